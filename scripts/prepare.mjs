@@ -1,0 +1,51 @@
+// Runs after `npm ci` in a clone: brings socketcan along when an old Node's npm left it out, and builds dist.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '..');
+
+function run(command, args, env = {}) {
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  return error === undefined && status === 0;
+}
+
+// npm leaves an optional package out, without a word, when the Node that runs npm is too old for it. In here
+// node_modules/.bin comes first in PATH, so this npm runs on the Node 24 that was just installed.
+const socketcan = path.join(root, 'node_modules', 'socketcan');
+if (
+  process.platform === 'linux' &&
+  !existsSync(socketcan) &&
+  process.env.CAN_OTA_PREPARE === undefined
+) {
+  const lock = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  if (lock.packages?.['node_modules/socketcan'] !== undefined) {
+    const nested = { CAN_OTA_PREPARE: '1' };
+    const complete =
+      run(
+        'npm',
+        ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+        nested,
+      ) && run('npm', ['rebuild', 'socketcan', '--loglevel=error'], nested);
+    if (!complete) {
+      process.stderr.write(
+        'socketcan could not be built (it needs make and a C++ compiler): the local bus works, `--bus vcan0` does not.\n',
+      );
+    }
+  }
+}
+
+if (
+  !run(process.execPath, [
+    path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    'tsconfig.build.json',
+  ])
+) {
+  process.exit(1);
+}

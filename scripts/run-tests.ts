@@ -1,0 +1,113 @@
+// `npm test`: everything that this machine can run, from small to large, and at the end what was left out and why.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+interface Stage {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** vitest writes its counts here. */
+  readonly report?: string;
+  /** The exit code that means "this machine cannot", with what is missing. */
+  readonly cannot?: { readonly code: number; readonly why: string };
+}
+
+const root = path.resolve(import.meta.dirname, '..');
+const out = mkdtempSync(path.join(tmpdir(), 'can-ota-test-'));
+const bin = path.join(root, 'node_modules', '.bin');
+const report = (name: string): string => path.join(out, `${name}.json`);
+const vitest = (project: string, file: string): string[] => [
+  'vitest',
+  'run',
+  '--project',
+  project,
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${file}`,
+];
+
+const stages: Stage[] = [
+  { name: 'format and lint', command: ['biome', 'check', '.'] },
+  { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
+  { name: 'unit', command: vitest('unit', report('unit')), report: report('unit') },
+  { name: 'processes, local bus', command: vitest('e2e', report('e2e')), report: report('e2e') },
+  {
+    name: 'processes, vcan0',
+    // In the user-mode kernel the host's folder $CAN_OTA_OUT is what survives.
+    command: [path.join(root, 'scripts/with-vcan.sh'), ...vitest('vcan', report('vcan'))],
+    report: report('vcan'),
+    cannot: {
+      code: 125,
+      why: 'no vcan in this kernel and no user-mode kernel: install user-mode-linux, iproute2, kmod and can-utils',
+    },
+  },
+];
+
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly testResults: readonly {
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+    }[];
+  }[];
+}
+
+const leftOut: string[] = [];
+const totals = { passed: 0, failed: 0, skipped: 0 };
+let broken = false;
+
+for (const stage of stages) {
+  process.stdout.write(`\n== ${stage.name}\n`);
+  const startedMs = Date.now();
+  const [program, ...args] = stage.command;
+  const { status } = spawnSync(program!, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH}`, CAN_OTA_OUT: out },
+  });
+  const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
+  if (stage.cannot !== undefined && status === stage.cannot.code) {
+    leftOut.push(`${stage.name}: ${stage.cannot.why}`);
+    process.stdout.write(`== ${stage.name}: left out\n`);
+    continue;
+  }
+  if (stage.report !== undefined) count(stage.name, stage.report);
+  else if (status === 0) totals.passed++;
+  else totals.failed++;
+  if (status !== 0) broken = true;
+  process.stdout.write(
+    `== ${stage.name}: ${status === 0 ? 'passed' : `FAILED (${status})`} in ${seconds} s\n`,
+  );
+}
+rmSync(out, { recursive: true, force: true });
+
+process.stdout.write('\n');
+for (const reason of leftOut) process.stdout.write(`left out: ${reason}\n`);
+process.stdout.write(
+  `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`,
+);
+process.exitCode = broken || totals.failed > 0 ? 1 : 0;
+
+function count(stage: string, file: string): void {
+  let result: VitestReport;
+  try {
+    result = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
+  } catch {
+    // No report: the runner itself did not get far enough, which is a failure whatever its exit code.
+    totals.failed++;
+    broken = true;
+    return;
+  }
+  totals.passed += result.numPassedTests;
+  totals.failed += result.numFailedTests;
+  totals.skipped += result.numPendingTests;
+  for (const test of result.testResults.flatMap((suite) => suite.assertionResults)) {
+    if (test.status === 'skipped' || test.status === 'pending')
+      leftOut.push(`${stage}: ${test.fullName}`);
+  }
+}

@@ -1,0 +1,241 @@
+// Durable files. State on disk is either the old one or the new one: `kill -9` at any instant is a normal event.
+
+import { constants } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { CanOtaError, systemErrorCode } from './errors.ts';
+
+export type StorageErrorCode = 'NO_SPACE' | 'NO_ACCESS' | 'IO' | 'BAD_NAME';
+
+/** A file could not be read or written. The message names the file and says what to do. */
+export class StorageError extends CanOtaError {
+  readonly code: StorageErrorCode;
+  readonly path: string;
+
+  constructor(code: StorageErrorCode, file: string, message: string, cause?: unknown) {
+    super(`${file}: ${message}`, { cause });
+    this.code = code;
+    this.path = file;
+  }
+}
+
+/** An open file, read and written at positions. Nothing is durable before `sync` has resolved. */
+export interface StorageFile {
+  /** Up to `length` bytes from `offset`; fewer at the end of the file. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  truncate(length: number): Promise<void>;
+  size(): Promise<number>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The files below one folder. Names are relative, `/`-separated and cannot leave the folder. */
+export interface Storage {
+  /** For messages: where this storage is. */
+  readonly location: string;
+  /** The whole file, undefined where there is none. */
+  read(name: string): Promise<Uint8Array | undefined>;
+  /** Replaces the file: temporary file, fsync, rename, fsync of the folder. */
+  replace(name: string, bytes: Uint8Array): Promise<void>;
+  /** Opens for reading and writing; creates it (and its folders) where it is missing. */
+  open(name: string): Promise<StorageFile>;
+  /** Moves within the storage, durably; an existing target is replaced. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes durably; a missing file is fine. */
+  remove(name: string): Promise<void>;
+  /** Names of the files directly in `folder`, sorted; empty where there is none. */
+  list(folder: string): Promise<string[]>;
+}
+
+function wrap(file: string, doing: string, error: unknown): StorageError {
+  const code = systemErrorCode(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new StorageError(
+      'NO_SPACE',
+      file,
+      `no space left while ${doing}: free some and start again, nothing is lost`,
+      error,
+    );
+  }
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    return new StorageError(
+      'NO_ACCESS',
+      file,
+      `no permission for ${doing}: check owner and mode`,
+      error,
+    );
+  }
+  return new StorageError('IO', file, `${doing} failed`, error);
+}
+
+class DiskFile implements StorageFile {
+  readonly #handle: fs.FileHandle;
+  readonly #path: string;
+
+  constructor(handle: fs.FileHandle, file: string) {
+    this.#handle = handle;
+    this.#path = file;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const buffer = new Uint8Array(length);
+    let filled = 0;
+    try {
+      while (filled < length) {
+        const { bytesRead } = await this.#handle.read(
+          buffer,
+          filled,
+          length - filled,
+          offset + filled,
+        );
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+    } catch (error) {
+      throw wrap(this.#path, 'reading', error);
+    }
+    return filled === length ? buffer : buffer.subarray(0, filled);
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    let written = 0;
+    try {
+      while (written < bytes.length) {
+        written += (
+          await this.#handle.write(bytes, written, bytes.length - written, offset + written)
+        ).bytesWritten;
+      }
+    } catch (error) {
+      throw wrap(this.#path, 'writing', error);
+    }
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#handle.truncate(length).catch((error) => {
+      throw wrap(this.#path, 'truncating', error);
+    });
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.sync().catch((error) => {
+      throw wrap(this.#path, 'syncing', error);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+/** Storage in a real folder, which is created with owner-only permissions where it is missing. */
+export class DiskStorage implements Storage {
+  readonly location: string;
+
+  private constructor(root: string) {
+    this.location = root;
+  }
+
+  static async open(root: string): Promise<DiskStorage> {
+    const resolved = path.resolve(root);
+    try {
+      await fs.mkdir(resolved, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw wrap(resolved, 'creating the folder', error);
+    }
+    return new DiskStorage(resolved);
+  }
+
+  #resolve(name: string): string {
+    const resolved = path.resolve(this.location, name);
+    if (resolved !== this.location && !resolved.startsWith(this.location + path.sep)) {
+      throw new StorageError('BAD_NAME', name, `leaves the folder ${this.location}`);
+    }
+    return resolved;
+  }
+
+  async read(name: string): Promise<Uint8Array | undefined> {
+    const file = this.#resolve(name);
+    try {
+      return Uint8Array.from(await fs.readFile(file));
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return undefined;
+      throw wrap(file, 'reading', error);
+    }
+  }
+
+  async replace(name: string, bytes: Uint8Array): Promise<void> {
+    const file = this.#resolve(name);
+    const temporary = `${file}.new`;
+    try {
+      await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      const handle = await fs.open(temporary, 'w', 0o600);
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await fs.rename(temporary, file);
+      await syncFolder(path.dirname(file));
+    } catch (error) {
+      throw wrap(file, 'writing', error);
+    }
+  }
+
+  async open(name: string): Promise<StorageFile> {
+    const file = this.#resolve(name);
+    try {
+      await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      return new DiskFile(await fs.open(file, constants.O_RDWR | constants.O_CREAT, 0o600), file);
+    } catch (error) {
+      throw wrap(file, 'opening', error);
+    }
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const target = this.#resolve(to);
+    try {
+      await fs.rename(this.#resolve(from), target);
+      await syncFolder(path.dirname(target));
+    } catch (error) {
+      throw wrap(target, `moving ${from} here`, error);
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    const file = this.#resolve(name);
+    try {
+      await fs.rm(file, { force: true });
+      await syncFolder(path.dirname(file)).catch(() => {}); // the folder itself may be missing
+    } catch (error) {
+      throw wrap(file, 'removing', error);
+    }
+  }
+
+  async list(folder: string): Promise<string[]> {
+    try {
+      const entries = await fs.readdir(this.#resolve(folder), { withFileTypes: true });
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => entry.name)
+        .sort();
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return [];
+      throw wrap(folder, 'listing', error);
+    }
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await fs.open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,52 @@
+// What can be chosen about one ISO-TP connection, with the defaults of ISO 15765-2 and ISO 15765-4.
+
+export interface IsoTpConfig {
+  /** TX_DL and bit-rate switch of CAN FD frames; false: classic frames. */
+  readonly fd: false | { readonly txDl: number; readonly brs: boolean };
+  /** Fill byte up to 8 bytes; null: frames as short as they are (CAN FD above 8 bytes is always filled up). */
+  readonly padding: number | null;
+  /** Consecutive frames that we accept per flow control; 0: no limit. `auto` fits the receive burst of the bus. */
+  readonly blockSize: number | 'auto';
+  /** The STmin byte that we ask for. */
+  readonly stMin: number;
+  /** Longer messages are answered with overflow and refused by `send`. */
+  readonly maxMessageLength: number;
+  /** FC.WAIT frames in a row that we accept as sender, and send as receiver, before giving up. */
+  readonly wftMax: number;
+  /** Longest time from a frame's request to its confirmation, as sender and as receiver. */
+  readonly nAsMs: number;
+  readonly nArMs: number;
+  /** Longest wait for a flow control. */
+  readonly nBsMs: number;
+  /** Longest wait for a consecutive frame. */
+  readonly nCrMs: number;
+  /** While the receiver is not ready: pause between two FC.WAIT. N_Br + N_Ar stays below 0.9 N_Bs. */
+  readonly nBrMs: number;
+  /** Extra pause before each consecutive frame on top of the receiver's STmin (N_Cs + N_As below 0.9 N_Cr). */
+  readonly nCsMs: number;
+}
+
+export const defaultIsoTpConfig: IsoTpConfig = {
+  fd: false,
+  padding: 0xcc,
+  blockSize: 'auto',
+  stMin: 0,
+  maxMessageLength: 0x10_0000,
+  wftMax: 10,
+  nAsMs: 1000,
+  nArMs: 1000,
+  nBsMs: 1000,
+  nCrMs: 1000,
+  nBrMs: 400,
+  nCsMs: 0,
+};
+
+/** Bytes of payload in a full consecutive frame. */
+export function consecutivePayload(config: IsoTpConfig, addressBytes: number): number {
+  return txDl(config) - 1 - addressBytes;
+}
+
+/** TX_DL: 8 for classic CAN. */
+export function txDl(config: IsoTpConfig): number {
+  return config.fd === false ? 8 : config.fd.txDl;
+}

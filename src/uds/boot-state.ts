@@ -1,0 +1,44 @@
+// Codec of the data identifier FD00: what an ECU of ours holds in its banks. Both sides use it.
+
+/** `empty` erased or never written, `receiving` a download is unfinished, `valid` hash checked. */
+export type BankContent = 'empty' | 'receiving' | 'valid';
+
+export interface BootState {
+  readonly activeBank: number;
+  /** `trial`: runs an image that nobody confirmed yet. `recovery`: bootloader only, nothing bootable. */
+  readonly mode: 'confirmed' | 'trial' | 'recovery';
+  readonly inactive: BankContent;
+  /** The inactive bank will be booted by the next reset. */
+  readonly activationPending: boolean;
+  /** Boots left before an unconfirmed trial falls back. */
+  readonly trialBootsLeft: number;
+}
+
+const MODES = ['confirmed', 'trial', 'recovery'] as const;
+const CONTENTS = ['empty', 'receiving', 'valid'] as const;
+
+/** 5 bytes: active bank, mode, content of the inactive bank, activation pending, trial boots left. */
+export function encodeBootState(state: BootState): Uint8Array {
+  return Uint8Array.of(
+    state.activeBank,
+    MODES.indexOf(state.mode),
+    CONTENTS.indexOf(state.inactive),
+    state.activationPending ? 1 : 0,
+    state.trialBootsLeft,
+  );
+}
+
+/** Undefined when the bytes are no boot state. */
+export function decodeBootState(bytes: Uint8Array): BootState | undefined {
+  if (bytes.length !== 5) return undefined;
+  const mode = MODES[bytes[1]!];
+  const inactive = CONTENTS[bytes[2]!];
+  if (mode === undefined || inactive === undefined || bytes[3]! > 1) return undefined;
+  return {
+    activeBank: bytes[0]!,
+    mode,
+    inactive,
+    activationPending: bytes[3] === 1,
+    trialBootsLeft: bytes[4]!,
+  };
+}

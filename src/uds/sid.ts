@@ -1,0 +1,81 @@
+// ISO 14229-1:2020 table 2: service identifiers of requests. A positive response adds 0x40.
+
+export const Sid = {
+  diagnosticSessionControl: 0x10,
+  ecuReset: 0x11,
+  clearDiagnosticInformation: 0x14,
+  readDtcInformation: 0x19,
+  readDataByIdentifier: 0x22,
+  securityAccess: 0x27,
+  communicationControl: 0x28,
+  authentication: 0x29,
+  writeDataByIdentifier: 0x2e,
+  routineControl: 0x31,
+  requestDownload: 0x34,
+  requestUpload: 0x35,
+  transferData: 0x36,
+  requestTransferExit: 0x37,
+  requestFileTransfer: 0x38,
+  testerPresent: 0x3e,
+  controlDtcSetting: 0x85,
+} as const;
+export type Sid = (typeof Sid)[keyof typeof Sid];
+
+export const NEGATIVE_RESPONSE = 0x7f;
+export const POSITIVE_RESPONSE_OFFSET = 0x40;
+/** Bit 7 of a sub-function: suppressPosRspMsgIndicationBit. */
+export const SUPPRESS_POSITIVE_RESPONSE = 0x80;
+
+const names = new Map<number, string>(Object.entries(Sid).map(([name, sid]) => [sid, name]));
+
+/** `transferData (0x36)` */
+export function sidText(sid: number): string {
+  const code = `0x${sid.toString(16).toUpperCase().padStart(2, '0')}`;
+  const name = names.get(sid);
+  return name === undefined ? `service ${code}` : `${name} (${code})`;
+}
+
+export const Session = {
+  default: 0x01,
+  programming: 0x02,
+  extended: 0x03,
+  safetySystem: 0x04,
+} as const;
+export type Session = (typeof Session)[keyof typeof Session];
+
+/** Data identifiers of ISO 14229-1 table C.1 that we use, then ours from the system supplier's range FD00..FEFF. */
+export const Did = {
+  activeDiagnosticSession: 0xf186,
+  sparePartNumber: 0xf187,
+  ecuSoftwareVersion: 0xf189,
+  systemSupplierIdentifier: 0xf18a,
+  ecuSerialNumber: 0xf18c,
+  vin: 0xf190,
+  ecuHardwareNumber: 0xf191,
+  systemSupplierSoftwareVersion: 0xf195,
+  applicationSoftwareFingerprint: 0xf15a,
+  /** Boot state, see `src/uds/boot-state.ts`. */
+  bootState: 0xfd00,
+  /** SHA-256 that the ECU computes, at the moment of the request, over the image in its active bank: 32 bytes. */
+  activeBankDigest: 0xfd01,
+  /** SHA-256 computed over the verified image in the inactive bank; requestOutOfRange when it holds none. */
+  inactiveBankDigest: 0xfd02,
+} as const;
+
+/** Routine identifiers: FF00 and FF01 are the standard's, the others are the vehicle manufacturer's. */
+export const Routine = {
+  eraseMemory: 0xff00,
+  checkProgrammingDependencies: 0xff01,
+  /** The driver's approval, on the CGW only. */
+  driverApproval: 0x0200,
+  /** Argument: SHA-256 of the image just transferred, 32 bytes. Result: one byte, 0 = correct. */
+  checkMemory: 0x0202,
+  /** Result: one byte, 0 = all met. */
+  checkProgrammingPreconditions: 0x0203,
+  /** Next reset boots the inactive bank on trial. */
+  activateBank: 0x0210,
+  /** Makes the running trial bank the confirmed one. */
+  confirmBank: 0x0211,
+  /** Next reset boots the previous bank. Before activation: forgets the staged image. */
+  rollbackBank: 0x0212,
+} as const;

@@ -1,0 +1,182 @@
+// Reads a vehicle description: YAML or JSON text in, a checked vehicle or an error with line and field out.
+
+import { LineCounter, parseDocument } from 'yaml';
+import { InputError } from '../core/errors.ts';
+import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
+
+/** Throws InputError that names file, place, what was expected. `where` is the file's name. */
+export function parseVehicle(text: string, where: string): Vehicle {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const fault = document.errors[0];
+  if (fault !== undefined) {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    throw new InputError(
+      `${where}:${line}:${col}`,
+      `not readable as YAML: ${fault.message.split('\n')[0]}`,
+    );
+  }
+  const parsed = vehicleSchema.safeParse(plainValue(document, where));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    const node = document.getIn(issue.path as (string | number)[], true) as
+      | { range?: number[] }
+      | undefined;
+    const offset = node?.range?.[0];
+    const at = offset === undefined ? where : `${where}:${lines.linePos(offset).line}`;
+    throw new InputError(at, `${fieldPath(issue.path)}: ${issue.message}`);
+  }
+  checkReferences(parsed.data, where);
+  return parsed.data;
+}
+
+/** A few bytes of nested aliases must not become gigabytes: the parser refuses above 50. */
+function plainValue(document: ReturnType<typeof parseDocument>, where: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 50 });
+  } catch (error) {
+    throw new InputError(where, 'aliases are broken or too many', { cause: error });
+  }
+}
+
+function fieldPath(path: readonly PropertyKey[]): string {
+  if (path.length === 0) return 'the whole file';
+  return path
+    .map((key, index) =>
+      typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`,
+    )
+    .join('');
+}
+
+/** What a schema cannot say: names that exist, identifiers that are used once, an order without cycles. */
+function checkReferences(vehicle: Vehicle, where: string): void {
+  const names = new Set<string>();
+  const users = new Map<string, string>();
+  const functionalUsers = new Map<string, string>();
+  for (const ecu of vehicle.ecus) {
+    if (names.has(ecu.name))
+      throw new InputError(where, `two ECUs are named ${ecu.name}: give one another name`);
+    names.add(ecu.name);
+    if (ecu.bus !== undefined && vehicle.buses[ecu.bus] === undefined) {
+      throw new InputError(
+        where,
+        `${ecu.name} is on bus "${ecu.bus}", but buses has only ${Object.keys(vehicle.buses).join(', ')}`,
+      );
+    }
+    const bus = busOf(vehicle, ecu);
+    for (const [kind, id] of physicalIds(ecu)) {
+      const key = `${bus} ${id}`;
+      const other = users.get(key);
+      if (other !== undefined) {
+        throw new InputError(
+          where,
+          `${ecu.name} and ${other} both use identifier ${id} (${kind} of ${ecu.name}): every physical identifier must be used once on a bus`,
+        );
+      }
+      users.set(key, ecu.name);
+    }
+    const functional = functionalIdOf(ecu);
+    if (functional !== undefined) functionalUsers.set(`${bus} ${functional}`, ecu.name);
+  }
+  for (const [key, ecu] of functionalUsers) {
+    const other = users.get(key);
+    if (other !== undefined) {
+      throw new InputError(
+        where,
+        `the functional identifier ${key.split(' ')[1]} of ${ecu} is a physical identifier of ${other}`,
+      );
+    }
+  }
+  for (const ecu of vehicle.ecus) {
+    for (const name of ecu.dependsOn) {
+      if (!names.has(name))
+        throw new InputError(where, `${ecu.name} depends on ${name}, which is not in ecus`);
+    }
+  }
+  if (vehicle.approval !== undefined && !names.has(vehicle.approval.ecu)) {
+    throw new InputError(where, `approval.ecu is ${vehicle.approval.ecu}, which is not in ecus`);
+  }
+  activationOrder(vehicle, where);
+}
+
+/** `7E0`, `18DA40F1`, or with the address byte that tells ECUs on one identifier apart: `700/40`. */
+function physicalIds(ecu: VehicleEcu): [kind: string, id: string][] {
+  const a = ecu.address;
+  if (a.mode === 'normal-fixed') {
+    const pair = [a.ecu, a.tester].map((byte) => byte.toString(16).padStart(2, '0').toUpperCase());
+    return [
+      ['request', `18DA${pair[0]}${pair[1]}`],
+      ['response', `18DA${pair[1]}${pair[0]}`],
+    ];
+  }
+  const request = idText(a.request, a.extended);
+  const response = idText(a.response, a.extended);
+  switch (a.mode) {
+    case 'normal':
+      return [
+        ['request', request],
+        ['response', response],
+      ];
+    case 'extended':
+      return [
+        ['request', `${request}/${a.ecu.toString(16)}`],
+        ['response', `${response}/${a.tester.toString(16)}`],
+      ];
+    case 'mixed':
+      return [
+        ['request', `${request}/${a.extension.toString(16)}`],
+        ['response', `${response}/${a.extension.toString(16)}`],
+      ];
+  }
+}
+
+function functionalIdOf(ecu: VehicleEcu): string | undefined {
+  const a = ecu.address;
+  if (a.mode === 'normal-fixed') return undefined; // 18DB.... can never be a physical 18DA....
+  return a.mode === 'normal' && a.functional !== undefined
+    ? idText(a.functional, a.extended)
+    : undefined;
+}
+
+function idText(id: number, extended: boolean): string {
+  return id
+    .toString(16)
+    .toUpperCase()
+    .padStart(extended ? 8 : 3, '0');
+}
+
+/** The bus that an ECU is on. */
+export function busOf(vehicle: Vehicle, ecu: VehicleEcu): string {
+  return ecu.bus ?? Object.keys(vehicle.buses)[0]!;
+}
+
+/** Throws InputError with the names that exist. */
+export function findEcu(vehicle: Vehicle, name: string): VehicleEcu {
+  const ecu = vehicle.ecus.find((candidate) => candidate.name === name);
+  if (ecu === undefined) {
+    throw new InputError(
+      'ECU',
+      `${name} is not in the vehicle file, which has ${vehicle.ecus.map((e) => e.name).join(', ')}`,
+    );
+  }
+  return ecu;
+}
+
+/** ECUs in the order of activation: by `order`, dependencies first. Throws InputError on a cycle. */
+export function activationOrder(vehicle: Vehicle, where = 'vehicle'): VehicleEcu[] {
+  const left = [...vehicle.ecus].sort((a, b) => a.order - b.order);
+  const done: VehicleEcu[] = [];
+  while (left.length > 0) {
+    const index = left.findIndex((ecu) =>
+      ecu.dependsOn.every((name) => done.some((other) => other.name === name)),
+    );
+    if (index < 0) {
+      throw new InputError(
+        where,
+        `dependsOn goes in a circle: ${left.map((ecu) => ecu.name).join(', ')}`,
+      );
+    }
+    done.push(...left.splice(index, 1));
+  }
+  return done;
+}
