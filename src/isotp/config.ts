@@ -50,3 +50,14 @@ export function consecutivePayload(config: IsoTpConfig, addressBytes: number): n
 export function txDl(config: IsoTpConfig): number {
   return config.fd === false ? 8 : config.fd.txDl;
 }
+
+/** What a description of an ECU says about its connection; both ends make the same configuration of it. */
+export interface TransportSpec {
+  readonly fd: IsoTpConfig['fd'];
+  readonly transport: Pick<IsoTpConfig, 'blockSize' | 'stMin' | 'padding'>;
+}
+
+export function transportConfig({ fd, transport }: TransportSpec): Partial<IsoTpConfig> {
+  const { blockSize, stMin, padding } = transport;
+  return { fd, blockSize, stMin, padding };
+}

@@ -1,0 +1,69 @@
+// One process at a time on a folder: a lock that vanishes with its owner, however that one ends.
+
+import * as fs from 'node:fs/promises';
+import net from 'node:net';
+import { CanOtaError, systemErrorCode } from './errors.ts';
+
+/** Another process works on the folder. */
+export class FolderBusyError extends CanOtaError {
+  readonly code = 'FOLDER_BUSY';
+  /** Process id of the owner, undefined when it did not say. */
+  readonly pid: number | undefined;
+
+  constructor(folder: string, pid: number | undefined) {
+    super(
+      `${folder}: ${pid === undefined ? 'another process' : `process ${pid}`} works on this folder: ` +
+        'stop it, or give this one another folder',
+    );
+    this.pid = pid;
+  }
+}
+
+export interface FolderLock {
+  release(): Promise<void>;
+}
+
+/** How long the owner may take to tell its process id. */
+const ASK_PID_MS = 500;
+
+/**
+ * Locks `folder`, which must exist. Throws FolderBusyError. The lock is a Unix socket in the abstract name space
+ * of Linux, named after the folder's inode: unlike a file with a process id in it, nothing is left after kill -9,
+ * and a link to the folder is the same folder. It holds within one network name space.
+ */
+export async function lockFolder(folder: string): Promise<FolderLock> {
+  const { dev, ino } = await fs.stat(folder, { bigint: true });
+  const address = `\0can-ota-folder-${dev.toString(16)}-${ino.toString(16)}`;
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.end(String(process.pid));
+  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(address, resolve);
+    });
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EADDRINUSE') throw error;
+    throw new FolderBusyError(folder, await askOwner(address));
+  }
+  server.unref();
+  return { release: () => new Promise((resolve) => server.close(() => resolve())) };
+}
+
+function askOwner(address: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    let text = '';
+    const socket = net.connect(address);
+    const done = (): void => {
+      socket.destroy();
+      resolve(/^\d+$/.test(text) ? Number(text) : undefined);
+    };
+    socket.setTimeout(ASK_PID_MS, done);
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1').slice(0, 20);
+    });
+    socket.on('end', done);
+    socket.on('error', done);
+  });
+}

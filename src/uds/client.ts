@@ -1,0 +1,295 @@
+// The UDS client of a tester: the engine of client-engine.ts on a connection and a clock, with a queue.
+
+import { toHex } from '../core/bytes.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { assertNever, describeError } from '../core/errors.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import type { IsoTpConnection, SendResult } from '../isotp/connection.ts';
+import {
+  type BusyRetry,
+  type ClientConfig,
+  type ClientEffect,
+  type ClientInput,
+  type ClientState,
+  type ClientTiming,
+  clientDue,
+  initialClientState,
+  stepClient,
+  TESTER_PRESENT,
+} from './client-engine.ts';
+import { UdsError } from './error.ts';
+import type { RequestOptions, UdsReply, UdsRequester } from './reply.ts';
+import { withSuppressedPositive } from './request-form.ts';
+
+export type { BusyRetry, ClientTiming } from './client-engine.ts';
+
+export interface UdsClientOptions {
+  readonly connection: IsoTpConnection;
+  /** Send-only, to all ECUs. Without it, broadcasts and tester present go to the one ECU. */
+  readonly functional?: IsoTpConnection;
+  readonly clock: Clock;
+  readonly timing: ClientTiming;
+  /** Missing: busyRepeatRequest is handed to the caller. */
+  readonly busyRetry?: BusyRetry;
+  readonly logger?: Logger;
+}
+
+/** ISO 14229-2 table 5: S3client. */
+const S3_CLIENT_MS = 2000;
+
+/** A timer that fires later than this finds a process that was blocked. */
+const LATE_MS = 5;
+/** What such a process gets to hand over what has arrived meanwhile. */
+const GRACE_MS = 50;
+
+interface QueuedRequest {
+  readonly kind: 'request';
+  readonly request: Uint8Array;
+  readonly options: RequestOptions;
+  readonly resolve: (reply: UdsReply) => void;
+}
+
+interface QueuedBroadcast {
+  readonly kind: 'broadcast';
+  readonly request: Uint8Array;
+  readonly connection: IsoTpConnection;
+  readonly resolve: () => void;
+  readonly reject: (error: UdsError) => void;
+}
+
+type Queued = QueuedRequest | QueuedBroadcast;
+
+/** One request at a time, in the order of the calls. What an ECU does wrong is a reply, never a throw. */
+export class UdsClient implements UdsRequester {
+  readonly #options: UdsClientOptions;
+  readonly #config: ClientConfig;
+  readonly #logger: Logger;
+  #state: ClientState = initialClientState;
+  readonly #queue: Queued[] = [];
+  #current: Queued | undefined;
+  #inputs: ClientInput[] = [];
+  #running = false;
+  #timer: Timer | undefined;
+  #timerDueMs: number | undefined;
+  #pause: Timer | undefined;
+  #closed = false;
+
+  constructor(options: UdsClientOptions) {
+    this.#options = options;
+    this.#logger = options.logger ?? silentLogger;
+    this.#config = {
+      timing: options.timing,
+      busyRetry: options.busyRetry ?? { times: 0, delayMs: 0 },
+      s3Ms: S3_CLIENT_MS,
+      functionalKeepAlive: options.functional !== undefined,
+    };
+    options.connection.listen({
+      onMessage: (message, atMs) => this.#feed({ kind: 'response', message, atMs }),
+      onFirstFrame: (_length, atMs) => this.#feed({ kind: 'first-frame', atMs }),
+      onReceiveError: (result, reason) => this.#feed({ kind: 'receive-error', result, reason }),
+    });
+  }
+
+  /** Throws RangeError for an empty request. An aborted or closed one ends as transport failure CLOSED. */
+  request(request: Uint8Array, options: RequestOptions = {}): Promise<UdsReply> {
+    if (request.length === 0) throw new RangeError('a request has at least one byte');
+    return new Promise((resolve) => {
+      const { signal } = options;
+      if (this.#closed || signal?.aborted) {
+        return resolve(aborted(this.#closed ? 'the client is closed' : 'aborted by the caller'));
+      }
+      const onAbort = (): void => this.#abort(queued);
+      const queued: QueuedRequest = {
+        kind: 'request',
+        request,
+        options,
+        resolve: (reply) => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve(reply);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#enqueue(queued);
+    });
+  }
+
+  /**
+   * Resolves when the request has left. It takes its turn among the requests, and the next one waits for
+   * P3client (= P2) so that the slowest ECU is done with it. Rejects with UdsError TRANSPORT.
+   */
+  async broadcast(request: Uint8Array): Promise<void> {
+    if (request.length === 0) throw new RangeError('a request has at least one byte');
+    const message = withSuppressedPositive(request);
+    const { functional: connection } = this.#options;
+    if (connection === undefined) {
+      const reply = await this.request(message);
+      if (reply.kind === 'transport') throw transportError(reply.result, reply.reason);
+      return;
+    }
+    if (this.#closed) throw transportError('CLOSED', 'the client is closed');
+    await new Promise<void>((resolve, reject) => {
+      this.#enqueue({ kind: 'broadcast', request: message, connection, resolve, reject });
+    });
+  }
+
+  keepAlive(on: boolean): void {
+    this.#feed({ kind: 'keep-alive', on });
+  }
+
+  /** Ends everything that is queued or under way. The connections belong to the caller. */
+  close(): void {
+    if (this.#closed) return;
+    this.#feed({ kind: 'keep-alive', on: false });
+    const waiting = this.#queue.splice(0);
+    this.#feed({ kind: 'abort', reason: 'the client was closed' });
+    this.#closed = true;
+    this.#pause?.cancel();
+    this.#timer?.cancel();
+    if (this.#current !== undefined) waiting.unshift(this.#current);
+    this.#current = undefined;
+    for (const queued of waiting) {
+      if (queued.kind === 'request') queued.resolve(aborted('the client was closed'));
+      else queued.reject(transportError('CLOSED', 'the client was closed'));
+    }
+  }
+
+  #enqueue(queued: Queued): void {
+    this.#queue.push(queued);
+    this.#next();
+  }
+
+  #abort(queued: QueuedRequest): void {
+    if (this.#current === queued) {
+      this.#feed({ kind: 'abort', reason: 'aborted by the caller' });
+      return;
+    }
+    const at = this.#queue.indexOf(queued);
+    if (at < 0) return;
+    this.#queue.splice(at, 1);
+    queued.resolve(aborted('aborted by the caller'));
+  }
+
+  #next(): void {
+    if (this.#current !== undefined || this.#pause !== undefined) return;
+    const next = this.#queue.shift();
+    if (next === undefined) return;
+    this.#current = next;
+    if (next.kind === 'request') {
+      const pendingLimitMs = next.options.pendingLimitMs ?? this.#config.timing.pendingLimitMs;
+      this.#feed({ kind: 'request', request: next.request, pendingLimitMs });
+      return;
+    }
+    this.#send(next.connection, next.request, (result) => {
+      if (this.#current !== next) return;
+      this.#current = undefined;
+      if (result.result === 'N_OK') next.resolve();
+      else next.reject(transportError(result.result, result.reason));
+      // ISO 14229-2 table 4: P3client_Func, for ECUs that are told not to answer.
+      const leftMs = result.atMs + this.#config.timing.p2Ms - this.#options.clock.nowMs();
+      this.#pause = this.#options.clock.after('P3client_Func', Math.max(0, leftMs), () => {
+        this.#pause = undefined;
+        this.#next();
+      });
+    });
+  }
+
+  #feed(input: ClientInput): void {
+    if (this.#closed) return;
+    this.#inputs.push(input);
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        const nowMs = this.#options.clock.nowMs();
+        const { state, effects } = stepClient(this.#state, next, nowMs, this.#config);
+        this.#state = state;
+        for (const effect of effects) this.#run(effect);
+      }
+    } finally {
+      this.#running = false;
+    }
+    this.#arm();
+  }
+
+  #run(effect: ClientEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#send(this.#options.connection, effect.message, (result) =>
+          this.#feed({ kind: 'sent', id: effect.id, result }),
+        );
+        break;
+      case 'settle': {
+        const current = this.#current;
+        this.#current = undefined;
+        if (current?.kind === 'request') current.resolve(effect.reply);
+        this.#next();
+        break;
+      }
+      case 'tester-present':
+        this.#send(
+          this.#options.functional ?? this.#options.connection,
+          TESTER_PRESENT,
+          (result) => {
+            if (result.result === 'N_OK') return;
+            this.#logger.warn({ result: result.result }, `tester present lost: ${result.reason}`);
+          },
+        );
+        break;
+      case 'discarded':
+        this.#logger.warn(
+          { message: toHex(effect.message.subarray(0, 16)) },
+          `answer discarded: ${effect.reason}`,
+        );
+        break;
+      default:
+        assertNever(effect);
+    }
+  }
+
+  /** A message that the connection refuses to take ends like one that it could not send. */
+  #send(
+    connection: IsoTpConnection,
+    message: Uint8Array,
+    done: (result: SendResult) => void,
+  ): void {
+    try {
+      connection.send(message, done);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const atMs = this.#options.clock.nowMs();
+      done({ result: 'N_ERROR', atMs, reason: describeError(error) });
+    }
+  }
+
+  #arm(): void {
+    const due = this.#closed ? undefined : clientDue(this.#state, this.#config);
+    if (due?.dueMs === this.#timerDueMs) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerDueMs = due?.dueMs;
+    if (due === undefined) return;
+    const delayMs = Math.max(0, due.dueMs - this.#options.clock.nowMs());
+    this.#timer = this.#options.clock.after(due.name, delayMs, () => {
+      // Late: the process was blocked, and an answer may lie in its queue behind this very timer.
+      const lateMs = this.#options.clock.nowMs() - due.dueMs;
+      if (lateMs <= LATE_MS) this.#tick();
+      else this.#timer = this.#options.clock.after(due.name, GRACE_MS, () => this.#tick());
+    });
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    this.#timerDueMs = undefined;
+    this.#feed({ kind: 'tick' });
+  }
+}
+
+function aborted(reason: string): UdsReply {
+  return { kind: 'transport', result: 'CLOSED', reason };
+}
+
+function transportError(result: SendResult['result'], reason: string): UdsError {
+  return new UdsError('TRANSPORT', `sending to all ECUs failed with ${result}: ${reason}`, {
+    result,
+  });
+}

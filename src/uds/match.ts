@@ -1,0 +1,66 @@
+// Does this message answer that request? ISO 14229-1 8.3: SID, echoed parameters, form of a negative response.
+
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { hex2 } from './codec.ts';
+import { Nrc } from './nrc.ts';
+import { expectedEcho } from './request-form.ts';
+import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET, sidText } from './sid.ts';
+
+export type Match =
+  | { readonly kind: 'positive' }
+  | { readonly kind: 'negative'; readonly nrc: number }
+  /** responsePending */
+  | { readonly kind: 'pending' }
+  /** Of this request, but its form is broken. */
+  | { readonly kind: 'malformed'; readonly reason: string }
+  /** Of something else. */
+  | { readonly kind: 'foreign'; readonly reason: string };
+
+export function matchResponse(request: Uint8Array, message: Uint8Array): Match {
+  const sid = request[0]!;
+  const first = message[0];
+  if (first === undefined) return { kind: 'foreign', reason: 'the message is empty' };
+  if (first === NEGATIVE_RESPONSE) return matchNegative(sid, message);
+  if (first !== sid + POSITIVE_RESPONSE_OFFSET) {
+    return {
+      kind: 'foreign',
+      reason: `expected the answer to ${sidText(sid)}, got first byte 0x${hex2(first)}`,
+    };
+  }
+  const echo = expectedEcho(request);
+  const got = message.subarray(1, 1 + echo.length);
+  if (got.length < echo.length) {
+    return {
+      kind: 'malformed',
+      reason: `${message.length} bytes are too few: ${echo.length} must follow the SID`,
+    };
+  }
+  if (!equalBytes(got, echo)) {
+    return {
+      kind: 'foreign',
+      reason: `expected ${toHex(echo)} after the SID, got ${toHex(got)}`,
+    };
+  }
+  return { kind: 'positive' };
+}
+
+function matchNegative(sid: number, message: Uint8Array): Match {
+  const refused = message[1];
+  if (refused === undefined) {
+    return { kind: 'foreign', reason: 'a negative response without service identifier' };
+  }
+  if (refused !== sid) {
+    return { kind: 'foreign', reason: `a negative response to ${sidText(refused)}` };
+  }
+  const nrc = message[2];
+  if (nrc === undefined || message.length !== 3) {
+    return {
+      kind: 'malformed',
+      reason: `a negative response of ${message.length} bytes, expected 3`,
+    };
+  }
+  if (nrc === 0) return { kind: 'malformed', reason: 'a negative response with code 0' };
+  return nrc === Nrc.requestCorrectlyReceivedResponsePending
+    ? { kind: 'pending' }
+    : { kind: 'negative', nrc };
+}

@@ -1,0 +1,156 @@
+// SecurityAccess on the server's side, ISO 14229-1 10.4 and annex I: seeds, keys, attempts, delays.
+
+import type { Random } from '../core/random.ts';
+import { Nrc } from './nrc.ts';
+import type { Reply, ServiceHandler, SubFunctionRule } from './server-types.ts';
+import * as securityAccess from './services/security-access.ts';
+
+/** What must outlive a reset, or the attempts could be counted anew by switching the power off. */
+export interface SecurityRecord {
+  /** Wrong keys since the last right one. */
+  readonly failedAttempts: number;
+}
+
+export interface SecurityOptions {
+  readonly random: Random;
+  /** Odd sub-functions of requestSeed. */
+  readonly levels: readonly number[];
+  /** Bytes of a seed, 16 unless told otherwise. */
+  readonly seedLength?: number;
+  /** Bytes of a key where all keys have one length: others are 0x13 and no attempt. */
+  readonly keyLength?: number;
+  /** Compares in constant time (`constantTimeEqual`). */
+  checkKey(level: number, seed: Uint8Array, key: Uint8Array): boolean | Promise<boolean>;
+  /** Wrong keys until the delay starts; 3 unless told otherwise. */
+  readonly maxAttempts?: number;
+  /** 10 s unless told otherwise. Runs after power-on, too, while the attempts are exhausted. */
+  readonly delayMs?: number;
+  /** Sessions in which the service exists; all but the default one when missing. */
+  readonly sessions?: readonly number[];
+  /** The record of the last run, undefined for a new ECU. */
+  readonly record?: SecurityRecord;
+  /** Makes the record durable. The answer waits for it. */
+  save?(record: SecurityRecord): void | Promise<void>;
+}
+
+const EMPTY = new Uint8Array();
+
+/**
+ * The state machine of annex I, as handler of service 27. One level is unlocked at a time. After the delay one
+ * more attempt is allowed; only a right key forgets the wrong ones.
+ */
+export class SecurityAccess {
+  readonly #options: SecurityOptions;
+  readonly #maxAttempts: number;
+  readonly #delayMs: number;
+  #unlocked = 0;
+  #pending: { readonly level: number; readonly seed: Uint8Array } | undefined;
+  #failedAttempts: number;
+  #delayUntilMs: number | undefined;
+  /** Counts lockings, so that a key whose check was overtaken by one unlocks nothing. */
+  #epoch = 0;
+
+  /** `nowMs`: power-on. */
+  constructor(options: SecurityOptions, nowMs: number) {
+    this.#options = options;
+    this.#maxAttempts = options.maxAttempts ?? 3;
+    this.#delayMs = options.delayMs ?? 10_000;
+    this.#failedAttempts = options.record?.failedAttempts ?? 0;
+    this.powerOn(nowMs);
+  }
+
+  /** The unlocked level, 0 when locked. */
+  get level(): number {
+    return this.#unlocked;
+  }
+
+  get record(): SecurityRecord {
+    return { failedAttempts: this.#failedAttempts };
+  }
+
+  /** Locks and forgets the seed: every change of session does this (10.4.1). */
+  lock(): void {
+    this.#unlocked = 0;
+    this.#pending = undefined;
+    this.#epoch++;
+  }
+
+  /** Locks; when the attempts were exhausted, the delay starts anew (annex I, transition 1). */
+  powerOn(nowMs: number): void {
+    this.lock();
+    this.#delayUntilMs =
+      this.#failedAttempts >= this.#maxAttempts ? nowMs + this.#delayMs : undefined;
+  }
+
+  /** Handler of service 27; `UdsServer` takes it by itself. `sessions`: where the options name none. */
+  handler(sessions: readonly number[]): ServiceHandler {
+    const subFunctions: Record<number, SubFunctionRule> = {};
+    for (const level of this.#options.levels) {
+      subFunctions[level] = {};
+      subFunctions[level + 1] = { minLength: 3 };
+    }
+    return {
+      sessions: this.#options.sessions ?? sessions,
+      subFunctions,
+      functional: false,
+      minLength: 2,
+      handle: (bytes, context) => {
+        const request = securityAccess.decodeRequest(bytes);
+        if (typeof request === 'number') return { nrc: request };
+        return request.kind === 'requestSeed'
+          ? this.#requestSeed(request.level, context.nowMs)
+          : this.#sendKey(request.level, request.data, context.nowMs);
+      },
+    };
+  }
+
+  #requestSeed(level: number, nowMs: number): Reply {
+    const length = this.#options.seedLength ?? 16;
+    if (this.#unlocked === level) {
+      return {
+        positive: securityAccess.encodeResponse('requestSeed', level, new Uint8Array(length)),
+      };
+    }
+    if (this.#delayUntilMs !== undefined) {
+      if (nowMs < this.#delayUntilMs) return { nrc: Nrc.requiredTimeDelayNotExpired };
+      this.#delayUntilMs = undefined;
+      // Annex I: one more attempt after the delay, not a full new set.
+      this.#failedAttempts = Math.min(this.#failedAttempts, this.#maxAttempts - 1);
+    }
+    const seed = this.#options.random.bytes(length);
+    // A zero seed would say "unlocked".
+    if (securityAccess.isUnlockedSeed(seed)) seed[length - 1] = 1;
+    this.#pending = { level, seed };
+    return { positive: securityAccess.encodeResponse('requestSeed', level, seed) };
+  }
+
+  async #sendKey(level: number, key: Uint8Array, nowMs: number): Promise<Reply> {
+    const pending = this.#pending;
+    if (pending === undefined || pending.level !== level) {
+      return { nrc: Nrc.requestSequenceError };
+    }
+    if (this.#options.keyLength !== undefined && key.length !== this.#options.keyLength) {
+      return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+    }
+    // A seed serves one key. The attempt is counted durably before the key is judged: whoever cuts the power
+    // at the right moment gains nothing.
+    this.#pending = undefined;
+    const failedBefore = this.#failedAttempts;
+    const epoch = this.#epoch;
+    const exhausted = failedBefore + 1 >= this.#maxAttempts;
+    if (exhausted) this.#delayUntilMs = nowMs + this.#delayMs;
+    await this.#count(failedBefore + 1);
+    if (await this.#options.checkKey(level, pending.seed, key)) {
+      await this.#count(0);
+      this.#delayUntilMs = undefined;
+      if (epoch === this.#epoch) this.#unlocked = level;
+      return { positive: securityAccess.encodeResponse('sendKey', level, EMPTY) };
+    }
+    return { nrc: exhausted ? Nrc.exceededNumberOfAttempts : Nrc.invalidKey };
+  }
+
+  async #count(failedAttempts: number): Promise<void> {
+    this.#failedAttempts = failedAttempts;
+    await this.#options.save?.(this.record);
+  }
+}

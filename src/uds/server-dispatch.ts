@@ -1,0 +1,50 @@
+// Which handler runs, or which NRC stands against it: the checks of ISO 14229-1 8.7 in the standard's order.
+
+import { Nrc } from './nrc.ts';
+import type { ServiceContext, ServiceHandler, ServiceHandlers } from './server-types.ts';
+
+export type Admission =
+  | { readonly kind: 'run'; readonly handler: ServiceHandler }
+  | { readonly kind: 'refuse'; readonly nrc: Nrc };
+
+/** `request` has bit 7 of its sub-function cleared. What is left to the handler: 24, 31, 22, 72 and its own. */
+export function admit(
+  handlers: ServiceHandlers,
+  request: Uint8Array,
+  context: Pick<ServiceContext, 'session' | 'securityLevel' | 'functional'>,
+): Admission {
+  const handler = handlers[request[0]!];
+  // Figure 5: the service as such.
+  if (handler === undefined) return refuse(Nrc.serviceNotSupported);
+  if (context.functional && handler.functional === false) return refuse(Nrc.serviceNotSupported);
+  if (!existsIn(handler.sessions, context.session)) {
+    return refuse(Nrc.serviceNotSupportedInActiveSession);
+  }
+  if (!unlocked(handler.security, context.securityLevel)) return refuse(Nrc.securityAccessDenied);
+  // Figure 6: length first, then the sub-function.
+  if (request.length < handler.minLength) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
+  if (handler.subFunctions === undefined) return { kind: 'run', handler };
+  if (request.length < 2) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
+  const rule = handler.subFunctions[request[1]!];
+  if (rule === undefined) return refuse(Nrc.subFunctionNotSupported);
+  if (!existsIn(rule.sessions, context.session)) {
+    return refuse(Nrc.subFunctionNotSupportedInActiveSession);
+  }
+  if (!unlocked(rule.security, context.securityLevel)) return refuse(Nrc.securityAccessDenied);
+  if (request.length < (rule.minLength ?? 0)) {
+    return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
+  }
+  return { kind: 'run', handler };
+}
+
+function existsIn(sessions: readonly number[] | undefined, session: number): boolean {
+  return sessions === undefined || sessions.includes(session);
+}
+
+function unlocked(level: number | undefined, securityLevel: number): boolean {
+  return level === undefined || level === securityLevel;
+}
+
+function refuse(nrc: Nrc): Admission {
+  return { kind: 'refuse', nrc };
+}

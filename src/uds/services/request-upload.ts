@@ -1,0 +1,35 @@
+// RequestUpload (35), ISO 14229-1 15.3.
+
+import type { Malformed } from '../codec.ts';
+import {
+  decodeMemoryRequest,
+  decodeMemoryResponse,
+  encodeMemoryRequest,
+  encodeMemoryResponse,
+  type MemoryRequest,
+  type MemoryRequestInput,
+  type MemoryResponse,
+} from '../memory-transfer.ts';
+import type { Nrc } from '../nrc.ts';
+import { Sid } from '../sid.ts';
+
+export type Request = MemoryRequest;
+export type Response = MemoryResponse;
+
+/** `35 <dataFormat> <addressAndLengthFormat> <address> <size>`, 4 bytes each unless told otherwise. */
+export function encodeRequest(input: MemoryRequestInput): Uint8Array {
+  return encodeMemoryRequest(Sid.requestUpload, input);
+}
+
+export function decodeRequest(bytes: Uint8Array): Request | Nrc {
+  return decodeMemoryRequest(Sid.requestUpload, bytes);
+}
+
+/** `75 <width of the length, upper nibble> <maxNumberOfBlockLength>` */
+export function encodeResponse(maxBlockLength: number, width?: number): Uint8Array {
+  return encodeMemoryResponse(Sid.requestUpload, maxBlockLength, width);
+}
+
+export function decodeResponse(bytes: Uint8Array): Response | Malformed {
+  return decodeMemoryResponse(Sid.requestUpload, bytes);
+}

@@ -1,0 +1,50 @@
+// TransferData (36), ISO 14229-1 15.4.
+
+import { checkedByte, type Malformed, requestProblem, responseProblem } from '../codec.ts';
+import type { Nrc } from '../nrc.ts';
+import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+
+const SID = Sid.transferData;
+
+/** Service identifier and block counter: what maxNumberOfBlockLength holds besides the data. */
+export const HEADER_LENGTH = 2;
+
+export interface Request {
+  /** Starts with 1 after the request of the transfer, and goes on with 0 after 255. */
+  readonly counter: number;
+  /** A view of the message. Empty when uploading. */
+  readonly data: Uint8Array;
+}
+
+export type Response = Request;
+
+/** The counter of the block after this one: 255 is followed by 0. */
+export function nextCounter(counter: number): number {
+  return (counter + 1) & 0xff;
+}
+
+/** `36 <counter> <data>` */
+export function encodeRequest(counter: number, data: Uint8Array = new Uint8Array()): Uint8Array {
+  return block(SID, counter, data);
+}
+
+export function decodeRequest(bytes: Uint8Array): Request | Nrc {
+  return requestProblem(bytes, SID, 2) ?? { counter: bytes[1]!, data: bytes.subarray(2) };
+}
+
+/** `76 <counter> [data]` */
+export function encodeResponse(counter: number, data: Uint8Array = new Uint8Array()): Uint8Array {
+  return block(SID + POSITIVE_RESPONSE_OFFSET, counter, data);
+}
+
+export function decodeResponse(bytes: Uint8Array): Response | Malformed {
+  return responseProblem(bytes, SID, 2) ?? { counter: bytes[1]!, data: bytes.subarray(2) };
+}
+
+function block(sid: number, counter: number, data: Uint8Array): Uint8Array {
+  const message = new Uint8Array(HEADER_LENGTH + data.length);
+  message[0] = sid;
+  message[1] = checkedByte(counter, 'blockSequenceCounter');
+  message.set(data, HEADER_LENGTH);
+  return message;
+}

@@ -1,0 +1,141 @@
+// The dependency rule of the architecture, read from the imports: static, dynamic, and of types.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+/** Who may import whom, besides himself. The README's table is this table. */
+const ALLOWED: Record<string, readonly string[] | 'everything'> = {
+  'src/core': [],
+  'src/bus': ['src/core'],
+  'src/isotp': ['src/bus', 'src/core'],
+  'src/uds': ['src/isotp', 'src/core'],
+  'src/vehicle': ['src/core'],
+  'src/trust': ['src/core'],
+  'src/campaign': ['src/vehicle', 'src/trust', 'src/core'],
+  'src/drivers': ['src/campaign', 'src/uds', 'src/vehicle', 'src/trust', 'src/core'],
+  'src/tmu': ['src/campaign', 'src/vehicle', 'src/trust', 'src/core'],
+  ecus: ['src/uds', 'src/isotp', 'src/bus', 'src/vehicle', 'src/trust', 'src/core'],
+  server: ['src/trust', 'src/core'],
+  'src/sim': 'everything',
+  'src/cli': 'everything',
+};
+
+/** Packages with one home: the files (or folders) that may import them. */
+const HOMES: Record<string, readonly string[]> = {
+  socketcan: ['src/bus/'],
+  got: ['src/tmu/'],
+  'p-retry': ['src/tmu/'],
+  koa: ['server/'],
+  '@koa/router': ['server/'],
+  commander: ['src/cli/'],
+  kysely: ['server/db/'],
+  pino: ['src/cli/'],
+};
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `${folder}/${name}`);
+}
+
+/** Every specifier of `import ... from`, `export ... from`, `import('...')` and `import '...'`. */
+function importsOf(text: string): string[] {
+  const pattern = /(?:\bfrom\s*|\bimport\s*\(\s*|^\s*import\s+)(['"])([^'"]+)\1/gm;
+  return [...text.matchAll(pattern)].map((match) => match[2]!);
+}
+
+const files = ['src', 'ecus', 'server'].flatMap(sources);
+const imports: Import[] = files.flatMap((file) =>
+  importsOf(readFileSync(path.join(root, file), 'utf8')).map((target) => ({ file, target })),
+);
+
+function areaOf(file: string): string {
+  const [first, second] = file.split('/');
+  return first === 'src' ? `src/${second}` : first!;
+}
+
+describe('imports', () => {
+  it('are found in every form', () => {
+    const text = [
+      `import { a } from './a.ts';`,
+      `import type { B } from "./b.ts";`,
+      `export { c } from './c.ts';`,
+      `const d = await import('./d.ts');`,
+      `import './e.ts';`,
+      `type F = import('./f.ts').F;`,
+    ].join('\n');
+    expect(importsOf(text)).toEqual(['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts', './f.ts']);
+    expect(files.length).toBeGreaterThan(50);
+    expect(imports.length).toBeGreaterThan(150);
+  });
+
+  it('follow the dependency rule', () => {
+    const broken = imports.flatMap(({ file, target }) => {
+      if (!target.startsWith('.')) return [];
+      const area = areaOf(file);
+      const other = areaOf(path.posix.join(path.posix.dirname(file), target));
+      const allowed = ALLOWED[area];
+      if (allowed === undefined) return [`${file}: the folder ${area} is not in the rule`];
+      if (other === area || allowed === 'everything' || allowed.includes(other)) return [];
+      return [`${file} imports ${target}: ${area} may import ${allowed.join(', ') || 'nothing'}`];
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('keep each package in its one home', () => {
+    const strays = imports.flatMap(({ file, target }) => {
+      const homes = HOMES[target];
+      if (homes === undefined || homes.some((home) => file.startsWith(home))) return [];
+      return [`${file} imports ${target}, whose home is ${homes.join(', ')}`];
+    });
+    expect(strays).toEqual([]);
+    const homesOfSocketcan = new Set(
+      imports.filter((i) => i.target === 'socketcan').map((i) => i.file),
+    );
+    expect([...homesOfSocketcan]).toHaveLength(1);
+  });
+
+  it('name files with their extension, and there are no barrels', () => {
+    expect(
+      imports.filter((i) => i.target.startsWith('.') && !/\.(ts|json)$/.test(i.target)),
+    ).toEqual([]);
+    expect(files.filter((file) => path.basename(file) === 'index.ts')).toEqual([]);
+  });
+});
+
+describe('capabilities', () => {
+  it('clock, random and files of the machine are asked for in src/core and the composition root only', () => {
+    const machine =
+      /\bDate\.now\(|\bMath\.random\(|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(|['"]node:fs/;
+    /** Processes and sockets of a bus, images as streams, and the simulation's own settling. */
+    const excused = [
+      /^src\/core\//,
+      /^src\/cli\//,
+      /^src\/bus\/(local-broker|socketcan)/,
+      /^server\/images\//,
+    ];
+    const users = files.filter(
+      (file) =>
+        !excused.some((pattern) => pattern.test(file)) &&
+        machine.test(readFileSync(path.join(root, file), 'utf8').replaceAll(/\/\/.*$/gm, '')),
+    );
+    expect(users).toEqual([]);
+  });
+
+  it('every file says in its first line what it is', () => {
+    const silent = files.filter((file) => {
+      const lines = readFileSync(path.join(root, file), 'utf8').split('\n');
+      const first = lines[0]!.startsWith('#!') ? lines[1]! : lines[0]!;
+      return !/^(\/\/|\/\*\*?) \S/.test(first);
+    });
+    expect(silent).toEqual([]);
+  });
+});
