@@ -1,0 +1,121 @@
+// What a download may do next: requests 34, 36, 37 and 38 as steps of a state. Pure, no memory is touched here.
+
+import { Nrc } from '../../src/uds/nrc.ts';
+
+export type Download =
+  | { readonly kind: 'idle' }
+  | {
+      readonly kind: 'receiving';
+      /** `image` goes to the bank, `metadata` is kept in RAM. */
+      readonly target: 'image' | 'metadata';
+      readonly size: number;
+      readonly received: number;
+      /** Counter of the last accepted block; 0 before the first. */
+      readonly lastCounter: number;
+      readonly maxBlockLength: number;
+    };
+
+export const IDLE: Download = { kind: 'idle' };
+
+/** Where and how much an image may be. */
+export interface DownloadArea {
+  readonly address: number;
+  readonly size: number;
+  /** The bank was erased in this session and nothing has been written since. */
+  readonly blank: boolean;
+  /** From the release metadata, when there was any. */
+  readonly expectedLength: number | undefined;
+}
+
+export type Step<Accepted> =
+  | ({ readonly nrc?: undefined; readonly state: Download } & Accepted)
+  | { readonly nrc: Nrc };
+
+/** Largest release.json: it is kept in RAM. */
+export const MAX_METADATA_BYTES = 4096;
+
+/** ISO 14229-1:2020 15.2 RequestDownload, checks in the order of its NRC table: the format and range, then the state. */
+export function startImage(
+  state: Download,
+  request: {
+    readonly dataFormat: number;
+    readonly address: number;
+    readonly size: number;
+  },
+  area: DownloadArea,
+  maxBlockLength: number,
+): Step<object> {
+  const { dataFormat, address, size } = request;
+  // Neither compression nor encryption: 00 is the only format.
+  if (dataFormat !== 0) return { nrc: Nrc.requestOutOfRange };
+  if (address !== area.address || size < 1 || size > area.size) {
+    return { nrc: Nrc.requestOutOfRange };
+  }
+  if (area.expectedLength !== undefined && size !== area.expectedLength) {
+    return { nrc: Nrc.requestOutOfRange };
+  }
+  // 15.2.4: 22 while a download is going on already. Also for a bank that was not erased.
+  if (state.kind === 'receiving' || !area.blank) return { nrc: Nrc.conditionsNotCorrect };
+  return { state: receiving('image', size, maxBlockLength) };
+}
+
+/** ISO 14229-1:2020 15.6 RequestFileTransfer: adding the release metadata; every other file is out of range. */
+export function startMetadata(
+  state: Download,
+  request: {
+    readonly dataFormat: number;
+    readonly path: string;
+    readonly size: number;
+  },
+  maxBlockLength: number,
+): Step<object> {
+  if (request.dataFormat !== 0 || request.path !== 'release.json') {
+    return { nrc: Nrc.requestOutOfRange };
+  }
+  if (request.size < 1 || request.size > MAX_METADATA_BYTES) return { nrc: Nrc.requestOutOfRange };
+  if (state.kind === 'receiving') return { nrc: Nrc.conditionsNotCorrect };
+  return { state: receiving('metadata', request.size, maxBlockLength) };
+}
+
+function receiving(target: 'image' | 'metadata', size: number, maxBlockLength: number): Download {
+  return { kind: 'receiving', target, size, received: 0, lastCounter: 0, maxBlockLength };
+}
+
+/**
+ * ISO 14229-1:2020 15.4 TransferData with `length` bytes of data. `write` says whether the bytes are new: a repeated
+ * last block is answered positively and not written again.
+ */
+export function transferBlock(
+  state: Download,
+  counter: number,
+  length: number,
+): Step<{ readonly write: boolean }> {
+  if (state.kind !== 'receiving') return { nrc: Nrc.requestSequenceError };
+  if (length === 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+  // 15.4.4: 31 when the record is not consistent with maxNumberOfBlockLength (SID and counter included).
+  if (length + 2 > state.maxBlockLength) return { nrc: Nrc.requestOutOfRange };
+  // 15.4: the tester repeats a block whose response was lost; the server answers and writes nothing.
+  if (state.received > 0 && counter === state.lastCounter) return { state, write: false };
+  // 15.4.4: 24 when all data of memorySize has been received already.
+  if (state.received === state.size) return { nrc: Nrc.requestSequenceError };
+  // 15.4.2: the counter starts at 01 and goes on with 00 after FF.
+  if (counter !== ((state.lastCounter + 1) & 0xff)) return { nrc: Nrc.wrongBlockSequenceCounter };
+  // 15.4.4: 71 when the module's length does not meet memorySize.
+  if (length > state.size - state.received) return { nrc: Nrc.transferDataSuspended };
+  return {
+    state: { ...state, received: state.received + length, lastCounter: counter },
+    write: true,
+  };
+}
+
+/** ISO 14229-1:2020 15.5 RequestTransferExit: 24 as long as bytes are missing. */
+export function transferExit(
+  state: Download,
+  parameterLength: number,
+): Step<{ readonly target: 'image' | 'metadata'; readonly size: number }> {
+  if (state.kind !== 'receiving' || state.received < state.size) {
+    return { nrc: Nrc.requestSequenceError };
+  }
+  if (parameterLength > 0) return { nrc: Nrc.requestOutOfRange };
+  return { state: IDLE, target: state.target, size: state.size };
+}

@@ -1,0 +1,114 @@
+// Data identifiers (22, 2E): who the ECU is, what it runs, what its banks hold, and its live values.
+
+import { asciiBytes, asciiText, fromHex, toHex } from '../../src/core/bytes.ts';
+import { encodeBootState } from '../../src/uds/boot-state.ts';
+import { Nrc } from '../../src/uds/nrc.ts';
+import type { Reply, ServiceContext } from '../../src/uds/server-types.ts';
+import * as readData from '../../src/uds/services/read-data-by-identifier.ts';
+import * as writeData from '../../src/uds/services/write-data-by-identifier.ts';
+import { Did } from '../../src/uds/sid.ts';
+import { bootStateOf, otherBank } from './boot-record.ts';
+import type { Device } from './device.ts';
+
+const SUPPLIER = 'CAN-OTA';
+
+/** More in one request is 13: each FD01 reads a whole bank. */
+const MAX_DIDS = 16;
+
+/** Bytes of a fingerprint. */
+const MAX_FINGERPRINT = 32;
+
+type Value = Uint8Array | undefined;
+
+/** ISO 14229-1 11.2: what is known of the asked identifiers is told; 31 when none is. */
+export async function readDataByIdentifier(
+  device: Device,
+  bytes: Uint8Array,
+  context: ServiceContext,
+): Promise<Reply> {
+  const request = readData.decodeRequest(bytes);
+  if (typeof request === 'number') return { nrc: request };
+  if (request.dids.length > MAX_DIDS) {
+    return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+  }
+  const records: readData.DataRecord[] = [];
+  for (const did of request.dids) {
+    const data = await readDid(device, did, context);
+    if (data !== undefined) records.push({ did, data });
+  }
+  if (records.length === 0) return { nrc: Nrc.requestOutOfRange };
+  return { positive: readData.encodeResponse(...records) };
+}
+
+function readDid(device: Device, did: number, context: ServiceContext): Value | Promise<Value> {
+  const { flash, nv, running, ecu } = device;
+  switch (did) {
+    case Did.activeDiagnosticSession:
+      return Uint8Array.of(context.session);
+    case Did.sparePartNumber:
+      return asciiBytes(device.profile.partNumber);
+    case Did.ecuSoftwareVersion:
+    case Did.systemSupplierSoftwareVersion:
+      return asciiBytes(running.version);
+    case Did.systemSupplierIdentifier:
+      return asciiBytes(SUPPLIER);
+    case Did.ecuSerialNumber:
+      return asciiBytes(nv.content.serial);
+    case Did.vin:
+      return asciiBytes(nv.content.vin ?? device.vin);
+    case Did.ecuHardwareNumber:
+      return asciiBytes(device.hardwareId);
+    case Did.applicationSoftwareFingerprint:
+      return nv.content.fingerprint === '' ? undefined : fromHex(nv.content.fingerprint);
+    case Did.bootState:
+      return encodeBootState(
+        bootStateOf(flash.record, running.bank === 'recovery', ecu.memory.banks),
+      );
+    case Did.activeBankDigest:
+      return digestOf(device, 'active');
+    case Did.inactiveBankDigest:
+      return digestOf(device, 'inactive');
+    default:
+      // Live values are the application's: the bootloader alone has none.
+      return running.bank === 'recovery'
+        ? undefined
+        : device.profile.live
+            .find((live) => live.did === did)
+            ?.read(context.nowMs - running.sinceMs);
+  }
+}
+
+/** Computed now over the bytes in the bank file; undefined where there is no verified image. */
+async function digestOf(device: Device, which: 'active' | 'inactive'): Promise<Value> {
+  const { flash, ecu } = device;
+  if (which === 'inactive' && ecu.memory.banks === 1) return undefined;
+  const active = flash.record.activeBank;
+  const bank = which === 'active' ? active : otherBank(active);
+  if (flash.record.banks[bank].content !== 'valid') return undefined;
+  return (await flash.digest(bank)).sha256;
+}
+
+/** ISO 14229-1 11.7: fingerprint and VIN can be written, nothing else. Answered when it is durable. */
+export async function writeDataByIdentifier(device: Device, bytes: Uint8Array): Promise<Reply> {
+  const request = writeData.decodeRequest(bytes);
+  if (typeof request === 'number') return { nrc: request };
+  const { did, data } = request;
+  switch (did) {
+    case Did.applicationSoftwareFingerprint:
+      if (data.length > MAX_FINGERPRINT) {
+        return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+      }
+      await device.nv.store({ fingerprint: toHex(data) });
+      break;
+    case Did.vin: {
+      if (data.length !== 17) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+      const vin = asciiText(data);
+      if (!/^[A-HJ-NPR-Z0-9]{17}$/.test(vin)) return { nrc: Nrc.requestOutOfRange };
+      await device.nv.store({ vin });
+      break;
+    }
+    default:
+      return { nrc: Nrc.requestOutOfRange };
+  }
+  return { positive: writeData.encodeResponse(did) };
+}

@@ -1,0 +1,35 @@
+// JSON with a checksum behind it: what an ECU keeps in its boot record and its non-volatile data.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { z } from 'zod';
+import { toHex } from '../../src/core/bytes.ts';
+
+const HASH_LINE = /^sha256 ([0-9a-f]{64})\n$/;
+
+/** One line of JSON, one line `sha256 <hex>` over the first (its line feed included). */
+export function encodeSealed(value: unknown): Uint8Array {
+  const json = `${JSON.stringify(value)}\n`;
+  const digest = toHex(sha256(new TextEncoder().encode(json)));
+  return new TextEncoder().encode(`${json}sha256 ${digest}\n`);
+}
+
+/** The value, or why the bytes cannot be trusted. */
+export function decodeSealed<T>(
+  bytes: Uint8Array,
+  schema: z.ZodType<T>,
+): { readonly value: T } | { readonly fault: string } {
+  const end = bytes.indexOf(0x0a) + 1;
+  if (end === 0) return { fault: 'the checksum line is missing' };
+  const seal = HASH_LINE.exec(new TextDecoder('latin1').decode(bytes.subarray(end)));
+  if (seal === null) return { fault: 'the checksum line is damaged' };
+  const json = bytes.subarray(0, end);
+  if (toHex(sha256(json)) !== seal[1]) return { fault: 'the checksum does not fit the content' };
+  try {
+    const parsed = schema.safeParse(JSON.parse(new TextDecoder().decode(json)));
+    if (parsed.success) return { value: parsed.data };
+    const issue = parsed.error.issues[0]!;
+    return { fault: `${issue.path.join('.')}: ${issue.message}` };
+  } catch (error) {
+    return { fault: (error as Error).message };
+  }
+}

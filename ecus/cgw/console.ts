@@ -1,0 +1,200 @@
+// Where the driver answers: a screen on a terminal, lines on anything else, nobody where answers are automatic.
+
+import pc from 'picocolors';
+import { ApprovalStatus } from '../../src/vehicle/approval.ts';
+import { canWithdraw, type Desk, type DriverAnswer, MAX_LATER_MINUTES } from './approval-desk.ts';
+import { type DriverView, outcomeText, questionLines, renderPrompt } from './render.ts';
+
+/** What the approval needs of a console. */
+export interface DriverConsole {
+  /** Shows the present state; called on every change and once a second while a question is open. */
+  show(view: DriverView): void;
+  close(): void;
+}
+
+export interface DriverTerminal {
+  readonly input: NodeJS.ReadableStream & {
+    isTTY?: boolean;
+    setRawMode?(on: boolean): unknown;
+  };
+  readonly output: NodeJS.WritableStream & { isTTY?: boolean; columns?: number; rows?: number };
+}
+
+export interface ConsoleOptions {
+  readonly terminal: DriverTerminal;
+  onAnswer(answer: DriverAnswer): void;
+  /** Control-C on a raw terminal: no signal is made of it by itself. */
+  onInterrupt(): void;
+  /** Left out: as the terminal and NO_COLOR say. */
+  readonly colour?: boolean | undefined;
+}
+
+/** A screen needs both ends to be a terminal. */
+export function openConsole(options: ConsoleOptions): DriverConsole {
+  const { input, output } = options.terminal;
+  return input.isTTY === true && output.isTTY === true
+    ? new ScreenConsole(options)
+    : new LineConsole(options);
+}
+
+const ENTER_SCREEN = '\x1b[?1049h\x1b[?25l';
+const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l';
+
+const KEYS: Readonly<Record<string, DriverAnswer>> = {
+  a: { kind: 'approve' },
+  l: { kind: 'later', minutes: 60 },
+  d: { kind: 'deny' },
+  w: { kind: 'withdraw' },
+};
+
+class ScreenConsole implements DriverConsole {
+  readonly #options: ConsoleOptions;
+  #view: DriverView | undefined;
+  #open = true;
+
+  constructor(options: ConsoleOptions) {
+    this.#options = options;
+    const { input, output } = options.terminal;
+    input.setRawMode?.(true);
+    input.on('data', this.#onData);
+    input.resume();
+    output.on('resize', this.#paint);
+    // Whatever ends the process, the shell that comes back needs its cursor and its echo.
+    process.on('exit', this.#restore);
+    output.write(ENTER_SCREEN);
+  }
+
+  show(view: DriverView): void {
+    this.#view = view;
+    this.#paint();
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    const { input, output } = this.#options.terminal;
+    input.off('data', this.#onData);
+    output.off('resize', this.#paint);
+    process.off('exit', this.#restore);
+    this.#restore();
+    input.pause();
+  }
+
+  readonly #restore = (): void => {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#options.terminal.input.setRawMode?.(false);
+    this.#options.terminal.output.write(LEAVE_SCREEN);
+  };
+
+  readonly #paint = (): void => {
+    if (this.#view === undefined || !this.#open) return;
+    const { output } = this.#options.terminal;
+    const lines = renderPrompt(
+      this.#view,
+      output.columns ?? 80,
+      output.rows ?? 24,
+      this.#options.colour ?? pc.isColorSupported,
+    );
+    // Line by line over the old picture, then clear the rest: no flicker.
+    output.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
+  };
+
+  readonly #onData = (chunk: Buffer | string): void => {
+    const text = chunk.toString();
+    if (text.startsWith('\x1b')) return; // an arrow or function key
+    for (const character of text) {
+      if (character === '\x03') this.#options.onInterrupt();
+      const given = Object.hasOwn(KEYS, character.toLowerCase())
+        ? KEYS[character.toLowerCase()]
+        : undefined;
+      if (given !== undefined) this.#options.onAnswer(given);
+    }
+  };
+}
+
+/** A line may be at most this long; more is thrown away. */
+const MAX_LINE = 200;
+
+class LineConsole implements DriverConsole {
+  readonly #options: ConsoleOptions;
+  #line = '';
+  #shown: Desk | undefined;
+
+  constructor(options: ConsoleOptions) {
+    this.#options = options;
+    options.terminal.input.on('data', this.#onData);
+    options.terminal.input.on('error', () => {});
+  }
+
+  show(view: DriverView): void {
+    const { desk } = view;
+    const before = this.#shown;
+    this.#shown = desk;
+    if (before !== undefined && sameSituation(before, desk)) return;
+    if (desk.kind === 'asking') {
+      const seconds = Math.ceil((desk.deadlineMs - view.nowMs) / 1000);
+      this.#print(questionLines(desk.request.facts, seconds));
+    } else if (desk.kind === 'answered') {
+      const hint = canWithdraw(desk) ? ' ("withdraw" takes it back)' : '';
+      this.#print([`${outcomeText(desk, view.clockText)}${hint}`]);
+    }
+  }
+
+  close(): void {
+    this.#options.terminal.input.off('data', this.#onData);
+    this.#options.terminal.input.pause();
+  }
+
+  #print(lines: readonly string[]): void {
+    this.#options.terminal.output.write(lines.map((line) => `${line}\n`).join(''));
+  }
+
+  readonly #onData = (chunk: Buffer | string): void => {
+    this.#line += chunk.toString();
+    const lines = this.#line.split(/\r?\n/);
+    this.#line = (lines.pop() ?? '').slice(0, MAX_LINE);
+    for (const line of lines) {
+      const words = line.trim();
+      if (words === '') continue;
+      const given = parseAnswer(words);
+      if (given === undefined) {
+        this.#print([
+          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], deny or withdraw`,
+        ]);
+      } else if (fitsNow(given, this.#shown)) {
+        this.#options.onAnswer(given);
+      } else {
+        // Typed ahead: an answer counts only for a question that the driver has seen.
+        this.#print([`nothing is waiting for "${words.slice(0, 40)}"`]);
+      }
+    }
+  };
+}
+
+function fitsNow(given: DriverAnswer, desk: Desk | undefined): boolean {
+  if (desk === undefined) return false;
+  return given.kind === 'withdraw' ? canWithdraw(desk) : desk.kind === 'asking';
+}
+
+function sameSituation(a: Desk, b: Desk): boolean {
+  if (a.kind !== b.kind) return false;
+  if (a.kind === 'idle' || b.kind === 'idle') return true;
+  if (a.kind === 'answered' && b.kind === 'answered' && a.status !== b.status) return false;
+  // An approval that becomes final is no news to the driver, only another question is.
+  return a.request.facts === b.request.facts;
+}
+
+/** `approve`, `later`, `later 15`, `deny`, `withdraw`; undefined for anything else. */
+export function parseAnswer(line: string): DriverAnswer | undefined {
+  const match = /^(approve|deny|withdraw|later(?:\s+(\d{1,5}))?)$/i.exec(line);
+  if (match === null) return undefined;
+  const word = match[1]!.toLowerCase();
+  if (word === 'approve' || word === 'deny' || word === 'withdraw') return { kind: word };
+  const minutes = match[2] === undefined ? 60 : Number(match[2]);
+  return minutes >= 1 && minutes <= MAX_LATER_MINUTES ? { kind: 'later', minutes } : undefined;
+}
+
+/** For events and logs. */
+export function statusText(status: ApprovalStatus): string {
+  return Object.entries(ApprovalStatus).find(([, code]) => code === status)![0];
+}

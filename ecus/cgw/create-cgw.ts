@@ -1,0 +1,109 @@
+// The entry for composition roots: the CGW, an ECU that can be updated and that asks the driver.
+
+import { fromHex } from '../../src/core/bytes.ts';
+import { InputError } from '../../src/core/errors.ts';
+import { Routine } from '../../src/uds/sid.ts';
+import type { Ecu } from '../bootloader/bootloader.ts';
+import type { EcuEvent } from '../bootloader/device.ts';
+import { type CreateEcuOptions, createEcu } from '../create-ecu.ts';
+import { type DriverTerminal, openConsole } from './console.ts';
+import { type ApproveMode, DriverApproval } from './driver-approval.ts';
+
+export interface CreateCgwOptions extends Omit<CreateEcuOptions, 'routines' | 'name'> {
+  /** The ECU that `approval.ecu` of the vehicle names, unless told otherwise. */
+  readonly name?: string;
+  /** `yes` and `no` answer by themselves; they are for benches and tests. */
+  readonly approve: ApproveMode;
+  /** Left out: nobody is asked, and with `ask` every question times out. */
+  readonly terminal?: DriverTerminal | undefined;
+  /** How long a question stays open; left out: as long as the asker says (30 s unless told otherwise). */
+  readonly timeoutMs?: number;
+  /** Control-C on the driver's screen. */
+  readonly onInterrupt?: () => void;
+  readonly colour?: boolean;
+}
+
+export interface Cgw {
+  readonly ecu: Ecu;
+  /** Restores the terminal, then stops the ECU. */
+  close(): Promise<void>;
+}
+
+/** Throws InputError when the vehicle file has no `approval`, or the ECU is not in it. */
+export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
+  const { vehicle, clock, terminal } = options;
+  const name = options.name ?? vehicle.approval?.ecu;
+  if (vehicle.approval === undefined || name === undefined) {
+    throw new InputError(
+      'approval',
+      'missing in the vehicle file: it names the ECU that asks the driver, and its key',
+    );
+  }
+  let status = `${name} starts`;
+  const listeners: ((event: EcuEvent) => void)[] = [];
+  const emit = (event: EcuEvent): void => {
+    for (const listener of listeners) listener(event);
+  };
+  const approval = new DriverApproval({
+    key: fromHex(vehicle.approval.key),
+    approve: options.approve,
+    timeoutMs: options.timeoutMs,
+    clock,
+    clockText: (unixS) =>
+      new Date(unixS * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' }),
+    status: () => status,
+    onChange: (campaignId, text) => emit({ kind: 'approval', campaignId, status: text }),
+  });
+  listeners.push((event) => {
+    const text = statusLine(name, event);
+    if (event.kind === 'reset' || event.kind === 'power-lost') approval.forget();
+    if (text === undefined || text === status) return;
+    status = text;
+    approval.show();
+  });
+  if (options.onEvent !== undefined) listeners.push(options.onEvent);
+  const ecu = await createEcu({
+    ...options,
+    name,
+    routines: { [Routine.driverApproval]: approval.routine() },
+    onEvent: emit,
+  });
+  // Last: a failure up to here leaves the terminal as it was.
+  if (terminal !== undefined) {
+    approval.attach(
+      openConsole({
+        terminal,
+        onAnswer: (given) => approval.give(given),
+        onInterrupt: () => options.onInterrupt?.(),
+        colour: options.colour,
+      }),
+    );
+  }
+  return {
+    ecu,
+    close: async () => {
+      approval.close();
+      await ecu.close();
+    },
+  };
+}
+
+/** The CGW's own state on the driver's screen; undefined: it has not changed. */
+function statusLine(name: string, event: EcuEvent): string | undefined {
+  switch (event.kind) {
+    case 'boot':
+      return event.mode === 'recovery'
+        ? `${name} has no software to run and waits for an update`
+        : `${name} ${event.version}${event.mode === 'trial' ? ', new software on trial' : ''}`;
+    case 'erase':
+    case 'progress':
+      return `${name} is being updated`;
+    case 'reset':
+      return `${name} restarts`;
+    case 'power-lost':
+    case 'failed':
+      return `${name} has stopped`;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,160 @@
+// Routine 0200 on the CGW: joins the desk (what was asked and answered), the console, and the wire format.
+
+import { toHex } from '../../src/core/bytes.ts';
+import type { Clock, Timer } from '../../src/core/clock.ts';
+import { Nrc } from '../../src/uds/nrc.ts';
+import {
+  ApprovalStatus,
+  decodeApprovalRequest,
+  encodeApprovalResult,
+} from '../../src/vehicle/approval.ts';
+import type { RoutineOutcome, RoutineRule } from '../bootloader/routines.ts';
+import {
+  answer,
+  ask,
+  type Desk,
+  type DriverAnswer,
+  expire,
+  IDLE_DESK,
+  stop,
+} from './approval-desk.ts';
+import { type DriverConsole, statusText } from './console.ts';
+
+/** Who answers: the driver, or nobody needs to. */
+export type ApproveMode = 'ask' | 'yes' | 'no';
+
+export interface DriverApprovalOptions {
+  readonly key: Uint8Array;
+  readonly approve: ApproveMode;
+  /** Left out: as long as the request says. */
+  readonly timeoutMs: number | undefined;
+  readonly clock: Clock;
+  /** `HH:MM` of the driver's clock. */
+  readonly clockText: (unixS: number) => string;
+  /** One line about the CGW itself. */
+  readonly status: () => string;
+  readonly onChange: (campaignId: string, status: string) => void;
+}
+
+const NOTHING = new Uint8Array();
+
+export class DriverApproval {
+  readonly #options: DriverApprovalOptions;
+  #console: DriverConsole | undefined;
+  #desk: Desk = IDLE_DESK;
+  #timeoutMs = 0;
+  #tick: Timer | undefined;
+
+  constructor(options: DriverApprovalOptions) {
+    this.#options = options;
+  }
+
+  /** Where questions are shown from now on. Without one they time out, unless they are answered automatically. */
+  attach(console: DriverConsole): void {
+    this.#console = console;
+    this.show();
+  }
+
+  /** The table row of the routine. Any session: the question must outlive S3. The MAC protects the answer. */
+  routine(): RoutineRule {
+    return {
+      secured: false,
+      start: (record) => this.#start(record),
+      stop: (record) => this.#stop(record),
+      results: (record) => this.#results(record),
+    };
+  }
+
+  /** What the driver typed or pressed. */
+  give(given: DriverAnswer): void {
+    this.#change(answer(this.#desk, given, this.#options.clock.wallMs()));
+  }
+
+  /** The RAM of the CGW is lost: question and answer with it. The TMU will ask again. */
+  forget(): void {
+    this.#change(IDLE_DESK);
+  }
+
+  /** Paints again, for a changed status line. */
+  show(): void {
+    const { clock, clockText, status } = this.#options;
+    this.#console?.show({
+      desk: this.#desk,
+      timeoutMs: this.#timeoutMs,
+      nowMs: clock.nowMs(),
+      status: status(),
+      clockText,
+    });
+  }
+
+  close(): void {
+    this.#tick?.cancel();
+    this.#console?.close();
+  }
+
+  #start(record: Uint8Array): RoutineOutcome {
+    const request = decodeApprovalRequest(record);
+    if ('fault' in request) {
+      return {
+        nrc:
+          request.fault === 'wrong-length'
+            ? Nrc.incorrectMessageLengthOrInvalidFormat
+            : Nrc.requestOutOfRange,
+      };
+    }
+    const timeoutMs = this.#options.timeoutMs ?? request.facts.timeoutSeconds * 1000;
+    const { clock } = this.#options;
+    const nowUnixS = Math.floor(clock.wallMs() / 1000);
+    const asked = ask(this.#desk, request, clock.nowMs() + timeoutMs, nowUnixS);
+    if (asked === 'busy') return { nrc: Nrc.conditionsNotCorrect };
+    if (asked.fresh) this.#timeoutMs = timeoutMs;
+    this.#change(asked.desk);
+    if (asked.fresh) {
+      if (this.#options.approve === 'yes') this.give({ kind: 'approve' });
+      if (this.#options.approve === 'no') this.give({ kind: 'deny' });
+    }
+    return NOTHING;
+  }
+
+  #stop(record: Uint8Array): RoutineOutcome {
+    if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+    const stopped = stop(this.#desk);
+    if (stopped === undefined) return { nrc: Nrc.requestSequenceError };
+    this.#change(stopped);
+    return NOTHING;
+  }
+
+  #results(record: Uint8Array): RoutineOutcome {
+    if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+    const desk = this.#desk;
+    if (desk.kind === 'idle') return { nrc: Nrc.requestSequenceError };
+    return desk.kind === 'asking'
+      ? encodeApprovalResult(this.#options.key, desk.request, ApprovalStatus.waiting, 0)
+      : encodeApprovalResult(this.#options.key, desk.request, desk.status, desk.untilUnixS);
+  }
+
+  #change(desk: Desk): void {
+    const before = this.#desk;
+    this.#desk = desk;
+    this.#tick?.cancel();
+    this.#tick = undefined;
+    if (desk.kind === 'asking') {
+      // The countdown moves once a second, and the last step is the time-out itself.
+      const leftMs = desk.deadlineMs - this.#options.clock.nowMs();
+      this.#tick = this.#options.clock.after(
+        'approval-countdown',
+        leftMs % 1000 || Math.min(leftMs, 1000),
+        () => this.#change(expire(this.#desk, this.#options.clock.nowMs())),
+      );
+    }
+    if (desk.kind !== 'idle' && statusOf(desk) !== statusOf(before)) {
+      this.#options.onChange(toHex(desk.request.campaignId), statusText(statusOf(desk)!));
+    }
+    this.show();
+  }
+}
+
+function statusOf(desk: Desk): ApprovalStatus | undefined {
+  if (desk.kind === 'idle') return undefined;
+  return desk.kind === 'asking' ? ApprovalStatus.waiting : desk.status;
+}

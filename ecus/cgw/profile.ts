@@ -1,0 +1,16 @@
+// CGW, the central gateway: an ECU like the others, and the one that asks the driver.
+
+import type { EcuProfile } from '../profile.ts';
+
+export const cgwProfile: EcuProfile = {
+  partNumber: 'CO-CGW-0001',
+  dtcs: [],
+  live: [],
+  traffic: [
+    {
+      id: 0x050,
+      periodMs: 100,
+      data: (_upMs, count) => Uint8Array.of(count & 0xff, 0x01, 0, 0, 0, 0, 0, 0),
+    },
+  ],
+};

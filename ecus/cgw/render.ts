@@ -1,0 +1,180 @@
+// What the driver sees: the state of the question as lines of text. Pure; colours are switched by the caller.
+
+import pc from 'picocolors';
+import { type ApprovalFacts, ApprovalStatus } from '../../src/vehicle/approval.ts';
+import { canWithdraw, type Desk } from './approval-desk.ts';
+import { cutText, padText, textWidth, wrapText } from './text-layout.ts';
+
+export interface DriverView {
+  readonly desk: Desk;
+  /** Of the question, for the countdown bar. */
+  readonly timeoutMs: number;
+  readonly nowMs: number;
+  /** Of the CGW itself: version, or what it is doing. */
+  readonly status: string;
+  /** `HH:MM`, local time of the driver, for `later`. */
+  clockText(unixS: number): string;
+}
+
+/** `about 2 minutes`, in whole minutes from a minute on: nobody plans his day by seconds. */
+export function durationText(seconds: number): string {
+  if (seconds < 1) return 'less than a second';
+  if (seconds < 60) return `about ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`;
+  const minutes = Math.ceil(seconds / 60);
+  return `about ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}`;
+}
+
+/** What became of a question, in the driver's words. */
+export function outcomeText(desk: Desk, clockText: (unixS: number) => string): string {
+  if (desk.kind === 'idle') return 'No update is waiting.';
+  if (desk.kind === 'asking') return 'A software update is waiting for your answer.';
+  switch (desk.status) {
+    case ApprovalStatus.approved:
+      return desk.settled
+        ? 'You approved the update.'
+        : 'You approved the update. It is being prepared now.';
+    case ApprovalStatus.later:
+      return `You chose later. You will be asked again after ${clockText(desk.untilUnixS)}.`;
+    case ApprovalStatus.denied:
+      return 'You denied the update. Nothing is changed.';
+    case ApprovalStatus.timedOut:
+      return 'No answer came in time. Nothing is changed.';
+    case ApprovalStatus.withdrawn:
+      return 'The update was withdrawn. Nothing new will be started.';
+  }
+}
+
+/** The facts as label and paragraphs; both consoles show the same ones in the same order (UNECE R156). */
+export function factRows(facts: ApprovalFacts): readonly (readonly [string, readonly string[]])[] {
+  const nameWidth = Math.max(...facts.ecus.map((ecu) => textWidth(ecu.name)));
+  return [
+    ['Why', [facts.purpose]],
+    [
+      'What changes',
+      facts.ecus.map(
+        (ecu) =>
+          `${padText(ecu.name, nameWidth)}  ${ecu.from} → ${ecu.to}${ecu.changes === '' ? '' : `   ${ecu.changes}`}`,
+      ),
+    ],
+    ['How long', [durationText(facts.durationSeconds)]],
+    ['Not usable', [facts.unavailable.length === 0 ? 'nothing' : facts.unavailable.join(', ')]],
+    ['What to do', [facts.instructions]],
+  ];
+}
+
+const LABEL_COLUMNS = 14;
+const NARROW_COLUMNS = 36;
+const MARGIN = '  ';
+
+/**
+ * The screen, at most `rows` lines of at most `columns` columns. The question and its keys are always there;
+ * facts that do not fit are cut and said to be.
+ */
+export function renderPrompt(
+  view: DriverView,
+  columns: number,
+  rows: number,
+  colour = false,
+): string[] {
+  const c = pc.createColors(colour);
+  const width = Math.max(1, columns - 2 * MARGIN.length);
+  const { desk } = view;
+  const vin = desk.kind === 'idle' ? '' : desk.request.facts.vin;
+  const title = padText('CENTRAL GATEWAY', Math.max(0, width - textWidth(vin)));
+  const head = [c.bold(cutText(`${title}${vin}`, width)), c.dim('─'.repeat(width)), ''];
+  const body: string[] = [];
+  if (desk.kind === 'asking') {
+    body.push(c.bold(c.yellow(cutText('SOFTWARE UPDATE', width))), '');
+    // On a narrow window a label stands above its text instead of beside it.
+    const beside = width >= NARROW_COLUMNS;
+    const textColumns = beside ? width - LABEL_COLUMNS : width;
+    for (const [label, paragraphs] of factRows(desk.request.facts)) {
+      const lines = paragraphs.flatMap((paragraph) => wrapText(paragraph, textColumns));
+      if (!beside) body.push(c.bold(cutText(label, width)));
+      lines.forEach((line, index) => {
+        const margin = beside ? padText(index === 0 ? label : '', LABEL_COLUMNS) : '';
+        body.push(`${c.bold(margin)}${line}`);
+      });
+      body.push('');
+    }
+  } else {
+    for (const line of wrapText(outcomeText(desk, view.clockText), width)) body.push(c.bold(line));
+    body.push('');
+    if (desk.kind === 'answered') {
+      for (const ecu of desk.request.facts.ecus) {
+        body.push(cutText(`${ecu.name}  ${ecu.from} → ${ecu.to}`, width));
+      }
+      body.push('');
+    }
+  }
+  const foot = footer(view, width, c);
+  // What does not fit is given up in this order: the title, empty lines, the facts from
+  // the last one on; the keys never.
+  if (head.length + body.length + foot.length > rows) head.length = 0;
+  const room = Math.max(0, rows - head.length - foot.length);
+  if (body.length > room) {
+    const dense = body.filter((line) => line !== '');
+    const cut = dense.length > room;
+    body.splice(0, body.length, ...dense.slice(0, cut ? Math.max(0, room - 1) : room));
+    if (cut && room > 0) body.push(c.dim(cutText('… the window is too small for the rest', width)));
+  }
+  const margin = columns > 2 * MARGIN.length ? MARGIN : '';
+  return [...head, ...body, ...foot].slice(-Math.max(1, rows)).map((line) => `${margin}${line}`);
+}
+
+function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createColors>): string[] {
+  const { desk } = view;
+  if (desk.kind === 'asking') {
+    const leftMs = Math.max(0, desk.deadlineMs - view.nowMs);
+    const seconds = Math.ceil(leftMs / 1000);
+    const text = ` ${seconds} s`;
+    const barColumns = Math.max(0, Math.min(40, width - textWidth(text)));
+    const filled = Math.round((barColumns * leftMs) / Math.max(1, view.timeoutMs));
+    const bar = '█'.repeat(Math.min(barColumns, filled)).padEnd(barColumns, '░');
+    const urgent = seconds <= 10 ? c.red : c.yellow;
+    return [
+      c.bold(cutText('May the update start now?', width)),
+      '',
+      keys(
+        [
+          ['A', 'Approve'],
+          ['L', 'Later (1 hour)'],
+          ['D', 'Deny'],
+        ],
+        width,
+        c,
+      ),
+      '',
+      urgent(cutText(`${bar}${text}`, width)),
+      c.dim(cutText('No answer counts as not approved.', width)),
+    ];
+  }
+  const lines: string[] = [];
+  if (canWithdraw(desk)) lines.push(keys([['W', 'Withdraw the approval']], width, c), '');
+  lines.push(c.dim(cutText(view.status, width)));
+  return lines;
+}
+
+function keys(
+  entries: readonly (readonly [string, string])[],
+  width: number,
+  c: ReturnType<typeof pc.createColors>,
+): string {
+  const plain = entries.map(([key, label]) => `[${key}] ${label}`);
+  if (textWidth(plain.join('    ')) > width) {
+    // Too narrow for words: the keys alone still tell what can be pressed.
+    return cutText(entries.map(([key, label]) => `${key}=${label.split(' ')[0]}`).join(' '), width);
+  }
+  return entries.map(([key, label]) => `${c.inverse(` ${key} `)} ${label}`).join('    ');
+}
+
+/** The question without a screen: lines for a log or a pipe. */
+export function questionLines(facts: ApprovalFacts, seconds: number): string[] {
+  return [
+    `software update for ${facts.vin}`,
+    ...factRows(facts).flatMap(([label, paragraphs]) =>
+      paragraphs.map((text) => `  ${padText(`${label}:`, LABEL_COLUMNS)}${text}`),
+    ),
+    `  answer within ${seconds} s: approve | later [minutes] | deny`,
+  ];
+}

@@ -1,0 +1,100 @@
+// The entry for composition roots: an ECU of the vehicle on a bus.
+
+import type { CanBus } from '../src/bus/can-bus.ts';
+import type { Clock } from '../src/core/clock.ts';
+import { InputError } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
+import type { Random } from '../src/core/random.ts';
+import type { Storage } from '../src/core/storage.ts';
+import { IsoTpChannel } from '../src/isotp/channel.ts';
+import { findEcu } from '../src/vehicle/load.ts';
+import type { Vehicle, VehicleEcu } from '../src/vehicle/schema.ts';
+import { type Connect, Ecu } from './bootloader/bootloader.ts';
+import type { EcuEvent } from './bootloader/device.ts';
+import { builtInFactoryImage, type FactoryImage } from './bootloader/factory-image.ts';
+import type { EcuFaults } from './bootloader/faults.ts';
+import type { RoutineRule } from './bootloader/routines.ts';
+import { profileOf } from './profiles.ts';
+
+export interface CreateEcuOptions {
+  /** One of the vehicle's ECUs. */
+  readonly name: string;
+  readonly vehicle: Vehicle;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Left out only where `connect` is given: then there is no normal traffic either. */
+  readonly bus?: CanBus;
+  /** Left out: ISO-TP on `bus` as the vehicle file says. */
+  readonly connect?: Connect;
+  readonly faults?: EcuFaults;
+  /** What a new device runs; left out: a built-in image of 4 KiB, version 1.0.0. */
+  readonly factoryImage?: FactoryImage;
+  readonly onEvent?: (event: EcuEvent) => void;
+  /** Cyclic frames, on unless told otherwise. */
+  readonly normalTraffic?: boolean;
+  /** 200 ms unless told otherwise. */
+  readonly bootMs?: number;
+  /** Ten minutes unless told otherwise. */
+  readonly trialMs?: number;
+  /** Three unless told otherwise. */
+  readonly trialBoots?: number;
+  /** 0xFFF unless told otherwise: one segmented message with a 12 bit length. */
+  readonly maxBlockLength?: number;
+  readonly routines?: Readonly<Record<number, RoutineRule>>;
+}
+
+/** Throws InputError for an ECU that is not in the vehicle file, StorageError when its folder cannot be used. */
+export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
+  const { name, vehicle, bus } = options;
+  const ecu = findEcu(vehicle, name);
+  const maxBlockLength = options.maxBlockLength ?? 0xfff;
+  const connect = options.connect ?? channelsOn(ecu, bus, options.clock, maxBlockLength);
+  return Ecu.start({
+    ecu,
+    vin: vehicle.vin,
+    profile: profileOf(name),
+    connect,
+    trafficBus: options.normalTraffic === false ? undefined : bus,
+    storage: options.storage,
+    clock: options.clock,
+    random: options.random,
+    logger: options.logger,
+    faults: options.faults ?? {},
+    factoryImage: options.factoryImage ?? builtInFactoryImage(name),
+    onEvent: options.onEvent,
+    routines: options.routines ?? {},
+    bootMs: options.bootMs ?? 200,
+    trialMs: options.trialMs ?? 600_000,
+    trialBoots: options.trialBoots ?? 3,
+    maxBlockLength,
+  });
+}
+
+/** Longest request besides TransferData: the driver's approval, and what fits into a 12 bit length anyway. */
+const SHORTEST_MAX_MESSAGE = 0xfff;
+
+function channelsOn(
+  ecu: VehicleEcu,
+  bus: CanBus | undefined,
+  clock: Clock,
+  maxBlockLength: number,
+): Connect {
+  if (bus === undefined) throw new InputError(ecu.name, 'needs a bus or a way to connect');
+  const config = {
+    fd: ecu.fd,
+    padding: ecu.transport.padding,
+    blockSize: ecu.transport.blockSize,
+    stMin: ecu.transport.stMin,
+    maxMessageLength: Math.max(SHORTEST_MAX_MESSAGE, maxBlockLength),
+  };
+  return (address, { functional }) =>
+    new IsoTpChannel({
+      bus,
+      clock,
+      address,
+      config,
+      kind: functional ? 'functional' : 'physical',
+    });
+}

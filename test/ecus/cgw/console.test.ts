@@ -1,0 +1,118 @@
+// The console on a terminal: keys, resize, Control-C, and a terminal that is left as it was found.
+
+import { describe, expect, it } from 'vitest';
+import { type Desk, type DriverAnswer, IDLE_DESK } from '../../../ecus/cgw/approval-desk.ts';
+import { openConsole } from '../../../ecus/cgw/console.ts';
+import { FakeTerminal } from '../../support/fake-terminal.ts';
+
+const ASKING: Desk = {
+  kind: 'asking',
+  deadlineMs: 30_000,
+  request: {
+    campaignId: new Uint8Array(16),
+    planDigest: new Uint8Array(32),
+    nonce: new Uint8Array(16),
+    facts: {
+      vin: 'V',
+      purpose: 'p',
+      ecus: [{ name: 'EDT', from: '1', to: '2', changes: '' }],
+      durationSeconds: 1,
+      unavailable: [],
+      instructions: '',
+      timeoutSeconds: 30,
+    },
+  },
+};
+const view = (desk: Desk) => ({
+  desk,
+  nowMs: 0,
+  timeoutMs: 30_000,
+  status: 'CGW 1.0.0',
+  clockText: () => '14:30',
+});
+
+function open(isTTY: boolean) {
+  const terminal = new FakeTerminal(isTTY, 60, 10);
+  const answers: DriverAnswer[] = [];
+  let interrupts = 0;
+  const console = openConsole({
+    terminal,
+    onAnswer: (given) => answers.push(given),
+    onInterrupt: () => interrupts++,
+    colour: false,
+  });
+  return { terminal, answers, console, interrupts: () => interrupts };
+}
+
+describe('the screen console', () => {
+  it('takes single keys, in either case, and nothing else', () => {
+    const { terminal, answers, console, interrupts } = open(true);
+    expect(terminal.rawMode).toBe(true);
+    terminal.type('x');
+    terminal.type('a');
+    terminal.type('L');
+    terminal.type('d');
+    terminal.type('w');
+    terminal.type('\x1b[D'); // cursor left ends with a D
+    terminal.type('constructor'.slice(3, 5));
+    expect(answers).toEqual([
+      { kind: 'approve' },
+      { kind: 'later', minutes: 60 },
+      { kind: 'deny' },
+      { kind: 'withdraw' },
+    ]);
+    terminal.type('\x03');
+    expect(interrupts()).toBe(1);
+    console.close();
+  });
+
+  it('paints again when the window changes', () => {
+    const { terminal, console } = open(true);
+    console.show(view(IDLE_DESK));
+    const before = terminal.text.length;
+    terminal.resize(30, 5);
+    const painted = terminal.text.slice(before);
+    expect(painted.split('\r\n').length).toBeLessThanOrEqual(5);
+    expect(painted).toContain('No update is waiting.');
+    console.close();
+  });
+
+  it('leaves the terminal as it was, once', () => {
+    const { terminal, console, answers } = open(true);
+    const listeners = process.listenerCount('exit');
+    console.close();
+    console.close();
+    expect(process.listenerCount('exit')).toBe(listeners - 1);
+    expect(terminal.rawMode).toBe(false);
+    expect(terminal.text.endsWith('\x1b[?25h\x1b[?1049l')).toBe(true);
+    expect(terminal.text.split('\x1b[?1049l')).toHaveLength(2);
+    terminal.type('a');
+    terminal.resize(10, 10);
+    expect(answers).toEqual([]);
+  });
+});
+
+describe('the line console', () => {
+  it('reads whole lines, however they arrive, and forgets endless ones', () => {
+    const { terminal, answers, console } = open(false);
+    console.show(view(ASKING));
+    terminal.type('app');
+    terminal.type('rove\r\nlat');
+    terminal.type('er 5\n');
+    terminal.type('x'.repeat(100_000));
+    terminal.type('\ndeny\n');
+    expect(answers).toEqual([{ kind: 'approve' }, { kind: 'later', minutes: 5 }, { kind: 'deny' }]);
+    expect(terminal.text.length).toBeLessThan(1000);
+    console.close();
+  });
+
+  it('takes no answer to a question that was not there', () => {
+    const { terminal, answers, console } = open(false);
+    terminal.type('approve\n');
+    console.show(view(IDLE_DESK));
+    terminal.type('approve\nwithdraw\n');
+    expect(answers).toEqual([]);
+    expect(terminal.text).toContain('nothing is waiting for "approve"');
+    console.close();
+  });
+});

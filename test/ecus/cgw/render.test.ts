@@ -1,0 +1,176 @@
+// What the driver reads: the screen at several sizes, the plain lines, and text that does not behave.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Desk } from '../../../ecus/cgw/approval-desk.ts';
+import { parseAnswer } from '../../../ecus/cgw/console.ts';
+import {
+  type DriverView,
+  durationText,
+  questionLines,
+  renderPrompt,
+} from '../../../ecus/cgw/render.ts';
+import { cutText, padText, textWidth, wrapText } from '../../../ecus/cgw/text-layout.ts';
+import { type ApprovalFacts, ApprovalStatus } from '../../../src/vehicle/approval.ts';
+
+const facts: ApprovalFacts = {
+  vin: 'WVWZZZ1JZXW000001',
+  purpose: 'Charging works again after a cold start, and the display no longer freezes.',
+  ecus: [
+    { name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'steady display' },
+    { name: 'INV', from: '1.0.0', to: '1.1.0', changes: 'charging after a cold start' },
+  ],
+  durationSeconds: 100,
+  unavailable: ['display', 'driving'],
+  instructions: 'Park the car, leave the ignition on, and do not open the bonnet.',
+  timeoutSeconds: 30,
+};
+const request = {
+  campaignId: new Uint8Array(16),
+  planDigest: new Uint8Array(32),
+  nonce: new Uint8Array(16),
+  facts,
+};
+const asking: Desk = { kind: 'asking', request, deadlineMs: 30_000 };
+const answered = (status: Exclude<ApprovalStatus, 0>, settled = false): Desk => ({
+  kind: 'answered',
+  request,
+  status,
+  untilUnixS: 0,
+  settled,
+});
+const view = (desk: Desk, nowMs = 0): DriverView => ({
+  desk,
+  nowMs,
+  timeoutMs: 30_000,
+  status: 'CGW 1.0.0',
+  clockText: () => '14:30',
+});
+
+describe('the screen', () => {
+  it('asks with everything that the driver must know', () => {
+    expect(renderPrompt(view(asking, 8500), 80, 24)).toEqual([
+      '  CENTRAL GATEWAY                                            WVWZZZ1JZXW000001',
+      `  ${'─'.repeat(76)}`,
+      '  ',
+      '  SOFTWARE UPDATE',
+      '  ',
+      '  Why           Charging works again after a cold start, and the display no',
+      '                longer freezes.',
+      '  ',
+      '  What changes  EDT  1.0.0 → 2.0.0   steady display',
+      '                INV  1.0.0 → 1.1.0   charging after a cold start',
+      '  ',
+      '  How long      about 2 minutes',
+      '  ',
+      '  Not usable    display, driving',
+      '  ',
+      '  What to do    Park the car, leave the ignition on, and do not open the',
+      '                bonnet.',
+      '  ',
+      '  May the update start now?',
+      '  ',
+      '   A  Approve     L  Later (1 hour)     D  Deny',
+      '  ',
+      `  ${'█'.repeat(29)}${'░'.repeat(11)} 22 s`,
+      '  No answer counts as not approved.',
+    ]);
+  });
+
+  it('says what became of it', () => {
+    const shown = (desk: Desk) => renderPrompt(view(desk), 80, 24).join('\n');
+    expect(shown({ kind: 'idle' })).toContain('No update is waiting.');
+    expect(shown(answered(ApprovalStatus.approved))).toContain('You approved the update.');
+    expect(shown(answered(ApprovalStatus.approved))).toContain(' W  Withdraw the approval');
+    expect(shown(answered(ApprovalStatus.approved, true))).not.toContain('Withdraw');
+    expect(shown(answered(ApprovalStatus.later))).toContain('asked again after 14:30');
+    expect(shown(answered(ApprovalStatus.denied))).toContain('You denied the update.');
+    expect(shown(answered(ApprovalStatus.timedOut))).toContain('No answer came in time.');
+    expect(shown(answered(ApprovalStatus.withdrawn))).toContain('withdrawn');
+    expect(shown({ kind: 'idle' })).toContain('CGW 1.0.0');
+  });
+
+  it('keeps the keys on a small window and says what is cut', () => {
+    const lines = renderPrompt(view(asking), 40, 12);
+    expect(lines).toHaveLength(12);
+    const text = lines.join('\n');
+    expect(text).toContain('A=Approve L=Later D=Deny');
+    expect(text).toContain('too small');
+    expect(renderPrompt(view(asking), 20, 3).join('\n')).toContain('30 s');
+  });
+
+  it('never leaves the window, at any size and with any text', () => {
+    const text = fc.string({ unit: 'grapheme', maxLength: 60 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 120 }),
+        fc.integer({ min: 1, max: 40 }),
+        text,
+        text,
+        (columns, rows, purpose, changes) => {
+          const strange = { ...facts, purpose, ecus: [{ ...facts.ecus[0]!, changes }] };
+          const desk: Desk = { ...asking, request: { ...request, facts: strange } };
+          for (const shown of [desk, answered(ApprovalStatus.approved)]) {
+            const lines = renderPrompt(view(shown), columns, rows);
+            expect(lines.length).toBeLessThanOrEqual(rows);
+            for (const line of lines) expect(textWidth(line)).toBeLessThanOrEqual(columns);
+          }
+        },
+      ),
+    );
+  });
+
+  it('uses colour only when it is told to', () => {
+    const control = String.fromCharCode(27);
+    expect(renderPrompt(view(asking), 80, 24).join('')).not.toContain(control);
+    expect(renderPrompt(view(asking), 80, 24, true).join('')).toContain(control);
+  });
+});
+
+describe('without a screen', () => {
+  it('the question is lines', () => {
+    expect(questionLines(facts, 30)).toEqual([
+      'software update for WVWZZZ1JZXW000001',
+      '  Why:          Charging works again after a cold start, and the display no longer freezes.',
+      '  What changes: EDT  1.0.0 → 2.0.0   steady display',
+      '  What changes: INV  1.0.0 → 1.1.0   charging after a cold start',
+      '  How long:     about 2 minutes',
+      '  Not usable:   display, driving',
+      '  What to do:   Park the car, leave the ignition on, and do not open the bonnet.',
+      '  answer within 30 s: approve | later [minutes] | deny',
+    ]);
+  });
+
+  it('answers are words', () => {
+    expect(parseAnswer('approve')).toEqual({ kind: 'approve' });
+    expect(parseAnswer('DENY')).toEqual({ kind: 'deny' });
+    expect(parseAnswer('later')).toEqual({ kind: 'later', minutes: 60 });
+    expect(parseAnswer('later 90')).toEqual({ kind: 'later', minutes: 90 });
+    for (const other of ['later 0', 'later 99999', 'later soon', 'yes', 'approve it', 'a']) {
+      expect(parseAnswer(other)).toBeUndefined();
+    }
+  });
+});
+
+describe('texts', () => {
+  it('of durations are for people', () => {
+    expect([0.2, 1, 59, 60, 61, 600].map(durationText)).toEqual([
+      'less than a second',
+      'about 1 second',
+      'about 59 seconds',
+      'about 1 minute',
+      'about 2 minutes',
+      'about 10 minutes',
+    ]);
+  });
+
+  it('are measured, cut, filled and wrapped by columns', () => {
+    expect(textWidth('日本 e\u0301')).toBe(6);
+    expect(cutText('日本語', 4)).toBe('日…');
+    expect(padText('ab', 4)).toBe('ab  ');
+    expect(wrapText('one two  three', 7)).toEqual(['one two', 'three']);
+    expect(wrapText('abcdefgh ij', 3)).toEqual(['abc', 'def', 'gh', 'ij']);
+    expect(wrapText('', 5)).toEqual(['']);
+    expect(wrapText('日', 1)).toEqual(['…']);
+  });
+});

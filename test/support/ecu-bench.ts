@@ -1,0 +1,272 @@
+// One ECU of ours without a bus: requests and answers as hexadecimal text, on virtual time.
+
+import { createHash } from 'node:crypto';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { Connect, Ecu } from '../../ecus/bootloader/bootloader.ts';
+import type { EcuEvent } from '../../ecus/bootloader/device.ts';
+import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
+import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
+import { concatBytes, fromHex, toHex, uintToBytes } from '../../src/core/bytes.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import type { Random } from '../../src/core/random.ts';
+import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
+import { FaultStorage } from './fault-storage.ts';
+
+export const SECRET = '000102030405060708090a0b0c0d0e0f';
+export const APPROVAL_KEY = 'f0'.repeat(32);
+export const BANK_SIZE = 64 * 1024;
+export const BANK_ADDRESS = 0x0800_0000;
+
+export const benchVehicle: Vehicle = vehicleSchema.parse({
+  vin: 'WVWZZZ1JZXW000001',
+  buses: { can: {} },
+  approval: { ecu: 'CGW', key: APPROVAL_KEY },
+  ecus: [
+    {
+      name: 'CGW',
+      hardwareId: 'CGW-HW1',
+      address: { mode: 'normal', request: 0x7e0, response: 0x7e8, functional: 0x7df },
+      memory: { bankSize: BANK_SIZE },
+    },
+    {
+      name: 'EDT',
+      hardwareId: 'EDT-HW1',
+      address: { mode: 'normal', request: 0x7e1, response: 0x7e9, functional: 0x7df },
+      memory: { bankSize: BANK_SIZE },
+      security: { algorithm: 'hmac-sha256', secret: SECRET },
+    },
+    {
+      name: 'ONE',
+      hardwareId: 'ONE-HW1',
+      address: { mode: 'normal', request: 0x7e2, response: 0x7ea },
+      memory: { bankSize: BANK_SIZE, banks: 1 },
+      security: { algorithm: 'xor', constant: 'a55a' },
+      programming: { activation: 'reset' },
+    },
+  ],
+});
+
+/** Bytes that never repeat, the same in every run. */
+export function seededRandom(seed = 1): Random {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 8;
+  };
+  return {
+    bytes: (length) => Uint8Array.from({ length }, () => next() & 0xff),
+    fraction: () => next() / 2 ** 24,
+  };
+}
+
+export interface EcuBenchOptions {
+  readonly name?: string;
+  readonly storage?: FaultStorage;
+  readonly faults?: EcuFaults;
+  readonly options?: Partial<CreateEcuOptions>;
+}
+
+interface End {
+  readonly functional: boolean;
+  listener: ConnectionListener | undefined;
+  open: boolean;
+}
+
+/** The tester's place in front of one ECU. */
+export class EcuBench {
+  readonly clock: VirtualClock;
+  readonly storage: FaultStorage;
+  readonly events: EcuEvent[] = [];
+  /** Everything the ECU sent, as hexadecimal text. */
+  readonly sent: string[] = [];
+  readonly connect: Connect;
+  ecu!: Ecu;
+  #ends: End[] = [];
+  #onAnswer: ((hex: string) => void) | undefined;
+
+  private constructor(clock: VirtualClock, storage: FaultStorage) {
+    this.clock = clock;
+    this.storage = storage;
+    this.connect = (_address, { functional }) => this.#end(functional);
+  }
+
+  /** Boots an ECU on a new disk, or on the given one. */
+  static async start(given: EcuBenchOptions = {}): Promise<EcuBench> {
+    const bench = EcuBench.idle(given.storage);
+    const boot = createEcu({
+      name: given.name ?? 'EDT',
+      vehicle: benchVehicle,
+      storage: bench.storage,
+      clock: bench.clock,
+      random: seededRandom(),
+      logger: silentLogger,
+      connect: bench.connect,
+      onEvent: (event) => bench.events.push(event),
+      ...(given.faults && { faults: given.faults }),
+      ...given.options,
+    });
+    bench.ecu = await bench.clock.within(60_000, boot);
+    return bench;
+  }
+
+  /** The bench without an ECU yet. */
+  static idle(storage = new FaultStorage()): EcuBench {
+    return new EcuBench(new VirtualClock(), storage);
+  }
+
+  /** The final answer in upper case, or `silent` when none comes within `limitMs` of virtual time. */
+  async ask(request: string | Uint8Array, how: { functional?: boolean; limitMs?: number } = {}) {
+    const message = typeof request === 'string' ? fromHex(request) : request;
+    const answer = new Promise<string>((resolve) => {
+      this.#onAnswer = resolve;
+    });
+    const end = this.#ends.findLast(
+      (candidate) => candidate.open && candidate.functional === (how.functional ?? false),
+    );
+    end?.listener?.onMessage(Uint8Array.from(message), this.clock.nowMs());
+    let waiting = true;
+    const limit = this.clock.after('bench', how.limitMs ?? 2000, () => {
+      if (waiting) this.#onAnswer?.('silent');
+    });
+    const result = await this.clock.within((how.limitMs ?? 2000) + 1, answer);
+    waiting = false;
+    limit.cancel();
+    this.#onAnswer = undefined;
+    await this.clock.advance(0); // what follows the answer, for instance a reset
+    return result;
+  }
+
+  /** Throws when the answer is not positive. */
+  async expect(request: string | Uint8Array): Promise<string> {
+    const answer = await this.ask(request);
+    if (answer === 'silent' || answer.startsWith('7F')) {
+      const sent = typeof request === 'string' ? request : toHex(request.subarray(0, 16));
+      throw new Error(`${sent} was answered with ${answer}`);
+    }
+    return answer;
+  }
+
+  /** 27 with the right key. */
+  async unlock(): Promise<void> {
+    const seed = fromHex((await this.expect('2701')).slice(4));
+    await this.expect(concatBytes(Uint8Array.of(0x27, 0x02), hmacKey(seed)));
+  }
+
+  /** Programming session, unlocked where there is a key. */
+  async prepare(name = 'EDT'): Promise<void> {
+    await this.expect('1002');
+    if (name === 'EDT') await this.unlock();
+    if (name === 'ONE') {
+      const seed = fromHex((await this.expect('2701')).slice(4));
+      const key = seed.map((byte, index) => byte ^ [0xa5, 0x5a][index % 2]!);
+      await this.expect(concatBytes(Uint8Array.of(0x27, 0x02), key));
+    }
+  }
+
+  async sendMetadata(metadata: object | string, expectAccepted = true): Promise<string> {
+    const bytes = new TextEncoder().encode(
+      typeof metadata === 'string' ? metadata : JSON.stringify(metadata),
+    );
+    await this.expect(fileRequest('release.json', bytes.length));
+    await this.expect(concatBytes(Uint8Array.of(0x36, 0x01), bytes));
+    return expectAccepted ? this.expect('37') : this.ask('37');
+  }
+
+  /** Erase, 34, 36..., 37; leaves the check to the caller. */
+  async transfer(image: Uint8Array, blockBytes = 4093): Promise<void> {
+    await this.expect('3101FF00');
+    await this.expect(downloadRequest(image.length));
+    await this.sendBlocks(image, blockBytes);
+    await this.expect('37');
+  }
+
+  async sendBlocks(image: Uint8Array, blockBytes = 4093): Promise<void> {
+    for (let at = 0, counter = 1; at < image.length; at += blockBytes, counter++) {
+      const block = image.subarray(at, at + blockBytes);
+      await this.expect(concatBytes(Uint8Array.of(0x36, counter & 0xff), block));
+    }
+  }
+
+  /** A whole programming sequence up to a valid bank. */
+  async program(image: Uint8Array, version: string, name = 'EDT'): Promise<void> {
+    await this.prepare(name);
+    await this.sendMetadata(releaseOf(image, version, name));
+    await this.transfer(image);
+    const check = await this.expect(checkRequest(image));
+    if (check !== '7101020200') throw new Error(`check memory answered ${check}`);
+  }
+
+  /** 11 01, and the time until the ECU answers again. */
+  async reset(): Promise<void> {
+    await this.expect('1101');
+    await this.clock.advance(5000);
+  }
+
+  /** ASCII value of a data identifier. */
+  async text(did: string): Promise<string> {
+    const answer = await this.expect(`22${did}`);
+    return Buffer.from(answer.slice(6), 'hex').toString('latin1');
+  }
+
+  #end(functional: boolean): IsoTpConnection {
+    const end: End = { functional, listener: undefined, open: true };
+    this.#ends.push(end);
+    return {
+      listen: (listener) => {
+        end.listener = listener;
+      },
+      send: (message, done) => {
+        if (!end.open) {
+          done?.({ result: 'CLOSED', atMs: this.clock.nowMs(), reason: 'closed' });
+          return;
+        }
+        const hex = toHex(message).toUpperCase();
+        this.sent.push(hex);
+        done?.({ result: 'N_OK', atMs: this.clock.nowMs(), reason: 'sent' });
+        if (!/^7F..78$/.test(hex)) this.#onAnswer?.(hex);
+      },
+      close: () => {
+        end.open = false;
+      },
+    };
+  }
+}
+
+export function hmacKey(seed: Uint8Array): Uint8Array {
+  return hmac(sha256, fromHex(SECRET), seed).subarray(0, 16);
+}
+
+export function digestOf(image: Uint8Array): Uint8Array {
+  return Uint8Array.from(createHash('sha256').update(image).digest());
+}
+
+export function releaseOf(image: Uint8Array, version: string, name = 'EDT') {
+  return {
+    ecu: name,
+    hardwareId: `${name}-HW1`,
+    version,
+    length: image.length,
+    sha256: toHex(digestOf(image)),
+  };
+}
+
+export function checkRequest(image: Uint8Array): Uint8Array {
+  return concatBytes(fromHex('31010202'), digestOf(image));
+}
+
+export function downloadRequest(size: number, address = BANK_ADDRESS): Uint8Array {
+  return concatBytes(fromHex('340044'), uintToBytes(address, 4), uintToBytes(size, 4));
+}
+
+export function fileRequest(path: string, size: number): Uint8Array {
+  const name = new TextEncoder().encode(path);
+  const sizes = concatBytes(uintToBytes(size, 2), uintToBytes(size, 2));
+  return concatBytes(fromHex('3801'), uintToBytes(name.length, 2), name, fromHex('0002'), sizes);
+}
+
+export function imageOf(length: number, seed = 7): Uint8Array {
+  return seededRandom(seed).bytes(length);
+}

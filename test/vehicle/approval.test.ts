@@ -1,0 +1,118 @@
+// The approval's wire format: literal bytes, round trips, and what a forger on the bus can not do.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
+import {
+  type ApprovalFacts,
+  approvalMac,
+  decodeApprovalRequest,
+  decodeApprovalResult,
+  encodeApprovalRequest,
+  encodeApprovalResult,
+  verifyApproval,
+} from '../../src/vehicle/approval.ts';
+
+const key = fromHex('0b'.repeat(32));
+const binding = {
+  campaignId: fromHex('11'.repeat(16)),
+  planDigest: fromHex('22'.repeat(32)),
+  nonce: fromHex('33'.repeat(16)),
+};
+const facts: ApprovalFacts = {
+  vin: 'WVWZZZ1JZXW000001',
+  purpose: 'Fixes the display',
+  ecus: [{ name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'display' }],
+  durationSeconds: 90,
+  unavailable: ['display'],
+  instructions: 'Park the car.',
+  timeoutSeconds: 30,
+};
+const head = `${'11'.repeat(16)}${'22'.repeat(32)}${'33'.repeat(16)}`;
+
+describe('the request', () => {
+  it('is id, digest, nonce, and JSON', () => {
+    const bytes = encodeApprovalRequest({ ...binding, facts });
+    expect(toHex(bytes.subarray(0, 64))).toBe(head);
+    expect(JSON.parse(Buffer.from(bytes.subarray(64)).toString())).toEqual(facts);
+    expect(decodeApprovalRequest(bytes)).toEqual({ ...binding, facts });
+  });
+
+  it('with a short field or facts that are too long is our own mistake', () => {
+    const short = new Uint8Array(15);
+    expect(() => encodeApprovalRequest({ ...binding, campaignId: short, facts })).toThrow(
+      'campaignId has 15 bytes, expected 16',
+    );
+    const ecus = Array.from({ length: 20 }, () => ({
+      ...facts.ecus[0]!,
+      changes: 'x'.repeat(300),
+    }));
+    expect(() => encodeApprovalRequest({ ...binding, facts: { ...facts, ecus } })).toThrow(
+      'shorten the release notes',
+    );
+  });
+
+  it('of another peer is checked: length, UTF-8, JSON, schema, control characters', () => {
+    const fault = (json: string | Uint8Array) => {
+      const body = typeof json === 'string' ? new TextEncoder().encode(json) : json;
+      const decoded = decodeApprovalRequest(Uint8Array.from([...fromHex(head), ...body]));
+      return 'fault' in decoded ? decoded.fault : 'none';
+    };
+    expect(fault('')).toBe('wrong-length');
+    expect(fault(new Uint8Array(4001))).toBe('wrong-length');
+    expect(fault(Uint8Array.of(0xff, 0xfe))).toBe('bad-facts');
+    expect(fault('{')).toBe('bad-facts');
+    expect(fault('{}')).toBe('bad-facts');
+    expect(fault(JSON.stringify(facts))).toBe('none');
+    expect(fault(JSON.stringify({ ...facts, purpose: '\x1b[2J' }))).toBe('bad-facts');
+    expect(fault(JSON.stringify({ ...facts, purpose: 'a\u202eb' }))).toBe('bad-facts');
+    expect(fault(JSON.stringify({ ...facts, timeoutSeconds: 0 }))).toBe('bad-facts');
+    expect(fault(JSON.stringify({ ...facts, ecus: [] }))).toBe('bad-facts');
+  });
+
+  it('never makes the decoder throw', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        decodeApprovalRequest(bytes);
+        decodeApprovalResult(bytes);
+      }),
+    );
+  });
+});
+
+describe('the result', () => {
+  it('is status, until, MAC', () => {
+    // HMAC-SHA256(0b..0b, "can-ota approval v1" 11.. 22.. 33.. 01 00000000), computed with openssl.
+    expect(toHex(encodeApprovalResult(key, binding, 1, 0))).toBe(
+      '01000000004109978a0cf34667c472acf9e1285f3205316c66f0b0f84aca9bdb120bf02565',
+    );
+    expect(decodeApprovalResult(encodeApprovalResult(key, binding, 2, 0x12345678))).toEqual({
+      status: 2,
+      untilUnixS: 0x12345678,
+      mac: approvalMac(key, binding, 2, 0x12345678),
+    });
+    expect(decodeApprovalResult(new Uint8Array(36))).toBeUndefined();
+    expect(decodeApprovalResult(Uint8Array.of(6, ...new Uint8Array(36)))).toBeUndefined();
+  });
+
+  it('is accepted for its own question only', () => {
+    const result = decodeApprovalResult(encodeApprovalResult(key, binding, 1, 0))!;
+    expect(verifyApproval(key, binding, result)).toBe(true);
+    // A node that does not have the key.
+    expect(verifyApproval(fromHex('0c'.repeat(32)), binding, result)).toBe(false);
+    // An old answer, replayed to a new question, a new plan, a new campaign.
+    const other = (length: number) => new Uint8Array(length).fill(0x44);
+    expect(verifyApproval(key, { ...binding, nonce: other(16) }, result)).toBe(false);
+    expect(verifyApproval(key, { ...binding, planDigest: other(32) }, result)).toBe(false);
+    expect(verifyApproval(key, { ...binding, campaignId: other(16) }, result)).toBe(false);
+    // A denial that was made an approval on the bus; a later that was moved.
+    const denied = decodeApprovalResult(encodeApprovalResult(key, binding, 3, 0))!;
+    expect(verifyApproval(key, binding, { ...denied, status: 1 })).toBe(false);
+    expect(verifyApproval(key, binding, { ...result, untilUnixS: 1 })).toBe(false);
+    for (let bit = 0; bit < 256; bit++) {
+      const mac = Uint8Array.from(result.mac);
+      mac[bit >> 3]! ^= 1 << (bit & 7);
+      expect(verifyApproval(key, binding, { ...result, mac })).toBe(false);
+    }
+  });
+});
