@@ -1,0 +1,218 @@
+// The audit log: who did what from where. Refusals are counted together, so that a flood stays a line.
+
+import { sql } from 'kysely';
+import { describeError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { Database } from './database.ts';
+
+/** Each action belongs to one category; each category has a share of the log of its own, which others cannot fill. */
+export const AUDIT_ACTIONS = {
+  'login.ok': 'people',
+  'login.failed': 'refusals',
+  'login.throttled': 'refusals',
+  logout: 'people',
+  upload: 'people',
+  'upload.refused': 'people',
+  'image.download': 'people',
+  'nonce.issued': 'vehicles',
+  'nonce.refused': 'refusals',
+  'download.start': 'vehicles',
+  'download.complete': 'vehicles',
+  'download.aborted': 'vehicles',
+  report: 'vehicles',
+  'refused.address': 'refusals',
+  'refused.csrf': 'refusals',
+  'refused.role': 'refusals',
+  'refused.session': 'refusals',
+} as const;
+export type AuditAction = keyof typeof AUDIT_ACTIONS;
+export const AUDIT_CATEGORIES = ['people', 'vehicles', 'refusals'] as const;
+export type AuditCategory = (typeof AUDIT_CATEGORIES)[number];
+
+export interface AuditEvent {
+  readonly action: AuditAction;
+  /** A user's name or a VIN; empty when neither is known. */
+  readonly who?: string;
+  readonly address: string;
+  readonly detail?: string;
+}
+
+export interface AuditEntry {
+  readonly id: string;
+  readonly at: string;
+  readonly lastAt: string;
+  readonly count: number;
+  readonly category: AuditCategory;
+  readonly action: string;
+  readonly who: string;
+  readonly address: string;
+  readonly detail: string;
+}
+
+/** Rows kept per category. */
+const KEEP = 100_000;
+const PRUNE_EVERY = 500;
+/** Equal refusals within this time are one row with a count. */
+const WINDOW_MS = 60_000;
+/** Different refusals counted at a time; beyond, they share a row per action. */
+const OPEN_WINDOWS = 500;
+const TEXT_LIMIT = 300;
+
+interface Window {
+  readonly id: string;
+  readonly startMs: number;
+  count: number;
+  written: number;
+  lastAt: string;
+}
+
+export class AuditLog {
+  readonly #db: Database;
+  readonly #logger: Logger;
+  readonly #keep: number;
+  readonly #windows = new Map<string, Window>();
+  #sincePrune = PRUNE_EVERY;
+
+  constructor(db: Database, logger: Logger, keep = KEEP) {
+    this.#db = db;
+    this.#logger = logger;
+    this.#keep = keep;
+  }
+
+  /** Never throws: that the log cannot be written is logged, and the request goes on. */
+  async record(event: AuditEvent): Promise<void> {
+    try {
+      if (AUDIT_ACTIONS[event.action] === 'refusals') await this.#count(event);
+      else await this.#insert(event, this.#db.newId());
+    } catch (error) {
+      this.#logger.error(
+        { action: event.action, error: describeError(error) },
+        'the audit log cannot be written: check the space and permissions of the data folder',
+      );
+    }
+  }
+
+  /** Writes the counts that are still in memory only. */
+  async flush(): Promise<void> {
+    for (const [key, window] of this.#windows) {
+      const over = this.#db.clock.nowMs() - window.startMs >= WINDOW_MS;
+      if (over) this.#windows.delete(key);
+      if (window.written === window.count) continue;
+      window.written = window.count;
+      await this.#db.query
+        .updateTable('audit')
+        .set({ count: window.count, last_at: window.lastAt })
+        .where('id', '=', window.id)
+        .execute();
+    }
+  }
+
+  /**
+   * Newest first. `before` is the id of the last entry of the previous page, `text` is looked for in
+   * who, address, action and detail.
+   */
+  async list(filter: {
+    limit: number;
+    before?: string | undefined;
+    category?: AuditCategory | undefined;
+    text?: string | undefined;
+  }): Promise<AuditEntry[]> {
+    await this.flush();
+    let select = this.#db.query.selectFrom('audit').selectAll().orderBy('id', 'desc');
+    if (filter.before !== undefined) select = select.where('id', '<', filter.before);
+    if (filter.category !== undefined) select = select.where('category', '=', filter.category);
+    if (filter.text !== undefined && filter.text !== '') {
+      const pattern = `%${filter.text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
+      select = select.where((where) =>
+        where.or(
+          (['who', 'address', 'action', 'detail'] as const).map(
+            (column) => sql<boolean>`lower(${sql.ref(column)}) like ${pattern} escape '\\'`,
+          ),
+        ),
+      );
+    }
+    const rows = await select.limit(filter.limit).execute();
+    return rows.map((row) => ({
+      id: row.id,
+      at: row.at,
+      lastAt: row.last_at,
+      count: row.count,
+      category: row.category as AuditCategory,
+      action: row.action,
+      who: row.who,
+      address: row.address,
+      detail: row.detail,
+    }));
+  }
+
+  async #count(event: AuditEvent): Promise<void> {
+    const nowMs = this.#db.clock.nowMs();
+    let key = JSON.stringify([event.action, event.address, event.who, event.detail]);
+    let open = this.#windows.get(key);
+    if (open === undefined && this.#windows.size >= OPEN_WINDOWS) {
+      await this.flush();
+      if (this.#windows.size >= OPEN_WINDOWS) {
+        key = event.action;
+        open = this.#windows.get(key);
+      }
+    }
+    if (open !== undefined && nowMs - open.startMs < WINDOW_MS) {
+      open.count++;
+      open.lastAt = this.#db.timestamp();
+      return;
+    }
+    if (open !== undefined) await this.flush();
+    const id = this.#db.newId();
+    const window = { id, startMs: nowMs, count: 1, written: 1, lastAt: this.#db.timestamp() };
+    this.#windows.set(key, window);
+    const summed = key === event.action;
+    await this.#insert(
+      summed
+        ? { action: event.action, address: 'many', detail: 'too many different ones to list' }
+        : event,
+      id,
+    );
+  }
+
+  async #insert(event: AuditEvent, id: string): Promise<void> {
+    const now = this.#db.timestamp();
+    await this.#db.query
+      .insertInto('audit')
+      .values({
+        id,
+        at: now,
+        last_at: now,
+        count: 1,
+        category: AUDIT_ACTIONS[event.action],
+        action: event.action,
+        who: (event.who ?? '').slice(0, TEXT_LIMIT),
+        address: event.address.slice(0, TEXT_LIMIT),
+        detail: (event.detail ?? '').slice(0, TEXT_LIMIT),
+      })
+      .execute();
+    if (++this.#sincePrune >= PRUNE_EVERY) {
+      this.#sincePrune = 0;
+      await this.flush();
+      await this.#prune();
+    }
+  }
+
+  async #prune(): Promise<void> {
+    for (const category of AUDIT_CATEGORIES) {
+      const oldest = await this.#db.query
+        .selectFrom('audit')
+        .select('id')
+        .where('category', '=', category)
+        .orderBy('id', 'desc')
+        .limit(1)
+        .offset(this.#keep)
+        .executeTakeFirst();
+      if (oldest === undefined) continue;
+      await this.#db.query
+        .deleteFrom('audit')
+        .where('category', '=', category)
+        .where('id', '<=', oldest.id)
+        .execute();
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// The server's two error families: what stops the server, and what one HTTP request is told.
+
+import { CanOtaError } from '../src/core/errors.ts';
+
+export type ServerErrorCode = 'DATA_DIRECTORY_BUSY' | 'DATABASE' | 'LISTEN';
+
+/** The server cannot start or go on. The message says what to do. */
+export class ServerError extends CanOtaError {
+  readonly code: ServerErrorCode;
+
+  constructor(code: ServerErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** Stable: scripts and the TMU branch on these, the texts beside them may change. */
+export type ProblemCode =
+  | 'ADDRESS_NOT_ALLOWED'
+  | 'BAD_FIELD'
+  | 'BAD_JSON'
+  | 'BAD_NAME'
+  | 'BODY_INCOMPLETE'
+  | 'BODY_TIMEOUT'
+  | 'BODY_TOO_LARGE'
+  | 'CSRF'
+  | 'FOREIGN_ORIGIN'
+  | 'IMAGE_EMPTY'
+  | 'IMAGE_MISSING'
+  | 'IMAGE_TOO_LARGE'
+  | 'INSUFFICIENT_STORAGE'
+  | 'INTERNAL'
+  | 'LOGIN_FAILED'
+  | 'LOGIN_REQUIRED'
+  | 'LOGIN_THROTTLED'
+  | 'METHOD_NOT_ALLOWED'
+  | 'NONCE_EXPIRED'
+  | 'NONCE_FOREIGN'
+  | 'NONCE_LIMIT'
+  | 'NONCE_MISSING'
+  | 'NONCE_OTHER_FILE'
+  | 'NONCE_UNKNOWN'
+  | 'NONCE_USED'
+  | 'NOT_FOUND'
+  | 'RANGE'
+  | 'RELEASE_CONFLICT'
+  | 'ROLE'
+  | 'UNSUPPORTED_MEDIA_TYPE';
+
+/** Ends a request with a problem (RFC 9457). `message` becomes `detail`, so it must not hold secrets. */
+export class HttpProblem extends CanOtaError {
+  readonly status: number;
+  readonly code: ProblemCode;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    code: ProblemCode,
+    detail: string,
+    options: { headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(detail, { cause: options.cause });
+    this.status = status;
+    this.code = code;
+    this.headers = options.headers ?? {};
+  }
+}

@@ -1,0 +1,92 @@
+// Small request bodies (JSON, forms) with a limit of size and time, and the end of bodies that nobody wants.
+
+import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import type { Clock } from '../../src/core/clock.ts';
+import { HttpProblem } from '../errors.ts';
+import type { AppContext } from './context.ts';
+
+const MAX_BYTES = 64 * 1024;
+const DEADLINE_MS = 10_000;
+/** What is read of a refused body, so that the client comes to read the refusal. */
+const DRAIN_BYTES = 8 * 1024 * 1024;
+
+export type SmallBody =
+  | { readonly kind: 'json'; readonly value: unknown }
+  | { readonly kind: 'form'; readonly value: Record<string, string> };
+
+/** Throws HttpProblem: 408 too slow, 413 too large, 415 another type, 400 not JSON or cut off. */
+export async function readSmallBody(ctx: AppContext, clock: Clock): Promise<SmallBody> {
+  const type = ctx.is('application/json', 'application/*+json', 'urlencoded');
+  if (type === false || type === null || ctx.get('Content-Encoding') !== '') {
+    throw new HttpProblem(
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+      'expected a body of type application/json or application/x-www-form-urlencoded, not compressed',
+    );
+  }
+  const text = await readText(ctx, clock);
+  if (type === 'urlencoded') {
+    return { kind: 'form', value: Object.fromEntries(new URLSearchParams(text)) };
+  }
+  try {
+    return { kind: 'json', value: JSON.parse(text) };
+  } catch (cause) {
+    throw new HttpProblem(400, 'BAD_JSON', 'the body is not JSON', { cause });
+  }
+}
+
+function readText(ctx: AppContext, clock: Clock): Promise<string> {
+  const { req } = ctx;
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const end = (problem?: HttpProblem): void => {
+      deadline.cancel();
+      req.off('data', onData).off('end', onEnd).off('close', onClose);
+      if (problem === undefined) resolve(Buffer.concat(chunks).toString('utf8'));
+      else reject(problem);
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      chunks.push(chunk);
+      if (size > MAX_BYTES) {
+        end(new HttpProblem(413, 'BODY_TOO_LARGE', `the body is larger than ${MAX_BYTES} bytes`));
+      }
+    };
+    const onEnd = (): void => end();
+    const onClose = (): void =>
+      end(new HttpProblem(400, 'BODY_INCOMPLETE', 'the connection ended before the body did'));
+    const deadline = clock.after('body', DEADLINE_MS, () =>
+      end(
+        new HttpProblem(408, 'BODY_TIMEOUT', `the body took longer than ${DEADLINE_MS / 1000} s`, {
+          headers: { Connection: 'close' },
+        }),
+      ),
+    );
+    req.on('data', onData).on('end', onEnd).on('close', onClose);
+  });
+}
+
+/**
+ * Reads and forgets the rest of a body that was refused, so that the client comes to read the refusal
+ * instead of a reset; after a bounded number of bytes the connection ends.
+ */
+export function drain(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return;
+  let drained = 0;
+  req.on('error', () => {});
+  req.on('data', (chunk: Buffer) => {
+    drained += chunk.length;
+    if (drained > DRAIN_BYTES) req.destroy();
+  });
+}
+
+/** Checks input against a schema; throws HttpProblem 400 `BAD_FIELD` that names the field. */
+export function parseInput<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  const field = issue.path.length === 0 ? 'the input' : z.core.toDotPath(issue.path);
+  throw new HttpProblem(400, 'BAD_FIELD', `${field}: ${issue.message}`);
+}

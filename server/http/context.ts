@@ -1,0 +1,57 @@
+// What a request carries through the middleware, and what every route is given.
+
+import type { RouterContext } from '@koa/router';
+import type { Clock } from '../../src/core/clock.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { LoginThrottle } from '../auth/login-throttle.ts';
+import type { Passwords } from '../auth/passwords.ts';
+import type { AuditLog } from '../db/audit.ts';
+import type { Database } from '../db/database.ts';
+import type { NonceStore } from '../db/nonces.ts';
+import type { ReleaseStore } from '../db/releases.ts';
+import type { ReportStore } from '../db/reports.ts';
+import type { SessionStore } from '../db/sessions.ts';
+import type { Role, UserStore } from '../db/users.ts';
+import type { ImageStore } from '../images/image-store.ts';
+import type { Pages } from '../web/pages.ts';
+
+export interface Person {
+  readonly name: string;
+  readonly role: Role;
+  /** A token for this session's forms. */
+  readonly csrfToken: string;
+}
+
+export interface RequestState {
+  /** Canonical address of the client, behind trusted proxies. */
+  address: string;
+  /** The client speaks TLS, to us or to a trusted proxy. */
+  secure: boolean;
+  /** Host and port that the client used. */
+  host: string;
+  /** Set behind the session middleware when somebody is logged in. */
+  person?: Person;
+}
+
+export type AppContext = RouterContext<RequestState>;
+
+/** Everything that routes work with. */
+export interface Services {
+  readonly db: Database;
+  readonly users: UserStore;
+  readonly sessions: SessionStore;
+  readonly releases: ReleaseStore;
+  readonly nonces: NonceStore;
+  readonly reports: ReportStore;
+  readonly audit: AuditLog;
+  readonly images: ImageStore;
+  readonly passwords: Passwords;
+  readonly throttle: LoginThrottle;
+  readonly pages: Pages;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  readonly maxUploadBytes: number;
+  /** Work that outlives its response; closing waits for it. */
+  background(work: Promise<unknown>): void;
+}

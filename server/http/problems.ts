@@ -1,0 +1,81 @@
+// Errors on the wire: problem details (RFC 9457) for programs, a page for browsers.
+
+import { STATUS_CODES } from 'node:http';
+import type { Middleware } from 'koa';
+import { describeError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import { HttpProblem } from '../errors.ts';
+import type { Pages } from '../web/pages.ts';
+import { drain } from './body.ts';
+import type { AppContext, RequestState } from './context.ts';
+
+/** True for a browser that navigates; programs (JSON, anything, no Accept at all) get JSON. */
+export function prefersHtml(ctx: Pick<AppContext, 'accepts'>): boolean {
+  return ctx.accepts('application/problem+json', 'application/json', 'text/html') === 'text/html';
+}
+
+/** The innermost error handling: nothing behind it reaches Koa's own. */
+export function problems(logger: Logger, pages: Pages): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined) {
+        throw new HttpProblem(404, 'NOT_FOUND', 'there is nothing under this address');
+      }
+    } catch (error) {
+      answer(ctx as AppContext, asProblem(error, ctx.path, logger), pages);
+    }
+  };
+}
+
+function asProblem(error: unknown, path: string, logger: Logger): HttpProblem {
+  if (error instanceof HttpProblem) {
+    if (error.status >= 500) {
+      logger.error({ path, code: error.code, error: describeError(error) }, 'request failed');
+    }
+    return error;
+  }
+  logger.error(
+    { path, error: describeError(error), stack: (error as Error | undefined)?.stack },
+    'request failed unexpectedly',
+  );
+  return new HttpProblem(
+    500,
+    'INTERNAL',
+    'something went wrong here; the log of the server says what',
+  );
+}
+
+function answer(ctx: AppContext, problem: HttpProblem, pages: Pages): void {
+  drain(ctx.req);
+  if (ctx.headerSent) {
+    ctx.res.destroy(); // too late for an answer; a cut connection at least cannot pass for a whole one
+    return;
+  }
+  for (const name of ['ETag', 'Accept-Ranges', 'Content-Range', 'Content-Disposition']) {
+    ctx.remove(name);
+  }
+  ctx.status = problem.status;
+  ctx.set('Cache-Control', 'no-store');
+  for (const [name, value] of Object.entries(problem.headers)) ctx.set(name, value);
+  const title = STATUS_CODES[problem.status] ?? 'Error';
+  if (prefersHtml(ctx)) {
+    ctx.type = 'text/html; charset=utf-8';
+    ctx.body = pages.render('error', {
+      title,
+      person: ctx.state.person,
+      status: problem.status,
+      code: problem.code,
+      detail: problem.message,
+    });
+    return;
+  }
+  ctx.body = JSON.stringify({
+    type: 'about:blank',
+    title,
+    status: problem.status,
+    detail: problem.message,
+    code: problem.code,
+  });
+  ctx.type = 'application/problem+json';
+}

@@ -1,0 +1,82 @@
+// Which of two versions is newer. One total order over everything that an upload may call a version.
+
+/** `1.2`, `v1.2.3`, `1.2.3.4-rc.1+build`: numbers with dots, then what Semantic Versioning 2.0.0 allows. */
+const NUMBERED = /^v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+(.*))?$/;
+
+interface Numbered {
+  readonly numbers: readonly string[];
+  readonly preRelease: readonly string[];
+  readonly build: string;
+}
+
+function parse(version: string): Numbered | undefined {
+  const match = NUMBERED.exec(version);
+  if (match === null) return undefined;
+  const numbers = match[1]!.split('.');
+  // `2026-09-01` is a date, not version 2026 with a pre-release.
+  if (match[2] !== undefined && numbers.length === 1) return undefined;
+  while (numbers.length > 1 && /^0+$/.test(numbers.at(-1)!)) numbers.pop();
+  return { numbers, preRelease: match[2]?.split('.') ?? [], build: match[3] ?? '' };
+}
+
+/**
+ * Below zero when `a` is older than `b`. Numbered versions follow Semantic Versioning 11 (with any count of
+ * numbers, a missing one is 0); others compare naturally (`r9` before `r10`) and are older than any numbered one.
+ * Zero only for versions that are the same in every respect but spelling (`1.0` and `v1.0.0`).
+ */
+export function compareVersions(a: string, b: string): number {
+  const left = parse(a);
+  const right = parse(b);
+  if (left === undefined || right === undefined) {
+    if (left !== undefined) return 1;
+    if (right !== undefined) return -1;
+    return compareNaturally(a, b);
+  }
+  return (
+    compareLists(left.numbers, right.numbers, compareDigits) ||
+    comparePreRelease(left.preRelease, right.preRelease) ||
+    // Builds have no precedence in the standard; an order is needed all the same.
+    compareNaturally(left.build, right.build)
+  );
+}
+
+/** Semantic Versioning 11.3 and 11.4: none is newest; numbers are older than words; words by code point. */
+function comparePreRelease(a: readonly string[], b: readonly string[]): number {
+  if (a.length === 0 || b.length === 0) return b.length - a.length;
+  return compareLists(a, b, (left, right) => {
+    const leftNumber = /^\d+$/.test(left);
+    if (leftNumber !== /^\d+$/.test(right)) return leftNumber ? -1 : 1;
+    return leftNumber ? compareDigits(left, right) : compareText(left, right);
+  });
+}
+
+function compareLists(
+  a: readonly string[],
+  b: readonly string[],
+  compare: (left: string, right: string) => number,
+): number {
+  for (let index = 0; index < a.length && index < b.length; index++) {
+    const order = compare(a[index]!, b[index]!);
+    if (order !== 0) return order;
+  }
+  return a.length - b.length;
+}
+
+function compareNaturally(a: string, b: string): number {
+  const chunks = (text: string): string[] => text.match(/\d+|\D+/g) ?? [];
+  return compareLists(chunks(a), chunks(b), (left, right) => {
+    const bothDigits = /^\d/.test(left) && /^\d/.test(right);
+    return (bothDigits && compareDigits(left, right)) || compareText(left, right);
+  });
+}
+
+/** Digits of any length, without the limits of a number. */
+function compareDigits(a: string, b: string): number {
+  const left = a.replace(/^0+(?=\d)/, '');
+  const right = b.replace(/^0+(?=\d)/, '');
+  return left.length - right.length || compareText(left, right);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

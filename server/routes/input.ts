@@ -1,0 +1,73 @@
+// Schemas of what comes in over HTTP.
+
+import { z } from 'zod';
+
+/** A VIN (ISO 3779), or the name of a test rig. */
+export const vehicleId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'expected a VIN: 1 to 32 letters, digits, _ or -');
+
+export const ecuName = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected 1 to 16 characters: a capital letter, then A-Z 0-9 _');
+
+export const versionText = z
+  .string()
+  .regex(
+    /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/,
+    'expected 1 to 32 characters: 0-9 A-Z a-z . + _ -, the first one a letter or digit',
+  )
+  .refine((text) => !text.includes('..'), 'two dots in a row are not allowed');
+
+/** Text of people: no control characters but line breaks and tabs. */
+export const notesText = z
+  .string()
+  .max(2000, 'at most 2000 characters')
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is kept out
+  .regex(/^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$/, 'control characters are not allowed')
+  .transform((text) => text.replaceAll('\r\n', '\n').trim());
+
+/** The public name of a release's image. Anything else is refused before it is looked up. */
+export const imageFile = z
+  .string()
+  .regex(
+    /^[A-Z][A-Z0-9_]{0,15}-[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}-[0-9a-f]{12}\.bin$/,
+    'not the name of an image: use the url that /latest_version gives',
+  );
+
+const line = (max: number) =>
+  z
+    .string()
+    .max(max)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is kept out
+    .transform((text) => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim());
+
+/** Missing, null and empty are the same: not known. */
+const optional = <T extends z.ZodType<string>>(schema: T) =>
+  schema.nullish().transform((value) => (value == null || value === '' ? undefined : value));
+
+export const reportBody = z.object({
+  vin: vehicleId,
+  outcome: z
+    .string()
+    .regex(/^[A-Z][A-Z_]{0,39}$/, 'expected an outcome such as SUCCESS or ROLLBACK_COMPLETED'),
+  campaign: optional(line(128)),
+  reason: optional(line(2000)),
+  ecus: z
+    .array(
+      z.object({
+        name: ecuName,
+        hardwareId: optional(line(64)),
+        from: optional(line(64)),
+        version: optional(line(64)),
+        sha256: optional(z.string().regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')),
+        error: optional(line(1000)),
+      }),
+    )
+    .max(64),
+});
+
+export const loginBody = z.object({
+  name: z.string().max(200),
+  password: z.string().max(1000),
+});

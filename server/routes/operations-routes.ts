@@ -1,0 +1,50 @@
+// For operations and browsers: /healthz and the files under /static.
+
+import Router from '@koa/router';
+import { describeError } from '../../src/core/errors.ts';
+import type { RequestState, Services } from '../http/context.ts';
+import { matchesEtag } from '../images/byte-range.ts';
+import type { StaticFile } from '../web/assets.ts';
+
+export function operationsRoutes(
+  services: Services,
+  files: ReadonlyMap<string, StaticFile>,
+): Router<RequestState> {
+  const router = new Router<RequestState>();
+  const startedMs = services.clock.nowMs();
+
+  router.get('/healthz', async (ctx) => {
+    let database = 'ok';
+    try {
+      await services.db.ping();
+    } catch (error) {
+      services.logger.error({ error: describeError(error) }, 'the database does not answer');
+      database = 'failed';
+    }
+    ctx.set('Cache-Control', 'no-store');
+    ctx.status = database === 'ok' ? 200 : 503;
+    ctx.body = {
+      status: database,
+      version: services.version,
+      database,
+      uptimeSeconds: Math.floor((services.clock.nowMs() - startedMs) / 1000),
+    };
+  });
+
+  router.get('/static/:name', (ctx) => {
+    const file = files.get(ctx.params.name ?? '');
+    if (file === undefined) return;
+    const etag = `"${file.hash}"`;
+    ctx.set('ETag', etag);
+    const pinned = ctx.query.v === file.hash;
+    ctx.set('Cache-Control', pinned ? 'private, max-age=31536000, immutable' : 'private, no-cache');
+    if (matchesEtag(ctx.headers['if-none-match'], etag)) {
+      ctx.status = 304;
+      return;
+    }
+    ctx.type = file.type;
+    ctx.body = file.bytes;
+  });
+
+  return router;
+}

@@ -1,0 +1,136 @@
+// The pages for people: releases with the upload form, vehicles with their reports, the audit log.
+
+import Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import { z } from 'zod';
+import { requirePerson } from '../auth/people.ts';
+import { AUDIT_CATEGORIES } from '../db/audit.ts';
+import type { HttpProblem } from '../errors.ts';
+import { parseInput } from '../http/body.ts';
+import type { AppContext, Person, RequestState, Services } from '../http/context.ts';
+import { prefersHtml } from '../http/problems.ts';
+import type { PageData, PageName } from '../web/pages.ts';
+import { vehicleId } from './input.ts';
+
+const AUDIT_PAGE = 50;
+const REPORTS_SHOWN = 8;
+const VEHICLES_SHOWN = 200;
+
+const auditQuery = z.object({
+  category: z
+    .union([z.literal(''), z.enum(AUDIT_CATEGORIES)])
+    .optional()
+    .transform((value) => (value === '' ? undefined : value)),
+  q: z.string().max(100).default(''),
+  before: z
+    .string()
+    .regex(/^[0-9a-f]{28}$/, 'expected the id of an entry')
+    .optional(),
+});
+
+const vehicleQuery = z.object({ vin: vehicleId.optional() });
+
+export function pageRoutes(
+  services: Services,
+  sessions: Middleware<RequestState>,
+): Router<RequestState> {
+  const router = new Router<RequestState>();
+  router.use(sessions);
+
+  router.get('/', async (ctx) => {
+    const person = await visitor(ctx, services);
+    if (person !== undefined) await homePage(ctx, services, person, {});
+  });
+
+  router.get('/vehicles', async (ctx) => {
+    const person = await visitor(ctx, services);
+    if (person === undefined) return;
+    const { vin } = parseInput(vehicleQuery, { vin: ctx.query.vin });
+    const reports =
+      vin === undefined
+        ? await services.reports.vehicles(VEHICLES_SHOWN)
+        : await services.reports.latest(VEHICLES_SHOWN, vin);
+    show(ctx, services, person, 'vehicles', {
+      title: vin === undefined ? 'Vehicles' : `Vehicle ${vin}`,
+      vin,
+      reports,
+    });
+  });
+
+  router.get('/audit', async (ctx) => {
+    const person = await visitor(ctx, services);
+    if (person === undefined) return;
+    const { category, q, before } = parseInput(auditQuery, { ...ctx.query });
+    // One more than is shown tells whether there is an older page.
+    const found = await services.audit.list({ limit: AUDIT_PAGE + 1, before, category, text: q });
+    const entries = found.slice(0, AUDIT_PAGE);
+    const filter = { ...(category === undefined ? {} : { category }), ...(q === '' ? {} : { q }) };
+    const address = (more: Record<string, string>): string => {
+      const query = new URLSearchParams({ ...filter, ...more }).toString();
+      return query === '' ? '/audit' : `/audit?${query}`;
+    };
+    show(ctx, services, person, 'audit', {
+      title: 'Audit log',
+      entries,
+      categories: AUDIT_CATEGORIES,
+      category,
+      q,
+      newest: before === undefined ? undefined : address({}),
+      older: found.length > AUDIT_PAGE ? address({ before: entries.at(-1)!.id }) : undefined,
+    });
+  });
+
+  return router;
+}
+
+/** The releases; with the upload form for administrators, which keeps its values when it was refused. */
+export async function homePage(
+  ctx: AppContext,
+  services: Services,
+  person: Person,
+  form: { problem?: HttpProblem; fields?: ReadonlyMap<string, string> },
+): Promise<void> {
+  const releases = services.releases.all();
+  const newest = new Set(services.releases.newest().map((release) => release.id));
+  const released = releases.find((release) => release.file === ctx.query.released);
+  if (form.problem !== undefined) {
+    ctx.status = form.problem.status;
+    ctx.set(form.problem.headers);
+  }
+  show(ctx, services, person, 'home', {
+    title: 'Releases',
+    releases: releases.map((release) => ({ ...release, newest: newest.has(release.id) })),
+    reports: await services.reports.latest(REPORTS_SHOWN),
+    maxUploadBytes: services.maxUploadBytes,
+    released,
+    problem: form.problem?.message,
+    fields: Object.fromEntries(form.fields ?? []),
+  });
+}
+
+/** The person who is logged in. A browser without one is led to the log-in page, a program gets 401. */
+async function visitor(ctx: AppContext, services: Services): Promise<Person | undefined> {
+  if (ctx.state.person === undefined && prefersHtml(ctx)) {
+    ctx.redirect('/login');
+    ctx.status = 303;
+    return undefined;
+  }
+  return requirePerson(ctx, services);
+}
+
+function show(
+  ctx: AppContext,
+  services: Services,
+  person: Person,
+  page: PageName,
+  data: Omit<PageData, 'person'> & { title: string },
+): void {
+  (ctx as unknown as Context).vary('Accept');
+  ctx.set('Cache-Control', 'no-store');
+  if (!prefersHtml(ctx)) {
+    ctx.body = data;
+    return;
+  }
+  ctx.type = 'text/html; charset=utf-8';
+  ctx.body = services.pages.render(page, { ...data, person });
+}

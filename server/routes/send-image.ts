@@ -1,0 +1,101 @@
+// Sends an image with ranges and digests, and records how far it came.
+
+import type { AuditAction } from '../db/audit.ts';
+import type { Release } from '../db/releases.ts';
+import { HttpProblem } from '../errors.ts';
+import type { AppContext, Services } from '../http/context.ts';
+import { matchesEtag, planRange, sendsEverything } from '../images/byte-range.ts';
+
+export interface Sending {
+  readonly who: string;
+  readonly actions: {
+    readonly start?: AuditAction;
+    readonly complete: AuditAction;
+    readonly aborted: AuditAction;
+  };
+  /** Asked once, just before bytes are sent; throws to refuse. `whole`: every byte of the image. */
+  allow?(whole: boolean): Promise<void>;
+}
+
+/** Throws HttpProblem 404 when the file is gone, 416 for a range outside of it. */
+export async function sendImage(
+  ctx: AppContext,
+  services: Services,
+  release: Release,
+  sending: Sending,
+): Promise<void> {
+  const etag = `"${release.sha256}"`;
+  const plan = planRange(
+    ctx.headers.range,
+    ctx.headers['if-range'] as string | undefined,
+    etag,
+    release.size,
+  );
+  ctx.set({
+    ETag: etag,
+    'Accept-Ranges': 'bytes',
+    'Cache-Control': 'private, no-store',
+    'Content-Disposition': `attachment; filename="${release.file}"`,
+    // RFC 9530: the digest of the whole image, also with a part of it.
+    'Repr-Digest': `sha-256=:${Buffer.from(release.sha256, 'hex').toString('base64')}:`,
+    'X-Checksum-SHA256': release.sha256,
+  });
+  if (matchesEtag(ctx.headers['if-none-match'], etag)) {
+    ctx.status = 304;
+    return;
+  }
+  if (plan.kind === 'unsatisfiable') {
+    throw new HttpProblem(416, 'RANGE', `the image has ${release.size} bytes`, {
+      headers: { 'Content-Range': `bytes */${release.size}` },
+    });
+  }
+  const [start, end] = plan.kind === 'part' ? [plan.start, plan.end] : [0, release.size - 1];
+  const image = await services.images.openImage(release.sha256);
+  if (image === undefined || image.size !== release.size) {
+    await image?.close();
+    services.logger.error(
+      { file: release.file, sha256: release.sha256 },
+      'the image of a release is missing or damaged: upload it again or restore the data folder',
+    );
+    throw new HttpProblem(500, 'IMAGE_MISSING', 'the server has lost this image');
+  }
+  try {
+    if (ctx.method !== 'HEAD') await sending.allow?.(sendsEverything(plan, release.size));
+    ctx.status = plan.kind === 'part' ? 206 : 200;
+    if (plan.kind === 'part') ctx.set('Content-Range', `bytes ${start}-${end}/${release.size}`);
+    ctx.type = 'application/octet-stream';
+    ctx.length = end - start + 1;
+    if (ctx.method === 'HEAD') {
+      await image.close();
+      return;
+    }
+  } catch (error) {
+    await image.close();
+    throw error;
+  }
+  const range = plan.kind === 'part' ? ` bytes ${start}-${end}` : '';
+  const record = (action: AuditAction, note = ''): Promise<void> =>
+    services.audit.record({
+      action,
+      who: sending.who,
+      address: ctx.state.address,
+      detail: `${release.file}${range}${note}`,
+    });
+  if (sending.actions.start !== undefined) await record(sending.actions.start);
+  const stream = image.stream(start, end);
+  const length = end - start + 1;
+  ctx.res.once('close', () => {
+    // `writableFinished`: everything was handed to the system; a client that is gone before shows here.
+    const complete = ctx.res.writableFinished;
+    const note = complete ? '' : `, cut off within ${length} bytes`;
+    services.background(
+      record(complete ? sending.actions.complete : sending.actions.aborted, note),
+    );
+  });
+  ctx.body = stream;
+  ctx.length = length;
+}
+
+export function imageNotFound(): HttpProblem {
+  return new HttpProblem(404, 'NOT_FOUND', 'there is no image of this name');
+}

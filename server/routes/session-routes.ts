@@ -1,0 +1,118 @@
+// Log-in and log-out, for the form in a browser and for scripts with JSON.
+
+import Router from '@koa/router';
+import type { Middleware } from 'koa';
+import {
+  endSession,
+  requireCsrf,
+  requirePerson,
+  requireSameOrigin,
+  startSession,
+} from '../auth/people.ts';
+import { HttpProblem } from '../errors.ts';
+import { parseInput, readSmallBody } from '../http/body.ts';
+import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { prefersHtml } from '../http/problems.ts';
+import { loginBody } from './input.ts';
+
+export function sessionRoutes(
+  services: Services,
+  sessions: Middleware<RequestState>,
+): Router<RequestState> {
+  const router = new Router<RequestState>();
+  router.use(sessions);
+
+  router.get('/login', (ctx) => {
+    if (ctx.state.person !== undefined) {
+      ctx.redirect('/');
+      ctx.status = 303;
+      return;
+    }
+    loginPage(ctx, services, { name: '', error: undefined });
+  });
+
+  router.post('/login', async (ctx) => {
+    await requireSameOrigin(ctx, services);
+    const body = await readSmallBody(ctx, services.clock);
+    const { name, password } = parseInput(loginBody, body.value);
+    try {
+      const person = await startSession(ctx, await logIn(ctx, services, name, password));
+      ctx.set('Cache-Control', 'no-store');
+      if (body.kind === 'json') {
+        ctx.body = { user: person.name, role: person.role, csrfToken: person.csrfToken };
+      } else {
+        ctx.redirect('/');
+        ctx.status = 303;
+      }
+    } catch (error) {
+      if (!(error instanceof HttpProblem) || !prefersHtml(ctx)) throw error;
+      ctx.status = error.status;
+      ctx.set(error.headers);
+      loginPage(ctx, services, { name, error: error.message });
+    }
+  });
+
+  router.get('/session', async (ctx) => {
+    const person = await requirePerson(ctx, services);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { user: person.name, role: person.role, csrfToken: person.csrfToken };
+  });
+
+  router.post('/logout', async (ctx) => {
+    const person = await requirePerson(ctx, services);
+    let token = ctx.get('X-CSRF-Token');
+    if (token === '' && ctx.request.length !== undefined && ctx.request.length > 0) {
+      const body = await readSmallBody(ctx, services.clock);
+      token = String((body.value as { _csrf?: unknown } | null)?._csrf ?? '');
+    }
+    await requireCsrf(ctx, services, token);
+    endSession(ctx);
+    await services.audit.record({
+      action: 'logout',
+      who: person.name,
+      address: ctx.state.address,
+    });
+    if (prefersHtml(ctx)) {
+      ctx.redirect('/login');
+      ctx.status = 303;
+    } else {
+      ctx.status = 204;
+    }
+  });
+
+  return router;
+}
+
+/** Throws HttpProblem 429, or 401 with one answer for a wrong name and a wrong password. */
+async function logIn(ctx: AppContext, services: Services, givenName: string, password: string) {
+  const name = givenName.toLowerCase();
+  const { address } = ctx.state;
+  const waitSeconds = await services.throttle.enter(address, name);
+  if (waitSeconds !== undefined) {
+    await services.audit.record({ action: 'login.throttled', who: name, address });
+    throw new HttpProblem(
+      429,
+      'LOGIN_THROTTLED',
+      `too many tries: wait ${Math.ceil(waitSeconds / 60)} min and try again`,
+      { headers: { 'Retry-After': String(waitSeconds) } },
+    );
+  }
+  const user = await services.users.find(name);
+  if (!(await services.passwords.verify(password, user?.passwordHash)) || user === undefined) {
+    await services.audit.record({ action: 'login.failed', who: name, address });
+    throw new HttpProblem(401, 'LOGIN_FAILED', 'name or password is wrong');
+  }
+  await services.throttle.succeeded(address, name);
+  await services.audit.record({ action: 'login.ok', who: name, address });
+  return { name: user.name, role: user.role };
+}
+
+function loginPage(
+  ctx: AppContext,
+  services: Services,
+  data: { name: string; error: string | undefined },
+): void {
+  ctx.set('Cache-Control', 'no-store');
+  ctx.type = 'text/html; charset=utf-8';
+  ctx.body = services.pages.render('login', { title: 'Log in', person: undefined, ...data });
+}

@@ -1,0 +1,169 @@
+// What vehicles ask: /latest_version, /get_nonce, /ota_download and /report_versions.
+
+import { createHash } from 'node:crypto';
+import Router from '@koa/router';
+import { z } from 'zod';
+import type { Asker, NonceRefusal } from '../db/nonces.ts';
+import { NONCE_LIFE_MS } from '../db/nonces.ts';
+import type { Release } from '../db/releases.ts';
+import { HttpProblem } from '../errors.ts';
+import { parseInput, readSmallBody } from '../http/body.ts';
+import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { matchesEtag } from '../images/byte-range.ts';
+import { ecuName, imageFile, reportBody, vehicleId } from './input.ts';
+import { imageNotFound, sendImage } from './send-image.ts';
+
+// Built once: zod compiles a schema, which costs more than using it.
+const ecuQuery = z.object({
+  ecu: z.union([ecuName.transform((name) => [name]), z.array(ecuName).max(64)]).default([]),
+});
+const vinInput = z.object({ vin: vehicleId.optional() });
+const nonceText = z.string().regex(/^[0-9a-f]{32}$/i);
+
+const REFUSALS: Record<NonceRefusal, string> = {
+  UNKNOWN: 'this nonce was never given out: get one from /get_nonce',
+  FOREIGN: 'this nonce was given to another client: get one from /get_nonce',
+  EXPIRED: 'this nonce has expired: get another one from /get_nonce',
+  OTHER_FILE: 'this nonce belongs to another file: get one for each file',
+  USED: 'this nonce has been used for the whole image: get another one, or continue with a Range',
+};
+
+export function vehicleRoutes(services: Services): Router<RequestState> {
+  const router = new Router<RequestState>();
+
+  router.get('/latest_version', (ctx) => {
+    const vin = vinOf(ctx);
+    const ecus = parseInput(ecuQuery, { ecu: ctx.query.ecu }).ecu;
+    const body = JSON.stringify({
+      vin: vin ?? null,
+      releases: services.releases.newest(ecus).map(releaseJson),
+    });
+    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+    ctx.set('ETag', etag);
+    ctx.set('Cache-Control', 'private, no-cache');
+    ctx.vary('X-Vehicle-VIN');
+    if (matchesEtag(ctx.headers['if-none-match'], etag)) {
+      ctx.status = 304;
+      return;
+    }
+    ctx.type = 'application/json';
+    ctx.body = body;
+  });
+
+  router.register('/get_nonce', ['GET', 'POST'], async (ctx) => {
+    if (ctx.method === 'HEAD') {
+      ctx.status = 200; // a look gives nothing out
+      return;
+    }
+    const asker = askerOf(ctx);
+    const nonce = await services.nonces.issue(asker);
+    if (nonce === undefined) {
+      await refused(services, asker, 'LIMIT');
+      throw new HttpProblem(
+        429,
+        'NONCE_LIMIT',
+        'this address has too many open nonces: use them or wait until they expire',
+        { headers: { 'Retry-After': '60' } },
+      );
+    }
+    await services.audit.record({ action: 'nonce.issued', ...identity(asker) });
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { nonce, expiresInSeconds: NONCE_LIFE_MS / 1000 };
+  });
+
+  router.get('/ota_download/:file', async (ctx) => {
+    // The name is judged as text first, then the nonce: who has none cannot find out which files exist.
+    const name = imageFile.safeParse(ctx.params.file);
+    if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
+    const asker = askerOf(ctx);
+    const nonce = await checkedNonce(ctx, services, asker);
+    const release = services.releases.byFile(name.data);
+    if (release === undefined) throw imageNotFound();
+    await sendImage(ctx, services, release, {
+      who: asker.vin ?? '',
+      actions: {
+        start: 'download.start',
+        complete: 'download.complete',
+        aborted: 'download.aborted',
+      },
+      allow: async (whole) => {
+        const refusal = await services.nonces.claim(nonce, asker, release.id, whole);
+        if (refusal !== undefined) throw await refused(services, asker, refusal);
+      },
+    });
+  });
+
+  router.post('/report_versions', async (ctx) => {
+    const body = await readSmallBody(ctx, services.clock);
+    if (body.kind !== 'json') {
+      throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
+    }
+    const report = parseInput(reportBody, body.value);
+    await services.reports.add(report, ctx.state.address);
+    await services.audit.record({
+      action: 'report',
+      who: report.vin,
+      address: ctx.state.address,
+      detail: `${report.outcome} ${report.ecus.map((ecu) => `${ecu.name} ${ecu.version ?? '?'}`).join(', ')}`,
+    });
+    ctx.status = 204;
+  });
+
+  return router;
+}
+
+function releaseJson(release: Release): Record<string, unknown> {
+  return {
+    ecu: release.ecu,
+    version: release.version,
+    file: release.file,
+    size: release.size,
+    sha256: release.sha256,
+    notes: release.notes,
+    url: `/ota_download/${encodeURIComponent(release.file)}`,
+  };
+}
+
+async function checkedNonce(ctx: AppContext, services: Services, asker: Asker): Promise<string> {
+  const given = ctx.query.nonce;
+  if (given === undefined || given === '') {
+    await services.audit.record({
+      action: 'nonce.refused',
+      ...identity(asker),
+      detail: 'NONCE_MISSING',
+    });
+    throw new HttpProblem(
+      403,
+      'NONCE_MISSING',
+      'a download needs ?nonce= with one from /get_nonce',
+    );
+  }
+  const nonce = nonceText.safeParse(given);
+  if (!nonce.success) throw await refused(services, asker, 'UNKNOWN');
+  const refusal = await services.nonces.check(nonce.data.toLowerCase(), asker);
+  if (refusal !== undefined) throw await refused(services, asker, refusal);
+  return nonce.data.toLowerCase();
+}
+
+async function refused(
+  services: Services,
+  asker: Asker,
+  refusal: NonceRefusal | 'LIMIT',
+): Promise<HttpProblem> {
+  const code = `NONCE_${refusal}` as const;
+  await services.audit.record({ action: 'nonce.refused', ...identity(asker), detail: code });
+  return new HttpProblem(403, code, refusal === 'LIMIT' ? '' : REFUSALS[refusal]);
+}
+
+function askerOf(ctx: AppContext): Asker {
+  return { address: ctx.state.address, vin: vinOf(ctx) };
+}
+
+function vinOf(ctx: AppContext): string | undefined {
+  const given = ctx.query.vin ?? ctx.headers['x-vehicle-vin'];
+  return parseInput(vinInput, { vin: given }).vin;
+}
+
+function identity(asker: Asker): { who: string; address: string } {
+  return { who: asker.vin ?? '', address: asker.address };
+}

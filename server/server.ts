@@ -1,0 +1,294 @@
+// The backend: puts database, images, routes and the HTTP server together, and takes them apart again.
+
+import { createServer as createHttpServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type Router from '@koa/router';
+import Koa from 'koa';
+import helmet from 'koa-helmet';
+import { type Clock, sleep } from '../src/core/clock.ts';
+import { describeError, InputError, systemErrorCode } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
+import type { Random } from '../src/core/random.ts';
+import { DiskStorage } from '../src/core/storage.ts';
+import { AddressList, LOOPBACK_CIDRS, type ProxyTrust } from './auth/addresses.ts';
+import { LoginThrottle } from './auth/login-throttle.ts';
+import { Passwords } from './auth/passwords.ts';
+import { peopleSessions } from './auth/people.ts';
+import { AuditLog } from './db/audit.ts';
+import { openDatabase, privateFile } from './db/database.ts';
+import { NonceStore } from './db/nonces.ts';
+import { ReleaseStore } from './db/releases.ts';
+import { ReportStore } from './db/reports.ts';
+import { SessionStore } from './db/sessions.ts';
+import { lockFile } from './db/sqlite-dialect.ts';
+import { UserStore } from './db/users.ts';
+import { HttpProblem, ServerError } from './errors.ts';
+import type { RequestState, Services } from './http/context.ts';
+import { frontDoor } from './http/front-door.ts';
+import { problems } from './http/problems.ts';
+import { ImageStore, type OpenFile } from './images/image-store.ts';
+import { operationsRoutes } from './routes/operations-routes.ts';
+import { pageRoutes } from './routes/page-routes.ts';
+import { sessionRoutes } from './routes/session-routes.ts';
+import { uploadRoutes } from './routes/upload-routes.ts';
+import { vehicleRoutes } from './routes/vehicle-routes.ts';
+import { findPackage, loadStatic } from './web/assets.ts';
+import { Pages } from './web/pages.ts';
+
+export interface ServerOptions {
+  /** Holds the database, the images and what is being uploaded. Created where it is missing. */
+  dataDir: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  /** Networks that may use the server; loopback only when none is given. */
+  allowCidrs?: readonly string[];
+  /** Believe X-Forwarded-* of the direct peer (true) or of these networks. Default: of nobody. */
+  trustProxy?: boolean | readonly string[];
+  /** Largest image. Default 64 MiB, at most 2 GiB - 1. */
+  maxUploadBytes?: number;
+  /** true: cookies only over TLS, and HSTS. Default: as the connection (or the trusted proxy) is. */
+  secureCookies?: boolean;
+  /** bcrypt cost of new hashes and of the decoy, 12 unless told. */
+  bcryptCost?: number;
+  /** Nonces that one address may have open, 1000 unless told: many vehicles may share an address. */
+  openNoncesPerAddress?: number;
+  /** Stands in for the disk in tests. */
+  openImageFile?: OpenFile;
+}
+
+export interface RunningServer {
+  readonly host: string;
+  readonly port: number;
+  /** Lets requests finish for `graceMs` (2000 unless told), then cuts them; closes the database. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export interface CanOtaServer {
+  readonly app: Koa<RequestState>;
+  /** Throws ServerError `LISTEN` when the port or address cannot be had. Port 0 takes a free one. */
+  listen(port: number, host?: string): Promise<RunningServer>;
+  /** For a server that never listened; `RunningServer.close` does it otherwise. */
+  close(): Promise<void>;
+}
+
+export const DEFAULT_MAX_UPLOAD_BYTES = 64 * 1024 * 1024;
+const LARGEST_UPLOAD_BYTES = 2 ** 31 - 1;
+const GRACE_MS = 2000;
+
+/**
+ * Opens the data folder and builds the application. Throws InputError for a bad option and ServerError
+ * `DATA_DIRECTORY_BUSY` when another server works on the folder, `DATABASE` when it cannot be opened.
+ */
+export async function createServer(options: ServerOptions): Promise<CanOtaServer> {
+  const { clock, random, logger } = options;
+  const maxUploadBytes = options.maxUploadBytes ?? DEFAULT_MAX_UPLOAD_BYTES;
+  if (
+    !Number.isInteger(maxUploadBytes) ||
+    maxUploadBytes < 1 ||
+    maxUploadBytes > LARGEST_UPLOAD_BYTES
+  ) {
+    throw new InputError(
+      'upload limit',
+      `${maxUploadBytes} is not a number of bytes from 1 to ${LARGEST_UPLOAD_BYTES}`,
+    );
+  }
+  const allow = allowList(options, logger);
+  const trust = proxyTrust(options.trustProxy);
+  const passwords = new Passwords(options.bcryptCost);
+
+  const { location: dataDir } = await DiskStorage.open(options.dataDir);
+  const lock = lockFile(await privateFile(dataDir, 'server.lock'));
+  if (lock === undefined) {
+    throw new ServerError(
+      'DATA_DIRECTORY_BUSY',
+      `${dataDir}: another can-ota server works on this folder: stop it or give this one another folder`,
+    );
+  }
+  const db = await openDatabase(dataDir, { clock, random }).catch((error) => {
+    lock.release();
+    throw error;
+  });
+  const running = new Set<Promise<unknown>>();
+  const audit = new AuditLog(db, logger);
+  const { root, version } = await findPackage();
+  const files = await loadStatic(root);
+  const services: Services = {
+    db,
+    clock,
+    logger,
+    version,
+    maxUploadBytes,
+    passwords,
+    audit,
+    users: new UserStore(db),
+    sessions: new SessionStore(db),
+    releases: await ReleaseStore.open(db),
+    nonces: new NonceStore(db, random, options.openNoncesPerAddress),
+    reports: new ReportStore(db),
+    images: await ImageStore.open(dataDir, db.newId, options.openImageFile),
+    throttle: new LoginThrottle(random),
+    pages: new Pages(root, files, version),
+    background: (work) => {
+      const tracked = work
+        .catch((error) => logger.error({ error: describeError(error) }, 'background work failed'))
+        .finally(() => running.delete(tracked));
+      running.add(tracked);
+    },
+  };
+
+  const app = new Koa<RequestState>();
+  app.on('error', (error) => {
+    // What is left to arrive here are clients that went away in the middle of an answer.
+    logger.debug({ error: describeError(error) }, 'a response ended early');
+  });
+  app.use(securityHeaders(options.secureCookies === true));
+  app.use(problems(logger, services.pages));
+  app.use(frontDoor({ allow, trust, secureCookies: options.secureCookies, audit }));
+  const sessions = peopleSessions(app, services, random);
+  for (const router of [
+    vehicleRoutes(services),
+    operationsRoutes(services, files),
+    sessionRoutes(services, sessions),
+    uploadRoutes(services, sessions),
+    pageRoutes(services, sessions),
+  ]) {
+    mount(app, router);
+  }
+
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      await Promise.all(running);
+      await audit.flush().catch((error) => {
+        logger.error({ error: describeError(error) }, 'the last counts of the audit log are lost');
+      });
+      await db.close();
+      lock.release();
+    })();
+    return closed;
+  };
+  return {
+    app,
+    close,
+    listen: (port, host) => listen(app, { port, host, clock, maxUploadBytes, close }),
+  };
+}
+
+function allowList(options: ServerOptions, logger: Logger): AddressList {
+  const cidrs = options.allowCidrs ?? [];
+  if (cidrs.length === 0) {
+    logger.warn(
+      { allow: LOOPBACK_CIDRS },
+      'no networks are allowed by name: only this machine can use the server',
+    );
+    return new AddressList(LOOPBACK_CIDRS, 'allowed networks');
+  }
+  return new AddressList(cidrs, 'allowed networks');
+}
+
+function proxyTrust(option: boolean | readonly string[] | undefined): ProxyTrust {
+  if (option === undefined || option === false) return false;
+  return option === true ? 'direct-peer' : new AddressList(option, 'trusted proxies');
+}
+
+function securityHeaders(https: boolean): Koa.Middleware<RequestState> {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        formAction: ["'self'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    referrerPolicy: { policy: 'same-origin' },
+    xFrameOptions: { action: 'deny' },
+    // Over plain HTTP browsers ignore these two and say so in the console.
+    strictTransportSecurity: https,
+    crossOriginOpenerPolicy: https,
+    originAgentCluster: https,
+  });
+}
+
+function mount(app: Koa<RequestState>, router: Router<RequestState>): void {
+  app.use(router.routes() as unknown as Koa.Middleware<RequestState>);
+  app.use(
+    router.allowedMethods({
+      throw: true,
+      methodNotAllowed: () =>
+        new HttpProblem(405, 'METHOD_NOT_ALLOWED', 'this address does not know the method'),
+      notImplemented: () =>
+        new HttpProblem(501, 'METHOD_NOT_ALLOWED', 'this server does not know the method'),
+    }) as unknown as Koa.Middleware<RequestState>,
+  );
+}
+
+async function listen(
+  app: Koa<RequestState>,
+  options: {
+    port: number;
+    host: string | undefined;
+    clock: Clock;
+    maxUploadBytes: number;
+    close(): Promise<void>;
+  },
+): Promise<RunningServer> {
+  const server = createHttpServer(
+    {
+      // A head comes at once; a body may take as long as the largest upload needs at 64 KiB/s.
+      headersTimeout: 15_000,
+      requestTimeout: Math.max(300_000, (options.maxUploadBytes / (64 * 1024)) * 1000),
+      keepAliveTimeout: 10_000,
+      connectionsCheckingInterval: 5_000,
+    },
+    app.callback(),
+  );
+  // Nothing moves in either direction for a minute: the other side is gone or means ill.
+  server.timeout = 60_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, resolve);
+  }).catch((error) => {
+    throw listenError(error, options.port, options.host);
+  });
+  const address = server.address() as AddressInfo;
+  let closed: Promise<void> | undefined;
+  return {
+    host: address.address,
+    port: address.port,
+    close: (graceMs = GRACE_MS) => {
+      closed ??= shutDown(server, options.clock, graceMs).then(options.close);
+      return closed;
+    },
+  };
+}
+
+function listenError(error: unknown, port: number, host: string | undefined): ServerError {
+  const where = `${host ?? 'any address'}, port ${port}`;
+  const code = systemErrorCode(error);
+  const what =
+    code === 'EADDRINUSE'
+      ? 'another program listens there: stop it or choose another port'
+      : code === 'EACCES'
+        ? 'no permission: choose a port from 1024 up'
+        : code === 'EADDRNOTAVAIL'
+          ? 'this machine does not have that address'
+          : 'cannot listen there';
+  return new ServerError('LISTEN', `${where}: ${what}`, error);
+}
+
+async function shutDown(server: Server, clock: Clock, graceMs: number): Promise<void> {
+  const grace = new AbortController();
+  const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  await Promise.race([ended, sleep(clock, 'server-grace', graceMs, grace.signal)]);
+  server.closeAllConnections();
+  await ended;
+  grace.abort();
+}

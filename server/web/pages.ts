@@ -1,0 +1,66 @@
+// The pages: eta templates with escaping on, and the few ways in which they show values.
+
+import path from 'node:path';
+import { Eta } from 'eta';
+import type { Person } from '../http/context.ts';
+import type { StaticFile } from './assets.ts';
+
+export type PageName = 'login' | 'home' | 'vehicles' | 'audit' | 'error';
+
+export interface PageData {
+  readonly title: string;
+  readonly person: Person | undefined;
+  readonly [name: string]: unknown;
+}
+
+export class Pages {
+  readonly #eta: Eta;
+  readonly #helpers: Record<string, unknown>;
+
+  constructor(root: string, files: ReadonlyMap<string, StaticFile>, version: string) {
+    this.#eta = new Eta({
+      views: path.join(root, 'server', 'web', 'templates'),
+      cache: true,
+      autoEscape: true,
+    });
+    this.#helpers = {
+      version,
+      asset: (name: string) => `/static/${name}?v=${files.get(name)?.hash ?? ''}`,
+      bytes: formatBytes,
+      time: formatTime,
+      count: (value: number) => value.toLocaleString('en'),
+      tone: outcomeTone,
+    };
+  }
+
+  render(page: PageName, data: PageData): string {
+    return this.#eta.render(`./${page}`, { ...this.#helpers, ...data });
+  }
+}
+
+/** `1,234 bytes`, `12.3 KiB`, `4.5 MiB`. */
+export function formatBytes(size: number): string {
+  if (size < 10_000) return `${size.toLocaleString('en')} bytes`;
+  const units = ['KiB', 'MiB', 'GiB'];
+  let value = size / 1024;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const text = value.toFixed(value < 100 ? 1 : 0).replace(/\.0$/, '');
+  return `${text} ${units[unit]}`;
+}
+
+/** `2026-01-31 12:34:56`, UTC. */
+export function formatTime(iso: string): string {
+  return iso.slice(0, 19).replace('T', ' ');
+}
+
+/** How a campaign's outcome is coloured. */
+export function outcomeTone(outcome: string): 'good' | 'calm' | 'bad' {
+  if (outcome === 'SUCCESS') return 'good';
+  return ['UP_TO_DATE', 'DEFERRED', 'USER_REJECTED', 'INTERRUPTED'].includes(outcome)
+    ? 'calm'
+    : 'bad';
+}

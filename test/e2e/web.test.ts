@@ -1,0 +1,192 @@
+// The pages in a real browser: log in, release an image, read the audit log; desktop and phone, with and without script.
+
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, json, PASSWORD, startBackend, temporaryFolder } from '../server/support.ts';
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const missing = existsSync(executablePath)
+  ? undefined
+  : `no Chromium at ${executablePath}: install one or set CHROMIUM to run the tests of the web pages`;
+if (missing !== undefined) process.stderr.write(`left out: ${missing}\n`);
+
+const IMAGE = Buffer.alloc(300_000, 'firmware');
+const SHA256 = createHash('sha256').update(IMAGE).digest('hex');
+const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 800 } };
+const PHONE: BrowserContextOptions = {
+  viewport: { width: 360, height: 740 },
+  isMobile: true,
+  hasTouch: true,
+};
+
+describe.skipIf(missing !== undefined)('the pages in a browser', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath,
+      args: [
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+  });
+  afterAll(() => browser?.close());
+
+  /** Opens the log-in page; collects what the browser complains about (scripts, policy, missing files). */
+  async function visit(
+    backend: Backend,
+    options: BrowserContextOptions = DESKTOP,
+  ): Promise<{ page: Page; complaints: string[] }> {
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') {
+        complaints.push(message.text());
+      }
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(backend.url);
+    return { page, complaints };
+  }
+
+  async function logIn(page: Page, name = 'anna'): Promise<void> {
+    await page.getByLabel('Name').fill(name);
+    await page.getByLabel('Password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('heading', { name: 'Releases', exact: true }).waitFor();
+  }
+
+  async function imageFile(): Promise<string> {
+    const file = path.join(await temporaryFolder(), 'edt.bin');
+    await writeFile(file, IMAGE);
+    return file;
+  }
+
+  async function release(page: Page, version: string): Promise<void> {
+    await page.getByLabel('ECU').fill('EDT');
+    await page.getByLabel('Version').fill(version);
+    await page.getByLabel('Notes').fill('Better <brakes>');
+    await page.getByLabel('Image').setInputFiles(await imageFile());
+    await page.getByRole('button', { name: 'Release' }).click();
+  }
+
+  it('log in, release, see it, look it up in the audit log, log out', async () => {
+    const backend = await startBackend();
+    const { page, complaints } = await visit(backend);
+    expect(page.url()).toBe(`${backend.url}/login`);
+    await logIn(page);
+    await page.getByText('Nothing is released yet').waitFor();
+    await release(page, '2.0.0');
+    const status = page.getByRole('status');
+    await status.waitFor();
+    expect(await status.textContent()).toContain(SHA256);
+    await page.getByRole('cell', { name: 'Better <brakes>' }).waitFor();
+    const { releases } = (await backend.request('/latest_version')).json;
+    expect(releases).toMatchObject([{ ecu: 'EDT', version: '2.0.0', sha256: SHA256 }]);
+
+    const download = page.waitForEvent('download');
+    await page.getByRole('link', { name: '2.0.0' }).click();
+    expect((await download).suggestedFilename()).toBe(releases[0].file);
+
+    await page.getByRole('link', { name: 'Audit log' }).click();
+    await page.getByLabel('Search').fill('edt-2.0.0');
+    await page.getByRole('button', { name: 'Show' }).click();
+    await page.getByRole('cell', { name: /EDT-2\.0\.0.*300000 bytes/ }).waitFor();
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByRole('heading', { name: 'Log in' }).waitFor();
+    await page.goto(`${backend.url}/audit`);
+    expect(page.url()).toBe(`${backend.url}/login`);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('show what was wrong, in place', async () => {
+    const backend = await startBackend();
+    const { page } = await visit(backend);
+    await page.getByLabel('Name').fill('anna');
+    await page.getByLabel('Password').fill('not the password');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText('name or password is wrong').waitFor();
+    expect(await page.getByLabel('Name').inputValue()).toBe('anna');
+    await logIn(page);
+    await release(page, '1.0.0');
+    await page.getByRole('status').waitFor();
+    await page.getByLabel('ECU').fill('edt'); // becomes EDT
+    await page.getByLabel('Version').fill('1.0.0');
+    await page.getByLabel('Image').setInputFiles({
+      name: 'other.bin',
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.from('other'),
+    });
+    await page.getByRole('button', { name: 'Release' }).click();
+    await page.getByRole('alert').getByText('was released with other content').waitFor();
+    expect(await page.getByLabel('ECU').inputValue()).toBe('EDT');
+    await page.context().close();
+  });
+
+  it('work without script and on a phone, with nothing wider than the screen', async () => {
+    const backend = await startBackend();
+    await backend.request(
+      '/report_versions',
+      json({
+        vin: 'WVWZZZ1JZXW000001',
+        outcome: 'ROLLBACK_COMPLETED',
+        campaign: 'f'.repeat(64),
+        reason: 'BMS was silent',
+        ecus: [{ name: 'BMS', hardwareId: 'BMS-HW-1', version: '1.0.0', error: 'e'.repeat(300) }],
+      }),
+    );
+    const { page, complaints } = await visit(backend, { ...PHONE, javaScriptEnabled: false });
+    await logIn(page);
+    await release(page, '3.0.0-rc.1+build.2026.11.21');
+    await page.getByRole('status').waitFor();
+    for (const target of ['/', '/vehicles', '/vehicles?vin=WVWZZZ1JZXW000001', '/audit']) {
+      await page.goto(backend.url + target);
+      const box = await page
+        .locator('html')
+        .evaluate((html) => [html.scrollWidth, html.clientWidth]);
+      expect(box[0], target).toBeLessThanOrEqual(box[1]!);
+    }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('can be used with the keyboard alone, and always show where the focus is', async () => {
+    const backend = await startBackend();
+    const { page } = await visit(backend);
+    await page.getByLabel('Name').focus();
+    await page.keyboard.type('vera');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Releases', exact: true }).waitFor();
+    const seen: string[] = [];
+    for (let step = 0; step < 6; step++) {
+      await page.keyboard.press('Tab');
+      const focused = page.locator(':focus');
+      seen.push((await focused.textContent())?.trim() ?? '');
+      const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle');
+      expect(outline).toBe('solid');
+    }
+    expect(seen).toEqual([
+      'Skip to content',
+      'can-ota',
+      'Releases',
+      'Vehicles',
+      'Audit log',
+      'Log out',
+    ]);
+    await page.context().close();
+  });
+});
