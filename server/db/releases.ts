@@ -1,6 +1,6 @@
 // Releases: one image for each ECU and version. Kept in memory too, since vehicles ask for them all day.
 
-import { compareVersions } from '../images/version-order.ts';
+import { compareVersions } from '../../src/core/version-order.ts';
 import type { Database } from './database.ts';
 
 export interface Release {

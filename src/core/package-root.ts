@@ -10,7 +10,8 @@ function findRoot(from: string): string {
       const { name } = JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown };
       if (name === 'can-ota') return folder;
     }
-    if (path.dirname(folder) === folder) throw new Error(`no package.json of can-ota above ${from}`);
+    if (path.dirname(folder) === folder)
+      throw new Error(`no package.json of can-ota above ${from}`);
   }
 }
 

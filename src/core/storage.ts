@@ -143,7 +143,7 @@ export class DiskStorage implements Storage {
   static async open(root: string): Promise<DiskStorage> {
     const resolved = path.resolve(root);
     try {
-      await fs.mkdir(resolved, { recursive: true, mode: 0o700 });
+      await makeFolder(resolved);
     } catch (error) {
       throw wrap(resolved, 'creating the folder', error);
     }
@@ -172,7 +172,7 @@ export class DiskStorage implements Storage {
     const file = this.#resolve(name);
     const temporary = `${file}.new`;
     try {
-      await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      await makeFolder(path.dirname(file));
       const handle = await fs.open(temporary, 'w', 0o600);
       try {
         await handle.writeFile(bytes);
@@ -190,7 +190,7 @@ export class DiskStorage implements Storage {
   async open(name: string): Promise<StorageFile> {
     const file = this.#resolve(name);
     try {
-      await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      await makeFolder(path.dirname(file));
       return new DiskFile(await fs.open(file, constants.O_RDWR | constants.O_CREAT, 0o600), file);
     } catch (error) {
       throw wrap(file, 'opening', error);
@@ -228,6 +228,30 @@ export class DiskStorage implements Storage {
       if (systemErrorCode(error) === 'ENOENT') return [];
       throw wrap(folder, 'listing', error);
     }
+  }
+}
+
+/**
+ * As `mkdir -p`, owner only. Node's own `recursive` tries for ever where the parent is there but takes no folders
+ * (`/proc`).
+ */
+async function makeFolder(folder: string): Promise<void> {
+  const make = async (): Promise<string | undefined> => {
+    try {
+      await fs.mkdir(folder, { mode: 0o700 });
+      return undefined;
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code === 'ENOENT') return code;
+      if (code === 'EEXIST' && (await fs.stat(folder)).isDirectory()) return undefined;
+      throw error;
+    }
+  };
+  if ((await make()) === undefined) return;
+  const parent = path.dirname(folder);
+  if (parent !== folder) await makeFolder(parent);
+  if ((await make()) !== undefined) {
+    throw Object.assign(new Error('the file system takes no folders here'), { code: 'EACCES' });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareVersions } from '../../server/images/version-order.ts';
+import { compareVersions } from '../../src/core/version-order.ts';
 
 describe('compareVersions', () => {
   it.each([
@@ -26,6 +26,10 @@ describe('compareVersions', () => {
     ['99999999999999999999.0', '100000000000000000000.0'],
     // A named version gives way to a numbered one.
     ['zzz', '0.0.1'],
+    // An ECU that does not know is older than everything.
+    ['unknown', 'beta'],
+    ['unknown', '0.0.1'],
+    ['', 'r1'],
   ])('%s is older than %s', (older, newer) => {
     expect(compareVersions(older, newer)).toBeLessThan(0);
     expect(compareVersions(newer, older)).toBeGreaterThan(0);
@@ -35,11 +39,13 @@ describe('compareVersions', () => {
     ['1.0', '1.0.0'],
     ['v1.0.0', '1.0.0'],
     ['01.2', '1.2'],
+    ['unknown', ''],
   ])('%s and %s are the same version', (a, b) => {
     expect(compareVersions(a, b)).toBe(0);
   });
 
   const version = fc.oneof(
+    fc.constantFrom('unknown', ''),
     fc.stringMatching(/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,12}$/),
     fc.stringMatching(/^\d(\.\d){0,3}(-(rc|a)?\.?\d?)?$/),
   );

@@ -1,4 +1,7 @@
-// Which of two versions is newer. One total order over everything that an upload may call a version.
+// Which of two versions is newer. One total order over everything that an upload or an ECU may call a version.
+
+/** What an ECU says that does not know its version. It is older than every other version. */
+export const UNKNOWN_VERSION = 'unknown';
 
 /** `1.2`, `v1.2.3`, `1.2.3.4-rc.1+build`: numbers with dots, then what Semantic Versioning 2.0.0 allows. */
 const NUMBERED = /^v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+(.*))?$/;
@@ -25,6 +28,8 @@ function parse(version: string): Numbered | undefined {
  * Zero only for versions that are the same in every respect but spelling (`1.0` and `v1.0.0`).
  */
 export function compareVersions(a: string, b: string): number {
+  const unknown = Number(isUnknown(b)) - Number(isUnknown(a));
+  if (unknown !== 0 || isUnknown(a)) return unknown;
   const left = parse(a);
   const right = parse(b);
   if (left === undefined || right === undefined) {
@@ -38,6 +43,10 @@ export function compareVersions(a: string, b: string): number {
     // Builds have no precedence in the standard; an order is needed all the same.
     compareNaturally(left.build, right.build)
   );
+}
+
+function isUnknown(version: string): boolean {
+  return version === '' || version === UNKNOWN_VERSION;
 }
 
 /** Semantic Versioning 11.3 and 11.4: none is newest; numbers are older than words; words by code point. */

@@ -1,0 +1,105 @@
+// What to do with the backend's offers: nothing, or a plan. Pure.
+
+import { compareVersions, UNKNOWN_VERSION } from '../core/version-order.ts';
+import type { Plan } from './plan.ts';
+import type { EcuIdentity, Release } from './ports.ts';
+
+/** What the decision needs to know of an ECU, from the vehicle file. */
+export interface PlannedEcu {
+  readonly name: string;
+  readonly hardwareId: string;
+  readonly bankSize: number;
+}
+
+/** The image that an ECU is known to run. */
+export interface Installed {
+  readonly sha256: string | undefined;
+  readonly version: string;
+}
+
+/** Offers that are not installed yet and are not lower, for ECUs of this vehicle, in their order of activation. */
+export function candidates(
+  releases: readonly Release[],
+  ecus: readonly PlannedEcu[],
+  installed: ReadonlyMap<string, Installed>,
+): Release[] {
+  const wanted: Release[] = [];
+  for (const ecu of ecus) {
+    const release = newest(releases.filter((offer) => offer.ecu === ecu.name));
+    if (release === undefined) continue;
+    const has = installed.get(ecu.name);
+    if (has !== undefined && !isNews(release, has)) continue;
+    wanted.push(release);
+  }
+  return wanted;
+}
+
+function newest(offers: readonly Release[]): Release | undefined {
+  return offers.reduce<Release | undefined>(
+    (best, offer) =>
+      best === undefined || compareVersions(offer.version, best.version) > 0 ? offer : best,
+    undefined,
+  );
+}
+
+function isNews(release: Release, has: Installed): boolean {
+  const order = compareVersions(release.version, has.version);
+  if (order < 0) return false; // never to a lower version
+  // The same version is news only when the ECU itself says that it holds other bytes.
+  return has.sha256 === undefined ? order > 0 : has.sha256 !== release.sha256;
+}
+
+export type Decision =
+  | { readonly kind: 'nothing' }
+  /** An offer cannot be installed in this vehicle, whatever is tried. */
+  | {
+      readonly kind: 'impossible';
+      readonly code: 'WRONG_HARDWARE' | 'IMAGE_TOO_LARGE';
+      readonly ecu: string;
+      readonly reason: string;
+    }
+  | { readonly kind: 'plan'; readonly plan: Plan };
+
+/** Makes the plan out of the candidates, with what each ECU has just said about itself. */
+export function decide(
+  vin: string,
+  wanted: readonly Release[],
+  ecus: readonly PlannedEcu[],
+  identities: ReadonlyMap<string, EcuIdentity>,
+): Decision {
+  const items: Plan['items'] = [];
+  for (const release of wanted) {
+    const ecu = ecus.find((candidate) => candidate.name === release.ecu);
+    const identity = identities.get(release.ecu);
+    if (ecu === undefined || identity === undefined) continue;
+    if (identity.hardwareId !== undefined && identity.hardwareId !== ecu.hardwareId) {
+      return {
+        kind: 'impossible',
+        code: 'WRONG_HARDWARE',
+        ecu: ecu.name,
+        reason:
+          `${ecu.name} says hardware id ${JSON.stringify(identity.hardwareId)}, the vehicle file expects ` +
+          `${JSON.stringify(ecu.hardwareId)}: correct the vehicle file or fit the right ECU`,
+      };
+    }
+    if (release.size > ecu.bankSize) {
+      return {
+        kind: 'impossible',
+        code: 'IMAGE_TOO_LARGE',
+        ecu: ecu.name,
+        reason:
+          `${release.file} has ${release.size} bytes, a bank of ${ecu.name} holds ${ecu.bankSize}: ` +
+          'release a smaller image or correct memory.bankSize in the vehicle file',
+      };
+    }
+    items.push({
+      ecu: ecu.name,
+      hardwareId: ecu.hardwareId,
+      from: { version: identity.version ?? UNKNOWN_VERSION, sha256: identity.sha256 ?? null },
+      to: { version: release.version, sha256: release.sha256, size: release.size },
+      file: release.file,
+      notes: release.notes,
+    });
+  }
+  return items.length === 0 ? { kind: 'nothing' } : { kind: 'plan', plan: { vin, items } };
+}

@@ -1,0 +1,96 @@
+// The plan of a campaign: what goes where, in which order. It can be printed, and its digest is what the driver approves.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import { z } from 'zod';
+import { toHex } from '../core/bytes.ts';
+import { formatBytes } from '../core/units.ts';
+
+export const sha256Hex = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
+
+export const planItemSchema = z.strictObject({
+  ecu: z.string().min(1).max(16),
+  hardwareId: z.string().max(64),
+  from: z.strictObject({ version: z.string().max(64), sha256: sha256Hex.nullable() }),
+  to: z.strictObject({
+    version: z.string().min(1).max(64),
+    sha256: sha256Hex,
+    size: z.number().int().positive(),
+  }),
+  file: z.string().min(1).max(255),
+  notes: z.string().max(4096),
+});
+export type PlanItem = z.infer<typeof planItemSchema>;
+
+/** Items stand in the order of activation. */
+export const planSchema = z.strictObject({
+  vin: z.string(),
+  items: z.array(planItemSchema).min(1).max(256),
+});
+export type Plan = z.infer<typeof planSchema>;
+
+/**
+ * JSON with sorted keys and without white space: equal values have equal bytes. Values are what JSON can hold;
+ * undefined members are left out. Throws TypeError for numbers that JSON cannot hold.
+ */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);
+    return `{${members.join(',')}}`;
+  }
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new TypeError(`${value} has no JSON`);
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`${typeof value} has no JSON`);
+  return text;
+}
+
+/** SHA-256 over the canonical JSON, hexadecimal. */
+export function digestOf(value: unknown): string {
+  return toHex(sha256(new TextEncoder().encode(canonicalJson(value))));
+}
+
+/** What the driver approves: every fact of the plan. */
+export function planDigest(plan: Plan): string {
+  return digestOf(plan);
+}
+
+/** Names a set of targets whatever runs now: what was refused or failed is remembered under it. */
+export function targetsKey(
+  targets: readonly {
+    readonly ecu: string;
+    readonly version: string;
+    readonly sha256: string;
+  }[],
+): string {
+  const sorted = targets
+    .map(({ ecu, version, sha256 }) => ({ ecu, version, sha256 }))
+    .sort((a, b) => (a.ecu < b.ecu ? -1 : 1));
+  return digestOf(sorted);
+}
+
+export function planTargetsKey(plan: Plan): string {
+  return targetsKey(
+    plan.items.map((item) => ({
+      ecu: item.ecu,
+      version: item.to.version,
+      sha256: item.to.sha256,
+    })),
+  );
+}
+
+/** One line per ECU, in the order of activation. */
+export function planText(plan: Plan): string {
+  return plan.items
+    .map(
+      (item, index) =>
+        `${index + 1}. ${item.ecu}  ${item.from.version} -> ${item.to.version}  ` +
+        `${formatBytes(item.to.size)}  sha256 ${item.to.sha256.slice(0, 16)}...`,
+    )
+    .join('\n');
+}

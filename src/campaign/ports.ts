@@ -1,0 +1,261 @@
+// What a campaign needs of the outside. Mistakes of the outside come back as values; only a broken disk throws.
+
+import type { ApprovalFacts } from '../vehicle/approval.ts';
+
+/** An image that is read piece by piece; it is never whole in memory. */
+export interface ImageSource {
+  /** bytes */
+  readonly length: number;
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
+  /** Exactly `length` bytes from `offset`, fewer only at the end. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** Why a driver gave up. A closed set: the reducer decides by these. */
+export const DRIVER_ERRORS = [
+  /** No answer within the time of the vehicle file. */
+  'SILENT',
+  /** A negative response. */
+  'REFUSED',
+  'MALFORMED',
+  'UNEXPECTED',
+  /** ISO-TP could not carry the message. */
+  'TRANSPORT',
+  /** The bus is missing or was lost. */
+  'BUS',
+  /** The ECU restarted in the middle. */
+  'RESET',
+  'WRONG_HARDWARE',
+  'IMAGE_TOO_LARGE',
+  /** Empty, shorter than announced, or not the bytes that its digest names. */
+  'IMAGE_INVALID',
+  /** Security access refused, key or seed not acceptable. */
+  'SECURITY',
+  /** The ECU says that its conditions for programming are not met. */
+  'PRECONDITION',
+  'DIGEST_MISMATCH',
+  'VERSION_MISMATCH',
+  /** Activation asked for an image that the ECU does not hold. */
+  'NOT_STAGED',
+  /** The new image did not start, or failed its self test. */
+  'SELF_TEST',
+  /** A single-bank ECU must be restored, and its previous image is not in the store. */
+  'NO_PREVIOUS_IMAGE',
+  'INTERRUPTED',
+] as const;
+export type DriverErrorCode = (typeof DRIVER_ERRORS)[number];
+
+export interface DriverFailure {
+  readonly ok: false;
+  readonly code: DriverErrorCode;
+  /** Names the ECU, what was asked, what came, what to do. */
+  readonly reason: string;
+  /** Trying the same once more can help (silence, a reset, a lost message). */
+  readonly transient: boolean;
+}
+
+export type DriverResult<T> =
+  | { readonly ok: true; readonly value: T; readonly warnings: readonly string[] }
+  | DriverFailure;
+
+export interface EcuIdentity {
+  readonly hardwareId: string | undefined;
+  readonly version: string | undefined;
+  readonly serialNumber: string | undefined;
+  /** Of the image in the active bank, computed by the ECU; undefined where it cannot. */
+  readonly sha256: string | undefined;
+}
+
+/** What an ECU shall run. */
+export interface Target {
+  /** Undefined: whatever the ECU reports (a bench tool that names no version). */
+  readonly version: string | undefined;
+  readonly image: ImageSource;
+}
+
+/** `length` bytes of `total` are in the ECU. */
+export interface EcuProgress {
+  readonly sent: number;
+  readonly total: number;
+}
+
+export interface DriverHooks {
+  readonly signal?: AbortSignal;
+  readonly progress?: (progress: EcuProgress) => void;
+}
+
+export interface TransferReport {
+  /** Carried over the bus; 0 when the ECU already held the image. */
+  readonly bytes: number;
+  /** From the first RequestDownload to the last RequestTransferExit. */
+  readonly transferMs: number;
+}
+
+/** What the ECU runs, as it says itself. */
+export interface EcuReport {
+  readonly version: string | undefined;
+  readonly sha256: string | undefined;
+}
+
+/** The way back. */
+export interface RollbackOrder {
+  /** The image that must not run. */
+  readonly target: Target;
+  /** What ran before; the image where the store keeps it (a single-bank ECU needs it). */
+  readonly previous: { readonly version: string | undefined; readonly image?: ImageSource };
+  /** Activation may have begun. False: only a staged image has to be forgotten. */
+  readonly touched: boolean;
+}
+
+/**
+ * One ECU. Every method is idempotent and can be repeated after an interruption at any instant: it asks the ECU
+ * first what it holds. A single-bank ECU is only checked by `stage` and written by `activate`, so that nothing is
+ * lost while another ECU may still refuse.
+ */
+export interface EcuDriver {
+  identify(signal?: AbortSignal): Promise<DriverResult<EcuIdentity>>;
+  stage(target: Target, hooks?: DriverHooks): Promise<DriverResult<TransferReport>>;
+  activate(target: Target, hooks?: DriverHooks): Promise<DriverResult<TransferReport>>;
+  /** Version, digest and self test of what runs now. */
+  verify(target: Target, signal?: AbortSignal): Promise<DriverResult<EcuReport>>;
+  confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
+  rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<EcuReport>>;
+}
+
+export interface ApprovalQuestion {
+  /** 16 bytes as hexadecimal digits. */
+  readonly campaignId: string;
+  /** 32 bytes as hexadecimal digits. */
+  readonly planDigest: string;
+  /** 16 bytes as hexadecimal digits; new for every campaign, kept through restarts. */
+  readonly nonce: string;
+  readonly facts: ApprovalFacts;
+}
+
+export type ApprovalAnswer =
+  | { readonly kind: 'approved' }
+  | { readonly kind: 'later'; readonly untilWallMs: number }
+  | { readonly kind: 'denied' }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'withdrawn' }
+  /** The answer is not authentic. */
+  | { readonly kind: 'forged'; readonly reason: string }
+  | { readonly kind: 'unreachable'; readonly reason: string }
+  | { readonly kind: 'interrupted' };
+
+/** Asks the driver. Asking the same campaign again continues the same question. */
+export interface Approver {
+  ask(question: ApprovalQuestion, signal?: AbortSignal): Promise<ApprovalAnswer>;
+  /** Whether the approval still stands. `final`: from now on it cannot be withdrawn any more. */
+  recheck(
+    question: ApprovalQuestion,
+    final: boolean,
+    signal?: AbortSignal,
+  ): Promise<ApprovalAnswer>;
+  /** Takes the question away from the driver; best effort. */
+  withdraw(question: ApprovalQuestion): Promise<void>;
+}
+
+export type VehicleCondition =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: string };
+
+/** Preconditions of the vehicle as a whole: speed, voltage, gear. */
+export interface VehicleState {
+  check(signal?: AbortSignal): Promise<VehicleCondition>;
+}
+
+/** For vehicles (and benches) without conditions. */
+export const alwaysReady: VehicleState = { check: async () => ({ ok: true }) };
+
+/** One offer of the backend. */
+export interface Release {
+  readonly ecu: string;
+  readonly version: string;
+  /** Name below `/ota_download/`. */
+  readonly file: string;
+  /** bytes */
+  readonly size: number;
+  readonly sha256: string;
+  readonly notes: string;
+}
+
+export interface BackendFailure {
+  readonly kind: 'failed';
+  /** `ECONNREFUSED`, `HTTP_503`, `GARBAGE`, ... */
+  readonly code: string;
+  readonly reason: string;
+  /** Asking again later can help. */
+  readonly transient: boolean;
+  /** What the server asked for by Retry-After. */
+  readonly retryAfterMs?: number;
+}
+
+export type LatestAnswer =
+  | {
+      readonly kind: 'releases';
+      readonly etag: string | undefined;
+      readonly releases: readonly Release[];
+    }
+  | { readonly kind: 'not-modified' }
+  | BackendFailure;
+
+export type DownloadAnswer =
+  | {
+      readonly kind: 'body';
+      /** Where the body starts: what was asked for, or 0 when the server ignored the range. */
+      readonly offset: number;
+      /** Size of the whole file as the server announces it. */
+      readonly total: number | undefined;
+      /** Ends early by throwing DownloadCut. */
+      readonly chunks: AsyncIterable<Uint8Array>;
+    }
+  | BackendFailure;
+
+/** Thrown by the chunks of a download whose connection broke. */
+export class DownloadCut extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'DownloadCut';
+    this.code = code;
+  }
+}
+
+export interface VersionReport {
+  readonly vin: string;
+  readonly outcome: string;
+  readonly campaign?: string;
+  readonly reason?: string;
+  readonly ecus: readonly {
+    readonly name: string;
+    readonly hardwareId?: string;
+    readonly from?: string;
+    readonly version: string;
+    readonly sha256?: string;
+    readonly error?: string;
+  }[];
+}
+
+export interface Backend {
+  latest(
+    ecus: readonly string[],
+    etag: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<LatestAnswer>;
+  nonce(
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'nonce'; readonly nonce: string } | BackendFailure>;
+  download(
+    release: { readonly file: string; readonly sha256: string },
+    nonce: string,
+    offset: number,
+    signal?: AbortSignal,
+  ): Promise<DownloadAnswer>;
+  report(
+    report: VersionReport,
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'accepted' } | BackendFailure>;
+}

@@ -1,0 +1,203 @@
+// Asks the driver through the CGW: RoutineControl 0x0200 (DESIGN 7). An answer counts only with a right MAC.
+
+import type { ApprovalAnswer, ApprovalQuestion, Approver } from '../campaign/ports.ts';
+import { fromHex } from '../core/bytes.ts';
+import { type Clock, sleep } from '../core/clock.ts';
+import { assertNever } from '../core/errors.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import { Nrc } from '../uds/nrc.ts';
+import type { UdsRequester } from '../uds/reply.ts';
+import * as routineControl from '../uds/services/routine-control.ts';
+import { Routine } from '../uds/sid.ts';
+import {
+  type ApprovalBinding,
+  type ApprovalResult,
+  ApprovalStatus,
+  decodeApprovalResult,
+  encodeApprovalRequest,
+  verifyApproval,
+} from '../vehicle/approval.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
+import { Exchange, type Exchanged } from './exchange.ts';
+
+const { RoutineControlType } = routineControl;
+
+export interface CgwApproverOptions {
+  /** The ECU named by `approval.ecu` of the vehicle file. */
+  readonly ecu: VehicleEcu;
+  /** `approval.key`, hexadecimal. */
+  readonly key: string;
+  readonly requester: UdsRequester;
+  readonly clock: Clock;
+  readonly logger?: Logger;
+}
+
+/** How often the answer is asked for. */
+const POLL_MS = 250;
+/** The CGW keeps the time; this long after it the question counts as timed out even when it never says so. */
+const GRACE_MS = 10_000;
+/** Tries of one request while the CGW does not answer. */
+const TRIES = 3;
+const RETRY_MS = 500;
+
+export class CgwApprover implements Approver {
+  readonly #exchange: Exchange;
+  readonly #key: Uint8Array;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+
+  constructor(options: CgwApproverOptions) {
+    this.#exchange = new Exchange(options);
+    this.#key = fromHex(options.key);
+    this.#clock = options.clock;
+    this.#logger = options.logger ?? silentLogger;
+  }
+
+  async ask(question: ApprovalQuestion, signal?: AbortSignal): Promise<ApprovalAnswer> {
+    const binding = bindingOf(question);
+    const record = encodeApprovalRequest({ ...binding, facts: question.facts });
+    const started = await this.#routine(
+      RoutineControlType.startRoutine,
+      record,
+      'asking for the driver’s approval',
+      signal,
+    );
+    if (!started.ok) return this.#unanswered(started);
+    const deadlineMs = this.#clock.nowMs() + question.facts.timeoutSeconds * 1000 + GRACE_MS;
+    for (;;) {
+      const result = await this.#result(binding, signal);
+      if ('kind' in result) return result;
+      if (result.status !== ApprovalStatus.waiting) return answerOf(result);
+      if (this.#clock.nowMs() >= deadlineMs) {
+        await this.withdraw();
+        return { kind: 'timed-out' };
+      }
+      if ((await sleep(this.#clock, 'approval-poll', POLL_MS, signal)) === 'aborted') {
+        return { kind: 'interrupted' };
+      }
+    }
+  }
+
+  async recheck(
+    question: ApprovalQuestion,
+    final: boolean,
+    signal?: AbortSignal,
+  ): Promise<ApprovalAnswer> {
+    // The stop comes first: what is approved after it cannot be withdrawn any more.
+    if (final) {
+      const stopped = await this.#routine(
+        RoutineControlType.stopRoutine,
+        new Uint8Array(),
+        'closing the question',
+        signal,
+      );
+      if (!stopped.ok) return this.#unanswered(stopped);
+    }
+    const result = await this.#result(bindingOf(question), signal);
+    if ('kind' in result) return result;
+    if (result.status === ApprovalStatus.waiting) {
+      return {
+        kind: 'unreachable',
+        reason: `${this.#exchange.peer} has forgotten the driver’s answer`,
+      };
+    }
+    return answerOf(result);
+  }
+
+  async withdraw(): Promise<void> {
+    const request = routineControl.encodeRequest(
+      RoutineControlType.stopRoutine,
+      Routine.driverApproval,
+    );
+    await this.#exchange.ask(request, 'taking the question back');
+  }
+
+  /** The result when it is authentic; otherwise what that means for the question. */
+  async #result(
+    binding: ApprovalBinding,
+    signal?: AbortSignal,
+  ): Promise<ApprovalResult | ApprovalAnswer> {
+    const answer = await this.#routine(
+      RoutineControlType.requestRoutineResults,
+      new Uint8Array(),
+      'asking for the driver’s answer',
+      signal,
+    );
+    if (!answer.ok) return this.#unanswered(answer);
+    const result = decodeApprovalResult(answer.value.data);
+    if (result === undefined) {
+      return this.#forged(`${answer.value.data.length} bytes that are no approval result`);
+    }
+    // Also for "waiting": a node that keeps saying it could hold the question open for ever.
+    if (!verifyApproval(this.#key, binding, result)) {
+      return this.#forged('its MAC is not the one of this campaign, plan and nonce');
+    }
+    return result;
+  }
+
+  #forged(what: string): ApprovalAnswer {
+    const reason =
+      `the answer of ${this.#exchange.peer} is not authentic: ${what}; check approval.key in the vehicle file, ` +
+      'or look for a node that answers in its place';
+    this.#logger.error({ ecu: this.#exchange.ecu.name }, reason);
+    return { kind: 'forged', reason };
+  }
+
+  #unanswered(failed: Exclude<Exchanged<unknown>, { ok: true }>): ApprovalAnswer {
+    if (failed.code === 'INTERRUPTED') return { kind: 'interrupted' };
+    const hint =
+      failed.nrc === Nrc.conditionsNotCorrect || failed.nrc === Nrc.busyRepeatRequest
+        ? '; another question is open'
+        : '';
+    return { kind: 'unreachable', reason: `${failed.reason}${hint}` };
+  }
+
+  async #routine(
+    control: routineControl.RoutineControlType,
+    record: Uint8Array,
+    doing: string,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<routineControl.Response>> {
+    const request = routineControl.encodeRequest(control, Routine.driverApproval, record);
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#exchange.askFor(
+        request,
+        doing,
+        routineControl.decodeResponse,
+        signal,
+      );
+      // All three requests can be repeated: the same campaign is the same question.
+      if (answer.ok || !answer.transient || answer.code === 'INTERRUPTED' || tries >= TRIES) {
+        return answer;
+      }
+      await sleep(this.#clock, 'approval-retry', RETRY_MS, signal);
+    }
+  }
+}
+
+function bindingOf(question: ApprovalQuestion): ApprovalBinding {
+  return {
+    campaignId: fromHex(question.campaignId),
+    planDigest: fromHex(question.planDigest),
+    nonce: fromHex(question.nonce),
+  };
+}
+
+function answerOf({ status, untilUnixS }: ApprovalResult): ApprovalAnswer {
+  switch (status) {
+    case ApprovalStatus.approved:
+      return { kind: 'approved' };
+    case ApprovalStatus.later:
+      return { kind: 'later', untilWallMs: untilUnixS * 1000 };
+    case ApprovalStatus.denied:
+      return { kind: 'denied' };
+    case ApprovalStatus.timedOut:
+      return { kind: 'timed-out' };
+    case ApprovalStatus.withdrawn:
+      return { kind: 'withdrawn' };
+    case ApprovalStatus.waiting:
+      return { kind: 'unreachable', reason: 'the question is still open' };
+    default:
+      return assertNever(status);
+  }
+}

@@ -1,0 +1,418 @@
+// One ECU over UDS: identify, stage, activate, verify, confirm, roll back. Every method asks first what the ECU holds.
+
+import type {
+  DriverHooks,
+  DriverResult,
+  EcuDriver,
+  EcuIdentity,
+  EcuReport,
+  RollbackOrder,
+  Target,
+  TransferReport,
+} from '../campaign/ports.ts';
+import { asciiBytes, concatBytes } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import type { UdsRequester } from '../uds/reply.ts';
+import { Did, Routine } from '../uds/sid.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
+import { awaitBack, awaitBoot, type Banks, bankRoutine, readBanks, reset } from './activation.ts';
+import { BusSilence } from './bus-silence.ts';
+import { Exchange, type Exchanged, failure } from './exchange.ts';
+import { identifyEcu, readDigest, readHardwareId, readVersion } from './identification.ts';
+import { program } from './programmer.ts';
+import type { KeyCommand } from './security-key.ts';
+
+export interface UdsEcuDriverOptions {
+  readonly ecu: VehicleEcu;
+  readonly requester: UdsRequester;
+  readonly clock: Clock;
+  /** Shared by the ECUs behind one functional address; own one when missing. */
+  readonly silence?: BusSilence;
+  /** For `security.algorithm: command`. */
+  readonly runCommand?: KeyCommand;
+  readonly logger?: Logger;
+}
+
+/** What is told to the ECU when the image comes without a version. */
+const NO_VERSION = 'unknown';
+const NOTHING: TransferReport = { bytes: 0, transferMs: 0 };
+const NO_OPTION = new Uint8Array();
+/** Option record of 0212: go back although the image is confirmed. */
+const EVEN_CONFIRMED = Uint8Array.of(1);
+
+export class UdsEcuDriver implements EcuDriver {
+  readonly #exchange: Exchange;
+  readonly #silence: BusSilence;
+  readonly #runCommand: KeyCommand | undefined;
+  readonly #logger: Logger;
+
+  constructor(options: UdsEcuDriverOptions) {
+    this.#exchange = new Exchange(options);
+    this.#silence = options.silence ?? new BusSilence();
+    this.#runCommand = options.runCommand;
+    this.#logger = options.logger ?? silentLogger;
+  }
+
+  get #ecu(): VehicleEcu {
+    return this.#exchange.ecu;
+  }
+
+  get #twoBanks(): boolean {
+    return this.#ecu.programming.activation === 'bank';
+  }
+
+  async identify(signal?: AbortSignal): Promise<DriverResult<EcuIdentity>> {
+    return this.#result(await identifyEcu(this.#exchange, signal), []);
+  }
+
+  async stage(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
+    const warnings: string[] = [];
+    return this.#result(await this.#stage(target, hooks, warnings), warnings);
+  }
+
+  async #stage(
+    target: Target,
+    hooks: DriverHooks,
+    warnings: string[],
+  ): Promise<Exchanged<TransferReport>> {
+    const fits = this.#checkImage(target);
+    if (!fits.ok) return fits;
+    const right = await this.#checkHardware(hooks.signal);
+    if (!right.ok) return right;
+    // A single bank has no place beside the running image: it is written by `activate`.
+    if (!this.#twoBanks) return { ok: true, value: NOTHING };
+    const banks = await readBanks(this.#exchange, hooks.signal);
+    if (!banks.ok) return banks;
+    const { sha256 } = target.image;
+    if (banks.value.active === sha256 || banks.value.inactive === sha256) {
+      hooks.progress?.({ sent: target.image.length, total: target.image.length });
+      return { ok: true, value: NOTHING };
+    }
+    if (banks.value.state.mode === 'trial') {
+      return failure(
+        'PRECONDITION',
+        `${this.#exchange.peer} still runs another image on trial: confirm it or roll it back first; ` +
+          'without either it falls back by itself',
+      );
+    }
+    return this.#program(target, hooks, warnings);
+  }
+
+  async activate(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
+    const warnings: string[] = [];
+    const done = this.#twoBanks
+      ? await this.#activateBank(target, hooks.signal)
+      : await this.#writeSingleBank(target, hooks, warnings);
+    return this.#result(done, warnings);
+  }
+
+  async #activateBank(target: Target, signal?: AbortSignal): Promise<Exchanged<TransferReport>> {
+    const before = await readBanks(this.#exchange, signal);
+    if (!before.ok) return before;
+    const { sha256 } = target.image;
+    if (before.value.active === sha256) return { ok: true, value: NOTHING };
+    if (before.value.inactive !== sha256) {
+      return failure(
+        'NOT_STAGED',
+        `${this.#exchange.peer} does not hold the image ${short(sha256)} in its inactive bank: stage it again`,
+      );
+    }
+    if (!before.value.state.activationPending) {
+      const asked = await bankRoutine(
+        this.#exchange,
+        Routine.activateBank,
+        'activating the new image',
+        NO_OPTION,
+        this.#runCommand,
+        signal,
+      );
+      if (!asked.ok) return asked;
+    }
+    const back = await this.#resetAndWait(signal);
+    if (!back.ok) return back;
+    const after = await readBanks(this.#exchange, signal);
+    if (!after.ok) return after;
+    if (after.value.active === sha256) return { ok: true, value: NOTHING };
+    return failure(
+      'SELF_TEST',
+      `${this.#exchange.peer} did not start the new image ${short(sha256)}: ${describeBanks(after.value)}`,
+    );
+  }
+
+  /** The reset runs the new image at once. */
+  async #writeSingleBank(
+    target: Target,
+    hooks: DriverHooks,
+    warnings: string[],
+  ): Promise<Exchanged<TransferReport>> {
+    const fits = this.#checkImage(target);
+    if (!fits.ok) return fits;
+    const digest = await readDigest(this.#exchange, Did.activeBankDigest, hooks.signal);
+    if (!digest.ok) return digest;
+    if (digest.value === target.image.sha256) return { ok: true, value: NOTHING };
+    const right = await this.#checkHardware(hooks.signal);
+    if (!right.ok) return right;
+    const written = await this.#program(target, hooks, warnings, () =>
+      reset(this.#exchange, hooks.signal),
+    );
+    if (!written.ok) return written;
+    const back = await awaitBack(this.#exchange, hooks.signal);
+    return back.ok ? written : back;
+  }
+
+  async verify(target: Target, signal?: AbortSignal): Promise<DriverResult<EcuReport>> {
+    const warnings: string[] = [];
+    return this.#result(await this.#verify(target, warnings, signal), warnings);
+  }
+
+  async #verify(
+    target: Target,
+    warnings: string[],
+    signal?: AbortSignal,
+  ): Promise<Exchanged<EcuReport>> {
+    const report = await this.#report(signal);
+    if (!report.ok) return report;
+    const { version, sha256 } = report.value;
+    const { peer } = this.#exchange;
+    if (this.#twoBanks) {
+      const banks = await readBanks(this.#exchange, signal);
+      if (!banks.ok) return banks;
+      if (banks.value.state.mode === 'recovery') {
+        return failure('SELF_TEST', `${peer}: ${describeBanks(banks.value)}`);
+      }
+      if (sha256 === undefined) {
+        return failure('DIGEST_MISMATCH', `${peer} does not tell the digest of its active bank`);
+      }
+    } else if (sha256 === undefined) {
+      warnings.push(
+        `${this.#ecu.name}: it cannot tell the digest of its image, only its version was compared`,
+      );
+    }
+    if (sha256 !== undefined && sha256 !== target.image.sha256) {
+      return failure(
+        'DIGEST_MISMATCH',
+        `${peer} runs an image with SHA-256 ${sha256}, expected ${target.image.sha256}`,
+      );
+    }
+    if (target.version !== undefined && version !== target.version) {
+      if (version === undefined && this.#ecu.programming.identify !== 'required') {
+        warnings.push(`${this.#ecu.name}: it does not tell its version`);
+      } else {
+        return failure(
+          'VERSION_MISMATCH',
+          `${peer} reports version ${JSON.stringify(version ?? null)}, expected ${JSON.stringify(target.version)}`,
+        );
+      }
+    }
+    return report;
+  }
+
+  async confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
+    return this.#result(await this.#confirm(target, signal), []);
+  }
+
+  async #confirm(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
+    if (!this.#twoBanks) return { ok: true, value: undefined };
+    const banks = await readBanks(this.#exchange, signal);
+    if (!banks.ok) return banks;
+    if (banks.value.active !== target.image.sha256) {
+      return failure(
+        'SELF_TEST',
+        `${this.#exchange.peer} does not run ${short(target.image.sha256)} any more: ${describeBanks(banks.value)}`,
+      );
+    }
+    if (banks.value.state.mode === 'confirmed') return { ok: true, value: undefined };
+    const confirmed = await bankRoutine(
+      this.#exchange,
+      Routine.confirmBank,
+      'confirming the new image',
+      NO_OPTION,
+      this.#runCommand,
+      signal,
+    );
+    if (!confirmed.ok && confirmed.code === 'PRECONDITION') {
+      return failure('SELF_TEST', `${confirmed.reason}; its self test did not pass`);
+    }
+    if (confirmed.ok) await this.#leaveSession();
+    return confirmed;
+  }
+
+  async rollback(order: RollbackOrder, hooks: DriverHooks = {}): Promise<DriverResult<EcuReport>> {
+    const warnings: string[] = [];
+    const done = this.#twoBanks
+      ? await this.#rollBackBank(order, hooks.signal)
+      : await this.#restoreSingleBank(order, hooks, warnings);
+    return this.#result(done, warnings);
+  }
+
+  async #rollBackBank(
+    { target }: RollbackOrder,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<EcuReport>> {
+    const before = await readBanks(this.#exchange, signal);
+    if (!before.ok) return before;
+    const { sha256 } = target.image;
+    const { active, inactive, state } = before.value;
+    const switched = active === sha256;
+    // A switch may be pending: towards the new image (not wanted), or back already (a repeated rollback).
+    const pendingBack = switched && state.activationPending;
+    if (switched || inactive === sha256 || state.activationPending) {
+      if (!pendingBack) {
+        const asked = await bankRoutine(
+          this.#exchange,
+          Routine.rollbackBank,
+          'rolling back',
+          switched && state.mode === 'confirmed' ? EVEN_CONFIRMED : NO_OPTION,
+          this.#runCommand,
+          signal,
+        );
+        if (!asked.ok) return asked;
+      }
+      if (switched) {
+        const back = await this.#resetAndWait(signal);
+        if (!back.ok) return back;
+      } else {
+        await this.#leaveSession();
+      }
+    }
+    const report = await this.#report(signal);
+    if (!report.ok || report.value.sha256 !== sha256) return report;
+    return failure(
+      'REFUSED',
+      `${this.#exchange.peer} still runs ${short(sha256)} after its rollback: its previous bank cannot be booted`,
+    );
+  }
+
+  /** The previous image is written again, where the running one is not the old one already. */
+  async #restoreSingleBank(
+    { target, previous, touched }: RollbackOrder,
+    hooks: DriverHooks,
+    warnings: string[],
+  ): Promise<Exchanged<EcuReport>> {
+    if (!touched) return this.#report(hooks.signal);
+    const now = await this.#report(hooks.signal);
+    if (previous.image === undefined) {
+      if (!now.ok) return now;
+      const { version, sha256 } = now.value;
+      const isNew =
+        sha256 === undefined ? version !== previous.version : sha256 === target.image.sha256;
+      if (!isNew && version !== undefined && version === previous.version) return now;
+      return failure(
+        'NO_PREVIOUS_IMAGE',
+        `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image ` +
+          `${previous.version ?? ''} is not in the image store: program it with "can-ota flash ${this.#ecu.name} FILE"`,
+      );
+    }
+    if (now.ok && now.value.sha256 === previous.image.sha256) return now;
+    const written = await this.#program(
+      { version: previous.version, image: previous.image },
+      hooks,
+      warnings,
+      () => reset(this.#exchange, hooks.signal),
+    );
+    if (!written.ok) return written;
+    const back = await awaitBack(this.#exchange, hooks.signal);
+    return back.ok ? this.#report(hooks.signal) : back;
+  }
+
+  async #report(signal?: AbortSignal): Promise<Exchanged<EcuReport>> {
+    if (this.#ecu.programming.identify === 'skip') {
+      return { ok: true, value: { version: undefined, sha256: undefined } };
+    }
+    const version = await readVersion(this.#exchange, signal);
+    if (!version.ok) return version;
+    const sha256 = await readDigest(this.#exchange, Did.activeBankDigest, signal);
+    if (!sha256.ok) return sha256;
+    return { ok: true, value: { version: version.value, sha256: sha256.value } };
+  }
+
+  #checkImage({ image }: Target): Exchanged<void> {
+    const { bankSize } = this.#ecu.memory;
+    if (image.length === 0) {
+      return failure('IMAGE_INVALID', `the image for ${this.#ecu.name} is empty`);
+    }
+    if (image.length > bankSize) {
+      return failure(
+        'IMAGE_TOO_LARGE',
+        `the image for ${this.#ecu.name} has ${image.length} bytes, its bank holds ${bankSize}: ` +
+          'use a smaller image or correct memory.bankSize in the vehicle file',
+      );
+    }
+    return { ok: true, value: undefined };
+  }
+
+  async #checkHardware(signal?: AbortSignal): Promise<Exchanged<void>> {
+    const { identify } = this.#ecu.programming;
+    if (identify === 'skip') return { ok: true, value: undefined };
+    const hardwareId = await readHardwareId(this.#exchange, signal);
+    if (!hardwareId.ok) return hardwareId;
+    if (hardwareId.value === undefined && identify === 'try') return { ok: true, value: undefined };
+    if (hardwareId.value === this.#ecu.hardwareId) return { ok: true, value: undefined };
+    return failure(
+      'WRONG_HARDWARE',
+      `${this.#exchange.peer} says hardware id ${JSON.stringify(hardwareId.value ?? null)} (DID F191), the vehicle file ` +
+        `expects ${JSON.stringify(this.#ecu.hardwareId)}: nothing was erased; correct the vehicle file or fit the right ECU`,
+    );
+  }
+
+  #program(
+    target: Target,
+    hooks: DriverHooks,
+    warnings: string[],
+    andThen?: () => Promise<Exchanged<void>>,
+  ): Promise<Exchanged<TransferReport>> {
+    return program({
+      exchange: this.#exchange,
+      silence: this.#silence,
+      image: target.image,
+      version: target.version ?? NO_VERSION,
+      fingerprint: fingerprintOf(this.#exchange.clock.wallMs()),
+      runCommand: this.#runCommand,
+      hooks,
+      warnings,
+      ...(andThen === undefined ? {} : { andThen }),
+    });
+  }
+
+  async #resetAndWait(signal?: AbortSignal): Promise<Exchanged<void>> {
+    const asked = await reset(this.#exchange, signal);
+    return asked.ok ? awaitBoot(this.#exchange, signal) : asked;
+  }
+
+  /** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */
+  async #leaveSession(): Promise<void> {
+    await this.#exchange.ask(Uint8Array.of(0x10, 0x01), 'leaving the extended session');
+  }
+
+  #result<T>(done: Exchanged<T>, warnings: readonly string[]): DriverResult<T> {
+    for (const warning of warnings) this.#logger.warn({ ecu: this.#ecu.name }, warning);
+    if (done.ok) return { ...done, warnings };
+    this.#logger.warn({ ecu: this.#ecu.name, code: done.code }, done.reason);
+    const { ok, code, reason, transient } = done;
+    return { ok, code, reason, transient };
+  }
+}
+
+function short(sha256: string): string {
+  return `${sha256.slice(0, 12)}...`;
+}
+
+function describeBanks({ state, active }: Banks): string {
+  if (state.mode === 'recovery') return 'it is in recovery, no bank can be booted';
+  return `it runs ${active === undefined ? 'an image without digest' : short(active)} (${state.mode}, bank ${state.activeBank})`;
+}
+
+/** DID F15A: date of programming as three BCD bytes (year, month, day), then the name of the tester. */
+export function fingerprintOf(wallMs: number): Uint8Array {
+  const date = new Date(wallMs);
+  const bcd = (value: number): number => Math.floor(value / 10) * 16 + (value % 10);
+  return concatBytes(
+    Uint8Array.of(
+      bcd(date.getUTCFullYear() % 100),
+      bcd(date.getUTCMonth() + 1),
+      bcd(date.getUTCDate()),
+    ),
+    asciiBytes('can-ota'),
+  );
+}

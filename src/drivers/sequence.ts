@@ -1,0 +1,245 @@
+// The programming sequence of an ECU as data: ISO 14229-1 clause 16, steps and their policy from the vehicle file.
+
+import { concatBytes, fromHex, uintToBytes } from '../core/bytes.ts';
+import { encodeAddressAndLength } from '../uds/memory-transfer.ts';
+import * as communicationControl from '../uds/services/communication-control.ts';
+import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
+import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
+import * as requestDownload from '../uds/services/request-download.ts';
+import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
+import * as routineControl from '../uds/services/routine-control.ts';
+import * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
+import { Did, Session } from '../uds/sid.ts';
+import type { EcuProgramming, ProgrammingStepPolicy, VehicleEcu } from '../vehicle/schema.ts';
+
+interface StepBase {
+  readonly name: string;
+  /** For messages: completes "while ...". */
+  readonly doing: string;
+  /** Steps with `skip` are not in the list. */
+  readonly policy: Exclude<ProgrammingStepPolicy, 'skip'>;
+}
+
+export type ProgrammingStep =
+  /** A request that needs nothing but a positive response. */
+  | (StepBase & { readonly kind: 'request'; readonly request: Uint8Array })
+  /** Trouble codes and normal traffic of all ECUs off, by functional requests. */
+  | (StepBase & { readonly kind: 'silence' })
+  /** Starts a routine whose status byte must be 0 (where it answers one). */
+  | (StepBase & {
+      readonly kind: 'routine';
+      readonly routine: number;
+      readonly option: RoutineOption;
+    })
+  | (StepBase & { readonly kind: 'security' })
+  | (StepBase & {
+      readonly kind: 'metadata';
+      readonly request: Uint8Array;
+      readonly file: Uint8Array;
+    })
+  /** RequestDownload; `erase` is what some ECUs want between 34 and the first 36. */
+  | (StepBase & {
+      readonly kind: 'download';
+      readonly request: Uint8Array;
+      readonly erase: Extract<ProgrammingStep, { kind: 'routine' }> | undefined;
+    });
+
+/** Bytes that are known now, or the CRC-32 of the image, which is known after the transfer. */
+export type RoutineOption =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'crc32' };
+
+export interface SequenceInput {
+  readonly ecu: VehicleEcu;
+  readonly image: { readonly length: number; readonly sha256: string };
+  /** For the metadata; `unknown` when the tester names none. */
+  readonly version: string;
+  /** DID F15A: who programmed it. */
+  readonly fingerprint: Uint8Array;
+}
+
+/** Every step from the extended session to the checked memory. Identification comes before, restoring after. */
+export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
+  const { ecu, image } = input;
+  const profile = ecu.programming;
+  const steps: (ProgrammingStep | undefined)[] = [
+    {
+      kind: 'request',
+      name: 'extended session',
+      doing: 'entering the extended session',
+      policy: 'required',
+      request: diagnosticSessionControl.encodeRequest(Session.extended),
+    },
+    profile.controlDtcSetting === 'skip' && profile.communicationControl === 'skip'
+      ? undefined
+      : {
+          kind: 'silence',
+          name: 'bus silence',
+          doing: 'making the bus quiet',
+          policy: 'required',
+        },
+    withPolicy(profile.controlDtcSetting, (policy) => ({
+      kind: 'request',
+      name: 'DTC setting off',
+      doing: 'switching trouble codes off',
+      policy,
+      request: controlDtcSetting.encodeRequest(controlDtcSetting.DtcSetting.off),
+    })),
+    withPolicy(profile.communicationControl, (policy) => ({
+      kind: 'request',
+      name: 'normal communication off',
+      doing: 'switching normal communication off',
+      policy,
+      request: communicationControl.encodeRequest(
+        communicationControl.ControlType.enableRxAndDisableTx,
+        communicationControl.CommunicationType.normal,
+      ),
+    })),
+    withPolicy(profile.preconditions, (policy) =>
+      routine(
+        'preconditions',
+        'checking the programming preconditions',
+        policy,
+        profile.preconditionsRoutine,
+      ),
+    ),
+    {
+      kind: 'request',
+      name: 'programming session',
+      doing: 'entering the programming session',
+      policy: 'required',
+      request: diagnosticSessionControl.encodeRequest(Session.programming),
+    },
+    ecu.security.algorithm === 'none'
+      ? undefined
+      : {
+          kind: 'security',
+          name: 'security access',
+          doing: 'unlocking for programming',
+          policy: 'required',
+        },
+    withPolicy(profile.fingerprint, (policy) => ({
+      kind: 'request',
+      name: 'fingerprint',
+      doing: 'writing the fingerprint (F15A)',
+      policy,
+      request: writeDataByIdentifier.encodeRequest(
+        Did.applicationSoftwareFingerprint,
+        input.fingerprint,
+      ),
+    })),
+    withPolicy(profile.metadata, (policy) => metadataStep(input, policy)),
+    profile.eraseWhen === 'before-request-download' ? eraseStep(ecu, image.length) : undefined,
+    {
+      kind: 'download',
+      name: 'transfer',
+      doing: 'transferring the image',
+      policy: 'required',
+      request: requestDownload.encodeRequest({ address: ecu.memory.address, size: image.length }),
+      erase:
+        profile.eraseWhen === 'after-request-download' ? eraseStep(ecu, image.length) : undefined,
+    },
+    withPolicy(profile.checkMemory, (policy) =>
+      routine(
+        'check memory',
+        'having the image checked',
+        policy,
+        profile.checkMemoryRoutine,
+        checkArgument(profile, image.sha256),
+      ),
+    ),
+    withPolicy(profile.dependencies, (policy) =>
+      routine(
+        'check dependencies',
+        'having the dependencies checked',
+        policy,
+        profile.dependenciesRoutine,
+      ),
+    ),
+  ];
+  return steps.filter((step) => step !== undefined);
+}
+
+function withPolicy(
+  policy: ProgrammingStepPolicy,
+  make: (policy: StepBase['policy']) => ProgrammingStep,
+): ProgrammingStep | undefined {
+  return policy === 'skip' ? undefined : make(policy);
+}
+
+function routine(
+  name: string,
+  doing: string,
+  policy: StepBase['policy'],
+  id: number,
+  option: RoutineOption = { kind: 'bytes', bytes: new Uint8Array() },
+): Extract<ProgrammingStep, { kind: 'routine' }> {
+  return { kind: 'routine', name, doing, policy, routine: id, option };
+}
+
+function eraseStep(
+  ecu: VehicleEcu,
+  length: number,
+): Extract<ProgrammingStep, { kind: 'routine' }> | undefined {
+  const { erase, eraseRoutine, eraseArguments } = ecu.programming;
+  if (erase === 'skip') return undefined;
+  const bytes =
+    eraseArguments === 'none'
+      ? new Uint8Array()
+      : encodeAddressAndLength({ address: ecu.memory.address, size: length });
+  return routine('erase', 'erasing the bank', erase, eraseRoutine, { kind: 'bytes', bytes });
+}
+
+function checkArgument(profile: EcuProgramming, sha256: string): RoutineOption {
+  switch (profile.checkMemoryArgument) {
+    case 'sha256':
+      return { kind: 'bytes', bytes: fromHex(sha256) };
+    case 'crc32':
+      return { kind: 'crc32' };
+    case 'none':
+      return { kind: 'bytes', bytes: new Uint8Array() };
+  }
+}
+
+/** `release.json`: what the bootloader checks before it lets anything be erased. */
+function metadataStep(
+  { ecu, image, version }: SequenceInput,
+  policy: StepBase['policy'],
+): ProgrammingStep {
+  const file = new TextEncoder().encode(
+    JSON.stringify({
+      ecu: ecu.name,
+      hardwareId: ecu.hardwareId,
+      version,
+      length: image.length,
+      sha256: image.sha256,
+    }),
+  );
+  return {
+    kind: 'metadata',
+    name: 'release metadata',
+    doing: 'sending the release metadata',
+    policy,
+    file,
+    request: requestFileTransfer.encodeRequest({
+      mode: 'addFile',
+      path: 'release.json',
+      dataFormat: 0,
+      size: file.length,
+      compressedSize: file.length,
+    }),
+  };
+}
+
+/** The request that starts a routine. */
+export function startRoutine(
+  step: Extract<ProgrammingStep, { kind: 'routine' }>,
+  imageCrc32: number,
+): Uint8Array {
+  const option = step.option.kind === 'crc32' ? uintToBytes(imageCrc32, 4) : step.option.bytes;
+  return routineControl.encodeRequest(
+    routineControl.RoutineControlType.startRoutine,
+    step.routine,
+    concatBytes(option),
+  );
+}

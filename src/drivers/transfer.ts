@@ -1,0 +1,88 @@
+// RequestDownload, TransferData, RequestTransferExit: an image or a small file into an ECU (ISO 14229-1 clause 15).
+
+import type { ImageSource } from '../campaign/ports.ts';
+import { Nrc } from '../uds/nrc.ts';
+import * as requestTransferExit from '../uds/services/request-transfer-exit.ts';
+import * as transferData from '../uds/services/transfer-data.ts';
+import { Session } from '../uds/sid.ts';
+import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
+import { ImageReader } from './image-reader.ts';
+
+/** Times that a block is sent when its answer does not come; the ECU accepts the repeated last block (15.4.5). */
+const BLOCK_TRIES = 3;
+
+export interface TransferOptions {
+  readonly exchange: Exchange;
+  readonly source: ImageSource;
+  /** Longest TransferData message, service identifier and counter included. */
+  readonly maxBlockLength: number;
+  readonly doing: string;
+  readonly signal?: AbortSignal;
+  readonly progress?: (sent: number) => void;
+}
+
+/** Sends the whole source by 36 and ends with 37. The value is the CRC-32 of what was sent. */
+export async function transfer(options: TransferOptions): Promise<Exchanged<number>> {
+  const { exchange, source, doing, signal } = options;
+  const reader = new ImageReader(source);
+  const blockBytes = options.maxBlockLength - transferData.HEADER_LENGTH;
+  // 15.4.2.2: the first block has the number 1, 255 is followed by 0.
+  let counter = 1;
+  while (reader.position < source.length) {
+    const at = reader.position;
+    const data = await reader.next(blockBytes);
+    if (data.length < Math.min(blockBytes, source.length - at)) {
+      return failure(
+        'IMAGE_INVALID',
+        `the image ends after ${at + data.length} of ${source.length} bytes: fetch it again`,
+      );
+    }
+    const sent = await sendBlock(options, counter, data);
+    if (!sent.ok) return describe(options, sent, at);
+    options.progress?.(reader.position);
+    counter = transferData.nextCounter(counter);
+  }
+  const exit = requestTransferExit.encodeRequest();
+  const ended = await exchange.ask(exit, `ending ${doing}`, signal);
+  return ended.ok ? { ok: true, value: reader.crc32 } : describe(options, ended, source.length);
+}
+
+async function sendBlock(
+  { exchange, doing, signal }: TransferOptions,
+  counter: number,
+  data: Uint8Array,
+): Promise<Exchanged<void>> {
+  const request = transferData.encodeRequest(counter, data);
+  for (let tries = 1; ; tries++) {
+    const answer = await exchange.askFor(request, doing, transferData.decodeResponse, signal);
+    if (answer.ok) {
+      if (answer.value.counter === counter) return { ok: true, value: undefined };
+      return exchange.malformed(
+        request,
+        doing,
+        `block counter ${answer.value.counter}, expected ${counter}`,
+      );
+    }
+    // The message or its answer was lost: the same block with the same counter once more.
+    const lost = answer.code === 'SILENT' || answer.code === 'TRANSPORT';
+    if (!lost || tries >= BLOCK_TRIES) return answer;
+  }
+}
+
+/** Tells a restart of the ECU from other refusals, and says how far the transfer had come. */
+async function describe(options: TransferOptions, failed: Refusal, at: number): Promise<Refusal> {
+  const { exchange, source, doing } = options;
+  const where = `after ${at} of ${source.length} bytes`;
+  const lostSession =
+    isNotKnown(failed) ||
+    failed.nrc === Nrc.requestSequenceError ||
+    failed.nrc === Nrc.securityAccessDenied;
+  if (lostSession && (await exchange.activeSession()) === Session.default) {
+    return failure(
+      'RESET',
+      `${exchange.peer} fell back to its default session ${where} of ${doing}: it restarted, or its session timed out`,
+      true,
+    );
+  }
+  return { ...failed, reason: `${failed.reason} (${where})` };
+}

@@ -1,0 +1,280 @@
+// Downloads one image into the store: resumed by range, hashed on the way, never whole in memory.
+
+import type { Hash } from 'node:crypto';
+import {
+  type Backend,
+  type BackendFailure,
+  type DownloadAnswer,
+  DownloadCut,
+  type Release,
+} from '../campaign/ports.ts';
+import type { Clock } from '../core/clock.ts';
+import { describeError } from '../core/errors.ts';
+import { StorageError, type StorageFile } from '../core/storage.ts';
+import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
+import { type RetryOptions, retrying } from './retry.ts';
+
+export interface DownloadLimits {
+  /** A window of this length without `leastBytes` ends the attempt. */
+  readonly stallMs: number;
+  /** Fewer bytes in a window are as good as none: a drip must not hold a cycle for days. */
+  readonly leastBytes: number;
+}
+
+export const DEFAULT_DOWNLOAD_LIMITS: DownloadLimits = { stallMs: 30_000, leastBytes: 8 * 1024 };
+
+export interface DownloadOptions extends RetryOptions {
+  readonly backend: Backend;
+  readonly images: ImageStore;
+  readonly release: Pick<Release, 'file' | 'size' | 'sha256'>;
+  readonly limits?: DownloadLimits;
+  readonly onProgress?: (received: number) => void;
+}
+
+export type DownloadResult =
+  | { readonly kind: 'done' }
+  /** What came is not what the release says. */
+  | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
+  | BackendFailure
+  | { readonly kind: 'interrupted' };
+
+/** Written data is made durable in steps of this size, so that a power cut costs no more. */
+const SYNC_BYTES = 8 * 1024 * 1024;
+
+interface Part {
+  readonly file: StorageFile;
+  received: number;
+  hash: Hash;
+  unsynced: number;
+  /** Bytes that an earlier attempt or process brought: what is wrong may be theirs. */
+  inherited: number;
+}
+
+type Attempt =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
+  | BackendFailure;
+
+/**
+ * Ends with a finished image in the store, or says why not. Throws StorageError when the disk is full (what was
+ * received of this image is removed then) or broken.
+ */
+export async function downloadImage(options: DownloadOptions): Promise<DownloadResult> {
+  const { images, release, signal } = options;
+  if (await images.check(release.sha256, release.size, signal)) {
+    options.onProgress?.(release.size);
+    return { kind: 'done' };
+  }
+  if (signal.aborted) return { kind: 'interrupted' };
+  try {
+    return await downloadPart(options);
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'NO_SPACE') {
+      await images.removePart(release.sha256).catch(() => {});
+    }
+    throw error;
+  }
+}
+
+async function downloadPart(options: DownloadOptions): Promise<DownloadResult> {
+  const { images, release, signal } = options;
+  const file = await images.openPart(release.sha256);
+  let result: Awaited<ReturnType<typeof retrying<Attempt>>>;
+  try {
+    const part: Part = { file, received: 0, hash: bulkSha256(), unsynced: 0, inherited: 0 };
+    const present = await file.size();
+    if (present > 0 && present <= release.size) {
+      if (await hashRange(file, part.hash, present, signal)) {
+        part.received = present;
+      }
+      if (signal.aborted) return { kind: 'interrupted' };
+    }
+    if (part.received !== present) await restart(part);
+    result = await retrying<Attempt>((inner) => attempt(options, part, inner), options);
+    // Kept for the next attempt, also when this process is about to end.
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  if (result.kind === 'done') await images.finishPart(release.sha256);
+  else if (result.kind === 'integrity') await images.removePart(release.sha256);
+  else if (result.kind === 'failed' && result.code === 'TOO_SHORT') {
+    return { kind: 'integrity', code: result.code, reason: result.reason };
+  }
+  return result;
+}
+
+async function attempt(
+  options: DownloadOptions,
+  part: Part,
+  signal: AbortSignal,
+): Promise<Attempt> {
+  const { backend, release } = options;
+  part.inherited = part.received;
+  if (part.received < release.size) {
+    const nonce = await backend.nonce(signal);
+    if (nonce.kind === 'failed') return nonce;
+    // Ends this attempt's connection, whatever way the attempt ends.
+    const attemptEnd = new AbortController();
+    const answer = await backend.download(
+      release,
+      nonce.nonce,
+      part.received,
+      AbortSignal.any([signal, attemptEnd.signal]),
+    );
+    try {
+      const fault = await receive(options, part, answer);
+      if (fault !== undefined) return fault;
+    } finally {
+      attemptEnd.abort();
+    }
+  }
+  return finish(options, part);
+}
+
+async function receive(
+  options: DownloadOptions,
+  part: Part,
+  answer: DownloadAnswer,
+): Promise<Attempt | undefined> {
+  const { release, onProgress } = options;
+  if (answer.kind === 'failed') {
+    // 416: the server has nothing behind our offset, so what we hold is not its file.
+    if (answer.code === 'HTTP_416' && part.received > 0) await restart(part);
+    return answer;
+  }
+  if (answer.total !== undefined && answer.total !== release.size) {
+    return integrity(
+      'LENGTH_MISMATCH',
+      `the server announces ${answer.total} bytes for ${release.file}, its release says ${release.size}`,
+    );
+  }
+  if (answer.offset !== part.received) {
+    if (answer.offset !== 0) {
+      return failed(
+        'WRONG_RANGE',
+        `the server sends from byte ${answer.offset}, asked was byte ${part.received}`,
+      );
+    }
+    await restart(part); // the range was ignored: from the start then
+  }
+  const watch = new Watch(options.clock, options.limits ?? DEFAULT_DOWNLOAD_LIMITS, answer.chunks);
+  try {
+    for (;;) {
+      const next = await watch.next();
+      if (next === 'stalled' || next === 'slow') {
+        const { stallMs, leastBytes } = options.limits ?? DEFAULT_DOWNLOAD_LIMITS;
+        return failed(
+          next === 'stalled' ? 'STALLED' : 'TOO_SLOW',
+          `${release.file}: fewer than ${leastBytes} bytes in ${stallMs} ms after ${part.received} of ${release.size} bytes`,
+        );
+      }
+      if (next === undefined) break;
+      if (part.received + next.length > release.size) {
+        return integrity(
+          'TOO_LONG',
+          `${release.file}: more bytes than the ${release.size} of its release`,
+        );
+      }
+      await part.file.write(part.received, next);
+      part.hash.update(next);
+      part.received += next.length;
+      part.unsynced += next.length;
+      if (part.unsynced >= SYNC_BYTES) {
+        await part.file.sync();
+        part.unsynced = 0;
+      }
+      onProgress?.(part.received);
+    }
+  } catch (error) {
+    if (!(error instanceof DownloadCut)) throw error;
+    return failed(
+      error.code,
+      `${release.file}: cut after ${part.received} of ${release.size} bytes: ${describeError(error)}`,
+    );
+  } finally {
+    watch.close();
+  }
+  if (part.received === release.size) return undefined;
+  return failed(
+    'TOO_SHORT',
+    `${release.file} ends after ${part.received} bytes, its release says ${release.size}`,
+  );
+}
+
+async function finish({ release, onProgress }: DownloadOptions, part: Part): Promise<Attempt> {
+  const digest = part.hash.copy().digest('hex');
+  if (digest === release.sha256) return { kind: 'done' };
+  const reason = `${release.file} has SHA-256 ${digest}, its release says ${release.sha256}`;
+  const { inherited } = part;
+  await restart(part);
+  onProgress?.(0);
+  // Bytes of an earlier connection may be the wrong ones: once more from the start, and then it is the server's fault.
+  return inherited > 0 ? failed('DIGEST_MISMATCH', reason) : integrity('DIGEST_MISMATCH', reason);
+}
+
+async function restart(part: Part): Promise<void> {
+  await part.file.truncate(0);
+  part.received = 0;
+  part.inherited = 0;
+  part.hash = bulkSha256();
+}
+
+function integrity(code: string, reason: string): Attempt {
+  return { kind: 'integrity', code, reason };
+}
+
+function failed(code: string, reason: string): BackendFailure {
+  return { kind: 'failed', code, reason, transient: true };
+}
+
+/** Takes chunks as they come, and gives up when a whole window brought too little. */
+class Watch {
+  readonly #clock: Clock;
+  readonly #limits: DownloadLimits;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #inWindow = 0;
+  #verdict: 'stalled' | 'slow' | undefined;
+  #wake: (() => void) | undefined;
+  #timer: { cancel(): void };
+
+  constructor(clock: Clock, limits: DownloadLimits, chunks: AsyncIterable<Uint8Array>) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#chunks = chunks[Symbol.asyncIterator]();
+    this.#timer = this.#arm();
+  }
+
+  #arm(): { cancel(): void } {
+    return this.#clock.after('download-window', this.#limits.stallMs, () => {
+      if (this.#inWindow < this.#limits.leastBytes) {
+        this.#verdict = this.#inWindow === 0 ? 'stalled' : 'slow';
+        this.#wake?.();
+        return;
+      }
+      this.#inWindow = 0;
+      this.#timer = this.#arm();
+    });
+  }
+
+  async next(): Promise<Uint8Array | 'stalled' | 'slow' | undefined> {
+    if (this.#verdict !== undefined) return this.#verdict;
+    const late = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const chunk = this.#chunks.next();
+    chunk.catch(() => {}); // when the verdict comes first, nobody waits for it any more
+    const first = await Promise.race([chunk, late]);
+    this.#wake = undefined;
+    if (first === undefined) return this.#verdict!;
+    if (first.done) return undefined;
+    this.#inWindow += first.value.length;
+    return first.value;
+  }
+
+  close(): void {
+    this.#timer.cancel();
+    // Not awaited: a stream that is stuck would keep us here; the attempt's signal ends it.
+    void this.#chunks.return?.()?.catch(() => {});
+  }
+}

@@ -1,0 +1,290 @@
+// Does the commands of a campaign with the ports of this vehicle. Every command may come again after a restart.
+
+import type { CampaignEvent } from '../campaign/event.ts';
+import type { PlanItem } from '../campaign/plan.ts';
+import type {
+  Approver,
+  Backend,
+  DriverResult,
+  EcuDriver,
+  ImageSource,
+  TransferReport,
+  VehicleState,
+} from '../campaign/ports.ts';
+import type { Campaign, CampaignCommand, CampaignState } from '../campaign/state.ts';
+import type { Clock } from '../core/clock.ts';
+import { assertNever } from '../core/errors.ts';
+import type { Random } from '../core/random.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import { type DownloadLimits, downloadImage } from './download.ts';
+import type { ImageStore, StoredImage } from './image-store.ts';
+import type { Memory } from './memory.ts';
+import { questionOf } from './question.ts';
+import type { TmuListener } from './tmu-event.ts';
+
+export interface ExecutorOptions {
+  readonly backend: Backend;
+  readonly driverFor: (ecu: string) => EcuDriver;
+  /** Missing: the vehicle file names nobody to ask, which is the approval of its author. */
+  readonly approver: Approver | undefined;
+  readonly vehicleState: VehicleState;
+  readonly vehicle: Vehicle;
+  readonly images: ImageStore;
+  readonly memory: Memory;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly emit: TmuListener;
+  readonly approvalTimeoutSeconds: number;
+  readonly downloadLimits: DownloadLimits | undefined;
+}
+
+type Commands = Exclude<CampaignCommand, { kind: 'check' } | { kind: 'finish' }>;
+type EcuCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined: interrupted. Throws StorageError. */
+  async execute(
+    command: Commands,
+    state: CampaignState,
+    signal: AbortSignal,
+  ): Promise<CampaignEvent | undefined> {
+    if (!('campaign' in state)) return undefined;
+    switch (command.kind) {
+      case 'download':
+        return this.#download(command.item, signal);
+      case 'ask':
+        return this.#ask(state.campaign, signal);
+      case 'check-gate':
+        return this.#gate(command.gate, state.campaign, signal);
+      case 'ecu':
+        return this.#ecu(command, signal);
+      default:
+        return assertNever(command);
+    }
+  }
+
+  async #download(item: PlanItem, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+    const { backend, images, clock, random, emit, downloadLimits } = this.#options;
+    const { sha256, size } = item.to;
+    const { ecu, file } = item;
+    const result = await downloadImage({
+      backend,
+      images,
+      release: { file, size, sha256 },
+      clock,
+      random,
+      signal,
+      ...(downloadLimits === undefined ? {} : { limits: downloadLimits }),
+      onProgress: (received) =>
+        emit({ kind: 'download-progress', ecu, file, received, total: size }),
+      onRetry: (retry) => emit({ kind: 'retry', doing: `downloading ${file}`, ...retry }),
+    });
+    switch (result.kind) {
+      case 'done':
+        return { kind: 'downloaded', sha256 };
+      case 'interrupted':
+        return undefined;
+      case 'integrity':
+      case 'failed':
+        return {
+          kind: 'download-failed',
+          outcome: result.kind === 'failed' ? 'BACKEND_UNAVAILABLE' : 'DOWNLOAD_INTEGRITY_FAILED',
+          code: result.code,
+          reason: result.reason,
+        };
+      default:
+        return assertNever(result);
+    }
+  }
+
+  async #ask(campaign: Campaign, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+    const { approver, vehicle, emit, approvalTimeoutSeconds } = this.#options;
+    if (approver === undefined) return { kind: 'answered', answer: { kind: 'approved' } };
+    const question = questionOf(campaign, vehicle, approvalTimeoutSeconds);
+    emit({ kind: 'approval', status: 'asking' });
+    const answer = await approver.ask(question, signal);
+    if (answer.kind === 'interrupted') {
+      // Nobody listens for the answer any more; the next start asks again.
+      await approver.withdraw(question);
+      return undefined;
+    }
+    const { kind: status, ...details } = answer;
+    emit({ kind: 'approval', status, ...details });
+    return { kind: 'answered', answer };
+  }
+
+  /** The vehicle first: the approval becomes final by the second gate, so nothing may stop after it. */
+  async #gate(
+    gate: 'stage' | 'activate',
+    campaign: Campaign,
+    signal: AbortSignal,
+  ): Promise<CampaignEvent | undefined> {
+    const { approver, vehicleState, vehicle, emit, approvalTimeoutSeconds } = this.#options;
+    const condition = await vehicleState.check(signal);
+    if (signal.aborted) return undefined;
+    if (!condition.ok) {
+      return { kind: 'gate', gate, result: { kind: 'condition', reason: condition.reason } };
+    }
+    if (approver === undefined) return { kind: 'gate', gate, result: { kind: 'open' } };
+    const question = questionOf(campaign, vehicle, approvalTimeoutSeconds);
+    const answer = await approver.recheck(question, gate === 'activate', signal);
+    switch (answer.kind) {
+      case 'interrupted':
+        return undefined;
+      case 'approved':
+        return { kind: 'gate', gate, result: { kind: 'open' } };
+      case 'forged':
+        emit({ kind: 'approval', status: 'forged', reason: answer.reason });
+        return { kind: 'gate', gate, result: { kind: 'forged', reason: answer.reason } };
+      case 'unreachable':
+        emit({ kind: 'approval', status: 'unreachable', reason: answer.reason });
+        return { kind: 'gate', gate, result: { kind: 'condition', reason: answer.reason } };
+      case 'withdrawn':
+      case 'denied':
+      case 'later':
+      case 'timed-out':
+        emit({ kind: 'approval', status: 'withdrawn' });
+        return { kind: 'gate', gate, result: { kind: 'withdrawn' } };
+      default:
+        return assertNever(answer);
+    }
+  }
+
+  async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+    const { emit } = this.#options;
+    const { step, item } = command;
+    const { ecu } = item;
+    emit({ kind: 'ecu-step', ecu, step, status: 'begun' });
+    const event = await this.#step(command, signal);
+    if (event?.kind === 'step-failed') {
+      if (event.code === 'INTERRUPTED' || signal.aborted) return undefined;
+      emit({ kind: 'ecu-step', ecu, step, status: 'failed', reason: event.reason });
+    } else if (event !== undefined) {
+      emit({ kind: 'ecu-step', ecu, step, status: 'done' });
+    }
+    return event;
+  }
+
+  async #step(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+    const { driverFor, emit } = this.#options;
+    const { step, item, touched } = command;
+    const { ecu, to } = item;
+    const driver = driverFor(ecu);
+    const named: ImageSource = { length: to.size, sha256: to.sha256, read: neverRead };
+    const target = { version: to.version, image: named };
+    const hooks = {
+      signal,
+      progress: ({ sent, total }: { sent: number; total: number }) =>
+        emit({ kind: 'ecu-progress', ecu, sent, total }),
+    };
+    switch (step) {
+      case 'stage':
+      case 'activate': {
+        const image = await this.#options.images.open(to.sha256, to.size);
+        // A two-bank ECU holds the image itself by the time of its activation.
+        const isNeeded = step === 'stage' || this.#hasOneBank(ecu);
+        if (image === undefined && isNeeded) {
+          return {
+            kind: 'step-failed',
+            step,
+            ecu,
+            code: 'IMAGE_INVALID',
+            reason: `the image ${to.sha256} for ${ecu} is not in the store any more: it is fetched again by the next cycle`,
+            transient: false,
+          };
+        }
+        return using(image, async () => {
+          const full = { version: to.version, image: image ?? named };
+          const done = await driver[step](full, hooks);
+          if (!done.ok) return this.#failed(step, ecu, done);
+          return {
+            kind: step === 'stage' ? 'staged' : 'activated',
+            ecu,
+            ...this.#transfer(ecu, done),
+          };
+        });
+      }
+      case 'verify': {
+        const done = await driver.verify(target, signal);
+        if (!done.ok) return this.#failed(step, ecu, done);
+        this.#warn(ecu, done.warnings);
+        const { version, sha256 } = done.value;
+        return { kind: 'verified', ecu, version: version ?? null, sha256: sha256 ?? null };
+      }
+      case 'confirm': {
+        const done = await driver.confirm(target, signal);
+        return done.ok ? { kind: 'confirmed', ecu } : this.#failed(step, ecu, done);
+      }
+      case 'roll-back': {
+        const kept = this.#options.memory.content.images[ecu];
+        const previous =
+          kept === undefined || kept.sha256 === to.sha256
+            ? undefined
+            : await this.#options.images.open(kept.sha256, kept.size);
+        return using(previous, async () => {
+          const done = await driver.rollback(
+            {
+              target,
+              previous: {
+                version: item.from.version,
+                ...(previous === undefined ? {} : { image: previous }),
+              },
+              touched,
+            },
+            hooks,
+          );
+          if (!done.ok) return this.#failed(step, ecu, done);
+          this.#warn(ecu, done.warnings);
+          const { version, sha256 } = done.value;
+          return { kind: 'rolled-back', ecu, version: version ?? null, sha256: sha256 ?? null };
+        });
+      }
+      default:
+        return assertNever(step);
+    }
+  }
+
+  #hasOneBank(ecu: string): boolean {
+    return findEcu(this.#options.vehicle, ecu).programming.activation === 'reset';
+  }
+
+  #transfer(
+    ecu: string,
+    done: Extract<DriverResult<TransferReport>, { ok: true }>,
+  ): { bytes: number; seconds: number } {
+    this.#warn(ecu, done.warnings);
+    return { bytes: done.value.bytes, seconds: done.value.transferMs / 1000 };
+  }
+
+  #warn(ecu: string, warnings: readonly string[]): void {
+    for (const text of warnings) this.#options.emit({ kind: 'warning', ecu, text });
+  }
+
+  #failed(
+    step: EcuCommand['step'],
+    ecu: string,
+    done: Extract<DriverResult<unknown>, { ok: false }>,
+  ): CampaignEvent {
+    const { code, reason, transient } = done;
+    return { kind: 'step-failed', step, ecu, code, reason, transient };
+  }
+}
+
+async function using<T>(image: StoredImage | undefined, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await image?.close();
+  }
+}
+
+function neverRead(): Promise<Uint8Array> {
+  throw new Error('this step of an ECU does not read the image');
+}

@@ -1,0 +1,60 @@
+// `downloaded_sha.txt`: what each ECU runs, one line `<sha256>  <ECU> <version>` as sha256sum writes it.
+
+import type { Installed } from '../campaign/decide.ts';
+import type { Storage } from '../core/storage.ts';
+
+const FILE = 'downloaded_sha.txt';
+const LINE = /^([0-9a-f]{64}) {2}([A-Z][A-Z0-9_]{0,15}) (\S{1,64})$/;
+
+export type KnownInstalled = Installed & { readonly sha256: string };
+
+/** Lines that are none are left out: the ECU itself is asked then. */
+export function parseInstalled(text: string): Map<string, KnownInstalled> {
+  const installed = new Map<string, KnownInstalled>();
+  for (const line of text.split('\n')) {
+    const match = LINE.exec(line.trimEnd());
+    if (match !== null) installed.set(match[2]!, { sha256: match[1]!, version: match[3]! });
+  }
+  return installed;
+}
+
+export function formatInstalled(installed: ReadonlyMap<string, KnownInstalled>): string {
+  return [...installed]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([ecu, { sha256, version }]) => `${sha256}  ${ecu} ${version}\n`)
+    .join('');
+}
+
+export class InstalledFile {
+  readonly #storage: Storage;
+  #content: Map<string, KnownInstalled>;
+
+  private constructor(storage: Storage, content: Map<string, KnownInstalled>) {
+    this.#storage = storage;
+    this.#content = content;
+  }
+
+  static async open(storage: Storage): Promise<InstalledFile> {
+    const bytes = await storage.read(FILE);
+    return new InstalledFile(storage, parseInstalled(new TextDecoder().decode(bytes)));
+  }
+
+  get content(): ReadonlyMap<string, KnownInstalled> {
+    return this.#content;
+  }
+
+  /** Writes only what changes; an undefined digest removes the ECU's line. */
+  async set(
+    changes: readonly { ecu: string; sha256: string | undefined; version: string }[],
+  ): Promise<void> {
+    const next = new Map(this.#content);
+    for (const { ecu, sha256, version } of changes) {
+      if (sha256 === undefined || !LINE.test(`${sha256}  ${ecu} ${version}`)) next.delete(ecu);
+      else next.set(ecu, { sha256, version });
+    }
+    const text = formatInstalled(next);
+    if (text === formatInstalled(this.#content)) return;
+    await this.#storage.replace(FILE, new TextEncoder().encode(text));
+    this.#content = next;
+  }
+}

@@ -1,0 +1,77 @@
+// How long the end of a campaign is remembered: when the same set of releases may be tried again.
+
+import { planTargetsKey } from '../campaign/plan.ts';
+import type { CampaignResult } from '../campaign/state.ts';
+import type { Remembered } from './memory.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** A server that sends wrong bytes for one release gets this many cycles. */
+const INTEGRITY_CYCLES = 3;
+
+/** Undefined: nothing to remember, the next poll may try again at once. */
+export function retentionOf(
+  result: CampaignResult,
+  before: Remembered | undefined,
+  nowWallMs: number,
+): Remembered | undefined {
+  // Finishing may be repeated after a restart: the same campaign counts once.
+  if (before?.campaign === result.id) return before;
+  const count = (before?.count ?? 0) + 1;
+  const notBeforeWallMs = notBefore(result, count, nowWallMs);
+  if (notBeforeWallMs === undefined) return undefined;
+  const { outcome, code, reason, id } = result;
+  return {
+    key: planTargetsKey(result.plan),
+    outcome,
+    ...(code === undefined ? {} : { code }),
+    ...(reason === undefined ? {} : { reason }),
+    campaign: id,
+    count,
+    notBeforeWallMs,
+  };
+}
+
+function notBefore(
+  { outcome, code, untilWallMs }: CampaignResult,
+  count: number,
+  nowWallMs: number,
+): number | null | undefined {
+  switch (outcome) {
+    case 'SUCCESS':
+    case 'UP_TO_DATE':
+    case 'BACKEND_UNAVAILABLE':
+    case 'INTERRUPTED':
+      return undefined;
+    case 'DEFERRED':
+      // The driver's own time; or nobody answered, and asking every ten seconds would be a nuisance.
+      return untilWallMs ?? nowWallMs + growing(5 * MINUTE_MS, count, 4 * HOUR_MS);
+    case 'USER_REJECTED':
+      return null;
+    case 'DOWNLOAD_INTEGRITY_FAILED':
+      return count >= INTEGRITY_CYCLES
+        ? null
+        : nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS);
+    case 'PRECONDITION_FAILED':
+      return code === 'WRONG_HARDWARE' || code === 'IMAGE_TOO_LARGE'
+        ? null
+        : nowWallMs + growing(MINUTE_MS, count, HOUR_MS);
+    case 'SECURITY_VALIDATION_FAILED':
+      // Whoever forges an answer on the bus must not be able to end updates for good.
+      return code === 'FORGED_APPROVAL'
+        ? nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS)
+        : null;
+    case 'ROLLBACK_COMPLETED':
+    case 'ROLLBACK_FAILED':
+      return null;
+  }
+}
+
+function growing(firstMs: number, count: number, longestMs: number): number {
+  return Math.min(longestMs, firstMs * 2 ** Math.min(count - 1, 20));
+}
+
+/** Whether what is remembered still stands. */
+export function stands(remembered: Remembered, nowWallMs: number): boolean {
+  return remembered.notBeforeWallMs === null || nowWallMs < remembered.notBeforeWallMs;
+}

@@ -1,0 +1,85 @@
+// What the daemon tells whoever watches it. Everything is JSON-serialisable: `can-ota tmu --json` prints it as lines.
+
+import type { CycleOutcome } from '../campaign/outcome.ts';
+import type { CampaignState, EcuOutcome } from '../campaign/state.ts';
+
+/** The end of one cycle. */
+export interface CycleResult {
+  readonly outcome: CycleOutcome;
+  /** Finer than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`. */
+  readonly code?: string;
+  readonly reason?: string;
+  /** Campaign id, where a campaign was begun. */
+  readonly campaign?: string;
+  /** Nothing was tried: this is how an earlier cycle ended, and nothing has changed since. */
+  readonly remembered?: true;
+  /** Not tried again before. */
+  readonly untilWallMs?: number;
+  readonly ecus: readonly EcuOutcome[];
+  readonly seconds: number;
+}
+
+export type TmuEvent =
+  /** The campaign has a new state. */
+  | { readonly kind: 'state'; readonly state: CampaignState['kind']; readonly campaign?: string }
+  | {
+      readonly kind: 'plan';
+      readonly campaign: string;
+      readonly digest: string;
+      readonly ecus: readonly {
+        readonly name: string;
+        readonly from: string;
+        readonly to: string;
+        readonly bytes: number;
+        readonly sha256: string;
+      }[];
+    }
+  | {
+      readonly kind: 'download-progress';
+      readonly ecu: string;
+      readonly file: string;
+      readonly received: number;
+      readonly total: number;
+    }
+  | {
+      readonly kind: 'ecu-progress';
+      readonly ecu: string;
+      readonly sent: number;
+      readonly total: number;
+    }
+  /** One step of one ECU has begun, ended, or failed. */
+  | {
+      readonly kind: 'ecu-step';
+      readonly ecu: string;
+      readonly step: 'identify' | 'stage' | 'activate' | 'verify' | 'confirm' | 'roll-back';
+      readonly status: 'begun' | 'done' | 'failed';
+      readonly reason?: string;
+    }
+  | {
+      readonly kind: 'approval';
+      readonly status:
+        | 'asking'
+        | 'approved'
+        | 'later'
+        | 'denied'
+        | 'timed-out'
+        | 'withdrawn'
+        | 'forged'
+        | 'unreachable';
+      readonly untilWallMs?: number;
+      readonly reason?: string;
+    }
+  /** A request is repeated after a pause. */
+  | {
+      readonly kind: 'retry';
+      readonly doing: string;
+      readonly retry: number;
+      readonly of: number;
+      readonly delayMs: number;
+      readonly reason: string;
+    }
+  | { readonly kind: 'warning'; readonly ecu?: string; readonly text: string }
+  | ({ readonly kind: 'outcome' } & CycleResult)
+  | { readonly kind: 'next-poll'; readonly inMs: number };
+
+export type TmuListener = (event: TmuEvent) => void;

@@ -1,0 +1,129 @@
+// Decisions and plans.
+
+import { describe, expect, it } from 'vitest';
+import { candidates, decide, type PlannedEcu } from '../../src/campaign/decide.ts';
+import { canonicalJson, planDigest, planTargetsKey, planText } from '../../src/campaign/plan.ts';
+import type { EcuIdentity, Release } from '../../src/campaign/ports.ts';
+import { hash, plan } from './support.ts';
+
+const ecus: PlannedEcu[] = [
+  { name: 'INV', hardwareId: 'INV-HW', bankSize: 1000 },
+  { name: 'EDT', hardwareId: 'EDT-HW', bankSize: 1000 },
+];
+const release = (ecu: string, version: string, digit = 'a', size = 10): Release => ({
+  ecu,
+  version,
+  file: `${ecu}-${version}.bin`,
+  size,
+  sha256: hash(digit),
+  notes: 'n',
+});
+const identity = (ecu: string, version: string | undefined, digit?: string): EcuIdentity => ({
+  hardwareId: `${ecu}-HW`,
+  version,
+  serialNumber: undefined,
+  sha256: digit === undefined ? undefined : hash(digit),
+});
+
+describe('what is news', () => {
+  const names = (releases: Release[], installed: [string, string, string?][]): string[] =>
+    candidates(
+      releases,
+      ecus,
+      new Map(
+        installed.map(([ecu, version, digit]) => [
+          ecu,
+          { version, sha256: digit === undefined ? undefined : hash(digit) },
+        ]),
+      ),
+    ).map(({ ecu, version }) => `${ecu} ${version}`);
+
+  it.each<[string, Release[], [string, string, string?][], string[]]>([
+    ['a higher version', [release('EDT', '2.0.0')], [['EDT', '1.0.0', 'b']], ['EDT 2.0.0']],
+    ['never a lower one', [release('EDT', '1.0.0')], [['EDT', '2.0.0', 'b']], []],
+    ['not what is installed', [release('EDT', '2.0.0')], [['EDT', '2.0.0', 'a']], []],
+    [
+      'the same bytes under a higher number are installed',
+      [release('EDT', '3.0.0')],
+      [['EDT', '2.0.0', 'a']],
+      [],
+    ],
+    [
+      'other bytes of the same version',
+      [release('EDT', '2.0.0')],
+      [['EDT', '2.0.0', 'b']],
+      ['EDT 2.0.0'],
+    ],
+    [
+      'the same version of an ECU without a digest',
+      [release('EDT', '2.0.0')],
+      [['EDT', '2.0.0']],
+      [],
+    ],
+    ['an ECU of which nothing is known', [release('EDT', '2.0.0')], [], ['EDT 2.0.0']],
+    ['no ECU of other vehicles', [release('XYZ', '2.0.0')], [], []],
+    [
+      'the newest of several, in the order of activation',
+      [release('EDT', '2.0.0'), release('EDT', '2.10.0', 'c'), release('INV', '1.0.0')],
+      [],
+      ['INV 1.0.0', 'EDT 2.10.0'],
+    ],
+  ])('%s', (_name, releases, installed, expected) => {
+    expect(names(releases, installed)).toEqual(expected);
+  });
+});
+
+describe('the decision', () => {
+  it('makes a plan from what the ECUs say', () => {
+    const decision = decide(
+      'VIN',
+      [release('EDT', '2.0.0')],
+      ecus,
+      new Map([['EDT', identity('EDT', undefined, 'b')]]),
+    );
+    expect(decision).toMatchObject({
+      kind: 'plan',
+      plan: {
+        vin: 'VIN',
+        items: [{ ecu: 'EDT', from: { version: 'unknown', sha256: hash('b') } }],
+      },
+    });
+  });
+  it('refuses other hardware and an image beyond the bank', () => {
+    const other = new Map([['EDT', { ...identity('EDT', '1.0.0'), hardwareId: 'OLD' }]]);
+    expect(decide('VIN', [release('EDT', '2.0.0')], ecus, other)).toMatchObject({
+      kind: 'impossible',
+      code: 'WRONG_HARDWARE',
+      reason: expect.stringContaining('"OLD"'),
+    });
+    const right = new Map([['EDT', identity('EDT', '1.0.0')]]);
+    expect(decide('VIN', [release('EDT', '2.0.0', 'a', 1001)], ecus, right)).toMatchObject({
+      kind: 'impossible',
+      code: 'IMAGE_TOO_LARGE',
+    });
+  });
+});
+
+describe('the plan', () => {
+  it('has a digest that any change changes, and no order of keys', () => {
+    expect(canonicalJson({ b: [1, { d: null, c: 'x' }], a: undefined })).toBe(
+      '{"b":[1,{"c":"x","d":null}]}',
+    );
+    expect(() => canonicalJson({ a: Number.NaN })).toThrow(TypeError);
+    // A literal: the driver's approval is bound to it across versions of this software.
+    expect(planDigest(plan)).toBe(
+      'e820e4fe1eb0b49093256631a6b11c8ac0e4b1ce0e66a5b23c4c48acf00224f5',
+    );
+    const changed = structuredClone(plan);
+    changed.items[0]!.notes = 'other';
+    expect(planDigest(changed)).not.toBe(planDigest(plan));
+    // What runs now is no part of what is wanted.
+    changed.items[0]!.from.version = '0.0.1';
+    expect(planTargetsKey(changed)).toBe(planTargetsKey(plan));
+  });
+  it('can be read', () => {
+    expect(planText(plan).split('\n')[1]).toBe(
+      '2. INV  1.0.0 -> 2.0.0  2.0 KiB  sha256 2222222222222222...',
+    );
+  });
+});

@@ -1,0 +1,189 @@
+// The driver's approval through a real CGW: answered, forged, replayed, withdrawn, forgotten.
+
+import { describe, expect, it } from 'vitest';
+import type { ApprovalQuestion } from '../../src/campaign/ports.ts';
+import { fromHex } from '../../src/core/bytes.ts';
+import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { encodeApprovalResult } from '../../src/vehicle/approval.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import { APPROVAL_KEY, benchVehicle } from '../support/ecu-bench.ts';
+import { FakeTerminal } from '../support/fake-terminal.ts';
+import { EcuLink } from './ecu-link.ts';
+
+const question: ApprovalQuestion = {
+  campaignId: '01'.repeat(16),
+  planDigest: '02'.repeat(32),
+  nonce: '03'.repeat(16),
+  facts: {
+    vin: benchVehicle.vin,
+    purpose: 'New software for EDT',
+    ecus: [{ name: 'EDT', from: '1.0.0', to: '2.0.0', changes: '' }],
+    durationSeconds: 60,
+    unavailable: [],
+    instructions: 'Park.',
+    timeoutSeconds: 30,
+  },
+};
+
+async function start(
+  approve: 'ask' | 'yes' | 'no',
+  options: { terminal?: FakeTerminal; key?: string } = {},
+) {
+  const clock = new VirtualClock();
+  const terminal = options.terminal;
+  const link = await EcuLink.start(benchVehicle, 'CGW', clock, {
+    approve,
+    ...(terminal === undefined ? {} : { terminal }),
+  });
+  const approver = new CgwApprover({
+    ecu: findEcu(benchVehicle, 'CGW'),
+    key: options.key ?? APPROVAL_KEY,
+    requester: link.client,
+    clock,
+  });
+  return { link, approver, clock };
+}
+
+describe('an answer', () => {
+  it.each([
+    ['yes', 'approved'],
+    ['no', 'denied'],
+  ] as const)('--approve %s is %s', async (approve, kind) => {
+    const { approver, clock } = await start(approve);
+    expect(await clock.within(60_000, approver.ask(question))).toEqual({ kind });
+  });
+
+  it('of a driver who takes his time', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 7000, () => terminal.type('approve\n'));
+    expect(await clock.within(60_000, approver.ask(question))).toEqual({ kind: 'approved' });
+    expect(clock.nowMs()).toBeLessThan(8000);
+  });
+
+  it('"later" has its time', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 1000, () => terminal.type('later 90\n'));
+    const answer = await clock.within(60_000, approver.ask(question));
+    expect(answer.kind).toBe('later');
+    const minutes = answer.kind === 'later' ? (answer.untilWallMs - clock.wallMs()) / 60_000 : 0;
+    expect(Math.round(minutes)).toBe(90);
+  });
+
+  it('that never comes is a time-out', async () => {
+    const { approver, clock } = await start('ask');
+    expect(await clock.within(60_000, approver.ask(question))).toEqual({ kind: 'timed-out' });
+    expect(clock.nowMs()).toBeGreaterThan(29_000);
+    expect(clock.nowMs()).toBeLessThan(32_000);
+  });
+});
+
+describe('a forgery', () => {
+  it('with another key is found out', async () => {
+    const { approver, clock } = await start('yes', { key: '11'.repeat(32) });
+    expect(await clock.within(60_000, approver.ask(question))).toMatchObject({ kind: 'forged' });
+  });
+
+  it('that changes the status is found out', async () => {
+    const { approver, clock, link } = await start('no');
+    link.changes = (answer) => {
+      const changed = Uint8Array.from(answer);
+      if (changed.length === 41) changed[4] = 1; // denied becomes approved
+      return changed;
+    };
+    expect(await clock.within(60_000, approver.ask(question))).toMatchObject({ kind: 'forged' });
+  });
+
+  it('that replays the approval of another campaign, plan or nonce is found out', async () => {
+    for (const field of ['campaignId', 'planDigest', 'nonce'] as const) {
+      const { approver, clock, link } = await start('no');
+      const binding = {
+        campaignId: fromHex(question.campaignId),
+        planDigest: fromHex(question.planDigest),
+        nonce: fromHex(question.nonce),
+      };
+      binding[field] = binding[field].map((byte) => byte ^ 0xff);
+      const old = encodeApprovalResult(fromHex(APPROVAL_KEY), binding, 1, 0);
+      link.changes = (answer) => {
+        if (answer.length !== 41) return answer;
+        const changed = Uint8Array.from(answer);
+        changed.set(old, 4);
+        return changed;
+      };
+      expect(await clock.within(60_000, approver.ask(question))).toMatchObject({ kind: 'forged' });
+    }
+  });
+
+  it('of the wrong length is found out', async () => {
+    const { approver, clock, link } = await start('yes');
+    link.changes = (answer) => (answer.length === 41 ? answer.slice(0, 40) : answer);
+    expect(await clock.within(60_000, approver.ask(question))).toMatchObject({ kind: 'forged' });
+  });
+});
+
+describe('an approval', () => {
+  it('stands until the driver takes it back, and for good once it is final', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 100, () => terminal.type('approve\n'));
+    expect((await clock.within(60_000, approver.ask(question))).kind).toBe('approved');
+    expect((await clock.within(1000, approver.recheck(question, false))).kind).toBe('approved');
+    expect((await clock.within(1000, approver.recheck(question, true))).kind).toBe('approved');
+    terminal.type('withdraw\n');
+    expect((await clock.within(1000, approver.recheck(question, true))).kind).toBe('approved');
+  });
+
+  it('that was taken back counts no more', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 100, () => terminal.type('approve\n'));
+    await clock.within(60_000, approver.ask(question));
+    terminal.type('withdraw\n');
+    expect((await clock.within(1000, approver.recheck(question, false))).kind).toBe('withdrawn');
+    expect((await clock.within(1000, approver.recheck(question, true))).kind).toBe('withdrawn');
+  });
+
+  it('outlives a restart of the TMU that asks again under a new nonce', async () => {
+    const { approver, clock } = await start('yes');
+    await clock.within(60_000, approver.ask(question));
+    const again = { ...question, nonce: '04'.repeat(16) };
+    expect((await clock.within(60_000, approver.ask(again))).kind).toBe('approved');
+    expect((await clock.within(1000, approver.recheck(question, false))).kind).toBe('forged');
+  });
+
+  it('that the CGW has forgotten is none', async () => {
+    const { approver, clock } = await start('yes');
+    expect((await clock.within(5000, approver.recheck(question, true))).kind).toBe('unreachable');
+  });
+});
+
+it('a question that is interrupted is asked again afterwards', async () => {
+  const terminal = new FakeTerminal(false);
+  const { approver, clock } = await start('ask', { terminal });
+  const abort = new AbortController();
+  clock.after('stop', 3000, () => abort.abort());
+  const stopped = await clock.within(10_000, approver.ask(question, abort.signal));
+  expect(stopped.kind).toBe('interrupted');
+  expect(clock.nowMs()).toBeLessThan(3500);
+  await clock.within(1000, approver.withdraw());
+  clock.after('the driver', 1000, () => terminal.type('approve\n'));
+  const again = { ...question, nonce: '04'.repeat(16) };
+  expect((await clock.within(60_000, approver.ask(again))).kind).toBe('approved');
+});
+
+it('a CGW that is not there is named', async () => {
+  const clock = new VirtualClock();
+  const link = new EcuLink(benchVehicle, 'CGW', clock);
+  const approver = new CgwApprover({
+    ecu: findEcu(benchVehicle, 'CGW'),
+    key: APPROVAL_KEY,
+    requester: link.client,
+    clock,
+  });
+  expect(await clock.within(60_000, approver.ask(question))).toMatchObject({
+    kind: 'unreachable',
+    reason: expect.stringContaining('CGW (0x7E0 -> 0x7E8)'),
+  });
+});

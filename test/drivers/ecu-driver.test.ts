@@ -1,0 +1,299 @@
+// The driver against our own ECUs: activation, verification, confirmation and every way back.
+
+import { describe, expect, it } from 'vitest';
+import type { DriverResult, ImageSource } from '../../src/campaign/ports.ts';
+import { toHex } from '../../src/core/bytes.ts';
+import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { programEcu, readDids } from '../../src/drivers/program-ecu.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
+import { EcuLink } from './ecu-link.ts';
+import { imageOf } from './support.ts';
+
+const image = imageOf(bytesOf(10_000));
+const target = { version: '2.0.0', image };
+const MINUTES = 60_000;
+
+async function start(
+  name = 'EDT',
+  options: Parameters<typeof EcuLink.start>[3] = {},
+): Promise<{ link: EcuLink; driver: UdsEcuDriver; run: <T>(work: Promise<T>) => Promise<T> }> {
+  const clock = new VirtualClock();
+  const link = await EcuLink.start(benchVehicle, name, clock, options);
+  const driver = new UdsEcuDriver({
+    ecu: findEcu(benchVehicle, name),
+    requester: link.client,
+    clock,
+  });
+  return { link, driver, run: (work) => clock.within(30 * MINUTES, work) };
+}
+
+function unwrap<T>(result: DriverResult<T>): T {
+  if (!result.ok) throw new Error(result.reason);
+  return result.value;
+}
+
+describe('an ECU with two banks', () => {
+  it('is identified, staged, activated, verified, confirmed', async () => {
+    const { link, driver, run } = await start();
+    const identity = unwrap(await run(driver.identify()));
+    expect(identity).toMatchObject({ hardwareId: 'EDT-HW1', version: '1.0.0' });
+    expect(identity.sha256).toMatch(/^[0-9a-f]{64}$/);
+    const report = unwrap(await run(driver.stage(target)));
+    expect(report.bytes).toBe(10_000);
+    expect(report.transferMs).toBeGreaterThan(0);
+    expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
+    unwrap(await run(driver.activate(target)));
+    expect(unwrap(await run(driver.verify(target)))).toEqual({
+      version: '2.0.0',
+      sha256: image.sha256,
+    });
+    unwrap(await run(driver.confirm(target)));
+    await link.clock.advance(30 * MINUTES);
+    expect(unwrap(await run(driver.verify(target))).version).toBe('2.0.0');
+    expect(link.storage.contents('bank-b.bin')).toEqual(bytesOf(10_000));
+  });
+
+  it('takes every step again without doing it again', async () => {
+    const { link, driver, run } = await start();
+    unwrap(await run(driver.stage(target)));
+    link.requests.length = 0;
+    expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
+    expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
+    unwrap(await run(driver.activate(target)));
+    link.requests.length = 0;
+    unwrap(await run(driver.activate(target)));
+    expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
+    expect(link.requests).not.toContain('1101');
+    unwrap(await run(driver.confirm(target)));
+    link.requests.length = 0;
+    unwrap(await run(driver.confirm(target)));
+    expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
+  });
+
+  it('goes on when the activation was asked for and the reset never came', async () => {
+    const { link, driver, run } = await start();
+    unwrap(await run(driver.stage(target)));
+    const abort = new AbortController();
+    link.loses = (request) => {
+      if (request === '1101') abort.abort();
+      return request === '1101';
+    };
+    expect(await run(driver.activate(target, { signal: abort.signal }))).toMatchObject({
+      code: 'INTERRUPTED',
+    });
+    link.loses = undefined;
+    unwrap(await run(driver.activate(target)));
+    expect(unwrap(await run(driver.verify(target))).version).toBe('2.0.0');
+  });
+
+  it('is not activated without its image', async () => {
+    const { driver, run } = await start();
+    expect(await run(driver.activate(target))).toMatchObject({ ok: false, code: 'NOT_STAGED' });
+  });
+
+  it('that does not start the new image is found out', async () => {
+    const { driver, run } = await start('EDT', { faults: { refuseNewImage: true } });
+    unwrap(await run(driver.stage(target)));
+    const result = await run(driver.activate(target));
+    expect(result).toMatchObject({ ok: false, code: 'SELF_TEST' });
+    const back = await run(
+      driver.rollback({ target, previous: { version: '1.0.0' }, touched: true }),
+    );
+    expect(unwrap(back).version).toBe('1.0.0');
+  });
+
+  it('whose self test fails cannot be confirmed, and goes back', async () => {
+    const { driver, run } = await start('EDT', { faults: { failSelfTest: true } });
+    unwrap(await run(driver.stage(target)));
+    unwrap(await run(driver.activate(target)));
+    expect(await run(driver.confirm(target))).toMatchObject({ ok: false, code: 'SELF_TEST' });
+    const back = await run(
+      driver.rollback({ target, previous: { version: '1.0.0' }, touched: true }),
+    );
+    expect(unwrap(back).version).toBe('1.0.0');
+  });
+
+  it('goes back from staged, from the trial, and from confirmed', async () => {
+    for (const until of ['stage', 'activate', 'confirm'] as const) {
+      const { driver, run } = await start();
+      unwrap(await run(driver.stage(target)));
+      if (until !== 'stage') unwrap(await run(driver.activate(target)));
+      if (until === 'confirm') unwrap(await run(driver.confirm(target)));
+      const order = { target, previous: { version: '1.0.0' }, touched: until !== 'stage' };
+      expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
+      // Again: nothing more to do. And the staged image is forgotten.
+      expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
+      expect(await run(driver.activate(target))).toMatchObject({ code: 'NOT_STAGED' });
+      // The next update works.
+      const again = await run(programEcu({ driver, target }));
+      expect(again.ok).toBe(true);
+    }
+  });
+
+  it('a rollback of an ECU that was never reached changes nothing', async () => {
+    const { link, driver, run } = await start();
+    const order = { target, previous: { version: '1.0.0' }, touched: false };
+    expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
+    expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
+  });
+
+  it('that loses its supply in the transfer is silent, and is staged after its next start', async () => {
+    const { link, driver, run } = await start('EDT', { faults: { losePowerAfter: 6000 } });
+    const failed = await run(driver.stage(target));
+    expect(failed).toMatchObject({ ok: false, code: 'SILENT', transient: true });
+    expect(failed.ok || failed.reason).toContain('of 10000 bytes');
+    const again = await EcuLink.start(benchVehicle, 'EDT', link.clock, {
+      storage: link.storage.afterPowerCut(),
+    });
+    const second = new UdsEcuDriver({
+      ecu: findEcu(benchVehicle, 'EDT'),
+      requester: again.client,
+      clock: link.clock,
+    });
+    expect(unwrap(await run(second.identify())).version).toBe('1.0.0');
+    expect(unwrap(await run(second.stage(target))).bytes).toBe(10_000);
+  });
+
+  it('that cannot write says so', async () => {
+    const { driver, run } = await start('EDT', { faults: { failWriteAt: 5000 } });
+    expect(await run(driver.stage(target))).toMatchObject({
+      ok: false,
+      code: 'REFUSED',
+      reason: expect.stringContaining('generalProgrammingFailure (0x72)'),
+    });
+  });
+
+  it('that is slow is waited for', async () => {
+    const { driver, run } = await start('EDT', { faults: { slowMs: 700 } });
+    expect(unwrap(await run(driver.stage(target))).bytes).toBe(10_000);
+  });
+
+  it('that is silent is named', async () => {
+    const { driver, run } = await start('EDT', { faults: { silent: true } });
+    expect(await run(driver.identify())).toMatchObject({
+      ok: false,
+      code: 'SILENT',
+      reason: expect.stringContaining('EDT (0x7E1 -> 0x7E9)'),
+    });
+  });
+
+  it('with other hardware is refused before anything is sent to its flash', async () => {
+    const { link, driver, run } = await start('EDT', { faults: { hardwareId: 'EDT-HW9' } });
+    expect(await run(driver.stage(target))).toMatchObject({ ok: false, code: 'WRONG_HARDWARE' });
+    expect(link.requests).toEqual(['22F191']);
+  });
+});
+
+describe('an ECU with one bank', () => {
+  it('is written by its activation, and restored from the image that is kept', async () => {
+    const { link, driver, run } = await start('ONE');
+    const old = imageOf(Uint8Array.from(link.storage.contents('bank-a.bin')!));
+    expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
+    expect(unwrap(await run(driver.identify())).sha256).toBe(old.sha256);
+    expect(unwrap(await run(driver.activate(target))).bytes).toBe(10_000);
+    expect(unwrap(await run(driver.activate(target))).bytes).toBe(0);
+    expect(unwrap(await run(driver.verify(target)))).toEqual({
+      version: '2.0.0',
+      sha256: image.sha256,
+    });
+    unwrap(await run(driver.confirm(target)));
+    const without = { target, previous: { version: '1.0.0' }, touched: true };
+    expect(await run(driver.rollback(without))).toMatchObject({ code: 'NO_PREVIOUS_IMAGE' });
+    const order = { ...without, previous: { version: '1.0.0', image: old } };
+    expect(unwrap(await run(driver.rollback(order)))).toEqual({
+      version: '1.0.0',
+      sha256: old.sha256,
+    });
+  });
+
+  it('that was never touched needs no image to go back', async () => {
+    const { driver, run } = await start('ONE');
+    for (const touched of [false, true]) {
+      const order = { target, previous: { version: '1.0.0' }, touched };
+      expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
+    }
+  });
+});
+
+describe('one ECU by hand', () => {
+  it('is programmed, with its phases', async () => {
+    const { driver, run } = await start();
+    const phases: string[] = [];
+    const result = await run(
+      programEcu({ driver, target, onPhase: (phase) => phases.push(phase) }),
+    );
+    expect(result).toMatchObject({
+      ok: true,
+      from: '1.0.0',
+      bytes: 10_000,
+      report: { version: '2.0.0', sha256: image.sha256 },
+    });
+    expect(phases).toEqual(['stage', 'activate', 'verify', 'confirm']);
+  });
+
+  it('without a version is programmed with what it then says', async () => {
+    const { driver, run } = await start();
+    const result = await run(programEcu({ driver, target: { version: undefined, image } }));
+    expect(result).toMatchObject({ ok: true, report: { version: 'unknown' } });
+  });
+
+  it('that fails is taken back', async () => {
+    const { driver, run } = await start('EDT', { faults: { failSelfTest: true } });
+    const result = await run(programEcu({ driver, target }));
+    expect(result).toMatchObject({ ok: false, phase: 'confirm', rolledBack: true });
+    expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
+  });
+
+  it('refuses an image whose bytes are not those of its digest', async () => {
+    const { driver, run } = await start();
+    const wrong: ImageSource = { ...image, sha256: '00'.repeat(32) };
+    const result = await run(programEcu({ driver, target: { version: '2.0.0', image: wrong } }));
+    expect(result).toMatchObject({ ok: false, code: 'DIGEST_MISMATCH', phase: 'stage' });
+    expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
+  });
+
+  it('is read, each identifier by itself', async () => {
+    const { link, run } = await start();
+    const options = {
+      ecu: findEcu(benchVehicle, 'EDT'),
+      requester: link.client,
+      clock: link.clock,
+    };
+    const readings = await run(readDids(options, [0xf189, 0xffff, 0xf191]));
+    expect(readings.map((reading) => (reading.ok ? toHex(reading.data) : reading.code))).toEqual([
+      Buffer.from('1.0.0').toString('hex'),
+      'REFUSED',
+      Buffer.from('EDT-HW1').toString('hex'),
+    ]);
+  });
+});
+
+it('an interruption anywhere stops within two seconds and leaves the bus as it was', async () => {
+  const { link: probe, driver: probing, run: runProbe } = await start();
+  await runProbe(probing.stage(target));
+  const total = probe.requests.length;
+  for (let at = 0; at < total; at++) {
+    const { link, driver, run } = await start();
+    const abort = new AbortController();
+    let abortedMs = 0;
+    link.loses = () => {
+      if (link.requests.length === at + 1 && !abort.signal.aborted) {
+        abort.abort();
+        abortedMs = link.clock.nowMs();
+      }
+      return false;
+    };
+    const result = await run(driver.stage(target, { signal: abort.signal }));
+    if (result.ok) continue; // the signal came when everything was done
+    expect(result.code).toBe('INTERRUPTED');
+    expect(link.clock.nowMs() - abortedMs).toBeLessThan(2000);
+    const silenced = link.requests.includes('*8582');
+    expect(link.requests.includes('*8581')).toBe(silenced);
+    link.loses = undefined;
+    expect(unwrap(await run(driver.stage(target))).bytes).toBeGreaterThanOrEqual(0);
+    unwrap(await run(driver.activate(target)));
+    expect(unwrap(await run(driver.verify(target))).sha256).toBe(image.sha256);
+  }
+});

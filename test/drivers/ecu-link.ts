@@ -1,0 +1,126 @@
+// A simulated ECU of ours behind a real UDS client, without frames: messages pass on virtual time.
+
+import type { Connect, Ecu } from '../../ecus/bootloader/bootloader.ts';
+import type { EcuEvent } from '../../ecus/bootloader/device.ts';
+import { type CreateCgwOptions, createCgw } from '../../ecus/cgw/create-cgw.ts';
+import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
+import { toHex } from '../../src/core/bytes.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
+import type { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { UdsClient } from '../../src/uds/client.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import type { Vehicle } from '../../src/vehicle/schema.ts';
+import { seededRandom } from '../support/ecu-bench.ts';
+import { FaultStorage } from '../support/fault-storage.ts';
+
+interface End {
+  readonly functional: boolean;
+  listener: ConnectionListener | undefined;
+  open: boolean;
+}
+
+/** One ECU, its disk, and the tester's client. */
+export class EcuLink {
+  readonly clock: VirtualClock;
+  readonly client: UdsClient;
+  readonly events: EcuEvent[] = [];
+  /** Requests that left the tester. */
+  readonly requests: string[] = [];
+  readonly connect: Connect;
+  storage: FaultStorage;
+  ecu: Ecu | undefined;
+  /** Sees every request; true: it is lost on the way. */
+  loses: ((request: string) => boolean) | undefined;
+  /** Sees every answer; another one may be put in its place. */
+  changes: ((answer: Uint8Array) => Uint8Array) | undefined;
+  #ends: End[] = [];
+  #tester: ConnectionListener | undefined;
+
+  constructor(vehicle: Vehicle, name: string, clock: VirtualClock, storage = new FaultStorage()) {
+    this.clock = clock;
+    this.storage = storage;
+    const { timing } = findEcu(vehicle, name);
+    this.connect = (_address, { functional }) => this.#ecuEnd(functional);
+    this.client = new UdsClient({
+      connection: this.#testerEnd(false),
+      functional: this.#testerEnd(true),
+      clock,
+      timing,
+    });
+  }
+
+  static async start(
+    vehicle: Vehicle,
+    name: string,
+    clock: VirtualClock,
+    options: Partial<CreateEcuOptions> & {
+      readonly storage?: FaultStorage;
+      readonly approve?: CreateCgwOptions['approve'];
+      readonly terminal?: CreateCgwOptions['terminal'];
+    } = {},
+  ): Promise<EcuLink> {
+    const { storage, approve, terminal, ...rest } = options;
+    const link = new EcuLink(vehicle, name, clock, storage);
+    const common = {
+      name,
+      vehicle,
+      storage: link.storage,
+      clock,
+      random: seededRandom(name.charCodeAt(0)),
+      logger: silentLogger,
+      connect: link.connect,
+      onEvent: (event: EcuEvent) => link.events.push(event),
+      ...rest,
+    };
+    const booting =
+      approve === undefined
+        ? createEcu(common)
+        : createCgw({ ...common, approve, terminal }).then(({ ecu }) => ecu);
+    link.ecu = await clock.within(60_000, booting);
+    return link;
+  }
+
+  #testerEnd(functional: boolean): IsoTpConnection {
+    return {
+      listen: (listener) => {
+        if (!functional) this.#tester = listener;
+      },
+      send: (message, done) => {
+        const hex = toHex(message).toUpperCase();
+        this.requests.push(functional ? `*${hex}` : hex);
+        this.clock.after('wire', 1 + message.length * 0.02, () => {
+          done?.({ result: 'N_OK', atMs: this.clock.nowMs(), reason: 'sent' });
+          if (this.loses?.(hex)) return;
+          const end = this.#ends.findLast((each) => each.open && each.functional === functional);
+          end?.listener?.onMessage(Uint8Array.from(message), this.clock.nowMs());
+        });
+      },
+      close: () => {},
+    };
+  }
+
+  #ecuEnd(functional: boolean): IsoTpConnection {
+    const end: End = { functional, listener: undefined, open: true };
+    this.#ends.push(end);
+    return {
+      listen: (listener) => {
+        end.listener = listener;
+      },
+      send: (message, done) => {
+        if (!end.open) {
+          done?.({ result: 'CLOSED', atMs: this.clock.nowMs(), reason: 'closed' });
+          return;
+        }
+        this.clock.after('wire', 1, () => {
+          done?.({ result: 'N_OK', atMs: this.clock.nowMs(), reason: 'sent' });
+          const answer = this.changes?.(message) ?? message;
+          this.#tester?.onMessage(Uint8Array.from(answer), this.clock.nowMs());
+        });
+      },
+      close: () => {
+        end.open = false;
+      },
+    };
+  }
+}

@@ -1,0 +1,492 @@
+// The programming sequence as bytes, and every refusal in its course.
+
+import { describe, expect, it } from 'vitest';
+import type { DriverFailure, DriverResult } from '../../src/campaign/ports.ts';
+import { BusSilence } from '../../src/drivers/bus-silence.ts';
+import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
+
+const image = imageOf(Uint8Array.from({ length: 20 }, (_, index) => index));
+const SHA = image.sha256.toUpperCase();
+const OLD_SHA = '11'.repeat(32);
+const target = { version: '2.0.0', image };
+
+/** A two-bank ECU that accepts everything; blocks of 10 bytes, so that the image needs three. */
+const WILLING = {
+  '22F191': `62F191${ascii('EDT-HW-1')}`,
+  '22F189': `62F189${ascii('1.0.0')}`,
+  '22F18C': `62F18C${ascii('SN1')}`,
+  '22F186': '62F18602',
+  '22FD00': '62FD000000000000',
+  '22FD01': `62FD01${OLD_SHA}`,
+  '1001': '500100320 1F4'.replace(' ', ''),
+  '1002': '5002003201F4',
+  '1003': '5003003201F4',
+  '8502': 'C502',
+  '280101': '6801',
+  '31010203': '7101020300',
+  '2701': '6701000102030405060708090A0B0C0D0E0F',
+  '2702': '6702',
+  '2EF15A': '6EF15A',
+  '38': '7801020 0FF00'.replace(' ', ''),
+  '3101FF00': '7101FF0000',
+  '34': '7420000A',
+  '3601': '7601',
+  '3602': '7602',
+  '3603': '7603',
+  '37': '77',
+  '31010202': '7101020200',
+  '3101FF01': '7101FF0100',
+};
+
+const METADATA = ascii(
+  JSON.stringify({
+    ecu: 'EDT',
+    hardwareId: 'EDT-HW-1',
+    version: '2.0.0',
+    length: 20,
+    sha256: image.sha256,
+  }),
+);
+const METADATA_LENGTH = (METADATA.length / 2).toString(16).toUpperCase().padStart(2, '0');
+
+function driverOf(ecu: ScriptedEcu, change: Record<string, unknown> = {}): UdsEcuDriver {
+  return new UdsEcuDriver({ ecu: ecuOf(change), requester: ecu, clock: ecu.clock });
+}
+
+async function stage(
+  ecu: ScriptedEcu,
+  change: Record<string, unknown> = {},
+  signal?: AbortSignal,
+): Promise<DriverResult<{ bytes: number; transferMs: number }>> {
+  const hooks = signal === undefined ? {} : { signal };
+  return ecu.clock.within(600_000, driverOf(ecu, change).stage(target, hooks));
+}
+
+function failureOf(result: DriverResult<unknown>): DriverFailure {
+  if (result.ok) throw new Error('it succeeded');
+  return result;
+}
+
+const RESTORED = ['*288001', '*8581', '*1081', '1001'];
+
+describe('staging an ECU of ours', () => {
+  it('is this sequence, byte by byte', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    expect(await stage(ecu)).toEqual({
+      ok: true,
+      value: { bytes: 20, transferMs: 0 },
+      warnings: [],
+    });
+    expect(ecu.log).toEqual([
+      '22F191', // the right hardware?
+      '22FD00', // what does it hold?
+      '22FD01',
+      '1003', // extended session
+      '*1083', // all others too
+      '*8582', // trouble codes off
+      '*288101', // normal communication off
+      '8502',
+      '280101',
+      '31010203', // preconditions
+      '1002', // programming session
+      '2701',
+      // HMAC-SHA256(00..0F, 00..0F), first 16 bytes, computed with openssl
+      '27029F3AA28826B37485CA05014D7142B3EA',
+      `2EF15A260131${ascii('can-ota')}`, // fingerprint: 2026-01-31
+      `3801000C${ascii('release.json')}0001${METADATA_LENGTH}${METADATA_LENGTH}`,
+      `3601${METADATA}`,
+      '37',
+      '3101FF00440800000000000014', // erase 20 bytes
+      '3400440800000000000014', // download 20 bytes
+      '36010001020304050607',
+      '360208090A0B0C0D0E0F',
+      '360310111213',
+      '37',
+      `31010202${SHA}`,
+      '3101FF01',
+      ...RESTORED,
+    ]);
+    expect(ecu.keptAlive).toBe(false);
+  });
+
+  it('is skipped when the ECU already holds the image, verified', async () => {
+    const ecu = new ScriptedEcu({
+      ...WILLING,
+      '22FD00': '62FD000000020000',
+      '22FD02': `62FD02${SHA}`,
+    });
+    expect(await stage(ecu)).toMatchObject({ ok: true, value: { bytes: 0 } });
+    expect(ecu.log).toEqual(['22F191', '22FD00', '22FD01', '22FD02']);
+  });
+
+  it('starts anew when the inactive bank holds something else', async () => {
+    const ecu = new ScriptedEcu({
+      ...WILLING,
+      '22FD00': '62FD000000020000',
+      '22FD02': `62FD02${OLD_SHA}`,
+    });
+    expect(await stage(ecu)).toMatchObject({ ok: true, value: { bytes: 20 } });
+  });
+
+  it('does not touch an ECU that runs another image on trial', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '22FD00': '62FD000001020002' });
+    ecu.set('22FD02', `62FD02${OLD_SHA}`);
+    expect(failureOf(await stage(ecu)).code).toBe('PRECONDITION');
+    expect(ecu.log.some((sent) => sent.startsWith('10'))).toBe(false);
+  });
+});
+
+describe('refused before anything is erased', () => {
+  it('an image that is empty or larger than the bank: nothing is sent at all', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const driver = driverOf(ecu);
+    const large = imageOf(new Uint8Array(4097));
+    const failed = failureOf(await driver.stage({ version: '1', image: large }));
+    expect(failed.code).toBe('IMAGE_TOO_LARGE');
+    expect(failed.reason).toContain('4097 bytes, its bank holds 4096');
+    const empty = imageOf(new Uint8Array());
+    expect(failureOf(await driver.stage({ version: '1', image: empty })).code).toBe(
+      'IMAGE_INVALID',
+    );
+    expect(ecu.log).toEqual([]);
+  });
+
+  it('other hardware', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '22F191': `62F191${ascii('EDT-HW-9')}` });
+    const failed = failureOf(await stage(ecu));
+    expect(failed.code).toBe('WRONG_HARDWARE');
+    expect(failed.reason).toContain('"EDT-HW-9"');
+    expect(failed.reason).toContain('"EDT-HW-1"');
+    expect(ecu.log).toEqual(['22F191']);
+  });
+
+  it('preconditions that are not met, with the bus restored', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '31010203': '7101020301' });
+    expect(failureOf(await stage(ecu)).code).toBe('PRECONDITION');
+    expect(ecu.log.slice(-4)).toEqual(RESTORED);
+    expect(ecu.log.some((sent) => sent.startsWith('3101FF00'))).toBe(false);
+  });
+});
+
+describe('each refusal', () => {
+  it.each<[string, string, string, boolean]>([
+    ['1003', '7F1022', 'PRECONDITION', false],
+    ['8502', '7F8531', 'REFUSED', true],
+    ['280101', '7F2831', 'REFUSED', true],
+    ['31010203', '7F3122', 'PRECONDITION', true],
+    ['1002', '7F1088', 'PRECONDITION', true],
+    ['2701', '7F2736', 'SECURITY', true],
+    ['2702', '7F2735', 'SECURITY', true],
+    ['2EF15A', '7F2E33', 'SECURITY', true],
+    ['38', '7F3870', 'REFUSED', true],
+    ['3101FF00', '7F3172', 'REFUSED', true],
+    ['34', '7F3470', 'REFUSED', true],
+    ['3602', '7F3671', 'REFUSED', true],
+    ['3602', '7F3672', 'REFUSED', true],
+    ['3602', '7F3673', 'REFUSED', true],
+    ['31010202', '7F3172', 'REFUSED', true],
+    ['31010202', '7101020201', 'DIGEST_MISMATCH', true],
+    ['3101FF01', '7101FF0101', 'REFUSED', true],
+  ])('of %s with %s is %s, and the bus is restored', async (request, answer, code, wasQuiet) => {
+    const ecu = new ScriptedEcu({ ...WILLING, [request]: answer });
+    const failed = failureOf(await stage(ecu));
+    expect(failed.code).toBe(code);
+    expect(failed.reason).toContain('EDT (0x7E1 -> 0x7E9)');
+    expect(ecu.log.slice(wasQuiet ? -4 : -1)).toEqual(wasQuiet ? RESTORED : ['1001']);
+    expect(ecu.keptAlive).toBe(false);
+  });
+
+  it('names a silent ECU, its identifiers and the timer', async () => {
+    const ecu = new ScriptedEcu({ '': 'silent' });
+    const failed = failureOf(await stage(ecu));
+    expect(failed).toMatchObject({ code: 'SILENT', transient: true });
+    expect(failed.reason).toContain(
+      'EDT (0x7E1 -> 0x7E9): no answer to readDataByIdentifier (0x22) while reading its hardware id within 150 ms (P2)',
+    );
+  });
+
+  it('tells a bus that is down from an ECU that is silent', async () => {
+    const failed = failureOf(await stage(new ScriptedEcu({ '': 'bus' })));
+    expect(failed.code).toBe('BUS');
+    expect(failed.reason).toContain('vcan0 is down');
+  });
+
+  it('waits for the security delay once', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('2701', '7F2737', WILLING['2701']);
+    const before = ecu.clock.nowMs();
+    expect((await stage(ecu)).ok).toBe(true);
+    expect(ecu.clock.nowMs() - before).toBeGreaterThan(10_000);
+  });
+
+  it('repeats what a busy ECU has no time for', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('34', '7F3421', '7F3421', WILLING['34']);
+    expect((await stage(ecu)).ok).toBe(true);
+    expect(ecu.log.filter((sent) => sent.startsWith('34'))).toHaveLength(3);
+  });
+
+  it('of an answer that breaks its format', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '34': '7400' });
+    expect(failureOf(await stage(ecu)).code).toBe('MALFORMED');
+    const other = new ScriptedEcu({ ...WILLING, '3602': '7605' });
+    expect(failureOf(await stage(other)).reason).toContain('block counter 5, expected 2');
+  });
+});
+
+describe('the transfer', () => {
+  it.each(['silent', 'transport'])('repeats a block whose answer is lost (%s)', async (lost) => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('3602', lost, lost, '7602');
+    expect((await stage(ecu)).ok).toBe(true);
+    expect(ecu.log.filter((sent) => sent.startsWith('36')).slice(1)).toEqual([
+      '36010001020304050607',
+      '360208090A0B0C0D0E0F',
+      '360208090A0B0C0D0E0F',
+      '360208090A0B0C0D0E0F',
+      '360310111213',
+    ]);
+  });
+
+  it('gives up after three times, and says how far it came', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '3602': 'silent' });
+    const failed = failureOf(await stage(ecu));
+    expect(failed).toMatchObject({ code: 'SILENT', transient: true });
+    expect(failed.reason).toContain('after 8 of 20 bytes');
+    expect(ecu.log.filter((sent) => sent.startsWith('3602'))).toHaveLength(3);
+  });
+
+  it('notices that the ECU has restarted', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '3602': '7F367F', '22F186': '62F18601' });
+    const failed = failureOf(await stage(ecu));
+    expect(failed).toMatchObject({ code: 'RESET', transient: true });
+    expect(failed.reason).toContain('after 8 of 20 bytes');
+  });
+
+  it('counts blocks from 1 over 255 to 0', async () => {
+    const bytes = new Uint8Array(300).fill(0xee);
+    const long = imageOf(bytes);
+    const ecu = new ScriptedEcu({ ...WILLING, '34': '74200003' });
+    const counters: string[] = [];
+    for (let counter = 0; counter < 256; counter++) {
+      const hex = counter.toString(16).toUpperCase().padStart(2, '0');
+      ecu.set(`36${hex}EE`, () => {
+        counters.push(hex);
+        return `76${hex}`;
+      });
+    }
+    const done = driverOf(ecu).stage({ version: '2.0.0', image: long });
+    expect((await ecu.clock.within(1000, done)).ok).toBe(true);
+    expect(counters).toHaveLength(300);
+    expect(counters.slice(253, 258)).toEqual(['FE', 'FF', '00', '01', '02']);
+  });
+
+  it('reads the image as a stream and tells the progress', async () => {
+    const bytes = new Uint8Array(300_000).map((_, index) => index * 31);
+    let largest = 0;
+    const source = imageOf(bytes);
+    const counting = {
+      ...source,
+      read: async (offset: number, length: number) => {
+        largest = Math.max(largest, length);
+        return source.read(offset, length);
+      },
+    };
+    const received: string[] = [];
+    const ecu = new ScriptedEcu({ ...WILLING, '34': '74200FFF' });
+    for (let counter = 0; counter < 256; counter++) {
+      const hex = counter.toString(16).toUpperCase().padStart(2, '0');
+      ecu.set(`36${hex}`, () => {
+        received.push(ecu.log.at(-1)!.slice(4));
+        return `76${hex}`;
+      });
+    }
+    const progress: number[] = [];
+    const done = driverOf(ecu, { memory: { bankSize: 1 << 20 } }).stage(
+      { version: '2.0.0', image: counting },
+      { progress: ({ sent }) => progress.push(sent) },
+    );
+    expect((await ecu.clock.within(1000, done)).ok).toBe(true);
+    expect(Buffer.from(received.slice(1).join(''), 'hex').equals(bytes)).toBe(true);
+    expect(largest).toBeLessThanOrEqual(64 * 1024);
+    expect(progress[0]).toBe(0);
+    expect(progress.at(-1)).toBe(300_000);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+  });
+
+  it('notices an image that is shorter than it says', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const short = {
+      ...image,
+      read: async (offset: number) => new Uint8Array(offset < 10 ? 10 - offset : 0),
+    };
+    const failed = await driverOf(ecu).stage({ version: '2.0.0', image: short });
+    expect(failureOf(failed).code).toBe('IMAGE_INVALID');
+    expect(ecu.log.slice(-4)).toEqual(RESTORED);
+  });
+
+  it('is stopped by the signal between two blocks, and the bus is restored', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const abort = new AbortController();
+    ecu.set('3602', () => {
+      abort.abort();
+      return '7602';
+    });
+    const failed = failureOf(await stage(ecu, {}, abort.signal));
+    expect(failed).toMatchObject({ code: 'INTERRUPTED', transient: true });
+    expect(ecu.log.some((sent) => sent.startsWith('3603'))).toBe(false);
+    expect(ecu.log.slice(-4)).toEqual(RESTORED);
+  });
+});
+
+describe('ECUs of others', () => {
+  /** One bank, blocks of 10 bytes, no idea of anything beyond the standard. */
+  const PLAIN = {
+    '1001': '5001',
+    '1002': '5002003201F4',
+    '1003': '5003003201F4',
+    '34': '7420000A',
+    '3601': '7601',
+    '3602': '7602',
+    '3603': '7603',
+    '37': '77',
+    '1101': '5101',
+  };
+  const standard = { programming: 'standard', security: { algorithm: 'none' } };
+
+  it('with the profile "standard" are programmed with what they know', async () => {
+    const ecu = new ScriptedEcu(PLAIN);
+    const driver = driverOf(ecu, standard);
+    expect(await driver.stage(target)).toEqual({
+      ok: true,
+      value: { bytes: 0, transferMs: 0 },
+      warnings: [],
+    });
+    expect(ecu.log).toEqual(['22F191']); // only looked at: there is one bank
+    ecu.log.length = 0;
+    ecu.set('22F186', 'silent', 'silent', '62F18601');
+    const done = await ecu.clock.within(60_000, driver.activate(target));
+    expect(done).toMatchObject({ ok: true, value: { bytes: 20 } });
+    expect(done.ok && done.warnings).toEqual([
+      'EDT: DTC setting off skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: normal communication off skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: preconditions skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: fingerprint skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: erase skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: check memory skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: check dependencies skipped, the ECU answered serviceNotSupported (0x11)',
+    ]);
+    expect(ecu.log.filter((sent) => /^(36|37|11)/.test(sent))).toEqual([
+      '36010001020304050607',
+      '360208090A0B0C0D0E0F',
+      '360310111213',
+      '37',
+      '1101',
+    ]);
+    expect(ecu.log.slice(-3)).toEqual(['22F186', '22F186', '22F186']);
+  });
+
+  it.each(['11', '12', '31', '7E', '7F'])(
+    '"try" goes on after NRC %s, and after no other',
+    async (nrc) => {
+      const ecu = new ScriptedEcu({ ...PLAIN, '22F186': '62F18601', '8502': `7F85${nrc}` });
+      const done = await ecu.clock.within(60_000, driverOf(ecu, standard).activate(target));
+      expect(done.ok).toBe(true);
+      const other = new ScriptedEcu({ ...PLAIN, '8502': '7F8522' });
+      expect(failureOf(await driverOf(other, standard).activate(target)).code).toBe('PRECONDITION');
+    },
+  );
+
+  it('that erase after RequestDownload and check a CRC-32', async () => {
+    const ecu = new ScriptedEcu({
+      ...WILLING,
+      '31010202': '7101020200',
+    });
+    await stage(ecu, {
+      programming: {
+        eraseWhen: 'after-request-download',
+        eraseArguments: 'none',
+        checkMemoryArgument: 'crc32',
+        checkMemoryRoutine: 0x0202,
+        metadata: 'skip',
+        preconditions: 'skip',
+        fingerprint: 'skip',
+        controlDtcSetting: 'skip',
+        communicationControl: 'skip',
+        dependencies: 'skip',
+      },
+      security: { algorithm: 'xor', level: 3, constant: 'ff00' },
+    });
+    expect(ecu.log.slice(3)).toEqual(['1003', '1002', '2703', '1001']);
+    ecu.log.length = 0;
+    ecu.set('2703', '670311223344');
+    ecu.set('2704', '6704');
+    await stage(ecu, {
+      programming: {
+        eraseWhen: 'after-request-download',
+        eraseArguments: 'none',
+        checkMemoryArgument: 'crc32',
+        metadata: 'skip',
+        preconditions: 'skip',
+        fingerprint: 'skip',
+        controlDtcSetting: 'skip',
+        communicationControl: 'skip',
+        dependencies: 'skip',
+      },
+      security: { algorithm: 'xor', level: 3, constant: 'ff00' },
+    });
+    expect(ecu.log.slice(3)).toEqual([
+      '1003',
+      '1002',
+      '2703',
+      '2704EE22CC44',
+      '3400440800000000000014',
+      '3101FF00',
+      '36010001020304050607',
+      '360208090A0B0C0D0E0F',
+      '360310111213',
+      '37',
+      '310102023BDDFFA4',
+      '1001',
+    ]);
+  });
+
+  it('whose key comes from a program', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '2702': '6702' });
+    const asked: string[] = [];
+    const driver = new UdsEcuDriver({
+      ecu: ecuOf({ security: { algorithm: 'command', command: './key' } }),
+      requester: ecu,
+      clock: ecu.clock,
+      runCommand: async (command, seed) => {
+        asked.push(`${command} ${seed}`);
+        return 'AABB\n';
+      },
+    });
+    expect((await ecu.clock.within(1000, driver.stage(target))).ok).toBe(true);
+    expect(asked).toEqual(['./key 000102030405060708090a0b0c0d0e0f']);
+    expect(ecu.log).toContain('2702AABB');
+    const without = driverOf(new ScriptedEcu(WILLING), {
+      security: { algorithm: 'command', command: './key' },
+    });
+    expect(failureOf(await without.stage(target)).reason).toContain('may not run commands');
+  });
+});
+
+it('the bus stays quiet until the last of two ECUs is done', async () => {
+  const silence = new BusSilence();
+  const log: string[] = [];
+  const broadcast = async (request: Uint8Array): Promise<void> => {
+    log.push(Buffer.from(request).toString('hex'));
+  };
+  const wanted = { controlDtcSetting: 'required', communicationControl: 'try' } as const;
+  await silence.acquire(broadcast, wanted);
+  await silence.acquire(broadcast, wanted);
+  await silence.release(broadcast);
+  expect(log).toEqual(['1083', '8582', '288101']);
+  await silence.release(broadcast);
+  expect(log.slice(3)).toEqual(['288001', '8581', '1081']);
+  await silence.release(broadcast);
+  expect(log).toHaveLength(6);
+});

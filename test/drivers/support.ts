@@ -1,0 +1,110 @@
+// A scripted ECU: what is asked and what it answers as hexadecimal literals, in order.
+
+import { createHash } from 'node:crypto';
+import type { ImageSource } from '../../src/campaign/ports.ts';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import type { RequestOptions, UdsReply, UdsRequester } from '../../src/uds/reply.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import { type VehicleEcu, vehicleSchema } from '../../src/vehicle/schema.ts';
+
+/** An answer: hexadecimal bytes, or what did not come. A function decides when it is its turn. */
+export type Answer = string | 'silent' | 'transport' | 'bus' | (() => string | Promise<string>);
+
+export const CLOCK_START = Date.UTC(2026, 0, 31);
+
+/**
+ * Answers from a table: the longest key that the request begins with. A list of answers is used up one by one, the
+ * last one stays. Unknown requests are refused with 0x11.
+ */
+export class ScriptedEcu implements UdsRequester {
+  readonly clock: VirtualClock;
+  /** Everything that was sent: `10 03` physical, `*10 83` functional. */
+  readonly log: string[] = [];
+  keptAlive = false;
+  readonly #table: Map<string, Answer[]>;
+
+  constructor(table: Record<string, Answer | Answer[]>, clock = new VirtualClock(CLOCK_START)) {
+    this.clock = clock;
+    this.#table = new Map(
+      Object.entries(table).map(([key, answer]) => [
+        key,
+        Array.isArray(answer) ? answer : [answer],
+      ]),
+    );
+  }
+
+  set(key: string, ...answers: Answer[]): void {
+    this.#table.set(key, answers);
+  }
+
+  async request(request: Uint8Array, options: RequestOptions = {}): Promise<UdsReply> {
+    const hex = toHex(request).toUpperCase();
+    this.log.push(hex);
+    if (options.signal?.aborted) return closed();
+    const key = [...this.#table.keys()]
+      .filter((candidate) => hex.startsWith(candidate))
+      .sort((a, b) => b.length - a.length)[0];
+    const answers = key === undefined ? undefined : this.#table.get(key)!;
+    const next = answers !== undefined && answers.length > 1 ? answers.shift()! : answers?.[0];
+    const answer = typeof next === 'function' ? await next() : (next ?? `7F${hex.slice(0, 2)}11`);
+    if (options.signal?.aborted) return closed();
+    switch (answer) {
+      case 'silent':
+        return { kind: 'silent', timer: 'P2', waitedMs: 150 };
+      case 'transport':
+        return { kind: 'transport', result: 'N_TIMEOUT_Bs', reason: 'no flow control' };
+      case 'bus':
+        return { kind: 'transport', result: 'BUS', reason: 'vcan0 is down' };
+      default: {
+        const data = fromHex(answer);
+        if (data[0] === 0x7f) return { kind: 'negative', sid: data[1]!, nrc: data[2]! };
+        return { kind: 'positive', data, atMs: this.clock.nowMs() };
+      }
+    }
+  }
+
+  async broadcast(request: Uint8Array): Promise<void> {
+    this.log.push(`*${toHex(request).toUpperCase()}`);
+  }
+
+  keepAlive(on: boolean): void {
+    this.keptAlive = on;
+  }
+}
+
+function closed(): UdsReply {
+  return { kind: 'transport', result: 'CLOSED', reason: 'aborted by the caller' };
+}
+
+export const SECRET = '000102030405060708090a0b0c0d0e0f';
+
+export function ecuOf(change: Record<string, unknown> = {}): VehicleEcu {
+  const vehicle = vehicleSchema.parse({
+    vin: '1CANXTABENCH00001',
+    buses: { main: {} },
+    ecus: [
+      {
+        name: 'EDT',
+        hardwareId: 'EDT-HW-1',
+        address: { mode: 'normal', request: 0x7e1, response: 0x7e9, functional: 0x7df },
+        memory: { address: '0x08000000', bankSize: 4096 },
+        security: { algorithm: 'hmac-sha256', secret: SECRET },
+        ...change,
+      },
+    ],
+  });
+  return findEcu(vehicle, 'EDT');
+}
+
+export function imageOf(bytes: Uint8Array): ImageSource {
+  return {
+    length: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    read: async (offset, length) => bytes.slice(offset, offset + length),
+  };
+}
+
+export function ascii(text: string): string {
+  return Buffer.from(text, 'latin1').toString('hex').toUpperCase();
+}

@@ -1,0 +1,240 @@
+// The files of the state directory, the facts for the driver, and the lock.
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Plan } from '../../src/campaign/plan.ts';
+import { planDigest } from '../../src/campaign/plan.ts';
+import { FolderBusyError, lockFolder } from '../../src/core/lock.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { formatInstalled, InstalledFile, parseInstalled } from '../../src/tmu/installed.ts';
+import { Memory } from '../../src/tmu/memory.ts';
+import { Outbox } from '../../src/tmu/outbox.ts';
+import { durationSeconds, factsOf, questionOf } from '../../src/tmu/question.ts';
+import { RateMeter, StatusFiles } from '../../src/tmu/status.ts';
+import { approvalFactsSchema, encodeApprovalRequest } from '../../src/vehicle/approval.ts';
+import { FaultStorage } from '../support/fault-storage.ts';
+import { FakeBackend, vehicle } from './support.ts';
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+const hash = (digit: string): string => digit.repeat(64);
+
+describe('downloaded_sha.txt', () => {
+  it('has one line for each ECU, as sha256sum writes them', async () => {
+    const storage = new FaultStorage();
+    const file = await InstalledFile.open(storage);
+    await file.set([
+      { ecu: 'INV', sha256: hash('b'), version: '2.0.0' },
+      { ecu: 'EDT', sha256: hash('a'), version: '1.0.0-rc.1' },
+    ]);
+    const text = new TextDecoder().decode(storage.contents('downloaded_sha.txt'));
+    expect(text).toBe(`${hash('a')}  EDT 1.0.0-rc.1\n${hash('b')}  INV 2.0.0\n`);
+    expect((await InstalledFile.open(storage)).content).toEqual(file.content);
+    await file.set([{ ecu: 'INV', sha256: undefined, version: '' }]);
+    expect([...(await InstalledFile.open(storage)).content.keys()]).toEqual(['EDT']);
+  });
+
+  it('is not written when nothing changes', async () => {
+    const storage = new FaultStorage();
+    const file = await InstalledFile.open(storage);
+    await file.set([{ ecu: 'EDT', sha256: hash('a'), version: '1' }]);
+    const { operations } = storage;
+    await file.set([{ ecu: 'EDT', sha256: hash('a'), version: '1' }]);
+    expect(storage.operations).toBe(operations);
+  });
+
+  it('of any content is read as far as it goes', () => {
+    expect(parseInstalled(`rubbish\n${hash('a')}  EDT 1\r\n${hash('a')} EDT 2\n`).size).toBe(1);
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const read = parseInstalled(text);
+        expect(parseInstalled(formatInstalled(read))).toEqual(read);
+      }),
+      { numRuns: 300, seed: 1 },
+    );
+  });
+});
+
+describe('state.json and outbox.json', () => {
+  it('of any content never stop the daemon', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.json(), fc.string()), async (text) => {
+        const storage = new FaultStorage(
+          new Map([
+            ['state.json', encode(text)],
+            ['outbox.json', encode(text)],
+          ]),
+        );
+        expect((await Memory.open(storage)).damaged).toBe(true);
+        expect((await Outbox.open(storage)).size).toBe(0);
+      }),
+      { numRuns: 200, seed: 1 },
+    );
+  });
+
+  it('remember a bounded number of things', async () => {
+    const storage = new FaultStorage();
+    const { memory } = await Memory.open(storage);
+    const outbox = await Outbox.open(storage);
+    for (let index = 0; index < 100; index++) {
+      const key = index.toString(16).padStart(64, '0');
+      await memory.remember({
+        key,
+        outcome: 'USER_REJECTED',
+        count: 1,
+        notBeforeWallMs: null,
+      });
+      await outbox.put(key, { vin: 'V', outcome: 'SUCCESS', ecus: [] });
+    }
+    expect(memory.content.remembered).toHaveLength(64);
+    expect((await Memory.open(storage)).memory.content).toEqual(memory.content);
+    expect((await Outbox.open(storage)).size).toBe(50);
+    await outbox.put((99).toString(16).padStart(64, '0'), { vin: 'V', outcome: 'X', ecus: [] });
+    expect(outbox.size).toBe(50); // the same report once more
+    const backend = new FakeBackend(new VirtualClock());
+    await outbox.flush(backend, silentLogger, new AbortController().signal);
+    expect(backend.reports).toHaveLength(50);
+    expect(outbox.size).toBe(0);
+  });
+});
+
+describe('status.json', () => {
+  it('is written five times a second at most, and the last word counts', async () => {
+    const storage = new FaultStorage();
+    const clock = new VirtualClock();
+    let writes = 0;
+    const replace = storage.replace.bind(storage);
+    storage.replace = async (name, bytes) => {
+      if (name === 'status.json') writes++;
+      await replace(name, bytes);
+    };
+    const files = new StatusFiles({ storage, clock, logger: silentLogger });
+    for (let step = 0; step <= 1000; step++) {
+      files.set({ reason: String(step) }, Math.min(99, Math.floor(step / 10)));
+      await clock.advance(2);
+    }
+    await files.flush();
+    expect(writes).toBeLessThanOrEqual(12);
+    const status = JSON.parse(new TextDecoder().decode(storage.contents('status.json')));
+    expect(status).toMatchObject({ reason: '1000', progress: 99 });
+    expect(clock.pending()).toEqual([]);
+  });
+
+  it('that cannot be written is no reason to stop', async () => {
+    const storage = new FaultStorage();
+    storage.failing = 'NO_SPACE';
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (_: unknown, text: string) => warnings.push(text) };
+    const files = new StatusFiles({ storage, clock: new VirtualClock(), logger });
+    files.set({}, 'ERROR');
+    await files.flush();
+    expect(warnings).toEqual(['the status cannot be written']);
+  });
+
+  it('estimates', async () => {
+    const clock = new VirtualClock();
+    const meter = new RateMeter(clock, 500);
+    expect(meter.at(500, 2500)).toEqual({
+      sent: 500,
+      total: 2500,
+      bytesPerSecond: 0,
+      secondsLeft: null,
+    });
+    await clock.advance(2000);
+    expect(meter.at(1500, 2500)).toMatchObject({ bytesPerSecond: 500, secondsLeft: 2 });
+  });
+});
+
+const planOf = (notes: string, count = 2): Plan => ({
+  vin: vehicle.vin,
+  items: Array.from({ length: count }, (_, index) => ({
+    ecu: index === 0 ? 'EDT' : 'INV',
+    hardwareId: 'HW',
+    from: { version: '1.0.0', sha256: null },
+    to: { version: '2.0.0', sha256: hash('a'), size: 299_000 },
+    file: 'f',
+    notes,
+  })),
+});
+
+describe('the facts for the driver', () => {
+  it('fit the wire whatever the release notes are', () => {
+    const note = fc.oneof(
+      fc.string({ unit: 'grapheme', maxLength: 3000 }),
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc.constantFrom('\u202eevil\u0007\n', '🚗'.repeat(2000), 'ä'.repeat(4000), '"\\'.repeat(400)),
+    );
+    fc.assert(
+      fc.property(note, fc.integer({ min: 1, max: 40 }), (notes, count) => {
+        const plan = planOf(notes, count);
+        const question = questionOf(
+          {
+            id: '0'.repeat(32),
+            nonce: '1'.repeat(32),
+            plan,
+            planDigest: planDigest(plan),
+            startedWallMs: 0,
+          },
+          vehicle,
+          30,
+        );
+        approvalFactsSchema.parse(question.facts);
+        encodeApprovalRequest({
+          campaignId: new Uint8Array(16),
+          planDigest: new Uint8Array(32),
+          nonce: new Uint8Array(16),
+          facts: question.facts,
+        });
+      }),
+      { numRuns: 200, seed: 1 },
+    );
+  });
+
+  it('say how long it takes and what is lost meanwhile', () => {
+    // Twice 299,000 bytes at 29.9 kB/s, and 5 s for each restart.
+    expect(durationSeconds(planOf(''), vehicle)).toBe(31);
+    const facts = factsOf(planOf('fixes\r\nthe\tmap'), vehicle, 30);
+    expect(facts.unavailable).toEqual(['the EDT', 'the INV']);
+    expect(facts.ecus[0]!.changes).toBe('fixes the map');
+    expect(facts.purpose).toBe('New software for EDT, INV');
+  });
+});
+
+describe('the lock on a folder', () => {
+  async function folder(): Promise<string> {
+    const made = await mkdtemp(path.join(tmpdir(), 'can-ota-lock-'));
+    onTestFinished(() => rm(made, { recursive: true, force: true }));
+    return made;
+  }
+
+  it('is held once, by whatever name, and free afterwards', async () => {
+    const place = await folder();
+    const other = `${place}-link`;
+    await symlink(place, other);
+    onTestFinished(() => rm(other));
+    const lock = await lockFolder(place);
+    await expect(lockFolder(other)).rejects.toThrow(FolderBusyError);
+    await expect(lockFolder(place)).rejects.toMatchObject({
+      pid: process.pid,
+      message: expect.stringContaining(`process ${process.pid} works on this folder`),
+    });
+    await lock.release();
+    await (await lockFolder(other)).release();
+  });
+
+  it('ends with a process that is killed', async () => {
+    const place = await folder();
+    const module = path.resolve('src/core/lock.ts');
+    const script =
+      `import { lockFolder } from ${JSON.stringify(module)};` +
+      `await lockFolder(${JSON.stringify(place)}); process.kill(process.pid, 'SIGKILL');`;
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+    await expect(run).rejects.toMatchObject({ signal: 'SIGKILL' });
+    await (await lockFolder(place)).release();
+  });
+});

@@ -1,0 +1,383 @@
+// A backend and ECUs that need no network and no bus, and a TMU between them on virtual time.
+
+import { createHash } from 'node:crypto';
+import type {
+  ApprovalAnswer,
+  Approver,
+  Backend,
+  BackendFailure,
+  DownloadAnswer,
+  DriverResult,
+  EcuDriver,
+  EcuIdentity,
+  EcuReport,
+  LatestAnswer,
+  Release,
+  RollbackOrder,
+  Target,
+  TransferReport,
+  VersionReport,
+} from '../../src/campaign/ports.ts';
+import { DownloadCut } from '../../src/campaign/ports.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { Tmu, type TmuOptions } from '../../src/tmu/tmu.ts';
+import type { CycleResult, TmuEvent } from '../../src/tmu/tmu-event.ts';
+import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
+import { seededRandom } from '../support/ecu-bench.ts';
+import { FaultStorage } from '../support/fault-storage.ts';
+
+export const sha256 = (bytes: Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex');
+
+export const bytesOf = (length: number, seed = 7): Uint8Array => seededRandom(seed).bytes(length);
+
+export const vehicle: Vehicle = vehicleSchema.parse({
+  vin: '1CANXTABENCH00001',
+  buses: { main: {} },
+  approval: { ecu: 'CGW', key: 'f0'.repeat(32) },
+  ecus: ['CGW', 'EDT', 'INV'].map((name, index) => ({
+    name,
+    hardwareId: `${name}-HW`,
+    address: { mode: 'normal', request: 0x7e0 + index, response: 0x7e8 + index },
+    memory: { bankSize: 64 * 1024 },
+    order: name === 'CGW' ? 9 : index,
+    unavailable: `the ${name}`,
+  })),
+});
+
+export function refused(code: string, more: Partial<BackendFailure> = {}): BackendFailure {
+  return { kind: 'failed', code, reason: code, transient: true, ...more };
+}
+
+/** How one answer of a download differs from a right one. */
+export interface DownloadFault {
+  readonly failure?: BackendFailure;
+  /** The connection breaks after this many bytes of the body. */
+  readonly cutAfter?: number;
+  /** The body ends without an error after this many bytes. */
+  readonly endAfter?: number;
+  /** The body stays where it is after this many bytes. */
+  readonly stallAfter?: number;
+  readonly ignoreRange?: boolean;
+  readonly offset?: number;
+  readonly total?: number | undefined;
+  readonly bytes?: Uint8Array;
+  /** Waits between two chunks. */
+  readonly chunkMs?: number;
+}
+
+export class FakeBackend implements Backend {
+  releases: Release[] = [];
+  readonly images = new Map<string, Uint8Array>();
+  /** Used up one by one; then all is well. */
+  latestFaults: BackendFailure[] = [];
+  nonceFaults: BackendFailure[] = [];
+  downloadFaults: DownloadFault[] = [];
+  reportFaults: BackendFailure[] = [];
+  readonly calls: string[] = [];
+  readonly reports: VersionReport[] = [];
+  chunkBytes = 1000;
+  readonly #clock: VirtualClock;
+  #nonces = 0;
+
+  constructor(clock: VirtualClock) {
+    this.#clock = clock;
+  }
+
+  release(ecu: string, version: string, image: Uint8Array, change: Partial<Release> = {}): void {
+    const digest = sha256(image);
+    const file = `${ecu}-${version}-${digest.slice(0, 12)}.bin`;
+    this.images.set(file, image);
+    this.releases = this.releases.filter((other) => other.ecu !== ecu);
+    this.releases.push({
+      ecu,
+      version,
+      file,
+      size: image.length,
+      sha256: digest,
+      notes: `notes of ${ecu}`,
+      ...change,
+    });
+  }
+
+  get etag(): string {
+    return sha256(new TextEncoder().encode(JSON.stringify(this.releases)));
+  }
+
+  async latest(_ecus: readonly string[], etag: string | undefined): Promise<LatestAnswer> {
+    this.calls.push(etag === this.etag ? 'latest 304' : 'latest');
+    const fault = this.latestFaults.shift();
+    if (fault !== undefined) return fault;
+    if (etag === this.etag) return { kind: 'not-modified' };
+    return { kind: 'releases', etag: this.etag, releases: this.releases };
+  }
+
+  async nonce(): Promise<{ kind: 'nonce'; nonce: string } | BackendFailure> {
+    this.calls.push('nonce');
+    return this.nonceFaults.shift() ?? { kind: 'nonce', nonce: `nonce-${++this.#nonces}` };
+  }
+
+  async download(
+    release: { file: string },
+    nonce: string,
+    offset: number,
+    signal?: AbortSignal,
+  ): Promise<DownloadAnswer> {
+    this.calls.push(`download ${release.file.split('-')[0]} ${offset} ${nonce}`);
+    const fault = this.downloadFaults.shift() ?? {};
+    if (fault.failure !== undefined) return fault.failure;
+    const image = fault.bytes ?? this.images.get(release.file);
+    if (image === undefined) return refused('HTTP_404', { transient: false });
+    const from = fault.offset ?? (fault.ignoreRange ? 0 : offset);
+    return {
+      kind: 'body',
+      offset: from,
+      total: 'total' in fault ? fault.total : image.length,
+      chunks: this.#chunks(image.subarray(from), fault, signal),
+    };
+  }
+
+  async *#chunks(
+    body: Uint8Array,
+    fault: DownloadFault,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    for (let at = 0; at < body.length; at += this.chunkBytes) {
+      const limit = fault.cutAfter ?? fault.endAfter ?? fault.stallAfter ?? body.length;
+      const end = Math.min(at + this.chunkBytes, body.length, limit);
+      await new Promise<void>((resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(new DownloadCut('ABORTED', 'aborted')));
+        this.#clock.after('network', fault.chunkMs ?? 1, resolve);
+      });
+      if (end > at) yield body.subarray(at, end);
+      if (end < Math.min(at + this.chunkBytes, body.length) || end === limit) {
+        if (fault.cutAfter !== undefined) throw new DownloadCut('ECONNRESET', 'cut');
+        if (fault.endAfter !== undefined) return;
+        if (fault.stallAfter !== undefined) {
+          await new Promise<void>((_resolve, reject) => {
+            signal?.addEventListener('abort', () => reject(new DownloadCut('ABORTED', 'aborted')));
+          });
+        }
+      }
+    }
+  }
+
+  async report(report: VersionReport): Promise<{ kind: 'accepted' } | BackendFailure> {
+    const fault = this.reportFaults.shift();
+    this.calls.push(`report ${report.outcome}`);
+    if (fault !== undefined) return fault;
+    this.reports.push(report);
+    return { kind: 'accepted' };
+  }
+}
+
+interface Bank {
+  version: string;
+  sha256: string;
+}
+
+/** An ECU with two banks that holds its state in memory and outlives every TMU. */
+export class FakeEcu implements EcuDriver {
+  readonly name: string;
+  hardwareId: string;
+  active: Bank;
+  inactive: Bank | undefined;
+  previous: Bank | undefined;
+  mode: 'confirmed' | 'trial' = 'confirmed';
+  /** Methods that were called, in order. */
+  readonly calls: string[] = [];
+  /** Failures to come, by method. */
+  faults: Partial<Record<string, DriverResult<never>[]>> = {};
+  /** Duration of a staging. */
+  stageMs = 2000;
+  received = new Uint8Array();
+  /** Breaks rules that a campaign must keep; filled in by the test. */
+  onCall: ((ecu: FakeEcu, call: string) => void) | undefined;
+  readonly #clock: VirtualClock;
+
+  constructor(name: string, clock: VirtualClock) {
+    this.name = name;
+    this.hardwareId = `${name}-HW`;
+    this.#clock = clock;
+    this.active = { version: '1.0.0', sha256: sha256(bytesOf(100, name.charCodeAt(0))) };
+  }
+
+  fail(method: string, ...codes: ('SILENT' | 'REFUSED' | 'SELF_TEST' | 'SECURITY')[]): void {
+    this.faults[method] = codes.map((code) => ({
+      ok: false,
+      code,
+      reason: `${this.name} ${code}`,
+      transient: code === 'SILENT',
+    }));
+  }
+
+  #begin(call: string): DriverResult<never> | undefined {
+    this.calls.push(call);
+    this.onCall?.(this, call);
+    return this.faults[call]?.shift();
+  }
+
+  async identify(): Promise<DriverResult<EcuIdentity>> {
+    const fault = this.#begin('identify');
+    if (fault !== undefined) return fault;
+    const { version, sha256: digest } = this.active;
+    const value = { hardwareId: this.hardwareId, version, serialNumber: 'SN', sha256: digest };
+    return { ok: true, value, warnings: [] };
+  }
+
+  async stage(
+    { version, image }: Target,
+    hooks: Parameters<EcuDriver['stage']>[1] = {},
+  ): Promise<DriverResult<TransferReport>> {
+    const fault = this.#begin('stage');
+    if (fault !== undefined) return fault;
+    if (this.inactive?.sha256 === image.sha256 || this.active.sha256 === image.sha256) {
+      return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
+    }
+    if (this.mode === 'trial') throw new Error(`${this.name} staged while on trial`);
+    this.inactive = undefined;
+    for (let part = 1; part <= 4; part++) {
+      await new Promise<void>((resolve) => {
+        this.#clock.after('transfer', this.stageMs / 4, resolve);
+      });
+      if (hooks.signal?.aborted) {
+        return { ok: false, code: 'INTERRUPTED', reason: 'stopped', transient: true };
+      }
+      hooks.progress?.({ sent: Math.floor((image.length * part) / 4), total: image.length });
+    }
+    this.received = Uint8Array.from(await image.read(0, image.length));
+    const digest = sha256(this.received);
+    if (digest !== image.sha256) throw new Error('the store handed out other bytes');
+    this.inactive = { version: version!, sha256: digest };
+    return {
+      ok: true,
+      value: { bytes: image.length, transferMs: this.stageMs },
+      warnings: [],
+    };
+  }
+
+  async activate({ image }: Target): Promise<DriverResult<TransferReport>> {
+    const fault = this.#begin('activate');
+    if (fault !== undefined) return fault;
+    if (this.active.sha256 !== image.sha256) {
+      if (this.inactive?.sha256 !== image.sha256) {
+        return { ok: false, code: 'NOT_STAGED', reason: 'nothing staged', transient: false };
+      }
+      this.previous = this.active;
+      this.active = this.inactive;
+      this.inactive = undefined;
+      this.mode = 'trial';
+    }
+    return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
+  }
+
+  async verify(): Promise<DriverResult<EcuReport>> {
+    return this.#begin('verify') ?? { ok: true, value: this.active, warnings: [] };
+  }
+
+  async confirm(): Promise<DriverResult<void>> {
+    const fault = this.#begin('confirm');
+    if (fault !== undefined) return fault;
+    this.mode = 'confirmed';
+    return { ok: true, value: undefined, warnings: [] };
+  }
+
+  async rollback({ target }: RollbackOrder): Promise<DriverResult<EcuReport>> {
+    const fault = this.#begin('rollback');
+    if (fault !== undefined) return fault;
+    if (this.active.sha256 === target.image.sha256 && this.previous !== undefined) {
+      this.active = this.previous;
+      this.previous = undefined;
+    }
+    this.inactive = undefined;
+    this.mode = 'confirmed';
+    return { ok: true, value: this.active, warnings: [] };
+  }
+}
+
+export class FakeApprover implements Approver {
+  answers: ApprovalAnswer[] = [];
+  rechecks: ApprovalAnswer[] = [];
+  readonly asked: Parameters<Approver['ask']>[0][] = [];
+  withdrawn = 0;
+  /** Approvals given, by campaign: what a CGW keeps. */
+  readonly approved = new Set<string>();
+
+  async ask(question: Parameters<Approver['ask']>[0]): Promise<ApprovalAnswer> {
+    this.asked.push(question);
+    const answer = this.answers.shift() ?? { kind: 'approved' };
+    if (answer.kind === 'approved') this.approved.add(`${question.campaignId} ${question.nonce}`);
+    return answer;
+  }
+
+  async recheck(question: Parameters<Approver['ask']>[0]): Promise<ApprovalAnswer> {
+    const scripted = this.rechecks.shift();
+    if (scripted !== undefined) return scripted;
+    return this.approved.has(`${question.campaignId} ${question.nonce}`)
+      ? { kind: 'approved' }
+      : { kind: 'forged', reason: 'never asked' };
+  }
+
+  async withdraw(): Promise<void> {
+    this.withdrawn++;
+  }
+}
+
+/** The world outside the TMU, and TMUs that come and go in it. */
+export class World {
+  readonly clock = new VirtualClock();
+  readonly backend = new FakeBackend(this.clock);
+  readonly approver = new FakeApprover();
+  readonly ecus = new Map(
+    vehicle.ecus.map(({ name }) => [name, new FakeEcu(name, this.clock)] as const),
+  );
+  storage = new FaultStorage();
+  readonly events: TmuEvent[] = [];
+  /** Everything that came out of one process. */
+  #random = seededRandom(99);
+
+  ecu(name: string): FakeEcu {
+    return this.ecus.get(name)!;
+  }
+
+  tmu(options: Partial<TmuOptions> = {}): Tmu {
+    return new Tmu({
+      backend: this.backend,
+      driverFor: (name) => this.ecu(name),
+      approver: this.approver,
+      storage: this.storage,
+      vehicle,
+      clock: this.clock,
+      random: this.#random,
+      logger: silentLogger,
+      events: (event) => this.events.push(event),
+      lock: async () => ({ release: async () => {} }),
+      ...options,
+    });
+  }
+
+  /** One cycle of a process that lives for just that. */
+  async once(
+    options: Partial<TmuOptions> = {},
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<CycleResult> {
+    const tmu = this.tmu(options);
+    try {
+      return await this.clock.within(3_600_000, tmu.runOnce(signal));
+    } finally {
+      await tmu.close();
+    }
+  }
+
+  file(name: string): string | undefined {
+    const bytes = this.storage.contents(name);
+    return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+  }
+
+  eventsOf<K extends TmuEvent['kind']>(kind: K): Extract<TmuEvent, { kind: K }>[] {
+    return this.events.filter(
+      (event): event is Extract<TmuEvent, { kind: K }> => event.kind === kind,
+    );
+  }
+}

@@ -1,0 +1,497 @@
+// Whole cycles of the daemon: outcomes, what it remembers, its files, its polls.
+
+import { describe, expect, it } from 'vitest';
+import { decodeJournal, JOURNAL_FILE } from '../../src/campaign/journal.ts';
+import type { ApprovalAnswer } from '../../src/campaign/ports.ts';
+import { StorageError } from '../../src/core/storage.ts';
+import { bytesOf, refused, sha256, vehicle, World } from './support.ts';
+
+const edt = bytesOf(5000, 1);
+const inv = bytesOf(7000, 2);
+
+function world(): World {
+  const made = new World();
+  made.backend.release('EDT', '2.0.0', edt);
+  made.backend.release('INV', '2.0.0', inv);
+  return made;
+}
+
+describe('an update of two ECUs', () => {
+  it('goes the whole way, and says so', async () => {
+    const w = world();
+    const result = await w.once();
+    expect(result).toMatchObject({
+      outcome: 'SUCCESS',
+      ecus: [
+        {
+          name: 'EDT',
+          from: '1.0.0',
+          to: '2.0.0',
+          reported: '2.0.0',
+          sha256: sha256(edt),
+          bytes: 5000,
+          seconds: 2,
+        },
+        { name: 'INV', from: '1.0.0', to: '2.0.0', reported: '2.0.0', sha256: sha256(inv) },
+      ],
+    });
+    expect(w.ecu('EDT').received).toEqual(edt);
+    expect(w.ecu('INV').mode).toBe('confirmed');
+    expect(w.ecu('CGW').calls).toEqual([]);
+    expect(w.backend.calls).toEqual([
+      'latest',
+      'nonce',
+      'download EDT 0 nonce-1',
+      'nonce',
+      'download INV 0 nonce-2',
+      'report SUCCESS',
+    ]);
+    expect(w.backend.reports).toEqual([
+      {
+        vin: vehicle.vin,
+        outcome: 'SUCCESS',
+        campaign: result.campaign,
+        ecus: [
+          {
+            name: 'EDT',
+            hardwareId: 'EDT-HW',
+            from: '1.0.0',
+            version: '2.0.0',
+            sha256: sha256(edt),
+          },
+          {
+            name: 'INV',
+            hardwareId: 'INV-HW',
+            from: '1.0.0',
+            version: '2.0.0',
+            sha256: sha256(inv),
+          },
+        ],
+      },
+    ]);
+    expect(w.eventsOf('state').map(({ state }) => state)).toEqual([
+      'checking',
+      'downloading',
+      'awaiting-approval',
+      'staging',
+      'activating',
+      'verifying',
+      'committing',
+      'idle',
+    ]);
+    expect(w.events.at(-1)).toEqual({ kind: 'outcome', ...result });
+    for (const event of w.events) expect(JSON.parse(JSON.stringify(event))).toEqual(event);
+  });
+
+  it('keeps its files', async () => {
+    const w = world();
+    await w.once();
+    expect(w.file('downloaded_sha.txt')).toBe(
+      `${sha256(edt)}  EDT 2.0.0\n${sha256(inv)}  INV 2.0.0\n`,
+    );
+    expect(w.file('progress.txt')).toBe('100\n');
+    expect(JSON.parse(w.file('status.json')!)).toMatchObject({
+      state: 'idle',
+      outcome: 'SUCCESS',
+      progress: 100,
+      lastError: null,
+      ecus: { EDT: { from: '1.0.0', to: '2.0.0', step: 'confirm done' } },
+    });
+    expect(await w.storage.list('images')).toEqual(
+      [`${sha256(edt)}.bin`, `${sha256(inv)}.bin`].sort(),
+    );
+    expect(w.file('state.json')).toContain('"EDT"');
+  });
+
+  it('asks the driver with the facts of the plan', async () => {
+    const w = world();
+    await w.once();
+    expect(w.approver.asked).toHaveLength(1);
+    expect(w.approver.asked[0]!.facts).toMatchObject({
+      vin: vehicle.vin,
+      ecus: [
+        { name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'notes of EDT' },
+        { name: 'INV', from: '1.0.0', to: '2.0.0', changes: 'notes of INV' },
+      ],
+      unavailable: ['the EDT', 'the INV'],
+      timeoutSeconds: 30,
+    });
+  });
+
+  it('progress goes up from 0 to 100 and is written seldom', async () => {
+    const w = world();
+    const seen: string[] = [];
+    let writes = 0;
+    const replace = w.storage.replace.bind(w.storage);
+    w.storage.replace = async (name, bytes) => {
+      if (name === 'progress.txt') seen.push(new TextDecoder().decode(bytes).trim());
+      if (name === 'status.json') writes++;
+      return replace(name, bytes);
+    };
+    w.backend.chunkBytes = 10;
+    await w.once();
+    expect(Number(seen[0])).toBeLessThan(20);
+    expect(seen.at(-1)).toBe('100');
+    expect(seen.map(Number)).toEqual([...seen.map(Number)].sort((a, b) => a - b));
+    expect(writes).toBeLessThan(5 * (w.clock.nowMs() / 1000 + 1) + 5);
+    const progress = w.eventsOf('download-progress').filter(({ ecu }) => ecu === 'EDT');
+    expect(progress.length).toBeLessThan(20);
+    expect(progress.at(-1)).toMatchObject({ received: 5000, total: 5000 });
+  });
+});
+
+describe('nothing new', () => {
+  it('costs one conditional request, no bus, and no write', async () => {
+    const w = world();
+    const tmu = w.tmu();
+    const run = () => w.clock.within(600_000, tmu.runOnce(new AbortController().signal));
+    await run();
+    expect((await run()).outcome).toBe('UP_TO_DATE'); // asks the ECUs once more after the change
+    w.backend.calls.length = 0;
+    for (const ecu of w.ecus.values()) ecu.calls.length = 0;
+    const durable = ['state.json', JOURNAL_FILE, 'downloaded_sha.txt', 'outbox.json'];
+    const before = durable.map((name) => w.file(name));
+    expect((await run()).outcome).toBe('UP_TO_DATE');
+    expect(w.backend.calls).toEqual(['latest 304']);
+    expect([...w.ecus.values()].flatMap(({ calls }) => calls)).toEqual([]);
+    expect(durable.map((name) => w.file(name))).toEqual(before);
+  });
+
+  it('is known again after a restart', async () => {
+    const w = world();
+    await w.once();
+    expect((await w.once()).outcome).toBe('UP_TO_DATE');
+    expect(w.approver.asked).toHaveLength(1);
+    expect(w.backend.calls.filter((call) => call.startsWith('download'))).toHaveLength(2);
+  });
+
+  it('is what an ECU says that runs the release already', async () => {
+    const w = world();
+    w.ecu('EDT').active = { version: '2.0.0', sha256: sha256(edt) };
+    w.ecu('INV').active = { version: '9.0.0', sha256: sha256(edt) }; // never back to 2.0.0
+    expect((await w.once()).outcome).toBe('UP_TO_DATE');
+    expect(w.file('downloaded_sha.txt')).toContain(`${sha256(edt)}  EDT 2.0.0`);
+    expect(w.backend.reports).toMatchObject([{ outcome: 'UP_TO_DATE' }]);
+  });
+
+  it('the ECU is right where the file is wrong', async () => {
+    const w = world();
+    await w.once();
+    w.ecu('EDT').active = { version: '1.5.0', sha256: sha256(bytesOf(10)) };
+    const result = await w.once();
+    expect(result.outcome).toBe('SUCCESS');
+    expect(result.ecus.map(({ name, from }) => `${name} ${from}`)).toEqual(['EDT 1.5.0']);
+  });
+});
+
+describe('the driver', () => {
+  const answers: [ApprovalAnswer, string][] = [
+    [{ kind: 'denied' }, 'USER_REJECTED'],
+    [{ kind: 'timed-out' }, 'DEFERRED'],
+    [{ kind: 'unreachable', reason: 'no CGW' }, 'PRECONDITION_FAILED'],
+    [{ kind: 'forged', reason: 'MAC' }, 'SECURITY_VALIDATION_FAILED'],
+  ];
+  it.each(answers)('%o is %s, and no ECU is touched', async (answer, outcome) => {
+    const w = world();
+    w.approver.answers = [answer];
+    const result = await w.once();
+    expect(result.outcome).toBe(outcome);
+    expect(w.ecu('EDT').calls).toEqual(['identify']);
+    expect(w.ecu('EDT').active.version).toBe('1.0.0');
+    expect(w.backend.reports.at(-1)).toMatchObject({ outcome });
+    expect(w.file('progress.txt')).toBe(/REJ|DEF/.test(outcome) ? '0\n' : 'ERROR\n');
+  });
+
+  it('who denied is not asked again until the releases change', async () => {
+    const w = world();
+    w.approver.answers = [{ kind: 'denied' }];
+    await w.once();
+    await w.clock.advance(30 * 86_400_000);
+    expect(await w.once()).toMatchObject({
+      outcome: 'USER_REJECTED',
+      code: 'DENIED',
+      remembered: true,
+    });
+    expect(w.approver.asked).toHaveLength(1);
+    expect(await w.storage.list('images')).toEqual([]);
+    w.backend.release('EDT', '2.0.1', bytesOf(10, 5));
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('who said "later" is asked again then, without another download', async () => {
+    const w = world();
+    const untilWallMs = w.clock.wallMs() + 3_600_000;
+    w.approver.answers = [{ kind: 'later', untilWallMs }];
+    expect(await w.once()).toMatchObject({ outcome: 'DEFERRED', untilWallMs });
+    expect(await w.once()).toMatchObject({ outcome: 'DEFERRED', remembered: true, untilWallMs });
+    await w.clock.advance(3_600_000);
+    w.backend.calls.length = 0;
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    expect(w.backend.calls.filter((call) => call.startsWith('download'))).toEqual([]);
+  });
+
+  it('who does not answer is asked again after growing pauses', async () => {
+    const w = world();
+    w.approver.answers = Array.from({ length: 4 }, () => ({ kind: 'timed-out' }) as const);
+    const asked: number[] = [];
+    const tmu = w.tmu();
+    while (asked.length < 5) {
+      const count = w.approver.asked.length;
+      await w.clock.within(3_600_000, tmu.runOnce(new AbortController().signal));
+      if (w.approver.asked.length > count) asked.push(w.clock.nowMs());
+      await w.clock.advance(10_000);
+    }
+    const pauses = asked.slice(1).map((ms, index) => Math.round((ms - asked[index]!) / 60_000));
+    expect(pauses).toEqual([5, 10, 20, 40]);
+  });
+
+  it('who withdraws before the activation gets the old software back', async () => {
+    const w = world();
+    w.approver.rechecks = [{ kind: 'approved' }, { kind: 'withdrawn' }];
+    expect(await w.once()).toMatchObject({ outcome: 'USER_REJECTED', code: 'WITHDRAWN' });
+    expect(w.ecu('EDT').calls).toEqual(['identify', 'stage', 'rollback']);
+    expect(w.ecu('EDT').inactive).toBeUndefined();
+  });
+});
+
+describe('failures', () => {
+  it('a backend that is away: three retries with growing, jittered pauses', async () => {
+    const w = world();
+    w.backend.latestFaults = Array.from({ length: 4 }, () => refused('ECONNREFUSED'));
+    expect(await w.once()).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', code: 'ECONNREFUSED' });
+    expect(w.backend.calls).toEqual(['latest', 'latest', 'latest', 'latest']);
+    const delays = w.eventsOf('retry').map(({ delayMs }) => delayMs);
+    expect(delays).toHaveLength(3);
+    for (const [index, delayMs] of delays.entries()) {
+      expect(delayMs).toBeGreaterThanOrEqual(700 * 2 ** index);
+      expect(delayMs).toBeLessThanOrEqual(1300 * 2 ** index);
+      expect(delayMs % 500).not.toBe(0);
+    }
+    expect(w.file('progress.txt')).toBe('ERROR\n');
+    expect(w.file(JOURNAL_FILE)).toBe('');
+  });
+
+  it('an ECU that fails in the middle: both go back, and the release is not tried again', async () => {
+    const w = world();
+    w.ecu('INV').fail('activate', 'SELF_TEST');
+    const result = await w.once();
+    expect(result).toMatchObject({ outcome: 'ROLLBACK_COMPLETED', code: 'SELF_TEST' });
+    expect(w.ecu('EDT').active.version).toBe('1.0.0');
+    expect(w.ecu('EDT').calls).toEqual(['identify', 'stage', 'activate', 'rollback']);
+    expect(w.backend.reports[0]).toMatchObject({
+      outcome: 'ROLLBACK_COMPLETED',
+      ecus: [{ version: '1.0.0' }, { version: '1.0.0', error: 'INV SELF_TEST' }],
+    });
+    await w.clock.advance(86_400_000);
+    expect(await w.once()).toMatchObject({ outcome: 'ROLLBACK_COMPLETED', remembered: true });
+    expect(w.approver.asked).toHaveLength(1);
+    w.backend.release('INV', '2.0.1', bytesOf(10, 5));
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('a rollback that fails: the mixed state is spelled out', async () => {
+    const w = world();
+    w.ecu('INV').fail('verify', 'SELF_TEST');
+    w.ecu('EDT').fail('rollback', 'REFUSED');
+    const result = await w.once();
+    expect(result.outcome).toBe('ROLLBACK_FAILED');
+    expect(result.reason).toContain('EDT may run 2.0.0');
+    expect(result.reason).toContain('INV runs 1.0.0 (old)');
+  });
+
+  it('an ECU that is silent for a moment is tried again', async () => {
+    const w = world();
+    w.ecu('EDT').fail('stage', 'SILENT', 'SILENT');
+    w.ecu('INV').fail('verify', 'SILENT');
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('a silent ECU with news: nothing is started', async () => {
+    const w = world();
+    w.ecu('INV').fail('identify', 'SILENT');
+    expect(await w.once()).toMatchObject({ outcome: 'PRECONDITION_FAILED', code: 'SILENT' });
+    expect(w.backend.calls).toEqual(['latest']);
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('a silent ECU without news is a warning', async () => {
+    const w = world();
+    await w.once();
+    w.ecu('INV').fail('identify', 'SILENT');
+    w.backend.release('EDT', '3.0.0', bytesOf(20, 8));
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    expect(w.eventsOf('warning')).toMatchObject([{ ecu: 'INV', text: 'INV SILENT' }]);
+  });
+
+  it('an image that is too large for its bank is not even fetched', async () => {
+    const w = world();
+    w.backend.release('EDT', '2.0.0', bytesOf(64 * 1024 + 1));
+    expect(await w.once()).toMatchObject({
+      outcome: 'PRECONDITION_FAILED',
+      code: 'IMAGE_TOO_LARGE',
+    });
+    expect(w.backend.calls).toEqual(['latest', 'report PRECONDITION_FAILED']);
+    expect(await w.once()).toMatchObject({ code: 'IMAGE_TOO_LARGE', remembered: true });
+    expect(w.backend.reports).toHaveLength(1);
+  });
+
+  it('wrong bytes of the server are tried again later, three times, and then not any more', async () => {
+    const w = world();
+    for (const minutes of [10, 20, 40]) {
+      w.backend.downloadFaults = [{ bytes: bytesOf(5000, 66) }];
+      expect(await w.once()).toMatchObject({
+        outcome: 'DOWNLOAD_INTEGRITY_FAILED',
+        code: 'DIGEST_MISMATCH',
+      });
+      expect(await w.once()).toMatchObject({ remembered: true });
+      await w.clock.advance(minutes * 60_000);
+    }
+    expect(await w.once()).toMatchObject({ remembered: true });
+    expect(w.backend.calls.filter((call) => call.startsWith('download'))).toHaveLength(3);
+  });
+
+  it('conditions of the vehicle, before the first erase and before the activation', async () => {
+    const w = world();
+    const moving = { ok: false, reason: 'the vehicle moves' } as const;
+    const states: ({ ok: true } | typeof moving)[] = [moving];
+    const vehicleState = { check: async () => states.shift() ?? ({ ok: true } as const) };
+    expect(await w.once({ vehicleState })).toMatchObject({
+      outcome: 'PRECONDITION_FAILED',
+      reason: 'the vehicle moves',
+    });
+    expect(w.ecu('EDT').calls).toEqual(['identify']);
+    await w.clock.advance(120_000);
+    states.push({ ok: true }, moving);
+    expect((await w.once({ vehicleState })).outcome).toBe('PRECONDITION_FAILED');
+    expect(w.ecu('EDT').calls.slice(-2)).toEqual(['stage', 'rollback']);
+    await w.clock.advance(240_000);
+    expect((await w.once({ vehicleState })).outcome).toBe('SUCCESS');
+  });
+
+  it('a full disk: a clear error, and the next try carries on', async () => {
+    const w = world();
+    w.backend.chunkBytes = 500;
+    const original = w.storage.open.bind(w.storage);
+    w.storage.open = async (name) => {
+      const file = await original(name);
+      if (!name.endsWith('.part')) return file;
+      const write = file.write.bind(file);
+      file.write = async (offset, bytes) => {
+        if (offset >= 2000) throw new StorageError('NO_SPACE', name, 'no space left');
+        await write(offset, bytes);
+      };
+      return file;
+    };
+    await expect(w.once()).rejects.toMatchObject({ code: 'NO_SPACE' });
+    expect(await w.storage.list('images')).toEqual([]); // nothing half-written fills the disk
+    expect(w.file('progress.txt')).toBe('ERROR\n');
+    expect(JSON.parse(w.file('status.json')!).lastError).toContain('no space left');
+    w.storage.open = original;
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+});
+
+describe('reports', () => {
+  it('wait for the backend, through restarts, in order', async () => {
+    const w = world();
+    w.backend.reportFaults = [refused('HTTP_503')];
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    expect(w.backend.reports).toEqual([]);
+    expect(JSON.parse(w.file('outbox.json')!)).toHaveLength(1);
+    await w.once();
+    expect(w.backend.reports.map(({ outcome }) => outcome)).toEqual(['SUCCESS', 'UP_TO_DATE']);
+    expect(w.file('outbox.json')).toBe('[]');
+  });
+
+  it('that the backend will never take do not keep others back', async () => {
+    const w = world();
+    w.backend.reportFaults = [refused('HTTP_400', { transient: false })];
+    await w.once();
+    expect(w.file('outbox.json')).toBe('[]');
+  });
+});
+
+describe('the daemon', () => {
+  async function polls(w: World, forMs: number): Promise<number[]> {
+    const abort = new AbortController();
+    const tmu = w.tmu();
+    const running = tmu.run(abort.signal);
+    await w.clock.advance(forMs);
+    abort.abort();
+    await w.clock.within(5000, running);
+    await tmu.close();
+    return w.eventsOf('next-poll').map(({ inMs }) => inMs);
+  }
+
+  it('polls every ten seconds, with jitter', async () => {
+    const w = new World();
+    const delays = await polls(w, 300_000);
+    expect(delays.length).toBeGreaterThan(25);
+    expect(delays.length).toBeLessThan(36);
+    for (const inMs of delays) {
+      expect(inMs).toBeGreaterThanOrEqual(8000);
+      expect(inMs).toBeLessThanOrEqual(12_000);
+    }
+    expect(new Set(delays).size).toBeGreaterThan(20);
+  });
+
+  it('polls less and less while the backend is away, and honours Retry-After', async () => {
+    const w = new World();
+    w.backend.latestFaults = Array.from({ length: 1000 }, () => refused('ECONNREFUSED'));
+    const delays = await polls(w, 3_600_000);
+    expect(delays.length).toBeLessThan(15);
+    expect(delays.at(-1)).toBeGreaterThan(400_000);
+
+    const patient = new World();
+    patient.backend.latestFaults = [refused('HTTP_503', { retryAfterMs: 900_000 })];
+    const [first] = await polls(patient, 60_000);
+    expect(first).toBeGreaterThanOrEqual(900_000);
+    expect(patient.backend.calls).toEqual(['latest']);
+  });
+
+  it('waits as long as Retry-After says between two tries', async () => {
+    const w = world();
+    w.backend.latestFaults = [refused('HTTP_429', { retryAfterMs: 7000 })];
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    expect(w.eventsOf('retry')[0]!.delayMs).toBe(7000);
+  });
+
+  it('survives a broken disk and goes on when it works again', async () => {
+    const w = world();
+    const abort = new AbortController();
+    const tmu = w.tmu();
+    const running = tmu.run(abort.signal);
+    await w.clock.advance(10);
+    w.storage.failing = 'NO_SPACE';
+    await w.clock.advance(120_000);
+    w.storage.failing = undefined;
+    await w.clock.advance(1_300_000);
+    abort.abort();
+    await w.clock.within(5000, running);
+    expect(w.ecu('EDT').active.version).toBe('2.0.0');
+    expect(w.ecu('INV').active.version).toBe('2.0.0');
+  });
+});
+
+it('the journal of a campaign is what happened', async () => {
+  const w = world();
+  await w.once();
+  const { records } = decodeJournal(w.storage.contents(JOURNAL_FILE)!);
+  expect(records.map(({ event }) => event.kind)).toEqual([
+    'offered',
+    'downloaded',
+    'downloaded',
+    'answered',
+    'gate',
+    'staged',
+    'staged',
+    'gate',
+    'activated',
+    'activated',
+    'verified',
+    'verified',
+    'confirmed',
+    'confirmed',
+    'closed',
+  ]);
+});
