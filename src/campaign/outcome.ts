@@ -2,7 +2,7 @@
 
 import { ExitCode } from '../core/exit-code.ts';
 
-/** Outcomes of a campaign (DESIGN 8). */
+/** Outcomes of a campaign. */
 export const OUTCOMES = [
   'SUCCESS',
   'UP_TO_DATE',

@@ -1,4 +1,4 @@
-// Asks the driver through the CGW: RoutineControl 0x0200 (DESIGN 7). An answer counts only with a right MAC.
+// Asks the driver through the CGW: RoutineControl 0x0200. An answer counts only with a right MAC.
 
 import type { ApprovalAnswer, ApprovalQuestion, Approver } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';

@@ -300,8 +300,8 @@ export class UdsEcuDriver implements EcuDriver {
       if (!isNew && version !== undefined && version === previous.version) return now;
       return failure(
         'NO_PREVIOUS_IMAGE',
-        `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image ` +
-          `${previous.version ?? ''} is not in the image store: program it with "can-ota flash ${this.#ecu.name} FILE"`,
+        `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image` +
+          `${previous.version === undefined ? '' : ` ${previous.version}`} is not in the image store: program it with "can-ota flash ${this.#ecu.name} FILE"`,
       );
     }
     if (now.ok && now.value.sha256 === previous.image.sha256) return now;

@@ -33,6 +33,8 @@ export type ProgramEcuResult =
       readonly warnings: readonly string[];
       /** What became of the way back; undefined when there was nothing to take back. */
       readonly rolledBack?: boolean;
+      /** Why the way back failed. */
+      readonly rollbackReason?: string;
     });
 
 /** Stage, activate, verify, confirm. What fails after the staging is taken back where the ECU has two banks. */
@@ -91,7 +93,9 @@ async function undo(
     previous: { version: from },
     touched: phase !== 'stage',
   });
-  return { ...failure, rolledBack: back.ok };
+  return back.ok
+    ? { ...failure, rolledBack: true }
+    : { ...failure, rolledBack: false, rollbackReason: back.reason };
 }
 
 export type DidReading =

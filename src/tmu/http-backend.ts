@@ -1,4 +1,4 @@
-// The backend over HTTP (DESIGN 9): requests, limits on what comes back, and every mistake of the server as a value.
+// The backend over HTTP: requests, limits on what comes back, and every mistake of the server as a value.
 
 import got, { type OptionsInit, type Request } from 'got';
 import { z } from 'zod';
