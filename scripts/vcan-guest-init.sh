@@ -1,0 +1,60 @@
+#!/bin/sh
+# First process of the user-mode kernel that with-vcan.sh starts: makes a vcan0, runs the command, hands its exit code out.
+# The host's files are the lower layer of an overlay: the command may write everywhere, and nothing of it stays.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+exchange=$(sed 's/.*can_ota_exchange=\([^ ]*\).*/\1/' /proc/cmdline)
+results=$(sed -n 's/.*can_ota_results=\([^ ]*\).*/\1/p' /proc/cmdline)
+
+finish() {
+  sync
+  poweroff -f 2>/dev/null || halt -f
+}
+
+modules=/usr/lib/uml/modules/$(uname -r)
+for module in overlay can-dev can can-raw can-gw vcan vxcan; do
+  file=$(find "$modules" -name "$module.ko" | head -n 1)
+  [ -z "$file" ] || insmod "$file" || echo "insmod $module failed"
+done
+
+root=/mnt/root
+mount -t tmpfs tmpfs /mnt &&
+  mkdir /mnt/upper /mnt/work $root &&
+  mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work $root || finish
+mount -t proc proc $root/proc
+mount -t sysfs sys $root/sys
+mount -t devtmpfs dev $root/dev
+mkdir -p $root/dev/pts $root/dev/shm
+mount -t devpts devpts $root/dev/pts
+mount -t tmpfs shm $root/dev/shm
+chmod 1777 $root/dev/shm
+mkdir -p "$root/tmp" "$root$exchange"
+mount -t hostfs -o "$exchange" exchange "$root$exchange"
+if [ -n "$results" ]; then
+  mkdir -p "$root$results"
+  mount -t hostfs -o "$results" results "$root$results"
+fi
+
+ip link set lo up
+ip link add dev vcan0 type vcan
+ip link set vcan0 mtu 72 up
+
+# Two consoles carry standard output and standard error apart, byte for byte. Through pipes, so that the command
+# does not take them for a terminal that somebody looks at.
+stty -F /dev/tty1 raw -echo 2>/dev/null
+stty -F /dev/tty2 raw -echo 2>/dev/null
+mkfifo /mnt/out /mnt/err
+cat /mnt/out >/dev/tty1 &
+out=$!
+cat /mnt/err >/dev/tty2 &
+err=$!
+chroot $root /bin/sh "$exchange/command" </dev/null >/mnt/out 2>/mnt/err
+code=$?
+# Both end with the last writer; a process that the command left behind is not waited for.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  kill -0 $out 2>/dev/null || kill -0 $err 2>/dev/null || break
+  sleep 0.1
+done
+echo $code >"$root$exchange/exit-code"
+finish

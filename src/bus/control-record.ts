@@ -1,0 +1,66 @@
+// Control records between the processes of a local bus, in the form of struct can_frame like everything there.
+
+import { CAN_EFF_MASK, CAN_MTU, encodeErrorFrame, readWord } from './linux-frame.ts';
+
+/**
+ * After the first line every record is a frame or, with CAN_ERR_FLAG set, control: one of these numbers in the
+ * identifier and 8 bytes of data. A broker has no real error frames to tell of.
+ */
+export const Control = {
+  /** Client: the filters that follow replace the old ones. */
+  filterBegin: 1,
+  /** Client: data is a struct can_filter; mask 0 lets everything through. */
+  filterAdd: 2,
+  /** Client: from here on the new filters hold. Before the first time nothing passes. */
+  filterCommit: 3,
+  /** Client: the answer to `retire`; no frame follows it. */
+  retired: 4,
+  /** Broker: end of the following frames on the wire, a double with milliseconds of CLOCK_MONOTONIC. */
+  time: 16,
+  /** Broker: how many clients there are, and the receiver's place among them (two 32 bit words). */
+  peers: 17,
+  /** Broker: about to end; send nothing more, say `retired`, and find each other again afterwards. */
+  retire: 18,
+} as const;
+
+/** Two 32 bit words or one double: the data of a control record. */
+const scratch = new Uint8Array(8);
+const scratchWords = new Uint32Array(scratch.buffer);
+const scratchTime = new Float64Array(scratch.buffer);
+
+export function controlCode(bytes: Uint8Array, at: number): number {
+  return readWord(bytes, at) & CAN_EFF_MASK;
+}
+
+export function controlWords(bytes: Uint8Array, at: number): readonly [number, number] {
+  return [readWord(bytes, at + 8), readWord(bytes, at + 12)];
+}
+
+export function controlTimeMs(bytes: Uint8Array, at: number): number {
+  for (let index = 0; index < 8; index++) scratch[index] = bytes[at + 8 + index]!;
+  return scratchTime[0]!;
+}
+
+/** Writes 16 bytes at `at`. */
+export function writeControl(
+  into: Uint8Array,
+  at: number,
+  code: number,
+  first = 0,
+  second = 0,
+): void {
+  scratchWords[0] = first;
+  scratchWords[1] = second;
+  encodeErrorFrame(code, scratch, into, at);
+}
+
+export function writeTime(into: Uint8Array, at: number, timeMs: number): void {
+  scratchTime[0] = timeMs;
+  encodeErrorFrame(Control.time, scratch, into, at);
+}
+
+export function controlRecord(code: number, first = 0, second = 0): Uint8Array {
+  const record = new Uint8Array(CAN_MTU);
+  writeControl(record, 0, code, first, second);
+  return record;
+}

@@ -1,0 +1,72 @@
+// What the kernel knows about a CAN interface: sysfs, and `ip -j -d link` for bit rates and the controller's state.
+
+import { execFile } from 'node:child_process';
+import { z } from 'zod';
+import type { BusState } from './can-bus.ts';
+import { type InterfaceStatus, interfaceStatus } from './interface-status.ts';
+
+export interface InterfaceFacts extends InterfaceStatus {
+  /** `vcan`, `vxcan`, `can`; undefined where `ip` does not say. */
+  readonly driver: string | undefined;
+  readonly bitrate: number | undefined;
+  readonly dataBitrate: number | undefined;
+  /** Of the controller, undefined where there is none. */
+  readonly state: BusState | undefined;
+}
+
+const timing = z.looseObject({ bitrate: z.number() });
+const linkSchema = z.array(
+  z.looseObject({
+    linkinfo: z
+      .looseObject({
+        info_kind: z.string().optional(),
+        info_data: z
+          .looseObject({
+            state: z.string().optional(),
+            bittiming: timing.optional(),
+            data_bittiming: timing.optional(),
+          })
+          .optional(),
+      })
+      .optional(),
+  }),
+);
+
+const STATES: Readonly<Record<string, BusState>> = {
+  'ERROR-ACTIVE': 'active',
+  'ERROR-WARNING': 'warning',
+  'ERROR-PASSIVE': 'passive',
+  'BUS-OFF': 'bus-off',
+  STOPPED: 'down',
+};
+
+/** What `ip -j -d link show` printed; nothing known where it cannot be read. */
+export function parseIpLink(
+  text: string,
+): Pick<InterfaceFacts, 'driver' | 'bitrate' | 'dataBitrate' | 'state'> {
+  let info: NonNullable<z.infer<typeof linkSchema>[number]['linkinfo']> | undefined;
+  try {
+    info = linkSchema.parse(JSON.parse(text))[0]?.linkinfo;
+  } catch {
+    // An ip of another make: sysfs has told what is needed.
+  }
+  const data = info?.info_data;
+  return {
+    driver: info?.info_kind,
+    bitrate: data?.bittiming?.bitrate,
+    dataBitrate: data?.data_bittiming?.bitrate,
+    state: data?.state === undefined ? undefined : STATES[data.state],
+  };
+}
+
+/** Undefined where there is no such interface. A machine without `ip` tells less. */
+export async function interfaceFacts(name: string): Promise<InterfaceFacts | undefined> {
+  const status = interfaceStatus(name);
+  if (status === undefined) return undefined;
+  const text = await new Promise<string>((resolve) => {
+    execFile('ip', ['-j', '-d', 'link', 'show', 'dev', name], { timeout: 5000 }, (error, stdout) =>
+      resolve(error === null ? stdout : ''),
+    );
+  });
+  return { ...status, ...parseIpLink(text) };
+}

@@ -1,0 +1,244 @@
+// One client as the broker sees it: reads its handshake and records, collects what goes to it, watches its pace.
+
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../core/clock.ts';
+import { Control, controlCode, controlWords, writeTime } from './control-record.ts';
+import { CAN_MTU, isErrorRecord, recordFault, recordLength } from './linux-frame.ts';
+import type { BrokerLimits, BrokerRecord } from './local-broker.ts';
+import {
+  type Hello,
+  MAX_HANDSHAKE_BYTES,
+  PROTOCOL_VERSION,
+  parseHello,
+  type Welcome,
+} from './local-handshake.ts';
+import { monotonicMs } from './monotonic.ts';
+import type { WireNode } from './wire.ts';
+
+export interface BrokerClientOptions {
+  readonly limits: BrokerLimits;
+  readonly node: WireNode<BrokerRecord>;
+  readonly onHello: (hello: Hello) => Welcome;
+  /** `readyMs`: when it was read, CLOCK_MONOTONIC. */
+  readonly onRecord: (record: BrokerRecord, readyMs: number) => void;
+  readonly onRetired: () => void;
+  readonly onDrain: () => void;
+  readonly onGone: () => void;
+}
+
+const NOTHING = new Uint8Array(0);
+/** Output is collected in blocks of this size. */
+const BLOCK_BYTES = 16 * 1024;
+/** Longest record with a time record before it. */
+const RESERVE_BYTES = 96;
+
+export class BrokerClient {
+  readonly node: WireNode<BrokerRecord>;
+  /** Chosen by the client. */
+  id = '';
+  retired = false;
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  readonly #options: BrokerClientOptions;
+  #phase: 'handshake' | 'open' | 'gone' = 'handshake';
+  #rest: Uint8Array = NOTHING;
+  /** Pairs of id and mask as in struct can_filter. */
+  #filters: readonly number[] = [];
+  #newFilters: number[] = [];
+  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #used = 0;
+  #toldMs = Number.NaN;
+  #framesSinceDrain = 0;
+  #paused = false;
+  #handshakeTimer: Timer | undefined;
+  #holdTimer: Timer | undefined;
+  #stalled = false;
+
+  constructor(socket: Socket, clock: Clock, options: BrokerClientOptions) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#options = options;
+    this.node = options.node;
+    this.#handshakeTimer = clock.after('handshake', options.limits.answerMs, () => this.destroy());
+    socket.on('data', (chunk) => this.#read(chunk));
+    socket.on('drain', () => this.#drained());
+    socket.on('error', () => {}); // `close` follows
+    socket.on('close', () => this.#gone());
+  }
+
+  /** Bytes that the client has not taken yet. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** At most this many frames are among them. */
+  get waitingFrames(): number {
+    return this.#framesSinceDrain;
+  }
+
+  /** As the kernel's filters: any one match is enough. */
+  accepts(canId: number): boolean {
+    const filters = this.#filters;
+    for (let index = 0; index < filters.length; index += 2) {
+      const mask = filters[index + 1]!;
+      if ((canId & mask) === (filters[index]! & mask)) return true;
+    }
+    return false;
+  }
+
+  /** Collects a record; `flush` sends. */
+  append(bytes: Uint8Array, at: number, length: number, endMs: number): void {
+    if (this.#phase !== 'open') return;
+    if (this.#used + RESERVE_BYTES > BLOCK_BYTES) this.flush();
+    if (endMs !== this.#toldMs) {
+      this.#toldMs = endMs;
+      writeTime(this.#block, this.#used, endMs);
+      this.#used += CAN_MTU;
+    }
+    const block = this.#block;
+    let to = this.#used;
+    for (let index = at; index < at + length; index++) block[to++] = bytes[index]!;
+    this.#used = to;
+    this.#framesSinceDrain++;
+  }
+
+  flush(): void {
+    if (this.#used > 0 && this.#phase === 'open') {
+      this.#socket.write(this.#block.subarray(0, this.#used));
+      this.#used = 0;
+      // The kernel took all of it at once, or the stream still needs the block.
+      if (this.#socket.writableLength > 0) this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      else this.#framesSinceDrain = 0;
+    }
+    if (this.#paused && this.node.queue.length < this.#options.limits.queueFrames / 2) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+  }
+
+  /** A control record, behind what was collected. */
+  write(record: Uint8Array): void {
+    if (this.#phase !== 'open') return;
+    this.flush();
+    this.#socket.write(record);
+  }
+
+  /** Whether the wire has to wait for this reader; `onEnd` is called when that ends without a drain. */
+  holdsBack(onEnd: () => void): boolean {
+    if (this.#stalled || this.#socket.writableLength <= this.#options.limits.holdBytes)
+      return false;
+    this.#holdTimer ??= this.#clock.after('hold', this.#options.limits.holdMs, () => {
+      this.#holdTimer = undefined;
+      this.#stalled = true;
+      onEnd();
+    });
+    return true;
+  }
+
+  /** Sends what is left, then closes. */
+  end(): void {
+    this.flush();
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #drained(): void {
+    this.#framesSinceDrain = 0;
+    this.#stalled = false;
+    this.#holdTimer?.cancel();
+    this.#holdTimer = undefined;
+    this.#options.onDrain();
+  }
+
+  #gone(): void {
+    if (this.#phase === 'gone') return;
+    this.#phase = 'gone';
+    this.#handshakeTimer?.cancel();
+    this.#holdTimer?.cancel();
+    this.#options.onGone();
+  }
+
+  #read(chunk: Buffer): void {
+    let bytes: Uint8Array = chunk;
+    if (this.#rest.length > 0) {
+      bytes = Buffer.concat([this.#rest, chunk]);
+      this.#rest = NOTHING;
+    }
+    let at = 0;
+    if (this.#phase === 'handshake') {
+      const end = bytes.indexOf(0x0a);
+      if (end < 0) {
+        if (bytes.length > MAX_HANDSHAKE_BYTES) this.destroy();
+        else this.#rest = bytes;
+        return;
+      }
+      if (!this.#greet(bytes.subarray(0, end))) return;
+      at = end + 1;
+    }
+    // One time for all that came together: reading must not make frames later than they are.
+    const nowMs = monotonicMs();
+    while (this.#phase === 'open') {
+      const length = recordLength(bytes, at);
+      if (length === undefined || at + length > bytes.length) break;
+      if (isErrorRecord(bytes, at)) this.#control(bytes, at);
+      else if (recordFault(bytes, at) === undefined)
+        this.#options.onRecord({ bytes, at, length }, nowMs);
+      else {
+        this.destroy();
+        return;
+      }
+      at += length;
+    }
+    if (at < bytes.length) this.#rest = bytes.slice(at);
+    if (!this.#paused && this.node.queue.length > this.#options.limits.queueFrames) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+  }
+
+  #greet(line: Uint8Array): boolean {
+    const hello = parseHello(Buffer.from(line).toString('utf8'));
+    if (hello === undefined) {
+      const answer: Welcome = {
+        canOta: PROTOCOL_VERSION,
+        refused: 'BROKER',
+        reason: 'the first line was no greeting of this protocol',
+      };
+      this.#socket.end(`${JSON.stringify(answer)}\n`);
+      return false;
+    }
+    this.#handshakeTimer?.cancel();
+    this.#handshakeTimer = undefined;
+    this.id = hello.client;
+    const answer = this.#options.onHello(hello);
+    if ('refused' in answer) {
+      this.#socket.end(`${JSON.stringify(answer)}\n`);
+      return false;
+    }
+    this.#socket.write(`${JSON.stringify(answer)}\n`);
+    this.#phase = 'open';
+    return true;
+  }
+
+  #control(bytes: Uint8Array, at: number): void {
+    switch (controlCode(bytes, at)) {
+      case Control.filterBegin:
+        this.#newFilters = [];
+        break;
+      case Control.filterAdd:
+        this.#newFilters.push(...controlWords(bytes, at));
+        break;
+      case Control.filterCommit:
+        this.#filters = this.#newFilters;
+        break;
+      case Control.retired:
+        this.retired = true;
+        this.#options.onRetired();
+        break;
+      default: // of a later version: no harm in not knowing it
+    }
+  }
+}

@@ -1,0 +1,282 @@
+// The broker of a local bus: the wire engine in real time, its nodes on the other ends of Unix sockets.
+
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock, Timer } from '../core/clock.ts';
+import { frameDurationMs } from './bit-timing.ts';
+import { Control, controlRecord } from './control-record.ts';
+import { CAN_MTU, decodeFrame, markEcho, readWord } from './linux-frame.ts';
+import { BrokerClient } from './local-broker-client.ts';
+import { type Hello, PROTOCOL_VERSION, type Welcome } from './local-handshake.ts';
+import { monotonicMs } from './monotonic.ts';
+import { ThreadSleep } from './thread-sleep.ts';
+import { arbitrationKeyOfWord, Wire, type WireNode } from './wire.ts';
+
+/** A record in the chunk of bytes that it came in. */
+export interface BrokerRecord {
+  readonly bytes: Uint8Array;
+  readonly at: number;
+  readonly length: number;
+}
+
+export interface BrokerLimits {
+  /** Frames that may wait for one client; beyond it nothing is read from the client. */
+  readonly queueFrames: number;
+  /** Unpaced wire: bytes that may wait for a reader before the wire waits for him. */
+  readonly holdBytes: number;
+  /** How long the wire waits for a reader that takes nothing; after that his bytes pile up. */
+  readonly holdMs: number;
+  /** A reader with more than this waiting is cut off, and told so when he comes back. */
+  readonly cutOffBytes: number;
+  /** After a takeover: how long the wire is held for the other clients to come back. */
+  readonly gatherMs: number;
+  /** How long a connection may take for its first line, and a client for the answer to `retire`. */
+  readonly answerMs: number;
+}
+
+export const BROKER_LIMITS: BrokerLimits = {
+  queueFrames: 2048,
+  holdBytes: 1024 * 1024,
+  holdMs: 2000,
+  cutOffBytes: 64 * 1024 * 1024,
+  gatherMs: 250,
+  answerMs: 1000,
+};
+
+export interface BrokerOptions {
+  readonly path: string;
+  /** bit/s; 0: unpaced. */
+  readonly bitrate: number;
+  readonly dataBitrate: number;
+  /** Clients that are known to come back: the wire waits for them (a takeover). */
+  readonly expectedClients?: number;
+  readonly limits?: Partial<BrokerLimits>;
+  /** The thread does nothing else: it may be tuned for short sleeps. */
+  readonly ownThread?: boolean;
+}
+
+/** Frames handed on between two looks at the sockets. */
+const FRAMES_PER_STEP = 256;
+/** While a frame is on the wire the sockets are looked at this often; sleeping in between. */
+const POLL_MS = 0.1;
+
+/** Runs until `retire` or the end of the process. Owns its thread's event loop as far as timing goes. */
+export class LocalBroker {
+  readonly #options: BrokerOptions;
+  readonly #limits: BrokerLimits;
+  readonly #clock: Clock;
+  readonly #server: Server;
+  readonly #wire = new Wire<BrokerRecord>();
+  /** Everyone who is connected, and those of them who are through the handshake, in order of arrival. */
+  readonly #connections = new Set<BrokerClient>();
+  readonly #clients: BrokerClient[] = [];
+  /** By the id of a client that was cut off: what to tell him. */
+  readonly #cutOff = new Map<string, { frames: number; reason: string }>();
+  readonly #sleep: ThreadSleep;
+  #scheduled = false;
+  #gather: Timer | undefined;
+  #retiring = false;
+  #onRetireProgress: (() => void) | undefined;
+
+  private constructor(options: BrokerOptions, clock: Clock) {
+    this.#options = options;
+    this.#limits = { ...BROKER_LIMITS, ...options.limits };
+    this.#clock = clock;
+    this.#sleep = new ThreadSleep(options.ownThread ?? false);
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Rejects with the system's EADDRINUSE when another broker has the name. */
+  static async listen(options: BrokerOptions, clock: Clock): Promise<LocalBroker> {
+    const broker = new LocalBroker(options, clock);
+    await new Promise<void>((resolve, reject) => {
+      broker.#server.once('error', reject);
+      broker.#server.listen({ path: options.path, backlog: 511 }, () => {
+        broker.#server.removeListener('error', reject);
+        resolve();
+      });
+    });
+    if ((options.expectedClients ?? 0) > 0) {
+      broker.#gather = clock.after('gather', broker.#limits.gatherMs, () => broker.#gathered());
+    }
+    return broker;
+  }
+
+  get clients(): number {
+    return this.#clients.length;
+  }
+
+  /** Lets everything that was accepted reach the wire and its readers, then closes. */
+  async retire(): Promise<void> {
+    if (this.#retiring) return;
+    this.#retiring = true;
+    this.#server.close();
+    this.#gathered();
+    for (const client of this.#clients) client.write(controlRecord(Control.retire));
+    await this.#within((quiet) => {
+      if (this.#wire.idle && this.#clients.every((client) => client.retired)) quiet();
+    });
+    for (const client of this.#connections) client.end();
+    await this.#within((closed) => {
+      if (this.#connections.size === 0) closed();
+    });
+    for (const client of [...this.#connections]) client.destroy();
+  }
+
+  /** Asks `check` now and after every progress, until it calls back or the time is up. */
+  #within(check: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        limit.cancel();
+        this.#onRetireProgress = undefined;
+        resolve();
+      };
+      const limit = this.#clock.after('retire', this.#limits.answerMs, done);
+      this.#onRetireProgress = () => check(done);
+      this.#onRetireProgress();
+    });
+  }
+
+  #accept(socket: Socket): void {
+    const client: BrokerClient = new BrokerClient(socket, this.#clock, {
+      limits: this.#limits,
+      node: this.#wire.attach(),
+      onHello: (hello) => this.#welcome(client, hello),
+      onRecord: (record, readyMs) => this.#enqueue(client, record, readyMs),
+      onRetired: () => this.#onRetireProgress?.(),
+      onDrain: () => this.#schedule(),
+      onGone: () => this.#gone(client),
+    });
+    this.#connections.add(client);
+  }
+
+  #welcome(client: BrokerClient, hello: Hello): Welcome {
+    const { bitrate, dataBitrate } = this.#options;
+    const head = { canOta: PROTOCOL_VERSION };
+    if (hello.canOta !== PROTOCOL_VERSION) {
+      return {
+        ...head,
+        refused: 'BROKER',
+        reason: `the process ${process.pid} that runs the bus is of another version of can-ota: end it first`,
+      };
+    }
+    if (hello.bitrate !== undefined && hello.bitrate !== bitrate) {
+      return { ...head, refused: 'CONFIG_MISMATCH', reason: this.#runsAt(`bitrate=${bitrate}`) };
+    }
+    // An unpaced wire has no data bit rate that could differ.
+    if (bitrate > 0 && hello.dataBitrate !== undefined && hello.dataBitrate !== dataBitrate) {
+      return {
+        ...head,
+        refused: 'CONFIG_MISMATCH',
+        reason: this.#runsAt(`data-bitrate=${dataBitrate}`),
+      };
+    }
+    const cutOff = this.#cutOff.get(hello.client);
+    this.#cutOff.delete(hello.client);
+    this.#clients.push(client);
+    queueMicrotask(() => this.#tellPeers());
+    if (
+      this.#gather !== undefined &&
+      this.#clients.length >= (this.#options.expectedClients ?? 0)
+    ) {
+      // The last one's filters are still in his socket: a moment more.
+      this.#gather.cancel();
+      this.#gather = this.#clock.after('gather', 5, () => this.#gathered());
+    }
+    return { ...head, pid: process.pid, bitrate, dataBitrate, ...(cutOff && { cutOff }) };
+  }
+
+  #runsAt(option: string): string {
+    return `the wire already runs with ${option} (process ${process.pid}): use that, or leave the option out, or take another bus name`;
+  }
+
+  #gathered(): void {
+    if (this.#gather === undefined) return;
+    this.#gather.cancel();
+    this.#gather = undefined;
+    this.#wire.notBefore(monotonicMs());
+    this.#schedule();
+  }
+
+  #tellPeers(): void {
+    const count = this.#clients.length;
+    for (const [rank, client] of this.#clients.entries()) {
+      client.write(controlRecord(Control.peers, count, rank));
+    }
+  }
+
+  #gone(client: BrokerClient): void {
+    this.#wire.detach(client.node);
+    this.#connections.delete(client);
+    const at = this.#clients.indexOf(client);
+    if (at >= 0) {
+      this.#clients.splice(at, 1);
+      this.#tellPeers();
+    }
+    this.#onRetireProgress?.();
+    this.#schedule();
+  }
+
+  #enqueue(client: BrokerClient, record: BrokerRecord, readyMs: number): void {
+    const { bitrate, dataBitrate } = this.#options;
+    this.#wire.enqueue(client.node, {
+      key: arbitrationKeyOfWord(readWord(record.bytes, record.at), record.length !== CAN_MTU),
+      durationMs:
+        bitrate === 0
+          ? 0
+          : frameDurationMs(decodeFrame(record.bytes, record.at), bitrate, dataBitrate),
+      readyMs,
+      item: record,
+    });
+    this.#schedule();
+  }
+
+  readonly #deliver = (
+    node: WireNode<BrokerRecord>,
+    { bytes, at, length }: BrokerRecord,
+    endMs: number,
+  ): void => {
+    const canId = readWord(bytes, at);
+    for (const client of this.#clients) {
+      const own = client.node === node;
+      if (!own && !client.accepts(canId)) continue;
+      markEcho(bytes, at, own);
+      client.append(bytes, at, length, endMs);
+    }
+  };
+
+  /** Once per turn of the event loop, after the sockets were read: arbitration is between all that have come. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    if (this.#gather !== undefined || this.#mustHold()) return;
+    const nextMs = this.#wire.step(monotonicMs(), this.#deliver, FRAMES_PER_STEP);
+    // A client that is cut off takes itself out of the list.
+    for (const client of [...this.#clients]) {
+      client.flush();
+      if (client.waitingBytes > this.#limits.cutOffBytes) this.#cut(client);
+    }
+    this.#onRetireProgress?.();
+    if (nextMs === undefined) return;
+    this.#sleep.sleepTowards(nextMs - monotonicMs(), POLL_MS);
+    this.#schedule();
+  };
+
+  /** An unpaced wire goes no faster than its slowest reader, within reason. `onDrain` ends the wait. */
+  #mustHold(): boolean {
+    if (this.#options.bitrate > 0) return false;
+    return this.#clients.some((client) => client.holdsBack(() => this.#schedule()));
+  }
+
+  #cut(client: BrokerClient): void {
+    const reason =
+      `cut off by the bus: this process took nothing while ${client.waitingBytes} bytes of frames waited for it; ` +
+      'it was stopped or too busy';
+    this.#cutOff.set(client.id, { frames: client.waitingFrames, reason });
+    client.destroy();
+  }
+}

@@ -1,0 +1,459 @@
+// Sending and receiving on a SocketCAN interface by the package's channels: retry, echoes, filters, bus state.
+
+import type { Clock, Timer } from '../core/clock.ts';
+import { assertNever } from '../core/errors.ts';
+import type { BusState } from './can-bus.ts';
+import type { CanFrame } from './can-frame.ts';
+import { readErrorFrame } from './error-frame.ts';
+import { Fifo } from './fifo.ts';
+import type { InterfaceStatus } from './interface-status.ts';
+import {
+  CAN_EFF_FLAG,
+  CAN_EFF_MASK,
+  CAN_SFF_MASK,
+  decodeFrame,
+  kernelFilter,
+  recordLength,
+} from './linux-frame.ts';
+import { monotonicMs } from './monotonic.ts';
+import { RecordBatch } from './record-batch.ts';
+import type { FromThread, SocketCanThreadOptions, ToThread } from './socketcan-protocol.ts';
+
+/** A frame as the package takes and gives it. */
+export interface PackageMessage {
+  id: number;
+  data: Buffer;
+  ext?: boolean;
+  rtr?: boolean;
+  err?: boolean;
+  fd_brs?: boolean;
+}
+
+/** The part of the package's channel that is used. */
+export interface RawChannel {
+  addListener(event: 'onMessage', listener: (message: PackageMessage) => void): void;
+  addListener(event: 'onStopped', listener: () => void): void;
+  start(): void;
+  stop(): void;
+  /** Bytes sent, -1 for any error. A message without `id` or Buffer would end the process. */
+  send(message: PackageMessage): number;
+  sendFD(message: PackageMessage): number;
+  setRxFilters(filters: { id: number; mask: number; invert?: boolean }[]): void;
+  setErrorFilters(mask: number): void;
+}
+
+export interface SocketCanThreadParts extends SocketCanThreadOptions {
+  readonly clock: Clock;
+  readonly open: () => RawChannel;
+  /** Undefined while there is no such interface. */
+  readonly interfaceStatus: () => InterfaceStatus | undefined;
+  /** Every frame that the interface carried, as far as the kernel counts them. */
+  readonly packets: () => number | undefined;
+  readonly say: (message: FromThread, transfer?: ArrayBuffer[]) => void;
+}
+
+/** Echoes take room in the receive buffer too: no more of them are ever expected than leave room for others. */
+const MAX_UNCONFIRMED = 64;
+/** ISO 15765-2 N_As: a frame that is not on the wire by then is given up. */
+const N_AS_MS = 1000;
+/** A virtual wire sends at once: an echo that is not there by then was lost in our receive buffer. */
+const VIRTUAL_ECHO_MS = 250;
+const RETRY_MS = 1;
+const WATCH_MS = 200;
+/** How long an echo of a frame that was given up is still recognized as such. */
+const FORGET_MS = 10_000;
+const AUDIT_MS = 1000;
+/** CAN_RAW_FILTER_MAX is 512; setsockopt would refuse more, and the package does not say so. */
+const MAX_FILTERS = 500;
+const EVERYTHING = { id: 0, mask: 0 };
+/** "Not everything": the only way to a channel that hears nothing, as a list of filters cannot be emptied. */
+const NOTHING = { id: 0, mask: 0, invert: true };
+
+interface Unconfirmed {
+  readonly frame: CanFrame;
+  readonly sentMs: number;
+  echoed: boolean;
+}
+
+export class SocketCanThread {
+  readonly #parts: SocketCanThreadParts;
+  readonly #name: string;
+  readonly #batch: RecordBatch;
+  /** Sends only. A channel's own frames do not come back to itself. */
+  #transmitter: RawChannel;
+  /** Hears the others and the echoes of the transmitter. */
+  #receiver: RawChannel;
+  #receiverRuns = false;
+  #index: string | undefined;
+  readonly #queue = new Fifo<CanFrame>();
+  #unconfirmed: Unconfirmed[] = [];
+  #abandoned: Unconfirmed[] = [];
+  readonly #sentIds = new Set<number>();
+  #wanted: ToThread & { kind: 'listen' } = { kind: 'listen', filters: [] };
+  #hearsAll = false;
+  #blockedSinceMs: number | undefined;
+  #turnMs: number | undefined;
+  #retry: Timer | undefined;
+  #watch: Timer | undefined;
+  #state: BusState = 'active';
+  /** Counting what came against the kernel's counter, while everything is heard. */
+  #audit:
+    | { kernelBase: number; seen: number; kernel: number; dueMs: number; lost: number }
+    | undefined;
+
+  /** Throws what the package throws when a channel cannot be opened. */
+  constructor(parts: SocketCanThreadParts) {
+    this.#parts = parts;
+    this.#name = parts.interfaceName;
+    this.#batch = new RecordBatch(parts.maxWaitingBytes, parts.say);
+    this.#index = this.#parts.interfaceStatus()?.index;
+    this.#transmitter = this.#openTransmitter();
+    this.#receiver = this.#openReceiver();
+    this.#scheduleWatch();
+  }
+
+  take(message: ToThread): void {
+    switch (message.kind) {
+      case 'send':
+        for (let at = 0; at < message.records.length; ) {
+          this.#queue.push(decodeFrame(message.records, at));
+          at += recordLength(message.records, at)!;
+        }
+        this.#pump();
+        break;
+      case 'listen':
+        this.#wanted = message;
+        this.#applyFilters();
+        break;
+      case 'ack':
+        this.#batch.acknowledged();
+        break;
+      case 'close':
+        this.#watch?.cancel();
+        this.#retry?.cancel();
+        this.#queue.drain();
+        this.#stopReceiver();
+        break;
+      default:
+        assertNever(message);
+    }
+  }
+
+  #openTransmitter(): RawChannel {
+    const channel = this.#parts.open();
+    channel.setRxFilters([NOTHING]);
+    // Nobody reads this socket: error frames would fill it.
+    channel.setErrorFilters(0);
+    return channel;
+  }
+
+  #openReceiver(): RawChannel {
+    const channel = this.#parts.open();
+    channel.addListener('onMessage', (message) => this.#hear(message));
+    channel.addListener('onStopped', () => {
+      if (channel === this.#receiver) this.#receiverRuns = false;
+    });
+    this.#receiver = channel;
+    this.#applyFilters();
+    channel.start();
+    this.#receiverRuns = true;
+    return channel;
+  }
+
+  /** Blocks up to 100 ms, the beat of the package's own thread. */
+  #stopReceiver(): void {
+    if (!this.#receiverRuns) return;
+    this.#receiverRuns = false;
+    this.#receiver.stop();
+  }
+
+  #applyFilters(): void {
+    const { filters } = this.#wanted;
+    const list: { id: number; mask: number; invert?: boolean }[] = (filters ?? []).map(
+      kernelFilter,
+    );
+    for (const word of this.#sentIds) {
+      const extended = (word & CAN_EFF_FLAG) !== 0;
+      // Without the remote bit in the mask: our own remote frames have echoes too.
+      list.push({
+        id: word,
+        mask: ((extended ? CAN_EFF_MASK : CAN_SFF_MASK) | CAN_EFF_FLAG) >>> 0,
+      });
+    }
+    const all = filters === undefined || list.length > MAX_FILTERS;
+    this.#receiver.setRxFilters(all ? [EVERYTHING] : list.length > 0 ? list : [NOTHING]);
+    if (all && !this.#hearsAll) this.#startAudit();
+    if (!all) this.#audit = undefined;
+    this.#hearsAll = all;
+  }
+
+  #pump(): void {
+    const nowMs = this.#parts.clock.nowMs();
+    while (this.#queue.length > 0 && this.#unconfirmed.length < MAX_UNCONFIRMED) {
+      if (this.#state === 'down' || this.#state === 'bus-off') {
+        this.#giveUp(`${this.#name} is ${this.#state}`);
+        return;
+      }
+      const frame = this.#queue.peek()!;
+      const word = (frame.id | (frame.extended ? CAN_EFF_FLAG : 0)) >>> 0;
+      if (!this.#sentIds.has(word)) {
+        this.#sentIds.add(word);
+        this.#applyFilters();
+      }
+      if (!this.#sendNow(frame)) {
+        this.#blocked(nowMs);
+        return;
+      }
+      this.#queue.shift();
+      this.#blockedSinceMs = undefined;
+      this.#unconfirmed.push({ frame, sentMs: nowMs, echoed: false });
+    }
+  }
+
+  #sendNow(frame: CanFrame): boolean {
+    const message: PackageMessage = {
+      id: frame.id,
+      ext: frame.extended,
+      data: Buffer.from(frame.data.buffer, frame.data.byteOffset, frame.data.byteLength),
+    };
+    if (frame.fd) {
+      message.fd_brs = frame.brs;
+      return this.#transmitter.sendFD(message) > 0;
+    }
+    message.rtr = frame.remote;
+    return this.#transmitter.send(message) > 0;
+  }
+
+  /** -1 is all that the package says: a full queue passes, a missing interface has to be looked for. */
+  #blocked(nowMs: number): void {
+    this.#checkInterface();
+    if (this.#queue.length === 0) return;
+    this.#blockedSinceMs ??= nowMs;
+    if (nowMs - this.#blockedSinceMs >= N_AS_MS) {
+      this.#giveUp(
+        `the kernel took no frame for ${N_AS_MS} ms: the transmit queue of ${this.#name} is full (nobody ` +
+          'acknowledges, or others keep the bus busy), or the interface carries no CAN FD',
+      );
+      return;
+    }
+    if (this.#retry !== undefined) return;
+    this.#retry = this.#parts.clock.after('N_As', RETRY_MS, () => {
+      this.#retry = undefined;
+      this.#pump();
+    });
+  }
+
+  /** Every frame without outcome fails; echoes that still come are ours all the same. */
+  #giveUp(reason: string): void {
+    const count = this.#unconfirmed.length + this.#queue.drain().length;
+    this.#abandoned.push(...this.#unconfirmed.filter((entry) => !entry.echoed));
+    this.#unconfirmed = [];
+    this.#blockedSinceMs = undefined;
+    if (count === 0) return;
+    this.#batch.flush();
+    this.#parts.say({ kind: 'failed', count, code: 'BUS_DOWN', reason });
+  }
+
+  /**
+   * All frames that the package hands over in one turn (up to 100) get the time of the first: asking for each
+   * costs as much as receiving it where the clock is a real system call.
+   */
+  #turnTimeMs(): number {
+    if (this.#turnMs === undefined) {
+      this.#turnMs = monotonicMs();
+      setImmediate(() => {
+        this.#turnMs = undefined;
+      });
+    }
+    return this.#turnMs;
+  }
+
+  #hear(message: PackageMessage): void {
+    const atMs = this.#turnTimeMs();
+    if (message.err === true) {
+      this.#hearError(message, atMs);
+      return;
+    }
+    if (this.#audit !== undefined) this.#audit.seen++;
+    if (this.#unconfirmed.length > 0 && this.#isEcho(message, atMs)) {
+      if (this.#queue.length > 0) this.#pump();
+      return;
+    }
+    const late = this.#abandoned.findIndex((entry) => sameFrame(entry.frame, message));
+    if (late >= 0) {
+      this.#abandoned.splice(late, 1);
+      return;
+    }
+    const remote = message.rtr === true;
+    const fd = !remote && (message.data.length > 8 || this.#parts.shortFramesAreFd);
+    this.#batch.add(
+      {
+        id: message.id,
+        extended: message.ext === true,
+        data: remote ? message.data.subarray(0, 0) : message.data,
+        fd,
+        brs: fd,
+        remote,
+      },
+      atMs,
+      false,
+    );
+  }
+
+  #isEcho(message: PackageMessage, atMs: number): boolean {
+    const at = this.#unconfirmed.findIndex(
+      (entry) => !entry.echoed && sameFrame(entry.frame, message),
+    );
+    if (at < 0) return false;
+    this.#unconfirmed[at]!.echoed = true;
+    // A virtual wire keeps the order: what should have come before was lost in our receive buffer.
+    if (this.#parts.virtual && at > 0) this.#assumeEchoed(at);
+    this.#confirm(atMs);
+    return true;
+  }
+
+  /** Controllers with several mailboxes may send out of order; outcomes are told in order all the same. */
+  #confirm(atMs: number): void {
+    let count = 0;
+    while (this.#unconfirmed[count]?.echoed === true) {
+      this.#batch.add(this.#unconfirmed[count]!.frame, atMs, true);
+      count++;
+    }
+    this.#unconfirmed.splice(0, count);
+  }
+
+  #assumeEchoed(count: number): void {
+    let missing = 0;
+    for (const entry of this.#unconfirmed.slice(0, count)) {
+      if (entry.echoed) continue;
+      entry.echoed = true;
+      missing++;
+    }
+    if (missing > 0) this.#sayLost(missing, 'echoes of own frames');
+  }
+
+  #sayLost(frames: number, what: string): void {
+    this.#batch.flush();
+    this.#parts.say({
+      kind: 'lost',
+      frames,
+      reason: `${what} did not come through the receive buffer of ${this.#name}: raise net.core.rmem_default`,
+    });
+  }
+
+  #hearError(message: PackageMessage, atMs: number): void {
+    const report = readErrorFrame(message.id, message.data);
+    if (report.receiveOverflow) this.#sayLost(1, 'frames');
+    if (report.state !== undefined) this.#enter(report.state, report.reason, atMs);
+  }
+
+  #enter(state: BusState, reason: string, atMs: number): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#batch.flush();
+    this.#parts.say({ kind: 'state', state, reason, atMs });
+    if (state === 'down' || state === 'bus-off') this.#giveUp(reason);
+  }
+
+  #scheduleWatch(): void {
+    this.#watch = this.#parts.clock.after('watch', WATCH_MS, () => {
+      this.#checkInterface();
+      this.#checkEchoes();
+      this.#checkAudit();
+      this.#scheduleWatch();
+    });
+  }
+
+  #checkInterface(): void {
+    const status = this.#parts.interfaceStatus();
+    const nowMs = monotonicMs();
+    if (status === undefined) {
+      this.#enter('down', `interface ${this.#name} is gone`, nowMs);
+      return;
+    }
+    if (!status.up) {
+      this.#enter(
+        'down',
+        `interface ${this.#name} is down: sudo ip link set ${this.#name} up`,
+        nowMs,
+      );
+      return;
+    }
+    if (this.#state !== 'down' && this.#receiverRuns && status.index === this.#index) return;
+    try {
+      // Sockets stay bound to an interface that went down, not to one that was removed and made again.
+      if (!this.#receiverRuns || status.index !== this.#index) {
+        this.#stopReceiver();
+        this.#transmitter = this.#openTransmitter();
+        this.#openReceiver();
+        this.#index = status.index;
+      }
+    } catch {
+      return; // gone again; the next look decides
+    }
+    this.#abandoned = [];
+    this.#enter('active', `interface ${this.#name} is up again`, nowMs);
+  }
+
+  #checkEchoes(): void {
+    const nowMs = this.#parts.clock.nowMs();
+    while (this.#abandoned.length > 0 && nowMs - this.#abandoned[0]!.sentMs > FORGET_MS) {
+      this.#abandoned.shift();
+    }
+    const oldest = this.#unconfirmed[0];
+    if (oldest === undefined) return;
+    const waitedMs = nowMs - oldest.sentMs;
+    if (this.#parts.virtual && waitedMs > VIRTUAL_ECHO_MS) {
+      const late = this.#unconfirmed.filter((entry) => nowMs - entry.sentMs > VIRTUAL_ECHO_MS);
+      this.#assumeEchoed(late.length);
+      this.#confirm(monotonicMs());
+      this.#pump();
+    } else if (waitedMs > N_AS_MS) {
+      this.#giveUp(
+        `no frame was on the wire within ${N_AS_MS} ms: is another node on the bus of ${this.#name}, at the same bit rate?`,
+      );
+    }
+  }
+
+  /** Counts begin after the filter is open, so that they can only be too low. */
+  #startAudit(): void {
+    if (!this.#parts.virtual) return;
+    const kernelBase = this.#parts.packets();
+    if (kernelBase === undefined) return;
+    this.#audit = {
+      kernelBase,
+      kernel: kernelBase,
+      seen: 0,
+      lost: 0,
+      dueMs: this.#parts.clock.nowMs() + AUDIT_MS,
+    };
+  }
+
+  /** What the kernel had counted at the last look must have been read by now; the rest was lost. */
+  #checkAudit(): void {
+    const audit = this.#audit;
+    if (audit === undefined || this.#parts.clock.nowMs() < audit.dueMs) return;
+    const lost = audit.kernel - audit.kernelBase - audit.seen;
+    if (lost > audit.lost) {
+      this.#sayLost(lost - audit.lost, 'frames');
+      audit.lost = lost;
+    }
+    audit.kernel = this.#parts.packets() ?? audit.kernel;
+    audit.dueMs = this.#parts.clock.nowMs() + AUDIT_MS;
+  }
+}
+
+function sameFrame(frame: CanFrame, message: PackageMessage): boolean {
+  if (
+    frame.id !== message.id ||
+    frame.extended !== (message.ext === true) ||
+    frame.remote !== (message.rtr === true) ||
+    frame.data.length !== message.data.length
+  ) {
+    return false;
+  }
+  for (let index = 0; index < frame.data.length; index++) {
+    if (frame.data[index] !== message.data[index]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,163 @@
+// The engine of one wire: queues of its nodes, arbitration by identifier, pacing in wire time. No I/O, no clock.
+
+import type { CanFrame } from './can-frame.ts';
+import { Fifo } from './fifo.ts';
+import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG } from './linux-frame.ts';
+
+/**
+ * The bits that take part in arbitration as a number: the lower one wins (dominant is 0). ISO 11898-1 10.4.2.2:
+ * 11 bits of identifier; RTR or SRR; IDE; 18 bits of identifier; RTR; FDF. So a data frame beats the remote
+ * frame of its identifier, an 11 bit frame the 29 bit frames that begin alike.
+ */
+export function arbitrationKey(frame: Pick<CanFrame, 'id' | 'extended' | 'remote' | 'fd'>): number {
+  return arbitrationKeyOf(frame.id, frame.extended, frame.remote, frame.fd);
+}
+
+/** The same of a can_id with its flags. */
+export function arbitrationKeyOfWord(canId: number, fd: boolean): number {
+  return arbitrationKeyOf(
+    canId & CAN_EFF_MASK,
+    (canId & CAN_EFF_FLAG) !== 0,
+    (canId & CAN_RTR_FLAG) !== 0,
+    fd,
+  );
+}
+
+const BELOW_BASE = 2 ** 22;
+
+function arbitrationKeyOf(id: number, extended: boolean, remote: boolean, fd: boolean): number {
+  const low = (remote ? 1 : 0) as number;
+  if (!extended) return id * BELOW_BASE + ((low << 21) | ((fd ? 1 : 0) << 19));
+  return (id >>> 18) * BELOW_BASE + (0x300000 | ((id & 0x3ffff) << 2) | (low << 1) | (fd ? 1 : 0));
+}
+
+/** A frame that waits for the wire. */
+export interface Waiting<T> {
+  readonly key: number;
+  /** Wire time of the frame; 0 on an unpaced wire. */
+  readonly durationMs: number;
+  /** From when on it takes part in arbitration. */
+  readonly readyMs: number;
+  readonly item: T;
+}
+
+/** One transmitter: its frames go out in the order in which they came. */
+export class WireNode<T> {
+  readonly queue = new Fifo<Waiting<T>>();
+}
+
+/** The frame whose bits are on the wire. */
+interface OnWire<T> {
+  readonly node: WireNode<T>;
+  readonly waiting: Waiting<T>;
+  readonly endMs: number;
+}
+
+/** Called when a frame is through. It may queue further frames. */
+export type Deliver<T> = (node: WireNode<T>, item: T, endMs: number) => void;
+
+/**
+ * One wire. Time only moves by `step(nowMs)`; a step that comes late does not lose wire time, because the next
+ * frame starts at the end of the one before it, or when it became ready, whichever is later.
+ */
+export class Wire<T> {
+  readonly #nodes: WireNode<T>[] = [];
+  #current: OnWire<T> | undefined;
+  #freeAtMs = Number.NEGATIVE_INFINITY;
+  #busyMs = 0;
+  #frames = 0;
+
+  /** Wire time of all frames so far; divided by elapsed time it is the bus load. */
+  get busyMs(): number {
+    return this.#busyMs;
+  }
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Nothing waits and nothing is on the wire. */
+  get idle(): boolean {
+    return this.#current === undefined && this.#nodes.every((node) => node.queue.length === 0);
+  }
+
+  attach(): WireNode<T> {
+    const node = new WireNode<T>();
+    this.#nodes.push(node);
+    return node;
+  }
+
+  /**
+   * Takes a node off and returns what it still had waiting. A frame of it that is on the wire comes to its end
+   * and is delivered: nobody can take back bits that others have begun to read.
+   */
+  detach(node: WireNode<T>): T[] {
+    const at = this.#nodes.indexOf(node);
+    if (at >= 0) this.#nodes.splice(at, 1);
+    return node.queue.drain().map((waiting) => waiting.item);
+  }
+
+  /** Drops what waits at `node` and returns it; the node stays. */
+  clear(node: WireNode<T>): T[] {
+    return node.queue.drain().map((waiting) => waiting.item);
+  }
+
+  enqueue(node: WireNode<T>, waiting: Waiting<T>): void {
+    node.queue.push(waiting);
+  }
+
+  /** Nothing is sent before `nowMs`, although it was ready earlier: after the wire was held. */
+  notBefore(nowMs: number): void {
+    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs);
+  }
+
+  /**
+   * Ends every frame that is through by `nowMs`, in order, at most `limit` of them. Returns when to step again
+   * (`nowMs` itself when the limit ended it), undefined when nothing waits.
+   */
+  step(nowMs: number, deliver: Deliver<T>, limit = Number.POSITIVE_INFINITY): number | undefined {
+    for (let delivered = 0; ; ) {
+      const current = this.#current ?? this.#start(nowMs);
+      if (current === undefined) return this.#earliestReadyMs();
+      if (current.endMs > nowMs) return current.endMs;
+      if (delivered++ >= limit) return nowMs;
+      this.#current = undefined;
+      this.#freeAtMs = current.endMs;
+      this.#busyMs += current.waiting.durationMs;
+      this.#frames++;
+      deliver(current.node, current.waiting.item, current.endMs);
+    }
+  }
+
+  #earliestReadyMs(): number | undefined {
+    let earliest: number | undefined;
+    for (const node of this.#nodes) {
+      const ready = node.queue.peek()?.readyMs;
+      if (ready !== undefined && (earliest === undefined || ready < earliest)) earliest = ready;
+    }
+    return earliest === undefined ? undefined : Math.max(earliest, this.#freeAtMs);
+  }
+
+  /** Arbitration at the earliest instant when the wire is free and someone is ready. */
+  #start(nowMs: number): OnWire<T> | undefined {
+    const startMs = this.#earliestReadyMs();
+    if (startMs === undefined || startMs > nowMs) return undefined;
+    let winner: WireNode<T> | undefined;
+    let best: Waiting<T> | undefined;
+    for (const node of this.#nodes) {
+      const head = node.queue.peek();
+      if (head === undefined || head.readyMs > startMs) continue;
+      if (
+        best === undefined ||
+        head.key < best.key ||
+        (head.key === best.key && head.readyMs < best.readyMs)
+      ) {
+        best = head;
+        winner = node;
+      }
+    }
+    winner!.queue.shift();
+    this.#current = { node: winner!, waiting: best!, endMs: startMs + best!.durationMs };
+    return this.#current;
+  }
+}
