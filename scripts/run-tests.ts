@@ -31,6 +31,8 @@ const vitest = (project: string, file: string): string[] => [
 const stages: Stage[] = [
   { name: 'format and lint', command: ['biome', 'check', '.'] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
+  // The package that the tests on vcan0 and of the package itself run.
+  { name: 'build', command: ['tsc', '-p', 'tsconfig.build.json'] },
   { name: 'unit', command: vitest('unit', report('unit')), report: report('unit') },
   { name: 'processes, local bus', command: vitest('e2e', report('e2e')), report: report('e2e') },
   {
@@ -68,7 +70,12 @@ for (const stage of stages) {
   const { status } = spawnSync(program!, args, {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH}`, CAN_OTA_OUT: out },
+    env: {
+      ...process.env,
+      PATH: `${bin}${path.delimiter}${process.env.PATH}`,
+      CAN_OTA_OUT: out,
+      CI: '1',
+    },
   });
   const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
   if (stage.cannot !== undefined && status === stage.cannot.code) {

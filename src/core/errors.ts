@@ -28,12 +28,16 @@ export function assertNever(value: never): never {
 
 /** The message of anything that was thrown, with the messages of its causes. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) {
+    return typeof error === 'object' && error !== null ? '' : String(error);
+  }
   const own =
     error instanceof AggregateError && error.message === ''
       ? error.errors.map(describeError).join('; ')
       : error.message;
-  return error.cause === undefined ? own : `${own} (${describeError(error.cause)})`;
+  const cause = error.cause === undefined ? '' : describeError(error.cause);
+  // Wrappers often repeat what they wrap.
+  return cause === '' || own.includes(cause) ? own : `${own} (${cause})`;
 }
 
 /** The `code` of a Node system error (`ENOSPC`), undefined for anything else. */

@@ -1,0 +1,100 @@
+// Memory of the TMU while it downloads: the real daemon against the real backend, the driver says no at the end.
+
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { addUser } from '../../server/auth/user-commands.ts';
+import { releaseImages } from '../../src/cli/bench-release.ts';
+import { packageRoot } from '../../src/core/package-root.ts';
+import { hasKey, Worker } from './processes.ts';
+
+const CLI = 'src/cli/main.ts';
+
+export interface DownloadMeasure {
+  readonly peakBytes: number;
+  /** Peak of the same daemon with an image of 1 MiB. */
+  readonly baseBytes: number;
+  readonly seconds: number;
+}
+
+export async function measureDownload(size: number): Promise<DownloadMeasure> {
+  const base = await once(1 << 20);
+  const big = await once(size);
+  return { peakBytes: big.peakBytes, baseBytes: base.peakBytes, seconds: big.seconds };
+}
+
+async function once(size: number): Promise<{ peakBytes: number; seconds: number }> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-benchmark-'));
+  try {
+    await using stack = new AsyncDisposableStack();
+    const image = path.join(folder, 'image.bin');
+    const file = await open(image, 'w');
+    await file.truncate(size);
+    await file.close();
+    // The bench vehicle with banks that hold the image.
+    const vehicle = path.join(folder, 'vehicle.yaml');
+    const text = await readFile(path.join(packageRoot, 'ecus/bench-vehicle.yaml'), 'utf8');
+    await writeFile(
+      vehicle,
+      text.replaceAll(/^( +)order:/gm, `$1memory: { bankSize: ${size} }\n$1order:`),
+    );
+
+    const data = path.join(folder, 'server');
+    await addUser(data, 'bench', 'admin', 'benchmark password');
+    const server = new Worker(CLI, [
+      'server',
+      '--port',
+      '0',
+      '--data',
+      data,
+      '--max-upload',
+      '2000',
+      '--json',
+    ]);
+    stack.use(server);
+    const { url } = (await server.until(hasKey('url'))) as unknown as { url: string };
+    await releaseImages(url, 'bench', 'benchmark password', [
+      { ecu: 'EDT', file: image, version: '9.0.0' },
+    ]);
+
+    const common = [
+      '--bus',
+      `local:benchmark-m${process.pid}?bitrate=0`,
+      '--vehicle',
+      vehicle,
+      '--json',
+    ];
+    for (const args of [
+      ['ecu', 'EDT', '--flash', path.join(folder, 'edt')],
+      ['cgw', '--flash', path.join(folder, 'cgw'), '--approve', 'no'],
+    ]) {
+      const worker = new Worker(CLI, [...args, ...common]);
+      stack.use(worker);
+      await worker.until(hasKey('mode'));
+    }
+    const startMs = performance.now();
+    const tmu = new Worker(CLI, [
+      'tmu',
+      '--once',
+      '--server',
+      url,
+      '--state-dir',
+      path.join(folder, 'tmu'),
+      ...common,
+    ]);
+    stack.use(tmu);
+    let peakBytes = 0;
+    let seconds = 0;
+    for (;;) {
+      const event = (await tmu.next()) as { kind?: string; status?: string } | undefined;
+      if (event === undefined) break;
+      if (event.kind === 'approval' && seconds === 0)
+        seconds = (performance.now() - startMs) / 1000;
+      const status = await readFile(`/proc/${tmu.pid}/status`, 'utf8').catch(() => '');
+      peakBytes = Math.max(peakBytes, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024);
+    }
+    return { peakBytes, seconds };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

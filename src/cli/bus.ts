@@ -1,0 +1,80 @@
+// Opens the bus that a command was told to use, with its trace, and connects to ECUs as the tester.
+
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import type { CanBus } from '../bus/can-bus.ts';
+import { TraceWriter } from '../bus/candump-log.ts';
+import { openBus } from '../bus/open-bus.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import { testerAddresses } from '../isotp/address.ts';
+import { IsoTpChannel } from '../isotp/channel.ts';
+import { transportConfig } from '../isotp/config.ts';
+import { UdsClient } from '../uds/client.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
+import type { Context } from './context.ts';
+
+export interface BusOptions {
+  readonly bus?: string;
+  readonly fd?: boolean;
+  readonly trace?: string;
+}
+
+export interface OpenedBus extends AsyncDisposable {
+  readonly bus: CanBus;
+  /** Which bus and why, for people. */
+  readonly why: string;
+}
+
+/** Throws BusError, or InputError when the trace file cannot be written. */
+export async function openCommandBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+  const clock = systemClock;
+  const { bus, why } = await openBus(options.bus, {
+    clock,
+    fd: options.fd === true,
+    logger: context.logger,
+  });
+  const trace =
+    options.trace === undefined ? undefined : await openTrace(options.trace, bus, clock);
+  bus.onState(({ state, reason }) => context.logger.warn({ bus: bus.name, state }, reason));
+  return {
+    bus,
+    why,
+    [Symbol.asyncDispose]: async () => {
+      await trace?.();
+      await bus.close();
+    },
+  };
+}
+
+/** Every frame into a candump log. Resolves to the function that completes the file. */
+async function openTrace(file: string, bus: CanBus, clock: Clock): Promise<() => Promise<void>> {
+  const stream = createWriteStream(file);
+  try {
+    await once(stream, 'open');
+  } catch (error) {
+    throw new InputError('--trace', `${file} cannot be written`, { cause: error });
+  }
+  const writer = new TraceWriter({ bus, clock, sink: (line) => stream.write(`${line}\n`) });
+  return async () => {
+    writer.close();
+    stream.end();
+    await once(stream, 'finish');
+  };
+}
+
+/** A UDS client for one ECU; its functional requests reach all ECUs of the same functional address. */
+export function connectTester(bus: CanBus, ecu: VehicleEcu, context: Context): UdsClient {
+  const { physical, functional } = testerAddresses(ecu.address);
+  const config = transportConfig(ecu);
+  const common = { bus, clock: systemClock, config };
+  return new UdsClient({
+    connection: new IsoTpChannel({ ...common, address: physical }),
+    ...(functional === undefined
+      ? {}
+      : { functional: new IsoTpChannel({ ...common, address: functional, kind: 'functional' }) }),
+    clock: systemClock,
+    timing: ecu.timing,
+    logger: context.logger,
+  });
+}

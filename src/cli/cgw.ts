@@ -1,0 +1,46 @@
+// `can-ota cgw`: the central gateway, an ECU like the others, with the driver's console.
+
+import { createCgw } from '../../ecus/cgw/create-cgw.ts';
+import { ExitCode } from '../core/exit-code.ts';
+import { openCommandBus } from './bus.ts';
+import { announceReady, runCommand, untilAborted } from './context.ts';
+import { type FlashOptions, reportEcuEvent, simulationOptions } from './ecu.ts';
+import { loadVehicle } from './vehicle-file.ts';
+
+interface CgwOptions extends FlashOptions {
+  readonly approve: 'ask' | 'yes' | 'no';
+  readonly approvalTimeout: number;
+}
+
+export function cgw(options: CgwOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    const simulation = await simulationOptions(options);
+    await using opened = await openCommandBus(options, context);
+    const name = vehicle.approval?.ecu ?? 'CGW';
+    const asking = options.approve === 'ask';
+    const screen = asking && process.stdin.isTTY === true && process.stdout.isTTY === true;
+    const gateway = await createCgw({
+      ...simulation,
+      vehicle,
+      bus: opened.bus,
+      logger: context.logger,
+      approve: options.approve,
+      timeoutMs: options.approvalTimeout * 1000,
+      // With --json standard output belongs to the events; the driver's lines go to standard error.
+      terminal: asking
+        ? { input: process.stdin, output: context.json ? process.stderr : process.stdout }
+        : undefined,
+      onInterrupt: () => process.kill(process.pid, 'SIGINT'),
+      onEvent: (event) => {
+        if (!screen || context.json) reportEcuEvent(name, event, context);
+      },
+    });
+    if (!screen)
+      context.say(`${name} on ${opened.why}; flash in ${simulation.storage.location}; Ctrl-C ends`);
+    announceReady();
+    const end = await Promise.race([gateway.ecu.stopped, untilAborted(context.signal)]);
+    await gateway.close();
+    return end === 'failed' ? ExitCode.ecuFailed : ExitCode.success;
+  });
+}

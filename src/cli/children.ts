@@ -1,0 +1,134 @@
+// The processes of a bench: started, watched, and ended with it, whatever ends it.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { CanOtaError } from '../core/errors.ts';
+
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A process of the bench ended that should not have. */
+export class ChildError extends CanOtaError {
+  readonly code = 'CHILD';
+  /** Its own exit code; undefined when a signal ended it. */
+  readonly exitCode: number | undefined;
+
+  constructor(message: string, exit: ChildExit) {
+    super(message);
+    this.exitCode = exit.code ?? undefined;
+  }
+}
+
+export interface ChildOptions {
+  /** Called with each line of standard output. */
+  readonly onLine?: (line: string) => void;
+  /** The process may end by itself; for all others ending early is a failure of the bench. */
+  readonly mayEnd?: boolean;
+  /** What is typed here goes to this process (the CGW, whose driver sits at our terminal). */
+  readonly input?: boolean;
+  /** What it writes to standard error is shown at once; of all others the end is shown when they fail. */
+  readonly showErrors?: boolean;
+}
+
+export class Child {
+  readonly name: string;
+  readonly process: ChildProcess;
+  readonly exited: Promise<ChildExit>;
+  readonly #ready: Promise<Record<string, unknown>>;
+  #errors = '';
+
+  constructor(name: string, args: readonly string[], options: ChildOptions) {
+    this.name = name;
+    this.process = spawn(process.execPath, [...process.execArgv, cliFile, ...args], {
+      stdio: [options.input === true ? 'inherit' : 'ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+    this.#ready = promise;
+    promise.catch(() => {}); // reported by whoever waits for it
+    this.process.on('message', (message) => resolve(message as Record<string, unknown>));
+    this.process.stderr?.on('data', (chunk: Buffer) => {
+      this.#errors = `${this.#errors}${chunk}`.slice(-4096);
+      if (options.showErrors === true) process.stderr.write(chunk);
+    });
+    if (this.process.stdout !== null && options.onLine !== undefined) {
+      createInterface(this.process.stdout).on('line', options.onLine);
+    } else this.process.stdout?.resume();
+    this.exited = new Promise((resolveExit) => {
+      this.process.once('error', (error) => {
+        this.#errors += error.message;
+        resolveExit({ code: null, signal: null });
+      });
+      this.process.once('close', (code, signal) => resolveExit({ code, signal }));
+    });
+    void this.exited.then((exit) => reject(this.failure(exit)));
+  }
+
+  /** What the process announced, once it is ready. Throws ChildError when it ended before. */
+  ready(): Promise<Record<string, unknown>> {
+    return this.#ready;
+  }
+
+  /** The last lines of its standard error. */
+  get errors(): string {
+    return this.#errors.trim();
+  }
+
+  failure(exit: ChildExit): ChildError {
+    const how =
+      exit.signal === null ? `ended with code ${exit.code}` : `was ended by ${exit.signal}`;
+    const what = `${this.name} ${how} in the middle of the bench, which ends with it`;
+    return new ChildError(`${what}${this.errors === '' ? '' : `:\n${this.errors}`}`, exit);
+  }
+}
+
+const extension = path.extname(import.meta.filename);
+const cliFile = path.join(import.meta.dirname, `main${extension}`);
+
+/** How long a process may take to end after SIGTERM. */
+const PATIENCE_MS = 3000;
+
+export class Children implements AsyncDisposable {
+  readonly #children = new Set<Child>();
+  readonly #failure = Promise.withResolvers<never>();
+  #ending = false;
+
+  constructor() {
+    this.#failure.promise.catch(() => {});
+  }
+
+  /** Rejects with a ChildError as soon as a process ends that should not. */
+  get failure(): Promise<never> {
+    return this.#failure.promise;
+  }
+
+  /** Throws ChildError once all are being ended: whoever starts them one after the other may not know yet. */
+  start(name: string, args: readonly string[], options: ChildOptions = {}): Child {
+    if (this.#ending) {
+      throw new ChildError(`${name} is not started: the bench ends`, { code: null, signal: null });
+    }
+    const child = new Child(name, args, options);
+    this.#children.add(child);
+    void child.exited.then((exit) => {
+      this.#children.delete(child);
+      if (!this.#ending && options.mayEnd !== true) {
+        this.#failure.reject(child.failure(exit));
+      }
+    });
+    return child;
+  }
+
+  /** Ends every process: SIGTERM, and SIGKILL for those that do not listen. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending = true;
+    const left = [...this.#children];
+    for (const child of left) child.process.kill('SIGTERM');
+    const kill = setTimeout(() => {
+      for (const child of left) child.process.kill('SIGKILL');
+    }, PATIENCE_MS);
+    await Promise.all(left.map((child) => child.exited));
+    clearTimeout(kill);
+  }
+}

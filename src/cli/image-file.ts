@@ -1,0 +1,43 @@
+// An image in a file, read piece by piece, with its length and digest.
+
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { ImageSource } from '../campaign/ports.ts';
+import { InputError } from '../core/errors.ts';
+import { fileFault } from './vehicle-file.ts';
+
+export interface ImageFile extends ImageSource, AsyncDisposable {}
+
+const CHUNK = 1 << 20;
+
+/** Reads the file once for its SHA-256. Throws InputError for a file that is missing, empty or no file. */
+export async function openImageFile(file: string, option: string): Promise<ImageFile> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, 'r');
+    if (!(await handle.stat()).isFile()) {
+      await handle.close();
+      throw Object.assign(new Error('not a file'), { code: 'EISDIR' });
+    }
+  } catch (error) {
+    throw new InputError(option, fileFault(file, error), { cause: error });
+  }
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    const buffer = new Uint8Array(length);
+    const { bytesRead } = await handle.read(buffer, 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  };
+  const hash = createHash('sha256');
+  let length = 0;
+  for (;;) {
+    const chunk = await read(length, CHUNK);
+    if (chunk.length === 0) break;
+    hash.update(chunk);
+    length += chunk.length;
+  }
+  if (length === 0) {
+    await handle.close();
+    throw new InputError(option, `${file} is empty: an image has at least one byte`);
+  }
+  return { length, sha256: hash.digest('hex'), read, [Symbol.asyncDispose]: () => handle.close() };
+}

@@ -1,0 +1,373 @@
+// All commands with their options. What a command does is imported when it runs, so that `--help` and an ECU
+// process load nothing of a server.
+
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ExitCode } from '../core/exit-code.ts';
+import { packageVersion } from '../core/package-root.ts';
+
+const EXIT_CODES = `
+Exit codes:
+  0 success                      7 security validation failed   13 ECU silent or refused
+  1 mistake in can-ota           8 precondition failed          14 state directory in use
+  2 bad option, file or field    9 rollback completed           15 disk full, no permission
+  3 rejected by the driver      10 rollback failed             130 ended by SIGINT
+  4 deferred by the driver      11 backend unavailable         143 ended by SIGTERM
+  5 up to date                  12 bus unavailable
+  6 download integrity failed`;
+
+/** Runs the command line; resolves with the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const program = createProgram();
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? ExitCode.success : ExitCode.usage;
+  }
+  return Number(process.exitCode ?? ExitCode.success);
+}
+
+export function createProgram(): Command {
+  const program = new Command('can-ota')
+    .description('CAN bus OTA gateway runtime: from the backend to the flash of every ECU.')
+    .version(packageVersion)
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError('(add --help for the options and examples)')
+    .addHelpText('after', EXIT_CODES);
+  addBench(program);
+  addTmu(program);
+  addServer(program);
+  addEcu(program);
+  addCgw(program);
+  addFlash(program);
+  addRead(program);
+  addMonitor(program);
+  return program;
+}
+
+function command(program: Command, name: string, summary: string, examples: string): Command {
+  return program
+    .command(name)
+    .description(summary)
+    .addHelpText(
+      'after',
+      `\nExamples:\n${examples.trim().replaceAll(/^ */gm, '  $ ')}\n${EXIT_CODES}`,
+    );
+}
+
+function withOutput(target: Command): Command {
+  return target
+    .option('--json', 'machine-readable output, one JSON object per line')
+    .addOption(
+      new Option('--log-level <level>', 'what is logged to standard error')
+        .choices(['silent', 'error', 'warn', 'info', 'debug', 'trace'])
+        .default('warn'),
+    );
+}
+
+function withBus(target: Command): Command {
+  return withOutput(target)
+    .option(
+      '--bus <spec>',
+      'vcan0, can0, socketcan:NAME, or local:NAME[?bitrate=N&data-bitrate=N] (default: vcan0, else local:bench)',
+    )
+    .option('--fd', 'talk CAN FD to every ECU, with frames of 64 bytes')
+    .option('--trace <file>', 'write what was seen on the bus as a candump log');
+}
+
+function withVehicle(target: Command): Command {
+  return withBus(target).option(
+    '--vehicle <file>',
+    'vehicle description (default: the bench vehicle)',
+  );
+}
+
+function addBench(program: Command): void {
+  withVehicle(
+    command(
+      program,
+      'bench',
+      'Update a whole bench vehicle: server, CGW, EDT, INV, BMS and TMU as processes on one bus.',
+      `can-ota bench
+       can-ota bench --approve yes --json
+       can-ota bench --image EDT=build/edt.bin@2.1.0 --image BMS=build/bms.bin@3.0.0
+       can-ota bench --bus vcan0 --fd --trace update.log`,
+    ),
+  )
+    .addOption(
+      new Option('--approve <answer>', 'the driver: ask on the CGW console, or answer yes or no')
+        .choices(['ask', 'yes', 'no'])
+        .default('ask'),
+    )
+    .option(
+      '--image <ecu=file@version>',
+      'release this image instead of the standard ones (repeatable)',
+      (value: string, all: readonly ImageArgument[]) => [...all, parseImageArgument(value)],
+      [] as readonly ImageArgument[],
+    )
+    .option(
+      '--data <dir>',
+      'keep everything here: database, flash files, state (default: a temporary folder)',
+    )
+    .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
+    .action(async (options) => (await import('./bench.ts')).bench(options));
+}
+
+function addTmu(program: Command): void {
+  withVehicle(
+    command(
+      program,
+      'tmu',
+      'The daemon of the telematics unit: polls, downloads, asks the driver, programs, reports.',
+      `can-ota tmu --server http://127.0.0.1:8080 --bus vcan0 --vehicle vehicle.yaml --state-dir /var/lib/can-ota
+       can-ota tmu --server http://127.0.0.1:8080 --state-dir state --once --json`,
+    ),
+  )
+    .requiredOption('--server <url>', 'the backend')
+    .requiredOption(
+      '--state-dir <dir>',
+      'images, journal, progress.txt, status.json, downloaded_sha.txt',
+    )
+    .option('--poll <seconds>', 'time between two polls', seconds, 10)
+    .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
+    .option('--once', 'run one cycle; the exit code tells its outcome')
+    .action(async (options) => (await import('./tmu.ts')).tmu(options));
+}
+
+function addServer(program: Command): void {
+  const server = withOutput(
+    command(
+      program,
+      'server',
+      'The backend: releases, nonces, downloads, upload page, audit log.',
+      `can-ota server user add alice --role admin --data data
+       can-ota server --port 8080 --data data --allow-ip 127.0.0.1/32 --allow-ip 10.0.0.0/8`,
+    ),
+  )
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'port to listen on, 0 for any', port, 8080)
+    .option('--data <dir>', 'database and images', 'can-ota-data')
+    .option('--allow-ip <cidr...>', 'who may ask anything at all (default: this machine only)')
+    .option('--trust-proxy <cidr...>', 'proxies whose X-Forwarded-For is believed')
+    .option('--max-upload <MiB>', 'largest image', mebibytes, 64)
+    .option('--secure-cookies', 'cookies for HTTPS only (behind a TLS proxy)')
+    .action(async (options) => (await import('./server.ts')).server(options));
+  const user = command(
+    server,
+    'user',
+    'People who may log in.',
+    `can-ota server user add alice --role admin --data data
+     can-ota server user list --data data`,
+  );
+  const people = (name: string, summary: string, examples: string): Command =>
+    withOutput(command(user, name, summary, examples)).option(
+      '--data <dir>',
+      'database and images',
+      'can-ota-data',
+    );
+  people(
+    'add',
+    'Add a person; the password is asked for, or read from standard input.',
+    `can-ota server user add alice --role admin --data data
+     can-ota server user add bob --role viewer --data data < password.txt`,
+  )
+    .argument('<name>')
+    .addOption(
+      new Option('--role <role>', 'admin uploads, viewer looks')
+        .choices(['admin', 'viewer'])
+        .makeOptionMandatory(),
+    )
+    .action(async (name, options) => (await import('./server-user.ts')).addPerson(name, options));
+  people('list', 'List the people.', 'can-ota server user list --data data --json').action(
+    async (options) => (await import('./server-user.ts')).listPeople(options),
+  );
+  people(
+    'password',
+    'Change a password; it is asked for, or read from standard input.',
+    'can-ota server user password alice --data data',
+  )
+    .argument('<name>')
+    .action(async (name, options) =>
+      (await import('./server-user.ts')).changePersonPassword(name, options),
+    );
+  people(
+    'remove',
+    'Remove a person and end their sessions.',
+    'can-ota server user remove alice --data data',
+  )
+    .argument('<name>')
+    .action(async (name, options) =>
+      (await import('./server-user.ts')).removePerson(name, options),
+    );
+}
+
+function withFlash(target: Command): Command {
+  return withVehicle(target)
+    .requiredOption('--flash <dir>', 'the flash memory: two banks, boot record, non-volatile data')
+    .option('--image <file@version>', 'what the factory put into an empty flash', fileAtVersion)
+    .option(
+      '--fault <name[=value]>',
+      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, silent, slow=MS',
+      (value: string, all: readonly string[]) => [...all, value],
+      [] as readonly string[],
+    );
+}
+
+function addEcu(program: Command): void {
+  withFlash(
+    command(
+      program,
+      'ecu',
+      'A simulated ECU with a real bootloader: EDT, INV, BMS, or any other of the vehicle file.',
+      `can-ota ecu EDT --bus vcan0 --flash flash/edt
+       can-ota ecu INV --bus local:bench --flash flash/inv --fault fail-write=100000`,
+    ).argument('<name>', 'name in the vehicle file'),
+  ).action(async (name, options) => (await import('./ecu.ts')).ecu(name, options));
+}
+
+function addCgw(program: Command): void {
+  withFlash(
+    command(
+      program,
+      'cgw',
+      'The central gateway with the console on which the driver approves an update.',
+      `can-ota cgw --bus vcan0 --flash flash/cgw
+       can-ota cgw --flash flash/cgw --approve yes`,
+    ),
+  )
+    .addOption(
+      new Option('--approve <answer>', 'ask the driver, or answer for him')
+        .choices(['ask', 'yes', 'no'])
+        .default('ask'),
+    )
+    .option(
+      '--approval-timeout <seconds>',
+      'silence after this time counts as not approved',
+      seconds,
+      30,
+    )
+    .action(async (options) => (await import('./cgw.ts')).cgw(options));
+}
+
+function addFlash(program: Command): void {
+  withVehicle(
+    command(
+      program,
+      'flash',
+      'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
+      `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0
+       can-ota flash 7E0:7E8 image.bin --bus can0
+       can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json`,
+    )
+      .argument(
+        '<ecu>',
+        'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
+      )
+      .argument('<image>', 'file to program'),
+  )
+    // `--version` of the program itself stands before the command.
+    .option('--version <text>', 'version of the image, told to the ECU and checked afterwards')
+    .option(
+      '--address <number>',
+      'memory address for REQUEST:RESPONSE (default 0x08000000)',
+      address,
+    )
+    .option(
+      '--hmac-key <hex>',
+      'security access of REQUEST:RESPONSE: first 16 bytes of HMAC-SHA256(key, seed)',
+    )
+    .option('--xor-key <hex>', 'security access of REQUEST:RESPONSE: seed xor key')
+    .option('--level <number>', 'security access level, odd', address)
+    .action(async (ecuName, image, options) =>
+      (await import('./flash.ts')).flash(ecuName, image, options),
+    );
+}
+
+function addRead(program: Command): void {
+  withVehicle(
+    command(
+      program,
+      'read',
+      'Read data identifiers of an ECU.',
+      `can-ota read EDT F189 F18C --bus vcan0
+       can-ota read 7E0:7E8 F190 --json`,
+    )
+      .argument('<ecu>', 'name in the vehicle file, or REQUEST:RESPONSE identifiers')
+      .argument('<did...>', 'data identifiers, four hexadecimal digits'),
+  ).action(async (ecuName, dids, options) =>
+    (await import('./read.ts')).read(ecuName, dids, options),
+  );
+}
+
+function addMonitor(program: Command): void {
+  withVehicle(
+    command(
+      program,
+      'monitor',
+      'Show what is said on the bus, ISO-TP messages put together and UDS decoded.',
+      `can-ota monitor --bus vcan0
+       can-ota monitor --file update.log
+       can-ota monitor --raw --json`,
+    ),
+  )
+    .option('--file <log>', 'read a candump log instead of a bus, - for standard input')
+    .option('--raw', 'show every frame too')
+    .option('--all', 'also what is no known conversation, as frames')
+    .action(async (options) => (await import('./monitor.ts')).monitor(options));
+}
+
+export interface ImageArgument {
+  readonly ecu: string;
+  readonly file: string;
+  readonly version: string;
+}
+
+function parseImageArgument(value: string): ImageArgument {
+  const match = /^([A-Z][A-Z0-9_]{0,15})=(.+)@([^@/]+)$/.exec(value);
+  if (match === null)
+    throw new InvalidArgumentError('expected ECU=FILE@VERSION, like EDT=edt.bin@2.1.0');
+  return { ecu: match[1]!, file: match[2]!, version: version(match[3]!) };
+}
+
+/** As the backend and the ECUs take it. */
+function version(text: string): string {
+  if (!/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/.test(text)) {
+    throw new InvalidArgumentError(
+      `version ${JSON.stringify(text)}: expected 1 to 32 characters 0-9 A-Z a-z . + _ -, like 2.1.0`,
+    );
+  }
+  return text;
+}
+
+function fileAtVersion(value: string): { readonly file: string; readonly version: string } {
+  const match = /^(.+)@([^@/]+)$/.exec(value);
+  if (match === null) throw new InvalidArgumentError('expected FILE@VERSION, like edt.bin@1.0.0');
+  return { file: match[1]!, version: version(match[2]!) };
+}
+
+function number(value: string, minimum: number, maximum: number, what: string): number {
+  const parsed = Number(value);
+  if (value.trim() === '' || !(parsed >= minimum && parsed <= maximum)) {
+    throw new InvalidArgumentError(`expected ${what} from ${minimum} to ${maximum}`);
+  }
+  return parsed;
+}
+
+function seconds(value: string): number {
+  return number(value, 0.1, 86_400, 'seconds');
+}
+
+function mebibytes(value: string): number {
+  return number(value, 0.001, 4096, 'MiB');
+}
+
+function port(value: string): number {
+  const parsed = number(value, 0, 65_535, 'a port');
+  if (!Number.isInteger(parsed)) throw new InvalidArgumentError('expected a whole number');
+  return parsed;
+}
+
+function address(value: string): number {
+  return number(value, 0, 0xffff_ffff, 'a number (0x... is hexadecimal)');
+}

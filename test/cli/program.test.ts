@@ -1,0 +1,85 @@
+// The command line as a whole: every command explains itself.
+
+import type { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { createProgram } from '../../src/cli/program.ts';
+import { ExitCode } from '../../src/core/exit-code.ts';
+
+function helpOf(command: Command): string {
+  let text = '';
+  command.configureOutput({
+    writeOut: (part) => {
+      text += part;
+    },
+  });
+  command.outputHelp();
+  return text;
+}
+
+function all(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(all)];
+}
+
+function fullName(command: Command): string {
+  const { parent } = command;
+  return parent === null ? command.name() : `${fullName(parent)} ${command.name()}`;
+}
+
+describe('the command line', () => {
+  const commands = all(createProgram());
+
+  it('has every command of the product', () => {
+    expect(commands.map(fullName).sort()).toEqual(
+      [
+        'can-ota',
+        ...['bench', 'cgw', 'ecu', 'flash', 'monitor', 'read', 'server', 'tmu'].map(
+          (name) => `can-ota ${name}`,
+        ),
+        ...['user', 'user add', 'user list', 'user password', 'user remove'].map(
+          (name) => `can-ota server ${name}`,
+        ),
+      ].sort(),
+    );
+  });
+
+  it.each(commands.slice(1).map((command) => [fullName(command), command] as const))(
+    '%s --help shows examples of itself, and the exit codes',
+    (name, command) => {
+      const help = helpOf(command);
+      const examples = help.split('Examples:\n')[1]!.split('\n\n')[0]!;
+      for (const line of examples.trimEnd().split('\n')) {
+        expect(line).toMatch(new RegExp(`^ {2}\\$ ${name}`));
+      }
+      expect(command.description()).toMatch(/\.$/);
+      for (const option of command.options) expect(option.description).not.toBe('');
+      for (const code of Object.values(ExitCode)) {
+        expect(help).toMatch(new RegExp(`(^|\\s)${code} `));
+      }
+    },
+  );
+
+  it.each([
+    ['bench', '--image', 'EDT=file.bin', 'ECU=FILE@VERSION'],
+    ['bench', '--image', 'edt=file.bin@1.0.0', 'ECU=FILE@VERSION'],
+    ['bench', '--image', 'EDT=file.bin@two words', '1 to 32 characters'],
+    ['bench', '--approval-timeout', 'soon', 'seconds'],
+    ['server', '--port', '70000', '65535'],
+    ['server', '--port', '80.5', 'whole number'],
+    ['server', '--max-upload', '', 'MiB'],
+    ['tmu', '--poll', '-1', 'seconds'],
+  ])('%s %s %s is refused with what is expected', async (name, option, value, expected) => {
+    const program = createProgram();
+    let errors = '';
+    for (const command of all(program)) {
+      command.exitOverride().configureOutput({
+        writeErr: (text) => {
+          errors += text;
+        },
+      });
+    }
+    const run = program.parseAsync(['node', 'can-ota', name, option, value]);
+    await expect(run).rejects.toMatchObject({ code: 'commander.invalidArgument' });
+    expect(errors).toContain(option);
+    expect(errors).toContain(expected);
+  });
+});

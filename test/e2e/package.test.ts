@@ -1,0 +1,78 @@
+// What npm would publish: built, packed, unpacked elsewhere, and run from there.
+
+import { spawnSync } from 'node:child_process';
+import { symlink } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect } from 'vitest';
+import { folder, freshBus, root, run, scenario } from './support/processes.ts';
+
+const bin = path.join(root, 'node_modules', '.bin');
+
+/** The Node of this machine beside the one of the project; undefined where it is missing or new enough. */
+function oldNode(): string | undefined {
+  for (const folderName of ['/usr/bin', '/usr/local/bin', '/bin']) {
+    const node = path.join(folderName, 'node');
+    const { stdout } = spawnSync(node, ['--version']);
+    const match = /^v(\d+)\./.exec(String(stdout ?? ''));
+    if (match !== null && Number(match[1]) >= 16 && Number(match[1]) < 24) return node;
+  }
+  return undefined;
+}
+
+const old = oldNode();
+if (old === undefined) {
+  process.stderr.write('left out: the sentence for an old Node: there is no Node 16 to 23 here\n');
+}
+
+describe('the package', () => {
+  scenario('runs from where it was unpacked', async () => {
+    const place = await folder();
+    const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
+    expect(build.lines.join('\n')).toBe('');
+    expect(await build.code()).toBe(0);
+    const pack = await run(
+      ['--ignore-scripts', '--json', '--offline', '--pack-destination', place],
+      {
+        program: ['npm', 'pack'],
+      },
+    );
+    expect(pack.exit?.code, pack.stderr).toBe(0);
+    const [{ filename, files }] = JSON.parse(pack.lines.join('\n')) as [
+      { filename: string; files: { path: string }[] },
+    ];
+    const names = files.map((file) => file.path);
+    expect(names).toEqual(
+      expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/src/cli/main.js']),
+    );
+    // Neither sources nor tests are in it, apart from the images that the bench needs.
+    expect(names.filter((name) => /(?<!\.d)\.ts$|\.test\./.test(name))).toEqual([]);
+    const unpack = await run(['-xzf', path.join(place, filename), '-C', place], {
+      program: ['tar'],
+    });
+    expect(await unpack.code()).toBe(0);
+    await symlink(path.join(root, 'node_modules'), path.join(place, 'node_modules'));
+    const main = path.join(place, 'package', 'dist', 'src', 'cli', 'main.js');
+    const installed = { program: [process.execPath, main], cwd: place };
+
+    const help = await run(['--help'], installed);
+    expect(await help.code()).toBe(0);
+    for (const name of ['bench', 'tmu', 'server', 'ecu', 'cgw', 'flash', 'read', 'monitor']) {
+      expect(help.lines.join('\n')).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+    }
+    const bus = freshBus();
+    const bench = await run(['bench', '--approve', 'yes', '--json', '--bus', bus], installed);
+    expect(bench.stderr).toBe('');
+    expect(await bench.code()).toBe(0);
+    expect(bench.last).toMatchObject({
+      outcome: 'SUCCESS',
+      ecus: [{ name: 'EDT' }, { name: 'INV' }],
+    });
+
+    if (old !== undefined) {
+      const refused = await run(['--help'], { program: [old, main] });
+      expect(await refused.code()).toBe(2);
+      expect(refused.stderr).toMatch(/^can-ota needs Node\.js 24\.\d+ or newer, this is \d+/);
+      expect(refused.stderr).not.toMatch(/^\s+at |SyntaxError/m);
+    }
+  });
+});
