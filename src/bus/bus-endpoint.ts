@@ -77,8 +77,9 @@ export abstract class BusEndpoint implements CanBus {
   send(frame: CanFrame, done?: (outcome: SendOutcome) => void): void {
     const refusal = this.#refusal(frame);
     if (refusal !== undefined) {
-      // Never from inside `send`: a caller that sends the next frame in `done` would recurse.
-      if (done !== undefined) queueMicrotask(() => done(refusal));
+      // Never from inside `send`, nor before the event loop had its turn: a caller that tries again in `done`
+      // would recurse, or keep the bus from ever coming back.
+      if (done !== undefined) this.soon(() => done(refusal));
       return;
     }
     // The caller may reuse the array; the wire has to carry what was handed over.
@@ -162,6 +163,11 @@ export abstract class BusEndpoint implements CanBus {
   /** What is wanted of others' frames: undefined is all, an empty list nothing. */
   protected abstract listening(filters: readonly CanFilter[] | undefined): void;
   protected abstract shutDown(): Promise<void>;
+
+  /** Calls after what is under way; a bus of virtual time has its own idea of that. */
+  protected soon(call: () => void): void {
+    setImmediate(call);
+  }
 
   /** Why nothing can be sent now, undefined when it can. */
   protected refusalReason(): string | undefined {

@@ -38,7 +38,7 @@ export const BROKER_LIMITS: BrokerLimits = {
   holdBytes: 1024 * 1024,
   holdMs: 2000,
   cutOffBytes: 64 * 1024 * 1024,
-  gatherMs: 250,
+  gatherMs: 1000,
   answerMs: 1000,
 };
 

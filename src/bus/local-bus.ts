@@ -35,8 +35,6 @@ export interface LocalBusOptions {
 const TRANSMIT_QUEUE = 256;
 /** How long frames wait for the bus to come back, and `open` for its start. */
 const RECONNECT_MS = 2000;
-/** After a hand-over nobody needs to know when it takes no longer than this. */
-const QUIET_HAND_OVER_MS = 500;
 const ANSWER_MS = 2000;
 const RETRY_MS = 15;
 const SLOW_RETRY_MS = 250;
@@ -198,14 +196,11 @@ export class LocalBus extends BusEndpoint {
     // Without a hand-over the first in the row was the process that ended.
     const rank = Math.max(0, this.#peers.rank - (handedOver ? 0 : 1));
     const expected = Math.max(1, this.#peers.count - (handedOver ? 0 : 1));
-    this.#giveUp = this.#clock.after(
-      'reconnect',
-      handedOver ? QUIET_HAND_OVER_MS : RECONNECT_MS,
-      () => {
-        this.#downReason = `local:${this.name} is down: ${reason}`;
-        this.#fail(reason);
-      },
-    );
+    // After a hand-over nobody needs to know of it unless it takes longer than this.
+    this.#giveUp = this.#clock.after('reconnect', RECONNECT_MS, () => {
+      this.#downReason = `local:${this.name} is down: ${reason}`;
+      this.#fail(reason);
+    });
     let complained = '';
     while (!this.#abort.signal.aborted) {
       try {

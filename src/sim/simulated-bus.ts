@@ -198,6 +198,10 @@ class SimulatedNode extends BusEndpoint implements SimulatedBus {
     this.#attachment.enqueue(frame);
   }
 
+  protected override soon(call: () => void): void {
+    this.#clock.after('refused', 0, call);
+  }
+
   protected override listening(filters: readonly CanFilter[] | undefined): void {
     this.#filters = filters;
   }

@@ -14,6 +14,14 @@ function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Turns of the event loop in which promises alone would have settled, then pauses of a millisecond for real I/O. */
+const QUICK_TURNS = 100;
+const PATIENCE_TURNS = 1000;
+
+function realPause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
+
 /** A Clock that stands still unless it is told to advance. Timers of the same instant fire in order of creation. */
 export class VirtualClock implements Clock {
   #nowMs = 0;
@@ -76,12 +84,14 @@ export class VirtualClock implements Clock {
     };
     promise.then(done, done);
     const untilMs = this.#nowMs + limitMs;
-    // Real I/O (a file, a socket) may be what the promise waits for: give it a few turns before judging.
-    for (let idle = 0; !settled; ) {
-      await settle();
+    // Real I/O (a file, a socket) may be what the promise waits for: give it real time before judging.
+    for (let idleTurns = 0; !settled; ) {
+      await (idleTurns < QUICK_TURNS ? settle() : realPause());
       if (settled) break;
-      if (this.#fireNext(untilMs)) idle = 0;
-      else if (++idle > 200) throw new Error(`nothing settled within ${limitMs} ms of virtual time`);
+      if (this.#fireNext(untilMs)) idleTurns = 0;
+      else if (++idleTurns > QUICK_TURNS + PATIENCE_TURNS) {
+        throw new Error(`nothing settled within ${limitMs} ms of virtual time`);
+      }
     }
     return promise;
   }

@@ -121,6 +121,7 @@ describe('capabilities', () => {
       /^src\/cli\//,
       /^src\/bus\/(local-broker|socketcan)/,
       /^server\/images\//,
+      /^src\/sim\/virtual-clock/,
     ];
     const users = files.filter(
       (file) =>
