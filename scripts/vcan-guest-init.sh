@@ -36,6 +36,9 @@ if [ -n "$results" ]; then
   mount -t hostfs -o "$results" results "$root$results"
 fi
 
+# What vcan-setup.sh --receive-buffer does: one processor that also runs the senders needs seconds of patience.
+echo 16777216 >$root/proc/sys/net/core/rmem_default
+
 ip link set lo up
 ip link add dev vcan0 type vcan
 ip link set vcan0 mtu 72 up

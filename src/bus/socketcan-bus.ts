@@ -10,6 +10,7 @@ import { type InterfaceFacts, interfaceFacts } from './interface-facts.ts';
 import { carriesFd } from './interface-status.ts';
 import { encodeFrame, frameRecordLength } from './linux-frame.ts';
 import { monotonicOffsetMs } from './monotonic.ts';
+import { receiveBurst } from './receive-buffer.ts';
 import { RecordReader } from './record-reader.ts';
 import type { FromThread, SocketCanThreadOptions, ToThread } from './socketcan-protocol.ts';
 import { threadUrl } from './thread-url.ts';
@@ -27,8 +28,6 @@ export interface SocketCanBusOptions {
   readonly maxWaitingBytes?: number;
 }
 
-/** 278 frames fit the receive buffer of a socket whose size nobody changed; own echoes take up to 64 of them. */
-const RECEIVE_BURST = 128;
 const TRANSMIT_QUEUE = 64;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const CLOSE_MS = 2000;
@@ -41,7 +40,7 @@ export class SocketCanBus extends BusEndpoint {
   readonly fd: boolean;
   readonly bitrate: number | undefined;
   readonly dataBitrate: number | undefined;
-  readonly receiveBurst = RECEIVE_BURST;
+  readonly receiveBurst = receiveBurst();
   readonly transmitQueue = TRANSMIT_QUEUE;
   readonly #clock: Clock;
   readonly #logger: Logger;

@@ -8,6 +8,7 @@ import { classicFrame, fdFrame, frameText } from '../../src/bus/can-frame.ts';
 import { formatLogEntry } from '../../src/bus/candump-log.ts';
 import { interfaceStatus } from '../../src/bus/interface-status.ts';
 import { openBus } from '../../src/bus/open-bus.ts';
+import { receiveBurst } from '../../src/bus/receive-buffer.ts';
 import { SocketCanBus } from '../../src/bus/socketcan-bus.ts';
 import { sleep, systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -142,6 +143,33 @@ describe.skipIf(!available)(NAME, () => {
     for (let tries = 0; tries < 100 && count < 2500; tries++) await wait(20);
     expect(count).toBe(2500);
     expect(bus.statistics().lost).toBe(0);
+  });
+
+  it('loses nothing of a flood without pauses that fits its receive buffer', async () => {
+    const frames = Math.min(10_000, receiveBurst());
+    const bus = await open();
+    let count = 0;
+    bus.subscribe([{ id: 0x100, mask: 0x700, extended: false }], () => count++);
+    await send(bus, classicFrame(1, new Uint8Array(0)));
+    const cangen = spawn('cangen', [
+      NAME,
+      '-I',
+      '123',
+      '-L',
+      '8',
+      '-g',
+      '0',
+      '-p',
+      '10',
+      '-n',
+      String(frames),
+    ]);
+    // The main thread is of no use to anybody for a while.
+    const untilMs = systemClock.nowMs() + 500;
+    while (systemClock.nowMs() < untilMs);
+    if (cangen.exitCode === null) await once(cangen, 'exit');
+    for (let tries = 0; tries < 500 && count < frames; tries++) await wait(20);
+    expect(count).toBe(frames);
   });
 
   it('is refused for CAN FD while its mtu is 16', async () => {
