@@ -106,7 +106,7 @@ const sections: Record<string, () => Promise<void>> = {
   },
   programming: async () => {
     line(
-      'Programming over UDS, ECUs and tester as processes (erase and checks left out, 36 with 4,093 bytes)',
+      'Programming over UDS, ECUs as processes (from 34 to 37, blocks of 4,093 bytes, stored durably)',
     );
     const unpaced = `local:benchmark-${process.pid}-p?bitrate=0`;
     const size = 1 << 20;

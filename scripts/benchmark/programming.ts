@@ -1,16 +1,23 @@
-// Programming throughput: ECU processes and `can-ota flash` processes on one bus.
+// Programming throughput: ECUs as processes, one tester that drives them all at once, as the TMU does.
 
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { openBus } from '../../src/bus/open-bus.ts';
+import { connectTester } from '../../src/cli/bus.ts';
+import { loadVehicle } from '../../src/cli/vehicle-file.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import { BusSilence } from '../../src/drivers/bus-silence.ts';
+import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import { imageOf } from './image.ts';
 import { hasKey, Worker } from './processes.ts';
-
-const CLI = 'src/cli/main.ts';
 
 /** Bytes of image per second that arrive in all `ecus` together while each gets its own `size` bytes. */
 export async function programTogether(
-  bus: string,
+  spec: string,
   ecus: readonly string[],
   size: number,
   fd: boolean,
@@ -18,24 +25,31 @@ export async function programTogether(
   const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-benchmark-'));
   try {
     await using stack = new AsyncDisposableStack();
-    const image = path.join(folder, 'image.bin');
-    await writeFile(image, randomBytes(size));
-    const common = ['--bus', bus, '--json', ...(fd ? ['--fd'] : [])];
+    // This process hosts a local bus, so it comes first and leaves last.
+    const { bus } = await openBus(spec, { clock: systemClock, logger: silentLogger, fd });
+    stack.defer(() => bus.close());
     for (const ecu of ecus) {
-      const worker = new Worker(CLI, ['ecu', ecu, '--flash', path.join(folder, ecu), ...common]);
+      const flash = ['--flash', path.join(folder, ecu), '--bus', spec, '--json'];
+      const worker = new Worker('src/cli/main.ts', ['ecu', ecu, ...flash, ...(fd ? ['--fd'] : [])]);
       stack.use(worker);
       await worker.until(hasKey('mode')); // it has booted
     }
-    const results = await Promise.all(
-      ecus.map(async (ecu) => {
-        const worker = new Worker(CLI, ['flash', ecu, image, '--version', '2.0.0', ...common]);
-        stack.use(worker);
-        return worker.until(hasKey('bytesPerSecond'));
+    const vehicle = await loadVehicle(undefined, fd);
+    const silence = new BusSilence();
+    const target = { version: '2.0.0', image: imageOf(randomBytes(size)) };
+    const seconds = await Promise.all(
+      ecus.map(async (name) => {
+        const ecu = findEcu(vehicle, name);
+        const requester = connectTester(bus, ecu, { logger: silentLogger });
+        stack.defer(() => requester.close());
+        const driver = new UdsEcuDriver({ ecu, requester, clock: systemClock, silence });
+        const staged = await driver.stage(target);
+        if (!staged.ok) throw new Error(staged.reason);
+        return staged.value.transferMs / 1000;
       }),
     );
     // At the same time: the slowest transfer bounds them all.
-    const longest = Math.max(...results.map((result) => result.seconds!));
-    return (size * ecus.length) / longest;
+    return (size * ecus.length) / Math.max(...seconds);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

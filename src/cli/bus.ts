@@ -64,7 +64,11 @@ async function openTrace(file: string, bus: CanBus, clock: Clock): Promise<() =>
 }
 
 /** A UDS client for one ECU; its functional requests reach all ECUs of the same functional address. */
-export function connectTester(bus: CanBus, ecu: VehicleEcu, context: Context): UdsClient {
+export function connectTester(
+  bus: CanBus,
+  ecu: VehicleEcu,
+  { logger }: Pick<Context, 'logger'>,
+): UdsClient {
   const { physical, functional } = testerAddresses(ecu.address);
   const config = transportConfig(ecu);
   const common = { bus, clock: systemClock, config };
@@ -75,6 +79,6 @@ export function connectTester(bus: CanBus, ecu: VehicleEcu, context: Context): U
       : { functional: new IsoTpChannel({ ...common, address: functional, kind: 'functional' }) }),
     clock: systemClock,
     timing: ecu.timing,
-    logger: context.logger,
+    logger,
   });
 }

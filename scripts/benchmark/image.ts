@@ -1,0 +1,12 @@
+// An image in memory, for measurements that leave the disk of the tester out.
+
+import { createHash } from 'node:crypto';
+import type { ImageSource } from '../../src/campaign/ports.ts';
+
+export function imageOf(bytes: Uint8Array): ImageSource {
+  return {
+    length: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+  };
+}
