@@ -40,16 +40,22 @@ export async function releaseImages(
     form.set('ecu', image.ecu);
     form.set('version', image.version);
     form.set('notes', `bench image ${path.basename(image.file)}`);
-    const blob = await openAsBlob(image.file).catch((error: unknown) => {
-      throw new InputError('--image', fileFault(image.file, error), { cause: error });
-    });
-    form.set('file', blob, `${path.parse(image.file).name}.bin`);
+    form.set('file', await imageBlob(image.file), `${path.parse(image.file).name}.bin`);
     const upload = await fetch(new URL('/upload', url), {
       method: 'POST',
       headers: { accept: 'application/json', cookie, 'x-csrf-token': csrfToken },
       body: form,
     });
     await checked(upload, `upload of ${image.file}`);
+  }
+}
+
+/** Throws InputError. `openAsBlob` throws at once, before there is a promise. */
+async function imageBlob(file: string): Promise<Blob> {
+  try {
+    return await openAsBlob(file);
+  } catch (error) {
+    throw new InputError('--image', fileFault(file, error), { cause: error });
   }
 }
 

@@ -1,6 +1,5 @@
 // What a person sees of a bench: bars on a terminal, lines elsewhere, and the table at the end.
 
-import { MultiBar, type SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { systemClock } from '../core/clock.ts';
@@ -78,83 +77,107 @@ function eventLine(event: TmuEvent): string | undefined {
   }
 }
 
-interface EcuBar {
-  readonly bar: SingleBar;
+interface Transfer {
+  readonly label: string;
   readonly startMs: number;
+  readonly total: number;
+  done: number;
 }
 
-/** For people: a bar per ECU with rate and time left, and one for the bus. */
-class BarView implements BenchView {
-  readonly #bars: MultiBar;
-  readonly #meter: BusMeter;
-  readonly #ecus = new Map<string, EcuBar>();
-  readonly #downloads = new Map<string, SingleBar>();
-  #load: SingleBar | undefined;
+/** The part of the terminal that this needs of a stream. */
+export interface BarTerminal {
+  write(text: string): unknown;
+  readonly columns?: number;
+}
 
-  constructor(meter: BusMeter) {
+const LABEL_COLUMNS = 14;
+/** Behind a bar: percentage, rate, time left. */
+const TEXT_COLUMNS = 34;
+const MAX_BAR = 40;
+
+/**
+ * For people: a bar for each transfer that is under way and one for the bus, below the lines that stay. While the
+ * driver is asked there are none: what he types moves the cursor, and his question should stand alone.
+ */
+export class BarView implements BenchView {
+  readonly #meter: Pick<BusMeter, 'load' | 'frames'>;
+  readonly #terminal: BarTerminal;
+  readonly #transfers = new Map<string, Transfer>();
+  /** Rows of the bars on the screen. */
+  #painted = 0;
+  #asking = false;
+
+  constructor(meter: Pick<BusMeter, 'load' | 'frames'>, terminal: BarTerminal = process.stdout) {
     this.#meter = meter;
-    this.#bars = new MultiBar({
-      format: '{label} {bar} {percentage} %  {text}',
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-      barsize: Math.max(10, Math.min(40, (process.stdout.columns ?? 80) - 50)),
-      hideCursor: true,
-      stream: process.stdout,
-      linewrap: false,
-      emptyOnZero: true,
-    });
+    this.#terminal = terminal;
   }
 
   line(text: string): void {
-    if (this.#ecus.size + this.#downloads.size === 0) print(text);
-    else this.#bars.log(`${text}\n`);
+    this.#paint(`${text}\n`);
   }
 
   tmu(event: TmuEvent): void {
-    switch (event.kind) {
-      case 'download-progress':
-        this.#download(event.ecu, event.received, event.total);
-        return;
-      case 'ecu-progress':
-        this.#ecu(event.ecu, event.sent, event.total);
-        return;
-      default: {
-        const text = eventLine(event);
-        if (text !== undefined) this.line(text);
-      }
+    if (event.kind === 'approval') this.#asking = event.status === 'asking';
+    if (event.kind === 'download-progress') {
+      this.#progress(`${event.ecu} download`, event.received, event.total);
+    } else if (event.kind === 'ecu-progress') {
+      this.#progress(`${event.ecu} program`, event.sent, event.total);
+    } else if (event.kind === 'ecu-step' && event.status !== 'begun') {
+      this.#transfers.delete(`${event.ecu} program`);
     }
-  }
-
-  #download(ecu: string, received: number, total: number): void {
-    let bar = this.#downloads.get(ecu);
-    if (bar === undefined) {
-      bar = this.#bars.create(total, 0, { label: `${ecu.padEnd(5)} download`, text: '' });
-      this.#downloads.set(ecu, bar);
-    }
-    bar.update(received, { text: `${formatBytes(received)} of ${formatBytes(total)}` });
-  }
-
-  #ecu(name: string, sent: number, total: number): void {
-    const nowMs = systemClock.nowMs();
-    let ecu = this.#ecus.get(name);
-    if (ecu === undefined) {
-      const bar = this.#bars.create(total, 0, { label: `${name.padEnd(5)} program `, text: '' });
-      ecu = { bar, startMs: nowMs };
-      this.#ecus.set(name, ecu);
-    }
-    const seconds = (nowMs - ecu.startMs) / 1000;
-    const rate = seconds > 0.2 ? sent / seconds : 0;
-    const left =
-      rate > 0 ? `${formatRate(rate)}, ${((total - sent) / rate).toFixed(0)} s left` : '';
-    ecu.bar.update(sent, { text: sent === total ? formatRate(rate) : left });
-    this.#load ??= this.#bars.create(100, 0, { label: 'bus   load    ', text: '' });
-    this.#load.update(Math.min(100, Math.round(this.#meter.load * 100)), {
-      text: `${this.#meter.frames} frames`,
-    });
+    const text = eventLine(event);
+    this.#paint(text === undefined ? '' : `${text}\n`);
   }
 
   close(): void {
-    this.#bars.stop();
+    this.#transfers.clear();
+    this.#paint('');
+  }
+
+  #progress(label: string, done: number, total: number): void {
+    const transfer = this.#transfers.get(label);
+    if (label.endsWith('download') && done === total) this.#transfers.delete(label);
+    else if (transfer !== undefined) transfer.done = done;
+    else this.#transfers.set(label, { label, startMs: systemClock.nowMs(), total, done });
+  }
+
+  /** Lines that stay take the place of the bars, which move below them. */
+  #paint(lines: string): void {
+    const bars = this.#asking ? [] : this.#bars();
+    const erase = this.#painted > 0 ? `\x1b[${this.#painted}A\r\x1b[J` : '';
+    this.#painted = bars.length;
+    const text = `${erase}${lines}${bars.map((bar) => `${bar}\n`).join('')}`;
+    if (text !== '') this.#terminal.write(text);
+  }
+
+  #bars(): string[] {
+    const transfers = [...this.#transfers.values()];
+    if (transfers.length === 0) return [];
+    const bars = transfers.map((transfer) => {
+      const { label, total, done } = transfer;
+      return this.#bar(label, done / total, this.#pace(transfer));
+    });
+    if (transfers.some(({ label }) => label.endsWith('program'))) {
+      bars.push(this.#bar('bus load', this.#meter.load, `${this.#meter.frames} frames`));
+    }
+    return bars;
+  }
+
+  #pace({ startMs, total, done }: Transfer): string {
+    const seconds = (systemClock.nowMs() - startMs) / 1000;
+    if (seconds < 0.2 || done === 0) return formatBytes(total);
+    const rate = done / seconds;
+    return `${formatRate(rate)}, ${((total - done) / rate).toFixed(0)} s left`;
+  }
+
+  /** Never wider than the terminal: a line that wraps could not be taken back. */
+  #bar(label: string, share: number, text: string): string {
+    const columns = (this.#terminal.columns ?? 80) - 1;
+    const width = Math.max(5, Math.min(MAX_BAR, columns - LABEL_COLUMNS - TEXT_COLUMNS));
+    const filled = Math.round(Math.min(1, share) * width);
+    const percent = `${Math.round(Math.min(1, share) * 100)} %`.padStart(5);
+    const bar = `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`;
+    return `${label.padEnd(LABEL_COLUMNS)}${bar} ${percent}  ${text}`.slice(0, columns);
   }
 }
 
@@ -169,17 +192,18 @@ export interface BenchRow {
   readonly limitShare: number;
 }
 
-export function benchTable(rows: readonly BenchRow[]): string {
+/** Columns that the table needs with full headings. */
+const WIDE = 105;
+
+export function benchTable(
+  rows: readonly BenchRow[],
+  columns: number = process.stdout.columns ?? WIDE,
+): string {
+  const wide = columns >= WIDE;
   const table = new Table({
     head: [
-      'ECU',
-      'from',
-      'to',
-      'bytes',
-      'seconds',
-      'rate',
-      'of the bus limit',
-      'SHA-256 computed by the ECU',
+      ...['ECU', 'from', 'to', 'bytes', 'seconds', 'rate'],
+      ...(wide ? ['of the bus limit', 'SHA-256 computed by the ECU'] : ['of limit', 'SHA-256']),
     ],
     style: { head: [], border: [] },
     colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
@@ -193,7 +217,7 @@ export function benchTable(rows: readonly BenchRow[]): string {
       row.seconds.toFixed(2),
       row.seconds > 0 ? formatRate(row.bytes / row.seconds) : '-',
       row.seconds > 0 ? formatShare(row.limitShare) : '-',
-      row.sha256 === null ? '-' : `${row.sha256.slice(0, 16)}...`,
+      row.sha256 === null ? '-' : wide ? `${row.sha256.slice(0, 16)}...` : row.sha256.slice(0, 8),
     ]);
   }
   return table.toString();

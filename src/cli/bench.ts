@@ -231,7 +231,12 @@ class Bench {
       asking
         ? {
             input: true,
-            onLine: (line) => view.line(`${name}  ${line}`),
+            // What it says as an ECU is known from the TMU.
+            onLine: (line) => {
+              if (!line.startsWith(`${name}: `) && !line.startsWith(`${name} on `)) {
+                view.line(`${name}  ${line}`);
+              }
+            },
             // With --json the question stands there.
             showErrors: this.#context.json,
           }
@@ -263,7 +268,7 @@ class Bench {
       );
       if (outcome.outcome === 'SUCCESS' && mismatch === undefined) {
         this.#context.say(
-          'The SHA-256 of every flash file is the one that its ECU computed and that was released.',
+          'Every flash file has the SHA-256 that its ECU computed and that was released.',
         );
       }
     }

@@ -1,6 +1,7 @@
 // What every command needs of its process: output, signals, exit codes. The composition root's own small kit.
 
 import type { Writable } from 'node:stream';
+import pc from 'picocolors';
 import { type Logger as PinoLogger, pino } from 'pino';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -131,8 +132,22 @@ function createLogger(level: string): Logger {
       `${level} is none of trace debug info warn error fatal silent`,
     );
   }
-  const logger: PinoLogger = pino({ level, base: null }, pino.destination({ dest: 2, sync: true }));
+  const destination =
+    process.stderr.isTTY === true
+      ? { write: (line: string) => void process.stderr.write(`${readable(line)}\n`) }
+      : pino.destination({ dest: 2, sync: true });
+  const logger: PinoLogger = pino({ level, base: null }, destination);
   return logger;
+}
+
+/** For eyes: `warn: message (ecu EDT, code SILENT)`. Anything but a terminal gets the JSON line as it is. */
+function readable(line: string): string {
+  const { level, time: _time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const facts = Object.entries(fields).map(
+    ([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  const label = pino.levels.labels[Number(level)] ?? 'log';
+  return pc.dim(`${label}: ${String(msg)}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}`);
 }
 
 function flush(stream: Writable): Promise<void> {

@@ -16,7 +16,13 @@ import { IsoTpSniffer, type SniffedEvent, type SniffedRoute } from '../isotp/sni
 import { describeMessage } from '../uds/describe.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, openCommandBus } from './bus.ts';
-import { type CommonOptions, type Context, runCommand, untilAborted } from './context.ts';
+import {
+  announceReady,
+  type CommonOptions,
+  type Context,
+  runCommand,
+  untilAborted,
+} from './context.ts';
 import { fileFault, loadVehicle } from './vehicle-file.ts';
 
 interface MonitorOptions extends CommonOptions, BusOptions {
@@ -46,6 +52,7 @@ async function watchBus(
   const states = opened.bus.onState(({ state, reason, atMs }) =>
     view.busState(state, reason, atMs),
   );
+  announceReady();
   await untilAborted(context.signal);
   subscription.close();
   states.close();
@@ -86,7 +93,7 @@ async function readLog(file: string, context: Context, view: MonitorView): Promi
   if (lines > 0 && bad === lines) {
     throw new InputError(
       '--file',
-      `${file} holds no line of a candump log, like "(0.0) vcan0 7E8#0210"`,
+      `${file} holds no line of a candump log, like "(0.000000) vcan0 7E8#0210"`,
     );
   }
   return ExitCode.success;
