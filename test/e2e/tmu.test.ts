@@ -48,185 +48,6 @@ async function within(ms: number, run: Run): Promise<Exit> {
 }
 
 describe('tmu', () => {
-  scenario('refuses a second daemon, waits for its backend, and then does its work', async () => {
-    const port = await freePort();
-    const server = `http://127.0.0.1:${port}`;
-    const state = await folder();
-    const vehicle = await startVehicle({ ecus: ['EDT'] });
-    const { bus } = vehicle;
-    const daemon = startTmu({ bus, server, state, more: ['--poll', '0.2'] });
-    const alone = cycle({ bus: freshBus(), server, state: await folder() });
-    await daemon.event({ kind: 'retry' });
-
-    const second = await cycle({ bus, server, state });
-    expect(await second.code()).toBe(14);
-    expect(second.stderr).toContain(state);
-    expect(second.stderr).toContain(`process ${daemon.process.pid}`);
-    expect(second.stderr).not.toMatch(/^\s+at /m);
-
-    const once = await alone;
-    expect(await once.code()).toBe(11);
-    expect(outcomeOf(once)).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', code: 'ECONNREFUSED' });
-    expect(String(outcomeOf(once).reason)).toContain(server);
-    expect(once.events.filter(({ kind }) => kind === 'retry')).toHaveLength(3);
-
-    const backend = await startBackend({ port });
-    const edt = await image('EDT', 6000);
-    await backend.release(edt);
-    await daemon.event({ kind: 'outcome', outcome: 'SUCCESS' });
-    expect(await vehicle.version('EDT')).toBe('2.0.0');
-    await daemon.event({ kind: 'next-poll' }, ({ inMs }) => Number(inMs) <= 300);
-    daemon.kill('SIGTERM');
-    expect(await within(3000, daemon)).toEqual({ code: 143, signal: null });
-    expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines([edt]));
-  });
-
-  /** Stops the daemon in each phase, and starts it again: one campaign, carried to its end. */
-  async function stopAndGoOn(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    const vehicle = await startVehicle({ approve: 'ask' });
-    const { bus } = vehicle;
-    const state = await folder();
-    const backend = await startBackend();
-    const images = [await image('EDT', 800_000), await image('INV', 300_000)];
-    await backend.release(...images);
-    const proxy = await startProxy(backend.url, 200_000);
-    const go = (): Run => startTmu({ bus, server: proxy.url, state });
-    const stop = async (tmu: Run): Promise<void> => {
-      tmu.kill(signal);
-      const exit = await within(3000, tmu);
-      const expected = signal === 'SIGTERM' ? { code: 143, signal: null } : { code: null, signal };
-      expect(exit).toEqual(expected);
-    };
-    const question = (count: number): Promise<void> =>
-      eventually(() => {
-        const asked = vehicle.ecu('CGW').lines.filter((line) => /answer within/.test(line));
-        expect(asked).toHaveLength(count);
-      });
-
-    const downloading = go();
-    const part = path.join(state, 'images', `${images[0]!.sha256}.part`);
-    await eventually(async () => expect((await stat(part)).size).toBe(200_000));
-    await stop(downloading);
-    expect(proxy.ranges).toEqual(['none']);
-    proxy.holdAfter = undefined;
-
-    const asking = go();
-    await asking.event({ kind: 'approval', status: 'asking' });
-    await question(1);
-    expect(proxy.ranges).toEqual(['none', 'bytes=200000-', 'none']);
-    await stop(asking);
-
-    const programming = go();
-    await programming.event({ kind: 'approval', status: 'asking' });
-    // A daemon that was killed could not withdraw its question: it is still the one on the screen.
-    await question(signal === 'SIGTERM' ? 2 : 1);
-    vehicle.ecu('CGW').type('approve\n');
-    await programming.event(
-      { kind: 'ecu-progress', ecu: 'EDT' },
-      ({ sent }) => Number(sent) > 50_000,
-    );
-    const percent = Number(await stateFile(state, 'progress.txt'));
-    expect(percent).toBeGreaterThanOrEqual(50);
-    expect(percent).toBeLessThan(100);
-    await stop(programming);
-
-    const last = go();
-    expect(await last.code()).toBe(0);
-    expect(outcomeOf(last)).toMatchObject({ outcome: 'SUCCESS' });
-    // The approval was given: nobody is asked twice.
-    expect(last.events.filter(({ kind }) => kind === 'approval')).toEqual([]);
-    expect(await stateFile(state, 'progress.txt')).toMatch(/^100\n?$/);
-    expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines(images));
-    for (const { ecu, sha256: digest } of images) {
-      expect(await vehicle.version(ecu)).toBe('2.0.0');
-      expect((await vehicle.banks(ecu)).map(sha256)).toContain(digest);
-    }
-
-    const trace = path.join(state, 'after.log');
-    const again = await cycle({
-      ...{ bus, server: backend.url, state },
-      more: ['--once', '--trace', trace],
-    });
-    expect(await again.code()).toBe(5);
-    expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines(images));
-    expect(await stateFile(state, 'progress.txt')).toMatch(/^100\n?$/);
-    expect(await stateFile(state, 'after.log')).not.toMatch(ERASE);
-    expect(await backend.pages()).toContain('SUCCESS');
-  }
-
-  scenario('ends in time on SIGTERM, survives SIGKILL, and the next start carries on', async () => {
-    await Promise.all([stopAndGoOn('SIGTERM'), stopAndGoOn('SIGKILL')]);
-  });
-
-  interface BadDay {
-    readonly fault: string;
-    readonly outcome: string;
-    readonly code: number;
-    /** In the reason. */
-    readonly says: readonly string[];
-    /** Noticed before anybody is asked. */
-    readonly early?: true;
-  }
-  const BAD_DAYS: readonly BadDay[] = [
-    {
-      ...{ fault: 'silent', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
-      says: ['INV', 'no answer', 'check power'],
-    },
-    {
-      ...{ fault: 'hardware-id=INV-HW-9', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
-      says: ['INV', 'INV-HW-9', 'INV-HW-1'],
-    },
-    {
-      ...{ fault: 'fail-write=9000', outcome: 'ROLLBACK_COMPLETED', code: 9 },
-      says: ['INV', 'generalProgrammingFailure', '12000 bytes'],
-    },
-    {
-      ...{ fault: 'refuse-boot', outcome: 'ROLLBACK_COMPLETED', code: 9 },
-      says: ['INV', 'did not start'],
-    },
-    {
-      ...{ fault: 'self-test', outcome: 'ROLLBACK_COMPLETED', code: 9 },
-      says: ['INV', 'self test'],
-    },
-  ];
-
-  scenario('takes every ECU back to its old version and tells the backend', async () => {
-    const backend = await startBackend();
-    await backend.release(await image('EDT', 12_000), await image('INV', 12_000));
-    const reports = await inTurns(3, BAD_DAYS, async ({ fault, outcome, code, says, early }) => {
-      const vehicle = await startVehicle({
-        faults: { INV: [fault] },
-        ...(early === true ? { approve: 'nobody' } : {}),
-      });
-      const tmu = await cycle({ bus: vehicle.bus, server: backend.url, state: await folder() });
-      const { outcome: got, reason } = outcomeOf(tmu);
-      expect(got, fault).toBe(outcome);
-      expect(await tmu.code()).toBe(code);
-      for (const text of says) expect(String(reason), fault).toContain(text);
-      expect(await vehicle.version('EDT'), fault).toBe('1.0.0');
-      if (early !== true) expect(await vehicle.version('INV'), fault).toBe('1.0.0');
-      return String(reason);
-    });
-    const pages = (await backend.pages()).replaceAll('&quot;', '"').replaceAll('&gt;', '>');
-    // What stops a check for lack of an ECU is not a campaign, everything else is reported.
-    for (const reason of reports.slice(1)) expect(pages).toContain(reason);
-  });
-
-  scenario('programs an ECU whose power failed in the middle as soon as it is back', async () => {
-    const backend = await startBackend();
-    const images = [await image('EDT', 3000), await image('INV', 60_000)];
-    await backend.release(...images);
-    const vehicle = await startVehicle({ faults: { INV: ['power-loss=30000'] } });
-    const { bus, flash } = vehicle;
-    const tmu = startTmu({ bus, server: backend.url, state: await folder() });
-    await vehicle.ecu('INV').exited;
-    const args = ['ecu', 'INV', '--flash', path.join(flash, 'INV'), '--bus', bus];
-    await start(args, { supervised: true }).ready;
-    expect(await tmu.code()).toBe(0);
-    expect(await vehicle.version('INV')).toBe('2.0.0');
-    expect(await vehicle.version('EDT')).toBe('2.0.0');
-  });
-
   scenario('notices every lie, and touches no ECU', async () => {
     const edt = await image('EDT', 40_000);
     const latest = [{ ecu: 'EDT', version: '2.0.0', size: edt.bytes.length, sha256: edt.sha256 }];
@@ -312,6 +133,185 @@ describe('tmu', () => {
     expect(ecu.events.filter(({ kind }) => kind === 'erase')).toEqual([]);
   });
 
+  scenario('programs an ECU whose power failed in the middle as soon as it is back', async () => {
+    const backend = await startBackend();
+    const images = [await image('EDT', 3000), await image('INV', 60_000)];
+    await backend.release(...images);
+    const vehicle = await startVehicle({ faults: { INV: ['power-loss=30000'] } });
+    const { bus, flash } = vehicle;
+    const tmu = startTmu({ bus, server: backend.url, state: await folder() });
+    await vehicle.ecu('INV').exited;
+    const args = ['ecu', 'INV', '--flash', path.join(flash, 'INV'), '--bus', bus];
+    await start(args, { supervised: true }).ready;
+    expect(await tmu.code()).toBe(0);
+    expect(await vehicle.version('INV')).toBe('2.0.0');
+    expect(await vehicle.version('EDT')).toBe('2.0.0');
+  });
+
+  scenario('refuses a second daemon, waits for its backend, and then does its work', async () => {
+    const port = await freePort();
+    const server = `http://127.0.0.1:${port}`;
+    const state = await folder();
+    const vehicle = await startVehicle({ ecus: ['EDT'] });
+    const { bus } = vehicle;
+    const daemon = startTmu({ bus, server, state, more: ['--poll', '0.2'] });
+    const alone = cycle({ bus: freshBus(), server, state: await folder() });
+    await daemon.event({ kind: 'retry' });
+
+    const second = await cycle({ bus, server, state });
+    expect(await second.code()).toBe(14);
+    expect(second.stderr).toContain(state);
+    expect(second.stderr).toContain(`process ${daemon.process.pid}`);
+    expect(second.stderr).not.toMatch(/^\s+at /m);
+
+    const once = await alone;
+    expect(await once.code()).toBe(11);
+    expect(outcomeOf(once)).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', code: 'ECONNREFUSED' });
+    expect(String(outcomeOf(once).reason)).toContain(server);
+    expect(once.events.filter(({ kind }) => kind === 'retry')).toHaveLength(3);
+
+    const backend = await startBackend({ port });
+    const edt = await image('EDT', 6000);
+    await backend.release(edt);
+    await daemon.event({ kind: 'outcome', outcome: 'SUCCESS' });
+    expect(await vehicle.version('EDT')).toBe('2.0.0');
+    await daemon.event({ kind: 'next-poll' }, ({ inMs }) => Number(inMs) <= 300);
+    daemon.kill('SIGTERM');
+    expect(await within(3000, daemon)).toEqual({ code: 143, signal: null });
+    expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines([edt]));
+  });
+
+  /** Stops the daemon in each phase, and starts it again: one campaign, carried to its end. */
+  async function stopAndGoOn(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const vehicle = await startVehicle({ approve: 'ask' });
+    const { bus } = vehicle;
+    const state = await folder();
+    const backend = await startBackend();
+    const images = [await image('EDT', 150_000), await image('INV', 40_000)];
+    await backend.release(...images);
+    const proxy = await startProxy(backend.url, 50_000);
+    const go = (): Run => startTmu({ bus, server: proxy.url, state });
+    const stop = async (tmu: Run): Promise<void> => {
+      tmu.kill(signal);
+      const exit = await within(3000, tmu);
+      const expected = signal === 'SIGTERM' ? { code: 143, signal: null } : { code: null, signal };
+      expect(exit).toEqual(expected);
+    };
+    const question = (count: number): Promise<void> =>
+      eventually(() => {
+        const asked = vehicle.ecu('CGW').lines.filter((line) => /answer within/.test(line));
+        expect(asked).toHaveLength(count);
+      });
+
+    const downloading = go();
+    const part = path.join(state, 'images', `${images[0]!.sha256}.part`);
+    await eventually(async () => expect((await stat(part)).size).toBe(50_000));
+    await stop(downloading);
+    expect(proxy.ranges).toEqual(['none']);
+    proxy.holdAfter = undefined;
+
+    const asking = go();
+    await asking.event({ kind: 'approval', status: 'asking' });
+    await question(1);
+    expect(proxy.ranges).toEqual(['none', 'bytes=50000-', 'none']);
+    await stop(asking);
+
+    const programming = go();
+    await programming.event({ kind: 'approval', status: 'asking' });
+    // A daemon that was killed could not withdraw its question: it is still the one on the screen.
+    await question(signal === 'SIGTERM' ? 2 : 1);
+    vehicle.ecu('CGW').type('approve\n');
+    await programming.event(
+      { kind: 'ecu-progress', ecu: 'EDT' },
+      ({ sent }) => Number(sent) > 20_000,
+    );
+    const percent = Number(await stateFile(state, 'progress.txt'));
+    expect(percent).toBeGreaterThanOrEqual(50); // all is downloaded
+    expect(percent).toBeLessThan(100);
+    await stop(programming);
+
+    const last = go();
+    expect(await last.code()).toBe(0);
+    expect(outcomeOf(last)).toMatchObject({ outcome: 'SUCCESS' });
+    // The approval was given: nobody is asked twice.
+    expect(last.events.filter(({ kind }) => kind === 'approval')).toEqual([]);
+    expect(await stateFile(state, 'progress.txt')).toMatch(/^100\n?$/);
+    expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines(images));
+    for (const { ecu, sha256: digest } of images) {
+      expect(await vehicle.version(ecu)).toBe('2.0.0');
+      expect((await vehicle.banks(ecu)).map(sha256)).toContain(digest);
+    }
+
+    const trace = path.join(state, 'after.log');
+    const again = await cycle({
+      ...{ bus, server: backend.url, state },
+      more: ['--once', '--trace', trace],
+    });
+    expect(await again.code()).toBe(5);
+    expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines(images));
+    expect(await stateFile(state, 'progress.txt')).toMatch(/^100\n?$/);
+    expect(await stateFile(state, 'after.log')).not.toMatch(ERASE);
+    expect(await backend.pages()).toContain('SUCCESS');
+  }
+
+  scenario('ends in time on SIGTERM, survives SIGKILL, and the next start carries on', async () => {
+    await Promise.all([stopAndGoOn('SIGTERM'), stopAndGoOn('SIGKILL')]);
+  });
+
+  interface BadDay {
+    readonly fault: string;
+    readonly outcome: string;
+    readonly code: number;
+    /** In the reason. */
+    readonly says: readonly string[];
+    /** Noticed before anybody is asked. */
+    readonly early?: true;
+  }
+  const BAD_DAYS: readonly BadDay[] = [
+    {
+      ...{ fault: 'silent', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
+      says: ['INV', 'no answer', 'check power'],
+    },
+    {
+      ...{ fault: 'hardware-id=INV-HW-9', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
+      says: ['INV', 'INV-HW-9', 'INV-HW-1'],
+    },
+    {
+      ...{ fault: 'fail-write=9000', outcome: 'ROLLBACK_COMPLETED', code: 9 },
+      says: ['INV', 'generalProgrammingFailure', '12000 bytes'],
+    },
+    {
+      ...{ fault: 'refuse-boot', outcome: 'ROLLBACK_COMPLETED', code: 9 },
+      says: ['INV', 'did not start'],
+    },
+    {
+      ...{ fault: 'self-test', outcome: 'ROLLBACK_COMPLETED', code: 9 },
+      says: ['INV', 'self test'],
+    },
+  ];
+
+  scenario('takes every ECU back to its old version and tells the backend', async () => {
+    const backend = await startBackend();
+    await backend.release(await image('EDT', 12_000), await image('INV', 12_000));
+    const reports = await inTurns(3, BAD_DAYS, async ({ fault, outcome, code, says, early }) => {
+      const vehicle = await startVehicle({
+        faults: { INV: [fault] },
+        ...(early === true ? { approve: 'nobody' } : {}),
+      });
+      const tmu = await cycle({ bus: vehicle.bus, server: backend.url, state: await folder() });
+      const { outcome: got, reason } = outcomeOf(tmu);
+      expect(got, fault).toBe(outcome);
+      expect(await tmu.code()).toBe(code);
+      for (const text of says) expect(String(reason), fault).toContain(text);
+      expect(await vehicle.version('EDT'), fault).toBe('1.0.0');
+      if (early !== true) expect(await vehicle.version('INV'), fault).toBe('1.0.0');
+      return String(reason);
+    });
+    const pages = (await backend.pages()).replaceAll('&quot;', '"').replaceAll('&gt;', '>');
+    // What stops a check for lack of an ECU is not a campaign, everything else is reported.
+    for (const reason of reports.slice(1)) expect(pages).toContain(reason);
+  });
+
   scenario('holds nothing of an image in memory', async () => {
     const size = 192 * 1024 * 1024;
     const block = Buffer.alloc(1024 * 1024, 'image');
@@ -385,7 +385,7 @@ describe('tmu', () => {
     const { host, vehicle } = await vehicleOnBms();
     const backend = await startBackend();
     const state = await folder();
-    await backend.release(await image('EDT', 400_000), await image('INV', 5000));
+    await backend.release(await image('EDT', 150_000), await image('INV', 5000));
     const tmu = startTmu({ bus: vehicle.bus, server: backend.url, state });
     await tmu.event({ kind: 'ecu-progress', ecu: 'EDT' }, ({ sent }) => Number(sent) > 50_000);
     host.kill('SIGKILL');

@@ -81,6 +81,8 @@ export class Run {
     const { promise, resolve, reject } = Promise.withResolvers<Json>();
     this.ready = promise;
     promise.catch(() => {});
+    const late = setTimeout(() => reject(new Error(`is not ready: ${this}`)), WAIT_MS);
+    void promise.catch(() => {}).finally(() => clearTimeout(late));
     this.process.once('message', (message) => resolve(message as Json));
     this.exited = new Promise((resolveExit) => {
       this.process.once('close', (code, signal) => {
@@ -205,7 +207,7 @@ function mine(): Belongings {
 }
 
 /** Processes wait more than they work: a few tests at a time fill two cores. */
-const AT_A_TIME = 3;
+const AT_A_TIME = 4;
 let running = 0;
 const queue: (() => void)[] = [];
 
