@@ -1,6 +1,7 @@
 // How long the end of a campaign is remembered: when the same set of releases may be tried again.
 
 import { planTargetsKey } from '../campaign/plan.ts';
+import type { DriverErrorCode } from '../campaign/ports.ts';
 import type { CampaignResult } from '../campaign/state.ts';
 import type { Remembered } from './memory.ts';
 
@@ -8,6 +9,16 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** A server that sends wrong bytes for one release gets this many cycles. */
 const INTEGRITY_CYCLES = 3;
+
+/** Causes outside of the release: the bus, or an ECU that did not answer. Everything is back on the old versions. */
+const PASSING_CODES: ReadonlySet<string> = new Set([
+  'BUS',
+  'TRANSPORT',
+  'SILENT',
+  'RESET',
+] satisfies DriverErrorCode[]);
+/** An ECU that falls silent each time it gets this release is the release's fault after all. */
+const PASSING_CYCLES = 5;
 
 /** Undefined: nothing to remember, the next poll may try again at once. */
 export function retentionOf(
@@ -62,6 +73,10 @@ function notBefore(
         ? nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS)
         : null;
     case 'ROLLBACK_COMPLETED':
+      // A bus that failed says nothing about the release; the release itself is not tried twice.
+      return code !== undefined && PASSING_CODES.has(code) && count < PASSING_CYCLES
+        ? nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS)
+        : null;
     case 'ROLLBACK_FAILED':
       return null;
   }
