@@ -7,6 +7,7 @@ import type { Logger } from '../src/core/logger.ts';
 import type { Random } from '../src/core/random.ts';
 import type { Storage } from '../src/core/storage.ts';
 import { IsoTpChannel } from '../src/isotp/channel.ts';
+import { transportConfig } from '../src/isotp/config.ts';
 import { findEcu } from '../src/vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../src/vehicle/schema.ts';
 import { type Connect, Ecu } from './bootloader/bootloader.ts';
@@ -83,10 +84,7 @@ function channelsOn(
 ): Connect {
   if (bus === undefined) throw new InputError(ecu.name, 'needs a bus or a way to connect');
   const config = {
-    fd: ecu.fd,
-    padding: ecu.transport.padding,
-    blockSize: ecu.transport.blockSize,
-    stMin: ecu.transport.stMin,
+    ...transportConfig(ecu),
     maxMessageLength: Math.max(SHORTEST_MAX_MESSAGE, maxBlockLength),
   };
   return (address, { functional }) =>

@@ -37,6 +37,12 @@ export interface UdsClientOptions {
 /** ISO 14229-2 table 5: S3client. */
 const S3_CLIENT_MS = 2000;
 
+/**
+ * ISO 14229-2 table 4, P3client_Func: what every ECU gets to deal with a functional request that nobody answers.
+ * At least P2server_max, which is 50 ms unless an ECU says otherwise.
+ */
+const P3_CLIENT_FUNC_MS = 100;
+
 /** A timer that fires later than this finds a process that was blocked. */
 const LATE_MS = 5;
 /** What such a process gets to hand over what has arrived meanwhile. */
@@ -115,7 +121,7 @@ export class UdsClient implements UdsRequester {
 
   /**
    * Resolves when the request has left. It takes its turn among the requests, and the next one waits for
-   * P3client (= P2) so that the slowest ECU is done with it. Rejects with UdsError TRANSPORT.
+   * P3client so that the slowest ECU is done with it. Rejects with UdsError TRANSPORT.
    */
   async broadcast(request: Uint8Array): Promise<void> {
     if (request.length === 0) throw new RangeError('a request has at least one byte');
@@ -185,7 +191,8 @@ export class UdsClient implements UdsRequester {
       if (result.result === 'N_OK') next.resolve();
       else next.reject(transportError(result.result, result.reason));
       // ISO 14229-2 table 4: P3client_Func, for ECUs that are told not to answer.
-      const leftMs = result.atMs + this.#config.timing.p2Ms - this.#options.clock.nowMs();
+      const pauseMs = Math.min(P3_CLIENT_FUNC_MS, this.#config.timing.p2Ms);
+      const leftMs = result.atMs + pauseMs - this.#options.clock.nowMs();
       this.#pause = this.#options.clock.after('P3client_Func', Math.max(0, leftMs), () => {
         this.#pause = undefined;
         this.#next();

@@ -54,8 +54,11 @@ const address = z.discriminatedUnion('mode', [
 ]);
 
 const timing = z.strictObject({
-  /** ISO 14229-2: how long the tester waits for an answer, and after a responsePending. */
-  p2Ms: z.number().positive().default(150),
+  /**
+   * ISO 14229-2: how long the tester waits for an answer, and after a responsePending. P2client is P2server_max
+   * (50 ms) and the way there and back; the rest is patience with gateways and with busy testers.
+   */
+  p2Ms: z.number().positive().default(500),
   p2StarMs: z.number().positive().default(5000),
   /** Longest total wait while the ECU keeps saying responsePending (erasing takes long). */
   pendingLimitMs: z.number().positive().default(120_000),

@@ -348,7 +348,8 @@ describe('broadcast', () => {
     await clock.advance(0);
     expect(heardByAll.map(({ text }) => text)).toEqual(['8582']);
     await ask('3e00');
-    expect(clock.nowMs() - sentMs).toBeGreaterThanOrEqual(150);
+    expect(clock.nowMs() - sentMs).toBeGreaterThanOrEqual(100);
+    expect(clock.nowMs() - sentMs).toBeLessThan(110);
   });
 
   test('without a functional connection the one ECU gets it', async () => {

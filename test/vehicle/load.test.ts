@@ -28,7 +28,7 @@ describe('the bench vehicle', () => {
 
   it('gets its defaults', () => {
     expect(findEcu(vehicle, 'EDT')).toMatchObject({
-      timing: { p2Ms: 150, p2StarMs: 5000 },
+      timing: { p2Ms: 500, p2StarMs: 5000 },
       memory: { bankSize: 16 * 1024 * 1024, banks: 2 },
       programming: { eraseRoutine: 0xff00, activation: 'bank' },
     });
