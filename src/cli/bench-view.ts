@@ -1,11 +1,11 @@
 // What a person sees of a bench: bars on a terminal, lines elsewhere, and the table at the end.
 
 import Table from 'cli-table3';
-import pc from 'picocolors';
 import { systemClock } from '../core/clock.ts';
 import { formatBytes, formatRate, formatShare } from '../core/units.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import type { BusMeter } from './bench-meter.ts';
+import { pc } from './colours.ts';
 
 export interface BenchView {
   line(text: string): void;

@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import pc from 'picocolors';
 import { addUser } from '../../server/auth/user-commands.ts';
 import { outcomeExitCode } from '../campaign/outcome.ts';
 import { toHex } from '../core/bytes.ts';
@@ -23,6 +22,7 @@ import { type ReleaseImage, releaseImages } from './bench-release.ts';
 import { type BenchRow, type BenchView, benchTable, openBenchView } from './bench-view.ts';
 import { type BusOptions, type OpenedBus, openCommandBus } from './bus.ts';
 import { Children } from './children.ts';
+import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { fileFault, loadVehicle } from './vehicle-file.ts';
 

@@ -1,12 +1,12 @@
 // What every command needs of its process: output, signals, exit codes. The composition root's own small kit.
 
 import type { Writable } from 'node:stream';
-import pc from 'picocolors';
 import { type Logger as PinoLogger, pino } from 'pino';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ChildError } from './children.ts';
+import { pc } from './colours.ts';
 
 export interface Context {
   readonly json: boolean;

@@ -3,7 +3,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { SingleBar } from 'cli-progress';
-import pc from 'picocolors';
 import type { DriverErrorCode, EcuProgress } from '../campaign/ports.ts';
 import { systemClock } from '../core/clock.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -12,6 +11,7 @@ import { formatBytes, formatDuration, formatRate } from '../core/units.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
 import { programEcu } from '../drivers/program-ecu.ts';
 import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
+import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { openImageFile } from './image-file.ts';
 import { type TargetOptions, targetEcu } from './target-ecu.ts';

@@ -2,7 +2,6 @@
 
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import pc from 'picocolors';
 import type { BusFrame } from '../bus/can-bus.ts';
 import { type CanFrame, frameText } from '../bus/can-frame.ts';
 import { parseLogLine } from '../bus/candump-log.ts';
@@ -16,6 +15,7 @@ import { IsoTpSniffer, type SniffedEvent, type SniffedRoute } from '../isotp/sni
 import { describeMessage } from '../uds/describe.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, openCommandBus } from './bus.ts';
+import { pc } from './colours.ts';
 import {
   announceReady,
   type CommonOptions,

@@ -1,6 +1,5 @@
 // `can-ota read`: data identifiers of one ECU.
 
-import pc from 'picocolors';
 import { asciiText, toHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
@@ -8,6 +7,7 @@ import { ExitCode } from '../core/exit-code.ts';
 import { readDids } from '../drivers/program-ecu.ts';
 import { didText } from '../uds/describe.ts';
 import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
+import { pc } from './colours.ts';
 import { type CommonOptions, runCommand } from './context.ts';
 import { targetEcu } from './target-ecu.ts';
 
