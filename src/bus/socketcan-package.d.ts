@@ -1,0 +1,2 @@
+// The package is optional: the sources must compile where it cannot be installed.
+declare module 'socketcan';
