@@ -17,10 +17,11 @@ import { formatDuration } from '../core/units.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
+import { openBenchBus } from './bench-bus.ts';
 import { type BusMeter, limitOf, openMeter } from './bench-meter.ts';
 import { type ReleaseImage, releaseImages } from './bench-release.ts';
 import { type BenchRow, type BenchView, benchTable, openBenchView } from './bench-view.ts';
-import { type BusOptions, type OpenedBus, openCommandBus } from './bus.ts';
+import type { BusOptions, OpenedBus } from './bus.ts';
 import { Children } from './children.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
@@ -118,7 +119,7 @@ class Bench {
   async run(): Promise<ExitCode> {
     const startMs = systemClock.nowMs();
     // First on the bus: this process keeps the broker of a local bus, and it outlives all others.
-    await using opened = await openCommandBus(this.#options, this.#context);
+    await using opened = await openBenchBus(this.#options, this.#context);
     const meter = await openMeter(opened.bus, this.#vehicle);
     const view = openBenchView(this.#context.json, meter);
     try {

@@ -34,6 +34,17 @@ const ASK_PID_MS = 500;
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const { dev, ino } = await fs.stat(folder, { bigint: true });
   const address = `\0can-ota-folder-${dev.toString(16)}-${ino.toString(16)}`;
+  const lock = await listenOn(address);
+  if (lock === undefined) throw new FolderBusyError(folder, await askOwner(address));
+  return lock;
+}
+
+/** The same for a name instead of a folder; undefined when another process has it. */
+export function lockName(name: string): Promise<FolderLock | undefined> {
+  return listenOn(`\0can-ota-name-${name}`);
+}
+
+async function listenOn(address: string): Promise<FolderLock | undefined> {
   const server = net.createServer((socket) => {
     socket.on('error', () => {});
     socket.end(String(process.pid));
@@ -45,7 +56,7 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     });
   } catch (error) {
     if (systemErrorCode(error) !== 'EADDRINUSE') throw error;
-    throw new FolderBusyError(folder, await askOwner(address));
+    return undefined;
   }
   server.unref();
   return { release: () => new Promise((resolve) => server.close(() => resolve())) };

@@ -298,6 +298,18 @@ describe('bench', () => {
     );
   });
 
+  scenario('keeps other benches off its bus', async () => {
+    const bus = freshBus();
+    const first = start(['bench', '--bus', bus, ...(await smallVehicle())]);
+    await first.line(/backend on/);
+    const second = await run(['bench', '--bus', bus, '--approve', 'yes']);
+    expect(second.exit?.code).toBe(2);
+    expect(second.stderr).toContain('another bench is on');
+    expect(second.stderr).toContain('--bus local:second');
+    first.process.kill('SIGINT');
+    await allGone(first);
+  });
+
   scenario(
     'says what is wrong with its input, and what to do, before it starts anything',
     async () => {

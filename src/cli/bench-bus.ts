@@ -1,0 +1,39 @@
+// The bus of a bench: two benches on one bus would answer each other's questions.
+
+import { InputError } from '../core/errors.ts';
+import { lockName } from '../core/lock.ts';
+import { type BusOptions, type OpenedBus, openCommandBus } from './bus.ts';
+import type { Context } from './context.ts';
+
+/**
+ * Opens the bus and keeps other benches away from it. Where nobody named a bus, the second bench takes one of its own.
+ * Throws InputError when a bus was named that another bench is on.
+ */
+export async function openBenchBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+  const opened = await openCommandBus(options, context);
+  const { kind, name } = opened.bus;
+  const lock = await lockName(`bench-${process.getuid?.() ?? 0}-${kind}-${name}`);
+  if (lock !== undefined) {
+    return {
+      bus: opened.bus,
+      why: opened.why,
+      [Symbol.asyncDispose]: async () => {
+        await opened[Symbol.asyncDispose]();
+        await lock.release();
+      },
+    };
+  }
+  await opened[Symbol.asyncDispose]();
+  if (options.bus !== undefined) {
+    throw new InputError(
+      '--bus',
+      `another bench is on ${name}: name another bus, like --bus local:second`,
+    );
+  }
+  const own = await openBenchBus({ ...options, bus: `local:bench-${process.pid}` }, context);
+  return {
+    ...own,
+    [Symbol.asyncDispose]: own[Symbol.asyncDispose],
+    why: `local:${own.bus.name}, because another bench is on ${name}`,
+  };
+}
