@@ -32,7 +32,10 @@ afterEach(async () => {
 /** A process whose lines can be waited for. */
 class Running {
   readonly child: ChildProcess;
+  /** Of both outputs, as they come. */
   readonly lines: string[] = [];
+  /** The last line of standard output, which is what `--json` promises. */
+  last = '';
   readonly exited: Promise<number | null>;
   #changed = Promise.withResolvers<void>();
 
@@ -41,6 +44,7 @@ class Running {
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       createInterface(stream).on('line', (line) => {
         this.lines.push(line);
+        if (stream === this.child.stdout) this.last = line;
         this.#wake();
       });
     }
@@ -79,7 +83,7 @@ const canOta = (...args: string[]): Running => new Running(process.execPath, [cl
 
 async function ended(process: Running): Promise<{ code: number | null; last: string }> {
   const code = await process.exited;
-  return { code, last: process.lines.at(-1) ?? '' };
+  return { code, last: process.last };
 }
 
 /** Not spawnSync: in a loop it would never let the lines of other processes in. */
