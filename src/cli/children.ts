@@ -50,8 +50,9 @@ export class Child {
     promise.catch(() => {}); // reported by whoever waits for it
     this.process.on('message', (message) => resolve(message as Record<string, unknown>));
     this.process.stderr?.on('data', (chunk: Buffer) => {
-      this.#errors = `${this.#errors}${chunk}`.slice(-4096);
+      // What was shown as it came is not told again at the end.
       if (options.showErrors === true) process.stderr.write(chunk);
+      else this.#errors = `${this.#errors}${chunk}`.slice(-4096);
     });
     if (this.process.stdout !== null && options.onLine !== undefined) {
       createInterface(this.process.stdout).on('line', options.onLine);
@@ -71,7 +72,7 @@ export class Child {
     return this.#ready;
   }
 
-  /** The last lines of its standard error. */
+  /** The last lines of its standard error, unless they were shown. */
   get errors(): string {
     return this.#errors.trim();
   }

@@ -257,7 +257,8 @@ describe('bench', () => {
           expect(await bench.code(), name).toBe(1);
           await allGone(bench);
           expect(bench.stderr, name).toMatch(
-            new RegExp(`^can-ota: ${name} was ended by SIGKILL in the middle of the bench`),
+            // The question to the driver may stand before it.
+            new RegExp(`^can-ota: ${name} was ended by SIGKILL in the middle of the bench`, 'm'),
           );
           expect(bench.stderr, name).not.toMatch(/^\s+at /m);
           expect(bench.last, name).toMatchObject({ error: { code: 'CHILD', exitCode: 1 } });
