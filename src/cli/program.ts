@@ -4,16 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
-
-const EXIT_CODES = `
-Exit codes:
-  0 success                      7 security validation failed   13 ECU silent or refused
-  1 mistake in can-ota           8 precondition failed          14 state directory in use
-  2 bad option, file or field    9 rollback completed           15 disk full, no permission
-  3 rejected by the driver      10 rollback failed             130 ended by SIGINT
-  4 deferred by the driver      11 backend unavailable         143 ended by SIGTERM
-  5 up to date                  12 bus unavailable
-  6 download integrity failed`;
+import { command, EXIT_CODES, withBus, withOutput, withVehicle } from './program-options.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -44,43 +35,6 @@ export function createProgram(): Command {
   addRead(program);
   addMonitor(program);
   return program;
-}
-
-function command(program: Command, name: string, summary: string, examples: string): Command {
-  return program
-    .command(name)
-    .description(summary)
-    .addHelpText(
-      'after',
-      `\nExamples:\n${examples.trim().replaceAll(/^ */gm, '  $ ')}\n${EXIT_CODES}`,
-    );
-}
-
-function withOutput(target: Command): Command {
-  return target
-    .option('--json', 'machine-readable output, one JSON object per line')
-    .addOption(
-      new Option('--log-level <level>', 'what is logged to standard error')
-        .choices(['silent', 'error', 'warn', 'info', 'debug', 'trace'])
-        .default('warn'),
-    );
-}
-
-function withBus(target: Command): Command {
-  return withOutput(target)
-    .option(
-      '--bus <spec>',
-      'vcan0, can0, socketcan:NAME, or local:NAME[?bitrate=N&data-bitrate=N] (default: vcan0, else local:bench)',
-    )
-    .option('--fd', 'talk CAN FD to every ECU, with frames of 64 bytes')
-    .option('--trace <file>', 'write what was seen on the bus as a candump log');
-}
-
-function withVehicle(target: Command): Command {
-  return withBus(target).option(
-    '--vehicle <file>',
-    'vehicle description (default: the bench vehicle)',
-  );
 }
 
 function addBench(program: Command): void {
