@@ -4,7 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
-import { command, EXIT_CODES, withBus, withOutput, withVehicle } from './program-options.ts';
+import { command, EXIT_CODES, withOutput, withVehicle } from './program-options.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
