@@ -1,0 +1,79 @@
+// The TMU's identity.json: who this vehicle is to the backend, and the secrets that it shares with its ECUs.
+
+import { z } from 'zod';
+import { InputError } from '../core/errors.ts';
+import { plainText, serialName } from './signed-json.ts';
+
+const secret = (least: number, most: number) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^(?:[0-9a-f]{2}){${least},${most}}$`),
+      least === most
+        ? `expected ${least} bytes as ${2 * least} lower-case hex digits`
+        : `expected ${least} to ${most} bytes as lower-case hex digits`,
+    );
+
+const ecuSchema = z.strictObject({
+  serial: serialName,
+  hardwareId: plainText(1, 128),
+  /** Of SecurityAccess; missing for an ECU of another make, whose key is not ours. */
+  securityAccessKey: secret(16, 64).optional(),
+});
+
+const identityFileSchema = z.strictObject({
+  format: z.literal(1),
+  vin: plainText(1, 64),
+  /** Of the TMU itself. */
+  serial: serialName,
+  /** The session with the backend is made from it; see device-session.ts. */
+  deviceSecret: secret(32, 32),
+  /** Ed25519: signs the vehicle manifest and the TMU's own version report. */
+  signingSeed: secret(32, 32),
+  /** By name of the vehicle file. */
+  ecus: z.record(
+    z.string().regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected the name of an ECU, such as EDT'),
+    ecuSchema,
+  ),
+  /** Authenticates the driver's answer; missing where no ECU asks the driver. */
+  approvalKey: secret(32, 32).optional(),
+});
+
+export type IdentityFile = Readonly<z.infer<typeof identityFileSchema>>;
+export type IdentityEcu = Readonly<z.infer<typeof ecuSchema>>;
+
+/** Throws InputError that names the field, and never shows a secret. */
+export function parseIdentity(text: string, where: string): IdentityFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text around the mistake, and with it perhaps a secret.
+    throw new InputError(where, 'is not JSON: restore it from a copy, or run can-ota provision');
+  }
+  const parsed = identityFileSchema.safeParse(json);
+  if (parsed.success) return checked(parsed.data, where);
+  const [issue] = parsed.error.issues;
+  const field = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `;
+  throw new InputError(where, `${field}${issue!.message}`);
+}
+
+/** What `parseIdentity` reads. Throws InputError like it. */
+export function formatIdentity(identity: IdentityFile): string {
+  const text = `${JSON.stringify(identity, undefined, 2)}\n`;
+  parseIdentity(text, 'identity');
+  return text;
+}
+
+/** One serial number for two devices would let one speak for the other. */
+function checked(identity: IdentityFile, where: string): IdentityFile {
+  const owners = new Map([[identity.serial, 'the TMU']]);
+  for (const [name, { serial }] of Object.entries(identity.ecus)) {
+    const owner = owners.get(serial);
+    if (owner !== undefined) {
+      throw new InputError(where, `ecus.${name}.serial: ${serial} is the serial of ${owner}, too`);
+    }
+    owners.set(serial, name);
+  }
+  return identity;
+}

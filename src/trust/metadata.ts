@@ -1,0 +1,267 @@
+// One metadata file: read strictly, its signatures counted by distinct keys, then handed to the models of TUF.
+
+import { canonicalize } from '@tufjs/canonical-json';
+import {
+  Metadata,
+  MetadataKind,
+  MetaFile,
+  type Root,
+  type Snapshot,
+  TargetFile,
+  type Targets,
+  type Timestamp,
+} from '@tufjs/models';
+import { accepted, refused, type Verdict } from './attack.ts';
+import { type Dialect, type DialectRules, RULES } from './profile.ts';
+import { type KeyRing, modelKey, readKeys } from './public-key.ts';
+import { field, isObject, type JsonObject, parseJson, quoted } from './strict-json.ts';
+
+export interface SignedByKind {
+  readonly root: Root;
+  readonly timestamp: Timestamp;
+  readonly snapshot: Snapshot;
+  readonly targets: Targets;
+}
+export type RoleKind = keyof SignedByKind;
+
+/** What can be said of a file before anybody's signature was checked. */
+export interface Envelope {
+  readonly kind: RoleKind;
+  readonly bytes: Uint8Array;
+  /** The signed part as it was received: signatures are over its canonical form, unknown fields included. */
+  readonly signed: JsonObject;
+  /** By key id. */
+  readonly signatures: ReadonlyMap<string, string>;
+  readonly version: number;
+  /** In ms since 1970. */
+  readonly expiresMs: number;
+}
+
+/** A file that was signed as it must be. */
+export interface Trusted<T extends Root | Timestamp | Snapshot | Targets> extends Envelope {
+  readonly metadata: Metadata<T>;
+  /** The keys that it names for other roles (Root, delegations). */
+  readonly keys: KeyRing;
+}
+
+/** Who may sign a role. */
+export interface Authority {
+  readonly keyIds: readonly string[];
+  readonly threshold: number;
+  readonly keys: KeyRing;
+}
+
+const KINDS: Readonly<Record<RoleKind, MetadataKind>> = {
+  root: MetadataKind.Root,
+  timestamp: MetadataKind.Timestamp,
+  snapshot: MetadataKind.Snapshot,
+  targets: MetadataKind.Targets,
+};
+
+/** Uptane 5.2.1: type, version, expiry and the list of signatures; each key id at most once in it (TUF 4.2.1). */
+export function openEnvelope(
+  kind: RoleKind,
+  bytes: Uint8Array,
+  where: string,
+  dialect: Dialect,
+): Verdict<Envelope> {
+  const rules = RULES[dialect];
+  const json = parseJson(bytes, where, rules);
+  if (!json.ok) return json;
+  const malformed = (reason: string): Verdict<Envelope> => refused('MALFORMED', where, reason);
+  const signed = field(json.value, 'signed');
+  const list = field(json.value, 'signatures');
+  if (!isObject(signed) || !Array.isArray(list)) {
+    return malformed('is not {signed: {...}, signatures: [...]}');
+  }
+  const type = field(signed, '_type');
+  const expected = rules.oldForm ? `${kind[0]!.toUpperCase()}${kind.slice(1)}` : kind;
+  if (type !== expected) {
+    return malformed(`"_type" is ${JSON.stringify(type ?? null)}, expected "${expected}"`);
+  }
+  const version = field(signed, 'version');
+  if (typeof version !== 'number' || version < rules.lowestVersion) {
+    return malformed(`"version" is not a whole number from ${rules.lowestVersion}`);
+  }
+  const expiresMs = expiryMs(field(signed, 'expires'), rules);
+  if (expiresMs === undefined) {
+    return malformed('"expires" is not a time like 2030-01-31T12:00:00Z');
+  }
+  const signatures = new Map<string, string>();
+  for (const entry of list) {
+    const keyId = field(entry, 'keyid');
+    const sig = field(entry, 'sig');
+    if (typeof keyId !== 'string' || typeof sig !== 'string') {
+      return malformed('a signature is not {keyid, sig}');
+    }
+    if (signatures.has(keyId)) return malformed(`two signatures of key ${quoted(keyId)}`);
+    signatures.set(keyId, sig);
+  }
+  return accepted({ kind, bytes, signed, signatures, version, expiresMs });
+}
+
+function expiryMs(value: unknown, { expiry }: DialectRules): number | undefined {
+  if (typeof value !== 'string') return undefined;
+  const form =
+    expiry === 'seconds in UTC'
+      ? /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
+      : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+  const ms = form.test(value) ? Date.parse(value) : Number.NaN;
+  if (Number.isNaN(ms)) return undefined;
+  // 2030-02-30 must not become the second of March.
+  const exact =
+    expiry !== 'seconds in UTC' || new Date(ms).toISOString() === `${value.slice(0, 19)}.000Z`;
+  return exact ? ms : undefined;
+}
+
+/**
+ * Signatures are what verification costs, and many images lead to the same file: the same question about the same
+ * object is not computed twice.
+ */
+const CHECKED = new WeakMap<JsonObject, ReadonlySet<string>>();
+
+/** ARBITRARY_SOFTWARE unless a threshold of different keys has signed; one key counts once under whatever ids. */
+export function checkSignatures(
+  file: Envelope,
+  authority: Authority,
+  where: string,
+): Verdict<void> {
+  const names = authority.keyIds.map((keyId) => [keyId, authority.keys.get(keyId)?.material]);
+  const question = JSON.stringify([authority.threshold, names]);
+  const answered = CHECKED.get(file.signed);
+  if (answered?.has(question) === true) return accepted(undefined);
+  const bytes = new TextEncoder().encode(canonicalize(file.signed));
+  const signers = new Set<string>();
+  for (const keyId of authority.keyIds) {
+    const key = authority.keys.get(keyId);
+    const signature = file.signatures.get(keyId);
+    if (key === undefined || signature === undefined || signers.has(key.material)) continue;
+    if (key.verify(bytes, signature)) signers.add(key.material);
+    if (signers.size >= authority.threshold) {
+      CHECKED.set(file.signed, new Set([...(answered ?? []), question]));
+      return accepted(undefined);
+    }
+  }
+  return refused(
+    'ARBITRARY_SOFTWARE',
+    where,
+    `has right signatures of ${signers.size} of its keys, ${authority.threshold} are needed`,
+  );
+}
+
+/** Reads what was signed. The signatures are for the caller to check. */
+export function toTrusted<K extends RoleKind>(
+  kind: K,
+  file: Envelope,
+  where: string,
+  dialect: Dialect,
+): Verdict<Trusted<SignedByKind[K]>> {
+  const rules = RULES[dialect];
+  const owner = kind === 'root' ? file.signed : field(file.signed, 'delegations');
+  const keys =
+    owner === undefined
+      ? accepted<KeyRing>(new Map())
+      : readKeys(field(owner, 'keys'), rules, where);
+  if (!keys.ok) return keys;
+  try {
+    const metadata = modelOf(kind, file, rules) as unknown as Metadata<SignedByKind[K]>;
+    return accepted({ ...file, metadata, keys: keys.value });
+  } catch (error) {
+    return refused('MALFORMED', where, (error as Error).message);
+  }
+}
+
+type ModelJson = Parameters<typeof Metadata.fromJSON>[1];
+
+/**
+ * The models build maps by copying them for every entry: 10,000 targets would take them seconds. So the long lists are
+ * filled in here, entry by entry, from the same classes. Fields for which the models have a default must be there.
+ */
+function modelOf(
+  kind: RoleKind,
+  file: Envelope,
+  rules: DialectRules,
+): Metadata<Root | Timestamp | Snapshot | Targets> {
+  const signed: Record<string, unknown> = {
+    ...file.signed,
+    _type: kind,
+    ...(rules.oldForm && !('spec_version' in file.signed) ? { spec_version: '1.0.0' } : {}),
+  };
+  const required = (name: string): JsonObject => {
+    const value = field(file.signed, name);
+    if (!isObject(value)) throw new TypeError(`"${name}" is not an object`);
+    return value;
+  };
+  if (kind === 'root') {
+    signed.keys = modelKeys(required('keys'), rules);
+    signed.roles = rules.oldForm ? { ...NO_ROLES, ...required('roles') } : required('roles');
+    if (rules.unreadableKey === 'ignored') signed.consistent_snapshot ??= false;
+  }
+  if (kind === 'timestamp') required('meta');
+  if (kind === 'snapshot') {
+    required('meta');
+    signed.meta = {};
+  }
+  if (kind === 'targets') {
+    required('targets');
+    signed.targets = {};
+    if (isObject(file.signed.delegations)) {
+      const keys = field(file.signed.delegations, 'keys');
+      if (isObject(keys)) {
+        signed.delegations = { ...file.signed.delegations, keys: modelKeys(keys, rules) };
+      }
+    }
+  }
+  const signatures = [...file.signatures].map(([keyid, sig]) => ({ keyid, sig }));
+  const json = { signed, signatures } as unknown as ModelJson;
+  const metadata = Metadata.fromJSON(KINDS[kind] as MetadataKind.Targets, json) as Metadata<
+    Root | Timestamp | Snapshot | Targets
+  >;
+  const filled = metadata.signed as unknown as {
+    meta: Record<string, MetaFile>;
+    targets: Record<string, TargetFile>;
+  };
+  if (kind === 'snapshot') {
+    for (const [name, entry] of entriesOf(required('meta')))
+      filled.meta[name] = MetaFile.fromJSON(entry);
+  }
+  if (kind === 'targets') {
+    for (const [name, entry] of entriesOf(required('targets'))) {
+      filled.targets[name] = TargetFile.fromJSON(name, entry);
+    }
+  }
+  return metadata;
+}
+
+function* entriesOf(object: JsonObject): Generator<[string, ModelJson]> {
+  for (const [name, entry] of Object.entries(object)) {
+    if (!isObject(entry)) throw new TypeError(`${quoted(name)} is not an object`);
+    yield [name, entry as ModelJson];
+  }
+}
+
+/** A Director of the old form names no keys for roles that it does not have; nobody can sign those. */
+const NO_ROLES = Object.fromEntries(
+  ['root', 'timestamp', 'snapshot', 'targets'].map((role) => [role, { keyids: [], threshold: 1 }]),
+);
+
+function modelKeys(keys: JsonObject, rules: DialectRules): Record<string, unknown> {
+  const readable = Object.entries(keys).map(([keyId, json]) => [keyId, modelKey(json, rules)]);
+  return Object.fromEntries(readable.filter(([, key]) => key !== undefined));
+}
+
+/** Who signs a role, by Root; undefined for a role that it does not know. */
+export function rootAuthority(root: Trusted<Root>, role: string): Authority | undefined {
+  const { roles } = root.metadata.signed;
+  const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
+  if (entry === undefined) return undefined;
+  return { keyIds: entry.keyIDs, threshold: entry.threshold, keys: root.keys };
+}
+
+/** Uptane 5.4.4: "lower than the expiration": a file is expired from the second that it names. */
+export function checkExpiry(file: Envelope, nowMs: number, where: string): Verdict<void> {
+  if (nowMs < file.expiresMs) return accepted(undefined);
+  const expired = new Date(file.expiresMs).toISOString();
+  const reason = `version ${file.version} expired at ${expired}: no newer one is being told`;
+  return refused('FREEZE', where, reason);
+}

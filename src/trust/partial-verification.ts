@@ -1,0 +1,118 @@
+// What an ECU checks of what the Primary brings over the bus: its Director alone, or both repositories (5.4.4).
+
+import type { Targets } from '@tufjs/models';
+import { accepted, refused, type Verdict } from './attack.ts';
+import type { MetadataBundle } from './bundle.ts';
+import { type EcuFacts, readDirector, type VerifiedTarget } from './director.ts';
+import { at, FullVerification, type RepositoryName } from './full-verification.ts';
+import { rootAuthority, type Trusted } from './metadata.ts';
+import { fileOf, type MetadataAnswer, type MetadataRequest, Retrieval } from './retrieval.ts';
+import { nextTargets } from './role-checks.ts';
+import { rootSteps } from './root-check.ts';
+import { type RepositoryTrust, type TrustHolder, withTargets } from './trust-state.ts';
+
+/** Without `images` an ECU can verify partially only. */
+export interface EcuTrust {
+  readonly director: RepositoryTrust;
+  readonly images?: RepositoryTrust;
+}
+
+export interface BundleVerification {
+  readonly trust: EcuTrust;
+  readonly verification: 'partial' | 'full';
+  readonly bundle: MetadataBundle;
+  /** The attested time, checked before this (5.4.2.4), in ms since 1970. */
+  readonly nowMs: number;
+  readonly vin: string;
+  readonly ecu: EcuFacts;
+}
+
+export interface VerifiedBundle {
+  /** To be kept in place of the old one. */
+  readonly trust: EcuTrust;
+  /** Undefined: there is nothing for this ECU. */
+  readonly target: VerifiedTarget | undefined;
+}
+
+/** All or nothing: a refused bundle leaves the ECU's trust as it was. */
+export function verifyBundle(options: BundleVerification): Verdict<VerifiedBundle> {
+  return options.verification === 'full' ? verifyFully(options) : verifyPartially(options);
+}
+
+/** 5.4.4.1: Root and Targets of the Director. */
+function verifyPartially(options: BundleVerification): Verdict<VerifiedBundle> {
+  const { bundle, nowMs, vin, ecu, trust } = options;
+  const previous = trust.director.targets.get('targets');
+  const holder: TrustHolder = { trust: trust.director };
+  const roots = new Retrieval(rootSteps(holder, nowMs));
+  for (let request = roots.next(); request !== undefined; request = roots.next()) {
+    roots.accept(answerFrom(bundle.director, request));
+  }
+  if (roots.outcome?.ok !== true) return at('director', roots.outcome!);
+  const targets = newTargets(holder.trust, bundle, nowMs);
+  if (!targets.ok) return at('director', targets);
+  const { dialect } = holder.trust;
+  const rules = { dialect, vin, ecus: [ecu], primary: false, previous };
+  const assigned = readDirector(targets.value, rules);
+  if (!assigned.ok) return at('director', assigned);
+  const director = withTargets(holder.trust, 'targets', targets.value);
+  return accepted({ trust: { ...trust, director }, target: assigned.value[0] });
+}
+
+function newTargets(
+  trust: RepositoryTrust,
+  bundle: MetadataBundle,
+  nowMs: number,
+): Verdict<Trusted<Targets>> {
+  const bytes = bundle.director.get('targets.json');
+  if (bytes === undefined) {
+    return refused('MISSING_METADATA', 'targets', 'the bundle has no targets.json of the Director');
+  }
+  return nextTargets(trust, rootAuthority(trust.root, 'targets')!, bytes, nowMs);
+}
+
+/** 5.4.4.2, with the bundle in place of the network. */
+function verifyFully(options: BundleVerification): Verdict<VerifiedBundle> {
+  const { bundle, nowMs, vin, ecu } = options;
+  const { director, images } = options.trust;
+  if (images === undefined) {
+    const reason = 'this ECU has no trust anchor of the image repository: provision it again';
+    return refused('MISSING_METADATA', 'images root', reason);
+  }
+  const trust = { director, images };
+  const verification = new FullVerification({
+    trust,
+    nowMs,
+    vin,
+    ecus: [ecu],
+    primary: false,
+    // Whatever runs here may have come before this ECU verified fully: the image repository has its say each time.
+    alwaysCheckImages: true,
+  });
+  for (let next = verification.next(); next !== undefined; next = verification.next()) {
+    const { repository, request } = next;
+    verification.accept(answerFrom(bundle[repository], request, kept(trust, repository, request)));
+  }
+  const { outcome } = verification;
+  if (outcome?.ok !== true) return outcome!;
+  return accepted({ trust: verification.trust, target: outcome.value[0] });
+}
+
+/** A Timestamp that the ECU has already need not travel again: it is as fresh as its expiry says. */
+function kept(
+  trust: Readonly<Record<RepositoryName, RepositoryTrust>>,
+  repository: RepositoryName,
+  request: MetadataRequest,
+): Uint8Array | undefined {
+  return request.role === 'timestamp' ? trust[repository].timestamp?.bytes : undefined;
+}
+
+function answerFrom(
+  files: ReadonlyMap<string, Uint8Array>,
+  request: MetadataRequest,
+  otherwise?: Uint8Array,
+): MetadataAnswer {
+  const name = request.role === 'root' ? request.file : fileOf(request.role);
+  const bytes = files.get(name) ?? otherwise;
+  return bytes === undefined ? { kind: 'missing' } : { kind: 'bytes', bytes };
+}

@@ -1,0 +1,88 @@
+// How the checks ask for files without knowing where they come from: a step asks, its owner answers.
+
+import { accepted, refused, type Verdict } from './attack.ts';
+
+/** `file` is ready for a URL and a file system: role names in it are percent-encoded. */
+export interface MetadataRequest {
+  readonly role: string;
+  readonly file: string;
+  /** Nothing beyond this is worth reading. */
+  readonly maxBytes: number;
+  /** It may well not be there (the next Root). */
+  readonly optional: boolean;
+}
+
+export type MetadataAnswer =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'too-long' }
+  | { readonly kind: 'too-slow' };
+
+/** A check that asks for files on its way. */
+export type Steps<T, R = MetadataRequest> = Generator<R, Verdict<T>, MetadataAnswer>;
+
+/** Name of a role's file, unversioned. A role name may hold anything; its file name may not leave a folder. */
+export function fileOf(role: string): string {
+  const encoded = encodeURIComponent(role).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `${encoded}.json`;
+}
+
+export function versionedFileOf(role: string, version: number): string {
+  return `${version}.${fileOf(role)}`;
+}
+
+/** Asks for one file. Undefined for an optional one that is not there. */
+export function* fetchFile(request: MetadataRequest): Steps<Uint8Array | undefined> {
+  const where = request.role;
+  const answer = yield request;
+  switch (answer.kind) {
+    case 'bytes':
+      if (answer.bytes.length <= request.maxBytes) return accepted(answer.bytes);
+      return tooLong(request);
+    case 'too-long':
+      return tooLong(request);
+    case 'too-slow':
+      return refused('SLOW_RETRIEVAL', where, `${request.file} comes too slowly`);
+    default:
+      return request.optional
+        ? accepted(undefined)
+        : refused('MISSING_METADATA', where, `there is no ${request.file}`);
+  }
+}
+
+function tooLong({ role, file, maxBytes }: MetadataRequest): Verdict<never> {
+  return refused('ENDLESS_DATA', role, `${file} is longer than ${maxBytes} bytes`);
+}
+
+/** Steps as an object that is asked and answered: `next`, `accept`, and at the end the outcome. */
+export class Retrieval<T, R = MetadataRequest> {
+  readonly #steps: Steps<T, R>;
+  #state: IteratorResult<R, Verdict<T>> | undefined;
+
+  constructor(steps: Steps<T, R>) {
+    this.#steps = steps;
+  }
+
+  /** What is needed now; undefined when it is done or refused. */
+  next(): R | undefined {
+    this.#state ??= this.#steps.next();
+    return this.#state.done === true ? undefined : this.#state.value;
+  }
+
+  /** Answers the request. Throws when there is none. */
+  accept(answer: MetadataAnswer): Verdict<void> {
+    if (this.next() === undefined) throw new Error('nothing was asked for');
+    this.#state = this.#steps.next(answer);
+    const { done, value } = this.#state;
+    return done === true && !value.ok ? value : accepted(undefined);
+  }
+
+  /** Undefined as long as something is asked for. */
+  get outcome(): Verdict<T> | undefined {
+    this.next();
+    return this.#state?.done === true ? this.#state.value : undefined;
+  }
+}

@@ -1,0 +1,258 @@
+// How to check Timestamp, Snapshot and Targets (Uptane 5.4.4.4 to 5.4.4.6), step by step with the attack each stops.
+
+import type { Targets } from '@tufjs/models';
+import { accepted, refused, type Verdict } from './attack.ts';
+import { checkFileHashes } from './file-hash.ts';
+import {
+  type Authority,
+  checkExpiry,
+  checkSignatures,
+  type Envelope,
+  openEnvelope,
+  type RoleKind,
+  rootAuthority,
+  type SignedByKind,
+  type Trusted,
+  toTrusted,
+} from './metadata.ts';
+import { type Dialect, MAX_BYTES, RULES } from './profile.ts';
+import {
+  fetchFile,
+  fileOf,
+  type MetadataRequest,
+  type Steps,
+  versionedFileOf,
+} from './retrieval.ts';
+import { quoted } from './strict-json.ts';
+import { type RepositoryTrust, type TrustHolder, withTargets } from './trust-state.ts';
+
+/** 5.4.4.4. */
+export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void> {
+  const { dialect } = holder.trust;
+  const bytes = yield* fetchFile({
+    role: 'timestamp',
+    file: fileOf('timestamp'),
+    maxBytes: MAX_BYTES.timestamp,
+    optional: false,
+  });
+  if (!bytes.ok) return bytes;
+  // Step 2: arbitrary software.
+  const authority = rootAuthority(holder.trust.root, 'timestamp')!;
+  const next = checkedFile('timestamp', bytes.value!, 'timestamp', authority, dialect);
+  if (!next.ok) return next;
+  const trusted = holder.trust.timestamp;
+  // The same version is the same file: another text under it is not looked at (TUF 5.4.3).
+  if (trusted?.version === next.value.version) return checkExpiry(trusted, nowMs, 'timestamp');
+  // Step 3: rollback, of Timestamp and of the Snapshot that it names.
+  const fresh = checkNotOlder(next.value, trusted, 'timestamp');
+  if (!fresh.ok) return fresh;
+  const { version, hashes } = next.value.metadata.signed.snapshotMeta;
+  const known = Math.max(
+    trusted?.metadata.signed.snapshotMeta.version ?? 0,
+    holder.trust.snapshot?.version ?? 0,
+  );
+  if (version < known) {
+    const reason = `names Snapshot version ${version}, older than ${known}, which is trusted`;
+    return refused('ROLLBACK', 'timestamp', reason);
+  }
+  // 5.2.5: a hash of Snapshot is there, where the dialect keeps to it.
+  if (RULES[dialect].snapshotHash && Object.keys(hashes ?? {}).length === 0) {
+    return refused('MALFORMED', 'timestamp', 'names no hash of Snapshot');
+  }
+  // Step 4: freeze.
+  const current = checkExpiry(next.value, nowMs, 'timestamp');
+  if (current.ok) holder.trust = { ...holder.trust, timestamp: next.value };
+  return current;
+}
+
+/** 5.4.4.5. */
+export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> {
+  const { dialect, root, timestamp } = holder.trust;
+  const named = timestamp!.metadata.signed.snapshotMeta;
+  const trusted = holder.trust.snapshot;
+  // 5.4.4.2 step 4: what we have is what Timestamp names.
+  if (trusted?.version === named.version && checkFileHashes(trusted.bytes, named, '').ok) {
+    return checkExpiry(trusted, nowMs, 'snapshot');
+  }
+  // Step 1.
+  const bytes = yield* fetchFile(namedRequest(holder.trust, 'snapshot', named, MAX_BYTES.snapshot));
+  if (!bytes.ok) return bytes;
+  // Step 2: mix and match.
+  const right = checkFileHashes(bytes.value!, named, 'snapshot');
+  if (!right.ok) return right;
+  // Step 3: arbitrary software.
+  const authority = rootAuthority(root, 'snapshot')!;
+  const next = checkedFile('snapshot', bytes.value!, 'snapshot', authority, dialect);
+  if (!next.ok) return next;
+  const same = checkNamedVersion(next.value, named.version, 'snapshot', 'Timestamp');
+  if (!same.ok) return same;
+  // Step 4: rollback.
+  const fresh = checkNotOlder(next.value, trusted, 'snapshot');
+  if (!fresh.ok) return fresh;
+  // Steps 5 and 6: rollback of a file that is listed, or its removal.
+  const { meta } = next.value.metadata.signed;
+  for (const [file, { version }] of Object.entries(trusted?.metadata.signed.meta ?? {})) {
+    const now = Object.hasOwn(meta, file) ? meta[file] : undefined;
+    if (now === undefined || now.version < version) {
+      const what = now === undefined ? 'lists no' : `lists version ${now.version} of`;
+      const reason = `${what} ${quoted(file)}, of which version ${version} is trusted`;
+      return refused('ROLLBACK', 'snapshot', reason);
+    }
+  }
+  // Step 7: freeze.
+  const current = checkExpiry(next.value, nowMs, 'snapshot');
+  if (current.ok) holder.trust = { ...holder.trust, snapshot: next.value };
+  return current;
+}
+
+/** 5.4.4.6, for the top-level Targets. */
+export function* targetsSteps(
+  holder: TrustHolder,
+  nowMs: number,
+  snapshots: boolean,
+  inspect?: (targets: Trusted<Targets>) => Verdict<unknown>,
+): Steps<void> {
+  const authority = rootAuthority(holder.trust.root, 'targets')!;
+  const next = snapshots
+    ? yield* listedTargets(holder, 'targets', authority, nowMs)
+    : yield* unlistedTargets(holder, authority, nowMs);
+  if (!next.ok) return next;
+  if (next.value === holder.trust.targets.get('targets')) return accepted(undefined);
+  const inspected = inspect?.(next.value) ?? accepted(undefined);
+  if (!inspected.ok) return inspected;
+  holder.trust = withTargets(holder.trust, 'targets', next.value);
+  return accepted(undefined);
+}
+
+/** Targets or a delegated role as Snapshot lists it: the one that is trusted, or one that is asked for. */
+export function* listedTargets(
+  holder: TrustHolder,
+  role: string,
+  authority: Authority,
+  nowMs: number,
+): Steps<Trusted<Targets>> {
+  const { snapshot, dialect } = holder.trust;
+  const { meta } = snapshot!.metadata.signed;
+  const listed = Object.hasOwn(meta, `${role}.json`) ? meta[`${role}.json`] : undefined;
+  if (listed === undefined) {
+    return refused('MISSING_METADATA', role, `Snapshot does not list ${quoted(`${role}.json`)}`);
+  }
+  const trusted = holder.trust.targets.get(role);
+  if (
+    trusted?.version === listed.version &&
+    checkFileHashes(trusted.bytes, listed, role).ok &&
+    (role === 'targets' || checkSignatures(trusted, authority, role).ok)
+  ) {
+    const current = checkExpiry(trusted, nowMs, role);
+    return current.ok ? accepted(trusted) : current;
+  }
+  // Step 1.
+  const bytes = yield* fetchFile(namedRequest(holder.trust, role, listed, MAX_BYTES.targets));
+  if (!bytes.ok) return bytes;
+  const right = checkFileHashes(bytes.value!, listed, role);
+  if (!right.ok) return right;
+  // Step 3: arbitrary software. It stands before step 2 so that a version is only believed when it was signed.
+  const next = checkedFile('targets', bytes.value!, role, authority, dialect);
+  if (!next.ok) return next;
+  // Step 2: mix and match.
+  const same = checkNamedVersion(next.value, listed.version, role, 'Snapshot');
+  if (!same.ok) return same;
+  return checkedTargets(next.value, trusted, nowMs, role);
+}
+
+/** Targets where there is no Snapshot to name a version: the newest there are. */
+function* unlistedTargets(
+  holder: TrustHolder,
+  authority: Authority,
+  nowMs: number,
+): Steps<Trusted<Targets>> {
+  const bytes = yield* fetchFile({
+    role: 'targets',
+    file: fileOf('targets'),
+    maxBytes: MAX_BYTES.targets,
+    optional: false,
+  });
+  if (!bytes.ok) return bytes;
+  return nextTargets(holder.trust, authority, bytes.value!, nowMs);
+}
+
+/** New top-level Targets on their own: partial verification (5.4.4.1), a Director without Snapshot. */
+export function nextTargets(
+  trust: RepositoryTrust,
+  authority: Authority,
+  bytes: Uint8Array,
+  nowMs: number,
+): Verdict<Trusted<Targets>> {
+  const next = checkedFile('targets', bytes, 'targets', authority, trust.dialect);
+  if (!next.ok) return next;
+  const trusted = trust.targets.get('targets');
+  if (trusted?.version === next.value.version) {
+    const current = checkExpiry(trusted, nowMs, 'targets');
+    return current.ok ? accepted(trusted) : current;
+  }
+  return checkedTargets(next.value, trusted, nowMs, 'targets');
+}
+
+function checkedTargets(
+  next: Trusted<Targets>,
+  trusted: Trusted<Targets> | undefined,
+  nowMs: number,
+  role: string,
+): Verdict<Trusted<Targets>> {
+  // Step 4: rollback.
+  const fresh = checkNotOlder(next, trusted, role);
+  if (!fresh.ok) return fresh;
+  // Step 5: freeze.
+  const current = checkExpiry(next, nowMs, role);
+  return current.ok ? accepted(next) : current;
+}
+
+/** Reads a file whose signatures are right. */
+export function checkedFile<K extends RoleKind>(
+  kind: K,
+  bytes: Uint8Array,
+  role: string,
+  authority: Authority,
+  dialect: Dialect,
+): Verdict<Trusted<SignedByKind[K]>> {
+  const file = openEnvelope(kind, bytes, role, dialect);
+  if (!file.ok) return file;
+  const signed = checkSignatures(file.value, authority, role);
+  return signed.ok ? toTrusted(kind, file.value, role, dialect) : signed;
+}
+
+/** 5.3.2: names carry the version where the repository keeps all versions. */
+function namedRequest(
+  { root }: RepositoryTrust,
+  role: string,
+  named: { readonly version: number; readonly length?: number | undefined },
+  limit: number,
+): MetadataRequest {
+  const versioned = root.metadata.signed.consistentSnapshot;
+  return {
+    role,
+    file: versioned ? versionedFileOf(role, named.version) : fileOf(role),
+    maxBytes: Math.min(named.length ?? limit, limit),
+    optional: false,
+  };
+}
+
+function checkNamedVersion(
+  { version }: Envelope,
+  named: number,
+  role: string,
+  by: string,
+): Verdict<void> {
+  if (version === named) return accepted(undefined);
+  return refused('MIX_AND_MATCH', role, `is version ${version}, ${by} names version ${named}`);
+}
+
+function checkNotOlder(
+  { version }: Envelope,
+  trusted: Envelope | undefined,
+  role: string,
+): Verdict<void> {
+  if (trusted === undefined || version >= trusted.version) return accepted(undefined);
+  const reason = `version ${version} is older than ${trusted.version}, which is trusted`;
+  return refused('ROLLBACK', role, reason);
+}

@@ -1,0 +1,111 @@
+// How to check Root (Uptane 5.4.4.3): every version in turn, signed by the old keys and by its own.
+
+import type { Root } from '@tufjs/models';
+import { refused, type Verdict } from './attack.ts';
+import {
+  checkExpiry,
+  checkSignatures,
+  type Envelope,
+  openEnvelope,
+  rootAuthority,
+  type Trusted,
+  toTrusted,
+} from './metadata.ts';
+import { type Dialect, MAX_BYTES, MAX_ROOTS } from './profile.ts';
+import { fetchFile, type Steps, versionedFileOf } from './retrieval.ts';
+import { type RepositoryTrust, type TrustHolder, withFiles } from './trust-state.ts';
+
+/** A Root that is signed by itself. */
+export function selfSignedRoot(bytes: Uint8Array, dialect: Dialect): Verdict<Trusted<Root>> {
+  const file = openEnvelope('root', bytes, 'root', dialect);
+  if (!file.ok) return file;
+  const root = toTrusted('root', file.value, 'root', dialect);
+  if (!root.ok) return root;
+  const signed = checkSignatures(root.value, rootAuthority(root.value, 'root')!, 'root');
+  return signed.ok ? root : signed;
+}
+
+/** 5.4.4.3: every Root from the next one to the newest. */
+export function* rootSteps(holder: TrustHolder, nowMs: number): Steps<void> {
+  for (let count = 0; ; count++) {
+    const { root, dialect } = holder.trust;
+    if (count === MAX_ROOTS) {
+      const reason = `more than ${MAX_ROOTS} new Roots in one update: the next update goes on from version ${root.version}`;
+      return refused('ENDLESS_DATA', 'root', reason);
+    }
+    // Step 2.2: the version is in the name; nothing there means that ours is the latest.
+    const file = versionedFileOf('root', root.version + 1);
+    const bytes = yield* fetchFile({
+      role: 'root',
+      file,
+      maxBytes: MAX_BYTES.root,
+      optional: true,
+    });
+    if (!bytes.ok) return bytes;
+    if (bytes.value === undefined) break;
+    const next = nextRoot(root, bytes.value, dialect);
+    if (!next.ok) return next;
+    // Step 2.5, and step 4 at once: so whatever is persisted after this fits together.
+    holder.trust = afterRotation(holder.trust, next.value);
+  }
+  // Step 3: freeze. Only the latest one must not have expired.
+  return checkExpiry(holder.trust.root, nowMs, 'root');
+}
+
+/** May `bytes` follow `current`? Expiry is not looked at: only the latest one must not have expired. */
+export function nextRoot(
+  current: Trusted<Root>,
+  bytes: Uint8Array,
+  dialect: Dialect,
+): Verdict<Trusted<Root>> {
+  const file = openEnvelope('root', bytes, 'root', dialect);
+  if (!file.ok) return file;
+  // Step 2.3: arbitrary software. A threshold of the old keys...
+  const old = checkSignatures(file.value, rootAuthority(current, 'root')!, 'root');
+  if (!old.ok) return old;
+  const next = toTrusted('root', file.value, 'root', dialect);
+  if (!next.ok) return next;
+  // ...and a threshold of the new ones.
+  const own = checkSignatures(next.value, rootAuthority(next.value, 'root')!, 'root');
+  if (!own.ok) return own;
+  // Step 2.4: rollback. Not even a newer one than asked for: none may be left out.
+  if (next.value.version !== current.version + 1) {
+    const reason = `is version ${next.value.version} where ${current.version + 1} must follow`;
+    return refused('ROLLBACK', 'root', reason);
+  }
+  return next;
+}
+
+/**
+ * Step 4: recovery from a fast-forward attack. Whoever stole a key can have counted a version up to where nothing newer
+ * can follow, so versions signed by a key that is gone are no floor any more.
+ */
+function afterRotation(trust: RepositoryTrust, next: Trusted<Root>): RepositoryTrust {
+  const gone = (role: string): boolean => {
+    const left = materials(next, role);
+    return [...materials(trust.root, role)].some((material) => !left.has(material));
+  };
+  const unsigned = (file: Envelope | undefined, role: string): boolean => {
+    const authority = rootAuthority(next, role);
+    return (
+      file !== undefined && (authority === undefined || !checkSignatures(file, authority, role).ok)
+    );
+  };
+  const { timestamp, snapshot } = trust;
+  const snapshotGone = gone('snapshot') || unsigned(snapshot, 'snapshot');
+  const targetsGone = gone('targets') || unsigned(trust.targets.get('targets'), 'targets');
+  const both = snapshotGone || gone('timestamp') || unsigned(timestamp, 'timestamp');
+  // A Snapshot names the version of Targets. Without one (partial verification) Targets stand for themselves.
+  const noTargets = targetsGone || (snapshotGone && snapshot !== undefined);
+  return withFiles(
+    { ...trust, root: next },
+    both ? undefined : timestamp,
+    both ? undefined : snapshot,
+    noTargets ? new Map() : trust.targets,
+  );
+}
+
+function materials(root: Trusted<Root>, role: string): Set<string> {
+  const keyIds = rootAuthority(root, role)?.keyIds ?? [];
+  return new Set(keyIds.map((keyId) => root.keys.get(keyId)?.material ?? keyId));
+}

@@ -1,0 +1,114 @@
+// What Targets say about an image beyond its length and hashes: the fields that must match in both repositories.
+
+import type { TargetFile } from '@tufjs/models';
+import { z } from 'zod';
+import { accepted, refused, type Verdict } from './attack.ts';
+import { type Dialect, RULES } from './profile.ts';
+import { quoted } from './strict-json.ts';
+
+const text = z.string().min(1).max(128);
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits in lower case');
+
+/** Of an image that is encrypted for one ECU (5.2.3.1): the file that travels. */
+const encryptedImage = z.object({
+  file: text.regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, 'expected a plain file name'),
+  length: z.int().nonnegative(),
+  sha256,
+  method: z.literal('X25519-HKDF-SHA256-AES-256-GCM'),
+});
+export type EncryptedImage = Readonly<z.infer<typeof encryptedImage>>;
+
+const imageFields = z.object({
+  ecu: text.optional(),
+  version: text,
+  hardwareIds: z.array(text).min(1).max(256),
+  releaseCounter: z.int().nonnegative(),
+  dependencies: z.record(text, text).default({}),
+  encrypt: z.boolean().default(false),
+  notes: z.string().max(4096).default(''),
+});
+
+/** Another client's repositories carry what they carry; `null` stands for nothing there. */
+const looseImageFields = z.object({
+  ecu: text.nullish().transform((ecu) => ecu ?? undefined),
+  version: z.coerce
+    .string()
+    .nullish()
+    .transform((version) => version ?? ''),
+  hardwareIds: z.array(text).default([]),
+  releaseCounter: z.int().nonnegative().default(0),
+  dependencies: z.record(text, text).default({}),
+  encrypt: z.boolean().default(false),
+  notes: z.string().default(''),
+});
+
+const ecuIdentifiers = z.record(
+  text,
+  z.object({ hardwareId: text, encryption: encryptedImage.optional() }),
+);
+
+export interface ImageFields {
+  readonly ecu?: string | undefined;
+  readonly version: string;
+  readonly hardwareIds: readonly string[];
+  readonly releaseCounter: number;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly encrypt: boolean;
+  readonly notes: string;
+}
+
+/** One image that a Director assigns, and to whom. */
+export interface Assignment extends ImageFields {
+  /** By serial. */
+  readonly ecus: Readonly<
+    Record<
+      string,
+      { readonly hardwareId: string; readonly encryption?: EncryptedImage | undefined }
+    >
+  >;
+}
+
+/** MALFORMED names the image and the field. */
+export function readImage(target: TargetFile, dialect: Dialect): Verdict<ImageFields> {
+  const schema = RULES[dialect].customFields === 'required' ? imageFields : looseImageFields;
+  const fields = schema.safeParse(target.custom);
+  return fields.success ? accepted(fields.data) : malformed(target, fields.error);
+}
+
+export function readAssignment(target: TargetFile, dialect: Dialect): Verdict<Assignment> {
+  const image = readImage(target, dialect);
+  if (!image.ok) return image;
+  const ecus = ecuIdentifiers.safeParse(target.custom.ecuIdentifiers);
+  return ecus.success
+    ? accepted({ ...image.value, ecus: ecus.data })
+    : malformed(target, ecus.error);
+}
+
+function malformed({ path }: TargetFile, error: z.ZodError): Verdict<never> {
+  const [issue] = error.issues;
+  const name = ['custom', ...(issue?.path ?? [])].join('.');
+  return refused('MALFORMED', 'targets', `image ${quoted(path)}, ${name}: ${issue?.message}`);
+}
+
+/**
+ * The part of which every authority must say the same (5.2.3.1: the "SHALL match" section), one line of text for each
+ * field. Not the notes, and not to whom a Director gives the image.
+ */
+export function matchSection(
+  target: TargetFile,
+  { ecu, version, hardwareIds, releaseCounter, dependencies, encrypt }: ImageFields,
+): ReadonlyMap<string, string> {
+  const sorted = (map: Readonly<Record<string, string>>): string =>
+    JSON.stringify(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return new Map([
+    ['length', String(target.length)],
+    ['hashes', sorted(target.hashes)],
+    ['ecu', ecu ?? ''],
+    ['version', version],
+    ['hardwareIds', JSON.stringify([...hardwareIds].sort())],
+    ['releaseCounter', String(releaseCounter)],
+    ['dependencies', sorted(dependencies)],
+    ['encrypt', String(encrypt)],
+  ]);
+}

@@ -1,0 +1,52 @@
+// What a reader trusts of one repository: immutable, made anew by every file that is accepted.
+
+import type { Root, Snapshot, Targets, Timestamp } from '@tufjs/models';
+import type { Trusted } from './metadata.ts';
+import type { Dialect } from './profile.ts';
+
+/** What was verified, and is the floor for what may come. Immutable: a step makes a new one. */
+export interface RepositoryTrust {
+  readonly dialect: Dialect;
+  readonly root: Trusted<Root>;
+  readonly timestamp?: Trusted<Timestamp>;
+  readonly snapshot?: Trusted<Snapshot>;
+  /** `targets` and the delegated roles by name. A delegated one is checked anew whenever a delegation leads to it. */
+  readonly targets: ReadonlyMap<string, Trusted<Targets>>;
+}
+
+export interface RoleVersions {
+  readonly root: number;
+  readonly timestamp?: number;
+  readonly snapshot?: number;
+  readonly targets?: number;
+}
+
+/** The state that steps carry forward. */
+export interface TrustHolder {
+  trust: RepositoryTrust;
+}
+
+export const TOP_LEVEL: ReadonlySet<string> = new Set(['root', 'timestamp', 'snapshot', 'targets']);
+
+export function withFiles(
+  { dialect, root }: RepositoryTrust,
+  timestamp: Trusted<Timestamp> | undefined,
+  snapshot: Trusted<Snapshot> | undefined,
+  targets: ReadonlyMap<string, Trusted<Targets>>,
+): RepositoryTrust {
+  return {
+    dialect,
+    root,
+    ...(timestamp === undefined ? {} : { timestamp }),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    targets,
+  };
+}
+
+export function withTargets(
+  trust: RepositoryTrust,
+  role: string,
+  file: Trusted<Targets>,
+): RepositoryTrust {
+  return { ...trust, targets: new Map([...trust.targets, [role, file]]) };
+}
