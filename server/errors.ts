@@ -2,7 +2,7 @@
 
 import { CanOtaError } from '../src/core/errors.ts';
 
-export type ServerErrorCode = 'DATA_DIRECTORY_BUSY' | 'DATABASE' | 'LISTEN';
+export type ServerErrorCode = 'DATA_DIRECTORY_BUSY' | 'DATABASE' | 'LISTEN' | 'TRUST';
 
 /** The server cannot start or go on. The message says what to do. */
 export class ServerError extends CanOtaError {
@@ -24,7 +24,15 @@ export type ProblemCode =
   | 'BODY_TIMEOUT'
   | 'BODY_TOO_LARGE'
   | 'CSRF'
+  | 'DEVICE_ACTIVE'
+  | 'DEVICE_INCOMPLETE'
+  | 'DEVICE_REFUSED'
+  | 'DEVICE_REVOKED'
+  | 'DEVICE_TAKEN'
+  | 'DEVICE_UNKNOWN'
+  | 'ENCRYPTED_ONLY'
   | 'FOREIGN_ORIGIN'
+  | 'FOREIGN_VEHICLE'
   | 'IMAGE_EMPTY'
   | 'IMAGE_MISSING'
   | 'IMAGE_TOO_LARGE'
@@ -33,6 +41,16 @@ export type ProblemCode =
   | 'LOGIN_FAILED'
   | 'LOGIN_REQUIRED'
   | 'LOGIN_THROTTLED'
+  | 'MANIFEST_INCOMPLETE'
+  | 'MANIFEST_MALFORMED'
+  | 'MANIFEST_MISSING'
+  | 'MANIFEST_REPLAYED'
+  | 'MANIFEST_TIME'
+  | 'MANIFEST_UNKNOWN_ECU'
+  | 'MANIFEST_UNSIGNED'
+  | 'MANIFEST_VEHICLE'
+  | 'METADATA_KEYS'
+  | 'METADATA_REFUSED'
   | 'METHOD_NOT_ALLOWED'
   | 'NONCE_EXPIRED'
   | 'NONCE_FOREIGN'
@@ -42,9 +60,13 @@ export type ProblemCode =
   | 'NONCE_UNKNOWN'
   | 'NONCE_USED'
   | 'NOT_FOUND'
+  | 'NO_REPOSITORY'
   | 'RANGE'
+  | 'RATE_LIMITED'
   | 'RELEASE_CONFLICT'
   | 'ROLE'
+  | 'TOKEN_REQUIRED'
+  | 'UPSTREAM'
   | 'UNSUPPORTED_MEDIA_TYPE';
 
 /** Ends a request with a problem (RFC 9457). `message` becomes `detail`, so it must not hold secrets. */

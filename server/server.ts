@@ -1,37 +1,46 @@
 // The backend: puts database, images, routes and the HTTP server together, and takes them apart again.
 
-import { createServer as createHttpServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type Router from '@koa/router';
 import Koa from 'koa';
-import helmet from 'koa-helmet';
-import { type Clock, sleep } from '../src/core/clock.ts';
-import { describeError, InputError, systemErrorCode } from '../src/core/errors.ts';
+import type { Clock } from '../src/core/clock.ts';
+import { describeError, InputError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Random } from '../src/core/random.ts';
 import { DiskStorage } from '../src/core/storage.ts';
 import { AddressList, LOOPBACK_CIDRS, type ProxyTrust } from './auth/addresses.ts';
+import { CallerGate, type DevicePolicy, type RateLimits } from './auth/callers.ts';
+import { DeviceSessions } from './auth/device-sessions.ts';
 import { LoginThrottle } from './auth/login-throttle.ts';
 import { Passwords } from './auth/passwords.ts';
 import { peopleSessions } from './auth/people.ts';
 import { AuditLog } from './db/audit.ts';
 import { openDatabase, privateFile } from './db/database.ts';
+import { DeviceStore } from './db/devices.ts';
 import { NonceStore } from './db/nonces.ts';
 import { ReleaseStore } from './db/releases.ts';
 import { ReportStore } from './db/reports.ts';
+import { ServiceTokenStore } from './db/service-tokens.ts';
 import { SessionStore } from './db/sessions.ts';
 import { lockFile } from './db/sqlite-dialect.ts';
 import { UserStore } from './db/users.ts';
+import { VehicleStore } from './db/vehicles.ts';
 import { HttpProblem, ServerError } from './errors.ts';
 import type { RequestState, Services } from './http/context.ts';
 import { frontDoor } from './http/front-door.ts';
+import { listen, type RunningServer } from './http/listen.ts';
 import { problems } from './http/problems.ts';
+import { securityHeaders } from './http/security-headers.ts';
 import { ImageStore, type OpenFile } from './images/image-store.ts';
+import { deviceRoutes } from './routes/device-routes.ts';
+import { directorRoutes } from './routes/director-routes.ts';
+import { metadataRoutes } from './routes/metadata-routes.ts';
 import { operationsRoutes } from './routes/operations-routes.ts';
 import { pageRoutes } from './routes/page-routes.ts';
+import { registryRoutes } from './routes/registry-routes.ts';
 import { sessionRoutes } from './routes/session-routes.ts';
 import { uploadRoutes } from './routes/upload-routes.ts';
 import { vehicleRoutes } from './routes/vehicle-routes.ts';
+import { openUptane, type UptaneOptions } from './uptane.ts';
 import { findPackage, loadStatic } from './web/assets.ts';
 import { Pages } from './web/pages.ts';
 
@@ -53,16 +62,17 @@ export interface ServerOptions {
   bcryptCost?: number;
   /** Nonces that one address may have open, 1000 unless told: many vehicles may share an address. */
   openNoncesPerAddress?: number;
+  /** Director and image repository; without it nothing is signed, and every upload is offered at once. */
+  uptane?: UptaneOptions;
+  /** `required`: vehicles have to log in from the start; otherwise from the first registered device on. */
+  devices?: DevicePolicy;
+  /** How often whom may ask. */
+  rateLimits?: Partial<RateLimits>;
   /** Stands in for the disk in tests. */
   openImageFile?: OpenFile;
 }
 
-export interface RunningServer {
-  readonly host: string;
-  readonly port: number;
-  /** Lets requests finish for `graceMs` (2000 unless told), then cuts them; closes the database. */
-  close(graceMs?: number): Promise<void>;
-}
+export type { RunningServer } from './http/listen.ts';
 
 export interface CanOtaServer {
   readonly app: Koa<RequestState>;
@@ -74,7 +84,6 @@ export interface CanOtaServer {
 
 export const DEFAULT_MAX_UPLOAD_BYTES = 64 * 1024 * 1024;
 const LARGEST_UPLOAD_BYTES = 2 ** 31 - 1;
-const GRACE_MS = 2000;
 
 /**
  * Opens the data folder and builds the application. Throws InputError for a bad option and ServerError
@@ -113,7 +122,29 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   const audit = new AuditLog(db, logger);
   const { root, version } = await findPackage();
   const files = await loadStatic(root);
+  const devices = new DeviceStore(db, audit);
+  const vehicles = new VehicleStore(db, audit);
+  const releases = await ReleaseStore.open(db);
+  const images = await ImageStore.open(dataDir, db.newId, options.openImageFile);
+  const deps = { db, clock, random, logger, audit, devices, vehicles, releases, images };
+  const uptane =
+    options.uptane === undefined
+      ? undefined
+      : await openUptane(options.uptane, deps).catch(async (error) => {
+          await db.close();
+          lock.release();
+          throw error;
+        });
   const services: Services = {
+    uptane,
+    vehicles,
+    devices,
+    deviceSessions: new DeviceSessions(devices, clock, random),
+    serviceTokens: new ServiceTokenStore(db, audit),
+    gate: new CallerGate(random, {
+      ...(options.rateLimits === undefined ? {} : { limits: options.rateLimits }),
+      policy: options.devices,
+    }),
     db,
     clock,
     logger,
@@ -123,10 +154,10 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     audit,
     users: new UserStore(db),
     sessions: new SessionStore(db),
-    releases: await ReleaseStore.open(db),
+    releases,
     nonces: new NonceStore(db, random, options.openNoncesPerAddress),
     reports: new ReportStore(db),
-    images: await ImageStore.open(dataDir, db.newId, options.openImageFile),
+    images,
     throttle: new LoginThrottle(random),
     pages: new Pages(root, files, version),
     background: (work) => {
@@ -146,11 +177,17 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   app.use(problems(logger, services.pages));
   app.use(frontDoor({ allow, trust, secureCookies: options.secureCookies, audit }));
   const sessions = peopleSessions(app, services, random);
+  const forVehicles = options.uptane?.role !== 'images';
+  const forReleases = options.uptane?.role !== 'director';
   for (const router of [
-    vehicleRoutes(services),
+    ...(forVehicles
+      ? [vehicleRoutes(services), registryRoutes(services), deviceRoutes(services)]
+      : []),
+    ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),
+    ...(uptane === undefined ? [] : [metadataRoutes(services, uptane, sessions)]),
     operationsRoutes(services, files),
     sessionRoutes(services, sessions),
-    uploadRoutes(services, sessions),
+    ...(forReleases ? [uploadRoutes(services, sessions)] : []),
     pageRoutes(services, sessions),
   ]) {
     mount(app, router);
@@ -192,30 +229,6 @@ function proxyTrust(option: boolean | readonly string[] | undefined): ProxyTrust
   return option === true ? 'direct-peer' : new AddressList(option, 'trusted proxies');
 }
 
-function securityHeaders(https: boolean): Koa.Middleware<RequestState> {
-  return helmet({
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'none'"],
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'"],
-        imgSrc: ["'self'"],
-        connectSrc: ["'self'"],
-        formAction: ["'self'"],
-        baseUri: ["'none'"],
-        frameAncestors: ["'none'"],
-      },
-    },
-    referrerPolicy: { policy: 'same-origin' },
-    xFrameOptions: { action: 'deny' },
-    // Over plain HTTP browsers ignore these two and say so in the console.
-    strictTransportSecurity: https,
-    crossOriginOpenerPolicy: https,
-    originAgentCluster: https,
-  });
-}
-
 function mount(app: Koa<RequestState>, router: Router<RequestState>): void {
   app.use(router.routes() as unknown as Koa.Middleware<RequestState>);
   app.use(
@@ -227,68 +240,4 @@ function mount(app: Koa<RequestState>, router: Router<RequestState>): void {
         new HttpProblem(501, 'METHOD_NOT_ALLOWED', 'this server does not know the method'),
     }) as unknown as Koa.Middleware<RequestState>,
   );
-}
-
-async function listen(
-  app: Koa<RequestState>,
-  options: {
-    port: number;
-    host: string | undefined;
-    clock: Clock;
-    maxUploadBytes: number;
-    close(): Promise<void>;
-  },
-): Promise<RunningServer> {
-  const server = createHttpServer(
-    {
-      // A head comes at once; a body may take as long as the largest upload needs at 64 KiB/s.
-      headersTimeout: 15_000,
-      requestTimeout: Math.max(300_000, (options.maxUploadBytes / (64 * 1024)) * 1000),
-      keepAliveTimeout: 10_000,
-      connectionsCheckingInterval: 5_000,
-    },
-    app.callback(),
-  );
-  // Nothing moves in either direction for a minute: the other side is gone or means ill.
-  server.timeout = 60_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
-  }).catch((error) => {
-    throw listenError(error, options.port, options.host);
-  });
-  const address = server.address() as AddressInfo;
-  let closed: Promise<void> | undefined;
-  return {
-    host: address.address,
-    port: address.port,
-    close: (graceMs = GRACE_MS) => {
-      closed ??= shutDown(server, options.clock, graceMs).then(options.close);
-      return closed;
-    },
-  };
-}
-
-function listenError(error: unknown, port: number, host: string | undefined): ServerError {
-  const where = `${host ?? 'any address'}, port ${port}`;
-  const code = systemErrorCode(error);
-  const what =
-    code === 'EADDRINUSE'
-      ? 'another program listens there: stop it or choose another port'
-      : code === 'EACCES'
-        ? 'no permission: choose a port from 1024 up'
-        : code === 'EADDRNOTAVAIL'
-          ? 'this machine does not have that address'
-          : 'cannot listen there';
-  return new ServerError('LISTEN', `${where}: ${what}`, error);
-}
-
-async function shutDown(server: Server, clock: Clock, graceMs: number): Promise<void> {
-  const grace = new AbortController();
-  const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  await Promise.race([ended, sleep(clock, 'server-grace', graceMs, grace.signal)]);
-  server.closeAllConnections();
-  await ended;
-  grace.abort();
 }

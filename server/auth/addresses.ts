@@ -78,3 +78,15 @@ export function clientAddress(
   }
   return address;
 }
+
+/** What a limit counts by. An IPv6 client owns at least a /64 and could use another address for each try. */
+export function networkOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = '', tail = ''] = address.split('::');
+  const groups = head.split(':').filter((group) => group !== '');
+  const rest = tail.split(':').filter((group) => group !== '');
+  if (address.includes('::')) {
+    while (groups.length + rest.length < 8) groups.push('0');
+  }
+  return [...groups, ...rest].slice(0, 4).join(':');
+}

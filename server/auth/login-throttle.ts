@@ -1,9 +1,9 @@
 // Slows down the guessing of passwords, per address and per name, in memory whose size has a limit.
 
 import { createHmac } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Random } from '../../src/core/random.ts';
+import { networkOf } from './addresses.ts';
 
 const WINDOW_SECONDS = 15 * 60;
 /** Tries in the window. An address may be an office; a name is one person. */
@@ -59,16 +59,4 @@ async function consume(limiter: RateLimiterMemory, key: string): Promise<number 
       return Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
     throw refused;
   }
-}
-
-/** An IPv6 client owns at least a /64 and could use another address for each try. */
-function networkOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const [head = '', tail = ''] = address.split('::');
-  const groups = head.split(':').filter((group) => group !== '');
-  const rest = tail.split(':').filter((group) => group !== '');
-  if (address.includes('::')) {
-    while (groups.length + rest.length < 8) groups.push('0');
-  }
-  return [...groups, ...rest].slice(0, 4).join(':');
 }

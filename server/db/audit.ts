@@ -1,9 +1,10 @@
 // The audit log: who did what from where. Refusals are counted together, so that a flood stays a line.
 
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { Database } from './database.ts';
+import type { Schema } from './schema.ts';
 
 /** Each action belongs to one category; each category has a share of the log of its own, which others cannot fill. */
 export const AUDIT_ACTIONS = {
@@ -20,13 +21,27 @@ export const AUDIT_ACTIONS = {
   'download.complete': 'vehicles',
   'download.aborted': 'vehicles',
   report: 'vehicles',
+  'device.created': 'devices',
+  'device.changed': 'devices',
+  'device.activated': 'devices',
+  'device.revoked': 'devices',
+  'token.created': 'devices',
+  'token.removed': 'devices',
+  'metadata.published': 'people',
+  'metadata.refused': 'people',
+  'vehicle.state': 'vehicles',
+  'vehicle.attack': 'attacks',
+  'manifest.refused': 'attacks',
+  'refused.device': 'refusals',
+  'refused.token': 'refusals',
+  'refused.rate': 'refusals',
   'refused.address': 'refusals',
   'refused.csrf': 'refusals',
   'refused.role': 'refusals',
   'refused.session': 'refusals',
 } as const;
 export type AuditAction = keyof typeof AUDIT_ACTIONS;
-export const AUDIT_CATEGORIES = ['people', 'vehicles', 'refusals'] as const;
+export const AUDIT_CATEGORIES = ['people', 'devices', 'vehicles', 'attacks', 'refusals'] as const;
 export type AuditCategory = (typeof AUDIT_CATEGORIES)[number];
 
 export interface AuditEvent {
@@ -90,6 +105,12 @@ export class AuditLog {
         'the audit log cannot be written: check the space and permissions of the data folder',
       );
     }
+  }
+
+  /** One line inside a transaction of the caller: the change and its line are there together, or neither. Throws. */
+  async add(transaction: Kysely<Schema>, event: AuditEvent): Promise<void> {
+    await transaction.insertInto('audit').values(this.#row(event, this.#db.newId())).execute();
+    this.#sincePrune++;
   }
 
   /** Writes the counts that are still in memory only. */
@@ -175,26 +196,27 @@ export class AuditLog {
   }
 
   async #insert(event: AuditEvent, id: string): Promise<void> {
-    const now = this.#db.timestamp();
-    await this.#db.query
-      .insertInto('audit')
-      .values({
-        id,
-        at: now,
-        last_at: now,
-        count: 1,
-        category: AUDIT_ACTIONS[event.action],
-        action: event.action,
-        who: (event.who ?? '').slice(0, TEXT_LIMIT),
-        address: event.address.slice(0, TEXT_LIMIT),
-        detail: (event.detail ?? '').slice(0, TEXT_LIMIT),
-      })
-      .execute();
+    await this.#db.query.insertInto('audit').values(this.#row(event, id)).execute();
     if (++this.#sincePrune >= PRUNE_EVERY) {
       this.#sincePrune = 0;
       await this.flush();
       await this.#prune();
     }
+  }
+
+  #row(event: AuditEvent, id: string): Schema['audit'] {
+    const now = this.#db.timestamp();
+    return {
+      id,
+      at: now,
+      last_at: now,
+      count: 1,
+      category: AUDIT_ACTIONS[event.action],
+      action: event.action,
+      who: (event.who ?? '').slice(0, TEXT_LIMIT),
+      address: event.address.slice(0, TEXT_LIMIT),
+      detail: (event.detail ?? '').slice(0, TEXT_LIMIT),
+    };
   }
 
   async #prune(): Promise<void> {

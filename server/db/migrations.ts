@@ -100,7 +100,113 @@ const initial: Migration = {
   },
 };
 
+const registry: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('counters')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('value', 'integer', (column) => column.notNull())
+      .execute();
+    await db.schema
+      .createTable('devices')
+      .addColumn('hw_id', 'text', (column) => column.primaryKey())
+      .addColumn('serial', 'text', (column) => column.notNull().unique())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'text', (column) => column.notNull())
+      .addColumn('updated_at', 'text', (column) => column.notNull())
+      .addColumn('device_secret_hash', 'text')
+      .addColumn('vin', 'text')
+      .addColumn('name', 'text')
+      .addColumn('hardware_id', 'text')
+      .addColumn('is_primary', 'integer', (column) => column.notNull())
+      .addColumn('signing_key', 'text', (column) => column.unique())
+      .addColumn('encryption_key', 'text', (column) => column.unique())
+      .execute();
+    await db.schema.createIndex('devices_vin').on('devices').column('vin').execute();
+    await db.schema
+      .createTable('service_tokens')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('role', 'text', (column) => column.notNull())
+      .addColumn('token_hash', 'text', (column) => column.notNull().unique())
+      .addColumn('created_at', 'text', (column) => column.notNull())
+      .execute();
+  },
+};
+
+const uptane: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('metadata')
+      .addColumn('repository', 'text', (column) => column.notNull())
+      .addColumn('role', 'text', (column) => column.notNull())
+      .addColumn('version', 'integer', (column) => column.notNull())
+      .addColumn('bytes', 'blob', (column) => column.notNull())
+      .addColumn('stored_at', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('metadata_key', ['repository', 'role', 'version'])
+      .execute();
+    await db.schema
+      .createTable('vehicles')
+      .addColumn('vin', 'text', (column) => column.primaryKey())
+      .addColumn('state', 'text', (column) => column.notNull())
+      .addColumn('reason', 'text', (column) => column.notNull())
+      .addColumn('state_since', 'text', (column) => column.notNull())
+      .addColumn('checked_in_at', 'text')
+      .addColumn('manifest_sha256', 'text')
+      .addColumn('telemetry', 'text')
+      .addColumn('decision_sha256', 'text')
+      .addColumn('targets_version', 'integer', (column) => column.notNull())
+      .addColumn('snapshot_version', 'integer', (column) => column.notNull())
+      .addColumn('timestamp_version', 'integer', (column) => column.notNull())
+      .addColumn('renew_at', 'text')
+      .execute();
+    await db.schema
+      .createTable('vehicle_metadata')
+      .addColumn('vin', 'text', (column) =>
+        column.notNull().references('vehicles.vin').onDelete('cascade'),
+      )
+      .addColumn('role', 'text', (column) => column.notNull())
+      .addColumn('version', 'integer', (column) => column.notNull())
+      .addColumn('bytes', 'blob', (column) => column.notNull())
+      .addPrimaryKeyConstraint('vehicle_metadata_key', ['vin', 'role', 'version'])
+      .execute();
+    await db.schema
+      .createTable('ecu_reports')
+      .addColumn('serial', 'text', (column) =>
+        column.primaryKey().references('devices.serial').onDelete('cascade'),
+      )
+      .addColumn('counter', 'integer', (column) => column.notNull())
+      .addColumn('file', 'text', (column) => column.notNull())
+      .addColumn('length', 'integer', (column) => column.notNull())
+      .addColumn('sha256', 'text', (column) => column.notNull())
+      .addColumn('release_counter', 'integer', (column) => column.notNull())
+      .addColumn('attack', 'text', (column) => column.notNull())
+      .addColumn('attack_at', 'text')
+      .addColumn('verified_time', 'text')
+      .addColumn('received_at', 'text', (column) => column.notNull())
+      .execute();
+    await db.schema
+      .createTable('encrypted_images')
+      .addColumn('file', 'text', (column) => column.primaryKey())
+      .addColumn('serial', 'text', (column) => column.notNull())
+      .addColumn('encryption_key', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('plain_sha256', 'text', (column) => column.notNull())
+      .addColumn('length', 'integer', (column) => column.notNull())
+      .addColumn('sha256', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'text', (column) => column.notNull())
+      .addUniqueConstraint('encrypted_images_once', ['serial', 'encryption_key', 'name'])
+      .execute();
+    await db.schema.alterTable('reports').addColumn('code', 'text').execute();
+    // Which file of a release: the image itself, or a copy that is encrypted for one ECU.
+    await db.schema.alterTable('nonces').addColumn('file', 'text').execute();
+  },
+};
+
 /** Names sort in the order of application. */
 export const migrations: MigrationProvider = {
-  getMigrations: async () => ({ '0001-initial': initial }),
+  getMigrations: async () => ({
+    '0001-initial': initial,
+    '0002-registry': registry,
+    '0003-uptane': uptane,
+  }),
 };

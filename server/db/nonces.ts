@@ -12,9 +12,11 @@ const OPEN_PER_ADDRESS = 1000;
 const REMEMBER_MS = 60 * 60 * 1000;
 const PRUNE_EVERY_MS = 60_000;
 
-/** Who asks: the address, and the VIN where one was given. */
+/** Who asks. */
 export interface Asker {
+  /** The serial of a device with a session, which may change its address; otherwise the address. */
   readonly address: string;
+  /** Where one was given, or the session says it. */
   readonly vin: string | undefined;
 }
 
@@ -52,6 +54,7 @@ export class NonceStore {
         address: asker.address,
         vin: asker.vin ?? null,
         release_id: null,
+        file: null,
         issued_at: now,
         expires_at: this.#db.timestamp(NONCE_LIFE_MS),
         used_at: null,
@@ -66,28 +69,31 @@ export class NonceStore {
   }
 
   /**
-   * Takes the nonce for `releaseId`. `whole`: for the whole image, which works once, also when a hundred
-   * requests come at the same time. Otherwise for a part, as often as wanted while the nonce lives.
+   * Takes the nonce for one file of a release: the image, or a copy encrypted for one ECU. `whole`: for all of it,
+   * which works once, also when a hundred requests come at the same time. Otherwise for a part, as often as wanted
+   * while the nonce lives.
    */
   async claim(
     nonce: string,
     asker: Asker,
-    releaseId: string,
+    wanted: { readonly releaseId: string | null; readonly file: string },
     whole: boolean,
   ): Promise<NonceRefusal | undefined> {
-    const { refusal, releaseId: bound } = await this.#judge(nonce, asker);
+    const { refusal, file: bound } = await this.#judge(nonce, asker);
     if (refusal !== undefined) return refusal;
-    if (bound !== null && bound !== releaseId) return 'OTHER_FILE';
+    if (bound !== null && bound !== wanted.file) return 'OTHER_FILE';
     const now = this.#db.timestamp();
     // The conditions stand in the statement, not before it: that is what makes it single use.
     let update = this.#db.query
       .updateTable('nonces')
-      .set({ release_id: releaseId, ...(whole ? { used_at: now } : {}) })
+      .set({
+        release_id: wanted.releaseId,
+        file: wanted.file,
+        ...(whole ? { used_at: now } : {}),
+      })
       .where('hash', '=', hashOf(nonce))
       .where('expires_at', '>', now)
-      .where((where) =>
-        where.or([where('release_id', 'is', null), where('release_id', '=', releaseId)]),
-      );
+      .where((where) => where.or([where('file', 'is', null), where('file', '=', wanted.file)]));
     if (whole) update = update.where('used_at', 'is', null);
     if ((await update.executeTakeFirst()).numUpdatedRows === 1n) return undefined;
     return whole ? 'USED' : 'OTHER_FILE';
@@ -96,20 +102,20 @@ export class NonceStore {
   async #judge(
     nonce: string,
     asker: Asker,
-  ): Promise<{ refusal: NonceRefusal | undefined; releaseId: string | null }> {
+  ): Promise<{ refusal: NonceRefusal | undefined; file: string | null }> {
     const row = await this.#db.query
       .selectFrom('nonces')
       .selectAll()
       .where('hash', '=', hashOf(nonce))
       .executeTakeFirst();
-    if (row === undefined) return { refusal: 'UNKNOWN', releaseId: null };
+    if (row === undefined) return { refusal: 'UNKNOWN', file: null };
     // Whoever is not the asker learns nothing about the state. A VIN that is left out claims nothing:
     // the address is what cannot be made up, so it must match always and the VIN whenever it is given.
     const foreign =
       row.address !== asker.address || (asker.vin !== undefined && asker.vin !== row.vin);
-    if (foreign) return { refusal: 'FOREIGN', releaseId: null };
-    if (row.expires_at <= this.#db.timestamp()) return { refusal: 'EXPIRED', releaseId: null };
-    return { refusal: undefined, releaseId: row.release_id };
+    if (foreign) return { refusal: 'FOREIGN', file: null };
+    if (row.expires_at <= this.#db.timestamp()) return { refusal: 'EXPIRED', file: null };
+    return { refusal: undefined, file: row.file };
   }
 
   async #prune(): Promise<void> {

@@ -19,6 +19,8 @@ export interface ReportEcu {
 export interface Report {
   readonly vin: string;
   readonly outcome: string;
+  /** Finer than the outcome: FREEZE. */
+  readonly code: string | undefined;
   readonly campaign: string | undefined;
   readonly reason: string | undefined;
   readonly ecus: readonly ReportEcu[];
@@ -48,6 +50,7 @@ export class ReportStore {
           vin: report.vin,
           address,
           outcome: report.outcome,
+          code: report.code ?? null,
           campaign: report.campaign ?? null,
           reason: report.reason ?? null,
           received_at: this.#db.timestamp(),
@@ -118,6 +121,7 @@ export class ReportStore {
       vin: string;
       address: string;
       outcome: string;
+      code: string | null;
       campaign: string | null;
       reason: string | null;
       received_at: string;
@@ -140,6 +144,7 @@ export class ReportStore {
       vin: row.vin,
       address: row.address,
       outcome: row.outcome,
+      code: row.code ?? undefined,
       campaign: row.campaign ?? undefined,
       reason: row.reason ?? undefined,
       receivedAt: row.received_at,

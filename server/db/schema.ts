@@ -41,6 +41,8 @@ export interface NoncesTable {
   expires_at: string;
   /** When the whole image was asked for. */
   used_at: string | null;
+  /** The file of that release: the image, or a copy that is encrypted for one ECU. */
+  file: string | null;
 }
 
 export interface ReportsTable {
@@ -48,6 +50,8 @@ export interface ReportsTable {
   vin: string;
   address: string;
   outcome: string;
+  /** Finer than the outcome. */
+  code: string | null;
   campaign: string | null;
   reason: string | null;
   received_at: string;
@@ -77,6 +81,101 @@ export interface AuditTable {
   detail: string;
 }
 
+export interface CountersTable {
+  name: string;
+  /** The last number that was given out. */
+  value: number;
+}
+
+export interface DevicesTable {
+  hw_id: string;
+  serial: string;
+  /** `factory_only`, `active` or `revoked`. */
+  status: string;
+  created_at: string;
+  updated_at: string;
+  /** SHA-256 of the device's secret, which is the key of its challenges. */
+  device_secret_hash: string | null;
+  vin: string | null;
+  /** The ECU's name in the vehicle: EDT. */
+  name: string | null;
+  hardware_id: string | null;
+  is_primary: number;
+  /** Ed25519 and X25519 public keys, hexadecimal. */
+  signing_key: string | null;
+  encryption_key: string | null;
+}
+
+export interface ServiceTokensTable {
+  name: string;
+  role: string;
+  token_hash: string;
+  created_at: string;
+}
+
+/** Signed metadata that is the same for every vehicle: all roots, and the image repository. */
+export interface MetadataTable {
+  /** `director` or `images`. */
+  repository: string;
+  role: string;
+  version: number;
+  bytes: Uint8Array;
+  stored_at: string;
+}
+
+export interface VehiclesTable {
+  vin: string;
+  /** `new`, `pending`, `up-to-date` or `needs-attention`. */
+  state: string;
+  reason: string;
+  state_since: string;
+  /** The last manifest that was right. */
+  checked_in_at: string | null;
+  manifest_sha256: string | null;
+  telemetry: string | null;
+  /** Of what the signed Targets say; another value means another version. */
+  decision_sha256: string | null;
+  targets_version: number;
+  snapshot_version: number;
+  timestamp_version: number;
+  /** When half of the validity of what is signed is over. */
+  renew_at: string | null;
+}
+
+export interface VehicleMetadataTable {
+  vin: string;
+  role: string;
+  version: number;
+  bytes: Uint8Array;
+}
+
+/** The last version report of each ECU. */
+export interface EcuReportsTable {
+  serial: string;
+  counter: number;
+  file: string;
+  length: number;
+  sha256: string;
+  /** The highest release counter that it was ever seen with. */
+  release_counter: number;
+  attack: string;
+  attack_at: string | null;
+  verified_time: string | null;
+  received_at: string;
+}
+
+export interface EncryptedImagesTable {
+  file: string;
+  serial: string;
+  encryption_key: string;
+  /** Target name and SHA-256 of the plain image. */
+  name: string;
+  plain_sha256: string;
+  length: number;
+  sha256: string;
+  created_at: string;
+}
+
 export interface Schema {
   users: UsersTable;
   sessions: SessionsTable;
@@ -85,4 +184,12 @@ export interface Schema {
   reports: ReportsTable;
   report_ecus: ReportEcusTable;
   audit: AuditTable;
+  counters: CountersTable;
+  devices: DevicesTable;
+  service_tokens: ServiceTokensTable;
+  metadata: MetadataTable;
+  vehicles: VehiclesTable;
+  vehicle_metadata: VehicleMetadataTable;
+  ecu_reports: EcuReportsTable;
+  encrypted_images: EncryptedImagesTable;
 }

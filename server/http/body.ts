@@ -16,7 +16,11 @@ export type SmallBody =
   | { readonly kind: 'form'; readonly value: Record<string, string> };
 
 /** Throws HttpProblem: 408 too slow, 413 too large, 415 another type, 400 not JSON or cut off. */
-export async function readSmallBody(ctx: AppContext, clock: Clock): Promise<SmallBody> {
+export async function readSmallBody(
+  ctx: AppContext,
+  clock: Clock,
+  maxBytes = MAX_BYTES,
+): Promise<SmallBody> {
   const type = ctx.is('application/json', 'application/*+json', 'urlencoded');
   if (type === false || type === null || ctx.get('Content-Encoding') !== '') {
     throw new HttpProblem(
@@ -25,7 +29,7 @@ export async function readSmallBody(ctx: AppContext, clock: Clock): Promise<Smal
       'expected a body of type application/json or application/x-www-form-urlencoded, not compressed',
     );
   }
-  const text = await readText(ctx, clock);
+  const text = (await readBytes(ctx, clock, maxBytes)).toString('utf8');
   if (type === 'urlencoded') {
     return { kind: 'form', value: Object.fromEntries(new URLSearchParams(text)) };
   }
@@ -36,7 +40,19 @@ export async function readSmallBody(ctx: AppContext, clock: Clock): Promise<Smal
   }
 }
 
-function readText(ctx: AppContext, clock: Clock): Promise<string> {
+/** As `readSmallBody`, for paths that take nothing but JSON. */
+export async function readJson(
+  ctx: AppContext,
+  clock: Clock,
+  maxBytes = MAX_BYTES,
+): Promise<unknown> {
+  const body = await readSmallBody(ctx, clock, maxBytes);
+  if (body.kind === 'json') return body.value;
+  throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
+}
+
+/** The bytes as they came, within the deadline. Throws HttpProblem 400, 408, 413. */
+export function readBytes(ctx: AppContext, clock: Clock, maxBytes: number): Promise<Buffer> {
   const { req } = ctx;
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -44,14 +60,14 @@ function readText(ctx: AppContext, clock: Clock): Promise<string> {
     const end = (problem?: HttpProblem): void => {
       deadline.cancel();
       req.off('data', onData).off('end', onEnd).off('close', onClose);
-      if (problem === undefined) resolve(Buffer.concat(chunks).toString('utf8'));
+      if (problem === undefined) resolve(Buffer.concat(chunks));
       else reject(problem);
     };
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
       chunks.push(chunk);
-      if (size > MAX_BYTES) {
-        end(new HttpProblem(413, 'BODY_TOO_LARGE', `the body is larger than ${MAX_BYTES} bytes`));
+      if (size > maxBytes) {
+        end(new HttpProblem(413, 'BODY_TOO_LARGE', `the body is larger than ${maxBytes} bytes`));
       }
     };
     const onEnd = (): void => end();

@@ -3,16 +3,22 @@
 import type { RouterContext } from '@koa/router';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import type { CallerGate } from '../auth/callers.ts';
+import type { DeviceSessions } from '../auth/device-sessions.ts';
 import type { LoginThrottle } from '../auth/login-throttle.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import type { AuditLog } from '../db/audit.ts';
 import type { Database } from '../db/database.ts';
+import type { Device, DeviceStore } from '../db/devices.ts';
 import type { NonceStore } from '../db/nonces.ts';
 import type { ReleaseStore } from '../db/releases.ts';
 import type { ReportStore } from '../db/reports.ts';
+import type { ServiceTokenStore } from '../db/service-tokens.ts';
 import type { SessionStore } from '../db/sessions.ts';
 import type { Role, UserStore } from '../db/users.ts';
+import type { VehicleStore } from '../db/vehicles.ts';
 import type { ImageStore } from '../images/image-store.ts';
+import type { Uptane } from '../uptane.ts';
 import type { Pages } from '../web/pages.ts';
 
 export interface Person {
@@ -31,6 +37,8 @@ export interface RequestState {
   host: string;
   /** Set behind the session middleware when somebody is logged in. */
   person?: Person;
+  /** Set where a vehicle has proven which device it is. */
+  device?: Device;
 }
 
 export type AppContext = RouterContext<RequestState>;
@@ -44,6 +52,13 @@ export interface Services {
   readonly nonces: NonceStore;
   readonly reports: ReportStore;
   readonly audit: AuditLog;
+  readonly devices: DeviceStore;
+  readonly deviceSessions: DeviceSessions;
+  readonly serviceTokens: ServiceTokenStore;
+  readonly gate: CallerGate;
+  readonly vehicles: VehicleStore;
+  /** Undefined on a server that signs nothing (without --trust). */
+  readonly uptane: Uptane | undefined;
   readonly images: ImageStore;
   readonly passwords: Passwords;
   readonly throttle: LoginThrottle;

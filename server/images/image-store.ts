@@ -102,6 +102,12 @@ export class ImageStore {
     };
   }
 
+  async has(sha256: string): Promise<boolean> {
+    const image = await this.openImage(sha256);
+    await image?.close();
+    return image !== undefined;
+  }
+
   /** Undefined when there is no such image. */
   async openImage(sha256: string): Promise<OpenImage | undefined> {
     let handle: fs.FileHandle;

@@ -1,6 +1,8 @@
 // Schemas of what comes in over HTTP.
 
 import { z } from 'zod';
+import { fromHex } from '../../src/core/bytes.ts';
+import { x25519Agree } from '../../src/trust/signing-key.ts';
 
 /** A VIN (ISO 3779), or the name of a test rig. */
 export const vehicleId = z
@@ -51,6 +53,7 @@ export const reportBody = z.object({
   outcome: z
     .string()
     .regex(/^[A-Z][A-Z_]{0,39}$/, 'expected an outcome such as SUCCESS or ROLLBACK_COMPLETED'),
+  code: optional(line(64)),
   campaign: optional(line(128)),
   reason: optional(line(2000)),
   ecus: z
@@ -70,4 +73,49 @@ export const reportBody = z.object({
 export const loginBody = z.object({
   name: z.string().max(200),
   password: z.string().max(1000),
+});
+
+export const hexText = (bytes: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^[0-9a-fA-F]{${2 * bytes}}$`), `expected ${2 * bytes} hexadecimal digits`)
+    .transform((text) => text.toLowerCase());
+
+/** Missing and null are the same: nothing is said about it. */
+const unsaid = <T extends z.ZodType>(schema: T) =>
+  schema.nullish().transform((value) => value ?? undefined);
+
+const hardwareText = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/, 'expected 1 to 64 letters, digits, . _ : + -');
+
+/** One that anybody could agree on a secret with is a mistake of the factory, and is found here. */
+const agreementKey = hexText(32).refine(
+  (key) => x25519Agree(PROBE, fromHex(key)) !== undefined,
+  'expected an X25519 public key',
+);
+const PROBE = new Uint8Array(32).fill(0x42);
+
+export const provisionBody = z.strictObject({
+  hw_id: hardwareText,
+  vin: unsaid(vehicleId),
+  name: unsaid(ecuName),
+  hardware_id: unsaid(hardwareText),
+  primary: unsaid(z.boolean()),
+  signing_key: unsaid(hexText(32)),
+  encryption_key: unsaid(agreementKey),
+  device_secret_hash: unsaid(hexText(32)),
+});
+
+export const activateBody = z.strictObject({ hw_id: hardwareText });
+
+export const serialText = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/, 'expected a serial such as CO-000001');
+
+export const challengeBody = z.strictObject({ serial: serialText, clientNonce: hexText(16) });
+
+export const responseBody = z.strictObject({
+  challenge: z.string().max(400),
+  clientProof: z.string().max(128),
 });

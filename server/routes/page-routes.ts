@@ -5,16 +5,20 @@ import type { Context, Middleware } from 'koa';
 import { z } from 'zod';
 import { requirePerson } from '../auth/people.ts';
 import { AUDIT_CATEGORIES } from '../db/audit.ts';
+import { shownState } from '../director/vehicle-state.ts';
 import type { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
 import type { AppContext, Person, RequestState, Services } from '../http/context.ts';
 import { prefersHtml } from '../http/problems.ts';
 import type { PageData, PageName } from '../web/pages.ts';
 import { vehicleId } from './input.ts';
+import { offeredReleases } from './offered.ts';
+import { deviceJson } from './registry-routes.ts';
 
 const AUDIT_PAGE = 50;
 const REPORTS_SHOWN = 8;
 const VEHICLES_SHOWN = 200;
+const DEVICES_SHOWN = 1000;
 
 const auditQuery = z.object({
   category: z
@@ -50,10 +54,26 @@ export function pageRoutes(
       vin === undefined
         ? await services.reports.vehicles(VEHICLES_SHOWN)
         : await services.reports.latest(VEHICLES_SHOWN, vin);
+    const known =
+      vin === undefined
+        ? await services.vehicles.list(VEHICLES_SHOWN)
+        : [await services.vehicles.find(vin)].filter((vehicle) => vehicle !== undefined);
     show(ctx, services, person, 'vehicles', {
       title: vin === undefined ? 'Vehicles' : `Vehicle ${vin}`,
       vin,
       reports,
+      states: known.map((vehicle) => shownState(vehicle, services.clock.wallMs())),
+      ecus: vin === undefined ? [] : await ecusOf(services, vin),
+    });
+  });
+
+  router.get('/devices', async (ctx) => {
+    const person = await visitor(ctx, services);
+    if (person === undefined) return;
+    const devices = await services.devices.list(DEVICES_SHOWN);
+    show(ctx, services, person, 'devices', {
+      title: 'Devices',
+      devices: devices.map(deviceJson),
     });
   });
 
@@ -83,6 +103,18 @@ export function pageRoutes(
   return router;
 }
 
+/** The ECUs of a vehicle, each with what it said last. */
+async function ecusOf(services: Services, vin: string): Promise<Record<string, unknown>[]> {
+  const devices = await services.devices.ofVehicle(vin);
+  const reports = await services.vehicles.reports(devices.map(({ serial }) => serial));
+  return devices.map(({ serial, name, status }) => ({
+    ...reports.get(serial),
+    serial,
+    name,
+    status,
+  }));
+}
+
 /** The releases; with the upload form for administrators, which keeps its values when it was refused. */
 export async function homePage(
   ctx: AppContext,
@@ -91,7 +123,9 @@ export async function homePage(
   form: { problem?: HttpProblem; fields?: ReadonlyMap<string, string> },
 ): Promise<void> {
   const releases = services.releases.all();
-  const newest = new Set(services.releases.newest().map((release) => release.id));
+  const newest = new Set((await offeredReleases(services, [])).map(({ file }) => file));
+  const { uptane } = services;
+  const signed = uptane?.releases.published === true ? digestsOf(services) : undefined;
   const released = releases.find((release) => release.file === ctx.query.released);
   if (form.problem !== undefined) {
     ctx.status = form.problem.status;
@@ -99,13 +133,22 @@ export async function homePage(
   }
   show(ctx, services, person, 'home', {
     title: 'Releases',
-    releases: releases.map((release) => ({ ...release, newest: newest.has(release.id) })),
+    releases: releases.map((release) => ({
+      ...release,
+      newest: newest.has(release.file),
+      // Undefined where nothing has to be signed.
+      signed: signed?.has(release.sha256),
+    })),
     reports: await services.reports.latest(REPORTS_SHOWN),
     maxUploadBytes: services.maxUploadBytes,
     released,
     problem: form.problem?.message,
     fields: Object.fromEntries(form.fields ?? []),
   });
+}
+
+function digestsOf({ uptane }: Services): ReadonlySet<string> {
+  return new Set(uptane?.releases.releases().map(({ sha256 }) => sha256));
 }
 
 /** The person who is logged in. A browser without one is led to the log-in page, a program gets 401. */

@@ -1,17 +1,25 @@
 // Sends an image with ranges and digests, and records how far it came.
 
 import type { AuditAction } from '../db/audit.ts';
-import type { Release } from '../db/releases.ts';
 import { HttpProblem } from '../errors.ts';
 import type { AppContext, Services } from '../http/context.ts';
 import { matchesEtag, planRange, sendsEverything } from '../images/byte-range.ts';
 
+export interface ImageFile {
+  /** The public name. */
+  readonly file: string;
+  /** bytes */
+  readonly size: number;
+  readonly sha256: string;
+}
+
 export interface Sending {
   readonly who: string;
+  /** What is written into the audit log; nothing for files that anybody may read. */
   readonly actions: {
     readonly start?: AuditAction;
-    readonly complete: AuditAction;
-    readonly aborted: AuditAction;
+    readonly complete?: AuditAction;
+    readonly aborted?: AuditAction;
   };
   /** Asked once, just before bytes are sent; throws to refuse. `whole`: every byte of the image. */
   allow?(whole: boolean): Promise<void>;
@@ -21,7 +29,7 @@ export interface Sending {
 export async function sendImage(
   ctx: AppContext,
   services: Services,
-  release: Release,
+  release: ImageFile,
   sending: Sending,
 ): Promise<void> {
   const etag = `"${release.sha256}"`;
@@ -74,14 +82,16 @@ export async function sendImage(
     throw error;
   }
   const range = plan.kind === 'part' ? ` bytes ${start}-${end}` : '';
-  const record = (action: AuditAction, note = ''): Promise<void> =>
-    services.audit.record({
+  const record = async (action: AuditAction | undefined, note = ''): Promise<void> => {
+    if (action === undefined) return;
+    await services.audit.record({
       action,
       who: sending.who,
       address: ctx.state.address,
       detail: `${release.file}${range}${note}`,
     });
-  if (sending.actions.start !== undefined) await record(sending.actions.start);
+  };
+  await record(sending.actions.start);
   const stream = image.stream(start, end);
   const length = end - start + 1;
   ctx.res.once('close', () => {

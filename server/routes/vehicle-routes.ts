@@ -5,13 +5,14 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import type { Asker, NonceRefusal } from '../db/nonces.ts';
 import { NONCE_LIFE_MS } from '../db/nonces.ts';
-import type { Release } from '../db/releases.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readSmallBody } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { matchesEtag } from '../images/byte-range.ts';
 import { ecuName, imageFile, reportBody, vehicleId } from './input.ts';
-import { imageNotFound, sendImage } from './send-image.ts';
+import { downloadOf, type OfferedRelease, offeredReleases, requireHere } from './offered.ts';
+import { requireOwnVehicle } from './own-vehicle.ts';
+import { sendImage } from './send-image.ts';
 
 // Built once: zod compiles a schema, which costs more than using it.
 const ecuQuery = z.object({
@@ -30,15 +31,19 @@ const REFUSALS: Record<NonceRefusal, string> = {
 
 export function vehicleRoutes(services: Services): Router<RequestState> {
   const router = new Router<RequestState>();
+  router.use(async (ctx, next) => {
+    await services.gate.vehicle(ctx, services);
+    await next();
+  });
 
-  router.get('/latest_version', (ctx) => {
+  router.get('/latest_version', async (ctx) => {
     const vin = vinOf(ctx);
     const ecus = parseInput(ecuQuery, { ecu: ctx.query.ecu }).ecu;
-    const body = JSON.stringify({
-      vin: vin ?? null,
-      releases: services.releases.newest(ecus).map(releaseJson),
-    });
-    const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+    const offered = await offeredReleases(services, ecus);
+    const body = JSON.stringify({ vin: vin ?? null, releases: offered.map(releaseJson) });
+    // With signed releases the tag covers what the Director decides by: a vehicle that is told 304 does not ask it.
+    const revision = services.uptane?.releases.revision ?? '';
+    const etag = `"${createHash('sha256').update(revision).update(body).digest('base64url')}"`;
     ctx.set('ETag', etag);
     ctx.set('Cache-Control', 'private, no-cache');
     ctx.vary('X-Vehicle-VIN');
@@ -77,8 +82,8 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
     const asker = askerOf(ctx);
     const nonce = await checkedNonce(ctx, services, asker);
-    const release = services.releases.byFile(name.data);
-    if (release === undefined) throw imageNotFound();
+    const release = await downloadOf(services, name.data);
+    await requireHere(services, release.file);
     await sendImage(ctx, services, release, {
       who: asker.vin ?? '',
       actions: {
@@ -87,7 +92,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
         aborted: 'download.aborted',
       },
       allow: async (whole) => {
-        const refusal = await services.nonces.claim(nonce, asker, release.id, whole);
+        const refusal = await services.nonces.claim(nonce, asker, release, whole);
         if (refusal !== undefined) throw await refused(services, asker, refusal);
       },
     });
@@ -99,6 +104,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
       throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
     }
     const report = parseInput(reportBody, body.value);
+    requireOwnVehicle(ctx, report.vin);
     await services.reports.add(report, ctx.state.address);
     await services.audit.record({
       action: 'report',
@@ -112,7 +118,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
   return router;
 }
 
-function releaseJson(release: Release): Record<string, unknown> {
+function releaseJson(release: OfferedRelease): Record<string, unknown> {
   return {
     ecu: release.ecu,
     version: release.version,
@@ -124,7 +130,7 @@ function releaseJson(release: Release): Record<string, unknown> {
   };
 }
 
-async function checkedNonce(ctx: AppContext, services: Services, asker: Asker): Promise<string> {
+async function checkedNonce(ctx: AppContext, services: Services, asker: Client): Promise<string> {
   const given = ctx.query.nonce;
   if (given === undefined || given === '') {
     await services.audit.record({
@@ -147,7 +153,7 @@ async function checkedNonce(ctx: AppContext, services: Services, asker: Asker): 
 
 async function refused(
   services: Services,
-  asker: Asker,
+  asker: Client,
   refusal: NonceRefusal | 'LIMIT',
 ): Promise<HttpProblem> {
   const code = `NONCE_${refusal}` as const;
@@ -155,15 +161,24 @@ async function refused(
   return new HttpProblem(403, code, refusal === 'LIMIT' ? '' : REFUSALS[refusal]);
 }
 
-function askerOf(ctx: AppContext): Asker {
-  return { address: ctx.state.address, vin: vinOf(ctx) };
+/** Who asks, and from where, for the log. */
+interface Client extends Asker {
+  readonly from: string;
 }
 
+function askerOf(ctx: AppContext): Client {
+  const { address, device } = ctx.state;
+  return { address: device?.serial ?? address, vin: vinOf(ctx), from: address };
+}
+
+/** What was asked for; of a device with a session always its own vehicle. */
 function vinOf(ctx: AppContext): string | undefined {
   const given = ctx.query.vin ?? ctx.headers['x-vehicle-vin'];
-  return parseInput(vinInput, { vin: given }).vin;
+  const { vin } = parseInput(vinInput, { vin: given });
+  if (vin !== undefined) requireOwnVehicle(ctx, vin);
+  return vin ?? ctx.state.device?.vin;
 }
 
-function identity(asker: Asker): { who: string; address: string } {
-  return { who: asker.vin ?? '', address: asker.address };
+function identity(asker: Client): { who: string; address: string } {
+  return { who: asker.vin ?? '', address: asker.from };
 }

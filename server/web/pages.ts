@@ -5,7 +5,7 @@ import { Eta } from 'eta';
 import type { Person } from '../http/context.ts';
 import type { StaticFile } from './assets.ts';
 
-export type PageName = 'login' | 'home' | 'vehicles' | 'audit' | 'error';
+export type PageName = 'login' | 'home' | 'vehicles' | 'devices' | 'audit' | 'error';
 
 export interface PageData {
   readonly title: string;
@@ -30,6 +30,7 @@ export class Pages {
       time: formatTime,
       count: (value: number) => value.toLocaleString('en'),
       tone: outcomeTone,
+      stateTone,
     };
   }
 
@@ -63,4 +64,10 @@ export function outcomeTone(outcome: string): 'good' | 'calm' | 'bad' {
   return ['UP_TO_DATE', 'DEFERRED', 'USER_REJECTED', 'INTERRUPTED'].includes(outcome)
     ? 'calm'
     : 'bad';
+}
+
+/** How the state of a vehicle or device is coloured. */
+export function stateTone(state: string): 'good' | 'calm' | 'bad' {
+  if (state === 'up-to-date' || state === 'active') return 'good';
+  return state === 'needs-attention' || state === 'revoked' ? 'bad' : 'calm';
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { reportBody } from '../../server/routes/input.ts';
 import { json, startBackend } from './support.ts';
+import { bearer, startSigned, TestVehicle, VIN } from './trust-support.ts';
 
 const report = {
   vin: 'V1',
@@ -88,4 +89,60 @@ it('the server answers any body and query with a 2xx or 4xx, and goes on', async
   );
   expect(backend.log.filter((line) => line.includes('unexpectedly'))).toEqual([]);
   expect((await backend.request('/report_versions', json(report))).status).toBe(204);
+}, 30_000);
+
+it('so does the Director, the registry and the image repository', async () => {
+  const backend = await startSigned();
+  const vehicle = await TestVehicle.provisioned(backend);
+  const manifest = vehicle.manifest();
+  const good: Record<string, Record<string, unknown>> = {
+    '/vehicle/checkin': { vin: VIN, manifest, telemetry: { odometer: 1 }, nonces: [] },
+    '/vehicle/time': { nonces: ['00'.repeat(16)] },
+    '/auth/challenge': { serial: vehicle.primary.serial, clientNonce: '00'.repeat(16) },
+    '/auth/response': { challenge: 'a.b', clientProof: 'c' },
+    '/provision': { hw_id: 'x', vin: 'OTHER-1', signing_key: '00'.repeat(32) },
+    '/provision/activate': { hw_id: vehicle.primary.hwId },
+    '/metadata/targets': JSON.parse(Buffer.from(await backend.ceremony.signTargets()).toString()),
+    '/metadata/root': {},
+    '/director/metadata/root': {},
+  };
+  const bent = fc
+    .tuple(
+      fc.constantFrom(...Object.keys(good)),
+      fc.integer({ min: 0, max: 3 }),
+      fc.oneof(
+        fc.jsonValue({ maxDepth: 3 }),
+        fc.constant('__proto__'),
+        fc.constant('0'.repeat(64)),
+      ),
+      fc.nat(),
+    )
+    .map(([path, depth, value, pick]) => {
+      const copy = structuredClone(good[path]!);
+      let at: Record<string, unknown> = copy;
+      for (let level = 0; ; level++) {
+        const keys = Object.keys(at);
+        const key = keys[pick % Math.max(1, keys.length)] ?? 'new';
+        const next = at[key];
+        if (level === depth || typeof next !== 'object' || next === null) {
+          at[key] = value;
+          return [path, JSON.stringify(copy)] as const;
+        }
+        at = next as Record<string, unknown>;
+      }
+    });
+  const token = fc.constantFrom(vehicle.token, backend.factory, backend.releaser, 'x');
+  await fc.assert(
+    fc.asyncProperty(bent, token, async ([path, body], bearerToken) => {
+      const reply = await backend.request(path, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', ...bearer(bearerToken) },
+        body,
+      });
+      expect([path, body, reply.status]).toEqual([path, body, expect.toSatisfy((s) => s < 500)]);
+    }),
+    { numRuns: 300 },
+  );
+  expect(backend.log.filter((line) => line.includes('unexpectedly'))).toEqual([]);
+  expect((await vehicle.checkin()).text).toContain('"status":"up-to-date"');
 }, 30_000);

@@ -1,0 +1,122 @@
+// What `can-ota server device ...` and `server token ...` do: on a data folder, with or without a running server.
+
+import { z } from 'zod';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
+import { InputError } from '../../src/core/errors.ts';
+import { type Logger, silentLogger } from '../../src/core/logger.ts';
+import { type Random, systemRandom } from '../../src/core/random.ts';
+import { AuditLog } from '../db/audit.ts';
+import { openDatabase } from '../db/database.ts';
+import { type Actor, type Device, DeviceStore } from '../db/devices.ts';
+import {
+  type ServiceToken,
+  ServiceTokenStore,
+  TOKEN_ROLES,
+  type TokenRole,
+} from '../db/service-tokens.ts';
+import { explainRefusal } from '../routes/registry-routes.ts';
+
+export interface RegistryCommandOptions {
+  clock?: Clock;
+  random?: Random;
+  logger?: Logger;
+}
+
+/** In the audit log: who may write to the data folder needs no other proof. */
+const OPERATOR: Actor = { who: 'operator', address: 'local' };
+
+const tokenName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._@-]{0,63}$/,
+    'expected 1 to 64 characters: a-z 0-9 . _ @ -, the first one a letter or digit',
+  );
+
+/** By serial. */
+export function listDevices(
+  dataDir: string,
+  options: RegistryCommandOptions = {},
+): Promise<Device[]> {
+  return withRegistry(dataDir, options, ({ devices }) => devices.list());
+}
+
+/** Takes effect at the device's next request. Throws InputError for an unknown serial, or a place that is taken. */
+export function setDeviceStatus(
+  dataDir: string,
+  serial: string,
+  status: 'active' | 'revoked',
+  options: RegistryCommandOptions = {},
+): Promise<Device> {
+  return withRegistry(dataDir, options, async ({ devices }) => {
+    const result = await devices.setStatus(serial, status, OPERATOR);
+    if ('kind' in result) throw new InputError('serial', explainRefusal(result, serial));
+    return result;
+  });
+}
+
+/** The token, which is shown this once. Throws InputError for a bad or taken name, or an unknown role. */
+export async function addToken(
+  dataDir: string,
+  name: string,
+  role: string,
+  options: RegistryCommandOptions = {},
+): Promise<string> {
+  const parsedName = tokenName.safeParse(name);
+  if (!parsedName.success) throw new InputError('name', parsedName.error.issues[0]!.message);
+  const parsedRole = z.enum(TOKEN_ROLES).safeParse(role);
+  if (!parsedRole.success) {
+    throw new InputError(
+      'role',
+      `${JSON.stringify(role)} is unknown: use one of ${TOKEN_ROLES.join(', ')}`,
+    );
+  }
+  const random = options.random ?? systemRandom;
+  return withRegistry(dataDir, options, async ({ tokens }) => {
+    const token = await tokens.add(name, parsedRole.data as TokenRole, random, OPERATOR);
+    if (token !== undefined) return token;
+    throw new InputError(
+      'name',
+      `there is a token ${name} already: remove it first, or choose another name`,
+    );
+  });
+}
+
+/** Takes effect at its next request. Throws InputError for an unknown name. */
+export function removeToken(
+  dataDir: string,
+  name: string,
+  options: RegistryCommandOptions = {},
+): Promise<void> {
+  return withRegistry(dataDir, options, async ({ tokens }) => {
+    if (await tokens.remove(name, OPERATOR)) return;
+    throw new InputError('name', `there is no token ${name}: "server token --list" shows them`);
+  });
+}
+
+/** Sorted by name. */
+export function listTokens(
+  dataDir: string,
+  options: RegistryCommandOptions = {},
+): Promise<ServiceToken[]> {
+  return withRegistry(dataDir, options, ({ tokens }) => tokens.list());
+}
+
+async function withRegistry<T>(
+  dataDir: string,
+  options: RegistryCommandOptions,
+  work: (stores: { devices: DeviceStore; tokens: ServiceTokenStore }) => Promise<T>,
+): Promise<T> {
+  const db = await openDatabase(dataDir, {
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  });
+  try {
+    const audit = new AuditLog(db, options.logger ?? silentLogger);
+    return await work({
+      devices: new DeviceStore(db, audit),
+      tokens: new ServiceTokenStore(db, audit),
+    });
+  } finally {
+    await db.close();
+  }
+}

@@ -1,0 +1,95 @@
+// Tokens of programs that are no vehicles: the factory tool and the release tool. Only hashes are kept.
+
+import { createHash } from 'node:crypto';
+import type { Random } from '../../src/core/random.ts';
+import type { AuditLog } from './audit.ts';
+import type { Database } from './database.ts';
+import type { Actor } from './devices.ts';
+
+export const TOKEN_ROLES = ['factory', 'release', 'director'] as const;
+/** `factory` provisions, `release` uploads images and metadata, `director` reads plain images for encryption. */
+export type TokenRole = (typeof TOKEN_ROLES)[number];
+
+export interface ServiceToken {
+  readonly name: string;
+  readonly role: TokenRole;
+  readonly createdAt: string;
+}
+
+const FORM = /^cot-[A-Za-z0-9_-]{43}$/;
+
+export class ServiceTokenStore {
+  readonly #db: Database;
+  readonly #audit: AuditLog;
+
+  constructor(db: Database, audit: AuditLog) {
+    this.#db = db;
+    this.#audit = audit;
+  }
+
+  /** The token, which cannot be shown a second time; undefined when the name is taken. */
+  async add(
+    name: string,
+    role: TokenRole,
+    random: Random,
+    actor: Actor,
+  ): Promise<string | undefined> {
+    const token = `cot-${Buffer.from(random.bytes(32)).toString('base64url')}`;
+    return this.#db.query.transaction().execute(async (transaction) => {
+      const result = await transaction
+        .insertInto('service_tokens')
+        .values({ name, role, token_hash: hashOf(token), created_at: this.#db.timestamp() })
+        .onConflict((conflict) => conflict.column('name').doNothing())
+        .executeTakeFirst();
+      if (result.numInsertedOrUpdatedRows !== 1n) return undefined;
+      await this.#audit.add(transaction, {
+        action: 'token.created',
+        ...actor,
+        detail: `${name}, ${role}`,
+      });
+      return token;
+    });
+  }
+
+  /** False when there is no such token. It is refused from its next request on. */
+  async remove(name: string, actor: Actor): Promise<boolean> {
+    return this.#db.query.transaction().execute(async (transaction) => {
+      const result = await transaction
+        .deleteFrom('service_tokens')
+        .where('name', '=', name)
+        .executeTakeFirst();
+      if (result.numDeletedRows !== 1n) return false;
+      await this.#audit.add(transaction, { action: 'token.removed', ...actor, detail: name });
+      return true;
+    });
+  }
+
+  async list(): Promise<ServiceToken[]> {
+    const rows = await this.#db.query
+      .selectFrom('service_tokens')
+      .select(['name', 'role', 'created_at'])
+      .orderBy('name')
+      .execute();
+    return rows.map((row) => ({
+      name: row.name,
+      role: row.role as TokenRole,
+      createdAt: row.created_at,
+    }));
+  }
+
+  /** Looked up by hash: how far a guess is right cannot be told from the time it takes. */
+  async find(token: string): Promise<ServiceToken | undefined> {
+    if (!FORM.test(token)) return undefined;
+    const row = await this.#db.query
+      .selectFrom('service_tokens')
+      .select(['name', 'role', 'created_at'])
+      .where('token_hash', '=', hashOf(token))
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    return { name: row.name, role: row.role as TokenRole, createdAt: row.created_at };
+  }
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}

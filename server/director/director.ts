@@ -1,0 +1,285 @@
+// The Director (5.3.2): hears what a vehicle runs, decides what it should run, and signs that for this vehicle alone.
+
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../src/core/clock.ts';
+import { describeError } from '../../src/core/errors.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { EncryptedImage } from '../../src/trust/director.ts';
+import type { SignedJson, VersionReport } from '../../src/trust/manifest.ts';
+import { signTime } from '../../src/trust/time-attestation.ts';
+import type { AuditEvent, AuditLog } from '../db/audit.ts';
+import type { Device, DeviceStore } from '../db/devices.ts';
+import type { NewReport, VehicleRecord, VehicleState, VehicleStore } from '../db/vehicles.ts';
+import { HttpProblem } from '../errors.ts';
+import type { RootChain } from '../images/root-chain.ts';
+import type { ReleaseSource } from '../images/signed-releases.ts';
+import { type AssignedImage, stateOf, targetsOf } from './assignment.ts';
+import { checkVehicleManifest, type ManifestRefusal, nameOf } from './check-manifest.ts';
+import { type Decision, decide, type SignedRelease } from './decide.ts';
+import type { ImageEncryption } from './encrypt-image.ts';
+import { VehicleFiles } from './vehicle-files.ts';
+
+export interface DirectorOptions {
+  readonly chain: RootChain;
+  readonly releases: ReleaseSource;
+  readonly devices: DeviceStore;
+  readonly vehicles: VehicleStore;
+  readonly encryption: ImageEncryption;
+  /** Whether the image of a release can be downloaded. */
+  readonly holds: (release: SignedRelease) => boolean;
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface Checkin {
+  readonly vin: string;
+  readonly manifest?: unknown;
+  readonly telemetry?: unknown;
+}
+
+export interface CheckinAnswer {
+  readonly director: {
+    readonly root: number;
+    readonly timestamp: number;
+    readonly snapshot: number;
+    readonly targets: number;
+  };
+  readonly status: VehicleState;
+}
+
+/** `timestamp.json`, `7.targets.json`. */
+const FILE = /^(?:([1-9]\d{0,8})\.)?(root|timestamp|snapshot|targets)\.json$/;
+
+export class Director {
+  readonly #options: DirectorOptions;
+  readonly #files: VehicleFiles;
+  /** One check-in of a vehicle at a time. Only vehicles that are being served stand here. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(options: DirectorOptions) {
+    this.#options = options;
+    this.#files = new VehicleFiles(options.chain, options.vehicles, options.clock);
+  }
+
+  /**
+   * Throws HttpProblem 403 when `device` is not the Primary of that vehicle; 422 (409 for a replay) `MANIFEST_*` when
+   * the manifest is missing or broken. Then the vehicle is marked for attention, and nothing new is signed.
+   */
+  async checkin(device: Device, body: Checkin, address: string): Promise<CheckinAnswer> {
+    const { vin } = body;
+    if (device.vin !== vin || !device.primary) {
+      throw new HttpProblem(
+        403,
+        'FOREIGN_VEHICLE',
+        `${device.serial} is not the Primary of ${vin}: only that one checks in for it`,
+      );
+    }
+    return this.#inTurn(vin, () => this.#checkin(device, body, address));
+  }
+
+  /** Signed by the role `time`. */
+  time(nonces: readonly string[]): SignedJson | Promise<SignedJson> {
+    const { chain, clock } = this.#options;
+    return signTime({ timeMs: clock.wallMs(), nonces }, chain.signers('time'));
+  }
+
+  /** A metadata file of a vehicle by its versioned or unversioned name. */
+  async file(vin: string, name: string): Promise<Uint8Array | undefined> {
+    const { chain, vehicles } = this.#options;
+    const match = FILE.exec(name);
+    if (match === null) return undefined;
+    const role = match[2] as 'root' | 'timestamp' | 'snapshot' | 'targets';
+    const version = match[1] === undefined ? undefined : Number(match[1]);
+    if (role === 'root') return version === undefined ? chain.bytes : chain.find(version);
+    if (version !== undefined) return vehicles.file(vin, role, version);
+    const known = await vehicles.find(vin);
+    if (known === undefined) return undefined;
+    // A vehicle that waits for attention hears the last decision on, not silence: silence would look like an attack.
+    const current = await this.#renewed(known);
+    return vehicles.file(vin, role, current[`${role}Version`]);
+  }
+
+  async #renewed(known: VehicleRecord): Promise<VehicleRecord> {
+    const { clock, vehicles, logger } = this.#options;
+    if (known.renewAt === undefined || Date.parse(known.renewAt) > clock.wallMs()) return known;
+    try {
+      return await this.#inTurn(known.vin, async () => {
+        const now = (await vehicles.find(known.vin))!;
+        await this.#files.renew(now);
+        return (await vehicles.find(known.vin))!;
+      });
+    } catch (error) {
+      logger.error({ vin: known.vin, error: describeError(error) }, 'cannot be signed again');
+      return known;
+    }
+  }
+
+  async #checkin(device: Device, body: Checkin, address: string): Promise<CheckinAnswer> {
+    const { devices, vehicles, chain, clock } = this.#options;
+    const { vin } = body;
+    const inventory = await devices.ofVehicle(vin);
+    const active = inventory.filter(({ status }) => status === 'active');
+    const reports = await vehicles.reports(active.map(({ serial }) => serial));
+    const sha256 = createHash('sha256')
+      .update(JSON.stringify(body.manifest ?? null))
+      .digest('hex');
+    const checked = checkVehicleManifest(body.manifest, {
+      vin,
+      primary: device,
+      inventory: active,
+      inactive: new Set(
+        inventory.filter(({ status }) => status !== 'active').map(({ serial }) => serial),
+      ),
+      known: reports,
+      nowMs: clock.wallMs(),
+    });
+    if (checked.kind === 'refused') {
+      // The very manifest that was accepted last is an answer that was lost, and says nothing about the vehicle.
+      const again = (await vehicles.find(vin))?.manifestSha256 === sha256;
+      throw await this.#refused(vin, checked, address, again);
+    }
+    const attacks = [...checked.reports].filter(([, { attack }]) => attack !== '');
+    const stored = await vehicles.acceptManifest({
+      vin,
+      sha256,
+      telemetry: body.telemetry === undefined ? undefined : JSON.stringify(body.telemetry),
+      reports: active.map((ecu) => this.#newReport(ecu, checked.reports, reports)),
+      attacks: attacks
+        .filter(([serial, { attack }]) => reports.get(serial)?.attack !== attack)
+        .map(([serial, { attack }]): AuditEvent => {
+          const ecu = active.find((other) => other.serial === serial)!;
+          return {
+            action: 'vehicle.attack',
+            who: vin,
+            address,
+            detail: `${nameOf(ecu)}: ${attack}`,
+          };
+        }),
+    });
+    if (!stored) throw await this.#refused(vin, REPLAYED, address, false);
+    const decisions = await this.#decide(active);
+    await this.#files.publish(vin, await vehicles.find(vin), targetsOf(decisions));
+    const [state, reason] = stateOf(decisions, active, attacks);
+    await vehicles.setState(vin, state, reason, address);
+    const now = (await vehicles.find(vin))!;
+    return {
+      director: {
+        root: chain.version,
+        timestamp: now.timestampVersion,
+        snapshot: now.snapshotVersion,
+        targets: now.targetsVersion,
+      },
+      status: state,
+    };
+  }
+
+  async #refused(
+    vin: string,
+    { code, detail }: ManifestRefusal,
+    address: string,
+    harmless: boolean,
+  ): Promise<HttpProblem> {
+    const { audit, vehicles } = this.#options;
+    await audit.record({
+      action: 'manifest.refused',
+      who: vin,
+      address,
+      detail: `${code}: ${detail}`,
+    });
+    if (!harmless) {
+      await vehicles.setState(vin, 'needs-attention', `manifest refused: ${detail}`, address);
+    }
+    return new HttpProblem(code === 'MANIFEST_REPLAYED' ? 409 : 422, code, detail);
+  }
+
+  #newReport(
+    ecu: Device,
+    reports: ReadonlyMap<string, VersionReport>,
+    known: ReadonlyMap<string, { readonly releaseCounter: number }>,
+  ): NewReport {
+    const { installed, attack, time, counter } = reports.get(ecu.serial)!;
+    const { sha256 } = installed.hashes;
+    const running = this.#options.releases
+      .releases()
+      .find((release) => release.sha256 === sha256 && release.ecu === ecu.name);
+    return {
+      serial: ecu.serial,
+      counter,
+      file: installed.name,
+      length: installed.length,
+      sha256,
+      releaseCounter: Math.max(
+        known.get(ecu.serial)?.releaseCounter ?? 0,
+        running?.releaseCounter ?? 0,
+      ),
+      attack,
+      time: time ?? undefined,
+    };
+  }
+
+  /** 5.3.2.1 steps 5 and 6. An image that cannot be had now is decided about without it. */
+  async #decide(ecus: readonly Device[]): Promise<readonly AssignedImage[]> {
+    const { releases, vehicles, holds, logger } = this.#options;
+    await releases.refresh();
+    const reports = await vehicles.reports(ecus.map(({ serial }) => serial));
+    const facts = ecus.flatMap(({ serial, name, hardwareId, encryptionKey }) => {
+      if (name === undefined || hardwareId === undefined) return [];
+      const report = reports.get(serial);
+      const installedSha256 = report?.sha256;
+      const highestCounter = report?.releaseCounter ?? 0;
+      const canDecrypt = encryptionKey !== undefined;
+      return [{ serial, name, hardwareId, installedSha256, highestCounter, canDecrypt }];
+    });
+    const missing = new Set<string>();
+    for (;;) {
+      const available = releases
+        .releases()
+        .filter((release) => holds(release) && !missing.has(release.name));
+      const assigned: AssignedImage[] = [];
+      let complete = true;
+      for (const decision of decide(facts, available)) {
+        const { release } = decision;
+        try {
+          assigned.push({ decision, encryption: await this.#copyFor(decision, ecus) });
+        } catch (error) {
+          logger.error(
+            { file: release.name, error: describeError(error) },
+            'an image cannot be encrypted: vehicles get an older one, or none',
+          );
+          missing.add(release.name);
+          complete = false;
+          break;
+        }
+      }
+      if (complete) return assigned;
+    }
+  }
+
+  async #copyFor(
+    { ecu, release }: Decision,
+    ecus: readonly Device[],
+  ): Promise<EncryptedImage | undefined> {
+    if (!release.encrypt) return undefined;
+    const key = ecus.find(({ serial }) => serial === ecu.serial)!.encryptionKey!;
+    return this.#options.encryption.copyFor(ecu.serial, key, release);
+  }
+
+  #inTurn<T>(vin: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(vin) ?? Promise.resolve();
+    const result = before.then(work, work);
+    const turn = result
+      .catch(() => {})
+      .finally(() => {
+        if (this.#turns.get(vin) === turn) this.#turns.delete(vin);
+      });
+    this.#turns.set(vin, turn);
+    return result;
+  }
+}
+
+const REPLAYED: ManifestRefusal = {
+  kind: 'refused',
+  code: 'MANIFEST_REPLAYED',
+  detail: 'another check-in with these reports was faster: send new ones',
+};

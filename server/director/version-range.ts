@@ -1,0 +1,32 @@
+// What a release asks of another ECU's version: `>=1.0.0`, `>=1.0.0 <2`, `1.4.2`.
+
+import { compareVersions, UNKNOWN_VERSION } from '../../src/core/version-order.ts';
+
+const COMPARATOR = /^(>=|<=|>|<|=)?\s*([0-9A-Za-z][0-9A-Za-z.+_-]{0,31})$/;
+
+/** True where every part of `range` holds; `*` always does. A range that cannot be read holds never. */
+export function inRange(version: string | undefined, range: string): boolean {
+  if (version === undefined) return false;
+  const parts = range
+    .trim()
+    .replaceAll(/([<>=])\s+/g, '$1')
+    .split(/[\s,]+/);
+  return parts.every((part) => {
+    if (part === '*') return true;
+    const match = COMPARATOR.exec(part);
+    if (match === null || version === UNKNOWN_VERSION) return false;
+    const order = compareVersions(version, match[2]!);
+    switch (match[1]) {
+      case '>=':
+        return order >= 0;
+      case '>':
+        return order > 0;
+      case '<=':
+        return order <= 0;
+      case '<':
+        return order < 0;
+      default:
+        return order === 0;
+    }
+  });
+}

@@ -1,0 +1,66 @@
+// The Director's interface (5.3.2): check-in, time, and the metadata of one vehicle.
+
+import Router from '@koa/router';
+import { z } from 'zod';
+import { MAX_TIME_NONCES } from '../../src/trust/time-attestation.ts';
+import type { Director } from '../director/director.ts';
+import { HttpProblem } from '../errors.ts';
+import { parseInput, readJson } from '../http/body.ts';
+import type { RequestState, Services } from '../http/context.ts';
+import { hexText, vehicleId } from './input.ts';
+import { requireOwnVehicle } from './own-vehicle.ts';
+import { sendMetadata } from './send-metadata.ts';
+
+/** A manifest of 64 ECUs with their signatures. */
+const MAX_CHECKIN_BYTES = 256 * 1024;
+const MAX_TELEMETRY = 4096;
+
+const nonces = z.array(hexText(16)).max(MAX_TIME_NONCES).default([]);
+const checkinBody = z.strictObject({
+  vin: vehicleId,
+  manifest: z.unknown(),
+  telemetry: z
+    .record(z.string().max(64), z.json())
+    .refine((value) => JSON.stringify(value).length <= MAX_TELEMETRY, 'at most 4096 characters')
+    .optional(),
+  nonces,
+});
+const timeBody = z.strictObject({ nonces });
+const metadataPath = z.object({ vin: vehicleId, file: z.string().max(100) });
+
+export function directorRoutes(services: Services, director: Director): Router<RequestState> {
+  const router = new Router<RequestState>();
+
+  router.post('/vehicle/checkin', async (ctx) => {
+    const device = await services.gate.device(ctx, services);
+    const json = await readJson(ctx, services.clock, MAX_CHECKIN_BYTES);
+    const body = parseInput(checkinBody, json);
+    const answer = await director.checkin(device, body, ctx.state.address);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { time: await director.time(body.nonces), ...answer };
+  });
+
+  router.post('/vehicle/time', async (ctx) => {
+    await services.gate.device(ctx, services);
+    const body = parseInput(timeBody, await readJson(ctx, services.clock));
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { time: await director.time(body.nonces) };
+  });
+
+  router.get('/director/:vin/metadata/:file', async (ctx) => {
+    await services.gate.device(ctx, services);
+    const { vin, file } = parseInput(metadataPath, ctx.params);
+    requireOwnVehicle(ctx, vin);
+    const bytes = await director.file(vin, file);
+    if (bytes === undefined) {
+      throw new HttpProblem(
+        404,
+        'NOT_FOUND',
+        `there is no ${file} for ${vin}: the first check-in makes the metadata of a vehicle`,
+      );
+    }
+    sendMetadata(ctx, file, bytes);
+  });
+
+  return router;
+}

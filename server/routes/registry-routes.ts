@@ -1,0 +1,98 @@
+// The factory's side of the registry: POST /provision and POST /provision/activate.
+
+import Router from '@koa/router';
+import type { Device, DeviceRefusal } from '../db/devices.ts';
+import { HttpProblem } from '../errors.ts';
+import { parseInput, readJson } from '../http/body.ts';
+import type { RequestState, Services } from '../http/context.ts';
+import { activateBody, provisionBody } from './input.ts';
+
+export function registryRoutes(services: Services): Router<RequestState> {
+  const router = new Router<RequestState>();
+
+  router.post('/provision', async (ctx) => {
+    const token = await services.gate.service(ctx, services, 'factory');
+    const body = parseInput(provisionBody, await readJson(ctx, services.clock));
+    const actor = { who: token.name, address: ctx.state.address };
+    const result = await services.devices.provision(
+      body.hw_id,
+      {
+        vin: body.vin,
+        name: body.name,
+        hardwareId: body.hardware_id,
+        ...(body.primary === undefined ? {} : { primary: body.primary }),
+        signingKey: body.signing_key,
+        encryptionKey: body.encryption_key,
+        secretHash: body.device_secret_hash,
+      },
+      actor,
+    );
+    switch (result.kind) {
+      case 'created':
+      case 'changed':
+      case 'same':
+        ctx.status = result.kind === 'created' ? 201 : 200;
+        ctx.set('Cache-Control', 'no-store');
+        ctx.body = deviceJson(result.device);
+        return;
+      default:
+        throw registryProblem(result, body.hw_id);
+    }
+  });
+
+  router.post('/provision/activate', async (ctx) => {
+    const token = await services.gate.service(ctx, services, 'factory');
+    const body = parseInput(activateBody, await readJson(ctx, services.clock));
+    const actor = { who: token.name, address: ctx.state.address };
+    const result = await services.devices.activate(body.hw_id, actor);
+    if ('kind' in result) throw registryProblem(result, body.hw_id);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = deviceJson(result);
+  });
+
+  return router;
+}
+
+/** All but the hash of the secret, with which anybody could log in as the device. */
+export function deviceJson(device: Device): Record<string, unknown> {
+  return {
+    hw_id: device.hwId,
+    serial: device.serial,
+    status: device.status,
+    vin: device.vin ?? null,
+    name: device.name ?? null,
+    hardware_id: device.hardwareId ?? null,
+    primary: device.primary,
+    signing_key: device.signingKey ?? null,
+    encryption_key: device.encryptionKey ?? null,
+    has_device_secret: device.secretHash !== undefined,
+    created_at: device.createdAt,
+    updated_at: device.updatedAt,
+  };
+}
+
+function registryProblem(refusal: DeviceRefusal, hwId: string): HttpProblem {
+  return new HttpProblem(
+    refusal.kind === 'unknown' ? 404 : 409,
+    `DEVICE_${refusal.kind.toUpperCase() as Uppercase<DeviceRefusal['kind']>}`,
+    explainRefusal(refusal, hwId),
+  );
+}
+
+/** Shared with the commands on the data folder. */
+export function explainRefusal(refusal: DeviceRefusal, asked: string): string {
+  switch (refusal.kind) {
+    case 'unknown':
+      return `there is no device ${asked}: "can-ota server device list" shows all of them`;
+    case 'active':
+      return `${refusal.device.serial} is active and has another ${refusal.field}: revoke it, and provision the new part`;
+    case 'revoked':
+      return `${refusal.device.serial} is revoked: activate it again with can-ota server device activate, or use another part`;
+    case 'taken':
+      return `${refusal.what} belongs to ${refusal.device.serial}, which is ${refusal.device.status}: revoke that one first, or give this one its own`;
+    case 'incomplete':
+      return `${refusal.device.serial} is a Primary and has no ${refusal.field} yet: send it with POST /provision first`;
+    default:
+      return refusal satisfies never;
+  }
+}

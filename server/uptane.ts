@@ -1,0 +1,138 @@
+// What a server with --trust is besides a file server: Director, image repository, or both.
+
+import type { Clock } from '../src/core/clock.ts';
+import { InputError } from '../src/core/errors.ts';
+import type { Logger } from '../src/core/logger.ts';
+import type { Random } from '../src/core/random.ts';
+import type { AuditLog } from './db/audit.ts';
+import type { Database } from './db/database.ts';
+import type { DeviceStore } from './db/devices.ts';
+import { EncryptedImageStore } from './db/encrypted-images.ts';
+import { MetadataStore } from './db/metadata.ts';
+import type { ReleaseStore } from './db/releases.ts';
+import type { VehicleStore } from './db/vehicles.ts';
+import type { SignedRelease } from './director/decide.ts';
+import { Director } from './director/director.ts';
+import { ImageEncryption } from './director/encrypt-image.ts';
+import { UpstreamImages } from './director/upstream-images.ts';
+import { ImageRepository } from './images/image-repository.ts';
+import type { ImageStore } from './images/image-store.ts';
+import { RootChain } from './images/root-chain.ts';
+import type { ReleaseSource } from './images/signed-releases.ts';
+import { readTrustFolder } from './images/trust-folder.ts';
+
+export const SERVER_ROLES = ['all', 'director', 'images'] as const;
+export type ServerRole = (typeof SERVER_ROLES)[number];
+
+export interface UptaneOptions {
+  readonly role: ServerRole;
+  /** The folder of --trust. */
+  readonly trustDir: string;
+  /** Opens its keys where they are encrypted. */
+  readonly passphrase?: string | undefined;
+  /** The image repository of a lone Director. */
+  readonly imagesUrl?: string | undefined;
+  readonly imagesToken?: string | undefined;
+}
+
+export interface Uptane {
+  readonly role: ServerRole;
+  readonly releases: ReleaseSource;
+  readonly encrypted: EncryptedImageStore;
+  readonly director: Director | undefined;
+  readonly directorRoots: RootChain | undefined;
+  /** Undefined on a lone Director. */
+  readonly images: ImageRepository | undefined;
+  /** A metadata file of the image repository, our own or the mirrored one. */
+  imageMetadata(name: string): Promise<Uint8Array | undefined>;
+  /** Brings the image of a release here where it is not. Throws where it cannot be had. */
+  fetchImage(release: SignedRelease): Promise<void>;
+}
+
+export interface UptaneDeps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly audit: AuditLog;
+  readonly devices: DeviceStore;
+  readonly vehicles: VehicleStore;
+  readonly releases: ReleaseStore;
+  readonly images: ImageStore;
+}
+
+/** Throws ServerError `TRUST` for a folder that does not fit, InputError for an address that is none. */
+export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Promise<Uptane> {
+  const { role } = options;
+  const folder = await readTrustFolder(options.trustDir, options.passphrase);
+  const store = new MetadataStore(deps.db);
+  const imageRoots = await RootChain.open('images', store, folder, role !== 'director');
+  const images =
+    role === 'director'
+      ? undefined
+      : await ImageRepository.open(imageRoots, folder, { ...deps, store });
+  const upstream =
+    role === 'director'
+      ? await UpstreamImages.open({
+          url: upstreamUrl(options.imagesUrl),
+          token: options.imagesToken,
+          chain: imageRoots,
+          store,
+          images: deps.images,
+          clock: deps.clock,
+          logger: deps.logger,
+        })
+      : undefined;
+  const encrypted = new EncryptedImageStore(deps.db);
+  const releases: ReleaseSource = images ?? upstream!;
+  const fetchImage = async (release: SignedRelease): Promise<void> => {
+    if (upstream === undefined || (await deps.images.has(release.sha256))) return;
+    await upstream.fetchImage(release);
+  };
+  const directorRoots =
+    role === 'images' ? undefined : await RootChain.open('director', store, folder, true);
+  return {
+    role,
+    releases,
+    encrypted,
+    images,
+    directorRoots,
+    fetchImage,
+    imageMetadata: async (name) => {
+      if (images !== undefined) return images.file(name);
+      await upstream!.refresh();
+      return upstream!.file(name);
+    },
+    director:
+      directorRoots === undefined
+        ? undefined
+        : new Director({
+            ...deps,
+            chain: directorRoots,
+            releases,
+            encryption: new ImageEncryption({
+              store: encrypted,
+              images: deps.images,
+              random: deps.random,
+              open: async (release) => {
+                await fetchImage(release);
+                return deps.images.openImage(release.sha256);
+              },
+            }),
+            // A lone Director trusts the image repository to have what it lists; vehicles find out.
+            holds: (release) => upstream !== undefined || deps.releases.holds(release.sha256),
+          }),
+  };
+}
+
+function upstreamUrl(text: string | undefined): URL {
+  const url = text === undefined ? null : URL.parse(text);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
+    throw new InputError(
+      '--images-url',
+      `${JSON.stringify(text ?? '')} is no address: a lone Director needs its image repository, as http://host:port`,
+    );
+  }
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url;
+}
