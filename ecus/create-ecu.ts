@@ -14,7 +14,9 @@ import { type Connect, Ecu } from './bootloader/bootloader.ts';
 import type { EcuEvent } from './bootloader/device.ts';
 import { builtInFactoryImage, type FactoryImage } from './bootloader/factory-image.ts';
 import type { EcuFaults } from './bootloader/faults.ts';
+import { provisioningNeeds } from './bootloader/provisioning.ts';
 import type { RoutineRule } from './bootloader/routines.ts';
+import { refuseShippedSecret } from './bootloader/security-key.ts';
 import { profileOf } from './profiles.ts';
 
 export interface CreateEcuOptions {
@@ -32,6 +34,8 @@ export interface CreateEcuOptions {
   readonly faults?: EcuFaults;
   /** What a new device runs; left out: a built-in image of 4 KiB, version 1.0.0. */
   readonly factoryImage?: FactoryImage;
+  /** A virgin ECU takes the well-known keys of a bench, and secrets that come with can-ota are allowed. */
+  readonly benchKeys?: boolean;
   readonly onEvent?: (event: EcuEvent) => void;
   /** Cyclic frames, on unless told otherwise. */
   readonly normalTraffic?: boolean;
@@ -46,10 +50,17 @@ export interface CreateEcuOptions {
   readonly routines?: Readonly<Record<number, RoutineRule>>;
 }
 
-/** Throws InputError for an ECU that is not in the vehicle file, StorageError when its folder cannot be used. */
+/**
+ * Throws InputError for an ECU that is not in the vehicle file, or a secret there that protects nothing; StorageError
+ * when its folder cannot be used.
+ */
 export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   const { name, vehicle, bus } = options;
   const ecu = findEcu(vehicle, name);
+  const benchKeys = options.benchKeys === true;
+  if (!benchKeys && ecu.security.algorithm === 'hmac-sha256') {
+    refuseShippedSecret(ecu.security.secret, `security.secret of ${name}`);
+  }
   const maxBlockLength = options.maxBlockLength ?? 0xfff;
   const connect = options.connect ?? channelsOn(ecu, bus, options.clock, maxBlockLength);
   return Ecu.start({
@@ -64,6 +75,8 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
     logger: options.logger,
     faults: options.faults ?? {},
     factoryImage: options.factoryImage ?? builtInFactoryImage(name),
+    benchKeys,
+    needs: provisioningNeeds(name, ecu.security, vehicle.approval),
     onEvent: options.onEvent,
     routines: options.routines ?? {},
     bootMs: options.bootMs ?? 200,

@@ -10,14 +10,14 @@ export const bmsProfile: EcuProfile = {
   partNumber: 'CO-BMS-0396',
   dtcs: [],
   live: [
-    { did: 0xfd20, meaning: 'pack voltage, 0.1 V', read: (upMs) => u16(deciVolt(upMs)) },
+    { did: 0xfd50, meaning: 'pack voltage, 0.1 V', read: (upMs) => u16(deciVolt(upMs)) },
     {
-      did: 0xfd21,
+      did: 0xfd51,
       meaning: 'state of charge, 0.5 %',
       read: (upMs) => Uint8Array.of(u8(chargeHalfPercent(upMs))),
     },
     {
-      did: 0xfd22,
+      did: 0xfd52,
       meaning: 'highest cell temperature, 1 degree C, offset -40',
       read: (upMs) => Uint8Array.of(u8(wave(upMs, 27, 2, 90_000) + 40)),
     },

@@ -7,7 +7,7 @@ export type BankIndex = 0 | 1;
 
 const bankSchema = z.strictObject({
   content: z.enum(['empty', 'receiving', 'valid']),
-  /** Of the image; `unknown` when the tester sent no metadata, empty while there is no image. */
+  /** Of the image; empty while there is no image. */
   version: z.string().max(32),
   length: z.number().int().min(0),
   /** Hexadecimal, of a valid image; empty otherwise. */

@@ -1,19 +1,16 @@
 // An ECU: flash, bootloader and UDS server on one bus. A reset loses everything that is not in its storage.
 
 import type { CanBus } from '../../src/bus/can-bus.ts';
-import { toHex } from '../../src/core/bytes.ts';
+import { fromHex } from '../../src/core/bytes.ts';
 import { type Clock, sleep, type Timer } from '../../src/core/clock.ts';
 import { describeError, InputError } from '../../src/core/errors.ts';
-import type { Logger } from '../../src/core/logger.ts';
-import type { Random } from '../../src/core/random.ts';
-import type { Storage } from '../../src/core/storage.ts';
 import { type IsoTpAddress, reverseAddress, testerAddresses } from '../../src/isotp/address.ts';
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { UdsServer } from '../../src/uds/server.ts';
-import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import { NormalTraffic } from '../normal-traffic.ts';
-import type { EcuProfile } from '../profile.ts';
+import { bindingFault, raiseCounter, verifyBank } from './boot-check.ts';
 import {
+  type BankIndex,
   type BootDecision,
   bankFailed,
   bankLetter,
@@ -21,11 +18,12 @@ import {
   trialExpired,
 } from './boot-record.ts';
 import { type Device, type EcuEvent, NO_VERSION, type Running } from './device.ts';
-import type { FactoryImage } from './factory-image.ts';
-import { type EcuFaults, programGate, SELF_TEST_DTC } from './faults.ts';
-import { FlashMemory, type ProgramGate } from './flash-memory.ts';
-import { NvData } from './nv-data.ts';
+import { programGate, SELF_TEST_DTC } from './faults.ts';
+import type { FlashMemory, ProgramGate } from './flash-memory.ts';
+import { closeMemory, type Memory, type MemoryOptions, openMemory, powerOff } from './memory.ts';
+import { MetadataCheck } from './metadata.ts';
 import { Programming } from './programming.ts';
+import { type ProvisioningNeeds, provisioningRoutines } from './provisioning.ts';
 import { bootloaderRoutines, type RoutineRule, Routines } from './routines.ts';
 import { seedKeyAlgorithm } from './security-key.ts';
 import { securityAccess, serviceHandlers } from './services.ts';
@@ -37,20 +35,13 @@ export type Connect = (
   options: { readonly functional: boolean },
 ) => IsoTpConnection;
 
-export interface EcuOptions {
-  readonly ecu: VehicleEcu;
+export interface EcuOptions extends MemoryOptions {
   readonly vin: string;
-  readonly profile: EcuProfile;
   readonly connect: Connect;
   /** Where normal traffic goes; undefined: there is none. */
   readonly trafficBus: CanBus | undefined;
-  readonly storage: Storage;
   readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly faults: EcuFaults;
-  /** Installed when the storage is that of a new device. */
-  readonly factoryImage: FactoryImage;
+  readonly needs: ProvisioningNeeds;
   readonly onEvent: ((event: EcuEvent) => void) | undefined;
   /** Routines beyond those of the bootloader. */
   readonly routines: Readonly<Record<number, RoutineRule>>;
@@ -83,8 +74,7 @@ export class Ecu {
   /** Counts over all lives: a fault happens once. */
   readonly #gate: ProgramGate;
   #life: Life | undefined;
-  #flash: FlashMemory | undefined;
-  #nv: NvData | undefined;
+  #memory: Memory | undefined;
   #bootTimer: Timer | undefined;
   #booting: Promise<void> = Promise.resolve();
   #end: EcuEnd | undefined;
@@ -113,7 +103,7 @@ export class Ecu {
         `has ${factoryImage.image.length} bytes, a bank of ${ecu.name} takes 1 to ${ecu.memory.bankSize}`,
       );
     }
-    seedKeyAlgorithm(ecu.security, ecu.name); // complains before anything is written
+    seedKeyAlgorithm(ecu.security, ecu.name, () => null); // complains before anything is written
     const started = new Ecu(options);
     await started.#boot();
     return started;
@@ -126,6 +116,12 @@ export class Ecu {
   /** What the last boot started; undefined while the ECU boots or is dead. */
   get running(): Running | undefined {
     return this.#life?.device.running;
+  }
+
+  /** The provisioned key of the driver's approval; undefined without one, and while the ECU boots for the first time. */
+  get approvalKey(): Uint8Array | undefined {
+    const key = this.#memory?.identity.content.approvalKey ?? null;
+    return key === null ? undefined : fromHex(key);
   }
 
   /** Hears every event from now on. */
@@ -149,36 +145,16 @@ export class Ecu {
   async close(): Promise<void> {
     this.#die('closed');
     await this.#booting;
-    await this.#flash?.close();
-    await this.#nv?.settled();
+    if (this.#memory !== undefined) await closeMemory(this.#memory);
   }
 
   async #boot(): Promise<void> {
-    const { storage, ecu, logger, clock, faults, profile, random } = this.#options;
-    await this.#flash?.close();
-    const { flash, state } = await FlashMemory.open({
-      storage,
-      banks: ecu.memory.banks,
-      gate: this.#gate,
-    });
-    this.#flash = flash;
-    if (state === 'first') {
-      const { image, version } = this.#options.factoryImage;
-      await flash.install(image, version);
-      logger.info({ ecu: ecu.name, version, bytes: image.length }, 'factory image installed');
-    } else if (state !== 'known') {
-      logger.error({ ecu: ecu.name, reason: state.damaged }, 'boot record damaged');
-    }
-    const { nv, damaged } = await NvData.open(
-      storage,
-      () => `${ecu.name}-${toHex(random.bytes(4)).toUpperCase()}`,
-      profile.dtcs,
-    );
-    this.#nv = nv;
-    if (damaged !== undefined) {
-      logger.error({ ecu: ecu.name, reason: damaged }, 'non-volatile data damaged, made anew');
-    }
-    const decision = await this.#chooseBank(flash);
+    const { faults, clock, ecu, profile, logger } = this.#options;
+    if (this.#memory !== undefined) await closeMemory(this.#memory);
+    const memory = await openMemory(this.#options, this.#gate);
+    this.#memory = memory;
+    const { flash, nv } = memory;
+    const decision = await this.#chooseBank(memory);
     const { run } = decision;
     const selfTestPassed = !(run !== 'recovery' && run.trial && faults.failSelfTest === true);
     if (!selfTestPassed) await storeTroubleCode(nv, SELF_TEST_DTC);
@@ -190,19 +166,18 @@ export class Ecu {
     };
     if (this.#end !== undefined) return;
     this.#startLife({
+      ...memory,
       ecu,
       vin: this.#options.vin,
-      hardwareId: faults.hardwareId ?? ecu.hardwareId,
+      needs: this.#options.needs,
+      benchKeys: this.#options.benchKeys,
       profile,
-      flash,
-      nv,
       faults,
       logger,
       running,
       emit: (event) => this.#emit(event),
       losePower: () => {
-        flash.powerOff();
-        nv.powerOff();
+        powerOff(memory);
         this.#emit({ kind: 'power-lost' });
         this.#die('power-lost');
       },
@@ -216,34 +191,65 @@ export class Ecu {
     });
   }
 
-  /** Every decision is durable before it is acted on; only a bank with the recorded hash is started. */
-  async #chooseBank(flash: FlashMemory): Promise<BootDecision> {
-    const { trialBoots, faults, clock, bootMs, logger, ecu } = this.#options;
+  /** Every decision is durable before it is acted on; only a bank that passes every check is started. */
+  async #chooseBank(memory: Memory): Promise<BootDecision> {
+    const { trialBoots, faults, clock, bootMs } = this.#options;
+    const { flash } = memory;
+    // Another chip: nothing is changed, so that the flash still boots where it belongs.
+    const foreign = bindingFault(memory);
+    if (foreign !== undefined) return { record: flash.record, run: 'recovery', reason: foreign };
     for (;;) {
       const decision = decideBoot(flash.record, trialBoots);
       await flash.update(() => decision.record);
       const { run } = decision;
       if (run === 'recovery' || this.#end !== undefined) return decision;
-      if (!(await flash.intact(run.bank))) {
-        logger.error({ ecu: ecu.name, bank: bankLetter(run.bank) }, 'hash of the bank is wrong');
+      if (!(await this.#mayStart(memory, run.bank))) {
         await flash.update((record) => bankFailed(record, run.bank));
       } else if (run.trial && faults.refuseNewImage === true) {
         this.#emit({ kind: 'boot-failed', version: flash.record.banks[run.bank].version });
         // The watchdog ends it, and the bootloader is asked again.
         await sleep(clock, 'boot', bootMs, this.#ending.signal);
       } else {
+        // A power cut between a confirmation and its counter is made good here.
+        if (this.#options.ecu.memory.banks === 2) await raiseCounter(memory);
         return decision;
       }
     }
   }
 
+  /** The hash of the bytes first, then everything that was signed about them. */
+  async #mayStart(memory: Memory, bank: BankIndex): Promise<boolean> {
+    const { logger, ecu } = this.#options;
+    if (!(await memory.flash.intact(bank))) {
+      logger.error({ ecu: ecu.name, bank: bankLetter(bank) }, 'hash of the bank is wrong');
+      return false;
+    }
+    const verified = await verifyBank(memory, bank);
+    if (verified.ok) return true;
+    const { code, reason } = verified;
+    this.#emit({ kind: 'boot-refused', bank: bankLetter(bank), code, reason });
+    await memory.trust.noteAttack(code);
+    return false;
+  }
+
   #startLife(device: Device): void {
     const { ecu, clock, random, connect, logger, faults } = this.#options;
-    const programming = new Programming(device, this.#options.maxBlockLength);
-    const algorithm = seedKeyAlgorithm(ecu.security, ecu.name);
+    const { identity } = device;
+    const metadata = new MetadataCheck(device, random);
+    const programming = new Programming(device, metadata, this.#options.maxBlockLength);
+    const provisionedKey = (): string | null => identity.content.securityAccessKey;
+    const algorithm = seedKeyAlgorithm(ecu.security, ecu.name, provisionedKey);
+    const security = algorithm && securityAccess(device, algorithm, random, clock.nowMs());
+    // Until the lock the factory needs no key.
+    const securityLevel = (): number | undefined =>
+      identity.locked ? algorithm?.level : undefined;
     const routines = new Routines(
-      { ...bootloaderRoutines(device, programming), ...this.#options.routines },
-      algorithm?.level ?? 0,
+      {
+        ...bootloaderRoutines(device, programming),
+        ...provisioningRoutines(device, random),
+        ...this.#options.routines,
+      },
+      securityLevel,
     );
     const traffic =
       this.#options.trafficBus === undefined || device.running.bank === 'recovery'
@@ -269,14 +275,15 @@ export class Ecu {
       handlers: serviceHandlers({
         device,
         programming,
+        metadata,
         routines,
-        securityLevel: algorithm?.level,
+        security,
+        securityLevel,
+        hasKey: () => !device.needs.securityAccessKey || provisionedKey() !== null,
         clock,
         reset: () => this.reset('request'),
       }),
-      ...(algorithm && {
-        security: securityAccess(device, algorithm, random, clock.nowMs()),
-      }),
+      ...(security && { security }),
       onSession: (_from, to, reason) => {
         routines.forget();
         programming.abort().catch((error: unknown) => this.#fail(error));

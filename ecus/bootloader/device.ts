@@ -1,13 +1,14 @@
 // What the services of an ECU work on, and the events by which it tells the outside what it does.
 
 import type { Logger } from '../../src/core/logger.ts';
+import type { AttackCode } from '../../src/trust/attack.ts';
 import type { SessionReason } from '../../src/uds/server-types.ts';
 import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import type { EcuProfile } from '../profile.ts';
 import type { BankIndex } from './boot-record.ts';
 import type { EcuFaults } from './faults.ts';
-import type { FlashMemory } from './flash-memory.ts';
-import type { NvData } from './nv-data.ts';
+import type { Memory } from './memory.ts';
+import type { ProvisioningNeeds } from './provisioning.ts';
 
 /** Everything is JSON-serialisable: the command line prints it as lines. */
 export type EcuEvent =
@@ -21,8 +22,26 @@ export type EcuEvent =
   /** The image that was started never came up; the ECU resets once more. */
   | { readonly kind: 'boot-failed'; readonly version: string }
   | { readonly kind: 'session'; readonly session: number; readonly reason: SessionReason }
-  | { readonly kind: 'metadata'; readonly version: string }
-  | { readonly kind: 'metadata-refused'; readonly reason: string }
+  /** The bank was not started: its header, its signatures or its counter are not right. */
+  | {
+      readonly kind: 'boot-refused';
+      readonly bank: 'A' | 'B';
+      readonly code: AttackCode;
+      readonly reason: string;
+    }
+  /** Signed metadata was verified and kept; `version` is null when it has no image for this ECU. */
+  | { readonly kind: 'metadata'; readonly version: string | null }
+  | { readonly kind: 'metadata-refused'; readonly code: AttackCode; readonly reason: string }
+  /** The bytes of an image are not those that were signed. */
+  | { readonly kind: 'image-refused'; readonly code: AttackCode; readonly reason: string }
+  /** A request was refused because something has to happen first. */
+  | { readonly kind: 'not-ready'; readonly reason: string }
+  /** The ECU made its own keys. */
+  | { readonly kind: 'keys' }
+  | { readonly kind: 'root'; readonly file: string }
+  | { readonly kind: 'root-refused'; readonly reason: string }
+  /** Provisioning is over: nothing can be read out any more. */
+  | { readonly kind: 'locked'; readonly serial: string }
   | { readonly kind: 'erase'; readonly bank: 'A' | 'B' }
   | { readonly kind: 'progress'; readonly received: number; readonly size: number }
   | {
@@ -51,14 +70,13 @@ export interface Running {
 }
 
 /** One life of an ECU, from a boot to the next reset. */
-export interface Device {
+export interface Device extends Memory {
   readonly ecu: VehicleEcu;
   readonly vin: string;
-  /** F191; differs from the vehicle file when that fault was asked for. */
-  readonly hardwareId: string;
+  readonly needs: ProvisioningNeeds;
+  /** Secrets that come with can-ota are allowed. */
+  readonly benchKeys: boolean;
   readonly profile: EcuProfile;
-  readonly flash: FlashMemory;
-  readonly nv: NvData;
   readonly faults: EcuFaults;
   readonly logger: Logger;
   readonly running: Running;
@@ -69,5 +87,3 @@ export interface Device {
 
 /** The version while nothing can be booted. */
 export const NO_VERSION = 'none';
-/** The version of an image that came without metadata. */
-export const UNKNOWN_VERSION = 'unknown';

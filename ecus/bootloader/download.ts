@@ -1,13 +1,15 @@
 // What a download may do next: requests 34, 36, 37 and 38 as steps of a state. Pure, no memory is touched here.
 
+import { encryptedLength } from '../../src/trust/image-encryption.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 
 export type Download =
   | { readonly kind: 'idle' }
   | {
       readonly kind: 'receiving';
-      /** `image` goes to the bank, `metadata` is kept in RAM. */
-      readonly target: 'image' | 'metadata';
+      /** `image` goes to the bank, `file` is kept in RAM. */
+      readonly target: 'image' | 'file';
+      /** Bytes on the wire: more than memorySize where the image is encrypted. */
       readonly size: number;
       readonly received: number;
       /** Counter of the last accepted block; 0 before the first. */
@@ -23,16 +25,21 @@ export interface DownloadArea {
   readonly size: number;
   /** The bank was erased in this session and nothing has been written since. */
   readonly blank: boolean;
-  /** From the release metadata, when there was any. */
+  /** Of the plain image, from the signed metadata; undefined: no metadata was accepted. */
   readonly expectedLength: number | undefined;
+  /** How the image must come. */
+  readonly format: 'plain' | 'encrypted' | 'either';
 }
+
+/** dataFormatIdentifier: compression in the upper nibble, encryption in the lower (15.2.2.1). */
+export const DataFormat = { plain: 0x00, encrypted: 0x01 } as const;
 
 export type Step<Accepted> =
   | ({ readonly nrc?: undefined; readonly state: Download } & Accepted)
   | { readonly nrc: Nrc };
 
-/** Largest release.json: it is kept in RAM. */
-export const MAX_METADATA_BYTES = 4096;
+/** Largest file of 38: it is kept in RAM. */
+export const MAX_FILE_BYTES = 256 * 1024;
 
 /** ISO 14229-1:2020 15.2 RequestDownload, checks in the order of its NRC table: the format and range, then the state. */
 export function startImage(
@@ -46,38 +53,41 @@ export function startImage(
   maxBlockLength: number,
 ): Step<object> {
   const { dataFormat, address, size } = request;
-  // Neither compression nor encryption: 00 is the only format.
-  if (dataFormat !== 0) return { nrc: Nrc.requestOutOfRange };
+  if (dataFormat !== DataFormat.plain && dataFormat !== DataFormat.encrypted) {
+    return { nrc: Nrc.requestOutOfRange };
+  }
   if (address !== area.address || size < 1 || size > area.size) {
     return { nrc: Nrc.requestOutOfRange };
   }
-  if (area.expectedLength !== undefined && size !== area.expectedLength) {
-    return { nrc: Nrc.requestOutOfRange };
+  // Signed is the format too: an image that was released encrypted must not come in plain.
+  if (area.expectedLength !== undefined) {
+    const right = area.format === 'either' || dataFormat === DataFormat[area.format];
+    if (size !== area.expectedLength || !right) return { nrc: Nrc.requestOutOfRange };
   }
-  // 15.2.4: 22 while a download is going on already. Also for a bank that was not erased.
-  if (state.kind === 'receiving' || !area.blank) return { nrc: Nrc.conditionsNotCorrect };
-  return { state: receiving('image', size, maxBlockLength) };
+  // 15.2.4: 22 while a download is going on already. Also for a bank that was not erased, and without metadata.
+  if (state.kind === 'receiving' || !area.blank || area.expectedLength === undefined) {
+    return { nrc: Nrc.conditionsNotCorrect };
+  }
+  const wireSize = dataFormat === DataFormat.encrypted ? encryptedLength(size) : size;
+  return { state: receiving('image', wireSize, maxBlockLength) };
 }
 
-/** ISO 14229-1:2020 15.6 RequestFileTransfer: adding the release metadata; every other file is out of range. */
-export function startMetadata(
+/** ISO 14229-1:2020 15.6 RequestFileTransfer: adding a file of a known name; the caller knows the names. */
+export function startFile(
   state: Download,
   request: {
     readonly dataFormat: number;
-    readonly path: string;
     readonly size: number;
   },
   maxBlockLength: number,
 ): Step<object> {
-  if (request.dataFormat !== 0 || request.path !== 'release.json') {
-    return { nrc: Nrc.requestOutOfRange };
-  }
-  if (request.size < 1 || request.size > MAX_METADATA_BYTES) return { nrc: Nrc.requestOutOfRange };
+  if (request.dataFormat !== DataFormat.plain) return { nrc: Nrc.requestOutOfRange };
+  if (request.size < 1 || request.size > MAX_FILE_BYTES) return { nrc: Nrc.requestOutOfRange };
   if (state.kind === 'receiving') return { nrc: Nrc.conditionsNotCorrect };
-  return { state: receiving('metadata', request.size, maxBlockLength) };
+  return { state: receiving('file', request.size, maxBlockLength) };
 }
 
-function receiving(target: 'image' | 'metadata', size: number, maxBlockLength: number): Download {
+function receiving(target: 'image' | 'file', size: number, maxBlockLength: number): Download {
   return { kind: 'receiving', target, size, received: 0, lastCounter: 0, maxBlockLength };
 }
 
@@ -112,7 +122,7 @@ export function transferBlock(
 export function transferExit(
   state: Download,
   parameterLength: number,
-): Step<{ readonly target: 'image' | 'metadata'; readonly size: number }> {
+): Step<{ readonly target: 'image' | 'file'; readonly size: number }> {
   if (state.kind !== 'receiving' || state.received < state.size) {
     return { nrc: Nrc.requestSequenceError };
   }

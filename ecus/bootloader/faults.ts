@@ -13,6 +13,8 @@ export interface EcuFaults {
   readonly failSelfTest?: boolean;
   /** Answers F191 with this, and takes only releases for it. */
   readonly hardwareId?: string;
+  /** The flash has come to another chip: 16 bytes as hexadecimal digits in place of its own number (FD10). */
+  readonly chipId?: string;
   /** Hears nothing and says nothing. */
   readonly silent?: boolean;
   /** Every answer takes this long (response pending keeps the tester waiting). */

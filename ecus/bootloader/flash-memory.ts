@@ -199,6 +199,16 @@ export class FlashMemory {
     return { sha256: Uint8Array.from(hash.digest()), length };
   }
 
+  /** Up to `length` bytes of a bank as they are in the file, fewer at its end. */
+  async read(bank: BankIndex, offset: number, length: number): Promise<Uint8Array> {
+    const file = await this.#storage.open(BANK_FILES[bank]);
+    try {
+      return await file.read(offset, length);
+    } finally {
+      await file.close();
+    }
+  }
+
   /** True when the bank's bytes are what the record says. */
   async intact(bank: BankIndex): Promise<boolean> {
     const { content, length, sha256 } = this.#record.banks[bank];

@@ -1,4 +1,4 @@
-// Data identifiers (22, 2E): who the ECU is, what it runs, what its banks hold, and its live values.
+// Data identifiers (22, 2E): who the ECU is, what it runs and trusts, what its banks hold, and its live values.
 
 import { asciiBytes, asciiText, fromHex, toHex } from '../../src/core/bytes.ts';
 import { encodeBootState } from '../../src/uds/boot-state.ts';
@@ -6,9 +6,12 @@ import { Nrc } from '../../src/uds/nrc.ts';
 import type { Reply, ServiceContext } from '../../src/uds/server-types.ts';
 import * as readData from '../../src/uds/services/read-data-by-identifier.ts';
 import * as writeData from '../../src/uds/services/write-data-by-identifier.ts';
-import { Did } from '../../src/uds/sid.ts';
+import { Did, Session } from '../../src/uds/sid.ts';
 import { bootStateOf, otherBank } from './boot-record.ts';
 import type { Device } from './device.ts';
+import type { MetadataCheck } from './metadata.ts';
+import { readProvisioned, writeProvisioned } from './provisioning.ts';
+import { versionReport } from './version-report.ts';
 
 const SUPPLIER = 'CAN-OTA';
 
@@ -18,11 +21,12 @@ const MAX_DIDS = 16;
 /** Bytes of a fingerprint. */
 const MAX_FINGERPRINT = 32;
 
-type Value = Uint8Array | undefined;
+type Value = Uint8Array | { readonly nrc: Nrc } | undefined;
 
-/** ISO 14229-1 11.2: what is known of the asked identifiers is told; 31 when none is. */
+/** ISO 14229-1 11.2: what is known of the asked identifiers is told; 31 when none is, 33 or 22 when one says so. */
 export async function readDataByIdentifier(
   device: Device,
+  metadata: MetadataCheck,
   bytes: Uint8Array,
   context: ServiceContext,
 ): Promise<Reply> {
@@ -33,14 +37,20 @@ export async function readDataByIdentifier(
   }
   const records: readData.DataRecord[] = [];
   for (const did of request.dids) {
-    const data = await readDid(device, did, context);
+    const data = await readDid(device, metadata, did, context);
+    if (data !== undefined && 'nrc' in data) return data;
     if (data !== undefined) records.push({ did, data });
   }
   if (records.length === 0) return { nrc: Nrc.requestOutOfRange };
   return { positive: readData.encodeResponse(...records) };
 }
 
-function readDid(device: Device, did: number, context: ServiceContext): Value | Promise<Value> {
+function readDid(
+  device: Device,
+  metadata: MetadataCheck,
+  did: number,
+  context: ServiceContext,
+): Value | Promise<Value> {
   const { flash, nv, running, ecu } = device;
   switch (did) {
     case Did.activeDiagnosticSession:
@@ -53,7 +63,7 @@ function readDid(device: Device, did: number, context: ServiceContext): Value | 
     case Did.systemSupplierIdentifier:
       return asciiBytes(SUPPLIER);
     case Did.ecuSerialNumber:
-      return asciiBytes(nv.content.serial);
+      return asciiBytes(device.identity.content.serial ?? nv.content.serial);
     case Did.vin:
       return asciiBytes(nv.content.vin ?? device.vin);
     case Did.ecuHardwareNumber:
@@ -68,6 +78,24 @@ function readDid(device: Device, did: number, context: ServiceContext): Value | 
       return digestOf(device, 'active');
     case Did.inactiveBankDigest:
       return digestOf(device, 'inactive');
+    case Did.deviceId:
+      return device.deviceId;
+    case Did.provisioningState:
+    case Did.publicKeys:
+    case Did.deviceSecret:
+    case Did.securityAccessKey:
+    case Did.approvalKey:
+      return readProvisioned(device, did);
+    case Did.trustState: {
+      const state = device.trust.state(ecu.verification);
+      return state === undefined
+        ? { nrc: Nrc.conditionsNotCorrect }
+        : new TextEncoder().encode(JSON.stringify(state));
+    }
+    case Did.timeNonce:
+      return metadata.newNonce();
+    case Did.versionReport:
+      return versionReport(device);
     default:
       // Live values are the application's: the bootloader alone has none.
       return running.bank === 'recovery'
@@ -88,11 +116,22 @@ async function digestOf(device: Device, which: 'active' | 'inactive'): Promise<V
   return (await flash.digest(bank)).sha256;
 }
 
-/** ISO 14229-1 11.7: fingerprint and VIN can be written, nothing else. Answered when it is durable. */
-export async function writeDataByIdentifier(device: Device, bytes: Uint8Array): Promise<Reply> {
+/**
+ * ISO 14229-1 11.7: fingerprint and VIN in the programming session, and until the lock what a factory writes, in the
+ * extended one too. Answered when it is durable.
+ */
+export async function writeDataByIdentifier(
+  device: Device,
+  bytes: Uint8Array,
+  context: ServiceContext,
+): Promise<Reply> {
   const request = writeData.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };
   const { did, data } = request;
+  const provisioned = await writeProvisioned(device, did, data);
+  if (provisioned === 'stored') return { positive: writeData.encodeResponse(did) };
+  if (provisioned !== undefined) return { nrc: provisioned };
+  if (context.session !== Session.programming) return { nrc: Nrc.requestOutOfRange };
   switch (did) {
     case Did.applicationSoftwareFingerprint:
       if (data.length > MAX_FINGERPRINT) {

@@ -1,25 +1,36 @@
 // Programming the target bank: services 34, 36, 37 and 38 and the routines around them, on real flash files.
+// Nothing is erased or written without metadata that was verified in this session.
 
-import { equalBytes, toHex } from '../../src/core/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import { describeError } from '../../src/core/errors.ts';
+import { type AttackCode, accepted, type TrustFault } from '../../src/trust/attack.ts';
+import { ImageDecryptor } from '../../src/trust/image-encryption.ts';
+import { checkBankRecord, type ImageHeader } from '../../src/trust/image-header.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 import type { Reply } from '../../src/uds/server-types.ts';
 import * as download from '../../src/uds/services/request-download.ts';
 import * as fileTransfer from '../../src/uds/services/request-file-transfer.ts';
 import * as exit from '../../src/uds/services/request-transfer-exit.ts';
 import * as transferData from '../../src/uds/services/transfer-data.ts';
-import { bankLetter, withBank } from './boot-record.ts';
-import { type Device, UNKNOWN_VERSION } from './device.ts';
+import { bindingFault, raiseCounter } from './boot-check.ts';
+import { type BankIndex, bankLetter, withBank } from './boot-record.ts';
+import type { Device } from './device.ts';
 import {
+  DataFormat,
   type Download,
   IDLE,
+  startFile,
   startImage,
-  startMetadata,
   transferBlock,
   transferExit,
 } from './download.ts';
 import { FlashFault, isFlashFailure } from './flash-memory.ts';
-import { checkRelease, type ReleaseMetadata } from './metadata.ts';
+import type { MetadataCheck, Release } from './metadata.ts';
+import { keepPrevious, previousRelease } from './previous-image.ts';
+import { HOW_TO_PROVISION, isRootFile, type RootFile, takeRoot } from './provisioning.ts';
+
+/** The bundle of signed metadata, by RequestFileTransfer. */
+const METADATA_FILE = 'metadata.json';
 
 /** Status byte of checkMemory. */
 export const CheckResult = {
@@ -30,25 +41,31 @@ export const CheckResult = {
 
 export class Programming {
   readonly #device: Device;
+  readonly #metadata: MetadataCheck;
   readonly #maxBlockLength: number;
   #download: Download = IDLE;
-  #metadataBytes = new Uint8Array();
-  #release: ReleaseMetadata | undefined;
-  /** Bytes of an image that has been transferred completely and awaits its check. */
-  #transferred: number | undefined;
+  #file: { readonly name: typeof METADATA_FILE | RootFile; readonly bytes: Uint8Array } | undefined;
+  #release: Release | undefined;
+  /** Of the download that is going on, when its image is encrypted. */
+  #decryptor: ImageDecryptor | undefined;
+  /** An image has been transferred completely and awaits its check. */
+  #transferred = false;
   /** In this session: a bank that happens to be blank is no permission to write. */
   #erased = false;
 
-  constructor(device: Device, maxBlockLength: number) {
+  constructor(device: Device, metadata: MetadataCheck, maxBlockLength: number) {
     this.#device = device;
+    this.#metadata = metadata;
     this.#maxBlockLength = maxBlockLength;
   }
 
   /** End of the programming session: what is unfinished stays unfinished, metadata is forgotten. */
   async abort(): Promise<void> {
     this.#download = IDLE;
+    this.#file = undefined;
     this.#release = undefined;
-    this.#transferred = undefined;
+    this.#decryptor = undefined;
+    this.#transferred = false;
     this.#erased = false;
     await this.#device.flash.abandonWrite();
   }
@@ -56,7 +73,9 @@ export class Programming {
   async requestDownload(bytes: Uint8Array): Promise<Reply> {
     const request = download.decodeRequest(bytes);
     if (typeof request === 'number') return { nrc: request };
+    if (this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
     const { flash, ecu } = this.#device;
+    const release = this.#release;
     const step = startImage(
       this.#download,
       request,
@@ -64,7 +83,8 @@ export class Programming {
         address: ecu.memory.address,
         size: ecu.memory.bankSize,
         blank: this.#erased && flash.record.banks[flash.targetBank].content === 'empty',
-        expectedLength: this.#release?.length,
+        expectedLength: release?.header.length,
+        format: release?.format ?? 'plain',
       },
       this.#maxBlockLength,
     );
@@ -72,7 +92,9 @@ export class Programming {
     return this.#programming(async () => {
       this.#erased = false;
       await flash.beginWrite();
-      this.#transferred = undefined;
+      this.#transferred = false;
+      const encrypted = request.dataFormat === DataFormat.encrypted;
+      this.#decryptor = encrypted ? this.#newDecryptor(release!.header) : undefined;
       this.#download = step.state;
       return { positive: download.encodeResponse(this.#maxBlockLength) };
     });
@@ -81,16 +103,23 @@ export class Programming {
   requestFileTransfer(bytes: Uint8Array): Reply {
     const request = fileTransfer.decodeRequest(bytes);
     if (typeof request === 'number') return { nrc: request };
-    // 15.6.4: 31 for a mode that is not supported. A second release.json replaces the first.
+    // 15.6.4: 31 for a mode that is not supported. A second file of the same name replaces the first.
     if (request.mode !== 'addFile' && request.mode !== 'replaceFile') {
       return { nrc: Nrc.requestOutOfRange };
     }
+    const { path: name } = request;
+    const isRoot = isRootFile(name);
+    if (!isRoot && name !== METADATA_FILE) return { nrc: Nrc.requestOutOfRange };
+    if (isRoot && this.#device.identity.locked) return { nrc: Nrc.securityAccessDenied };
     if (request.compressedSize !== request.size) return { nrc: Nrc.requestOutOfRange };
-    const step = startMetadata(this.#download, request, this.#maxBlockLength);
+    const step = startFile(this.#download, request, this.#maxBlockLength);
     if (step.nrc !== undefined) return { nrc: step.nrc };
+    if (name === METADATA_FILE) {
+      if (this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
+      this.#release = undefined;
+    }
     this.#download = step.state;
-    this.#metadataBytes = new Uint8Array(request.size);
-    this.#release = undefined;
+    this.#file = { name, bytes: new Uint8Array(request.size) };
     return {
       positive: fileTransfer.encodeResponse({
         mode: request.mode,
@@ -108,13 +137,15 @@ export class Programming {
     if (step.nrc !== undefined) return { nrc: step.nrc };
     const positive = transferData.encodeResponse(request.counter);
     if (!step.write || before.kind !== 'receiving') return { positive };
-    if (before.target === 'metadata') {
-      this.#metadataBytes.set(request.data, before.received);
+    if (before.target === 'file') {
+      this.#file?.bytes.set(request.data, before.received);
       this.#download = step.state;
       return { positive };
     }
     return this.#programming(async () => {
-      await this.#device.flash.append(request.data);
+      const image = this.#decryptor?.update(request.data) ?? accepted(request.data);
+      if (!image.ok) return this.#refuseImage(image);
+      await this.#device.flash.append(image.value);
       this.#download = step.state;
       const received = before.received + request.data.length;
       this.#device.emit({ kind: 'progress', received, size: before.size });
@@ -128,39 +159,108 @@ export class Programming {
     const step = transferExit(this.#download, request.data.length);
     if (step.nrc !== undefined) return { nrc: step.nrc };
     this.#download = step.state;
-    if (step.target === 'metadata') return this.#takeMetadata();
+    if (step.target === 'file') return this.#takeFile();
     return this.#programming(async () => {
-      await this.#device.flash.finishWrite();
-      this.#transferred = step.size;
+      const { flash } = this.#device;
+      const decryptor = this.#decryptor;
+      this.#decryptor = undefined;
+      const rest = decryptor?.finish();
+      if (rest?.ok === false) return this.#refuseImage(rest);
+      if (rest !== undefined) await flash.append(rest.value);
+      await flash.finishWrite();
+      this.#transferred = true;
       return { positive: exit.encodeResponse() };
     });
   }
 
-  #takeMetadata(): Reply {
-    const { ecu, hardwareId } = this.#device;
-    const checked = checkRelease(this.#metadataBytes, {
-      ecu: ecu.name,
-      hardwareId,
-      bankSize: ecu.memory.bankSize,
-    });
-    if ('refused' in checked) {
-      this.#device.logger.warn({ reason: checked.refused }, 'release metadata refused');
-      this.#device.emit({ kind: 'metadata-refused', reason: checked.refused });
+  #newDecryptor(header: ImageHeader): ImageDecryptor {
+    const { encryptionKey } = this.#device.identity.content;
+    if (encryptionKey === null) throw new Error('a locked ECU has its keys');
+    const { serial, name, sha256, length } = header;
+    return new ImageDecryptor({ privateKey: fromHex(encryptionKey), serial, name, sha256, length });
+  }
+
+  /** What came is not what was signed: the bank stays invalid and must be erased again. */
+  async #refuseImage(fault: TrustFault): Promise<Reply> {
+    this.#download = IDLE;
+    this.#decryptor = undefined;
+    this.#transferred = false;
+    await this.#device.flash.abandonWrite();
+    await this.#noteImage(fault.code, fault.reason);
+    return { nrc: Nrc.generalProgrammingFailure };
+  }
+
+  async #noteImage(code: AttackCode, reason: string): Promise<void> {
+    this.#device.logger.warn({ code, reason }, 'image refused');
+    this.#device.emit({ kind: 'image-refused', code, reason });
+    await this.#device.trust.noteAttack(code);
+  }
+
+  async #takeFile(): Promise<Reply> {
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return { nrc: Nrc.requestSequenceError };
+    if (file.name !== METADATA_FILE) return this.#takeRootFile(file.name, file.bytes);
+    const verdict = await this.#metadata.accept(file.bytes);
+    if (!verdict.ok) {
+      const { code, where, reason } = verdict;
+      this.#device.logger.warn({ code, where, reason }, 'metadata refused');
+      this.#device.emit({ kind: 'metadata-refused', code, reason: `${where}: ${reason}` });
+      await this.#device.trust.noteAttack(code);
       // 15.5.4: 72 when an error is found while the transfer is finalised. Nothing has been erased so far.
       return { nrc: Nrc.generalProgrammingFailure };
     }
-    this.#release = checked.release;
-    this.#device.emit({ kind: 'metadata', version: checked.release.version });
+    this.#release = verdict.value;
+    if (verdict.value !== undefined) await this.#settleSingleBank(verdict.value.header);
+    this.#device.emit({ kind: 'metadata', version: verdict.value?.header.version ?? null });
     return { positive: exit.encodeResponse() };
+  }
+
+  async #takeRootFile(name: RootFile, bytes: Uint8Array): Promise<Reply> {
+    if (this.#device.identity.locked) return { nrc: Nrc.securityAccessDenied };
+    const reason = await takeRoot(this.#device, name, bytes);
+    if (reason !== undefined) {
+      this.#device.emit({ kind: 'root-refused', reason });
+      return { nrc: Nrc.generalProgrammingFailure };
+    }
+    this.#device.emit({ kind: 'root', file: name });
+    return { positive: exit.encodeResponse() };
+  }
+
+  /** Says why this ECU programs nothing at all, whoever signed it. */
+  #notReady(): boolean {
+    const { identity, trust } = this.#device;
+    const reason = !identity.locked
+      ? HOW_TO_PROVISION
+      : (bindingFault(this.#device) ??
+        trust.fault ??
+        (trust.trust === undefined ? 'there is no Root to trust' : undefined));
+    if (reason !== undefined) this.#device.emit({ kind: 'not-ready', reason });
+    return reason !== undefined;
   }
 
   /** eraseMemory: from its first moment on the old content is void. Returns an NRC or nothing. */
   async erase(): Promise<Nrc | undefined> {
     // The other bank is what an unconfirmed image, or a requested rollback, goes back to.
     if (this.#bankIsNeeded()) return Nrc.conditionsNotCorrect;
+    if (this.#notReady()) return Nrc.conditionsNotCorrect;
     const { flash } = this.#device;
+    const singleBank = this.#device.ecu.memory.banks === 1;
+    if (this.#release === undefined && singleBank) {
+      this.#release = await previousRelease(this.#device);
+    }
+    if (this.#release === undefined) {
+      this.#device.emit({ kind: 'not-ready', reason: 'signed metadata must come first' });
+      return Nrc.conditionsNotCorrect;
+    }
+    const fault = this.#recordFault(this.#release);
+    if (fault !== undefined) {
+      await this.#noteImage(fault.code, fault.reason);
+      return Nrc.conditionsNotCorrect;
+    }
+    if (singleBank) await keepPrevious(this.#device);
     this.#download = IDLE;
-    this.#transferred = undefined;
+    this.#transferred = false;
     this.#erased = false;
     this.#device.emit({ kind: 'erase', bank: bankLetter(flash.targetBank) });
     const reply = await this.#programming(async () => {
@@ -171,53 +271,69 @@ export class Programming {
     return reply?.nrc;
   }
 
+  /** Once more what will stand beside the bank: a record that no boot would accept must not cost the old image. */
+  #recordFault({ record, header }: Release): TrustFault | undefined {
+    if (record === undefined) return undefined;
+    const { identity, trust } = this.#device;
+    const checked = checkBankRecord(record, trust.rootDigests(identity), header.serial);
+    return checked.ok ? undefined : checked;
+  }
+
   /**
-   * checkMemory: the hash is computed over the bytes in the bank, read back from the file. A correct image becomes
-   * `valid` durably. `expected` is the tester's hash; without it the metadata's counts, and without that any.
+   * A single bank is confirmed by 0211, or at the latest when another image is accepted in its place: whoever sends
+   * that is content with this one. Not when the new one is older: it must still be able to boot.
+   */
+  async #settleSingleBank(next: ImageHeader): Promise<void> {
+    const { flash, ecu } = this.#device;
+    if (ecu.memory.banks !== 1) return;
+    const { sha256 } = flash.record.banks[flash.record.activeBank];
+    if (next.sha256 !== sha256) await raiseCounter(this.#device, next.securityCounter);
+  }
+
+  /**
+   * checkMemory: the hash is computed over the bytes in the bank, read back from the file. An image with the signed
+   * hash becomes `valid` durably; `expected` is the tester's own opinion and can only make it worse.
    */
   async checkMemory(expected: Uint8Array | undefined): Promise<number | { readonly nrc: Nrc }> {
     const { flash } = this.#device;
     const bank = flash.targetBank;
-    const { content, version } = flash.record.banks[bank];
-    if (this.#transferred === undefined && content !== 'valid') {
+    const before = flash.record.banks[bank];
+    if (!this.#transferred && before.content !== 'valid') {
       return { nrc: Nrc.requestSequenceError };
     }
     const outcome = await this.#programming(async () => {
       const found = await flash.digest(bank);
       const sha256 = toHex(found.sha256);
-      const length = this.#transferred ?? flash.record.banks[bank].length;
-      const wanted = [
-        expected === undefined || equalBytes(expected, found.sha256),
-        this.#release === undefined || this.#release.sha256 === sha256,
-        content !== 'valid' || flash.record.banks[bank].sha256 === sha256,
-        found.length === length,
-      ];
-      const passed = wanted.every((agrees) => agrees);
-      const newVersion =
-        content === 'valid' ? version : (this.#release?.version ?? UNKNOWN_VERSION);
-      if (passed && content !== 'valid') {
-        const proven = this.#device.ecu.memory.banks === 1; // there is nothing to try it against
-        await flash.update((record) =>
-          withBank(record, bank, {
-            content: 'valid',
-            version: newVersion,
-            length,
-            sha256,
-            proven,
-          }),
+      const wanted = before.content === 'valid' ? before : this.#release?.header;
+      const asSigned = sha256 === wanted?.sha256 && found.length === wanted.length;
+      const passed = asSigned && (expected === undefined || equalBytes(expected, found.sha256));
+      const version = wanted?.version ?? '';
+      if (!asSigned && this.#release !== undefined) {
+        await this.#noteImage(
+          'IMAGE_MISMATCH',
+          `the bank has SHA-256 ${sha256}, signed is ${wanted?.sha256}`,
         );
-        this.#transferred = undefined;
       }
-      this.#device.emit({
-        kind: 'check',
-        bank: bankLetter(bank),
-        passed,
-        sha256,
-        version: newVersion,
-      });
+      if (passed && before.content !== 'valid' && this.#release !== undefined) {
+        await this.#makeValid(bank, this.#release);
+      }
+      this.#device.emit({ kind: 'check', bank: bankLetter(bank), passed, sha256, version });
       return { status: passed ? CheckResult.correct : CheckResult.wrongHash };
     });
     return 'status' in outcome ? outcome.status : { nrc: outcome.nrc };
+  }
+
+  /** The header first: a bank that counts as valid has one. */
+  async #makeValid(bank: BankIndex, { header, record }: Release): Promise<void> {
+    const { flash, trust, ecu } = this.#device;
+    const { version, length, sha256 } = header;
+    // A single bank has nothing to be tried against: the next boot runs it.
+    const proven = ecu.memory.banks === 1;
+    await trust.storeBankRecord(bank, record);
+    await flash.update((before) =>
+      withBank(before, bank, { content: 'valid', version, length, sha256, proven }),
+    );
+    this.#transferred = false;
   }
 
   #bankIsNeeded(): boolean {
@@ -238,7 +354,8 @@ export class Programming {
         this.#device.logger.error({ reason: describeError(error) }, 'programming failed');
       }
       this.#download = IDLE;
-      this.#transferred = undefined;
+      this.#decryptor = undefined;
+      this.#transferred = false;
       await this.#device.flash.abandonWrite().catch(() => {});
       return { nrc: Nrc.generalProgrammingFailure };
     }

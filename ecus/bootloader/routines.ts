@@ -6,7 +6,8 @@ import type { Reply, ServiceContext, ServiceHandler } from '../../src/uds/server
 import * as routineControl from '../../src/uds/services/routine-control.ts';
 import { RoutineControlType } from '../../src/uds/services/routine-control.ts';
 import { Routine, Session } from '../../src/uds/sid.ts';
-import { activate, confirm, type RecordChange, rollback } from './boot-record.ts';
+import { raiseCounter, verifyBank } from './boot-check.ts';
+import { activate, type BankIndex, confirm, type RecordChange, rollback } from './boot-record.ts';
 import type { Device } from './device.ts';
 import type { Programming } from './programming.ts';
 
@@ -49,6 +50,15 @@ export function bootloaderRoutines(
     if (outcome === 'refused') return { nrc: Nrc.conditionsNotCorrect };
     if (outcome === 'changed') device.emit({ kind: event });
     return DONE;
+  };
+  /** A way that no boot would go: better said now than found out by the reset. */
+  const refusedBank = async (bank: BankIndex): Promise<{ nrc: Nrc } | undefined> => {
+    if (ecu.memory.banks === 1 || flash.record.banks[bank].content !== 'valid') return undefined;
+    const verified = await verifyBank(device, bank);
+    if (verified.ok) return undefined;
+    const { code, where, reason } = verified;
+    device.emit({ kind: 'image-refused', code, reason: `${where}: ${reason}` });
+    return { nrc: Nrc.conditionsNotCorrect };
   };
   const extended = [Session.extended, Session.programming];
   return {
@@ -104,26 +114,48 @@ export function bootloaderRoutines(
     [Routine.activateBank]: {
       sessions: extended,
       secured: true,
-      start: empty(() => change('activate', activate)),
+      start: empty(async () => {
+        const refused = await refusedBank(flash.targetBank);
+        return refused ?? change('activate', activate);
+      }),
     },
     [Routine.confirmBank]: {
       sessions: extended,
       secured: true,
       // An image that failed its self test must not become the confirmed one, whoever asks for it.
-      start: empty(() =>
-        device.running.selfTestPassed
-          ? change('confirm', confirm)
-          : { nrc: Nrc.conditionsNotCorrect },
-      ),
+      start: empty(async () => {
+        if (!device.running.selfTestPassed) return { nrc: Nrc.conditionsNotCorrect };
+        if (ecu.memory.banks === 1) {
+          if (device.running.bank === 'recovery') return { nrc: Nrc.conditionsNotCorrect };
+          await raiseCounter(device);
+          device.emit({ kind: 'confirm' });
+          return DONE;
+        }
+        const outcome = await change('confirm', confirm);
+        if (outcome instanceof Uint8Array) await raiseCounter(device);
+        return outcome;
+      }),
+      // Whether a confirmation would be taken. A tester asks every ECU before it confirms the first one: a confirmed
+      // counter has no way back, and a vehicle must not end half confirmed.
+      results: (record) =>
+        record.length > 0
+          ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat }
+          : Uint8Array.of(device.running.selfTestPassed ? 0 : 1),
     },
     [Routine.rollbackBank]: {
       sessions: extended,
       secured: true,
       /** Option record: nothing, or 01 to go back even from a confirmed image. */
-      start: (record) => {
+      start: async (record) => {
         if (record.length > 1) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         if (record.length === 1 && record[0]! > 1) return { nrc: Nrc.requestOutOfRange };
-        return change('rollback', rollback(record[0] === 1));
+        const confirmedToo = record[0] === 1;
+        // The counter has risen with the confirmation: an older image is no way back any more.
+        const refused =
+          confirmedToo && flash.record.trial === null && flash.record.banks[flash.targetBank].proven
+            ? await refusedBank(flash.targetBank)
+            : undefined;
+        return refused ?? change('rollback', rollback(confirmedToo));
       },
     },
   };
@@ -136,13 +168,16 @@ function empty(
     record.length > 0 ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat } : run();
 }
 
-/** Service 31 over a table of routines. `securityLevel`: what `secured` needs, 0 for an ECU without a key. */
+/** Service 31 over a table of routines. `securityLevel`: what `secured` needs now; undefined: nothing. */
 export class Routines {
   readonly #rules: Readonly<Record<number, RoutineRule>>;
-  readonly #securityLevel: number;
+  readonly #securityLevel: () => number | undefined;
   readonly #results = new Map<number, Uint8Array>();
 
-  constructor(rules: Readonly<Record<number, RoutineRule>>, securityLevel: number) {
+  constructor(
+    rules: Readonly<Record<number, RoutineRule>>,
+    securityLevel: () => number | undefined,
+  ) {
     this.#rules = rules;
     this.#securityLevel = securityLevel;
   }
@@ -170,7 +205,8 @@ export class Routines {
     if (rule === undefined || !(rule.sessions?.includes(context.session) ?? true)) {
       return { nrc: Nrc.requestOutOfRange };
     }
-    if (rule.secured && context.securityLevel !== this.#securityLevel) {
+    const level = this.#securityLevel();
+    if (rule.secured && level !== undefined && context.securityLevel !== level) {
       return { nrc: Nrc.securityAccessDenied };
     }
     const outcome = await this.#run(rule, control, routine, data, context);

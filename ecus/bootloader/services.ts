@@ -2,19 +2,24 @@
 
 import { type Clock, sleep } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
+import { Nrc } from '../../src/uds/nrc.ts';
 import { SecurityAccess } from '../../src/uds/security.ts';
 import type { ServiceHandler, ServiceHandlers } from '../../src/uds/server-types.ts';
 import * as ecuReset from '../../src/uds/services/ecu-reset.ts';
 import { Session, Sid } from '../../src/uds/sid.ts';
 import type { Device } from './device.ts';
 import { readDataByIdentifier, writeDataByIdentifier } from './identification.ts';
+import { readMemoryByAddress, refuseUpload } from './memory-readout.ts';
+import type { MetadataCheck } from './metadata.ts';
 import { MAX_SECURITY_ATTEMPTS } from './nv-data.ts';
 import type { Programming } from './programming.ts';
+import { HOW_TO_PROVISION } from './provisioning.ts';
 import type { Routines } from './routines.ts';
 import type { SeedKeyAlgorithm } from './security-key.ts';
 import { clearDiagnosticInformation, DTC_REPORTS, readDtcInformation } from './trouble-codes.ts';
 
 const SEED_BYTES = 16;
+const FACTORY_SESSIONS = [Session.programming, Session.extended] as const;
 
 /** Service 27 for the ECU's algorithm, with the attempts in its non-volatile data. */
 export function securityAccess(
@@ -44,20 +49,31 @@ export function securityAccess(
 export interface ServiceParts {
   readonly device: Device;
   readonly programming: Programming;
+  readonly metadata: MetadataCheck;
   readonly routines: Routines;
-  /** Level of the key that programming needs; undefined for an ECU without one. */
-  readonly securityLevel: number | undefined;
+  /** Undefined for an ECU that asks for no key. */
+  readonly security: SecurityAccess | undefined;
+  /** Level of the key that programming needs now; undefined: none is needed. */
+  securityLevel(): number | undefined;
+  /** There is something to compare a key with. */
+  hasKey(): boolean;
   readonly clock: Clock;
   reset(): void;
 }
 
 export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
-  const { device, programming, routines } = parts;
-  const secured = {
-    sessions: [Session.programming],
+  const { device, programming, metadata, routines } = parts;
+  // Until the lock the factory works without a key, in the extended session too; the lock takes effect at once.
+  const secured = (rest: Pick<ServiceHandler, 'minLength' | 'handle'>): ServiceHandler => ({
+    ...rest,
     functional: false,
-    ...(parts.securityLevel !== undefined && { security: parts.securityLevel }),
-  };
+    get sessions() {
+      return device.identity.locked ? [Session.programming] : FACTORY_SESSIONS;
+    },
+    get security() {
+      return parts.securityLevel();
+    },
+  });
   const handlers: ServiceHandlers = {
     [Sid.ecuReset]: {
       minLength: 2,
@@ -80,37 +96,60 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
     },
     [Sid.readDataByIdentifier]: {
       minLength: 3,
-      handle: (bytes, context) => readDataByIdentifier(device, bytes, context),
+      handle: (bytes, context) => readDataByIdentifier(device, metadata, bytes, context),
     },
-    [Sid.writeDataByIdentifier]: {
-      ...secured,
+    [Sid.readMemoryByAddress]: {
+      sessions: FACTORY_SESSIONS,
+      functional: false,
       minLength: 4,
-      handle: (bytes) => writeDataByIdentifier(device, bytes),
+      handle: (bytes) => readMemoryByAddress(device, bytes),
     },
+    [Sid.requestUpload]: {
+      sessions: FACTORY_SESSIONS,
+      functional: false,
+      minLength: 5,
+      handle: (bytes) => refuseUpload(device, bytes),
+    },
+    [Sid.writeDataByIdentifier]: secured({
+      minLength: 4,
+      handle: (bytes, context) => writeDataByIdentifier(device, bytes, context),
+    }),
     [Sid.routineControl]: routines.handler(),
-    [Sid.requestDownload]: {
-      ...secured,
+    [Sid.requestDownload]: secured({
       minLength: 5,
       handle: (bytes) => programming.requestDownload(bytes),
-    },
-    [Sid.transferData]: {
-      ...secured,
+    }),
+    [Sid.transferData]: secured({
       minLength: 2,
       handle: (bytes) => programming.transferData(bytes),
-    },
-    [Sid.requestTransferExit]: {
-      ...secured,
+    }),
+    [Sid.requestTransferExit]: secured({
       minLength: 1,
       handle: (bytes) => programming.transferExit(bytes),
-    },
-    [Sid.requestFileTransfer]: {
-      ...secured,
+    }),
+    [Sid.requestFileTransfer]: secured({
       minLength: 5,
       handle: (bytes) => programming.requestFileTransfer(bytes),
-    },
+    }),
   };
   const { slowMs } = device.faults;
-  return slowMs === undefined ? handlers : slowed(handlers, parts.clock, slowMs);
+  return {
+    ...(slowMs === undefined ? handlers : slowed(handlers, parts.clock, slowMs)),
+    ...(parts.security && { [Sid.securityAccess]: onceThereIsAKey(parts.security, parts) }),
+  };
+}
+
+/** Without a key every attempt would fail and be counted: 22 says that something else is missing. */
+function onceThereIsAKey(security: SecurityAccess, parts: ServiceParts): ServiceHandler {
+  const handler = security.handler(FACTORY_SESSIONS);
+  return {
+    ...handler,
+    handle: (request, context) => {
+      if (parts.hasKey()) return handler.handle(request, context);
+      parts.device.emit({ kind: 'not-ready', reason: HOW_TO_PROVISION });
+      return { nrc: Nrc.conditionsNotCorrect };
+    },
+  };
 }
 
 function slowed(handlers: ServiceHandlers, clock: Clock, slowMs: number): ServiceHandlers {

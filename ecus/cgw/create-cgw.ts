@@ -5,6 +5,7 @@ import { InputError } from '../../src/core/errors.ts';
 import { Routine } from '../../src/uds/sid.ts';
 import type { Ecu } from '../bootloader/bootloader.ts';
 import type { EcuEvent } from '../bootloader/device.ts';
+import { refuseShippedSecret } from '../bootloader/security-key.ts';
 import { type CreateEcuOptions, createEcu } from '../create-ecu.ts';
 import { type DriverTerminal, openConsole } from './console.ts';
 import { type ApproveMode, DriverApproval } from './driver-approval.ts';
@@ -29,7 +30,7 @@ export interface Cgw {
   close(): Promise<void>;
 }
 
-/** Throws InputError when the vehicle file has no `approval`, or the ECU is not in it. */
+/** Throws InputError when the vehicle file has no `approval`, a key for it that protects nothing, or not this ECU. */
 export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   const { vehicle, clock, terminal } = options;
   const name = options.name ?? vehicle.approval?.ecu;
@@ -39,13 +40,16 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
       'missing in the vehicle file: it names the ECU that asks the driver, and its key',
     );
   }
+  const given = vehicle.approval.key;
+  if (options.benchKeys !== true) refuseShippedSecret(given, 'approval.key');
+  let ecu: Ecu | undefined;
   let status = `${name} starts`;
   const listeners: ((event: EcuEvent) => void)[] = [];
   const emit = (event: EcuEvent): void => {
     for (const listener of listeners) listener(event);
   };
   const approval = new DriverApproval({
-    key: fromHex(vehicle.approval.key),
+    key: () => (given === undefined ? ecu?.approvalKey : fromHex(given)),
     approve: options.approve,
     timeoutMs: options.timeoutMs,
     clock,
@@ -62,12 +66,13 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
     approval.show();
   });
   if (options.onEvent !== undefined) listeners.push(options.onEvent);
-  const ecu = await createEcu({
+  const created = await createEcu({
     ...options,
     name,
     routines: { [Routine.driverApproval]: approval.routine() },
     onEvent: emit,
   });
+  ecu = created;
   // Last: a failure up to here leaves the terminal as it was.
   if (terminal !== undefined) {
     approval.attach(
@@ -80,10 +85,10 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
     );
   }
   return {
-    ecu,
+    ecu: created,
     close: async () => {
       approval.close();
-      await ecu.close();
+      await created.close();
     },
   };
 }

@@ -24,7 +24,8 @@ import { type DriverConsole, statusText } from './console.ts';
 export type ApproveMode = 'ask' | 'yes' | 'no';
 
 export interface DriverApprovalOptions {
-  readonly key: Uint8Array;
+  /** Asked for with every request; undefined: nobody has provisioned one. */
+  readonly key: () => Uint8Array | undefined;
   readonly approve: ApproveMode;
   /** Left out: as long as the request says. */
   readonly timeoutMs: number | undefined;
@@ -102,6 +103,8 @@ export class DriverApproval {
             : Nrc.requestOutOfRange,
       };
     }
+    // An answer that nobody can check would be worth nothing: the driver is not even asked.
+    if (this.#options.key() === undefined) return { nrc: Nrc.conditionsNotCorrect };
     const timeoutMs = this.#options.timeoutMs ?? request.facts.timeoutSeconds * 1000;
     const { clock } = this.#options;
     const nowUnixS = Math.floor(clock.wallMs() / 1000);
@@ -128,9 +131,11 @@ export class DriverApproval {
     if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
     const desk = this.#desk;
     if (desk.kind === 'idle') return { nrc: Nrc.requestSequenceError };
+    const key = this.#options.key();
+    if (key === undefined) return { nrc: Nrc.conditionsNotCorrect };
     return desk.kind === 'asking'
-      ? encodeApprovalResult(this.#options.key, desk.request, ApprovalStatus.waiting, 0)
-      : encodeApprovalResult(this.#options.key, desk.request, desk.status, desk.untilUnixS);
+      ? encodeApprovalResult(key, desk.request, ApprovalStatus.waiting, 0)
+      : encodeApprovalResult(key, desk.request, desk.status, desk.untilUnixS);
   }
 
   #change(desk: Desk): void {

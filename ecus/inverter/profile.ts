@@ -11,9 +11,9 @@ export const inverterProfile: EcuProfile = {
   // P0A3C-00 drive motor A inverter over temperature: confirmed once, not present now.
   dtcs: [{ code: 0x0a3c00, status: 0x08 }],
   live: [
-    { did: 0xfd10, meaning: 'power, 0.1 kW', read: (upMs) => u16(powerHundredWatt(upMs)) },
+    { did: 0xfd40, meaning: 'power, 0.1 kW', read: (upMs) => u16(powerHundredWatt(upMs)) },
     {
-      did: 0xfd11,
+      did: 0xfd41,
       meaning: 'power stage temperature, 1 degree C, offset -40',
       read: (upMs) => Uint8Array.of(u8(temperature(upMs) + 40)),
     },

@@ -11,6 +11,7 @@ import { DtcSetting } from './services/control-dtc-setting.ts';
 import * as sessionControl from './services/diagnostic-session-control.ts';
 import { ResetType } from './services/ecu-reset.ts';
 import * as readDtcInformation from './services/read-dtc-information.ts';
+import * as readMemory from './services/read-memory-by-address.ts';
 import * as requestDownload from './services/request-download.ts';
 import * as requestFileTransfer from './services/request-file-transfer.ts';
 import * as requestUpload from './services/request-upload.ts';
@@ -19,7 +20,6 @@ import { Did, NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET, Routine, Session, Sid
 
 /** Services without a codec of ours that a trace may show. */
 const OTHER_SERVICES: Readonly<Record<string, number>> = {
-  readMemoryByAddress: 0x23,
   readScalingDataByIdentifier: 0x24,
   readDataByPeriodicIdentifier: 0x2a,
   dynamicallyDefineDataIdentifier: 0x2c,
@@ -59,6 +59,22 @@ const DID_NAMES: ReadonlyMap<number, string> = new Map<number, string>([
   [Did.bootState, 'bootState'],
   [Did.activeBankDigest, 'activeBankDigest'],
   [Did.inactiveBankDigest, 'inactiveBankDigest'],
+  [Did.deviceId, 'deviceId'],
+  [Did.provisioningState, 'provisioningState'],
+  [Did.publicKeys, 'publicKeys'],
+  [Did.deviceSecret, 'deviceSecret'],
+  [Did.securityAccessKey, 'securityAccessKey'],
+  [Did.approvalKey, 'approvalKey'],
+  [Did.trustState, 'trustState'],
+  [Did.timeNonce, 'timeNonce'],
+  [Did.versionReport, 'versionReport'],
+]);
+
+/** What a trace must not spell out. */
+const SECRET_DIDS: ReadonlySet<number> = new Set([
+  Did.deviceSecret,
+  Did.securityAccessKey,
+  Did.approvalKey,
 ]);
 
 const SERVICE_NAMES = names({ ...Sid, ...OTHER_SERVICES });
@@ -116,7 +132,9 @@ function describeRequest(sid: number, bytes: Uint8Array): string {
     case Sid.readDataByIdentifier:
       return dids(bytes);
     case Sid.writeDataByIdentifier:
-      return `${didName(bytes)} ${data(bytes, 3)}`.trim();
+      return `${didName(bytes)} ${isSecret(bytes) ? hidden(bytes) : data(bytes, 3)}`.trim();
+    case Sid.readMemoryByAddress:
+      return memory(readMemory.decodeRequest(bytes));
     case Sid.requestDownload:
       return memory(requestDownload.decodeRequest(bytes));
     case Sid.requestUpload:
@@ -157,7 +175,7 @@ function describeResponse(sid: number, bytes: Uint8Array): string {
       return `${subName(SESSION_NAMES, sub)}${times}`;
     }
     case Sid.readDataByIdentifier:
-      return `${didName(bytes)} ${value(bytes.subarray(3))}`.trim();
+      return `${didName(bytes)} ${isSecret(bytes) ? hidden(bytes) : value(bytes.subarray(3))}`.trim();
     case Sid.writeDataByIdentifier:
       return didName(bytes);
     case Sid.requestDownload:
@@ -226,9 +244,10 @@ function routine(bytes: Uint8Array): string {
   return `${what} ${name} ${data(bytes, 4)}`.trim();
 }
 
-function memory(request: MemoryRequest | Nrc): string {
+function memory(request: (readMemory.Request & Partial<MemoryRequest>) | Nrc): string {
   if (isNrc(request)) return malformedText(nrcName(request) ?? 'format');
-  const plain = request.dataFormat === 0 ? '' : ` format 0x${hex2(request.dataFormat)}`;
+  const { dataFormat = 0 } = request;
+  const plain = dataFormat === 0 ? '' : ` format 0x${hex2(dataFormat)}`;
   return `${hexNumber(request.address)} ${request.size} bytes${plain}`;
 }
 
@@ -281,6 +300,14 @@ function dids(bytes: Uint8Array): string {
 
 function didName(bytes: Uint8Array): string {
   return bytes.length < 3 ? '(too short)' : didText(bytes[1]! * 256 + bytes[2]!);
+}
+
+function isSecret(bytes: Uint8Array): boolean {
+  return bytes.length >= 3 && SECRET_DIDS.has(bytes[1]! * 256 + bytes[2]!);
+}
+
+function hidden(bytes: Uint8Array): string {
+  return `${bytes.length - 3} bytes`;
 }
 
 /** The standard's name of a data identifier, its number where it has none. */

@@ -32,14 +32,14 @@ export interface SubFunctionRule {
 
 export interface ServiceHandler {
   /** Sessions in which the service exists; all when missing. Else 0x7F. */
-  readonly sessions?: readonly number[];
+  readonly sessions?: readonly number[] | undefined;
   /**
    * By sub-function without bit 7; any other gets 0x12. Missing: the server does not look at the sub-function
    * (bit 7 of services that have one still suppresses the positive response).
    */
   readonly subFunctions?: Readonly<Record<number, SubFunctionRule>>;
-  /** Level of SecurityAccess that must be unlocked. Else 0x33. */
-  readonly security?: number;
+  /** Level of SecurityAccess that must be unlocked. Else 0x33. A getter is asked with every request. */
+  readonly security?: number | undefined;
   /** False: functional requests are not answered at all. Default true. */
   readonly functional?: boolean;
   /** Bytes of the whole request, SID included. Else 0x13. */

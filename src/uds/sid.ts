@@ -6,6 +6,7 @@ export const Sid = {
   clearDiagnosticInformation: 0x14,
   readDtcInformation: 0x19,
   readDataByIdentifier: 0x22,
+  readMemoryByAddress: 0x23,
   securityAccess: 0x27,
   communicationControl: 0x28,
   authentication: 0x29,
@@ -60,6 +61,24 @@ export const Did = {
   activeBankDigest: 0xfd01,
   /** SHA-256 computed over the verified image in the inactive bank; requestOutOfRange when it holds none. */
   inactiveBankDigest: 0xfd02,
+  /** Unique number of the chip, 16 bytes; nothing can write it. */
+  deviceId: 0xfd10,
+  /** One byte, see `ProvisioningState`. */
+  provisioningState: 0xfd11,
+  /** Public halves of the ECU's own keys: Ed25519 for reports, X25519 for encrypted images; 32 bytes each. */
+  publicKeys: 0xfd12,
+  /** Secret of the device sessions, 32 bytes. Like the next two: read and written until the readout is locked. */
+  deviceSecret: 0xfd13,
+  /** Secret of SecurityAccess, 16 to 64 bytes. */
+  securityAccessKey: 0xfd14,
+  /** Key of the driver's approval, 32 bytes; on the ECU that asks the driver. */
+  approvalKey: 0xfd15,
+  /** Versions of the metadata that the ECU trusts, its latest verified time and report counter, as JSON. */
+  trustState: 0xfd20,
+  /** 16 fresh bytes at each read; the next signed time must carry them. */
+  timeNonce: 0xfd21,
+  /** Signed version report as JSON; its counter rises with each read. */
+  versionReport: 0xfd22,
 } as const;
 
 /** Routine identifiers: FF00 and FF01 are the standard's, the others are the vehicle manufacturer's. */
@@ -72,6 +91,10 @@ export const Routine = {
   checkMemory: 0x0202,
   /** Result: one byte, 0 = all met. */
   checkProgrammingPreconditions: 0x0203,
+  /** The ECU makes its own keys anew; until the readout is locked. */
+  generateKeys: 0x0220,
+  /** Ends provisioning for good: secrets and memory cannot be read or written any more. */
+  lockReadout: 0x0221,
   /** Next reset boots the inactive bank on trial. */
   activateBank: 0x0210,
   /** Makes the running trial bank the confirmed one. */
@@ -79,3 +102,7 @@ export const Routine = {
   /** Next reset boots the previous bank. Before activation: forgets the staged image. */
   rollbackBank: 0x0212,
 } as const;
+
+/** Value of the data identifier FD11. `open`: something was provisioned, nothing is locked yet. */
+export const ProvisioningState = { virgin: 0, open: 1, locked: 2 } as const;
+export type ProvisioningState = (typeof ProvisioningState)[keyof typeof ProvisioningState];

@@ -81,7 +81,8 @@ const security = z.discriminatedUnion('algorithm', [
     /** First 16 bytes of HMAC-SHA256(secret, seed). */
     algorithm: z.literal('hmac-sha256'),
     level: byte.default(0x01),
-    secret: hexSecret,
+    /** Missing: the key that the ECU was provisioned with. */
+    secret: hexSecret.optional(),
   }),
   z.strictObject({
     /** Every byte of the seed xor the bytes of `constant`, repeated. Found in many older ECUs. */
@@ -107,7 +108,7 @@ const programming = z.strictObject({
   preconditions: step.default('required'),
   preconditionsRoutine: routineId.default(0x0203),
   fingerprint: step.default('required'),
-  /** Release metadata by RequestFileTransfer (38) before the erase. */
+  /** Signed metadata by RequestFileTransfer (38) before the erase. */
   metadata: step.default('required'),
   erase: step.default('required'),
   eraseRoutine: routineId.default(0xff00),
@@ -197,6 +198,8 @@ const ecuFields = {
   transport: transport.prefault({}),
   memory: memory.prefault({}),
   security: security.default({ algorithm: 'none' }),
+  /** What the ECU checks by itself (Uptane 5.4.4): the Director's Targets, or both repositories with all roles. */
+  verification: z.enum(['partial', 'full']).default('partial'),
   programming: z
     .union([z.literal('can-ota'), z.literal('standard'), programming])
     .default('can-ota')
@@ -232,8 +235,11 @@ export const vehicleSchema = z.strictObject({
       }),
     )
     .refine((buses) => Object.keys(buses).length > 0, 'expected at least one bus'),
-  /** The ECU that asks the driver, and the key of at least 16 bytes that authenticates its answers. */
-  approval: z.strictObject({ ecu: z.string(), key: hexSecret }).optional(),
+  /**
+   * The ECU that asks the driver, and the key of at least 16 bytes that authenticates its answers; without a key
+   * here the one that the ECU was provisioned with counts.
+   */
+  approval: z.strictObject({ ecu: z.string(), key: hexSecret.optional() }).optional(),
   ecus: z.array(ecuSchema).min(1),
 });
 

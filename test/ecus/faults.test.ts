@@ -14,6 +14,7 @@ const image = imageOf(10_000);
 
 async function downloading(bench: EcuBench): Promise<void> {
   await bench.prepare();
+  await bench.sendMetadata(releaseOf(image, '2.0.0'));
   await bench.expect('3101FF00');
   await bench.expect(downloadRequest(image.length));
 }

@@ -9,6 +9,7 @@ import {
   EcuBench,
   fileRequest,
   imageOf,
+  releaseOf,
   seededRandom,
 } from '../support/ecu-bench.ts';
 
@@ -19,11 +20,14 @@ const seeds: readonly Uint8Array[] = [
     ...['2701', `2702${'00'.repeat(16)}`, '280301', '2EF15A0102', '3101FF00', '3103FF00'],
     ...['31010203', '31010210', '31010211', '31010212', '3101021201', '3101FF01', '31010202'],
     ...['3601AABB', '3602AABB', '37', '3E00', '3E80', '8501', '8502', '31030200', '31020200'],
-    ...['31010200', '38010001410002000100FF', '2EF190', '7F3478', 'FF'],
+    ...['31010200', '38010001410002000100FF', '2EF190', '7F3478', 'FF', '22FD20', '22FD21'],
+    ...['22FD22', '22FD13', '2EFD1400', '31010220', '31010221', '23440800000000000010'],
+    ...['3500440800000000000010'],
   ].map(fromHex),
   downloadRequest(64),
   downloadRequest(2),
-  fileRequest('release.json', 30),
+  fileRequest('metadata.json', 30),
+  fileRequest('director.root.json', 30),
   checkRequest(image),
   concatBytes(Uint8Array.of(0x36, 1), image),
 ];
@@ -50,6 +54,9 @@ describe.each(['CGW', 'EDT', 'ONE'])('%s', (name) => {
       if (count % 50 === 0) {
         await bench.clock.advance(11_000); // whatever delay is running
         await bench.prepare(name).catch(() => {});
+        if (count % 100 === 0) {
+          await bench.sendMetadata(releaseOf(image, '2.0.0', name)).catch(() => {});
+        }
       }
       const functional = name !== 'ONE' && random.fraction() < 0.1;
       const before = bench.sent.length;
@@ -68,7 +75,7 @@ describe.each(['CGW', 'EDT', 'ONE'])('%s', (name) => {
       name,
       storage: bench.storage.afterPowerCut(),
     }).then((again) => again.text('F195'));
-    expect(['1.0.0', 'unknown', 'none']).toContain(version);
+    expect(['1.0.0', '2.0.0', 'none']).toContain(version);
     expect(bench.clock.pending().length).toBeLessThanOrEqual(2);
   });
 });

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import {
+  BANK_ADDRESS,
   BANK_SIZE,
   checkRequest,
   downloadRequest,
@@ -24,8 +25,12 @@ const nothing = async (): Promise<void> => {};
 const extended = (bench: EcuBench) => bench.expect('1003');
 const programming = (bench: EcuBench) => bench.expect('1002');
 const unlocked = (bench: EcuBench) => bench.prepare();
-const erased = async (bench: EcuBench) => {
+const announced = async (bench: EcuBench) => {
   await bench.prepare();
+  await bench.sendMetadata(releaseOf(image, '2.0.0'));
+};
+const erased = async (bench: EcuBench) => {
+  await announced(bench);
   await bench.expect('3101FF00');
 };
 const downloading = async (bench: EcuBench) => {
@@ -48,6 +53,7 @@ const onTrial = async (bench: EcuBench) => {
   await bench.prepare();
 };
 
+const encryptedDownload = downloadRequest(1000, BANK_ADDRESS, 0x01);
 const block = (counter: number, length: number): Uint8Array =>
   concatBytes(Uint8Array.of(0x36, counter), imageOf(length));
 
@@ -69,6 +75,17 @@ const rows: readonly Row[] = [
   ['communication control in the default session', nothing, '280301', '7F287F'],
   ['write in the default session', nothing, '2EF15A01', '7F2E7F'],
   ['write while locked', programming, '2EF15A01', '7F2E33'],
+  ['write a serial number after the lock', unlocked, '2EF18C41', '7F2E33'],
+  ['write a secret after the lock', unlocked, `2EFD13${'00'.repeat(32)}`, '7F2E33'],
+  ['read the device secret after the lock', unlocked, '22FD13', '7F2233'],
+  ['read a secret among others', unlocked, '22F195FD14', '7F2233'],
+  ['read the approval key after the lock', extended, '22FD15', '7F2233'],
+  ['read memory in the default session', nothing, '2344080000000000000010', '7F237F'],
+  ['read memory after the lock', unlocked, '23440800000000000010', '7F2333'],
+  ['read memory where there is none', unlocked, '23440700000000000010', '7F2331'],
+  ['read memory without an address', unlocked, '234408', '7F2313'],
+  ['upload after the lock', unlocked, '35004408000000000003E8', '7F3533'],
+  ['new keys after the lock', unlocked, '31010220', '7F3133'],
   ['write to a read-only identifier', unlocked, '2EF19141', '7F2E31'],
   ['write a fingerprint that is too long', unlocked, `2EF15A${'00'.repeat(33)}`, '7F2E13'],
   ['write a VIN that is too short', unlocked, '2EF19041', '7F2E13'],
@@ -90,18 +107,22 @@ const rows: readonly Row[] = [
   ['download in the default session', nothing, downloadRequest(1000), '7F347F'],
   ['download in the extended session', extended, downloadRequest(1000), '7F347F'],
   ['download while locked', programming, downloadRequest(1000), '7F3433'],
-  ['download without erase', unlocked, downloadRequest(1000), '7F3422'],
+  ['erase without metadata', unlocked, '3101FF00', '7F3122'],
+  ['download without metadata', unlocked, downloadRequest(1000), '7F3422'],
+  ['download without erase', announced, downloadRequest(1000), '7F3422'],
   [
     'download without erase after a session in which it was erased',
     async (bench) => {
       await erased(bench);
-      await bench.prepare();
+      await announced(bench);
     },
     downloadRequest(1000),
     '7F3422',
   ],
   ['download over a valid image without erase', staged, downloadRequest(1000), '7F3422'],
   ['download of nothing', erased, downloadRequest(0), '7F3431'],
+  ['download of less than was signed', erased, downloadRequest(999), '7F3431'],
+  ['download in an encryption that was not signed', erased, encryptedDownload, '7F3431'],
   ['download beyond the bank', erased, downloadRequest(BANK_SIZE + 1), '7F3431'],
   ['download to another address', erased, downloadRequest(1000, 0x0800_0001), '7F3431'],
   ['download to an address far off', erased, downloadRequest(1000, 0), '7F3431'],
@@ -125,14 +146,16 @@ const rows: readonly Row[] = [
   ['check before the transfer', erased, checkRequest(image), '7F3124'],
   ['check before the exit', received, checkRequest(image), '7F3124'],
   ['check with half a hash', transferred, '31010202AABB', '7F3113'],
-  ['file transfer while locked', programming, fileRequest('release.json', 100), '7F3833'],
+  ['file transfer while locked', programming, fileRequest('metadata.json', 100), '7F3833'],
   ['file of another name', unlocked, fileRequest('../boot-record', 100), '7F3831'],
-  ['file of 4097 bytes', unlocked, fileRequest('release.json', 4097), '7F3831'],
-  ['file of no bytes', unlocked, fileRequest('release.json', 0), '7F3831'],
-  ['file to be read', unlocked, `380400${'0C'}${toHex(Buffer.from('release.json'))}00`, '7F3831'],
+  ['file that no ECU takes any more', unlocked, fileRequest('release.json', 100), '7F3831'],
+  ['first Root after the lock', unlocked, fileRequest('director.root.json', 100), '7F3833'],
+  ['file of more than 256 KiB', unlocked, fileRequest('metadata.json', 256 * 1024 + 1), '7F3831'],
+  ['file of no bytes', unlocked, fileRequest('metadata.json', 0), '7F3831'],
+  ['file to be read', unlocked, `380400${'0D'}${toHex(Buffer.from('metadata.json'))}00`, '7F3831'],
   ['file that is compressed', unlocked, fileTail('11', '00640064'), '7F3831'],
   ['file with a short name field', unlocked, '3801000541', '7F3813'],
-  ['file during a download', downloading, fileRequest('release.json', 100), '7F3822'],
+  ['file during a download', downloading, fileRequest('metadata.json', 100), '7F3822'],
   ['activation in the default session', nothing, '31010210', '7F3131'],
   ['activation while locked', extended, '31010210', '7F3133'],
   ['activation of an empty bank', unlocked, '31010210', '7F3122'],
@@ -144,7 +167,7 @@ const rows: readonly Row[] = [
 ];
 
 function fileTail(format: string, sizes: string): string {
-  return `3801000C${toHex(Buffer.from('release.json'))}${format}02${sizes}`;
+  return `3801000D${toHex(Buffer.from('metadata.json'))}${format}02${sizes}`;
 }
 
 describe('a mistake of the tester', () => {
@@ -227,6 +250,7 @@ describe('security access', () => {
     const bench = await EcuBench.start({ name: 'CGW' });
     await bench.expect('1002');
     expect(await bench.ask('2701')).toBe('7F2711');
+    await bench.sendMetadata(releaseOf(image, '2.0.0', 'CGW'));
     expect(await bench.ask('3101FF00')).toBe('7101FF0000');
   });
 });
@@ -256,50 +280,6 @@ describe('an interrupted download', () => {
     await transferred(bench);
     await bench.prepare();
     expect(await bench.ask(checkRequest(image))).toBe('7F3124');
-  });
-});
-
-describe('release metadata', () => {
-  const good = releaseOf(image, '2.0.0');
-  const bad: readonly (readonly [string, object | string])[] = [
-    ['another ECU', { ...good, ecu: 'INV' }],
-    ['other hardware', { ...good, hardwareId: 'EDT-HW2' }],
-    ['an image too large for the bank', { ...good, length: BANK_SIZE + 1 }],
-    ['no length', { ...good, length: 0 }],
-    ['half a hash', { ...good, sha256: 'abcd' }],
-    ['a version that is a path', { ...good, version: '../../x' }],
-    ['a missing field', { ecu: 'EDT' }],
-    ['no object', '[1,2,3]'],
-    ['no JSON', '{"ecu":"EDT"'],
-    ['no text', '\u0000\uffff'],
-  ];
-  it.each(bad)('for %s is refused before anything is erased', async (_name, metadata) => {
-    const bench = await EcuBench.start();
-    await bench.prepare();
-    expect(await bench.sendMetadata(metadata, false)).toBe('7F3772');
-    expect(bench.events.filter(({ kind }) => kind === 'erase')).toEqual([]);
-    expect(bench.events.some(({ kind }) => kind === 'metadata-refused')).toBe(true);
-  });
-
-  it('binds the length of the download', async () => {
-    const bench = await EcuBench.start();
-    await bench.prepare();
-    await bench.sendMetadata({ ...good, somethingNew: true });
-    await bench.expect('3101FF00');
-    expect(await bench.ask(downloadRequest(999))).toBe('7F3431');
-    expect(await bench.ask(downloadRequest(1000))).toBe('74200FFF');
-  });
-
-  it('may be sent again, and the last one counts', async () => {
-    const bench = await EcuBench.start();
-    await bench.prepare();
-    await bench.sendMetadata({ ...good, version: '1.9.9' });
-    await bench.sendMetadata(good);
-    await bench.transfer(image);
-    await bench.expect(checkRequest(image));
-    await bench.expect('31010210');
-    await bench.reset();
-    expect(await bench.text('F195')).toBe('2.0.0');
   });
 });
 

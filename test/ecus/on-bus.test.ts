@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { createCgw } from '../../ecus/cgw/create-cgw.ts';
 import { createEcu } from '../../ecus/create-ecu.ts';
 import { frameText } from '../../src/bus/can-frame.ts';
+import type { Target } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
@@ -15,7 +16,15 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
-import { benchVehicle, digestOf, imageOf, seededRandom } from '../support/ecu-bench.ts';
+import {
+  APPROVAL_KEY,
+  benchVehicle,
+  bundleOf,
+  digestOf,
+  imageOf,
+  releaseOf,
+  seededRandom,
+} from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
 function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
@@ -24,7 +33,13 @@ function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
   const frames: string[] = [];
   const tester = wire.attach('tester');
   tester.monitor(({ frame }) => frames.push(frameText(frame)));
-  const parts = { vehicle, clock, random: seededRandom(), logger: silentLogger };
+  const parts = {
+    vehicle,
+    clock,
+    random: seededRandom(),
+    logger: silentLogger,
+    benchKeys: true,
+  };
   const requesterFor = (name: string): UdsClient => {
     const ecu = findEcu(vehicle, name);
     const { physical, functional } = testerAddresses(ecu.address);
@@ -48,8 +63,12 @@ function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
 }
 
 const image = imageOf(30_000);
-const target = {
+const target: Target = {
   version: '2.0.0',
+  metadata: async (state) => ({
+    ok: true,
+    value: bundleOf(releaseOf(image, '2.0.0'), state, Date.UTC(2026, 0, 1)),
+  }),
   image: {
     length: image.length,
     sha256: toHex(digestOf(image)),
@@ -157,7 +176,7 @@ describe('on a wire', () => {
     });
     const approver = new CgwApprover({
       ecu: findEcu(benchVehicle, 'CGW'),
-      key: benchVehicle.approval!.key,
+      key: APPROVAL_KEY,
       requester: requesterFor('CGW'),
       clock,
     });

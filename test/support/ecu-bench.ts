@@ -12,6 +12,9 @@ import { silentLogger } from '../../src/core/logger.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { benchBundle } from '../../src/trust/bench-keys.ts';
+import type { EcuTrustState } from '../../src/trust/bundle.ts';
+import type { EncryptedImage } from '../../src/trust/director.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from './fault-storage.ts';
 
@@ -105,6 +108,7 @@ export class EcuBench {
       logger: silentLogger,
       connect: bench.connect,
       onEvent: (event) => bench.events.push(event),
+      benchKeys: true,
       ...(given.faults && { faults: given.faults }),
       ...given.options,
     });
@@ -150,9 +154,9 @@ export class EcuBench {
   }
 
   /** 27 with the right key. */
-  async unlock(): Promise<void> {
+  async unlock(secret = SECRET): Promise<void> {
     const seed = fromHex((await this.expect('2701')).slice(4));
-    await this.expect(concatBytes(Uint8Array.of(0x27, 0x02), hmacKey(seed)));
+    await this.expect(concatBytes(Uint8Array.of(0x27, 0x02), hmacKey(seed, secret)));
   }
 
   /** Programming session, unlocked where there is a key. */
@@ -166,13 +170,36 @@ export class EcuBench {
     }
   }
 
-  async sendMetadata(metadata: object | string, expectAccepted = true): Promise<string> {
-    const bytes = new TextEncoder().encode(
-      typeof metadata === 'string' ? metadata : JSON.stringify(metadata),
-    );
-    await this.expect(fileRequest('release.json', bytes.length));
-    await this.expect(concatBytes(Uint8Array.of(0x36, 0x01), bytes));
-    return expectAccepted ? this.expect('37') : this.ask('37');
+  /** 38, 36..., 37 for a file; the answer to 37. */
+  async sendFile(name: string, bytes: Uint8Array): Promise<string> {
+    await this.expect(fileRequest(name, bytes.length));
+    await this.sendBlocks(bytes);
+    return this.ask('37');
+  }
+
+  /** DID FD20: what the ECU trusts; with `nonce` a fresh one of FD21. */
+  async trustState(how: { nonce?: boolean } = {}): Promise<EcuTrustState> {
+    const text = await this.text('FD20');
+    const state = JSON.parse(text) as EcuTrustState;
+    if (how.nonce !== true) return state;
+    return { ...state, nonce: (await this.expect('22FD21')).slice(6).toLowerCase() };
+  }
+
+  /** A bundle that the bench signs for this ECU, with its nonce and a time that is newer than the last one. */
+  async bundle(release: Release | undefined, changes: BundleChanges = {}): Promise<Uint8Array> {
+    return bundleOf(release, await this.trustState({ nonce: true }), this.clock.wallMs(), changes);
+  }
+
+  /** Signed metadata as the bench makes it, or any other bytes. */
+  async sendMetadata(metadata: Release | Uint8Array, expectAccepted = true): Promise<string> {
+    const bytes = metadata instanceof Uint8Array ? metadata : await this.bundle(metadata);
+    const answer = await this.sendFile('metadata.json', bytes);
+    if (expectAccepted && answer !== '77') {
+      throw new Error(
+        `metadata was answered with ${answer}: ${JSON.stringify(this.events.at(-1))}`,
+      );
+    }
+    return answer;
   }
 
   /** Erase, 34, 36..., 37; leaves the check to the caller. */
@@ -191,9 +218,9 @@ export class EcuBench {
   }
 
   /** A whole programming sequence up to a valid bank. */
-  async program(image: Uint8Array, version: string, name = 'EDT'): Promise<void> {
+  async program(image: Uint8Array, version: string, name = 'EDT', counter = 0): Promise<void> {
     await this.prepare(name);
-    await this.sendMetadata(releaseOf(image, version, name));
+    await this.sendMetadata({ ...releaseOf(image, version, name), counter });
     await this.transfer(image);
     const check = await this.expect(checkRequest(image));
     if (check !== '7101020200') throw new Error(`check memory answered ${check}`);
@@ -235,36 +262,83 @@ export class EcuBench {
   }
 }
 
-export function hmacKey(seed: Uint8Array): Uint8Array {
-  return hmac(sha256, fromHex(SECRET), seed).subarray(0, 16);
+export function hmacKey(seed: Uint8Array, secret = SECRET): Uint8Array {
+  return hmac(sha256, fromHex(secret), seed).subarray(0, 16);
 }
 
 export function digestOf(image: Uint8Array): Uint8Array {
   return Uint8Array.from(createHash('sha256').update(image).digest());
 }
 
-export function releaseOf(image: Uint8Array, version: string, name = 'EDT') {
-  return {
-    ecu: name,
-    hardwareId: `${name}-HW1`,
-    version,
-    length: image.length,
-    sha256: toHex(digestOf(image)),
-  };
+/** What the bench signs about an image for the ECU `name`. */
+export interface Release {
+  readonly name: string;
+  readonly version: string;
+  readonly length: number;
+  readonly sha256: string;
+  readonly counter: number;
+  readonly encryption?: EncryptedImage;
+}
+
+type BundleOptions = Parameters<typeof benchBundle>[0];
+
+/** What is different from the right bundle. */
+export interface BundleChanges {
+  readonly ecu?: Partial<BundleOptions['ecus'][number]>;
+  readonly bundle?: Partial<BundleOptions>;
+}
+
+/** What a backend and a TMU would bring an ECU that is in this state; without a release there is no image for it. */
+export function bundleOf(
+  release: Release | undefined,
+  state: EcuTrustState,
+  wallMs: number,
+  { ecu, bundle }: BundleChanges = {},
+): Uint8Array {
+  const lastMs = state.time === null ? 0 : Date.parse(state.time);
+  const ecus =
+    release === undefined
+      ? []
+      : [
+          {
+            serial: `BENCH-${release.name}`,
+            hardwareId: `${release.name}-HW1`,
+            image: { ...release, name: fileName(release) },
+            ...ecu,
+          },
+        ];
+  return benchBundle({
+    vin: benchVehicle.vin,
+    ecus,
+    nonce: state.nonce!,
+    timeMs: Math.max(wallMs, lastMs + 1000),
+    state,
+    ...bundle,
+  });
+}
+
+/** Counter 0, that of the factory image: the way back stays open unless a test says otherwise. */
+export function releaseOf(image: Uint8Array, version: string, name = 'EDT'): Release {
+  return { name, version, length: image.length, sha256: toHex(digestOf(image)), counter: 0 };
+}
+
+export function fileName({ name, version, sha256 }: Release): string {
+  return `${name}-${version}-${sha256.slice(0, 12)}.bin`;
 }
 
 export function checkRequest(image: Uint8Array): Uint8Array {
   return concatBytes(fromHex('31010202'), digestOf(image));
 }
 
-export function downloadRequest(size: number, address = BANK_ADDRESS): Uint8Array {
-  return concatBytes(fromHex('340044'), uintToBytes(address, 4), uintToBytes(size, 4));
+export function downloadRequest(size: number, address = BANK_ADDRESS, format = 0): Uint8Array {
+  const head = Uint8Array.of(0x34, format, 0x44);
+  return concatBytes(head, uintToBytes(address, 4), uintToBytes(size, 4));
 }
 
 export function fileRequest(path: string, size: number): Uint8Array {
   const name = new TextEncoder().encode(path);
-  const sizes = concatBytes(uintToBytes(size, 2), uintToBytes(size, 2));
-  return concatBytes(fromHex('3801'), uintToBytes(name.length, 2), name, fromHex('0002'), sizes);
+  const sizes = concatBytes(uintToBytes(size, 4), uintToBytes(size, 4));
+  return concatBytes(fromHex('3801'), uintToBytes(name.length, 2), name, fromHex('0004'), sizes);
 }
 
 export function imageOf(length: number, seed = 7): Uint8Array {

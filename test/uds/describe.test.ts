@@ -49,7 +49,12 @@ test.each([
   ['3E80', '3E 80 testerPresent (no positive response)'],
   ['8582', '85 82 controlDtcSetting off (no positive response)'],
   ['BA01', 'BA unknown service 01'],
-  ['23', '23 readMemoryByAddress'],
+  ['23', '23 readMemoryByAddress (malformed: incorrectMessageLengthOrInvalidFormat)'],
+  ['23440800000000000010', '23 readMemoryByAddress 0x8000000 16 bytes'],
+  ['63AABB', '63 readMemoryByAddress ok AA BB'],
+  ['22FD22', '22 FD22 readDataByIdentifier versionReport'],
+  ['31010221', '31 01 0221 routineControl startRoutine lockReadout'],
+  ['24', '24 readScalingDataByIdentifier'],
   ['', 'empty message'],
 ])('%s', (bytes, text) => {
   expect(describeMessage(fromHex(bytes))).toBe(text);
@@ -63,6 +68,12 @@ test('a long message stays one short line', () => {
 
 test('a secret key is not written out', () => {
   expect(describeMessage(fromHex('2702C0FFEE'))).not.toContain('FF EE');
+  expect(describeMessage(fromHex('2EFD13C0FFEE'))).toBe(
+    '2E FD13 writeDataByIdentifier deviceSecret 3 bytes',
+  );
+  for (const did of ['FD13', 'FD14', 'FD15']) {
+    expect(describeMessage(fromHex(`62${did}C0FFEE`))).toMatch(/ 3 bytes$/);
+  }
 });
 
 test('no bytes make it throw, move the cursor or break the line', () => {

@@ -37,6 +37,20 @@ describe('the bench vehicle', () => {
     );
   });
 
+  it('verifies partially unless told otherwise, and needs no secret in the file', () => {
+    expect(findEcu(vehicle, 'EDT').verification).toBe('partial');
+    const text = minimal(
+      ecu('A', '1', '2', ', verification: full, security: { algorithm: hmac-sha256 }'),
+    );
+    const plain = parseVehicle(`${text}approval: { ecu: A }`, 'v.yaml');
+    expect(plain.ecus[0]).toMatchObject({
+      verification: 'full',
+      security: { algorithm: 'hmac-sha256', level: 1 },
+    });
+    expect(plain.approval).toEqual({ ecu: 'A' });
+    expect(() => parseVehicle(text.replace('full', 'none'), 'v.yaml')).toThrow(/verification/);
+  });
+
   it('passes the published schema, which is up to date', () => {
     const published = readFileSync(path.join(root, 'src/vehicle/vehicle.schema.json'), 'utf8');
     expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(vehicleJsonSchema())));

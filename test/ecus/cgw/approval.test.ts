@@ -1,10 +1,12 @@
 // Routine 0200 on the CGW, from the TMU's side: asked, answered, withdrawn, timed out, asked again.
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { DriverTerminal } from '../../../ecus/cgw/console.ts';
 import { type Cgw, type CreateCgwOptions, createCgw } from '../../../ecus/cgw/create-cgw.ts';
 import { concatBytes, fromHex, toHex } from '../../../src/core/bytes.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
+import { benchApprovalKey } from '../../../src/trust/bench-keys.ts';
 import {
   type ApprovalFacts,
   type ApprovalResult,
@@ -13,6 +15,7 @@ import {
   encodeApprovalRequest,
   verifyApproval,
 } from '../../../src/vehicle/approval.ts';
+import { parseVehicle } from '../../../src/vehicle/load.ts';
 import { vehicleSchema } from '../../../src/vehicle/schema.ts';
 import { APPROVAL_KEY, benchVehicle, EcuBench, seededRandom } from '../../support/ecu-bench.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
@@ -49,6 +52,7 @@ async function startCgw(
       connect: bench.connect,
       onEvent: (event) => bench.events.push(event),
       approve: 'ask',
+      benchKeys: true,
       ...options,
     }),
   );
@@ -234,6 +238,28 @@ describe('createCgw', () => {
     await expect(startCgw({ vehicle })).rejects.toThrow(
       'approval: missing in the vehicle file: it names the ECU that asks the driver, and its key',
     );
+  });
+
+  it('refuses a key that comes with can-ota, but on a bench', async () => {
+    const text = readFileSync('ecus/bench-vehicle.yaml', 'utf8');
+    const vehicle = parseVehicle(text, 'bench-vehicle.yaml');
+    await expect(startCgw({ vehicle, benchKeys: false })).rejects.toThrow(
+      /^approval\.key: is a secret that comes with can-ota: leave it out/,
+    );
+    const { bench } = await startCgw({ vehicle });
+    expect(await start(bench, question())).toBe('71010200');
+  });
+
+  it('asks nobody before there is a key, and answers with the provisioned one', async () => {
+    const vehicle = vehicleSchema.parse({ ...benchVehicle, approval: { ecu: 'CGW' } });
+    const { bench: virgin } = await startCgw({ vehicle, benchKeys: false, approve: 'yes' });
+    expect(await start(virgin, question())).toBe('7F3122');
+    const { bench } = await startCgw({ vehicle, approve: 'yes' });
+    expect(await start(bench, question())).toBe('71010200');
+    const answer = await bench.expect('31030200');
+    const result = decodeApprovalResult(fromHex(answer.slice(8)))!;
+    expect(verifyApproval(benchApprovalKey(), question(), result)).toBe(true);
+    expect(verifyApproval(fromHex(APPROVAL_KEY), question(), result)).toBe(false);
   });
 
   it('is an ECU that can be updated', async () => {

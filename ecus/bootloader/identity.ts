@@ -1,0 +1,102 @@
+// Who an ECU is and whom it trusts: serial number, keys and first Roots. Written in the factory, then locked.
+
+import { z } from 'zod';
+import type { Storage } from '../../src/core/storage.ts';
+import { ProvisioningState } from '../../src/uds/sid.ts';
+import { SealedFile, type SealedState } from './sealed-file.ts';
+
+const IDENTITY_FILE = 'identity';
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
+
+const identitySchema = z.strictObject({
+  format: z.literal(1),
+  /** Nothing below changes any more. */
+  locked: z.boolean(),
+  serial: z.string().min(1).max(32).nullable(),
+  /** Ed25519 seed: signs version reports. */
+  signingSeed: hex(32).nullable(),
+  /** X25519 private key: opens encrypted images. */
+  encryptionKey: hex(32).nullable(),
+  deviceSecret: hex(32).nullable(),
+  securityAccessKey: z
+    .string()
+    .regex(/^(?:[0-9a-f]{2}){16,64}$/)
+    .nullable(),
+  approvalKey: hex(32).nullable(),
+  /** The Roots that trust starts from, as base64. */
+  directorRoot: z.base64().nullable(),
+  imagesRoot: z.base64().nullable(),
+  /** Filled by the lock: the chip and the hardware that all of this belongs to. */
+  binding: z.strictObject({ deviceId: hex(16), hardwareId: z.string() }).nullable(),
+  /** Filled by the lock: the image that may run without metadata, as long as no other was confirmed. */
+  factoryImage: z
+    .strictObject({ sha256: hex(32), version: z.string(), length: z.int().positive() })
+    .nullable(),
+});
+export type IdentityContent = z.infer<typeof identitySchema>;
+
+const VIRGIN: IdentityContent = {
+  format: 1,
+  locked: false,
+  serial: null,
+  signingSeed: null,
+  encryptionKey: null,
+  deviceSecret: null,
+  securityAccessKey: null,
+  approvalKey: null,
+  directorRoot: null,
+  imagesRoot: null,
+  binding: null,
+  factoryImage: null,
+};
+
+export class Identity {
+  readonly #file: SealedFile<IdentityContent>;
+  /** Why the file cannot be trusted. Then the ECU is neither virgin nor able to do anything. */
+  readonly damaged: string | undefined;
+
+  private constructor(file: SealedFile<IdentityContent>, state: SealedState) {
+    this.#file = file;
+    this.damaged = typeof state === 'object' ? state.damaged : undefined;
+  }
+
+  static async open(storage: Storage): Promise<Identity> {
+    const { file, state } = await SealedFile.open(storage, IDENTITY_FILE, identitySchema, VIRGIN);
+    return new Identity(file, state);
+  }
+
+  get content(): IdentityContent {
+    return this.#file.content;
+  }
+
+  /** A damaged identity counts as locked: damage must not open what was closed. */
+  get locked(): boolean {
+    return this.damaged !== undefined || this.content.locked;
+  }
+
+  get state(): ProvisioningState {
+    if (this.locked) return ProvisioningState.locked;
+    return Object.entries(this.content).every(
+      ([field, value]) => field === 'format' || field === 'locked' || value === null,
+    )
+      ? ProvisioningState.virgin
+      : ProvisioningState.open;
+  }
+
+  /** Durable when it resolves. Throws when the identity is locked, which callers have to ask first. */
+  async store(change: Partial<Omit<IdentityContent, 'format'>>): Promise<void> {
+    await this.#file.store((content) => {
+      if (this.locked) throw new Error('the identity is locked');
+      return { ...content, ...change };
+    });
+  }
+
+  powerOff(): void {
+    this.#file.powerOff();
+  }
+
+  settled(): Promise<void> {
+    return this.#file.settled();
+  }
+}

@@ -1,0 +1,265 @@
+// The factory's side of an ECU: serial number, keys, secrets and Roots go in, are read back, and are locked for good.
+
+import { asciiText, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
+import type { Random } from '../../src/core/random.ts';
+import {
+  benchApprovalKey,
+  benchEcuIdentity,
+  benchWorld,
+  isShippedSecret,
+} from '../../src/trust/bench-keys.ts';
+import { trustRoot } from '../../src/trust/repository.ts';
+import { generateX25519, signerFromSeed, x25519PublicKey } from '../../src/trust/signing-key.ts';
+import { Nrc } from '../../src/uds/nrc.ts';
+import { Did, ProvisioningState, Routine, Session } from '../../src/uds/sid.ts';
+import type { EcuSecurity, Vehicle } from '../../src/vehicle/schema.ts';
+import type { Device } from './device.ts';
+import type { FlashMemory } from './flash-memory.ts';
+import type { Identity, IdentityContent } from './identity.ts';
+import type { RoutineRule } from './routines.ts';
+
+/** Files of RequestFileTransfer that hold the first Roots. */
+export const ROOT_FILES = {
+  'director.root.json': 'directorRoot',
+  'images.root.json': 'imagesRoot',
+} as const;
+export type RootFile = keyof typeof ROOT_FILES;
+
+export function isRootFile(path: string): path is RootFile {
+  return Object.hasOwn(ROOT_FILES, path);
+}
+
+/** Said where an ECU is asked for something that only a provisioned one does. */
+export const HOW_TO_PROVISION =
+  'this ECU is not provisioned: run can-ota provision, or start it with --bench-keys on a bench';
+
+/** What this ECU cannot do without; some of it depends on the vehicle file. */
+export interface ProvisioningNeeds {
+  /** SecurityAccess by HMAC, and no secret of its own in the vehicle file. */
+  readonly securityAccessKey: boolean;
+  /** The ECU asks the driver, and the vehicle file has no key for that. */
+  readonly approvalKey: boolean;
+}
+
+export function provisioningNeeds(
+  ecuName: string,
+  security: EcuSecurity,
+  approval: Vehicle['approval'],
+): ProvisioningNeeds {
+  return {
+    securityAccessKey: security.algorithm === 'hmac-sha256' && security.secret === undefined,
+    approvalKey: approval?.ecu === ecuName && approval.key === undefined,
+  };
+}
+
+/** What of the data identifiers FD11 to FD15 may be read now. */
+export function readProvisioned(
+  device: Device,
+  did: number,
+): Uint8Array | { readonly nrc: Nrc } | undefined {
+  const { identity } = device;
+  const { content } = identity;
+  switch (did) {
+    case Did.provisioningState:
+      return Uint8Array.of(identity.state);
+    case Did.publicKeys:
+      return content.signingSeed === null || content.encryptionKey === null
+        ? { nrc: Nrc.conditionsNotCorrect }
+        : publicKeysOf(content.signingSeed, content.encryptionKey);
+    case Did.deviceSecret:
+      return secret(identity, content.deviceSecret);
+    case Did.securityAccessKey:
+      return secret(identity, content.securityAccessKey);
+    case Did.approvalKey:
+      return secret(identity, content.approvalKey);
+    default:
+      return undefined;
+  }
+}
+
+function secret(identity: Identity, value: string | null): Uint8Array | { readonly nrc: Nrc } {
+  if (identity.locked) return { nrc: Nrc.securityAccessDenied };
+  return value === null ? { nrc: Nrc.conditionsNotCorrect } : fromHex(value);
+}
+
+function publicKeysOf(signingSeed: string, encryptionKey: string): Uint8Array {
+  const { publicKey } = signerFromSeed(fromHex(signingSeed));
+  return concatBytes(fromHex(publicKey.keyval.public), x25519PublicKey(fromHex(encryptionKey)));
+}
+
+/** Writes one of the identifiers that are open until the lock; undefined for any other. Durable when it resolves. */
+export async function writeProvisioned(
+  device: Device,
+  did: number,
+  data: Uint8Array,
+): Promise<Nrc | 'stored' | undefined> {
+  const change = provisionedChange(did, data);
+  if (change === undefined) return undefined;
+  if (device.identity.locked) return Nrc.securityAccessDenied;
+  if (typeof change === 'number') return change;
+  // What everybody has protects nothing.
+  if (!device.benchKeys && secretsOf(change).some(isShippedSecret)) return Nrc.requestOutOfRange;
+  await device.identity.store(change);
+  return 'stored';
+}
+
+function secretsOf(content: Partial<IdentityContent>): string[] {
+  const { deviceSecret, securityAccessKey, approvalKey } = content;
+  return [deviceSecret, securityAccessKey, approvalKey].filter((each) => typeof each === 'string');
+}
+
+export function hasShippedSecret(identity: Identity): boolean {
+  return secretsOf(identity.content).some(isShippedSecret);
+}
+
+function provisionedChange(
+  did: number,
+  data: Uint8Array,
+): Partial<IdentityContent> | Nrc | undefined {
+  const key = (least: number, most: number): string | undefined =>
+    data.length < least || data.length > most ? undefined : toHex(data);
+  switch (did) {
+    case Did.ecuSerialNumber: {
+      if (data.length < 1 || data.length > 32) return Nrc.incorrectMessageLengthOrInvalidFormat;
+      const serial = asciiText(data);
+      return /^[0-9A-Za-z][0-9A-Za-z._-]*$/.test(serial) ? { serial } : Nrc.requestOutOfRange;
+    }
+    case Did.deviceSecret: {
+      const deviceSecret = key(32, 32);
+      return deviceSecret === undefined
+        ? Nrc.incorrectMessageLengthOrInvalidFormat
+        : { deviceSecret };
+    }
+    case Did.securityAccessKey: {
+      const securityAccessKey = key(16, 64);
+      return securityAccessKey === undefined
+        ? Nrc.incorrectMessageLengthOrInvalidFormat
+        : { securityAccessKey };
+    }
+    case Did.approvalKey: {
+      const approvalKey = key(32, 32);
+      return approvalKey === undefined
+        ? Nrc.incorrectMessageLengthOrInvalidFormat
+        : { approvalKey };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** A Root that came by RequestFileTransfer: it must be signed by its own keys. Returns why it is refused. */
+export async function takeRoot(
+  device: Device,
+  file: RootFile,
+  bytes: Uint8Array,
+): Promise<string | undefined> {
+  const root = trustRoot(bytes, 'strict');
+  if (!root.ok) return `${file}: ${root.reason}`;
+  await device.identity.store({ [ROOT_FILES[file]]: Buffer.from(bytes).toString('base64') });
+  device.trust.reload(device.identity);
+  return undefined;
+}
+
+/** Routines 0220 and 0221. */
+export function provisioningRoutines(
+  device: Device,
+  random: Random,
+): Readonly<Record<number, RoutineRule>> {
+  const { identity } = device;
+  const sessions = [Session.extended, Session.programming];
+  return {
+    [Routine.generateKeys]: {
+      sessions,
+      secured: false,
+      start: async (record) => {
+        if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        if (identity.locked) return { nrc: Nrc.securityAccessDenied };
+        await identity.store({
+          signingSeed: toHex(random.bytes(32)),
+          encryptionKey: toHex(generateX25519(random).privateKey),
+        });
+        device.emit({ kind: 'keys' });
+        return Uint8Array.of(0);
+      },
+    },
+    [Routine.lockReadout]: {
+      sessions,
+      secured: false,
+      start: async (record) => {
+        if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        if (identity.damaged !== undefined) return { nrc: Nrc.conditionsNotCorrect };
+        // A tester that lost the answer asks again.
+        if (identity.locked) return Uint8Array.of(0);
+        const missing = missingFor(identity.content, device.needs);
+        if (missing.length > 0) {
+          const reason = `${missing.join(', ')} must be provisioned before the lock`;
+          device.emit({ kind: 'not-ready', reason });
+          return { nrc: Nrc.conditionsNotCorrect };
+        }
+        await lock(identity, device.flash, device.deviceId, device.hardwareId, {});
+        device.emit({ kind: 'locked', serial: identity.content.serial! });
+        return Uint8Array.of(0);
+      },
+    },
+  };
+}
+
+function missingFor(content: IdentityContent, needs: ProvisioningNeeds): string[] {
+  const rows: readonly (readonly [boolean, string])[] = [
+    [content.serial === null, 'the serial number (2E F18C)'],
+    [content.deviceSecret === null, 'the device secret (2E FD13)'],
+    [content.signingSeed === null || content.encryptionKey === null, 'the own keys (31 01 0220)'],
+    [content.directorRoot === null, 'director.root.json (38)'],
+    [content.imagesRoot === null, 'images.root.json (38)'],
+    [
+      needs.securityAccessKey && content.securityAccessKey === null,
+      'the key of SecurityAccess (2E FD14)',
+    ],
+    [needs.approvalKey && content.approvalKey === null, 'the key of the approval (2E FD15)'],
+  ];
+  return rows.flatMap(([missing, name]) => (missing ? [name] : []));
+}
+
+/** One durable write: everything that is bound, and the lock itself. */
+async function lock(
+  identity: Identity,
+  flash: FlashMemory,
+  deviceId: Uint8Array,
+  hardwareId: string,
+  change: Partial<IdentityContent>,
+): Promise<void> {
+  const running = flash.record.banks[flash.record.activeBank];
+  await identity.store({
+    ...change,
+    binding: { deviceId: toHex(deviceId), hardwareId },
+    factoryImage:
+      running.content === 'valid' && running.proven
+        ? { sha256: running.sha256, version: running.version, length: running.length }
+        : null,
+    locked: true,
+  });
+}
+
+/** A virgin ECU of a bench gives itself the well-known keys: they protect nothing, and need no factory. */
+export async function provisionForBench(options: {
+  readonly name: string;
+  readonly identity: Identity;
+  readonly flash: FlashMemory;
+  readonly deviceId: Uint8Array;
+  readonly hardwareId: string;
+}): Promise<void> {
+  const { identity, flash, name } = options;
+  if (identity.state !== ProvisioningState.virgin) return;
+  const own = benchEcuIdentity(name);
+  const world = benchWorld();
+  await lock(identity, flash, options.deviceId, options.hardwareId, {
+    serial: own.serial,
+    signingSeed: toHex(own.signingSeed),
+    encryptionKey: toHex(own.encryption.privateKey),
+    deviceSecret: toHex(own.deviceSecret),
+    securityAccessKey: toHex(own.securityAccessKey),
+    approvalKey: toHex(benchApprovalKey()),
+    directorRoot: Buffer.from(world.directorRoot).toString('base64'),
+    imagesRoot: Buffer.from(world.imagesRoot).toString('base64'),
+  });
+}

@@ -1,0 +1,40 @@
+// ReadMemoryByAddress (23), ISO 14229-1 11.3: bytes of the memory as they are.
+
+import { concatBytes } from '../../core/bytes.ts';
+import { type Malformed, requestProblem, responseProblem } from '../codec.ts';
+import {
+  decodeAddressAndLength,
+  encodeAddressAndLength,
+  type MemoryRequest,
+  type MemoryRequestInput,
+} from '../memory-transfer.ts';
+import type { Nrc } from '../nrc.ts';
+import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+
+const SID = Sid.readMemoryByAddress;
+
+export type Request = Omit<MemoryRequest, 'dataFormat'>;
+
+export interface Response {
+  /** A view of the message, at least one byte. */
+  readonly data: Uint8Array;
+}
+
+/** `23 <addressAndLengthFormat> <address> <size>`, 4 bytes each unless told otherwise. */
+export function encodeRequest(input: Omit<MemoryRequestInput, 'dataFormat'>): Uint8Array {
+  return concatBytes(Uint8Array.of(SID), encodeAddressAndLength(input));
+}
+
+export function decodeRequest(bytes: Uint8Array): Request | Nrc {
+  return requestProblem(bytes, SID, 4) ?? decodeAddressAndLength(bytes, 1);
+}
+
+/** `63 <data>` */
+export function encodeResponse(data: Uint8Array): Uint8Array {
+  return concatBytes(Uint8Array.of(SID + POSITIVE_RESPONSE_OFFSET), data);
+}
+
+/** The wire repeats neither address nor size: the caller compares the length with what was asked. */
+export function decodeResponse(bytes: Uint8Array): Response | Malformed {
+  return responseProblem(bytes, SID, 2) ?? { data: bytes.subarray(1) };
+}
