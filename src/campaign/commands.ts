@@ -13,7 +13,7 @@ export function commandKey(command: CampaignCommand): string {
     case 'finish':
       return command.kind;
     case 'download':
-      return `download ${command.item.to.sha256}`;
+      return `download ${command.item.download.sha256}`;
     case 'check-gate':
       return `check-gate ${command.gate}`;
     case 'ecu':
@@ -31,7 +31,9 @@ export function commandsOf(state: CampaignState, config: CampaignConfig): Campai
     case 'checking':
       return [{ kind: 'check' }];
     case 'downloading': {
-      const item = state.campaign.plan.items.find(({ to }) => !state.done.includes(to.sha256));
+      const item = state.campaign.plan.items.find(
+        ({ download }) => !state.done.includes(download.sha256),
+      );
       return item === undefined ? [] : [{ kind: 'download', item }];
     }
     case 'awaiting-approval':

@@ -1,8 +1,8 @@
-// What to do with the backend's offers: nothing, or a plan. Pure.
+// What to do with the verified offers: nothing, or a plan. Pure.
 
 import { compareVersions, UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { Plan } from './plan.ts';
-import type { EcuIdentity, Release } from './ports.ts';
+import type { EcuIdentity, Offer } from './ports.ts';
 
 /** What the decision needs to know of an ECU, from the vehicle file. */
 export interface PlannedEcu {
@@ -19,13 +19,13 @@ export interface Installed {
 
 /** Offers that are not installed yet and are not lower, for ECUs of this vehicle, in their order of activation. */
 export function candidates(
-  releases: readonly Release[],
+  offers: readonly Offer[],
   ecus: readonly PlannedEcu[],
   installed: ReadonlyMap<string, Installed>,
-): Release[] {
-  const wanted: Release[] = [];
+): Offer[] {
+  const wanted: Offer[] = [];
   for (const ecu of ecus) {
-    const release = newest(releases.filter((offer) => offer.ecu === ecu.name));
+    const release = newest(offers.filter((offer) => offer.ecu === ecu.name));
     if (release === undefined) continue;
     const has = installed.get(ecu.name);
     if (has !== undefined && !isNews(release, has)) continue;
@@ -34,15 +34,15 @@ export function candidates(
   return wanted;
 }
 
-function newest(offers: readonly Release[]): Release | undefined {
-  return offers.reduce<Release | undefined>(
+function newest(offers: readonly Offer[]): Offer | undefined {
+  return offers.reduce<Offer | undefined>(
     (best, offer) =>
       best === undefined || compareVersions(offer.version, best.version) > 0 ? offer : best,
     undefined,
   );
 }
 
-function isNews(release: Release, has: Installed): boolean {
+function isNews(release: Offer, has: Installed): boolean {
   const order = compareVersions(release.version, has.version);
   if (order < 0) return false; // never to a lower version
   // The same version is news only when the ECU itself says that it holds other bytes.
@@ -63,7 +63,7 @@ export type Decision =
 /** Makes the plan out of the candidates, with what each ECU has just said about itself. */
 export function decide(
   vin: string,
-  wanted: readonly Release[],
+  wanted: readonly Offer[],
   ecus: readonly PlannedEcu[],
   identities: ReadonlyMap<string, EcuIdentity>,
 ): Decision {
@@ -88,7 +88,7 @@ export function decide(
         code: 'IMAGE_TOO_LARGE',
         ecu: ecu.name,
         reason:
-          `${release.file} has ${release.size} bytes, a bank of ${ecu.name} holds ${ecu.bankSize}: ` +
+          `${release.targetName} has ${release.size} bytes, a bank of ${ecu.name} holds ${ecu.bankSize}: ` +
           'release a smaller image or correct memory.bankSize in the vehicle file',
       };
     }
@@ -96,8 +96,15 @@ export function decide(
       ecu: ecu.name,
       hardwareId: ecu.hardwareId,
       from: { version: identity.version ?? UNKNOWN_VERSION, sha256: identity.sha256 ?? null },
-      to: { version: release.version, sha256: release.sha256, size: release.size },
-      file: release.file,
+      to: {
+        version: release.version,
+        sha256: release.sha256,
+        size: release.size,
+        releaseCounter: release.releaseCounter,
+      },
+      targetName: release.targetName,
+      download: release.download,
+      encryption: release.encryption?.method ?? null,
       notes: release.notes,
     });
   }

@@ -1,6 +1,7 @@
 // What can happen to a campaign. Events are the journal's content, so their form is a schema.
 
 import { z } from 'zod';
+import { ATTACKS } from '../trust/attack.ts';
 import { CYCLE_OUTCOMES } from './outcome.ts';
 import { planSchema, sha256Hex } from './plan.ts';
 import { DRIVER_ERRORS } from './ports.ts';
@@ -79,6 +80,7 @@ export const eventSchema = z.discriminatedUnion('kind', [
     code: z.enum(DRIVER_ERRORS),
     reason,
     transient: z.boolean(),
+    attack: z.enum(ATTACKS).optional(),
   }),
   /** The result is written down and reported: the campaign is over. */
   z.strictObject({ kind: z.literal('closed') }),

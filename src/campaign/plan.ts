@@ -13,12 +13,22 @@ export const planItemSchema = z.strictObject({
   ecu: z.string().min(1).max(16),
   hardwareId: z.string().max(64),
   from: z.strictObject({ version: z.string().max(64), sha256: sha256Hex.nullable() }),
+  /** The plain image, as both repositories signed it. */
   to: z.strictObject({
     version: z.string().min(1).max(64),
     sha256: sha256Hex,
     size: z.number().int().positive(),
+    releaseCounter: z.number().int().nonnegative(),
   }),
-  file: z.string().min(1).max(255),
+  targetName: z.string().min(1).max(255),
+  /** What is fetched: the image, or the blob that was encrypted for this ECU. */
+  download: z.strictObject({
+    file: z.string().min(1).max(255),
+    sha256: sha256Hex,
+    size: z.number().int().positive(),
+  }),
+  /** How the blob is encrypted; null: it is the image itself. */
+  encryption: z.literal('X25519-HKDF-SHA256-AES-256-GCM').nullable(),
   notes: z.string().max(4096),
 });
 export type PlanItem = z.infer<typeof planItemSchema>;

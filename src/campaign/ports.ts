@@ -1,5 +1,8 @@
 // What a campaign needs of the outside. Mistakes of the outside come back as values; only a broken disk throws.
 
+import type { AttackCode } from '../trust/attack.ts';
+import type { EcuTrustState } from '../trust/bundle.ts';
+import type { EncryptedImage } from '../trust/director.ts';
 import type { ApprovalFacts } from '../vehicle/approval.ts';
 
 /** An image that is read piece by piece; it is never whole in memory. */
@@ -42,6 +45,8 @@ export const DRIVER_ERRORS = [
   'SELF_TEST',
   /** A single-bank ECU must be restored, and its previous image is not in the store. */
   'NO_PREVIOUS_IMAGE',
+  /** Signed metadata is missing, stale or not believed; by the Primary or by the ECU itself. */
+  'UNTRUSTED',
   'INTERRUPTED',
 ] as const;
 export type DriverErrorCode = (typeof DRIVER_ERRORS)[number];
@@ -53,6 +58,8 @@ export interface DriverFailure {
   readonly reason: string;
   /** Trying the same once more can help (silence, a reset, a lost message). */
   readonly transient: boolean;
+  /** With UNTRUSTED: what was detected, where it is known. */
+  readonly attack?: AttackCode;
 }
 
 export type DriverResult<T> =
@@ -67,11 +74,22 @@ export interface EcuIdentity {
   readonly sha256: string | undefined;
 }
 
+/** Makes the metadata for one ECU out of what it trusts and asks (`EcuTrustState.nonce`). */
+export type MetadataSource = (
+  state: EcuTrustState,
+) => Promise<{ readonly ok: true; readonly value: Uint8Array } | DriverFailure>;
+
 /** What an ECU shall run. */
 export interface Target {
   /** Undefined: whatever the ECU reports (a bench tool that names no version). */
   readonly version: string | undefined;
+  /** What travels over the bus: the image, or the blob that was encrypted for this ECU. */
   readonly image: ImageSource;
+  /** With an encrypted blob: the image that the ECU must end up with. Missing: `image` itself. */
+  readonly plain?: { readonly length: number; readonly sha256: string };
+  readonly encryption?: EncryptedImage;
+  /** Bytes are sent as they are; missing for an ECU that verifies nothing (`metadata: skip`). */
+  readonly metadata?: MetadataSource | Uint8Array;
 }
 
 /** `length` bytes of `total` are in the ECU. */
@@ -102,8 +120,11 @@ export interface EcuReport {
 export interface RollbackOrder {
   /** The image that must not run. */
   readonly target: Target;
-  /** What ran before; the image where the store keeps it (a single-bank ECU needs it). */
-  readonly previous: { readonly version: string | undefined; readonly image?: ImageSource };
+  /**
+   * What ran before; the image where the store keeps it (a single-bank ECU needs it). It comes without metadata: an
+   * ECU that verifies has kept the record by which it once accepted that image.
+   */
+  readonly previous: Partial<Omit<Target, 'version'>> & Pick<Target, 'version'>;
   /** Activation may have begun. False: only a staged image has to be forgotten. */
   readonly touched: boolean;
 }
@@ -121,6 +142,8 @@ export interface EcuDriver {
   verify(target: Target, signal?: AbortSignal): Promise<DriverResult<EcuReport>>;
   confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
   rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<EcuReport>>;
+  /** Uptane 5.4.2.1: the report that the ECU signed with its own key, as JSON; undefined where it has none. */
+  versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>>;
 }
 
 export interface ApprovalQuestion {
@@ -169,7 +192,7 @@ export interface VehicleState {
 /** For vehicles (and benches) without conditions. */
 export const alwaysReady: VehicleState = { check: async () => ({ ok: true }) };
 
-/** One offer of the backend. */
+/** One release as `/latest_version` tells it: a hint, nobody signed it. */
 export interface Release {
   readonly ecu: string;
   readonly version: string;
@@ -178,6 +201,23 @@ export interface Release {
   /** bytes */
   readonly size: number;
   readonly sha256: string;
+  readonly notes: string;
+}
+
+/** What the Director wants an ECU of this vehicle to run, verified against both repositories. */
+export interface Offer {
+  readonly ecu: string;
+  readonly version: string;
+  /** Name of the target in both repositories. */
+  readonly targetName: string;
+  /** bytes of the plain image */
+  readonly size: number;
+  /** Of the plain image. */
+  readonly sha256: string;
+  readonly releaseCounter: number;
+  /** What is fetched: the image, or the blob that was encrypted for this ECU. */
+  readonly download: { readonly file: string; readonly size: number; readonly sha256: string };
+  readonly encryption: EncryptedImage | null;
   readonly notes: string;
 }
 
@@ -227,6 +267,8 @@ export class DownloadCut extends Error {
 export interface VersionReport {
   readonly vin: string;
   readonly outcome: string;
+  /** Finer than the outcome; the code of an attack where one was detected. */
+  readonly code?: string;
   readonly campaign?: string;
   readonly reason?: string;
   readonly ecus: readonly {
@@ -237,6 +279,28 @@ export interface VersionReport {
     readonly sha256?: string;
     readonly error?: string;
   }[];
+}
+
+export type RepositoryName = 'director' | 'images';
+
+export type MetadataBody =
+  | {
+      readonly kind: 'body';
+      /** As announced; nothing may rely on it. */
+      readonly total: number | undefined;
+      /** Ends early by throwing DownloadCut. */
+      readonly chunks: AsyncIterable<Uint8Array>;
+    }
+  | { readonly kind: 'missing' }
+  | BackendFailure;
+
+/** Uptane 5.4.2: what the vehicle tells the Director. */
+export interface Checkin {
+  readonly vin: string;
+  /** Signed by the Primary. */
+  readonly manifest: unknown;
+  /** For the time attestation: 16 bytes each, hexadecimal. */
+  readonly nonces: readonly string[];
 }
 
 export interface Backend {
@@ -258,4 +322,15 @@ export interface Backend {
     report: VersionReport,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure>;
+  /** `time` is the signed attestation as it came, null where the server gave none. */
+  checkin(
+    checkin: Checkin,
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'checked-in'; readonly time: unknown } | BackendFailure>;
+  time(
+    nonces: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'time'; readonly time: unknown } | BackendFailure>;
+  /** One file of a repository's metadata (`2.root.json`). Whoever reads the body limits size and pace. */
+  metadata(repository: RepositoryName, file: string, signal?: AbortSignal): Promise<MetadataBody>;
 }

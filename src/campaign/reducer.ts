@@ -62,7 +62,7 @@ function reduce(state: CampaignState, event: CampaignEvent, config: CampaignConf
     case 'downloaded': {
       if (state.kind !== 'downloading' || state.done.includes(event.sha256)) return state;
       const done = [...state.done, event.sha256];
-      const all = state.campaign.plan.items.every(({ to }) => done.includes(to.sha256));
+      const all = state.campaign.plan.items.every(({ download }) => done.includes(download.sha256));
       return all ? { kind: 'awaiting-approval', campaign: state.campaign } : { ...state, done };
     }
     case 'download-failed':
@@ -285,8 +285,9 @@ function stepFailed(
       tries: {},
     });
   }
-  const { code, reason, ecu } = event;
-  return undo(working, { outcome: outcomeOf(working.kind, code), code, reason, ecu }, config);
+  const { code, reason, ecu, attack } = event;
+  const outcome = outcomeOf(working.kind, code);
+  return undo(working, { outcome, code: attack ?? code, reason, ecu }, config);
 }
 
 /** Before activation some failures have an outcome of their own; nothing of the running software was touched. */
@@ -294,6 +295,7 @@ function outcomeOf(kind: Forward['kind'], code: DriverErrorCode): CycleOutcome {
   if (kind !== 'staging') return 'ROLLBACK_COMPLETED';
   switch (code) {
     case 'SECURITY':
+    case 'UNTRUSTED':
       return 'SECURITY_VALIDATION_FAILED';
     case 'PRECONDITION':
     case 'WRONG_HARDWARE':

@@ -4,7 +4,7 @@ import { sleep } from '../core/clock.ts';
 import type { BootState } from '../uds/boot-state.ts';
 import * as ecuReset from '../uds/services/ecu-reset.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
-import { Did, Session } from '../uds/sid.ts';
+import { Did, Routine, Session } from '../uds/sid.ts';
 import { type Exchange, type Exchanged, failure } from './exchange.ts';
 import { readBootState, readDid, readDigest } from './identification.ts';
 import type { KeyCommand } from './security-key.ts';
@@ -71,6 +71,29 @@ export async function bankRoutine(
   const status = answer.value.data[0] ?? 0;
   if (status === 0) return { ok: true, value: undefined };
   return failure('REFUSED', `${exchange.peer}: status ${status} while ${doing}, expected 0`);
+}
+
+/**
+ * Results of confirmBank before it was started: one byte, 0 when the self test of the running image has passed. True
+ * for an ECU that does not tell: it tells by refusing to confirm.
+ */
+export async function selfTestPassed(
+  exchange: Exchange,
+  runCommand: KeyCommand | undefined,
+  signal?: AbortSignal,
+): Promise<Exchanged<boolean>> {
+  const entered = await enterSession(exchange, Session.extended, signal);
+  if (!entered.ok) return entered;
+  const unlocked = await unlock(exchange, runCommand, signal);
+  if (!unlocked.ok) return unlocked;
+  const request = routineControl.encodeRequest(
+    routineControl.RoutineControlType.requestRoutineResults,
+    Routine.confirmBank,
+  );
+  const doing = 'asking for its self test';
+  const answer = await exchange.askFor(request, doing, routineControl.decodeResponse, signal);
+  if (answer.ok) return { ok: true, value: (answer.value.data[0] ?? 0) === 0 };
+  return answer.nrc === undefined ? answer : { ok: true, value: true };
 }
 
 /** ECUReset. The answer may be lost to the reset itself, which is no failure. */

@@ -16,12 +16,21 @@ import { type Logger, silentLogger } from '../core/logger.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { Did, Routine } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
-import { awaitBack, awaitBoot, type Banks, bankRoutine, readBanks, reset } from './activation.ts';
+import {
+  awaitBack,
+  awaitBoot,
+  type Banks,
+  bankRoutine,
+  readBanks,
+  reset,
+  selfTestPassed,
+} from './activation.ts';
 import { BusSilence } from './bus-silence.ts';
-import { Exchange, type Exchanged, failure } from './exchange.ts';
+import { Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
 import { identifyEcu, readDigest, readHardwareId, readVersion } from './identification.ts';
 import { program } from './programmer.ts';
 import type { KeyCommand } from './security-key.ts';
+import { metadataFor, readVersionReport } from './trust-exchange.ts';
 
 export interface UdsEcuDriverOptions {
   readonly ecu: VehicleEcu;
@@ -34,8 +43,6 @@ export interface UdsEcuDriverOptions {
   readonly logger?: Logger;
 }
 
-/** What is told to the ECU when the image comes without a version. */
-const NO_VERSION = 'unknown';
 const NOTHING: TransferReport = { bytes: 0, transferMs: 0 };
 const NO_OPTION = new Uint8Array();
 /** Option record of 0212: go back although the image is confirmed. */
@@ -46,6 +53,8 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
   readonly #logger: Logger;
+  /** What `stage` has written last. */
+  #stagedSha256: string | undefined;
 
   constructor(options: UdsEcuDriverOptions) {
     this.#exchange = new Exchange(options);
@@ -84,8 +93,13 @@ export class UdsEcuDriver implements EcuDriver {
     if (!this.#twoBanks) return { ok: true, value: NOTHING };
     const banks = await readBanks(this.#exchange, hooks.signal);
     if (!banks.ok) return banks;
-    const { sha256 } = target.image;
-    if (banks.value.active === sha256 || banks.value.inactive === sha256) {
+    const { sha256 } = wanted(target);
+    // What an earlier release left in the other bank stands there under the old metadata, which the ECU may not accept
+    // any more; what this driver has put there is new.
+    const isStaged =
+      banks.value.inactive === sha256 &&
+      (target.metadata === undefined || this.#stagedSha256 === sha256);
+    if (banks.value.active === sha256 || isStaged) {
       hooks.progress?.({ sent: target.image.length, total: target.image.length });
       return { ok: true, value: NOTHING };
     }
@@ -96,7 +110,9 @@ export class UdsEcuDriver implements EcuDriver {
           'without either it falls back by itself',
       );
     }
-    return this.#program(target, hooks, warnings);
+    const written = await this.#program(target, hooks, warnings);
+    if (written.ok) this.#stagedSha256 = sha256;
+    return written;
   }
 
   async activate(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
@@ -110,7 +126,7 @@ export class UdsEcuDriver implements EcuDriver {
   async #activateBank(target: Target, signal?: AbortSignal): Promise<Exchanged<TransferReport>> {
     const before = await readBanks(this.#exchange, signal);
     if (!before.ok) return before;
-    const { sha256 } = target.image;
+    const { sha256 } = wanted(target);
     if (before.value.active === sha256) return { ok: true, value: NOTHING };
     if (before.value.inactive !== sha256) {
       return failure(
@@ -150,7 +166,7 @@ export class UdsEcuDriver implements EcuDriver {
     if (!fits.ok) return fits;
     const digest = await readDigest(this.#exchange, Did.activeBankDigest, hooks.signal);
     if (!digest.ok) return digest;
-    if (digest.value === target.image.sha256) return { ok: true, value: NOTHING };
+    if (digest.value === wanted(target).sha256) return { ok: true, value: NOTHING };
     const right = await this.#checkHardware(hooks.signal);
     if (!right.ok) return right;
     const written = await this.#program(target, hooks, warnings, () =>
@@ -189,11 +205,16 @@ export class UdsEcuDriver implements EcuDriver {
         `${this.#ecu.name}: it cannot tell the digest of its image, only its version was compared`,
       );
     }
-    if (sha256 !== undefined && sha256 !== target.image.sha256) {
+    const { sha256: expected } = wanted(target);
+    if (sha256 !== undefined && sha256 !== expected) {
       return failure(
         'DIGEST_MISMATCH',
-        `${peer} runs an image with SHA-256 ${sha256}, expected ${target.image.sha256}`,
+        `${peer} runs an image with SHA-256 ${sha256}, expected ${expected}`,
       );
+    }
+    if (this.#twoBanks) {
+      const passed = await this.#checkSelfTest(signal);
+      if (!passed.ok) return passed;
     }
     if (target.version !== undefined && version !== target.version) {
       if (version === undefined && this.#ecu.programming.identify !== 'required') {
@@ -208,21 +229,49 @@ export class UdsEcuDriver implements EcuDriver {
     return report;
   }
 
+  /**
+   * Confirming cannot be undone where it raises a security counter, so no ECU of a campaign may be confirmed while
+   * another one has failed its self test.
+   */
+  async #checkSelfTest(signal?: AbortSignal): Promise<Exchanged<void>> {
+    const tested = await selfTestPassed(this.#exchange, this.#runCommand, signal);
+    if (!tested.ok) return tested;
+    await this.#leaveSession();
+    return tested.value
+      ? { ok: true, value: undefined }
+      : failure(
+          'SELF_TEST',
+          `${this.#exchange.peer}: the new image runs, its self test did not pass`,
+        );
+  }
+
   async confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
     return this.#result(await this.#confirm(target, signal), []);
   }
 
   async #confirm(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
-    if (!this.#twoBanks) return { ok: true, value: undefined };
+    if (!this.#twoBanks) return this.#confirmSingleBank(signal);
     const banks = await readBanks(this.#exchange, signal);
     if (!banks.ok) return banks;
-    if (banks.value.active !== target.image.sha256) {
+    const { sha256 } = wanted(target);
+    if (banks.value.active !== sha256) {
       return failure(
         'SELF_TEST',
-        `${this.#exchange.peer} does not run ${short(target.image.sha256)} any more: ${describeBanks(banks.value)}`,
+        `${this.#exchange.peer} does not run ${short(sha256)} any more: ${describeBanks(banks.value)}`,
       );
     }
     if (banks.value.state.mode === 'confirmed') return { ok: true, value: undefined };
+    return this.#askToConfirm(signal);
+  }
+
+  /** Only an ECU that verifies has something to confirm there: from then on it takes nothing older. */
+  async #confirmSingleBank(signal?: AbortSignal): Promise<Exchanged<void>> {
+    if (this.#ecu.programming.metadata === 'skip') return { ok: true, value: undefined };
+    const confirmed = await this.#askToConfirm(signal);
+    return isNotKnown(confirmed) ? { ok: true, value: undefined } : confirmed;
+  }
+
+  async #askToConfirm(signal?: AbortSignal): Promise<Exchanged<void>> {
     const confirmed = await bankRoutine(
       this.#exchange,
       Routine.confirmBank,
@@ -252,7 +301,7 @@ export class UdsEcuDriver implements EcuDriver {
   ): Promise<Exchanged<EcuReport>> {
     const before = await readBanks(this.#exchange, signal);
     if (!before.ok) return before;
-    const { sha256 } = target.image;
+    const { sha256 } = wanted(target);
     const { active, inactive, state } = before.value;
     const switched = active === sha256;
     // A switch may be pending: towards the new image (not wanted), or back already (a repeated rollback).
@@ -296,7 +345,7 @@ export class UdsEcuDriver implements EcuDriver {
       if (!now.ok) return now;
       const { version, sha256 } = now.value;
       const isNew =
-        sha256 === undefined ? version !== previous.version : sha256 === target.image.sha256;
+        sha256 === undefined ? version !== previous.version : sha256 === wanted(target).sha256;
       if (!isNew && version !== undefined && version === previous.version) return now;
       return failure(
         'NO_PREVIOUS_IMAGE',
@@ -304,9 +353,9 @@ export class UdsEcuDriver implements EcuDriver {
           `${previous.version === undefined ? '' : ` ${previous.version}`} is not in the image store: program it with "can-ota flash ${this.#ecu.name} FILE"`,
       );
     }
-    if (now.ok && now.value.sha256 === previous.image.sha256) return now;
+    if (now.ok && now.value.sha256 === (previous.plain ?? previous.image).sha256) return now;
     const written = await this.#program(
-      { version: previous.version, image: previous.image },
+      { ...previous, image: previous.image },
       hooks,
       warnings,
       () => reset(this.#exchange, hooks.signal),
@@ -314,6 +363,13 @@ export class UdsEcuDriver implements EcuDriver {
     if (!written.ok) return written;
     const back = await awaitBack(this.#exchange, hooks.signal);
     return back.ok ? this.#report(hooks.signal) : back;
+  }
+
+  async versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>> {
+    if (this.#ecu.programming.metadata === 'skip') {
+      return { ok: true, value: undefined, warnings: [] };
+    }
+    return this.#result(await readVersionReport(this.#exchange, signal), []);
   }
 
   async #report(signal?: AbortSignal): Promise<Exchanged<EcuReport>> {
@@ -327,8 +383,9 @@ export class UdsEcuDriver implements EcuDriver {
     return { ok: true, value: { version: version.value, sha256: sha256.value } };
   }
 
-  #checkImage({ image }: Target): Exchanged<void> {
+  #checkImage(target: Target): Exchanged<void> {
     const { bankSize } = this.#ecu.memory;
+    const image = wanted(target);
     if (image.length === 0) {
       return failure('IMAGE_INVALID', `the image for ${this.#ecu.name} is empty`);
     }
@@ -356,17 +413,22 @@ export class UdsEcuDriver implements EcuDriver {
     );
   }
 
-  #program(
+  async #program(
     target: Target,
     hooks: DriverHooks,
     warnings: string[],
     andThen?: () => Promise<Exchanged<void>>,
   ): Promise<Exchanged<TransferReport>> {
+    // Before the sequence: the network may take its time while the bus still works as always.
+    const metadata = await metadataFor(this.#exchange, target, hooks.signal);
+    if (!metadata.ok) return metadata;
     return program({
       exchange: this.#exchange,
       silence: this.#silence,
       image: target.image,
-      version: target.version ?? NO_VERSION,
+      plain: wanted(target),
+      encrypted: target.encryption !== undefined,
+      metadata: metadata.value,
       fingerprint: fingerprintOf(this.#exchange.clock.wallMs()),
       runCommand: this.#runCommand,
       hooks,
@@ -389,9 +451,14 @@ export class UdsEcuDriver implements EcuDriver {
     for (const warning of warnings) this.#logger.warn({ ecu: this.#ecu.name }, warning);
     if (done.ok) return { ...done, warnings };
     this.#logger.warn({ ecu: this.#ecu.name, code: done.code }, done.reason);
-    const { ok, code, reason, transient } = done;
-    return { ok, code, reason, transient };
+    const { ok, code, reason, transient, attack } = done;
+    return { ok, code, reason, transient, ...(attack === undefined ? {} : { attack }) };
   }
+}
+
+/** What the ECU must end up with. */
+function wanted({ plain, image }: Target): { readonly length: number; readonly sha256: string } {
+  return plain ?? image;
 }
 
 function short(sha256: string): string {

@@ -2,7 +2,7 @@
 
 import type { DriverHooks, ImageSource, TransferReport } from '../campaign/ports.ts';
 import { assertNever } from '../core/errors.ts';
-import { nrcText } from '../uds/nrc.ts';
+import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as requestDownload from '../uds/services/request-download.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
@@ -13,13 +13,19 @@ import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from
 import type { KeyCommand } from './security-key.ts';
 import { type ProgrammingStep, programmingSequence, startRoutine } from './sequence.ts';
 import { transfer } from './transfer.ts';
+import { explainRefusal } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
 export interface ProgramOptions {
   readonly exchange: Exchange;
   readonly silence: BusSilence;
+  /** What travels over the bus. */
   readonly image: ImageSource;
-  readonly version: string;
+  /** What the ECU must end up with: the image itself, or what is inside of the encrypted blob. */
+  readonly plain: { readonly length: number; readonly sha256: string };
+  readonly encrypted: boolean;
+  /** The bundle that the ECU verifies before the erase; undefined: none is sent. */
+  readonly metadata: Uint8Array | undefined;
   readonly fingerprint: Uint8Array;
   readonly runCommand: KeyCommand | undefined;
   readonly hooks: DriverHooks;
@@ -40,9 +46,10 @@ interface Run extends ProgramOptions {
 
 /** From the extended session to the checked dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
-  const { exchange, image, version, fingerprint, silence } = options;
+  const { exchange, image, plain, encrypted, metadata, fingerprint, silence } = options;
   const run: Run = { ...options, crc32: 0, transferMs: 0 };
-  const steps = programmingSequence({ ecu: exchange.ecu, image, version, fingerprint });
+  const { ecu } = exchange;
+  const steps = programmingSequence({ ecu, image: plain, encrypted, metadata, fingerprint });
   let quiet = false;
   exchange.keepAlive(true);
   try {
@@ -119,7 +126,13 @@ async function runRoutine(
     routineControl.decodeResponse,
     run.hooks.signal,
   );
-  if (!answer.ok) return answer;
+  if (!answer.ok) {
+    const isErase = step.routine === exchange.ecu.programming.eraseRoutine;
+    // An ECU that verifies erases for an image that its metadata names, and for nothing else.
+    return isErase && run.metadata !== undefined && answer.nrc === Nrc.conditionsNotCorrect
+      ? explainRefusal(exchange, answer, 'an erase by this metadata, which names no image for it')
+      : answer;
+  }
   const status = answer.value.data[0] ?? 0;
   if (status === 0) return { ok: true, value: undefined };
   return statusFailure(step, exchange.peer, status, exchange.ecu.programming);
@@ -176,8 +189,7 @@ async function sendMetadata(
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
   });
   if (sent.ok) return { ok: true, value: undefined };
-  const hint = 'the ECU checks ECU name, hardware id, length and version of release.json';
-  return sent.code === 'REFUSED' ? { ...sent, reason: `${sent.reason}; ${hint}` } : sent;
+  return sent.code === 'REFUSED' ? explainRefusal(exchange, sent, 'the signed metadata') : sent;
 }
 
 async function download(
@@ -207,7 +219,12 @@ async function download(
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
     progress: (bytes) => hooks.progress?.({ sent: bytes, total: image.length }),
   });
-  if (!sent.ok) return sent;
+  if (!sent.ok) {
+    // A block that does not decrypt is told by the same NRC as a flash cell that does not take it.
+    if (!run.encrypted || sent.nrc !== Nrc.generalProgrammingFailure) return sent;
+    const explained = await explainRefusal(exchange, sent, 'the encrypted image');
+    return explained.attack === undefined ? sent : explained;
+  }
   run.crc32 = sent.value;
   run.transferMs = exchange.clock.nowMs() - startMs;
   return { ok: true, value: undefined };

@@ -17,6 +17,13 @@ export async function keyFor(
 ): Promise<{ readonly key: Uint8Array } | { readonly reason: string }> {
   switch (security.algorithm) {
     case 'hmac-sha256':
+      if (security.secret === undefined) {
+        return {
+          reason:
+            'neither the vehicle file (security.secret) nor an identity has its key: ' +
+            'give the identity.json that can-ota provision wrote',
+        };
+      }
       return { key: hmac(sha256, fromHex(security.secret), seed).slice(0, 16) };
     case 'xor': {
       const constant = fromHex(security.constant);

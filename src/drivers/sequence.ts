@@ -49,11 +49,17 @@ export type RoutineOption =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'crc32' };
 
+/** dataFormatIdentifier: no compression, encryptingMethod 1 (ISO 14229-1 table of 34). */
+const ENCRYPTED = 0x01;
+
 export interface SequenceInput {
   readonly ecu: VehicleEcu;
+  /** What the ECU must end up with. */
   readonly image: { readonly length: number; readonly sha256: string };
-  /** For the metadata; `unknown` when the tester names none. */
-  readonly version: string;
+  /** The bytes on the bus are the blob that was encrypted for this ECU. */
+  readonly encrypted: boolean;
+  /** The bundle for the ECU's own verification; undefined: the step is left out. */
+  readonly metadata: Uint8Array | undefined;
   /** DID F15A: who programmed it. */
   readonly fingerprint: Uint8Array;
 }
@@ -128,14 +134,21 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
         input.fingerprint,
       ),
     })),
-    withPolicy(profile.metadata, (policy) => metadataStep(input, policy)),
+    input.metadata === undefined
+      ? undefined
+      : withPolicy(profile.metadata, (policy) => metadataStep(input.metadata!, policy)),
     profile.eraseWhen === 'before-request-download' ? eraseStep(ecu, image.length) : undefined,
     {
       kind: 'download',
       name: 'transfer',
       doing: 'transferring the image',
       policy: 'required',
-      request: requestDownload.encodeRequest({ address: ecu.memory.address, size: image.length }),
+      request: requestDownload.encodeRequest({
+        address: ecu.memory.address,
+        // 14.2 (RequestDownload): memorySize is what the ECU holds afterwards, not what is carried.
+        size: image.length,
+        ...(input.encrypted ? { dataFormat: ENCRYPTED } : {}),
+      }),
       erase:
         profile.eraseWhen === 'after-request-download' ? eraseStep(ecu, image.length) : undefined,
     },
@@ -201,29 +214,20 @@ function checkArgument(profile: EcuProgramming, sha256: string): RoutineOption {
   }
 }
 
-/** `release.json`: what the bootloader checks before it lets anything be erased. */
+/** What the bootloader verifies before it lets anything be erased. */
 function metadataStep(
-  { ecu, image, version }: SequenceInput,
+  file: Uint8Array,
   policy: StepBase['policy'],
-): ProgrammingStep {
-  const file = new TextEncoder().encode(
-    JSON.stringify({
-      ecu: ecu.name,
-      hardwareId: ecu.hardwareId,
-      version,
-      length: image.length,
-      sha256: image.sha256,
-    }),
-  );
+): Extract<ProgrammingStep, { kind: 'metadata' }> {
   return {
     kind: 'metadata',
-    name: 'release metadata',
-    doing: 'sending the release metadata',
+    name: 'signed metadata',
+    doing: 'sending the signed metadata',
     policy,
     file,
     request: requestFileTransfer.encodeRequest({
       mode: 'addFile',
-      path: 'release.json',
+      path: 'metadata.json',
       dataFormat: 0,
       size: file.length,
       compressedSize: file.length,

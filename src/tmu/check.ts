@@ -1,13 +1,13 @@
-// One look at the backend: what is offered, what of it is news, and whether a campaign begins.
+// One look at the backend: is anything new, what do both repositories say, and does a campaign begin.
 
 import { candidates, decide, type PlannedEcu } from '../campaign/decide.ts';
 import type { CampaignEvent, EventOf } from '../campaign/event.ts';
 import { planDigest, planTargetsKey, targetsKey } from '../campaign/plan.ts';
-import type { Backend, Release } from '../campaign/ports.ts';
+import type { Backend, Offer } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Random } from '../core/random.ts';
+import { jitter, type Random } from '../core/random.ts';
 import { activationOrder } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Inventory } from './inventory.ts';
@@ -16,9 +16,11 @@ import type { Outbox } from './outbox.ts';
 import { stands } from './retention.ts';
 import { retrying } from './retry.ts';
 import type { TmuListener } from './tmu-event.ts';
+import type { TrustedSource } from './trusted-source.ts';
 
 export interface CheckOptions {
   readonly backend: Backend;
+  readonly trusted: TrustedSource;
   readonly vehicle: Vehicle;
   readonly inventory: Inventory;
   readonly memory: Memory;
@@ -27,6 +29,8 @@ export interface CheckOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly emit: TmuListener;
+  /** Signatures are checked this often even when the backend says that nothing is new. */
+  readonly checkinIntervalMs?: number;
 }
 
 export interface Checked {
@@ -37,86 +41,181 @@ export interface Checked {
   readonly remembered?: Remembered;
 }
 
+const CHECKIN_INTERVAL_MS = 60 * 60_000;
+const CHECKIN_JITTER = 0.2;
+/** Without a check that passed for this long somebody may be keeping the vehicle from news (freeze attack). */
+export const STALENESS_MS = 24 * 60 * 60_000;
+
+/** Through one check. */
+interface Look extends CheckOptions {
+  /** ECUs that have said in this check what they are. */
+  readonly asked: Set<string>;
+}
+type Fault = { readonly fault: Checked | undefined };
+type Hint = { readonly unchanged: boolean; readonly etag: string | undefined };
+
 /** Undefined: interrupted. Throws StorageError. */
 export async function check(
-  options: CheckOptions,
+  given: CheckOptions,
   signal: AbortSignal,
 ): Promise<Checked | undefined> {
-  const offers = await fetchOffers(options, signal);
-  if (offers === undefined || 'event' in offers) return offers;
+  const options: Look = { ...given, asked: new Set() };
+  const hint = await askForNews(options, signal);
+  if ('fault' in hint) return hint.fault;
+  const known = options.memory.content.verified;
+  if (known !== null && hint.unchanged && !isDue(options)) {
+    const quiet = await judge(options, known.offers, signal);
+    if (quiet !== 'news') return quiet;
+  }
+  // Nothing is begun on the word of an unsigned hint, or on signatures of yesterday.
+  const verified = await verify(options, hint.etag, signal);
+  if ('fault' in verified) return verified.fault;
+  const judged = await judge(options, verified.offers, signal);
+  if (judged !== 'news') return judged;
+  return makePlan(options, verified.offers, signal);
+}
 
+function isDue({ memory, clock }: CheckOptions): boolean {
+  const { verified } = memory.content;
+  const nowMs = clock.wallMs();
+  // A clock that was put back must not make the last check younger.
+  return verified === null || nowMs >= verified.dueWallMs || nowMs < verified.atWallMs;
+}
+
+/** `/latest_version` says whether a look at the signed metadata is worth it, nothing more. */
+async function askForNews(options: CheckOptions, signal: AbortSignal): Promise<Hint | Fault> {
+  const { backend, vehicle, memory, clock, random, emit } = options;
+  const names = vehicle.ecus.map(({ name }) => name);
+  const etag = memory.content.verified?.etag ?? undefined;
+  const doing = 'asking for the latest version';
+  const answer = await retrying((inner) => backend.latest(names, etag, inner), {
+    clock,
+    random,
+    signal,
+    onRetry: (retry) => emit({ kind: 'retry', doing, ...retry }),
+  });
+  switch (answer.kind) {
+    case 'interrupted':
+      return { fault: undefined };
+    case 'failed':
+      return { fault: await failed(options, answer) };
+    case 'not-modified':
+      if (etag !== undefined) return { unchanged: true, etag };
+      return {
+        fault: await failed(options, {
+          code: 'GARBAGE',
+          reason: 'the server answered 304 unasked',
+        }),
+      };
+    case 'releases':
+      return { unchanged: false, etag: answer.etag };
+  }
+}
+
+/** Check-in and both repositories, with what each end of it means. */
+async function verify(
+  options: CheckOptions,
+  etag: string | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly offers: readonly Offer[] } | Fault> {
+  const { trusted, memory, clock, random } = options;
+  const result = await trusted.check(signal);
+  switch (result.kind) {
+    case 'interrupted':
+      return { fault: undefined };
+    case 'failed':
+      return { fault: await failed(options, result) };
+    case 'untrusted':
+      return { fault: await insecure(options, result.code, result.reason) };
+    case 'offers': {
+      const interval = options.checkinIntervalMs ?? CHECKIN_INTERVAL_MS;
+      const atWallMs = clock.wallMs();
+      const dueWallMs = Math.round(atWallMs + jitter(random, interval, CHECKIN_JITTER));
+      await memory.update({
+        verified: { etag: etag ?? null, atWallMs, dueWallMs, offers: [...result.offers] },
+        failingSinceWallMs: null,
+        reportedAttack: null,
+      });
+      if (result.checkedIn) await options.outbox.checkedIn();
+      return { offers: result.offers };
+    }
+  }
+}
+
+/** No check, for whatever reason: bad luck at first, after a day it counts as an attack. */
+async function failed(
+  options: CheckOptions,
+  failure: { readonly code: string; readonly reason: string; readonly retryAfterMs?: number },
+): Promise<Checked> {
+  const { memory, clock } = options;
+  const { code, reason, retryAfterMs } = failure;
+  const again = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (isDue(options)) {
+    const sinceMs = await failingSince(options);
+    if (clock.wallMs() - sinceMs >= STALENESS_MS) {
+      const last = memory.content.verified;
+      const when = last === null ? 'never' : `last on ${new Date(last.atWallMs).toISOString()}`;
+      const text =
+        `no check has passed since ${new Date(sinceMs).toISOString()} (${when} before): whoever keeps the vehicle ` +
+        `from its backend may be hiding an update; the last try ended with ${code}: ${reason}`;
+      return { ...(await insecure(options, 'FREEZE', text)), ...again };
+    }
+  }
+  return { event: nothing('BACKEND_UNAVAILABLE', code, reason), ...again };
+}
+
+async function failingSince({ memory, clock }: CheckOptions): Promise<number> {
+  const nowMs = clock.wallMs();
+  const sinceMs = Math.min(memory.content.failingSinceWallMs ?? nowMs, nowMs);
+  await memory.update({ failingSinceWallMs: sinceMs });
+  return sinceMs;
+}
+
+/** The backend is told once for each kind; the next manifest says it too. */
+async function insecure(options: CheckOptions, code: string, reason: string): Promise<Checked> {
+  const { memory, outbox, vehicle } = options;
+  const outcome = 'SECURITY_VALIDATION_FAILED';
+  if (memory.content.reportedAttack !== code) {
+    const report = { vin: vehicle.vin, outcome, code, reason: reason.slice(0, 2000), ecus: [] };
+    await outbox.put('attack', report);
+    await memory.update({ reportedAttack: code });
+  }
+  await failingSince(options);
+  return { event: nothing(outcome, code, reason) };
+}
+
+/** What the offers mean for the ECUs as they are; `news` when one of them should be installed. */
+async function judge(
+  options: Look,
+  offers: readonly Offer[],
+  signal: AbortSignal,
+): Promise<Checked | undefined | 'news'> {
   const { inventory, vehicle, memory, clock } = options;
   const ecus = plannedEcus(vehicle);
   // Once in the life of a process every ECU with a release is asked, then only those with news.
   const offered = ecus.filter(({ name }) => offers.some(({ ecu }) => ecu === name));
   const wantedBefore = candidates(offers, ecus, inventory.installed);
-  const asked = new Set<string>();
   for (const { name } of offered) {
     if (inventory.knows(name)) continue;
-    asked.add(name);
     const needed = wantedBefore.some(({ ecu }) => ecu === name);
     const fault = await identify(options, name, needed, signal);
     if (fault !== 'fine') return fault;
   }
-
   const wanted = candidates(offers, ecus, inventory.installed);
   if (wanted.length === 0) return upToDate(options);
   const known = memory.recall(targetsKey(wanted));
-  if (known !== undefined && stands(known, clock.wallMs())) {
-    return { event: nothing(known.outcome, known.code, known.reason), remembered: known };
-  }
-  for (const { ecu } of wanted) {
-    if (asked.has(ecu)) continue;
-    const fault = await identify(options, ecu, true, signal);
-    if (fault !== 'fine') return fault;
-  }
-  return makePlan(options, candidates(offers, ecus, inventory.installed), ecus);
-}
-
-async function fetchOffers(
-  { backend, vehicle, memory, clock, random, emit }: CheckOptions,
-  signal: AbortSignal,
-): Promise<readonly Release[] | Checked | undefined> {
-  const names = vehicle.ecus.map(({ name }) => name);
-  const { latest } = memory.content;
-  const doing = 'asking for the latest version';
-  const answer = await retrying(
-    (inner) => backend.latest(names, latest?.etag ?? undefined, inner),
-    {
-      clock,
-      random,
-      signal,
-      onRetry: (retry) => emit({ kind: 'retry', doing, ...retry }),
-    },
-  );
-  switch (answer.kind) {
-    case 'interrupted':
-      return undefined;
-    case 'failed':
-      return {
-        event: nothing('BACKEND_UNAVAILABLE', answer.code, answer.reason),
-        ...(answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs }),
-      };
-    case 'not-modified':
-      if (latest !== null) return latest.releases;
-      return {
-        event: nothing('BACKEND_UNAVAILABLE', 'GARBAGE', 'the server answered 304 unasked'),
-      };
-    case 'releases':
-      await memory.update({
-        latest: { etag: answer.etag ?? null, releases: [...answer.releases] },
-      });
-      return answer.releases;
-  }
+  if (known === undefined || !stands(known, clock.wallMs())) return 'news';
+  return { event: nothing(known.outcome, known.code, known.reason), remembered: known };
 }
 
 /** `fine`, or how the check ends. An ECU without news that is silent is only a warning. */
 async function identify(
-  { inventory, emit, logger }: CheckOptions,
+  { inventory, emit, logger, asked }: Look,
   ecu: string,
   needed: boolean,
   signal: AbortSignal,
 ): Promise<'fine' | Checked | undefined> {
+  asked.add(ecu);
   emit({ kind: 'ecu-step', ecu, step: 'identify', status: 'begun' });
   const answer = await inventory.ask(ecu, signal);
   if (answer.ok) {
@@ -143,12 +242,20 @@ async function upToDate({ inventory, memory, outbox, vehicle }: CheckOptions): P
   return { event: nothing('UP_TO_DATE') };
 }
 
+/** The ECUs with news say once more what they are; then it is decided. */
 async function makePlan(
-  options: CheckOptions,
-  wanted: readonly Release[],
-  ecus: readonly PlannedEcu[],
-): Promise<Checked> {
+  options: Look,
+  offers: readonly Offer[],
+  signal: AbortSignal,
+): Promise<Checked | undefined> {
   const { vehicle, inventory, memory, clock, random } = options;
+  const ecus = plannedEcus(vehicle);
+  for (const { ecu } of candidates(offers, ecus, inventory.installed)) {
+    if (options.asked.has(ecu)) continue;
+    const fault = await identify(options, ecu, true, signal);
+    if (fault !== 'fine') return fault;
+  }
+  const wanted = candidates(offers, ecus, inventory.installed);
   const decision = decide(vehicle.vin, wanted, ecus, inventory.identities);
   switch (decision.kind) {
     case 'nothing':

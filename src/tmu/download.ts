@@ -8,18 +8,13 @@ import {
   DownloadCut,
   type Release,
 } from '../campaign/ports.ts';
-import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import { StorageError, type StorageFile } from '../core/storage.ts';
 import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
+import { type PaceLimits, PaceWatch } from './pace.ts';
 import { type RetryOptions, retrying } from './retry.ts';
 
-export interface DownloadLimits {
-  /** A window of this length without `leastBytes` ends the attempt. */
-  readonly stallMs: number;
-  /** Fewer bytes in a window are as good as none: a drip must not hold a cycle for days. */
-  readonly leastBytes: number;
-}
+export type DownloadLimits = PaceLimits;
 
 export const DEFAULT_DOWNLOAD_LIMITS: DownloadLimits = { stallMs: 30_000, leastBytes: 8 * 1024 };
 
@@ -158,7 +153,11 @@ async function receive(
     }
     await restart(part); // the range was ignored: from the start then
   }
-  const watch = new Watch(options.clock, options.limits ?? DEFAULT_DOWNLOAD_LIMITS, answer.chunks);
+  const watch = new PaceWatch(
+    options.clock,
+    options.limits ?? DEFAULT_DOWNLOAD_LIMITS,
+    answer.chunks,
+  );
   try {
     for (;;) {
       const next = await watch.next();
@@ -226,55 +225,4 @@ function integrity(code: string, reason: string): Attempt {
 
 function failed(code: string, reason: string): BackendFailure {
   return { kind: 'failed', code, reason, transient: true };
-}
-
-/** Takes chunks as they come, and gives up when a whole window brought too little. */
-class Watch {
-  readonly #clock: Clock;
-  readonly #limits: DownloadLimits;
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #inWindow = 0;
-  #verdict: 'stalled' | 'slow' | undefined;
-  #wake: (() => void) | undefined;
-  #timer: { cancel(): void };
-
-  constructor(clock: Clock, limits: DownloadLimits, chunks: AsyncIterable<Uint8Array>) {
-    this.#clock = clock;
-    this.#limits = limits;
-    this.#chunks = chunks[Symbol.asyncIterator]();
-    this.#timer = this.#arm();
-  }
-
-  #arm(): { cancel(): void } {
-    return this.#clock.after('download-window', this.#limits.stallMs, () => {
-      if (this.#inWindow < this.#limits.leastBytes) {
-        this.#verdict = this.#inWindow === 0 ? 'stalled' : 'slow';
-        this.#wake?.();
-        return;
-      }
-      this.#inWindow = 0;
-      this.#timer = this.#arm();
-    });
-  }
-
-  async next(): Promise<Uint8Array | 'stalled' | 'slow' | undefined> {
-    if (this.#verdict !== undefined) return this.#verdict;
-    const late = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    const chunk = this.#chunks.next();
-    chunk.catch(() => {}); // when the verdict comes first, nobody waits for it any more
-    const first = await Promise.race([chunk, late]);
-    this.#wake = undefined;
-    if (first === undefined) return this.#verdict!;
-    if (first.done) return undefined;
-    this.#inWindow += first.value.length;
-    return first.value;
-  }
-
-  close(): void {
-    this.#timer.cancel();
-    // Not awaited: a stream that is stuck would keep us here; the attempt's signal ends it.
-    void this.#chunks.return?.()?.catch(() => {});
-  }
 }

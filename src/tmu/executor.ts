@@ -5,9 +5,11 @@ import type { PlanItem } from '../campaign/plan.ts';
 import type {
   Approver,
   Backend,
+  DriverFailure,
   DriverResult,
   EcuDriver,
   ImageSource,
+  Target,
   TransferReport,
   VehicleState,
 } from '../campaign/ports.ts';
@@ -15,6 +17,7 @@ import type { Campaign, CampaignCommand, CampaignState } from '../campaign/state
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import type { EncryptedImage } from '../trust/director.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type DownloadLimits, downloadImage } from './download.ts';
@@ -22,9 +25,11 @@ import type { ImageStore, StoredImage } from './image-store.ts';
 import type { Memory } from './memory.ts';
 import { questionOf } from './question.ts';
 import type { TmuListener } from './tmu-event.ts';
+import type { TrustedSource } from './trusted-source.ts';
 
 export interface ExecutorOptions {
   readonly backend: Backend;
+  readonly trusted: TrustedSource;
   readonly driverFor: (ecu: string) => EcuDriver;
   /** Missing: the vehicle file names nobody to ask, which is the approval of its author. */
   readonly approver: Approver | undefined;
@@ -72,12 +77,12 @@ export class Executor {
 
   async #download(item: PlanItem, signal: AbortSignal): Promise<CampaignEvent | undefined> {
     const { backend, images, clock, random, emit, downloadLimits } = this.#options;
-    const { sha256, size } = item.to;
-    const { ecu, file } = item;
+    const { ecu, download } = item;
+    const { file, sha256, size } = download;
     const result = await downloadImage({
       backend,
       images,
-      release: { file, size, sha256 },
+      release: download,
       clock,
       random,
       signal,
@@ -175,10 +180,10 @@ export class Executor {
   async #step(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
     const { driverFor, emit } = this.#options;
     const { step, item, touched } = command;
-    const { ecu, to } = item;
+    const { ecu, to, download } = item;
     const driver = driverFor(ecu);
-    const named: ImageSource = { length: to.size, sha256: to.sha256, read: neverRead };
-    const target = { version: to.version, image: named };
+    const named: ImageSource = { length: download.size, sha256: download.sha256, read: neverRead };
+    const target = this.#targetOf(item, named, signal);
     const hooks = {
       signal,
       progress: ({ sent, total }: { sent: number; total: number }) =>
@@ -187,7 +192,7 @@ export class Executor {
     switch (step) {
       case 'stage':
       case 'activate': {
-        const image = await this.#options.images.open(to.sha256, to.size);
+        const image = await this.#options.images.open(download.sha256, download.size);
         // A two-bank ECU holds the image itself by the time of its activation.
         const isNeeded = step === 'stage' || this.#hasOneBank(ecu);
         if (image === undefined && isNeeded) {
@@ -196,13 +201,14 @@ export class Executor {
             step,
             ecu,
             code: 'IMAGE_INVALID',
-            reason: `the image ${to.sha256} for ${ecu} is not in the store any more: it is fetched again by the next cycle`,
+            reason: `the image ${download.sha256} for ${ecu} is not in the store any more: it is fetched again by the next cycle`,
             transient: false,
           };
         }
         return using(image, async () => {
-          const full = { version: to.version, image: image ?? named };
-          const done = await driver[step](full, hooks);
+          const wanted = isNeeded ? await this.#stillWanted(item, signal) : ALLOWED;
+          if (!wanted.ok) return this.#failed(step, ecu, wanted);
+          const done = await driver[step]({ ...target, image: image ?? named }, hooks);
           if (!done.ok) return this.#failed(step, ecu, done);
           return {
             kind: step === 'stage' ? 'staged' : 'activated',
@@ -227,14 +233,14 @@ export class Executor {
         const previous =
           kept === undefined || kept.sha256 === to.sha256
             ? undefined
-            : await this.#options.images.open(kept.sha256, kept.size);
+            : await this.#options.images.open(kept.download.sha256, kept.download.size);
         return using(previous, async () => {
           const done = await driver.rollback(
             {
               target,
               previous: {
                 version: item.from.version,
-                ...(previous === undefined ? {} : { image: previous }),
+                ...(previous === undefined ? {} : { image: previous, ...plainOf(kept!) }),
               },
               touched,
             },
@@ -249,6 +255,32 @@ export class Executor {
       default:
         return assertNever(step);
     }
+  }
+
+  #targetOf(item: PlanItem, image: ImageSource, signal: AbortSignal): Target {
+    const { ecu, to, download, encryption } = item;
+    const { trusted } = this.#options;
+    return {
+      version: to.version,
+      image,
+      ...(encryption === null
+        ? {}
+        : plainOf({ ...to, encryption: { ...encryptedOf(download), method: encryption } })),
+      ...(this.#verifies(ecu) ? { metadata: (state) => trusted.bundle(ecu, state, signal) } : {}),
+    };
+  }
+
+  /** An ECU that verifies nothing gets only what the Primary can still verify at this moment (Uptane 5.4.4). */
+  async #stillWanted(
+    item: PlanItem,
+    signal: AbortSignal,
+  ): Promise<{ readonly ok: true } | DriverFailure> {
+    if (this.#verifies(item.ecu)) return ALLOWED;
+    return this.#options.trusted.stands(item, signal);
+  }
+
+  #verifies(ecu: string): boolean {
+    return findEcu(this.#options.vehicle, ecu).programming.metadata !== 'skip';
   }
 
   #hasOneBank(ecu: string): boolean {
@@ -267,14 +299,34 @@ export class Executor {
     for (const text of warnings) this.#options.emit({ kind: 'warning', ecu, text });
   }
 
-  #failed(
-    step: EcuCommand['step'],
-    ecu: string,
-    done: Extract<DriverResult<unknown>, { ok: false }>,
-  ): CampaignEvent {
-    const { code, reason, transient } = done;
-    return { kind: 'step-failed', step, ecu, code, reason, transient };
+  #failed(step: EcuCommand['step'], ecu: string, done: DriverFailure): CampaignEvent {
+    const { code, reason, transient, attack } = done;
+    return {
+      kind: 'step-failed',
+      step,
+      ecu,
+      code,
+      reason,
+      transient,
+      ...(attack === undefined ? {} : { attack }),
+    };
   }
+}
+
+const ALLOWED = { ok: true } as const;
+
+function encryptedOf({ file, size, sha256 }: PlanItem['download']) {
+  return { file, length: size, sha256 };
+}
+
+/** What an encrypted image is inside; nothing for a plain one. */
+function plainOf(stored: {
+  readonly size: number;
+  readonly sha256: string;
+  readonly encryption: EncryptedImage | null;
+}): Pick<Target, 'plain' | 'encryption'> {
+  const { size, sha256, encryption } = stored;
+  return encryption === null ? {} : { plain: { length: size, sha256 }, encryption };
 }
 
 async function using<T>(image: StoredImage | undefined, work: () => Promise<T>): Promise<T> {

@@ -1,31 +1,47 @@
-// The backend over HTTP: requests, limits on what comes back, and every mistake of the server as a value.
+// The backend over HTTP: one method for each path of the server, with the session of this vehicle where it has one.
 
-import got, { type OptionsInit, type Request } from 'got';
+import type { OptionsInit } from 'got';
 import { z } from 'zod';
-import {
-  type Backend,
-  type BackendFailure,
-  type DownloadAnswer,
-  DownloadCut,
-  type LatestAnswer,
-  type VersionReport,
+import type {
+  Backend,
+  BackendFailure,
+  Checkin,
+  DownloadAnswer,
+  LatestAnswer,
+  MetadataBody,
+  RepositoryName,
+  VersionReport,
 } from '../campaign/ports.ts';
 import type { Clock } from '../core/clock.ts';
-import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
+import type { Random } from '../core/random.ts';
+import { type DeviceIdentity, DeviceSession } from './device-session.ts';
+import {
+  type Answer,
+  baseUrl,
+  CONNECT_MS,
+  chunksOf,
+  garbage,
+  HttpClient,
+  header,
+  lengthOf,
+  type OpenAnswer,
+  parseJson,
+  REQUEST_MS,
+  withSignal,
+} from './http-client.ts';
 
 export interface HttpBackendOptions {
   /** `https://host[:port][/prefix]` */
   readonly server: string;
+  /** Where the image repository is another server. */
+  readonly images?: string | undefined;
   readonly vin: string;
   readonly clock: Clock;
   /** For requests with a JSON answer, from the name look-up to the last byte. */
   readonly requestMs?: number;
+  /** Whoever has one proves it before the first request, and the server has to prove itself. */
+  readonly identity?: { readonly device: DeviceIdentity; readonly random: Random } | undefined;
 }
-
-/** A JSON answer beyond this is garbage: nothing of the server may fill our memory. */
-const MAX_JSON_BYTES = 1024 * 1024;
-const REQUEST_MS = 20_000;
-const CONNECT_MS = 10_000;
 
 const releaseSchema = z.object({
   ecu: z.string().regex(/^[A-Z][A-Z0-9_]{0,15}$/),
@@ -46,34 +62,31 @@ const releaseSchema = z.object({
 });
 const latestSchema = z.object({ releases: z.array(releaseSchema).max(1000) });
 const nonceSchema = z.object({ nonce: z.string().regex(/^[0-9A-Za-z_-]{16,128}$/) });
-const problemSchema = z.object({
-  code: z.string().max(64).optional(),
-  title: z.string().max(200).optional(),
-  detail: z.string().max(500).optional(),
-});
-
-interface Answer {
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  readonly body: Uint8Array;
-}
+/** The attestation itself is checked by whoever knows the keys. */
+const timeSchema = z.object({ time: z.unknown() });
 
 export class HttpBackend implements Backend {
   readonly #base: URL;
-  readonly #options: HttpBackendOptions;
+  readonly #images: URL;
+  readonly #vin: string;
+  readonly #client: HttpClient;
+  readonly #session: DeviceSession | undefined;
 
   /** Throws InputError when `server` is no HTTP address. */
   constructor(options: HttpBackendOptions) {
-    this.#options = options;
-    const base = URL.parse(options.server);
-    if (base === null || !['http:', 'https:'].includes(base.protocol)) {
-      throw new InputError(
-        'server',
-        `${JSON.stringify(options.server)} is no address: expected http://host:port or https://host`,
-      );
-    }
-    if (!base.pathname.endsWith('/')) base.pathname += '/';
-    this.#base = base;
+    const { identity, clock, vin } = options;
+    this.#base = baseUrl(options.server, 'server');
+    this.#images = options.images === undefined ? this.#base : baseUrl(options.images, 'images');
+    this.#vin = vin;
+    this.#client = new HttpClient({
+      clock,
+      headers: { 'x-vehicle-vin': vin },
+      requestMs: options.requestMs,
+    });
+    this.#session =
+      identity === undefined
+        ? undefined
+        : new DeviceSession({ ...identity, clock, client: this.#client, base: this.#base });
   }
 
   async latest(
@@ -82,7 +95,7 @@ export class HttpBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<LatestAnswer> {
     const url = this.#url('latest_version');
-    url.searchParams.set('vin', this.#options.vin);
+    url.searchParams.set('vin', this.#vin);
     for (const ecu of ecus) url.searchParams.append('ecu', ecu);
     const answer = await this.#json(url, {
       headers: etag === undefined ? {} : { 'if-none-match': etag },
@@ -90,7 +103,7 @@ export class HttpBackend implements Backend {
     });
     if ('kind' in answer) return answer;
     if (answer.status === 304) return { kind: 'not-modified' };
-    if (answer.status !== 200) return this.#refused(answer, url);
+    if (answer.status !== 200) return this.#client.refused(answer, url);
     const parsed = parseJson(answer.body, latestSchema, url);
     if ('kind' in parsed) return parsed;
     return {
@@ -104,10 +117,10 @@ export class HttpBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'nonce'; readonly nonce: string } | BackendFailure> {
     const url = this.#url('get_nonce');
-    url.searchParams.set('vin', this.#options.vin);
+    url.searchParams.set('vin', this.#vin);
     const answer = await this.#json(url, withSignal(signal));
     if ('kind' in answer) return answer;
-    if (answer.status !== 200) return this.#refused(answer, url);
+    if (answer.status !== 200) return this.#client.refused(answer, url);
     const parsed = parseJson(answer.body, nonceSchema, url);
     return 'kind' in parsed ? parsed : { kind: 'nonce', nonce: parsed.value.nonce };
   }
@@ -122,12 +135,11 @@ export class HttpBackend implements Backend {
     url.searchParams.set('nonce', nonce);
     const shown = new URL(url);
     shown.search = '';
-    const opened = await this.#open(url, shown, {
-      headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
-      // The body takes as long as it takes; whoever reads it watches its pace.
-      timeout: { lookup: CONNECT_MS, connect: CONNECT_MS, response: REQUEST_MS },
-      ...withSignal(signal),
-    });
+    const opened = await this.#open(
+      url,
+      { headers: offset > 0 ? { range: `bytes=${offset}-` } : {}, ...streamed(signal) },
+      shown,
+    );
     if ('kind' in opened) return opened;
     const { stream, status, headers } = opened;
     if (status === 200) {
@@ -153,8 +165,7 @@ export class HttpBackend implements Backend {
       stream.destroy();
       return garbage(shown, `206 with Content-Range ${JSON.stringify(headers['content-range'])}`);
     }
-    const body = await readAll(stream, MAX_JSON_BYTES);
-    const failure = this.#refused({ status, headers, body: body ?? new Uint8Array() }, shown);
+    const failure = await this.#refusedBody(opened, shown);
     // A nonce can be used up or too old: the next attempt gets a new one.
     return status === 403 || status === 416 ? { ...failure, transient: true } : failure;
   }
@@ -164,187 +175,125 @@ export class HttpBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure> {
     const url = this.#url('report_versions');
-    const answer = await this.#json(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(report),
-      ...withSignal(signal),
-    });
+    const answer = await this.#post(url, report, signal);
     if ('kind' in answer) return answer;
     if (answer.status >= 200 && answer.status < 300) return { kind: 'accepted' };
-    return this.#refused(answer, url);
+    return this.#client.refused(answer, url);
+  }
+
+  async checkin(
+    checkin: Checkin,
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'checked-in'; readonly time: unknown } | BackendFailure> {
+    const time = await this.#timed('vehicle/checkin', checkin, signal);
+    return 'kind' in time ? time : { kind: 'checked-in', ...time };
+  }
+
+  async time(
+    nonces: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'time'; readonly time: unknown } | BackendFailure> {
+    const time = await this.#timed('vehicle/time', { nonces }, signal);
+    return 'kind' in time ? time : { kind: 'time', ...time };
+  }
+
+  async metadata(
+    repository: RepositoryName,
+    file: string,
+    signal?: AbortSignal,
+  ): Promise<MetadataBody> {
+    // Names of metadata files are percent-encoded already.
+    const url =
+      repository === 'director'
+        ? this.#url(`director/${encodeURIComponent(this.#vin)}/metadata/${file}`)
+        : new URL(`metadata/${file}`, this.#images);
+    const opened = await this.#open(url, streamed(signal));
+    if ('kind' in opened) return opened;
+    const { stream, status, headers } = opened;
+    if (status === 200) {
+      const total = lengthOf(headers['content-length']);
+      return { kind: 'body', total, chunks: chunksOf(stream) };
+    }
+    if (status === 404) {
+      stream.destroy();
+      return { kind: 'missing' };
+    }
+    return this.#refusedBody(opened, url);
+  }
+
+  /** A request whose answer carries a time attestation. */
+  async #timed(
+    path: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly time: unknown } | BackendFailure> {
+    const url = this.#url(path);
+    const answer = await this.#post(url, body, signal);
+    if ('kind' in answer) return answer;
+    if (answer.status !== 200) return this.#client.refused(answer, url);
+    const parsed = parseJson(answer.body, timeSchema, url);
+    return 'kind' in parsed ? parsed : { time: parsed.value.time ?? null };
   }
 
   #url(path: string): URL {
     return new URL(path, this.#base);
   }
 
-  /** One request with a short answer. */
-  async #json(url: URL, init: OptionsInit): Promise<Answer | BackendFailure> {
-    const opened = await this.#open(url, url, {
-      ...init,
-      timeout: { request: this.#options.requestMs ?? REQUEST_MS, connect: CONNECT_MS },
-    });
-    if ('kind' in opened) return opened;
-    const { stream, status, headers } = opened;
-    try {
-      const body = await readAll(stream, MAX_JSON_BYTES);
-      if (body === undefined) return garbage(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
-      return { status, headers, body };
-    } catch (error) {
-      return unreachable(url, error);
-    }
-  }
-
-  /** Sends the request and waits for the head of the answer. */
-  async #open(
+  #post(
     url: URL,
-    shown: URL,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer | BackendFailure> {
+    return this.#json(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      ...withSignal(signal),
+    });
+  }
+
+  #json(url: URL, init: OptionsInit): Promise<Answer | BackendFailure> {
+    return this.#authorised(url, init, (authorised) => this.#client.json(url, authorised));
+  }
+
+  #open(url: URL, init: OptionsInit, shown = url): Promise<OpenAnswer | BackendFailure> {
+    return this.#authorised(url, init, (each) => this.#client.open(url, each, shown));
+  }
+
+  /** With the token of the session; a token that the server does not know (any more) is renewed once. */
+  async #authorised<T extends { readonly status: number } | BackendFailure>(
+    url: URL,
     init: OptionsInit,
-  ): Promise<
-    | {
-        readonly stream: Request;
-        readonly status: number;
-        readonly headers: NodeJS.Dict<string | string[]>;
-      }
-    | BackendFailure
-  > {
-    const stream = got.stream(url, {
-      ...init,
-      isStream: true,
-      headers: {
-        'user-agent': 'can-ota-tmu',
-        accept: 'application/json, application/octet-stream',
-        'x-vehicle-vin': this.#options.vin,
-        ...init.headers,
-      },
-      throwHttpErrors: false,
-      // The server is the one of the configuration, and images have their length and hash as they are.
-      followRedirect: false,
-      decompress: false,
-      retry: { limit: 0 },
-    } as OptionsInit & { isStream: true });
-    try {
-      const response = await new Promise<{
-        statusCode: number;
-        headers: NodeJS.Dict<string | string[]>;
-      }>((resolve, reject) => {
-        stream.once('response', resolve);
-        stream.once('error', reject);
-      });
-      // From here on errors come out of reading; one that comes when nobody reads any more is nobody's.
-      stream.on('error', () => {});
-      return { stream, status: response.statusCode, headers: response.headers };
-    } catch (error) {
-      stream.on('error', () => {});
-      stream.destroy();
-      return unreachable(shown, error);
+    send: (init: OptionsInit) => Promise<T>,
+  ): Promise<T | BackendFailure> {
+    const session = this.#session;
+    // The token is for our own server alone.
+    if (session === undefined || url.origin !== this.#base.origin) return send(init);
+    const signal = init.signal ?? undefined;
+    for (let tries = 1; ; tries++) {
+      const token = await session.token(signal);
+      if (token.kind === 'failed') return token;
+      const authorization = `Bearer ${token.token}`;
+      const answer = await send({ ...init, headers: { ...init.headers, authorization } });
+      if ('kind' in answer || answer.status !== 401 || tries > 1) return answer;
+      if ('stream' in answer) (answer.stream as OpenAnswer['stream']).destroy();
+      session.drop(token.token);
     }
   }
 
-  #refused(answer: Answer, url: URL): BackendFailure {
-    const { status } = answer;
-    const problem = problemOf(answer.body);
-    const retryAfterMs = this.#retryAfterMs(header(answer, 'retry-after'));
-    return {
-      kind: 'failed',
-      code: `HTTP_${status}`,
-      reason: `${url.origin}${url.pathname} answered ${status}${problem === '' ? '' : ` (${problem})`}`,
-      transient: status >= 500 || status === 429 || status === 408,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    };
-  }
-
-  /** RFC 9110 10.2.3: seconds or a date. */
-  #retryAfterMs(text: string | undefined): number | undefined {
-    if (text === undefined) return undefined;
-    if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-    const dateMs = Date.parse(text);
-    return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - this.#options.clock.wallMs());
+  async #refusedBody(opened: OpenAnswer, url: URL): Promise<BackendFailure> {
+    const whole = await this.#client.whole(opened, url);
+    return this.#client.refused(
+      'kind' in whole ? { ...opened, body: new Uint8Array() } : whole,
+      url,
+    );
   }
 }
 
-function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
-}
-
-function header(answer: Pick<Answer, 'headers'>, name: string): string | undefined {
-  const value = answer.headers[name];
-  return typeof value === 'string' ? value : value?.[0];
-}
-
-function lengthOf(value: string | string[] | undefined): number | undefined {
-  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
-}
-
-/** Undefined when there is more than `limit`. */
-async function readAll(stream: Request, limit: number): Promise<Uint8Array | undefined> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > limit) return undefined; // leaving the loop destroys the stream
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
-}
-
-async function* chunksOf(stream: Request): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
-  } catch (error) {
-    throw new DownloadCut(systemErrorCode(error) ?? 'CUT', describeError(error), error);
-  } finally {
-    stream.destroy();
-  }
-}
-
-function parseJson<T>(
-  body: Uint8Array,
-  schema: z.ZodType<T>,
-  url: URL,
-): { readonly value: T } | BackendFailure {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch {
-    const start = new TextDecoder().decode(body.subarray(0, 40)).replace(/\p{Cc}/gu, ' ');
-    return garbage(url, `no JSON: ${JSON.stringify(start)}`);
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return { value: parsed.data };
-  const issue = parsed.error.issues[0]!;
-  return garbage(url, `${issue.path.join('.')}: ${issue.message}`);
-}
-
-function garbage(url: URL, what: string): BackendFailure {
+/** The body takes as long as it takes; whoever reads it watches its pace. */
+function streamed(signal: AbortSignal | undefined): OptionsInit {
   return {
-    kind: 'failed',
-    code: 'GARBAGE',
-    reason: `${url.origin}${url.pathname} sent something that cannot be understood: ${what}; is this a can-ota server?`,
-    transient: true,
+    timeout: { lookup: CONNECT_MS, connect: CONNECT_MS, response: REQUEST_MS },
+    ...withSignal(signal),
   };
-}
-
-function unreachable(url: URL, error: unknown): BackendFailure {
-  const code = systemErrorCode(error) ?? 'NETWORK';
-  return {
-    kind: 'failed',
-    code,
-    reason: `${url.origin}${url.pathname} cannot be reached (${code}): ${describeError(error)}; check --server and the network`,
-    transient: true,
-  };
-}
-
-/** What an RFC 9457 answer says, for messages. */
-function problemOf(body: Uint8Array): string {
-  try {
-    const parsed = problemSchema.safeParse(JSON.parse(new TextDecoder().decode(body)));
-    if (!parsed.success) return '';
-    const { code, title, detail } = parsed.data;
-    const text = [code, detail ?? title].filter((part) => part !== undefined).join(': ');
-    return text.replace(/\p{Cc}/gu, ' ');
-  } catch {
-    return '';
-  }
 }

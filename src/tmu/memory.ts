@@ -1,4 +1,4 @@
-// What the daemon remembers between cycles (`state.json`): the last offer, refusals and failures, the images it keeps.
+// What the daemon remembers between cycles (`state.json`): the verified offers, refusals and failures, the images it keeps.
 
 import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
@@ -23,28 +23,54 @@ const rememberedSchema = z.object({
 });
 export type Remembered = z.infer<typeof rememberedSchema>;
 
+const positive = z.number().int().positive();
+const storedSchema = z.object({ file: z.string(), size: positive, sha256: sha256Hex });
+const encryptionSchema = z.object({
+  file: z.string(),
+  length: positive,
+  sha256: sha256Hex,
+  method: z.literal('X25519-HKDF-SHA256-AES-256-GCM'),
+});
+const offerSchema = z.object({
+  ecu: z.string(),
+  version: z.string(),
+  targetName: z.string(),
+  size: positive,
+  sha256: sha256Hex,
+  releaseCounter: z.number().int().nonnegative(),
+  download: storedSchema,
+  encryption: encryptionSchema.nullable(),
+  notes: z.string(),
+});
+
 const memorySchema = z.object({
-  format: z.literal(1),
-  latest: z
+  format: z.literal(2),
+  /** The last check that both repositories passed. */
+  verified: z
     .object({
+      /** Of the hint that came with it. */
       etag: z.string().nullable(),
-      releases: z.array(
-        z.object({
-          ecu: z.string(),
-          version: z.string(),
-          file: z.string(),
-          size: z.number().int().positive(),
-          sha256: sha256Hex,
-          notes: z.string(),
-        }),
-      ),
+      atWallMs: z.number(),
+      /** From then on signatures are checked again, also when the hint says that nothing is new. */
+      dueWallMs: z.number(),
+      offers: z.array(offerSchema),
     })
     .nullable(),
+  /** The first check that failed since then. */
+  failingSinceWallMs: z.number().nullable(),
+  /** Code of the security failure that the backend was told last. */
+  reportedAttack: z.string().nullable(),
   remembered: z.array(rememberedSchema),
-  /** Last good image of each ECU. */
+  /** Last good image of each ECU, and the file that holds it. */
   images: z.record(
     z.string(),
-    z.object({ sha256: sha256Hex, version: z.string(), size: z.number().int().positive() }),
+    z.object({
+      sha256: sha256Hex,
+      version: z.string(),
+      size: positive,
+      download: storedSchema,
+      encryption: encryptionSchema.nullable(),
+    }),
   ),
   /** Digest of the inventory that the backend knows. */
   reportedInventory: z.string().nullable(),
@@ -52,8 +78,10 @@ const memorySchema = z.object({
 export type MemoryContent = z.infer<typeof memorySchema>;
 
 const EMPTY: MemoryContent = {
-  format: 1,
-  latest: null,
+  format: 2,
+  verified: null,
+  failingSinceWallMs: null,
+  reportedAttack: null,
   remembered: [],
   images: {},
   reportedInventory: null,

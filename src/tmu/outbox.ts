@@ -1,7 +1,7 @@
 // Reports that the backend has not taken yet: kept through restarts, sent in order, each at least once.
 
 import { z } from 'zod';
-import type { Backend, VersionReport } from '../campaign/ports.ts';
+import type { Backend, BackendFailure, VersionReport } from '../campaign/ports.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
 
@@ -12,6 +12,7 @@ const MAX_REPORTS = 50;
 const reportSchema = z.object({
   vin: z.string(),
   outcome: z.string(),
+  code: z.string().optional(),
   campaign: z.string().optional(),
   reason: z.string().optional(),
   ecus: z.array(
@@ -25,8 +26,23 @@ const reportSchema = z.object({
     }),
   ),
 });
-const outboxSchema = z.array(z.object({ id: z.string(), report: reportSchema }));
-type Entry = { readonly id: string; readonly report: VersionReport };
+const outboxSchema = z.array(
+  z.union([
+    z.object({ id: z.string(), report: reportSchema }),
+    z.object({ id: z.literal('checkin'), checkin: z.literal(true) }),
+  ]),
+);
+type Entry =
+  | { readonly id: string; readonly report: VersionReport }
+  /** The Director does not know yet how a campaign ended; the manifest is made when it is sent. */
+  | { readonly id: string; readonly checkin: true };
+
+/** Collects fresh reports of all ECUs and sends them. */
+export type SendCheckin = (
+  signal: AbortSignal,
+) => Promise<{ readonly kind: 'checked-in' } | { readonly kind: 'interrupted' } | BackendFailure>;
+
+const CHECKIN: Entry = { id: 'checkin', checkin: true };
 
 export class Outbox {
   readonly #storage: Storage;
@@ -53,26 +69,45 @@ export class Outbox {
     return this.#entries.length;
   }
 
-  /** The same id a second time replaces the first: finishing a campaign may be repeated after a restart. */
-  async put(id: string, report: VersionReport): Promise<void> {
-    const others = this.#entries.filter((entry) => entry.id !== id);
-    await this.#store([...others, { id, report }].slice(-MAX_REPORTS));
+  /**
+   * The same id a second time replaces the first: finishing a campaign may be repeated after a restart. With
+   * `checkin` the Director is told afterwards what each ECU says.
+   */
+  async put(id: string, report: VersionReport, { checkin = false } = {}): Promise<void> {
+    const others = this.#entries.filter(
+      (entry) => entry.id !== id && !(checkin && 'checkin' in entry),
+    );
+    const added = checkin ? [{ id, report }, CHECKIN] : [{ id, report }];
+    await this.#store([...others, ...added].slice(-MAX_REPORTS));
+  }
+
+  /** A check-in has told the Director everything. */
+  async checkedIn(): Promise<void> {
+    const others = this.#entries.filter((entry) => !('checkin' in entry));
+    if (others.length < this.#entries.length) await this.#store(others);
   }
 
   /** Sends until the backend is away or the box is empty. Never a hot loop: one try each. */
-  async flush(backend: Backend, logger: Logger, signal: AbortSignal): Promise<void> {
+  async flush(
+    backend: Pick<Backend, 'report'>,
+    checkIn: SendCheckin,
+    logger: Logger,
+    signal: AbortSignal,
+  ): Promise<void> {
     while (this.#entries.length > 0 && !signal.aborted) {
-      const { id, report } = this.#entries[0]!;
-      const answer = await backend.report(report, signal);
+      const entry = this.#entries[0]!;
+      const answer =
+        'report' in entry ? await backend.report(entry.report, signal) : await checkIn(signal);
+      if (answer.kind === 'interrupted') return;
       if (answer.kind === 'failed') {
         if (answer.transient) {
           logger.debug({ reason: answer.reason, waiting: this.#entries.length }, 'report kept');
           return;
         }
         // It will never be taken: keeping it would keep all later ones back.
-        logger.warn({ reason: answer.reason, report: id }, 'the backend refuses a report');
+        logger.warn({ reason: answer.reason, report: entry.id }, 'the backend refuses a report');
       }
-      await this.#store(this.#entries.filter((entry) => entry.id !== id));
+      await this.#store(this.#entries.filter((other) => other !== entry));
     }
   }
 

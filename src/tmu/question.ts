@@ -78,7 +78,7 @@ export function durationSeconds(plan: Plan, vehicle: Vehicle): number {
     const bus = vehicle.buses[busOf(vehicle, ecu)]!;
     const bytesPerSecond =
       ecu.fd === false ? (bus.bitrate * 0.478) / 8 : (bus.dataBitrate * 0.708) / 8;
-    seconds += item.to.size / bytesPerSecond + SECONDS_PER_ECU;
+    seconds += item.download.size / bytesPerSecond + SECONDS_PER_ECU;
   }
   return Math.ceil(seconds);
 }

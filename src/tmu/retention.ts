@@ -3,6 +3,7 @@
 import { planTargetsKey } from '../campaign/plan.ts';
 import type { DriverErrorCode } from '../campaign/ports.ts';
 import type { CampaignResult } from '../campaign/state.ts';
+import { ATTACKS } from '../trust/attack.ts';
 import type { Remembered } from './memory.ts';
 
 const MINUTE_MS = 60_000;
@@ -10,13 +11,14 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** A server that sends wrong bytes for one release gets this many cycles. */
 const INTEGRITY_CYCLES = 3;
 
-/** Causes outside of the release: the bus, or an ECU that did not answer. Everything is back on the old versions. */
+/**
+ * Causes outside of the release: the bus, an ECU that did not answer, metadata that somebody spoilt on the way.
+ * Everything is back on the old versions.
+ */
 const PASSING_CODES: ReadonlySet<string> = new Set([
-  'BUS',
-  'TRANSPORT',
-  'SILENT',
-  'RESET',
-] satisfies DriverErrorCode[]);
+  ...(['BUS', 'TRANSPORT', 'SILENT', 'RESET', 'UNTRUSTED'] satisfies DriverErrorCode[]),
+  ...ATTACKS,
+]);
 /** An ECU that falls silent each time it gets this release is the release's fault after all. */
 const PASSING_CYCLES = 5;
 
@@ -68,10 +70,9 @@ function notBefore(
         ? null
         : nowWallMs + growing(MINUTE_MS, count, HOUR_MS);
     case 'SECURITY_VALIDATION_FAILED':
-      // Whoever forges an answer on the bus must not be able to end updates for good.
-      return code === 'FORGED_APPROVAL'
-        ? nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS)
-        : null;
+      // Whoever forges an answer on the bus, or metadata on the network, must not be able to end updates for good.
+      // A wrong key of ours does not get better by itself, and every try costs one of the ECU's attempts.
+      return code === 'SECURITY' ? null : nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS);
     case 'ROLLBACK_COMPLETED':
       // A bus that failed says nothing about the release; the release itself is not tried twice.
       return code !== undefined && PASSING_CODES.has(code) && count < PASSING_CYCLES

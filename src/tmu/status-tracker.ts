@@ -68,7 +68,8 @@ export class StatusTracker {
         const { ecu, file, received, total } = event;
         const { transfer, pass } = this.#transfer(`download ${ecu}`, received, total);
         const work = this.#work.get(ecu);
-        if (work !== undefined) work.downloaded = received;
+        // An encrypted blob is a little longer than its image.
+        if (work !== undefined) work.downloaded = Math.round((received / total) * work.size);
         this.#files.set(
           { download: { ecu, file, ...transfer.meter.at(received, total) } },
           this.#percent(),
@@ -98,6 +99,17 @@ export class StatusTracker {
       case 'next-poll': {
         const nextPoll = new Date(this.#clock.wallMs() + event.inMs).toISOString();
         this.#files.set({ nextPoll });
+        return true;
+      }
+      case 'verified': {
+        const { director, images } = event;
+        const at = new Date(this.#clock.wallMs()).toISOString();
+        this.#files.set({ verified: { at, director, images }, attack: null });
+        return true;
+      }
+      case 'attack': {
+        const { code, where, reason } = event;
+        this.#files.set({ attack: { code, where, reason } });
         return true;
       }
       case 'plan':

@@ -5,6 +5,8 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
+import type { AttackCode } from '../trust/attack.ts';
+import type { RoleVersions } from '../trust/repository.ts';
 
 export const STATUS_FILE = 'status.json';
 export const PROGRESS_FILE = 'progress.txt';
@@ -40,6 +42,18 @@ export interface Status {
       }
     >
   >;
+  /** What both repositories were verified to be, and when. */
+  readonly verified: {
+    readonly at: string;
+    readonly director: RoleVersions;
+    readonly images: RoleVersions;
+  } | null;
+  /** Detected since the last check that passed. */
+  readonly attack: {
+    readonly code: AttackCode;
+    readonly where: string;
+    readonly reason: string;
+  } | null;
   readonly lastError: string | null;
   /** ISO 8601 */
   readonly nextPoll: string | null;
@@ -55,6 +69,8 @@ const INITIAL: Status = {
   reason: null,
   download: null,
   ecus: {},
+  verified: null,
+  attack: null,
   lastError: null,
   nextPoll: null,
 };

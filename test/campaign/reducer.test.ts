@@ -98,7 +98,7 @@ describe('the way to success', () => {
 
   it('fetches an image that two ECUs share once', () => {
     const shared = structuredClone(offered);
-    shared.plan.items[1]!.to.sha256 = shaOf('EDT');
+    shared.plan.items[1]!.download.sha256 = shaOf('EDT');
     const { commands, state } = play([shared, downloads[0]!, downloads[2]!]);
     expect(commands).toEqual(['download EDT', 'download BMS', 'ask']);
     expect(state.kind).toBe('awaiting-approval');

@@ -21,8 +21,19 @@ export const plan: Plan = {
     ecu,
     hardwareId: `${ecu}-HW-1`,
     from: { version: '1.0.0', sha256: hash('0') },
-    to: { version: '2.0.0', sha256: hash(String(index + 1)), size: 1000 * (index + 1) },
-    file: `${ecu}-2.0.0.bin`,
+    to: {
+      version: '2.0.0',
+      sha256: hash(String(index + 1)),
+      size: 1000 * (index + 1),
+      releaseCounter: 2,
+    },
+    targetName: `${ecu}-2.0.0.bin`,
+    download: {
+      file: `${ecu}-2.0.0.bin`,
+      size: 1000 * (index + 1),
+      sha256: hash(String(index + 1)),
+    },
+    encryption: null,
     notes: '',
   })),
 };

@@ -1,24 +1,33 @@
 // The driver against our own ECUs: activation, verification, confirmation and every way back.
 
 import { describe, expect, it } from 'vitest';
-import type { DriverResult, ImageSource } from '../../src/campaign/ports.ts';
+import type {
+  DriverResult,
+  ImageSource,
+  MetadataSource,
+  Target,
+} from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { programEcu, readDids } from '../../src/drivers/program-ecu.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
-import { EcuLink } from './ecu-link.ts';
+import { EcuLink, signedTarget } from './ecu-link.ts';
 import { imageOf } from './support.ts';
 
 const image = imageOf(bytesOf(10_000));
-const target = { version: '2.0.0', image };
 const MINUTES = 60_000;
 
 async function start(
   name = 'EDT',
   options: Parameters<typeof EcuLink.start>[3] = {},
-): Promise<{ link: EcuLink; driver: UdsEcuDriver; run: <T>(work: Promise<T>) => Promise<T> }> {
+): Promise<{
+  link: EcuLink;
+  driver: UdsEcuDriver;
+  target: Target;
+  run: <T>(work: Promise<T>) => Promise<T>;
+}> {
   const clock = new VirtualClock();
   const link = await EcuLink.start(benchVehicle, name, clock, options);
   const driver = new UdsEcuDriver({
@@ -26,7 +35,8 @@ async function start(
     requester: link.client,
     clock,
   });
-  return { link, driver, run: (work) => clock.within(30 * MINUTES, work) };
+  const target = signedTarget(clock, name, image, '2.0.0');
+  return { link, driver, target, run: (work) => clock.within(30 * MINUTES, work) };
 }
 
 function unwrap<T>(result: DriverResult<T>): T {
@@ -36,7 +46,7 @@ function unwrap<T>(result: DriverResult<T>): T {
 
 describe('an ECU with two banks', () => {
   it('is identified, staged, activated, verified, confirmed', async () => {
-    const { link, driver, run } = await start();
+    const { link, driver, target, run } = await start();
     const identity = unwrap(await run(driver.identify()));
     expect(identity).toMatchObject({ hardwareId: 'EDT-HW1', version: '1.0.0' });
     expect(identity.sha256).toMatch(/^[0-9a-f]{64}$/);
@@ -56,7 +66,7 @@ describe('an ECU with two banks', () => {
   });
 
   it('takes every step again without doing it again', async () => {
-    const { link, driver, run } = await start();
+    const { link, driver, target, run } = await start();
     unwrap(await run(driver.stage(target)));
     link.requests.length = 0;
     expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
@@ -73,7 +83,7 @@ describe('an ECU with two banks', () => {
   });
 
   it('goes on when the activation was asked for and the reset never came', async () => {
-    const { link, driver, run } = await start();
+    const { link, driver, target, run } = await start();
     unwrap(await run(driver.stage(target)));
     const abort = new AbortController();
     link.loses = (request) => {
@@ -89,12 +99,12 @@ describe('an ECU with two banks', () => {
   });
 
   it('is not activated without its image', async () => {
-    const { driver, run } = await start();
+    const { driver, target, run } = await start();
     expect(await run(driver.activate(target))).toMatchObject({ ok: false, code: 'NOT_STAGED' });
   });
 
   it('that does not start the new image is found out', async () => {
-    const { driver, run } = await start('EDT', { faults: { refuseNewImage: true } });
+    const { driver, target, run } = await start('EDT', { faults: { refuseNewImage: true } });
     unwrap(await run(driver.stage(target)));
     const result = await run(driver.activate(target));
     expect(result).toMatchObject({ ok: false, code: 'SELF_TEST' });
@@ -105,7 +115,7 @@ describe('an ECU with two banks', () => {
   });
 
   it('whose self test fails cannot be confirmed, and goes back', async () => {
-    const { driver, run } = await start('EDT', { faults: { failSelfTest: true } });
+    const { driver, target, run } = await start('EDT', { faults: { failSelfTest: true } });
     unwrap(await run(driver.stage(target)));
     unwrap(await run(driver.activate(target)));
     expect(await run(driver.confirm(target))).toMatchObject({ ok: false, code: 'SELF_TEST' });
@@ -117,7 +127,9 @@ describe('an ECU with two banks', () => {
 
   it('goes back from staged, from the trial, and from confirmed', async () => {
     for (const until of ['stage', 'activate', 'confirm'] as const) {
-      const { driver, run } = await start();
+      const { link, driver, run } = await start();
+      // The counter of what ran before: confirming it closes no way.
+      const target = signedTarget(link.clock, 'EDT', image, '2.0.0', 0);
       unwrap(await run(driver.stage(target)));
       if (until !== 'stage') unwrap(await run(driver.activate(target)));
       if (until === 'confirm') unwrap(await run(driver.confirm(target)));
@@ -132,15 +144,66 @@ describe('an ECU with two banks', () => {
     }
   });
 
-  it('a rollback of an ECU that was never reached changes nothing', async () => {
+  it('has no way back once a higher security counter is confirmed', async () => {
+    const { driver, target, run } = await start();
+    expect((await run(programEcu({ driver, target }))).ok).toBe(true);
+    const back = driver.rollback({ target, previous: { version: '1.0.0' }, touched: true });
+    expect(await run(back)).toMatchObject({ ok: false, code: 'PRECONDITION' });
+    expect(unwrap(await run(driver.identify())).version).toBe('2.0.0');
+  });
+
+  it('takes an old image again when it is released anew, although it still holds it', async () => {
     const { link, driver, run } = await start();
+    const other = imageOf(bytesOf(9000, 3));
+    const install = (source: ImageSource, version: string, counter: number) =>
+      run(
+        programEcu({ driver, target: signedTarget(link.clock, 'EDT', source, version, counter) }),
+      );
+    expect((await install(image, '2.0.0', 1)).ok).toBe(true);
+    expect((await install(other, '3.0.0', 2)).ok).toBe(true);
+    const back = await install(image, '2.0.0', 3);
+    expect(back).toMatchObject({ ok: true, report: { version: '2.0.0' } });
+  });
+
+  it('erases nothing for metadata that is not for it', async () => {
+    const { link, driver, run } = await start();
+    const other = signedTarget(link.clock, 'CGW', image, '2.0.0');
+    const result = await run(driver.stage(other));
+    expect(result).toMatchObject({ ok: false, code: 'UNTRUSTED' });
+    expect(link.events.some(({ kind }) => kind === 'erase')).toBe(false);
+  });
+
+  it('names the attack that it has detected', async () => {
+    const { link, driver, target, run } = await start();
+    let first: Uint8Array | undefined;
+    const replayed: Target = {
+      ...target,
+      metadata: async (state) => {
+        const made = await (target.metadata as MetadataSource)(state);
+        if (made.ok) first ??= made.value;
+        return made.ok ? { ok: true, value: first! } : made;
+      },
+    };
+    unwrap(await run(driver.stage(replayed)));
+    unwrap(await run(driver.rollback({ target, previous: { version: '1.0.0' }, touched: false })));
+    // The same bundle once more: its time answers a question that nobody asks any more.
+    expect(await run(driver.stage(replayed))).toMatchObject({
+      ok: false,
+      code: 'UNTRUSTED',
+      attack: 'FREEZE',
+    });
+    expect(link.events.filter(({ kind }) => kind === 'erase')).toHaveLength(1);
+  });
+
+  it('a rollback of an ECU that was never reached changes nothing', async () => {
+    const { link, driver, target, run } = await start();
     const order = { target, previous: { version: '1.0.0' }, touched: false };
     expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
     expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
   });
 
   it('that loses its supply in the transfer is silent, and is staged after its next start', async () => {
-    const { link, driver, run } = await start('EDT', { faults: { losePowerAfter: 6000 } });
+    const { link, driver, target, run } = await start('EDT', { faults: { losePowerAfter: 6000 } });
     const failed = await run(driver.stage(target));
     expect(failed).toMatchObject({ ok: false, code: 'SILENT', transient: true });
     expect(failed.ok || failed.reason).toContain('of 10000 bytes');
@@ -157,7 +220,7 @@ describe('an ECU with two banks', () => {
   });
 
   it('that cannot write says so', async () => {
-    const { driver, run } = await start('EDT', { faults: { failWriteAt: 5000 } });
+    const { driver, target, run } = await start('EDT', { faults: { failWriteAt: 5000 } });
     expect(await run(driver.stage(target))).toMatchObject({
       ok: false,
       code: 'REFUSED',
@@ -166,7 +229,7 @@ describe('an ECU with two banks', () => {
   });
 
   it('that is slow is waited for', async () => {
-    const { driver, run } = await start('EDT', { faults: { slowMs: 700 } });
+    const { driver, target, run } = await start('EDT', { faults: { slowMs: 700 } });
     expect(unwrap(await run(driver.stage(target))).bytes).toBe(10_000);
   });
 
@@ -180,7 +243,7 @@ describe('an ECU with two banks', () => {
   });
 
   it('with other hardware is refused before anything is sent to its flash', async () => {
-    const { link, driver, run } = await start('EDT', { faults: { hardwareId: 'EDT-HW9' } });
+    const { link, driver, target, run } = await start('EDT', { faults: { hardwareId: 'EDT-HW9' } });
     expect(await run(driver.stage(target))).toMatchObject({ ok: false, code: 'WRONG_HARDWARE' });
     expect(link.requests).toEqual(['22F191']);
   });
@@ -188,7 +251,7 @@ describe('an ECU with two banks', () => {
 
 describe('an ECU with one bank', () => {
   it('is written by its activation, and restored from the image that is kept', async () => {
-    const { link, driver, run } = await start('ONE');
+    const { link, driver, target, run } = await start('ONE');
     const old = imageOf(Uint8Array.from(link.storage.contents('bank-a.bin')!));
     expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
     expect(unwrap(await run(driver.identify())).sha256).toBe(old.sha256);
@@ -198,7 +261,6 @@ describe('an ECU with one bank', () => {
       version: '2.0.0',
       sha256: image.sha256,
     });
-    unwrap(await run(driver.confirm(target)));
     const without = { target, previous: { version: '1.0.0' }, touched: true };
     expect(await run(driver.rollback(without))).toMatchObject({ code: 'NO_PREVIOUS_IMAGE' });
     const order = { ...without, previous: { version: '1.0.0', image: old } };
@@ -208,8 +270,19 @@ describe('an ECU with one bank', () => {
     });
   });
 
+  it('takes nothing older once it is confirmed', async () => {
+    const { link, driver, target, run } = await start('ONE');
+    const old = imageOf(Uint8Array.from(link.storage.contents('bank-a.bin')!));
+    unwrap(await run(driver.activate(target)));
+    unwrap(await run(driver.confirm(target)));
+    unwrap(await run(driver.confirm(target)));
+    const order = { target, previous: { version: '1.0.0', image: old }, touched: true };
+    expect(await run(driver.rollback(order))).toMatchObject({ ok: false });
+    expect(unwrap(await run(driver.verify(target))).version).toBe('2.0.0');
+  });
+
   it('that was never touched needs no image to go back', async () => {
-    const { driver, run } = await start('ONE');
+    const { driver, target, run } = await start('ONE');
     for (const touched of [false, true]) {
       const order = { target, previous: { version: '1.0.0' }, touched };
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
@@ -219,7 +292,7 @@ describe('an ECU with one bank', () => {
 
 describe('one ECU by hand', () => {
   it('is programmed, with its phases', async () => {
-    const { driver, run } = await start();
+    const { driver, target, run } = await start();
     const phases: string[] = [];
     const result = await run(
       programEcu({ driver, target, onPhase: (phase) => phases.push(phase) }),
@@ -234,22 +307,23 @@ describe('one ECU by hand', () => {
   });
 
   it('without a version is programmed with what it then says', async () => {
-    const { driver, run } = await start();
-    const result = await run(programEcu({ driver, target: { version: undefined, image } }));
-    expect(result).toMatchObject({ ok: true, report: { version: 'unknown' } });
+    const { driver, target, run } = await start();
+    const result = await run(programEcu({ driver, target: { ...target, version: undefined } }));
+    expect(result).toMatchObject({ ok: true, report: { version: '2.0.0' } });
   });
 
   it('that fails is taken back', async () => {
-    const { driver, run } = await start('EDT', { faults: { failSelfTest: true } });
+    const { driver, target, run } = await start('EDT', { faults: { failSelfTest: true } });
     const result = await run(programEcu({ driver, target }));
-    expect(result).toMatchObject({ ok: false, phase: 'confirm', rolledBack: true });
+    expect(result).toMatchObject({ ok: false, code: 'SELF_TEST', rolledBack: true });
     expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
   });
 
   it('refuses an image whose bytes are not those of its digest', async () => {
-    const { driver, run } = await start();
+    const { link, driver, run } = await start();
     const wrong: ImageSource = { ...image, sha256: '00'.repeat(32) };
-    const result = await run(programEcu({ driver, target: { version: '2.0.0', image: wrong } }));
+    const target = signedTarget(link.clock, 'EDT', wrong, '2.0.0');
+    const result = await run(programEcu({ driver, target }));
     expect(result).toMatchObject({ ok: false, code: 'DIGEST_MISMATCH', phase: 'stage' });
     expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
   });
@@ -271,11 +345,11 @@ describe('one ECU by hand', () => {
 });
 
 it('an interruption anywhere stops within two seconds and leaves the bus as it was', async () => {
-  const { link: probe, driver: probing, run: runProbe } = await start();
-  await runProbe(probing.stage(target));
+  const { link: probe, driver: probing, target: probed, run: runProbe } = await start();
+  await runProbe(probing.stage(probed));
   const total = probe.requests.length;
   for (let at = 0; at < total; at++) {
-    const { link, driver, run } = await start();
+    const { link, driver, target, run } = await start();
     const abort = new AbortController();
     let abortedMs = 0;
     link.loses = () => {

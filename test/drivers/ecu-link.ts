@@ -4,6 +4,7 @@ import type { Connect, Ecu } from '../../ecus/bootloader/bootloader.ts';
 import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import { type CreateCgwOptions, createCgw } from '../../ecus/cgw/create-cgw.ts';
 import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
+import type { ImageSource, Target } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
@@ -11,8 +12,26 @@ import type { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import type { Vehicle } from '../../src/vehicle/schema.ts';
-import { seededRandom } from '../support/ecu-bench.ts';
+import { bundleOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+
+/** The image as both repositories of the bench sign it, for whatever the ECU trusts at that moment. */
+export function signedTarget(
+  clock: VirtualClock,
+  name: string,
+  image: ImageSource,
+  version: string,
+  counter = 1,
+): Target {
+  const { length, sha256 } = image;
+  const release = { name, version, length, sha256, counter };
+  return {
+    version,
+    image,
+    metadata: async (state) => ({ ok: true, value: bundleOf(release, state, clock.wallMs()) }),
+  };
+}
 
 interface End {
   readonly functional: boolean;
@@ -70,6 +89,7 @@ export class EcuLink {
       random: seededRandom(name.charCodeAt(0)),
       logger: silentLogger,
       connect: link.connect,
+      benchKeys: true,
       onEvent: (event: EcuEvent) => link.events.push(event),
       ...rest,
     };

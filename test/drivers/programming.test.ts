@@ -1,15 +1,40 @@
 // The programming sequence as bytes, and every refusal in its course.
 
 import { describe, expect, it } from 'vitest';
-import type { DriverFailure, DriverResult } from '../../src/campaign/ports.ts';
+import type {
+  DriverFailure,
+  DriverResult,
+  MetadataSource,
+  Target,
+} from '../../src/campaign/ports.ts';
+import { hexNumber, toHex } from '../../src/core/bytes.ts';
 import { BusSilence } from '../../src/drivers/bus-silence.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const image = imageOf(Uint8Array.from({ length: 20 }, (_, index) => index));
 const SHA = image.sha256.toUpperCase();
 const OLD_SHA = '11'.repeat(32);
-const target = { version: '2.0.0', image };
+const states: EcuTrustState[] = [];
+const metadata: MetadataSource = async (state) => {
+  states.push(state);
+  return { ok: true, value: BUNDLE };
+};
+const target: Target = { version: '2.0.0', image, metadata };
+
+/** The driver carries the bundle as it is; what is in it is between the TMU and the ECU. */
+const BUNDLE = new TextEncoder().encode('{"time":"signed for the nonce"}');
+const METADATA = toHex(BUNDLE).toUpperCase();
+const METADATA_LENGTH = hexNumber(BUNDLE.length, 2).slice(2);
+const TRUST_STATE = {
+  verification: 'partial',
+  director: { root: 1, targets: 4 },
+  counter: 3,
+  time: '2026-01-30T00:00:00.000Z',
+};
+const NONCE = '00112233445566778899AABBCCDDEEFF';
+const REPORT = { signatures: [], signed: { attack: 'ROLLBACK', counter: 9 } };
 
 /** A two-bank ECU that accepts everything; blocks of 10 bytes, so that the image needs three. */
 const WILLING = {
@@ -19,6 +44,9 @@ const WILLING = {
   '22F186': '62F18602',
   '22FD00': '62FD000000000000',
   '22FD01': `62FD01${OLD_SHA}`,
+  '22FD20': `62FD20${ascii(JSON.stringify(TRUST_STATE))}`,
+  '22FD21': `62FD21${NONCE}`,
+  '22FD22': `62FD22${ascii(JSON.stringify(REPORT))}`,
   '1001': '500100320 1F4'.replace(' ', ''),
   '1002': '5002003201F4',
   '1003': '5003003201F4',
@@ -38,17 +66,6 @@ const WILLING = {
   '31010202': '7101020200',
   '3101FF01': '7101FF0100',
 };
-
-const METADATA = ascii(
-  JSON.stringify({
-    ecu: 'EDT',
-    hardwareId: 'EDT-HW-1',
-    version: '2.0.0',
-    length: 20,
-    sha256: image.sha256,
-  }),
-);
-const METADATA_LENGTH = (METADATA.length / 2).toString(16).toUpperCase().padStart(2, '0');
 
 function driverOf(ecu: ScriptedEcu, change: Record<string, unknown> = {}): UdsEcuDriver {
   return new UdsEcuDriver({ ecu: ecuOf(change), requester: ecu, clock: ecu.clock });
@@ -82,6 +99,8 @@ describe('staging an ECU of ours', () => {
       '22F191', // the right hardware?
       '22FD00', // what does it hold?
       '22FD01',
+      '22FD20', // what does it trust?
+      '22FD21', // its nonce for the time, the last word before the network is asked
       '1003', // extended session
       '*1083', // all others too
       '*8582', // trouble codes off
@@ -94,7 +113,7 @@ describe('staging an ECU of ours', () => {
       // HMAC-SHA256(00..0F, 00..0F), first 16 bytes, computed with openssl
       '27029F3AA28826B37485CA05014D7142B3EA',
       `2EF15A260131${ascii('can-ota')}`, // fingerprint: 2026-01-31
-      `3801000C${ascii('release.json')}0001${METADATA_LENGTH}${METADATA_LENGTH}`,
+      `3801000D${ascii('metadata.json')}0001${METADATA_LENGTH}${METADATA_LENGTH}`,
       `3601${METADATA}`,
       '37',
       '3101FF00440800000000000014', // erase 20 bytes
@@ -108,16 +127,25 @@ describe('staging an ECU of ours', () => {
       ...RESTORED,
     ]);
     expect(ecu.keptAlive).toBe(false);
+    expect(states.at(-1)).toEqual({ ...TRUST_STATE, nonce: NONCE.toLowerCase() });
   });
 
   it('is skipped when the ECU already holds the image, verified', async () => {
-    const ecu = new ScriptedEcu({
-      ...WILLING,
-      '22FD00': '62FD000000020000',
-      '22FD02': `62FD02${SHA}`,
-    });
-    expect(await stage(ecu)).toMatchObject({ ok: true, value: { bytes: 0 } });
+    const holding = { ...WILLING, '22FD00': '62FD000000020000', '22FD02': `62FD02${SHA}` };
+    const ecu = new ScriptedEcu(holding);
+    const { metadata: _metadata, ...bare } = target;
+    const done = await ecu.clock.within(1000, driverOf(ecu).stage(bare));
+    expect(done).toMatchObject({ ok: true, value: { bytes: 0 } });
     expect(ecu.log).toEqual(['22F191', '22FD00', '22FD01', '22FD02']);
+    // Under which metadata it stands there, nobody can tell: with new metadata it is written again, once.
+    const again = new ScriptedEcu(holding);
+    const driver = driverOf(again);
+    expect(await again.clock.within(1000, driver.stage(target))).toMatchObject({
+      value: { bytes: 20 },
+    });
+    expect(await again.clock.within(1000, driver.stage(target))).toMatchObject({
+      value: { bytes: 0 },
+    });
   });
 
   it('starts anew when the inactive bank holds something else', async () => {
@@ -308,7 +336,7 @@ describe('the transfer', () => {
       { progress: ({ sent }) => progress.push(sent) },
     );
     expect((await ecu.clock.within(1000, done)).ok).toBe(true);
-    expect(Buffer.from(received.slice(1).join(''), 'hex').equals(bytes)).toBe(true);
+    expect(Buffer.from(received.join(''), 'hex').equals(bytes)).toBe(true);
     expect(largest).toBeLessThanOrEqual(64 * 1024);
     expect(progress[0]).toBe(0);
     expect(progress.at(-1)).toBe(300_000);
@@ -337,6 +365,157 @@ describe('the transfer', () => {
     expect(failed).toMatchObject({ code: 'INTERRUPTED', transient: true });
     expect(ecu.log.some((sent) => sent.startsWith('3603'))).toBe(false);
     expect(ecu.log.slice(-4)).toEqual(RESTORED);
+  });
+});
+
+describe('signed metadata', () => {
+  const erased = (ecu: ScriptedEcu): boolean => ecu.log.some((sent) => sent.startsWith('3101FF00'));
+
+  it('that the ECU refuses is told with the attack of its report, and nothing is erased', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('37', '7F3772');
+    const failed = failureOf(await stage(ecu));
+    expect(failed).toMatchObject({ code: 'UNTRUSTED', attack: 'ROLLBACK', transient: false });
+    expect(failed.reason).toContain('does not accept the signed metadata: it detected ROLLBACK');
+    expect(erased(ecu)).toBe(false);
+    expect(ecu.log.slice(-4)).toEqual(RESTORED);
+    const silent = new ScriptedEcu({ ...WILLING, '22FD22': '7F2222', '37': '7F3772' });
+    const untold = failureOf(await stage(silent));
+    expect(untold).toMatchObject({ code: 'UNTRUSTED' });
+    expect(untold).not.toHaveProperty('attack');
+    expect(untold.reason).toContain('it does not say why');
+  });
+
+  it.each<[string, Record<string, string>, string, string]>([
+    ['an ECU that verifies nothing', { '22FD20': '7F2231' }, 'UNTRUSTED', 'can-ota provision'],
+    ['a virgin ECU', { '22FD20': '7F2222' }, 'PRECONDITION', 'can-ota provision'],
+    ['a state that is no JSON', { '22FD20': '62FD2000FF' }, 'MALFORMED', 'breaks its format'],
+    [
+      'a state of another form',
+      { '22FD20': `62FD20${ascii('{"verification":"none"}')}` },
+      'MALFORMED',
+      'verification',
+    ],
+    ['a nonce of another length', { '22FD21': '62FD210011' }, 'MALFORMED', '2 bytes, expected 16'],
+  ])('%s is left alone', async (_name, change, code, text) => {
+    const ecu = new ScriptedEcu({ ...WILLING, ...change });
+    const failed = failureOf(await stage(ecu));
+    expect(failed.code).toBe(code);
+    expect(failed.reason).toContain(text);
+    expect(ecu.log.every((sent) => sent.startsWith('22'))).toBe(true);
+  });
+
+  it('that cannot be had leaves the ECU alone', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const failure: DriverFailure = {
+      ok: false,
+      code: 'UNTRUSTED',
+      attack: 'FREEZE',
+      reason: 'no time for its nonce',
+      transient: false,
+    };
+    const done = driverOf(ecu).stage({ ...target, metadata: async () => failure });
+    expect(await ecu.clock.within(1000, done)).toEqual(failure);
+    expect(ecu.log.at(-1)).toBe('22FD21');
+  });
+
+  it('that is there already is sent as it is, and no nonce is spent', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const done = driverOf(ecu).stage({ ...target, metadata: BUNDLE });
+    expect((await ecu.clock.within(1000, done)).ok).toBe(true);
+    expect(ecu.log).toContain(`3601${METADATA}`);
+    expect(ecu.log.filter((sent) => sent.startsWith('22FD2'))).toEqual([]);
+  });
+
+  it('and an encrypted image: announced by what the ECU holds afterwards', async () => {
+    const plain = { length: 12, sha256: 'ab'.repeat(32) };
+    const encrypted: Target = {
+      ...target,
+      plain,
+      encryption: {
+        file: 'blob',
+        length: 20,
+        sha256: image.sha256,
+        method: 'X25519-HKDF-SHA256-AES-256-GCM',
+      },
+    };
+    const ecu = new ScriptedEcu(WILLING);
+    const progress: number[] = [];
+    const hooks = { progress: ({ sent }: { sent: number }) => progress.push(sent) };
+    const done = driverOf(ecu).stage(encrypted, hooks);
+    expect(await ecu.clock.within(1000, done)).toMatchObject({ ok: true, value: { bytes: 20 } });
+    expect(ecu.log.slice(ecu.log.indexOf('37') + 1, -4)).toEqual([
+      '3101FF0044080000000000000C', // 12 bytes are erased
+      '340144080000000000000C', // encryptingMethod 1, 12 bytes in the end
+      '36010001020304050607',
+      '360208090A0B0C0D0E0F',
+      '360310111213',
+      '37',
+      `31010202${'AB'.repeat(32)}`,
+      '3101FF01',
+    ]);
+    expect(progress).toEqual([0, 8, 16, 20]);
+    // A block that does not decrypt has the NRC of a broken cell: the report tells them apart.
+    const told = { signatures: [], signed: { attack: 'IMAGE_MISMATCH' } };
+    const spoilt = new ScriptedEcu({
+      ...WILLING,
+      '3602': '7F3672',
+      '22FD22': `62FD22${ascii(JSON.stringify(told))}`,
+    });
+    const failed = await spoilt.clock.within(1000, driverOf(spoilt).stage(encrypted));
+    expect(failed).toMatchObject({ code: 'UNTRUSTED', attack: 'IMAGE_MISMATCH' });
+    const broken = new ScriptedEcu({
+      ...WILLING,
+      '3602': '7F3672',
+      '22FD22': `62FD22${ascii('{"signed":{"attack":""}}')}`,
+    });
+    const cell = await broken.clock.within(1000, driverOf(broken).stage(encrypted));
+    expect(cell).toMatchObject({ ok: false, code: 'REFUSED' });
+  });
+
+  it('ends with a report of the ECU, where it has one', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const read = await ecu.clock.within(1000, driverOf(ecu).versionReport());
+    expect(read.ok && JSON.parse(new TextDecoder().decode(read.value))).toEqual(REPORT);
+    const none = new ScriptedEcu({ ...WILLING, '22FD22': '7F2231' });
+    expect(await none.clock.within(1000, driverOf(none).versionReport())).toMatchObject({
+      ok: true,
+      value: undefined,
+    });
+    const garbage = new ScriptedEcu({ ...WILLING, '22FD22': '62FD22FFFF' });
+    expect(await garbage.clock.within(1000, driverOf(garbage).versionReport())).toMatchObject({
+      code: 'MALFORMED',
+    });
+    const other = driverOf(ecu, { programming: 'standard' });
+    ecu.log.length = 0;
+    expect(await other.versionReport()).toMatchObject({ ok: true, value: undefined });
+    expect(ecu.log).toEqual([]);
+  });
+});
+
+describe('the self test of the new image', () => {
+  const trial = {
+    ...WILLING,
+    '22F189': `62F189${ascii('2.0.0')}`,
+    '22FD00': '62FD000001000003',
+    '22FD01': `62FD01${SHA}`,
+  };
+
+  it('is asked for before any ECU of a campaign is confirmed', async () => {
+    const ecu = new ScriptedEcu({ ...trial, '31030211': '7103021101' });
+    const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).verify(target)));
+    expect(failed.code).toBe('SELF_TEST');
+    expect(ecu.log).not.toContain('31010211');
+    expect(ecu.log.at(-1)).toBe('1001');
+    ecu.set('31030211', '7103021100');
+    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target))).ok).toBe(true);
+  });
+
+  it('that an ECU does not tell is found out by confirming', async () => {
+    const ecu = new ScriptedEcu({ ...trial, '31030211': '7F3124', '31010211': '7F3122' });
+    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target))).ok).toBe(true);
+    const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).confirm(target)));
+    expect(failed.code).toBe('SELF_TEST');
   });
 });
 

@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { DEFAULT_DOWNLOAD_LIMITS, downloadImage } from '../../src/tmu/download.ts';
 import { ImageStore } from '../../src/tmu/image-store.ts';
-import { seededRandom } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 import { bytesOf, type DownloadFault, FakeBackend, refused, sha256 } from './support.ts';
 
 const image = bytesOf(10_000);

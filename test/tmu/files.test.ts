@@ -97,7 +97,8 @@ describe('state.json and outbox.json', () => {
     await outbox.put((99).toString(16).padStart(64, '0'), { vin: 'V', outcome: 'X', ecus: [] });
     expect(outbox.size).toBe(50); // the same report once more
     const backend = new FakeBackend(new VirtualClock());
-    await outbox.flush(backend, silentLogger, new AbortController().signal);
+    const checkIn = async () => ({ kind: 'checked-in' }) as const;
+    await outbox.flush(backend, checkIn, silentLogger, new AbortController().signal);
     expect(backend.reports).toHaveLength(50);
     expect(outbox.size).toBe(0);
   });
@@ -156,8 +157,10 @@ const planOf = (notes: string, count = 2): Plan => ({
     ecu: index === 0 ? 'EDT' : 'INV',
     hardwareId: 'HW',
     from: { version: '1.0.0', sha256: null },
-    to: { version: '2.0.0', sha256: hash('a'), size: 299_000 },
-    file: 'f',
+    to: { version: '2.0.0', sha256: hash('a'), size: 299_000, releaseCounter: 1 },
+    targetName: 'f',
+    download: { file: 'f', size: 299_000, sha256: hash('a') },
+    encryption: null,
     notes,
   })),
 });

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { systemClock } from '../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
@@ -21,7 +21,7 @@ import { bytesOf, sha256 } from './support.ts';
 const VIN = '1CANXTABENCH00001';
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-async function serve(handler: Handler, requestMs = 5000) {
+async function serve(handler: Handler, requestMs = 5000, clock: Clock = systemClock) {
   const server = http.createServer(handler);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {
@@ -32,7 +32,7 @@ async function serve(handler: Handler, requestMs = 5000) {
   const url = `http://127.0.0.1:${port}`;
   return {
     url,
-    backend: new HttpBackend({ server: url, vin: VIN, clock: systemClock, requestMs }),
+    backend: new HttpBackend({ server: url, vin: VIN, clock, requestMs }),
   };
 }
 
@@ -135,21 +135,50 @@ describe('the latest version', () => {
 
   it('refused with 503 or 429 carries Retry-After, as seconds or as a date', async () => {
     const date = new Date(systemClock.wallMs() + 120_000).toUTCString();
-    const answers = ['7', date, 'soon'];
-    const { backend } = await serve((_request, response) => {
-      response.statusCode = 503;
-      response.setHeader('retry-after', answers.shift()!);
-      response.end(JSON.stringify({ code: 'BUSY', title: 'come back later' }));
-    });
-    expect(await backend.latest([], undefined)).toMatchObject({
+    const busy = (retryAfter: string) =>
+      serve((_request, response) => {
+        response.statusCode = 503;
+        response.setHeader('retry-after', retryAfter);
+        response.end(JSON.stringify({ code: 'BUSY', title: 'come back later' }));
+      });
+    const answerTo = async (retryAfter: string) => {
+      const { backend } = await busy(retryAfter);
+      return backend.latest([], undefined);
+    };
+    expect(await answerTo('7')).toMatchObject({
       code: 'HTTP_503',
       transient: true,
       retryAfterMs: 7000,
       reason: expect.stringContaining('503 (BUSY: come back later)'),
     });
-    const dated = await backend.latest([], undefined);
+    const dated = await answerTo(date);
     expect(dated.kind === 'failed' && dated.retryAfterMs).toBeGreaterThan(110_000);
-    expect(await backend.latest([], undefined)).not.toHaveProperty('retryAfterMs');
+    expect(await answerTo('soon')).not.toHaveProperty('retryAfterMs');
+    // Ten years of patience would be a freeze attack.
+    expect(await answerTo('315360000')).toMatchObject({ retryAfterMs: 3_600_000 });
+  });
+
+  it('after 429 is not asked for again on any path before its time', async () => {
+    let requests = 0;
+    let nowMs = 0;
+    const handler: Handler = (request, response) => {
+      requests++;
+      if (request.url!.startsWith('/get_nonce')) {
+        return json({ nonce: '0123456789abcdef0123456789abcdef' })(request, response);
+      }
+      response.statusCode = 429;
+      response.setHeader('retry-after', '60');
+      response.end();
+    };
+    const { backend } = await serve(handler, 5000, { ...systemClock, nowMs: () => nowMs });
+    expect(await backend.latest([], undefined)).toMatchObject({ code: 'HTTP_429' });
+    const early = await backend.nonce();
+    expect(early).toMatchObject({ code: 'HTTP_429', transient: true, retryAfterMs: 60_000 });
+    nowMs = 59_000;
+    expect(await backend.nonce()).toMatchObject({ retryAfterMs: 1000 });
+    expect(requests).toBe(1);
+    nowMs = 60_000;
+    expect(await backend.nonce()).toMatchObject({ kind: 'nonce' });
   });
 
   it('is not looked for elsewhere when the server redirects', async () => {

@@ -6,13 +6,17 @@ import type {
   Approver,
   Backend,
   BackendFailure,
+  Checkin,
   DownloadAnswer,
   DriverResult,
   EcuDriver,
   EcuIdentity,
   EcuReport,
   LatestAnswer,
+  MetadataBody,
+  Offer,
   Release,
+  RepositoryName,
   RollbackOrder,
   Target,
   TransferReport,
@@ -23,9 +27,11 @@ import { silentLogger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu, type TmuOptions } from '../../src/tmu/tmu.ts';
 import type { CycleResult, TmuEvent } from '../../src/tmu/tmu-event.ts';
+import type { TrustedCheck, TrustedSource, Wanted } from '../../src/tmu/trusted-source.ts';
+import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
-import { seededRandom } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 
 export const sha256 = (bytes: Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex');
@@ -170,6 +176,83 @@ export class FakeBackend implements Backend {
     this.reports.push(report);
     return { kind: 'accepted' };
   }
+
+  async checkin(
+    _checkin: Checkin,
+  ): Promise<{ kind: 'checked-in'; time: unknown } | BackendFailure> {
+    throw new Error('the trusted source of this test needs no check-in');
+  }
+
+  async time(
+    _nonces: readonly string[],
+  ): Promise<{ kind: 'time'; time: unknown } | BackendFailure> {
+    throw new Error('the trusted source of this test needs no time');
+  }
+
+  async metadata(_repository: RepositoryName, _file: string): Promise<MetadataBody> {
+    throw new Error('the trusted source of this test needs no metadata');
+  }
+}
+
+/** What a verified target says of a release that is not encrypted. */
+export function offerOf(release: Release): Offer {
+  const { ecu, version, file, size, sha256: digest, notes } = release;
+  return {
+    ecu,
+    version,
+    targetName: file,
+    size,
+    sha256: digest,
+    releaseCounter: 1,
+    download: { file, size, sha256: digest },
+    encryption: null,
+    notes,
+  };
+}
+
+/** Believes whatever the backend offers, unless the test says otherwise; see test/tmu/uptane for the real one. */
+export class FakeTrusted implements TrustedSource {
+  /** Used up one by one; then all is well. */
+  checks: TrustedCheck[] = [];
+  checkins: BackendFailure[] = [];
+  standing: Awaited<ReturnType<TrustedSource['stands']>>[] = [];
+  bundles: Awaited<ReturnType<TrustedSource['bundle']>>[] = [];
+  readonly calls: string[] = [];
+  readonly counters: Record<string, number> = {};
+  /** Instead of what the backend offers, for instance encrypted images. */
+  offers: Offer[] | undefined;
+  readonly #backend: FakeBackend;
+
+  constructor(backend: FakeBackend) {
+    this.#backend = backend;
+  }
+
+  async check(): Promise<TrustedCheck> {
+    this.calls.push('check');
+    const offers = this.offers ?? this.#backend.releases.map(offerOf);
+    return this.checks.shift() ?? { kind: 'offers', offers, checkedIn: true };
+  }
+
+  readonly checkIn: TrustedSource['checkIn'] = async () => {
+    this.calls.push('checkin');
+    return this.checkins.shift() ?? { kind: 'checked-in' };
+  };
+
+  async bundle(ecu: string, _state: EcuTrustState): ReturnType<TrustedSource['bundle']> {
+    this.calls.push(`bundle ${ecu}`);
+    return (
+      this.bundles.shift() ?? { ok: true, value: new TextEncoder().encode(`{"for":"${ecu}"}`) }
+    );
+  }
+
+  async stands({ ecu }: Wanted): Promise<Awaited<ReturnType<TrustedSource['stands']>>> {
+    this.calls.push(`stands ${ecu}`);
+    return this.standing.shift() ?? { ok: true };
+  }
+
+  async installed(images: readonly { ecu: string; releaseCounter: number }[]): Promise<void> {
+    for (const { ecu, releaseCounter } of images) this.counters[ecu] = releaseCounter;
+  }
 }
 
 interface Bank {
@@ -192,6 +275,8 @@ export class FakeEcu implements EcuDriver {
   /** Duration of a staging. */
   stageMs = 2000;
   received = new Uint8Array();
+  /** What it was given to verify. */
+  metadata: string | undefined;
   /** Breaks rules that a campaign must keep; filled in by the test. */
   onCall: ((ecu: FakeEcu, call: string) => void) | undefined;
   readonly #clock: VirtualClock;
@@ -203,7 +288,10 @@ export class FakeEcu implements EcuDriver {
     this.active = { version: '1.0.0', sha256: sha256(bytesOf(100, name.charCodeAt(0))) };
   }
 
-  fail(method: string, ...codes: ('SILENT' | 'REFUSED' | 'SELF_TEST' | 'SECURITY')[]): void {
+  fail(
+    method: string,
+    ...codes: ('SILENT' | 'REFUSED' | 'SELF_TEST' | 'SECURITY' | 'UNTRUSTED')[]
+  ): void {
     this.faults[method] = codes.map((code) => ({
       ok: false,
       code,
@@ -227,15 +315,27 @@ export class FakeEcu implements EcuDriver {
   }
 
   async stage(
-    { version, image }: Target,
+    { version, image, plain, metadata }: Target,
     hooks: Parameters<EcuDriver['stage']>[1] = {},
   ): Promise<DriverResult<TransferReport>> {
     const fault = this.#begin('stage');
     if (fault !== undefined) return fault;
-    if (this.inactive?.sha256 === image.sha256 || this.active.sha256 === image.sha256) {
+    const wanted = plain ?? image;
+    if (this.inactive?.sha256 === wanted.sha256 || this.active.sha256 === wanted.sha256) {
       return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
     }
     if (this.mode === 'trial') throw new Error(`${this.name} staged while on trial`);
+    if (typeof metadata === 'function') {
+      const made = await metadata({
+        verification: 'partial',
+        director: { root: 1 },
+        counter: 0,
+        time: null,
+        nonce: '00'.repeat(16),
+      });
+      if (!made.ok) return made;
+      this.metadata = new TextDecoder().decode(made.value);
+    }
     this.inactive = undefined;
     for (let part = 1; part <= 4; part++) {
       await new Promise<void>((resolve) => {
@@ -247,9 +347,8 @@ export class FakeEcu implements EcuDriver {
       hooks.progress?.({ sent: Math.floor((image.length * part) / 4), total: image.length });
     }
     this.received = Uint8Array.from(await image.read(0, image.length));
-    const digest = sha256(this.received);
-    if (digest !== image.sha256) throw new Error('the store handed out other bytes');
-    this.inactive = { version: version!, sha256: digest };
+    if (sha256(this.received) !== image.sha256) throw new Error('the store handed out other bytes');
+    this.inactive = { version: version!, sha256: wanted.sha256 };
     return {
       ok: true,
       value: { bytes: image.length, transferMs: this.stageMs },
@@ -257,9 +356,10 @@ export class FakeEcu implements EcuDriver {
     };
   }
 
-  async activate({ image }: Target): Promise<DriverResult<TransferReport>> {
+  async activate({ image: carried, plain }: Target): Promise<DriverResult<TransferReport>> {
     const fault = this.#begin('activate');
     if (fault !== undefined) return fault;
+    const image = plain ?? carried;
     if (this.active.sha256 !== image.sha256) {
       if (this.inactive?.sha256 !== image.sha256) {
         return { ok: false, code: 'NOT_STAGED', reason: 'nothing staged', transient: false };
@@ -286,13 +386,20 @@ export class FakeEcu implements EcuDriver {
   async rollback({ target }: RollbackOrder): Promise<DriverResult<EcuReport>> {
     const fault = this.#begin('rollback');
     if (fault !== undefined) return fault;
-    if (this.active.sha256 === target.image.sha256 && this.previous !== undefined) {
+    if (
+      this.active.sha256 === (target.plain ?? target.image).sha256 &&
+      this.previous !== undefined
+    ) {
       this.active = this.previous;
       this.previous = undefined;
     }
     this.inactive = undefined;
     this.mode = 'confirmed';
     return { ok: true, value: this.active, warnings: [] };
+  }
+
+  async versionReport(): Promise<DriverResult<Uint8Array | undefined>> {
+    return { ok: true, value: undefined, warnings: [] };
   }
 }
 
@@ -328,6 +435,7 @@ export class FakeApprover implements Approver {
 export class World {
   readonly clock = new VirtualClock();
   readonly backend = new FakeBackend(this.clock);
+  readonly trusted = new FakeTrusted(this.backend);
   readonly approver = new FakeApprover();
   readonly ecus = new Map(
     vehicle.ecus.map(({ name }) => [name, new FakeEcu(name, this.clock)] as const),
@@ -344,6 +452,7 @@ export class World {
   tmu(options: Partial<TmuOptions> = {}): Tmu {
     return new Tmu({
       backend: this.backend,
+      trusted: async () => this.trusted,
       driverFor: (name) => this.ecu(name),
       approver: this.approver,
       storage: this.storage,

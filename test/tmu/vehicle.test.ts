@@ -8,18 +8,47 @@ import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu } from '../../src/tmu/tmu.ts';
 import type { CycleResult } from '../../src/tmu/tmu-event.ts';
+import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { EcuLink } from '../drivers/ecu-link.ts';
-import { APPROVAL_KEY, benchVehicle, seededRandom } from '../support/ecu-bench.ts';
+import { APPROVAL_KEY, benchVehicle, bundleOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { bytesOf, FakeBackend, sha256 } from './support.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { bytesOf, FakeBackend, FakeTrusted, sha256 } from './support.ts';
 
 const images = { CGW: bytesOf(4500, 1), EDT: bytesOf(20_000, 2), ONE: bytesOf(9000, 3) };
 type Name = keyof typeof images;
 
+/** The Director of the bench: wants every release in its ECU, and signs for whatever that ECU trusts. */
+class BenchTrusted extends FakeTrusted {
+  readonly #backend: FakeBackend;
+  readonly #clock: VirtualClock;
+
+  constructor(backend: FakeBackend, clock: VirtualClock) {
+    super(backend);
+    this.#backend = backend;
+    this.#clock = clock;
+  }
+
+  override async bundle(
+    ecu: string,
+    state: EcuTrustState,
+  ): Promise<{ ok: true; value: Uint8Array }> {
+    const {
+      version,
+      size,
+      sha256: digest,
+    } = this.#backend.releases.find((each) => each.ecu === ecu)!;
+    const counter = Number(version.split('.')[0]);
+    const release = { name: ecu, version, length: size, sha256: digest, counter };
+    return { ok: true, value: bundleOf(release, state, this.#clock.wallMs()) };
+  }
+}
+
 class Bench {
   readonly clock = new VirtualClock();
   readonly backend = new FakeBackend(this.clock);
+  readonly trusted = new BenchTrusted(this.backend, this.clock);
   readonly links = new Map<string, EcuLink>();
   readonly storage = new FaultStorage();
 
@@ -42,6 +71,7 @@ class Bench {
   async once(signal = new AbortController().signal): Promise<CycleResult> {
     const tmu = new Tmu({
       backend: this.backend,
+      trusted: async () => this.trusted,
       driverFor: (name) =>
         new UdsEcuDriver({
           ecu: findEcu(benchVehicle, name),

@@ -1,0 +1,260 @@
+// The factory's conversation with one ECU of ours: facts, secrets and Roots in, everything read back, then the lock.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import { asciiBytes, equalBytes, fromHex, toHex } from '../core/bytes.ts';
+import type { Random } from '../core/random.ts';
+import { Did, type ProvisioningState, Routine } from '../uds/sid.ts';
+import { Exchange, type ExchangeOptions } from './exchange.ts';
+import { readDid, readHardwareId } from './identification.ts';
+import {
+  DONE,
+  inFactorySession,
+  type Provisioned,
+  type PublicKeys,
+  readIfWritten,
+  readPublicKeys,
+  readSerial,
+  readState,
+  refuse,
+  sendFile,
+  startRoutine,
+  writeDid,
+} from './provision-access.ts';
+import { proveLocked } from './provision-proof.ts';
+import { readTrustState } from './trust-exchange.ts';
+
+/** What an ECU tells before anything is written. */
+export interface FactoryFacts {
+  /** DID FD10, hexadecimal. */
+  readonly deviceId: string;
+  readonly hardwareId: string;
+  readonly state: ProvisioningState;
+  /** DID F18C as it is now. */
+  readonly serial: string;
+}
+
+/** A Root as the key ceremony published it. */
+export interface Anchor {
+  readonly bytes: Uint8Array;
+  readonly version: number;
+}
+
+/** What goes into an ECU. Keys in hexadecimal; undefined for an ECU that has no use for one. */
+export interface EcuProvisions {
+  readonly serial: string;
+  readonly securityAccessKey: string | undefined;
+  readonly approvalKey: string | undefined;
+  readonly directorRoot: Anchor;
+  readonly imagesRoot: Anchor;
+}
+
+/** What the registry is told about an ECU, hexadecimal. */
+export interface EcuCredentials extends PublicKeys {
+  /** SHA-256 of the secret that stays in the ECU. */
+  readonly deviceSecretHash: string;
+}
+
+/** `kept`: it was there already. */
+export type ProvisionStep = (step: string, status: 'written' | 'kept' | 'checked') => void;
+
+export interface ProvisionerOptions extends ExchangeOptions {
+  readonly random: Random;
+  readonly onStep?: ProvisionStep;
+}
+
+const SECRET_BYTES = 32;
+const DEVICE_ID_BYTES = 16;
+
+/**
+ * Every method can be repeated after an interruption at any instant: it reads before it writes, and keeps what is
+ * there as long as nothing else is wanted.
+ */
+export class Provisioner {
+  readonly #options: ProvisionerOptions;
+  readonly #exchange: Exchange;
+  readonly #onStep: ProvisionStep;
+
+  constructor(options: ProvisionerOptions) {
+    this.#options = options;
+    this.#exchange = new Exchange(options);
+    this.#onStep = options.onStep ?? (() => {});
+  }
+
+  get #peer(): string {
+    return this.#exchange.peer;
+  }
+
+  /** Reads only. Fails for hardware that the vehicle file does not expect. */
+  async inspect(signal?: AbortSignal): Promise<Provisioned<FactoryFacts>> {
+    const exchange = this.#exchange;
+    const doing = 'reading its chip number (FD10)';
+    const deviceId = await readDid(exchange, Did.deviceId, doing, signal);
+    if (!deviceId.ok) return deviceId;
+    if (deviceId.value?.length !== DEVICE_ID_BYTES) {
+      const what = deviceId.value === undefined ? 'none' : `${deviceId.value.length} bytes`;
+      return refuse(
+        'NOT_OURS',
+        `${this.#peer}: expected a chip number of ${DEVICE_ID_BYTES} bytes (DID FD10), it has ${what}: an ECU of another ` +
+          'make is only registered, say so by programming "standard" or "metadata: skip" in the vehicle file',
+      );
+    }
+    const hardwareId = await readHardwareId(exchange, signal);
+    if (!hardwareId.ok) return hardwareId;
+    const expected = exchange.ecu.hardwareId;
+    if (hardwareId.value !== expected) {
+      return refuse(
+        'WRONG_HARDWARE',
+        `${this.#peer}: hardware id ${hardwareId.value ?? 'unknown'} (DID F191), the vehicle file expects ${expected}: ` +
+          'fit the right part, or correct the vehicle file',
+      );
+    }
+    const state = await readState(exchange, signal);
+    if (!state.ok) return state;
+    const serial = await readSerial(exchange, signal);
+    if (!serial.ok) return serial;
+    return {
+      ok: true,
+      value: {
+        deviceId: toHex(deviceId.value),
+        hardwareId: hardwareId.value,
+        state: state.value,
+        serial: serial.value,
+      },
+    };
+  }
+
+  /** All facts, secrets and Roots; each is read back and compared. Nothing is final before `lock`. */
+  write(provisions: EcuProvisions, signal?: AbortSignal): Promise<Provisioned<EcuCredentials>> {
+    return inFactorySession(this.#exchange, signal, async () => {
+      const serial = await this.#writeSerial(provisions.serial, signal);
+      if (!serial.ok) return serial;
+      const secret = await this.#writeDeviceSecret(signal);
+      if (!secret.ok) return secret;
+      const keys = [
+        [Did.securityAccessKey, 'key of SecurityAccess', provisions.securityAccessKey],
+        [Did.approvalKey, 'key of the approval', provisions.approvalKey],
+      ] as const;
+      for (const [did, name, wanted] of keys) {
+        if (wanted === undefined) continue;
+        const written = await this.#writeSecret(did, name, fromHex(wanted), signal);
+        if (!written.ok) return written;
+      }
+      const own = await this.#ownKeys(signal);
+      if (!own.ok) return own;
+      const roots = await this.#writeRoots(provisions, signal);
+      if (!roots.ok) return roots;
+      return { ok: true, value: { ...own.value, deviceSecretHash: toHex(sha256(secret.value)) } };
+    });
+  }
+
+  /** Ends provisioning for good. The second time it changes nothing. */
+  lock(signal?: AbortSignal): Promise<Provisioned<void>> {
+    return inFactorySession(this.#exchange, signal, async () => {
+      const doing = 'locking its readout';
+      const locked = await startRoutine(this.#exchange, Routine.lockReadout, doing, signal);
+      if (locked.ok) this.#onStep('lock', 'written');
+      return locked;
+    });
+  }
+
+  /** See `proveLocked`. */
+  async verify(provisions: EcuProvisions, signal?: AbortSignal): Promise<Provisioned<PublicKeys>> {
+    const { serial, securityAccessKey } = provisions;
+    const proven = await proveLocked(this.#options, serial, securityAccessKey, signal);
+    return this.#note('locked readout', 'checked', proven);
+  }
+
+  async #writeSerial(wanted: string, signal?: AbortSignal): Promise<Provisioned<void>> {
+    const before = await readSerial(this.#exchange, signal);
+    if (!before.ok) return before;
+    const name = 'serial number';
+    if (before.value === wanted) return this.#note(name, 'kept', DONE);
+    const written = await writeDid(
+      this.#exchange,
+      Did.ecuSerialNumber,
+      name,
+      asciiBytes(wanted),
+      signal,
+    );
+    return this.#note(name, 'written', written);
+  }
+
+  /** Made here, and known to the ECU alone afterwards; the registry gets its hash. */
+  async #writeDeviceSecret(signal?: AbortSignal): Promise<Provisioned<Uint8Array>> {
+    const name = 'device secret';
+    const before = await readIfWritten(this.#exchange, Did.deviceSecret, name, signal);
+    if (!before.ok) return before;
+    if (before.value?.length === SECRET_BYTES) {
+      return this.#note(name, 'kept', { ok: true, value: before.value });
+    }
+    const value = this.#options.random.bytes(SECRET_BYTES);
+    const written = await writeDid(this.#exchange, Did.deviceSecret, name, value, signal);
+    return this.#note(name, 'written', written.ok ? { ok: true, value } : written);
+  }
+
+  async #writeSecret(
+    did: number,
+    name: string,
+    wanted: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Provisioned<void>> {
+    const before = await readIfWritten(this.#exchange, did, name, signal);
+    if (!before.ok) return before;
+    if (before.value !== undefined && equalBytes(before.value, wanted)) {
+      return this.#note(name, 'kept', DONE);
+    }
+    return this.#note(name, 'written', await writeDid(this.#exchange, did, name, wanted, signal));
+  }
+
+  async #ownKeys(signal?: AbortSignal): Promise<Provisioned<PublicKeys>> {
+    const before = await readPublicKeys(this.#exchange, signal);
+    if (!before.ok) return before;
+    if (before.value !== undefined) {
+      return this.#note('own keys', 'kept', { ok: true, value: before.value });
+    }
+    const doing = 'having it make its keys';
+    const made = await startRoutine(this.#exchange, Routine.generateKeys, doing, signal);
+    if (!made.ok) return made;
+    const after = await readPublicKeys(this.#exchange, signal);
+    if (!after.ok) return after;
+    if (after.value === undefined) {
+      return refuse('READ_BACK', `${this.#peer}: made keys (0220), but shows none (DID FD12)`);
+    }
+    return this.#note('own keys', 'written', { ok: true, value: after.value });
+  }
+
+  /** Sent at each run: the ECU tells only which versions it trusts, not which bytes. */
+  async #writeRoots(provisions: EcuProvisions, signal?: AbortSignal): Promise<Provisioned<void>> {
+    const { directorRoot, imagesRoot } = provisions;
+    const files = [
+      ['director.root.json', directorRoot],
+      ['images.root.json', imagesRoot],
+    ] as const;
+    for (const [name, { bytes }] of files) {
+      const sent = this.#note(name, 'written', await sendFile(this.#exchange, name, bytes, signal));
+      if (!sent.ok) return sent;
+    }
+    const state = await readTrustState(this.#exchange, signal);
+    if (!state.ok) return state;
+    const { director, images } = state.value;
+    // An ECU that verifies partially need not tell what it knows of the image repository.
+    const right =
+      director.root === directorRoot.version &&
+      (images === undefined || images.root === imagesRoot.version);
+    if (right) return DONE;
+    return refuse(
+      'READ_BACK',
+      `${this.#peer}: trusts the Roots ${director.root} (Director) and ${images?.root ?? 'none'} (images), ` +
+        `sent were ${directorRoot.version} and ${imagesRoot.version}`,
+    );
+  }
+
+  #note<T>(
+    step: string,
+    status: Parameters<ProvisionStep>[1],
+    result: Provisioned<T>,
+  ): Provisioned<T> {
+    if (result.ok) this.#onStep(step, status);
+    return result;
+  }
+}

@@ -1,0 +1,95 @@
+// Fetches the files that a verification asks for, with limits on size and pace while they stream.
+
+import {
+  type Backend,
+  type BackendFailure,
+  DownloadCut,
+  type RepositoryName,
+} from '../../campaign/ports.ts';
+import { describeError } from '../../core/errors.ts';
+import type { MetadataAnswer, MetadataRequest } from '../../trust/repository.ts';
+import { type PaceLimits, PaceWatch } from '../pace.ts';
+import { type RetryOptions, retrying } from '../retry.ts';
+
+/** A file of a few kB that takes longer than this is held back by somebody (slow retrieval attack). */
+export const METADATA_LIMITS: PaceLimits = { stallMs: 10_000, leastBytes: 4 * 1024 };
+
+const TOO_SLOW = 'TOO_SLOW';
+
+export interface MetadataClientOptions extends RetryOptions {
+  readonly backend: Pick<Backend, 'metadata'>;
+  readonly limits?: PaceLimits;
+}
+
+type Fetched = { readonly kind: 'answer'; readonly answer: MetadataAnswer };
+
+/** What the repository answers, or why there is no answer. */
+export async function fetchMetadata(
+  options: MetadataClientOptions,
+  repository: RepositoryName,
+  request: MetadataRequest,
+): Promise<Fetched | BackendFailure | { readonly kind: 'interrupted' }> {
+  const result = await retrying(
+    (signal) => fetchOnce(options, repository, request, signal),
+    options,
+  );
+  // A network can be slow for once; one that is slow every time is the verifier's business.
+  if (result.kind === 'failed' && result.code === TOO_SLOW) {
+    return { kind: 'answer', answer: { kind: 'too-slow' } };
+  }
+  return result;
+}
+
+async function fetchOnce(
+  options: MetadataClientOptions,
+  repository: RepositoryName,
+  { file, maxBytes }: MetadataRequest,
+  signal: AbortSignal,
+): Promise<Fetched | BackendFailure> {
+  // Ends this attempt's connection, whatever way the attempt ends.
+  const attemptEnd = new AbortController();
+  const either = AbortSignal.any([signal, attemptEnd.signal]);
+  const body = await options.backend.metadata(repository, file, either);
+  if (body.kind === 'failed') return body;
+  if (body.kind === 'missing') return { kind: 'answer', answer: { kind: 'missing' } };
+  const limits = options.limits ?? METADATA_LIMITS;
+  const watch = new PaceWatch(options.clock, limits, body.chunks);
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for (;;) {
+      const next = await watch.next();
+      if (next === 'stalled' || next === 'slow') {
+        return failed(
+          TOO_SLOW,
+          `${repository} ${file}: fewer than ${limits.leastBytes} bytes in ${limits.stallMs} ms after ${length} bytes`,
+        );
+      }
+      if (next === undefined) break;
+      length += next.length;
+      // Endless data: not one byte more than the verifier wants to see.
+      if (length > maxBytes) return { kind: 'answer', answer: { kind: 'too-long' } };
+      parts.push(next);
+    }
+  } catch (error) {
+    if (!(error instanceof DownloadCut)) throw error;
+    return failed(
+      error.code,
+      `${repository} ${file}: cut after ${length} bytes: ${describeError(error)}`,
+    );
+  } finally {
+    watch.close();
+    attemptEnd.abort();
+  }
+  if (body.total !== undefined && body.total > length) {
+    return failed('TOO_SHORT', `${repository} ${file} ends after ${length} of ${body.total} bytes`);
+  }
+  return {
+    kind: 'answer',
+    answer: { kind: 'bytes', bytes: Uint8Array.from(Buffer.concat(parts)) },
+  };
+}
+
+function failed(code: string, reason: string): BackendFailure {
+  return { kind: 'failed', code, reason, transient: true };
+}

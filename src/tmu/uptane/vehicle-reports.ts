@@ -1,0 +1,117 @@
+// The vehicle version manifest (Uptane 5.4.2.1): reports of all ECUs, and of the Primary for itself and for those that sign nothing.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { EcuDriver } from '../../campaign/ports.ts';
+import { toHex } from '../../core/bytes.ts';
+import type { Clock } from '../../core/clock.ts';
+import { UNKNOWN_VERSION } from '../../core/version-order.ts';
+import { faultText } from '../../trust/attack.ts';
+import {
+  readVersionReport,
+  type SignedJson,
+  signManifest,
+  signVersionReport,
+  type VersionReport,
+} from '../../trust/manifest.ts';
+import type { LocalSigner } from '../../trust/signing-key.ts';
+import { findEcu } from '../../vehicle/load.ts';
+import type { Vehicle } from '../../vehicle/schema.ts';
+import type { TmuListener } from '../tmu-event.ts';
+import type { InstalledImage } from '../trusted-source.ts';
+import type { TrustFiles } from './trust-files.ts';
+
+/** What the TMU itself runs; nobody updates it by these campaigns, but the Director knows it. */
+export type OwnSoftware = VersionReport['installed'];
+
+export interface VehicleReportsOptions {
+  readonly vehicle: Vehicle;
+  /** Of the TMU. */
+  readonly serial: string;
+  /** By name: the serials that the registry gave. */
+  readonly serials: ReadonlyMap<string, string>;
+  readonly signer: LocalSigner;
+  readonly software: OwnSoftware;
+  readonly driverFor: (ecu: string) => EcuDriver;
+  readonly runs: (ecu: string) => InstalledImage | undefined;
+  readonly files: TrustFiles;
+  readonly clock: Clock;
+  readonly emit: TmuListener;
+}
+
+/**
+ * The signed manifest with a fresh report of every ECU. One that does not answer is missing in it, which the Director
+ * has to notice. Undefined: interrupted. Throws StorageError.
+ */
+export async function vehicleManifest(
+  options: VehicleReportsOptions,
+  signal: AbortSignal,
+): Promise<SignedJson | undefined> {
+  const { vehicle, serial, serials, signer } = options;
+  const reports: Record<string, SignedJson> = {};
+  for (const [ecu, ecuSerial] of serials) {
+    const report = await ecuReport(options, ecu, ecuSerial, signal);
+    if (signal.aborted) return undefined;
+    if (report !== undefined) reports[ecuSerial] = report;
+  }
+  reports[serial] = await ownReport(options, serial, options.software, options.files.attack ?? '');
+  return signManifest({ vin: vehicle.vin, primary: serial, reports }, signer);
+}
+
+async function ecuReport(
+  options: VehicleReportsOptions,
+  ecu: string,
+  serial: string,
+  signal: AbortSignal,
+): Promise<SignedJson | undefined> {
+  const { vehicle, driverFor, emit } = options;
+  if (findEcu(vehicle, ecu).programming.metadata === 'skip') return spokenFor(options, ecu, serial);
+  const answer = await driverFor(ecu).versionReport(signal);
+  if (signal.aborted) return undefined;
+  const warn = (text: string): undefined => {
+    emit({ kind: 'warning', ecu, text });
+    return undefined;
+  };
+  if (!answer.ok) return warn(`it gives no version report: ${answer.reason}`);
+  if (answer.value === undefined) return warn('it has no version report (DID FD22): provision it');
+  // Its signature is for the Director, which knows its key; the form is checked here, or the whole manifest suffers.
+  const read = readVersionReport(answer.value, serial);
+  if (!read.ok) return warn(`its version report is left out: ${faultText(read)}`);
+  const { attack } = read.value.report;
+  if (attack !== '') {
+    const reason = `${ecu} has refused something with ${attack} since its last report`;
+    emit({ kind: 'attack', code: attack, where: `version report of ${ecu}`, reason });
+  }
+  return read.value.signed;
+}
+
+/**
+ * An ECU of another make signs nothing: the Primary, which has verified its image, says what it knows of it. Before
+ * its first update nothing is known, which an empty file of no version says.
+ */
+function spokenFor(
+  options: VehicleReportsOptions,
+  ecu: string,
+  serial: string,
+): Promise<SignedJson> {
+  const image = options.runs(ecu);
+  const version = image?.version ?? UNKNOWN_VERSION;
+  const installed = {
+    name: image?.name ?? `${ecu}-${version}`,
+    version,
+    length: image?.length ?? 0,
+    hashes: { sha256: image?.sha256 ?? toHex(sha256(new Uint8Array())) },
+  };
+  return ownReport(options, serial, installed, '');
+}
+
+async function ownReport(
+  { files, signer, clock }: VehicleReportsOptions,
+  ecu: string,
+  installed: VersionReport['installed'],
+  attack: VersionReport['attack'],
+): Promise<SignedJson> {
+  const { floorMs } = files;
+  const time = floorMs === 0 ? null : new Date(floorMs).toISOString();
+  const counter = await files.nextCounter(clock.wallMs());
+  return signVersionReport({ ecu, installed, attack, time, counter }, signer);
+}

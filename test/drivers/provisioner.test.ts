@@ -1,0 +1,371 @@
+// Provisioning ECUs of ours: secrets go in once, whatever interrupts it, and nothing comes out after the lock.
+
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
+import {
+  type EcuProvisions,
+  Provisioner,
+  type ProvisionerOptions,
+} from '../../src/drivers/provisioner.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { benchWorld } from '../../src/trust/bench-keys.ts';
+import { ProvisioningState } from '../../src/uds/sid.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
+import type { FaultStorage } from '../support/fault-storage.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { EcuLink } from './ecu-link.ts';
+
+const VEHICLE: Vehicle = vehicleSchema.parse({
+  vin: '1CANXTABENCH00001',
+  buses: { main: {} },
+  approval: { ecu: 'CGW' },
+  ecus: ['CGW', 'EDT'].map((name, index) => ({
+    name,
+    hardwareId: `${name}-HW-1`,
+    address: { mode: 'normal', request: 0x7e0 + index, response: 0x7e8 + index, functional: 0x7df },
+    memory: { bankSize: 65536 },
+    security: { algorithm: 'hmac-sha256' },
+  })),
+});
+
+const PROVISIONS: EcuProvisions = {
+  serial: 'CO-000007',
+  securityAccessKey: '5e'.repeat(32),
+  approvalKey: undefined,
+  directorRoot: { bytes: benchWorld().directorRoot, version: 1 },
+  imagesRoot: { bytes: benchWorld().imagesRoot, version: 1 },
+};
+
+const WITHIN_MS = 60_000;
+
+interface Setup {
+  readonly link: EcuLink;
+  readonly steps: string[];
+  readonly provisioner: Provisioner;
+  /** Runs one method on the virtual clock. */
+  within<T>(promise: Promise<T>): Promise<T>;
+}
+
+async function setUp(
+  options: {
+    readonly name?: string;
+    readonly storage?: FaultStorage;
+    readonly random?: ProvisionerOptions['random'];
+    readonly hardwareId?: string;
+    readonly benchKeys?: boolean;
+  } = {},
+): Promise<Setup> {
+  const {
+    name = 'EDT',
+    storage,
+    random = seededRandom(5),
+    hardwareId,
+    benchKeys = false,
+  } = options;
+  const clock = new VirtualClock();
+  const link = await EcuLink.start(VEHICLE, name, clock, {
+    ...(storage && { storage }),
+    ...(hardwareId !== undefined && { faults: { hardwareId } }),
+    benchKeys,
+    ...(name === 'CGW' && { approve: 'no' as const }),
+  });
+  const steps: string[] = [];
+  const provisioner = new Provisioner({
+    ecu: findEcu(VEHICLE, name),
+    requester: link.client,
+    clock,
+    random,
+    onStep: (step, status) => steps.push(`${step} ${status}`),
+  });
+  return { link, steps, provisioner, within: (promise) => clock.within(WITHIN_MS, promise) };
+}
+
+async function ask(setup: Setup, hex: string): Promise<string> {
+  const reply = await setup.within(setup.link.client.request(fromHex(hex)));
+  if (reply.kind === 'negative') return `7F${toHex(Uint8Array.of(reply.sid, reply.nrc))}`;
+  return reply.kind === 'positive' ? toHex(reply.data) : reply.kind;
+}
+
+/** The whole way, as a factory goes it. */
+async function provision(setup: Setup, provisions = PROVISIONS) {
+  const { provisioner, within } = setup;
+  const facts = await within(provisioner.inspect());
+  if (!facts.ok) return facts;
+  if (facts.value.state !== ProvisioningState.locked) {
+    const written = await within(provisioner.write(provisions));
+    if (!written.ok) return written;
+    const locked = await within(provisioner.lock());
+    if (!locked.ok) return locked;
+  }
+  return within(provisioner.verify(provisions));
+}
+
+describe('a new ECU', () => {
+  it('tells who it is before anything is written', async () => {
+    const { provisioner, within, link } = await setUp();
+    const facts = await within(provisioner.inspect());
+    expect(facts).toMatchObject({
+      ok: true,
+      value: { hardwareId: 'EDT-HW-1', state: ProvisioningState.virgin },
+    });
+    expect(facts.ok && facts.value.deviceId).toMatch(/^[0-9a-f]{32}$/);
+    expect(link.requests.filter((request) => !request.startsWith('22'))).toEqual([]);
+  });
+
+  it('takes everything, is locked, and tells nothing any more', async () => {
+    const setup = await setUp();
+    expect(await provision(setup)).toMatchObject({
+      ok: true,
+      value: { signingKey: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    });
+    expect(setup.steps).toEqual([
+      'serial number written',
+      'device secret written',
+      'key of SecurityAccess written',
+      'own keys written',
+      'director.root.json written',
+      'images.root.json written',
+      'lock written',
+      'locked readout checked',
+    ]);
+    expect(await ask(setup, '22F18C')).toBe(`62f18c${Buffer.from('CO-000007').toString('hex')}`);
+    expect(await ask(setup, '22FD11')).toBe('62fd1102');
+    for (const did of ['FD13', 'FD14', 'FD15']) {
+      expect(await ask(setup, `22${did}`)).toBe('7F2233');
+    }
+    expect(await ask(setup, '1003')).toMatch(/^5003/);
+    expect(await ask(setup, '2344080000000000 0010'.replaceAll(' ', ''))).toBe('7F2333');
+  });
+
+  it('gives the registry what it can check, and keeps its secret', async () => {
+    const setup = await setUp();
+    const written = await setup.within(setup.provisioner.write(PROVISIONS));
+    expect(written.ok).toBe(true);
+    if (!written.ok) return;
+    expect(await ask(setup, '1003')).toMatch(/^5003/);
+    const secret = (await ask(setup, '22FD13')).slice(6);
+    const hash = createHash('sha256').update(Buffer.from(secret, 'hex')).digest('hex');
+    expect(written.value.deviceSecretHash).toBe(hash);
+    const keys = (await ask(setup, '22FD12')).slice(6);
+    expect(keys).toBe(written.value.signingKey + written.value.encryptionKey);
+  });
+
+  it('that asks the driver gets the key of the approval too', async () => {
+    const setup = await setUp({ name: 'CGW' });
+    const provisions = { ...PROVISIONS, approvalKey: 'ab'.repeat(32) };
+    const written = await setup.within(setup.provisioner.write(provisions));
+    expect(written.ok).toBe(true);
+    expect(await ask(setup, '1003')).toMatch(/^5003/);
+    expect(await ask(setup, '22FD15')).toBe(`62fd15${'ab'.repeat(32)}`);
+  });
+
+  it('without that key it is not locked, and says what is missing', async () => {
+    const setup = await setUp({ name: 'CGW' });
+    expect(await setup.within(setup.provisioner.write(PROVISIONS))).toMatchObject({ ok: true });
+    expect(await setup.within(setup.provisioner.lock())).toMatchObject({
+      ok: false,
+      code: 'PRECONDITION',
+      reason: expect.stringContaining('locking its readout'),
+    });
+    expect(await ask(setup, '22FD11')).toBe('62fd1101');
+  });
+
+  it('of other hardware than the vehicle file expects gets nothing', async () => {
+    const setup = await setUp({ hardwareId: 'EDT-HW-9' });
+    expect(await provision(setup)).toMatchObject({
+      ok: false,
+      code: 'WRONG_HARDWARE',
+      reason: expect.stringContaining('EDT-HW-9'),
+    });
+    expect(setup.link.requests.filter((request) => !request.startsWith('22'))).toEqual([]);
+  });
+});
+
+describe('an interruption', () => {
+  /** Every request of an undisturbed run: what is lost below. */
+  async function requestsOf(): Promise<number> {
+    const setup = await setUp();
+    await provision(setup);
+    return setup.link.requests.filter((request) => !request.startsWith('*')).length;
+  }
+
+  it('after any request is repaired by a second run, with the same keys', async () => {
+    const total = await requestsOf();
+    expect(total).toBeGreaterThan(30);
+    for (let stopAt = 1; stopAt < total; stopAt++) {
+      const setup = await setUp();
+      const abort = new AbortController();
+      let seen = 0;
+      setup.link.loses = (request) => {
+        if (!request.startsWith('*') && ++seen >= stopAt) abort.abort('power off');
+        return false;
+      };
+      const { provisioner, within } = setup;
+      await (async () => {
+        const facts = await within(provisioner.inspect(abort.signal));
+        if (!facts.ok) return;
+        const written = await within(provisioner.write(PROVISIONS, abort.signal));
+        if (!written.ok) return;
+        const locked = await within(provisioner.lock(abort.signal));
+        if (locked.ok) await within(provisioner.verify(PROVISIONS, abort.signal));
+      })();
+      setup.link.loses = undefined;
+      // The answer that nobody waited for any more belongs to nobody.
+      await setup.link.clock.advance(100);
+      const before = await ask(setup, '22FD12');
+      const again = await provision(setup);
+      expect(again, `stopped at request ${stopAt}`).toMatchObject({ ok: true });
+      if (before.startsWith('62fd12')) {
+        expect(await ask(setup, '22FD12'), `stopped at request ${stopAt}`).toBe(before);
+      }
+      expect(await ask(setup, '22FD11')).toBe('62fd1102');
+    }
+  });
+
+  it('of the supply at any write leaves an ECU that the next run finishes', async () => {
+    const whole = await setUp();
+    const fresh = whole.link.storage.operations;
+    await provision(whole);
+    const writes = whole.link.storage.operations - fresh;
+    expect(writes).toBeGreaterThanOrEqual(7);
+    for (let at = 1; at <= writes; at++) {
+      const first = await setUp();
+      const { storage } = first.link;
+      storage.cut = { at: storage.operations + at, when: 'before' };
+      await provision(first).catch(() => {});
+      expect(storage.powerLost, `cut at ${at}`).toBe(true);
+      first.link.ecu?.close();
+      const second = await setUp({ storage: storage.afterPowerCut(), random: seededRandom(9) });
+      expect(await provision(second), `cut at ${at}`).toMatchObject({ ok: true });
+    }
+  });
+
+  it('keeps what is there: a second write changes no byte', async () => {
+    const setup = await setUp();
+    const first = await setup.within(setup.provisioner.write(PROVISIONS));
+    setup.steps.length = 0;
+    const second = await setup.within(setup.provisioner.write(PROVISIONS));
+    expect(second).toEqual(first);
+    expect(setup.steps.slice(0, 4)).toEqual([
+      'serial number kept',
+      'device secret kept',
+      'key of SecurityAccess kept',
+      'own keys kept',
+    ]);
+    expect(setup.link.requests.filter((request) => request.startsWith('2E'))).toHaveLength(3);
+  });
+});
+
+describe('an ECU that lies or is worn out', () => {
+  it.each([
+    ['serial number', '62F18C', 'F18C'],
+    ['device secret', '62FD13', 'FD13'],
+    ['key of SecurityAccess', '62FD14', 'FD14'],
+  ])('reads back another %s: refused before the lock', async (name, positive, did) => {
+    const setup = await setUp();
+    const wrote = (): boolean =>
+      setup.link.requests.some((request) => request.startsWith(`2E${did}`));
+    setup.link.changes = (answer) => {
+      if (!toHex(answer).toUpperCase().startsWith(positive) || !wrote()) return answer;
+      const changed = Uint8Array.from(answer);
+      changed[changed.length - 1]! ^= 1;
+      return changed;
+    };
+    expect(await provision(setup)).toMatchObject({
+      ok: false,
+      code: 'READ_BACK',
+      reason: expect.stringContaining(name),
+    });
+    setup.link.changes = undefined;
+    expect(await ask(setup, '22FD11')).toBe('62fd1101');
+  });
+
+  it.each([
+    ['22FD13', '62FD13', 'the device secret'],
+    ['22FD15', '62FD15', 'the key of the approval'],
+    ['23', '63', 'its memory by 23'],
+    ['35', '7520', 'its memory by 35'],
+  ])('still answers %s after the lock: not delivered', async (request, positive, what) => {
+    const setup = await setUp();
+    let asked = '';
+    setup.link.loses = (sent) => {
+      asked = sent;
+      return false;
+    };
+    setup.link.changes = (answer) =>
+      asked.startsWith(request) && answer[0] === 0x7f && answer[2] === 0x33
+        ? fromHex(`${positive}${'00'.repeat(32)}`)
+        : answer;
+    expect(await provision(setup)).toMatchObject({
+      ok: false,
+      code: 'NOT_LOCKED',
+      reason: expect.stringContaining(what),
+    });
+  });
+
+  it('refuses the read after the lock for another reason: that is no lock', async () => {
+    const setup = await setUp();
+    setup.link.changes = (answer) =>
+      answer[0] === 0x7f && answer[1] === 0x22 && answer[2] === 0x33
+        ? Uint8Array.of(0x7f, 0x22, 0x31)
+        : answer;
+    expect(await provision(setup)).toMatchObject({ ok: false, code: 'NOT_LOCKED' });
+  });
+});
+
+describe('a locked ECU', () => {
+  it('is known again, and nothing is written', async () => {
+    const setup = await setUp();
+    const first = await provision(setup);
+    const from = setup.link.requests.length;
+    setup.steps.length = 0;
+    expect(await provision(setup)).toEqual(first);
+    expect(setup.steps).toEqual(['locked readout checked']);
+    const later = setup.link.requests.slice(from);
+    expect(later.filter((request) => /^(2E|31|38|36)/.test(request))).toEqual([]);
+  });
+
+  it('with another serial is not ours', async () => {
+    const setup = await setUp();
+    await provision(setup);
+    expect(await provision(setup, { ...PROVISIONS, serial: 'CO-000008' })).toMatchObject({
+      ok: false,
+      code: 'OTHER_KEYS',
+      reason: expect.stringContaining('locked as CO-000007, expected CO-000008'),
+    });
+  });
+
+  it('with another key of SecurityAccess is not ours', async () => {
+    const setup = await setUp();
+    await provision(setup);
+    const other = { ...PROVISIONS, securityAccessKey: '77'.repeat(32) };
+    expect(await provision(setup, other)).toMatchObject({ ok: false, code: 'OTHER_KEYS' });
+  });
+
+  it('whose report another key has signed is not what it shows', async () => {
+    const setup = await setUp();
+    await provision(setup);
+    setup.link.changes = (answer) => {
+      if (!toHex(answer).startsWith('62fd12')) return answer;
+      const changed = Uint8Array.from(answer);
+      changed.set(fromHex(benchWorld().director.root.publicKey.keyval.public), 3);
+      return changed;
+    };
+    expect(await provision(setup)).toMatchObject({
+      ok: false,
+      code: 'OTHER_KEYS',
+      reason: expect.stringContaining('FD22'),
+    });
+  });
+
+  it('takes neither facts nor keys', async () => {
+    const setup = await setUp({ benchKeys: true });
+    expect(await setup.within(setup.provisioner.write(PROVISIONS))).toMatchObject({
+      ok: false,
+      nrc: expect.any(Number),
+    });
+    expect(await ask(setup, '22F18C')).toBe(`62f18c${Buffer.from('BENCH-EDT').toString('hex')}`);
+  });
+});
