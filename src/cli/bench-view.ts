@@ -69,6 +69,10 @@ function eventLine(event: TmuEvent): string | undefined {
       return event.received === event.total
         ? `TMU  ${event.ecu}: ${formatBytes(event.total)} downloaded, SHA-256 checked`
         : undefined;
+    case 'verified':
+      return `TMU  both repositories verified: director targets ${event.director.targets}, images targets ${event.images.targets}`;
+    case 'attack':
+      return `TMU  ${event.code}: ${event.where}: ${event.reason}`;
     case 'state':
     case 'ecu-progress':
     case 'outcome':

@@ -1,16 +1,14 @@
 // `can-ota bench`: a whole vehicle and its backend as processes on one bus, one update from end to end.
 
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { addUser } from '../../server/auth/user-commands.ts';
+import type { CanBus } from '../bus/can-bus.ts';
 import { outcomeExitCode } from '../campaign/outcome.ts';
 import { toHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
-import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
-import { packageRoot } from '../core/package-root.ts';
 import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { formatDuration } from '../core/units.ts';
@@ -18,14 +16,16 @@ import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { openBenchBus } from './bench-bus.ts';
+import { BenchFactory, benchToken, provisionBench, type ReleaseImage } from './bench-factory.ts';
+import { checkEncrypted, chooseImages, firmware, STANDARD } from './bench-images.ts';
 import { type BusMeter, limitOf, openMeter } from './bench-meter.ts';
-import { type ReleaseImage, releaseImages } from './bench-release.ts';
+import { writeBenchVehicle } from './bench-vehicle.ts';
 import { type BenchRow, type BenchView, benchTable, openBenchView } from './bench-view.ts';
 import type { BusOptions, OpenedBus } from './bus.ts';
 import { Children } from './children.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
-import { fileFault, loadVehicle } from './vehicle-file.ts';
+import { loadVehicle } from './vehicle-file.ts';
 
 interface BenchOptions extends CommonOptions, BusOptions {
   readonly vehicle?: string;
@@ -33,77 +33,43 @@ interface BenchOptions extends CommonOptions, BusOptions {
   readonly image: readonly ReleaseImage[];
   readonly data?: string;
   readonly approvalTimeout: number;
+  readonly encrypt: readonly string[];
 }
 
+/** The TMU's state directory within the bench's folder. */
+const TMU_FOLDER = 'tmu';
+
+type Verified = Pick<Extract<TmuEvent, { kind: 'verified' }>, 'director' | 'images'>;
 type Outcome = Extract<TmuEvent, { kind: 'outcome' }>;
 
 export function bench(options: BenchOptions): Promise<void> {
   return runCommand(options, async (context) => {
-    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
-    const images = await chooseImages(options.image, vehicle);
+    const described = await loadVehicle(options.vehicle, false);
+    const images = await chooseImages(options.image, described);
+    checkEncrypted(options.encrypt, images);
     const folder = options.data ?? (await mkdtemp(path.join(tmpdir(), 'can-ota-bench-')));
     const data = await DiskStorage.open(folder); // created, and refused where nothing can be written
     try {
-      return await new Bench(options, context, vehicle, images, data.location).run();
+      const vehicleFile = await writeBenchVehicle(data, described);
+      const vehicle = await loadVehicle(vehicleFile, options.fd === true);
+      const setting = { ...options, vehicle: vehicleFile };
+      return await new Bench(setting, context, vehicle, images, data.location).run();
     } finally {
       if (options.data === undefined) await rm(folder, { recursive: true, force: true });
     }
   });
 }
 
-const firmware = path.join(packageRoot, 'test', 'fixtures', 'firmware');
-
-/** What the factory put in, and what the bench releases: real images of the demo ECU, an older and a newer. */
-const STANDARD: Readonly<Record<string, { readonly factory: string; readonly release: string }>> = {
-  EDT: { factory: 'ecu-feature/old.bin', release: 'ecu-feature/new.bin' },
-  INV: { factory: 'ecu-bugfix/old.bin', release: 'ecu-bugfix/new.bin' },
-};
-
-/** `--image` replaces the standard releases. Throws InputError before any process is started. */
-async function chooseImages(
-  given: readonly ReleaseImage[],
-  vehicle: Vehicle,
-): Promise<ReleaseImage[]> {
-  const images =
-    given.length > 0
-      ? given
-      : Object.entries(STANDARD)
-          .filter(([ecu]) => vehicle.ecus.some(({ name }) => name === ecu))
-          .map(([ecu, { release }]) => ({
-            ecu,
-            file: path.join(firmware, release),
-            version: '2.0.0',
-          }));
-  const seen = new Set<string>();
-  for (const { ecu, file } of images) {
-    const { bankSize } = findEcu(vehicle, ecu).memory;
-    if (seen.has(ecu)) throw new InputError('--image', `two images for ${ecu}: give one`);
-    seen.add(ecu);
-    const found = await stat(file).catch((error: unknown) => {
-      throw new InputError('--image', fileFault(file, error), { cause: error });
-    });
-    if (!found.isFile()) throw new InputError('--image', `${file} is a folder, a file is expected`);
-    if (found.size === 0)
-      throw new InputError('--image', `${file} is empty: an image has at least one byte`);
-    if (found.size > bankSize) {
-      throw new InputError(
-        '--image',
-        `${file} has ${found.size} bytes, a bank of ${ecu} holds ${bankSize}`,
-      );
-    }
-  }
-  return [...images];
-}
-
 class Bench {
-  readonly #options: BenchOptions;
+  readonly #options: BenchOptions & { readonly vehicle: string };
   readonly #context: Context;
   readonly #vehicle: Vehicle;
   readonly #images: readonly ReleaseImage[];
   readonly #folder: string;
+  #verified: Verified | undefined;
 
   constructor(
-    options: BenchOptions,
+    options: BenchOptions & { readonly vehicle: string },
     context: Context,
     vehicle: Vehicle,
     images: readonly ReleaseImage[],
@@ -122,6 +88,8 @@ class Bench {
     await using opened = await openBenchBus(this.#options, this.#context);
     const meter = await openMeter(opened.bus, this.#vehicle);
     const view = openBenchView(this.#context.json, meter);
+    const ending = new AbortController();
+    let cycle: Promise<unknown> | undefined;
     try {
       view.line(`bench on ${opened.why}`);
       await using children = new Children();
@@ -131,52 +99,39 @@ class Bench {
         this.#context.signal.addEventListener('abort', stop, { once: true });
       });
       aborted.catch(() => {});
-      const outcome = await Promise.race([
-        this.#cycle(children, opened, view),
-        children.failure,
-        aborted,
-      ]);
+      const signal = AbortSignal.any([this.#context.signal, ending.signal]);
+      const running = this.#cycle(children, opened, view, signal);
+      cycle = running;
+      const outcome = await Promise.race([running, children.failure, aborted]);
       view.close();
       return await this.#report(outcome, opened, meter, (systemClock.nowMs() - startMs) / 1000);
     } finally {
+      // Whatever is still being prepared must not write into a folder that is being removed.
+      ending.abort('the bench ends');
+      await cycle?.catch(() => {});
       meter.close();
       view.close();
     }
   }
 
   /** Everything up to the outcome that the TMU reports. */
-  async #cycle(children: Children, { bus }: OpenedBus, view: BenchView): Promise<Outcome> {
+  async #cycle(
+    children: Children,
+    { bus }: OpenedBus,
+    view: BenchView,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
     const spec = bus.kind === 'socketcan' ? bus.name : (this.#options.bus ?? `local:${bus.name}`);
     const shared = [
-      ...['--bus', spec],
-      ...(this.#options.vehicle === undefined ? [] : ['--vehicle', this.#options.vehicle]),
+      ...['--bus', spec, '--vehicle', this.#options.vehicle],
       ...(this.#options.fd === true ? ['--fd'] : []),
     ];
-    const password = toHex(systemRandom.bytes(16));
-    const serverData = path.join(this.#folder, 'server');
-    // A kept folder knows the person of the last bench; its name is new each time, as is the password.
-    const person = `bench-${toHex(systemRandom.bytes(4))}`;
-    // 128 random bits need no slow hash.
-    await addUser(serverData, person, 'admin', password, { bcryptCost: 4 });
-    const server = children.start('server', [
-      'server',
-      '--port',
-      '0',
-      '--data',
-      serverData,
-      '--allow-ip',
-      '127.0.0.1/32',
-      '--json',
-    ]);
     const ecus = this.#vehicle.ecus.map(({ name }) => this.#startEcu(children, name, shared, view));
-    const { url } = (await server.ready()) as { url: string };
-    view.line(`backend on ${url}`);
-    await releaseImages(url, person, password, this.#images);
-    await Promise.all(ecus.map((ecu) => ecu.ready()));
-    view.line(`on the bus: ${this.#vehicle.ecus.map(({ name }) => name).join(', ')}`);
-
+    const url = await this.#prepare(children, bus, view, signal, async () => {
+      await Promise.all(ecus.map((ecu) => ecu.ready()));
+      view.line(`on the bus: ${this.#vehicle.ecus.map(({ name }) => name).join(', ')}`);
+    });
     const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const state = path.join(this.#folder, 'tmu');
     const tmu = children.start(
       'TMU',
       [
@@ -186,7 +141,7 @@ class Bench {
         '--server',
         url,
         '--state-dir',
-        state,
+        path.join(this.#folder, TMU_FOLDER),
         '--approval-timeout',
         String(this.#options.approvalTimeout),
         ...shared,
@@ -197,6 +152,10 @@ class Bench {
           const event = JSON.parse(line) as TmuEvent | { error: { message: string } };
           if ('error' in event) return;
           if (event.kind === 'outcome') resolve(event);
+          if (event.kind === 'verified') {
+            const { director, images } = event;
+            this.#verified = { director, images };
+          }
           view.tmu(event);
           this.#context.emit(event);
         },
@@ -207,6 +166,45 @@ class Bench {
     });
     ended.catch(() => {});
     return Promise.race([promise, ended]);
+  }
+
+  /** Keys, backend, releases and a provisioned vehicle. Returns the backend's address. */
+  async #prepare(
+    children: Children,
+    bus: CanBus,
+    view: BenchView,
+    signal: AbortSignal,
+    ecusReady: () => Promise<void>,
+  ): Promise<string> {
+    const serverData = path.join(this.#folder, 'server');
+    const unique = toHex(systemRandom.bytes(4));
+    await using factory = await BenchFactory.open(this.#folder);
+    const { trustDir } = factory;
+    const token = {
+      factory: await benchToken(serverData, 'factory', unique),
+      release: await benchToken(serverData, 'release', unique),
+    };
+    const server = children.start('server', [
+      ...['server', '--port', '0', '--data', serverData, '--trust', trustDir],
+      ...['--devices', 'required', '--allow-ip', '127.0.0.1/32', '--json'],
+    ]);
+    const { url } = (await server.ready()) as { url: string };
+    view.line(`backend on ${url}`);
+    const encrypted = new Set(this.#options.encrypt);
+    const backend = { url, token: token.release };
+    const released = factory.release(backend, this.#images, encrypted, this.#vehicle, signal);
+    released.catch(() => {}); // reported below
+    await ecusReady();
+    await provisionBench({
+      ...{ bus, vehicle: this.#vehicle, trustDir, server: url, token: token.factory, signal },
+      stateDir: path.join(this.#folder, TMU_FOLDER),
+      logger: this.#context.logger,
+      onEvent: (event) => {
+        if (event.kind === 'device') view.line(`${event.name}: ${event.status} as ${event.serial}`);
+      },
+    });
+    await released;
+    return url;
   }
 
   #startEcu(children: Children, name: string, shared: readonly string[], view: BenchView) {
@@ -285,6 +283,7 @@ class Bench {
         seconds: round(row.seconds),
         limitShare: round(row.limitShare),
       })),
+      verified: this.#verified ?? null,
       ...(mismatch === undefined ? {} : { mismatch }),
     });
     return mismatch === undefined ? outcomeExitCode(outcome.outcome) : ExitCode.internal;

@@ -27,6 +27,7 @@ export interface FlashOptions extends CommonOptions, BusOptions {
   readonly flash: string;
   readonly image?: { readonly file: string; readonly version: string };
   readonly fault: readonly string[];
+  readonly benchKeys?: boolean;
 }
 
 export function ecu(name: string, options: FlashOptions): Promise<void> {
@@ -51,10 +52,12 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
   });
 }
 
-/** What `ecu` and `cgw` have in common: storage, factory image, faults, the machine's clock and random. */
+/** What `ecu` and `cgw` have in common: storage, factory image, faults, keys, the machine's clock and random. */
 export async function simulationOptions(
   options: FlashOptions,
-): Promise<Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults' | 'factoryImage'>> {
+): Promise<
+  Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults' | 'factoryImage' | 'benchKeys'>
+> {
   const faults = parseFaults(options.fault);
   const factoryImage = options.image && (await readFactoryImage(options.image));
   const storage = await DiskStorage.open(options.flash);
@@ -63,6 +66,7 @@ export async function simulationOptions(
     clock: systemClock,
     random: systemRandom,
     faults,
+    benchKeys: options.benchKeys === true,
     ...(factoryImage === undefined ? {} : { factoryImage }),
   };
 }
@@ -105,6 +109,11 @@ function parseFault(text: string): EcuFaults {
         throw new InputError('--fault', `${text}: expected hardware-id=TEXT`);
       }
       return { hardwareId: value };
+    case 'chip-id':
+      if (!/^[0-9a-fA-F]{32}$/.test(value ?? '')) {
+        throw new InputError('--fault', `${text}: expected chip-id=32 hexadecimal digits`);
+      }
+      return { chipId: value!.toLowerCase() };
     case 'silent':
       return { silent: true };
     case 'slow':
@@ -112,7 +121,7 @@ function parseFault(text: string): EcuFaults {
     default:
       throw new InputError(
         '--fault',
-        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT silent slow=MS`,
+        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS`,
       );
   }
 }
@@ -134,10 +143,26 @@ function eventText(event: EcuEvent): string | undefined {
       return `${event.version} did not start`;
     case 'session':
       return undefined;
+    case 'boot-refused':
+      return `bank ${event.bank} may not start (${event.code}): ${event.reason}`;
     case 'metadata':
-      return `${event.version} is announced`;
+      return event.version === null
+        ? 'metadata verified, there is nothing for this ECU in it'
+        : `${event.version} is announced, its metadata is verified`;
     case 'metadata-refused':
-      return `release refused: ${event.reason}`;
+      return `metadata refused (${event.code}): ${event.reason}`;
+    case 'image-refused':
+      return `image refused (${event.code}): ${event.reason}`;
+    case 'not-ready':
+      return `refused: ${event.reason}`;
+    case 'keys':
+      return 'has made its own keys';
+    case 'root':
+      return `trusts ${event.file}`;
+    case 'root-refused':
+      return `does not trust ${event.reason}`;
+    case 'locked':
+      return `is ${event.serial} from now on; its readout is locked`;
     case 'erase':
       return `bank ${event.bank} is erased`;
     case 'progress':

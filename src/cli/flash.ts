@@ -13,18 +13,20 @@ import { programEcu } from '../drivers/program-ecu.ts';
 import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { type MetadataOptions, metadataOf } from './flash-metadata.ts';
 import { openImageFile } from './image-file.ts';
 import { type TargetOptions, targetEcu } from './target-ecu.ts';
 
-interface FlashOptions extends CommonOptions, BusOptions, TargetOptions {
+interface FlashOptions extends CommonOptions, BusOptions, TargetOptions, MetadataOptions {
   readonly version?: string;
   readonly fd?: boolean;
 }
 
 export function flash(name: string, file: string, options: FlashOptions): Promise<void> {
   return runCommand(options, async (context) => {
-    const ecu = await targetEcu(name, options);
+    const { ecu, vin } = await targetEcu(name, options);
     await using image = await openImageFile(file, 'image');
+    const metadata = await metadataOf(options, { ecu, vin, file, image }, context.logger);
     await using opened = await openCommandBus(options, context);
     context.say(
       `${name} on ${opened.why}: ${file}, ${formatBytes(image.length)}, sha256 ${image.sha256}`,
@@ -40,7 +42,11 @@ export function flash(name: string, file: string, options: FlashOptions): Promis
     const progress = new FlashProgress(name, context);
     const result = await programEcu({
       driver,
-      target: { version: options.version, image },
+      target: {
+        version: options.version,
+        image,
+        ...(metadata === undefined ? {} : { metadata }),
+      },
       signal: context.signal,
       progress: (step) => progress.update(step),
       onPhase: (phase) => {
@@ -52,13 +58,13 @@ export function flash(name: string, file: string, options: FlashOptions): Promis
     progress.pause();
     for (const warning of result.warnings) process.stderr.write(`can-ota: ${warning}\n`);
     if (!result.ok) {
-      const { code, reason, phase, rolledBack, rollbackReason } = result;
+      const { code, reason, phase, rolledBack, rollbackReason, attack } = result;
       context.emit({
         kind: 'result',
         ecu: name,
         ok: false,
         phase,
-        error: { code, message: reason },
+        error: { code, message: reason, ...(attack === undefined ? {} : { attack }) },
         rolledBack,
       });
       process.stderr.write(`can-ota: ${reason}\n`);
@@ -106,7 +112,7 @@ function exitCodeOf(code: DriverErrorCode, context: Context): ExitCode {
   if (code === 'INTERRUPTED' || context.signal.aborted) return ExitCode.interrupted;
   if (code === 'BUS') return ExitCode.busUnavailable;
   if (code === 'PRECONDITION') return ExitCode.preconditionFailed;
-  if (code === 'SECURITY') return ExitCode.securityValidationFailed;
+  if (code === 'SECURITY' || code === 'UNTRUSTED') return ExitCode.securityValidationFailed;
   return ExitCode.ecuFailed;
 }
 

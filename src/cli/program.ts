@@ -4,7 +4,13 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
-import { command, EXIT_CODES, withOutput, withVehicle } from './program-options.ts';
+import { addKeys } from './define-keys.ts';
+import { addProvision } from './define-provision.ts';
+import { addRelease } from './define-release.ts';
+import { addServer } from './define-server.ts';
+import { addTuf } from './define-tuf.ts';
+import { addVerify } from './define-verify.ts';
+import { command, EXIT_CODES, withVehicle } from './program-options.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -34,6 +40,11 @@ export function createProgram(): Command {
   addFlash(program);
   addRead(program);
   addMonitor(program);
+  addProvision(program);
+  addKeys(program);
+  addRelease(program);
+  addTuf(program);
+  addVerify(program);
   return program;
 }
 
@@ -64,6 +75,12 @@ function addBench(program: Command): void {
       '--data <dir>',
       'keep everything here: database, flash files, state (default: a temporary folder)',
     )
+    .option(
+      '--encrypt <ecu>',
+      'release the image of this ECU encrypted for it (repeatable)',
+      (value: string, all: readonly string[]) => [...all, value],
+      [] as readonly string[],
+    )
     .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
     .action(async (options) => (await import('./bench.ts')).bench(options));
 }
@@ -81,79 +98,20 @@ function addTmu(program: Command): void {
     .requiredOption('--server <url>', 'the backend')
     .requiredOption(
       '--state-dir <dir>',
-      'images, journal, progress.txt, status.json, downloaded_sha.txt',
+      'identity.json, trust/, images, journal, progress.txt, status.json, downloaded_sha.txt',
     )
+    .option('--images <url>', 'the image repository, where it is another server')
     .option('--poll <seconds>', 'time between two polls', seconds, 10)
     .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
+    .option(
+      '--checkin-interval <seconds>',
+      'time between two checks of all signatures while nothing is new',
+      seconds,
+      3600,
+    )
+    .option('--bench-keys', 'take the public keys of the bench instead of identity.json')
     .option('--once', 'run one cycle; the exit code tells its outcome')
     .action(async (options) => (await import('./tmu.ts')).tmu(options));
-}
-
-function addServer(program: Command): void {
-  const server = withOutput(
-    command(
-      program,
-      'server',
-      'The backend: releases, nonces, downloads, upload page, audit log.',
-      `can-ota server user add alice --role admin --data data
-       can-ota server --port 8080 --data data --allow-ip 127.0.0.1/32 --allow-ip 10.0.0.0/8`,
-    ),
-  )
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <number>', 'port to listen on, 0 for any', port, 8080)
-    .option('--data <dir>', 'database and images', 'can-ota-data')
-    .option('--allow-ip <cidr...>', 'who may ask anything at all (default: this machine only)')
-    .option('--trust-proxy <cidr...>', 'proxies whose X-Forwarded-For is believed')
-    .option('--max-upload <MiB>', 'largest image', mebibytes, 64)
-    .option('--secure-cookies', 'cookies for HTTPS only (behind a TLS proxy)')
-    .action(async (options) => (await import('./server.ts')).server(options));
-  const user = command(
-    server,
-    'user',
-    'People who may log in.',
-    `can-ota server user add alice --role admin --data data
-     can-ota server user list --data data`,
-  );
-  const people = (name: string, summary: string, examples: string): Command =>
-    withOutput(command(user, name, summary, examples)).option(
-      '--data <dir>',
-      'database and images',
-      'can-ota-data',
-    );
-  people(
-    'add',
-    'Add a person; the password is asked for, or read from standard input.',
-    `can-ota server user add alice --role admin --data data
-     can-ota server user add bob --role viewer --data data < password.txt`,
-  )
-    .argument('<name>')
-    .addOption(
-      new Option('--role <role>', 'admin uploads, viewer looks')
-        .choices(['admin', 'viewer'])
-        .makeOptionMandatory(),
-    )
-    .action(async (name, options) => (await import('./server-user.ts')).addPerson(name, options));
-  people('list', 'List the people.', 'can-ota server user list --data data --json').action(
-    async (options) => (await import('./server-user.ts')).listPeople(options),
-  );
-  people(
-    'password',
-    'Change a password; it is asked for, or read from standard input.',
-    'can-ota server user password alice --data data',
-  )
-    .argument('<name>')
-    .action(async (name, options) =>
-      (await import('./server-user.ts')).changePersonPassword(name, options),
-    );
-  people(
-    'remove',
-    'Remove a person and end their sessions.',
-    'can-ota server user remove alice --data data',
-  )
-    .argument('<name>')
-    .action(async (name, options) =>
-      (await import('./server-user.ts')).removePerson(name, options),
-    );
 }
 
 function withFlash(target: Command): Command {
@@ -162,9 +120,13 @@ function withFlash(target: Command): Command {
     .option('--image <file@version>', 'what the factory put into an empty flash', fileAtVersion)
     .option(
       '--fault <name[=value]>',
-      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, silent, slow=MS',
+      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, chip-id=HEX, silent, slow=MS',
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
+    )
+    .option(
+      '--bench-keys',
+      'a new ECU gives itself the public keys of the bench; they protect nothing',
     );
 }
 
@@ -210,7 +172,9 @@ function addFlash(program: Command): void {
       program,
       'flash',
       'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
-      `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0
+      `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
+       can-ota flash EDT build/edt.bin --metadata bundle.json --identity identity.json
+       can-ota flash EDT build/edt.bin --metadata /var/lib/can-ota --server http://127.0.0.1:8080
        can-ota flash 7E0:7E8 image.bin --bus can0
        can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json`,
     )
@@ -222,6 +186,18 @@ function addFlash(program: Command): void {
   )
     // `--version` of the program itself stands before the command.
     .option('--version <text>', 'version of the image, told to the ECU and checked afterwards')
+    .option(
+      '--metadata <place>',
+      'signed metadata for an ECU that verifies: a bundle, or the state directory of a TMU',
+    )
+    .option('--server <url>', 'with a state directory: the backend that signs the time')
+    .option('--identity <file>', 'security keys of the ECUs: identity.json of can-ota provision')
+    .option('--bench-keys', 'sign on the spot and unlock with the public keys of the bench')
+    .option(
+      '--counter <number>',
+      'with --bench-keys: release counter to sign (default: the time in seconds)',
+      counter,
+    )
     .option(
       '--address <number>',
       'memory address for REQUEST:RESPONSE (default 0x08000000)',
@@ -244,14 +220,17 @@ function addRead(program: Command): void {
       program,
       'read',
       'Read data identifiers of an ECU.',
-      `can-ota read EDT F189 F18C --bus vcan0
+      `can-ota read EDT F189 F18C --bus vcan0 --bench-keys
        can-ota read 7E0:7E8 F190 --json`,
     )
       .argument('<ecu>', 'name in the vehicle file, or REQUEST:RESPONSE identifiers')
       .argument('<did...>', 'data identifiers, four hexadecimal digits'),
-  ).action(async (ecuName, dids, options) =>
-    (await import('./read.ts')).read(ecuName, dids, options),
-  );
+  )
+    .option('--identity <file>', 'security keys of the ECUs: identity.json of can-ota provision')
+    .option('--bench-keys', 'take a vehicle file with the public keys of the bench')
+    .action(async (ecuName, dids, options) =>
+      (await import('./read.ts')).read(ecuName, dids, options),
+    );
 }
 
 function addMonitor(program: Command): void {
@@ -312,16 +291,12 @@ function seconds(value: string): number {
   return number(value, 0.1, 86_400, 'seconds');
 }
 
-function mebibytes(value: string): number {
-  return number(value, 0.001, 4096, 'MiB');
-}
-
-function port(value: string): number {
-  const parsed = number(value, 0, 65_535, 'a port');
-  if (!Number.isInteger(parsed)) throw new InvalidArgumentError('expected a whole number');
-  return parsed;
-}
-
 function address(value: string): number {
   return number(value, 0, 0xffff_ffff, 'a number (0x... is hexadecimal)');
+}
+
+function counter(value: string): number {
+  const parsed = number(value, 0, Number.MAX_SAFE_INTEGER, 'a release counter');
+  if (!Number.isInteger(parsed)) throw new InvalidArgumentError('expected a whole number');
+  return parsed;
 }

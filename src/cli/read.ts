@@ -10,15 +10,16 @@ import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, runCommand } from './context.ts';
 import { targetEcu } from './target-ecu.ts';
+import type { SecretOptions } from './vehicle-secrets.ts';
 
-interface ReadOptions extends CommonOptions, BusOptions {
+interface ReadOptions extends CommonOptions, BusOptions, SecretOptions {
   readonly vehicle?: string;
 }
 
 export function read(name: string, dids: readonly string[], options: ReadOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const numbers = dids.map(parseDid);
-    const ecu = await targetEcu(name, options);
+    const { ecu } = await targetEcu(name, options);
     await using opened = await openCommandBus(options, context);
     const requester = connectTester(opened.bus, ecu, context);
     const readings = await readDids(

@@ -1,10 +1,13 @@
 // `can-ota server`: the backend.
 
 import { createServer } from '../../server/server.ts';
+import type { ServerRole, UptaneOptions } from '../../server/uptane.ts';
 import { systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { systemRandom } from '../core/random.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from './context.ts';
+import { readSecretLine } from './keys-passphrase.ts';
 
 interface ServerOptions extends CommonOptions {
   readonly host: string;
@@ -14,10 +17,17 @@ interface ServerOptions extends CommonOptions {
   readonly trustProxy?: readonly string[];
   readonly maxUpload: number;
   readonly secureCookies?: boolean;
+  readonly trust?: string;
+  readonly role: ServerRole;
+  readonly imagesUrl?: string;
+  readonly imagesTokenFile?: string;
+  readonly passphraseFile?: string;
+  readonly devices: 'auto' | 'required';
 }
 
 export function server(options: ServerOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    const uptane = await uptaneOptions(options);
     const backend = await createServer({
       dataDir: options.data,
       clock: systemClock,
@@ -27,6 +37,8 @@ export function server(options: ServerOptions): Promise<void> {
       trustProxy: options.trustProxy ?? false,
       maxUploadBytes: Math.floor(options.maxUpload * 1024 * 1024),
       ...(options.secureCookies === true ? { secureCookies: true } : {}),
+      ...(uptane === undefined ? {} : { uptane }),
+      devices: options.devices,
     });
     const running = await backend
       .listen(options.port, options.host)
@@ -43,4 +55,34 @@ export function server(options: ServerOptions): Promise<void> {
     await running.close();
     return ExitCode.success;
   });
+}
+
+/** Throws InputError for options that mean nothing together, and for secret files that others can read. */
+async function uptaneOptions(options: ServerOptions): Promise<UptaneOptions | undefined> {
+  const { trust, role, imagesUrl, imagesTokenFile, passphraseFile } = options;
+  if (trust === undefined) {
+    if (role === 'all' && imagesUrl === undefined) return undefined;
+    throw new InputError('--trust', 'a Director or image repository needs its keys and Roots');
+  }
+  if (imagesUrl !== undefined && role !== 'director') {
+    throw new InputError('--images-url', `is for --role director, and this is --role ${role}`);
+  }
+  return {
+    role,
+    trustDir: trust,
+    // One opens all online keys; a server is started by machines, so nobody is asked.
+    passphrase: await secret(passphraseFile, '--passphrase-file', process.env.CAN_OTA_PASSPHRASE),
+    imagesUrl,
+    imagesToken: await secret(imagesTokenFile, '--images-token-file'),
+  };
+}
+
+/** Throws InputError for a file that others can read. */
+async function secret(
+  file: string | undefined,
+  option: string,
+  otherwise?: string,
+): Promise<string | undefined> {
+  if (file !== undefined) return readSecretLine(file, option);
+  return otherwise === '' ? undefined : otherwise;
 }

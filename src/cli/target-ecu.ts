@@ -4,8 +4,9 @@ import { InputError } from '../core/errors.ts';
 import { findEcu } from '../vehicle/load.ts';
 import { ecuSchema, STANDARD_PROGRAMMING, type VehicleEcu } from '../vehicle/schema.ts';
 import { loadVehicle, withFd } from './vehicle-file.ts';
+import { ecuWithSecret, type SecretOptions, secretsOf } from './vehicle-secrets.ts';
 
-export interface TargetOptions {
+export interface TargetOptions extends SecretOptions {
   readonly vehicle?: string;
   readonly fd?: boolean;
   readonly address?: number;
@@ -16,8 +17,14 @@ export interface TargetOptions {
 
 const IDENTIFIERS = /^([0-9a-fA-F]{3}|[0-9a-fA-F]{8}):([0-9a-fA-F]{3}|[0-9a-fA-F]{8})$/;
 
+export interface TargetEcu {
+  readonly ecu: VehicleEcu;
+  /** Empty for an ECU that no vehicle file describes. */
+  readonly vin: string;
+}
+
 /** Throws InputError. `REQUEST:RESPONSE` has the widths of candump: 3 digits are 11 bit, 8 digits are 29 bit. */
-export async function targetEcu(name: string, options: TargetOptions): Promise<VehicleEcu> {
+export async function targetEcu(name: string, options: TargetOptions): Promise<TargetEcu> {
   const match = IDENTIFIERS.exec(name);
   if (match === null) {
     if (name.includes(':')) {
@@ -33,7 +40,10 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<V
         `${name} is described in the vehicle file: change it there, or name REQUEST:RESPONSE`,
       );
     }
-    return findEcu(await loadVehicle(options.vehicle, options.fd === true), name);
+    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    const secrets = await secretsOf(options, vehicle);
+    const ecu = ecuWithSecret(findEcu(vehicle, name), secrets, options.benchKeys === true);
+    return { ecu, vin: vehicle.vin };
   }
   const [, request, response] = match as unknown as [string, string, string];
   if (request.length !== response.length) {
@@ -67,7 +77,7 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<V
     const issue = parsed.error.issues[0]!;
     throw new InputError('ECU', `${name}: ${issue.path.join('.')}: ${issue.message}`);
   }
-  return options.fd === true ? withFd(parsed.data) : parsed.data;
+  return { ecu: options.fd === true ? withFd(parsed.data) : parsed.data, vin: '' };
 }
 
 function securityOf({ hmacKey, xorKey, level }: TargetOptions): unknown {

@@ -1,22 +1,39 @@
 // `can-ota tmu`: the daemon of the telematics unit, put together from backend, drivers and state directory.
 
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { outcomeExitCode } from '../campaign/outcome.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import { packageRoot, packageVersion } from '../core/package-root.ts';
 import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import { BusSilence } from '../drivers/bus-silence.ts';
 import { CgwApprover } from '../drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
+import type { DeviceIdentity } from '../tmu/device-session.ts';
 import { HttpBackend } from '../tmu/http-backend.ts';
 import { Tmu } from '../tmu/tmu.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
+import type { TrustAnchors } from '../tmu/uptane/trust-files.ts';
+import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
+import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
+import { benchWorld } from '../trust/bench-keys.ts';
+import type { IdentityFile } from '../trust/identity-file.ts';
+import type { RoleVersions } from '../trust/repository.ts';
+import { signerFromSeed } from '../trust/signing-key.ts';
 import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { runKeyCommand } from './flash.ts';
 import { loadVehicle } from './vehicle-file.ts';
+import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';
 
 interface TmuOptions extends CommonOptions, BusOptions {
   readonly server: string;
@@ -25,17 +42,33 @@ interface TmuOptions extends CommonOptions, BusOptions {
   readonly poll: number;
   readonly approvalTimeout: number;
   readonly once?: boolean;
+  readonly images?: string;
+  readonly checkinInterval: number;
+  readonly benchKeys?: boolean;
 }
 
 export function tmu(options: TmuOptions): Promise<void> {
   return runCommand(options, async (context) => {
-    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    const benchKeys = options.benchKeys === true;
+    const described = await loadVehicle(options.vehicle, options.fd === true);
+    const identity = benchKeys
+      ? benchIdentity(described.vin, described.ecus)
+      : await identityOf(options.stateDir, described);
+    const vehicle = withSecrets(described, identity, benchKeys);
+    const { approval } = vehicle;
+    if (approval !== undefined && approval.key === undefined) {
+      throw new InputError('approval.key', 'neither the vehicle file nor identity.json has it');
+    }
     const backend = new HttpBackend({
       server: options.server,
+      images: options.images,
       vin: vehicle.vin,
       clock: systemClock,
+      // No registry knows the identity that every bench has.
+      identity: benchKeys ? undefined : { device: deviceOf(identity), random: systemRandom },
     });
     const storage = await DiskStorage.open(options.stateDir);
+    const software = await ownSoftware();
     await using opened = await openCommandBus(options, context);
     const clients = new Map<string, UdsClient>();
     const clientFor = (name: string): UdsClient => {
@@ -49,7 +82,6 @@ export function tmu(options: TmuOptions): Promise<void> {
     // One functional address silences all ECUs behind it, so the drivers share who asked for silence.
     const silence = new BusSilence();
     const { logger } = context;
-    const { approval } = vehicle;
     const daemon = new Tmu({
       backend,
       storage,
@@ -57,7 +89,15 @@ export function tmu(options: TmuOptions): Promise<void> {
       clock: systemClock,
       random: systemRandom,
       logger,
+      trusted: (tools) =>
+        UptaneSource.open(tools, {
+          identity,
+          signer: signerFromSeed(fromHex(identity.signingSeed)),
+          software,
+          ...(benchKeys ? { anchors: benchAnchors() } : {}),
+        }),
       pollMs: options.poll * 1000,
+      checkinIntervalMs: options.checkinInterval * 1000,
       approvalTimeoutSeconds: options.approvalTimeout,
       driverFor: (name) =>
         new UdsEcuDriver({
@@ -73,7 +113,7 @@ export function tmu(options: TmuOptions): Promise<void> {
         : {
             approver: new CgwApprover({
               ecu: findEcu(vehicle, approval.ecu),
-              key: approval.key,
+              key: approval.key!,
               requester: clientFor(approval.ecu),
               clock: systemClock,
               logger,
@@ -95,6 +135,40 @@ export function tmu(options: TmuOptions): Promise<void> {
       for (const client of clients.values()) client.close();
     }
   });
+}
+
+/** Throws InputError that says what to do when the vehicle was never provisioned. */
+async function identityOf(stateDir: string, vehicle: Vehicle): Promise<IdentityFile> {
+  const file = path.join(stateDir, 'identity.json');
+  if (!existsSync(file)) {
+    throw new InputError(
+      file,
+      'does not exist: this vehicle has no identity; run "can-ota provision", or add --bench-keys on a bench',
+    );
+  }
+  const identity = await readIdentity(file, '--state-dir');
+  checkVin(identity, vehicle, file);
+  return identity;
+}
+
+function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
+  return { serial, deviceSecret: fromHex(deviceSecret) };
+}
+
+function benchAnchors(): TrustAnchors {
+  const { directorRoot, imagesRoot } = benchWorld();
+  return { director: directorRoot, images: imagesRoot };
+}
+
+/** For the TMU's own version report: the package that it runs, named by its manifest. */
+async function ownSoftware(): Promise<OwnSoftware> {
+  const manifest = await readFile(path.join(packageRoot, 'package.json'));
+  return {
+    name: `can-ota-${packageVersion}`,
+    version: packageVersion,
+    length: manifest.length,
+    hashes: { sha256: toHex(sha256(manifest)) },
+  };
 }
 
 function report(event: TmuEvent, context: Context): void {
@@ -127,6 +201,15 @@ function eventText(event: TmuEvent): string | undefined {
       return `driver: ${event.status}${event.reason === undefined ? '' : `: ${event.reason}`}`;
     case 'retry':
       return `${event.doing} again in ${formatDuration(event.delayMs)} (${event.retry} of ${event.of}): ${event.reason}`;
+    case 'verified': {
+      const text = (versions: RoleVersions): string =>
+        Object.entries(versions)
+          .map(([role, version]) => `${role} ${version}`)
+          .join(', ');
+      return `verified: director (${text(event.director)}), images (${text(event.images)})`;
+    }
+    case 'attack':
+      return `${event.code}: ${event.where}: ${event.reason}`;
     case 'warning':
       return `warning: ${event.text}`;
     case 'outcome':

@@ -55,6 +55,19 @@ describe('BarView', () => {
     expect(screen.rows).toEqual(['bench on local:bench', 'TMU  EDT: programmed', '']);
   });
 
+  it('tells what was verified, and what was refused', () => {
+    const screen = new Screen(200);
+    const view = new BarView(meter, screen);
+    const versions = (targets: number) => ({ root: 1, timestamp: 4, snapshot: 4, targets });
+    view.tmu({ kind: 'verified', director: versions(2), images: versions(7) });
+    view.tmu({ kind: 'attack', code: 'FREEZE', where: 'time', reason: 'no nonce' });
+    expect(screen.rows).toEqual([
+      'TMU  both repositories verified: director targets 2, images targets 7',
+      'TMU  FREEZE: time: no nonce',
+      '',
+    ]);
+  });
+
   it('leaves the screen to the driver while he is asked', () => {
     const screen = new Screen(80);
     const view = new BarView(meter, screen);

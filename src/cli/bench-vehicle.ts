@@ -1,0 +1,28 @@
+// The vehicle of a bench: as the user describes it, without the secrets that everybody has, so that provisioned ones count.
+
+import type { DiskStorage } from '../core/storage.ts';
+import { isShippedSecret } from '../trust/bench-keys.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+
+const FILE = 'vehicle.json';
+
+/** Writes the description into the bench's folder, for all of its processes (JSON is YAML). Returns the file name. */
+export async function writeBenchVehicle(data: DiskStorage, vehicle: Vehicle): Promise<string> {
+  const { approval } = vehicle;
+  const own: Vehicle = {
+    ...vehicle,
+    ecus: vehicle.ecus.map(withoutShippedSecret),
+    ...(approval?.key !== undefined && isShippedSecret(approval.key)
+      ? { approval: { ecu: approval.ecu } }
+      : {}),
+  };
+  await data.replace(FILE, new TextEncoder().encode(`${JSON.stringify(own, undefined, 2)}\n`));
+  return `${data.location}/${FILE}`;
+}
+
+function withoutShippedSecret(ecu: VehicleEcu): VehicleEcu {
+  const { security } = ecu;
+  if (security.algorithm !== 'hmac-sha256') return ecu;
+  const { secret, ...rest } = security;
+  return secret !== undefined && isShippedSecret(secret) ? { ...ecu, security: rest } : ecu;
+}

@@ -1,0 +1,189 @@
+// Where metadata and images are read from: a URL or a folder. Sizes, silence and dawdling are limited while reading.
+
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { concatBytes } from '../core/bytes.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
+import { CanOtaError, describeError, systemErrorCode } from '../core/errors.ts';
+import type { MetadataAnswer, MetadataRequest } from '../trust/repository.ts';
+
+export type SourceErrorCode = 'UNREACHABLE' | 'HTTP' | 'UNREADABLE';
+
+/** Neither an answer nor its absence: the network or the disk has failed. It says nothing about anybody's honesty. */
+export class SourceError extends CanOtaError {
+  readonly code: SourceErrorCode;
+
+  constructor(code: SourceErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** `chunks` ends early with 'too-long' or 'too-slow'. */
+export type SourceAnswer =
+  | { readonly kind: 'missing' | 'too-long' | 'too-slow' }
+  | {
+      readonly kind: 'stream';
+      readonly chunks: AsyncIterable<Uint8Array | 'too-long' | 'too-slow'>;
+    };
+
+export interface MetadataSource {
+  /** A metadata file as a whole. */
+  answer(request: MetadataRequest): Promise<MetadataAnswer>;
+  /** Any file by its path (as in a URL: segments percent-encoded), piece by piece. */
+  open(file: string, maxBytes: number): Promise<SourceAnswer>;
+}
+
+export interface SourceOptions {
+  readonly clock?: Clock;
+  readonly fetch?: typeof fetch;
+  readonly signal?: AbortSignal | undefined;
+  readonly limits?: Partial<RateLimits>;
+}
+
+/** Uptane 3.2.2, slow retrieval: who sends less is not worth waiting for. */
+export interface RateLimits {
+  /** Between two pieces, and before the first one. */
+  readonly silenceMs: number;
+  /** Mean rate, once `graceMs` are over. */
+  readonly leastBytesPerSecond: number;
+  readonly graceMs: number;
+}
+
+export const RATE_LIMITS: RateLimits = {
+  silenceMs: 10_000,
+  leastBytesPerSecond: 1024,
+  graceMs: 5000,
+};
+
+/** `http://...` and `https://...` are asked over the network, anything else is a folder. */
+export function metadataSource(place: string, options: SourceOptions = {}): MetadataSource {
+  return /^https?:\/\//i.test(place) ? httpSource(place, options) : folderSource(place);
+}
+
+export function httpSource(baseUrl: string, options: SourceOptions = {}): MetadataSource {
+  const { clock = systemClock, fetch: request = fetch } = options;
+  const limits = { ...RATE_LIMITS, ...options.limits };
+  const base = baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`;
+  return sourceOf(async (file, maxBytes) => {
+    const url = base + file;
+    const abort = new AbortController();
+    const signal =
+      options.signal === undefined ? abort.signal : AbortSignal.any([options.signal, abort.signal]);
+    const response = await within(
+      clock,
+      limits.silenceMs,
+      request(url, { signal }).catch((cause: unknown) => {
+        throw new SourceError('UNREACHABLE', `${url}: ${describeError(cause)}`, cause);
+      }),
+    );
+    const end = (kind: 'missing' | 'too-long' | 'too-slow'): SourceAnswer => {
+      abort.abort();
+      return { kind };
+    };
+    if (response === 'too-slow') return end('too-slow');
+    // 403 is how object stores name a file that is not there.
+    if ([403, 404, 410].includes(response.status)) return end('missing');
+    if (!response.ok) {
+      abort.abort();
+      throw new SourceError('HTTP', `${url}: status ${response.status}`);
+    }
+    if (Number(response.headers.get('content-length') ?? 0) > maxBytes) return end('too-long');
+    const body = response.body ?? emptyBody();
+    return { kind: 'stream', chunks: limited(body, url, maxBytes, clock, limits, abort) };
+  });
+}
+
+/** A folder with the files as a repository names them. */
+export function folderSource(folder: string): MetadataSource {
+  const open = async (file: string, maxBytes: number): Promise<SourceAnswer> => {
+    const place = path.join(folder, ...file.split('/').map(decodeURIComponent));
+    if (!path.resolve(place).startsWith(path.resolve(folder) + path.sep)) {
+      return { kind: 'missing' };
+    }
+    const stream = createReadStream(place);
+    try {
+      await once(stream, 'open');
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return { kind: 'missing' };
+      throw new SourceError('UNREADABLE', `${place}: ${describeError(error)}`, error);
+    }
+    const body = Readable.toWeb(stream) as ReadableStream<Uint8Array>;
+    const chunks = limited(body, place, maxBytes, systemClock, NO_LIMITS, new AbortController());
+    return { kind: 'stream', chunks };
+  };
+  // Metadata of a role called `a/b` is in the file `a%2Fb.json`: as in a URL, and one file.
+  return sourceOf(open, encodeURIComponent);
+}
+
+const NO_LIMITS: RateLimits = { silenceMs: 0, leastBytesPerSecond: 0, graceMs: 0 };
+
+function sourceOf(
+  open: MetadataSource['open'],
+  nameOf: (file: string) => string = (file) => file,
+): MetadataSource {
+  return {
+    open,
+    answer: async ({ file, maxBytes }) => {
+      const answer = await open(nameOf(file), maxBytes);
+      if (answer.kind !== 'stream') return { kind: answer.kind };
+      const pieces: Uint8Array[] = [];
+      for await (const piece of answer.chunks) {
+        if (typeof piece === 'string') return { kind: piece };
+        pieces.push(piece);
+      }
+      return { kind: 'bytes', bytes: concatBytes(...pieces) };
+    },
+  };
+}
+
+function emptyBody(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() });
+}
+
+/** Nothing beyond `maxBytes` is read; whoever stops early ends the connection. */
+async function* limited(
+  body: ReadableStream<Uint8Array>,
+  place: string,
+  maxBytes: number,
+  clock: Clock,
+  { silenceMs, leastBytesPerSecond, graceMs }: RateLimits,
+  abort: AbortController,
+): AsyncGenerator<Uint8Array | 'too-long' | 'too-slow'> {
+  const reader = body.getReader();
+  const startMs = clock.nowMs();
+  let received = 0;
+  try {
+    for (;;) {
+      const piece = await within(
+        clock,
+        silenceMs,
+        reader.read().catch((cause: unknown) => {
+          throw new SourceError('UNREACHABLE', `${place}: ${describeError(cause)}`, cause);
+        }),
+      );
+      if (piece === 'too-slow') return yield 'too-slow';
+      if (piece.done) return;
+      received += piece.value.length;
+      if (received > maxBytes) return yield 'too-long';
+      const elapsedMs = clock.nowMs() - startMs;
+      const least = (leastBytesPerSecond * elapsedMs) / 1000;
+      if (elapsedMs > graceMs && received < least) return yield 'too-slow';
+      yield piece.value;
+    }
+  } finally {
+    abort.abort();
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** Zero waits for ever. */
+function within<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | 'too-slow'> {
+  if (limitMs === 0) return work;
+  return new Promise((resolve, reject) => {
+    const timer = clock.after('silence', limitMs, () => resolve('too-slow'));
+    work.then(resolve, reject).finally(() => timer.cancel());
+  });
+}

@@ -1,0 +1,302 @@
+// Provisioning a whole vehicle: the registry, the TMU's identity and every ECU, in an order that loses no key.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import { fromHex, toHex } from '../core/bytes.ts';
+import type { Random } from '../core/random.ts';
+import type { Storage } from '../core/storage.ts';
+import type {
+  EcuProvisions,
+  FactoryFacts,
+  Provisioner,
+  ProvisionStep,
+} from '../drivers/provisioner.ts';
+import type { IdentityFile } from '../trust/identity-file.ts';
+import { signerFromSeed } from '../trust/signing-key.ts';
+import { ProvisioningState } from '../uds/sid.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { IdentityStore, keepAnchors, mergedIdentity, type Part } from './provision-identity.ts';
+import type { DeviceFacts, Registry, RegistryRow } from './provision-registry.ts';
+import type { TrustAnchors } from './provision-trust.ts';
+
+/** Name of the TMU in the registry. */
+export const TMU_NAME = 'TMU';
+
+export type ProvisionEvent =
+  | {
+      readonly kind: 'step';
+      readonly name: string;
+      readonly step: string;
+      readonly status: 'written' | 'kept' | 'checked';
+    }
+  | {
+      readonly kind: 'device';
+      readonly name: string;
+      readonly hwId: string;
+      readonly serial: string;
+      /** `registered`: an ECU of another make, in which nothing is written. */
+      readonly status: 'provisioned' | 'already' | 'registered';
+    }
+  | {
+      readonly kind: 'failed';
+      readonly name: string;
+      readonly code: string;
+      readonly reason: string;
+    }
+  | { readonly kind: 'note'; readonly text: string };
+
+export interface ProvisionRun {
+  readonly vehicle: Vehicle;
+  /** ECUs of the vehicle file that are done now. */
+  readonly names: readonly string[];
+  /** Chip number of the TMU. */
+  readonly deviceId: string;
+  readonly anchors: TrustAnchors;
+  readonly registry: Registry;
+  /** The TMU's state directory. */
+  readonly storage: Storage;
+  readonly random: Random;
+  readonly provisionerFor: (
+    name: string,
+    onStep: ProvisionStep,
+  ) => Pick<Provisioner, 'inspect' | 'write' | 'lock' | 'verify'>;
+  readonly onEvent: (event: ProvisionEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What became of it; `failures` is empty when everything is in order. */
+export interface ProvisionOutcome {
+  readonly devices: readonly Extract<ProvisionEvent, { kind: 'device' }>[];
+  readonly failures: readonly Extract<ProvisionEvent, { kind: 'failed' }>[];
+}
+
+/** An ECU of ours has a bootloader that verifies; in others nothing can be written. */
+export function isOurs(ecu: VehicleEcu): boolean {
+  return ecu.programming.metadata !== 'skip';
+}
+
+/**
+ * May be repeated at any time: it goes on where it was interrupted. Nothing is registered before every ECU was seen,
+ * and no key goes into an ECU before it is safe in identity.json. Throws StorageError and InputError.
+ */
+export async function provisionVehicle(run: ProvisionRun): Promise<ProvisionOutcome> {
+  return new VehicleRun(run).provision();
+}
+
+type Failed = { readonly ok: false; readonly code: string; readonly reason: string };
+type Step<T> = { readonly ok: true; readonly value: T } | Failed;
+
+class VehicleRun {
+  readonly #run: ProvisionRun;
+  readonly #devices: Extract<ProvisionEvent, { kind: 'device' }>[] = [];
+  readonly #failures: Extract<ProvisionEvent, { kind: 'failed' }>[] = [];
+
+  constructor(run: ProvisionRun) {
+    this.#run = run;
+  }
+
+  async provision(): Promise<ProvisionOutcome> {
+    const outcome = { devices: this.#devices, failures: this.#failures };
+    const { vehicle, storage, anchors, names, random } = this.#run;
+    const store = await IdentityStore.open(storage, vehicle.vin);
+    const parts = await this.#inspectAll(names);
+    if (parts === undefined) return outcome;
+    const tmu = await this.#registerTmu(store);
+    if (tmu === undefined) return outcome;
+    const rows = new Map<string, RegistryRow>();
+    // One after the other: serial numbers follow the order of the vehicle file.
+    for (const part of parts) {
+      const row = await this.#register(part.name, {
+        hwId: part.hwId,
+        vin: vehicle.vin,
+        name: part.name,
+        hardwareId: part.ecu.hardwareId,
+      });
+      if (row === undefined) return outcome;
+      rows.set(part.name, row);
+    }
+    const merged = mergedIdentity({
+      vehicle,
+      before: store.identity,
+      serial: tmu.serial,
+      parts: parts.map((part) => ({ ...part, serial: rows.get(part.name)!.serial })),
+      random,
+    });
+    if (!merged.ok) {
+      this.#fail(merged.name, merged);
+      return outcome;
+    }
+    const identity = merged.value;
+    for (const text of merged.notes) this.#run.onEvent({ kind: 'note', text });
+    await store.save(identity);
+    await keepAnchors(storage, anchors);
+    if (!(await this.#registerTmuKeys(identity))) return outcome;
+    await Promise.all(parts.map((part) => this.#finish(part, rows.get(part.name)!, identity)));
+    await this.#activateTmu(tmu, identity, store.existed);
+    return outcome;
+  }
+
+  /** Undefined after a failure: a wrong part in one place stops everything, before anything has changed. */
+  async #inspectAll(names: readonly string[]): Promise<Part[] | undefined> {
+    const { vehicle, signal } = this.#run;
+    const parts = await Promise.all(
+      names.map(async (name): Promise<Part | undefined> => {
+        const ecu = findEcu(vehicle, name);
+        if (!isOurs(ecu)) return { name, ecu, hwId: `${vehicle.vin}-${name}`, facts: undefined };
+        const facts = await this.#provisioner(name).inspect(signal);
+        if (!facts.ok) {
+          this.#fail(name, facts);
+          return undefined;
+        }
+        return { name, ecu, hwId: facts.value.deviceId, facts: facts.value };
+      }),
+    );
+    const found = parts.filter((part) => part !== undefined);
+    return found.length === parts.length ? found : undefined;
+  }
+
+  /** First without its keys: they are made, and safe, once the serial number is known. */
+  async #registerTmu(store: IdentityStore): Promise<RegistryRow | undefined> {
+    const { deviceId, vehicle } = this.#run;
+    const row = await this.#register(TMU_NAME, {
+      hwId: deviceId,
+      vin: vehicle.vin,
+      name: TMU_NAME,
+      primary: true,
+    });
+    if (row === undefined) return undefined;
+    const { identity } = store;
+    if (identity === undefined && row.status === 'active') {
+      this.#fail(TMU_NAME, {
+        code: 'IDENTITY_LOST',
+        reason:
+          `${row.serial} is active in the registry, but ${store.where} is missing: give the state directory of the run ` +
+          'that provisioned it; if that is lost, revoke the device, and use another --device-file',
+      });
+      return undefined;
+    }
+    if (identity !== undefined && identity.serial !== row.serial) {
+      this.#fail(TMU_NAME, {
+        code: 'OTHER_DEVICE',
+        reason:
+          `${store.where} belongs to ${identity.serial}, the registry knows this TMU as ${row.serial}: give the device ` +
+          'file and the state directory that belong together',
+      });
+      return undefined;
+    }
+    return row;
+  }
+
+  async #registerTmuKeys(identity: IdentityFile): Promise<boolean> {
+    const seed = fromHex(identity.signingSeed);
+    const row = await this.#register(TMU_NAME, {
+      hwId: this.#run.deviceId,
+      signingKey: signerFromSeed(seed).publicKey.keyval.public,
+      deviceSecretHash: toHex(sha256(fromHex(identity.deviceSecret))),
+    });
+    return row !== undefined;
+  }
+
+  async #activateTmu(row: RegistryRow, identity: IdentityFile, existed: boolean): Promise<void> {
+    const { vehicle, registry, deviceId, signal } = this.#run;
+    if (this.#failures.length > 0) return;
+    const missing = vehicle.ecus.filter(({ name }) => identity.ecus[name] === undefined);
+    if (missing.length > 0) {
+      const names = missing.map(({ name }) => name).join(', ');
+      this.#run.onEvent({
+        kind: 'note',
+        text: `${TMU_NAME} ${row.serial} is not activated yet: ${names} must be provisioned first`,
+      });
+      return;
+    }
+    const active = await registry.activate(deviceId, signal);
+    if (!active.ok) return this.#fail(TMU_NAME, active);
+    const already = existed && row.status === 'active';
+    this.#done(TMU_NAME, deviceId, row.serial, already ? 'already' : 'provisioned');
+  }
+
+  async #register(name: string, facts: DeviceFacts): Promise<RegistryRow | undefined> {
+    const answer = await this.#run.registry.provision(facts, this.#run.signal);
+    if (answer.ok) return answer.value;
+    this.#fail(name, answer);
+    return undefined;
+  }
+
+  /** From the written facts to the active device. */
+  async #finish(part: Part, row: RegistryRow, identity: IdentityFile): Promise<void> {
+    const { registry, signal } = this.#run;
+    const { name, hwId } = part;
+    const done =
+      part.facts === undefined
+        ? ({ ok: true, value: 'registered' } as const)
+        : await this.#writeAndLock(name, part.facts, row, identity);
+    if (!done.ok) return this.#fail(name, done);
+    const active = await registry.activate(hwId, signal);
+    if (!active.ok) return this.#fail(name, active);
+    this.#done(name, hwId, row.serial, done.value);
+  }
+
+  async #writeAndLock(
+    name: string,
+    facts: FactoryFacts,
+    row: RegistryRow,
+    identity: IdentityFile,
+  ): Promise<Step<'provisioned' | 'already'>> {
+    const { registry, signal } = this.#run;
+    const provisioner = this.#provisioner(name);
+    const provisions = this.#provisionsFor(name, identity);
+    const hwId = facts.deviceId;
+    const locked = facts.state === ProvisioningState.locked;
+    if (!locked) {
+      const written = await provisioner.write(provisions, signal);
+      if (!written.ok) return written;
+      // Before the lock: afterwards nobody can ask for the hash any more.
+      const known = await registry.provision({ hwId, ...written.value }, signal);
+      if (!known.ok) return known;
+      const closed = await provisioner.lock(signal);
+      if (!closed.ok) return closed;
+    }
+    const proven = await provisioner.verify(provisions, signal);
+    if (!proven.ok) return proven;
+    // The registry refuses other keys than those that it has of an active device.
+    const same = await registry.provision({ hwId, ...proven.value }, signal);
+    if (!same.ok) return same;
+    return { ok: true, value: locked && row.status === 'active' ? 'already' : 'provisioned' };
+  }
+
+  #provisionsFor(name: string, identity: IdentityFile): EcuProvisions {
+    const { vehicle, anchors } = this.#run;
+    const asks = vehicle.approval?.ecu === name;
+    const { approvalKey } = identity;
+    return {
+      serial: identity.ecus[name]!.serial,
+      securityAccessKey: identity.ecus[name]!.securityAccessKey,
+      approvalKey: asks ? approvalKey : undefined,
+      directorRoot: anchors.director,
+      imagesRoot: anchors.images,
+    };
+  }
+
+  #provisioner(name: string): ReturnType<ProvisionRun['provisionerFor']> {
+    return this.#run.provisionerFor(name, (step, status) => {
+      this.#run.onEvent({ kind: 'step', name, step, status });
+    });
+  }
+
+  #done(
+    name: string,
+    hwId: string,
+    serial: string,
+    status: 'provisioned' | 'already' | 'registered',
+  ): void {
+    const event = { kind: 'device', name, hwId, serial, status } as const;
+    this.#devices.push(event);
+    this.#run.onEvent(event);
+  }
+
+  #fail(name: string, { code, reason }: { readonly code: string; readonly reason: string }): void {
+    const event = { kind: 'failed', name, code, reason } as const;
+    this.#failures.push(event);
+    this.#run.onEvent(event);
+  }
+}

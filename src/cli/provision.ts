@@ -1,0 +1,155 @@
+// `can-ota provision`: the factory tool on a real bus and a real registry.
+
+import { systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import { ExitCode } from '../core/exit-code.ts';
+import { lockFolder } from '../core/lock.ts';
+import { systemRandom } from '../core/random.ts';
+import { DiskStorage } from '../core/storage.ts';
+import { isShippedSecret } from '../trust/bench-keys.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import { type BusOptions, openCommandBus } from './bus.ts';
+import { pc } from './colours.ts';
+import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { readSecretLine } from './keys-passphrase.ts';
+import { readDeviceId, Testers } from './provision-bus.ts';
+import { HttpRegistry } from './provision-registry.ts';
+import { type ProvisionEvent, type ProvisionOutcome, provisionVehicle } from './provision-run.ts';
+import { readAnchors } from './provision-trust.ts';
+import { loadVehicle } from './vehicle-file.ts';
+
+interface ProvisionOptions extends CommonOptions, BusOptions {
+  readonly server: string;
+  readonly tokenFile: string;
+  readonly trust: string;
+  readonly stateDir: string;
+  readonly deviceFile?: string;
+  readonly vehicle?: string;
+}
+
+export function provision(names: readonly string[], options: ProvisionOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    refuseShippedSecrets(vehicle);
+    for (const name of names) findEcu(vehicle, name);
+    const token = await readSecretLine(options.tokenFile, '--token-file');
+    const anchors = await readAnchors(options.trust);
+    const registry = new HttpRegistry({
+      server: options.server,
+      token,
+      clock: systemClock,
+      random: systemRandom,
+    });
+    const storage = await DiskStorage.open(options.stateDir);
+    // Not beside a running TMU, which works with the identity that it has read.
+    const lock = await lockFolder(storage.location);
+    try {
+      const device = await readDeviceId(storage.location, options.deviceFile);
+      if (device.made) {
+        const text = `${device.file} was missing: this TMU is ${device.value} from now on`;
+        report({ kind: 'note', text }, context);
+      }
+      await using opened = await openCommandBus(options, context);
+      context.say(`${vehicle.vin} on ${opened.why}, registry ${options.server}`);
+      using testers = new Testers(opened.bus, vehicle, context);
+      const outcome = await provisionVehicle({
+        vehicle,
+        names: names.length > 0 ? [...new Set(names)] : vehicle.ecus.map(({ name }) => name),
+        deviceId: device.value,
+        anchors,
+        registry,
+        storage,
+        random: systemRandom,
+        provisionerFor: testers.provisionerFor,
+        onEvent: (event) => report(event, context),
+        signal: context.signal,
+      });
+      return result(outcome, vehicle, context);
+    } finally {
+      await lock.release();
+    }
+  });
+}
+
+/** They would become the secrets of a real vehicle. Throws InputError. */
+function refuseShippedSecrets(vehicle: Vehicle): void {
+  const refuse = (where: string): never => {
+    throw new InputError(
+      where,
+      'is a secret that comes with can-ota and protects nothing: leave it out of the vehicle file, and a new one is made',
+    );
+  };
+  for (const { name, security } of vehicle.ecus) {
+    const secret = security.algorithm === 'hmac-sha256' ? security.secret : undefined;
+    if (secret !== undefined && isShippedSecret(secret)) refuse(`security.secret of ${name}`);
+  }
+  const key = vehicle.approval?.key;
+  if (key !== undefined && isShippedSecret(key)) refuse('approval.key');
+}
+
+function report(event: ProvisionEvent, context: Context): void {
+  context.emit(event);
+  switch (event.kind) {
+    case 'step':
+      context.say(pc.dim(`${event.name}: ${event.step} ${event.status}`));
+      break;
+    case 'device':
+      context.say(`${pc.green(event.name)}: ${DEVICE_TEXT[event.status]} as ${event.serial}`);
+      break;
+    case 'failed':
+      process.stderr.write(`can-ota: ${event.name}: ${event.code}: ${event.reason}\n`);
+      break;
+    case 'note':
+      context.say(event.text);
+      break;
+  }
+}
+
+const DEVICE_TEXT = {
+  provisioned: 'provisioned and locked',
+  already: 'was provisioned already',
+  registered: 'registered',
+} as const;
+
+function result(outcome: ProvisionOutcome, vehicle: Vehicle, context: Context): ExitCode {
+  const { devices, failures } = outcome;
+  const ok = failures.length === 0;
+  context.emit({
+    kind: 'result',
+    ok,
+    vin: vehicle.vin,
+    devices: devices.map(({ kind: _, ...device }) => device),
+    failures: failures.map(({ kind: _, ...failure }) => failure),
+  });
+  if (ok) return ExitCode.success;
+  context.say(
+    'Not everything is done: correct what is said above, and run the same command again.',
+  );
+  if (context.signal.aborted) return context.interruption();
+  return exitCodeOf(failures[0]!.code);
+}
+
+function exitCodeOf(code: string): ExitCode {
+  switch (code) {
+    case 'BUS':
+      return ExitCode.busUnavailable;
+    case 'UNREACHABLE':
+    case 'UNINTELLIGIBLE':
+      return ExitCode.backendUnavailable;
+    case 'TOKEN_REQUIRED':
+    case 'DEVICE_REFUSED':
+    case 'ROLE':
+      return ExitCode.usage;
+    case 'OTHER_KEYS':
+    case 'OTHER_DEVICE':
+    case 'IDENTITY_LOST':
+    case 'NOT_LOCKED':
+    case 'SECURITY':
+    case 'UNTRUSTED':
+      return ExitCode.securityValidationFailed;
+    default:
+      if (code.startsWith('DEVICE_')) return ExitCode.securityValidationFailed;
+      return code.startsWith('HTTP_') ? ExitCode.backendUnavailable : ExitCode.ecuFailed;
+  }
+}

@@ -1,0 +1,207 @@
+// What is done with releases: sign Targets with one more or one less, and hand over what they name.
+
+import { z } from 'zod';
+import { InputError } from '../core/errors.ts';
+import type { TargetSpec } from '../trust/role-signing.ts';
+import type { Context } from './context.ts';
+import { openImageFile } from './image-file.ts';
+import type { Ceremony, Outcome } from './keys-ceremony.ts';
+import { openDraft, parse } from './keys-draft.ts';
+import type { KeyFolder } from './keys-folder.ts';
+import { namer, outcomeLines } from './keys-view.ts';
+import type { ReleaseBackend } from './release-backend.ts';
+import { pushTargets } from './release-push.ts';
+
+export interface ReleaseChoice {
+  readonly ecu: string;
+  readonly version: string;
+  readonly hardware: readonly string[];
+  /** Default: that of the same image, otherwise one more than the highest of the ECU. */
+  readonly counter?: number;
+  readonly encrypt?: boolean;
+  readonly notes?: string;
+  readonly depends?: Readonly<Record<string, string>>;
+}
+
+/** `custom` of an image in the image repository; the Director repeats all of it but the notes (5.2.3.1.1). */
+const releaseCustom = z.object({
+  ecu: z.string(),
+  version: z.string(),
+  hardwareIds: z.array(z.string()),
+  releaseCounter: z.int().nonnegative(),
+  dependencies: z.record(z.string(), z.string()),
+  encrypt: z.boolean(),
+  notes: z.string().default(''),
+});
+export type ReleaseCustom = z.infer<typeof releaseCustom>;
+
+export interface SignedRelease {
+  readonly name: string;
+  readonly length: number;
+  readonly sha256: string;
+  readonly custom: ReleaseCustom;
+}
+
+export interface ReleaseWork {
+  readonly context: Pick<Context, 'say' | 'emit'>;
+  readonly folder: KeyFolder;
+  readonly ceremony: Ceremony;
+  /** Undefined: sign only. */
+  readonly backend: ReleaseBackend | undefined;
+}
+
+/** Signs the image as a release and uploads both. Throws InputError, BackendError. */
+export async function add(work: ReleaseWork, file: string, choice: ReleaseChoice): Promise<void> {
+  const { context, ceremony, backend } = work;
+  await using image = await openImageFile(file, 'FILE');
+  const { length, sha256 } = image;
+  const { ecu, version } = choice;
+  const name = `${ecu}-${version}-${sha256.slice(0, 12)}.bin`;
+  const before = listed((await newestTargets(work.folder)).targets);
+  const given = await givenCounters(work.folder);
+  const custom = customOf(choice, name, before, given[ecu]);
+  const outcome = await ceremony.changeTargets((writer) =>
+    writer.putTarget(name, { length, hashes: { sha256 }, custom: { ...custom } }),
+  );
+  const highest = Math.max(given[ecu] ?? 0, custom.releaseCounter);
+  await work.folder.storage.replace(
+    COUNTERS,
+    Buffer.from(`${JSON.stringify({ ...given, [ecu]: highest })}\n`),
+  );
+  await tell(work, outcome, { release: 'added', name, length, sha256, custom });
+  if (backend === undefined) return;
+  // The image first: a signed list never names what cannot be had.
+  const created = await backend.uploadImage({
+    ecu,
+    version,
+    notes: custom.notes,
+    path: file,
+    name,
+  });
+  context.emit({ uploaded: name, created });
+  context.say(`${name} is uploaded${created ? '' : ' (it was there already)'}`);
+  await pushTargets(work, backend, outcome);
+}
+
+export async function list({ context, folder }: ReleaseWork): Promise<void> {
+  const { version: targetsVersion, targets, draft } = await newestTargets(folder);
+  const releases = listed(targets);
+  for (const { name, length, sha256, custom } of releases) {
+    context.emit({ name, length, sha256, ...custom, targetsVersion, draft });
+    const { ecu, version, releaseCounter, hardwareIds, encrypt, dependencies } = custom;
+    const needs = Object.entries(dependencies).map(([other, range]) => `${other} ${range}`);
+    context.say(
+      `${name}  ${ecu} ${version}, counter ${releaseCounter}, for ${hardwareIds.join(' ')}, ` +
+        `${length} bytes${encrypt ? ', encrypted' : ''}` +
+        (needs.length > 0 ? `, needs ${needs.join(', ')}` : ''),
+    );
+  }
+  if (releases.length === 0) context.say('no releases yet: can-ota release add FILE');
+  if (draft) {
+    context.say(`Targets ${targetsVersion} is a draft: signatures are missing (can-ota keys list)`);
+  }
+}
+
+/** Takes releases of an ECU out of Targets: no Director can hand them out any more. */
+export async function revoke(work: ReleaseWork, ecu: string, version: string): Promise<void> {
+  const { targets } = await newestTargets(work.folder);
+  const names = listed(targets)
+    .filter(({ custom }) => custom.ecu === ecu && custom.version === version)
+    .map(({ name }) => name);
+  if (names.length === 0) {
+    throw new InputError(`${ecu} ${version}`, 'is no release: can-ota release list shows them');
+  }
+  const outcome = await work.ceremony.changeTargets((writer) => {
+    for (const name of names) writer.removeTarget(name);
+  });
+  await tell(work, outcome, { release: 'revoked', ecu, version, names });
+  if (work.backend !== undefined) await pushTargets(work, work.backend, outcome);
+}
+
+/** Checks what can be checked before signing, and fills in the counter. Throws InputError. */
+export function customOf(
+  choice: ReleaseChoice,
+  name: string,
+  before: readonly SignedRelease[],
+  highestGiven = 0,
+): ReleaseCustom {
+  const { ecu, version } = choice;
+  const others = before.filter(({ custom }) => custom.ecu === ecu && custom.version === version);
+  const other = others.find((release) => release.name !== name);
+  if (other !== undefined) {
+    throw new InputError(
+      '--version',
+      `${ecu} ${version} was released with other content (SHA-256 ${other.sha256}): ` +
+        'give this image a new version',
+    );
+  }
+  const known = before.find((release) => release.name === name)?.custom.releaseCounter;
+  const counters = before.flatMap(({ custom }) =>
+    custom.ecu === ecu ? [custom.releaseCounter] : [],
+  );
+  return {
+    ecu,
+    version,
+    hardwareIds: [...new Set(choice.hardware)],
+    releaseCounter: choice.counter ?? known ?? Math.max(highestGiven, ...counters) + 1,
+    dependencies: choice.depends ?? {},
+    encrypt: choice.encrypt ?? false,
+    // Uptane 5.2: strings are in Normalization Form C; a terminal may type them otherwise.
+    notes: (choice.notes ?? '').normalize('NFC').trim(),
+  };
+}
+
+/** The highest counter of each ECU that was ever given out: that of a revoked release is not given a second time. */
+const COUNTERS = 'counters.json';
+const counterFile = z.record(z.string(), z.int().nonnegative());
+
+async function givenCounters(folder: KeyFolder): Promise<Readonly<Record<string, number>>> {
+  const bytes = await folder.storage.read(COUNTERS);
+  if (bytes === undefined) return {};
+  try {
+    return counterFile.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch (error) {
+    throw new InputError(folder.path(COUNTERS), 'is damaged: expected {"EDT": 5}', {
+      cause: error,
+    });
+  }
+}
+
+/** Releases in a Targets list, in the order of ECU and counter. What is no release of ours is left out. */
+export function listed(targets: ReadonlyMap<string, TargetSpec>): SignedRelease[] {
+  const releases = [...targets].flatMap(([name, { length, hashes, custom }]) => {
+    const fields = releaseCustom.safeParse(custom);
+    if (!fields.success) return [];
+    return [{ name, length, sha256: hashes.sha256 ?? '', custom: fields.data }];
+  });
+  const key = ({ custom }: SignedRelease): string =>
+    `${custom.ecu} ${String(custom.releaseCounter).padStart(16, '0')}`;
+  return releases.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+async function newestTargets(folder: KeyFolder): Promise<{
+  readonly version: number;
+  readonly targets: ReadonlyMap<string, TargetSpec>;
+  readonly draft: boolean;
+}> {
+  const draft = await openDraft(folder, 'images', 'targets');
+  const version = draft?.version ?? (await folder.versions('images', 'targets')).at(-1);
+  if (version === undefined) {
+    throw new InputError('--keys', `${folder.path('images')} has no Targets: can-ota keys init`);
+  }
+  const name = `images/${version}.targets.json`;
+  const bytes = draft?.bytes ?? (await folder.storage.read(name))!;
+  const { signed } = parse(bytes, folder.path(name));
+  const targets = new Map(Object.entries(signed.targets as Record<string, TargetSpec>));
+  return { version, targets, draft: draft !== undefined };
+}
+
+async function tell(
+  { context, folder }: ReleaseWork,
+  outcome: Outcome,
+  fact: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { fact: file, text } = outcomeLines(folder, outcome, namer(await folder.keys()));
+  context.emit({ ...fact, ...file });
+  context.say(text);
+}

@@ -1,0 +1,99 @@
+// `can-ota release ...`: sign a release with offline keys, and hand image and metadata to the backend.
+
+import { password as askPassword } from '@inquirer/prompts';
+import { systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import { ExitCode } from '../core/exit-code.ts';
+import { type CommonOptions, runCommand } from './context.ts';
+import { Ceremony, DEFAULT_VALIDITY_DAYS } from './keys-ceremony.ts';
+import { KeyFolder } from './keys-folder.ts';
+import { type PassphraseOptions, passphraseSource, readSecretLine } from './keys-passphrase.ts';
+import { type Credentials, ReleaseBackend } from './release-backend.ts';
+import { push } from './release-push.ts';
+import { add, list, type ReleaseChoice, type ReleaseWork, revoke } from './release-sign.ts';
+
+interface ReleaseOptions extends CommonOptions, PassphraseOptions {
+  readonly keys: string;
+  readonly key?: readonly string[];
+  /** Days; a list signs nothing and has none. */
+  readonly validity?: number;
+  readonly server?: string;
+  readonly user?: string;
+  readonly passwordFile?: string;
+  readonly tokenFile?: string;
+}
+
+function withReleases(
+  options: ReleaseOptions,
+  body: (work: ReleaseWork) => Promise<void>,
+): Promise<void> {
+  return runCommand(options, async (context) => {
+    await using folder = await KeyFolder.open(options.keys);
+    const ceremony = new Ceremony({
+      folder,
+      clock: systemClock,
+      passphrases: await passphraseSource(options),
+      validityDays: options.validity ?? DEFAULT_VALIDITY_DAYS,
+      signWith: options.key,
+    });
+    // Before anything is signed: nobody signs and then finds that he may not upload.
+    const backend = await logIn(options, context.signal);
+    await body({ context, folder, ceremony, backend });
+    return ExitCode.success;
+  });
+}
+
+export function addRelease(file: string, options: ReleaseOptions & ReleaseChoice): Promise<void> {
+  return withReleases(options, (work) => add(work, file, options));
+}
+
+export function listReleases(options: ReleaseOptions): Promise<void> {
+  return withReleases(options, list);
+}
+
+export function revokeRelease(
+  ecu: string,
+  version: string,
+  options: ReleaseOptions,
+): Promise<void> {
+  return withReleases(options, (work) => revoke(work, ecu, version));
+}
+
+export function pushReleases(options: ReleaseOptions): Promise<void> {
+  return withReleases(options, push);
+}
+
+/** Undefined without --server: then it is only signed. */
+async function logIn(
+  options: ReleaseOptions,
+  signal: AbortSignal,
+): Promise<ReleaseBackend | undefined> {
+  const { server: url } = options;
+  if (url === undefined) return undefined;
+  return ReleaseBackend.logIn({ url, clock: systemClock, signal }, await credentialsOf(options));
+}
+
+/** Throws InputError when nobody can log in. */
+async function credentialsOf(options: ReleaseOptions): Promise<Credentials> {
+  const { user, passwordFile, tokenFile } = options;
+  if (tokenFile !== undefined) {
+    return { kind: 'token', token: await readSecretLine(tokenFile, '--token-file') };
+  }
+  if (user === undefined) {
+    throw new InputError('--server', 'who are you? Give --token-file FILE, or --user NAME');
+  }
+  if (passwordFile !== undefined) {
+    const password = await readSecretLine(passwordFile, '--password-file');
+    return { kind: 'password', user, password };
+  }
+  if (process.stdin.isTTY !== true) {
+    throw new InputError('--user', 'there is no terminal to ask on: give --password-file FILE');
+  }
+  const password = await askPassword({ message: `Password of ${user}`, mask: true }).catch(
+    (error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'ExitPromptError') throw error;
+      throw new InputError('--user', 'no password was entered: nothing was signed');
+    },
+  );
+  return { kind: 'password', user, password };
+}

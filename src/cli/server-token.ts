@@ -1,0 +1,96 @@
+// `can-ota server token ...` and `server device ...`: programs and devices that may talk to a backend.
+
+import path from 'node:path';
+import {
+  addToken,
+  listDevices,
+  listTokens,
+  removeToken,
+  setDeviceStatus,
+} from '../../server/auth/registry-commands.ts';
+import type { Device } from '../../server/db/devices.ts';
+import { deviceJson } from '../../server/routes/registry-routes.ts';
+import { InputError } from '../core/errors.ts';
+import { ExitCode } from '../core/exit-code.ts';
+import { type CommonOptions, runCommand } from './context.ts';
+import { createSecretFile } from './keys-file.ts';
+
+interface DataOptions extends CommonOptions {
+  readonly data: string;
+}
+
+interface TokenOptions extends DataOptions {
+  readonly role?: string;
+  readonly remove?: boolean;
+  readonly list?: boolean;
+  readonly out?: string;
+}
+
+/** Prints a new token as the only line of standard output, or puts it into a new file that only its owner can read. */
+export function token(name: string | undefined, options: TokenOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    if (options.list === true) {
+      for (const { name: known, role, createdAt } of await listTokens(options.data)) {
+        context.emit({ name: known, role, createdAt });
+        context.say(`${known}\t${role}\t${createdAt}`);
+      }
+      return ExitCode.success;
+    }
+    if (name === undefined) throw new InputError('name', 'which token? Or --list to see them');
+    if (options.remove === true) {
+      await removeToken(options.data, name);
+      context.emit({ removed: name });
+      context.say(`${name} is removed; its next request is refused`);
+      return ExitCode.success;
+    }
+    if (options.role === undefined) {
+      throw new InputError('--role', 'what is the token for: factory, release or director?');
+    }
+    const { role, out } = options;
+    const made = await addToken(options.data, name, role);
+    if (out === undefined) {
+      context.emit({ name, role, token: made });
+      context.say(made);
+      return ExitCode.success;
+    }
+    try {
+      await createSecretFile(path.resolve(out), `${made}\n`, '--out');
+    } catch (error) {
+      await removeToken(options.data, name); // nobody has seen it
+      throw error;
+    }
+    context.emit({ name, role, file: out });
+    context.say(`the token ${name} is in ${out}`);
+    return ExitCode.success;
+  });
+}
+
+export function devices(options: DataOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const all = await listDevices(options.data);
+    for (const device of all) {
+      context.emit(deviceJson(device));
+      context.say(line(device));
+    }
+    if (all.length === 0) context.say('no device yet: can-ota provision registers them');
+    return ExitCode.success;
+  });
+}
+
+export function setDevice(
+  serial: string,
+  status: 'active' | 'revoked',
+  options: DataOptions,
+): Promise<void> {
+  return runCommand(options, async (context) => {
+    const device = await setDeviceStatus(options.data, serial, status);
+    context.emit(deviceJson(device));
+    context.say(line(device));
+    return ExitCode.success;
+  });
+}
+
+function line(device: Device): string {
+  const { serial, status, vin, name, hardwareId, hwId } = device;
+  return [serial, status, vin ?? '-', name ?? '-', hardwareId ?? '-', hwId].join('\t');
+}

@@ -1,0 +1,33 @@
+// The Director of a provisioned fleet answers nobody but its vehicles: requests in the name of one of them.
+
+import { fromHex } from '../core/bytes.ts';
+import { systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import { systemRandom } from '../core/random.ts';
+import { DeviceSession } from '../tmu/device-session.ts';
+import { HttpClient } from '../tmu/http-client.ts';
+import type { IdentityFile } from '../trust/identity-file.ts';
+import { SourceError } from './metadata-source.ts';
+
+/** A `fetch` for this Director alone: the token of a vehicle is nobody else's business. Throws InputError. */
+export function vehicleFetch(identity: IdentityFile, director: string): typeof fetch {
+  const url = URL.parse(director);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new InputError('--identity', 'is for a Director with an address: a folder asks nobody');
+  }
+  const session = new DeviceSession({
+    device: { serial: identity.serial, deviceSecret: fromHex(identity.deviceSecret) },
+    random: systemRandom,
+    clock: systemClock,
+    client: new HttpClient({ clock: systemClock, headers: {} }),
+    // `https://ota.example/director/VIN/metadata` is on the backend `https://ota.example/`.
+    base: new URL(`${url.origin}${url.pathname.replace(/(^|\/)director\/.*$/, '')}/`),
+  });
+  return async (input, init) => {
+    const answer = await session.token(init?.signal ?? undefined);
+    if (answer.kind === 'failed') throw new SourceError('HTTP', answer.reason);
+    const headers = new Headers(init?.headers);
+    headers.set('Authorization', `Bearer ${answer.token}`);
+    return fetch(input, { ...init, headers });
+  };
+}
