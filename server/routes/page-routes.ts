@@ -133,6 +133,8 @@ export async function homePage(
   }
   show(ctx, services, person, 'home', {
     title: 'Releases',
+    /** What is uploaded here is offered only when it is signed, too. */
+    signing: signed !== undefined,
     releases: releases.map((release) => ({
       ...release,
       newest: newest.has(release.file),
