@@ -16,6 +16,12 @@ import { connectTester } from './bus.ts';
 import type { Context } from './context.ts';
 import { fileFault } from './vehicle-file.ts';
 
+/**
+ * Every write is durable before its answer, and all ECUs of a vehicle are provisioned at the same time, perhaps by a
+ * machine that is busy: an answer that is late here must not send anybody to look for a broken wire.
+ */
+const PATIENCE_MS = 3000;
+
 /** One client an ECU, closed in the end: two of them would both give flow control to its long answers. */
 export class Testers implements Disposable {
   readonly #bus: CanBus;
@@ -33,7 +39,9 @@ export class Testers implements Disposable {
     const ecu = findEcu(this.#vehicle, name);
     let requester = this.#clients.get(name);
     if (requester === undefined) {
-      requester = connectTester(this.#bus, ecu, this.#context);
+      const p2Ms = Math.max(ecu.timing.p2Ms, PATIENCE_MS);
+      const patient = { ...ecu, timing: { ...ecu.timing, p2Ms } };
+      requester = connectTester(this.#bus, patient, this.#context);
       this.#clients.set(name, requester);
     }
     return new Provisioner({ ecu, requester, clock: systemClock, random: systemRandom, onStep });

@@ -1,6 +1,5 @@
 // One metadata file: read strictly, its signatures counted by distinct keys, then handed to the models of TUF.
 
-import { canonicalize } from '@tufjs/canonical-json';
 import {
   Metadata,
   MetadataKind,
@@ -12,6 +11,7 @@ import {
   type Timestamp,
 } from '@tufjs/models';
 import { accepted, refused, type Verdict } from './attack.ts';
+import { canonicalForms } from './canonical-form.ts';
 import { type Dialect, type DialectRules, RULES } from './profile.ts';
 import { type KeyRing, modelKey, readKeys } from './public-key.ts';
 import { field, isObject, type JsonObject, parseJson, quoted } from './strict-json.ts';
@@ -27,6 +27,7 @@ export type RoleKind = keyof SignedByKind;
 /** What can be said of a file before anybody's signature was checked. */
 export interface Envelope {
   readonly kind: RoleKind;
+  readonly dialect: Dialect;
   readonly bytes: Uint8Array;
   /** The signed part as it was received: signatures are over its canonical form, unknown fields included. */
   readonly signed: JsonObject;
@@ -97,7 +98,7 @@ export function openEnvelope(
     if (signatures.has(keyId)) return malformed(`two signatures of key ${quoted(keyId)}`);
     signatures.set(keyId, sig);
   }
-  return accepted({ kind, bytes, signed, signatures, version, expiresMs });
+  return accepted({ kind, dialect, bytes, signed, signatures, version, expiresMs });
 }
 
 function expiryMs(value: unknown, { expiry }: DialectRules): number | undefined {
@@ -130,13 +131,13 @@ export function checkSignatures(
   const question = JSON.stringify([authority.threshold, names]);
   const answered = CHECKED.get(file.signed);
   if (answered?.has(question) === true) return accepted(undefined);
-  const bytes = new TextEncoder().encode(canonicalize(file.signed));
+  const forms = canonicalForms(file.signed, RULES[file.dialect]);
   const signers = new Set<string>();
   for (const keyId of authority.keyIds) {
     const key = authority.keys.get(keyId);
     const signature = file.signatures.get(keyId);
     if (key === undefined || signature === undefined || signers.has(key.material)) continue;
-    if (key.verify(bytes, signature)) signers.add(key.material);
+    if (forms.some((bytes) => key.verify(bytes, signature))) signers.add(key.material);
     if (signers.size >= authority.threshold) {
       CHECKED.set(file.signed, new Set([...(answered ?? []), question]));
       return accepted(undefined);
@@ -227,10 +228,21 @@ function modelOf(
   }
   if (kind === 'targets') {
     for (const [name, entry] of entriesOf(required('targets'))) {
-      filled.targets[name] = TargetFile.fromJSON(name, entry);
+      filled.targets[name] = TargetFile.fromJSON(name, rules.oldForm ? lowerHashes(entry) : entry);
     }
   }
   return metadata;
+}
+
+/** Hexadecimal digits come in both cases. */
+function lowerHashes(entry: ModelJson): ModelJson {
+  const { hashes } = entry as unknown as JsonObject;
+  if (!isObject(hashes)) return entry;
+  const lower = Object.entries(hashes).map(([name, hash]) => [
+    name,
+    typeof hash === 'string' ? hash.toLowerCase() : hash,
+  ]);
+  return { ...entry, hashes: Object.fromEntries(lower) } as ModelJson;
 }
 
 function* entriesOf(object: JsonObject): Generator<[string, ModelJson]> {

@@ -30,6 +30,12 @@ export interface DialectRules {
   readonly schemes: readonly SignatureScheme[];
   /** `_type` is `Root`, there is no `spec_version`, keys have no `scheme`, signatures may be base64. */
   readonly oldForm: boolean;
+  /** What is signed: OLPC's canonical JSON (TUF), or also JSON with sorted names and without spaces. */
+  readonly canonical: 'OLPC' | 'OLPC or sorted JSON';
+  /** Length and hashes of metadata are those of the file; or hashes alone, which may be of its canonical form. */
+  readonly namedFile: 'exact' | 'by content';
+  /** A new Timestamp or Director Targets of the version that is trusted: not looked at, or taken when it is signed. */
+  readonly sameVersion: 'kept' | 'replaced';
   /** Timestamp names the hash of Snapshot (Uptane 5.2.5); TUF leaves it open. */
   readonly snapshotHash: boolean;
   readonly lowestVersion: 0 | 1;
@@ -50,6 +56,9 @@ const TUF: DialectRules = {
   unreadableKey: 'ignored',
   schemes: SCHEMES,
   oldForm: false,
+  canonical: 'OLPC',
+  namedFile: 'exact',
+  sameVersion: 'kept',
   snapshotHash: false,
   lowestVersion: 1,
   expiry: 'any ISO 8601',
@@ -74,6 +83,9 @@ export const RULES: Readonly<Record<Dialect, DialectRules>> = {
   aktualizr: {
     ...TUF,
     oldForm: true,
+    canonical: 'OLPC or sorted JSON',
+    namedFile: 'by content',
+    sameVersion: 'replaced',
     lowestVersion: 0,
     directorSnapshot: false,
     customFields: 'optional',

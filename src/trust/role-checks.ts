@@ -1,8 +1,9 @@
 // How to check Timestamp, Snapshot and Targets (Uptane 5.4.4.4 to 5.4.4.6), step by step with the attack each stops.
 
 import type { Targets } from '@tufjs/models';
+import { equalBytes } from '../core/bytes.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
-import { checkFileHashes } from './file-hash.ts';
+import { checkMetadataFile } from './file-hash.ts';
 import {
   type Authority,
   checkExpiry,
@@ -42,7 +43,7 @@ export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void>
   if (!next.ok) return next;
   const trusted = holder.trust.timestamp;
   // The same version is the same file: another text under it is not looked at (TUF 5.4.3).
-  if (trusted?.version === next.value.version) return checkExpiry(trusted, nowMs, 'timestamp');
+  if (isKept(trusted, next.value, dialect)) return checkExpiry(trusted!, nowMs, 'timestamp');
   // Step 3: rollback, of Timestamp and of the Snapshot that it names.
   const fresh = checkNotOlder(next.value, trusted, 'timestamp');
   if (!fresh.ok) return fresh;
@@ -71,14 +72,17 @@ export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> 
   const named = timestamp!.metadata.signed.snapshotMeta;
   const trusted = holder.trust.snapshot;
   // 5.4.4.2 step 4: what we have is what Timestamp names.
-  if (trusted?.version === named.version && checkFileHashes(trusted.bytes, named, '').ok) {
+  if (
+    trusted?.version === named.version &&
+    checkMetadataFile(trusted.bytes, named, '', dialect).ok
+  ) {
     return checkExpiry(trusted, nowMs, 'snapshot');
   }
   // Step 1.
   const bytes = yield* fetchFile(namedRequest(holder.trust, 'snapshot', named, MAX_BYTES.snapshot));
   if (!bytes.ok) return bytes;
   // Step 2: mix and match.
-  const right = checkFileHashes(bytes.value!, named, 'snapshot');
+  const right = checkMetadataFile(bytes.value!, named, 'snapshot', dialect);
   if (!right.ok) return right;
   // Step 3: arbitrary software.
   const authority = rootAuthority(root, 'snapshot')!;
@@ -140,7 +144,7 @@ export function* listedTargets(
   const trusted = holder.trust.targets.get(role);
   if (
     trusted?.version === listed.version &&
-    checkFileHashes(trusted.bytes, listed, role).ok &&
+    checkMetadataFile(trusted.bytes, listed, role, dialect).ok &&
     (role === 'targets' || checkSignatures(trusted, authority, role).ok)
   ) {
     const current = checkExpiry(trusted, nowMs, role);
@@ -149,7 +153,7 @@ export function* listedTargets(
   // Step 1.
   const bytes = yield* fetchFile(namedRequest(holder.trust, role, listed, MAX_BYTES.targets));
   if (!bytes.ok) return bytes;
-  const right = checkFileHashes(bytes.value!, listed, role);
+  const right = checkMetadataFile(bytes.value!, listed, role, dialect);
   if (!right.ok) return right;
   // Step 3: arbitrary software. It stands before step 2 so that a version is only believed when it was signed.
   const next = checkedFile('targets', bytes.value!, role, authority, dialect);
@@ -186,11 +190,17 @@ export function nextTargets(
   const next = checkedFile('targets', bytes, 'targets', authority, trust.dialect);
   if (!next.ok) return next;
   const trusted = trust.targets.get('targets');
-  if (trusted?.version === next.value.version) {
-    const current = checkExpiry(trusted, nowMs, 'targets');
-    return current.ok ? accepted(trusted) : current;
+  if (isKept(trusted, next.value, trust.dialect)) {
+    const current = checkExpiry(trusted!, nowMs, 'targets');
+    return current.ok ? accepted(trusted!) : current;
   }
   return checkedTargets(next.value, trusted, nowMs, 'targets');
+}
+
+/** Is what is trusted the answer, because nothing newer came? */
+function isKept(trusted: Envelope | undefined, next: Envelope, dialect: Dialect): boolean {
+  if (trusted?.version !== next.version) return false;
+  return RULES[dialect].sameVersion === 'kept' || equalBytes(trusted.bytes, next.bytes);
 }
 
 function checkedTargets(
@@ -223,7 +233,7 @@ export function checkedFile<K extends RoleKind>(
 
 /** 5.3.2: names carry the version where the repository keeps all versions. */
 function namedRequest(
-  { root }: RepositoryTrust,
+  { root, dialect }: RepositoryTrust,
   role: string,
   named: { readonly version: number; readonly length?: number | undefined },
   limit: number,
@@ -232,7 +242,7 @@ function namedRequest(
   return {
     role,
     file: versioned ? versionedFileOf(role, named.version) : fileOf(role),
-    maxBytes: Math.min(named.length ?? limit, limit),
+    maxBytes: RULES[dialect].namedFile === 'exact' ? Math.min(named.length ?? limit, limit) : limit,
     optional: false,
   };
 }

@@ -29,24 +29,33 @@ const imageFields = z.object({
   notes: z.string().max(4096).default(''),
 });
 
-/** Another client's repositories carry what they carry; `null` stands for nothing there. */
-const looseImageFields = z.object({
-  ecu: text.nullish().transform((ecu) => ecu ?? undefined),
-  version: z.coerce
-    .string()
-    .nullish()
-    .transform((version) => version ?? ''),
-  hardwareIds: z.array(text).default([]),
-  releaseCounter: z.int().nonnegative().default(0),
-  dependencies: z.record(text, text).default({}),
-  encrypt: z.boolean().default(false),
-  notes: z.string().default(''),
-});
-
 const ecuIdentifiers = z.record(
   text,
   z.object({ hardwareId: text, encryption: encryptedImage.optional() }),
 );
+
+/**
+ * Another client's repositories carry what they carry; `null` stands for nothing there. Some of them name the hardware
+ * as a Director does, by ECU, in the image repository, too.
+ */
+const looseImageFields = z
+  .object({
+    ecu: text.nullish().transform((ecu) => ecu ?? undefined),
+    version: z.coerce
+      .string()
+      .nullish()
+      .transform((version) => version ?? ''),
+    hardwareIds: z.array(text).default([]),
+    releaseCounter: z.int().nonnegative().default(0),
+    dependencies: z.record(text, text).default({}),
+    encrypt: z.boolean().default(false),
+    notes: z.string().default(''),
+    ecuIdentifiers: ecuIdentifiers.default({}),
+  })
+  .transform(({ ecuIdentifiers: ecus, hardwareIds, ...fields }) => ({
+    ...fields,
+    hardwareIds: [...hardwareIds, ...Object.values(ecus).map(({ hardwareId }) => hardwareId)],
+  }));
 
 export interface ImageFields {
   readonly ecu?: string | undefined;

@@ -33,6 +33,8 @@ const HOMES: Record<string, readonly string[]> = {
   commander: ['src/cli/'],
   kysely: ['server/db/'],
   pino: ['src/cli/'],
+  '@tufjs/models': ['src/trust/'],
+  '@tufjs/canonical-json': ['src/trust/'],
 };
 
 interface Import {

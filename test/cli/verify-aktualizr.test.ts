@@ -58,6 +58,9 @@ function newer(both: AktualizrRepositories): AktualizrRepositories {
 describe('repositories of aktualizr', () => {
   it.each<[string, AktualizrForm]>([
     ['as its servers send them', { keys: 'ED25519', layout: 'compact' }],
+    ['with line breaks in RSA keys', { keys: 'RSA', layout: 'compact' }],
+    ['indented, with hashes of the canonical form', { keys: 'ED25519', layout: 'indented' }],
+    ['with both', { keys: 'RSA', layout: 'indented' }],
   ])('are verified %s', async (_, form) => {
     const { outcome, trust } = await verify(repositories(form));
     expect(outcome).toMatchObject({
@@ -93,6 +96,31 @@ describe('repositories of aktualizr', () => {
       ...['repo/2.root.json', 'repo/timestamp.json', 'repo/snapshot.json', 'repo/targets.json'],
       'repo/delegations/abc.json',
     ]);
+  });
+
+  it('may say something new under the same version, when it is signed', async () => {
+    const folder = await temporaryFolder();
+    const both = repositories();
+    expect((await verify(both, folder)).outcome).toMatchObject({ value: [{ name: IMAGE.name }] });
+    const other = { ...IMAGE, name: 'other.txt', content: 'other' };
+    both.release(other).assign(SERIAL, other).setVersion('repo targets', 2);
+    expect((await verify(both, folder)).outcome).toMatchObject({ value: [{ name: other.name }] });
+  });
+
+  it('may write hashes in capitals, and name the hardware by ECU in both', async () => {
+    const custom = { ecuIdentifiers: { [SERIAL]: { hardwareId: HARDWARE } } };
+    const both = repositories().edit('repo targets', (signed) => {
+      const listed = (signed.targets as Record<string, { hashes: Record<string, string> }>)[
+        IMAGE.name
+      ]!;
+      const capitals = Object.entries(listed.hashes).map(([name, hash]) => [
+        name,
+        hash.toUpperCase(),
+      ]);
+      const target = { ...listed, hashes: Object.fromEntries(capitals), custom };
+      return { ...signed, targets: { [IMAGE.name]: target } };
+    });
+    expect((await verify(both)).outcome).toMatchObject({ ok: true, value: [{ serial: SERIAL }] });
   });
 
   it('may change their keys', async () => {

@@ -12,7 +12,7 @@ import { runVerification, type VerifyJob, type VerifyResult } from '../../src/cl
 import { repositorySource } from '../../src/cli/verify-source.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
 import type { MockRepositories, RepositoryName } from '../support/mock-repositories.ts';
-import { MOCK_NOW_MS, MOCK_VIN } from '../support/mock-repositories.ts';
+import { MOCK_NOW_MS, MOCK_VIN, mockRepositories } from '../support/mock-repositories.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -21,6 +21,14 @@ export const HARDWARE = 'EDT-HW-1';
 export const ECU = ['--ecu', SERIAL, '--hardware', HARDWARE] as const;
 /** The mocks' own day. */
 export const TIME = ['--time', new Date(MOCK_NOW_MS).toISOString()] as const;
+
+/** One release, which the Director gives to the ECU of these tests. */
+export function mockWithOrder() {
+  const mock = mockRepositories();
+  const release = mock.release('EDT');
+  mock.assign(SERIAL, release);
+  return { mock, release };
+}
 
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-verify-'));
