@@ -1,5 +1,6 @@
 // `npm run benchmark`: what the parts can do, each beside a limit or a peer of the same run. It never fails on time.
-//   --only NAME   one of engine, local, vcan, programming, memory      --seconds N   per measurement (default 3)
+//   --only NAME   one of engine, local, vcan, programming, memory, trust, checkins
+//   --seconds N   per measurement (default 3)
 //   --peer NAME=COMMAND   another ISO-TP stack on vcan0: prints {"bytesPerSecond": n}; gets IFACE and SECONDS
 
 import { spawnSync } from 'node:child_process';
@@ -7,10 +8,12 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { transferLimit } from '../src/bus/transfer-limit.ts';
+import { measureCheckins } from './benchmark/checkins.ts';
 import { measureDownload } from './benchmark/download-memory.ts';
 import { measureEngine } from './benchmark/isotp-engine.ts';
 import { hasKey, isReady, Worker } from './benchmark/processes.ts';
 import { programTogether } from './benchmark/programming.ts';
+import { measureDecryption, measureVerification } from './benchmark/trust.ts';
 
 const { values } = parseArgs({
   options: {
@@ -32,6 +35,9 @@ const row = (what: string, figure: string, beside = ''): void => {
 const per = (value: number, unit: string): string =>
   `${Math.round(value).toLocaleString('en')} ${unit}`;
 const kB = (bytesPerSecond: number): string => `${(bytesPerSecond / 1000).toFixed(1)} kB/s`;
+const MB = (bytesPerSecond: number): string => per(bytesPerSecond / 1e6, 'MB/s');
+const ms = (value: number): string => `${value.toFixed(2)} ms`;
+const kilobytes = (bytes: number): string => `${Math.round(bytes / 1000).toLocaleString('en')} kB`;
 const share = (value: number, of: number): string => `${((100 * value) / of).toFixed(1)} %`;
 
 const CLASSIC = { bitrate: 500_000, fd: false, txDl: 8, blockLength: 0xfff } as const;
@@ -146,6 +152,44 @@ const sections: Record<string, () => Promise<void>> = {
       `${(baseBytes / 2 ** 20).toFixed(0)} MiB for an image of 1 MiB`,
     );
     row('rate, SHA-256 and fsync included', `${(256 / took).toFixed(0)} MiB/s`);
+  },
+  trust: async () => {
+    line('Full verification of both repositories for three ECUs, on one core');
+    for (const images of [10, 1000, 10_000]) {
+      const cost = await measureVerification(images, seconds);
+      const name = `${images.toLocaleString('en')} images`;
+      row(
+        `${name}, from the first Roots`,
+        ms(cost.coldMs),
+        `${share(cost.bareMs, cost.coldMs)} of it are its ${cost.signatures} Ed25519 signatures (alone ${ms(cost.bareMs)}); ${kilobytes(cost.jsonBytes)} of JSON`,
+      );
+      row(
+        `${name}, nothing new`,
+        ms(cost.againMs),
+        `reading back what was kept, after a restart: ${ms(cost.restoreMs)}`,
+      );
+    }
+    const decryption = measureDecryption(seconds);
+    row(
+      'decryption of an image, X25519 to plain text',
+      MB(decryption.bytesPerSecond),
+      `AES-256-GCM alone: ${MB(decryption.blocksBytesPerSecond)} in blocks of 4 KiB, ${MB(decryption.bareBytesPerSecond)} as one stream`,
+    );
+  },
+  checkins: async () => {
+    line('Check-ins of vehicles with four reports each, over HTTP, a real server on this machine');
+    const rates = await measureCheckins(seconds);
+    row(
+      'nothing has changed',
+      per(rates.unchangedPerSecond, 'check-ins/s'),
+      `${share(rates.unchangedPerSecond, rates.healthzPerSecond)} of GET /healthz`,
+    );
+    row(
+      'new Targets, Snapshot and Timestamp each time',
+      per(rates.changedPerSecond, 'check-ins/s'),
+      `${share(rates.changedPerSecond, rates.healthzPerSecond)} of GET /healthz`,
+    );
+    row('GET /healthz', per(rates.healthzPerSecond, 'requests/s'));
   },
 };
 

@@ -1,11 +1,9 @@
 // Memory of the TMU while it downloads: the real daemon against the real backend, the driver says no at the end.
 
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { addUser } from '../../server/auth/user-commands.ts';
-import { releaseImages } from '../../src/cli/bench-release.ts';
-import { packageRoot } from '../../src/core/package-root.ts';
+import { makeWorld, releaseInWorld, WORLD } from '../../test/support/provisioned-world.ts';
 import { hasKey, Worker } from './processes.ts';
 
 const CLI = 'src/cli/main.ts';
@@ -31,42 +29,21 @@ async function once(size: number): Promise<{ peakBytes: number; seconds: number 
     const file = await open(image, 'w');
     await file.truncate(size);
     await file.close();
-    // The bench vehicle with banks that hold the image.
-    const vehicle = path.join(folder, 'vehicle.yaml');
-    const text = await readFile(path.join(packageRoot, 'ecus/bench-vehicle.yaml'), 'utf8');
-    await writeFile(
-      vehicle,
-      text.replaceAll(/^( +)order:/gm, `$1memory: { bankSize: ${size} }\n$1order:`),
-    );
-
-    const data = path.join(folder, 'server');
-    await addUser(data, 'bench', 'admin', 'benchmark password');
+    // A vehicle as it leaves the factory, with banks that hold the image.
+    const bus = `benchmark-m${process.pid}`;
+    const world = await makeWorld(folder, bus, ['CGW', 'EDT'], { bankSize: size });
     const server = new Worker(CLI, [
-      'server',
-      '--port',
-      '0',
-      '--data',
-      data,
-      '--max-upload',
-      '2000',
-      '--json',
+      ...['server', '--port', '0', '--data', path.join(folder, WORLD.server)],
+      ...['--trust', path.join(folder, WORLD.trust), '--max-upload', '2000', '--json'],
     ]);
     stack.use(server);
     const { url } = (await server.until(hasKey('url'))) as unknown as { url: string };
-    await releaseImages(url, 'bench', 'benchmark password', [
-      { ecu: 'EDT', file: image, version: '9.0.0' },
-    ]);
+    await releaseInWorld(world, url, [{ ecu: 'EDT', file: image, version: '9.0.0' }]);
 
-    const common = [
-      '--bus',
-      `local:benchmark-m${process.pid}?bitrate=0`,
-      '--vehicle',
-      vehicle,
-      '--json',
-    ];
+    const common = ['--bus', `local:${bus}?bitrate=0`, '--vehicle', world.vehicleFile, '--json'];
     for (const args of [
-      ['ecu', 'EDT', '--flash', path.join(folder, 'edt')],
-      ['cgw', '--flash', path.join(folder, 'cgw'), '--approve', 'no'],
+      ['ecu', 'EDT', '--flash', path.join(folder, WORLD.flash, 'EDT')],
+      ['cgw', '--flash', path.join(folder, WORLD.flash, 'CGW'), '--approve', 'no'],
     ]) {
       const worker = new Worker(CLI, [...args, ...common]);
       stack.use(worker);
@@ -79,7 +56,7 @@ async function once(size: number): Promise<{ peakBytes: number; seconds: number 
       '--server',
       url,
       '--state-dir',
-      path.join(folder, 'tmu'),
+      path.join(folder, WORLD.tmu),
       ...common,
     ]);
     stack.use(tmu);

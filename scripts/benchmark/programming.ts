@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openBus } from '../../src/bus/open-bus.ts';
 import { connectTester } from '../../src/cli/bus.ts';
+import { metadataOf } from '../../src/cli/flash-metadata.ts';
 import { loadVehicle } from '../../src/cli/vehicle-file.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -29,21 +30,29 @@ export async function programTogether(
     const { bus } = await openBus(spec, { clock: systemClock, logger: silentLogger, fd });
     stack.defer(() => bus.close());
     for (const ecu of ecus) {
-      const flash = ['--flash', path.join(folder, ecu), '--bus', spec, '--json'];
+      const flash = ['--flash', path.join(folder, ecu), '--bus', spec, '--json', '--bench-keys'];
       const worker = new Worker('src/cli/main.ts', ['ecu', ecu, ...flash, ...(fd ? ['--fd'] : [])]);
       stack.use(worker);
       await worker.until(hasKey('mode')); // it has booted
     }
     const vehicle = await loadVehicle(undefined, fd);
     const silence = new BusSilence();
-    const target = { version: '2.0.0', image: imageOf(randomBytes(size)) };
+    const image = imageOf(randomBytes(size));
     const seconds = await Promise.all(
       ecus.map(async (name) => {
         const ecu = findEcu(vehicle, name);
         const requester = connectTester(bus, ecu, { logger: silentLogger });
         stack.defer(() => requester.close());
         const driver = new UdsEcuDriver({ ecu, requester, clock: systemClock, silence });
-        const staged = await driver.stage(target);
+        const { vin } = vehicle;
+        const flashed = { ecu, vin, file: `${name}-2.0.0.bin`, image };
+        const options = { benchKeys: true, version: '2.0.0' };
+        const metadata = await metadataOf(options, flashed, silentLogger);
+        const staged = await driver.stage({
+          version: '2.0.0',
+          image,
+          ...(metadata && { metadata }),
+        });
         if (!staged.ok) throw new Error(staged.reason);
         return staged.value.transferMs / 1000;
       }),
