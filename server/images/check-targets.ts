@@ -1,6 +1,5 @@
 // Uploaded Targets: signed by who may sign them under the Root and the delegations of now, newer, and not expired.
 
-import type { Targets } from '@tufjs/models';
 import { z } from 'zod';
 import { accepted, refused, type Verdict } from '../../src/trust/attack.ts';
 import {
@@ -8,6 +7,7 @@ import {
   checkExpiry,
   checkSignatures,
   openEnvelope,
+  type Targets,
   type Trusted,
   toTrusted,
 } from '../../src/trust/metadata.ts';

@@ -1,7 +1,7 @@
 // What an image repository has released: each image as a vehicle would find it, through delegations too.
 
-import type { TargetFile } from '@tufjs/models';
 import { TargetSearch } from '../../src/trust/delegations.ts';
+import type { TargetFile } from '../../src/trust/metadata.ts';
 import type { RepositoryTrust } from '../../src/trust/repository.ts';
 import { readImage } from '../../src/trust/target-custom.ts';
 import type { SignedRelease } from '../director/decide.ts';

@@ -16,6 +16,9 @@ import { type Dialect, type DialectRules, RULES } from './profile.ts';
 import { type KeyRing, modelKey, readKeys } from './public-key.ts';
 import { field, isObject, type JsonObject, parseJson, quoted } from './strict-json.ts';
 
+/** Verified metadata in the classes of the models, for those who read on. */
+export type { TargetFile, Targets } from '@tufjs/models';
+
 export interface SignedByKind {
   readonly root: Root;
   readonly timestamp: Timestamp;
