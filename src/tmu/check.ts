@@ -71,8 +71,15 @@ export async function check(
   const verified = await verify(options, hint.etag, signal);
   if ('fault' in verified) return verified.fault;
   const judged = await judge(options, verified.offers, signal);
-  if (judged !== 'news') return judged;
-  return makePlan(options, verified.offers, signal);
+  const end = judged === 'news' ? await makePlan(options, verified.offers, signal) : judged;
+  // Nothing of what was decided earlier is left to do, and nothing new is decided: that is not "up to date".
+  if (verified.incomplete === undefined || end?.event.kind !== 'nothing') return end;
+  return end.event.outcome === 'UP_TO_DATE' ? incomplete(verified.incomplete) : end;
+}
+
+/** As long as an ECU is silent, nobody decides anything for this vehicle. */
+function incomplete(reason: string): Checked {
+  return { event: nothing('PRECONDITION_FAILED', 'MANIFEST_INCOMPLETE', reason) };
 }
 
 function isDue({ memory, clock }: CheckOptions): boolean {
@@ -117,7 +124,7 @@ async function verify(
   options: CheckOptions,
   etag: string | undefined,
   signal: AbortSignal,
-): Promise<{ readonly offers: readonly Offer[] } | Fault> {
+): Promise<{ readonly offers: readonly Offer[]; readonly incomplete: string | undefined } | Fault> {
   const { trusted, memory, clock, random } = options;
   const result = await trusted.check(signal);
   switch (result.kind) {
@@ -127,17 +134,22 @@ async function verify(
       return { fault: await failed(options, result) };
     case 'untrusted':
       return { fault: await insecure(options, result.code, result.reason) };
+    case 'incomplete':
+      return { fault: incomplete(result.reason) };
     case 'offers': {
       const interval = options.checkinIntervalMs ?? CHECKIN_INTERVAL_MS;
       const atWallMs = clock.wallMs();
-      const dueWallMs = Math.round(atWallMs + jitter(random, interval, CHECKIN_JITTER));
+      const isComplete = result.incomplete === undefined;
+      const dueWallMs = isComplete
+        ? Math.round(atWallMs + jitter(random, interval, CHECKIN_JITTER))
+        : atWallMs;
       await memory.update({
         verified: { etag: etag ?? null, atWallMs, dueWallMs, offers: [...result.offers] },
         failingSinceWallMs: null,
         reportedAttack: null,
       });
       if (result.checkedIn) await options.outbox.checkedIn();
-      return { offers: result.offers };
+      return { offers: result.offers, incomplete: result.incomplete };
     }
   }
 }

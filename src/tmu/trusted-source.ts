@@ -24,7 +24,11 @@ export type TrustedCheck =
       readonly offers: readonly Offer[];
       /** The Director has taken the manifest. */
       readonly checkedIn: boolean;
+      /** Why it has not: then it has decided nothing new, and these offers are of an earlier check-in. */
+      readonly incomplete?: string;
     }
+  /** The Director has not taken the manifest (an ECU is silent), and has never signed anything for this vehicle. */
+  | { readonly kind: 'incomplete'; readonly reason: string }
   | { readonly kind: 'untrusted'; readonly code: AttackCode; readonly reason: string }
   | BackendFailure
   | { readonly kind: 'interrupted' };

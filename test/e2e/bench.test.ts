@@ -23,6 +23,13 @@ import { image, sha256 } from './support/vehicle.ts';
 
 const firmware = path.join(root, 'test', 'fixtures', 'firmware');
 
+const versions = z.strictObject({
+  root: z.number().int().positive(),
+  timestamp: z.number().int().positive().optional(),
+  snapshot: z.number().int().positive().optional(),
+  targets: z.number().int().positive().optional(),
+});
+
 /** The contract of the last line. */
 const resultSchema = z.strictObject({
   outcome: z.string(),
@@ -45,6 +52,8 @@ const resultSchema = z.strictObject({
       limitShare: z.number().min(0).max(1),
     }),
   ),
+  /** Of each role as the TMU verified them; null when it did not come to that. */
+  verified: z.strictObject({ director: versions, images: versions }).nullable(),
 });
 
 function resultOf(bench: Run): z.infer<typeof resultSchema> {
@@ -100,6 +109,11 @@ describe('bench', () => {
       expect(result.outcome).toBe('SUCCESS');
       expect(result.bus).toEqual({ kind: 'local', name: /local:(.*)\?/.exec(bus)![1] });
       expect(result.ecus.map(({ name }) => name)).toEqual(['EDT', 'INV']);
+      // One signature of the image repository's Targets in the ceremony, and one for each release.
+      expect(result.verified).toEqual({
+        director: { root: 1, timestamp: 1, snapshot: 1, targets: 1 },
+        images: { root: 1, timestamp: 3, snapshot: 3, targets: 3 },
+      });
       for (const [index, release] of ['ecu-feature/new.bin', 'ecu-bugfix/new.bin'].entries()) {
         const bytes = await readFile(path.join(firmware, release));
         const { name: _, seconds, limitShare, ...facts } = result.ecus[index]!;
@@ -146,6 +160,10 @@ describe('bench', () => {
       const second = await run([...common, '--approve', 'yes', '--trace', trace]);
       expect(await second.code()).toBe(5);
       expect(resultOf(second)).toMatchObject({ outcome: 'UP_TO_DATE', ecus: [] });
+      // A kept folder keeps its keys, its releases, and who everybody is.
+      expect(resultOf(second).verified?.images.root).toBe(1);
+      const { ecus } = JSON.parse(await readFile(path.join(data, 'tmu', 'identity.json'), 'utf8'));
+      expect(ecus).toMatchObject({ CGW: { serial: 'CO-000002' }, BMS: { serial: 'CO-000005' } });
       expect(await erasesIn(trace)).toBe(0);
 
       const newer = await image('INV', 5000, '3.0.0');
@@ -244,13 +262,13 @@ describe('bench', () => {
         ['CGW', / cgw /, (bench) => bench.event({ kind: 'approval', status: 'asking' })],
         ['TMU', / tmu /, programming],
       ];
+      const vehicle = await smallVehicle();
       await Promise.all(
         victims.map(async ([name, command, reached]) => {
           const approve = name === 'CGW' ? 'ask' : 'yes';
           const bus = freshBus('bitrate=500000');
-          const bench = start(['bench', '--approve', approve, '--json', '--bus', bus], {
-            keepInput: true,
-          });
+          const args = ['bench', '--approve', approve, '--json', '--bus', bus, ...vehicle];
+          const bench = start(args, { keepInput: true });
           await reached(bench);
           const victim = family(bench).find((found) => command.test(found.command));
           process.kill(victim!.pid, 'SIGKILL');
@@ -345,6 +363,11 @@ describe('bench', () => {
           ['--image', `EDT=${some}@2.0.0`, '--image', `EDT=${some}@2.0.1`],
           2,
           ['two images for EDT'],
+        ],
+        [
+          ['--image', `EDT=${some}@2.0.0`, '--encrypt', 'INV'],
+          2,
+          ['--encrypt', 'INV gets no image', 'EDT'],
         ],
         [['--bus', 'local:no blanks'], 2, ['local:no blanks', 'letters, digits']],
         [['--bus', 'local:x?bitrate=fast'], 2, ['bitrate', 'fast', 'bit/s']],

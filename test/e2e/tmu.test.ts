@@ -1,10 +1,10 @@
 // The TMU daemon among real processes: servers that come late or lie, ECUs on a bad day, and signals at every moment.
 
 import { createHash } from 'node:crypto';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { type FakeBackend, freePort, startFakeBackend, startProxy } from './support/http.ts';
+import { freePort, type Lies, startLiar, startProxy } from './support/http.ts';
 import {
   type Exit,
   eventually,
@@ -12,9 +12,7 @@ import {
   freshBus,
   inTurns,
   type Run,
-  root,
   scenario,
-  start,
 } from './support/processes.ts';
 import {
   cycle,
@@ -22,9 +20,9 @@ import {
   image,
   outcomeOf,
   sha256,
-  startBackend,
+  startBenchVehicle,
   startTmu,
-  startVehicle,
+  TestFactory,
   type TestVehicle,
 } from './support/vehicle.ts';
 
@@ -48,11 +46,63 @@ async function within(ms: number, run: Run): Promise<Exit> {
 }
 
 describe('tmu', () => {
+  // The long ones first: while they wait, others work.
+  interface BadDay {
+    readonly fault: string;
+    readonly outcome: string;
+    readonly code: number;
+    /** In the reason. */
+    readonly says: readonly string[];
+    /** Noticed before anybody is asked. */
+    readonly early?: true;
+  }
+  const BAD_DAYS: readonly BadDay[] = [
+    {
+      // Nothing is decided for a vehicle whose reports are not complete.
+      ...{ fault: 'silent', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
+      says: ['INV', 'check power', 'MANIFEST_INCOMPLETE'],
+    },
+    {
+      ...{ fault: 'hardware-id=INV-HW-9', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
+      says: ['INV', 'INV-HW-9', 'INV-HW-1'],
+    },
+    {
+      ...{ fault: 'fail-write=9000', outcome: 'ROLLBACK_COMPLETED', code: 9 },
+      says: ['INV', 'generalProgrammingFailure', '12000 bytes'],
+    },
+    {
+      ...{ fault: 'refuse-boot', outcome: 'ROLLBACK_COMPLETED', code: 9 },
+      says: ['INV', 'did not start'],
+    },
+    {
+      ...{ fault: 'self-test', outcome: 'ROLLBACK_COMPLETED', code: 9 },
+      says: ['INV', 'self test'],
+    },
+  ];
+
+  scenario('takes every ECU back to its old version and tells the backend', async () => {
+    const factory = await TestFactory.open();
+    const images = [await image('EDT', 12_000), await image('INV', 12_000)];
+    await inTurns(3, BAD_DAYS, async ({ fault, outcome, code, says, early }) => {
+      const backend = await factory.backend();
+      await backend.release(...images);
+      const vehicle = await factory.vehicle({ faults: { INV: [fault] } });
+      const tmu = await cycle({ vehicle, server: backend.url, state: await factory.state() });
+      const { outcome: got, reason } = outcomeOf(tmu);
+      expect(got, `${fault}: ${String(reason)}`).toBe(outcome);
+      expect(await tmu.code()).toBe(code);
+      for (const text of says) expect(String(reason), fault).toContain(text);
+      expect(await vehicle.version('EDT'), fault).toBe('1.0.0');
+      if (early !== true) expect(await vehicle.version('INV'), fault).toBe('1.0.0');
+      const pages = (await backend.pages()).replaceAll('&quot;', '"').replaceAll('&gt;', '>');
+      // What stops a check for lack of an ECU is not a campaign, everything else is reported.
+      if (fault !== 'silent') expect(pages, fault).toContain(String(reason));
+    });
+  });
+
   scenario('notices every lie, and touches no ECU', async () => {
     const edt = await image('EDT', 40_000);
-    const latest = [{ ecu: 'EDT', version: '2.0.0', size: edt.bytes.length, sha256: edt.sha256 }];
-    const send = (body: Uint8Array, length = body.length): FakeBackend => ({
-      latest,
+    const send = (body: Uint8Array, length = body.length): Lies => ({
       download: (answer) => {
         answer.writeHead(200, { 'content-length': length });
         answer.end(body);
@@ -60,32 +110,31 @@ describe('tmu', () => {
     });
     const flipped = Uint8Array.from(edt.bytes);
     flipped[20_000]! ^= 1;
-    const cut: FakeBackend = {
-      latest,
+    const cut: Lies = {
       download: (answer) => {
         answer.writeHead(200, { 'content-length': edt.bytes.length });
         answer.write(edt.bytes.subarray(0, 1000), () => answer.destroy());
       },
     };
-    const tooLong: FakeBackend = {
-      latest,
+    const tooLong: Lies = {
       download: (answer) => {
         answer.writeHead(200); // no length: chunked
         answer.end(Buffer.concat([edt.bytes, Buffer.from('more')]));
       },
     };
-    const ends: FakeBackend = {
-      latest,
+    const ends: Lies = {
       download: (answer) => {
         answer.writeHead(200);
         answer.end(edt.bytes.subarray(0, 1000));
       },
     };
-    const text = (status: number, body: string): FakeBackend => ({ latest: { status, body } });
+    const text = (status: number, body: string): Lies => ({ latest: { status, body } });
     const climbing = JSON.stringify({
-      releases: [{ ...latest[0], file: '../../etc/passwd' }],
+      releases: [
+        { ecu: 'EDT', version: '2.0.0', size: 9, sha256: edt.sha256, file: '../../etc/passwd' },
+      ],
     });
-    const lies: [string, FakeBackend, string, number, string][] = [
+    const lies: [string, Lies, string, number, string][] = [
       ['another length', send(new Uint8Array(39_999)), 'DOWNLOAD_INTEGRITY_FAILED', 6, '39999'],
       ['other bytes', send(flipped), 'DOWNLOAD_INTEGRITY_FAILED', 6, edt.sha256],
       ['too many bytes', tooLong, 'DOWNLOAD_INTEGRITY_FAILED', 6, 'more bytes than'],
@@ -97,22 +146,16 @@ describe('tmu', () => {
       ['an error', text(503, ''), 'BACKEND_UNAVAILABLE', 11, '503'],
       ['endless JSON', text(200, ' '.repeat(2_000_000)), 'BACKEND_UNAVAILABLE', 11, '1048576'],
     ];
-    const flash = await folder();
-    const bus = freshBus();
-    const ecu = start(['ecu', 'EDT', '--json', '--flash', flash, '--bus', bus], {
-      supervised: true,
-    });
-    await ecu.ready;
-    const tell = async ([
-      name,
-      fake,
-      outcome,
-      code,
-      says,
-    ]: (typeof lies)[number]): Promise<void> => {
-      const { url } = await startFakeBackend(fake);
-      const state = await folder();
-      const tmu = await cycle({ bus, server: url, state });
+    const factory = await TestFactory.open(['EDT']);
+    const vehicle = await factory.vehicle();
+    const backend = await factory.backend();
+    await backend.release(edt);
+    const tell = async (
+      [name, lie, outcome, code, says]: (typeof lies)[number],
+      state: string,
+    ): Promise<void> => {
+      const { url: server } = await startLiar(backend.url, lie);
+      const tmu = await cycle({ vehicle, server, state });
       expect(outcomeOf(tmu), name).toMatchObject({ outcome });
       expect(await tmu.code(), name).toBe(code);
       expect(String(outcomeOf(tmu).reason), name).toContain(says);
@@ -121,28 +164,36 @@ describe('tmu', () => {
       expect(installed, name).not.toContain(edt.sha256);
     };
     // One tester at a time speaks with the ECU; a backend that is not understood is left before that.
-    const understood = ({ 1: { latest } }: (typeof lies)[number]): boolean => !('status' in latest);
+    const understood = ({ 1: { latest } }: (typeof lies)[number]): boolean => latest === undefined;
+    const believing = await factory.state();
     await Promise.all([
-      inTurns(1, lies.filter(understood), tell),
+      inTurns(1, lies.filter(understood), async (lie) => {
+        // What it remembers of the last lie goes; what it trusts stays, as all of these are one TMU to the Director.
+        for (const name of await readdir(believing)) {
+          if (!['identity.json', 'trust'].includes(name)) {
+            await rm(path.join(believing, name), { recursive: true });
+          }
+        }
+        await tell(lie, believing);
+      }),
       inTurns(
         5,
         lies.filter((lie) => !understood(lie)),
-        tell,
+        async (lie) => tell(lie, await factory.state()),
       ),
     ]);
-    expect(ecu.events.filter(({ kind }) => kind === 'erase')).toEqual([]);
+    expect(vehicle.ecu('EDT').events.filter(({ kind }) => kind === 'erase')).toEqual([]);
   });
 
   scenario('programs an ECU whose power failed in the middle as soon as it is back', async () => {
-    const backend = await startBackend();
+    const factory = await TestFactory.open();
+    const backend = await factory.backend();
     const images = [await image('EDT', 3000), await image('INV', 60_000)];
     await backend.release(...images);
-    const vehicle = await startVehicle({ faults: { INV: ['power-loss=30000'] } });
-    const { bus, flash } = vehicle;
-    const tmu = startTmu({ bus, server: backend.url, state: await folder() });
+    const vehicle = await factory.vehicle({ faults: { INV: ['power-loss=30000'] } });
+    const tmu = startTmu({ vehicle, server: backend.url, state: await factory.state() });
     await vehicle.ecu('INV').exited;
-    const args = ['ecu', 'INV', '--flash', path.join(flash, 'INV'), '--bus', bus];
-    await start(args, { supervised: true }).ready;
+    await vehicle.start('INV');
     expect(await tmu.code()).toBe(0);
     expect(await vehicle.version('INV')).toBe('2.0.0');
     expect(await vehicle.version('EDT')).toBe('2.0.0');
@@ -151,14 +202,15 @@ describe('tmu', () => {
   scenario('refuses a second daemon, waits for its backend, and then does its work', async () => {
     const port = await freePort();
     const server = `http://127.0.0.1:${port}`;
-    const state = await folder();
-    const vehicle = await startVehicle({ ecus: ['EDT'] });
-    const { bus } = vehicle;
-    const daemon = startTmu({ bus, server, state, more: ['--poll', '0.2'] });
-    const alone = cycle({ bus: freshBus(), server, state: await folder() });
+    const factory = await TestFactory.open(['CGW', 'EDT']);
+    const state = await factory.state();
+    const vehicle = await factory.vehicle();
+    const daemon = startTmu({ vehicle, server, state, more: ['--poll', '0.2'] });
+    const nobody = { shared: ['--bus', freshBus(), '--vehicle', factory.vehicleFile] };
+    const alone = cycle({ vehicle: nobody, server, state: await factory.state() });
     await daemon.event({ kind: 'retry' });
 
-    const second = await cycle({ bus, server, state });
+    const second = await cycle({ vehicle, server, state });
     expect(await second.code()).toBe(14);
     expect(second.stderr).toContain(state);
     expect(second.stderr).toContain(`process ${daemon.process.pid}`);
@@ -170,27 +222,28 @@ describe('tmu', () => {
     expect(String(outcomeOf(once).reason)).toContain(server);
     expect(once.events.filter(({ kind }) => kind === 'retry')).toHaveLength(3);
 
-    const backend = await startBackend({ port });
+    const backend = await factory.backend({ port });
     const edt = await image('EDT', 6000);
     await backend.release(edt);
     await daemon.event({ kind: 'outcome', outcome: 'SUCCESS' });
-    expect(await vehicle.version('EDT')).toBe('2.0.0');
     await daemon.event({ kind: 'next-poll' }, ({ inMs }) => Number(inMs) <= 300);
     daemon.kill('SIGTERM');
     expect(await within(3000, daemon)).toEqual({ code: 143, signal: null });
+    // Not before: it may still be asking the ECU for its report, and a bus has one tester at a time.
+    expect(await vehicle.version('EDT')).toBe('2.0.0');
     expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines([edt]));
   });
 
   /** Stops the daemon in each phase, and starts it again: one campaign, carried to its end. */
   async function stopAndGoOn(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    const vehicle = await startVehicle({ approve: 'ask' });
-    const { bus } = vehicle;
-    const state = await folder();
-    const backend = await startBackend();
+    const factory = await TestFactory.open();
+    const vehicle = await factory.vehicle({ approve: 'ask' });
+    const state = await factory.state();
+    const backend = await factory.backend();
     const images = [await image('EDT', 150_000), await image('INV', 40_000)];
     await backend.release(...images);
     const proxy = await startProxy(backend.url, 50_000);
-    const go = (): Run => startTmu({ bus, server: proxy.url, state });
+    const go = (): Run => startTmu({ vehicle, server: proxy.url, state });
     const stop = async (tmu: Run): Promise<void> => {
       tmu.kill(signal);
       const exit = await within(3000, tmu);
@@ -244,7 +297,7 @@ describe('tmu', () => {
 
     const trace = path.join(state, 'after.log');
     const again = await cycle({
-      ...{ bus, server: backend.url, state },
+      ...{ vehicle, server: backend.url, state },
       more: ['--once', '--trace', trace],
     });
     expect(await again.code()).toBe(5);
@@ -258,135 +311,64 @@ describe('tmu', () => {
     await Promise.all([stopAndGoOn('SIGTERM'), stopAndGoOn('SIGKILL')]);
   });
 
-  interface BadDay {
-    readonly fault: string;
-    readonly outcome: string;
-    readonly code: number;
-    /** In the reason. */
-    readonly says: readonly string[];
-    /** Noticed before anybody is asked. */
-    readonly early?: true;
-  }
-  const BAD_DAYS: readonly BadDay[] = [
-    {
-      ...{ fault: 'silent', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
-      says: ['INV', 'no answer', 'check power'],
-    },
-    {
-      ...{ fault: 'hardware-id=INV-HW-9', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
-      says: ['INV', 'INV-HW-9', 'INV-HW-1'],
-    },
-    {
-      ...{ fault: 'fail-write=9000', outcome: 'ROLLBACK_COMPLETED', code: 9 },
-      says: ['INV', 'generalProgrammingFailure', '12000 bytes'],
-    },
-    {
-      ...{ fault: 'refuse-boot', outcome: 'ROLLBACK_COMPLETED', code: 9 },
-      says: ['INV', 'did not start'],
-    },
-    {
-      ...{ fault: 'self-test', outcome: 'ROLLBACK_COMPLETED', code: 9 },
-      says: ['INV', 'self test'],
-    },
-  ];
-
-  scenario('takes every ECU back to its old version and tells the backend', async () => {
-    const backend = await startBackend();
-    await backend.release(await image('EDT', 12_000), await image('INV', 12_000));
-    const reports = await inTurns(3, BAD_DAYS, async ({ fault, outcome, code, says, early }) => {
-      const vehicle = await startVehicle({
-        faults: { INV: [fault] },
-        ...(early === true ? { approve: 'nobody' } : {}),
-      });
-      const tmu = await cycle({ bus: vehicle.bus, server: backend.url, state: await folder() });
-      const { outcome: got, reason } = outcomeOf(tmu);
-      expect(got, fault).toBe(outcome);
-      expect(await tmu.code()).toBe(code);
-      for (const text of says) expect(String(reason), fault).toContain(text);
-      expect(await vehicle.version('EDT'), fault).toBe('1.0.0');
-      if (early !== true) expect(await vehicle.version('INV'), fault).toBe('1.0.0');
-      return String(reason);
-    });
-    const pages = (await backend.pages()).replaceAll('&quot;', '"').replaceAll('&gt;', '>');
-    // What stops a check for lack of an ECU is not a campaign, everything else is reported.
-    for (const reason of reports.slice(1)) expect(pages).toContain(reason);
-  });
-
   scenario('holds nothing of an image in memory', async () => {
     const size = 192 * 1024 * 1024;
-    const block = Buffer.alloc(1024 * 1024, 'image');
+    const file = path.join(await folder(), 'large.bin');
+    const bytes = Buffer.alloc(1024 * 1024, 'image');
     const hash = createHash('sha256');
-    for (let sent = 0; sent < size; sent += block.length) hash.update(block);
-    const bus = freshBus();
-    const place = await folder();
-    const description = await readFile(path.join(root, 'ecus', 'bench-vehicle.yaml'), 'utf8');
-    const vehicleFile = path.join(place, 'vehicle.yaml');
-    await writeFile(
-      vehicleFile,
-      description.replace('order: 10', `order: 10\n    memory: { bankSize: ${2 * size} }`),
-    );
-    const ecus = [
-      start(['ecu', 'EDT', '--flash', path.join(place, 'edt'), '--bus', bus], { supervised: true }),
-      start(['cgw', '--approve', 'no', '--flash', path.join(place, 'cgw'), '--bus', bus], {
-        supervised: true,
-      }),
-    ];
-    await Promise.all(ecus.map((ecu) => ecu.ready));
-    let tmu: Run;
-    let beforeKiB = 0;
+    await using target = await open(file, 'w');
+    for (let written = 0; written < size; written += bytes.length) {
+      await target.write(bytes);
+      hash.update(bytes);
+    }
+    const large: Image = { ecu: 'EDT', version: '2.0.0', file, bytes, sha256: hash.digest('hex') };
+    const factory = await TestFactory.open(['CGW', 'EDT']);
+    const backend = await factory.backend({ more: ['--max-upload', '256'] });
+    await backend.release(large);
+    const changes = { EDT: { memory: { bankSize: 2 * size } } };
+    const vehicle = await factory.vehicle({ approve: 'no', changes });
+    const proxy = await startProxy(backend.url, 0);
+    const state = await factory.state();
+    const tmu = startTmu({ vehicle, server: proxy.url, state, more: ['--poll', '60'] });
     const peakKiB = async (): Promise<number> => {
       const status = await readFile(`/proc/${tmu.process.pid}/status`, 'utf8');
       return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]);
     };
-    const { url } = await startFakeBackend({
-      latest: [{ ecu: 'EDT', version: '2.0.0', size, sha256: hash.digest('hex') }],
-      download: async (answer) => {
-        beforeKiB = await peakKiB();
-        answer.writeHead(200, { 'content-length': size });
-        for (let sent = 0; sent < size; sent += block.length) {
-          if (!answer.write(block)) await new Promise((resolve) => answer.once('drain', resolve));
-        }
-        answer.end();
-      },
-    });
-    tmu = startTmu({
-      ...{ bus, server: url, state: path.join(place, 'state') },
-      more: ['--poll', '60', '--vehicle', vehicleFile],
-    });
+    // The first download is held back, so that what came before it can be measured.
+    await eventually(() => expect(proxy.ranges).toHaveLength(1));
+    const beforeKiB = await peakKiB();
+    proxy.release();
     await tmu.event({ kind: 'outcome', outcome: 'USER_REJECTED' });
     const grownMiB = ((await peakKiB()) - beforeKiB) / 1024;
     expect(beforeKiB).toBeGreaterThan(20_000);
     expect(grownMiB).toBeLessThan(128);
   });
 
-  /** BMS comes first, so it is the one that carries the local bus. */
-  async function vehicleOnBms(): Promise<{ host: Run; vehicle: TestVehicle }> {
-    const bus = freshBus();
-    const flash = await folder();
-    const host = start(['ecu', 'BMS', '--flash', path.join(flash, 'BMS'), '--bus', bus], {
-      supervised: true,
-    });
-    await host.ready;
-    return { host, vehicle: await startVehicle({ bus, flash }) };
+  /** BMS, which belongs to no vehicle here, comes first: it is the one that carries the local bus. */
+  async function vehicleOnBms(factory: TestFactory): Promise<{ host: Run; vehicle: TestVehicle }> {
+    const host = await startBenchVehicle(['BMS']);
+    return { host: host.ecu('BMS'), vehicle: await factory.vehicle({ bus: host.bus }) };
   }
 
   scenario('goes on when nothing is under way', async () => {
-    const { host, vehicle } = await vehicleOnBms();
+    const factory = await TestFactory.open();
+    const { host, vehicle } = await vehicleOnBms(factory);
     host.kill('SIGKILL');
     await host.exited;
-    const backend = await startBackend();
+    const backend = await factory.backend();
     await backend.release(await image('EDT', 5000), await image('INV', 5000));
-    const tmu = await cycle({ bus: vehicle.bus, server: backend.url, state: await folder() });
+    const tmu = await cycle({ vehicle, server: backend.url, state: await factory.state() });
     expect(await tmu.code()).toBe(0);
     expect(await vehicle.version('INV')).toBe('2.0.0');
   });
 
   scenario('ends a campaign in a defined way, and the next one succeeds', async () => {
-    const { host, vehicle } = await vehicleOnBms();
-    const backend = await startBackend();
-    const state = await folder();
+    const factory = await TestFactory.open();
+    const { host, vehicle } = await vehicleOnBms(factory);
+    const backend = await factory.backend();
+    const state = await factory.state();
     await backend.release(await image('EDT', 150_000), await image('INV', 5000));
-    const tmu = startTmu({ bus: vehicle.bus, server: backend.url, state });
+    const tmu = startTmu({ vehicle, server: backend.url, state });
     await tmu.event({ kind: 'ecu-progress', ecu: 'EDT' }, ({ sent }) => Number(sent) > 50_000);
     host.kill('SIGKILL');
     const code = await tmu.code();
@@ -396,7 +378,7 @@ describe('tmu', () => {
 
     const newer = [await image('EDT', 6000, '2.0.1'), await image('INV', 6000, '2.0.1')];
     await backend.release(...newer);
-    const next = await cycle({ bus: vehicle.bus, server: backend.url, state });
+    const next = await cycle({ vehicle, server: backend.url, state });
     expect(await next.code()).toBe(0);
     expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines(newer));
   });

@@ -4,19 +4,30 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { cli, folder, root, run, scenario, start } from './support/processes.ts';
-import { image, sha256, startVehicle } from './support/vehicle.ts';
+import { image, sha256, startBenchVehicle } from './support/vehicle.ts';
 
 describe('tools', () => {
   scenario('flash and read speak with an ECU, monitor listens', async () => {
-    const vehicle = await startVehicle({ ecus: ['EDT'], approve: 'nobody' });
+    const vehicle = await startBenchVehicle(['EDT']);
     const bus = ['--bus', vehicle.bus];
+    const keys = [...bus, '--bench-keys'];
     const monitor = start(['monitor', '--json', ...bus], { supervised: true });
     await monitor.ready;
     const edt = await image('EDT', 50_000, '2.5.0');
 
     // Without warnings: on a busy machine an answer may come after P2, and the block goes out again.
     const flash = await run([
-      ...['flash', 'EDT', edt.file, '--version', '2.5.0', '--json', '--log-level', 'error', ...bus],
+      ...[
+        'flash',
+        'EDT',
+        edt.file,
+        '--version',
+        '2.5.0',
+        '--json',
+        '--log-level',
+        'error',
+        ...keys,
+      ],
     ]);
     expect(flash.stderr).toBe('');
     expect(await flash.code()).toBe(0);
@@ -27,7 +38,7 @@ describe('tools', () => {
     expect(flash.events.length).toBe(flash.lines.length);
     expect((await vehicle.banks('EDT')).map(sha256)).toContain(edt.sha256);
 
-    const read = await run(['read', 'EDT', 'F189', 'F190', 'FFFF', '--json', ...bus]);
+    const read = await run(['read', 'EDT', 'F189', 'F190', 'FFFF', '--json', ...keys]);
     expect(await read.code()).toBe(13);
     expect(read.events).toMatchObject([
       { ecu: 'EDT', did: 'F189', text: '2.5.0', bytes: Buffer.from('2.5.0').toString('hex') },
@@ -35,7 +46,7 @@ describe('tools', () => {
       { ecu: 'EDT', did: 'FFFF', error: { code: 'REFUSED' } },
     ]);
     expect(read.stderr).toContain('does not know DID FFFF');
-    const known = await run(['read', 'EDT', 'F18C', ...bus]);
+    const known = await run(['read', 'EDT', 'F18C', ...keys]);
     expect(await known.code()).toBe(0);
     expect(known.lines).toEqual([expect.stringMatching(/^F18C {2}\S+ {2}/)]);
 
@@ -46,7 +57,7 @@ describe('tools', () => {
     expect(Number(monitor.last.frames)).toBeGreaterThan(50_000 / 7);
 
     // Nobody has this name on the bus; and a wrong secret.
-    const silent = await run(['flash', 'INV', edt.file, '--json', ...bus]);
+    const silent = await run(['flash', 'INV', edt.file, '--json', ...keys]);
     expect(await silent.code()).toBe(13);
     expect(silent.last).toMatchObject({ ok: false, error: { code: 'SILENT' } });
     expect(silent.stderr).toContain('check power, wiring');
@@ -56,7 +67,7 @@ describe('tools', () => {
     const other = await image('EDT', 4000, '2.6.0');
     const before = (await vehicle.banks('EDT')).map(sha256);
     const refused = await run([
-      ...['flash', 'EDT', other.file, '--version', '2.6.0', '--json', '--vehicle', wrong, ...bus],
+      ...['flash', 'EDT', other.file, '--version', '2.6.0', '--json', '--vehicle', wrong, ...keys],
     ]);
     expect(await refused.code()).toBe(7);
     expect(refused.last).toMatchObject({ ok: false, error: { code: 'SECURITY' } });

@@ -81,6 +81,9 @@ class Running {
 
 const canOta = (...args: string[]): Running => new Running(process.execPath, [cli, ...args]);
 
+/** A command that works with ECUs of no factory, on the well-known keys of a bench. */
+const withBenchKeys = (...args: string[]): Running => canOta(...args, '--bench-keys');
+
 async function ended(process: Running): Promise<{ code: number | null; last: string }> {
   const code = await process.exited;
   return { code, last: process.last };
@@ -131,7 +134,7 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
   it('carries CAN FD with the bit rate switched', async () => {
     const image = await imageOf(30_000);
     const trace = path.join(folder, 'fd.log');
-    const ecu = canOta(
+    const ecu = withBenchKeys(
       'ecu',
       'EDT',
       '--bus',
@@ -141,7 +144,7 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
       path.join(folder, 'edt-fd'),
     );
     await ecu.line(/EDT on vcan0/);
-    const flash = canOta(
+    const flash = withBenchKeys(
       ...['flash', 'EDT', image.file, '--version', '2.0.0', '--bus', 'vcan0', '--fd'],
       ...['--trace', trace, '--json'],
     );
@@ -153,7 +156,14 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
 
   describe.skipIf(!canUtils)('with can-utils', () => {
     it('candump sees what we send, cansend is answered', async () => {
-      const ecu = canOta('ecu', 'EDT', '--bus', 'vcan0', '--flash', path.join(folder, 'edt-1'));
+      const ecu = withBenchKeys(
+        'ecu',
+        'EDT',
+        '--bus',
+        'vcan0',
+        '--flash',
+        path.join(folder, 'edt-1'),
+      );
       await ecu.line(/EDT on vcan0/);
       // Line by line: into a pipe candump would write whole blocks only.
       const dump = new Running('stdbuf', ['-oL', 'candump', '-L', 'vcan0,7E0:7F0']);
@@ -168,17 +178,24 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
       await dump.line(/7E9#212D48572D31/); // the rest after our flow control
       spawnSync('cansend', ['vcan0', '7E1#0211FFCCCCCCCCCC']);
       await dump.line(/7E9#037F1112/); // subFunctionNotSupported
-      const read = canOta('read', 'EDT', 'F191', '--bus', 'vcan0', '--json');
+      const read = withBenchKeys('read', 'EDT', 'F191', '--bus', 'vcan0', '--json');
       expect((await ended(read)).code).toBe(0);
       expect(read.lines.join()).toContain('"text":"EDT-HW-1"');
     });
 
     it('programming goes through a flood of other frames, and nothing is lost', async () => {
       const image = await imageOf(10_000);
-      const ecu = canOta('ecu', 'EDT', '--bus', 'vcan0', '--flash', path.join(folder, 'edt-2'));
+      const ecu = withBenchKeys(
+        'ecu',
+        'EDT',
+        '--bus',
+        'vcan0',
+        '--flash',
+        path.join(folder, 'edt-2'),
+      );
       await ecu.line(/EDT on vcan0/);
       const flood = new Running('cangen', ['vcan0', '-g', '2', '-I', 'i', '-L', '8']);
-      const flash = canOta(
+      const flash = withBenchKeys(
         'flash',
         'EDT',
         image.file,
@@ -195,7 +212,14 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
     });
 
     it('frames that make no sense to us harm nobody', async () => {
-      const ecu = canOta('ecu', 'EDT', '--bus', 'vcan0', '--flash', path.join(folder, 'edt-3'));
+      const ecu = withBenchKeys(
+        'ecu',
+        'EDT',
+        '--bus',
+        'vcan0',
+        '--flash',
+        path.join(folder, 'edt-3'),
+      );
       await ecu.line(/EDT on vcan0/);
       for (const frame of [
         '7E1#R',
@@ -210,15 +234,22 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
       ]) {
         spawnSync('cansend', ['vcan0', frame]);
       }
-      const read = canOta('read', 'EDT', 'F189', '--bus', 'vcan0', '--json');
+      const read = withBenchKeys('read', 'EDT', 'F189', '--bus', 'vcan0', '--json');
       expect((await ended(read)).code).toBe(0);
     });
 
     it('canplayer plays our trace back, and the monitor decodes it alike', async () => {
       const trace = path.join(folder, 'read.log');
-      const ecu = canOta('ecu', 'INV', '--bus', 'vcan0', '--flash', path.join(folder, 'inv'));
+      const ecu = withBenchKeys(
+        'ecu',
+        'INV',
+        '--bus',
+        'vcan0',
+        '--flash',
+        path.join(folder, 'inv'),
+      );
       await ecu.line(/INV on vcan0/);
-      await ended(canOta('read', 'INV', 'F191', 'F189', '--bus', 'vcan0', '--trace', trace));
+      await ended(withBenchKeys('read', 'INV', 'F191', 'F189', '--bus', 'vcan0', '--trace', trace));
       await ecu.stop();
       const fromFile = canOta('monitor', '--file', trace, '--json');
       await ended(fromFile);
@@ -275,13 +306,13 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
   });
 
   it('an interface that goes down is said, and one that is missing is named', async () => {
-    const missing = canOta('read', 'EDT', 'F189', '--bus', 'nocan7');
+    const missing = withBenchKeys('read', 'EDT', 'F189', '--bus', 'nocan7');
     expect((await ended(missing)).code).toBe(12);
     expect(missing.lines.join()).toContain('nocan7');
     if (process.getuid?.() !== 0) return;
     spawnSync('ip', ['link', 'add', 'dev', 'vcan9', 'type', 'vcan']);
     spawnSync('ip', ['link', 'set', 'vcan9', 'up', 'mtu', '16']);
-    const classic = canOta('read', 'EDT', 'F189', '--bus', 'vcan9', '--fd');
+    const classic = withBenchKeys('read', 'EDT', 'F189', '--bus', 'vcan9', '--fd');
     expect((await ended(classic)).code).toBe(12);
     expect(classic.lines.join()).toMatch(/mtu/);
     const monitor = canOta('monitor', '--bus', 'vcan9');

@@ -172,7 +172,7 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Releases', exact: true }).waitFor();
     const seen: string[] = [];
-    for (let step = 0; step < 6; step++) {
+    for (let step = 0; step < 7; step++) {
       await page.keyboard.press('Tab');
       const focused = page.locator(':focus');
       seen.push((await focused.textContent())?.trim() ?? '');
@@ -184,6 +184,7 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
       'can-ota',
       'Releases',
       'Vehicles',
+      'Devices',
       'Audit log',
       'Log out',
     ]);

@@ -101,6 +101,43 @@ describe('the poll', () => {
   });
 });
 
+describe('a manifest that lacks an ECU', () => {
+  const incomplete = 'the Director refuses the manifest; INV: it gives no version report';
+
+  it('is not "up to date": nothing was decided, and every poll looks again', async () => {
+    const w = world();
+    const aside = { kind: 'offers', offers: [], checkedIn: false, incomplete } as const;
+    w.trusted.checks = [aside, aside];
+    for (const tries of [1, 2]) {
+      expect(await w.once()).toMatchObject({
+        outcome: 'PRECONDITION_FAILED',
+        code: 'MANIFEST_INCOMPLETE',
+        reason: incomplete,
+      });
+      expect(checks(w)).toBe(tries);
+    }
+    // The ECU speaks again.
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('does not hold up what was decided before', async () => {
+    const w = world();
+    const offers = w.backend.releases.map(offerOf);
+    w.trusted.checks = [{ kind: 'offers', offers, checkedIn: false, incomplete }];
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('of a vehicle that never had metadata ends the same way', async () => {
+    const w = world();
+    w.trusted.checks = [{ kind: 'incomplete', reason: incomplete }];
+    expect(await w.once()).toMatchObject({
+      outcome: 'PRECONDITION_FAILED',
+      code: 'MANIFEST_INCOMPLETE',
+    });
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+});
+
 describe('a check that is not believed', () => {
   const rollback = {
     kind: 'untrusted',

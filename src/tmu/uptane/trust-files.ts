@@ -9,6 +9,7 @@ import type { Storage } from '../../core/storage.ts';
 import { ATTACKS, type AttackCode, faultText } from '../../trust/attack.ts';
 import type { VehicleTrust } from '../../trust/full-verification.ts';
 import { filesOf, type RepositoryTrust, restoreTrust, versionsOf } from '../../trust/repository.ts';
+import { losesKey } from '../../trust/root-check.ts';
 
 const FOLDER = 'trust';
 const TIME_FILE = `${FOLDER}/time.json`;
@@ -107,6 +108,9 @@ export class TrustFiles {
     for (const name of REPOSITORIES) {
       const repository = this.#repositories[name];
       if (repository.trust === trust[name]) continue;
+      // A time far ahead that a stolen key has signed would keep everything expired for ever: it goes with that key.
+      // It goes before the Root is saved, so that no power cut can keep it.
+      if (losesKey(repository.trust.root, trust[name].root, 'time')) await this.#forgetTime();
       await this.#saveOne(name, repository, trust[name]);
       repository.trust = trust[name];
     }
@@ -139,11 +143,16 @@ export class TrustFiles {
     }
   }
 
-  /** Time never goes back (5.4.4.1). */
+  /** Time never goes back (5.4.4.1), unless a key that may have signed it is taken away. */
   async raiseFloor(timeMs: number): Promise<void> {
     if (timeMs <= this.#floorMs) return;
     await this.#write(TIME_FILE, { timeMs });
     this.#floorMs = timeMs;
+  }
+
+  async #forgetTime(): Promise<void> {
+    await this.#write(TIME_FILE, { timeMs: 0 });
+    this.#floorMs = 0;
   }
 
   /**

@@ -55,6 +55,8 @@ export class UptaneSource implements TrustedSource {
   readonly #serials: ReadonlyMap<string, string>;
   /** Of this process. */
   #verified: Verified | undefined;
+  /** What the last manifest lacked. */
+  #missing: readonly string[] = [];
 
   private constructor(tools: TrustedTools, options: UptaneOptions, files: TrustFiles) {
     this.#tools = tools;
@@ -94,7 +96,8 @@ export class UptaneSource implements TrustedSource {
     if (result !== undefined) return result;
     const names = new Map([...this.#serials].map(([name, serial]) => [serial, name]));
     const offers = this.#verified!.targets.flatMap((target) => offerOf(target, names));
-    return { kind: 'offers', offers, checkedIn: sent.kind === 'checked-in' };
+    if (sent.kind === 'checked-in') return { kind: 'offers', offers, checkedIn: true };
+    return { kind: 'offers', offers, checkedIn: false, incomplete: this.#incomplete(sent) };
   }
 
   /**
@@ -105,13 +108,24 @@ export class UptaneSource implements TrustedSource {
     failure: BackendFailure,
     nonce: string,
     signal: AbortSignal,
-  ): Promise<{ readonly time: unknown } | NoAnswer> {
+  ): Promise<
+    { readonly time: unknown } | Extract<TrustedCheck, { kind: 'incomplete' }> | NoAnswer
+  > {
+    if (failure.transient || isUnwelcome(failure)) return failure;
+    const reason = this.#incomplete(failure);
     // The first check-in makes the metadata of a vehicle: before it there is nothing to look at.
-    const isNew = this.#files.trust.director.timestamp === undefined;
-    if (failure.transient || isUnwelcome(failure) || isNew) return failure;
-    const text = `the Director refuses the manifest: ${failure.reason}`;
-    this.#tools.emit({ kind: 'warning', text });
+    if (this.#files.trust.director.timestamp === undefined) {
+      return this.#missing.length > 0 ? { kind: 'incomplete', reason } : failure;
+    }
+    this.#tools.emit({ kind: 'warning', text: reason });
     return this.#askTime([nonce], signal);
+  }
+
+  /** The vehicle's own words first: they say what to do about the ECU. */
+  #incomplete(answer: { readonly kind: string; readonly reason?: string }): string {
+    return ['the Director refuses the manifest', ...this.#missing, answer.reason]
+      .filter((text) => text !== undefined)
+      .join('; ');
   }
 
   readonly checkIn: TrustedSource['checkIn'] = (signal) => this.#sendManifest([], signal);
@@ -188,7 +202,7 @@ export class UptaneSource implements TrustedSource {
   ): Promise<{ readonly kind: 'checked-in'; readonly time: unknown } | NoAnswer> {
     const { vehicle, backend } = this.#tools;
     const { signer, software, identity } = this.#options;
-    const manifest = await vehicleManifest(
+    const made = await vehicleManifest(
       {
         ...this.#tools,
         runs: (ecu) => this.#runs(ecu),
@@ -200,7 +214,9 @@ export class UptaneSource implements TrustedSource {
       },
       signal,
     );
-    if (manifest === undefined) return { kind: 'interrupted' };
+    if (made === undefined) return { kind: 'interrupted' };
+    const { manifest } = made;
+    this.#missing = made.missing;
     return this.#retrying('checking in', signal, (inner) =>
       backend.checkin({ vin: vehicle.vin, manifest, nonces }, inner),
     );

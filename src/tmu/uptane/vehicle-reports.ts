@@ -38,6 +38,12 @@ export interface VehicleReportsOptions {
   readonly emit: TmuListener;
 }
 
+export interface VehicleManifest {
+  readonly manifest: SignedJson;
+  /** Why an ECU has no report in it, one sentence each. */
+  readonly missing: readonly string[];
+}
+
 /**
  * The signed manifest with a fresh report of every ECU. One that does not answer is missing in it, which the Director
  * has to notice. Undefined: interrupted. Throws StorageError.
@@ -45,37 +51,41 @@ export interface VehicleReportsOptions {
 export async function vehicleManifest(
   options: VehicleReportsOptions,
   signal: AbortSignal,
-): Promise<SignedJson | undefined> {
-  const { vehicle, serial, serials, signer } = options;
+): Promise<VehicleManifest | undefined> {
+  const { vehicle, serial, serials, signer, emit } = options;
   const reports: Record<string, SignedJson> = {};
+  const missing: string[] = [];
   for (const [ecu, ecuSerial] of serials) {
     const report = await ecuReport(options, ecu, ecuSerial, signal);
     if (signal.aborted) return undefined;
-    if (report !== undefined) reports[ecuSerial] = report;
+    if (typeof report === 'string') {
+      emit({ kind: 'warning', ecu, text: report });
+      missing.push(`${ecu}: ${report}`);
+    } else if (report !== undefined) reports[ecuSerial] = report;
   }
   reports[serial] = await ownReport(options, serial, options.software, options.files.attack ?? '');
-  return signManifest({ vin: vehicle.vin, primary: serial, reports }, signer);
+  return {
+    manifest: signManifest({ vin: vehicle.vin, primary: serial, reports }, signer),
+    missing,
+  };
 }
 
+/** A sentence where there is none; undefined: interrupted. */
 async function ecuReport(
   options: VehicleReportsOptions,
   ecu: string,
   serial: string,
   signal: AbortSignal,
-): Promise<SignedJson | undefined> {
+): Promise<SignedJson | string | undefined> {
   const { vehicle, driverFor, emit } = options;
   if (findEcu(vehicle, ecu).programming.metadata === 'skip') return spokenFor(options, ecu, serial);
   const answer = await driverFor(ecu).versionReport(signal);
   if (signal.aborted) return undefined;
-  const warn = (text: string): undefined => {
-    emit({ kind: 'warning', ecu, text });
-    return undefined;
-  };
-  if (!answer.ok) return warn(`it gives no version report: ${answer.reason}`);
-  if (answer.value === undefined) return warn('it has no version report (DID FD22): provision it');
+  if (!answer.ok) return `it gives no version report: ${answer.reason}`;
+  if (answer.value === undefined) return 'it has no version report (DID FD22): provision it';
   // Its signature is for the Director, which knows its key; the form is checked here, or the whole manifest suffers.
   const read = readVersionReport(answer.value, serial);
-  if (!read.ok) return warn(`its version report is left out: ${faultText(read)}`);
+  if (!read.ok) return `its version report is left out: ${faultText(read)}`;
   const { attack } = read.value.report;
   if (attack !== '') {
     const reason = `${ecu} has refused something with ${attack} since its last report`;

@@ -1,4 +1,4 @@
-// Servers for the TMU that are none of ours: a proxy that holds a download back, and a backend that says what a test wants.
+// Servers between TMU and backend: a proxy that holds a download back, and a liar that says what a test wants.
 
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
@@ -34,69 +34,81 @@ export interface Proxy extends Listening {
   holdAfter: number | undefined;
   /** The Range header of each download, `none` where there was none. */
   readonly ranges: string[];
+  /** What is held goes on. */
+  release(): void;
 }
 
 /** Passes everything on to `target`. */
 export async function startProxy(target: string, holdAfter?: number): Promise<Proxy> {
-  const proxy: { holdAfter: number | undefined; ranges: string[] } = { holdAfter, ranges: [] };
+  const held = new Set<() => void>();
+  const proxy = {
+    holdAfter,
+    ranges: [] as string[],
+    release: () => {
+      proxy.holdAfter = undefined;
+      for (const goOn of held) goOn();
+    },
+  };
   const { url } = await listen((incoming, answer) => {
     const isDownload = incoming.url!.startsWith('/ota_download/');
     if (isDownload) proxy.ranges.push(incoming.headers.range ?? 'none');
-    const onward = request(
-      new URL(incoming.url!, target),
-      { method: incoming.method, headers: incoming.headers },
-      (response) => {
-        answer.writeHead(response.statusCode!, response.headers);
-        const hold = isDownload ? proxy.holdAfter : undefined;
-        if (hold === undefined) {
-          response.pipe(answer);
-          return;
+    passOn(target, incoming, answer, (response) => {
+      const hold = isDownload ? proxy.holdAfter : undefined;
+      if (hold === undefined) {
+        response.pipe(answer);
+        return;
+      }
+      let left = hold;
+      const pass = (chunk: Buffer): void => {
+        if (left > 0) answer.write(chunk.subarray(0, left));
+        if (chunk.length >= left) {
+          response.pause(); // held until one end closes, or `release`
+          response.off('data', pass);
+          response.unshift(chunk.subarray(Math.max(0, left)));
+          held.add(() => response.pipe(answer));
         }
-        let left = hold;
-        response.on('data', (chunk: Buffer) => {
-          if (left > 0) answer.write(chunk.subarray(0, left));
-          left -= chunk.length;
-          if (left <= 0) response.pause(); // held until one end closes
-        });
-      },
-    );
-    onward.on('error', () => answer.destroy());
-    answer.on('close', () => onward.destroy());
-    incoming.pipe(onward);
+        left -= chunk.length;
+      };
+      response.on('data', pass);
+    });
   });
   return Object.assign(proxy, { url });
 }
 
-export interface FakeRelease {
-  readonly ecu: string;
-  readonly version: string;
-  readonly size: number;
-  readonly sha256: string;
-}
-
-export interface FakeBackend {
-  /** What `/latest_version` answers; a release of the list, or any text and status. */
-  readonly latest: readonly FakeRelease[] | { readonly status: number; readonly body: string };
-  /** Answers a download. */
+export interface Lies {
+  /** Instead of what `/latest_version` answers. */
+  readonly latest?: { readonly status: number; readonly body: string };
+  /** Instead of an image. */
   readonly download?: (answer: ServerResponse) => void;
 }
 
-/** Speaks our protocol as far as it wants to. */
-export async function startFakeBackend({ latest, download }: FakeBackend): Promise<Listening> {
+/** Passes on what it does not lie about: metadata is signed, so a liar has to leave it alone. */
+export async function startLiar(target: string, { latest, download }: Lies): Promise<Listening> {
   return listen((incoming, answer) => {
-    const { pathname } = new URL(incoming.url!, 'http://fake');
-    incoming.resume();
-    if (pathname === '/latest_version') {
-      if (!('status' in latest)) {
-        const releases = latest.map((release) => ({ ...release, file: `${release.ecu}.bin` }));
-        json(answer, 200, { releases });
-      } else answer.writeHead(latest.status).end(latest.body);
-    } else if (pathname === '/get_nonce') json(answer, 200, { nonce: 'A'.repeat(22) });
-    else if (pathname.startsWith('/ota_download/') && download !== undefined) download(answer);
-    else json(answer, pathname === '/report_versions' ? 200 : 404, {});
+    const { pathname } = new URL(incoming.url!, target);
+    if (pathname === '/latest_version' && latest !== undefined) {
+      answer.writeHead(latest.status, { 'content-type': 'application/json' }).end(latest.body);
+    } else if (pathname.startsWith('/ota_download/') && download !== undefined) {
+      download(answer);
+    } else passOn(target, incoming, answer, (response) => response.pipe(answer));
   });
 }
 
-function json(answer: ServerResponse, status: number, value: unknown): void {
-  answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+function passOn(
+  target: string,
+  incoming: IncomingMessage,
+  answer: ServerResponse,
+  send: (response: IncomingMessage) => void,
+): void {
+  const onward = request(
+    new URL(incoming.url!, target),
+    { method: incoming.method, headers: incoming.headers },
+    (response) => {
+      answer.writeHead(response.statusCode!, response.headers);
+      send(response);
+    },
+  );
+  onward.on('error', () => answer.destroy());
+  answer.on('close', () => onward.destroy());
+  incoming.pipe(onward);
 }

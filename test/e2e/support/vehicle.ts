@@ -1,13 +1,39 @@
-// A vehicle and its backend out of single processes, for what a bench does not show: restarts, faults, strange servers.
+// A provisioned vehicle and its backend out of single processes, for what a bench does not show: restarts, faults, liars.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { addUser } from '../../../server/auth/user-commands.ts';
-import { releaseImages } from '../../../src/cli/bench-release.ts';
+import { afterAll } from 'vitest';
+import {
+  copyWorld,
+  makeWorld,
+  PASSWORD,
+  PERSON,
+  releaseInWorld,
+  WORLD,
+  type World,
+} from '../../support/provisioned-world.ts';
 import { folder, freshBus, type Run, run, start } from './processes.ts';
 
-export const PASSWORD = 'correct horse battery';
+const made = new Map<string, Promise<World>>();
+
+/** Made at the first call; every backend, vehicle and state directory of a file are copies that know each other. */
+function worldOf(ecus: readonly string[]): Promise<World> {
+  const key = [...ecus].sort().join(' ');
+  let known = made.get(key);
+  if (known === undefined) {
+    known = mkdtemp(path.join(tmpdir(), 'can-ota-world-')).then((home) =>
+      makeWorld(home, `world-${randomBytes(6).toString('hex')}`, ecus),
+    );
+    made.set(key, known);
+  }
+  return known;
+}
+
+afterAll(async () => {
+  for (const known of made.values()) await rm((await known).home, { recursive: true, force: true });
+});
 
 export interface Image {
   readonly ecu: string;
@@ -34,131 +60,253 @@ export function sha256(bytes: Uint8Array): string {
 
 export interface VehicleOptions {
   readonly bus?: string;
-  /** `--fault` by ECU; an ECU that stands here or in `ecus` is started. */
+  /** `--fault` by ECU. */
   readonly faults?: Readonly<Record<string, readonly string[]>>;
+  /** Only these are started; all unless told. */
   readonly ecus?: readonly string[];
-  /** `nobody`: without a CGW. */
-  readonly approve?: 'ask' | 'yes' | 'no' | 'nobody';
-  /** Where the flash files are; a fresh folder unless told. */
+  readonly approve?: 'ask' | 'yes' | 'no';
+  /** Where the flash files are; those of a provisioned vehicle unless told. */
   readonly flash?: string;
+  /** Changes of the vehicle file by ECU: `{ EDT: { verification: 'full' } }`. */
+  readonly changes?: Readonly<Record<string, object>>;
 }
 
 export class TestVehicle {
   readonly bus: string;
   readonly flash: string;
   readonly ecus: ReadonlyMap<string, Run>;
+  /** Options of every command that speaks with it: bus, and vehicle or keys. */
+  readonly shared: readonly string[];
 
-  constructor(bus: string, flash: string, ecus: ReadonlyMap<string, Run>) {
+  constructor(
+    bus: string,
+    flash: string,
+    ecus: ReadonlyMap<string, Run>,
+    shared: readonly string[],
+  ) {
     this.bus = bus;
     this.flash = flash;
     this.ecus = ecus;
+    this.shared = shared;
   }
 
   ecu(name: string): Run {
     return this.ecus.get(name)!;
   }
 
+  /** Starts an ECU (again) on the flash that it has. */
+  async start(name: string): Promise<Run> {
+    const ecu = start(['ecu', name, '--json', '--flash', this.folder(name), ...this.shared], {
+      supervised: true,
+    });
+    await ecu.ready;
+    return ecu;
+  }
+
+  folder(name: string): string {
+    return path.join(this.flash, name);
+  }
+
   /** What the ECU says over the bus about the software that it runs. */
   async version(name: string): Promise<unknown> {
-    const read = await run(['read', name, 'F189', '--json', '--bus', this.bus]);
-    return read.last.text;
+    return (await this.read(name, 'F189')).text;
+  }
+
+  /** One data identifier, as `can-ota read --json` tells it. */
+  async read(name: string, did: string): Promise<Record<string, unknown>> {
+    return (await run(['read', name, did, '--json', ...this.shared])).last;
   }
 
   async banks(name: string): Promise<Buffer[]> {
     return Promise.all(
       ['bank-a.bin', 'bank-b.bin'].map((bank) =>
-        readFile(path.join(this.flash, name, bank)).catch(() => Buffer.alloc(0)),
+        readFile(path.join(this.folder(name), bank)).catch(() => Buffer.alloc(0)),
       ),
     );
   }
 }
 
-/** CGW and the ECUs asked for, each a process, all on one bus and ready. */
-export async function startVehicle(options: VehicleOptions = {}): Promise<TestVehicle> {
-  const bus = options.bus ?? freshBus();
-  const flash = options.flash ?? (await folder());
-  const names = options.ecus ?? ['EDT', 'INV'];
+/** For tools that need no factory: ECUs that take the well-known keys. */
+export async function startBenchVehicle(ecus: readonly string[]): Promise<TestVehicle> {
+  const shared = ['--bus', freshBus(), '--bench-keys'];
+  return startEcus(await folder(), shared, ecus, {});
+}
+
+async function startEcus(
+  flash: string,
+  shared: readonly string[],
+  names: readonly string[],
+  { faults, approve = 'yes' }: VehicleOptions,
+): Promise<TestVehicle> {
   const ecus = new Map<string, Run>();
   for (const name of names) {
-    const faults = (options.faults?.[name] ?? []).flatMap((fault) => ['--fault', fault]);
-    const flashDir = path.join(flash, name);
-    ecus.set(
-      name,
-      start(['ecu', name, '--json', '--flash', flashDir, '--bus', bus, ...faults], {
-        supervised: true,
-      }),
-    );
-  }
-  const { approve = 'yes' } = options;
-  if (approve !== 'nobody') {
-    const cgw = ['cgw', '--flash', path.join(flash, 'CGW'), '--bus', bus, '--approve', approve];
-    ecus.set('CGW', start(cgw, { supervised: true, keepInput: true }));
+    const common = ['--flash', path.join(flash, name), ...shared];
+    const given = (faults?.[name] ?? []).flatMap((fault) => ['--fault', fault]);
+    const args =
+      name === 'CGW'
+        ? ['cgw', '--approve', approve, ...common, ...given]
+        : ['ecu', name, '--json', ...common, ...given];
+    ecus.set(name, start(args, { supervised: true, keepInput: name === 'CGW' }));
   }
   await Promise.all([...ecus.values()].map((ecu) => ecu.ready));
-  return new TestVehicle(bus, flash, ecus);
+  return new TestVehicle(shared[1]!, flash, ecus, shared);
+}
+
+/** Vehicles of one kind, all with the same keys, and backends that know them. */
+export class TestFactory {
+  readonly #world: World;
+  readonly #ecus: readonly string[];
+
+  private constructor(world: World, ecus: readonly string[]) {
+    this.#world = world;
+    this.#ecus = ecus;
+  }
+
+  /** With a CGW that asks the driver unless `ecus` says otherwise. */
+  static async open(ecus: readonly string[] = ['CGW', 'EDT', 'INV']): Promise<TestFactory> {
+    return new TestFactory(await worldOf(ecus), ecus);
+  }
+
+  get vehicleFile(): string {
+    return this.#world.vehicleFile;
+  }
+
+  /** Every ECU a process, all on one bus and ready. */
+  async vehicle(options: VehicleOptions = {}): Promise<TestVehicle> {
+    const { bus = freshBus(), changes, ecus = this.#ecus } = options;
+    const flash = options.flash ?? (await this.flash());
+    const file = changes === undefined ? this.vehicleFile : await this.#changed(changes);
+    return startEcus(flash, ['--bus', bus, '--vehicle', file], ecus, options);
+  }
+
+  /** The flash files of a vehicle that left the factory. */
+  async flash(): Promise<string> {
+    const flash = path.join(await folder(), WORLD.flash);
+    await copyWorld(this.#world, 'flash', flash);
+    return flash;
+  }
+
+  /** The state directory of its TMU. */
+  async state(): Promise<string> {
+    const state = path.join(await folder(), WORLD.tmu);
+    await copyWorld(this.#world, 'tmu', state);
+    return state;
+  }
+
+  async backend(
+    options: { readonly port?: number; readonly more?: readonly string[] } = {},
+  ): Promise<TestBackend> {
+    const home = await folder();
+    const own = (part: keyof typeof WORLD): string => path.join(home, WORLD[part]);
+    for (const part of ['server', 'keys', 'trust'] as const) {
+      await copyWorld(this.#world, part, own(part));
+    }
+    const server = start(
+      [
+        ...['server', '--json', '--data', own('server'), '--trust', own('trust')],
+        ...['--devices', 'required', '--port', String(options.port ?? 0)],
+        ...['--allow-ip', '127.0.0.1/32', ...(options.more ?? [])],
+      ],
+      { supervised: true },
+    );
+    const { url } = (await server.ready) as { url: string };
+    return new TestBackend(url, home, server, this.#world);
+  }
+
+  async #changed(changes: Readonly<Record<string, object>>): Promise<string> {
+    const text = await readFile(this.vehicleFile, 'utf8');
+    const vehicle = JSON.parse(text) as { ecus: { name: string }[] };
+    const ecus = vehicle.ecus.map((ecu) => ({ ...ecu, ...changes[ecu.name] }));
+    const file = path.join(await folder(), 'vehicle.json');
+    await writeFile(file, JSON.stringify({ ...vehicle, ecus }));
+    return file;
+  }
 }
 
 export class TestBackend {
   readonly url: string;
-  readonly data: string;
+  /** Key ceremony, trust folder and data. */
+  readonly home: string;
   readonly process: Run;
+  readonly #world: World;
 
-  constructor(url: string, data: string, process: Run) {
+  constructor(url: string, home: string, process: Run, world: World) {
     this.url = url;
-    this.data = data;
+    this.home = home;
     this.process = process;
+    this.#world = world;
   }
 
+  get data(): string {
+    return path.join(this.home, WORLD.server);
+  }
+
+  /** Signed offline and uploaded. */
   async release(...images: readonly Image[]): Promise<void> {
-    await releaseImages(this.url, 'anna', PASSWORD, images);
+    await this.#release(images, []);
+  }
+
+  /** The same, encrypted for the ECU. */
+  async releaseEncrypted(...images: readonly Image[]): Promise<void> {
+    await this.#release(
+      images,
+      images.map(({ ecu }) => ecu),
+    );
+  }
+
+  #release(images: readonly Image[], encrypted: readonly string[]): Promise<void> {
+    return releaseInWorld({ ...this.#world, home: this.home }, this.url, images, encrypted);
+  }
+
+  /** By hand, as a person could who has a password and no key: nobody signs it. */
+  async upload(image: Image): Promise<void> {
+    const form = new FormData();
+    form.set('ecu', image.ecu);
+    form.set('version', image.version);
+    form.set('file', new Blob([image.bytes]), 'image.bin');
+    const headers = { ...(await this.logIn()), accept: 'application/json' };
+    const answer = await fetch(`${this.url}/upload`, { method: 'POST', headers, body: form });
+    if (!answer.ok) throw new Error(`the upload was refused: ${await answer.text()}`);
+  }
+
+  /** A page of the person who runs the backend. */
+  async page(target: string): Promise<string> {
+    const answer = await fetch(new URL(target, this.url), {
+      headers: { ...(await this.logIn()), accept: 'text/html' },
+    });
+    return answer.text();
   }
 
   /** What the pages show of the reports: the last one of the vehicle. */
-  async pages(): Promise<string> {
-    const headers = { 'content-type': 'application/json', accept: 'application/json' };
+  pages(): Promise<string> {
+    return this.page('/vehicles?vin=1CANXTABENCH00001');
+  }
+
+  async logIn(): Promise<Record<string, string>> {
     const login = await fetch(`${this.url}/login`, {
       method: 'POST',
-      headers,
-      body: JSON.stringify({ name: 'anna', password: PASSWORD }),
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify({ name: PERSON, password: PASSWORD }),
     });
+    const { csrfToken } = (await login.json()) as { csrfToken: string };
     const cookie = login.headers
       .getSetCookie()
       .map((line) => line.split(';', 1)[0])
       .join('; ');
-    const answer = await fetch(`${this.url}/vehicles?vin=1CANXTABENCH00001`, {
-      headers: { cookie, accept: 'text/html' },
-    });
-    return answer.text();
+    return { cookie, 'x-csrf-token': csrfToken };
   }
 }
 
-export async function startBackend(
-  options: { readonly data?: string; readonly port?: number } = {},
-): Promise<TestBackend> {
-  const data = options.data ?? (await folder());
-  if (options.data === undefined) await addUser(data, 'anna', 'admin', PASSWORD, { bcryptCost: 4 });
-  const server = start(
-    ['server', '--json', '--data', data, '--port', String(options.port ?? 0)].concat([
-      '--allow-ip',
-      '127.0.0.1/32',
-    ]),
-    { supervised: true },
-  );
-  const { url } = (await server.ready) as { url: string };
-  return new TestBackend(url, data, server);
-}
-
 export interface TmuArguments {
-  readonly bus: string;
+  readonly vehicle: Pick<TestVehicle, 'shared'>;
   readonly server: string;
   readonly state: string;
   readonly more?: readonly string[];
 }
 
-export function startTmu({ bus, server, state, more = ['--once'] }: TmuArguments): Run {
-  return start(['tmu', '--json', '--bus', bus, '--server', server, '--state-dir', state, ...more], {
-    supervised: true,
-  });
+export function startTmu({ vehicle, server, state, more = ['--once'] }: TmuArguments): Run {
+  const args = ['tmu', '--json', '--server', server, '--state-dir', state];
+  return start([...args, ...vehicle.shared, ...more], { supervised: true });
 }
 
 /** One cycle to its end. */

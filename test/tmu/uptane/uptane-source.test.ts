@@ -388,6 +388,28 @@ describe('the manifest', () => {
     expect(await w.once()).toMatchObject({ kind: 'failed', code: 'HTTP_403' });
   });
 
+  it('says which ECU kept silent, when the Director does not take it', async () => {
+    const { w } = world();
+    const incomplete = { ...away, code: 'HTTP_422', transient: false };
+    w.edtReport = () => ({
+      ok: false,
+      code: 'SILENT',
+      reason: 'EDT is silent: check power',
+      transient: true,
+    });
+    w.backend.checkinFaults = [incomplete];
+    expect(await w.once()).toMatchObject({
+      kind: 'incomplete',
+      reason: expect.stringContaining('EDT is silent: check power'),
+    });
+    await w.once();
+    w.backend.checkinFaults = [incomplete];
+    expect(await w.once()).toMatchObject({
+      kind: 'offers',
+      incomplete: expect.stringContaining('EDT is silent: check power'),
+    });
+  });
+
   it('can be sent by itself', async () => {
     const { w } = world();
     const source = await w.open();
