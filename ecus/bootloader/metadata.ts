@@ -8,6 +8,7 @@ import type { VerifiedTarget } from '../../src/trust/director.ts';
 import { encodeBankRecord, headerOf, type ImageHeader } from '../../src/trust/image-header.ts';
 import { verifyBundle } from '../../src/trust/partial-verification.ts';
 import { filesOf, type RepositoryTrust } from '../../src/trust/repository.ts';
+import { losesKey } from '../../src/trust/root-check.ts';
 import { checkTime } from '../../src/trust/time-attestation.ts';
 import type { Device } from './device.ts';
 import { newerRoots } from './newer-roots.ts';
@@ -61,7 +62,9 @@ export class MetadataCheck {
     if (nonce === undefined) {
       return refused('FREEZE', 'time', 'no nonce is outstanding: read DID FD21 before each bundle');
     }
-    const floorMs = trust.counters.timeMs;
+    // A time far ahead that a stolen key has signed goes with that key: it would keep everything expired for ever.
+    const isNewKey = losesKey(before.director.root, roots.value.newest, 'time');
+    const floorMs = isNewKey ? 0 : trust.counters.timeMs;
     const time = checkTime(bundle.value.time, roots.value.newest, nonce, floorMs);
     if (!time.ok) return time;
 

@@ -146,12 +146,13 @@ export class TrustStore {
 
   /**
    * Everything that a verified bundle changes. The time comes first: a power cut between the two leaves older
-   * metadata under a newer time, which refuses too much rather than too little.
+   * metadata under a newer time, which refuses too much rather than too little. It was compared with the one before;
+   * only a Root that takes a key of the role `time` away lets it go back.
    */
   async accept(trust: VehicleTrust, timeMs: number, roots: readonly Uint8Array[]): Promise<void> {
     await this.#counters.store((counters) => ({
       ...counters,
-      timeMs: Math.max(counters.timeMs, timeMs),
+      timeMs,
       attack: counters.attack?.told === true ? null : counters.attack,
     }));
     await this.#files.store((content) => ({

@@ -4,6 +4,7 @@ import { toHex } from '../../src/core/bytes.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 import {
+  APPROVAL_CHALLENGE_BYTES,
   ApprovalStatus,
   decodeApprovalRequest,
   encodeApprovalResult,
@@ -127,15 +128,18 @@ export class DriverApproval {
     return NOTHING;
   }
 
+  /** Option record: nothing, or the challenge that goes into the MAC. */
   #results(record: Uint8Array): RoutineOutcome {
-    if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+    if (record.length !== 0 && record.length !== APPROVAL_CHALLENGE_BYTES) {
+      return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+    }
     const desk = this.#desk;
     if (desk.kind === 'idle') return { nrc: Nrc.requestSequenceError };
     const key = this.#options.key();
     if (key === undefined) return { nrc: Nrc.conditionsNotCorrect };
     return desk.kind === 'asking'
-      ? encodeApprovalResult(key, desk.request, ApprovalStatus.waiting, 0)
-      : encodeApprovalResult(key, desk.request, desk.status, desk.untilUnixS);
+      ? encodeApprovalResult(key, desk.request, ApprovalStatus.waiting, 0, record)
+      : encodeApprovalResult(key, desk.request, desk.status, desk.untilUnixS, record);
   }
 
   #change(desk: Desk): void {

@@ -5,11 +5,13 @@ import { fromHex } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import { type Random, systemRandom } from '../core/random.ts';
 import { Nrc } from '../uds/nrc.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { Routine } from '../uds/sid.ts';
 import {
+  APPROVAL_CHALLENGE_BYTES,
   type ApprovalBinding,
   type ApprovalResult,
   ApprovalStatus,
@@ -29,6 +31,8 @@ export interface CgwApproverOptions {
   readonly key: string;
   readonly requester: UdsRequester;
   readonly clock: Clock;
+  /** For the challenges; that of the machine when missing. */
+  readonly random?: Random;
   readonly logger?: Logger;
 }
 
@@ -44,12 +48,14 @@ export class CgwApprover implements Approver {
   readonly #exchange: Exchange;
   readonly #key: Uint8Array;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #logger: Logger;
 
   constructor(options: CgwApproverOptions) {
     this.#exchange = new Exchange(options);
     this.#key = fromHex(options.key);
     this.#clock = options.clock;
+    this.#random = options.random ?? systemRandom;
     this.#logger = options.logger ?? silentLogger;
   }
 
@@ -117,9 +123,11 @@ export class CgwApprover implements Approver {
     binding: ApprovalBinding,
     signal?: AbortSignal,
   ): Promise<ApprovalResult | ApprovalAnswer> {
+    // An approval that was right a minute ago may have been taken back: the answer must be to this very request.
+    const challenge = this.#random.bytes(APPROVAL_CHALLENGE_BYTES);
     const answer = await this.#routine(
       RoutineControlType.requestRoutineResults,
-      new Uint8Array(),
+      challenge,
       'asking for the driver’s answer',
       signal,
     );
@@ -129,8 +137,8 @@ export class CgwApprover implements Approver {
       return this.#forged(`${answer.value.data.length} bytes that are no approval result`);
     }
     // Also for "waiting": a node that keeps saying it could hold the question open for ever.
-    if (!verifyApproval(this.#key, binding, result)) {
-      return this.#forged('its MAC is not the one of this campaign, plan and nonce');
+    if (!verifyApproval(this.#key, binding, result, challenge)) {
+      return this.#forged('its MAC is not the one of this campaign, plan, nonce and challenge');
     }
     return result;
   }

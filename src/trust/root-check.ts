@@ -81,10 +81,7 @@ export function nextRoot(
  * can follow, so versions signed by a key that is gone are no floor any more.
  */
 function afterRotation(trust: RepositoryTrust, next: Trusted<Root>): RepositoryTrust {
-  const gone = (role: string): boolean => {
-    const left = materials(next, role);
-    return [...materials(trust.root, role)].some((material) => !left.has(material));
-  };
+  const gone = (role: string): boolean => losesKey(trust.root, next, role);
   const unsigned = (file: Envelope | undefined, role: string): boolean => {
     const authority = rootAuthority(next, role);
     return (
@@ -103,6 +100,12 @@ function afterRotation(trust: RepositoryTrust, next: Trusted<Root>): RepositoryT
     both ? undefined : snapshot,
     noTargets ? new Map() : trust.targets,
   );
+}
+
+/** Whether `next` takes a key away from the role: what that key has signed is no floor any more. */
+export function losesKey(before: Trusted<Root>, next: Trusted<Root>, role: string): boolean {
+  const left = materials(next, role);
+  return [...materials(before, role)].some((material) => !left.has(material));
 }
 
 function materials(root: Trusted<Root>, role: string): Set<string> {

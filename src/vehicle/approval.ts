@@ -15,6 +15,8 @@ import {
 export const CAMPAIGN_ID_BYTES = 16;
 export const PLAN_DIGEST_BYTES = 32;
 export const APPROVAL_NONCE_BYTES = 16;
+/** Fresh bytes in the request for the result: without them an earlier answer could be repeated after a withdrawal. */
+export const APPROVAL_CHALLENGE_BYTES = 16;
 const REQUEST_HEAD_BYTES = CAMPAIGN_ID_BYTES + PLAN_DIGEST_BYTES + APPROVAL_NONCE_BYTES;
 const MAC_BYTES = 32;
 const RESULT_BYTES = 1 + 4 + MAC_BYTES;
@@ -139,12 +141,15 @@ export function decodeApprovalRequest(
 /** What a result is bound to. */
 export type ApprovalBinding = Pick<ApprovalRequest, 'campaignId' | 'planDigest' | 'nonce'>;
 
-/** HMAC-SHA256(key, "can-ota approval v1" ‖ campaign id ‖ plan digest ‖ nonce ‖ status ‖ until). */
+const NO_CHALLENGE = new Uint8Array();
+
+/** HMAC-SHA256(key, "can-ota approval v1" ‖ campaign id ‖ plan digest ‖ nonce ‖ status ‖ until ‖ challenge). */
 export function approvalMac(
   key: Uint8Array,
   binding: ApprovalBinding,
   status: number,
   untilUnixS: number,
+  challenge: Uint8Array = NO_CHALLENGE,
 ): Uint8Array {
   return hmac(
     sha256,
@@ -156,6 +161,7 @@ export function approvalMac(
       binding.nonce,
       Uint8Array.of(status),
       uintToBytes(untilUnixS, 4),
+      challenge,
     ),
   );
 }
@@ -166,11 +172,12 @@ export function encodeApprovalResult(
   binding: ApprovalBinding,
   status: ApprovalStatus,
   untilUnixS: number,
+  challenge?: Uint8Array,
 ): Uint8Array {
   return concatBytes(
     Uint8Array.of(status),
     uintToBytes(untilUnixS, 4),
-    approvalMac(key, binding, status, untilUnixS),
+    approvalMac(key, binding, status, untilUnixS, challenge),
   );
 }
 
@@ -184,13 +191,14 @@ export function decodeApprovalResult(record: Uint8Array): ApprovalResult | undef
   };
 }
 
-/** True when the holder of the key gave exactly this result to exactly this question. */
+/** True when the holder of the key gave exactly this result to exactly this question, asked with this challenge. */
 export function verifyApproval(
   key: Uint8Array,
   binding: ApprovalBinding,
-  result: ApprovalResult,
+  { status, untilUnixS, mac }: ApprovalResult,
+  challenge?: Uint8Array,
 ): boolean {
-  return constantTimeEqual(approvalMac(key, binding, result.status, result.untilUnixS), result.mac);
+  return constantTimeEqual(approvalMac(key, binding, status, untilUnixS, challenge), mac);
 }
 
 function needLength(name: string, bytes: Uint8Array, length: number): void {
