@@ -52,7 +52,11 @@ export class CallerGate {
    * Who asks, after the request was counted where it belongs: what an identity has asked for costs nobody else, and
    * what nobody answers for costs no identity. Throws HttpProblem 429, or 401 for a token that is not valid (any more).
    */
-  async identify(ctx: AppContext, services: Services): Promise<Caller> {
+  async identify(
+    ctx: AppContext,
+    services: Services,
+    expected: 'device' | TokenRole = 'device',
+  ): Promise<Caller> {
     const nowMs = services.clock.nowMs();
     const bearer = bearerOf(ctx);
     const serial = bearer === undefined ? undefined : services.deviceSessions.serialOf(bearer);
@@ -66,7 +70,11 @@ export class CallerGate {
     await this.anonymous(ctx, services);
     if (bearer === undefined) return { kind: 'anonymous' };
     const token = await services.serviceTokens.find(bearer);
-    if (token === undefined) throw await refusedDevice(ctx, services, '');
+    if (token === undefined) {
+      throw expected === 'device'
+        ? await refusedDevice(ctx, services, '')
+        : await refusedToken(ctx, services, expected);
+    }
     this.#addresses.giveBack(networkOf(ctx.state.address), nowMs);
     const identity = `token ${token.name}`;
     await this.#count(ctx, services, identity, this.#identities.take(identity, nowMs));
@@ -106,21 +114,10 @@ export class CallerGate {
 
   /** A tool with a token of this role. Throws HttpProblem 401, 403 for a token of another role, and 429. */
   async service(ctx: AppContext, services: Services, role: TokenRole): Promise<ServiceToken> {
-    const caller = await this.identify(ctx, services);
+    const caller = await this.identify(ctx, services, role);
     if (caller.kind === 'service' && caller.token.role === role) return caller.token;
-    await services.audit.record({
-      action: 'refused.token',
-      who: caller.kind === 'service' ? caller.token.name : '',
-      address: ctx.state.address,
-      detail: `${ctx.method} ${ctx.path}`,
-    });
-    const known = caller.kind === 'service';
-    throw new HttpProblem(
-      known ? 403 : 401,
-      known ? 'ROLE' : 'TOKEN_REQUIRED',
-      `this needs Authorization: Bearer with a token of the role ${role}: can-ota server token NAME --role ${role}`,
-      { headers: known ? {} : CHALLENGE },
-    );
+    const name = caller.kind === 'service' ? caller.token.name : undefined;
+    throw await refusedToken(ctx, services, role, name);
   }
 
   async #count(
@@ -160,6 +157,28 @@ async function refusedDevice(
     detail: `${ctx.method} ${ctx.path}`.slice(0, 80),
   });
   return deviceProblem();
+}
+
+/** `name`: of a token that is valid, and of another role. */
+async function refusedToken(
+  ctx: AppContext,
+  services: Services,
+  role: TokenRole,
+  name?: string,
+): Promise<HttpProblem> {
+  await services.audit.record({
+    action: 'refused.token',
+    who: name ?? '',
+    address: ctx.state.address,
+    detail: `${ctx.method} ${ctx.path}`.slice(0, 80),
+  });
+  const known = name !== undefined;
+  return new HttpProblem(
+    known ? 403 : 401,
+    known ? 'ROLE' : 'TOKEN_REQUIRED',
+    `this needs Authorization: Bearer with a token of the role ${role}: can-ota server token NAME --role ${role}`,
+    { headers: known ? {} : CHALLENGE },
+  );
 }
 
 export function deviceProblem(): HttpProblem {
