@@ -20,8 +20,8 @@ import {
   imageOf,
   type Release,
   releaseOf,
-  seededRandom,
 } from '../support/ecu-bench.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 
 const image = imageOf(3 * BLOCK_BYTES + 100);
 

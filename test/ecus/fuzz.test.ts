@@ -10,8 +10,8 @@ import {
   fileRequest,
   imageOf,
   releaseOf,
-  seededRandom,
 } from '../support/ecu-bench.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 
 const image = imageOf(64);
 const seeds: readonly Uint8Array[] = [

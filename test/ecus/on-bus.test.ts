@@ -23,9 +23,9 @@ import {
   digestOf,
   imageOf,
   releaseOf,
-  seededRandom,
 } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 
 function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
   const clock = new VirtualClock();

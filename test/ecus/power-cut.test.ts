@@ -11,9 +11,9 @@ import {
   EcuBench,
   imageOf,
   releaseOf,
-  seededRandom,
 } from '../support/ecu-bench.ts';
 import { FaultStorage, type UnsyncedFate } from '../support/fault-storage.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 
 const image = imageOf(9000);
 const versions: Readonly<Record<string, string>> = {

@@ -9,7 +9,6 @@ import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
 import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
 import { concatBytes, fromHex, toHex, uintToBytes } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { Random } from '../../src/core/random.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchBundle } from '../../src/trust/bench-keys.ts';
@@ -17,6 +16,7 @@ import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import type { EncryptedImage } from '../../src/trust/director.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from './fault-storage.ts';
+import { seededRandom } from './seeded-random.ts';
 
 export const SECRET = '000102030405060708090a0b0c0d0e0f';
 export const APPROVAL_KEY = 'f0'.repeat(32);
@@ -51,19 +51,6 @@ export const benchVehicle: Vehicle = vehicleSchema.parse({
     },
   ],
 });
-
-/** Bytes that never repeat, the same in every run. */
-export function seededRandom(seed = 1): Random {
-  let state = seed >>> 0;
-  const next = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 8;
-  };
-  return {
-    bytes: (length) => Uint8Array.from({ length }, () => next() & 0xff),
-    fraction: () => next() / 2 ** 24,
-  };
-}
 
 export interface EcuBenchOptions {
   readonly name?: string;
