@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { encodeBundle, type MetadataBundle } from '../../src/trust/bundle.ts';
 import { AttackedEcu, type BundleChange } from '../support/attack-ecu.ts';
 import { BANK_SIZE, SERIALS, VIN } from '../support/attack-factory.ts';
-import { imageOf, order, strangers } from '../support/attack-repositories.ts';
+import { imageOf, order, strangers, thiefsRoot } from '../support/attack-repositories.ts';
 import { type Attack, attacksOn } from '../support/attack-table.ts';
 import { fileRequest } from '../support/ecu-bench.ts';
 import { mockRepositories } from '../support/mock-repositories.ts';
@@ -258,6 +258,13 @@ const rows: readonly MetadataRow[] = [
         nextRoot((director) => director.newRoot(strangers)),
       ),
     }),
+  },
+  {
+    name: 'Root with keys of a stranger',
+    has: NODE,
+    does: 'brings the next Root, which names keys of his own and is signed by them as it should',
+    code: 'ARBITRARY_SOFTWARE',
+    forge: () => ({ change: withFile('2.root.json', thiefsRoot('director')) }),
   },
   {
     name: 'Root with one key under two ids',

@@ -24,7 +24,7 @@ attack(
   async () => {
     const w = await AttackedVehicle.start();
     const image = imageOf('EDT', 'secret');
-    w.releaseEncrypted(w.honest, 'EDT', '3.0.0', image);
+    await w.releaseEncrypted(w.honest, 'EDT', '3.0.0', image);
     const heard = w.listenIn();
     const result = await w.once();
     expect(result.outcome, result.reason).toBe('SUCCESS');

@@ -1,7 +1,15 @@
 // The table of attacks: role by role, whoever has some keys of a repository and runs a copy of it.
 
 import { expect } from 'vitest';
-import { forgedRoot, REPOSITORIES, ROLES, strangers } from '../support/attack-repositories.ts';
+import {
+  forgedRoot,
+  honestRepositories,
+  imageOf,
+  REPOSITORIES,
+  ROLES,
+  strangers,
+  thiefsRoot,
+} from '../support/attack-repositories.ts';
 import { attacksOn } from '../support/attack-table.ts';
 import {
   AttackedVehicle,
@@ -36,6 +44,8 @@ for (const repository of REPOSITORIES) {
         }, how),
     );
 
+    // Who names a file refuses a lower version of it before it is fetched.
+    const named = { timestamp: 'timestamp', snapshot: 'timestamp', targets: 'snapshot' }[role];
     attack(
       {
         name: `rollback, ${who} ${role}`,
@@ -45,10 +55,13 @@ for (const repository of REPOSITORIES) {
         code: 'ROLLBACK',
       },
       () =>
-        refusal((evil, w) => {
-          malware(w);
-          evil[repository].setVersion(role, 3);
-        }, how),
+        refusal(
+          (evil, w) => {
+            malware(w);
+            evil[repository].setVersion(role, 3);
+          },
+          { ...how, where: `${repository} ${named}` },
+        ),
     );
 
     attack(
@@ -79,6 +92,39 @@ for (const repository of REPOSITORIES) {
       refusal((evil, w) => {
         malware(w);
         const forged = forgedRoot(repository, (next) => next.newRoot(strangers));
+        evil[repository].replace('2.root.json', forged);
+      }, how),
+  );
+
+  attack(
+    {
+      name: `arbitrary software, ${who} root with his keys`,
+      has: 'the network',
+      does: 'offers the next Root, which names keys of his own and is signed by them as it should',
+      vehicle: 'wants a threshold of the keys of the Root that it has',
+      code: 'ARBITRARY_SOFTWARE',
+    },
+    () =>
+      refusal((evil, w) => {
+        malware(w);
+        evil[repository].replace('2.root.json', thiefsRoot(repository));
+      }, how),
+  );
+
+  attack(
+    {
+      name: `arbitrary software, ${who} root that nobody could follow`,
+      has: `a threshold of the Root keys of the ${who}`,
+      does: 'signs a Root that names other Root keys, which have not signed it and which nobody has',
+      vehicle: 'wants a threshold of the new keys, too, or no Root could ever follow',
+      code: 'ARBITRARY_SOFTWARE',
+    },
+    () =>
+      refusal((evil, w) => {
+        malware(w);
+        const forged = forgedRoot(repository, (next) =>
+          next.signWith('root', next.signers('root')).setVersion('root', 1).rotate('root'),
+        );
         evil[repository].replace('2.root.json', forged);
       }, how),
   );
@@ -153,7 +199,7 @@ for (const repository of REPOSITORIES) {
       name: `mix and match, ${who}`,
       has: 'the network, and recorded files',
       does: 'answers with the Targets of an earlier publication under the name of the present one',
-      vehicle: 'compares them with the hash that Snapshot names',
+      vehicle: 'compares them with the hash and the version that Snapshot names',
       code: 'MIX_AND_MATCH',
     },
     () =>
@@ -161,10 +207,31 @@ for (const repository of REPOSITORIES) {
         malware(w);
         const old = evil[repository].file('targets.json');
         evil[repository].publish().files();
-        const { signed } = JSON.parse(
-          Buffer.from(evil[repository].file('targets.json')).toString(),
-        );
-        evil[repository].replace(`${signed.version}.targets.json`, old);
+        evil[repository].replace(`${evil[repository].version('targets')}.targets.json`, old);
+      }, how),
+  );
+
+  attack(
+    {
+      name: `mix and match, ${who}, same version`,
+      has: `the Targets key of the ${who}, and no other one`,
+      does: 'signs Targets of the version and the length that Snapshot names, with other images in them',
+      vehicle: 'compares them with the hash that Snapshot names',
+      code: 'MIX_AND_MATCH',
+    },
+    () =>
+      refusal((evil, w) => {
+        const other = honestRepositories();
+        w.release(evil, 'EDT', '3.0.0', { image: imageOf('EDT', 'right') });
+        w.release(other, 'EDT', '3.0.0', { image: imageOf('EDT', 'wrong') });
+        const right = evil[repository];
+        const wrong = other[repository].file('targets.json');
+        const { length } = right.file('targets.json');
+        expect([wrong.length, other[repository].version('targets')]).toEqual([
+          length,
+          right.version('targets'),
+        ]);
+        right.replace(`${right.version('targets')}.targets.json`, wrong);
       }, how),
   );
 
@@ -244,6 +311,26 @@ attack(
     refusal((evil, w) => {
       malware(w);
       const forged = forgedRoot('director', (next) => next.oneKeyUnderTwoIds('targets'));
+      evil.director.replace('2.root.json', forged);
+    }),
+);
+
+attack(
+  {
+    name: 'key under the id of another',
+    has: 'a hand in the ceremony of a Root, but no key',
+    does: 'lists a Targets key of the Director under an id that is not its own',
+    vehicle: 'computes key ids by itself, and refuses the Root',
+    code: 'KEY_CONFUSION',
+  },
+  () =>
+    refusal((evil, w) => {
+      malware(w);
+      const forged = forgedRoot('director', (next) => {
+        const { keyId } = next.signers('targets')[0]!;
+        const text = (root: object) => JSON.stringify(root).replaceAll(keyId, 'ab'.repeat(32));
+        next.edit('root', (root) => JSON.parse(text(root)));
+      });
       evil.director.replace('2.root.json', forged);
     }),
 );

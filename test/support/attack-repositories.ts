@@ -1,5 +1,6 @@
 // What an attacked vehicle is offered: honest repositories to begin with, orders, images, blobs, and what a thief makes.
 
+import { expect } from 'vitest';
 import { toHex } from '../../src/core/bytes.ts';
 import { encryptImage } from '../../src/trust/image-encryption.ts';
 import { ECUS, type EcuName, factoryVehicle, SERIALS, VIN } from './attack-factory.ts';
@@ -92,6 +93,17 @@ export function forgedRoot(
   const { [name]: repository } = mockRepositories({ vin: VIN });
   make(repository);
   return [...repository.roots().values()].at(-1)!;
+}
+
+/** The next Root with root keys of a thief, who has signed it with them alone: right in itself. */
+export function thiefsRoot(name: RepositoryName): Uint8Array {
+  return forgedRoot(name, (repository) => {
+    const keys = strangers.map((_, index) => mockSigner(`${name} root 3 ${index}`));
+    repository.signWith('root', keys).setVersion('root', 1).rotate('root');
+    expect(repository.signers('root').map(({ keyId }) => keyId)).toEqual(
+      keys.map(({ keyId }) => keyId),
+    );
+  });
 }
 
 /** Keys that no repository has named. */

@@ -305,6 +305,7 @@ export class AttackedVehicle {
     const before = this.state();
     const { outcome, code, reason } = await this.once(how.tmu);
     expect(outcome, reason).toBe(how.outcome ?? 'SECURITY_VALIDATION_FAILED');
+    if (how.where !== undefined) expect(reason).toMatch(new RegExp(`^${how.where}: `));
     this.expectUntouched(before, how.trusted);
     return code ?? 'none';
   }
@@ -406,6 +407,8 @@ export class AttackedVehicle {
 
 export interface Refusal {
   readonly outcome?: CycleResult['outcome'];
+  /** The file that was refused: what other checks would find later does not count. */
+  readonly where?: string;
   /** `may move on`: new Targets were right by themselves, and only what they lead to was refused. */
   readonly trusted?: 'unchanged' | 'may move on';
   readonly tmu?: Partial<TmuOptions>;

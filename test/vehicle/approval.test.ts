@@ -105,6 +105,12 @@ describe('the result', () => {
     expect(verifyApproval(key, { ...binding, nonce: other(16) }, result)).toBe(false);
     expect(verifyApproval(key, { ...binding, planDigest: other(32) }, result)).toBe(false);
     expect(verifyApproval(key, { ...binding, campaignId: other(16) }, result)).toBe(false);
+    // The same question, asked a moment later: an approval that was taken back meanwhile does not count again.
+    const asked = decodeApprovalResult(encodeApprovalResult(key, binding, 1, 0, other(16)))!;
+    expect(verifyApproval(key, binding, asked, other(16))).toBe(true);
+    expect(verifyApproval(key, binding, asked, new Uint8Array(16).fill(0x45))).toBe(false);
+    expect(verifyApproval(key, binding, asked)).toBe(false);
+    expect(verifyApproval(key, binding, result, other(16))).toBe(false);
     // A denial that was made an approval on the bus; a later that was moved.
     const denied = decodeApprovalResult(encodeApprovalResult(key, binding, 3, 0))!;
     expect(verifyApproval(key, binding, { ...denied, status: 1 })).toBe(false);

@@ -17,8 +17,9 @@ import {
 } from '../../../src/vehicle/approval.ts';
 import { parseVehicle } from '../../../src/vehicle/load.ts';
 import { vehicleSchema } from '../../../src/vehicle/schema.ts';
-import { APPROVAL_KEY, benchVehicle, EcuBench, seededRandom } from '../../support/ecu-bench.ts';
+import { APPROVAL_KEY, benchVehicle, EcuBench } from '../../support/ecu-bench.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
+import { seededRandom } from '../../support/seeded-random.ts';
 
 const facts: ApprovalFacts = {
   vin: benchVehicle.vin,
@@ -219,6 +220,8 @@ describe('the TMU', () => {
     expect(await bench.ask(`31010200${'00'.repeat(64)}7B7D`)).toBe('7F3131');
     await start(bench, question());
     expect(await bench.ask('3103020000')).toBe('7F3113');
+    expect(await bench.ask(`31030200${'00'.repeat(15)}`)).toBe('7F3113');
+    expect(await bench.ask(`31030200${'00'.repeat(16)}`)).not.toBe(await bench.ask('31030200'));
     expect(await bench.ask('3102020000')).toBe('7F3113');
   });
 
