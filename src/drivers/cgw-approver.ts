@@ -61,7 +61,7 @@ export class CgwApprover implements Approver {
 
   async ask(question: ApprovalQuestion, signal?: AbortSignal): Promise<ApprovalAnswer> {
     const binding = bindingOf(question);
-    const record = encodeApprovalRequest({ ...binding, facts: question.facts });
+    const record = encodeApprovalRequest(binding);
     const started = await this.#routine(
       RoutineControlType.startRoutine,
       record,
@@ -138,7 +138,7 @@ export class CgwApprover implements Approver {
     }
     // Also for "waiting": a node that keeps saying it could hold the question open for ever.
     if (!verifyApproval(this.#key, binding, result, challenge)) {
-      return this.#forged('its MAC is not the one of this campaign, plan, nonce and challenge');
+      return this.#forged('its MAC is not the one of this campaign, question, nonce and challenge');
     }
     return result;
   }
@@ -188,6 +188,7 @@ function bindingOf(question: ApprovalQuestion): ApprovalBinding {
     campaignId: fromHex(question.campaignId),
     planDigest: fromHex(question.planDigest),
     nonce: fromHex(question.nonce),
+    facts: question.facts,
   };
 }
 

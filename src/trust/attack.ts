@@ -29,7 +29,6 @@ export const ATTACKS = [
   'DELEGATION_IN_DIRECTOR',
   /** The image is not the one that was signed. */
   'IMAGE_MISMATCH',
-  'NONCE_REUSED',
   'UNSIGNED_REPORT',
 ] as const;
 export type AttackCode = (typeof ATTACKS)[number];

@@ -138,12 +138,15 @@ export function decodeApprovalRequest(
   };
 }
 
-/** What a result is bound to. */
-export type ApprovalBinding = Pick<ApprovalRequest, 'campaignId' | 'planDigest' | 'nonce'>;
+/** What a result is bound to: the question as the driver saw it. */
+export type ApprovalBinding = ApprovalRequest;
 
 const NO_CHALLENGE = new Uint8Array();
 
-/** HMAC-SHA256(key, "can-ota approval v1" ‖ campaign id ‖ plan digest ‖ nonce ‖ status ‖ until ‖ challenge). */
+/**
+ * HMAC-SHA256(key, "can-ota approval v1" ‖ campaign id ‖ plan digest ‖ nonce ‖ facts digest ‖ status ‖ until ‖
+ * challenge).
+ */
 export function approvalMac(
   key: Uint8Array,
   binding: ApprovalBinding,
@@ -159,11 +162,21 @@ export function approvalMac(
       binding.campaignId,
       binding.planDigest,
       binding.nonce,
+      factsDigest(binding.facts),
       Uint8Array.of(status),
       uintToBytes(untilUnixS, 4),
       challenge,
     ),
   );
+}
+
+/**
+ * SHA-256 over the JSON of the facts as the schema orders it: whoever changes the text on its way has the driver
+ * approve another question. Not over the time to think, which a restarted TMU may count anew.
+ */
+function factsDigest(facts: ApprovalFacts): Uint8Array {
+  const shown = { ...approvalFactsSchema.parse(facts), timeoutSeconds: 0 };
+  return sha256(new TextEncoder().encode(JSON.stringify(shown)));
 }
 
 /** Status record of the results response: status, until (u32), MAC; 37 bytes. */

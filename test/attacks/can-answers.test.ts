@@ -144,10 +144,8 @@ attack(
     name: 'question changed on its way',
     has: 'a node between TMU and CGW',
     does: 'shows the driver another text about the update than the one that the TMU has sent',
-    vehicle:
-      'takes his yes for the plan, which both repositories have signed; the text is bound to nothing',
-    code: 'none',
-    open: 'He can mislead the driver about what is updated, not about whether; what is installed stays the same.',
+    vehicle: 'sees that the driver has said yes to another question, and touches nothing',
+    code: 'FORGED_APPROVAL',
   },
   async () => {
     const terminal = new FakeTerminal(false);
@@ -163,7 +161,9 @@ attack(
     };
     const result = await w.once();
     expect(terminal.text).toContain('a new map of the radio');
-    expect([result.outcome, w.running('EDT')]).toEqual(['SUCCESS', '3.0.0']);
+    expect(result.outcome).toBe('SECURITY_VALIDATION_FAILED');
+    expect(w.running('EDT')).not.toBe('3.0.0');
+    expect(w.ecu('EDT').events.map(({ kind }) => kind)).not.toContain('erase');
     return result.code ?? 'none';
   },
 );

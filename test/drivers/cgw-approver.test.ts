@@ -103,6 +103,7 @@ describe('a forgery', () => {
         campaignId: fromHex(question.campaignId),
         planDigest: fromHex(question.planDigest),
         nonce: fromHex(question.nonce),
+        facts: question.facts,
       };
       binding[field] = binding[field].map((byte) => byte ^ 0xff);
       const old = encodeApprovalResult(fromHex(APPROVAL_KEY), binding, 1, 0);

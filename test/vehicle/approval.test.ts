@@ -14,11 +14,6 @@ import {
 } from '../../src/vehicle/approval.ts';
 
 const key = fromHex('0b'.repeat(32));
-const binding = {
-  campaignId: fromHex('11'.repeat(16)),
-  planDigest: fromHex('22'.repeat(32)),
-  nonce: fromHex('33'.repeat(16)),
-};
 const facts: ApprovalFacts = {
   vin: 'WVWZZZ1JZXW000001',
   purpose: 'Fixes the display',
@@ -28,19 +23,25 @@ const facts: ApprovalFacts = {
   instructions: 'Park the car.',
   timeoutSeconds: 30,
 };
+const binding = {
+  campaignId: fromHex('11'.repeat(16)),
+  planDigest: fromHex('22'.repeat(32)),
+  nonce: fromHex('33'.repeat(16)),
+  facts,
+};
 const head = `${'11'.repeat(16)}${'22'.repeat(32)}${'33'.repeat(16)}`;
 
 describe('the request', () => {
   it('is id, digest, nonce, and JSON', () => {
-    const bytes = encodeApprovalRequest({ ...binding, facts });
+    const bytes = encodeApprovalRequest(binding);
     expect(toHex(bytes.subarray(0, 64))).toBe(head);
     expect(JSON.parse(Buffer.from(bytes.subarray(64)).toString())).toEqual(facts);
-    expect(decodeApprovalRequest(bytes)).toEqual({ ...binding, facts });
+    expect(decodeApprovalRequest(bytes)).toEqual(binding);
   });
 
   it('with a short field or facts that are too long is our own mistake', () => {
     const short = new Uint8Array(15);
-    expect(() => encodeApprovalRequest({ ...binding, campaignId: short, facts })).toThrow(
+    expect(() => encodeApprovalRequest({ ...binding, campaignId: short })).toThrow(
       'campaignId has 15 bytes, expected 16',
     );
     const ecus = Array.from({ length: 20 }, () => ({
@@ -82,9 +83,9 @@ describe('the request', () => {
 
 describe('the result', () => {
   it('is status, until, MAC', () => {
-    // HMAC-SHA256(0b..0b, "can-ota approval v1" 11.. 22.. 33.. 01 00000000), computed with openssl.
+    // HMAC-SHA256(0b..0b, "can-ota approval v1" 11.. 22.. 33.. SHA-256 of the facts 01 00000000), by openssl.
     expect(toHex(encodeApprovalResult(key, binding, 1, 0))).toBe(
-      '01000000004109978a0cf34667c472acf9e1285f3205316c66f0b0f84aca9bdb120bf02565',
+      '0100000000d933a53aec7b03ca41c1535922e9f9333ab207fca7859faf6882ccdecba8f2d2',
     );
     expect(decodeApprovalResult(encodeApprovalResult(key, binding, 2, 0x12345678))).toEqual({
       status: 2,
@@ -105,6 +106,10 @@ describe('the result', () => {
     expect(verifyApproval(key, { ...binding, nonce: other(16) }, result)).toBe(false);
     expect(verifyApproval(key, { ...binding, planDigest: other(32) }, result)).toBe(false);
     expect(verifyApproval(key, { ...binding, campaignId: other(16) }, result)).toBe(false);
+    const shown = { ...facts, purpose: 'Fixes the radio' };
+    expect(verifyApproval(key, { ...binding, facts: shown }, result)).toBe(false);
+    const longer = { ...facts, timeoutSeconds: 60 };
+    expect(verifyApproval(key, { ...binding, facts: longer }, result)).toBe(true);
     // The same question, asked a moment later: an approval that was taken back meanwhile does not count again.
     const asked = decodeApprovalResult(encodeApprovalResult(key, binding, 1, 0, other(16)))!;
     expect(verifyApproval(key, binding, asked, other(16))).toBe(true);
