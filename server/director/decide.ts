@@ -1,7 +1,7 @@
 // What each ECU of a vehicle should run (5.3.2.1 step 5): the newest that was released for it and fits the others.
 
 import { compareVersions } from '../../src/core/version-order.ts';
-import { inRange } from './version-range.ts';
+import { inRange } from '../../src/core/version-range.ts';
 
 /** An image that the image repository has signed. */
 export interface SignedRelease {

@@ -1,6 +1,7 @@
 // What to do with the verified offers: nothing, or a plan. Pure.
 
 import { compareVersions, UNKNOWN_VERSION } from '../core/version-order.ts';
+import { inRange } from '../core/version-range.ts';
 import type { Plan } from './plan.ts';
 import type { EcuIdentity, Offer } from './ports.ts';
 
@@ -54,7 +55,7 @@ export type Decision =
   /** An offer cannot be installed in this vehicle, whatever is tried. */
   | {
       readonly kind: 'impossible';
-      readonly code: 'WRONG_HARDWARE' | 'IMAGE_TOO_LARGE';
+      readonly code: 'WRONG_HARDWARE' | 'IMAGE_TOO_LARGE' | 'DEPENDENCY';
       readonly ecu: string;
       readonly reason: string;
     }
@@ -66,6 +67,7 @@ export function decide(
   wanted: readonly Offer[],
   ecus: readonly PlannedEcu[],
   identities: ReadonlyMap<string, EcuIdentity>,
+  installed: ReadonlyMap<string, Installed>,
 ): Decision {
   const items: Plan['items'] = [];
   for (const release of wanted) {
@@ -108,5 +110,29 @@ export function decide(
       notes: release.notes,
     });
   }
-  return items.length === 0 ? { kind: 'nothing' } : { kind: 'plan', plan: { vin, items } };
+  if (items.length === 0) return { kind: 'nothing' };
+  return unmetDependency(wanted, installed) ?? { kind: 'plan', plan: { vin, items } };
+}
+
+/**
+ * What an image needs of other ECUs is signed by the image repository, too. The Director decides by it; a Director
+ * that is in wrong hands can leave it aside, and give the vehicle a mixture that nobody has tested.
+ */
+function unmetDependency(
+  wanted: readonly Offer[],
+  installed: ReadonlyMap<string, Installed>,
+): Decision | undefined {
+  for (const { ecu, version, dependencies } of wanted) {
+    for (const [name, range] of Object.entries(dependencies)) {
+      const other = wanted.find((offer) => offer.ecu === name)?.version;
+      const runs = other ?? installed.get(name)?.version;
+      if (inRange(runs, range)) continue;
+      const now = runs === undefined ? 'an unknown version' : runs;
+      const reason =
+        `${ecu} ${version} needs ${name} ${range}, which ${other === undefined ? 'runs' : 'would run'} ${now}: ` +
+        `release ${name} for it, or provision ${name} where it is not known`;
+      return { kind: 'impossible', code: 'DEPENDENCY', ecu, reason };
+    }
+  }
+  return undefined;
 }

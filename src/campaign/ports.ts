@@ -218,6 +218,8 @@ export interface Offer {
   /** What is fetched: the image, or the blob that was encrypted for this ECU. */
   readonly download: { readonly file: string; readonly size: number; readonly sha256: string };
   readonly encryption: EncryptedImage | null;
+  /** Versions that other ECUs of the vehicle must run, by name: `{ INV: '>=1.0.0' }`. */
+  readonly dependencies: Readonly<Record<string, string>>;
   readonly notes: string;
 }
 

@@ -268,7 +268,14 @@ async function makePlan(
     if (fault !== 'fine') return fault;
   }
   const wanted = candidates(offers, ecus, inventory.installed);
-  const decision = decide(vehicle.vin, wanted, ecus, inventory.identities);
+  // An ECU that others depend on says itself what it runs, with or without a release of its own.
+  const needed = new Set(wanted.flatMap(({ dependencies }) => Object.keys(dependencies)));
+  for (const { name } of ecus) {
+    if (!needed.has(name) || options.asked.has(name)) continue;
+    const fault = await identify(options, name, true, signal);
+    if (fault !== 'fine') return fault;
+  }
+  const decision = decide(vehicle.vin, wanted, ecus, inventory.identities, inventory.installed);
   switch (decision.kind) {
     case 'nothing':
       return upToDate(options);

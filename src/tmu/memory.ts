@@ -40,6 +40,7 @@ const offerSchema = z.object({
   releaseCounter: z.number().int().nonnegative(),
   download: storedSchema,
   encryption: encryptionSchema.nullable(),
+  dependencies: z.record(z.string(), z.string()),
   notes: z.string(),
 });
 

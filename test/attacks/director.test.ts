@@ -263,16 +263,17 @@ attack(
     has: 'every online key of the Director',
     does: 'orders a release for INV that needs a newer EDT, and leaves EDT as it is',
     vehicle:
-      'installs it: each image is right by itself, and which ones fit together the Director decides',
-    code: 'none',
-    open: 'Uptane leaves dependencies to the Director. The driver is asked, and the self test must pass.',
+      'reads in the signed release what it needs, asks EDT what it runs, and installs nothing',
+    code: 'DEPENDENCY',
   },
   async () => {
     const w = await AttackedVehicle.start();
     w.attack((evil) => w.release(evil, 'INV', '3.0.0', { dependencies: { EDT: '>=3.0.0' } }));
+    const before = w.state().running;
     const result = await w.once();
-    expect(result.outcome).toBe('SUCCESS');
-    expect([w.running('INV'), w.running('EDT')]).toEqual(['3.0.0', '2.0.0']);
+    expect(result.outcome).toBe('PRECONDITION_FAILED');
+    expect(w.state().running).toEqual(before);
+    expect(w.ecu('INV').events.map(({ kind }) => kind)).not.toContain('erase');
     return result.code ?? 'none';
   },
 );

@@ -19,6 +19,7 @@ const release = (ecu: string, version: string, digit = 'a', size = 10): Offer =>
   releaseCounter: 1,
   download: { file: `${ecu}-${version}.bin`, size, sha256: hash(digit) },
   encryption: null,
+  dependencies: {},
   notes: 'n',
 });
 const identity = (ecu: string, version: string | undefined, digit?: string): EcuIdentity => ({
@@ -83,6 +84,7 @@ describe('the decision', () => {
       [release('EDT', '2.0.0')],
       ecus,
       new Map([['EDT', identity('EDT', undefined, 'b')]]),
+      new Map(),
     );
     expect(decision).toMatchObject({
       kind: 'plan',
@@ -94,15 +96,50 @@ describe('the decision', () => {
   });
   it('refuses other hardware and an image beyond the bank', () => {
     const other = new Map([['EDT', { ...identity('EDT', '1.0.0'), hardwareId: 'OLD' }]]);
-    expect(decide('VIN', [release('EDT', '2.0.0')], ecus, other)).toMatchObject({
+    expect(decide('VIN', [release('EDT', '2.0.0')], ecus, other, new Map())).toMatchObject({
       kind: 'impossible',
       code: 'WRONG_HARDWARE',
       reason: expect.stringContaining('"OLD"'),
     });
     const right = new Map([['EDT', identity('EDT', '1.0.0')]]);
-    expect(decide('VIN', [release('EDT', '2.0.0', 'a', 1001)], ecus, right)).toMatchObject({
+    expect(
+      decide('VIN', [release('EDT', '2.0.0', 'a', 1001)], ecus, right, new Map()),
+    ).toMatchObject({
       kind: 'impossible',
       code: 'IMAGE_TOO_LARGE',
+    });
+  });
+});
+
+describe('what an image needs of another ECU', () => {
+  const edt = { ...release('EDT', '2.0.0'), dependencies: { INV: '>=1.5.0' } };
+  const said = new Map([
+    ['EDT', identity('EDT', '1.0.0')],
+    ['INV', identity('INV', '1.0.0')],
+  ]);
+  const runs = (version: string) => new Map([['INV', { version, sha256: undefined }]]);
+
+  it('holds by what runs there, or by what comes with it', () => {
+    expect(decide('VIN', [edt], ecus, said, runs('1.5.0')).kind).toBe('plan');
+    const both = [release('INV', '1.6.0'), edt];
+    expect(decide('VIN', both, ecus, said, runs('1.0.0')).kind).toBe('plan');
+  });
+
+  it.each([
+    ['runs something older', [edt], runs('1.4.9'), 'INV >=1.5.0, which runs 1.4.9'],
+    ['is not known', [edt], new Map(), 'an unknown version'],
+    [
+      'would get something older',
+      [release('INV', '1.4.0'), edt],
+      runs('1.6.0'),
+      'which would run 1.4.0',
+    ],
+  ])('is refused where it %s', (_name, wanted, installed, reason) => {
+    expect(decide('VIN', wanted, ecus, said, installed)).toMatchObject({
+      kind: 'impossible',
+      code: 'DEPENDENCY',
+      ecu: 'EDT',
+      reason: expect.stringContaining(reason),
     });
   });
 });

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide, type EcuFacts, type SignedRelease } from '../../server/director/decide.ts';
-import { inRange } from '../../server/director/version-range.ts';
+import { inRange } from '../../src/core/version-range.ts';
 
 function release(
   ecu: string,

@@ -23,7 +23,8 @@ export type OtherEnd =
   | 'SILENT'
   | 'TOO_LONG'
   | 'TOO_SLOW'
-  | 'WITHDRAWN';
+  | 'WITHDRAWN'
+  | 'DEPENDENCY';
 
 export interface Attack {
   readonly name: string;

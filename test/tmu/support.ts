@@ -206,6 +206,7 @@ export function offerOf(release: Release): Offer {
     releaseCounter: 1,
     download: { file, size, sha256: digest },
     encryption: null,
+    dependencies: {},
     notes,
   };
 }

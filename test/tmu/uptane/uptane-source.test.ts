@@ -37,6 +37,7 @@ describe('a check that passes', () => {
           releaseCounter: 2,
           download: { file: release.name, size: release.image.length, sha256 },
           encryption: null,
+          dependencies: {},
           notes: '',
         },
       ],

@@ -1,6 +1,6 @@
 // What a release asks of another ECU's version: `>=1.0.0`, `>=1.0.0 <2`, `1.4.2`.
 
-import { compareVersions, UNKNOWN_VERSION } from '../../src/core/version-order.ts';
+import { compareVersions, UNKNOWN_VERSION } from './version-order.ts';
 
 const COMPARATOR = /^(>=|<=|>|<|=)?\s*([0-9A-Za-z][0-9A-Za-z.+_-]{0,31})$/;
 
