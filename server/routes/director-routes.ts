@@ -9,7 +9,7 @@ import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
 import { hexText, vehicleId } from './input.ts';
 import { requireOwnVehicle } from './own-vehicle.ts';
-import { sendMetadata } from './send-metadata.ts';
+import { metadataFile, sendMetadata } from './send-metadata.ts';
 
 /** A manifest of 64 ECUs with their signatures. */
 const MAX_CHECKIN_BYTES = 256 * 1024;
@@ -49,8 +49,9 @@ export function directorRoutes(services: Services, director: Director): Router<R
 
   router.get('/director/:vin/metadata/:file', async (ctx) => {
     await services.gate.device(ctx, services);
-    const { vin, file } = parseInput(metadataPath, ctx.params);
+    const { vin, file: name } = parseInput(metadataPath, ctx.params);
     requireOwnVehicle(ctx, vin);
+    const file = metadataFile(name);
     const bytes = await director.file(vin, file);
     if (bytes === undefined) {
       throw new HttpProblem(

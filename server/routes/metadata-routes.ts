@@ -11,7 +11,7 @@ import type { AppContext, RequestState, Services } from '../http/context.ts';
 import type { Uptane } from '../uptane.ts';
 import { publicTarget, requireHere } from './offered.ts';
 import { sendImage } from './send-image.ts';
-import { sendMetadata } from './send-metadata.ts';
+import { metadataFile, sendMetadata } from './send-metadata.ts';
 
 /** Targets of ten thousand images have about 6 MiB. */
 const MAX_METADATA_BYTES = 16 * 1024 * 1024;
@@ -30,7 +30,7 @@ export function metadataRoutes(
 
   router.get('/metadata/:file', async (ctx) => {
     await services.gate.identify(ctx, services);
-    const file = ctx.params.file ?? '';
+    const file = metadataFile(ctx.params.file ?? '');
     const bytes = await uptane.imageMetadata(file);
     if (bytes === undefined) {
       throw new HttpProblem(404, 'NOT_FOUND', 'the image repository has no such file');

@@ -4,6 +4,11 @@ import { createHash } from 'node:crypto';
 import type { AppContext } from '../http/context.ts';
 import { matchesEtag } from '../images/byte-range.ts';
 
+/** `timestamp` and `timestamp.json` are the same file; names on a repository have the ending. */
+export function metadataFile(name: string): string {
+  return name.endsWith('.json') ? name : `${name}.json`;
+}
+
 /** A file with a version in its name never changes. */
 export function sendMetadata(ctx: AppContext, name: string, bytes: Uint8Array): void {
   const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;

@@ -24,6 +24,9 @@ describe('metadata', () => {
     expect((await get('1.snapshot.json')).meta['targets.json'].version).toBe(1);
     expect(timestamp.meta['snapshot.json'].version).toBe(2);
     expect((await get('root.json')).version).toBe(1);
+    // By the role's name alone, too.
+    expect(await get('timestamp')).toEqual(timestamp);
+    expect(await get('1.targets')).toEqual(await get('1.targets.json'));
     for (const file of ['9.targets.json', 'x', '../can-ota.db', 'nobody.json', '2.root.json']) {
       const reply = await backend.request(`/metadata/${encodeURIComponent(file)}`);
       expect([file, reply.status]).toEqual([file, 404]);
