@@ -88,7 +88,15 @@ export class ReleaseBackend {
     form.set('notes', image.notes);
     form.set('file', await imageBlob(image.path), image.name);
     const doing = `upload of ${image.path}`;
-    const response = await this.#send(doing, '/upload', { method: 'POST', body: form });
+    // As bytes: a body that fetch is still reading from a form, when the signal comes, takes the whole process down
+    // (undici puts the next piece into a stream that is closed already).
+    const encoded = new Response(form);
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': encoded.headers.get('content-type')! },
+      body: await encoded.arrayBuffer(),
+    };
+    const response = await this.#send(doing, '/upload', init);
     const { file, created } = await answer(response, uploadAnswer, doing);
     if (file !== image.name) {
       throw new BackendError(
