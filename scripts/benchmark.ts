@@ -1,5 +1,5 @@
 // `npm run benchmark`: what the parts can do, each beside a limit or a peer of the same run. It never fails on time.
-//   --only NAME   one of engine, local, vcan, programming, memory, trust, checkins
+//   --only NAME   one of engine, simulation, local, vcan, programming, memory, trust, checkins
 //   --seconds N   per measurement (default 3)
 //   --peer NAME=COMMAND   another ISO-TP stack on vcan0: prints {"bytesPerSecond": n}; gets IFACE and SECONDS
 
@@ -13,6 +13,11 @@ import { measureDownload } from './benchmark/download-memory.ts';
 import { measureEngine } from './benchmark/isotp-engine.ts';
 import { hasKey, isReady, Worker } from './benchmark/processes.ts';
 import { programTogether } from './benchmark/programming.ts';
+import {
+  measureSimulatedTraffic,
+  measureSimulatedTransfer,
+  profileSimulatedTransfer,
+} from './benchmark/simulated-transfer.ts';
 import { measureDecryption, measureVerification } from './benchmark/trust.ts';
 
 const { values } = parseArgs({
@@ -66,6 +71,30 @@ const sections: Record<string, () => Promise<void>> = {
         `${kB(rate.bytesPerSecond)}, ${buses.toFixed(0)} full buses of 500 kbit/s`,
       );
     }
+  },
+  simulation: async () => {
+    line('Simulated wire under virtual time, 500 kbit/s, five nodes, one process on one core');
+    await measureSimulatedTransfer(0.5); // let the compiler see it first
+    const transfer = await measureSimulatedTransfer(seconds);
+    const micros = (rate: { seconds: number; frames: number }): string =>
+      `${((1e6 * rate.seconds) / rate.frames).toFixed(2)} us a frame`;
+    row(
+      'images of 16 KiB over UDS and ISO-TP',
+      per(transfer.frames / transfer.seconds, 'frames/s'),
+      `${micros(transfer)}; ${(transfer.virtualSeconds / transfer.seconds).toFixed(0)} times as fast as real time`,
+    );
+    const shares = await profileSimulatedTransfer(seconds);
+    row(
+      'of that time, the clock and promises',
+      share(shares.clock, 1),
+      `wire ${share(shares.wire, 1)}, ISO-TP ${share(shares.isoTp, 1)}, UDS ${share(shares.uds, 1)}, other ${share(shares.other, 1)}`,
+    );
+    const traffic = await measureSimulatedTraffic(20_000);
+    row(
+      'cyclic frames, four every 100 ms',
+      per(traffic.frames / traffic.seconds, 'frames/s'),
+      `${micros(traffic)}; ${((1e6 * traffic.seconds) / traffic.virtualSeconds).toFixed(0)} us a virtual second`,
+    );
   },
   local: async () => {
     line('Local bus, unpaced, between two processes');

@@ -1,6 +1,7 @@
 // How long a frame occupies the wire: every bit of CAN 2.0 and CAN FD frames, stuff bits included. ISO 11898-1.
 
 import type { CanFrame } from './can-frame.ts';
+import { classicStuffedBits } from './classic-bits.ts';
 
 /** 10.4.6: three recessive bits of intermission before the next frame may start. */
 export const INTERMISSION_BITS = 3;
@@ -113,16 +114,14 @@ function fdCrcFieldBits(dataLength: number): number {
 
 /** The exact bits of `frame` (which has no fault) on the wire. */
 export function frameBits(frame: CanFrame): FrameBits {
+  if (!frame.fd) {
+    return { nominal: classicStuffedBits(frame) + TAIL_BITS + INTERMISSION_BITS, data: 0 };
+  }
   const { data } = frame;
   const brsAt = pushHeader(frame, frame.remote, data.length);
   for (let index = 0; index < data.length; index++) push(data[index]!, 8);
   stuffLast = -1;
   stuffRun = 0;
-  if (!frame.fd) {
-    push(crc15(bits, length), CRC15_BITS);
-    const stuffed = countStuffBits(0, length);
-    return { nominal: length + stuffed + TAIL_BITS + INTERMISSION_BITS, data: 0 };
-  }
   const head = brsAt + 1;
   const headStuffed = countStuffBits(0, head);
   // The fixed stuff bit before the stuff count takes the place of a stuff bit after the last data bit.

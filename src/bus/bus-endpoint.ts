@@ -36,6 +36,22 @@ function guarded<A>(call: (argument: A) => void, argument: A): void {
   }
 }
 
+/** A copy with its own bytes. Byte by byte: for 8 of them that is faster than any method of the typed arrays. */
+export function copyOf(frame: CanFrame): CanFrame {
+  const { id, extended, data, fd, brs, remote } = frame;
+  const copy = new Uint8Array(data.length);
+  for (let at = 0; at < data.length; at++) copy[at] = data[at]!;
+  return { id, extended, data: copy, fd, brs, remote };
+}
+
+function accepts(filters: readonly CanFilter[], frame: CanFrame): boolean {
+  if (filters.length === 0) return true;
+  for (let index = 0; index < filters.length; index++) {
+    if (filterAccepts(filters[index]!, frame)) return true;
+  }
+  return false;
+}
+
 /**
  * Base of the buses. A subclass moves frames: `transmit` hands one on, `listening` tells it what is wanted;
  * it reports back with `confirmed`, `failed`, `received`, `changeState`. Frames that pass the first checks get
@@ -83,7 +99,7 @@ export abstract class BusEndpoint implements CanBus {
       return;
     }
     // The caller may reuse the array; the wire has to carry what was handed over.
-    const own = { ...frame, data: Uint8Array.from(frame.data) };
+    const own = copyOf(frame);
     this.#pending.push({ frame: own, done });
     this.transmit(own);
   }
@@ -221,10 +237,17 @@ export abstract class BusEndpoint implements CanBus {
     const seen: BusFrame = { frame, atMs, direction: 'rx' };
     for (const monitor of this.#monitors) guarded(monitor, seen);
     for (const { filters, onFrame } of this.#subscribers) {
-      if (filters.length === 0 || filters.some((filter) => filterAccepts(filter, frame))) {
-        guarded(onFrame, seen);
-      }
+      if (accepts(filters, frame)) guarded(onFrame, seen);
     }
+  }
+
+  /** The power is gone: frames without an outcome get none, nobody is told anything any more. */
+  protected silence(): void {
+    this.#closed = true;
+    this.#subscribers = [];
+    this.#monitors = [];
+    this.#stateListeners = [];
+    this.#pending.drain();
   }
 
   /** Frames are known to be lost in reception. */

@@ -1,40 +1,60 @@
 // A first-in first-out queue that neither copies on removal nor keeps what was removed alive.
 
+const FIRST_SIZE = 16;
+
+/** A ring that doubles when it is full; a queue that is empty again and again makes no garbage. */
 export class Fifo<T> {
-  #items: (T | undefined)[] = [];
+  /** Its length is a power of two. */
+  #ring: (T | undefined)[] = new Array<T | undefined>(FIRST_SIZE).fill(undefined);
   #head = 0;
+  #length = 0;
 
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#length;
   }
 
   push(item: T): void {
-    this.#items.push(item);
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#ring[(this.#head + this.#length++) & (this.#ring.length - 1)] = item;
+  }
+
+  /** Puts `item` before all others. */
+  unshift(item: T): void {
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#head = (this.#head - 1) & (this.#ring.length - 1);
+    this.#ring[this.#head] = item;
+    this.#length++;
   }
 
   peek(): T | undefined {
-    return this.#items[this.#head];
+    return this.#ring[this.#head];
   }
 
   shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head];
-    this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    } else if (this.#head >= 1024 && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    if (this.#length === 0) return undefined;
+    const item = this.#ring[this.#head];
+    this.#ring[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.#length--;
     return item;
   }
 
   /** Removes and returns everything, oldest first. */
   drain(): T[] {
-    const rest = this.#items.slice(this.#head) as T[];
-    this.#items = [];
+    const all: T[] = [];
+    while (this.#length > 0) all.push(this.shift()!);
+    this.#ring = new Array<T | undefined>(FIRST_SIZE).fill(undefined);
     this.#head = 0;
-    return rest;
+    return all;
+  }
+
+  #grow(): void {
+    const size = this.#ring.length;
+    const ring = new Array<T | undefined>(2 * size).fill(undefined);
+    for (let index = 0; index < size; index++) {
+      ring[index] = this.#ring[(this.#head + index) & (size - 1)];
+    }
+    this.#ring = ring;
+    this.#head = 0;
   }
 }

@@ -44,13 +44,8 @@ export interface Waiting<T> {
 /** One transmitter: its frames go out in the order in which they came. */
 export class WireNode<T> {
   readonly queue = new Fifo<Waiting<T>>();
-}
-
-/** The frame whose bits are on the wire. */
-interface OnWire<T> {
-  readonly node: WireNode<T>;
-  readonly waiting: Waiting<T>;
-  readonly endMs: number;
+  /** Takes no part in arbitration before: an error passive node suspends its transmission. */
+  notBeforeMs = Number.NEGATIVE_INFINITY;
 }
 
 /** Called when a frame is through. It may queue further frames. */
@@ -62,7 +57,10 @@ export type Deliver<T> = (node: WireNode<T>, item: T, endMs: number) => void;
  */
 export class Wire<T> {
   readonly #nodes: WireNode<T>[] = [];
-  #current: OnWire<T> | undefined;
+  /** The frame whose bits are on the wire, its node and its end. */
+  #current: Waiting<T> | undefined;
+  #currentNode: WireNode<T> | undefined;
+  #endMs = 0;
   #freeAtMs = Number.NEGATIVE_INFINITY;
   #busyMs = 0;
   #frames = 0;
@@ -74,6 +72,13 @@ export class Wire<T> {
 
   get frames(): number {
     return this.#frames;
+  }
+
+  /** `busyMs` and what the frame on the wire has used of its time by `nowMs`. */
+  busyMsAt(nowMs: number): number {
+    if (this.#current === undefined) return this.#busyMs;
+    const startMs = this.#endMs - this.#current.durationMs;
+    return this.#busyMs + Math.min(nowMs - startMs, this.#current.durationMs);
   }
 
   /** Nothing waits and nothing is on the wire. */
@@ -106,6 +111,17 @@ export class Wire<T> {
     node.queue.push(waiting);
   }
 
+  /** A frame of `node` that was spoiled on the wire, before all others of the node: ISO 11898-1 8.3.4. */
+  sendAgain(node: WireNode<T>, waiting: Waiting<T>): void {
+    node.queue.unshift(waiting);
+  }
+
+  /** From within `deliver`: that frame is followed by `durationMs` of other bits, such as an error frame. */
+  occupy(durationMs: number): void {
+    this.#freeAtMs += durationMs;
+    this.#busyMs += durationMs;
+  }
+
   /** Nothing is sent before `nowMs`, although it was ready earlier: after the wire was held. */
   notBefore(nowMs: number): void {
     this.#freeAtMs = Math.max(this.#freeAtMs, nowMs);
@@ -117,47 +133,71 @@ export class Wire<T> {
    */
   step(nowMs: number, deliver: Deliver<T>, limit = Number.POSITIVE_INFINITY): number | undefined {
     for (let delivered = 0; ; ) {
-      const current = this.#current ?? this.#start(nowMs);
-      if (current === undefined) return this.#earliestReadyMs();
-      if (current.endMs > nowMs) return current.endMs;
+      if (this.#current === undefined) {
+        const waitUntilMs = this.#start(nowMs);
+        if (this.#current === undefined) return waitUntilMs;
+      }
+      const endMs = this.#endMs;
+      if (endMs > nowMs) return endMs;
       if (delivered++ >= limit) return nowMs;
+      const node = this.#currentNode!;
+      const waiting: Waiting<T> = this.#current;
       this.#current = undefined;
-      this.#freeAtMs = current.endMs;
-      this.#busyMs += current.waiting.durationMs;
+      this.#freeAtMs = endMs;
+      this.#busyMs += waiting.durationMs;
       this.#frames++;
-      deliver(current.node, current.waiting.item, current.endMs);
+      deliver(node, waiting.item, endMs);
     }
   }
 
-  #earliestReadyMs(): number | undefined {
-    let earliest: number | undefined;
-    for (const node of this.#nodes) {
-      const ready = node.queue.peek()?.readyMs;
-      if (ready !== undefined && (earliest === undefined || ready < earliest)) earliest = ready;
+  /**
+   * Arbitration at the earliest instant when the wire is free and someone is ready, if that has come. Otherwise
+   * returns that instant, undefined when nobody waits.
+   */
+  #start(nowMs: number): number | undefined {
+    let startMs = this.#freeAtMs;
+    let earliestMs = this.#arbitrate(startMs);
+    // On a busy wire the first look decides: somebody was ready before it became free.
+    if (this.#winner === undefined) {
+      if (earliestMs === Number.POSITIVE_INFINITY) return undefined;
+      startMs = Math.max(earliestMs, startMs);
+      if (startMs > nowMs) return startMs;
+      earliestMs = this.#arbitrate(startMs);
+    } else if (startMs > nowMs) {
+      this.#winner = undefined;
+      return startMs;
     }
-    return earliest === undefined ? undefined : Math.max(earliest, this.#freeAtMs);
+    const winner = this.#winner!;
+    this.#winner = undefined;
+    this.#current = winner.queue.shift()!;
+    this.#currentNode = winner;
+    this.#endMs = startMs + this.#current.durationMs;
+    return undefined;
   }
 
-  /** Arbitration at the earliest instant when the wire is free and someone is ready. */
-  #start(nowMs: number): OnWire<T> | undefined {
-    const startMs = this.#earliestReadyMs();
-    if (startMs === undefined || startMs > nowMs) return undefined;
-    let winner: WireNode<T> | undefined;
+  #winner: WireNode<T> | undefined;
+
+  /** Finds who wins at `startMs`; returns when the first of those who are not ready then will be. */
+  #arbitrate(startMs: number): number {
     let best: Waiting<T> | undefined;
-    for (const node of this.#nodes) {
+    let earliestMs = Number.POSITIVE_INFINITY;
+    const nodes = this.#nodes;
+    for (let index = 0; index < nodes.length; index++) {
+      const node = nodes[index]!;
       const head = node.queue.peek();
-      if (head === undefined || head.readyMs > startMs) continue;
-      if (
+      if (head === undefined) continue;
+      const readyMs = Math.max(head.readyMs, node.notBeforeMs);
+      if (readyMs > startMs) {
+        if (readyMs < earliestMs) earliestMs = readyMs;
+      } else if (
         best === undefined ||
         head.key < best.key ||
         (head.key === best.key && head.readyMs < best.readyMs)
       ) {
         best = head;
-        winner = node;
+        this.#winner = node;
       }
     }
-    winner!.queue.shift();
-    this.#current = { node: winner!, waiting: best!, endMs: startMs + best!.durationMs };
-    return this.#current;
+    return earliestMs;
   }
 }

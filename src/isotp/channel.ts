@@ -54,7 +54,10 @@ export class IsoTpChannel implements IsoTpConnection {
   #sending: Outgoing | undefined;
   /** Tells confirmations of an abandoned message from those of the present one. */
   #generation = 0;
-  #timer: { readonly deadline: Deadline; readonly timer: Timer } | undefined;
+  /** For the frames of the present message. */
+  #onMessageOutcome: (outcome: SendOutcome) => void = () => {};
+  #timer: Timer | undefined;
+  #timerDueMs = 0;
   #closed = false;
 
   /** Throws RangeError when the configuration contradicts itself or the bus (CAN FD on a classic bus). */
@@ -113,7 +116,7 @@ export class IsoTpChannel implements IsoTpConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#subscription.close();
-    this.#timer?.timer.cancel();
+    this.#timer?.cancel();
     this.#timer = undefined;
     this.#generation++;
     this.#sender.abort();
@@ -152,13 +155,14 @@ export class IsoTpChannel implements IsoTpConnection {
       const next = this.#queue.shift();
       if (next !== undefined) {
         this.#sending = next;
-        this.#generation++;
+        const generation = ++this.#generation;
+        this.#onMessageOutcome = (outcome) => this.#onOutcome(generation, outcome);
         this.#sender.begin(next.message);
       }
     }
     if (this.#sending !== undefined) {
       const generation = this.#generation;
-      const done = (outcome: SendOutcome): void => this.#onOutcome(generation, outcome);
+      const done = this.#onMessageOutcome;
       for (;;) {
         const data = this.#sender.pull(nowMs);
         if (data === undefined) break;
@@ -232,18 +236,19 @@ export class IsoTpChannel implements IsoTpConnection {
 
   /** One timer for the nearest deadline. A later deadline leaves the running timer, which re-arms when it fires. */
   #arm(nowMs: number): void {
-    const deadline = earlier(this.#sender.deadline(), this.#receiver.deadline());
-    if (deadline === undefined || deadline.atMs === Number.POSITIVE_INFINITY) {
-      this.#timer?.timer.cancel();
+    const dueMs = Math.min(this.#sender.dueMs(), this.#receiver.dueMs());
+    if (dueMs === Number.POSITIVE_INFINITY) {
+      this.#timer?.cancel();
       this.#timer = undefined;
       return;
     }
     if (this.#timer !== undefined) {
-      if (this.#timer.deadline.atMs <= deadline.atMs) return;
-      this.#timer.timer.cancel();
+      if (this.#timerDueMs <= dueMs) return;
+      this.#timer.cancel();
     }
-    const timer = this.#clock.after(deadline.name, deadline.atMs - nowMs, this.#onTimer);
-    this.#timer = { deadline, timer };
+    const { name } = earlier(this.#sender.deadline(), this.#receiver.deadline())!;
+    this.#timerDueMs = dueMs;
+    this.#timer = this.#clock.after(name, dueMs - nowMs, this.#onTimer);
   }
 
   readonly #onTimer = (): void => {

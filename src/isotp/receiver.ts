@@ -250,6 +250,23 @@ export class IsoTpReceiver {
     }
   }
 
+  /** The instant of `deadline`, Infinity while nothing runs. */
+  dueMs(): number {
+    const reception = this.#reception;
+    if (reception === undefined) return Number.POSITIVE_INFINITY;
+    switch (reception.phase) {
+      case 'data':
+        return reception.sinceMs + this.#config.nCrMs;
+      case 'not-ready':
+        return reception.sinceMs + this.#config.nBrMs;
+      case 'flow-control-pending':
+      case 'flow-control-unconfirmed':
+        return reception.sinceMs + this.#config.nArMs;
+      default:
+        return assertNever(reception.phase);
+    }
+  }
+
   deadline(): Deadline | undefined {
     const reception = this.#reception;
     if (reception === undefined) return undefined;

@@ -36,6 +36,8 @@ export class IsoTpSender {
   readonly #addressByte: number | undefined;
   readonly #addressBytes: number;
   readonly #sendAhead: number;
+  /** Bytes of the message in a full consecutive frame. */
+  readonly #perFrame: number;
   #state: State = IDLE;
   #message: Uint8Array = new Uint8Array(0);
   /** Bytes of the message that frames were made of. */
@@ -53,6 +55,7 @@ export class IsoTpSender {
     this.#addressByte = addressByte;
     this.#addressBytes = addressByte === undefined ? 0 : 1;
     this.#sendAhead = Math.max(1, sendAhead);
+    this.#perFrame = consecutivePayload(config, this.#addressBytes);
   }
 
   get idle(): boolean {
@@ -171,6 +174,14 @@ export class IsoTpSender {
     this.#end('N_ERROR');
   }
 
+  /** The instant of `deadline`, Infinity while nothing runs: asked for every frame, so without an object. */
+  dueMs(): number {
+    if (this.#unconfirmed > 0) return this.#unconfirmedSinceMs + this.#config.nAsMs;
+    const state = this.#state;
+    if (state.kind === 'waiting-flow-control') return this.#flowControlDueMs;
+    return state.kind === 'sending' ? state.notBeforeMs : Number.POSITIVE_INFINITY;
+  }
+
   /** When `tick` (or, for N_Cs, `pull`) is due; undefined while nothing runs. */
   deadline(): Deadline | undefined {
     const state = this.#state;
@@ -228,14 +239,13 @@ export class IsoTpSender {
   }
 
   #consecutiveFrame(): Uint8Array {
-    const payload = Math.min(
-      consecutivePayload(this.#config, this.#addressBytes),
-      this.#message.length - this.#sent,
-    );
+    const message = this.#message;
+    const from = this.#sent;
+    const payload = Math.min(this.#perFrame, message.length - from);
     const frame = this.#blank(1 + payload);
     const at = this.#addressBytes;
     frame[at] = 0x20 | this.#sequence;
-    frame.set(this.#message.subarray(this.#sent, this.#sent + payload), at + 1);
+    for (let index = 0; index < payload; index++) frame[at + 1 + index] = message[from + index]!;
     this.#sequence = (this.#sequence + 1) & 0x0f;
     this.#sent += payload;
     return frame;

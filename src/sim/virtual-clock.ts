@@ -1,13 +1,8 @@
 // Virtual time: timers fire in order of their due time, promises settle in between, nothing waits for real.
 
 import type { Clock, Timer } from '../core/clock.ts';
-
-interface Entry extends Timer {
-  readonly name: string;
-  readonly dueMs: number;
-  readonly sequence: number;
-  readonly fire: () => void;
-}
+import { TimerHeap } from './timer-heap.ts';
+import { TimeRun } from './virtual-clock-run.ts';
 
 /** Lets every promise that can settle without time passing settle, chains included. */
 function settle(): Promise<void> {
@@ -22,14 +17,22 @@ function realPause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
+export interface RunOptions {
+  /**
+   * Whoever asks for real time (setTimeout, AbortSignal.timeout, files, sockets, threads) while the run lasts makes
+   * it fail: what finishes whenever it finishes has no place in a run that a seed must replay.
+   */
+  readonly strict?: boolean;
+}
+
 /** A Clock that stands still unless it is told to advance. Timers of the same instant fire in order of creation. */
 export class VirtualClock implements Clock {
   #nowMs = 0;
-  #sequence = 0;
   readonly #startWallMs: number;
-  /** Binary heap by (dueMs, sequence). */
-  readonly #heap: Entry[] = [];
-  readonly #cancelled = new WeakSet<Entry>();
+  readonly #timers = new TimerHeap();
+  readonly #holds = new Set<{ readonly what: string }>();
+  #onRelease: (() => void) | undefined;
+  #running = false;
 
   constructor(startWallMs = Date.UTC(2026, 0, 1)) {
     this.#startWallMs = startWallMs;
@@ -44,38 +47,55 @@ export class VirtualClock implements Clock {
   }
 
   after(name: string, delayMs: number, fire: () => void): Timer {
-    const entry: Entry = {
-      name,
-      dueMs: this.#nowMs + Math.max(0, delayMs),
-      sequence: this.#sequence++,
-      fire,
-      cancel: () => {
-        this.#cancelled.add(entry);
-      },
-    };
-    this.#push(entry);
-    return entry;
+    if (Number.isNaN(delayMs)) throw new RangeError(`the delay of ${name} is not a number`);
+    return this.#timers.add(name, delayMs > 0 ? this.#nowMs + delayMs : this.#nowMs, fire);
   }
 
   /** Names of the timers that are running, in the order in which they will fire. */
   pending(): string[] {
-    return this.#heap
-      .filter((entry) => !this.#cancelled.has(entry))
-      .sort(before)
-      .map((entry) => entry.name);
+    return this.#timers.inOrder().map((timer) => timer.name);
   }
 
-  /** Moves time on by `ms`, firing every timer that is due on the way. */
+  /** How many timers are running; cheaper than `pending`. */
+  get pendingCount(): number {
+    return this.#timers.size;
+  }
+
+  /** When the next timer is due, undefined when none is running. */
+  get nextDueMs(): number | undefined {
+    return this.#timers.peek()?.dueMs;
+  }
+
+  /**
+   * Time stands still until all holds are released: for work that takes real turns of the event loop, but no time
+   * in the simulated world. `what` is named when it is never released. To release twice does nothing.
+   */
+  hold(what = 'unnamed'): () => void {
+    const hold = { what };
+    this.#holds.add(hold);
+    return () => {
+      if (this.#holds.delete(hold) && this.#holds.size === 0) this.#onRelease?.();
+    };
+  }
+
+  /** What holds the time at present. */
+  held(): string[] {
+    return [...this.#holds].map((hold) => hold.what);
+  }
+
+  /** Moves time on by `ms`, firing every timer that is due on the way, one a turn of the event loop. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
-    await settle();
-    while (this.#fireNext(untilMs)) await settle();
+    for (;;) {
+      await settle();
+      if (this.#holds.size === 0 && !this.#fireNext(untilMs)) break;
+    }
     this.#nowMs = untilMs;
   }
 
   /**
    * Moves time on until `promise` settles, timer by timer. Throws when it has not after `limitMs` of virtual
-   * time, or when no timer is left that could make it settle.
+   * time, or when no timer is left that could make it settle. Real I/O gets a turn between any two timers.
    */
   async within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
     let settled = false;
@@ -88,6 +108,7 @@ export class VirtualClock implements Clock {
     for (let idleTurns = 0; !settled; ) {
       await (idleTurns < QUICK_TURNS ? settle() : realPause());
       if (settled) break;
+      if (this.#holds.size > 0) continue;
       if (this.#fireNext(untilMs)) idleTurns = 0;
       else if (++idleTurns > QUICK_TURNS + PATIENCE_TURNS) {
         throw new Error(`nothing settled within ${limitMs} ms of virtual time`);
@@ -96,45 +117,45 @@ export class VirtualClock implements Clock {
     return promise;
   }
 
+  /**
+   * `within` for a whole simulated world, where nothing but promises and this clock matters: many timers a turn of
+   * the event loop, a fifth of a microsecond each in place of a turn. Promises still settle between any two timers.
+   * Rejects when `limitMs` of virtual time have passed, when nothing is left that could make `promise` settle, when
+   * a timer throws, and when time has stopped moving although timers fire. One run at a time.
+   */
+  async run<T>(promise: Promise<T>, limitMs: number, options: RunOptions = {}): Promise<T> {
+    if (this.#running) throw new Error('this clock is running already');
+    this.#running = true;
+    try {
+      const run = new TimeRun(
+        {
+          now: () => this.#nowMs,
+          fireNext: (untilMs) => this.#fireNext(untilMs),
+          nextName: () => this.#timers.peek()?.name,
+          hold: (what) => this.hold(what),
+          held: () => this.held(),
+          isHeld: () => this.#holds.size > 0,
+        },
+        this.#nowMs + limitMs,
+        options.strict ?? false,
+      );
+      this.#onRelease = () => run.wake();
+      await run.until(promise);
+    } finally {
+      this.#onRelease = undefined;
+      this.#running = false;
+    }
+    return promise;
+  }
+
   #fireNext(untilMs: number): boolean {
-    for (;;) {
-      const next = this.#heap[0];
-      if (next === undefined || next.dueMs > untilMs) return false;
-      this.#pop();
-      if (this.#cancelled.has(next)) continue;
-      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
-      next.fire();
-      return true;
-    }
+    const next = this.#timers.peek();
+    if (next === undefined || next.dueMs > untilMs) return false;
+    this.#timers.removeFirst();
+    if (next.dueMs > this.#nowMs) this.#nowMs = next.dueMs;
+    const fire = next.fire!;
+    next.fire = undefined;
+    fire();
+    return true;
   }
-
-  #push(entry: Entry): void {
-    const heap = this.#heap;
-    heap.push(entry);
-    for (let at = heap.length - 1; at > 0; ) {
-      const parent = (at - 1) >> 1;
-      if (before(heap[at]!, heap[parent]!) >= 0) break;
-      [heap[at], heap[parent]] = [heap[parent]!, heap[at]!];
-      at = parent;
-    }
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    heap[0] = last;
-    for (let at = 0; ; ) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!) < 0) child++;
-      if (before(heap[at]!, heap[child]!) <= 0) break;
-      [heap[at], heap[child]] = [heap[child]!, heap[at]!];
-      at = child;
-    }
-  }
-}
-
-function before(a: Entry, b: Entry): number {
-  return a.dueMs - b.dueMs || a.sequence - b.sequence;
 }

@@ -143,6 +143,54 @@ describe('a wire', () => {
     expect(ends).toEqual([8]);
   });
 
+  it('sends a spoiled frame again before the others of its node, after the error frame', () => {
+    const wire = new Wire<string>();
+    const [one, other] = [wire.attach(), wire.attach()];
+    const again = { key: 5, durationMs: 1, readyMs: 0, item: 'again' };
+    wire.enqueue(one, again);
+    put(wire, one, 'behind it', 5, 0);
+    put(wire, other, 'higher priority, later', 1, 0.5);
+    put(wire, other, 'lower priority', 9, 0.5);
+    const log: [string, number][] = [];
+    let spoiled = 2;
+    wire.step(100, (node, item, endMs) => {
+      log.push([item, endMs]);
+      if (item !== 'again' || spoiled-- === 0) return;
+      wire.occupy(0.25);
+      wire.sendAgain(node, again);
+    });
+    expect(log).toEqual([
+      ['again', 1],
+      ['higher priority, later', 2.25],
+      ['again', 3.25],
+      ['again', 4.5],
+      ['behind it', 5.5],
+      ['lower priority', 6.5],
+    ]);
+    expect(wire.busyMs).toBe(6.5);
+  });
+
+  it('lets a node that suspends its transmission lose to all that come meanwhile', () => {
+    const wire = new Wire<string>();
+    const [one, other] = [wire.attach(), wire.attach()];
+    put(wire, one, 'important', 1, 0);
+    one.notBeforeMs = 3;
+    put(wire, other, 'first', 9, 1);
+    put(wire, other, 'second', 9, 1.5);
+    const log: [string, number][] = [];
+    const note = (_node: unknown, item: string, endMs: number): void => {
+      log.push([item, endMs]);
+    };
+    expect(wire.step(0, note)).toBe(1);
+    expect(wire.step(3, note)).toBe(4);
+    expect(wire.step(9, note)).toBeUndefined();
+    expect(log).toEqual([
+      ['first', 2],
+      ['second', 3],
+      ['important', 4],
+    ]);
+  });
+
   it('never carries two frames at once, keeps each node in order, loses none', () => {
     const frames = fc.array(
       fc.record({

@@ -373,6 +373,9 @@ it('survives any frames in any order (fixed budget)', () => {
         while (sender.pull(nowMs) !== undefined);
         receiver.pull(nowMs);
         while (receiver.take() !== undefined);
+        for (const engine of [sender, receiver]) {
+          expect(engine.dueMs()).toBe(engine.deadline()?.atMs ?? Number.POSITIVE_INFINITY);
+        }
       }
       // Whatever came before: after silence both are idle and a good message passes.
       for (const ms of [1000, 2000, 3000, 4000]) {

@@ -1,0 +1,219 @@
+// One node's bus on the simulated wire: the CanBus that the product sees, and the controller behind it.
+
+import { BusEndpoint } from '../bus/bus-endpoint.ts';
+import {
+  type BusState,
+  type CanBus,
+  type CanFilter,
+  filterAccepts,
+  type SendOutcome,
+} from '../bus/can-bus.ts';
+import type { CanFrame } from '../bus/can-frame.ts';
+import { ErrorClass, readErrorFrame } from '../bus/error-frame.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { type ConfinementState, ErrorConfinement } from './error-confinement.ts';
+
+/** A node's bus, with what only the simulation can do to it. */
+export interface SimulatedBus extends CanBus {
+  readonly node: string;
+  /** TEC and REC of its controller. */
+  readonly errorCounters: { readonly transmit: number; readonly receive: number };
+  /** `bus-off` or `down`: what waits fails, nothing is sent or heard until `active` again. */
+  setState(state: BusState, reason?: string): void;
+  /**
+   * Asks a controller that took itself off the bus to come back: it does so after 128 times 11 recessive bits,
+   * which a busy wire offers once a frame. Nothing happens in any other state.
+   */
+  restart(): void;
+  /**
+   * The power of the node is cut: no frame more, no outcome, no event. Others hear a frame of it that is on the
+   * wire as broken.
+   */
+  vanish(): void;
+}
+
+export interface AttachOptions {
+  /** As `restart-ms` of a CAN interface: from bus-off to an automatic `restart`. Missing: nobody restarts it. */
+  readonly restartMs?: number;
+}
+
+/** What a node needs of its wire. */
+export interface NodeWire {
+  readonly name: string;
+  readonly bitrate: number | undefined;
+  readonly dataBitrate: number | undefined;
+  /** ms of one bit; 0 on an unpaced wire. */
+  readonly bitMs: number;
+  /** Wire time used so far, that of the frame on the wire included. */
+  busyMsNow(): number;
+  readonly frames: number;
+  enqueue(node: SimulatedNode, frame: CanFrame): void;
+  /** Takes back what waits, returns how many. */
+  clear(node: SimulatedNode): number;
+  detach(node: SimulatedNode): void;
+  /** Who listens to what has changed. */
+  listenersChanged(): void;
+}
+
+/** 12.1.4.4: occurrences of 11 consecutive recessive bits before a node that was off takes part again. */
+const RECOVERY_SEQUENCES = 128;
+const SEQUENCE_BITS = 11;
+/** How many of these bits a frame on the wire brings: acknowledge delimiter, end of frame, intermission. */
+const RECESSIVE_TAIL_BITS = 11;
+
+export class SimulatedNode extends BusEndpoint implements SimulatedBus {
+  readonly kind = 'simulated';
+  readonly node: string;
+  readonly name: string;
+  readonly fd = true;
+  readonly bitrate: number | undefined;
+  readonly dataBitrate: number | undefined;
+  readonly receiveBurst = Number.POSITIVE_INFINITY;
+  readonly transmitQueue = 64;
+  readonly errors = new ErrorConfinement();
+  readonly #wire: NodeWire;
+  readonly #clock: Clock;
+  readonly #restartMs: number | undefined;
+  #filters: readonly CanFilter[] | undefined = [];
+  #downReason: string | undefined;
+  #confinement: ConfinementState = 'active';
+  #restartTimer: Timer | undefined;
+  #vanished = false;
+  /** Frames whose outcome was told as failed while they were on the wire: their end is no news. */
+  #abandoned = 0;
+
+  constructor(wire: NodeWire, node: string, clock: Clock, options: AttachOptions) {
+    super();
+    this.node = node;
+    this.name = wire.name;
+    this.bitrate = wire.bitrate;
+    this.dataBitrate = wire.dataBitrate;
+    this.#wire = wire;
+    this.#clock = clock;
+    this.#restartMs = options.restartMs;
+  }
+
+  get errorCounters(): { transmit: number; receive: number } {
+    return { transmit: this.errors.transmit, receive: this.errors.receive };
+  }
+
+  get vanished(): boolean {
+    return this.#vanished;
+  }
+
+  /** Takes part in what happens on the wire: sends, hears, acknowledges, counts errors. */
+  get onBus(): boolean {
+    return this.#downReason === undefined;
+  }
+
+  /** The frame of this node on the wire was given up: it is not sent again. */
+  get gaveUp(): boolean {
+    return this.#abandoned > 0 || this.closed;
+  }
+
+  setState(state: BusState, reason: string = `simulated: ${state}`): void {
+    if (this.#vanished) return;
+    this.#restartTimer?.cancel();
+    this.#restartTimer = undefined;
+    this.#downReason = state === 'bus-off' || state === 'down' ? reason : undefined;
+    if (this.#downReason !== undefined) {
+      const waiting = this.#wire.clear(this);
+      this.#abandoned += this.pendingCount - waiting;
+      this.failed(this.pendingCount, 'BUS_DOWN', reason);
+    }
+    if (state === 'active') {
+      this.errors.reset();
+      this.#confinement = 'active';
+    }
+    this.changeState(state, reason, this.#clock.nowMs());
+  }
+
+  restart(): void {
+    if (this.#vanished || this.closed || this.state !== 'bus-off') return;
+    this.#restartTimer?.cancel();
+    this.#recover(this.#clock.nowMs(), this.#wire.busyMsNow(), this.#wire.frames);
+  }
+
+  /** Waits for the recessive bits: each frame since the request offers 11 of them, the idle wire the rest. */
+  #recover(sinceMs: number, busyMs: number, frames: number): void {
+    const { bitMs } = this.#wire;
+    const idleMs = this.#clock.nowMs() - sinceMs - (this.#wire.busyMsNow() - busyMs);
+    const bitsLeft =
+      RECOVERY_SEQUENCES * SEQUENCE_BITS -
+      (this.#wire.frames - frames) * RECESSIVE_TAIL_BITS -
+      (bitMs > 0 ? idleMs / bitMs : Number.POSITIVE_INFINITY);
+    // Half a bit: sums of times are not exact.
+    if (bitsLeft <= 0.5 || bitMs === 0) {
+      this.setState('active', readErrorFrame(ErrorClass.restarted, new Uint8Array(8)).reason);
+      return;
+    }
+    this.#restartTimer = this.#clock.after('bus-off-recovery', bitsLeft * bitMs, () =>
+      this.#recover(sinceMs, busyMs, frames),
+    );
+  }
+
+  /** The counters have changed. */
+  errorsCounted(): void {
+    const { state } = this.errors;
+    if (state === this.#confinement) return;
+    this.#confinement = state;
+    const reason = this.errors.describe();
+    if (state !== 'bus-off') {
+      this.changeState(state, reason, this.#clock.nowMs());
+      return;
+    }
+    this.setState('bus-off', reason);
+    if (this.#restartMs === undefined) return;
+    this.#restartTimer = this.#clock.after('restart-ms', this.#restartMs, () => this.restart());
+  }
+
+  /** What a program without power still tries is not even refused. */
+  override send(frame: CanFrame, done?: (outcome: SendOutcome) => void): void {
+    if (!this.#vanished) super.send(frame, done);
+  }
+
+  vanish(): void {
+    if (this.#vanished) return;
+    this.#vanished = true;
+    this.#downReason = 'without power';
+    this.#restartTimer?.cancel();
+    this.#wire.detach(this);
+    this.silence();
+  }
+
+  wasSent(atMs: number): void {
+    if (this.#abandoned > 0) this.#abandoned--;
+    else this.confirmed(atMs);
+  }
+
+  wants(frame: CanFrame): boolean {
+    const wanted = this.#filters;
+    return wanted === undefined || wanted.some((filter) => filterAccepts(filter, frame));
+  }
+
+  hears(frame: CanFrame, atMs: number): void {
+    if (this.#downReason === undefined) this.received(frame, atMs);
+  }
+
+  protected override transmit(frame: CanFrame): void {
+    this.#wire.enqueue(this, frame);
+  }
+
+  protected override soon(call: () => void): void {
+    this.#clock.after('refused', 0, call);
+  }
+
+  protected override listening(filters: readonly CanFilter[] | undefined): void {
+    this.#filters = filters;
+    this.#wire.listenersChanged();
+  }
+
+  protected override refusalReason(): string | undefined {
+    return this.#downReason;
+  }
+
+  protected override async shutDown(): Promise<void> {
+    this.#restartTimer?.cancel();
+    this.#wire.detach(this);
+  }
+}
