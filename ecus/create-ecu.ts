@@ -17,6 +17,7 @@ import type { EcuFaults } from './bootloader/faults.ts';
 import { provisioningNeeds } from './bootloader/provisioning.ts';
 import type { RoutineRule } from './bootloader/routines.ts';
 import { refuseShippedSecret } from './bootloader/security-key.ts';
+import type { LiveDid } from './profile.ts';
 import { profileOf } from './profiles.ts';
 
 export interface CreateEcuOptions {
@@ -47,7 +48,11 @@ export interface CreateEcuOptions {
   readonly trialBoots?: number;
   /** 0xFFF unless told otherwise: one segmented message with a 12 bit length. */
   readonly maxBlockLength?: number;
+  /** 32 KiB unless told otherwise: less than a second of a bus with 500 kbit/s. */
+  readonly checkpointBytes?: number;
   readonly routines?: Readonly<Record<number, RoutineRule>>;
+  /** Values beside those of its profile. */
+  readonly live?: readonly LiveDid[];
 }
 
 /**
@@ -63,10 +68,11 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   }
   const maxBlockLength = options.maxBlockLength ?? 0xfff;
   const connect = options.connect ?? channelsOn(ecu, bus, options.clock, maxBlockLength);
+  const profile = profileOf(name);
   return Ecu.start({
     ecu,
     vin: vehicle.vin,
-    profile: profileOf(name),
+    profile: { ...profile, live: [...(options.live ?? []), ...profile.live] },
     connect,
     trafficBus: options.normalTraffic === false ? undefined : bus,
     storage: options.storage,
@@ -83,6 +89,7 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
     trialMs: options.trialMs ?? 600_000,
     trialBoots: options.trialBoots ?? 3,
     maxBlockLength,
+    checkpointBytes: options.checkpointBytes ?? 32 * 1024,
   });
 }
 

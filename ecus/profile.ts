@@ -7,6 +7,8 @@ export interface LiveDid {
   readonly did: number;
   /** What the bytes mean, with scale and unit. */
   readonly meaning: string;
+  /** Also without an application: the bootloader answers it. */
+  readonly always?: boolean;
   /** `upMs`: since the application was started. */
   read(upMs: number): Uint8Array;
 }

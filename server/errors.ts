@@ -60,6 +60,7 @@ export type ProblemCode =
   | 'NONCE_UNKNOWN'
   | 'NONCE_USED'
   | 'NOT_FOUND'
+  | 'NO_CAMPAIGN'
   | 'NO_REPOSITORY'
   | 'RANGE'
   | 'RATE_LIMITED'

@@ -1,12 +1,14 @@
 // The backend: puts database, images, routes and the HTTP server together, and takes them apart again.
 
+import path from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import type Router from '@koa/router';
 import Koa from 'koa';
 import type { Clock } from '../src/core/clock.ts';
 import { describeError, InputError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Random } from '../src/core/random.ts';
-import { DiskStorage } from '../src/core/storage.ts';
+import { DiskStorage, type Storage } from '../src/core/storage.ts';
 import { AddressList, LOOPBACK_CIDRS, type ProxyTrust } from './auth/addresses.ts';
 import { CallerGate, type DevicePolicy, type RateLimits } from './auth/callers.ts';
 import { DeviceSessions } from './auth/device-sessions.ts';
@@ -14,14 +16,16 @@ import { LoginThrottle } from './auth/login-throttle.ts';
 import { Passwords } from './auth/passwords.ts';
 import { peopleSessions } from './auth/people.ts';
 import { AuditLog } from './db/audit.ts';
-import { openDatabase, privateFile } from './db/database.ts';
+import { CampaignStore } from './db/campaigns.ts';
+import { CancelOrderStore } from './db/cancel-orders.ts';
+import { type DataFolder, openDatabase, privateFile } from './db/database.ts';
 import { DeviceStore } from './db/devices.ts';
 import { NonceStore } from './db/nonces.ts';
 import { ReleaseStore } from './db/releases.ts';
 import { ReportStore } from './db/reports.ts';
 import { ServiceTokenStore } from './db/service-tokens.ts';
 import { SessionStore } from './db/sessions.ts';
-import { lockFile } from './db/sqlite-dialect.ts';
+import { type FileLock, lockFile } from './db/sqlite-dialect.ts';
 import { UserStore } from './db/users.ts';
 import { VehicleStore } from './db/vehicles.ts';
 import { HttpProblem, ServerError } from './errors.ts';
@@ -30,7 +34,8 @@ import { frontDoor } from './http/front-door.ts';
 import { listen, type RunningServer } from './http/listen.ts';
 import { problems } from './http/problems.ts';
 import { securityHeaders } from './http/security-headers.ts';
-import { ImageStore, type OpenFile } from './images/image-store.ts';
+import { IMAGE_FOLDERS, ImageStore } from './images/image-store.ts';
+import { campaignRoutes } from './routes/campaign-routes.ts';
 import { deviceRoutes } from './routes/device-routes.ts';
 import { directorRoutes } from './routes/director-routes.ts';
 import { metadataRoutes } from './routes/metadata-routes.ts';
@@ -41,12 +46,22 @@ import { sessionRoutes } from './routes/session-routes.ts';
 import { uploadRoutes } from './routes/upload-routes.ts';
 import { vehicleRoutes } from './routes/vehicle-routes.ts';
 import { openUptane, type UptaneOptions } from './uptane.ts';
-import { findPackage, loadStatic } from './web/assets.ts';
+import { loadWeb, type WebFiles } from './web/assets.ts';
 import { Pages } from './web/pages.ts';
 
 export interface ServerOptions {
-  /** Holds the database, the images and what is being uploaded. Created where it is missing. */
-  dataDir: string;
+  /**
+   * Holds the database, the images and what is being uploaded. Created where it is missing. Not needed where both
+   * `storage` and `database` are given.
+   */
+  dataDir?: string;
+  /** Images and what is being uploaded, in place of the data folder. */
+  storage?: Storage;
+  /**
+   * In place of the file in the data folder. Migrated here, and never closed: the next server goes on with it, also
+   * when this one was not closed. It serves one server at a time, the last one that was created.
+   */
+  database?: DatabaseSync;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -68,8 +83,8 @@ export interface ServerOptions {
   devices?: DevicePolicy;
   /** How often whom may ask. */
   rateLimits?: Partial<RateLimits>;
-  /** Stands in for the disk in tests. */
-  openImageFile?: OpenFile;
+  /** What the pages are made of (`loadWeb`), for who starts servers again and again. */
+  web?: WebFiles;
 }
 
 export type { RunningServer } from './http/listen.ts';
@@ -106,26 +121,19 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   const trust = proxyTrust(options.trustProxy);
   const passwords = new Passwords(options.bcryptCost);
 
-  const { location: dataDir } = await DiskStorage.open(options.dataDir);
-  const lock = lockFile(await privateFile(dataDir, 'server.lock'));
-  if (lock === undefined) {
-    throw new ServerError(
-      'DATA_DIRECTORY_BUSY',
-      `${dataDir}: another can-ota server works on this folder: stop it or give this one another folder`,
-    );
-  }
-  const db = await openDatabase(dataDir, { clock, random }).catch((error) => {
+  const { storage, database, lock } = await openData(options);
+  const db = await openDatabase(database, { clock, random }).catch((error) => {
     lock.release();
     throw error;
   });
   const running = new Set<Promise<unknown>>();
   const audit = new AuditLog(db, logger);
-  const { root, version } = await findPackage();
-  const files = await loadStatic(root);
+  const web = options.web ?? (await loadWeb());
   const devices = new DeviceStore(db, audit);
   const vehicles = new VehicleStore(db, audit);
   const releases = await ReleaseStore.open(db);
-  const images = await ImageStore.open(dataDir, db.newId, options.openImageFile);
+  const images = await ImageStore.open(storage, db.newId);
+  const campaigns = new CampaignStore(db);
   const deps = { db, clock, random, logger, audit, devices, vehicles, releases, images };
   const uptane =
     options.uptane === undefined
@@ -148,7 +156,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     db,
     clock,
     logger,
-    version,
+    version: web.version,
     maxUploadBytes,
     passwords,
     audit,
@@ -156,10 +164,12 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     sessions: new SessionStore(db),
     releases,
     nonces: new NonceStore(db, random, options.openNoncesPerAddress),
-    reports: new ReportStore(db),
+    campaigns,
+    cancelOrders: new CancelOrderStore(db, audit, campaigns),
+    reports: new ReportStore(db, campaigns),
     images,
     throttle: new LoginThrottle(random),
-    pages: new Pages(root, files, version),
+    pages: new Pages(web),
     background: (work) => {
       const tracked = work
         .catch((error) => logger.error({ error: describeError(error) }, 'background work failed'))
@@ -175,17 +185,22 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   });
   app.use(securityHeaders(options.secureCookies === true));
   app.use(problems(logger, services.pages));
-  app.use(frontDoor({ allow, trust, secureCookies: options.secureCookies, audit }));
+  app.use(frontDoor({ allow, trust, secureCookies: options.secureCookies, audit, clock }));
   const sessions = peopleSessions(app, services, random);
   const forVehicles = options.uptane?.role !== 'images';
   const forReleases = options.uptane?.role !== 'director';
   for (const router of [
     ...(forVehicles
-      ? [vehicleRoutes(services), registryRoutes(services), deviceRoutes(services)]
+      ? [
+          vehicleRoutes(services),
+          registryRoutes(services),
+          deviceRoutes(services),
+          campaignRoutes(services, sessions),
+        ]
       : []),
     ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),
     ...(uptane === undefined ? [] : [metadataRoutes(services, uptane, sessions)]),
-    operationsRoutes(services, files),
+    operationsRoutes(services, web.files),
     sessionRoutes(services, sessions),
     ...(forReleases ? [uploadRoutes(services, sessions)] : []),
     pageRoutes(services, sessions),
@@ -210,6 +225,31 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     close,
     listen: (port, host) => listen(app, { port, host, clock, maxUploadBytes, close }),
   };
+}
+
+interface Data {
+  readonly storage: Storage;
+  readonly database: DataFolder;
+  readonly lock: FileLock;
+}
+
+/** Throws ServerError `DATA_DIRECTORY_BUSY`, InputError where a folder is needed and none is given. */
+async function openData({ dataDir, storage, database }: ServerOptions): Promise<Data> {
+  if (storage !== undefined && database !== undefined) {
+    return { storage, database, lock: { release: () => {} } };
+  }
+  if (dataDir === undefined) throw new InputError('data folder', 'is missing: name one');
+  const disk = await DiskStorage.open(dataDir);
+  for (const folder of IMAGE_FOLDERS) await DiskStorage.open(path.join(disk.location, folder));
+  if (database !== undefined) return { storage: disk, database, lock: { release: () => {} } };
+  const lock = lockFile(await privateFile(disk.location, 'server.lock'));
+  if (lock === undefined) {
+    throw new ServerError(
+      'DATA_DIRECTORY_BUSY',
+      `${disk.location}: another can-ota server works on this folder: stop it or give this one another folder`,
+    );
+  }
+  return { storage: storage ?? disk, database: disk.location, lock };
 }
 
 function allowList(options: ServerOptions, logger: Logger): AddressList {

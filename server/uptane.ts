@@ -19,7 +19,7 @@ import { ImageRepository } from './images/image-repository.ts';
 import type { ImageStore } from './images/image-store.ts';
 import { RootChain } from './images/root-chain.ts';
 import type { ReleaseSource } from './images/signed-releases.ts';
-import { readTrustFolder } from './images/trust-folder.ts';
+import { readTrustFolder, type TrustFolder } from './images/trust-folder.ts';
 
 export const SERVER_ROLES = ['all', 'director', 'images'] as const;
 export type ServerRole = (typeof SERVER_ROLES)[number];
@@ -27,9 +27,11 @@ export type ServerRole = (typeof SERVER_ROLES)[number];
 export interface UptaneOptions {
   readonly role: ServerRole;
   /** The folder of --trust. */
-  readonly trustDir: string;
+  readonly trustDir?: string;
   /** Opens its keys where they are encrypted. */
   readonly passphrase?: string | undefined;
+  /** What such a folder holds, for who has read it already. One of the two is given. */
+  readonly trust?: TrustFolder;
   /** The image repository of a lone Director. */
   readonly imagesUrl?: string | undefined;
   readonly imagesToken?: string | undefined;
@@ -61,10 +63,16 @@ export interface UptaneDeps {
   readonly images: ImageStore;
 }
 
+async function trustFolder({ trust, trustDir, passphrase }: UptaneOptions): Promise<TrustFolder> {
+  if (trust !== undefined) return trust;
+  if (trustDir === undefined) throw new InputError('--trust', 'which folder?');
+  return readTrustFolder(trustDir, passphrase);
+}
+
 /** Throws ServerError `TRUST` for a folder that does not fit, InputError for an address that is none. */
 export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Promise<Uptane> {
   const { role } = options;
-  const folder = await readTrustFolder(options.trustDir, options.passphrase);
+  const folder = await trustFolder(options);
   const store = new MetadataStore(deps.db);
   const imageRoots = await RootChain.open('images', store, folder, role !== 'director');
   const images =

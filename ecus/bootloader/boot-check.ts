@@ -2,7 +2,7 @@
 
 import { toHex } from '../../src/core/bytes.ts';
 import { accepted, refused, type Verdict } from '../../src/trust/attack.ts';
-import { checkBankRecord, type ImageHeader } from '../../src/trust/image-header.ts';
+import type { ImageHeader } from '../../src/trust/image-header.ts';
 import { type BankIndex, bankLetter } from './boot-record.ts';
 import type { Memory } from './memory.ts';
 
@@ -73,7 +73,7 @@ async function signedHeader(
     return refused('MISSING_METADATA', where, 'its image came without signed metadata');
   }
   const serial = identity.content.serial ?? '';
-  const checked = checkBankRecord(record, trust.rootDigests(identity), serial);
+  const checked = trust.checkRecord(record, identity, serial);
   if (!checked.ok) return refused(checked.code, where, checked.reason);
   const header = checked.value;
   if (header.hardwareId !== hardwareId) {
@@ -88,15 +88,21 @@ async function signedHeader(
 }
 
 /**
- * The running image is confirmed: no older one shall ever run again. The boot record comes first, and a power cut
- * between the two is made good by the next boot; the other way round it would leave nothing to fall back to.
- * `atMost`: a counter above this one is left alone.
+ * No image older than the running one shall ever run again. Undefined: nobody has confirmed it, or it could not be
+ * started; then nothing is changed. `atMost`: a counter above this one is left alone. Throws StorageError.
  */
-export async function raiseCounter(parts: BootParts, atMost = Infinity): Promise<void> {
+export async function raiseCounter(
+  parts: BootParts,
+  atMost = Infinity,
+): Promise<{ readonly counter: number } | undefined> {
   const { record } = parts.flash;
   const { content, proven } = record.banks[record.activeBank];
-  if (record.trial !== null || content !== 'valid' || !proven) return;
+  if (record.trial !== null || record.rollbackPending || content !== 'valid' || !proven) {
+    return undefined;
+  }
   const verified = await verifyBank(parts, record.activeBank);
-  if (!verified.ok || verified.value.securityCounter > atMost) return;
-  await parts.trust.raiseSecurityCounter(verified.value.securityCounter);
+  if (!verified.ok) return undefined;
+  const { securityCounter } = verified.value;
+  if (securityCounter <= atMost) await parts.trust.raiseSecurityCounter(securityCounter);
+  return { counter: parts.trust.counters.security };
 }

@@ -8,7 +8,7 @@ import { type IsoTpAddress, reverseAddress, testerAddresses } from '../../src/is
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { UdsServer } from '../../src/uds/server.ts';
 import { NormalTraffic } from '../normal-traffic.ts';
-import { bindingFault, raiseCounter, verifyBank } from './boot-check.ts';
+import { bindingFault, verifyBank } from './boot-check.ts';
 import {
   type BankIndex,
   type BootDecision,
@@ -19,6 +19,7 @@ import {
 } from './boot-record.ts';
 import { type Device, type EcuEvent, NO_VERSION, type Running } from './device.ts';
 import { programGate, SELF_TEST_DTC } from './faults.ts';
+import { FaultsOfALife } from './faulty-connection.ts';
 import type { FlashMemory, ProgramGate } from './flash-memory.ts';
 import { closeMemory, type Memory, type MemoryOptions, openMemory, powerOff } from './memory.ts';
 import { MetadataCheck } from './metadata.ts';
@@ -53,6 +54,8 @@ export interface EcuOptions extends MemoryOptions {
   readonly trialBoots: number;
   /** maxNumberOfBlockLength of 34 and 38. */
   readonly maxBlockLength: number;
+  /** A download is made durable once this many bytes (and the rest of a block) have come: what a power cut costs. */
+  readonly checkpointBytes: number;
 }
 
 /** Why an ECU is no more. */
@@ -65,6 +68,7 @@ interface Life {
   readonly connections: readonly IsoTpConnection[];
   readonly traffic: NormalTraffic | undefined;
   readonly trial: Timer | undefined;
+  readonly faults: FaultsOfALife;
 }
 
 /** Made by `Ecu.start`; ends by `close`, by a lost supply (a fault), or when its storage fails. */
@@ -131,7 +135,7 @@ export class Ecu {
   }
 
   /** As by 11 01: RAM is lost, and after the boot time the bootloader decides anew. */
-  reset(reason: 'request' | 'trial-expired'): void {
+  reset(reason: 'request' | 'trial-expired' | 'fault'): void {
     if (this.#end !== undefined || this.#life === undefined) return;
     this.#emit({ kind: 'reset', reason });
     this.#stopLife();
@@ -161,6 +165,7 @@ export class Ecu {
     const running: Running = {
       bank: run === 'recovery' ? 'recovery' : run.bank,
       version: run === 'recovery' ? NO_VERSION : flash.record.banks[run.bank].version,
+      sha256: run === 'recovery' ? '' : flash.record.banks[run.bank].sha256,
       sinceMs: clock.nowMs(),
       selfTestPassed,
     };
@@ -175,6 +180,7 @@ export class Ecu {
       faults,
       logger,
       running,
+      checkpointBytes: this.#options.checkpointBytes,
       emit: (event) => this.#emit(event),
       losePower: () => {
         powerOff(memory);
@@ -210,8 +216,6 @@ export class Ecu {
         // The watchdog ends it, and the bootloader is asked again.
         await sleep(clock, 'boot', bootMs, this.#ending.signal);
       } else {
-        // A power cut between a confirmation and its counter is made good here.
-        if (this.#options.ecu.memory.banks === 2) await raiseCounter(memory);
         return decision;
       }
     }
@@ -259,14 +263,28 @@ export class Ecu {
       device.flash.record.trial === null
         ? undefined
         : clock.after('trial', this.#options.trialMs, () => this.#expireTrial(device.flash));
+    const faultsNow = new FaultsOfALife({
+      faults,
+      clock,
+      random,
+      onStuck: () => {
+        traffic?.enable(false);
+        this.#emit({ kind: 'fault', fault: 'stuck' });
+      },
+      reset: () => this.reset('fault'),
+    });
+    const common = { device, trial, faults: faultsNow };
     if (faults.silent === true) {
-      this.#life = { device, server: undefined, connections: [], traffic: undefined, trial };
+      this.#life = { ...common, server: undefined, connections: [], traffic: undefined };
       return;
     }
     const addresses = testerAddresses(ecu.address);
-    const physical = connect(reverseAddress(addresses.physical), { functional: false });
+    const physical = faultsNow.wrap(
+      connect(reverseAddress(addresses.physical), { functional: false }),
+    );
     const functional =
-      addresses.functional && connect(reverseAddress(addresses.functional), { functional: true });
+      addresses.functional &&
+      faultsNow.wrap(connect(reverseAddress(addresses.functional), { functional: true }));
     const server = new UdsServer({
       physical,
       ...(functional && { functional }),
@@ -293,11 +311,10 @@ export class Ecu {
     });
     traffic?.enable(true);
     this.#life = {
-      device,
+      ...common,
       server,
       connections: functional === undefined ? [physical] : [physical, functional],
       traffic,
-      trial,
     };
   }
 
@@ -313,6 +330,7 @@ export class Ecu {
     const life = this.#life;
     this.#life = undefined;
     life?.trial?.cancel();
+    life?.faults.close();
     life?.traffic?.enable(false);
     life?.server?.close();
     for (const connection of life?.connections ?? []) connection.close();

@@ -43,6 +43,8 @@ export type EcuEvent =
   /** Provisioning is over: nothing can be read out any more. */
   | { readonly kind: 'locked'; readonly serial: string }
   | { readonly kind: 'erase'; readonly bank: 'A' | 'B' }
+  /** A download goes on behind what was durable of it. */
+  | { readonly kind: 'resume'; readonly bank: 'A' | 'B'; readonly received: number }
   | { readonly kind: 'progress'; readonly received: number; readonly size: number }
   | {
       readonly kind: 'check';
@@ -52,7 +54,11 @@ export type EcuEvent =
       readonly version: string;
     }
   | { readonly kind: 'activate' | 'confirm' | 'rollback' }
-  | { readonly kind: 'reset'; readonly reason: 'request' | 'trial-expired' }
+  /** The security counter is that of the running image now: nothing older runs any more. */
+  | { readonly kind: 'commit'; readonly counter: number }
+  | { readonly kind: 'reset'; readonly reason: 'request' | 'trial-expired' | 'fault' }
+  /** A fault that was asked for has happened. */
+  | { readonly kind: 'fault'; readonly fault: 'stuck' }
   /** The instance is dead: only what was durable is left. */
   | { readonly kind: 'power-lost' }
   /** The ECU stopped because its storage or its bus failed. */
@@ -64,6 +70,8 @@ export type EcuEvent =
 export interface Running {
   readonly bank: BankIndex | 'recovery';
   readonly version: string;
+  /** Of the image that was started, hexadecimal; empty in the bootloader alone. */
+  readonly sha256: string;
   /** On the clock of the ECU. */
   readonly sinceMs: number;
   readonly selfTestPassed: boolean;
@@ -80,6 +88,8 @@ export interface Device extends Memory {
   readonly faults: EcuFaults;
   readonly logger: Logger;
   readonly running: Running;
+  /** A download is made durable once this many bytes have come since the last time. */
+  readonly checkpointBytes: number;
   emit(event: EcuEvent): void;
   /** The supply breaks down: nothing is answered or stored any more. */
   losePower(): void;

@@ -12,8 +12,8 @@ export type Download =
       /** Bytes on the wire: more than memorySize where the image is encrypted. */
       readonly size: number;
       readonly received: number;
-      /** Counter of the last accepted block; 0 before the first. */
-      readonly lastCounter: number;
+      /** Counter of the last accepted block; undefined before the first. */
+      readonly lastCounter: number | undefined;
       readonly maxBlockLength: number;
     };
 
@@ -29,6 +29,10 @@ export interface DownloadArea {
   readonly expectedLength: number | undefined;
   /** How the image must come. */
   readonly format: 'plain' | 'encrypted' | 'either';
+  /** An unfinished download of this very image: the first `received` bytes are durable, `carried` travelled for them. */
+  readonly resume:
+    | { readonly received: number; readonly carried: number; readonly encrypted: boolean }
+    | undefined;
 }
 
 /** dataFormatIdentifier: compression in the upper nibble, encryption in the lower (15.2.2.1). */
@@ -51,12 +55,21 @@ export function startImage(
   },
   area: DownloadArea,
   maxBlockLength: number,
-): Step<object> {
-  const { dataFormat, address, size } = request;
+): Step<{ readonly resumed: boolean }> {
+  const { dataFormat } = request;
   if (dataFormat !== DataFormat.plain && dataFormat !== DataFormat.encrypted) {
     return { nrc: Nrc.requestOutOfRange };
   }
-  if (address !== area.address || size < 1 || size > area.size) {
+  const encrypted = dataFormat === DataFormat.encrypted;
+  const { resume } = area;
+  // The rest of an image follows on what is durable of it, and nowhere else.
+  const resumed =
+    resume !== undefined &&
+    resume.encrypted === encrypted &&
+    request.address === area.address + resume.received;
+  const received = resumed ? resume.received : 0;
+  const size = received + request.size;
+  if (request.address !== area.address + received || request.size < 1 || size > area.size) {
     return { nrc: Nrc.requestOutOfRange };
   }
   // Signed is the format too: an image that was released encrypted must not come in plain.
@@ -65,11 +78,13 @@ export function startImage(
     if (size !== area.expectedLength || !right) return { nrc: Nrc.requestOutOfRange };
   }
   // 15.2.4: 22 while a download is going on already. Also for a bank that was not erased, and without metadata.
-  if (state.kind === 'receiving' || !area.blank || area.expectedLength === undefined) {
+  if (state.kind === 'receiving' || area.expectedLength === undefined) {
     return { nrc: Nrc.conditionsNotCorrect };
   }
-  const wireSize = dataFormat === DataFormat.encrypted ? encryptedLength(size) : size;
-  return { state: receiving('image', wireSize, maxBlockLength) };
+  if (!resumed && !area.blank) return { nrc: Nrc.conditionsNotCorrect };
+  const wireSize = encrypted ? encryptedLength(size) : size;
+  const carried = resumed ? resume.carried : 0;
+  return { state: receiving('image', wireSize, maxBlockLength, carried), resumed };
 }
 
 /** ISO 14229-1:2020 15.6 RequestFileTransfer: adding a file of a known name; the caller knows the names. */
@@ -87,8 +102,13 @@ export function startFile(
   return { state: receiving('file', request.size, maxBlockLength) };
 }
 
-function receiving(target: 'image' | 'file', size: number, maxBlockLength: number): Download {
-  return { kind: 'receiving', target, size, received: 0, lastCounter: 0, maxBlockLength };
+function receiving(
+  target: 'image' | 'file',
+  size: number,
+  maxBlockLength: number,
+  received = 0,
+): Download {
+  return { kind: 'receiving', target, size, received, lastCounter: undefined, maxBlockLength };
 }
 
 /**
@@ -105,11 +125,12 @@ export function transferBlock(
   // 15.4.4: 31 when the record is not consistent with maxNumberOfBlockLength (SID and counter included).
   if (length + 2 > state.maxBlockLength) return { nrc: Nrc.requestOutOfRange };
   // 15.4: the tester repeats a block whose response was lost; the server answers and writes nothing.
-  if (state.received > 0 && counter === state.lastCounter) return { state, write: false };
+  if (counter === state.lastCounter) return { state, write: false };
   // 15.4.4: 24 when all data of memorySize has been received already.
   if (state.received === state.size) return { nrc: Nrc.requestSequenceError };
   // 15.4.2: the counter starts at 01 and goes on with 00 after FF.
-  if (counter !== ((state.lastCounter + 1) & 0xff)) return { nrc: Nrc.wrongBlockSequenceCounter };
+  const next = ((state.lastCounter ?? 0) + 1) & 0xff;
+  if (counter !== next) return { nrc: Nrc.wrongBlockSequenceCounter };
   // 15.4.4: 71 when the module's length does not meet memorySize.
   if (length > state.size - state.received) return { nrc: Nrc.transferDataSuspended };
   return {

@@ -2,23 +2,37 @@
 
 import type { ProgramGate } from './flash-memory.ts';
 
+/** Kinds of wrong answers: to another service, of another identifier, or bytes that mean nothing. */
+export const WRONG_ANSWERS = ['service', 'identifier', 'garbage'] as const;
+export type WrongAnswer = (typeof WRONG_ANSWERS)[number];
+
+/**
+ * Read at the moment when they matter, so that a simulation may change the object while the ECU runs. Those that
+ * happen a number of times are counted down in the object by the ECU.
+ */
 export interface EcuFaults {
   /** Programming fails at the block that holds this byte of the image. */
-  readonly failWriteAt?: number;
+  failWriteAt?: number;
   /** The supply breaks down once this many bytes of an image have come: no answer, nothing stored any more. */
-  readonly losePowerAfter?: number;
+  losePowerAfter?: number;
   /** An image on trial never comes up: the ECU resets until it falls back. */
-  readonly refuseNewImage?: boolean;
+  refuseNewImage?: boolean;
   /** An image on trial comes up, but its self test fails: it cannot be confirmed and stores a trouble code. */
-  readonly failSelfTest?: boolean;
-  /** Answers F191 with this, and takes only releases for it. */
-  readonly hardwareId?: string;
+  failSelfTest?: boolean;
+  /** Answers F191 with this, and takes only releases for it; from power-on. */
+  hardwareId?: string;
   /** The flash has come to another chip: 16 bytes as hexadecimal digits in place of its own number (FD10). */
-  readonly chipId?: string;
+  chipId?: string;
   /** Hears nothing and says nothing. */
-  readonly silent?: boolean;
-  /** Every answer takes this long (response pending keeps the tester waiting). */
-  readonly slowMs?: number;
+  silent?: boolean;
+  /** Every answer takes this long (response pending keeps the tester waiting); from the next reset on. */
+  slowMs?: number;
+  /** Hangs after this many more requests: no answer, no normal traffic, until a reset. Happens once. */
+  stuckAfter?: number;
+  /** Resets `times` times, each `everyMs` after it came up (or, when set at run time, after the next request). */
+  resetLoop?: { times: number; readonly everyMs: number };
+  /** The next `count` answers are wrong. */
+  wrongAnswers?: { count: number; readonly kind: WrongAnswer };
 }
 
 /** Stored when the self test of a trial image fails. */

@@ -145,6 +145,25 @@ export class FlashMemory {
     this.#write = { bank, file, chunk: new Uint8Array(WRITE_CHUNK), filled: 0, offset: 0 };
   }
 
+  /** Opens the target bank of an unfinished download behind its first `length` bytes, which are durable. */
+  async resumeWrite(length: number): Promise<void> {
+    await this.abandonWrite();
+    const bank = this.targetBank;
+    if (this.#record.banks[bank].content !== 'receiving') throw new Error('nothing to go on with');
+    const file = await this.#open(bank);
+    this.#write = { bank, file, chunk: new Uint8Array(WRITE_CHUNK), filled: 0, offset: length };
+    // What may have reached the disk beyond it was never promised.
+    await file.truncate(length);
+  }
+
+  /** Everything that was appended so far survives a power cut when this resolves; the write goes on. */
+  async checkpoint(): Promise<void> {
+    const write = this.#write;
+    if (write === undefined) throw new Error('checkpoint without beginWrite');
+    await this.#flush(write);
+    await write.file.sync();
+  }
+
   /** Appends to the bank. Throws FlashFault or StorageError when the memory does not take it. */
   async append(bytes: Uint8Array): Promise<void> {
     const write = this.#write;
@@ -175,9 +194,7 @@ export class FlashMemory {
   async finishWrite(): Promise<void> {
     const write = this.#write;
     if (write === undefined) throw new Error('finishWrite without beginWrite');
-    this.#needPower();
-    await this.#flush(write);
-    await write.file.sync();
+    await this.checkpoint();
     this.#write = undefined;
     await write.file.close();
   }

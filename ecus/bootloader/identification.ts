@@ -3,14 +3,17 @@
 import { asciiBytes, asciiText, fromHex, toHex } from '../../src/core/bytes.ts';
 import { encodeBootState } from '../../src/uds/boot-state.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
+import { encodeResumeState } from '../../src/uds/resume-state.ts';
 import type { Reply, ServiceContext } from '../../src/uds/server-types.ts';
 import * as readData from '../../src/uds/services/read-data-by-identifier.ts';
 import * as writeData from '../../src/uds/services/write-data-by-identifier.ts';
 import { Did, Session } from '../../src/uds/sid.ts';
 import { bootStateOf, otherBank } from './boot-record.ts';
 import type { Device } from './device.ts';
+import { unfinishedDownload } from './image-transfer.ts';
 import type { MetadataCheck } from './metadata.ts';
 import { readProvisioned, writeProvisioned } from './provisioning.ts';
+import { resumeStateOf } from './resume-point.ts';
 import { versionReport } from './version-report.ts';
 
 const SUPPLIER = 'CAN-OTA';
@@ -78,6 +81,10 @@ function readDid(
       return digestOf(device, 'active');
     case Did.inactiveBankDigest:
       return digestOf(device, 'inactive');
+    case Did.resumeState: {
+      const point = unfinishedDownload(device);
+      return point && encodeResumeState(resumeStateOf(point));
+    }
     case Did.deviceId:
       return device.deviceId;
     case Did.provisioningState:
@@ -97,12 +104,10 @@ function readDid(
     case Did.versionReport:
       return versionReport(device);
     default:
-      // Live values are the application's: the bootloader alone has none.
-      return running.bank === 'recovery'
-        ? undefined
-        : device.profile.live
-            .find((live) => live.did === did)
-            ?.read(context.nowMs - running.sinceMs);
+      // Live values are the application's, but for those that the bootloader answers too.
+      return device.profile.live
+        .find((live) => live.did === did && (live.always === true || running.bank !== 'recovery'))
+        ?.read(context.nowMs - running.sinceMs);
   }
 }
 

@@ -14,6 +14,7 @@ import { FlashMemory, type ProgramGate } from './flash-memory.ts';
 import { Identity } from './identity.ts';
 import { NvData } from './nv-data.ts';
 import { hasShippedSecret, provisionForBench } from './provisioning.ts';
+import { ResumeStore } from './resume-point.ts';
 import { TrustStore } from './trust-store.ts';
 
 export interface MemoryOptions {
@@ -34,6 +35,7 @@ export interface Memory {
   readonly nv: NvData;
   readonly identity: Identity;
   readonly trust: TrustStore;
+  readonly resume: ResumeStore;
   /** FD10: of the chip, or another one when that fault was asked for. */
   readonly deviceId: Uint8Array;
   /** F191; differs from the vehicle file when that fault was asked for. */
@@ -73,16 +75,17 @@ export async function openMemory(options: MemoryOptions, gate: ProgramGate): Pro
   }
   const { store: trust, warnings } = await TrustStore.open(storage, identity);
   for (const reason of warnings) logger.error({ ecu: ecu.name, reason }, 'trust store');
-  return { flash, nv, identity, trust, deviceId, hardwareId };
+  const resume = await ResumeStore.open(storage);
+  return { flash, nv, identity, trust, resume, deviceId, hardwareId };
 }
 
 /** From now on nothing reaches the disk any more, as when the supply breaks down. */
-export function powerOff({ flash, nv, identity, trust }: Memory): void {
-  for (const part of [flash, nv, identity, trust]) part.powerOff();
+export function powerOff({ flash, nv, identity, trust, resume }: Memory): void {
+  for (const part of [flash, nv, identity, trust, resume]) part.powerOff();
 }
 
 /** Resolves when everything stored so far is durable or has failed, and no file is open. */
-export async function closeMemory({ flash, nv, identity, trust }: Memory): Promise<void> {
+export async function closeMemory({ flash, nv, identity, trust, resume }: Memory): Promise<void> {
   await flash.close();
-  await Promise.all([nv.settled(), identity.settled(), trust.settled()]);
+  await Promise.all([nv, identity, trust, resume].map((part) => part.settled()));
 }

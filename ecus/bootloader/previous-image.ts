@@ -1,6 +1,5 @@
 // The way back of an ECU with a single bank: the signed header of the image that was overwritten is kept.
 
-import { checkBankRecord } from '../../src/trust/image-header.ts';
 import { verifyBank } from './boot-check.ts';
 import type { Device } from './device.ts';
 import type { Release } from './metadata.ts';
@@ -40,7 +39,7 @@ export async function previousRelease(device: Device): Promise<Release | undefin
     };
     return { header, format: 'plain', record: undefined };
   }
-  const checked = checkBankRecord(record, trust.rootDigests(identity), serial);
+  const checked = trust.checkRecord(record, identity, serial);
   if (!checked.ok || checked.value.hardwareId !== hardwareId) return undefined;
   if (checked.value.securityCounter < trust.counters.security) return undefined;
   // It came once in the form that was signed for it; the tester may keep it in either.

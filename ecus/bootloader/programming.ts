@@ -1,11 +1,10 @@
 // Programming the target bank: services 34, 36, 37 and 38 and the routines around them, on real flash files.
 // Nothing is erased or written without metadata that was verified in this session.
 
-import { equalBytes, fromHex, toHex } from '../../src/core/bytes.ts';
+import { equalBytes, toHex } from '../../src/core/bytes.ts';
 import { describeError } from '../../src/core/errors.ts';
-import { type AttackCode, accepted, type TrustFault } from '../../src/trust/attack.ts';
-import { ImageDecryptor } from '../../src/trust/image-encryption.ts';
-import { checkBankRecord, type ImageHeader } from '../../src/trust/image-header.ts';
+import type { AttackCode, TrustFault } from '../../src/trust/attack.ts';
+import type { ImageHeader } from '../../src/trust/image-header.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 import type { Reply } from '../../src/uds/server-types.ts';
 import * as download from '../../src/uds/services/request-download.ts';
@@ -25,6 +24,7 @@ import {
   transferExit,
 } from './download.ts';
 import { FlashFault, isFlashFailure } from './flash-memory.ts';
+import { ImageTransfer, resumePointFor } from './image-transfer.ts';
 import type { MetadataCheck, Release } from './metadata.ts';
 import { keepPrevious, previousRelease } from './previous-image.ts';
 import { HOW_TO_PROVISION, isRootFile, type RootFile, takeRoot } from './provisioning.ts';
@@ -46,8 +46,12 @@ export class Programming {
   #download: Download = IDLE;
   #file: { readonly name: typeof METADATA_FILE | RootFile; readonly bytes: Uint8Array } | undefined;
   #release: Release | undefined;
-  /** Of the download that is going on, when its image is encrypted. */
-  #decryptor: ImageDecryptor | undefined;
+  /** `#release` came without metadata: the image before this one, into a single bank. */
+  #goingBack = false;
+  /** Metadata was accepted in this session, whether it has an image for this ECU or not. */
+  #instructed = false;
+  /** The download of an image that is going on. */
+  #transfer: ImageTransfer | undefined;
   /** An image has been transferred completely and awaits its check. */
   #transferred = false;
   /** In this session: a bank that happens to be blank is no permission to write. */
@@ -64,18 +68,23 @@ export class Programming {
     this.#download = IDLE;
     this.#file = undefined;
     this.#release = undefined;
-    this.#decryptor = undefined;
+    this.#goingBack = false;
+    this.#instructed = false;
+    this.#transfer = undefined;
     this.#transferred = false;
     this.#erased = false;
     await this.#device.flash.abandonWrite();
   }
 
+  /** 34: from the beginning of a bank that was erased, or behind what is durable of the same image. */
   async requestDownload(bytes: Uint8Array): Promise<Reply> {
     const request = download.decodeRequest(bytes);
     if (typeof request === 'number') return { nrc: request };
     if (this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
     const { flash, ecu } = this.#device;
-    const release = this.#release;
+    const release = this.#release ?? (await this.#releaseOfBefore());
+    // The other bank is what an unconfirmed image goes back to: nothing goes on there either.
+    const point = this.#bankIsNeeded() ? undefined : resumePointFor(this.#device, release);
     const step = startImage(
       this.#download,
       request,
@@ -85,19 +94,38 @@ export class Programming {
         blank: this.#erased && flash.record.banks[flash.targetBank].content === 'empty',
         expectedLength: release?.header.length,
         format: release?.format ?? 'plain',
+        resume: point,
       },
       this.#maxBlockLength,
     );
     if (step.nrc !== undefined) return { nrc: step.nrc };
+    if (release === undefined) return { nrc: Nrc.conditionsNotCorrect };
+    if (step.resumed && (await this.#refusesRecord(release))) {
+      return { nrc: Nrc.conditionsNotCorrect };
+    }
     return this.#programming(async () => {
       this.#erased = false;
-      await flash.beginWrite();
       this.#transferred = false;
-      const encrypted = request.dataFormat === DataFormat.encrypted;
-      this.#decryptor = encrypted ? this.#newDecryptor(release!.header) : undefined;
+      if (this.#release === undefined) this.#goingBack = true;
+      this.#release = release;
+      this.#transfer = await ImageTransfer.begin(
+        this.#device,
+        release.header,
+        request.dataFormat === DataFormat.encrypted,
+        step.resumed ? point : undefined,
+      );
       this.#download = step.state;
+      if (step.resumed && point !== undefined) {
+        const bank = bankLetter(flash.targetBank);
+        this.#device.emit({ kind: 'resume', bank, received: point.received });
+      }
       return { positive: download.encodeResponse(this.#maxBlockLength) };
     });
+  }
+
+  /** A single bank goes back to its last image without metadata; so does what was interrupted of that. */
+  async #releaseOfBefore(): Promise<Release | undefined> {
+    return this.#device.ecu.memory.banks === 1 ? previousRelease(this.#device) : undefined;
   }
 
   requestFileTransfer(bytes: Uint8Array): Reply {
@@ -117,6 +145,7 @@ export class Programming {
     if (name === METADATA_FILE) {
       if (this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
       this.#release = undefined;
+      this.#instructed = false;
     }
     this.#download = step.state;
     this.#file = { name, bytes: new Uint8Array(request.size) };
@@ -143,9 +172,9 @@ export class Programming {
       return { positive };
     }
     return this.#programming(async () => {
-      const image = this.#decryptor?.update(request.data) ?? accepted(request.data);
-      if (!image.ok) return this.#refuseImage(image);
-      await this.#device.flash.append(image.value);
+      const taken = await this.#transfer?.take(request.data);
+      if (taken === undefined) return { nrc: Nrc.requestSequenceError };
+      if (!taken.ok) return this.#refuseImage(taken);
       this.#download = step.state;
       const received = before.received + request.data.length;
       this.#device.emit({ kind: 'progress', received, size: before.size });
@@ -161,31 +190,22 @@ export class Programming {
     this.#download = step.state;
     if (step.target === 'file') return this.#takeFile();
     return this.#programming(async () => {
-      const { flash } = this.#device;
-      const decryptor = this.#decryptor;
-      this.#decryptor = undefined;
-      const rest = decryptor?.finish();
-      if (rest?.ok === false) return this.#refuseImage(rest);
-      if (rest !== undefined) await flash.append(rest.value);
-      await flash.finishWrite();
+      const finished = await this.#transfer?.finish();
+      if (finished === undefined) return { nrc: Nrc.requestSequenceError };
+      if (!finished.ok) return this.#refuseImage(finished);
+      this.#transfer = undefined;
       this.#transferred = true;
       return { positive: exit.encodeResponse() };
     });
   }
 
-  #newDecryptor(header: ImageHeader): ImageDecryptor {
-    const { encryptionKey } = this.#device.identity.content;
-    if (encryptionKey === null) throw new Error('a locked ECU has its keys');
-    const { serial, name, sha256, length } = header;
-    return new ImageDecryptor({ privateKey: fromHex(encryptionKey), serial, name, sha256, length });
-  }
-
   /** What came is not what was signed: the bank stays invalid and must be erased again. */
   async #refuseImage(fault: TrustFault): Promise<Reply> {
     this.#download = IDLE;
-    this.#decryptor = undefined;
+    this.#transfer = undefined;
     this.#transferred = false;
     await this.#device.flash.abandonWrite();
+    await this.#device.resume.forget();
     await this.#noteImage(fault.code, fault.reason);
     return { nrc: Nrc.generalProgrammingFailure };
   }
@@ -211,6 +231,8 @@ export class Programming {
       return { nrc: Nrc.generalProgrammingFailure };
     }
     this.#release = verdict.value;
+    this.#goingBack = false;
+    this.#instructed = true;
     if (verdict.value !== undefined) await this.#settleSingleBank(verdict.value.header);
     this.#device.emit({ kind: 'metadata', version: verdict.value?.header.version ?? null });
     return { positive: exit.encodeResponse() };
@@ -245,25 +267,23 @@ export class Programming {
     if (this.#bankIsNeeded()) return Nrc.conditionsNotCorrect;
     if (this.#notReady()) return Nrc.conditionsNotCorrect;
     const { flash } = this.#device;
-    const singleBank = this.#device.ecu.memory.banks === 1;
-    if (this.#release === undefined && singleBank) {
-      this.#release = await previousRelease(this.#device);
+    if (this.#release === undefined) {
+      this.#release = await this.#releaseOfBefore();
+      this.#goingBack = true;
     }
     if (this.#release === undefined) {
       this.#device.emit({ kind: 'not-ready', reason: 'signed metadata must come first' });
       return Nrc.conditionsNotCorrect;
     }
-    const fault = this.#recordFault(this.#release);
-    if (fault !== undefined) {
-      await this.#noteImage(fault.code, fault.reason);
-      return Nrc.conditionsNotCorrect;
-    }
-    if (singleBank) await keepPrevious(this.#device);
+    if (await this.#refusesRecord(this.#release)) return Nrc.conditionsNotCorrect;
+    // On the way back nothing new is kept: interrupted, it must still lead to the image that it was begun for.
+    if (this.#device.ecu.memory.banks === 1 && !this.#goingBack) await keepPrevious(this.#device);
     this.#download = IDLE;
     this.#transferred = false;
     this.#erased = false;
     this.#device.emit({ kind: 'erase', bank: bankLetter(flash.targetBank) });
     const reply = await this.#programming(async () => {
+      await this.#device.resume.forget();
       await flash.erase();
       this.#erased = true;
       return undefined;
@@ -272,11 +292,12 @@ export class Programming {
   }
 
   /** Once more what will stand beside the bank: a record that no boot would accept must not cost the old image. */
-  #recordFault({ record, header }: Release): TrustFault | undefined {
-    if (record === undefined) return undefined;
+  async #refusesRecord({ record, header }: Release): Promise<boolean> {
+    if (record === undefined) return false;
     const { identity, trust } = this.#device;
-    const checked = checkBankRecord(record, trust.rootDigests(identity), header.serial);
-    return checked.ok ? undefined : checked;
+    const checked = trust.checkRecord(record, identity, header.serial);
+    if (!checked.ok) await this.#noteImage(checked.code, checked.reason);
+    return !checked.ok;
   }
 
   /**
@@ -292,31 +313,37 @@ export class Programming {
 
   /**
    * checkMemory: the hash is computed over the bytes in the bank, read back from the file. An image with the signed
-   * hash becomes `valid` durably; `expected` is the tester's own opinion and can only make it worse.
+   * hash becomes `valid` durably; `expected` is the tester's own opinion and can only make it worse. After metadata
+   * a bank that is valid already is judged by that: it stays as the image of the new release, or is none of it.
    */
   async checkMemory(expected: Uint8Array | undefined): Promise<number | { readonly nrc: Nrc }> {
     const { flash } = this.#device;
     const bank = flash.targetBank;
     const before = flash.record.banks[bank];
+    const release = this.#release;
     if (!this.#transferred && before.content !== 'valid') {
       return { nrc: Nrc.requestSequenceError };
     }
+    if (this.#instructed && release === undefined) return { nrc: Nrc.conditionsNotCorrect };
     const outcome = await this.#programming(async () => {
       const found = await flash.digest(bank);
       const sha256 = toHex(found.sha256);
-      const wanted = before.content === 'valid' ? before : this.#release?.header;
-      const asSigned = sha256 === wanted?.sha256 && found.length === wanted.length;
+      const wanted = release?.header ?? before;
+      const asSigned = sha256 === wanted.sha256 && found.length === wanted.length;
       const passed = asSigned && (expected === undefined || equalBytes(expected, found.sha256));
-      const version = wanted?.version ?? '';
-      if (!asSigned && this.#release !== undefined) {
+      // A valid bank that is not the image of this release is no attack, one whose bytes have changed is.
+      const changed = before.content === 'valid' && sha256 !== before.sha256;
+      if (!asSigned && release !== undefined && (this.#transferred || changed)) {
         await this.#noteImage(
           'IMAGE_MISMATCH',
-          `the bank has SHA-256 ${sha256}, signed is ${wanted?.sha256}`,
+          `the bank has SHA-256 ${sha256}, signed is ${wanted.sha256}`,
         );
+        await this.#device.resume.forget();
       }
-      if (passed && before.content !== 'valid' && this.#release !== undefined) {
-        await this.#makeValid(bank, this.#release);
+      if (passed && release !== undefined && !this.#bankIsNeeded()) {
+        await this.#makeValid(bank, release);
       }
+      const { version } = wanted;
       this.#device.emit({ kind: 'check', bank: bankLetter(bank), passed, sha256, version });
       return { status: passed ? CheckResult.correct : CheckResult.wrongHash };
     });
@@ -325,10 +352,15 @@ export class Programming {
 
   /** The header first: a bank that counts as valid has one. */
   async #makeValid(bank: BankIndex, { header, record }: Release): Promise<void> {
-    const { flash, trust, ecu } = this.#device;
+    const { flash, trust, ecu, resume } = this.#device;
     const { version, length, sha256 } = header;
     // A single bank has nothing to be tried against: the next boot runs it.
     const proven = ecu.memory.banks === 1;
+    if (flash.record.banks[bank].content === 'valid') {
+      const kept = await trust.bankRecord(bank);
+      if (kept !== undefined && record !== undefined && equalBytes(kept, record)) return;
+    }
+    await resume.forget();
     await trust.storeBankRecord(bank, record);
     await flash.update((before) =>
       withBank(before, bank, { content: 'valid', version, length, sha256, proven }),
@@ -354,9 +386,11 @@ export class Programming {
         this.#device.logger.error({ reason: describeError(error) }, 'programming failed');
       }
       this.#download = IDLE;
-      this.#decryptor = undefined;
+      this.#transfer = undefined;
       this.#transferred = false;
       await this.#device.flash.abandonWrite().catch(() => {});
+      // A cell that does not take it is not tried again without an erase.
+      await this.#device.resume.forget().catch(() => {});
       return { nrc: Nrc.generalProgrammingFailure };
     }
   }

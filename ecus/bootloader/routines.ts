@@ -126,21 +126,33 @@ export function bootloaderRoutines(
       start: empty(async () => {
         if (!device.running.selfTestPassed) return { nrc: Nrc.conditionsNotCorrect };
         if (ecu.memory.banks === 1) {
-          if (device.running.bank === 'recovery') return { nrc: Nrc.conditionsNotCorrect };
-          await raiseCounter(device);
+          // No trial ends there: the answer says that the image has come up.
+          if (!runsWhatItHolds(device)) return { nrc: Nrc.conditionsNotCorrect };
           device.emit({ kind: 'confirm' });
           return DONE;
         }
-        const outcome = await change('confirm', confirm);
-        if (outcome instanceof Uint8Array) await raiseCounter(device);
-        return outcome;
+        return change('confirm', confirm);
       }),
-      // Whether a confirmation would be taken. A tester asks every ECU before it confirms the first one: a confirmed
-      // counter has no way back, and a vehicle must not end half confirmed.
+      // Whether a confirmation would be taken: a tester asks every ECU before it confirms the first one.
       results: (record) =>
         record.length > 0
           ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat }
           : Uint8Array.of(device.running.selfTestPassed ? 0 : 1),
+    },
+    [Routine.commitCounter]: {
+      sessions: extended,
+      secured: true,
+      // Only when every ECU of the vehicle is confirmed: a raised counter has no way back, and no boot raises it.
+      start: empty(async () => {
+        if (!device.identity.locked || !runsWhatItHolds(device)) {
+          return { nrc: Nrc.conditionsNotCorrect };
+        }
+        const before = device.trust.counters.security;
+        const raised = await raiseCounter(device);
+        if (raised === undefined) return { nrc: Nrc.conditionsNotCorrect };
+        if (raised.counter > before) device.emit({ kind: 'commit', counter: raised.counter });
+        return DONE;
+      }),
     },
     [Routine.rollbackBank]: {
       sessions: extended,
@@ -150,7 +162,7 @@ export function bootloaderRoutines(
         if (record.length > 1) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         if (record.length === 1 && record[0]! > 1) return { nrc: Nrc.requestOutOfRange };
         const confirmedToo = record[0] === 1;
-        // The counter has risen with the confirmation: an older image is no way back any more.
+        // Once the counter has risen above it, an older image is no way back any more.
         const refused =
           confirmedToo && flash.record.trial === null && flash.record.banks[flash.targetBank].proven
             ? await refusedBank(flash.targetBank)
@@ -159,6 +171,13 @@ export function bootloaderRoutines(
       },
     },
   };
+}
+
+/** False in the bootloader alone, and while the only bank holds an image that no boot has started yet. */
+function runsWhatItHolds({ running, flash }: Device): boolean {
+  if (running.bank === 'recovery') return false;
+  const { content, sha256 } = flash.record.banks[running.bank];
+  return content === 'valid' && sha256 === running.sha256;
 }
 
 function empty(

@@ -2,7 +2,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
-import { toHex } from '../../src/core/bytes.ts';
+import { equalBytes, toHex } from '../../src/core/bytes.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import {
   ATTACKS,
@@ -13,6 +13,7 @@ import {
 } from '../../src/trust/attack.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import type { VehicleTrust } from '../../src/trust/full-verification.ts';
+import { checkBankRecord, type ImageHeader } from '../../src/trust/image-header.ts';
 import {
   filesOf,
   type RepositoryTrust,
@@ -56,11 +57,21 @@ type Counters = z.infer<typeof countersSchema>;
 const NO_TRUST: TrustContent = { format: 1, director: {}, images: {}, rootDigests: [] };
 const NO_COUNTERS: Counters = { format: 1, security: 0, report: 0, timeMs: 0, attack: null };
 
+/** The two banks and the image before them. */
+const PASSED_RECORDS = 3;
+
+interface PassedRecord {
+  readonly record: Uint8Array;
+  readonly serial: string;
+  readonly header: ImageHeader;
+}
+
 export class TrustStore {
   readonly #storage: Storage;
   readonly #files: SealedFile<TrustContent>;
   readonly #counters: SealedFile<Counters>;
   #trust: VehicleTrust | undefined;
+  #passed: readonly PassedRecord[] = [];
   #poweredOff = false;
   /** Why nothing can be verified; undefined when all is well. Provisioning and repair are the ways out. */
   #fault: string | undefined;
@@ -99,6 +110,7 @@ export class TrustStore {
 
   /** Again from the files, after the identity has got its Roots. */
   reload(identity: Identity): void {
+    this.#passed = [];
     const { directorRoot, imagesRoot } = identity.content;
     if (identity.damaged !== undefined || directorRoot === null || imagesRoot === null) {
       this.#trust = undefined;
@@ -124,6 +136,23 @@ export class TrustStore {
     const { directorRoot } = identity.content;
     const first = directorRoot === null ? [] : [digestOf(Buffer.from(directorRoot, 'base64'))];
     return new Set([...first, ...this.#files.content.rootDigests]);
+  }
+
+  /**
+   * What was signed about the image of a record. Its signatures were the same a moment ago: what has passed is not
+   * verified again in this life, and that is for exactly these bytes, read from the flash each time.
+   */
+  checkRecord(record: Uint8Array, identity: Identity, serial: string): Verdict<ImageHeader> {
+    const known = this.#passed.find(
+      (each) => each.serial === serial && equalBytes(each.record, record),
+    );
+    if (known !== undefined) return accepted(known.header);
+    const checked = checkBankRecord(record, this.rootDigests(identity), serial);
+    if (checked.ok) {
+      const passed = { record: Uint8Array.from(record), serial, header: checked.value };
+      this.#passed = [passed, ...this.#passed].slice(0, PASSED_RECORDS);
+    }
+    return checked;
   }
 
   get counters(): Counters {

@@ -1,7 +1,11 @@
 // The driver's question as a state: asked, answered, withdrawn, timed out. Pure; time comes in as numbers.
 
 import { equalBytes } from '../../src/core/bytes.ts';
-import { type ApprovalRequest, ApprovalStatus } from '../../src/vehicle/approval.ts';
+import {
+  type ApprovalRequest,
+  ApprovalStatus,
+  UNTIL_IGNITION_OFF,
+} from '../../src/vehicle/approval.ts';
 
 export type Desk =
   | { readonly kind: 'idle' }
@@ -10,7 +14,7 @@ export type Desk =
       readonly kind: 'answered';
       readonly request: ApprovalRequest;
       readonly status: Exclude<ApprovalStatus, 0>;
-      /** `later`: when to ask again, seconds since 1970; otherwise 0. */
+      /** `later`: when to ask again, seconds since 1970 or UNTIL_IGNITION_OFF; otherwise 0. */
       readonly untilUnixS: number;
       /** The TMU has closed the matter: the driver cannot withdraw an approval any more. */
       readonly settled: boolean;
@@ -19,6 +23,8 @@ export type Desk =
 export type DriverAnswer =
   | { readonly kind: 'approve' }
   | { readonly kind: 'later'; readonly minutes: number }
+  /** Later, when the ignition was switched off. */
+  | { readonly kind: 'later-ignition' }
   | { readonly kind: 'deny' }
   /** Takes an approval back. */
   | { readonly kind: 'withdraw' };
@@ -29,9 +35,9 @@ export const MAX_LATER_MINUTES = 7 * 24 * 60;
 export const IDLE_DESK: Desk = { kind: 'idle' };
 
 /**
- * The start request. Asked again with the same campaign and plan, an open question or a standing approval stays as
- * it is and is bound to the new nonce, so that a TMU that was restarted need not disturb the driver twice.
- * `busy`: another question is open.
+ * The start request. Asked again with the same campaign, plan and phase, an open question or a standing approval stays
+ * as it is and is bound to the new nonce, so that a TMU that was restarted need not disturb the driver twice. What the
+ * driver is only told of is approved at once and cannot be taken back. `busy`: another question is open.
  */
 export function ask(
   desk: Desk,
@@ -39,14 +45,18 @@ export function ask(
   deadlineMs: number,
   nowUnixS: number,
 ): { readonly desk: Desk; readonly fresh: boolean } | 'busy' {
-  const same =
-    desk.kind !== 'idle' &&
-    equalBytes(desk.request.campaignId, request.campaignId) &&
-    equalBytes(desk.request.planDigest, request.planDigest);
+  const same = desk.kind !== 'idle' && sameQuestion(desk.request, request);
   if (same && desk.kind === 'asking') {
     return { desk: { ...desk, request: { ...desk.request, nonce: request.nonce } }, fresh: false };
   }
   if (desk.kind === 'asking') return 'busy';
+  if (isInformation(request)) {
+    const told = same ? { ...desk.request, nonce: request.nonce } : request;
+    return {
+      desk: { ...answered(told, ApprovalStatus.approved), settled: true },
+      fresh: !same,
+    };
+  }
   if (same && desk.kind === 'answered') {
     // The tester repeats a request whose response it lost, or was restarted before it read the answer.
     if (equalBytes(desk.request.nonce, request.nonce) && holds(desk, nowUnixS)) {
@@ -75,6 +85,8 @@ export function answer(desk: Desk, given: DriverAnswer, wallMs: number): Desk {
       return answered(desk.request, ApprovalStatus.approved);
     case 'deny':
       return answered(desk.request, ApprovalStatus.denied);
+    case 'later-ignition':
+      return answered(desk.request, ApprovalStatus.later, UNTIL_IGNITION_OFF);
     case 'later': {
       const minutes = Math.min(MAX_LATER_MINUTES, Math.max(1, Math.round(given.minutes)));
       const untilUnixS = Math.floor(wallMs / 1000) + minutes * 60;
@@ -108,6 +120,22 @@ export function stop(desk: Desk): Desk | undefined {
 /** The driver may still take his approval back. */
 export function canWithdraw(desk: Desk): boolean {
   return desk.kind === 'answered' && desk.status === ApprovalStatus.approved && !desk.settled;
+}
+
+/** The driver is told, not asked: a forced safety release, or one that the vehicle's policy approves. */
+export function isInformation({ facts }: ApprovalRequest): boolean {
+  return facts.forced || facts.informOnly === true;
+}
+
+/** One campaign asks once for each phase. */
+function sameQuestion(a: ApprovalRequest, b: ApprovalRequest): boolean {
+  return (
+    equalBytes(a.campaignId, b.campaignId) &&
+    equalBytes(a.planDigest, b.planDigest) &&
+    a.facts.phase === b.facts.phase &&
+    a.facts.forced === b.facts.forced &&
+    a.facts.informOnly === b.facts.informOnly
+  );
 }
 
 /** An answer of the driver that still counts. Silence is none: whoever asks again may get one. */

@@ -2,8 +2,21 @@
 
 import pc from 'picocolors';
 import { ApprovalStatus } from '../../src/vehicle/approval.ts';
-import { canWithdraw, type Desk, type DriverAnswer, MAX_LATER_MINUTES } from './approval-desk.ts';
-import { type DriverView, outcomeText, questionLines, renderPrompt } from './render.ts';
+import {
+  canWithdraw,
+  type Desk,
+  type DriverAnswer,
+  isInformation,
+  MAX_LATER_MINUTES,
+} from './approval-desk.ts';
+import {
+  type DriverView,
+  informationLines,
+  OUTCOME_LABEL,
+  outcomeText,
+  questionLines,
+  renderPrompt,
+} from './render.ts';
 
 /** What the approval needs of a console. */
 export interface DriverConsole {
@@ -23,6 +36,8 @@ export interface DriverTerminal {
 export interface ConsoleOptions {
   readonly terminal: DriverTerminal;
   onAnswer(answer: DriverAnswer): void;
+  /** Lines that begin with `signal`: the words behind it; what comes back is printed. For benches. */
+  onSignal?(words: readonly string[]): readonly string[];
   /** Control-C on a raw terminal: no signal is made of it by itself. */
   onInterrupt(): void;
   /** Left out: as the terminal and NO_COLOR say. */
@@ -43,6 +58,7 @@ const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l';
 const KEYS: Readonly<Record<string, DriverAnswer>> = {
   a: { kind: 'approve' },
   l: { kind: 'later', minutes: 60 },
+  i: { kind: 'later-ignition' },
   d: { kind: 'deny' },
   w: { kind: 'withdraw' },
 };
@@ -119,6 +135,7 @@ class LineConsole implements DriverConsole {
   readonly #options: ConsoleOptions;
   #line = '';
   #shown: Desk | undefined;
+  #outcome: string | undefined;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
@@ -128,12 +145,18 @@ class LineConsole implements DriverConsole {
 
   show(view: DriverView): void {
     const { desk } = view;
+    if (view.outcome !== undefined && view.outcome !== this.#outcome) {
+      this.#print([`${OUTCOME_LABEL}: ${view.outcome}`]);
+    }
+    this.#outcome = view.outcome;
     const before = this.#shown;
     this.#shown = desk;
     if (before !== undefined && sameSituation(before, desk)) return;
     if (desk.kind === 'asking') {
       const seconds = Math.ceil((desk.deadlineMs - view.nowMs) / 1000);
       this.#print(questionLines(desk.request.facts, seconds));
+    } else if (desk.kind === 'answered' && isInformation(desk.request)) {
+      this.#print(informationLines(desk, view.clockText));
     } else if (desk.kind === 'answered') {
       const hint = canWithdraw(desk) ? ' ("withdraw" takes it back)' : '';
       this.#print([`${outcomeText(desk, view.clockText)}${hint}`]);
@@ -156,10 +179,15 @@ class LineConsole implements DriverConsole {
     for (const line of lines) {
       const words = line.trim();
       if (words === '') continue;
+      const [first, ...rest] = words.split(/\s+/);
+      if (first!.toLowerCase() === 'signal' && this.#options.onSignal !== undefined) {
+        this.#print(this.#options.onSignal(rest));
+        continue;
+      }
       const given = parseAnswer(words);
       if (given === undefined) {
         this.#print([
-          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], deny or withdraw`,
+          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], later ignition, deny or withdraw`,
         ]);
       } else if (fitsNow(given, this.#shown)) {
         this.#options.onAnswer(given);
@@ -184,8 +212,9 @@ function sameSituation(a: Desk, b: Desk): boolean {
   return a.request.facts === b.request.facts;
 }
 
-/** `approve`, `later`, `later 15`, `deny`, `withdraw`; undefined for anything else. */
+/** `approve`, `later`, `later 15`, `later ignition`, `deny`, `withdraw`; undefined for anything else. */
 export function parseAnswer(line: string): DriverAnswer | undefined {
+  if (/^later\s+ignition$/i.test(line)) return { kind: 'later-ignition' };
   const match = /^(approve|deny|withdraw|later(?:\s+(\d{1,5}))?)$/i.exec(line);
   if (match === null) return undefined;
   const word = match[1]!.toLowerCase();

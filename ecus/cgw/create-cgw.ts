@@ -9,8 +9,9 @@ import { refuseShippedSecret } from '../bootloader/security-key.ts';
 import { type CreateEcuOptions, createEcu } from '../create-ecu.ts';
 import { type DriverTerminal, openConsole } from './console.ts';
 import { type ApproveMode, DriverApproval } from './driver-approval.ts';
+import { SignalBoard, type SignalValue } from './signal-board.ts';
 
-export interface CreateCgwOptions extends Omit<CreateEcuOptions, 'routines' | 'name'> {
+export interface CreateCgwOptions extends Omit<CreateEcuOptions, 'routines' | 'live' | 'name'> {
   /** The ECU that `approval.ecu` of the vehicle names, unless told otherwise. */
   readonly name?: string;
   /** `yes` and `no` answer by themselves; they are for benches and tests. */
@@ -22,15 +23,22 @@ export interface CreateCgwOptions extends Omit<CreateEcuOptions, 'routines' | 'n
   /** Control-C on the driver's screen. */
   readonly onInterrupt?: () => void;
   readonly colour?: boolean;
+  /** Of the signals that the vehicle file reads from this ECU; the others have their usual values. */
+  readonly signals?: Readonly<Record<string, SignalValue>>;
 }
 
 export interface Cgw {
   readonly ecu: Ecu;
+  /** What the sensors say from now on. */
+  readonly signals: SignalBoard;
   /** Restores the terminal, then stops the ECU. */
   close(): Promise<void>;
 }
 
-/** Throws InputError when the vehicle file has no `approval`, a key for it that protects nothing, or not this ECU. */
+/**
+ * Throws InputError when the vehicle file has no `approval`, a key for it that protects nothing, not this ECU, or not such a
+ * signal.
+ */
 export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   const { vehicle, clock, terminal } = options;
   const name = options.name ?? vehicle.approval?.ecu;
@@ -42,6 +50,7 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   }
   const given = vehicle.approval.key;
   if (options.benchKeys !== true) refuseShippedSecret(given, 'approval.key');
+  const signals = new SignalBoard(vehicle, name, options.signals);
   let ecu: Ecu | undefined;
   let status = `${name} starts`;
   const listeners: ((event: EcuEvent) => void)[] = [];
@@ -69,7 +78,11 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   const created = await createEcu({
     ...options,
     name,
-    routines: { [Routine.driverApproval]: approval.routine() },
+    live: signals.dids(),
+    routines: {
+      [Routine.driverApproval]: approval.routine(),
+      [Routine.updateOutcome]: approval.outcomeRoutine(),
+    },
     onEvent: emit,
   });
   ecu = created;
@@ -79,6 +92,7 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
       openConsole({
         terminal,
         onAnswer: (given) => approval.give(given),
+        onSignal: (words) => signalCommand(signals, words),
         onInterrupt: () => options.onInterrupt?.(),
         colour: options.colour,
       }),
@@ -86,11 +100,26 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   }
   return {
     ecu: created,
+    signals,
     close: async () => {
       approval.close();
       await created.close();
     },
   };
+}
+
+/** `signal` tells all of them, `signal speed 50` sets one. */
+function signalCommand(signals: SignalBoard, words: readonly string[]): readonly string[] {
+  const [name, value, ...rest] = words;
+  if (name === undefined) return signals.lines();
+  if (value === undefined || rest.length > 0) return ['expected signal NAME VALUE'];
+  try {
+    signals.setText(name, value);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return [error.message];
+  }
+  return signals.lines().filter((line) => line.startsWith(`${name} is `));
 }
 
 /** The CGW's own state on the driver's screen; undefined: it has not changed. */

@@ -7,6 +7,7 @@ import {
   APPROVAL_CHALLENGE_BYTES,
   ApprovalStatus,
   decodeApprovalRequest,
+  decodeOutcome,
   encodeApprovalResult,
 } from '../../src/vehicle/approval.ts';
 import type { RoutineOutcome, RoutineRule } from '../bootloader/routines.ts';
@@ -45,6 +46,7 @@ export class DriverApproval {
   #console: DriverConsole | undefined;
   #desk: Desk = IDLE_DESK;
   #timeoutMs = 0;
+  #outcome: string | undefined;
   #tick: Timer | undefined;
 
   constructor(options: DriverApprovalOptions) {
@@ -67,6 +69,32 @@ export class DriverApproval {
     };
   }
 
+  /**
+   * Routine 0204: the TMU tells how the update ended. Only information: whoever forges it changes a text on a screen,
+   * never an answer, and a new question wipes it away.
+   */
+  outcomeRoutine(): RoutineRule {
+    return {
+      secured: false,
+      start: (record) => {
+        const decoded = decodeOutcome(record);
+        if ('fault' in decoded) {
+          return {
+            nrc:
+              decoded.fault === 'wrong-length'
+                ? Nrc.incorrectMessageLengthOrInvalidFormat
+                : Nrc.requestOutOfRange,
+          };
+        }
+        // It would push an open question from the screen.
+        if (this.#desk.kind === 'asking') return { nrc: Nrc.conditionsNotCorrect };
+        this.#outcome = decoded.text;
+        this.show();
+        return NOTHING;
+      },
+    };
+  }
+
   /** What the driver typed or pressed. */
   give(given: DriverAnswer): void {
     this.#change(answer(this.#desk, given, this.#options.clock.wallMs()));
@@ -85,6 +113,7 @@ export class DriverApproval {
       timeoutMs: this.#timeoutMs,
       nowMs: clock.nowMs(),
       status: status(),
+      outcome: this.#outcome,
       clockText,
     });
   }
@@ -111,7 +140,10 @@ export class DriverApproval {
     const nowUnixS = Math.floor(clock.wallMs() / 1000);
     const asked = ask(this.#desk, request, clock.nowMs() + timeoutMs, nowUnixS);
     if (asked === 'busy') return { nrc: Nrc.conditionsNotCorrect };
-    if (asked.fresh) this.#timeoutMs = timeoutMs;
+    if (asked.fresh) {
+      this.#timeoutMs = timeoutMs;
+      this.#outcome = undefined;
+    }
     this.#change(asked.desk);
     if (asked.fresh) {
       if (this.#options.approve === 'yes') this.give({ kind: 'approve' });
@@ -156,7 +188,9 @@ export class DriverApproval {
         () => this.#change(expire(this.#desk, this.#options.clock.nowMs())),
       );
     }
-    if (desk.kind !== 'idle' && statusOf(desk) !== statusOf(before)) {
+    const another =
+      before.kind !== 'idle' && desk.kind !== 'idle' && before.request.facts !== desk.request.facts;
+    if (desk.kind !== 'idle' && (another || statusOf(desk) !== statusOf(before))) {
       this.#options.onChange(toHex(desk.request.campaignId), statusText(statusOf(desk)!));
     }
     this.show();

@@ -1,8 +1,13 @@
 // What the driver sees: the state of the question as lines of text. Pure; colours are switched by the caller.
 
 import pc from 'picocolors';
-import { type ApprovalFacts, ApprovalStatus } from '../../src/vehicle/approval.ts';
-import { canWithdraw, type Desk } from './approval-desk.ts';
+import {
+  type ApprovalFacts,
+  type ApprovalPhase,
+  ApprovalStatus,
+  UNTIL_IGNITION_OFF,
+} from '../../src/vehicle/approval.ts';
+import { canWithdraw, type Desk, isInformation } from './approval-desk.ts';
 import { cutText, padText, textWidth, wrapText } from './text-layout.ts';
 
 export interface DriverView {
@@ -12,6 +17,8 @@ export interface DriverView {
   readonly nowMs: number;
   /** Of the CGW itself: version, or what it is doing. */
   readonly status: string;
+  /** How the last update ended, as the TMU tells it; not authenticated. */
+  readonly outcome?: string | undefined;
   /** `HH:MM`, local time of the driver, for `later`. */
   clockText(unixS: number): string;
 }
@@ -24,19 +31,58 @@ export function durationText(seconds: number): string {
   return `about ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}`;
 }
 
+/** In front of what the TMU tells: nobody vouches for it. */
+export const OUTCOME_LABEL = 'About the last update';
+
+interface PhaseWords {
+  readonly title: string;
+  readonly question: string;
+  /** An approval that can still be taken back. */
+  readonly approved: string;
+  /** Behind `A safety update` and the like. */
+  readonly underWay: string;
+}
+
+const WORDS: Readonly<Record<ApprovalPhase, PhaseWords>> = {
+  download: {
+    title: 'SOFTWARE UPDATE: DOWNLOAD',
+    question: 'May the update be downloaded now?',
+    approved: 'You approved the download. Nothing is changed by it.',
+    underWay: 'is being downloaded',
+  },
+  install: {
+    title: 'SOFTWARE UPDATE',
+    question: 'May the update start now?',
+    approved: 'You approved the update. It is being prepared now.',
+    underWay: 'is being installed',
+  },
+  activate: {
+    title: 'SOFTWARE UPDATE: START OF THE NEW SOFTWARE',
+    question: 'The new software is ready. May it be started now?',
+    approved: 'You approved the start of the new software. It is being started now.',
+    underWay: 'is being started',
+  },
+};
+
 /** What became of a question, in the driver's words. */
 export function outcomeText(desk: Desk, clockText: (unixS: number) => string): string {
   if (desk.kind === 'idle') return 'No update is waiting.';
   if (desk.kind === 'asking') return 'A software update is waiting for your answer.';
+  const { facts } = desk.request;
+  const words = WORDS[facts.phase];
   switch (desk.status) {
     case ApprovalStatus.approved:
-      return desk.settled
-        ? 'You approved the update.'
-        : 'You approved the update. It is being prepared now.';
+      if (facts.forced) return `A safety update ${words.underWay}. It cannot be refused.`;
+      if (isInformation(desk.request)) {
+        return `A software update ${words.underWay}. It was approved in advance.`;
+      }
+      return desk.settled ? 'You approved the update.' : words.approved;
     case ApprovalStatus.later:
-      return `You chose later. You will be asked again after ${clockText(desk.untilUnixS)}.`;
+      return desk.untilUnixS === UNTIL_IGNITION_OFF
+        ? 'You chose later. You will be asked again when the ignition was switched off.'
+        : `You chose later. You will be asked again after ${clockText(desk.untilUnixS)}.`;
     case ApprovalStatus.denied:
-      return 'You denied the update. Nothing is changed.';
+      return 'You denied the update. Nothing is changed. You will not be asked again for this release.';
     case ApprovalStatus.timedOut:
       return 'No answer came in time. Nothing is changed.';
     case ApprovalStatus.withdrawn:
@@ -83,8 +129,16 @@ export function renderPrompt(
   const title = padText('CENTRAL GATEWAY', Math.max(0, width - textWidth(vin)));
   const head = [c.bold(cutText(`${title}${vin}`, width)), c.dim('─'.repeat(width)), ''];
   const body: string[] = [];
-  if (desk.kind === 'asking') {
-    body.push(c.bold(c.yellow(cutText('SOFTWARE UPDATE', width))), '');
+  const told = desk.kind === 'answered' && isInformation(desk.request);
+  if (view.outcome !== undefined && desk.kind !== 'asking') {
+    body.push(c.dim(cutText(`${OUTCOME_LABEL}:`, width)));
+    for (const line of wrapText(view.outcome, width)) body.push(c.bold(line));
+    body.push('');
+  }
+  if (desk.kind === 'asking' || (told && view.outcome === undefined)) {
+    const { facts } = desk.request;
+    const title = facts.forced ? 'SAFETY UPDATE' : WORDS[facts.phase].title;
+    body.push(c.bold(c.yellow(cutText(title, width))), '');
     // On a narrow window a label stands above its text instead of beside it.
     const beside = width >= NARROW_COLUMNS;
     const textColumns = beside ? width - LABEL_COLUMNS : width;
@@ -97,7 +151,7 @@ export function renderPrompt(
       });
       body.push('');
     }
-  } else {
+  } else if (view.outcome === undefined) {
     for (const line of wrapText(outcomeText(desk, view.clockText), width)) body.push(c.bold(line));
     body.push('');
     if (desk.kind === 'answered') {
@@ -133,13 +187,14 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
     const bar = '█'.repeat(Math.min(barColumns, filled)).padEnd(barColumns, '░');
     const urgent = seconds <= 10 ? c.red : c.yellow;
     return [
-      c.bold(cutText('May the update start now?', width)),
+      c.bold(cutText(WORDS[desk.request.facts.phase].question, width)),
       '',
       keys(
         [
-          ['A', 'Approve'],
-          ['L', 'Later (1 hour)'],
-          ['D', 'Deny'],
+          ['A', 'Approve', 'Approve'],
+          ['L', 'Later (1 hour)', 'Later'],
+          ['I', 'Later (ignition off)', 'Ignition'],
+          ['D', 'Deny', 'Deny'],
         ],
         width,
         c,
@@ -150,20 +205,27 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
     ];
   }
   const lines: string[] = [];
-  if (canWithdraw(desk)) lines.push(keys([['W', 'Withdraw the approval']], width, c), '');
+  if (desk.kind === 'answered' && isInformation(desk.request) && view.outcome === undefined) {
+    for (const line of wrapText(outcomeText(desk, view.clockText), width)) lines.push(c.bold(line));
+    lines.push('');
+  }
+  if (canWithdraw(desk))
+    lines.push(keys([['W', 'Withdraw the approval', 'Withdraw']], width, c), '');
   lines.push(c.dim(cutText(view.status, width)));
   return lines;
 }
 
 function keys(
-  entries: readonly (readonly [string, string])[],
+  entries: readonly (readonly [key: string, label: string, short: string])[],
   width: number,
   c: ReturnType<typeof pc.createColors>,
 ): string {
   const plain = entries.map(([key, label]) => `[${key}] ${label}`);
   if (textWidth(plain.join('    ')) > width) {
     // Too narrow for words: the keys alone still tell what can be pressed.
-    return cutText(entries.map(([key, label]) => `${key}=${label.split(' ')[0]}`).join(' '), width);
+    const short = entries.map(([key, , word]) => `${key}=${word}`).join(' ');
+    if (textWidth(short) <= width) return short;
+    return cutText(entries.map(([key]) => key).join('/'), width);
   }
   return entries.map(([key, label]) => `${c.inverse(` ${key} `)} ${label}`).join('    ');
 }
@@ -171,10 +233,23 @@ function keys(
 /** The question without a screen: lines for a log or a pipe. */
 export function questionLines(facts: ApprovalFacts, seconds: number): string[] {
   return [
-    `software update for ${facts.vin}`,
+    ...factLines(facts),
+    `  ${WORDS[facts.phase].question}`,
+    `  answer within ${seconds} s: approve | later [minutes] | later ignition | deny`,
+  ];
+}
+
+/** What the driver is told and not asked, without a screen. */
+export function informationLines(desk: Desk, clockText: (unixS: number) => string): string[] {
+  if (desk.kind === 'idle') return [];
+  return [...factLines(desk.request.facts), `  ${outcomeText(desk, clockText)}`];
+}
+
+function factLines(facts: ApprovalFacts): string[] {
+  return [
+    `${facts.forced ? 'safety update' : 'software update'} for ${facts.vin}`,
     ...factRows(facts).flatMap(([label, paragraphs]) =>
       paragraphs.map((text) => `  ${padText(`${label}:`, LABEL_COLUMNS)}${text}`),
     ),
-    `  answer within ${seconds} s: approve | later [minutes] | deny`,
   ];
 }

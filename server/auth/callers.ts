@@ -112,10 +112,20 @@ export class CallerGate {
     return device;
   }
 
-  /** A tool with a token of this role. Throws HttpProblem 401, 403 for a token of another role, and 429. */
-  async service(ctx: AppContext, services: Services, role: TokenRole): Promise<ServiceToken> {
+  /**
+   * A tool with a token of this role, or of one of `others`. Throws HttpProblem 401, 403 for a token of another role,
+   * and 429.
+   */
+  async service(
+    ctx: AppContext,
+    services: Services,
+    role: TokenRole,
+    ...others: readonly TokenRole[]
+  ): Promise<ServiceToken> {
     const caller = await this.identify(ctx, services, role);
-    if (caller.kind === 'service' && caller.token.role === role) return caller.token;
+    if (caller.kind === 'service' && [role, ...others].includes(caller.token.role)) {
+      return caller.token;
+    }
     const name = caller.kind === 'service' ? caller.token.name : undefined;
     throw await refusedToken(ctx, services, role, name);
   }

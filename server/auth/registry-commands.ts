@@ -6,7 +6,7 @@ import { InputError } from '../../src/core/errors.ts';
 import { type Logger, silentLogger } from '../../src/core/logger.ts';
 import { type Random, systemRandom } from '../../src/core/random.ts';
 import { AuditLog } from '../db/audit.ts';
-import { openDatabase } from '../db/database.ts';
+import { type DataFolder, openDatabase } from '../db/database.ts';
 import { type Actor, type Device, DeviceStore } from '../db/devices.ts';
 import {
   type ServiceToken,
@@ -34,7 +34,7 @@ const tokenName = z
 
 /** By serial. */
 export function listDevices(
-  dataDir: string,
+  dataDir: DataFolder,
   options: RegistryCommandOptions = {},
 ): Promise<Device[]> {
   return withRegistry(dataDir, options, ({ devices }) => devices.list());
@@ -42,7 +42,7 @@ export function listDevices(
 
 /** Takes effect at the device's next request. Throws InputError for an unknown serial, or a place that is taken. */
 export function setDeviceStatus(
-  dataDir: string,
+  dataDir: DataFolder,
   serial: string,
   status: 'active' | 'revoked',
   options: RegistryCommandOptions = {},
@@ -56,7 +56,7 @@ export function setDeviceStatus(
 
 /** The token, which is shown this once. Throws InputError for a bad or taken name, or an unknown role. */
 export async function addToken(
-  dataDir: string,
+  dataDir: DataFolder,
   name: string,
   role: string,
   options: RegistryCommandOptions = {},
@@ -83,7 +83,7 @@ export async function addToken(
 
 /** Takes effect at its next request. Throws InputError for an unknown name. */
 export function removeToken(
-  dataDir: string,
+  dataDir: DataFolder,
   name: string,
   options: RegistryCommandOptions = {},
 ): Promise<void> {
@@ -95,14 +95,14 @@ export function removeToken(
 
 /** Sorted by name. */
 export function listTokens(
-  dataDir: string,
+  dataDir: DataFolder,
   options: RegistryCommandOptions = {},
 ): Promise<ServiceToken[]> {
   return withRegistry(dataDir, options, ({ tokens }) => tokens.list());
 }
 
 async function withRegistry<T>(
-  dataDir: string,
+  dataDir: DataFolder,
   options: RegistryCommandOptions,
   work: (stores: { devices: DeviceStore; tokens: ServiceTokenStore }) => Promise<T>,
 ): Promise<T> {

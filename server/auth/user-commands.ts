@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { type Random, systemRandom } from '../../src/core/random.ts';
-import { type Database, openDatabase } from '../db/database.ts';
+import { type Database, type DataFolder, openDatabase } from '../db/database.ts';
 import { ROLES, type Role, type User, UserStore } from '../db/users.ts';
 import { Passwords } from './passwords.ts';
 
@@ -24,7 +24,7 @@ export const userName = z
 
 /** Throws InputError for a bad or taken name, an unknown role, or a password that is not accepted. */
 export async function addUser(
-  dataDir: string,
+  dataDir: DataFolder,
   name: string,
   role: string,
   password: string,
@@ -48,7 +48,7 @@ export async function addUser(
 
 /** Ends the user's sessions too. Throws InputError for an unknown name or a bad password. */
 export async function changePassword(
-  dataDir: string,
+  dataDir: DataFolder,
   name: string,
   password: string,
   options: UserCommandOptions = {},
@@ -62,7 +62,7 @@ export async function changePassword(
 
 /** Ends the user's sessions too. Throws InputError for an unknown name. */
 export async function removeUser(
-  dataDir: string,
+  dataDir: DataFolder,
   name: string,
   options: UserCommandOptions = {},
 ): Promise<void> {
@@ -74,7 +74,7 @@ export async function removeUser(
 
 /** Sorted by name. */
 export async function listUsers(
-  dataDir: string,
+  dataDir: DataFolder,
   options: UserCommandOptions = {},
 ): Promise<User[]> {
   return withUsers(dataDir, options, (users) => users.list());
@@ -91,7 +91,7 @@ function unknownUser(name: string): InputError {
 }
 
 async function withUsers<T>(
-  dataDir: string,
+  dataDir: DataFolder,
   options: UserCommandOptions,
   work: (users: UserStore) => Promise<T>,
 ): Promise<T> {

@@ -21,6 +21,8 @@ export const AUDIT_ACTIONS = {
   'download.complete': 'vehicles',
   'download.aborted': 'vehicles',
   report: 'vehicles',
+  'cancel.ordered': 'people',
+  'cancel.answered': 'vehicles',
   'device.created': 'devices',
   'device.changed': 'devices',
   'device.activated': 'devices',

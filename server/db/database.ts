@@ -1,6 +1,7 @@
 // Opens the database of a data folder, brings its schema up to date, and hands out sortable identifiers.
 
 import path from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import { Kysely, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { toHex } from '../../src/core/bytes.ts';
@@ -25,15 +26,21 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** Where the data is: a folder, or a database that the caller keeps open and closes himself. */
+export type DataFolder = string | DatabaseSync;
+
 /** Another process may be migrating the same file at this moment (a user command beside a starting server). */
 const MIGRATION_TRIES = 3;
 
-/** Throws ServerError `DATABASE` when the file cannot be opened or is not a database. */
+/**
+ * Throws ServerError `DATABASE` when the file cannot be opened or is not a database. Of a given database the last one
+ * who opened it is the only one who can still use it: what the one before has not committed is undone.
+ */
 export async function openDatabase(
-  dataDir: string,
+  target: DataFolder,
   deps: { clock: Clock; random: Random },
 ): Promise<Database> {
-  const file = await privateFile(dataDir, 'can-ota.db');
+  const file = typeof target === 'string' ? await privateFile(target, 'can-ota.db') : target;
   const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) });
   let failure: unknown;
   for (let attempt = 0; attempt < MIGRATION_TRIES; attempt++) {
@@ -48,7 +55,7 @@ export async function openDatabase(
   await query.destroy();
   throw new ServerError(
     'DATABASE',
-    `${file} cannot be used as the server's database: check its owner, the free space, and that it is a file of this or an older version`,
+    `${typeof file === 'string' ? file : 'the given database'} cannot be used as the server's database: check its owner, the free space, and that it is a file of this or an older version`,
     failure,
   );
 }

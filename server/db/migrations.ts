@@ -202,11 +202,52 @@ const uptane: Migration = {
   },
 };
 
+const campaigns: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable('campaigns')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('vin', 'text', (column) => column.notNull())
+      .addColumn('campaign', 'text', (column) => column.notNull())
+      .addColumn('state', 'text', (column) => column.notNull())
+      .addColumn('started_at', 'text', (column) => column.notNull())
+      .addColumn('heard_at', 'text', (column) => column.notNull())
+      .addColumn('ended_at', 'text')
+      .addUniqueConstraint('campaigns_once', ['vin', 'campaign'])
+      .execute();
+    await db.schema.createIndex('campaigns_vin').on('campaigns').columns(['vin', 'id']).execute();
+    await db.schema
+      .createTable('cancel_orders')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('vin', 'text', (column) => column.notNull())
+      .addColumn('campaign', 'text', (column) => column.notNull())
+      .addColumn('ordered_by', 'text', (column) => column.notNull())
+      .addColumn('reason', 'text', (column) => column.notNull())
+      .addColumn('ordered_at', 'text', (column) => column.notNull())
+      .addColumn('accepted', 'integer')
+      .addColumn('answer', 'text')
+      .addColumn('answered_at', 'text')
+      .execute();
+    await db.schema
+      .createIndex('cancel_orders_vin')
+      .on('cancel_orders')
+      .columns(['vin', 'id'])
+      .execute();
+    await db.schema.alterTable('reports').addColumn('warnings', 'text').execute();
+    await db.schema
+      .createIndex('reports_campaign')
+      .on('reports')
+      .columns(['vin', 'campaign'])
+      .execute();
+  },
+};
+
 /** Names sort in the order of application. */
 export const migrations: MigrationProvider = {
   getMigrations: async () => ({
     '0001-initial': initial,
     '0002-registry': registry,
     '0003-uptane': uptane,
+    '0004-campaigns': campaigns,
   }),
 };

@@ -1,5 +1,6 @@
 // What vehicles report after a campaign: outcome and version per ECU, the last ones of each vehicle.
 
+import type { CampaignStore } from './campaigns.ts';
 import type { Database } from './database.ts';
 
 /** Reports kept of one vehicle, and of all together: vehicles do not log in, so what they fill has an end. */
@@ -23,6 +24,7 @@ export interface Report {
   readonly code: string | undefined;
   readonly campaign: string | undefined;
   readonly reason: string | undefined;
+  readonly warnings: readonly string[];
   readonly ecus: readonly ReportEcu[];
 }
 
@@ -34,15 +36,33 @@ export interface StoredReport extends Report {
 
 export class ReportStore {
   readonly #db: Database;
+  readonly #campaigns: CampaignStore;
   #sincePrune = PRUNE_ALL_EVERY;
 
-  constructor(db: Database) {
+  constructor(db: Database, campaigns: CampaignStore) {
     this.#db = db;
+    this.#campaigns = campaigns;
   }
 
-  async add(report: Report, address: string): Promise<void> {
+  /**
+   * False where this outcome of this campaign was stored before: a vehicle that did not get our answer says it again.
+   * A campaign may have two outcomes: the way back failed, and came to its end later.
+   */
+  async add(report: Report, address: string): Promise<boolean> {
     const id = this.#db.newId();
-    await this.#db.query.transaction().execute(async (transaction) => {
+    const { vin, campaign, outcome } = report;
+    const added = await this.#db.query.transaction().execute(async (transaction) => {
+      if (campaign !== undefined) {
+        const known = await transaction
+          .selectFrom('reports')
+          .select('id')
+          .where('vin', '=', vin)
+          .where('campaign', '=', campaign)
+          .where('outcome', '=', outcome)
+          .executeTakeFirst();
+        if (known !== undefined) return false;
+        await this.#campaigns.reported(transaction, vin, campaign, outcome);
+      }
       await transaction
         .insertInto('reports')
         .values({
@@ -53,6 +73,7 @@ export class ReportStore {
           code: report.code ?? null,
           campaign: report.campaign ?? null,
           reason: report.reason ?? null,
+          warnings: report.warnings.length === 0 ? null : JSON.stringify(report.warnings),
           received_at: this.#db.timestamp(),
         })
         .execute();
@@ -88,8 +109,10 @@ export class ReportStore {
           .where('id', '<=', oldest.id)
           .execute();
       }
+      return true;
     });
-    await this.#pruneAll();
+    if (added) await this.#pruneAll();
+    return added;
   }
 
   /** The last reports, newest first; of one vehicle when `vin` is given. */
@@ -124,6 +147,7 @@ export class ReportStore {
       code: string | null;
       campaign: string | null;
       reason: string | null;
+      warnings: string | null;
       received_at: string;
     }[],
   ): Promise<StoredReport[]> {
@@ -147,6 +171,7 @@ export class ReportStore {
       code: row.code ?? undefined,
       campaign: row.campaign ?? undefined,
       reason: row.reason ?? undefined,
+      warnings: row.warnings === null ? [] : (JSON.parse(row.warnings) as string[]),
       receivedAt: row.received_at,
       ecus: (byReport.get(row.id) ?? []).map((ecu) => ({
         name: ecu.name,

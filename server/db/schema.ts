@@ -55,6 +55,8 @@ export interface ReportsTable {
   campaign: string | null;
   reason: string | null;
   received_at: string;
+  /** JSON, a list of texts. */
+  warnings: string | null;
 }
 
 export interface ReportEcusTable {
@@ -66,6 +68,32 @@ export interface ReportEcusTable {
   version: string | null;
   sha256: string | null;
   error: string | null;
+}
+
+/** What vehicles tell of their campaigns. */
+export interface CampaignsTable {
+  /** In the order in which they were first heard of. */
+  id: string;
+  vin: string;
+  campaign: string;
+  state: string;
+  started_at: string;
+  heard_at: string;
+  /** Null while it is under way. */
+  ended_at: string | null;
+}
+
+export interface CancelOrdersTable {
+  id: string;
+  vin: string;
+  campaign: string;
+  ordered_by: string;
+  reason: string;
+  ordered_at: string;
+  /** 1 or 0; null while the vehicle has not answered. */
+  accepted: number | null;
+  answer: string | null;
+  answered_at: string | null;
 }
 
 export interface AuditTable {
@@ -183,6 +211,8 @@ export interface Schema {
   nonces: NoncesTable;
   reports: ReportsTable;
   report_ecus: ReportEcusTable;
+  campaigns: CampaignsTable;
+  cancel_orders: CancelOrdersTable;
   audit: AuditTable;
   counters: CountersTable;
   devices: DevicesTable;

@@ -6,8 +6,11 @@ import type { AuditLog } from './audit.ts';
 import type { Database } from './database.ts';
 import type { Actor } from './devices.ts';
 
-export const TOKEN_ROLES = ['factory', 'release', 'director'] as const;
-/** `factory` provisions, `release` uploads images and metadata, `director` reads plain images for encryption. */
+export const TOKEN_ROLES = ['factory', 'release', 'director', 'operator'] as const;
+/**
+ * `factory` provisions, `release` uploads images and metadata and cancels campaigns, `operator` only cancels them,
+ * `director` reads plain images for encryption.
+ */
 export type TokenRole = (typeof TOKEN_ROLES)[number];
 
 export interface ServiceToken {

@@ -42,13 +42,17 @@ class Statement implements SqliteStatement {
 
 class Connection implements SqliteDatabase {
   readonly #database: DatabaseSync;
+  readonly #owned: boolean;
   readonly #statements = new Map<string, Statement>();
+  #ended = false;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, owned: boolean) {
     this.#database = database;
+    this.#owned = owned;
   }
 
   prepare(sql: string): SqliteStatement {
+    if (this.#ended) throw new Error('the database was closed, or another server has taken it');
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
       if (this.#statements.size >= STATEMENT_CACHE) this.#statements.clear();
@@ -58,9 +62,15 @@ class Connection implements SqliteDatabase {
     return statement;
   }
 
-  close(): void {
+  /** From now on every query throws. */
+  end(): void {
+    this.#ended = true;
     this.#statements.clear();
-    this.#database.close();
+  }
+
+  close(): void {
+    this.end();
+    if (this.#owned) this.#database.close();
   }
 }
 
@@ -78,18 +88,22 @@ class TransactionalAdapter extends SqliteAdapter {
   }
 }
 
-/** A dialect over the file, which is created where it is missing; `:memory:` works too. */
+/**
+ * A dialect over the file, which is created where it is missing; or over a database that the caller keeps. Such a one
+ * serves one dialect at a time: the next one takes it over, as a server that is started after the last one was killed.
+ */
 export class NodeSqliteDialect extends SqliteDialect {
-  readonly #file: string;
+  readonly #open: () => Promise<SqliteDatabase>;
 
-  constructor(file: string) {
-    const database = async (): Promise<SqliteDatabase> => openFile(file);
-    super({ database });
-    this.#file = file;
+  constructor(target: string | DatabaseSync) {
+    const open = async (): Promise<SqliteDatabase> =>
+      typeof target === 'string' ? openFile(target) : takeOver(target);
+    super({ database: open });
+    this.#open = open;
   }
 
   override createDriver(): Driver {
-    return new ImmediateDriver({ database: async () => openFile(this.#file) });
+    return new ImmediateDriver({ database: this.#open });
   }
 
   override createAdapter(): SqliteAdapter {
@@ -106,7 +120,19 @@ function openFile(file: string): SqliteDatabase {
     database.close();
     throw error;
   }
-  return new Connection(database);
+  return new Connection(database, true);
+}
+
+const lastConnections = new WeakMap<DatabaseSync, Connection>();
+
+function takeOver(database: DatabaseSync): SqliteDatabase {
+  lastConnections.get(database)?.end();
+  // What a killed server had begun is undone, as SQLite does it with the file of a killed process.
+  if (database.isTransaction) database.exec('ROLLBACK');
+  database.exec('PRAGMA foreign_keys = ON');
+  const connection = new Connection(database, false);
+  lastConnections.set(database, connection);
+  return connection;
 }
 
 /** A lock that the kernel gives back when the process ends, however it ends. */

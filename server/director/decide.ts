@@ -17,6 +17,8 @@ export interface SignedRelease {
   /** By ECU name: the range that its version must be in. */
   readonly dependencies: Readonly<Record<string, string>>;
   readonly encrypt: boolean;
+  /** A safety release. */
+  readonly forced: boolean;
   /** As it was signed: the Director repeats it. */
   readonly custom: Readonly<Record<string, unknown>>;
 }

@@ -140,11 +140,12 @@ export class Director {
       throw await this.#refused(vin, checked, address, again);
     }
     const attacks = [...checked.reports].filter(([, { attack }]) => attack !== '');
+    const heard = active.map((ecu) => this.#newReport(ecu, checked.reports, reports));
     const stored = await vehicles.acceptManifest({
       vin,
       sha256,
       telemetry: body.telemetry === undefined ? undefined : JSON.stringify(body.telemetry),
-      reports: active.map((ecu) => this.#newReport(ecu, checked.reports, reports)),
+      reports: heard,
       attacks: attacks
         .filter(([serial, { attack }]) => reports.get(serial)?.attack !== attack)
         .map(([serial, { attack }]): AuditEvent => {
@@ -158,11 +159,14 @@ export class Director {
         }),
     });
     if (!stored) throw await this.#refused(vin, REPLAYED, address, false);
-    const decisions = await this.#decide(active);
+    const decisions = await this.#decide(active, heard);
     await this.#files.publish(vin, await vehicles.find(vin), targetsOf(decisions));
     const [state, reason] = stateOf(decisions, active, attacks);
-    await vehicles.setState(vin, state, reason, address);
     const now = (await vehicles.find(vin))!;
+    // Most check-ins change nothing, and a transaction for nothing is a fifth of one.
+    if (now.state !== state || now.reason !== reason) {
+      await vehicles.setState(vin, state, reason, address);
+    }
     return {
       director: {
         root: chain.version,
@@ -219,10 +223,13 @@ export class Director {
   }
 
   /** 5.3.2.1 steps 5 and 6. An image that cannot be had now is decided about without it. */
-  async #decide(ecus: readonly Device[]): Promise<readonly AssignedImage[]> {
-    const { releases, vehicles, holds, logger } = this.#options;
+  async #decide(
+    ecus: readonly Device[],
+    heard: readonly NewReport[],
+  ): Promise<readonly AssignedImage[]> {
+    const { releases, holds, logger } = this.#options;
     await releases.refresh();
-    const reports = await vehicles.reports(ecus.map(({ serial }) => serial));
+    const reports = new Map(heard.map((report) => [report.serial, report]));
     const facts = ecus.flatMap(({ serial, name, hardwareId, encryptionKey }) => {
       if (name === undefined || hardwareId === undefined) return [];
       const report = reports.get(serial);

@@ -8,6 +8,8 @@ import type { DeviceSessions } from '../auth/device-sessions.ts';
 import type { LoginThrottle } from '../auth/login-throttle.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import type { AuditLog } from '../db/audit.ts';
+import type { CampaignStore } from '../db/campaigns.ts';
+import type { CancelOrderStore } from '../db/cancel-orders.ts';
 import type { Database } from '../db/database.ts';
 import type { Device, DeviceStore } from '../db/devices.ts';
 import type { NonceStore } from '../db/nonces.ts';
@@ -51,6 +53,8 @@ export interface Services {
   readonly releases: ReleaseStore;
   readonly nonces: NonceStore;
   readonly reports: ReportStore;
+  readonly campaigns: CampaignStore;
+  readonly cancelOrders: CancelOrderStore;
   readonly audit: AuditLog;
   readonly devices: DeviceStore;
   readonly deviceSessions: DeviceSessions;

@@ -1,6 +1,7 @@
 // In front of everything: who is asking, and whether that address may ask at all.
 
 import type { Middleware } from 'koa';
+import type { Clock } from '../../src/core/clock.ts';
 import { type AddressList, clientAddress, type ProxyTrust } from '../auth/addresses.ts';
 import type { AuditLog } from '../db/audit.ts';
 import { HttpProblem } from '../errors.ts';
@@ -12,8 +13,22 @@ export function frontDoor(options: {
   trust: ProxyTrust;
   secureCookies: boolean | undefined;
   audit: AuditLog;
+  clock: Clock;
 }): Middleware<RequestState> {
+  let second = Number.NaN;
+  let date = '';
+  /** The same text for all answers of a second. */
+  const httpDate = (wallMs: number): string => {
+    const now = Math.floor(wallMs / 1000);
+    if (now !== second) {
+      second = now;
+      date = new Date(wallMs).toUTCString();
+    }
+    return date;
+  };
   return async (ctx, next) => {
+    // Node's own date is that of the machine, whatever the clock says by which everything else here is signed.
+    ctx.set('Date', httpDate(options.clock.wallMs()));
     const peer = ctx.req.socket.remoteAddress;
     const address = clientAddress(peer, header(ctx.req.headers['x-forwarded-for']), options.trust);
     // The proxy's other fields are worth as much as its address: nothing unless it is trusted.

@@ -1,11 +1,11 @@
 // Images as files named by their SHA-256, and the way in: streamed, hashed, synced, renamed.
 
 import { createHash } from 'node:crypto';
-import * as fs from 'node:fs/promises';
-import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { systemErrorCode } from '../../src/core/errors.ts';
+import { type Storage, StorageError } from '../../src/core/storage.ts';
 import { HttpProblem } from '../errors.ts';
+import { FileStream } from './file-stream.ts';
 
 /** An image that is on the disk under a temporary name. Ends with `commit` or `discard`. */
 export interface StagedImage {
@@ -25,35 +25,28 @@ export interface OpenImage {
   close(): Promise<void>;
 }
 
-export type OpenFile = (file: string, flags: string, mode?: number) => Promise<fs.FileHandle>;
-
+/** Folders of the storage. Other servers may give the images out, too; what is on its way in is none of theirs. */
+const IMAGES = 'images';
+const INCOMING = 'incoming';
+export const IMAGE_FOLDERS = [IMAGES, INCOMING] as const;
 const SHA256 = /^[0-9a-f]{64}$/;
-const READ_CHUNK = 256 * 1024;
 
 export class ImageStore {
-  readonly #images: string;
-  readonly #incoming: string;
-  readonly #openFile: OpenFile;
+  readonly #storage: Storage;
   readonly #newName: () => string;
+  /** What is there. Opening a file makes it, so nobody opens what is not in here. */
+  readonly #known: Set<string>;
 
-  private constructor(dataDir: string, newName: () => string, openFile: OpenFile) {
-    this.#images = path.join(dataDir, 'images');
-    this.#incoming = path.join(dataDir, 'incoming');
+  private constructor(storage: Storage, newName: () => string, known: readonly string[]) {
+    this.#storage = storage;
     this.#newName = newName;
-    this.#openFile = openFile;
+    this.#known = new Set(known);
   }
 
-  /** Removes what interrupted uploads left. `openFile` stands in for the disk in tests. */
-  static async open(
-    dataDir: string,
-    newName: () => string,
-    openFile: OpenFile = fs.open,
-  ): Promise<ImageStore> {
-    const store = new ImageStore(dataDir, newName, openFile);
-    await fs.rm(store.#incoming, { recursive: true, force: true });
-    await fs.mkdir(store.#images, { recursive: true, mode: 0o700 });
-    await fs.mkdir(store.#incoming, { recursive: true, mode: 0o700 });
-    return store;
+  /** Removes what interrupted uploads left. On a real disk the folders have to be there: a rename makes none. */
+  static async open(storage: Storage, newName: () => string): Promise<ImageStore> {
+    for (const name of await storage.list(INCOMING)) await storage.remove(`${INCOMING}/${name}`);
+    return new ImageStore(storage, newName, await storage.list(IMAGES));
   }
 
   /**
@@ -61,44 +54,48 @@ export class ImageStore {
    * `INSUFFICIENT_STORAGE` (507), or what the stream throws; in every case nothing is left on the disk.
    */
   async stage(source: AsyncIterable<Uint8Array>, maxBytes: number): Promise<StagedImage> {
-    const temporary = path.join(this.#incoming, `${this.#newName()}.part`);
+    const temporary = `${INCOMING}/${this.#newName()}.part`;
     const hash = createHash('sha256');
     let size = 0;
     try {
-      const handle = await this.#openFile(temporary, 'wx', 0o600);
+      const file = await this.#storage.open(temporary);
       try {
         for await (const chunk of source) {
-          size += chunk.length;
-          if (size > maxBytes) throw tooLarge(maxBytes);
+          if (size + chunk.length > maxBytes) throw tooLarge(maxBytes);
           hash.update(chunk);
-          await writeAll(handle, chunk);
+          await file.write(size, chunk);
+          size += chunk.length;
         }
         if (size === 0) throw new HttpProblem(400, 'IMAGE_EMPTY', 'the file is empty');
-        await handle.sync();
+        await file.sync();
       } finally {
-        await handle.close();
+        await file.close();
       }
     } catch (error) {
-      await fs.rm(temporary, { force: true });
+      await this.#storage.remove(temporary);
       throw storageProblem(error);
     }
     return this.#staged(temporary, hash.digest('hex'), size);
   }
 
   #staged(temporary: string, sha256: string, size: number): StagedImage {
+    let committed = false;
     return {
       sha256,
       size,
       commit: async () => {
         try {
-          await fs.rename(temporary, this.#file(sha256));
-          await this.#syncFolder();
+          await this.#storage.rename(temporary, nameOf(sha256));
+          this.#known.add(sha256);
+          committed = true;
         } catch (error) {
-          await fs.rm(temporary, { force: true });
+          await this.#storage.remove(temporary);
           throw storageProblem(error);
         }
       },
-      discard: () => fs.rm(temporary, { force: true }),
+      discard: async () => {
+        if (!committed) await this.#storage.remove(temporary);
+      },
     };
   }
 
@@ -110,41 +107,38 @@ export class ImageStore {
 
   /** Undefined when there is no such image. */
   async openImage(sha256: string): Promise<OpenImage | undefined> {
-    let handle: fs.FileHandle;
-    try {
-      handle = await fs.open(this.#file(sha256), 'r');
-    } catch (error) {
-      if (systemErrorCode(error) === 'ENOENT') return undefined;
-      throw error;
+    const name = nameOf(sha256);
+    if (!this.#known.has(sha256)) {
+      // Somebody may have put it back meanwhile.
+      if (!(await this.#storage.list(IMAGES)).includes(sha256)) return undefined;
+      this.#known.add(sha256);
     }
-    const { size } = await handle.stat();
+    const file = await this.#storage.open(name);
+    const size = await file.size();
+    if (size === 0) {
+      // Somebody took it away, and opening has made an empty file. No image is empty.
+      this.#known.delete(sha256);
+      await file.close();
+      return undefined;
+    }
     return {
       size,
-      stream: (start, end) => handle.createReadStream({ start, end, highWaterMark: READ_CHUNK }),
-      close: () => handle.close(),
+      stream: (start, end) => new FileStream(file, start, end + 1),
+      close: () => file.close(),
     };
   }
 
   /** Removes an image that no release names (any more). */
   async remove(sha256: string): Promise<void> {
-    await fs.rm(this.#file(sha256), { force: true });
-    await this.#syncFolder();
+    this.#known.delete(sha256);
+    await this.#storage.remove(nameOf(sha256));
   }
+}
 
-  #file(sha256: string): string {
-    // The only names that ever become paths: no request text reaches this folder.
-    if (!SHA256.test(sha256)) throw new RangeError(`not a SHA-256: ${sha256}`);
-    return path.join(this.#images, sha256);
-  }
-
-  async #syncFolder(): Promise<void> {
-    const handle = await fs.open(this.#images, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
+function nameOf(sha256: string): string {
+  // The only names that ever become paths: no request text reaches this folder.
+  if (!SHA256.test(sha256)) throw new RangeError(`not a SHA-256: ${sha256}`);
+  return `${IMAGES}/${sha256}`;
 }
 
 export function tooLarge(maxBytes: number): HttpProblem {
@@ -157,9 +151,10 @@ export function tooLarge(maxBytes: number): HttpProblem {
 
 /** A full disk becomes 507 wherever it shows, in a file or in the database. */
 export function storageProblem(error: unknown): unknown {
-  const code = systemErrorCode(error);
+  const code = systemErrorCode(error instanceof StorageError ? error.cause : error);
+  const diskFull = error instanceof StorageError && error.code === 'NO_SPACE';
   const sqliteFull = (error as { errcode?: number } | null)?.errcode === 13; // SQLITE_FULL
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || sqliteFull) {
+  if (diskFull || code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || sqliteFull) {
     return new HttpProblem(
       507,
       'INSUFFICIENT_STORAGE',
@@ -168,10 +163,4 @@ export function storageProblem(error: unknown): unknown {
     );
   }
   return error;
-}
-
-async function writeAll(handle: fs.FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    written += (await handle.write(bytes, written)).bytesWritten;
-  }
 }

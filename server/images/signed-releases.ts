@@ -64,7 +64,7 @@ function releaseOf(target: TargetFile): SignedRelease | undefined {
   const image = readImage(target, 'strict');
   const { sha256 } = target.hashes;
   if (!image.ok || image.value.ecu === undefined || sha256 === undefined) return undefined;
-  const { ecu, version, hardwareIds, releaseCounter, dependencies, encrypt } = image.value;
+  const { ecu, version, hardwareIds, releaseCounter, dependencies, encrypt, forced } = image.value;
   return {
     name: target.path,
     length: target.length,
@@ -76,6 +76,7 @@ function releaseOf(target: TargetFile): SignedRelease | undefined {
     releaseCounter,
     dependencies,
     encrypt,
+    forced,
     custom: target.custom,
   };
 }

@@ -56,6 +56,7 @@ export const reportBody = z.object({
   code: optional(line(64)),
   campaign: optional(line(128)),
   reason: optional(line(2000)),
+  warnings: z.array(line(1000)).max(64).default([]),
   ecus: z
     .array(
       z.object({
@@ -68,6 +69,23 @@ export const reportBody = z.object({
       }),
     )
     .max(64),
+});
+
+const campaignId = line(128).refine((text) => text !== '', 'expected the id of the campaign');
+
+export const statusBody = z.object({
+  vin: vehicleId,
+  campaign: campaignId,
+  state: z.string().regex(/^[a-z][a-z-]{0,39}$/, 'expected a state such as staging or safe-state'),
+  answer: z
+    .object({ order: z.string().max(64), accepted: z.boolean(), reason: line(1000) })
+    .nullish()
+    .transform((answer) => answer ?? undefined),
+});
+
+/** Of an operator. The driver reads the reason, so there must be one. */
+export const cancelBody = z.object({
+  reason: line(500).refine((text) => text !== '', 'say why: the driver is told'),
 });
 
 export const loginBody = z.object({

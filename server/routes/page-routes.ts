@@ -5,6 +5,7 @@ import type { Context, Middleware } from 'koa';
 import { z } from 'zod';
 import { requirePerson } from '../auth/people.ts';
 import { AUDIT_CATEGORIES } from '../db/audit.ts';
+import type { SignedRelease } from '../director/decide.ts';
 import { shownState } from '../director/vehicle-state.ts';
 import type { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
@@ -18,6 +19,7 @@ import { deviceJson } from './registry-routes.ts';
 const AUDIT_PAGE = 50;
 const REPORTS_SHOWN = 8;
 const VEHICLES_SHOWN = 200;
+const ORDERS_SHOWN = 5;
 const DEVICES_SHOWN = 1000;
 
 const auditQuery = z.object({
@@ -64,6 +66,9 @@ export function pageRoutes(
       reports,
       states: known.map((vehicle) => shownState(vehicle, services.clock.wallMs())),
       ecus: vin === undefined ? [] : await ecusOf(services, vin),
+      campaigns: await services.campaigns.underWay(VEHICLES_SHOWN),
+      campaign: vin === undefined ? undefined : await services.campaigns.last(vin),
+      orders: vin === undefined ? [] : await services.cancelOrders.list(vin, ORDERS_SHOWN),
     });
   });
 
@@ -125,7 +130,7 @@ export async function homePage(
   const releases = services.releases.all();
   const newest = new Set((await offeredReleases(services, [])).map(({ file }) => file));
   const { uptane } = services;
-  const signed = uptane?.releases.published === true ? digestsOf(services) : undefined;
+  const signed = uptane?.releases.published === true ? signedReleases(services) : undefined;
   const released = releases.find((release) => release.file === ctx.query.released);
   if (form.problem !== undefined) {
     ctx.status = form.problem.status;
@@ -140,6 +145,7 @@ export async function homePage(
       newest: newest.has(release.file),
       // Undefined where nothing has to be signed.
       signed: signed?.has(release.sha256),
+      forced: signed?.get(release.sha256)?.forced === true,
     })),
     reports: await services.reports.latest(REPORTS_SHOWN),
     maxUploadBytes: services.maxUploadBytes,
@@ -149,8 +155,9 @@ export async function homePage(
   });
 }
 
-function digestsOf({ uptane }: Services): ReadonlySet<string> {
-  return new Set(uptane?.releases.releases().map(({ sha256 }) => sha256));
+/** By SHA-256. */
+function signedReleases({ uptane }: Services): ReadonlyMap<string, SignedRelease> {
+  return new Map(uptane?.releases.releases().map((release) => [release.sha256, release]));
 }
 
 /** The person who is logged in. A browser without one is led to the log-in page, a program gets 401. */

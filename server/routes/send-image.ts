@@ -94,9 +94,13 @@ export async function sendImage(
   await record(sending.actions.start);
   const stream = image.stream(start, end);
   const length = end - start + 1;
+  let complete = false;
+  // Everything was handed to the system. First in the row: afterwards Node takes the socket away. (A socket that was
+  // destroyed ends its writes too; `writableFinished` is never true where a request was injected.)
+  ctx.res.prependOnceListener('finish', () => {
+    complete = ctx.res.socket?.destroyed !== true;
+  });
   ctx.res.once('close', () => {
-    // `writableFinished`: everything was handed to the system; a client that is gone before shows here.
-    const complete = ctx.res.writableFinished;
     const note = complete ? '' : `, cut off within ${length} bytes`;
     services.background(
       record(complete ? sending.actions.complete : sending.actions.aborted, note),

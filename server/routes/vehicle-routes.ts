@@ -105,13 +105,14 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     }
     const report = parseInput(reportBody, body.value);
     requireOwnVehicle(ctx, report.vin);
-    await services.reports.add(report, ctx.state.address);
-    await services.audit.record({
-      action: 'report',
-      who: report.vin,
-      address: ctx.state.address,
-      detail: `${report.outcome} ${report.ecus.map((ecu) => `${ecu.name} ${ecu.version ?? '?'}`).join(', ')}`,
-    });
+    if (await services.reports.add(report, ctx.state.address)) {
+      await services.audit.record({
+        action: 'report',
+        who: report.vin,
+        address: ctx.state.address,
+        detail: `${report.outcome} ${report.ecus.map((ecu) => `${ecu.name} ${ecu.version ?? '?'}`).join(', ')}`,
+      });
+    }
     ctx.status = 204;
   });
 

@@ -8,13 +8,13 @@ import { DiskStorage } from '../../src/core/storage.ts';
 
 const packageFile = z.object({ name: z.string(), version: z.string() });
 
-export interface Package {
+interface Package {
   readonly root: string;
   readonly version: string;
 }
 
 /** Walks up to the folder whose package.json is named `can-ota`. */
-export async function findPackage(): Promise<Package> {
+async function findPackage(): Promise<Package> {
   let from = import.meta.url;
   for (;;) {
     const file = findPackageJSON('.', from);
@@ -42,9 +42,24 @@ const TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Everything under /static, read once. */
-export async function loadStatic(root: string): Promise<Map<string, StaticFile>> {
-  const storage = await DiskStorage.open(path.join(root, 'server', 'web', 'static'));
+/** All that the pages are made of, read once; servers in one process may share it. */
+export interface WebFiles {
+  /** Of the package. */
+  readonly version: string;
+  /** Everything under /static. */
+  readonly files: ReadonlyMap<string, StaticFile>;
+  /** Source of each template by its name. */
+  readonly templates: ReadonlyMap<string, string>;
+}
+
+export async function loadWeb(): Promise<WebFiles> {
+  const { root, version } = await findPackage();
+  const folder = path.join(root, 'server', 'web');
+  return { version, files: await loadStatic(folder), templates: await loadTemplates(folder) };
+}
+
+async function loadStatic(folder: string): Promise<Map<string, StaticFile>> {
+  const storage = await DiskStorage.open(path.join(folder, 'static'));
   const files = new Map<string, StaticFile>();
   for (const name of await storage.list('.')) {
     const type = TYPES[path.extname(name)];
@@ -54,4 +69,15 @@ export async function loadStatic(root: string): Promise<Map<string, StaticFile>>
     files.set(name, { bytes: Buffer.from(bytes), type, hash });
   }
   return files;
+}
+
+async function loadTemplates(folder: string): Promise<Map<string, string>> {
+  const storage = await DiskStorage.open(path.join(folder, 'templates'));
+  const templates = new Map<string, string>();
+  for (const name of await storage.list('.')) {
+    if (!name.endsWith('.eta')) continue;
+    const bytes = (await storage.read(name)) ?? [];
+    templates.set(name.slice(0, -'.eta'.length), Buffer.from(bytes).toString('utf8'));
+  }
+  return templates;
 }

@@ -1,9 +1,8 @@
 // The pages: eta templates with escaping on, and the few ways in which they show values.
 
-import path from 'node:path';
-import { Eta } from 'eta';
+import { Eta } from 'eta/core';
 import type { Person } from '../http/context.ts';
-import type { StaticFile } from './assets.ts';
+import type { WebFiles } from './assets.ts';
 
 export type PageName = 'login' | 'home' | 'vehicles' | 'devices' | 'audit' | 'error';
 
@@ -14,15 +13,13 @@ export interface PageData {
 }
 
 export class Pages {
-  readonly #eta: Eta;
+  readonly #web: WebFiles;
   readonly #helpers: Record<string, unknown>;
+  #compiled: Eta | undefined;
 
-  constructor(root: string, files: ReadonlyMap<string, StaticFile>, version: string) {
-    this.#eta = new Eta({
-      views: path.join(root, 'server', 'web', 'templates'),
-      cache: true,
-      autoEscape: true,
-    });
+  constructor(web: WebFiles) {
+    const { files, version } = web;
+    this.#web = web;
     this.#helpers = {
       version,
       asset: (name: string) => `/static/${name}?v=${files.get(name)?.hash ?? ''}`,
@@ -31,11 +28,23 @@ export class Pages {
       count: (value: number) => value.toLocaleString('en'),
       tone: outcomeTone,
       stateTone,
+      codeTone,
+      isMixed,
     };
   }
 
   render(page: PageName, data: PageData): string {
     return this.#eta.render(`./${page}`, { ...this.#helpers, ...data });
+  }
+
+  /** Compiled when the first page is asked for: most servers answer vehicles all day. */
+  get #eta(): Eta {
+    if (this.#compiled === undefined) {
+      this.#compiled = new Eta({ cache: true, autoEscape: true });
+      for (const [name, text] of this.#web.templates)
+        this.#compiled.loadTemplate(`./${name}`, text);
+    }
+    return this.#compiled;
   }
 }
 
@@ -64,6 +73,19 @@ export function outcomeTone(outcome: string): 'good' | 'calm' | 'bad' {
   return ['UP_TO_DATE', 'DEFERRED', 'USER_REJECTED', 'INTERRUPTED'].includes(outcome)
     ? 'calm'
     : 'bad';
+}
+
+/** How the code beside an outcome is coloured: attacks and faults stand out, decisions of people do not. */
+export function codeTone(code: string): 'good' | 'calm' | 'bad' {
+  if (code === 'RECOVERED') return 'good';
+  return ['CANCELLED', 'CONDITION', 'DENIED', 'LATER', 'TIMED_OUT', 'WITHDRAWN'].includes(code)
+    ? 'calm'
+    : 'bad';
+}
+
+/** The way back has failed: nobody may overlook that this vehicle runs old and new software side by side. */
+export function isMixed(outcome: string): boolean {
+  return outcome === 'ROLLBACK_FAILED' || outcome === 'safe-state';
 }
 
 /** How the state of a vehicle or device is coloured. */

@@ -2,16 +2,20 @@
 
 import { assertNever } from '../core/errors.ts';
 import type { EcuStep } from './event.ts';
+import { lastGroup, nextGroup, nextPerBus } from './group.ts';
+import { mixedResult } from './mixed.ts';
 import type { PlanItem } from './plan.ts';
-import type { CampaignCommand, CampaignConfig, CampaignState, Forward, StateOf } from './state.ts';
+import { retryPauseMs } from './retry-policy.ts';
+import type { CampaignCommand, CampaignState, Forward, StateOf } from './state.ts';
 
 /** Two commands with one key are the same work. */
 export function commandKey(command: CampaignCommand): string {
   switch (command.kind) {
     case 'check':
-    case 'ask':
     case 'finish':
       return command.kind;
+    case 'ask':
+      return `ask ${command.phase}`;
     case 'download':
       return `download ${command.item.download.sha256}`;
     case 'check-gate':
@@ -24,7 +28,7 @@ export function commandKey(command: CampaignCommand): string {
 }
 
 /** Everything that has to be under way in this state: what a restart gives out again. */
-export function commandsOf(state: CampaignState, config: CampaignConfig): CampaignCommand[] {
+export function commandsOf(state: CampaignState): CampaignCommand[] {
   switch (state.kind) {
     case 'idle':
       return state.finished === null ? [] : [{ kind: 'finish', result: state.finished }];
@@ -37,48 +41,52 @@ export function commandsOf(state: CampaignState, config: CampaignConfig): Campai
       return item === undefined ? [] : [{ kind: 'download', item }];
     }
     case 'awaiting-approval':
-      return [{ kind: 'ask' }];
+      return [{ kind: 'ask', phase: state.phase }];
     case 'staging':
       if (state.gate !== null) return [{ kind: 'check-gate', gate: state.gate }];
-      return state.campaign.plan.items
-        .filter(({ ecu }) => state.staged[ecu] === undefined)
-        .slice(0, Math.max(1, config.parallel))
-        .map((item) => ecuCommand('stage', item, state.tries, config));
+      return stepOf(state, 'stage', nextPerBus(state.campaign.plan, Object.keys(state.staged)));
     case 'activating':
-      return nextOnly('activate', state, state.activated, config);
+      return stepOf(state, 'activate', nextGroup(state.campaign.plan, state.activated));
     case 'verifying':
-      return nextOnly('verify', state, Object.keys(state.verified), config);
-    case 'committing':
-      return nextOnly('confirm', state, state.confirmed, config);
-    case 'rolling-back': {
-      const name = state.pending[0];
-      const item = state.campaign.plan.items.find(({ ecu }) => ecu === name);
-      if (item === undefined) return [];
-      const touched = state.touched.includes(item.ecu);
-      return [{ ...ecuCommand('roll-back', item, state.tries, config), touched }];
+      return stepOf(state, 'verify', nextGroup(state.campaign.plan, Object.keys(state.verified)));
+    case 'committing': {
+      const { plan } = state.campaign;
+      return state.confirmed.length < plan.items.length
+        ? stepOf(state, 'confirm', nextGroup(plan, state.confirmed))
+        : stepOf(state, 'commit', nextGroup(plan, [...state.committed, ...state.uncommitted]));
     }
+    case 'rolling-back':
+      return stepOf(state, 'roll-back', lastGroup(state.campaign.plan, state.pending));
+    case 'safe-state':
+      return state.reported ? [] : [{ kind: 'finish', result: mixedResult(state) }];
     default:
       return assertNever(state);
   }
 }
 
-function nextOnly(
-  stepName: EcuStep,
-  state: Exclude<Forward, StateOf<'staging'>>,
-  done: readonly string[],
-  config: CampaignConfig,
+function stepOf(
+  state: Forward | StateOf<'rolling-back'>,
+  step: EcuStep,
+  items: readonly PlanItem[],
 ): CampaignCommand[] {
-  const item = state.campaign.plan.items.find(({ ecu }) => !done.includes(ecu));
-  return item === undefined ? [] : [ecuCommand(stepName, item, state.tries, config)];
+  const { retryDelayMs } = state.campaign.limits;
+  return items.map((item) => {
+    const failed = state.tries[item.ecu]?.failed ?? 0;
+    return {
+      kind: 'ecu',
+      step,
+      item,
+      tries: failed,
+      delayMs: retryPauseMs(failed, retryDelayMs),
+      touched: state.kind === 'rolling-back' && state.touched.includes(item.ecu),
+      knownDtcs: step === 'verify' ? dtcsOf(state, item.ecu) : undefined,
+    };
+  });
 }
 
-function ecuCommand(
-  stepName: EcuStep,
-  item: PlanItem,
-  tries: Readonly<Record<string, number>>,
-  config: CampaignConfig,
-): Extract<CampaignCommand, { kind: 'ecu' }> {
-  const failed = tries[item.ecu] ?? 0;
-  const delayMs = failed === 0 ? 0 : config.retryDelayMs * 2 ** (failed - 1);
-  return { kind: 'ecu', step: stepName, item, tries: failed, delayMs, touched: false };
+function dtcsOf(
+  state: Forward | StateOf<'rolling-back'>,
+  ecu: string,
+): readonly string[] | undefined {
+  return state.kind === 'staging' ? undefined : state.transfers[ecu]?.dtcs;
 }

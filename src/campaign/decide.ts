@@ -10,6 +10,9 @@ export interface PlannedEcu {
   readonly name: string;
   readonly hardwareId: string;
   readonly bankSize: number;
+  /** Place in the order of activation, from 0; ECUs of one rank go together. */
+  readonly rank: number;
+  readonly bus: string;
 }
 
 /** The image that an ECU is known to run. */
@@ -97,6 +100,9 @@ export function decide(
     items.push({
       ecu: ecu.name,
       hardwareId: ecu.hardwareId,
+      order: ecu.rank,
+      bus: ecu.bus,
+      forced: release.forced,
       from: { version: identity.version ?? UNKNOWN_VERSION, sha256: identity.sha256 ?? null },
       to: {
         version: release.version,
@@ -111,6 +117,7 @@ export function decide(
     });
   }
   if (items.length === 0) return { kind: 'nothing' };
+  items.sort((a, b) => a.order - b.order);
   return unmetDependency(wanted, installed) ?? { kind: 'plan', plan: { vin, items } };
 }
 

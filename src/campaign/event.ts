@@ -2,9 +2,11 @@
 
 import { z } from 'zod';
 import { ATTACKS } from '../trust/attack.ts';
+import { APPROVAL_PHASES } from '../vehicle/approval.ts';
 import { CYCLE_OUTCOMES } from './outcome.ts';
 import { planSchema, sha256Hex } from './plan.ts';
 import { DRIVER_ERRORS } from './ports.ts';
+import { retryPolicySchema } from './retry-policy.ts';
 
 const ecu = z.string().min(1).max(16);
 const reason = z.string();
@@ -12,9 +14,36 @@ const hex16 = z.string().regex(/^[0-9a-f]{32}$/);
 const transfer = { bytes: z.number().nonnegative(), seconds: z.number().nonnegative() };
 const reported = { version: z.string().nullable(), sha256: sha256Hex.nullable() };
 
+const dtcs = z.array(z.string().regex(/^[0-9A-F]{6}$/)).max(1024);
+
 /** The steps of one ECU. */
-export const ECU_STEPS = ['stage', 'activate', 'verify', 'confirm', 'roll-back'] as const;
+export const ECU_STEPS = ['stage', 'activate', 'verify', 'confirm', 'commit', 'roll-back'] as const;
 export type EcuStep = (typeof ECU_STEPS)[number];
+
+/** Who approved: the driver, the policy of the vehicle file in his place, or a forced safety release nobody. */
+export const APPROVED_BY = ['driver', 'policy', 'forced'] as const;
+export type ApprovedBy = (typeof APPROVED_BY)[number];
+
+/** `interrupted` is no answer: the question comes again. */
+const answer = z.union([
+  z.strictObject({ kind: z.literal('approved') }),
+  z.strictObject({ kind: z.literal('later'), untilWallMs: z.number() }),
+  z.strictObject({ kind: z.literal('later'), until: z.literal('ignition-off') }),
+  z.strictObject({ kind: z.literal('denied') }),
+  z.strictObject({ kind: z.literal('timed-out') }),
+  z.strictObject({ kind: z.literal('withdrawn') }),
+  z.strictObject({ kind: z.literal('forged'), reason }),
+  z.strictObject({ kind: z.literal('unreachable'), reason }),
+]);
+
+/** Limits that hold for one campaign: its journal leads to the same state whatever the configuration says later. */
+export const limitsSchema = z.strictObject({
+  retry: retryPolicySchema,
+  /** Wait before the second try; it doubles. */
+  retryDelayMs: z.number().nonnegative(),
+  /** Restarts of the process without any progress before the campaign is undone. */
+  restartLimit: z.number().int().nonnegative(),
+});
 
 export const eventSchema = z.discriminatedUnion('kind', [
   /** Time to ask the backend. Not journaled: most polls find nothing. */
@@ -33,29 +62,35 @@ export const eventSchema = z.discriminatedUnion('kind', [
     wallMs: z.number(),
     plan: planSchema,
     planDigest: sha256Hex,
+    /** Phases whose approval is a step of its own besides `install`, which always is. Missing: none. */
+    asks: z.array(z.enum(APPROVAL_PHASES)).optional(),
+    /** Filled in by the runner from its configuration. Missing: the defaults. */
+    limits: limitsSchema.optional(),
   }),
-  /** The process started again while the campaign was under way. An open question is asked under a new nonce. */
+  /**
+   * The process started again while the campaign was under way, or tries once more to lead out of the safe state.
+   * An open question is asked under a new nonce.
+   */
   z.strictObject({ kind: z.literal('resumed'), nonce: hex16 }),
   /** Nothing was asked or touched yet: the campaign is dropped, a new check decides afresh. */
   z.strictObject({ kind: z.literal('abandoned'), reason }),
   z.strictObject({ kind: z.literal('downloaded'), sha256: sha256Hex }),
   z.strictObject({
     kind: z.literal('download-failed'),
-    outcome: z.enum(['DOWNLOAD_INTEGRITY_FAILED', 'BACKEND_UNAVAILABLE']),
+    outcome: z.enum(['DOWNLOAD_INTEGRITY_FAILED', 'BACKEND_UNAVAILABLE', 'DEFERRED']),
     code: z.string(),
     reason,
+    /** With DEFERRED: the network budget of the day is used up. */
+    untilWallMs: z.number().optional(),
   }),
+  /**
+   * To the open question. `withdrawn` also while ECUs are staged: the driver takes back what he approved.
+   */
   z.strictObject({
     kind: z.literal('answered'),
-    answer: z.discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('approved') }),
-      z.strictObject({ kind: z.literal('later'), untilWallMs: z.number() }),
-      z.strictObject({ kind: z.literal('denied') }),
-      z.strictObject({ kind: z.literal('timed-out') }),
-      z.strictObject({ kind: z.literal('withdrawn') }),
-      z.strictObject({ kind: z.literal('forged'), reason }),
-      z.strictObject({ kind: z.literal('unreachable'), reason }),
-    ]),
+    phase: z.enum(APPROVAL_PHASES),
+    by: z.enum(APPROVED_BY),
+    answer,
   }),
   /** The vehicle is (or is not) in a condition to go on, and the approval still stands (or not). */
   z.strictObject({
@@ -63,15 +98,38 @@ export const eventSchema = z.discriminatedUnion('kind', [
     gate: z.enum(['stage', 'activate']),
     result: z.discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('open') }),
-      z.strictObject({ kind: z.literal('condition'), reason }),
+      z.strictObject({
+        kind: z.literal('condition'),
+        condition: z.string().optional(),
+        reason,
+      }),
       z.strictObject({ kind: z.literal('withdrawn') }),
       z.strictObject({ kind: z.literal('forged'), reason }),
     ]),
   }),
-  z.strictObject({ kind: z.literal('staged'), ecu, ...transfer }),
-  z.strictObject({ kind: z.literal('activated'), ecu, ...transfer }),
+  /** A condition of the vehicle no longer holds while ECUs are worked on. */
+  z.strictObject({ kind: z.literal('condition-lost'), condition: z.string(), reason }),
+  /** The operator wants the campaign to end. */
+  z.strictObject({ kind: z.literal('cancelled'), order: z.string(), by: z.string(), reason }),
+  z.strictObject({
+    kind: z.literal('staged'),
+    ecu,
+    ...transfer,
+    /** bytes that the ECU already held from an earlier try */
+    resumedAt: z.number().nonnegative().optional(),
+    /** Trouble codes from before anything was touched. */
+    dtcs: dtcs.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('activated'),
+    ecu,
+    ...transfer,
+    resumedAt: z.number().nonnegative().optional(),
+  }),
   z.strictObject({ kind: z.literal('verified'), ecu, ...reported }),
   z.strictObject({ kind: z.literal('confirmed'), ecu }),
+  /** Its security counter is raised. */
+  z.strictObject({ kind: z.literal('committed'), ecu }),
   z.strictObject({ kind: z.literal('rolled-back'), ecu, ...reported }),
   z.strictObject({
     kind: z.literal('step-failed'),
@@ -80,6 +138,8 @@ export const eventSchema = z.discriminatedUnion('kind', [
     code: z.enum(DRIVER_ERRORS),
     reason,
     transient: z.boolean(),
+    /** This try with the pause in front of it; filled in by the runner. */
+    tookMs: z.number().nonnegative().optional(),
     attack: z.enum(ATTACKS).optional(),
   }),
   /** The result is written down and reported: the campaign is over. */

@@ -2,7 +2,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
-import { toHex } from '../core/bytes.ts';
+import { concatBytes, toHex } from '../core/bytes.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
 import { type CampaignEvent, eventSchema } from './event.ts';
 
@@ -89,7 +89,8 @@ function hasRecord(bytes: Uint8Array, from: number): boolean {
 /** The open journal. One owner at a time: the state directory's lock sees to that. */
 export class Journal {
   readonly #storage: Storage;
-  #file: StorageFile;
+  /** Undefined after a rewrite: opened by the next append. */
+  #file: StorageFile | undefined;
   #size: number;
   #sequence: number;
 
@@ -125,12 +126,14 @@ export class Journal {
   /** Resolves when the record is durable. After an error the journal is as it was before. */
   async append(event: CampaignEvent, wallMs: number): Promise<void> {
     const bytes = encodeRecord({ sequence: this.#sequence, wallMs, event });
+    this.#file ??= await this.#storage.open(JOURNAL_FILE);
+    const file = this.#file;
     try {
-      await this.#file.write(this.#size, bytes);
-      await this.#file.sync();
+      await file.write(this.#size, bytes);
+      await file.sync();
     } catch (error) {
       // A half-written line would be cut at the next start anyway; cutting it now keeps the file right.
-      await this.#file.truncate(this.#size).catch(() => {});
+      await file.truncate(this.#size).catch(() => {});
       throw error;
     }
     this.#size += bytes.length;
@@ -139,14 +142,29 @@ export class Journal {
 
   /** Begins a new file; the old one stays for the history. Only while no campaign is under way. */
   async rotate(): Promise<void> {
-    await this.#file.close();
-    await this.#storage.rename(JOURNAL_FILE, OLD_JOURNAL_FILE);
-    await this.#storage.replace(JOURNAL_FILE, new Uint8Array());
-    this.#file = await this.#storage.open(JOURNAL_FILE);
-    this.#size = 0;
+    await this.rewrite([]);
+  }
+
+  /**
+   * Puts fewer records in the place of all; the old file stays for the history. In one step: after a power cut, or a
+   * full disk, either all are there or these. `records` in their order; they are numbered anew. Throws StorageError.
+   */
+  async rewrite(records: readonly Omit<JournalRecord, 'sequence'>[]): Promise<void> {
+    const first = this.#sequence - records.length;
+    const bytes = concatBytes(
+      ...records.map((record, index) => encodeRecord({ ...record, sequence: first + index })),
+    );
+    const before = await this.#storage.read(JOURNAL_FILE);
+    if (before !== undefined) await this.#storage.replace(OLD_JOURNAL_FILE, before);
+    await this.#storage.replace(JOURNAL_FILE, bytes);
+    this.#size = bytes.length;
+    // What is still open has no name any more: nothing may be written there.
+    const old = this.#file;
+    this.#file = undefined;
+    await old?.close();
   }
 
   async close(): Promise<void> {
-    await this.#file.close();
+    await this.#file?.close();
   }
 }

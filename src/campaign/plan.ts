@@ -12,6 +12,12 @@ export const sha256Hex = z
 export const planItemSchema = z.strictObject({
   ecu: z.string().min(1).max(16),
   hardwareId: z.string().max(64),
+  /** Rank: ECUs of one rank are activated together, ranks in rising order. An ECU with one bank is alone in its rank. */
+  order: z.number().int().nonnegative(),
+  /** Name of its bus: one ECU at a time is staged on each. */
+  bus: z.string().max(16),
+  /** A safety release that is not asked for. */
+  forced: z.boolean(),
   from: z.strictObject({ version: z.string().max(64), sha256: sha256Hex.nullable() }),
   /** The plain image, as both repositories signed it. */
   to: z.strictObject({
@@ -33,7 +39,7 @@ export const planItemSchema = z.strictObject({
 });
 export type PlanItem = z.infer<typeof planItemSchema>;
 
-/** Items stand in the order of activation. */
+/** Items stand in the order of activation: ranks rise. */
 export const planSchema = z.strictObject({
   vin: z.string(),
   items: z.array(planItemSchema).min(1).max(256),
@@ -94,12 +100,12 @@ export function planTargetsKey(plan: Plan): string {
   );
 }
 
-/** One line per ECU, in the order of activation. */
+/** One line per ECU, in the order of activation; equal numbers go together. */
 export function planText(plan: Plan): string {
   return plan.items
     .map(
-      (item, index) =>
-        `${index + 1}. ${item.ecu}  ${item.from.version} -> ${item.to.version}  ` +
+      (item) =>
+        `${item.order + 1}. ${item.ecu}  ${item.from.version} -> ${item.to.version}  ` +
         `${formatBytes(item.to.size)}  sha256 ${item.to.sha256.slice(0, 16)}...`,
     )
     .join('\n');

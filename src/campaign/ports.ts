@@ -3,7 +3,9 @@
 import type { AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import type { EncryptedImage } from '../trust/director.ts';
-import type { ApprovalFacts } from '../vehicle/approval.ts';
+import type { ApprovalFacts, ApprovalPhase } from '../vehicle/approval.ts';
+
+export type { ApprovalPhase } from '../vehicle/approval.ts';
 
 /** An image that is read piece by piece; it is never whole in memory. */
 export interface ImageSource {
@@ -47,6 +49,10 @@ export const DRIVER_ERRORS = [
   'NO_PREVIOUS_IMAGE',
   /** Signed metadata is missing, stale or not believed; by the Primary or by the ECU itself. */
   'UNTRUSTED',
+  /** Trouble codes that were not there before the update. */
+  'DIAGNOSTICS',
+  /** It fell silent, or restarted, while it was watched after the update. */
+  'HEARTBEAT',
   'INTERRUPTED',
 ] as const;
 export type DriverErrorCode = (typeof DRIVER_ERRORS)[number];
@@ -108,6 +114,18 @@ export interface TransferReport {
   readonly bytes: number;
   /** From the first RequestDownload to the last RequestTransferExit. */
   readonly transferMs: number;
+  /** bytes that the ECU already held durably, from an earlier try */
+  readonly resumedAt?: number;
+  /** `stage` only: trouble codes (6 hex digits, upper case) from before anything was touched. */
+  readonly dtcs?: readonly string[];
+}
+
+/** What new software has to stand before it is confirmed, besides version, digest and self test. */
+export interface HealthChecks {
+  /** Trouble codes (6 hex digits, upper case) that were there before; a new failing one fails. undefined: not compared. */
+  readonly knownDtcs: readonly string[] | undefined;
+  /** ms that the new software has to answer without a restart; 0: not watched. */
+  readonly heartbeatMs: number;
 }
 
 /** What the ECU runs, as it says itself. */
@@ -138,9 +156,16 @@ export interface EcuDriver {
   identify(signal?: AbortSignal): Promise<DriverResult<EcuIdentity>>;
   stage(target: Target, hooks?: DriverHooks): Promise<DriverResult<TransferReport>>;
   activate(target: Target, hooks?: DriverHooks): Promise<DriverResult<TransferReport>>;
-  /** Version, digest and self test of what runs now. */
-  verify(target: Target, signal?: AbortSignal): Promise<DriverResult<EcuReport>>;
+  /** Version, digest and self test of what runs now, then the health checks. */
+  verify(
+    target: Target,
+    checks: HealthChecks,
+    signal?: AbortSignal,
+  ): Promise<DriverResult<EcuReport>>;
+  /** Ends the trial. The way back stays open until `commit`. */
   confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
+  /** Raises the security counter to that of the confirmed image: from then on nothing older boots. */
+  commit(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
   rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<EcuReport>>;
   /** Uptane 5.4.2.1: the report that the ECU signed with its own key, as JSON; undefined where it has none. */
   versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>>;
@@ -153,12 +178,15 @@ export interface ApprovalQuestion {
   readonly planDigest: string;
   /** 16 bytes as hexadecimal digits; new for every campaign, kept through restarts. */
   readonly nonce: string;
+  /** Part of the identity of the question: one campaign may ask three times. */
+  readonly phase: ApprovalPhase;
   readonly facts: ApprovalFacts;
 }
 
 export type ApprovalAnswer =
   | { readonly kind: 'approved' }
   | { readonly kind: 'later'; readonly untilWallMs: number }
+  | { readonly kind: 'later'; readonly until: 'ignition-off' }
   | { readonly kind: 'denied' }
   | { readonly kind: 'timed-out' }
   | { readonly kind: 'withdrawn' }
@@ -178,19 +206,51 @@ export interface Approver {
   ): Promise<ApprovalAnswer>;
   /** Takes the question away from the driver; best effort. */
   withdraw(question: ApprovalQuestion): Promise<void>;
+  /** Shows an update that is not asked for: forced, or approved by policy. */
+  inform(
+    question: ApprovalQuestion,
+    signal?: AbortSignal,
+  ): Promise<
+    { readonly kind: 'informed' } | { readonly kind: 'unreachable'; readonly reason: string }
+  >;
+  /** Shows the driver how it ended; a mixed state is spelled out. Best effort, never rejects. */
+  tell(text: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** What a condition may depend on. */
+export interface ConditionQuery {
+  readonly gate: 'stage' | 'activate';
+  /** How long the update takes from now on. */
+  readonly updateSeconds: number;
+  /** How long the way back would take. */
+  readonly rollbackSeconds: number;
 }
 
 export type VehicleCondition =
   | { readonly ok: true }
-  | { readonly ok: false; readonly reason: string };
+  /** `condition` is its name in the vehicle file. */
+  | { readonly ok: false; readonly condition: string; readonly reason: string };
+export type LostCondition = Extract<VehicleCondition, { ok: false }>;
 
 /** Preconditions of the vehicle as a whole: speed, voltage, gear. */
 export interface VehicleState {
-  check(signal?: AbortSignal): Promise<VehicleCondition>;
+  check(query: ConditionQuery, signal?: AbortSignal): Promise<VehicleCondition>;
+  /** Looks again and again; resolves with the first condition that is lost, undefined when the signal came. */
+  watch(query: ConditionQuery, signal: AbortSignal): Promise<LostCondition | undefined>;
+  /** For "later, at the next ignition off". `unknown` where the vehicle has no such signal. */
+  ignition(signal?: AbortSignal): Promise<'on' | 'off' | 'unknown'>;
 }
 
 /** For vehicles (and benches) without conditions. */
-export const alwaysReady: VehicleState = { check: async () => ({ ok: true }) };
+export const alwaysReady: VehicleState = {
+  check: async () => ({ ok: true }),
+  watch: (_query, signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) resolve(undefined);
+      else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    }),
+  ignition: async () => 'unknown',
+};
 
 /** One release as `/latest_version` tells it: a hint, nobody signed it. */
 export interface Release {
@@ -220,6 +280,8 @@ export interface Offer {
   readonly encryption: EncryptedImage | null;
   /** Versions that other ECUs of the vehicle must run, by name: `{ INV: '>=1.0.0' }`. */
   readonly dependencies: Readonly<Record<string, string>>;
+  /** A safety release that is installed without asking; the driver is still told. Signed by both repositories. */
+  readonly forced: boolean;
   readonly notes: string;
 }
 
@@ -273,6 +335,8 @@ export interface VersionReport {
   readonly code?: string;
   readonly campaign?: string;
   readonly reason?: string;
+  /** What the outcome does not say. */
+  readonly warnings?: readonly string[];
   readonly ecus: readonly {
     readonly name: string;
     readonly hardwareId?: string;
@@ -305,6 +369,21 @@ export interface Checkin {
   readonly nonces: readonly string[];
 }
 
+/** Where the campaign is, and how an order of the operator was answered. */
+export interface CampaignStatusReport {
+  readonly vin: string;
+  readonly campaign: string;
+  readonly state: string;
+  readonly answer?: { readonly order: string; readonly accepted: boolean; readonly reason: string };
+}
+
+export interface CancelOrder {
+  /** Identifies the order; the answer names it. */
+  readonly order: string;
+  readonly by: string;
+  readonly reason: string;
+}
+
 export interface Backend {
   latest(
     ecus: readonly string[],
@@ -324,6 +403,11 @@ export interface Backend {
     report: VersionReport,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure>;
+  /** Tells where the campaign is, and hears what the operator wants of it. */
+  campaign(
+    status: CampaignStatusReport,
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'orders'; readonly cancel: CancelOrder | null } | BackendFailure>;
   /** `time` is the signed attestation as it came, null where the server gave none. */
   checkin(
     checkin: Checkin,

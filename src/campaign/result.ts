@@ -1,16 +1,25 @@
 // The result of a campaign, put together from what its states have gathered.
 
 import type { CycleOutcome } from './outcome.ts';
-import type { Campaign, CampaignResult, EcuOutcome, Reported, Transfer } from './state.ts';
+import type {
+  ByEcu,
+  Campaign,
+  CampaignResult,
+  CampaignState,
+  EcuOutcome,
+  Reported,
+  Transfer,
+} from './state.ts';
 
 interface Gathered {
   readonly code?: string;
   readonly reason?: string;
   readonly untilWallMs?: number;
-  readonly transfers?: Readonly<Record<string, Transfer>>;
-  readonly reported?: Readonly<Record<string, Reported>>;
-  /** By ECU. */
-  readonly errors?: Readonly<Record<string, string>>;
+  readonly until?: 'ignition-off';
+  readonly transfers?: ByEcu<Transfer>;
+  readonly reported?: ByEcu<Reported>;
+  readonly errors?: ByEcu<string>;
+  readonly uncommitted?: readonly string[];
 }
 
 export function resultOf(
@@ -18,7 +27,7 @@ export function resultOf(
   outcome: CycleOutcome,
   gathered: Gathered,
 ): CampaignResult {
-  const { transfers = {}, reported = {}, errors = {}, ...texts } = gathered;
+  const { transfers = {}, reported = {}, errors = {}, uncommitted = [], ...texts } = gathered;
   const ecus = campaign.plan.items.map((item): EcuOutcome => {
     const transfer = transfers[item.ecu];
     const report = reported[item.ecu];
@@ -32,9 +41,20 @@ export function resultOf(
       sha256: report?.sha256 ?? null,
       bytes: transfer?.bytes ?? 0,
       seconds: transfer?.seconds ?? 0,
+      ...(transfer?.resumedAt === undefined ? {} : { resumedAt: transfer.resumedAt }),
       ...(error === undefined ? {} : { error }),
     };
   });
-  const { id, startedWallMs, plan, planDigest } = campaign;
-  return { id, outcome, startedWallMs, plan, planDigest, ecus, ...texts };
+  const { id, startedWallMs, plan, planDigest, warnings } = campaign;
+  return { id, outcome, startedWallMs, plan, planDigest, ecus, warnings, uncommitted, ...texts };
+}
+
+/** Ends a campaign without a way back: no ECU runs anything of it, or all do. */
+export function over(campaign: Campaign, outcome: CycleOutcome, gathered: Gathered): CampaignState {
+  return {
+    kind: 'idle',
+    finished: resultOf(campaign, outcome, gathered),
+    // A success has written every ECU that was lost (see `offered`); after anything else they are as lost as before.
+    mixed: outcome === 'SUCCESS' ? null : campaign.mixed,
+  };
 }

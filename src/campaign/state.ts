@@ -1,9 +1,19 @@
 // The states of a campaign. Each carries exactly its own data; together they are what a restart needs to know.
 
-import type { EcuStep } from './event.ts';
+import type { z } from 'zod';
+import type { EcuStep, limitsSchema } from './event.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type { Plan, PlanItem } from './plan.ts';
-import type { DriverErrorCode } from './ports.ts';
+import type { ApprovalPhase, DriverErrorCode } from './ports.ts';
+import { DEFAULT_RETRY_POLICY, type Tries } from './retry-policy.ts';
+
+export type CampaignConfig = Readonly<z.infer<typeof limitsSchema>>;
+
+export const DEFAULT_CAMPAIGN_CONFIG: CampaignConfig = {
+  retry: DEFAULT_RETRY_POLICY,
+  retryDelayMs: 2000,
+  restartLimit: 20,
+};
 
 export interface Campaign {
   /** 16 bytes, hexadecimal. */
@@ -13,6 +23,13 @@ export interface Campaign {
   readonly plan: Plan;
   readonly planDigest: string;
   readonly startedWallMs: number;
+  /** Phases whose approval is a step of its own, besides `install`. */
+  readonly asks: readonly ApprovalPhase[];
+  readonly limits: CampaignConfig;
+  /** What came too late to stop it, or is still owed. */
+  readonly warnings: readonly string[];
+  /** The declared mixed state in which it began, and to which it returns when it does not succeed. */
+  readonly mixed: SafeState | null;
 }
 
 /** What one ECU did in this campaign. */
@@ -29,6 +46,8 @@ export interface EcuOutcome {
   readonly bytes: number;
   /** From the first RequestDownload to the last RequestTransferExit. */
   readonly seconds: number;
+  /** bytes that the ECU already held when the transfer went on. */
+  readonly resumedAt?: number;
   readonly error?: string;
 }
 
@@ -39,15 +58,24 @@ export interface CampaignResult {
   readonly reason?: string;
   /** With DEFERRED: do not ask before. */
   readonly untilWallMs?: number;
+  /** With DEFERRED: do not ask before the ignition was off. */
+  readonly until?: 'ignition-off';
   readonly startedWallMs: number;
   readonly plan: Plan;
   readonly planDigest: string;
   readonly ecus: readonly EcuOutcome[];
+  /** What the outcome does not say: a condition lost too late, a commit that is owed. */
+  readonly warnings: readonly string[];
+  /** With SUCCESS: ECUs whose security counter could not be raised yet. */
+  readonly uncommitted: readonly string[];
 }
 
 export interface Transfer {
   readonly bytes: number;
   readonly seconds: number;
+  readonly resumedAt?: number;
+  /** Trouble codes of the ECU from before anything was touched. */
+  readonly dtcs?: readonly string[];
 }
 export interface Reported {
   readonly version: string | null;
@@ -62,62 +90,88 @@ export interface Cause {
   readonly ecu?: string;
 }
 
-type ByEcu<T> = Readonly<Record<string, T>>;
-/** Failed tries of the step under way, by ECU. */
-type Tries = ByEcu<number>;
+export type ByEcu<T> = Readonly<Record<string, T>>;
+
+/** What every state has in which steps of ECUs can fail. */
+interface Working {
+  readonly campaign: Campaign;
+  /** Failed tries of the steps under way. */
+  readonly tries: ByEcu<Tries>;
+  /** Restarts of the process since the last progress. */
+  readonly restarts: number;
+}
+
+/** What is known when the way back has come to its end. */
+interface WayBack {
+  readonly campaign: Campaign;
+  readonly cause: Cause;
+  readonly transfers: ByEcu<Transfer>;
+  /** ECUs whose activation may have begun. */
+  readonly touched: readonly string[];
+  readonly undone: ByEcu<Reported>;
+  readonly failed: ByEcu<{ readonly code: DriverErrorCode; readonly reason: string }>;
+}
+
+/** Some ECUs could not be taken back: declared, spelled out, and tried again from time to time. */
+export interface SafeState extends WayBack {
+  readonly kind: 'safe-state';
+  /** The mixed state was written down and reported. */
+  readonly reported: boolean;
+  /** Later ways back that failed, too. */
+  readonly attempts: number;
+}
 
 export type CampaignState =
-  | { readonly kind: 'idle'; readonly finished: CampaignResult | null }
-  | { readonly kind: 'checking' }
-  | { readonly kind: 'downloading'; readonly campaign: Campaign; readonly done: readonly string[] }
-  | { readonly kind: 'awaiting-approval'; readonly campaign: Campaign }
   | {
-      readonly kind: 'staging';
+      readonly kind: 'idle';
+      readonly finished: CampaignResult | null;
+      /** What the vehicle returns to when the result is closed. */
+      readonly mixed: SafeState | null;
+    }
+  | { readonly kind: 'checking'; readonly mixed: SafeState | null }
+  | {
+      readonly kind: 'awaiting-approval';
       readonly campaign: Campaign;
+      readonly phase: ApprovalPhase;
+      /** With `activate`: all ECUs; otherwise none. */
+      readonly staged: ByEcu<Transfer>;
+      readonly restarts: number;
+    }
+  | { readonly kind: 'downloading'; readonly campaign: Campaign; readonly done: readonly string[] }
+  | ({
+      readonly kind: 'staging';
       /** The condition that is checked before going on; null while ECUs are staged. */
       readonly gate: 'stage' | 'activate' | null;
       readonly staged: ByEcu<Transfer>;
-      readonly tries: Tries;
-      readonly restarts: number;
-    }
-  | {
+    } & Working)
+  | ({
       readonly kind: 'activating';
-      readonly campaign: Campaign;
       readonly transfers: ByEcu<Transfer>;
       readonly activated: readonly string[];
-      readonly tries: Tries;
-      readonly restarts: number;
-    }
-  | {
+    } & Working)
+  | ({
       readonly kind: 'verifying';
-      readonly campaign: Campaign;
       readonly transfers: ByEcu<Transfer>;
       readonly verified: ByEcu<Reported>;
-      readonly tries: Tries;
-      readonly restarts: number;
-    }
-  | {
+    } & Working)
+  /** First all are confirmed, then the counters of all are raised. */
+  | ({
       readonly kind: 'committing';
-      readonly campaign: Campaign;
       readonly transfers: ByEcu<Transfer>;
       readonly verified: ByEcu<Reported>;
       readonly confirmed: readonly string[];
-      readonly tries: Tries;
-      readonly restarts: number;
-    }
-  | {
+      readonly committed: readonly string[];
+      readonly uncommitted: readonly string[];
+    } & Working)
+  | ({
       readonly kind: 'rolling-back';
-      readonly campaign: Campaign;
-      readonly cause: Cause;
-      readonly transfers: ByEcu<Transfer>;
-      /** ECUs whose activation may have begun. */
-      readonly touched: readonly string[];
       /** In the order in which they go back. */
       readonly pending: readonly string[];
-      readonly undone: ByEcu<Reported>;
-      readonly failed: ByEcu<{ readonly code: DriverErrorCode; readonly reason: string }>;
-      readonly tries: Tries;
-    };
+      /** 0: the first way back. n: the n-th attempt to leave the safe state. */
+      readonly attempt: number;
+    } & WayBack &
+      Working)
+  | SafeState;
 
 export type StateOf<K extends CampaignState['kind']> = Extract<CampaignState, { kind: K }>;
 /** States in which ECUs are worked on and the way back is open. */
@@ -131,7 +185,7 @@ export type Forward =
 export type CampaignCommand =
   | { readonly kind: 'check' }
   | { readonly kind: 'download'; readonly item: PlanItem }
-  | { readonly kind: 'ask' }
+  | { readonly kind: 'ask'; readonly phase: ApprovalPhase }
   | { readonly kind: 'check-gate'; readonly gate: 'stage' | 'activate' }
   | {
       readonly kind: 'ecu';
@@ -143,25 +197,17 @@ export type CampaignCommand =
       readonly delayMs: number;
       /** With `roll-back`: activation may have begun. */
       readonly touched: boolean;
+      /** With `verify`: trouble codes from before the update; undefined where they are not known. */
+      readonly knownDtcs: readonly string[] | undefined;
     }
+  /** Write down and report the result. With the outcome ROLLBACK_FAILED the safe state follows. */
   | { readonly kind: 'finish'; readonly result: CampaignResult };
 
-export interface CampaignConfig {
-  /** Tries of one step of one ECU when the failure is transient. */
-  readonly stepTries: number;
-  /** Wait before the second try; it doubles. */
-  readonly retryDelayMs: number;
-  /** ECUs staged at the same time. More than one helps only when they are on several buses. */
-  readonly parallel: number;
-  /** Restarts of the process without any progress before the campaign is undone. */
-  readonly restartLimit: number;
+export const IDLE: CampaignState = { kind: 'idle', finished: null, mixed: null };
+
+/** The campaign has passed its point of no return: it is finished, which is the safer way. */
+export function isPastNoReturn(
+  state: CampaignState,
+): state is StateOf<'activating' | 'verifying' | 'committing'> {
+  return state.kind === 'activating' || state.kind === 'verifying' || state.kind === 'committing';
 }
-
-export const DEFAULT_CAMPAIGN_CONFIG: CampaignConfig = {
-  stepTries: 3,
-  retryDelayMs: 2000,
-  parallel: 1,
-  restartLimit: 20,
-};
-
-export const IDLE: CampaignState = { kind: 'idle', finished: null };

@@ -8,16 +8,21 @@ const FILE = 'vehicle.json';
 
 /** Writes the description into the bench's folder, for all of its processes (JSON is YAML). Returns the file name. */
 export async function writeBenchVehicle(data: DiskStorage, vehicle: Vehicle): Promise<string> {
+  const own = withoutShippedSecrets(vehicle);
+  await data.replace(FILE, new TextEncoder().encode(`${JSON.stringify(own, undefined, 2)}\n`));
+  return `${data.location}/${FILE}`;
+}
+
+/** The same vehicle with nothing in it that comes with can-ota and protects nothing. */
+export function withoutShippedSecrets(vehicle: Vehicle): Vehicle {
   const { approval } = vehicle;
-  const own: Vehicle = {
+  return {
     ...vehicle,
     ecus: vehicle.ecus.map(withoutShippedSecret),
     ...(approval?.key !== undefined && isShippedSecret(approval.key)
       ? { approval: { ecu: approval.ecu } }
       : {}),
   };
-  await data.replace(FILE, new TextEncoder().encode(`${JSON.stringify(own, undefined, 2)}\n`));
-  return `${data.location}/${FILE}`;
 }
 
 function withoutShippedSecret(ecu: VehicleEcu): VehicleEcu {

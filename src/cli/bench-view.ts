@@ -42,6 +42,7 @@ const STEP_TEXT = {
   activate: 'restarted with the new version',
   verify: 'new version and digest read back',
   confirm: 'confirmed',
+  commit: 'security counter raised',
   'roll-back': 'brought back',
 } as const;
 

@@ -67,17 +67,17 @@ async function openTrace(file: string, bus: CanBus, clock: Clock): Promise<() =>
 export function connectTester(
   bus: CanBus,
   ecu: VehicleEcu,
-  { logger }: Pick<Context, 'logger'>,
+  { logger, clock = systemClock }: Pick<Context, 'logger'> & { readonly clock?: Clock },
 ): UdsClient {
   const { physical, functional } = testerAddresses(ecu.address);
   const config = transportConfig(ecu);
-  const common = { bus, clock: systemClock, config };
+  const common = { bus, clock, config };
   return new UdsClient({
     connection: new IsoTpChannel({ ...common, address: physical }),
     ...(functional === undefined
       ? {}
       : { functional: new IsoTpChannel({ ...common, address: functional, kind: 'functional' }) }),
-    clock: systemClock,
+    clock,
     timing: ecu.timing,
     logger,
   });

@@ -1,7 +1,10 @@
 // `can-ota cgw`: the central gateway, an ECU like the others, with the driver's console.
 
 import { createCgw } from '../../ecus/cgw/create-cgw.ts';
+import { SignalBoard } from '../../ecus/cgw/signal-board.ts';
+import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
 import { openCommandBus } from './bus.ts';
 import { announceReady, runCommand, untilAborted } from './context.ts';
 import { type FlashOptions, reportEcuEvent, simulationOptions } from './ecu.ts';
@@ -10,11 +13,13 @@ import { loadVehicle } from './vehicle-file.ts';
 interface CgwOptions extends FlashOptions {
   readonly approve: 'ask' | 'yes' | 'no';
   readonly approvalTimeout: number;
+  readonly signal: readonly string[];
 }
 
 export function cgw(options: CgwOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    const signals = parseSignals(options.signal, vehicle);
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
     const name = vehicle.approval?.ecu ?? 'CGW';
@@ -22,6 +27,7 @@ export function cgw(options: CgwOptions): Promise<void> {
     const screen = asking && process.stdin.isTTY === true && process.stdout.isTTY === true;
     const gateway = await createCgw({
       ...simulation,
+      signals,
       vehicle,
       bus: opened.bus,
       logger: context.logger,
@@ -43,4 +49,21 @@ export function cgw(options: CgwOptions): Promise<void> {
     await gateway.close();
     return end === 'failed' ? ExitCode.ecuFailed : ExitCode.success;
   });
+}
+
+/** `speed=50`: numbers where the vehicle file names no values. Throws InputError. */
+export function parseSignals(
+  texts: readonly string[],
+  vehicle: Vehicle,
+): Record<string, number | string | undefined> {
+  const board = new SignalBoard(vehicle, vehicle.approval?.ecu ?? 'CGW');
+  const given: Record<string, number | string | undefined> = {};
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new InputError('--signal', `${text}: expected NAME=VALUE, like speed=50`);
+    const name = text.slice(0, at);
+    board.setText(name, text.slice(at + 1));
+    given[name] = board.get(name);
+  }
+  return given;
 }

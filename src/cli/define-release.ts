@@ -19,7 +19,8 @@ export function addRelease(program: Command): void {
     'Sign an image as a release, and upload image and metadata.',
     `can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --keys ceremony
      can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --depends 'INV=>=1.0.0' --keys ceremony --server http://127.0.0.1:8080 --user alice
-     can-ota release add bms.bin --ecu BMS --version 3.0.0 --hardware BMS-HW-2 --encrypt --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
+     can-ota release add bms.bin --ecu BMS --version 3.0.0 --hardware BMS-HW-2 --encrypt --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
+     can-ota release add inv.bin --ecu INV --version 1.4.2 --hardware INV-HW-1 --forced --notes 'Keeps the motor from cutting out' --keys ceremony`,
   )
     .argument('<file>', 'the image')
     .requiredOption('--ecu <name>', 'for which ECU', ecuName)
@@ -32,6 +33,10 @@ export function addRelease(program: Command): void {
       counter,
     )
     .option('--encrypt', 'send it to every ECU encrypted for that ECU')
+    .option(
+      '--forced',
+      'a safety release: drivers are told, and not asked (conditions of the vehicle still hold)',
+    )
     .option('--notes <text>', 'what is new, for people', notes)
     .addOption(
       new Option(
@@ -75,8 +80,17 @@ export function addRelease(program: Command): void {
 }
 
 function define(parent: Command, name: string, summary: string, examples: string): Command {
-  return withSigning(withFolder(command(parent, name, summary, examples)))
-    .option('--server <url>', 'the backend (default: sign only)')
+  return withLogIn(
+    withSigning(withFolder(command(parent, name, summary, examples))).option(
+      '--server <url>',
+      'the backend (default: sign only)',
+    ),
+  );
+}
+
+/** Who asks something of the backend. */
+export function withLogIn(target: Command): Command {
+  return target
     .option('--user <name>', 'who logs in there; the password is asked for')
     .option('--password-file <file>', 'the password: the first line of this file')
     .option('--token-file <file>', 'instead of a person: a token of can-ota server token');

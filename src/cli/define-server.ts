@@ -101,7 +101,7 @@ function addRegistry(server: Command): void {
     command(
       server,
       'token',
-      'A token for a program: factory (can-ota provision), release (can-ota release add), director.',
+      'A token for a program: factory (can-ota provision), release (can-ota release add), operator (can-ota campaign cancel), director.',
       `can-ota server token line-1 --role factory --data data --out factory-token.txt
        can-ota server token --list --data data
        can-ota server token line-1 --remove --data data`,
@@ -113,6 +113,7 @@ function addRegistry(server: Command): void {
         'factory',
         'release',
         'director',
+        'operator',
       ]),
     )
     .option('--out <file>', 'write it to a new file that only you can read')

@@ -79,6 +79,15 @@ async function readFactoryImage(image: { file: string; version: string }): Promi
   }
 }
 
+/** From one reset of a loop to the next. */
+const RESET_LOOP_MS = 3000;
+
+const RESETS = {
+  request: 'resets',
+  'trial-expired': 'resets: nobody confirmed the new image',
+  fault: 'resets by itself',
+} as const;
+
 /** `fail-write=1000`, `refuse-boot`: throws InputError with the list of what there is. */
 export function parseFaults(texts: readonly string[]): EcuFaults {
   let faults: EcuFaults = {};
@@ -118,10 +127,16 @@ function parseFault(text: string): EcuFaults {
       return { silent: true };
     case 'slow':
       return { slowMs: count() };
+    case 'stuck':
+      return { stuckAfter: count() };
+    case 'reset-loop':
+      return { resetLoop: { times: count(), everyMs: RESET_LOOP_MS } };
+    case 'garbage':
+      return { wrongAnswers: { count: count(), kind: 'garbage' } };
     default:
       throw new InputError(
         '--fault',
-        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS`,
+        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS stuck=REQUESTS reset-loop=TIMES garbage=ANSWERS`,
       );
   }
 }
@@ -165,6 +180,8 @@ function eventText(event: EcuEvent): string | undefined {
       return `is ${event.serial} from now on; its readout is locked`;
     case 'erase':
       return `bank ${event.bank} is erased`;
+    case 'resume':
+      return `bank ${event.bank}: goes on after ${formatBytes(event.received)}`;
     case 'progress':
       return event.received === event.size ? `${formatBytes(event.size)} received` : undefined;
     case 'check':
@@ -173,10 +190,14 @@ function eventText(event: EcuEvent): string | undefined {
       return 'the next reset tries the new image';
     case 'confirm':
       return 'the new image is confirmed';
+    case 'commit':
+      return `takes nothing below security counter ${event.counter} any more`;
     case 'rollback':
       return 'goes back to the image before';
     case 'reset':
-      return event.reason === 'request' ? 'resets' : 'resets: nobody confirmed the new image';
+      return RESETS[event.reason];
+    case 'fault':
+      return 'hangs, until it is reset';
     case 'power-lost':
       return 'power lost';
     case 'failed':

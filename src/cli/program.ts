@@ -4,6 +4,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
+import { addCampaign } from './define-campaign.ts';
+import { addHistory, addStatus } from './define-history.ts';
 import { addKeys } from './define-keys.ts';
 import { addProvision } from './define-provision.ts';
 import { addRelease } from './define-release.ts';
@@ -34,6 +36,8 @@ export function createProgram(): Command {
     .addHelpText('after', EXIT_CODES);
   addBench(program);
   addTmu(program);
+  addHistory(program);
+  addStatus(program);
   addServer(program);
   addEcu(program);
   addCgw(program);
@@ -43,6 +47,7 @@ export function createProgram(): Command {
   addProvision(program);
   addKeys(program);
   addRelease(program);
+  addCampaign(program);
   addTuf(program);
   addVerify(program);
   return program;
@@ -120,7 +125,7 @@ function withFlash(target: Command): Command {
     .option('--image <file@version>', 'what the factory put into an empty flash', fileAtVersion)
     .option(
       '--fault <name[=value]>',
-      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, chip-id=HEX, silent, slow=MS',
+      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, chip-id=HEX, silent, slow=MS, stuck=REQUESTS, reset-loop=TIMES, garbage=ANSWERS',
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
     )
@@ -149,7 +154,8 @@ function addCgw(program: Command): void {
       'cgw',
       'The central gateway with the console on which the driver approves an update.',
       `can-ota cgw --bus vcan0 --flash flash/cgw
-       can-ota cgw --flash flash/cgw --approve yes`,
+       can-ota cgw --flash flash/cgw --approve yes
+       can-ota cgw --flash flash/cgw --signal speed=50 --signal gear=drive`,
     ),
   )
     .addOption(
@@ -162,6 +168,12 @@ function addCgw(program: Command): void {
       'silence after this time counts as not approved',
       seconds,
       30,
+    )
+    .option(
+      '--signal <name=value>',
+      'what a sensor of the vehicle file says (repeatable); "signal NAME VALUE" on the line console changes it later',
+      (value: string, all: readonly string[]) => [...all, value],
+      [] as readonly string[],
     )
     .action(async (options) => (await import('./cgw.ts')).cgw(options));
 }

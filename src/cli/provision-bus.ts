@@ -4,9 +4,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { CanBus } from '../bus/can-bus.ts';
 import { toHex } from '../core/bytes.ts';
-import { systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { InputError, systemErrorCode } from '../core/errors.ts';
-import { systemRandom } from '../core/random.ts';
+import { type Random, systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { Provisioner, type ProvisionStep } from '../drivers/provisioner.ts';
 import type { UdsClient } from '../uds/client.ts';
@@ -22,17 +22,23 @@ import { fileFault } from './vehicle-file.ts';
  */
 const PATIENCE_MS = 3000;
 
+export interface TestersOptions extends Pick<Context, 'logger'> {
+  /** Those of the machine unless told otherwise. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
 /** One client an ECU, closed in the end: two of them would both give flow control to its long answers. */
 export class Testers implements Disposable {
   readonly #bus: CanBus;
   readonly #vehicle: Vehicle;
-  readonly #context: Pick<Context, 'logger'>;
+  readonly #options: TestersOptions;
   readonly #clients = new Map<string, UdsClient>();
 
-  constructor(bus: CanBus, vehicle: Vehicle, context: Pick<Context, 'logger'>) {
+  constructor(bus: CanBus, vehicle: Vehicle, options: TestersOptions) {
     this.#bus = bus;
     this.#vehicle = vehicle;
-    this.#context = context;
+    this.#options = options;
   }
 
   readonly provisionerFor = (name: string, onStep: ProvisionStep): Provisioner => {
@@ -41,10 +47,11 @@ export class Testers implements Disposable {
     if (requester === undefined) {
       const p2Ms = Math.max(ecu.timing.p2Ms, PATIENCE_MS);
       const patient = { ...ecu, timing: { ...ecu.timing, p2Ms } };
-      requester = connectTester(this.#bus, patient, this.#context);
+      requester = connectTester(this.#bus, patient, this.#options);
       this.#clients.set(name, requester);
     }
-    return new Provisioner({ ecu, requester, clock: systemClock, random: systemRandom, onStep });
+    const { clock = systemClock, random = systemRandom } = this.#options;
+    return new Provisioner({ ecu, requester, clock, random, onStep });
   };
 
   [Symbol.dispose](): void {

@@ -41,6 +41,21 @@ export type MetadataAnswer =
   /** `code` is that of the backend: `NO_REPOSITORY`, `METADATA_REFUSED`. */
   | { readonly taken: false; readonly code: string | undefined; readonly error: CanOtaError };
 
+export type CancelReply = Readonly<z.infer<typeof cancelOrder>>;
+
+const cancelOrder = z.object({
+  vin: z.string(),
+  campaign: z.string(),
+  order: z.string(),
+  by: z.string(),
+  reason: z.string(),
+  state: z.enum(['open', 'accepted', 'refused']),
+  answer: z
+    .string()
+    .nullish()
+    .transform((answer) => answer ?? null),
+});
+const campaignAnswer = z.object({ orders: z.array(cancelOrder) });
 const loginAnswer = z.object({ csrfToken: z.string().min(1) });
 const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
 const problem = z.object({ code: z.string().optional(), detail: z.string().optional() });
@@ -119,6 +134,38 @@ export class ReleaseBackend {
     if (!response.ok) return { taken: false, ...(await refusal(response, doing)) };
     await response.body?.cancel();
     return { taken: true };
+  }
+
+  /** Orders the end of the campaign of a vehicle. The same order again where there is one. */
+  async cancelCampaign(
+    vin: string,
+    reason: string,
+  ): Promise<
+    | { readonly kind: 'ordered'; readonly order: CancelReply }
+    | { readonly kind: 'no-campaign'; readonly reason: string }
+  > {
+    const doing = `order to ${vin}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ reason }),
+    };
+    const path = `/vehicles/${encodeURIComponent(vin)}/cancel`;
+    const response = await this.#send(doing, path, init, [409]);
+    if (response.ok) {
+      return { kind: 'ordered', order: await answer(response, cancelOrder, doing) };
+    }
+    const { code, why, error } = await refusal(response, doing);
+    if (code !== 'NO_CAMPAIGN') throw error;
+    return { kind: 'no-campaign', reason: why };
+  }
+
+  /** The newest first. */
+  async cancelOrders(vin: string): Promise<readonly CancelReply[]> {
+    const doing = `look at the campaign of ${vin}`;
+    const path = `/vehicles/${encodeURIComponent(vin)}/campaign`;
+    return (await answer(await this.#send(doing, path, { method: 'GET' }), campaignAnswer, doing))
+      .orders;
   }
 
   /** A public file; undefined when the backend has none. */
@@ -200,25 +247,32 @@ async function answer<T>(response: Response, schema: z.ZodType<T>, doing: string
 async function refusal(
   response: Response,
   doing: string,
-): Promise<{ readonly code: string | undefined; readonly error: CanOtaError }> {
+): Promise<{
+  readonly code: string | undefined;
+  /** In the words of the backend. */
+  readonly why: string;
+  readonly error: CanOtaError;
+}> {
   const text = (await response.text().catch(() => '')).slice(0, MAX_ANSWER);
   const { status } = response;
   let why = text.slice(0, 300);
   let code: string | undefined;
+  let detail: string | undefined;
   try {
     const told = problem.parse(JSON.parse(text));
-    code = told.code;
-    why = [code, told.detail].filter((part) => part !== undefined).join(': ') || why;
+    ({ code, detail } = told);
+    why = [code, detail].filter((part) => part !== undefined).join(': ') || why;
   } catch {
     // Some proxy answered; its own words are the best there is.
   }
   const message = `the backend refused the ${doing} with ${status}: ${why}`;
   if (status === 401 || status === 403) {
-    return { code, error: new InputError('--user or --token-file', message) };
+    return { code, why: detail ?? why, error: new InputError('--user or --token-file', message) };
   }
   // A conflict is with what is there already: another version, other keys.
-  if (status === 409) return { code, error: new InputError('--server', message) };
-  return { code, error: new BackendError('REFUSED', message) };
+  if (status === 409)
+    return { code, why: detail ?? why, error: new InputError('--server', message) };
+  return { code, why: detail ?? why, error: new BackendError('REFUSED', message) };
 }
 
 /** Throws InputError. `openAsBlob` throws at once, before there is a promise. */

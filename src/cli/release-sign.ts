@@ -19,6 +19,7 @@ export interface ReleaseChoice {
   /** Default: that of the same image, otherwise one more than the highest of the ECU. */
   readonly counter?: number;
   readonly encrypt?: boolean;
+  readonly forced?: boolean;
   readonly notes?: string;
   readonly depends?: Readonly<Record<string, string>>;
 }
@@ -31,6 +32,7 @@ const releaseCustom = z.object({
   releaseCounter: z.int().nonnegative(),
   dependencies: z.record(z.string(), z.string()),
   encrypt: z.boolean(),
+  forced: z.boolean().default(false),
   notes: z.string().default(''),
 });
 export type ReleaseCustom = z.infer<typeof releaseCustom>;
@@ -88,11 +90,11 @@ export async function list({ context, folder }: ReleaseWork): Promise<void> {
   const releases = listed(targets);
   for (const { name, length, sha256, custom } of releases) {
     context.emit({ name, length, sha256, ...custom, targetsVersion, draft });
-    const { ecu, version, releaseCounter, hardwareIds, encrypt, dependencies } = custom;
+    const { ecu, version, releaseCounter, hardwareIds, encrypt, forced, dependencies } = custom;
     const needs = Object.entries(dependencies).map(([other, range]) => `${other} ${range}`);
     context.say(
       `${name}  ${ecu} ${version}, counter ${releaseCounter}, for ${hardwareIds.join(' ')}, ` +
-        `${length} bytes${encrypt ? ', encrypted' : ''}` +
+        `${length} bytes${encrypt ? ', encrypted' : ''}${forced ? ', safety release' : ''}` +
         (needs.length > 0 ? `, needs ${needs.join(', ')}` : ''),
     );
   }
@@ -146,6 +148,7 @@ export function customOf(
     releaseCounter: choice.counter ?? known ?? Math.max(highestGiven, ...counters) + 1,
     dependencies: choice.depends ?? {},
     encrypt: choice.encrypt ?? false,
+    forced: choice.forced ?? false,
     // Uptane 5.2: strings are in Normalization Form C; a terminal may type them otherwise.
     notes: (choice.notes ?? '').normalize('NFC').trim(),
   };

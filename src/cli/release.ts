@@ -12,15 +12,18 @@ import { type Credentials, ReleaseBackend } from './release-backend.ts';
 import { push } from './release-push.ts';
 import { add, list, type ReleaseChoice, type ReleaseWork, revoke } from './release-sign.ts';
 
-interface ReleaseOptions extends CommonOptions, PassphraseOptions {
+export interface LogInOptions {
+  readonly user?: string;
+  readonly passwordFile?: string;
+  readonly tokenFile?: string;
+}
+
+interface ReleaseOptions extends CommonOptions, PassphraseOptions, LogInOptions {
   readonly keys: string;
   readonly key?: readonly string[];
   /** Days; a list signs nothing and has none. */
   readonly validity?: number;
   readonly server?: string;
-  readonly user?: string;
-  readonly passwordFile?: string;
-  readonly tokenFile?: string;
 }
 
 function withReleases(
@@ -74,7 +77,7 @@ async function logIn(
 }
 
 /** Throws InputError when nobody can log in. */
-async function credentialsOf(options: ReleaseOptions): Promise<Credentials> {
+export async function credentialsOf(options: LogInOptions): Promise<Credentials> {
   const { user, passwordFile, tokenFile } = options;
   if (tokenFile !== undefined) {
     return { kind: 'token', token: await readSecretLine(tokenFile, '--token-file') };
@@ -92,7 +95,7 @@ async function credentialsOf(options: ReleaseOptions): Promise<Credentials> {
   const password = await askPassword({ message: `Password of ${user}`, mask: true }).catch(
     (error: unknown) => {
       if (!(error instanceof Error) || error.name !== 'ExitPromptError') throw error;
-      throw new InputError('--user', 'no password was entered: nothing was signed');
+      throw new InputError('--user', 'no password was entered: nothing was done');
     },
   );
   return { kind: 'password', user, password };

@@ -44,7 +44,10 @@ export function token(name: string | undefined, options: TokenOptions): Promise<
       return ExitCode.success;
     }
     if (options.role === undefined) {
-      throw new InputError('--role', 'what is the token for: factory, release or director?');
+      throw new InputError(
+        '--role',
+        'what is the token for: factory, release, director or operator?',
+      );
     }
     const { role, out } = options;
     const made = await addToken(options.data, name, role);

@@ -5,33 +5,22 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { outcomeExitCode } from '../campaign/outcome.ts';
-import { fromHex, toHex } from '../core/bytes.ts';
+import { toHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { packageRoot, packageVersion } from '../core/package-root.ts';
 import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
-import { BusSilence } from '../drivers/bus-silence.ts';
-import { CgwApprover } from '../drivers/cgw-approver.ts';
-import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
-import type { DeviceIdentity } from '../tmu/device-session.ts';
-import { HttpBackend } from '../tmu/http-backend.ts';
-import { Tmu } from '../tmu/tmu.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
-import type { TrustAnchors } from '../tmu/uptane/trust-files.ts';
-import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
 import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
-import { benchWorld } from '../trust/bench-keys.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
 import type { RoleVersions } from '../trust/repository.ts';
-import { signerFromSeed } from '../trust/signing-key.ts';
-import type { UdsClient } from '../uds/client.ts';
-import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
+import { type BusOptions, openCommandBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { runKeyCommand } from './flash.ts';
+import { createTmuOnBus } from './tmu-on-bus.ts';
 import { loadVehicle } from './vehicle-file.ts';
 import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';
 
@@ -55,70 +44,24 @@ export function tmu(options: TmuOptions): Promise<void> {
       ? benchIdentity(described.vin, described.ecus)
       : await identityOf(options.stateDir, described);
     const vehicle = withSecrets(described, identity, benchKeys);
-    const { approval } = vehicle;
-    if (approval !== undefined && approval.key === undefined) {
-      throw new InputError('approval.key', 'neither the vehicle file nor identity.json has it');
-    }
-    const backend = new HttpBackend({
-      server: options.server,
-      images: options.images,
-      vin: vehicle.vin,
-      clock: systemClock,
-      // No registry knows the identity that every bench has.
-      identity: benchKeys ? undefined : { device: deviceOf(identity), random: systemRandom },
-    });
     const storage = await DiskStorage.open(options.stateDir);
     const software = await ownSoftware();
     await using opened = await openCommandBus(options, context);
-    const clients = new Map<string, UdsClient>();
-    const clientFor = (name: string): UdsClient => {
-      let client = clients.get(name);
-      if (client === undefined) {
-        client = connectTester(opened.bus, findEcu(vehicle, name), context);
-        clients.set(name, client);
-      }
-      return client;
-    };
-    // One functional address silences all ECUs behind it, so the drivers share who asked for silence.
-    const silence = new BusSilence();
-    const { logger } = context;
-    const daemon = new Tmu({
-      backend,
-      storage,
+    const { tmu: daemon, close } = createTmuOnBus({
+      backend: { server: options.server, images: options.images },
       vehicle,
+      identity,
+      benchKeys,
+      bus: opened.bus,
+      storage,
       clock: systemClock,
       random: systemRandom,
-      logger,
-      trusted: (tools) =>
-        UptaneSource.open(tools, {
-          identity,
-          signer: signerFromSeed(fromHex(identity.signingSeed)),
-          software,
-          ...(benchKeys ? { anchors: benchAnchors() } : {}),
-        }),
+      logger: context.logger,
+      software,
+      runCommand: runKeyCommand,
       pollMs: options.poll * 1000,
       checkinIntervalMs: options.checkinInterval * 1000,
       approvalTimeoutSeconds: options.approvalTimeout,
-      driverFor: (name) =>
-        new UdsEcuDriver({
-          ecu: findEcu(vehicle, name),
-          requester: clientFor(name),
-          clock: systemClock,
-          silence,
-          runCommand: runKeyCommand,
-          logger,
-        }),
-      ...(approval === undefined
-        ? {}
-        : {
-            approver: new CgwApprover({
-              ecu: findEcu(vehicle, approval.ecu),
-              key: approval.key!,
-              requester: clientFor(approval.ecu),
-              clock: systemClock,
-              logger,
-            }),
-          }),
       events: (event) => report(event, context),
     });
     context.say(`${vehicle.vin} on ${opened.why}, backend ${options.server}`);
@@ -131,8 +74,7 @@ export function tmu(options: TmuOptions): Promise<void> {
       await daemon.run(context.signal);
       return context.interruption();
     } finally {
-      await daemon.close();
-      for (const client of clients.values()) client.close();
+      await close();
     }
   });
 }
@@ -149,15 +91,6 @@ async function identityOf(stateDir: string, vehicle: Vehicle): Promise<IdentityF
   const identity = await readIdentity(file, '--state-dir');
   checkVin(identity, vehicle, file);
   return identity;
-}
-
-function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
-  return { serial, deviceSecret: fromHex(deviceSecret) };
-}
-
-function benchAnchors(): TrustAnchors {
-  const { directorRoot, imagesRoot } = benchWorld();
-  return { director: directorRoot, images: imagesRoot };
 }
 
 /** For the TMU's own version report: the package that it runs, named by its manifest. */
@@ -197,8 +130,13 @@ function eventText(event: TmuEvent): string | undefined {
       const reason = event.reason === undefined ? '' : `: ${event.reason}`;
       return `${event.ecu}: ${event.step} ${event.status}${reason}`;
     }
-    case 'approval':
-      return `driver: ${event.status}${event.reason === undefined ? '' : `: ${event.reason}`}`;
+    case 'approval': {
+      const until = event.until === undefined ? '' : ` until the next ${event.until}`;
+      const reason = event.reason === undefined ? '' : `: ${event.reason}`;
+      return `driver (${event.phase}): ${event.status}${until}${reason}`;
+    }
+    case 'cancel':
+      return `${event.by} cancels: ${event.accepted ? 'accepted' : 'refused'}, ${event.reason}`;
     case 'retry':
       return `${event.doing} again in ${formatDuration(event.delayMs)} (${event.retry} of ${event.of}): ${event.reason}`;
     case 'verified': {

@@ -33,7 +33,7 @@ const ASK_PID_MS = 500;
  */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const { dev, ino } = await fs.stat(folder, { bigint: true });
-  const address = `\0can-ota-folder-${dev.toString(16)}-${ino.toString(16)}`;
+  const address = folderAddress(dev, ino);
   const lock = await listenOn(address);
   if (lock === undefined) throw new FolderBusyError(folder, await askOwner(address));
   return lock;
@@ -62,15 +62,38 @@ async function listenOn(address: string): Promise<FolderLock | undefined> {
   return { release: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
-function askOwner(address: string): Promise<number | undefined> {
+/** Who has `folder` locked; undefined: nobody. Nothing is locked by asking. */
+export async function folderOwner(
+  folder: string,
+): Promise<{ readonly pid: number | undefined } | undefined> {
+  const { dev, ino } = await fs.stat(folder, { bigint: true });
+  const owner = await connectOwner(folderAddress(dev, ino));
+  return owner.isThere ? { pid: owner.pid } : undefined;
+}
+
+async function askOwner(address: string): Promise<number | undefined> {
+  return (await connectOwner(address)).pid;
+}
+
+function folderAddress(dev: bigint, ino: bigint): string {
+  return `\0can-ota-folder-${dev.toString(16)}-${ino.toString(16)}`;
+}
+
+function connectOwner(
+  address: string,
+): Promise<{ readonly isThere: boolean; readonly pid: number | undefined }> {
   return new Promise((resolve) => {
     let text = '';
+    let isThere = false;
     const socket = net.connect(address);
     const done = (): void => {
       socket.destroy();
-      resolve(/^\d+$/.test(text) ? Number(text) : undefined);
+      resolve({ isThere, pid: /^\d+$/.test(text) ? Number(text) : undefined });
     };
     socket.setTimeout(ASK_PID_MS, done);
+    socket.on('connect', () => {
+      isThere = true;
+    });
     socket.on('data', (bytes) => {
       text += bytes.toString('latin1').slice(0, 20);
     });

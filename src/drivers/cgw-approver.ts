@@ -1,4 +1,4 @@
-// Asks the driver through the CGW: RoutineControl 0x0200. An answer counts only with a right MAC.
+// Asks and informs the driver through the CGW: RoutineControl 0x0200 and 0x0204. An answer counts only with a right MAC.
 
 import type { ApprovalAnswer, ApprovalQuestion, Approver } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
@@ -17,6 +17,8 @@ import {
   ApprovalStatus,
   decodeApprovalResult,
   encodeApprovalRequest,
+  encodeOutcome,
+  UNTIL_IGNITION_OFF,
   verifyApproval,
 } from '../vehicle/approval.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
@@ -62,12 +64,7 @@ export class CgwApprover implements Approver {
   async ask(question: ApprovalQuestion, signal?: AbortSignal): Promise<ApprovalAnswer> {
     const binding = bindingOf(question);
     const record = encodeApprovalRequest(binding);
-    const started = await this.#routine(
-      RoutineControlType.startRoutine,
-      record,
-      'asking for the driver’s approval',
-      signal,
-    );
+    const started = await this.#start(record, 'asking for the driver’s approval', signal);
     if (!started.ok) return this.#unanswered(started);
     const deadlineMs = this.#clock.nowMs() + question.facts.timeoutSeconds * 1000 + GRACE_MS;
     for (;;) {
@@ -92,6 +89,7 @@ export class CgwApprover implements Approver {
     // The stop comes first: what is approved after it cannot be withdrawn any more.
     if (final) {
       const stopped = await this.#routine(
+        Routine.driverApproval,
         RoutineControlType.stopRoutine,
         new Uint8Array(),
         'closing the question',
@@ -110,12 +108,69 @@ export class CgwApprover implements Approver {
     return answerOf(result);
   }
 
+  /**
+   * The CGW shows the update and answers at once, under the same MAC. It forgets an earlier answer by it: whoever
+   * rechecks an approval of the driver afterwards finds none, so inform only where nobody was asked.
+   */
+  async inform(
+    question: ApprovalQuestion,
+    signal?: AbortSignal,
+  ): Promise<
+    { readonly kind: 'informed' } | { readonly kind: 'unreachable'; readonly reason: string }
+  > {
+    const asked = bindingOf(question);
+    const binding: ApprovalBinding = asked.facts.forced
+      ? asked
+      : { ...asked, facts: { ...asked.facts, informOnly: true } };
+    const record = encodeApprovalRequest(binding);
+    const started = await this.#start(record, 'informing the driver', signal);
+    if (!started.ok) return { kind: 'unreachable', reason: started.reason };
+    const result = await this.#result(binding, signal);
+    if ('kind' in result) {
+      const reason = 'reason' in result ? result.reason : 'interrupted';
+      return { kind: 'unreachable', reason };
+    }
+    return result.status === ApprovalStatus.approved
+      ? { kind: 'informed' }
+      : { kind: 'unreachable', reason: `${this.#exchange.peer} did not show the update` };
+  }
+
+  async tell(text: string, signal?: AbortSignal): Promise<void> {
+    const record = encodeOutcome(text);
+    if (record.length === 0) return;
+    const told = await this.#routine(
+      Routine.updateOutcome,
+      RoutineControlType.startRoutine,
+      record,
+      'telling the driver how it ended',
+      signal,
+    );
+    if (!told.ok) this.#logger.warn({ ecu: this.#exchange.ecu.name }, told.reason);
+  }
+
   async withdraw(): Promise<void> {
     const request = routineControl.encodeRequest(
       RoutineControlType.stopRoutine,
       Routine.driverApproval,
     );
     await this.#exchange.ask(request, 'taking the question back');
+  }
+
+  /**
+   * A question that is still open is one of ours, which could not be taken back while the CGW was silent: nobody
+   * waits for its answer any more.
+   */
+  async #start(
+    record: Uint8Array,
+    doing: string,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<routineControl.Response>> {
+    const start = () =>
+      this.#routine(Routine.driverApproval, RoutineControlType.startRoutine, record, doing, signal);
+    const started = await start();
+    if (started.ok || started.nrc !== Nrc.conditionsNotCorrect) return started;
+    await this.withdraw();
+    return start();
   }
 
   /** The result when it is authentic; otherwise what that means for the question. */
@@ -126,6 +181,7 @@ export class CgwApprover implements Approver {
     // An approval that was right a minute ago may have been taken back: the answer must be to this very request.
     const challenge = this.#random.bytes(APPROVAL_CHALLENGE_BYTES);
     const answer = await this.#routine(
+      Routine.driverApproval,
       RoutineControlType.requestRoutineResults,
       challenge,
       'asking for the driver’s answer',
@@ -161,12 +217,13 @@ export class CgwApprover implements Approver {
   }
 
   async #routine(
+    routine: number,
     control: routineControl.RoutineControlType,
     record: Uint8Array,
     doing: string,
     signal?: AbortSignal,
   ): Promise<Exchanged<routineControl.Response>> {
-    const request = routineControl.encodeRequest(control, Routine.driverApproval, record);
+    const request = routineControl.encodeRequest(control, routine, record);
     for (let tries = 1; ; tries++) {
       const answer = await this.#exchange.askFor(
         request,
@@ -174,7 +231,7 @@ export class CgwApprover implements Approver {
         routineControl.decodeResponse,
         signal,
       );
-      // All three requests can be repeated: the same campaign is the same question.
+      // All these requests can be repeated: the same campaign is the same question.
       if (answer.ok || !answer.transient || answer.code === 'INTERRUPTED' || tries >= TRIES) {
         return answer;
       }
@@ -188,7 +245,7 @@ function bindingOf(question: ApprovalQuestion): ApprovalBinding {
     campaignId: fromHex(question.campaignId),
     planDigest: fromHex(question.planDigest),
     nonce: fromHex(question.nonce),
-    facts: question.facts,
+    facts: { ...question.facts, phase: question.phase },
   };
 }
 
@@ -197,7 +254,9 @@ function answerOf({ status, untilUnixS }: ApprovalResult): ApprovalAnswer {
     case ApprovalStatus.approved:
       return { kind: 'approved' };
     case ApprovalStatus.later:
-      return { kind: 'later', untilWallMs: untilUnixS * 1000 };
+      return untilUnixS === UNTIL_IGNITION_OFF
+        ? { kind: 'later', until: 'ignition-off' }
+        : { kind: 'later', untilWallMs: untilUnixS * 1000 };
     case ApprovalStatus.denied:
       return { kind: 'denied' };
     case ApprovalStatus.timedOut:

@@ -6,6 +6,7 @@ import type {
   EcuDriver,
   EcuIdentity,
   EcuReport,
+  HealthChecks,
   RollbackOrder,
   Target,
   TransferReport,
@@ -27,7 +28,9 @@ import {
 } from './activation.ts';
 import { BusSilence } from './bus-silence.ts';
 import { Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
+import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
 import { identifyEcu, readDigest, readHardwareId, readVersion } from './identification.ts';
+import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
 import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport } from './trust-exchange.ts';
@@ -44,6 +47,7 @@ export interface UdsEcuDriverOptions {
 }
 
 const NOTHING: TransferReport = { bytes: 0, transferMs: 0 };
+const DONE = { ok: true, value: undefined } as const;
 const NO_OPTION = new Uint8Array();
 /** Option record of 0212: go back although the image is confirmed. */
 const EVEN_CONFIRMED = Uint8Array.of(1);
@@ -53,8 +57,6 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
   readonly #logger: Logger;
-  /** What `stage` has written last. */
-  #stagedSha256: string | undefined;
 
   constructor(options: UdsEcuDriverOptions) {
     this.#exchange = new Exchange(options);
@@ -90,18 +92,17 @@ export class UdsEcuDriver implements EcuDriver {
     const right = await this.#checkHardware(hooks.signal);
     if (!right.ok) return right;
     // A single bank has no place beside the running image: it is written by `activate`.
-    if (!this.#twoBanks) return { ok: true, value: NOTHING };
+    if (!this.#twoBanks) return this.#withTroubleCodes(NOTHING, hooks.signal);
     const banks = await readBanks(this.#exchange, hooks.signal);
     if (!banks.ok) return banks;
     const { sha256 } = wanted(target);
-    // What an earlier release left in the other bank stands there under the old metadata, which the ECU may not accept
-    // any more; what this driver has put there is new.
-    const isStaged =
-      banks.value.inactive === sha256 &&
-      (target.metadata === undefined || this.#stagedSha256 === sha256);
-    if (banks.value.active === sha256 || isStaged) {
+    const held = banks.value.inactive === sha256;
+    if (banks.value.active === sha256 || (held && target.metadata === undefined)) {
       hooks.progress?.({ sent: target.image.length, total: target.image.length });
-      return { ok: true, value: NOTHING };
+      // Codes of the new software would be no measure for the new software.
+      return banks.value.active === sha256
+        ? { ok: true, value: NOTHING }
+        : this.#withTroubleCodes(NOTHING, hooks.signal);
     }
     if (banks.value.state.mode === 'trial') {
       return failure(
@@ -110,9 +111,27 @@ export class UdsEcuDriver implements EcuDriver {
           'without either it falls back by itself',
       );
     }
-    const written = await this.#program(target, hooks, warnings);
-    if (written.ok) this.#stagedSha256 = sha256;
-    return written;
+    const before = await this.#withTroubleCodes(NOTHING, hooks.signal);
+    if (!before.ok) return before;
+    const { dtcs } = before.value;
+    const written = await this.#program(target, hooks, warnings, { held });
+    return !written.ok || dtcs === undefined
+      ? written
+      : { ok: true, value: { ...written.value, dtcs } };
+  }
+
+  /** What fails already is not the fault of the update. */
+  async #withTroubleCodes(
+    report: TransferReport,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<TransferReport>> {
+    if (this.#ecu.programming.identify === 'skip') return { ok: true, value: report };
+    const dtcs = await readTroubleCodes(this.#exchange, signal);
+    if (!dtcs.ok) return dtcs;
+    return {
+      ok: true,
+      value: dtcs.value === undefined ? report : { ...report, dtcs: dtcs.value },
+    };
   }
 
   async activate(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
@@ -169,17 +188,35 @@ export class UdsEcuDriver implements EcuDriver {
     if (digest.value === wanted(target).sha256) return { ok: true, value: NOTHING };
     const right = await this.#checkHardware(hooks.signal);
     if (!right.ok) return right;
-    const written = await this.#program(target, hooks, warnings, () =>
-      reset(this.#exchange, hooks.signal),
-    );
+    const written = await this.#program(target, hooks, warnings, {
+      andThen: () => reset(this.#exchange, hooks.signal),
+    });
     if (!written.ok) return written;
     const back = await awaitBack(this.#exchange, hooks.signal);
     return back.ok ? written : back;
   }
 
-  async verify(target: Target, signal?: AbortSignal): Promise<DriverResult<EcuReport>> {
+  async verify(
+    target: Target,
+    checks: HealthChecks,
+    signal?: AbortSignal,
+  ): Promise<DriverResult<EcuReport>> {
     const warnings: string[] = [];
-    return this.#result(await this.#verify(target, warnings, signal), warnings);
+    const report = await this.#verify(target, warnings, signal);
+    if (!report.ok) return this.#result(report, warnings);
+    const healthy = await this.#checkHealth(checks, warnings, signal);
+    return this.#result(healthy.ok ? report : healthy, warnings);
+  }
+
+  /** The codes last: what a new image stores while it is being watched counts too. */
+  async #checkHealth(
+    { knownDtcs, heartbeatMs }: HealthChecks,
+    warnings: string[],
+    signal?: AbortSignal,
+  ): Promise<Exchanged<void>> {
+    const watched = await watchHeartbeat(this.#exchange, heartbeatMs, warnings, signal);
+    if (!watched.ok || knownDtcs === undefined) return watched;
+    return checkTroubleCodes(this.#exchange, knownDtcs, warnings, signal);
   }
 
   async #verify(
@@ -229,10 +266,7 @@ export class UdsEcuDriver implements EcuDriver {
     return report;
   }
 
-  /**
-   * Confirming cannot be undone where it raises a security counter, so no ECU of a campaign may be confirmed while
-   * another one has failed its self test.
-   */
+  /** No ECU of a campaign may be confirmed while another one has failed its self test: it is asked beforehand. */
   async #checkSelfTest(signal?: AbortSignal): Promise<Exchanged<void>> {
     const tested = await selfTestPassed(this.#exchange, this.#runCommand, signal);
     if (!tested.ok) return tested;
@@ -250,7 +284,12 @@ export class UdsEcuDriver implements EcuDriver {
   }
 
   async #confirm(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
-    if (!this.#twoBanks) return this.#confirmSingleBank(signal);
+    if (!this.#twoBanks) {
+      // Nothing ends there: what a single bank runs is either the new image or none.
+      if (this.#ecu.programming.metadata === 'skip') return DONE;
+      const confirmed = await this.#askFor(Routine.confirmBank, 'confirming the new image', signal);
+      return isNotKnown(confirmed) ? DONE : explainConfirmation(confirmed);
+    }
     const banks = await readBanks(this.#exchange, signal);
     if (!banks.ok) return banks;
     const { sha256 } = wanted(target);
@@ -260,31 +299,51 @@ export class UdsEcuDriver implements EcuDriver {
         `${this.#exchange.peer} does not run ${short(sha256)} any more: ${describeBanks(banks.value)}`,
       );
     }
-    if (banks.value.state.mode === 'confirmed') return { ok: true, value: undefined };
-    return this.#askToConfirm(signal);
+    if (banks.value.state.mode === 'confirmed') return DONE;
+    return explainConfirmation(
+      await this.#askFor(Routine.confirmBank, 'confirming the new image', signal),
+    );
   }
 
-  /** Only an ECU that verifies has something to confirm there: from then on it takes nothing older. */
-  async #confirmSingleBank(signal?: AbortSignal): Promise<Exchanged<void>> {
-    if (this.#ecu.programming.metadata === 'skip') return { ok: true, value: undefined };
-    const confirmed = await this.#askToConfirm(signal);
-    return isNotKnown(confirmed) ? { ok: true, value: undefined } : confirmed;
+  /**
+   * From now on the ECU starts nothing older: there is no way back any more. An ECU without a security counter has
+   * nothing to do.
+   */
+  async commit(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
+    return this.#result(await this.#commit(target, signal), []);
   }
 
-  async #askToConfirm(signal?: AbortSignal): Promise<Exchanged<void>> {
-    const confirmed = await bankRoutine(
+  async #commit(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
+    if (this.#ecu.programming.metadata === 'skip') return DONE;
+    const active = await readDigest(this.#exchange, Did.activeBankDigest, signal);
+    if (!active.ok) return active;
+    const { sha256 } = wanted(target);
+    // The counter of another image is nothing that this release has to decide.
+    if (active.value !== undefined && active.value !== sha256) {
+      return failure(
+        'REFUSED',
+        `${this.#exchange.peer} runs ${short(active.value)} and not ${short(sha256)}: its security counter stays`,
+      );
+    }
+    const raised = await this.#askFor(
+      Routine.commitCounter,
+      'raising its security counter',
+      signal,
+    );
+    return isNotKnown(raised) ? DONE : raised;
+  }
+
+  async #askFor(routine: number, doing: string, signal?: AbortSignal): Promise<Exchanged<void>> {
+    const done = await bankRoutine(
       this.#exchange,
-      Routine.confirmBank,
-      'confirming the new image',
+      routine,
+      doing,
       NO_OPTION,
       this.#runCommand,
       signal,
     );
-    if (!confirmed.ok && confirmed.code === 'PRECONDITION') {
-      return failure('SELF_TEST', `${confirmed.reason}; its self test did not pass`);
-    }
-    if (confirmed.ok) await this.#leaveSession();
-    return confirmed;
+    if (done.ok) await this.#leaveSession();
+    return done;
   }
 
   async rollback(order: RollbackOrder, hooks: DriverHooks = {}): Promise<DriverResult<EcuReport>> {
@@ -354,12 +413,9 @@ export class UdsEcuDriver implements EcuDriver {
       );
     }
     if (now.ok && now.value.sha256 === (previous.plain ?? previous.image).sha256) return now;
-    const written = await this.#program(
-      { ...previous, image: previous.image },
-      hooks,
-      warnings,
-      () => reset(this.#exchange, hooks.signal),
-    );
+    const written = await this.#program({ ...previous, image: previous.image }, hooks, warnings, {
+      andThen: () => reset(this.#exchange, hooks.signal),
+    });
     if (!written.ok) return written;
     const back = await awaitBack(this.#exchange, hooks.signal);
     return back.ok ? this.#report(hooks.signal) : back;
@@ -417,7 +473,7 @@ export class UdsEcuDriver implements EcuDriver {
     target: Target,
     hooks: DriverHooks,
     warnings: string[],
-    andThen?: () => Promise<Exchanged<void>>,
+    how: Pick<ProgramOptions, 'andThen' | 'held'>,
   ): Promise<Exchanged<TransferReport>> {
     // Before the sequence: the network may take its time while the bus still works as always.
     const metadata = await metadataFor(this.#exchange, target, hooks.signal);
@@ -433,7 +489,7 @@ export class UdsEcuDriver implements EcuDriver {
       runCommand: this.#runCommand,
       hooks,
       warnings,
-      ...(andThen === undefined ? {} : { andThen }),
+      ...how,
     });
   }
 
@@ -454,6 +510,13 @@ export class UdsEcuDriver implements EcuDriver {
     const { ok, code, reason, transient, attack } = done;
     return { ok, code, reason, transient, ...(attack === undefined ? {} : { attack }) };
   }
+}
+
+/** 22 to a confirmation means one thing only. */
+function explainConfirmation(confirmed: Exchanged<void>): Exchanged<void> {
+  return confirmed.ok || confirmed.code !== 'PRECONDITION'
+    ? confirmed
+    : failure('SELF_TEST', `${confirmed.reason}; its self test did not pass`);
 }
 
 /** What the ECU must end up with. */

@@ -3,6 +3,7 @@
 import type { EcuIdentity } from '../campaign/ports.ts';
 import { asciiText, toHex } from '../core/bytes.ts';
 import { type BootState, decodeBootState } from '../uds/boot-state.ts';
+import { decodeResumeState, type ResumeState } from '../uds/resume-state.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import { Did } from '../uds/sid.ts';
 import { type Exchange, type Exchanged, isNotKnown } from './exchange.ts';
@@ -57,6 +58,17 @@ export async function readDigest(
     return exchange.malformed(request, doing, `${bytes.value.length} bytes, expected 32`);
   }
   return { ok: true, value: toHex(bytes.value) };
+}
+
+/** DID FD03; undefined for an ECU that holds no part of an image, or does not tell. */
+export async function readResumeState(
+  exchange: Exchange,
+  signal?: AbortSignal,
+): Promise<Exchanged<ResumeState | undefined>> {
+  const doing = 'asking how far the last transfer came';
+  const bytes = await readDid(exchange, Did.resumeState, doing, signal);
+  if (!bytes.ok || bytes.value === undefined) return bytes as Exchanged<undefined>;
+  return { ok: true, value: decodeResumeState(bytes.value) };
 }
 
 /** DID FD00; undefined for an ECU that has none. */

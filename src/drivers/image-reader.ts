@@ -49,6 +49,15 @@ export class ImageReader {
     return bytes;
   }
 
+  /** Hands out the first `length` bytes to nobody; false when the image ends before. */
+  async skip(length: number): Promise<boolean> {
+    while (this.#at < length) {
+      const bytes = await this.next(Math.min(PIECE_BYTES, length - this.#at));
+      if (bytes.length === 0) return false;
+    }
+    return true;
+  }
+
   #read(): Promise<Uint8Array> {
     const left = this.#image.length - this.#aheadFrom;
     return this.#image.read(this.#aheadFrom, Math.min(PIECE_BYTES, left));

@@ -15,6 +15,8 @@ export type ProgramPhase = 'stage' | 'activate' | 'verify' | 'confirm' | 'roll-b
 export interface ProgramEcuOptions extends DriverHooks {
   readonly driver: EcuDriver;
   readonly target: Target;
+  /** ms that the new software must answer without a restart before it is confirmed; 0 unless given. */
+  readonly heartbeatMs?: number;
   readonly onPhase?: (phase: ProgramPhase) => void;
 }
 
@@ -37,7 +39,7 @@ export type ProgramEcuResult =
       readonly rollbackReason?: string;
     });
 
-/** Stage, activate, verify, confirm. What fails after the staging is taken back where the ECU has two banks. */
+/** Stage, activate, verify, confirm and commit. What fails after the staging is taken back where the ECU has two banks. */
 export async function programEcu(options: ProgramEcuOptions): Promise<ProgramEcuResult> {
   const { driver, target, signal } = options;
   const hooks: DriverHooks = {
@@ -52,6 +54,7 @@ export async function programEcu(options: ProgramEcuOptions): Promise<ProgramEcu
 
   let bytes = 0;
   let transferMs = 0;
+  let knownDtcs: readonly string[] | undefined;
   for (const phase of ['stage', 'activate'] as const) {
     options.onPhase?.(phase);
     const done = await driver[phase](target, hooks);
@@ -59,15 +62,23 @@ export async function programEcu(options: ProgramEcuOptions): Promise<ProgramEcu
     warnings.push(...done.warnings);
     bytes += done.value.bytes;
     transferMs += done.value.transferMs;
+    knownDtcs ??= done.value.dtcs;
   }
   options.onPhase?.('verify');
-  const verified = await driver.verify(target, signal);
+  const verified = await driver.verify(
+    target,
+    { knownDtcs, heartbeatMs: options.heartbeatMs ?? 0 },
+    signal,
+  );
   if (!verified.ok) return undo(options, verified, 'verify', from, warnings);
   warnings.push(...verified.warnings);
   options.onPhase?.('confirm');
   const confirmed = await driver.confirm(target, signal);
   if (!confirmed.ok) return undo(options, confirmed, 'confirm', from, warnings);
   warnings.push(...confirmed.warnings);
+  // Confirmed is confirmed: the next update, or this one once more, raises the counter.
+  const committed = await driver.commit(target, signal);
+  warnings.push(...(committed.ok ? committed.warnings : [committed.reason]));
   return { ok: true, from, report: verified.value, bytes, transferMs, warnings };
 }
 

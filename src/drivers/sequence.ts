@@ -37,12 +37,17 @@ export type ProgrammingStep =
       readonly request: Uint8Array;
       readonly file: Uint8Array;
     })
-  /** RequestDownload; `erase` is what some ECUs want between 34 and the first 36. */
+  /** RequestDownload and what is around it; nothing is erased where the ECU holds a part of the image or all of it. */
   | (StepBase & {
       readonly kind: 'download';
-      readonly request: Uint8Array;
-      readonly erase: Extract<ProgrammingStep, { kind: 'routine' }> | undefined;
+      readonly erase: RoutineStep | undefined;
+      /** The order is the ECU's: some want the erase between 34 and the first 36. */
+      readonly eraseWhen: EcuProgramming['eraseWhen'];
+      /** Also a step of its own, behind this one. */
+      readonly check: RoutineStep | undefined;
     });
+
+export type RoutineStep = Extract<ProgrammingStep, { kind: 'routine' }>;
 
 /** Bytes that are known now, or the CRC-32 of the image, which is known after the transfer. */
 export type RoutineOption =
@@ -56,8 +61,6 @@ export interface SequenceInput {
   readonly ecu: VehicleEcu;
   /** What the ECU must end up with. */
   readonly image: { readonly length: number; readonly sha256: string };
-  /** The bytes on the bus are the blob that was encrypted for this ECU. */
-  readonly encrypted: boolean;
   /** The bundle for the ECU's own verification; undefined: the step is left out. */
   readonly metadata: Uint8Array | undefined;
   /** DID F15A: who programmed it. */
@@ -68,6 +71,15 @@ export interface SequenceInput {
 export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
   const { ecu, image } = input;
   const profile = ecu.programming;
+  const check = withPolicy(profile.checkMemory, (policy) =>
+    routine(
+      'check memory',
+      'having the image checked',
+      policy,
+      profile.checkMemoryRoutine,
+      checkArgument(profile, image.sha256),
+    ),
+  );
   const steps: (ProgrammingStep | undefined)[] = [
     {
       kind: 'request',
@@ -137,30 +149,16 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
     input.metadata === undefined
       ? undefined
       : withPolicy(profile.metadata, (policy) => metadataStep(input.metadata!, policy)),
-    profile.eraseWhen === 'before-request-download' ? eraseStep(ecu, image.length) : undefined,
     {
       kind: 'download',
       name: 'transfer',
       doing: 'transferring the image',
       policy: 'required',
-      request: requestDownload.encodeRequest({
-        address: ecu.memory.address,
-        // 14.2 (RequestDownload): memorySize is what the ECU holds afterwards, not what is carried.
-        size: image.length,
-        ...(input.encrypted ? { dataFormat: ENCRYPTED } : {}),
-      }),
-      erase:
-        profile.eraseWhen === 'after-request-download' ? eraseStep(ecu, image.length) : undefined,
+      erase: eraseStep(ecu, image.length),
+      eraseWhen: profile.eraseWhen,
+      check,
     },
-    withPolicy(profile.checkMemory, (policy) =>
-      routine(
-        'check memory',
-        'having the image checked',
-        policy,
-        profile.checkMemoryRoutine,
-        checkArgument(profile, image.sha256),
-      ),
-    ),
+    check,
     withPolicy(profile.dependencies, (policy) =>
       routine(
         'check dependencies',
@@ -173,10 +171,25 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
   return steps.filter((step) => step !== undefined);
 }
 
-function withPolicy(
+/** RequestDownload for an image of `length` bytes of which the ECU holds the first `received`. */
+export function downloadRequest(
+  ecu: VehicleEcu,
+  length: number,
+  encrypted: boolean,
+  received: number,
+): Uint8Array {
+  return requestDownload.encodeRequest({
+    address: ecu.memory.address + received,
+    // 14.2 (RequestDownload): memorySize is what the ECU holds afterwards, not what is carried.
+    size: length - received,
+    ...(encrypted ? { dataFormat: ENCRYPTED } : {}),
+  });
+}
+
+function withPolicy<Step extends ProgrammingStep>(
   policy: ProgrammingStepPolicy,
-  make: (policy: StepBase['policy']) => ProgrammingStep,
-): ProgrammingStep | undefined {
+  make: (policy: StepBase['policy']) => Step,
+): Step | undefined {
   return policy === 'skip' ? undefined : make(policy);
 }
 
@@ -186,14 +199,11 @@ function routine(
   policy: StepBase['policy'],
   id: number,
   option: RoutineOption = { kind: 'bytes', bytes: new Uint8Array() },
-): Extract<ProgrammingStep, { kind: 'routine' }> {
+): RoutineStep {
   return { kind: 'routine', name, doing, policy, routine: id, option };
 }
 
-function eraseStep(
-  ecu: VehicleEcu,
-  length: number,
-): Extract<ProgrammingStep, { kind: 'routine' }> | undefined {
+function eraseStep(ecu: VehicleEcu, length: number): RoutineStep | undefined {
   const { erase, eraseRoutine, eraseArguments } = ecu.programming;
   if (erase === 'skip') return undefined;
   const bytes =
@@ -236,10 +246,7 @@ function metadataStep(
 }
 
 /** The request that starts a routine. */
-export function startRoutine(
-  step: Extract<ProgrammingStep, { kind: 'routine' }>,
-  imageCrc32: number,
-): Uint8Array {
+export function startRoutine(step: RoutineStep, imageCrc32: number): Uint8Array {
   const option = step.option.kind === 'crc32' ? uintToBytes(imageCrc32, 4) : step.option.bytes;
   return routineControl.encodeRequest(
     routineControl.RoutineControlType.startRoutine,

@@ -14,6 +14,8 @@ const BLOCK_TRIES = 3;
 export interface TransferOptions {
   readonly exchange: Exchange;
   readonly source: ImageSource;
+  /** Where the source has been read up to already; from its beginning when missing. */
+  readonly reader?: ImageReader;
   /** Longest TransferData message, service identifier and counter included. */
   readonly maxBlockLength: number;
   readonly doing: string;
@@ -21,10 +23,10 @@ export interface TransferOptions {
   readonly progress?: (sent: number) => void;
 }
 
-/** Sends the whole source by 36 and ends with 37. The value is the CRC-32 of what was sent. */
+/** Sends the source, or what the reader leaves of it, by 36 and ends with 37. The value is the CRC-32 of all of it. */
 export async function transfer(options: TransferOptions): Promise<Exchanged<number>> {
   const { exchange, source, doing, signal } = options;
-  const reader = new ImageReader(source);
+  const reader = options.reader ?? new ImageReader(source);
   const blockBytes = options.maxBlockLength - transferData.HEADER_LENGTH;
   // 15.4.2.2: the first block has the number 1, 255 is followed by 0.
   let counter = 1;

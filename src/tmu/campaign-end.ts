@@ -1,12 +1,97 @@
-// What is kept of a campaign that has ended: the report for the backend, and the image of each ECU.
+// What a campaign has led to is written down: what runs, what is kept, what is remembered, and what is reported.
 
-import type { PlanItem } from '../campaign/plan.ts';
-import type { VersionReport } from '../campaign/ports.ts';
+import { type PlanItem, planTargetsKey } from '../campaign/plan.ts';
+import type { Approver, VersionReport } from '../campaign/ports.ts';
 import type { CampaignResult } from '../campaign/state.ts';
-import type { MemoryContent } from './memory.ts';
+import type { Clock } from '../core/clock.ts';
+import type { ImageStore } from './image-store.ts';
+import type { InstalledFile } from './installed.ts';
+import type { Inventory } from './inventory.ts';
+import type { Memory, MemoryContent } from './memory.ts';
+import type { Outbox } from './outbox.ts';
+import { retentionOf } from './retention.ts';
+import type { TrustedSource } from './trusted-source.ts';
+
+export interface CampaignEndOptions {
+  readonly vin: string;
+  readonly clock: Clock;
+  readonly memory: Memory;
+  readonly installed: InstalledFile;
+  readonly inventory: Inventory;
+  readonly outbox: Outbox;
+  readonly images: ImageStore;
+  readonly trusted: Pick<TrustedSource, 'installed'>;
+  readonly approver: Approver | undefined;
+}
+
+/** May be repeated after a restart at any point of it. Throws StorageError. */
+export async function closeCampaign(
+  result: CampaignResult,
+  options: CampaignEndOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { memory, inventory, outbox, clock, vin } = options;
+  const { items } = result.plan;
+  for (const { ecu } of items) inventory.forget(ecu);
+  await writeInstalled(result, options);
+  const key = planTargetsKey(result.plan);
+  if (result.outcome === 'SUCCESS') await memory.forget(key);
+  const etag = memory.content.verified?.etag ?? null;
+  const remembered = retentionOf(result, memory.recall(key), clock.wallMs(), etag);
+  if (remembered !== undefined) await memory.remember(remembered);
+  if (result.outcome !== 'BACKEND_UNAVAILABLE') {
+    // The Director learns from the ECUs themselves how it ended. A safe state has two ends, each is told.
+    await outbox.put(`${result.id} ${result.outcome}`, reportOf(result, vin), { checkin: true });
+  }
+  const keep = new Set(Object.values(memory.content.images).map(({ download }) => download.sha256));
+  const comesAgain =
+    result.outcome === 'BACKEND_UNAVAILABLE' ||
+    (remembered !== undefined && remembered.notBeforeWallMs !== null);
+  if (comesAgain) for (const { download } of items) keep.add(download.sha256);
+  await options.images.retain(keep);
+  const text = driverText(result);
+  if (text !== undefined) await options.approver?.tell(text, signal);
+}
+
+async function writeInstalled(
+  result: CampaignResult,
+  { memory, installed, trusted }: CampaignEndOptions,
+): Promise<void> {
+  const { items } = result.plan;
+  switch (result.outcome) {
+    case 'SUCCESS': {
+      await installed.set(
+        items.map(({ ecu, to }) => ({ ecu, sha256: to.sha256, version: to.version })),
+      );
+      await trusted.installed(items.map(({ ecu, to }) => ({ ecu, ...to })));
+      const kept = Object.fromEntries(items.map((item) => [item.ecu, keptImage(item)]));
+      // What one of these ECUs owed of an earlier image is settled or owed anew by this one.
+      const owed = [
+        ...memory.content.owedCommits.filter(({ ecu }) => !items.some((item) => item.ecu === ecu)),
+        ...items.filter(({ ecu }) => result.uncommitted.includes(ecu)),
+      ];
+      await memory.update({ images: { ...memory.content.images, ...kept }, owedCommits: owed });
+      return;
+    }
+    case 'ROLLBACK_COMPLETED':
+    case 'ROLLBACK_FAILED':
+      // What the ECU said after the way back; where it said nothing, it is asked by the next cycle.
+      await installed.set(
+        result.ecus
+          .filter(({ reported }) => reported !== null)
+          .map(({ name, reported, sha256 }) => ({
+            ecu: name,
+            sha256: sha256 ?? undefined,
+            version: reported!,
+          })),
+      );
+      return;
+    default:
+  }
+}
 
 /** The last good image of an ECU, for the way back of a later campaign. */
-export function keptImage({ to, download, encryption }: PlanItem): MemoryContent['images'][string] {
+function keptImage({ to, download, encryption }: PlanItem): MemoryContent['images'][string] {
   const { file, size, sha256 } = download;
   return {
     sha256: to.sha256,
@@ -19,12 +104,14 @@ export function keptImage({ to, download, encryption }: PlanItem): MemoryContent
 
 /** What the backend learns of a campaign; texts have the lengths that it takes. */
 export function reportOf(result: CampaignResult, vin: string): VersionReport {
+  const { warnings } = result;
   return {
     vin,
     outcome: result.outcome,
     ...(result.code === undefined ? {} : { code: result.code }),
     campaign: result.id,
     ...(result.reason === undefined ? {} : { reason: result.reason.slice(0, 2000) }),
+    ...(warnings.length === 0 ? {} : { warnings: warnings.map((text) => text.slice(0, 1000)) }),
     ecus: result.ecus.map((ecu) => ({
       name: ecu.name,
       hardwareId: ecu.hardwareId,
@@ -34,4 +121,21 @@ export function reportOf(result: CampaignResult, vin: string): VersionReport {
       ...(ecu.error === undefined ? {} : { error: ecu.error.slice(0, 1000) }),
     })),
   };
+}
+
+/** For the driver, of a campaign whose work he may have noticed; undefined where there was none. */
+function driverText({ outcome, code, reason, ecus }: CampaignResult): string | undefined {
+  const now = ecus.map(({ name, reported, from }) => `${name} ${reported ?? from}`).join(', ');
+  switch (outcome) {
+    case 'SUCCESS':
+      return `The update is done: ${now}.`;
+    case 'ROLLBACK_COMPLETED':
+      return `The update was taken back, the vehicle runs what it ran before: ${now}.`;
+    case 'ROLLBACK_FAILED':
+      return `The update failed and the vehicle needs service: ${reason ?? now}`;
+    default:
+      return code === 'CANCELLED' || code === 'CONDITION'
+        ? `The update was stopped, nothing has changed: ${reason ?? code}`
+        : undefined;
+  }
 }

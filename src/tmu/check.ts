@@ -1,18 +1,18 @@
 // One look at the backend: is anything new, what do both repositories say, and does a campaign begin.
 
-import { candidates, decide, type PlannedEcu } from '../campaign/decide.ts';
+import { candidates, decide } from '../campaign/decide.ts';
 import type { CampaignEvent, EventOf } from '../campaign/event.ts';
-import { planDigest, planTargetsKey, targetsKey } from '../campaign/plan.ts';
-import type { Backend, Offer } from '../campaign/ports.ts';
+import { type Plan, planDigest, planTargetsKey, targetsKey } from '../campaign/plan.ts';
+import type { ApprovalPhase, Backend, Offer, VehicleState } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { jitter, type Random } from '../core/random.ts';
-import { activationOrder } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Inventory } from './inventory.ts';
 import type { Memory, Remembered } from './memory.ts';
 import type { Outbox } from './outbox.ts';
+import { plannedEcus } from './ranks.ts';
 import { stands } from './retention.ts';
 import { retrying } from './retry.ts';
 import type { TmuListener } from './tmu-event.ts';
@@ -29,6 +29,11 @@ export interface CheckOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly emit: TmuListener;
+  readonly vehicleState: VehicleState;
+  /** Phases of this plan in which the driver is asked, besides the installation. */
+  readonly asks: (plan: Plan) => ApprovalPhase[];
+  /** ECUs that could not be taken back: only a plan that writes all of them leads out of the safe state. */
+  readonly lost: readonly string[];
   /** Signatures are checked this often even when the backend says that nothing is new. */
   readonly checkinIntervalMs?: number;
 }
@@ -202,7 +207,7 @@ async function judge(
   offers: readonly Offer[],
   signal: AbortSignal,
 ): Promise<Checked | undefined | 'news'> {
-  const { inventory, vehicle, memory, clock } = options;
+  const { inventory, vehicle } = options;
   const ecus = plannedEcus(vehicle);
   // Once in the life of a process every ECU with a release is asked, then only those with news.
   const offered = ecus.filter(({ name }) => offers.some(({ ecu }) => ecu === name));
@@ -213,11 +218,56 @@ async function judge(
     const fault = await identify(options, name, needed, signal);
     if (fault !== 'fine') return fault;
   }
-  const wanted = candidates(offers, ecus, inventory.installed);
-  if (wanted.length === 0) return upToDate(options);
-  const known = memory.recall(targetsKey(wanted));
-  if (known === undefined || !stands(known, clock.wallMs())) return 'news';
-  return { event: nothing(known.outcome, known.code, known.reason), remembered: known };
+  const sets = choices(candidates(offers, ecus, inventory.installed), options.lost);
+  if ('event' in sets) return sets;
+  if (sets.length === 0) return upToDate(options);
+  const chosen = await choose(sets, options, signal);
+  if (signal.aborted) return undefined;
+  return 'remembered' in chosen ? asRemembered(chosen.remembered) : 'news';
+}
+
+function asRemembered(remembered: Remembered): Checked {
+  const { outcome, code, reason } = remembered;
+  return { event: nothing(outcome, code, reason), remembered };
+}
+
+type OfferSet = readonly Offer[];
+
+/**
+ * What can be made a campaign of, the most urgent first: safety releases go alone, because whoever may refuse the
+ * others must not be able to refuse those with them. Out of a mixed state only leads what writes every lost ECU.
+ */
+function choices(wanted: OfferSet, lost: readonly string[]): OfferSet[] | Checked {
+  const forced = wanted.filter((offer) => offer.forced);
+  const sets = [...(forced.length < wanted.length ? [forced] : []), wanted];
+  const leadsOut = (set: OfferSet): boolean =>
+    set.length > 0 && lost.every((name) => set.some(({ ecu }) => ecu === name));
+  const possible = sets.filter(leadsOut);
+  if (lost.length === 0 || possible.length > 0) return possible;
+  const reason = `no release leads out of the mixed state: it takes one for ${lost.join(' and ')}`;
+  return { event: nothing('ROLLBACK_FAILED', 'SAFE_STATE', reason) };
+}
+
+/** The first set about which nothing is remembered that still stands. */
+async function choose(
+  sets: readonly OfferSet[],
+  { memory, clock, vehicleState }: CheckOptions,
+  signal: AbortSignal,
+): Promise<{ readonly offers: OfferSet } | { readonly remembered: Remembered }> {
+  let remembered: Remembered | undefined;
+  for (const offers of sets) {
+    const known = memory.recall(targetsKey(offers));
+    if (known === undefined) return { offers };
+    const ignition = known.until === undefined ? 'unknown' : await vehicleState.ignition(signal);
+    const etag = memory.content.verified?.etag ?? null;
+    if (!stands(known, { wallMs: clock.wallMs(), etag, ignition })) {
+      // It was off: that it is on again by the time of the next look does not matter.
+      if (ignition === 'off' && known.until !== undefined) await memory.forget(known.key);
+      return { offers };
+    }
+    remembered ??= known;
+  }
+  return { remembered: remembered! };
 }
 
 /** `fine`, or how the check ends. An ECU without news that is silent is only a warning. */
@@ -267,15 +317,30 @@ async function makePlan(
     const fault = await identify(options, ecu, true, signal);
     if (fault !== 'fine') return fault;
   }
-  const wanted = candidates(offers, ecus, inventory.installed);
+  // What the ECUs have just said can make it another set.
+  const all = candidates(offers, ecus, inventory.installed);
+  const sets = choices(all, options.lost);
+  if ('event' in sets) return sets;
+  if (sets.length === 0) return upToDate(options);
+  const chosen = await choose(sets, options, signal);
+  if (signal.aborted) return undefined;
+  if ('remembered' in chosen) return asRemembered(chosen.remembered);
+  let wanted = chosen.offers;
   // An ECU that others depend on says itself what it runs, with or without a release of its own.
-  const needed = new Set(wanted.flatMap(({ dependencies }) => Object.keys(dependencies)));
+  const needed = new Set(all.flatMap(({ dependencies }) => Object.keys(dependencies)));
   for (const { name } of ecus) {
     if (!needed.has(name) || options.asked.has(name)) continue;
     const fault = await identify(options, name, true, signal);
     if (fault !== 'fine') return fault;
   }
-  const decision = decide(vehicle.vin, wanted, ecus, inventory.identities, inventory.installed);
+  const decideOn = (set: OfferSet) =>
+    decide(vehicle.vin, set, ecus, inventory.identities, inventory.installed);
+  let decision = decideOn(wanted);
+  if (decision.kind === 'impossible' && wanted.length < all.length) {
+    // A safety release can need one that is none: then they go together, and the driver is asked.
+    wanted = all;
+    decision = decideOn(wanted);
+  }
   switch (decision.kind) {
     case 'nothing':
       return upToDate(options);
@@ -304,19 +369,12 @@ async function makePlan(
         wallMs: clock.wallMs(),
         plan,
         planDigest: planDigest(plan),
+        asks: options.asks(plan),
       };
       const before = memory.recall(planTargetsKey(plan));
       return before === undefined ? { event } : { event, remembered: before };
     }
   }
-}
-
-function plannedEcus(vehicle: Vehicle): PlannedEcu[] {
-  return activationOrder(vehicle).map(({ name, hardwareId, memory }) => ({
-    name,
-    hardwareId,
-    bankSize: memory.bankSize,
-  }));
 }
 
 function nothing(

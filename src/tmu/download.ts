@@ -13,6 +13,7 @@ import { StorageError, type StorageFile } from '../core/storage.ts';
 import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
 import { type PaceLimits, PaceWatch } from './pace.ts';
 import { type RetryOptions, retrying } from './retry.ts';
+import type { TrafficMeter } from './traffic-meter.ts';
 
 export type DownloadLimits = PaceLimits;
 
@@ -24,14 +25,24 @@ export interface DownloadOptions extends RetryOptions {
   readonly release: Pick<Release, 'file' | 'size' | 'sha256'>;
   readonly limits?: DownloadLimits;
   readonly onProgress?: (received: number) => void;
+  /** Missing: nothing is counted. */
+  readonly traffic?: TrafficMeter;
 }
 
 export type DownloadResult =
   | { readonly kind: 'done' }
   /** What came is not what the release says. */
   | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
+  | OverBudget
   | BackendFailure
   | { readonly kind: 'interrupted' };
+
+/** No more bytes today; what is here is kept. */
+export interface OverBudget {
+  readonly kind: 'over-budget';
+  readonly reason: string;
+  readonly untilWallMs: number;
+}
 
 /** Written data is made durable in steps of this size, so that a power cut costs no more. */
 const SYNC_BYTES = 8 * 1024 * 1024;
@@ -48,6 +59,7 @@ interface Part {
 type Attempt =
   | { readonly kind: 'done' }
   | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
+  | OverBudget
   | BackendFailure;
 
 /**
@@ -107,6 +119,7 @@ async function attempt(
   const { backend, release } = options;
   part.inherited = part.received;
   if (part.received < release.size) {
+    if (options.traffic?.left === 0) return overBudget(options, part, options.traffic);
     const nonce = await backend.nonce(signal);
     if (nonce.kind === 'failed') return nonce;
     // Ends this attempt's connection, whatever way the attempt ends.
@@ -175,15 +188,19 @@ async function receive(
           `${release.file}: more bytes than the ${release.size} of its release`,
         );
       }
-      await part.file.write(part.received, next);
-      part.hash.update(next);
-      part.received += next.length;
-      part.unsynced += next.length;
+      const ahead = release.size - part.received;
+      const count = (await options.traffic?.take(next.length, ahead)) ?? next.length;
+      const kept = next.subarray(0, count);
+      await part.file.write(part.received, kept);
+      part.hash.update(kept);
+      part.received += count;
+      part.unsynced += count;
       if (part.unsynced >= SYNC_BYTES) {
         await part.file.sync();
         part.unsynced = 0;
       }
       onProgress?.(part.received);
+      if (count < next.length) return overBudget(options, part, options.traffic!);
     }
   } catch (error) {
     if (!(error instanceof DownloadCut)) throw error;
@@ -217,6 +234,22 @@ async function restart(part: Part): Promise<void> {
   part.received = 0;
   part.inherited = 0;
   part.hash = bulkSha256();
+}
+
+function overBudget(
+  { release, clock }: DownloadOptions,
+  { received }: Part,
+  traffic: TrafficMeter,
+): OverBudget {
+  const untilWallMs = traffic.nextDayWallMs;
+  const today = new Date(clock.wallMs()).toISOString().slice(0, 10);
+  return {
+    kind: 'over-budget',
+    reason:
+      `the budget of ${traffic.bytesPerDay} bytes for ${today} is used up: ${release.file} has ${received} of ` +
+      `${release.size} bytes and goes on at ${new Date(untilWallMs).toISOString()}`,
+    untilWallMs,
+  };
 }
 
 function integrity(code: string, reason: string): Attempt {

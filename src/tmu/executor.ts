@@ -3,44 +3,43 @@
 import type { CampaignEvent } from '../campaign/event.ts';
 import type { PlanItem } from '../campaign/plan.ts';
 import type {
-  Approver,
   Backend,
   DriverFailure,
   DriverResult,
   EcuDriver,
+  HealthChecks,
   ImageSource,
   Target,
   TransferReport,
-  VehicleState,
 } from '../campaign/ports.ts';
-import type { Campaign, CampaignCommand, CampaignState } from '../campaign/state.ts';
+import type { CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { EncryptedImage } from '../trust/director.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
+import type { Approvals } from './approvals.ts';
 import { type DownloadLimits, downloadImage } from './download.ts';
 import type { ImageStore, StoredImage } from './image-store.ts';
 import type { Memory } from './memory.ts';
-import { questionOf } from './question.ts';
+import { hasOneBank } from './ranks.ts';
 import type { TmuListener } from './tmu-event.ts';
+import type { TrafficMeter } from './traffic-meter.ts';
 import type { TrustedSource } from './trusted-source.ts';
 
 export interface ExecutorOptions {
   readonly backend: Backend;
   readonly trusted: TrustedSource;
   readonly driverFor: (ecu: string) => EcuDriver;
-  /** Missing: the vehicle file names nobody to ask, which is the approval of its author. */
-  readonly approver: Approver | undefined;
-  readonly vehicleState: VehicleState;
+  readonly approvals: Approvals;
   readonly vehicle: Vehicle;
   readonly images: ImageStore;
   readonly memory: Memory;
+  readonly traffic: TrafficMeter;
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: TmuListener;
-  readonly approvalTimeoutSeconds: number;
   readonly downloadLimits: DownloadLimits | undefined;
 }
 
@@ -65,9 +64,9 @@ export class Executor {
       case 'download':
         return this.#download(command.item, signal);
       case 'ask':
-        return this.#ask(state.campaign, signal);
+        return this.#options.approvals.ask(command.phase, state.campaign, signal);
       case 'check-gate':
-        return this.#gate(command.gate, state.campaign, signal);
+        return this.#options.approvals.gate(command.gate, state.campaign, signal);
       case 'ecu':
         return this.#ecu(command, signal);
       default:
@@ -75,14 +74,31 @@ export class Executor {
     }
   }
 
+  /** Raises the counter of an ECU that a successful campaign has left owing; see `EcuDriver.commit`. */
+  async commit(item: PlanItem, signal: AbortSignal): Promise<DriverResult<void>> {
+    const { ecu, download } = item;
+    const { emit, driverFor } = this.#options;
+    const image: ImageSource = { length: download.size, sha256: download.sha256, read: neverRead };
+    emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'begun' });
+    const done = await driverFor(ecu).commit(this.#targetOf(item, image, signal), signal);
+    if (done.ok) {
+      this.#warn(ecu, done.warnings);
+      emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'done' });
+    } else if (!signal.aborted) {
+      emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'failed', reason: done.reason });
+    }
+    return done;
+  }
+
   async #download(item: PlanItem, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { backend, images, clock, random, emit, downloadLimits } = this.#options;
+    const { backend, images, traffic, clock, random, emit, downloadLimits } = this.#options;
     const { ecu, download } = item;
     const { file, sha256, size } = download;
     const result = await downloadImage({
       backend,
       images,
       release: download,
+      traffic,
       clock,
       random,
       signal,
@@ -96,6 +112,14 @@ export class Executor {
         return { kind: 'downloaded', sha256 };
       case 'interrupted':
         return undefined;
+      case 'over-budget':
+        return {
+          kind: 'download-failed',
+          outcome: 'DEFERRED',
+          code: 'NETWORK_BUDGET',
+          reason: result.reason,
+          untilWallMs: result.untilWallMs,
+        };
       case 'integrity':
       case 'failed':
         return {
@@ -106,59 +130,6 @@ export class Executor {
         };
       default:
         return assertNever(result);
-    }
-  }
-
-  async #ask(campaign: Campaign, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { approver, vehicle, emit, approvalTimeoutSeconds } = this.#options;
-    if (approver === undefined) return { kind: 'answered', answer: { kind: 'approved' } };
-    const question = questionOf(campaign, vehicle, approvalTimeoutSeconds);
-    emit({ kind: 'approval', status: 'asking' });
-    const answer = await approver.ask(question, signal);
-    if (answer.kind === 'interrupted') {
-      // Nobody listens for the answer any more; the next start asks again.
-      await approver.withdraw(question);
-      return undefined;
-    }
-    const { kind: status, ...details } = answer;
-    emit({ kind: 'approval', status, ...details });
-    return { kind: 'answered', answer };
-  }
-
-  /** The vehicle first: the approval becomes final by the second gate, so nothing may stop after it. */
-  async #gate(
-    gate: 'stage' | 'activate',
-    campaign: Campaign,
-    signal: AbortSignal,
-  ): Promise<CampaignEvent | undefined> {
-    const { approver, vehicleState, vehicle, emit, approvalTimeoutSeconds } = this.#options;
-    const condition = await vehicleState.check(signal);
-    if (signal.aborted) return undefined;
-    if (!condition.ok) {
-      return { kind: 'gate', gate, result: { kind: 'condition', reason: condition.reason } };
-    }
-    if (approver === undefined) return { kind: 'gate', gate, result: { kind: 'open' } };
-    const question = questionOf(campaign, vehicle, approvalTimeoutSeconds);
-    const answer = await approver.recheck(question, gate === 'activate', signal);
-    switch (answer.kind) {
-      case 'interrupted':
-        return undefined;
-      case 'approved':
-        return { kind: 'gate', gate, result: { kind: 'open' } };
-      case 'forged':
-        emit({ kind: 'approval', status: 'forged', reason: answer.reason });
-        return { kind: 'gate', gate, result: { kind: 'forged', reason: answer.reason } };
-      case 'unreachable':
-        emit({ kind: 'approval', status: 'unreachable', reason: answer.reason });
-        return { kind: 'gate', gate, result: { kind: 'condition', reason: answer.reason } };
-      case 'withdrawn':
-      case 'denied':
-      case 'later':
-      case 'timed-out':
-        emit({ kind: 'approval', status: 'withdrawn' });
-        return { kind: 'gate', gate, result: { kind: 'withdrawn' } };
-      default:
-        return assertNever(answer);
     }
   }
 
@@ -210,15 +181,19 @@ export class Executor {
           if (!wanted.ok) return this.#failed(step, ecu, wanted);
           const done = await driver[step]({ ...target, image: image ?? named }, hooks);
           if (!done.ok) return this.#failed(step, ecu, done);
+          const transfer = this.#transfer(ecu, done);
+          if (step === 'activate') return { kind: 'activated', ecu, ...transfer };
+          const { dtcs } = done.value;
           return {
-            kind: step === 'stage' ? 'staged' : 'activated',
+            kind: 'staged',
             ecu,
-            ...this.#transfer(ecu, done),
+            ...transfer,
+            ...(dtcs === undefined ? {} : { dtcs: [...dtcs] }),
           };
         });
       }
       case 'verify': {
-        const done = await driver.verify(target, signal);
+        const done = await driver.verify(target, this.#checksOf(command), signal);
         if (!done.ok) return this.#failed(step, ecu, done);
         this.#warn(ecu, done.warnings);
         const { version, sha256 } = done.value;
@@ -227,6 +202,12 @@ export class Executor {
       case 'confirm': {
         const done = await driver.confirm(target, signal);
         return done.ok ? { kind: 'confirmed', ecu } : this.#failed(step, ecu, done);
+      }
+      case 'commit': {
+        const done = await driver.commit(target, signal);
+        if (!done.ok) return this.#failed(step, ecu, done);
+        this.#warn(ecu, done.warnings);
+        return { kind: 'committed', ecu };
       }
       case 'roll-back': {
         const kept = this.#options.memory.content.images[ecu];
@@ -283,16 +264,29 @@ export class Executor {
     return findEcu(this.#options.vehicle, ecu).programming.metadata !== 'skip';
   }
 
+  #checksOf({ knownDtcs }: EcuCommand): HealthChecks {
+    const { troubleCodes, heartbeatSeconds } = this.#options.vehicle.policy.diagnostics;
+    return {
+      knownDtcs: troubleCodes === 'compare' ? knownDtcs : undefined,
+      heartbeatMs: heartbeatSeconds * 1000,
+    };
+  }
+
   #hasOneBank(ecu: string): boolean {
-    return findEcu(this.#options.vehicle, ecu).programming.activation === 'reset';
+    return hasOneBank(findEcu(this.#options.vehicle, ecu));
   }
 
   #transfer(
     ecu: string,
     done: Extract<DriverResult<TransferReport>, { ok: true }>,
-  ): { bytes: number; seconds: number } {
+  ): { bytes: number; seconds: number; resumedAt?: number } {
     this.#warn(ecu, done.warnings);
-    return { bytes: done.value.bytes, seconds: done.value.transferMs / 1000 };
+    const { bytes, transferMs, resumedAt } = done.value;
+    return {
+      bytes,
+      seconds: transferMs / 1000,
+      ...(resumedAt === undefined ? {} : { resumedAt }),
+    };
   }
 
   #warn(ecu: string, warnings: readonly string[]): void {

@@ -1,10 +1,11 @@
 // The backend over HTTP: one method for each path of the server, with the session of this vehicle where it has one.
 
-import type { OptionsInit } from 'got';
 import { z } from 'zod';
 import type {
   Backend,
   BackendFailure,
+  CampaignStatusReport,
+  CancelOrder,
   Checkin,
   DownloadAnswer,
   LatestAnswer,
@@ -18,17 +19,16 @@ import { type DeviceIdentity, DeviceSession } from './device-session.ts';
 import {
   type Answer,
   baseUrl,
-  CONNECT_MS,
   chunksOf,
   garbage,
   HttpClient,
+  type HttpInit,
   header,
   lengthOf,
-  type OpenAnswer,
   parseJson,
-  REQUEST_MS,
   withSignal,
 } from './http-client.ts';
+import type { HttpResponse, HttpTransport } from './http-transport.ts';
 
 export interface HttpBackendOptions {
   /** `https://host[:port][/prefix]` */
@@ -41,6 +41,8 @@ export interface HttpBackendOptions {
   readonly requestMs?: number;
   /** Whoever has one proves it before the first request, and the server has to prove itself. */
   readonly identity?: { readonly device: DeviceIdentity; readonly random: Random } | undefined;
+  /** Missing: the real network. */
+  readonly transport?: HttpTransport | undefined;
 }
 
 const releaseSchema = z.object({
@@ -62,6 +64,15 @@ const releaseSchema = z.object({
 });
 const latestSchema = z.object({ releases: z.array(releaseSchema).max(1000) });
 const nonceSchema = z.object({ nonce: z.string().regex(/^[0-9A-Za-z_-]{16,128}$/) });
+const ordersSchema = z.object({
+  cancel: z
+    .object({
+      order: z.string().min(1).max(128),
+      by: z.string().max(256),
+      reason: z.string().max(2000),
+    })
+    .nullable(),
+});
 /** The attestation itself is checked by whoever knows the keys. */
 const timeSchema = z.object({ time: z.unknown() });
 
@@ -82,6 +93,7 @@ export class HttpBackend implements Backend {
       clock,
       headers: { 'x-vehicle-vin': vin },
       requestMs: options.requestMs,
+      transport: options.transport,
     });
     this.#session =
       identity === undefined
@@ -137,17 +149,17 @@ export class HttpBackend implements Backend {
     shown.search = '';
     const opened = await this.#open(
       url,
-      { headers: offset > 0 ? { range: `bytes=${offset}-` } : {}, ...streamed(signal) },
+      { headers: offset > 0 ? { range: `bytes=${offset}-` } : {}, ...withSignal(signal) },
       shown,
     );
     if ('kind' in opened) return opened;
-    const { stream, status, headers } = opened;
+    const { status, headers } = opened;
     if (status === 200) {
       return {
         kind: 'body',
         offset: 0,
         total: lengthOf(headers['content-length']),
-        chunks: chunksOf(stream),
+        chunks: chunksOf(opened),
       };
     }
     if (status === 206) {
@@ -159,10 +171,10 @@ export class HttpBackend implements Backend {
           kind: 'body',
           offset: Number(range[1]),
           total: range[3] === '*' ? undefined : Number(range[3]),
-          chunks: chunksOf(stream),
+          chunks: chunksOf(opened),
         };
       }
-      stream.destroy();
+      opened.destroy();
       return garbage(shown, `206 with Content-Range ${JSON.stringify(headers['content-range'])}`);
     }
     const failure = await this.#refusedBody(opened, shown);
@@ -179,6 +191,18 @@ export class HttpBackend implements Backend {
     if ('kind' in answer) return answer;
     if (answer.status >= 200 && answer.status < 300) return { kind: 'accepted' };
     return this.#client.refused(answer, url);
+  }
+
+  async campaign(
+    status: CampaignStatusReport,
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: 'orders'; readonly cancel: CancelOrder | null } | BackendFailure> {
+    const url = this.#url('vehicle/campaign');
+    const answer = await this.#post(url, status, signal);
+    if ('kind' in answer) return answer;
+    if (answer.status !== 200) return this.#client.refused(answer, url);
+    const parsed = parseJson(answer.body, ordersSchema, url);
+    return 'kind' in parsed ? parsed : { kind: 'orders', cancel: parsed.value.cancel };
   }
 
   async checkin(
@@ -207,15 +231,15 @@ export class HttpBackend implements Backend {
       repository === 'director'
         ? this.#url(`director/${encodeURIComponent(this.#vin)}/metadata/${file}`)
         : new URL(`metadata/${file}`, this.#images);
-    const opened = await this.#open(url, streamed(signal));
+    const opened = await this.#open(url, withSignal(signal));
     if ('kind' in opened) return opened;
-    const { stream, status, headers } = opened;
+    const { status, headers } = opened;
     if (status === 200) {
       const total = lengthOf(headers['content-length']);
-      return { kind: 'body', total, chunks: chunksOf(stream) };
+      return { kind: 'body', total, chunks: chunksOf(opened) };
     }
     if (status === 404) {
-      stream.destroy();
+      opened.destroy();
       return { kind: 'missing' };
     }
     return this.#refusedBody(opened, url);
@@ -252,19 +276,19 @@ export class HttpBackend implements Backend {
     });
   }
 
-  #json(url: URL, init: OptionsInit): Promise<Answer | BackendFailure> {
+  #json(url: URL, init: HttpInit): Promise<Answer | BackendFailure> {
     return this.#authorised(url, init, (authorised) => this.#client.json(url, authorised));
   }
 
-  #open(url: URL, init: OptionsInit, shown = url): Promise<OpenAnswer | BackendFailure> {
+  #open(url: URL, init: HttpInit, shown = url): Promise<HttpResponse | BackendFailure> {
     return this.#authorised(url, init, (each) => this.#client.open(url, each, shown));
   }
 
   /** With the token of the session; a token that the server does not know (any more) is renewed once. */
   async #authorised<T extends { readonly status: number } | BackendFailure>(
     url: URL,
-    init: OptionsInit,
-    send: (init: OptionsInit) => Promise<T>,
+    init: HttpInit,
+    send: (init: HttpInit) => Promise<T>,
   ): Promise<T | BackendFailure> {
     const session = this.#session;
     // The token is for our own server alone.
@@ -276,24 +300,16 @@ export class HttpBackend implements Backend {
       const authorization = `Bearer ${token.token}`;
       const answer = await send({ ...init, headers: { ...init.headers, authorization } });
       if ('kind' in answer || answer.status !== 401 || tries > 1) return answer;
-      if ('stream' in answer) (answer.stream as OpenAnswer['stream']).destroy();
+      if ('destroy' in answer) (answer as HttpResponse).destroy();
       session.drop(token.token);
     }
   }
 
-  async #refusedBody(opened: OpenAnswer, url: URL): Promise<BackendFailure> {
+  async #refusedBody(opened: HttpResponse, url: URL): Promise<BackendFailure> {
     const whole = await this.#client.whole(opened, url);
     return this.#client.refused(
       'kind' in whole ? { ...opened, body: new Uint8Array() } : whole,
       url,
     );
   }
-}
-
-/** The body takes as long as it takes; whoever reads it watches its pace. */
-function streamed(signal: AbortSignal | undefined): OptionsInit {
-  return {
-    timeout: { lookup: CONNECT_MS, connect: CONNECT_MS, response: REQUEST_MS },
-    ...withSignal(signal),
-  };
 }

@@ -1,10 +1,11 @@
 // HTTP as the TMU needs it: limits on what comes back, patience where the server asks for it, every mistake as a value.
 
-import got, { type OptionsInit, type Request } from 'got';
 import { z } from 'zod';
 import { type BackendFailure, DownloadCut } from '../campaign/ports.ts';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Timer } from '../core/clock.ts';
 import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
+import { gotTransport } from './got-transport.ts';
+import type { HttpResponse, HttpTransport } from './http-transport.ts';
 
 /** A JSON answer beyond this is garbage: nothing of the server may fill our memory. */
 const MAX_JSON_BYTES = 1024 * 1024;
@@ -30,10 +31,12 @@ export interface Answer {
   readonly body: Uint8Array;
 }
 
-export interface OpenAnswer {
-  readonly stream: Request;
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
+/** What a caller says of one request; the rest is the client's. */
+export interface HttpInit {
+  readonly method?: 'GET' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
 }
 
 export interface HttpClientOptions {
@@ -42,6 +45,8 @@ export interface HttpClientOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** For requests with a JSON answer, from the name look-up to the last byte. */
   readonly requestMs?: number | undefined;
+  /** Missing: the real network. */
+  readonly transport?: HttpTransport | undefined;
 }
 
 export class HttpClient {
@@ -54,67 +59,121 @@ export class HttpClient {
   }
 
   /** One request with a short answer. */
-  async json(url: URL, init: OptionsInit): Promise<Answer | BackendFailure> {
-    const opened = await this.open(url, {
-      ...init,
-      timeout: { request: this.#options.requestMs ?? REQUEST_MS, connect: CONNECT_MS },
-    });
-    return 'kind' in opened ? opened : this.whole(opened, url);
-  }
-
-  /** The short body of an answer that is open. */
-  async whole(opened: OpenAnswer, url: URL): Promise<Answer | BackendFailure> {
-    const { stream, status, headers } = opened;
+  async json(url: URL, init: HttpInit): Promise<Answer | BackendFailure> {
+    const deadline = this.#deadline(init.signal);
     try {
-      const body = await readAll(stream, MAX_JSON_BYTES);
-      if (body === undefined) return garbage(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
-      return { status, headers, body };
-    } catch (error) {
-      return unreachable(url, error);
+      const opened = await this.#send(url, init, url, deadline, this.#requestMs);
+      return 'kind' in opened ? opened : await this.#readAll(opened, url, deadline);
+    } finally {
+      deadline.detach();
     }
   }
 
   /** Sends the request and waits for the head of the answer. `shown` is the address in messages. */
-  async open(url: URL, init: OptionsInit, shown = url): Promise<OpenAnswer | BackendFailure> {
-    const pause = this.#pauseOf(url);
-    if (pause !== undefined) return pause;
-    const stream = got.stream(url, {
-      ...init,
-      isStream: true,
-      headers: {
-        'user-agent': 'can-ota-tmu',
-        accept: 'application/json, application/octet-stream',
-        ...this.#options.headers,
-        ...init.headers,
-      },
-      throwHttpErrors: false,
-      // The server is the one of the configuration, and images have their length and hash as they are.
-      followRedirect: false,
-      decompress: false,
-      retry: { limit: 0 },
-    } as OptionsInit & { isStream: true });
+  async open(url: URL, init: HttpInit, shown = url): Promise<HttpResponse | BackendFailure> {
+    const deadline = this.#deadline(init.signal);
     try {
-      const response = await new Promise<{
-        statusCode: number;
-        headers: NodeJS.Dict<string | string[]>;
-      }>((resolve, reject) => {
-        stream.once('response', resolve);
-        stream.once('error', reject);
+      return await this.#send(url, init, shown, deadline);
+    } finally {
+      // The body takes as long as it takes; whoever reads it watches its pace.
+      deadline.close();
+    }
+  }
+
+  /** The short body of an answer that is open. */
+  async whole(
+    opened: HttpResponse,
+    url: URL,
+    signal?: AbortSignal,
+  ): Promise<Answer | BackendFailure> {
+    const deadline = this.#deadline(signal);
+    try {
+      return await this.#readAll(opened, url, deadline);
+    } finally {
+      deadline.detach();
+    }
+  }
+
+  get #requestMs(): number {
+    return this.#options.requestMs ?? REQUEST_MS;
+  }
+
+  #deadline(signal: AbortSignal | undefined): Deadline {
+    return new Deadline(this.#options.clock, this.#requestMs, signal);
+  }
+
+  async #send(
+    url: URL,
+    init: HttpInit,
+    shown: URL,
+    deadline: Deadline,
+    requestMs?: number,
+  ): Promise<HttpResponse | BackendFailure> {
+    const pause = this.#pauseOf(url);
+    if (pause !== undefined) {
+      deadline.detach();
+      return pause;
+    }
+    const { transport = gotTransport, headers } = this.#options;
+    try {
+      const sent = transport.open({
+        method: init.method ?? 'GET',
+        url,
+        headers: {
+          'user-agent': 'can-ota-tmu',
+          accept: 'application/json, application/octet-stream',
+          ...headers,
+          ...init.headers,
+        },
+        ...(init.body === undefined ? {} : { body: new TextEncoder().encode(init.body) }),
+        timeout: { connectMs: CONNECT_MS, ...(requestMs === undefined ? {} : { requestMs }) },
+        signal: deadline.signal,
       });
-      // From here on errors come out of reading; one that comes when nobody reads any more is nobody's.
-      stream.on('error', () => {});
-      const { statusCode: status, headers } = response;
-      if (status === 429 || status === 503) {
-        const waitMs = this.#retryAfterMs(headers['retry-after']);
+      const response = await deadline.race(sent, (late) => late.destroy());
+      if (response.status === 429 || response.status === 503) {
+        const waitMs = this.#retryAfterMs(response.headers['retry-after']);
         if (waitMs !== undefined) {
           this.#notBeforeMs.set(url.origin, this.#options.clock.nowMs() + waitMs);
         }
       }
-      return { stream, status, headers };
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+        destroy: () => {
+          deadline.detach();
+          response.destroy();
+        },
+      };
     } catch (error) {
-      stream.on('error', () => {});
-      stream.destroy();
+      deadline.detach();
       return unreachable(shown, error);
+    }
+  }
+
+  async #readAll(
+    response: HttpResponse,
+    url: URL,
+    deadline: Deadline,
+  ): Promise<Answer | BackendFailure> {
+    const { status, headers } = response;
+    const chunks = response.body[Symbol.asyncIterator]();
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    try {
+      for (;;) {
+        const next = await deadline.race(chunks.next());
+        if (next.done === true) return { status, headers, body: Buffer.concat(parts) };
+        length += next.value.length;
+        if (length > MAX_JSON_BYTES) {
+          return garbage(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
+        }
+        parts.push(next.value);
+      }
+    } catch (error) {
+      return unreachable(url, error);
+    } finally {
+      response.destroy();
     }
   }
 
@@ -184,26 +243,79 @@ export function lengthOf(value: string | string[] | undefined): number | undefin
   return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
 
-/** Undefined when there is more than `limit`. */
-async function readAll(stream: Request, limit: number): Promise<Uint8Array | undefined> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > limit) return undefined; // leaving the loop destroys the stream
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
-}
-
-export async function* chunksOf(stream: Request): AsyncGenerator<Uint8Array, void, void> {
+/** The body of a download or of metadata. */
+export async function* chunksOf(response: HttpResponse): AsyncGenerator<Uint8Array, void, void> {
   try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
+    for await (const chunk of response.body) yield chunk;
   } catch (error) {
     throw new DownloadCut(systemErrorCode(error) ?? 'CUT', describeError(error), error);
   } finally {
-    stream.destroy();
+    response.destroy();
   }
+}
+
+/** Ends the waiting for a server that says nothing, on the clock that is handed in. */
+class Deadline {
+  /** For the transport: aborted when it is too late, or when the caller wants nothing any more. */
+  readonly signal: AbortSignal;
+  readonly #outer: AbortSignal | undefined;
+  readonly #timer: Timer;
+  readonly #over: Promise<never>;
+  readonly #stop: () => void;
+
+  constructor(clock: Clock, limitMs: number, outer: AbortSignal | undefined) {
+    const own = new AbortController();
+    this.signal = own.signal;
+    this.#outer = outer;
+    let end: (error: Error) => void = () => {};
+    this.#over = new Promise<never>((_resolve, reject) => {
+      end = reject;
+    });
+    // Where nobody is waiting at the moment, it is no unhandled rejection.
+    this.#over.catch(() => {});
+    this.#stop = () => {
+      end(withCode('ABORTED', 'the request was given up'));
+      own.abort();
+    };
+    this.#timer = clock.after('http-request', limitMs, () => {
+      end(withCode('ETIMEDOUT', `no complete answer within ${limitMs} ms`));
+      own.abort();
+    });
+    if (outer?.aborted === true) this.#stop();
+    else outer?.addEventListener('abort', this.#stop, { once: true });
+  }
+
+  /** What `work` resolves to; throws when that is too late. `late` gets what comes nevertheless. */
+  async race<T>(work: Promise<T>, late?: (value: T) => void): Promise<T> {
+    let isOver = false;
+    work.then(
+      (value) => {
+        if (isOver) late?.(value);
+      },
+      () => {},
+    );
+    try {
+      return await Promise.race([work, this.#over]);
+    } catch (error) {
+      isOver = true;
+      throw error;
+    }
+  }
+
+  /** The answer is there: only the caller's own signal ends the rest. */
+  close(): void {
+    this.#timer.cancel();
+  }
+
+  /** Nobody reads any more: a signal that lives as long as the daemon must not gather listeners. */
+  detach(): void {
+    this.#timer.cancel();
+    this.#outer?.removeEventListener('abort', this.#stop);
+  }
+}
+
+function withCode(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
 }
 
 export function parseJson<T>(

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
-import { sha256Hex } from '../campaign/plan.ts';
+import { planItemSchema, sha256Hex } from '../campaign/plan.ts';
 import type { Storage } from '../core/storage.ts';
 
 const FILE = 'state.json';
@@ -20,6 +20,10 @@ const rememberedSchema = z.object({
   count: z.number().int().positive(),
   /** Not tried again before; null: not until something changes. */
   notBeforeWallMs: z.number().nullable(),
+  /** The driver waits for this instead; `notBeforeWallMs` is for a vehicle that cannot tell. */
+  until: z.literal('ignition-off').optional(),
+  /** Tried again when the backend tells other releases than these. */
+  etag: z.string().optional(),
 });
 export type Remembered = z.infer<typeof rememberedSchema>;
 
@@ -42,7 +46,19 @@ const offerSchema = z.object({
   encryption: encryptionSchema.nullable(),
   dependencies: z.record(z.string(), z.string()),
   notes: z.string(),
+  forced: z.boolean().default(false),
 });
+
+const bytes = z.number().int().nonnegative();
+const trafficSchema = z.object({
+  /** UTC, `2026-01-31`. */
+  day: z.string(),
+  /** Of images and encrypted blobs: what the budget limits. Never less than what came. */
+  imageBytes: bytes,
+  /** Of metadata: an update that cannot be checked is worse than one that is late, so it is only counted. */
+  metadataBytes: bytes,
+});
+export type Traffic = z.infer<typeof trafficSchema>;
 
 const memorySchema = z.object({
   format: z.literal(2),
@@ -75,6 +91,10 @@ const memorySchema = z.object({
   ),
   /** Digest of the inventory that the backend knows. */
   reportedInventory: z.string().nullable(),
+  /** Parts of successful campaigns whose ECU has not raised its security counter yet. */
+  owedCommits: z.array(planItemSchema).default([]),
+  /** What was fetched on one day. */
+  traffic: trafficSchema.nullable().default(null),
 });
 export type MemoryContent = z.infer<typeof memorySchema>;
 
@@ -86,11 +106,14 @@ const EMPTY: MemoryContent = {
   remembered: [],
   images: {},
   reportedInventory: null,
+  owedCommits: [],
+  traffic: null,
 };
 
 export class Memory {
   readonly #storage: Storage;
   #content: MemoryContent;
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(storage: Storage, content: MemoryContent) {
     this.#storage = storage;
@@ -115,27 +138,40 @@ export class Memory {
     return this.#content;
   }
 
-  /** Durable when it resolves; writes nothing when nothing changes. */
-  async update(change: Partial<Omit<MemoryContent, 'format'>>): Promise<void> {
-    const next: MemoryContent = { ...this.#content, ...change };
-    const text = `${JSON.stringify(next, undefined, 2)}\n`;
-    if (text === `${JSON.stringify(this.#content, undefined, 2)}\n`) return;
-    await this.#storage.replace(FILE, new TextEncoder().encode(text));
-    this.#content = next;
+  /** Durable when it resolves; writes nothing when nothing changes. One after the other, in the order of the calls. */
+  update(change: Partial<Omit<MemoryContent, 'format'>>): Promise<void> {
+    return this.#change(() => change);
   }
 
   recall(key: string): Remembered | undefined {
     return this.#content.remembered.find((entry) => entry.key === key);
   }
 
-  async remember(entry: Remembered): Promise<void> {
-    const others = this.#content.remembered.filter(({ key }) => key !== entry.key);
-    await this.update({ remembered: [...others, entry].slice(-MAX_REMEMBERED) });
+  remember(entry: Remembered): Promise<void> {
+    return this.#change(({ remembered }) => {
+      const others = remembered.filter(({ key }) => key !== entry.key);
+      return { remembered: [...others, entry].slice(-MAX_REMEMBERED) };
+    });
   }
 
-  async forget(key: string): Promise<void> {
-    await this.update({
-      remembered: this.#content.remembered.filter((entry) => entry.key !== key),
+  forget(key: string): Promise<void> {
+    return this.#change(({ remembered }) => ({
+      remembered: remembered.filter((entry) => entry.key !== key),
+    }));
+  }
+
+  #change(
+    changeOf: (content: MemoryContent) => Partial<Omit<MemoryContent, 'format'>>,
+  ): Promise<void> {
+    const done = this.#writing.then(async () => {
+      const next: MemoryContent = { ...this.#content, ...changeOf(this.#content) };
+      const text = `${JSON.stringify(next, undefined, 2)}\n`;
+      if (text === `${JSON.stringify(this.#content, undefined, 2)}\n`) return;
+      await this.#storage.replace(FILE, new TextEncoder().encode(text));
+      this.#content = next;
     });
+    // A full disk fails this change; the next one has its own try.
+    this.#writing = done.catch(() => {});
+    return done;
   }
 }

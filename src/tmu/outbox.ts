@@ -1,7 +1,12 @@
 // Reports that the backend has not taken yet: kept through restarts, sent in order, each at least once.
 
 import { z } from 'zod';
-import type { Backend, BackendFailure, VersionReport } from '../campaign/ports.ts';
+import type {
+  Backend,
+  BackendFailure,
+  CampaignStatusReport,
+  VersionReport,
+} from '../campaign/ports.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
 
@@ -15,6 +20,7 @@ const reportSchema = z.object({
   code: z.string().optional(),
   campaign: z.string().optional(),
   reason: z.string().optional(),
+  warnings: z.array(z.string()).optional(),
   ecus: z.array(
     z.object({
       name: z.string(),
@@ -26,14 +32,23 @@ const reportSchema = z.object({
     }),
   ),
 });
+const campaignSchema = z.object({
+  vin: z.string(),
+  campaign: z.string(),
+  state: z.string(),
+  answer: z.object({ order: z.string(), accepted: z.boolean(), reason: z.string() }).optional(),
+});
 const outboxSchema = z.array(
   z.union([
     z.object({ id: z.string(), report: reportSchema }),
+    z.object({ id: z.string(), campaign: campaignSchema }),
     z.object({ id: z.literal('checkin'), checkin: z.literal(true) }),
   ]),
 );
 type Entry =
   | { readonly id: string; readonly report: VersionReport }
+  /** How an order of the operator was answered. */
+  | { readonly id: string; readonly campaign: CampaignStatusReport }
   /** The Director does not know yet how a campaign ended; the manifest is made when it is sent. */
   | { readonly id: string; readonly checkin: true };
 
@@ -47,6 +62,7 @@ const CHECKIN: Entry = { id: 'checkin', checkin: true };
 export class Outbox {
   readonly #storage: Storage;
   #entries: readonly Entry[];
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(storage: Storage, entries: readonly Entry[]) {
     this.#storage = storage;
@@ -73,46 +89,92 @@ export class Outbox {
    * The same id a second time replaces the first: finishing a campaign may be repeated after a restart. With
    * `checkin` the Director is told afterwards what each ECU says.
    */
-  async put(id: string, report: VersionReport, { checkin = false } = {}): Promise<void> {
-    const others = this.#entries.filter(
-      (entry) => entry.id !== id && !(checkin && 'checkin' in entry),
+  put(id: string, report: VersionReport, { checkin = false } = {}): Promise<void> {
+    return this.#change((entries) => {
+      const others = entries.filter((entry) => entry.id !== id && !(checkin && 'checkin' in entry));
+      return [...others, { id, report }, ...(checkin ? [CHECKIN] : [])];
+    });
+  }
+
+  /** An answer to an order of the operator; once for each order. */
+  putAnswer(campaign: CampaignStatusReport): Promise<void> {
+    const id = `order ${campaign.answer?.order}`;
+    return this.#change((entries) =>
+      entries.some((entry) => entry.id === id) ? entries : [...entries, { id, campaign }],
     );
-    const added = checkin ? [{ id, report }, CHECKIN] : [{ id, report }];
-    await this.#store([...others, ...added].slice(-MAX_REPORTS));
   }
 
   /** A check-in has told the Director everything. */
-  async checkedIn(): Promise<void> {
-    const others = this.#entries.filter((entry) => !('checkin' in entry));
-    if (others.length < this.#entries.length) await this.#store(others);
+  checkedIn(): Promise<void> {
+    return this.#change((entries) => entries.filter((entry) => !('checkin' in entry)));
   }
 
   /** Sends until the backend is away or the box is empty. Never a hot loop: one try each. */
   async flush(
-    backend: Pick<Backend, 'report'>,
+    backend: Pick<Backend, 'report' | 'campaign'>,
     checkIn: SendCheckin,
     logger: Logger,
     signal: AbortSignal,
   ): Promise<void> {
     while (this.#entries.length > 0 && !signal.aborted) {
       const entry = this.#entries[0]!;
-      const answer =
-        'report' in entry ? await backend.report(entry.report, signal) : await checkIn(signal);
-      if (answer.kind === 'interrupted') return;
-      if (answer.kind === 'failed') {
-        if (answer.transient) {
-          logger.debug({ reason: answer.reason, waiting: this.#entries.length }, 'report kept');
-          return;
-        }
-        // It will never be taken: keeping it would keep all later ones back.
-        logger.warn({ reason: answer.reason, report: entry.id }, 'the backend refuses a report');
-      }
-      await this.#store(this.#entries.filter((other) => other !== entry));
+      if (!(await this.#send(entry, () => checkIn(signal), backend, logger, signal))) return;
     }
   }
 
-  async #store(entries: readonly Entry[]): Promise<void> {
-    await this.#storage.replace(FILE, new TextEncoder().encode(JSON.stringify(entries)));
-    this.#entries = entries;
+  /** Only what the operator waits for; the rest has its time at the end of the cycle. */
+  async flushAnswers(
+    backend: Pick<Backend, 'report' | 'campaign'>,
+    logger: Logger,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const entry of this.#entries.filter((each) => 'campaign' in each)) {
+      if (!(await this.#send(entry, neverCheckIn, backend, logger, signal))) return;
+    }
   }
+
+  /** False: it stays, and nothing more is sent now. */
+  async #send(
+    entry: Entry,
+    checkIn: () => ReturnType<SendCheckin>,
+    backend: Pick<Backend, 'report' | 'campaign'>,
+    logger: Logger,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const answer =
+      'report' in entry
+        ? await backend.report(entry.report, signal)
+        : 'campaign' in entry
+          ? await backend.campaign(entry.campaign, signal)
+          : await checkIn();
+    if (answer.kind === 'interrupted') return false;
+    if (answer.kind === 'failed') {
+      if (answer.transient || signal.aborted) {
+        logger.debug({ reason: answer.reason, waiting: this.#entries.length }, 'report kept');
+        return false;
+      }
+      // It will never be taken: keeping it would keep all later ones back.
+      logger.warn({ reason: answer.reason, report: entry.id }, 'the backend refuses a report');
+    }
+    await this.#change((entries) => entries.filter((other) => other !== entry));
+    return true;
+  }
+
+  /** One after the other: a campaign ends while an answer is on its way. */
+  #change(change: (entries: readonly Entry[]) => readonly Entry[]): Promise<void> {
+    const done = this.#writing.then(async () => {
+      const next = change(this.#entries).slice(-MAX_REPORTS);
+      if (next.length === this.#entries.length && next.every((e, i) => e === this.#entries[i])) {
+        return;
+      }
+      await this.#storage.replace(FILE, new TextEncoder().encode(JSON.stringify(next)));
+      this.#entries = next;
+    });
+    this.#writing = done.catch(() => {});
+    return done;
+  }
+}
+
+function neverCheckIn(): Promise<never> {
+  throw new Error('only answers are sent here');
 }

@@ -1,46 +1,61 @@
 // What the driver is asked, made out of the plan and the vehicle file.
 
 import type { Plan } from '../campaign/plan.ts';
-import type { ApprovalQuestion } from '../campaign/ports.ts';
+import type { ApprovalPhase, ApprovalQuestion, ConditionQuery } from '../campaign/ports.ts';
 import type { Campaign } from '../campaign/state.ts';
 import { type ApprovalFacts, MAX_FACTS_BYTES } from '../vehicle/approval.ts';
 import { busOf, findEcu } from '../vehicle/load.ts';
-import type { Vehicle } from '../vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { hasOneBank } from './ranks.ts';
 
 /** The wire carries at most this many (`approvalFactsSchema`). */
 const MAX_ECUS = 32;
 /** Restart, self test and the requests around the transfer. */
 const SECONDS_PER_ECU = 5;
 
-export function questionOf(
-  campaign: Campaign,
-  vehicle: Vehicle,
-  timeoutSeconds: number,
-): ApprovalQuestion {
+export interface QuestionOptions {
+  readonly vehicle: Vehicle;
+  readonly phase: ApprovalPhase;
+  /** How long the driver may think. */
+  readonly timeoutSeconds: number;
+  /** The driver is told, not asked. */
+  readonly informOnly?: boolean;
+}
+
+export function questionOf(campaign: Campaign, options: QuestionOptions): ApprovalQuestion {
   return {
     campaignId: campaign.id,
     planDigest: campaign.planDigest,
     nonce: campaign.nonce,
-    facts: factsOf(campaign.plan, vehicle, timeoutSeconds),
+    phase: options.phase,
+    facts: factsOf(campaign.plan, options),
   };
 }
 
+/** A safety release: everything in the plan was signed as one, and nobody can refuse it. */
+export function isForced(plan: Plan): boolean {
+  return plan.items.every(({ forced }) => forced);
+}
+
 /** Notes are shortened until everything fits into one message. */
-export function factsOf(plan: Plan, vehicle: Vehicle, timeoutSeconds: number): ApprovalFacts {
+export function factsOf(plan: Plan, options: QuestionOptions): ApprovalFacts {
   for (const noteLength of [400, 200, 100, 50, 0]) {
-    const facts = build(plan, vehicle, timeoutSeconds, noteLength);
+    const facts = build(plan, options, noteLength);
     const bytes = new TextEncoder().encode(JSON.stringify(facts)).length;
     if (bytes <= MAX_FACTS_BYTES || noteLength === 0) return facts;
   }
   throw new Error('unreachable: the last length is always taken');
 }
 
-function build(
-  plan: Plan,
-  vehicle: Vehicle,
-  timeoutSeconds: number,
-  noteLength: number,
-): ApprovalFacts {
+const INSTRUCTIONS: Readonly<Record<ApprovalPhase, string>> = {
+  download: 'Nothing to do: the vehicle stays as it is while the software is fetched.',
+  install: 'Park the vehicle, leave the ignition on, and do not drive until it is done.',
+  activate: 'Keep the vehicle parked, leave the ignition on, and do not drive until it is done.',
+};
+
+function build(plan: Plan, options: QuestionOptions, noteLength: number): ApprovalFacts {
+  const { vehicle, phase, timeoutSeconds, informOnly } = options;
+  const forced = isForced(plan);
   const shown = plan.items.length > MAX_ECUS ? plan.items.slice(0, MAX_ECUS - 1) : plan.items;
   const ecus = shown.map((item) => ({
     name: item.ecu,
@@ -58,29 +73,69 @@ function build(
     .filter((text) => text !== '');
   return {
     vin: plan.vin,
-    purpose: plain(`New software for ${names}`, 400),
+    phase,
+    forced,
+    ...(informOnly === true && !forced ? { informOnly: true as const } : {}),
+    purpose: plain(`${forced ? 'Safety update' : 'New software'} for ${names}`, 400),
     ecus,
-    durationSeconds: Math.min(86_400, durationSeconds(plan, vehicle)),
+    durationSeconds: Math.min(86_400, updateSeconds(plan, vehicle, DURATION_FROM[phase])),
     unavailable: [...new Set(lost)].slice(0, MAX_ECUS),
-    instructions: 'Park the vehicle, leave the ignition on, and do not drive until it is done.',
+    instructions: INSTRUCTIONS[phase],
     timeoutSeconds: Math.min(3600, Math.max(1, Math.round(timeoutSeconds))),
   };
+}
+
+/** What is still to be done when the driver is asked. */
+const DURATION_FROM = { download: 'stage', install: 'stage', activate: 'activate' } as const;
+
+/** How long the update takes from a gate on. */
+export function updateSeconds(plan: Plan, vehicle: Vehicle, from: 'stage' | 'activate'): number {
+  let seconds = 0;
+  for (const item of plan.items) {
+    const ecu = findEcu(vehicle, item.ecu);
+    seconds += SECONDS_PER_ECU;
+    // At the activation the other bank holds the image already; a single bank is written only then.
+    if (from === 'stage' || hasOneBank(ecu)) {
+      seconds += transferSeconds(item.download.size, ecu, vehicle);
+    }
+  }
+  return Math.ceil(seconds);
+}
+
+/** How long the way back takes at its worst: all banks switched back, single banks written once more. */
+export function rollbackSeconds(plan: Plan, vehicle: Vehicle): number {
+  let seconds = 0;
+  for (const item of plan.items) {
+    const ecu = findEcu(vehicle, item.ecu);
+    seconds += SECONDS_PER_ECU;
+    // The image of before is about as long as the new one.
+    if (hasOneBank(ecu)) seconds += transferSeconds(item.download.size, ecu, vehicle);
+  }
+  return Math.ceil(seconds);
 }
 
 /**
  * From the bus rates: with average stuffing and blocks of 4,095 bytes a classic bus carries 0.478 of its bit rate
  * (29.9 kB/s at 500 kbit/s), CAN FD with 64 bytes 0.708 of its data rate at 500k/2M (177 kB/s).
  */
-export function durationSeconds(plan: Plan, vehicle: Vehicle): number {
-  let seconds = 0;
-  for (const item of plan.items) {
-    const ecu = findEcu(vehicle, item.ecu);
-    const bus = vehicle.buses[busOf(vehicle, ecu)]!;
-    const bytesPerSecond =
-      ecu.fd === false ? (bus.bitrate * 0.478) / 8 : (bus.dataBitrate * 0.708) / 8;
-    seconds += item.download.size / bytesPerSecond + SECONDS_PER_ECU;
-  }
-  return Math.ceil(seconds);
+function transferSeconds(bytes: number, ecu: VehicleEcu, vehicle: Vehicle): number {
+  const bus = vehicle.buses[busOf(vehicle, ecu)]!;
+  const bytesPerSecond =
+    ecu.fd === false ? (bus.bitrate * 0.478) / 8 : (bus.dataBitrate * 0.708) / 8;
+  return bytes / bytesPerSecond;
+}
+
+/** What conditions are asked at a gate: a battery has to last for the way back, too. */
+export function conditionQuery(
+  plan: Plan,
+  vehicle: Vehicle,
+  gate: ConditionQuery['gate'],
+): ConditionQuery {
+  return {
+    gate,
+    updateSeconds: updateSeconds(plan, vehicle, gate),
+    rollbackSeconds: rollbackSeconds(plan, vehicle),
+  };
 }
 
 /** One line without control characters and without those that turn the writing direction; see approval.ts. */

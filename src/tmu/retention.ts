@@ -16,7 +16,16 @@ const INTEGRITY_CYCLES = 3;
  * Everything is back on the old versions.
  */
 const PASSING_CODES: ReadonlySet<string> = new Set([
-  ...(['BUS', 'TRANSPORT', 'SILENT', 'RESET', 'UNTRUSTED'] satisfies DriverErrorCode[]),
+  ...([
+    'BUS',
+    'TRANSPORT',
+    'SILENT',
+    'RESET',
+    'UNTRUSTED',
+    // Silence, too, and a TMU that was restarted again and again.
+    'HEARTBEAT',
+    'INTERRUPTED',
+  ] satisfies DriverErrorCode[]),
   ...ATTACKS,
 ]);
 /** An ECU that falls silent each time it gets this release is the release's fault after all. */
@@ -27,13 +36,16 @@ export function retentionOf(
   result: CampaignResult,
   before: Remembered | undefined,
   nowWallMs: number,
+  /** Of the releases that the backend told last. */
+  etag: string | null,
 ): Remembered | undefined {
-  // Finishing may be repeated after a restart: the same campaign counts once.
-  if (before?.campaign === result.id) return before;
-  const count = (before?.count ?? 0) + 1;
+  const { outcome, code, reason, id, until } = result;
+  // Finishing may be repeated after a restart: the same campaign counts once, also when its safe state ends later.
+  const again = before?.campaign === id;
+  if (again && before.outcome === outcome) return before;
+  const count = (before?.count ?? 0) + (again ? 0 : 1);
   const notBeforeWallMs = notBefore(result, count, nowWallMs);
   if (notBeforeWallMs === undefined) return undefined;
-  const { outcome, code, reason, id } = result;
   return {
     key: planTargetsKey(result.plan),
     outcome,
@@ -42,11 +54,14 @@ export function retentionOf(
     campaign: id,
     count,
     notBeforeWallMs,
+    ...(until === undefined ? {} : { until }),
+    // Whoever cancelled and then releases the same once more means it.
+    ...(code === 'CANCELLED' && etag !== null ? { etag } : {}),
   };
 }
 
 function notBefore(
-  { outcome, code, untilWallMs }: CampaignResult,
+  { outcome, code, until, untilWallMs }: CampaignResult,
   count: number,
   nowWallMs: number,
 ): number | null | undefined {
@@ -57,10 +72,12 @@ function notBefore(
     case 'INTERRUPTED':
       return undefined;
     case 'DEFERRED':
+      // A vehicle without an ignition signal cannot tell when it is off.
+      if (until === 'ignition-off') return nowWallMs + HOUR_MS;
       // The driver's own time; or nobody answered, and asking every ten seconds would be a nuisance.
       return untilWallMs ?? nowWallMs + growing(5 * MINUTE_MS, count, 4 * HOUR_MS);
     case 'USER_REJECTED':
-      return null;
+      return code === 'CANCELLED' ? nowWallMs + HOUR_MS : null;
     case 'DOWNLOAD_INTEGRITY_FAILED':
       return count >= INTEGRITY_CYCLES
         ? null
@@ -87,7 +104,17 @@ function growing(firstMs: number, count: number, longestMs: number): number {
   return Math.min(longestMs, firstMs * 2 ** Math.min(count - 1, 20));
 }
 
+export interface Present {
+  readonly wallMs: number;
+  /** Of the releases that the backend told last. */
+  readonly etag: string | null;
+  readonly ignition: 'on' | 'off' | 'unknown';
+}
+
 /** Whether what is remembered still stands. */
-export function stands(remembered: Remembered, nowWallMs: number): boolean {
-  return remembered.notBeforeWallMs === null || nowWallMs < remembered.notBeforeWallMs;
+export function stands(remembered: Remembered, now: Present): boolean {
+  const { notBeforeWallMs, until, etag } = remembered;
+  if (etag !== undefined && now.etag !== null && now.etag !== etag) return false;
+  if (until === 'ignition-off' && now.ignition !== 'unknown') return now.ignition === 'on';
+  return notBeforeWallMs === null || now.wallMs < notBeforeWallMs;
 }

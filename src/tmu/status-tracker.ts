@@ -114,6 +114,7 @@ export class StatusTracker {
       }
       case 'plan':
       case 'approval':
+      case 'cancel':
       case 'warning':
         return true;
     }

@@ -1,6 +1,8 @@
 // What the daemon tells whoever watches it. Everything is JSON-serialisable: `can-ota tmu --json` prints it as lines.
 
+import type { EcuStep } from '../campaign/event.ts';
 import type { CycleOutcome } from '../campaign/outcome.ts';
+import type { ApprovalPhase } from '../campaign/ports.ts';
 import type { CampaignState, EcuOutcome } from '../campaign/state.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { RoleVersions } from '../trust/repository.ts';
@@ -17,6 +19,10 @@ export interface CycleResult {
   readonly remembered?: true;
   /** Not tried again before. */
   readonly untilWallMs?: number;
+  /** Not tried again before the ignition was off. */
+  readonly until?: 'ignition-off';
+  /** What the outcome does not say: a condition that was lost too late, a counter that is still to be raised. */
+  readonly warnings?: readonly string[];
   readonly ecus: readonly EcuOutcome[];
   readonly seconds: number;
 }
@@ -53,7 +59,7 @@ export type TmuEvent =
   | {
       readonly kind: 'ecu-step';
       readonly ecu: string;
-      readonly step: 'identify' | 'stage' | 'activate' | 'verify' | 'confirm' | 'roll-back';
+      readonly step: 'identify' | EcuStep;
       readonly status: 'begun' | 'done' | 'failed';
       readonly reason?: string;
     }
@@ -61,6 +67,8 @@ export type TmuEvent =
       readonly kind: 'approval';
       readonly status:
         | 'asking'
+        /** Not asked: the policy or a forced safety release approves, and the driver was told. */
+        | 'informed'
         | 'approved'
         | 'later'
         | 'denied'
@@ -68,8 +76,18 @@ export type TmuEvent =
         | 'withdrawn'
         | 'forged'
         | 'unreachable';
+      readonly phase: ApprovalPhase;
       readonly untilWallMs?: number;
+      readonly until?: 'ignition-off';
       readonly reason?: string;
+    }
+  /** The operator wanted the campaign to end. */
+  | {
+      readonly kind: 'cancel';
+      readonly order: string;
+      readonly by: string;
+      readonly accepted: boolean;
+      readonly reason: string;
     }
   /** A request is repeated after a pause. */
   | {

@@ -1,7 +1,7 @@
 // The telematics unit: polls the backend, runs campaigns, keeps its files, and carries on where it was stopped.
 
 import type { CampaignEvent } from '../campaign/event.ts';
-import { planTargetsKey } from '../campaign/plan.ts';
+import { lostOf } from '../campaign/mixed.ts';
 import {
   type Approver,
   alwaysReady,
@@ -10,12 +10,11 @@ import {
   type VehicleState,
 } from '../campaign/ports.ts';
 import { CampaignRunner } from '../campaign/runner.ts';
-import {
-  type CampaignCommand,
-  type CampaignConfig,
-  type CampaignResult,
-  type CampaignState,
-  DEFAULT_CAMPAIGN_CONFIG,
+import type {
+  CampaignCommand,
+  CampaignConfig,
+  CampaignResult,
+  CampaignState,
 } from '../campaign/state.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
@@ -25,8 +24,12 @@ import type { Logger } from '../core/logger.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import { keptImage, reportOf } from './campaign-end.ts';
+import { Approvals } from './approvals.ts';
+import { campaignConfigOf } from './campaign-config.ts';
+import { closeCampaign } from './campaign-end.ts';
+import { CampaignWatch } from './campaign-watch.ts';
 import { type Checked, check } from './check.ts';
+import { cycleResult } from './cycle-result.ts';
 import type { DownloadLimits } from './download.ts';
 import { Executor } from './executor.ts';
 import { ImageStore } from './image-store.ts';
@@ -34,11 +37,12 @@ import { InstalledFile } from './installed.ts';
 import { Inventory } from './inventory.ts';
 import { Memory } from './memory.ts';
 import { Outbox } from './outbox.ts';
-import { retentionOf } from './retention.ts';
 import { StatusFiles } from './status.ts';
 import { StatusTracker } from './status-tracker.ts';
 import type { CycleResult, TmuEvent, TmuListener } from './tmu-event.ts';
+import { TrafficMeter } from './traffic-meter.ts';
 import type { TrustedSource, TrustedTools } from './trusted-source.ts';
+import { Upkeep } from './upkeep.ts';
 
 export interface TmuOptions {
   readonly backend: Backend;
@@ -80,19 +84,33 @@ interface Opened {
   readonly inventory: Inventory;
   readonly images: ImageStore;
   readonly executor: Executor;
+  readonly approvals: Approvals;
   readonly trusted: TrustedSource;
+  readonly traffic: TrafficMeter;
+  /** Counts what it fetches. */
+  readonly backend: Backend;
 }
 
 export class Tmu {
   readonly #options: TmuOptions;
+  readonly #config: CampaignConfig;
   readonly #tracker: StatusTracker;
   readonly #statusFiles: StatusFiles;
   #opening: Promise<Opened> | undefined;
   #checked: Checked | undefined;
   #finished: CampaignResult | undefined;
+  /** While a cycle runs. */
+  #watch: CampaignWatch | undefined;
+  readonly #recovery: Upkeep;
+  readonly #commits: Upkeep;
+  /** Paths that the server does not have. */
+  readonly #unknown = { paths: false };
 
   constructor(options: TmuOptions) {
     this.#options = options;
+    this.#recovery = new Upkeep(options.clock);
+    this.#commits = new Upkeep(options.clock);
+    this.#config = campaignConfigOf(options.vehicle, options.campaign);
     this.#statusFiles = new StatusFiles(options);
     this.#tracker = new StatusTracker(this.#statusFiles, options.clock);
   }
@@ -109,18 +127,24 @@ export class Tmu {
     this.#finished = undefined;
     let end: 'done' | 'interrupted';
     try {
-      await this.#begin(opened.runner);
-      end = await opened.runner.run(signal);
+      end = await this.#cycle(opened, signal);
+      await opened.traffic.settle();
       if (!this.#isBackendAway()) {
-        const { backend, logger } = this.#options;
-        await opened.outbox.flush(backend, opened.trusted.checkIn, logger, signal);
+        const { backend, outbox, trusted } = opened;
+        await outbox.flush(backend, trusted.checkIn, this.#options.logger, signal);
       }
     } catch (error) {
       this.#tracker.error(describeError(error));
       await this.#statusFiles.flush();
       throw error;
     }
-    const result = this.#resultOf(end, opened.runner.state, startMs);
+    const result = cycleResult({
+      end,
+      state: opened.runner.state,
+      finished: this.#finished,
+      checked: this.#checked,
+      seconds: (this.#options.clock.nowMs() - startMs) / 1000,
+    });
     this.#emit({ kind: 'outcome', ...result });
     await this.#statusFiles.flush();
     return result;
@@ -137,6 +161,7 @@ export class Tmu {
         const result = await this.runOnce(signal);
         leastMs = this.#checked?.retryAfterMs ?? 0;
         const failed =
+          this.#isBackendAway() ||
           result.outcome === 'BACKEND_UNAVAILABLE' ||
           // Metadata that is not believed does not get better by asking ten times a minute.
           (result.outcome === 'SECURITY_VALIDATION_FAILED' && result.remembered === undefined) ||
@@ -188,28 +213,39 @@ export class Tmu {
       }
       const installed = await InstalledFile.open(storage);
       const images = new ImageStore(storage);
+      const { bytesPerDay } = this.#options.vehicle.policy.network;
+      const traffic = new TrafficMeter({ memory, clock, bytesPerDay });
+      const backend = traffic.counting(this.#options.backend);
       const inventory = new Inventory(installed, driverFor);
       const trusted = await this.#options.trusted({
         ...this.#options,
+        backend,
         runs: (ecu) => inventory.installed.get(ecu),
         emit: this.#emit,
       });
+      const approvals = new Approvals({
+        approver: this.#options.approver,
+        vehicleState: this.#vehicleState,
+        vehicle: this.#options.vehicle,
+        emit: this.#emit,
+        timeoutSeconds: this.#options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
+      });
       const executor = new Executor({
         ...this.#options,
+        backend,
+        traffic,
         trusted,
-        approver: this.#options.approver,
-        vehicleState: this.#options.vehicleState ?? alwaysReady,
+        approvals,
         images,
         memory,
         emit: this.#emit,
-        approvalTimeoutSeconds: this.#options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
         downloadLimits: this.#options.downloadLimits,
       });
       const runner = await CampaignRunner.open({
         storage,
         clock,
         logger,
-        config: { ...DEFAULT_CAMPAIGN_CONFIG, ...this.#options.campaign },
+        config: this.#config,
         execute: (command, state, signal) => this.#execute(command, state, signal),
         onState: (state, event) => this.#onState(state, event),
       });
@@ -222,11 +258,56 @@ export class Tmu {
         inventory,
         images,
         executor,
+        approvals,
         trusted,
+        traffic,
+        backend,
       };
     } catch (error) {
       await lock.release();
       throw error;
+    }
+  }
+
+  get #vehicleState(): VehicleState {
+    return this.#options.vehicleState ?? alwaysReady;
+  }
+
+  async #cycle(opened: Opened, signal: AbortSignal): Promise<'done' | 'interrupted'> {
+    const { runner } = opened;
+    await this.#payCommits(opened, signal);
+    if (signal.aborted) return 'interrupted';
+    if (runner.state.kind === 'safe-state' && this.#recovery.isDue) {
+      this.#recovery.begin();
+      await this.#resume(runner);
+      const end = await this.#runCampaign(opened, signal);
+      // A new release may lead out where the way back does not: it is asked for all the same.
+      if (end === 'interrupted' || runner.state.kind !== 'safe-state') return end;
+    }
+    await this.#begin(runner);
+    return this.#runCampaign(opened, signal);
+  }
+
+  async #runCampaign(opened: Opened, signal: AbortSignal): Promise<'done' | 'interrupted'> {
+    const { runner, backend, outbox, approvals } = opened;
+    const watch = new CampaignWatch(runner.state, {
+      ...this.#options,
+      backend,
+      outbox,
+      vehicleState: this.#vehicleState,
+      emit: this.#emit,
+      inject: (event) => runner.inject(event),
+      approver: this.#options.approver,
+      approved: (campaign) => approvals.standing('stage', campaign),
+      unknown: this.#unknown,
+    });
+    this.#watch = watch;
+    try {
+      return await runner.run(signal);
+    } finally {
+      this.#watch = undefined;
+      await watch.close();
+      if (runner.state.kind !== 'safe-state') this.#recovery.reset();
     }
   }
 
@@ -239,16 +320,43 @@ export class Tmu {
       case 'idle':
         if (state.finished === null) await runner.feed({ kind: 'poll' });
         return;
+      case 'safe-state':
+        if (state.reported) await runner.feed({ kind: 'poll' });
+        return;
       case 'downloading':
-        // The vehicle has not been asked or touched, and the offer may be old: a new check decides. What is
-        // on disk of the images is resumed by their hash.
+        // The vehicle has not been touched, and the offer may be old: a new check decides. What is on disk of the
+        // images is resumed by their hash.
         await runner.feed({ kind: 'abandoned', reason: 'stopped while downloading' });
         await runner.feed({ kind: 'poll' });
         return;
       default:
-        this.#tracker.campaign(state.campaign);
-        await runner.feed({ kind: 'resumed', nonce: toHex(this.#options.random.bytes(16)) });
-        this.#announce(runner.state);
+        await this.#resume(runner);
+    }
+  }
+
+  async #resume(runner: CampaignRunner): Promise<void> {
+    if ('campaign' in runner.state) this.#tracker.campaign(runner.state.campaign);
+    await runner.feed({ kind: 'resumed', nonce: toHex(this.#options.random.bytes(16)) });
+    this.#announce(runner.state);
+  }
+
+  /** What successful campaigns have left owing; never while another one works on the ECUs. */
+  async #payCommits({ runner, memory, executor }: Opened, signal: AbortSignal): Promise<void> {
+    const { kind } = runner.state;
+    const { owedCommits } = memory.content;
+    if (owedCommits.length === 0) return this.#commits.reset();
+    if ((kind !== 'idle' && kind !== 'checking') || !this.#commits.isDue) return;
+    this.#commits.begin();
+    for (const item of owedCommits) {
+      const done = await executor.commit(item, signal);
+      if (signal.aborted) return;
+      if (done.ok) {
+        const left = memory.content.owedCommits.filter(({ ecu }) => ecu !== item.ecu);
+        await memory.update({ owedCommits: left });
+      } else {
+        const text = `its security counter is still to be raised: ${done.reason}`;
+        this.#emit({ kind: 'warning', ecu: item.ecu, text });
+      }
     }
   }
 
@@ -259,62 +367,37 @@ export class Tmu {
   ): Promise<CampaignEvent | undefined> {
     const opened = await this.#open();
     if (command.kind === 'check') {
-      this.#checked = await check({ ...this.#options, ...opened, emit: this.#emit }, signal);
+      const mixed = state.kind === 'checking' ? state.mixed : null;
+      this.#checked = await check(
+        {
+          ...this.#options,
+          ...opened,
+          vehicleState: this.#vehicleState,
+          asks: (plan) => opened.approvals.asks(plan),
+          lost: mixed === null ? [] : lostOf(mixed),
+          emit: this.#emit,
+        },
+        signal,
+      );
       return this.#checked?.event;
     }
     if (command.kind === 'finish') {
-      await this.#finish(command.result, opened);
+      const { vehicle, clock, approver } = this.#options;
+      this.#finished = command.result;
+      await closeCampaign(command.result, { ...opened, vin: vehicle.vin, clock, approver }, signal);
       return { kind: 'closed' };
     }
     return opened.executor.execute(command, state, signal);
   }
 
-  /** Writes down what a campaign has led to. May be repeated. */
-  async #finish(result: CampaignResult, opened: Opened): Promise<void> {
-    const { memory, installed, inventory, outbox, images, trusted } = opened;
-    const { items } = result.plan;
-    this.#finished = result;
-    for (const { ecu } of items) inventory.forget(ecu);
-    const key = planTargetsKey(result.plan);
-    if (result.outcome === 'SUCCESS') {
-      await installed.set(
-        items.map(({ ecu, to }) => ({ ecu, sha256: to.sha256, version: to.version })),
-      );
-      await trusted.installed(items.map(({ ecu, to }) => ({ ecu, ...to })));
-      const kept = Object.fromEntries(items.map((item) => [item.ecu, keptImage(item)]));
-      await memory.update({ images: { ...memory.content.images, ...kept } });
-      await memory.forget(key);
-    } else if (result.outcome === 'ROLLBACK_COMPLETED' || result.outcome === 'ROLLBACK_FAILED') {
-      // What the ECU said after the way back; where it said nothing, it is asked by the next cycle.
-      await installed.set(
-        result.ecus
-          .filter(({ reported }) => reported !== null)
-          .map(({ name, reported, sha256 }) => ({
-            ecu: name,
-            sha256: sha256 ?? undefined,
-            version: reported!,
-          })),
-      );
-    }
-    const remembered = retentionOf(result, memory.recall(key), this.#options.clock.wallMs());
-    if (remembered !== undefined) await memory.remember(remembered);
-    if (result.outcome !== 'BACKEND_UNAVAILABLE') {
-      // The Director learns from the ECUs themselves how it ended.
-      const report = reportOf(result, this.#options.vehicle.vin);
-      await outbox.put(result.id, report, { checkin: true });
-    }
-    const keep = new Set(
-      Object.values(memory.content.images).map(({ download }) => download.sha256),
-    );
-    const comesAgain =
-      result.outcome === 'BACKEND_UNAVAILABLE' ||
-      (remembered !== undefined && remembered.notBeforeWallMs !== null);
-    if (comesAgain) for (const { download } of items) keep.add(download.sha256);
-    await images.retain(keep);
-  }
-
   #onState(state: CampaignState, event: CampaignEvent): void {
-    if (event.kind === 'offered' && state.kind === 'downloading') {
+    this.#watch?.changed(state);
+    // Its tries are used up: the next ones come after pauses, or at the next start.
+    if (state.kind === 'safe-state' && !state.reported) this.#recovery.begin();
+    if (event.kind === 'condition-lost') {
+      this.#emit({ kind: 'warning', text: `${event.condition}: ${event.reason}` });
+    }
+    if (event.kind === 'offered' && 'campaign' in state && state.kind !== 'safe-state') {
       const { campaign } = state;
       this.#tracker.campaign(campaign);
       this.#emit({
@@ -340,46 +423,6 @@ export class Tmu {
       state: state.kind,
       ...('campaign' in state ? { campaign: state.campaign.id } : {}),
     });
-  }
-
-  #resultOf(end: 'done' | 'interrupted', state: CampaignState, startMs: number): CycleResult {
-    const { clock } = this.#options;
-    const seconds = (clock.nowMs() - startMs) / 1000;
-    const finished = this.#finished;
-    if (finished !== undefined) {
-      const { id, outcome, ecus, code, reason, untilWallMs } = finished;
-      return {
-        outcome,
-        ...(code === undefined ? {} : { code }),
-        ...(reason === undefined ? {} : { reason }),
-        ...(untilWallMs === undefined ? {} : { untilWallMs }),
-        campaign: id,
-        ecus,
-        seconds,
-      };
-    }
-    const checked = this.#checked;
-    if (end === 'interrupted' || checked === undefined || checked.event.kind === 'offered') {
-      return {
-        outcome: 'INTERRUPTED',
-        reason: `stopped while ${state.kind}; the next start carries on`,
-        ...('campaign' in state ? { campaign: state.campaign.id } : {}),
-        ecus: [],
-        seconds,
-      };
-    }
-    const { outcome, code, reason } = checked.event;
-    const { remembered } = checked;
-    const until = remembered?.notBeforeWallMs ?? undefined;
-    return {
-      outcome: remembered?.outcome ?? outcome,
-      ...(code === undefined ? {} : { code }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(remembered === undefined ? {} : { remembered: true as const }),
-      ...(until === undefined ? {} : { untilWallMs: until }),
-      ecus: [],
-      seconds,
-    };
   }
 
   #isBackendAway(): boolean {

@@ -23,6 +23,8 @@ export interface VerifiedTarget {
   readonly releaseCounter: number;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly encrypt: boolean;
+  /** A safety release: the driver is told, not asked. */
+  readonly forced: boolean;
   readonly notes: string;
   readonly encryption: EncryptedImage | undefined;
 }
@@ -136,7 +138,7 @@ function verifiedTarget(
   if (assignment.encrypt && encryption === undefined) {
     return malformed(`is to be encrypted, and names no encrypted file for ECU ${quoted(serial)}`);
   }
-  const { ecu, version, releaseCounter, dependencies, encrypt, notes } = assignment;
+  const { ecu, version, releaseCounter, dependencies, encrypt, forced, notes } = assignment;
   return accepted({
     serial,
     hardwareId,
@@ -149,6 +151,7 @@ function verifiedTarget(
     releaseCounter,
     dependencies,
     encrypt,
+    forced,
     notes,
     encryption,
   });

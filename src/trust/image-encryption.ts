@@ -63,6 +63,12 @@ export function encryptedLength(length: number): number {
   return HEADER_BYTES + length + TAG_BYTES * blockCount(length);
 }
 
+/** Where the blocks of the first `received` bytes of an image end in its blob; undefined where no block ends there. */
+export function carriedFor(received: number): number | undefined {
+  const blocks = received / BLOCK_BYTES;
+  return Number.isInteger(blocks) ? HEADER_BYTES + received + blocks * TAG_BYTES : undefined;
+}
+
 /**
  * Each blob has a key of its own. Throws RangeError for facts that cannot be, and for a recipient's key that is no
  * X25519 key (the registry took it from a device).
@@ -121,12 +127,38 @@ export class ImageDecryptor {
   #keys: Keys | undefined;
   #fault: TrustFault | undefined;
 
-  /** Throws RangeError for facts that cannot be. */
-  constructor({ privateKey, ...facts }: ImageFacts & { readonly privateKey: Uint8Array }) {
+  /**
+   * `from`: goes on behind the blocks of the first `received` bytes of the image, which another decryptor has opened;
+   * its header comes along. Throws RangeError for facts that cannot be, and for a place that is no end of a block.
+   */
+  constructor(
+    { privateKey, ...facts }: ImageFacts & { readonly privateKey: Uint8Array },
+    from?: { readonly header: Uint8Array; readonly received: number },
+  ) {
     requireFacts(facts);
     this.#privateKey = privateKey;
     this.#facts = facts;
-    this.#blocks = new BlockStream(facts.length, TAG_BYTES);
+    const index = (from?.received ?? 0) / BLOCK_BYTES;
+    if (!Number.isInteger(index) || index >= blockCount(facts.length)) {
+      throw new RangeError(`no end of a block: ${from?.received} of ${facts.length} bytes`);
+    }
+    this.#blocks = new BlockStream(facts.length, TAG_BYTES, index);
+    if (from === undefined) return;
+    if (from.header.length !== HEADER_BYTES) throw new RangeError('the header is not whole');
+    this.#header = Uint8Array.from(from.header);
+  }
+
+  /** As far as it has come. */
+  get header(): Uint8Array {
+    return this.#header;
+  }
+
+  /** Where the last whole block ended: `carried` bytes of the blob, `received` bytes of the image. */
+  get position(): { readonly carried: number; readonly received: number } {
+    const { index } = this.#blocks;
+    if (this.#header.length < HEADER_BYTES) return { carried: 0, received: 0 };
+    const received = Math.min(index * BLOCK_BYTES, this.#facts.length);
+    return { carried: HEADER_BYTES + received + index * TAG_BYTES, received };
   }
 
   /**
@@ -212,11 +244,17 @@ class BlockStream {
   #index = 0;
   overflow = false;
 
-  constructor(length: number, extra: number) {
+  constructor(length: number, extra: number, index = 0) {
     this.#length = length;
     this.#extra = extra;
     this.#count = blockCount(length);
-    this.#kept = new Uint8Array(this.#nextSize());
+    this.#index = index;
+    this.#kept = new Uint8Array(Math.min(length, BLOCK_BYTES) + extra);
+  }
+
+  /** Of the block that comes next. */
+  get index(): number {
+    return this.#index;
   }
 
   get done(): boolean {

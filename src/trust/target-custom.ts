@@ -26,6 +26,8 @@ const imageFields = z.object({
   releaseCounter: z.int().nonnegative(),
   dependencies: z.record(text, text).default({}),
   encrypt: z.boolean().default(false),
+  /** A safety release: the driver is told, not asked. */
+  forced: z.boolean().default(false),
   notes: z.string().max(4096).default(''),
 });
 
@@ -49,6 +51,7 @@ const looseImageFields = z
     releaseCounter: z.int().nonnegative().default(0),
     dependencies: z.record(text, text).default({}),
     encrypt: z.boolean().default(false),
+    forced: z.boolean().default(false),
     notes: z.string().default(''),
     ecuIdentifiers: ecuIdentifiers.default({}),
   })
@@ -64,6 +67,7 @@ export interface ImageFields {
   readonly releaseCounter: number;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly encrypt: boolean;
+  readonly forced: boolean;
   readonly notes: string;
 }
 
@@ -106,7 +110,7 @@ function malformed({ path }: TargetFile, error: z.ZodError): Verdict<never> {
  */
 export function matchSection(
   target: TargetFile,
-  { ecu, version, hardwareIds, releaseCounter, dependencies, encrypt }: ImageFields,
+  { ecu, version, hardwareIds, releaseCounter, dependencies, encrypt, forced }: ImageFields,
 ): ReadonlyMap<string, string> {
   const sorted = (map: Readonly<Record<string, string>>): string =>
     JSON.stringify(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -119,5 +123,6 @@ export function matchSection(
     ['releaseCounter', String(releaseCounter)],
     ['dependencies', sorted(dependencies)],
     ['encrypt', String(encrypt)],
+    ['forced', String(forced)],
   ]);
 }

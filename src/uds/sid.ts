@@ -61,6 +61,8 @@ export const Did = {
   activeBankDigest: 0xfd01,
   /** SHA-256 computed over the verified image in the inactive bank; requestOutOfRange when it holds none. */
   inactiveBankDigest: 0xfd02,
+  /** How far an interrupted download is durable, see `src/uds/resume-state.ts`; requestOutOfRange without one. */
+  resumeState: 0xfd03,
   /** Unique number of the chip, 16 bytes; nothing can write it. */
   deviceId: 0xfd10,
   /** One byte, see `ProvisioningState`. */
@@ -87,6 +89,8 @@ export const Routine = {
   checkProgrammingDependencies: 0xff01,
   /** The driver's approval, on the CGW only. */
   driverApproval: 0x0200,
+  /** How the update ended, for the driver: UTF-8 text. On the CGW only. */
+  updateOutcome: 0x0204,
   /** Argument: SHA-256 of the image just transferred, 32 bytes. Result: one byte, 0 = correct. */
   checkMemory: 0x0202,
   /** Result: one byte, 0 = all met. */
@@ -97,10 +101,12 @@ export const Routine = {
   lockReadout: 0x0221,
   /** Next reset boots the inactive bank on trial. */
   activateBank: 0x0210,
-  /** Makes the running trial bank the confirmed one. */
+  /** Makes the running trial bank the confirmed one; the way back stays open. */
   confirmBank: 0x0211,
   /** Next reset boots the previous bank. Before activation: forgets the staged image. */
   rollbackBank: 0x0212,
+  /** Raises the security counter to that of the running, confirmed image: no older one runs ever again. */
+  commitCounter: 0x0213,
 } as const;
 
 /** Value of the data identifier FD11. `open`: something was provisioned, nothing is locked yet. */

@@ -35,9 +35,18 @@ const text = (max: number) =>
       'no control characters are allowed here',
     );
 
+/** What the driver is asked for: the same campaign may ask up to three times. */
+export const APPROVAL_PHASES = ['download', 'install', 'activate'] as const;
+export type ApprovalPhase = (typeof APPROVAL_PHASES)[number];
+
 /** What the driver is told before he answers (UNECE R156 7.2.2.1). */
 export const approvalFactsSchema = z.object({
   vin: text(17),
+  phase: z.enum(APPROVAL_PHASES),
+  /** A safety release that cannot be refused: it is shown, and approved without a question. */
+  forced: z.boolean(),
+  /** Approved by the vehicle's policy: the driver is told, not asked. */
+  informOnly: z.literal(true).optional(),
   /** Why the update is made. */
   purpose: text(400),
   ecus: z
@@ -83,9 +92,14 @@ export const ApprovalStatus = {
 } as const;
 export type ApprovalStatus = (typeof ApprovalStatus)[keyof typeof ApprovalStatus];
 
+/** In the place of a time: later, when the ignition was switched off. */
+export const UNTIL_IGNITION_OFF = 0xffff_ffff;
+
 export interface ApprovalResult {
   readonly status: ApprovalStatus;
-  /** `later`: when the driver may be asked again, seconds since 1970; 0 for every other status. */
+  /**
+   * `later`: when the driver may be asked again, seconds since 1970 or `UNTIL_IGNITION_OFF`; 0 for every other status.
+   */
   readonly untilUnixS: number;
   /** HMAC-SHA256, 32 bytes. */
   readonly mac: Uint8Array;
@@ -212,6 +226,34 @@ export function verifyApproval(
   challenge?: Uint8Array,
 ): boolean {
   return constantTimeEqual(approvalMac(key, binding, status, untilUnixS, challenge), mac);
+}
+
+/** Bytes of the text of routine 0204, which tells the driver how an update ended. Nobody authenticates it. */
+export const MAX_OUTCOME_BYTES = 1000;
+const outcomeSchema = text(MAX_OUTCOME_BYTES);
+
+/** UTF-8; control characters become blanks, and what is too long is cut between two characters. */
+export function encodeOutcome(outcome: string): Uint8Array {
+  const clean = outcome.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, ' ');
+  const bytes = new TextEncoder().encode(clean);
+  if (bytes.length <= MAX_OUTCOME_BYTES) return bytes;
+  let end = MAX_OUTCOME_BYTES;
+  // A continuation byte begins no character (RFC 3629 3).
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.slice(0, end);
+}
+
+/** The text, or why the bytes are none that may be shown. */
+export function decodeOutcome(
+  record: Uint8Array,
+): { readonly text: string } | { readonly fault: 'wrong-length' | 'bad-text' } {
+  if (record.length === 0 || record.length > MAX_OUTCOME_BYTES) return { fault: 'wrong-length' };
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(record);
+    return outcomeSchema.safeParse(text).success ? { text } : { fault: 'bad-text' };
+  } catch {
+    return { fault: 'bad-text' };
+  }
 }
 
 function needLength(name: string, bytes: Uint8Array, length: number): void {

@@ -2,32 +2,39 @@
 
 import { LineCounter, parseDocument } from 'yaml';
 import { InputError } from '../core/errors.ts';
+import { faultOfConditions } from './check-conditions.ts';
 import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
 
 /** Throws InputError that names file, place, what was expected. `where` is the file's name. */
 export function parseVehicle(text: string, where: string): Vehicle {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const fault = document.errors[0];
-  if (fault !== undefined) {
-    const { line, col } = lines.linePos(fault.pos[0]);
+  const unreadable = document.errors[0];
+  if (unreadable !== undefined) {
+    const { line, col } = lines.linePos(unreadable.pos[0]);
     throw new InputError(
       `${where}:${line}:${col}`,
-      `not readable as YAML: ${fault.message.split('\n')[0]}`,
+      `not readable as YAML: ${unreadable.message.split('\n')[0]}`,
     );
   }
   const parsed = vehicleSchema.safeParse(plainValue(document, where));
+  /** What is missing in the file has the place of what it is missing in. */
+  const refuse = (path: readonly PropertyKey[], message: string): never => {
+    let offset: number | undefined;
+    for (let depth = path.length; offset === undefined && depth > 0; depth--) {
+      const node = document.getIn(path.slice(0, depth) as (string | number)[], true);
+      offset = (node as { range?: number[] } | undefined)?.range?.[0];
+    }
+    const at = offset === undefined ? where : `${where}:${lines.linePos(offset).line}`;
+    throw new InputError(at, `${fieldPath(path)}: ${message}`);
+  };
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    const node = document.getIn(issue.path as (string | number)[], true) as
-      | { range?: number[] }
-      | undefined;
-    const offset = node?.range?.[0];
-    const at = offset === undefined ? where : `${where}:${lines.linePos(offset).line}`;
-    throw new InputError(at, `${fieldPath(issue.path)}: ${issue.message}`);
+    return refuse(issue.path, issue.message);
   }
   checkReferences(parsed.data, where);
-  return parsed.data;
+  const fault = faultOfConditions(parsed.data);
+  return fault === undefined ? parsed.data : refuse(fault.path, fault.message);
 }
 
 /** A few bytes of nested aliases must not become gigabytes: the parser refuses above 50. */

@@ -1,6 +1,7 @@
 // The vehicle description: one strict schema; types and the published JSON schema come from it.
 
 import { z } from 'zod';
+import { condition, policy, vehicleSignal } from './condition-schema.ts';
 
 const identifier = z
   .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
@@ -241,6 +242,18 @@ export const vehicleSchema = z.strictObject({
    */
   approval: z.strictObject({ ecu: z.string(), key: hexSecret.optional() }).optional(),
   ecus: z.array(ecuSchema).min(1),
+  /** What conditions speak of, by name. */
+  signals: z
+    .record(
+      z
+        .string()
+        .regex(/^[a-z][a-zA-Z0-9_]{0,23}$/, 'expected a small letter, then letters and digits'),
+      vehicleSignal,
+    )
+    .default({}),
+  /** All of them must hold. */
+  conditions: z.array(condition).default([]),
+  policy: policy.prefault({}),
 });
 
 /** Defaults filled in, identifiers as numbers. */
@@ -249,4 +262,8 @@ export type VehicleEcu = Vehicle['ecus'][number];
 export type EcuAddress = VehicleEcu['address'];
 export type EcuSecurity = VehicleEcu['security'];
 export type EcuProgramming = VehicleEcu['programming'];
+export type VehicleSignal = Vehicle['signals'][string];
+export type ConditionRule = Vehicle['conditions'][number];
+export type ConditionGate = ConditionRule['gates'][number];
+export type VehiclePolicy = Vehicle['policy'];
 export type ProgrammingStepPolicy = z.infer<typeof step>;

@@ -6,6 +6,7 @@ import { decodeSealed, encodeSealed } from '../../ecus/bootloader/sealed-json.ts
 import { createEcu } from '../../ecus/create-ecu.ts';
 import { concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { vehicleSchema } from '../../src/vehicle/schema.ts';
 import { AttackedEcu, nrcOf } from '../support/attack-ecu.ts';
 import { attackedVehicle, factoryVehicle, identity } from '../support/attack-factory.ts';
@@ -15,7 +16,6 @@ import { updatedVehicle } from '../support/attack-vehicle.ts';
 import { digestOf, downloadRequest, EcuBench, fileRequest, hmacKey } from '../support/ecu-bench.ts';
 import type { FaultStorage } from '../support/fault-storage.ts';
 import { mockRepositories } from '../support/mock-repositories.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const attack = attacksOn('CAN bus');
 
@@ -136,6 +136,7 @@ attack(
       '37',
       '31010210',
       '31010211',
+      '31010213',
       '3101021201',
     ]) {
       answers.push(nrcOf(await ecu.bench.ask(request)));

@@ -2,13 +2,13 @@
 
 import { expect } from 'vitest';
 import { concatBytes } from '../../src/core/bytes.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { BLOCK_BYTES, HEADER_BYTES, TAG_BYTES } from '../../src/trust/image-encryption.ts';
 import { AttackedEcu, nrcOf } from '../support/attack-ecu.ts';
 import { encryptedFor, imageOf, order } from '../support/attack-repositories.ts';
 import { attacksOn } from '../support/attack-table.ts';
 import { BANK_ADDRESS, checkRequest, downloadRequest } from '../support/ecu-bench.ts';
 import { mockRepositories } from '../support/mock-repositories.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const attack = attacksOn('CAN bus');
 

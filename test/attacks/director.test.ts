@@ -58,6 +58,21 @@ attack(
 
 attack(
   {
+    name: 'Director compromised, forced',
+    has: 'every online key of the Director, and wants an image installed that the driver would deny',
+    does: 'calls it a safety release, about which drivers are not asked',
+    vehicle: 'knows from the image repository that it is none',
+    code: 'REPOSITORIES_DISAGREE',
+  },
+  () =>
+    refusal(
+      (evil, w) => w.release(evil, 'EDT', '3.0.0', { order: { custom: { forced: true } } }),
+      MAY_MOVE_ON,
+    ),
+);
+
+attack(
+  {
     name: 'Director compromised, malware',
     has: 'every online key of the Director',
     does: 'orders an image that nobody else has signed',

@@ -1,13 +1,13 @@
 // The table of attacks: whoever sits between the vehicle and its backend, and sends too slowly, too much, or other bytes.
 
 import { expect } from 'vitest';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { always } from '../support/attack-backend.ts';
 import { pour } from '../support/attack-http.ts';
 import { imageOf } from '../support/attack-repositories.ts';
 import { fileOf, onSocket, SPOILT, spoiling, UNAVAILABLE } from '../support/attack-spoiling.ts';
 import { attacksOn } from '../support/attack-table.ts';
 import { AttackedVehicle } from '../support/attack-vehicle.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 import type { DownloadFault } from '../tmu/support.ts';
 import type { Fault } from '../tmu/uptane/support.ts';
 

@@ -7,8 +7,8 @@ import type { EcuIdentity, Offer } from '../../src/campaign/ports.ts';
 import { hash, plan } from './support.ts';
 
 const ecus: PlannedEcu[] = [
-  { name: 'INV', hardwareId: 'INV-HW', bankSize: 1000 },
-  { name: 'EDT', hardwareId: 'EDT-HW', bankSize: 1000 },
+  { name: 'INV', hardwareId: 'INV-HW', bankSize: 1000, rank: 0, bus: 'can' },
+  { name: 'EDT', hardwareId: 'EDT-HW', bankSize: 1000, rank: 1, bus: 'body' },
 ];
 const release = (ecu: string, version: string, digit = 'a', size = 10): Offer => ({
   ecu,
@@ -20,6 +20,7 @@ const release = (ecu: string, version: string, digit = 'a', size = 10): Offer =>
   download: { file: `${ecu}-${version}.bin`, size, sha256: hash(digit) },
   encryption: null,
   dependencies: {},
+  forced: false,
   notes: 'n',
 });
 const identity = (ecu: string, version: string | undefined, digit?: string): EcuIdentity => ({
@@ -90,9 +91,21 @@ describe('the decision', () => {
       kind: 'plan',
       plan: {
         vin: 'VIN',
-        items: [{ ecu: 'EDT', from: { version: 'unknown', sha256: hash('b') } }],
+        items: [
+          { ecu: 'EDT', order: 1, bus: 'body', from: { version: 'unknown', sha256: hash('b') } },
+        ],
       },
     });
+  });
+  it('has the ranks in rising order, whatever the order of the releases is', () => {
+    const said = new Map(ecus.map(({ name }) => [name, identity(name, '1.0.0', 'b')]));
+    const forced = { ...release('INV', '2.0.0', 'c'), forced: true };
+    const decision = decide('VIN', [release('EDT', '2.0.0'), forced], ecus, said, new Map());
+    const items = decision.kind === 'plan' ? decision.plan.items : [];
+    expect(items.map(({ ecu, order, forced }) => [ecu, order, forced])).toEqual([
+      ['INV', 0, true],
+      ['EDT', 1, false],
+    ]);
   });
   it('refuses other hardware and an image beyond the bank', () => {
     const other = new Map([['EDT', { ...identity('EDT', '1.0.0'), hardwareId: 'OLD' }]]);
@@ -152,7 +165,7 @@ describe('the plan', () => {
     expect(() => canonicalJson({ a: Number.NaN })).toThrow(TypeError);
     // A literal: the driver's approval is bound to it across versions of this software.
     expect(planDigest(plan)).toBe(
-      '36c049398bc001830f534fcdd081d2454576e38f3f2193ba071dac83f352f075',
+      'a8eabbdff0fceae82c2ff66248fed1ff43d60e7ad0d497032f2b760a30cac768',
     );
     const changed = structuredClone(plan);
     changed.items[0]!.notes = 'other';

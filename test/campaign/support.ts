@@ -1,13 +1,13 @@
 // A plan of three ECUs, and the events of its course.
 
+import { commandsOf } from '../../src/campaign/commands.ts';
 import type { CampaignEvent, EventOf } from '../../src/campaign/event.ts';
 import { type Plan, planDigest } from '../../src/campaign/plan.ts';
 import { step } from '../../src/campaign/reducer.ts';
 import {
   type CampaignCommand,
-  type CampaignConfig,
+  type CampaignResult,
   type CampaignState,
-  DEFAULT_CAMPAIGN_CONFIG,
   IDLE,
 } from '../../src/campaign/state.ts';
 
@@ -20,6 +20,9 @@ export const plan: Plan = {
   items: NAMES.map((ecu, index) => ({
     ecu,
     hardwareId: `${ecu}-HW-1`,
+    order: index,
+    bus: 'can',
+    forced: false,
     from: { version: '1.0.0', sha256: hash('0') },
     to: {
       version: '2.0.0',
@@ -54,7 +57,12 @@ export const downloads: CampaignEvent[] = NAMES.map((ecu) => ({
   kind: 'downloaded',
   sha256: shaOf(ecu),
 }));
-export const approved: CampaignEvent = { kind: 'answered', answer: { kind: 'approved' } };
+export const answered = (
+  answer: EventOf<'answered'>['answer'],
+  phase: EventOf<'answered'>['phase'] = 'install',
+  by: EventOf<'answered'>['by'] = 'driver',
+): CampaignEvent => ({ kind: 'answered', phase, by, answer });
+export const approved = answered({ kind: 'approved' });
 export const openGate = (gate: 'stage' | 'activate'): CampaignEvent => ({
   kind: 'gate',
   gate,
@@ -79,6 +87,7 @@ export const verified = (ecu: string): CampaignEvent => ({
   sha256: shaOf(ecu),
 });
 export const confirmed = (ecu: string): CampaignEvent => ({ kind: 'confirmed', ecu });
+export const committed = (ecu: string): CampaignEvent => ({ kind: 'committed', ecu });
 export const rolledBack = (ecu: string): CampaignEvent => ({
   kind: 'rolled-back',
   ecu,
@@ -90,6 +99,7 @@ export const failedStep = (
   ecu: string,
   code: EventOf<'step-failed'>['code'] = 'REFUSED',
   transient = false,
+  tookMs = 100,
 ): CampaignEvent => ({
   kind: 'step-failed',
   step: stepName,
@@ -97,6 +107,7 @@ export const failedStep = (
   code,
   reason: `${ecu} ${code}`,
   transient,
+  tookMs,
 });
 
 /** The whole way to SUCCESS. */
@@ -111,6 +122,7 @@ export const HAPPY: CampaignEvent[] = [
   ...NAMES.map(activated),
   ...NAMES.map(verified),
   ...NAMES.map(confirmed),
+  ...NAMES.map(committed),
 ];
 
 export const UNTIL_STAGING = HAPPY.slice(0, 7);
@@ -118,6 +130,39 @@ export const UNTIL_STAGED = HAPPY.slice(0, 10);
 export const UNTIL_ACTIVATING = HAPPY.slice(0, 11);
 export const UNTIL_VERIFYING = HAPPY.slice(0, 14);
 export const UNTIL_COMMITTING = HAPPY.slice(0, 17);
+export const UNTIL_CONFIRMED = HAPPY.slice(0, 20);
+
+/** The same campaign with other ranks (and buses), and other phases that are asked. */
+export function offeredWith(changes: {
+  ranks?: readonly number[];
+  buses?: readonly string[];
+  asks?: EventOf<'offered'>['asks'];
+  id?: string;
+  only?: readonly string[];
+}): EventOf<'offered'> {
+  const { ranks, buses, asks, id = offered.id, only = NAMES } = changes;
+  const items = plan.items.map((item, index) => ({
+    ...item,
+    order: ranks?.[index] ?? item.order,
+    bus: buses?.[index] ?? item.bus,
+  }));
+  const changed = { ...plan, items: items.filter(({ ecu }) => only.includes(ecu)) };
+  return {
+    ...offered,
+    id,
+    plan: changed,
+    planDigest: planDigest(changed),
+    ...(asks === undefined ? {} : { asks }),
+  };
+}
+
+/** `events` with another offer at their beginning. */
+export function under(
+  offer: EventOf<'offered'>,
+  events: readonly CampaignEvent[],
+): CampaignEvent[] {
+  return events.map((event) => (event.kind === 'offered' ? offer : event));
+}
 
 export interface Course {
   readonly state: CampaignState;
@@ -125,19 +170,36 @@ export interface Course {
   readonly commands: readonly string[];
 }
 
-export function play(
-  events: readonly CampaignEvent[],
-  config: CampaignConfig = DEFAULT_CAMPAIGN_CONFIG,
-): Course {
-  let state: CampaignState = IDLE;
+export function play(events: readonly CampaignEvent[], from: CampaignState = IDLE): Course {
+  let state = from;
   const commands: string[] = [];
   for (const event of events) {
-    const next = step(state, event, config);
+    const next = step(state, event);
     state = next.state;
     commands.push(...next.commands.map(commandText));
   }
   return { state, commands };
 }
+
+/** What the campaign is about to report. */
+export function resultOf(events: readonly CampaignEvent[]): CampaignResult {
+  const { state } = play(events);
+  const finish = commandsOf(state).find((command) => command.kind === 'finish');
+  if (finish?.kind !== 'finish') throw new Error(`ended ${state.kind}`);
+  return finish.result;
+}
+
+/** One ECU of three that could neither go forwards nor back; reported. */
+export const SAFE: CampaignEvent[] = [
+  ...UNTIL_ACTIVATING,
+  activated('EDT'),
+  failedStep('activate', 'INV'),
+  rolledBack('BMS'),
+  failedStep('roll-back', 'INV', 'SILENT'),
+  rolledBack('EDT'),
+  { kind: 'closed' },
+];
+export const resumed: CampaignEvent = { kind: 'resumed', nonce: 'c'.repeat(32) };
 
 export function commandText(command: CampaignCommand): string {
   switch (command.kind) {
@@ -147,6 +209,8 @@ export function commandText(command: CampaignCommand): string {
     }
     case 'download':
       return `download ${command.item.ecu}`;
+    case 'ask':
+      return `ask ${command.phase}`;
     case 'check-gate':
       return `gate ${command.gate}`;
     case 'finish':

@@ -73,10 +73,10 @@ describe('BarView', () => {
     const view = new BarView(meter, screen);
     view.tmu({ kind: 'download-progress', ecu: 'EDT', file: 'f', received: 10, total: 100 });
     expect(screen.rows).toHaveLength(2);
-    view.tmu({ kind: 'approval', status: 'asking' });
+    view.tmu({ kind: 'approval', status: 'asking', phase: 'install' });
     view.line('CGW  approve?');
     screen.write('approve\n'); // the echo of what he types
-    view.tmu({ kind: 'approval', status: 'approved' });
+    view.tmu({ kind: 'approval', status: 'approved', phase: 'install' });
     expect(screen.rows.slice(0, 4)).toEqual([
       'TMU  driver: asking',
       'CGW  approve?',

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { addToken } from '../../server/auth/registry-commands.ts';
 import { HttpRegistry } from '../../src/cli/provision-registry.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { startBackend } from '../server/support.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const HW_ID = '00112233445566778899aabbccddeeff';
 const ROW = { hw_id: HW_ID, serial: 'CO-000001', status: 'factory_only' };

@@ -11,6 +11,7 @@ import {
 import type { TrustAnchors } from '../../src/cli/provision-trust.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { Provisioner } from '../../src/drivers/provisioner.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
 import { parseIdentity } from '../../src/trust/identity-file.ts';
@@ -20,7 +21,6 @@ import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { EcuLink } from '../drivers/ecu-link.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const VIN = '1CANXTABENCH00001';
 const ecu = (name: string, index: number, change: object = {}): object => ({

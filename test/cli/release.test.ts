@@ -113,6 +113,7 @@ describe('release add', () => {
       ...CHOICE,
       hardware: ['EDT-HW-1', 'EDT-HW-2', 'EDT-HW-1'],
       encrypt: true,
+      forced: true,
       notes: ' A\u0308rger behoben ',
       depends: { INV: '>=1.0.0' },
     });
@@ -128,6 +129,7 @@ describe('release add', () => {
           releaseCounter: 1,
           dependencies: { INV: '>=1.0.0' },
           encrypt: true,
+          forced: true,
           notes: '\u00c4rger behoben',
         },
       },
@@ -189,9 +191,19 @@ describe('release add', () => {
     expect(work.said).toEqual(['no releases yet: can-ota release add FILE']);
     await add(signOnly(work), await imageFile(), { ...CHOICE, depends: { INV: '>=1' } });
     await list(signOnly(work));
-    expect(work.last()).toMatchObject({ ecu: 'EDT', version: '2.0.0', draft: false });
+    expect(work.last()).toMatchObject({
+      ecu: 'EDT',
+      version: '2.0.0',
+      forced: false,
+      draft: false,
+    });
     expect(work.said.at(-1)).toMatch(/EDT 2.0.0, counter 1, for EDT-HW-1, 5 bytes, needs INV >=1$/);
     await expect(revoke(signOnly(work), 'EDT', '9.9.9')).rejects.toThrow(InputError);
+    const safety = { ...CHOICE, ecu: 'INV', forced: true };
+    await add(signOnly(work), await imageFile('x'), safety);
+    await list(signOnly(work));
+    expect(work.last()).toMatchObject({ ecu: 'INV', forced: true });
+    expect(work.said.at(-1)).toMatch(/INV 2.0.0, counter 1, .*, 1 bytes, safety release$/);
   });
 });
 

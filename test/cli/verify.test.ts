@@ -56,7 +56,7 @@ describe('the command', () => {
       target: {
         ...{ serial: SERIAL, hardwareId: HARDWARE, name: release.name, ecu: 'EDT' },
         ...{ length: release.image.length, hashes: { sha256 }, sha256, version: '2.0.0' },
-        ...{ releaseCounter: 2, dependencies: {}, encrypt: false, notes: '' },
+        ...{ releaseCounter: 2, dependencies: {}, encrypt: false, forced: false, notes: '' },
       },
     });
   });

@@ -5,7 +5,7 @@ import type { ApprovalQuestion } from '../../src/campaign/ports.ts';
 import { fromHex } from '../../src/core/bytes.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { encodeApprovalResult } from '../../src/vehicle/approval.ts';
+import { encodeApprovalRequest, encodeApprovalResult } from '../../src/vehicle/approval.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { APPROVAL_KEY, benchVehicle } from '../support/ecu-bench.ts';
 import { FakeTerminal } from '../support/fake-terminal.ts';
@@ -15,8 +15,11 @@ const question: ApprovalQuestion = {
   campaignId: '01'.repeat(16),
   planDigest: '02'.repeat(32),
   nonce: '03'.repeat(16),
+  phase: 'install',
   facts: {
     vin: benchVehicle.vin,
+    phase: 'install',
+    forced: false,
     purpose: 'New software for EDT',
     ecus: [{ name: 'EDT', from: '1.0.0', to: '2.0.0', changes: '' }],
     durationSeconds: 60,
@@ -68,8 +71,48 @@ describe('an answer', () => {
     clock.after('the driver', 1000, () => terminal.type('later 90\n'));
     const answer = await clock.within(60_000, approver.ask(question));
     expect(answer.kind).toBe('later');
-    const minutes = answer.kind === 'later' ? (answer.untilWallMs - clock.wallMs()) / 60_000 : 0;
+    const minutes =
+      answer.kind === 'later' && 'untilWallMs' in answer
+        ? (answer.untilWallMs - clock.wallMs()) / 60_000
+        : 0;
     expect(Math.round(minutes)).toBe(90);
+  });
+
+  it('"later" at the next ignition off has no time', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 1000, () => terminal.type('later ignition\n'));
+    expect(await clock.within(60_000, approver.ask(question))).toEqual({
+      kind: 'later',
+      until: 'ignition-off',
+    });
+  });
+
+  it('to one phase is none to the next', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 1000, () => terminal.type('approve\n'));
+    await clock.within(60_000, approver.ask(question));
+    const activate = { ...question, phase: 'activate' } as const;
+    // Nobody was asked for the activation: whoever passes the approval of the installation for it is found out.
+    expect((await clock.within(1000, approver.recheck(activate, true))).kind).toBe('forged');
+    clock.after('the driver', 1000, () => terminal.type('deny\n'));
+    expect(await clock.within(60_000, approver.ask(activate))).toEqual({ kind: 'denied' });
+    expect(terminal.text).toContain('The new software is ready. May it be started now?');
+  });
+
+  it('is asked for although a question that nobody took back is still open', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, link, clock } = await start('ask', { terminal });
+    const forgotten = { ...question, campaignId: '09'.repeat(16) };
+    const died = new AbortController();
+    void approver.ask(forgotten, died.signal);
+    await clock.advance(2000);
+    died.abort();
+    expect(terminal.text).toContain('New software for EDT');
+    clock.after('the driver', 3000, () => terminal.type('approve\n'));
+    expect(await clock.within(60_000, approver.ask(question))).toEqual({ kind: 'approved' });
+    link.client.close();
   });
 
   it('that never comes is a time-out', async () => {
@@ -157,6 +200,62 @@ describe('an approval', () => {
   it('that the CGW has forgotten is none', async () => {
     const { approver, clock } = await start('yes');
     expect((await clock.within(5000, approver.recheck(question, true))).kind).toBe('unreachable');
+  });
+});
+
+describe('a driver who is not asked', () => {
+  it.each([true, false])('is told (forced: %s), whatever he wants', async (forced) => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock, link } = await start('no', { terminal });
+    const told = { ...question, facts: { ...question.facts, forced } };
+    expect(await clock.within(60_000, approver.inform(told))).toEqual({ kind: 'informed' });
+    expect(terminal.text).toContain(forced ? 'It cannot be refused.' : 'approved in advance');
+    expect(link.events.filter(({ kind }) => kind === 'approval')).toHaveLength(1);
+  });
+
+  it('a console that does not show it is said', async () => {
+    const { approver, clock, link } = await start('no');
+    link.changes = (answer) => (answer.length === 41 ? answer.with(40, answer[40]! ^ 1) : answer);
+    expect(await clock.within(60_000, approver.inform(question))).toMatchObject({
+      kind: 'unreachable',
+      reason: expect.stringContaining('not authentic'),
+    });
+    link.loses = () => true;
+    expect(await clock.within(60_000, approver.inform(question))).toMatchObject({
+      kind: 'unreachable',
+      reason: expect.stringContaining('no answer'),
+    });
+  });
+
+  it('cannot be made out of one who is: a node that tells in place of asking is found out', async () => {
+    const { approver, clock, link } = await start('no');
+    const { facts } = question;
+    const { requests } = link;
+    const asking = clock.within(60_000, approver.ask(question));
+    // The attacker repeats the question, seen on the bus, as information; the CGW approves that at once.
+    const told = encodeApprovalRequest({
+      campaignId: fromHex(question.campaignId),
+      planDigest: fromHex(question.planDigest),
+      nonce: fromHex(question.nonce),
+      facts: { ...facts, informOnly: true },
+    });
+    expect((await asking).kind).toBe('denied');
+    expect(requests.length).toBeGreaterThan(1);
+    const sent = link.client.request(Uint8Array.from([0x31, 0x01, 0x02, 0x00, ...told]));
+    expect(await clock.within(1000, sent)).toMatchObject({ kind: 'positive' });
+    expect((await clock.within(1000, approver.recheck(question, false))).kind).toBe('forged');
+  });
+
+  it('is told how it ended', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock, link } = await start('ask', { terminal });
+    await clock.within(1000, approver.tell('EDT runs 2.0.0,\nINV runs 1.0.0.'));
+    expect(terminal.text).toBe('About the last update: EDT runs 2.0.0, INV runs 1.0.0.\n');
+    await clock.within(1000, approver.tell(''));
+    // Best effort: nobody there is no exception.
+    link.loses = () => true;
+    await clock.within(60_000, approver.tell('Nobody reads this.'));
+    expect(terminal.text).not.toContain('Nobody');
   });
 });
 

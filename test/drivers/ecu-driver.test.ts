@@ -18,6 +18,7 @@ import { imageOf } from './support.ts';
 
 const image = imageOf(bytesOf(10_000));
 const MINUTES = 60_000;
+const UNWATCHED = { knownDtcs: undefined, heartbeatMs: 0 };
 
 async function start(
   name = 'EDT',
@@ -55,13 +56,14 @@ describe('an ECU with two banks', () => {
     expect(report.transferMs).toBeGreaterThan(0);
     expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
     unwrap(await run(driver.activate(target)));
-    expect(unwrap(await run(driver.verify(target)))).toEqual({
+    expect(unwrap(await run(driver.verify(target, UNWATCHED)))).toEqual({
       version: '2.0.0',
       sha256: image.sha256,
     });
     unwrap(await run(driver.confirm(target)));
+    unwrap(await run(driver.commit(target)));
     await link.clock.advance(30 * MINUTES);
-    expect(unwrap(await run(driver.verify(target))).version).toBe('2.0.0');
+    expect(unwrap(await run(driver.verify(target, UNWATCHED))).version).toBe('2.0.0');
     expect(link.storage.contents('bank-b.bin')).toEqual(bytesOf(10_000));
   });
 
@@ -70,7 +72,7 @@ describe('an ECU with two banks', () => {
     unwrap(await run(driver.stage(target)));
     link.requests.length = 0;
     expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
-    expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
+    expect(link.requests.some((sent) => /^34|^3101FF00/.test(sent))).toBe(false);
     unwrap(await run(driver.activate(target)));
     link.requests.length = 0;
     unwrap(await run(driver.activate(target)));
@@ -80,6 +82,9 @@ describe('an ECU with two banks', () => {
     link.requests.length = 0;
     unwrap(await run(driver.confirm(target)));
     expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
+    unwrap(await run(driver.commit(target)));
+    unwrap(await run(driver.commit(target)));
+    expect(link.events.filter(({ kind }) => kind === 'commit')).toHaveLength(1);
   });
 
   it('goes on when the activation was asked for and the reset never came', async () => {
@@ -95,7 +100,7 @@ describe('an ECU with two banks', () => {
     });
     link.loses = undefined;
     unwrap(await run(driver.activate(target)));
-    expect(unwrap(await run(driver.verify(target))).version).toBe('2.0.0');
+    expect(unwrap(await run(driver.verify(target, UNWATCHED))).version).toBe('2.0.0');
   });
 
   it('is not activated without its image', async () => {
@@ -128,8 +133,8 @@ describe('an ECU with two banks', () => {
   it('goes back from staged, from the trial, and from confirmed', async () => {
     for (const until of ['stage', 'activate', 'confirm'] as const) {
       const { link, driver, run } = await start();
-      // The counter of what ran before: confirming it closes no way.
-      const target = signedTarget(link.clock, 'EDT', image, '2.0.0', 0);
+      // A higher counter: confirming it closes no way, only the commit does.
+      const target = signedTarget(link.clock, 'EDT', image, '2.0.0', 5);
       unwrap(await run(driver.stage(target)));
       if (until !== 'stage') unwrap(await run(driver.activate(target)));
       if (until === 'confirm') unwrap(await run(driver.confirm(target)));
@@ -144,12 +149,25 @@ describe('an ECU with two banks', () => {
     }
   });
 
-  it('has no way back once a higher security counter is confirmed', async () => {
+  it('has no way back once a higher security counter is committed', async () => {
     const { driver, target, run } = await start();
     expect((await run(programEcu({ driver, target }))).ok).toBe(true);
     const back = driver.rollback({ target, previous: { version: '1.0.0' }, touched: true });
     expect(await run(back)).toMatchObject({ ok: false, code: 'PRECONDITION' });
     expect(unwrap(await run(driver.identify())).version).toBe('2.0.0');
+  });
+
+  it('does not raise the counter of an image that is none of the order', async () => {
+    const { link, driver, target, run } = await start();
+    unwrap(await run(driver.stage(target)));
+    unwrap(await run(driver.activate(target)));
+    expect(await run(driver.commit(target))).toMatchObject({ ok: false, code: 'PRECONDITION' });
+    unwrap(await run(driver.confirm(target)));
+    const other = signedTarget(link.clock, 'EDT', imageOf(bytesOf(300, 5)), '1.9.0');
+    expect(await run(driver.commit(other))).toMatchObject({ ok: false, code: 'REFUSED' });
+    expect(link.events.some(({ kind }) => kind === 'commit')).toBe(false);
+    const back = driver.rollback({ target, previous: { version: '1.0.0' }, touched: true });
+    expect(unwrap(await run(back)).version).toBe('1.0.0');
   });
 
   it('takes an old image again when it is released anew, although it still holds it', async () => {
@@ -257,7 +275,7 @@ describe('an ECU with one bank', () => {
     expect(unwrap(await run(driver.identify())).sha256).toBe(old.sha256);
     expect(unwrap(await run(driver.activate(target))).bytes).toBe(10_000);
     expect(unwrap(await run(driver.activate(target))).bytes).toBe(0);
-    expect(unwrap(await run(driver.verify(target)))).toEqual({
+    expect(unwrap(await run(driver.verify(target, UNWATCHED)))).toEqual({
       version: '2.0.0',
       sha256: image.sha256,
     });
@@ -270,15 +288,17 @@ describe('an ECU with one bank', () => {
     });
   });
 
-  it('takes nothing older once it is confirmed', async () => {
+  it('takes nothing older once it is committed', async () => {
     const { link, driver, target, run } = await start('ONE');
     const old = imageOf(Uint8Array.from(link.storage.contents('bank-a.bin')!));
     unwrap(await run(driver.activate(target)));
     unwrap(await run(driver.confirm(target)));
     unwrap(await run(driver.confirm(target)));
+    unwrap(await run(driver.commit(target)));
+    unwrap(await run(driver.commit(target)));
     const order = { target, previous: { version: '1.0.0', image: old }, touched: true };
     expect(await run(driver.rollback(order))).toMatchObject({ ok: false });
-    expect(unwrap(await run(driver.verify(target))).version).toBe('2.0.0');
+    expect(unwrap(await run(driver.verify(target, UNWATCHED))).version).toBe('2.0.0');
   });
 
   it('that was never touched needs no image to go back', async () => {
@@ -368,6 +388,6 @@ it('an interruption anywhere stops within two seconds and leaves the bus as it w
     link.loses = undefined;
     expect(unwrap(await run(driver.stage(target))).bytes).toBeGreaterThanOrEqual(0);
     unwrap(await run(driver.activate(target)));
-    expect(unwrap(await run(driver.verify(target))).sha256).toBe(image.sha256);
+    expect(unwrap(await run(driver.verify(target, UNWATCHED))).sha256).toBe(image.sha256);
   }
 });

@@ -8,13 +8,13 @@ import type { ImageSource, Target } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import type { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import type { Vehicle } from '../../src/vehicle/schema.ts';
 import { bundleOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 /** The image as both repositories of the bench sign it, for whatever the ECU trusts at that moment. */
 export function signedTarget(

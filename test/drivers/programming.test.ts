@@ -16,6 +16,7 @@ import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 const image = imageOf(Uint8Array.from({ length: 20 }, (_, index) => index));
 const SHA = image.sha256.toUpperCase();
 const OLD_SHA = '11'.repeat(32);
+const UNWATCHED = { knownDtcs: undefined, heartbeatMs: 0 };
 const states: EcuTrustState[] = [];
 const metadata: MetadataSource = async (state) => {
   states.push(state);
@@ -99,6 +100,7 @@ describe('staging an ECU of ours', () => {
       '22F191', // the right hardware?
       '22FD00', // what does it hold?
       '22FD01',
+      '190209', // which trouble codes fail already?
       '22FD20', // what does it trust?
       '22FD21', // its nonce for the time, the last word before the network is asked
       '1003', // extended session
@@ -116,6 +118,7 @@ describe('staging an ECU of ours', () => {
       `3801000D${ascii('metadata.json')}0001${METADATA_LENGTH}${METADATA_LENGTH}`,
       `3601${METADATA}`,
       '37',
+      '22FD03', // the beginning of this image from another time? No.
       '3101FF00440800000000000014', // erase 20 bytes
       '3400440800000000000014', // download 20 bytes
       '36010001020304050607',
@@ -136,16 +139,44 @@ describe('staging an ECU of ours', () => {
     const { metadata: _metadata, ...bare } = target;
     const done = await ecu.clock.within(1000, driverOf(ecu).stage(bare));
     expect(done).toMatchObject({ ok: true, value: { bytes: 0 } });
-    expect(ecu.log).toEqual(['22F191', '22FD00', '22FD01', '22FD02']);
-    // Under which metadata it stands there, nobody can tell: with new metadata it is written again, once.
+    expect(ecu.log).toEqual(['22F191', '22FD00', '22FD01', '22FD02', '190209']);
+    // Whether it may stand there under new metadata is for the ECU to say: nothing is erased for the question.
     const again = new ScriptedEcu(holding);
-    const driver = driverOf(again);
-    expect(await again.clock.within(1000, driver.stage(target))).toMatchObject({
-      value: { bytes: 20 },
+    expect(await again.clock.within(1000, driverOf(again).stage(target))).toMatchObject({
+      ok: true,
+      value: { bytes: 0, transferMs: 0 },
     });
-    expect(await again.clock.within(1000, driver.stage(target))).toMatchObject({
-      value: { bytes: 0 },
+    expect(again.log.slice(again.log.indexOf('37'), -RESTORED.length)).toEqual([
+      '37',
+      `31010202${SHA}`,
+      '3101FF01',
+    ]);
+  });
+
+  it.each([
+    ['the check fails', '7101020201'],
+    ['its metadata has no image', '7F3122'],
+    ['the check has nothing to check', '7F3124'],
+  ])('writes an image that the ECU holds once more where %s', async (_why, answer) => {
+    const ecu = new ScriptedEcu({
+      ...WILLING,
+      '22FD00': '62FD000000020000',
+      '22FD02': `62FD02${SHA}`,
     });
+    ecu.set('31010202', answer, '7101020200');
+    expect(await stage(ecu)).toMatchObject({ ok: true, value: { bytes: 20 } });
+    expect(ecu.log.filter((sent) => sent.startsWith('3101FF00'))).toHaveLength(1);
+  });
+
+  it('does not take the silence of an ECU for leave to erase what it holds', async () => {
+    const ecu = new ScriptedEcu({
+      ...WILLING,
+      '22FD00': '62FD000000020000',
+      '22FD02': `62FD02${SHA}`,
+      '31010202': 'silent',
+    });
+    expect(failureOf(await stage(ecu)).code).toBe('SILENT');
+    expect(ecu.log.some((sent) => sent.startsWith('3101FF00'))).toBe(false);
   });
 
   it('starts anew when the inactive bank holds something else', async () => {
@@ -402,7 +433,7 @@ describe('signed metadata', () => {
     const failed = failureOf(await stage(ecu));
     expect(failed.code).toBe(code);
     expect(failed.reason).toContain(text);
-    expect(ecu.log.every((sent) => sent.startsWith('22'))).toBe(true);
+    expect(ecu.log.every((sent) => /^22|^1902/.test(sent))).toBe(true);
   });
 
   it('that cannot be had leaves the ECU alone', async () => {
@@ -445,6 +476,7 @@ describe('signed metadata', () => {
     const done = driverOf(ecu).stage(encrypted, hooks);
     expect(await ecu.clock.within(1000, done)).toMatchObject({ ok: true, value: { bytes: 20 } });
     expect(ecu.log.slice(ecu.log.indexOf('37') + 1, -4)).toEqual([
+      '22FD03',
       '3101FF0044080000000000000C', // 12 bytes are erased
       '340144080000000000000C', // encryptingMethod 1, 12 bytes in the end
       '36010001020304050607',
@@ -503,17 +535,17 @@ describe('the self test of the new image', () => {
 
   it('is asked for before any ECU of a campaign is confirmed', async () => {
     const ecu = new ScriptedEcu({ ...trial, '31030211': '7103021101' });
-    const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).verify(target)));
+    const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED)));
     expect(failed.code).toBe('SELF_TEST');
     expect(ecu.log).not.toContain('31010211');
     expect(ecu.log.at(-1)).toBe('1001');
     ecu.set('31030211', '7103021100');
-    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target))).ok).toBe(true);
+    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED))).ok).toBe(true);
   });
 
   it('that an ECU does not tell is found out by confirming', async () => {
     const ecu = new ScriptedEcu({ ...trial, '31030211': '7F3124', '31010211': '7F3122' });
-    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target))).ok).toBe(true);
+    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED))).ok).toBe(true);
     const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).confirm(target)));
     expect(failed.code).toBe('SELF_TEST');
   });
@@ -542,7 +574,7 @@ describe('ECUs of others', () => {
       value: { bytes: 0, transferMs: 0 },
       warnings: [],
     });
-    expect(ecu.log).toEqual(['22F191']); // only looked at: there is one bank
+    expect(ecu.log).toEqual(['22F191', '190209']); // only looked at: there is one bank
     ecu.log.length = 0;
     ecu.set('22F186', 'silent', 'silent', '62F18601');
     const done = await ecu.clock.within(60_000, driver.activate(target));
@@ -597,7 +629,7 @@ describe('ECUs of others', () => {
       },
       security: { algorithm: 'xor', level: 3, constant: 'ff00' },
     });
-    expect(ecu.log.slice(3)).toEqual(['1003', '1002', '2703', '1001']);
+    expect(ecu.log.slice(4)).toEqual(['1003', '1002', '2703', '1001']);
     ecu.log.length = 0;
     ecu.set('2703', '670311223344');
     ecu.set('2704', '6704');
@@ -615,7 +647,7 @@ describe('ECUs of others', () => {
       },
       security: { algorithm: 'xor', level: 3, constant: 'ff00' },
     });
-    expect(ecu.log.slice(3)).toEqual([
+    expect(ecu.log.slice(4)).toEqual([
       '1003',
       '1002',
       '2703',

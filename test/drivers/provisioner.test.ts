@@ -8,13 +8,13 @@ import {
   Provisioner,
   type ProvisionerOptions,
 } from '../../src/drivers/provisioner.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
 import { ProvisioningState } from '../../src/uds/sid.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import type { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 import { EcuLink } from './ecu-link.ts';
 
 const VEHICLE: Vehicle = vehicleSchema.parse({

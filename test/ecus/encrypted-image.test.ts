@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, it } from 'vitest';
 import { concatBytes, toHex } from '../../src/core/bytes.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { benchEcuIdentity } from '../../src/trust/bench-keys.ts';
 import {
   BLOCK_BYTES,
@@ -21,7 +22,6 @@ import {
   type Release,
   releaseOf,
 } from '../support/ecu-bench.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const image = imageOf(3 * BLOCK_BYTES + 100);
 

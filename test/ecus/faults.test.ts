@@ -1,6 +1,7 @@
 // ECUs on a bad day: every fault of the command line, and what a tester sees of it.
 
 import { describe, expect, it } from 'vitest';
+import type { EcuFaults, WrongAnswer } from '../../ecus/bootloader/faults.ts';
 import { concatBytes } from '../../src/core/bytes.ts';
 import {
   checkRequest,
@@ -109,6 +110,66 @@ describe('an ECU', () => {
     expect(await bench.ask('22F186', { limitMs: 20_000 })).toBe('62F18601');
     expect(bench.sent).toEqual(['7F2278', '7F2278', '7F2278', '62F18601']);
     expect(bench.clock.nowMs()).toBeGreaterThanOrEqual(7000);
+  });
+});
+
+describe('a fault that comes while the ECU runs', () => {
+  it('a hang: so many answers more, then none until a reset, and only once', async () => {
+    const faults: EcuFaults = {};
+    const bench = await EcuBench.start({ faults });
+    faults.stuckAfter = 2;
+    expect(await bench.ask('3E00')).toBe('7E00');
+    expect(await bench.ask('3E00')).toBe('7E00');
+    expect(await bench.ask('3E00')).toBe('silent');
+    expect(await bench.ask('1101')).toBe('silent');
+    expect(bench.events.at(-1)).toEqual({ kind: 'fault', fault: 'stuck' });
+    bench.ecu.reset('fault');
+    await bench.clock.advance(1000);
+    for (let request = 0; request < 5; request++) expect(await bench.ask('3E00')).toBe('7E00');
+  });
+
+  it('a reset loop: as often as was asked for, and then it stays up', async () => {
+    const faults: EcuFaults = {};
+    const bench = await EcuBench.start({ faults });
+    faults.resetLoop = { times: 3, everyMs: 500 };
+    await bench.clock.advance(5000);
+    expect(bench.events.filter(({ kind }) => kind === 'reset')).toEqual([]); // nobody has asked it
+    await bench.ask('3E00');
+    await bench.clock.advance(60_000);
+    expect(bench.events.filter(({ kind }) => kind === 'reset')).toEqual(
+      Array(3).fill({ kind: 'reset', reason: 'fault' }),
+    );
+    expect(await bench.ask('3E00')).toBe('7E00');
+    await bench.ecu.close();
+    expect(bench.clock.pending()).toEqual([]);
+  });
+
+  it('a reset loop ends with the ECU', async () => {
+    const bench = await EcuBench.start({ faults: { resetLoop: { times: 3, everyMs: 500 } } });
+    await bench.ecu.close();
+    expect(bench.clock.pending()).toEqual([]);
+  });
+
+  it.each<[WrongAnswer, RegExp]>([
+    ['service', /^(?!62F186).+F18601$/],
+    ['identifier', /^62F18701$/],
+    ['garbage', /^(?!62)/],
+  ])('wrong answers (%s): so many, then right ones', async (kind, wrong) => {
+    const faults: EcuFaults = {};
+    const bench = await EcuBench.start({ faults });
+    faults.wrongAnswers = { count: 2, kind };
+    expect(await bench.ask('22F186')).toMatch(wrong);
+    expect(await bench.ask('22F186')).toMatch(wrong);
+    expect(await bench.ask('22F186')).toBe('62F18601');
+  });
+
+  it('silence, and its end', async () => {
+    const faults: EcuFaults = {};
+    const bench = await EcuBench.start({ faults });
+    faults.silent = true;
+    expect(await bench.ask('3E00')).toBe('silent');
+    faults.silent = false;
+    expect(await bench.ask('3E00')).toBe('7E00');
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { concatBytes, fromHex } from '../../src/core/bytes.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { encodeApprovalRequest } from '../../src/vehicle/approval.ts';
 import {
   checkRequest,
@@ -11,14 +12,22 @@ import {
   imageOf,
   releaseOf,
 } from '../support/ecu-bench.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const image = imageOf(64);
 const seeds: readonly Uint8Array[] = [
   ...[
     ...['1001', '1002', '1003', '1101', '14FFFFFF', '1902FF', '190A', '22F195', '22FD00FD01FD02'],
     ...['2701', `2702${'00'.repeat(16)}`, '280301', '2EF15A0102', '3101FF00', '3103FF00'],
-    ...['31010203', '31010210', '31010211', '31010212', '3101021201', '3101FF01', '31010202'],
+    ...[
+      '31010203',
+      '31010210',
+      '31010211',
+      '31010212',
+      '3101021201',
+      '31010213',
+      '3101FF01',
+      '31010202',
+    ],
     ...['3601AABB', '3602AABB', '37', '3E00', '3E80', '8501', '8502', '31030200', '31020200'],
     ...['31010200', '38010001410002000100FF', '2EF190', '7F3478', 'FF', '22FD20', '22FD21'],
     ...['22FD22', '22FD13', '2EFD1400', '31010220', '31010221', '23440800000000000010'],
@@ -91,6 +100,8 @@ describe('the approval', () => {
         nonce: new Uint8Array(16),
         facts: {
           vin: 'V',
+          phase: 'install',
+          forced: false,
           purpose: 'p',
           ecus: [{ name: 'EDT', from: '1', to: '2', changes: '' }],
           durationSeconds: 1,

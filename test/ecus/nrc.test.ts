@@ -162,6 +162,8 @@ const rows: readonly Row[] = [
   ['activation before the check', transferred, '31010210', '7F3122'],
   ['activation of the way back of a trial', onTrial, '31010210', '7F3122'],
   ['confirmation while locked', extended, '31010211', '7F3133'],
+  ['commit in the default session', nothing, '31010213', '7F3131'],
+  ['commit while locked', extended, '31010213', '7F3133'],
   ['rollback while locked', extended, '31010212', '7F3133'],
   ['response as request', nothing, '5003', 'silent'],
 ];

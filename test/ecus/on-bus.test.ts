@@ -11,6 +11,7 @@ import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { testerAddresses } from '../../src/isotp/address.ts';
 import { IsoTpChannel } from '../../src/isotp/channel.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedWire } from '../../src/sim/simulated-bus.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
@@ -25,7 +26,6 @@ import {
   releaseOf,
 } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
   const clock = new VirtualClock();
@@ -102,7 +102,7 @@ describe('on a wire', () => {
       const steps: (() => Promise<{ readonly ok: boolean }>)[] = [
         () => driver.stage(target),
         () => driver.activate(target),
-        () => driver.verify(target),
+        () => driver.verify(target, { knownDtcs: ['934200'], heartbeatMs: 2000 }),
         () => driver.confirm(target),
         () => driver.stage(target), // again: nothing to do
       ];
@@ -184,8 +184,11 @@ describe('on a wire', () => {
       campaignId: '01'.repeat(16),
       planDigest: '02'.repeat(32),
       nonce: '03'.repeat(16),
+      phase: 'install' as const,
       facts: {
         vin: benchVehicle.vin,
+        phase: 'install' as const,
+        forced: false,
         purpose: 'test',
         ecus: [{ name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'x'.repeat(300) }],
         durationSeconds: 10,

@@ -35,9 +35,11 @@ async function onTrial(counter: number, version = '2.0.0'): Promise<EcuBench> {
   return bench;
 }
 
+/** Confirmed and committed: the whole of an update. */
 async function confirmed(counter: number): Promise<EcuBench> {
   const bench = await onTrial(counter);
   await bench.expect('31010211');
+  await bench.expect('31010213');
   return bench;
 }
 
@@ -89,7 +91,53 @@ function refusals(bench: EcuBench): unknown[] {
 }
 
 describe('the security counter', () => {
-  it('rises with the confirmation only: before it the old image is still a way back', async () => {
+  it('rises by its own routine only: neither a confirmation nor a boot raises it', async () => {
+    const bench = await onTrial(5);
+    expect(await bench.ask('31010213')).toBe('7F3122'); // on trial
+    expect(securityCounter(bench)).toBe(0);
+    await bench.expect('31010211');
+    expect(securityCounter(bench)).toBe(0);
+    await bench.reset();
+    const again = await restart(bench);
+    expect(securityCounter(again)).toBe(0);
+    await again.expect('1003');
+    expect(await again.ask('31010213')).toBe('7F3133');
+    await again.unlock();
+    expect(await again.ask('3101021300')).toBe('7F3113');
+    expect(await again.ask('31010213')).toBe('7101021300');
+    expect(securityCounter(again)).toBe(5);
+    expect(again.events.at(-1)).toEqual({ kind: 'commit', counter: 5 });
+    const { length } = again.events;
+    const { operations } = again.storage;
+    expect(await again.ask('31010213')).toBe('7101021300');
+    expect(again.events).toHaveLength(length);
+    expect(again.storage.operations).toBe(operations);
+  });
+
+  it('as long as it was not raised, a confirmed image goes back, with every boot in between', async () => {
+    const bench = await onTrial(5);
+    await bench.expect('31010211');
+    await bench.reset();
+    expect(await bench.text('F195')).toBe('2.0.0');
+    await bench.prepare();
+    expect(await bench.ask('3101021201')).toBe('7101021200');
+    expect(await bench.ask('31010213')).toBe('7F3122'); // the way back was chosen
+    await bench.reset();
+    expect(await bench.text('F195')).toBe('1.0.0');
+    await bench.prepare();
+    expect(await bench.ask('31010213')).toBe('7101021300'); // the counter of the factory image
+    expect(securityCounter(bench)).toBe(0);
+  });
+
+  it('is not raised by an ECU that runs nothing', async () => {
+    const bench = await EcuBench.start();
+    bench.storage.corrupt('bank-a.bin', 0);
+    await bench.reset();
+    await bench.prepare();
+    expect(await bench.ask('31010213')).toBe('7F3122');
+  });
+
+  it('rises with the commit only: before it the old image is still a way back', async () => {
     const bench = await onTrial(5);
     await bench.expect('31010212');
     await bench.reset();
@@ -383,7 +431,15 @@ describe('a single bank', () => {
     return bench.ask(checkRequest(bytes));
   };
 
-  it('goes back to exactly the image before, without metadata, until the new one is confirmed', async () => {
+  it('that was written and not started yet has nothing to confirm or to commit', async () => {
+    const bench = await EcuBench.start({ name: 'ONE' });
+    await bench.program(image, '2.0.0', 'ONE', 5);
+    expect(await bench.ask('31010211')).toBe('7F3122');
+    expect(await bench.ask('31010213')).toBe('7F3122');
+    expect(securityCounter(bench)).toBe(0);
+  });
+
+  it('goes back to exactly the image before, without metadata, until the new one is committed', async () => {
     const bench = await EcuBench.start({ name: 'ONE' });
     const before = await factory(bench);
     await bench.program(image, '2.0.0', 'ONE', 5);
@@ -401,11 +457,13 @@ describe('a single bank', () => {
     await bench.reset();
     await bench.prepare('ONE');
     expect(await bench.ask('31010211')).toBe('7101021100');
+    expect(securityCounter(bench)).toBe(0);
+    expect(await bench.ask('31010213')).toBe('7101021300');
     expect(await bench.ask('3101FF00')).toBe('7F3122');
     expect(await bench.text('F195')).toBe('2.0.0');
   });
 
-  it('goes back to a signed image too, and is confirmed at the latest by the next one', async () => {
+  it('goes back to a signed image too, and is committed at the latest by the next one', async () => {
     const bench = await EcuBench.start({ name: 'ONE' });
     await bench.program(image, '2.0.0', 'ONE', 5);
     await bench.reset();
@@ -421,11 +479,11 @@ describe('a single bank', () => {
     const again = await restart2(bench);
     expect(await again.text('F195')).toBe('2.0.0');
     // Forward once more, and confirmed: there is no way back any more.
-    await again.prepare('ONE');
-    expect(await write(again, next)).toBe('7101020200');
+    await again.program(next, '3.0.0', 'ONE', 6);
     await again.reset();
     await again.prepare('ONE');
     await again.expect('31010211');
+    await again.expect('31010213');
     expect(securityCounter(again)).toBe(6);
     expect(await again.ask('3101FF00')).toBe('7F3122');
   });

@@ -15,7 +15,13 @@ function release(
   const sha256 = `${ecu}-${version}`;
   return {
     ...{ name: `${ecu}-${version}.bin`, length: 1, hashes: { sha256 }, sha256, ecu, version },
-    ...{ hardwareIds: [`${ecu}-HW`], releaseCounter: counter, dependencies, encrypt: false },
+    ...{
+      hardwareIds: [`${ecu}-HW`],
+      releaseCounter: counter,
+      dependencies,
+      encrypt: false,
+      forced: false,
+    },
     ...{ custom: {}, ...more },
   };
 }

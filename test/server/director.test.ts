@@ -73,14 +73,22 @@ describe('check-in', () => {
       state: 'pending',
       reason: 'EDT shall run 2.0.0',
     });
+    const newer = Buffer.from('newer');
+    const inverter = await backend.publish(newer, { ecu: 'INV', version: '1.5.0', counter: 3 });
+    await vehicle.checkin();
+    expect(await stateOf(vehicle)).toMatchObject({
+      state: 'pending',
+      reason: 'EDT shall run 2.0.0, INV shall run 1.5.0',
+    });
+    await vehicle.install('INV', inverter, newer, '1.5.0');
     await vehicle.install('EDT', name, IMAGE, '2.0.0');
     expect((await vehicle.checkin()).json).toMatchObject({
       status: 'up-to-date',
-      director: { targets: 1, timestamp: 1 },
+      director: { targets: 2, timestamp: 2 },
     });
     expect(await stateOf(vehicle)).toMatchObject({ state: 'up-to-date', reason: '' });
     const verified = await vehicle.verify();
-    expect(verified.ok && verified.targets.map((target) => target.name)).toEqual([name]);
+    expect(verified.ok && verified.targets.map((target) => target.name)).toEqual([name, inverter]);
   });
 
   it('signs Targets that hold nothing but the VIN where nothing is released', async () => {

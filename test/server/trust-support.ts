@@ -5,8 +5,11 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { addToken } from '../../server/auth/registry-commands.ts';
+import type { TrustFolder } from '../../server/images/trust-folder.ts';
 import type { ServerOptions } from '../../server/server.ts';
 import { toHex } from '../../src/core/bytes.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import { type Random, systemRandom } from '../../src/core/random.ts';
 import { clientProof, deviceKeyOf, serverProof } from '../../src/trust/device-session.ts';
 import { type EcuFacts, FullVerification } from '../../src/trust/full-verification.ts';
 import {
@@ -32,7 +35,14 @@ import {
   signerFromSeed,
   toPem,
 } from '../../src/trust/signing-key.ts';
-import { type Backend, json, type Reply, startBackend, temporaryFolder } from './support.ts';
+import {
+  type Backend,
+  json,
+  type Reply,
+  type RequestOptions,
+  startBackend,
+  temporaryFolder,
+} from './support.ts';
 
 export const DAY_MS = 86_400_000;
 export const VIN = 'WVWZZZ1JZXW000001';
@@ -54,8 +64,13 @@ export class Ceremony {
   rootVersions = { director: 0, images: 0 };
   targetsVersion = 0;
 
-  constructor(dir: string) {
+  readonly random: Random;
+  readonly #nowMs: () => number;
+
+  constructor(dir: string, random = systemRandom, nowMs: () => number = Date.now) {
     this.dir = dir;
+    this.random = random;
+    this.#nowMs = nowMs;
     for (const name of [
       'director-root',
       'director-targets',
@@ -67,7 +82,7 @@ export class Ceremony {
       'images-snapshot',
       'images-timestamp',
     ]) {
-      this.keys[name] = generateSigner();
+      this.keys[name] = generateSigner('ed25519', random);
     }
   }
 
@@ -84,11 +99,25 @@ export class Ceremony {
     return this.keys[name]!.signer;
   }
 
+  /** What the folder would hold: for servers that read no files. Root version 1 of both is made by it. */
+  async folder(): Promise<TrustFolder> {
+    const root = async (repository: 'director' | 'images') => {
+      const bytes = await this.root(repository);
+      return [{ role: 'root', version: this.rootVersions[repository], bytes }];
+    };
+    return {
+      location: 'memory',
+      keys: Object.entries(this.keys)
+        .filter(([name]) => isOnline(name))
+        .map(([name, { signer }]) => ({ file: `${name}.pem`, signer })),
+      metadata: { director: await root('director'), images: await root('images') },
+    };
+  }
+
   async writeKeys(passphrase?: string): Promise<void> {
     await mkdir(path.join(this.dir, 'online'), { recursive: true });
     for (const [name, { privateKey }] of Object.entries(this.keys)) {
-      if (name.endsWith('-root') || name === 'images-targets') continue;
-      await this.writeKey(name, toPem(privateKey, passphrase));
+      if (isOnline(name)) await this.writeKey(name, toPem(privateKey, passphrase));
     }
   }
 
@@ -109,7 +138,7 @@ export class Ceremony {
     const roles = Object.fromEntries(
       names.map((role) => [role, keysOf([this.keys[`${repository}-${role}`]!])]),
     );
-    return signRole(buildRoot({ version, expiresMs: Date.now() + YEAR_MS, roles }), signers);
+    return signRole(buildRoot({ version, expiresMs: this.#nowMs() + YEAR_MS, roles }), signers);
   }
 
   async writeRoot(repository: 'director' | 'images', bytes?: Uint8Array): Promise<Uint8Array> {
@@ -135,6 +164,7 @@ export class Ceremony {
         releaseCounter: counter,
         dependencies: options.dependencies ?? {},
         encrypt: options.encrypt ?? false,
+        forced: options.forced ?? false,
         notes,
       },
     };
@@ -143,7 +173,7 @@ export class Ceremony {
 
   async signTargets(
     signers: readonly LocalSigner[] = [this.signer('images-targets')],
-    expiresMs = Date.now() + YEAR_MS,
+    expiresMs = this.#nowMs() + YEAR_MS,
   ): Promise<Uint8Array> {
     const version = ++this.targetsVersion;
     const { targets, delegations } = this;
@@ -159,6 +189,10 @@ export class Ceremony {
   }
 }
 
+function isOnline(name: string): boolean {
+  return !name.endsWith('-root') && name !== 'images-targets';
+}
+
 export interface ReleaseOptions {
   ecu: string;
   version: string;
@@ -166,6 +200,7 @@ export interface ReleaseOptions {
   hardwareIds: string[];
   dependencies: Record<string, string>;
   encrypt: boolean;
+  forced: boolean;
   notes: string;
 }
 
@@ -239,29 +274,37 @@ export interface TestEcu {
   time: string | null;
 }
 
+/** What a vehicle needs of a backend. */
+export interface VehicleBackend {
+  readonly factory: string;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  request(path: string, options?: RequestOptions): Promise<Reply>;
+}
+
 /** A provisioned vehicle: TMU as Primary, EDT and INV. */
-export class TestVehicle {
-  readonly backend: SignedBackend;
+export class TestVehicle<B extends VehicleBackend = SignedBackend> {
+  readonly backend: B;
   readonly vin: string;
   readonly ecus: TestEcu[] = [];
   token = '';
 
-  constructor(backend: SignedBackend, vin: string) {
+  constructor(backend: B, vin: string) {
     this.backend = backend;
     this.vin = vin;
   }
 
-  static async provisioned(
-    backend: SignedBackend,
+  static async provisioned<B extends VehicleBackend = SignedBackend>(
+    backend: B,
     vin = VIN,
     names = ['TMU', 'EDT', 'INV'],
-  ): Promise<TestVehicle> {
+    random: Random = systemRandom,
+  ): Promise<TestVehicle<B>> {
     const vehicle = new TestVehicle(backend, vin);
     for (const name of names) {
-      const secret = Uint8Array.from(randomBytes(32));
-      const signer = signerFromSeed(Uint8Array.from(randomBytes(32)));
-      const encryption = generateX25519();
-      const hwId = toHex(randomBytes(16));
+      const secret = random.bytes(32);
+      const signer = signerFromSeed(random.bytes(32));
+      const encryption = generateX25519(random);
+      const hwId = toHex(random.bytes(16));
       const reply = await provision(backend, {
         hw_id: hwId,
         vin,
@@ -288,7 +331,7 @@ export class TestVehicle {
         time: null,
       });
     }
-    vehicle.token = await logIn(backend, vehicle.primary);
+    vehicle.token = await logIn(backend, vehicle.primary, random);
     return vehicle;
   }
 
@@ -321,7 +364,11 @@ export class TestVehicle {
   }
 
   get(path: string): Promise<Reply> {
-    return this.backend.request(path, { headers: bearer(this.token) });
+    return this.request(path);
+  }
+
+  request(path: string, headers: Record<string, string> = {}): Promise<Reply> {
+    return this.backend.request(path, { headers: { ...bearer(this.token), ...headers } });
   }
 
   checkin(manifest: unknown = this.manifest(), more: object = {}): Promise<Reply> {
@@ -391,7 +438,7 @@ export function describeImage(name: string, version: string, image: Uint8Array) 
 }
 
 export function provision(
-  backend: Pick<SignedBackend, 'request' | 'factory'>,
+  backend: Pick<VehicleBackend, 'request' | 'factory'>,
   body: unknown,
   path = '/provision',
 ): Promise<Reply> {
@@ -406,9 +453,10 @@ export function provision(
 export async function tryLogIn(
   backend: Pick<Backend, 'request'>,
   { serial, secret }: Pick<TestEcu, 'serial' | 'secret'>,
+  random: Random = systemRandom,
 ): Promise<Reply> {
   const key = deviceKeyOf(secret);
-  const clientNonce = toHex(randomBytes(16));
+  const clientNonce = toHex(random.bytes(16));
   const challenge = await backend.request('/auth/challenge', json({ serial, clientNonce }));
   if (challenge.status !== 200) return challenge;
   const exchanged = { serial, clientNonce, ...challenge.json };
@@ -424,8 +472,9 @@ export async function tryLogIn(
 export async function logIn(
   backend: Pick<Backend, 'request'>,
   ecu: Pick<TestEcu, 'serial' | 'secret'>,
+  random: Random = systemRandom,
 ): Promise<string> {
-  const reply = await tryLogIn(backend, ecu);
+  const reply = await tryLogIn(backend, ecu, random);
   expect([reply.status, reply.text]).toEqual([200, expect.any(String)]);
   return reply.json.token;
 }

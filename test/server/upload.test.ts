@@ -6,6 +6,7 @@ import http from 'node:http';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { DiskStorage, StorageError } from '../../src/core/storage.ts';
 import {
   type Backend,
   json,
@@ -319,21 +320,22 @@ describe('nothing is left', () => {
 
   it('of an upload that fills the disk, which gets 507', async () => {
     let full = true;
-    const backend = await startBackend({
-      openImageFile: async (file, flags, mode) => {
-        const handle = await fs.open(file, flags, mode);
-        const write = handle.write.bind(handle);
-        let written = 0;
-        handle.write = (async (...given: Parameters<typeof write>) => {
-          written += (given[0] as unknown as Uint8Array).length;
-          if (full && written > 200_000) {
-            throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-          }
-          return write(...given);
-        }) as unknown as typeof handle.write;
-        return handle;
-      },
-    });
+    const dataDir = await temporaryFolder();
+    const storage = await DiskStorage.open(dataDir);
+    const open = storage.open.bind(storage);
+    storage.open = async (name) => {
+      const file = await open(name);
+      const write = file.write.bind(file);
+      file.write = async (offset, bytes) => {
+        if (full && offset + bytes.length > 200_000) {
+          const cause = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+          throw new StorageError('NO_SPACE', name, 'no space left while writing', cause);
+        }
+        await write(offset, bytes);
+      };
+      return file;
+    };
+    const backend = await startBackend({ dataDir, storage });
     const admin = await backend.login();
     const image = new Uint8Array(600_000);
     const reply = await admin.upload({ ecu: 'EDT', version: '1', image });

@@ -159,6 +159,7 @@ export class AttackedEcu {
     });
     await this.unlock();
     await bench.expect('31010211');
+    await bench.expect('31010213');
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { CreateEcuOptions } from '../../ecus/create-ecu.ts';
 import { asciiBytes, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import type { IdentityFile } from '../../src/trust/identity-file.ts';
 import {
   ed25519PublicKey,
@@ -13,7 +14,6 @@ import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { EcuBench } from './ecu-bench.ts';
 import type { FaultStorage } from './fault-storage.ts';
 import { type MockRepositories, mockRepositories } from './mock-repositories.ts';
-import { seededRandom } from './seeded-random.ts';
 
 export const ECUS = ['CGW', 'EDT', 'INV'] as const;
 export type EcuName = (typeof ECUS)[number];

@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { systemClock, type Timer } from '../../src/core/clock.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
 import { identity, VIN } from './attack-factory.ts';
 import type { AttackedVehicle } from './attack-vehicle.ts';
-import { seededRandom } from './seeded-random.ts';
 
 /** The machine's clock, begun at another day. Pauses before another try are left out, and nothing else. */
 export class RunningClock extends VirtualClock {

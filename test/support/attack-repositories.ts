@@ -2,6 +2,7 @@
 
 import { expect } from 'vitest';
 import { toHex } from '../../src/core/bytes.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { encryptImage } from '../../src/trust/image-encryption.ts';
 import { ECUS, type EcuName, factoryVehicle, SERIALS, VIN } from './attack-factory.ts';
 import { digestOf } from './ecu-bench.ts';
@@ -14,7 +15,6 @@ import {
   mockSigner,
   type RepositoryName,
 } from './mock-repositories.ts';
-import { seededRandom } from './seeded-random.ts';
 
 export const REPOSITORIES: readonly RepositoryName[] = ['director', 'images'];
 export const ROLES = ['timestamp', 'snapshot', 'targets'] as const;

@@ -6,6 +6,7 @@ import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu, type TmuOptions } from '../../src/tmu/tmu.ts';
 import type { CycleResult, TmuEvent } from '../../src/tmu/tmu-event.ts';
@@ -44,7 +45,6 @@ import {
   type ReleaseOptions,
   type RepositoryName,
 } from './mock-repositories.ts';
-import { seededRandom } from './seeded-random.ts';
 
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;

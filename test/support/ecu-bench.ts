@@ -10,13 +10,13 @@ import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
 import { concatBytes, fromHex, toHex, uintToBytes } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchBundle } from '../../src/trust/bench-keys.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import type { EncryptedImage } from '../../src/trust/director.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from './fault-storage.ts';
-import { seededRandom } from './seeded-random.ts';
 
 export const SECRET = '000102030405060708090a0b0c0d0e0f';
 export const APPROVAL_KEY = 'f0'.repeat(32);

@@ -25,6 +25,7 @@ export interface ReleaseOptions {
   readonly releaseCounter?: number;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly encrypt?: boolean;
+  readonly forced?: boolean;
   readonly notes?: string;
 }
 
@@ -77,6 +78,7 @@ export class MockRepositories {
         releaseCounter,
         dependencies: options.dependencies ?? {},
         encrypt: options.encrypt ?? false,
+        ...(options.forced === undefined ? {} : { forced: options.forced }),
         notes: options.notes ?? '',
       },
     };

@@ -41,7 +41,8 @@ export interface World {
 
 /**
  * Ceremony, registry, ECUs with their keys, and a TMU that knows them; everything in this process. The vehicle is the
- * bench's with these ECUs: a Director wants to hear of all that it knows. Without a CGW nobody is asked.
+ * bench's with these ECUs: a Director wants to hear of all that it knows. Without a CGW nobody is asked,
+ * and nothing is known of the state of the vehicle.
  */
 export async function makeWorld(
   home: string,
@@ -50,7 +51,8 @@ export async function makeWorld(
   { bankSize }: { readonly bankSize?: number } = {},
 ): Promise<World> {
   const storage = await DiskStorage.open(home);
-  const { approval, ...whole } = await loadVehicle(undefined, false);
+  const { approval, signals, conditions, ...whole } = await loadVehicle(undefined, false);
+  const told = Object.entries(signals).filter(([, { ecu }]) => names.includes(ecu));
   const vehicleFile = await writeBenchVehicle(storage, {
     ...whole,
     ecus: whole.ecus
@@ -58,6 +60,9 @@ export async function makeWorld(
       .map((ecu) =>
         bankSize === undefined ? ecu : { ...ecu, memory: { ...ecu.memory, bankSize } },
       ),
+    // A condition speaks of signals, and those are the gateway's.
+    signals: Object.fromEntries(told),
+    conditions: told.length === Object.keys(signals).length ? conditions : [],
     ...(approval !== undefined && names.includes(approval.ecu) ? { approval } : {}),
   });
   const vehicle = await loadVehicle(vehicleFile, false);

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { toHex } from '../../src/core/bytes.ts';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
 import {
   clientProof,
@@ -13,7 +14,6 @@ import {
   serverProof,
   sessionKeys,
 } from '../../src/trust/device-session.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const VIN = '1CANXTABENCH00001';
 const SERIAL = 'CO-000001';

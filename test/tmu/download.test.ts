@@ -1,11 +1,11 @@
 // One download: resumed, restarted, cut, stalled, lied to; and never more than asked for.
 
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { DEFAULT_DOWNLOAD_LIMITS, downloadImage } from '../../src/tmu/download.ts';
 import { ImageStore } from '../../src/tmu/image-store.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 import { bytesOf, type DownloadFault, FakeBackend, refused, sha256 } from './support.ts';
 
 const image = bytesOf(10_000);

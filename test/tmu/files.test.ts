@@ -9,13 +9,14 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Plan } from '../../src/campaign/plan.ts';
 import { planDigest } from '../../src/campaign/plan.ts';
+import { DEFAULT_CAMPAIGN_CONFIG } from '../../src/campaign/state.ts';
 import { FolderBusyError, lockFolder } from '../../src/core/lock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { formatInstalled, InstalledFile, parseInstalled } from '../../src/tmu/installed.ts';
 import { Memory } from '../../src/tmu/memory.ts';
 import { Outbox } from '../../src/tmu/outbox.ts';
-import { durationSeconds, factsOf, questionOf } from '../../src/tmu/question.ts';
+import { factsOf, questionOf, rollbackSeconds, updateSeconds } from '../../src/tmu/question.ts';
 import { RateMeter, StatusFiles } from '../../src/tmu/status.ts';
 import { approvalFactsSchema, encodeApprovalRequest } from '../../src/vehicle/approval.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
@@ -156,6 +157,9 @@ const planOf = (notes: string, count = 2): Plan => ({
   items: Array.from({ length: count }, (_, index) => ({
     ecu: index === 0 ? 'EDT' : 'INV',
     hardwareId: 'HW',
+    order: index,
+    bus: 'main',
+    forced: false,
     from: { version: '1.0.0', sha256: null },
     to: { version: '2.0.0', sha256: hash('a'), size: 299_000, releaseCounter: 1 },
     targetName: 'f',
@@ -182,9 +186,12 @@ describe('the facts for the driver', () => {
             plan,
             planDigest: planDigest(plan),
             startedWallMs: 0,
+            asks: [],
+            limits: DEFAULT_CAMPAIGN_CONFIG,
+            warnings: [],
+            mixed: null,
           },
-          vehicle,
-          30,
+          { vehicle, phase: 'install', timeoutSeconds: 30 },
         );
         approvalFactsSchema.parse(question.facts);
         encodeApprovalRequest({
@@ -200,11 +207,48 @@ describe('the facts for the driver', () => {
 
   it('say how long it takes and what is lost meanwhile', () => {
     // Twice 299,000 bytes at 29.9 kB/s, and 5 s for each restart.
-    expect(durationSeconds(planOf(''), vehicle)).toBe(31);
-    const facts = factsOf(planOf('fixes\r\nthe\tmap'), vehicle, 30);
+    expect(updateSeconds(planOf(''), vehicle, 'stage')).toBe(31);
+    const install = { vehicle, phase: 'install', timeoutSeconds: 30 } as const;
+    const facts = factsOf(planOf('fixes\r\nthe\tmap'), install);
+    expect(facts).toMatchObject({ phase: 'install', forced: false, durationSeconds: 31 });
     expect(facts.unavailable).toEqual(['the EDT', 'the INV']);
     expect(facts.ecus[0]!.changes).toBe('fixes the map');
     expect(facts.purpose).toBe('New software for EDT, INV');
+  });
+});
+
+describe('how long it takes', () => {
+  const single = {
+    ...vehicle,
+    ecus: vehicle.ecus.map((ecu) =>
+      ecu.name === 'INV'
+        ? { ...ecu, programming: { ...ecu.programming, activation: 'reset' as const } }
+        : ecu,
+    ),
+  };
+
+  it('after the staging, only single banks are still to be written', () => {
+    expect(updateSeconds(planOf(''), vehicle, 'activate')).toBe(10);
+    expect(updateSeconds(planOf(''), single, 'activate')).toBe(21);
+  });
+
+  it('back, single banks are written once more', () => {
+    expect(rollbackSeconds(planOf(''), vehicle)).toBe(10);
+    expect(rollbackSeconds(planOf(''), single)).toBe(21);
+  });
+
+  it('is told by the phase, and a safety release is called by its name', () => {
+    const plan = planOf('');
+    const forced = { ...plan, items: plan.items.map((item) => ({ ...item, forced: true })) };
+    const asked = { vehicle: single, timeoutSeconds: 30 };
+    expect(factsOf(plan, { ...asked, phase: 'activate' }).durationSeconds).toBe(21);
+    expect(factsOf(forced, { ...asked, phase: 'install', informOnly: true })).toMatchObject({
+      forced: true,
+      purpose: 'Safety update for EDT, INV',
+    });
+    expect(factsOf(plan, { ...asked, phase: 'install', informOnly: true }).informOnly).toBe(true);
+    const mixed = { ...plan, items: [forced.items[0]!, plan.items[1]!] };
+    expect(factsOf(mixed, { ...asked, phase: 'install' }).forced).toBe(false);
   });
 });
 

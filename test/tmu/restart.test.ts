@@ -1,8 +1,9 @@
 // The daemon is stopped, killed, or loses power at every instant, and the vehicle ends whole.
 
 import { describe, expect, it } from 'vitest';
+import type { Vehicle } from '../../src/vehicle/schema.ts';
 import type { FakeEcu } from './support.ts';
-import { bytesOf, sha256, World } from './support.ts';
+import { bytesOf, sha256, vehicle, World } from './support.ts';
 
 const edt = bytesOf(5000, 1);
 const inv = bytesOf(7000, 2);
@@ -31,6 +32,10 @@ function judge(w: World, ecu: FakeEcu, call: string): void {
   if (call === 'confirm') {
     const all = ['EDT', 'INV'].every((name) => w.ecu(name).active.sha256 === target(name));
     if (!all) throw new Error(`${ecu.name} confirmed before all ran the new image`);
+  }
+  if (call === 'commit') {
+    const open = ['EDT', 'INV'].filter((name) => w.ecu(name).mode === 'trial');
+    if (open.length > 0) throw new Error(`${ecu.name} raised its counter with ${open} on trial`);
   }
 }
 
@@ -64,6 +69,146 @@ describe('a power cut at every write of the state directory', () => {
       expect(campaigns.size, `cut at ${at}`).toBe(1);
     }
     expect(cuts).toBeGreaterThan(40);
+  });
+});
+
+/** What else can be going on when the power goes. */
+interface Scenario {
+  readonly name: string;
+  readonly vehicle?: Vehicle;
+  readonly prepare: (w: World) => void;
+  /** What the world outside does while the TMU is off; `cycle` counts from 0. */
+  readonly between?: (w: World, cycle: number) => Promise<void> | void;
+  readonly cycles: number;
+  readonly check: (w: World) => void;
+}
+
+const { policy } = vehicle;
+const asking = (approval: Vehicle['policy']['approval']): Vehicle => ({
+  ...vehicle,
+  policy: { ...policy, approval },
+});
+const versions = (w: World): string[] => ['EDT', 'INV'].map((name) => w.ecu(name).active.version);
+const allAsked = asking({ download: 'ask', install: 'ask', activate: 'ask' });
+const HOUR_MS = 3_600_000;
+
+const scenarios: Scenario[] = [
+  {
+    name: 'a driver who is asked three times',
+    vehicle: allAsked,
+    prepare: () => {},
+    cycles: 2,
+    check: expectWhole,
+  },
+  {
+    name: 'a driver who denies the activation',
+    vehicle: allAsked,
+    prepare: (w) => {
+      const ask = w.approver.ask.bind(w.approver);
+      w.approver.ask = async (question) =>
+        question.phase === 'activate' ? { kind: 'denied' } : ask(question);
+    },
+    cycles: 2,
+    check: (w) => {
+      expect(versions(w)).toEqual(['1.0.0', '1.0.0']);
+      expect([w.ecu('EDT').inactive, w.ecu('INV').inactive]).toEqual([undefined, undefined]);
+      expect(new Set(w.backend.reports.map(({ code }) => code))).toContain('DENIED');
+    },
+  },
+  {
+    name: 'an operator who cancels while ECUs are staged',
+    prepare: (w) => {
+      w.ecu('INV').stageMs = 30_000;
+      let given = false;
+      w.ecu('INV').onCall = (ecu, call) => {
+        if (call === 'stage' && !given) {
+          given = true;
+          w.backend.cancel = { order: 'o1', by: 'olga', reason: '' };
+        }
+        judge(w, ecu, call);
+      };
+    },
+    cycles: 2,
+    check: (w) => {
+      const answers = w.backend.statuses.flatMap(({ answer }) => answer ?? []);
+      const accepted = new Set(answers.map((answer) => answer.accepted));
+      expect(accepted.size, 'one order has one answer').toBeLessThanOrEqual(1);
+      const old = w.backend.reports.some(({ code }) => code === 'CANCELLED');
+      expect(versions(w)).toEqual(old ? ['1.0.0', '1.0.0'] : ['2.0.0', '2.0.0']);
+      if (accepted.has(true)) expect(old).toBe(true);
+    },
+  },
+  {
+    name: 'a counter that cannot be raised at first',
+    prepare: (w) => w.ecu('INV').fail('commit', 'REFUSED', 'REFUSED'),
+    cycles: 4,
+    check: (w) => {
+      expectWhole(w);
+      expect(['EDT', 'INV'].map((name) => w.ecu(name).counterOf)).toEqual(['2.0.0', '2.0.0']);
+      expect(JSON.parse(w.file('state.json')!).owedCommits).toEqual([]);
+    },
+  },
+  {
+    name: 'an ECU that goes back only after a while',
+    prepare: (w) => {
+      w.ecu('INV').faults.verify = refusals('SELF_TEST', 50);
+      w.ecu('EDT').faults.rollback = refusals('REFUSED', 50);
+    },
+    between: (w, cycle) => {
+      if (cycle === 1) delete w.ecu('EDT').faults.rollback;
+    },
+    cycles: 4,
+    check: (w) => {
+      expect(versions(w)).toEqual(['1.0.0', '1.0.0']);
+      const told = w.backend.reports.map(({ outcome, code }) => `${outcome} ${code}`);
+      const failed = told.filter((text) => text.startsWith('ROLLBACK_FAILED')).length;
+      const recovered = told.filter((text) => text.endsWith('RECOVERED')).length;
+      if (failed > 0) expect(recovered).toBeGreaterThan(0);
+      expect(told.join()).toContain('ROLLBACK_');
+    },
+  },
+  {
+    name: 'a network budget that is used up',
+    vehicle: { ...vehicle, policy: { ...policy, network: { bytesPerDay: 4000 } } },
+    prepare: () => {},
+    between: (w) => w.clock.advance(24 * HOUR_MS),
+    cycles: 6,
+    check: expectWhole,
+  },
+];
+
+function refusals(code: 'SELF_TEST' | 'REFUSED', count: number) {
+  const failure = { ok: false, code, reason: code, transient: false } as const;
+  return Array.from({ length: count }, () => failure);
+}
+
+describe.each(scenarios)('a power cut at every write, with $name', (scenario) => {
+  it('leaves the vehicle whole', { timeout: 60_000 }, async () => {
+    const options = scenario.vehicle === undefined ? {} : { vehicle: scenario.vehicle };
+    let cuts = 0;
+    for (let at = 1; ; at++) {
+      const w = world();
+      scenario.prepare(w);
+      w.storage.cut = { at, when: at % 2 === 0 ? 'before' : 'after' };
+      await w.once(options).catch(() => {});
+      const { powerLost } = w.storage;
+      if (powerLost) {
+        cuts++;
+        w.storage = w.storage.afterPowerCut('lost');
+      }
+      w.storage.cut = undefined;
+      for (let cycle = 0; cycle < scenario.cycles; cycle++) {
+        await scenario.between?.(w, cycle);
+        await w.once(options);
+      }
+      try {
+        scenario.check(w);
+      } catch (error) {
+        throw new Error(`cut at write ${at}`, { cause: error });
+      }
+      if (!powerLost) break;
+    }
+    expect(cuts).toBeGreaterThan(15);
   });
 });
 

@@ -3,15 +3,19 @@
 import { createHash } from 'node:crypto';
 import type {
   ApprovalAnswer,
+  ApprovalQuestion,
   Approver,
   Backend,
   BackendFailure,
+  CampaignStatusReport,
+  CancelOrder,
   Checkin,
   DownloadAnswer,
   DriverResult,
   EcuDriver,
   EcuIdentity,
   EcuReport,
+  HealthChecks,
   LatestAnswer,
   MetadataBody,
   Offer,
@@ -24,6 +28,7 @@ import type {
 } from '../../src/campaign/ports.ts';
 import { DownloadCut } from '../../src/campaign/ports.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu, type TmuOptions } from '../../src/tmu/tmu.ts';
 import type { CycleResult, TmuEvent } from '../../src/tmu/tmu-event.ts';
@@ -31,7 +36,6 @@ import type { TrustedCheck, TrustedSource, Wanted } from '../../src/tmu/trusted-
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 export const sha256 = (bytes: Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex');
@@ -177,6 +181,23 @@ export class FakeBackend implements Backend {
     return { kind: 'accepted' };
   }
 
+  /** What the operator wants; answered orders are not given again. */
+  cancel: CancelOrder | null = null;
+  campaignFaults: BackendFailure[] = [];
+  readonly statuses: CampaignStatusReport[] = [];
+
+  async campaign(
+    status: CampaignStatusReport,
+  ): Promise<{ kind: 'orders'; cancel: CancelOrder | null } | BackendFailure> {
+    const fault = this.campaignFaults.shift();
+    if (fault !== undefined) return fault;
+    this.statuses.push(status);
+    if (status.answer !== undefined && status.answer.order === this.cancel?.order) {
+      this.cancel = null;
+    }
+    return { kind: 'orders', cancel: this.cancel };
+  }
+
   async checkin(
     _checkin: Checkin,
   ): Promise<{ kind: 'checked-in'; time: unknown } | BackendFailure> {
@@ -207,6 +228,7 @@ export function offerOf(release: Release): Offer {
     download: { file, size, sha256: digest },
     encryption: null,
     dependencies: {},
+    forced: false,
     notes,
   };
 }
@@ -373,7 +395,11 @@ export class FakeEcu implements EcuDriver {
     return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
   }
 
-  async verify(): Promise<DriverResult<EcuReport>> {
+  /** What it was checked by, last. */
+  checks: HealthChecks | undefined;
+
+  async verify(_target: Target, checks: HealthChecks): Promise<DriverResult<EcuReport>> {
+    this.checks = checks;
     return this.#begin('verify') ?? { ok: true, value: this.active, warnings: [] };
   }
 
@@ -381,6 +407,17 @@ export class FakeEcu implements EcuDriver {
     const fault = this.#begin('confirm');
     if (fault !== undefined) return fault;
     this.mode = 'confirmed';
+    return { ok: true, value: undefined, warnings: [] };
+  }
+
+  /** Version whose counter is the highest that was raised. */
+  counterOf: string | undefined;
+
+  async commit(): Promise<DriverResult<void>> {
+    const fault = this.#begin('commit');
+    if (fault !== undefined) return fault;
+    if (this.mode === 'trial') throw new Error(`${this.name} raised its counter while on trial`);
+    this.counterOf = this.active.version;
     return { ok: true, value: undefined, warnings: [] };
   }
 
@@ -407,22 +444,27 @@ export class FakeEcu implements EcuDriver {
 export class FakeApprover implements Approver {
   answers: ApprovalAnswer[] = [];
   rechecks: ApprovalAnswer[] = [];
-  readonly asked: Parameters<Approver['ask']>[0][] = [];
+  readonly asked: ApprovalQuestion[] = [];
+  readonly informed: ApprovalQuestion[] = [];
+  readonly rechecked: { readonly phase: string; readonly final: boolean }[] = [];
+  /** What the driver was told about how it ended. */
+  readonly told: string[] = [];
   withdrawn = 0;
   /** Approvals given, by campaign: what a CGW keeps. */
   readonly approved = new Set<string>();
 
-  async ask(question: Parameters<Approver['ask']>[0]): Promise<ApprovalAnswer> {
+  async ask(question: ApprovalQuestion): Promise<ApprovalAnswer> {
     this.asked.push(question);
     const answer = this.answers.shift() ?? { kind: 'approved' };
-    if (answer.kind === 'approved') this.approved.add(`${question.campaignId} ${question.nonce}`);
+    if (answer.kind === 'approved') this.approved.add(idOf(question));
     return answer;
   }
 
-  async recheck(question: Parameters<Approver['ask']>[0]): Promise<ApprovalAnswer> {
+  async recheck(question: ApprovalQuestion, final: boolean): Promise<ApprovalAnswer> {
+    this.rechecked.push({ phase: question.phase, final });
     const scripted = this.rechecks.shift();
     if (scripted !== undefined) return scripted;
-    return this.approved.has(`${question.campaignId} ${question.nonce}`)
+    return this.approved.has(idOf(question))
       ? { kind: 'approved' }
       : { kind: 'forged', reason: 'never asked' };
   }
@@ -430,6 +472,19 @@ export class FakeApprover implements Approver {
   async withdraw(): Promise<void> {
     this.withdrawn++;
   }
+
+  async inform(question: ApprovalQuestion): ReturnType<Approver['inform']> {
+    this.informed.push(question);
+    return { kind: 'informed' };
+  }
+
+  async tell(text: string): Promise<void> {
+    this.told.push(text);
+  }
+}
+
+function idOf({ campaignId, nonce, phase }: ApprovalQuestion): string {
+  return `${campaignId} ${nonce} ${phase}`;
 }
 
 /** The world outside the TMU, and TMUs that come and go in it. */

@@ -2,7 +2,13 @@
 
 import { describe, expect, it } from 'vitest';
 import { decodeJournal, JOURNAL_FILE } from '../../src/campaign/journal.ts';
-import type { ApprovalAnswer } from '../../src/campaign/ports.ts';
+import {
+  type ApprovalAnswer,
+  alwaysReady,
+  type ConditionQuery,
+  type VehicleCondition,
+  type VehicleState,
+} from '../../src/campaign/ports.ts';
 import { StorageError } from '../../src/core/storage.ts';
 import { bytesOf, refused, sha256, vehicle, World } from './support.ts';
 
@@ -95,7 +101,7 @@ describe('an update of two ECUs', () => {
       outcome: 'SUCCESS',
       progress: 100,
       lastError: null,
-      ecus: { EDT: { from: '1.0.0', to: '2.0.0', step: 'confirm done' } },
+      ecus: { EDT: { from: '1.0.0', to: '2.0.0', step: 'commit done' } },
     });
     expect(await w.storage.list('images')).toEqual(
       [`${sha256(edt)}.bin`, `${sha256(inv)}.bin`].sort(),
@@ -352,9 +358,16 @@ describe('failures', () => {
 
   it('conditions of the vehicle, before the first erase and before the activation', async () => {
     const w = world();
-    const moving = { ok: false, reason: 'the vehicle moves' } as const;
-    const states: ({ ok: true } | typeof moving)[] = [moving];
-    const vehicleState = { check: async () => states.shift() ?? ({ ok: true } as const) };
+    const moving = { ok: false, condition: 'standing', reason: 'the vehicle moves' } as const;
+    const states: VehicleCondition[] = [moving];
+    const queries: ConditionQuery[] = [];
+    const vehicleState: VehicleState = {
+      ...alwaysReady,
+      check: async (query) => {
+        queries.push(query);
+        return states.shift() ?? { ok: true };
+      },
+    };
     expect(await w.once({ vehicleState })).toMatchObject({
       outcome: 'PRECONDITION_FAILED',
       reason: 'the vehicle moves',
@@ -366,6 +379,11 @@ describe('failures', () => {
     expect(w.ecu('EDT').calls.slice(-2)).toEqual(['stage', 'rollback']);
     await w.clock.advance(240_000);
     expect((await w.once({ vehicleState })).outcome).toBe('SUCCESS');
+    // Two banks: the way back is two restarts, and so is what follows the staging.
+    expect(queries.slice(-2)).toEqual([
+      { gate: 'stage', updateSeconds: 11, rollbackSeconds: 10 },
+      { gate: 'activate', updateSeconds: 10, rollbackSeconds: 10 },
+    ]);
   });
 
   it('a full disk: a clear error, and the next try carries on', async () => {
@@ -456,21 +474,29 @@ describe('the daemon', () => {
     expect(w.eventsOf('retry')[0]!.delayMs).toBe(7000);
   });
 
-  it('survives a broken disk and goes on when it works again', async () => {
-    const w = world();
-    const abort = new AbortController();
-    const tmu = w.tmu();
-    const running = tmu.run(abort.signal);
-    await w.clock.advance(10);
-    w.storage.failing = 'NO_SPACE';
-    await w.clock.advance(120_000);
-    w.storage.failing = undefined;
-    await w.clock.advance(1_300_000);
-    abort.abort();
-    await w.clock.within(5000, running);
-    expect(w.ecu('EDT').active.version).toBe('2.0.0');
-    expect(w.ecu('INV').active.version).toBe('2.0.0');
-  });
+  it.each([
+    ['images are fetched', 10],
+    ['the first ECU is staged', 1000],
+    ['the second ECU is staged', 3000],
+    ['both are activated', 4020],
+  ])(
+    'survives a disk that is full while %s, and goes on when it works again',
+    async (_when, atMs) => {
+      const w = world();
+      const abort = new AbortController();
+      const tmu = w.tmu({ pollMs: 1000 });
+      const running = tmu.run(abort.signal);
+      await w.clock.advance(atMs);
+      w.storage.failing = 'NO_SPACE';
+      await w.clock.advance(120_000);
+      w.storage.failing = undefined;
+      await w.clock.advance(1_300_000);
+      abort.abort();
+      await w.clock.within(5000, running);
+      expect(w.ecu('EDT').active.version).toBe('2.0.0');
+      expect(w.ecu('INV').active.version).toBe('2.0.0');
+    },
+  );
 });
 
 it('the journal of a campaign is what happened', async () => {
@@ -492,6 +518,8 @@ it('the journal of a campaign is what happened', async () => {
     'verified',
     'confirmed',
     'confirmed',
+    'committed',
+    'committed',
     'closed',
   ]);
 });

@@ -5,6 +5,7 @@ import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu } from '../../src/tmu/tmu.ts';
 import type { CycleResult } from '../../src/tmu/tmu-event.ts';
@@ -13,7 +14,6 @@ import { findEcu } from '../../src/vehicle/load.ts';
 import { EcuLink } from '../drivers/ecu-link.ts';
 import { APPROVAL_KEY, benchVehicle, bundleOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 import { bytesOf, FakeBackend, FakeTrusted, sha256 } from './support.ts';
 
 const images = { CGW: bytesOf(4500, 1), EDT: bytesOf(20_000, 2), ONE: bytesOf(9000, 3) };

@@ -143,6 +143,7 @@ describe.each(MODES)('a bundle for %s verification', (verification) => {
       releaseCounter: 3,
       dependencies: { INV: '>=1.0.0' },
       encrypt: false,
+      forced: false,
       notes: '',
       encryption: undefined,
     });

@@ -12,6 +12,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import type { Random } from '../../src/core/random.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import {
   BLOCK_BYTES,
   encryptedLength,
@@ -22,7 +23,6 @@ import {
   TAG_BYTES,
 } from '../../src/trust/image-encryption.ts';
 import { generateX25519, x25519PublicKey } from '../../src/trust/signing-key.ts';
-import { seededRandom } from '../support/seeded-random.ts';
 
 const ECU_KEY = generateX25519(seededRandom(1));
 const SEALED_BLOCK = BLOCK_BYTES + TAG_BYTES;

@@ -96,6 +96,7 @@ describe('a bank record', () => {
       releaseCounter: 3,
       dependencies: { INV: '>=1.0.0', BMS: '1.2.0' },
       encrypt: true,
+      forced: false,
       notes: 'faster',
       encryption: undefined,
     };

@@ -8,14 +8,19 @@ import {
   approvalMac,
   decodeApprovalRequest,
   decodeApprovalResult,
+  decodeOutcome,
   encodeApprovalRequest,
   encodeApprovalResult,
+  encodeOutcome,
+  MAX_OUTCOME_BYTES,
   verifyApproval,
 } from '../../src/vehicle/approval.ts';
 
 const key = fromHex('0b'.repeat(32));
 const facts: ApprovalFacts = {
   vin: 'WVWZZZ1JZXW000001',
+  phase: 'install',
+  forced: false,
   purpose: 'Fixes the display',
   ecus: [{ name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'display' }],
   durationSeconds: 90,
@@ -83,9 +88,9 @@ describe('the request', () => {
 
 describe('the result', () => {
   it('is status, until, MAC', () => {
-    // HMAC-SHA256(0b..0b, "can-ota approval v1" 11.. 22.. 33.. SHA-256 of the facts 01 00000000), by openssl.
+    // HMAC-SHA256(0b..0b, "can-ota approval v1" 11.. 22.. 33.. SHA-256 of the facts 01 00000000), by Python's hmac.
     expect(toHex(encodeApprovalResult(key, binding, 1, 0))).toBe(
-      '0100000000d933a53aec7b03ca41c1535922e9f9333ab207fca7859faf6882ccdecba8f2d2',
+      '010000000004c4b0cb77798225dffeb049257acff1e2ead7dc341d99f98588a6cb436b0d10',
     );
     expect(decodeApprovalResult(encodeApprovalResult(key, binding, 2, 0x12345678))).toEqual({
       status: 2,
@@ -108,6 +113,12 @@ describe('the result', () => {
     expect(verifyApproval(key, { ...binding, campaignId: other(16) }, result)).toBe(false);
     const shown = { ...facts, purpose: 'Fixes the radio' };
     expect(verifyApproval(key, { ...binding, facts: shown }, result)).toBe(false);
+    // A question about the download, or one that nobody has to answer, is no approval of the installation.
+    for (const change of [{ phase: 'download' }, { forced: true }, { informOnly: true }] as const) {
+      expect(verifyApproval(key, { ...binding, facts: { ...facts, ...change } }, result)).toBe(
+        false,
+      );
+    }
     const longer = { ...facts, timeoutSeconds: 60 };
     expect(verifyApproval(key, { ...binding, facts: longer }, result)).toBe(true);
     // The same question, asked a moment later: an approval that was taken back meanwhile does not count again.
@@ -125,5 +136,26 @@ describe('the result', () => {
       mac[bit >> 3]! ^= 1 << (bit & 7);
       expect(verifyApproval(key, binding, { ...result, mac })).toBe(false);
     }
+  });
+});
+
+describe('how an update ended', () => {
+  it('is UTF-8 without anything that moves the cursor, cut between characters', () => {
+    expect(toHex(encodeOutcome('für'))).toBe('66c3bc72');
+    expect(decodeOutcome(encodeOutcome('a\u001b[2Jb\nc'))).toEqual({ text: 'a [2Jb c' });
+    for (let pad = 0; pad < 4; pad++) {
+      const bytes = encodeOutcome(`${'a'.repeat(pad)}${'😀'.repeat(300)}`);
+      expect(bytes.length).toBeGreaterThan(MAX_OUTCOME_BYTES - 4);
+      expect(bytes.length).toBeLessThanOrEqual(MAX_OUTCOME_BYTES);
+      expect(decodeOutcome(bytes)).toMatchObject({ text: expect.stringMatching(/😀$/u) });
+    }
+  });
+
+  it('of another peer is checked: length, UTF-8, control characters', () => {
+    expect(decodeOutcome(new Uint8Array())).toEqual({ fault: 'wrong-length' });
+    expect(decodeOutcome(new Uint8Array(1001).fill(0x41))).toEqual({ fault: 'wrong-length' });
+    expect(decodeOutcome(new Uint8Array(1000).fill(0x41))).toHaveProperty('text');
+    expect(decodeOutcome(Uint8Array.of(0x41, 0xff))).toEqual({ fault: 'bad-text' });
+    expect(decodeOutcome(Uint8Array.of(0x41, 0x1b))).toEqual({ fault: 'bad-text' });
   });
 });

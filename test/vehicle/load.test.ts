@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { FAILURE_KINDS } from '../../src/campaign/retry-policy.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { vehicleJsonSchema } from '../../src/vehicle/json-schema.ts';
 import { activationOrder, findEcu, parseVehicle } from '../../src/vehicle/load.ts';
@@ -51,6 +52,49 @@ describe('the bench vehicle', () => {
     expect(() => parseVehicle(text.replace('full', 'none'), 'v.yaml')).toThrow(/verification/);
   });
 
+  it('has signals, conditions and a policy; a file without them has none, and the defaults', () => {
+    expect(vehicle.conditions.map(({ name }) => name)).toEqual([
+      'standing',
+      'parked',
+      'ignition',
+      'battery',
+      'temperature',
+    ]);
+    expect(vehicle.signals.ignition).toMatchObject({
+      did: 0xfd40,
+      offset: 2,
+      length: 1,
+      values: { 0: 'off', 1: 'accessory', 2: 'on' },
+    });
+    const plain = parseVehicle(minimal(ecu('A', '1', '2')), 'v.yaml');
+    expect(plain).toMatchObject({
+      signals: {},
+      conditions: [],
+      policy: {
+        approval: { download: 'none', install: 'ask', activate: 'none' },
+        retry: {},
+        network: { bytesPerDay: null },
+        diagnostics: { heartbeatSeconds: 2, troubleCodes: 'compare' },
+      },
+    });
+    const text = `${minimal(ecu('A', '1', '2'))}conditions: [{ name: x, require: update < 1 h }]`;
+    expect(parseVehicle(text, 'v.yaml').conditions).toEqual([
+      { name: 'x', require: 'update < 1 h', gates: ['stage', 'activate'], say: '' },
+    ]);
+  });
+
+  it('can limit every kind of failure that a campaign knows, and no other', () => {
+    const limits = FAILURE_KINDS.map((kind) => `${kind}: { tries: 2, seconds: 3 }`).join(', ');
+    const text = `${minimal(ecu('A', '1', '2'))}policy: { retry: { ${limits} } }`;
+    const { retry } = parseVehicle(text, 'v.yaml').policy;
+    expect(Object.keys(retry).sort()).toEqual([...FAILURE_KINDS].sort());
+    const known = vehicleJsonSchema() as {
+      properties: { policy: { properties: { retry: { properties: object } } } };
+    };
+    const published = known.properties.policy.properties.retry.properties;
+    expect(Object.keys(published).sort()).toEqual([...FAILURE_KINDS].sort());
+  });
+
   it('passes the published schema, which is up to date', () => {
     const published = readFileSync(path.join(root, 'src/vehicle/vehicle.schema.json'), 'utf8');
     expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(vehicleJsonSchema())));
@@ -92,12 +136,90 @@ describe('bad vehicle files say where and what', () => {
       /secret: expected 16 to 64 bytes.* in quotes/,
     ],
     [
+      minimal(ecu('A', '1', '2', ', memory: { bankSize: -1 }')),
+      /v\.yaml:4: ecus\[0\]\.memory\.bankSize/,
+    ],
+    [
       `${minimal(ecu('A', '1', '2'))}approval: { ecu: B, key: '${'00'.repeat(16)}' }`,
       /approval\.ecu is B, which is not in ecus/,
     ],
   ])('%#', (text, message) => {
     expect(() => parseVehicle(text, 'v.yaml')).toThrow(message);
     expect(() => parseVehicle(text, 'v.yaml')).toThrow(InputError);
+  });
+
+  const base = minimal(ecu('A', '1', '2'));
+  const signals = `${base}signals:
+  speed: { ecu: A, did: 0xFD40, length: 2, scale: 0.01, unit: km/h }
+  gear: { ecu: A, did: 0xFD40, offset: 2, values: { 0: park, 1: drive } }
+`;
+  it.each([
+    // The line of the condition, the column inside the expression, and a hint.
+    [
+      `${signals}conditions:\n  - name: one\n    require: speed == 0\n  - name: two\n    require: gear == park and sped < 3\n`,
+      'v.yaml:12: conditions[1].require: two, column 18: "sped" is not known; did you mean "speed"?, in "gear == park and sped < 3"',
+    ],
+    [
+      `${signals}conditions:\n  - { name: one,\n      require: 'gear == 3' }\n`,
+      'v.yaml:10: conditions[0].require: one, column 9: gear has named values: found a number, expected one of park, drive',
+    ],
+    [
+      `${signals}conditions:\n  - { name: one, require: speed < 3 V }\n`,
+      'v.yaml:9: conditions[0].require: one, column 7: "<" cannot join km/h and V',
+    ],
+    [
+      `${signals}conditions: [{ name: one, require: speed }]`,
+      'column 1: this is a quantity in km/h',
+    ],
+    [
+      `${signals}conditions: [{ name: one }]`,
+      'v.yaml:8: conditions[0].require: Invalid input: expected string',
+    ],
+    [
+      `${signals}conditions: [{ name: a, require: speed == 0 },\n  { name: a, require: speed == 1 }]`,
+      'v.yaml:9: conditions[1].name: two conditions are named a',
+    ],
+    [`${signals}conditions: [{ name: a, require: speed == 0, gates: [boot] }]`, 'gates[0]'],
+    [
+      `${base}signals:\n  speed: { ecu: B, did: 1 }`,
+      'v.yaml:6: signals.speed.ecu: B is not in ecus, which has A',
+    ],
+    [
+      `${base}signals:\n  time: { ecu: A, did: 1 }`,
+      'v.yaml:6: signals.time: time has a meaning of its own in conditions',
+    ],
+    [`${base}signals: { and: { ecu: A, did: 1 } }`, 'signals.and: and has a meaning of its own'],
+    [`${base}signals: { km: { ecu: A, did: 1 } }`, 'signals.km: km has a meaning of its own'],
+    [
+      `${signals}  door: { ecu: A, did: 1, values: { 0: speed } }`,
+      'v.yaml:8: signals.door.values: speed is the name of something else in conditions',
+    ],
+    [`${base}signals: { a: { ecu: A, did: 1, unit: kph } }`, 'v.yaml:5: signals.a.unit: '],
+    [
+      `${base}signals: { a: { ecu: A, did: 1, unit: V, values: { 0: off } } }`,
+      'signals.a: a signal has either a unit or named values',
+    ],
+    [`${base}signals: { a: { ecu: A, did: 1, values: {} } }`, 'expected at least one value'],
+    [
+      `${base}signals: { a: { ecu: A, did: 1, values: { 300: x } } }`,
+      '300 does not fit into 1 bytes',
+    ],
+    [
+      `${base}signals: { a: { ecu: A, did: 1, signed: true, notAvailable: 0xFF } }`,
+      'signals.a.notAvailable: 0xFF does not fit into 1 bytes (-128 to 127)',
+    ],
+    [`${base}signals: { a: { ecu: A, did: 1, scale: 0 } }`, 'expected a factor other than 0'],
+    [`${base}signals: { a: { ecu: A, did: 0x10000 } }`, 'signals.a.did'],
+    [
+      `${base}policy: { approval: { activate: ask } }`,
+      'v.yaml:5: policy.approval.activate: asks the driver, but the file has no approval.ecu',
+    ],
+    [`${base}policy: { retry: { bus: { tries: 0, seconds: 1 } } }`, 'policy.retry.bus.tries'],
+    [`${base}policy: { retry: { weather: { tries: 1, seconds: 1 } } }`, 'key: "weather"'],
+    [`${base}policy: { network: { bytesPerDay: 0 } }`, 'policy.network.bytesPerDay'],
+  ])('conditions, signals, policy: %#', (text, message) => {
+    expect(() => parseVehicle(text, 'v.yaml')).toThrow(InputError);
+    expect(() => parseVehicle(text, 'v.yaml')).toThrow(message);
   });
 
   it('refuses a bomb of aliases', () => {

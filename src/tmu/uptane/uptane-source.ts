@@ -374,7 +374,7 @@ export class UptaneSource implements TrustedSource {
 function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Offer[] {
   const ecu = names.get(target.serial);
   if (ecu === undefined) return [];
-  const { name, length, sha256, version, releaseCounter, encryption, dependencies, notes } = target;
+  const { name, length, sha256, version, releaseCounter, encryption, dependencies } = target;
   const download =
     encryption === undefined
       ? { file: name, size: length, sha256 }
@@ -390,7 +390,8 @@ function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Of
       download,
       encryption: encryption ?? null,
       dependencies,
-      notes: notes.slice(0, MAX_NOTES),
+      notes: target.notes.slice(0, MAX_NOTES),
+      forced: target.forced,
     },
   ];
 }

@@ -55,7 +55,11 @@ export class Run {
 
   constructor(args: readonly string[], options: RunOptions = {}) {
     this.args = args;
-    const [program, ...first] = options.program ?? [process.execPath, cli];
+    // The tests on vcan0 run the built package: half the files to read where every system call is slow.
+    const [program, ...first] = options.program ?? [
+      process.execPath,
+      process.env.CAN_OTA_CLI ?? cli,
+    ];
     this.process = spawn(program!, [...first, ...args], {
       cwd: options.cwd ?? root,
       env: {
@@ -212,22 +216,26 @@ let running = 0;
 const queue: (() => void)[] = [];
 
 /** A test with processes of its own. When it ends, so do they, and its folders are removed. */
-export function scenario(name: string, body: () => Promise<void>): void {
-  it.concurrent(name, async () => {
-    if (running >= AT_A_TIME) await new Promise<void>((resolve) => queue.push(resolve));
-    running++;
-    const store: Belongings = { runs: new Set(), folders: new Set(), endings: new Set() };
-    try {
-      await belongings.run(store, body);
-    } finally {
-      running--;
-      queue.shift()?.();
-      for (const run of store.runs) for (const pid of processesOf(run)) stop(pid);
-      for (const end of store.endings) end();
-      await Promise.all([...store.runs].map((run) => run.exited));
-      for (const made of store.folders) await rm(made, { recursive: true, force: true });
-    }
-  });
+export function scenario(name: string, body: () => Promise<void>, limitMs?: number): void {
+  it.concurrent(
+    name,
+    async () => {
+      if (running >= AT_A_TIME) await new Promise<void>((resolve) => queue.push(resolve));
+      running++;
+      const store: Belongings = { runs: new Set(), folders: new Set(), endings: new Set() };
+      try {
+        await belongings.run(store, body);
+      } finally {
+        running--;
+        queue.shift()?.();
+        for (const run of store.runs) for (const pid of processesOf(run)) stop(pid);
+        for (const end of store.endings) end();
+        await Promise.all([...store.runs].map((run) => run.exited));
+        for (const made of store.folders) await rm(made, { recursive: true, force: true });
+      }
+    },
+    limitMs,
+  );
 }
 
 /** Calls `end` when the scenario is over. */

@@ -65,6 +65,8 @@ export interface VehicleOptions {
   /** Only these are started; all unless told. */
   readonly ecus?: readonly string[];
   readonly approve?: 'ask' | 'yes' | 'no';
+  /** More arguments of the CGW: `['--signal', 'speed=50']`. */
+  readonly cgw?: readonly string[];
   /** Where the flash files are; those of a provisioned vehicle unless told. */
   readonly flash?: string;
   /** Changes of the vehicle file by ECU: `{ EDT: { verification: 'full' } }`. */
@@ -136,7 +138,7 @@ async function startEcus(
   flash: string,
   shared: readonly string[],
   names: readonly string[],
-  { faults, approve = 'yes' }: VehicleOptions,
+  { faults, approve = 'yes', cgw = [] }: VehicleOptions,
 ): Promise<TestVehicle> {
   const ecus = new Map<string, Run>();
   for (const name of names) {
@@ -144,7 +146,7 @@ async function startEcus(
     const given = (faults?.[name] ?? []).flatMap((fault) => ['--fault', fault]);
     const args =
       name === 'CGW'
-        ? ['cgw', '--approve', approve, ...common, ...given]
+        ? ['cgw', '--approve', approve, ...cgw, ...common, ...given]
         : ['ecu', name, '--json', ...common, ...given];
     ecus.set(name, start(args, { supervised: true, keepInput: name === 'CGW' }));
   }
@@ -252,6 +254,23 @@ export class TestBackend {
       images,
       images.map(({ ecu }) => ecu),
     );
+  }
+
+  /** A safety release, as a person at the keys makes one. */
+  async releaseForced({ ecu, file, version }: Image): Promise<void> {
+    const added = await run([
+      ...['release', 'add', file, '--ecu', ecu, '--version', version, '--forced'],
+      ...['--hardware', `${ecu}-HW-1`, '--keys', path.join(this.home, WORLD.keys)],
+      ...['--server', this.url, '--token-file', await this.tokenFile()],
+    ]);
+    if (added.exit?.code !== 0) throw new Error(`the release was refused: ${added}`);
+  }
+
+  /** A token that may release, and cancel what is under way. */
+  async tokenFile(): Promise<string> {
+    const file = path.join(this.home, 'release.token');
+    await writeFile(file, `${this.#world.releaseToken}\n`, { mode: 0o600 });
+    return file;
   }
 
   #release(images: readonly Image[], encrypted: readonly string[]): Promise<void> {

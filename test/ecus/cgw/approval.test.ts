@@ -6,6 +6,7 @@ import type { DriverTerminal } from '../../../ecus/cgw/console.ts';
 import { type Cgw, type CreateCgwOptions, createCgw } from '../../../ecus/cgw/create-cgw.ts';
 import { concatBytes, fromHex, toHex } from '../../../src/core/bytes.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
+import { seededRandom } from '../../../src/sim/seeded-random.ts';
 import { benchApprovalKey } from '../../../src/trust/bench-keys.ts';
 import {
   type ApprovalFacts,
@@ -19,10 +20,11 @@ import { parseVehicle } from '../../../src/vehicle/load.ts';
 import { vehicleSchema } from '../../../src/vehicle/schema.ts';
 import { APPROVAL_KEY, benchVehicle, EcuBench } from '../../support/ecu-bench.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
 
 const facts: ApprovalFacts = {
   vin: benchVehicle.vin,
+  phase: 'install',
+  forced: false,
   purpose: 'Fixes the display',
   ecus: [{ name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'a new map' }],
   durationSeconds: 90,
@@ -102,6 +104,18 @@ describe('the driver', () => {
     await start(bench, question(2));
     terminal.type('later 15\r\n');
     expect(await results(bench, question(2))).toMatchObject({ untilUnixS: nowS + 900 });
+  });
+
+  it('chooses later, at the next ignition off, which has no time', async () => {
+    const terminal = new FakeTerminal(false);
+    const { bench } = await startCgw({ terminal });
+    await start(bench, question());
+    terminal.type('later ignition\n');
+    const later = { status: ApprovalStatus.later, untilUnixS: 0xffff_ffff };
+    expect(await results(bench, question())).toMatchObject(later);
+    await bench.clock.advance(1000);
+    await start(bench, question()); // a repeated request does not ask him again
+    expect(await results(bench, question())).toMatchObject(later);
   });
 
   it('denies', async () => {
@@ -231,6 +245,89 @@ describe('the TMU', () => {
     await bench.reset();
     expect(await bench.ask('31030200')).toBe('7F3124');
     expect(bench.clock.pending()).toEqual([]);
+  });
+});
+
+describe('each phase', () => {
+  const phased = (phase: ApprovalFacts['phase'], more: Partial<ApprovalFacts> = {}) => ({
+    ...question(),
+    facts: { ...facts, phase, ...more },
+  });
+
+  it('of one campaign is a question of its own', async () => {
+    const terminal = new FakeTerminal(false);
+    const { bench } = await startCgw({ terminal });
+    const asked = [phased('download'), phased('install'), phased('activate')];
+    for (const [index, each] of asked.entries()) {
+      await start(bench, each);
+      expect(await results(bench, each)).toMatchObject({ status: ApprovalStatus.waiting });
+      // No phase inherits the answer of another, open or given.
+      expect(await start(bench, asked[(index + 1) % 3]!)).toBe('7F3122');
+      terminal.type('approve\n');
+      expect(await results(bench, each)).toMatchObject({ status: ApprovalStatus.approved });
+    }
+    expect(terminal.text.match(/software update for/g)).toHaveLength(3);
+    expect(bench.events.filter(({ kind }) => kind === 'approval')).toHaveLength(6);
+  });
+
+  it.each([{ forced: true }, { informOnly: true }] as const)(
+    'that nobody has to answer is shown and approved: %o',
+    async (more) => {
+      const terminal = new FakeTerminal(false);
+      const { bench } = await startCgw({ terminal, approve: 'no' });
+      const told = phased('install', more);
+      expect(await start(bench, told)).toBe('71010200');
+      expect(await results(bench, told)).toMatchObject({ status: ApprovalStatus.approved });
+      expect(terminal.text).toContain('EDT  1.0.0 → 2.0.0   a new map');
+      expect(terminal.text).not.toContain('answer within');
+      // There is nothing that could be taken back or denied.
+      terminal.type('withdraw\ndeny\n');
+      expect(await results(bench, told)).toMatchObject({ status: ApprovalStatus.approved });
+      // A TMU that was restarted tells it again: not shown twice, and bound to the new nonce.
+      const again = { ...told, nonce: new Uint8Array(16).fill(9) };
+      await start(bench, again);
+      expect(await results(bench, again)).toMatchObject({ status: ApprovalStatus.approved });
+      expect(terminal.text.match(/What changes/g)).toHaveLength(1);
+      expect(bench.events.filter(({ kind }) => kind === 'approval')).toHaveLength(1);
+      // The same campaign as a question is still a question.
+      await start(bench, question());
+      expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.denied });
+    },
+  );
+
+  it('information does not push an open question from the screen', async () => {
+    const { bench } = await startCgw();
+    await start(bench, question());
+    expect(await start(bench, phased('install', { forced: true }))).toBe('7F3122');
+    expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.waiting });
+  });
+});
+
+describe('routine 0204 tells how it ended', () => {
+  const tell = (text: string): string => `31010204${Buffer.from(text).toString('hex')}`;
+
+  it('in every session, until the next question', async () => {
+    const terminal = new FakeTerminal(false);
+    const { bench } = await startCgw({ terminal });
+    expect(await bench.ask(tell('Taken back: EDT runs 1.0.0.'))).toBe('71010204');
+    expect(terminal.text).toContain('About the last update: Taken back: EDT runs 1.0.0.\n');
+    await bench.ask('1003');
+    expect(await bench.ask(tell('Twice.'))).toBe('71010204');
+    await start(bench, question());
+    expect(await bench.ask(tell('Over the question'))).toBe('7F3122');
+    expect(terminal.text).not.toContain('Over the question');
+    terminal.type('deny\n');
+    expect(await bench.ask(tell('Twice.'))).toBe('71010204');
+    expect(terminal.text.match(/Twice\./g)).toHaveLength(2);
+  });
+
+  it('and takes text only', async () => {
+    const { bench } = await startCgw();
+    expect(await bench.ask('31010204')).toBe('7F3113');
+    expect(await bench.ask(`31010204${'41'.repeat(1001)}`)).toBe('7F3113');
+    expect(await bench.ask('31010204FF')).toBe('7F3131');
+    expect(await bench.ask('310102041B')).toBe('7F3131');
+    expect(await bench.ask('31020204')).toBe('7F3112');
   });
 });
 

@@ -14,6 +14,8 @@ const ASKING: Desk = {
     nonce: new Uint8Array(16),
     facts: {
       vin: 'V',
+      phase: 'install',
+      forced: false,
       purpose: 'p',
       ecus: [{ name: 'EDT', from: '1', to: '2', changes: '' }],
       durationSeconds: 1,
@@ -51,6 +53,7 @@ describe('the screen console', () => {
     terminal.type('x');
     terminal.type('a');
     terminal.type('L');
+    terminal.type('I');
     terminal.type('d');
     terminal.type('w');
     terminal.type('\x1b[D'); // cursor left ends with a D
@@ -58,6 +61,7 @@ describe('the screen console', () => {
     expect(answers).toEqual([
       { kind: 'approve' },
       { kind: 'later', minutes: 60 },
+      { kind: 'later-ignition' },
       { kind: 'deny' },
       { kind: 'withdraw' },
     ]);
@@ -93,6 +97,39 @@ describe('the screen console', () => {
 });
 
 describe('the line console', () => {
+  it('prints each outcome once', () => {
+    const { terminal, console } = open(false);
+    const told = { ...view(IDLE_DESK), outcome: 'Everything is new.' };
+    console.show(told);
+    console.show(told);
+    expect(terminal.text).toBe('About the last update: Everything is new.\n');
+    console.show(view(IDLE_DESK));
+    console.show(told); // the next update ended the same way
+    expect(terminal.text.split('Everything is new.')).toHaveLength(3);
+    console.close();
+  });
+
+  it('hands "signal" lines to whoever wants them, at any time', () => {
+    const terminal = new FakeTerminal(false);
+    const asked: string[][] = [];
+    const console = openConsole({
+      terminal,
+      onAnswer: () => {},
+      onInterrupt: () => {},
+      onSignal: (words) => {
+        asked.push([...words]);
+        return ['speed is 50 km/h'];
+      },
+    });
+    terminal.type('signal\nSignal  speed 50\n');
+    expect(asked).toEqual([[], ['speed', '50']]);
+    expect(terminal.text).toBe('speed is 50 km/h\nspeed is 50 km/h\n');
+    console.close();
+    const without = open(false);
+    without.terminal.type('signal speed 50\n');
+    expect(without.terminal.text).toContain('not understood');
+  });
+
   it('reads whole lines, however they arrive, and forgets endless ones', () => {
     const { terminal, answers, console } = open(false);
     console.show(view(ASKING));

@@ -7,14 +7,21 @@ import { parseAnswer } from '../../../ecus/cgw/console.ts';
 import {
   type DriverView,
   durationText,
+  informationLines,
   questionLines,
   renderPrompt,
 } from '../../../ecus/cgw/render.ts';
 import { cutText, padText, textWidth, wrapText } from '../../../ecus/cgw/text-layout.ts';
-import { type ApprovalFacts, ApprovalStatus } from '../../../src/vehicle/approval.ts';
+import {
+  type ApprovalFacts,
+  ApprovalStatus,
+  UNTIL_IGNITION_OFF,
+} from '../../../src/vehicle/approval.ts';
 
 const facts: ApprovalFacts = {
   vin: 'WVWZZZ1JZXW000001',
+  phase: 'install',
+  forced: false,
   purpose: 'Charging works again after a cold start, and the display no longer freezes.',
   ecus: [
     { name: 'EDT', from: '1.0.0', to: '2.0.0', changes: 'steady display' },
@@ -70,7 +77,7 @@ describe('the screen', () => {
       '  ',
       '  May the update start now?',
       '  ',
-      '   A  Approve     L  Later (1 hour)     D  Deny',
+      '   A  Approve     L  Later (1 hour)     I  Later (ignition off)     D  Deny',
       '  ',
       `  ${'█'.repeat(29)}${'░'.repeat(11)} 22 s`,
       '  No answer counts as not approved.',
@@ -84,19 +91,68 @@ describe('the screen', () => {
     expect(shown(answered(ApprovalStatus.approved))).toContain(' W  Withdraw the approval');
     expect(shown(answered(ApprovalStatus.approved, true))).not.toContain('Withdraw');
     expect(shown(answered(ApprovalStatus.later))).toContain('asked again after 14:30');
-    expect(shown(answered(ApprovalStatus.denied))).toContain('You denied the update.');
+    const atIgnitionOff = { ...answered(ApprovalStatus.later), untilUnixS: UNTIL_IGNITION_OFF };
+    expect(shown(atIgnitionOff as Desk)).toContain(
+      'asked again when the ignition was switched off',
+    );
+    const denied = shown(answered(ApprovalStatus.denied));
+    expect(denied).toContain('You denied the update.');
+    expect(denied).toContain('You will not be asked again for');
     expect(shown(answered(ApprovalStatus.timedOut))).toContain('No answer came in time.');
     expect(shown(answered(ApprovalStatus.withdrawn))).toContain('withdrawn');
     expect(shown({ kind: 'idle' })).toContain('CGW 1.0.0');
+  });
+
+  it.each([
+    ['download', 'May the update be downloaded now?', 'You approved the download.'],
+    ['install', 'May the update start now?', 'It is being prepared now.'],
+    ['activate', 'May it be started now?', 'It is being started now.'],
+  ] as const)('knows what it asks for: %s', (phase, question, approved) => {
+    const asks = { ...request, facts: { ...facts, phase } };
+    const shown = (desk: Desk) => renderPrompt(view(desk), 80, 24).join('\n');
+    expect(shown({ ...asking, request: asks })).toContain(question);
+    expect(questionLines(asks.facts, 30).join('\n')).toContain(question);
+    const answer = answered(ApprovalStatus.approved);
+    expect(shown({ ...answer, request: asks } as Desk)).toContain(approved);
+  });
+
+  it('shows what is not asked with all its facts, and no key', () => {
+    for (const [more, says] of [
+      [{ forced: true }, 'A safety update is being installed. It cannot be refused.'],
+      [{ informOnly: true }, 'A software update is being installed. It was approved in advance.'],
+    ] as const) {
+      const told = {
+        ...answered(ApprovalStatus.approved, true),
+        request: { ...request, facts: { ...facts, ...more } },
+      } as Desk;
+      const text = renderPrompt(view(told), 80, 24).join('\n');
+      expect(text).toContain(says);
+      expect(text).toContain('charging after a cold start');
+      expect(text).toContain('What to do');
+      expect(text).not.toMatch(/Approve|Withdraw|No answer/);
+      const lines = informationLines(told, () => '14:30').join('\n');
+      expect(lines).toContain(says);
+      expect(lines).toContain('EDT  1.0.0 → 2.0.0');
+    }
+  });
+
+  it('tells how the last update ended, until the next question', () => {
+    const outcome = 'Taken back. EDT runs 1.0.0.';
+    const shown = (desk: Desk) => renderPrompt({ ...view(desk), outcome }, 80, 24).join('\n');
+    expect(shown({ kind: 'idle' })).toContain('About the last update:\n  Taken back. EDT');
+    expect(shown(answered(ApprovalStatus.approved, true))).not.toContain('You approved');
+    expect(shown(asking)).not.toContain('Taken back');
   });
 
   it('keeps the keys on a small window and says what is cut', () => {
     const lines = renderPrompt(view(asking), 40, 12);
     expect(lines).toHaveLength(12);
     const text = lines.join('\n');
-    expect(text).toContain('A=Approve L=Later D=Deny');
+    expect(text).toContain('A=Approve L=Later I=Ignition D=Deny');
     expect(text).toContain('too small');
     expect(renderPrompt(view(asking), 20, 3).join('\n')).toContain('30 s');
+    // Too narrow even for short words: no key is cut off.
+    expect(renderPrompt(view(asking), 30, 12).join('\n')).toContain('A/L/I/D');
   });
 
   it('never leaves the window, at any size and with any text', () => {
@@ -110,8 +166,17 @@ describe('the screen', () => {
         (columns, rows, purpose, changes) => {
           const strange = { ...facts, purpose, ecus: [{ ...facts.ecus[0]!, changes }] };
           const desk: Desk = { ...asking, request: { ...request, facts: strange } };
-          for (const shown of [desk, answered(ApprovalStatus.approved)]) {
-            const lines = renderPrompt(view(shown), columns, rows);
+          const told: Desk = {
+            ...answered(ApprovalStatus.approved, true),
+            request: { ...request, facts: { ...strange, forced: true } },
+          } as Desk;
+          for (const [shown, outcome] of [
+            [desk, undefined],
+            [answered(ApprovalStatus.approved), undefined],
+            [told, undefined],
+            [told, purpose],
+          ] as const) {
+            const lines = renderPrompt({ ...view(shown), outcome }, columns, rows);
             expect(lines.length).toBeLessThanOrEqual(rows);
             for (const line of lines) expect(textWidth(line)).toBeLessThanOrEqual(columns);
           }
@@ -137,7 +202,8 @@ describe('without a screen', () => {
       '  How long:     about 2 minutes',
       '  Not usable:   display, driving',
       '  What to do:   Park the car, leave the ignition on, and do not open the bonnet.',
-      '  answer within 30 s: approve | later [minutes] | deny',
+      '  May the update start now?',
+      '  answer within 30 s: approve | later [minutes] | later ignition | deny',
     ]);
   });
 
@@ -145,8 +211,18 @@ describe('without a screen', () => {
     expect(parseAnswer('approve')).toEqual({ kind: 'approve' });
     expect(parseAnswer('DENY')).toEqual({ kind: 'deny' });
     expect(parseAnswer('later')).toEqual({ kind: 'later', minutes: 60 });
+    expect(parseAnswer('Later  ignition')).toEqual({ kind: 'later-ignition' });
     expect(parseAnswer('later 90')).toEqual({ kind: 'later', minutes: 90 });
-    for (const other of ['later 0', 'later 99999', 'later soon', 'yes', 'approve it', 'a']) {
+    for (const other of [
+      'later 0',
+      'later 99999',
+      'later soon',
+      'ignition',
+      'later ignition 5',
+      'yes',
+      'approve it',
+      'a',
+    ]) {
       expect(parseAnswer(other)).toBeUndefined();
     }
   });

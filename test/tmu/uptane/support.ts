@@ -10,6 +10,7 @@ import type {
 } from '../../../src/campaign/ports.ts';
 import { DownloadCut } from '../../../src/campaign/ports.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
+import { seededRandom } from '../../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../../src/sim/virtual-clock.ts';
 import type { TmuEvent } from '../../../src/tmu/tmu-event.ts';
 import type { InstalledImage } from '../../../src/tmu/trusted-source.ts';
@@ -33,7 +34,6 @@ import {
   type MockRepositories,
   mockRepositories,
 } from '../../support/mock-repositories.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
 import { FakeBackend } from '../support.ts';
 
 export const SERIALS = { EDT: 'CO-000002', OTHER: 'CO-000003' } as const;

@@ -38,6 +38,7 @@ describe('a check that passes', () => {
           download: { file: release.name, size: release.image.length, sha256 },
           encryption: null,
           dependencies: {},
+          forced: false,
           notes: '',
         },
       ],
@@ -72,6 +73,12 @@ describe('a check that passes', () => {
       download: { file: encryption.file, size: 900, sha256: 'c'.repeat(64) },
       encryption,
     });
+  });
+
+  it('knows a safety release', async () => {
+    const w = new UptaneWorld();
+    w.mock.assign(SERIALS.EDT, w.mock.release('EDT', { forced: true }));
+    expect(await w.once()).toMatchObject({ kind: 'offers', offers: [{ forced: true }] });
   });
 
   it('asks for nothing twice, and not for images that are installed', async () => {

@@ -120,6 +120,10 @@ class VerifyingEcu implements EcuDriver {
     return { ok: true, value: this.#ecu.installed, warnings: [] };
   }
 
+  async commit() {
+    return { ok: true, value: undefined, warnings: [] } as const;
+  }
+
   async confirm(): Promise<DriverResult<void>> {
     return { ok: true, value: undefined, warnings: [] };
   }

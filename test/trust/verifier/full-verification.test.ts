@@ -108,6 +108,7 @@ describe('full verification', () => {
       releaseCounter: 2,
       dependencies: {},
       encrypt: false,
+      forced: false,
       notes: '',
       encryption: undefined,
     });
@@ -255,6 +256,16 @@ const ATTACKS: readonly Attack[] = [
       const release = it.release('EDT', { version: '3', encrypt: true });
       it.director.removeTarget(it.release('EDT').name);
       it.assign(EDT.serial, release, { custom: { encrypt: false } });
+    },
+    'images targets',
+    'REPOSITORIES_DISAGREE',
+  ],
+  [
+    'calls a safety release what is none',
+    (it) => {
+      const release = it.release('EDT', { version: '3' });
+      it.director.removeTarget(it.release('EDT').name);
+      it.assign(EDT.serial, release, { custom: { forced: true } });
     },
     'images targets',
     'REPOSITORIES_DISAGREE',

@@ -1,0 +1,100 @@
+// Campaigns under way: vehicles tell where they are (POST /vehicle/campaign), operators cancel (POST /vehicles/<vin>/cancel).
+
+import Router from '@koa/router';
+import type { Middleware } from 'koa';
+import { z } from 'zod';
+import { bearerOf } from '../auth/callers.ts';
+import { requireCsrf, requirePerson } from '../auth/people.ts';
+import type { CampaignRecord } from '../db/campaigns.ts';
+import type { StoredOrder } from '../db/cancel-orders.ts';
+import { HttpProblem } from '../errors.ts';
+import { parseInput, readJson, readSmallBody } from '../http/body.ts';
+import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { prefersHtml } from '../http/problems.ts';
+import { cancelBody, statusBody, vehicleId } from './input.ts';
+import { requireOwnVehicle } from './own-vehicle.ts';
+
+const vehiclePath = z.object({ vin: vehicleId });
+
+export function campaignRoutes(
+  services: Services,
+  sessions: Middleware<RequestState>,
+): Router<RequestState> {
+  const router = new Router<RequestState>();
+
+  router.post('/vehicle/campaign', async (ctx) => {
+    await services.gate.vehicle(ctx, services);
+    const body = parseInput(statusBody, await readJson(ctx, services.clock));
+    const { vin, campaign, state, answer } = body;
+    requireOwnVehicle(ctx, vin);
+    const { campaigns, cancelOrders } = services;
+    if (answer !== undefined) await cancelOrders.answered(vin, answer, ctx.state.address);
+    await campaigns.heard(vin, campaign, state);
+    const open = await cancelOrders.open(vin, campaign);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = {
+      cancel: open === undefined ? null : { order: open.order, by: open.by, reason: open.reason },
+    };
+  });
+
+  router.get('/vehicles/:vin/campaign', sessions, async (ctx) => {
+    if (bearerOf(ctx) === undefined) await requirePerson(ctx, services);
+    else await services.gate.service(ctx, services, 'operator', 'release');
+    const { vin } = parseInput(vehiclePath, ctx.params);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = {
+      vin,
+      campaign: (await services.campaigns.last(vin)) ?? null,
+      orders: await services.cancelOrders.list(vin),
+    };
+  });
+
+  router.post('/vehicles/:vin/cancel', sessions, async (ctx) => {
+    const { vin } = parseInput(vehiclePath, ctx.params);
+    const { who, reason } = await orderOf(ctx, services);
+    const result = await services.cancelOrders.cancel(vin, reason, {
+      who,
+      address: ctx.state.address,
+    });
+    if (result.kind === 'no-campaign') throw noCampaign(vin, result.last);
+    ctx.set('Cache-Control', 'no-store');
+    if (prefersHtml(ctx)) {
+      ctx.redirect(`/vehicles?${new URLSearchParams({ vin })}#campaign`);
+      ctx.status = 303;
+      return;
+    }
+    ctx.status = result.kind === 'ordered' ? 202 : 200;
+    ctx.body = orderJson(result.order, result.kind === 'ordered');
+  });
+
+  return router;
+}
+
+/** An administrator with his CSRF token, or a tool with a token of the role `operator` or `release`. */
+async function orderOf(
+  ctx: AppContext,
+  services: Services,
+): Promise<{ who: string; reason: string }> {
+  if (bearerOf(ctx) !== undefined) {
+    const { name } = await services.gate.service(ctx, services, 'operator', 'release');
+    return { who: name, ...parseInput(cancelBody, await readJson(ctx, services.clock)) };
+  }
+  const person = await requirePerson(ctx, services, 'admin');
+  const body = await readSmallBody(ctx, services.clock);
+  const field = (body.value as { _csrf?: unknown } | null)?._csrf;
+  const header = ctx.get('X-CSRF-Token');
+  await requireCsrf(ctx, services, header === '' ? String(field ?? '') : header);
+  return { who: person.name, ...parseInput(cancelBody, body.value) };
+}
+
+function orderJson(order: StoredOrder, created: boolean): Record<string, unknown> {
+  return { ...order, answer: order.answer ?? null, created };
+}
+
+function noCampaign(vin: string, last: CampaignRecord | undefined): HttpProblem {
+  const known =
+    last === undefined
+      ? `${vin} has told of no campaign`
+      : `the last campaign of ${vin} ended ${last.endedAt} with ${last.state}`;
+  return new HttpProblem(409, 'NO_CAMPAIGN', `there is nothing to cancel: ${known}`);
+}

@@ -1,0 +1,121 @@
+// A step that failed, and a process that started again: another try, the way back, or the end of the way back.
+
+import { commandsOf } from './commands.ts';
+import type { EventOf } from './event.ts';
+import { isCommitting, owe } from './forward.ts';
+import { includes, lastGroup } from './group.ts';
+import { put } from './interruption.ts';
+import type { CycleOutcome } from './outcome.ts';
+import type { DriverErrorCode } from './ports.ts';
+import { afterFailure } from './retry-policy.ts';
+import type { CampaignState, Forward, SafeState, StateOf } from './state.ts';
+import { recover, rollOn, undo } from './way-back.ts';
+
+type WithSteps = Forward | StateOf<'rolling-back'>;
+
+export function stepFailed(state: CampaignState, event: EventOf<'step-failed'>): CampaignState {
+  if (!hasSteps(state)) return state;
+  const { step, ecu, code, reason, attack } = event;
+  const expected = commandsOf(state).some(
+    (command) => command.kind === 'ecu' && command.step === step && command.item.ecu === ecu,
+  );
+  if (!expected) return state;
+  const { tries, again } = afterFailure(state.tries[ecu], step, event, state.campaign.limits.retry);
+  if (again) return { ...state, tries: { ...state.tries, [ecu]: tries } };
+  if (state.kind === 'rolling-back') return giveUp(state, [ecu], { code, reason });
+  if (isCommitting(state)) return owe(state, [ecu], reason);
+  const outcome = outcomeOf(state.kind, code);
+  return undo(state, { outcome, code: attack ?? code, reason, ecu });
+}
+
+/** Before activation some failures have an outcome of their own; nothing of the running software was touched. */
+function outcomeOf(kind: Forward['kind'], code: DriverErrorCode): CycleOutcome {
+  if (kind !== 'staging') return 'ROLLBACK_COMPLETED';
+  switch (code) {
+    case 'SECURITY':
+    case 'UNTRUSTED':
+      return 'SECURITY_VALIDATION_FAILED';
+    case 'PRECONDITION':
+    case 'WRONG_HARDWARE':
+    case 'IMAGE_TOO_LARGE':
+      return 'PRECONDITION_FAILED';
+    default:
+      return 'ROLLBACK_COMPLETED';
+  }
+}
+
+/** Those that cannot be taken back do not keep the others from going back. */
+function giveUp(
+  state: StateOf<'rolling-back'>,
+  ecus: readonly string[],
+  failure: SafeState['failed'][string],
+): CampaignState {
+  const failed = Object.fromEntries(ecus.map((ecu) => [ecu, failure]));
+  return rollOn({
+    ...state,
+    failed: { ...state.failed, ...failed },
+    pending: state.pending.filter((ecu) => !ecus.includes(ecu)),
+    tries: Object.fromEntries(Object.entries(state.tries).filter(([ecu]) => !ecus.includes(ecu))),
+    restarts: 0,
+  });
+}
+
+export function rolledBack(state: CampaignState, event: EventOf<'rolled-back'>): CampaignState {
+  if (state.kind !== 'rolling-back') return state;
+  const { ecu, version, sha256 } = event;
+  if (!includes(lastGroup(state.campaign.plan, state.pending), ecu)) return state;
+  return rollOn({
+    ...state,
+    undone: { ...state.undone, [ecu]: { version, sha256 } },
+    pending: state.pending.filter((name) => name !== ecu),
+    tries: Object.fromEntries(Object.entries(state.tries).filter(([name]) => name !== ecu)),
+    restarts: 0,
+  });
+}
+
+/** No loop is endless: a process that dies again and again at the same place does not try for ever. */
+export function resumed(state: CampaignState, { nonce }: EventOf<'resumed'>): CampaignState {
+  if (state.kind === 'safe-state') return state.reported ? recover(state) : state;
+  if (state.kind !== 'awaiting-approval' && !hasSteps(state)) return state;
+  const restarts = state.restarts + 1;
+  const isTooMany = restarts > state.campaign.limits.restartLimit;
+  const reason = `${restarts} restarts without progress while ${state.kind}`;
+  if (state.kind === 'awaiting-approval') {
+    if (isTooMany) return put(state, 'INTERRUPTED', reason, {});
+    // What was answered to the old question while nobody listened (a time-out) shall not count.
+    return { ...state, restarts, campaign: { ...state.campaign, nonce } };
+  }
+  if (!isTooMany) {
+    // After a restart every way back gets its tries again.
+    return state.kind === 'rolling-back'
+      ? { ...state, restarts, tries: {} }
+      : { ...state, restarts };
+  }
+  if (state.kind === 'rolling-back') {
+    const group = lastGroup(state.campaign.plan, state.pending).map(({ ecu }) => ecu);
+    return giveUp(state, group, { code: 'INTERRUPTED', reason });
+  }
+  if (isCommitting(state)) {
+    const done = [...state.committed, ...state.uncommitted];
+    const left = state.campaign.plan.items.map(({ ecu }) => ecu);
+    return owe(
+      state,
+      left.filter((ecu) => !done.includes(ecu)),
+      reason,
+    );
+  }
+  return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'INTERRUPTED', reason });
+}
+
+function hasSteps(state: CampaignState): state is WithSteps {
+  switch (state.kind) {
+    case 'staging':
+    case 'activating':
+    case 'verifying':
+    case 'committing':
+    case 'rolling-back':
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,140 @@
+// What the journal tells about campaigns, the oldest first: when, what, who approved it, and how it ended per ECU.
+
+import type { ApprovedBy, CampaignEvent } from './event.ts';
+import type { JournalRecord } from './journal.ts';
+import { mixedResult } from './mixed.ts';
+import type { CycleOutcome } from './outcome.ts';
+import { step } from './reducer.ts';
+import { resultOf } from './result.ts';
+import { type Campaign, type CampaignResult, type CampaignState, IDLE } from './state.ts';
+
+export interface HistoryEcu {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  /** What it reported last; null where it was not asked. */
+  readonly reported: string | null;
+  /** Carried over the bus. */
+  readonly bytes: number;
+  /** Of the transfer. */
+  readonly seconds: number;
+  readonly resumedAt?: number;
+  readonly error?: string;
+}
+
+export interface HistoryEntry {
+  readonly id: string;
+  readonly startedWallMs: number;
+  /** null: under way. */
+  readonly endedWallMs: number | null;
+  readonly outcome: CycleOutcome | null;
+  readonly code: string | null;
+  readonly reason: string | null;
+  readonly warnings: readonly string[];
+  /** null: nobody (yet). */
+  readonly approvedBy: ApprovedBy | null;
+  /** How often the process began anew in the middle. */
+  readonly restarts: number;
+  readonly ecus: readonly HistoryEcu[];
+}
+
+interface Ended {
+  readonly wallMs: number;
+  readonly result: CampaignResult;
+}
+
+type WithCampaign = Extract<CampaignState, { readonly campaign: Campaign }>;
+
+interface Gathered {
+  current: WithCampaign;
+  approvedBy: ApprovedBy | null;
+  restarts: number;
+  ended: Ended | null;
+}
+
+/**
+ * Pure. Records of several files stand one after the other; a campaign that comes again (a journal that was shortened)
+ * is told once. One that was dropped before anything happened (`abandoned`) is no campaign.
+ */
+export function historyOf(records: readonly JournalRecord[]): HistoryEntry[] {
+  const campaigns = new Map<string, Gathered>();
+  let state: CampaignState = IDLE;
+  for (const { event, wallMs } of records) {
+    // Files follow each other without a seam: an offer that cannot be begins the next one.
+    if (event.kind === 'offered' && step(state, event).state === state) state = IDLE;
+    const before = state;
+    state = step(before, event).state;
+    if (event.kind === 'offered' && 'campaign' in state) {
+      campaigns.set(event.id, { current: state, approvedBy: null, restarts: 0, ended: null });
+    }
+    const id = campaignOf(state) ?? campaignOf(before);
+    const entry = id === undefined ? undefined : campaigns.get(id);
+    if (id === undefined || entry === undefined) continue;
+    if (event.kind === 'abandoned' && before !== state) campaigns.delete(id);
+    if ('campaign' in state && state.campaign.id === id) entry.current = state;
+    take(entry, before, state, event);
+    const ended = endOf(before, state, wallMs);
+    if (ended !== undefined) entry.ended = ended;
+  }
+  return [...campaigns.values()].map(entryOf);
+}
+
+function campaignOf(state: CampaignState): string | undefined {
+  if ('campaign' in state) return state.campaign.id;
+  return state.kind === 'idle' ? state.finished?.id : undefined;
+}
+
+/** The driver's word counts most, then that nobody was asked for safety's sake. */
+const WEIGHT: Readonly<Record<ApprovedBy, number>> = { policy: 1, forced: 2, driver: 3 };
+
+function take(
+  entry: Gathered,
+  before: CampaignState,
+  after: CampaignState,
+  event: CampaignEvent,
+): void {
+  if (before === after) return;
+  if (event.kind === 'resumed' && before.kind !== 'safe-state') entry.restarts++;
+  if (event.kind !== 'answered' || event.answer.kind !== 'approved') return;
+  const known = entry.approvedBy === null ? 0 : WEIGHT[entry.approvedBy];
+  if (WEIGHT[event.by] > known) entry.approvedBy = event.by;
+}
+
+function endOf(before: CampaignState, after: CampaignState, wallMs: number): Ended | undefined {
+  if (before === after) return undefined;
+  if (after.kind === 'idle' && after.finished !== null && before.kind !== 'idle') {
+    return { wallMs, result: after.finished };
+  }
+  if (after.kind === 'safe-state' && !after.reported && before.kind === 'rolling-back') {
+    return { wallMs, result: mixedResult(after) };
+  }
+  return undefined;
+}
+
+function entryOf({ current, approvedBy, restarts, ended }: Gathered): HistoryEntry {
+  const result = ended?.result ?? soFar(current);
+  return {
+    id: result.id,
+    startedWallMs: result.startedWallMs,
+    endedWallMs: ended?.wallMs ?? null,
+    outcome: ended === null ? null : result.outcome,
+    code: ended === null ? null : (result.code ?? null),
+    reason: ended === null ? null : (result.reason ?? null),
+    warnings: result.warnings,
+    approvedBy,
+    restarts,
+    ecus: result.ecus.map(({ hardwareId: _hardwareId, sha256: _sha256, ...ecu }) => ecu),
+  };
+}
+
+/** What is known of a campaign under way; its outcome is not shown. */
+function soFar(state: WithCampaign): CampaignResult {
+  const transfers =
+    'transfers' in state ? state.transfers : 'staged' in state ? state.staged : undefined;
+  const reported =
+    'verified' in state ? state.verified : 'undone' in state ? state.undone : undefined;
+  return resultOf(state.campaign, 'INTERRUPTED', {
+    ...(transfers === undefined ? {} : { transfers }),
+    ...(reported === undefined ? {} : { reported }),
+  });
+}

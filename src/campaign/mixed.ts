@@ -1,0 +1,48 @@
+// The mixed state: which ECUs could not be taken back, and how it is told.
+
+import { resultOf } from './result.ts';
+import type { CampaignResult, SafeState } from './state.ts';
+
+/** ECUs that may run what they must not. One that could not forget what never ran is no mixture. */
+export function lostOf({
+  touched,
+  failed,
+}: Pick<SafeState, 'touched' | 'failed'>): readonly string[] {
+  return touched.filter((ecu) => failed[ecu] !== undefined);
+}
+
+/** The mixed state, spelled out per ECU. */
+export function mixedText(state: SafeState): string {
+  const { campaign, undone, failed } = state;
+  const lost = lostOf(state);
+  return campaign.plan.items
+    .map(({ ecu, from, to }) =>
+      lost.includes(ecu)
+        ? `${ecu} may run ${to.version}, it could not be taken back to ${from.version}: ${failed[ecu]!.reason}`
+        : `${ecu} runs ${undone[ecu]?.version ?? from.version} (old)`,
+    )
+    .join('; ');
+}
+
+export function mixedResult(state: SafeState): CampaignResult {
+  const { campaign, cause, transfers, undone } = state;
+  return resultOf(campaign, 'ROLLBACK_FAILED', {
+    code: cause.code,
+    reason: `${cause.reason}; taking it back failed: ${mixedText(state)}`,
+    transfers,
+    reported: undone,
+    errors: errorsOf(state),
+  });
+}
+
+/** What went wrong, by ECU. */
+export function errorsOf({
+  failed,
+  cause,
+}: Pick<SafeState, 'failed' | 'cause'>): Record<string, string> {
+  const errors = Object.fromEntries(
+    Object.entries(failed).map(([ecu, { reason }]) => [ecu, reason]),
+  );
+  if (cause.ecu !== undefined) errors[cause.ecu] ??= cause.reason;
+  return errors;
+}

@@ -1,0 +1,176 @@
+// `can-ota status`: what a TMU is doing, from its journal; and what happens next, also when it is dead.
+
+import { mixedText } from '../campaign/mixed.ts';
+import { nextStep } from '../campaign/next.ts';
+import { replay } from '../campaign/reducer.ts';
+import type { CampaignState } from '../campaign/state.ts';
+import { type Clock, sleep, systemClock } from '../core/clock.ts';
+import { ExitCode } from '../core/exit-code.ts';
+import { folderOwner } from '../core/lock.ts';
+import { formatRate, formatShare } from '../core/units.ts';
+import { pc } from './colours.ts';
+import { type CommonOptions, type Context, runCommand } from './context.ts';
+import {
+  readJournals,
+  readProgress,
+  type StoredStatus,
+  type StoredTransfer,
+} from './state-folder.ts';
+
+export interface StatusOptions extends CommonOptions {
+  readonly stateDir: string;
+  readonly watch?: boolean;
+}
+
+export interface TmuStatus {
+  readonly state: CampaignState['kind'];
+  readonly campaign: string | null;
+  /** Of the record that the journal ends with; null for an empty one. */
+  readonly since: string | null;
+  readonly daemon: { readonly running: boolean; readonly pid: number | null };
+  /** One sentence. */
+  readonly next: string;
+  readonly ecus: readonly TmuStatusEcu[];
+  /** In the declared mixed state: what each ECU runs. */
+  readonly mixed: string | null;
+  /** 0 to 100, or ERROR; of the cycle that ended last where nothing is under way. */
+  readonly progress: string | null;
+  readonly last: { readonly outcome: string; readonly reason: string | null } | null;
+  readonly lastError: string | null;
+  readonly nextPoll: string | null;
+}
+
+export interface TmuStatusEcu {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  /** `stage`, `stage done`, ...; null before the first step, or when the daemon is dead. */
+  readonly step: string | null;
+  readonly transfer: StoredTransfer | null;
+}
+
+const WATCH_MS = 1000;
+
+export function status(options: StatusOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    let shown = await show(options.stateDir, context, '');
+    while (options.watch === true && !context.signal.aborted) {
+      const end = await sleep(systemClock, 'status-watch', WATCH_MS, context.signal);
+      if (end === 'elapsed') shown = await show(options.stateDir, context, shown.key);
+    }
+    if (options.watch === true) return context.interruption();
+    return shown.status.state === 'safe-state' ? ExitCode.rollbackFailed : ExitCode.success;
+  });
+}
+
+/** Says it once, and again only when it has changed. */
+async function show(
+  folder: string,
+  context: Context,
+  before: string,
+): Promise<{ readonly status: TmuStatus; readonly key: string }> {
+  const current = await readStatus(folder);
+  const key = JSON.stringify(current);
+  if (key === before) return { status: current, key };
+  context.emit(current);
+  if (before !== '') context.say('');
+  for (const line of statusLines(current)) context.say(line);
+  return { status: current, key };
+}
+
+/** Throws InputError for a folder that is none, StorageError for files that cannot be read. */
+export async function readStatus(
+  folder: string,
+  clock: Pick<Clock, 'wallMs'> = systemClock,
+): Promise<TmuStatus> {
+  const { current: records } = await readJournals(folder);
+  const { progress, status: stored } = await readProgress(folder);
+  const owner = await folderOwner(folder);
+  const state = replay(records);
+  const campaign = campaignOf(state);
+  // What the daemon said of another campaign, or before it died, is not what happens now.
+  const isOfThis = campaign === undefined || stored?.campaign === campaign.id;
+  const live = owner !== undefined && isOfThis ? stored : null;
+  const last = records.at(-1);
+  const { nextPoll = null } = live ?? {};
+  return {
+    state: state.kind,
+    campaign: campaign?.id ?? null,
+    since: last === undefined ? null : new Date(last.wallMs).toISOString(),
+    daemon: { running: owner !== undefined, pid: owner?.pid ?? null },
+    next: nextText(state, owner !== undefined),
+    ecus: campaign === undefined ? [] : ecusOf(campaign.plan.items, live),
+    mixed: state.kind === 'safe-state' ? mixedText(state) : null,
+    progress,
+    last:
+      stored?.outcome == null ? null : { outcome: stored.outcome, reason: stored.reason ?? null },
+    lastError: live?.lastError ?? null,
+    nextPoll: nextPoll !== null && Date.parse(nextPoll) >= clock.wallMs() ? nextPoll : null,
+  };
+}
+
+function campaignOf(state: CampaignState) {
+  return 'campaign' in state ? state.campaign : undefined;
+}
+
+function nextText(state: CampaignState, isRunning: boolean): string {
+  const text = nextStep(state);
+  return isRunning ? text : `when the daemon is started again, it ${text}`;
+}
+
+function ecusOf(
+  items: readonly { ecu: string; from: { version: string }; to: { version: string } }[],
+  live: StoredStatus | null,
+): TmuStatusEcu[] {
+  return items.map(({ ecu, from, to }) => {
+    const said = live?.ecus[ecu];
+    const download = live?.download?.ecu === ecu ? live.download : null;
+    return {
+      name: ecu,
+      from: from.version,
+      to: to.version,
+      step: said?.step ?? (download === null ? null : 'download'),
+      transfer: said?.transfer ?? transferOf(download),
+    };
+  });
+}
+
+function transferOf(download: StoredStatus['download']): StoredTransfer | null {
+  if (download === null) return null;
+  const { sent, total, bytesPerSecond, secondsLeft } = download;
+  return { sent, total, bytesPerSecond, secondsLeft };
+}
+
+/** For people. */
+export function statusLines(status: TmuStatus): string[] {
+  const { state, campaign, since, daemon, ecus, mixed, last } = status;
+  const at = campaign === null || since === null ? '' : ` since ${since}`;
+  const what = campaign === null ? '' : `, campaign ${campaign}`;
+  const width = Math.max(0, ...ecus.map(({ name }) => name.length));
+  return [
+    `${pc.bold(state)}${what}${at}`,
+    ...ecus.map((ecu) => `  ${ecu.name.padEnd(width)}  ${ecuText(ecu)}`),
+    ...(mixed === null ? [] : [pc.red(`mixed: ${mixed}`)]),
+    daemon.running
+      ? `daemon: ${daemon.pid === null ? 'a process' : `process ${daemon.pid}`} works on it`
+      : 'daemon: none is running',
+    ...(campaign !== null || last === null ? [] : [`last: ${lastText(last)}`]),
+    ...(status.lastError === null ? [] : [`error: ${status.lastError}`]),
+    `next: ${status.next}`,
+    ...(status.nextPoll === null ? [] : [pc.dim(`next poll: ${status.nextPoll}`)]),
+  ];
+}
+
+function lastText({ outcome, reason }: NonNullable<TmuStatus['last']>): string {
+  return reason === null ? outcome : `${outcome}: ${reason}`;
+}
+
+function ecuText({ from, to, step, transfer }: TmuStatusEcu): string {
+  const facts = [`${from} -> ${to}`, ...(step === null ? [] : [step])];
+  if (transfer !== null && transfer.total > 0 && transfer.sent < transfer.total) {
+    const { sent, total, bytesPerSecond, secondsLeft } = transfer;
+    facts.push(formatShare(sent / total), formatRate(bytesPerSecond));
+    if (secondsLeft !== null) facts.push(`${secondsLeft} s left`);
+  }
+  return facts.join(', ');
+}

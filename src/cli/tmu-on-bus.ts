@@ -1,0 +1,195 @@
+// The telematics unit put together on a bus: clients, drivers, approver, signals, Uptane. For the daemon and the simulation.
+
+import type { CanBus } from '../bus/can-bus.ts';
+import type { Backend, EcuDriver } from '../campaign/ports.ts';
+import { fromHex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import type { FolderLock } from '../core/lock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Random } from '../core/random.ts';
+import type { Storage } from '../core/storage.ts';
+import { BusSilence } from '../drivers/bus-silence.ts';
+import { CgwApprover } from '../drivers/cgw-approver.ts';
+import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
+import type { KeyCommand } from '../drivers/security-key.ts';
+import { UdsVehicleState } from '../drivers/vehicle-signals.ts';
+import type { DeviceIdentity } from '../tmu/device-session.ts';
+import { HttpBackend } from '../tmu/http-backend.ts';
+import type { HttpTransport } from '../tmu/http-transport.ts';
+import { Tmu, type TmuOptions } from '../tmu/tmu.ts';
+import type { TrustAnchors } from '../tmu/uptane/trust-files.ts';
+import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
+import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
+import { benchWorld } from '../trust/bench-keys.ts';
+import type { IdentityFile } from '../trust/identity-file.ts';
+import { signerFromSeed } from '../trust/signing-key.ts';
+import type { UdsClient } from '../uds/client.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import { connectTester } from './bus.ts';
+
+/** Where the backend is. */
+export interface ServerAddress {
+  /** `https://host[:port][/prefix]` */
+  readonly server: string;
+  /** Where the image repository is another server. */
+  readonly images?: string | undefined;
+  /** Missing: the real network. */
+  readonly transport?: HttpTransport;
+}
+
+export interface TmuOnBusOptions
+  extends Pick<
+    TmuOptions,
+    | 'pollMs'
+    | 'checkinIntervalMs'
+    | 'approvalTimeoutSeconds'
+    | 'campaign'
+    | 'downloadLimits'
+    | 'events'
+  > {
+  /** With its secrets (`withSecrets`). */
+  readonly vehicle: Vehicle;
+  readonly identity: IdentityFile;
+  readonly bus: CanBus;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly backend: ServerAddress | Backend;
+  /** The public keys of the bench as first Roots, and no session: no registry knows the identity that every bench has. */
+  readonly benchKeys?: boolean;
+  /** What this TMU runs, for its own version report. */
+  readonly software: OwnSoftware;
+  /** For conditions on the time of day: how far local time is ahead of UTC; that of the machine when missing. */
+  readonly utcOffsetMinutes?: (wallMs: number) => number;
+  /** For `security.algorithm: command`. */
+  readonly runCommand?: KeyCommand;
+  /** Something around each driver; tests and sabotage. */
+  readonly wrapDriver?: (driver: EcuDriver, name: string) => EcuDriver;
+  readonly lock?: (location: string) => Promise<FolderLock>;
+}
+
+export interface TmuOnBus {
+  readonly tmu: Tmu;
+  /** Frees the state directory and the bus' listeners; the bus stays open. Not while the TMU runs. */
+  close(): Promise<void>;
+}
+
+/** Throws InputError for an address that is none, and for a vehicle whose approval has no key. */
+export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
+  const { vehicle, identity, bus, storage, clock, random, logger, software } = options;
+  const benchKeys = options.benchKeys === true;
+  const clients = new Map<string, UdsClient>();
+  const clientFor = (name: string): UdsClient =>
+    cached(clients, name, () => connectTester(bus, findEcu(vehicle, name), { logger, clock }));
+  // One functional address silences all ECUs behind it, so the drivers share who asked for silence.
+  const silence = new BusSilence();
+  const drivers = new Map<string, EcuDriver>();
+  const driverFor = (name: string): EcuDriver =>
+    cached(drivers, name, () => {
+      const driver = new UdsEcuDriver({
+        ecu: findEcu(vehicle, name),
+        requester: clientFor(name),
+        clock,
+        silence,
+        ...(options.runCommand === undefined ? {} : { runCommand: options.runCommand }),
+        logger,
+      });
+      return options.wrapDriver?.(driver, name) ?? driver;
+    });
+  const { approval } = vehicle;
+  if (approval !== undefined && approval.key === undefined) {
+    throw new InputError('approval.key', 'neither the vehicle file nor identity.json has it');
+  }
+  const tmu = new Tmu({
+    ...campaignOptions(options),
+    backend: backendOf(options, benchKeys),
+    storage,
+    vehicle,
+    clock,
+    random,
+    logger,
+    trusted: (tools) =>
+      UptaneSource.open(tools, {
+        identity,
+        signer: signerFromSeed(fromHex(identity.signingSeed)),
+        software,
+        ...(benchKeys ? { anchors: benchAnchors() } : {}),
+      }),
+    driverFor,
+    vehicleState: new UdsVehicleState({
+      vehicle,
+      requesterFor: clientFor,
+      clock,
+      logger,
+      ...(options.utcOffsetMinutes === undefined
+        ? {}
+        : { utcOffsetMinutes: options.utcOffsetMinutes }),
+    }),
+    ...(approval === undefined
+      ? {}
+      : {
+          approver: new CgwApprover({
+            ecu: findEcu(vehicle, approval.ecu),
+            key: approval.key!,
+            requester: clientFor(approval.ecu),
+            clock,
+            random,
+            logger,
+          }),
+        }),
+  });
+  return {
+    tmu,
+    close: async () => {
+      await tmu.close();
+      for (const client of clients.values()) client.close();
+    },
+  };
+}
+
+function campaignOptions(options: TmuOnBusOptions): Partial<TmuOptions> {
+  const { pollMs, checkinIntervalMs, approvalTimeoutSeconds, campaign } = options;
+  const { downloadLimits, events, lock } = options;
+  return {
+    ...(pollMs === undefined ? {} : { pollMs }),
+    ...(checkinIntervalMs === undefined ? {} : { checkinIntervalMs }),
+    ...(approvalTimeoutSeconds === undefined ? {} : { approvalTimeoutSeconds }),
+    ...(campaign === undefined ? {} : { campaign }),
+    ...(downloadLimits === undefined ? {} : { downloadLimits }),
+    ...(events === undefined ? {} : { events }),
+    ...(lock === undefined ? {} : { lock }),
+  };
+}
+
+function backendOf(options: TmuOnBusOptions, benchKeys: boolean): Backend {
+  const { backend, vehicle, clock, random, identity } = options;
+  if ('latest' in backend) return backend;
+  return new HttpBackend({
+    server: backend.server,
+    images: backend.images,
+    transport: backend.transport,
+    vin: vehicle.vin,
+    clock,
+    identity: benchKeys ? undefined : { device: deviceOf(identity), random },
+  });
+}
+
+function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
+  return { serial, deviceSecret: fromHex(deviceSecret) };
+}
+
+function benchAnchors(): TrustAnchors {
+  const { directorRoot, imagesRoot } = benchWorld();
+  return { director: directorRoot, images: imagesRoot };
+}
+
+function cached<T>(all: Map<string, T>, name: string, make: () => T): T {
+  const known = all.get(name);
+  if (known !== undefined) return known;
+  const made = make();
+  all.set(name, made);
+  return made;
+}

@@ -1,0 +1,143 @@
+// RequestDownload: from the beginning, from what an interrupted transfer left, or not at all.
+
+import { Nrc } from '../uds/nrc.ts';
+import type { ResumeState } from '../uds/resume-state.ts';
+import * as requestDownload from '../uds/services/request-download.ts';
+import type { Exchanged } from './exchange.ts';
+import { readResumeState } from './identification.ts';
+import { ImageReader } from './image-reader.ts';
+import { blockLength, isSkipped, type Run, runRoutine } from './program-run.ts';
+import { downloadRequest, type ProgrammingStep } from './sequence.ts';
+import { transfer } from './transfer.ts';
+import { explainRefusal } from './trust-exchange.ts';
+
+type DownloadStep = Extract<ProgrammingStep, { kind: 'download' }>;
+
+const DONE = { ok: true, value: undefined } as const;
+
+/** Carries the image, or what the ECU does not hold of it yet. */
+export async function download(step: DownloadStep, run: Run): Promise<Exchanged<void>> {
+  const { exchange, hooks, image } = run;
+  const start = await findStart(step, run);
+  if (!start.ok) return start;
+  if (start.value.kind === 'held') {
+    run.spared = image.length;
+    run.checked = true;
+    hooks.progress?.({ sent: image.length, total: image.length });
+    return DONE;
+  }
+  const opened = await open(start.value, step, run);
+  if (!opened.ok) return opened;
+  const { startMs, reader } = opened.value;
+  run.spared = reader.position;
+  hooks.progress?.({ sent: reader.position, total: image.length });
+  const sent = await transfer({
+    exchange,
+    source: image,
+    reader,
+    maxBlockLength: blockLength(exchange, opened.value.maxBlockLength),
+    doing: step.doing,
+    ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
+    progress: (bytes) => hooks.progress?.({ sent: bytes, total: image.length }),
+  });
+  if (!sent.ok) {
+    // A block that does not decrypt is told by the same NRC as a flash cell that does not take it.
+    if (!run.encrypted || sent.nrc !== Nrc.generalProgrammingFailure) return sent;
+    const explained = await explainRefusal(exchange, sent, 'the encrypted image');
+    return explained.attack === undefined ? sent : explained;
+  }
+  run.crc32 = sent.value;
+  run.transferMs = exchange.clock.nowMs() - startMs;
+  return { ok: true, value: undefined };
+}
+
+type Start =
+  | { readonly kind: 'anew' }
+  /** The first bytes are durable in the ECU; the reader stands behind them. */
+  | { readonly kind: 'resume'; readonly state: ResumeState; readonly reader: ImageReader }
+  | { readonly kind: 'held' };
+const ANEW: Exchanged<Start> = { ok: true, value: { kind: 'anew' } };
+
+/** What the ECU holds of this image, in the state that it is in now: its metadata has been accepted. */
+async function findStart(step: DownloadStep, run: Run): Promise<Exchanged<Start>> {
+  const { exchange, hooks, plain, image } = run;
+  if (run.held === true && step.check !== undefined) {
+    const checked = await runRoutine(step.check, run);
+    if (checked.ok) return { ok: true, value: { kind: 'held' } };
+    // Only a word of the ECU costs it the image; silence does not.
+    return checked.nrc === undefined && checked.code !== 'DIGEST_MISMATCH' ? checked : ANEW;
+  }
+  // An ECU of another make may tell something else there.
+  if (exchange.ecu.programming.metadata === 'skip') return ANEW;
+  const state = await readResumeState(exchange, hooks.signal);
+  if (!state.ok) return state;
+  const found = state.value;
+  if (found === undefined || found.sha256 !== plain.sha256 || found.total !== plain.length) {
+    return ANEW;
+  }
+  if (found.carried >= image.length) return ANEW;
+  // The same image may have been encrypted once more since then.
+  const reader = new ImageReader(image);
+  const same = (await reader.skip(found.carried)) && reader.crc32 === found.crc32;
+  return same ? { ok: true, value: { kind: 'resume', state: found, reader } } : ANEW;
+}
+
+async function open(
+  start: Exclude<Start, { kind: 'held' }>,
+  step: DownloadStep,
+  run: Run,
+): Promise<Exchanged<Opened>> {
+  if (start.kind === 'anew') return openAnew(step, run);
+  const resumed = await openResumed(start, run);
+  // It thought better of it: what it refuses to go on with can still be erased.
+  return resumed.ok || resumed.nrc === undefined ? resumed : openAnew(step, run);
+}
+
+interface Opened {
+  readonly maxBlockLength: number;
+  readonly reader: ImageReader;
+  readonly startMs: number;
+}
+
+async function openAnew(step: DownloadStep, run: Run): Promise<Exchanged<Opened>> {
+  const { exchange, image } = run;
+  const { erase } = step;
+  const eraseNow = async (): Promise<Exchanged<void>> => {
+    if (erase === undefined) return DONE;
+    const erased = await runRoutine(erase, run);
+    return erased.ok || !isSkipped(erase, erased, run) ? erased : DONE;
+  };
+  if (step.eraseWhen === 'before-request-download') {
+    const erased = await eraseNow();
+    if (!erased.ok) return erased;
+  }
+  const startMs = exchange.clock.nowMs();
+  const accepted = await askForDownload(run, 0);
+  if (!accepted.ok) return accepted;
+  if (step.eraseWhen === 'after-request-download') {
+    const erased = await eraseNow();
+    if (!erased.ok) return erased;
+  }
+  const { maxBlockLength } = accepted.value;
+  return { ok: true, value: { maxBlockLength, reader: new ImageReader(image), startMs } };
+}
+
+async function openResumed(
+  { state, reader }: Extract<Start, { kind: 'resume' }>,
+  run: Run,
+): Promise<Exchanged<Opened>> {
+  const startMs = run.exchange.clock.nowMs();
+  const accepted = await askForDownload(run, state.received);
+  if (!accepted.ok) return accepted;
+  return { ok: true, value: { maxBlockLength: accepted.value.maxBlockLength, reader, startMs } };
+}
+
+function askForDownload(run: Run, received: number) {
+  const { exchange, plain, encrypted, hooks } = run;
+  return exchange.askFor(
+    downloadRequest(exchange.ecu, plain.length, encrypted, received),
+    'asking for the download',
+    requestDownload.decodeResponse,
+    hooks.signal,
+  );
+}

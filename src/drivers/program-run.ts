@@ -1,0 +1,101 @@
+// What the steps of one programming sequence share: what is programmed, what has been done so far, and routines.
+
+import type { DriverHooks, ImageSource } from '../campaign/ports.ts';
+import { Nrc, nrcText } from '../uds/nrc.ts';
+import * as routineControl from '../uds/services/routine-control.ts';
+import type { BusSilence } from './bus-silence.ts';
+import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
+import type { KeyCommand } from './security-key.ts';
+import { type ProgrammingStep, type RoutineStep, startRoutine } from './sequence.ts';
+import { explainRefusal } from './trust-exchange.ts';
+
+export interface ProgramOptions {
+  readonly exchange: Exchange;
+  readonly silence: BusSilence;
+  /** What travels over the bus. */
+  readonly image: ImageSource;
+  /** What the ECU must end up with: the image itself, or what is inside of the encrypted blob. */
+  readonly plain: { readonly length: number; readonly sha256: string };
+  readonly encrypted: boolean;
+  /** The bundle that the ECU verifies before the erase; undefined: none is sent. */
+  readonly metadata: Uint8Array | undefined;
+  readonly fingerprint: Uint8Array;
+  readonly runCommand: KeyCommand | undefined;
+  readonly hooks: DriverHooks;
+  /** What was skipped or did not matter; for the result. */
+  readonly warnings: string[];
+  /** The bank to be written holds this very image, verified once: it may stay if the ECU says so under this metadata. */
+  readonly held?: boolean;
+  /** Runs in the programming session, before the bus is restored (the reset of a single-bank ECU). */
+  readonly andThen?: () => Promise<Exchanged<void>>;
+}
+
+export interface Run extends ProgramOptions {
+  crc32: number;
+  /** Set by the download step. */
+  transferMs: number;
+  /** Bytes of `image` that need not be carried; all of them where the ECU holds it already. */
+  spared: number;
+  /** The check of the memory has been passed. */
+  checked: boolean;
+}
+
+/** A step that the ECU does not know and that may be left out. */
+export function isSkipped(step: ProgrammingStep, failed: Refusal, run: Run): boolean {
+  if (step.policy !== 'try' || !isNotKnown(failed)) return false;
+  run.warnings.push(
+    `${run.exchange.ecu.name}: ${step.name} skipped, the ECU answered ${nrcText(failed.nrc!)}`,
+  );
+  return true;
+}
+
+/** Status record of our routines: one byte, 0 when all is well. ECUs of others may answer none. */
+export async function runRoutine(step: RoutineStep, run: Run): Promise<Exchanged<void>> {
+  const { exchange } = run;
+  const request = startRoutine(step, run.crc32);
+  const answer = await exchange.askFor(
+    request,
+    step.doing,
+    routineControl.decodeResponse,
+    run.hooks.signal,
+  );
+  if (!answer.ok) {
+    const isErase = step.routine === exchange.ecu.programming.eraseRoutine;
+    // An ECU that verifies erases for an image that its metadata names, and for nothing else.
+    return isErase && run.metadata !== undefined && answer.nrc === Nrc.conditionsNotCorrect
+      ? explainRefusal(exchange, answer, 'an erase by this metadata, which names no image for it')
+      : answer;
+  }
+  const status = answer.value.data[0] ?? 0;
+  if (status === 0) return { ok: true, value: undefined };
+  return statusFailure(step, exchange.peer, status, exchange.ecu.programming);
+}
+
+function statusFailure(
+  step: RoutineStep,
+  peer: string,
+  status: number,
+  profile: Exchange['ecu']['programming'],
+): Refusal {
+  const text = `${peer}: status ${status} from routine 0x${step.routine.toString(16).toUpperCase().padStart(4, '0')} while ${step.doing}, expected 0`;
+  switch (step.routine) {
+    case profile.preconditionsRoutine:
+      return failure(
+        'PRECONDITION',
+        `${text}; an image on trial must be confirmed or rolled back first`,
+      );
+    case profile.checkMemoryRoutine:
+      return failure(
+        'DIGEST_MISMATCH',
+        `${text}: the image in its memory is not the one that was sent`,
+        true,
+      );
+    default:
+      return failure('REFUSED', text);
+  }
+}
+
+/** The shorter of what the ECU offers and what the vehicle file allows. */
+export function blockLength(exchange: Exchange, offered: number): number {
+  return Math.min(offered, exchange.ecu.programming.maxBlockLength);
+}

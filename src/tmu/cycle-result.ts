@@ -1,0 +1,59 @@
+// What one cycle of the daemon has come to: the end of a campaign, what a check said, or that it was stopped.
+
+import { mixedResult } from '../campaign/mixed.ts';
+import type { CampaignResult, CampaignState } from '../campaign/state.ts';
+import type { Checked } from './check.ts';
+import type { CycleResult } from './tmu-event.ts';
+
+export interface Cycle {
+  readonly end: 'done' | 'interrupted';
+  readonly state: CampaignState;
+  /** The campaign that was closed in it. */
+  readonly finished: CampaignResult | undefined;
+  readonly checked: Checked | undefined;
+  readonly seconds: number;
+}
+
+export function cycleResult({ end, state, finished, checked, seconds }: Cycle): CycleResult {
+  if (finished !== undefined) return { ...ofCampaign(finished), seconds };
+  if (end === 'interrupted' || checked === undefined || checked.event.kind === 'offered') {
+    return {
+      outcome: 'INTERRUPTED',
+      reason: `stopped while ${state.kind}; the next start carries on`,
+      ...('campaign' in state ? { campaign: state.campaign.id } : {}),
+      ecus: [],
+      seconds,
+    };
+  }
+  // As long as the vehicle is mixed, nothing else that is true matters as much.
+  if (state.kind === 'safe-state') {
+    return { ...ofCampaign(mixedResult(state)), remembered: true, seconds };
+  }
+  const { outcome, code, reason } = checked.event;
+  const { remembered } = checked;
+  const untilWallMs = remembered?.notBeforeWallMs ?? undefined;
+  return {
+    outcome: remembered?.outcome ?? outcome,
+    ...(code === undefined ? {} : { code }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(remembered === undefined ? {} : { remembered: true as const }),
+    ...(untilWallMs === undefined ? {} : { untilWallMs }),
+    ...(remembered?.until === undefined ? {} : { until: remembered.until }),
+    ecus: [],
+    seconds,
+  };
+}
+
+function ofCampaign(result: CampaignResult): Omit<CycleResult, 'seconds'> {
+  const { id, outcome, ecus, code, reason, untilWallMs, until, warnings } = result;
+  return {
+    outcome,
+    ...(code === undefined ? {} : { code }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(untilWallMs === undefined ? {} : { untilWallMs }),
+    ...(until === undefined ? {} : { until }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+    campaign: id,
+    ecus,
+  };
+}

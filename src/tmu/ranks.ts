@@ -1,0 +1,41 @@
+// Which ECUs are activated together: the ranks of a vehicle, out of `order`, `dependsOn` and the bank layout.
+
+import type { PlannedEcu } from '../campaign/decide.ts';
+import { activationOrder, busOf } from '../vehicle/load.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+
+/** All ECUs in their order of activation; ranks rise from 0. */
+export function plannedEcus(vehicle: Vehicle): PlannedEcu[] {
+  let rank = -1;
+  let together: VehicleEcu[] = [];
+  return activationOrder(vehicle).map((ecu) => {
+    if (rank < 0 || !joins(ecu, together)) {
+      rank++;
+      together = [];
+    }
+    together.push(ecu);
+    return {
+      name: ecu.name,
+      hardwareId: ecu.hardwareId,
+      bankSize: ecu.memory.bankSize,
+      rank,
+      bus: busOf(vehicle, ecu),
+    };
+  });
+}
+
+function joins(ecu: VehicleEcu, together: readonly VehicleEcu[]): boolean {
+  return (
+    // A single bank is written by the activation itself: whatever fails then concerns one ECU only.
+    !hasOneBank(ecu) &&
+    together.every(
+      (other) =>
+        other.order === ecu.order && !hasOneBank(other) && !ecu.dependsOn.includes(other.name),
+    )
+  );
+}
+
+/** Its running image is overwritten by the new one; the image of before comes back over the bus. */
+export function hasOneBank({ programming }: VehicleEcu): boolean {
+  return programming.activation === 'reset';
+}

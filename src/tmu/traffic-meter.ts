@@ -1,0 +1,129 @@
+// Counts what comes over the network on each day (UTC), durably, and keeps images within a budget of bytes per day.
+
+import type { Backend, MetadataBody } from '../campaign/ports.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Memory, Traffic } from './memory.ts';
+
+export interface TrafficOptions {
+  readonly memory: Memory;
+  readonly clock: Clock;
+  /** Of images; null: counted, not limited. */
+  readonly bytesPerDay: number | null;
+}
+
+/** Bytes that are counted before they come, so that a power cut never makes the day's sum too small. */
+const RESERVE_BYTES = 1024 * 1024;
+const DAY_MS = 24 * 60 * 60_000;
+
+export class TrafficMeter {
+  readonly #options: TrafficOptions;
+  /** Counted already, not received yet; on that day. */
+  #reserved = 0;
+  #reservedDay = '';
+  #metadataBytes = 0;
+
+  constructor(options: TrafficOptions) {
+    this.#options = options;
+  }
+
+  /** Of today, with what is not written down yet. */
+  get today(): Traffic {
+    const { memory, clock } = this.#options;
+    const day = dayOf(clock.wallMs());
+    const known = memory.content.traffic;
+    const today = known?.day === day ? known : { day, imageBytes: 0, metadataBytes: 0 };
+    return { ...today, metadataBytes: today.metadataBytes + this.#metadataBytes };
+  }
+
+  /** When the next day begins. */
+  get nextDayWallMs(): number {
+    return (Math.floor(this.#options.clock.wallMs() / DAY_MS) + 1) * DAY_MS;
+  }
+
+  get bytesPerDay(): number | null {
+    return this.#options.bytesPerDay;
+  }
+
+  /** Bytes of images that may still come today. */
+  get left(): number {
+    const { bytesPerDay } = this.#options;
+    this.#forgetYesterday();
+    if (bytesPerDay === null) return Number.POSITIVE_INFINITY;
+    return Math.max(0, bytesPerDay - this.today.imageBytes) + this.#reserved;
+  }
+
+  /**
+   * How many of `count` bytes of an image may be kept; they are counted. `ahead` is what is still to come of this
+   * image with them, for fewer writes. Throws StorageError.
+   */
+  async take(count: number, ahead: number): Promise<number> {
+    const granted = Math.min(count, this.left);
+    if (granted > this.#reserved) await this.#reserve(granted, ahead);
+    this.#reserved -= granted;
+    return granted;
+  }
+
+  /** Gives back what was counted and did not come, and writes down the metadata. Throws StorageError. */
+  async settle(): Promise<void> {
+    this.#forgetYesterday();
+    const back = this.#reserved;
+    const { today } = this;
+    if (back === 0 && this.#metadataBytes === 0) return;
+    this.#reserved = 0;
+    await this.#write({ ...today, imageBytes: Math.max(0, today.imageBytes - back) });
+  }
+
+  /** The same backend; its metadata is counted. */
+  counting(backend: Backend): Backend {
+    const count = (length: number): void => {
+      this.#metadataBytes += length;
+    };
+    return {
+      latest: (ecus, etag, signal) => backend.latest(ecus, etag, signal),
+      nonce: (signal) => backend.nonce(signal),
+      download: (release, nonce, offset, signal) =>
+        backend.download(release, nonce, offset, signal),
+      report: (report, signal) => backend.report(report, signal),
+      campaign: (status, signal) => backend.campaign(status, signal),
+      checkin: (checkin, signal) => backend.checkin(checkin, signal),
+      time: (nonces, signal) => backend.time(nonces, signal),
+      metadata: async (repository, file, signal): Promise<MetadataBody> => {
+        const body = await backend.metadata(repository, file, signal);
+        return body.kind === 'body' ? { ...body, chunks: countChunks(body.chunks, count) } : body;
+      },
+    };
+  }
+
+  async #reserve(count: number, ahead: number): Promise<void> {
+    const { today } = this;
+    const wanted = Math.min(Math.max(count, Math.min(RESERVE_BYTES, ahead)), this.left);
+    const more = wanted - this.#reserved;
+    await this.#write({ ...today, imageBytes: today.imageBytes + more });
+    this.#reserved += more;
+    this.#reservedDay = today.day;
+  }
+
+  #forgetYesterday(): void {
+    if (this.#reservedDay !== this.today.day) this.#reserved = 0;
+  }
+
+  async #write(traffic: Traffic): Promise<void> {
+    const counted = this.#metadataBytes;
+    await this.#options.memory.update({ traffic });
+    this.#metadataBytes -= counted;
+  }
+}
+
+async function* countChunks(
+  chunks: AsyncIterable<Uint8Array>,
+  count: (length: number) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const chunk of chunks) {
+    count(chunk.length);
+    yield chunk;
+  }
+}
+
+function dayOf(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(0, 10);
+}

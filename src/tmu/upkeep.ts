@@ -1,0 +1,30 @@
+// What is owed after a campaign and tried again at every start, and then with growing pauses: counters, and the safe state.
+
+import { recoveryPauseMs } from '../campaign/retry-policy.ts';
+import type { Clock } from '../core/clock.ts';
+
+/** Due at once in a new process, then after 1 min, 2 min and so on up to an hour. */
+export class Upkeep {
+  readonly #clock: Clock;
+  #tries = 0;
+  #dueMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get isDue(): boolean {
+    return this.#clock.nowMs() >= this.#dueMs;
+  }
+
+  /** A try begins; the next one waits. */
+  begin(): void {
+    this.#dueMs = this.#clock.nowMs() + recoveryPauseMs(this.#tries++);
+  }
+
+  /** Nothing is owed: what comes next has its first try at once. */
+  reset(): void {
+    this.#tries = 0;
+    this.#dueMs = Number.NEGATIVE_INFINITY;
+  }
+}

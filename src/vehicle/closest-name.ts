@@ -1,0 +1,31 @@
+// For messages about unknown names: which known one was probably meant.
+
+/** `; did you mean "speed"? expected one of speed, gear`, to follow a statement. */
+export function closestName(word: string, known: readonly string[]): string {
+  const list = known.length === 0 ? '' : `, expected one of ${known.join(', ')}`;
+  const near = known
+    .map((name) => ({ name, edits: distance(word.toLowerCase(), name.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits)[0];
+  // More than a third of the word wrong is no slip of the finger.
+  return near !== undefined && near.edits <= Math.max(1, Math.floor(word.length / 3))
+    ? `; did you mean "${near.name}"?`
+    : list;
+}
+
+/** Damerau-Levenshtein: two letters in the wrong order are one slip. */
+function distance(a: string, b: string): number {
+  let above: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replace = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = swapped ? above[j - 2]! + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min(replace, row[j]! + 1, next[j - 1]! + 1, swap));
+    }
+    above = row;
+    row = next;
+  }
+  return row[b.length]!;
+}

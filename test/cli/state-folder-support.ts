@@ -1,0 +1,25 @@
+// State directories as daemons on virtual time have left them, on the real disk for the commands that read them.
+
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { World } from '../tmu/support.ts';
+
+const FILES = ['journal.log', 'journal.1.log', 'status.json', 'progress.txt', 'state.json'];
+
+/** Writes what the TMU of `w` has on its disk into a folder that ends with the test. */
+export async function stateFolder(w?: World): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-state-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  if (w !== undefined) await writeState(folder, w);
+  return folder;
+}
+
+export async function writeState(folder: string, w: World): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of FILES) {
+    const bytes = w.storage.contents(name);
+    if (bytes !== undefined) await writeFile(path.join(folder, name), bytes);
+  }
+}
