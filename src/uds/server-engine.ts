@@ -119,7 +119,7 @@ export function stepServer(
     case 'resume': {
       const [next, ...held] = state.held;
       if (next === undefined || state.phase.kind !== 'idle') return quiet(state);
-      return receive({ ...state, held }, next, timing);
+      return begin({ ...state, held }, next, timing);
     }
     case 'session': {
       const next = restartS3({ ...state, session: input.session }, nowMs, timing);
@@ -141,28 +141,7 @@ function receive(state: ServerState, request: IncomingRequest, timing: ServerTim
   const sid = request.message[0];
   // 8.2.1: bit 6 marks responses. Answering one could start an endless exchange between two servers.
   if (sid === undefined || (sid & 0x40) !== 0) return quiet(state);
-  if (state.phase.kind === 'idle' && state.held.length === 0) {
-    const job: Job = {
-      ...request,
-      id: state.nextId,
-      sid,
-      suppress: suppressesPositive(request.message),
-    };
-    return {
-      state: {
-        ...state,
-        s3DueMs: undefined,
-        nextId: state.nextId + 1,
-        phase: {
-          kind: 'handling',
-          job,
-          dueMs: request.atMs + timing.p2Ms * PENDING_SHARE,
-          pendings: 0,
-        },
-      },
-      effects: [{ kind: 'dispatch', job }],
-    };
-  }
+  if (state.phase.kind === 'idle' && state.held.length === 0) return begin(state, request, timing);
   // ISO 14229-2 7.5: the tester's sign of life is welcome at any time and asks for nothing.
   if (isSilentTesterPresent(request.message)) return quiet(state);
   const waits = state.phase.kind === 'sending' || state.phase.kind === 'idle';
@@ -174,6 +153,29 @@ function receive(state: ServerState, request: IncomingRequest, timing: ServerTim
     effects: [
       { kind: 'send', message: negativeResponse(sid, Nrc.busyRepeatRequest), final: undefined },
     ],
+  };
+}
+
+function begin(state: ServerState, request: IncomingRequest, timing: ServerTiming): ServerStep {
+  const job: Job = {
+    ...request,
+    id: state.nextId,
+    sid: request.message[0]!,
+    suppress: suppressesPositive(request.message),
+  };
+  return {
+    state: {
+      ...state,
+      s3DueMs: undefined,
+      nextId: state.nextId + 1,
+      phase: {
+        kind: 'handling',
+        job,
+        dueMs: request.atMs + timing.p2Ms * PENDING_SHARE,
+        pendings: 0,
+      },
+    },
+    effects: [{ kind: 'dispatch', job }],
   };
 }
 

@@ -426,6 +426,26 @@ describe('after the answer', () => {
     expect(answers.map(({ text }) => text)).toEqual(['5003003201f4', '62f18603']);
   });
 
+  test('several requests that overtake the confirmation are all answered, in their order', async () => {
+    fate = (message, from) =>
+      from === 'b' && message[0] === 0x50
+        ? { kind: 'late-confirmation', lateMs: 20 }
+        : { kind: 'pass' };
+    for (const request of ['1003', '3e00', '1001', '3e00']) {
+      physical.a.send(fromHex(request));
+      await clock.advance(2);
+    }
+    expect(answers.map(({ text }) => text)).toEqual(['5003003201f4']);
+    await clock.advance(50);
+    expect(answers.map(({ text }) => text)).toEqual([
+      '5003003201f4',
+      '7e00',
+      '5001003201f4',
+      '7e00',
+    ]);
+    expect(await ask('3e00')).toEqual(['7e00']);
+  });
+
   test('a throw in afterSent is logged and harms nothing', async () => {
     const handle = (): Reply => ({
       positive: fromHex('5101'),
