@@ -10,6 +10,7 @@ import { addKeys } from './define-keys.ts';
 import { addProvision } from './define-provision.ts';
 import { addRelease } from './define-release.ts';
 import { addServer } from './define-server.ts';
+import { addSimulate } from './define-simulate.ts';
 import { addTuf } from './define-tuf.ts';
 import { addVerify } from './define-verify.ts';
 import { command, EXIT_CODES, withVehicle } from './program-options.ts';
@@ -50,6 +51,7 @@ export function createProgram(): Command {
   addCampaign(program);
   addTuf(program);
   addVerify(program);
+  addSimulate(program);
   return program;
 }
 

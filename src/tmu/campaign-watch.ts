@@ -44,7 +44,7 @@ export interface CampaignWatchOptions {
 const ASK_MS = 10_000;
 const ASK_JITTER = 0.2;
 /** How often the approver is asked whether the driver has changed his mind. */
-const RECHECK_MS = 5000;
+const RECHECK_MS = 2000;
 
 type Decision = ReturnType<typeof cancelVerdict>;
 
@@ -171,7 +171,7 @@ export class CampaignWatch {
 
   /** A driver who takes his approval back does not have to wait for the last byte; the gate looks once more. */
   #watchApproval(): void {
-    const { approver, approved, vehicle, clock, inject } = this.#options;
+    const { approver, approved, clock, inject } = this.#options;
     if (!isStaging(this.#state)) {
       this.#approval?.abort();
       this.#approval = undefined;
@@ -179,9 +179,7 @@ export class CampaignWatch {
     }
     const campaign = campaignOf(this.#state)!;
     const question = approved(campaign);
-    // An approver that is programmed itself has other things to do.
-    const isBusy = campaign.plan.items.some(({ ecu }) => ecu === vehicle.approval?.ecu);
-    if (this.#approval !== undefined || isBusy || approver === undefined) return;
+    if (this.#approval !== undefined || approver === undefined) return;
     if (question === undefined || this.#end.signal.aborted) return;
     const abort = new AbortController();
     this.#approval = abort;

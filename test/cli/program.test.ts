@@ -43,7 +43,9 @@ describe('the command line', () => {
         ...['bench', 'cgw', 'ecu', 'flash', 'keys', 'monitor', 'provision', 'read', 'release'].map(
           (name) => `can-ota ${name}`,
         ),
-        ...['history', 'server', 'status', 'tmu', 'tuf', 'verify'].map((name) => `can-ota ${name}`),
+        ...['history', 'server', 'simulate', 'status', 'tmu', 'tuf', 'verify'].map(
+          (name) => `can-ota ${name}`,
+        ),
         ...['init', 'create', 'import', 'list', 'rotate', 'revoke', 'threshold', 'sign'].map(
           (name) => `can-ota keys ${name}`,
         ),

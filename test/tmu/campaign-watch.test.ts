@@ -284,12 +284,18 @@ describe('a driver who takes his approval back while ECUs are staged', () => {
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
 
-  it('is not asked for while the approver itself is programmed, or by nobody', async () => {
+  it('is heard also while the approver itself is programmed: it is not erased any more', async () => {
     const w = staging();
     w.backend.release('CGW', '2.0.0', bytesOf(500, 3));
-    expect((await w.once()).outcome).toBe('SUCCESS');
-    expect(w.approver.rechecked).toHaveLength(2); // the gates
+    w.approver.rechecks = Array.from({ length: 60 }, (_none, n) => ({
+      kind: n < 45 ? 'approved' : 'withdrawn',
+    }));
+    expect(await w.once()).toMatchObject({ outcome: 'USER_REJECTED', code: 'WITHDRAWN' });
+    expect(versions(w)).toEqual(['1.0.0', '1.0.0']);
+    expect(w.ecu('CGW').inactive).toBeUndefined();
+  });
 
+  it('is not asked for where he was not asked', async () => {
     const quiet = staging();
     const { policy } = vehicle;
     const none = { ...policy, approval: { ...policy.approval, install: 'none' as const } };

@@ -1,0 +1,131 @@
+// Who sits behind the wheel in a simulated world: sees the CGW's questions, types answers, and knows what he said.
+
+import { EventEmitter } from 'node:events';
+import type { DriverTerminal } from '../../ecus/cgw/console.ts';
+import type { Clock } from '../core/clock.ts';
+import { assertNever } from '../core/errors.ts';
+
+export interface DriverQuestion {
+  /** Hexadecimal, as the CGW tells it. */
+  readonly campaign: string;
+  /** From 1, all questions of this driver. */
+  readonly n: number;
+  readonly atMs: number;
+}
+
+/** What he does about a question. `afterMs`: 500 unless told otherwise. */
+export type DriverChoice =
+  | {
+      readonly answer: 'approve';
+      readonly afterMs?: number;
+      /** Takes it back so long after he gave it, if he still can. */
+      readonly withdrawAfterMs?: number;
+    }
+  | { readonly answer: 'deny' | 'later-ignition'; readonly afterMs?: number }
+  | { readonly answer: 'later'; readonly minutes: number; readonly afterMs?: number }
+  | { readonly answer: 'silence' };
+
+/** What he has typed, and when: the truth that nobody else's records change. */
+export interface DriverDeed {
+  readonly atMs: number;
+  readonly campaign: string;
+  readonly did: 'approve' | 'deny' | 'later' | 'later-ignition' | 'withdraw';
+}
+
+const THINKS_MS = 500;
+/** Lines that he remembers of his screen. */
+const SCREEN_LINES = 200;
+
+export class DriverModel {
+  readonly #clock: Clock;
+  readonly #deeds: DriverDeed[] = [];
+  readonly #screen: string[] = [];
+  #terminal: EventEmitter | undefined;
+  #questions = 0;
+  #campaign: string | undefined;
+  /** Asked once for each question. Approves everything unless replaced. */
+  choose: (question: DriverQuestion) => DriverChoice = () => ({ answer: 'approve' });
+  /** Told of everything that he types. */
+  onDeed: ((deed: DriverDeed) => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get deeds(): readonly DriverDeed[] {
+    return this.#deeds;
+  }
+
+  /** The last lines that he was shown. */
+  get screen(): readonly string[] {
+    return this.#screen;
+  }
+
+  /** A pipe to a CGW that has just started; the one before is gone. */
+  sitDown(): DriverTerminal {
+    const input = new EventEmitter();
+    this.#terminal = input;
+    return {
+      input: Object.assign(input, { pause: () => input, resume: () => input }),
+      output: { write: (text: string) => this.#read(text) },
+    } as unknown as DriverTerminal;
+  }
+
+  /** The CGW went away, and with it what was asked. */
+  standUp(): void {
+    this.#terminal = undefined;
+    this.#campaign = undefined;
+  }
+
+  /** What the CGW tells about its question. */
+  hear(campaign: string, status: string): void {
+    if (status !== 'waiting') return;
+    this.#campaign = campaign;
+    const question = { campaign, n: ++this.#questions, atMs: this.#clock.nowMs() };
+    const choice = this.choose(question);
+    if (choice.answer === 'silence') return;
+    const terminal = this.#terminal;
+    this.#clock.after('driver', choice.afterMs ?? THINKS_MS, () => {
+      // Another question, or another CGW: nobody answers what he does not see any more.
+      if (this.#terminal !== terminal || this.#questions !== question.n) return;
+      this.#type(choice.answer, campaign, textOf(choice));
+      if (choice.answer !== 'approve' || choice.withdrawAfterMs === undefined) return;
+      this.#clock.after('driver', choice.withdrawAfterMs, () => {
+        if (this.#questions === question.n) this.withdraw();
+      });
+    });
+  }
+
+  /** Takes back what he has said last, if the CGW still lets him. Nothing without a question. */
+  withdraw(): void {
+    if (this.#campaign !== undefined) this.#type('withdraw', this.#campaign, 'withdraw');
+  }
+
+  #type(did: DriverDeed['did'], campaign: string, text: string): void {
+    if (this.#terminal === undefined) return;
+    const deed = { atMs: this.#clock.nowMs(), campaign, did };
+    this.#deeds.push(deed);
+    this.onDeed?.(deed);
+    this.#terminal.emit('data', `${text}\n`);
+  }
+
+  #read(text: string): boolean {
+    this.#screen.push(...text.split('\n').filter((line) => line !== ''));
+    if (this.#screen.length > SCREEN_LINES) this.#screen.splice(0, SCREEN_LINES / 2);
+    return true;
+  }
+}
+
+function textOf(choice: Exclude<DriverChoice, { answer: 'silence' }>): string {
+  switch (choice.answer) {
+    case 'approve':
+    case 'deny':
+      return choice.answer;
+    case 'later':
+      return `later ${choice.minutes}`;
+    case 'later-ignition':
+      return 'later ignition';
+    default:
+      return assertNever(choice);
+  }
+}

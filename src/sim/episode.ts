@@ -1,0 +1,339 @@
+// One episode: a fresh world, its campaigns with their faults, each followed by one without, and what was seen of it all.
+
+import { createHash, type Hash } from 'node:crypto';
+import { formatLogEntry } from '../bus/candump-log.ts';
+import { describeError } from '../core/errors.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './faults.ts';
+import { allOn, Injector } from './injector.ts';
+import { type Ending, Invariants, type Violation } from './invariants.ts';
+import type { FaultCategory } from './profiles.ts';
+import type { Sabotage } from './sabotage.ts';
+import type { CampaignPlan, EpisodePlan } from './scenario.ts';
+import { seededRandom } from './seeded-random.ts';
+import type { SimulatedVehicle } from './simulated-vehicle.ts';
+import { Witness } from './witness.ts';
+import { createWorld, type SimulatedWorld, type WorldEvent } from './world.ts';
+
+export interface EpisodeResult {
+  /** Of the campaigns with faults that came to an end, vehicle by vehicle. */
+  readonly endings: readonly Ending[];
+  readonly proofs: number;
+  readonly violations: readonly Violation[];
+  readonly virtualMs: number;
+  readonly frames: number;
+  /** Over all events, frames and reports. */
+  readonly digest: string;
+  /** That happened. */
+  readonly faults: Readonly<Partial<Record<FaultCategory, number>>>;
+  /** Of the first campaign and vehicle: operations on each disk, frames. */
+  readonly first?: {
+    readonly writes: Readonly<Record<MachineName, number>>;
+    readonly frames: number;
+  };
+}
+
+/** Rejects for what nobody expects, which is a violation too. */
+export type RunEpisode = (plan: EpisodePlan) => Promise<EpisodeResult>;
+
+export interface EpisodeOptions {
+  readonly imageBytes: number;
+  readonly sabotage: Sabotage | undefined;
+  /** Each frame of the first vehicle as a line of a candump log. */
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** Longest virtual time of one campaign: pauses, trials and the rarest poll fit into it many times. */
+const CAMPAIGN_LIMIT_MS = 6 * 3_600_000;
+/** A diagnostic session ends by itself after 5 s, and with it the silence of normal traffic. */
+const TRAFFIC_LIMIT_MS = 15_000;
+/** The approval ends, and what was sent before it was known may still arrive. */
+const WITHDRAWAL_GRACE_MS = 5000;
+
+export function createEpisodeRunner(options: EpisodeOptions): RunEpisode {
+  return async (plan) => {
+    const episode = new Episode(plan, options);
+    const onRejection = (error: unknown): void => episode.crashed(error);
+    process.on('unhandledRejection', onRejection);
+    try {
+      return await episode.run();
+    } finally {
+      process.off('unhandledRejection', onRejection);
+    }
+  };
+}
+
+/** One vehicle of the world, and those who deal with it. */
+interface Lane {
+  readonly vehicle: SimulatedVehicle;
+  readonly invariants: Invariants;
+  readonly witness: Witness;
+  injector: Injector | undefined;
+}
+
+class Episode {
+  readonly #plan: EpisodePlan;
+  readonly #options: EpisodeOptions;
+  readonly #digest: Hash = createHash('sha256');
+  readonly #released: Record<EcuName, Map<string, string>>;
+  readonly #wanted: Record<EcuName, string>;
+  readonly #endings: Ending[] = [];
+  readonly #faults: Partial<Record<FaultCategory, number>> = {};
+  #world!: SimulatedWorld;
+  #lanes: readonly Lane[] = [];
+  #proofs = 0;
+  #first: EpisodeResult['first'];
+  #crash: Violation | undefined;
+  #campaign = 0;
+
+  constructor(plan: EpisodePlan, options: EpisodeOptions) {
+    this.#plan = plan;
+    this.#options = options;
+    const perEcu = <T>(make: () => T) =>
+      Object.fromEntries(ECU_NAMES.map((ecu) => [ecu, make()])) as Record<EcuName, T>;
+    this.#released = perEcu(() => new Map<string, string>());
+    this.#wanted = perEcu(() => '');
+  }
+
+  crashed(error: unknown): void {
+    const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
+    this.#crash ??= {
+      invariant: 'crash',
+      campaign: this.#campaign,
+      atMs: this.#world === undefined ? 0 : this.#world.clock.nowMs(),
+      text: `${describeError(error)} ${where}`.trim(),
+    };
+  }
+
+  async run(): Promise<EpisodeResult> {
+    const { imageBytes, sabotage } = this.#options;
+    const { seed, vehicles, singleBank } = this.#plan;
+    this.#world = await createWorld({
+      seed,
+      vehicles,
+      imageBytes,
+      vehicle: (vehicle) => {
+        const changed = withSingleBanks(vehicle, singleBank);
+        return sabotage?.vehicle?.(changed) ?? changed;
+      },
+      ...(sabotage === undefined ? {} : { sabotage: sabotage.world() }),
+    });
+    try {
+      this.#lanes = this.#world.vehicles.map((vehicle, index) => this.#lane(vehicle, index));
+      for (const ecu of ECU_NAMES) {
+        const { image, version } = this.#world.factoryImage(ecu);
+        this.#wants(ecu, createHash('sha256').update(image).digest('hex'), version);
+      }
+      this.#world.on((event) => this.#onEvent(event));
+      for (const campaign of this.#plan.campaigns) {
+        await this.#play(campaign);
+        if (this.#violations().length > 0) break;
+      }
+    } catch (error) {
+      this.crashed(error);
+    }
+    const result = this.#result();
+    this.#world.close();
+    return result;
+  }
+
+  #lane(vehicle: SimulatedVehicle, index: number): Lane {
+    const { clock, server } = this.#world;
+    const released = () => this.#released;
+    const invariants = new Invariants({
+      released,
+      withdrawalGraceMs: WITHDRAWAL_GRACE_MS,
+      approvalNeeded: true,
+    });
+    const nowMs = (): number => clock.nowMs();
+    const witness = new Witness({ vehicle, server, invariants, nowMs, released });
+    const lane: Lane = { vehicle, invariants, witness, injector: undefined };
+    const { trace } = this.#options;
+    vehicle.wire.filter = (frame, from) => lane.injector?.onFrame(frame, from) ?? 'pass';
+    vehicle.wire.trace = ({ frame, from, atMs }) => {
+      witness.onFrame(frame, from);
+      if (trace !== undefined && index === 0) {
+        const wallMs = clock.wallMs() - clock.nowMs() + atMs;
+        trace(formatLogEntry({ wallMs, interfaceName: 'sim0', frame }));
+      }
+    };
+    for (const name of MACHINE_NAMES) {
+      vehicle.machine(name).disk.onOperation = (_n, operation, moment) => {
+        if (moment === 'after' && name !== TMU_NAME) witness.onWritten(name, operation.name);
+        lane.injector?.onOperation(name, operation, moment);
+      };
+    }
+    return lane;
+  }
+
+  async #play(campaign: CampaignPlan): Promise<void> {
+    this.#campaign = campaign.number;
+    await this.#step(campaign, false);
+    if (this.#violations().length > 0) return;
+    await this.#step({ ...campaign, ecus: campaign.proof, faults: [] }, true);
+  }
+
+  async #step(campaign: CampaignPlan, proof: boolean): Promise<void> {
+    const world = this.#world;
+    for (const [index, lane] of this.#lanes.entries()) {
+      lane.injector = new Injector({
+        vehicle: lane.vehicle,
+        server: world.server,
+        clock: world.clock,
+        random: seededRandom(`${this.#plan.seed}/${campaign.number}/${proof}/${index}/faults`),
+        faults: campaign.faults
+          .filter(({ vehicle }) => vehicle === index)
+          .map(({ fault }) => fault),
+        onFired: (category) => {
+          this.#faults[category] = (this.#faults[category] ?? 0) + 1;
+        },
+      });
+    }
+    const images = await world.release(campaign.ecus.map((ecu) => ({ ecu })));
+    for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
+    for (const { witness } of this.#lanes) {
+      witness.start(campaign.number, proof, { ...this.#wanted });
+    }
+    const rested = await world.until(
+      () => this.#crash !== undefined || this.#lanes.every(isAtRest),
+      CAMPAIGN_LIMIT_MS,
+    );
+    this.#first ??= this.#counts();
+    for (const lane of this.#lanes) {
+      lane.injector?.end();
+      if (rested) lane.witness.listenForTraffic();
+    }
+    if (this.#crash !== undefined) return;
+    if (!rested) {
+      for (const lane of this.#lanes.filter((one) => !isAtRest(one))) {
+        lane.witness.failed('stuck', whyNotAtRest(lane));
+      }
+      return;
+    }
+    await world.until(
+      () => this.#lanes.every(({ witness }) => witness.hasTraffic),
+      TRAFFIC_LIMIT_MS,
+    );
+    for (const { witness, invariants } of this.#lanes) {
+      witness.rest();
+      if (proof) this.#proofs++;
+      else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
+    }
+    if (!proof && this.#violations().length === 0) await this.#recover();
+  }
+
+  /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
+  async #recover(): Promise<void> {
+    const waiting = this.#lanes.filter(({ witness }) => witness.needsRecovery);
+    if (waiting.length === 0) return;
+    const done = await this.#world.until(
+      () => this.#crash !== undefined || waiting.every(({ witness }) => witness.hasRecovered),
+      CAMPAIGN_LIMIT_MS,
+    );
+    for (const { witness } of waiting) {
+      if (done || witness.hasRecovered) witness.recovered();
+      else witness.failed('recovery', 'what was left to do is still not done after hours');
+    }
+  }
+
+  #onEvent({ vehicle, machine, event, atMs }: WorldEvent): void {
+    const lane = this.#lanes.find((one) => one.vehicle.vin === vehicle)!;
+    const { witness, injector } = lane;
+    this.#digest.update(`${atMs} ${vehicle} ${machine} ${JSON.stringify(event)}\n`);
+    switch (event.from) {
+      case 'tmu':
+        if (event.tmu.kind === 'state') injector?.onState(event.tmu.state);
+        witness.onTmu(event.tmu);
+        break;
+      case 'driver':
+        witness.onDriver(event.deed);
+        break;
+      case 'ecu': {
+        const name = machine as EcuName;
+        const { ecu } = event;
+        if (ecu.kind === 'reset') injector?.onReset(name);
+        if (ecu.kind === 'boot-failed') injector?.onBadImage(name, 'refuse-boot');
+        if (ecu.kind === 'boot' && ecu.mode === 'trial') injector?.onBadImage(name, 'self-test');
+        witness.onEcu(name, ecu);
+        break;
+      }
+      case 'machine':
+        if (machine === TMU_NAME && event.machine.kind === 'power-on') witness.onTmuStart();
+        if (event.machine.kind === 'program-ended') {
+          const allowed = injector?.onProgramEnded(machine) ?? false;
+          if (!allowed) witness.failed('crash', `${machine} ended: ${event.machine.reason}`);
+        }
+        break;
+    }
+  }
+
+  #wants(ecu: EcuName, sha256: string, version: string): void {
+    this.#released[ecu].set(sha256, version);
+    this.#wanted[ecu] = sha256;
+  }
+
+  #counts(): EpisodeResult['first'] {
+    const injector = this.#lanes[0]?.injector;
+    if (injector === undefined) return undefined;
+    const writes = Object.fromEntries(
+      MACHINE_NAMES.map((name) => [name, injector.writesOf(name)]),
+    ) as Record<MachineName, number>;
+    return { writes, frames: injector.frames };
+  }
+
+  #violations(): readonly Violation[] {
+    const seen = this.#lanes.flatMap(({ invariants }) => invariants.violations);
+    return this.#crash === undefined ? seen : [...seen, this.#crash];
+  }
+
+  #result(): EpisodeResult {
+    for (const { vehicle } of this.#lanes) {
+      this.#digest.update(`${vehicle.vin} ${vehicle.wire.digest()}\n`);
+      const rows = this.#world.server.reports(vehicle.vin).map(({ id: _id, ...row }) => row);
+      this.#digest.update(JSON.stringify(rows));
+    }
+    return {
+      endings: this.#endings,
+      proofs: this.#proofs,
+      violations: this.#violations(),
+      virtualMs: this.#world.clock.nowMs(),
+      frames: this.#lanes.reduce((sum, { vehicle }) => sum + vehicle.wire.frames, 0),
+      digest: this.#digest.copy().digest('hex'),
+      faults: this.#faults,
+      ...(this.#first === undefined ? {} : { first: this.#first }),
+    };
+  }
+}
+
+const TMU_NAME = 'TMU';
+
+function isAtRest({ vehicle, witness, injector }: Lane): boolean {
+  return (injector?.quiet ?? true) && witness.atRest && allOn(vehicle) && areUp(vehicle);
+}
+
+function areUp(vehicle: SimulatedVehicle): boolean {
+  return ECU_NAMES.every((name) => vehicle.ecu(name)?.running !== undefined);
+}
+
+function whyNotAtRest({ vehicle, witness, injector }: Lane): string {
+  if (!(injector?.quiet ?? true)) return 'a fault has not been mended';
+  const off = MACHINE_NAMES.filter((name) => !vehicle.machine(name).alive);
+  if (off.length > 0) return `${off.join(', ')} did not start again`;
+  return witness.restlessness();
+}
+
+function withSingleBanks(vehicle: Vehicle, names: readonly EcuName[]): Vehicle {
+  if (names.length === 0) return vehicle;
+  return {
+    ...vehicle,
+    ecus: vehicle.ecus.map((ecu) =>
+      names.some((name) => name === ecu.name)
+        ? {
+            ...ecu,
+            memory: { ...ecu.memory, banks: 1 },
+            programming: { ...ecu.programming, activation: 'reset' },
+          }
+        : ecu,
+    ),
+  };
+}

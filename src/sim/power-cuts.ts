@@ -1,0 +1,105 @@
+// A power cut at every write and every frame of one campaign in turn: for each machine, and for all at once.
+
+import type { EpisodeResult, RunEpisode } from './episode.ts';
+import {
+  ECU_NAMES,
+  type EcuName,
+  MACHINE_NAMES,
+  type MachineName,
+  type Trigger,
+} from './faults.ts';
+import type { CampaignPlan, EpisodePlan } from './scenario.ts';
+
+export interface PowerCutOptions {
+  readonly seed: string;
+  readonly ecus: readonly EcuName[];
+  readonly singleBank: readonly EcuName[];
+  readonly runEpisode: RunEpisode;
+  /** Every nth frame only; 1 unless told otherwise. Writes are never left out. */
+  readonly frameStride?: number;
+  /** How long the power is away. */
+  readonly offMs: number;
+  readonly onCut?: (done: number, of: number) => void;
+  readonly stopped?: () => boolean;
+}
+
+export interface PowerCutCase {
+  readonly plan: EpisodePlan;
+  readonly machines: readonly MachineName[];
+  readonly at: Trigger;
+  readonly result: EpisodeResult;
+}
+
+export interface PowerCutReport {
+  /** Writes of each machine, and frames, of the campaign without a cut. */
+  readonly writes: Readonly<Record<MachineName, number>>;
+  readonly frames: number;
+  readonly cuts: number;
+  /** How the campaigns ended. */
+  readonly endings: Readonly<Record<string, number>>;
+  readonly failed: readonly PowerCutCase[];
+}
+
+/** Throws what the episode without a cut throws, and an Error when that one does not succeed. */
+export async function powerCuts(options: PowerCutOptions): Promise<PowerCutReport> {
+  const { runEpisode, onCut, stopped } = options;
+  const whole = await runEpisode(planOf(options, []));
+  if (whole.endings[0] !== 'success' || whole.violations.length > 0) {
+    throw new Error(
+      `the campaign without a cut ended as ${whole.endings[0]}: ${JSON.stringify(whole.violations)}`,
+    );
+  }
+  const { writes, frames } = whole.first!;
+  const cases = cutsOf(options, writes, frames);
+  const failed: PowerCutCase[] = [];
+  const endings: Record<string, number> = {};
+  let cuts = 0;
+  for (const { machines, at } of cases) {
+    if (stopped?.() === true) break;
+    const plan = planOf(options, [
+      { vehicle: 0, fault: { category: 'power', kind: 'cut', at, machines, offMs: options.offMs } },
+    ]);
+    const result = await runEpisode(plan);
+    const ending = result.endings[0] ?? 'none';
+    endings[ending] = (endings[ending] ?? 0) + 1;
+    if (result.violations.length > 0) failed.push({ plan, machines, at, result });
+    cuts++;
+    onCut?.(cuts, cases.length);
+  }
+  return { writes, frames, cuts, endings, failed };
+}
+
+function planOf(
+  { seed, ecus, singleBank }: PowerCutOptions,
+  faults: CampaignPlan['faults'],
+): EpisodePlan {
+  const proof = ECU_NAMES.filter((ecu) => ecu === ecus[0]);
+  return {
+    seed,
+    episode: 0,
+    vehicles: 1,
+    singleBank,
+    campaigns: [{ number: 1, ecus, faults, proof }],
+  };
+}
+
+function cutsOf(
+  { frameStride = 1 }: PowerCutOptions,
+  writes: Readonly<Record<MachineName, number>>,
+  frames: number,
+): { machines: readonly MachineName[]; at: Trigger }[] {
+  const cases: { machines: readonly MachineName[]; at: Trigger }[] = [];
+  for (const machine of MACHINE_NAMES) {
+    for (let n = 1; n <= writes[machine]; n++) {
+      const at = { on: 'write', machine, n } as const;
+      // The machine alone, and the whole vehicle in that instant.
+      cases.push({ machines: [machine], at }, { machines: MACHINE_NAMES, at });
+    }
+  }
+  for (let n = 1; n <= frames; n += frameStride) {
+    const at = { on: 'frame', n } as const;
+    for (const machine of MACHINE_NAMES) cases.push({ machines: [machine], at });
+    cases.push({ machines: MACHINE_NAMES, at });
+  }
+  return cases;
+}

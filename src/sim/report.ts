@@ -1,0 +1,114 @@
+// What a simulation has found, as the JSON object of its last line and as text for people.
+
+import { INVARIANTS, type InvariantName } from './invariants.ts';
+import type { FaultCategory } from './profiles.ts';
+import { profileText } from './profiles.ts';
+
+/** A broken invariant, with everything that is needed to see it again. */
+export interface FoundViolation {
+  readonly invariant: InvariantName;
+  readonly text: string;
+  readonly seed: string;
+  readonly episode: number;
+  /** From 1, within the episode. */
+  readonly campaign: number;
+  /** Virtual time within the episode. */
+  readonly atMs: number;
+  /** The shortest history that still fails: one line a campaign, one a fault. */
+  readonly history: string;
+  /** False: the search for a shorter one was ended, or not begun. */
+  readonly minimal: boolean;
+  /** The command that shows it again. */
+  readonly replay: string;
+}
+
+export type FaultCounts = Readonly<Record<FaultCategory, number>>;
+
+/** The last line of `can-ota simulate --json`. The first ten members are a contract. */
+export interface SimulationReport {
+  /** Those with faults, of all vehicles. */
+  readonly campaigns: number;
+  readonly success: number;
+  readonly rolledBack: number;
+  /** Ended before any ECU was touched: rejected or deferred by the driver, cancelled, a condition, a bad download. */
+  readonly rejected: number;
+  /** Declared mixed states. */
+  readonly safeState: number;
+  readonly violations: readonly FoundViolation[];
+  readonly virtualSeconds: number;
+  readonly seconds: number;
+  /** That really happened, by category. */
+  readonly faults: FaultCounts;
+  /** Over everything that happened: the same for the same seed. */
+  readonly digest: string;
+  readonly seed: string;
+  readonly profile: string;
+  readonly sabotage?: string;
+  readonly vehicles: number;
+  readonly imageBytes: number;
+  readonly episodes: number;
+  /** Campaigns without faults that followed, each of which must succeed. */
+  readonly proofs: number;
+  readonly frames: number;
+  readonly campaignsPerSecond: number;
+  /** Shares of the processor's time, measured on the first episodes; empty where nothing was measured. */
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+export function reportText(report: SimulationReport): string {
+  const { success, rolledBack, rejected, safeState, faults } = report;
+  const drawn = Object.entries(faults)
+    .filter(([, count]) => count > 0)
+    .map(([category, count]) => `${category} ${count}`);
+  const limits = Object.entries(report.limits)
+    .sort(([, a], [, b]) => b - a)
+    .map(([what, share]) => `${what} ${Math.round(100 * share)} %`);
+  return [
+    `seed ${report.seed}, faults ${report.profile}: ${report.campaigns} campaigns in ${report.episodes} episodes, ${report.proofs} proofs`,
+    `  success ${success}, rolled back ${rolledBack}, rejected ${rejected}, safe state ${safeState}`,
+    `  faults: ${drawn.join(', ') || 'none'}`,
+    `  ${report.virtualSeconds} virtual seconds and ${report.frames} frames in ${report.seconds} s: ${report.campaignsPerSecond} campaigns/s`,
+    ...(limits.length === 0 ? [] : [`  time went to: ${limits.join(', ')}`]),
+    `  digest ${report.digest}`,
+    report.violations.length === 0
+      ? '  no violations'
+      : `  ${report.violations.length} violation${report.violations.length === 1 ? '' : 's'}`,
+  ].join('\n');
+}
+
+export function violationText(violation: FoundViolation): string {
+  const { invariant, text, seed, episode, campaign, atMs, minimal } = violation;
+  return [
+    `VIOLATION ${invariant}: ${INVARIANTS[invariant]}`,
+    `  ${text}`,
+    `  seed ${seed}, episode ${episode}, campaign ${campaign}, at ${(atMs / 1000).toFixed(3)} s`,
+    `  ${minimal ? 'the shortest history that still fails' : 'a history that fails'}:`,
+    ...violation.history.split('\n').map((line) => `    ${line}`),
+    `  replay: ${violation.replay}`,
+  ].join('\n');
+}
+
+export interface ReplayFacts {
+  readonly seed: string;
+  readonly categories: readonly FaultCategory[];
+  readonly episode: number;
+  readonly vehicles: number;
+  readonly imageBytes: number;
+  readonly sabotage: string | undefined;
+  /** What is left of the episode, as `selectionText` writes it. */
+  readonly only: string;
+}
+
+export function replayCommand(facts: ReplayFacts): string {
+  const { seed, categories, episode, vehicles, imageBytes, sabotage, only } = facts;
+  return [
+    `can-ota simulate --seed ${quoted(seed)} --faults ${profileText(categories)}`,
+    `--vehicles ${vehicles} --image-bytes ${imageBytes}`,
+    ...(sabotage === undefined ? [] : [`--sabotage ${sabotage}`]),
+    `--episode ${episode} --only '${only}'`,
+  ].join(' ');
+}
+
+function quoted(seed: string): string {
+  return /^[\w.-]+$/.test(seed) ? seed : `'${seed.replaceAll("'", `'\\''`)}'`;
+}

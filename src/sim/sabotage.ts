@@ -1,0 +1,216 @@
+// Breaks the system on purpose, around the ports of the product: a simulation that finds nothing then is worth nothing.
+
+import type { DriverResult, EcuDriver, EcuReport, Target } from '../campaign/ports.ts';
+import { InputError } from '../core/errors.ts';
+import type { Storage, StorageFile } from '../core/storage.ts';
+import type { HttpTransport } from '../tmu/http-transport.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import type { WorldSabotage } from './world.ts';
+
+export interface Sabotage {
+  /** What is broken, for the help. */
+  readonly breaks: string;
+  /** Fresh for each world. */
+  readonly world: () => WorldSabotage;
+  /** What the vehicle file says instead. */
+  readonly vehicle?: (vehicle: Vehicle) => Vehicle;
+}
+
+const SABOTAGES: Readonly<Record<string, Sabotage>> = {
+  'skip-verify': {
+    breaks: 'nobody asks an ECU what it runs after the activation',
+    world: () => ({
+      wrapDriver: (driver) => around(driver, { verify: async (target) => asClaimed(target) }),
+    }),
+  },
+  'confirm-early': {
+    breaks: 'each ECU is confirmed right after its own activation',
+    world: () => ({
+      wrapDriver: (driver) =>
+        around(driver, {
+          activate: async (target, hooks) => {
+            const activated = await driver.activate(target, hooks);
+            if (!activated.ok) return activated;
+            const confirmed = await driver.confirm(target, hooks?.signal);
+            return confirmed.ok ? activated : confirmed;
+          },
+        }),
+    }),
+  },
+  'counter-early': {
+    breaks: 'the counter of an ECU is raised with its own confirmation',
+    world: () => ({
+      wrapDriver: (driver) =>
+        around(driver, {
+          confirm: async (target, signal) => {
+            const confirmed = await driver.confirm(target, signal);
+            return confirmed.ok ? driver.commit(target, signal) : confirmed;
+          },
+        }),
+    }),
+  },
+  'no-rollback': {
+    breaks: 'the way back is believed to be done, and never is',
+    world: () => ({
+      wrapDriver: (driver) =>
+        around(driver, {
+          rollback: async ({ previous }) =>
+            done({ version: previous.version, sha256: previous.image?.sha256 }),
+        }),
+    }),
+  },
+  'no-fsync': {
+    breaks: 'all disks forget what was not written back by chance',
+    world: () => ({ noFsync: true }),
+  },
+  'forget-journal': {
+    breaks: 'the TMU starts without its journal every time',
+    world: () => ({
+      wrapStorage: (storage, machine) => (machine === 'TMU' ? withoutJournal(storage) : storage),
+    }),
+  },
+  'skip-secure-boot': {
+    breaks: 'the check before a boot sees what was once written, not what is in the flash',
+    world: () => {
+      const shadows = new Map<string, Uint8Array>();
+      return {
+        wrapStorage: (storage, machine, vin) =>
+          machine === 'TMU' ? storage : blindFlash(storage, shadows, `${vin}/${machine}/`),
+      };
+    },
+  },
+  'skip-approval': {
+    breaks: 'the driver is never asked',
+    world: () => ({}),
+    vehicle: (vehicle) => ({
+      ...vehicle,
+      policy: {
+        ...vehicle.policy,
+        approval: { download: 'none', install: 'none', activate: 'none' },
+      },
+    }),
+  },
+  'lose-reports': {
+    breaks: 'reports are answered by nobody who keeps them',
+    world: () => ({ wrapNetwork: (transport) => withoutReports(transport) }),
+  },
+};
+
+export const SABOTAGE_NAMES = Object.keys(SABOTAGES);
+
+/** Throws InputError that lists the names. */
+export function sabotageOf(name: string): Sabotage {
+  const sabotage = Object.hasOwn(SABOTAGES, name) ? SABOTAGES[name] : undefined;
+  if (sabotage !== undefined) return sabotage;
+  throw new InputError('--sabotage', `${name} is none of ${SABOTAGE_NAMES.join(', ')}`);
+}
+
+/** The driver with some of its methods replaced. */
+function around(driver: EcuDriver, changed: Partial<EcuDriver>): EcuDriver {
+  return {
+    identify: (signal) => driver.identify(signal),
+    stage: (target, hooks) => driver.stage(target, hooks),
+    activate: (target, hooks) => driver.activate(target, hooks),
+    verify: (target, checks, signal) => driver.verify(target, checks, signal),
+    confirm: (target, signal) => driver.confirm(target, signal),
+    commit: (target, signal) => driver.commit(target, signal),
+    rollback: (order, hooks) => driver.rollback(order, hooks),
+    versionReport: (signal) => driver.versionReport(signal),
+    ...changed,
+  };
+}
+
+function done<T>(value: T): DriverResult<T> {
+  return { ok: true, value, warnings: [] };
+}
+
+function asClaimed({ version, plain, image }: Target): DriverResult<EcuReport> {
+  return done({ version, sha256: plain?.sha256 ?? image.sha256 });
+}
+
+function passing(storage: Storage): Storage {
+  return {
+    location: storage.location,
+    read: (name) => storage.read(name),
+    replace: (name, bytes) => storage.replace(name, bytes),
+    open: (name) => storage.open(name),
+    rename: (from, to) => storage.rename(from, to),
+    remove: (name) => storage.remove(name),
+    list: (folder) => storage.list(folder),
+  };
+}
+
+function withoutJournal(storage: Storage): Storage {
+  let forgotten = false;
+  return {
+    ...passing(storage),
+    read: async (name) => {
+      if (name !== 'journal.log' || forgotten) return storage.read(name);
+      forgotten = true;
+      return undefined;
+    },
+  };
+}
+
+/** Reads of a bank give what was written into it through this storage, whatever has become of it since. */
+function blindFlash(storage: Storage, shadows: Map<string, Uint8Array>, where: string): Storage {
+  return {
+    ...passing(storage),
+    open: async (name) => {
+      const file = await storage.open(name);
+      return /^bank-[ab]\.bin$/.test(name) ? shadowed(file, shadows, where + name) : file;
+    },
+  };
+}
+
+async function shadowed(
+  file: StorageFile,
+  shadows: Map<string, Uint8Array>,
+  key: string,
+): Promise<StorageFile> {
+  const seen = async (): Promise<Uint8Array> => {
+    const known = shadows.get(key) ?? (await file.read(0, await file.size()));
+    shadows.set(key, known);
+    return known;
+  };
+  await seen();
+  return {
+    read: async (offset, length) => (await seen()).slice(offset, offset + length),
+    write: async (offset, bytes) => {
+      const before = await seen();
+      const after = new Uint8Array(Math.max(before.length, offset + bytes.length));
+      after.set(before);
+      after.set(bytes, offset);
+      shadows.set(key, after);
+      await file.write(offset, bytes);
+    },
+    truncate: async (length) => {
+      const after = new Uint8Array(length);
+      after.set((await seen()).subarray(0, length));
+      shadows.set(key, after);
+      await file.truncate(length);
+    },
+    size: async () => (await seen()).length,
+    sync: () => file.sync(),
+    close: () => file.close(),
+  };
+}
+
+function withoutReports(transport: HttpTransport): HttpTransport {
+  return {
+    open: async (request) => {
+      if (request.method !== 'POST' || request.url.pathname !== '/report_versions') {
+        return transport.open(request);
+      }
+      const text = '{}';
+      return {
+        status: 200,
+        headers: { 'content-type': 'application/json', 'content-length': String(text.length) },
+        body: (async function* () {
+          yield new TextEncoder().encode(text);
+        })(),
+        destroy: () => {},
+      };
+    },
+  };
+}

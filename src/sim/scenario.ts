@@ -1,0 +1,155 @@
+// What happens in one episode, decided from the seed before anything runs: releases and faults, campaign by campaign.
+
+import { InputError } from '../core/errors.ts';
+import type { Random } from '../core/random.ts';
+import {
+  dimensionsOf,
+  drawFault,
+  ECU_NAMES,
+  type EcuName,
+  type Fault,
+  faultText,
+} from './faults.ts';
+import type { FaultCategory } from './profiles.ts';
+import { seededRandom } from './seeded-random.ts';
+
+/** A fault of one vehicle, counted from 0. Those of the server concern all of them. */
+export interface PlannedFault {
+  readonly vehicle: number;
+  readonly fault: Fault;
+}
+
+/** New images for these ECUs of every vehicle, and what goes wrong while they are brought in. */
+export interface CampaignPlan {
+  /** In its episode, from 1; kept when others are left out. */
+  readonly number: number;
+  readonly ecus: readonly EcuName[];
+  readonly faults: readonly PlannedFault[];
+  /** ECUs of the campaign without faults that follows: the proof that the vehicle is ready for the next update. */
+  readonly proof: readonly EcuName[];
+}
+
+export interface EpisodePlan {
+  /** Of the world: the same for all plans that are shrunk from this one. */
+  readonly seed: string;
+  readonly episode: number;
+  readonly vehicles: number;
+  /** ECUs with one bank: their running image is overwritten. */
+  readonly singleBank: readonly EcuName[];
+  readonly campaigns: readonly CampaignPlan[];
+}
+
+export interface ScenarioOptions {
+  readonly seed: string;
+  readonly categories: readonly FaultCategory[];
+  readonly imageBytes: number;
+  readonly vehicles: number;
+}
+
+/** Campaigns of one world: enough that one finds what an earlier one has left behind. */
+export const CAMPAIGNS_PER_EPISODE = 20;
+const MAX_ECUS = 3;
+const MAX_FAULTS = 4;
+
+/** One episode in four has an ECU with a single bank, which is restored from the image that the TMU keeps. */
+const SINGLE_BANK_SHARE = 0.25;
+
+/** The same for the same seed, episode and profile; `campaigns` only says after how many it ends. */
+export function planEpisode(
+  options: ScenarioOptions,
+  episode: number,
+  campaigns: number = CAMPAIGNS_PER_EPISODE,
+): EpisodePlan {
+  const { seed, vehicles } = options;
+  const random = seededRandom(`${seed}/${episode}/scenario`);
+  const isSingle = random.fraction() < SINGLE_BANK_SHARE;
+  const single = sample(random, 1);
+  return {
+    seed: `${seed}/${episode}`,
+    episode,
+    vehicles,
+    // Without faults nothing is ever restored.
+    singleBank: isSingle && options.categories.length > 0 ? single : [],
+    campaigns: Array.from({ length: campaigns }, (_none, index) =>
+      planCampaign(random, options, index + 1),
+    ),
+  };
+}
+
+function planCampaign(
+  random: Random,
+  { categories, imageBytes, vehicles }: ScenarioOptions,
+  number: number,
+): CampaignPlan {
+  const below = (end: number): number => Math.floor(random.fraction() * end);
+  const ecus = sample(random, 1 + below(MAX_ECUS));
+  const dimensions = dimensionsOf(ecus.length, imageBytes);
+  const faults: PlannedFault[] = [];
+  for (let vehicle = 0; vehicle < vehicles; vehicle++) {
+    const count = categories.length === 0 ? 0 : below(MAX_FAULTS + 1);
+    for (let n = 0; n < count; n++) {
+      const category = categories[below(categories.length)]!;
+      faults.push({ vehicle, fault: drawFault(category, random, dimensions, ecus) });
+    }
+  }
+  return { number, ecus, faults, proof: sample(random, 1) };
+}
+
+/** In the order of the vehicle file. */
+function sample(random: Random, count: number): readonly EcuName[] {
+  const left: EcuName[] = [...ECU_NAMES];
+  while (left.length > count) left.splice(Math.floor(random.fraction() * left.length), 1);
+  return left;
+}
+
+/** The history for people, one line a campaign and one a fault. */
+export function episodeText({ campaigns, vehicles, singleBank }: EpisodePlan): string {
+  const bank = singleBank.length === 0 ? '' : ` (with one bank: ${singleBank.join(', ')})`;
+  return campaigns
+    .map(({ number, ecus, faults }) =>
+      [
+        `campaign ${number}: new images for ${ecus.join(', ')}${bank}`,
+        ...faults.map(({ vehicle, fault }) => {
+          const where = vehicles === 1 ? '' : `vehicle ${vehicle + 1}, `;
+          return `  ${where}${faultText(fault)}`;
+        }),
+      ].join('\n'),
+    )
+    .join('\n');
+}
+
+/**
+ * What is left of `full` in `kept`, as text for a command line: `4/EDT+INV/0+2 7/BMS/`, that is campaign, its ECUs,
+ * and which of its faults, counted from 0.
+ */
+export function selectionText(full: EpisodePlan, kept: EpisodePlan): string {
+  return kept.campaigns
+    .map(({ number, ecus, faults }) => {
+      const all = full.campaigns.find((campaign) => campaign.number === number)!.faults;
+      const indices = faults.map((fault) => all.indexOf(fault));
+      return `${number}/${ecus.join('+')}/${indices.join('+')}`;
+    })
+    .join(' ');
+}
+
+/** The other way round. Throws InputError. */
+export function selectFrom(full: EpisodePlan, text: string): EpisodePlan {
+  const bad = (what: string): never => {
+    throw new InputError('--only', `${what}: expected CAMPAIGN/ECUS/FAULTS like 4/EDT+INV/0+2`);
+  };
+  const campaigns = text.split(' ').map((part): CampaignPlan => {
+    const match = /^(\d+)\/([A-Z+]+)\/([\d+]*)$/.exec(part) ?? bad(JSON.stringify(part));
+    const campaign =
+      full.campaigns.find(({ number }) => number === Number(match[1])) ??
+      bad(`there is no campaign ${match[1]}`);
+    const names = match[2]!.split('+');
+    const ecus = campaign.ecus.filter((ecu) => names.includes(ecu));
+    if (ecus.length !== names.length) bad(`campaign ${match[1]} is for ${campaign.ecus.join('+')}`);
+    const indices = match[3] === '' ? [] : match[3]!.split('+').map(Number);
+    const faults = indices.map(
+      (index) => campaign.faults[index] ?? bad(`campaign ${match[1]} has no fault ${index}`),
+    );
+    return { ...campaign, ecus, faults };
+  });
+  return { ...full, campaigns };
+}

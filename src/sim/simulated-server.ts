@@ -1,0 +1,283 @@
+// The backend of a simulated world: the real application, its requests handed in, its database and disk in memory.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { DatabaseSync } from 'node:sqlite';
+import inject from 'light-my-request';
+import type { TrustFolder } from '../../server/images/trust-folder.ts';
+import { type CanOtaServer, createServer } from '../../server/server.ts';
+import { loadWeb, type WebFiles } from '../../server/web/assets.ts';
+import type { Logger } from '../core/logger.ts';
+import type { HttpRequest } from '../tmu/http-transport.ts';
+import { SimulatedMachine } from './machine.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import { SimulatedDisk } from './simulated-disk.ts';
+import type { SignedImage } from './simulated-factory.ts';
+import type { NetworkServer, ServerAnswer } from './simulated-network.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+type App = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** Tokens of the programs that work with the backend. */
+export interface ServerTokens {
+  readonly factory: string;
+  readonly release: string;
+}
+
+/** All that a backend keeps. */
+export interface ServerState {
+  readonly database: Uint8Array;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface SimulatedServerOptions {
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  readonly logger: Logger;
+  readonly trust: TrustFolder;
+  readonly tokens: ServerTokens;
+  /** Missing: a new one, with the tokens to be added before it starts. */
+  readonly state?: ServerState;
+}
+
+/** One row of the table of reports, as the vehicle sent it. */
+export interface ReportRow {
+  readonly id: string;
+  readonly vin: string;
+  readonly campaign: string | null;
+  readonly outcome: string;
+  readonly code: string | null;
+  readonly reason: string | null;
+  readonly ecus: readonly {
+    readonly name: string;
+    readonly from: string | null;
+    readonly version: string | null;
+    readonly sha256: string | null;
+    readonly error: string | null;
+  }[];
+}
+
+/** The backend's answers to operators: what was not done, and why. */
+export class OperatorError extends Error {
+  readonly status: number;
+  readonly body: string;
+
+  constructor(path: string, { status, body }: ServerAnswer) {
+    const text = Buffer.from(body).toString('utf8');
+    super(`${path} was answered ${status}: ${text}`);
+    this.status = status;
+    this.body = text;
+  }
+}
+
+let web: Promise<WebFiles> | undefined;
+
+/** Read from the real disk, once in a process. */
+function webFiles(): Promise<WebFiles> {
+  web ??= loadWeb();
+  return web;
+}
+
+/** bcrypt is for people, of whom there are none here; the decoy is made at each start. */
+const BCRYPT_COST = 4;
+/** One address and no real time: the limits are for others. */
+const NO_LIMIT = { burst: 1_000_000, perSecond: 1_000_000 };
+
+export class SimulatedServer implements NetworkServer {
+  readonly url = 'http://backend.simulation';
+  readonly database: DatabaseSync;
+  readonly disk: SimulatedDisk;
+  readonly #options: SimulatedServerOptions;
+  readonly #machine: SimulatedMachine;
+  readonly #waiting = new Set<() => void>();
+  /** The last one that was started. */
+  #server: CanOtaServer | undefined;
+  #app: App | undefined;
+
+  /** Not started yet. */
+  constructor(options: SimulatedServerOptions) {
+    this.#options = options;
+    this.database = new DatabaseSync(':memory:', { enableForeignKeyConstraints: true });
+    if (options.state !== undefined) this.database.deserialize(options.state.database);
+    this.disk = new SimulatedDisk({ location: 'server', files: options.state?.files ?? new Map() });
+    this.#machine = new SimulatedMachine({
+      name: 'server',
+      clock: options.clock,
+      disk: this.disk,
+      random: options.random,
+      program: async (life) => {
+        const server = await createServer({
+          storage: life.storage,
+          database: this.database,
+          clock: life.clock,
+          random: life.random,
+          logger: options.logger,
+          devices: 'required',
+          bcryptCost: BCRYPT_COST,
+          rateLimits: { identity: NO_LIMIT, address: NO_LIMIT, anonymous: NO_LIMIT },
+          openNoncesPerAddress: 1_000_000,
+          uptane: { role: 'all', trust: options.trust },
+          web: await webFiles(),
+        });
+        this.#server = server;
+        if (life.alive) this.#app = server.app.callback();
+        return { stopped: new Promise(() => {}) };
+      },
+      onEvent: (event) => {
+        if (event.kind === 'program-ended') throw new Error(`the server ended: ${event.reason}`);
+      },
+    });
+  }
+
+  /** It answers. */
+  get running(): boolean {
+    return this.#app !== undefined;
+  }
+
+  get incarnation(): number | undefined {
+    return this.#app === undefined ? undefined : this.#machine.lives;
+  }
+
+  /** Takes no virtual time. */
+  async start(): Promise<void> {
+    const release = this.#options.clock.hold('start of the server');
+    try {
+      await this.#machine.boot();
+    } finally {
+      release();
+    }
+  }
+
+  /** SIGKILL: what is being answered is never answered, connections break. */
+  stop(): void {
+    this.#app = undefined;
+    this.#machine.kill();
+    for (const gone of [...this.#waiting]) gone();
+  }
+
+  /** Everybody who is connected loses his connection; nothing is lost but that. */
+  async restart(): Promise<void> {
+    this.stop();
+    await this.start();
+  }
+
+  async handle(request: HttpRequest): Promise<ServerAnswer | undefined> {
+    const app = this.#app;
+    if (app === undefined) return undefined;
+    const release = this.#options.clock.hold(`answer to ${request.url.pathname}`);
+    try {
+      return await new Promise((resolve, reject) => {
+        const gone = (): void => settle(() => resolve(undefined));
+        const settle = (how: () => void): void => {
+          if (this.#waiting.delete(gone)) how();
+        };
+        this.#waiting.add(gone);
+        answerOf(app, request).then(
+          (answer) => settle(() => resolve(answer)),
+          (error: unknown) => settle(() => reject(error)),
+        );
+      });
+    } finally {
+      release();
+    }
+  }
+
+  /** As an operator with a token of the role `release` does it. Throws OperatorError for any answer but 2xx. */
+  async post(
+    path: string,
+    body: Uint8Array,
+    contentType: string,
+    token = this.#options.tokens.release,
+  ): Promise<unknown> {
+    const answer = await this.handle({
+      method: 'POST',
+      url: new URL(path, this.url),
+      headers: {
+        accept: 'application/json',
+        authorization: `Bearer ${token}`,
+        'content-type': contentType,
+        'content-length': String(body.length),
+      },
+      body,
+    });
+    if (answer === undefined) throw new Error(`${path}: the server is not running`);
+    if (answer.status < 200 || answer.status > 299) throw new OperatorError(path, answer);
+    return answer.body.length === 0 ? undefined : JSON.parse(Buffer.from(answer.body).toString());
+  }
+
+  /** Images first, so that a signed list never names what cannot be had; then the list. */
+  async take(images: readonly SignedImage[], targets: Uint8Array): Promise<void> {
+    for (const image of images) {
+      const { body, contentType } = uploadForm(image);
+      await this.post('/upload', body, contentType);
+    }
+    await this.post('/metadata/targets', targets, 'application/json');
+  }
+
+  /** In the order of their coming. Read from the table itself. */
+  reports(vin: string): ReportRow[] {
+    const rows = this.database
+      .prepare(
+        'select id, vin, campaign, outcome, code, reason from reports where vin = ? order by id',
+      )
+      .all(vin) as unknown as Omit<ReportRow, 'ecus'>[];
+    const ecus = this.database.prepare(
+      'select name, from_version as "from", version, sha256, error from report_ecus where report_id = ? order by position',
+    );
+    return rows.map((row) => ({
+      ...row,
+      ecus: ecus.all(row.id) as unknown as ReportRow['ecus'],
+    }));
+  }
+
+  /** For another world that begins where this one is now. */
+  state(): ServerState {
+    return { database: this.database.serialize(), files: this.disk.files() };
+  }
+
+  /** For good. The database is closed when the server has let go of it: its statements would keep both in memory. */
+  close(): void {
+    const closing = this.#server?.close() ?? Promise.resolve();
+    this.stop();
+    const closed = (): void => this.database.close();
+    closing.then(closed, closed);
+  }
+}
+
+async function answerOf(app: App, request: HttpRequest): Promise<ServerAnswer> {
+  const { url, method, headers, body } = request;
+  const response = await inject(app, {
+    method,
+    url: { pathname: url.pathname, query: Object.fromEntries(url.searchParams) },
+    headers: { host: url.host, ...headers },
+    authority: url.host,
+    validate: false,
+    ...(body === undefined ? {} : { payload: asBuffer(body) }),
+  } as Parameters<typeof inject>[1]);
+  return {
+    status: response.statusCode,
+    headers: response.headers as ServerAnswer['headers'],
+    body: response.rawPayload,
+  };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+const BOUNDARY = 'can-ota-simulation-3f9c1d';
+
+/** RFC 7578, as a browser would send the form. */
+function uploadForm({ ecu, version, name, image }: SignedImage): {
+  readonly body: Uint8Array;
+  readonly contentType: string;
+} {
+  const field = (key: string, value: string): string =>
+    `--${BOUNDARY}\r\ncontent-disposition: form-data; name="${key}"\r\n\r\n${value}\r\n`;
+  const head =
+    field('ecu', ecu) +
+    field('version', version) +
+    `--${BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="${name}"\r\n` +
+    'content-type: application/octet-stream\r\n\r\n';
+  const body = Buffer.concat([Buffer.from(head), image, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
+  return { body, contentType: `multipart/form-data; boundary=${BOUNDARY}` };
+}

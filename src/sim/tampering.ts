@@ -1,0 +1,58 @@
+// What time and bad luck do to the memory of an ECU, done to its disk from outside.
+
+import { createHash } from 'node:crypto';
+import type { Random } from '../core/random.ts';
+import type { SimulatedDisk } from './simulated-disk.ts';
+
+/** Failed now, and confirmed (ISO 14229-1 annex D.2). */
+const FAILED = 0x09;
+export const PLANTED_CODE = 0xd1_a1fe;
+
+interface Bank {
+  readonly content: string;
+  readonly proven: boolean;
+}
+
+/** What an ECU would store that finds a fault with new software. False: it is not about to start any. */
+export function plantTroubleCode(disk: SimulatedDisk): boolean {
+  const record = contentOf<{ activationPending: boolean }>(disk, 'boot-record');
+  const nv = contentOf<{ dtcs: { code: number; status: number }[] }>(disk, 'nv');
+  if (record?.activationPending !== true || nv === undefined) return false;
+  const others = nv.dtcs.filter(({ code }) => code !== PLANTED_CODE);
+  const planted = { ...nv, dtcs: [...others, { code: PLANTED_CODE, status: FAILED }] };
+  disk.put('nv', seal(planted));
+  return true;
+}
+
+/** Flips bits of an image that is staged and never ran. False: there is none, and nothing has changed. */
+export function rotBank(disk: SimulatedDisk, random: Random): boolean {
+  const record = contentOf<{ activeBank: 0 | 1; trial: unknown; banks: readonly Bank[] }>(
+    disk,
+    'boot-record',
+  );
+  if (record === undefined || record.trial !== null) return false;
+  const staged = 1 - record.activeBank;
+  const { content, proven } = record.banks[staged]!;
+  const name = `bank-${'ab'[staged]}.bin`;
+  const bytes = disk.contents(name);
+  if (content !== 'valid' || proven || bytes === undefined || bytes.length === 0) return false;
+  bytes[Math.floor(random.fraction() * bytes.length)]! ^= 0x10;
+  disk.put(name, bytes);
+  return true;
+}
+
+function contentOf<T>(disk: SimulatedDisk, name: string): T | undefined {
+  const bytes = disk.contents(name);
+  if (bytes === undefined) return undefined;
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes).split('\n')[0]!) as T;
+  } catch {
+    return undefined;
+  }
+}
+
+function seal(content: unknown): Uint8Array {
+  const line = `${JSON.stringify(content)}\n`;
+  const hash = createHash('sha256').update(line).digest('hex');
+  return new TextEncoder().encode(`${line}sha256 ${hash}\n`);
+}

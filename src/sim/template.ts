@@ -1,0 +1,191 @@
+// Backend and vehicles as the factory leaves them: made once by the real ceremony and the real provisioning, then copied.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import { addToken } from '../../server/auth/registry-commands.ts';
+import { withoutShippedSecrets } from '../cli/bench-vehicle.ts';
+import { Testers } from '../cli/provision-bus.ts';
+import { HttpRegistry } from '../cli/provision-registry.ts';
+import { provisionVehicle } from '../cli/provision-run.ts';
+import { loadVehicle } from '../cli/vehicle-file.ts';
+import { asciiBytes, toHex } from '../core/bytes.ts';
+import { silentLogger } from '../core/logger.ts';
+import type { HttpRequest } from '../tmu/http-transport.ts';
+import { type Vehicle, vehicleSchema } from '../vehicle/schema.ts';
+import { type SeededRandom, seededRandom } from './seeded-random.ts';
+import { type FactoryFiles, keyCeremony } from './simulated-factory.ts';
+import { type ServerState, type ServerTokens, SimulatedServer } from './simulated-server.ts';
+import { type MachineName, SimulatedVehicle, TMU } from './simulated-vehicle.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export interface TemplateOptions {
+  /** Of the bench vehicle without its public secrets. */
+  readonly change: ((vehicle: Vehicle) => Vehicle) | undefined;
+  readonly vehicles: number;
+  /** Of factory images. */
+  readonly imageBytes: number;
+}
+
+export type Disks = ReadonlyMap<MachineName, ReadonlyMap<string, Uint8Array>>;
+
+export interface Template {
+  readonly server: ServerState;
+  readonly tokens: ServerTokens;
+  readonly factory: FactoryFiles;
+  readonly vehicles: readonly { readonly vehicle: Vehicle; readonly disks: Disks }[];
+  /** When everything was ready. */
+  readonly wallMs: number;
+}
+
+/** The seed of all keys of all simulated worlds. */
+export const FACTORY_SEED = 'factory';
+export const FACTORY_VERSION = '1.0.0';
+const START_WALL_MS = Date.UTC(2026, 0, 1);
+/** Different vehicles in one process: a few at most. */
+const KEPT = 8;
+
+const made = new Map<string, Promise<Template>>();
+
+/** The same vehicles give the same template, in every process. */
+export async function templateOf(options: TemplateOptions): Promise<Template> {
+  const vehicles = await describe(options);
+  const key = JSON.stringify([vehicles, options.imageBytes]);
+  let template = made.get(key);
+  if (template === undefined) {
+    if (made.size >= KEPT) made.delete(made.keys().next().value!);
+    template = make(vehicles, options.imageBytes);
+    made.set(key, template);
+    template.catch(() => made.delete(key));
+  }
+  return template;
+}
+
+/** Bytes that look like code to any compressor, and say what they are. */
+export function imageOf(random: SeededRandom, title: string, length: number): Uint8Array {
+  const image = random.bytes(length);
+  image.set(asciiBytes(`${title}\n`).subarray(0, length));
+  return image;
+}
+
+export function factoryImageOf(imageBytes: number) {
+  const images = new Map<string, Uint8Array>();
+  return (ecu: string): { readonly image: Uint8Array; readonly version: string } => {
+    let image = images.get(ecu);
+    if (image === undefined) {
+      const random = seededRandom(`factory image ${ecu}`);
+      image = imageOf(random, `factory image ${ecu} ${FACTORY_VERSION}`, imageBytes);
+      images.set(ecu, image);
+    }
+    return { image, version: FACTORY_VERSION };
+  };
+}
+
+let bench: Promise<Vehicle> | undefined;
+
+async function describe({ change, vehicles }: TemplateOptions): Promise<Vehicle[]> {
+  bench ??= loadVehicle(undefined, false).then(withoutShippedSecrets);
+  const base = await bench;
+  const changed = change?.(base) ?? base;
+  return Array.from({ length: vehicles }, (_, index) =>
+    vehicleSchema.parse(
+      JSON.parse(
+        JSON.stringify({ ...changed, vin: `1CANXTAS1M${String(index + 1).padStart(7, '0')}` }),
+      ),
+    ),
+  );
+}
+
+async function make(descriptions: readonly Vehicle[], imageBytes: number): Promise<Template> {
+  const clock = new VirtualClock(START_WALL_MS);
+  const random = seededRandom(FACTORY_SEED);
+  const factory = await keyCeremony(FACTORY_SEED, clock.wallMs());
+  const tokens = { factory: '', release: '' };
+  const server = new SimulatedServer({
+    ...{ clock, tokens, trust: factory.trust, logger: silentLogger },
+    random: random.fork('server'),
+  });
+  for (const role of ['factory', 'release'] as const) {
+    const machine = { clock, random: random.fork(`token ${role}`) };
+    tokens[role] = await addToken(server.database, role, role, machine);
+  }
+  await server.start();
+  const vehicles: { vehicle: Vehicle; disks: Disks }[] = [];
+  for (const description of descriptions) {
+    const vehicle = new SimulatedVehicle({
+      ...{ vehicle: description, clock, server, logger: silentLogger, disks: new Map() },
+      random: random.fork(description.vin),
+      factoryImage: factoryImageOf(imageBytes),
+      pollMs: 1000,
+      approvalTimeoutSeconds: 30,
+      onEvent: () => {},
+    });
+    await clock.run(provision(vehicle, clock, server, tokens.factory, factory, random), HOUR_MS);
+    const disks = [...vehicle.machines].map(([name, { disk }]) => [name, disk.files()] as const);
+    vehicle.close();
+    vehicles.push({ vehicle: description, disks: new Map(disks) });
+  }
+  const state = server.state();
+  server.close();
+  // Whole seconds: nothing of what was signed here lies in the future of anybody who begins now.
+  const wallMs = Math.ceil(clock.wallMs() / 1000) * 1000;
+  return { server: state, tokens, factory, vehicles, wallMs };
+}
+
+const HOUR_MS = 3_600_000;
+
+/** What `can-ota provision` does, on the vehicle's own bus. */
+async function provision(
+  { vehicle, vin, machines, wire }: SimulatedVehicle,
+  clock: VirtualClock,
+  server: SimulatedServer,
+  token: string,
+  { trust }: FactoryFiles,
+  random: SeededRandom,
+): Promise<void> {
+  const ecus = [...machines].filter(([name]) => name !== TMU);
+  await Promise.all(ecus.map(([, machine]) => machine.boot()));
+  const bus = wire.attach('factory');
+  using testers = new Testers(bus, vehicle, {
+    ...{ logger: silentLogger, clock },
+    random: random.fork(`factory ${vin}`),
+  });
+  const anchorOf = (repository: 'director' | 'images') => {
+    const { bytes, version } = trust.metadata[repository].find(({ role }) => role === 'root')!;
+    return { bytes, version };
+  };
+  const { failures } = await provisionVehicle({
+    vehicle,
+    names: vehicle.ecus.map(({ name }) => name),
+    deviceId: toHex(sha256(asciiBytes(`TMU of ${vin}`)).slice(0, 16)),
+    anchors: { director: anchorOf('director'), images: anchorOf('images') },
+    registry: new HttpRegistry({
+      ...{ server: server.url, token, clock, random: random.fork(`registry ${vin}`) },
+      fetch: fetchFrom(server),
+    }),
+    storage: machines.get(TMU)!.disk.open(),
+    random: random.fork(`identity ${vin}`),
+    provisionerFor: testers.provisionerFor,
+    onEvent: () => {},
+  });
+  await bus.close();
+  const [failure] = failures;
+  if (failure !== undefined) throw new Error(`${failure.name}: ${failure.code}: ${failure.reason}`);
+}
+
+/** For programs that speak by `fetch`: no network in between. */
+function fetchFrom(server: SimulatedServer): typeof fetch {
+  return async (input, init = {}) => {
+    const request: HttpRequest = {
+      method: init.method === 'POST' ? 'POST' : 'GET',
+      url: new URL(String(input)),
+      headers: Object.fromEntries(new Headers(init.headers).entries()),
+      ...(typeof init.body === 'string' ? { body: Buffer.from(init.body) } : {}),
+    };
+    const answer = await server.handle(request);
+    if (answer === undefined) throw new TypeError('fetch failed');
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(answer.headers)) {
+      for (const each of [value ?? []].flat()) headers.append(name, each);
+    }
+    return new Response(Buffer.from(answer.body), { status: answer.status, headers });
+  };
+}

@@ -1,0 +1,109 @@
+// What an ECU really holds, read from the bytes on its disk by nobody's word: neither the TMU's nor the ECU's own.
+
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { ECU_NAMES, type EcuName } from './faults.ts';
+
+/** A file of one disk, whole; undefined where there is none. */
+export type ReadFile = (name: string) => Uint8Array | undefined;
+
+export interface EcuTruth {
+  /** SHA-256 over the bytes of the bank that a boot would choose first; undefined: none that counts as an image. */
+  readonly sha256: string | undefined;
+  /** `settled`: nothing is on trial and no change of banks is under way. */
+  readonly standing: 'settled' | 'trial' | 'pending' | 'none';
+  /** The security counter. */
+  readonly counter: number;
+  /** That of the signed header beside the active bank; 0 for the factory image. */
+  readonly imageCounter: number;
+  /** Codes of failed tests: three bytes each. */
+  readonly troubleCodes: readonly number[];
+}
+
+export type Truths = Readonly<Record<EcuName, EcuTruth>>;
+
+const BANKS = ['bank-a', 'bank-b'] as const;
+const TEST_FAILED = 0x01;
+
+const bankSchema = z.object({ content: z.string(), length: z.number(), sha256: z.string() });
+const bootRecordSchema = z.object({
+  activeBank: z.union([z.literal(0), z.literal(1)]),
+  banks: z.tuple([bankSchema, bankSchema]),
+  activationPending: z.boolean(),
+  rollbackPending: z.boolean(),
+  trial: z.object({}).nullable(),
+});
+const countersSchema = z.object({ security: z.number() });
+const headerSchema = z.object({ header: z.object({ securityCounter: z.number() }) });
+const nvSchema = z.object({
+  dtcs: z.array(z.object({ code: z.number(), status: z.number() })),
+});
+
+/** A file that is missing or does not fit its checksum counts as what it is: nothing to run, counter 0. */
+export function readEcuTruth(read: ReadFile): EcuTruth {
+  const record = sealed(read('boot-record'), bootRecordSchema);
+  const nv = sealed(read('nv'), nvSchema);
+  const common = {
+    counter: sealed(read('counters'), countersSchema)?.security ?? 0,
+    troubleCodes: (nv?.dtcs ?? [])
+      .filter(({ status }) => (status & TEST_FAILED) !== 0)
+      .map(({ code }) => code),
+  };
+  if (record === undefined) {
+    return { ...common, sha256: undefined, standing: 'none', imageCounter: 0 };
+  }
+  const { activeBank, banks, activationPending, rollbackPending, trial } = record;
+  const sha256 = banks[activeBank].content === 'valid' ? bankHash(read, activeBank) : undefined;
+  return {
+    ...common,
+    sha256,
+    standing:
+      sha256 === undefined
+        ? 'none'
+        : activationPending || rollbackPending
+          ? 'pending'
+          : trial === null
+            ? 'settled'
+            : 'trial',
+    imageCounter: imageCounter(read, activeBank),
+  };
+}
+
+/** Of the bytes in the file, whatever the boot record says about them. */
+export function bankHash(read: ReadFile, bank: 0 | 1): string | undefined {
+  const bytes = read(`${BANKS[bank]}.bin`);
+  return bytes && createHash('sha256').update(bytes).digest('hex');
+}
+
+/** 0 where no signed header lies beside the bank. */
+export function imageCounter(read: ReadFile, bank: 0 | 1): number {
+  const bytes = read(`${BANKS[bank]}.trust`);
+  if (bytes === undefined) return 0;
+  const parsed = headerSchema.safeParse(parse(new TextDecoder().decode(bytes)));
+  return parsed.success ? parsed.data.header.securityCounter : 0;
+}
+
+/** Of all ECUs at one moment. */
+export function truthsOf(readerOf: (ecu: EcuName) => ReadFile): Truths {
+  const entries = ECU_NAMES.map((ecu) => [ecu, readEcuTruth(readerOf(ecu))] as const);
+  return Object.fromEntries(entries) as unknown as Truths;
+}
+
+/** JSON, and below it the hash of its line. */
+function sealed<T>(bytes: Uint8Array | undefined, schema: z.ZodType<T>): T | undefined {
+  if (bytes === undefined) return undefined;
+  const end = bytes.indexOf(0x0a) + 1;
+  const line = bytes.subarray(0, end);
+  const hash = createHash('sha256').update(line).digest('hex');
+  const seal = new TextDecoder('latin1').decode(bytes.subarray(end));
+  if (seal !== `sha256 ${hash}\n`) return undefined;
+  return schema.safeParse(parse(new TextDecoder().decode(line))).data;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,260 @@
+// Watches one vehicle from outside and tells the invariants what was to be seen: disks, frames, the driver, the backend.
+
+import type { EcuEvent } from '../../ecus/bootloader/device.ts';
+import { profileOf } from '../../ecus/profiles.ts';
+import type { CanFrame } from '../bus/can-frame.ts';
+import { testerAddresses } from '../isotp/address.ts';
+import type { TmuEvent } from '../tmu/tmu-event.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { DriverDeed } from './driver-model.ts';
+import { ECU_NAMES, type EcuName, MACHINE_NAMES } from './faults.ts';
+import {
+  type Invariants,
+  isMadeGood,
+  type Observation,
+  type Released,
+  type ReportRow,
+} from './invariants.ts';
+import type { SimulatedServer } from './simulated-server.ts';
+import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
+import {
+  bankHash,
+  imageCounter,
+  type ReadFile,
+  readEcuTruth,
+  type Truths,
+  truthsOf,
+} from './truth.ts';
+
+/** Ends that a campaign can have; the others are reasons to try again. */
+const NO_END = new Set(['BACKEND_UNAVAILABLE', 'INTERRUPTED', 'UP_TO_DATE']);
+
+type Body = Observation extends infer O ? (O extends Observation ? Omit<O, 'atMs'> : never) : never;
+
+/** Single frame or first frame of 19 (ReadDTCInformation): the health check of new software, which nothing else sends. */
+const READ_DTC = 0x19;
+
+export interface WitnessOptions {
+  readonly vehicle: SimulatedVehicle;
+  readonly server: SimulatedServer;
+  readonly invariants: Invariants;
+  readonly nowMs: () => number;
+  readonly released: () => Released;
+}
+
+export class Witness {
+  readonly #options: WitnessOptions;
+  /** Request identifiers, by ECU. */
+  readonly #requests: ReadonlyMap<number, EcuName>;
+  readonly #told = new Map<string, { campaign: string; outcome: string }>();
+  /** Of normal traffic, since `listenForTraffic`. */
+  #heard = new Set<EcuName>();
+  #ended = false;
+  #rests = false;
+  #reportsBefore = 0;
+  #betweenPolls = false;
+
+  constructor(options: WitnessOptions) {
+    this.#options = options;
+    const { vehicle } = options;
+    this.#requests = new Map(
+      ECU_NAMES.map((name) => {
+        const { tx } = testerAddresses(findEcu(vehicle.vehicle, name).address).physical;
+        return [tx.id, name];
+      }),
+    );
+  }
+
+  /** The campaign has ended, and the TMU waits for its next poll with nothing left to tell. */
+  get atRest(): boolean {
+    return this.#rests && this.#isOutboxEmpty();
+  }
+
+  start(campaign: number, proof: boolean, wanted: Readonly<Record<EcuName, string>>): void {
+    this.#ended = false;
+    this.#rests = false;
+    this.#reportsBefore = this.#reports().length;
+    this.#tell({ kind: 'start', campaign, proof, truths: this.truths(), wanted });
+  }
+
+  /** By the durable bytes on the disks. */
+  truths(): Truths {
+    return truthsOf((ecu) => {
+      const files = this.#options.vehicle.machine(ecu).disk.files();
+      return (name) => files.get(name);
+    });
+  }
+
+  onTmu(event: TmuEvent): void {
+    this.#betweenPolls = event.kind === 'next-poll';
+    if (event.kind === 'outcome') {
+      const { campaign, outcome } = event;
+      if (campaign === undefined || NO_END.has(outcome)) return;
+      // A safe state is told again in every cycle, until there is a way out of it.
+      const key = `${campaign} ${outcome}`;
+      if (this.#told.has(key)) return;
+      this.#ended = true;
+      this.#told.set(key, { campaign, outcome });
+    } else if (event.kind === 'next-poll') {
+      // The TMU may have died between the end of its campaign and telling it here.
+      this.#rests = this.#ended || this.#reports().length > this.#reportsBefore;
+    } else {
+      this.#rests = false;
+    }
+  }
+
+  /** The TMU starts anew: what it has still to do is not known. */
+  onTmuStart(): void {
+    this.#rests = false;
+  }
+
+  onEcu(ecu: EcuName, event: EcuEvent): void {
+    switch (event.kind) {
+      case 'boot':
+        this.#onBoot(ecu, event.bank);
+        break;
+      case 'erase':
+        this.#tell({ kind: 'erase', ecu });
+        break;
+      case 'confirm':
+        this.#tell({ kind: 'confirmed', ecu, truth: readEcuTruth(this.#current(ecu)) });
+        break;
+      default:
+        break;
+    }
+  }
+
+  onDriver({ did, campaign }: DriverDeed): void {
+    const answer = did === 'approve' ? 'approved' : did === 'withdraw' ? 'withdrawn' : 'other';
+    this.#tell({ kind: 'driver', answer, campaign });
+  }
+
+  /** An operation on the disk of an ECU is done. */
+  onWritten(ecu: EcuName, name: string): void {
+    if (name !== 'counters') return;
+    const { counter } = readEcuTruth(this.#current(ecu));
+    this.#tell({ kind: 'counter', ecu, counter });
+  }
+
+  onFrame(frame: CanFrame, from: string): void {
+    if (from === TMU) {
+      const ecu = this.#requests.get(frame.id);
+      if (ecu !== undefined && frame.data[1] === READ_DTC && frame.data[0]! >> 4 === 0) {
+        this.#tell({ kind: 'asked', ecu });
+      }
+    } else if (this.#listening.length > 0) {
+      const ecu = this.#listening.find(
+        (name) => name === from && this.#trafficIds.get(name)!.has(frame.id),
+      );
+      if (ecu !== undefined) {
+        this.#heard.add(ecu);
+        this.#listening = this.#listening.filter((name) => name !== ecu);
+      }
+    }
+  }
+
+  readonly #trafficIds = new Map(
+    ECU_NAMES.map((name) => [name, new Set(profileOf(name).traffic.map(({ id }) => id))]),
+  );
+  #listening: readonly EcuName[] = [];
+
+  /** From now on; `hasTraffic` once every ECU that has some was heard. */
+  listenForTraffic(): void {
+    this.#listening = ECU_NAMES.filter((name) => this.#trafficIds.get(name)!.size > 0);
+    this.#heard = new Set();
+  }
+
+  get hasTraffic(): boolean {
+    return this.#listening.length === 0;
+  }
+
+  rest(): void {
+    const { vehicle, released } = this.#options;
+    const dead = MACHINE_NAMES.filter((name) => !vehicle.machine(name).alive);
+    const unbooted = ECU_NAMES.filter((name) => {
+      const running = vehicle.ecu(name)?.running;
+      return running === undefined || running.bank === 'recovery';
+    });
+    this.#tell({
+      kind: 'rest',
+      truths: this.truths(),
+      dead: [...new Set<string>([...dead, ...unbooted])],
+      silent: this.#listening,
+      reports: this.#reports(),
+      released: released(),
+      told: [...this.#told.values()],
+    });
+  }
+
+  /** After a rest: a declared mixed state, or something that is still owed. */
+  get needsRecovery(): boolean {
+    return this.#mixed() !== undefined || !this.#isMadeGood();
+  }
+
+  /** All of that is in order again, and the backend knows. Looked at between two polls only. */
+  get hasRecovered(): boolean {
+    return this.#betweenPolls && !this.needsRecovery && this.#isOutboxEmpty();
+  }
+
+  recovered(): void {
+    this.#tell({ kind: 'recovered', truths: this.truths(), reports: this.#reports() });
+  }
+
+  #isMadeGood(): boolean {
+    const truths = this.truths();
+    return ECU_NAMES.every((ecu) => isMadeGood(truths[ecu]));
+  }
+
+  /** The campaign whose last word is a mixed state. */
+  #mixed(): string | undefined {
+    const last = this.#reports().at(-1);
+    return last?.outcome === 'ROLLBACK_FAILED' ? last.campaign : undefined;
+  }
+
+  failed(invariant: 'stuck' | 'crash' | 'recovery', text: string): void {
+    this.#tell({ kind: 'failed', invariant, text });
+  }
+
+  /** What keeps the vehicle from rest, for people. */
+  restlessness(): string {
+    if (!this.#ended) return 'the TMU has told no outcome';
+    if (!this.#rests) return 'the TMU is still at work';
+    return this.#isOutboxEmpty() ? 'nothing' : 'a report was not taken by the backend';
+  }
+
+  #onBoot(ecu: EcuName, bank: 'A' | 'B' | null): void {
+    const read = this.#current(ecu);
+    const { counter } = readEcuTruth(read);
+    const index = bank === 'B' ? 1 : 0;
+    this.#tell({
+      kind: 'boot',
+      ecu,
+      sha256: bank === null ? undefined : bankHash(read, index),
+      imageCounter: imageCounter(read, index),
+      counter,
+    });
+  }
+
+  /** As the ECU itself sees it now. */
+  #current(ecu: EcuName): ReadFile {
+    const { disk } = this.#options.vehicle.machine(ecu);
+    return (name) => disk.contents(name);
+  }
+
+  /** A vehicle also tells what it runs without a campaign: that is the end of none. */
+  #reports(): readonly ReportRow[] {
+    const { vehicle, server } = this.#options;
+    return server
+      .reports(vehicle.vin)
+      .flatMap(({ campaign, ...row }) => (campaign === null ? [] : [{ ...row, campaign }]));
+  }
+
+  #isOutboxEmpty(): boolean {
+    const bytes = this.#options.vehicle.machine(TMU).disk.contents('outbox.json');
+    return bytes === undefined || new TextDecoder().decode(bytes).trim() === '[]';
+  }
+
+  #tell(body: Body): void {
+    this.#options.invariants.observe({ ...body, atMs: this.#options.nowMs() } as Observation);
+  }
+}

@@ -1,0 +1,227 @@
+// A whole world in one process: a backend, vehicles with their TMUs and ECUs, networks, drivers, disks, and one clock.
+
+import type { ReleaseChoice } from '../cli/release-sign.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import { type SeededRandom, seededRandom } from './seeded-random.ts';
+import { ReleaseSigner, type SignedImage } from './simulated-factory.ts';
+import { SimulatedServer } from './simulated-server.ts';
+import {
+  type MachineName,
+  SimulatedVehicle,
+  type VehicleEvent,
+  type VehicleWrappers,
+} from './simulated-vehicle.ts';
+import { FACTORY_SEED, factoryImageOf, imageOf, type Template, templateOf } from './template.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+/** Something that happened, as the part itself told it at that moment. */
+export interface WorldEvent {
+  readonly atMs: number;
+  /** VIN. */
+  readonly vehicle: string;
+  /** `TMU`, the name of an ECU, or `driver`. */
+  readonly machine: MachineName;
+  readonly event: VehicleEvent;
+}
+
+/** Breaks the system on purpose, around the ports of the product. */
+export interface WorldSabotage extends VehicleWrappers {
+  /** The disks of all machines of the vehicles forget syncs. */
+  readonly noFsync?: boolean;
+}
+
+export interface WorldOptions {
+  readonly seed: number | string;
+  /** 1 unless told otherwise. */
+  readonly vehicles?: number;
+  /** Changes to the bench vehicle, such as a single bank; the same for all. Names must stay. */
+  readonly vehicle?: (vehicle: Vehicle) => Vehicle;
+  /** Of the factory images and of releases, 16384 unless told otherwise. */
+  readonly imageBytes?: number;
+  readonly sabotage?: WorldSabotage;
+  readonly onEvent?: (event: WorldEvent) => void;
+  /** How often TMUs ask for news, 1000 ms unless told otherwise: nothing happens in between but time. */
+  readonly pollMs?: number;
+  /** 30 s unless told otherwise. */
+  readonly approvalTimeoutSeconds?: number;
+  /** Hears everything; silent unless told otherwise. */
+  readonly logger?: Logger;
+  /** Whoever uses real time, files or threads makes the world fail. True unless told otherwise. */
+  readonly strict?: boolean;
+}
+
+export interface ReleaseOrder {
+  readonly ecu: string;
+  /** Missing: the next one, 2.0.0 first. */
+  readonly version?: string;
+  /** Missing: made up from the seed. */
+  readonly image?: Uint8Array;
+  /** A safety release: nobody is asked. */
+  readonly forced?: boolean;
+  readonly depends?: Readonly<Record<string, string>>;
+  /** Encrypted for each ECU. */
+  readonly encrypt?: boolean;
+}
+
+/** How the factory image of an ECU is called in its boot record. */
+export interface FactoryImageFacts {
+  readonly image: Uint8Array;
+  readonly version: string;
+}
+
+const IMAGE_BYTES = 16 * 1024;
+const POLL_MS = 1000;
+const APPROVAL_TIMEOUT_SECONDS = 30;
+/** Nothing is told at the start but this: everything boots well within it. */
+const BOOT_LIMIT_MS = 10_000;
+
+/** Resolves when every machine is on and the TMUs have begun to poll. */
+export async function createWorld(options: WorldOptions): Promise<SimulatedWorld> {
+  const { vehicles = 1, imageBytes = IMAGE_BYTES } = options;
+  const template = await templateOf({ change: options.vehicle, vehicles, imageBytes });
+  const world = new SimulatedWorld(options, template);
+  await world.begin();
+  return world;
+}
+
+export class SimulatedWorld {
+  readonly clock: VirtualClock;
+  readonly server: SimulatedServer;
+  readonly vehicles: readonly SimulatedVehicle[];
+  readonly #options: WorldOptions;
+  readonly #random: SeededRandom;
+  readonly #signer: ReleaseSigner;
+  readonly #listeners = new Set<(event: WorldEvent) => void>();
+  readonly #releases: SignedImage[] = [];
+  readonly #factoryImage: (ecu: string) => FactoryImageFacts;
+  #majors = 1;
+
+  /** Everything is switched off; made by `createWorld`. */
+  constructor(options: WorldOptions, template: Template) {
+    this.#options = options;
+    const { sabotage = {}, logger = silentLogger, imageBytes = IMAGE_BYTES } = options;
+    this.#random = seededRandom(`world ${options.seed}`);
+    this.clock = new VirtualClock(template.wallMs);
+    this.#factoryImage = factoryImageOf(imageBytes);
+    this.server = new SimulatedServer({
+      ...{ clock: this.clock, logger, tokens: template.tokens, state: template.server },
+      random: this.#random.fork('server'),
+      trust: template.factory.trust,
+    });
+    this.#signer = new ReleaseSigner(FACTORY_SEED, template.factory.images);
+    if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
+    this.vehicles = template.vehicles.map(({ vehicle, disks }) => {
+      const made = new SimulatedVehicle({
+        ...sabotage,
+        ...{ vehicle, disks, logger, clock: this.clock, server: this.server },
+        random: this.#random.fork(vehicle.vin),
+        factoryImage: this.#factoryImage,
+        pollMs: options.pollMs ?? POLL_MS,
+        approvalTimeoutSeconds: options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
+        onEvent: (machine, event) => this.#emit(vehicle.vin, machine, event),
+      });
+      for (const { disk } of made.machines.values()) disk.noFsync = sabotage.noFsync === true;
+      return made;
+    });
+  }
+
+  /** Switches everything on. */
+  async begin(): Promise<void> {
+    await this.server.start();
+    const boots = Promise.all(this.vehicles.map((vehicle) => vehicle.bootAll()));
+    await this.#run(boots, BOOT_LIMIT_MS);
+  }
+
+  /** What an ECU runs that was never updated. */
+  factoryImage(ecu: string): FactoryImageFacts {
+    return this.#factoryImage(ecu);
+  }
+
+  /** Everything that was released so far, oldest first. */
+  get releases(): readonly SignedImage[] {
+    return this.#releases;
+  }
+
+  /** Hears every event from now on, after `onEvent` of the options. */
+  on(listener: (event: WorldEvent) => void): { close(): void } {
+    this.#listeners.add(listener);
+    return { close: () => this.#listeners.delete(listener) };
+  }
+
+  /**
+   * Signs new images and brings them to the backend, all at one instant, so that one campaign installs them. They are
+   * for all vehicles. The server has to be running.
+   */
+  async release(orders: readonly ReleaseOrder[]): Promise<readonly SignedImage[]> {
+    this.#majors++;
+    const { imageBytes = IMAGE_BYTES } = this.#options;
+    const [first] = this.vehicles;
+    const choices = orders.map((order): ReleaseChoice & { readonly image: Uint8Array } => {
+      const { ecu, version = `${this.#majors}.0.0` } = order;
+      const random = this.#random.fork(`image ${ecu} ${version}`);
+      const image = order.image ?? imageOf(random, `release ${ecu} ${version}`, imageBytes);
+      const { forced, depends, encrypt } = order;
+      return {
+        ...{ ecu, version, image, hardware: [findEcu(first!.vehicle, ecu).hardwareId] },
+        ...(forced === undefined ? {} : { forced }),
+        ...(depends === undefined ? {} : { depends }),
+        ...(encrypt === undefined ? {} : { encrypt }),
+      };
+    });
+    const release = this.clock.hold('release');
+    try {
+      const signed = await this.#signer.sign(choices, this.clock.wallMs());
+      this.#releases.push(...signed.images);
+      await this.server.take(signed.images, signed.targets);
+      return signed.images;
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Lets time pass until `condition` holds, which is looked at at once and after every event. False when it does not
+   * hold after `limitMs`.
+   */
+  async until(condition: () => boolean, limitMs: number): Promise<boolean> {
+    if (condition()) return true;
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    const listener = this.on(() => {
+      try {
+        if (condition()) resolve(true);
+      } catch (error) {
+        reject(error);
+      }
+    });
+    const timer = this.clock.after('until', limitMs, () => resolve(false));
+    try {
+      return await this.#run(promise, limitMs + 1);
+    } finally {
+      timer.cancel();
+      listener.close();
+    }
+  }
+
+  /** Lets time pass. */
+  async advance(ms: number): Promise<void> {
+    await this.until(() => false, ms);
+  }
+
+  /** Ends everything at once, without a word to anybody. */
+  close(): void {
+    this.#listeners.clear();
+    for (const vehicle of this.vehicles) vehicle.close();
+    this.server.close();
+  }
+
+  #run<T>(promise: Promise<T>, limitMs: number): Promise<T> {
+    return this.clock.run(promise, limitMs, { strict: this.#options.strict ?? true });
+  }
+
+  #emit(vehicle: string, machine: MachineName, event: VehicleEvent): void {
+    const told: WorldEvent = { atMs: this.clock.nowMs(), vehicle, machine, event };
+    for (const listener of this.#listeners) listener(told);
+  }
+}
