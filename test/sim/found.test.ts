@@ -1,0 +1,94 @@
+// Histories that once broke an invariant, with the seed that found them: each stays as it was drawn.
+
+import { expect, it } from 'vitest';
+import { createEpisodeRunner } from '../../src/sim/episode.ts';
+import type { EpisodePlan } from '../../src/sim/scenario.ts';
+
+const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
+  [
+    'seed 1, episode 17: an ECU with two requests waiting behind its answer was busy for ever',
+    {
+      seed: '1/17',
+      episode: 17,
+      vehicles: 1,
+      singleBank: [],
+      campaigns: [
+        { number: 6, ecus: ['EDT', 'INV'], faults: [], proof: ['BMS'] },
+        {
+          number: 7,
+          ecus: ['BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'bus',
+                kind: 'second-tester',
+                at: { on: 'frame', n: 1184 },
+                ecu: 'BMS',
+                requests: 13,
+              },
+            },
+          ],
+          proof: ['EDT'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 1, episode 32: the same, where a babbling node held the answer back',
+    {
+      seed: '1/32',
+      episode: 32,
+      vehicles: 1,
+      singleBank: [],
+      campaigns: [
+        {
+          number: 5,
+          ecus: ['BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'bus',
+                kind: 'babble',
+                at: { on: 'time', ms: 2214 },
+                forMs: 2357,
+              },
+            },
+          ],
+          proof: ['CGW'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 1, episode 21: the CGW was erased 19 s after the driver had taken his approval back on it',
+    {
+      seed: '1/21',
+      episode: 21,
+      vehicles: 1,
+      singleBank: [],
+      campaigns: [
+        {
+          number: 1,
+          ecus: ['CGW', 'EDT', 'INV'],
+          faults: [
+            { vehicle: 0, fault: { category: 'network', kind: 'delay', nth: 23, exchanges: 10 } },
+            {
+              vehicle: 0,
+              fault: { category: 'driver', kind: 'withdraw', at: { on: 'time', ms: 9898 } },
+            },
+          ],
+          proof: ['BMS'],
+        },
+      ],
+    },
+  ],
+];
+
+it.each(found)('%s', { timeout: 30_000 }, async (_what, plan) => {
+  const run = createEpisodeRunner({ imageBytes: 16_384, sabotage: undefined });
+  const { violations, endings } = await run(plan);
+  expect(violations).toEqual([]);
+  expect(endings).toHaveLength(plan.campaigns.length);
+});
