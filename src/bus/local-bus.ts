@@ -79,9 +79,11 @@ export class LocalBus extends BusEndpoint {
   /** Rejects with BusError CONFIG_MISMATCH or BROKER. */
   static async open(options: LocalBusOptions): Promise<LocalBus> {
     const bus = new LocalBus(options);
-    const limit = options.clock.after('reconnect', RECONNECT_MS, () => bus.#abort.abort());
+    // Of this attempt alone: who is let in at the last moment must come back later as everybody else.
+    const late = new AbortController();
+    const limit = options.clock.after('reconnect', RECONNECT_MS, () => late.abort());
     try {
-      const connection = await bus.#connect(0, 0);
+      const connection = await bus.#connect(0, 0, late.signal);
       if (connection === undefined) throw noBroker(options.name);
       bus.#use(connection);
     } finally {
@@ -204,7 +206,8 @@ export class LocalBus extends BusEndpoint {
     let complained = '';
     while (!this.#abort.signal.aborted) {
       try {
-        const connection = await this.#connect(lostAtMs + rank * RANK_STEP_MS, expected);
+        const fromMs = lostAtMs + rank * RANK_STEP_MS;
+        const connection = await this.#connect(fromMs, expected, this.#abort.signal);
         if (connection === undefined) return; // closed meanwhile
         this.#giveUp.cancel();
         if (this.closed) {
@@ -229,6 +232,7 @@ export class LocalBus extends BusEndpoint {
   async #connect(
     hostFromMs: number,
     expectedClients: number,
+    signal: AbortSignal,
   ): Promise<LocalConnection | undefined> {
     const { clock } = this.#options;
     const wanted = this.#wire ?? this.#options;
@@ -248,12 +252,12 @@ export class LocalBus extends BusEndpoint {
         throw naming(this.name, error);
       });
       if (connection !== undefined) return connection;
-      if (this.#abort.signal.aborted) return undefined;
+      if (signal.aborted) return undefined;
       if (this.#options.hostBroker !== false && !this.hosting && clock.nowMs() >= hostFromMs) {
         this.#host = await this.#startBroker(expectedClients);
         if (this.#host !== undefined) continue;
       }
-      await sleep(clock, 'reconnect', RETRY_MS, this.#abort.signal);
+      await sleep(clock, 'reconnect', RETRY_MS, signal);
     }
   }
 

@@ -86,6 +86,8 @@ export function resumed(state: CampaignState, { nonce }: EventOf<'resumed'>): Ca
     return { ...state, restarts, campaign: { ...state.campaign, nonce } };
   }
   if (!isTooMany) {
+    // Meanwhile the driver may have taken his approval back, and the vehicle may have driven off.
+    if (state.kind === 'staging') return { ...state, restarts, gate: state.gate ?? 'stage' };
     // After a restart every way back gets its tries again.
     return state.kind === 'rolling-back'
       ? { ...state, restarts, tries: {} }

@@ -57,7 +57,8 @@ function approved({ campaign, phase, staged }: StateOf<'awaiting-approval'>): Ca
     case 'install':
     case 'activate': {
       const gate = phase === 'install' ? 'stage' : 'activate';
-      return { kind: 'staging', campaign, gate, staged, tries: {}, restarts: 0 };
+      const begun = phase === 'activate';
+      return { kind: 'staging', campaign, gate, begun, staged, tries: {}, restarts: 0 };
     }
     default:
       return assertNever(phase);
@@ -88,7 +89,7 @@ export function gate(state: CampaignState, event: EventOf<'gate'>): CampaignStat
   const { result } = event;
   switch (result.kind) {
     case 'open': {
-      if (event.gate === 'stage') return { ...state, gate: null };
+      if (event.gate === 'stage') return { ...state, gate: null, begun: true };
       // The point of no return: from here on forwards is the safer way.
       const { campaign, staged: transfers } = state;
       return { kind: 'activating', campaign, transfers, activated: [], tries: {}, restarts: 0 };

@@ -195,6 +195,12 @@ export type ApprovalAnswer =
   | { readonly kind: 'unreachable'; readonly reason: string }
   | { readonly kind: 'interrupted' };
 
+/** The console answers, and knows nothing of the approval: it has lost its memory, and perhaps a withdrawal with it. */
+export interface ForgottenApproval {
+  readonly kind: 'forgotten';
+  readonly reason: string;
+}
+
 /** Asks the driver. Asking the same campaign again continues the same question. */
 export interface Approver {
   ask(question: ApprovalQuestion, signal?: AbortSignal): Promise<ApprovalAnswer>;
@@ -203,7 +209,7 @@ export interface Approver {
     question: ApprovalQuestion,
     final: boolean,
     signal?: AbortSignal,
-  ): Promise<ApprovalAnswer>;
+  ): Promise<ApprovalAnswer | ForgottenApproval>;
   /** Takes the question away from the driver; best effort. */
   withdraw(question: ApprovalQuestion): Promise<void>;
   /** Shows an update that is not asked for: forced, or approved by policy. */

@@ -142,6 +142,8 @@ export type CampaignState =
       readonly kind: 'staging';
       /** The condition that is checked before going on; null while ECUs are staged. */
       readonly gate: 'stage' | 'activate' | null;
+      /** The first gate was open once: also while it is looked at again after a restart, an ECU may have been begun. */
+      readonly begun: boolean;
       readonly staged: ByEcu<Transfer>;
     } & Working)
   | ({

@@ -1,6 +1,7 @@
 // The way back: which ECUs it concerns, in which order, how it ends, and what leads out of the safe state.
 
 import { commandsOf } from './commands.ts';
+import { nextPerBus } from './group.ts';
 import { errorsOf, lostOf } from './mixed.ts';
 import { resultOf } from './result.ts';
 import type { CampaignState, Cause, Forward, SafeState, StateOf } from './state.ts';
@@ -17,8 +18,8 @@ export function undo(state: Forward | StateOf<'awaiting-approval'>, cause: Cause
     touched = [];
     // Staged, or being staged: their inactive banks hold what must be forgotten.
     const begun = new Set(Object.keys(state.staged));
-    for (const command of commandsOf(state)) {
-      if (command.kind === 'ecu') begun.add(command.item.ecu);
+    if (state.kind === 'staging' && state.begun) {
+      for (const { ecu } of nextPerBus(campaign.plan, [...begun])) begun.add(ecu);
     }
     involved = order.filter((ecu) => begun.has(ecu));
   } else if (state.kind === 'activating') {

@@ -1,6 +1,11 @@
 // Asks and informs the driver through the CGW: RoutineControl 0x0200 and 0x0204. An answer counts only with a right MAC.
 
-import type { ApprovalAnswer, ApprovalQuestion, Approver } from '../campaign/ports.ts';
+import type {
+  ApprovalAnswer,
+  ApprovalQuestion,
+  Approver,
+  ForgottenApproval,
+} from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
@@ -69,7 +74,9 @@ export class CgwApprover implements Approver {
     const deadlineMs = this.#clock.nowMs() + question.facts.timeoutSeconds * 1000 + GRACE_MS;
     for (;;) {
       const result = await this.#result(binding, signal);
-      if ('kind' in result) return result;
+      if ('kind' in result) {
+        return result.kind === 'forgotten' ? { ...result, kind: 'unreachable' } : result;
+      }
       if (result.status !== ApprovalStatus.waiting) return answerOf(result);
       if (this.#clock.nowMs() >= deadlineMs) {
         await this.withdraw();
@@ -85,7 +92,7 @@ export class CgwApprover implements Approver {
     question: ApprovalQuestion,
     final: boolean,
     signal?: AbortSignal,
-  ): Promise<ApprovalAnswer> {
+  ): Promise<ApprovalAnswer | ForgottenApproval> {
     // The stop comes first: what is approved after it cannot be withdrawn any more.
     if (final) {
       const stopped = await this.#routine(
@@ -95,17 +102,11 @@ export class CgwApprover implements Approver {
         'closing the question',
         signal,
       );
-      if (!stopped.ok) return this.#unanswered(stopped);
+      if (!stopped.ok) return this.#lost(stopped);
     }
     const result = await this.#result(bindingOf(question), signal);
     if ('kind' in result) return result;
-    if (result.status === ApprovalStatus.waiting) {
-      return {
-        kind: 'unreachable',
-        reason: `${this.#exchange.peer} has forgotten the driver’s answer`,
-      };
-    }
-    return answerOf(result);
+    return result.status === ApprovalStatus.waiting ? this.#forgotten() : answerOf(result);
   }
 
   /**
@@ -177,7 +178,7 @@ export class CgwApprover implements Approver {
   async #result(
     binding: ApprovalBinding,
     signal?: AbortSignal,
-  ): Promise<ApprovalResult | ApprovalAnswer> {
+  ): Promise<ApprovalResult | ApprovalAnswer | ForgottenApproval> {
     // An approval that was right a minute ago may have been taken back: the answer must be to this very request.
     const challenge = this.#random.bytes(APPROVAL_CHALLENGE_BYTES);
     const answer = await this.#routine(
@@ -187,7 +188,9 @@ export class CgwApprover implements Approver {
       'asking for the driver’s answer',
       signal,
     );
-    if (!answer.ok) return this.#unanswered(answer);
+    if (!answer.ok) {
+      return this.#lost(answer);
+    }
     const result = decodeApprovalResult(answer.value.data);
     if (result === undefined) {
       return this.#forged(`${answer.value.data.length} bytes that are no approval result`);
@@ -205,6 +208,16 @@ export class CgwApprover implements Approver {
       'or look for a node that answers in its place';
     this.#logger.error({ ecu: this.#exchange.ecu.name }, reason);
     return { kind: 'forged', reason };
+  }
+
+  #forgotten(): ForgottenApproval {
+    const reason = `${this.#exchange.peer} has forgotten the driver’s answer: it was restarted`;
+    return { kind: 'forgotten', reason };
+  }
+
+  /** A console without any question has been restarted since it was asked. */
+  #lost(failed: Exclude<Exchanged<unknown>, { ok: true }>): ApprovalAnswer | ForgottenApproval {
+    return failed.nrc === Nrc.requestSequenceError ? this.#forgotten() : this.#unanswered(failed);
   }
 
   #unanswered(failed: Exclude<Exchanged<unknown>, { ok: true }>): ApprovalAnswer {

@@ -189,10 +189,11 @@ class Episode {
         },
       });
     }
-    const images = await world.release(campaign.ecus.map((ecu) => ({ ecu })));
+    const { forced, encrypted: encrypt } = campaign;
+    const images = await world.release(campaign.ecus.map((ecu) => ({ ecu, forced, encrypt })));
     for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
     for (const { witness } of this.#lanes) {
-      witness.start(campaign.number, proof, { ...this.#wanted });
+      witness.start({ campaign: campaign.number, proof, forced, wanted: { ...this.#wanted } });
     }
     const rested = await world.until(
       () => this.#crash !== undefined || this.#lanes.every(isAtRest),

@@ -150,10 +150,11 @@ export type Fault =
   /** What the driver says to the first question of the campaign, in place of yes. */
   | {
       readonly category: 'driver';
-      readonly kind: 'deny' | 'later' | 'silence';
+      readonly kind: 'deny' | 'later' | 'later-ignition' | 'silence';
       readonly afterMs: number;
     }
-  | { readonly category: 'driver'; readonly kind: 'withdraw'; readonly at: Trigger }
+  /** The driver takes his approval back; the operator wants the campaign to end. */
+  | { readonly category: 'driver'; readonly kind: 'withdraw' | 'cancel'; readonly at: Trigger }
   /** The vehicle is not in the condition for an update any more. */
   | {
       readonly category: 'vehicle';
@@ -314,7 +315,7 @@ class Draw {
           kind,
           ecu,
           at: this.trigger(),
-          forMs: this.between(50, 30_000),
+          forMs: this.#chance(0.8) ? this.between(50, 30_000) : this.between(30_000, 3_600_000),
         };
       case 'wrong-answers':
         return { category: 'ecu', kind, ecu, at: this.trigger(), answers: this.#burst() };
@@ -337,8 +338,13 @@ class Draw {
   }
 
   driver(): Fault {
-    const kind = this.oneOf(['deny', 'later', 'silence', 'withdraw', 'withdraw'] as const);
-    if (kind === 'withdraw') return { category: 'driver', kind, at: this.trigger() };
+    const kind = this.oneOf([
+      ...(['deny', 'later', 'later-ignition', 'silence'] as const),
+      ...(['withdraw', 'withdraw', 'cancel', 'cancel'] as const),
+    ]);
+    if (kind === 'withdraw' || kind === 'cancel') {
+      return { category: 'driver', kind, at: this.trigger() };
+    }
     return { category: 'driver', kind, afterMs: this.between(0, 20_000) };
   }
 

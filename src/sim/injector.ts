@@ -11,7 +11,7 @@ import type { SeededRandom } from './seeded-random.ts';
 import type { FrameFate, SimulatedBus } from './simulated-bus.ts';
 import type { DiskMoment, DiskOperation } from './simulated-disk.ts';
 import type { NetworkFault } from './simulated-network.ts';
-import type { SimulatedServer } from './simulated-server.ts';
+import { OperatorError, type SimulatedServer } from './simulated-server.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
 import { plantTroubleCode, rotBank } from './tampering.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -216,6 +216,7 @@ export class Injector {
         break;
       case 'driver':
         if (fault.kind === 'withdraw') this.#options.vehicle.driver.withdraw();
+        else if (fault.kind === 'cancel') void this.#cancel();
         break;
       case 'vehicle':
         this.#move(fault);
@@ -223,6 +224,18 @@ export class Injector {
       default:
         assertNever(fault);
     }
+  }
+
+  /** Where nothing is under way, or the backend is away, the operator is told so, and leaves it at that. */
+  async #cancel(): Promise<void> {
+    const { vehicle, server } = this.#options;
+    if (!server.running) return;
+    const body = new TextEncoder().encode(JSON.stringify({ reason: 'the release is withdrawn' }));
+    await server
+      .post(`/vehicles/${vehicle.vin}/cancel`, body, 'application/json')
+      .catch((error: unknown) => {
+        if (!(error instanceof OperatorError) || error.status >= 500) throw error;
+      });
   }
 
   #cutNow(machines: readonly MachineName[]): void {
@@ -433,12 +446,13 @@ export class Injector {
 
   #choose(): ReturnType<SimulatedVehicle['driver']['choose']> {
     const fault = this.#waiting.find((one) => one.category === 'driver' && !('at' in one));
-    if (fault?.category !== 'driver' || fault.kind === 'withdraw') return { answer: 'approve' };
+    if (fault?.category !== 'driver' || 'at' in fault) return { answer: 'approve' };
     this.#waiting = this.#waiting.filter((one) => one !== fault);
     this.#options.onFired('driver');
     switch (fault.kind) {
       case 'deny':
-        return { answer: 'deny', afterMs: fault.afterMs };
+      case 'later-ignition':
+        return { answer: fault.kind, afterMs: fault.afterMs };
       case 'later':
         return { answer: 'later', minutes: 5, afterMs: fault.afterMs };
       case 'silence':

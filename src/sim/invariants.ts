@@ -57,6 +57,8 @@ export type Observation = { readonly atMs: number } & (
       readonly campaign: number;
       /** No faults: it must succeed. */
       readonly proof: boolean;
+      /** A safety release: nobody has to approve, but the driver is told before anything is erased. */
+      readonly forced: boolean;
       readonly truths: Truths;
       /** SHA-256 of the newest release of each ECU. */
       readonly wanted: Readonly<Record<EcuName, string>>;
@@ -77,6 +79,8 @@ export type Observation = { readonly atMs: number } & (
       readonly answer: 'approved' | 'other' | 'withdrawn';
       readonly campaign: string;
     }
+  /** The CGW shows an update as approved. */
+  | { readonly kind: 'informed' }
   /** A frame on the wire: the tester asks an ECU for the digest of what it runs. */
   | { readonly kind: 'asked'; readonly ecu: EcuName }
   | { readonly kind: 'confirmed'; readonly ecu: EcuName; readonly truth: EcuTruth }
@@ -85,7 +89,9 @@ export type Observation = { readonly atMs: number } & (
       readonly kind: 'rest';
       readonly truths: Truths;
       readonly dead: readonly string[];
-      readonly silent: readonly string[];
+      /** Run nothing but their bootloader: the one bank holds no image that may be started. */
+      readonly imageless: readonly EcuName[];
+      readonly silent: readonly EcuName[];
       /** Of this vehicle, since the start of the episode, oldest first. */
       readonly reports: readonly ReportRow[];
       /** Versions in the words of the releases, for the report of a mixed state. */
@@ -125,6 +131,8 @@ interface Step {
   /** Were asked for their digest since. */
   readonly asked: Set<EcuName>;
   readonly confirmed: Set<EcuName>;
+  /** The driver was told. */
+  informed: boolean;
 }
 
 /** How a campaign ended, by the report in the database that fits the bytes in the ECUs. */
@@ -169,6 +177,9 @@ export class Invariants {
       case 'driver':
         this.#driver(observation);
         break;
+      case 'informed':
+        if (this.#step !== undefined) this.#step.informed = true;
+        break;
       case 'asked':
         if (this.#step?.activated.has(observation.ecu)) this.#step.asked.add(observation.ecu);
         break;
@@ -201,6 +212,7 @@ export class Invariants {
       activated: new Set(),
       asked: new Set(),
       confirmed: new Set(),
+      informed: false,
     };
     for (const ecu of ECU_NAMES) this.#seenCounter(ecu, start.truths[ecu].counter, start.atMs);
   }
@@ -231,6 +243,12 @@ export class Invariants {
 
   #erase({ ecu, atMs }: Of<'erase'>): void {
     if (!this.#options.approvalNeeded) return;
+    if (this.#step?.start.forced === true) {
+      if (!this.#step.informed) {
+        this.#broken('unapproved-erase', atMs, `${ecu} was erased, and nobody had told the driver`);
+      }
+      return;
+    }
     const approval = this.#approval;
     if (approval === undefined) {
       this.#broken('unapproved-erase', atMs, `${ecu} was erased, and nobody had approved that`);
@@ -311,9 +329,13 @@ export class Invariants {
         const { standing } = truths[ecu];
         if (standing !== 'settled') this.#broken('unsettled', atMs, `${ecu} is left ${standing}`);
       }
+      for (const ecu of rest.imageless) {
+        this.#broken('dead', atMs, `${ecu} has no image to run, and nobody said so`);
+      }
     }
     for (const machine of rest.dead) this.#broken('dead', atMs, `${machine} does not run`);
     for (const ecu of rest.silent) {
+      if (declared && rest.imageless.includes(ecu)) continue;
       this.#broken('traffic', atMs, `${ecu} does not send its normal traffic`);
     }
     this.#approval = declared ? this.#approval : undefined;

@@ -79,7 +79,7 @@ function planOf(
     episode: 0,
     vehicles: 1,
     singleBank,
-    campaigns: [{ number: 1, ecus, faults, proof }],
+    campaigns: [{ number: 1, ecus, faults, forced: false, encrypted: false, proof }],
   };
 }
 

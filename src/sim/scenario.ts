@@ -25,6 +25,10 @@ export interface CampaignPlan {
   readonly number: number;
   readonly ecus: readonly EcuName[];
   readonly faults: readonly PlannedFault[];
+  /** A safety release, and so is the proof: the driver is told and not asked. */
+  readonly forced: boolean;
+  /** The images are encrypted for each ECU. */
+  readonly encrypted: boolean;
   /** ECUs of the campaign without faults that follows: the proof that the vehicle is ready for the next update. */
   readonly proof: readonly EcuName[];
 }
@@ -53,6 +57,8 @@ const MAX_FAULTS = 4;
 
 /** One episode in four has an ECU with a single bank, which is restored from the image that the TMU keeps. */
 const SINGLE_BANK_SHARE = 0.25;
+const FORCED_SHARE = 0.1;
+const ENCRYPTED_SHARE = 0.2;
 
 /** The same for the same seed, episode and profile; `campaigns` only says after how many it ends. */
 export function planEpisode(
@@ -92,7 +98,12 @@ function planCampaign(
       faults.push({ vehicle, fault: drawFault(category, random, dimensions, ecus) });
     }
   }
-  return { number, ecus, faults, proof: sample(random, 1) };
+  return {
+    ...{ number, ecus, faults },
+    forced: random.fraction() < FORCED_SHARE,
+    encrypted: random.fraction() < ENCRYPTED_SHARE,
+    proof: sample(random, 1),
+  };
 }
 
 /** In the order of the vehicle file. */
@@ -106,9 +117,9 @@ function sample(random: Random, count: number): readonly EcuName[] {
 export function episodeText({ campaigns, vehicles, singleBank }: EpisodePlan): string {
   const bank = singleBank.length === 0 ? '' : ` (with one bank: ${singleBank.join(', ')})`;
   return campaigns
-    .map(({ number, ecus, faults }) =>
+    .map(({ number, ecus, faults, forced, encrypted }) =>
       [
-        `campaign ${number}: new images for ${ecus.join(', ')}${bank}`,
+        `campaign ${number}: new ${encrypted ? 'encrypted ' : ''}images for ${ecus.join(', ')}${forced ? ', a safety release' : ''}${bank}`,
         ...faults.map(({ vehicle, fault }) => {
           const where = vehicles === 1 ? '' : `vehicle ${vehicle + 1}, `;
           return `  ${where}${faultText(fault)}`;

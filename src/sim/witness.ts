@@ -70,11 +70,13 @@ export class Witness {
     return this.#rests && this.#isOutboxEmpty();
   }
 
-  start(campaign: number, proof: boolean, wanted: Readonly<Record<EcuName, string>>): void {
+  start(
+    facts: Pick<Extract<Body, { kind: 'start' }>, 'campaign' | 'proof' | 'forced' | 'wanted'>,
+  ): void {
     this.#ended = false;
     this.#rests = false;
     this.#reportsBefore = this.#reports().length;
-    this.#tell({ kind: 'start', campaign, proof, truths: this.truths(), wanted });
+    this.#tell({ kind: 'start', truths: this.truths(), ...facts });
   }
 
   /** By the durable bytes on the disks. */
@@ -115,6 +117,10 @@ export class Witness {
         break;
       case 'erase':
         this.#tell({ kind: 'erase', ecu });
+        break;
+      case 'approval':
+        // Nobody has typed that: the CGW shows what it was told to.
+        if (event.status === 'approved') this.#tell({ kind: 'informed' });
         break;
       case 'confirm':
         this.#tell({ kind: 'confirmed', ecu, truth: readEcuTruth(this.#current(ecu)) });
@@ -171,14 +177,13 @@ export class Witness {
   rest(): void {
     const { vehicle, released } = this.#options;
     const dead = MACHINE_NAMES.filter((name) => !vehicle.machine(name).alive);
-    const unbooted = ECU_NAMES.filter((name) => {
-      const running = vehicle.ecu(name)?.running;
-      return running === undefined || running.bank === 'recovery';
-    });
+    const unbooted = ECU_NAMES.filter((name) => vehicle.ecu(name)?.running === undefined);
+    const imageless = ECU_NAMES.filter((name) => vehicle.ecu(name)?.running?.bank === 'recovery');
     this.#tell({
       kind: 'rest',
       truths: this.truths(),
       dead: [...new Set<string>([...dead, ...unbooted])],
+      imageless,
       silent: this.#listening,
       reports: this.#reports(),
       released: released(),

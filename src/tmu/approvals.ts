@@ -124,6 +124,7 @@ export class Approvals {
         emit({ kind: 'approval', status: 'forged', phase, reason: answer.reason });
         return { kind: 'gate', gate, result: { kind: 'forged', reason: answer.reason } };
       case 'unreachable':
+      case 'forgotten':
         emit({ kind: 'approval', status: 'unreachable', phase, reason: answer.reason });
         return {
           kind: 'gate',

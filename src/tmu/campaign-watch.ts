@@ -189,6 +189,12 @@ export class CampaignWatch {
         while ((await sleep(clock, 'approval-recheck', RECHECK_MS, signal)) === 'elapsed') {
           const answer = await approver.recheck(question, false, signal);
           if (signal.aborted) return;
+          if (answer.kind === 'forgotten') {
+            // What the driver has said since is lost with it: nothing more is done without an approval that stands.
+            const { reason } = answer;
+            await inject({ kind: 'condition-lost', condition: 'approval', reason });
+            return;
+          }
           if (answer.kind !== 'withdrawn' && answer.kind !== 'denied') continue;
           const { phase } = question;
           await inject({ kind: 'answered', phase, by: 'driver', answer: { kind: 'withdrawn' } });

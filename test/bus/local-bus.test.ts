@@ -10,7 +10,7 @@ import { Control, controlRecord } from '../../src/bus/control-record.ts';
 import { type BrokerLimits, LocalBroker } from '../../src/bus/local-broker.ts';
 import { LocalBus, type LocalBusOptions } from '../../src/bus/local-bus.ts';
 import { brokerPath, type Welcome } from '../../src/bus/local-handshake.ts';
-import { sleep, systemClock } from '../../src/core/clock.ts';
+import { type Clock, sleep, systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { busContract, send } from '../support/bus-contract.ts';
 
@@ -259,6 +259,28 @@ describe('the end of the process that runs the wire', () => {
     a.send(classicFrame(0x7e0, new Uint8Array(1)));
     await wait(300);
     expect(answers).toBeGreaterThan(50);
+  });
+
+  it('is survived by one who was so slow to join that its time was over', async () => {
+    const name = freshName();
+    const broker = await listen(name, 0);
+    let isSlow = true;
+    const slow: Clock = {
+      ...systemClock,
+      // A busy machine: the answer of the broker and the end of the time for it come in one turn.
+      after: (timer, delayMs, fire) => {
+        if (timer !== 'reconnect' || !isSlow) return systemClock.after(timer, delayMs, fire);
+        isSlow = false;
+        fire();
+        return { cancel: () => {} };
+      },
+    };
+    const bus = await open(name, { clock: slow, bitrate: 0 });
+    await broker.retire();
+    await eventually('takes over', () => bus.hosting);
+    const other = await open(name);
+    expect(await send(bus, classicFrame(0x100, Uint8Array.of(1)))).toMatchObject({ kind: 'sent' });
+    expect(other.hosting).toBe(false);
   });
 
   it('stopped: who wants to join is told', async () => {

@@ -42,6 +42,7 @@ const BEFORE: [string, CampaignEvent[], string[]][] = [
   ['the first gate', UNTIL_STAGING.slice(0, -1), []],
   ['staging the first', UNTIL_STAGING, ['EDT']],
   ['staging the second', [...UNTIL_STAGING, staged('EDT')], ['INV', 'EDT']],
+  ['the first gate once more, after a restart', [...UNTIL_STAGING, resumed], ['EDT']],
   ['the last gate', UNTIL_STAGED, ['BMS', 'INV', 'EDT']],
 ];
 const AFTER: [string, CampaignEvent[]][] = [

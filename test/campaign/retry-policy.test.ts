@@ -16,6 +16,7 @@ import { DEFAULT_CAMPAIGN_CONFIG } from '../../src/campaign/state.ts';
 import {
   failedStep,
   offered,
+  openGate,
   play,
   resumed,
   rolledBack,
@@ -133,7 +134,7 @@ describe('restarts', () => {
       kind: 'rolling-back',
       cause: { code: 'INTERRUPTED' },
     });
-    const progress = [...UNTIL_STAGING, ...many, staged('EDT'), ...many];
+    const progress = [...UNTIL_STAGING, ...many, openGate('stage'), staged('EDT'), ...many];
     expect(play(progress).state.kind).toBe('staging');
   });
 

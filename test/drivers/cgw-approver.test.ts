@@ -199,7 +199,12 @@ describe('an approval', () => {
 
   it('that the CGW has forgotten is none', async () => {
     const { approver, clock } = await start('yes');
-    expect((await clock.within(5000, approver.recheck(question, true))).kind).toBe('unreachable');
+    for (const final of [true, false]) {
+      expect(await clock.within(5000, approver.recheck(question, final))).toEqual({
+        kind: 'forgotten',
+        reason: expect.stringContaining('it was restarted'),
+      });
+    }
   });
 });
 

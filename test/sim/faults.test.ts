@@ -63,7 +63,9 @@ describe('faults', () => {
     expect(kinds('network')).toEqual(new Set([...EXCHANGE_FAULTS, 'away', 'server-restart']));
     expect(kinds('disk')).toEqual(new Set(['full', 'torn', 'rot']));
     expect(kinds('ecu').size).toBe(6);
-    expect(kinds('driver')).toEqual(new Set(['deny', 'later', 'silence', 'withdraw']));
+    expect(kinds('driver')).toEqual(
+      new Set(['deny', 'later', 'later-ignition', 'silence', 'withdraw', 'cancel']),
+    );
   });
 
   it('hit single machines, several, and all at once', () => {

@@ -13,7 +13,14 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: [],
       campaigns: [
-        { number: 6, ecus: ['EDT', 'INV'], faults: [], proof: ['BMS'] },
+        {
+          number: 6,
+          ecus: ['EDT', 'INV'],
+          faults: [],
+          forced: false,
+          encrypted: false,
+          proof: ['BMS'],
+        },
         {
           number: 7,
           ecus: ['BMS'],
@@ -29,6 +36,8 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
               },
             },
           ],
+          forced: false,
+          encrypted: false,
           proof: ['EDT'],
         },
       ],
@@ -56,6 +65,8 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
               },
             },
           ],
+          forced: false,
+          encrypted: false,
           proof: ['CGW'],
         },
       ],
@@ -79,7 +90,99 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
               fault: { category: 'driver', kind: 'withdraw', at: { on: 'time', ms: 9898 } },
             },
           ],
+          forced: false,
+          encrypted: false,
           proof: ['BMS'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed soak-a, episode 5: the CGW lost its power and with it a withdrawal, and was erased again',
+    {
+      seed: 'soak-a/5',
+      episode: 5,
+      vehicles: 1,
+      singleBank: [],
+      campaigns: [
+        {
+          number: 3,
+          ecus: ['EDT', 'INV'],
+          faults: [],
+          proof: ['BMS'],
+          forced: false,
+          encrypted: false,
+        },
+        {
+          number: 8,
+          ecus: ['CGW'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'disk',
+                kind: 'torn',
+                at: { on: 'write', machine: 'CGW', n: 16 },
+                machine: 'CGW',
+                offMs: 34,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: { category: 'driver', kind: 'withdraw', at: { on: 'frame', n: 1000 } },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'disk',
+                kind: 'torn',
+                at: { on: 'write', machine: 'CGW', n: 24 },
+                machine: 'CGW',
+                offMs: 8999,
+              },
+            },
+          ],
+          proof: ['BMS'],
+          forced: false,
+          encrypted: false,
+        },
+      ],
+    },
+  ],
+  [
+    'seed soak-a, episode 15: a TMU that came back went on staging what the driver had withdrawn meanwhile',
+    {
+      seed: 'soak-a/15',
+      episode: 15,
+      vehicles: 1,
+      singleBank: ['CGW'],
+      campaigns: [
+        {
+          number: 4,
+          ecus: ['INV', 'BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'driver',
+                kind: 'withdraw',
+                at: { on: 'write', machine: 'TMU', n: 69 },
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'power',
+                kind: 'cut',
+                at: { on: 'write', machine: 'TMU', n: 70 },
+                machines: ['TMU'],
+                offMs: 7394,
+              },
+            },
+          ],
+          proof: ['INV'],
+          forced: false,
+          encrypted: false,
         },
       ],
     },

@@ -47,6 +47,7 @@ const START: Body = {
   kind: 'start',
   campaign: 1,
   proof: false,
+  forced: false,
   truths: truths(),
   wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: OLD },
 };
@@ -78,6 +79,7 @@ const rest = (outcome: string, more: Partial<Rest> = {}): Body => ({
   kind: 'rest',
   truths: truths(),
   dead: [],
+  imageless: [],
   silent: [],
   reports: [row(outcome)],
   released,
@@ -151,6 +153,13 @@ describe('what is in order', () => {
     ['rejected', [START, rest('PRECONDITION_FAILED', { reports: [row('PRECONDITION_FAILED')] })]],
   ] as const)('is a campaign that ends as %s', (ending, bodies) => {
     expect(seen(bodies)).toEqual({ broken: [], ending });
+  });
+
+  it('is a safety release of which the driver was told', () => {
+    const bodies = GOOD.filter((body) => body.kind !== 'driver');
+    const [, ...rest] = bodies;
+    const told: Body[] = [{ ...START, forced: true }, { kind: 'informed' }, ...rest];
+    expect(seen(told)).toEqual({ broken: [], ending: 'success' });
   });
 
   it('is one campaign after the other, and a counter that was owed', () => {
@@ -293,6 +302,11 @@ describe('what is not in order', () => {
       changed(GOOD, is('driver'), { kind: 'driver', answer: 'other', campaign: CAMPAIGN }),
     ],
     [
+      'a safety release is installed, and the driver was not told',
+      ['unapproved-erase', 'unapproved-erase'],
+      [{ ...START, forced: true }, ...GOOD.slice(1).filter((body) => body.kind !== 'driver')],
+    ],
+    [
       'the approval belongs to the campaign before',
       ['unapproved-erase'],
       [
@@ -344,6 +358,11 @@ describe('what is not in order', () => {
       'a machine does not run',
       ['dead'],
       changed(BACK, is('rest'), rest('ROLLBACK_COMPLETED', { dead: ['TMU'] })),
+    ],
+    [
+      'an ECU is left without an image, undeclared',
+      ['dead'],
+      changed(BACK, is('rest'), rest('ROLLBACK_COMPLETED', { imageless: ['EDT'] })),
     ],
     [
       'normal traffic does not run again',

@@ -32,6 +32,8 @@ function planOf(campaigns: number, ecus: readonly EcuName[] = ['EDT', 'INV']): E
       number: n + 1,
       ecus,
       faults: [cut(10 * n), cut(10 * n + 1), cut(10 * n + 2)],
+      forced: false,
+      encrypted: false,
       proof: ['BMS'],
     })),
   };

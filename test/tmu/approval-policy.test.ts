@@ -31,13 +31,20 @@ function approvedBy(w: World): string | null | undefined {
 
 const phases = (w: World): string[] => w.approver.asked.map(({ phase }) => phase);
 
+/** Between the two gates the answer of the first is looked at again and again. */
+function gates(w: World): unknown[] {
+  const [first, ...rest] = w.approver.rechecked;
+  for (const between of rest.slice(0, -1)) expect(between).toEqual(first);
+  return [first, rest.at(-1)];
+}
+
 describe('the policy of the vehicle file', () => {
   it('by default asks before the installation alone', async () => {
     const w = world();
     expect((await w.once()).outcome).toBe('SUCCESS');
     expect(phases(w)).toEqual(['install']);
     expect(w.approver.informed).toEqual([]);
-    expect(w.approver.rechecked).toEqual([
+    expect(gates(w)).toEqual([
       { phase: 'install', final: false },
       { phase: 'install', final: true },
     ]);
@@ -62,7 +69,7 @@ describe('the policy of the vehicle file', () => {
       'install: 2 fetched, 0 staged',
       'activate: 2 fetched, 2 staged',
     ]);
-    expect(w.approver.rechecked).toEqual([
+    expect(gates(w)).toEqual([
       { phase: 'install', final: false },
       { phase: 'activate', final: true },
     ]);

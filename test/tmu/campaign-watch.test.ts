@@ -284,6 +284,16 @@ describe('a driver who takes his approval back while ECUs are staged', () => {
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
 
+  it('and a console that has lost its memory, perhaps with a withdrawal, stops it too', async () => {
+    const w = staging();
+    const reason = 'CGW has forgotten the driver’s answer: it was restarted';
+    w.approver.rechecks = [{ kind: 'approved' }, { kind: 'forgotten', reason }];
+    const result = await w.once();
+    expect(result).toMatchObject({ outcome: 'PRECONDITION_FAILED', code: 'CONDITION', reason });
+    expect(w.clock.nowMs()).toBeLessThan(40_000);
+    expect(versions(w)).toEqual(['1.0.0', '1.0.0']);
+  });
+
   it('is heard also while the approver itself is programmed: it is not erased any more', async () => {
     const w = staging();
     w.backend.release('CGW', '2.0.0', bytesOf(500, 3));

@@ -15,6 +15,7 @@ import type {
   EcuDriver,
   EcuIdentity,
   EcuReport,
+  ForgottenApproval,
   HealthChecks,
   LatestAnswer,
   MetadataBody,
@@ -443,7 +444,7 @@ export class FakeEcu implements EcuDriver {
 
 export class FakeApprover implements Approver {
   answers: ApprovalAnswer[] = [];
-  rechecks: ApprovalAnswer[] = [];
+  rechecks: (ApprovalAnswer | ForgottenApproval)[] = [];
   readonly asked: ApprovalQuestion[] = [];
   readonly informed: ApprovalQuestion[] = [];
   readonly rechecked: { readonly phase: string; readonly final: boolean }[] = [];
@@ -460,7 +461,10 @@ export class FakeApprover implements Approver {
     return answer;
   }
 
-  async recheck(question: ApprovalQuestion, final: boolean): Promise<ApprovalAnswer> {
+  async recheck(
+    question: ApprovalQuestion,
+    final: boolean,
+  ): Promise<ApprovalAnswer | ForgottenApproval> {
     this.rechecked.push({ phase: question.phase, final });
     const scripted = this.rechecks.shift();
     if (scripted !== undefined) return scripted;
