@@ -23,19 +23,8 @@ export function nextStep(state: CampaignState): string {
         'then asks for the approval of the installation; a restart checks the offer again first'
       );
     }
-    case 'staging': {
-      const all = everyone(state.campaign);
-      if (state.gate === 'stage') {
-        return `checks the conditions of the vehicle and the approval, then stages ${all}`;
-      }
-      if (state.gate === 'activate') {
-        return `checks the conditions and the approval for the last time, then activates ${all}: from there on it is finished`;
-      }
-      const then = state.campaign.asks.includes('activate')
-        ? 'asks for the approval of the activation'
-        : `activates ${both(state.campaign)}`;
-      return `stages ${now(state, Object.keys(state.staged))}, then ${then}`;
-    }
+    case 'staging':
+      return staging(state);
     case 'activating':
       return `activates ${now(state, state.activated)}, then verifies ${both(state.campaign)}; it is finished, not stopped`;
     case 'verifying':
@@ -54,6 +43,31 @@ export function nextStep(state: CampaignState): string {
     default:
       return assertNever(state);
   }
+}
+
+/** The same of a process that has just begun: it does not go on with what it cannot have watched meanwhile. */
+export function nextStepAfterRestart(state: CampaignState): string {
+  return nextStep(
+    state.kind === 'staging' && state.gate === null ? { ...state, gate: 'stage' } : state,
+  );
+}
+
+function staging(state: StateOf<'staging'>): string {
+  const { campaign, gate, begun, staged } = state;
+  const all = everyone(campaign);
+  if (gate === 'activate') {
+    return `checks the conditions and the approval for the last time, then activates ${all}: from there on it is finished`;
+  }
+  if (gate === 'stage' && !begun) {
+    return `checks the conditions of the vehicle and the approval, then stages ${all}`;
+  }
+  const then = campaign.asks.includes('activate')
+    ? 'asks for the approval of the activation'
+    : `activates ${both(campaign)}`;
+  const work = `stages ${now({ ...state, gate: null }, Object.keys(staged))}, then ${then}`;
+  return gate === null
+    ? work
+    : `checks once more the conditions of the vehicle and the approval, then ${work}`;
 }
 
 function awaiting({ campaign, phase }: StateOf<'awaiting-approval'>): string {

@@ -1,7 +1,7 @@
 // `can-ota status`: what a TMU is doing, from its journal; and what happens next, also when it is dead.
 
 import { mixedText } from '../campaign/mixed.ts';
-import { nextStep } from '../campaign/next.ts';
+import { nextStep, nextStepAfterRestart } from '../campaign/next.ts';
 import { replay } from '../campaign/reducer.ts';
 import type { CampaignState } from '../campaign/state.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
@@ -114,8 +114,9 @@ function campaignOf(state: CampaignState) {
 }
 
 function nextText(state: CampaignState, isRunning: boolean): string {
-  const text = nextStep(state);
-  return isRunning ? text : `when the daemon is started again, it ${text}`;
+  return isRunning
+    ? nextStep(state)
+    : `when the daemon is started again, it ${nextStepAfterRestart(state)}`;
 }
 
 function ecusOf(

@@ -50,6 +50,10 @@ const rows: [CampaignEvent[], string][] = [
     UNTIL_STAGING.slice(0, -1),
     'checks the conditions of the vehicle and the approval, then stages EDT, INV and BMS',
   ],
+  [
+    [...TWO, staged('EDT'), resumed],
+    'checks once more the conditions of the vehicle and the approval, then stages INV next (EDT is done), then activates both',
+  ],
   [[...TWO, staged('EDT')], 'stages INV next (EDT is done), then activates both'],
   [
     [offeredWith({ asks: ['activate'] }), ...UNTIL_STAGING.slice(2)],

@@ -38,7 +38,7 @@ describe('after a kill', () => {
       state: 'staging',
       campaign: expect.stringMatching(/^[0-9a-f]{32}$/),
       daemon: { running: false, pid: null },
-      next: 'when the daemon is started again, it stages INV next (EDT is done), then activates both',
+      next: 'when the daemon is started again, it checks once more the conditions of the vehicle and the approval, then stages INV next (EDT is done), then activates both',
       mixed: null,
       lastError: null,
       nextPoll: null,
