@@ -162,6 +162,36 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     await page.context().close();
   });
 
+  it('cancel a campaign on a phone without script, and tell what the vehicle answers', async () => {
+    const backend = await startBackend();
+    const vin = 'WVWZZZ1JZXW000002';
+    const tell = (more: object = {}) =>
+      backend.request(
+        '/vehicle/campaign',
+        json({ vin, campaign: 'c1', state: 'staging', ...more }),
+      );
+    await tell();
+    const { page, complaints } = await visit(backend, { ...PHONE, javaScriptEnabled: false });
+    await logIn(page);
+    await page.goto(`${backend.url}/vehicles`);
+    await page.getByRole('region', { name: 'Campaigns under way' }).getByRole('link').click();
+    const campaign = page.getByRole('region', { name: 'Campaign under way' });
+    await campaign.getByLabel('Reason').fill('<wrong> release');
+    await campaign.getByRole('button', { name: 'Cancel the campaign' }).click();
+    await campaign.getByText('the vehicle has not answered yet').waitFor();
+    const { cancel } = (await tell()).json;
+    expect(cancel).toMatchObject({ by: 'anna', reason: '<wrong> release' });
+    const reason = 'the point of no return has passed';
+    await tell({ state: 'activating', answer: { order: cancel.order, accepted: false, reason } });
+    await page.reload();
+    await campaign.getByRole('status').getByText(`refused by the vehicle`).waitFor();
+    await campaign.getByText(reason).waitFor();
+    const box = await page.locator('html').evaluate((html) => [html.scrollWidth, html.clientWidth]);
+    expect(box[0]).toBeLessThanOrEqual(box[1]!);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
   it('can be used with the keyboard alone, and always show where the focus is', async () => {
     const backend = await startBackend();
     const { page } = await visit(backend);
