@@ -1,8 +1,8 @@
 // `can-ota simulate`: thousands of campaigns with faults in one process, and the truth about how they ended.
 
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { InputError } from '../core/errors.ts';
+import { describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { RunEpisode } from '../sim/episode.ts';
 import { createEpisodeRunner } from '../sim/episode.ts';
@@ -43,18 +43,18 @@ export function simulateCommand(options: SimulateCommandOptions): Promise<void> 
       return ExitCode.success;
     }
     check(options);
-    const trace = options.trace === undefined ? undefined : createWriteStream(options.trace);
+    const trace = options.trace === undefined ? undefined : new TraceFile(options.trace);
     const runEpisode = createEpisodeRunner({
       imageBytes: options.imageBytes,
       sabotage: options.sabotage === undefined ? undefined : sabotageOf(options.sabotage),
-      trace: trace && ((line) => void trace.write(`${line}\n`)),
+      trace: trace && ((line) => trace.write(line)),
     });
     try {
       return options.exhaustive === true
         ? await runExhaustive(options, runEpisode, context)
         : await runSeeds(options, runEpisode, context);
     } finally {
-      await closed(trace);
+      trace?.close();
     }
   });
 }
@@ -199,9 +199,32 @@ class ProgressLine {
   }
 }
 
-function closed(stream: WriteStream | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream === undefined) resolve();
-    else stream.end(() => resolve());
-  });
+/** Written synchronously: while virtual time runs nothing may wait for a real disk. */
+class TraceFile {
+  readonly #file: number;
+  #lines: string[] = [];
+
+  /** Throws InputError. */
+  constructor(path: string) {
+    try {
+      this.#file = openSync(path, 'w');
+    } catch (error) {
+      throw new InputError('--trace', `${path} cannot be written: ${describeError(error)}`);
+    }
+  }
+
+  write(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length >= 1000) this.#flush();
+  }
+
+  close(): void {
+    this.#flush();
+    closeSync(this.#file);
+  }
+
+  #flush(): void {
+    if (this.#lines.length > 0) appendFileSync(this.#file, `${this.#lines.join('\n')}\n`);
+    this.#lines = [];
+  }
 }

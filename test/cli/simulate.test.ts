@@ -32,6 +32,7 @@ describe('can-ota simulate', { timeout: 30_000 }, () => {
     [['--exhaustive', '--vehicles', '2'], '--exhaustive: is one campaign of one vehicle'],
     [['--sabotage', 'everything'], 'skip-verify, confirm-early'],
     [['--campaigns', '0'], '--campaigns'],
+    [['--episode', '0', '--trace', '/nowhere/x.log'], '--trace: /nowhere/x.log cannot be written'],
   ])('refuses %s and says why', async (args, text) => {
     const { code, stderr } = await simulate(...args);
     expect(stderr).toContain(text);
