@@ -1,0 +1,36 @@
+// SIGKILL at random moments of campaigns on the local bus, a hundred times: what remains on the disks is never a mixture.
+
+import { describe, expect } from 'vitest';
+import { tell, underFire } from './support/kill-campaign.ts';
+import { freshBus, scenario } from './support/processes.ts';
+
+/** Shared by the vehicles, which are shot at side by side: they wait more than they work. */
+const KILLS = Number(process.env.CAN_OTA_KILLS ?? 100);
+const VEHICLES = 6;
+
+describe('kill -9', () => {
+  scenario(
+    `${KILLS} kills of ${VEHICLES} vehicles`,
+    async () => {
+      const shots = { left: KILLS };
+      const reports = await Promise.all(
+        Array.from({ length: VEHICLES }, async (_, index) => {
+          const report = await underFire({
+            seed: `kill ${index + 1}`,
+            shots,
+            perCampaign: 8,
+            imageBytes: 8 * 1024,
+            glanceMs: 100,
+            bus: freshBus('bitrate=500000'),
+          });
+          tell(`vehicle ${index + 1}`, report);
+          return report;
+        }),
+      );
+      expect(reports.flatMap(({ violations }) => violations)).toEqual([]);
+      const killed = reports.flatMap(({ kills }) => Object.values(kills));
+      expect(killed.reduce((sum, count) => sum + count, 0)).toBe(KILLS);
+    },
+    400_000,
+  );
+});

@@ -1,0 +1,49 @@
+// What the files of an ECU say about it, read past the process that owns them; which may be alive, or killed in a write.
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { bootRecordSchema } from '../../../ecus/bootloader/boot-record.ts';
+import { decodeSealed } from '../../../ecus/bootloader/sealed-json.ts';
+
+export interface EcuFiles {
+  /** SHA-256 over the bytes of the active bank. */
+  readonly sha256: string;
+  /** The active bank is valid to the bootloader, and its bytes are those that it once verified. */
+  readonly isSound: boolean;
+  /** Nothing is pending: the active bank is what runs for good. */
+  readonly isSettled: boolean;
+}
+
+const countersSchema = z.object({ security: z.number() });
+
+/** The security counter. Throws where the file is damaged; it is replaced as a whole, so it never may be. */
+export async function readCounter(folder: string): Promise<number> {
+  return (await sealed(folder, 'counters', countersSchema)).security;
+}
+
+/** Throws where the boot record is damaged. */
+export async function readEcu(folder: string): Promise<EcuFiles> {
+  for (;;) {
+    const record = await sealed(folder, 'boot-record', bootRecordSchema);
+    const { activeBank, banks, trial, activationPending, rollbackPending } = record;
+    const bytes = await readFile(path.join(folder, `bank-${activeBank === 0 ? 'a' : 'b'}.bin`));
+    // A living ECU may have switched in between, and the other bank is free to be erased.
+    const after = await sealed(folder, 'boot-record', bootRecordSchema);
+    if (after.activeBank !== activeBank) continue;
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const { content, sha256: verified, proven } = banks[activeBank];
+    return {
+      sha256,
+      isSound: content === 'valid' && verified === sha256,
+      isSettled: trial === null && !activationPending && !rollbackPending && proven,
+    };
+  }
+}
+
+async function sealed<T>(folder: string, name: string, schema: z.ZodType<T>): Promise<T> {
+  const decoded = decodeSealed(await readFile(path.join(folder, name)), schema);
+  if ('value' in decoded) return decoded.value;
+  throw new Error(`${path.join(path.basename(folder), name)}: ${decoded.fault}`);
+}
