@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Three projects: what runs in milliseconds, what starts processes, and what needs a real vcan0.
 export default defineConfig({
   test: {
+    // One process a core: Vitest itself would leave one of them out, which is half of a small machine.
+    maxWorkers: '100%',
     projects: [
       {
         test: {

@@ -121,6 +121,10 @@ export class Witness {
       case 'approval':
         // Nobody has typed that: the CGW shows what it was told to.
         if (event.status === 'approved') this.#tell({ kind: 'informed' });
+        // What the driver types after the point of no return takes nothing back, and his screen says so.
+        if (event.status === 'withdrawn') {
+          this.#tell({ kind: 'driver', answer: 'withdrawn', campaign: event.campaignId });
+        }
         break;
       case 'confirm':
         this.#tell({ kind: 'confirmed', ecu, truth: readEcuTruth(this.#current(ecu)) });
@@ -131,8 +135,8 @@ export class Witness {
   }
 
   onDriver({ did, campaign }: DriverDeed): void {
-    const answer = did === 'approve' ? 'approved' : did === 'withdraw' ? 'withdrawn' : 'other';
-    this.#tell({ kind: 'driver', answer, campaign });
+    if (did === 'withdraw') return;
+    this.#tell({ kind: 'driver', answer: did === 'approve' ? 'approved' : 'other', campaign });
   }
 
   /** An operation on the disk of an ECU is done. */
