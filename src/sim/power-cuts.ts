@@ -15,8 +15,9 @@ export interface PowerCutOptions {
   readonly ecus: readonly EcuName[];
   readonly singleBank: readonly EcuName[];
   readonly runEpisode: RunEpisode;
-  /** Every nth frame only; 1 unless told otherwise. Writes are never left out. */
+  /** Every nth frame and write only; 1 unless told otherwise. */
   readonly frameStride?: number;
+  readonly writeStride?: number;
   /** How long the power is away. */
   readonly offMs: number;
   readonly onCut?: (done: number, of: number) => void;
@@ -84,13 +85,13 @@ function planOf(
 }
 
 function cutsOf(
-  { frameStride = 1 }: PowerCutOptions,
+  { frameStride = 1, writeStride = 1 }: PowerCutOptions,
   writes: Readonly<Record<MachineName, number>>,
   frames: number,
 ): { machines: readonly MachineName[]; at: Trigger }[] {
   const cases: { machines: readonly MachineName[]; at: Trigger }[] = [];
   for (const machine of MACHINE_NAMES) {
-    for (let n = 1; n <= writes[machine]; n++) {
+    for (let n = 1; n <= writes[machine]; n += writeStride) {
       const at = { on: 'write', machine, n } as const;
       // The machine alone, and the whole vehicle in that instant.
       cases.push({ machines: [machine], at }, { machines: MACHINE_NAMES, at });
