@@ -402,10 +402,15 @@ export class UdsEcuDriver implements EcuDriver {
     const now = await this.#report(hooks.signal);
     if (previous.image === undefined) {
       if (!now.ok) return now;
-      const { version, sha256 } = now.value;
+      // What still runs from RAM may be erased in its bank: only what comes up again is there.
+      const restarted = await this.#resetAndWait(hooks.signal);
+      if (!restarted.ok) return restarted;
+      const up = await this.#report(hooks.signal);
+      if (!up.ok) return up;
+      const { version, sha256 } = up.value;
       const isNew =
         sha256 === undefined ? version !== previous.version : sha256 === wanted(target).sha256;
-      if (!isNew && version !== undefined && version === previous.version) return now;
+      if (!isNew && version !== undefined && version === previous.version) return up;
       return failure(
         'NO_PREVIOUS_IMAGE',
         `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image` +

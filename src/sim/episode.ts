@@ -12,6 +12,7 @@ import type { Sabotage } from './sabotage.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 import { seededRandom } from './seeded-random.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
+import type { Truths } from './truth.ts';
 import { Witness } from './witness.ts';
 import { createWorld, type SimulatedWorld, type WorldEvent } from './world.ts';
 
@@ -69,6 +70,8 @@ interface Lane {
   readonly invariants: Invariants;
   readonly witness: Witness;
   injector: Injector | undefined;
+  /** When the campaign began. */
+  before: Truths | undefined;
 }
 
 class Episode {
@@ -77,6 +80,7 @@ class Episode {
   readonly #digest: Hash = createHash('sha256');
   readonly #released: Record<EcuName, Map<string, string>>;
   readonly #wanted: Record<EcuName, string>;
+  readonly #factory: Partial<Record<EcuName, string>> = {};
   readonly #endings: Ending[] = [];
   readonly #faults: Partial<Record<FaultCategory, number>> = {};
   #world!: SimulatedWorld;
@@ -122,7 +126,9 @@ class Episode {
       this.#lanes = this.#world.vehicles.map((vehicle, index) => this.#lane(vehicle, index));
       for (const ecu of ECU_NAMES) {
         const { image, version } = this.#world.factoryImage(ecu);
-        this.#wants(ecu, createHash('sha256').update(image).digest('hex'), version);
+        const sha256 = createHash('sha256').update(image).digest('hex');
+        this.#factory[ecu] = sha256;
+        this.#wants(ecu, sha256, version);
       }
       this.#world.on((event) => this.#onEvent(event));
       for (const campaign of this.#plan.campaigns) {
@@ -147,7 +153,7 @@ class Episode {
     });
     const nowMs = (): number => clock.nowMs();
     const witness = new Witness({ vehicle, server, invariants, nowMs, released });
-    const lane: Lane = { vehicle, invariants, witness, injector: undefined };
+    const lane: Lane = { vehicle, invariants, witness, injector: undefined, before: undefined };
     const { trace } = this.#options;
     vehicle.wire.filter = (frame, from) => lane.injector?.onFrame(frame, from) ?? 'pass';
     vehicle.wire.trace = ({ frame, from, atMs }) => {
@@ -192,7 +198,9 @@ class Episode {
     const { forced, encrypted: encrypt } = campaign;
     const images = await world.release(campaign.ecus.map((ecu) => ({ ecu, forced, encrypt })));
     for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
-    for (const { witness } of this.#lanes) {
+    for (const lane of this.#lanes) {
+      const { witness } = lane;
+      lane.before = witness.truths();
       witness.start({ campaign: campaign.number, proof, forced, wanted: { ...this.#wanted } });
     }
     const rested = await world.until(
@@ -225,7 +233,9 @@ class Episode {
 
   /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
   async #recover(): Promise<void> {
-    const waiting = this.#lanes.filter(({ witness }) => witness.needsRecovery);
+    const waiting = this.#lanes.filter(
+      (lane) => lane.witness.needsRecovery && !this.#awaitsRelease(lane),
+    );
     if (waiting.length === 0) return;
     const done = await this.#world.until(
       () => this.#crash !== undefined || waiting.every(({ witness }) => witness.hasRecovered),
@@ -235,6 +245,17 @@ class Episode {
       if (done || witness.hasRecovered) witness.recovered();
       else witness.failed('recovery', 'what was left to do is still not done after hours');
     }
+  }
+
+  /**
+   * What a factory has put into an ECU with one bank the TMU has never had: only a release leads out, and the campaign
+   * that follows is one.
+   */
+  #awaitsRelease({ witness, before }: Lane): boolean {
+    const truths = witness.truths();
+    return this.#plan.singleBank.some(
+      (ecu) => truths[ecu].sha256 === undefined && before![ecu].sha256 === this.#factory[ecu],
+    );
   }
 
   #onEvent({ vehicle, machine, event, atMs }: WorldEvent): void {

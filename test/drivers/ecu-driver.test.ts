@@ -288,6 +288,16 @@ describe('an ECU with one bank', () => {
     });
   });
 
+  it('whose bank is gone is not believed what it still runs from RAM', async () => {
+    const { driver, target, run } = await start('ONE', { faults: { failWriteAt: 5000 } });
+    expect(await run(driver.activate(target))).toMatchObject({ ok: false });
+    const order = { target, previous: { version: '1.0.0' }, touched: true };
+    expect(await run(driver.rollback(order))).toMatchObject({
+      code: 'NO_PREVIOUS_IMAGE',
+      reason: expect.stringContaining('1.0.0 is not in the image store'),
+    });
+  });
+
   it('takes nothing older once it is committed', async () => {
     const { link, driver, target, run } = await start('ONE');
     const old = imageOf(Uint8Array.from(link.storage.contents('bank-a.bin')!));

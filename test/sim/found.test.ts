@@ -187,6 +187,36 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       ],
     },
   ],
+  [
+    'seed 1, episode 0 of power and disk: an erased ECU was believed what it still ran from RAM',
+    {
+      seed: '1/0',
+      episode: 0,
+      vehicles: 1,
+      singleBank: ['BMS'],
+      campaigns: [
+        {
+          number: 2,
+          ecus: ['BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'disk',
+                kind: 'full',
+                at: { on: 'write', machine: 'BMS', n: 32 },
+                machine: 'BMS',
+                forMs: 54894,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['INV'],
+        },
+      ],
+    },
+  ],
 ];
 
 it.each(found)('%s', { timeout: 30_000 }, async (_what, plan) => {
