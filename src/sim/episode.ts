@@ -176,7 +176,10 @@ class Episode {
     this.#campaign = campaign.number;
     await this.#step(campaign, false);
     if (this.#violations().length > 0) return;
-    await this.#step({ ...campaign, ecus: campaign.proof, faults: [] }, true);
+    // A release for what is stranded leads out, and no other.
+    const stranded = this.#lanes.flatMap((lane) => this.#stranded(lane));
+    const proof = ECU_NAMES.filter((ecu) => campaign.proof.includes(ecu) || stranded.includes(ecu));
+    await this.#step({ ...campaign, ecus: proof, faults: [] }, true);
   }
 
   async #step(campaign: CampaignPlan, proof: boolean): Promise<void> {
@@ -234,7 +237,7 @@ class Episode {
   /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
   async #recover(): Promise<void> {
     const waiting = this.#lanes.filter(
-      (lane) => lane.witness.needsRecovery && !this.#awaitsRelease(lane),
+      (lane) => lane.witness.needsRecovery && this.#stranded(lane).length === 0,
     );
     if (waiting.length === 0) return;
     const done = await this.#world.until(
@@ -248,14 +251,16 @@ class Episode {
   }
 
   /**
-   * What a factory has put into an ECU with one bank the TMU has never had: only a release leads out, and the campaign
-   * that follows is one.
+   * ECUs with one bank that cannot be taken back: what a factory has put into them the TMU never had, and only a
+   * release for them leads out of the declared mixed state.
    */
-  #awaitsRelease({ witness, before }: Lane): boolean {
+  #stranded({ witness, before }: Lane): readonly EcuName[] {
+    if (!witness.isMixed) return [];
     const truths = witness.truths();
-    return this.#plan.singleBank.some(
-      (ecu) => truths[ecu].sha256 === undefined && before![ecu].sha256 === this.#factory[ecu],
-    );
+    return this.#plan.singleBank.filter((ecu) => {
+      const old = before![ecu].sha256;
+      return old === this.#factory[ecu] && truths[ecu].sha256 !== old;
+    });
   }
 
   #onEvent({ vehicle, machine, event, atMs }: WorldEvent): void {

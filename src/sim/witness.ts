@@ -200,6 +200,10 @@ export class Witness {
     return this.#mixed() !== undefined || !this.#isMadeGood();
   }
 
+  get isMixed(): boolean {
+    return this.#mixed() !== undefined;
+  }
+
   /** All of that is in order again, and the backend knows. Looked at between two polls only. */
   get hasRecovered(): boolean {
     return this.#betweenPolls && !this.needsRecovery && this.#isOutboxEmpty();
