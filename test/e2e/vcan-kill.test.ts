@@ -6,7 +6,7 @@ import { beforeAll, describe, expect } from 'vitest';
 import { tell, underFire } from './support/kill-campaign.ts';
 import { root, scenario } from './support/processes.ts';
 
-const KILLS = Number(process.env.CAN_OTA_KILLS ?? 4);
+const KILLS = Number(process.env.CAN_OTA_KILLS ?? 2);
 const vcan = existsSync('/sys/class/net/vcan0');
 
 beforeAll(() => {
