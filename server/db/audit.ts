@@ -4,6 +4,7 @@ import { type Kysely, sql } from 'kysely';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { Database } from './database.ts';
+import { keepNewest } from './keep-newest.ts';
 import type { Schema } from './schema.ts';
 
 /** Each action belongs to one category; each category has a share of the log of its own, which others cannot fill. */
@@ -223,20 +224,10 @@ export class AuditLog {
 
   async #prune(): Promise<void> {
     for (const category of AUDIT_CATEGORIES) {
-      const oldest = await this.#db.query
-        .selectFrom('audit')
-        .select('id')
-        .where('category', '=', category)
-        .orderBy('id', 'desc')
-        .limit(1)
-        .offset(this.#keep)
-        .executeTakeFirst();
-      if (oldest === undefined) continue;
-      await this.#db.query
-        .deleteFrom('audit')
-        .where('category', '=', category)
-        .where('id', '<=', oldest.id)
-        .execute();
+      await keepNewest(this.#db.query, 'audit', this.#keep, {
+        column: 'category',
+        value: category,
+      });
     }
   }
 }

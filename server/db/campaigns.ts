@@ -2,6 +2,7 @@
 
 import type { Kysely } from 'kysely';
 import type { Database } from './database.ts';
+import { keepNewest } from './keep-newest.ts';
 import type { Schema } from './schema.ts';
 
 /** Campaigns kept of one vehicle, and of all together: vehicles may come without a log-in. */
@@ -142,33 +143,10 @@ export class CampaignStore {
   }
 
   async #prune(query: Kysely<Schema>, vin: string): Promise<void> {
-    const oldest = await query
-      .selectFrom('campaigns')
-      .select('id')
-      .where('vin', '=', vin)
-      .orderBy('id', 'desc')
-      .limit(1)
-      .offset(KEEP_PER_VIN)
-      .executeTakeFirst();
-    if (oldest !== undefined) {
-      await query
-        .deleteFrom('campaigns')
-        .where('vin', '=', vin)
-        .where('id', '<=', oldest.id)
-        .execute();
-    }
+    await keepNewest(query, 'campaigns', KEEP_PER_VIN, { column: 'vin', value: vin });
     if (++this.#sincePrune < PRUNE_ALL_EVERY) return;
     this.#sincePrune = 0;
-    const last = await query
-      .selectFrom('campaigns')
-      .select('id')
-      .orderBy('id', 'desc')
-      .limit(1)
-      .offset(KEEP_ALL)
-      .executeTakeFirst();
-    if (last !== undefined) {
-      await query.deleteFrom('campaigns').where('id', '<=', last.id).execute();
-    }
+    await keepNewest(query, 'campaigns', KEEP_ALL);
   }
 }
 

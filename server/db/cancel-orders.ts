@@ -1,10 +1,10 @@
 // What operators want of campaigns: orders to cancel, and the one answer of the vehicle to each.
 
-import type { Kysely } from 'kysely';
 import type { AuditLog } from './audit.ts';
 import type { CampaignRecord, CampaignStore } from './campaigns.ts';
 import type { Database } from './database.ts';
 import type { Actor } from './devices.ts';
+import { keepNewest } from './keep-newest.ts';
 import type { Schema } from './schema.ts';
 
 /** Orders kept of one vehicle. Only people and tools give any. */
@@ -80,7 +80,7 @@ export class CancelOrderStore {
         address,
         detail: `${vin}, campaign ${campaign}: ${reason}`,
       });
-      await this.#prune(transaction, vin);
+      await keepNewest(transaction, 'cancel_orders', KEEP_PER_VIN, { column: 'vin', value: vin });
       return { kind: 'ordered', order: orderOf(row) };
     });
   }
@@ -137,23 +137,6 @@ export class CancelOrderStore {
       .limit(limit)
       .execute();
     return rows.map(orderOf);
-  }
-
-  async #prune(transaction: Kysely<Schema>, vin: string): Promise<void> {
-    const oldest = await transaction
-      .selectFrom('cancel_orders')
-      .select('id')
-      .where('vin', '=', vin)
-      .orderBy('id', 'desc')
-      .limit(1)
-      .offset(KEEP_PER_VIN)
-      .executeTakeFirst();
-    if (oldest === undefined) return;
-    await transaction
-      .deleteFrom('cancel_orders')
-      .where('vin', '=', vin)
-      .where('id', '<=', oldest.id)
-      .execute();
   }
 }
 

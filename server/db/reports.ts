@@ -2,6 +2,7 @@
 
 import type { CampaignStore } from './campaigns.ts';
 import type { Database } from './database.ts';
+import { keepNewest } from './keep-newest.ts';
 
 /** Reports kept of one vehicle, and of all together: vehicles do not log in, so what they fill has an end. */
 const KEEP_PER_VIN = 100;
@@ -94,21 +95,7 @@ export class ReportStore {
           )
           .execute();
       }
-      const oldest = await transaction
-        .selectFrom('reports')
-        .select('id')
-        .where('vin', '=', report.vin)
-        .orderBy('id', 'desc')
-        .limit(1)
-        .offset(KEEP_PER_VIN)
-        .executeTakeFirst();
-      if (oldest !== undefined) {
-        await transaction
-          .deleteFrom('reports')
-          .where('vin', '=', report.vin)
-          .where('id', '<=', oldest.id)
-          .execute();
-      }
+      await keepNewest(transaction, 'reports', KEEP_PER_VIN, { column: 'vin', value: report.vin });
       return true;
     });
     if (added) await this.#pruneAll();
@@ -187,15 +174,6 @@ export class ReportStore {
   async #pruneAll(): Promise<void> {
     if (++this.#sincePrune < PRUNE_ALL_EVERY) return;
     this.#sincePrune = 0;
-    const oldest = await this.#db.query
-      .selectFrom('reports')
-      .select('id')
-      .orderBy('id', 'desc')
-      .limit(1)
-      .offset(KEEP_ALL)
-      .executeTakeFirst();
-    if (oldest !== undefined) {
-      await this.#db.query.deleteFrom('reports').where('id', '<=', oldest.id).execute();
-    }
+    await keepNewest(this.#db.query, 'reports', KEEP_ALL);
   }
 }
