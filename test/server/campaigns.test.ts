@@ -82,9 +82,13 @@ describe('POST /vehicle/campaign', () => {
     for (let number = 0; number < 30; number++) {
       await tell(backend, 'staging', { campaign: `c${number}` });
     }
-    await tell(backend, 'staging', { campaign: 'c0' });
-    const { campaign } = (await (await backend.login()).request(`/vehicles/${VIN}/campaign`)).json;
-    expect(campaign.campaign).toBe('c0'); // forgotten, so it began again
+    const anna = await backend.login();
+    const last = async (): Promise<string> =>
+      (await anna.request(`/vehicles/${VIN}/campaign`)).json.campaign.campaign;
+    await tell(backend, 'staging', { campaign: 'c10' });
+    expect(await last()).toBe('c29'); // the twenty newest are known, so none of them begins
+    await tell(backend, 'staging', { campaign: 'c9' });
+    expect(await last()).toBe('c9'); // forgotten, so it began again
   });
 });
 
