@@ -6,7 +6,13 @@ import { lastGroup, nextGroup, nextPerBus } from './group.ts';
 import { mixedResult } from './mixed.ts';
 import type { PlanItem } from './plan.ts';
 import { retryPauseMs } from './retry-policy.ts';
-import type { CampaignCommand, CampaignState, Forward, StateOf } from './state.ts';
+import {
+  allConfirmed,
+  type CampaignCommand,
+  type CampaignState,
+  type Forward,
+  type StateOf,
+} from './state.ts';
 
 /** Two commands with one key are the same work. */
 export function commandKey(command: CampaignCommand): string {
@@ -51,9 +57,9 @@ export function commandsOf(state: CampaignState): CampaignCommand[] {
       return stepOf(state, 'verify', nextGroup(state.campaign.plan, Object.keys(state.verified)));
     case 'committing': {
       const { plan } = state.campaign;
-      return state.confirmed.length < plan.items.length
-        ? stepOf(state, 'confirm', nextGroup(plan, state.confirmed))
-        : stepOf(state, 'commit', nextGroup(plan, [...state.committed, ...state.uncommitted]));
+      return allConfirmed(state)
+        ? stepOf(state, 'commit', nextGroup(plan, [...state.committed, ...state.uncommitted]))
+        : stepOf(state, 'confirm', nextGroup(plan, state.confirmed));
     }
     case 'rolling-back':
       return stepOf(state, 'roll-back', lastGroup(state.campaign.plan, state.pending));

@@ -2,13 +2,19 @@
 
 import { commandsOf } from './commands.ts';
 import type { EventOf } from './event.ts';
-import { isCommitting, owe } from './forward.ts';
+import { owe } from './forward.ts';
 import { includes, lastGroup } from './group.ts';
 import { put } from './interruption.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type { DriverErrorCode } from './ports.ts';
 import { afterFailure } from './retry-policy.ts';
-import type { CampaignState, Forward, SafeState, StateOf } from './state.ts';
+import {
+  type CampaignState,
+  type Forward,
+  isCommitting,
+  type SafeState,
+  type StateOf,
+} from './state.ts';
 import { recover, rollOn, undo } from './way-back.ts';
 
 type WithSteps = Forward | StateOf<'rolling-back'>;

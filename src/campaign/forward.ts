@@ -3,7 +3,7 @@
 import type { EventOf } from './event.ts';
 import { includes, nextGroup, nextPerBus, without } from './group.ts';
 import { over } from './result.ts';
-import type { CampaignState, StateOf, Transfer } from './state.ts';
+import { type CampaignState, isCommitting, type StateOf, type Transfer } from './state.ts';
 import { undo } from './way-back.ts';
 
 export function staged(state: CampaignState, event: EventOf<'staged'>): CampaignState {
@@ -115,11 +115,6 @@ export function owe(
     tries: ecus.reduce(without, state.tries),
     restarts: 0,
   });
-}
-
-/** In the second half of `committing`. */
-export function isCommitting(state: CampaignState): state is StateOf<'committing'> {
-  return state.kind === 'committing' && state.confirmed.length === state.campaign.plan.items.length;
 }
 
 function succeedWhenDone(state: StateOf<'committing'>): CampaignState {

@@ -3,7 +3,7 @@
 import { assertNever } from '../core/errors.ts';
 import { commandsOf } from './commands.ts';
 import { lostOf } from './mixed.ts';
-import type { Campaign, CampaignState, StateOf } from './state.ts';
+import { allConfirmed, type Campaign, type CampaignState, type StateOf } from './state.ts';
 
 /** One sentence without a full stop, for instance `stages INV next (EDT is done), then activates both`. */
 export function nextStep(state: CampaignState): string {
@@ -30,9 +30,9 @@ export function nextStep(state: CampaignState): string {
     case 'verifying':
       return `verifies ${now(state, Object.keys(state.verified))}, then confirms ${both(state.campaign)}; what fails takes ${both(state.campaign)} back`;
     case 'committing':
-      return state.confirmed.length < state.campaign.plan.items.length
-        ? `confirms ${now(state, state.confirmed)}, then raises the security counters`
-        : `raises the security counter of ${now(state, state.committed)}, then reports SUCCESS`;
+      return allConfirmed(state)
+        ? `raises the security counter of ${now(state, state.committed)}, then reports SUCCESS`
+        : `confirms ${now(state, state.confirmed)}, then raises the security counters`;
     case 'rolling-back':
       return goingBack(state);
     case 'safe-state': {

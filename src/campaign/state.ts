@@ -213,3 +213,12 @@ export function isPastNoReturn(
 ): state is StateOf<'activating' | 'verifying' | 'committing'> {
   return state.kind === 'activating' || state.kind === 'verifying' || state.kind === 'committing';
 }
+
+/** The second half of `committing`: from here on counters rise. */
+export function allConfirmed({ confirmed, campaign }: StateOf<'committing'>): boolean {
+  return confirmed.length === campaign.plan.items.length;
+}
+
+export function isCommitting(state: CampaignState): state is StateOf<'committing'> {
+  return state.kind === 'committing' && allConfirmed(state);
+}
