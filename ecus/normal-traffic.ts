@@ -3,19 +3,25 @@
 import type { CanBus } from '../src/bus/can-bus.ts';
 import { classicFrame } from '../src/bus/can-frame.ts';
 import type { Clock, Timer } from '../src/core/clock.ts';
-import type { TrafficFrame } from './profile.ts';
+
+/** A frame and what is in it at the moment; `upMs` since the traffic began, `count` of frames sent so far. */
+export interface CyclicFrame {
+  readonly id: number;
+  readonly periodMs: number;
+  data(upMs: number, count: number): Uint8Array;
+}
 
 export class NormalTraffic {
   readonly #bus: CanBus;
   readonly #clock: Clock;
-  readonly #frames: readonly TrafficFrame[];
+  readonly #frames: readonly CyclicFrame[];
   readonly #sinceMs: number;
   #timers: (Timer | undefined)[] = [];
   #counts: number[];
   #enabled = false;
 
   /** Starts switched off. */
-  constructor(bus: CanBus, clock: Clock, frames: readonly TrafficFrame[]) {
+  constructor(bus: CanBus, clock: Clock, frames: readonly CyclicFrame[]) {
     this.#bus = bus;
     this.#clock = clock;
     this.#frames = frames;

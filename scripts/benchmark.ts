@@ -1,5 +1,5 @@
 // `npm run benchmark`: what the parts can do, each beside a limit or a peer of the same run. It never fails on time.
-//   --only NAME   one of engine, simulation, local, vcan, programming, memory, trust, checkins
+//   --only NAME   one of engine, simulation, local, vcan, programming, memory, chunked, trust, checkins
 //   --seconds N   per measurement (default 3)
 //   --peer NAME=COMMAND   another ISO-TP stack on vcan0: prints {"bytesPerSecond": n}; gets IFACE and SECONDS
 
@@ -9,6 +9,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { transferLimit } from '../src/bus/transfer-limit.ts';
 import { measureCheckins } from './benchmark/checkins.ts';
+import { measureChunked } from './benchmark/chunked.ts';
 import { measureDownload } from './benchmark/download-memory.ts';
 import { measureEngine } from './benchmark/isotp-engine.ts';
 import { hasKey, isReady, Worker } from './benchmark/processes.ts';
@@ -181,6 +182,19 @@ const sections: Record<string, () => Promise<void>> = {
       `${(baseBytes / 2 ** 20).toFixed(0)} MiB for an image of 1 MiB`,
     );
     row('rate, SHA-256 and fsync included', `${(256 / took).toFixed(0)} MiB/s`);
+  },
+  chunked: async () => {
+    line('TMU: an image of 1.03 MB from the backend on this machine, SHA-256 and fsync included');
+    const { httpBytesPerSecond, chunked } = await measureChunked(seconds, [1024, 16_384]);
+    const rate = (value: number): string => `${(value / 1e6).toFixed(2)} MB/s`;
+    row('plain HTTP', rate(httpBytesPerSecond));
+    for (const { chunkBytes, bytesPerSecond } of chunked) {
+      row(
+        `chunks of ${chunkBytes.toLocaleString('en')} bytes, each with an HMAC`,
+        rate(bytesPerSecond),
+        `${share(bytesPerSecond, httpBytesPerSecond)} of plain HTTP`,
+      );
+    }
   },
   trust: async () => {
     line('Full verification of both repositories for three ECUs, on one core');

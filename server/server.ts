@@ -9,6 +9,7 @@ import { describeError, InputError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Random } from '../src/core/random.ts';
 import { DiskStorage, type Storage } from '../src/core/storage.ts';
+import type { ChunkFaultRates } from '../src/services/chunked/faults.ts';
 import { AddressList, LOOPBACK_CIDRS, type ProxyTrust } from './auth/addresses.ts';
 import { CallerGate, type DevicePolicy, type RateLimits } from './auth/callers.ts';
 import { DeviceSessions } from './auth/device-sessions.ts';
@@ -18,14 +19,18 @@ import { peopleSessions } from './auth/people.ts';
 import { AuditLog } from './db/audit.ts';
 import { CampaignStore } from './db/campaigns.ts';
 import { CancelOrderStore } from './db/cancel-orders.ts';
+import { CommandStore } from './db/commands.ts';
+import { ConfigurationStore } from './db/configurations.ts';
 import { type DataFolder, openDatabase, privateFile } from './db/database.ts';
 import { DeviceStore } from './db/devices.ts';
 import { NonceStore } from './db/nonces.ts';
 import { ReleaseStore } from './db/releases.ts';
 import { ReportStore } from './db/reports.ts';
+import { SealedSessionStore } from './db/sealed-sessions.ts';
 import { ServiceTokenStore } from './db/service-tokens.ts';
 import { SessionStore } from './db/sessions.ts';
 import { type FileLock, lockFile } from './db/sqlite-dialect.ts';
+import { TelemetryStore } from './db/telemetry.ts';
 import { UserStore } from './db/users.ts';
 import { VehicleStore } from './db/vehicles.ts';
 import { HttpProblem, ServerError } from './errors.ts';
@@ -35,13 +40,17 @@ import { listen, type RunningServer } from './http/listen.ts';
 import { problems } from './http/problems.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { IMAGE_FOLDERS, ImageStore } from './images/image-store.ts';
+import { openOta } from './ota/open-ota.ts';
 import { campaignRoutes } from './routes/campaign-routes.ts';
 import { deviceRoutes } from './routes/device-routes.ts';
 import { directorRoutes } from './routes/director-routes.ts';
 import { metadataRoutes } from './routes/metadata-routes.ts';
 import { operationsRoutes } from './routes/operations-routes.ts';
+import { operatorRoutes } from './routes/operator-routes.ts';
+import { otaRoutes } from './routes/ota-routes.ts';
 import { pageRoutes } from './routes/page-routes.ts';
 import { registryRoutes } from './routes/registry-routes.ts';
+import { serviceRoutes } from './routes/service-routes.ts';
 import { sessionRoutes } from './routes/session-routes.ts';
 import { uploadRoutes } from './routes/upload-routes.ts';
 import { vehicleRoutes } from './routes/vehicle-routes.ts';
@@ -83,6 +92,8 @@ export interface ServerOptions {
   devices?: DevicePolicy;
   /** How often whom may ask. */
   rateLimits?: Partial<RateLimits>;
+  /** On a bench: what goes wrong in chunked downloads, and how often. */
+  chunkFaults?: ChunkFaultRates;
   /** What the pages are made of (`loadWeb`), for who starts servers again and again. */
   web?: WebFiles;
 }
@@ -143,11 +154,20 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
           lock.release();
           throw error;
         });
+  const sealedSessions = new SealedSessionStore(db, audit);
+  const director = uptane?.director;
   const services: Services = {
     uptane,
     vehicles,
     devices,
-    deviceSessions: new DeviceSessions(devices, clock, random),
+    sealedSessions,
+    deviceSessions: new DeviceSessions({
+      devices,
+      sealed: sealedSessions,
+      clock,
+      random,
+      sign: director === undefined ? undefined : (signed) => director.signSession(signed),
+    }),
     serviceTokens: new ServiceTokenStore(db, audit),
     gate: new CallerGate(random, {
       ...(options.rateLimits === undefined ? {} : { limits: options.rateLimits }),
@@ -155,6 +175,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     }),
     db,
     clock,
+    random,
     logger,
     version: web.version,
     maxUploadBytes,
@@ -166,8 +187,12 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     nonces: new NonceStore(db, random, options.openNoncesPerAddress),
     campaigns,
     cancelOrders: new CancelOrderStore(db, audit, campaigns),
+    configurations: new ConfigurationStore(db, audit),
+    commands: new CommandStore(db, audit),
+    telemetry: new TelemetryStore(db, audit),
     reports: new ReportStore(db, campaigns),
     images,
+    ...openOta(deps, options.chunkFaults),
     throttle: new LoginThrottle(random),
     pages: new Pages(web),
     background: (work) => {
@@ -196,6 +221,9 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
           registryRoutes(services),
           deviceRoutes(services),
           campaignRoutes(services, sessions),
+          otaRoutes(services, sessions),
+          serviceRoutes(services),
+          operatorRoutes(services, sessions),
         ]
       : []),
     ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),

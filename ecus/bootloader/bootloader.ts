@@ -7,7 +7,9 @@ import { describeError, InputError } from '../../src/core/errors.ts';
 import { type IsoTpAddress, reverseAddress, testerAddresses } from '../../src/isotp/address.ts';
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { UdsServer } from '../../src/uds/server.ts';
+import { Session } from '../../src/uds/sid.ts';
 import { NormalTraffic } from '../normal-traffic.ts';
+import { Application } from './application.ts';
 import { bindingFault, verifyBank } from './boot-check.ts';
 import {
   type BankIndex,
@@ -247,8 +249,10 @@ export class Ecu {
     // Until the lock the factory needs no key.
     const securityLevel = (): number | undefined =>
       identity.locked ? algorithm?.level : undefined;
+    const application = new Application(device, clock);
     const routines = new Routines(
       {
+        ...application.routines(),
         ...bootloaderRoutines(device, programming),
         ...provisioningRoutines(device, random),
         ...this.#options.routines,
@@ -258,7 +262,7 @@ export class Ecu {
     const traffic =
       this.#options.trafficBus === undefined || device.running.bank === 'recovery'
         ? undefined
-        : new NormalTraffic(this.#options.trafficBus, clock, device.profile.traffic);
+        : new NormalTraffic(this.#options.trafficBus, clock, application.frames());
     const trial =
       device.flash.record.trial === null
         ? undefined
@@ -292,6 +296,7 @@ export class Ecu {
       logger,
       handlers: serviceHandlers({
         device,
+        application,
         programming,
         metadata,
         routines,
@@ -304,6 +309,7 @@ export class Ecu {
       ...(security && { security }),
       onSession: (_from, to, reason) => {
         routines.forget();
+        if (to !== Session.extended) application.release();
         programming.abort().catch((error: unknown) => this.#fail(error));
         this.#emit({ kind: 'session', session: to, reason });
       },

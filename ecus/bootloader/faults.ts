@@ -31,6 +31,8 @@ export interface EcuFaults {
   stuckAfter?: number;
   /** Resets `times` times, each `everyMs` after it came up (or, when set at run time, after the next request). */
   resetLoop?: { times: number; readonly everyMs: number };
+  /** What can get hot is hot: an inverter's power stage, for example. */
+  hot?: boolean;
   /** The next `count` answers are wrong. */
   wrongAnswers?: { count: number; readonly kind: WrongAnswer };
 }

@@ -8,6 +8,7 @@ import type { Reply, ServiceContext } from '../../src/uds/server-types.ts';
 import * as readData from '../../src/uds/services/read-data-by-identifier.ts';
 import * as writeData from '../../src/uds/services/write-data-by-identifier.ts';
 import { Did, Session } from '../../src/uds/sid.ts';
+import type { Application } from './application.ts';
 import { bootStateOf, otherBank } from './boot-record.ts';
 import type { Device } from './device.ts';
 import { unfinishedDownload } from './image-transfer.ts';
@@ -24,12 +25,18 @@ const MAX_DIDS = 16;
 /** Bytes of a fingerprint. */
 const MAX_FINGERPRINT = 32;
 
+/** Where the data of identifiers come from and go to. */
+export interface DataParts {
+  readonly device: Device;
+  readonly metadata: MetadataCheck;
+  readonly application: Application;
+}
+
 type Value = Uint8Array | { readonly nrc: Nrc } | undefined;
 
 /** ISO 14229-1 11.2: what is known of the asked identifiers is told; 31 when none is, 33 or 22 when one says so. */
 export async function readDataByIdentifier(
-  device: Device,
-  metadata: MetadataCheck,
+  parts: DataParts,
   bytes: Uint8Array,
   context: ServiceContext,
 ): Promise<Reply> {
@@ -40,7 +47,7 @@ export async function readDataByIdentifier(
   }
   const records: readData.DataRecord[] = [];
   for (const did of request.dids) {
-    const data = await readDid(device, metadata, did, context);
+    const data = await readDid(parts, did, context);
     if (data !== undefined && 'nrc' in data) return data;
     if (data !== undefined) records.push({ did, data });
   }
@@ -49,8 +56,7 @@ export async function readDataByIdentifier(
 }
 
 function readDid(
-  device: Device,
-  metadata: MetadataCheck,
+  { device, metadata, application }: DataParts,
   did: number,
   context: ServiceContext,
 ): Value | Promise<Value> {
@@ -104,10 +110,7 @@ function readDid(
     case Did.versionReport:
       return versionReport(device);
     default:
-      // Live values are the application's, but for those that the bootloader answers too.
-      return device.profile.live
-        .find((live) => live.did === did && (live.always === true || running.bank !== 'recovery'))
-        ?.read(context.nowMs - running.sinceMs);
+      return application.read(did, context.nowMs);
   }
 }
 
@@ -122,11 +125,11 @@ async function digestOf(device: Device, which: 'active' | 'inactive'): Promise<V
 }
 
 /**
- * ISO 14229-1 11.7: fingerprint and VIN in the programming session, and until the lock what a factory writes, in the
- * extended one too. Answered when it is durable.
+ * ISO 14229-1 11.7: fingerprint and VIN in the programming session, what the application takes in the extended one,
+ * and until the lock in both what a factory writes. Answered when it is durable.
  */
 export async function writeDataByIdentifier(
-  device: Device,
+  { device, application }: DataParts,
   bytes: Uint8Array,
   context: ServiceContext,
 ): Promise<Reply> {
@@ -136,7 +139,10 @@ export async function writeDataByIdentifier(
   const provisioned = await writeProvisioned(device, did, data);
   if (provisioned === 'stored') return { positive: writeData.encodeResponse(did) };
   if (provisioned !== undefined) return { nrc: provisioned };
-  if (context.session !== Session.programming) return { nrc: Nrc.requestOutOfRange };
+  if (context.session !== Session.programming) {
+    const nrc = await application.write(did, data, context.nowMs);
+    return nrc === undefined ? { positive: writeData.encodeResponse(did) } : { nrc };
+  }
   switch (did) {
     case Did.applicationSoftwareFingerprint:
       if (data.length > MAX_FINGERPRINT) {

@@ -28,6 +28,10 @@ const nvSchema = z.strictObject({
       }),
     )
     .max(64),
+  /** What testers wrote into the application, by DID; the bytes as hexadecimal digits. */
+  values: z.record(z.string().regex(/^[0-9a-f]{4}$/), z.string().regex(/^[0-9a-f]*$/)).default({}),
+  /** How often each routine of the application was begun, by its identifier. */
+  runs: z.record(z.string().regex(/^[0-9a-f]{4}$/), z.number().int().min(0)).default({}),
 });
 export type NvContent = z.infer<typeof nvSchema>;
 export type StoredDtc = NvContent['dtcs'][number];
@@ -63,6 +67,8 @@ export class NvData {
       // A damaged memory may have held an exhausted counter: whoever damaged it gains nothing.
       failedAttempts: decoded === undefined ? 0 : MAX_SECURITY_ATTEMPTS,
       dtcs: [...initialDtcs],
+      values: {},
+      runs: {},
     };
     const nv = new NvData(storage, content);
     await nv.store({});

@@ -7,6 +7,7 @@ import { SecurityAccess } from '../../src/uds/security.ts';
 import type { ServiceHandler, ServiceHandlers } from '../../src/uds/server-types.ts';
 import * as ecuReset from '../../src/uds/services/ecu-reset.ts';
 import { Session, Sid } from '../../src/uds/sid.ts';
+import type { Application } from './application.ts';
 import type { Device } from './device.ts';
 import { readDataByIdentifier, writeDataByIdentifier } from './identification.ts';
 import { readMemoryByAddress, refuseUpload } from './memory-readout.ts';
@@ -48,6 +49,7 @@ export function securityAccess(
 
 export interface ServiceParts {
   readonly device: Device;
+  readonly application: Application;
   readonly programming: Programming;
   readonly metadata: MetadataCheck;
   readonly routines: Routines;
@@ -62,19 +64,22 @@ export interface ServiceParts {
 }
 
 export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
-  const { device, programming, metadata, routines } = parts;
+  const { device, application, programming, routines } = parts;
   // Until the lock the factory works without a key, in the extended session too; the lock takes effect at once.
-  const secured = (rest: Pick<ServiceHandler, 'minLength' | 'handle'>): ServiceHandler => ({
+  const secured = (
+    rest: Pick<ServiceHandler, 'minLength' | 'handle'>,
+    afterLock: readonly number[] = [Session.programming],
+  ): ServiceHandler => ({
     ...rest,
     functional: false,
     get sessions() {
-      return device.identity.locked ? [Session.programming] : FACTORY_SESSIONS;
+      return device.identity.locked ? afterLock : FACTORY_SESSIONS;
     },
     get security() {
       return parts.securityLevel();
     },
   });
-  const handlers: ServiceHandlers = {
+  const handlers: Partial<Record<number, ServiceHandler>> = {
     [Sid.ecuReset]: {
       minLength: 2,
       subFunctions: { 1: {}, 2: {}, 3: {} },
@@ -96,7 +101,7 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
     },
     [Sid.readDataByIdentifier]: {
       minLength: 3,
-      handle: (bytes, context) => readDataByIdentifier(device, metadata, bytes, context),
+      handle: (bytes, context) => readDataByIdentifier(parts, bytes, context),
     },
     [Sid.readMemoryByAddress]: {
       sessions: FACTORY_SESSIONS,
@@ -110,10 +115,11 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
       minLength: 5,
       handle: (bytes) => refuseUpload(device, bytes),
     },
-    [Sid.writeDataByIdentifier]: secured({
-      minLength: 4,
-      handle: (bytes, context) => writeDataByIdentifier(device, bytes, context),
-    }),
+    [Sid.writeDataByIdentifier]: secured(
+      { minLength: 4, handle: (bytes, context) => writeDataByIdentifier(parts, bytes, context) },
+      // What an application takes is written in the extended session; what the bootloader takes is not.
+      application.takesWrites ? FACTORY_SESSIONS : undefined,
+    ),
     [Sid.routineControl]: routines.handler(),
     [Sid.requestDownload]: secured({
       minLength: 5,
@@ -132,6 +138,17 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
       handle: (bytes) => programming.requestFileTransfer(bytes),
     }),
   };
+  if (application.takesControl) {
+    handlers[Sid.inputOutputControlByIdentifier] = {
+      minLength: 4,
+      sessions: [Session.extended],
+      functional: false,
+      get security() {
+        return parts.securityLevel();
+      },
+      handle: (bytes, context) => application.control(bytes, context.nowMs),
+    };
+  }
   const { slowMs } = device.faults;
   return {
     ...(slowMs === undefined ? handlers : slowed(handlers, parts.clock, slowMs)),

@@ -1,6 +1,7 @@
-// EDT, the driver's display: what it shows, and its button frame.
+// EDT, the driver's display: what it shows, how bright it is, and its button frame.
 
 import { asciiBytes } from '../../src/core/bytes.ts';
+import { Nrc } from '../../src/uds/nrc.ts';
 import { type EcuProfile, u8, wave } from '../profile.ts';
 
 const speed = (upMs: number): number => wave(upMs, 50, 30, 40_000);
@@ -15,17 +16,22 @@ export const edtProfile: EcuProfile = {
       meaning: 'text on the display',
       read: (upMs) => asciiBytes(`${Math.round(speed(upMs))} km/h  READY`),
     },
-    {
-      did: 0xfd31,
-      meaning: 'brightness, 1 %',
-      read: (upMs) => Uint8Array.of(u8(wave(upMs, 70, 10, 120_000))),
-    },
   ],
   traffic: [
     {
       id: 0x3a0,
       periodMs: 100,
       data: (upMs, count) => Uint8Array.of(u8(speed(upMs)), 0, 0, 0, 0, 0, 0, count & 0x0f),
+    },
+  ],
+  writable: [
+    {
+      did: 0xfd31,
+      meaning: 'brightness, 1 %',
+      bytes: 1,
+      initial: 70,
+      // Below 5 % nobody would find the way back.
+      refuses: (value) => (value < 5 || value > 100 ? Nrc.requestOutOfRange : undefined),
     },
   ],
 };

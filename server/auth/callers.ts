@@ -81,6 +81,12 @@ export class CallerGate {
     return { kind: 'service', token };
   }
 
+  /** Counts a request of a device that has proven itself by the request. Throws HttpProblem 429. */
+  async known(ctx: AppContext, services: Services, serial: string): Promise<void> {
+    const waitMs = this.#identities.take(serial, services.clock.nowMs());
+    await this.#count(ctx, services, serial, waitMs);
+  }
+
   /** Counts a request for which nobody answers. Throws HttpProblem 429. */
   async anonymous(ctx: AppContext, services: Services): Promise<void> {
     const nowMs = services.clock.nowMs();

@@ -1,4 +1,5 @@
-// Sessions of devices: mutual challenge and response over a shared key, then a token with a short life.
+// Sessions of devices: mutual challenge and response over a shared key or by key pairs, then a token with a short life, or
+// a sealed session with a long one.
 
 import { createHash, createHmac } from 'node:crypto';
 import { constantTimeEqual, fromHex, toHex } from '../../src/core/bytes.ts';
@@ -6,11 +7,23 @@ import type { Clock } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
 import {
   clientProof,
+  type Exchanged,
   sameProof,
   serverProof,
   sessionKeys,
 } from '../../src/trust/device-session.ts';
+import {
+  agreedKey,
+  type ExchangedKeys,
+  signedByClient,
+  signedByServer,
+} from '../../src/trust/key-agreement.ts';
+import type { SealedSession } from '../../src/trust/sealed-session.ts';
+import { bindingOf, openingProof, type SessionWish } from '../../src/trust/session-opening.ts';
+import type { SignedJson } from '../../src/trust/signed-json.ts';
+import { ed25519PublicKey, verifyWith, x25519PublicKey } from '../../src/trust/signing-key.ts';
 import type { Device, DeviceStore } from '../db/devices.ts';
+import type { SealedSessionStore } from '../db/sealed-sessions.ts';
 
 /** How long a device has to answer. */
 const CHALLENGE_LIFE_MS = 60_000;
@@ -19,11 +32,47 @@ export const SESSION_LIFE_MS = 15 * 60_000;
 /** A device that starts anew leaves its last session behind; more than this are an error of it. */
 const SESSIONS_PER_DEVICE = 2;
 
+/** How long a sealed session lasts; a device opens the next one when half of it is over. */
+export const SEALED_LIFE_MS = 24 * 3_600_000;
+
 export interface Challenge {
   readonly challenge: string;
   readonly serverNonce: string;
   readonly serverProof: string;
+  /** Under the key that the device may have changed to. */
+  readonly nextProof: string;
   readonly expiresAt: string;
+  /** For an exchange by key pairs: the server's X25519 key, and all of the exchange signed by the role `time`. */
+  readonly serverKey?: string;
+  readonly serverSignature?: SignedJson;
+}
+
+export interface SessionAnswer {
+  readonly challenge: string;
+  readonly proof: string;
+  /** By key pairs: of the device's own key over the exchange, hexadecimal. */
+  readonly signature?: string | undefined;
+  /** Missing: a token is wanted. */
+  readonly wish?: SessionWish | undefined;
+}
+
+export interface OpenedSession {
+  readonly expiresAt: string;
+  /** The last counter that was known before. */
+  readonly counter: number;
+  readonly proof: string;
+}
+
+/** Signs with the online role `time` of the Director. */
+export type SignSession = (signed: unknown) => Promise<SignedJson> | SignedJson;
+
+export interface DeviceSessionParts {
+  readonly devices: DeviceStore;
+  readonly sealed: SealedSessionStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Undefined on a server that signs nothing: there is no session by key pairs. */
+  readonly sign: SignSession | undefined;
 }
 
 export interface SessionToken {
@@ -42,12 +91,16 @@ interface ChallengeFacts {
   readonly clientNonce: string;
   readonly serverNonce: string;
   readonly expiresMs: number;
+  /** Empty for an exchange over the shared key. */
+  readonly clientKey: string;
 }
 
 export class DeviceSessions {
   readonly #devices: DeviceStore;
+  readonly #sealed: SealedSessionStore;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #sign: SignSession | undefined;
   /** Of this process: challenges and sessions end with it. */
   readonly #secret: Uint8Array;
   /** By SHA-256 of the token: a dump of the memory of this map opens nothing. */
@@ -56,57 +109,117 @@ export class DeviceSessions {
   /** Challenges that were answered rightly, until they expire. Only who holds a device's key adds to them. */
   readonly #answered = new Map<string, number>();
 
-  constructor(devices: DeviceStore, clock: Clock, random: Random) {
+  constructor({ devices, sealed, clock, random, sign }: DeviceSessionParts) {
     this.#devices = devices;
+    this.#sealed = sealed;
     this.#clock = clock;
     this.#random = random;
+    this.#sign = sign;
     this.#secret = random.bytes(32);
   }
 
   /**
    * A challenge for any serial: whether there is such a device, and whether it may log in, cannot be told from it.
-   * Nothing is kept, so a flood of questions fills nothing and pushes nobody's challenge out.
+   * Nothing is kept, so a flood of questions fills nothing and pushes nobody's challenge out. With `clientKey` (X25519, hexadecimal)
+   * for an exchange by key pairs; undefined where this server signs none.
    */
-  async challenge(serial: string, clientNonce: string): Promise<Challenge> {
-    const device = await this.#devices.bySerial(serial);
+  async challenge(
+    serial: string,
+    clientNonce: string,
+    clientKey = '',
+  ): Promise<Challenge | undefined> {
     const facts: ChallengeFacts = {
       serial,
       clientNonce,
       serverNonce: toHex(this.#random.bytes(16)),
       expiresMs: Math.ceil(this.#clock.nowMs() + CHALLENGE_LIFE_MS),
+      clientKey,
     };
     const challenge = this.#seal(facts);
-    return {
+    const exchanged: Exchanged = { ...facts, challenge };
+    const common = {
       challenge,
       serverNonce: facts.serverNonce,
-      serverProof: serverProof(this.#keyOf(serial, device), {
-        serial,
-        clientNonce,
-        serverNonce: facts.serverNonce,
-        challenge,
-      }),
       expiresAt: new Date(this.#clock.wallMs() + CHALLENGE_LIFE_MS).toISOString(),
+    };
+    if (clientKey !== '') {
+      const pair = this.#pairOf(exchanged, clientKey);
+      if (pair === undefined || this.#sign === undefined) return undefined;
+      return {
+        ...common,
+        serverProof: serverProof(pair.key, exchanged),
+        nextProof: serverProof(pair.key, exchanged),
+        serverKey: pair.keys.serverKey,
+        serverSignature: await this.#sign(signedByServer(exchanged, pair.keys)),
+      };
+    }
+    const device = await this.#devices.bySerial(serial);
+    return {
+      ...common,
+      serverProof: serverProof(this.#keyOf(serial, device), exchanged),
+      nextProof: serverProof(await this.#nextKeyOf(serial), exchanged),
     };
   }
 
   /** The token, or undefined: one answer for whatever was wrong. A challenge works once. */
-  async respond(challenge: string, proof: string): Promise<SessionToken | undefined> {
-    const facts = this.#unseal(challenge);
-    if (facts === undefined) return undefined;
-    const device = await this.#devices.bySerial(facts.serial);
-    const key = this.#keyOf(facts.serial, device);
-    const right = sameProof(clientProof(key, { ...facts, challenge }), proof);
-    const nowMs = this.#clock.nowMs();
-    if (!right || device?.status !== 'active' || facts.expiresMs <= nowMs) return undefined;
-    this.#forget(nowMs);
-    if (this.#answered.has(challenge)) return undefined;
-    this.#answered.set(challenge, facts.expiresMs);
-    const { token } = sessionKeys(key, { ...facts, challenge });
-    this.#open(token, device.serial, nowMs);
+  async respond(answer: SessionAnswer): Promise<SessionToken | undefined> {
+    const proven = await this.#prove(answer, '');
+    if (proven === undefined) return undefined;
+    const { token } = sessionKeys(proven.key, proven.exchanged);
+    this.#open(token, proven.device.serial, this.#clock.nowMs());
     return {
       token,
       expiresAt: new Date(this.#clock.wallMs() + SESSION_LIFE_MS).toISOString(),
     };
+  }
+
+  /** As `respond`, for a sealed session: nothing that opens it travels. */
+  async openSealed(
+    answer: SessionAnswer & { readonly wish: SessionWish },
+    address: string,
+  ): Promise<OpenedSession | undefined> {
+    const { wish } = answer;
+    const proven = await this.#prove(answer, address);
+    if (proven === undefined) return undefined;
+    const { id, secret } = sessionKeys(proven.key, proven.exchanged);
+    const { serial } = proven.device;
+    const session: SealedSession = { id, secret, serial, suite: wish.suite };
+    const opened = await this.#sealed.open(session, wish.counter, SEALED_LIFE_MS, address);
+    const { expiresAt, counter } = opened;
+    return { expiresAt, counter, proof: openingProof(session, expiresAt, counter) };
+  }
+
+  async #prove(
+    { challenge, proof, signature, wish }: SessionAnswer,
+    address: string,
+  ): Promise<Proven | undefined> {
+    const facts = this.#unseal(challenge);
+    if (facts === undefined) return undefined;
+    const { serial, clientKey } = facts;
+    const exchanged: Exchanged = {
+      ...facts,
+      challenge,
+      ...(wish === undefined ? {} : { binding: bindingOf(wish) }),
+    };
+    const device = await this.#devices.bySerial(serial);
+    const pair = clientKey === '' ? undefined : this.#pairOf(exchanged, clientKey);
+    const key = pair?.key ?? this.#keyOf(serial, device);
+    const nextKey = pair?.key ?? (await this.#nextKeyOf(serial));
+    const byNext = sameProof(clientProof(nextKey, exchanged), proof);
+    const right = sameProof(clientProof(key, exchanged), proof) || byNext;
+    const signed = pair === undefined || isSigned(device, exchanged, pair.keys, signature);
+    const nowMs = this.#clock.nowMs();
+    if (!right || !signed || device?.status !== 'active' || facts.expiresMs <= nowMs) {
+      return undefined;
+    }
+    this.#forget(nowMs);
+    if (this.#answered.has(challenge)) return undefined;
+    this.#answered.set(challenge, facts.expiresMs);
+    if (pair === undefined && byNext) {
+      await this.#sealed.changeTo(serial, toHex(nextKey), { who: serial, address });
+      return { device, exchanged, key: nextKey };
+    }
+    return { device, exchanged, key };
   }
 
   /** The serial of a live session. Whether the device is still active is for the caller to look up. */
@@ -157,8 +270,25 @@ export class DeviceSessions {
     return device?.secretHash === undefined ? Uint8Array.from(nobody) : fromHex(device.secretHash);
   }
 
+  /** Nobody's where the device has none that it may change to. */
+  async #nextKeyOf(serial: string): Promise<Uint8Array> {
+    const next = await this.#sealed.nextKey(serial);
+    if (next !== undefined) return fromHex(next);
+    return Uint8Array.from(createHmac('sha256', this.#secret).update(`next|${serial}`).digest());
+  }
+
+  /** Our key of this exchange follows from the challenge: nothing is stored for it either. */
+  #pairOf(exchanged: Exchanged, clientKey: string): Pair | undefined {
+    const mac = createHmac('sha256', this.#secret).update(`pair|${exchanged.challenge}`).digest();
+    const privateKey = Uint8Array.from(mac);
+    const keys = { clientKey, serverKey: toHex(x25519PublicKey(privateKey)) };
+    const key = agreedKey(privateKey, keys, 'server');
+    return key === undefined ? undefined : { keys, key };
+  }
+
   #seal(facts: ChallengeFacts): string {
-    const text = [facts.serial, facts.clientNonce, facts.serverNonce, facts.expiresMs].join('|');
+    const { serial, clientNonce, serverNonce, expiresMs, clientKey } = facts;
+    const text = [serial, clientNonce, serverNonce, clientKey, expiresMs].join('|');
     return `${Buffer.from(text).toString('base64url')}.${this.#mac(text)}`;
   }
 
@@ -166,15 +296,39 @@ export class DeviceSessions {
     const [body = '', mac = ''] = challenge.split('.');
     const text = Buffer.from(body, 'base64url').toString('utf8');
     if (!constantTimeEqual(Buffer.from(this.#mac(text)), Buffer.from(mac))) return undefined;
-    const [serial = '', clientNonce = '', serverNonce = '', expires = ''] = text.split('|');
+    const [serial = '', clientNonce = '', serverNonce = '', clientKey = '', expires = ''] =
+      text.split('|');
     // One spelling each: another text for the same bytes would be a challenge that works a second time.
-    const facts = { serial, clientNonce, serverNonce, expiresMs: Number(expires) };
+    const facts = { serial, clientNonce, serverNonce, expiresMs: Number(expires), clientKey };
     return this.#seal(facts) === challenge ? facts : undefined;
   }
 
   #mac(text: string): string {
     return createHmac('sha256', this.#secret).update(`challenge|${text}`).digest('base64url');
   }
+}
+
+interface Proven {
+  readonly device: Device;
+  readonly exchanged: Exchanged;
+  readonly key: Uint8Array;
+}
+
+interface Pair {
+  readonly keys: ExchangedKeys;
+  readonly key: Uint8Array;
+}
+
+/** By the key that the factory has registered. */
+function isSigned(
+  device: Device | undefined,
+  exchanged: Exchanged,
+  keys: ExchangedKeys,
+  signature: string | undefined,
+): boolean {
+  if (device?.signingKey === undefined || signature === undefined) return false;
+  const message = signedByClient(exchanged, keys);
+  return verifyWith(ed25519PublicKey(fromHex(device.signingKey)), message, signature);
 }
 
 function hashOf(token: string): string {

@@ -2,6 +2,9 @@
 
 import type { Kysely } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
+import { chunkedMigration } from './migration-chunked.ts';
+import { sealedSessions } from './migration-sealed.ts';
+import { servicesMigration } from './migration-services.ts';
 
 const initial: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -249,5 +252,8 @@ export const migrations: MigrationProvider = {
     '0002-registry': registry,
     '0003-uptane': uptane,
     '0004-campaigns': campaigns,
+    '0005-sealed-sessions': sealedSessions,
+    '0006-services': servicesMigration,
+    '0007-chunked': chunkedMigration,
   }),
 };

@@ -115,6 +115,29 @@ export interface CountersTable {
   value: number;
 }
 
+export interface SealedSessionsTable {
+  id: string;
+  /** 16 bytes, hexadecimal. */
+  session: string;
+  serial: string;
+  suite: string;
+  /** 32 bytes, hexadecimal: like the device's key, whoever reads it can be this device. */
+  secret: string;
+  /** The last sequence number of the device. */
+  highest: number;
+  opened_at: string;
+  expires_at: string;
+}
+
+export interface DeviceKeysTable {
+  serial: string;
+  /** Of the last session, as the device counts them. */
+  counter: number;
+  /** What the device may have changed to, hexadecimal. */
+  next_key: string | null;
+  changed_at: string | null;
+}
+
 export interface DevicesTable {
   hw_id: string;
   serial: string;
@@ -204,6 +227,155 @@ export interface EncryptedImagesTable {
   created_at: string;
 }
 
+/** What operators want of a vehicle, version by version, and what it said about each. */
+export interface ConfigurationsTable {
+  vin: string;
+  version: number;
+  /** JSON, as the operator wrote it. */
+  parameters: string;
+  changed_by: string;
+  changed_at: string;
+  comment: string | null;
+  /** JSON, of the vehicle's report: what it did with each parameter. Null until it has told. */
+  results: string | null;
+  /** JSON: all parameters that were in force then. */
+  in_force: string | null;
+  /** By the vehicle's clock, and by ours. */
+  judged_at: string | null;
+  reported_at: string | null;
+}
+
+/** What a vehicle says of itself in its contacts. */
+export interface VehicleServicesTable {
+  vin: string;
+  /** Of the configuration that it judged last, 0 for none. */
+  judged_version: number;
+  /** JSON: what its ECUs can be told to do. */
+  catalogue: string | null;
+  catalogue_digest: string | null;
+  catalogue_at: string | null;
+}
+
+export interface CommandsTable {
+  id: string;
+  vin: string;
+  ecu: string;
+  action: string;
+  /** JSON. */
+  arguments: string;
+  priority: number;
+  expires_at: string;
+  /** Chosen by who ordered; once per vehicle. */
+  key: string | null;
+  /** JSON of what was asked for, to tell the same request from another one under the same key. */
+  request: string;
+  created_by: string;
+  created_at: string;
+  state: string;
+  /** When it left for the vehicle first; whether it arrived is for the vehicle to say. */
+  handed_out_at: string | null;
+  delivered_at: string | null;
+  executing_at: string | null;
+  ended_at: string | null;
+  /** Of the last report that counted, by the vehicle's clock. */
+  vehicle_at: string | null;
+  cancelled_by: string | null;
+  cancelled_at: string | null;
+  code: string | null;
+  reason: string | null;
+  nrc: number | null;
+  result: string | null;
+  runs: number;
+}
+
+/** Each store of measured data that ever sent: what it sent, and what is missing. */
+export interface TelemetrySendersTable {
+  id: string;
+  vin: string;
+  sender: string;
+  /** Number of the last batch. */
+  highest: number;
+  batches: number;
+  samples: number;
+  duplicates: number;
+  /** Batches that never came. */
+  lost: number;
+  /** Samples that the vehicle had no room for. */
+  dropped: number;
+  heard_at: string;
+}
+
+export interface TelemetrySamplesTable {
+  id: string;
+  vin: string;
+  did: string;
+  /** By the vehicle's clock, in UTC. */
+  at: string;
+  count: number;
+  mean: number | null;
+  min: number | null;
+  max: number | null;
+  unit: string | null;
+  raw: string | null;
+  received_at: string;
+}
+
+/** The key that packages of a model are signed with: the first one under which one came. */
+export interface ReleaseKeysTable {
+  model: string;
+  profile: string;
+  key_id: string;
+  /** PEM */
+  public_key: string;
+  pinned_at: string;
+}
+
+export interface DevicePackagesTable {
+  id: string;
+  model: string;
+  version: string;
+  counter: number;
+  profile: string;
+  /** Of the plain image. */
+  length: number;
+  sha256: string;
+  signature: string;
+  key_id: string;
+  released_by: string;
+  released_at: string;
+}
+
+export interface DeviceCopiesTable {
+  serial: string;
+  package_id: string;
+  /** Of the secret by which it was encrypted. */
+  secret_mark: string;
+  length: number;
+  sha256: string;
+  created_at: string;
+}
+
+export interface TransfersTable {
+  id: string;
+  serial: string;
+  package_id: string | null;
+  what: string;
+  /** SHA-256 as announced, and as stored. */
+  image: string;
+  content: string;
+  length: number;
+  chunk_bytes: number;
+  state: string;
+  asked: number;
+  version: string | null;
+  code: string | null;
+  reason: string | null;
+  /** JSON */
+  diagnostics: string | null;
+  started_at: string;
+  changed_at: string;
+}
+
 export interface Schema {
   users: UsersTable;
   sessions: SessionsTable;
@@ -216,10 +388,21 @@ export interface Schema {
   audit: AuditTable;
   counters: CountersTable;
   devices: DevicesTable;
+  sealed_sessions: SealedSessionsTable;
+  device_keys: DeviceKeysTable;
   service_tokens: ServiceTokensTable;
   metadata: MetadataTable;
   vehicles: VehiclesTable;
   vehicle_metadata: VehicleMetadataTable;
   ecu_reports: EcuReportsTable;
   encrypted_images: EncryptedImagesTable;
+  configurations: ConfigurationsTable;
+  vehicle_services: VehicleServicesTable;
+  commands: CommandsTable;
+  telemetry_senders: TelemetrySendersTable;
+  telemetry_samples: TelemetrySamplesTable;
+  release_keys: ReleaseKeysTable;
+  device_packages: DevicePackagesTable;
+  device_copies: DeviceCopiesTable;
+  transfers: TransfersTable;
 }

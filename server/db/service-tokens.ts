@@ -8,8 +8,8 @@ import type { Actor } from './devices.ts';
 
 export const TOKEN_ROLES = ['factory', 'release', 'director', 'operator'] as const;
 /**
- * `factory` provisions, `release` uploads images and metadata and cancels campaigns, `operator` only cancels them,
- * `director` reads plain images for encryption.
+ * `factory` provisions, `release` uploads images and metadata and cancels campaigns, `operator` cancels campaigns,
+ * configures vehicles, commands their ECUs and reads what they measured, `director` reads plain images for encryption.
  */
 export type TokenRole = (typeof TOKEN_ROLES)[number];
 

@@ -6,6 +6,7 @@ import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { EncryptedImage } from '../../src/trust/director.ts';
 import type { SignedJson, VersionReport } from '../../src/trust/manifest.ts';
+import { signJson } from '../../src/trust/signed-json.ts';
 import { signTime } from '../../src/trust/time-attestation.ts';
 import type { AuditEvent, AuditLog } from '../db/audit.ts';
 import type { Device, DeviceStore } from '../db/devices.ts';
@@ -82,6 +83,11 @@ export class Director {
   time(nonces: readonly string[]): SignedJson | Promise<SignedJson> {
     const { chain, clock } = this.#options;
     return signTime({ timeMs: clock.wallMs(), nonces }, chain.signers('time'));
+  }
+
+  /** The exchange of a session with a device, signed by the role `time`, too: what is signed says what it is. */
+  signSession(signed: unknown): SignedJson | Promise<SignedJson> {
+    return signJson(signed, this.#options.chain.signers('time'));
   }
 
   /** A metadata file of a vehicle by its versioned or unversioned name. */

@@ -22,6 +22,8 @@ export interface OpenImage {
   readonly size: number;
   /** Bytes `start` to `end`, both included. */
   stream(start: number, end: number): Readable;
+  /** Up to `length` bytes from `offset`; the image stays open. */
+  read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -124,6 +126,7 @@ export class ImageStore {
     return {
       size,
       stream: (start, end) => new FileStream(file, start, end + 1),
+      read: (offset, length) => file.read(offset, length),
       close: () => file.close(),
     };
   }

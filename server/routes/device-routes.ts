@@ -1,25 +1,45 @@
-// The sessions of devices: POST /auth/challenge and POST /auth/response.
+// The sessions of devices: POST /auth/challenge, POST /auth/response, and the next key by POST /auth/rotate.
 
 import Router from '@koa/router';
+import { toHex } from '../../src/core/bytes.ts';
+import { nextDeviceKey } from '../../src/trust/key-agreement.ts';
+import { generateX25519 } from '../../src/trust/signing-key.ts';
 import { deviceProblem } from '../auth/callers.ts';
+import { HttpProblem } from '../errors.ts';
 import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
-import { challengeBody, responseBody } from './input.ts';
+import { challengeBody, responseBody, rotateBody } from './input.ts';
+import { sealedPost } from './sealed.ts';
 
 export function deviceRoutes(services: Services): Router<RequestState> {
   const router = new Router<RequestState>();
+  const { deviceSessions, sealedSessions } = services;
 
   router.post('/auth/challenge', async (ctx) => {
     await services.gate.anonymous(ctx, services);
-    const { serial, clientNonce } = parseInput(challengeBody, await readJson(ctx, services.clock));
+    const body = parseInput(challengeBody, await readJson(ctx, services.clock));
+    const { serial, clientNonce, clientKey } = body;
+    const challenge = await deviceSessions.challenge(serial, clientNonce, clientKey);
+    if (challenge === undefined) {
+      throw new HttpProblem(
+        409,
+        'NO_KEY_PAIR',
+        'this server signs nothing (--trust), or clientKey is no X25519 key: use the shared key of the device',
+      );
+    }
     ctx.set('Cache-Control', 'no-store');
-    ctx.body = await services.deviceSessions.challenge(serial, clientNonce);
+    ctx.body = challenge;
   });
 
   router.post('/auth/response', async (ctx) => {
     await services.gate.anonymous(ctx, services);
     const body = parseInput(responseBody, await readJson(ctx, services.clock));
-    const session = await services.deviceSessions.respond(body.challenge, body.clientProof);
+    const { challenge, clientProof: proof, clientSignature: signature, sealed: wish } = body;
+    const answer = { challenge, proof, signature };
+    const session =
+      wish === undefined
+        ? await deviceSessions.respond(answer)
+        : await deviceSessions.openSealed({ ...answer, wish }, ctx.state.address);
     if (session === undefined) {
       await services.audit.record({
         action: 'refused.device',
@@ -30,6 +50,17 @@ export function deviceRoutes(services: Services): Router<RequestState> {
     }
     ctx.set('Cache-Control', 'no-store');
     ctx.body = session;
+  });
+
+  // Sealed by the key that is in use: both sides have both keys until the device proves the next one.
+  sealedPost(router, services, '/auth/rotate', async ({ session, json }) => {
+    const { clientKey } = json(rotateBody);
+    const pair = generateX25519(services.random);
+    const keys = { clientKey, serverKey: toHex(pair.publicKey) };
+    const next = nextDeviceKey(session, pair.privateKey, keys, 'server');
+    if (next === undefined) throw new HttpProblem(400, 'BAD_FIELD', 'clientKey: no X25519 key');
+    await sealedSessions.propose(session.serial, toHex(next));
+    return { json: { serverKey: keys.serverKey } };
   });
 
   return router;

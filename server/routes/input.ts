@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { fromHex } from '../../src/core/bytes.ts';
+import { SUITES } from '../../src/trust/sealed-session.ts';
 import { x25519Agree } from '../../src/trust/signing-key.ts';
 
 /** A VIN (ISO 3779), or the name of a test rig. */
@@ -131,9 +132,26 @@ export const serialText = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/, 'expected a serial such as CO-000001');
 
-export const challengeBody = z.strictObject({ serial: serialText, clientNonce: hexText(16) });
+export const challengeBody = z.strictObject({
+  serial: serialText,
+  clientNonce: hexText(16),
+  clientKey: agreementKey.optional(),
+});
 
 export const responseBody = z.strictObject({
-  challenge: z.string().max(400),
+  challenge: z.string().max(500),
   clientProof: z.string().max(128),
+  clientSignature: z.string().max(256).optional(),
+  sealed: z
+    .strictObject({
+      suite: z.enum(SUITES),
+      counter: z
+        .number()
+        .int()
+        .min(1)
+        .max(2 ** 48),
+    })
+    .optional(),
 });
+
+export const rotateBody = z.strictObject({ clientKey: agreementKey });

@@ -1,7 +1,7 @@
 // The pages for people: releases with the upload form, vehicles with their reports, the audit log.
 
 import Router from '@koa/router';
-import type { Context, Middleware } from 'koa';
+import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { requirePerson } from '../auth/people.ts';
 import { AUDIT_CATEGORIES } from '../db/audit.ts';
@@ -11,15 +11,15 @@ import type { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
 import type { AppContext, Person, RequestState, Services } from '../http/context.ts';
 import { prefersHtml } from '../http/problems.ts';
-import type { PageData, PageName } from '../web/pages.ts';
 import { vehicleId } from './input.ts';
 import { offeredReleases } from './offered.ts';
 import { deviceJson } from './registry-routes.ts';
+import { show } from './show-page.ts';
+import { vehiclePage } from './vehicle-page.ts';
 
 const AUDIT_PAGE = 50;
 const REPORTS_SHOWN = 8;
 const VEHICLES_SHOWN = 200;
-const ORDERS_SHOWN = 5;
 const DEVICES_SHOWN = 1000;
 
 const auditQuery = z.object({
@@ -52,23 +52,20 @@ export function pageRoutes(
     const person = await visitor(ctx, services);
     if (person === undefined) return;
     const { vin } = parseInput(vehicleQuery, { vin: ctx.query.vin });
-    const reports =
-      vin === undefined
-        ? await services.reports.vehicles(VEHICLES_SHOWN)
-        : await services.reports.latest(VEHICLES_SHOWN, vin);
-    const known =
-      vin === undefined
-        ? await services.vehicles.list(VEHICLES_SHOWN)
-        : [await services.vehicles.find(vin)].filter((vehicle) => vehicle !== undefined);
+    if (vin !== undefined) {
+      await vehiclePage(ctx, services, person, vin, {});
+      return;
+    }
+    const known = await services.vehicles.list(VEHICLES_SHOWN);
     show(ctx, services, person, 'vehicles', {
-      title: vin === undefined ? 'Vehicles' : `Vehicle ${vin}`,
+      title: 'Vehicles',
       vin,
-      reports,
+      reports: await services.reports.vehicles(VEHICLES_SHOWN),
       states: known.map((vehicle) => shownState(vehicle, services.clock.wallMs())),
-      ecus: vin === undefined ? [] : await ecusOf(services, vin),
+      ecus: [],
       campaigns: await services.campaigns.underWay(VEHICLES_SHOWN),
-      campaign: vin === undefined ? undefined : await services.campaigns.last(vin),
-      orders: vin === undefined ? [] : await services.cancelOrders.list(vin, ORDERS_SHOWN),
+      campaign: undefined,
+      orders: [],
     });
   });
 
@@ -106,18 +103,6 @@ export function pageRoutes(
   });
 
   return router;
-}
-
-/** The ECUs of a vehicle, each with what it said last. */
-async function ecusOf(services: Services, vin: string): Promise<Record<string, unknown>[]> {
-  const devices = await services.devices.ofVehicle(vin);
-  const reports = await services.vehicles.reports(devices.map(({ serial }) => serial));
-  return devices.map(({ serial, name, status }) => ({
-    ...reports.get(serial),
-    serial,
-    name,
-    status,
-  }));
 }
 
 /** The releases; with the upload form for administrators, which keeps its values when it was refused. */
@@ -168,21 +153,4 @@ async function visitor(ctx: AppContext, services: Services): Promise<Person | un
     return undefined;
   }
   return requirePerson(ctx, services);
-}
-
-function show(
-  ctx: AppContext,
-  services: Services,
-  person: Person,
-  page: PageName,
-  data: Omit<PageData, 'person'> & { title: string },
-): void {
-  (ctx as unknown as Context).vary('Accept');
-  ctx.set('Cache-Control', 'no-store');
-  if (!prefersHtml(ctx)) {
-    ctx.body = data;
-    return;
-  }
-  ctx.type = 'text/html; charset=utf-8';
-  ctx.body = services.pages.render(page, { ...data, person });
 }

@@ -117,7 +117,8 @@ async function receive(
 
 async function release(services: Services, person: Person, upload: Upload): Promise<AddResult> {
   const { image } = upload;
-  const known = services.releases.holds(image.sha256);
+  const known =
+    services.releases.holds(image.sha256) || (await services.packages.holds(image.sha256));
   let kept = false;
   try {
     const fields = parseInput(uploadFields, Object.fromEntries(upload.fields));

@@ -29,6 +29,9 @@ export class Pages {
       tone: outcomeTone,
       stateTone,
       codeTone,
+      serviceTone,
+      value: formatValue,
+      quantity: (value: number) => String(Number(value.toFixed(3))),
       isMixed,
     };
   }
@@ -92,4 +95,15 @@ export function isMixed(outcome: string): boolean {
 export function stateTone(state: string): 'good' | 'calm' | 'bad' {
   if (state === 'up-to-date' || state === 'active') return 'good';
   return state === 'needs-attention' || state === 'revoked' ? 'bad' : 'calm';
+}
+
+/** How the state of a command or of a parameter is coloured. */
+export function serviceTone(state: string): 'good' | 'calm' | 'bad' {
+  if (state === 'completed' || state === 'set') return 'good';
+  return ['failed', 'expired', 'rejected', 'differs'].includes(state) ? 'bad' : 'calm';
+}
+
+/** Any JSON, with a space where a line may break. */
+export function formatValue(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value).replaceAll(',"', ', "');
 }

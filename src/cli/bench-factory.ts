@@ -116,7 +116,7 @@ export class BenchFactory implements AsyncDisposable {
 /** A token with a name of its own at each start: a kept database knows those of earlier benches. */
 export function benchToken(
   serverData: string,
-  role: 'factory' | 'release',
+  role: 'factory' | 'release' | 'operator',
   unique: string,
 ): Promise<string> {
   return addToken(serverData, `bench-${role}-${unique}`, role);

@@ -4,23 +4,22 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { CanBus } from '../bus/can-bus.ts';
 import { outcomeExitCode } from '../campaign/outcome.ts';
-import { toHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { ExitCode } from '../core/exit-code.ts';
-import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { formatDuration } from '../core/units.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { openBenchBus } from './bench-bus.ts';
-import { BenchFactory, benchToken, provisionBench, type ReleaseImage } from './bench-factory.ts';
-import { checkEncrypted, chooseImages, firmware, STANDARD } from './bench-images.ts';
+import type { ReleaseImage } from './bench-factory.ts';
+import { checkEncrypted, chooseImages } from './bench-images.ts';
 import { type BusMeter, limitOf, openMeter } from './bench-meter.ts';
+import { runServicesBench, servicesVehicle } from './bench-services.ts';
 import { writeBenchVehicle } from './bench-vehicle.ts';
 import { type BenchRow, type BenchView, benchTable, openBenchView } from './bench-view.ts';
+import { BenchWorld } from './bench-world.ts';
 import type { BusOptions, OpenedBus } from './bus.ts';
 import { Children } from './children.ts';
 import { pc } from './colours.ts';
@@ -34,10 +33,9 @@ interface BenchOptions extends CommonOptions, BusOptions {
   readonly data?: string;
   readonly approvalTimeout: number;
   readonly encrypt: readonly string[];
+  readonly scenario: 'update' | 'services';
+  readonly transport: 'http' | 'chunked';
 }
-
-/** The TMU's state directory within the bench's folder. */
-const TMU_FOLDER = 'tmu';
 
 type Verified = Pick<Extract<TmuEvent, { kind: 'verified' }>, 'director' | 'images'>;
 type Outcome = Extract<TmuEvent, { kind: 'outcome' }>;
@@ -50,9 +48,14 @@ export function bench(options: BenchOptions): Promise<void> {
     const folder = options.data ?? (await mkdtemp(path.join(tmpdir(), 'can-ota-bench-')));
     const data = await DiskStorage.open(folder); // created, and refused where nothing can be written
     try {
-      const vehicleFile = await writeBenchVehicle(data, described);
+      const services = options.scenario === 'services';
+      const vehicleFile = await writeBenchVehicle(
+        data,
+        services ? servicesVehicle(described) : described,
+      );
       const vehicle = await loadVehicle(vehicleFile, options.fd === true);
       const setting = { ...options, vehicle: vehicleFile };
+      if (services) return await runServicesBench(setting, context, vehicle, data.location);
       return await new Bench(setting, context, vehicle, images, data.location).run();
     } finally {
       if (options.data === undefined) await rm(folder, { recursive: true, force: true });
@@ -121,126 +124,34 @@ class Bench {
     view: BenchView,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const spec = bus.kind === 'socketcan' ? bus.name : (this.#options.bus ?? `local:${bus.name}`);
-    const shared = [
-      ...['--bus', spec, '--vehicle', this.#options.vehicle],
-      ...(this.#options.fd === true ? ['--fd'] : []),
-    ];
-    const ecus = this.#vehicle.ecus.map(({ name }) => this.#startEcu(children, name, shared, view));
-    const url = await this.#prepare(children, bus, view, signal, async () => {
-      await Promise.all(ecus.map((ecu) => ecu.ready()));
-      view.line(`on the bus: ${this.#vehicle.ecus.map(({ name }) => name).join(', ')}`);
+    const world = new BenchWorld({
+      ...{ options: this.#options, context: this.#context, vehicle: this.#vehicle },
+      ...{ folder: this.#folder, bus, children, view, signal },
+    });
+    const { url } = await world.prepare({
+      images: this.#images,
+      encrypted: new Set(this.#options.encrypt),
     });
     const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const tmu = children.start(
-      'TMU',
-      [
-        'tmu',
-        '--once',
-        '--json',
-        '--server',
-        url,
-        '--state-dir',
-        path.join(this.#folder, TMU_FOLDER),
-        '--approval-timeout',
-        String(this.#options.approvalTimeout),
-        ...shared,
-      ],
-      {
-        mayEnd: true,
-        onLine: (line) => {
-          const event = JSON.parse(line) as TmuEvent | { error: { message: string } };
-          if ('error' in event) return;
-          if (event.kind === 'outcome') resolve(event);
-          if (event.kind === 'verified') {
-            const { director, images } = event;
-            this.#verified = { director, images };
-          }
-          view.tmu(event);
-          this.#context.emit(event);
-        },
+    const tmu = world.startTmu(url, ['--once'], {
+      mayEnd: true,
+      onLine: (line) => {
+        const event = JSON.parse(line) as TmuEvent | { error: { message: string } };
+        if ('error' in event) return;
+        if (event.kind === 'outcome') resolve(event);
+        if (event.kind === 'verified') {
+          const { director, images } = event;
+          this.#verified = { director, images };
+        }
+        view.tmu(event);
+        this.#context.emit(event);
       },
-    );
+    });
     const ended = tmu.exited.then((exit): never => {
       throw tmu.failure(exit);
     });
     ended.catch(() => {});
     return Promise.race([promise, ended]);
-  }
-
-  /** Keys, backend, releases and a provisioned vehicle. Returns the backend's address. */
-  async #prepare(
-    children: Children,
-    bus: CanBus,
-    view: BenchView,
-    signal: AbortSignal,
-    ecusReady: () => Promise<void>,
-  ): Promise<string> {
-    const serverData = path.join(this.#folder, 'server');
-    const unique = toHex(systemRandom.bytes(4));
-    await using factory = await BenchFactory.open(this.#folder);
-    const { trustDir } = factory;
-    const token = {
-      factory: await benchToken(serverData, 'factory', unique),
-      release: await benchToken(serverData, 'release', unique),
-    };
-    const server = children.start('server', [
-      ...['server', '--port', '0', '--data', serverData, '--trust', trustDir],
-      ...['--devices', 'required', '--allow-ip', '127.0.0.1/32', '--json'],
-    ]);
-    const { url } = (await server.ready()) as { url: string };
-    view.line(`backend on ${url}`);
-    const encrypted = new Set(this.#options.encrypt);
-    const backend = { url, token: token.release };
-    const released = factory.release(backend, this.#images, encrypted, this.#vehicle, signal);
-    released.catch(() => {}); // reported below
-    await ecusReady();
-    await provisionBench({
-      ...{ bus, vehicle: this.#vehicle, trustDir, server: url, token: token.factory, signal },
-      stateDir: path.join(this.#folder, TMU_FOLDER),
-      logger: this.#context.logger,
-      onEvent: (event) => {
-        if (event.kind === 'device') view.line(`${event.name}: ${event.status} as ${event.serial}`);
-      },
-    });
-    await released;
-    return url;
-  }
-
-  #startEcu(children: Children, name: string, shared: readonly string[], view: BenchView) {
-    const flash = path.join(this.#folder, name.toLowerCase());
-    const factory = STANDARD[name]?.factory;
-    const image = factory === undefined ? [] : ['--image', `${path.join(firmware, factory)}@1.0.0`];
-    const common = ['--flash', flash, ...image, ...shared];
-    if (name !== this.#vehicle.approval?.ecu) return children.start(name, ['ecu', name, ...common]);
-    const { approve, approvalTimeout } = this.#options;
-    const asking = approve === 'ask';
-    return children.start(
-      name,
-      [
-        'cgw',
-        ...common,
-        '--approve',
-        approve,
-        '--approval-timeout',
-        String(approvalTimeout),
-        ...(this.#context.json ? ['--json'] : []),
-      ],
-      // The driver sits at our terminal: what is typed goes to the CGW, what the CGW says is shown.
-      asking
-        ? {
-            input: true,
-            // What it says as an ECU is known from the TMU.
-            onLine: (line) => {
-              if (!line.startsWith(`${name}: `) && !line.startsWith(`${name} on `)) {
-                view.line(`${name}  ${line}`);
-              }
-            },
-            // With --json the question stands there.
-            showErrors: this.#context.json,
-          }
-        : {},
-    );
   }
 
   async #report(

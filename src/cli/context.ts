@@ -106,6 +106,8 @@ function exitCodeOf(error: unknown): ExitCode {
       return ExitCode.stateDirectoryBusy;
     case 'BackendError':
       return ExitCode.backendUnavailable;
+    case 'RefusedError':
+      return ExitCode.preconditionFailed;
     case 'UdsError':
     case 'DriverError':
       return ExitCode.ecuFailed;

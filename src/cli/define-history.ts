@@ -19,12 +19,14 @@ export function addHistory(program: Command): void {
       'The campaigns of a vehicle: when, what, who approved, how it ended and why. A daemon may be at work meanwhile.',
     )
     .option('--limit <number>', 'only the last ones', count)
+    .option('--commands', 'the commands to ECUs instead, by id, as the vehicle has them')
     .addHelpText(
       'after',
       `
 Examples:
   $ can-ota history
   $ can-ota history --state-dir state --limit 5
+  $ can-ota history --commands --json | jq -r 'select(.state == "failed") | [.id, .code, .reason] | @tsv'
   $ can-ota history --json | jq -r 'select(.outcome != "SUCCESS") | [.started, .outcome, .reason] | @tsv'
 
 The oldest stands first. The journal and the one before it are read; older campaigns are known to the backend.

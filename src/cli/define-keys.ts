@@ -1,6 +1,7 @@
 // The options of `can-ota keys ...`.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { addDeviceKey } from './define-release-device.ts';
 import { command, withOutput } from './program-options.ts';
 
 export function addKeys(program: Command): void {
@@ -129,6 +130,8 @@ export function addKeys(program: Command): void {
   )
     .argument('<file>')
     .action(async (file, options) => (await import('./keys.ts')).acceptFile(file, options));
+
+  addDeviceKey(keys);
 
   withSigning(
     define(

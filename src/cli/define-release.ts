@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withSigning } from './define-keys.ts';
+import { addDeviceRelease } from './define-release-device.ts';
 import { command, withOutput } from './program-options.ts';
 
 export function addRelease(program: Command): void {
@@ -70,6 +71,8 @@ export function addRelease(program: Command): void {
     .action(async (ecu, version, options) =>
       (await import('./release.ts')).revokeRelease(ecu, version, options),
     );
+
+  addDeviceRelease(release);
 
   define(
     release,

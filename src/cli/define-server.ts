@@ -1,6 +1,11 @@
 // Options of `can-ota server` and of the commands on its data folder.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  CHUNK_FAULT_NAMES,
+  type ChunkFaultRates,
+  parseChunkFault,
+} from '../services/chunked/faults.ts';
 import { command, withOutput } from './program-options.ts';
 
 export function addServer(program: Command): void {
@@ -44,6 +49,13 @@ export function addServer(program: Command): void {
       )
         .choices(['auto', 'required'])
         .default('auto'),
+    )
+    .option('--bench', 'allow --fault: never where real devices ask')
+    .option(
+      '--fault <name[=rate]>',
+      `with --bench, spoil chunked downloads on purpose (repeatable; RATE 0 to 1, default 1): ${CHUNK_FAULT_NAMES.join(', ')}`,
+      chunkFault,
+      {},
     )
     .action(async (options) => (await import('./server.ts')).server(options));
   addRegistry(server);
@@ -101,7 +113,7 @@ function addRegistry(server: Command): void {
     command(
       server,
       'token',
-      'A token for a program: factory (can-ota provision), release (can-ota release add), operator (can-ota campaign cancel), director.',
+      'A token for a program: factory (can-ota provision), release (can-ota release add), operator (can-ota config, command, telemetry, campaign cancel), director.',
       `can-ota server token line-1 --role factory --data data --out factory-token.txt
        can-ota server token --list --data data
        can-ota server token line-1 --remove --data data`,
@@ -157,6 +169,16 @@ function addRegistry(server: Command): void {
     .action(async (serial, options) =>
       (await import('./server-token.ts')).setDevice(serial, 'active', options),
     );
+}
+
+function chunkFault(value: string, all: ChunkFaultRates): ChunkFaultRates {
+  const parsed = parseChunkFault(value);
+  if (parsed === undefined) {
+    throw new InvalidArgumentError(
+      `expected NAME or NAME=RATE with a rate from 0 to 1, like truncate=0.2; the names are ${CHUNK_FAULT_NAMES.join(', ')}`,
+    );
+  }
+  return { ...all, [parsed[0]]: parsed[1] };
 }
 
 function mebibytes(value: string): number {

@@ -131,12 +131,14 @@ function parseFault(text: string): EcuFaults {
       return { stuckAfter: count() };
     case 'reset-loop':
       return { resetLoop: { times: count(), everyMs: RESET_LOOP_MS } };
+    case 'hot':
+      return { hot: true };
     case 'garbage':
       return { wrongAnswers: { count: count(), kind: 'garbage' } };
     default:
       throw new InputError(
         '--fault',
-        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS stuck=REQUESTS reset-loop=TIMES garbage=ANSWERS`,
+        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS stuck=REQUESTS reset-loop=TIMES hot garbage=ANSWERS`,
       );
   }
 }

@@ -1,19 +1,22 @@
-// `can-ota history`: the campaigns of a vehicle, from the journal of its TMU.
+// `can-ota history`: the campaigns of a vehicle, or its commands, from the journals of its TMU.
 
 import { type HistoryEcu, type HistoryEntry, historyOf } from '../campaign/history.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import { pc } from './colours.ts';
-import { type CommonOptions, runCommand } from './context.ts';
-import { readJournals } from './state-folder.ts';
+import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { checkFolder, readJournals } from './state-folder.ts';
+import { commandLine, readCommands } from './state-services.ts';
 
 export interface HistoryOptions extends CommonOptions {
   readonly stateDir: string;
   readonly limit?: number;
+  readonly commands?: boolean;
 }
 
 export function history(options: HistoryOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    if (options.commands === true) return listCommands(options, context);
     const { old, current } = await readJournals(options.stateDir);
     const all = historyOf([...old, ...current]);
     const entries = options.limit === undefined ? all : all.slice(-options.limit);
@@ -24,6 +27,20 @@ export function history(options: HistoryOptions): Promise<void> {
     if (all.length === 0) context.say('no campaign yet');
     return ExitCode.success;
   });
+}
+
+async function listCommands(
+  { stateDir, limit }: HistoryOptions,
+  context: Context,
+): Promise<ExitCode> {
+  await checkFolder(stateDir);
+  const all = await readCommands(stateDir);
+  for (const command of limit === undefined ? all : all.slice(-limit)) {
+    context.emit(command);
+    context.say(commandLine(command));
+  }
+  if (all.length === 0) context.say('no command yet');
+  return ExitCode.success;
 }
 
 /** One line of `--json`. */

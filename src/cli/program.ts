@@ -5,11 +5,13 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
 import { addCampaign } from './define-campaign.ts';
+import { addDevice } from './define-device.ts';
 import { addHistory, addStatus } from './define-history.ts';
 import { addKeys } from './define-keys.ts';
 import { addProvision } from './define-provision.ts';
 import { addRelease } from './define-release.ts';
 import { addServer } from './define-server.ts';
+import { addServices } from './define-services.ts';
 import { addSimulate } from './define-simulate.ts';
 import { addTuf } from './define-tuf.ts';
 import { addVerify } from './define-verify.ts';
@@ -46,9 +48,11 @@ export function createProgram(): Command {
   addRead(program);
   addMonitor(program);
   addProvision(program);
+  addDevice(program);
   addKeys(program);
   addRelease(program);
   addCampaign(program);
+  addServices(program);
   addTuf(program);
   addVerify(program);
   addSimulate(program);
@@ -64,7 +68,8 @@ function addBench(program: Command): void {
       `can-ota bench
        can-ota bench --approve yes --json
        can-ota bench --image EDT=build/edt.bin@2.1.0 --image BMS=build/bms.bin@3.0.0
-       can-ota bench --bus vcan0 --fd --trace update.log`,
+       can-ota bench --bus vcan0 --fd --trace update.log
+       can-ota bench --scenario services --json`,
     ),
   )
     .addOption(
@@ -89,6 +94,15 @@ function addBench(program: Command): void {
       [] as readonly string[],
     )
     .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
+    .addOption(
+      new Option(
+        '--scenario <name>',
+        'one update, or the services: configuration, commands, telemetry and a small device',
+      )
+        .choices(['update', 'services'])
+        .default('update'),
+    )
+    .addOption(transport())
     .action(async (options) => (await import('./bench.ts')).bench(options));
 }
 
@@ -109,6 +123,12 @@ function addTmu(program: Command): void {
     )
     .option('--images <url>', 'the image repository, where it is another server')
     .option('--poll <seconds>', 'time between two polls', seconds, 10)
+    .option(
+      '--sync <seconds>',
+      'time between two contacts about configuration, commands and telemetry',
+      seconds,
+      10,
+    )
     .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
     .option(
       '--checkin-interval <seconds>',
@@ -117,8 +137,23 @@ function addTmu(program: Command): void {
       3600,
     )
     .option('--bench-keys', 'take the public keys of the bench instead of identity.json')
+    .addOption(transport())
+    .option(
+      '--chunk-size <bytes>',
+      'with --transport chunked: largest chunk, 256 to 16384 (default 1024)',
+      chunkSize,
+    )
     .option('--once', 'run one cycle; the exit code tells its outcome')
     .action(async (options) => (await import('./tmu.ts')).tmu(options));
+}
+
+function transport(): Option {
+  return new Option(
+    '--transport <way>',
+    'how images come to the TMU: by HTTP, or in chunks authenticated one by one',
+  )
+    .choices(['http', 'chunked'])
+    .default('http');
 }
 
 function withFlash(target: Command): Command {
@@ -127,7 +162,7 @@ function withFlash(target: Command): Command {
     .option('--image <file@version>', 'what the factory put into an empty flash', fileAtVersion)
     .option(
       '--fault <name[=value]>',
-      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, chip-id=HEX, silent, slow=MS, stuck=REQUESTS, reset-loop=TIMES, garbage=ANSWERS',
+      'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, chip-id=HEX, silent, slow=MS, stuck=REQUESTS, reset-loop=TIMES, hot, garbage=ANSWERS',
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
     )
@@ -303,6 +338,12 @@ function number(value: string, minimum: number, maximum: number, what: string): 
 
 function seconds(value: string): number {
   return number(value, 0.1, 86_400, 'seconds');
+}
+
+function chunkSize(value: string): number {
+  const parsed = number(value, 256, 16_384, 'a whole number of bytes');
+  if (!Number.isInteger(parsed)) throw new InvalidArgumentError('expected a whole number of bytes');
+  return parsed;
 }
 
 function address(value: string): number {

@@ -2,30 +2,18 @@
 
 import { openAsBlob } from 'node:fs';
 import { z } from 'zod';
-import { type Clock, sleep } from '../core/clock.ts';
-import { CanOtaError, describeError, InputError } from '../core/errors.ts';
+import { type CanOtaError, InputError } from '../core/errors.ts';
+import {
+  answer,
+  BackendConnection,
+  BackendError,
+  type BackendOptions,
+  type Credentials,
+  refusal,
+} from './backend-connection.ts';
 import { fileFault } from './vehicle-file.ts';
 
-/** The backend cannot be reached, or refuses for a reason that no option changes. */
-export class BackendError extends CanOtaError {
-  readonly code: 'UNREACHABLE' | 'REFUSED' | 'UNINTELLIGIBLE';
-
-  constructor(code: BackendError['code'], message: string, cause?: unknown) {
-    super(message, { cause });
-    this.code = code;
-  }
-}
-
-export type Credentials =
-  | { readonly kind: 'token'; readonly token: string }
-  | { readonly kind: 'password'; readonly user: string; readonly password: string };
-
-export interface BackendOptions {
-  readonly url: string;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly fetch?: typeof fetch;
-}
+export { BackendError, type BackendOptions, type Credentials } from './backend-connection.ts';
 
 export interface ImageUpload {
   readonly ecu: string;
@@ -56,43 +44,18 @@ const cancelOrder = z.object({
     .transform((answer) => answer ?? null),
 });
 const campaignAnswer = z.object({ orders: z.array(cancelOrder) });
-const loginAnswer = z.object({ csrfToken: z.string().min(1) });
 const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
-const problem = z.object({ code: z.string().optional(), detail: z.string().optional() });
-
-/** A backend that is busy says when to come back; nobody waits longer than this at a prompt. */
-const LONGEST_WAIT_S = 60;
-const TRIES = 3;
-/** Answers are small; more is not ours. */
-const MAX_ANSWER = 64 * 1024;
 
 export class ReleaseBackend {
-  readonly #options: BackendOptions;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #connection: BackendConnection;
 
-  private constructor(options: BackendOptions, headers: Readonly<Record<string, string>>) {
-    this.#options = options;
-    this.#headers = headers;
+  private constructor(connection: BackendConnection) {
+    this.#connection = connection;
   }
 
   /** Throws InputError for a wrong name, password or address, BackendError. */
   static async logIn(options: BackendOptions, credentials: Credentials): Promise<ReleaseBackend> {
-    if (credentials.kind === 'token') {
-      return new ReleaseBackend(options, { authorization: `Bearer ${credentials.token}` });
-    }
-    const guest = new ReleaseBackend(options, {});
-    const { user: name, password } = credentials;
-    const response = await guest.#send('log-in', '/login', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ name, password }),
-    });
-    const cookie = response.headers
-      .getSetCookie()
-      .map((line) => line.split(';', 1)[0])
-      .join('; ');
-    const { csrfToken } = await answer(response, loginAnswer, 'log-in');
-    return new ReleaseBackend(options, { cookie, 'x-csrf-token': csrfToken });
+    return new ReleaseBackend(await BackendConnection.logIn(options, credentials));
   }
 
   /** False when the backend had these bytes under this ECU and version already. */
@@ -102,7 +65,28 @@ export class ReleaseBackend {
     form.set('version', image.version);
     form.set('notes', image.notes);
     form.set('file', await imageBlob(image.path), image.name);
-    const doing = `upload of ${image.path}`;
+    const { file, created } = await this.uploadForm(
+      `upload of ${image.path}`,
+      '/upload',
+      form,
+      uploadAnswer,
+    );
+    if (file !== image.name) {
+      throw new BackendError(
+        'UNINTELLIGIBLE',
+        `the backend calls the image ${file}, the signature is for ${image.name}: nothing was released`,
+      );
+    }
+    return created;
+  }
+
+  /** `doing` is for messages. Throws InputError and BackendError. */
+  async uploadForm<T>(
+    doing: string,
+    path: string,
+    form: FormData,
+    schema: z.ZodType<T>,
+  ): Promise<T> {
     // As bytes: a body that fetch is still reading from a form, when the signal comes, takes the whole process down
     // (undici puts the next piece into a stream that is closed already).
     const encoded = new Response(form);
@@ -111,15 +95,7 @@ export class ReleaseBackend {
       headers: { 'content-type': encoded.headers.get('content-type')! },
       body: await encoded.arrayBuffer(),
     };
-    const response = await this.#send(doing, '/upload', init);
-    const { file, created } = await answer(response, uploadAnswer, doing);
-    if (file !== image.name) {
-      throw new BackendError(
-        'UNINTELLIGIBLE',
-        `the backend calls the image ${file}, the signature is for ${image.name}: nothing was released`,
-      );
-    }
-    return created;
+    return answer(await this.#connection.send(doing, path, init), schema, doing);
   }
 
   /** `path` below the backend: `/metadata/targets`. What it does not take comes back, for the caller to judge. */
@@ -130,7 +106,7 @@ export class ReleaseBackend {
       headers: { 'content-type': 'application/json' },
       body: Uint8Array.from(bytes),
     };
-    const response = await this.#send(doing, path, init, [409, 422]);
+    const response = await this.#connection.send(doing, path, init, [409, 422]);
     if (!response.ok) return { taken: false, ...(await refusal(response, doing)) };
     await response.body?.cancel();
     return { taken: true };
@@ -151,7 +127,7 @@ export class ReleaseBackend {
       body: JSON.stringify({ reason }),
     };
     const path = `/vehicles/${encodeURIComponent(vin)}/cancel`;
-    const response = await this.#send(doing, path, init, [409]);
+    const response = await this.#connection.send(doing, path, init, [409]);
     if (response.ok) {
       return { kind: 'ordered', order: await answer(response, cancelOrder, doing) };
     }
@@ -164,115 +140,24 @@ export class ReleaseBackend {
   async cancelOrders(vin: string): Promise<readonly CancelReply[]> {
     const doing = `look at the campaign of ${vin}`;
     const path = `/vehicles/${encodeURIComponent(vin)}/campaign`;
-    return (await answer(await this.#send(doing, path, { method: 'GET' }), campaignAnswer, doing))
-      .orders;
+    return (
+      await answer(
+        await this.#connection.send(doing, path, { method: 'GET' }),
+        campaignAnswer,
+        doing,
+      )
+    ).orders;
   }
 
   /** A public file; undefined when the backend has none. */
   async read(path: string): Promise<Uint8Array | undefined> {
-    const response = await this.#send(path, path, { method: 'GET' }, [404]);
+    const response = await this.#connection.send(path, path, { method: 'GET' }, [404]);
     if (response.status === 404) {
       await response.body?.cancel();
       return undefined;
     }
     return new Uint8Array(await response.arrayBuffer());
   }
-
-  async #send(
-    doing: string,
-    path: string,
-    init: RequestInit,
-    allowed: readonly number[] = [],
-  ): Promise<Response> {
-    const { url, clock, signal, fetch: send = fetch } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      let response: Response;
-      try {
-        response = await send(target(url, path), {
-          ...init,
-          redirect: 'manual',
-          signal,
-          headers: { accept: 'application/json', ...this.#headers, ...init.headers },
-        });
-      } catch (error) {
-        if (error instanceof InputError || signal.aborted) throw error;
-        throw new BackendError(
-          'UNREACHABLE',
-          `${url} cannot be reached for the ${doing}: ${describeError(error)}`,
-          error,
-        );
-      }
-      if (response.ok || allowed.includes(response.status)) return response;
-      const waitS = Number(response.headers.get('retry-after') ?? Number.NaN);
-      if (
-        response.status !== 429 ||
-        attempt === TRIES ||
-        !(waitS >= 0 && waitS <= LONGEST_WAIT_S)
-      ) {
-        throw (await refusal(response, doing)).error;
-      }
-      await response.body?.cancel();
-      if ((await sleep(clock, 'retry-after', waitS * 1000, signal)) === 'aborted') {
-        throw signal.reason;
-      }
-    }
-  }
-}
-
-function target(url: string, path: string): URL {
-  try {
-    // A backend may stand below a path of its own.
-    return new URL(path.slice(1), url.endsWith('/') ? url : `${url}/`);
-  } catch (error) {
-    throw new InputError('--server', `${url} is no address: expected http://HOST:PORT`, {
-      cause: error,
-    });
-  }
-}
-
-async function answer<T>(response: Response, schema: z.ZodType<T>, doing: string): Promise<T> {
-  const text = await response.text();
-  try {
-    if (text.length > MAX_ANSWER) throw new Error('the answer is too long');
-    return schema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new BackendError(
-      'UNINTELLIGIBLE',
-      `the answer to the ${doing} is not that of a can-ota backend`,
-      error,
-    );
-  }
-}
-
-async function refusal(
-  response: Response,
-  doing: string,
-): Promise<{
-  readonly code: string | undefined;
-  /** In the words of the backend. */
-  readonly why: string;
-  readonly error: CanOtaError;
-}> {
-  const text = (await response.text().catch(() => '')).slice(0, MAX_ANSWER);
-  const { status } = response;
-  let why = text.slice(0, 300);
-  let code: string | undefined;
-  let detail: string | undefined;
-  try {
-    const told = problem.parse(JSON.parse(text));
-    ({ code, detail } = told);
-    why = [code, detail].filter((part) => part !== undefined).join(': ') || why;
-  } catch {
-    // Some proxy answered; its own words are the best there is.
-  }
-  const message = `the backend refused the ${doing} with ${status}: ${why}`;
-  if (status === 401 || status === 403) {
-    return { code, why: detail ?? why, error: new InputError('--user or --token-file', message) };
-  }
-  // A conflict is with what is there already: another version, other keys.
-  if (status === 409)
-    return { code, why: detail ?? why, error: new InputError('--server', message) };
-  return { code, why: detail ?? why, error: new BackendError('REFUSED', message) };
 }
 
 /** Throws InputError. `openAsBlob` throws at once, before there is a promise. */

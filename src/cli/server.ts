@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { systemRandom } from '../core/random.ts';
+import type { ChunkFaultRates } from '../services/chunked/faults.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
 
@@ -23,11 +24,14 @@ interface ServerOptions extends CommonOptions {
   readonly imagesTokenFile?: string;
   readonly passphraseFile?: string;
   readonly devices: 'auto' | 'required';
+  readonly bench?: boolean;
+  readonly fault: ChunkFaultRates;
 }
 
 export function server(options: ServerOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const uptane = await uptaneOptions(options);
+    const chunkFaults = benchFaults(options);
     const backend = await createServer({
       dataDir: options.data,
       clock: systemClock,
@@ -39,6 +43,7 @@ export function server(options: ServerOptions): Promise<void> {
       ...(options.secureCookies === true ? { secureCookies: true } : {}),
       ...(uptane === undefined ? {} : { uptane }),
       devices: options.devices,
+      chunkFaults,
     });
     const running = await backend
       .listen(options.port, options.host)
@@ -55,6 +60,21 @@ export function server(options: ServerOptions): Promise<void> {
     await running.close();
     return ExitCode.success;
   });
+}
+
+/** Throws InputError for faults without --bench. Says aloud what is going to be wrong. */
+function benchFaults({ bench, fault }: ServerOptions): ChunkFaultRates {
+  const names = Object.entries(fault).map(([name, rate]) => `${name}=${rate}`);
+  if (bench !== true) {
+    if (names.length === 0) return fault;
+    throw new InputError(
+      '--fault',
+      'spoils downloads on purpose: add --bench where that is wanted',
+    );
+  }
+  const what = names.length === 0 ? 'no fault is asked for' : names.join(', ');
+  process.stderr.write(`can-ota: warning: this is a bench server, not for real devices: ${what}\n`);
+  return fault;
 }
 
 /** Throws InputError for options that mean nothing together, and for secret files that others can read. */

@@ -82,7 +82,7 @@ export async function readProgress(folder: string): Promise<Progress> {
   return { progress: progress === '' ? null : progress, status };
 }
 
-async function checkFolder(folder: string): Promise<void> {
+export async function checkFolder(folder: string): Promise<void> {
   const isFolder = await stat(folder).then(
     (found) => found.isDirectory(),
     () => false,
@@ -96,7 +96,7 @@ async function checkFolder(folder: string): Promise<void> {
 }
 
 /** Empty where there is no such file. */
-async function readBytes(folder: string, name: string): Promise<Uint8Array> {
+export async function readBytes(folder: string, name: string): Promise<Uint8Array> {
   const file = path.join(folder, name);
   try {
     return await readFile(file);

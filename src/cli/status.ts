@@ -16,6 +16,7 @@ import {
   type StoredStatus,
   type StoredTransfer,
 } from './state-folder.ts';
+import { readServices, type ServicesStatus, servicesLines } from './state-services.ts';
 
 export interface StatusOptions extends CommonOptions {
   readonly stateDir: string;
@@ -38,6 +39,8 @@ export interface TmuStatus {
   readonly last: { readonly outcome: string; readonly reason: string | null } | null;
   readonly lastError: string | null;
   readonly nextPoll: string | null;
+  /** Configuration, commands and telemetry; null where this vehicle has none of them. */
+  readonly services: ServicesStatus | null;
 }
 
 export interface TmuStatusEcu {
@@ -106,6 +109,7 @@ export async function readStatus(
       stored?.outcome == null ? null : { outcome: stored.outcome, reason: stored.reason ?? null },
     lastError: live?.lastError ?? null,
     nextPoll: nextPoll !== null && Date.parse(nextPoll) >= clock.wallMs() ? nextPoll : null,
+    services: await readServices(folder),
   };
 }
 
@@ -157,6 +161,7 @@ export function statusLines(status: TmuStatus): string[] {
       : 'daemon: none is running',
     ...(campaign !== null || last === null ? [] : [`last: ${lastText(last)}`]),
     ...(status.lastError === null ? [] : [`error: ${status.lastError}`]),
+    ...(status.services === null ? [] : servicesLines(status.services)),
     `next: ${status.next}`,
     ...(status.nextPoll === null ? [] : [pc.dim(`next poll: ${status.nextPoll}`)]),
   ];

@@ -12,11 +12,17 @@ import type { Storage } from '../core/storage.ts';
 import { BusSilence } from '../drivers/bus-silence.ts';
 import { CgwApprover } from '../drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
+import { UdsEcuServices } from '../drivers/ecu-services.ts';
 import type { KeyCommand } from '../drivers/security-key.ts';
 import { UdsVehicleState } from '../drivers/vehicle-signals.ts';
+import { chunkedDownloads } from '../tmu/chunked-download.ts';
+import { DeviceKeys } from '../tmu/device-keys.ts';
 import type { DeviceIdentity } from '../tmu/device-session.ts';
 import { HttpBackend } from '../tmu/http-backend.ts';
+import { baseUrl, HttpClient } from '../tmu/http-client.ts';
 import type { HttpTransport } from '../tmu/http-transport.ts';
+import { SealedClient } from '../tmu/sealed-client.ts';
+import { SealedBackend } from '../tmu/services/sealed-backend.ts';
 import { Tmu, type TmuOptions } from '../tmu/tmu.ts';
 import type { TrustAnchors } from '../tmu/uptane/trust-files.ts';
 import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
@@ -49,6 +55,8 @@ export interface TmuOnBusOptions
     | 'downloadLimits'
     | 'events'
   > {
+  /** From one contact about configuration, commands and telemetry to the next; 10 s unless told otherwise. */
+  readonly syncIntervalMs?: number;
   /** With its secrets (`withSecrets`). */
   readonly vehicle: Vehicle;
   readonly identity: IdentityFile;
@@ -58,6 +66,8 @@ export interface TmuOnBusOptions
   readonly random: Random;
   readonly logger: Logger;
   readonly backend: ServerAddress | Backend;
+  /** Images come over the chunked protocol, in chunks of at most so many bytes. Not with the keys of the bench. */
+  readonly chunkBytes?: number | undefined;
   /** The public keys of the bench as first Roots, and no session: no registry knows the identity that every bench has. */
   readonly benchKeys?: boolean;
   /** What this TMU runs, for its own version report. */
@@ -103,9 +113,14 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
   if (approval !== undefined && approval.key === undefined) {
     throw new InputError('approval.key', 'neither the vehicle file nor identity.json has it');
   }
+  const keys = once(() => DeviceKeys.open(deviceOf(identity), storage, clock));
+  // Its sequence numbers are on the disk: nobody may have a second one.
+  const sealed = once(() => sealedClientOf(options, keys));
+  const services = servicesOf(options, clientFor, sealed);
   const tmu = new Tmu({
     ...campaignOptions(options),
-    backend: backendOf(options, benchKeys),
+    ...(services === undefined ? {} : { services }),
+    backend: backendOf(options, benchKeys, keys, sealed),
     storage,
     vehicle,
     clock,
@@ -164,17 +179,58 @@ function campaignOptions(options: TmuOnBusOptions): Partial<TmuOptions> {
   };
 }
 
-function backendOf(options: TmuOnBusOptions, benchKeys: boolean): Backend {
-  const { backend, vehicle, clock, random, identity } = options;
+/** A registry has to know the vehicle: none knows the identity of the bench. */
+function servicesOf(
+  options: TmuOnBusOptions,
+  requesterFor: (name: string) => UdsClient,
+  sealed: () => Promise<SealedClient>,
+): TmuOptions['services'] | undefined {
+  const { backend, benchKeys, vehicle, runCommand, syncIntervalMs } = options;
+  if ('latest' in backend || benchKeys === true) return undefined;
+  const { clock, logger } = options;
+  return {
+    ecus: new UdsEcuServices({
+      ...{ vehicle, requesterFor, clock, logger },
+      ...(runCommand === undefined ? {} : { runCommand }),
+    }),
+    backend: async () => new SealedBackend(await sealed()),
+    ...(syncIntervalMs === undefined ? {} : { syncIntervalMs }),
+  };
+}
+
+async function sealedClientOf(
+  options: TmuOnBusOptions,
+  keys: () => Promise<DeviceKeys>,
+): Promise<SealedClient> {
+  const { backend, vehicle, identity, clock } = options;
+  if ('latest' in backend) throw new Error('a backend that is handed in has no sealed session');
+  const { transport } = backend;
+  const base = baseUrl(backend.server, 'server');
+  const headers = { 'x-vehicle-vin': vehicle.vin };
+  const client = new HttpClient({ clock, headers, transport });
+  const device = deviceOf(identity);
+  return SealedClient.open({ ...options, client, base, device, keys: await keys() });
+}
+
+function backendOf(
+  options: TmuOnBusOptions,
+  benchKeys: boolean,
+  keys: () => Promise<DeviceKeys>,
+  connect: () => Promise<SealedClient>,
+): Backend {
+  const { backend, vehicle, clock, random, identity, chunkBytes } = options;
   if ('latest' in backend) return backend;
-  return new HttpBackend({
+  const http = new HttpBackend({
     server: backend.server,
     images: backend.images,
     transport: backend.transport,
     vin: vehicle.vin,
     clock,
-    identity: benchKeys ? undefined : { device: deviceOf(identity), random },
+    identity: benchKeys ? undefined : { device: deviceOf(identity), random, keys },
   });
+  return chunkBytes === undefined
+    ? http
+    : chunkedDownloads({ backend: http, connect, clock, random, chunkBytes });
 }
 
 function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
@@ -184,6 +240,18 @@ function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
 function benchAnchors(): TrustAnchors {
   const { directorRoot, imagesRoot } = benchWorld();
   return { director: directorRoot, images: imagesRoot };
+}
+
+/** The work of its first call is that of all; one that failed is done again. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let done: Promise<T> | undefined;
+  return () => {
+    done ??= work().catch((error: unknown) => {
+      done = undefined;
+      throw error;
+    });
+    return done;
+  };
 }
 
 function cached<T>(all: Map<string, T>, name: string, make: () => T): T {

@@ -12,6 +12,8 @@ import { packageRoot, packageVersion } from '../core/package-root.ts';
 import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
+import { DEFAULT_CHUNK_BYTES } from '../services/chunked/protocol.ts';
+import type { ParameterResult } from '../services/configuration.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
@@ -29,16 +31,20 @@ interface TmuOptions extends CommonOptions, BusOptions {
   readonly vehicle?: string;
   readonly stateDir: string;
   readonly poll: number;
+  readonly sync: number;
   readonly approvalTimeout: number;
   readonly once?: boolean;
   readonly images?: string;
   readonly checkinInterval: number;
   readonly benchKeys?: boolean;
+  readonly transport: 'http' | 'chunked';
+  readonly chunkSize?: number;
 }
 
 export function tmu(options: TmuOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const benchKeys = options.benchKeys === true;
+    const chunkBytes = chunkBytesOf(options);
     const described = await loadVehicle(options.vehicle, options.fd === true);
     const identity = benchKeys
       ? benchIdentity(described.vin, described.ecus)
@@ -49,6 +55,7 @@ export function tmu(options: TmuOptions): Promise<void> {
     await using opened = await openCommandBus(options, context);
     const { tmu: daemon, close } = createTmuOnBus({
       backend: { server: options.server, images: options.images },
+      chunkBytes,
       vehicle,
       identity,
       benchKeys,
@@ -60,6 +67,7 @@ export function tmu(options: TmuOptions): Promise<void> {
       software,
       runCommand: runKeyCommand,
       pollMs: options.poll * 1000,
+      syncIntervalMs: options.sync * 1000,
       checkinIntervalMs: options.checkinInterval * 1000,
       approvalTimeoutSeconds: options.approvalTimeout,
       events: (event) => report(event, context),
@@ -77,6 +85,19 @@ export function tmu(options: TmuOptions): Promise<void> {
       await close();
     }
   });
+}
+
+/** Undefined: images come over plain HTTP. Throws InputError for options that do not go together. */
+function chunkBytesOf({ transport, chunkSize, benchKeys }: TmuOptions): number | undefined {
+  if (transport === 'http') {
+    if (chunkSize === undefined) return undefined;
+    throw new InputError('--chunk-size', 'is for --transport chunked');
+  }
+  if (benchKeys !== true) return chunkSize ?? DEFAULT_CHUNK_BYTES;
+  throw new InputError(
+    '--transport',
+    'chunked needs a device that the backend knows: provision the vehicle, and leave --bench-keys out',
+  );
 }
 
 /** Throws InputError that says what to do when the vehicle was never provisioned. */
@@ -148,6 +169,20 @@ function eventText(event: TmuEvent): string | undefined {
     }
     case 'attack':
       return `${event.code}: ${event.where}: ${event.reason}`;
+    case 'configuration':
+      return `configuration ${event.version}: ${event.results.map(parameterText).join('; ')}`;
+    case 'command': {
+      const reason = event.reason === undefined ? '' : `: ${event.reason}`;
+      const code = event.code === undefined ? '' : ` ${event.code}`;
+      return `command ${event.id}: ${event.ecu} ${event.action} ${event.state}${code}${reason}`;
+    }
+    case 'telemetry':
+      // What is kept and taken in its turn is no news; what is lost comes as a warning, too.
+      return undefined;
+    case 'contact':
+      return event.status === 'found'
+        ? 'services: the backend answers'
+        : `services: the backend does not answer: ${event.reason ?? 'no reason given'}`;
     case 'warning':
       return `warning: ${event.text}`;
     case 'outcome':
@@ -155,4 +190,10 @@ function eventText(event: TmuEvent): string | undefined {
     case 'next-poll':
       return undefined;
   }
+}
+
+function parameterText(result: ParameterResult): string {
+  return result.status === 'rejected'
+    ? `${result.parameter} rejected (${result.code}): ${result.reason}`
+    : `${result.parameter} ${result.status}`;
 }

@@ -1,22 +1,34 @@
 // The Director of a provisioned fleet answers nobody but its vehicles: requests in the name of one of them.
 
+import path from 'node:path';
 import { fromHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { systemRandom } from '../core/random.ts';
+import { DiskStorage } from '../core/storage.ts';
+import { DeviceKeys } from '../tmu/device-keys.ts';
 import { DeviceSession } from '../tmu/device-session.ts';
 import { HttpClient } from '../tmu/http-client.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
 import { SourceError } from './metadata-source.ts';
 
-/** A `fetch` for this Director alone: the token of a vehicle is nobody else's business. Throws InputError. */
-export function vehicleFetch(identity: IdentityFile, director: string): typeof fetch {
+/**
+ * A `fetch` for this Director alone: the token of a vehicle is nobody else's business. `identityFile`: beside it is the
+ * key that the vehicle has changed to. Throws InputError.
+ */
+export function vehicleFetch(
+  identity: IdentityFile,
+  identityFile: string,
+  director: string,
+): typeof fetch {
   const url = URL.parse(director);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InputError('--identity', 'is for a Director with an address: a folder asks nobody');
   }
+  const device = { serial: identity.serial, deviceSecret: fromHex(identity.deviceSecret) };
   const session = new DeviceSession({
-    device: { serial: identity.serial, deviceSecret: fromHex(identity.deviceSecret) },
+    device,
+    keys: async () => DeviceKeys.glance(device, await DiskStorage.open(path.dirname(identityFile))),
     random: systemRandom,
     clock: systemClock,
     client: new HttpClient({ clock: systemClock, headers: {} }),

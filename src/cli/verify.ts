@@ -97,7 +97,7 @@ async function jobOf(
       signal,
       ...(identity === undefined || name !== 'director'
         ? {}
-        : { fetch: vehicleFetch(identity, options.director) }),
+        : { fetch: vehicleFetch(identity, options.identity!, options.director) }),
     });
   return {
     sources: { director: await source('director'), images: await source('images') },

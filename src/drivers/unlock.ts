@@ -26,16 +26,16 @@ export async function enterSession(
   return entered.ok ? { ok: true, value: undefined } : entered;
 }
 
-/** SecurityAccess with the profile of the vehicle file; nothing to do for an ECU without. */
+/** SecurityAccess with the profile of the vehicle file; nothing to do for an ECU without. `doing` completes "while ...". */
 export async function unlock(
   exchange: Exchange,
   runCommand: KeyCommand | undefined,
   signal?: AbortSignal,
+  doing = 'unlocking for programming',
 ): Promise<Exchanged<void>> {
   const { security } = exchange.ecu;
   if (security.algorithm === 'none') return { ok: true, value: undefined };
   const { level } = security;
-  const doing = 'unlocking for programming';
   const seedRequest = securityAccess.encodeRequest('requestSeed', level);
   const askSeed = () => exchange.askFor(seedRequest, doing, securityAccess.decodeResponse, signal);
   let seed = await askSeed();

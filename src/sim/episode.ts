@@ -11,6 +11,7 @@ import type { FaultCategory } from './profiles.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 import { seededRandom } from './seeded-random.ts';
+import { ServicesWitness } from './services-witness.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
 import type { Truths } from './truth.ts';
 import { Witness } from './witness.ts';
@@ -40,14 +41,18 @@ export type RunEpisode = (plan: EpisodePlan) => Promise<EpisodeResult>;
 export interface EpisodeOptions {
   readonly imageBytes: number;
   readonly sabotage: Sabotage | undefined;
+  /** Longest virtual time of one campaign. */
+  readonly limitMs?: number;
   /** Each frame of the first vehicle as a line of a candump log. */
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-/** Longest virtual time of one campaign: pauses, trials and the rarest poll fit into it many times. */
+/** Pauses, trials and the rarest poll fit into it many times. */
 const CAMPAIGN_LIMIT_MS = 6 * 3_600_000;
 /** A diagnostic session ends by itself after 5 s, and with it the silence of normal traffic. */
 const TRAFFIC_LIMIT_MS = 15_000;
+/** Of a download in chunks: an image of 16 KiB has some. */
+const CHUNK_BYTES = 1024;
 /** The approval ends, and what was sent before it was known may still arrive. */
 const WITHDRAWAL_GRACE_MS = 5000;
 
@@ -69,6 +74,7 @@ interface Lane {
   readonly vehicle: SimulatedVehicle;
   readonly invariants: Invariants;
   readonly witness: Witness;
+  readonly services: ServicesWitness;
   injector: Injector | undefined;
   /** When the campaign began. */
   before: Truths | undefined;
@@ -99,6 +105,10 @@ class Episode {
     this.#wanted = perEcu(() => '');
   }
 
+  get #limitMs(): number {
+    return this.#options.limitMs ?? CAMPAIGN_LIMIT_MS;
+  }
+
   crashed(error: unknown): void {
     const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
     this.#crash ??= {
@@ -111,11 +121,12 @@ class Episode {
 
   async run(): Promise<EpisodeResult> {
     const { imageBytes, sabotage } = this.#options;
-    const { seed, vehicles, singleBank } = this.#plan;
+    const { seed, vehicles, singleBank, chunked } = this.#plan;
     this.#world = await createWorld({
       seed,
       vehicles,
       imageBytes,
+      chunkBytes: chunked ? CHUNK_BYTES : undefined,
       vehicle: (vehicle) => {
         const changed = withSingleBanks(vehicle, singleBank);
         return sabotage?.vehicle?.(changed) ?? changed;
@@ -153,7 +164,12 @@ class Episode {
     });
     const nowMs = (): number => clock.nowMs();
     const witness = new Witness({ vehicle, server, invariants, nowMs, released });
-    const lane: Lane = { vehicle, invariants, witness, injector: undefined, before: undefined };
+    const services = new ServicesWitness(vehicle, server);
+    const lane: Lane = {
+      ...{ vehicle, invariants, witness, services },
+      injector: undefined,
+      before: undefined,
+    };
     const { trace } = this.#options;
     vehicle.wire.filter = (frame, from) => lane.injector?.onFrame(frame, from) ?? 'pass';
     vehicle.wire.trace = ({ frame, from, atMs }) => {
@@ -208,7 +224,7 @@ class Episode {
     }
     const rested = await world.until(
       () => this.#crash !== undefined || this.#lanes.every(isAtRest),
-      CAMPAIGN_LIMIT_MS,
+      this.#limitMs,
     );
     this.#first ??= this.#counts();
     for (const lane of this.#lanes) {
@@ -226,8 +242,9 @@ class Episode {
       () => this.#lanes.every(({ witness }) => witness.hasTraffic),
       TRAFFIC_LIMIT_MS,
     );
-    for (const { witness, invariants } of this.#lanes) {
+    for (const { witness, services, invariants } of this.#lanes) {
       witness.rest();
+      for (const { invariant, text } of services.faults()) witness.failed(invariant, text);
       if (proof) this.#proofs++;
       else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
     }
@@ -242,7 +259,7 @@ class Episode {
     if (waiting.length === 0) return;
     const done = await this.#world.until(
       () => this.#crash !== undefined || waiting.every(({ witness }) => witness.hasRecovered),
-      CAMPAIGN_LIMIT_MS,
+      this.#limitMs,
     );
     for (const { witness } of waiting) {
       if (done || witness.hasRecovered) witness.recovered();
@@ -270,6 +287,7 @@ class Episode {
     switch (event.from) {
       case 'tmu':
         if (event.tmu.kind === 'state') injector?.onState(event.tmu.state);
+        if (event.tmu.kind === 'command' && event.tmu.state === 'executing') injector?.onCommand();
         witness.onTmu(event.tmu);
         break;
       case 'driver':
@@ -334,19 +352,20 @@ class Episode {
 
 const TMU_NAME = 'TMU';
 
-function isAtRest({ vehicle, witness, injector }: Lane): boolean {
-  return (injector?.quiet ?? true) && witness.atRest && allOn(vehicle) && areUp(vehicle);
+function isAtRest({ vehicle, witness, services, injector }: Lane): boolean {
+  const quiet = injector?.quiet ?? true;
+  return quiet && witness.atRest && allOn(vehicle) && areUp(vehicle) && services.settled;
 }
 
 function areUp(vehicle: SimulatedVehicle): boolean {
   return ECU_NAMES.every((name) => vehicle.ecu(name)?.running !== undefined);
 }
 
-function whyNotAtRest({ vehicle, witness, injector }: Lane): string {
+function whyNotAtRest({ vehicle, witness, services, injector }: Lane): string {
   if (!(injector?.quiet ?? true)) return 'a fault has not been mended';
   const off = MACHINE_NAMES.filter((name) => !vehicle.machine(name).alive);
   if (off.length > 0) return `${off.join(', ')} did not start again`;
-  return witness.restlessness();
+  return witness.atRest ? (services.unsettled ?? 'nothing') : witness.restlessness();
 }
 
 function withSingleBanks(vehicle: Vehicle, names: readonly EcuName[]): Vehicle {

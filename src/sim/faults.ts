@@ -2,7 +2,8 @@
 
 import { assertNever } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
-import type { FaultCategory } from './profiles.ts';
+import { CHUNK_FAULT_NAMES, type ChunkFault } from '../services/chunked/faults.ts';
+import type { ProfileEntry } from './profiles.ts';
 
 export const ECU_NAMES = ['CGW', 'EDT', 'INV', 'BMS'] as const;
 export type EcuName = (typeof ECU_NAMES)[number];
@@ -161,6 +162,38 @@ export type Fault =
       readonly kind: 'moving' | 'low-battery';
       readonly at: Trigger;
       readonly forMs: number;
+    }
+  /** An operator wants something of an ECU, in the middle of whatever happens. */
+  | {
+      readonly category: 'services';
+      readonly kind: 'command';
+      readonly at: Trigger;
+      readonly action: 'calibrate' | 'setPowerLimit' | 'setFan';
+      /** Of its argument; one that the ECU does not take is among them. */
+      readonly value: number;
+      /** The order is sent a second time. */
+      readonly twice: boolean;
+      readonly expiresInS: number;
+      readonly cancelAfterMs: number | null;
+      /** The TMU loses its power so long after it has begun the next command. */
+      readonly cutAfterMs: number | null;
+    }
+  /** An operator changes the configuration. */
+  | {
+      readonly category: 'services';
+      readonly kind: 'configure';
+      readonly at: Trigger;
+      readonly pollInterval: number;
+      readonly uploadInterval: number;
+      readonly dids: number;
+    }
+  /** The backend spoils what it sends in chunks, as `can-ota server --fault` does. */
+  | {
+      readonly category: 'backend';
+      readonly kind: ChunkFault;
+      readonly at: Trigger;
+      readonly rate: number;
+      readonly forMs: number;
     };
 
 /** What a fault-free campaign of the drawn size does; faults are spread over it. */
@@ -187,7 +220,7 @@ export function dimensionsOf(ecus: number, imageBytes: number): Dimensions {
 
 /** One fault of this category. `ecus`: those that the campaign updates; most faults concern them. */
 export function drawFault(
-  category: FaultCategory,
+  category: ProfileEntry,
   random: Random,
   dimensions: Dimensions,
   ecus: readonly EcuName[],
@@ -213,8 +246,12 @@ export function drawFault(
         at: draw.trigger(),
         forMs: draw.between(500, 60_000),
       };
+    case 'services':
+      return draw.services();
+    case 'backend':
+      return draw.backend(draw.oneOf(CHUNK_FAULT_NAMES));
     default:
-      return assertNever(category);
+      return draw.backend(category);
   }
 }
 
@@ -346,6 +383,43 @@ class Draw {
       return { category: 'driver', kind, at: this.trigger() };
     }
     return { category: 'driver', kind, afterMs: this.between(0, 20_000) };
+  }
+
+  services(): Fault {
+    const at = this.trigger();
+    if (this.#chance(0.35)) {
+      return {
+        category: 'services',
+        kind: 'configure',
+        at,
+        pollInterval: this.between(1, 5),
+        // Not always what the vehicle takes.
+        uploadInterval: this.between(3, 15),
+        dids: this.between(0, 4),
+      };
+    }
+    const cut = this.#chance(0.5);
+    return {
+      category: 'services',
+      kind: 'command',
+      at,
+      // Runs of the calibration are counted: a second one shows.
+      action: cut ? 'calibrate' : this.oneOf(['calibrate', 'setPowerLimit', 'setFan']),
+      value: this.between(0, 110),
+      twice: this.#chance(0.3),
+      expiresInS: this.between(1, 120),
+      cancelAfterMs: this.#chance(0.2) ? this.between(0, 10_000) : null,
+      // It takes most of a second.
+      cutAfterMs: cut ? this.between(0, 1000) : null,
+    };
+  }
+
+  backend(kind: ChunkFault): Fault {
+    const rate = this.#chance(0.3) ? 1 : this.between(1, 50) / 100;
+    const at: Trigger = this.#chance(0.7)
+      ? { on: 'state', state: 'downloading', delayMs: this.between(0, 200) }
+      : { on: 'time', ms: 0 };
+    return { category: 'backend', kind, at, rate, forMs: this.between(50, 60_000) };
   }
 
   trigger(): Trigger {

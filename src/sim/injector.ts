@@ -1,8 +1,10 @@
 // Makes the faults of one campaign happen to one vehicle, counts those that did, and repairs everything in the end.
 
 import { type CanFrame, classicFrame } from '../bus/can-frame.ts';
+import { toHex } from '../core/bytes.ts';
 import { assertNever } from '../core/errors.ts';
 import { testerAddresses } from '../isotp/address.ts';
+import { CHUNK_PATH } from '../services/chunked/protocol.ts';
 import { findEcu } from '../vehicle/load.ts';
 import { startBabbling } from './babbling-node.ts';
 import { ECU_NAMES, type EcuName, type Fault, MACHINE_NAMES, type MachineName } from './faults.ts';
@@ -12,7 +14,7 @@ import type { FrameFate, SimulatedBus } from './simulated-bus.ts';
 import type { DiskMoment, DiskOperation } from './simulated-disk.ts';
 import type { NetworkFault } from './simulated-network.ts';
 import { OperatorError, type SimulatedServer } from './simulated-server.ts';
-import type { SimulatedVehicle } from './simulated-vehicle.ts';
+import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import { plantTroubleCode, rotBank } from './tampering.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
@@ -30,6 +32,12 @@ export interface InjectorOptions {
 /** Watchdog and supervisor: a program that ended is started again. */
 const RESTART_MS = 1000;
 const TESTER_GAP_MS = 50;
+/** Of a TMU that is cut in a command. */
+const OFF_MS = 300;
+/** Longer than anybody waits for an answer. */
+const LATE_MS = 60_000;
+/** What operators want to be told about. */
+const TELEMETRY_DIDS = ['INV.FD40', 'INV.FD41', 'BMS.FD50', 'EDT.FD31'];
 
 /** A fault that changes single frames, for as long as it has frames left. */
 interface FrameFault {
@@ -48,6 +56,9 @@ export class Injector {
   #answers = 0;
   /** Things that are broken at the moment and will be well again. */
   #broken = 0;
+  /** How probable it is that chunks come too late. */
+  #lateChunks = 0;
+  #cutsAtCommands: number[] = [];
   #over = false;
   /** A program may end by itself only where its disk or its controller was taken away. */
   readonly #mayEnd = new Set<string>();
@@ -69,7 +80,7 @@ export class Injector {
         this.#later(fault.at.ms, () => this.#fire(fault));
       }
     }
-    vehicle.network.fault = () => this.#onExchange();
+    vehicle.network.fault = ({ path }) => this.#onExchange(path);
     vehicle.driver.choose = () => {
       this.#answers++;
       return this.#choose();
@@ -99,6 +110,13 @@ export class Injector {
         this.#later(at.on === 'state' ? at.delayMs : 0, () => this.#fire(fault));
       },
     );
+  }
+
+  /** The TMU has begun a command. */
+  onCommand(): void {
+    const afterMs = this.#cutsAtCommands.shift();
+    if (afterMs === undefined || this.#over) return;
+    this.#mend(afterMs, () => this.#cut([TMU], OFF_MS));
   }
 
   onOperation(machine: MachineName, operation: DiskOperation, moment: DiskMoment): void {
@@ -159,6 +177,7 @@ export class Injector {
     this.#frameFaults = [];
     this.#torn.clear();
     vehicle.network.fault = undefined;
+    this.#lateChunks = 0;
     vehicle.driver.choose = () => ({ answer: 'approve' });
     for (const ecu of ECU_NAMES) {
       vehicle.faults(ecu).failSelfTest = false;
@@ -221,9 +240,68 @@ export class Injector {
       case 'vehicle':
         this.#move(fault);
         break;
+      case 'services':
+        void this.#operate(fault);
+        break;
+      case 'backend':
+        this.#spoilChunks(fault);
+        break;
       default:
         assertNever(fault);
     }
+  }
+
+  /** An operator at the backend; what it does not take he leaves at that. */
+  async #operate(fault: Of<'services'>): Promise<void> {
+    const { vehicle, server, random, clock } = this.#options;
+    const { vin } = vehicle;
+    const ask = async (method: 'POST' | 'PUT' | 'DELETE', path: string, body: unknown) => {
+      if (!server.running) return undefined;
+      return server.operate(method, path, body).catch((error: unknown) => {
+        // It may go away in the middle of it, and then nobody knows what it has done.
+        if (error instanceof OperatorError && error.status < 500) return undefined;
+        if (!server.running) return undefined;
+        throw error;
+      });
+    };
+    if (fault.kind === 'configure') {
+      const { pollInterval, uploadInterval } = fault;
+      const dids = TELEMETRY_DIDS.slice(0, fault.dids);
+      await ask('PUT', `/config/${vin}`, { parameters: { pollInterval, uploadInterval, dids } });
+      return;
+    }
+    const { action, value, expiresInS, cancelAfterMs, cutAfterMs } = fault;
+    if (cutAfterMs !== null) this.#cutsAtCommands.push(cutAfterMs);
+    const names = { calibrate: undefined, setPowerLimit: 'power', setFan: 'duty' } as const;
+    const argument = names[action];
+    const order = {
+      ...{ ecu: 'INV', action, expiresInS, priority: value % 10 },
+      arguments: argument === undefined ? {} : { [argument]: value },
+      key: toHex(random.bytes(8)),
+    };
+    const told = await ask('POST', `/commands/${vin}`, order);
+    if (fault.twice) await ask('POST', `/commands/${vin}`, order);
+    const { id } = (told ?? {}) as { id?: string };
+    if (id === undefined || cancelAfterMs === null) return;
+    clock.after('operator', cancelAfterMs, () => {
+      void ask('DELETE', `/commands/${vin}/${id}`, {});
+    });
+  }
+
+  #spoilChunks({ kind, rate, forMs }: Of<'backend'>): void {
+    // Time stands still while the server works: what is late is late on its way.
+    if (kind === 'timeout') {
+      this.#lateChunks = rate;
+      this.#mend(forMs, () => {
+        this.#lateChunks = 0;
+      });
+      return;
+    }
+    const { chunkFaults } = this.#options.server;
+    chunkFaults[kind] = rate;
+    this.#mend(forMs, () => {
+      delete chunkFaults[kind];
+    });
   }
 
   /** Where nothing is under way, or the backend is away, the operator is told so, and leaves it at that. */
@@ -342,8 +420,11 @@ export class Injector {
     }
   }
 
-  #onExchange(): NetworkFault | undefined {
+  #onExchange(path: string): NetworkFault | undefined {
     const n = ++this.#exchanges;
+    const { random } = this.#options;
+    const slow = this.#lateChunks > 0 && path === CHUNK_PATH;
+    if (slow && random.fraction() < this.#lateChunks) return { kind: 'delay', ms: LATE_MS };
     for (const fault of this.#waiting) {
       if (!('nth' in fault) || n < fault.nth) continue;
       if (n >= fault.nth + fault.exchanges - 1) {

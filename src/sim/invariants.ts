@@ -20,7 +20,10 @@ export const INVARIANTS = {
   recovery: 'a mixed state and owed counters are made good as soon as everything works',
   traffic: 'the normal traffic of every ECU runs again',
   dead: 'every machine runs',
-  stuck: 'the campaign ends',
+  stuck: 'the campaign ends, and so does every command',
+  command: 'a command runs once, and its state says whether it did',
+  configuration: 'what the backend was told is in force is in force',
+  telemetry: 'everything that was measured is at the backend, once',
   proof: 'the next campaign without faults succeeds',
   crash: 'nothing throws that nobody expects',
 } as const;
@@ -107,7 +110,13 @@ export type Observation = { readonly atMs: number } & (
     }
   | {
       readonly kind: 'failed';
-      readonly invariant: 'stuck' | 'crash' | 'recovery';
+      readonly invariant:
+        | 'stuck'
+        | 'crash'
+        | 'recovery'
+        | 'command'
+        | 'configuration'
+        | 'telemetry';
       readonly text: string;
     }
 );

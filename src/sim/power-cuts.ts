@@ -80,6 +80,7 @@ function planOf(
     episode: 0,
     vehicles: 1,
     singleBank,
+    chunked: false,
     campaigns: [{ number: 1, ecus, faults, forced: false, encrypted: false, proof }],
   };
 }

@@ -1,6 +1,7 @@
 // Which kinds of faults a simulation draws: the profile of the command line.
 
 import { InputError } from '../core/errors.ts';
+import { CHUNK_FAULT_NAMES, type ChunkFault } from '../services/chunked/faults.ts';
 
 export const FAULT_CATEGORIES = [
   'power',
@@ -10,34 +11,37 @@ export const FAULT_CATEGORIES = [
   'ecu',
   'driver',
   'vehicle',
+  'services',
+  'backend',
 ] as const;
 export type FaultCategory = (typeof FAULT_CATEGORIES)[number];
 
+/** What a profile names: a category, or one of the faults that a backend has on purpose. */
+export type ProfileEntry = FaultCategory | ChunkFault;
+
+const KNOWN: readonly ProfileEntry[] = [...FAULT_CATEGORIES, ...CHUNK_FAULT_NAMES];
+
 /**
- * `none`, `all`, or categories with commas between them, in any order. `driver` brings the conditions of the vehicle
+ * `none`, `all`, or categories and names of `can-ota server --fault` with commas between them, in any order. `driver` brings the conditions of the vehicle
  * with it, unless the list names them: both are what people do. Throws InputError that names the bad word.
  */
-export function parseProfile(text: string): readonly FaultCategory[] {
+export function parseProfile(text: string): readonly ProfileEntry[] {
   if (text === 'none') return [];
   if (text === 'all') return FAULT_CATEGORIES;
   const words = new Set(text.split(',').map((word) => word.trim()));
   for (const word of words) {
-    if (!isCategory(word)) {
-      const known = ['none', 'all', ...FAULT_CATEGORIES].join(', ');
+    if (!KNOWN.some((known) => known === word)) {
+      const known = ['none', 'all', ...KNOWN].join(', ');
       throw new InputError('--faults', `${JSON.stringify(word)} is none of ${known}`);
     }
   }
   if (words.has('driver')) words.add('vehicle');
   // In the order of the table: the same set of words always draws the same faults.
-  return FAULT_CATEGORIES.filter((category) => words.has(category));
+  return KNOWN.filter((entry) => words.has(entry));
 }
 
 /** How a profile is written in a replay command. */
-export function profileText(categories: readonly FaultCategory[]): string {
+export function profileText(categories: readonly ProfileEntry[]): string {
   if (categories.length === 0) return 'none';
   return categories.length === FAULT_CATEGORIES.length ? 'all' : categories.join(',');
-}
-
-function isCategory(word: string): word is FaultCategory {
-  return (FAULT_CATEGORIES as readonly string[]).includes(word);
 }

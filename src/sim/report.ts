@@ -1,8 +1,7 @@
 // What a simulation has found, as the JSON object of its last line and as text for people.
 
 import { INVARIANTS, type InvariantName } from './invariants.ts';
-import type { FaultCategory } from './profiles.ts';
-import { profileText } from './profiles.ts';
+import { type FaultCategory, type ProfileEntry, profileText } from './profiles.ts';
 
 /** A broken invariant, with everything that is needed to see it again. */
 export interface FoundViolation {
@@ -90,7 +89,7 @@ export function violationText(violation: FoundViolation): string {
 
 export interface ReplayFacts {
   readonly seed: string;
-  readonly categories: readonly FaultCategory[];
+  readonly categories: readonly ProfileEntry[];
   readonly episode: number;
   readonly vehicles: number;
   readonly imageBytes: number;

@@ -66,7 +66,15 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
   'forget-journal': {
     breaks: 'the TMU starts without its journal every time',
     world: () => ({
-      wrapStorage: (storage, machine) => (machine === 'TMU' ? withoutJournal(storage) : storage),
+      wrapStorage: (storage, machine) =>
+        machine === 'TMU' ? forgetting(storage, 'journal.log') : storage,
+    }),
+  },
+  'forget-commands': {
+    breaks: 'the TMU starts without knowing which commands it has run',
+    world: () => ({
+      wrapStorage: (storage, machine) =>
+        machine === 'TMU' ? forgetting(storage, 'commands.journal') : storage,
     }),
   },
   'skip-secure-boot': {
@@ -140,14 +148,16 @@ function passing(storage: Storage): Storage {
   };
 }
 
-function withoutJournal(storage: Storage): Storage {
+function forgetting(storage: Storage, file: string): Storage {
   let forgotten = false;
   return {
     ...passing(storage),
     read: async (name) => {
-      if (name !== 'journal.log' || forgotten) return storage.read(name);
-      forgotten = true;
-      return undefined;
+      if (name === file && !forgotten) {
+        forgotten = true;
+        await storage.remove(file);
+      }
+      return storage.read(name);
     },
   };
 }

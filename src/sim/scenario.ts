@@ -2,6 +2,7 @@
 
 import { InputError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import { CHUNK_FAULTS } from '../services/chunked/faults.ts';
 import {
   dimensionsOf,
   drawFault,
@@ -10,7 +11,7 @@ import {
   type Fault,
   faultText,
 } from './faults.ts';
-import type { FaultCategory } from './profiles.ts';
+import type { ProfileEntry } from './profiles.ts';
 import { seededRandom } from './seeded-random.ts';
 
 /** A fault of one vehicle, counted from 0. Those of the server concern all of them. */
@@ -40,12 +41,14 @@ export interface EpisodePlan {
   readonly vehicles: number;
   /** ECUs with one bank: their running image is overwritten. */
   readonly singleBank: readonly EcuName[];
+  /** Images come in chunks that are authenticated one by one. */
+  readonly chunked: boolean;
   readonly campaigns: readonly CampaignPlan[];
 }
 
 export interface ScenarioOptions {
   readonly seed: string;
-  readonly categories: readonly FaultCategory[];
+  readonly categories: readonly ProfileEntry[];
   readonly imageBytes: number;
   readonly vehicles: number;
 }
@@ -57,6 +60,8 @@ const MAX_FAULTS = 4;
 
 /** One episode in four has an ECU with a single bank, which is restored from the image that the TMU keeps. */
 const SINGLE_BANK_SHARE = 0.25;
+/** Faults of the backend need a download in chunks: with nothing else in the profile, every episode has one. */
+const CHUNKED_SHARE = 0.3;
 const FORCED_SHARE = 0.1;
 const ENCRYPTED_SHARE = 0.2;
 
@@ -66,20 +71,33 @@ export function planEpisode(
   episode: number,
   campaigns: number = CAMPAIGNS_PER_EPISODE,
 ): EpisodePlan {
-  const { seed, vehicles } = options;
+  const { seed, vehicles, categories } = options;
   const random = seededRandom(`${seed}/${episode}/scenario`);
   const isSingle = random.fraction() < SINGLE_BANK_SHARE;
   const single = sample(random, 1);
+  // Of its own stream: it changes nothing of what is drawn besides.
+  const byChance = seededRandom(`${seed}/${episode}/transport`).fraction() < CHUNKED_SHARE;
+  const chunked = byChance || (categories.length > 0 && categories.every(isOfBackend));
+  const drawn = chunked ? options : { ...options, categories: categories.filter(isElsewhere) };
   return {
     seed: `${seed}/${episode}`,
     episode,
     vehicles,
     // Without faults nothing is ever restored.
     singleBank: isSingle && options.categories.length > 0 ? single : [],
+    chunked,
     campaigns: Array.from({ length: campaigns }, (_none, index) =>
-      planCampaign(random, options, index + 1),
+      planCampaign(random, drawn, index + 1),
     ),
   };
+}
+
+function isOfBackend(entry: ProfileEntry): boolean {
+  return entry === 'backend' || Object.hasOwn(CHUNK_FAULTS, entry);
+}
+
+function isElsewhere(entry: ProfileEntry): boolean {
+  return !isOfBackend(entry);
 }
 
 function planCampaign(
@@ -114,12 +132,13 @@ function sample(random: Random, count: number): readonly EcuName[] {
 }
 
 /** The history for people, one line a campaign and one a fault. */
-export function episodeText({ campaigns, vehicles, singleBank }: EpisodePlan): string {
+export function episodeText({ campaigns, vehicles, singleBank, chunked }: EpisodePlan): string {
+  const way = chunked ? ', in chunks' : '';
   const bank = singleBank.length === 0 ? '' : ` (with one bank: ${singleBank.join(', ')})`;
   return campaigns
     .map(({ number, ecus, faults, forced, encrypted }) =>
       [
-        `campaign ${number}: new ${encrypted ? 'encrypted ' : ''}images for ${ecus.join(', ')}${forced ? ', a safety release' : ''}${bank}`,
+        `campaign ${number}: new ${encrypted ? 'encrypted ' : ''}images for ${ecus.join(', ')}${way}${forced ? ', a safety release' : ''}${bank}`,
         ...faults.map(({ vehicle, fault }) => {
           const where = vehicles === 1 ? '' : `vehicle ${vehicle + 1}, `;
           return `  ${where}${faultText(fault)}`;

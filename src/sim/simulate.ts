@@ -4,7 +4,12 @@ import { createHash } from 'node:crypto';
 import { describeError } from '../core/errors.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
 import type { Ending, Violation } from './invariants.ts';
-import { FAULT_CATEGORIES, type FaultCategory, profileText } from './profiles.ts';
+import {
+  FAULT_CATEGORIES,
+  type FaultCategory,
+  type ProfileEntry,
+  profileText,
+} from './profiles.ts';
 import { type FoundViolation, replayCommand, type SimulationReport } from './report.ts';
 import {
   CAMPAIGNS_PER_EPISODE,
@@ -18,7 +23,7 @@ import { shrink } from './shrink.ts';
 
 export interface SimulateOptions {
   readonly seed: string;
-  readonly categories: readonly FaultCategory[];
+  readonly categories: readonly ProfileEntry[];
   readonly vehicles: number;
   readonly imageBytes: number;
   /** For the report and the replay command; what it does is in `runEpisode`. */

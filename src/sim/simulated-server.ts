@@ -7,6 +7,7 @@ import type { TrustFolder } from '../../server/images/trust-folder.ts';
 import { type CanOtaServer, createServer } from '../../server/server.ts';
 import { loadWeb, type WebFiles } from '../../server/web/assets.ts';
 import type { Logger } from '../core/logger.ts';
+import type { ChunkFault } from '../services/chunked/faults.ts';
 import type { HttpRequest } from '../tmu/http-transport.ts';
 import { SimulatedMachine } from './machine.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -21,6 +22,7 @@ type App = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 export interface ServerTokens {
   readonly factory: string;
   readonly release: string;
+  readonly operator: string;
 }
 
 /** All that a backend keeps. */
@@ -38,6 +40,9 @@ export interface SimulatedServerOptions {
   /** Missing: a new one, with the tokens to be added before it starts. */
   readonly state?: ServerState;
 }
+
+/** Operators have more to say than vehicles. */
+type OperatorRequest = Omit<HttpRequest, 'method'> & { readonly method: 'POST' | 'PUT' | 'DELETE' };
 
 /** One row of the table of reports, as the vehicle sent it. */
 export interface ReportRow {
@@ -86,6 +91,8 @@ export class SimulatedServer implements NetworkServer {
   readonly url = 'http://backend.simulation';
   readonly database: DatabaseSync;
   readonly disk: SimulatedDisk;
+  /** What it spoils in chunked downloads, and how often; may be changed at any time. */
+  readonly chunkFaults: Partial<Record<ChunkFault, number>> = {};
   readonly #options: SimulatedServerOptions;
   readonly #machine: SimulatedMachine;
   readonly #waiting = new Set<() => void>();
@@ -117,6 +124,7 @@ export class SimulatedServer implements NetworkServer {
           openNoncesPerAddress: 1_000_000,
           uptane: { role: 'all', trust: options.trust },
           web: await webFiles(),
+          chunkFaults: this.chunkFaults,
         });
         this.#server = server;
         if (life.alive) this.#app = server.app.callback();
@@ -160,7 +168,7 @@ export class SimulatedServer implements NetworkServer {
     await this.start();
   }
 
-  async handle(request: HttpRequest): Promise<ServerAnswer | undefined> {
+  async handle(request: HttpRequest | OperatorRequest): Promise<ServerAnswer | undefined> {
     const app = this.#app;
     if (app === undefined) return undefined;
     const release = this.#options.clock.hold(`answer to ${request.url.pathname}`);
@@ -188,8 +196,18 @@ export class SimulatedServer implements NetworkServer {
     contentType: string,
     token = this.#options.tokens.release,
   ): Promise<unknown> {
+    return this.#ask('POST', path, body, contentType, token);
+  }
+
+  async #ask(
+    method: OperatorRequest['method'],
+    path: string,
+    body: Uint8Array,
+    contentType: string,
+    token: string,
+  ): Promise<unknown> {
     const answer = await this.handle({
-      method: 'POST',
+      method,
       url: new URL(path, this.url),
       headers: {
         accept: 'application/json',
@@ -202,6 +220,12 @@ export class SimulatedServer implements NetworkServer {
     if (answer === undefined) throw new Error(`${path}: the server is not running`);
     if (answer.status < 200 || answer.status > 299) throw new OperatorError(path, answer);
     return answer.body.length === 0 ? undefined : JSON.parse(Buffer.from(answer.body).toString());
+  }
+
+  /** As an operator with a token of that role does it. Throws OperatorError for any answer but 2xx. */
+  async operate(method: 'PUT' | 'POST' | 'DELETE', path: string, body: unknown): Promise<unknown> {
+    const bytes = new TextEncoder().encode(JSON.stringify(body));
+    return this.#ask(method, path, bytes, 'application/json', this.#options.tokens.operator);
   }
 
   /** Images first, so that a signed list never names what cannot be had; then the list. */
@@ -243,7 +267,7 @@ export class SimulatedServer implements NetworkServer {
   }
 }
 
-async function answerOf(app: App, request: HttpRequest): Promise<ServerAnswer> {
+async function answerOf(app: App, request: HttpRequest | OperatorRequest): Promise<ServerAnswer> {
   const { url, method, headers, body } = request;
   const response = await inject(app, {
     method,

@@ -29,7 +29,7 @@ import { SimulatedNetwork } from './simulated-network.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-export const TMU = 'TMU';
+export const TMU = 'TMU' as const;
 /** `TMU`, or the name of an ECU in the vehicle file; `driver` is none, and speaks, too. */
 export type MachineName = string;
 
@@ -59,10 +59,14 @@ export interface SimulatedVehicleOptions extends VehicleWrappers {
   /** What an ECU of this name runs when it is new. */
   readonly factoryImage: (ecu: string) => { readonly image: Uint8Array; readonly version: string };
   readonly pollMs: number;
+  /** Images come in chunks of so many bytes; missing: by HTTP. */
+  readonly chunkBytes?: number | undefined;
   readonly approvalTimeoutSeconds: number;
   readonly onEvent: (machine: MachineName, event: VehicleEvent) => void;
 }
 
+/** From one contact of the services to the next. */
+const SYNC_MS = 5000;
 /** Bytes of an image between two durable points: small images shall have several. */
 const CHECKPOINT_BYTES = 4096;
 /** As `ip link set can0 type can restart-ms 100`. */
@@ -249,6 +253,8 @@ export class SimulatedVehicle {
       },
       software: SOFTWARE,
       pollMs: this.#options.pollMs,
+      syncIntervalMs: SYNC_MS,
+      chunkBytes: this.#options.chunkBytes,
       approvalTimeoutSeconds: this.#options.approvalTimeoutSeconds,
       events: life.whileAlive((event: TmuEvent) => this.#emit(TMU, { from: 'tmu', tmu: event })),
       lock: async () => NO_LOCK,

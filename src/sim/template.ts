@@ -98,12 +98,12 @@ async function make(descriptions: readonly Vehicle[], imageBytes: number): Promi
   const clock = new VirtualClock(START_WALL_MS);
   const random = seededRandom(FACTORY_SEED);
   const factory = await keyCeremony(FACTORY_SEED, clock.wallMs());
-  const tokens = { factory: '', release: '' };
+  const tokens = { factory: '', release: '', operator: '' };
   const server = new SimulatedServer({
     ...{ clock, tokens, trust: factory.trust, logger: silentLogger },
     random: random.fork('server'),
   });
-  for (const role of ['factory', 'release'] as const) {
+  for (const role of ['factory', 'release', 'operator'] as const) {
     const machine = { clock, random: random.fork(`token ${role}`) };
     tokens[role] = await addToken(server.database, role, role, machine);
   }

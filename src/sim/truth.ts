@@ -90,7 +90,7 @@ export function truthsOf(readerOf: (ecu: EcuName) => ReadFile): Truths {
 }
 
 /** JSON, and below it the hash of its line. */
-function sealed<T>(bytes: Uint8Array | undefined, schema: z.ZodType<T>): T | undefined {
+export function sealed<T>(bytes: Uint8Array | undefined, schema: z.ZodType<T>): T | undefined {
   if (bytes === undefined) return undefined;
   const end = bytes.indexOf(0x0a) + 1;
   const line = bytes.subarray(0, end);

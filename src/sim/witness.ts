@@ -28,6 +28,13 @@ import {
 
 /** Ends that a campaign can have; the others are reasons to try again. */
 const NO_END = new Set(['BACKEND_UNAVAILABLE', 'INTERRUPTED', 'UP_TO_DATE']);
+/** What comes at any time, and says nothing about a campaign. */
+const BESIDE: ReadonlySet<TmuEvent['kind']> = new Set([
+  'configuration',
+  'command',
+  'telemetry',
+  'contact',
+]);
 
 type Body = Observation extends infer O ? (O extends Observation ? Omit<O, 'atMs'> : never) : never;
 
@@ -88,6 +95,7 @@ export class Witness {
   }
 
   onTmu(event: TmuEvent): void {
+    if (BESIDE.has(event.kind)) return;
     this.#betweenPolls = event.kind === 'next-poll';
     if (event.kind === 'outcome') {
       const { campaign, outcome } = event;
@@ -224,7 +232,7 @@ export class Witness {
     return last?.outcome === 'ROLLBACK_FAILED' ? last.campaign : undefined;
   }
 
-  failed(invariant: 'stuck' | 'crash' | 'recovery', text: string): void {
+  failed(invariant: Extract<Observation, { kind: 'failed' }>['invariant'], text: string): void {
     this.#tell({ kind: 'failed', invariant, text });
   }
 

@@ -44,6 +44,8 @@ export interface WorldOptions {
   readonly onEvent?: (event: WorldEvent) => void;
   /** How often TMUs ask for news, 1000 ms unless told otherwise: nothing happens in between but time. */
   readonly pollMs?: number;
+  /** Images come in chunks of so many bytes, authenticated one by one; missing: by HTTP. */
+  readonly chunkBytes?: number | undefined;
   /** 30 s unless told otherwise. */
   readonly approvalTimeoutSeconds?: number;
   /** Hears everything; silent unless told otherwise. */
@@ -119,6 +121,7 @@ export class SimulatedWorld {
         random: this.#random.fork(vehicle.vin),
         factoryImage: this.#factoryImage,
         pollMs: options.pollMs ?? POLL_MS,
+        chunkBytes: options.chunkBytes,
         approvalTimeoutSeconds: options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
         onEvent: (machine, event) => this.#emit(vehicle.vin, machine, event),
       });

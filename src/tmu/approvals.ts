@@ -5,6 +5,7 @@ import type { Plan } from '../campaign/plan.ts';
 import type { ApprovalPhase, ApprovalQuestion, Approver, VehicleState } from '../campaign/ports.ts';
 import type { Campaign } from '../campaign/state.ts';
 import { assertNever } from '../core/errors.ts';
+import type { Configuration } from '../services/configuration.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { conditionQuery, isForced, questionOf } from './question.ts';
 import type { TmuListener } from './tmu-event.ts';
@@ -16,7 +17,11 @@ export interface ApprovalsOptions {
   readonly vehicle: Vehicle;
   readonly emit: TmuListener;
   readonly timeoutSeconds: number;
+  /** What the driver is asked by the remote configuration, besides what the vehicle file asks. For new campaigns. */
+  readonly configured?: () => Configuration['approval'];
 }
+
+const PHASES = ['download', 'install', 'activate'] as const;
 
 /** Whose approval has to stand at a gate: the one that was given last. That of the download was for the download. */
 const PHASES_BEFORE = {
@@ -57,17 +62,24 @@ export class Approvals {
     return { kind: 'answered', phase, by, answer };
   }
 
-  /** Phases that are a step of their own because the driver is asked in them. */
+  /**
+   * Phases that are a step of their own because the driver is asked in them; `install`, which always is one, where
+   * only the remote configuration asks. A campaign keeps them: what is configured later is for the next one.
+   */
   asks(plan: Plan): ApprovalPhase[] {
-    return (['download', 'activate'] as const).filter(
-      (phase) => this.#approvedBy(phase, { plan }) === 'driver',
+    const configured = this.#options.configured?.() ?? {};
+    const wanted = PHASES.filter((phase) => configured[phase] === 'ask');
+    const { approval } = this.#options.vehicle.policy;
+    return PHASES.filter((phase) => phase !== 'install' || approval.install !== 'ask').filter(
+      (phase) => this.#approvedBy(phase, { plan, asks: wanted }) === 'driver',
     );
   }
 
-  #approvedBy(phase: ApprovalPhase, { plan }: Pick<Campaign, 'plan'>): ApprovedBy {
+  #approvedBy(phase: ApprovalPhase, { plan, asks }: Pick<Campaign, 'plan' | 'asks'>): ApprovedBy {
     const { approver, vehicle } = this.#options;
     if (isForced(plan)) return 'forced';
-    return approver !== undefined && vehicle.policy.approval[phase] === 'ask' ? 'driver' : 'policy';
+    const isAsked = vehicle.policy.approval[phase] === 'ask' || asks.includes(phase);
+    return approver !== undefined && isAsked ? 'driver' : 'policy';
   }
 
   /** UNECE R156 7.2.2.1: who is not asked is told. Once for a campaign; a console that is broken stops nothing. */

@@ -15,6 +15,7 @@ import type {
 } from '../campaign/ports.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
+import type { DeviceKeys } from './device-keys.ts';
 import { type DeviceIdentity, DeviceSession } from './device-session.ts';
 import {
   type Answer,
@@ -40,7 +41,14 @@ export interface HttpBackendOptions {
   /** For requests with a JSON answer, from the name look-up to the last byte. */
   readonly requestMs?: number;
   /** Whoever has one proves it before the first request, and the server has to prove itself. */
-  readonly identity?: { readonly device: DeviceIdentity; readonly random: Random } | undefined;
+  readonly identity?:
+    | {
+        readonly device: DeviceIdentity;
+        readonly random: Random;
+        /** Where the device changes its key. */
+        readonly keys?: () => Promise<DeviceKeys>;
+      }
+    | undefined;
   /** Missing: the real network. */
   readonly transport?: HttpTransport | undefined;
 }

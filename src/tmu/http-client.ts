@@ -35,7 +35,7 @@ export interface Answer {
 export interface HttpInit {
   readonly method?: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
 }
 
@@ -125,7 +125,7 @@ export class HttpClient {
           ...headers,
           ...init.headers,
         },
-        ...(init.body === undefined ? {} : { body: new TextEncoder().encode(init.body) }),
+        ...(init.body === undefined ? {} : { body: bytesOf(init.body) }),
         timeout: { connectMs: CONNECT_MS, ...(requestMs === undefined ? {} : { requestMs }) },
         signal: deadline.signal,
       });
@@ -312,6 +312,10 @@ class Deadline {
     this.#timer.cancel();
     this.#outer?.removeEventListener('abort', this.#stop);
   }
+}
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? new TextEncoder().encode(body) : body;
 }
 
 function withCode(code: string, message: string): Error {

@@ -115,6 +115,10 @@ export class StatusTracker {
       case 'plan':
       case 'approval':
       case 'cancel':
+      case 'configuration':
+      case 'command':
+      case 'telemetry':
+      case 'contact':
       case 'warning':
         return true;
     }

@@ -4,6 +4,8 @@ import type { EcuStep } from '../campaign/event.ts';
 import type { CycleOutcome } from '../campaign/outcome.ts';
 import type { ApprovalPhase } from '../campaign/ports.ts';
 import type { CampaignState, EcuOutcome } from '../campaign/state.ts';
+import type { CommandState } from '../services/command.ts';
+import type { ParameterResult } from '../services/configuration.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { RoleVersions } from '../trust/repository.ts';
 
@@ -111,6 +113,33 @@ export type TmuEvent =
       readonly where: string;
       readonly reason: string;
     }
+  /** A configuration that the backend wants was judged; what is accepted is in force. */
+  | {
+      readonly kind: 'configuration';
+      readonly version: number;
+      readonly results: readonly ParameterResult[];
+    }
+  /** A command has a new state; `code` and `reason` of a failure. */
+  | {
+      readonly kind: 'command';
+      readonly id: string;
+      readonly ecu: string;
+      readonly action: string;
+      readonly state: CommandState;
+      readonly code?: string;
+      readonly reason?: string;
+    }
+  /** Samples were kept, taken by the backend, or lost; `waiting` uploads are left. */
+  | {
+      readonly kind: 'telemetry';
+      readonly status: 'stored' | 'uploaded' | 'dropped';
+      readonly samples: number;
+      /** Of an upload. */
+      readonly number?: number;
+      readonly waiting: number;
+    }
+  /** The backend answers the services of this vehicle, or does not any more. */
+  | { readonly kind: 'contact'; readonly status: 'found' | 'lost'; readonly reason?: string }
   | { readonly kind: 'warning'; readonly ecu?: string; readonly text: string }
   | ({ readonly kind: 'outcome' } & CycleResult)
   | { readonly kind: 'next-poll'; readonly inMs: number };

@@ -37,6 +37,9 @@ import { InstalledFile } from './installed.ts';
 import { Inventory } from './inventory.ts';
 import { Memory } from './memory.ts';
 import { Outbox } from './outbox.ts';
+import { busyEcus } from './services/busy-ecus.ts';
+import { EcuGate } from './services/ecu-gate.ts';
+import { VehicleServices, type VehicleServicesOptions } from './services/vehicle-services.ts';
 import { StatusFiles } from './status.ts';
 import { StatusTracker } from './status-tracker.ts';
 import type { CycleResult, TmuEvent, TmuListener } from './tmu-event.ts';
@@ -65,6 +68,8 @@ export interface TmuOptions {
   readonly campaign?: Partial<CampaignConfig>;
   readonly approvalTimeoutSeconds?: number;
   readonly downloadLimits?: DownloadLimits;
+  /** Remote configuration, commands and telemetry; missing: none. */
+  readonly services?: Pick<VehicleServicesOptions, 'ecus' | 'backend' | 'syncIntervalMs'>;
   /** Takes the state directory for this process; the simulation hands in one without sockets. */
   readonly lock?: (location: string) => Promise<FolderLock>;
 }
@@ -89,6 +94,7 @@ interface Opened {
   readonly traffic: TrafficMeter;
   /** Counts what it fetches. */
   readonly backend: Backend;
+  readonly services: VehicleServices | undefined;
 }
 
 export class Tmu {
@@ -103,6 +109,8 @@ export class Tmu {
   #watch: CampaignWatch | undefined;
   readonly #recovery: Upkeep;
   readonly #commits: Upkeep;
+  /** Between the campaigns and the services. */
+  readonly #gate = new EcuGate();
   /** Paths that the server does not have. */
   readonly #unknown = { paths: false };
 
@@ -116,12 +124,17 @@ export class Tmu {
   }
 
   /**
-   * One cycle: what was left unfinished, otherwise one poll and what follows from it. Never rejects for what
-   * backend, vehicle or driver do. Throws FolderBusyError when another process has the state directory,
-   * StorageError when the disk is full or broken; everything is carried on with by the next call.
+   * One cycle: what was left unfinished, otherwise one poll and what follows from it; then one contact of the services.
+   * Never rejects for what backend, vehicle or driver do. Throws FolderBusyError when another process has the state
+   * directory, StorageError when the disk is full or broken; everything is carried on with by the next call.
    */
   async runOnce(signal: AbortSignal): Promise<CycleResult> {
     const opened = await this.#open();
+    const cycle = (): Promise<CycleResult> => this.#runCycle(opened, signal);
+    return opened.services === undefined ? cycle() : opened.services.beside(cycle, signal);
+  }
+
+  async #runCycle(opened: Opened, signal: AbortSignal): Promise<CycleResult> {
     const startMs = this.#options.clock.nowMs();
     this.#checked = undefined;
     this.#finished = undefined;
@@ -153,12 +166,13 @@ export class Tmu {
   /** Cycles until the signal comes; resolves when everything is at rest. Throws FolderBusyError only. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger, pollMs = POLL_MS } = this.#options;
-    await this.#open();
+    const opened = await this.#open();
+    const services = opened.services?.run(signal);
     let failures = 0;
     while (!signal.aborted) {
       let leastMs = 0;
       try {
-        const result = await this.runOnce(signal);
+        const result = await this.#runCycle(opened, signal);
         leastMs = this.#checked?.retryAfterMs ?? 0;
         const failed =
           this.#isBackendAway() ||
@@ -181,6 +195,7 @@ export class Tmu {
       this.#emit({ kind: 'next-poll', inMs });
       await sleep(clock, 'poll', inMs, signal);
     }
+    await services;
     await this.#statusFiles.flush();
   }
 
@@ -191,6 +206,7 @@ export class Tmu {
     const opened = await opening?.catch(() => undefined);
     if (opened === undefined) return;
     await this.#statusFiles.flush();
+    await opened.services?.close();
     await opened.runner.close();
     await opened.lock.release();
   }
@@ -216,6 +232,7 @@ export class Tmu {
       const { bytesPerDay } = this.#options.vehicle.policy.network;
       const traffic = new TrafficMeter({ memory, clock, bytesPerDay });
       const backend = traffic.counting(this.#options.backend);
+      const services = await this.#openServices();
       const inventory = new Inventory(installed, driverFor);
       const trusted = await this.#options.trusted({
         ...this.#options,
@@ -229,6 +246,7 @@ export class Tmu {
         vehicle: this.#options.vehicle,
         emit: this.#emit,
         timeoutSeconds: this.#options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
+        configured: () => services?.configuration.approval ?? {},
       });
       const executor = new Executor({
         ...this.#options,
@@ -249,6 +267,7 @@ export class Tmu {
         execute: (command, state, signal) => this.#execute(command, state, signal),
         onState: (state, event) => this.#onState(state, event),
       });
+      this.#gate.claim(busyEcus(runner.state, this.#options.vehicle));
       return {
         lock,
         runner,
@@ -262,11 +281,26 @@ export class Tmu {
         trusted,
         traffic,
         backend,
+        services,
       };
     } catch (error) {
       await lock.release();
       throw error;
     }
+  }
+
+  async #openServices(): Promise<VehicleServices | undefined> {
+    const { services, vehicle, approver } = this.#options;
+    if (services === undefined) return undefined;
+    return VehicleServices.open({
+      ...this.#options,
+      ...services,
+      vin: vehicle.vin,
+      gate: this.#gate,
+      approval: vehicle.policy.approval,
+      canAsk: approver !== undefined,
+      emit: this.#emit,
+    });
   }
 
   get #vehicleState(): VehicleState {
@@ -348,7 +382,9 @@ export class Tmu {
     if ((kind !== 'idle' && kind !== 'checking') || !this.#commits.isDue) return;
     this.#commits.begin();
     for (const item of owedCommits) {
-      const done = await executor.commit(item, signal);
+      const leave = await this.#gate.enter(item.ecu, signal);
+      if (leave === undefined) return;
+      const done = await executor.commit(item, signal).finally(leave);
       if (signal.aborted) return;
       if (done.ok) {
         const left = memory.content.owedCommits.filter(({ ecu }) => ecu !== item.ecu);
@@ -387,10 +423,13 @@ export class Tmu {
       await closeCampaign(command.result, { ...opened, vin: vehicle.vin, clock, approver }, signal);
       return { kind: 'closed' };
     }
+    // A command that runs on one of its ECUs is waited for; since the state is this one, none begins.
+    if (command.kind === 'ecu' && !(await this.#gate.settled(signal))) return undefined;
     return opened.executor.execute(command, state, signal);
   }
 
   #onState(state: CampaignState, event: CampaignEvent): void {
+    this.#gate.claim(busyEcus(state, this.#options.vehicle));
     this.#watch?.changed(state);
     // Its tries are used up: the next ones come after pauses, or at the next start.
     if (state.kind === 'safe-state' && !state.reported) this.#recovery.begin();

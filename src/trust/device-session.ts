@@ -25,14 +25,16 @@ export interface Exchanged {
   readonly serverNonce: string;
   /** Names this exchange on the server. */
   readonly challenge: string;
+  /** What else both sides agree on with it: the device's proof and all keys hold for this alone. */
+  readonly binding?: string;
 }
 
 export interface SessionKeys {
   /** For `Authorization: Bearer`. */
   readonly token: string;
-  /** 32 bytes to authenticate messages with, 32 to encrypt them. */
-  readonly authKey: Uint8Array;
-  readonly encKey: Uint8Array;
+  /** Of a sealed session: 16 bytes as hexadecimal digits, and the 32 bytes that its keys are made from. */
+  readonly id: string;
+  readonly secret: Uint8Array;
 }
 
 const LABELS = {
@@ -51,12 +53,12 @@ export function deviceKeyOf(deviceSecret: Uint8Array): Uint8Array {
 
 /** Hexadecimal. Made by the device after it has checked the server's. */
 export function clientProof(key: Uint8Array, exchanged: Exchanged): string {
-  return proof(LABELS.client, key, exchanged);
+  return proof(LABELS.client, key, exchanged, bound(exchanged));
 }
 
 /** Hexadecimal. The server gives it to whoever asks: it proves the server, and tells nothing of the key. */
 export function serverProof(key: Uint8Array, exchanged: Exchanged): string {
-  return proof(LABELS.server, key, exchanged);
+  return proof(LABELS.server, key, exchanged, []);
 }
 
 /** Without telling by time where they differ. */
@@ -69,17 +71,25 @@ export function sameProof(expected: string, given: string): boolean {
 export function sessionKeys(key: Uint8Array, exchanged: Exchanged): SessionKeys {
   const { serial, clientNonce, serverNonce, challenge } = exchanged;
   const salt = lengthPrefixed(clientNonce, serverNonce);
-  const info = lengthPrefixed(LABELS.keys, serial, challenge);
-  const derived = hkdf(sha256, key, salt, info, 96);
+  const info = lengthPrefixed(LABELS.keys, serial, challenge, ...bound(exchanged));
+  const derived = hkdf(sha256, key, salt, info, 80);
   return {
     token: Buffer.from(derived.subarray(0, 32)).toString('base64url'),
-    authKey: derived.slice(32, 64),
-    encKey: derived.slice(64, 96),
+    secret: derived.slice(32, 64),
+    id: toHex(derived.subarray(64)),
   };
 }
 
-function proof(label: string, key: Uint8Array, exchanged: Exchanged): string {
-  const { serial, clientNonce, serverNonce, challenge } = exchanged;
-  const message = lengthPrefixed(label, serial, clientNonce, serverNonce, challenge);
+function bound({ binding }: Exchanged): readonly string[] {
+  return binding === undefined ? [] : [binding];
+}
+
+function proof(
+  label: string,
+  key: Uint8Array,
+  { serial, clientNonce, serverNonce, challenge }: Exchanged,
+  bindings: readonly string[],
+): string {
+  const message = lengthPrefixed(label, serial, clientNonce, serverNonce, challenge, ...bindings);
   return toHex(hmac(sha256, key, message));
 }

@@ -107,7 +107,8 @@ export function checkTime(
   return accepted({ timeMs });
 }
 
-function checkingKeys(root: Trusted<Root>, { keyIds, keys }: Authority): CheckingKey[] {
+/** The keys that may sign for this role. */
+export function checkingKeys(root: Trusted<Root>, { keyIds, keys }: Authority): CheckingKey[] {
   return keyIds.flatMap((keyId) => {
     const key = keys.get(keyId);
     const scheme = root.metadata.signed.keys[keyId]?.scheme;

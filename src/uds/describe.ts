@@ -10,6 +10,7 @@ import * as communicationControl from './services/communication-control.ts';
 import { DtcSetting } from './services/control-dtc-setting.ts';
 import * as sessionControl from './services/diagnostic-session-control.ts';
 import { ResetType } from './services/ecu-reset.ts';
+import { ControlParameter } from './services/input-output-control.ts';
 import * as readDtcInformation from './services/read-dtc-information.ts';
 import * as readMemory from './services/read-memory-by-address.ts';
 import * as requestDownload from './services/request-download.ts';
@@ -23,7 +24,6 @@ const OTHER_SERVICES: Readonly<Record<string, number>> = {
   readScalingDataByIdentifier: 0x24,
   readDataByPeriodicIdentifier: 0x2a,
   dynamicallyDefineDataIdentifier: 0x2c,
-  inputOutputControlByIdentifier: 0x2f,
   writeMemoryByAddress: 0x3d,
   accessTimingParameter: 0x83,
   securedDataTransmission: 0x84,
@@ -87,6 +87,7 @@ const ROUTINE_CONTROL_NAMES = names(routineControl.RoutineControlType);
 const REPORT_NAMES = names(readDtcInformation.ReportType);
 const TASK_NAMES = names(authentication.AuthenticationTask);
 const DTC_SETTING_NAMES = names(DtcSetting);
+const CONTROL_PARAMETER_NAMES = names(ControlParameter);
 
 /** At most so many bytes of data are written out. */
 const SHOWN_BYTES = 12;
@@ -133,6 +134,8 @@ function describeRequest(sid: number, bytes: Uint8Array): string {
       return dids(bytes);
     case Sid.writeDataByIdentifier:
       return `${didName(bytes)} ${isSecret(bytes) ? hidden(bytes) : data(bytes, 3)}`.trim();
+    case Sid.inputOutputControlByIdentifier:
+      return inputOutputControl(bytes);
     case Sid.readMemoryByAddress:
       return memory(readMemory.decodeRequest(bytes));
     case Sid.requestDownload:
@@ -178,6 +181,8 @@ function describeResponse(sid: number, bytes: Uint8Array): string {
       return `${didName(bytes)} ${isSecret(bytes) ? hidden(bytes) : value(bytes.subarray(3))}`.trim();
     case Sid.writeDataByIdentifier:
       return didName(bytes);
+    case Sid.inputOutputControlByIdentifier:
+      return inputOutputControl(bytes);
     case Sid.requestDownload:
     case Sid.requestUpload: {
       const response =
@@ -242,6 +247,12 @@ function routine(bytes: Uint8Array): string {
     return `${what} ${name} ${hexNumber(area.address)} ${area.size} bytes`;
   }
   return `${what} ${name} ${data(bytes, 4)}`.trim();
+}
+
+function inputOutputControl(bytes: Uint8Array): string {
+  const parameter = bytes[3];
+  if (parameter === undefined) return didName(bytes);
+  return `${subName(CONTROL_PARAMETER_NAMES, parameter)} ${didName(bytes)} ${data(bytes, 4)}`.trim();
 }
 
 function memory(request: (readMemory.Request & Partial<MemoryRequest>) | Nrc): string {
@@ -315,6 +326,12 @@ export function didText(did: number): string {
   return DID_NAMES.get(did) ?? `DID 0x${hex4(did)}`;
 }
 
+const BY_IDENTIFIER: ReadonlySet<number> = new Set([
+  Sid.readDataByIdentifier,
+  Sid.writeDataByIdentifier,
+  Sid.inputOutputControlByIdentifier,
+]);
+
 /** The bytes that name the request: SID, sub-function without parameters, identifier. */
 function codes(bytes: Uint8Array, sid: number): string {
   const first = hex2(bytes[0]!);
@@ -322,7 +339,7 @@ function codes(bytes: Uint8Array, sid: number): string {
   if (sid === Sid.routineControl && rest.length >= 3) {
     return `${first} ${hex2(rest[0]!)} ${hex4(rest[1]! * 256 + rest[2]!)}`;
   }
-  if (sid === Sid.readDataByIdentifier || sid === Sid.writeDataByIdentifier) {
+  if (BY_IDENTIFIER.has(sid)) {
     return rest.length >= 2 ? `${first} ${hex4(rest[0]! * 256 + rest[1]!)}` : first;
   }
   const one = hasSubFunction(sid) || sid === Sid.transferData || sid === Sid.requestFileTransfer;

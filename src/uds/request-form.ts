@@ -30,6 +30,7 @@ const ECHOED: ReadonlyMap<number, number> = new Map([
   [Sid.authentication, 1],
   [0x2c, 1],
   [Sid.writeDataByIdentifier, 2],
+  [Sid.inputOutputControlByIdentifier, 3],
   [Sid.routineControl, 3],
   [Sid.transferData, 1],
   [Sid.requestFileTransfer, 1],

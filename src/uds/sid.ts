@@ -11,6 +11,7 @@ export const Sid = {
   communicationControl: 0x28,
   authentication: 0x29,
   writeDataByIdentifier: 0x2e,
+  inputOutputControlByIdentifier: 0x2f,
   routineControl: 0x31,
   requestDownload: 0x34,
   requestUpload: 0x35,

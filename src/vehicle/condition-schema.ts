@@ -1,12 +1,8 @@
 // The part of the vehicle file that says when a vehicle may be updated: signals, conditions, policy.
 
 import { z } from 'zod';
+import { didId, numberLayout, offset, valueNames } from './layout-schema.ts';
 import { UNIT_NAMES } from './quantity.ts';
-
-const didId = z
-  .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]{1,4}$/)])
-  .transform((value) => Number(value))
-  .pipe(z.number().int().min(0).max(0xffff));
 
 /** One value that an ECU measures, cut out of a data identifier. Raw value times `scale` plus `add` is the value. */
 export const vehicleSignal = z
@@ -14,32 +10,12 @@ export const vehicleSignal = z
     /** Name of the ECU that answers for it. */
     ecu: z.string(),
     did: didId,
-    /** First byte in the data of the DID. */
-    offset: z.number().int().min(0).max(4000).default(0),
-    /** Bytes, the most significant first. */
-    length: z.number().int().min(1).max(4).default(1),
-    /** Two's complement. */
-    signed: z.boolean().default(false),
-    scale: z
-      .number()
-      .refine((value) => value !== 0, 'expected a factor other than 0')
-      .default(1),
-    add: z.number().default(0),
+    /** In the data of the DID. */
+    offset: offset.default(0),
+    ...numberLayout,
     /** Missing: a plain number. */
     unit: z.enum(UNIT_NAMES).optional(),
-    /** For a signal that is no quantity: what each raw value is called, `{ 0: off, 1: on }`. */
-    values: z
-      .record(
-        z.string().regex(/^\d{1,10}$/, 'expected the raw value as a number'),
-        z
-          .string()
-          .regex(
-            /^[a-zA-Z][a-zA-Z0-9_]{0,23}$/,
-            'expected a word of at most 24 letters and digits',
-          ),
-      )
-      .refine((values) => Object.keys(values).length > 0, 'expected at least one value')
-      .optional(),
+    values: valueNames.optional(),
     /** Raw value by which the ECU says that it has none (often all bits set). */
     notAvailable: z.number().int().optional(),
   })

@@ -2,6 +2,8 @@
 
 import { z } from 'zod';
 import { condition, policy, vehicleSignal } from './condition-schema.ts';
+import { routineId } from './layout-schema.ts';
+import { ecuCommands, ecuData } from './service-schema.ts';
 
 const identifier = z
   .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
@@ -11,10 +13,6 @@ const byte = z
   .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]{1,2}$/)])
   .transform((value) => Number(value))
   .pipe(z.number().int().min(0).max(0xff));
-const routineId = z
-  .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]{1,4}$/)])
-  .transform((value) => Number(value))
-  .pipe(z.number().int().min(0).max(0xffff));
 const hexSecret = z
   .string('expected 16 to 64 bytes as hexadecimal digits, in quotes when they look like a number')
   .regex(/^(?:[0-9a-fA-F]{2}){16,64}$/, 'expected 16 to 64 bytes as hexadecimal digits');
@@ -217,6 +215,10 @@ const ecuFields = {
   dependsOn: z.array(z.string()).default([]),
   /** What the driver cannot use while this ECU is updated, for the approval prompt. */
   unavailable: z.string().max(80).default(''),
+  /** What its data identifiers hold. Without any, nothing is known of it, and every DID may be asked for. */
+  data: ecuData.default({}),
+  /** What it can be told to do from the backend. */
+  commands: ecuCommands.default({}),
 };
 
 export const ecuSchema = z.strictObject(ecuFields);
@@ -262,6 +264,8 @@ export type VehicleEcu = Vehicle['ecus'][number];
 export type EcuAddress = VehicleEcu['address'];
 export type EcuSecurity = VehicleEcu['security'];
 export type EcuProgramming = VehicleEcu['programming'];
+export type EcuDatum = VehicleEcu['data'][string];
+export type EcuCommand = VehicleEcu['commands'][string];
 export type VehicleSignal = Vehicle['signals'][string];
 export type ConditionRule = Vehicle['conditions'][number];
 export type ConditionGate = ConditionRule['gates'][number];

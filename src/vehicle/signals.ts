@@ -3,13 +3,22 @@
 import { bytesToUint, hexNumber, uintToBytes } from '../core/bytes.ts';
 import type { VehicleSignal } from './schema.ts';
 
+/** What of a signal says where its value is and what it means; data and arguments of an ECU have it too. */
+export type ValueLayout = Pick<
+  VehicleSignal,
+  'offset' | 'length' | 'signed' | 'scale' | 'add' | 'values' | 'notAvailable'
+>;
+
 export type SignalReading =
   /** In the unit of the signal, or the name of the value. */
   | { readonly ok: true; readonly value: number | string }
   | { readonly ok: false; readonly reason: string };
 
 /** `data` is the record of the DID, without the identifier. */
-export function decodeSignal(signal: VehicleSignal, data: Uint8Array): SignalReading {
+export function decodeSignal(
+  signal: ValueLayout & { readonly did: number },
+  data: Uint8Array,
+): SignalReading {
   const { offset, length, values } = signal;
   if (data.length < offset + length) {
     return {
@@ -34,7 +43,7 @@ export function decodeSignal(signal: VehicleSignal, data: Uint8Array): SignalRea
  * available", which the signal must know.
  */
 export function encodeSignal(
-  signal: VehicleSignal,
+  signal: ValueLayout,
   value: number | string | undefined,
   data: Uint8Array,
 ): void {
@@ -48,7 +57,7 @@ export function encodeSignal(
 }
 
 /** Raw values that fit. */
-export function rawRange({ length, signed }: VehicleSignal): {
+export function rawRange({ length, signed }: Pick<ValueLayout, 'length' | 'signed'>): {
   readonly least: number;
   readonly most: number;
 } {
@@ -57,16 +66,19 @@ export function rawRange({ length, signed }: VehicleSignal): {
 }
 
 /** `12.6 V`, `park` */
-export function signalText(signal: VehicleSignal, value: number | string): string {
+export function signalText(
+  signal: { readonly unit?: string | undefined },
+  value: number | string,
+): string {
   return signal.unit === undefined ? String(value) : `${value} ${signal.unit}`;
 }
 
-function rawOf({ signed, length }: VehicleSignal, bytes: Uint8Array): number {
+function rawOf({ signed, length }: ValueLayout, bytes: Uint8Array): number {
   const raw = bytesToUint(bytes);
   return signed && raw >= 256 ** length / 2 ? raw - 256 ** length : raw;
 }
 
-function rawValue(signal: VehicleSignal, value: number | string | undefined): number {
+function rawValue(signal: ValueLayout, value: number | string | undefined): number {
   const { values, notAvailable, scale, add } = signal;
   if (value === undefined) {
     if (notAvailable === undefined) throw new RangeError('it has no "not available"');

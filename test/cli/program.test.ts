@@ -49,9 +49,19 @@ describe('the command line', () => {
         ...['init', 'create', 'import', 'list', 'rotate', 'revoke', 'threshold', 'sign'].map(
           (name) => `can-ota keys ${name}`,
         ),
-        ...['accept', 'refresh', 'export-online'].map((name) => `can-ota keys ${name}`),
-        ...['add', 'list', 'revoke', 'push'].map((name) => `can-ota release ${name}`),
+        ...['accept', 'refresh', 'export-online', 'device-key'].map(
+          (name) => `can-ota keys ${name}`,
+        ),
+        ...['add', 'list', 'revoke', 'push', 'device'].map((name) => `can-ota release ${name}`),
         ...['campaign', 'campaign cancel'].map((name) => `can-ota ${name}`),
+        ...['config', 'config show', 'config set', 'config history', 'config schema'].map(
+          (name) => `can-ota ${name}`,
+        ),
+        ...['send', 'list', 'show', 'cancel', 'actions'].map((name) => `can-ota command ${name}`),
+        ...['command', 'telemetry', 'telemetry show'].map((name) => `can-ota ${name}`),
+        ...['device', 'device enroll', 'device run', 'device status'].map(
+          (name) => `can-ota ${name}`,
+        ),
         ...['user', 'user add', 'user list', 'user password', 'user remove'].map(
           (name) => `can-ota server ${name}`,
         ),

@@ -51,8 +51,8 @@ export class EcuLink {
   ecu: Ecu | undefined;
   /** Sees every request; true: it is lost on the way. */
   loses: ((request: string) => boolean) | undefined;
-  /** Sees every answer; another one may be put in its place. */
-  changes: ((answer: Uint8Array) => Uint8Array) | undefined;
+  /** Sees every answer; another one may be put in its place, or none. */
+  changes: ((answer: Uint8Array) => Uint8Array | undefined) | undefined;
   #ends: End[] = [];
   #tester: ConnectionListener | undefined;
 
@@ -134,7 +134,8 @@ export class EcuLink {
         }
         this.clock.after('wire', 1, () => {
           done?.({ result: 'N_OK', atMs: this.clock.nowMs(), reason: 'sent' });
-          const answer = this.changes?.(message) ?? message;
+          const answer = this.changes === undefined ? message : this.changes(message);
+          if (answer === undefined) return;
           this.#tester?.onMessage(Uint8Array.from(answer), this.clock.nowMs());
         });
       },

@@ -6,6 +6,13 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  CATALOGUE,
+  openStores,
+  register,
+  VIN as SERVICES_VIN,
+  sync,
+} from '../server/services-support.ts';
 import { type Backend, json, PASSWORD, startBackend, temporaryFolder } from '../server/support.ts';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -189,6 +196,47 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     const box = await page.locator('html').evaluate((html) => [html.scrollWidth, html.clientWidth]);
     expect(box[0]).toBeLessThanOrEqual(box[1]!);
     expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('configure and command a vehicle on a phone without script, errors beside the form', async () => {
+    const backend = await startBackend();
+    await register(backend);
+    const stores = await openStores(backend.dataDir, backend.clock);
+    await sync(stores, { catalogue: CATALOGUE });
+    const { page, complaints } = await visit(backend, { ...PHONE, javaScriptEnabled: false });
+    await logIn(page);
+    await page.goto(`${backend.url}/vehicles?vin=${SERVICES_VIN}`);
+    const configuration = page.getByRole('region', { name: 'Configuration' }).first();
+    await configuration.getByText('Change the configuration').click();
+    await configuration.getByLabel('Parameters').fill('{"dids": [');
+    await configuration.getByRole('button', { name: 'Set the configuration' }).click();
+    await configuration.getByRole('alert').getByText('not JSON').waitFor();
+    expect(await configuration.getByLabel('Parameters').inputValue()).toBe('{"dids": [');
+    const dids = Array.from({ length: 20 }, (_, index) => `INV.FD${40 + index}`);
+    await configuration.getByLabel('Parameters').fill(JSON.stringify({ dids }));
+    await configuration.getByLabel('Comment').fill('<why>');
+    await configuration.getByRole('button', { name: 'Set the configuration' }).click();
+    await configuration.getByText('the vehicle has not answered yet').waitFor();
+    expect((await sync(stores)).configuration.wanted?.parameters).toEqual({ dids });
+
+    await page.locator('summary').filter({ hasText: 'INV setPowerLimit' }).click();
+    await page.getByLabel(/^power/).fill('60');
+    await page.getByRole('button', { name: 'Order INV setPowerLimit' }).click();
+    await page.getByRole('cell', { name: /INV setPowerLimit.*power 60/ }).waitFor();
+    const { orders } = (await sync(stores)).commands;
+    expect(orders).toMatchObject([{ action: 'setPowerLimit', arguments: { power: 60 } }]);
+    await page.getByRole('button', { name: /^Cancel INV setPowerLimit/ }).click();
+    await page.getByText('the vehicle has not answered yet').last().waitFor();
+    const raw = { did: 'INV.FD40', at: '2026-01-01T00:00:00Z', count: 1, raw: 'ab'.repeat(200) };
+    const batch = { number: 1, sender: 'a'.repeat(16), dropped: 0, samples: [raw] };
+    await stores.telemetry.store({ ...batch, vin: SERVICES_VIN }, 'x');
+    await page.reload();
+    await page.getByRole('rowheader', { name: 'INV.FD40' }).waitFor();
+    const box = await page.locator('html').evaluate((html) => [html.scrollWidth, html.clientWidth]);
+    expect(box[0]).toBeLessThanOrEqual(box[1]!);
+    // The refused form is one for the browser, too.
+    expect(complaints).toEqual([expect.stringContaining('400')]);
     await page.context().close();
   });
 

@@ -18,7 +18,7 @@ function campaign(number: number, change: Partial<CampaignPlan> = {}): CampaignP
 }
 
 function planOf(...campaigns: CampaignPlan[]): EpisodePlan {
-  return { seed: 'episode', episode: 0, vehicles: 1, singleBank: [], campaigns };
+  return { seed: 'episode', episode: 0, vehicles: 1, singleBank: [], chunked: false, campaigns };
 }
 
 const run = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });

@@ -12,6 +12,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       episode: 17,
       vehicles: 1,
       singleBank: [],
+      chunked: false,
       campaigns: [
         {
           number: 6,
@@ -50,6 +51,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       episode: 32,
       vehicles: 1,
       singleBank: [],
+      chunked: false,
       campaigns: [
         {
           number: 5,
@@ -79,6 +81,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       episode: 21,
       vehicles: 1,
       singleBank: [],
+      chunked: false,
       campaigns: [
         {
           number: 1,
@@ -104,6 +107,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       episode: 5,
       vehicles: 1,
       singleBank: [],
+      chunked: false,
       campaigns: [
         {
           number: 3,
@@ -156,6 +160,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       episode: 15,
       vehicles: 1,
       singleBank: ['CGW'],
+      chunked: false,
       campaigns: [
         {
           number: 4,
@@ -194,6 +199,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       episode: 0,
       vehicles: 1,
       singleBank: ['BMS'],
+      chunked: false,
       campaigns: [
         {
           number: 2,

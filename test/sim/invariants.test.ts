@@ -423,6 +423,14 @@ describe('what is not in order', () => {
     ],
     ['it does not end', ['stuck'], [START, { kind: 'failed', invariant: 'stuck', text: 'x' }]],
     ['somebody throws', ['crash'], [START, { kind: 'failed', invariant: 'crash', text: 'x' }]],
+    // Seen by the witness of the services: services.test.ts has a case for each thing that it sees.
+    ...(['command', 'configuration', 'telemetry'] as const).map(
+      (invariant): (typeof cases)[number] => [
+        `a ${invariant} is not what it seems`,
+        [invariant],
+        [START, { kind: 'failed', invariant, text: 'x' }],
+      ],
+    ),
   ];
 
   it.each(cases)('%s', (_what, broken, bodies) => {

@@ -28,6 +28,7 @@ function planOf(campaigns: number, ecus: readonly EcuName[] = ['EDT', 'INV']): E
     episode: 0,
     vehicles: 1,
     singleBank: [],
+    chunked: false,
     campaigns: Array.from({ length: campaigns }, (_none, n) => ({
       number: n + 1,
       ecus,

@@ -72,6 +72,17 @@ describe('proofs', () => {
     },
   );
 
+  it('hold for what was agreed on with them, and for nothing else', () => {
+    const bound = { ...EXCHANGED, binding: 'aes-256-gcm 7' };
+    for (const binding of [undefined, '', 'aes-256-gcm 8']) {
+      const other = binding === undefined ? EXCHANGED : { ...EXCHANGED, binding };
+      expect(clientProof(KEY, other)).not.toBe(clientProof(KEY, bound));
+      expect(sessionKeys(KEY, other).id).not.toBe(sessionKeys(KEY, bound).id);
+    }
+    // The server proves itself before it is known what the device wants.
+    expect(serverProof(KEY, bound)).toBe(serverProof(KEY, EXCHANGED));
+  });
+
   it('hold for one device only', () => {
     const otherKey = deviceKeyOf(SECRET.map((byte) => byte ^ 1));
     for (const proof of [clientProof, serverProof]) {
@@ -119,22 +130,22 @@ describe('the keys of a session', () => {
         createHash('sha256').update(SECRET).digest(),
         fields(clientNonce, serverNonce),
         fields('can-ota device session 1, keys', serial, challenge),
-        96,
+        80,
       ),
     );
     expect(sessionKeys(KEY, EXCHANGED)).toEqual({
       token: derived.subarray(0, 32).toString('base64url'),
-      authKey: Uint8Array.from(derived.subarray(32, 64)),
-      encKey: Uint8Array.from(derived.subarray(64, 96)),
+      secret: Uint8Array.from(derived.subarray(32, 64)),
+      id: derived.subarray(64).toString('hex'),
     });
   });
 
   it('are no proof, and no proof is a key', () => {
-    const { token, authKey, encKey } = sessionKeys(KEY, EXCHANGED);
+    const { token, secret, id } = sessionKeys(KEY, EXCHANGED);
     const all = [
       Buffer.from(token, 'base64url').toString('hex'),
-      toHex(authKey),
-      toHex(encKey),
+      toHex(secret),
+      id,
       clientProof(KEY, EXCHANGED),
       serverProof(KEY, EXCHANGED),
       toHex(KEY),

@@ -33,6 +33,10 @@ test.each([
   ['288301', '28 83 communicationControl disableRxAndTx normal (no positive response)'],
   ['690010', '69 00 authentication ok deAuthenticate deAuthenticationSuccessful'],
   ['2EF15A0102', '2E F15A writeDataByIdentifier programmingFingerprint 01 02'],
+  ['2FFD520350', '2F FD52 inputOutputControlByIdentifier shortTermAdjustment DID 0xFD52 50'],
+  ['6FFD520012', '6F FD52 inputOutputControlByIdentifier ok returnControlToEcu DID 0xFD52 12'],
+  ['2FFD5283', '2F FD52 inputOutputControlByIdentifier 0x83 DID 0xFD52'],
+  ['2FFD', '2F inputOutputControlByIdentifier (too short)'],
   [
     '3101FF00440800000000001000',
     '31 01 FF00 routineControl startRoutine eraseMemory 0x8000000 4096 bytes',

@@ -18,6 +18,8 @@ import { FakeTerminal } from '../../support/fake-terminal.ts';
 
 const text = readFileSync('ecus/bench-vehicle.yaml', 'utf8');
 const vehicle = parseVehicle(text, 'bench-vehicle.yaml');
+/** The sensors ask no application. */
+const AT_REST = { upMs: 0, hot: false, value: () => 0 };
 
 describe('the bench vehicle', () => {
   it('stands, parked and charged, unless told otherwise', () => {
@@ -29,13 +31,13 @@ describe('the bench vehicle', () => {
       'battery is 12.6 V',
       'temperature is 20 degC',
     ]);
-    expect(board.dids().map(({ did, read }) => [did, toHex(read(0))])).toEqual([
+    expect(board.dids().map(({ did, read }) => [did, toHex(read(0, AT_REST))])).toEqual([
       [0xfd40, '0000020004ec14'],
     ]);
   });
 
   it('fulfils its conditions then, with room for an hour of update and as much of rollback', () => {
-    const data = new SignalBoard(vehicle, 'CGW').dids()[0]!.read(0);
+    const data = new SignalBoard(vehicle, 'CGW').dids()[0]!.read(0, AT_REST);
     const signals = new Map(
       Object.entries(vehicle.signals).map(([name, signal]) => [name, decodeSignal(signal, data)]),
     );
@@ -57,7 +59,7 @@ describe('a signal', () => {
     board.setText('gear', 'park');
     board.setText('temperature', '-20');
     board.setText('battery', 'none');
-    expect(toHex(board.dids()[0]!.read(0))).toBe('02ee0200ffffec');
+    expect(toHex(board.dids()[0]!.read(0, AT_REST))).toBe('02ee0200ffffec');
     expect(board.lines()).toContain('battery is not available');
   });
 

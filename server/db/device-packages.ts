@@ -1,0 +1,192 @@
+// Packages for small devices, the key that each model's packages are signed with, and the copies that were encrypted.
+
+import type { Manifest, Profile, SignedManifest } from '../../src/services/chunked/package.ts';
+import type { Database } from './database.ts';
+import type { DevicePackagesTable } from './schema.ts';
+
+export interface DevicePackage {
+  readonly id: string;
+  readonly signed: SignedManifest;
+  /** Of the key that signed it. */
+  readonly keyId: string;
+  readonly releasedBy: string;
+  readonly releasedAt: string;
+}
+
+export type AddPackageResult =
+  /** `same`: this very manifest and image were released before. */
+  | { readonly kind: 'added' | 'same'; readonly package: DevicePackage }
+  /** Another image has this model, profile and version. */
+  | { readonly kind: 'conflict'; readonly package: DevicePackage };
+
+/** The image of a package, encrypted for one device. */
+export interface DeviceCopy {
+  readonly packageId: string;
+  /** Tells by which secret of the device it was encrypted. */
+  readonly secretMark: string;
+  readonly length: number;
+  readonly sha256: string;
+}
+
+export class DevicePackageStore {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** The first key under which a package of this model and profile came stays its key: the result is the one that counts. */
+  async pinKey(
+    model: string,
+    profile: Profile,
+    key: { readonly id: string; readonly pem: string },
+  ): Promise<string> {
+    await this.#db.query
+      .insertInto('release_keys')
+      .values({
+        model,
+        profile,
+        key_id: key.id,
+        public_key: key.pem,
+        pinned_at: this.#db.timestamp(),
+      })
+      .onConflict((conflict) => conflict.columns(['model', 'profile']).doNothing())
+      .execute();
+    return (await this.keyOf(model, profile))!;
+  }
+
+  /** Id of the key. */
+  async keyOf(model: string, profile: Profile): Promise<string | undefined> {
+    const row = await this.#db.query
+      .selectFrom('release_keys')
+      .select('key_id')
+      .where('model', '=', model)
+      .where('profile', '=', profile)
+      .executeTakeFirst();
+    return row?.key_id;
+  }
+
+  async add(
+    { manifest, signature }: SignedManifest,
+    keyId: string,
+    releasedBy: string,
+  ): Promise<AddPackageResult> {
+    const { model, version, counter, profile, length, sha256 } = manifest;
+    const id = this.#db.newId();
+    const result = await this.#db.query
+      .insertInto('device_packages')
+      .values({
+        id,
+        model,
+        version,
+        counter,
+        profile,
+        length,
+        sha256,
+        signature,
+        key_id: keyId,
+        released_by: releasedBy,
+        released_at: this.#db.timestamp(),
+      })
+      .onConflict((conflict) => conflict.columns(['model', 'profile', 'version']).doNothing())
+      .executeTakeFirst();
+    const row = await this.#db.query
+      .selectFrom('device_packages')
+      .selectAll()
+      .where('model', '=', model)
+      .where('profile', '=', profile)
+      .where('version', '=', version)
+      .executeTakeFirstOrThrow();
+    const found = packageOf(row);
+    if (result.numInsertedOrUpdatedRows === 1n) return { kind: 'added', package: found };
+    const same = row.sha256 === sha256 && row.counter === counter;
+    return { kind: same ? 'same' : 'conflict', package: found };
+  }
+
+  /** The one with the highest counter, of equal ones the last that was released. */
+  async newest(model: string, profile: Profile): Promise<DevicePackage | undefined> {
+    const row = await this.#db.query
+      .selectFrom('device_packages')
+      .selectAll()
+      .where('model', '=', model)
+      .where('profile', '=', profile)
+      .orderBy('counter', 'desc')
+      .orderBy('id', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    return row === undefined ? undefined : packageOf(row);
+  }
+
+  /** The newest first. */
+  async list(limit = 200): Promise<DevicePackage[]> {
+    const rows = await this.#db.query
+      .selectFrom('device_packages')
+      .selectAll()
+      .orderBy('id', 'desc')
+      .limit(limit)
+      .execute();
+    return rows.map(packageOf);
+  }
+
+  /** Whether a package has this plain image. */
+  async holds(sha256: string): Promise<boolean> {
+    const row = await this.#db.query
+      .selectFrom('device_packages')
+      .select('id')
+      .where('sha256', '=', sha256)
+      .limit(1)
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
+  async copyOf(serial: string): Promise<DeviceCopy | undefined> {
+    const row = await this.#db.query
+      .selectFrom('device_copies')
+      .selectAll()
+      .where('serial', '=', serial)
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    return {
+      packageId: row.package_id,
+      secretMark: row.secret_mark,
+      length: row.length,
+      sha256: row.sha256,
+    };
+  }
+
+  /** A device has one copy at a time. */
+  async setCopy(serial: string, copy: DeviceCopy): Promise<void> {
+    const row = {
+      package_id: copy.packageId,
+      secret_mark: copy.secretMark,
+      length: copy.length,
+      sha256: copy.sha256,
+      created_at: this.#db.timestamp(),
+    };
+    await this.#db.query
+      .insertInto('device_copies')
+      .values({ serial, ...row })
+      .onConflict((conflict) => conflict.column('serial').doUpdateSet(row))
+      .execute();
+  }
+}
+
+function packageOf(row: DevicePackagesTable): DevicePackage {
+  const manifest: Manifest = {
+    type: 'can-ota device package',
+    format: 1,
+    model: row.model,
+    version: row.version,
+    counter: row.counter,
+    profile: row.profile as Profile,
+    length: row.length,
+    sha256: row.sha256,
+  };
+  return {
+    id: row.id,
+    signed: { manifest, signature: row.signature },
+    keyId: row.key_id,
+    releasedBy: row.released_by,
+    releasedAt: row.released_at,
+  };
+}

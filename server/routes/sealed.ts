@@ -1,0 +1,98 @@
+// Paths of devices whose requests and answers are sealed: opened before the work, and sealed again with whatever comes of it.
+
+import type { Readable } from 'node:stream';
+import type Router from '@koa/router';
+import type { z } from 'zod';
+import {
+  type Protection,
+  SEALED_TYPE,
+  type SealedSession,
+  sealMessage,
+} from '../../src/trust/sealed-session.ts';
+import { type ReceivedMessage, receiveMessage } from '../auth/sealed-sessions.ts';
+import type { Device } from '../db/devices.ts';
+import { HttpProblem } from '../errors.ts';
+import { parseInput, readBytes } from '../http/body.ts';
+import type { AppContext, RequestState, Services } from '../http/context.ts';
+
+export interface SealedRequest {
+  readonly ctx: AppContext;
+  readonly device: Device;
+  readonly session: SealedSession;
+  readonly sequence: number;
+  readonly body: Uint8Array;
+  /** The body as JSON of this form. Throws HttpProblem 400. */
+  readonly json: <T extends z.ZodType>(schema: T) => z.output<T>;
+}
+
+export type SealedAnswer =
+  | { readonly json: unknown; readonly status?: number }
+  | { readonly bytes: Uint8Array; readonly status?: number; readonly protection?: Protection }
+  /** Goes out as it is: whoever sends this authenticates it by other means. */
+  | { readonly plain: Uint8Array | Readable; readonly status?: number };
+
+/** The largest body of a request unless told. */
+const MAX_BYTES = 64 * 1024;
+
+/** Adds POST `path`. What `handle` throws as HttpProblem is sealed, too; what comes before cannot be. */
+export function sealedPost(
+  router: Router<RequestState>,
+  services: Services,
+  path: string,
+  handle: (request: SealedRequest) => Promise<SealedAnswer>,
+  options: { readonly maxBytes?: number } = {},
+): void {
+  router.post(path, async (ctx) => {
+    if (ctx.is(SEALED_TYPE) === false) {
+      throw new HttpProblem(
+        415,
+        'UNSUPPORTED_MEDIA_TYPE',
+        `expected a body of type ${SEALED_TYPE}`,
+      );
+    }
+    const message = await readBytes(ctx, services.clock, options.maxBytes ?? MAX_BYTES);
+    const received = await receiveMessage(ctx, services, message);
+    ctx.state.device = received.device;
+    ctx.set('Cache-Control', 'no-store');
+    let answer: SealedAnswer;
+    try {
+      answer = await handle({ ...received, ctx, json: (schema) => jsonOf(received.body, schema) });
+    } catch (error) {
+      if (!(error instanceof HttpProblem)) throw error;
+      ctx.set(error.headers);
+      answer = { status: error.status, json: { code: error.code, detail: error.message } };
+    }
+    send(ctx, received, answer);
+  });
+}
+
+function send(ctx: AppContext, { session, sequence }: ReceivedMessage, answer: SealedAnswer): void {
+  const { status = 200 } = answer;
+  ctx.status = status;
+  if ('plain' in answer) {
+    ctx.type = 'application/octet-stream';
+    ctx.body = Buffer.isBuffer(answer.plain) ? answer.plain : asBody(answer.plain);
+    return;
+  }
+  const body = 'json' in answer ? Buffer.from(JSON.stringify(answer.json)) : answer.bytes;
+  const protection = 'json' in answer ? 'sealed' : (answer.protection ?? 'sealed');
+  const context = { from: 'server', path: ctx.path, sequence, status } as const;
+  ctx.type = SEALED_TYPE;
+  ctx.body = asBody(sealMessage(session, context, body, protection));
+}
+
+function asBody(bytes: Uint8Array | Readable): Buffer | Readable {
+  return bytes instanceof Uint8Array
+    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    : bytes;
+}
+
+function jsonOf<T extends z.ZodType>(body: Uint8Array, schema: T): z.output<T> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new HttpProblem(400, 'BAD_JSON', 'the body is not JSON', { cause });
+  }
+  return parseInput(schema, value);
+}

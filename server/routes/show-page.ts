@@ -1,0 +1,23 @@
+// One page for people, or what it is made of for programs.
+
+import type { Context } from 'koa';
+import type { AppContext, Person, Services } from '../http/context.ts';
+import { prefersHtml } from '../http/problems.ts';
+import type { PageData, PageName } from '../web/pages.ts';
+
+export function show(
+  ctx: AppContext,
+  services: Services,
+  person: Person,
+  page: PageName,
+  data: Omit<PageData, 'person'> & { title: string },
+): void {
+  (ctx as unknown as Context).vary('Accept');
+  ctx.set('Cache-Control', 'no-store');
+  if (!prefersHtml(ctx)) {
+    ctx.body = data;
+    return;
+  }
+  ctx.type = 'text/html; charset=utf-8';
+  ctx.body = services.pages.render(page, { ...data, person });
+}

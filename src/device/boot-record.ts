@@ -1,0 +1,164 @@
+// The boot record of a device with two banks, and every decision that is made on it. Pure: the shell stores first.
+
+import { z } from 'zod';
+
+export type Bank = 0 | 1;
+
+const bankSchema = z.strictObject({
+  /** `writing`: whatever is in it is no image, or only a part of one. */
+  content: z.enum(['empty', 'writing', 'valid']),
+  /** Of the image; empty where there is none. */
+  version: z.string().max(32),
+  /** Release counter of the image, 0 for one of the factory. */
+  counter: z.number().int().min(0),
+  /** bytes */
+  length: z.number().int().min(0),
+  /** Hexadecimal, of a valid image; empty otherwise. */
+  sha256: z.string().regex(/^(?:[0-9a-f]{64})?$/),
+  /** It was confirmed, or came from the factory: it may run without a trial. */
+  proven: z.boolean(),
+  /** The signed package as it came, checked again before each boot; null for the image of the factory. */
+  signed: z.string().max(16_384).nullable(),
+});
+export type BankRecord = Readonly<z.infer<typeof bankSchema>>;
+
+export const bootRecordSchema = z.strictObject({
+  format: z.literal(1),
+  active: z.union([z.literal(0), z.literal(1)]),
+  banks: z.tuple([bankSchema, bankSchema]),
+  /** The next boot tries the other bank. */
+  activation: z.boolean(),
+  /** The active bank runs on trial; nobody has confirmed it. */
+  trial: z.strictObject({ bootsLeft: z.number().int().min(0).max(255) }).nullable(),
+  /** The highest release counter that was confirmed: nothing lower is installed or booted. */
+  counter: z.number().int().min(0),
+  /** The image that was left last because it could not, or should not, run. */
+  left: z.strictObject({ sha256: z.string().max(64), reason: z.string().max(500) }).nullable(),
+});
+export type BootRecord = Readonly<z.infer<typeof bootRecordSchema>>;
+
+/** Boots that new software gets to be confirmed in. */
+export const TRIAL_BOOTS = 3;
+
+const EMPTY: BankRecord = {
+  content: 'empty',
+  version: '',
+  counter: 0,
+  length: 0,
+  sha256: '',
+  proven: false,
+  signed: null,
+};
+
+export const BLANK_RECORD: BootRecord = {
+  format: 1,
+  active: 0,
+  banks: [EMPTY, EMPTY],
+  activation: false,
+  trial: null,
+  counter: 0,
+  left: null,
+};
+
+export function otherBank(bank: Bank): Bank {
+  return bank === 0 ? 1 : 0;
+}
+
+export function bankLetter(bank: Bank): 'A' | 'B' {
+  return bank === 0 ? 'A' : 'B';
+}
+
+export type ImageFacts = Pick<BankRecord, 'version' | 'counter' | 'length' | 'sha256' | 'signed'>;
+
+/** The factory has put an image into bank A. */
+export function installed(facts: ImageFacts): BootRecord {
+  return withBank(BLANK_RECORD, 0, { ...facts, content: 'valid', proven: true });
+}
+
+/** The other bank is about to be written. The running one stays what it is. */
+export function writing(record: BootRecord): BootRecord {
+  const spoilt = withBank(record, otherBank(record.active), { ...EMPTY, content: 'writing' });
+  return { ...spoilt, activation: false, left: null };
+}
+
+/** The other bank holds a verified image: the next boot tries it. */
+export function activated(record: BootRecord, facts: ImageFacts): BootRecord {
+  const filled = withBank(record, otherBank(record.active), {
+    ...facts,
+    content: 'valid',
+    proven: false,
+  });
+  return { ...filled, activation: true };
+}
+
+/** The trial has ended well: from now on nothing older runs. */
+export function confirmed(record: BootRecord): BootRecord {
+  const counter = Math.max(record.counter, record.banks[record.active].counter);
+  return { ...withBank(record, record.active, { proven: true }), trial: null, counter };
+}
+
+/** Back to the bank before; the one that is left never runs again as it is. */
+export function fellBack(record: BootRecord, reason: string): BootRecord {
+  const { active, banks } = record;
+  return {
+    ...withBank(record, active, { ...EMPTY, content: 'writing' }),
+    active: otherBank(active),
+    activation: false,
+    trial: null,
+    left: { sha256: banks[active].sha256, reason: reason.slice(0, 500) },
+  };
+}
+
+export interface BootDecision {
+  /** To be stored before the bank is started. */
+  readonly record: BootRecord;
+  readonly run: { readonly bank: Bank; readonly trial: boolean } | 'recovery';
+  /** For events and logs. */
+  readonly reason: string;
+}
+
+/** What to start. The caller checks the bank, and asks again with `fellBack` where it may not run. */
+export function decideBoot(record: BootRecord): BootDecision {
+  const { active } = record;
+  if (record.trial === null && record.activation) {
+    const bank = otherBank(active);
+    return {
+      record: {
+        ...record,
+        active: bank,
+        activation: false,
+        trial: { bootsLeft: TRIAL_BOOTS - 1 },
+      },
+      run: { bank, trial: true },
+      reason: `bank ${bankLetter(bank)} is new: trial boot 1 of ${TRIAL_BOOTS}`,
+    };
+  }
+  if (record.trial !== null) {
+    const { bootsLeft } = record.trial;
+    if (bootsLeft === 0) {
+      const reason = `not confirmed in ${TRIAL_BOOTS} boots`;
+      return confirmedBoot(fellBack(record, reason), `bank ${bankLetter(active)}: ${reason}`);
+    }
+    return {
+      record: { ...record, trial: { bootsLeft: bootsLeft - 1 } },
+      run: { bank: active, trial: true },
+      reason: `trial boot ${TRIAL_BOOTS - bootsLeft + 1} of ${TRIAL_BOOTS}`,
+    };
+  }
+  return confirmedBoot(record, 'confirmed image');
+}
+
+function confirmedBoot(record: BootRecord, reason: string): BootDecision {
+  const { content, proven } = record.banks[record.active];
+  return content === 'valid' && proven
+    ? { record, run: { bank: record.active, trial: false }, reason }
+    : { record, run: 'recovery', reason: `${reason}; no bank holds an image that may run` };
+}
+
+function withBank(record: BootRecord, bank: Bank, change: Partial<BankRecord>): BootRecord {
+  const changed = { ...record.banks[bank], ...change };
+  return {
+    ...record,
+    banks: bank === 0 ? [changed, record.banks[1]] : [record.banks[0], changed],
+  };
+}

@@ -1,0 +1,132 @@
+// Power-on: the boot record decides, the bank is verified, and only then does it run. A reset is this once more.
+
+import { z } from 'zod';
+import type { Storage } from '../core/storage.ts';
+import {
+  type DeviceFacts,
+  type SignedManifest,
+  signedManifest,
+  verifyPackage,
+} from '../services/chunked/package.ts';
+import { bankDigest } from './banks.ts';
+import {
+  type BankRecord,
+  type BootRecord,
+  bankLetter,
+  bootRecordSchema,
+  decideBoot,
+  fellBack,
+} from './boot-record.ts';
+import type { DeviceEvent } from './device-event.ts';
+import { readJsonFile, writeJsonFile } from './durable-json.ts';
+import type { WorkingMemory } from './working-memory.ts';
+
+const FILE = 'boot-record.json';
+
+/** What was started. */
+export interface Running {
+  readonly version: string;
+  readonly counter: number;
+  readonly sha256: string;
+  readonly trial: boolean;
+}
+
+export interface BootOptions {
+  readonly storage: Storage;
+  readonly memory: WorkingMemory;
+  /** For the signature of the image, which is checked again at each boot. */
+  readonly facts: Pick<DeviceFacts, 'model' | 'releaseKey'>;
+  readonly onEvent: (event: DeviceEvent) => void;
+  /** New software never starts. */
+  readonly refuseNew: boolean;
+}
+
+/** Durable when it resolves. */
+export function writeBootRecord(storage: Storage, record: BootRecord): Promise<void> {
+  return writeJsonFile(storage, FILE, record);
+}
+
+/** Undefined where there is none, or where it says nothing that can be believed. Throws StorageError. */
+export async function readBootRecord(storage: Storage): Promise<BootRecord | undefined> {
+  const read = await readJsonFile(storage, FILE, bootRecordSchema);
+  return read.kind === 'known' ? read.value : undefined;
+}
+
+export class Bootloader {
+  readonly #options: BootOptions;
+  #record: BootRecord;
+
+  constructor(options: BootOptions, record: BootRecord) {
+    this.#options = options;
+    this.#record = record;
+  }
+
+  get record(): BootRecord {
+    return this.#record;
+  }
+
+  /** What the next boot finds is the old record or the new one. */
+  async store(record: BootRecord): Promise<void> {
+    if (record === this.#record) return;
+    await writeBootRecord(this.#options.storage, record);
+    this.#record = record;
+  }
+
+  /** Undefined: nothing may run, and only an update helps. */
+  async boot(): Promise<Running | undefined> {
+    const { onEvent, refuseNew } = this.#options;
+    for (;;) {
+      const { record, run, reason } = decideBoot(this.#record);
+      // First the record: a bank that never comes back must not be tried for ever.
+      await this.store(record);
+      if (run === 'recovery') {
+        onEvent({ kind: 'boot', mode: 'recovery', bank: null, version: null, reason });
+        return undefined;
+      }
+      const bank = bankLetter(run.bank);
+      const image = record.banks[run.bank];
+      const problem = await this.#problemOf(image, run.bank);
+      if (problem !== undefined) {
+        onEvent({ kind: 'boot-refused', bank, reason: problem });
+        await this.store(fellBack(record, problem));
+        continue;
+      }
+      if (run.trial && refuseNew) {
+        onEvent({ kind: 'boot-refused', bank, reason: `${image.version} did not start` });
+        continue;
+      }
+      const { version, counter, sha256 } = image;
+      const mode = run.trial ? 'trial' : 'confirmed';
+      onEvent({ kind: 'boot', mode, bank, version, reason });
+      return { version, counter, sha256, trial: run.trial };
+    }
+  }
+
+  /** Why the bank may not run; undefined when it may. */
+  async #problemOf(image: BankRecord, bank: 0 | 1): Promise<string | undefined> {
+    const { storage, memory, facts } = this.#options;
+    if (image.content !== 'valid') return `bank ${bankLetter(bank)} holds no image`;
+    if (image.signed !== null) {
+      const signed = parseSigned(image.signed);
+      if (signed === undefined) return 'its signed package cannot be read';
+      const verdict = verifyPackage(signed, { ...facts, counter: this.#record.counter });
+      if (!verdict.ok) return `${verdict.code}: ${verdict.reason}`;
+      if (verdict.manifest.sha256 !== image.sha256)
+        return 'its signed package is for another image';
+    } else if (image.counter < this.#record.counter) {
+      return `release counter ${image.counter} is below ${this.#record.counter}`;
+    }
+    const found = await bankDigest(storage, bank, memory);
+    if (found.length === image.length && found.sha256 === image.sha256) return undefined;
+    return `bank ${bankLetter(bank)} holds other bytes than the image of ${image.version}`;
+  }
+}
+
+function parseSigned(text: string): SignedManifest | undefined {
+  try {
+    return signedManifest.parse(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+    throw error;
+  }
+}

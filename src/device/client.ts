@@ -1,0 +1,308 @@
+// The client of a small device: asks, fetches, verifies, and has it tried; what fails leaves the running image alone.
+
+import { sleep } from '../core/clock.ts';
+import { jitter, type Random } from '../core/random.ts';
+import type { PackageKey } from '../services/chunked/package-cipher.ts';
+import {
+  type CheckAnswer,
+  TRANSFER_ENDED,
+  TRANSFER_UNKNOWN,
+} from '../services/chunked/protocol.ts';
+import type { SealedClient } from '../tmu/sealed-client.ts';
+import type { Device, Ended } from './device.ts';
+import type { Answered, DeviceBackend } from './device-backend.ts';
+import type { DeviceReport, DeviceTransfer } from './device-state.ts';
+import { fetchImage } from './fetch-image.ts';
+import { judgeStaged } from './install.ts';
+import { checkRequestOf, offerFault, usableBytes } from './offer.ts';
+import { type Held, Staging } from './staging.ts';
+import { reportOf, settle } from './trial.ts';
+
+export const CHECK_INTERVAL_MS = 6 * 60 * 60_000;
+/** After what another try may mend: this, then twice as long each time, never longer than the interval. */
+const FIRST_AGAIN_MS = 60_000;
+const JITTER = 0.1;
+/** A download that is not what it should be is begun anew this often before the next check. */
+const ROUNDS = 2;
+/** The backend's words for a transfer that it does not go on with. */
+const OVER = [TRANSFER_ENDED, TRANSFER_UNKNOWN];
+
+export interface DeviceClientOptions {
+  readonly device: Device;
+  readonly backend: DeviceBackend;
+  readonly sealed: SealedClient;
+  readonly random: Random;
+  /** bytes; the largest chunk that it takes */
+  readonly chunkBytes: number;
+  readonly checkIntervalMs?: number;
+  /** bytes that are free for the software */
+  readonly freeBytes: () => number;
+}
+
+export type CycleEnd =
+  | (Ended & { readonly transient?: boolean })
+  | { readonly outcome: 'interrupted' };
+
+/** A step of a cycle that ends it. `anew`: another round may bring something else. */
+interface Stop {
+  readonly end: CycleEnd;
+  readonly anew?: boolean;
+}
+
+export class DeviceClient {
+  readonly #options: DeviceClientOptions;
+
+  constructor(options: DeviceClientOptions) {
+    this.#options = options;
+  }
+
+  /** Power-on: boots, and ends what was being applied. Undefined where there was nothing. */
+  async start(signal: AbortSignal): Promise<CycleEnd | undefined> {
+    const { device } = this.#options;
+    await device.boot();
+    const applying = device.file.state === 'applying' && device.file.transfer !== null;
+    const end = applying ? this.#tell(await this.#settle(signal)) : undefined;
+    device.resumeWork();
+    return end;
+  }
+
+  /** One check, with all that follows from it. `again`: also what this device has come back from. */
+  async runOnce(signal: AbortSignal, again = false): Promise<CycleEnd> {
+    const { device } = this.#options;
+    for (let round = 1; ; round++) {
+      const { end, anew } = await this.#cycle(signal, again);
+      if (anew === true && round < ROUNDS && !signal.aborted) continue;
+      device.resumeWork();
+      return this.#tell(end);
+    }
+  }
+
+  /** Until the signal comes. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { device, random, checkIntervalMs = CHECK_INTERVAL_MS } = this.#options;
+    for (let failures = 0; !signal.aborted; ) {
+      const end = await this.runOnce(signal);
+      const isTransient = end.outcome === 'failed' && end.transient === true;
+      failures = isTransient ? failures + 1 : 0;
+      const soonMs = FIRST_AGAIN_MS * 2 ** Math.min(failures - 1, 16);
+      const inMs = jitter(
+        random,
+        isTransient ? Math.min(soonMs, checkIntervalMs) : checkIntervalMs,
+        JITTER,
+      );
+      if (signal.aborted) return;
+      device.onEvent({ kind: 'next-check', inMs: Math.round(inMs) });
+      await sleep(device.clock, 'next-check', inMs, signal);
+    }
+  }
+
+  async #cycle(signal: AbortSignal, again: boolean): Promise<Stop> {
+    const { device, backend, chunkBytes } = this.#options;
+    if (['completed', 'rollback'].includes(device.file.state)) await device.enter('idle');
+    await device.forgetLeft();
+    await device.enter('checking');
+    const unheard = await this.#deliver(signal);
+    if (unheard !== undefined) return this.#stopped(unheard);
+    const { transfer } = device.file;
+    const held = transfer === null ? undefined : await this.#held(transfer);
+    const request = checkRequestOf(device, held, chunkBytes, again);
+    const answer = await backend.check(request, signal);
+    if (answer.kind !== 'value') return this.#stopped(answer);
+    return this.#offered(answer.value, held, signal, again);
+  }
+
+  async #offered(
+    answer: CheckAnswer,
+    held: Held | undefined,
+    signal: AbortSignal,
+    again: boolean,
+  ): Promise<Stop> {
+    const { device, chunkBytes } = this.#options;
+    if (answer.kind === 'none') {
+      const why = {
+        'up-to-date': undefined,
+        'no-package': 'there is no package for this model',
+        'rolled-back':
+          'this device has come back from the newest package (--again tries it once more)',
+      }[answer.why];
+      return this.#nothing(why);
+    }
+    const { transfer: facts, package: signed } = answer;
+    if (signed === null) {
+      return this.#failed('GARBAGE', 'the backend offers a file and no package', true);
+    }
+    const transfer: DeviceTransfer = {
+      id: facts.id,
+      package: signed,
+      length: facts.image.length,
+      sha256: facts.image.sha256,
+      chunkBytes: facts.chunkBytes,
+    };
+    const fault = offerFault(signed, facts, device.facts, chunkBytes);
+    if (fault !== undefined) {
+      const report = reportOf(device, transfer, { outcome: 'failed', ...fault });
+      const stop = await this.#failed(fault.code, fault.reason, false, { transfer: null, report });
+      await this.#deliver(signal);
+      return stop;
+    }
+    const { manifest } = signed;
+    if (manifest.sha256 === device.file.rolledBack && !again) {
+      return this.#nothing(`this device has come back from ${manifest.version}`);
+    }
+    const resumedAt = usableBytes(facts, device.file.transfer, held);
+    // First the bytes of the one before, then its facts: a power cut in between costs nothing that is of use.
+    if (resumedAt === 0) await this.#withStaging(transfer, (staging) => staging.clear());
+    await device.enter('downloading', { transfer });
+    device.pauseWork();
+    const { version, counter } = manifest;
+    const { length, chunkBytes: size } = transfer;
+    device.onEvent({ kind: 'package', version, counter, length, chunkBytes: size, resumedAt });
+    return this.#fetch(transfer, resumedAt, signal);
+  }
+
+  async #fetch(transfer: DeviceTransfer, held: number, signal: AbortSignal): Promise<Stop> {
+    const { device, sealed, random } = this.#options;
+    const { clock, memory, onEvent } = device;
+    const fetched = await this.#withStaging(transfer, (staging) =>
+      fetchImage({
+        client: sealed,
+        clock,
+        random,
+        memory,
+        staging,
+        transfer,
+        held,
+        signal,
+        onEvent,
+      }),
+    );
+    if (fetched.kind !== 'complete') return this.#stopped(fetched);
+    return this.#verify(transfer, signal);
+  }
+
+  async #verify(transfer: DeviceTransfer, signal: AbortSignal): Promise<Stop> {
+    const { device, backend } = this.#options;
+    const { memory } = device;
+    const { id, sha256, package: signed } = transfer;
+    await device.enter('verifying');
+    const judged = await this.#withStaging(transfer, (staging) =>
+      judgeStaged({ manifest: signed.manifest, sha256, to: this.#packageKey(), staging, memory }),
+    );
+    const verdict = judged.ok
+      ? { result: 'ok' as const }
+      : { result: 'failed' as const, code: judged.code, reason: judged.reason.slice(0, 500) };
+    const answer = await backend.verify(
+      { transfer: id, sha256: judged.sha256, ...verdict },
+      signal,
+    );
+    const isWrong = !judged.ok || (answer.kind === 'value' && answer.value.next === 'discard');
+    if (isWrong) {
+      await this.#withStaging(transfer, (staging) => staging.clear());
+      const why = answer.kind === 'value' ? answer.value.reason : undefined;
+      const { code, reason } = judged.ok
+        ? { code: 'DISCARDED', reason: why ?? 'the backend does not agree with what is stored' }
+        : judged;
+      const stop = await this.#failed(code, reason, true, { transfer: null });
+      return { ...stop, anew: true };
+    }
+    if (answer.kind !== 'value') return this.#stopped(answer);
+    await device.enter('applying');
+    const end = await this.#settle(signal);
+    return { end };
+  }
+
+  /** In state `applying`, and then the backend hears of it. */
+  async #settle(signal: AbortSignal): Promise<CycleEnd> {
+    const { device, backend, freeBytes } = this.#options;
+    const to = () => this.#packageKey();
+    const end = await settle({ device, backend, to, freeBytes }, signal);
+    // What it does not hear now it hears with the next check.
+    if (end.outcome !== 'interrupted') await this.#deliver(signal);
+    if (['completed', 'rollback'].includes(device.file.state)) await device.enter('idle');
+    return end;
+  }
+
+  /** What the backend has not heard yet. Undefined when nothing is left of it. */
+  async #deliver(
+    signal: AbortSignal,
+  ): Promise<Exclude<Answered<never>, { readonly kind: 'value' }> | undefined> {
+    const { device, backend } = this.#options;
+    const { report } = device.file;
+    if (report === null) return undefined;
+    const answer = await backend.complete(report, signal);
+    // A transfer that the backend has forgotten is of no interest to it any more.
+    const isUnwanted = answer.kind === 'failed' && /^HTTP_4(?:00|04|09|10|22)$/.test(answer.code);
+    if (answer.kind !== 'value' && !isUnwanted) return answer;
+    await device.change({ report: null });
+    return undefined;
+  }
+
+  #packageKey(): PackageKey {
+    const { device, sealed } = this.#options;
+    return { serial: device.identity.serial, deviceKey: sealed.keys.current };
+  }
+
+  #held(transfer: DeviceTransfer): Promise<Held> {
+    return this.#withStaging(transfer, (staging) => staging.held());
+  }
+
+  #tell(end: CycleEnd): CycleEnd {
+    const { device } = this.#options;
+    if (end.outcome === 'interrupted') return end;
+    const { peakBytes, capacity: capacityBytes } = device.memory;
+    const { outcome, code, reason } = end;
+    device.onEvent({
+      kind: 'outcome',
+      outcome,
+      version: device.version,
+      ...(code === undefined ? {} : { code }),
+      ...(reason === undefined ? {} : { reason }),
+      peakBytes,
+      capacityBytes,
+    });
+    return end;
+  }
+
+  async #withStaging<T>(transfer: DeviceTransfer, work: (staging: Staging) => Promise<T>) {
+    const { storage, memory } = this.#options.device;
+    const staging = await Staging.open(storage, transfer, memory);
+    try {
+      return await work(staging);
+    } finally {
+      await staging.close();
+    }
+  }
+
+  async #nothing(reason: string | undefined): Promise<Stop> {
+    const { device } = this.#options;
+    const last = device.lastOf({ outcome: 'up-to-date', reason: reason ?? null });
+    await device.enter('idle', { transfer: null, last });
+    const ended = { outcome: 'up-to-date' as const };
+    return { end: reason === undefined ? ended : { ...ended, reason } };
+  }
+
+  /** Nobody answers, or nobody waits for it any more: what is here is kept. */
+  async #stopped(failure: Exclude<Answered<never>, { readonly kind: 'value' }>): Promise<Stop> {
+    if (failure.kind === 'interrupted') return { end: { outcome: 'interrupted' } };
+    const { transfer } = this.#options.device.file;
+    const { code, reason, transient } = failure;
+    if (transfer === null || !OVER.some((each) => reason.includes(each))) {
+      return this.#failed(code, reason, transient);
+    }
+    // What is here may still be of use to the next transfer, which begins with another id.
+    return this.#failed(TRANSFER_ENDED, reason, true, { transfer: { ...transfer, id: '' } });
+  }
+
+  async #failed(
+    code: string,
+    reason: string,
+    transient: boolean,
+    changes: { transfer?: DeviceTransfer | null; report?: DeviceReport } = {},
+  ): Promise<Stop> {
+    const { device } = this.#options;
+    const ended = { outcome: 'failed', code, reason: reason.slice(0, 500) } as const;
+    const last = device.lastOf(ended);
+    await device.enter('error', { ...changes, last, code, reason: ended.reason });
+    return { end: { ...ended, transient } };
+  }
+}

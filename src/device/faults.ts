@@ -1,0 +1,50 @@
+// What a device breaks on purpose.
+
+import { InputError } from '../core/errors.ts';
+import { DEVICE_STATES, type DeviceStateName } from './device-state.ts';
+import { CHECKS, type CheckName } from './diagnostics.ts';
+
+export interface DeviceFaults {
+  /** The new software never starts. */
+  readonly refuseBoot?: boolean;
+  /** This check of the new software fails. */
+  readonly badDiagnostics?: CheckName;
+  /** A byte of the bank is not what was written. */
+  readonly badFlash?: boolean;
+  /** The power goes when this state has been stored. */
+  readonly powerCut?: DeviceStateName;
+}
+
+/** The supply breaks down: whoever gets this does nothing more. */
+export class PowerCut extends Error {
+  constructor(state: DeviceStateName) {
+    super(`the power was cut in state ${state}`);
+    this.name = 'PowerCut';
+  }
+}
+
+export const DEVICE_FAULTS =
+  `refuse-boot, bad-diagnostics[=${CHECKS.join('|')}], bad-flash, ` +
+  `power-cut=${DEVICE_STATES.join('|')}`;
+
+/** Throws InputError with the list of what there is. */
+export function parseDeviceFaults(texts: readonly string[]): DeviceFaults {
+  let faults: DeviceFaults = {};
+  for (const text of texts) faults = { ...faults, ...parseFault(text) };
+  return faults;
+}
+
+function parseFault(text: string): DeviceFaults {
+  const [name, value] = text.split('=', 2) as [string, string | undefined];
+  if (name === 'refuse-boot' && value === undefined) return { refuseBoot: true };
+  if (name === 'bad-flash' && value === undefined) return { badFlash: true };
+  if (name === 'bad-diagnostics') {
+    const check = CHECKS.find((each) => each === (value ?? 'version'));
+    if (check !== undefined) return { badDiagnostics: check };
+  }
+  if (name === 'power-cut') {
+    const state = DEVICE_STATES.find((each) => each === value);
+    if (state !== undefined) return { powerCut: state };
+  }
+  throw new InputError('--fault', `${text} is none of ${DEVICE_FAULTS}`);
+}

@@ -1,0 +1,58 @@
+// Fetches the encrypted image into the staging file: what is there is kept, what is lost is asked for again.
+
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import { recordBytes } from '../services/chunked/protocol.ts';
+import { ChunkReceiver } from '../services/chunked/receiver.ts';
+import { exchangeChunks } from '../tmu/chunk-exchange.ts';
+import { retrying } from '../tmu/retry.ts';
+import type { SealedClient } from '../tmu/sealed-client.ts';
+import type { DeviceEvent } from './device-event.ts';
+import type { DeviceTransfer } from './device-state.ts';
+import type { Staging } from './staging.ts';
+import type { WorkingMemory } from './working-memory.ts';
+
+/** A body that brings nothing for this long has ended. */
+export const TIMEOUT_MS = 30_000;
+
+export interface FetchOptions {
+  readonly client: SealedClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly memory: WorkingMemory;
+  readonly staging: Staging;
+  readonly transfer: DeviceTransfer;
+  /** bytes that are in the staging file already, as the backend has confirmed */
+  readonly held: number;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: DeviceEvent) => void;
+}
+
+/** After each answer what it brought is durable. Throws StorageError, WorkingMemoryError. */
+export async function fetchImage(options: FetchOptions) {
+  const { client, clock, random, memory, staging, transfer, held, signal, onEvent } = options;
+  const { id, length, chunkBytes, sha256 } = transfer;
+  using record = memory.allocate('a chunk on its way', recordBytes(chunkBytes));
+  const receiver = new ChunkReceiver({ length, chunkBytes, held, memory: record.bytes });
+  while (!receiver.complete) {
+    const exchanged = await retrying(
+      (inner) =>
+        exchangeChunks({
+          client,
+          clock,
+          transfer: id,
+          image: sha256,
+          receiver,
+          limits: { stallMs: TIMEOUT_MS, leastBytes: 1 },
+          signal: inner,
+          store: ({ number, data }) => staging.put(number, data),
+          onTrouble: (reason) => onEvent({ kind: 'trouble', reason }),
+        }),
+      { clock, random, signal, onRetry: (retry) => onEvent({ kind: 'retry', ...retry }) },
+    );
+    await staging.sync();
+    onEvent({ kind: 'progress', received: receiver.prefixBytes, total: length });
+    if (exchanged.kind !== 'answered') return exchanged;
+  }
+  return { kind: 'complete' as const };
+}

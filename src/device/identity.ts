@@ -1,0 +1,44 @@
+// What a device got when it was enrolled: who it is, whom it believes.
+
+import { z } from 'zod';
+import { InputError } from '../core/errors.ts';
+import type { Storage } from '../core/storage.ts';
+import { hardwareModel, type ReleaseKey, readReleaseKey } from '../services/chunked/package.ts';
+import { readJsonFile, writeJsonFile } from './durable-json.ts';
+
+export const IDENTITY_FILE = 'identity.json';
+
+const identitySchema = z.strictObject({
+  format: z.literal(1),
+  serial: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/),
+  /** The chip's own number. */
+  hwId: z.string().min(1).max(64),
+  model: hardwareModel,
+  /** 32 bytes as hexadecimal digits; the backend has their SHA-256. */
+  deviceSecret: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Public, PEM: pinned for the whole life of the device. What it is decides the profile. */
+  releaseKey: z.string().max(4096),
+});
+export type Identity = Readonly<z.infer<typeof identitySchema>>;
+
+/** Durable when it resolves. Throws StorageError. */
+export function writeIdentity(storage: Storage, identity: Identity): Promise<void> {
+  return writeJsonFile(storage, IDENTITY_FILE, identity);
+}
+
+/** Undefined for a device that was never enrolled. Throws InputError for a file that cannot be used. */
+export async function readIdentity(
+  storage: Storage,
+): Promise<{ readonly identity: Identity; readonly releaseKey: ReleaseKey } | undefined> {
+  const read = await readJsonFile(storage, IDENTITY_FILE, identitySchema);
+  const where = `${storage.location}/${IDENTITY_FILE}`;
+  if (read.kind === 'missing') return undefined;
+  if (read.kind === 'damaged') {
+    throw new InputError(where, `${read.reason}: enrol the device again in an empty folder`);
+  }
+  const releaseKey = readReleaseKey(read.value.releaseKey);
+  if (releaseKey === undefined) {
+    throw new InputError(where, 'releaseKey is no public key of Ed25519 or RSA with 2048 bits');
+  }
+  return { identity: read.value, releaseKey };
+}

@@ -1,0 +1,93 @@
+// From the staged, encrypted image to a bank: opened once to judge it, and once more to write it.
+
+import { createHash } from 'node:crypto';
+import type { Storage } from '../core/storage.ts';
+import { type Manifest, type PackageFault, packageFault } from '../services/chunked/package.ts';
+import type { PackageKey } from '../services/chunked/package-cipher.ts';
+import { DECRYPTOR_BYTES, PackageDecryptor } from '../services/chunked/package-decryptor.ts';
+import { BankWriter, bankDigest } from './banks.ts';
+import type { Bank } from './boot-record.ts';
+import type { Staging } from './staging.ts';
+import type { WorkingMemory } from './working-memory.ts';
+
+export interface StagedPackage {
+  readonly manifest: Manifest;
+  /** Of the encrypted image, hexadecimal. */
+  readonly sha256: string;
+  readonly to: PackageKey;
+  readonly staging: Staging;
+  readonly memory: WorkingMemory;
+}
+
+export interface StagedDigest {
+  /** Of what is stored, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** Opens all of it and writes nothing. Throws StorageError. */
+export async function judgeStaged(
+  staged: StagedPackage,
+): Promise<StagedDigest & ({ readonly ok: true } | PackageFault)> {
+  const hash = createHash('sha256');
+  const verdict = await openStaged(
+    staged,
+    async () => {},
+    (sealed) => hash.update(sealed),
+  );
+  const sha256 = hash.digest('hex');
+  // Said first: whoever sent something else has not sent a wrong image.
+  if (sha256 !== staged.sha256) {
+    const reason = `stored is ${sha256}, sent was ${staged.sha256}`;
+    return { ...packageFault('DIGEST_MISMATCH', reason), sha256 };
+  }
+  return { ...verdict, sha256 };
+}
+
+/** Writes the image into `bank` and reads it back. Throws StorageError. */
+export async function writeStaged(
+  staged: StagedPackage,
+  storage: Storage,
+  bank: Bank,
+  spoil: boolean,
+): Promise<{ readonly ok: true } | PackageFault> {
+  const { manifest, memory } = staged;
+  const writer = await BankWriter.open(storage, bank);
+  try {
+    let intact = !spoil;
+    const verdict = await openStaged(staged, async (plain) => {
+      if (!intact) plain[0]! ^= 0xff;
+      intact = true;
+      await writer.append(plain);
+    });
+    if (!verdict.ok) return verdict;
+    await writer.finish();
+  } finally {
+    await writer.close();
+  }
+  const found = await bankDigest(storage, bank, memory);
+  if (found.sha256 === manifest.sha256 && found.length === manifest.length) return { ok: true };
+  return packageFault('DIGEST_MISMATCH', 'the bank does not hold what was written into it');
+}
+
+async function openStaged(
+  { manifest, to, staging, memory }: StagedPackage,
+  write: (plain: Uint8Array) => Promise<void>,
+  onSealed: (sealed: Uint8Array) => void = () => {},
+): Promise<{ readonly ok: true } | PackageFault> {
+  using block = memory.allocate('a block of the image', DECRYPTOR_BYTES);
+  const decryptor = new PackageDecryptor({ manifest, to, memory: block.bytes });
+  let fault: PackageFault | undefined;
+  for await (const sealed of staging.read()) {
+    onSealed(sealed);
+    for (let at = 0; at < sealed.length && fault === undefined; ) {
+      const opened = decryptor.take(sealed.subarray(at));
+      if (!opened.ok) {
+        fault = opened;
+        break;
+      }
+      at += opened.taken;
+      if (opened.plain.length > 0) await write(opened.plain);
+    }
+  }
+  return fault ?? decryptor.finish();
+}

@@ -1,0 +1,84 @@
+// A device client put together: files, boot loader, sealed session, backend.
+
+import { fromHex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Random } from '../core/random.ts';
+import type { Storage } from '../core/storage.ts';
+import { DEFAULT_CHUNK_BYTES } from '../services/chunked/protocol.ts';
+import { baseUrl, HttpClient } from '../tmu/http-client.ts';
+import type { HttpTransport } from '../tmu/http-transport.ts';
+import { SealedClient } from '../tmu/sealed-client.ts';
+import type { Suite } from '../trust/sealed-session.ts';
+import { DeviceClient } from './client.ts';
+import { Device } from './device.ts';
+import { DeviceBackend } from './device-backend.ts';
+import type { DeviceEvent } from './device-event.ts';
+import type { DeviceFaults } from './faults.ts';
+import { TIMEOUT_MS } from './fetch-image.ts';
+import type { WorkingMemory } from './working-memory.ts';
+
+export interface OpenClientOptions {
+  /** `https://host[:port][/prefix]` */
+  readonly server: string;
+  /** The folder of the device. */
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly onEvent: (event: DeviceEvent) => void;
+  /** bytes that are free for the software */
+  readonly freeBytes: () => number;
+  readonly memory?: WorkingMemory;
+  readonly chunkBytes?: number;
+  readonly checkIntervalMs?: number;
+  readonly suite?: Suite;
+  readonly faults?: DeviceFaults;
+  /** Missing: the real network. */
+  readonly transport?: HttpTransport;
+}
+
+/** Powered off still. Throws InputError for a bad address or a folder without a device, StorageError. */
+export async function openDeviceClient(
+  options: OpenClientOptions,
+): Promise<{ readonly device: Device; readonly client: DeviceClient }> {
+  const { server, storage, clock, random, logger, onEvent, memory, faults, suite } = options;
+  const base = baseUrl(server, 'server');
+  const device = await Device.open({
+    storage,
+    clock,
+    onEvent,
+    ...(memory === undefined ? {} : { memory }),
+    ...(faults === undefined ? {} : { faults }),
+  });
+  const { serial, deviceSecret } = device.identity;
+  const http = new HttpClient({
+    clock,
+    headers: {},
+    requestMs: TIMEOUT_MS,
+    transport: options.transport,
+  });
+  const sealed = await SealedClient.open({
+    client: http,
+    base,
+    device: { serial, deviceSecret: fromHex(deviceSecret) },
+    storage,
+    clock,
+    random,
+    logger,
+    ...(suite === undefined ? {} : { suite }),
+    onRefused: ({ code, path }) =>
+      onEvent({ kind: 'trouble', reason: `${path}: a message is refused (${code})` }),
+  });
+  const { checkIntervalMs } = options;
+  const client = new DeviceClient({
+    device,
+    backend: new DeviceBackend({ http, base, sealed, clock, random, onEvent }),
+    sealed,
+    random,
+    chunkBytes: options.chunkBytes ?? DEFAULT_CHUNK_BYTES,
+    freeBytes: options.freeBytes,
+    ...(checkIntervalMs === undefined ? {} : { checkIntervalMs }),
+  });
+  return { device, client };
+}

@@ -1,0 +1,159 @@
+// A verified image is written, booted on trial, and either confirmed or left again; from any instant on once more.
+
+import type { PackageKey } from '../services/chunked/package-cipher.ts';
+import { activated, fellBack, otherBank, writing } from './boot-record.ts';
+import type { Device, Ended } from './device.ts';
+import type { DeviceBackend } from './device-backend.ts';
+import type { DeviceReport, DeviceTransfer } from './device-state.ts';
+import { type CheckResult, complaint, judge } from './diagnostics.ts';
+import { writeStaged } from './install.ts';
+import { Staging } from './staging.ts';
+
+export interface TrialOptions {
+  readonly device: Device;
+  readonly backend: DeviceBackend;
+  /** For the image of the package. */
+  readonly to: () => PackageKey;
+  /** bytes that are free for the software */
+  readonly freeBytes: () => number;
+}
+
+/**
+ * In state `applying`, from wherever a power cut has left it: what the boot record says decides. `interrupted` keeps
+ * the state, and the next start goes on.
+ */
+export async function settle(
+  options: TrialOptions,
+  signal: AbortSignal,
+): Promise<Ended | { readonly outcome: 'interrupted' }> {
+  const { device } = options;
+  const { record } = device.bootloader;
+  const { running } = device;
+  const transfer = device.file.transfer!;
+  const { manifest } = transfer.package;
+  if (running?.trial === true) return prove(options, transfer, signal);
+  if (record.left?.sha256 === manifest.sha256) {
+    return comeBack(device, transfer, 'BOOT', record.left.reason);
+  }
+  if (running?.sha256 === manifest.sha256 && running.counter === manifest.counter) {
+    return finish(device, transfer);
+  }
+  const fault = await apply(options, transfer);
+  if (fault !== undefined) return fault;
+  await device.boot();
+  return settle(options, signal);
+}
+
+/** Into the bank that is not running. Undefined: the next boot tries it. */
+async function apply(
+  { device, to }: TrialOptions,
+  transfer: DeviceTransfer,
+): Promise<Ended | undefined> {
+  const { bootloader, storage, memory, faults } = device;
+  const { manifest } = transfer.package;
+  const bank = otherBank(bootloader.record.active);
+  await bootloader.store(writing(bootloader.record));
+  const staging = await Staging.open(storage, transfer, memory);
+  try {
+    const staged = { manifest, sha256: transfer.sha256, to: to(), staging, memory };
+    const written = await writeStaged(staged, storage, bank, faults.badFlash === true);
+    if (!written.ok) return await giveUp(device, transfer, written.code, written.reason);
+  } finally {
+    await staging.close();
+  }
+  const { version, counter, length, sha256 } = manifest;
+  const signed = JSON.stringify(transfer.package);
+  await bootloader.store(
+    activated(bootloader.record, { version, counter, length, sha256, signed }),
+  );
+  return undefined;
+}
+
+/** The new software looks at itself, and nobody else can confirm it. */
+async function prove(
+  { device, backend, freeBytes }: TrialOptions,
+  transfer: DeviceTransfer,
+  signal: AbortSignal,
+): Promise<Ended | { readonly outcome: 'interrupted' }> {
+  const { version } = transfer.package.manifest;
+  const reached = await backend.reach(signal);
+  if (signal.aborted) return { outcome: 'interrupted' };
+  const found = judge({ ...reached, freeBytes: freeBytes(), version: device.version }, version);
+  const { badDiagnostics } = device.faults;
+  const checks = found.map((each) =>
+    each.check === badDiagnostics ? { ...each, ok: false, found: 'a fault on purpose' } : each,
+  );
+  device.onEvent({ kind: 'diagnostics', checks });
+  const { bootloader } = device;
+  const bad = complaint(checks, version);
+  if (bad === undefined) {
+    await device.confirm();
+    return finish(device, transfer, checks);
+  }
+  await bootloader.store(fellBack(bootloader.record, bad));
+  await device.boot();
+  return comeBack(device, transfer, 'DIAGNOSTICS', bad, checks);
+}
+
+async function finish(
+  device: Device,
+  transfer: DeviceTransfer,
+  checks: readonly CheckResult[] = [],
+): Promise<Ended> {
+  const report = reportOf(device, transfer, { outcome: 'success' }, checks);
+  const last = device.lastOf({ outcome: 'success' });
+  await device.enter('completed', { transfer: null, report, last, rolledBack: null });
+  return { outcome: 'success' };
+}
+
+async function comeBack(
+  device: Device,
+  transfer: DeviceTransfer,
+  code: string,
+  why: string,
+  checks: readonly CheckResult[] = [],
+): Promise<Ended> {
+  const { manifest } = transfer.package;
+  if (device.running === undefined) {
+    const reason = `${manifest.version} does not run (${why}), and neither does what was there before`;
+    return giveUp(device, transfer, 'NOTHING_RUNS', reason);
+  }
+  const reason = `${manifest.version} was left: ${why}`.slice(0, 500);
+  const ended = { outcome: 'rolled-back', code, reason } as const;
+  const report = reportOf(device, transfer, ended, checks);
+  const last = device.lastOf(ended);
+  const { sha256: rolledBack } = manifest;
+  await device.enter('rollback', { transfer: null, report, last, rolledBack, code, reason });
+  return ended;
+}
+
+/** What runs was not touched, or nothing does. */
+async function giveUp(
+  device: Device,
+  transfer: DeviceTransfer,
+  code: string,
+  reason: string,
+): Promise<Ended> {
+  const ended = { outcome: 'failed', code, reason } as const;
+  const report = reportOf(device, transfer, ended);
+  const last = device.lastOf(ended);
+  await device.enter('error', { transfer: null, report, last, code, reason });
+  return ended;
+}
+
+export function reportOf(
+  device: Device,
+  { id, package: { manifest } }: DeviceTransfer,
+  { outcome, code, reason }: Pick<DeviceReport, 'outcome' | 'code' | 'reason'>,
+  checks: readonly CheckResult[] = [],
+): DeviceReport {
+  const diagnostics = Object.fromEntries(checks.map(({ check, found }) => [check, found]));
+  return {
+    transfer: id,
+    version: device.version === '' ? manifest.version : device.version,
+    outcome,
+    ...(code === undefined ? {} : { code }),
+    ...(reason === undefined ? {} : { reason: reason.slice(0, 500) }),
+    ...(checks.length === 0 ? {} : { diagnostics }),
+  };
+}

@@ -1,0 +1,78 @@
+// The working memory of a small device: one fixed arena that all buffers of the client come from.
+
+import { CanOtaError } from '../core/errors.ts';
+
+export const ARENA_BYTES = 16 * 1024;
+
+/** More was asked for than is left: a mistake in the sizes of the buffers, which no retry mends. */
+export class WorkingMemoryError extends CanOtaError {
+  readonly code = 'WORKING_MEMORY';
+}
+
+/** A part of the arena. `using` gives it back at the end of the block. */
+export interface Block extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
+interface Taken {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * First fit over one array that never grows. Nothing here is cleared: whoever takes a block writes before he reads.
+ */
+export class WorkingMemory {
+  readonly #arena: Uint8Array;
+  /** By offset. */
+  readonly #taken: Taken[] = [];
+  #used = 0;
+  #peak = 0;
+
+  constructor(capacity = ARENA_BYTES) {
+    this.#arena = new Uint8Array(capacity);
+  }
+
+  get capacity(): number {
+    return this.#arena.length;
+  }
+
+  /** bytes that are taken now */
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  /** The most bytes that were ever taken at once. */
+  get peakBytes(): number {
+    return this.#peak;
+  }
+
+  /** `what` is for the message. Throws WorkingMemoryError where no gap of this length is left. */
+  allocate(what: string, length: number): Block {
+    let offset = 0;
+    let index = 0;
+    for (; index < this.#taken.length; index++) {
+      const next = this.#taken[index]!;
+      if (next.offset - offset >= length) break;
+      offset = next.offset + next.length;
+    }
+    if (offset + length > this.capacity) {
+      throw new WorkingMemoryError(
+        `${what} needs ${length} bytes of working memory, ${this.#used} of ${this.capacity} are taken: use smaller chunks`,
+      );
+    }
+    const taken: Taken = { offset, length };
+    this.#taken.splice(index, 0, taken);
+    this.#used += length;
+    this.#peak = Math.max(this.#peak, this.#used);
+    return {
+      bytes: this.#arena.subarray(offset, offset + length),
+      [Symbol.dispose]: () => {
+        const at = this.#taken.indexOf(taken);
+        if (at < 0) return;
+        this.#taken.splice(at, 1);
+        this.#used -= length;
+      },
+    };
+  }
+}

@@ -1,0 +1,179 @@
+// Commands to one ECU: begun once, and where the answer is lost, found out afterwards whether they ran.
+
+import { sleep } from '../core/clock.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import type { ProbeResult, RunResult } from '../services/ecu-services.ts';
+import { Nrc, nrcText } from '../uds/nrc.ts';
+import * as inputOutputControl from '../uds/services/input-output-control.ts';
+import * as routineControl from '../uds/services/routine-control.ts';
+import * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
+import type { CommandAct } from '../vehicle/commands.ts';
+import { type EcuOrder, Evidence, showsRun, tells } from './ecu-services-evidence.ts';
+import type { DidReader } from './ecu-services-read.ts';
+import { CommandSession } from './ecu-services-session.ts';
+import type { Exchange, Exchanged, Refusal } from './exchange.ts';
+import type { KeyCommand } from './security-key.ts';
+
+const { ControlParameter } = inputOutputControl;
+
+export interface CommandRunnerOptions {
+  readonly exchange: Exchange;
+  readonly reader: DidReader;
+  readonly runCommand?: KeyCommand | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/** Longest text of a result or a reason on its way to the backend. */
+const MAX_TEXT = 500;
+/** How often a running routine is asked whether it is done. */
+const POLL_MS = 200;
+
+/** One at a time: the sessions of two commands would end each other. */
+export class CommandRunner {
+  readonly #exchange: Exchange;
+  readonly #session: CommandSession;
+  readonly #evidence: Evidence;
+  readonly #logger: Logger;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: CommandRunnerOptions) {
+    const { exchange, reader, runCommand } = options;
+    this.#exchange = exchange;
+    this.#session = new CommandSession(exchange, runCommand);
+    this.#evidence = new Evidence(exchange, reader);
+    this.#logger = options.logger ?? silentLogger;
+  }
+
+  /** The state that tells later whether the command has run. */
+  probe(order: EcuOrder, signal: AbortSignal): Promise<ProbeResult> {
+    return this.#inTurn(async () => {
+      if (!tells(order.act)) return { kind: 'blind' };
+      const mark = await this.#mark(order, signal);
+      if (mark.ok) return { kind: 'mark', mark: mark.value };
+      return { kind: 'failed', code: mark.code, reason: clipped(mark.reason) };
+    });
+  }
+
+  run(order: EcuOrder, signal: AbortSignal): Promise<RunResult> {
+    return this.#inTurn(async () => {
+      const { action, command } = order;
+      const entered = await this.#session.enter(command, signal);
+      const result = entered.ok ? await this.#run(order, signal) : notBegun(action, entered);
+      await this.#session.leave();
+      const { ecu } = this.#exchange;
+      this.#logger.info({ ecu: ecu.name, action, result: result.kind }, 'command');
+      return result;
+    });
+  }
+
+  hasRun(order: EcuOrder, mark: string, signal: AbortSignal): Promise<'yes' | 'no' | 'unknown'> {
+    return this.#inTurn(async () => {
+      if (!tells(order.act)) return 'unknown';
+      const now = await this.#mark(order, signal);
+      if (!now.ok) return 'unknown';
+      const ran = showsRun(order, mark, now.value);
+      const { act } = order;
+      // What decides whether the session is still needed.
+      if (act.kind === (ran ? 'return' : 'adjust')) {
+        this.#session.letGo(act.did);
+        await this.#session.leave();
+      }
+      return ran ? 'yes' : 'no';
+    });
+  }
+
+  /** The results of a routine are asked for in its session, everything else in any. */
+  async #mark({ act, command }: EcuOrder, signal: AbortSignal): Promise<Exchanged<string>> {
+    if (act.kind !== 'routine') return this.#evidence.mark(act, signal);
+    const entered = await this.#session.enter(command, signal);
+    const mark = entered.ok ? await this.#evidence.mark(act, signal) : entered;
+    await this.#session.leave();
+    return mark;
+  }
+
+  async #run(order: EcuOrder, signal: AbortSignal): Promise<RunResult> {
+    const { act, action } = order;
+    const { peer } = this.#exchange;
+    if (signal.aborted) {
+      const reason = `${peer}: stopped before ${action} was begun`;
+      return { kind: 'not-begun', code: 'INTERRUPTED', reason };
+    }
+    // From here on it may have been done, whatever comes back.
+    const request = requestOf(order);
+    const reply = await this.#exchange.reply(request, signal);
+    if (reply !== 'interrupted' && reply.kind === 'negative') {
+      const text = `${peer} refused ${action}: ${nrcText(reply.nrc)}`;
+      return reply.nrc === Nrc.busyRepeatRequest
+        ? { kind: 'not-begun', code: 'BUSY', reason: text }
+        : { kind: 'refused', nrc: reply.nrc, reason: text };
+    }
+    if (act.kind === 'adjust') this.#session.hold(act.did);
+    const answer = this.#exchange.judge(request, action, reply);
+    if (!answer.ok) return { kind: 'in-doubt', reason: clipped(answer.reason) };
+    if (act.kind === 'return') this.#session.letGo(act.did);
+    const unfinished = await this.#untilDone(act, action, signal);
+    if (unfinished !== undefined) return { kind: 'in-doubt', reason: clipped(unfinished) };
+    const result = await this.#evidence.resultText(order, answer.value, signal);
+    return { kind: 'done', ...(result === '' ? {} : { result: clipped(result) }) };
+  }
+
+  /** A routine whose start is answered at once ends with its session: it is waited for. Undefined: it is done. */
+  async #untilDone(
+    act: CommandAct,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    if (act.kind !== 'routine' || act.running === undefined) return undefined;
+    const { clock, ecu, peer } = this.#exchange;
+    const { offset, value } = act.running;
+    const deadlineMs = clock.nowMs() + ecu.timing.pendingLimitMs;
+    for (;;) {
+      const results = await this.#evidence.results(act.routine, signal);
+      if (!results.ok) return `${action} was begun: ${results.reason}`;
+      if (results.value[offset] !== value) return undefined;
+      if (clock.nowMs() >= deadlineMs) {
+        return `${peer}: ${action} still runs after ${ecu.timing.pendingLimitMs} ms (timing.pendingLimitMs)`;
+      }
+      if ((await sleep(clock, 'routine-poll', POLL_MS, signal)) === 'aborted') {
+        return `${peer}: stopped while ${action} was running`;
+      }
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+}
+
+/** A refusal before the decisive request is one too, unless it only says that now is a bad moment. */
+function notBegun(action: string, failed: Refusal): RunResult {
+  const reason = clipped(`${action} was not begun: ${failed.reason}`);
+  return failed.nrc === undefined || failed.nrc === Nrc.busyRepeatRequest
+    ? { kind: 'not-begun', code: failed.code, reason }
+    : { kind: 'refused', nrc: failed.nrc, reason };
+}
+
+function requestOf({ act, bytes }: EcuOrder): Uint8Array {
+  switch (act.kind) {
+    case 'write':
+      return writeDataByIdentifier.encodeRequest(act.did, bytes);
+    case 'adjust': {
+      const { shortTermAdjustment } = ControlParameter;
+      return inputOutputControl.encodeRequest(act.did, shortTermAdjustment, bytes, act.mask);
+    }
+    case 'return':
+      return inputOutputControl.encodeRequest(act.did, ControlParameter.returnControlToEcu);
+    case 'routine':
+      return routineControl.encodeRequest(
+        routineControl.RoutineControlType.startRoutine,
+        act.routine,
+        bytes,
+      );
+  }
+}
+
+function clipped(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 3)}...` : text;
+}

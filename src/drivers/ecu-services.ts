@@ -1,0 +1,181 @@
+// What the services need of the ECUs, over UDS: data identifiers that are read, and commands that are run, as the vehicle
+// file describes them.
+
+import type { Clock } from '../core/clock.ts';
+import { describeError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import {
+  type ArgumentDescription,
+  type Catalogue,
+  type CommandOrder,
+  checkCommand,
+} from '../services/command.ts';
+import type { EcuServices, ProbeResult, ReadResult, RunResult } from '../services/ecu-services.ts';
+import type { UdsRequester } from '../uds/reply.ts';
+import { actOf, encodeArguments } from '../vehicle/commands.ts';
+import type { EcuCommand, Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import type { EcuOrder } from './ecu-services-evidence.ts';
+import { DidReader, readingOf } from './ecu-services-read.ts';
+import { CommandRunner } from './ecu-services-run.ts';
+import { Exchange } from './exchange.ts';
+import type { KeyCommand } from './security-key.ts';
+
+export interface UdsEcuServicesOptions {
+  readonly vehicle: Vehicle;
+  /** Of an ECU by name; shared with its driver, so that requests take turns. */
+  readonly requesterFor: (ecu: string) => UdsRequester;
+  readonly clock: Clock;
+  readonly logger?: Logger;
+  /** For `security.algorithm: command`. */
+  readonly runCommand?: KeyCommand;
+}
+
+/** Identification that ISO 14229-1 table C.1 gives every ECU; no vehicle file needs to list it. */
+const IDENTIFICATION = { first: 0xf180, last: 0xf19f } as const;
+
+interface Access {
+  readonly ecu: VehicleEcu;
+  readonly reader: DidReader;
+  readonly runner: CommandRunner;
+}
+
+type Fault = { readonly code: string; readonly reason: string };
+
+/**
+ * `read` fits in between anything. A command changes the session of its ECU: none may be run while a campaign
+ * programs that ECU, since it would end the programming session.
+ */
+export class UdsEcuServices implements EcuServices {
+  readonly catalogue: Catalogue;
+  readonly #options: UdsEcuServicesOptions;
+  readonly #accesses = new Map<string, Access>();
+
+  constructor(options: UdsEcuServicesOptions) {
+    this.#options = options;
+    this.catalogue = catalogueOf(options.vehicle);
+  }
+
+  /** A file that describes data, signals or commands of an ECU describes all that may be asked for. */
+  knows(did: string): 'known' | 'unknown-ecu' | 'unknown-did' {
+    const [name, digits = ''] = did.split('.', 2);
+    const { vehicle } = this.#options;
+    const ecu = vehicle.ecus.find((each) => each.name === name);
+    if (ecu === undefined) return 'unknown-ecu';
+    const number = Number.parseInt(digits, 16);
+    if (number >= IDENTIFICATION.first && number <= IDENTIFICATION.last) return 'known';
+    const listed = listedDids(vehicle, ecu);
+    return listed.size === 0 || listed.has(number) ? 'known' : 'unknown-did';
+  }
+
+  /** DIDs that the ECU refuses are missing in the readings; when it refuses all of them, that is the failure. */
+  async read(name: string, dids: readonly number[], signal: AbortSignal): Promise<ReadResult> {
+    const access = this.#access(name);
+    if (access === undefined) return { ok: false, ...unknownEcu(name, this.#options.vehicle) };
+    const { ecu, reader } = access;
+    const read = await reader.several(dids, signal);
+    if (!read.ok) return { ok: false, code: read.code, reason: read.reason };
+    const { data, refused } = read.value;
+    if (data.size === 0 && refused !== undefined) {
+      return { ok: false, code: refused.code, reason: refused.reason };
+    }
+    const readings = dids.flatMap((did) => {
+      const raw = data.get(did);
+      return raw === undefined ? [] : [readingOf(ecu, did, raw)];
+    });
+    return { ok: true, readings };
+  }
+
+  async probe(order: CommandOrder, signal: AbortSignal): Promise<ProbeResult> {
+    const found = this.#find(order);
+    if ('reason' in found) return { kind: 'failed', ...found };
+    return found.runner.probe(found.order, signal);
+  }
+
+  /** Leaves the ECU in the default session; only an output that was taken over keeps its session. */
+  async run(order: CommandOrder, signal: AbortSignal): Promise<RunResult> {
+    const found = this.#find(order);
+    if ('reason' in found) return { kind: 'not-begun', ...found };
+    return found.runner.run(found.order, signal);
+  }
+
+  async hasRun(
+    order: CommandOrder,
+    mark: string,
+    signal: AbortSignal,
+  ): Promise<'yes' | 'no' | 'unknown'> {
+    const found = this.#find(order);
+    if ('reason' in found) return 'unknown';
+    return found.runner.hasRun(found.order, mark, signal);
+  }
+
+  #find(given: CommandOrder): { runner: CommandRunner; order: EcuOrder } | Fault {
+    const checked = checkCommand(this.catalogue, given);
+    if (!checked.ok) return { code: checked.code, reason: checked.reason };
+    const { ecu, runner } = this.#access(given.ecu)!;
+    const command = ecu.commands[given.action]!;
+    try {
+      const { action, arguments: args } = given;
+      const bytes = encodeArguments(command, args);
+      return { runner, order: { action, command, act: actOf(command), arguments: args, bytes } };
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return { code: 'BAD_ARGUMENT', reason: describeError(error) };
+    }
+  }
+
+  #access(name: string): Access | undefined {
+    const made = this.#accesses.get(name);
+    if (made !== undefined) return made;
+    const { vehicle, requesterFor, clock, runCommand, logger } = this.#options;
+    const ecu = vehicle.ecus.find((each) => each.name === name);
+    if (ecu === undefined) return undefined;
+    const exchange = new Exchange({ ecu, requester: requesterFor(name), clock });
+    const reader = new DidReader(exchange);
+    const runner = new CommandRunner({ exchange, reader, runCommand, logger });
+    const access = { ecu, reader, runner };
+    this.#accesses.set(name, access);
+    return access;
+  }
+}
+
+function unknownEcu(name: string, vehicle: Vehicle): Fault {
+  const known = vehicle.ecus.map((ecu) => ecu.name).join(', ');
+  return { code: 'UNKNOWN_ECU', reason: `${name} is not in the vehicle file, which has ${known}` };
+}
+
+function listedDids(vehicle: Vehicle, ecu: VehicleEcu): ReadonlySet<number> {
+  const acts = Object.values(ecu.commands).map(actOf);
+  return new Set([
+    ...Object.values(ecu.data).map(({ did }) => did),
+    ...Object.values(vehicle.signals).flatMap(({ ecu: of, did }) => (of === ecu.name ? [did] : [])),
+    ...acts.flatMap((act) => (act.kind === 'routine' ? [] : [act.did])),
+  ]);
+}
+
+/** Those ECUs that can be told something. */
+function catalogueOf(vehicle: Vehicle): Catalogue {
+  return Object.fromEntries(
+    vehicle.ecus
+      .filter(({ commands }) => Object.keys(commands).length > 0)
+      .map(({ name, commands }) => [
+        name,
+        Object.fromEntries(
+          Object.entries(commands).map(([action, command]) => [
+            action,
+            { title: command.title, arguments: argumentsOf(command) },
+          ]),
+        ),
+      ]),
+  );
+}
+
+function argumentsOf(command: EcuCommand): Record<string, ArgumentDescription> {
+  return Object.fromEntries(
+    Object.entries(command.arguments).map(([name, { values, unit = '', min, max }]) => [
+      name,
+      values === undefined
+        ? { type: 'number', unit, min: min!, max: max! }
+        : { type: 'choice', choices: Object.values(values) },
+    ]),
+  );
+}

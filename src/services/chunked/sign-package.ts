@@ -1,0 +1,55 @@
+// The releasing side: keys of both profiles, and signed manifests. None of this runs on the server or on a device.
+
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+} from 'node:crypto';
+import {
+  type Manifest,
+  manifestBytes,
+  type Profile,
+  profileOf,
+  type SignedManifest,
+} from './package.ts';
+
+/** A new key of a profile, from the randomness of the system. */
+export function generateReleaseKey(profile: Profile): KeyObject {
+  return profile === 'rsa'
+    ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+    : generateKeyPairSync('ed25519').privateKey;
+}
+
+/** PEM of the public half: what devices pin and what the server is told. */
+export function publicPem(privateKey: KeyObject): string {
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString();
+}
+
+/** What a manifest says of an image. */
+export function manifestFor(
+  image: Uint8Array,
+  facts: Pick<Manifest, 'model' | 'version' | 'counter' | 'profile'>,
+): Manifest {
+  return {
+    type: 'can-ota device package',
+    format: 1,
+    ...facts,
+    length: image.length,
+    sha256: createHash('sha256').update(image).digest('hex'),
+  };
+}
+
+/** Throws TypeError for a key of another profile. */
+export function signManifest(manifest: Manifest, privateKey: KeyObject): SignedManifest {
+  const profile = profileOf(privateKey);
+  if (profile !== manifest.profile) {
+    throw new TypeError(
+      `the key is for profile ${profile ?? 'none'}, the package has profile ${manifest.profile}`,
+    );
+  }
+  const digest = profile === 'rsa' ? 'sha256' : null;
+  const signature = sign(digest, manifestBytes(manifest), privateKey);
+  return { manifest, signature: signature.toString('hex') };
+}

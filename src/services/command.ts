@@ -1,0 +1,165 @@
+// Commands to ECUs: what an ECU offers, an order, its states, and its result.
+
+import { z } from 'zod';
+
+export const COMMAND_STATES = [
+  /** Queued at the backend. */
+  'pending',
+  /** The vehicle has it durably. */
+  'delivered',
+  'executing',
+  'completed',
+  'failed',
+  'expired',
+  'cancelled',
+] as const;
+export type CommandState = (typeof COMMAND_STATES)[number];
+/** Nothing follows these. */
+export const FINAL_STATES: readonly CommandState[] = [
+  'completed',
+  'failed',
+  'expired',
+  'cancelled',
+];
+export function isFinal(state: CommandState): boolean {
+  return FINAL_STATES.includes(state);
+}
+
+const name = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'expected a name such as setPowerLimit');
+const ecuName = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected the name of an ECU, such as INV');
+
+export const argumentDescription = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('number'),
+    unit: z.string().max(16).default(''),
+    min: z.number(),
+    max: z.number(),
+  }),
+  z.strictObject({
+    type: z.literal('choice'),
+    choices: z.array(z.string().max(32)).min(1).max(32),
+  }),
+]);
+export type ArgumentDescription = Readonly<z.output<typeof argumentDescription>>;
+
+export const actionDescription = z.strictObject({
+  title: z.string().max(120),
+  arguments: z.record(name, argumentDescription),
+});
+export type ActionDescription = Readonly<z.output<typeof actionDescription>>;
+
+/** What the ECUs of a vehicle can be told to do; the vehicle tells it to the backend. */
+export const catalogue = z.record(ecuName, z.record(name, actionDescription));
+export type Catalogue = Readonly<z.output<typeof catalogue>>;
+
+const argumentValue = z.union([z.number(), z.string().max(64)]);
+export type Arguments = Readonly<Record<string, number | string>>;
+
+/** What an operator asks for. */
+export const commandRequest = z.strictObject({
+  ecu: ecuName,
+  action: name,
+  arguments: z.record(name, argumentValue).default({}),
+  /** Not begun after this: ISO 8601. */
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
+  /** 0 to 9, the highest first; equal ones in the order of their coming. */
+  priority: z.number().int().min(0).max(9).default(5),
+  /** Chosen by the operator's tool: the same request a second time is the same command. */
+  key: z
+    .string()
+    .regex(/^[0-9A-Za-z_-]{8,64}$/, 'expected 8 to 64 letters, digits, _ or -')
+    .optional(),
+});
+export type CommandRequest = Readonly<z.output<typeof commandRequest>>;
+
+/** As the vehicle gets it. */
+export const commandOrder = z.object({
+  id: z.string().regex(/^[0-9A-Za-z_-]{1,64}$/),
+  ecu: ecuName,
+  action: name,
+  arguments: z.record(name, argumentValue),
+  expiresAt: z.iso.datetime({ offset: true }),
+  priority: z.number().int().min(0).max(9),
+});
+export type CommandOrder = Readonly<z.output<typeof commandOrder>>;
+
+/** Where a command is, as the vehicle says it. Told again until the backend has acknowledged it. */
+export const commandReport = z.object({
+  id: z.string().max(64),
+  state: z.enum(COMMAND_STATES),
+  /** Of a failure: REFUSED (with `nrc`), SILENT, IN_DOUBT, LIMIT, UNKNOWN_ACTION, BAD_ARGUMENT, UNKNOWN_ECU. */
+  code: z.string().max(32).optional(),
+  reason: z.string().max(500).optional(),
+  /** Negative response code of the ECU, ISO 14229-1 annex A.1. */
+  nrc: z.number().int().min(0).max(255).optional(),
+  /** What the ECU answered, for people. */
+  result: z.string().max(500).optional(),
+  /** How often the ECU was made to do it: 0 or 1. */
+  runs: z.number().int().min(0),
+  /** ISO 8601, by the vehicle's clock. */
+  at: z.iso.datetime({ offset: true }),
+});
+export type CommandReport = Readonly<z.output<typeof commandReport>>;
+
+export type CheckedArguments =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      readonly code: 'UNKNOWN_ECU' | 'UNKNOWN_ACTION' | 'BAD_ARGUMENT';
+      readonly reason: string;
+    };
+
+/** Against what the ECU offers. */
+export function checkCommand(
+  offered: Catalogue,
+  { ecu, action, arguments: given }: Pick<CommandOrder, 'ecu' | 'action' | 'arguments'>,
+): CheckedArguments {
+  const actions = own(offered, ecu);
+  if (actions === undefined) {
+    const known = Object.keys(offered).join(', ') || 'none';
+    return refusal('UNKNOWN_ECU', `${ecu} takes no commands: those that do are ${known}`);
+  }
+  const described = own(actions, action);
+  if (described === undefined) {
+    const known = Object.keys(actions).join(', ');
+    return refusal('UNKNOWN_ACTION', `${ecu} has no action ${action}: expected one of ${known}`);
+  }
+  for (const argument of Object.keys(given)) {
+    if (!Object.hasOwn(described.arguments, argument)) {
+      const known = Object.keys(described.arguments).join(', ') || 'none';
+      return refusal('BAD_ARGUMENT', `${action} has no argument ${argument}: it has ${known}`);
+    }
+  }
+  for (const [argument, form] of Object.entries(described.arguments)) {
+    const value = own(given, argument);
+    if (value === undefined) return refusal('BAD_ARGUMENT', `${argument} is missing`);
+    const problem = problemOf(value, form);
+    if (problem !== undefined) return refusal('BAD_ARGUMENT', `${argument}: ${problem}`);
+  }
+  return { ok: true };
+}
+
+function problemOf(value: number | string, form: ArgumentDescription): string | undefined {
+  if (form.type === 'choice') {
+    return typeof value === 'string' && form.choices.includes(value)
+      ? undefined
+      : `expected one of ${form.choices.join(', ')}`;
+  }
+  const { min, max, unit } = form;
+  return typeof value === 'number' && value >= min && value <= max
+    ? undefined
+    : `expected a number from ${min} to ${max}${unit === '' ? '' : ` ${unit}`}`;
+}
+
+function refusal(
+  code: 'UNKNOWN_ECU' | 'UNKNOWN_ACTION' | 'BAD_ARGUMENT',
+  reason: string,
+): CheckedArguments {
+  return { ok: false, code, reason };
+}
+
+function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}

@@ -1,0 +1,141 @@
+// Images over the chunked protocol: each chunk authenticated by itself, lost ones asked for again one by one.
+
+import {
+  type Backend,
+  type BackendFailure,
+  type DownloadAnswer,
+  DownloadCut,
+} from '../campaign/ports.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import {
+  CHECK_PATH,
+  type CheckRequest,
+  checkAnswer,
+  DEFAULT_CHUNK_BYTES,
+  recordBytes,
+  type TransferFacts,
+} from '../services/chunked/protocol.ts';
+import { ChunkReceiver } from '../services/chunked/receiver.ts';
+import { exchangeChunks } from './chunk-exchange.ts';
+import { DEFAULT_DOWNLOAD_LIMITS } from './download.ts';
+import { retrying } from './retry.ts';
+import type { SealedClient } from './sealed-client.ts';
+
+export interface ChunkedDownloadOptions {
+  /** For all but the images. */
+  readonly backend: Backend;
+  /** Called once, with the first image. */
+  readonly connect: () => Promise<SealedClient>;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The largest that is asked for; 1 KiB unless told otherwise. */
+  readonly chunkBytes?: number;
+}
+
+/** `backend` with another way for images. What came is checked by whoever downloads, as with any other way. */
+export function chunkedDownloads(options: ChunkedDownloadOptions): Backend {
+  const { backend } = options;
+  let connected: Promise<SealedClient> | undefined;
+  const client = (): Promise<SealedClient> => {
+    connected ??= options.connect().catch((error) => {
+      connected = undefined;
+      throw error;
+    });
+    return connected;
+  };
+  return {
+    latest: (ecus, etag, signal) => backend.latest(ecus, etag, signal),
+    // A sealed request cannot be replayed: it needs none.
+    nonce: async () => ({ kind: 'nonce', nonce: 'sealed' }),
+    download: async (release, _nonce, offset, signal) =>
+      download(options, await client(), release, offset, signal ?? new AbortController().signal),
+    report: (report, signal) => backend.report(report, signal),
+    campaign: (status, signal) => backend.campaign(status, signal),
+    checkin: (checkin, signal) => backend.checkin(checkin, signal),
+    time: (nonces, signal) => backend.time(nonces, signal),
+    metadata: (repository, file, signal) => backend.metadata(repository, file, signal),
+  };
+}
+
+async function download(
+  options: ChunkedDownloadOptions,
+  client: SealedClient,
+  { file, sha256 }: { readonly file: string; readonly sha256: string },
+  offset: number,
+  signal: AbortSignal,
+): Promise<DownloadAnswer> {
+  const { chunkBytes = DEFAULT_CHUNK_BYTES } = options;
+  const request: CheckRequest = { kind: 'file', file, sha256, chunkBytes };
+  const answer = await client.json(CHECK_PATH, request, checkAnswer, signal);
+  if ('kind' in answer) return answer;
+  if (answer.value.kind === 'none') {
+    return notThere(`${CHECK_PATH}: the backend has no file ${file} for this vehicle`);
+  }
+  const { transfer } = answer.value;
+  if (transfer.image.sha256 !== sha256) {
+    return notThere(`${CHECK_PATH}: asked was ${sha256}, offered is ${transfer.image.sha256}`);
+  }
+  if (offset > transfer.image.length) {
+    return notThere(
+      `${file} has ${transfer.image.length} bytes, asked was byte ${offset}`,
+      'HTTP_416',
+    );
+  }
+  return {
+    kind: 'body',
+    offset,
+    total: transfer.image.length,
+    chunks: bodyOf(options, client, transfer, offset, signal),
+  };
+}
+
+/** The bytes from `offset` on, in order. Ends early by throwing DownloadCut. */
+async function* bodyOf(
+  { clock, random }: ChunkedDownloadOptions,
+  client: SealedClient,
+  { id, image, chunkBytes }: TransferFacts,
+  offset: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  const receiver = new ChunkReceiver({
+    length: image.length,
+    chunkBytes,
+    held: offset,
+    memory: new Uint8Array(recordBytes(chunkBytes)),
+  });
+  /** What came before its turn waits here: at most twice what one answer holds. */
+  const waiting = new Map<number, Uint8Array>();
+  let next = receiver.prefix;
+  while (!receiver.complete) {
+    const exchanged = await retrying(
+      (inner) =>
+        exchangeChunks({
+          client,
+          clock,
+          transfer: id,
+          image: image.sha256,
+          receiver,
+          limits: DEFAULT_DOWNLOAD_LIMITS,
+          signal: inner,
+          store: ({ number, data }) => void waiting.set(number, data.slice()),
+        }),
+      { clock, random, signal },
+    );
+    if (exchanged.kind === 'interrupted') {
+      throw new DownloadCut('ABORTED', 'the download was given up');
+    }
+    if (exchanged.kind === 'failed') throw new DownloadCut(exchanged.code, exchanged.reason);
+    for (let data = waiting.get(next); data !== undefined; data = waiting.get(next)) {
+      waiting.delete(next);
+      // Of the first chunk a part may be here already.
+      const known = Math.max(0, offset - next * chunkBytes);
+      next++;
+      yield data.subarray(known);
+    }
+  }
+}
+
+function notThere(reason: string, code = 'NOT_OFFERED'): BackendFailure {
+  return { kind: 'failed', code, reason, transient: code === 'HTTP_416' };
+}

@@ -1,0 +1,118 @@
+// The key of this device, and those that it may have changed to: all are tried until the backend has taken one of them.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import { z } from 'zod';
+import { fromHex, toHex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Storage } from '../core/storage.ts';
+import { deviceKeyOf } from '../trust/device-session.ts';
+import type { DeviceIdentity } from './device-session.ts';
+
+const FILE = 'device-key.json';
+
+/** More changes than this cannot be cut short one after the other without a session in between. */
+const MAX_NEXT = 4;
+
+const key = z.string().regex(/^[0-9a-f]{64}$/);
+const fileSchema = z.object({
+  format: z.literal(1),
+  /** SHA-256 of the key that the factory gave: after a new provisioning this file counts no more. */
+  origin: key,
+  current: key,
+  /** The oldest first. */
+  next: z.array(key).max(MAX_NEXT),
+  /** Milliseconds since 1970: of the last change. */
+  changedAtMs: z.number(),
+});
+type Content = z.output<typeof fileSchema>;
+
+export class DeviceKeys {
+  readonly #storage: Storage | undefined;
+  #content: Content;
+
+  private constructor(storage: Storage | undefined, content: Content) {
+    this.#storage = storage;
+    this.#content = content;
+  }
+
+  /** For who keeps nothing: the key of the factory, for good. */
+  static fixed(device: DeviceIdentity): DeviceKeys {
+    return new DeviceKeys(undefined, fresh(device, 0));
+  }
+
+  /** A file that is damaged, or of another provisioning, is begun anew: the backend says which key it knows. */
+  static async open(device: DeviceIdentity, storage: Storage, clock: Clock): Promise<DeviceKeys> {
+    const known = await contentOf(device, storage);
+    if (known !== undefined) return new DeviceKeys(storage, known);
+    const keys = new DeviceKeys(storage, fresh(device, clock.wallMs()));
+    // The age of the first key counts from now on, also over restarts.
+    await keys.#store(keys.#content);
+    return keys;
+  }
+
+  /** As they are now, for who looks on while another process keeps them. */
+  static async glance(device: DeviceIdentity, storage: Storage): Promise<DeviceKeys> {
+    return new DeviceKeys(undefined, (await contentOf(device, storage)) ?? fresh(device, 0));
+  }
+
+  /** 32 bytes. */
+  get current(): Uint8Array {
+    return fromHex(this.#content.current);
+  }
+
+  /** The newest first. */
+  get candidates(): readonly Uint8Array[] {
+    const { current, next } = this.#content;
+    return [...next.toReversed(), current].map(fromHex);
+  }
+
+  /** It is kept: a change would outlive this process. */
+  get canChange(): boolean {
+    return this.#storage !== undefined;
+  }
+
+  get changedAtMs(): number {
+    return this.#content.changedAtMs;
+  }
+
+  /** Durably, before the backend is told anything under it. */
+  async propose(next: Uint8Array): Promise<void> {
+    const waiting = [...this.#content.next, toHex(next)].slice(-MAX_NEXT);
+    await this.#store({ ...this.#content, next: waiting });
+  }
+
+  /** The backend has opened a session under this one: the others are of no use any more. */
+  async proven(used: Uint8Array, wallMs: number): Promise<void> {
+    const text = toHex(used);
+    const { current, next } = this.#content;
+    if (next.length === 0 && text === current) return;
+    const changed = text === current ? {} : { current: text, changedAtMs: wallMs };
+    await this.#store({ ...this.#content, ...changed, next: [] });
+  }
+
+  async #store(content: Content): Promise<void> {
+    await this.#storage?.replace(FILE, new TextEncoder().encode(JSON.stringify(content)));
+    this.#content = content;
+  }
+}
+
+function fresh({ deviceSecret }: DeviceIdentity, changedAtMs: number): Content {
+  const current = deviceKeyOf(deviceSecret);
+  const origin = toHex(sha256(current));
+  return { format: 1, origin, current: toHex(current), next: [], changedAtMs };
+}
+
+/** Undefined where there is none, or one of another provisioning. */
+async function contentOf(device: DeviceIdentity, storage: Storage): Promise<Content | undefined> {
+  const bytes = await storage.read(FILE);
+  const known = bytes === undefined ? undefined : parse(bytes);
+  return known?.origin === fresh(device, 0).origin ? known : undefined;
+}
+
+function parse(bytes: Uint8Array): Content | undefined {
+  try {
+    return fileSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    return undefined;
+  }
+}

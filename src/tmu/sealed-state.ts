@@ -1,0 +1,124 @@
+// The sealed session of this device on its disk: whatever happens, no sequence number is ever used twice.
+
+import { z } from 'zod';
+import { fromHex, toHex } from '../core/bytes.ts';
+import type { Storage } from '../core/storage.ts';
+import { type SealedSession, SUITES } from '../trust/sealed-session.ts';
+
+const FILE = 'session.json';
+/**
+ * Numbers that are set aside with one write: after a restart the rest of them is skipped, which costs nothing with 2^48
+ * of them, and the disk is not written for each message.
+ */
+const RESERVED = 64;
+
+const fileSchema = z.object({
+  format: z.literal(1),
+  serial: z.string(),
+  /** Of sessions that were opened: durable before the server is told. */
+  counter: z.number().int().min(0),
+  session: z
+    .object({
+      id: z.string().regex(/^[0-9a-f]{32}$/),
+      suite: z.enum(SUITES),
+      secret: z.string().regex(/^[0-9a-f]{64}$/),
+      /** All below may have been used. */
+      reserved: z.number().int().min(1),
+      /** Milliseconds since 1970, by the clock of this device. */
+      renewAtMs: z.number(),
+    })
+    .nullable(),
+});
+type Content = z.output<typeof fileSchema>;
+
+export class SealedState {
+  readonly #storage: Storage;
+  readonly #serial: string;
+  #content: Content;
+  #session: SealedSession | undefined;
+  #next: number;
+
+  private constructor(storage: Storage, content: Content) {
+    this.#storage = storage;
+    this.#serial = content.serial;
+    this.#content = content;
+    this.#next = content.session?.reserved ?? 1;
+    this.#session = sessionOf(content);
+  }
+
+  /** A file that is lost or damaged costs a new session, and nothing else. */
+  static async open(serial: string, storage: Storage): Promise<SealedState> {
+    const bytes = await storage.read(FILE);
+    const known = bytes === undefined ? undefined : parse(bytes);
+    const usual: Content = { format: 1, serial, counter: 0, session: null };
+    return new SealedState(storage, known?.serial === serial ? known : usual);
+  }
+
+  get session(): SealedSession | undefined {
+    return this.#session;
+  }
+
+  /** Milliseconds since 1970. */
+  get renewAtMs(): number {
+    return this.#content.session?.renewAtMs ?? 0;
+  }
+
+  /** The number of the next session; durable when it resolves. */
+  async count(): Promise<number> {
+    const counter = this.#content.counter + 1;
+    await this.#store({ ...this.#content, counter });
+    return counter;
+  }
+
+  /** `lastCounter`: what the backend knew before: behind it we would look like a second device for ever. */
+  async begin(session: SealedSession, renewAtMs: number, lastCounter: number): Promise<void> {
+    const { id, suite, secret } = session;
+    await this.#store({
+      format: 1,
+      serial: this.#serial,
+      counter: Math.max(this.#content.counter, lastCounter),
+      session: { id, suite, secret: toHex(secret), reserved: 1 + RESERVED, renewAtMs },
+    });
+    this.#session = session;
+    this.#next = 1;
+  }
+
+  /** A number that was never used in this session, and never will be again. */
+  async nextSequence(): Promise<number> {
+    const { session } = this.#content;
+    if (session === null) throw new Error('there is no session');
+    const sequence = this.#next;
+    if (sequence >= session.reserved) {
+      const reserved = sequence + RESERVED;
+      await this.#store({ ...this.#content, session: { ...session, reserved } });
+    }
+    this.#next = sequence + 1;
+    return sequence;
+  }
+
+  /** The backend does not know it (any more). */
+  async end(id: string): Promise<void> {
+    if (this.#session?.id !== id) return;
+    this.#session = undefined;
+    await this.#store({ ...this.#content, session: null });
+  }
+
+  async #store(content: Content): Promise<void> {
+    await this.#storage.replace(FILE, new TextEncoder().encode(JSON.stringify(content)));
+    this.#content = content;
+  }
+}
+
+function sessionOf({ serial, session }: Content): SealedSession | undefined {
+  if (session === null) return undefined;
+  const { id, suite, secret } = session;
+  return { id, suite, serial, secret: fromHex(secret) };
+}
+
+function parse(bytes: Uint8Array): Content | undefined {
+  try {
+    return fileSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,242 @@
+// Telemetry that the backend has not taken yet: one file for each window, and one that says what was sent (`telemetry/`).
+
+import { z } from 'zod';
+import { toHex } from '../../core/bytes.ts';
+import { describeError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Random } from '../../core/random.ts';
+import type { Storage } from '../../core/storage.ts';
+import { type Batch, MAX_SAMPLES, type Sample, sample } from '../../services/telemetry.ts';
+
+export const TELEMETRY_FOLDER = 'telemetry';
+const HEAD_FILE = `${TELEMETRY_FOLDER}/sent.json`;
+const WINDOW_NAME = /^(\d{12})\.json$/;
+const SENDER_BYTES = 8;
+
+export interface StoreLimits {
+  readonly windows: number;
+  /** Of the files. */
+  readonly bytes: number;
+}
+/** At one window a minute the best part of a day. */
+const STORE_LIMITS: StoreLimits = { windows: 1024, bytes: 4 * 1024 * 1024 };
+
+const count = z.number().int().nonnegative();
+const headSchema = z.object({
+  format: z.literal(1),
+  sender: z.string().regex(/^[0-9a-f]{16}$/),
+  /** The backend has everything up to this number. */
+  sent: count,
+  /** Windows below this are done with: sent or thrown away. */
+  first: count,
+  /** Samples thrown away since the last batch that got a number. */
+  dropped: count,
+  /** The batch that has a number and whose answer is not here: it is sent again as it is, and never thrown away. */
+  flight: z.object({ window: count, number: z.number().int().min(1), dropped: count }).nullable(),
+});
+type Head = z.output<typeof headSchema>;
+const windowSchema = z.array(sample).min(1).max(MAX_SAMPLES);
+
+interface Window {
+  readonly index: number;
+  readonly bytes: number;
+  readonly samples: number;
+}
+
+export interface BatchStoreOptions {
+  readonly storage: Storage;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits?: StoreLimits;
+}
+
+export class BatchStore {
+  readonly #options: BatchStoreOptions;
+  #head: Head;
+  /** The oldest first. */
+  #windows: Window[];
+  #next: number;
+  #working: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: BatchStoreOptions, head: Head, windows: Window[]) {
+    this.#options = options;
+    this.#head = head;
+    this.#windows = windows;
+    this.#next = Math.max(head.first, (windows.at(-1)?.index ?? -1) + 1);
+  }
+
+  /** A damaged file counts as none; with that of the numbers a new sender begins. Throws StorageError. */
+  static async open(options: BatchStoreOptions): Promise<BatchStore> {
+    const { storage, logger } = options;
+    const head = (await readHead(storage, logger)) ?? newHead(options.random);
+    const windows: Window[] = [];
+    for (const name of await storage.list(TELEMETRY_FOLDER)) {
+      const match = WINDOW_NAME.exec(name);
+      if (match === null) continue;
+      const index = Number(match[1]);
+      const bytes = await storage.read(fileOf(index));
+      const samples = bytes === undefined ? undefined : samplesIn(bytes);
+      const isWanted = index >= head.first || index === head.flight?.window;
+      if (isWanted && samples !== undefined) {
+        windows.push({ index, bytes: bytes!.length, samples: samples.length });
+        continue;
+      }
+      if (isWanted) logger.warn({ file: name }, 'a window of telemetry is unreadable');
+      await storage.remove(fileOf(index));
+    }
+    return new BatchStore(options, head, windows);
+  }
+
+  /** Windows that the backend does not have. */
+  get waiting(): number {
+    return this.#windows.length;
+  }
+
+  /**
+   * Keeps one window durably; where there is no room for it, the oldest ones go. Returns how many samples were thrown
+   * away. Throws StorageError; then the samples are counted as thrown away, too.
+   */
+  add(samples: readonly Sample[]): Promise<number> {
+    return this.#exclusively(() => this.#add(samples));
+  }
+
+  /** The next batch, which keeps its number and its content until it is `stored` or `refused`. Throws StorageError. */
+  next(vin: string): Promise<Batch | undefined> {
+    return this.#exclusively(() => this.#nextBatch(vin));
+  }
+
+  /** The backend has everything up to this number. Throws StorageError; then it is sent once more. */
+  stored(number: number): Promise<void> {
+    return this.#exclusively(async () => {
+      const { flight } = this.#head;
+      if (flight !== null && number >= flight.number) await this.#leave(number);
+    });
+  }
+
+  /** The backend will never take it: its number is free for the next one. Returns the samples that are lost. */
+  refused(): Promise<number> {
+    return this.#exclusively(async () => {
+      const { flight, sent, dropped } = this.#head;
+      if (flight === null) return 0;
+      const lost = this.#windows.find(({ index }) => index === flight.window)?.samples ?? 0;
+      await this.#leave(sent, dropped + flight.dropped + lost);
+      return lost;
+    });
+  }
+
+  async #add(samples: readonly Sample[]): Promise<number> {
+    const { storage, limits = STORE_LIMITS } = this.#options;
+    const text = new TextEncoder().encode(JSON.stringify(samples));
+    const isTooMuch = (): boolean =>
+      this.#windows.length >= limits.windows ||
+      this.#windows.reduce((sum, { bytes }) => sum + bytes, text.length) > limits.bytes;
+    let dropped = 0;
+    try {
+      while (isTooMuch()) {
+        const oldest = this.#windows.find(({ index }) => index !== this.#head.flight?.window);
+        if (oldest === undefined) break;
+        await this.#drop(oldest);
+        dropped += oldest.samples;
+      }
+      const index = this.#next++;
+      await storage.replace(fileOf(index), text);
+      this.#windows.push({ index, bytes: text.length, samples: samples.length });
+    } catch (error) {
+      // Written with the next head; a crash before that forgets the number, not more.
+      this.#head = { ...this.#head, dropped: this.#head.dropped + samples.length };
+      throw error;
+    }
+    return dropped;
+  }
+
+  async #nextBatch(vin: string): Promise<Batch | undefined> {
+    for (;;) {
+      const { flight, sent, dropped } = this.#head;
+      const oldest = this.#windows[0];
+      if (flight === null) {
+        if (oldest === undefined) return undefined;
+        const begun = { window: oldest.index, number: sent + 1, dropped };
+        await this.#write({ ...this.#head, dropped: 0, flight: begun });
+        continue;
+      }
+      const bytes = await this.#options.storage.read(fileOf(flight.window));
+      const samples = bytes === undefined ? undefined : samplesIn(bytes);
+      if (samples !== undefined) {
+        const { number, dropped: before } = flight;
+        return { vin, number, sender: this.#head.sender, dropped: before, samples };
+      }
+      // Whether the backend has it, nobody knows: its number is not used for anything else.
+      await this.#leave(flight.number);
+    }
+  }
+
+  async #leave(sent: number, dropped = this.#head.dropped): Promise<void> {
+    const window = this.#head.flight!.window;
+    const first = Math.max(this.#head.first, window + 1);
+    await this.#write({ ...this.#head, sent, dropped, first, flight: null });
+    this.#windows = this.#windows.filter(({ index }) => index > window);
+    await this.#remove(window);
+  }
+
+  /** The count first: after a crash between the two the window is known to be done with. */
+  async #drop({ index, samples }: Window): Promise<void> {
+    const dropped = this.#head.dropped + samples;
+    const first = Math.max(this.#head.first, index + 1);
+    await this.#write({ ...this.#head, dropped, first });
+    this.#windows = this.#windows.filter((window) => window.index !== index);
+    await this.#remove(index);
+  }
+
+  /** What stays behind is removed at the next start. */
+  async #remove(index: number): Promise<void> {
+    const { storage, logger } = this.#options;
+    await storage.remove(fileOf(index)).catch((error: unknown) => {
+      logger.warn({ error: describeError(error) }, 'a window of telemetry cannot be removed');
+    });
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#working.then(work);
+    this.#working = done.catch(() => {});
+    return done;
+  }
+
+  async #write(head: Head): Promise<void> {
+    const text = new TextEncoder().encode(`${JSON.stringify(head)}\n`);
+    await this.#options.storage.replace(HEAD_FILE, text);
+    this.#head = head;
+  }
+}
+
+function fileOf(index: number): string {
+  return `${TELEMETRY_FOLDER}/${String(index).padStart(12, '0')}.json`;
+}
+
+/** Files of windows among the names in the folder. */
+export function windowsAmong(names: readonly string[]): number {
+  return names.filter((name) => WINDOW_NAME.test(name)).length;
+}
+
+function newHead(random: Random): Head {
+  const sender = toHex(random.bytes(SENDER_BYTES));
+  return { format: 1, sender, sent: 0, first: 0, dropped: 0, flight: null };
+}
+
+async function readHead(storage: Storage, logger: Logger): Promise<Head | undefined> {
+  const bytes = await storage.read(HEAD_FILE);
+  if (bytes === undefined) return undefined;
+  try {
+    return headSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    logger.warn({}, `${storage.location}/${HEAD_FILE} was unreadable: a new sender begins`);
+    return undefined;
+  }
+}
+
+function samplesIn(bytes: Uint8Array): Sample[] | undefined {
+  try {
+    return windowSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,153 @@
+// The remote configuration of this vehicle (`config.json`): what is in force, which version was judged, what is to be reported.
+
+import { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Storage } from '../../core/storage.ts';
+import {
+  type Configuration,
+  DEFAULT_CONFIGURATION,
+  PARAMETER_NAMES,
+  type WantedParameters,
+} from '../../services/configuration.ts';
+import {
+  type ConfigurationReport,
+  configurationReport,
+  type SyncAnswer,
+  type SyncRequest,
+} from '../../services/sync.ts';
+import type { TmuListener } from '../tmu-event.ts';
+import { checkHere, judge, type VehicleLimits } from './configuration-judge.ts';
+
+export const CONFIGURATION_FILE = 'config.json';
+
+const fileSchema = z.object({
+  format: z.literal(1),
+  /** Of the last one that was judged, 0 for none. */
+  version: z.number().int().min(0),
+  inForce: z.record(z.string(), z.json()),
+  /** Until the backend has acknowledged it. */
+  report: configurationReport.nullable(),
+});
+
+interface Kept {
+  readonly version: number;
+  readonly inForce: Configuration;
+  readonly report: ConfigurationReport | null;
+}
+
+export interface ConfigurationKeeperOptions {
+  readonly storage: Storage;
+  readonly vehicle: VehicleLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly emit: TmuListener;
+  /** What is in force has changed, or there is something to report. */
+  readonly onChange?: () => void;
+}
+
+export class ConfigurationKeeper {
+  readonly #options: ConfigurationKeeperOptions;
+  #kept: Kept;
+
+  private constructor(options: ConfigurationKeeperOptions, kept: Kept) {
+    this.#options = options;
+    this.#kept = kept;
+  }
+
+  /**
+   * A damaged file is begun anew with the defaults, and version 0 makes the backend send what it wants once more. What
+   * this vehicle does not allow any more (its file or its software is another one) goes back to its default.
+   * Throws StorageError.
+   */
+  static async open(options: ConfigurationKeeperOptions): Promise<ConfigurationKeeper> {
+    const { storage, logger } = options;
+    const bytes = await storage.read(CONFIGURATION_FILE);
+    const none: Kept = { version: 0, inForce: DEFAULT_CONFIGURATION, report: null };
+    if (bytes === undefined) return new ConfigurationKeeper(options, none);
+    const kept = parse(bytes);
+    if (kept === undefined) {
+      const text = `${storage.location}/${CONFIGURATION_FILE} was unreadable: the defaults are in force until the backend has sent its configuration again`;
+      logger.warn({}, text);
+      options.emit({ kind: 'warning', text });
+      return new ConfigurationKeeper(options, none);
+    }
+    return new ConfigurationKeeper(options, stillAllowed(kept, options));
+  }
+
+  get inForce(): Configuration {
+    return this.#kept.inForce;
+  }
+
+  /** Of the last one that was judged, 0 for none. */
+  get version(): number {
+    return this.#kept.version;
+  }
+
+  /** For the next contact. */
+  tell(): SyncRequest['configuration'] {
+    const { version, report } = this.#kept;
+    return { version, ...(report === null ? {} : { report }) };
+  }
+
+  /** What the backend said. Throws StorageError; then nothing has changed. */
+  async take({ wanted, acknowledged }: SyncAnswer['configuration']): Promise<void> {
+    if (this.#kept.report !== null && this.#kept.report.version === acknowledged) {
+      await this.#keep({ ...this.#kept, report: null });
+    }
+    if (wanted === null || wanted.version === this.#kept.version) return;
+    await this.#judge(wanted.version, wanted.parameters);
+  }
+
+  /** Durable before it is in force, and before it is reported. */
+  async #judge(version: number, parameters: WantedParameters): Promise<void> {
+    const { clock, vehicle, emit, onChange } = this.#options;
+    const { results, inForce } = judge(parameters, this.#kept.inForce, vehicle);
+    const report: ConfigurationReport = {
+      version,
+      at: new Date(clock.wallMs()).toISOString(),
+      results: [...results],
+      inForce: z.record(z.string(), z.json()).parse(inForce),
+    };
+    await this.#keep({ version, inForce, report });
+    emit({ kind: 'configuration', version, results });
+    onChange?.();
+  }
+
+  async #keep(kept: Kept): Promise<void> {
+    const text = JSON.stringify({ format: 1, ...kept }, undefined, 2);
+    await this.#options.storage.replace(CONFIGURATION_FILE, new TextEncoder().encode(`${text}\n`));
+    this.#kept = kept;
+  }
+}
+
+/** The version that was judged last, for whoever reads the folder beside the daemon; undefined for a file that is none. */
+export function versionIn(bytes: Uint8Array): number | undefined {
+  return parse(bytes)?.version;
+}
+
+function parse(bytes: Uint8Array): Kept | undefined {
+  try {
+    const parsed = fileSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    const { version, inForce, report } = parsed;
+    // Each value is checked against its schema and this vehicle by `stillAllowed`.
+    return { version, inForce: { ...DEFAULT_CONFIGURATION, ...(inForce as object) }, report };
+  } catch {
+    return undefined;
+  }
+}
+
+function stillAllowed(kept: Kept, options: ConfigurationKeeperOptions): Kept {
+  const inForce: Record<string, unknown> = {};
+  for (const name of PARAMETER_NAMES) {
+    const checked = checkHere(name, kept.inForce[name], options.vehicle);
+    if (checked.ok) {
+      inForce[name] = checked.value;
+    } else {
+      inForce[name] = DEFAULT_CONFIGURATION[name];
+      const text = `the configured ${name} is not possible any more and goes back to its default: ${checked.reason}`;
+      options.emit({ kind: 'warning', text });
+    }
+  }
+  return { ...kept, inForce: inForce as Configuration };
+}

@@ -1,0 +1,80 @@
+// Who is at an ECU: a campaign, or one of the services. Never both, and of the services one at a time.
+
+/**
+ * A campaign claims all its ECUs from the moment that it may touch them; who is inside then is waited for, nobody new
+ * comes in. Whoever is inside never waits for a campaign, so nothing can lock up.
+ */
+export class EcuGate {
+  readonly #inside = new Map<string, number>();
+  #claimed: ReadonlySet<string> = new Set();
+  readonly #waiting = new Set<() => void>();
+
+  /** These belong to the campaign from now on, and what was claimed before does not any more. */
+  claim(ecus: Iterable<string>): void {
+    this.#claimed = new Set(ecus);
+    this.#look();
+  }
+
+  isClaimed(ecu: string): boolean {
+    return this.#claimed.has(ecu);
+  }
+
+  /** Resolves when no service is at a claimed ECU any more; false when the signal came first. */
+  async settled(signal: AbortSignal): Promise<boolean> {
+    return this.#until(() => [...this.#claimed].every((ecu) => !this.#inside.has(ecu)), signal);
+  }
+
+  /** What it returns lets the next one in; undefined while somebody else is there. */
+  tryEnter(ecu: string): (() => void) | undefined {
+    if (this.#claimed.has(ecu) || this.#inside.has(ecu)) return undefined;
+    return this.#goIn(ecu);
+  }
+
+  /** As `tryEnter`, and waits its turn; undefined when the signal came first. */
+  async enter(ecu: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+    let leave: (() => void) | undefined;
+    await this.#until(() => {
+      leave = this.tryEnter(ecu);
+      return leave !== undefined;
+    }, signal);
+    return leave;
+  }
+
+  /** For work that was begun in an earlier life, before anything was claimed: the campaign waits for it. */
+  resume(ecu: string): () => void {
+    return this.#goIn(ecu);
+  }
+
+  #goIn(ecu: string): () => void {
+    this.#inside.set(ecu, (this.#inside.get(ecu) ?? 0) + 1);
+    let isInside = true;
+    return () => {
+      if (!isInside) return;
+      isInside = false;
+      const left = this.#inside.get(ecu)! - 1;
+      if (left > 0) this.#inside.set(ecu, left);
+      else this.#inside.delete(ecu);
+      this.#look();
+    };
+  }
+
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      if (condition()) return true;
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+        signal.addEventListener('abort', wake, { once: true });
+      });
+    }
+    return false;
+  }
+
+  #look(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+}

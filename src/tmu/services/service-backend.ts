@@ -1,0 +1,14 @@
+// What the services need of the backend; the sealed session does it over HTTP.
+
+import type { BackendFailure } from '../../campaign/ports.ts';
+import type { SyncAnswer, SyncRequest } from '../../services/sync.ts';
+import type { Batch } from '../../services/telemetry.ts';
+
+export interface ServiceBackend {
+  sync(
+    request: SyncRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly value: SyncAnswer } | BackendFailure>;
+  /** `stored`: everything of this sender up to this number. */
+  upload(batch: Batch, signal: AbortSignal): Promise<{ readonly stored: number } | BackendFailure>;
+}

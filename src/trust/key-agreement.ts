@@ -1,0 +1,69 @@
+// Keys that two sides make together: for a session by key pairs, and for the next key of a device.
+
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { fromHex } from '../core/bytes.ts';
+import type { Exchanged } from './device-session.ts';
+import { lengthPrefixed } from './length-prefixed.ts';
+import { exportKey, type SealedSession } from './sealed-session.ts';
+import { x25519Agree } from './signing-key.ts';
+
+/** Both public X25519 keys of one exchange, hexadecimal. */
+export interface ExchangedKeys {
+  readonly clientKey: string;
+  readonly serverKey: string;
+}
+
+const LABELS = {
+  pair: 'can-ota device session 1, key pairs',
+  signature: 'can-ota device session 1, client signature',
+  next: 'can-ota device key 1, next',
+} as const;
+
+/** In place of the shared key of a device: 32 bytes; undefined for a foreign key that is none. */
+export function agreedKey(
+  privateKey: Uint8Array,
+  keys: ExchangedKeys,
+  own: 'client' | 'server',
+): Uint8Array | undefined {
+  const shared = agree(privateKey, own === 'client' ? keys.serverKey : keys.clientKey);
+  if (shared === undefined) return undefined;
+  const info = lengthPrefixed(LABELS.pair, keys.clientKey, keys.serverKey);
+  return hkdf(sha256, shared, undefined, info, 32);
+}
+
+/** What the device signs with its own key: the whole exchange. */
+export function signedByClient(exchanged: Exchanged, keys: ExchangedKeys): Uint8Array {
+  const { serial, clientNonce, serverNonce, challenge, binding = '' } = exchanged;
+  return lengthPrefixed(
+    LABELS.signature,
+    ...[serial, clientNonce, serverNonce, challenge],
+    ...[keys.clientKey, keys.serverKey, binding],
+  );
+}
+
+/** What the backend signs (role `time` of the Director): the whole exchange as it is until then. */
+export function signedByServer(exchanged: Exchanged, keys: ExchangedKeys): Record<string, string> {
+  const { serial, clientNonce, serverNonce, challenge } = exchanged;
+  return { _type: 'session', serial, clientNonce, serverNonce, challenge, ...keys };
+}
+
+/**
+ * The next key of a device, 32 bytes, agreed on in a session: whoever knew the old one and only listened does not know it.
+ * Undefined for a foreign key that is none.
+ */
+export function nextDeviceKey(
+  session: SealedSession,
+  privateKey: Uint8Array,
+  keys: ExchangedKeys,
+  own: 'client' | 'server',
+): Uint8Array | undefined {
+  const shared = agree(privateKey, own === 'client' ? keys.serverKey : keys.clientKey);
+  if (shared === undefined) return undefined;
+  const info = lengthPrefixed(LABELS.next, session.serial, keys.clientKey, keys.serverKey);
+  return hkdf(sha256, shared, exportKey(session, 'next device key'), info, 32);
+}
+
+function agree(privateKey: Uint8Array, publicKey: string): Uint8Array | undefined {
+  return /^[0-9a-f]{64}$/.test(publicKey) ? x25519Agree(privateKey, fromHex(publicKey)) : undefined;
+}

@@ -1,0 +1,218 @@
+// Messages that nobody on the way can read, forge, replay, reorder, reflect or carry into another session.
+//
+//     0  1  version, 1                  18  6  sequence number
+//     1  1  protection: 0 HMAC-SHA256,  24     body
+//           1, 2, 3 the AEAD of SUITES         tag: 32 bytes of the HMAC, 16 of an AEAD
+//     2 16  session
+//
+// Each direction has keys of its own. Sender, path, status of the answer and all of the head above are authenticated with
+// the body. A sequence number is used once in each direction: an answer bears that of its request, and a sender never
+// goes back, also not after a power cut. It makes the nonce of the AEAD, so a number that came twice would give plain text away.
+
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import {
+  bytesToUint,
+  concatBytes,
+  constantTimeEqual,
+  fromHex,
+  toHex,
+  uintToBytes,
+} from '../core/bytes.ts';
+import { lengthPrefixed } from './length-prefixed.ts';
+
+export const SUITES = ['chacha20-poly1305', 'aes-256-gcm', 'aes-256-ccm'] as const;
+/** RFC 8439, NIST SP 800-38D, NIST SP 800-38C: 256 bit keys, nonces of 12 bytes, tags of 16. */
+export type Suite = (typeof SUITES)[number];
+
+export const SEALED_TYPE = 'application/vnd.can-ota.sealed';
+
+export interface SealedSession {
+  /** 16 bytes as hexadecimal digits. */
+  readonly id: string;
+  /** Of the device. */
+  readonly serial: string;
+  readonly suite: Suite;
+  /** 32 bytes, known to both sides alone. */
+  readonly secret: Uint8Array;
+}
+
+/** `sealed`: encrypted by the suite of the session; `authenticated`: in the clear, with an HMAC. */
+export type Protection = 'sealed' | 'authenticated';
+
+/** All that a message is bound to, besides its session. */
+export interface MessageContext {
+  readonly from: 'device' | 'server';
+  /** Of the request, without query. */
+  readonly path: string;
+  /** 1 to 2^48 - 1. */
+  readonly sequence: number;
+  /** HTTP status of an answer; 0 for a request. */
+  readonly status: number;
+}
+
+/** What a message says of itself; nothing of it is believed before `openMessage` has. */
+export interface MessageHead {
+  readonly session: string;
+  readonly sequence: number;
+  readonly protection: Protection;
+}
+
+/** Why a message is refused: `MALFORMED` is none, `WRONG_SESSION` is of another one, `FORGED` is not what was sent. */
+export type MessageFault = 'MALFORMED' | 'WRONG_SESSION' | 'FORGED';
+
+export type OpenedMessage =
+  | { readonly ok: true; readonly body: Uint8Array }
+  | { readonly ok: false; readonly code: MessageFault };
+
+const VERSION = 1;
+const ID_AT = 2;
+const SEQUENCE_AT = 18;
+export const HEAD_BYTES = 24;
+const ID_BYTES = 16;
+const SEQUENCE_BYTES = 6;
+const MAC_BYTES = 32;
+const TAG_BYTES = 16;
+const NONCE_BYTES = 12;
+export const LAST_SEQUENCE = 2 ** 48 - 1;
+const LABELS = {
+  keys: 'can-ota sealed session 1, keys',
+  message: 'can-ota sealed session 1, message',
+  exported: 'can-ota sealed session 1, exported key',
+} as const;
+
+/** The bytes that go out. Throws RangeError for a sequence number that cannot be. */
+export function sealMessage(
+  session: SealedSession,
+  context: MessageContext,
+  body: Uint8Array,
+  protection: Protection,
+): Uint8Array {
+  if (context.sequence < 1) throw new RangeError(`no sequence number: ${context.sequence}`);
+  const keys = keysOf(session, context.from);
+  const code = protection === 'sealed' ? SUITES.indexOf(session.suite) + 1 : 0;
+  const head = concatBytes(
+    Uint8Array.of(VERSION, code),
+    fromHex(session.id),
+    uintToBytes(context.sequence, SEQUENCE_BYTES),
+  );
+  const bound = boundTo(context, head);
+  if (protection === 'authenticated') {
+    return concatBytes(head, body, hmac(sha256, keys.mac, concatBytes(bound, body)));
+  }
+  const cipher = aead(session.suite, keys, context.sequence, 'seal');
+  cipher.setAAD(bound, { plaintextLength: body.length });
+  const text = concatBytes(cipher.update(body), cipher.final());
+  return concatBytes(head, text, cipher.getAuthTag());
+}
+
+/** Undefined for what cannot be a message. */
+export function readHead(message: Uint8Array): MessageHead | undefined {
+  const code = message[1];
+  if (message[0] !== VERSION || code === undefined || code > SUITES.length) return undefined;
+  const tag = code === 0 ? MAC_BYTES : TAG_BYTES;
+  if (message.length < HEAD_BYTES + tag) return undefined;
+  return {
+    session: toHex(message.subarray(ID_AT, ID_AT + ID_BYTES)),
+    sequence: bytesToUint(message.subarray(SEQUENCE_AT, HEAD_BYTES)),
+    protection: code === 0 ? 'authenticated' : 'sealed',
+  };
+}
+
+/** Nothing of the body is given out before all of the message is known to be right. */
+export function openMessage(
+  session: SealedSession,
+  context: MessageContext,
+  message: Uint8Array,
+): OpenedMessage {
+  const head = readHead(message);
+  if (head === undefined) return { ok: false, code: 'MALFORMED' };
+  if (head.session !== session.id) return { ok: false, code: 'WRONG_SESSION' };
+  // An answer to another request is right by itself, and not here.
+  if (head.sequence !== context.sequence) return { ok: false, code: 'FORGED' };
+  const keys = keysOf(session, context.from);
+  const bound = boundTo(context, message.subarray(0, HEAD_BYTES));
+  if (head.protection === 'authenticated') {
+    const end = message.length - MAC_BYTES;
+    const body = message.slice(HEAD_BYTES, end);
+    const expected = hmac(sha256, keys.mac, concatBytes(bound, body));
+    return constantTimeEqual(expected, message.subarray(end))
+      ? { ok: true, body }
+      : { ok: false, code: 'FORGED' };
+  }
+  if (message[1] !== SUITES.indexOf(session.suite) + 1) return { ok: false, code: 'FORGED' };
+  const end = message.length - TAG_BYTES;
+  const text = message.subarray(HEAD_BYTES, end);
+  const decipher = aead(session.suite, keys, context.sequence, 'open');
+  try {
+    // CCM takes the tag before the text, and says at once when it is wrong.
+    decipher.setAuthTag(message.subarray(end));
+    decipher.setAAD(bound, { plaintextLength: text.length });
+    return { ok: true, body: concatBytes(decipher.update(text), decipher.final()) };
+  } catch {
+    return { ok: false, code: 'FORGED' };
+  }
+}
+
+/** 32 bytes for another purpose of this session, such as the HMAC of each chunk of a download. */
+export function exportKey({ secret, serial, id }: SealedSession, label: string): Uint8Array {
+  return hkdf(sha256, secret, fromHex(id), lengthPrefixed(LABELS.exported, serial, label), 32);
+}
+
+interface DirectionKeys {
+  readonly mac: Uint8Array;
+  readonly key: Uint8Array;
+  readonly iv: Uint8Array;
+}
+
+function keysOf(session: SealedSession, from: MessageContext['from']): DirectionKeys {
+  const { id, serial, suite, secret } = session;
+  const info = lengthPrefixed(LABELS.keys, serial, suite, from);
+  const derived = hkdf(sha256, secret, fromHex(id), info, 32 + 32 + NONCE_BYTES);
+  return {
+    mac: derived.subarray(0, 32),
+    key: derived.subarray(32, 64),
+    iv: derived.subarray(64),
+  };
+}
+
+function boundTo({ from, path, status }: MessageContext, head: Uint8Array): Uint8Array {
+  return lengthPrefixed(LABELS.message, from, path, String(status), head);
+}
+
+/** RFC 8446 5.3: the sequence number, xored with bytes that only both sides know. */
+function nonceOf({ iv }: DirectionKeys, sequence: number): Uint8Array {
+  const number = uintToBytes(sequence, SEQUENCE_BYTES);
+  const nonce = Uint8Array.from(iv);
+  const at = NONCE_BYTES - SEQUENCE_BYTES;
+  for (let index = 0; index < SEQUENCE_BYTES; index++) nonce[at + index]! ^= number[index]!;
+  return nonce;
+}
+
+type Seal = ReturnType<typeof createCipheriv> & {
+  setAAD(bytes: Uint8Array, options: { plaintextLength: number }): unknown;
+  getAuthTag(): Uint8Array;
+};
+type Open = ReturnType<typeof createDecipheriv> & {
+  setAAD(bytes: Uint8Array, options: { plaintextLength: number }): unknown;
+  setAuthTag(tag: Uint8Array): unknown;
+};
+
+function aead(suite: Suite, keys: DirectionKeys, sequence: number, doing: 'seal'): Seal;
+function aead(suite: Suite, keys: DirectionKeys, sequence: number, doing: 'open'): Open;
+function aead(
+  suite: Suite,
+  keys: DirectionKeys,
+  sequence: number,
+  doing: 'seal' | 'open',
+): unknown {
+  const nonce = nonceOf(keys, sequence);
+  // Node's types know each mode under its own name; all three take these options.
+  const name = suite as 'aes-256-ccm';
+  const options = { authTagLength: TAG_BYTES };
+  return doing === 'seal'
+    ? createCipheriv(name, keys.key, nonce, options)
+    : createDecipheriv(name, keys.key, nonce, options);
+}
