@@ -1,6 +1,6 @@
 // `npm test`: everything that this machine can run, from small to large, and at the end what was left out and why.
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,6 +12,8 @@ interface Stage {
   readonly report?: string;
   /** The exit code that means "this machine cannot", with what is missing. */
   readonly cannot?: { readonly code: number; readonly why: string };
+  /** Runs beside the stage before it; what it says is shown afterwards. */
+  readonly beside?: boolean;
 }
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -40,6 +42,8 @@ const stages: Stage[] = [
     // In the user-mode kernel the host's folder $CAN_OTA_OUT is what survives.
     command: [path.join(root, 'scripts/with-vcan.sh'), ...vitest('vcan', report('vcan'))],
     report: report('vcan'),
+    // Its kernel has one processor, and the processes of the other stage wait more than they work.
+    beside: true,
     cannot: {
       code: 125,
       why: 'no vcan in this kernel and no user-mode kernel: install user-mode-linux, iproute2, kmod and can-utils',
@@ -63,33 +67,12 @@ const leftOut: string[] = [];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 let broken = false;
 
-for (const stage of stages) {
-  process.stdout.write(`\n== ${stage.name}\n`);
-  const startedMs = Date.now();
-  const [program, ...args] = stage.command;
-  const { status } = spawnSync(program!, args, {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...process.env,
-      PATH: `${bin}${path.delimiter}${process.env.PATH}`,
-      CAN_OTA_OUT: out,
-      CI: '1',
-    },
-  });
-  const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
-  if (stage.cannot !== undefined && status === stage.cannot.code) {
-    leftOut.push(`${stage.name}: ${stage.cannot.why}`);
-    process.stdout.write(`== ${stage.name}: left out\n`);
-    continue;
-  }
-  if (stage.report !== undefined) count(stage.name, stage.report);
-  else if (status === 0) totals.passed++;
-  else totals.failed++;
-  if (status !== 0) broken = true;
-  process.stdout.write(
-    `== ${stage.name}: ${status === 0 ? 'passed' : `FAILED (${status})`} in ${seconds} s\n`,
-  );
+for (const [index, stage] of stages.entries()) {
+  if (stage.beside === true) continue;
+  const next = stages[index + 1];
+  const besides = next?.beside === true ? run(next, 'kept') : undefined;
+  judge(stage, await run(stage, 'shown'));
+  if (next !== undefined && besides !== undefined) judge(next, await besides);
 }
 rmSync(out, { recursive: true, force: true });
 
@@ -99,6 +82,54 @@ process.stdout.write(
   `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`,
 );
 process.exitCode = broken || totals.failed > 0 ? 1 : 0;
+
+interface Ended {
+  readonly status: number | null;
+  readonly seconds: string;
+  /** What it said, where that was not shown at once. */
+  readonly kept: Buffer;
+}
+
+async function run(stage: Stage, output: 'shown' | 'kept'): Promise<Ended> {
+  if (output === 'shown') process.stdout.write(`\n== ${stage.name}\n`);
+  const startedMs = Date.now();
+  const [program, ...args] = stage.command;
+  const child = spawn(program!, args, {
+    cwd: root,
+    stdio: output === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      PATH: `${bin}${path.delimiter}${process.env.PATH}`,
+      CAN_OTA_OUT: out,
+      CI: '1',
+    },
+  });
+  const kept: Buffer[] = [];
+  child.stdout?.on('data', (chunk: Buffer) => kept.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => kept.push(chunk));
+  const status = await new Promise<number | null>((resolve) => {
+    child.once('error', () => resolve(null));
+    child.once('close', (code) => resolve(code));
+  });
+  const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
+  return { status, seconds, kept: Buffer.concat(kept) };
+}
+
+function judge(stage: Stage, { status, seconds, kept }: Ended): void {
+  if (kept.length > 0) process.stdout.write(`\n== ${stage.name}\n${kept}`);
+  if (stage.cannot !== undefined && status === stage.cannot.code) {
+    leftOut.push(`${stage.name}: ${stage.cannot.why}`);
+    process.stdout.write(`== ${stage.name}: left out\n`);
+    return;
+  }
+  if (stage.report !== undefined) count(stage.name, stage.report);
+  else if (status === 0) totals.passed++;
+  else totals.failed++;
+  if (status !== 0) broken = true;
+  process.stdout.write(
+    `== ${stage.name}: ${status === 0 ? 'passed' : `FAILED (${status})`} in ${seconds} s\n`,
+  );
+}
 
 function count(stage: string, file: string): void {
   let result: VitestReport;
