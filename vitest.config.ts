@@ -19,7 +19,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           exclude: ['test/e2e/vcan*.test.ts'],
-          testTimeout: 180_000,
+          testTimeout: 240_000,
           hookTimeout: 60_000,
           // Each file owns processes and a bus; two cores carry one file at a time.
           fileParallelism: false,
@@ -29,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'vcan',
           include: ['test/e2e/vcan*.test.ts'],
-          testTimeout: 180_000,
+          testTimeout: 240_000,
           hookTimeout: 60_000,
           fileParallelism: false,
         },

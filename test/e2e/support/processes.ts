@@ -18,7 +18,7 @@ const MARKER = 'CAN_OTA_E2E';
 /** What was compiled once is not compiled again: half of what a process costs that lives for seconds. */
 const COMPILED = path.join(root, 'node_modules', '.cache', 'can-ota-e2e');
 /** A wait that fails says so well before the test's own limit. */
-const WAIT_MS = 60_000;
+const WAIT_MS = 90_000;
 
 export interface Exit {
   readonly code: number | null;
