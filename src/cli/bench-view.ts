@@ -71,7 +71,7 @@ function eventLine(event: TmuEvent): string | undefined {
         ? `TMU  ${event.ecu}: ${formatBytes(event.total)} downloaded, SHA-256 checked`
         : undefined;
     case 'verified':
-      return `TMU  both repositories verified: director targets ${event.director.targets}, images targets ${event.images.targets}`;
+      return `TMU  both repositories verified: director targets ${event.director.targets ?? 'none yet'}, images targets ${event.images.targets ?? 'none yet'}`;
     case 'attack':
       return `TMU  ${event.code}: ${event.where}: ${event.reason}`;
     case 'state':

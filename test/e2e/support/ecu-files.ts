@@ -17,10 +17,16 @@ export interface EcuFiles {
 }
 
 const countersSchema = z.object({ security: z.number() });
+const runsSchema = z.object({ runs: z.record(z.string(), z.number()) });
 
 /** The security counter. Throws where the file is damaged; it is replaced as a whole, so it never may be. */
 export async function readCounter(folder: string): Promise<number> {
   return (await sealed(folder, 'counters', countersSchema)).security;
+}
+
+/** How often a routine of the application was begun, over all its life. */
+export async function readRuns(folder: string, routine: string): Promise<number> {
+  return (await sealed(folder, 'nv', runsSchema)).runs[routine] ?? 0;
 }
 
 /** Throws where the boot record is damaged. */

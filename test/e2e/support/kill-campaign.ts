@@ -9,7 +9,7 @@ import { replay } from '../../../src/campaign/reducer.ts';
 import type { CampaignState } from '../../../src/campaign/state.ts';
 import { readJournals } from '../../../src/cli/state-folder.ts';
 import { seededRandom } from '../../../src/sim/seeded-random.ts';
-import { type EcuFiles, readCounter, readEcu } from './ecu-files.ts';
+import { type EcuFiles, readCounter, readEcu, readRuns } from './ecu-files.ts';
 import { freePort } from './http.ts';
 import { type Json, type Run, start } from './processes.ts';
 import {
@@ -60,6 +60,9 @@ const SETTLED: ReadonlySet<unknown> = new Set([
 ]);
 /** A vehicle that is not settled after so many undisturbed cycles never will be. */
 const PATIENCE_CYCLES = 12;
+const VIN = '1CANXTABENCH00001';
+/** The routine of the inverter that a command starts. */
+const CALIBRATION = '0230';
 
 export interface FireOptions {
   readonly seed: string;
@@ -79,6 +82,8 @@ export interface FireReport {
   readonly kills: Readonly<Record<Victim, number>>;
   /** What the journal said when the shot fell. */
   readonly states: Readonly<Record<string, number>>;
+  /** Commands by the state in which they ended. */
+  readonly commands: Readonly<Record<string, number>>;
   readonly campaigns: number;
   /** With their codes. */
   readonly outcomes: Readonly<Record<string, number>>;
@@ -115,6 +120,7 @@ class Fire {
   readonly #kills: Record<Victim, number> = { TMU: 0, CGW: 0, EDT: 0, INV: 0, SERVER: 0 };
   readonly #states: Record<string, number> = {};
   readonly #outcomes: Record<string, number> = {};
+  readonly #commands: Record<string, number> = {};
   readonly #violations = new Set<string>();
   /** Everything that an ECU may ever run, by SHA-256. */
   readonly #allowed: ByEcu<Set<string>> = { EDT: new Set(), INV: new Set() };
@@ -162,6 +168,7 @@ class Fire {
       await this.#release(`2.${campaigns}.0`);
       const stopWatching = this.#watch();
       await this.#startTmu().event({ kind: 'state' });
+      await this.#command();
       const count = 1 + Math.floor(this.#random.fraction() * perCampaign);
       const aims = Array.from({ length: count }, () => this.#pick(AIMS));
       // A shot at the end of a campaign leaves nothing for those that come before it.
@@ -172,6 +179,7 @@ class Fire {
       await this.#settle();
       await stopWatching();
       await this.#judge();
+      await this.#command();
     }
     // The proof of health: without shots the next update succeeds.
     await this.#release('3.0.0');
@@ -179,9 +187,11 @@ class Fire {
     if (outcome !== 'SUCCESS') this.#violated(`the last update, undisturbed, ended ${outcome}`);
     await this.#judge();
     await this.#judgeReports();
+    await this.#judgeCommands();
     return {
       kills: this.#kills,
       states: this.#states,
+      commands: this.#commands,
       campaigns,
       outcomes: this.#outcomes,
       violations: [...this.#violations],
@@ -201,7 +211,25 @@ class Fire {
     await this.#backend.release(...this.#images);
   }
 
-  #startTmu(more: readonly string[] = ['--poll', '1']): Run {
+  /** The inverter counts how often it is calibrated, whoever is killed meanwhile. Nobody may be there to take the order. */
+  async #command(): Promise<void> {
+    const order = { ecu: 'INV', action: 'calibrate' };
+    try {
+      const headers = {
+        ...(await this.#backend.logIn()),
+        accept: 'application/json',
+        'content-type': 'application/json',
+      };
+      const url = `${this.#backend.url}/commands/${VIN}`;
+      const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(order) });
+      this.#log.push(`${this.#version}, calibration ordered: ${answer.status}`);
+      await answer.body?.cancel();
+    } catch (error) {
+      this.#log.push(`${this.#version}, no calibration ordered: ${error}`);
+    }
+  }
+
+  #startTmu(more: readonly string[] = ['--poll', '1', '--sync', '1']): Run {
     const tmu = startTmu({
       vehicle: this.#vehicle,
       server: `http://127.0.0.1:${this.#port}`,
@@ -383,6 +411,38 @@ class Fire {
     }
   }
 
+  /** Every command has ended, and the inverter did what they say: none of them twice. */
+  async #judgeCommands(): Promise<void> {
+    let rows = this.#commandRows();
+    for (let tries = 1; tries <= PATIENCE_CYCLES && rows.some(isOpen); tries++) {
+      const tmu = this.#startTmu(['--once']);
+      await tmu.exited;
+      this.#log.push(`commands, quiet cycle ${tries}`, ...tmu.lines);
+      rows = this.#commandRows();
+    }
+    for (const { id, state } of rows) {
+      this.#commands[state] = (this.#commands[state] ?? 0) + 1;
+      if (isOpen({ state })) this.#violated(`command ${id} is ${state} still`);
+    }
+    const done = rows.filter(({ state }) => state === 'completed').length;
+    const perhaps = rows.filter(({ code }) => code === 'IN_DOUBT').length;
+    const runs = await readRuns(this.#vehicle.folder('INV'), CALIBRATION);
+    if (runs < done || runs > done + perhaps) {
+      this.#violated(
+        `INV was calibrated ${runs} times, ${done} commands say so, ${perhaps} are in doubt`,
+      );
+    }
+  }
+
+  #commandRows(): readonly CommandRow[] {
+    using database = new DatabaseSync(path.join(this.#backend.data, 'can-ota.db'), {
+      readOnly: true,
+    });
+    return database
+      .prepare('SELECT id, state, code FROM commands ORDER BY id')
+      .all() as unknown as CommandRow[];
+  }
+
   async #journalState(): Promise<CampaignState> {
     return replay((await readJournals(this.#state)).current);
   }
@@ -391,6 +451,16 @@ class Fire {
     this.#log.push(`VIOLATION: ${what}`);
     this.#violations.add(what);
   }
+}
+
+interface CommandRow {
+  readonly id: string;
+  readonly state: string;
+  readonly code: string | null;
+}
+
+function isOpen({ state }: Pick<CommandRow, 'state'>): boolean {
+  return ['pending', 'delivered', 'executing'].includes(state);
 }
 
 async function standing(vehicle: TestVehicle): Promise<Standing> {
