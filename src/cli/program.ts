@@ -4,6 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
+import { SUITES } from '../trust/sealed-session.ts';
 import { addCampaign } from './define-campaign.ts';
 import { addDevice } from './define-device.ts';
 import { addHistory, addStatus } from './define-history.ts';
@@ -142,6 +143,17 @@ function addTmu(program: Command): void {
       '--chunk-size <bytes>',
       'with --transport chunked: largest chunk, 256 to 16384 (default 1024)',
       chunkSize,
+    )
+    .addOption(
+      new Option(
+        '--session <proof>',
+        'how vehicle and backend prove themselves for sealed messages: by the key that they share, or by key pairs',
+      )
+        .choices(['shared-key', 'key-pair'])
+        .default('shared-key'),
+    )
+    .addOption(
+      new Option('--suite <name>', 'cipher of sealed messages').choices(SUITES).default(SUITES[0]),
     )
     .option('--once', 'run one cycle; the exit code tells its outcome')
     .action(async (options) => (await import('./tmu.ts')).tmu(options));

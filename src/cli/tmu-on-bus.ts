@@ -18,17 +18,20 @@ import { UdsVehicleState } from '../drivers/vehicle-signals.ts';
 import { chunkedDownloads } from '../tmu/chunked-download.ts';
 import { DeviceKeys } from '../tmu/device-keys.ts';
 import type { DeviceIdentity } from '../tmu/device-session.ts';
+import type { KeyPairCredential } from '../tmu/handshake.ts';
 import { HttpBackend } from '../tmu/http-backend.ts';
 import { baseUrl, HttpClient } from '../tmu/http-client.ts';
 import type { HttpTransport } from '../tmu/http-transport.ts';
 import { SealedClient } from '../tmu/sealed-client.ts';
 import { SealedBackend } from '../tmu/services/sealed-backend.ts';
 import { Tmu, type TmuOptions } from '../tmu/tmu.ts';
-import type { TrustAnchors } from '../tmu/uptane/trust-files.ts';
+import { type TrustAnchors, TrustFiles } from '../tmu/uptane/trust-files.ts';
 import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
 import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
 import { benchWorld } from '../trust/bench-keys.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
+import type { Suite } from '../trust/sealed-session.ts';
+import { checkSessionSignature } from '../trust/session-signature.ts';
 import { signerFromSeed } from '../trust/signing-key.ts';
 import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
@@ -66,6 +69,8 @@ export interface TmuOnBusOptions
   readonly random: Random;
   readonly logger: Logger;
   readonly backend: ServerAddress | Backend;
+  /** How the sealed session is opened and encrypted; over the shared key, with ChaCha20-Poly1305 unless told otherwise. */
+  readonly session?: SessionChoice;
   /** Images come over the chunked protocol, in chunks of at most so many bytes. Not with the keys of the bench. */
   readonly chunkBytes?: number | undefined;
   /** The public keys of the bench as first Roots, and no session: no registry knows the identity that every bench has. */
@@ -79,6 +84,11 @@ export interface TmuOnBusOptions
   /** Something around each driver; tests and sabotage. */
   readonly wrapDriver?: (driver: EcuDriver, name: string) => EcuDriver;
   readonly lock?: (location: string) => Promise<FolderLock>;
+}
+
+export interface SessionChoice {
+  readonly proof: 'shared-key' | 'key-pair';
+  readonly suite: Suite;
 }
 
 export interface TmuOnBus {
@@ -202,14 +212,31 @@ async function sealedClientOf(
   options: TmuOnBusOptions,
   keys: () => Promise<DeviceKeys>,
 ): Promise<SealedClient> {
-  const { backend, vehicle, identity, clock } = options;
+  const { backend, vehicle, identity, clock, session } = options;
   if ('latest' in backend) throw new Error('a backend that is handed in has no sealed session');
   const { transport } = backend;
   const base = baseUrl(backend.server, 'server');
   const headers = { 'x-vehicle-vin': vehicle.vin };
   const client = new HttpClient({ clock, headers, transport });
   const device = deviceOf(identity);
-  return SealedClient.open({ ...options, client, base, device, keys: await keys() });
+  return SealedClient.open({
+    ...options,
+    ...{ client, base, device, keys: await keys() },
+    ...(session === undefined ? {} : { suite: session.suite }),
+    ...(session?.proof === 'key-pair' ? { pair: keyPairOf(options) } : {}),
+  });
+}
+
+/** The vehicle's own key, and the Director's Root that it trusts at this moment. */
+function keyPairOf({ identity, storage, logger }: TmuOnBusOptions): KeyPairCredential {
+  return {
+    signer: signerFromSeed(fromHex(identity.signingSeed)),
+    problem: async (signature, exchanged, keys) => {
+      const { trust } = await TrustFiles.open(storage, logger);
+      const verdict = checkSessionSignature(signature, trust.director.root, exchanged, keys);
+      return verdict.ok ? undefined : verdict.reason;
+    },
+  };
 }
 
 function backendOf(

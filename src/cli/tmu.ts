@@ -18,11 +18,12 @@ import type { TmuEvent } from '../tmu/tmu-event.ts';
 import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
 import type { RoleVersions } from '../trust/repository.ts';
+import type { Suite } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, openCommandBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { runKeyCommand } from './flash.ts';
-import { createTmuOnBus } from './tmu-on-bus.ts';
+import { createTmuOnBus, type SessionChoice } from './tmu-on-bus.ts';
 import { loadVehicle } from './vehicle-file.ts';
 import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';
 
@@ -39,6 +40,8 @@ interface TmuOptions extends CommonOptions, BusOptions {
   readonly benchKeys?: boolean;
   readonly transport: 'http' | 'chunked';
   readonly chunkSize?: number;
+  readonly session: SessionChoice['proof'];
+  readonly suite: Suite;
 }
 
 export function tmu(options: TmuOptions): Promise<void> {
@@ -56,6 +59,7 @@ export function tmu(options: TmuOptions): Promise<void> {
     const { tmu: daemon, close } = createTmuOnBus({
       backend: { server: options.server, images: options.images },
       chunkBytes,
+      session: { proof: options.session, suite: options.suite },
       vehicle,
       identity,
       benchKeys,

@@ -2,7 +2,9 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { formatLogEntry } from '../bus/candump-log.ts';
+import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { describeError } from '../core/errors.ts';
+import { SUITES } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './faults.ts';
 import { allOn, Injector } from './injector.ts';
@@ -121,12 +123,13 @@ class Episode {
 
   async run(): Promise<EpisodeResult> {
     const { imageBytes, sabotage } = this.#options;
-    const { seed, vehicles, singleBank, chunked } = this.#plan;
+    const { seed, episode, vehicles, singleBank, chunked } = this.#plan;
     this.#world = await createWorld({
       seed,
       vehicles,
       imageBytes,
       chunkBytes: chunked ? CHUNK_BYTES : undefined,
+      session: sessionOf(episode),
       vehicle: (vehicle) => {
         const changed = withSingleBanks(vehicle, singleBank);
         return sabotage?.vehicle?.(changed) ?? changed;
@@ -348,6 +351,14 @@ class Episode {
       ...(this.#first === undefined ? {} : { first: this.#first }),
     };
   }
+}
+
+/** One episode after the other has another one: all of them are tried. */
+function sessionOf(episode: number): SessionChoice {
+  return {
+    proof: episode % 2 === 0 ? 'shared-key' : 'key-pair',
+    suite: SUITES[episode % SUITES.length]!,
+  };
 }
 
 const TMU_NAME = 'TMU';

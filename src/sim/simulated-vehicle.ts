@@ -7,7 +7,7 @@ import { createCgw } from '../../ecus/cgw/create-cgw.ts';
 import type { SignalBoard, SignalValue } from '../../ecus/cgw/signal-board.ts';
 import { createEcu } from '../../ecus/create-ecu.ts';
 import type { EcuDriver } from '../campaign/ports.ts';
-import { createTmuOnBus } from '../cli/tmu-on-bus.ts';
+import { createTmuOnBus, type SessionChoice } from '../cli/tmu-on-bus.ts';
 import { withSecrets } from '../cli/vehicle-secrets.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
@@ -61,6 +61,8 @@ export interface SimulatedVehicleOptions extends VehicleWrappers {
   readonly pollMs: number;
   /** Images come in chunks of so many bytes; missing: by HTTP. */
   readonly chunkBytes?: number | undefined;
+  /** Of the sealed messages. */
+  readonly session?: SessionChoice | undefined;
   readonly approvalTimeoutSeconds: number;
   readonly onEvent: (machine: MachineName, event: VehicleEvent) => void;
 }
@@ -233,7 +235,7 @@ export class SimulatedVehicle {
   }
 
   async #startTmu(life: MachineLife): Promise<RunningProgram> {
-    const { vehicle, logger, server, wrapDriver, wrapNetwork } = this.#options;
+    const { vehicle, logger, server, session, wrapDriver, wrapNetwork } = this.#options;
     const storage = this.#storage(TMU, life);
     const file = 'identity.json';
     const bytes = await storage.read(file);
@@ -255,6 +257,7 @@ export class SimulatedVehicle {
       pollMs: this.#options.pollMs,
       syncIntervalMs: SYNC_MS,
       chunkBytes: this.#options.chunkBytes,
+      ...(session === undefined ? {} : { session }),
       approvalTimeoutSeconds: this.#options.approvalTimeoutSeconds,
       events: life.whileAlive((event: TmuEvent) => this.#emit(TMU, { from: 'tmu', tmu: event })),
       lock: async () => NO_LOCK,

@@ -1,6 +1,7 @@
 // A whole world in one process: a backend, vehicles with their TMUs and ECUs, networks, drivers, disks, and one clock.
 
 import type { ReleaseChoice } from '../cli/release-sign.ts';
+import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -46,6 +47,8 @@ export interface WorldOptions {
   readonly pollMs?: number;
   /** Images come in chunks of so many bytes, authenticated one by one; missing: by HTTP. */
   readonly chunkBytes?: number | undefined;
+  /** Of the sealed messages. */
+  readonly session?: SessionChoice | undefined;
   /** 30 s unless told otherwise. */
   readonly approvalTimeoutSeconds?: number;
   /** Hears everything; silent unless told otherwise. */
@@ -122,6 +125,7 @@ export class SimulatedWorld {
         factoryImage: this.#factoryImage,
         pollMs: options.pollMs ?? POLL_MS,
         chunkBytes: options.chunkBytes,
+        session: options.session,
         approvalTimeoutSeconds: options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
         onEvent: (machine, event) => this.#emit(vehicle.vin, machine, event),
       });

@@ -181,7 +181,9 @@ export class SealedClient {
    * on record, and tried again by the next call.
    */
   async rotateWhenDue(signal?: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { clock, logger, pair } = this.#options;
+    // Nothing here rests on the shared key.
+    if (pair !== undefined) return;
     // A clock that was set back must not keep a key for ever.
     const ageMs = Math.abs(clock.wallMs() - this.#keys.changedAtMs);
     if (!this.#keys.canChange || ageMs < ROTATE_AFTER_MS) return;

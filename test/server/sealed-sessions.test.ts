@@ -1,88 +1,20 @@
 // Sealed sessions between a real client and a real server, with somebody in the middle, power cuts on both sides, and time.
 
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import { toHex } from '../../src/core/bytes.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { DeviceKeys } from '../../src/tmu/device-keys.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
-import {
-  type Refusal,
-  SealedClient,
-  type SealedClientOptions,
-} from '../../src/tmu/sealed-client.ts';
 import { trustRoot } from '../../src/trust/repository.ts';
 import { readHead, SEALED_TYPE, SUITES } from '../../src/trust/sealed-session.ts';
 import { checkSessionSignature } from '../../src/trust/session-signature.ts';
 import { generateX25519, signerFromSeed } from '../../src/trust/signing-key.ts';
-import { InjectedTransport, type PassedRequest } from '../support/injected-transport.ts';
+import type { PassedRequest } from '../support/injected-transport.ts';
+import { PATH, rotated, SealedWorld } from '../support/sealed-world.ts';
 import { InjectedBackend } from './injected-support.ts';
 import { json } from './support.ts';
-import type { TestEcu } from './trust-support.ts';
 
 const HOUR_MS = 3_600_000;
-const rotated = z.object({ serverKey: z.string() });
-const PATH = '/auth/rotate';
-
-/** A device of a backend: its disk survives, its client does not. */
-class World {
-  readonly backend: InjectedBackend;
-  readonly device: TestEcu;
-  readonly transport: InjectedTransport;
-  readonly disk = new SimulatedDisk();
-  readonly refusals: Refusal[] = [];
-  #lives = 0;
-
-  private constructor(backend: InjectedBackend, device: TestEcu) {
-    this.backend = backend;
-    this.device = device;
-    this.transport = new InjectedTransport(() => backend.server.app);
-  }
-
-  static async start(): Promise<World> {
-    const backend = await InjectedBackend.start();
-    const { primary } = await backend.vehicle();
-    return new World(backend, primary);
-  }
-
-  async client(options: Partial<SealedClientOptions> = {}): Promise<SealedClient> {
-    const { clock } = this.backend;
-    const { serial, secret } = this.device;
-    return SealedClient.open({
-      client: new HttpClient({ clock, headers: {}, transport: this.transport }),
-      base: new URL('http://backend/'),
-      device: { serial, deviceSecret: secret },
-      // Another life of the disk ends the one before.
-      storage: options.storage ?? this.disk.open(),
-      clock,
-      random: seededRandom(`life ${++this.#lives}`),
-      logger: silentLogger,
-      onRefused: (refusal) => this.refusals.push(refusal),
-      ...options,
-    });
-  }
-
-  /** A sealed request that the server has something to answer to, whichever client sends it. */
-  ask(client: SealedClient) {
-    return client.json(PATH, { clientKey: toHex(this.device.encryption.publicKey) }, rotated);
-  }
-
-  /** Requests that were sealed, in the order of their coming. */
-  get sealed(): readonly PassedRequest[] {
-    return this.transport.passed
-      .map(({ request }) => request)
-      .filter(({ headers }) => headers['content-type'] === SEALED_TYPE);
-  }
-
-  audit(action: string): number {
-    const rows = this.backend.database
-      .prepare('select count as n from audit where action = ?')
-      .all(action) as unknown as { n: number }[];
-    return rows.reduce((sum, { n }) => sum + n, 0);
-  }
-}
 
 const good = { value: { serverKey: expect.stringMatching(/^[0-9a-f]{64}$/) } };
 
@@ -92,7 +24,7 @@ async function code(answer: { body: Uint8Array }): Promise<string> {
 
 describe('a sealed session', () => {
   it.each(SUITES)('carries requests and answers, and refusals too: %s', async (suite) => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client({ suite });
     expect(await world.ask(client)).toEqual(good);
     expect(await world.ask(client)).toEqual(good);
@@ -111,7 +43,7 @@ describe('a sealed session', () => {
   });
 
   it('authenticates in the clear where that is asked for', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     const body = Buffer.from(
       JSON.stringify({ clientKey: toHex(world.device.encryption.publicKey) }),
@@ -122,7 +54,7 @@ describe('a sealed session', () => {
   });
 
   it('refuses what comes again, is old, turned round, cut or changed, and logs it on both sides', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     await world.ask(client);
@@ -161,7 +93,7 @@ describe('a sealed session', () => {
   });
 
   it('refuses on the device what is not the answer to this request', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     const old = world.transport.passed.at(-1)!.answer!;
@@ -184,7 +116,7 @@ describe('a sealed session', () => {
   });
 
   it('goes on with another number when an answer, or a request, is lost', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     world.transport.onAnswer = () => 'drop';
@@ -199,7 +131,7 @@ describe('a sealed session', () => {
   });
 
   it('is of one device: its messages are none in the session of another', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const other = await world.backend.vehicle('OTHERVEHICLE');
     const mine = await world.client();
     const theirs = await world.client({
@@ -217,7 +149,7 @@ describe('a sealed session', () => {
   });
 
   it('outlives restarts of both sides: what was taken is refused, what comes is right', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     await world.ask(await world.client());
     const [first] = world.sealed as [PassedRequest];
     await world.backend.restart();
@@ -233,7 +165,7 @@ describe('a sealed session', () => {
     const seen = new Set<string>();
     let cuts = 0;
     for (let cut = 1; cut <= 16; cut++) {
-      const world = await World.start();
+      const world = await SealedWorld.start();
       const { disk } = world;
       let operations = 0;
       disk.onOperation = (_n, _operation, moment) => {
@@ -264,7 +196,7 @@ describe('a sealed session', () => {
   });
 
   it('is opened anew by a device that has lost its state, which is on record', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     await world.ask(await world.client());
     expect(world.audit('device.twin')).toBe(0);
     const storage = new SimulatedDisk().open();
@@ -278,7 +210,7 @@ describe('a sealed session', () => {
   });
 
   it('is opened anew where the server has lost it', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     world.backend.database.exec('delete from sealed_sessions');
@@ -287,7 +219,7 @@ describe('a sealed session', () => {
   });
 
   it('shows two devices with one key, again and again', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const twins = [world.disk.open(), new SimulatedDisk().open()];
     for (let round = 0; round < 3; round++) {
       for (const storage of twins) {
@@ -300,7 +232,7 @@ describe('a sealed session', () => {
   });
 
   it('ends with the device, at once', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     const { serial } = world.device;
@@ -317,7 +249,7 @@ describe('a sealed session', () => {
   it.each([-400 * 24 * HOUR_MS, 0, 400 * 24 * HOUR_MS])(
     'is renewed before it ends, without a gap, with a clock that is %d ms off',
     async (skewMs) => {
-      const world = await World.start();
+      const world = await SealedWorld.start();
       const { clock } = world.backend;
       const skewed = {
         nowMs: () => clock.nowMs(),
@@ -334,7 +266,7 @@ describe('a sealed session', () => {
   );
 
   it('goes on in the old one while the next cannot be opened', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     await world.backend.clock.advance(13 * HOUR_MS);
@@ -352,7 +284,7 @@ describe('a sealed session', () => {
   });
 
   it('is refused by a device whose server does not know its key', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const { serial } = world.device;
     const client = await world.client({ device: { serial, deviceSecret: new Uint8Array(32) } });
     expect(await world.ask(client)).toMatchObject({
@@ -365,7 +297,7 @@ describe('a sealed session', () => {
 
 describe('the key of a device', () => {
   it('changes without a gap: the old one opens nothing any more', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const { serial, secret } = world.device;
     const { clock } = world.backend;
     const old = { serial, deviceSecret: secret };
@@ -389,7 +321,7 @@ describe('the key of a device', () => {
   });
 
   it('changes when it is old, and is left alone until then', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await world.client();
     await world.ask(client);
     await client.rotateWhenDue();
@@ -416,7 +348,7 @@ describe('the key of a device', () => {
   it('is one of two at any instant: no exchange or write that is cut locks the device out', async () => {
     const outcomes = new Set<string>();
     for (let lostAt = 1; lostAt <= 12; lostAt++) {
-      const world = await World.start();
+      const world = await SealedWorld.start();
       await world.ask(await world.client());
       let passed = 0;
       const at = (): boolean => ++passed === lostAt;
@@ -439,7 +371,7 @@ describe('the key of a device', () => {
 });
 
 describe('a session by key pairs', () => {
-  async function paired(world: World, change: { seed?: Uint8Array; root?: Uint8Array } = {}) {
+  async function paired(world: SealedWorld, change: { seed?: Uint8Array; root?: Uint8Array } = {}) {
     const root = trustRoot(change.root ?? (await directorRoot(world)));
     if (!root.ok) throw new Error(root.reason);
     const signer = change.seed === undefined ? world.device.signer : signerFromSeed(change.seed);
@@ -456,7 +388,7 @@ describe('a session by key pairs', () => {
     });
   }
 
-  async function directorRoot(world: World): Promise<Uint8Array> {
+  async function directorRoot(world: SealedWorld): Promise<Uint8Array> {
     const row = world.backend.database
       .prepare("select bytes from metadata where repository = 'director' and role = 'root'")
       .get() as unknown as { bytes: Uint8Array } | undefined;
@@ -468,7 +400,7 @@ describe('a session by key pairs', () => {
   }
 
   it('needs no shared key', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await paired(world);
     const { clientKey } = { clientKey: toHex(world.device.encryption.publicKey) };
     const answer = await client.post(PATH, Buffer.from(JSON.stringify({ clientKey })));
@@ -476,13 +408,13 @@ describe('a session by key pairs', () => {
   });
 
   it('is refused by the server for another key of the device', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const client = await paired(world, { seed: new Uint8Array(32).fill(9) });
     expect(await world.ask(client)).toMatchObject({ kind: 'failed', code: 'HTTP_401' });
   });
 
   it('is refused by the device for a signature of others, or over another exchange', async () => {
-    const world = await World.start();
+    const world = await SealedWorld.start();
     const foreign = await InjectedBackend.start({ seed: 'another backend' });
     const other = await foreign.ceremony.root('director');
     const misled = await paired(world, { root: other });

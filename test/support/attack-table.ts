@@ -12,6 +12,8 @@ export type OtherEnd =
   | `NRC ${string}`
   | `HTTP_${number}`
   | `MANIFEST_${string}`
+  | `MESSAGE_${string}`
+  | 'ANSWER_FORGED'
   | 'APPROVAL_UNREACHABLE'
   | 'DENIED'
   | 'DIGEST_MISMATCH'

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { createWorld, type SimulatedWorld } from '../../src/sim/world.ts';
 import type { TmuEvent } from '../../src/tmu/tmu-event.ts';
+import { SUITES } from '../../src/trust/sealed-session.ts';
 
 async function world(): Promise<{ world: SimulatedWorld; vin: string; events: TmuEvent[] }> {
   const events: TmuEvent[] = [];
@@ -19,6 +20,24 @@ const ended = (events: TmuEvent[]) =>
   events.filter((event) => event.kind === 'command' && event.state === 'completed');
 
 describe('a whole vehicle', { timeout: 60_000 }, () => {
+  it.each(
+    (['shared-key', 'key-pair'] as const).flatMap((proof) =>
+      SUITES.map((suite) => [proof, suite] as const),
+    ),
+  )('is commanded in a session by %s, with %s', async (proof, suite) => {
+    const made = await createWorld({ seed: 22, session: { proof, suite } });
+    const { server, vehicles } = made;
+    await made.advance(10_000);
+    const opened = server.database.prepare('select suite from sealed_sessions').all();
+    expect(opened).toMatchObject([{ suite }]);
+    const order = { ecu: 'INV', action: 'calibrate', arguments: {} };
+    await server.operate('POST', `/commands/${vehicles[0]!.vin}`, order);
+    const row = server.database.prepare('select state from commands');
+    const done = () => (row.get() as { state: string }).state === 'completed';
+    expect(await made.until(done, 60_000)).toBe(true);
+    made.close();
+  });
+
   it('is configured, commanded and read, across a cut of its TMU and beside a campaign', async () => {
     const { world: w, vin, events } = await world();
     const { server } = w;
