@@ -132,13 +132,13 @@ class Bench {
       images: this.#images,
       encrypted: new Set(this.#options.encrypt),
     });
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    let outcome: Outcome | undefined;
     const tmu = world.startTmu(url, ['--once'], {
       mayEnd: true,
       onLine: (line) => {
         const event = JSON.parse(line) as TmuEvent | { error: { message: string } };
         if ('error' in event) return;
-        if (event.kind === 'outcome') resolve(event);
+        if (event.kind === 'outcome') outcome = event;
         if (event.kind === 'verified') {
           const { director, images } = event;
           this.#verified = { director, images };
@@ -147,11 +147,10 @@ class Bench {
         this.#context.emit(event);
       },
     });
-    const ended = tmu.exited.then((exit): never => {
-      throw tmu.failure(exit);
-    });
-    ended.catch(() => {});
-    return Promise.race([promise, ended]);
+    // To its end: after the outcome it has still to speak with the backend, and our report is the last word.
+    const exit = await tmu.exited;
+    if (outcome === undefined) throw tmu.failure(exit);
+    return outcome;
   }
 
   async #report(

@@ -130,8 +130,12 @@ export class Tmu {
    */
   async runOnce(signal: AbortSignal): Promise<CycleResult> {
     const opened = await this.#open();
+    const { services } = opened;
     const cycle = (): Promise<CycleResult> => this.#runCycle(opened, signal);
-    return opened.services === undefined ? cycle() : opened.services.beside(cycle, signal);
+    const result = await (services === undefined ? cycle() : services.beside(cycle, signal));
+    // The last word: whoever reads it knows that nothing follows.
+    await this.#tell(result);
+    return result;
   }
 
   async #runCycle(opened: Opened, signal: AbortSignal): Promise<CycleResult> {
@@ -151,16 +155,18 @@ export class Tmu {
       await this.#statusFiles.flush();
       throw error;
     }
-    const result = cycleResult({
+    return cycleResult({
       end,
       state: opened.runner.state,
       finished: this.#finished,
       checked: this.#checked,
       seconds: (this.#options.clock.nowMs() - startMs) / 1000,
     });
+  }
+
+  async #tell(result: CycleResult): Promise<void> {
     this.#emit({ kind: 'outcome', ...result });
     await this.#statusFiles.flush();
-    return result;
   }
 
   /** Cycles until the signal comes; resolves when everything is at rest. Throws FolderBusyError only. */
@@ -173,6 +179,7 @@ export class Tmu {
       let leastMs = 0;
       try {
         const result = await this.#runCycle(opened, signal);
+        await this.#tell(result);
         leastMs = this.#checked?.retryAfterMs ?? 0;
         const failed =
           this.#isBackendAway() ||

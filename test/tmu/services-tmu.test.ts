@@ -285,6 +285,8 @@ describe('the daemon', () => {
     expect(backend.configurations).toHaveLength(1);
     expect(ecus.reads).toHaveLength(1);
     expect(backend.batches).toMatchObject([{ number: 1, samples: [{ did: 'INV.FD40' }] }]);
+    // Whoever reads the events knows from the outcome that nothing follows.
+    expect(w.events.at(-1)!.kind).toBe('outcome');
   });
 
   it('in a single cycle does not wait for a backend that is away', async () => {
@@ -292,6 +294,7 @@ describe('the daemon', () => {
     backend.away = true;
     expect((await w.once(options)).outcome).toBe('SUCCESS');
     expect(w.eventsOf('contact').map(({ status }) => status)).toEqual(['lost']);
+    expect(w.events.at(-1)!.kind).toBe('outcome');
   });
 
   it('that is stopped lets the ECU finish what it was asked for', async () => {
