@@ -1,7 +1,7 @@
 // Runs after `npm ci` in a clone: brings socketcan along when an old Node's npm left it out, and builds dist.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -49,3 +49,5 @@ if (
 ) {
   process.exit(1);
 }
+// `npx can-ota` runs it as a program.
+chmodSync(path.join(root, 'dist', 'src', 'cli', 'main.js'), 0o755);

@@ -27,9 +27,12 @@ if (old === undefined) {
 describe('the package', () => {
   scenario('runs from where it was unpacked', async () => {
     const place = await folder();
-    const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
-    expect(build.lines.join('\n')).toBe('');
-    expect(await build.code()).toBe(0);
+    // `npm test` has built it just now, and the tests on vcan0 run it at this moment.
+    if (process.env.CAN_OTA_OUT === undefined) {
+      const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
+      expect(build.lines.join('\n')).toBe('');
+      expect(await build.code()).toBe(0);
+    }
     const pack = await run(
       ['--ignore-scripts', '--json', '--offline', '--pack-destination', place],
       {
