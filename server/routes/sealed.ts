@@ -71,7 +71,7 @@ function send(ctx: AppContext, { session, sequence }: ReceivedMessage, answer: S
   ctx.status = status;
   if ('plain' in answer) {
     ctx.type = 'application/octet-stream';
-    ctx.body = Buffer.isBuffer(answer.plain) ? answer.plain : asBody(answer.plain);
+    ctx.body = asBody(answer.plain);
     return;
   }
   const body = 'json' in answer ? Buffer.from(JSON.stringify(answer.json)) : answer.bytes;

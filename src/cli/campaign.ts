@@ -1,9 +1,10 @@
 // `can-ota campaign ...`: what an operator does about a campaign that is under way.
 
-import { type Clock, sleep, systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { waitUntil } from './operator.ts';
 import { credentialsOf, type LogInOptions } from './release.ts';
 import { type CancelReply, ReleaseBackend } from './release-backend.ts';
 
@@ -13,9 +14,6 @@ interface CancelOptions extends CommonOptions, LogInOptions {
   /** Seconds to wait for the vehicle's answer. */
   readonly wait?: number;
 }
-
-/** Between two looks for the vehicle's answer. */
-const LOOK_EVERY_MS = 2000;
 
 export function cancelCampaign(vin: string, options: CancelOptions): Promise<void> {
   return runCommand(options, async (context) => {
@@ -53,15 +51,16 @@ export async function cancel(
     context.say(`${vin}: ${given.reason}`);
     return ExitCode.preconditionFailed;
   }
-  let { order } = given;
-  const untilMs = clock.nowMs() + waitMs;
-  while (order.state === 'open' && clock.nowMs() < untilMs) {
-    const leftMs = untilMs - clock.nowMs();
-    const end = await sleep(clock, 'answer', Math.min(LOOK_EVERY_MS, leftMs), context.signal);
-    if (end === 'aborted') throw context.signal.reason;
-    const now = (await backend.cancelOrders(vin)).find((other) => other.order === order.order);
-    if (now !== undefined) order = now;
-  }
+  const order = await waitUntil(
+    { context, clock },
+    waitMs / 1000,
+    given.order,
+    async () => {
+      const orders = await backend.cancelOrders(vin);
+      return orders.find((other) => other.order === given.order.order) ?? given.order;
+    },
+    ({ state }) => state !== 'open',
+  );
   context.emit({ ...order });
   context.say(textOf(order));
   if (order.state === 'refused') return ExitCode.preconditionFailed;

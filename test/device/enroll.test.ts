@@ -82,8 +82,9 @@ describe('an enrolment', () => {
       );
     }
     await enroll(options());
+    const identity = disk.contents('identity.json')!;
     await expect(enroll(options())).rejects.toThrow('disk: holds device CO-000001 already');
-    expect(disk.contents('identity.json')).toBeDefined();
+    expect(disk.contents('identity.json')).toEqual(identity);
   });
 });
 

@@ -363,7 +363,10 @@ describe('the gate', () => {
     const leave = await second;
     expect(gate.tryEnter('INV')).toBeUndefined();
     leave!();
-    expect(gate.tryEnter('INV')).toBeDefined();
+    const last = gate.tryEnter('INV');
+    expect(gate.tryEnter('INV')).toBeUndefined();
+    last!();
+    expect(gate.isClaimed('INV')).toBe(false);
   });
 
   it('lets go of whoever is called away', async () => {
