@@ -1,6 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-// Three projects: what runs in milliseconds, what starts processes, and what needs a real vcan0.
+/** By their names: the folder e2e and *.world start processes, *.slow count many steps, the rest takes milliseconds. */
+const SLOW = 'test/**/*.slow.test.ts';
+const WORLD = ['test/**/*.world.test.ts', 'test/e2e/**/*.test.ts'];
+const VCAN = 'test/e2e/vcan*.test.ts';
+
+const MINUTE_MS = 60_000;
+
+// Four projects by speed. Limits only end what hangs: no test depends on how fast the machine is.
 export default defineConfig({
   test: {
     // One process a core: Vitest itself would leave one of them out, which is half of a small machine.
@@ -10,17 +17,27 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**'],
-          testTimeout: 10_000,
+          exclude: [SLOW, ...WORLD],
+          testTimeout: MINUTE_MS,
+          // Half of the time of this project would go into loading the same modules again for each file.
+          isolate: false,
         },
       },
       {
         test: {
-          name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
-          exclude: ['test/e2e/vcan*.test.ts'],
-          testTimeout: 240_000,
-          hookTimeout: 60_000,
+          name: 'slow',
+          include: [SLOW],
+          testTimeout: 10 * MINUTE_MS,
+          hookTimeout: 10 * MINUTE_MS,
+        },
+      },
+      {
+        test: {
+          name: 'world',
+          include: WORLD,
+          exclude: [VCAN],
+          testTimeout: 20 * MINUTE_MS,
+          hookTimeout: 10 * MINUTE_MS,
           // Each file owns processes and a bus; two cores carry one file at a time.
           fileParallelism: false,
         },
@@ -28,9 +45,9 @@ export default defineConfig({
       {
         test: {
           name: 'vcan',
-          include: ['test/e2e/vcan*.test.ts'],
-          testTimeout: 240_000,
-          hookTimeout: 60_000,
+          include: [VCAN],
+          testTimeout: 20 * MINUTE_MS,
+          hookTimeout: 10 * MINUTE_MS,
           fileParallelism: false,
         },
       },

@@ -36,7 +36,12 @@ const stages: Stage[] = [
   // The package that the tests on vcan0 and of the package itself run.
   { name: 'build', command: ['tsc', '-p', 'tsconfig.build.json'] },
   { name: 'unit', command: vitest('unit', report('unit')), report: report('unit') },
-  { name: 'processes, local bus', command: vitest('e2e', report('e2e')), report: report('e2e') },
+  { name: 'slow', command: vitest('slow', report('slow')), report: report('slow') },
+  {
+    name: 'simulation; processes, local bus',
+    command: vitest('world', report('world')),
+    report: report('world'),
+  },
   {
     name: 'processes, vcan0',
     // In the user-mode kernel the host's folder $CAN_OTA_OUT is what survives.

@@ -1,161 +1,25 @@
 // Releases: what is signed, what is refused before it is signed, and what the backend is told in which order.
 
 import * as fs from 'node:fs/promises';
-import path from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { addRelease } from '../../src/cli/define-release.ts';
-import { rotate, setThreshold } from '../../src/cli/keys-change.ts';
-import { acceptFile, signFile } from '../../src/cli/keys-sign.ts';
 import { BackendError, type Credentials, ReleaseBackend } from '../../src/cli/release-backend.ts';
 import { push } from '../../src/cli/release-push.ts';
-import {
-  add,
-  customOf,
-  list,
-  type ReleaseChoice,
-  type ReleaseWork,
-  revoke,
-} from '../../src/cli/release-sign.ts';
+import { add, customOf, list, revoke } from '../../src/cli/release-sign.ts';
 import { InputError } from '../../src/core/errors.ts';
-import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { checkTargetsFile } from '../../src/trust/repository.ts';
-import { parseSignedRole } from '../../src/trust/role-signing.ts';
-import { begun, NOW, openWork, type TestWork, temporaryFolder, workOn } from './keys-support.ts';
-
-const CHOICE: ReleaseChoice = { ecu: 'EDT', version: '2.0.0', hardware: ['EDT-HW-1'] };
-const TOKEN: Credentials = { kind: 'token', token: 'cot-secret' };
-
-async function imageFile(content = 'image'): Promise<string> {
-  const file = path.join(await temporaryFolder(), 'image.bin');
-  await fs.writeFile(file, content);
-  return file;
-}
-
-function signOnly(work: TestWork): ReleaseWork {
-  return { ...work, backend: undefined };
-}
-
-async function targetsOf(work: TestWork, version: number) {
-  const bytes = (await work.folder.storage.read(`images/${version}.targets.json`))!;
-  return { bytes, targets: parseSignedRole(bytes).signed.targets as Record<string, never> };
-}
-
-/** A backend as far as a release goes: what it was asked, and the answers that a test wants instead. */
-class FakeBackend {
-  readonly asked: string[] = [];
-  readonly metadata = new Map<string, Uint8Array>();
-  /** It began with Root 1 of both repositories. */
-  readonly roots = new Map([
-    ['/metadata/root', 1],
-    ['/director/metadata/root', 1],
-  ]);
-  readonly answers: (() => Response)[] = [];
-  readonly clock = new VirtualClock();
-  form: FormData | undefined;
-
-  readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const request = new Request(input, init);
-    const { pathname } = new URL(request.url);
-    this.asked.push(`${request.method} ${pathname}`);
-    // Whoever follows a redirection shows its token to somebody else.
-    expect(request.redirect).toBe('manual');
-    const told = this.answers.shift();
-    if (told !== undefined) return told();
-    if (pathname === '/login') {
-      const { name, password } = (await request.json()) as { name: string; password: string };
-      if (password !== 'right') return problem(401, 'LOGIN_FAILED');
-      const headers = { 'set-cookie': `session=${name}; HttpOnly` };
-      return Response.json({ user: name, csrfToken: 'token-of-page' }, { headers });
-    }
-    if (request.method === 'GET') {
-      const bytes = this.metadata.get(pathname);
-      return bytes === undefined ? problem(404, 'NOT_FOUND') : new Response(Uint8Array.from(bytes));
-    }
-    const person = request.headers.get('cookie') === 'session=anna';
-    const right = person
-      ? request.headers.get('x-csrf-token') === 'token-of-page'
-      : request.headers.get('authorization') === 'Bearer cot-secret';
-    if (!right) return problem(403, 'CSRF');
-    if (pathname === '/upload') {
-      this.form = await request.formData();
-      const { name } = this.form.get('file') as File;
-      return Response.json({ file: name, created: true }, { status: 201 });
-    }
-    const bytes = new Uint8Array(await request.arrayBuffer());
-    const { _type, version } = parseSignedRole(bytes).signed;
-    const root = this.roots.get(pathname);
-    if (_type === 'root') {
-      if (root === undefined) return problem(409, 'NO_REPOSITORY');
-      if (version !== root && version !== root + 1) return problem(422, 'METADATA_REFUSED');
-      this.roots.set(pathname, version);
-    }
-    this.metadata.set(`${pathname}.json`, bytes);
-    return Response.json({ version, created: version !== root }, { status: 201 });
-  };
-
-  logIn(credentials: Credentials = TOKEN): Promise<ReleaseBackend> {
-    const { signal } = new AbortController();
-    const { clock, fetch } = this;
-    return ReleaseBackend.logIn({ url: 'http://backend', clock, signal, fetch }, credentials);
-  }
-}
-
-function problem(status: number, code: string, headers: Record<string, string> = {}): Response {
-  return Response.json({ code, detail: `because of ${code}` }, { status, headers });
-}
+import { begun } from './keys-support.ts';
+import {
+  CHOICE,
+  FakeBackend,
+  imageFile,
+  problem,
+  signOnly,
+  TOKEN,
+  targetsOf,
+} from './release-support.ts';
 
 describe('release add', () => {
-  it('signs what both repositories have to agree on', async () => {
-    const work = await begun();
-    const file = await imageFile();
-    await add(signOnly(work), file, {
-      ...CHOICE,
-      hardware: ['EDT-HW-1', 'EDT-HW-2', 'EDT-HW-1'],
-      encrypt: true,
-      forced: true,
-      notes: ' A\u0308rger behoben ',
-      depends: { INV: '>=1.0.0' },
-    });
-    const { bytes, targets } = await targetsOf(work, 2);
-    expect(targets).toEqual({
-      'EDT-2.0.0-6105d6cc76af.bin': {
-        length: 5,
-        hashes: { sha256: '6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d' },
-        custom: {
-          ecu: 'EDT',
-          version: '2.0.0',
-          hardwareIds: ['EDT-HW-1', 'EDT-HW-2'],
-          releaseCounter: 1,
-          dependencies: { INV: '>=1.0.0' },
-          encrypt: true,
-          forced: true,
-          notes: '\u00c4rger behoben',
-        },
-      },
-    });
-    const root = (await work.folder.storage.read('images/1.root.json'))!;
-    const { bytes: before } = await targetsOf(work, 1);
-    expect(checkTargetsFile(root, before, bytes, NOW)).toMatchObject({ ok: true });
-    expect(work.last()).toMatchObject({ release: 'added', state: 'finished', version: 2 });
-  });
-
-  it('counts up for each ECU, also past a release that was revoked', async () => {
-    const work = await begun();
-    const release = async (ecu: string, version: string): Promise<void> =>
-      add(signOnly(work), await imageFile(`${ecu} ${version}`), { ...CHOICE, ecu, version });
-    await release('EDT', '2.0.0');
-    await release('EDT', '2.1.0');
-    await release('INV', '1.0.0');
-    await revoke(signOnly(work), 'EDT', '2.1.0');
-    await release('EDT', '2.2.0');
-    const { targets } = await targetsOf(work, 6);
-    const counters = Object.values(targets).map(
-      ({ custom: { ecu, version, releaseCounter } }) => `${ecu} ${version}: ${releaseCounter}`,
-    );
-    expect(counters.sort()).toEqual(['EDT 2.0.0: 1', 'EDT 2.2.0: 3', 'INV 1.0.0: 1']);
-  });
-
   it('takes a counter that is given, and keeps that of the same image', () => {
     const other = { ...CHOICE, version: '3.0.0' };
     const custom = customOf({ ...CHOICE, counter: 7 }, 'a', []);
@@ -237,72 +101,6 @@ describe('with a backend', () => {
     const wrong = backend.logIn({ ...anna, password: 'wrong' });
     await expect(wrong).rejects.toThrow(/log-in with 401: LOGIN_FAILED: because of/);
     await expect(wrong).rejects.toBeInstanceOf(InputError);
-  });
-
-  it('leaves metadata alone that still waits for signatures, and pushes it afterwards', async () => {
-    const work = await begun();
-    const bob = await openWork({ signWith: ['bob'] });
-    const { publicKey } = await bob.folder.create('bob', 'ed25519', undefined);
-    await work.folder.register('bob', publicKey);
-    await setThreshold(work, 'images', 'targets', 2, ['bob']);
-    const backend = new FakeBackend();
-    const releasing = { ...workOn(work.folder), backend: await backend.logIn() };
-    await add(releasing, await imageFile(), CHOICE);
-    expect(backend.asked).toEqual(['POST /upload']);
-    await list(releasing);
-    expect(releasing.said.at(-1)).toMatch(/Targets 2 is a draft/);
-
-    const stick = path.join(await temporaryFolder(), 'draft.json');
-    await fs.copyFile(work.folder.path('drafts/images-2.targets.json'), stick);
-    await signFile(bob, stick, ['bob']);
-    await acceptFile(workOn(work.folder, { signWith: [] }), stick);
-    await push(releasing);
-    expect(backend.asked.slice(1)).toEqual([
-      'POST /director/metadata/root',
-      'POST /metadata/root',
-      'GET /metadata/targets.json',
-      'POST /metadata/targets',
-    ]);
-    const { version } = parseSignedRole(backend.metadata.get('/metadata/targets.json')!).signed;
-    expect(version).toBe(2);
-  });
-
-  it('brings a backend every Root that it has missed, in order', async () => {
-    const work = await begun();
-    const backend = new FakeBackend();
-    const releasing = { ...work, backend: await backend.logIn() };
-    await rotate(work, 'images', 'targets', {});
-    await rotate(work, 'images', 'snapshot', {});
-    await rotate(work, 'images', 'timestamp', {});
-    await push(releasing);
-    expect(backend.roots.get('/metadata/root')).toBe(4);
-    expect(work.facts.at(-1)).toEqual({ pushed: 'images targets', version: 2 });
-    // Offered from the newest down, then upwards from the one that it takes.
-    const offered = backend.asked.filter((line) => line === 'POST /metadata/root');
-    expect(offered).toHaveLength(3 + 2);
-    backend.asked.length = 0;
-    await push(releasing);
-    expect(backend.asked).toEqual([
-      'POST /director/metadata/root',
-      'POST /metadata/root',
-      'GET /metadata/targets.json',
-    ]);
-  });
-
-  it('pushes to a lone Director and to a lone image repository what each has', async () => {
-    const work = await begun();
-    await rotate(work, 'director', 'time', {});
-    await rotate(work, 'images', 'targets', {});
-    const [director, images] = [new FakeBackend(), new FakeBackend()];
-    director.roots.delete('/metadata/root');
-    images.roots.delete('/director/metadata/root');
-    director.metadata.set('/metadata/targets.json', (await targetsOf(work, 2)).bytes);
-    await push({ ...work, backend: await director.logIn() });
-    await push({ ...work, backend: await images.logIn() });
-    expect([...director.roots, ...images.roots]).toEqual([
-      ['/director/metadata/root', 2],
-      ['/metadata/root', 2],
-    ]);
   });
 
   it('says why no Root is taken', async () => {

@@ -1,125 +1,22 @@
 // `can-ota config`, `command` and `telemetry` against a backend in memory: what they ask, say, wait for, and their exit codes.
 
-import { DatabaseSync } from 'node:sqlite';
-import inject from 'light-my-request';
 import { describe, expect, it } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
-import { AuditLog } from '../../server/db/audit.ts';
-import { DeviceStore } from '../../server/db/devices.ts';
-import { createServer } from '../../server/server.ts';
-import { loadWeb } from '../../server/web/assets.ts';
 import { BackendError } from '../../src/cli/backend-connection.ts';
-import { cancel, list, send } from '../../src/cli/command-command.ts';
-import { history, set, show } from '../../src/cli/config-command.ts';
-import { assignments, type OperatorWork } from '../../src/cli/operator.ts';
+import { send } from '../../src/cli/command-command.ts';
+import { set, show } from '../../src/cli/config-command.ts';
+import { assignments } from '../../src/cli/operator.ts';
 import { OperatorBackend, RefusedError } from '../../src/cli/operator-backend.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { show as showTelemetry } from '../../src/cli/telemetry-command.ts';
 import { textTable } from '../../src/cli/text-table.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
-import { silentLogger } from '../../src/core/logger.ts';
 import { DEFAULT_CONFIGURATION } from '../../src/services/configuration.ts';
-import type { SyncAnswer } from '../../src/services/sync.ts';
-import { seededRandom } from '../../src/sim/seeded-random.ts';
-import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import {
-  CATALOGUE,
-  openStores,
-  reportOf,
-  type Stores,
-  sync,
-  type Told,
-  VIN,
-} from '../server/services-support.ts';
-
-const web = await loadWeb();
-
-interface World extends OperatorWork {
-  readonly clock: VirtualClock;
-  readonly random: ReturnType<typeof seededRandom>;
-  readonly said: string[];
-  readonly emitted: Record<string, unknown>[];
-  /** A contact of the vehicle. */
-  contact(told?: Told): Promise<SyncAnswer>;
-  onStores<T>(work: (stores: Stores) => Promise<T>): Promise<T>;
-}
-
-/** A server and a vehicle with a catalogue; a database serves one at a time, so each takes its turn. */
-async function startWorld(): Promise<World> {
-  const clock = new VirtualClock();
-  const random = seededRandom(1);
-  const database = new DatabaseSync(':memory:');
-  const storage = new SimulatedDisk().open();
-  const token = await addToken(database, 'tool', 'operator', { clock, random });
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const release = clock.hold('turn');
-    const turn = last.then(work).finally(release);
-    last = turn.catch(() => {});
-    return turn;
-  };
-  const onStores = <T>(work: (stores: Stores) => Promise<T>): Promise<T> =>
-    inTurn(async () => work(await openStores(database, clock, random)));
-  await onStores(({ db }) =>
-    new DeviceStore(db, new AuditLog(db, silentLogger)).provision(
-      'chip',
-      { vin: VIN, name: 'TMU', primary: true },
-      { who: 'factory', address: 'x' },
-    ),
-  );
-  const ask: typeof fetch = (input, init) =>
-    inTurn(async () => {
-      const request = new Request(input, init);
-      const options = { storage, database, clock, random, logger: silentLogger, web };
-      const server = await createServer(options);
-      const payload = Buffer.from(await request.arrayBuffer());
-      const response = await inject(server.app.callback(), {
-        method: request.method as 'GET',
-        url: request.url.replace('http://backend', ''),
-        headers: Object.fromEntries(request.headers),
-        ...(payload.length === 0 ? {} : { payload }),
-      });
-      return new Response(Buffer.from(response.rawPayload), { status: response.statusCode });
-    });
-  const signal = new AbortController().signal;
-  const options = { url: 'http://backend', clock, signal, fetch: ask };
-  const backend = await OperatorBackend.logIn(options, { kind: 'token', token });
-  const said: string[] = [];
-  const emitted: Record<string, unknown>[] = [];
-  const context = {
-    say: (text: string) => void said.push(text),
-    emit: (fact: unknown) => void emitted.push(fact as Record<string, unknown>),
-    signal,
-  };
-  const contact = (told: Told = {}): Promise<SyncAnswer> =>
-    onStores((stores) => sync(stores, told));
-  await contact({ catalogue: CATALOGUE });
-  return { clock, random, backend, context, said, emitted, contact, onStores };
-}
-
-const WISH = { values: {}, reset: [], replace: false };
-const POWER = { ecu: 'INV', action: 'setPowerLimit', given: ['power=60'], priority: 5 };
+import { reportOf, VIN } from '../server/services-support.ts';
+import { POWER, startWorld, WISH } from './services-commands-support.ts';
 
 describe('config set', () => {
-  it('merges into what is wanted, takes back, and replaces', async () => {
-    const world = await startWorld();
-    const wanted = async () => (await world.backend.configuration(VIN)).wanted?.parameters;
-    const values = { pollInterval: 5, dids: ['INV.FD40'] };
-    expect(await set(world, VIN, { ...WISH, values, comment: 'a test' })).toBe(ExitCode.success);
-    expect(await set(world, VIN, { ...WISH, values: { uploadInterval: 30 } })).toBe(0);
-    expect(await wanted()).toEqual({ ...values, uploadInterval: 30 });
-    expect(await set(world, VIN, { ...WISH, reset: ['dids'] })).toBe(0);
-    expect(await wanted()).toEqual({ pollInterval: 5, uploadInterval: 30 });
-    expect(await set(world, VIN, { ...WISH, values: { pollInterval: 5 }, replace: true })).toBe(0);
-    expect(await wanted()).toEqual({ pollInterval: 5 });
-    expect(await set(world, VIN, { ...WISH, values: { pollInterval: 5 } })).toBe(0);
-    expect(world.said.at(-1)).toBe(`${VIN}: nothing is new, version 4 stays`);
-    await history(world, VIN);
-    expect(world.said.at(-1)).toMatch(/^1 .*tool +no report +a test: \{"pollInterval":5,"dids"/);
-  });
-
   it('says what will be refused before the vehicle has said so', async () => {
     const world = await startWorld();
     const values = { pollInterval: 0, uploadInterval: 60 };
@@ -168,55 +65,9 @@ describe('config set', () => {
     expect(await world.clock.within(6000, overtaken)).toBe(ExitCode.preconditionFailed);
     expect(world.said.at(-1)).toContain('version 3 of tool came after it');
   });
-
-  it('begins again when somebody else was faster', async () => {
-    const world = await startWorld();
-    let others = 1;
-    const { backend } = world;
-    const slow = Object.assign(Object.create(backend) as OperatorBackend, {
-      configuration: async (vin: string) => {
-        const seen = await backend.configuration(vin);
-        if (others-- > 0)
-          await set(world, vin, { ...WISH, values: { uploadInterval: 60 + others } });
-        return seen;
-      },
-      configure: backend.configure.bind(backend),
-    });
-    const values = { pollInterval: 5 };
-    expect(await set({ ...world, backend: slow }, VIN, { ...WISH, values })).toBe(0);
-    expect((await backend.configuration(VIN)).wanted).toMatchObject({
-      ...{ version: 2, parameters: { pollInterval: 5, uploadInterval: 60 } },
-    });
-    others = 9;
-    const never = set({ ...world, backend: slow }, VIN, { ...WISH, values: { pollInterval: 6 } });
-    await expect(never).rejects.toMatchObject({ code: 'CONFIGURATION_CHANGED' });
-    expect(others).toBe(6);
-  });
 });
 
 describe('command', () => {
-  it('send orders with typed arguments, a time and a key, and does not wait unless told', async () => {
-    const world = await startWorld();
-    const wish = { ...POWER, priority: 7, expiresInS: 600 };
-    expect(await send(world, VIN, wish)).toBe(ExitCode.success);
-    const [command] = await world.backend.commands(VIN, { limit: 5 });
-    expect(command).toMatchObject({ arguments: { power: 60 }, priority: 7, state: 'pending' });
-    expect(Date.parse(command!.expiresAt) - Date.parse(command!.createdAt)).toBe(600_000);
-    expect(command!.key).toMatch(/^[0-9a-f]{32}$/);
-    expect(world.said).toEqual([
-      `${VIN}, command ${command!.id}: INV setPowerLimit power=60; pending`,
-    ]);
-    const same = { ...POWER, key: 'same-key' };
-    for (let round = 0; round < 2; round++) await send(world, VIN, same);
-    await send(world, VIN, { ...POWER, action: 'setMode', given: ['mode=eco'] });
-    await list(world, VIN, { limit: 20 });
-    expect(world.said.slice(-3).map((line) => / (INV .*?) {2}/.exec(line)?.[1])).toEqual([
-      'INV setMode mode=eco',
-      'INV setPowerLimit power=60',
-      'INV setPowerLimit power=60',
-    ]);
-  });
-
   it.each([
     ['completed', { runs: 1, result: 'powerLimit 60 kW' }, ExitCode.success, 'ran once'],
     ['failed', { code: 'REFUSED', reason: 'too hot' }, ExitCode.preconditionFailed, 'too hot'],
@@ -248,27 +99,6 @@ describe('command', () => {
     const other = send(world, VIN, { ...POWER, given: ['power=1'], key: 'one-key-1' });
     await expect(other).rejects.toThrow(RefusedError);
     await expect(send(world, VIN, { ...POWER, given: ['power={}'] })).rejects.toThrow(InputError);
-  });
-
-  it('cancel is done at once, or when the vehicle has answered, or too late', async () => {
-    const world = await startWorld();
-    const order = async (): Promise<string> => {
-      await send(world, VIN, POWER);
-      return String(world.emitted.at(-1)!.id);
-    };
-    expect(await cancel(world, VIN, await order(), undefined)).toBe(ExitCode.success);
-    for (const state of ['cancelled', 'completed'] as const) {
-      const id = await order();
-      await world.contact();
-      await world.contact({ reports: [reportOf(id, 'delivered')] });
-      const running = cancel(world, VIN, id, 30);
-      await world.clock.advance(1000);
-      await world.contact({ reports: [reportOf(id, state)] });
-      const code = state === 'cancelled' ? ExitCode.success : ExitCode.preconditionFailed;
-      expect(await world.clock.within(3000, running)).toBe(code);
-      await expect(cancel(world, VIN, 'nothing', 1)).rejects.toThrow(InputError);
-    }
-    expect(world.said.at(-1)).toContain('cancelled by tool, too late');
   });
 });
 

@@ -3,25 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { type DeviceRegistry, enroll } from '../../src/device/enroll.ts';
 import { parseDeviceFaults } from '../../src/device/faults.ts';
-import { publicPem } from '../../src/services/chunked/sign-package.ts';
-import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { toPem } from '../../src/trust/signing-key.ts';
-import { DeviceWorld, imageOf, MODEL, releaseKey } from './support.ts';
-
-async function ready() {
-  const world = await DeviceWorld.start();
-  const disk = new SimulatedDisk();
-  const options = (registry: DeviceRegistry = world.registry()) => ({
-    storage: disk.open(),
-    registry,
-    random: world.random,
-    model: MODEL,
-    releaseKey: publicPem(releaseKey('default')),
-    factory: { image: imageOf(1000), version: '1.0.0' },
-  });
-  const devices = () => world.database.prepare('select serial, status, vin from devices').all();
-  return { world, disk, options, devices };
-}
+import { ready } from './enroll-support.ts';
+import { MODEL, releaseKey } from './support.ts';
 
 describe('an enrolment', () => {
   it('makes an active device that belongs to no vehicle', async () => {
@@ -48,30 +32,6 @@ describe('an enrolment', () => {
     disk.cut(world.random);
     expect(await enroll(options())).toMatchObject({ ok: true, identity: { serial: 'CO-000001' } });
     expect(devices()).toHaveLength(1);
-  });
-
-  it('survives a power cut at every operation', async () => {
-    for (let at = 1; ; at++) {
-      const { world, disk, options, devices } = await ready();
-      let operations = 0;
-      const gone = new Promise<'cut'>((resolve) => {
-        disk.onOperation = (_n, _operation, moment) => {
-          if (moment !== 'after' || ++operations !== at) return;
-          disk.cut(world.random.fork(`cut ${at}`));
-          resolve('cut');
-        };
-      });
-      const first = await Promise.race([enroll(options()), gone]);
-      disk.onOperation = undefined;
-      if (first !== 'cut') break;
-      const again = await enroll(options()).catch((error: Error) => error.message);
-      const isThere = typeof again === 'string';
-      expect(isThere ? again : again.ok).toEqual(
-        isThere ? expect.stringContaining('already') : true,
-      );
-      expect(devices()).toHaveLength(1);
-      expect((await world.status(disk)).version).toBe('1.0.0');
-    }
   });
 
   it('is refused in a folder that has a device, and for a key that is none or is private', async () => {

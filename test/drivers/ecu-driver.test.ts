@@ -1,49 +1,15 @@
 // The driver against our own ECUs: activation, verification, confirmation and every way back.
 
 import { describe, expect, it } from 'vitest';
-import type {
-  DriverResult,
-  ImageSource,
-  MetadataSource,
-  Target,
-} from '../../src/campaign/ports.ts';
+import type { ImageSource, MetadataSource, Target } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { programEcu, readDids } from '../../src/drivers/program-ecu.ts';
-import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
+import { image, MINUTES, start, UNWATCHED, unwrap } from './ecu-driver-support.ts';
 import { EcuLink, signedTarget } from './ecu-link.ts';
 import { imageOf } from './support.ts';
-
-const image = imageOf(bytesOf(10_000));
-const MINUTES = 60_000;
-const UNWATCHED = { knownDtcs: undefined, heartbeatMs: 0 };
-
-async function start(
-  name = 'EDT',
-  options: Parameters<typeof EcuLink.start>[3] = {},
-): Promise<{
-  link: EcuLink;
-  driver: UdsEcuDriver;
-  target: Target;
-  run: <T>(work: Promise<T>) => Promise<T>;
-}> {
-  const clock = new VirtualClock();
-  const link = await EcuLink.start(benchVehicle, name, clock, options);
-  const driver = new UdsEcuDriver({
-    ecu: findEcu(benchVehicle, name),
-    requester: link.client,
-    clock,
-  });
-  const target = signedTarget(clock, name, image, '2.0.0');
-  return { link, driver, target, run: (work) => clock.within(30 * MINUTES, work) };
-}
-
-function unwrap<T>(result: DriverResult<T>): T {
-  if (!result.ok) throw new Error(result.reason);
-  return result.value;
-}
 
 describe('an ECU with two banks', () => {
   it('is identified, staged, activated, verified, confirmed', async () => {
@@ -128,25 +94,6 @@ describe('an ECU with two banks', () => {
       driver.rollback({ target, previous: { version: '1.0.0' }, touched: true }),
     );
     expect(unwrap(back).version).toBe('1.0.0');
-  });
-
-  it('goes back from staged, from the trial, and from confirmed', async () => {
-    for (const until of ['stage', 'activate', 'confirm'] as const) {
-      const { link, driver, run } = await start();
-      // A higher counter: confirming it closes no way, only the commit does.
-      const target = signedTarget(link.clock, 'EDT', image, '2.0.0', 5);
-      unwrap(await run(driver.stage(target)));
-      if (until !== 'stage') unwrap(await run(driver.activate(target)));
-      if (until === 'confirm') unwrap(await run(driver.confirm(target)));
-      const order = { target, previous: { version: '1.0.0' }, touched: until !== 'stage' };
-      expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
-      // Again: nothing more to do. And the staged image is forgotten.
-      expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
-      expect(await run(driver.activate(target))).toMatchObject({ code: 'NOT_STAGED' });
-      // The next update works.
-      const again = await run(programEcu({ driver, target }));
-      expect(again.ok).toBe(true);
-    }
   });
 
   it('has no way back once a higher security counter is committed', async () => {
@@ -372,32 +319,4 @@ describe('one ECU by hand', () => {
       Buffer.from('EDT-HW1').toString('hex'),
     ]);
   });
-});
-
-it('an interruption anywhere stops within two seconds and leaves the bus as it was', async () => {
-  const { link: probe, driver: probing, target: probed, run: runProbe } = await start();
-  await runProbe(probing.stage(probed));
-  const total = probe.requests.length;
-  for (let at = 0; at < total; at++) {
-    const { link, driver, target, run } = await start();
-    const abort = new AbortController();
-    let abortedMs = 0;
-    link.loses = () => {
-      if (link.requests.length === at + 1 && !abort.signal.aborted) {
-        abort.abort();
-        abortedMs = link.clock.nowMs();
-      }
-      return false;
-    };
-    const result = await run(driver.stage(target, { signal: abort.signal }));
-    if (result.ok) continue; // the signal came when everything was done
-    expect(result.code).toBe('INTERRUPTED');
-    expect(link.clock.nowMs() - abortedMs).toBeLessThan(2000);
-    const silenced = link.requests.includes('*8582');
-    expect(link.requests.includes('*8581')).toBe(silenced);
-    link.loses = undefined;
-    expect(unwrap(await run(driver.stage(target))).bytes).toBeGreaterThanOrEqual(0);
-    unwrap(await run(driver.activate(target)));
-    expect(unwrap(await run(driver.verify(target, UNWATCHED))).sha256).toBe(image.sha256);
-  }
 });

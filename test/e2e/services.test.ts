@@ -123,7 +123,6 @@ describe('services', () => {
       expect(await measured.code(), measured.stderr).toBe(0);
       expect(measured.lines.join('\n')).toContain('INV.FD40');
     },
-    240_000,
   );
 
   scenario('a whole vehicle takes its images in chunks', async () => {

@@ -30,6 +30,6 @@ describe.runIf(vcan)('kill -9 on vcan0', () => {
       expect(Object.values(report.kills).reduce((sum, count) => sum + count, 0)).toBe(KILLS);
     },
     // Keys, factory and first boots before the first kill, a campaign without any after the last.
-    100_000 + 40_000 * KILLS,
+    600_000 + 240_000 * KILLS,
   );
 });

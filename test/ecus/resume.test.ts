@@ -3,107 +3,33 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
-import { concatBytes, toHex } from '../../src/core/bytes.ts';
-import { seededRandom } from '../../src/sim/seeded-random.ts';
-import { benchEcuIdentity } from '../../src/trust/bench-keys.ts';
-import {
-  BLOCK_BYTES,
-  ENCRYPTION_METHOD,
-  encryptImage,
-  HEADER_BYTES,
-  TAG_BYTES,
-} from '../../src/trust/image-encryption.ts';
-import { decodeResumeState, type ResumeState } from '../../src/uds/resume-state.ts';
+import { toHex } from '../../src/core/bytes.ts';
+import { BLOCK_BYTES, HEADER_BYTES, TAG_BYTES } from '../../src/trust/image-encryption.ts';
 import {
   BANK_ADDRESS,
   checkRequest,
   digestOf,
   downloadRequest,
   EcuBench,
-  fileName,
   imageOf,
-  type Release,
   releaseOf,
 } from '../support/ecu-bench.ts';
 import type { FaultStorage, UnsyncedFate } from '../support/fault-storage.ts';
-
-const image = imageOf(14_000);
-const options = { checkpointBytes: 4096 };
-const BLOCK = 1000;
-
-/** What travels, and what is signed about it. */
-interface Load {
-  readonly image: Uint8Array;
-  readonly wire: Uint8Array;
-  readonly release: Release;
-  readonly format: number;
-}
-
-const plain: Load = { image, wire: image, release: releaseOf(image, '2.0.0'), format: 0 };
-
-function encryptedLoad(seed = 1): Load {
-  const serial = 'BENCH-EDT';
-  const { sha256, length } = plain.release;
-  const name = fileName(plain.release);
-  const recipient = benchEcuIdentity(serial).encryption.publicKey;
-  const cipher = encryptImage({ recipient, serial, name, sha256, length }, seededRandom(seed));
-  const wire = concatBytes(cipher.header, cipher.update(image), cipher.finish());
-  const encryption = {
-    file: `${name}.enc`,
-    length: wire.length,
-    sha256: toHex(digestOf(wire)),
-    method: ENCRYPTION_METHOD,
-  } as const;
-  return { image, wire, release: { ...plain.release, encryption }, format: 1 };
-}
-const encrypted = encryptedLoad();
-
-function block(wire: Uint8Array, from: number, counter: number): Uint8Array {
-  return concatBytes(Uint8Array.of(0x36, counter), wire.subarray(from, from + BLOCK));
-}
-
-async function sendFrom(bench: EcuBench, wire: Uint8Array, from: number, to = wire.length) {
-  for (let at = from, counter = 1; at < to; at += BLOCK, counter++) {
-    await bench.expect(block(wire, at, counter));
-  }
-}
-
-async function fd03(bench: EcuBench): Promise<ResumeState | undefined> {
-  const answer = await bench.ask('22FD03');
-  if (answer === '7F2231') return undefined;
-  return decodeResumeState(Uint8Array.from(Buffer.from(answer.slice(6), 'hex')));
-}
-
-function rest(load: Load, received: number): Uint8Array {
-  return downloadRequest(load.image.length - received, BANK_ADDRESS + received, load.format);
-}
-
-/** Metadata, and then as a driver does it: behind what is there, or anew. Tells where it began. */
-async function bring(bench: EcuBench, load: Load): Promise<number> {
-  await bench.prepare();
-  await bench.sendMetadata(load.release);
-  const state = await fd03(bench);
-  const from = state?.carried ?? 0;
-  if (state === undefined) {
-    await bench.expect('3101FF00');
-    await bench.expect(rest(load, 0));
-  } else {
-    await bench.expect(rest(load, state.received));
-  }
-  await sendFrom(bench, load.wire, from);
-  await bench.expect('37');
-  expect(await bench.ask(checkRequest(load.image))).toBe('7101020200');
-  return from;
-}
-
-/** The first `bytes` of the download of a new ECU. */
-async function begin(bench: EcuBench, load: Load, bytes: number): Promise<void> {
-  await bench.prepare();
-  await bench.sendMetadata(load.release);
-  await bench.expect('3101FF00');
-  await bench.expect(rest(load, 0));
-  await sendFrom(bench, load.wire, 0, bytes);
-}
+import {
+  BLOCK,
+  begin,
+  block,
+  bring,
+  encrypted,
+  encryptedLoad,
+  fd03,
+  image,
+  type Load,
+  options,
+  plain,
+  rest,
+  sendFrom,
+} from './resume-support.ts';
 
 /** The ECU after its supply was cut. */
 async function cutPower(bench: EcuBench, fate: UnsyncedFate = 'lost'): Promise<EcuBench> {
@@ -447,106 +373,5 @@ describe('a single bank', () => {
     expect(await bench.ask(checkRequest(previous))).toBe('7101020200');
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.5.0');
-  });
-});
-
-describe('the way back of a single bank', () => {
-  it('leads to the same image after a power cut at every operation of it', async () => {
-    const before = imageOf(6000, 3);
-    const first = await EcuBench.start({ name: 'ONE', options });
-    await first.program(before, '1.5.0', 'ONE', 1);
-    await first.reset();
-    await first.program(image, '2.0.0', 'ONE', 2);
-    await first.reset();
-    const goBack = async (storage: FaultStorage): Promise<EcuBench | undefined> => {
-      try {
-        const bench = await EcuBench.start({ name: 'ONE', storage, options });
-        if ((await bench.text('F195')) === '1.5.0') return bench;
-        await bench.prepare('ONE');
-        await bench.transfer(before, 1000);
-        expect(await bench.ask(checkRequest(before))).toBe('7101020200');
-        await bench.reset();
-        return bench;
-      } catch (error) {
-        if (!storage.powerLost) throw error;
-        return undefined;
-      }
-    };
-    const rehearsal = first.storage.afterPowerCut();
-    await goBack(rehearsal);
-    expect(rehearsal.operations).toBeGreaterThan(8);
-    for (let at = 1; at <= rehearsal.operations; at++) {
-      const storage = first.storage.afterPowerCut();
-      storage.cut = { at, when: 'after' };
-      expect(await goBack(storage)).toBeUndefined();
-      const bench = (await goBack(storage.afterPowerCut()))!;
-      expect(await bench.text('F195'), `cut after ${at}`).toBe('1.5.0');
-      expect(await bench.ask('22FD01')).toBe(`62FD01${toHex(digestOf(before)).toUpperCase()}`);
-    }
-  });
-});
-
-describe('a power cut at every operation of a resumed transfer', () => {
-  const fates: readonly (readonly [string, (seed: number) => UnsyncedFate])[] = [
-    ['loses what was not synced', () => 'lost'],
-    ['keeps what was not synced', () => 'kept'],
-    [
-      'tears what was not synced',
-      (seed) => {
-        const random = seededRandom(seed);
-        return { keep: () => random.fraction() < 0.5 };
-      },
-    ],
-  ];
-
-  /** Interrupted once by a cut of the supply, then finished and checked; ends early when the disk is dead. */
-  async function resumed(storage: FaultStorage, load: Load): Promise<void> {
-    try {
-      const bench = await EcuBench.start({ storage, options });
-      expect(await bring(bench, load)).toBeGreaterThan(0);
-      await bench.expect('31010210');
-      await bench.reset();
-    } catch (error) {
-      if (!storage.powerLost) throw error;
-    }
-  }
-
-  it.each(
-    fates.flatMap(([name, fate]) => [
-      ['plain', name, plain, fate] as const,
-      ['encrypted', name, encrypted, fate] as const,
-    ]),
-  )('of a %s image that %s', async (_form, _name, load, fateOf) => {
-    const first = await EcuBench.start({ options });
-    await begin(first, load, 9000);
-    const fresh = (): FaultStorage => first.storage.afterPowerCut();
-    const rehearsal = fresh();
-    await resumed(rehearsal, load);
-    let resumptions = 0;
-    expect(rehearsal.operations).toBeGreaterThan(12);
-    for (let at = 1; at <= rehearsal.operations; at++) {
-      for (const when of ['before', 'after'] as const) {
-        const storage = fresh();
-        storage.cut = { at, when };
-        await resumed(storage, load);
-        expect(storage.powerLost).toBe(true);
-        const bench = await EcuBench.start({ storage: storage.afterPowerCut(fateOf(at)), options });
-        const version = await bench.text('F195');
-        expect(['1.0.0', '2.0.0'], `cut ${when} ${at}`).toContain(version);
-        // A bank that counts as valid has the bytes that were signed.
-        const digest = await bench.ask('22FD02');
-        if (digest !== '7F2231' && version === '1.0.0') {
-          expect(digest).toBe(`62FD02${toHex(digestOf(image)).toUpperCase()}`);
-        }
-        if (version === '2.0.0') continue;
-        if ((await fd03(bench)) !== undefined) resumptions++;
-        await bring(bench, load);
-        expect(bench.storage.contents('bank-b.bin')).toEqual(image);
-        await bench.expect('31010210');
-        await bench.reset();
-        expect(await bench.text('F195')).toBe('2.0.0');
-      }
-    }
-    expect(resumptions).toBeGreaterThan(5);
   });
 });

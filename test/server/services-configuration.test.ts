@@ -194,16 +194,6 @@ describe('measured data', () => {
     ]);
   });
 
-  it('is kept up to the newest twenty thousand samples of each vehicle', async () => {
-    const vehicle = await startVehicle();
-    await store(vehicle, batchOf(1, { vin: 'VIN2' }));
-    const samples = Array.from({ length: 512 }, (_, number) => sampleAt(number));
-    for (let number = 1; number <= 40; number++) await store(vehicle, batchOf(number, { samples }));
-    expect(await vehicle.telemetry.samples(VIN, { limit: 30_000 })).toHaveLength(20_000);
-    expect(await vehicle.telemetry.samples('VIN2', { limit: 10 })).toHaveLength(1);
-    expect((await vehicle.telemetry.counts(VIN)).samples).toBe(40 * 512);
-  });
-
   it('as CSV is a table that a spreadsheet does not run', async () => {
     const vehicle = await startVehicle();
     await store(vehicle, batchOf(1, { samples: [sampleAt(1, { unit: '=1+1,"x"', raw: '00ff' })] }));

@@ -14,21 +14,28 @@ import { systemRandom } from '../../src/core/random.ts';
 export const PASSWORD = 'a password for tests';
 export const FAST_BCRYPT = 4;
 
-/** The machine's clock, moved forward by what `skip` added up to. Timers run in real time. */
+/**
+ * The machine's clock at the start of the test; it moves by `skip` alone, so that no limit depends on how fast the
+ * machine is. Timers run in real time.
+ */
 export class ShiftedClock implements Clock {
+  readonly #start = { nowMs: systemClock.nowMs(), wallMs: systemClock.wallMs() };
   #offsetMs = 0;
   skip(ms: number): void {
     this.#offsetMs += ms;
   }
   nowMs(): number {
-    return systemClock.nowMs() + this.#offsetMs;
+    return this.#start.nowMs + this.#offsetMs;
   }
   wallMs(): number {
-    return systemClock.wallMs() + this.#offsetMs;
+    return this.#start.wallMs + this.#offsetMs;
   }
   /** Below 1, timers fire earlier than they should, so that no test waits for a deadline. */
   timerScale = 1;
+  /** How long each timer was to run, by its name. */
+  readonly asked = new Map<string, number>();
   after(name: string, delayMs: number, fire: () => void): Timer {
+    this.asked.set(name, delayMs);
     return systemClock.after(name, delayMs * this.timerScale, fire);
   }
 }

@@ -54,13 +54,6 @@ describe('IdentityBuckets', () => {
 });
 
 describe('AddressBuckets', () => {
-  it('have a fixed number, whatever addresses come', () => {
-    const buckets = new AddressBuckets(LIMIT, systemRandom);
-    const before = process.memoryUsage().heapUsed;
-    for (let index = 0; index < 300_000; index++) buckets.take(`10.${index}`, 0);
-    expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024);
-  });
-
   it('give back what turned out to be somebody', () => {
     const buckets = new AddressBuckets(LIMIT, systemRandom);
     for (let index = 0; index < 100; index++) {

@@ -54,8 +54,4 @@ describe('Passwords', () => {
     expect(await passwords.verify('anything', undefined)).toBe(false);
     expect(await passwords.verify('the password of nobody', undefined)).toBe(false);
   });
-
-  it('uses cost 12 unless told', async () => {
-    expect(await new Passwords().hash(PASSWORD)).toMatch(/^\$2[by]\$12\$/);
-  });
 });

@@ -3,86 +3,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatBytes } from '../../src/core/bytes.ts';
-import {
-  type ChunkKey,
-  chunkCount,
-  chunkKey,
-  chunkLength,
-  encodeRecord,
-  recordBytes,
-} from '../../src/services/chunked/protocol.ts';
-import {
-  AHEAD_CHUNKS,
-  ChunkReceiver,
-  type ReceiverEvent,
-} from '../../src/services/chunked/receiver.ts';
-import { type SeededRandom, seededRandom } from '../../src/sim/seeded-random.ts';
-
-const CHUNK = 256;
-const IMAGE = 'ab'.repeat(32);
-
-function sessionKey(number: number, image = IMAGE, serial = 'CO-000001'): ChunkKey {
-  const id = number.toString(16).padStart(32, '0');
-  const secret = new Uint8Array(32).fill(number);
-  return chunkKey({ id, serial, suite: 'aes-256-gcm', secret }, image);
-}
-
-const KEY = sessionKey(1);
-
-/** An image and what a device has stored of it. */
-class Bench {
-  readonly image: Uint8Array;
-  readonly stored: Uint8Array;
-  readonly chunking: { readonly length: number; readonly chunkBytes: number };
-  receiver: ChunkReceiver;
-
-  constructor(length: number, held = 0) {
-    this.image = seededRandom(`image ${length}`).bytes(length);
-    this.stored = new Uint8Array(length);
-    this.stored.set(this.image.subarray(0, held));
-    this.chunking = { length, chunkBytes: CHUNK };
-    this.receiver = this.another(held);
-  }
-
-  another(held: number): ChunkReceiver {
-    const memory = new Uint8Array(recordBytes(CHUNK));
-    this.receiver = new ChunkReceiver({ ...this.chunking, held, memory });
-    return this.receiver;
-  }
-
-  record(number: number, key = KEY): Uint8Array {
-    const at = number * CHUNK;
-    const data = this.image.subarray(at, at + chunkLength(this.chunking, number));
-    return encodeRecord(key, CHUNK, number, data);
-  }
-
-  records(...numbers: readonly number[]): Uint8Array {
-    return concatBytes(...numbers.map((number) => this.record(number)));
-  }
-
-  /** One whole answer, in pieces of this size; what was new is stored. */
-  answer(bytes: Uint8Array, key = KEY, piece = 100): ReceiverEvent[] {
-    const events: ReceiverEvent[] = [];
-    this.receiver.begin(key);
-    for (let at = 0; at < bytes.length; ) {
-      const { taken, event } = this.receiver.take(bytes.subarray(at, at + piece));
-      at += taken;
-      if (event === undefined) continue;
-      if (event.kind === 'next' || event.kind === 'out-of-order') {
-        this.stored.set(event.data, event.offset);
-      }
-      events.push(event);
-    }
-    const last = this.receiver.end();
-    return last === undefined ? events : [...events, last];
-  }
-
-  short(bytes: Uint8Array, key = KEY): string[] {
-    return this.answer(bytes, key).map((event) =>
-      'number' in event ? `${event.kind} ${event.number}` : event.kind,
-    );
-  }
-}
+import { recordBytes } from '../../src/services/chunked/protocol.ts';
+import { AHEAD_CHUNKS, ChunkReceiver } from '../../src/services/chunked/receiver.ts';
+import { Bench, CHUNK, IMAGE, KEY, sessionKey } from './chunked-receiver-support.ts';
 
 describe('the receiver', () => {
   it('takes chunks in order, asks for the next ones, and knows when all are here', () => {
@@ -216,31 +139,6 @@ describe('the receiver', () => {
     expect(() => new ChunkReceiver(little)).toThrow('294 bytes of memory');
   });
 
-  it('ends with the image through loss, repetition, disorder, forgery, cuts and restarts', () => {
-    const run = (seed: number, length: number): void => {
-      const random = seededRandom(`receiver ${seed}`);
-      const bench = new Bench(length);
-      let session = 1;
-      let rounds = 0;
-      while (!bench.receiver.complete) {
-        if (++rounds > 2000) throw new Error('it does not end');
-        if (random.fraction() < 0.1) session++;
-        // A restart keeps the prefix and forgets what came early.
-        if (random.fraction() < 0.1) bench.another(bench.receiver.prefixBytes);
-        const key = sessionKey(session);
-        const before = bench.receiver.prefixBytes;
-        bench.answer(spoilt(bench, key, random), key, 1 + Math.floor(random.fraction() * 400));
-        expect(bench.receiver.prefixBytes).toBeGreaterThanOrEqual(before);
-        const { prefixBytes } = bench.receiver;
-        expect(bench.stored.subarray(0, prefixBytes)).toEqual(bench.image.subarray(0, prefixBytes));
-      }
-      expect(bench.stored).toEqual(bench.image);
-    };
-    fc.assert(fc.property(fc.integer(), fc.integer({ min: 1, max: CHUNK * 90 }), run), {
-      numRuns: 60,
-    });
-  });
-
   it('takes whatever bytes come without harm', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), (bytes) => {
@@ -252,27 +150,3 @@ describe('the receiver', () => {
     );
   });
 });
-
-/** What the receiver asked for, as a bad network and a bad server bring it. */
-function spoilt(bench: Bench, key: ChunkKey, random: SeededRandom): Uint8Array {
-  const wanted = bench.receiver.wanted()!;
-  const numbers =
-    'numbers' in wanted
-      ? [...wanted.numbers]
-      : Array.from({ length: wanted.count }, (_, index) => wanted.from + index);
-  const count = chunkCount(bench.chunking);
-  const parts: Uint8Array[] = [];
-  for (const number of numbers) {
-    const fate = random.fraction();
-    if (fate < 0.15) continue;
-    const record = bench.record(number, fate < 0.25 ? sessionKey(99) : key);
-    if (fate > 0.9) record[Math.floor(random.fraction() * record.length)]! ^= 1;
-    parts.push(record);
-    if (fate > 0.8) parts.push(bench.record(Math.floor(random.fraction() * count), key));
-  }
-  if (random.fraction() < 0.5) parts.reverse();
-  const whole = concatBytes(...parts);
-  return random.fraction() < 0.2
-    ? whole.subarray(0, Math.floor(random.fraction() * whole.length))
-    : whole;
-}

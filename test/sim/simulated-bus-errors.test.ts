@@ -1,13 +1,10 @@
 // Errors on the simulated wire: error frames and repetitions in wire time, fault confinement, babbling, power cuts.
 
-import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { frameDurationMs } from '../../src/bus/bit-timing.ts';
 import type { BusStateChange, SendOutcome } from '../../src/bus/can-bus.ts';
 import { classicFrame, frameText } from '../../src/bus/can-frame.ts';
 import { sleep } from '../../src/core/clock.ts';
-import { normalAddress } from '../../src/isotp/address.ts';
-import { IsoTpChannel } from '../../src/isotp/channel.ts';
 import { startBabbling } from '../../src/sim/babbling-node.ts';
 import { FrameDigest } from '../../src/sim/frame-digest.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -436,36 +433,4 @@ describe('receivers', () => {
     expect(seen.texts).toHaveLength(1);
     expect(other.texts).toHaveLength(1);
   });
-});
-
-it('ISO-TP carries every message over a wire that spoils frames, with no retry of its own', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.integer(), fc.integer({ min: 1, max: 4095 }), async (seed, length) => {
-      clock = new VirtualClock();
-      wire = new SimulatedWire({ clock, bitrate: BITRATE });
-      const random = seededRandom(seed);
-      wire.filter = () => (random.fraction() < 0.1 ? 'corrupt' : 'pass');
-      const ids = [0x7e0, 0x7e8].map((id) => ({ id, extended: false })) as [never, never];
-      const sender = new IsoTpChannel({
-        bus: wire.attach('tester'),
-        clock,
-        address: normalAddress(ids[0], ids[1]),
-      });
-      const receiver = new IsoTpChannel({
-        bus: wire.attach('ecu'),
-        clock,
-        address: normalAddress(ids[1], ids[0]),
-      });
-      const message = random.bytes(length);
-      const received = new Promise<Uint8Array>((resolve, reject) => {
-        receiver.listen({
-          onMessage: resolve,
-          onReceiveError: (_result, reason) => reject(new Error(reason)),
-        });
-      });
-      sender.send(message);
-      expect(await clock.run(received, 10_000, { strict: true })).toEqual(message);
-    }),
-    { numRuns: 30 },
-  );
 });

@@ -140,13 +140,6 @@ describe('run', () => {
     expect(clock.nowMs()).toBe(5000);
   });
 
-  it('notices that time stands still although timers fire', async () => {
-    const clock = new VirtualClock();
-    const again = (): void => void clock.after('retry-at-once', 0, again);
-    again();
-    await expect(clock.run(forever(), 100)).rejects.toThrow(/time stands still.*retry-at-once/);
-  });
-
   it('waits for real I/O when it is not strict', async () => {
     const clock = new VirtualClock();
     const text = readFile(import.meta.filename, 'utf8');

@@ -1,5 +1,6 @@
 // A process that opens local:NAME and stays: prints `ready` (and `hosting`), then obeys lines on standard input.
 
+import { existsSync } from 'node:fs';
 import { classicFrame } from '../../src/bus/can-frame.ts';
 import { LocalBus } from '../../src/bus/local-bus.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -29,10 +30,10 @@ process.stdin.setEncoding('utf8').on('data', (text: string) => {
       });
     } else if (command === 'hosting') {
       say(`hosting ${bus.hosting}`);
-    } else if (command === 'busy') {
-      // The main thread does nothing else for a while; the wire must not mind.
-      const untilMs = performance.now() + 600;
-      while (performance.now() < untilMs);
+    } else if (command.startsWith('busy ')) {
+      // The main thread does nothing else until the file is there; the wire must not mind.
+      say('busy');
+      while (!existsSync(command.slice('busy '.length)));
       say('idle');
     } else if (command === 'flood') {
       const next = (): void =>

@@ -1,29 +1,23 @@
 // The files of the state directory, the facts for the driver, and the lock.
 
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Plan } from '../../src/campaign/plan.ts';
-import { planDigest } from '../../src/campaign/plan.ts';
-import { DEFAULT_CAMPAIGN_CONFIG } from '../../src/campaign/state.ts';
 import { FolderBusyError, lockFolder } from '../../src/core/lock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { formatInstalled, InstalledFile, parseInstalled } from '../../src/tmu/installed.ts';
 import { Memory } from '../../src/tmu/memory.ts';
 import { Outbox } from '../../src/tmu/outbox.ts';
-import { factsOf, questionOf, rollbackSeconds, updateSeconds } from '../../src/tmu/question.ts';
+import { factsOf, rollbackSeconds, updateSeconds } from '../../src/tmu/question.ts';
 import { RateMeter, StatusFiles } from '../../src/tmu/status.ts';
-import { approvalFactsSchema, encodeApprovalRequest } from '../../src/vehicle/approval.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { hash, planOf } from './files-support.ts';
 import { FakeBackend, vehicle } from './support.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
-const hash = (digit: string): string => digit.repeat(64);
 
 describe('downloaded_sha.txt', () => {
   it('has one line for each ECU, as sha256sum writes them', async () => {
@@ -152,59 +146,7 @@ describe('status.json', () => {
   });
 });
 
-const planOf = (notes: string, count = 2): Plan => ({
-  vin: vehicle.vin,
-  items: Array.from({ length: count }, (_, index) => ({
-    ecu: index === 0 ? 'EDT' : 'INV',
-    hardwareId: 'HW',
-    order: index,
-    bus: 'main',
-    forced: false,
-    from: { version: '1.0.0', sha256: null },
-    to: { version: '2.0.0', sha256: hash('a'), size: 299_000, releaseCounter: 1 },
-    targetName: 'f',
-    download: { file: 'f', size: 299_000, sha256: hash('a') },
-    encryption: null,
-    notes,
-  })),
-});
-
 describe('the facts for the driver', () => {
-  it('fit the wire whatever the release notes are', () => {
-    const note = fc.oneof(
-      fc.string({ unit: 'grapheme', maxLength: 3000 }),
-      fc.string({ unit: 'binary', maxLength: 300 }),
-      fc.constantFrom('\u202eevil\u0007\n', '🚗'.repeat(2000), 'ä'.repeat(4000), '"\\'.repeat(400)),
-    );
-    fc.assert(
-      fc.property(note, fc.integer({ min: 1, max: 40 }), (notes, count) => {
-        const plan = planOf(notes, count);
-        const question = questionOf(
-          {
-            id: '0'.repeat(32),
-            nonce: '1'.repeat(32),
-            plan,
-            planDigest: planDigest(plan),
-            startedWallMs: 0,
-            asks: [],
-            limits: DEFAULT_CAMPAIGN_CONFIG,
-            warnings: [],
-            mixed: null,
-          },
-          { vehicle, phase: 'install', timeoutSeconds: 30 },
-        );
-        approvalFactsSchema.parse(question.facts);
-        encodeApprovalRequest({
-          campaignId: new Uint8Array(16),
-          planDigest: new Uint8Array(32),
-          nonce: new Uint8Array(16),
-          facts: question.facts,
-        });
-      }),
-      { numRuns: 200, seed: 1 },
-    );
-  });
-
   it('say how long it takes and what is lost meanwhile', () => {
     // Twice 299,000 bytes at 29.9 kB/s, and 5 s for each restart.
     expect(updateSeconds(planOf(''), vehicle, 'stage')).toBe(31);
@@ -272,16 +214,5 @@ describe('the lock on a folder', () => {
     });
     await lock.release();
     await (await lockFolder(other)).release();
-  });
-
-  it('ends with a process that is killed', async () => {
-    const place = await folder();
-    const module = path.resolve('src/core/lock.ts');
-    const script =
-      `import { lockFolder } from ${JSON.stringify(module)};` +
-      `await lockFolder(${JSON.stringify(place)}); process.kill(process.pid, 'SIGKILL');`;
-    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
-    await expect(run).rejects.toMatchObject({ signal: 'SIGKILL' });
-    await (await lockFolder(place)).release();
   });
 });

@@ -1,57 +1,20 @@
-// The HTTP side against servers that behave, and against servers that do not. Loopback only.
-
-import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Clock, systemClock } from '../../src/core/clock.ts';
+import type http from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { systemRandom } from '../../src/core/random.ts';
-import { DiskStorage } from '../../src/core/storage.ts';
 import { downloadImage } from '../../src/tmu/download.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
-import { ImageStore } from '../../src/tmu/image-store.ts';
-import { startBackend } from '../server/support.ts';
+import {
+  type Handler,
+  json,
+  PATIENT_MS,
+  release,
+  serve,
+  store,
+  VIN,
+} from './http-backend-support.ts';
 import { bytesOf, sha256 } from './support.ts';
-
-const VIN = '1CANXTABENCH00001';
-type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
-
-async function serve(handler: Handler, requestMs = 5000, clock: Clock = systemClock) {
-  const server = http.createServer(handler);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  const url = `http://127.0.0.1:${port}`;
-  return {
-    url,
-    backend: new HttpBackend({ server: url, vin: VIN, clock, requestMs }),
-  };
-}
-
-const json = (value: unknown): Handler => {
-  return (_request, response) => {
-    response.setHeader('content-type', 'application/json');
-    response.setHeader('etag', '"e1"');
-    response.end(typeof value === 'string' ? value : JSON.stringify(value));
-  };
-};
-
-const release = {
-  ecu: 'EDT',
-  version: '2.0.0',
-  file: 'EDT-2.0.0-0123456789ab.bin',
-  size: 100,
-  sha256: 'a'.repeat(64),
-  notes: 'n',
-};
 
 describe('the latest version', () => {
   it('is asked for with the VIN, each ECU, and the ETag', async () => {
@@ -113,7 +76,7 @@ describe('the latest version', () => {
   });
 
   it('from a server that is silent ends in time', async () => {
-    const { backend } = await serve(() => {}, 200);
+    const { backend } = await serve(() => {}, 50);
     expect(await backend.latest([], undefined)).toMatchObject({
       kind: 'failed',
       code: 'ETIMEDOUT',
@@ -170,7 +133,7 @@ describe('the latest version', () => {
       response.setHeader('retry-after', '60');
       response.end();
     };
-    const { backend } = await serve(handler, 5000, { ...systemClock, nowMs: () => nowMs });
+    const { backend } = await serve(handler, PATIENT_MS, { ...systemClock, nowMs: () => nowMs });
     expect(await backend.latest([], undefined)).toMatchObject({ code: 'HTTP_429' });
     const early = await backend.nonce();
     expect(early).toMatchObject({ code: 'HTTP_429', transient: true, retryAfterMs: 60_000 });
@@ -194,33 +157,9 @@ describe('the latest version', () => {
   });
 
   it('stops at the signal', async () => {
-    const { backend } = await serve(() => {});
     const abort = new AbortController();
-    setTimeout(() => abort.abort(), 20);
+    const { backend } = await serve(() => abort.abort());
     expect(await backend.latest([], undefined, abort.signal)).toMatchObject({ kind: 'failed' });
-  });
-
-  it('as any JSON is a value, never a throw', async () => {
-    let body = '';
-    const { backend } = await serve((_request, response) => response.end(body));
-    const mutated = fc.oneof(
-      fc.json(),
-      fc.string(),
-      fc.tuple(fc.nat(200), fc.string({ maxLength: 3 })).map(([at, text]) => {
-        const whole = JSON.stringify({ releases: [release] });
-        return whole.slice(0, at % whole.length) + text + whole.slice((at % whole.length) + 1);
-      }),
-    );
-    await fc.assert(
-      fc.asyncProperty(mutated, async (text) => {
-        body = text;
-        const answer = await backend.latest([], undefined);
-        expect(['releases', 'failed']).toContain(answer.kind);
-        const nonce = await backend.nonce();
-        expect(['nonce', 'failed']).toContain(nonce.kind);
-      }),
-      { numRuns: 150, seed: 1 },
-    );
   });
 });
 
@@ -230,40 +169,71 @@ it('an address that is none is refused with what is expected', () => {
   }
 });
 
-async function store(): Promise<{ storage: DiskStorage; images: ImageStore }> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-tmu-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const storage = await DiskStorage.open(folder);
-  return { storage, images: new ImageStore(storage) };
-}
-
 describe('downloads over real connections', () => {
   const image = bytesOf(300_000);
   const digest = sha256(image);
 
-  /** Answers the nonce; everything else is the test's. */
-  async function download(handler: Handler, limits?: { stallMs: number; leastBytes: number }) {
+  interface Client {
+    /** Resolves when the client has `count` bytes. */
+    has(count: number): Promise<void>;
+    /** Lets the time go by in which the least number of bytes must come. */
+    endWindow(): void;
+  }
+
+  /** Answers the nonce; everything else is the test's. Nothing in it waits for time: windows end when the test says so. */
+  async function download(handler: (...given: [...Parameters<Handler>, Client]) => void) {
     const ranges: (string | undefined)[] = [];
+    const windows = new Set<() => void>();
+    const waiting = new Set<{ readonly count: number; readonly go: () => void }>();
+    let received = 0;
+    const client: Client = {
+      has: (count) =>
+        new Promise<void>((go) => {
+          if (received >= count) go();
+          else waiting.add({ count, go });
+        }),
+      endWindow: () => {
+        for (const end of [...windows]) end();
+      },
+    };
     const { backend } = await serve((request, response) => {
       if (request.url!.startsWith('/get_nonce')) {
         return json({ nonce: '0123456789abcdef0123456789abcdef' })(request, response);
       }
       ranges.push(request.headers.range);
-      handler(request, response);
+      handler(request, response, client);
     });
     const { storage, images } = await store();
     const result = await downloadImage({
       backend,
       images,
       release: { file: release.file, size: image.length, sha256: digest },
-      // Pauses of a test are a hundred times shorter.
       clock: {
         ...systemClock,
-        after: (name, ms, fire) => systemClock.after(name, name === 'retry' ? ms / 100 : ms, fire),
+        after: (name, ms, fire) => {
+          if (name !== 'download-window') {
+            // Pauses of a test are as short as possible.
+            return systemClock.after(name, name === 'retry' ? 0 : ms, fire);
+          }
+          const end = (): void => {
+            windows.delete(end);
+            fire();
+          };
+          windows.add(end);
+          return { cancel: () => windows.delete(end) };
+        },
       },
       random: systemRandom,
       signal: new AbortController().signal,
-      ...(limits === undefined ? {} : { limits }),
+      limits: { stallMs: 100, leastBytes: 1000 },
+      onProgress: (count) => {
+        received = count;
+        for (const each of waiting) {
+          if (each.count > received) continue;
+          waiting.delete(each);
+          each.go();
+        }
+      },
     });
     const bytes = await storage.read(`images/${digest}.bin`);
     return { result, ranges, bytes };
@@ -289,7 +259,7 @@ describe('downloads over real connections', () => {
 
   it('go on by range after the connection was cut', async () => {
     let cuts = 2;
-    const { result, bytes, ranges } = await download((request, response) => {
+    const { result, bytes, ranges } = await download((request, response, client) => {
       if (cuts-- <= 0) return send(request, response);
       const from = Number(/(\d+)/.exec(request.headers.range ?? '0')![1]);
       if (from > 0) {
@@ -297,9 +267,8 @@ describe('downloads over real connections', () => {
         response.setHeader('content-range', `bytes ${from}-${image.length - 1}/${image.length}`);
       }
       response.setHeader('content-length', image.length - from);
-      response.write(image.subarray(from, from + 70_000), () =>
-        setTimeout(() => request.socket.destroy(), 20),
-      );
+      response.write(image.subarray(from, from + 70_000));
+      void client.has(from + 70_000).then(() => request.socket.destroy());
     });
     expect(result).toEqual({ kind: 'done' });
     expect(bytes).toEqual(image);
@@ -308,13 +277,12 @@ describe('downloads over real connections', () => {
 
   it('begin anew when the range is ignored', async () => {
     let first = true;
-    const { result, bytes } = await download((request, response) => {
+    const { result, bytes } = await download((request, response, client) => {
       if (first) {
         first = false;
         response.setHeader('content-length', image.length);
-        response.write(image.subarray(0, 1000), () =>
-          setTimeout(() => request.socket.destroy(), 20),
-        );
+        response.write(image.subarray(0, 1000));
+        void client.has(1000).then(() => request.socket.destroy());
         return;
       }
       response.setHeader('content-length', image.length);
@@ -343,24 +311,34 @@ describe('downloads over real connections', () => {
 
   it('that stall are left and resumed', async () => {
     let stalled = false;
-    const limits = { stallMs: 100, leastBytes: 100 };
-    const { result, ranges } = await download((request, response) => {
+    const { result, ranges } = await download((request, response, client) => {
       if (stalled) return send(request, response);
       stalled = true;
       response.setHeader('content-length', image.length);
       response.write(image.subarray(0, 5000));
-    }, limits);
+      void client.has(5000).then(() => {
+        client.endWindow(); // enough came in this one
+        client.endWindow();
+      });
+    });
     expect(result).toEqual({ kind: 'done' });
     expect(ranges).toEqual([undefined, 'bytes=5000-']);
   });
 
   it('that drip are left', async () => {
-    const limits = { stallMs: 100, leastBytes: 1000 };
-    const { result } = await download((_request, response) => {
-      response.setHeader('content-length', image.length);
-      const timer = setInterval(() => response.write('x'), 10);
-      response.on('close', () => clearInterval(timer));
-    }, limits);
+    const { result } = await download(async (request, response, client) => {
+      const from = Number(/(\d+)/.exec(request.headers.range ?? '0')![1]);
+      if (from > 0) {
+        response.statusCode = 206;
+        response.setHeader('content-range', `bytes ${from}-${image.length - 1}/${image.length}`);
+      }
+      response.setHeader('content-length', image.length - from);
+      for (let sent = 1; sent <= 3; sent++) {
+        response.write('x');
+        await client.has(from + sent);
+      }
+      client.endWindow();
+    });
     expect(result).toMatchObject({ kind: 'failed', code: 'TOO_SLOW' });
   });
 
@@ -371,72 +349,5 @@ describe('downloads over real connections', () => {
       response.end(bytesOf(image.length, 3));
     });
     expect(result).toMatchObject({ kind: 'integrity', code: 'DIGEST_MISMATCH' });
-  });
-});
-
-describe('with the backend of this project', () => {
-  it('asks, downloads, resumes, reports', async () => {
-    const image = bytesOf(100_000);
-    const digest = createHash('sha256').update(image).digest('hex');
-    const server = await startBackend();
-    const admin = await server.login();
-    const uploaded = await admin.upload({
-      ecu: 'EDT',
-      version: '2.0.0',
-      notes: 'first\nline',
-      image,
-    });
-    expect(uploaded.status).toBeLessThan(300);
-    const backend = new HttpBackend({ server: server.url, vin: VIN, clock: systemClock });
-
-    const latest = await backend.latest(['EDT', 'INV'], undefined);
-    if (latest.kind !== 'releases') throw new Error(JSON.stringify(latest));
-    expect(latest.releases).toMatchObject([
-      { ecu: 'EDT', version: '2.0.0', size: 100_000, sha256: digest, notes: 'first\nline' },
-    ]);
-    expect(await backend.latest(['EDT', 'INV'], latest.etag)).toEqual({ kind: 'not-modified' });
-
-    const { storage, images } = await store();
-    const found = latest.releases[0]!;
-    await storage.replace(`images/${digest}.part`, image.slice(0, 60_000));
-    const result = await downloadImage({
-      backend,
-      images,
-      release: found,
-      clock: systemClock,
-      random: systemRandom,
-      signal: new AbortController().signal,
-    });
-    expect(result).toEqual({ kind: 'done' });
-    expect(await storage.read(`images/${digest}.bin`)).toEqual(image);
-
-    const nonce = await backend.nonce();
-    if (nonce.kind !== 'nonce') throw new Error('no nonce');
-    const whole = await backend.download(found, nonce.nonce, 0);
-    if (whole.kind !== 'body') throw new Error(JSON.stringify(whole));
-    for await (const _chunk of whole.chunks);
-    expect(await backend.download(found, nonce.nonce, 0)).toMatchObject({
-      kind: 'failed',
-      code: 'HTTP_403',
-      transient: true,
-      reason: expect.stringContaining('NONCE_USED'),
-    });
-    // The nonce is a secret of the moment: no message may carry it.
-    const refusedAgain = await backend.download(found, nonce.nonce, 0);
-    expect(refusedAgain.kind === 'failed' && refusedAgain.reason).not.toContain(nonce.nonce);
-
-    const report = {
-      vin: VIN,
-      outcome: 'SUCCESS',
-      campaign: 'ab'.repeat(16),
-      ecus: [
-        { name: 'EDT', hardwareId: 'EDT-HW', from: '1.0.0', version: '2.0.0', sha256: digest },
-      ],
-    };
-    expect(await backend.report(report)).toEqual({ kind: 'accepted' });
-    expect(await backend.report({ ...report, ecus: [{ name: '?', version: '1' }] })).toMatchObject({
-      kind: 'failed',
-      transient: false,
-    });
   });
 });

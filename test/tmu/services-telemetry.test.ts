@@ -9,7 +9,7 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { BatchStore } from '../../src/tmu/services/batch-store.ts';
 import { TelemetryWindow } from '../../src/tmu/services/telemetry-window.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { AWAY, type LinkFault, ServicesWorld, VIN } from './services-support.ts';
+import { AWAY, ServicesWorld, VIN } from './services-support.ts';
 
 function reading(value?: number): Reading {
   const raw = Uint8Array.of(0xab, 0xcd);
@@ -271,29 +271,5 @@ describe('the store', () => {
         expect(numbers).toEqual(numbers.map((_n, index) => index + 1));
       }
     }
-  });
-
-  it('brings every sample to the backend exactly once, or counts it as lost', async () => {
-    const fault = fc.constantFrom<LinkFault | undefined>('away', 'lost', undefined, undefined);
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fault, { maxLength: 10 }),
-        fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 4 }),
-        async (faults, lives) => {
-          const w = world();
-          w.backend.uploadFaults = [...faults] as LinkFault[];
-          for (const seconds of lives) await w.live(seconds * 1000);
-          w.backend.uploadFaults = [];
-          w.backend.want({});
-          await w.live(60_000);
-          const counted = w.backend.batches
-            .flatMap(({ samples }) => samples)
-            .reduce((sum, { count }) => sum + count, 0);
-          expect(counted).toBe(w.ecus.reads.length);
-          expect(w.backend.lostBatches).toBe(0);
-        },
-      ),
-      { numRuns: 40 },
-    );
   });
 });

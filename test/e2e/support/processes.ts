@@ -18,7 +18,7 @@ const MARKER = 'CAN_OTA_E2E';
 /** What was compiled once is not compiled again: half of what a process costs that lives for seconds. */
 const COMPILED = path.join(root, 'node_modules', '.cache', 'can-ota-e2e');
 /** A wait that fails says so well before the test's own limit. */
-const WAIT_MS = 90_000;
+const WAIT_MS = 300_000;
 
 export interface Exit {
   readonly code: number | null;
@@ -305,7 +305,7 @@ function processesOf(run: Run): number[] {
 }
 
 /** Polls the process table, which has no events, until nothing of `run` is left. */
-export async function allGone(run: Run, withinMs = 15_000): Promise<void> {
+export async function allGone(run: Run, withinMs = 120_000): Promise<void> {
   await eventually(() => {
     const left = family(run);
     if (left.length > 0) throw new Error(`still running: ${JSON.stringify(left)}`);
@@ -315,7 +315,7 @@ export async function allGone(run: Run, withinMs = 15_000): Promise<void> {
 /** Repeats `check` until it does not throw; for what other processes do without telling. */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  withinMs = 30_000,
+  withinMs = 120_000,
 ): Promise<Awaited<T>> {
   const deadlineMs = performance.now() + withinMs;
   for (;;) {

@@ -3,37 +3,10 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { TargetSearch } from '../../../src/trust/delegations.ts';
-import { filesOf, type RepositoryTrust, restoreTrust } from '../../../src/trust/repository.ts';
+import { filesOf, restoreTrust } from '../../../src/trust/repository.ts';
 import { MOCK_NOW_MS, type MockRepository, mockSigner } from '../../support/mock-repositories.ts';
+import { ANY, search } from './delegations-support.ts';
 import { image, mockImages, must, updated } from './support.ts';
-
-interface Searched {
-  readonly trust: RepositoryTrust;
-  /** Roles whose files were asked for, in order. */
-  readonly asked: readonly string[];
-  readonly outcome: NonNullable<TargetSearch['outcome']>;
-  /** Length of the image that was found, by which the tests tell who spoke. */
-  readonly length: number | undefined;
-}
-
-function search(
-  repository: MockRepository,
-  name: string,
-  hardwareId?: string,
-  trust: RepositoryTrust = updated(repository),
-): Searched {
-  const asking = new TargetSearch(trust, name, MOCK_NOW_MS, hardwareId);
-  const asked: string[] = [];
-  for (let next = asking.next(); next !== undefined; next = asking.next()) {
-    asked.push(next.role);
-    asking.accept(repository.answer(next));
-  }
-  const outcome = asking.outcome!;
-  const length = outcome.ok ? outcome.value?.length : undefined;
-  return { trust: asking.trust, asked, outcome, length };
-}
-
-const ANY = { paths: ['*'] };
 
 /** Signed by everybody who says it, with all fields that must match. */
 function release(length: number, custom: object = {}) {
@@ -94,18 +67,6 @@ describe('a search', () => {
       .delegate({ name: 'a', terminating: true, paths: ['y-*'] })
       .delegate({ name: 'b', ...ANY }, { 'x.bin': image(2) });
     expect(search(images, 'x.bin').length).toBe(2);
-  });
-
-  it('leaves a circle, and gives up on a chain without end', () => {
-    const circle = mockImages().delegate({ name: 'a', ...ANY });
-    circle.delegate({ name: 'b', ...ANY }, {}, 'a').delegate({ name: 'a', ...ANY }, {}, 'b');
-    expect(search(circle, 'x.bin')).toMatchObject({
-      asked: ['a', 'b'],
-      outcome: { ok: true, value: undefined },
-    });
-    const endless = mockImages();
-    for (let count = 0; count < 70; count++) endless.delegate({ name: `role-${count}`, ...ANY });
-    expect(search(endless, 'x.bin').outcome).toMatchObject({ code: 'ENDLESS_DATA' });
   });
 
   it('wants the threshold of the delegation', () => {

@@ -3,46 +3,20 @@
 import { describe, expect, it } from 'vitest';
 import type { AttackCode } from '../../../src/trust/attack.ts';
 import type { VerifiedTarget } from '../../../src/trust/director.ts';
-import {
-  type EcuFacts,
-  FullVerification,
-  type FullVerificationOptions,
-  type VehicleTrust,
-} from '../../../src/trust/full-verification.ts';
-import { trustRoot, versionsOf } from '../../../src/trust/repository.ts';
+import type { EcuFacts, FullVerificationOptions } from '../../../src/trust/full-verification.ts';
+import { versionsOf } from '../../../src/trust/repository.ts';
 import {
   MOCK_NOW_MS,
-  MOCK_VIN,
   type MockRepositories,
   mockRepositories,
 } from '../../support/mock-repositories.ts';
+import { EDT, INV, verification } from './full-verification-support.ts';
 import { DAY_MS, must } from './support.ts';
-
-const EDT: EcuFacts = { serial: 'CO-000001', hardwareId: 'EDT-HW-1', name: 'EDT' };
-const INV: EcuFacts = { serial: 'CO-000002', hardwareId: 'INV-HW-1', name: 'INV' };
 
 /** A vehicle with one new image for each of its two ECUs. */
 function vehicle(): MockRepositories {
   const mock = mockRepositories();
   return mock.assign(EDT.serial, mock.release('EDT')).assign(INV.serial, mock.release('INV'));
-}
-
-function anchors(mock: MockRepositories): VehicleTrust {
-  return {
-    director: must(trustRoot(mock.director.anchor)),
-    images: must(trustRoot(mock.images.anchor)),
-  };
-}
-
-function verification(mock: MockRepositories, options: Partial<FullVerificationOptions> = {}) {
-  return new FullVerification({
-    trust: anchors(mock),
-    nowMs: MOCK_NOW_MS,
-    vin: MOCK_VIN,
-    ecus: [EDT, INV],
-    primary: true,
-    ...options,
-  });
 }
 
 function verify(mock: MockRepositories, options?: Partial<FullVerificationOptions>) {
@@ -536,17 +510,4 @@ describe('the VIN', () => {
     const mock = mockRepositories();
     expect(verified(mock).targets).toEqual([]);
   });
-});
-
-it('verifies 10,000 images without copying or checking anything twice', () => {
-  const mock = mockRepositories();
-  for (let count = 0; count < 10_000; count++) mock.release('BMS', { version: `1.0.${count}` });
-  mock.assign(EDT.serial, mock.release('EDT'));
-  const files = { director: mock.files('director'), images: mock.files('images') };
-  const full = verification(mock);
-  for (let next = full.next(); next !== undefined; next = full.next()) {
-    const bytes = files[next.repository].get(next.request.file);
-    must(full.accept(bytes === undefined ? { kind: 'missing' } : { kind: 'bytes', bytes }));
-  }
-  expect(full.result()).toHaveLength(1);
 });

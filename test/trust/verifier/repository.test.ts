@@ -462,15 +462,6 @@ describe('Root', () => {
     expect(checkRootChain(two!, one!)).toMatchObject({ code: 'ROLLBACK' });
   });
 
-  it('goes on where an endless chain of it was cut', () => {
-    const images = mockImages();
-    for (let count = 0; count < 260; count++) images.newRoot();
-    const first = update(images, anchorOf(images));
-    expect(first.fault).toMatchObject({ where: 'root', code: 'ENDLESS_DATA' });
-    expect(versionsOf(first.trust).root).toBe(257);
-    expect(versionsOf(updated(images, first.trust)).root).toBe(261);
-  });
-
   it('as an anchor must be signed by itself', () => {
     const images = mockImages();
     const text = new TextDecoder().decode(images.anchor);

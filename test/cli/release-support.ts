@@ -1,0 +1,96 @@
+// A backend in memory and keys for the tests of releases.
+
+import * as fs from 'node:fs/promises';
+import path from 'node:path';
+import { expect } from 'vitest';
+import { type Credentials, ReleaseBackend } from '../../src/cli/release-backend.ts';
+import type { ReleaseChoice, ReleaseWork } from '../../src/cli/release-sign.ts';
+import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { parseSignedRole } from '../../src/trust/role-signing.ts';
+import { type TestWork, temporaryFolder } from './keys-support.ts';
+
+export const CHOICE: ReleaseChoice = { ecu: 'EDT', version: '2.0.0', hardware: ['EDT-HW-1'] };
+export const TOKEN: Credentials = { kind: 'token', token: 'cot-secret' };
+
+export async function imageFile(content = 'image'): Promise<string> {
+  const file = path.join(await temporaryFolder(), 'image.bin');
+  await fs.writeFile(file, content);
+  return file;
+}
+
+export function signOnly(work: TestWork): ReleaseWork {
+  return { ...work, backend: undefined };
+}
+
+export async function targetsOf(work: TestWork, version: number) {
+  const bytes = (await work.folder.storage.read(`images/${version}.targets.json`))!;
+  return { bytes, targets: parseSignedRole(bytes).signed.targets as Record<string, never> };
+}
+
+/** A backend as far as a release goes: what it was asked, and the answers that a test wants instead. */
+export class FakeBackend {
+  readonly asked: string[] = [];
+  readonly metadata = new Map<string, Uint8Array>();
+  /** It began with Root 1 of both repositories. */
+  readonly roots = new Map([
+    ['/metadata/root', 1],
+    ['/director/metadata/root', 1],
+  ]);
+  readonly answers: (() => Response)[] = [];
+  readonly clock = new VirtualClock();
+  form: FormData | undefined;
+
+  readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init);
+    const { pathname } = new URL(request.url);
+    this.asked.push(`${request.method} ${pathname}`);
+    // Whoever follows a redirection shows its token to somebody else.
+    expect(request.redirect).toBe('manual');
+    const told = this.answers.shift();
+    if (told !== undefined) return told();
+    if (pathname === '/login') {
+      const { name, password } = (await request.json()) as { name: string; password: string };
+      if (password !== 'right') return problem(401, 'LOGIN_FAILED');
+      const headers = { 'set-cookie': `session=${name}; HttpOnly` };
+      return Response.json({ user: name, csrfToken: 'token-of-page' }, { headers });
+    }
+    if (request.method === 'GET') {
+      const bytes = this.metadata.get(pathname);
+      return bytes === undefined ? problem(404, 'NOT_FOUND') : new Response(Uint8Array.from(bytes));
+    }
+    const person = request.headers.get('cookie') === 'session=anna';
+    const right = person
+      ? request.headers.get('x-csrf-token') === 'token-of-page'
+      : request.headers.get('authorization') === 'Bearer cot-secret';
+    if (!right) return problem(403, 'CSRF');
+    if (pathname === '/upload') {
+      this.form = await request.formData();
+      const { name } = this.form.get('file') as File;
+      return Response.json({ file: name, created: true }, { status: 201 });
+    }
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    const { _type, version } = parseSignedRole(bytes).signed;
+    const root = this.roots.get(pathname);
+    if (_type === 'root') {
+      if (root === undefined) return problem(409, 'NO_REPOSITORY');
+      if (version !== root && version !== root + 1) return problem(422, 'METADATA_REFUSED');
+      this.roots.set(pathname, version);
+    }
+    this.metadata.set(`${pathname}.json`, bytes);
+    return Response.json({ version, created: version !== root }, { status: 201 });
+  };
+
+  logIn(credentials: Credentials = TOKEN): Promise<ReleaseBackend> {
+    const { signal } = new AbortController();
+    const { clock, fetch } = this;
+    return ReleaseBackend.logIn({ url: 'http://backend', clock, signal, fetch }, credentials);
+  }
+}
+
+export function problem(
+  status: number,
+  code: string,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json({ code, detail: `because of ${code}` }, { status, headers });
+}

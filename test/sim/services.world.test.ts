@@ -1,0 +1,84 @@
+// The witness of configuration, commands and telemetry: content with a healthy world, and with none that was tampered with.
+
+import { describe, expect, it } from 'vitest';
+import { CHUNK_FAULT_NAMES } from '../../src/services/chunked/faults.ts';
+import { createEpisodeRunner } from '../../src/sim/episode.ts';
+import { planEpisode } from '../../src/sim/scenario.ts';
+import { ServicesWitness } from '../../src/sim/services-witness.ts';
+import { createWorld } from '../../src/sim/world.ts';
+
+const MINUTE_MS = 60_000;
+
+/** A vehicle that was configured, commanded and read, with its witness. */
+async function healthy() {
+  const world = await createWorld({ seed: 'services' });
+  const [vehicle] = world.vehicles;
+  const { server } = world;
+  const witness = new ServicesWitness(vehicle!, server);
+  const { vin } = vehicle!;
+  await world.advance(MINUTE_MS / 4);
+  const parameters = { pollInterval: 1, uploadInterval: 5, dids: ['INV.FD40'] };
+  await server.operate('PUT', `/config/${vin}`, { parameters });
+  const order = (action: string, given: object) =>
+    server.operate('POST', `/commands/${vin}`, { ecu: 'INV', action, arguments: given });
+  await order('setPowerLimit', { power: 70 });
+  await order('calibrate', {});
+  expect(witness.settled).toBe(false);
+  expect(await world.until(() => witness.settled, 10 * MINUTE_MS)).toBe(true);
+  await world.advance(MINUTE_MS);
+  return { world, witness, database: server.database };
+}
+
+describe('the witness of the services', () => {
+  it('finds nothing in a healthy world', async () => {
+    const { world, witness } = await healthy();
+    expect(witness.faults()).toEqual([]);
+    expect(witness.unsettled).toBeUndefined();
+    world.close();
+  });
+
+  it.each([
+    ['command', "update commands set runs = 2 where action = 'calibrate'"],
+    ['command', "update commands set runs = 0 where action = 'setPowerLimit'"],
+    ['command', "update commands set state = 'failed' where action = 'calibrate'"],
+    ['command', "delete from commands where action = 'calibrate'"],
+    ['command', `update commands set arguments = '{"power":71}' where action = 'setPowerLimit'`],
+    ['configuration', "update configurations set in_force = '{}'"],
+    ['telemetry', 'update telemetry_senders set lost = 1'],
+    ['telemetry', 'update telemetry_senders set batches = batches - 1'],
+    [
+      'telemetry',
+      "insert into telemetry_samples select 'x', vin, did, at, count, mean, min, max, unit, raw, received_at from telemetry_samples limit 1",
+    ],
+  ])('finds a %s that is not as it is told: %s', async (invariant, change) => {
+    const { world, witness, database } = await healthy();
+    database.exec(change);
+    expect(witness.faults().map((fault) => fault.invariant)).toEqual([invariant]);
+    world.close();
+  });
+
+  it.each([
+    "update commands set state = 'executing' where action = 'calibrate'",
+    'update configurations set results = null',
+  ])('waits for what is open: %s', async (change) => {
+    const { world, witness, database } = await healthy();
+    database.exec(change);
+    expect(witness.settled).toBe(false);
+    expect(witness.unsettled).toEqual(expect.any(String));
+    world.close();
+  });
+});
+
+describe('an episode', () => {
+  const run = createEpisodeRunner({ imageBytes: 4096, sabotage: undefined });
+
+  it.each(['services', ...CHUNK_FAULT_NAMES] as const)('with %s alone ends well', async (name) => {
+    const options = { seed: 'services', categories: [name], imageBytes: 4096, vehicles: 1 };
+    const plan = planEpisode(options, 0, 4);
+    if (name !== 'services') expect(plan.chunked).toBe(true);
+    const { violations, faults, endings } = await run(plan);
+    expect(violations).toEqual([]);
+    expect(endings).toHaveLength(4);
+    expect(Object.keys(faults)).toEqual([name === 'services' ? 'services' : 'backend']);
+  });
+});

@@ -1,0 +1,78 @@
+// A whole vehicle with its real backend, sealed session and ECUs: what an operator wants comes about, and he hears of it.
+
+import { describe, expect, it } from 'vitest';
+import { createWorld, type SimulatedWorld } from '../../src/sim/world.ts';
+import type { TmuEvent } from '../../src/tmu/tmu-event.ts';
+import { SUITES } from '../../src/trust/sealed-session.ts';
+
+async function world(): Promise<{ world: SimulatedWorld; vin: string; events: TmuEvent[] }> {
+  const events: TmuEvent[] = [];
+  const made = await createWorld({
+    seed: 21,
+    onEvent: ({ event }) => {
+      if (event.from === 'tmu') events.push(event.tmu);
+    },
+  });
+  return { world: made, vin: made.vehicles[0]!.vin, events };
+}
+
+const ended = (events: TmuEvent[]) =>
+  events.filter((event) => event.kind === 'command' && event.state === 'completed');
+
+describe('a whole vehicle', () => {
+  it.each(
+    (['shared-key', 'key-pair'] as const).flatMap((proof) =>
+      SUITES.map((suite) => [proof, suite] as const),
+    ),
+  )('is commanded in a session by %s, with %s', async (proof, suite) => {
+    const made = await createWorld({ seed: 22, session: { proof, suite } });
+    const { server, vehicles } = made;
+    await made.advance(10_000);
+    const opened = server.database.prepare('select suite from sealed_sessions').all();
+    expect(opened).toMatchObject([{ suite }]);
+    const order = { ecu: 'INV', action: 'calibrate', arguments: {} };
+    await server.operate('POST', `/commands/${vehicles[0]!.vin}`, order);
+    const row = server.database.prepare('select state from commands');
+    const done = () => (row.get() as { state: string }).state === 'completed';
+    expect(await made.until(done, 60_000)).toBe(true);
+    made.close();
+  });
+
+  it('is configured, commanded and read, across a cut of its TMU and beside a campaign', async () => {
+    const { world: w, vin, events } = await world();
+    const { server } = w;
+    expect(await w.until(() => events.some(({ kind }) => kind === 'contact'), 60_000)).toBe(true);
+    await w.advance(5000);
+    const parameters = { pollInterval: 1, uploadInterval: 5, dids: ['INV.FD40', 'INV.FD41'] };
+    await server.operate('PUT', `/config/${vin}`, { parameters });
+    const sent = (await server.operate('POST', `/commands/${vin}`, {
+      ecu: 'INV',
+      action: 'setPowerLimit',
+      arguments: { power: 60 },
+    })) as { id: string };
+    expect(await w.until(() => ended(events).length === 1, 60_000)).toBe(true);
+    expect(ended(events)[0]).toMatchObject({ ecu: 'INV', action: 'setPowerLimit' });
+    w.vehicles[0]!.machine('TMU').cut();
+    await w.advance(1000);
+    await w.vehicles[0]!.machine('TMU').boot();
+    await w.release([{ ecu: 'EDT' }]);
+    await server.operate('POST', `/commands/${vin}`, {
+      ecu: 'INV',
+      action: 'calibrate',
+      arguments: {},
+    });
+    const both = (): boolean =>
+      ended(events).length === 2 &&
+      events.some((event) => event.kind === 'outcome' && event.outcome === 'SUCCESS');
+    expect(await w.until(both, 600_000)).toBe(true);
+    await w.advance(20_000);
+    const row = server.database.prepare('select state, runs, result from commands where id = ?');
+    expect(row.get(sent.id)).toMatchObject({ state: 'completed', runs: 1 });
+    const uploads = events.filter(
+      (event) => event.kind === 'telemetry' && event.status === 'uploaded',
+    );
+    expect(uploads.length).toBeGreaterThan(3);
+    expect(events.filter(({ kind }) => kind === 'configuration')).toHaveLength(1);
+    w.close();
+  });
+});
