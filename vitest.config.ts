@@ -19,7 +19,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: [SLOW, ...WORLD],
           testTimeout: MINUTE_MS,
-          // Half of the time of this project would go into loading the same modules again for each file.
+          // Two thirds of the time would go into loading the same modules again for each file. What changes modules
+          // (vi.mock) or imports other test files belongs into slow, where each file has a process of its own.
           isolate: false,
         },
       },
