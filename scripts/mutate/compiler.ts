@@ -1,0 +1,57 @@
+// TypeScript's own parser and checker, for the mutations of a file and for whether one still compiles.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { API, type Snapshot } from 'typescript/unstable/sync';
+import { type Mutation, mutationsOf } from './mutations.ts';
+
+export class Compiler implements Disposable {
+  readonly #root: string;
+  readonly #api: API;
+  #snapshot: Snapshot;
+
+  /** `root` is a copy: files in it are changed, and changed back. */
+  constructor(root: string) {
+    this.#root = root;
+    this.#api = new API({ cwd: root });
+    this.#snapshot = this.#api.updateSnapshot({ openProjects: [path.join(root, 'tsconfig.json')] });
+  }
+
+  mutationsOf(file: string): Mutation[] {
+    const sourceFile = this.#program().getSourceFile(path.join(this.#root, file));
+    if (sourceFile === undefined) throw new Error(`${file} is no part of tsconfig.json`);
+    return mutationsOf(sourceFile, file);
+  }
+
+  /** Looks at the file alone: what breaks the types of another file is for the tests to notice. */
+  compiles(mutation: Mutation): boolean {
+    const file = path.join(this.#root, mutation.file);
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, mutated(text, mutation));
+    this.#changed(file);
+    const program = this.#program();
+    const faults =
+      program.getSyntacticDiagnostics(file).length + program.getSemanticDiagnostics(file).length;
+    writeFileSync(file, text);
+    this.#changed(file);
+    return faults === 0;
+  }
+
+  #program() {
+    return this.#snapshot.getProjects()[0]!.program;
+  }
+
+  #changed(file: string): void {
+    const before = this.#snapshot;
+    this.#snapshot = this.#api.updateSnapshot({ fileChanges: { changed: [file] } });
+    before.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.#api.close();
+  }
+}
+
+export function mutated(text: string, { start, end, replacement }: Mutation): string {
+  return text.slice(0, start) + replacement + text.slice(end);
+}
