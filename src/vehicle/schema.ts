@@ -61,6 +61,14 @@ const timing = z.strictObject({
   p2StarMs: z.number().positive().default(5000),
   /** Longest total wait while the ECU keeps saying responsePending (erasing takes long). */
   pendingLimitMs: z.number().positive().default(120_000),
+  /** Longest total wait while the ECU refuses one request with busyRepeatRequest (NRC 21). */
+  busyLimitMs: z.number().positive().default(25_000),
+  /** Longest total wait while the ECU answers one segmented message with FC.WAIT; N_Bs counts for each of them. */
+  waitLimitMs: z.number().positive().default(25_000),
+  /** Longest total wait while the ECU refuses one request with resourceTemporarilyNotAvailable (NRC 94). */
+  resourceLimitMs: z.number().positive().default(25_000),
+  /** Longest total wait while the ECU refuses SecurityAccess with requiredTimeDelayNotExpired (NRC 37). */
+  securityDelayLimitMs: z.number().positive().default(25_000),
   /** How long an ECU may take from ECUReset to its first answer. */
   resetMs: z.number().positive().default(10_000),
 });
@@ -101,6 +109,8 @@ const security = z.discriminatedUnion('algorithm', [
 const step = z.enum(['required', 'try', 'skip']);
 
 const programming = z.strictObject({
+  /** Pause after the positive answer to 10 02, for an ECU that restarts into its bootloader and is deaf meanwhile. */
+  sessionPauseMs: z.number().min(0).default(0),
   identify: step.default('required'),
   controlDtcSetting: step.default('required'),
   communicationControl: step.default('required'),
