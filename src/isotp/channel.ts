@@ -93,6 +93,10 @@ export class IsoTpChannel implements IsoTpConnection {
     this.#listeners.push(listener);
   }
 
+  screen(wanted: (start: Uint8Array) => boolean): void {
+    this.#receiver.screen(wanted);
+  }
+
   send(message: Uint8Array, done?: (result: SendResult) => void): void {
     if (message.length === 0 || message.length > this.#config.maxMessageLength) {
       throw new RangeError(
@@ -226,6 +230,9 @@ export class IsoTpChannel implements IsoTpConnection {
           case 'first-frame':
             listener.onFirstFrame?.(event.length, atMs);
             break;
+          case 'unwanted':
+            listener.onUnwanted?.(event.start, event.length, atMs);
+            break;
           case 'error':
             listener.onReceiveError?.(event.result, event.reason, atMs);
             break;
@@ -272,6 +279,6 @@ const SEND_REASONS: Partial<Record<NResult, string>> = {
     'a frame was not on the bus in time (N_As): is another node connected and acknowledging?',
   N_TIMEOUT_Bs: 'the receiver sent no flow control in time (N_Bs)',
   N_INVALID_FS: 'the receiver sent a reserved flow status',
-  N_WFT_OVRN: 'the receiver sent too many flow controls with WAIT (N_WFTmax)',
+  N_WFT_OVRN: 'the receiver answered with WAIT for longer than it may (timing.waitLimitMs)',
   N_BUFFER_OVFLW: 'the receiver has no room for a message of this length',
 };

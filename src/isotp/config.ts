@@ -11,8 +11,10 @@ export interface IsoTpConfig {
   readonly stMin: number;
   /** Longer messages are answered with overflow and refused by `send`. */
   readonly maxMessageLength: number;
-  /** FC.WAIT frames in a row that we accept as sender, and send as receiver, before giving up. */
+  /** N_WFTmax: FC.WAIT frames in a row that we send as receiver before giving up. */
   readonly wftMax: number;
+  /** As sender: longest total wait for one message while its receiver answers with FC.WAIT; N_Bs counts for each. */
+  readonly waitLimitMs: number;
   /** Longest time from a frame's request to its confirmation, as sender and as receiver. */
   readonly nAsMs: number;
   readonly nArMs: number;
@@ -33,6 +35,7 @@ export const defaultIsoTpConfig: IsoTpConfig = {
   stMin: 0,
   maxMessageLength: 0x10_0000,
   wftMax: 10,
+  waitLimitMs: 25_000,
   nAsMs: 1000,
   nArMs: 1000,
   nBsMs: 1000,
@@ -55,9 +58,11 @@ export function txDl(config: IsoTpConfig): number {
 export interface TransportSpec {
   readonly fd: IsoTpConfig['fd'];
   readonly transport: Pick<IsoTpConfig, 'blockSize' | 'stMin' | 'padding'>;
+  readonly timing: Pick<IsoTpConfig, 'waitLimitMs'>;
 }
 
-export function transportConfig({ fd, transport }: TransportSpec): Partial<IsoTpConfig> {
+export function transportConfig({ fd, transport, timing }: TransportSpec): Partial<IsoTpConfig> {
   const { blockSize, stMin, padding } = transport;
-  return { fd, blockSize, stMin, padding };
+  const { waitLimitMs } = timing;
+  return { fd, blockSize, stMin, padding, waitLimitMs };
 }

@@ -29,6 +29,8 @@ export interface ConnectionListener {
   onMessage(message: Uint8Array, atMs: number): void;
   /** A first frame has come: a longer message of `length` bytes is under way (UDS stops P2 here). */
   onFirstFrame?(length: number, atMs: number): void;
+  /** A first frame has come that `screen` does not want: no flow control is sent. `start` is what it carries. */
+  onUnwanted?(start: Uint8Array, length: number, atMs: number): void;
   /** A message under way was lost. */
   onReceiveError?(result: NResult, reason: string, atMs: number): void;
 }
@@ -37,6 +39,12 @@ export interface IsoTpConnection {
   /** Messages are sent one after the other, in order. A too long one throws RangeError. */
   send(message: Uint8Array, done?: (result: SendResult) => void): void;
   listen(listener: ConnectionListener): void;
+  /**
+   * Whether a message that begins with `start` is wanted; asked for each first frame, and for a single frame that
+   * comes in the middle of a message. A first frame that is not wanted gets no flow control, and neither of the two
+   * ends the message under way. Without a screen every message is wanted. A connection that has no frames has none.
+   */
+  screen?(wanted: (start: Uint8Array) => boolean): void;
   /** Abandons what is under way in both directions; pending sends end with CLOSED. */
   close(): void;
 }

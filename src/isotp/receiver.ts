@@ -11,6 +11,8 @@ import { blankFrame, type Deadline } from './sender.ts';
 export type ReceiverEvent =
   | { readonly kind: 'message'; readonly message: Uint8Array }
   | { readonly kind: 'first-frame'; readonly length: number }
+  /** A first frame that is left alone. */
+  | { readonly kind: 'unwanted'; readonly start: Uint8Array; readonly length: number }
   | { readonly kind: 'error'; readonly result: NResult; readonly reason: string };
 
 /** Asked before each flow control: may the peer go on with its message of `length` bytes? */
@@ -49,6 +51,7 @@ export class IsoTpReceiver {
   /** A flow control that `pull` hands out next. */
   #flowStatus: FlowStatus | undefined;
   readonly #events: ReceiverEvent[] = [];
+  #wanted: (start: Uint8Array) => boolean = () => true;
 
   /** `addressByte` goes before the PCI of the flow controls that we send. */
   constructor(config: ReceiverConfig, addressByte: number | undefined) {
@@ -61,18 +64,32 @@ export class IsoTpReceiver {
     return this.#reception === undefined;
   }
 
+  /** See `IsoTpConnection.screen`. */
+  screen(wanted: (start: Uint8Array) => boolean): void {
+    this.#wanted = wanted;
+  }
+
   /** A frame of the peer: single, first or consecutive. `data` is the whole CAN payload. */
   frame(pci: Pci, data: Uint8Array, nowMs: number): void {
     switch (pci.kind) {
-      case 'single':
-        // Table 23: a new message ends the one under way.
-        this.#giveUp('N_UNEXP_PDU', 'a single frame came instead of a consecutive frame');
-        this.#events.push({
-          kind: 'message',
-          message: data.slice(pci.dataAt, pci.dataAt + pci.length),
-        });
+      case 'single': {
+        const message = data.slice(pci.dataAt, pci.dataAt + pci.length);
+        // Table 23: a new message ends the one under way. One for somebody else is no message of this conversation.
+        if (this.#reception !== undefined && this.#wanted(message)) {
+          this.#giveUp('N_UNEXP_PDU', 'a single frame came instead of a consecutive frame');
+        }
+        this.#events.push({ kind: 'message', message });
         return;
+      }
       case 'first':
+        if (!this.#wanted(data.slice(pci.dataAt))) {
+          this.#events.push({
+            kind: 'unwanted',
+            start: data.slice(pci.dataAt),
+            length: pci.length,
+          });
+          return;
+        }
         this.#giveUp('N_UNEXP_PDU', 'a first frame came instead of a consecutive frame');
         this.#firstFrame(pci.length, data, pci.dataAt, nowMs);
         return;

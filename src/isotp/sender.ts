@@ -12,8 +12,12 @@ type State =
   | { readonly kind: 'opening'; readonly frame: Uint8Array; readonly more: boolean }
   /** The last frame of the message is with the bus. */
   | { readonly kind: 'finishing' }
-  /** N_Bs runs from the confirmation of the first frame or of the last frame of a block. */
-  | { readonly kind: 'waiting-flow-control'; waits: number }
+  /** N_Bs runs from the confirmation of the first frame or of the last frame of a block, and from each FC.WAIT. */
+  | {
+      readonly kind: 'waiting-flow-control';
+      /** When the first FC.WAIT came, undefined: none has come. */
+      waitSinceMs: number | undefined;
+    }
   | {
       readonly kind: 'sending';
       readonly stMinMs: number;
@@ -48,6 +52,8 @@ export class IsoTpSender {
   /** When the oldest of them was handed over, or the one before it confirmed: N_As counts from here. */
   #unconfirmedSinceMs = 0;
   #flowControlDueMs = 0;
+  /** How long FC.WAIT has held this message up in blocks that are done. */
+  #waitedMs = 0;
 
   /** `sendAhead`: frames that may wait in the bus's queue while STmin is zero. */
   constructor(config: IsoTpConfig, addressByte: number | undefined, sendAhead: number) {
@@ -75,6 +81,7 @@ export class IsoTpSender {
     this.#sent = 0;
     this.#sequence = 1;
     this.#unconfirmed = 0;
+    this.#waitedMs = 0;
     this.#state =
       message.length <= maxSingleFrameLength(txDl(this.#config), this.#addressBytes)
         ? { kind: 'opening', frame: this.#singleFrame(), more: false }
@@ -90,7 +97,9 @@ export class IsoTpSender {
   pull(nowMs: number): Uint8Array | undefined {
     const state = this.#state;
     if (state.kind === 'opening') {
-      this.#state = state.more ? { kind: 'waiting-flow-control', waits: 0 } : { kind: 'finishing' };
+      this.#state = state.more
+        ? { kind: 'waiting-flow-control', waitSinceMs: undefined }
+        : { kind: 'finishing' };
       // N_Bs starts at the confirmation, see `confirmed`.
       this.#flowControlDueMs = Number.POSITIVE_INFINITY;
       this.#handedOver(nowMs);
@@ -105,7 +114,7 @@ export class IsoTpSender {
     this.#handedOver(nowMs);
     if (this.#sent === this.#message.length) this.#state = { kind: 'finishing' };
     else if (--state.blockLeft === 0) {
-      this.#state = { kind: 'waiting-flow-control', waits: 0 };
+      this.#state = { kind: 'waiting-flow-control', waitSinceMs: undefined };
       this.#flowControlDueMs = Number.POSITIVE_INFINITY;
     }
     return frame;
@@ -137,6 +146,7 @@ export class IsoTpSender {
     if (state.kind !== 'waiting-flow-control') return undefined;
     switch (pci.status) {
       case FlowStatus.continueToSend:
+        if (state.waitSinceMs !== undefined) this.#waitedMs += nowMs - state.waitSinceMs;
         // 9.6.5.3: BS and STmin of each flow control hold from here on.
         this.#state = {
           kind: 'sending',
@@ -146,9 +156,8 @@ export class IsoTpSender {
         };
         return undefined;
       case FlowStatus.wait:
-        // 9.7: more than N_WFTmax waits in a row end the message.
-        if (state.waits >= this.#config.wftMax) return this.#end('N_WFT_OVRN');
-        state.waits++;
+        // 9.7: N_WFTmax is the receiver's own count, which we do not know. Our patience is a time.
+        state.waitSinceMs ??= nowMs;
         this.#flowControlDueMs = nowMs + this.#config.nBsMs;
         return undefined;
       case FlowStatus.overflow:
@@ -163,10 +172,21 @@ export class IsoTpSender {
     if (this.#unconfirmed > 0 && nowMs >= this.#unconfirmedSinceMs + this.#config.nAsMs) {
       return this.#end('N_TIMEOUT_A');
     }
-    if (this.#state.kind === 'waiting-flow-control' && nowMs >= this.#flowControlDueMs) {
-      return this.#end('N_TIMEOUT_Bs');
+    if (this.#state.kind === 'waiting-flow-control') {
+      if (nowMs >= this.#flowControlDueMs) return this.#end('N_TIMEOUT_Bs');
+      if (nowMs >= this.#waitDueMs(this.#state.waitSinceMs)) return this.#end('N_WFT_OVRN');
     }
     return undefined;
+  }
+
+  /** When the total time of FC.WAIT is over. */
+  #waitDueMs(waitSinceMs: number | undefined): number {
+    if (waitSinceMs === undefined) return Number.POSITIVE_INFINITY;
+    return waitSinceMs + this.#config.waitLimitMs - this.#waitedMs;
+  }
+
+  #waitingDueMs(waitSinceMs: number | undefined): number {
+    return Math.min(this.#flowControlDueMs, this.#waitDueMs(waitSinceMs));
   }
 
   /** Ends the message without a word on the bus. */
@@ -178,7 +198,7 @@ export class IsoTpSender {
   dueMs(): number {
     if (this.#unconfirmed > 0) return this.#unconfirmedSinceMs + this.#config.nAsMs;
     const state = this.#state;
-    if (state.kind === 'waiting-flow-control') return this.#flowControlDueMs;
+    if (state.kind === 'waiting-flow-control') return this.#waitingDueMs(state.waitSinceMs);
     return state.kind === 'sending' ? state.notBeforeMs : Number.POSITIVE_INFINITY;
   }
 
@@ -189,7 +209,7 @@ export class IsoTpSender {
       return { name: 'N_As', atMs: this.#unconfirmedSinceMs + this.#config.nAsMs };
     }
     if (state.kind === 'waiting-flow-control')
-      return { name: 'N_Bs', atMs: this.#flowControlDueMs };
+      return { name: 'N_Bs', atMs: this.#waitingDueMs(state.waitSinceMs) };
     if (state.kind === 'sending') return { name: 'N_Cs', atMs: state.notBeforeMs };
     return undefined;
   }

@@ -107,7 +107,7 @@ export class IsoTpSniffer {
     receiver.pull(atMs);
     receiver.confirmed(atMs); // the addressed node answers in our stead
     for (let event = receiver.take(); event !== undefined; event = receiver.take()) {
-      if (event.kind === 'first-frame') continue;
+      if (event.kind === 'first-frame' || event.kind === 'unwanted') continue;
       const { frames, startMs } = track;
       this.#onEvent(
         event.kind === 'message'

@@ -125,14 +125,56 @@ describe('sender', () => {
     expect(sender.idle).toBe(true);
   });
 
-  it('accepts N_WFTmax waits, each of which starts N_Bs anew', () => {
-    const sender = new IsoTpSender({ ...defaultIsoTpConfig, wftMax: 2 }, undefined, 8);
-    sender.begin(counting(20));
-    drain(sender, 0);
-    expect(sender.flowControl(flowControl(1), 900)).toBeUndefined();
-    expect(sender.tick(1800)).toBeUndefined();
-    expect(sender.flowControl(flowControl(1), 1800)).toBeUndefined();
-    expect(sender.flowControl(flowControl(1), 2000)).toBe('N_WFT_OVRN');
+  describe('FC.WAIT', () => {
+    const start = (waitLimitMs: number): IsoTpSender => {
+      const sender = new IsoTpSender({ ...defaultIsoTpConfig, waitLimitMs }, undefined, 8);
+      sender.begin(counting(40));
+      drain(sender, 0);
+      return sender;
+    };
+
+    it('is accepted any number of times; each starts N_Bs again', () => {
+      const sender = start(25_000);
+      for (let nowMs = 900; nowMs < 25_000; nowMs += 900) {
+        expect(sender.tick(nowMs)).toBeUndefined();
+        expect(sender.flowControl(flowControl(1), nowMs)).toBeUndefined();
+        expect(sender.deadline()).toEqual({ name: 'N_Bs', atMs: Math.min(nowMs + 1000, 25_900) });
+      }
+      expect(sender.flowControl(flowControl(0), 25_000)).toBeUndefined();
+      expect(drain(sender, 25_000).length).toBe(5);
+    });
+
+    it('without another flow control ends with N_Bs', () => {
+      const sender = start(25_000);
+      sender.flowControl(flowControl(1), 500);
+      expect(sender.tick(1499)).toBeUndefined();
+      expect(sender.tick(1500)).toBe('N_TIMEOUT_Bs');
+    });
+
+    it('is bounded by the total time of one message, over all its blocks', () => {
+      const sender = start(1500);
+      sender.flowControl(flowControl(1), 100); // waits for 900 ms
+      sender.flowControl(flowControl(0, 1), 1000);
+      drain(sender, 2000);
+      sender.flowControl(flowControl(1), 2100);
+      sender.flowControl(flowControl(1), 2600);
+      expect(sender.dueMs()).toBe(2700);
+      expect(sender.tick(2699)).toBeUndefined();
+      expect(sender.tick(2700)).toBe('N_WFT_OVRN');
+      expect(sender.idle).toBe(true);
+    });
+
+    it('that held up one message does not count for the next', () => {
+      const sender = start(1500);
+      sender.flowControl(flowControl(1), 100);
+      sender.flowControl(flowControl(0), 1000);
+      drain(sender, 1000);
+      sender.begin(counting(40));
+      drain(sender, 2000);
+      sender.flowControl(flowControl(1), 2100);
+      sender.flowControl(flowControl(1), 3000);
+      expect(sender.dueMs()).toBe(3600);
+    });
   });
 
   it('ends with N_TIMEOUT_Bs and N_TIMEOUT_A', () => {
@@ -272,6 +314,58 @@ describe('receiver', () => {
     ready = 'continue';
     receiver.tick(800);
     expect(confirm(receiver, 800)).toBe('300000cccccccccc');
+  });
+
+  describe('with a screen', () => {
+    const screened = (): IsoTpReceiver => {
+      const receiver = new IsoTpReceiver(config, undefined);
+      receiver.screen((start) => start[0] === 0x62);
+      return receiver;
+    };
+
+    it('leaves an unwanted first frame and its consecutive frames alone', () => {
+      const receiver = screened();
+      feed(receiver, '100A590203040506');
+      expect(receiver.pull(0)).toBeUndefined();
+      expect(receiver.take()).toEqual({
+        kind: 'unwanted',
+        start: fromHex('590203040506'),
+        length: 10,
+      });
+      feed(receiver, '2107080910');
+      expect([receiver.idle, receiver.take()]).toEqual([true, undefined]);
+    });
+
+    it('does not let an unwanted message end the wanted one under way', () => {
+      const receiver = screened();
+      feed(receiver, '100A62F190010203');
+      confirm(receiver);
+      feed(receiver, '037F3131CCCCCCCC');
+      feed(receiver, '100A590203040506');
+      expect(receiver.pull(0)).toBeUndefined();
+      feed(receiver, '2104050607CCCCCC');
+      const events = [1, 2, 3, 4].map(() => receiver.take());
+      expect(events).toEqual([
+        { kind: 'first-frame', length: 10 },
+        { kind: 'message', message: fromHex('7F3131') },
+        { kind: 'unwanted', start: fromHex('590203040506'), length: 10 },
+        { kind: 'message', message: fromHex('62F19001020304050607') },
+      ]);
+    });
+
+    it('lets a wanted message end the one under way (table 23)', () => {
+      const receiver = screened();
+      feed(receiver, '100A62F190010203');
+      feed(receiver, '0362F18ACCCCCCCC');
+      const events = [1, 2, 3].map(() => receiver.take());
+      expect(events[1]).toMatchObject({ kind: 'error', result: 'N_UNEXP_PDU' });
+      expect(events[2]).toEqual({ kind: 'message', message: fromHex('62F18A') });
+      feed(receiver, '100A62F190010203');
+      feed(receiver, '100B62F190010203');
+      expect(receiver.take()).toEqual({ kind: 'first-frame', length: 10 });
+      expect(receiver.take()).toMatchObject({ kind: 'error', result: 'N_UNEXP_PDU' });
+      expect(receiver.take()).toEqual({ kind: 'first-frame', length: 11 });
+    });
   });
 
   it('gives up after N_WFTmax waits', () => {
