@@ -1,112 +1,34 @@
-// One request at a time without I/O, ISO 14229-2: P2 and P2* of the client, responsePending, late answers, S3.
+// One request at a time without I/O, ISO 14229-2: P2 and P2* of the client, responsePending, abandoned requests, S3.
 
 import { assertNever } from '../core/errors.ts';
-import type { NResult, SendResult } from '../isotp/connection.ts';
+import type { SendResult } from '../isotp/connection.ts';
+import {
+  type Asked,
+  type ClientConfig,
+  type ClientEffect,
+  type ClientInput,
+  type ClientState,
+  type ClientStep,
+  type Message,
+  type Phase,
+  p2Of,
+  p2StarOf,
+  type Waiting,
+} from './client-state.ts';
+import {
+  BEFORE_COMPLETE,
+  foreign,
+  foreignAnswer,
+  lateAnswer,
+  lateFor,
+  unwanted,
+} from './client-strays.ts';
 import { matchResponse } from './match.ts';
 import { Nrc } from './nrc.ts';
 import type { UdsReply } from './reply.ts';
 import { suppressesPositive } from './request-form.ts';
+import { toldAfter } from './session-timing.ts';
 import { Sid, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
-
-export interface ClientTiming {
-  /** P2client: from the end of the request to the start of the answer. */
-  readonly p2Ms: number;
-  /** P2*client: from a responsePending to the next one or the start of the answer. */
-  readonly p2StarMs: number;
-  /** Longest total wait although the ECU keeps saying responsePending. */
-  readonly pendingLimitMs: number;
-}
-
-/** What to do about busyRepeatRequest (0x21): ask again `times` times, each `delayMs` later. */
-export interface BusyRetry {
-  readonly times: number;
-  readonly delayMs: number;
-}
-
-export interface ClientConfig {
-  readonly timing: ClientTiming;
-  readonly busyRetry: BusyRetry;
-  /** S3client: 2000 ms. */
-  readonly s3Ms: number;
-  /** Tester present goes to all ECUs at its own pace; otherwise to this one, between requests. */
-  readonly functionalKeepAlive: boolean;
-}
-
-interface Message {
-  readonly data: Uint8Array;
-  readonly atMs: number;
-}
-
-interface Asked {
-  /** Of this attempt: confirmations of older ones are told apart by it. */
-  readonly id: number;
-  readonly request: Uint8Array;
-  readonly pendingLimitMs: number;
-  readonly retriesLeft: number;
-}
-
-interface Waiting {
-  readonly kind: 'waiting';
-  readonly asked: Asked;
-  readonly sentMs: number;
-  readonly timer: 'P2' | 'P2*';
-  readonly dueMs: number;
-  /** A first frame has come: the deadline is the one of the whole wait. */
-  readonly receiving: boolean;
-  /** The ECU has said responsePending: an answer must follow, suppressed or not. */
-  readonly pended: boolean;
-  /** The first message that answers nothing we asked, told when nothing better comes. */
-  readonly foreign: { readonly data: Uint8Array; readonly reason: string } | undefined;
-}
-
-type Phase =
-  | { readonly kind: 'idle' }
-  /** Messages that overtake the confirmation are judged when it is here. */
-  | {
-      readonly kind: 'sending';
-      readonly asked: Asked;
-      readonly early: readonly Message[];
-      readonly firstFrameMs: number | undefined;
-    }
-  | Waiting
-  | { readonly kind: 'backing-off'; readonly asked: Asked; readonly dueMs: number };
-
-/** A request that ended without its answer, which may still come. */
-interface Abandoned {
-  readonly request: Uint8Array;
-  readonly untilMs: number;
-}
-
-export interface ClientState {
-  readonly phase: Phase;
-  readonly abandoned: readonly Abandoned[];
-  /** Undefined: nobody wants the session kept. */
-  readonly keepAliveDueMs: number | undefined;
-  readonly nextId: number;
-}
-
-export type ClientInput =
-  | { readonly kind: 'request'; readonly request: Uint8Array; readonly pendingLimitMs: number }
-  | { readonly kind: 'sent'; readonly id: number; readonly result: SendResult }
-  | { readonly kind: 'response'; readonly message: Uint8Array; readonly atMs: number }
-  | { readonly kind: 'first-frame'; readonly atMs: number }
-  | { readonly kind: 'receive-error'; readonly result: NResult; readonly reason: string }
-  | { readonly kind: 'abort'; readonly reason: string }
-  | { readonly kind: 'keep-alive'; readonly on: boolean }
-  | { readonly kind: 'tick' };
-
-export type ClientEffect =
-  /** Send, then feed `sent` with this id. */
-  | { readonly kind: 'send'; readonly id: number; readonly message: Uint8Array }
-  | { readonly kind: 'settle'; readonly reply: UdsReply }
-  /** Send 3E 80; its confirmation is of no interest. */
-  | { readonly kind: 'tester-present' }
-  | { readonly kind: 'discarded'; readonly message: Uint8Array; readonly reason: string };
-
-export interface ClientStep {
-  readonly state: ClientState;
-  readonly effects: readonly ClientEffect[];
-}
 
 /** The stamps of an echo and of a received frame may differ by this much. */
 const EARLY_MS = 2;
@@ -114,13 +36,6 @@ const EARLY_MS = 2;
 const MAX_ABANDONED = 8;
 /** 3E 80 */
 export const TESTER_PRESENT = Uint8Array.of(Sid.testerPresent, SUPPRESS_POSITIVE_RESPONSE);
-
-export const initialClientState: ClientState = {
-  phase: { kind: 'idle' },
-  abandoned: [],
-  keepAliveDueMs: undefined,
-  nextId: 1,
-};
 
 /** When the next `tick` is due, and the standard's name of what runs out then. */
 export function clientDue(
@@ -156,16 +71,11 @@ export function stepClient(
     case 'response':
       return receive(state, { data: input.message, atMs: input.atMs }, nowMs, config);
     case 'first-frame':
-      return quiet(stopP2(state, input.atMs));
+      return quiet(stopP2(state, input.length, input.atMs));
+    case 'unwanted':
+      return unwanted(state, input, config);
     case 'receive-error':
-      if (state.phase.kind !== 'waiting') return quiet(state);
-      return abandon(
-        state,
-        state.phase.asked,
-        { kind: 'transport', result: input.result, reason: input.reason },
-        nowMs,
-        config,
-      );
+      return receiveError(state, input, nowMs, config);
     case 'abort':
       if (state.phase.kind === 'idle') return quiet(state);
       return abandon(
@@ -196,7 +106,7 @@ function ask(
     state: {
       ...state,
       nextId: state.nextId + 1,
-      phase: { kind: 'sending', asked, early: [], firstFrameMs: undefined },
+      phase: { kind: 'sending', asked, early: [], firstFrame: undefined, foreign: undefined },
     },
     effects: [{ kind: 'send', id: asked.id, message: request }],
   };
@@ -212,14 +122,7 @@ function confirm(
 ): ClientStep {
   const { phase } = state;
   if (phase.kind !== 'sending' || phase.asked.id !== id) return quiet(state);
-  if (result.result !== 'N_OK') {
-    return end(
-      state,
-      { kind: 'transport', result: result.result, reason: result.reason },
-      nowMs,
-      config,
-    );
-  }
+  if (result.result !== 'N_OK') return unsent(state, phase, result, nowMs, config);
   let next: ClientStep = quiet({
     ...state,
     phase: {
@@ -227,21 +130,51 @@ function confirm(
       asked: phase.asked,
       sentMs: result.atMs,
       timer: 'P2',
-      dueMs: result.atMs + config.timing.p2Ms,
-      receiving: false,
+      dueMs: result.atMs + p2Of(state, config),
+      receiving: undefined,
       pended: false,
-      foreign: undefined,
+      foreign: phase.foreign,
     },
   });
-  if (phase.firstFrameMs !== undefined) next = quiet(stopP2(next.state, phase.firstFrameMs));
+  const { firstFrame } = phase;
+  if (firstFrame !== undefined) {
+    next = quiet(stopP2(next.state, firstFrame.length, firstFrame.atMs));
+  }
   for (const message of phase.early) {
+    const waiting = next.state.phase;
     const step =
-      message.atMs < result.atMs - EARLY_MS
-        ? discard(next.state, message.data, 'it came before the request was complete')
+      message.atMs < result.atMs - EARLY_MS && waiting.kind === 'waiting'
+        ? foreign(next.state, waiting, message, BEFORE_COMPLETE, config)
         : receive(next.state, message, nowMs, config);
     next = { state: step.state, effects: [...next.effects, ...step.effects] };
   }
   return next;
+}
+
+/** ISO 15765-2 gives up what is under way when a request of somebody else comes in between: then nobody answers our frames. */
+function unsent(
+  state: ClientState,
+  phase: Extract<Phase, { kind: 'sending' }>,
+  { result, reason }: SendResult,
+  nowMs: number,
+  config: ClientConfig,
+): ClientStep {
+  const early = phase.early.find(({ data, atMs }) => lateFor(state, data, atMs) === undefined);
+  const served = phase.foreign ?? (early && { data: early.data, reason: BEFORE_COMPLETE });
+  const reply: UdsReply =
+    result === 'N_TIMEOUT_Bs' && served !== undefined
+      ? {
+          kind: 'unexpected',
+          data: served.data,
+          reason: `${served.reason}, and our message was not taken to its end: ${reason}`,
+        }
+      : { kind: 'transport', result, reason };
+  const dropped = phase.early.map(({ data, atMs }): ClientEffect => {
+    const late = lateFor(state, data, atMs) !== undefined;
+    return late ? lateAnswer(data) : foreignAnswer(data, BEFORE_COMPLETE);
+  });
+  const step = end(state, reply, nowMs, config);
+  return { state: step.state, effects: [...dropped, ...step.effects] };
 }
 
 function receive(
@@ -254,7 +187,13 @@ function receive(
   if (phase.kind === 'sending') {
     return quiet({ ...state, phase: { ...phase, early: [...phase.early, message] } });
   }
-  if (phase.kind !== 'waiting') return discard(state, message.data, 'nothing was asked');
+  if (phase.kind !== 'waiting') {
+    const late = lateFor(state, message.data, message.atMs) !== undefined;
+    return {
+      state,
+      effects: [late ? lateAnswer(message.data) : foreignAnswer(message.data, 'nothing was asked')],
+    };
+  }
   const match = matchResponse(phase.asked.request, message.data);
   switch (match.kind) {
     case 'positive':
@@ -275,10 +214,10 @@ function receive(
       );
     case 'pending': {
       const limitMs = phase.sentMs + phase.asked.pendingLimitMs;
-      const dueMs = Math.min(message.atMs + config.timing.p2StarMs, limitMs);
+      const dueMs = Math.min(message.atMs + p2StarOf(state, config), limitMs);
       return quiet({
         ...state,
-        phase: { ...phase, timer: 'P2*', dueMs, receiving: false, pended: true },
+        phase: { ...phase, timer: 'P2*', dueMs, receiving: undefined, pended: true },
       });
     }
     case 'foreign':
@@ -308,53 +247,37 @@ function refused(
   return end(state, { kind: 'negative', sid: phase.asked.request[0]!, nrc }, nowMs, config);
 }
 
-/** A late answer to an older request is dropped; anything else is remembered. Either way we go on waiting. */
-function foreign(
+/** Only the loss of our own answer ends the request. */
+function receiveError(
   state: ClientState,
-  phase: Waiting,
-  message: Message,
-  reason: string,
+  { result, reason }: Extract<ClientInput, { kind: 'receive-error' }>,
+  nowMs: number,
   config: ClientConfig,
 ): ClientStep {
-  // While the other message was on the bus, ours could not start: it gets its full time again.
-  const dueMs = phase.receiving
-    ? Math.max(message.atMs + config.timing.p2Ms, phase.sentMs + config.timing.p2Ms)
-    : phase.dueMs;
-  const late = state.abandoned.find(
-    ({ request, untilMs }) =>
-      message.atMs <= untilMs && matchResponse(request, message.data).kind !== 'foreign',
-  );
-  const next: Waiting = {
-    ...phase,
-    dueMs,
-    receiving: false,
-    foreign: phase.foreign ?? (late ? undefined : { data: message.data, reason }),
-  };
-  // An older request that is still pending has its answer yet to come.
-  const extended = late && { ...late, untilMs: message.atMs + config.timing.p2StarMs };
-  return {
-    state: {
-      ...state,
-      phase: next,
-      abandoned: state.abandoned.map((one) => (one === late && extended ? extended : one)),
-    },
-    effects: [
-      {
-        kind: 'discarded',
-        message: message.data,
-        reason: late ? 'it answers an older request' : reason,
-      },
-    ],
-  };
+  const { phase } = state;
+  if (phase.kind === 'sending') {
+    return quiet({ ...state, phase: { ...phase, firstFrame: undefined } });
+  }
+  if (phase.kind !== 'waiting') return quiet(state);
+  // The frame that came in between may be the answer, and is judged next.
+  if (result === 'N_UNEXP_PDU') {
+    const dueMs = nowMs + (phase.timer === 'P2' ? p2Of(state, config) : p2StarOf(state, config));
+    return quiet({ ...state, phase: { ...phase, receiving: undefined, dueMs } });
+  }
+  // Of a message that was begun for an older request; one above our limit is refused at its first frame.
+  if (phase.receiving === undefined && result !== 'N_BUFFER_OVFLW') return quiet(state);
+  return abandon(state, phase.asked, { kind: 'transport', result, reason }, nowMs, config);
 }
 
 /** ISO 14229-2 table 4: the start of a segmented answer stops P2 and P2*; its end is N_Cr's business. */
-function stopP2(state: ClientState, atMs: number): ClientState {
+function stopP2(state: ClientState, length: number, atMs: number): ClientState {
   const { phase } = state;
-  if (phase.kind === 'sending') return { ...state, phase: { ...phase, firstFrameMs: atMs } };
+  if (phase.kind === 'sending') {
+    return { ...state, phase: { ...phase, firstFrame: { length, atMs } } };
+  }
   if (phase.kind !== 'waiting' || atMs < phase.sentMs) return state;
   const dueMs = Math.max(phase.dueMs, phase.sentMs + phase.asked.pendingLimitMs);
-  return { ...state, phase: { ...phase, receiving: true, dueMs } };
+  return { ...state, phase: { ...phase, receiving: length, dueMs } };
 }
 
 function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientStep {
@@ -367,7 +290,7 @@ function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientSt
       state: {
         ...(config.functionalKeepAlive
           ? state
-          : remember(state, TESTER_PRESENT, nowMs + config.timing.p2StarMs)),
+          : remember(state, TESTER_PRESENT, nowMs + p2StarOf(state, config))),
         keepAliveDueMs: nowMs + config.s3Ms,
       },
       effects: [{ kind: 'tester-present' }],
@@ -381,7 +304,7 @@ function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientSt
   if (phase.foreign !== undefined) {
     return abandon(state, phase.asked, { kind: 'unexpected', ...phase.foreign }, nowMs, config);
   }
-  if (!phase.pended && !phase.receiving && suppressesPositive(phase.asked.request)) {
+  if (!phase.pended && phase.receiving === undefined && suppressesPositive(phase.asked.request)) {
     return abandon(state, phase.asked, { kind: 'suppressed' }, nowMs, config);
   }
   const waitedMs = nowMs - phase.sentMs;
@@ -402,7 +325,7 @@ function abandon(
   nowMs: number,
   config: ClientConfig,
 ): ClientStep {
-  const untilMs = nowMs + config.timing.p2StarMs + config.timing.p2Ms;
+  const untilMs = nowMs + p2StarOf(state, config) + p2Of(state, config);
   return end(remember(state, asked.request, untilMs), reply, nowMs, config);
 }
 
@@ -412,20 +335,19 @@ function remember(state: ClientState, request: Uint8Array, untilMs: number): Cli
 
 function end(state: ClientState, reply: UdsReply, nowMs: number, config: ClientConfig): ClientStep {
   // Every request keeps the session of this one ECU; a functional tester present serves others, too.
+  const { phase } = state;
+  const request = phase.kind === 'idle' ? undefined : phase.asked.request;
   const restart = state.keepAliveDueMs !== undefined && !config.functionalKeepAlive;
   return {
     state: {
       ...state,
       abandoned: state.abandoned.filter(({ untilMs }) => untilMs >= nowMs),
       keepAliveDueMs: restart ? nowMs + config.s3Ms : state.keepAliveDueMs,
+      told: request === undefined ? state.told : toldAfter(state.told, request, reply),
       phase: { kind: 'idle' },
     },
     effects: [{ kind: 'settle', reply }],
   };
-}
-
-function discard(state: ClientState, message: Uint8Array, reason: string): ClientStep {
-  return { state, effects: [{ kind: 'discarded', message, reason }] };
 }
 
 function quiet(state: ClientState): ClientStep {

@@ -1,10 +1,11 @@
 // The UDS client of a tester: the engine of client-engine.ts on a connection and a clock, with a queue.
 
-import { toHex } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { assertNever, describeError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import type { IsoTpConnection, SendResult } from '../isotp/connection.ts';
+import { AnswerLog } from './answer-log.ts';
+import { clientDue, stepClient, TESTER_PRESENT } from './client-engine.ts';
 import {
   type BusyRetry,
   type ClientConfig,
@@ -12,16 +13,14 @@ import {
   type ClientInput,
   type ClientState,
   type ClientTiming,
-  clientDue,
   initialClientState,
-  stepClient,
-  TESTER_PRESENT,
-} from './client-engine.ts';
+} from './client-state.ts';
+import { isWanted } from './client-strays.ts';
 import { UdsError } from './error.ts';
 import type { RequestOptions, UdsReply, UdsRequester } from './reply.ts';
 import { withSuppressedPositive } from './request-form.ts';
 
-export type { BusyRetry, ClientTiming } from './client-engine.ts';
+export type { BusyRetry, ClientTiming } from './client-state.ts';
 
 export interface UdsClientOptions {
   readonly connection: IsoTpConnection;
@@ -70,6 +69,7 @@ export class UdsClient implements UdsRequester {
   readonly #options: UdsClientOptions;
   readonly #config: ClientConfig;
   readonly #logger: Logger;
+  readonly #answerLog: AnswerLog;
   #state: ClientState = initialClientState;
   readonly #queue: Queued[] = [];
   #current: Queued | undefined;
@@ -83,6 +83,7 @@ export class UdsClient implements UdsRequester {
   constructor(options: UdsClientOptions) {
     this.#options = options;
     this.#logger = options.logger ?? silentLogger;
+    this.#answerLog = new AnswerLog(this.#logger);
     this.#config = {
       timing: options.timing,
       busyRetry: options.busyRetry ?? { times: 0, delayMs: 0 },
@@ -91,9 +92,16 @@ export class UdsClient implements UdsRequester {
     };
     options.connection.listen({
       onMessage: (message, atMs) => this.#feed({ kind: 'response', message, atMs }),
-      onFirstFrame: (_length, atMs) => this.#feed({ kind: 'first-frame', atMs }),
+      onFirstFrame: (length, atMs) => this.#feed({ kind: 'first-frame', length, atMs }),
+      onUnwanted: (start, length, atMs) => this.#feed({ kind: 'unwanted', start, length, atMs }),
       onReceiveError: (result, reason) => this.#feed({ kind: 'receive-error', result, reason }),
     });
+    options.connection.screen?.((start) => !this.#closed && isWanted(this.#state, start));
+  }
+
+  /** Answers to no request of ours since this client was made: another tester talks to the same ECU. */
+  get foreignAnswers(): number {
+    return this.#answerLog.foreign;
   }
 
   /** Throws RangeError for an empty request. An aborted or closed one ends as transport failure CLOSED. */
@@ -149,6 +157,7 @@ export class UdsClient implements UdsRequester {
     const waiting = this.#queue.splice(0);
     this.#feed({ kind: 'abort', reason: 'the client was closed' });
     this.#closed = true;
+    this.#answerLog.close();
     this.#pause?.cancel();
     this.#timer?.cancel();
     if (this.#current !== undefined) waiting.unshift(this.#current);
@@ -243,10 +252,7 @@ export class UdsClient implements UdsRequester {
         );
         break;
       case 'discarded':
-        this.#logger.warn(
-          { message: toHex(effect.message.subarray(0, 16)) },
-          `answer discarded: ${effect.reason}`,
-        );
+        this.#answerLog.note(effect, this.#options.clock.nowMs());
         break;
       default:
         assertNever(effect);

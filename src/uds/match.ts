@@ -44,6 +44,15 @@ export function matchResponse(request: Uint8Array, message: Uint8Array): Match {
   return { kind: 'positive' };
 }
 
+/** Whether a message that begins with `start` may be an answer to `request`: the first frame of a long one is enough. */
+export function couldAnswer(request: Uint8Array, start: Uint8Array): boolean {
+  const sid = request[0]!;
+  if (start[0] === NEGATIVE_RESPONSE) return start.length < 2 || start[1] === sid;
+  if (start[0] !== sid + POSITIVE_RESPONSE_OFFSET) return false;
+  const echo = expectedEcho(request).subarray(0, start.length - 1);
+  return equalBytes(start.subarray(1, 1 + echo.length), echo);
+}
+
 function matchNegative(sid: number, message: Uint8Array): Match {
   const refused = message[1];
   if (refused === undefined) {

@@ -1,0 +1,110 @@
+// Messages that do not answer the open request of the UDS client: of another tester, or late ones of our own.
+
+import {
+  type Abandoned,
+  type ClientConfig,
+  type ClientEffect,
+  type ClientInput,
+  type ClientState,
+  type ClientStep,
+  type Message,
+  p2Of,
+  p2StarOf,
+  type Waiting,
+} from './client-state.ts';
+import { couldAnswer, matchResponse } from './match.ts';
+
+/**
+ * Whether a segmented message that begins with `start` is to be received. Only an answer to the open request is:
+ * flow control for any other one would go to an ECU that answers another tester, and mix with that tester's own.
+ * The late answer to a request that was given up is refused, too: nobody waits for it, and it cannot be told from one
+ * for another tester. Its ECU ends it by itself after N_Bs (1 s), which is what it does when a tester is unplugged.
+ */
+export function isWanted({ phase }: ClientState, start: Uint8Array): boolean {
+  if (phase.kind !== 'sending' && phase.kind !== 'waiting') return false;
+  return couldAnswer(phase.asked.request, start);
+}
+
+/** A late answer to an older request is dropped; anything else is remembered. Either way we go on waiting. */
+export function foreign(
+  state: ClientState,
+  phase: Waiting,
+  message: Message,
+  reason: string,
+  config: ClientConfig,
+): ClientStep {
+  // The message whose first frame was taken for our answer: ours could not start meanwhile, and gets its full time again.
+  const taken = phase.receiving === message.data.length;
+  const p2Ms = p2Of(state, config);
+  const dueMs = taken ? Math.max(message.atMs, phase.sentMs) + p2Ms : phase.dueMs;
+  const late = lateFor(state, message.data, message.atMs);
+  const next: Waiting = {
+    ...phase,
+    dueMs,
+    receiving: taken ? undefined : phase.receiving,
+    foreign: phase.foreign ?? (late ? undefined : { data: message.data, reason }),
+  };
+  // An older request that is still pending has its answer yet to come.
+  const extended = late && { ...late, untilMs: message.atMs + p2StarOf(state, config) };
+  return {
+    state: {
+      ...state,
+      phase: next,
+      abandoned: state.abandoned.map((one) => (one === late && extended ? extended : one)),
+    },
+    effects: [late ? lateAnswer(message.data) : foreignAnswer(message.data, reason)],
+  };
+}
+
+/** The older request that a message answers. */
+export function lateFor(
+  state: ClientState,
+  message: Uint8Array,
+  atMs: number,
+): Abandoned | undefined {
+  return state.abandoned.find(
+    ({ request, untilMs }) => atMs <= untilMs && matchResponse(request, message).kind !== 'foreign',
+  );
+}
+
+/** A long answer that is not for us. While the ECU sends it, ours cannot start: it gets its time again. */
+export function unwanted(
+  state: ClientState,
+  { start, length, atMs }: Extract<ClientInput, { kind: 'unwanted' }>,
+  config: ClientConfig,
+): ClientStep {
+  const late = state.abandoned.some(
+    ({ request, untilMs }) => atMs <= untilMs && couldAnswer(request, start),
+  );
+  const reason = `a message of ${length} bytes for another tester`;
+  const effects = [late ? lateAnswer(start) : foreignAnswer(start, reason)];
+  const { phase } = state;
+  const told = late ? undefined : { data: start, reason };
+  if (phase.kind === 'sending') {
+    return { state: { ...state, phase: { ...phase, foreign: phase.foreign ?? told } }, effects };
+  }
+  if (phase.kind !== 'waiting') return { state, effects };
+  const limitMs = phase.sentMs + phase.asked.pendingLimitMs;
+  const againMs = Math.min(atMs + p2Of(state, config), limitMs);
+  return {
+    state: {
+      ...state,
+      phase: {
+        ...phase,
+        dueMs: Math.max(phase.dueMs, againMs),
+        foreign: phase.foreign ?? told,
+      },
+    },
+    effects,
+  };
+}
+
+export const BEFORE_COMPLETE = 'it came before the request was complete';
+
+export function lateAnswer(message: Uint8Array): ClientEffect {
+  return { kind: 'discarded', answer: 'late', message, reason: 'it answers an older request' };
+}
+
+export function foreignAnswer(message: Uint8Array, reason: string): ClientEffect {
+  return { kind: 'discarded', answer: 'foreign', message, reason };
+}

@@ -1,0 +1,37 @@
+// What an ECU declares about its own times: P2server_max and P2*server_max of its answer to 10, ISO 14229-1 10.2.
+
+import { isMalformed } from './codec.ts';
+import type { UdsReply } from './reply.ts';
+import * as diagnosticSessionControl from './services/diagnostic-session-control.ts';
+import { Sid, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
+
+/** As the tester counts them; what is missing was not declared. */
+export interface ToldTiming {
+  readonly p2Ms?: number;
+  readonly p2StarMs?: number;
+}
+
+/** ISO 14229-2 6.2: delta P2, what a request and its answer need on their way, gateways included. */
+const WAY_MS = 50;
+const DEFAULT_SESSION = 0x01;
+
+/**
+ * What counts after `request` was settled with `reply`. A new session has the times of its answer; where the answer
+ * leaves them out or they are 0, those from before stay. The default session and an ECU that restarts begin anew.
+ */
+export function toldAfter(told: ToldTiming, request: Uint8Array, reply: UdsReply): ToldTiming {
+  if (reply.kind !== 'positive' && reply.kind !== 'suppressed') return told;
+  if (request[0] === Sid.ecuReset) return {};
+  if (request[0] !== Sid.diagnosticSessionControl) return told;
+  const session = (request[1] ?? 0) & ~SUPPRESS_POSITIVE_RESPONSE;
+  const before = session === DEFAULT_SESSION ? {} : told;
+  if (reply.kind === 'suppressed') return before;
+  const response = diagnosticSessionControl.decodeResponse(reply.data);
+  if (isMalformed(response) || response.timing === undefined) return before;
+  const { p2Ms, p2StarMs } = response.timing;
+  return {
+    ...before,
+    ...(p2Ms > 0 ? { p2Ms: p2Ms + WAY_MS } : {}),
+    ...(p2StarMs > 0 ? { p2StarMs: p2StarMs + WAY_MS } : {}),
+  };
+}
