@@ -32,6 +32,7 @@ export function parseVehicle(text: string, where: string): Vehicle {
     const issue = parsed.error.issues[0]!;
     return refuse(issue.path, issue.message);
   }
+  refuseSeveralBuses(parsed.data, refuse);
   checkReferences(parsed.data, where);
   const fault = faultOfConditions(parsed.data);
   return fault === undefined ? parsed.data : refuse(fault.path, fault.message);
@@ -53,6 +54,20 @@ function fieldPath(path: readonly PropertyKey[]): string {
       typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`,
     )
     .join('');
+}
+
+/** Every command opens one bus: an ECU on another one would be asked there, and some other ECU may answer for it. */
+function refuseSeveralBuses(
+  { buses }: Vehicle,
+  refuse: (path: readonly PropertyKey[], message: string) => never,
+): void {
+  const [first, second] = Object.keys(buses);
+  if (second === undefined) return;
+  refuse(
+    ['buses', second],
+    `a vehicle with several buses is not supported yet, and this is the second one after "${first}": ` +
+      'leave the ECUs of one bus in this file; flash and read take another file for those of another bus',
+  );
 }
 
 /** What a schema cannot say: names that exist, identifiers that are used once, an order without cycles. */

@@ -238,6 +238,7 @@ export const vehicleSchema = z.strictObject({
   vin: z
     .string()
     .regex(/^[A-HJ-NPR-Z0-9]{17}$/, 'expected 17 characters without I, O and Q (ISO 3779)'),
+  /** By name. More than one is refused when the file is loaded: commands open one bus. */
   buses: z
     .record(
       z.string().regex(/^[a-z][a-z0-9-]{0,15}$/),

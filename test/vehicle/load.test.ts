@@ -26,9 +26,13 @@ describe('the bench vehicle', () => {
 
   it('gets its defaults', () => {
     expect(findEcu(vehicle, 'EDT')).toMatchObject({
-      timing: { p2Ms: 500, p2StarMs: 5000 },
+      timing: {
+        ...{ p2Ms: 500, p2StarMs: 5000, pendingLimitMs: 120_000, resetMs: 10_000 },
+        ...{ busyLimitMs: 25_000, waitLimitMs: 25_000 },
+        ...{ resourceLimitMs: 25_000, securityDelayLimitMs: 25_000 },
+      },
       memory: { bankSize: 16 * 1024 * 1024, banks: 2 },
-      programming: { eraseRoutine: 0xff00, activation: 'bank' },
+      programming: { sessionPauseMs: 0, eraseRoutine: 0xff00, activation: 'bank' },
     });
     expect(() => findEcu(vehicle, 'XYZ')).toThrow(
       /XYZ is not in the vehicle file, which has CGW, EDT/,
@@ -115,6 +119,14 @@ describe('bad vehicle files say where and what', () => {
       /functional identifier 7DF of A is a physical identifier of A/,
     ],
     [minimal(ecu('A', '1', '2', ', bus: other')), /A is on bus "other", but buses has only main/],
+    [
+      `vin: 1CANXTABENCH00001\nbuses:\n  main: {}\n  body: {}\necus:\n${ecu('A', '1', '2')}`,
+      /^v\.yaml:4: buses\.body: a vehicle with several buses is not supported yet.*after "main": leave/,
+    ],
+    [
+      minimal(ecu('A', '1', '2', ', bus: b') + ecu('B', '1', '2')).replace('{} }', '{}, b: {} }'),
+      /buses\.b: a vehicle with several buses is not supported yet/,
+    ],
     [minimal(ecu('A', '1', '2', ', dependsOn: [B]')), /A depends on B, which is not in ecus/],
     [
       minimal(ecu('A', '1', '2', ', dependsOn: [B]') + ecu('B', '3', '4', ', dependsOn: [A]')),
@@ -128,6 +140,8 @@ describe('bad vehicle files say where and what', () => {
       minimal(ecu('A', '1', '2', ', memory: { bankSize: -1 }')),
       /v\.yaml:4: ecus\[0\]\.memory\.bankSize/,
     ],
+    [minimal(ecu('A', '1', '2', ', timing: { waitLimitMs: 0 }')), /timing\.waitLimitMs/],
+    [minimal(ecu('A', '1', '2', ', programming: { sessionPauseMs: -1 }')), /programming/],
     [
       `${minimal(ecu('A', '1', '2'))}approval: { ecu: B, key: '${'00'.repeat(16)}' }`,
       /approval\.ecu is B, which is not in ecus/,
