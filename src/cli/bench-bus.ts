@@ -2,7 +2,7 @@
 
 import { InputError } from '../core/errors.ts';
 import { lockName } from '../core/lock.ts';
-import { type BusOptions, type OpenedBus, openCommandBus } from './bus.ts';
+import { type BusOptions, lockedBus, type OpenedBus, openCommandBus } from './bus.ts';
 import type { Context } from './context.ts';
 
 /**
@@ -14,11 +14,13 @@ export async function openBenchBus(options: BusOptions, context: Context): Promi
   const { kind, name } = opened.bus;
   const lock = await lockName(`bench-${process.getuid?.() ?? 0}-${kind}-${name}`);
   if (lock !== undefined) {
+    // Its TMU is a tester, and so is the bench itself while it provisions the vehicle.
+    const held = await lockedBus(opened, { command: 'bench', besideTester: 'warn' });
     return {
-      bus: opened.bus,
-      why: opened.why,
+      bus: held.bus,
+      why: held.why,
       [Symbol.asyncDispose]: async () => {
-        await opened[Symbol.asyncDispose]();
+        await held[Symbol.asyncDispose]();
         await lock.release();
       },
     };

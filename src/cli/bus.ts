@@ -1,4 +1,4 @@
-// Opens the bus that a command was told to use, with its trace, and connects to ECUs as the tester.
+// Opens the bus that a command was told to use, with its trace and its lock, and connects to ECUs as the tester.
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -12,6 +12,7 @@ import { IsoTpChannel } from '../isotp/channel.ts';
 import { transportConfig } from '../isotp/config.ts';
 import { UdsClient } from '../uds/client.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
+import { type BesideTester, lockBus, tellTester } from './bus-lock.ts';
 import type { Context } from './context.ts';
 
 export interface BusOptions {
@@ -45,6 +46,59 @@ export async function openCommandBus(options: BusOptions, context: Context): Pro
       await bus.close();
     },
   };
+}
+
+export interface TesterOptions extends BusOptions {
+  /** Goes on beside another tester. */
+  readonly beside?: boolean;
+}
+
+/**
+ * The same for a command that programs: it holds the bus against others of this kind. Throws BusInUseError where
+ * another process holds it and neither `whenHeld` nor `--beside` allows it.
+ */
+export async function openTesterBus(
+  options: TesterOptions,
+  context: Context,
+  command: string,
+  whenHeld: BesideTester = 'refuse',
+): Promise<OpenedBus> {
+  return lockedBus(await openCommandBus(options, context), {
+    command,
+    besideTester: options.beside === true ? 'warn' : whenHeld,
+  });
+}
+
+/** The lock is given back when the bus is closed. */
+export async function lockedBus(
+  opened: OpenedBus,
+  use: { readonly command: string; readonly besideTester: BesideTester },
+): Promise<OpenedBus> {
+  try {
+    const lock = await lockBus(opened.bus, { ...use, warn: warnPerson });
+    return {
+      bus: opened.bus,
+      why: opened.why,
+      [Symbol.asyncDispose]: async () => {
+        await opened[Symbol.asyncDispose]();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** For a command that only reads: it says when another process programs on this bus. */
+export async function openReaderBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+  const opened = await openCommandBus(options, context);
+  await tellTester(opened.bus, warnPerson);
+  return opened;
+}
+
+function warnPerson(line: string): void {
+  process.stderr.write(`can-ota: ${line}\n`);
 }
 
 /** Every frame into a candump log. Resolves to the function that completes the file. */

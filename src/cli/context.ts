@@ -103,6 +103,7 @@ function exitCodeOf(error: unknown): ExitCode {
     case 'StorageError':
       return ExitCode.storage;
     case 'FolderBusyError':
+    case 'BusInUseError':
       return ExitCode.stateDirectoryBusy;
     case 'BackendError':
       return ExitCode.backendUnavailable;

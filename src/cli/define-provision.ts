@@ -1,17 +1,19 @@
 // The options of `can-ota provision`.
 
 import type { Command } from 'commander';
-import { command, withVehicle } from './program-options.ts';
+import { command, withBeside, withVehicle } from './program-options.ts';
 
 export function addProvision(program: Command): void {
-  withVehicle(
-    command(
-      program,
-      'provision',
-      'The factory tool: gives every ECU and the TMU its serial number, keys and Roots, and locks their readout.',
-      `can-ota provision --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml --bus can0
+  withBeside(
+    withVehicle(
+      command(
+        program,
+        'provision',
+        'The factory tool: gives every ECU and the TMU its serial number, keys and Roots, and locks their readout.',
+        `can-ota provision --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml --bus can0
        can-ota provision EDT --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml`,
-    ).argument('[ecu...]', 'ECUs of the vehicle file (default: all of them)'),
+      ).argument('[ecu...]', 'ECUs of the vehicle file (default: all of them)'),
+    ),
   )
     .requiredOption('--server <url>', 'the backend with the registry')
     .requiredOption(

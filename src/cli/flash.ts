@@ -10,14 +10,14 @@ import { silentLogger } from '../core/logger.ts';
 import { formatBytes, formatDuration, formatRate } from '../core/units.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
 import { programEcu } from '../drivers/program-ecu.ts';
-import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
+import { connectTester, openTesterBus, type TesterOptions } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { type MetadataOptions, metadataOf } from './flash-metadata.ts';
 import { openImageFile } from './image-file.ts';
 import { type TargetOptions, targetEcu } from './target-ecu.ts';
 
-interface FlashOptions extends CommonOptions, BusOptions, TargetOptions, MetadataOptions {
+interface FlashOptions extends CommonOptions, TesterOptions, TargetOptions, MetadataOptions {
   readonly version?: string;
   readonly fd?: boolean;
 }
@@ -27,7 +27,7 @@ export function flash(name: string, file: string, options: FlashOptions): Promis
     const { ecu, vin } = await targetEcu(name, options);
     await using image = await openImageFile(file, 'image');
     const metadata = await metadataOf(options, { ecu, vin, file, image }, context.logger);
-    await using opened = await openCommandBus(options, context);
+    await using opened = await openTesterBus(options, context, 'flash');
     context.say(
       `${name} on ${opened.why}: ${file}, ${formatBytes(image.length)}, sha256 ${image.sha256}`,
     );

@@ -14,7 +14,7 @@ import { normalAddress, reverseAddress, testerAddresses } from '../isotp/address
 import { IsoTpSniffer, type SniffedEvent, type SniffedRoute } from '../isotp/sniffer.ts';
 import { describeMessage } from '../uds/describe.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import { type BusOptions, openCommandBus } from './bus.ts';
+import { type BusOptions, openReaderBus } from './bus.ts';
 import { pc } from './colours.ts';
 import {
   announceReady,
@@ -46,7 +46,7 @@ async function watchBus(
   context: Context,
   view: MonitorView,
 ): Promise<ExitCode> {
-  await using opened = await openCommandBus(options, context);
+  await using opened = await openReaderBus(options, context);
   context.say(`listening on ${opened.why}; Ctrl-C ends`);
   const subscription = opened.bus.monitor((seen) => view.frame(seen));
   const states = opened.bus.onState(({ state, reason, atMs }) =>

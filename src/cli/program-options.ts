@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander';
 export const EXIT_CODES = `
 Exit codes:
   0 success                      7 security validation failed   13 ECU silent or refused
-  1 mistake in can-ota           8 precondition failed          14 state directory in use
+  1 mistake in can-ota           8 precondition failed          14 state directory or bus in use
   2 bad option, file or field    9 rollback completed           15 disk full, no permission
   3 rejected by the driver      10 rollback failed             130 ended by SIGINT
   4 deferred by the driver      11 backend unavailable         143 ended by SIGTERM
@@ -45,6 +45,14 @@ export function withBus(target: Command): Command {
     )
     .option('--fd', 'talk CAN FD to every ECU, with frames of 64 bytes')
     .option('--trace <file>', 'write what was seen on the bus as a candump log');
+}
+
+/** Of a command that programs. */
+export function withBeside(target: Command): Command {
+  return target.option(
+    '--beside',
+    'go on although another tester (tmu, flash, bench) is on the bus',
+  );
 }
 
 export function withVehicle(target: Command): Command {

@@ -16,7 +16,7 @@ import { addServices } from './define-services.ts';
 import { addSimulate } from './define-simulate.ts';
 import { addTuf } from './define-tuf.ts';
 import { addVerify } from './define-verify.ts';
-import { command, EXIT_CODES, withVehicle } from './program-options.ts';
+import { command, EXIT_CODES, withBeside, withVehicle } from './program-options.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -228,22 +228,24 @@ function addCgw(program: Command): void {
 }
 
 function addFlash(program: Command): void {
-  withVehicle(
-    command(
-      program,
-      'flash',
-      'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
-      `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
+  withBeside(
+    withVehicle(
+      command(
+        program,
+        'flash',
+        'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
+        `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
        can-ota flash EDT build/edt.bin --metadata bundle.json --identity identity.json
        can-ota flash EDT build/edt.bin --metadata /var/lib/can-ota --server http://127.0.0.1:8080
        can-ota flash 7E0:7E8 image.bin --bus can0
        can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json`,
-    )
-      .argument(
-        '<ecu>',
-        'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
       )
-      .argument('<image>', 'file to program'),
+        .argument(
+          '<ecu>',
+          'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
+        )
+        .argument('<image>', 'file to program'),
+    ),
   )
     // `--version` of the program itself stands before the command.
     .option('--version <text>', 'version of the image, told to the ECU and checked afterwards')

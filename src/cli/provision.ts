@@ -9,7 +9,7 @@ import { DiskStorage } from '../core/storage.ts';
 import { isShippedSecret } from '../trust/bench-keys.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import { type BusOptions, openCommandBus } from './bus.ts';
+import { openTesterBus, type TesterOptions } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
@@ -19,7 +19,7 @@ import { type ProvisionEvent, type ProvisionOutcome, provisionVehicle } from './
 import { readAnchors } from './provision-trust.ts';
 import { loadVehicle } from './vehicle-file.ts';
 
-interface ProvisionOptions extends CommonOptions, BusOptions {
+interface ProvisionOptions extends CommonOptions, TesterOptions {
   readonly server: string;
   readonly tokenFile: string;
   readonly trust: string;
@@ -50,7 +50,7 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
         const text = `${device.file} was missing: this TMU is ${device.value} from now on`;
         report({ kind: 'note', text }, context);
       }
-      await using opened = await openCommandBus(options, context);
+      await using opened = await openTesterBus(options, context, 'provision');
       context.say(`${vehicle.vin} on ${opened.why}, registry ${options.server}`);
       using testers = new Testers(opened.bus, vehicle, context);
       const outcome = await provisionVehicle({

@@ -6,7 +6,7 @@ import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { readDids } from '../drivers/program-ecu.ts';
 import { didText } from '../uds/describe.ts';
-import { type BusOptions, connectTester, openCommandBus } from './bus.ts';
+import { type BusOptions, connectTester, openReaderBus } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, runCommand } from './context.ts';
 import { targetEcu } from './target-ecu.ts';
@@ -20,7 +20,7 @@ export function read(name: string, dids: readonly string[], options: ReadOptions
   return runCommand(options, async (context) => {
     const numbers = dids.map(parseDid);
     const { ecu } = await targetEcu(name, options);
-    await using opened = await openCommandBus(options, context);
+    await using opened = await openReaderBus(options, context);
     const requester = connectTester(opened.bus, ecu, context);
     const readings = await readDids(
       { ecu, requester, clock: systemClock },

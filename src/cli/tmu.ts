@@ -20,7 +20,7 @@ import type { IdentityFile } from '../trust/identity-file.ts';
 import type { RoleVersions } from '../trust/repository.ts';
 import type { Suite } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import { type BusOptions, openCommandBus } from './bus.ts';
+import { type BusOptions, openTesterBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { runKeyCommand } from './flash.ts';
 import { createTmuOnBus, type SessionChoice } from './tmu-on-bus.ts';
@@ -55,7 +55,7 @@ export function tmu(options: TmuOptions): Promise<void> {
     const vehicle = withSecrets(described, identity, benchKeys);
     const storage = await DiskStorage.open(options.stateDir);
     const software = await ownSoftware();
-    await using opened = await openCommandBus(options, context);
+    await using opened = await openTesterBus(options, context, 'tmu', 'warn');
     const { tmu: daemon, close } = createTmuOnBus({
       backend: { server: options.server, images: options.images },
       chunkBytes,

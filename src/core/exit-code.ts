@@ -21,7 +21,7 @@ export const ExitCode = {
   busUnavailable: 12,
   /** The ECU is silent or refused. */
   ecuFailed: 13,
-  /** Another process works on the same state directory. */
+  /** Another process works on the same state directory, or programs on the same bus. */
   stateDirectoryBusy: 14,
   /** Disk full, no permission. */
   storage: 15,

@@ -25,6 +25,7 @@ export interface FolderLock {
 
 /** How long the owner may take to tell its process id. */
 const ASK_PID_MS = 500;
+const MAX_OWNER_TEXT = 60;
 
 /**
  * Locks `folder`, which must exist. Throws FolderBusyError. The lock is a Unix socket in the abstract name space
@@ -39,15 +40,22 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   return lock;
 }
 
-/** The same for a name instead of a folder; undefined when another process has it. */
-export function lockName(name: string): Promise<FolderLock | undefined> {
-  return listenOn(`\0can-ota-name-${name}`);
+/**
+ * The same for a name instead of a folder; undefined when another process has it. `purpose` is told to whoever asks
+ * for the owner: letters, digits and hyphens.
+ */
+export function lockName(name: string, purpose = ''): Promise<FolderLock | undefined> {
+  return listenOn(nameAddress(name), purpose);
 }
 
-async function listenOn(address: string): Promise<FolderLock | undefined> {
+function nameAddress(name: string): string {
+  return `\0can-ota-name-${name}`;
+}
+
+async function listenOn(address: string, purpose = ''): Promise<FolderLock | undefined> {
   const server = net.createServer((socket) => {
     socket.on('error', () => {});
-    socket.end(String(process.pid));
+    socket.end(`${process.pid} ${purpose}`.trimEnd());
   });
   try {
     await new Promise<void>((resolve, reject) => {
@@ -60,6 +68,18 @@ async function listenOn(address: string): Promise<FolderLock | undefined> {
   }
   server.unref();
   return { release: () => new Promise((resolve) => server.close(() => resolve())) };
+}
+
+/** What an owner says of itself; both are undefined when it does not answer. */
+export interface LockOwner {
+  readonly pid: number | undefined;
+  readonly purpose: string | undefined;
+}
+
+/** Who has `name` locked; undefined: nobody. Nothing is locked by asking. */
+export async function nameOwner(name: string): Promise<LockOwner | undefined> {
+  const { isThere, pid, purpose } = await connectOwner(nameAddress(name));
+  return isThere ? { pid, purpose } : undefined;
 }
 
 /** Who has `folder` locked; undefined: nobody. Nothing is locked by asking. */
@@ -79,23 +99,22 @@ function folderAddress(dev: bigint, ino: bigint): string {
   return `\0can-ota-folder-${dev.toString(16)}-${ino.toString(16)}`;
 }
 
-function connectOwner(
-  address: string,
-): Promise<{ readonly isThere: boolean; readonly pid: number | undefined }> {
+function connectOwner(address: string): Promise<LockOwner & { readonly isThere: boolean }> {
   return new Promise((resolve) => {
     let text = '';
     let isThere = false;
     const socket = net.connect(address);
     const done = (): void => {
       socket.destroy();
-      resolve({ isThere, pid: /^\d+$/.test(text) ? Number(text) : undefined });
+      const said = /^(\d+)(?: ([\w-]+))?$/.exec(text);
+      resolve({ isThere, pid: said === null ? undefined : Number(said[1]), purpose: said?.[2] });
     };
     socket.setTimeout(ASK_PID_MS, done);
     socket.on('connect', () => {
       isThere = true;
     });
     socket.on('data', (bytes) => {
-      text += bytes.toString('latin1').slice(0, 20);
+      text = (text + bytes.toString('latin1')).slice(0, MAX_OWNER_TEXT);
     });
     socket.on('end', done);
     socket.on('error', done);
