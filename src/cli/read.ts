@@ -27,6 +27,7 @@ export function read(name: string, dids: readonly string[], options: ReadOptions
       numbers,
       context.signal,
     );
+    requester.close();
     for (const reading of readings) {
       const did = reading.did.toString(16).toUpperCase().padStart(4, '0');
       if (reading.ok) {

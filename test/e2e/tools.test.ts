@@ -7,6 +7,46 @@ import { cli, folder, root, run, scenario, start } from './support/processes.ts'
 import { image, sha256, startBenchVehicle } from './support/vehicle.ts';
 
 describe('tools', () => {
+  scenario('flash keeps away from the bus of another tester, read and monitor say so', async () => {
+    const vehicle = await startBenchVehicle(['EDT']);
+    const keys = ['--bus', vehicle.bus, '--bench-keys'];
+    const edt = await image('EDT', 4000, '2.5.0');
+    const flash = ['flash', 'EDT', edt.file, '--version', '2.5.0', '--log-level', 'error', ...keys];
+    const tmu = start(
+      [
+        ...['tmu', '--server', 'http://127.0.0.1:9', '--state-dir', await folder()],
+        ...['--log-level', 'silent', ...keys],
+      ],
+      { supervised: true },
+    );
+    await tmu.ready;
+    const said = `${vehicle.bus.split('?')[0]}: can-ota tmu (process ${tmu.process.pid}) is the tester on this bus`;
+
+    const refused = await run([...flash, '--json']);
+    expect(await refused.code()).toBe(14);
+    expect(refused.last).toMatchObject({ error: { code: 'BUS_IN_USE', exitCode: 14 } });
+    expect(refused.stderr).toContain(said);
+    expect((await vehicle.banks('EDT')).map(sha256)).not.toContain(edt.sha256);
+
+    const read = await run(['read', 'EDT', 'F189', ...keys]);
+    expect(await read.code()).toBe(0);
+    expect(read.stderr).toContain(said);
+    const monitor = start(['monitor', '--bus', vehicle.bus], { supervised: true });
+    await monitor.ready;
+    monitor.kill('SIGTERM');
+    expect(await monitor.code()).toBe(0);
+    expect(monitor.stderr).toContain(said);
+
+    const beside = await run([...flash, '--beside']);
+    expect(beside.stderr).toContain(said);
+    expect(await beside.code()).toBe(0);
+    tmu.kill('SIGKILL');
+    await tmu.exited;
+    const alone = await run(flash);
+    expect(await alone.code()).toBe(0);
+    expect(alone.stderr).toBe('');
+  });
+
   scenario('flash and read speak with an ECU, monitor listens', async () => {
     const vehicle = await startBenchVehicle(['EDT']);
     const bus = ['--bus', vehicle.bus];
