@@ -13,7 +13,7 @@ import {
   testerAddresses,
 } from '../../src/isotp/address.ts';
 import { IsoTpChannel } from '../../src/isotp/channel.ts';
-import type { IsoTpConfig } from '../../src/isotp/config.ts';
+import { type IsoTpConfig, transportConfig } from '../../src/isotp/config.ts';
 import type { ConnectionListener, SendResult } from '../../src/isotp/connection.ts';
 import { IsoTpSniffer, type SniffedEvent } from '../../src/isotp/sniffer.ts';
 import { type SimulatedBus, SimulatedWire } from '../../src/sim/simulated-bus.ts';
@@ -230,6 +230,22 @@ describe('a fault', () => {
     expect(result).toMatchObject({ result: 'N_BUFFER_OVFLW' });
     expect(ecu.errors).toEqual(['N_BUFFER_OVFLW']);
     expect(seen[1]).toBe('7E8#320000CCCCCCCCCC');
+  });
+
+  it('a receiver that is never ready ends the message when the total time is over', async () => {
+    const { waitLimitMs } = transportConfig({
+      ...{ fd: false, transport: { blockSize: 'auto', stMin: 0, padding: 0xcc } },
+      timing: { waitLimitMs: 3100 },
+    });
+    const tester = end(testerBus, normal, { waitLimitMs: waitLimitMs! });
+    const never = { readiness: () => 'wait' as const };
+    end(ecuBus, reverseAddress(normal), { wftMax: Number.POSITIVE_INFINITY }, never);
+    const result = await clock.within(10_000, send(tester, counting(20)));
+    expect(result).toMatchObject({
+      result: 'N_WFT_OVRN',
+      reason: expect.stringMatching(/timing\.waitLimitMs/),
+    });
+    expect(clock.nowMs() - seenAt[1]!).toBeCloseTo(3100, 6);
   });
 
   it('a receiver that is not ready holds the sender with WAIT', async () => {
