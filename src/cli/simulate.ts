@@ -6,7 +6,7 @@ import { describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { RunEpisode } from '../sim/episode.ts';
 import { createEpisodeRunner } from '../sim/episode.ts';
-import { triggerText } from '../sim/faults.ts';
+import { triggerText } from '../sim/faults/trigger.ts';
 import { type PowerCutReport, powerCuts } from '../sim/power-cuts.ts';
 import { parseProfile } from '../sim/profiles.ts';
 import { reportText, type SimulationReport, violationText } from '../sim/report.ts';

@@ -6,10 +6,10 @@ import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { describeError } from '../core/errors.ts';
 import { SUITES } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './faults.ts';
+import type { FaultCategory } from './faults/catalogue.ts';
 import { allOn, Injector } from './injector.ts';
 import { type Ending, Invariants, type Violation } from './invariants.ts';
-import type { FaultCategory } from './profiles.ts';
+import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './machine-names.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -299,9 +299,9 @@ class Episode {
       case 'ecu': {
         const name = machine as EcuName;
         const { ecu } = event;
-        if (ecu.kind === 'reset') injector?.onReset(name);
-        if (ecu.kind === 'boot-failed') injector?.onBadImage(name, 'refuse-boot');
-        if (ecu.kind === 'boot' && ecu.mode === 'trial') injector?.onBadImage(name, 'self-test');
+        if (ecu.kind === 'reset') injector?.onMoment('reset', name);
+        if (ecu.kind === 'boot-failed') injector?.onMoment('boot-failed', name);
+        if (ecu.kind === 'boot' && ecu.mode === 'trial') injector?.onMoment('trial-boot', name);
         witness.onEcu(name, ecu);
         break;
       }

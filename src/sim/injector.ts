@@ -1,24 +1,17 @@
-// Makes the faults of one campaign happen to one vehicle, counts those that did, and repairs everything in the end.
+// Makes the faults of one campaign happen to one vehicle at their moments, counts those that did, and repairs everything in the end.
 
-import { type CanFrame, classicFrame } from '../bus/can-frame.ts';
-import { toHex } from '../core/bytes.ts';
-import { assertNever } from '../core/errors.ts';
-import { testerAddresses } from '../isotp/address.ts';
-import { CHUNK_PATH } from '../services/chunked/protocol.ts';
-import { findEcu } from '../vehicle/load.ts';
-import { startBabbling } from './babbling-node.ts';
-import { ECU_NAMES, type EcuName, type Fault, MACHINE_NAMES, type MachineName } from './faults.ts';
-import type { FaultCategory } from './profiles.ts';
+import type { CanFrame } from '../bus/can-frame.ts';
+import type { DriverChoice } from './driver-model.ts';
+import { type Fault, type FaultCategory, moduleOf } from './faults/catalogue.ts';
+import type { EcuMoment, FaultContext, FrameFilter, Handle } from './faults/fault.ts';
+import { type EcuName, MACHINE_NAMES, type MachineName } from './machine-names.ts';
 import type { SeededRandom } from './seeded-random.ts';
-import type { FrameFate, SimulatedBus } from './simulated-bus.ts';
+import type { FrameFate } from './simulated-bus.ts';
 import type { DiskMoment, DiskOperation } from './simulated-disk.ts';
 import type { NetworkFault } from './simulated-network.ts';
-import { OperatorError, type SimulatedServer } from './simulated-server.ts';
-import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
-import { plantTroubleCode, rotBank } from './tampering.ts';
+import type { SimulatedServer } from './simulated-server.ts';
+import type { SimulatedVehicle } from './simulated-vehicle.ts';
 import type { VirtualClock } from './virtual-clock.ts';
-
-type Of<C extends FaultCategory> = Extract<Fault, { category: C }>;
 
 export interface InjectorOptions {
   readonly vehicle: SimulatedVehicle;
@@ -29,62 +22,47 @@ export interface InjectorOptions {
   readonly onFired: (category: FaultCategory) => void;
 }
 
+type Triggered = Extract<Fault, { at: unknown }>;
+type ExchangeFilter = Parameters<FaultContext['exchanges']>[0];
+
 /** Watchdog and supervisor: a program that ended is started again. */
 const RESTART_MS = 1000;
-const TESTER_GAP_MS = 50;
-/** Of a TMU that is cut in a command. */
-const OFF_MS = 300;
-/** Longer than anybody waits for an answer. */
-const LATE_MS = 60_000;
-/** What operators want to be told about. */
-const TELEMETRY_DIDS = ['INV.FD40', 'INV.FD41', 'BMS.FD50', 'EDT.FD31'];
-
-/** A fault that changes single frames, for as long as it has frames left. */
-interface FrameFault {
-  left: number;
-  fate(frame: CanFrame, from: string): FrameFate | undefined;
-}
 
 export class Injector {
   readonly #options: InjectorOptions;
-  /** By what they wait for. */
-  #waiting: Fault[] = [];
-  #frameFaults: FrameFault[] = [];
+  /** Those with a trigger whose moment has not come. */
+  #waiting: Triggered[];
+  readonly #frameFilters = new List<{ left: number; readonly filter: FrameFilter }>();
+  readonly #exchangeFilters = new List<ExchangeFilter>();
+  readonly #answers = new List<{ readonly choice: DriverChoice; readonly fired: () => void }>();
+  readonly #moments = new List<{
+    readonly moment: EcuMoment;
+    readonly ecu: EcuName;
+    readonly then: () => boolean;
+  }>();
+  readonly #commands = new List<() => void>();
+  readonly #syncs = new List<{ readonly machine: MachineName; readonly then: () => void }>();
+  readonly #ends = new List<() => void>();
   readonly #writes = new Map<MachineName, number>();
   #frames = 0;
   #exchanges = 0;
-  #answers = 0;
   /** Things that are broken at the moment and will be well again. */
   #broken = 0;
-  /** How probable it is that chunks come too late. */
-  #lateChunks = 0;
-  #cutsAtCommands: number[] = [];
   #over = false;
-  /** A program may end by itself only where its disk or its controller was taken away. */
   readonly #mayEnd = new Set<string>();
 
   constructor(options: InjectorOptions) {
     this.#options = options;
-    this.#waiting = [...options.faults];
-    const { vehicle } = options;
-    for (const fault of options.faults) {
-      switch (fault.kind) {
-        case 'self-test':
-          vehicle.faults(fault.ecu).failSelfTest = true;
-          break;
-        case 'refuse-boot':
-          vehicle.faults(fault.ecu).refuseNewImage = true;
-          break;
-      }
+    const { vehicle, faults } = options;
+    this.#waiting = faults.filter((fault) => 'at' in fault);
+    for (const fault of faults) {
+      moduleOf(fault).begin?.(fault, this.#contextOf(fault));
       if ('at' in fault && fault.at.on === 'time') {
         this.#later(fault.at.ms, () => this.#fire(fault));
       }
     }
     vehicle.network.fault = ({ path }) => this.#onExchange(path);
-    vehicle.driver.choose = () => {
-      this.#answers++;
-      return this.#choose();
-    };
+    vehicle.driver.choose = () => this.#choose();
   }
 
   /** Nothing is broken at the moment. Faults whose moment has not come may still be there. */
@@ -114,9 +92,8 @@ export class Injector {
 
   /** The TMU has begun a command. */
   onCommand(): void {
-    const afterMs = this.#cutsAtCommands.shift();
-    if (afterMs === undefined || this.#over) return;
-    this.#mend(afterMs, () => this.#cut([TMU], OFF_MS));
+    const then = this.#commands.takeFirst();
+    if (!this.#over) then?.();
   }
 
   onOperation(machine: MachineName, operation: DiskOperation, moment: DiskMoment): void {
@@ -127,7 +104,7 @@ export class Injector {
       ({ at }) => at.on === 'write' && at.machine === machine && at.n === n,
       (fault) => this.#fire(fault),
     );
-    if (operation.kind === 'sync' && this.#torn.delete(machine)) this.#cutNow([machine]);
+    if (operation.kind === 'sync') this.#onSync(machine);
   }
 
   /** Asked for every frame on the wire. */
@@ -138,29 +115,22 @@ export class Injector {
       // The frame is still in the hands of the wire.
       (fault) => this.#later(0, () => this.#fire(fault)),
     );
-    for (const fault of this.#frameFaults) {
-      const fate = fault.fate(frame, from);
+    for (const entry of this.#frameFilters.items) {
+      const fate = entry.filter(frame, from);
       if (fate === undefined) continue;
-      if (--fault.left <= 0) this.#frameFaults = this.#frameFaults.filter((one) => one !== fault);
+      if (--entry.left <= 0) this.#frameFilters.remove(entry);
       return fate;
     }
     return 'pass';
   }
 
-  /** An ECU restarts: with the new software comes what it finds wrong. */
-  onReset(ecu: EcuName): void {
-    const fault = this.#waiting.find((one) => one.kind === 'trouble-code' && one.ecu === ecu);
-    if (fault === undefined || !plantTroubleCode(this.#options.vehicle.machine(ecu).disk)) return;
-    this.#waiting = this.#waiting.filter((one) => one !== fault);
-    this.#options.onFired('ecu');
-  }
-
-  /** The self test of a new image has failed, or it did not come up. */
-  onBadImage(ecu: EcuName, kind: 'self-test' | 'refuse-boot'): void {
-    const fault = this.#waiting.find((one) => one.kind === kind && one.ecu === ecu);
-    if (fault === undefined) return;
-    this.#waiting = this.#waiting.filter((one) => one !== fault);
-    this.#options.onFired('ecu');
+  /** Something at an ECU that a fault may have waited for. */
+  onMoment(moment: EcuMoment, ecu: EcuName): void {
+    for (const entry of this.#moments.items) {
+      if (entry.moment !== moment || entry.ecu !== ecu || !entry.then()) continue;
+      this.#moments.remove(entry);
+      return;
+    }
   }
 
   /** A program ended although its power was on. False: nothing here was a reason for that. */
@@ -174,29 +144,57 @@ export class Injector {
     const { vehicle } = this.#options;
     this.#over = true;
     this.#waiting = [];
-    this.#frameFaults = [];
-    this.#torn.clear();
+    for (const list of [this.#frameFilters, this.#exchangeFilters, this.#answers]) list.clear();
+    for (const list of [this.#moments, this.#commands, this.#syncs]) list.clear();
     vehicle.network.fault = undefined;
-    this.#lateChunks = 0;
     vehicle.driver.choose = () => ({ answer: 'approve' });
-    for (const ecu of ECU_NAMES) {
-      vehicle.faults(ecu).failSelfTest = false;
-      vehicle.faults(ecu).refuseNewImage = false;
-    }
+    for (const end of this.#ends.items) end();
+    this.#ends.clear();
   }
 
-  readonly #torn = new Set<MachineName>();
+  #contextOf({ category }: Fault): FaultContext {
+    const { vehicle, server, clock, random, onFired } = this.#options;
+    const fired = (): void => onFired(category);
+    return {
+      ...{ vehicle, server, clock, random, fired },
+      mend: (ms, then) => this.#mend(ms, then),
+      cut: (machines, offMs) => {
+        for (const machine of machines) vehicle.machine(machine).cut();
+        this.#mend(offMs, () => {
+          for (const machine of machines) this.#boot(machine);
+        });
+      },
+      cutNow: (machine) => vehicle.machine(machine).cut(),
+      boot: (machine) => this.#boot(machine),
+      mayEnd: (machine) => void this.#mayEnd.add(machine),
+      frames: (count, filter) => this.#frameFilters.add({ left: count, filter }),
+      framesFor: (ms, filter) => {
+        const handle = this.#frameFilters.add({ left: Number.POSITIVE_INFINITY, filter });
+        this.#mend(ms, () => void handle.end());
+      },
+      exchanges: (filter, before) => this.#exchangeFilters.add(filter, before === 'others'),
+      answer: (choice) => void this.#answers.add({ choice, fired }),
+      when: (moment, ecu, then) => void this.#moments.add({ moment, ecu, then }),
+      onCommand: (then) => void this.#commands.add(then),
+      beforeSync: (machine, then) => this.#syncs.add({ machine, then }),
+      atEnd: (then) => void this.#ends.add(then),
+    };
+  }
 
-  #due(
-    isDue: (fault: Extract<Fault, { at: unknown }>) => boolean,
-    then: (fault: Extract<Fault, { at: unknown }>) => void,
-  ): void {
+  #due(isDue: (fault: Triggered) => boolean, then: (fault: Triggered) => void): void {
     if (this.#waiting.length === 0) return;
-    const due = this.#waiting.filter((fault) => 'at' in fault).filter(isDue);
+    const due = this.#waiting.filter(isDue);
     if (due.length === 0) return;
-    const gone: readonly Fault[] = due;
-    this.#waiting = this.#waiting.filter((fault) => !gone.includes(fault));
+    this.#waiting = this.#waiting.filter((fault) => !due.includes(fault));
     for (const fault of due) then(fault);
+  }
+
+  #fire(fault: Triggered): void {
+    this.#waiting = this.#waiting.filter((one) => one !== fault);
+    const module = moduleOf(fault);
+    const context = this.#contextOf(fault);
+    if (module.countsItself !== true) context.fired();
+    module.fire?.(fault, context);
   }
 
   #later(ms: number, then: () => void): void {
@@ -205,7 +203,6 @@ export class Injector {
     });
   }
 
-  /** Broken until then; mended whatever happens meanwhile. */
   #mend(ms: number, then: () => void): void {
     this.#broken++;
     this.#options.clock.after('mend', ms, () => {
@@ -214,354 +211,57 @@ export class Injector {
     });
   }
 
-  #fire(fault: Fault): void {
-    this.#waiting = this.#waiting.filter((one) => one !== fault);
-    if (fault.kind !== 'rot') this.#options.onFired(fault.category);
-    switch (fault.category) {
-      case 'power':
-        this.#cut(fault.machines, fault.offMs);
-        break;
-      case 'bus':
-        this.#disturb(fault);
-        break;
-      case 'network':
-        this.#disconnect(fault);
-        break;
-      case 'disk':
-        this.#spoil(fault);
-        break;
-      case 'ecu':
-        this.#breakEcu(fault);
-        break;
-      case 'driver':
-        if (fault.kind === 'withdraw') this.#options.vehicle.driver.withdraw();
-        else if (fault.kind === 'cancel') void this.#cancel();
-        break;
-      case 'vehicle':
-        this.#move(fault);
-        break;
-      case 'services':
-        void this.#operate(fault);
-        break;
-      case 'backend':
-        this.#spoilChunks(fault);
-        break;
-      default:
-        assertNever(fault);
-    }
-  }
-
-  /** An operator at the backend; what it does not take he leaves at that. */
-  async #operate(fault: Of<'services'>): Promise<void> {
-    const { vehicle, server, random, clock } = this.#options;
-    const { vin } = vehicle;
-    const ask = async (method: 'POST' | 'PUT' | 'DELETE', path: string, body: unknown) => {
-      if (!server.running) return undefined;
-      return server.operate(method, path, body).catch((error: unknown) => {
-        // It may go away in the middle of it, and then nobody knows what it has done.
-        if (error instanceof OperatorError && error.status < 500) return undefined;
-        if (!server.running) return undefined;
-        throw error;
-      });
-    };
-    if (fault.kind === 'configure') {
-      const { pollInterval, uploadInterval } = fault;
-      const dids = TELEMETRY_DIDS.slice(0, fault.dids);
-      await ask('PUT', `/config/${vin}`, { parameters: { pollInterval, uploadInterval, dids } });
-      return;
-    }
-    const { action, value, expiresInS, cancelAfterMs, cutAfterMs } = fault;
-    if (cutAfterMs !== null) this.#cutsAtCommands.push(cutAfterMs);
-    const names = { calibrate: undefined, setPowerLimit: 'power', setFan: 'duty' } as const;
-    const argument = names[action];
-    const order = {
-      ...{ ecu: 'INV', action, expiresInS, priority: value % 10 },
-      arguments: argument === undefined ? {} : { [argument]: value },
-      key: toHex(random.bytes(8)),
-    };
-    const told = await ask('POST', `/commands/${vin}`, order);
-    if (fault.twice) await ask('POST', `/commands/${vin}`, order);
-    const { id } = (told ?? {}) as { id?: string };
-    if (id === undefined || cancelAfterMs === null) return;
-    clock.after('operator', cancelAfterMs, () => {
-      void ask('DELETE', `/commands/${vin}/${id}`, {});
-    });
-  }
-
-  #spoilChunks({ kind, rate, forMs }: Of<'backend'>): void {
-    // Time stands still while the server works: what is late is late on its way.
-    if (kind === 'timeout') {
-      this.#lateChunks = rate;
-      this.#mend(forMs, () => {
-        this.#lateChunks = 0;
-      });
-      return;
-    }
-    const { chunkFaults } = this.#options.server;
-    chunkFaults[kind] = rate;
-    this.#mend(forMs, () => {
-      delete chunkFaults[kind];
-    });
-  }
-
-  /** Where nothing is under way, or the backend is away, the operator is told so, and leaves it at that. */
-  async #cancel(): Promise<void> {
-    const { vehicle, server } = this.#options;
-    if (!server.running) return;
-    const body = new TextEncoder().encode(JSON.stringify({ reason: 'the release is withdrawn' }));
-    await server
-      .post(`/vehicles/${vehicle.vin}/cancel`, body, 'application/json')
-      .catch((error: unknown) => {
-        if (!(error instanceof OperatorError) || error.status >= 500) throw error;
-      });
-  }
-
-  #cutNow(machines: readonly MachineName[]): void {
-    for (const machine of machines) this.#options.vehicle.machine(machine).cut();
-  }
-
-  #cut(machines: readonly MachineName[], offMs: number): void {
-    this.#cutNow(machines);
-    this.#mend(offMs, () => {
-      for (const machine of machines) this.#boot(machine);
-    });
-  }
-
   #boot(machine: string): void {
     void this.#options.vehicle.machine(machine).boot();
   }
 
-  #disturb(fault: Of<'bus'>): void {
-    switch (fault.kind) {
-      case 'drop':
-      case 'duplicate':
-      case 'corrupt': {
-        const { kind } = fault;
-        this.#frameFaults.push({ left: fault.frames, fate: () => kind });
-        break;
-      }
-      case 'deaf': {
-        const { machine } = fault;
-        this.#frameFaults.push({
-          left: fault.frames,
-          fate: (_frame, from) => (from === machine ? undefined : { missedBy: [machine] }),
-        });
-        break;
-      }
-      case 'babble': {
-        const { clock, vehicle } = this.#options;
-        startBabbling({ clock, wire: vehicle.wire, forMs: fault.forMs, name: 'babbler' });
-        this.#mend(fault.forMs, () => {});
-        break;
-      }
-      case 'bus-off': {
-        // As by a bad contact: what it sends is destroyed until its controller leaves the bus.
-        const { machine } = fault;
-        this.#during(fault.forMs, (_frame, from) => (from === machine ? 'corrupt' : undefined));
-        break;
-      }
-      case 'second-tester':
-        this.#secondTester(fault.ecu, fault.requests);
-        break;
-      default:
-        assertNever(fault);
-    }
-  }
-
-  #during(ms: number, fate: FrameFault['fate']): void {
-    const fault: FrameFault = { left: Number.POSITIVE_INFINITY, fate };
-    this.#frameFaults.push(fault);
-    this.#mend(ms, () => {
-      this.#frameFaults = this.#frameFaults.filter((one) => one !== fault);
-    });
-  }
-
-  /** Default session, tester present, a seed, a version: what a workshop's tester does when it is plugged in. */
-  #secondTester(ecu: EcuName, requests: number): void {
-    const { vehicle, clock } = this.#options;
-    const { tx } = testerAddresses(findEcu(vehicle.vehicle, ecu).address).physical;
-    const bus: SimulatedBus = vehicle.wire.attach('second-tester');
-    const payloads = [
-      [0x02, 0x10, 0x01],
-      [0x02, 0x3e, 0x00],
-      [0x02, 0x10, 0x03],
-      [0x02, 0x27, 0x01],
-      [0x03, 0x22, 0xf1, 0x89],
-    ];
-    const ask = (left: number): void => {
-      if (left === 0) {
-        void bus.close();
-        return;
-      }
-      const payload = payloads[left % payloads.length]!;
-      bus.send(
-        classicFrame(
-          tx.id,
-          Uint8Array.from([...payload, 0, 0, 0, 0, 0]).subarray(0, 8),
-          tx.extended,
-        ),
-      );
-      clock.after('second-tester', TESTER_GAP_MS, () => ask(left - 1));
-    };
-    this.#mend(requests * TESTER_GAP_MS, () => {});
-    ask(requests);
-  }
-
-  #disconnect(fault: Of<'network'>): void {
-    const { vehicle, server } = this.#options;
-    if (fault.kind === 'away') {
-      vehicle.network.covered = false;
-      this.#mend(fault.forMs, () => {
-        vehicle.network.covered = true;
-      });
-    } else if (fault.kind === 'server-restart') {
-      server.stop();
-      this.#mend(fault.forMs, () => void server.start());
-    }
+  #onSync(machine: MachineName): void {
+    const due = this.#syncs.items.filter((entry) => entry.machine === machine);
+    for (const entry of due) this.#syncs.remove(entry);
+    for (const { then } of due) then();
   }
 
   #onExchange(path: string): NetworkFault | undefined {
     const n = ++this.#exchanges;
-    const { random } = this.#options;
-    const slow = this.#lateChunks > 0 && path === CHUNK_PATH;
-    if (slow && random.fraction() < this.#lateChunks) return { kind: 'delay', ms: LATE_MS };
-    for (const fault of this.#waiting) {
-      if (!('nth' in fault) || n < fault.nth) continue;
-      if (n >= fault.nth + fault.exchanges - 1) {
-        this.#waiting = this.#waiting.filter((one) => one !== fault);
-      }
-      if (n === fault.nth) this.#options.onFired('network');
-      return this.#exchangeFault(fault.kind);
+    for (const filter of this.#exchangeFilters.items) {
+      const fault = filter({ n, path });
+      if (fault !== undefined) return fault;
     }
     return undefined;
   }
 
-  #exchangeFault(kind: NetworkFault['kind']): NetworkFault {
-    const { random } = this.#options;
-    const share = random.fraction();
-    switch (kind) {
-      case 'drop':
-        return { kind, what: share < 0.5 ? 'request' : 'answer' };
-      case 'delay':
-        return { kind, ms: 100 + 60_000 * share * share };
-      case 'cut':
-        return share < 0.3 ? { kind } : { kind, share: random.fraction() };
-      case 'truncate':
-        return { kind, share };
-      case 'garbage':
-        return { kind, how: share < 0.7 ? 'flip' : 'portal' };
-      case 'drip':
-        return { kind, bytesPerSecond: 20 + 4000 * share };
-      default:
-        return assertNever(kind);
-    }
-  }
-
-  #spoil(fault: Of<'disk'>): void {
-    const { vehicle, random } = this.#options;
-    switch (fault.kind) {
-      case 'full': {
-        const { disk } = vehicle.machine(fault.machine);
-        this.#mayEnd.add(fault.machine);
-        disk.full = true;
-        this.#mend(fault.forMs, () => {
-          disk.full = false;
-        });
-        break;
-      }
-      case 'torn':
-        this.#torn.add(fault.machine);
-        this.#mend(fault.offMs, () => {
-          if (!this.#torn.delete(fault.machine)) this.#boot(fault.machine);
-        });
-        break;
-      case 'rot':
-        // Only what is staged and never ran: the rest of a flash has no second copy to go back to.
-        if (rotBank(vehicle.machine(fault.ecu).disk, random)) this.#options.onFired('disk');
-        break;
-      default:
-        assertNever(fault);
-    }
-  }
-
-  #breakEcu(fault: Of<'ecu'>): void {
-    const { vehicle, random } = this.#options;
-    switch (fault.kind) {
-      case 'stuck': {
-        const { ecu } = fault;
-        this.#during(fault.forMs, (_frame, from) => (from === ecu ? 'drop' : { missedBy: [ecu] }));
-        break;
-      }
-      case 'wrong-answers': {
-        const { ecu } = fault;
-        const { rx } = testerAddresses(findEcu(vehicle.vehicle, ecu).address).physical;
-        this.#frameFaults.push({
-          left: fault.answers,
-          fate: (frame, from) =>
-            from === ecu && frame.id === rx.id
-              ? { replaceBy: { ...frame, data: wrong(frame.data, random) } }
-              : undefined,
-        });
-        break;
-      }
-      case 'reset-loop': {
-        const machine = vehicle.machine(fault.ecu);
-        for (let n = 0; n < fault.resets; n++) {
-          this.#mend(n * fault.everyMs, () => {
-            // Not one that a power cut has switched off: that one comes back at its own time.
-            if (!machine.alive) return;
-            machine.kill();
-            this.#mend(1, () => this.#boot(fault.ecu));
-          });
-        }
-        break;
-      }
-      case 'self-test':
-      case 'refuse-boot':
-      case 'trouble-code':
-        break; // they are there from the beginning
-      default:
-        assertNever(fault);
-    }
-  }
-
-  #choose(): ReturnType<SimulatedVehicle['driver']['choose']> {
-    const fault = this.#waiting.find((one) => one.category === 'driver' && !('at' in one));
-    if (fault?.category !== 'driver' || 'at' in fault) return { answer: 'approve' };
-    this.#waiting = this.#waiting.filter((one) => one !== fault);
-    this.#options.onFired('driver');
-    switch (fault.kind) {
-      case 'deny':
-      case 'later-ignition':
-        return { answer: fault.kind, afterMs: fault.afterMs };
-      case 'later':
-        return { answer: 'later', minutes: 5, afterMs: fault.afterMs };
-      case 'silence':
-        return { answer: 'silence' };
-      default:
-        return assertNever(fault);
-    }
-  }
-
-  #move(fault: Of<'vehicle'>): void {
-    const { vehicle } = this.#options;
-    if (fault.kind === 'moving') vehicle.setSignal('speed', 50);
-    else vehicle.setSignal('battery', 11);
-    this.#mend(fault.forMs, () => vehicle.resetSignals());
+  #choose(): DriverChoice {
+    const answer = this.#answers.takeFirst();
+    answer?.fired();
+    return answer?.choice ?? { answer: 'approve' };
   }
 }
 
-/** A negative response where there is a request to refuse, nonsense otherwise. */
-function wrong(data: Uint8Array, random: SeededRandom): Uint8Array {
-  const changed = data.slice();
-  const isSingle = data.length > 2 && data[0]! >> 4 === 0;
-  if (isSingle && random.fraction() < 0.5) {
-    changed.set([0x03, 0x7f, data[1]! - 0x40, 0x22].slice(0, data.length));
-    return changed;
+/** In order; may be changed while it is gone through. */
+class List<T> {
+  items: readonly T[] = [];
+
+  add(item: T, atFront = false): Handle {
+    this.items = atFront ? [item, ...this.items] : [...this.items, item];
+    return { end: () => this.remove(item) };
   }
-  const at = Math.floor(random.fraction() * data.length);
-  if (data.length > 0) changed[at]! ^= 1 + Math.floor(random.fraction() * 255);
-  return changed;
+
+  /** False: it was not there any more. */
+  remove(item: T): boolean {
+    const before = this.items.length;
+    this.items = this.items.filter((one) => one !== item);
+    return this.items.length < before;
+  }
+
+  takeFirst(): T | undefined {
+    const [first] = this.items;
+    if (first !== undefined) this.remove(first);
+    return first;
+  }
+
+  clear(): void {
+    this.items = [];
+  }
 }
 
 /** Every machine of a vehicle is on. */

@@ -1,7 +1,7 @@
 // What must hold whatever goes wrong. Judged by what disks, wire, driver and database show, not by what the TMU says.
 
 import { assertNever } from '../core/errors.ts';
-import { ECU_NAMES, type EcuName } from './faults.ts';
+import { ECU_NAMES, type EcuName } from './machine-names.ts';
 import type { EcuTruth, Truths } from './truth.ts';
 
 /** Closed set: the names stand in the JSON of the command and in replay files. */

@@ -1,13 +1,8 @@
 // A power cut at every write and every frame of one campaign in turn: for each machine, and for all at once.
 
 import type { EpisodeResult, RunEpisode } from './episode.ts';
-import {
-  ECU_NAMES,
-  type EcuName,
-  MACHINE_NAMES,
-  type MachineName,
-  type Trigger,
-} from './faults.ts';
+import type { Trigger } from './faults/trigger.ts';
+import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './machine-names.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 
 export interface PowerCutOptions {

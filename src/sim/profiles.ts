@@ -1,23 +1,8 @@
 // Which kinds of faults a simulation draws: the profile of the command line.
 
 import { InputError } from '../core/errors.ts';
-import { CHUNK_FAULT_NAMES, type ChunkFault } from '../services/chunked/faults.ts';
-
-export const FAULT_CATEGORIES = [
-  'power',
-  'bus',
-  'network',
-  'disk',
-  'ecu',
-  'driver',
-  'vehicle',
-  'services',
-  'backend',
-] as const;
-export type FaultCategory = (typeof FAULT_CATEGORIES)[number];
-
-/** What a profile names: a category, or one of the faults that a backend has on purpose. */
-export type ProfileEntry = FaultCategory | ChunkFault;
+import { CHUNK_FAULT_NAMES } from '../services/chunked/faults.ts';
+import { FAULT_CATEGORIES, type ProfileEntry } from './faults/catalogue.ts';
 
 const KNOWN: readonly ProfileEntry[] = [...FAULT_CATEGORIES, ...CHUNK_FAULT_NAMES];
 

@@ -1,7 +1,8 @@
 // What a simulation has found, as the JSON object of its last line and as text for people.
 
+import type { FaultCategory, ProfileEntry } from './faults/catalogue.ts';
 import { INVARIANTS, type InvariantName } from './invariants.ts';
-import { type FaultCategory, type ProfileEntry, profileText } from './profiles.ts';
+import { profileText } from './profiles.ts';
 
 /** A broken invariant, with everything that is needed to see it again. */
 export interface FoundViolation {

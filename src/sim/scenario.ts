@@ -3,15 +3,9 @@
 import { InputError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { CHUNK_FAULTS } from '../services/chunked/faults.ts';
-import {
-  dimensionsOf,
-  drawFault,
-  ECU_NAMES,
-  type EcuName,
-  type Fault,
-  faultText,
-} from './faults.ts';
-import type { ProfileEntry } from './profiles.ts';
+import { drawFault, type Fault, faultText, type ProfileEntry } from './faults/catalogue.ts';
+import { dimensionsOf } from './faults/draw.ts';
+import { ECU_NAMES, type EcuName } from './machine-names.ts';
 import { seededRandom } from './seeded-random.ts';
 
 /** A fault of one vehicle, counted from 0. Those of the server concern all of them. */

@@ -3,13 +3,9 @@
 import { createHash } from 'node:crypto';
 import { describeError } from '../core/errors.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
+import { FAULT_CATEGORIES, type FaultCategory, type ProfileEntry } from './faults/catalogue.ts';
 import type { Ending, Violation } from './invariants.ts';
-import {
-  FAULT_CATEGORIES,
-  type FaultCategory,
-  type ProfileEntry,
-  profileText,
-} from './profiles.ts';
+import { profileText } from './profiles.ts';
 import { type FoundViolation, replayCommand, type SimulationReport } from './report.ts';
 import {
   CAMPAIGNS_PER_EPISODE,

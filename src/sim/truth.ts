@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { ECU_NAMES, type EcuName } from './faults.ts';
+import { ECU_NAMES, type EcuName } from './machine-names.ts';
 
 /** A file of one disk, whole; undefined where there is none. */
 export type ReadFile = (name: string) => Uint8Array | undefined;

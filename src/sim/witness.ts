@@ -7,7 +7,6 @@ import { testerAddresses } from '../isotp/address.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { DriverDeed } from './driver-model.ts';
-import { ECU_NAMES, type EcuName, MACHINE_NAMES } from './faults.ts';
 import {
   type Invariants,
   isMadeGood,
@@ -15,6 +14,7 @@ import {
   type Released,
   type ReportRow,
 } from './invariants.ts';
+import { ECU_NAMES, type EcuName, MACHINE_NAMES } from './machine-names.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import {

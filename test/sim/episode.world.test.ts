@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseLogLine } from '../../src/bus/candump-log.ts';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
-import type { Fault } from '../../src/sim/faults.ts';
-import { FAULT_CATEGORIES } from '../../src/sim/profiles.ts';
+import type { Fault } from '../../src/sim/faults/catalogue.ts';
+import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import type { CampaignPlan, EpisodePlan } from '../../src/sim/scenario.ts';
 import { planEpisode } from '../../src/sim/scenario.ts';
 

@@ -3,14 +3,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  dimensionsOf,
   drawFault,
-  EXCHANGE_FAULTS,
+  FAULT_CATEGORIES,
   type Fault,
-  FRAME_FAULTS,
   faultText,
-} from '../../src/sim/faults.ts';
-import { FAULT_CATEGORIES, parseProfile, profileText } from '../../src/sim/profiles.ts';
+} from '../../src/sim/faults/catalogue.ts';
+import { dimensionsOf } from '../../src/sim/faults/draw.ts';
+import { EXCHANGE_FAULTS } from '../../src/sim/faults/exchange.ts';
+import { FRAME_FAULTS } from '../../src/sim/faults/frame-noise.ts';
+import { parseProfile, profileText } from '../../src/sim/profiles.ts';
 import { episodeText, planEpisode, selectFrom, selectionText } from '../../src/sim/scenario.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 

@@ -1,7 +1,6 @@
 // Each invariant sees what it is there for, and keeps quiet about everything that is in order.
 
 import { describe, expect, it } from 'vitest';
-import { ECU_NAMES, type EcuName } from '../../src/sim/faults.ts';
 import {
   type Ending,
   INVARIANTS,
@@ -10,6 +9,7 @@ import {
   type Released,
   type ReportRow,
 } from '../../src/sim/invariants.ts';
+import { ECU_NAMES, type EcuName } from '../../src/sim/machine-names.ts';
 import type { EcuTruth, Truths } from '../../src/sim/truth.ts';
 
 const OLD = 'old'.padEnd(64, '0');

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
-import { FAULT_CATEGORIES, type ProfileEntry } from '../../src/sim/profiles.ts';
+import { FAULT_CATEGORIES, type ProfileEntry } from '../../src/sim/faults/catalogue.ts';
 import { SABOTAGE_NAMES, sabotageOf } from '../../src/sim/sabotage.ts';
 import { planEpisode } from '../../src/sim/scenario.ts';
 

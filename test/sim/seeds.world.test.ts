@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
-import { FAULT_CATEGORIES } from '../../src/sim/profiles.ts';
+import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import { episodeText, planEpisode } from '../../src/sim/scenario.ts';
 
 const IMAGE_BYTES = 16_384;

@@ -1,7 +1,7 @@
 // Shrinking finds the shortest history that still fails, and says when it ran out of tries.
 
 import { describe, expect, it } from 'vitest';
-import type { EcuName } from '../../src/sim/faults.ts';
+import type { EcuName } from '../../src/sim/machine-names.ts';
 import type { EpisodePlan, PlannedFault } from '../../src/sim/scenario.ts';
 import { shrink } from '../../src/sim/shrink.ts';
 

@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import type { EpisodeResult, RunEpisode } from '../../src/sim/episode.ts';
+import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import type { Violation } from '../../src/sim/invariants.ts';
-import { FAULT_CATEGORIES } from '../../src/sim/profiles.ts';
 import { reportText, violationText } from '../../src/sim/report.ts';
 import type { EpisodePlan } from '../../src/sim/scenario.ts';
 import { type SimulateOptions, simulate } from '../../src/sim/simulate.ts';

@@ -1,0 +1,33 @@
+// The supply of machines breaks down, and comes back.
+
+import { MACHINE_NAMES, type MachineName } from '../machine-names.ts';
+import { faultModule } from './fault.ts';
+import type { Trigger } from './trigger.ts';
+
+export interface PowerCut {
+  readonly category: 'power';
+  readonly kind: 'cut';
+  readonly at: Trigger;
+  readonly machines: readonly MachineName[];
+  readonly offMs: number;
+}
+
+export const powerCut = faultModule<PowerCut>({
+  category: 'power',
+  kind: 'cut',
+  draw(draw) {
+    const every = draw.chance(0.2);
+    const several = draw.chance(0.25);
+    const machines = MACHINE_NAMES.filter(() => every || (several && draw.chance(0.5)));
+    const cut = machines.length > 0 ? machines : [draw.machine()];
+    return {
+      category: 'power',
+      kind: 'cut',
+      // A cut between two writes of the machine itself is where a half change would show.
+      at: draw.chance(0.4) ? draw.write(draw.oneOf(cut)) : draw.trigger(),
+      machines: cut,
+      offMs: draw.pause(),
+    };
+  },
+  fire: ({ machines, offMs }, context) => context.cut(machines, offMs),
+});

@@ -1,0 +1,52 @@
+// The backend spoils what it sends in chunks, as `can-ota server --fault` does.
+
+import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../services/chunked/faults.ts';
+import { CHUNK_PATH } from '../../services/chunked/protocol.ts';
+import { type FaultModule, faultModule } from './fault.ts';
+import type { Trigger } from './trigger.ts';
+
+export interface SpoiltChunks {
+  readonly category: 'backend';
+  readonly kind: ChunkFault;
+  readonly at: Trigger;
+  readonly rate: number;
+  readonly forMs: number;
+}
+
+/** Longer than anybody waits for an answer. */
+const LATE_MS = 60_000;
+
+export const CHUNK_MODULES = CHUNK_FAULT_NAMES.map(spoiltChunks);
+
+function spoiltChunks(kind: ChunkFault): FaultModule<SpoiltChunks> {
+  return faultModule<SpoiltChunks>({
+    category: 'backend',
+    kind,
+    draw(draw) {
+      const rate = draw.chance(0.3) ? 1 : draw.between(1, 50) / 100;
+      const at: Trigger = draw.chance(0.7)
+        ? { on: 'state', state: 'downloading', delayMs: draw.between(0, 200) }
+        : { on: 'time', ms: 0 };
+      return { category: 'backend', kind, at, rate, forMs: draw.between(50, 60_000) };
+    },
+    fire({ rate, forMs }, { server, random, mend, exchanges }) {
+      // Time stands still while the server works: what is late is late on its way.
+      if (kind === 'timeout') {
+        const late = exchanges(
+          ({ path }) =>
+            path === CHUNK_PATH && random.fraction() < rate
+              ? { kind: 'delay', ms: LATE_MS }
+              : undefined,
+          'others',
+        );
+        mend(forMs, () => late.end());
+        return;
+      }
+      const { chunkFaults } = server;
+      chunkFaults[kind] = rate;
+      mend(forMs, () => {
+        delete chunkFaults[kind];
+      });
+    },
+  });
+}

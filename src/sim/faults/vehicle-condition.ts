@@ -1,0 +1,35 @@
+// The vehicle is not in the condition for an update any more: it moves, or its battery is low.
+
+import { type FaultModule, faultModule } from './fault.ts';
+import type { Trigger } from './trigger.ts';
+
+export interface VehicleCondition {
+  readonly category: 'vehicle';
+  readonly kind: 'moving' | 'low-battery';
+  readonly at: Trigger;
+  readonly forMs: number;
+}
+
+export const moving = vehicleCondition('moving', 'speed', 50);
+export const lowBattery = vehicleCondition('low-battery', 'battery', 11);
+
+function vehicleCondition(
+  kind: VehicleCondition['kind'],
+  signal: string,
+  value: number,
+): FaultModule<VehicleCondition> {
+  return faultModule<VehicleCondition>({
+    category: 'vehicle',
+    kind,
+    draw: (draw) => ({
+      category: 'vehicle',
+      kind,
+      at: draw.trigger(),
+      forMs: draw.between(500, 60_000),
+    }),
+    fire({ forMs }, { vehicle, mend }) {
+      vehicle.setSignal(signal, value);
+      mend(forMs, () => vehicle.resetSignals());
+    },
+  });
+}
