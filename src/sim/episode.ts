@@ -13,7 +13,7 @@ import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './mach
 import type { Sabotage } from './sabotage.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 import { seededRandom } from './seeded-random.ts';
-import { ServicesWitness } from './services-witness.ts';
+import { ServicesView } from './services-facts.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
 import type { Truths } from './truth.ts';
 import { Witness } from './witness.ts';
@@ -76,7 +76,7 @@ interface Lane {
   readonly vehicle: SimulatedVehicle;
   readonly invariants: Invariants;
   readonly witness: Witness;
-  readonly services: ServicesWitness;
+  readonly services: ServicesView;
   injector: Injector | undefined;
   /** When the campaign began. */
   before: Truths | undefined;
@@ -167,7 +167,7 @@ class Episode {
     });
     const nowMs = (): number => clock.nowMs();
     const witness = new Witness({ vehicle, server, invariants, nowMs, released });
-    const services = new ServicesWitness(vehicle, server);
+    const services = new ServicesView(vehicle, server);
     const lane: Lane = {
       ...{ vehicle, invariants, witness, services },
       injector: undefined,
@@ -247,7 +247,7 @@ class Episode {
     );
     for (const { witness, services, invariants } of this.#lanes) {
       witness.rest();
-      for (const { invariant, text } of services.faults()) witness.failed(invariant, text);
+      witness.services(services.facts());
       if (proof) this.#proofs++;
       else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
     }

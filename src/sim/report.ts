@@ -1,7 +1,7 @@
 // What a simulation has found, as the JSON object of its last line and as text for people.
 
 import type { FaultCategory, ProfileEntry } from './faults/catalogue.ts';
-import { INVARIANTS, type InvariantName } from './invariants.ts';
+import { type InvariantName, invariantText } from './invariants/catalogue.ts';
 import { profileText } from './profiles.ts';
 
 /** A broken invariant, with everything that is needed to see it again. */
@@ -79,7 +79,7 @@ export function reportText(report: SimulationReport): string {
 export function violationText(violation: FoundViolation): string {
   const { invariant, text, seed, episode, campaign, atMs, minimal } = violation;
   return [
-    `VIOLATION ${invariant}: ${INVARIANTS[invariant]}`,
+    `VIOLATION ${invariant}: ${invariantText(invariant)}`,
     `  ${text}`,
     `  seed ${seed}, episode ${episode}, campaign ${campaign}, at ${(atMs / 1000).toFixed(3)} s`,
     `  ${minimal ? 'the shortest history that still fails' : 'a history that fails'}:`,

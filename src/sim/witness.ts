@@ -7,14 +7,12 @@ import { testerAddresses } from '../isotp/address.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { DriverDeed } from './driver-model.ts';
-import {
-  type Invariants,
-  isMadeGood,
-  type Observation,
-  type Released,
-  type ReportRow,
-} from './invariants.ts';
+import type { InvariantName } from './invariants/catalogue.ts';
+import type { Observation, Released, ReportRow } from './invariants/invariant.ts';
+import { isMadeGood } from './invariants/words.ts';
+import type { Invariants } from './invariants.ts';
 import { ECU_NAMES, type EcuName, MACHINE_NAMES } from './machine-names.ts';
+import type { ServicesFacts } from './services-facts.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import {
@@ -203,6 +201,10 @@ export class Witness {
     });
   }
 
+  services(facts: ServicesFacts): void {
+    this.#tell({ kind: 'services', facts });
+  }
+
   /** After a rest: a declared mixed state, or something that is still owed. */
   get needsRecovery(): boolean {
     return this.#mixed() !== undefined || !this.#isMadeGood();
@@ -232,7 +234,7 @@ export class Witness {
     return last?.outcome === 'ROLLBACK_FAILED' ? last.campaign : undefined;
   }
 
-  failed(invariant: Extract<Observation, { kind: 'failed' }>['invariant'], text: string): void {
+  failed(invariant: InvariantName, text: string): void {
     this.#tell({ kind: 'failed', invariant, text });
   }
 

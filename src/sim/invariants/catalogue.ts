@@ -1,0 +1,52 @@
+// All invariants: a row here and a module beside it are all that an invariant needs. Closed set: the names stand in the JSON of the command and in replay files.
+
+import { command } from './command.ts';
+import { configuration } from './configuration.ts';
+import { counter } from './counter.ts';
+import { crash } from './crash.ts';
+import { dead } from './dead.ts';
+import { earlyConfirm } from './early-confirm.ts';
+import { earlyCounter } from './early-counter.ts';
+import { mixedStateReport } from './mixed-state-report.ts';
+import { mixture } from './mixture.ts';
+import { outcome } from './outcome.ts';
+import { proof } from './proof.ts';
+import { recovery } from './recovery.ts';
+import { report } from './report.ts';
+import { stuck } from './stuck.ts';
+import { telemetry } from './telemetry.ts';
+import { traffic } from './traffic.ts';
+import { unapprovedErase } from './unapproved-erase.ts';
+import { unhealthyConfirm } from './unhealthy-confirm.ts';
+import { unsettled } from './unsettled.ts';
+import { unverifiedBoot } from './unverified-boot.ts';
+
+/** What breaks at the same moment is told in this order. */
+export const INVARIANTS = [
+  mixture,
+  mixedStateReport,
+  unverifiedBoot,
+  counter,
+  earlyCounter,
+  earlyConfirm,
+  unhealthyConfirm,
+  unapprovedErase,
+  report,
+  outcome,
+  unsettled,
+  recovery,
+  traffic,
+  dead,
+  stuck,
+  command,
+  configuration,
+  telemetry,
+  proof,
+  crash,
+] as const;
+export type InvariantName = (typeof INVARIANTS)[number]['name'];
+
+/** What holds, in words. */
+export function invariantText(name: InvariantName): string {
+  return INVARIANTS.find((one) => one.name === name)!.says;
+}

@@ -1,0 +1,24 @@
+// After each campaign with faults comes one without: the vehicle is still able to take an update.
+
+import { ECU_NAMES } from '../machine-names.ts';
+import { invariant } from './invariant.ts';
+import { outcomeText } from './words.ts';
+
+export const proof = invariant({
+  name: 'proof',
+  says: 'the next campaign without faults succeeds',
+  watch: () => ({
+    rest({ truths }, { start, end }, broken) {
+      if (!start.proof || end!.last === undefined) return;
+      if (end!.last.outcome !== 'SUCCESS') {
+        broken(`the campaign without faults ended as ${outcomeText(end!)}`);
+        return;
+      }
+      for (const ecu of ECU_NAMES) {
+        const { counter, imageCounter } = truths[ecu];
+        if (counter === imageCounter) continue;
+        broken(`${ecu} runs an image with counter ${imageCounter}, its own is still ${counter}`);
+      }
+    },
+  }),
+});

@@ -1,0 +1,25 @@
+// What a campaign had to leave undone is done as soon as it can be.
+
+import { ECU_NAMES } from '../machine-names.ts';
+import { invariant } from './invariant.ts';
+import { allRun, isMadeGood, mixtureText } from './words.ts';
+
+export const recovery = invariant({
+  name: 'recovery',
+  says: 'a mixed state and owed counters are made good as soon as everything works',
+  watch: () => ({
+    recovered({ truths }, step, broken) {
+      const { wanted, truths: before } = step.start;
+      const isWhole =
+        allRun(truths, (ecu) => wanted[ecu]) || allRun(truths, (ecu) => before[ecu].sha256);
+      if (!isWhole) broken(`after it: ${mixtureText(step, truths)}`);
+      for (const ecu of ECU_NAMES) {
+        if (isMadeGood(truths[ecu])) continue;
+        const { standing, counter, imageCounter } = truths[ecu];
+        broken(
+          `${ecu} is ${standing} with counter ${counter}, that of its image is ${imageCounter}`,
+        );
+      }
+    },
+  }),
+});

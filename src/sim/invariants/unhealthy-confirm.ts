@@ -1,0 +1,18 @@
+// New software that has found a fault is not confirmed.
+
+import { invariant } from './invariant.ts';
+
+export const unhealthyConfirm = invariant({
+  name: 'unhealthy-confirm',
+  says: 'no ECU is confirmed that has stored new trouble codes',
+  watch: () => ({
+    confirmed({ ecu, truth }, { start }, broken) {
+      const known = new Set(start.truths[ecu].troubleCodes);
+      const codes = truth.troubleCodes
+        .filter((code) => !known.has(code))
+        .map((code) => code.toString(16).toUpperCase().padStart(6, '0'));
+      if (codes.length > 0)
+        broken(`${ecu} was confirmed with new trouble codes: ${codes.join(', ')}`);
+    },
+  }),
+});

@@ -1,0 +1,18 @@
+// After the end of a campaign every ECU stands for what it runs.
+
+import { ECU_NAMES } from '../machine-names.ts';
+import { invariant } from './invariant.ts';
+
+export const unsettled = invariant({
+  name: 'unsettled',
+  says: 'nothing is on trial or pending after the end',
+  watch: () => ({
+    rest({ truths }, { end }, broken) {
+      if (end!.isDeclared) return;
+      for (const ecu of ECU_NAMES) {
+        const { standing } = truths[ecu];
+        if (standing !== 'settled') broken(`${ecu} is left ${standing}`);
+      }
+    },
+  }),
+});

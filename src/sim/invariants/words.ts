@@ -1,0 +1,34 @@
+// How invariants speak of what ECUs run.
+
+import { ECU_NAMES, type EcuName } from '../machine-names.ts';
+import type { EcuTruth, Truths } from '../truth.ts';
+import type { CampaignEnd, Step } from './invariant.ts';
+
+export function mixtureText({ start }: Step, truths: Truths): string {
+  return ECU_NAMES.map((ecu) => {
+    const { sha256, standing } = truths[ecu];
+    const isNew = sha256 === start.wanted[ecu];
+    const isOld = sha256 === start.truths[ecu].sha256;
+    const what = isNew && isOld ? 'unchanged' : isNew ? 'new' : isOld ? 'old' : shortHash(sha256);
+    return `${ecu} ${what}${standing === 'settled' ? '' : ` (${standing})`}`;
+  }).join(', ');
+}
+
+export function shortHash(sha256: string | undefined): string {
+  return sha256 === undefined ? 'nothing' : `${sha256.slice(0, 12)}...`;
+}
+
+export function outcomeText({ last }: CampaignEnd): string {
+  if (last === undefined) return 'nothing';
+  return `${last.outcome}${last.code === null ? '' : ` (${last.code})`}`;
+}
+
+/** Nothing is on trial, pending or owed. */
+export function isMadeGood({ standing, counter, imageCounter }: EcuTruth): boolean {
+  return standing === 'settled' && counter === imageCounter;
+}
+
+/** Every ECU runs what `want` says. */
+export function allRun(truths: Truths, want: (ecu: EcuName) => string | undefined): boolean {
+  return ECU_NAMES.every((ecu) => truths[ecu].sha256 === want(ecu));
+}
