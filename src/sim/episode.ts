@@ -9,13 +9,21 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import type { FaultCategory } from './faults/catalogue.ts';
 import { allOn, Injector } from './injector.ts';
 import { type Ending, Invariants, type Violation } from './invariants.ts';
-import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './machine-names.ts';
+import {
+  ECU_NAMES,
+  type EcuName,
+  fittedEcus,
+  fittedMachines,
+  MACHINE_NAMES,
+  type MachineName,
+  OTHER_MAKE,
+} from './machine-names.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 import { seededRandom } from './seeded-random.ts';
 import { ServicesView } from './services-facts.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
-import type { Truths } from './truth.ts';
+import { NOT_FITTED, type Truths } from './truth.ts';
 import { Witness } from './witness.ts';
 import { createWorld, type SimulatedWorld, type WorldEvent } from './world.ts';
 
@@ -104,7 +112,7 @@ class Episode {
     const perEcu = <T>(make: () => T) =>
       Object.fromEntries(ECU_NAMES.map((ecu) => [ecu, make()])) as Record<EcuName, T>;
     this.#released = perEcu(() => new Map<string, string>());
-    this.#wanted = perEcu(() => '');
+    this.#wanted = perEcu(() => NOT_FITTED.sha256!);
   }
 
   get #limitMs(): number {
@@ -123,13 +131,14 @@ class Episode {
 
   async run(): Promise<EpisodeResult> {
     const { imageBytes, sabotage } = this.#options;
-    const { seed, episode, vehicles, singleBank, chunked } = this.#plan;
+    const { seed, episode, vehicles, singleBank, chunked, otherMake } = this.#plan;
     this.#world = await createWorld({
       seed,
       vehicles,
       imageBytes,
       chunkBytes: chunked ? CHUNK_BYTES : undefined,
       session: sessionOf(episode),
+      otherMake: otherMake ?? undefined,
       vehicle: (vehicle) => {
         const changed = withSingleBanks(vehicle, singleBank);
         return sabotage?.vehicle?.(changed) ?? changed;
@@ -138,7 +147,7 @@ class Episode {
     });
     try {
       this.#lanes = this.#world.vehicles.map((vehicle, index) => this.#lane(vehicle, index));
-      for (const ecu of ECU_NAMES) {
+      for (const ecu of fittedEcus(this.#world.vehicles[0]!)) {
         const { image, version } = this.#world.factoryImage(ecu);
         const sha256 = createHash('sha256').update(image).digest('hex');
         this.#factory[ecu] = sha256;
@@ -182,9 +191,10 @@ class Episode {
         trace(formatLogEntry({ wallMs, interfaceName: 'sim0', frame }));
       }
     };
-    for (const name of MACHINE_NAMES) {
+    for (const name of fittedMachines(vehicle)) {
       vehicle.machine(name).disk.onOperation = (_n, operation, moment) => {
-        if (moment === 'after' && name !== TMU_NAME) witness.onWritten(name, operation.name);
+        if (moment === 'after' && name !== TMU_NAME && name !== OTHER_MAKE)
+          witness.onWritten(name, operation.name);
         lane.injector?.onOperation(name, operation, moment);
       };
     }
@@ -277,7 +287,9 @@ class Episode {
   #stranded({ witness, before }: Lane): readonly EcuName[] {
     if (!witness.isMixed) return [];
     const truths = witness.truths();
-    return this.#plan.singleBank.filter((ecu) => {
+    const { singleBank, otherMake } = this.#plan;
+    const oneBank = otherMake === null ? singleBank : [...singleBank, OTHER_MAKE];
+    return ECU_NAMES.filter((ecu) => oneBank.includes(ecu)).filter((ecu) => {
       const old = before![ecu].sha256;
       return old === this.#factory[ecu] && truths[ecu].sha256 !== old;
     });
@@ -305,6 +317,9 @@ class Episode {
         witness.onEcu(name, ecu);
         break;
       }
+      case 'plain-ecu':
+        witness.onPlainEcu(event.plain);
+        break;
       case 'machine':
         if (machine === TMU_NAME && event.machine.kind === 'power-on') witness.onTmuStart();
         if (event.machine.kind === 'program-ended') {
@@ -369,12 +384,12 @@ function isAtRest({ vehicle, witness, services, injector }: Lane): boolean {
 }
 
 function areUp(vehicle: SimulatedVehicle): boolean {
-  return ECU_NAMES.every((name) => vehicle.ecu(name)?.running !== undefined);
+  return fittedEcus(vehicle).every((name) => vehicle.running(name) !== undefined);
 }
 
 function whyNotAtRest({ vehicle, witness, services, injector }: Lane): string {
   if (!(injector?.quiet ?? true)) return 'a fault has not been mended';
-  const off = MACHINE_NAMES.filter((name) => !vehicle.machine(name).alive);
+  const off = fittedMachines(vehicle).filter((name) => !vehicle.machine(name).alive);
   if (off.length > 0) return `${off.join(', ')} did not start again`;
   return witness.atRest ? (services.unsettled ?? 'nothing') : witness.restlessness();
 }

@@ -4,7 +4,7 @@ import type { CanFrame } from '../bus/can-frame.ts';
 import type { DriverChoice } from './driver-model.ts';
 import { type Fault, type FaultCategory, moduleOf } from './faults/catalogue.ts';
 import type { EcuMoment, FaultContext, FrameFilter, Handle } from './faults/fault.ts';
-import { type EcuName, MACHINE_NAMES, type MachineName } from './machine-names.ts';
+import { type EcuName, fittedMachines, type MachineName } from './machine-names.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { FrameFate } from './simulated-bus.ts';
 import type { DiskMoment, DiskOperation } from './simulated-disk.ts';
@@ -266,5 +266,5 @@ class List<T> {
 
 /** Every machine of a vehicle is on. */
 export function allOn(vehicle: SimulatedVehicle): boolean {
-  return MACHINE_NAMES.every((name) => vehicle.machine(name).alive);
+  return fittedMachines(vehicle).every((name) => vehicle.machine(name).alive);
 }

@@ -10,7 +10,7 @@ import type {
   Watch,
 } from './invariants/invariant.ts';
 import { allRun } from './invariants/words.ts';
-import { ECU_NAMES, type EcuName } from './machine-names.ts';
+import { ECU_NAMES, type EcuName, OTHER_MAKE } from './machine-names.ts';
 import type { Truths } from './truth.ts';
 
 export interface Violation {
@@ -115,7 +115,10 @@ export class Invariants {
         step.informed = true;
         break;
       case 'asked':
-        if (step.activated.has(seen.ecu)) step.asked.add(seen.ecu);
+        if (!step.activated.has(seen.ecu)) break;
+        step.asked.add(seen.ecu);
+        // It has nothing that could be confirmed: its answer is all that there is.
+        if (seen.ecu === OTHER_MAKE) step.confirmed.add(seen.ecu);
         break;
       case 'confirmed':
         step.confirmed.add(seen.ecu);

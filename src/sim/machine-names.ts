@@ -1,6 +1,25 @@
-// The machines of a simulated vehicle, by the names that the bench vehicle gives them.
+// The machines of a simulated vehicle: those of the bench vehicle, and one ECU of another make that some vehicles have.
 
-export const ECU_NAMES = ['CGW', 'EDT', 'INV', 'BMS'] as const;
+/** They run the bootloader of this project. */
+export const OUR_ECUS = ['CGW', 'EDT', 'INV', 'BMS'] as const;
+/** On-board charger: another make, see other-make/. */
+export const OTHER_MAKE = 'OBC';
+export const ECU_NAMES = [...OUR_ECUS, OTHER_MAKE] as const;
 export type EcuName = (typeof ECU_NAMES)[number];
+/** Every vehicle has them. */
+export const OUR_MACHINES = ['TMU', ...OUR_ECUS] as const;
 export const MACHINE_NAMES = ['TMU', ...ECU_NAMES] as const;
 export type MachineName = (typeof MACHINE_NAMES)[number];
+
+/** In the order of all vehicles. */
+export function fittedMachines(vehicle: {
+  readonly machines: ReadonlyMap<string, unknown>;
+}): readonly MachineName[] {
+  return MACHINE_NAMES.filter((name) => vehicle.machines.has(name));
+}
+
+export function fittedEcus(vehicle: {
+  readonly machines: ReadonlyMap<string, unknown>;
+}): readonly EcuName[] {
+  return ECU_NAMES.filter((name) => vehicle.machines.has(name));
+}

@@ -2,7 +2,7 @@
 
 import type { EpisodeResult, RunEpisode } from './episode.ts';
 import type { Trigger } from './faults/trigger.ts';
-import { ECU_NAMES, type EcuName, MACHINE_NAMES, type MachineName } from './machine-names.ts';
+import { ECU_NAMES, type EcuName, type MachineName, OUR_MACHINES } from './machine-names.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 
 export interface PowerCutOptions {
@@ -76,6 +76,7 @@ function planOf(
     vehicles: 1,
     singleBank,
     chunked: false,
+    otherMake: null,
     campaigns: [{ number: 1, ecus, faults, forced: false, encrypted: false, proof }],
   };
 }
@@ -86,17 +87,17 @@ function cutsOf(
   frames: number,
 ): { machines: readonly MachineName[]; at: Trigger }[] {
   const cases: { machines: readonly MachineName[]; at: Trigger }[] = [];
-  for (const machine of MACHINE_NAMES) {
+  for (const machine of OUR_MACHINES) {
     for (let n = 1; n <= writes[machine]; n += writeStride) {
       const at = { on: 'write', machine, n } as const;
       // The machine alone, and the whole vehicle in that instant.
-      cases.push({ machines: [machine], at }, { machines: MACHINE_NAMES, at });
+      cases.push({ machines: [machine], at }, { machines: OUR_MACHINES, at });
     }
   }
   for (let n = 1; n <= frames; n += frameStride) {
     const at = { on: 'frame', n } as const;
-    for (const machine of MACHINE_NAMES) cases.push({ machines: [machine], at });
-    cases.push({ machines: MACHINE_NAMES, at });
+    for (const machine of OUR_MACHINES) cases.push({ machines: [machine], at });
+    cases.push({ machines: OUR_MACHINES, at });
   }
   return cases;
 }

@@ -5,7 +5,8 @@ import type { Random } from '../core/random.ts';
 import { CHUNK_FAULTS } from '../services/chunked/faults.ts';
 import { drawFault, type Fault, faultText, type ProfileEntry } from './faults/catalogue.ts';
 import { dimensionsOf } from './faults/draw.ts';
-import { ECU_NAMES, type EcuName } from './machine-names.ts';
+import { type EcuName, OTHER_MAKE, OUR_ECUS } from './machine-names.ts';
+import { type Character, drawCharacter } from './other-make/character.ts';
 import { seededRandom } from './seeded-random.ts';
 
 /** A fault of one vehicle, counted from 0. Those of the server concern all of them. */
@@ -37,6 +38,8 @@ export interface EpisodePlan {
   readonly singleBank: readonly EcuName[];
   /** Images come in chunks that are authenticated one by one. */
   readonly chunked: boolean;
+  /** How the ECU of another make behaves; null: the vehicles have none. */
+  readonly otherMake: Character | null;
   readonly campaigns: readonly CampaignPlan[];
 }
 
@@ -56,6 +59,11 @@ const MAX_FAULTS = 4;
 const SINGLE_BANK_SHARE = 0.25;
 /** Faults of the backend need a download in chunks: with nothing else in the profile, every episode has one. */
 const CHUNKED_SHARE = 0.3;
+/** An ECU of another make: in every episode where nothing else is in the profile. */
+const OTHER_MAKE_SHARE = 0.35;
+/** Campaigns that have a release for it, where it is fitted. */
+const OTHER_MAKE_CAMPAIGN_SHARE = 0.6;
+const MAX_OTHER_MAKE_FAULTS = 2;
 const FORCED_SHARE = 0.1;
 const ENCRYPTED_SHARE = 0.2;
 
@@ -72,7 +80,12 @@ export function planEpisode(
   // Of its own stream: it changes nothing of what is drawn besides.
   const byChance = seededRandom(`${seed}/${episode}/transport`).fraction() < CHUNKED_SHARE;
   const chunked = byChance || (categories.length > 0 && categories.every(isOfBackend));
-  const drawn = chunked ? options : { ...options, categories: categories.filter(isElsewhere) };
+  const elsewhere = categories.filter((entry) => entry !== 'make');
+  const drawn = {
+    ...options,
+    categories: chunked ? elsewhere : elsewhere.filter(isElsewhere),
+  };
+  const otherMake = drawOtherMake(options, episode);
   return {
     seed: `${seed}/${episode}`,
     episode,
@@ -80,9 +93,11 @@ export function planEpisode(
     // Without faults nothing is ever restored.
     singleBank: isSingle && options.categories.length > 0 ? single : [],
     chunked,
-    campaigns: Array.from({ length: campaigns }, (_none, index) =>
-      planCampaign(random, drawn, index + 1),
-    ),
+    otherMake,
+    campaigns: Array.from({ length: campaigns }, (_none, index) => {
+      const campaign = planCampaign(random, drawn, index + 1);
+      return otherMake === null ? campaign : withOtherMake(campaign, drawn, episode);
+    }),
   };
 }
 
@@ -92,6 +107,37 @@ function isOfBackend(entry: ProfileEntry): boolean {
 
 function isElsewhere(entry: ProfileEntry): boolean {
   return !isOfBackend(entry);
+}
+
+function drawOtherMake({ seed, categories }: ScenarioOptions, episode: number): Character | null {
+  if (!categories.includes('make')) return null;
+  const random = seededRandom(`${seed}/${episode}/other make`);
+  const isAlone = categories.every((entry) => entry === 'make');
+  return random.fraction() < OTHER_MAKE_SHARE || isAlone ? drawCharacter(random) : null;
+}
+
+/** A release for it, its own faults, and one that could hit any ECU: by a random of its own, so that the rest stays. */
+function withOtherMake(
+  campaign: CampaignPlan,
+  { seed, categories, imageBytes, vehicles }: ScenarioOptions,
+  episode: number,
+): CampaignPlan {
+  const random = seededRandom(`${seed}/${episode}/${campaign.number}/other make`);
+  if (random.fraction() >= OTHER_MAKE_CAMPAIGN_SHARE) return campaign;
+  const isAlone = random.fraction() < 0.3;
+  const ecus: readonly EcuName[] = isAlone ? [OTHER_MAKE] : [...campaign.ecus, OTHER_MAKE];
+  const dimensions = dimensionsOf(ecus.length, imageBytes);
+  const faults = [...campaign.faults];
+  for (let vehicle = 0; vehicle < vehicles; vehicle++) {
+    const count = Math.floor(random.fraction() * (MAX_OTHER_MAKE_FAULTS + 1));
+    for (let n = 0; n < count; n++) {
+      faults.push({ vehicle, fault: drawFault('make', random, dimensions, ecus) });
+    }
+    if (categories.length === 0 || random.fraction() < 0.5) continue;
+    const category = categories[Math.floor(random.fraction() * categories.length)]!;
+    faults.push({ vehicle, fault: drawFault(category, random, dimensions, [OTHER_MAKE]) });
+  }
+  return { ...campaign, ecus, faults };
 }
 
 function planCampaign(
@@ -120,17 +166,20 @@ function planCampaign(
 
 /** In the order of the vehicle file. */
 function sample(random: Random, count: number): readonly EcuName[] {
-  const left: EcuName[] = [...ECU_NAMES];
+  const left: EcuName[] = [...OUR_ECUS];
   while (left.length > count) left.splice(Math.floor(random.fraction() * left.length), 1);
   return left;
 }
 
 /** The history for people, one line a campaign and one a fault. */
-export function episodeText({ campaigns, vehicles, singleBank, chunked }: EpisodePlan): string {
+export function episodeText(plan: EpisodePlan): string {
+  const { campaigns, vehicles, singleBank, chunked, otherMake } = plan;
+  const first = otherMake === null ? [] : [otherMakeText(otherMake)];
   const way = chunked ? ', in chunks' : '';
   const bank = singleBank.length === 0 ? '' : ` (with one bank: ${singleBank.join(', ')})`;
-  return campaigns
-    .map(({ number, ecus, faults, forced, encrypted }) =>
+  return [
+    ...first,
+    ...campaigns.map(({ number, ecus, faults, forced, encrypted }) =>
       [
         `campaign ${number}: new ${encrypted ? 'encrypted ' : ''}images for ${ecus.join(', ')}${way}${forced ? ', a safety release' : ''}${bank}`,
         ...faults.map(({ vehicle, fault }) => {
@@ -138,8 +187,12 @@ export function episodeText({ campaigns, vehicles, singleBank, chunked }: Episod
           return `  ${where}${faultText(fault)}`;
         }),
       ].join('\n'),
-    )
-    .join('\n');
+    ),
+  ].join('\n');
+}
+
+function otherMakeText({ security, knows, answerMs, bootMs, eraseMs }: Character): string {
+  return `${OTHER_MAKE} of another make: security ${security}, answers after ${answerMs} ms, boots in ${bootMs} ms, erases in ${eraseMs} ms, knows ${knows.join(', ') || 'nothing more'}`;
 }
 
 /**

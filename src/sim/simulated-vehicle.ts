@@ -14,6 +14,7 @@ import type { Storage } from '../core/storage.ts';
 import type { HttpTransport } from '../tmu/http-transport.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { parseIdentity } from '../trust/identity-file.ts';
+import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type DriverDeed, DriverModel } from './driver-model.ts';
 import {
@@ -22,6 +23,11 @@ import {
   type RunningProgram,
   SimulatedMachine,
 } from './machine.ts';
+import { OTHER_MAKE } from './machine-names.ts';
+import type { Character } from './other-make/character.ts';
+import { noFaults, type PlainEcuFaults } from './other-make/faults.ts';
+import { PlainEcu } from './other-make/plain-ecu.ts';
+import type { PlainEcuEvent } from './other-make/services.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedWire } from './simulated-bus.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -37,6 +43,7 @@ export type MachineName = string;
 export type VehicleEvent =
   | { readonly from: 'tmu'; readonly tmu: TmuEvent }
   | { readonly from: 'ecu'; readonly ecu: EcuEvent }
+  | { readonly from: 'plain-ecu'; readonly plain: PlainEcuEvent }
   | { readonly from: 'machine'; readonly machine: MachineEvent }
   | { readonly from: 'driver'; readonly deed: DriverDeed };
 
@@ -58,6 +65,8 @@ export interface SimulatedVehicleOptions extends VehicleWrappers {
   readonly disks: ReadonlyMap<MachineName, ReadonlyMap<string, Uint8Array>>;
   /** What an ECU of this name runs when it is new. */
   readonly factoryImage: (ecu: string) => { readonly image: Uint8Array; readonly version: string };
+  /** Of the ECU of another make, where the vehicle file has one. */
+  readonly otherMake?: Character | undefined;
   readonly pollMs: number;
   /** Images come in chunks of so many bytes; missing: by HTTP. */
   readonly chunkBytes?: number | undefined;
@@ -93,6 +102,9 @@ export class SimulatedVehicle {
   readonly #options: SimulatedVehicleOptions;
   readonly #faults = new Map<string, Writable<EcuFaults>>();
   readonly #ecus = new Map<string, Ecu>();
+  /** Of the ECU of another make; may be changed at any time. */
+  readonly otherMakeFaults: PlainEcuFaults = noFaults();
+  #plain: PlainEcu | undefined;
   readonly #signals = new Map<string, SignalValue>();
   readonly #tmuSignals: AbortController[] = [];
   #board: SignalBoard | undefined;
@@ -127,6 +139,12 @@ export class SimulatedVehicle {
   /** As it lives at present; undefined while it is off, or starts. */
   ecu(name: string): Ecu | undefined {
     return this.machine(name).alive ? this.#ecus.get(name) : undefined;
+  }
+
+  /** What an ECU of whatever make runs at present; undefined while it is off, or starts. */
+  running(name: string): { readonly bank: string | number } | undefined {
+    if (name !== OTHER_MAKE) return this.ecu(name)?.running;
+    return this.machine(name).alive ? this.#plain?.running : undefined;
   }
 
   /** Faults of an ECU, which may be changed at any time; they outlive its lives. */
@@ -191,7 +209,28 @@ export class SimulatedVehicle {
     });
   }
 
+  async #startOtherMake(name: string, life: MachineLife): Promise<RunningProgram> {
+    const { vehicle, factoryImage, otherMake } = this.#options;
+    const ecu = findEcu(vehicle, name);
+    if (otherMake === undefined) throw new Error(`nobody has said how ${name} behaves`);
+    const plain = new PlainEcu({
+      ecu,
+      character: otherMake,
+      faults: this.otherMakeFaults,
+      factoryImage: factoryImage(name).image,
+      bus: life.bus(this.wire.attach(name, { restartMs: RESTART_MS })),
+      clock: life.clock,
+      random: life.random,
+      storage: this.#storage(name, life),
+      onEvent: life.whileAlive((event) => this.#emit(name, { from: 'plain-ecu', plain: event })),
+    });
+    this.#plain = plain;
+    await plain.boot();
+    return plain;
+  }
+
   async #startEcu(name: string, life: MachineLife): Promise<RunningProgram> {
+    if (name === OTHER_MAKE) return this.#startOtherMake(name, life);
     const { vehicle, logger, factoryImage } = this.#options;
     life.onEnd(() => this.#ecus.delete(name));
     const common = {

@@ -11,6 +11,7 @@ import { asciiBytes, toHex } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
 import type { HttpRequest } from '../tmu/http-transport.ts';
 import { type Vehicle, vehicleSchema } from '../vehicle/schema.ts';
+import type { Character } from './other-make/character.ts';
 import { type SeededRandom, seededRandom } from './seeded-random.ts';
 import { type FactoryFiles, keyCeremony } from './simulated-factory.ts';
 import { type ServerState, type ServerTokens, SimulatedServer } from './simulated-server.ts';
@@ -20,6 +21,7 @@ import { VirtualClock } from './virtual-clock.ts';
 export interface TemplateOptions {
   /** Of the bench vehicle without its public secrets. */
   readonly change: ((vehicle: Vehicle) => Vehicle) | undefined;
+  readonly otherMake: Character | undefined;
   readonly vehicles: number;
   /** Of factory images. */
   readonly imageBytes: number;
@@ -48,11 +50,12 @@ const made = new Map<string, Promise<Template>>();
 /** The same vehicles give the same template, in every process. */
 export async function templateOf(options: TemplateOptions): Promise<Template> {
   const vehicles = await describe(options);
-  const key = JSON.stringify([vehicles, options.imageBytes]);
+  const { imageBytes, otherMake } = options;
+  const key = JSON.stringify([vehicles, imageBytes, otherMake]);
   let template = made.get(key);
   if (template === undefined) {
     if (made.size >= KEPT) made.delete(made.keys().next().value!);
-    template = make(vehicles, options.imageBytes);
+    template = make(vehicles, imageBytes, otherMake);
     made.set(key, template);
     template.catch(() => made.delete(key));
   }
@@ -94,7 +97,11 @@ async function describe({ change, vehicles }: TemplateOptions): Promise<Vehicle[
   );
 }
 
-async function make(descriptions: readonly Vehicle[], imageBytes: number): Promise<Template> {
+async function make(
+  descriptions: readonly Vehicle[],
+  imageBytes: number,
+  otherMake: Character | undefined,
+): Promise<Template> {
   const clock = new VirtualClock(START_WALL_MS);
   const random = seededRandom(FACTORY_SEED);
   const factory = await keyCeremony(FACTORY_SEED, clock.wallMs());
@@ -115,6 +122,7 @@ async function make(descriptions: readonly Vehicle[], imageBytes: number): Promi
       random: random.fork(description.vin),
       factoryImage: factoryImageOf(imageBytes),
       pollMs: 1000,
+      otherMake,
       approvalTimeoutSeconds: 30,
       onEvent: () => {},
     });

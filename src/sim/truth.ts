@@ -2,7 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { ECU_NAMES, type EcuName } from './machine-names.ts';
+import { ECU_NAMES, type EcuName, OTHER_MAKE } from './machine-names.ts';
+import { readPlainTruth } from './other-make/memory.ts';
 
 /** A file of one disk, whole; undefined where there is none. */
 export type ReadFile = (name: string) => Uint8Array | undefined;
@@ -83,10 +84,25 @@ export function imageCounter(read: ReadFile, bank: 0 | 1): number {
   return parsed.success ? parsed.data.header.securityCounter : 0;
 }
 
-/** Of all ECUs at one moment. */
-export function truthsOf(readerOf: (ecu: EcuName) => ReadFile): Truths {
-  const entries = ECU_NAMES.map((ecu) => [ecu, readEcuTruth(readerOf(ecu))] as const);
+/** What stands for an ECU that the vehicle does not have: wanted and held are always the same. */
+export const NOT_FITTED: EcuTruth = {
+  sha256: 'not fitted',
+  standing: 'settled',
+  counter: 0,
+  imageCounter: 0,
+  troubleCodes: [],
+};
+
+/** Of all ECUs at one moment; `readerOf` gives nothing for one that the vehicle does not have. */
+export function truthsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): Truths {
+  const entries = ECU_NAMES.map((ecu) => [ecu, truthOf(ecu, readerOf(ecu))] as const);
   return Object.fromEntries(entries) as unknown as Truths;
+}
+
+/** Whatever make it is. */
+export function truthOf(ecu: EcuName, read: ReadFile | undefined): EcuTruth {
+  if (read === undefined) return NOT_FITTED;
+  return ecu === OTHER_MAKE ? readPlainTruth(read) : readEcuTruth(read);
 }
 
 /** JSON, and below it the hash of its line. */

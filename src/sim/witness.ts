@@ -3,15 +3,18 @@
 import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import { profileOf } from '../../ecus/profiles.ts';
 import type { CanFrame } from '../bus/can-frame.ts';
+import { assertNever } from '../core/errors.ts';
 import { testerAddresses } from '../isotp/address.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
+import { Did, Sid } from '../uds/sid.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { DriverDeed } from './driver-model.ts';
 import type { InvariantName } from './invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from './invariants/invariant.ts';
 import { isMadeGood } from './invariants/words.ts';
 import type { Invariants } from './invariants.ts';
-import { ECU_NAMES, type EcuName, MACHINE_NAMES } from './machine-names.ts';
+import { type EcuName, fittedEcus, fittedMachines, OTHER_MAKE, OUR_ECUS } from './machine-names.ts';
+import type { PlainEcuEvent } from './other-make/services.ts';
 import type { ServicesFacts } from './services-facts.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
@@ -36,7 +39,7 @@ const BESIDE: ReadonlySet<TmuEvent['kind']> = new Set([
 
 type Body = Observation extends infer O ? (O extends Observation ? Omit<O, 'atMs'> : never) : never;
 
-/** Single frame or first frame of 19 (ReadDTCInformation): the health check of new software, which nothing else sends. */
+/** Single frame of 19 (ReadDTCInformation): the health check of new software, which nothing else sends. */
 const READ_DTC = 0x19;
 
 export interface WitnessOptions {
@@ -63,7 +66,7 @@ export class Witness {
     this.#options = options;
     const { vehicle } = options;
     this.#requests = new Map(
-      ECU_NAMES.map((name) => {
+      fittedEcus(vehicle).map((name) => {
         const { tx } = testerAddresses(findEcu(vehicle.vehicle, name).address).physical;
         return [tx.id, name];
       }),
@@ -86,8 +89,11 @@ export class Witness {
 
   /** By the durable bytes on the disks. */
   truths(): Truths {
+    const { vehicle } = this.#options;
+    const fitted = fittedEcus(vehicle);
     return truthsOf((ecu) => {
-      const files = this.#options.vehicle.machine(ecu).disk.files();
+      if (!fitted.includes(ecu)) return undefined;
+      const files = vehicle.machine(ecu).disk.files();
       return (name) => files.get(name);
     });
   }
@@ -140,6 +146,30 @@ export class Witness {
     }
   }
 
+  /** Of the ECU of another make. */
+  onPlainEcu(event: PlainEcuEvent): void {
+    const ecu = OTHER_MAKE;
+    switch (event.kind) {
+      case 'boot': {
+        const sha256 = event.sha256 ?? undefined;
+        this.#tell({ kind: 'boot', ecu, sha256, imageCounter: 0, counter: 0 });
+        break;
+      }
+      case 'erase':
+        this.#tell({ kind: 'erase', ecu });
+        break;
+      case 'refused':
+      case 'opened':
+        this.#tell({ kind: 'programming', ecu, accepted: event.kind === 'opened' });
+        break;
+      case 'written':
+        this.#tell({ kind: 'written', ecu, sha256: event.sha256 });
+        break;
+      default:
+        assertNever(event);
+    }
+  }
+
   onDriver({ did, campaign }: DriverDeed): void {
     if (did === 'withdraw') return;
     this.#tell({ kind: 'driver', answer: did === 'approve' ? 'approved' : 'other', campaign });
@@ -155,9 +185,7 @@ export class Witness {
   onFrame(frame: CanFrame, from: string): void {
     if (from === TMU) {
       const ecu = this.#requests.get(frame.id);
-      if (ecu !== undefined && frame.data[1] === READ_DTC && frame.data[0]! >> 4 === 0) {
-        this.#tell({ kind: 'asked', ecu });
-      }
+      if (ecu !== undefined) this.#onRequest(ecu, frame.data);
     } else if (this.#listening.length > 0) {
       const ecu = this.#listening.find(
         (name) => name === from && this.#trafficIds.get(name)!.has(frame.id),
@@ -169,14 +197,30 @@ export class Witness {
     }
   }
 
-  readonly #trafficIds = new Map(
-    ECU_NAMES.map((name) => [name, new Set(profileOf(name).traffic.map(({ id }) => id))]),
+  /** Of the TMU; by its first frame. */
+  #onRequest(ecu: EcuName, data: Uint8Array): void {
+    const isSingle = data[0]! >> 4 === 0;
+    const isFirst = data[0]! >> 4 === 1;
+    if (!isSingle && !isFirst) return;
+    const [sid, second, third] = data.subarray(isSingle ? 1 : 2);
+    if (isSingle && sid === READ_DTC) this.#tell({ kind: 'asked', ecu });
+    if (isSingle && sid === Sid.ecuReset) this.#tell({ kind: 'reset-ordered', ecu });
+    // It cannot be asked for anything but its version, and does not always know its trouble codes.
+    const version = Did.ecuSoftwareVersion;
+    const asksVersion = second === version >> 8 && third === (version & 0xff);
+    if (ecu === OTHER_MAKE && sid === Sid.readDataByIdentifier && asksVersion) {
+      this.#tell({ kind: 'asked', ecu });
+    }
+  }
+
+  readonly #trafficIds: ReadonlyMap<EcuName, ReadonlySet<number>> = new Map(
+    OUR_ECUS.map((name) => [name, new Set(profileOf(name).traffic.map(({ id }) => id))]),
   );
   #listening: readonly EcuName[] = [];
 
   /** From now on; `hasTraffic` once every ECU that has some was heard. */
   listenForTraffic(): void {
-    this.#listening = ECU_NAMES.filter((name) => this.#trafficIds.get(name)!.size > 0);
+    this.#listening = OUR_ECUS.filter((name) => this.#trafficIds.get(name)!.size > 0);
     this.#heard = new Set();
   }
 
@@ -186,9 +230,10 @@ export class Witness {
 
   rest(): void {
     const { vehicle, released } = this.#options;
-    const dead = MACHINE_NAMES.filter((name) => !vehicle.machine(name).alive);
-    const unbooted = ECU_NAMES.filter((name) => vehicle.ecu(name)?.running === undefined);
-    const imageless = ECU_NAMES.filter((name) => vehicle.ecu(name)?.running?.bank === 'recovery');
+    const fitted = fittedEcus(vehicle);
+    const dead = fittedMachines(vehicle).filter((name) => !vehicle.machine(name).alive);
+    const unbooted = fitted.filter((name) => vehicle.running(name) === undefined);
+    const imageless = fitted.filter((name) => vehicle.running(name)?.bank === 'recovery');
     this.#tell({
       kind: 'rest',
       truths: this.truths(),
@@ -225,7 +270,7 @@ export class Witness {
 
   #isMadeGood(): boolean {
     const truths = this.truths();
-    return ECU_NAMES.every((ecu) => isMadeGood(truths[ecu]));
+    return Object.values(truths).every(isMadeGood);
   }
 
   /** The campaign whose last word is a mixed state. */

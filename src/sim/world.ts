@@ -5,6 +5,7 @@ import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
+import { type Character, descriptionOf } from './other-make/character.ts';
 import { type SeededRandom, seededRandom } from './seeded-random.ts';
 import { ReleaseSigner, type SignedImage } from './simulated-factory.ts';
 import { SimulatedServer } from './simulated-server.ts';
@@ -39,6 +40,8 @@ export interface WorldOptions {
   readonly vehicles?: number;
   /** Changes to the bench vehicle, such as a single bank; the same for all. Names must stay. */
   readonly vehicle?: (vehicle: Vehicle) => Vehicle;
+  /** How the ECU of another make behaves; missing: the vehicles have none. */
+  readonly otherMake?: Character | undefined;
   /** Of the factory images and of releases, 16384 unless told otherwise. */
   readonly imageBytes?: number;
   readonly sabotage?: WorldSabotage;
@@ -85,10 +88,19 @@ const BOOT_LIMIT_MS = 10_000;
 /** Resolves when every machine is on and the TMUs have begun to poll. */
 export async function createWorld(options: WorldOptions): Promise<SimulatedWorld> {
   const { vehicles = 1, imageBytes = IMAGE_BYTES } = options;
-  const template = await templateOf({ change: options.vehicle, vehicles, imageBytes });
+  const { vehicle: change = same, otherMake } = options;
+  const fitted = (vehicle: Vehicle): Vehicle =>
+    otherMake === undefined
+      ? change(vehicle)
+      : change({ ...vehicle, ecus: [...vehicle.ecus, descriptionOf(otherMake)] });
+  const template = await templateOf({ change: fitted, otherMake, vehicles, imageBytes });
   const world = new SimulatedWorld(options, template);
   await world.begin();
   return world;
+}
+
+function same(vehicle: Vehicle): Vehicle {
+  return vehicle;
 }
 
 export class SimulatedWorld {
@@ -123,6 +135,7 @@ export class SimulatedWorld {
         ...{ vehicle, disks, logger, clock: this.clock, server: this.server },
         random: this.#random.fork(vehicle.vin),
         factoryImage: this.#factoryImage,
+        otherMake: options.otherMake,
         pollMs: options.pollMs ?? POLL_MS,
         chunkBytes: options.chunkBytes,
         session: options.session,

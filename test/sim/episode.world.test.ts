@@ -18,7 +18,15 @@ function campaign(number: number, change: Partial<CampaignPlan> = {}): CampaignP
 }
 
 function planOf(...campaigns: CampaignPlan[]): EpisodePlan {
-  return { seed: 'episode', episode: 0, vehicles: 1, singleBank: [], chunked: false, campaigns };
+  return {
+    seed: 'episode',
+    episode: 0,
+    vehicles: 1,
+    singleBank: [],
+    chunked: false,
+    otherMake: null,
+    campaigns,
+  };
 }
 
 const run = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });

@@ -13,6 +13,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: [],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 6,
@@ -52,6 +53,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: [],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 5,
@@ -82,6 +84,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: [],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 1,
@@ -108,6 +111,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: [],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 3,
@@ -161,6 +165,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: ['CGW'],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 4,
@@ -200,6 +205,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: ['BMS'],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 2,

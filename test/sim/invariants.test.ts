@@ -44,7 +44,7 @@ const START: Body = {
   proof: false,
   forced: false,
   truths: truths(),
-  wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: OLD },
+  wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: OLD, OBC: OLD },
 };
 const APPROVED: Body = { kind: 'driver', answer: 'approved', campaign: CAMPAIGN };
 const erase = (ecu: EcuName): Body => ({ kind: 'erase', ecu });
@@ -163,7 +163,7 @@ describe('what is in order', () => {
       campaign: 2,
       proof: true,
       truths: truths({ EDT: { ...updated, counter: 1 }, INV: updated }),
-      wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: NEW },
+      wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: NEW, OBC: OLD },
     };
     const allNew = { ...BOTH_NEW, BMS: updated };
     const proof: Body[] = [
@@ -191,14 +191,30 @@ describe('what is in order', () => {
   it('is a declared mixed state, spelled out as it is', () => {
     const mixed = truths({ EDT: { ...updated, counter: 1, standing: 'trial' } });
     const ecus = [
-      { name: 'EDT', version: '2.0.0', error: null },
-      { name: 'INV', version: '1.0.0', error: null },
+      { name: 'EDT', version: '2.0.0', sha256: null, error: null },
+      { name: 'INV', version: '1.0.0', sha256: null, error: null },
     ];
     const declared = rest('ROLLBACK_FAILED', {
       truths: mixed,
       reports: [row('ROLLBACK_FAILED', { ecus })],
     });
     expect(seen(changed(BACK, is('rest'), declared))).toEqual({ broken: [], ending: 'safeState' });
+  });
+
+  it('is an ECU of another make that is taken back after a real attempt, and says yes in the end', () => {
+    const bodies: Body[] = [
+      START,
+      APPROVED,
+      { kind: 'programming', ecu: 'INV', accepted: false },
+      { kind: 'programming', ecu: 'INV', accepted: true },
+      erase('INV'),
+      { kind: 'reset-ordered', ecu: 'INV' },
+      { kind: 'programming', ecu: 'INV', accepted: true },
+      erase('INV'),
+      { kind: 'written', ecu: 'INV', sha256: OLD },
+      rest('ROLLBACK_COMPLETED'),
+    ];
+    expect(seen(bodies)).toEqual({ broken: [], ending: 'rolledBack' });
   });
 
   it('is an erase that was on its way when the approval was withdrawn', () => {
@@ -290,6 +306,38 @@ describe('what is not in order', () => {
         confirmed('INV', { troubleCodes: [0x123456, 0xd1a1fe] }),
       ),
     ],
+    [
+      'a report says another version, or other bytes, than an ECU holds',
+      ['claim', 'claim'],
+      changed(
+        BACK,
+        is('rest'),
+        rest('ROLLBACK_COMPLETED', {
+          reports: [
+            row('ROLLBACK_COMPLETED', {
+              ecus: [
+                { name: 'EDT', version: '2.0.0', sha256: OLD, error: null },
+                { name: 'INV', version: '1.0.0', sha256: NEW, error: null },
+                { name: 'BMS', version: '2.0.0', sha256: null, error: 'silent' },
+              ],
+            }),
+          ],
+        }),
+      ),
+    ],
+    [
+      'an ECU that only refused is reset and erased, and given what it ran',
+      ['untouched', 'untouched', 'untouched'],
+      [
+        START,
+        APPROVED,
+        { kind: 'programming', ecu: 'INV', accepted: false },
+        { kind: 'reset-ordered', ecu: 'INV' },
+        erase('INV'),
+        { kind: 'written', ecu: 'INV', sha256: OLD },
+        rest('ROLLBACK_COMPLETED'),
+      ],
+    ],
     ['nobody was asked', ['unapproved-erase', 'unapproved-erase'], changed(GOOD, is('driver'))],
     [
       'the driver said no',
@@ -373,7 +421,9 @@ describe('what is not in order', () => {
         rest('ROLLBACK_FAILED', {
           truths: truths({ EDT: updated }),
           reports: [
-            row('ROLLBACK_FAILED', { ecus: [{ name: 'EDT', version: '1.0.0', error: null }] }),
+            row('ROLLBACK_FAILED', {
+              ecus: [{ name: 'EDT', version: '1.0.0', sha256: null, error: null }],
+            }),
           ],
         }),
       ),

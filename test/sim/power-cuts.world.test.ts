@@ -57,7 +57,7 @@ describe('a power cut', () => {
         return {
           ...{ proofs: 1, violations: [], virtualMs: 0, frames: 0, digest: '', faults: {} },
           endings: ['success'],
-          first: { writes: { TMU: 2, CGW: 0, EDT: 1, INV: 0, BMS: 0 }, frames: 2 },
+          first: { writes: { TMU: 2, CGW: 0, EDT: 1, INV: 0, BMS: 0, OBC: 0 }, frames: 2 },
         };
       },
     });

@@ -29,6 +29,7 @@ function planOf(campaigns: number, ecus: readonly EcuName[] = ['EDT', 'INV']): E
     vehicles: 1,
     singleBank: [],
     chunked: false,
+    otherMake: null,
     campaigns: Array.from({ length: campaigns }, (_none, n) => ({
       number: n + 1,
       ecus,

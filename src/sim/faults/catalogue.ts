@@ -17,6 +17,15 @@ import { deny, later, laterIgnition, silence } from './driver-answer.ts';
 import { EXCHANGE_MODULES } from './exchange.ts';
 import type { FaultModule, FaultShape } from './fault.ts';
 import { frameCorrupt, frameDrop, frameDuplicate } from './frame-noise.ts';
+import {
+  busy,
+  deafAfterSession,
+  lingers,
+  noStart,
+  refusesSession,
+  slowReset,
+  waits,
+} from './other-make.ts';
 import { powerCut } from './power-cut.ts';
 import { resetLoop } from './reset-loop.ts';
 import { rot } from './rot.ts';
@@ -68,6 +77,10 @@ const CATEGORIES = {
   vehicle: choice(nothing, [moving, lowBattery]),
   services: choice((draw) => draw.trigger(), [...times(7, configure), ...times(13, command)]),
   backend: choice(nothing, CHUNK_MODULES),
+  make: choice(nothing, [
+    ...[refusesSession, busy, waits, deafAfterSession],
+    ...[slowReset, lingers, noStart],
+  ]),
 } as const;
 
 export type FaultCategory = keyof typeof CATEGORIES;

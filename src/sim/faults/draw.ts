@@ -1,7 +1,7 @@
 // What the draws of all faults share: a seeded random, and the size of the campaign over which faults are spread.
 
 import type { Random } from '../../core/random.ts';
-import { ECU_NAMES, type EcuName, type MachineName } from '../machine-names.ts';
+import { type EcuName, type MachineName, OUR_ECUS } from '../machine-names.ts';
 import { CAMPAIGN_PHASES, type Trigger } from './trigger.ts';
 
 /** What a fault-free campaign of the drawn size does; faults are spread over it. */
@@ -71,7 +71,7 @@ export class Draw {
   }
 
   ecu(): EcuName {
-    return this.chance(0.85) ? this.oneOf(this.#ecus) : this.oneOf(ECU_NAMES);
+    return this.chance(0.85) ? this.oneOf(this.#ecus) : this.oneOf(OUR_ECUS);
   }
 
   /** A frame or two, rarely a storm. */

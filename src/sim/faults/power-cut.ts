@@ -1,6 +1,6 @@
 // The supply of machines breaks down, and comes back.
 
-import { MACHINE_NAMES, type MachineName } from '../machine-names.ts';
+import { type MachineName, OUR_MACHINES } from '../machine-names.ts';
 import { faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
 
@@ -18,7 +18,7 @@ export const powerCut = faultModule<PowerCut>({
   draw(draw) {
     const every = draw.chance(0.2);
     const several = draw.chance(0.25);
-    const machines = MACHINE_NAMES.filter(() => every || (several && draw.chance(0.5)));
+    const machines = OUR_MACHINES.filter(() => every || (several && draw.chance(0.5)));
     const cut = machines.length > 0 ? machines : [draw.machine()];
     return {
       category: 'power',

@@ -1,5 +1,6 @@
 // All invariants: a row here and a module beside it are all that an invariant needs. Closed set: the names stand in the JSON of the command and in replay files.
 
+import { claim } from './claim.ts';
 import { command } from './command.ts';
 import { configuration } from './configuration.ts';
 import { counter } from './counter.ts';
@@ -19,6 +20,7 @@ import { traffic } from './traffic.ts';
 import { unapprovedErase } from './unapproved-erase.ts';
 import { unhealthyConfirm } from './unhealthy-confirm.ts';
 import { unsettled } from './unsettled.ts';
+import { untouched } from './untouched.ts';
 import { unverifiedBoot } from './unverified-boot.ts';
 
 /** What breaks at the same moment is told in this order. */
@@ -33,6 +35,8 @@ export const INVARIANTS = [
   unapprovedErase,
   report,
   outcome,
+  claim,
+  untouched,
   unsettled,
   recovery,
   traffic,

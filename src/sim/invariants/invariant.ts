@@ -12,6 +12,7 @@ export interface ReportRow {
   readonly ecus: readonly {
     readonly name: string;
     readonly version: string | null;
+    readonly sha256: string | null;
     /** Why the ECU could not be taken back or asked. */
     readonly error: string | null;
   }[];
@@ -53,6 +54,12 @@ export type Observation = { readonly atMs: number } & (
   | { readonly kind: 'informed' }
   /** The TMU asks an ECU for its trouble codes, which is the last question before confirmation. */
   | { readonly kind: 'asked'; readonly ecu: EcuName }
+  /** The TMU sends 11 (ECUReset). */
+  | { readonly kind: 'reset-ordered'; readonly ecu: EcuName }
+  /** An ECU of another make takes 10 02, or answers 22: its conditions are not met. */
+  | { readonly kind: 'programming'; readonly ecu: EcuName; readonly accepted: boolean }
+  /** The one bank of an ECU of another make holds a whole image again. */
+  | { readonly kind: 'written'; readonly ecu: EcuName; readonly sha256: string }
   | { readonly kind: 'confirmed'; readonly ecu: EcuName; readonly truth: EcuTruth }
   | { readonly kind: 'counter'; readonly ecu: EcuName; readonly counter: number }
   | {

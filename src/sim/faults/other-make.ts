@@ -1,0 +1,140 @@
+// An ECU of another make is slow, busy, deaf or unwilling, or its new software does not start.
+
+import type { PlainEcuFaults } from '../other-make/faults.ts';
+import type { Draw } from './draw.ts';
+import { type FaultModule, faultModule } from './fault.ts';
+import type { Trigger } from './trigger.ts';
+
+export interface OtherMakeFault {
+  readonly category: 'make';
+  readonly kind:
+    | 'refuses-session'
+    | 'busy'
+    | 'waits'
+    | 'deaf-after-session'
+    | 'slow-reset'
+    | 'lingers'
+    | 'no-start';
+  readonly at: Trigger;
+  /** How long it lasts. */
+  readonly forMs: number;
+  /** Requests, or ms, by kind; 0 where there is nothing to say. */
+  readonly amount: number;
+}
+
+interface Effect {
+  begin(faults: PlainEcuFaults, amount: number): void;
+  end(faults: PlainEcuFaults): void;
+  readonly longestMs: number;
+  readonly amount?: readonly [least: number, most: number];
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Its conditions are not met: 10 02 is answered with 22. */
+export const refusesSession = otherMake('refuses-session', {
+  begin: (faults) => {
+    faults.refusesProgramming = true;
+  },
+  end: (faults) => {
+    faults.refusesProgramming = false;
+  },
+  longestMs: 60_000,
+});
+
+/** Every request is answered with 21. */
+export const busy = otherMake('busy', {
+  begin: (faults) => {
+    faults.busy = true;
+  },
+  end: (faults) => {
+    faults.busy = false;
+  },
+  longestMs: 20_000,
+});
+
+/** Long requests are held up by FC.WAIT. */
+export const waits = otherMake('waits', {
+  begin: (faults) => {
+    faults.waits = true;
+  },
+  end: (faults) => {
+    faults.waits = false;
+  },
+  longestMs: 3000,
+});
+
+/** The requests right after 10 02 are lost. */
+export const deafAfterSession = otherMake('deaf-after-session', {
+  begin: (faults, amount) => {
+    faults.deafAfterSession = amount;
+  },
+  end: (faults) => {
+    faults.deafAfterSession = 0;
+  },
+  longestMs: HOUR_MS,
+  amount: [1, 2],
+});
+
+/** Each restart takes so many ms more. */
+export const slowReset = otherMake('slow-reset', {
+  begin: (faults, amount) => {
+    faults.extraBootMs = amount;
+  },
+  end: (faults) => {
+    faults.extraBootMs = 0;
+  },
+  longestMs: HOUR_MS,
+  amount: [500, 6000],
+});
+
+/** The old program goes on answering for so many ms after the answer to 11. */
+export const lingers = otherMake('lingers', {
+  begin: (faults, amount) => {
+    faults.lingerMs = amount;
+  },
+  end: (faults) => {
+    faults.lingerMs = 0;
+  },
+  longestMs: HOUR_MS,
+  amount: [100, 2000],
+});
+
+/** What was programmed never starts: it stays in its bootloader. */
+export const noStart = otherMake('no-start', {
+  begin: (faults) => {
+    faults.refusesNewImage = true;
+  },
+  end: (faults) => {
+    faults.refusesNewImage = false;
+  },
+  longestMs: HOUR_MS,
+});
+
+function otherMake(kind: OtherMakeFault['kind'], effect: Effect): FaultModule<OtherMakeFault> {
+  const { begin, end, longestMs, amount: amounts = [0, 0] } = effect;
+  return faultModule<OtherMakeFault>({
+    category: 'make',
+    kind,
+    draw: (draw) => ({
+      category: 'make',
+      kind,
+      at: triggerOf(draw),
+      forMs: longestMs === HOUR_MS ? HOUR_MS : draw.between(200, longestMs),
+      amount: draw.between(...amounts),
+    }),
+    fire({ forMs, amount }, { vehicle, mend, atEnd }) {
+      const { otherMakeFaults: faults } = vehicle;
+      begin(faults, amount);
+      atEnd(() => end(faults));
+      if (forMs < HOUR_MS) mend(forMs, () => end(faults));
+    },
+  });
+}
+
+/** It is asked for more than its name only while it is activated: one bank is written then. */
+function triggerOf(draw: Draw): Trigger {
+  if (draw.chance(0.3)) return draw.trigger();
+  const state = draw.oneOf(['downloading', 'staging', 'activating'] as const);
+  return { on: 'state', state, delayMs: draw.chance(0.5) ? 0 : draw.between(0, 500) };
+}

@@ -1,0 +1,29 @@
+// Said is seen: what a report says of an ECU is what its memory holds.
+
+import { ECU_NAMES } from '../machine-names.ts';
+import { invariant } from './invariant.ts';
+import { shortHash } from './words.ts';
+
+export const claim = invariant({
+  name: 'claim',
+  says: 'nothing is reported of what an ECU runs that its memory contradicts',
+  watch: () => ({
+    rest({ truths, released }, { end }, broken) {
+      // A declared mixed state has an invariant of its own.
+      if (end!.last === undefined || end!.isDeclared) return;
+      for (const { name, version, sha256, error } of end!.last.ecus) {
+        const ecu = ECU_NAMES.find((known) => known === name);
+        if (ecu === undefined || error !== null) continue;
+        const held = truths[ecu].sha256;
+        const really =
+          held === undefined ? 'nothing' : (released[ecu].get(held) ?? 'unknown bytes');
+        if (version !== null && version !== really) {
+          broken(`${ecu} holds ${really}, ${end!.last.outcome} says that it runs ${version}`);
+        }
+        if (sha256 !== null && sha256 !== held) {
+          broken(`${ecu} holds ${shortHash(held)}, ${end!.last.outcome} says ${shortHash(sha256)}`);
+        }
+      }
+    },
+  }),
+});
