@@ -13,8 +13,10 @@ import { BusSilence } from '../drivers/bus-silence.ts';
 import { CgwApprover } from '../drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
 import { UdsEcuServices } from '../drivers/ecu-services.ts';
+import { Exchange } from '../drivers/exchange.ts';
 import type { KeyCommand } from '../drivers/security-key.ts';
 import { UdsVehicleState } from '../drivers/vehicle-signals.ts';
+import { testerAddresses } from '../isotp/address.ts';
 import { chunkedDownloads } from '../tmu/chunked-download.ts';
 import { DeviceKeys } from '../tmu/device-keys.ts';
 import type { DeviceIdentity } from '../tmu/device-session.ts';
@@ -35,7 +37,7 @@ import { checkSessionSignature } from '../trust/session-signature.ts';
 import { signerFromSeed } from '../trust/signing-key.ts';
 import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
-import type { Vehicle } from '../vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import { connectTester } from './bus.ts';
 
 /** Where the backend is. */
@@ -104,16 +106,25 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
   const clients = new Map<string, UdsClient>();
   const clientFor = (name: string): UdsClient =>
     cached(clients, name, () => connectTester(bus, findEcu(vehicle, name), { logger, clock }));
-  // One functional address silences all ECUs behind it, so the drivers share who asked for silence.
-  const silence = new BusSilence();
+  // One functional address silences all ECUs behind it, so their drivers share who asked for silence.
+  const silences = new Map<string, BusSilence>();
+  const silenceOf = ({ address, name }: VehicleEcu): BusSilence => {
+    const behind = functionalOf(address) ?? name;
+    const members = (): readonly Exchange[] =>
+      vehicle.ecus
+        .filter((ecu) => (functionalOf(ecu.address) ?? ecu.name) === behind)
+        .map((ecu) => new Exchange({ ecu, requester: clientFor(ecu.name), clock }));
+    return cached(silences, behind, () => new BusSilence({ members, clock }));
+  };
   const drivers = new Map<string, EcuDriver>();
   const driverFor = (name: string): EcuDriver =>
     cached(drivers, name, () => {
+      const ecu = findEcu(vehicle, name);
       const driver = new UdsEcuDriver({
-        ecu: findEcu(vehicle, name),
+        ecu,
         requester: clientFor(name),
         clock,
-        silence,
+        silence: silenceOf(ecu),
         ...(options.runCommand === undefined ? {} : { runCommand: options.runCommand }),
         logger,
       });
@@ -126,7 +137,12 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
   const keys = once(() => DeviceKeys.open(deviceOf(identity), storage, clock));
   // Its sequence numbers are on the disk: nobody may have a second one.
   const sealed = once(() => sealedClientOf(options, keys));
-  const services = servicesOf(options, clientFor, sealed);
+  const services = servicesOf(
+    options,
+    clientFor,
+    sealed,
+    (name) => silenceOf(findEcu(vehicle, name)).held,
+  );
   const tmu = new Tmu({
     ...campaignOptions(options),
     ...(services === undefined ? {} : { services }),
@@ -144,6 +160,10 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
         ...(benchKeys ? { anchors: benchAnchors() } : {}),
       }),
     driverFor,
+    restoreTraffic: async () => {
+      const all = new Set(vehicle.ecus.map(silenceOf));
+      await Promise.all([...all].map((silence) => silence.restore()));
+    },
     vehicleState: new UdsVehicleState({
       vehicle,
       requesterFor: clientFor,
@@ -194,13 +214,14 @@ function servicesOf(
   options: TmuOnBusOptions,
   requesterFor: (name: string) => UdsClient,
   sealed: () => Promise<SealedClient>,
+  isSilenced: (name: string) => boolean,
 ): TmuOptions['services'] | undefined {
   const { backend, benchKeys, vehicle, runCommand, syncIntervalMs } = options;
   if ('latest' in backend || benchKeys === true) return undefined;
   const { clock, logger } = options;
   return {
     ecus: new UdsEcuServices({
-      ...{ vehicle, requesterFor, clock, logger },
+      ...{ vehicle, requesterFor, clock, logger, isSilenced },
       ...(runCommand === undefined ? {} : { runCommand }),
     }),
     backend: async () => new SealedBackend(await sealed()),
@@ -262,6 +283,12 @@ function backendOf(
 
 function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
   return { serial, deviceSecret: fromHex(deviceSecret) };
+}
+
+/** The functional address as a key; undefined where there is none. */
+function functionalOf(address: VehicleEcu['address']): string | undefined {
+  const functional = testerAddresses(address).functional;
+  return functional && JSON.stringify([functional.tx, functional.txAddressByte]);
 }
 
 function benchAnchors(): TrustAnchors {

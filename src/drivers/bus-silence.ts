@@ -1,16 +1,34 @@
 // Quiet on the bus while ECUs are programmed: trouble codes and normal traffic off for all, on again when the last one is done.
 
+import { type Clock, sleep } from '../core/clock.ts';
 import * as communicationControl from '../uds/services/communication-control.ts';
 import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import { Session } from '../uds/sid.ts';
 import type { EcuProgramming } from '../vehicle/schema.ts';
+import type { Exchange } from './exchange.ts';
 
 const { ControlType, CommunicationType } = communicationControl;
 const { DtcSetting } = controlDtcSetting;
 
 type Broadcast = (request: Uint8Array) => Promise<void>;
 type Quieted = Pick<EcuProgramming, 'controlDtcSetting' | 'communicationControl'>;
+
+/** ISO 14229-2, S3server: an ECU that hears no tester for so long is in the default session again. */
+export const S3_SERVER_MS = 5000;
+/** S3 with the tolerance of an ECU's clock. */
+export const S3_OVER_MS = S3_SERVER_MS * 1.1;
+
+/** Pause between two requests to an ECU that has not confirmed its default session. */
+const RETRY_MS = 250;
+/** An ECU that answers "pending" has heard the request. */
+const PENDING_LIMIT_MS = 500;
+
+export interface SilencedEcus {
+  /** The ECUs behind the functional address that the tester can also ask one by one. */
+  readonly members: () => readonly Pick<Exchange, 'broadcast' | 'reply'>[];
+  readonly clock: Clock;
+}
 
 /**
  * One for each functional address, shared by the drivers behind it: what one ECU's end would restore while the
@@ -20,6 +38,17 @@ export class BusSilence {
   #holders = 0;
   #dtcOff = false;
   #trafficOff = false;
+  readonly #ecus: SilencedEcus | undefined;
+
+  /** Without `ecus` nothing is asked back: a tester that goes away afterwards can rely on S3. */
+  constructor(ecus?: SilencedEcus) {
+    this.#ecus = ecus;
+  }
+
+  /** Sessions of the ECUs behind the address are open because of a tester here. */
+  get held(): boolean {
+    return this.#holders > 0;
+  }
 
   /**
    * Requests to all ECUs, ISO 14229-1 16.3 (pre-programming): extended session first, since both settings end with
@@ -47,22 +76,59 @@ export class BusSilence {
     }
   }
 
-  /** Restores in reverse order once nobody needs the quiet any more. */
+  /**
+   * Restores in reverse order once nobody needs the quiet any more. Takes S3 at most, and no signal shortens it: a
+   * campaign that is aborted goes on talking to the ECUs.
+   */
   async release(broadcast: Broadcast): Promise<void> {
     if (this.#holders === 0 || --this.#holders > 0) return;
     if (!this.#dtcOff && !this.#trafficOff) return;
-    if (this.#trafficOff) {
+    const { traffic, dtc } = { traffic: this.#trafficOff, dtc: this.#dtcOff };
+    this.#dtcOff = false;
+    this.#trafficOff = false;
+    await this.#restore(broadcast, { traffic, dtc });
+  }
+
+  /** What an earlier run of this tester may have left behind when it lost its power. */
+  async restore(): Promise<void> {
+    const first = this.#ecus?.members()[0];
+    if (first === undefined || this.#holders > 0) return;
+    const both = { traffic: true, dtc: true };
+    await this.#restore((request) => first.broadcast(request), both);
+  }
+
+  async #restore(
+    broadcast: Broadcast,
+    { traffic, dtc }: { readonly traffic: boolean; readonly dtc: boolean },
+  ): Promise<void> {
+    if (traffic) {
       await broadcast(
         communicationControl.encodeRequest(ControlType.enableRxAndTx, CommunicationType.normal, {
           suppress: true,
         }),
       );
     }
-    if (this.#dtcOff) {
-      await broadcast(controlDtcSetting.encodeRequest(DtcSetting.on, { suppress: true }));
-    }
-    this.#dtcOff = false;
-    this.#trafficOff = false;
+    if (dtc) await broadcast(controlDtcSetting.encodeRequest(DtcSetting.on, { suppress: true }));
     await broadcast(diagnosticSessionControl.encodeRequest(Session.default, true));
+    const members = this.#ecus?.members() ?? [];
+    await Promise.all(members.map((member) => this.#confirm(member)));
+  }
+
+  /**
+   * A broadcast has no answer and may be lost, and later requests of this tester would keep the session, and with it
+   * the silence. So each ECU is asked until it answers. One that hears nothing for so long has left by S3.
+   */
+  async #confirm(member: Pick<Exchange, 'reply'>): Promise<void> {
+    const { clock } = this.#ecus!;
+    const endMs = clock.nowMs() + S3_OVER_MS;
+    const request = diagnosticSessionControl.encodeRequest(Session.default);
+    for (;;) {
+      const reply = await member.reply(request, undefined, PENDING_LIMIT_MS);
+      if (reply === 'interrupted' || clock.nowMs() >= endMs) return;
+      // An ECU that refuses has heard it; nothing else would persuade it.
+      if (reply.kind === 'positive' || reply.kind === 'negative') return;
+      if (reply.kind === 'transport' && reply.result === 'CLOSED') return;
+      await sleep(clock, 'restore', RETRY_MS);
+    }
   }
 }

@@ -44,6 +44,11 @@ export class CommandRunner {
     this.#logger = options.logger ?? silentLogger;
   }
 
+  /** A session at the ECU is open on purpose: a command runs, or an output is held. */
+  get holdsSession(): boolean {
+    return this.#session.isOpen;
+  }
+
   /** The state that tells later whether the command has run. */
   probe(order: EcuOrder, signal: AbortSignal): Promise<ProbeResult> {
     return this.#inTurn(async () => {

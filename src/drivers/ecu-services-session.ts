@@ -20,6 +20,10 @@ export class CommandSession {
     this.#runCommand = runCommand;
   }
 
+  get isOpen(): boolean {
+    return this.#inside;
+  }
+
   async enter(command: EcuCommand, signal: AbortSignal): Promise<Exchanged<void>> {
     if (command.session === 'default') return DONE;
     await this.#forgetLostOutputs();

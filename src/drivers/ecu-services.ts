@@ -19,6 +19,7 @@ import { DidReader, readingOf } from './ecu-services-read.ts';
 import { CommandRunner } from './ecu-services-run.ts';
 import { Exchange } from './exchange.ts';
 import type { KeyCommand } from './security-key.ts';
+import { SessionRest } from './session-rest.ts';
 
 export interface UdsEcuServicesOptions {
   readonly vehicle: Vehicle;
@@ -28,6 +29,8 @@ export interface UdsEcuServicesOptions {
   readonly logger?: Logger;
   /** For `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
+  /** A campaign holds sessions of this ECU, although it may not be one of its ECUs. */
+  readonly isSilenced?: (ecu: string) => boolean;
 }
 
 /** Identification that ISO 14229-1 table C.1 gives every ECU; no vehicle file needs to list it. */
@@ -37,6 +40,7 @@ interface Access {
   readonly ecu: VehicleEcu;
   readonly reader: DidReader;
   readonly runner: CommandRunner;
+  readonly rest: SessionRest;
 }
 
 type Fault = { readonly code: string; readonly reason: string };
@@ -71,7 +75,8 @@ export class UdsEcuServices implements EcuServices {
   async read(name: string, dids: readonly number[], signal: AbortSignal): Promise<ReadResult> {
     const access = this.#access(name);
     if (access === undefined) return { ok: false, ...unknownEcu(name, this.#options.vehicle) };
-    const { ecu, reader } = access;
+    const { ecu, reader, rest } = access;
+    if (!(await rest.mayAsk())) return { ok: false, code: 'PRECONDITION', reason: restText(name) };
     const read = await reader.several(dids, signal);
     if (!read.ok) return { ok: false, code: read.code, reason: read.reason };
     const { data, refused } = read.value;
@@ -132,10 +137,18 @@ export class UdsEcuServices implements EcuServices {
     const exchange = new Exchange({ ecu, requester: requesterFor(name), clock });
     const reader = new DidReader(exchange);
     const runner = new CommandRunner({ exchange, reader, runCommand, logger });
-    const access = { ecu, reader, runner };
+    const rest = new SessionRest({
+      ...{ exchange, clock },
+      isOurs: () => runner.holdsSession || this.#options.isSilenced?.(name) === true,
+    });
+    const access = { ecu, reader, runner, rest };
     this.#accesses.set(name, access);
     return access;
   }
+}
+
+function restText(name: string): string {
+  return `${name} is not in its default session, and no command holds it there: it is left alone until S3 ends that session`;
 }
 
 function unknownEcu(name: string, vehicle: Vehicle): Fault {

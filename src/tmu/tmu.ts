@@ -52,6 +52,11 @@ export interface TmuOptions {
   /** Makes what decides which offers are believed, once the state directory is taken. */
   readonly trusted: (tools: TrustedTools) => Promise<TrustedSource>;
   readonly driverFor: (ecu: string) => EcuDriver;
+  /**
+   * Ends the silence that a campaign of an earlier run may have left on the bus; asked for once, at the start, when the
+   * journal holds such a campaign.
+   */
+  readonly restoreTraffic?: () => Promise<void>;
   /** Missing: nobody is asked; only for vehicles whose file has no `approval`. */
   readonly approver?: Approver;
   /** The state directory. */
@@ -111,6 +116,8 @@ export class Tmu {
   readonly #commits: Upkeep;
   /** Between the campaigns and the services. */
   readonly #gate = new EcuGate();
+  /** The bus is as an earlier run has left it. */
+  #mayBeSilent = true;
   /** Paths that the server does not have. */
   readonly #unknown = { paths: false };
 
@@ -130,6 +137,7 @@ export class Tmu {
    */
   async runOnce(signal: AbortSignal): Promise<CycleResult> {
     const opened = await this.#open();
+    await this.#restoreTraffic(opened);
     const { services } = opened;
     const cycle = (): Promise<CycleResult> => this.#runCycle(opened, signal);
     const result = await (services === undefined ? cycle() : services.beside(cycle, signal));
@@ -173,6 +181,7 @@ export class Tmu {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger, pollMs = POLL_MS } = this.#options;
     const opened = await this.#open();
+    await this.#restoreTraffic(opened);
     const services = opened.services?.run(signal);
     let failures = 0;
     while (!signal.aborted) {
@@ -294,6 +303,14 @@ export class Tmu {
       await lock.release();
       throw error;
     }
+  }
+
+  /** Before anything else is asked of the ECUs: every request to a silent ECU would keep it silent. */
+  async #restoreTraffic({ runner }: Opened): Promise<void> {
+    if (!this.#mayBeSilent) return;
+    this.#mayBeSilent = false;
+    const { vehicle, restoreTraffic } = this.#options;
+    if (busyEcus(runner.state, vehicle).length > 0) await restoreTraffic?.();
   }
 
   async #openServices(): Promise<VehicleServices | undefined> {

@@ -1,4 +1,5 @@
 // Histories that once broke an invariant, with the seed that found them: each stays as it was drawn.
+// Those about a bus that stays silent are in silence.test.ts too, with moments that are looked up.
 
 import { expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
@@ -219,6 +220,187 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
                 at: { on: 'write', machine: 'BMS', n: 32 },
                 machine: 'BMS',
                 forMs: 54894,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['INV'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 3, episode 2: a TMU that was cut in the silence kept INV silent by reading its telemetry',
+    {
+      seed: '3/2',
+      episode: 2,
+      vehicles: 1,
+      singleBank: [],
+      chunked: true,
+      campaigns: [
+        {
+          number: 4,
+          ecus: ['EDT'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'services',
+                kind: 'configure',
+                at: { on: 'state', state: 'staging', delayMs: 1445 },
+                pollInterval: 3,
+                uploadInterval: 15,
+                dids: 1,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['INV'],
+        },
+        {
+          number: 8,
+          ecus: ['EDT'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'power',
+                kind: 'cut',
+                at: { on: 'frame', n: 2127 },
+                machines: ['TMU'],
+                offMs: 4377,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'ecu',
+                kind: 'wrong-answers',
+                ecu: 'EDT',
+                at: { on: 'time', ms: 5522 },
+                answers: 10,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['EDT'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 201, episode 1: the end of the silence was lost while the TMU was off the bus',
+    {
+      seed: '201/1',
+      episode: 1,
+      vehicles: 1,
+      singleBank: ['INV'],
+      chunked: false,
+      campaigns: [
+        {
+          number: 4,
+          ecus: ['BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'services',
+                kind: 'configure',
+                at: { on: 'frame', n: 1690 },
+                pollInterval: 3,
+                uploadInterval: 14,
+                dids: 2,
+              },
+            },
+          ],
+          forced: true,
+          encrypted: false,
+          proof: ['CGW'],
+        },
+        {
+          number: 19,
+          ecus: ['EDT'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'bus',
+                kind: 'bus-off',
+                at: { on: 'frame', n: 2118 },
+                machine: 'TMU',
+                forMs: 2093,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['INV'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 201, episode 10: the same, and then the power of the TMU',
+    {
+      seed: '201/10',
+      episode: 10,
+      vehicles: 1,
+      singleBank: ['EDT'],
+      chunked: false,
+      campaigns: [
+        {
+          number: 5,
+          ecus: ['BMS'],
+          faults: [],
+          forced: false,
+          encrypted: false,
+          proof: ['EDT'],
+        },
+        {
+          number: 6,
+          ecus: ['BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'services',
+                kind: 'configure',
+                at: { on: 'frame', n: 2412 },
+                pollInterval: 3,
+                uploadInterval: 15,
+                dids: 1,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: true,
+          proof: ['INV'],
+        },
+        {
+          number: 15,
+          ecus: ['CGW', 'INV', 'BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'bus',
+                kind: 'bus-off',
+                at: { on: 'frame', n: 4064 },
+                machine: 'TMU',
+                forMs: 1194,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'power',
+                kind: 'cut',
+                at: { on: 'write', machine: 'TMU', n: 40 },
+                machines: ['TMU'],
+                offMs: 3542,
               },
             },
           ],
