@@ -5,7 +5,7 @@ import { EXIT_CODES, withOutput } from './program-options.ts';
 
 export function addSimulate(program: Command): void {
   withOutput(program.command('simulate'))
-    .description('The whole system in one process under virtual time and one seed, with faults.')
+    .description('The whole system under virtual time and one seed, with faults.')
     .option('--vehicles <number>', 'vehicles of each world', count, 1)
     .option('--campaigns <number>', 'campaigns with faults, over all vehicles', count, 1000)
     .option('--seed <text>', 'everything follows from it (default: 1)', '1')
@@ -23,6 +23,7 @@ export function addSimulate(program: Command): void {
       '--exhaustive',
       'a power cut at every write and every frame of one campaign, for each machine and for all at once',
     )
+    .option('--jobs <number>', 'episodes at a time, each in a process (default: one a core)', count)
     .option('--no-shrink', 'do not look for the shortest history that still fails')
     .addHelpText('after', HELP)
     .action(async (options) => (await import('./simulate.ts')).simulateCommand(options));
@@ -35,7 +36,8 @@ checked, and a campaign without faults must succeed. Outcomes are counted as
   rolledBack  undone after an ECU was touched
   rejected    ended before: rejected or deferred by the driver, cancelled, a condition was lost, a bad download
   safeState   a declared mixed state, from which recovery is tried
-An episode is one world with up to 20 campaigns. It ends early after three episodes with violations.
+An episode is one world with up to 20 campaigns. It ends early after three episodes with violations. What is found,
+in which order, and the digest do not depend on --jobs; with --episode or --exhaustive there is one job.
 
 Examples:
   $ can-ota simulate --campaigns 1000 --seed 1 --faults all --json

@@ -1,6 +1,7 @@
 // What limits the speed of a simulation: where the processor's time goes, sampled by the profiler of the engine.
 
 import { Session } from 'node:inspector/promises';
+import type { RunEpisode } from '../sim/episode.ts';
 
 interface ProfileNode {
   readonly id: number;
@@ -54,6 +55,24 @@ export async function measureLimits(): Promise<LimitMeter> {
       session.disconnect();
       return sharesOf(profile.nodes);
     },
+  };
+}
+
+/** Measures the first episodes, and tells the shares after the last of them. */
+export function measuring(
+  runEpisode: RunEpisode,
+  measured: number,
+  onLimits: (limits: Readonly<Record<string, number>>) => void,
+): RunEpisode {
+  let meter: LimitMeter | undefined;
+  let episodes = 0;
+  return async (plan) => {
+    if (episodes === 0) meter = await measureLimits();
+    try {
+      return await runEpisode(plan);
+    } finally {
+      if (++episodes === measured) onLimits(await meter!.stop());
+    }
   };
 }
 

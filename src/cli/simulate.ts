@@ -1,19 +1,22 @@
-// `can-ota simulate`: thousands of campaigns with faults in one process, and the truth about how they ended.
+// `can-ota simulate`: thousands of campaigns with faults, and the truth about how they ended.
 
 import { appendFileSync, closeSync, openSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { RunEpisode } from '../sim/episode.ts';
 import { createEpisodeRunner } from '../sim/episode.ts';
+import { EpisodePool } from '../sim/episode-pool.ts';
 import { triggerText } from '../sim/faults/trigger.ts';
 import { type PowerCutReport, powerCuts } from '../sim/power-cuts.ts';
 import { parseProfile } from '../sim/profiles.ts';
 import { reportText, type SimulationReport, violationText } from '../sim/report.ts';
 import { SABOTAGE_NAMES, sabotageOf } from '../sim/sabotage.ts';
+import { CAMPAIGNS_PER_EPISODE } from '../sim/scenario.ts';
 import { simulate } from '../sim/simulate.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
-import { type LimitMeter, measureLimits } from './simulate-limits.ts';
+import { measuring } from './simulate-limits.ts';
 
 export interface SimulateCommandOptions extends CommonOptions {
   readonly vehicles: number;
@@ -27,6 +30,8 @@ export interface SimulateCommandOptions extends CommonOptions {
   readonly sabotage?: string;
   readonly exhaustive?: boolean;
   readonly shrink: boolean;
+  /** Missing: one for each core. */
+  readonly jobs?: number;
 }
 
 /** Histories that are tried to find a shorter one. */
@@ -43,19 +48,26 @@ export function simulateCommand(options: SimulateCommandOptions): Promise<void> 
       return ExitCode.success;
     }
     check(options);
-    const trace = options.trace === undefined ? undefined : new TraceFile(options.trace);
-    const runEpisode = createEpisodeRunner({
-      imageBytes: options.imageBytes,
-      sabotage: options.sabotage === undefined ? undefined : sabotageOf(options.sabotage),
-      trace: trace && ((line) => trace.write(line)),
-    });
+    if (options.exhaustive === true) return runExhaustive(options, localRunner(options), context);
+    if (options.trace === undefined) return runSeeds(options, context);
+    const trace = new TraceFile(options.trace);
     try {
-      return options.exhaustive === true
-        ? await runExhaustive(options, runEpisode, context)
-        : await runSeeds(options, runEpisode, context);
+      return await runSeeds(options, context, trace);
     } finally {
-      trace?.close();
+      trace.close();
     }
+  });
+}
+
+/** In this process. */
+function localRunner(
+  { imageBytes, sabotage }: SimulateCommandOptions,
+  trace?: TraceFile,
+): RunEpisode {
+  return createEpisodeRunner({
+    imageBytes,
+    sabotage: sabotage === undefined ? undefined : sabotageOf(sabotage),
+    trace: trace && ((line) => trace.write(line)),
   });
 }
 
@@ -74,36 +86,35 @@ function check({ episode, only, trace, exhaustive, vehicles }: SimulateCommandOp
   }
 }
 
+/** One job plays its episodes in this process. */
 async function runSeeds(
   options: SimulateCommandOptions,
-  runEpisode: RunEpisode,
   context: Context,
+  trace?: TraceFile,
 ): Promise<ExitCode> {
   const progress = new ProgressLine();
-  let meter: LimitMeter | undefined;
-  let limits: Readonly<Record<string, number>> = {};
-  let episodes = 0;
-  const measured: RunEpisode = async (plan) => {
-    if (episodes === 0) meter = await measureLimits();
-    try {
-      return await runEpisode(plan);
-    } finally {
-      if (++episodes >= MEASURED_EPISODES) {
-        limits = (await meter?.stop()) ?? limits;
-        meter = undefined;
-      }
-    }
-  };
   const { seed, vehicles, imageBytes, sabotage, episode, only, campaigns } = options;
+  if (sabotage !== undefined) sabotageOf(sabotage);
+  const episodes =
+    episode === undefined ? Math.ceil(campaigns / (CAMPAIGNS_PER_EPISODE * vehicles)) : 1;
+  const jobs = Math.min(options.jobs ?? availableParallelism(), episodes);
+  const measured = Math.min(MEASURED_EPISODES, Math.max(1, Math.floor(episodes / jobs)));
+  let limits: Readonly<Record<string, number>> = {};
+  const onLimits = (told: typeof limits): void => {
+    limits = told;
+  };
+  const pool =
+    jobs === 1 ? undefined : new EpisodePool({ jobs, imageBytes, sabotage, measured, onLimits });
+  context.signal.addEventListener('abort', () => pool?.close());
   const found = await simulate({
     seed,
     categories: parseProfile(options.faults),
     vehicles,
     imageBytes,
     sabotage,
-    runEpisode: measured,
+    runEpisode: pool?.run ?? measuring(localRunner(options, trace), measured, onLimits),
+    jobs,
     nowMs: () => performance.now(),
-    more: (done) => done < campaigns,
     campaigns: episode === undefined ? campaigns : undefined,
     ...(episode === undefined ? {} : { episode }),
     ...(only === undefined ? {} : { only }),
@@ -118,10 +129,11 @@ async function runSeeds(
     },
     limits: () => limits,
     stopped: () => context.signal.aborted,
+  }).finally(() => {
+    progress.clear();
+    pool?.close();
   });
-  limits = (await meter?.stop()) ?? limits;
   const report: SimulationReport = { ...found, limits };
-  progress.clear();
   context.say(reportText(report));
   context.emit(report);
   if (context.signal.aborted) return context.interruption();

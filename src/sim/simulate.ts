@@ -1,8 +1,10 @@
-// Episode after episode under one seed, until enough campaigns have been through; what fails is shrunk.
+// Episode after episode under one seed, until enough campaigns have been through; what fails is shrunk. Several episodes
+// may run at a time, but what is told of them, and in which order, does not depend on how many.
 
 import { createHash } from 'node:crypto';
-import { describeError } from '../core/errors.ts';
+import { crashed } from './crash.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
+import { WorkerError } from './episode-pool.ts';
 import { FAULT_CATEGORIES, type FaultCategory, type ProfileEntry } from './faults/catalogue.ts';
 import type { Ending, Violation } from './invariants.ts';
 import { profileText } from './profiles.ts';
@@ -25,12 +27,14 @@ export interface SimulateOptions {
   /** For the report and the replay command; what it does is in `runEpisode`. */
   readonly sabotage: string | undefined;
   readonly runEpisode: RunEpisode;
+  /** Episodes that `runEpisode` may be given at a time, 1 when missing; with more, one history to shrink may wait there too. */
+  readonly jobs?: number;
   /** Real time, ms. */
   readonly nowMs: () => number;
-  /** Whether another episode is begun, after so many campaigns. */
-  readonly more: (campaigns: number) => boolean;
-  /** Campaigns at which the last episode ends; undefined: it is played to its end. */
+  /** Campaigns after which it ends, within an episode too; undefined: no limit. */
   readonly campaigns: number | undefined;
+  /** Whether another episode may be begun, for limits of time. */
+  readonly more?: () => boolean;
   /** Only this one. */
   readonly episode?: number;
   /** With `episode`: what is left of it (`selectionText`). */
@@ -49,7 +53,18 @@ export interface SimulateOptions {
   readonly stopped?: () => boolean;
 }
 
-/** Never rejects for what goes wrong in an episode: that is a violation. */
+/** An episode that is begun, perhaps before its turn. */
+interface Begun {
+  readonly plan: EpisodePlan;
+  readonly result: Promise<EpisodeResult>;
+  /** As far as it is known. */
+  campaigns: number;
+}
+
+/** Episodes that are begun while an earlier one is shrunk, for each job. */
+const AHEAD = 4;
+
+/** Never rejects for what goes wrong in an episode: that is a violation. Throws WorkerError. */
 export async function simulate(options: SimulateOptions): Promise<SimulationReport> {
   return new Simulation(options).run();
 }
@@ -68,7 +83,13 @@ class Simulation {
     FAULT_CATEGORIES.map((category) => [category, 0]),
   ) as Record<FaultCategory, number>;
   readonly #violations: FoundViolation[] = [];
+  /** Of the episodes that were told, the next of which is `#turn`. */
   #campaigns = 0;
+  /** From `#turn` on, without a gap. */
+  readonly #begun = new Map<number, Begun>();
+  #turn = 0;
+  #running = 0;
+  #shrinking = false;
   #proofs = 0;
   #episodes = 0;
   #failures = 0;
@@ -81,23 +102,94 @@ class Simulation {
   }
 
   async run(): Promise<SimulationReport> {
-    const { episode, more, maxFailures, stopped } = this.#options;
-    if (episode !== undefined) {
-      await this.#play(episode);
-    } else {
-      for (let next = 0; more(this.#campaigns) && this.#failures < maxFailures; next++) {
-        if (stopped?.() === true) break;
-        await this.#play(next);
+    const { episode } = this.#options;
+    try {
+      if (episode !== undefined) {
+        const full = planEpisode(this.#options, episode);
+        const plan = this.#cut(full, 0);
+        await this.#take(full, plan, await this.#play(plan));
+      } else {
+        while (this.#goesOn()) await this.#playNext();
       }
+    } catch (error) {
+      // Whoever ended it has ended the workers too.
+      if (!(error instanceof WorkerError) || !this.#isStopped) throw error;
     }
     return this.#report();
   }
 
-  async #play(episode: number): Promise<void> {
-    const { runEpisode, onEpisode, vehicles } = this.#options;
-    const full = planEpisode(this.#options, episode);
-    const plan = this.#cut(full);
-    const result = await runEpisode(plan).catch((error: unknown) => crashed(error));
+  get #isStopped(): boolean {
+    return this.#options.stopped?.() === true;
+  }
+
+  #goesOn(): boolean {
+    const { campaigns, more, maxFailures } = this.#options;
+    if (this.#failures >= maxFailures || this.#isStopped) return false;
+    if (campaigns !== undefined && this.#campaigns >= campaigns) return false;
+    return this.#begun.has(this.#turn) || more === undefined || more();
+  }
+
+  async #playNext(): Promise<void> {
+    const full = planEpisode(this.#options, this.#turn);
+    const plan = this.#cut(full, this.#campaigns);
+    // Begun before it was known how many campaigns the earlier ones would have: perhaps it was cut too soon.
+    const early = this.#begun.get(this.#turn);
+    if (early?.plan.campaigns.length !== plan.campaigns.length) this.#begin(this.#turn, plan);
+    this.#beginMore();
+    const result = await this.#begun.get(this.#turn)!.result;
+    this.#begun.delete(this.#turn++);
+    await this.#take(full, plan, result);
+  }
+
+  #begin(episode: number, plan: EpisodePlan): void {
+    const result = this.#play(plan);
+    const begun: Begun = {
+      plan,
+      result,
+      campaigns: plan.campaigns.length * this.#options.vehicles,
+    };
+    this.#begun.set(episode, begun);
+    result
+      .then(({ endings }) => {
+        begun.campaigns = endings.length;
+        this.#beginMore();
+      })
+      .catch(() => {}); // it is awaited when its turn has come
+  }
+
+  /** As many as may run, beside the one whose turn it is. */
+  #beginMore(): void {
+    const { jobs = 1, campaigns, more, maxFailures } = this.#options;
+    const most = jobs === 1 ? 1 : AHEAD * jobs;
+    for (;;) {
+      if (this.#running >= (this.#shrinking ? jobs - 1 : jobs) || this.#begun.size >= most) return;
+      if (this.#failures >= maxFailures || this.#isStopped || more?.() === false) return;
+      const soFar = [...this.#begun.values()].reduce(
+        (sum, begun) => sum + begun.campaigns,
+        this.#campaigns,
+      );
+      if (campaigns !== undefined && soFar >= campaigns) return;
+      const episode = this.#turn + this.#begun.size;
+      this.#begin(episode, this.#cut(planEpisode(this.#options, episode), soFar));
+    }
+  }
+
+  /** Rejects with WorkerError only. */
+  async #play(plan: EpisodePlan): Promise<EpisodeResult> {
+    this.#running++;
+    try {
+      return await this.#options.runEpisode(plan);
+    } catch (error) {
+      if (error instanceof WorkerError) throw error;
+      return crashed(error);
+    } finally {
+      this.#running--;
+    }
+  }
+
+  async #take(full: EpisodePlan, plan: EpisodePlan, result: EpisodeResult): Promise<void> {
+    const { onEpisode, vehicles } = this.#options;
+    const { episode } = plan;
     this.#episodes++;
     this.#campaigns += result.endings.length;
     for (const ending of result.endings) this.#endings[ending]++;
@@ -113,12 +205,12 @@ class Simulation {
     onEpisode?.(this.#report());
   }
 
-  /** To what was asked for, or to the campaigns that are still missing. */
-  #cut(full: EpisodePlan): EpisodePlan {
+  /** To what was asked for, or to the campaigns that are still missing after so many. */
+  #cut(full: EpisodePlan, soFar: number): EpisodePlan {
     const { only, campaigns, vehicles } = this.#options;
     if (only !== undefined) return selectFrom(full, only);
     if (campaigns === undefined) return full;
-    const missing = Math.ceil((campaigns - this.#campaigns) / vehicles);
+    const missing = Math.ceil((campaigns - soFar) / vehicles);
     return {
       ...full,
       campaigns: full.campaigns.slice(0, Math.min(CAMPAIGNS_PER_EPISODE, missing)),
@@ -167,18 +259,23 @@ class Simulation {
     plan: EpisodePlan,
     { invariant }: Violation,
   ): Promise<{ readonly plan: EpisodePlan; readonly minimal: boolean }> {
-    const { shrinkLimit, runEpisode, onShrinking, stopped } = this.#options;
+    const { shrinkLimit, onShrinking } = this.#options;
     if (shrinkLimit === 0) return { plan, minimal: false };
     let tried = 0;
-    return shrink(plan, {
-      limit: shrinkLimit,
-      fails: async (smaller) => {
-        if (stopped?.() === true) return false;
-        onShrinking?.(invariant, ++tried);
-        const result = await runEpisode(smaller).catch((error: unknown) => crashed(error));
-        return result.violations.some((other) => other.invariant === invariant);
-      },
-    });
+    this.#shrinking = true;
+    try {
+      return await shrink(plan, {
+        limit: shrinkLimit,
+        fails: async (smaller) => {
+          if (this.#isStopped) return false;
+          onShrinking?.(invariant, ++tried);
+          const { violations } = await this.#play(smaller);
+          return violations.some((other) => other.invariant === invariant);
+        },
+      });
+    } finally {
+      this.#shrinking = false;
+    }
   }
 
   #report(): SimulationReport {
@@ -204,20 +301,6 @@ class Simulation {
       limits: limits?.() ?? {},
     };
   }
-}
-
-function crashed(error: unknown): EpisodeResult {
-  const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
-  const text = `${describeError(error)} ${where}`.trim();
-  return {
-    endings: [],
-    proofs: 0,
-    violations: [{ invariant: 'crash', campaign: 0, atMs: 0, text }],
-    virtualMs: 0,
-    frames: 0,
-    digest: '',
-    faults: {},
-  };
 }
 
 function round(value: number): number {

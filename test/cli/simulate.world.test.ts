@@ -32,6 +32,7 @@ describe('can-ota simulate', () => {
     [['--exhaustive', '--vehicles', '2'], '--exhaustive: is one campaign of one vehicle'],
     [['--sabotage', 'everything'], 'skip-verify, confirm-early'],
     [['--campaigns', '0'], '--campaigns'],
+    [['--jobs', '0'], '--jobs'],
     [['--episode', '0', '--trace', '/nowhere/x.log'], '--trace: /nowhere/x.log cannot be written'],
   ])('refuses %s and says why', async (args, text) => {
     const { code, stderr } = await simulate(...args);
@@ -56,6 +57,21 @@ describe('can-ota simulate', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  it('says the same with three jobs as with one', { timeout: 60_000 }, async () => {
+    const runs = [];
+    for (const jobs of ['1', '3']) {
+      const { code, stdout, stderr } = await simulate(
+        ...['--sabotage', 'counter-early', '--campaigns', '60', '--image-bytes', '500'],
+        ...['--faults', 'none', '--no-shrink', '--jobs', jobs, '--json'],
+      );
+      const { seconds, campaignsPerSecond, limits, ...told } = JSON.parse(stdout);
+      expect({ seconds, campaignsPerSecond, limits }).toMatchObject({ limits: expect.any(Object) });
+      runs.push({ code, stderr, told });
+    }
+    expect(runs[0]).toMatchObject({ code: 1, told: { episodes: 3, violations: { length: 3 } } });
+    expect(runs[1]).toEqual(runs[0]);
   });
 
   it('prints a violation with everything that is needed to see it again', async () => {

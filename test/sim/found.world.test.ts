@@ -238,6 +238,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: [],
       chunked: true,
+      otherMake: null,
       campaigns: [
         {
           number: 4,
@@ -299,6 +300,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: ['INV'],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 4,
@@ -350,6 +352,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       vehicles: 1,
       singleBank: ['EDT'],
       chunked: false,
+      otherMake: null,
       campaigns: [
         {
           number: 5,

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { EpisodeResult, RunEpisode } from '../../src/sim/episode.ts';
+import { WorkerError } from '../../src/sim/episode-pool.ts';
 import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import type { Violation } from '../../src/sim/invariants.ts';
 import { reportText, violationText } from '../../src/sim/report.ts';
@@ -28,7 +29,7 @@ function optionsOf(runEpisode: RunEpisode, change: Partial<SimulateOptions> = {}
   return {
     ...{ seed: '7', categories: FAULT_CATEGORIES, vehicles: 1, imageBytes: 100 },
     ...{ sabotage: undefined, runEpisode, nowMs: () => 0, campaigns, shrinkLimit: 0 },
-    ...{ more: (done: number) => done < campaigns, maxFailures: 3 },
+    maxFailures: 3,
     ...change,
   };
 }
@@ -147,6 +148,18 @@ describe('a simulation', () => {
     expect(violations).toMatchObject([{ invariant: 'crash', text: expect.stringMatching('oops') }]);
   });
 
+  it('begins no other episode when its time is over', async () => {
+    let left = 2;
+    const change = { campaigns: undefined, more: () => left > 0 };
+    const report = await simulate(
+      optionsOf(async (plan) => {
+        left--;
+        return resultOf(plan);
+      }, change),
+    );
+    expect(report).toMatchObject({ episodes: 2, campaigns: 40 });
+  });
+
   it('ends between two episodes when somebody wants it to', async () => {
     let episodes = 0;
     const report = await simulate(
@@ -158,6 +171,111 @@ describe('a simulation', () => {
         { stopped: () => episodes === 1 },
       ),
     );
+    expect(report).toMatchObject({ episodes: 1, campaigns: 20 });
+  });
+});
+
+/** Ends the episode that the test wants next, whoever was begun first. */
+class Workers {
+  readonly begun: EpisodePlan[] = [];
+  most = 0;
+  readonly #open: (() => void)[] = [];
+  readonly #pick: (open: number) => number;
+  readonly #judge: RunEpisode;
+  #scheduled = false;
+
+  constructor(judge: RunEpisode, pick: (open: number) => number) {
+    this.#judge = judge;
+    this.#pick = pick;
+  }
+
+  readonly run: RunEpisode = async (plan) => {
+    this.begun.push(plan);
+    await new Promise<void>((resolve) => {
+      this.#open.push(resolve);
+      this.most = Math.max(this.most, this.#open.length);
+      this.#schedule();
+    });
+    return this.#judge(plan);
+  };
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#open.splice(this.#pick(this.#open.length), 1)[0]?.();
+      if (this.#open.length > 0) this.#schedule();
+    });
+  }
+}
+
+describe('several episodes at a time', () => {
+  /** Episodes 3 and 4 break, and some end before all of their campaigns have been through. */
+  const judge: RunEpisode = async (plan) => {
+    const result = await fragile(plan);
+    const { endings, violations } = result;
+    if (plan.episode === 1) return { ...result, violations: [], endings: endings.slice(0, 7) };
+    return plan.episode < 3 ? { ...result, violations: [] } : { ...result, violations };
+  };
+  const orders: readonly (readonly [what: string, pick: (open: number) => number])[] = [
+    ['the first that was begun ends first', () => 0],
+    ['the last that was begun ends first', (open) => open - 1],
+    ['one in the middle ends first', (open) => Math.floor(open / 2)],
+  ];
+
+  async function played(jobs: number, pick: (open: number) => number, campaigns = 110) {
+    const workers = new Workers(judge, pick);
+    const told: string[] = [];
+    const report = await simulate(
+      optionsOf(workers.run, {
+        ...{ jobs, campaigns, shrinkLimit: 30 },
+        onEpisode: ({ episodes, digest }) => told.push(`${episodes} ${digest}`),
+        onViolation: (violation) => told.push(violationText(violation)),
+      }),
+    );
+    return { report, told, workers };
+  }
+
+  describe.each(orders)('where %s', (_what, pick) => {
+    it.each([2, 3, 8])('and %i jobs: the same is told in the same order', async (jobs) => {
+      for (const campaigns of [15, 45, 47, 110, 1000]) {
+        const alone = await played(1, pick, campaigns);
+        const { report, told, workers } = await played(jobs, pick, campaigns);
+        expect(report).toEqual(alone.report);
+        expect(told).toEqual(alone.told);
+        expect(alone.workers.most).toBe(1);
+        // And a shorter history that waits until a worker is free.
+        expect(workers.most).toBeLessThanOrEqual(jobs + 1);
+        if (campaigns === 1000) expect(workers.most).toBeGreaterThanOrEqual(jobs);
+      }
+    });
+  });
+
+  it('names the episode whose worker has died, when its turn has come', async () => {
+    const told: number[] = [];
+    const dies: RunEpisode = async (plan) => {
+      if (plan.episode === 2) throw new WorkerError('episode 2: its worker process ended');
+      return resultOf(plan);
+    };
+    const change = {
+      jobs: 4,
+      onEpisode: ({ episodes }: { episodes: number }) => told.push(episodes),
+    };
+    await expect(simulate(optionsOf(dies, change))).rejects.toThrow('episode 2: its worker');
+    expect(told).toEqual([1, 2]);
+  });
+
+  it('ends with what was told so far when the workers are ended on purpose', async () => {
+    const ended: RunEpisode = async (plan) => {
+      if (plan.episode === 1) throw new WorkerError('the workers were ended');
+      return resultOf(plan);
+    };
+    let stopped = false;
+    const onEpisode = () => {
+      stopped = true;
+    };
+    const report = await simulate(optionsOf(ended, { jobs: 2, onEpisode, stopped: () => stopped }));
     expect(report).toMatchObject({ episodes: 1, campaigns: 20 });
   });
 });

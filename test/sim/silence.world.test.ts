@@ -3,7 +3,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner, type EpisodeResult } from '../../src/sim/episode.ts';
-import type { Fault, Trigger } from '../../src/sim/faults.ts';
+import type { Fault } from '../../src/sim/faults/catalogue.ts';
+import type { Trigger } from '../../src/sim/faults/trigger.ts';
 import type { EpisodePlan } from '../../src/sim/scenario.ts';
 
 /** Functional 28: normal communication off, and on again. */
@@ -31,6 +32,7 @@ function planOf(faults: readonly Fault[]): EpisodePlan {
     vehicles: 1,
     singleBank: [],
     chunked: false,
+    otherMake: null,
     campaigns: [
       {
         number: 1,

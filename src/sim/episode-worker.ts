@@ -1,0 +1,40 @@
+// The program of a worker process: plays the episodes that it is sent, one after the other.
+
+import { measuring } from '../cli/simulate-limits.ts';
+import { crashed } from './crash.ts';
+import { createEpisodeRunner, type EpisodeResult } from './episode.ts';
+import { sabotageOf } from './sabotage.ts';
+import type { EpisodePlan } from './scenario.ts';
+
+/** Its only argument, as JSON. */
+export interface WorkerOptions {
+  readonly imageBytes: number;
+  readonly sabotage: string | undefined;
+  readonly limitMs?: number | undefined;
+  /** So many episodes, of which the shares of the processor's time are wanted; 0: of none. */
+  readonly measured: number;
+}
+
+export type FromWorker =
+  | { readonly kind: 'result'; readonly result: EpisodeResult }
+  | { readonly kind: 'limits'; readonly limits: Readonly<Record<string, number>> };
+
+const options = JSON.parse(process.argv[2]!) as WorkerOptions;
+const { imageBytes, sabotage, limitMs, measured } = options;
+const say = (message: FromWorker): void => void process.send!(message);
+
+const plain = createEpisodeRunner({
+  imageBytes,
+  sabotage: sabotage === undefined ? undefined : sabotageOf(sabotage),
+  ...(limitMs === undefined ? {} : { limitMs }),
+});
+const run =
+  measured > 0 ? measuring(plain, measured, (limits) => say({ kind: 'limits', limits })) : plain;
+
+process.on('message', async (plan: EpisodePlan) => {
+  const result = await run(plan).catch((error: unknown) => crashed(error));
+  say({ kind: 'result', result });
+});
+// Ctrl-C goes to every process of the terminal; the one that started this one decides what ends.
+process.on('SIGINT', () => {});
+process.on('disconnect', () => process.exit());
