@@ -88,6 +88,32 @@ export function violationText(violation: FoundViolation): string {
   ].join('\n');
 }
 
+/** In one line: its kind, where it is, and how it is seen again. */
+export function violationLine({ invariant, seed, episode, replay }: FoundViolation): string {
+  return `VIOLATION ${invariant}, seed ${seed}, episode ${episode}: ${replay}`;
+}
+
+/** How the campaigns ended, and how often which invariant was broken. */
+export function kindsText(report: SimulationReport): string {
+  const { campaigns, success, rolledBack, rejected, safeState, violations } = report;
+  const share = (count: number): string =>
+    campaigns === 0 ? '' : ` (${Math.round((100 * count) / campaigns)} %)`;
+  const endings = { success, 'rolled back': rolledBack, rejected, 'safe state': safeState };
+  const kinds = Map.groupBy(violations, ({ invariant }) => invariant);
+  return [
+    `seed ${report.seed}, faults ${report.profile}: ${campaigns} campaigns in ${report.episodes} episodes`,
+    ...Object.entries(endings).map(([ending, count]) => `  ${ending}: ${count}${share(count)}`),
+    ...[...kinds]
+      .sort(([, a], [, b]) => b.length - a.length)
+      .map(([invariant, found]) => {
+        const episodes = found.map(({ episode }) => episode).join(', ');
+        const often = `one in ${Math.round(campaigns / found.length)} campaigns`;
+        return `  VIOLATION ${invariant}: ${found.length}, ${often}, in episodes ${episodes}`;
+      }),
+    ...(violations.length === 0 ? ['  no violations'] : []),
+  ].join('\n');
+}
+
 export interface ReplayFacts {
   readonly seed: string;
   readonly categories: readonly ProfileEntry[];

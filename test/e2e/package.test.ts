@@ -70,6 +70,15 @@ describe('the package', () => {
       outcome: 'SUCCESS',
       ecus: [{ name: 'EDT' }, { name: 'INV' }],
     });
+    // Its workers are programs of the package too.
+    const few = ['--campaigns', '40', '--faults', 'none', '--image-bytes', '500', '--no-shrink'];
+    const simulated = await run(
+      ['simulate', '--sabotage', 'counter-early', ...few, '--jobs', '2', '--json'],
+      installed,
+    );
+    expect(simulated.stderr.match(/^VIOLATION early-counter/gm)).toHaveLength(3);
+    expect(await simulated.code()).toBe(1);
+    expect(simulated.last).toMatchObject({ episodes: 3 });
 
     if (old !== undefined) {
       const refused = await run(['--help'], { program: [old, main] });

@@ -5,7 +5,7 @@ import type { EpisodeResult, RunEpisode } from '../../src/sim/episode.ts';
 import { WorkerError } from '../../src/sim/episode-pool.ts';
 import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import type { Violation } from '../../src/sim/invariants.ts';
-import { reportText, violationText } from '../../src/sim/report.ts';
+import { kindsText, reportText, violationLine, violationText } from '../../src/sim/report.ts';
 import type { EpisodePlan } from '../../src/sim/scenario.ts';
 import { type SimulateOptions, simulate } from '../../src/sim/simulate.ts';
 
@@ -139,6 +139,44 @@ describe('a simulation', () => {
     const { violations } = await simulate(optionsOf(fragile, { shrinkLimit: 2, maxFailures: 1 }));
     expect(violations[0]!.minimal).toBe(false);
     expect(violationText(violations[0]!)).toContain('a history that fails');
+  });
+
+  it('tells a violation in one line, and at the end how many there were of each kind', async () => {
+    const lines: string[] = [];
+    const both = [VIOLATION, { ...VIOLATION, invariant: 'traffic' as const }];
+    const report = await simulate(
+      optionsOf(
+        async (plan) =>
+          resultOf(plan, { violations: plan.episode === 1 ? both : both.slice(0, plan.episode) }),
+        { onViolation: (violation) => lines.push(violationLine(violation)), campaigns: 60 },
+      ),
+    );
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^VIOLATION mixture, seed 7, episode 1: can-ota simulate --seed 7 .*1 --/,
+      ),
+      expect.stringMatching(
+        /^VIOLATION traffic, seed 7, episode 1: can-ota simulate --seed 7 .*1 --/,
+      ),
+      expect.stringMatching(
+        /^VIOLATION mixture, seed 7, episode 2: can-ota simulate --seed 7 .*2 --/,
+      ),
+      expect.stringMatching(
+        /^VIOLATION traffic, seed 7, episode 2: can-ota simulate --seed 7 .*2 --/,
+      ),
+    ]);
+    expect(kindsText({ ...report, violations: report.violations.slice(0, 3) }).split('\n')).toEqual(
+      [
+        'seed 7, faults all: 60 campaigns in 3 episodes',
+        '  success: 30 (50 %)',
+        '  rolled back: 30 (50 %)',
+        '  rejected: 0 (0 %)',
+        '  safe state: 0 (0 %)',
+        '  VIOLATION mixture: 2, one in 30 campaigns, in episodes 1, 2',
+        '  VIOLATION traffic: 1, one in 60 campaigns, in episodes 1',
+      ],
+    );
+    expect(kindsText({ ...report, violations: [] })).toMatch(/ {2}no violations$/);
   });
 
   it('takes an episode that throws for a violation', async () => {
