@@ -1,5 +1,6 @@
 // Does the commands of a campaign with the ports of this vehicle. Every command may come again after a restart.
 
+import { type EcuCommand, performEcuStep, type StepReport } from '../campaign/ecu-step.ts';
 import type { CampaignEvent } from '../campaign/event.ts';
 import type { PlanItem } from '../campaign/plan.ts';
 import type {
@@ -8,9 +9,7 @@ import type {
   DriverResult,
   EcuDriver,
   HealthChecks,
-  ImageSource,
   Target,
-  TransferReport,
 } from '../campaign/ports.ts';
 import type { CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
@@ -21,7 +20,7 @@ import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Approvals } from './approvals.ts';
 import { type DownloadLimits, downloadImage } from './download.ts';
-import type { ImageStore, StoredImage } from './image-store.ts';
+import type { ImageStore } from './image-store.ts';
 import type { Memory } from './memory.ts';
 import { hasOneBank } from './ranks.ts';
 import type { TmuListener } from './tmu-event.ts';
@@ -44,7 +43,6 @@ export interface ExecutorOptions {
 }
 
 type Commands = Exclude<CampaignCommand, { kind: 'check' } | { kind: 'finish' }>;
-type EcuCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
 
 export class Executor {
   readonly #options: ExecutorOptions;
@@ -76,11 +74,10 @@ export class Executor {
 
   /** Raises the counter of an ECU that a successful campaign has left owing; see `EcuDriver.commit`. */
   async commit(item: PlanItem, signal: AbortSignal): Promise<DriverResult<void>> {
-    const { ecu, download } = item;
+    const { ecu } = item;
     const { emit, driverFor } = this.#options;
-    const image: ImageSource = { length: download.size, sha256: download.sha256, read: neverRead };
     emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'begun' });
-    const done = await driverFor(ecu).commit(this.#targetOf(item, image, signal), signal);
+    const done = await driverFor(ecu).commit(this.#targetOf(item, signal), signal);
     if (done.ok) {
       this.#warn(ecu, done.warnings);
       emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'done' });
@@ -133,117 +130,64 @@ export class Executor {
     }
   }
 
-  async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { emit } = this.#options;
-    const { step, item } = command;
-    const { ecu } = item;
-    emit({ kind: 'ecu-step', ecu, step, status: 'begun' });
-    const event = await this.#step(command, signal);
-    if (event?.kind === 'step-failed') {
-      if (event.code === 'INTERRUPTED' || signal.aborted) return undefined;
-      emit({ kind: 'ecu-step', ecu, step, status: 'failed', reason: event.reason });
-    } else if (event !== undefined) {
-      emit({ kind: 'ecu-step', ecu, step, status: 'done' });
-    }
-    return event;
-  }
-
-  async #step(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { driverFor, emit } = this.#options;
-    const { step, item, touched } = command;
+  #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+    const { driverFor, images, memory, vehicle, emit } = this.#options;
+    const { item } = command;
     const { ecu, to, download } = item;
-    const driver = driverFor(ecu);
-    const named: ImageSource = { length: download.size, sha256: download.sha256, read: neverRead };
-    const target = this.#targetOf(item, named, signal);
-    const hooks = {
-      signal,
-      progress: ({ sent, total }: { sent: number; total: number }) =>
-        emit({ kind: 'ecu-progress', ecu, sent, total }),
-    };
-    switch (step) {
-      case 'stage':
-      case 'activate': {
-        const image = await this.#options.images.open(download.sha256, download.size);
-        // A two-bank ECU holds the image itself by the time of its activation.
-        const isNeeded = step === 'stage' || this.#hasOneBank(ecu);
-        if (image === undefined && isNeeded) {
-          return {
-            kind: 'step-failed',
-            step,
-            ecu,
-            code: 'IMAGE_INVALID',
-            reason: `the image ${download.sha256} for ${ecu} is not in the store any more: it is fetched again by the next cycle`,
-            transient: false,
-          };
-        }
-        return using(image, async () => {
-          const wanted = isNeeded ? await this.#stillWanted(item, signal) : ALLOWED;
-          if (!wanted.ok) return this.#failed(step, ecu, wanted);
-          const done = await driver[step]({ ...target, image: image ?? named }, hooks);
-          if (!done.ok) return this.#failed(step, ecu, done);
-          const transfer = this.#transfer(ecu, done);
-          if (step === 'activate') return { kind: 'activated', ecu, ...transfer };
-          const { dtcs } = done.value;
-          return {
-            kind: 'staged',
-            ecu,
-            ...transfer,
-            ...(dtcs === undefined ? {} : { dtcs: [...dtcs] }),
-          };
-        });
+    return performEcuStep(
+      command,
+      {
+        driver: driverFor(ecu),
+        target: this.#targetOf(item, signal),
+        hasOneBank: hasOneBank(findEcu(vehicle, ecu)),
+        openImage: () => images.open(download.sha256, download.size),
+        stillWanted: () => this.#stillWanted(item, signal),
+        openPrevious: async () => {
+          const kept = memory.content.images[ecu];
+          if (kept === undefined || kept.sha256 === to.sha256) return undefined;
+          const image = await images.open(kept.download.sha256, kept.download.size);
+          return image === undefined ? undefined : { image, ...plainOf(kept) };
+        },
+        checksOf: (knownDtcs) => this.#checksOf(knownDtcs),
+        onStep: (report) => this.#tell(report),
+      },
+      {
+        signal,
+        progress: ({ sent, total }) => emit({ kind: 'ecu-progress', ecu, sent, total }),
+      },
+    );
+  }
+
+  #tell(report: StepReport): void {
+    const { emit } = this.#options;
+    const { ecu, step } = report;
+    switch (report.status) {
+      case 'begun':
+      case 'done':
+        emit({ kind: 'ecu-step', ecu, step, status: report.status });
+        return;
+      case 'failed': {
+        const { reason } = report.failure;
+        emit({ kind: 'ecu-step', ecu, step, status: 'failed', reason });
+        return;
       }
-      case 'verify': {
-        const done = await driver.verify(target, this.#checksOf(command), signal);
-        if (!done.ok) return this.#failed(step, ecu, done);
-        this.#warn(ecu, done.warnings);
-        const { version, sha256 } = done.value;
-        return { kind: 'verified', ecu, version: version ?? null, sha256: sha256 ?? null };
-      }
-      case 'confirm': {
-        const done = await driver.confirm(target, signal);
-        return done.ok ? { kind: 'confirmed', ecu } : this.#failed(step, ecu, done);
-      }
-      case 'commit': {
-        const done = await driver.commit(target, signal);
-        if (!done.ok) return this.#failed(step, ecu, done);
-        this.#warn(ecu, done.warnings);
-        return { kind: 'committed', ecu };
-      }
-      case 'roll-back': {
-        const kept = this.#options.memory.content.images[ecu];
-        const previous =
-          kept === undefined || kept.sha256 === to.sha256
-            ? undefined
-            : await this.#options.images.open(kept.download.sha256, kept.download.size);
-        return using(previous, async () => {
-          const done = await driver.rollback(
-            {
-              target,
-              previous: {
-                version: item.from.version,
-                ...(previous === undefined ? {} : { image: previous, ...plainOf(kept!) }),
-              },
-              touched,
-            },
-            hooks,
-          );
-          if (!done.ok) return this.#failed(step, ecu, done);
-          this.#warn(ecu, done.warnings);
-          const { version, sha256 } = done.value;
-          return { kind: 'rolled-back', ecu, version: version ?? null, sha256: sha256 ?? null };
-        });
-      }
+      case 'warning':
+        emit({ kind: 'warning', ecu, text: report.text });
+        return;
+      case 'interrupted':
+        return;
       default:
-        return assertNever(step);
+        assertNever(report);
     }
   }
 
-  #targetOf(item: PlanItem, image: ImageSource, signal: AbortSignal): Target {
+  /** Its image is only named: what reads it opens it in the store. */
+  #targetOf(item: PlanItem, signal: AbortSignal): Target {
     const { ecu, to, download, encryption } = item;
     const { trusted } = this.#options;
     return {
       version: to.version,
-      image,
+      image: { length: download.size, sha256: download.sha256, read: neverRead },
       ...(encryption === null
         ? {}
         : plainOf({ ...to, encryption: { ...encryptedOf(download), method: encryption } })),
@@ -264,7 +208,7 @@ export class Executor {
     return findEcu(this.#options.vehicle, ecu).programming.metadata !== 'skip';
   }
 
-  #checksOf({ knownDtcs }: EcuCommand): HealthChecks {
+  #checksOf(knownDtcs: readonly string[] | undefined): HealthChecks {
     const { troubleCodes, heartbeatSeconds } = this.#options.vehicle.policy.diagnostics;
     return {
       knownDtcs: troubleCodes === 'compare' ? knownDtcs : undefined,
@@ -272,38 +216,8 @@ export class Executor {
     };
   }
 
-  #hasOneBank(ecu: string): boolean {
-    return hasOneBank(findEcu(this.#options.vehicle, ecu));
-  }
-
-  #transfer(
-    ecu: string,
-    done: Extract<DriverResult<TransferReport>, { ok: true }>,
-  ): { bytes: number; seconds: number; resumedAt?: number } {
-    this.#warn(ecu, done.warnings);
-    const { bytes, transferMs, resumedAt } = done.value;
-    return {
-      bytes,
-      seconds: transferMs / 1000,
-      ...(resumedAt === undefined ? {} : { resumedAt }),
-    };
-  }
-
   #warn(ecu: string, warnings: readonly string[]): void {
     for (const text of warnings) this.#options.emit({ kind: 'warning', ecu, text });
-  }
-
-  #failed(step: EcuCommand['step'], ecu: string, done: DriverFailure): CampaignEvent {
-    const { code, reason, transient, attack } = done;
-    return {
-      kind: 'step-failed',
-      step,
-      ecu,
-      code,
-      reason,
-      transient,
-      ...(attack === undefined ? {} : { attack }),
-    };
   }
 }
 
@@ -321,14 +235,6 @@ function plainOf(stored: {
 }): Pick<Target, 'plain' | 'encryption'> {
   const { size, sha256, encryption } = stored;
   return encryption === null ? {} : { plain: { length: size, sha256 }, encryption };
-}
-
-async function using<T>(image: StoredImage | undefined, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } finally {
-    await image?.close();
-  }
 }
 
 function neverRead(): Promise<Uint8Array> {

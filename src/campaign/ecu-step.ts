@@ -1,0 +1,182 @@
+// One step of one ECU: the command of the reducer, done by a driver, comes back as an event.
+
+import { assertNever } from '../core/errors.ts';
+import type { CampaignEvent, EcuStep } from './event.ts';
+import type {
+  DriverFailure,
+  DriverHooks,
+  DriverResult,
+  EcuDriver,
+  HealthChecks,
+  ImageSource,
+  RollbackOrder,
+  Target,
+  TransferReport,
+} from './ports.ts';
+import type { CampaignCommand } from './state.ts';
+
+export type EcuCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
+
+export interface OpenImage extends ImageSource {
+  close(): Promise<void>;
+}
+
+/** The image of before, with what it is inside where it is encrypted. */
+export interface PreviousImage extends Omit<RollbackOrder['previous'], 'version' | 'image'> {
+  readonly image: OpenImage;
+}
+
+/** What a step needs besides its command. */
+export interface EcuStepPorts {
+  readonly driver: EcuDriver;
+  /** What the ECU shall run. Its image is only named: what reads it, opens it. */
+  readonly target: Target;
+  /** Its activation writes the image; an ECU with two banks holds the image itself by then. */
+  readonly hasOneBank: boolean;
+  /** Undefined: the image is not there any more. */
+  readonly openImage: () => Promise<OpenImage | undefined>;
+  /** Asked directly before the image is used. */
+  readonly stillWanted: () => Promise<{ readonly ok: true } | DriverFailure>;
+  /** Undefined: the image of before is not kept. */
+  readonly openPrevious: () => Promise<PreviousImage | undefined>;
+  readonly checksOf: (knownDtcs: readonly string[] | undefined) => HealthChecks;
+  readonly onStep: (step: StepReport) => void;
+}
+
+export type StepReport = { readonly ecu: string; readonly step: EcuStep } & (
+  | { readonly status: 'begun' | 'done' }
+  | { readonly status: 'failed'; readonly failure: DriverFailure }
+  /** It will be given again. */
+  | { readonly status: 'interrupted'; readonly reason: string }
+  | { readonly status: 'warning'; readonly text: string }
+);
+
+/** Undefined: interrupted. Throws what the image store throws. */
+export async function performEcuStep(
+  command: EcuCommand,
+  ports: EcuStepPorts,
+  hooks: DriverHooks & { readonly signal: AbortSignal },
+): Promise<CampaignEvent | undefined> {
+  const { step, item } = command;
+  const { ecu } = item;
+  const { onStep } = ports;
+  onStep({ ecu, step, status: 'begun' });
+  const done = await perform(command, ports, hooks);
+  if (done.ok) {
+    for (const text of done.warnings) onStep({ ecu, step, status: 'warning', text });
+    onStep({ ecu, step, status: 'done' });
+    return done.value;
+  }
+  const { code, reason, transient, attack } = done;
+  if (code === 'INTERRUPTED' || hooks.signal.aborted) {
+    onStep({ ecu, step, status: 'interrupted', reason });
+    return undefined;
+  }
+  onStep({ ecu, step, status: 'failed', failure: done });
+  const why = attack === undefined ? {} : { attack };
+  return { kind: 'step-failed', step, ecu, code, reason, transient, ...why };
+}
+
+async function perform(
+  command: EcuCommand,
+  ports: EcuStepPorts,
+  hooks: DriverHooks,
+): Promise<DriverResult<CampaignEvent>> {
+  const { driver, target } = ports;
+  const { signal } = hooks;
+  const { step } = command;
+  const { ecu } = command.item;
+  switch (step) {
+    case 'stage':
+      return mapped(await withImage(command, ports, hooks), (report) => ({
+        kind: 'staged',
+        ecu,
+        ...transferOf(report),
+        ...(report.dtcs === undefined ? {} : { dtcs: [...report.dtcs] }),
+      }));
+    case 'activate':
+      return mapped(
+        ports.hasOneBank
+          ? await withImage(command, ports, hooks)
+          : await driver.activate(target, hooks),
+        (report) => ({ kind: 'activated', ecu, ...transferOf(report) }),
+      );
+    case 'verify':
+      return mapped(
+        await driver.verify(target, ports.checksOf(command.knownDtcs), signal),
+        ({ version = null, sha256 = null }) => ({ kind: 'verified', ecu, version, sha256 }),
+      );
+    case 'confirm':
+      return mapped(await driver.confirm(target, signal), () => ({ kind: 'confirmed', ecu }));
+    case 'commit':
+      return mapped(await driver.commit(target, signal), () => ({ kind: 'committed', ecu }));
+    case 'roll-back':
+      return mapped(await rollBack(command, ports, hooks), ({ version = null, sha256 = null }) => ({
+        kind: 'rolled-back',
+        ecu,
+        version,
+        sha256,
+      }));
+    default:
+      return assertNever(step);
+  }
+}
+
+/** `stage`, and the activation of an ECU with one bank: both read the image. */
+async function withImage(
+  { step, item }: EcuCommand,
+  { driver, target, openImage, stillWanted }: EcuStepPorts,
+  hooks: DriverHooks,
+): Promise<DriverResult<TransferReport>> {
+  const image = await openImage();
+  if (image === undefined) {
+    const { ecu, download } = item;
+    return {
+      ok: false,
+      code: 'IMAGE_INVALID',
+      reason: `the image ${download.sha256} for ${ecu} is not in the store any more: it is fetched again by the next cycle`,
+      transient: false,
+    };
+  }
+  try {
+    const wanted = await stillWanted();
+    if (!wanted.ok) return wanted;
+    const full = { ...target, image };
+    return await (step === 'stage' ? driver.stage(full, hooks) : driver.activate(full, hooks));
+  } finally {
+    await image.close();
+  }
+}
+
+async function rollBack(
+  { item, touched }: EcuCommand,
+  { driver, target, openPrevious }: EcuStepPorts,
+  hooks: DriverHooks,
+): ReturnType<EcuDriver['rollback']> {
+  const kept = await openPrevious();
+  try {
+    const previous = { version: item.from.version, ...kept };
+    return await driver.rollback({ target, previous, touched }, hooks);
+  } finally {
+    await kept?.image.close();
+  }
+}
+
+function mapped<T>(
+  done: DriverResult<T>,
+  eventOf: (value: T) => CampaignEvent,
+): DriverResult<CampaignEvent> {
+  return done.ok ? { ...done, value: eventOf(done.value) } : done;
+}
+
+function transferOf({ bytes, transferMs, resumedAt }: TransferReport): {
+  bytes: number;
+  seconds: number;
+  resumedAt?: number;
+} {
+  return {
+    bytes,
+    seconds: transferMs / 1000,
+    ...(resumedAt === undefined ? {} : { resumedAt }),
+  };
+}
