@@ -1,6 +1,7 @@
 // One step of one ECU: the command of the reducer, done by a driver, comes back as an event.
 
 import { assertNever } from '../core/errors.ts';
+import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { CampaignEvent, EcuStep } from './event.ts';
 import type {
   DriverFailure,
@@ -155,7 +156,8 @@ async function rollBack(
 ): ReturnType<EcuDriver['rollback']> {
   const kept = await openPrevious();
   try {
-    const previous = { version: item.from.version, ...kept };
+    const { version } = item.from;
+    const previous = { version: version === UNKNOWN_VERSION ? undefined : version, ...kept };
     return await driver.rollback({ target, previous, touched }, hooks);
   } finally {
     await kept?.image.close();

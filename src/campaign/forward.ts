@@ -1,5 +1,6 @@
 // The forward way: what an ECU has done moves the campaign on, group by group.
 
+import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { EventOf } from './event.ts';
 import { includes, nextGroup, nextPerBus, without } from './group.ts';
 import { over } from './result.ts';
@@ -59,7 +60,9 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
     const reason = `${ecu} runs an image with SHA-256 ${sha256} after activation, expected ${to.sha256}`;
     return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'DIGEST_MISMATCH', reason, ecu });
   }
-  if (version !== null && version !== to.version) {
+  // A person who programs one ECU need not name a version: whatever it reports is right.
+  const isNamed = to.version !== UNKNOWN_VERSION;
+  if (isNamed && version !== null && version !== to.version) {
     const reason = `${ecu} reports version ${JSON.stringify(version)} after activation, expected ${to.version}`;
     return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'VERSION_MISMATCH', reason, ecu });
   }

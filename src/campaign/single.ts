@@ -1,0 +1,370 @@
+// A campaign of one ECU without a backend: a person has brought the image, and has approved it by the command.
+
+import { toHex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import { assertNever } from '../core/errors.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import { MemoryStorage } from '../core/memory-storage.ts';
+import type { Random } from '../core/random.ts';
+import { UNKNOWN_VERSION } from '../core/version-order.ts';
+import { commandsOf } from './commands.ts';
+import { type EcuCommand, performEcuStep, type StepReport } from './ecu-step.ts';
+import type { CampaignEvent, EcuStep, EventOf } from './event.ts';
+import { type Plan, planDigest } from './plan.ts';
+import type {
+  DriverErrorCode,
+  DriverFailure,
+  DriverHooks,
+  EcuDriver,
+  EcuIdentity,
+  EcuReport,
+  HealthChecks,
+  Target,
+} from './ports.ts';
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from './retry-policy.ts';
+import { CampaignRunner } from './runner.ts';
+import type { CampaignCommand, CampaignConfig, CampaignResult, CampaignState } from './state.ts';
+
+export interface SingleOptions extends DriverHooks {
+  readonly driver: EcuDriver;
+  readonly ecu: { readonly name: string; readonly hardwareId: string };
+  /** Its activation writes the image. */
+  readonly hasOneBank: boolean;
+  readonly target: Target;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger?: Logger;
+  readonly retry?: RetryPolicy;
+  /** ms that the new software must answer without a restart before it is confirmed; 0 unless given. */
+  readonly heartbeatMs?: number;
+  /** Trouble codes that were not there before fail the update, unless it is false. */
+  readonly compareTroubleCodes?: boolean;
+  readonly onStep?: (step: SingleStep) => void;
+}
+
+/** What happens to a step of the ECU; a failure comes with the pause before the next try. */
+export type SingleStep = { readonly step: EcuStep; readonly touched: boolean } & (
+  | { readonly status: 'begun' | 'done' }
+  | { readonly status: 'retry'; readonly failure: DriverFailure; readonly delayMs: number }
+);
+
+/** What is in the ECU after a failure. Only what it answered afterwards is said of it. */
+export type EcuContent =
+  /** No request was sent that could have changed anything, or all of them were refused. */
+  | { readonly kind: 'unchanged' }
+  /** It was asked afterwards: version or digest are those of before. */
+  | { readonly kind: 'as-before'; readonly version: string | undefined }
+  /** It was asked afterwards, and tells something else. */
+  | { readonly kind: 'other'; readonly report: EcuReport }
+  /** Its only bank was being written, and nothing could be put in the place of that. */
+  | { readonly kind: 'unfinished'; readonly reason: string }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+export type SingleResult =
+  | {
+      readonly ok: true;
+      readonly from: string | undefined;
+      readonly report: EcuReport;
+      /** Over the bus. */
+      readonly bytes: number;
+      readonly seconds: number;
+      /** bytes that the ECU held already when the transfer went on */
+      readonly resumedAt?: number;
+      /** The first look at the ECU found the whole image there. */
+      readonly heldAlready: boolean;
+      /** Why its security counter could not be raised. */
+      readonly counterOwed?: string;
+      readonly warnings: readonly string[];
+    }
+  | {
+      readonly ok: false;
+      readonly code: DriverErrorCode;
+      readonly reason: string;
+      readonly attack?: DriverFailure['attack'];
+      readonly step: EcuStep | 'identify';
+      readonly content: EcuContent;
+      /** How the way back ended; undefined: there was nothing to take back, or it was not walked. */
+      readonly rolledBack?: boolean;
+      readonly warnings: readonly string[];
+    };
+
+/** A person waits: shorter pauses than a vehicle has, and a bus that is gone is not waited for. */
+const BENCH_CONFIG: CampaignConfig = {
+  retry: { ...DEFAULT_RETRY_POLICY, bus: { tries: 3, seconds: 60 } },
+  retryDelayMs: 1000,
+  restartLimit: 0,
+};
+
+/**
+ * Stage, activate, verify, confirm and commit by the rules of every campaign. Interrupted by the signal it leaves what
+ * it has staged: the next call goes on with it.
+ */
+export async function runSingle(options: SingleOptions): Promise<SingleResult> {
+  const identity = await options.driver.identify(options.signal);
+  if (!identity.ok) {
+    const { code, reason, attack } = identity;
+    return {
+      ...{ ok: false, code, reason, step: 'identify', content: { kind: 'unchanged' } },
+      ...(attack === undefined ? {} : { attack }),
+      warnings: [],
+    };
+  }
+  return new Single(options, identity.value, [...identity.warnings]).run();
+}
+
+class Single {
+  readonly #options: SingleOptions;
+  readonly #identity: EcuIdentity;
+  readonly #warnings: string[];
+  /** The command that the driver does or did last. */
+  #last: EcuCommand | undefined;
+  /** What ended the forward way. */
+  #failure: { readonly step: EcuStep; readonly failure: Failure } | undefined;
+  #retried = false;
+  #interruption: string | undefined;
+  #rolledBack: EventOf<'rolled-back'> | DriverFailure | undefined;
+  #counterOwed: string | undefined;
+  #result: CampaignResult | undefined;
+
+  constructor(options: SingleOptions, identity: EcuIdentity, warnings: string[]) {
+    this.#options = options;
+    this.#identity = identity;
+    this.#warnings = warnings;
+  }
+
+  async run(): Promise<SingleResult> {
+    const { clock, random, logger = silentLogger, retry, ecu, target } = this.#options;
+    const runner = await CampaignRunner.open({
+      storage: new MemoryStorage(),
+      clock,
+      logger,
+      config: retry === undefined ? BENCH_CONFIG : { ...BENCH_CONFIG, retry },
+      execute: (command, _state, signal) => this.#execute(command, signal),
+      onState: (state, event) => this.#follow(state, event),
+    });
+    const plan = planOf(ecu, this.#identity, target);
+    await runner.feed({
+      kind: 'offered',
+      id: toHex(random.bytes(16)),
+      nonce: toHex(random.bytes(16)),
+      wallMs: clock.wallMs(),
+      plan,
+      planDigest: planDigest(plan),
+    });
+    const end = await runner.run(this.#options.signal ?? new AbortController().signal);
+    await runner.close();
+    return end === 'interrupted' || this.#result === undefined
+      ? this.#interrupted()
+      : this.#ended(this.#result);
+  }
+
+  async #execute(
+    command: CampaignCommand,
+    signal: AbortSignal,
+  ): Promise<CampaignEvent | undefined> {
+    switch (command.kind) {
+      case 'check':
+        return undefined;
+      case 'download':
+        return { kind: 'downloaded', sha256: command.item.download.sha256 };
+      case 'ask':
+        // Whoever gives the command wants it done.
+        return {
+          ...{ kind: 'answered', phase: command.phase, by: 'driver' },
+          answer: { kind: 'approved' },
+        };
+      case 'check-gate':
+        return { kind: 'gate', gate: command.gate, result: { kind: 'open' } };
+      case 'ecu':
+        return this.#ecu(command, signal);
+      case 'finish':
+        this.#result = command.result;
+        return { kind: 'closed' };
+      default:
+        return assertNever(command);
+    }
+  }
+
+  async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+    const { driver, hasOneBank, target, progress } = this.#options;
+    this.#last = command;
+    const event = await performEcuStep(
+      command,
+      {
+        ...{ driver, hasOneBank, target },
+        openImage: async () => ({ ...target.image, close: async () => {} }),
+        stillWanted: async () => ({ ok: true }),
+        openPrevious: async () => undefined,
+        checksOf: (knownDtcs) => this.#checksOf(knownDtcs),
+        onStep: (report) => this.#tell(report, command),
+      },
+      { signal, ...(progress === undefined ? {} : { progress }) },
+    );
+    if (event?.kind === 'rolled-back') this.#rolledBack = event;
+    return event;
+  }
+
+  #checksOf(knownDtcs: readonly string[] | undefined): HealthChecks {
+    const { heartbeatMs = 0, compareTroubleCodes = true } = this.#options;
+    return { knownDtcs: compareTroubleCodes ? knownDtcs : undefined, heartbeatMs };
+  }
+
+  #tell(report: StepReport, { touched }: EcuCommand): void {
+    const { step } = report;
+    switch (report.status) {
+      case 'begun':
+      case 'done':
+        this.#options.onStep?.({ step, touched, status: report.status });
+        return;
+      case 'warning':
+        this.#warnings.push(report.text);
+        return;
+      case 'interrupted':
+        this.#interruption = report.reason;
+        return;
+      case 'failed':
+        if (step === 'roll-back') this.#rolledBack = report.failure;
+        if (step === 'commit') this.#counterOwed = report.failure.reason;
+        return;
+      default:
+        assertNever(report);
+    }
+  }
+
+  /** What a failure has led to: the same step again, or the end of the forward way. */
+  #follow(state: CampaignState, event: CampaignEvent): void {
+    if (event.kind !== 'step-failed' && event.kind !== 'verified') return;
+    if (event.kind === 'step-failed') {
+      const again = commandsOf(state).find(
+        (command) => command.kind === 'ecu' && command.step === event.step && command.tries > 0,
+      );
+      if (again?.kind === 'ecu') {
+        this.#retried = true;
+        const { step, touched, delayMs } = again;
+        const failure = { ok: false, ...failureOf(event), transient: true } as const;
+        this.#options.onStep?.({ step, touched, status: 'retry', failure, delayMs });
+        return;
+      }
+    }
+    if (this.#failure !== undefined || !hasFailed(state)) return;
+    if (event.kind === 'step-failed') {
+      this.#failure = { step: event.step, failure: failureOf(event) };
+    } else {
+      // What the ECU reports is compared by the reducer, too.
+      const { code, reason } = causeOf(state);
+      this.#failure = { step: 'verify', failure: { code: code as DriverErrorCode, reason } };
+    }
+  }
+
+  #interrupted(): SingleResult {
+    const { name } = this.#options.ecu;
+    const step = this.#last?.step ?? 'stage';
+    const reason = this.#interruption ?? `${name}: stopped`;
+    const content: EcuContent =
+      this.#last === undefined
+        ? { kind: 'unchanged' }
+        : { kind: 'unknown', reason: 'it was not asked any more' };
+    const warnings = this.#warnings;
+    return { ok: false, code: 'INTERRUPTED', reason, step, content, warnings };
+  }
+
+  #ended(result: CampaignResult): SingleResult {
+    const warnings = this.#warnings;
+    const [outcome] = result.ecus;
+    if (this.#failure === undefined) {
+      const { bytes, seconds, resumedAt, reported, sha256 } = outcome!;
+      return {
+        ok: true,
+        from: this.#identity.version,
+        report: { version: reported ?? undefined, sha256: sha256 ?? undefined },
+        ...{ bytes, seconds },
+        ...(resumedAt === undefined ? {} : { resumedAt }),
+        // A later try may have found what an earlier one has written.
+        heldAlready: bytes === 0 && !this.#retried,
+        ...(result.uncommitted.length > 0 && this.#counterOwed !== undefined
+          ? { counterOwed: this.#counterOwed }
+          : {}),
+        warnings,
+      };
+    }
+    const { step, failure } = this.#failure;
+    const back = this.#rolledBack;
+    return {
+      ok: false,
+      ...failure,
+      step,
+      content: this.#contentAfter(step),
+      ...(back === undefined ? {} : { rolledBack: 'kind' in back }),
+      warnings,
+    };
+  }
+
+  #contentAfter(step: EcuStep): EcuContent {
+    const back = this.#rolledBack;
+    // The reducer sends nothing back that was not changed.
+    if (back === undefined) return { kind: 'unchanged' };
+    if (!('kind' in back)) {
+      const { reason } = back;
+      const isWriting = this.#options.hasOneBank && step === 'activate';
+      return isWriting && back.code === 'NO_PREVIOUS_IMAGE'
+        ? { kind: 'unfinished', reason }
+        : { kind: 'unknown', reason };
+    }
+    const { version, sha256 } = back;
+    const before = this.#identity;
+    if (version === null && sha256 === null) {
+      return { kind: 'unknown', reason: 'it tells neither version nor digest' };
+    }
+    const isSame =
+      sha256 !== null && before.sha256 !== undefined
+        ? sha256 === before.sha256
+        : version !== null && version === before.version;
+    return isSame
+      ? { kind: 'as-before', version: version ?? undefined }
+      : {
+          kind: 'other',
+          report: { version: version ?? undefined, sha256: sha256 ?? undefined },
+        };
+  }
+}
+
+type Failure = Pick<DriverFailure, 'code' | 'reason' | 'attack'>;
+
+function failureOf({ code, reason, attack }: EventOf<'step-failed'>): Failure {
+  return { code, reason, ...(attack === undefined ? {} : { attack }) };
+}
+
+/** The forward way has come to its end without success. */
+function hasFailed(state: CampaignState): boolean {
+  if (state.kind === 'idle') return state.finished !== null && state.finished.outcome !== 'SUCCESS';
+  return state.kind === 'rolling-back' || state.kind === 'safe-state';
+}
+
+function causeOf(state: CampaignState): { readonly code: string; readonly reason: string } {
+  if ('cause' in state) return state.cause;
+  const { code = 'UNEXPECTED', reason = '' } = (state.kind === 'idle' && state.finished) || {};
+  return { code, reason };
+}
+
+function planOf(ecu: SingleOptions['ecu'], identity: EcuIdentity, target: Target): Plan {
+  const { name, hardwareId } = ecu;
+  const { image, plain = image, version = UNKNOWN_VERSION } = target;
+  return {
+    vin: '',
+    items: [
+      {
+        ecu: name,
+        hardwareId,
+        order: 0,
+        bus: '',
+        forced: false,
+        from: { version: identity.version ?? UNKNOWN_VERSION, sha256: identity.sha256 ?? null },
+        to: { version, sha256: plain.sha256, size: plain.length, releaseCounter: 0 },
+        targetName: name,
+        download: { file: name, sha256: image.sha256, size: image.length },
+        encryption: target.encryption?.method ?? null,
+        notes: '',
+      },
+    ],
+  };
+}
