@@ -44,8 +44,7 @@ export async function programTogether(
         const requester = connectTester(bus, ecu, { logger: silentLogger });
         stack.defer(() => requester.close());
         const driver = new UdsEcuDriver({ ecu, requester, clock: systemClock, silence });
-        const { vin } = vehicle;
-        const flashed = { ecu, vin, file: `${name}-2.0.0.bin`, image };
+        const flashed = { ecu, vehicle, file: `${name}-2.0.0.bin`, image };
         const options = { benchKeys: true, version: '2.0.0' };
         const metadata = await metadataOf(options, flashed, silentLogger);
         const staged = await driver.stage({

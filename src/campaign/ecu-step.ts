@@ -45,7 +45,8 @@ export interface EcuStepPorts {
 }
 
 export type StepReport = { readonly ecu: string; readonly step: EcuStep } & (
-  | { readonly status: 'begun' | 'done' }
+  | { readonly status: 'begun' }
+  | { readonly status: 'done'; readonly event: CampaignEvent }
   | { readonly status: 'failed'; readonly failure: DriverFailure }
   /** It will be given again. */
   | { readonly status: 'interrupted'; readonly reason: string }
@@ -65,7 +66,7 @@ export async function performEcuStep(
   const done = await perform(command, ports, hooks);
   if (done.ok) {
     for (const text of done.warnings) onStep({ ecu, step, status: 'warning', text });
-    onStep({ ecu, step, status: 'done' });
+    onStep({ ecu, step, status: 'done', event: done.value });
     return done.value;
   }
   const { code, reason, transient, attack } = done;

@@ -34,7 +34,8 @@ export interface SingleOptions extends DriverHooks {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger?: Logger;
-  readonly retry?: RetryPolicy;
+  /** Limits that differ from those of a bench. */
+  readonly retry?: Partial<RetryPolicy>;
   /** ms that the new software must answer without a restart before it is confirmed; 0 unless given. */
   readonly heartbeatMs?: number;
   /** Trouble codes that were not there before fail the update, unless it is false. */
@@ -44,7 +45,8 @@ export interface SingleOptions extends DriverHooks {
 
 /** What happens to a step of the ECU; a failure comes with the pause before the next try. */
 export type SingleStep = { readonly step: EcuStep; readonly touched: boolean } & (
-  | { readonly status: 'begun' | 'done' }
+  | { readonly status: 'begun' }
+  | { readonly status: 'done'; readonly event: CampaignEvent }
   | { readonly status: 'retry'; readonly failure: DriverFailure; readonly delayMs: number }
 );
 
@@ -138,7 +140,7 @@ class Single {
       storage: new MemoryStorage(),
       clock,
       logger,
-      config: retry === undefined ? BENCH_CONFIG : { ...BENCH_CONFIG, retry },
+      config: { ...BENCH_CONFIG, retry: { ...BENCH_CONFIG.retry, ...retry } },
       execute: (command, _state, signal) => this.#execute(command, signal),
       onState: (state, event) => this.#follow(state, event),
     });
@@ -213,8 +215,10 @@ class Single {
     const { step } = report;
     switch (report.status) {
       case 'begun':
+        this.#options.onStep?.({ step, touched, status: 'begun' });
+        return;
       case 'done':
-        this.#options.onStep?.({ step, touched, status: report.status });
+        this.#options.onStep?.({ step, touched, status: 'done', event: report.event });
         return;
       case 'warning':
         this.#warnings.push(report.text);

@@ -15,7 +15,7 @@ import { faultText } from '../trust/attack.ts';
 import { benchBundle, benchEcuIdentity } from '../trust/bench-keys.ts';
 import { bundleFor, encodeBundle } from '../trust/bundle.ts';
 import { checkTime } from '../trust/time-attestation.ts';
-import type { VehicleEcu } from '../vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import { fileFault } from './vehicle-file.ts';
 import { readIdentity, type SecretOptions } from './vehicle-secrets.ts';
 
@@ -29,7 +29,7 @@ export interface MetadataOptions extends SecretOptions {
 
 interface Flashed {
   readonly ecu: VehicleEcu;
-  readonly vin: string;
+  readonly vehicle: Vehicle | undefined;
   readonly file: string;
   readonly image: { readonly length: number; readonly sha256: string };
 }
@@ -40,10 +40,15 @@ export async function metadataOf(
   flashed: Flashed,
   logger: Logger,
 ): Promise<Target['metadata'] | undefined> {
-  const { ecu } = flashed;
+  const { ecu, vehicle } = flashed;
   if (ecu.programming.metadata === 'skip') {
     if (options.metadata === undefined) return undefined;
-    throw new InputError('--metadata', `${ecu.name} takes none (programming.metadata is "skip")`);
+    throw new InputError(
+      '--metadata',
+      vehicle === undefined
+        ? 'an ECU that is named by its identifiers takes none'
+        : `${ecu.name} takes none (programming.metadata is "skip")`,
+    );
   }
   if (options.benchKeys === true) {
     if (options.metadata === undefined) return benchMetadata(flashed, options);
@@ -70,7 +75,7 @@ export async function metadataOf(
  * before, this is newer, also when its version is lower.
  */
 function benchMetadata(
-  { ecu, vin, file, image }: Flashed,
+  { ecu, vehicle, file, image }: Flashed,
   { version = 'unknown', counter }: MetadataOptions,
 ): MetadataSource {
   return async (state) => {
@@ -89,7 +94,7 @@ function benchMetadata(
     return {
       ok: true,
       value: benchBundle({
-        vin,
+        vin: vehicle?.vin ?? '',
         ecus: [{ serial, hardwareId, ecu: ecu.name, image: target }],
         nonce: state.nonce ?? '',
         timeMs,
@@ -103,7 +108,7 @@ function benchMetadata(
 async function trustedMetadata(
   options: MetadataOptions,
   place: string,
-  { ecu, vin }: Flashed,
+  { ecu, vehicle }: Flashed,
   logger: Logger,
 ): Promise<MetadataSource> {
   if (options.server === undefined) {
@@ -116,7 +121,7 @@ async function trustedMetadata(
   const identity = await readIdentity(file, '--identity');
   const backend = new HttpBackend({
     server: options.server,
-    vin,
+    vin: vehicle?.vin ?? '',
     clock: systemClock,
     identity: {
       device: { serial: identity.serial, deviceSecret: fromHex(identity.deviceSecret) },

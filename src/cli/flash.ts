@@ -1,20 +1,33 @@
-// `can-ota flash`: program one ECU, ours or any other, without a backend.
+// `can-ota flash`: program one ECU, ours or any other, without a backend: a campaign of one ECU.
 
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { SingleBar } from 'cli-progress';
-import type { DriverErrorCode, EcuProgress } from '../campaign/ports.ts';
+import type { DriverErrorCode } from '../campaign/ports.ts';
+import type { RetryPolicy } from '../campaign/retry-policy.ts';
+import { runSingle, type SingleResult, type SingleStep } from '../campaign/single.ts';
 import { systemClock } from '../core/clock.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { silentLogger } from '../core/logger.ts';
-import { formatBytes, formatDuration, formatRate } from '../core/units.ts';
+import { systemRandom } from '../core/random.ts';
+import { formatBytes, formatDuration } from '../core/units.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
-import { programEcu } from '../drivers/program-ecu.ts';
+import { Exchange, type ExchangeOptions } from '../drivers/exchange.ts';
+import { readBootState } from '../drivers/identification.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
 import { connectTester, openTesterBus, type TesterOptions } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { type MetadataOptions, metadataOf } from './flash-metadata.ts';
+import { FlashProgress } from './flash-progress.ts';
+import {
+  contentText,
+  hasOneBank,
+  type Programmed,
+  phaseOf,
+  rateOf,
+  stepText,
+  successText,
+} from './flash-words.ts';
 import { openImageFile } from './image-file.ts';
+import { runKeyCommand } from './key-command.ts';
 import { type TargetOptions, targetEcu } from './target-ecu.ts';
 
 interface FlashOptions extends CommonOptions, TesterOptions, TargetOptions, MetadataOptions {
@@ -22,91 +35,147 @@ interface FlashOptions extends CommonOptions, TesterOptions, TargetOptions, Meta
   readonly fd?: boolean;
 }
 
+/** The ECU as the person named it, on its bus. */
+interface Flashed extends ExchangeOptions {
+  readonly name: string;
+}
+
 export function flash(name: string, file: string, options: FlashOptions): Promise<void> {
   return runCommand(options, async (context) => {
-    const { ecu, vin } = await targetEcu(name, options);
+    const { ecu, vehicle, advice } = await targetEcu(name, options);
     await using image = await openImageFile(file, 'image');
-    const metadata = await metadataOf(options, { ecu, vin, file, image }, context.logger);
+    const metadata = await metadataOf(options, { ecu, vehicle, file, image }, context.logger);
     await using opened = await openTesterBus(options, context, 'flash');
     context.say(
       `${name} on ${opened.why}: ${file}, ${formatBytes(image.length)}, sha256 ${image.sha256}`,
     );
-    const driver = new UdsEcuDriver({
-      ecu,
-      requester: connectTester(opened.bus, ecu, context),
-      clock: systemClock,
-      runCommand: runKeyCommand,
-      // Its warnings are in the result and are printed from there.
-      logger: silentLogger,
-    });
+    const requester = connectTester(opened.bus, ecu, context);
+    const flashed: Flashed = { name, ecu, requester, clock: systemClock, advice };
     const progress = new FlashProgress(name, context);
-    const result = await programEcu({
-      driver,
+    const bank = await bankToWrite(flashed, context.signal);
+    const result = await runSingle({
+      // Its warnings are in the result and are printed from there.
+      driver: new UdsEcuDriver({ ...flashed, runCommand: runKeyCommand, logger: silentLogger }),
+      ecu,
+      hasOneBank: hasOneBank(ecu),
       target: {
         version: options.version,
         image,
         ...(metadata === undefined ? {} : { metadata }),
       },
+      clock: systemClock,
+      random: systemRandom,
+      ...policyOf(vehicle),
       signal: context.signal,
       progress: (step) => progress.update(step),
-      onPhase: (phase) => {
+      onStep: (step) => {
         progress.pause();
-        context.emit({ kind: 'phase', ecu: name, phase });
-        context.say(pc.dim(`${name}: ${PHASES[phase]}`));
+        showStep(step, { ecu, bank, version: options.version }, name, context);
       },
     });
     progress.pause();
-    for (const warning of result.warnings) process.stderr.write(`can-ota: ${warning}\n`);
-    if (!result.ok) {
-      const { code, reason, phase, rolledBack, rollbackReason, attack } = result;
-      context.emit({
-        kind: 'result',
-        ecu: name,
-        ok: false,
-        phase,
-        error: { code, message: reason, ...(attack === undefined ? {} : { attack }) },
-        rolledBack,
-      });
-      process.stderr.write(`can-ota: ${reason}\n`);
-      if (rolledBack === true)
-        process.stderr.write(`can-ota: ${name} is back on what it ran before\n`);
-      if (rolledBack === false) {
-        process.stderr.write(`can-ota: no way back: ${rollbackReason}\n`);
-      }
-      return exitCodeOf(code, context);
-    }
-    const { from, report, bytes, transferMs, warnings } = result;
-    const seconds = transferMs / 1000;
-    const bytesPerSecond = seconds > 0 ? bytes / seconds : 0;
-    context.emit({
-      kind: 'result',
-      ecu: name,
-      ok: true,
-      from: from ?? null,
-      reported: report.version ?? null,
-      sha256: report.sha256 ?? null,
-      imageSha256: image.sha256,
-      bytes,
-      seconds,
-      bytesPerSecond,
-      warnings,
-    });
-    const carried =
-      bytes === 0
-        ? 'it held this image already'
-        : `${formatBytes(bytes)} in ${formatDuration(transferMs)}, ${formatRate(bytesPerSecond)}`;
-    context.say(`${name}: ${from ?? 'unknown'} -> ${report.version ?? 'unknown'}, ${carried}`);
-    return ExitCode.success;
+    for (const warning of result.warnings) complain(warning);
+    return result.ok
+      ? showSuccess(result, image.sha256, flashed, context)
+      : showFailure(result, flashed, context);
   });
 }
 
-const PHASES = {
-  stage: 'transfer',
-  activate: 'activation',
-  verify: 'verification',
-  confirm: 'confirmation',
-  'roll-back': 'going back',
-} as const;
+/** The letter of the bank that the ECU does not run from; undefined for an ECU with one bank, or where it does not say. */
+async function bankToWrite(flashed: Flashed, signal: AbortSignal): Promise<string | undefined> {
+  if (hasOneBank(flashed.ecu)) return undefined;
+  const state = await readBootState(new Exchange(flashed), signal);
+  return state.ok && state.value !== undefined ? 'BA'[state.value.activeBank] : undefined;
+}
+
+/** What the vehicle file says about retries and about new software holds here, too. */
+function policyOf(vehicle: Vehicle | undefined): {
+  readonly retry?: Partial<RetryPolicy>;
+  readonly heartbeatMs?: number;
+  readonly compareTroubleCodes?: boolean;
+} {
+  if (vehicle === undefined) return {};
+  const { retry, diagnostics } = vehicle.policy;
+  const given = Object.entries(retry).filter(([, limit]) => limit !== undefined);
+  return {
+    retry: Object.fromEntries(given) as Partial<RetryPolicy>,
+    heartbeatMs: diagnostics.heartbeatSeconds * 1000,
+    compareTroubleCodes: diagnostics.troubleCodes === 'compare',
+  };
+}
+
+function showStep(step: SingleStep, programmed: Programmed, name: string, context: Context): void {
+  const phase = phaseOf(step.step, programmed.ecu);
+  if (step.status === 'retry') {
+    const { code, reason } = step.failure;
+    const error = { code, message: reason };
+    context.emit({ kind: 'retry', ecu: name, phase, error, delaySeconds: step.delayMs / 1000 });
+    complain(`${reason}; trying again in ${formatDuration(step.delayMs)}`);
+    return;
+  }
+  const text = stepText(step, programmed);
+  if (text === undefined) return;
+  context.emit({ kind: 'phase', ecu: name, phase, status: step.status });
+  context.say(pc.dim(`${name}: ${text}`));
+}
+
+function showSuccess(
+  result: Extract<SingleResult, { ok: true }>,
+  imageSha256: string,
+  { name }: Flashed,
+  context: Context,
+): ExitCode {
+  const { from, report, bytes, seconds, counterOwed } = result;
+  const warnings = [...result.warnings];
+  if (counterOwed !== undefined) {
+    const owed = `${name} runs the new version for good, but its security counter is not raised: ${counterOwed}; run the command again to raise it`;
+    warnings.push(owed);
+    complain(owed);
+  }
+  context.emit({
+    kind: 'result',
+    ecu: name,
+    ok: true,
+    from: from ?? null,
+    reported: report.version ?? null,
+    sha256: report.sha256 ?? null,
+    imageSha256,
+    bytes,
+    seconds,
+    bytesPerSecond: rateOf(result),
+    warnings,
+  });
+  context.say(`${name}: ${successText(result)}`);
+  return ExitCode.success;
+}
+
+function showFailure(
+  result: Extract<SingleResult, { ok: false }>,
+  { name, ecu }: Flashed,
+  context: Context,
+): ExitCode {
+  const { code, reason, step, content, rolledBack, attack } = result;
+  context.emit({
+    kind: 'result',
+    ecu: name,
+    ok: false,
+    phase: phaseOf(step, ecu),
+    error: { code, message: reason, ...(attack === undefined ? {} : { attack }) },
+    rolledBack,
+    content: content.kind,
+  });
+  complain(reason);
+  complain(
+    code === 'INTERRUPTED' && content.kind !== 'unchanged'
+      ? `${name} may hold a part of the image: run the command again to finish it`
+      : contentText(name, content),
+  );
+  return exitCodeOf(code, context);
+}
+
+function complain(text: string): void {
+  process.stderr.write(`can-ota: ${text}\n`);
+}
 
 function exitCodeOf(code: DriverErrorCode, context: Context): ExitCode {
   if (code === 'INTERRUPTED' || context.signal.aborted) return ExitCode.interrupted;
@@ -114,67 +183,4 @@ function exitCodeOf(code: DriverErrorCode, context: Context): ExitCode {
   if (code === 'PRECONDITION') return ExitCode.preconditionFailed;
   if (code === 'SECURITY' || code === 'UNTRUSTED') return ExitCode.securityValidationFailed;
   return ExitCode.ecuFailed;
-}
-
-/** The program of an ECU's maker that turns a seed into a key; see `security.algorithm: command`. */
-export async function runKeyCommand(command: string, seedHex: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(command, [seedHex], { timeout: 10_000 });
-  return stdout;
-}
-
-/** A bar on a terminal, lines for machines, nothing in a plain log. */
-class FlashProgress {
-  readonly #name: string;
-  readonly #context: Context;
-  readonly #bar: SingleBar | undefined;
-  #started = false;
-  #lastEmitMs = 0;
-
-  constructor(name: string, context: Context) {
-    this.#name = name;
-    this.#context = context;
-    this.#bar =
-      process.stderr.isTTY === true && !context.json
-        ? new SingleBar({
-            format: `${name} {bar} {percentage} %  {sent} of {size}  {rate}`,
-            barCompleteChar: '█',
-            barIncompleteChar: '░',
-            hideCursor: true,
-            stream: process.stderr,
-            clearOnComplete: true,
-          })
-        : undefined;
-  }
-
-  update({ sent, total }: EcuProgress): void {
-    const nowMs = systemClock.nowMs();
-    if (nowMs - this.#lastEmitMs > 200 || sent === total) {
-      this.#lastEmitMs = nowMs;
-      this.#context.emit({ kind: 'progress', ecu: this.#name, sent, total });
-    }
-    if (this.#bar === undefined) return;
-    const payload = {
-      sent: formatBytes(sent),
-      size: formatBytes(total),
-      rate: this.#rate(sent, nowMs),
-    };
-    if (!this.#started) {
-      this.#started = true;
-      this.#bar.start(total, sent, payload);
-    } else this.#bar.update(sent, payload);
-  }
-
-  #first: { readonly sent: number; readonly atMs: number } | undefined;
-
-  #rate(sent: number, nowMs: number): string {
-    this.#first ??= { sent, atMs: nowMs };
-    const seconds = (nowMs - this.#first.atMs) / 1000;
-    return seconds > 0.2 ? formatRate((sent - this.#first.sent) / seconds) : '';
-  }
-
-  pause(): void {
-    if (this.#started) this.#bar?.stop();
-    this.#started = false;
-    this.#first = undefined;
-  }
 }

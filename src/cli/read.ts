@@ -4,7 +4,8 @@ import { asciiText, toHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
-import { readDids } from '../drivers/program-ecu.ts';
+import type { Advice } from '../drivers/advice.ts';
+import { readDids } from '../drivers/read-dids.ts';
 import { didText } from '../uds/describe.ts';
 import { type BusOptions, connectTester, openReaderBus } from './bus.ts';
 import { pc } from './colours.ts';
@@ -19,11 +20,15 @@ interface ReadOptions extends CommonOptions, BusOptions, SecretOptions {
 export function read(name: string, dids: readonly string[], options: ReadOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const numbers = dids.map(parseDid);
-    const { ecu } = await targetEcu(name, options);
+    const { ecu, advice } = await targetEcu(name, options);
     await using opened = await openReaderBus(options, context);
+    const fitting: Advice = (topic, described) =>
+      topic === 'security'
+        ? 'it tells this only to a tester that has unlocked it, which "read" does not do'
+        : advice(topic, described);
     const requester = connectTester(opened.bus, ecu, context);
     const readings = await readDids(
-      { ecu, requester, clock: systemClock },
+      { ecu, requester, clock: systemClock, advice: fitting },
       numbers,
       context.signal,
     );

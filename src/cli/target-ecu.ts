@@ -1,8 +1,15 @@
 // The ECU that `flash` and `read` talk to: one of the vehicle file, or any by its two identifiers.
 
 import { InputError } from '../core/errors.ts';
+import type { Advice } from '../drivers/advice.ts';
 import { findEcu } from '../vehicle/load.ts';
-import { ecuSchema, STANDARD_PROGRAMMING, type VehicleEcu } from '../vehicle/schema.ts';
+import {
+  ecuSchema,
+  STANDARD_PROGRAMMING,
+  type Vehicle,
+  type VehicleEcu,
+} from '../vehicle/schema.ts';
+import { adviceByFile, adviceByOptions } from './target-advice.ts';
 import { loadVehicle, withFd } from './vehicle-file.ts';
 import { ecuWithSecret, type SecretOptions, secretsOf } from './vehicle-secrets.ts';
 
@@ -19,8 +26,9 @@ const IDENTIFIERS = /^([0-9a-fA-F]{3}|[0-9a-fA-F]{8}):([0-9a-fA-F]{3}|[0-9a-fA-F
 
 export interface TargetEcu {
   readonly ecu: VehicleEcu;
-  /** Empty for an ECU that no vehicle file describes. */
-  readonly vin: string;
+  /** Undefined for an ECU that no vehicle file describes. */
+  readonly vehicle: Vehicle | undefined;
+  readonly advice: Advice;
 }
 
 /** Throws InputError. `REQUEST:RESPONSE` has the widths of candump: 3 digits are 11 bit, 8 digits are 29 bit. */
@@ -42,8 +50,9 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
     }
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
     const secrets = await secretsOf(options, vehicle);
-    const ecu = ecuWithSecret(findEcu(vehicle, name), secrets, options.benchKeys === true);
-    return { ecu, vin: vehicle.vin };
+    const described = findEcu(vehicle, name);
+    const ecu = ecuWithSecret(described, secrets, options.benchKeys === true);
+    return { ecu, vehicle, advice: adviceByFile(options, described) };
   }
   const [, request, response] = match as unknown as [string, string, string];
   if (request.length !== response.length) {
@@ -77,7 +86,8 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
     const issue = parsed.error.issues[0]!;
     throw new InputError('ECU', `${name}: ${issue.path.join('.')}: ${issue.message}`);
   }
-  return { ecu: options.fd === true ? withFd(parsed.data) : parsed.data, vin: '' };
+  const ecu = options.fd === true ? withFd(parsed.data) : parsed.data;
+  return { ecu, vehicle: undefined, advice: adviceByOptions(name, options) };
 }
 
 function securityOf({ hmacKey, xorKey, level }: TargetOptions): unknown {

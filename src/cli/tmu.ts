@@ -22,7 +22,7 @@ import type { Suite } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, openTesterBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
-import { runKeyCommand } from './flash.ts';
+import { runKeyCommand } from './key-command.ts';
 import { createTmuOnBus, type SessionChoice } from './tmu-on-bus.ts';
 import { loadVehicle } from './vehicle-file.ts';
 import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';

@@ -158,8 +158,7 @@ async function untilBack(
     if (exchange.clock.nowMs() >= deadlineMs) {
       return failure(
         'SILENT',
-        `${exchange.peer} did not come back within ${resetMs} ms after its reset (timing.resetMs): ` +
-          'it may be booting in a loop; it falls back by itself when its trial boots are used up',
+        `${exchange.peer} did not come back within ${resetMs} ms after its reset: ${exchange.advise('restart')}`,
         true,
       );
     }

@@ -26,6 +26,7 @@ import {
   reset,
   selfTestPassed,
 } from './activation.ts';
+import type { Advice } from './advice.ts';
 import { BusSilence } from './bus-silence.ts';
 import { Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
@@ -44,6 +45,8 @@ export interface UdsEcuDriverOptions {
   /** For `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
+  /** What a person can do about a failure; that of a vehicle file unless given. */
+  readonly advice?: Advice;
 }
 
 const NOTHING: TransferReport = { bytes: 0, transferMs: 0 };
@@ -237,10 +240,6 @@ export class UdsEcuDriver implements EcuDriver {
       if (sha256 === undefined) {
         return failure('DIGEST_MISMATCH', `${peer} does not tell the digest of its active bank`);
       }
-    } else if (sha256 === undefined) {
-      warnings.push(
-        `${this.#ecu.name}: it cannot tell the digest of its image, only its version was compared`,
-      );
     }
     const { sha256: expected } = wanted(target);
     if (sha256 !== undefined && sha256 !== expected) {
@@ -263,7 +262,18 @@ export class UdsEcuDriver implements EcuDriver {
         );
       }
     }
+    if (sha256 === undefined)
+      warnings.push(`${this.#ecu.name}: ${this.#compared(target, version)}`);
     return report;
+  }
+
+  /** How far an ECU without a digest could be compared with the image. */
+  #compared(target: Target, version: string | undefined): string {
+    if (this.#ecu.programming.identify === 'skip') {
+      return 'it was not asked what it runs, nothing was compared with the image';
+    }
+    const isCompared = target.version !== undefined && version !== undefined;
+    return `it cannot tell the digest of its image, ${isCompared ? 'only its version was' : 'nothing was'} compared`;
   }
 
   /** No ECU of a campaign may be confirmed while another one has failed its self test: it is asked beforehand. */
@@ -414,7 +424,7 @@ export class UdsEcuDriver implements EcuDriver {
       return failure(
         'NO_PREVIOUS_IMAGE',
         `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image` +
-          `${previous.version === undefined ? '' : ` ${previous.version}`} is not in the image store: program it with "can-ota flash ${this.#ecu.name} FILE"`,
+          `${previous.version === undefined ? '' : ` ${previous.version}`} is not kept here: ${this.#exchange.advise('no-previous-image')}`,
       );
     }
     if (now.ok && now.value.sha256 === (previous.plain ?? previous.image).sha256) return now;

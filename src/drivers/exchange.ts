@@ -9,6 +9,7 @@ import type { UdsReply, UdsRequester } from '../uds/reply.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import { Did, sidText } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
+import { type Advice, type AdviceTopic, vehicleFileAdvice } from './advice.ts';
 
 /** A failure with the negative response code where there was one. */
 export interface Refusal extends DriverFailure {
@@ -75,6 +76,8 @@ export interface ExchangeOptions {
   readonly ecu: VehicleEcu;
   readonly requester: UdsRequester;
   readonly clock: Clock;
+  /** What a person can do about a failure; that of a vehicle file unless given. */
+  readonly advice?: Advice;
 }
 
 /** All requests of a driver go through here. */
@@ -82,15 +85,22 @@ export class Exchange {
   readonly ecu: VehicleEcu;
   readonly clock: Clock;
   readonly #requester: UdsRequester;
+  readonly #advice: Advice;
 
   constructor(options: ExchangeOptions) {
     this.ecu = options.ecu;
     this.clock = options.clock;
     this.#requester = options.requester;
+    this.#advice = options.advice ?? vehicleFileAdvice;
   }
 
   get peer(): string {
     return peerText(this.ecu);
+  }
+
+  /** What a person can do about it; completes the sentence of a failure. */
+  advise(topic: AdviceTopic): string {
+    return this.#advice(topic, this.ecu);
   }
 
   keepAlive(on: boolean): void {
@@ -181,7 +191,7 @@ export class Exchange {
         return failure(
           'SILENT',
           `${this.peer}: no answer to ${what} within ${Math.round(reply.waitedMs)} ms (${reply.timer}): ` +
-            'check power, wiring, bit rate, and the identifiers and timing in the vehicle file',
+            this.advise('silent'),
           true,
         );
       case 'malformed':
@@ -207,8 +217,8 @@ export class Exchange {
     if (SECURITY.has(nrc)) {
       const hint =
         nrc === Nrc.requiredTimeDelayNotExpired || nrc === Nrc.exceededNumberOfAttempts
-          ? 'too many wrong keys: wait for its delay, then check the secret in the vehicle file'
-          : 'check the security profile and secret in the vehicle file';
+          ? this.advise('security-delay')
+          : this.advise('security');
       return failure('SECURITY', `${text}; ${hint}`, false, nrc);
     }
     if (isCondition(nrc)) {

@@ -9,21 +9,15 @@ import type { EcuSecurity } from '../vehicle/schema.ts';
 /** Runs the program of an ECU's maker: seed and key as hexadecimal digits. Handed in by the composition root. */
 export type KeyCommand = (command: string, seedHex: string) => Promise<string>;
 
-/** The key, or why there is none. */
+/** The key, or why there is none; without a reason no secret is known. */
 export async function keyFor(
   security: Exclude<EcuSecurity, { algorithm: 'none' }>,
   seed: Uint8Array,
   runCommand: KeyCommand | undefined,
-): Promise<{ readonly key: Uint8Array } | { readonly reason: string }> {
+): Promise<{ readonly key: Uint8Array } | { readonly reason: string | undefined }> {
   switch (security.algorithm) {
     case 'hmac-sha256':
-      if (security.secret === undefined) {
-        return {
-          reason:
-            'neither the vehicle file (security.secret) nor an identity has its key: ' +
-            'give the identity.json that can-ota provision wrote',
-        };
-      }
+      if (security.secret === undefined) return { reason: undefined };
       return { key: hmac(sha256, fromHex(security.secret), seed).slice(0, 16) };
     case 'xor': {
       const constant = fromHex(security.constant);

@@ -50,7 +50,8 @@ export async function unlock(
   if (securityAccess.isUnlockedSeed(seed.value.seed)) return { ok: true, value: undefined };
   const made = await keyFor(security, seed.value.seed, runCommand);
   if (!('key' in made)) {
-    return failure('SECURITY', `${exchange.peer}: no key for its seed: ${made.reason}`);
+    const why = made.reason ?? exchange.advise('no-key');
+    return failure('SECURITY', `${exchange.peer}: no key for its seed: ${why}`);
   }
   const sent = await exchange.askFor(
     securityAccess.encodeRequest('sendKey', level, made.key),

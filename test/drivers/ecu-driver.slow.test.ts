@@ -1,9 +1,12 @@
 // The driver against our own ECUs: every rollback, and an interruption anywhere.
 
 import { describe, expect, it } from 'vitest';
-import { programEcu } from '../../src/drivers/program-ecu.ts';
+import { findEcu } from '../../src/vehicle/load.ts';
+import { benchVehicle } from '../support/ecu-bench.ts';
 import { image, start, UNWATCHED, unwrap } from './ecu-driver-support.ts';
-import { signedTarget } from './ecu-link.ts';
+import { programOne, signedTarget } from './ecu-link.ts';
+
+const EDT = findEcu(benchVehicle, 'EDT');
 
 describe('an ECU with two banks', () => {
   it('goes back from staged, from the trial, and from confirmed', async () => {
@@ -20,7 +23,7 @@ describe('an ECU with two banks', () => {
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
       expect(await run(driver.activate(target))).toMatchObject({ code: 'NOT_STAGED' });
       // The next update works.
-      const again = await run(programEcu({ driver, target }));
+      const again = await run(programOne(link, EDT, target));
       expect(again.ok).toBe(true);
     }
   });

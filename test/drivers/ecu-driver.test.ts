@@ -2,14 +2,14 @@
 
 import { describe, expect, it } from 'vitest';
 import type { ImageSource, MetadataSource, Target } from '../../src/campaign/ports.ts';
-import { toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
-import { programEcu, readDids } from '../../src/drivers/program-ecu.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
 import { image, MINUTES, start, UNWATCHED, unwrap } from './ecu-driver-support.ts';
-import { EcuLink, signedTarget } from './ecu-link.ts';
+import { EcuLink, programOne, signedTarget } from './ecu-link.ts';
 import { imageOf } from './support.ts';
+
+const EDT = findEcu(benchVehicle, 'EDT');
 
 describe('an ECU with two banks', () => {
   it('is identified, staged, activated, verified, confirmed', async () => {
@@ -97,8 +97,8 @@ describe('an ECU with two banks', () => {
   });
 
   it('has no way back once a higher security counter is committed', async () => {
-    const { driver, target, run } = await start();
-    expect((await run(programEcu({ driver, target }))).ok).toBe(true);
+    const { link, driver, target, run } = await start();
+    expect((await run(programOne(link, EDT, target))).ok).toBe(true);
     const back = driver.rollback({ target, previous: { version: '1.0.0' }, touched: true });
     expect(await run(back)).toMatchObject({ ok: false, code: 'PRECONDITION' });
     expect(unwrap(await run(driver.identify())).version).toBe('2.0.0');
@@ -118,12 +118,10 @@ describe('an ECU with two banks', () => {
   });
 
   it('takes an old image again when it is released anew, although it still holds it', async () => {
-    const { link, driver, run } = await start();
+    const { link, run } = await start();
     const other = imageOf(bytesOf(9000, 3));
     const install = (source: ImageSource, version: string, counter: number) =>
-      run(
-        programEcu({ driver, target: signedTarget(link.clock, 'EDT', source, version, counter) }),
-      );
+      run(programOne(link, EDT, signedTarget(link.clock, 'EDT', source, version, counter)));
     expect((await install(image, '2.0.0', 1)).ok).toBe(true);
     expect((await install(other, '3.0.0', 2)).ok).toBe(true);
     const back = await install(image, '2.0.0', 3);
@@ -241,7 +239,7 @@ describe('an ECU with one bank', () => {
     const order = { target, previous: { version: '1.0.0' }, touched: true };
     expect(await run(driver.rollback(order))).toMatchObject({
       code: 'NO_PREVIOUS_IMAGE',
-      reason: expect.stringContaining('1.0.0 is not in the image store'),
+      reason: expect.stringContaining('1.0.0 is not kept here'),
     });
   });
 
@@ -264,59 +262,5 @@ describe('an ECU with one bank', () => {
       const order = { target, previous: { version: '1.0.0' }, touched };
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
     }
-  });
-});
-
-describe('one ECU by hand', () => {
-  it('is programmed, with its phases', async () => {
-    const { driver, target, run } = await start();
-    const phases: string[] = [];
-    const result = await run(
-      programEcu({ driver, target, onPhase: (phase) => phases.push(phase) }),
-    );
-    expect(result).toMatchObject({
-      ok: true,
-      from: '1.0.0',
-      bytes: 10_000,
-      report: { version: '2.0.0', sha256: image.sha256 },
-    });
-    expect(phases).toEqual(['stage', 'activate', 'verify', 'confirm']);
-  });
-
-  it('without a version is programmed with what it then says', async () => {
-    const { driver, target, run } = await start();
-    const result = await run(programEcu({ driver, target: { ...target, version: undefined } }));
-    expect(result).toMatchObject({ ok: true, report: { version: '2.0.0' } });
-  });
-
-  it('that fails is taken back', async () => {
-    const { driver, target, run } = await start('EDT', { faults: { failSelfTest: true } });
-    const result = await run(programEcu({ driver, target }));
-    expect(result).toMatchObject({ ok: false, code: 'SELF_TEST', rolledBack: true });
-    expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
-  });
-
-  it('refuses an image whose bytes are not those of its digest', async () => {
-    const { link, driver, run } = await start();
-    const wrong: ImageSource = { ...image, sha256: '00'.repeat(32) };
-    const target = signedTarget(link.clock, 'EDT', wrong, '2.0.0');
-    const result = await run(programEcu({ driver, target }));
-    expect(result).toMatchObject({ ok: false, code: 'DIGEST_MISMATCH', phase: 'stage' });
-    expect(unwrap(await run(driver.identify())).version).toBe('1.0.0');
-  });
-
-  it('is read, each identifier by itself', async () => {
-    const { link, run } = await start();
-    const options = {
-      ecu: findEcu(benchVehicle, 'EDT'),
-      requester: link.client,
-      clock: link.clock,
-    };
-    const readings = await run(readDids(options, [0xf189, 0xffff, 0xf191]));
-    expect(readings.map((reading) => (reading.ok ? toHex(reading.data) : reading.code))).toEqual([
-      Buffer.from('1.0.0').toString('hex'),
-      'REFUSED',
-      Buffer.from('EDT-HW1').toString('hex'),
-    ]);
   });
 });

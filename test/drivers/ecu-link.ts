@@ -5,14 +5,16 @@ import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import { type CreateCgwOptions, createCgw } from '../../ecus/cgw/create-cgw.ts';
 import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
 import type { ImageSource, Target } from '../../src/campaign/ports.ts';
+import { runSingle, type SingleOptions, type SingleResult } from '../../src/campaign/single.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import type { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
-import type { Vehicle } from '../../src/vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../../src/vehicle/schema.ts';
 import { bundleOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
@@ -31,6 +33,24 @@ export function signedTarget(
     image,
     metadata: async (state) => ({ ok: true, value: bundleOf(release, state, clock.wallMs()) }),
   };
+}
+
+/** As `can-ota flash` does it. */
+export function programOne(
+  link: EcuLink,
+  ecu: VehicleEcu,
+  target: Target,
+  more: Partial<SingleOptions> = {},
+): Promise<SingleResult> {
+  return runSingle({
+    driver: new UdsEcuDriver({ ecu, requester: link.client, clock: link.clock }),
+    ecu,
+    hasOneBank: ecu.programming.activation === 'reset',
+    target,
+    clock: link.clock,
+    random: seededRandom(7),
+    ...more,
+  });
 }
 
 interface End {

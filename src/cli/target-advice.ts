@@ -1,0 +1,76 @@
+// What a person can do when the ECU of `flash` or `read` fails, in the words of the options of that call.
+
+import { type Advice, vehicleFileAdvice } from '../drivers/advice.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
+import type { TargetOptions } from './target-ecu.ts';
+import { benchVehicleFile } from './vehicle-file.ts';
+
+/** For an ECU of a vehicle file, as the file has it. */
+export function adviceByFile(options: TargetOptions, described: VehicleEcu): Advice {
+  const file = options.vehicle ?? benchVehicleFile;
+  const security = securityOf(options, described, file);
+  return (topic, ecu) => {
+    switch (topic) {
+      case 'security':
+        return security;
+      case 'security-delay':
+        return `too many wrong keys: wait for its delay, then ${security}`;
+      case 'no-key':
+        return `${file} has no security.secret for ${ecu.name}: give --identity with the identity.json that can-ota provision wrote, or --bench-keys on a bench`;
+      case 'no-previous-image':
+        return 'run the command again, with this image or the previous one';
+      default:
+        return vehicleFileAdvice(topic, ecu);
+    }
+  };
+}
+
+/** Who gave the secret knows where it is to be corrected. */
+function securityOf({ identity, benchKeys }: TargetOptions, ecu: VehicleEcu, file: string): string {
+  const { security } = ecu;
+  const inFile = `in the vehicle file ${file}`;
+  switch (security.algorithm) {
+    case 'none':
+      return `describe its security access (security) ${inFile}`;
+    case 'xor':
+      return `check security.level and security.constant ${inFile}`;
+    case 'command':
+      return `check security.level and the program of security.command ${inFile}`;
+    case 'hmac-sha256':
+      if (security.secret !== undefined)
+        return `check security.level and security.secret ${inFile}`;
+      if (benchKeys === true) {
+        return 'it does not have the keys of the bench: give --identity with the identity.json of its provisioning instead of --bench-keys';
+      }
+      return identity === undefined
+        ? 'give --identity with the identity.json of its provisioning'
+        : `check that ${identity} (--identity) is the one of its last provisioning`;
+  }
+}
+
+/** For an ECU that is named by its identifiers: no vehicle file says anything of it. */
+export function adviceByOptions(
+  name: string,
+  { hmacKey, xorKey }: Pick<TargetOptions, 'hmacKey' | 'xorKey'>,
+): Advice {
+  const key = hmacKey !== undefined ? '--hmac-key' : xorKey !== undefined ? '--xor-key' : undefined;
+  const security =
+    key === undefined
+      ? 'it wants to be unlocked: give --hmac-key or --xor-key, and --level'
+      : `check ${key} and --level`;
+  return (topic) => {
+    switch (topic) {
+      case 'silent':
+        return `check power, wiring, bit rate, and that ${name} are its identifiers (request:response); an ECU that takes longer needs --vehicle with a file that has its timing`;
+      case 'restart':
+        return 'it may be booting in a loop; an ECU that takes longer needs --vehicle with a file that has its timing';
+      case 'security-delay':
+        return `too many wrong keys: wait for its delay, then ${security}`;
+      case 'security':
+      case 'no-key':
+        return security;
+      case 'no-previous-image':
+        return 'run the command again, with this image or the previous one';
+    }
+  };
+}

@@ -1,0 +1,41 @@
+// What a person can do about a failure of an ECU, in words that fit where its description came from.
+
+import type { VehicleEcu } from '../vehicle/schema.ts';
+
+export const ADVICE_TOPICS = [
+  /** It does not answer at all. */
+  'silent',
+  /** It did not come back after its reset within `timing.resetMs`. */
+  'restart',
+  /** Its SecurityAccess is missing or refused. */
+  'security',
+  /** Too many wrong keys: it refuses every key for a while. */
+  'security-delay',
+  /** Its seed cannot be answered: no secret is known. */
+  'no-key',
+  /** Its only bank has to be restored, and the image of before is not kept. */
+  'no-previous-image',
+] as const;
+export type AdviceTopic = (typeof ADVICE_TOPICS)[number];
+
+/** Completes the sentence of a failure. */
+export type Advice = (topic: AdviceTopic, ecu: VehicleEcu) => string;
+
+/** For a TMU and everybody else who has a vehicle file and the identity of the vehicle. */
+export const vehicleFileAdvice: Advice = (topic, ecu) => WORDS[topic](ecu);
+
+const WORDS: Readonly<Record<AdviceTopic, (ecu: VehicleEcu) => string>> = {
+  silent: () => 'check power, wiring, bit rate, and the identifiers and timing in the vehicle file',
+  restart: ({ programming }) =>
+    'it may be booting in a loop, or need more than timing.resetMs of the vehicle file' +
+    (programming.activation === 'bank'
+      ? '; it falls back by itself when its trial boots are used up'
+      : ''),
+  security: () => 'check the security profile and secret in the vehicle file',
+  'security-delay': () =>
+    'too many wrong keys: wait for its delay, then check the secret in the vehicle file',
+  'no-key': () =>
+    'neither the vehicle file (security.secret) nor an identity has its key: ' +
+    'give the identity.json that can-ota provision wrote',
+  'no-previous-image': ({ name }) => `program it with "can-ota flash ${name} FILE"`,
+};
