@@ -44,7 +44,12 @@ export interface SingleOptions extends DriverHooks {
 }
 
 /** What happens to a step of the ECU; a failure comes with the pause before the next try. */
-export type SingleStep = { readonly step: EcuStep; readonly touched: boolean } & (
+export type SingleStep = {
+  readonly step: EcuStep;
+  readonly touched: boolean;
+  /** Failed tries before this one. */
+  readonly tries: number;
+} & (
   | { readonly status: 'begun' }
   | { readonly status: 'done'; readonly event: CampaignEvent }
   | { readonly status: 'retry'; readonly failure: DriverFailure; readonly delayMs: number }
@@ -60,6 +65,8 @@ export type EcuContent =
   | { readonly kind: 'other'; readonly report: EcuReport }
   /** Its only bank was being written, and nothing could be put in the place of that. */
   | { readonly kind: 'unfinished'; readonly reason: string }
+  /** It was asked afterwards, and there is nothing to take it back with. */
+  | { readonly kind: 'not-restored'; readonly reason: string }
   | { readonly kind: 'unknown'; readonly reason: string };
 
 export type SingleResult =
@@ -90,9 +97,10 @@ export type SingleResult =
       readonly warnings: readonly string[];
     };
 
-/** A person waits: shorter pauses than a vehicle has, and a bus that is gone is not waited for. */
+/** A person waits: shorter pauses than a vehicle has, and what is gone is not waited for. */
+const GONE = { tries: 2, seconds: 60 };
 const BENCH_CONFIG: CampaignConfig = {
-  retry: { ...DEFAULT_RETRY_POLICY, bus: { tries: 3, seconds: 60 } },
+  retry: { ...DEFAULT_RETRY_POLICY, bus: GONE, silent: GONE },
   retryDelayMs: 1000,
   restartLimit: 0,
 };
@@ -123,6 +131,8 @@ class Single {
   /** What ended the forward way. */
   #failure: { readonly step: EcuStep; readonly failure: Failure } | undefined;
   #retried = false;
+  /** bytes that the ECU has taken, by any try */
+  #taken = 0;
   #interruption: string | undefined;
   #rolledBack: EventOf<'rolled-back'> | DriverFailure | undefined;
   #counterOwed: string | undefined;
@@ -188,7 +198,7 @@ class Single {
   }
 
   async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { driver, hasOneBank, target, progress } = this.#options;
+    const { driver, hasOneBank, target } = this.#options;
     this.#last = command;
     const event = await performEcuStep(
       command,
@@ -200,7 +210,13 @@ class Single {
         checksOf: (knownDtcs) => this.#checksOf(knownDtcs),
         onStep: (report) => this.#tell(report, command),
       },
-      { signal, ...(progress === undefined ? {} : { progress }) },
+      {
+        signal,
+        progress: (progress) => {
+          this.#taken = Math.max(this.#taken, progress.sent);
+          this.#options.progress?.(progress);
+        },
+      },
     );
     if (event?.kind === 'rolled-back') this.#rolledBack = event;
     return event;
@@ -211,14 +227,15 @@ class Single {
     return { knownDtcs: compareTroubleCodes ? knownDtcs : undefined, heartbeatMs };
   }
 
-  #tell(report: StepReport, { touched }: EcuCommand): void {
+  #tell(report: StepReport, { touched, tries }: EcuCommand): void {
     const { step } = report;
+    const facts = { step, touched, tries };
     switch (report.status) {
       case 'begun':
-        this.#options.onStep?.({ step, touched, status: 'begun' });
+        this.#options.onStep?.({ ...facts, status: 'begun' });
         return;
       case 'done':
-        this.#options.onStep?.({ step, touched, status: 'done', event: report.event });
+        this.#options.onStep?.({ ...facts, status: 'done', event: report.event });
         return;
       case 'warning':
         this.#warnings.push(report.text);
@@ -244,9 +261,9 @@ class Single {
       );
       if (again?.kind === 'ecu') {
         this.#retried = true;
-        const { step, touched, delayMs } = again;
+        const { step, touched, tries, delayMs } = again;
         const failure = { ok: false, ...failureOf(event), transient: true } as const;
-        this.#options.onStep?.({ step, touched, status: 'retry', failure, delayMs });
+        this.#options.onStep?.({ step, touched, tries, status: 'retry', failure, delayMs });
         return;
       }
     }
@@ -309,10 +326,9 @@ class Single {
     if (back === undefined) return { kind: 'unchanged' };
     if (!('kind' in back)) {
       const { reason } = back;
-      const isWriting = this.#options.hasOneBank && step === 'activate';
-      return isWriting && back.code === 'NO_PREVIOUS_IMAGE'
-        ? { kind: 'unfinished', reason }
-        : { kind: 'unknown', reason };
+      if (back.code !== 'NO_PREVIOUS_IMAGE') return { kind: 'unknown', reason };
+      const isWritten = this.#options.hasOneBank && step === 'activate' && this.#taken > 0;
+      return { kind: isWritten ? 'unfinished' : 'not-restored', reason };
     }
     const { version, sha256 } = back;
     const before = this.#identity;

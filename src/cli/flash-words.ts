@@ -44,12 +44,12 @@ export interface Programmed {
 
 /** Undefined: nothing is asked of such an ECU in this step. */
 export function stepText(
-  { step, touched, ...rest }: SingleStep,
+  { step, touched, tries, ...rest }: SingleStep,
   { ecu, bank, version }: Programmed,
 ): string | undefined {
-  if (rest.status === 'done') {
-    return hasOneBank(ecu) ? doneText(rest.event, version) : undefined;
-  }
+  if (rest.status === 'done') return doneText(rest.event, hasOneBank(ecu), tries, version);
+  // Another try was announced with its reason.
+  if (tries > 0) return undefined;
   const { identify, metadata } = ecu.programming;
   const oneBank = hasOneBank(ecu);
   switch (step) {
@@ -69,9 +69,19 @@ export function stepText(
   }
 }
 
-/** An ECU with one bank: its restart is a part of its activation. Verified is only what was compared. */
-function doneText(event: CampaignEvent, named: string | undefined): string | undefined {
-  if (event.kind === 'activated') return event.bytes > 0 ? 'restarted' : undefined;
+/** The restart of an ECU with one bank is a part of its activation. Verified is only what was compared. */
+function doneText(
+  event: CampaignEvent,
+  oneBank: boolean,
+  tries: number,
+  named: string | undefined,
+): string | undefined {
+  const isWritten = event.kind === (oneBank ? 'activated' : 'staged');
+  if (isWritten && event.bytes === 0) {
+    return tries === 0 ? 'holds this image already' : undefined;
+  }
+  if (!oneBank) return undefined;
+  if (event.kind === 'activated') return 'restarted';
   if (event.kind !== 'verified') return undefined;
   const { version, sha256 } = event;
   const isCompared = sha256 !== null || (version !== null && named !== undefined);
@@ -111,6 +121,8 @@ export function contentText(name: string, content: EcuContent): string {
     }
     case 'unfinished':
       return `${name} holds an unfinished image: ${content.reason}`;
+    case 'not-restored':
+      return `${name} could not be taken back: ${content.reason}`;
     case 'unknown':
       return `it is not known what ${name} runs now: ${content.reason}`;
   }

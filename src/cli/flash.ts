@@ -167,7 +167,7 @@ function showFailure(
   complain(reason);
   complain(
     code === 'INTERRUPTED' && content.kind !== 'unchanged'
-      ? `${name} may hold a part of the image: run the command again to finish it`
+      ? `${name} is in the middle of its update: run the command again to finish it`
       : contentText(name, content),
   );
   return exitCodeOf(code, context);

@@ -22,10 +22,13 @@ export function read(name: string, dids: readonly string[], options: ReadOptions
     const numbers = dids.map(parseDid);
     const { ecu, advice } = await targetEcu(name, options);
     await using opened = await openReaderBus(options, context);
-    const fitting: Advice = (topic, described) =>
-      topic === 'security'
-        ? 'it tells this only to a tester that has unlocked it, which "read" does not do'
-        : advice(topic, described);
+    const fitting: Advice = {
+      ...advice,
+      about: (topic, described) =>
+        topic === 'security'
+          ? 'it tells this only to a tester that has unlocked it, which "read" does not do'
+          : advice.about(topic, described),
+    };
     const requester = connectTester(opened.bus, ecu, context);
     const readings = await readDids(
       { ecu, requester, clock: systemClock, advice: fitting },

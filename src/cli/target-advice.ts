@@ -1,6 +1,7 @@
 // What a person can do when the ECU of `flash` or `read` fails, in the words of the options of that call.
 
 import { type Advice, vehicleFileAdvice } from '../drivers/advice.ts';
+import { isShippedSecret } from '../trust/bench-keys.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import type { TargetOptions } from './target-ecu.ts';
 import { benchVehicleFile } from './vehicle-file.ts';
@@ -9,7 +10,7 @@ import { benchVehicleFile } from './vehicle-file.ts';
 export function adviceByFile(options: TargetOptions, described: VehicleEcu): Advice {
   const file = options.vehicle ?? benchVehicleFile;
   const security = securityOf(options, described, file);
-  return (topic, ecu) => {
+  const about: Advice['about'] = (topic, ecu) => {
     switch (topic) {
       case 'security':
         return security;
@@ -20,9 +21,10 @@ export function adviceByFile(options: TargetOptions, described: VehicleEcu): Adv
       case 'no-previous-image':
         return 'run the command again, with this image or the previous one';
       default:
-        return vehicleFileAdvice(topic, ecu);
+        return vehicleFileAdvice.about(topic, ecu);
     }
   };
+  return { about, field: (name) => `${name} in ${file}` };
 }
 
 /** Who gave the secret knows where it is to be corrected. */
@@ -37,11 +39,14 @@ function securityOf({ identity, benchKeys }: TargetOptions, ecu: VehicleEcu, fil
     case 'command':
       return `check security.level and the program of security.command ${inFile}`;
     case 'hmac-sha256':
+      if (
+        benchKeys === true &&
+        (security.secret === undefined || isShippedSecret(security.secret))
+      ) {
+        return 'it does not have the keys of the bench: one that was provisioned needs --identity, and a vehicle file without security.secret';
+      }
       if (security.secret !== undefined)
         return `check security.level and security.secret ${inFile}`;
-      if (benchKeys === true) {
-        return 'it does not have the keys of the bench: give --identity with the identity.json of its provisioning instead of --bench-keys';
-      }
       return identity === undefined
         ? 'give --identity with the identity.json of its provisioning'
         : `check that ${identity} (--identity) is the one of its last provisioning`;
@@ -58,12 +63,12 @@ export function adviceByOptions(
     key === undefined
       ? 'it wants to be unlocked: give --hmac-key or --xor-key, and --level'
       : `check ${key} and --level`;
-  return (topic) => {
+  const about: Advice['about'] = (topic) => {
     switch (topic) {
       case 'silent':
-        return `check power, wiring, bit rate, and that ${name} are its identifiers (request:response); an ECU that takes longer needs --vehicle with a file that has its timing`;
+        return `check power, wiring, bit rate, and that ${name} are its identifiers (REQUEST:RESPONSE); for an ECU that needs more time give --vehicle with a file that has its timing`;
       case 'restart':
-        return 'it may be booting in a loop; an ECU that takes longer needs --vehicle with a file that has its timing';
+        return 'it may be booting in a loop, or need more time';
       case 'security-delay':
         return `too many wrong keys: wait for its delay, then ${security}`;
       case 'security':
@@ -73,4 +78,5 @@ export function adviceByOptions(
         return 'run the command again, with this image or the previous one';
     }
   };
+  return { about, field: (field) => `${field} of a vehicle file, see --vehicle` };
 }

@@ -158,7 +158,8 @@ async function untilBack(
     if (exchange.clock.nowMs() >= deadlineMs) {
       return failure(
         'SILENT',
-        `${exchange.peer} did not come back within ${resetMs} ms after its reset: ${exchange.advise('restart')}`,
+        `${exchange.peer} did not come back within ${resetMs} ms after its reset (${exchange.field('timing.resetMs')}): ` +
+          exchange.advise('restart'),
         true,
       );
     }

@@ -18,19 +18,19 @@ export const ADVICE_TOPICS = [
 ] as const;
 export type AdviceTopic = (typeof ADVICE_TOPICS)[number];
 
-/** Completes the sentence of a failure. */
-export type Advice = (topic: AdviceTopic, ecu: VehicleEcu) => string;
-
-/** For a TMU and everybody else who has a vehicle file and the identity of the vehicle. */
-export const vehicleFileAdvice: Advice = (topic, ecu) => WORDS[topic](ecu);
+export interface Advice {
+  /** Completes the sentence of a failure. */
+  readonly about: (topic: AdviceTopic, ecu: VehicleEcu) => string;
+  /** How a person gives a field of the vehicle file (`timing.resetMs`) another value. */
+  readonly field: (name: string) => string;
+}
 
 const WORDS: Readonly<Record<AdviceTopic, (ecu: VehicleEcu) => string>> = {
   silent: () => 'check power, wiring, bit rate, and the identifiers and timing in the vehicle file',
   restart: ({ programming }) =>
-    'it may be booting in a loop, or need more than timing.resetMs of the vehicle file' +
-    (programming.activation === 'bank'
-      ? '; it falls back by itself when its trial boots are used up'
-      : ''),
+    programming.activation === 'bank'
+      ? 'it may be booting in a loop; it falls back by itself when its trial boots are used up'
+      : 'it may be booting in a loop, or need more time',
   security: () => 'check the security profile and secret in the vehicle file',
   'security-delay': () =>
     'too many wrong keys: wait for its delay, then check the secret in the vehicle file',
@@ -38,4 +38,10 @@ const WORDS: Readonly<Record<AdviceTopic, (ecu: VehicleEcu) => string>> = {
     'neither the vehicle file (security.secret) nor an identity has its key: ' +
     'give the identity.json that can-ota provision wrote',
   'no-previous-image': ({ name }) => `program it with "can-ota flash ${name} FILE"`,
+};
+
+/** For a TMU and everybody else who has a vehicle file and the identity of the vehicle. */
+export const vehicleFileAdvice: Advice = {
+  about: (topic, ecu) => WORDS[topic](ecu),
+  field: (name) => name,
 };

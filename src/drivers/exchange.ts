@@ -100,7 +100,12 @@ export class Exchange {
 
   /** What a person can do about it; completes the sentence of a failure. */
   advise(topic: AdviceTopic): string {
-    return this.#advice(topic, this.ecu);
+    return this.#advice.about(topic, this.ecu);
+  }
+
+  /** A field of the vehicle file, as a person can reach it. */
+  field(name: string): string {
+    return this.#advice.field(name);
   }
 
   keepAlive(on: boolean): void {

@@ -16,6 +16,7 @@ import {
   NAMES,
   offered,
   openGate,
+  plan,
   play,
   resultOf,
   resumed,
@@ -232,6 +233,18 @@ describe('the way back', () => {
     const { state, commands } = play(events);
     expect(state).toMatchObject({ kind: 'rolling-back', cause: { code, ecu: 'INV' } });
     expect(commands.at(-1)).toBe('roll-back BMS touched');
+  });
+
+  it('compares no version where none was named', () => {
+    const [item] = plan.items;
+    const unnamed = { ...item!, to: { ...item!.to, version: 'unknown' } };
+    const events = [
+      { ...offered, plan: { ...plan, items: [unnamed] } },
+      downloads[0]!,
+      ...[approved, openGate('stage'), staged('EDT'), openGate('activate'), activated('EDT')],
+      { ...verified('EDT'), version: '7.0' } as CampaignEvent,
+    ];
+    expect(play(events).state.kind).toBe('committing');
   });
 
   it('takes back even those that are confirmed when another refuses', () => {

@@ -173,8 +173,10 @@ describe('one ECU of another make by hand', () => {
     '28': '7F2811',
     '85': '7F8511',
     '2E': '7F2E31',
-    '34': '74200402',
+    // One byte a block.
+    '34': '741003',
     '3601': '7601',
+    '3602': '7602',
     '37': '77',
     '1101': '5101',
     '22F186': '62F18601',
@@ -194,7 +196,7 @@ describe('one ECU of another make by hand', () => {
       security: { algorithm: 'none' },
     });
     const driver = new UdsEcuDriver({ ecu: described, requester: ecu, clock: ecu.clock });
-    const target = { version, image: imageOf(Uint8Array.of(1)) };
+    const target = { version, image: imageOf(Uint8Array.of(1, 2)) };
     const options = { driver, ecu: described, hasOneBank: true, target, random: seededRandom(1) };
     const flash = () => ecu.clock.within(30 * MINUTES, runSingle({ ...options, clock: ecu.clock }));
     return { ecu, flash };
@@ -203,7 +205,7 @@ describe('one ECU of another make by hand', () => {
   it('is programmed; what was compared is said', async () => {
     const told = other({ '22F189': [`62F189${ascii('1.0')}`, `62F189${ascii('2.0.0')}`] });
     expect(await told.flash()).toMatchObject({
-      ...{ ok: true, from: '1.0', bytes: 1, report: { version: '2.0.0' } },
+      ...{ ok: true, from: '1.0', bytes: 2, report: { version: '2.0.0' } },
       warnings: expect.arrayContaining([
         'EDT: it cannot tell the digest of its image, only its version was compared',
       ]),
@@ -227,15 +229,24 @@ describe('one ECU of another make by hand', () => {
     });
   });
 
-  it('that does not come up with anything it can name holds an unfinished image', async () => {
-    const { flash } = other({
-      '22F189': [`62F189${ascii('1.0')}`, '7F2231'],
-      '3601': '7F3672',
-    });
-    const result = await flash();
-    expect(result).toMatchObject({
+  it.each([
+    ['3602', 'unfinished'],
+    ['3601', 'not-restored'],
+  ])('that refuses %s and comes up without a name: its content is %s', async (refused, kind) => {
+    const named = [`62F189${ascii('1.0')}`, '7F2231'];
+    const { flash } = other({ '22F189': named, '3602': '7602', [refused]: '7F3672' });
+    expect(await flash()).toMatchObject({
       ...{ ok: false, code: 'REFUSED', step: 'activate', rolledBack: false },
-      content: { kind: 'unfinished' },
+      content: { kind, reason: expect.stringContaining('runs nothing that it can name') },
+    });
+  });
+
+  it('that comes up with something else runs that', async () => {
+    const versions = ['1.0', '1.0', '3.0'].map((version) => `62F189${ascii(version)}`);
+    const { flash } = other({ '22F189': versions });
+    expect(await flash()).toMatchObject({
+      ...{ ok: false, code: 'VERSION_MISMATCH', step: 'verify', rolledBack: false },
+      content: { kind: 'not-restored', reason: expect.stringContaining('runs 3.0') },
     });
   });
 });
