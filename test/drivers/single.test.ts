@@ -126,6 +126,7 @@ describe('one ECU by hand', () => {
     };
     expect(await flash(target, { signal: abort.signal })).toMatchObject({
       ...{ ok: false, code: 'INTERRUPTED', step: 'stage', content: { kind: 'unknown' } },
+      reason: expect.stringContaining('stopped before'),
     });
     link.loses = undefined;
     expect(link.requests.filter((sent) => /^(31010212|1101)/.test(sent))).toEqual([]);
