@@ -327,8 +327,9 @@ class Single {
     if (!('kind' in back)) {
       const { reason } = back;
       if (back.code !== 'NO_PREVIOUS_IMAGE') return { kind: 'unknown', reason };
-      const isWritten = this.#options.hasOneBank && step === 'activate' && this.#taken > 0;
-      return { kind: isWritten ? 'unfinished' : 'not-restored', reason };
+      const isPart = this.#taken > 0 && this.#taken < this.#options.target.image.length;
+      const isUnfinished = this.#options.hasOneBank && step === 'activate' && isPart;
+      return { kind: isUnfinished ? 'unfinished' : 'not-restored', reason };
     }
     const { version, sha256 } = back;
     const before = this.#identity;

@@ -233,9 +233,14 @@ describe('one ECU of another make by hand', () => {
   it.each([
     ['3602', 'unfinished'],
     ['3601', 'not-restored'],
+    ['37', 'not-restored'],
   ])('that refuses %s and comes up without a name: its content is %s', async (refused, kind) => {
     const named = [`62F189${ascii('1.0')}`, '7F2231'];
-    const { flash } = other({ '22F189': named, '3602': '7602', [refused]: '7F3672' });
+    const { flash } = other({
+      '22F189': named,
+      '3602': '7602',
+      [refused]: `7F${refused.slice(0, 2)}72`,
+    });
     expect(await flash()).toMatchObject({
       ...{ ok: false, code: 'REFUSED', step: 'activate', rolledBack: false },
       content: { kind, reason: expect.stringContaining('runs nothing that it can name') },
