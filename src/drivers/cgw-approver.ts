@@ -50,6 +50,8 @@ const GRACE_MS = 10_000;
 /** Tries of one request while the CGW does not answer. */
 const TRIES = 3;
 const RETRY_MS = 500;
+/** A console that is busy has another question: no use in waiting longer. */
+const PATIENCE_MS = 750;
 
 export class CgwApprover implements Approver {
   readonly #exchange: Exchange;
@@ -243,6 +245,7 @@ export class CgwApprover implements Approver {
         doing,
         routineControl.decodeResponse,
         signal,
+        { once: true, patienceMs: PATIENCE_MS },
       );
       // All these requests can be repeated: the same campaign is the same question.
       if (answer.ok || !answer.transient || answer.code === 'INTERRUPTED' || tries >= TRIES) {

@@ -139,5 +139,6 @@ function askForDownload(run: Run, received: number) {
     'asking for the download',
     requestDownload.decodeResponse,
     hooks.signal,
+    { look: () => exchange.isStillProgramming(hooks.signal) },
   );
 }

@@ -16,7 +16,7 @@ const MOST_TOGETHER = 8;
 const TRIES = 2;
 const RETRY_MS = 100;
 /** A value is there or it is not; an ECU that needs longer has none. */
-const PENDING_LIMIT_MS = 3000;
+const LIMITS = { pendingLimitMs: 3000, patienceMs: 750 } as const;
 
 /** What was read, and the last refusal where some of it was refused. */
 export interface Records {
@@ -109,7 +109,7 @@ export class DidReader {
     signal: AbortSignal | undefined,
   ): Promise<Exchanged<Uint8Array>> {
     for (let tries = 1; ; tries++) {
-      const reply = await this.#exchange.reply(request, signal, PENDING_LIMIT_MS);
+      const reply = await this.#exchange.reply(request, signal, LIMITS);
       const answer = this.#exchange.judge(request, doing, reply);
       if (answer.ok || !answer.transient || answer.code === 'INTERRUPTED' || tries >= TRIES) {
         return answer;

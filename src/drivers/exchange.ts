@@ -7,9 +7,10 @@ import { isMalformed, type Malformed } from '../uds/codec.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import type { UdsReply, UdsRequester } from '../uds/reply.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
-import { Did, sidText } from '../uds/sid.ts';
+import { Did, Session, sidText } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { type Advice, type AdviceTopic, vehicleFileAdvice } from './advice.ts';
+import { isLost, nextBusyPauseMs, patienceMs, repeatPauseMs, repeatRule } from './repeats.ts';
 
 /** A failure with the negative response code where there was one. */
 export interface Refusal extends DriverFailure {
@@ -56,6 +57,11 @@ export function isNotKnown(result: { readonly ok: boolean; readonly nrc?: number
   return !result.ok && result.nrc !== undefined && NOT_KNOWN.has(result.nrc);
 }
 
+/** Whether the request and its answer came through is not known. */
+export function wasLost(failed: { readonly code: DriverErrorCode }): boolean {
+  return failed.code === 'SILENT' || failed.code === 'TRANSPORT' || failed.code === 'UNEXPECTED';
+}
+
 const SECURITY: ReadonlySet<number> = new Set([
   Nrc.securityAccessDenied,
   Nrc.authenticationRequired,
@@ -69,8 +75,25 @@ function isCondition(nrc: number): boolean {
   return nrc === Nrc.conditionsNotCorrect || (nrc >= 0x81 && nrc <= 0x94);
 }
 
-/** Pauses before a request is repeated that the ECU answered with busyRepeatRequest. */
-const BUSY_WAITS_MS = [50, 100, 200, 400];
+/** How one request is carried; what is missing follows the vehicle file and the table of repeats. */
+export interface AskOptions {
+  /** Longest total wait while the ECU says responsePending. */
+  readonly pendingLimitMs?: number;
+  /** Longest total wait while it says that it is busy; 0: the first word counts. */
+  readonly patienceMs?: number;
+  /** Not sent again although its answer is lost; a caller that polls asks again by itself. */
+  readonly once?: boolean;
+  /** What is asked before a request of the rule `look-first` is sent again; true: it may be. */
+  readonly look?: () => Promise<boolean>;
+}
+
+/** A reply, and how hard it was to get. */
+interface Carried {
+  readonly reply: UdsReply | 'interrupted';
+  readonly tries: number;
+  /** Total time of its refusals by NRC 21 or 94, with the field that limits it. */
+  readonly busy: { readonly waitedMs: number; readonly field: string } | undefined;
+}
 
 export interface ExchangeOptions {
   readonly ecu: VehicleEcu;
@@ -86,6 +109,7 @@ export class Exchange {
   readonly clock: Clock;
   readonly #requester: UdsRequester;
   readonly #advice: Advice;
+  #deafUntilMs = 0;
 
   constructor(options: ExchangeOptions) {
     this.ecu = options.ecu;
@@ -117,24 +141,77 @@ export class Exchange {
     await this.#requester.broadcast(request).catch(() => {});
   }
 
-  /** The raw reply; busyRepeatRequest is repeated a few times. */
+  /** The raw reply to one request that is sent once; only an ECU that is busy gets it again. */
   async reply(
     request: Uint8Array,
     signal?: AbortSignal,
-    pendingLimitMs: number = this.ecu.timing.pendingLimitMs,
+    options: Pick<AskOptions, 'pendingLimitMs' | 'patienceMs'> = {},
   ): Promise<UdsReply | 'interrupted'> {
-    for (const waitMs of [...BUSY_WAITS_MS, undefined]) {
-      if (signal?.aborted) return 'interrupted';
+    return (await this.#patiently(request, signal, options)).reply;
+  }
+
+  /**
+   * The ECU restarts into another program and may be deaf for its `timing.resetMs`: what may be repeated is repeated as
+   * long, until the first answer comes.
+   */
+  expectRestart(): void {
+    this.#deafUntilMs = this.clock.nowMs() + this.ecu.timing.resetMs;
+  }
+
+  /** Repeats what was lost, by the table. */
+  async #carried(
+    request: Uint8Array,
+    signal: AbortSignal | undefined,
+    options: AskOptions,
+  ): Promise<Carried> {
+    const rule = options.once
+      ? ({ kind: 'once' } as const)
+      : repeatRule(request, this.ecu.programming);
+    for (let tries = 1; ; tries++) {
+      const carried = { ...(await this.#patiently(request, signal, options)), tries };
+      const { reply } = carried;
+      if (reply === 'interrupted') return carried;
+      if (!isLost(reply)) {
+        this.#deafUntilMs = 0;
+        return carried;
+      }
+      if (rule.kind === 'once') return carried;
+      if (tries >= rule.tries && this.clock.nowMs() >= this.#deafUntilMs) return carried;
+      await sleep(this.clock, 'repeat', repeatPauseMs(tries), signal);
+      if (signal?.aborted) return { ...carried, reply: 'interrupted' };
+      if (rule.kind === 'look-first' && (await options.look?.()) !== true) return carried;
+    }
+  }
+
+  /** Repeats what the ECU was too busy for (NRC 21 and 94), until its total time is over. */
+  async #patiently(
+    request: Uint8Array,
+    signal: AbortSignal | undefined,
+    { pendingLimitMs = this.ecu.timing.pendingLimitMs, patienceMs: most = Infinity }: AskOptions,
+  ): Promise<Omit<Carried, 'tries'>> {
+    let firstMs: number | undefined;
+    let pauseMs: number | undefined;
+    for (;;) {
+      if (signal?.aborted) return { reply: 'interrupted', busy: undefined };
       const reply = await this.#requester.request(request, {
         pendingLimitMs,
         ...(signal === undefined ? {} : { signal }),
       });
-      if (signal?.aborted && reply.kind !== 'positive') return 'interrupted';
-      const busy = reply.kind === 'negative' && reply.nrc === Nrc.busyRepeatRequest;
-      if (!busy || waitMs === undefined) return reply;
-      await sleep(this.clock, 'busy-repeat', waitMs, signal);
+      if (signal?.aborted && reply.kind !== 'positive') {
+        return { reply: 'interrupted', busy: undefined };
+      }
+      const patience =
+        reply.kind === 'negative' ? patienceMs(reply.nrc, this.ecu.timing) : undefined;
+      if (patience === undefined) return { reply, busy: undefined };
+      const nowMs = this.clock.nowMs();
+      firstMs ??= nowMs;
+      const leftMs = Math.min(patience.limitMs, most) - (nowMs - firstMs);
+      if (leftMs <= 0) {
+        return { reply, busy: { waitedMs: nowMs - firstMs, field: patience.field } };
+      }
+      pauseMs = nextBusyPauseMs(pauseMs);
+      await sleep(this.clock, 'busy-repeat', Math.min(pauseMs, leftMs), signal);
     }
-    return 'interrupted';
   }
 
   /** Positive response bytes, or a failure. `doing` completes "while ...". */
@@ -142,8 +219,16 @@ export class Exchange {
     request: Uint8Array,
     doing: string,
     signal?: AbortSignal,
+    options: AskOptions = {},
   ): Promise<Exchanged<Uint8Array>> {
-    return this.judge(request, doing, await this.reply(request, signal));
+    const { reply, tries, busy } = await this.#carried(request, signal, options);
+    const answer = this.judge(request, doing, reply);
+    if (answer.ok) return answer;
+    if (busy !== undefined && busy.waitedMs > 0) {
+      const reason = `${answer.reason} (repeated for ${Math.round(busy.waitedMs)} ms, ${busy.field})`;
+      return { ...answer, reason, transient: true };
+    }
+    return tries === 1 ? answer : { ...answer, reason: `${answer.reason} (asked ${tries} times)` };
   }
 
   /** `ask`, and the decoded response. */
@@ -152,8 +237,9 @@ export class Exchange {
     doing: string,
     decode: (bytes: Uint8Array) => T | Malformed,
     signal?: AbortSignal,
+    options: AskOptions = {},
   ): Promise<Exchanged<T>> {
-    const answer = await this.ask(request, doing, signal);
+    const answer = await this.ask(request, doing, signal, options);
     if (!answer.ok) return answer;
     const value = decode(answer.value);
     if (isMalformed(value)) {
@@ -162,11 +248,32 @@ export class Exchange {
     return { ok: true, value };
   }
 
-  /** DID F186; undefined when the ECU does not say. Used only to explain a failure. */
-  async activeSession(): Promise<number | undefined> {
+  /** DID F186; undefined when the ECU does not say. */
+  async activeSession(signal?: AbortSignal): Promise<number | undefined> {
+    const session = await this.#askSession(signal);
+    return session.ok ? session.value : undefined;
+  }
+
+  /**
+   * The look before a request of a programming is sent again: the ECU answers, and is still in its programming session
+   * where it tells that.
+   */
+  async isStillProgramming(signal?: AbortSignal): Promise<boolean> {
+    // The request that was lost is the first try of this question.
+    const once = this.clock.nowMs() >= this.#deafUntilMs;
+    const session = await this.#askSession(signal, { once });
+    if (!session.ok) return isNotKnown(session);
+    return session.value === undefined || session.value === Session.programming;
+  }
+
+  async #askSession(
+    signal?: AbortSignal,
+    options: AskOptions = {},
+  ): Promise<Exchanged<number | undefined>> {
     const request = readDataByIdentifier.encodeRequest(Did.activeDiagnosticSession);
-    const answer = await this.ask(request, 'asking for its session');
-    return answer.ok && answer.value.length === 4 ? answer.value[3] : undefined;
+    const answer = await this.ask(request, 'asking for its session', signal, options);
+    if (!answer.ok) return answer;
+    return { ok: true, value: answer.value.length === 4 ? answer.value[3] : undefined };
   }
 
   malformed(request: Uint8Array, doing: string, reason: string): Refusal {

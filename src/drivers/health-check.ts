@@ -4,7 +4,7 @@ import { hexNumber } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
 import * as readDtcInformation from '../uds/services/read-dtc-information.ts';
 import { Did, Session } from '../uds/sid.ts';
-import { type Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
+import { type Exchange, type Exchanged, failure, isNotKnown, wasLost } from './exchange.ts';
 import { readBootState, readDid } from './identification.ts';
 import { enterSession } from './unlock.ts';
 
@@ -16,6 +16,8 @@ const LOOK_MS = 500;
 
 /** Lost frames happen: one look without an answer is no failure yet. */
 const SILENCES = 2;
+/** The next look is the repetition. */
+const ONE_LOOK = { once: true, patienceMs: 750 } as const;
 
 /** Codes (6 hexadecimal digits, upper case, sorted) that fail or are confirmed; undefined: the ECU does not know 19 02. */
 export async function readTroubleCodes(
@@ -120,7 +122,7 @@ async function look(
           `${exchange.peer} restarted while its new software was watched: ${restarted}`,
         );
       }
-    } else if (sign.code === 'SILENT' || sign.code === 'TRANSPORT') {
+    } else if (wasLost(sign)) {
       if (++silences >= SILENCES) {
         return failure(
           'HEARTBEAT',
@@ -140,12 +142,12 @@ interface Sign {
 
 async function signOfLife(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<Sign>> {
   const doing = 'watching its heartbeat';
-  const session = await readDid(exchange, Did.activeDiagnosticSession, doing, signal);
+  const session = await readDid(exchange, Did.activeDiagnosticSession, doing, signal, ONE_LOOK);
   if (!session.ok) return session;
   if (exchange.ecu.programming.activation !== 'bank') {
     return { ok: true, value: { session: session.value?.[0], trialBootsLeft: undefined } };
   }
-  const boot = await readBootState(exchange, signal);
+  const boot = await readBootState(exchange, signal, ONE_LOOK);
   if (!boot.ok) return boot;
   return {
     ok: true,

@@ -6,7 +6,7 @@ import { type BootState, decodeBootState } from '../uds/boot-state.ts';
 import { decodeResumeState, type ResumeState } from '../uds/resume-state.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import { Did } from '../uds/sid.ts';
-import { type Exchange, type Exchanged, isNotKnown } from './exchange.ts';
+import { type AskOptions, type Exchange, type Exchanged, isNotKnown } from './exchange.ts';
 
 /** One data identifier; undefined when the ECU does not know it. */
 export async function readDid(
@@ -14,9 +14,11 @@ export async function readDid(
   did: number,
   doing: string,
   signal?: AbortSignal,
+  options: AskOptions = {},
 ): Promise<Exchanged<Uint8Array | undefined>> {
   const request = readDataByIdentifier.encodeRequest(did);
-  const answer = await exchange.askFor(request, doing, readDataByIdentifier.decodeResponse, signal);
+  const decode = readDataByIdentifier.decodeResponse;
+  const answer = await exchange.askFor(request, doing, decode, signal, options);
   if (!answer.ok) return isNotKnown(answer) ? { ok: true, value: undefined } : answer;
   const record = answer.value.records[0];
   if (record === undefined || record.did !== did) {
@@ -37,8 +39,9 @@ async function readText(
   did: number,
   doing: string,
   signal?: AbortSignal,
+  options?: AskOptions,
 ): Promise<Exchanged<string | undefined>> {
-  const bytes = await readDid(exchange, did, doing, signal);
+  const bytes = await readDid(exchange, did, doing, signal, options);
   if (!bytes.ok || bytes.value === undefined) return bytes as Exchanged<undefined>;
   const text = didText(bytes.value);
   return { ok: true, value: text === '' ? undefined : text };
@@ -49,9 +52,10 @@ export async function readDigest(
   exchange: Exchange,
   did: typeof Did.activeBankDigest | typeof Did.inactiveBankDigest,
   signal?: AbortSignal,
+  options?: AskOptions,
 ): Promise<Exchanged<string | undefined>> {
   const doing = 'reading the digest of its image';
-  const bytes = await readDid(exchange, did, doing, signal);
+  const bytes = await readDid(exchange, did, doing, signal, options);
   if (!bytes.ok || bytes.value === undefined) return bytes as Exchanged<undefined>;
   if (bytes.value.length !== 32) {
     const request = readDataByIdentifier.encodeRequest(did);
@@ -75,9 +79,10 @@ export async function readResumeState(
 export async function readBootState(
   exchange: Exchange,
   signal?: AbortSignal,
+  options?: AskOptions,
 ): Promise<Exchanged<BootState | undefined>> {
   const doing = 'reading its boot state';
-  const bytes = await readDid(exchange, Did.bootState, doing, signal);
+  const bytes = await readDid(exchange, Did.bootState, doing, signal, options);
   if (!bytes.ok || bytes.value === undefined) return bytes as Exchanged<undefined>;
   const state = decodeBootState(bytes.value);
   if (state === undefined) {
@@ -91,11 +96,12 @@ export async function readBootState(
 export async function readVersion(
   exchange: Exchange,
   signal?: AbortSignal,
+  options?: AskOptions,
 ): Promise<Exchanged<string | undefined>> {
   const doing = 'reading its version';
-  const version = await readText(exchange, Did.ecuSoftwareVersion, doing, signal);
+  const version = await readText(exchange, Did.ecuSoftwareVersion, doing, signal, options);
   if (!version.ok || version.value !== undefined) return version;
-  return readText(exchange, Did.systemSupplierSoftwareVersion, doing, signal);
+  return readText(exchange, Did.systemSupplierSoftwareVersion, doing, signal, options);
 }
 
 export async function readHardwareId(

@@ -58,6 +58,7 @@ export async function runRoutine(step: RoutineStep, run: Run): Promise<Exchanged
     step.doing,
     routineControl.decodeResponse,
     run.hooks.signal,
+    { look: () => exchange.isStillProgramming(run.hooks.signal) },
   );
   if (!answer.ok) {
     const isErase = step.routine === exchange.ecu.programming.eraseRoutine;

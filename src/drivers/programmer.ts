@@ -1,10 +1,11 @@
 // Runs the programming sequence on one ECU, and leaves the bus as it was found whatever happens.
 
 import type { TransferReport } from '../campaign/ports.ts';
+import { sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
-import { Session } from '../uds/sid.ts';
+import { Session, Sid } from '../uds/sid.ts';
 import { download } from './download.ts';
 import type { Exchanged } from './exchange.ts';
 import {
@@ -20,7 +21,7 @@ import { explainRefusal } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
 /** An ECU that is still erasing must not keep a process that was told to stop: its session ends by S3 anyway. */
-const RESTORE_PENDING_MS = 500;
+const RESTORE_MS = 500;
 
 /** From the extended session to the checked dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
@@ -64,7 +65,10 @@ async function restore(options: ProgramOptions, quiet: boolean): Promise<void> {
   if (quiet) await silence.release((request) => exchange.broadcast(request));
   // Not every ECU answers here: leaving the programming session may restart it. The signal does not stop this.
   const request = diagnosticSessionControl.encodeRequest(Session.default);
-  const reply = await exchange.reply(request, undefined, RESTORE_PENDING_MS);
+  const reply = await exchange.reply(request, undefined, {
+    pendingLimitMs: RESTORE_MS,
+    patienceMs: RESTORE_MS,
+  });
   const left = exchange.judge(request, 'leaving the programming session', reply);
   if (!left.ok && left.code !== 'BUS') warnings.push(left.reason);
 }
@@ -77,8 +81,11 @@ async function perform(
   const { signal } = run.hooks;
   switch (step.kind) {
     case 'request': {
-      const answer = await exchange.ask(step.request, step.doing, signal);
-      return answer.ok ? { ok: true, value: undefined } : answer;
+      const look = () => exchange.isStillProgramming(signal);
+      const answer = await exchange.ask(step.request, step.doing, signal, { look });
+      if (!answer.ok) return answer;
+      if (entersProgramming(step.request)) await settle(run);
+      return { ok: true, value: undefined };
     }
     case 'routine':
       return run.checked && step.routine === exchange.ecu.programming.checkMemoryRoutine
@@ -95,6 +102,19 @@ async function perform(
   }
 }
 
+function entersProgramming([sid, session]: Uint8Array): boolean {
+  return sid === Sid.diagnosticSessionControl && session === Session.programming;
+}
+
+/** An application answers 10 02 and jumps into its bootloader, which may not listen yet. */
+async function settle({ exchange, hooks }: Run): Promise<void> {
+  const { sessionPauseMs } = exchange.ecu.programming;
+  if (sessionPauseMs > 0) {
+    await sleep(exchange.clock, 'session-pause', sessionPauseMs, hooks.signal);
+  }
+  exchange.expectRestart();
+}
+
 async function sendMetadata(
   step: Extract<ProgrammingStep, { kind: 'metadata' }>,
   run: Run,
@@ -105,6 +125,7 @@ async function sendMetadata(
     step.doing,
     requestFileTransfer.decodeResponse,
     hooks.signal,
+    { look: () => exchange.isStillProgramming(hooks.signal) },
   );
   if (!opened.ok) return opened;
   if (opened.value.mode !== 'addFile') {

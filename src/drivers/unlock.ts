@@ -5,11 +5,13 @@ import { Nrc } from '../uds/nrc.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as securityAccess from '../uds/services/security-access.ts';
 import type { Session } from '../uds/sid.ts';
-import { type Exchange, type Exchanged, failure } from './exchange.ts';
+import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
 import { type KeyCommand, keyFor } from './security-key.ts';
 
-/** Annex I: an ECU whose attempts are used up refuses for a while, usually 10 s. Waited for once. */
-const DELAY_WAIT_MS = 10_500;
+/** Annex I: an ECU whose attempts are used up refuses for a while, usually 10 s; how often it is asked meanwhile. */
+const DELAY_POLL_MS = 1000;
+/** Seeds that are asked for when the answer to a key is lost. */
+const KEY_TRIES = 3;
 
 export async function enterSession(
   exchange: Exchange,
@@ -36,28 +38,58 @@ export async function unlock(
   const { security } = exchange.ecu;
   if (security.algorithm === 'none') return { ok: true, value: undefined };
   const { level } = security;
-  const seedRequest = securityAccess.encodeRequest('requestSeed', level);
-  const askSeed = () => exchange.askFor(seedRequest, doing, securityAccess.decodeResponse, signal);
-  let seed = await askSeed();
-  if (!seed.ok && seed.nrc === Nrc.requiredTimeDelayNotExpired) {
-    await sleep(exchange.clock, 'security-delay', DELAY_WAIT_MS, signal);
-    seed = await askSeed();
+  for (let tries = 1; ; tries++) {
+    const seed = await askSeed(exchange, level, doing, signal);
+    if (!seed.ok) return seed;
+    if (securityAccess.isUnlockedSeed(seed.value)) return { ok: true, value: undefined };
+    const made = await keyFor(security, seed.value, runCommand);
+    if (!('key' in made)) {
+      const why = made.reason ?? exchange.advise('no-key');
+      return failure('SECURITY', `${exchange.peer}: no key for its seed: ${why}`);
+    }
+    const sent = await exchange.askFor(
+      securityAccess.encodeRequest('sendKey', level, made.key),
+      doing,
+      securityAccess.decodeResponse,
+      signal,
+    );
+    if (sent.ok) return { ok: true, value: undefined };
+    // A seed of zeros says that the key has counted, any other one wants a key of its own.
+    if (!wasLost(sent) || tries >= KEY_TRIES) return sent;
   }
-  if (!seed.ok) return seed;
-  if (seed.value.kind !== 'requestSeed') {
-    return exchange.malformed(seedRequest, doing, 'it is no seed');
+}
+
+/** Asks until the delay of the ECU is over (NRC 37), for `timing.securityDelayLimitMs` in all. */
+async function askSeed(
+  exchange: Exchange,
+  level: number,
+  doing: string,
+  signal: AbortSignal | undefined,
+): Promise<Exchanged<Uint8Array>> {
+  const { clock } = exchange;
+  const { securityDelayLimitMs } = exchange.ecu.timing;
+  const request = securityAccess.encodeRequest('requestSeed', level);
+  const beganMs = clock.nowMs();
+  for (;;) {
+    const seed = await exchange.askFor(request, doing, securityAccess.decodeResponse, signal);
+    if (seed.ok) {
+      return seed.value.kind === 'requestSeed'
+        ? { ok: true, value: seed.value.seed }
+        : exchange.malformed(request, doing, 'it is no seed');
+    }
+    if (seed.nrc !== Nrc.requiredTimeDelayNotExpired) return seed;
+    const spentMs = clock.nowMs() - beganMs;
+    if (spentMs >= securityDelayLimitMs) {
+      const reason = `${seed.reason} (asked again for ${Math.round(spentMs)} ms, timing.securityDelayLimitMs)`;
+      return { ...seed, reason };
+    }
+    const pauseMs = Math.min(DELAY_POLL_MS, securityDelayLimitMs - spentMs);
+    if ((await sleep(clock, 'security-delay', pauseMs, signal)) === 'aborted') {
+      return failure(
+        'INTERRUPTED',
+        `${exchange.peer}: stopped while its delay was waited for`,
+        true,
+      );
+    }
   }
-  if (securityAccess.isUnlockedSeed(seed.value.seed)) return { ok: true, value: undefined };
-  const made = await keyFor(security, seed.value.seed, runCommand);
-  if (!('key' in made)) {
-    const why = made.reason ?? exchange.advise('no-key');
-    return failure('SECURITY', `${exchange.peer}: no key for its seed: ${why}`);
-  }
-  const sent = await exchange.askFor(
-    securityAccess.encodeRequest('sendKey', level, made.key),
-    doing,
-    securityAccess.decodeResponse,
-    signal,
-  );
-  return sent.ok ? { ok: true, value: undefined } : sent;
 }

@@ -36,7 +36,7 @@ const SECOND_LOOK_MS = 500;
 const TRIES = 3;
 const RETRY_MS = 100;
 /** A value is there or it is not; an ECU that needs longer has none. */
-const PENDING_LIMIT_MS = 3000;
+const LIMITS = { pendingLimitMs: 3000, patienceMs: 750 } as const;
 /** The signal that tells the ignition, and its value when it is off. */
 const IGNITION = 'ignition';
 const IGNITION_OFF = 'off';
@@ -132,7 +132,7 @@ export class UdsVehicleState implements VehicleState {
     const request = readDataByIdentifier.encodeRequest(did);
     const doing = `reading DID ${hexNumber(did, 4)}`;
     for (let tries = 1; ; tries++) {
-      const reply = await exchange.reply(request, signal, PENDING_LIMIT_MS);
+      const reply = await exchange.reply(request, signal, LIMITS);
       const answer = exchange.judge(request, doing, reply);
       if (answer.ok) {
         const response = readDataByIdentifier.decodeResponse(answer.value);

@@ -271,21 +271,6 @@ describe('each refusal', () => {
     expect(failed.reason).toContain('vcan0 is down');
   });
 
-  it('waits for the security delay once', async () => {
-    const ecu = new ScriptedEcu(WILLING);
-    ecu.set('2701', '7F2737', WILLING['2701']);
-    const before = ecu.clock.nowMs();
-    expect((await stage(ecu)).ok).toBe(true);
-    expect(ecu.clock.nowMs() - before).toBeGreaterThan(10_000);
-  });
-
-  it('repeats what a busy ECU has no time for', async () => {
-    const ecu = new ScriptedEcu(WILLING);
-    ecu.set('34', '7F3421', '7F3421', WILLING['34']);
-    expect((await stage(ecu)).ok).toBe(true);
-    expect(ecu.log.filter((sent) => sent.startsWith('34'))).toHaveLength(3);
-  });
-
   it('of an answer that breaks its format', async () => {
     const ecu = new ScriptedEcu({ ...WILLING, '34': '7400' });
     expect(failureOf(await stage(ecu)).code).toBe('MALFORMED');
@@ -294,25 +279,101 @@ describe('each refusal', () => {
   });
 });
 
-describe('the transfer', () => {
-  it.each(['silent', 'transport'])('repeats a block whose answer is lost (%s)', async (lost) => {
-    const ecu = new ScriptedEcu(WILLING);
-    ecu.set('3602', lost, lost, '7602');
-    expect((await stage(ecu)).ok).toBe(true);
-    expect(ecu.log.filter((sent) => sent.startsWith('36')).slice(1)).toEqual([
-      '36010001020304050607',
-      '360208090A0B0C0D0E0F',
-      '360208090A0B0C0D0E0F',
-      '360208090A0B0C0D0E0F',
-      '360310111213',
-    ]);
+describe('one lost message', () => {
+  it.each([
+    ['1003', 2],
+    ['8502', 2],
+    ['280101', 2],
+    ['31010203', 2],
+    ['1002', 2],
+    ['2701', 2],
+    ['2702', 2], // with the key to another seed
+    ['2EF15A', 2],
+    ['38', 2],
+    ['3101FF00', 2],
+    ['34', 2],
+    ['31010202', 2],
+    ['3101FF01', 2],
+  ])('of %s does not end the programming', async (request, times) => {
+    for (const lost of ['silent', 'transport', 'unexpected'] as const) {
+      const ecu = new ScriptedEcu(WILLING);
+      ecu.set(request, lost, WILLING[request as keyof typeof WILLING]);
+      expect((await stage(ecu)).ok).toBe(true);
+      expect(ecu.log.filter((sent) => sent.startsWith(request))).toHaveLength(times);
+    }
   });
 
+  it('of 37 neither: what is out of sequence the second time was carried out the first time', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('37', '77', 'silent', '7F3724');
+    expect((await stage(ecu)).ok).toBe(true);
+    const refused = new ScriptedEcu({ ...WILLING, '37': '7F3724' });
+    expect((await stage(refused)).ok).toBe(false);
+  });
+
+  it.each([500, 3000, 9000])('while the ECU jumps into its bootloader for %i ms', async (ms) => {
+    const ecu = new ScriptedEcu(WILLING);
+    let deafUntilMs = 0;
+    ecu.set('1002', () => {
+      deafUntilMs = ecu.clock.nowMs() + ms;
+      return WILLING['1002'];
+    });
+    ecu.set('2701', () => (ecu.clock.nowMs() < deafUntilMs ? 'silent' : WILLING['2701']));
+    expect((await stage(ecu)).ok).toBe(true);
+  });
+
+  it('is avoided by a pause after 10 02', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    let atMs = 0;
+    ecu.set('1002', () => {
+      atMs = ecu.clock.nowMs();
+      return WILLING['1002'];
+    });
+    ecu.set('2701', () => {
+      atMs = ecu.clock.nowMs() - atMs;
+      return WILLING['2701'];
+    });
+    const programming = { sessionPauseMs: 700 };
+    expect((await stage(ecu, { programming })).ok).toBe(true);
+    expect(atMs).toBe(700);
+  });
+});
+
+describe('the transfer', () => {
+  it('sends a block again that another tester spoils, as long as the ECU is alive', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('3602', ...Array<'unexpected'>(12).fill('unexpected'), '7602');
+    expect((await stage(ecu)).ok).toBe(true);
+    expect(ecu.log.filter((sent) => sent.startsWith('3602'))).toHaveLength(13);
+    const gone = new ScriptedEcu({ ...WILLING, '3602': 'unexpected', '22F186': '62F18601' });
+    expect(failureOf(await stage(gone)).code).toBe('UNEXPECTED');
+    expect(gone.log.filter((sent) => sent.startsWith('3602'))).toHaveLength(3);
+    const never = new ScriptedEcu({ ...WILLING, '3602': 'silent' });
+    expect(failureOf(await stage(never)).reason).toContain('sent 30 times');
+  });
+
+  it.each(['silent', 'transport', 'unexpected'])(
+    'repeats a block whose answer is lost (%s)',
+    async (lost) => {
+      const ecu = new ScriptedEcu(WILLING);
+      ecu.set('3602', lost, lost, '7602');
+      expect((await stage(ecu)).ok).toBe(true);
+      expect(ecu.log.filter((sent) => sent.startsWith('36')).slice(1)).toEqual([
+        '36010001020304050607',
+        '360208090A0B0C0D0E0F',
+        '360208090A0B0C0D0E0F',
+        '360208090A0B0C0D0E0F',
+        '360310111213',
+      ]);
+    },
+  );
+
   it('gives up after three times, and says how far it came', async () => {
-    const ecu = new ScriptedEcu({ ...WILLING, '3602': 'silent' });
+    const ecu = new ScriptedEcu({ ...WILLING, '3602': 'silent', '22F186': 'silent' });
     const failed = failureOf(await stage(ecu));
     expect(failed).toMatchObject({ code: 'SILENT', transient: true });
     expect(failed.reason).toContain('after 8 of 20 bytes');
+    expect(failed.reason).toContain('sent 3 times');
     expect(ecu.log.filter((sent) => sent.startsWith('3602'))).toHaveLength(3);
   });
 

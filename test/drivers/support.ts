@@ -3,14 +3,22 @@
 import { createHash } from 'node:crypto';
 import type { ImageSource } from '../../src/campaign/ports.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
+import { sleep } from '../../src/core/clock.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import type { RequestOptions, UdsReply, UdsRequester } from '../../src/uds/reply.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type VehicleEcu, vehicleSchema } from '../../src/vehicle/schema.ts';
 
 /** An answer: hexadecimal bytes, or what did not come. A function decides when it is its turn. */
-export type Answer = string | 'silent' | 'transport' | 'bus' | (() => string | Promise<string>);
+export type Answer =
+  | string
+  | 'silent'
+  | 'transport'
+  | 'unexpected'
+  | 'bus'
+  | (() => string | Promise<string>);
 
+const P2_MS = 150;
 export const CLOCK_START = Date.UTC(2026, 0, 31);
 
 /**
@@ -51,9 +59,12 @@ export class ScriptedEcu implements UdsRequester {
     if (options.signal?.aborted) return closed();
     switch (answer) {
       case 'silent':
-        return { kind: 'silent', timer: 'P2', waitedMs: 150 };
+        await sleep(this.clock, 'P2', P2_MS);
+        return { kind: 'silent', timer: 'P2', waitedMs: P2_MS };
       case 'transport':
         return { kind: 'transport', result: 'N_TIMEOUT_Bs', reason: 'no flow control' };
+      case 'unexpected':
+        return { kind: 'unexpected', data: fromHex('62F18602'), reason: '22 was answered' };
       case 'bus':
         return { kind: 'transport', result: 'BUS', reason: 'vcan0 is down' };
       default: {
