@@ -5,11 +5,16 @@ import { Nrc } from '../uds/nrc.ts';
 import * as requestTransferExit from '../uds/services/request-transfer-exit.ts';
 import * as transferData from '../uds/services/transfer-data.ts';
 import { Session } from '../uds/sid.ts';
-import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
+import {
+  type Exchange,
+  type Exchanged,
+  failure,
+  isNotKnown,
+  type Refusal,
+  wasLost,
+} from './exchange.ts';
 import { ImageReader } from './image-reader.ts';
-
-/** Times that a block is sent when its answer does not come; the ECU accepts the repeated last block (15.4.5). */
-const BLOCK_TRIES = 3;
+import { BLOCK_REPEATS } from './repeats.ts';
 
 export interface TransferOptions {
   readonly exchange: Exchange;
@@ -25,7 +30,7 @@ export interface TransferOptions {
 
 /** Sends the source, or what the reader leaves of it, by 36 and ends with 37. The value is the CRC-32 of all of it. */
 export async function transfer(options: TransferOptions): Promise<Exchanged<number>> {
-  const { exchange, source, doing, signal } = options;
+  const { source } = options;
   const reader = options.reader ?? new ImageReader(source);
   const blockBytes = options.maxBlockLength - transferData.HEADER_LENGTH;
   // 15.4.2.2: the first block has the number 1, 255 is followed by 0.
@@ -44,9 +49,23 @@ export async function transfer(options: TransferOptions): Promise<Exchanged<numb
     options.progress?.(reader.position);
     counter = transferData.nextCounter(counter);
   }
-  const exit = requestTransferExit.encodeRequest();
-  const ended = await exchange.ask(exit, `ending ${doing}`, signal);
+  const ended = await endTransfer(options);
   return ended.ok ? { ok: true, value: reader.crc32 } : describe(options, ended, source.length);
+}
+
+/** 37 that was lost and is out of sequence now was carried out the first time; what it ended is checked afterwards. */
+async function endTransfer({ exchange, doing, signal }: TransferOptions): Promise<Exchanged<void>> {
+  const exit = requestTransferExit.encodeRequest();
+  let isRepeated = false;
+  const look = async (): Promise<boolean> => {
+    isRepeated = await exchange.isStillProgramming(signal);
+    return isRepeated;
+  };
+  const ended = await exchange.ask(exit, `ending ${doing}`, signal, { look });
+  if (ended.ok || (isRepeated && ended.nrc === Nrc.requestSequenceError)) {
+    return { ok: true, value: undefined };
+  }
+  return ended;
 }
 
 async function sendBlock(
@@ -55,8 +74,11 @@ async function sendBlock(
   data: Uint8Array,
 ): Promise<Exchanged<void>> {
   const request = transferData.encodeRequest(counter, data);
+  const beganMs = exchange.clock.nowMs();
   for (let tries = 1; ; tries++) {
-    const answer = await exchange.askFor(request, doing, transferData.decodeResponse, signal);
+    const answer = await exchange.askFor(request, doing, transferData.decodeResponse, signal, {
+      once: true,
+    });
     if (answer.ok) {
       if (answer.value.counter === counter) return { ok: true, value: undefined };
       return exchange.malformed(
@@ -65,9 +87,13 @@ async function sendBlock(
         `block counter ${answer.value.counter}, expected ${counter}`,
       );
     }
-    // The message or its answer was lost: the same block with the same counter once more.
-    const lost = answer.code === 'SILENT' || answer.code === 'TRANSPORT';
-    if (!lost || tries >= BLOCK_TRIES) return answer;
+    // The message or its answer was lost, or another tester spoiled it: the same block under the same counter.
+    if (!wasLost(answer)) return answer;
+    const told =
+      tries === 1 ? answer : { ...answer, reason: `${answer.reason} (sent ${tries} times)` };
+    if (tries >= BLOCK_REPEATS.aliveTries) return told;
+    if (exchange.clock.nowMs() - beganMs >= BLOCK_REPEATS.limitMs) return told;
+    if (tries >= BLOCK_REPEATS.tries && !(await exchange.isStillProgramming(signal))) return told;
   }
 }
 
