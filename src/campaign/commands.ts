@@ -1,6 +1,7 @@
 // The commands that belong to a state: what has to be under way, whether the state was just entered or read from the journal.
 
 import { assertNever } from '../core/errors.ts';
+import { changedIn } from './changes.ts';
 import type { EcuStep } from './event.ts';
 import { lastGroup, nextGroup, nextPerBus } from './group.ts';
 import { mixedResult } from './mixed.ts';
@@ -84,7 +85,7 @@ function stepOf(
       item,
       tries: failed,
       delayMs: retryPauseMs(failed, retryDelayMs),
-      touched: state.kind === 'rolling-back' && state.touched.includes(item.ecu),
+      changed: changedIn(state.changes, item.ecu),
       knownDtcs: step === 'verify' ? dtcsOf(state, item.ecu) : undefined,
     };
   });

@@ -4,10 +4,12 @@ import { assertNever } from '../core/errors.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { CampaignEvent, EcuStep } from './event.ts';
 import type {
+  Changed,
   DriverFailure,
   DriverHooks,
   DriverResult,
   EcuDriver,
+  Failed,
   HealthChecks,
   ImageSource,
   RollbackOrder,
@@ -37,7 +39,7 @@ export interface EcuStepPorts {
   /** Undefined: the image is not there any more. */
   readonly openImage: () => Promise<OpenImage | undefined>;
   /** Asked directly before the image is used. */
-  readonly stillWanted: () => Promise<{ readonly ok: true } | DriverFailure>;
+  readonly stillWanted: () => Promise<{ readonly ok: true } | Failed>;
   /** Undefined: the image of before is not kept. */
   readonly openPrevious: () => Promise<PreviousImage | undefined>;
   readonly checksOf: (knownDtcs: readonly string[] | undefined) => HealthChecks;
@@ -69,14 +71,14 @@ export async function performEcuStep(
     onStep({ ecu, step, status: 'done', event: done.value });
     return done.value;
   }
-  const { code, reason, transient, attack } = done;
+  const { code, reason, transient, changed, attack } = done;
   if (code === 'INTERRUPTED' || hooks.signal.aborted) {
     onStep({ ecu, step, status: 'interrupted', reason });
     return undefined;
   }
   onStep({ ecu, step, status: 'failed', failure: done });
   const why = attack === undefined ? {} : { attack };
-  return { kind: 'step-failed', step, ecu, code, reason, transient, ...why };
+  return { kind: 'step-failed', step, ecu, code, reason, transient, changed, ...why };
 }
 
 async function perform(
@@ -113,12 +115,12 @@ async function perform(
     case 'commit':
       return mapped(await driver.commit(target, signal), () => ({ kind: 'committed', ecu }));
     case 'roll-back':
-      return mapped(await rollBack(command, ports, hooks), ({ version = null, sha256 = null }) => ({
-        kind: 'rolled-back',
-        ecu,
-        version,
-        sha256,
-      }));
+      return mapped(
+        await rollBack(command, ports, hooks),
+        ({ version = null, sha256 = null, unchanged }) => ({
+          ...{ kind: 'rolled-back', ecu, version, sha256, unchanged },
+        }),
+      );
     default:
       return assertNever(step);
   }
@@ -138,11 +140,12 @@ async function withImage(
       code: 'IMAGE_INVALID',
       reason: `the image ${download.sha256} for ${ecu} is not in the store any more: it is fetched again by the next cycle`,
       transient: false,
+      changed: 'no',
     };
   }
   try {
     const wanted = await stillWanted();
-    if (!wanted.ok) return wanted;
+    if (!wanted.ok) return { ...wanted, changed: 'no' };
     const full = { ...target, image };
     return await (step === 'stage' ? driver.stage(full, hooks) : driver.activate(full, hooks));
   } finally {
@@ -151,15 +154,19 @@ async function withImage(
 }
 
 async function rollBack(
-  { item, touched }: EcuCommand,
+  { item, changed }: EcuCommand,
   { driver, target, openPrevious }: EcuStepPorts,
   hooks: DriverHooks,
 ): ReturnType<EcuDriver['rollback']> {
   const kept = await openPrevious();
   try {
-    const { version } = item.from;
-    const previous = { version: version === UNKNOWN_VERSION ? undefined : version, ...kept };
-    return await driver.rollback({ target, previous, touched }, hooks);
+    const { version, sha256 } = item.from;
+    const previous = {
+      version: version === UNKNOWN_VERSION ? undefined : version,
+      ...(sha256 === null ? {} : { sha256 }),
+      ...kept,
+    };
+    return await driver.rollback({ target, previous, changed }, hooks);
   } finally {
     await kept?.image.close();
   }
@@ -172,14 +179,16 @@ function mapped<T>(
   return done.ok ? { ...done, value: eventOf(done.value) } : done;
 }
 
-function transferOf({ bytes, transferMs, resumedAt }: TransferReport): {
+function transferOf({ bytes, transferMs, resumedAt, changed }: TransferReport): {
   bytes: number;
   seconds: number;
   resumedAt?: number;
+  changed: Changed;
 } {
   return {
     bytes,
     seconds: transferMs / 1000,
+    changed,
     ...(resumedAt === undefined ? {} : { resumedAt }),
   };
 }

@@ -5,7 +5,7 @@ import { ATTACKS } from '../trust/attack.ts';
 import { APPROVAL_PHASES } from '../vehicle/approval.ts';
 import { CYCLE_OUTCOMES } from './outcome.ts';
 import { planSchema, sha256Hex } from './plan.ts';
-import { DRIVER_ERRORS } from './ports.ts';
+import { CHANGED, DRIVER_ERRORS } from './ports.ts';
 import { retryPolicySchema } from './retry-policy.ts';
 
 const ecu = z.string().min(1).max(16);
@@ -14,6 +14,7 @@ const hex16 = z.string().regex(/^[0-9a-f]{32}$/);
 const transfer = { bytes: z.number().nonnegative(), seconds: z.number().nonnegative() };
 const reported = { version: z.string().nullable(), sha256: sha256Hex.nullable() };
 
+const changed = z.enum(CHANGED);
 const dtcs = z.array(z.string().regex(/^[0-9A-F]{6}$/)).max(1024);
 
 /** The steps of one ECU. */
@@ -119,18 +120,26 @@ export const eventSchema = z.discriminatedUnion('kind', [
     resumedAt: z.number().nonnegative().optional(),
     /** Trouble codes from before anything was touched. */
     dtcs: dtcs.optional(),
+    changed,
   }),
   z.strictObject({
     kind: z.literal('activated'),
     ecu,
     ...transfer,
     resumedAt: z.number().nonnegative().optional(),
+    changed,
   }),
   z.strictObject({ kind: z.literal('verified'), ecu, ...reported }),
   z.strictObject({ kind: z.literal('confirmed'), ecu }),
   /** Its security counter is raised. */
   z.strictObject({ kind: z.literal('committed'), ecu }),
-  z.strictObject({ kind: z.literal('rolled-back'), ecu, ...reported }),
+  z.strictObject({
+    kind: z.literal('rolled-back'),
+    ecu,
+    ...reported,
+    /** There was nothing to take back. */
+    unchanged: z.boolean(),
+  }),
   z.strictObject({
     kind: z.literal('step-failed'),
     step: z.enum(ECU_STEPS),
@@ -138,6 +147,8 @@ export const eventSchema = z.discriminatedUnion('kind', [
     code: z.enum(DRIVER_ERRORS),
     reason,
     transient: z.boolean(),
+    /** In the ECU, by this try. */
+    changed,
     /** This try with the pause in front of it; filled in by the runner. */
     tookMs: z.number().nonnegative().optional(),
     attack: z.enum(ATTACKS).optional(),

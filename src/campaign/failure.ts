@@ -1,5 +1,6 @@
 // A step that failed, and a process that started again: another try, the way back, or the end of the way back.
 
+import { isTouched, noted } from './changes.ts';
 import { commandsOf } from './commands.ts';
 import type { EventOf } from './event.ts';
 import { owe } from './forward.ts';
@@ -15,7 +16,7 @@ import {
   type SafeState,
   type StateOf,
 } from './state.ts';
-import { recover, rollOn, undo } from './way-back.ts';
+import { recover, rollOn, undo, withUnderWay } from './way-back.ts';
 
 type WithSteps = Forward | StateOf<'rolling-back'>;
 
@@ -27,16 +28,19 @@ export function stepFailed(state: CampaignState, event: EventOf<'step-failed'>):
   );
   if (!expected) return state;
   const { tries, again } = afterFailure(state.tries[ecu], step, event, state.campaign.limits.retry);
-  if (again) return { ...state, tries: { ...state.tries, [ecu]: tries } };
-  if (state.kind === 'rolling-back') return giveUp(state, [ecu], { code, reason });
+  const changes = noted(state.changes, step, [ecu], event.changed);
+  if (again) return { ...state, changes, tries: { ...state.tries, [ecu]: tries } };
+  if (state.kind === 'rolling-back') return giveUp({ ...state, changes }, [ecu], { code, reason });
   if (isCommitting(state)) return owe(state, [ecu], reason);
-  const outcome = outcomeOf(state.kind, code);
-  return undo(state, { outcome, code: attack ?? code, reason, ecu });
+  const failed = { ...state, changes };
+  const outcome = outcomeOf(failed, code);
+  return undo(failed, { outcome, code: attack ?? code, reason, ecu }, [ecu]);
 }
 
-/** Before activation some failures have an outcome of their own; nothing of the running software was touched. */
-function outcomeOf(kind: Forward['kind'], code: DriverErrorCode): CycleOutcome {
-  if (kind !== 'staging') return 'ROLLBACK_COMPLETED';
+/** While no running software was touched some failures have an outcome of their own. */
+function outcomeOf(state: Forward, code: DriverErrorCode): CycleOutcome {
+  const { items } = state.campaign.plan;
+  if (items.some(({ ecu }) => isTouched(state.changes, ecu))) return 'ROLLBACK_COMPLETED';
   switch (code) {
     case 'SECURITY':
     case 'UNTRUSTED':
@@ -68,11 +72,11 @@ function giveUp(
 
 export function rolledBack(state: CampaignState, event: EventOf<'rolled-back'>): CampaignState {
   if (state.kind !== 'rolling-back') return state;
-  const { ecu, version, sha256 } = event;
+  const { ecu, version, sha256, unchanged } = event;
   if (!includes(lastGroup(state.campaign.plan, state.pending), ecu)) return state;
   return rollOn({
     ...state,
-    undone: { ...state.undone, [ecu]: { version, sha256 } },
+    undone: { ...state.undone, [ecu]: { version, sha256, unchanged } },
     pending: state.pending.filter((name) => name !== ecu),
     tries: Object.fromEntries(Object.entries(state.tries).filter(([name]) => name !== ecu)),
     restarts: 0,
@@ -93,11 +97,14 @@ export function resumed(state: CampaignState, { nonce }: EventOf<'resumed'>): Ca
   }
   if (!isTooMany) {
     // Meanwhile the driver may have taken his approval back, and the vehicle may have driven off.
-    if (state.kind === 'staging') return { ...state, restarts, gate: state.gate ?? 'stage' };
+    if (state.kind === 'staging') {
+      const changes = withUnderWay(state);
+      return { ...state, restarts, changes, gate: state.gate ?? 'stage' };
+    }
     // After a restart every way back gets its tries again.
     return state.kind === 'rolling-back'
       ? { ...state, restarts, tries: {} }
-      : { ...state, restarts };
+      : { ...state, restarts, changes: withUnderWay(state) };
   }
   if (state.kind === 'rolling-back') {
     const group = lastGroup(state.campaign.plan, state.pending).map(({ ecu }) => ecu);

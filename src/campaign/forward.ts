@@ -1,6 +1,7 @@
 // The forward way: what an ECU has done moves the campaign on, group by group.
 
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
+import { noted, worse } from './changes.ts';
 import type { EventOf } from './event.ts';
 import { includes, nextGroup, nextPerBus, without } from './group.ts';
 import { over } from './result.ts';
@@ -12,13 +13,21 @@ export function staged(state: CampaignState, event: EventOf<'staged'>): Campaign
   const { campaign } = state;
   if (!includes(nextPerBus(campaign.plan, Object.keys(state.staged)), event.ecu)) return state;
   const done = { ...state.staged, [event.ecu]: transferOf(event) };
+  const changes = noted(state.changes, 'stage', [event.ecu], event.changed);
   if (campaign.plan.items.every(({ ecu }) => done[ecu] !== undefined)) {
     if (campaign.asks.includes('activate')) {
-      return { kind: 'awaiting-approval', campaign, phase: 'activate', staged: done, restarts: 0 };
+      return {
+        kind: 'awaiting-approval',
+        campaign,
+        phase: 'activate',
+        staged: done,
+        changes,
+        restarts: 0,
+      };
     }
-    return { ...state, staged: done, gate: 'activate', tries: {}, restarts: 0 };
+    return { ...state, staged: done, changes, gate: 'activate', tries: {}, restarts: 0 };
   }
-  return { ...state, staged: done, tries: without(state.tries, event.ecu), restarts: 0 };
+  return { ...state, staged: done, changes, tries: without(state.tries, event.ecu), restarts: 0 };
 }
 
 export function activated(state: CampaignState, event: EventOf<'activated'>): CampaignState {
@@ -26,6 +35,9 @@ export function activated(state: CampaignState, event: EventOf<'activated'>): Ca
   const { plan } = state.campaign;
   if (!includes(nextGroup(plan, state.activated), event.ecu)) return state;
   const names = [...state.activated, event.ecu];
+  // It runs the new software: there is something to take back, whoever began it.
+  const changed = worse(event.changed, 'unknown');
+  const changes = noted(state.changes, 'activate', [event.ecu], changed);
   const before = state.transfers[event.ecu];
   // A single-bank ECU is written by its activation: its bytes come with this event, its trouble codes with the former.
   const transfers =
@@ -40,10 +52,10 @@ export function activated(state: CampaignState, event: EventOf<'activated'>): Ca
       : state.transfers;
   if (names.length < plan.items.length) {
     const tries = without(state.tries, event.ecu);
-    return { ...state, transfers, activated: names, tries, restarts: 0 };
+    return { ...state, transfers, changes, activated: names, tries, restarts: 0 };
   }
   const { campaign } = state;
-  return { kind: 'verifying', campaign, transfers, verified: {}, tries: {}, restarts: 0 };
+  return { kind: 'verifying', campaign, transfers, changes, verified: {}, tries: {}, restarts: 0 };
 }
 
 export function verified(state: CampaignState, event: EventOf<'verified'>): CampaignState {
@@ -58,13 +70,17 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
   // What the ECU cannot say is null: the driver has decided that this kind of ECU need not say it.
   if (sha256 !== null && sha256 !== to.sha256) {
     const reason = `${ecu} runs an image with SHA-256 ${sha256} after activation, expected ${to.sha256}`;
-    return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'DIGEST_MISMATCH', reason, ecu });
+    return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'DIGEST_MISMATCH', reason, ecu }, [
+      ecu,
+    ]);
   }
   // A person who programs one ECU need not name a version: whatever it reports is right.
   const isNamed = to.version !== UNKNOWN_VERSION;
   if (isNamed && version !== null && version !== to.version) {
     const reason = `${ecu} reports version ${JSON.stringify(version)} after activation, expected ${to.version}`;
-    return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'VERSION_MISMATCH', reason, ecu });
+    return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'VERSION_MISMATCH', reason, ecu }, [
+      ecu,
+    ]);
   }
   const done = { ...state.verified, [ecu]: { version, sha256 } };
   if (Object.keys(done).length < campaign.plan.items.length) {
@@ -74,6 +90,7 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
     kind: 'committing',
     campaign,
     transfers: state.transfers,
+    changes: state.changes,
     verified: done,
     confirmed: [],
     committed: [],
@@ -121,9 +138,9 @@ export function owe(
 }
 
 function succeedWhenDone(state: StateOf<'committing'>): CampaignState {
-  const { campaign, committed: names, uncommitted, transfers, verified: reported } = state;
+  const { campaign, committed: names, uncommitted, transfers, changes, verified } = state;
   if (names.length + uncommitted.length < campaign.plan.items.length) return state;
-  return over(campaign, 'SUCCESS', { transfers, reported, uncommitted });
+  return over(campaign, 'SUCCESS', { transfers, changes, reported: verified, uncommitted });
 }
 
 function transferOf(event: EventOf<'staged'> | EventOf<'activated'>): Transfer {

@@ -14,6 +14,8 @@ export interface HistoryEcu {
   readonly to: string;
   /** What it reported last; null where it was not asked. */
   readonly reported: string | null;
+  /** Nothing was changed in it. */
+  readonly unchanged: boolean;
   /** Carried over the bus. */
   readonly bytes: number;
   /** Of the transfer. */
@@ -134,6 +136,7 @@ function soFar(state: WithCampaign): CampaignResult {
   const reported =
     'verified' in state ? state.verified : 'undone' in state ? state.undone : undefined;
   return resultOf(state.campaign, 'INTERRUPTED', {
+    ...('changes' in state ? { changes: state.changes } : {}),
     ...(transfers === undefined ? {} : { transfers }),
     ...(reported === undefined ? {} : { reported }),
   });

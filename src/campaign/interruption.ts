@@ -50,7 +50,12 @@ export function answered(state: CampaignState, event: EventOf<'answered'>): Camp
   }
 }
 
-function approved({ campaign, phase, staged }: StateOf<'awaiting-approval'>): CampaignState {
+function approved({
+  campaign,
+  phase,
+  staged,
+  changes,
+}: StateOf<'awaiting-approval'>): CampaignState {
   switch (phase) {
     case 'download':
       return { kind: 'downloading', campaign, done: [] };
@@ -58,7 +63,7 @@ function approved({ campaign, phase, staged }: StateOf<'awaiting-approval'>): Ca
     case 'activate': {
       const gate = phase === 'install' ? 'stage' : 'activate';
       const begun = phase === 'activate';
-      return { kind: 'staging', campaign, gate, begun, staged, tries: {}, restarts: 0 };
+      return { kind: 'staging', campaign, gate, begun, staged, changes, tries: {}, restarts: 0 };
     }
     default:
       return assertNever(phase);
@@ -70,7 +75,7 @@ function approved({ campaign, phase, staged }: StateOf<'awaiting-approval'>): Ca
  * campaign finds them there.
  */
 export function put(
-  { campaign, staged }: StateOf<'awaiting-approval'>,
+  { campaign, staged, changes }: StateOf<'awaiting-approval'>,
   code: string,
   reason: string,
   until: { readonly untilWallMs?: number; readonly until?: 'ignition-off' },
@@ -79,6 +84,7 @@ export function put(
     code,
     reason,
     transfers: staged,
+    changes,
     ...('untilWallMs' in until ? { untilWallMs: until.untilWallMs } : {}),
     ...('until' in until ? { until: until.until } : {}),
   });
@@ -91,8 +97,16 @@ export function gate(state: CampaignState, event: EventOf<'gate'>): CampaignStat
     case 'open': {
       if (event.gate === 'stage') return { ...state, gate: null, begun: true };
       // The point of no return: from here on forwards is the safer way.
-      const { campaign, staged: transfers } = state;
-      return { kind: 'activating', campaign, transfers, activated: [], tries: {}, restarts: 0 };
+      const { campaign, staged: transfers, changes } = state;
+      return {
+        kind: 'activating',
+        campaign,
+        transfers,
+        changes,
+        activated: [],
+        tries: {},
+        restarts: 0,
+      };
     }
     case 'condition':
       return undo(state, conditionFailed(result.reason));

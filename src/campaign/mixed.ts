@@ -1,14 +1,18 @@
 // The mixed state: which ECUs could not be taken back, and how it is told.
 
+import { isTouched } from './changes.ts';
 import { resultOf } from './result.ts';
 import type { CampaignResult, SafeState } from './state.ts';
 
 /** ECUs that may run what they must not. One that could not forget what never ran is no mixture. */
 export function lostOf({
-  touched,
+  campaign,
+  changes,
   failed,
-}: Pick<SafeState, 'touched' | 'failed'>): readonly string[] {
-  return touched.filter((ecu) => failed[ecu] !== undefined);
+}: Pick<SafeState, 'campaign' | 'changes' | 'failed'>): readonly string[] {
+  return campaign.plan.items
+    .map(({ ecu }) => ecu)
+    .filter((ecu) => isTouched(changes, ecu) && failed[ecu] !== undefined);
 }
 
 /** The mixed state, spelled out per ECU. */
@@ -25,11 +29,12 @@ export function mixedText(state: SafeState): string {
 }
 
 export function mixedResult(state: SafeState): CampaignResult {
-  const { campaign, cause, transfers, undone } = state;
+  const { campaign, cause, transfers, changes, undone } = state;
   return resultOf(campaign, 'ROLLBACK_FAILED', {
     code: cause.code,
     reason: `${cause.reason}; taking it back failed: ${mixedText(state)}`,
     transfers,
+    changes,
     reported: undone,
     errors: errorsOf(state),
   });

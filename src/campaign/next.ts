@@ -1,6 +1,7 @@
 // What happens next, in one sentence: from the state alone, so it is true after a kill, too.
 
 import { assertNever } from '../core/errors.ts';
+import { isTouched } from './changes.ts';
 import { commandsOf } from './commands.ts';
 import { lostOf } from './mixed.ts';
 import { allConfirmed, type Campaign, type CampaignState, type StateOf } from './state.ts';
@@ -93,7 +94,9 @@ function goingBack(state: StateOf<'rolling-back'>): string {
   const group = working(state);
   const back = group.map((ecu) => {
     const from = campaign.plan.items.find((item) => item.ecu === ecu)!.from.version;
-    return state.touched.includes(ecu) ? `${ecu} back to ${from}` : `back what is staged in ${ecu}`;
+    return isTouched(state.changes, ecu)
+      ? `${ecu} back to ${from}`
+      : `back what is staged in ${ecu}`;
   });
   const left = pending.filter((ecu) => !group.includes(ecu));
   const rest = left.length === 0 ? '' : `, then ${list(left)}`;

@@ -57,7 +57,12 @@ export const DRIVER_ERRORS = [
 ] as const;
 export type DriverErrorCode = (typeof DRIVER_ERRORS)[number];
 
-export interface DriverFailure {
+/** Whether something was changed in an ECU, from the first request on that can. `unknown`: sent, and the answer was lost. */
+export const CHANGED = ['no', 'unknown', 'yes'] as const;
+export type Changed = (typeof CHANGED)[number];
+
+/** Why something was not done. */
+export interface Failed {
   readonly ok: false;
   readonly code: DriverErrorCode;
   /** Names the ECU, what was asked, what came, what to do. */
@@ -66,6 +71,11 @@ export interface DriverFailure {
   readonly transient: boolean;
   /** With UNTRUSTED: what was detected, where it is known. */
   readonly attack?: AttackCode;
+}
+
+/** Of a driver, which always says what it has done to the ECU by then. */
+export interface DriverFailure extends Failed {
+  readonly changed: Changed;
 }
 
 export type DriverResult<T> =
@@ -83,12 +93,14 @@ export interface EcuIdentity {
 /** Makes the metadata for one ECU out of what it trusts and asks (`EcuTrustState.nonce`). */
 export type MetadataSource = (
   state: EcuTrustState,
-) => Promise<{ readonly ok: true; readonly value: Uint8Array } | DriverFailure>;
+) => Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed>;
 
 /** What an ECU shall run. */
 export interface Target {
   /** Undefined: whatever the ECU reports (a bench tool that names no version). */
   readonly version: string | undefined;
+  /** What the ECU told before the update, where that is kept: it has to tell as much of the new software. */
+  readonly from?: EcuReport;
   /** What travels over the bus: the image, or the blob that was encrypted for this ECU. */
   readonly image: ImageSource;
   /** With an encrypted blob: the image that the ECU must end up with. Missing: `image` itself. */
@@ -114,6 +126,13 @@ export interface TransferReport {
   readonly bytes: number;
   /** From the first RequestDownload to the last RequestTransferExit. */
   readonly transferMs: number;
+  /**
+   * `stage`: the ECU holds the image now, and whether this is to be forgotten on the way back. `activate`: what runs was
+   * changed. `unknown` where the ECU ran this image already, and nobody knows since when.
+   */
+  readonly changed: Changed;
+  /** The ECU held this very image, whole and by its digest: none of it was carried. */
+  readonly held: boolean;
   /** bytes that the ECU already held durably, from an earlier try */
   readonly resumedAt?: number;
   /** `stage` only: trouble codes (6 hex digits, upper case) from before anything was touched. */
@@ -134,17 +153,27 @@ export interface EcuReport {
   readonly sha256: string | undefined;
 }
 
+/** What an ECU says after its rollback. */
+export interface RollbackReport extends EcuReport {
+  /** There was nothing to take back: it runs what it ran all the time. */
+  readonly unchanged: boolean;
+}
+
 /** The way back. */
 export interface RollbackOrder {
   /** The image that must not run. */
   readonly target: Target;
   /**
-   * What ran before; the image where the store keeps it (a single-bank ECU needs it). It comes without metadata: an
-   * ECU that verifies has kept the record by which it once accepted that image.
+   * What ran before, with the digest that it told; the image where the store keeps it (a single-bank ECU needs it). It
+   * comes without metadata: an ECU that verifies has kept the record by which it once accepted that image.
    */
-  readonly previous: Partial<Omit<Target, 'version'>> & Pick<Target, 'version'>;
-  /** Activation may have begun. False: only a staged image has to be forgotten. */
-  readonly touched: boolean;
+  readonly previous: Partial<Omit<Target, 'version'>> &
+    Pick<Target, 'version'> & { readonly sha256?: string };
+  /**
+   * What is known of the tries so far, also of those before a restart. `no`: nothing is sent but questions. `unknown`:
+   * the ECU is asked first. Missing: what this driver remembers counts, otherwise it is unknown.
+   */
+  readonly changed?: Changed;
 }
 
 /**
@@ -166,7 +195,7 @@ export interface EcuDriver {
   confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
   /** Raises the security counter to that of the confirmed image: from then on nothing older boots. */
   commit(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
-  rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<EcuReport>>;
+  rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<RollbackReport>>;
   /** Uptane 5.4.2.1: the report that the ECU signed with its own key, as JSON; undefined where it has none. */
   versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>>;
 }

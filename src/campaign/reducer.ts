@@ -65,7 +65,14 @@ function reduce(state: CampaignState, event: CampaignEvent): CampaignState {
       const done = [...state.done, event.sha256];
       const all = campaign.plan.items.every(({ download }) => done.includes(download.sha256));
       if (!all) return { ...state, done };
-      return { kind: 'awaiting-approval', campaign, phase: 'install', staged: {}, restarts: 0 };
+      return {
+        kind: 'awaiting-approval',
+        campaign,
+        phase: 'install',
+        staged: {},
+        changes: {},
+        restarts: 0,
+      };
     }
     case 'download-failed':
       return state.kind === 'downloading'
@@ -121,7 +128,14 @@ function offered(state: CampaignState, event: EventOf<'offered'>): CampaignState
     warnings: [],
   };
   return asks.includes('download')
-    ? { kind: 'awaiting-approval', campaign, phase: 'download', staged: {}, restarts: 0 }
+    ? {
+        kind: 'awaiting-approval',
+        campaign,
+        phase: 'download',
+        staged: {},
+        changes: {},
+        restarts: 0,
+      }
     : { kind: 'downloading', campaign, done: [] };
 }
 

@@ -1,5 +1,6 @@
 // The result of a campaign, put together from what its states have gathered.
 
+import { type Changes, changedIn } from './changes.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type {
   ByEcu,
@@ -8,6 +9,7 @@ import type {
   CampaignState,
   EcuOutcome,
   Reported,
+  RolledBack,
   Transfer,
 } from './state.ts';
 
@@ -17,7 +19,9 @@ interface Gathered {
   readonly untilWallMs?: number;
   readonly until?: 'ignition-off';
   readonly transfers?: ByEcu<Transfer>;
-  readonly reported?: ByEcu<Reported>;
+  /** Missing: nothing was begun. */
+  readonly changes?: Changes;
+  readonly reported?: ByEcu<Reported | RolledBack>;
   readonly errors?: ByEcu<string>;
   readonly uncommitted?: readonly string[];
 }
@@ -27,7 +31,8 @@ export function resultOf(
   outcome: CycleOutcome,
   gathered: Gathered,
 ): CampaignResult {
-  const { transfers = {}, reported = {}, errors = {}, uncommitted = [], ...texts } = gathered;
+  const { transfers = {}, changes = {}, reported = {}, errors = {}, ...rest } = gathered;
+  const { uncommitted = [], ...texts } = rest;
   const ecus = campaign.plan.items.map((item): EcuOutcome => {
     const transfer = transfers[item.ecu];
     const report = reported[item.ecu];
@@ -39,6 +44,9 @@ export function resultOf(
       to: item.to.version,
       reported: report?.version ?? null,
       sha256: report?.sha256 ?? null,
+      unchanged:
+        changedIn(changes, item.ecu) === 'no' ||
+        (report !== undefined && 'unchanged' in report && report.unchanged),
       bytes: transfer?.bytes ?? 0,
       seconds: transfer?.seconds ?? 0,
       ...(transfer?.resumedAt === undefined ? {} : { resumedAt: transfer.resumedAt }),

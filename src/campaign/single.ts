@@ -12,6 +12,7 @@ import { type EcuCommand, performEcuStep, type StepReport } from './ecu-step.ts'
 import type { CampaignEvent, EcuStep, EventOf } from './event.ts';
 import { type Plan, planDigest } from './plan.ts';
 import type {
+  Changed,
   DriverErrorCode,
   DriverFailure,
   DriverHooks,
@@ -46,7 +47,8 @@ export interface SingleOptions extends DriverHooks {
 /** What happens to a step of the ECU; a failure comes with the pause before the next try. */
 export type SingleStep = {
   readonly step: EcuStep;
-  readonly touched: boolean;
+  /** What is known of the tries so far. */
+  readonly changed: Changed;
   /** Failed tries before this one. */
   readonly tries: number;
 } & (
@@ -198,7 +200,9 @@ class Single {
   }
 
   async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { driver, hasOneBank, target } = this.#options;
+    const { driver, hasOneBank } = this.#options;
+    const { version, sha256 } = this.#identity;
+    const target = { ...this.#options.target, from: { version, sha256 } };
     this.#last = command;
     const event = await performEcuStep(
       command,
@@ -227,9 +231,9 @@ class Single {
     return { knownDtcs: compareTroubleCodes ? knownDtcs : undefined, heartbeatMs };
   }
 
-  #tell(report: StepReport, { touched, tries }: EcuCommand): void {
+  #tell(report: StepReport, { changed, tries }: EcuCommand): void {
     const { step } = report;
-    const facts = { step, touched, tries };
+    const facts = { step, changed, tries };
     switch (report.status) {
       case 'begun':
         this.#options.onStep?.({ ...facts, status: 'begun' });
@@ -261,9 +265,9 @@ class Single {
       );
       if (again?.kind === 'ecu') {
         this.#retried = true;
-        const { step, touched, tries, delayMs } = again;
-        const failure = { ok: false, ...failureOf(event), transient: true } as const;
-        this.#options.onStep?.({ step, touched, tries, status: 'retry', failure, delayMs });
+        const { step, changed, tries, delayMs } = again;
+        const failure = { ok: false, ...failureOf(event), transient: true, changed } as const;
+        this.#options.onStep?.({ step, changed, tries, status: 'retry', failure, delayMs });
         return;
       }
     }

@@ -1,10 +1,11 @@
 // The states of a campaign. Each carries exactly its own data; together they are what a restart needs to know.
 
 import type { z } from 'zod';
+import type { Changes } from './changes.ts';
 import type { EcuStep, limitsSchema } from './event.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type { Plan, PlanItem } from './plan.ts';
-import type { ApprovalPhase, DriverErrorCode } from './ports.ts';
+import type { ApprovalPhase, Changed, DriverErrorCode } from './ports.ts';
 import { DEFAULT_RETRY_POLICY, type Tries } from './retry-policy.ts';
 
 export type CampaignConfig = Readonly<z.infer<typeof limitsSchema>>;
@@ -42,6 +43,8 @@ export interface EcuOutcome {
   readonly reported: string | null;
   /** SHA-256 that the ECU computed over its active bank; null likewise. */
   readonly sha256: string | null;
+  /** Nothing was changed in it: it runs what it ran before, without a break. */
+  readonly unchanged: boolean;
   /** Carried over the bus. */
   readonly bytes: number;
   /** From the first RequestDownload to the last RequestTransferExit. */
@@ -81,6 +84,9 @@ export interface Reported {
   readonly version: string | null;
   readonly sha256: string | null;
 }
+export interface RolledBack extends Reported {
+  readonly unchanged: boolean;
+}
 
 /** Why a campaign is undone, and what its outcome will be when the way back succeeds. */
 export interface Cause {
@@ -95,6 +101,8 @@ export type ByEcu<T> = Readonly<Record<string, T>>;
 /** What every state has in which steps of ECUs can fail. */
 interface Working {
   readonly campaign: Campaign;
+  /** What the drivers have told so far. */
+  readonly changes: Changes;
   /** Failed tries of the steps under way. */
   readonly tries: ByEcu<Tries>;
   /** Restarts of the process since the last progress. */
@@ -106,9 +114,8 @@ interface WayBack {
   readonly campaign: Campaign;
   readonly cause: Cause;
   readonly transfers: ByEcu<Transfer>;
-  /** ECUs whose activation may have begun. */
-  readonly touched: readonly string[];
-  readonly undone: ByEcu<Reported>;
+  readonly changes: Changes;
+  readonly undone: ByEcu<RolledBack>;
   readonly failed: ByEcu<{ readonly code: DriverErrorCode; readonly reason: string }>;
 }
 
@@ -135,6 +142,7 @@ export type CampaignState =
       readonly phase: ApprovalPhase;
       /** With `activate`: all ECUs; otherwise none. */
       readonly staged: ByEcu<Transfer>;
+      readonly changes: Changes;
       readonly restarts: number;
     }
   | { readonly kind: 'downloading'; readonly campaign: Campaign; readonly done: readonly string[] }
@@ -197,8 +205,8 @@ export type CampaignCommand =
       readonly tries: number;
       /** Wait before it. */
       readonly delayMs: number;
-      /** With `roll-back`: activation may have begun. */
-      readonly touched: boolean;
+      /** With `roll-back`: whether there is something to take back, as far as the campaign knows. */
+      readonly changed: Changed;
       /** With `verify`: trouble codes from before the update; undefined where they are not known. */
       readonly knownDtcs: readonly string[] | undefined;
     }

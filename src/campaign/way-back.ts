@@ -1,42 +1,32 @@
 // The way back: which ECUs it concerns, in which order, how it ends, and what leads out of the safe state.
 
+import { type Changes, changedIn, noted } from './changes.ts';
 import { commandsOf } from './commands.ts';
-import { nextPerBus } from './group.ts';
 import { errorsOf, lostOf } from './mixed.ts';
 import { resultOf } from './result.ts';
 import type { CampaignState, Cause, Forward, SafeState, StateOf } from './state.ts';
 
-/** Ends the forward way: every ECU that may hold something of it goes back, in reverse order. */
-export function undo(state: Forward | StateOf<'awaiting-approval'>, cause: Cause): CampaignState {
+/**
+ * Ends the forward way: every ECU in which something was changed goes back, in reverse order. What is under way is
+ * stopped and tells nothing more: it may have changed its ECU. `ended`: ECUs whose step has just told all it has done.
+ */
+export function undo(
+  state: Forward | StateOf<'awaiting-approval'>,
+  cause: Cause,
+  ended: readonly string[] = [],
+): CampaignState {
   const { campaign } = state;
-  const { items } = campaign.plan;
-  const order = items.map(({ ecu }) => ecu);
-  const isBefore = state.kind === 'staging' || state.kind === 'awaiting-approval';
-  let involved = order;
-  let touched: readonly string[] = order;
-  if (isBefore) {
-    touched = [];
-    // Staged, or being staged: their inactive banks hold what must be forgotten.
-    const begun = new Set(Object.keys(state.staged));
-    if (state.kind === 'staging' && state.begun) {
-      for (const { ecu } of nextPerBus(campaign.plan, [...begun])) begun.add(ecu);
-    }
-    involved = order.filter((ecu) => begun.has(ecu));
-  } else if (state.kind === 'activating') {
-    // Those whose turn it was may have switched although they did not say so.
-    const begun = new Set(state.activated);
-    for (const command of commandsOf(state)) {
-      if (command.kind === 'ecu') begun.add(command.item.ecu);
-    }
-    touched = order.filter((ecu) => begun.has(ecu));
-  }
+  const changes = withUnderWay(state, ended);
   return rollOn({
     kind: 'rolling-back',
     campaign,
     cause,
-    transfers: isBefore ? state.staged : state.transfers,
-    touched,
-    pending: [...involved].reverse(),
+    transfers: 'staged' in state ? state.staged : state.transfers,
+    changes,
+    pending: campaign.plan.items
+      .map(({ ecu }) => ecu)
+      .filter((ecu) => changedIn(changes, ecu) !== 'no')
+      .reverse(),
     undone: {},
     failed: {},
     tries: {},
@@ -45,20 +35,34 @@ export function undo(state: Forward | StateOf<'awaiting-approval'>, cause: Cause
   });
 }
 
+/** Steps that change their ECU and did not come to their end: what they have changed is unknown. */
+export function withUnderWay(
+  state: Forward | StateOf<'awaiting-approval'>,
+  ended: readonly string[] = [],
+): Changes {
+  return commandsOf(state).reduce(
+    (changes, command) =>
+      command.kind === 'ecu' && command.step !== 'verify' && !ended.includes(command.item.ecu)
+        ? noted(changes, command.step, [command.item.ecu], 'unknown')
+        : changes,
+    state.changes,
+  );
+}
+
 /** The next ECUs go back, or the campaign ends: all are back, or what is mixed is declared. */
 export function rollOn(state: StateOf<'rolling-back'>): CampaignState {
   if (state.pending.length > 0) return state;
-  const { campaign, cause, transfers, touched, undone, failed, attempt } = state;
+  const { campaign, cause, transfers, changes, undone, failed, attempt } = state;
   if (lostOf(state).length > 0) {
     return {
       kind: 'safe-state',
-      ...{ campaign, cause, transfers, touched, undone, failed },
+      ...{ campaign, cause, transfers, changes, undone, failed },
       // The outcome is told once; later attempts are heard of again when one succeeds.
       reported: attempt > 0,
       attempts: attempt,
     };
   }
-  const details = { transfers, reported: undone, errors: errorsOf(state) };
+  const details = { transfers, changes, reported: undone, errors: errorsOf(state) };
   const finished =
     attempt === 0
       ? resultOf(campaign, cause.outcome, { ...details, code: cause.code, reason: cause.reason })
@@ -73,10 +77,10 @@ export function rollOn(state: StateOf<'rolling-back'>): CampaignState {
 /** Tries once more to take back what is lost. */
 export function recover(state: SafeState): CampaignState {
   const lost = new Set(lostOf(state));
-  const { campaign, cause, transfers, touched, undone, attempts } = state;
+  const { campaign, cause, transfers, changes, undone, attempts } = state;
   return rollOn({
     kind: 'rolling-back',
-    ...{ campaign, cause, transfers, touched, undone },
+    ...{ campaign, cause, transfers, changes, undone },
     pending: campaign.plan.items
       .map(({ ecu }) => ecu)
       .filter((ecu) => lost.has(ecu))

@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { DriverFailure, MetadataSource, Target } from '../campaign/ports.ts';
+import type { Failed, MetadataSource, Target } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
@@ -141,6 +141,6 @@ async function trustedMetadata(
   };
 }
 
-function untrusted(reason: string): DriverFailure {
+function untrusted(reason: string): Failed {
   return { ok: false, code: 'UNTRUSTED', attack: 'FREEZE', reason, transient: false };
 }

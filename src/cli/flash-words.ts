@@ -44,7 +44,7 @@ export interface Programmed {
 
 /** Undefined: nothing is asked of such an ECU in this step. */
 export function stepText(
-  { step, touched, tries, ...rest }: SingleStep,
+  { step, changed, tries, ...rest }: SingleStep,
   { ecu, bank, version }: Programmed,
 ): string | undefined {
   if (rest.status === 'done') return doneText(rest.event, hasOneBank(ecu), tries, version);
@@ -65,7 +65,7 @@ export function stepText(
     case 'commit':
       return metadata === 'skip' ? undefined : 'raising its security counter';
     case 'roll-back':
-      return touched && !oneBank ? 'rolling back' : 'asking what it runs now';
+      return changed !== 'no' && !oneBank ? 'rolling back' : 'asking what it runs now';
   }
 }
 

@@ -1,17 +1,15 @@
-// Switching an ECU between its banks, and waiting for it after a reset.
+// Switching an ECU between its banks, and the reset that makes it so.
 
-import { sleep } from '../core/clock.ts';
 import type { BootState } from '../uds/boot-state.ts';
+import { Nrc } from '../uds/nrc.ts';
 import * as ecuReset from '../uds/services/ecu-reset.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { Did, Routine, Session } from '../uds/sid.ts';
-import { type Exchange, type Exchanged, failure } from './exchange.ts';
-import { readBootState, readDid, readDigest } from './identification.ts';
+import type { ChangeFact } from './change-fact.ts';
+import { type AskOptions, type Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
+import { readBootState, readDigest } from './identification.ts';
 import type { KeyCommand } from './security-key.ts';
 import { enterSession, unlock } from './unlock.ts';
-
-/** How often a restarting ECU is asked whether it is back. */
-const POLL_MS = 100;
 
 /** What a two-bank ECU holds. */
 export interface Banks {
@@ -25,8 +23,9 @@ export interface Banks {
 export async function readBanks(
   exchange: Exchange,
   signal?: AbortSignal,
+  options?: AskOptions,
 ): Promise<Exchanged<Banks>> {
-  const state = await readBootState(exchange, signal);
+  const state = await readBootState(exchange, signal, options);
   if (!state.ok) return state;
   if (state.value === undefined) {
     return failure(
@@ -35,11 +34,11 @@ export async function readBanks(
         'vehicle file, or use the profile "standard"',
     );
   }
-  const active = await readDigest(exchange, Did.activeBankDigest, signal);
+  const active = await readDigest(exchange, Did.activeBankDigest, signal, options);
   if (!active.ok) return active;
   const inactive: Exchanged<string | undefined> =
     state.value.inactive === 'valid'
-      ? await readDigest(exchange, Did.inactiveBankDigest, signal)
+      ? await readDigest(exchange, Did.inactiveBankDigest, signal, options)
       : { ok: true, value: undefined };
   if (!inactive.ok) return inactive;
   return {
@@ -48,13 +47,17 @@ export async function readBanks(
   };
 }
 
-/** Runs one bank routine in the extended session, unlocked; the ECU stays in that session. */
+/**
+ * Runs one bank routine in the extended session, unlocked; the ECU stays in that session. The routine is sent once: who
+ * loses its answer looks at the banks. `fact` hears what became of it.
+ */
 export async function bankRoutine(
   exchange: Exchange,
   routine: number,
   doing: string,
   option: Uint8Array,
   runCommand: KeyCommand | undefined,
+  fact: ChangeFact,
   signal?: AbortSignal,
 ): Promise<Exchanged<void>> {
   const entered = await enterSession(exchange, Session.extended, signal);
@@ -66,22 +69,26 @@ export async function bankRoutine(
     routine,
     option,
   );
-  const answer = await exchange.askFor(request, doing, routineControl.decodeResponse, signal);
+  const answer = fact.after(
+    await exchange.askFor(request, doing, routineControl.decodeResponse, signal),
+  );
   if (!answer.ok) return answer;
   const status = answer.value.data[0] ?? 0;
   if (status === 0) return { ok: true, value: undefined };
   return failure('REFUSED', `${exchange.peer}: status ${status} while ${doing}, expected 0`);
 }
 
+export type SelfTest = 'passed' | 'failed' | 'not-told';
+
 /**
- * Results of confirmBank before it was started: one byte, 0 when the self test of the running image has passed. True
- * for an ECU that does not tell: it tells by refusing to confirm.
+ * Results of confirmBank before it was started: one byte, 0 when the self test of the running image has passed. An ECU
+ * that does not know the question tells by refusing to confirm.
  */
-export async function selfTestPassed(
+export async function askSelfTest(
   exchange: Exchange,
   runCommand: KeyCommand | undefined,
   signal?: AbortSignal,
-): Promise<Exchanged<boolean>> {
+): Promise<Exchanged<SelfTest>> {
   const entered = await enterSession(exchange, Session.extended, signal);
   if (!entered.ok) return entered;
   const unlocked = await unlock(exchange, runCommand, signal);
@@ -92,8 +99,13 @@ export async function selfTestPassed(
   );
   const doing = 'asking for its self test';
   const answer = await exchange.askFor(request, doing, routineControl.decodeResponse, signal);
-  if (answer.ok) return { ok: true, value: (answer.value.data[0] ?? 0) === 0 };
-  return answer.nrc === undefined ? answer : { ok: true, value: true };
+  if (answer.ok) {
+    return { ok: true, value: (answer.value.data[0] ?? 0) === 0 ? 'passed' : 'failed' };
+  }
+  // 24: no results before it was started.
+  return isNotKnown(answer) || answer.nrc === Nrc.requestSequenceError
+    ? { ok: true, value: 'not-told' }
+    : answer;
 }
 
 /** ECUReset. The answer may be lost to the reset itself, which is no failure. */
@@ -109,59 +121,11 @@ export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<E
   return answer;
 }
 
-/** Waits until the ECU answers again; `timing.resetMs` of the vehicle file is the limit. */
-export async function awaitBack(
-  exchange: Exchange,
-  signal?: AbortSignal,
-): Promise<Exchanged<void>> {
-  return untilBack(exchange, signal, async () => {
-    const session = await readDid(
-      exchange,
-      Did.activeDiagnosticSession,
-      'waiting for its restart',
-      signal,
-    );
-    return session.ok ? { ok: true, value: true } : session;
-  });
+export function describeBanks({ state, active }: Banks): string {
+  if (state.mode === 'recovery') return 'it is in recovery, no bank can be booted';
+  return `it runs ${active === undefined ? 'an image without digest' : short(active)} (${state.mode}, bank ${state.activeBank})`;
 }
 
-/** Waits until the ECU has restarted and taken its decision: no switch is pending any more. */
-export async function awaitBoot(
-  exchange: Exchange,
-  signal?: AbortSignal,
-): Promise<Exchanged<void>> {
-  return untilBack(exchange, signal, async () => {
-    const state = await readBootState(exchange, signal);
-    // Between the answer to 11 and the reset itself the old software may still answer.
-    return state.ok ? { ok: true, value: state.value?.activationPending !== true } : state;
-  });
-}
-
-async function untilBack(
-  exchange: Exchange,
-  signal: AbortSignal | undefined,
-  isBack: () => Promise<Exchanged<boolean>>,
-): Promise<Exchanged<void>> {
-  const { resetMs } = exchange.ecu.timing;
-  const deadlineMs = exchange.clock.nowMs() + resetMs;
-  for (;;) {
-    if ((await sleep(exchange.clock, 'reset-poll', POLL_MS, signal)) === 'aborted') {
-      return failure(
-        'INTERRUPTED',
-        `${exchange.peer}: stopped while waiting for its restart`,
-        true,
-      );
-    }
-    const back = await isBack();
-    if (back.ok && back.value) return { ok: true, value: undefined };
-    if (!back.ok && (back.code === 'INTERRUPTED' || back.code === 'BUS')) return back;
-    if (exchange.clock.nowMs() >= deadlineMs) {
-      return failure(
-        'SILENT',
-        `${exchange.peer} did not come back within ${resetMs} ms after its reset (${exchange.field('timing.resetMs')}): ` +
-          exchange.advise('restart'),
-        true,
-      );
-    }
-  }
+export function short(sha256: string): string {
+  return `${sha256.slice(0, 12)}...`;
 }

@@ -123,7 +123,10 @@ export class BusSilence {
     const endMs = clock.nowMs() + S3_OVER_MS;
     const request = diagnosticSessionControl.encodeRequest(Session.default);
     for (;;) {
-      const reply = await member.reply(request, undefined, PENDING_LIMIT_MS);
+      const reply = await member.reply(request, undefined, {
+        pendingLimitMs: PENDING_LIMIT_MS,
+        patienceMs: 0,
+      });
       if (reply === 'interrupted' || clock.nowMs() >= endMs) return;
       // An ECU that refuses has heard it; nothing else would persuade it.
       if (reply.kind === 'positive' || reply.kind === 'negative') return;

@@ -23,6 +23,8 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
   if (start.value.kind === 'held') {
     run.spared = image.length;
     run.checked = true;
+    // It stands there under the new metadata now.
+    run.fact.join('yes');
     hooks.progress?.({ sent: image.length, total: image.length });
     return DONE;
   }
@@ -104,7 +106,7 @@ async function openAnew(step: DownloadStep, run: Run): Promise<Exchanged<Opened>
   const { erase } = step;
   const eraseNow = async (): Promise<Exchanged<void>> => {
     if (erase === undefined) return DONE;
-    const erased = await runRoutine(erase, run);
+    const erased = run.fact.after(await runRoutine(erase, run));
     return erased.ok || !isSkipped(erase, erased, run) ? erased : DONE;
   };
   if (step.eraseWhen === 'before-request-download') {
@@ -132,13 +134,14 @@ async function openResumed(
   return { ok: true, value: { maxBlockLength: accepted.value.maxBlockLength, reader, startMs } };
 }
 
-function askForDownload(run: Run, received: number) {
-  const { exchange, plain, encrypted, hooks } = run;
-  return exchange.askFor(
+async function askForDownload(run: Run, received: number) {
+  const { exchange, plain, encrypted, hooks, fact } = run;
+  const accepted = await exchange.askFor(
     downloadRequest(exchange.ecu, plain.length, encrypted, received),
     'asking for the download',
     requestDownload.decodeResponse,
     hooks.signal,
     { look: () => exchange.isStillProgramming(hooks.signal) },
   );
+  return fact.after(accepted);
 }

@@ -1,6 +1,8 @@
 // One ECU over UDS: identify, stage, activate, verify, confirm, roll back. Every method asks first what the ECU holds.
 
+import { worse } from '../campaign/changes.ts';
 import type {
+  Changed,
   DriverHooks,
   DriverResult,
   EcuDriver,
@@ -8,33 +10,37 @@ import type {
   EcuReport,
   HealthChecks,
   RollbackOrder,
+  RollbackReport,
   Target,
   TransferReport,
 } from '../campaign/ports.ts';
 import { asciiBytes, concatBytes } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { UdsRequester } from '../uds/reply.ts';
-import { Did, Routine } from '../uds/sid.ts';
+import { Did, Routine, Session } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
-import {
-  awaitBack,
-  awaitBoot,
-  type Banks,
-  bankRoutine,
-  readBanks,
-  reset,
-  selfTestPassed,
-} from './activation.ts';
+import { type Banks, bankRoutine, describeBanks, readBanks, reset, short } from './activation.ts';
 import type { Advice } from './advice.ts';
 import { BusSilence } from './bus-silence.ts';
-import { Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
+import { ChangeFact } from './change-fact.ts';
+import {
+  Exchange,
+  type Exchanged,
+  failure,
+  isNotKnown,
+  type Refusal,
+  wasLost,
+} from './exchange.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
-import { identifyEcu, readDigest, readHardwareId, readVersion } from './identification.ts';
+import { identifyEcu, readDid, readDigest, readHardwareId } from './identification.ts';
 import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
+import { awaitBanks, awaitSoftware } from './restart.ts';
 import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport } from './trust-exchange.ts';
+import { readReport, verifyRunning } from './verification.ts';
 
 export interface UdsEcuDriverOptions {
   readonly ecu: VehicleEcu;
@@ -49,17 +55,32 @@ export interface UdsEcuDriverOptions {
   readonly advice?: Advice;
 }
 
-const NOTHING: TransferReport = { bytes: 0, transferMs: 0 };
+const NOT_TOLD: EcuReport = { version: undefined, sha256: undefined };
+/** Times that a bank routine is sent whose answer is lost and which was not carried out. */
+const ORDER_TRIES = 2;
 const DONE = { ok: true, value: undefined } as const;
 const NO_OPTION = new Uint8Array();
 /** Option record of 0212: go back although the image is confirmed. */
 const EVEN_CONFIRMED = Uint8Array.of(1);
+
+interface BankOrder {
+  readonly routine: number;
+  readonly doing: string;
+  readonly option?: Uint8Array;
+  /** A reset follows, which ends the session anyway. */
+  readonly staysInSession?: boolean;
+}
 
 export class UdsEcuDriver implements EcuDriver {
   readonly #exchange: Exchange;
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
   readonly #logger: Logger;
+  /** By the digest of the target: what was changed for it in the life of this driver. */
+  readonly #changes = new Map<string, Changed>();
+  /** The last that it told of its software when it was identified. */
+  #told: EcuReport | undefined;
+  #toldSelfTest = false;
 
   constructor(options: UdsEcuDriverOptions) {
     this.#exchange = new Exchange(options);
@@ -77,35 +98,46 @@ export class UdsEcuDriver implements EcuDriver {
   }
 
   async identify(signal?: AbortSignal): Promise<DriverResult<EcuIdentity>> {
-    return this.#result(await identifyEcu(this.#exchange, signal), []);
+    const identity = await identifyEcu(this.#exchange, signal);
+    if (identity.ok) this.#learn(identity.value);
+    return this.#result(identity, [], 'no');
   }
 
   async stage(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
     const warnings: string[] = [];
-    return this.#result(await this.#stage(target, hooks, warnings), warnings);
+    const fact = new ChangeFact();
+    const done = await this.#stage(target, hooks, warnings, fact);
+    return this.#result(done, warnings, this.#remember(target, fact));
   }
 
   async #stage(
     target: Target,
     hooks: DriverHooks,
     warnings: string[],
+    fact: ChangeFact,
   ): Promise<Exchanged<TransferReport>> {
     const fits = this.#checkImage(target);
     if (!fits.ok) return fits;
     const right = await this.#checkHardware(hooks.signal);
     if (!right.ok) return right;
     // A single bank has no place beside the running image: it is written by `activate`.
-    if (!this.#twoBanks) return this.#withTroubleCodes(NOTHING, hooks.signal);
+    if (!this.#twoBanks) {
+      const known = await this.#learnBefore(target, hooks.signal);
+      return known.ok ? this.#withTroubleCodes(nothing('no', false), hooks.signal) : known;
+    }
     const banks = await readBanks(this.#exchange, hooks.signal);
     if (!banks.ok) return banks;
     const { sha256 } = wanted(target);
     const held = banks.value.inactive === sha256;
     if (banks.value.active === sha256 || (held && target.metadata === undefined)) {
       hooks.progress?.({ sent: target.image.length, total: target.image.length });
+      // Who made it run this is not known; what it holds beside is forgotten on the way back.
+      fact.join(held ? 'yes' : 'unknown');
+      const report = nothing(fact.value, true);
       // Codes of the new software would be no measure for the new software.
       return banks.value.active === sha256
-        ? { ok: true, value: NOTHING }
-        : this.#withTroubleCodes(NOTHING, hooks.signal);
+        ? { ok: true, value: report }
+        : this.#withTroubleCodes(report, hooks.signal);
     }
     if (banks.value.state.mode === 'trial') {
       return failure(
@@ -114,10 +146,10 @@ export class UdsEcuDriver implements EcuDriver {
           'without either it falls back by itself',
       );
     }
-    const before = await this.#withTroubleCodes(NOTHING, hooks.signal);
+    const before = await this.#withTroubleCodes(nothing('no', false), hooks.signal);
     if (!before.ok) return before;
     const { dtcs } = before.value;
-    const written = await this.#program(target, hooks, warnings, { held });
+    const written = await this.#program(target, hooks, warnings, fact, { held });
     return !written.ok || dtcs === undefined
       ? written
       : { ok: true, value: { ...written.value, dtcs } };
@@ -139,43 +171,58 @@ export class UdsEcuDriver implements EcuDriver {
 
   async activate(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
     const warnings: string[] = [];
+    const fact = new ChangeFact();
     const done = this.#twoBanks
-      ? await this.#activateBank(target, hooks.signal)
-      : await this.#writeSingleBank(target, hooks, warnings);
-    return this.#result(done, warnings);
+      ? await this.#activateBank(target, fact, hooks.signal)
+      : await this.#writeSingleBank(target, hooks, warnings, fact);
+    return this.#result(done, warnings, this.#remember(target, fact));
   }
 
-  async #activateBank(target: Target, signal?: AbortSignal): Promise<Exchanged<TransferReport>> {
+  async #activateBank(
+    target: Target,
+    fact: ChangeFact,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<TransferReport>> {
+    const { peer } = this.#exchange;
     const before = await readBanks(this.#exchange, signal);
     if (!before.ok) return before;
     const { sha256 } = wanted(target);
-    if (before.value.active === sha256) return { ok: true, value: NOTHING };
+    if (before.value.active === sha256) {
+      fact.join('unknown');
+      return { ok: true, value: nothing('unknown', true) };
+    }
     if (before.value.inactive !== sha256) {
       return failure(
         'NOT_STAGED',
-        `${this.#exchange.peer} does not hold the image ${short(sha256)} in its inactive bank: stage it again`,
+        `${peer} does not hold the image ${short(sha256)} in its inactive bank: stage it again`,
       );
     }
-    if (!before.value.state.activationPending) {
-      const asked = await bankRoutine(
-        this.#exchange,
-        Routine.activateBank,
-        'activating the new image',
-        NO_OPTION,
-        this.#runCommand,
+    if (before.value.state.activationPending) {
+      fact.join('yes');
+    } else {
+      const asked = await this.#order(
+        {
+          routine: Routine.activateBank,
+          doing: 'activating the new image',
+          staysInSession: true,
+        },
+        ({ state }) => state.activationPending,
+        fact,
         signal,
       );
       if (!asked.ok) return asked;
     }
-    const back = await this.#resetAndWait(signal);
-    if (!back.ok) return back;
-    const after = await readBanks(this.#exchange, signal);
-    if (!after.ok) return after;
-    if (after.value.active === sha256) return { ok: true, value: NOTHING };
-    return failure(
-      'SELF_TEST',
-      `${this.#exchange.peer} did not start the new image ${short(sha256)}: ${describeBanks(after.value)}`,
+    const back = await this.#resetAndAwait(
+      ({ active }) => active === sha256,
+      (banks) =>
+        failure(
+          'SELF_TEST',
+          `${peer} did not start the new image ${short(sha256)} within ${this.#ecu.timing.resetMs} ms after its reset ` +
+            `(timing.resetMs): ${describeBanks(banks)}`,
+        ),
+      signal,
     );
+    return back.ok ? { ok: true, value: nothing(fact.value, false) } : back;
   }
 
   /** The reset runs the new image at once. */
@@ -183,20 +230,30 @@ export class UdsEcuDriver implements EcuDriver {
     target: Target,
     hooks: DriverHooks,
     warnings: string[],
+    fact: ChangeFact,
   ): Promise<Exchanged<TransferReport>> {
     const fits = this.#checkImage(target);
     if (!fits.ok) return fits;
+    const { sha256 } = wanted(target);
     const digest = await readDigest(this.#exchange, Did.activeBankDigest, hooks.signal);
     if (!digest.ok) return digest;
-    if (digest.value === wanted(target).sha256) return { ok: true, value: NOTHING };
-    const right = await this.#checkHardware(hooks.signal);
-    if (!right.ok) return right;
-    const written = await this.#program(target, hooks, warnings, {
+    if (digest.value === sha256) {
+      fact.join('unknown');
+      return { ok: true, value: nothing('unknown', true) };
+    }
+    const written = await this.#program(target, hooks, warnings, fact, {
       andThen: () => reset(this.#exchange, hooks.signal),
     });
     if (!written.ok) return written;
-    const back = await awaitBack(this.#exchange, hooks.signal);
-    return back.ok ? written : back;
+    const before = this.#before(target) ?? NOT_TOLD;
+    const back = await awaitSoftware(
+      this.#exchange,
+      { version: target.version, sha256, tells: before, stale: before },
+      hooks.signal,
+    );
+    if (!back.ok) return back;
+    if (back.value === 'unseen') warnings.push(this.#unseen());
+    return written;
   }
 
   async verify(
@@ -205,10 +262,22 @@ export class UdsEcuDriver implements EcuDriver {
     signal?: AbortSignal,
   ): Promise<DriverResult<EcuReport>> {
     const warnings: string[] = [];
-    const report = await this.#verify(target, warnings, signal);
-    if (!report.ok) return this.#result(report, warnings);
+    const report = await verifyRunning({
+      exchange: this.#exchange,
+      runCommand: this.#runCommand,
+      target,
+      sha256: wanted(target).sha256,
+      before: this.#before(target),
+      toldSelfTest: this.#toldSelfTest,
+      onSelfTest: () => {
+        this.#toldSelfTest = true;
+      },
+      warnings,
+      signal,
+    });
+    if (!report.ok) return this.#result(report, warnings, 'no');
     const healthy = await this.#checkHealth(checks, warnings, signal);
-    return this.#result(healthy.ok ? report : healthy, warnings);
+    return this.#result(healthy.ok ? report : healthy, warnings, 'no');
   }
 
   /** The codes last: what a new image stores while it is being watched counts too. */
@@ -222,82 +291,17 @@ export class UdsEcuDriver implements EcuDriver {
     return checkTroubleCodes(this.#exchange, knownDtcs, warnings, signal);
   }
 
-  async #verify(
-    target: Target,
-    warnings: string[],
-    signal?: AbortSignal,
-  ): Promise<Exchanged<EcuReport>> {
-    const report = await this.#report(signal);
-    if (!report.ok) return report;
-    const { version, sha256 } = report.value;
-    const { peer } = this.#exchange;
-    if (this.#twoBanks) {
-      const banks = await readBanks(this.#exchange, signal);
-      if (!banks.ok) return banks;
-      if (banks.value.state.mode === 'recovery') {
-        return failure('SELF_TEST', `${peer}: ${describeBanks(banks.value)}`);
-      }
-      if (sha256 === undefined) {
-        return failure('DIGEST_MISMATCH', `${peer} does not tell the digest of its active bank`);
-      }
-    }
-    const { sha256: expected } = wanted(target);
-    if (sha256 !== undefined && sha256 !== expected) {
-      return failure(
-        'DIGEST_MISMATCH',
-        `${peer} runs an image with SHA-256 ${sha256}, expected ${expected}`,
-      );
-    }
-    if (this.#twoBanks) {
-      const passed = await this.#checkSelfTest(signal);
-      if (!passed.ok) return passed;
-    }
-    if (target.version !== undefined && version !== target.version) {
-      if (version === undefined && this.#ecu.programming.identify !== 'required') {
-        warnings.push(`${this.#ecu.name}: it does not tell its version`);
-      } else {
-        return failure(
-          'VERSION_MISMATCH',
-          `${peer} reports version ${JSON.stringify(version ?? null)}, expected ${JSON.stringify(target.version)}`,
-        );
-      }
-    }
-    if (sha256 === undefined)
-      warnings.push(`${this.#ecu.name}: ${this.#compared(target, version)}`);
-    return report;
-  }
-
-  /** How far an ECU without a digest could be compared with the image. */
-  #compared(target: Target, version: string | undefined): string {
-    if (this.#ecu.programming.identify === 'skip') {
-      return 'it was not asked what it runs, nothing was compared with the image';
-    }
-    const isCompared = target.version !== undefined && version !== undefined;
-    return `it cannot tell the digest of its image, ${isCompared ? 'only its version was' : 'nothing was'} compared`;
-  }
-
-  /** No ECU of a campaign may be confirmed while another one has failed its self test: it is asked beforehand. */
-  async #checkSelfTest(signal?: AbortSignal): Promise<Exchanged<void>> {
-    const tested = await selfTestPassed(this.#exchange, this.#runCommand, signal);
-    if (!tested.ok) return tested;
-    await this.#leaveSession();
-    return tested.value
-      ? { ok: true, value: undefined }
-      : failure(
-          'SELF_TEST',
-          `${this.#exchange.peer}: the new image runs, its self test did not pass`,
-        );
-  }
-
   async confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
-    return this.#result(await this.#confirm(target, signal), []);
+    const fact = new ChangeFact();
+    return this.#result(await this.#confirm(target, fact, signal), [], fact.value);
   }
 
-  async #confirm(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
+  async #confirm(target: Target, fact: ChangeFact, signal?: AbortSignal): Promise<Exchanged<void>> {
+    const order = { routine: Routine.confirmBank, doing: 'confirming the new image' };
     if (!this.#twoBanks) {
       // Nothing ends there: what a single bank runs is either the new image or none.
       if (this.#ecu.programming.metadata === 'skip') return DONE;
-      const confirmed = await this.#askFor(Routine.confirmBank, 'confirming the new image', signal);
+      const confirmed = await this.#order(order, undefined, fact, signal);
       return isNotKnown(confirmed) ? DONE : explainConfirmation(confirmed);
     }
     const banks = await readBanks(this.#exchange, signal);
@@ -310,9 +314,8 @@ export class UdsEcuDriver implements EcuDriver {
       );
     }
     if (banks.value.state.mode === 'confirmed') return DONE;
-    return explainConfirmation(
-      await this.#askFor(Routine.confirmBank, 'confirming the new image', signal),
-    );
+    const isDone = ({ active, state }: Banks) => active === sha256 && state.mode === 'confirmed';
+    return explainConfirmation(await this.#order(order, isDone, fact, signal));
   }
 
   /**
@@ -320,10 +323,11 @@ export class UdsEcuDriver implements EcuDriver {
    * nothing to do.
    */
   async commit(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
-    return this.#result(await this.#commit(target, signal), []);
+    const fact = new ChangeFact();
+    return this.#result(await this.#commit(target, fact, signal), [], fact.value);
   }
 
-  async #commit(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
+  async #commit(target: Target, fact: ChangeFact, signal?: AbortSignal): Promise<Exchanged<void>> {
     if (this.#ecu.programming.metadata === 'skip') return DONE;
     const active = await readDigest(this.#exchange, Did.activeBankDigest, signal);
     if (!active.ok) return active;
@@ -335,39 +339,80 @@ export class UdsEcuDriver implements EcuDriver {
         `${this.#exchange.peer} runs ${short(active.value)} and not ${short(sha256)}: its security counter stays`,
       );
     }
-    const raised = await this.#askFor(
-      Routine.commitCounter,
-      'raising its security counter',
-      signal,
-    );
+    const order = { routine: Routine.commitCounter, doing: 'raising its security counter' };
+    const raised = await this.#order(order, undefined, fact, signal);
     return isNotKnown(raised) ? DONE : raised;
   }
 
-  async #askFor(routine: number, doing: string, signal?: AbortSignal): Promise<Exchanged<void>> {
-    const done = await bankRoutine(
-      this.#exchange,
-      routine,
-      doing,
-      NO_OPTION,
-      this.#runCommand,
-      signal,
-    );
-    if (done.ok) await this.#leaveSession();
-    return done;
+  /**
+   * A bank routine. When its answer is lost the banks are looked at: it is done, or it is sent once more. Nothing is
+   * repeated where nothing shows that it is done.
+   */
+  async #order(
+    order: BankOrder,
+    isDone: ((banks: Banks) => boolean) | undefined,
+    fact: ChangeFact,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<void>> {
+    for (let tries = 1; ; tries++) {
+      const { routine, doing, option = NO_OPTION } = order;
+      const asked = await bankRoutine(
+        this.#exchange,
+        routine,
+        doing,
+        option,
+        this.#runCommand,
+        fact,
+        signal,
+      );
+      if (asked.ok && !order.staysInSession) await this.#leaveSession();
+      if (asked.ok || !wasLost(asked) || isDone === undefined || tries >= ORDER_TRIES) return asked;
+      const banks = await readBanks(this.#exchange, signal);
+      if (!banks.ok) return asked;
+      if (isDone(banks.value)) {
+        fact.join('yes');
+        return DONE;
+      }
+    }
   }
 
-  async rollback(order: RollbackOrder, hooks: DriverHooks = {}): Promise<DriverResult<EcuReport>> {
+  async rollback(
+    order: RollbackOrder,
+    hooks: DriverHooks = {},
+  ): Promise<DriverResult<RollbackReport>> {
     const warnings: string[] = [];
-    const done = this.#twoBanks
-      ? await this.#rollBackBank(order, hooks.signal)
-      : await this.#restoreSingleBank(order, hooks, warnings);
-    return this.#result(done, warnings);
+    const fact = new ChangeFact();
+    const { sha256 } = wanted(order.target);
+    const remembered = this.#changes.get(sha256);
+    const changed =
+      order.changed === undefined
+        ? (remembered ?? 'unknown')
+        : worse(order.changed, remembered ?? 'no');
+    const done =
+      changed === 'no'
+        ? await this.#leaveAlone(warnings, hooks.signal)
+        : this.#twoBanks
+          ? await this.#rollBackBank(order, changed, fact, hooks.signal)
+          : await this.#restoreSingleBank(order, changed, hooks, warnings, fact);
+    if (done.ok) this.#changes.delete(sha256);
+    return this.#result(done, warnings, fact.value);
+  }
+
+  /** Nothing was changed: it is only asked what it runs, and an ECU that does not answer is none the worse for it. */
+  async #leaveAlone(warnings: string[], signal?: AbortSignal): Promise<Exchanged<RollbackReport>> {
+    const report = await readReport(this.#exchange, signal);
+    if (report.ok) return { ok: true, value: { ...report.value, unchanged: true } };
+    if (report.code === 'INTERRUPTED') return report;
+    warnings.push(`nothing was changed in ${this.#ecu.name}, but: ${report.reason}`);
+    return { ok: true, value: { ...NOT_TOLD, unchanged: true } };
   }
 
   async #rollBackBank(
     { target }: RollbackOrder,
+    changed: Changed,
+    fact: ChangeFact,
     signal?: AbortSignal,
-  ): Promise<Exchanged<EcuReport>> {
+  ): Promise<Exchanged<RollbackReport>> {
     const before = await readBanks(this.#exchange, signal);
     if (!before.ok) return before;
     const { sha256 } = wanted(target);
@@ -375,83 +420,164 @@ export class UdsEcuDriver implements EcuDriver {
     const switched = active === sha256;
     // A switch may be pending: towards the new image (not wanted), or back already (a repeated rollback).
     const pendingBack = switched && state.activationPending;
-    if (switched || inactive === sha256 || state.activationPending) {
-      if (!pendingBack) {
-        const asked = await bankRoutine(
-          this.#exchange,
-          Routine.rollbackBank,
-          'rolling back',
-          switched && state.mode === 'confirmed' ? EVEN_CONFIRMED : NO_OPTION,
-          this.#runCommand,
-          signal,
-        );
-        if (!asked.ok) return asked;
-      }
-      if (switched) {
-        const back = await this.#resetAndWait(signal);
-        if (!back.ok) return back;
-      } else {
-        await this.#leaveSession();
-      }
+    const isInvolved = switched || inactive === sha256 || state.activationPending;
+    if (isInvolved && !pendingBack) {
+      const asked = await this.#order(
+        {
+          routine: Routine.rollbackBank,
+          doing: 'rolling back',
+          option: switched && state.mode === 'confirmed' ? EVEN_CONFIRMED : NO_OPTION,
+          staysInSession: switched,
+        },
+        (banks) =>
+          switched
+            ? banks.active !== sha256 || banks.state.activationPending
+            : banks.inactive !== sha256 && !banks.state.activationPending,
+        // What only stood beside the running image changes nothing that runs.
+        switched || state.activationPending ? fact : new ChangeFact(),
+        signal,
+      );
+      if (!asked.ok) return asked;
     }
-    const report = await this.#report(signal);
-    if (!report.ok || report.value.sha256 !== sha256) return report;
-    return failure(
-      'REFUSED',
-      `${this.#exchange.peer} still runs ${short(sha256)} after its rollback: its previous bank cannot be booted`,
-    );
+    if (switched) {
+      const back = await this.#resetAndAwait(
+        (banks) => banks.active !== sha256 && !banks.state.activationPending,
+        () =>
+          failure(
+            'REFUSED',
+            `${this.#exchange.peer} still runs ${short(sha256)} after its rollback: its previous bank cannot be booted`,
+          ),
+        signal,
+      );
+      if (!back.ok) return back;
+    }
+    const report = await readReport(this.#exchange, signal);
+    if (!report.ok) return report;
+    const unchanged = !isInvolved && changed !== 'yes' && state.inactive !== 'receiving';
+    return { ok: true, value: { ...report.value, unchanged } };
   }
 
   /** The previous image is written again, where the running one is not the old one already. */
   async #restoreSingleBank(
-    { target, previous, touched }: RollbackOrder,
+    { target, previous }: RollbackOrder,
+    changed: Changed,
     hooks: DriverHooks,
     warnings: string[],
-  ): Promise<Exchanged<EcuReport>> {
-    if (!touched) return this.#report(hooks.signal);
-    const now = await this.#report(hooks.signal);
+    fact: ChangeFact,
+  ): Promise<Exchanged<RollbackReport>> {
+    const { signal } = hooks;
+    const now = await readReport(this.#exchange, signal);
+    const old = oldReport(previous);
+    if (changed === 'unknown') {
+      // It is asked before anything is done: what still is as it was is left alone.
+      const isOld = now.ok ? await this.#runsStill(now.value, old, signal) : now;
+      if (!isOld.ok) return isOld;
+      if (now.ok && isOld.value) return { ok: true, value: { ...now.value, unchanged: true } };
+    }
+    const awaited = {
+      ...old,
+      tells: { version: old.version, sha256: previous.sha256 },
+      stale: { version: target.version, sha256: wanted(target).sha256 },
+    };
     if (previous.image === undefined) {
       if (!now.ok) return now;
       // What still runs from RAM may be erased in its bank: only what comes up again is there.
-      const restarted = await this.#resetAndWait(hooks.signal);
+      const restarted = await reset(this.#exchange, signal);
       if (!restarted.ok) return restarted;
-      const up = await this.#report(hooks.signal);
-      if (!up.ok) return up;
-      const { version, sha256 } = up.value;
-      const isNew =
-        sha256 === undefined ? version !== previous.version : sha256 === wanted(target).sha256;
-      if (!isNew && version !== undefined && version === previous.version) return up;
+      const up = await awaitSoftware(this.#exchange, awaited, signal);
+      if (!up.ok && !isWrongSoftware(up)) return up;
+      const report = await readReport(this.#exchange, signal);
+      if (!report.ok) return report;
+      const { version } = report.value;
+      if (up.ok && version !== undefined && version === old.version) {
+        return { ok: true, value: { ...report.value, unchanged: false } };
+      }
       return failure(
         'NO_PREVIOUS_IMAGE',
         `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image` +
-          `${previous.version === undefined ? '' : ` ${previous.version}`} is not kept here: ${this.#exchange.advise('no-previous-image')}`,
+          `${old.version === undefined ? '' : ` ${old.version}`} is not kept here: ${this.#exchange.advise('no-previous-image')}`,
       );
     }
-    if (now.ok && now.value.sha256 === (previous.plain ?? previous.image).sha256) return now;
-    const written = await this.#program({ ...previous, image: previous.image }, hooks, warnings, {
-      andThen: () => reset(this.#exchange, hooks.signal),
-    });
+    if (now.ok && now.value.sha256 !== undefined && now.value.sha256 === old.sha256) {
+      return { ok: true, value: { ...now.value, unchanged: false } };
+    }
+    const written = await this.#program(
+      { ...previous, image: previous.image },
+      hooks,
+      warnings,
+      fact,
+      {
+        andThen: () => reset(this.#exchange, signal),
+      },
+    );
     if (!written.ok) return written;
-    const back = await awaitBack(this.#exchange, hooks.signal);
-    return back.ok ? this.#report(hooks.signal) : back;
+    const back = await awaitSoftware(this.#exchange, awaited, signal);
+    if (!back.ok) return back;
+    if (back.value === 'unseen') warnings.push(this.#unseen());
+    const report = await readReport(this.#exchange, signal);
+    return report.ok ? { ok: true, value: { ...report.value, unchanged: false } } : report;
+  }
+
+  /** It told a digest before: only that counts. Otherwise its version, where it is not in its bootloader. */
+  async #runsStill(
+    now: EcuReport,
+    old: EcuReport,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<boolean>> {
+    if (now.sha256 !== undefined && old.sha256 !== undefined) {
+      return { ok: true, value: now.sha256 === old.sha256 };
+    }
+    if (this.#before({ from: old })?.sha256 !== undefined && now.sha256 === undefined) {
+      return { ok: true, value: false };
+    }
+    if (now.version === undefined || now.version !== old.version) return { ok: true, value: false };
+    const session = await readDid(
+      this.#exchange,
+      Did.activeDiagnosticSession,
+      'asking for its session',
+      signal,
+    );
+    if (!session.ok) return session;
+    return { ok: true, value: session.value?.[0] !== Session.programming };
   }
 
   async versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>> {
     if (this.#ecu.programming.metadata === 'skip') {
       return { ok: true, value: undefined, warnings: [] };
     }
-    return this.#result(await readVersionReport(this.#exchange, signal), []);
+    return this.#result(await readVersionReport(this.#exchange, signal), [], 'no');
   }
 
-  async #report(signal?: AbortSignal): Promise<Exchanged<EcuReport>> {
-    if (this.#ecu.programming.identify === 'skip') {
-      return { ok: true, value: { version: undefined, sha256: undefined } };
-    }
-    const version = await readVersion(this.#exchange, signal);
-    if (!version.ok) return version;
-    const sha256 = await readDigest(this.#exchange, Did.activeBankDigest, signal);
-    if (!sha256.ok) return sha256;
-    return { ok: true, value: { version: version.value, sha256: sha256.value } };
+  /** What the ECU says of the software that it runs at present, for the time when it runs another one. */
+  #learn({ version, sha256 }: EcuReport): void {
+    this.#told = { version: version ?? this.#told?.version, sha256: sha256 ?? this.#told?.sha256 };
+  }
+
+  async #learnBefore(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
+    if (this.#before(target) !== undefined) return DONE;
+    const report = await readReport(this.#exchange, signal);
+    if (report.ok) this.#learn(report.value);
+    return report.ok ? DONE : report;
+  }
+
+  #before({ from }: Pick<Target, 'from'>): EcuReport | undefined {
+    const told = this.#told;
+    if (from === undefined || told === undefined) return from ?? told;
+    return { version: from.version ?? told.version, sha256: from.sha256 ?? told.sha256 };
+  }
+
+  /** For a caller that has no journal. */
+  #remember(target: Target, fact: ChangeFact): Changed {
+    const { sha256 } = wanted(target);
+    this.#changes.set(sha256, worse(this.#changes.get(sha256) ?? 'no', fact.value));
+    return fact.value;
+  }
+
+  #unseen(): string {
+    return (
+      `${this.#ecu.name}: it answers in its default session again after its reset; ` +
+      'nothing that it tells shows which software it runs'
+    );
   }
 
   #checkImage(target: Target): Exchanged<void> {
@@ -488,6 +614,7 @@ export class UdsEcuDriver implements EcuDriver {
     target: Target,
     hooks: DriverHooks,
     warnings: string[],
+    fact: ChangeFact,
     how: Pick<ProgramOptions, 'andThen' | 'held'>,
   ): Promise<Exchanged<TransferReport>> {
     // Before the sequence: the network may take its time while the bus still works as always.
@@ -504,13 +631,18 @@ export class UdsEcuDriver implements EcuDriver {
       runCommand: this.#runCommand,
       hooks,
       warnings,
+      fact,
       ...how,
     });
   }
 
-  async #resetAndWait(signal?: AbortSignal): Promise<Exchanged<void>> {
+  async #resetAndAwait(
+    isThere: (banks: Banks) => boolean,
+    late: (banks: Banks) => Refusal,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<unknown>> {
     const asked = await reset(this.#exchange, signal);
-    return asked.ok ? awaitBoot(this.#exchange, signal) : asked;
+    return asked.ok ? awaitBanks(this.#exchange, isThere, late, signal) : asked;
   }
 
   /** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */
@@ -518,12 +650,12 @@ export class UdsEcuDriver implements EcuDriver {
     await this.#exchange.ask(Uint8Array.of(0x10, 0x01), 'leaving the extended session');
   }
 
-  #result<T>(done: Exchanged<T>, warnings: readonly string[]): DriverResult<T> {
+  #result<T>(done: Exchanged<T>, warnings: readonly string[], changed: Changed): DriverResult<T> {
     for (const warning of warnings) this.#logger.warn({ ecu: this.#ecu.name }, warning);
     if (done.ok) return { ...done, warnings };
     this.#logger.warn({ ecu: this.#ecu.name, code: done.code }, done.reason);
     const { ok, code, reason, transient, attack } = done;
-    return { ok, code, reason, transient, ...(attack === undefined ? {} : { attack }) };
+    return { ok, code, reason, transient, changed, ...(attack === undefined ? {} : { attack }) };
   }
 }
 
@@ -539,13 +671,22 @@ function wanted({ plain, image }: Target): { readonly length: number; readonly s
   return plain ?? image;
 }
 
-function short(sha256: string): string {
-  return `${sha256.slice(0, 12)}...`;
+/** A report of what was done without carrying anything. */
+function nothing(changed: Changed, held: boolean): TransferReport {
+  return { bytes: 0, transferMs: 0, changed, held };
 }
 
-function describeBanks({ state, active }: Banks): string {
-  if (state.mode === 'recovery') return 'it is in recovery, no bank can be booted';
-  return `it runs ${active === undefined ? 'an image without digest' : short(active)} (${state.mode}, bank ${state.activeBank})`;
+/** What the ECU tells when it runs again what it ran before. */
+function oldReport({ version, sha256, plain, image }: RollbackOrder['previous']): EcuReport {
+  return {
+    version: version === UNKNOWN_VERSION ? undefined : version,
+    sha256: sha256 ?? (plain ?? image)?.sha256,
+  };
+}
+
+/** It came up, with something else. */
+function isWrongSoftware({ code }: Refusal): boolean {
+  return code === 'VERSION_MISMATCH' || code === 'DIGEST_MISMATCH' || code === 'SELF_TEST';
 }
 
 /** DID F15A: date of programming as three BCD bytes (year, month, day), then the name of the tester. */

@@ -1,6 +1,6 @@
 // One request to one ECU, and what its reply means for a driver: bytes, or a failure that a person can act on.
 
-import type { DriverErrorCode, DriverFailure } from '../campaign/ports.ts';
+import type { DriverErrorCode, Failed } from '../campaign/ports.ts';
 import { hexNumber } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { isMalformed, type Malformed } from '../uds/codec.ts';
@@ -13,7 +13,7 @@ import { type Advice, type AdviceTopic, vehicleFileAdvice } from './advice.ts';
 import { isLost, nextBusyPauseMs, patienceMs, repeatPauseMs, repeatRule } from './repeats.ts';
 
 /** A failure with the negative response code where there was one. */
-export interface Refusal extends DriverFailure {
+export interface Refusal extends Failed {
   readonly nrc?: number;
 }
 

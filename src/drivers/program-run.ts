@@ -4,6 +4,7 @@ import type { DriverHooks, ImageSource } from '../campaign/ports.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import type { BusSilence } from './bus-silence.ts';
+import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
 import type { KeyCommand } from './security-key.ts';
 import { type ProgrammingStep, type RoutineStep, startRoutine } from './sequence.ts';
@@ -24,6 +25,8 @@ export interface ProgramOptions {
   readonly hooks: DriverHooks;
   /** What was skipped or did not matter; for the result. */
   readonly warnings: string[];
+  /** Hears from which request on something is changed. */
+  readonly fact: ChangeFact;
   /** The bank to be written holds this very image, verified once: it may stay if the ECU says so under this metadata. */
   readonly held?: boolean;
   /** Runs in the programming session, before the bus is restored (the reset of a single-bank ECU). */

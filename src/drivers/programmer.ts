@@ -30,6 +30,7 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
   const { ecu } = exchange;
   const steps = programmingSequence({ ecu, image: plain, metadata, fingerprint });
   let quiet = false;
+  let isReset = false;
   exchange.keepAlive(true);
   try {
     for (const step of steps) {
@@ -43,24 +44,27 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
     }
     const after = (await options.andThen?.()) ?? { ok: true };
     if (!after.ok) return after;
-    const { spared, transferMs } = run;
+    isReset = options.andThen !== undefined;
+    const { spared, transferMs, checked } = run;
     const resumed = spared > 0 && spared < image.length;
     return {
       ok: true,
       value: {
         bytes: image.length - spared,
         transferMs,
+        changed: options.fact.value,
+        held: checked,
         ...(resumed ? { resumedAt: spared } : {}),
       },
     };
   } finally {
     exchange.keepAlive(false);
-    await restore(options, quiet);
+    await restore(options, quiet, isReset);
   }
 }
 
 /** Normal communication and trouble codes on again, default session: also after a failure or an interruption. */
-async function restore(options: ProgramOptions, quiet: boolean): Promise<void> {
+async function restore(options: ProgramOptions, quiet: boolean, isReset: boolean): Promise<void> {
   const { exchange, silence, warnings } = options;
   if (quiet) await silence.release((request) => exchange.broadcast(request));
   // Not every ECU answers here: leaving the programming session may restart it. The signal does not stop this.
@@ -70,7 +74,8 @@ async function restore(options: ProgramOptions, quiet: boolean): Promise<void> {
     patienceMs: RESTORE_MS,
   });
   const left = exchange.judge(request, 'leaving the programming session', reply);
-  if (!left.ok && left.code !== 'BUS') warnings.push(left.reason);
+  // A reset has ended the session already.
+  if (!left.ok && left.code !== 'BUS' && !isReset) warnings.push(left.reason);
 }
 
 async function perform(

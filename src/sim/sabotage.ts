@@ -55,7 +55,11 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
       wrapDriver: (driver) =>
         around(driver, {
           rollback: async ({ previous }) =>
-            done({ version: previous.version, sha256: previous.image?.sha256 }),
+            done({
+              version: previous.version,
+              sha256: previous.image?.sha256,
+              unchanged: false,
+            }),
         }),
     }),
   },

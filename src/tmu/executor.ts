@@ -5,9 +5,9 @@ import type { CampaignEvent } from '../campaign/event.ts';
 import type { PlanItem } from '../campaign/plan.ts';
 import type {
   Backend,
-  DriverFailure,
   DriverResult,
   EcuDriver,
+  Failed,
   HealthChecks,
   Target,
 } from '../campaign/ports.ts';
@@ -15,6 +15,7 @@ import type { CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { EncryptedImage } from '../trust/director.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -188,6 +189,10 @@ export class Executor {
     return {
       version: to.version,
       image: { length: download.size, sha256: download.sha256, read: neverRead },
+      from: {
+        version: item.from.version === UNKNOWN_VERSION ? undefined : item.from.version,
+        sha256: item.from.sha256 ?? undefined,
+      },
       ...(encryption === null
         ? {}
         : plainOf({ ...to, encryption: { ...encryptedOf(download), method: encryption } })),
@@ -196,10 +201,7 @@ export class Executor {
   }
 
   /** An ECU that verifies nothing gets only what the Primary can still verify at this moment (Uptane 5.4.4). */
-  async #stillWanted(
-    item: PlanItem,
-    signal: AbortSignal,
-  ): Promise<{ readonly ok: true } | DriverFailure> {
+  async #stillWanted(item: PlanItem, signal: AbortSignal): Promise<{ readonly ok: true } | Failed> {
     if (this.#verifies(item.ecu)) return ALLOWED;
     return this.#options.trusted.stands(item, signal);
   }

@@ -1,12 +1,6 @@
 // What the daemon needs of Uptane: offers that may be believed, metadata for the ECUs, and reports to the Director.
 
-import type {
-  Backend,
-  BackendFailure,
-  DriverFailure,
-  EcuDriver,
-  Offer,
-} from '../campaign/ports.ts';
+import type { Backend, BackendFailure, EcuDriver, Failed, Offer } from '../campaign/ports.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Random } from '../core/random.ts';
@@ -50,9 +44,9 @@ export interface TrustedSource {
     ecu: string,
     state: EcuTrustState,
     signal: AbortSignal,
-  ): Promise<{ readonly ok: true; readonly value: Uint8Array } | DriverFailure>;
+  ): Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed>;
   /** For an ECU that verifies nothing: whether both repositories (still) want this image in it. */
-  stands(wanted: Wanted, signal: AbortSignal): Promise<{ readonly ok: true } | DriverFailure>;
+  stands(wanted: Wanted, signal: AbortSignal): Promise<{ readonly ok: true } | Failed>;
   /** The campaign has succeeded: nothing older than this may be installed any more. */
   installed(
     images: readonly { readonly ecu: string; readonly releaseCounter: number }[],

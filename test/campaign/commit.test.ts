@@ -34,9 +34,9 @@ describe('confirming', () => {
     ];
     const back = [...failed, ...['BMS', 'INV', 'EDT'].map(rolledBack)];
     expect(play(back).commands.slice(-4)).toEqual([
-      'roll-back BMS touched',
-      'roll-back INV touched',
-      'roll-back EDT touched',
+      'roll-back BMS',
+      'roll-back INV',
+      'roll-back EDT',
       'finish ROLLBACK_COMPLETED',
     ]);
   });

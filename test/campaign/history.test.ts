@@ -54,6 +54,7 @@ describe('a campaign', () => {
           from: '1.0.0',
           to: '2.0.0',
           reported: '2.0.0',
+          unchanged: false,
           bytes: 1000,
           seconds: 2,
           ...(name === 'INV' ? { resumedAt: 512 } : {}),

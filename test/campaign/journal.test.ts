@@ -20,7 +20,7 @@ describe('records', () => {
     expect(
       new TextDecoder().decode(encodeRecord({ sequence: 3, wallMs: 5, event: staged('EDT') })),
     ).toBe(
-      'b22a6270bf5d557b {"n":3,"at":5,"event":{"kind":"staged","ecu":"EDT","bytes":1000,"seconds":2}}\n',
+      'eb034ed85610a1f3 {"n":3,"at":5,"event":{"kind":"staged","ecu":"EDT","bytes":1000,"seconds":2,"changed":"yes"}}\n',
     );
   });
 

@@ -78,7 +78,12 @@ export class Model {
         const command = commands[pick % commands.length];
         if (command === undefined) return;
         if (kind === 'done') this.#effect(command);
-        this.take(kind === 'done' ? this.#answer(command) : failureOf(command, code, transient));
+
+        this.take(
+          kind === 'done'
+            ? this.#answer(command)
+            : failureOf(command, code, transient, this.#isChanged(command)),
+        );
         return;
       }
       case 'killed':
@@ -106,6 +111,13 @@ export class Model {
     this.state = next;
   }
 
+  /** A driver that says `no` has seen that it is so. */
+  #isChanged(command: CampaignCommand): boolean {
+    if (command.kind !== 'ecu') return false;
+    const { bank, dirty } = this.ecus.get(command.item.ecu)!;
+    return bank !== 'old' || dirty;
+  }
+
   #effect(command: CampaignCommand): void {
     if (command.kind === 'finish') this.finished.push(command);
     if (command.kind !== 'ecu') return;
@@ -124,8 +136,8 @@ export class Model {
         if (ecu.bank === 'confirmed') ecu.counterRaised = true;
         return;
       case 'roll-back':
-        // What is said not to be touched is only forgotten, and a raised counter is for ever.
-        if (command.touched && !ecu.counterRaised) ecu.bank = 'old';
+        // What is said not to be changed is left alone, and a raised counter is for ever.
+        if (command.changed !== 'no' && !ecu.counterRaised) ecu.bank = 'old';
         ecu.dirty = false;
         return;
       case 'verify':
@@ -164,12 +176,15 @@ export class Model {
       code: 'VERSION_MISMATCH',
       reason: 'not in this bank',
       transient: false,
+      changed: 'unknown',
     };
     switch (name) {
       case 'stage':
-        return { kind: 'staged', ecu, bytes: 10, seconds: 1 };
+        return { kind: 'staged', ecu, bytes: 10, seconds: 1, changed: 'yes' };
       case 'activate':
-        return bank === 'old' ? wrong : { kind: 'activated', ecu, bytes: 0, seconds: 0 };
+        return bank === 'old'
+          ? wrong
+          : { kind: 'activated', ecu, bytes: 0, seconds: 0, changed: 'yes' };
       case 'verify':
         return bank === 'old'
           ? { kind: 'verified', ecu, version: from.version, sha256: hash('0') }
@@ -180,7 +195,7 @@ export class Model {
         return bank === 'confirmed' ? { kind: 'committed', ecu } : wrong;
       case 'roll-back':
         return bank === 'old'
-          ? { kind: 'rolled-back', ecu, version: from.version, sha256: hash('0') }
+          ? { kind: 'rolled-back', ecu, version: from.version, sha256: hash('0'), unchanged: false }
           : wrong;
     }
   }
@@ -196,6 +211,7 @@ function failureOf(
   command: CampaignCommand,
   code: DriverErrorCode,
   transient: boolean,
+  isChanged: boolean,
 ): CampaignEvent {
   switch (command.kind) {
     case 'check':
@@ -213,7 +229,15 @@ function failureOf(
       return { kind: 'gate', gate: command.gate, result: { kind: 'condition', reason: 'x' } };
     case 'ecu': {
       const { step: name, item } = command;
-      return { kind: 'step-failed', step: name, ecu: item.ecu, code, reason: 'x', transient };
+      return {
+        kind: 'step-failed',
+        step: name,
+        ecu: item.ecu,
+        code,
+        reason: 'x',
+        transient,
+        changed: isChanged ? 'unknown' : 'no',
+      };
     }
     case 'finish':
       return { kind: 'closed' };

@@ -65,6 +65,7 @@ describe('the way to success', () => {
     expect(result.outcome).toBe('SUCCESS');
     expect(result.ecus[1]).toEqual({
       name: 'INV',
+      unchanged: false,
       hardwareId: 'INV-HW-1',
       from: '1.0.0',
       to: '2.0.0',
@@ -215,8 +216,8 @@ describe('the way back', () => {
     const back = [...events, rolledBack('BMS'), rolledBack('INV'), rolledBack('EDT')];
     expect(play(back).commands.slice(-4)).toEqual([
       'roll-back BMS',
-      'roll-back INV touched',
-      'roll-back EDT touched',
+      'roll-back INV',
+      'roll-back EDT',
       'finish ROLLBACK_COMPLETED',
     ]);
   });
@@ -232,7 +233,7 @@ describe('the way back', () => {
     ];
     const { state, commands } = play(events);
     expect(state).toMatchObject({ kind: 'rolling-back', cause: { code, ecu: 'INV' } });
-    expect(commands.at(-1)).toBe('roll-back BMS touched');
+    expect(commands.at(-1)).toBe('roll-back BMS');
   });
 
   it('compares no version where none was named', () => {
@@ -250,7 +251,7 @@ describe('the way back', () => {
   it('takes back even those that are confirmed when another refuses', () => {
     const events = [...UNTIL_COMMITTING, confirmed('EDT'), failedStep('confirm', 'INV')];
     expect(play([...events, rolledBack('BMS'), rolledBack('INV')]).commands.at(-1)).toBe(
-      'roll-back EDT touched',
+      'roll-back EDT',
     );
   });
 });

@@ -52,11 +52,11 @@ describe('the safe state', () => {
   });
 
   it('is tried to be left at every start, by the ECUs that are lost', () => {
-    expect(play([...SAFE, resumed]).commands.at(-1)).toBe('roll-back INV touched');
+    expect(play([...SAFE, resumed]).commands.at(-1)).toBe('roll-back INV');
     const events = [...SAFE, resumed, lostAgain, resumed, rolledBack('INV')];
     expect(play(events).commands.slice(-3)).toEqual([
-      'roll-back INV touched',
-      'roll-back INV touched',
+      'roll-back INV',
+      'roll-back INV',
       'finish ROLLBACK_COMPLETED',
     ]);
     expect(resultOf(events)).toMatchObject({

@@ -18,25 +18,25 @@ const image = { length: 4, sha256: hash('2'), read: async () => new Uint8Array(4
 const BEFORE: EcuIdentity = {
   ...{ hardwareId: 'EDT-HW-1', version: '1.0.0', serialNumber: undefined, sha256: hash('1') },
 };
-const TRANSFER = { bytes: 4, transferMs: 1000 };
+const TRANSFER = { bytes: 4, transferMs: 1000, changed: 'yes', held: false } as const;
 
 function ok<T>(value: T): DriverResult<T> {
   return { ok: true, value, warnings: [] };
 }
 
 function failed(code: DriverErrorCode, transient = false): DriverFailure {
-  return { ok: false, code, reason: `it says ${code}`, transient };
+  return { ok: false, code, reason: `it says ${code}`, transient, changed: 'yes' };
 }
 
 function driverWith(change: Partial<EcuDriver>): EcuDriver {
   return {
     identify: async () => ok(BEFORE),
     stage: async () => ok(TRANSFER),
-    activate: async () => ok({ bytes: 0, transferMs: 0 }),
+    activate: async () => ok({ ...TRANSFER, bytes: 0, transferMs: 0 }),
     verify: async () => ok({ version: '2.0.0', sha256: hash('2') }),
     confirm: async () => ok(undefined),
     commit: async () => ok(undefined),
-    rollback: async () => ok({ version: '1.0.0', sha256: hash('1') }),
+    rollback: async () => ok({ version: '1.0.0', sha256: hash('1'), unchanged: false }),
     versionReport: async () => ok(undefined),
     ...change,
   };
@@ -68,7 +68,7 @@ async function run(
 }
 
 describe('what is said of an ECU whose update failed', () => {
-  const telling = (report: EcuReport) => async () => ok(report);
+  const telling = (report: EcuReport) => async () => ok({ ...report, unchanged: false });
   it.each<[string, Partial<EcuDriver>, object]>([
     [
       'the digest of before',

@@ -1,5 +1,6 @@
 // A plan of three ECUs, and the events of its course.
 
+import { isTouched } from '../../src/campaign/changes.ts';
 import { commandsOf } from '../../src/campaign/commands.ts';
 import type { CampaignEvent, EventOf } from '../../src/campaign/event.ts';
 import { type Plan, planDigest } from '../../src/campaign/plan.ts';
@@ -73,12 +74,14 @@ export const staged = (ecu: string): CampaignEvent => ({
   ecu,
   bytes: 1000,
   seconds: 2,
+  changed: 'yes',
 });
 export const activated = (ecu: string): CampaignEvent => ({
   kind: 'activated',
   ecu,
   bytes: 0,
   seconds: 0,
+  changed: 'yes',
 });
 export const verified = (ecu: string): CampaignEvent => ({
   kind: 'verified',
@@ -93,13 +96,16 @@ export const rolledBack = (ecu: string): CampaignEvent => ({
   ecu,
   version: '1.0.0',
   sha256: hash('0'),
+  unchanged: false,
 });
+/** Unless told otherwise it has changed its ECU; a rollback has changed nothing that runs. */
 export const failedStep = (
   stepName: EventOf<'step-failed'>['step'],
   ecu: string,
   code: EventOf<'step-failed'>['code'] = 'REFUSED',
   transient = false,
   tookMs = 100,
+  changed: EventOf<'step-failed'>['changed'] = stepName === 'roll-back' ? 'no' : 'yes',
 ): CampaignEvent => ({
   kind: 'step-failed',
   step: stepName,
@@ -107,6 +113,7 @@ export const failedStep = (
   code,
   reason: `${ecu} ${code}`,
   transient,
+  changed,
   tookMs,
 });
 
@@ -201,11 +208,16 @@ export const SAFE: CampaignEvent[] = [
 ];
 export const resumed: CampaignEvent = { kind: 'resumed', nonce: 'c'.repeat(32) };
 
+/** ECUs whose activation may have begun. */
+export function touchedIn(state: CampaignState): string[] {
+  return 'changes' in state ? NAMES.filter((ecu) => isTouched(state.changes, ecu)) : [];
+}
+
 export function commandText(command: CampaignCommand): string {
   switch (command.kind) {
     case 'ecu': {
       const wait = command.delayMs > 0 ? ` after ${command.delayMs}` : '';
-      return `${command.step} ${command.item.ecu}${command.touched ? ' touched' : ''}${wait}`;
+      return `${command.step} ${command.item.ecu}${wait}`;
     }
     case 'download':
       return `download ${command.item.ecu}`;

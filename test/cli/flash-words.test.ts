@@ -24,12 +24,12 @@ const oneBank = ecuWith({ programming: { activation: 'reset' }, memory: { banks:
 const otherMake = ecuWith({ programming: 'standard', memory: { banks: 1 } });
 
 function begun(ecu: VehicleEcu, bank?: string): (string | undefined)[] {
-  const facts = { touched: false, tries: 0, status: 'begun' } as const;
+  const facts = { changed: 'no', tries: 0, status: 'begun' } as const;
   return FORWARD.map((step) => stepText({ step, ...facts }, { ecu, bank, version: '2.0.0' }));
 }
 
 function done(event: Record<string, unknown>, ecu: VehicleEcu, version?: string) {
-  const facts = { step: 'stage', touched: false, tries: 0, status: 'done' } as const;
+  const facts = { step: 'stage', changed: 'no', tries: 0, status: 'done' } as const;
   return stepText({ ...facts, event: event as CampaignEvent }, { ecu, bank: undefined, version });
 }
 

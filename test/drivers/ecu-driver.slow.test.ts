@@ -17,7 +17,7 @@ describe('an ECU with two banks', () => {
       unwrap(await run(driver.stage(target)));
       if (until !== 'stage') unwrap(await run(driver.activate(target)));
       if (until === 'confirm') unwrap(await run(driver.confirm(target)));
-      const order = { target, previous: { version: '1.0.0' }, touched: until !== 'stage' };
+      const order = { target, previous: { version: '1.0.0' }, changed: 'yes' as const };
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
       // Again: nothing more to do. And the staged image is forgotten.
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');

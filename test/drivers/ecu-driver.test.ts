@@ -80,7 +80,7 @@ describe('an ECU with two banks', () => {
     const result = await run(driver.activate(target));
     expect(result).toMatchObject({ ok: false, code: 'SELF_TEST' });
     const back = await run(
-      driver.rollback({ target, previous: { version: '1.0.0' }, touched: true }),
+      driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'yes' as const }),
     );
     expect(unwrap(back).version).toBe('1.0.0');
   });
@@ -91,7 +91,7 @@ describe('an ECU with two banks', () => {
     unwrap(await run(driver.activate(target)));
     expect(await run(driver.confirm(target))).toMatchObject({ ok: false, code: 'SELF_TEST' });
     const back = await run(
-      driver.rollback({ target, previous: { version: '1.0.0' }, touched: true }),
+      driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'yes' as const }),
     );
     expect(unwrap(back).version).toBe('1.0.0');
   });
@@ -99,7 +99,7 @@ describe('an ECU with two banks', () => {
   it('has no way back once a higher security counter is committed', async () => {
     const { link, driver, target, run } = await start();
     expect((await run(programOne(link, EDT, target))).ok).toBe(true);
-    const back = driver.rollback({ target, previous: { version: '1.0.0' }, touched: true });
+    const back = driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'yes' });
     expect(await run(back)).toMatchObject({ ok: false, code: 'PRECONDITION' });
     expect(unwrap(await run(driver.identify())).version).toBe('2.0.0');
   });
@@ -113,7 +113,11 @@ describe('an ECU with two banks', () => {
     const other = signedTarget(link.clock, 'EDT', imageOf(bytesOf(300, 5)), '1.9.0');
     expect(await run(driver.commit(other))).toMatchObject({ ok: false, code: 'REFUSED' });
     expect(link.events.some(({ kind }) => kind === 'commit')).toBe(false);
-    const back = driver.rollback({ target, previous: { version: '1.0.0' }, touched: true });
+    const back = driver.rollback({
+      target,
+      previous: { version: '1.0.0' },
+      changed: 'yes' as const,
+    });
     expect(unwrap(await run(back)).version).toBe('1.0.0');
   });
 
@@ -148,7 +152,11 @@ describe('an ECU with two banks', () => {
       },
     };
     unwrap(await run(driver.stage(replayed)));
-    unwrap(await run(driver.rollback({ target, previous: { version: '1.0.0' }, touched: false })));
+    unwrap(
+      await run(
+        driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'unknown' as const }),
+      ),
+    );
     // The same bundle once more: its time answers a question that nobody asks any more.
     expect(await run(driver.stage(replayed))).toMatchObject({
       ok: false,
@@ -160,7 +168,7 @@ describe('an ECU with two banks', () => {
 
   it('a rollback of an ECU that was never reached changes nothing', async () => {
     const { link, driver, target, run } = await start();
-    const order = { target, previous: { version: '1.0.0' }, touched: false };
+    const order = { target, previous: { version: '1.0.0' }, changed: 'unknown' as const };
     expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
     expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
   });
@@ -224,19 +232,20 @@ describe('an ECU with one bank', () => {
       version: '2.0.0',
       sha256: image.sha256,
     });
-    const without = { target, previous: { version: '1.0.0' }, touched: true };
+    const without = { target, previous: { version: '1.0.0' }, changed: 'yes' as const };
     expect(await run(driver.rollback(without))).toMatchObject({ code: 'NO_PREVIOUS_IMAGE' });
     const order = { ...without, previous: { version: '1.0.0', image: old } };
     expect(unwrap(await run(driver.rollback(order)))).toEqual({
       version: '1.0.0',
       sha256: old.sha256,
+      unchanged: false,
     });
   });
 
   it('whose bank is gone is not believed what it still runs from RAM', async () => {
     const { driver, target, run } = await start('ONE', { faults: { failWriteAt: 5000 } });
     expect(await run(driver.activate(target))).toMatchObject({ ok: false });
-    const order = { target, previous: { version: '1.0.0' }, touched: true };
+    const order = { target, previous: { version: '1.0.0' }, changed: 'yes' as const };
     expect(await run(driver.rollback(order))).toMatchObject({
       code: 'NO_PREVIOUS_IMAGE',
       reason: expect.stringContaining('1.0.0 is not kept here'),
@@ -251,15 +260,15 @@ describe('an ECU with one bank', () => {
     unwrap(await run(driver.confirm(target)));
     unwrap(await run(driver.commit(target)));
     unwrap(await run(driver.commit(target)));
-    const order = { target, previous: { version: '1.0.0', image: old }, touched: true };
+    const order = { target, previous: { version: '1.0.0', image: old }, changed: 'yes' as const };
     expect(await run(driver.rollback(order))).toMatchObject({ ok: false });
     expect(unwrap(await run(driver.verify(target, UNWATCHED))).version).toBe('2.0.0');
   });
 
   it('that was never touched needs no image to go back', async () => {
     const { driver, target, run } = await start('ONE');
-    for (const touched of [false, true]) {
-      const order = { target, previous: { version: '1.0.0' }, touched };
+    for (const changed of ['no', 'unknown', 'yes'] as const) {
+      const order = { target, previous: { version: '1.0.0' }, changed };
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
     }
   });

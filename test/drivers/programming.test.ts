@@ -93,7 +93,7 @@ describe('staging an ECU of ours', () => {
     const ecu = new ScriptedEcu(WILLING);
     expect(await stage(ecu)).toEqual({
       ok: true,
-      value: { bytes: 20, transferMs: 0 },
+      value: { bytes: 20, transferMs: 0, changed: 'yes', held: false },
       warnings: [],
     });
     expect(ecu.log).toEqual([
@@ -144,7 +144,7 @@ describe('staging an ECU of ours', () => {
     const again = new ScriptedEcu(holding);
     expect(await again.clock.within(1000, driverOf(again).stage(target))).toMatchObject({
       ok: true,
-      value: { bytes: 0, transferMs: 0 },
+      value: { bytes: 0, transferMs: 0, changed: 'yes', held: true },
     });
     expect(again.log.slice(again.log.indexOf('37'), -RESTORED.length)).toEqual([
       '37',
@@ -505,6 +505,7 @@ describe('signed metadata', () => {
       attack: 'FREEZE',
       reason: 'no time for its nonce',
       transient: false,
+      changed: 'no',
     };
     const done = driverOf(ecu).stage({ ...target, metadata: async () => failure });
     expect(await ecu.clock.within(1000, done)).toEqual(failure);
@@ -632,12 +633,18 @@ describe('ECUs of others', () => {
     const driver = driverOf(ecu, standard);
     expect(await driver.stage(target)).toEqual({
       ok: true,
-      value: { bytes: 0, transferMs: 0 },
+      value: { bytes: 0, transferMs: 0, changed: 'no', held: false },
       warnings: [],
     });
-    expect(ecu.log).toEqual(['22F191', '190209']); // only looked at: there is one bank
+    // Only looked at: there is one bank. What it tells now it must tell afterwards.
+    expect(ecu.log).toEqual(['22F191', '22F189', '22F195', '22FD01', '190209']);
     ecu.log.length = 0;
-    ecu.set('22F186', 'silent', 'silent', '62F18601');
+    let deaf = 0;
+    ecu.set('1101', () => {
+      deaf = 2;
+      return '5101';
+    });
+    ecu.set('22F186', () => (deaf-- > 0 ? 'silent' : '62F18601'));
     const done = await ecu.clock.within(60_000, driver.activate(target));
     expect(done).toMatchObject({ ok: true, value: { bytes: 20 } });
     expect(done.ok && done.warnings).toEqual([
@@ -648,6 +655,7 @@ describe('ECUs of others', () => {
       'EDT: erase skipped, the ECU answered serviceNotSupported (0x11)',
       'EDT: check memory skipped, the ECU answered serviceNotSupported (0x11)',
       'EDT: check dependencies skipped, the ECU answered serviceNotSupported (0x11)',
+      'EDT: it answers in its default session again after its reset; nothing that it tells shows which software it runs',
     ]);
     expect(ecu.log.filter((sent) => /^(36|37|11)/.test(sent))).toEqual([
       '36010001020304050607',
@@ -656,7 +664,7 @@ describe('ECUs of others', () => {
       '37',
       '1101',
     ]);
-    expect(ecu.log.slice(-3)).toEqual(['22F186', '22F186', '22F186']);
+    expect(ecu.log.slice(-6)).toEqual(['22F186', '22F186', '22F186', '22F189', '22F195', '22FD01']);
   });
 
   it.each(['11', '12', '31', '7E', '7F'])(

@@ -138,7 +138,7 @@ describe('a transfer that was interrupted', () => {
     unwrap(await first.run(first.driver.activate(before)));
     const target = signedTarget(first.link.clock, 'ONE', image, '2.0.0', 0);
     unwrap(await first.run(first.driver.activate(target)));
-    const order = { target, previous: { version: '1.5.0', image: old }, touched: true };
+    const order = { target, previous: { version: '1.5.0', image: old }, changed: 'yes' as const };
     first.link.requests.length = 0;
     const abort = new AbortController();
     atBlock(first, 5, () => abort.abort());
@@ -149,6 +149,7 @@ describe('a transfer that was interrupted', () => {
     expect(unwrap(await rig.run(rig.driver.rollback(order)))).toEqual({
       version: '1.5.0',
       sha256: old.sha256,
+      unchanged: false,
     });
     expect(erases(rig)).toBe(0);
   });

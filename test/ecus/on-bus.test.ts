@@ -111,7 +111,7 @@ describe('on a wire', () => {
       expect(storage.contents('bank-b.bin')).toEqual(image);
       const rolledBack = await clock.within(
         600_000,
-        driver.rollback({ target, previous: { version: '1.0.0' }, touched: true }),
+        driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'yes' as const }),
       );
       expect(rolledBack).toMatchObject({ ok: true, value: { version: '1.0.0' } });
       await ecu.close();

@@ -148,6 +148,7 @@ describe('an order to cancel', () => {
       code: 'SILENT',
       reason: 'silent',
       transient: true,
+      changed: 'unknown',
     }));
     expect(await w.once()).toMatchObject({ code: 'CANCELLED' });
     expect(w.eventsOf('cancel')).toHaveLength(1);

@@ -178,7 +178,7 @@ const scenarios: Scenario[] = [
 ];
 
 function refusals(code: 'SELF_TEST' | 'REFUSED', count: number) {
-  const failure = { ok: false, code, reason: code, transient: false } as const;
+  const failure = { ok: false, code, reason: code, transient: false, changed: 'unknown' } as const;
   return Array.from({ length: count }, () => failure);
 }
 

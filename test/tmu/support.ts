@@ -23,6 +23,7 @@ import type {
   Release,
   RepositoryName,
   RollbackOrder,
+  RollbackReport,
   Target,
   TransferReport,
   VersionReport,
@@ -321,6 +322,7 @@ export class FakeEcu implements EcuDriver {
       code,
       reason: `${this.name} ${code}`,
       transient: code === 'SILENT',
+      changed: 'unknown',
     }));
   }
 
@@ -346,7 +348,7 @@ export class FakeEcu implements EcuDriver {
     if (fault !== undefined) return fault;
     const wanted = plain ?? image;
     if (this.inactive?.sha256 === wanted.sha256 || this.active.sha256 === wanted.sha256) {
-      return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
+      return { ok: true, value: nothingDone('unknown'), warnings: [] };
     }
     if (this.mode === 'trial') throw new Error(`${this.name} staged while on trial`);
     if (typeof metadata === 'function') {
@@ -357,7 +359,7 @@ export class FakeEcu implements EcuDriver {
         time: null,
         nonce: '00'.repeat(16),
       });
-      if (!made.ok) return made;
+      if (!made.ok) return { ...made, changed: 'no' };
       this.metadata = new TextDecoder().decode(made.value);
     }
     this.inactive = undefined;
@@ -366,7 +368,13 @@ export class FakeEcu implements EcuDriver {
         this.#clock.after('transfer', this.stageMs / 4, resolve);
       });
       if (hooks.signal?.aborted) {
-        return { ok: false, code: 'INTERRUPTED', reason: 'stopped', transient: true };
+        return {
+          ok: false,
+          code: 'INTERRUPTED',
+          reason: 'stopped',
+          transient: true,
+          changed: 'yes',
+        };
       }
       hooks.progress?.({ sent: Math.floor((image.length * part) / 4), total: image.length });
     }
@@ -375,7 +383,7 @@ export class FakeEcu implements EcuDriver {
     this.inactive = { version: version!, sha256: wanted.sha256 };
     return {
       ok: true,
-      value: { bytes: image.length, transferMs: this.stageMs },
+      value: { ...nothingDone('yes'), bytes: image.length, transferMs: this.stageMs },
       warnings: [],
     };
   }
@@ -386,14 +394,20 @@ export class FakeEcu implements EcuDriver {
     const image = plain ?? carried;
     if (this.active.sha256 !== image.sha256) {
       if (this.inactive?.sha256 !== image.sha256) {
-        return { ok: false, code: 'NOT_STAGED', reason: 'nothing staged', transient: false };
+        return {
+          ok: false,
+          code: 'NOT_STAGED',
+          reason: 'nothing staged',
+          transient: false,
+          changed: 'no',
+        };
       }
       this.previous = this.active;
       this.active = this.inactive;
       this.inactive = undefined;
       this.mode = 'trial';
     }
-    return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
+    return { ok: true, value: nothingDone('yes'), warnings: [] };
   }
 
   /** What it was checked by, last. */
@@ -422,7 +436,7 @@ export class FakeEcu implements EcuDriver {
     return { ok: true, value: undefined, warnings: [] };
   }
 
-  async rollback({ target }: RollbackOrder): Promise<DriverResult<EcuReport>> {
+  async rollback({ target }: RollbackOrder): Promise<DriverResult<RollbackReport>> {
     const fault = this.#begin('rollback');
     if (fault !== undefined) return fault;
     if (
@@ -434,12 +448,16 @@ export class FakeEcu implements EcuDriver {
     }
     this.inactive = undefined;
     this.mode = 'confirmed';
-    return { ok: true, value: this.active, warnings: [] };
+    return { ok: true, value: { ...this.active, unchanged: false }, warnings: [] };
   }
 
   async versionReport(): Promise<DriverResult<Uint8Array | undefined>> {
     return { ok: true, value: undefined, warnings: [] };
   }
+}
+
+function nothingDone(changed: TransferReport['changed']): TransferReport {
+  return { bytes: 0, transferMs: 0, changed, held: false };
 }
 
 export class FakeApprover implements Approver {

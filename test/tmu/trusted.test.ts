@@ -243,6 +243,7 @@ describe('metadata for an ECU', () => {
       attack: 'FREEZE',
       reason: 'no time',
       transient: false,
+      changed: 'unknown',
     } as const;
     w.trusted.bundles = [frozen];
     expect(await w.once()).toMatchObject({
@@ -268,6 +269,7 @@ describe('metadata for an ECU', () => {
         attack: 'WRONG_ECU',
         reason: 'EDT says no',
         transient: false,
+        changed: 'unknown',
       },
     ];
     expect(await w.once()).toMatchObject({

@@ -18,6 +18,7 @@ function breaks(w: World, ecu: string, method: string): { mend(): void } {
     code: 'REFUSED',
     reason: `${ecu} refuses`,
     transient: false,
+    changed: 'unknown',
   } as const;
   fake.faults[method] = Array.from({ length: 10_000 }, () => failure);
   return {
@@ -171,6 +172,7 @@ describe('a mixed state', () => {
       code: 'ECONNREFUSED',
       reason: 'away',
       transient: true,
+      changed: 'unknown',
     });
     await w.once();
     edt.mend();

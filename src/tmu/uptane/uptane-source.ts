@@ -1,6 +1,6 @@
 // The Primary of Uptane (5.4.2 to 5.4.4): check-in, time, full verification of both repositories, bundles for the ECUs.
 
-import type { Backend, BackendFailure, DriverFailure, Offer } from '../../campaign/ports.ts';
+import type { Backend, BackendFailure, Failed, Offer } from '../../campaign/ports.ts';
 import { toHex } from '../../core/bytes.ts';
 import {
   type AttackCode,
@@ -134,7 +134,7 @@ export class UptaneSource implements TrustedSource {
     ecu: string,
     state: EcuTrustState,
     signal: AbortSignal,
-  ): Promise<{ readonly ok: true; readonly value: Uint8Array } | DriverFailure> {
+  ): Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed> {
     const { nonce } = state;
     if (nonce === undefined)
       return this.#untrustedEcu(ecu, 'FREEZE', 'it asks for no time (DID FD21)');
@@ -155,7 +155,7 @@ export class UptaneSource implements TrustedSource {
   async stands(
     { ecu, targetName, to }: Wanted,
     signal: AbortSignal,
-  ): Promise<{ readonly ok: true } | DriverFailure> {
+  ): Promise<{ readonly ok: true } | Failed> {
     const { clock } = this.#tools;
     const stalenessMs = this.#options.stalenessMs ?? STALENESS_MS;
     const isFresh =
@@ -362,7 +362,7 @@ export class UptaneSource implements TrustedSource {
     return { kind: 'untrusted', code, reason: `${where}: ${reason}` };
   }
 
-  async #untrustedEcu(ecu: string, attack: AttackCode, reason: string): Promise<DriverFailure> {
+  async #untrustedEcu(ecu: string, attack: AttackCode, reason: string): Promise<Failed> {
     await this.#files.setAttack(attack);
     const text = `${ecu} is not programmed: ${reason}`;
     this.#tools.emit({ kind: 'attack', code: attack, where: `metadata for ${ecu}`, reason: text });
@@ -401,7 +401,7 @@ function isUnwelcome({ code }: BackendFailure): boolean {
   return code === 'HTTP_401' || code === 'HTTP_403';
 }
 
-function interrupted(ecu: string): DriverFailure {
+function interrupted(ecu: string): Failed {
   const reason = `${ecu}: stopped before its metadata was there`;
   return { ok: false, code: 'INTERRUPTED', reason, transient: true };
 }

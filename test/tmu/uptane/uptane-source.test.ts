@@ -320,7 +320,13 @@ describe('the manifest', () => {
   it('leaves out an ECU that is silent or speaks for another, with a warning', async () => {
     const { w } = world();
     const source = await w.open();
-    w.edtReport = () => ({ ok: false, code: 'SILENT', reason: 'no answer', transient: true });
+    w.edtReport = () => ({
+      ok: false,
+      code: 'SILENT',
+      reason: 'no answer',
+      transient: true,
+      changed: 'no',
+    });
     expect((await w.check(source)).kind).toBe('offers');
     w.edtReport = () => ({ ok: true, value: undefined, warnings: [] });
     await w.check(source);
@@ -365,6 +371,7 @@ describe('the manifest', () => {
       code: 'SILENT',
       reason: 'EDT is silent: check power',
       transient: true,
+      changed: 'no',
     });
     w.backend.checkinFaults = [incomplete];
     expect(await w.once()).toMatchObject({

@@ -75,7 +75,7 @@ class VerifyingEcu implements EcuDriver {
       time: null,
     } as const;
     const made = await metadata({ ...state, nonce });
-    if (!made.ok) return made;
+    if (!made.ok) return { ...made, changed: 'no' };
     const bundle = decodeBundle(made.value);
     if (!bundle.ok) throw new Error(bundle.reason);
     const time = checkTime(bundle.value.time, director.value.root, nonce, 0);
@@ -107,13 +107,21 @@ class VerifyingEcu implements EcuDriver {
     }
     if (sha256(plain) !== target.sha256) throw new Error('not what was signed');
     this.#staged = { image: plain, target };
-    return { ok: true, value: { bytes: carried.length, transferMs: 1 }, warnings: [] };
+    return {
+      ok: true,
+      value: { bytes: carried.length, transferMs: 1, changed: 'yes', held: false },
+      warnings: [],
+    };
   }
 
   async activate(): Promise<DriverResult<TransferReport>> {
     const { image, target } = this.#staged!;
     this.#ecu.installed = describeImage(target.name, target.version, image);
-    return { ok: true, value: { bytes: 0, transferMs: 0 }, warnings: [] };
+    return {
+      ok: true,
+      value: { bytes: 0, transferMs: 0, changed: 'yes', held: false },
+      warnings: [],
+    };
   }
 
   async verify(): Promise<DriverResult<EcuReport>> {
@@ -128,7 +136,7 @@ class VerifyingEcu implements EcuDriver {
     return { ok: true, value: undefined, warnings: [] };
   }
 
-  async rollback(): Promise<DriverResult<EcuReport>> {
+  async rollback(): Promise<DriverResult<never>> {
     throw new Error('nothing goes wrong here');
   }
 

@@ -1,0 +1,37 @@
+// From which request on something was changed in an ECU: gathered while a step of it runs.
+
+import { worse } from '../campaign/changes.ts';
+import type { Changed } from '../campaign/ports.ts';
+import { Nrc } from '../uds/nrc.ts';
+import type { Exchanged } from './exchange.ts';
+
+/** Refusals that may come when the work has begun already. All others come before it. */
+const AFTER_THE_BEGINNING: ReadonlySet<number> = new Set([
+  Nrc.generalReject,
+  Nrc.noResponseFromSubnetComponent,
+  Nrc.failurePreventsExecutionOfRequestedAction,
+  Nrc.transferDataSuspended,
+  Nrc.generalProgrammingFailure,
+  Nrc.voltageTooHigh,
+  Nrc.voltageTooLow,
+]);
+
+export class ChangeFact {
+  #value: Changed = 'no';
+
+  get value(): Changed {
+    return this.#value;
+  }
+
+  /** What was known before, or is known without a request. */
+  join(changed: Changed): void {
+    this.#value = worse(this.#value, changed);
+  }
+
+  /** The answer to a request that changes the ECU; handed on. */
+  after<Answer extends Exchanged<unknown>>(answer: Answer): Answer {
+    if (answer.ok) this.join('yes');
+    else if (answer.nrc === undefined || AFTER_THE_BEGINNING.has(answer.nrc)) this.join('unknown');
+    return answer;
+  }
+}

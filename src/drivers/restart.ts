@@ -1,0 +1,158 @@
+// Waiting for an ECU after its reset: one answer proves nothing while the old software may still give it.
+
+import type { EcuReport } from '../campaign/ports.ts';
+import { hexNumber } from '../core/bytes.ts';
+import { sleep } from '../core/clock.ts';
+import { Did, Session } from '../uds/sid.ts';
+import { type Banks, readBanks } from './activation.ts';
+import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
+import { readDid, readDigest, readVersion } from './identification.ts';
+
+/** How often a restarting ECU is asked. */
+const POLL_MS = 100;
+/** The next poll is the repetition. */
+const POLL = { once: true, patienceMs: 0 } as const;
+/** An ECU of which nothing can be seen is believed to have restarted when it was silent once, or after this time. */
+const SETTLE_MS = 1000;
+
+/** What an ECU with one bank tells of itself. */
+export interface Told extends EcuReport {
+  readonly session: number | undefined;
+}
+
+/** What it shall run. */
+export interface Awaited extends EcuReport {
+  /** What it told of the software that it ran before the update: it has to tell as much again. */
+  readonly tells: EcuReport;
+  /** What it tells while the reset has not happened yet. */
+  readonly stale: EcuReport;
+}
+
+/** `unseen`: it answers again, and nothing that it tells could show what it runs. */
+export type Arrival = 'there' | 'unseen';
+
+type Look =
+  | { readonly kind: 'there' }
+  | { readonly kind: 'unseen' }
+  | { readonly kind: 'not-yet'; readonly late: Exclude<Exchanged<never>, { ok: true }> };
+
+/**
+ * Waits until an ECU with one bank runs what is awaited; `timing.resetMs` of the vehicle file is the limit. A failure
+ * says what the ECU told last.
+ */
+export async function awaitSoftware(
+  exchange: Exchange,
+  awaited: Awaited,
+  signal?: AbortSignal,
+): Promise<Exchanged<Arrival>> {
+  return untilThere(exchange, signal, async () => {
+    const told = await askWhatRuns(exchange, signal);
+    return told.ok ? { ok: true, value: judge(exchange, told.value, awaited) } : told;
+  });
+}
+
+/** Waits until an ECU with two banks holds what is awaited. `late`: why it does not after its time. */
+export async function awaitBanks(
+  exchange: Exchange,
+  isThere: (banks: Banks) => boolean,
+  late: (banks: Banks) => Exclude<Exchanged<never>, { ok: true }>,
+  signal?: AbortSignal,
+): Promise<Exchanged<Arrival>> {
+  return untilThere(exchange, signal, async () => {
+    const banks = await readBanks(exchange, signal, POLL);
+    if (!banks.ok) return banks;
+    return {
+      ok: true,
+      value: isThere(banks.value)
+        ? { kind: 'there' }
+        : { kind: 'not-yet', late: late(banks.value) },
+    };
+  });
+}
+
+async function untilThere(
+  exchange: Exchange,
+  signal: AbortSignal | undefined,
+  look: () => Promise<Exchanged<Look>>,
+): Promise<Exchanged<Arrival>> {
+  const { clock, peer } = exchange;
+  const { resetMs } = exchange.ecu.timing;
+  const beganMs = clock.nowMs();
+  let wasSilent = false;
+  for (;;) {
+    if ((await sleep(clock, 'reset-poll', POLL_MS, signal)) === 'aborted') {
+      return failure('INTERRUPTED', `${peer}: stopped while waiting for its restart`, true);
+    }
+    const seen = await look();
+    const spentMs = clock.nowMs() - beganMs;
+    if (!seen.ok && (seen.code === 'INTERRUPTED' || seen.code === 'BUS')) return seen;
+    wasSilent ||= !seen.ok && wasLost(seen);
+    if (seen.ok && seen.value.kind === 'there') return { ok: true, value: 'there' };
+    if (seen.ok && seen.value.kind === 'unseen' && (wasSilent || spentMs >= SETTLE_MS)) {
+      return { ok: true, value: 'unseen' };
+    }
+    if (spentMs < resetMs) continue;
+    if (seen.ok && seen.value.kind === 'not-yet') return seen.value.late;
+    return failure(
+      'SILENT',
+      `${peer} did not come back within ${resetMs} ms after its reset (${exchange.field('timing.resetMs')}): ` +
+        `${exchange.advise('restart')}${seen.ok ? '' : ` (${seen.reason})`}`,
+      true,
+    );
+  }
+}
+
+/** Session, version and digest, as far as it tells them. */
+async function askWhatRuns(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<Told>> {
+  const doing = 'waiting for its restart';
+  const session = await readDid(exchange, Did.activeDiagnosticSession, doing, signal, POLL);
+  if (!session.ok) return session;
+  const told = { session: session.value?.[0], version: undefined, sha256: undefined };
+  if (exchange.ecu.programming.identify === 'skip') return { ok: true, value: told };
+  const version = await readVersion(exchange, signal, POLL);
+  if (!version.ok) return version;
+  const sha256 = await readDigest(exchange, Did.activeBankDigest, signal, POLL);
+  if (!sha256.ok) return sha256;
+  return { ok: true, value: { ...told, version: version.value, sha256: sha256.value } };
+}
+
+function judge(exchange: Exchange, told: Told, awaited: Awaited): Look {
+  const notYet = (code: 'SELF_TEST' | 'DIGEST_MISMATCH' | 'VERSION_MISMATCH', expected: string) => {
+    const { resetMs } = exchange.ecu.timing;
+    const reason = `${exchange.peer}: ${resetMs} ms after its reset (${exchange.field('timing.resetMs')}) it tells ${toldText(told)}, expected ${expected}`;
+    return { kind: 'not-yet', late: failure(code, reason) } as const;
+  };
+  const { tells, stale } = awaited;
+  if (told.session !== undefined && told.session !== Session.default) {
+    return notYet('SELF_TEST', 'the default session: the software does not start');
+  }
+  if (awaited.sha256 !== undefined && told.sha256 !== undefined) {
+    return told.sha256 === awaited.sha256
+      ? { kind: 'there' }
+      : notYet('DIGEST_MISMATCH', `SHA-256 ${awaited.sha256}`);
+  }
+  if (tells.sha256 !== undefined && told.sha256 === undefined) {
+    return notYet('DIGEST_MISMATCH', 'the digest of its image, which it told before');
+  }
+  if (tells.version !== undefined && told.version === undefined) {
+    return notYet('VERSION_MISMATCH', 'a version, which it told before');
+  }
+  if (awaited.version !== undefined && told.version !== undefined) {
+    if (told.version !== awaited.version) {
+      return notYet('VERSION_MISMATCH', `version ${JSON.stringify(awaited.version)}`);
+    }
+    // The same version before and after says nothing about the reset.
+    return stale.version === awaited.version ? { kind: 'unseen' } : { kind: 'there' };
+  }
+  const isOther =
+    told.version !== undefined && stale.version !== undefined && told.version !== stale.version;
+  return { kind: isOther ? 'there' : 'unseen' };
+}
+
+function toldText({ session, version, sha256 }: Told): string {
+  return [
+    version === undefined ? 'no version' : `version ${JSON.stringify(version)}`,
+    ...(sha256 === undefined ? [] : [`SHA-256 ${sha256}`]),
+    ...(session === undefined ? [] : [`session ${hexNumber(session, 2)}`]),
+  ].join(', ');
+}
