@@ -1,6 +1,6 @@
 // The mixed state: which ECUs could not be taken back, and how it is told.
 
-import { isTouched } from './changes.ts';
+import { changedIn, isTouched } from './changes.ts';
 import { resultOf } from './result.ts';
 import type { CampaignResult, SafeState } from './state.ts';
 
@@ -17,13 +17,13 @@ export function lostOf({
 
 /** The mixed state, spelled out per ECU. */
 export function mixedText(state: SafeState): string {
-  const { campaign, undone, failed } = state;
+  const { campaign, changes, undone, failed } = state;
   const lost = lostOf(state);
   return campaign.plan.items
     .map(({ ecu, from, to }) =>
       lost.includes(ecu)
         ? `${ecu} may run ${to.version}, it could not be taken back to ${from.version}: ${failed[ecu]!.reason}`
-        : `${ecu} runs ${undone[ecu]?.version ?? from.version} (old)`,
+        : `${ecu} runs ${undone[ecu]?.version ?? from.version} (${changedIn(changes, ecu) === 'no' ? 'unchanged' : 'old'})`,
     )
     .join('; ');
 }

@@ -107,7 +107,8 @@ export class UdsEcuDriver implements EcuDriver {
     const warnings: string[] = [];
     const fact = new ChangeFact();
     const done = await this.#stage(target, hooks, warnings, fact);
-    return this.#result(done, warnings, this.#remember(target, fact));
+    const changed = this.#remember(target, fact);
+    return this.#result(withChange(done, changed), warnings, changed);
   }
 
   async #stage(
@@ -175,7 +176,8 @@ export class UdsEcuDriver implements EcuDriver {
     const done = this.#twoBanks
       ? await this.#activateBank(target, fact, hooks.signal)
       : await this.#writeSingleBank(target, hooks, warnings, fact);
-    return this.#result(done, warnings, this.#remember(target, fact));
+    const changed = this.#remember(target, fact);
+    return this.#result(withChange(done, changed), warnings, changed);
   }
 
   async #activateBank(
@@ -468,15 +470,17 @@ export class UdsEcuDriver implements EcuDriver {
     const { signal } = hooks;
     const now = await readReport(this.#exchange, signal);
     const old = oldReport(previous);
+    // The digest of a kept image is no word of the ECU.
+    const tells = { version: old.version, sha256: previous.sha256 };
     if (changed === 'unknown') {
       // It is asked before anything is done: what still is as it was is left alone.
-      const isOld = now.ok ? await this.#runsStill(now.value, old, signal) : now;
+      const isOld = now.ok ? await this.#runsStill(now.value, old, tells, signal) : now;
       if (!isOld.ok) return isOld;
       if (now.ok && isOld.value) return { ok: true, value: { ...now.value, unchanged: true } };
     }
     const awaited = {
       ...old,
-      tells: { version: old.version, sha256: previous.sha256 },
+      tells,
       stale: { version: target.version, sha256: wanted(target).sha256 },
     };
     if (previous.image === undefined) {
@@ -522,12 +526,13 @@ export class UdsEcuDriver implements EcuDriver {
   async #runsStill(
     now: EcuReport,
     old: EcuReport,
+    tells: EcuReport,
     signal?: AbortSignal,
   ): Promise<Exchanged<boolean>> {
     if (now.sha256 !== undefined && old.sha256 !== undefined) {
       return { ok: true, value: now.sha256 === old.sha256 };
     }
-    if (this.#before({ from: old })?.sha256 !== undefined && now.sha256 === undefined) {
+    if (this.#before({ from: tells })?.sha256 !== undefined && now.sha256 === undefined) {
       return { ok: true, value: false };
     }
     if (now.version === undefined || now.version !== old.version) return { ok: true, value: false };
@@ -669,6 +674,13 @@ function explainConfirmation(confirmed: Exchanged<void>): Exchanged<void> {
 /** What the ECU must end up with. */
 function wanted({ plain, image }: Target): { readonly length: number; readonly sha256: string } {
   return plain ?? image;
+}
+
+/** A refusal that came before anything was changed says so. */
+function withChange<T>(done: Exchanged<T>, changed: Changed): Exchanged<T> {
+  return done.ok || done.nrc === undefined || changed !== 'no'
+    ? done
+    : { ...done, reason: `${done.reason}; nothing was changed in it` };
 }
 
 /** A report of what was done without carrying anything. */
