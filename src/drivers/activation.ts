@@ -6,7 +6,14 @@ import * as ecuReset from '../uds/services/ecu-reset.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { Did, Routine, Session } from '../uds/sid.ts';
 import type { ChangeFact } from './change-fact.ts';
-import { type AskOptions, type Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
+import {
+  type AskOptions,
+  type Exchange,
+  type Exchanged,
+  failure,
+  isNotKnown,
+  wasLost,
+} from './exchange.ts';
 import { readBootState, readDigest } from './identification.ts';
 import type { KeyCommand } from './security-key.ts';
 import { enterSession, unlock } from './unlock.ts';
@@ -108,14 +115,18 @@ export async function askSelfTest(
     : answer;
 }
 
-/** ECUReset. The answer may be lost to the reset itself, which is no failure. */
+/**
+ * ECUReset. The answer may be lost to the reset itself, which is no failure. An ECU that is still in the session from
+ * before has not heard it.
+ */
 export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<void>> {
   const answer = await exchange.ask(
     ecuReset.encodeRequest(ecuReset.ResetType.hardReset),
     'restarting it',
     signal,
+    { look: () => exchange.keepsSession(signal) },
   );
-  if (answer.ok || answer.code === 'SILENT' || answer.code === 'TRANSPORT') {
+  if (answer.ok || wasLost(answer)) {
     return { ok: true, value: undefined };
   }
   return answer;

@@ -217,6 +217,7 @@ export class UdsEcuDriver implements EcuDriver {
     const back = await this.#resetAndAwait(
       ({ active }) => active === sha256,
       (banks) =>
+        this.#notRestarted(banks) ??
         failure(
           'SELF_TEST',
           `${peer} did not start the new image ${short(sha256)} within ${this.#ecu.timing.resetMs} ms after its reset ` +
@@ -443,11 +444,14 @@ export class UdsEcuDriver implements EcuDriver {
     }
     if (switched) {
       const back = await this.#resetAndAwait(
-        (banks) => banks.active !== sha256 && !banks.state.activationPending,
-        () =>
+        (banks) =>
+          banks.active !== undefined && banks.active !== sha256 && !banks.state.activationPending,
+        (banks) =>
+          this.#notRestarted(banks) ??
           failure(
             'REFUSED',
-            `${this.#exchange.peer} still runs ${short(sha256)} after its rollback: its previous bank cannot be booted`,
+            `${this.#exchange.peer} does not run again what it ran before, its previous bank cannot be booted: ` +
+              describeBanks(banks),
           ),
         signal,
       );
@@ -648,6 +652,14 @@ export class UdsEcuDriver implements EcuDriver {
   ): Promise<Exchanged<unknown>> {
     const asked = await reset(this.#exchange, signal);
     return asked.ok ? awaitBanks(this.#exchange, isThere, late, signal) : asked;
+  }
+
+  /** The switch that was asked for is still to come: the reset has not happened, another one may help. */
+  #notRestarted({ state }: Banks): Refusal | undefined {
+    if (!state.activationPending) return undefined;
+    const { resetMs } = this.#ecu.timing;
+    const text = `${this.#exchange.peer} has not restarted within ${resetMs} ms (timing.resetMs)`;
+    return failure('SILENT', `${text}: its switch to the other bank is still pending`, true);
   }
 
   /** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */

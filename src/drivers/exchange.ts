@@ -266,6 +266,12 @@ export class Exchange {
     return session.value === undefined || session.value === Session.programming;
   }
 
+  /** The look before a reset is sent again: the ECU tells a session that a restart would have ended. */
+  async keepsSession(signal?: AbortSignal): Promise<boolean> {
+    const session = await this.#askSession(signal, { once: true, patienceMs: 0 });
+    return session.ok && session.value !== undefined && session.value !== Session.default;
+  }
+
   async #askSession(
     signal?: AbortSignal,
     options: AskOptions = {},

@@ -43,13 +43,15 @@ const ROWS: readonly Row[] = [
     applies: (request, { eraseRoutine }) => startsRoutine(request, eraseRoutine),
     rule: LOOK_FIRST,
   },
+  // A restart shows in the session.
+  { sid: Sid.ecuReset, rule: LOOK_FIRST },
   { sid: Sid.writeDataByIdentifier, rule: LOOK_FIRST },
   { sid: Sid.requestDownload, rule: LOOK_FIRST },
   { sid: Sid.requestFileTransfer, rule: LOOK_FIRST },
   { sid: Sid.requestTransferExit, rule: LOOK_FIRST },
 ];
 
-/** Everything that is in no row is sent once: 11, 14, 27 with a key, 2F, and routines that do something. */
+/** Everything that is in no row is sent once: 14, 27 with a key, 2F, and routines that do something. */
 export function repeatRule(request: Uint8Array, programming: EcuProgramming): RepeatRule {
   const row = ROWS.find(
     ({ sid, applies }) => sid === request[0] && (applies?.(request, programming) ?? true),

@@ -138,7 +138,7 @@ describe('a request whose answer is lost', () => {
     ['2ef15a', 'look-first'],
     ['3801000d', 'look-first'],
     ['2702', 'once'],
-    ['1101', 'once'],
+    ['1101', 'look-first'],
     ['14ffffff', 'once'],
     ['31010210', 'once'],
     ['31010213', 'once'],

@@ -44,7 +44,7 @@ class RestartingEcu extends ScriptedEcu {
     this.#before = before;
     this.#phases = phases;
     this.set('1101', () => {
-      this.#resetMs = this.clock.nowMs();
+      this.resetNow();
       return '5101';
     });
     this.set('22F186', () => this.#tell('F186', ({ session }) => session));
@@ -52,6 +52,10 @@ class RestartingEcu extends ScriptedEcu {
       this.#tell('F189', ({ version }) => (version === undefined ? undefined : ascii(version))),
     );
     this.set('22FD01', () => this.#tell('FD01', ({ sha256 }) => sha256?.toUpperCase()));
+  }
+
+  resetNow(): void {
+    this.#resetMs = this.clock.nowMs();
   }
 
   #tell(did: string, of: (phase: Omit<Phase, 'fromMs'>) => string | undefined): string {
@@ -276,6 +280,35 @@ describe('the new software is not there', () => {
       reason: expect.stringContaining(text),
     });
     expect(tookMs).toBeGreaterThanOrEqual(RESET_MS);
+  });
+});
+
+describe('a reset that was lost on the way', () => {
+  it('is sent again to an ECU that is still in its programming session', async () => {
+    const ecu = new RestartingEcu(told('1.0.0', '02'), [{ fromMs: 0, ...told('2.0.0') }]);
+    const reset = '5101';
+    let lost = 2;
+    const resets = (): string => {
+      if (lost-- > 0) return 'silent';
+      ecu.resetNow();
+      return reset;
+    };
+    ecu.set('1101', resets);
+    expect((await updated(ecu)).activated).toMatchObject({ ok: true });
+    expect(ecu.log.filter((sent) => sent === '1101')).toHaveLength(3);
+  });
+
+  it('is not sent again when only its answer was lost', async () => {
+    const ecu = new RestartingEcu(told('1.0.0', '02'), [
+      { fromMs: 0, silent: true },
+      { fromMs: 900, ...told('2.0.0') },
+    ]);
+    ecu.set('1101', () => {
+      ecu.resetNow();
+      return 'silent';
+    });
+    expect((await updated(ecu)).activated).toMatchObject({ ok: true });
+    expect(ecu.log.filter((sent) => sent === '1101')).toHaveLength(1);
   });
 });
 
