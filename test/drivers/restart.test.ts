@@ -283,6 +283,94 @@ describe('the new software is not there', () => {
   });
 });
 
+describe('an ECU with two banks', () => {
+  const OLD = old.sha256.toUpperCase();
+  const NEW = image.sha256.toUpperCase();
+  type Bank = readonly [fromMs: number, active: string | undefined, state: string];
+
+  /** FD00 and FD01 over the time after 51 01; before it the old image runs and the new one stands beside it. */
+  class TwoBanks extends ScriptedEcu {
+    #resetMs = Number.POSITIVE_INFINITY;
+
+    constructor(active: string, phases: readonly Bank[]) {
+      super({
+        '1001': '5001003201F4',
+        '1003': '5003003201F4',
+        '31010210': '7101021000',
+        '31010212': '7101021200',
+        '22FD02': `62FD02${active === OLD ? NEW : OLD}`,
+        '22F189': `62F189${ascii('1.0.0')}`,
+      });
+      const now = (): Bank =>
+        phases.findLast(([fromMs]) => this.clock.nowMs() - this.#resetMs >= fromMs) ?? [
+          0,
+          active,
+          '0000020000',
+        ];
+      this.set('1101', () => {
+        this.#resetMs = this.clock.nowMs();
+        return '5101';
+      });
+      this.set('22FD00', () => (now()[2] === 'silent' ? 'silent' : `62FD00${now()[2]}`));
+      this.set('22FD01', () => (now()[1] === undefined ? '7F2231' : `62FD01${now()[1]}`));
+    }
+  }
+  const driverOf = (ecu: TwoBanks) =>
+    new UdsEcuDriver({
+      ecu: ecuOf({ security: { algorithm: 'none' } }),
+      requester: ecu,
+      clock: ecu.clock,
+    });
+  const target = { version: '2.0.0', image };
+
+  it.each<[string, Bank[], string | true]>([
+    ['starts it at once', [[0, NEW, '0101020003']], true],
+    [
+      'starts it after the old one has answered for a while',
+      [
+        [0, OLD, '0000020000'],
+        [600, OLD, 'silent'],
+        [2500, NEW, '0101020003'],
+      ],
+      true,
+    ],
+    ['starts the old one again', [[300, OLD, '0000020000']], 'SELF_TEST'],
+    ['starts nothing', [[300, undefined, '0002000000']], 'SELF_TEST'],
+    ['does not restart', [[0, OLD, '0000020100']], 'SILENT'],
+    ['does not come back', [[0, OLD, 'silent']], 'SILENT'],
+  ])('that is told to start the new image %s', async (_what, phases, expected) => {
+    const ecu = new TwoBanks(OLD, phases);
+    const done = await ecu.clock.within(HOUR, driverOf(ecu).activate(target));
+    expect(done).toMatchObject(
+      expected === true
+        ? { ok: true }
+        : { code: expected, changed: 'yes', transient: expected === 'SILENT' },
+    );
+  });
+
+  it.each<[string, Bank[], string | true]>([
+    ['does so at once', [[0, OLD, '0000020000']], true],
+    [
+      'does so after the new one has answered for a while',
+      [
+        [0, NEW, '0101020003'],
+        [600, NEW, 'silent'],
+        [2500, OLD, '0000020000'],
+      ],
+      true,
+    ],
+    ['goes on with the new one', [[300, NEW, '0100020000']], 'REFUSED'],
+    ['starts nothing', [[300, undefined, '0002000000']], 'REFUSED'],
+    ['does not restart', [[0, NEW, '0101020103']], 'SILENT'],
+  ])('that is told to go back %s', async (_what, phases, expected) => {
+    const ecu = new TwoBanks(NEW, phases);
+    const back = driverOf(ecu).rollback({ target, previous: { version: '1.0.0' } });
+    expect(await ecu.clock.within(HOUR, back)).toMatchObject(
+      expected === true ? { ok: true, value: { unchanged: false } } : { code: expected },
+    );
+  });
+});
+
 describe('a reset that was lost on the way', () => {
   it('is sent again to an ECU that is still in its programming session', async () => {
     const ecu = new RestartingEcu(told('1.0.0', '02'), [{ fromMs: 0, ...told('2.0.0') }]);
