@@ -6,7 +6,7 @@ import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { describeError } from '../core/errors.ts';
 import { SUITES } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import type { FaultCategory } from './faults/catalogue.ts';
+import { type FaultCategory, moduleOf } from './faults/catalogue.ts';
 import { allOn, Injector } from './injector.ts';
 import { type Ending, Invariants, type Violation } from './invariants.ts';
 import {
@@ -228,12 +228,19 @@ class Episode {
       });
     }
     const { forced, encrypted: encrypt } = campaign;
-    const images = await world.release(campaign.ecus.map((ecu) => ({ ecu, forced, encrypt })));
+    const images = await world.release(
+      // An ECU of another make has no key that an image could be encrypted for.
+      campaign.ecus.map((ecu) => ({ ecu, forced, encrypt: encrypt && ecu !== OTHER_MAKE })),
+    );
     for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
     for (const lane of this.#lanes) {
       const { witness } = lane;
       lane.before = witness.truths();
-      witness.start({ campaign: campaign.number, proof, forced, wanted: { ...this.#wanted } });
+      const faults = campaign.faults.filter(({ vehicle }) => this.#lanes[vehicle] === lane);
+      const onlyTime =
+        faults.length > 0 && faults.every(({ fault }) => moduleOf(fault).onlyTime === true);
+      const wanted = { ...this.#wanted };
+      witness.start({ campaign: campaign.number, proof, forced, onlyTime, wanted });
     }
     const rested = await world.until(
       () => this.#crash !== undefined || this.#lanes.every(isAtRest),
@@ -252,7 +259,7 @@ class Episode {
       return;
     }
     await world.until(
-      () => this.#lanes.every(({ witness }) => witness.hasTraffic),
+      () => this.#lanes.every(({ witness, vehicle }) => witness.hasTraffic && areUp(vehicle)),
       TRAFFIC_LIMIT_MS,
     );
     for (const { witness, services, invariants } of this.#lanes) {

@@ -79,7 +79,10 @@ export class Witness {
   }
 
   start(
-    facts: Pick<Extract<Body, { kind: 'start' }>, 'campaign' | 'proof' | 'forced' | 'wanted'>,
+    facts: Pick<
+      Extract<Body, { kind: 'start' }>,
+      'campaign' | 'proof' | 'forced' | 'onlyTime' | 'wanted'
+    >,
   ): void {
     this.#ended = false;
     this.#rests = false;

@@ -106,7 +106,7 @@ describe('scenarios', () => {
   it('have one to three ECUs, up to four faults of the profile, and a proof', () => {
     fc.assert(
       fc.property(fc.nat(), fc.subarray([...FAULT_CATEGORIES]), (seed, categories) => {
-        const { campaigns } = planEpisode(
+        const { campaigns, otherMake } = planEpisode(
           { seed: String(seed), categories, imageBytes: 300, vehicles: 1 },
           0,
           10,
@@ -115,9 +115,11 @@ describe('scenarios', () => {
         for (const { ecus, faults, proof } of campaigns) {
           expect(new Set(ecus).size).toBe(ecus.length);
           expect(ecus.length).toBeGreaterThanOrEqual(1);
-          expect(ecus.length).toBeLessThanOrEqual(3);
+          // One of another make comes on top, with faults of its own.
+          const fitted = otherMake === null ? 0 : 1;
+          expect(ecus.length).toBeLessThanOrEqual(3 + fitted);
           expect(proof).toHaveLength(1);
-          expect(faults.length).toBeLessThanOrEqual(categories.length === 0 ? 0 : 4);
+          expect(faults.length).toBeLessThanOrEqual(categories.length === 0 ? 0 : 4 + 3 * fitted);
           for (const { fault } of faults) expect(categories).toContain(fault.category);
         }
       }),
@@ -128,7 +130,8 @@ describe('scenarios', () => {
   it('are told in one line a campaign and one a fault', () => {
     const plan = planEpisode(options, 0, 20);
     const faults = plan.campaigns.reduce((sum, campaign) => sum + campaign.faults.length, 0);
-    expect(episodeText(plan).split('\n')).toHaveLength(20 + faults);
+    const first = plan.otherMake === null ? 0 : 1;
+    expect(episodeText(plan).split('\n')).toHaveLength(first + 20 + faults);
   });
 
   it('are drawn for each vehicle', () => {

@@ -428,6 +428,11 @@ describe('what is not in order', () => {
         }),
       ),
     ],
+    [
+      'an ECU was only slow, and it is rolled back',
+      ['patience'],
+      [{ ...START, onlyTime: true }, ...BACK.slice(1)],
+    ],
     ['the campaign without faults fails', ['proof'], [{ ...START, proof: true }, ...BACK.slice(1)]],
     [
       'the campaign without faults leaves a counter behind',

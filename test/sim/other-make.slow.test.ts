@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
+import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import { type Character, OPTIONAL } from '../../src/sim/other-make/character.ts';
-import type { CampaignPlan } from '../../src/sim/scenario.ts';
+import { type CampaignPlan, planEpisode } from '../../src/sim/scenario.ts';
 
 const IMAGE_BYTES = 4096;
 const run = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });
@@ -44,5 +45,43 @@ describe('an ECU of another make', { timeout: 30_000 }, () => {
     expect(violations).toEqual([]);
     expect(endings).toEqual(['success', 'success']);
     expect(proofs).toBe(2);
+  });
+
+  it.each([
+    'refuses-session',
+    'busy',
+    'waits',
+    'deaf-after-session',
+    'slow-reset',
+    'lingers',
+    'no-start',
+  ] as const)('has the fault %s in a campaign, and none afterwards', async (kind) => {
+    const at = { on: 'state', state: 'activating', delayMs: 0 } as const;
+    const fault = { category: 'make', kind, at, forMs: 2000, amount: 1 } as const;
+    const faults = [{ vehicle: 0, fault }];
+    const { violations, faults: happened } = await run(plan(character, campaign(1, { faults })));
+    expect(happened).toEqual({ make: 1 });
+    const broken = violations.map(({ invariant }) => invariant);
+    for (const never of ['crash', 'stuck', 'mixture', 'proof']) expect(broken).not.toContain(never);
+  });
+
+  it('is drawn where the profile has it, and changes nothing else that is drawn', () => {
+    const options = { seed: '3', imageBytes: IMAGE_BYTES, vehicles: 1 };
+    const others = FAULT_CATEGORIES.filter((category) => category !== 'make');
+    const plans = Array.from({ length: 20 }, (_none, episode) => ({
+      without: planEpisode({ ...options, categories: others }, episode),
+      having: planEpisode({ ...options, categories: FAULT_CATEGORIES }, episode),
+    }));
+    expect(plans.every(({ without }) => without.otherMake === null)).toBe(true);
+    const fitted = plans.filter(({ having }) => having.otherMake !== null);
+    expect(fitted.length).toBeGreaterThan(2);
+    expect(fitted.length).toBeLessThan(15);
+    for (const { without, having } of plans) {
+      if (having.otherMake === null) expect(having).toEqual(without);
+      for (const [index, { faults, proof }] of without.campaigns.entries()) {
+        expect(having.campaigns[index]!.faults.slice(0, faults.length)).toEqual(faults);
+        expect(having.campaigns[index]!.proof).toEqual(proof);
+      }
+    }
   });
 });

@@ -10,13 +10,16 @@ const EPISODES = 8;
 
 const run = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });
 
+/** Those of ECUs of other makes have tests of their own: other-make.test.ts. */
+const OUR_CATEGORIES = FAULT_CATEGORIES.filter((category) => category !== 'make');
+
 describe('a vehicle is never left half updated', () => {
   it.each(Array.from({ length: EPISODES }, (_none, episode) => episode))(
     'seed ci, episode %i',
     async (episode) => {
       const options = {
         seed: 'ci',
-        categories: FAULT_CATEGORIES,
+        categories: OUR_CATEGORIES,
         imageBytes: IMAGE_BYTES,
         vehicles: 1,
       };
@@ -31,7 +34,7 @@ describe('a vehicle is never left half updated', () => {
   it('also with three vehicles at one backend', async () => {
     const options = {
       seed: 'ci/three',
-      categories: FAULT_CATEGORIES,
+      categories: OUR_CATEGORIES,
       imageBytes: 2000,
       vehicles: 3,
     };

@@ -31,6 +31,8 @@ export interface FaultModule<F extends FaultShape, Given = undefined> {
   fire?(fault: F, context: FaultContext): void;
   /** It calls `fired` by itself, when it has really done something. */
   readonly countsItself?: boolean;
+  /** It costs nothing but time: with no other fault the campaign succeeds. */
+  readonly onlyTime?: boolean;
 }
 
 /** Keeps its type exact. */

@@ -26,6 +26,7 @@ interface Effect {
   begin(faults: PlainEcuFaults, amount: number): void;
   end(faults: PlainEcuFaults): void;
   readonly longestMs: number;
+  readonly onlyTime?: boolean;
   readonly amount?: readonly [least: number, most: number];
 }
 
@@ -51,6 +52,7 @@ export const busy = otherMake('busy', {
     faults.busy = false;
   },
   longestMs: 20_000,
+  onlyTime: true,
 });
 
 /** Long requests are held up by FC.WAIT. */
@@ -62,6 +64,7 @@ export const waits = otherMake('waits', {
     faults.waits = false;
   },
   longestMs: 3000,
+  onlyTime: true,
 });
 
 /** The requests right after 10 02 are lost. */
@@ -86,6 +89,7 @@ export const slowReset = otherMake('slow-reset', {
   },
   longestMs: HOUR_MS,
   amount: [500, 6000],
+  onlyTime: true,
 });
 
 /** The old program goes on answering for so many ms after the answer to 11. */
@@ -98,6 +102,7 @@ export const lingers = otherMake('lingers', {
   },
   longestMs: HOUR_MS,
   amount: [100, 2000],
+  onlyTime: true,
 });
 
 /** What was programmed never starts: it stays in its bootloader. */
@@ -112,10 +117,11 @@ export const noStart = otherMake('no-start', {
 });
 
 function otherMake(kind: OtherMakeFault['kind'], effect: Effect): FaultModule<OtherMakeFault> {
-  const { begin, end, longestMs, amount: amounts = [0, 0] } = effect;
+  const { begin, end, longestMs, onlyTime = false, amount: amounts = [0, 0] } = effect;
   return faultModule<OtherMakeFault>({
     category: 'make',
     kind,
+    onlyTime,
     draw: (draw) => ({
       category: 'make',
       kind,

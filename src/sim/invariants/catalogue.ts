@@ -11,6 +11,7 @@ import { earlyCounter } from './early-counter.ts';
 import { mixedStateReport } from './mixed-state-report.ts';
 import { mixture } from './mixture.ts';
 import { outcome } from './outcome.ts';
+import { patience } from './patience.ts';
 import { proof } from './proof.ts';
 import { recovery } from './recovery.ts';
 import { report } from './report.ts';
@@ -37,6 +38,7 @@ export const INVARIANTS = [
   outcome,
   claim,
   untouched,
+  patience,
   unsettled,
   recovery,
   traffic,

@@ -27,6 +27,8 @@ export type Observation = { readonly atMs: number } & (
       readonly campaign: number;
       /** No faults: it must succeed. */
       readonly proof: boolean;
+      /** Its faults cost nothing but time: it must succeed. Missing: it has others. */
+      readonly onlyTime?: boolean;
       /** A safety release: nobody has to approve, but the driver is told before anything is erased. */
       readonly forced: boolean;
       readonly truths: Truths;

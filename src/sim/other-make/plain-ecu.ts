@@ -48,6 +48,7 @@ export class PlainEcu {
   #machine: Machine | undefined;
   #busy = false;
   #deaf = 0;
+  #boots = 0;
   #s3: Timer | undefined;
 
   constructor(options: PlainEcuOptions) {
@@ -68,8 +69,11 @@ export class PlainEcu {
   async boot(answerWhenUp?: Uint8Array): Promise<void> {
     const { clock, character, faults, storage, factoryImage } = this.#options;
     this.#leave();
+    const boot = ++this.#boots;
     await sleep(clock, 'boot', character.bootMs + faults.extraBootMs);
     const memory = await PlainMemory.open(storage, factoryImage);
+    // It was reset once more meanwhile.
+    if (boot !== this.#boots) return;
     const wanted = memory.programming;
     const stays = !memory.valid || (faults.refusesNewImage && !memory.isProven);
     if (wanted) await memory.wantProgramming(false);
@@ -173,6 +177,7 @@ export class PlainEcu {
       this.#busy = false;
       await sleep(clock, 'linger', faults.lingerMs);
     }
+    if (this.#machine !== machine) return;
     await this.boot();
   }
 

@@ -1,0 +1,15 @@
+// Patience is time: an ECU that is only slow or busy is waited for.
+
+import { invariant } from './invariant.ts';
+import { outcomeText } from './words.ts';
+
+export const patience = invariant({
+  name: 'patience',
+  says: 'a campaign succeeds in which an ECU was only slow or busy',
+  watch: () => ({
+    rest(_seen, { start, end }, broken) {
+      if (start.onlyTime !== true || end!.last?.outcome === 'SUCCESS') return;
+      broken(`an ECU was only slow or busy, and the campaign ended as ${outcomeText(end!)}`);
+    },
+  }),
+});
