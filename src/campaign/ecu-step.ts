@@ -9,6 +9,7 @@ import type {
   DriverHooks,
   DriverResult,
   EcuDriver,
+  EcuReport,
   Failed,
   HealthChecks,
   ImageSource,
@@ -86,13 +87,14 @@ async function perform(
   ports: EcuStepPorts,
   hooks: DriverHooks,
 ): Promise<DriverResult<CampaignEvent>> {
-  const { driver, target } = ports;
+  const { driver } = ports;
+  const target = targetOf(command, ports);
   const { signal } = hooks;
   const { step } = command;
   const { ecu } = command.item;
   switch (step) {
     case 'stage':
-      return mapped(await withImage(command, ports, hooks), (report) => ({
+      return mapped(await withImage(command, ports, target, hooks), (report) => ({
         kind: 'staged',
         ecu,
         ...transferOf(report),
@@ -101,7 +103,7 @@ async function perform(
     case 'activate':
       return mapped(
         ports.hasOneBank
-          ? await withImage(command, ports, hooks)
+          ? await withImage(command, ports, target, hooks)
           : await driver.activate(target, hooks),
         (report) => ({ kind: 'activated', ecu, ...transferOf(report) }),
       );
@@ -116,7 +118,7 @@ async function perform(
       return mapped(await driver.commit(target, signal), () => ({ kind: 'committed', ecu }));
     case 'roll-back':
       return mapped(
-        await rollBack(command, ports, hooks),
+        await rollBack(command, ports, target, hooks),
         ({ version = null, sha256 = null, unchanged }) => ({
           ...{ kind: 'rolled-back', ecu, version, sha256, unchanged },
         }),
@@ -126,10 +128,23 @@ async function perform(
   }
 }
 
+/** With what the ECU told before. */
+function targetOf({ item }: EcuCommand, { target }: EcuStepPorts): Target {
+  return { ...target, from: toldBefore(item) };
+}
+
+function toldBefore({ from }: EcuCommand['item']): EcuReport {
+  return {
+    version: from.version === UNKNOWN_VERSION ? undefined : from.version,
+    sha256: from.sha256 ?? undefined,
+  };
+}
+
 /** `stage`, and the activation of an ECU with one bank: both read the image. */
 async function withImage(
   { step, item }: EcuCommand,
-  { driver, target, openImage, stillWanted }: EcuStepPorts,
+  { driver, openImage, stillWanted }: EcuStepPorts,
+  target: Target,
   hooks: DriverHooks,
 ): Promise<DriverResult<TransferReport>> {
   const image = await openImage();
@@ -155,17 +170,14 @@ async function withImage(
 
 async function rollBack(
   { item, changed }: EcuCommand,
-  { driver, target, openPrevious }: EcuStepPorts,
+  { driver, openPrevious }: EcuStepPorts,
+  target: Target,
   hooks: DriverHooks,
 ): ReturnType<EcuDriver['rollback']> {
   const kept = await openPrevious();
   try {
-    const { version, sha256 } = item.from;
-    const previous = {
-      version: version === UNKNOWN_VERSION ? undefined : version,
-      ...(sha256 === null ? {} : { sha256 }),
-      ...kept,
-    };
+    const { version, sha256 } = toldBefore(item);
+    const previous = { version, ...(sha256 === undefined ? {} : { sha256 }), ...kept };
     return await driver.rollback({ target, previous, changed }, hooks);
   } finally {
     await kept?.image.close();
@@ -182,8 +194,8 @@ function mapped<T>(
 function transferOf({ bytes, transferMs, resumedAt, changed }: TransferReport): {
   bytes: number;
   seconds: number;
-  resumedAt?: number;
   changed: Changed;
+  resumedAt?: number;
 } {
   return {
     bytes,

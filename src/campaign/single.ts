@@ -19,6 +19,7 @@ import type {
   EcuDriver,
   EcuIdentity,
   EcuReport,
+  Failed,
   HealthChecks,
   Target,
 } from './ports.ts';
@@ -47,14 +48,14 @@ export interface SingleOptions extends DriverHooks {
 /** What happens to a step of the ECU; a failure comes with the pause before the next try. */
 export type SingleStep = {
   readonly step: EcuStep;
-  /** What is known of the tries so far. */
+  /** With `roll-back`: whether there is something to take back. */
   readonly changed: Changed;
   /** Failed tries before this one. */
   readonly tries: number;
 } & (
   | { readonly status: 'begun' }
   | { readonly status: 'done'; readonly event: CampaignEvent }
-  | { readonly status: 'retry'; readonly failure: DriverFailure; readonly delayMs: number }
+  | { readonly status: 'retry'; readonly failure: Failed; readonly delayMs: number }
 );
 
 /** What is in the ECU after a failure. Only what it answered afterwards is said of it. */
@@ -200,9 +201,7 @@ class Single {
   }
 
   async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { driver, hasOneBank } = this.#options;
-    const { version, sha256 } = this.#identity;
-    const target = { ...this.#options.target, from: { version, sha256 } };
+    const { driver, hasOneBank, target } = this.#options;
     this.#last = command;
     const event = await performEcuStep(
       command,
@@ -266,7 +265,7 @@ class Single {
       if (again?.kind === 'ecu') {
         this.#retried = true;
         const { step, changed, tries, delayMs } = again;
-        const failure = { ok: false, ...failureOf(event), transient: true, changed } as const;
+        const failure = { ok: false, ...failureOf(event), transient: true } as const;
         this.#options.onStep?.({ step, changed, tries, status: 'retry', failure, delayMs });
         return;
       }
@@ -327,13 +326,13 @@ class Single {
   #contentAfter(step: EcuStep): EcuContent {
     const back = this.#rolledBack;
     // The reducer sends nothing back that was not changed.
-    if (back === undefined) return { kind: 'unchanged' };
+    if (back === undefined || ('kind' in back && back.unchanged)) return { kind: 'unchanged' };
     if (!('kind' in back)) {
       const { reason } = back;
       if (back.code !== 'NO_PREVIOUS_IMAGE') return { kind: 'unknown', reason };
-      const isPart = this.#taken > 0 && this.#taken < this.#options.target.image.length;
-      const isUnfinished = this.#options.hasOneBank && step === 'activate' && isPart;
-      return { kind: isUnfinished ? 'unfinished' : 'not-restored', reason };
+      const isWritten = this.#options.hasOneBank && this.#last?.changed === 'yes';
+      const isPart = step === 'activate' && this.#taken < this.#options.target.image.length;
+      return { kind: isWritten && isPart ? 'unfinished' : 'not-restored', reason };
     }
     const { version, sha256 } = back;
     const before = this.#identity;

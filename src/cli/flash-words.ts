@@ -65,7 +65,7 @@ export function stepText(
     case 'commit':
       return metadata === 'skip' ? undefined : 'raising its security counter';
     case 'roll-back':
-      return changed !== 'no' && !oneBank ? 'rolling back' : 'asking what it runs now';
+      return changed === 'yes' && !oneBank ? 'rolling back' : 'asking what it runs now';
   }
 }
 

@@ -658,7 +658,7 @@ export class UdsEcuDriver implements EcuDriver {
   #notRestarted({ state }: Banks): Refusal | undefined {
     if (!state.activationPending) return undefined;
     const { resetMs } = this.#ecu.timing;
-    const text = `${this.#exchange.peer} has not restarted within ${resetMs} ms (timing.resetMs)`;
+    const text = `${this.#exchange.peer} has not restarted within ${resetMs} ms (${this.#exchange.field('timing.resetMs')})`;
     return failure('SILENT', `${text}: its switch to the other bank is still pending`, true);
   }
 

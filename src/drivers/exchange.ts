@@ -225,7 +225,7 @@ export class Exchange {
     const answer = this.judge(request, doing, reply);
     if (answer.ok) return answer;
     if (busy !== undefined && busy.waitedMs > 0) {
-      const reason = `${answer.reason} (repeated for ${Math.round(busy.waitedMs)} ms, ${busy.field})`;
+      const reason = `${answer.reason} (repeated for ${Math.round(busy.waitedMs)} ms, ${this.field(busy.field)})`;
       return { ...answer, reason, transient: true };
     }
     return tries === 1 ? answer : { ...answer, reason: `${answer.reason} (asked ${tries} times)` };

@@ -80,7 +80,7 @@ async function askSeed(
     if (seed.nrc !== Nrc.requiredTimeDelayNotExpired) return seed;
     const spentMs = clock.nowMs() - beganMs;
     if (spentMs >= securityDelayLimitMs) {
-      const reason = `${seed.reason} (asked again for ${Math.round(spentMs)} ms, timing.securityDelayLimitMs)`;
+      const reason = `${seed.reason} (asked again for ${Math.round(spentMs)} ms, ${exchange.field('timing.securityDelayLimitMs')})`;
       return { ...seed, reason };
     }
     const pauseMs = Math.min(DELAY_POLL_MS, securityDelayLimitMs - spentMs);

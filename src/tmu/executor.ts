@@ -15,7 +15,6 @@ import type { CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
-import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { EncryptedImage } from '../trust/director.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -189,10 +188,6 @@ export class Executor {
     return {
       version: to.version,
       image: { length: download.size, sha256: download.sha256, read: neverRead },
-      from: {
-        version: item.from.version === UNKNOWN_VERSION ? undefined : item.from.version,
-        sha256: item.from.sha256 ?? undefined,
-      },
       ...(encryption === null
         ? {}
         : plainOf({ ...to, encryption: { ...encryptedOf(download), method: encryption } })),

@@ -32,7 +32,7 @@ function driverWith(change: Partial<EcuDriver>): EcuDriver {
   return {
     identify: async () => ok(BEFORE),
     stage: async () => ok(TRANSFER),
-    activate: async () => ok({ ...TRANSFER, bytes: 0, transferMs: 0 }),
+    activate: async () => ok({ ...TRANSFER, bytes: 0 }),
     verify: async () => ok({ version: '2.0.0', sha256: hash('2') }),
     confirm: async () => ok(undefined),
     commit: async () => ok(undefined),
