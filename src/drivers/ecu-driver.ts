@@ -17,27 +17,22 @@ import type {
 import { asciiBytes, concatBytes } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
-import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { UdsRequester } from '../uds/reply.ts';
-import { Did, Routine, Session } from '../uds/sid.ts';
+import { Did, Routine } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
-import { type Banks, bankRoutine, describeBanks, readBanks, reset, short } from './activation.ts';
+import { type Banks, describeBanks, readBanks, reset, short } from './activation.ts';
 import type { Advice } from './advice.ts';
+import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-order.ts';
 import { BusSilence } from './bus-silence.ts';
 import { ChangeFact } from './change-fact.ts';
-import {
-  Exchange,
-  type Exchanged,
-  failure,
-  isNotKnown,
-  type Refusal,
-  wasLost,
-} from './exchange.ts';
+import { Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
-import { identifyEcu, readDid, readDigest, readHardwareId } from './identification.ts';
+import { identifyEcu, readDigest, readHardwareId } from './identification.ts';
+import { wanted } from './image-reader.ts';
 import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
-import { awaitBanks, awaitSoftware } from './restart.ts';
+import { awaitSoftware } from './restart.ts';
+import { leaveAlone, restoreSingleBank, rollBackBank, unseenText } from './rollback.ts';
 import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport } from './trust-exchange.ts';
 import { readReport, verifyRunning } from './verification.ts';
@@ -56,20 +51,7 @@ export interface UdsEcuDriverOptions {
 }
 
 const NOT_TOLD: EcuReport = { version: undefined, sha256: undefined };
-/** Times that a bank routine is sent whose answer is lost and which was not carried out. */
-const ORDER_TRIES = 2;
 const DONE = { ok: true, value: undefined } as const;
-const NO_OPTION = new Uint8Array();
-/** Option record of 0212: go back although the image is confirmed. */
-const EVEN_CONFIRMED = Uint8Array.of(1);
-
-interface BankOrder {
-  readonly routine: number;
-  readonly doing: string;
-  readonly option?: Uint8Array;
-  /** A reset follows, which ends the session anyway. */
-  readonly staysInSession?: boolean;
-}
 
 export class UdsEcuDriver implements EcuDriver {
   readonly #exchange: Exchange;
@@ -91,6 +73,10 @@ export class UdsEcuDriver implements EcuDriver {
 
   get #ecu(): VehicleEcu {
     return this.#exchange.ecu;
+  }
+
+  get #access(): BankAccess {
+    return { exchange: this.#exchange, runCommand: this.#runCommand };
   }
 
   get #twoBanks(): boolean {
@@ -202,7 +188,8 @@ export class UdsEcuDriver implements EcuDriver {
     if (before.value.state.activationPending) {
       fact.join('yes');
     } else {
-      const asked = await this.#order(
+      const asked = await orderBank(
+        this.#access,
         {
           routine: Routine.activateBank,
           doing: 'activating the new image',
@@ -214,10 +201,11 @@ export class UdsEcuDriver implements EcuDriver {
       );
       if (!asked.ok) return asked;
     }
-    const back = await this.#resetAndAwait(
+    const back = await resetAndAwait(
+      this.#exchange,
       ({ active }) => active === sha256,
       (banks) =>
-        this.#notRestarted(banks) ??
+        notRestarted(this.#exchange, banks) ??
         failure(
           'SELF_TEST',
           `${peer} did not start the new image ${short(sha256)} within ${this.#ecu.timing.resetMs} ms after its reset ` +
@@ -255,7 +243,7 @@ export class UdsEcuDriver implements EcuDriver {
       hooks.signal,
     );
     if (!back.ok) return back;
-    if (back.value === 'unseen') warnings.push(this.#unseen());
+    if (back.value === 'unseen') warnings.push(unseenText(this.#exchange));
     return written;
   }
 
@@ -304,7 +292,7 @@ export class UdsEcuDriver implements EcuDriver {
     if (!this.#twoBanks) {
       // Nothing ends there: what a single bank runs is either the new image or none.
       if (this.#ecu.programming.metadata === 'skip') return DONE;
-      const confirmed = await this.#order(order, undefined, fact, signal);
+      const confirmed = await orderBank(this.#access, order, undefined, fact, signal);
       return isNotKnown(confirmed) ? DONE : explainConfirmation(confirmed);
     }
     const banks = await readBanks(this.#exchange, signal);
@@ -318,7 +306,7 @@ export class UdsEcuDriver implements EcuDriver {
     }
     if (banks.value.state.mode === 'confirmed') return DONE;
     const isDone = ({ active, state }: Banks) => active === sha256 && state.mode === 'confirmed';
-    return explainConfirmation(await this.#order(order, isDone, fact, signal));
+    return explainConfirmation(await orderBank(this.#access, order, isDone, fact, signal));
   }
 
   /**
@@ -343,40 +331,8 @@ export class UdsEcuDriver implements EcuDriver {
       );
     }
     const order = { routine: Routine.commitCounter, doing: 'raising its security counter' };
-    const raised = await this.#order(order, undefined, fact, signal);
+    const raised = await orderBank(this.#access, order, undefined, fact, signal);
     return isNotKnown(raised) ? DONE : raised;
-  }
-
-  /**
-   * A bank routine. When its answer is lost the banks are looked at: it is done, or it is sent once more. Nothing is
-   * repeated where nothing shows that it is done.
-   */
-  async #order(
-    order: BankOrder,
-    isDone: ((banks: Banks) => boolean) | undefined,
-    fact: ChangeFact,
-    signal?: AbortSignal,
-  ): Promise<Exchanged<void>> {
-    for (let tries = 1; ; tries++) {
-      const { routine, doing, option = NO_OPTION } = order;
-      const asked = await bankRoutine(
-        this.#exchange,
-        routine,
-        doing,
-        option,
-        this.#runCommand,
-        fact,
-        signal,
-      );
-      if (asked.ok && !order.staysInSession) await this.#leaveSession();
-      if (asked.ok || !wasLost(asked) || isDone === undefined || tries >= ORDER_TRIES) return asked;
-      const banks = await readBanks(this.#exchange, signal);
-      if (!banks.ok) return asked;
-      if (isDone(banks.value)) {
-        fact.join('yes');
-        return DONE;
-      }
-    }
   }
 
   async rollback(
@@ -393,161 +349,25 @@ export class UdsEcuDriver implements EcuDriver {
         : worse(order.changed, remembered ?? 'no');
     const done =
       changed === 'no'
-        ? await this.#leaveAlone(warnings, hooks.signal)
+        ? await leaveAlone(this.#exchange, warnings, hooks.signal)
         : this.#twoBanks
-          ? await this.#rollBackBank(order, changed, fact, hooks.signal)
-          : await this.#restoreSingleBank(order, changed, hooks, warnings, fact);
+          ? await rollBackBank(this.#access, order, changed, fact, hooks.signal)
+          : await restoreSingleBank(
+              {
+                exchange: this.#exchange,
+                program: (target) =>
+                  this.#program(target, hooks, warnings, fact, {
+                    andThen: () => reset(this.#exchange, hooks.signal),
+                  }),
+                before: (from) => this.#before({ from }),
+              },
+              order,
+              changed,
+              warnings,
+              hooks.signal,
+            );
     if (done.ok) this.#changes.delete(sha256);
     return this.#result(done, warnings, fact.value);
-  }
-
-  /** Nothing was changed: it is only asked what it runs, and an ECU that does not answer is none the worse for it. */
-  async #leaveAlone(warnings: string[], signal?: AbortSignal): Promise<Exchanged<RollbackReport>> {
-    const report = await readReport(this.#exchange, signal);
-    if (report.ok) return { ok: true, value: { ...report.value, unchanged: true } };
-    if (report.code === 'INTERRUPTED') return report;
-    warnings.push(`nothing was changed in ${this.#ecu.name}, but: ${report.reason}`);
-    return { ok: true, value: { ...NOT_TOLD, unchanged: true } };
-  }
-
-  async #rollBackBank(
-    { target }: RollbackOrder,
-    changed: Changed,
-    fact: ChangeFact,
-    signal?: AbortSignal,
-  ): Promise<Exchanged<RollbackReport>> {
-    const before = await readBanks(this.#exchange, signal);
-    if (!before.ok) return before;
-    const { sha256 } = wanted(target);
-    const { active, inactive, state } = before.value;
-    const switched = active === sha256;
-    // A switch may be pending: towards the new image (not wanted), or back already (a repeated rollback).
-    const pendingBack = switched && state.activationPending;
-    const isInvolved = switched || inactive === sha256 || state.activationPending;
-    if (isInvolved && !pendingBack) {
-      const asked = await this.#order(
-        {
-          routine: Routine.rollbackBank,
-          doing: 'rolling back',
-          option: switched && state.mode === 'confirmed' ? EVEN_CONFIRMED : NO_OPTION,
-          staysInSession: switched,
-        },
-        (banks) =>
-          switched
-            ? banks.active !== sha256 || banks.state.activationPending
-            : banks.inactive !== sha256 && !banks.state.activationPending,
-        // What only stood beside the running image changes nothing that runs.
-        switched || state.activationPending ? fact : new ChangeFact(),
-        signal,
-      );
-      if (!asked.ok) return asked;
-    }
-    if (switched) {
-      const back = await this.#resetAndAwait(
-        (banks) =>
-          banks.active !== undefined && banks.active !== sha256 && !banks.state.activationPending,
-        (banks) =>
-          this.#notRestarted(banks) ??
-          failure(
-            'REFUSED',
-            `${this.#exchange.peer} does not run again what it ran before, its previous bank cannot be booted: ` +
-              describeBanks(banks),
-          ),
-        signal,
-      );
-      if (!back.ok) return back;
-    }
-    const report = await readReport(this.#exchange, signal);
-    if (!report.ok) return report;
-    const unchanged = !isInvolved && changed !== 'yes' && state.inactive !== 'receiving';
-    return { ok: true, value: { ...report.value, unchanged } };
-  }
-
-  /** The previous image is written again, where the running one is not the old one already. */
-  async #restoreSingleBank(
-    { target, previous }: RollbackOrder,
-    changed: Changed,
-    hooks: DriverHooks,
-    warnings: string[],
-    fact: ChangeFact,
-  ): Promise<Exchanged<RollbackReport>> {
-    const { signal } = hooks;
-    const now = await readReport(this.#exchange, signal);
-    const old = oldReport(previous);
-    // The digest of a kept image is no word of the ECU.
-    const tells = { version: old.version, sha256: previous.sha256 };
-    if (changed === 'unknown') {
-      // It is asked before anything is done: what still is as it was is left alone.
-      const isOld = now.ok ? await this.#runsStill(now.value, old, tells, signal) : now;
-      if (!isOld.ok) return isOld;
-      if (now.ok && isOld.value) return { ok: true, value: { ...now.value, unchanged: true } };
-    }
-    const awaited = {
-      ...old,
-      tells,
-      stale: { version: target.version, sha256: wanted(target).sha256 },
-    };
-    if (previous.image === undefined) {
-      if (!now.ok) return now;
-      // What still runs from RAM may be erased in its bank: only what comes up again is there.
-      const restarted = await reset(this.#exchange, signal);
-      if (!restarted.ok) return restarted;
-      const up = await awaitSoftware(this.#exchange, awaited, signal);
-      if (!up.ok && !isWrongSoftware(up)) return up;
-      const report = await readReport(this.#exchange, signal);
-      if (!report.ok) return report;
-      const { version } = report.value;
-      if (up.ok && version !== undefined && version === old.version) {
-        return { ok: true, value: { ...report.value, unchanged: false } };
-      }
-      return failure(
-        'NO_PREVIOUS_IMAGE',
-        `${this.#exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image` +
-          `${old.version === undefined ? '' : ` ${old.version}`} is not kept here: ${this.#exchange.advise('no-previous-image')}`,
-      );
-    }
-    if (now.ok && now.value.sha256 !== undefined && now.value.sha256 === old.sha256) {
-      return { ok: true, value: { ...now.value, unchanged: false } };
-    }
-    const written = await this.#program(
-      { ...previous, image: previous.image },
-      hooks,
-      warnings,
-      fact,
-      {
-        andThen: () => reset(this.#exchange, signal),
-      },
-    );
-    if (!written.ok) return written;
-    const back = await awaitSoftware(this.#exchange, awaited, signal);
-    if (!back.ok) return back;
-    if (back.value === 'unseen') warnings.push(this.#unseen());
-    const report = await readReport(this.#exchange, signal);
-    return report.ok ? { ok: true, value: { ...report.value, unchanged: false } } : report;
-  }
-
-  /** It told a digest before: only that counts. Otherwise its version, where it is not in its bootloader. */
-  async #runsStill(
-    now: EcuReport,
-    old: EcuReport,
-    tells: EcuReport,
-    signal?: AbortSignal,
-  ): Promise<Exchanged<boolean>> {
-    if (now.sha256 !== undefined && old.sha256 !== undefined) {
-      return { ok: true, value: now.sha256 === old.sha256 };
-    }
-    if (this.#before({ from: tells })?.sha256 !== undefined && now.sha256 === undefined) {
-      return { ok: true, value: false };
-    }
-    if (now.version === undefined || now.version !== old.version) return { ok: true, value: false };
-    const session = await readDid(
-      this.#exchange,
-      Did.activeDiagnosticSession,
-      'asking for its session',
-      signal,
-    );
-    if (!session.ok) return session;
-    return { ok: true, value: session.value?.[0] !== Session.programming };
   }
 
   async versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>> {
@@ -580,13 +400,6 @@ export class UdsEcuDriver implements EcuDriver {
     const { sha256 } = wanted(target);
     this.#changes.set(sha256, worse(this.#changes.get(sha256) ?? 'no', fact.value));
     return fact.value;
-  }
-
-  #unseen(): string {
-    return (
-      `${this.#ecu.name}: it answers in its default session again after its reset; ` +
-      'nothing that it tells shows which software it runs'
-    );
   }
 
   #checkImage(target: Target): Exchanged<void> {
@@ -645,28 +458,6 @@ export class UdsEcuDriver implements EcuDriver {
     });
   }
 
-  async #resetAndAwait(
-    isThere: (banks: Banks) => boolean,
-    late: (banks: Banks) => Refusal,
-    signal?: AbortSignal,
-  ): Promise<Exchanged<unknown>> {
-    const asked = await reset(this.#exchange, signal);
-    return asked.ok ? awaitBanks(this.#exchange, isThere, late, signal) : asked;
-  }
-
-  /** The switch that was asked for is still to come: the reset has not happened, another one may help. */
-  #notRestarted({ state }: Banks): Refusal | undefined {
-    if (!state.activationPending) return undefined;
-    const { resetMs } = this.#ecu.timing;
-    const text = `${this.#exchange.peer} has not restarted within ${resetMs} ms (${this.#exchange.field('timing.resetMs')})`;
-    return failure('SILENT', `${text}: its switch to the other bank is still pending`, true);
-  }
-
-  /** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */
-  async #leaveSession(): Promise<void> {
-    await this.#exchange.ask(Uint8Array.of(0x10, 0x01), 'leaving the extended session');
-  }
-
   #result<T>(done: Exchanged<T>, warnings: readonly string[], changed: Changed): DriverResult<T> {
     for (const warning of warnings) this.#logger.warn({ ecu: this.#ecu.name }, warning);
     if (done.ok) return { ...done, warnings };
@@ -683,11 +474,6 @@ function explainConfirmation(confirmed: Exchanged<void>): Exchanged<void> {
     : failure('SELF_TEST', `${confirmed.reason}; its self test did not pass`);
 }
 
-/** What the ECU must end up with. */
-function wanted({ plain, image }: Target): { readonly length: number; readonly sha256: string } {
-  return plain ?? image;
-}
-
 /** A refusal that came before anything was changed says so. */
 function withChange<T>(done: Exchanged<T>, changed: Changed): Exchanged<T> {
   return done.ok || done.nrc === undefined || changed !== 'no'
@@ -698,19 +484,6 @@ function withChange<T>(done: Exchanged<T>, changed: Changed): Exchanged<T> {
 /** A report of what was done without carrying anything. */
 function nothing(changed: Changed, held: boolean): TransferReport {
   return { bytes: 0, transferMs: 0, changed, held };
-}
-
-/** What the ECU tells when it runs again what it ran before. */
-function oldReport({ version, sha256, plain, image }: RollbackOrder['previous']): EcuReport {
-  return {
-    version: version === UNKNOWN_VERSION ? undefined : version,
-    sha256: sha256 ?? (plain ?? image)?.sha256,
-  };
-}
-
-/** It came up, with something else. */
-function isWrongSoftware({ code }: Refusal): boolean {
-  return code === 'VERSION_MISMATCH' || code === 'DIGEST_MISMATCH' || code === 'SELF_TEST';
 }
 
 /** DID F15A: date of programming as three BCD bytes (year, month, day), then the name of the tester. */

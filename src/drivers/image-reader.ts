@@ -1,7 +1,7 @@
 // Reads an image piece by piece, one piece ahead of the bus, so that the disk never keeps the bus waiting.
 
 import { crc32 } from 'node:zlib';
-import type { ImageSource } from '../campaign/ports.ts';
+import type { ImageSource, Target } from '../campaign/ports.ts';
 
 /** 64 KiB: 16 blocks of 4 KiB for each call to the file system. */
 const PIECE_BYTES = 64 * 1024;
@@ -69,4 +69,12 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   whole.set(a);
   whole.set(b, a.length);
   return whole;
+}
+
+/** What the ECU must end up with. */
+export function wanted({ plain, image }: Pick<Target, 'plain' | 'image'>): {
+  readonly length: number;
+  readonly sha256: string;
+} {
+  return plain ?? image;
 }
