@@ -17,7 +17,8 @@ import type { EcuFaults } from './bootloader/faults.ts';
 import { provisioningNeeds } from './bootloader/provisioning.ts';
 import type { RoutineRule } from './bootloader/routines.ts';
 import { refuseShippedSecret } from './bootloader/security-key.ts';
-import type { LiveDid } from './profile.ts';
+import { type Motion, MotionWatch } from './motion.ts';
+import type { LiveDid, TrafficFrame } from './profile.ts';
 import { profileOf } from './profiles.ts';
 
 export interface CreateEcuOptions {
@@ -53,6 +54,10 @@ export interface CreateEcuOptions {
   readonly routines?: Readonly<Record<number, RoutineRule>>;
   /** Values beside those of its profile. */
   readonly live?: readonly LiveDid[];
+  /** Frames beside those of its profile. */
+  readonly traffic?: readonly TrafficFrame[];
+  /** Left out: what the gateway tells on the bus; without a bus the vehicle stands. */
+  readonly motion?: Motion;
 }
 
 /**
@@ -61,7 +66,7 @@ export interface CreateEcuOptions {
  */
 export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   const { name, vehicle, bus } = options;
-  const ecu = findEcu(vehicle, name);
+  const ecu = asBuilt(findEcu(vehicle, name));
   const benchKeys = options.benchKeys === true;
   if (!benchKeys && ecu.security.algorithm === 'hmac-sha256') {
     refuseShippedSecret(ecu.security.secret, `security.secret of ${name}`);
@@ -72,7 +77,12 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   return Ecu.start({
     ecu,
     vin: vehicle.vin,
-    profile: { ...profile, live: [...(options.live ?? []), ...profile.live] },
+    profile: {
+      ...profile,
+      live: [...(options.live ?? []), ...profile.live],
+      traffic: [...profile.traffic, ...(options.traffic ?? [])],
+    },
+    motion: options.motion ?? (bus && new MotionWatch(bus, options.clock)),
     connect,
     trafficBus: options.normalTraffic === false ? undefined : bus,
     storage: options.storage,
@@ -91,6 +101,13 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
     maxBlockLength,
     checkpointBytes: options.checkpointBytes ?? 32 * 1024,
   });
+}
+
+/** An ECU that runs its new image by the reset alone has one bank, whatever the vehicle file says of its memory. */
+function asBuilt(ecu: VehicleEcu): VehicleEcu {
+  return ecu.programming.activation === 'reset'
+    ? { ...ecu, memory: { ...ecu.memory, banks: 1 } }
+    : ecu;
 }
 
 /** Longest request besides TransferData: the driver's approval, and what fits into a 12 bit length anyway. */

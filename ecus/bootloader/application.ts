@@ -55,6 +55,11 @@ export class Application {
     return this.#controllable.size > 0;
   }
 
+  /** Whether a tester may set this DID by 2E. */
+  takes(did: number): boolean {
+    return this.#writable.has(did);
+  }
+
   /** Undefined for what it does not know. Some live values are answered by the bootloader alone too. */
   read(did: number, nowMs: number): Uint8Array | undefined {
     const state = this.#stateAt(nowMs);
@@ -135,7 +140,7 @@ export class Application {
     const { routine } = described;
     return {
       sessions: [Session.extended],
-      secured: true,
+      access: 'authority',
       start: (record) =>
         record.length > 0
           ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat }

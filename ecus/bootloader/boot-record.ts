@@ -5,6 +5,20 @@ import type { BankContent, BootState } from '../../src/uds/boot-state.ts';
 
 export type BankIndex = 0 | 1;
 
+/** The campaign that had a bank activated, and the evidence by which its counter may be raised. */
+const campaignSchema = z.strictObject({
+  /** 16 bytes, hexadecimal; likewise below. */
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  /** Told by the answer to a confirmation only: it proves to the other ECUs that this one has confirmed. */
+  receipt: z.string().regex(/^[0-9a-f]{32}$/),
+  /** Digest of the commitments of all ECUs of the campaign, 32 bytes; null until the confirmation has told them. */
+  evidence: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
+});
+export type BankCampaign = z.infer<typeof campaignSchema>;
+
 const bankSchema = z.strictObject({
   content: z.enum(['empty', 'receiving', 'valid']),
   /** Of the image; empty while there is no image. */
@@ -14,6 +28,8 @@ const bankSchema = z.strictObject({
   sha256: z.string().regex(/^(?:[0-9a-f]{64})?$/),
   /** This very image has been confirmed (or came from the factory): it may run without a trial. */
   proven: z.boolean(),
+  /** Null for the factory image, and until a campaign names the image that came. */
+  campaign: campaignSchema.nullable(),
 });
 export type BankRecord = z.infer<typeof bankSchema>;
 
@@ -26,7 +42,13 @@ export const bootRecordSchema = z.strictObject({
   /** The next boot goes back to the other bank. */
   rollbackPending: z.boolean(),
   /** The active bank runs on trial; nobody has confirmed it. */
-  trial: z.strictObject({ bootsLeft: z.number().int().min(0).max(255) }).nullable(),
+  trial: z
+    .strictObject({
+      bootsLeft: z.number().int().min(0).max(255),
+      /** It has lasted too long: the next boot falls back, whatever boots are left. */
+      expired: z.boolean(),
+    })
+    .nullable(),
 });
 export type BootRecord = z.infer<typeof bootRecordSchema>;
 
@@ -36,6 +58,7 @@ export const EMPTY_BANK: BankRecord = {
   length: 0,
   sha256: '',
   proven: false,
+  campaign: null,
 };
 
 /** A device without any image. */
@@ -79,10 +102,20 @@ export interface BootDecision {
 }
 
 /**
+ * Why the ECU boots, as its reset controller tells it. `requested`: by service 11. A trial boot that ended by a request
+ * says nothing about the new software, and whoever sends requests must not use up the trial.
+ */
+export type BootCause = 'requested' | 'other';
+
+/**
  * What to start after a reset. The caller stores `record`, verifies the hash of the bank, and when that fails
  * asks again with `bankFailed(record, bank)`; two such rounds always end in `recovery`.
  */
-export function decideBoot(record: BootRecord, trialBoots: number): BootDecision {
+export function decideBoot(
+  record: BootRecord,
+  trialBoots: number,
+  cause: BootCause = 'other',
+): BootDecision {
   const { activeBank } = record;
   const other = otherBank(activeBank);
   if (record.trial === null && record.activationPending && !record.rollbackPending) {
@@ -92,25 +125,32 @@ export function decideBoot(record: BootRecord, trialBoots: number): BootDecision
           ...record,
           activeBank: other,
           activationPending: false,
-          trial: { bootsLeft: trialBoots - 1 },
+          trial: { bootsLeft: trialBoots - 1, expired: false },
         },
         run: { bank: other, trial: true },
         reason: `bank ${bankLetter(other)} was activated: trial boot 1 of ${trialBoots}`,
       };
     }
-    return decideBoot({ ...record, activationPending: false }, trialBoots);
+    return decideBoot({ ...record, activationPending: false }, trialBoots, cause);
   }
   if (record.rollbackPending) return start(fallBack(record), 'rolled back on request');
+  if (record.trial?.expired === true) {
+    return start(fallBack(record), 'fell back: the trial was not confirmed in time');
+  }
   if (record.trial !== null) {
     if (record.banks[activeBank].content !== 'valid') {
       return start(fallBack(record), `fell back: bank ${bankLetter(activeBank)} is damaged`);
+    }
+    if (cause === 'requested') {
+      const run = { bank: activeBank, trial: true };
+      return { record, run, reason: 'the trial goes on after a requested reset' };
     }
     if (record.trial.bootsLeft === 0) {
       return start(fallBack(record), 'fell back: the trial was not confirmed');
     }
     const bootsLeft = record.trial.bootsLeft - 1;
     return {
-      record: { ...record, trial: { bootsLeft } },
+      record: { ...record, trial: { bootsLeft, expired: false } },
       run: { bank: activeBank, trial: true },
       reason: `trial boot ${Math.max(1, trialBoots - bootsLeft)} of ${trialBoots}`,
     };
@@ -124,7 +164,7 @@ export function decideBoot(record: BootRecord, trialBoots: number): BootDecision
 /** The left image loses its standing: it must not come back without a new activation and trial. */
 function fallBack(record: BootRecord): BootRecord {
   return {
-    ...withBank(record, record.activeBank, { proven: false }),
+    ...withBank(record, record.activeBank, { proven: false, campaign: null }),
     activeBank: otherBank(record.activeBank),
     activationPending: false,
     rollbackPending: false,
@@ -150,47 +190,99 @@ export function bankFailed(record: BootRecord, bank: BankIndex): BootRecord {
 
 /** The trial has lasted too long: the next boot falls back, whatever boots were left. */
 export function trialExpired(record: BootRecord): BootRecord {
-  return record.trial === null ? record : { ...record, trial: { bootsLeft: 0 } };
+  return record.trial === null ? record : { ...record, trial: { ...record.trial, expired: true } };
 }
 
 /** A change that a tester asks for: the new record, or undefined when the state forbids it. */
 export type RecordChange = (record: BootRecord) => BootRecord | undefined;
 
-/** Routine 0210. */
-export const activate: RecordChange = (record) => {
-  if (record.trial !== null || record.rollbackPending) return undefined;
-  if (record.banks[otherBank(record.activeBank)].content !== 'valid') return undefined;
-  return { ...record, activationPending: true };
-};
+/** What routine 0210 is told; hexadecimal. `receipt`: fresh random bytes of the ECU. */
+export interface Activation {
+  readonly campaign: string;
+  readonly sha256: string;
+  readonly receipt: string;
+}
 
-/** Routine 0211; confirming what is confirmed already changes nothing. */
-export const confirm: RecordChange = (record) => {
-  if (record.rollbackPending) return undefined;
-  if (record.trial === null) {
-    return runsWithoutTrial(record.banks[record.activeBank]) ? record : undefined;
-  }
-  return { ...withBank(record, record.activeBank, { proven: true }), trial: null };
-};
+/**
+ * Routine 0210. The image that shall run is named by its digest: where it waits in the other bank, the next boot tries it;
+ * where it runs already (one bank, or a second campaign for it), it only belongs to the campaign from now on.
+ */
+export function activate({ campaign, sha256, receipt }: Activation): RecordChange {
+  return (record) => {
+    const { activeBank } = record;
+    const other = otherBank(activeBank);
+    if (record.rollbackPending) return undefined;
+    const isNamed = (bank: BankIndex): boolean =>
+      record.banks[bank].content === 'valid' && record.banks[bank].sha256 === sha256;
+    const joined = { id: campaign, receipt, evidence: null };
+    if (isNamed(activeBank) && !record.activationPending) {
+      if (record.banks[activeBank].campaign?.id === campaign) return record;
+      return record.trial === null ? withBank(record, activeBank, { campaign: joined }) : undefined;
+    }
+    if (record.trial !== null || !isNamed(other)) return undefined;
+    if (record.activationPending && record.banks[other].campaign?.id === campaign) return record;
+    return { ...withBank(record, other, { campaign: joined }), activationPending: true };
+  };
+}
+
+/**
+ * Routine 0211, for the campaign that activated the image, with the digest of all commitments. Confirming what is
+ * confirmed already changes nothing.
+ */
+export function confirm(campaign: string, evidence: string): RecordChange {
+  return (record) => {
+    const { activeBank, trial } = record;
+    const running = record.banks[activeBank];
+    if (record.rollbackPending || record.activationPending) return undefined;
+    if (running.campaign?.id !== campaign) return undefined;
+    if (running.campaign.evidence !== null) {
+      return running.campaign.evidence === evidence ? record : undefined;
+    }
+    if (trial === null && !runsWithoutTrial(running)) return undefined;
+    const confirmed = { ...running.campaign, evidence };
+    return {
+      ...withBank(record, activeBank, { proven: true, campaign: confirmed }),
+      trial: null,
+    };
+  };
+}
 
 /**
  * Routine 0212. On trial: back to the previous bank. Before activation: the staged image is forgotten. An ECU
  * that nobody staged stays as it is, so that a campaign may roll back all its ECUs without asking which it
- * has reached. `confirmedToo` goes back even from a confirmed image, while the previous one is still there.
+ * has reached. `evenConfirmed` goes back even from a confirmed image, while the previous one is still there. What
+ * one campaign activated is not undone in the name of another.
  */
-export function rollback(confirmedToo: boolean): RecordChange {
+export function rollback(campaign: string, evenConfirmed: boolean): RecordChange {
   return (record) => {
+    if (!mayUndo(record, campaign, evenConfirmed)) return undefined;
     if (record.rollbackPending) return record;
     if (record.trial !== null) return { ...record, rollbackPending: true };
     const other = otherBank(record.activeBank);
-    const staged = { ...record, activationPending: false };
+    const staged = record.activationPending ? { ...record, activationPending: false } : record;
     if (!record.banks[other].proven) {
       // The bytes are still in the bank, so it is not `empty`: a download must erase it first.
       return record.banks[other].content === 'valid'
         ? withBank(staged, other, { ...EMPTY_BANK, content: 'receiving' })
         : staged;
     }
-    return confirmedToo ? { ...staged, rollbackPending: true } : staged;
+    return evenConfirmed ? { ...staged, rollbackPending: true } : staged;
   };
+}
+
+function mayUndo(record: BootRecord, campaign: string, evenConfirmed: boolean): boolean {
+  const concerned = record.activationPending
+    ? record.banks[otherBank(record.activeBank)]
+    : record.trial !== null || record.rollbackPending || evenConfirmed
+      ? record.banks[record.activeBank]
+      : undefined;
+  return concerned === undefined || concerned.campaign?.id === campaign;
+}
+
+/** Of the image that is about to run, or runs: the campaign that had it activated. */
+export function campaignOf(record: BootRecord): BankCampaign | null {
+  const { activeBank, activationPending } = record;
+  return record.banks[activationPending ? otherBank(activeBank) : activeBank].campaign;
 }
 
 /** What DID FD00 tells. `recovery`: this boot found nothing to run. */

@@ -8,11 +8,13 @@ import { type IsoTpAddress, reverseAddress, testerAddresses } from '../../src/is
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { UdsServer } from '../../src/uds/server.ts';
 import { Session } from '../../src/uds/sid.ts';
+import type { Motion } from '../motion.ts';
 import { NormalTraffic } from '../normal-traffic.ts';
 import { Application } from './application.ts';
 import { bindingFault, verifyBank } from './boot-check.ts';
 import {
   type BankIndex,
+  type BootCause,
   type BootDecision,
   bankFailed,
   bankLetter,
@@ -25,12 +27,15 @@ import { FaultsOfALife } from './faulty-connection.ts';
 import type { FlashMemory, ProgramGate } from './flash-memory.ts';
 import { closeMemory, type Memory, type MemoryOptions, openMemory, powerOff } from './memory.ts';
 import { MetadataCheck } from './metadata.ts';
+import { isPlain } from './plain.ts';
 import { Programming } from './programming.ts';
 import { type ProvisioningNeeds, provisioningRoutines } from './provisioning.ts';
 import { bootloaderRoutines, type RoutineRule, Routines } from './routines.ts';
+import { SecuredData } from './secured-data.ts';
 import { seedKeyAlgorithm } from './security-key.ts';
 import { securityAccess, serviceHandlers } from './services.ts';
 import { storeTroubleCode } from './trouble-codes.ts';
+import type { RetainedReports } from './trust-store.ts';
 
 /** Opens one end of an ISO-TP conversation, from the ECU's side. */
 export type Connect = (
@@ -45,6 +50,8 @@ export interface EcuOptions extends MemoryOptions {
   readonly trafficBus: CanBus | undefined;
   readonly clock: Clock;
   readonly needs: ProvisioningNeeds;
+  /** Undefined: nobody tells, the vehicle stands. */
+  readonly motion: Motion | undefined;
   readonly onEvent: ((event: EcuEvent) => void) | undefined;
   /** Routines beyond those of the bootloader. */
   readonly routines: Readonly<Record<number, RoutineRule>>;
@@ -81,6 +88,9 @@ export class Ecu {
   readonly #gate: ProgramGate;
   #life: Life | undefined;
   #memory: Memory | undefined;
+  /** What the reset controller tells the next boot, and what its RAM has kept. */
+  #cause: BootCause = 'other';
+  #retained: RetainedReports | undefined;
   #bootTimer: Timer | undefined;
   #booting: Promise<void> = Promise.resolve();
   #end: EcuEnd | undefined;
@@ -140,6 +150,8 @@ export class Ecu {
   reset(reason: 'request' | 'trial-expired' | 'fault'): void {
     if (this.#end !== undefined || this.#life === undefined) return;
     this.#emit({ kind: 'reset', reason });
+    this.#cause = reason === 'request' ? 'requested' : 'other';
+    this.#retained = this.#memory?.trust.retained;
     this.#stopLife();
     this.#bootTimer = this.#options.clock.after('boot', this.#options.bootMs, () => {
       this.#bootTimer = undefined;
@@ -157,9 +169,10 @@ export class Ecu {
   async #boot(): Promise<void> {
     const { faults, clock, ecu, profile, logger } = this.#options;
     if (this.#memory !== undefined) await closeMemory(this.#memory);
-    const memory = await openMemory(this.#options, this.#gate);
+    const memory = await openMemory(this.#options, this.#gate, this.#retained);
     this.#memory = memory;
     const { flash, nv } = memory;
+    const requested = this.#cause === 'requested';
     const decision = await this.#chooseBank(memory);
     const { run } = decision;
     const selfTestPassed = !(run !== 'recovery' && run.trial && faults.failSelfTest === true);
@@ -170,6 +183,7 @@ export class Ecu {
       sha256: run === 'recovery' ? '' : flash.record.banks[run.bank].sha256,
       sinceMs: clock.nowMs(),
       selfTestPassed,
+      requested,
     };
     if (this.#end !== undefined) return;
     this.#startLife({
@@ -206,8 +220,11 @@ export class Ecu {
     // Another chip: nothing is changed, so that the flash still boots where it belongs.
     const foreign = bindingFault(memory);
     if (foreign !== undefined) return { record: flash.record, run: 'recovery', reason: foreign };
+    let cause = this.#cause;
+    this.#cause = 'other';
     for (;;) {
-      const decision = decideBoot(flash.record, trialBoots);
+      const decision = decideBoot(flash.record, trialBoots, cause);
+      cause = 'other';
       await flash.update(() => decision.record);
       const { run } = decision;
       if (run === 'recovery' || this.#end !== undefined) return decision;
@@ -246,18 +263,19 @@ export class Ecu {
     const provisionedKey = (): string | null => identity.content.securityAccessKey;
     const algorithm = seedKeyAlgorithm(ecu.security, ecu.name, provisionedKey);
     const security = algorithm && securityAccess(device, algorithm, random, clock.nowMs());
-    // Until the lock the factory needs no key.
+    // Until the lock the factory needs no key; a plain ECU is never locked.
     const securityLevel = (): number | undefined =>
-      identity.locked ? algorithm?.level : undefined;
+      identity.locked || isPlain(ecu) ? algorithm?.level : undefined;
     const application = new Application(device, clock);
+    const securedData = new SecuredData(identity, random);
     const routines = new Routines(
       {
         ...application.routines(),
-        ...bootloaderRoutines(device, programming),
+        ...bootloaderRoutines(device, programming, random),
         ...provisioningRoutines(device, random),
         ...this.#options.routines,
       },
-      securityLevel,
+      { securityLevel, needsAuthority: () => identity.locked },
     );
     const traffic =
       this.#options.trafficBus === undefined || device.running.bank === 'recovery'
@@ -300,10 +318,12 @@ export class Ecu {
         programming,
         metadata,
         routines,
+        securedData,
         security,
         securityLevel,
         hasKey: () => !device.needs.securityAccessKey || provisionedKey() !== null,
         clock,
+        isMoving: () => this.#options.motion?.isMoving() === true,
         reset: () => this.reset('request'),
       }),
       ...(security && { security }),
@@ -355,6 +375,7 @@ export class Ecu {
     this.#end = end;
     this.#ending.abort();
     this.#bootTimer?.cancel();
+    this.#options.motion?.close();
     this.#stopLife();
     this.#resolveStopped(end);
   }

@@ -75,6 +75,8 @@ export interface Running {
   /** On the clock of the ECU. */
   readonly sinceMs: number;
   readonly selfTestPassed: boolean;
+  /** The boot followed on service 11. */
+  readonly requested: boolean;
 }
 
 /** One life of an ECU, from a boot to the next reset. */

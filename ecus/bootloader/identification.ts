@@ -1,7 +1,8 @@
 // Data identifiers (22, 2E): who the ECU is, what it runs and trusts, what its banks hold, and its live values.
 
-import { asciiBytes, asciiText, fromHex, toHex } from '../../src/core/bytes.ts';
+import { asciiBytes, asciiText, bytesToUint, fromHex, toHex } from '../../src/core/bytes.ts';
 import { encodeBootState } from '../../src/uds/boot-state.ts';
+import { CAMPAIGN_BYTES, encodeCampaignRecord } from '../../src/uds/campaign-record.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 import { encodeResumeState } from '../../src/uds/resume-state.ts';
 import type { Reply, ServiceContext } from '../../src/uds/server-types.ts';
@@ -9,12 +10,14 @@ import * as readData from '../../src/uds/services/read-data-by-identifier.ts';
 import * as writeData from '../../src/uds/services/write-data-by-identifier.ts';
 import { Did, Session } from '../../src/uds/sid.ts';
 import type { Application } from './application.ts';
-import { bootStateOf, otherBank } from './boot-record.ts';
+import { type BootRecord, bootStateOf, campaignOf, otherBank } from './boot-record.ts';
 import type { Device } from './device.ts';
 import { unfinishedDownload } from './image-transfer.ts';
 import type { MetadataCheck } from './metadata.ts';
 import { readProvisioned, writeProvisioned } from './provisioning.ts';
 import { resumeStateOf } from './resume-point.ts';
+import { commitment } from './routines.ts';
+import type { SecuredData } from './secured-data.ts';
 import { versionReport } from './version-report.ts';
 
 const SUPPLIER = 'CAN-OTA';
@@ -22,6 +25,8 @@ const SUPPLIER = 'CAN-OTA';
 /** More in one request is 13: each FD01 reads a whole bank. */
 const MAX_DIDS = 16;
 
+/** Bytes of the counter of a version report. */
+const REPORT_COUNTER_BYTES = 8;
 /** Bytes of a fingerprint. */
 const MAX_FINGERPRINT = 32;
 
@@ -30,6 +35,7 @@ export interface DataParts {
   readonly device: Device;
   readonly metadata: MetadataCheck;
   readonly application: Application;
+  readonly securedData: SecuredData;
 }
 
 type Value = Uint8Array | { readonly nrc: Nrc } | undefined;
@@ -56,7 +62,7 @@ export async function readDataByIdentifier(
 }
 
 function readDid(
-  { device, metadata, application }: DataParts,
+  { device, metadata, application, securedData }: DataParts,
   did: number,
   context: ServiceContext,
 ): Value | Promise<Value> {
@@ -98,7 +104,13 @@ function readDid(
     case Did.deviceSecret:
     case Did.securityAccessKey:
     case Did.approvalKey:
+    case Did.testerKey:
+    case Did.factoryKey:
       return readProvisioned(device, did);
+    case Did.securedDataChallenge:
+      return securedData.challenge();
+    case Did.campaignRecord:
+      return campaignRecordOf(flash.record);
     case Did.trustState: {
       const state = device.trust.state(ecu.verification);
       return state === undefined
@@ -106,12 +118,25 @@ function readDid(
         : new TextEncoder().encode(JSON.stringify(state));
     }
     case Did.timeNonce:
-      return metadata.newNonce();
+      return metadata.nonce();
     case Did.versionReport:
       return versionReport(device);
     default:
       return application.read(did, context.nowMs);
   }
+}
+
+function campaignRecordOf(record: BootRecord): Uint8Array {
+  const campaign = campaignOf(record);
+  if (campaign === null) {
+    const none = new Uint8Array(CAMPAIGN_BYTES);
+    return encodeCampaignRecord({ state: 'none', campaign: none, commitment: none });
+  }
+  return encodeCampaignRecord({
+    state: campaign.evidence === null ? 'open' : 'confirmed',
+    campaign: fromHex(campaign.id),
+    commitment: fromHex(commitment(campaign)),
+  });
 }
 
 /** Computed now over the bytes in the bank file; undefined where there is no verified image. */
@@ -125,8 +150,9 @@ async function digestOf(device: Device, which: 'active' | 'inactive'): Promise<V
 }
 
 /**
- * ISO 14229-1 11.7: fingerprint and VIN in the programming session, what the application takes in the extended one,
- * and until the lock in both what a factory writes. Answered when it is durable.
+ * ISO 14229-1 11.7: the fingerprint in the programming session, until the lock in the programming and the extended session
+ * what a factory writes. After the lock the VIN needs the factory's authority and the application's values that of the
+ * TMU (service 84). Answered when it is durable.
  */
 export async function writeDataByIdentifier(
   { device, application }: DataParts,
@@ -136,29 +162,49 @@ export async function writeDataByIdentifier(
   const request = writeData.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };
   const { did, data } = request;
-  const provisioned = await writeProvisioned(device, did, data);
+  const { authority, session, nowMs } = context;
+  const provisioned = await writeProvisioned(device, did, data, authority);
   if (provisioned === 'stored') return { positive: writeData.encodeResponse(did) };
   if (provisioned !== undefined) return { nrc: provisioned };
-  if (context.session !== Session.programming) {
-    const nrc = await application.write(did, data, context.nowMs);
-    return nrc === undefined ? { positive: writeData.encodeResponse(did) } : { nrc };
-  }
-  switch (did) {
-    case Did.applicationSoftwareFingerprint:
-      if (data.length > MAX_FINGERPRINT) {
-        return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
-      }
-      await device.nv.store({ fingerprint: toHex(data) });
-      break;
-    case Did.vin: {
-      if (data.length !== 17) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
-      const vin = asciiText(data);
-      if (!/^[A-HJ-NPR-Z0-9]{17}$/.test(vin)) return { nrc: Nrc.requestOutOfRange };
-      await device.nv.store({ vin });
-      break;
+  const nrc = await write();
+  return nrc === undefined ? { positive: writeData.encodeResponse(did) } : { nrc };
+
+  async function write(): Promise<Nrc | undefined> {
+    const { locked } = device.identity;
+    switch (did) {
+      case Did.vin:
+        if (locked && authority !== 'factory') return Nrc.securityAccessDenied;
+        return writeVin(device, data);
+      case Did.reportReceived:
+        if (authority !== 'tester') return Nrc.secureDataTransmissionRequired;
+        return reportReceived(device, data);
+      case Did.applicationSoftwareFingerprint:
+        if (session !== Session.programming) return Nrc.requestOutOfRange;
+        if (data.length > MAX_FINGERPRINT) return Nrc.incorrectMessageLengthOrInvalidFormat;
+        await device.nv.store({ fingerprint: toHex(data) });
+        return undefined;
+      default:
+        if (locked && application.takes(did) && authority !== 'tester') {
+          return Nrc.secureDataTransmissionRequired;
+        }
+        return session === Session.extended || authority !== undefined
+          ? application.write(did, data, nowMs)
+          : Nrc.requestOutOfRange;
     }
-    default:
-      return { nrc: Nrc.requestOutOfRange };
   }
-  return { positive: writeData.encodeResponse(did) };
+}
+
+async function writeVin(device: Device, data: Uint8Array): Promise<Nrc | undefined> {
+  if (data.length !== 17) return Nrc.incorrectMessageLengthOrInvalidFormat;
+  const vin = asciiText(data);
+  if (!/^[A-HJ-NPR-Z0-9]{17}$/.test(vin)) return Nrc.requestOutOfRange;
+  await device.nv.store({ vin });
+  return undefined;
+}
+
+/** The Director has this version report, and with it what the report tells of an attack. */
+async function reportReceived(device: Device, data: Uint8Array): Promise<Nrc | undefined> {
+  if (data.length !== REPORT_COUNTER_BYTES) return Nrc.incorrectMessageLengthOrInvalidFormat;
+  const known = await device.trust.reportReceived(bytesToUint(data));
+  return known ? undefined : Nrc.requestOutOfRange;
 }

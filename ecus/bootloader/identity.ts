@@ -11,7 +11,7 @@ const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * byte
 
 const identitySchema = z.strictObject({
   format: z.literal(1),
-  /** Nothing below changes any more. */
+  /** Nothing below changes any more, what the ECU shares with its TMU excepted. */
   locked: z.boolean(),
   serial: z.string().min(1).max(32).nullable(),
   /** Ed25519 seed: signs version reports. */
@@ -24,6 +24,9 @@ const identitySchema = z.strictObject({
     .regex(/^(?:[0-9a-f]{2}){16,64}$/)
     .nullable(),
   approvalKey: hex(32).nullable(),
+  /** X25519 public keys of those who may give orders by service 84: the TMU, and the factory where there is one. */
+  testerKey: hex(32).nullable(),
+  factoryKey: hex(32).nullable(),
   /** The Roots that trust starts from, as base64. */
   directorRoot: z.base64().nullable(),
   imagesRoot: z.base64().nullable(),
@@ -45,11 +48,18 @@ const VIRGIN: IdentityContent = {
   deviceSecret: null,
   securityAccessKey: null,
   approvalKey: null,
+  testerKey: null,
+  factoryKey: null,
   directorRoot: null,
   imagesRoot: null,
   binding: null,
   factoryImage: null,
 };
+
+/** What an ECU shares with its TMU, or knows of it. */
+export type TesterSecrets = Partial<
+  Pick<IdentityContent, 'testerKey' | 'securityAccessKey' | 'approvalKey'>
+>;
 
 export class Identity {
   readonly #file: SealedFile<IdentityContent>;
@@ -82,6 +92,14 @@ export class Identity {
     )
       ? ProvisioningState.virgin
       : ProvisioningState.open;
+  }
+
+  /** What the lock leaves open, by the factory's authority: another TMU, with other secrets, takes over. */
+  async replaceTester(change: TesterSecrets): Promise<void> {
+    await this.#file.store((content) => {
+      if (this.damaged !== undefined) throw new Error('the identity is damaged');
+      return { ...content, ...change };
+    });
   }
 
   /** Durable when it resolves. Throws when the identity is locked, which callers have to ask first. */

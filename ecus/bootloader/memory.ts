@@ -15,7 +15,7 @@ import { Identity } from './identity.ts';
 import { NvData } from './nv-data.ts';
 import { hasShippedSecret, provisionForBench } from './provisioning.ts';
 import { ResumeStore } from './resume-point.ts';
-import { TrustStore } from './trust-store.ts';
+import { type RetainedReports, TrustStore } from './trust-store.ts';
 
 export interface MemoryOptions {
   readonly ecu: VehicleEcu;
@@ -43,7 +43,11 @@ export interface Memory {
 }
 
 /** What is missing is made anew, what is damaged is told. Throws StorageError, InputError for a flash of a bench. */
-export async function openMemory(options: MemoryOptions, gate: ProgramGate): Promise<Memory> {
+export async function openMemory(
+  options: MemoryOptions,
+  gate: ProgramGate,
+  retained?: RetainedReports,
+): Promise<Memory> {
   const { storage, ecu, logger, faults, random } = options;
   const { flash, state } = await FlashMemory.open({ storage, banks: ecu.memory.banks, gate });
   if (state === 'first') {
@@ -73,7 +77,7 @@ export async function openMemory(options: MemoryOptions, gate: ProgramGate): Pro
       'this flash was provisioned with the public keys of the bench: add --bench-keys, or begin with an empty folder',
     );
   }
-  const { store: trust, warnings } = await TrustStore.open(storage, identity);
+  const { store: trust, warnings } = await TrustStore.open(storage, identity, retained);
   for (const reason of warnings) logger.error({ ecu: ecu.name, reason }, 'trust store');
   const resume = await ResumeStore.open(storage);
   return { flash, nv, identity, trust, resume, deviceId, hardwareId };

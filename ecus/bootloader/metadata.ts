@@ -1,6 +1,6 @@
 // What an ECU does with metadata before anything is erased: every check of the receipt, in the standard's order.
 
-import { toHex } from '../../src/core/bytes.ts';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
 import type { Random } from '../../src/core/random.ts';
 import { type AttackCode, accepted, refused, type Verdict } from '../../src/trust/attack.ts';
 import { decodeBundle } from '../../src/trust/bundle.ts';
@@ -35,11 +35,13 @@ export class MetadataCheck {
     this.#random = random;
   }
 
-  /** For DID FD21: the next time attestation must carry it. Each read makes the one before worthless. */
-  newNonce(): Uint8Array {
-    const nonce = this.#random.bytes(NONCE_BYTES);
-    this.#nonce = toHex(nonce);
-    return nonce;
+  /**
+   * For DID FD21: the next time attestation must carry it. It stays until a bundle has used it, so that nobody spoils the
+   * bundle of somebody else by reading.
+   */
+  nonce(): Uint8Array {
+    this.#nonce ??= toHex(this.#random.bytes(NONCE_BYTES));
+    return fromHex(this.#nonce);
   }
 
   /**

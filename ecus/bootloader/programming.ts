@@ -26,6 +26,7 @@ import {
 import { FlashFault, isFlashFailure } from './flash-memory.ts';
 import { ImageTransfer, resumePointFor } from './image-transfer.ts';
 import type { MetadataCheck, Release } from './metadata.ts';
+import { isPlain, plainRelease, plainVersion } from './plain.ts';
 import { keepPrevious, previousRelease } from './previous-image.ts';
 import { HOW_TO_PROVISION, isRootFile, type RootFile, takeRoot } from './provisioning.ts';
 
@@ -82,7 +83,9 @@ export class Programming {
     if (typeof request === 'number') return { nrc: request };
     if (this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
     const { flash, ecu } = this.#device;
-    const release = this.#release ?? (await this.#releaseOfBefore());
+    const release = isPlain(ecu)
+      ? plainRelease(this.#device, request.size)
+      : (this.#release ?? (await this.#releaseOfBefore()));
     // The other bank is what an unconfirmed image goes back to: nothing goes on there either.
     const point = this.#bankIsNeeded() ? undefined : resumePointFor(this.#device, release);
     const step = startImage(
@@ -251,7 +254,8 @@ export class Programming {
 
   /** Says why this ECU programs nothing at all, whoever signed it. */
   #notReady(): boolean {
-    const { identity, trust } = this.#device;
+    const { identity, trust, ecu } = this.#device;
+    if (isPlain(ecu)) return false;
     const reason = !identity.locked
       ? HOW_TO_PROVISION
       : (bindingFault(this.#device) ??
@@ -267,15 +271,16 @@ export class Programming {
     if (this.#bankIsNeeded()) return Nrc.conditionsNotCorrect;
     if (this.#notReady()) return Nrc.conditionsNotCorrect;
     const { flash } = this.#device;
-    if (this.#release === undefined) {
+    if (this.#release === undefined && !isPlain(this.#device.ecu)) {
       this.#release = await this.#releaseOfBefore();
       this.#goingBack = true;
     }
-    if (this.#release === undefined) {
+    if (this.#release === undefined && !isPlain(this.#device.ecu)) {
       this.#device.emit({ kind: 'not-ready', reason: 'signed metadata must come first' });
       return Nrc.conditionsNotCorrect;
     }
-    if (await this.#refusesRecord(this.#release)) return Nrc.conditionsNotCorrect;
+    if (this.#release !== undefined && (await this.#refusesRecord(this.#release)))
+      return Nrc.conditionsNotCorrect;
     // On the way back nothing new is kept: interrupted, it must still lead to the image that it was begun for.
     if (this.#device.ecu.memory.banks === 1 && !this.#goingBack) await keepPrevious(this.#device);
     this.#download = IDLE;
@@ -328,7 +333,16 @@ export class Programming {
     const outcome = await this.#programming(async () => {
       const found = await flash.digest(bank);
       const sha256 = toHex(found.sha256);
-      const wanted = release?.header ?? before;
+      const plain =
+        release !== undefined && isPlain(this.#device.ecu)
+          ? {
+              ...release.header,
+              sha256,
+              length: found.length,
+              version: await plainVersion(this.#device, bank, sha256),
+            }
+          : undefined;
+      const wanted = plain ?? release?.header ?? before;
       const asSigned = sha256 === wanted.sha256 && found.length === wanted.length;
       const passed = asSigned && (expected === undefined || equalBytes(expected, found.sha256));
       // A valid bank that is not the image of this release is no attack, one whose bytes have changed is.
@@ -341,7 +355,7 @@ export class Programming {
         await this.#device.resume.forget();
       }
       if (passed && release !== undefined && !this.#bankIsNeeded()) {
-        await this.#makeValid(bank, release);
+        await this.#makeValid(bank, { ...release, header: plain ?? release.header });
       }
       const { version } = wanted;
       this.#device.emit({ kind: 'check', bank: bankLetter(bank), passed, sha256, version });

@@ -52,7 +52,7 @@ export function provisioningNeeds(
   };
 }
 
-/** What of the data identifiers FD11 to FD15 may be read now. */
+/** What of the data identifiers FD11 to FD17 may be read now. */
 export function readProvisioned(
   device: Device,
   did: number,
@@ -72,6 +72,15 @@ export function readProvisioned(
       return secret(identity, content.securityAccessKey);
     case Did.approvalKey:
       return secret(identity, content.approvalKey);
+    // Public halves, which a tester may compare with its own.
+    case Did.testerKey:
+      return content.testerKey === null
+        ? { nrc: Nrc.conditionsNotCorrect }
+        : fromHex(content.testerKey);
+    case Did.factoryKey:
+      return content.factoryKey === null
+        ? { nrc: Nrc.conditionsNotCorrect }
+        : fromHex(content.factoryKey);
     default:
       return undefined;
   }
@@ -92,10 +101,16 @@ export async function writeProvisioned(
   device: Device,
   did: number,
   data: Uint8Array,
+  authority: string | undefined,
 ): Promise<Nrc | 'stored' | undefined> {
   const change = provisionedChange(did, data);
   if (change === undefined) return undefined;
-  if (device.identity.locked) return Nrc.securityAccessDenied;
+  if (device.identity.locked) {
+    if (authority !== 'factory' || !SHARED_WITH_TESTER.has(did)) return Nrc.securityAccessDenied;
+    if (typeof change === 'number') return change;
+    await device.identity.replaceTester(change);
+    return 'stored';
+  }
   if (typeof change === 'number') return change;
   // What everybody has protects nothing.
   if (!device.benchKeys && secretsOf(change).some(isShippedSecret)) return Nrc.requestOutOfRange;
@@ -103,9 +118,17 @@ export async function writeProvisioned(
   return 'stored';
 }
 
+const SHARED_WITH_TESTER: ReadonlySet<number> = new Set([
+  Did.testerKey,
+  Did.securityAccessKey,
+  Did.approvalKey,
+]);
+
 function secretsOf(content: Partial<IdentityContent>): string[] {
-  const { deviceSecret, securityAccessKey, approvalKey } = content;
-  return [deviceSecret, securityAccessKey, approvalKey].filter((each) => typeof each === 'string');
+  const { deviceSecret, securityAccessKey, approvalKey, testerKey, factoryKey } = content;
+  return [deviceSecret, securityAccessKey, approvalKey, testerKey, factoryKey].filter(
+    (each) => typeof each === 'string',
+  );
 }
 
 export function hasShippedSecret(identity: Identity): boolean {
@@ -135,6 +158,14 @@ function provisionedChange(
       return securityAccessKey === undefined
         ? Nrc.incorrectMessageLengthOrInvalidFormat
         : { securityAccessKey };
+    }
+    case Did.testerKey: {
+      const testerKey = key(32, 32);
+      return testerKey === undefined ? Nrc.incorrectMessageLengthOrInvalidFormat : { testerKey };
+    }
+    case Did.factoryKey: {
+      const factoryKey = key(32, 32);
+      return factoryKey === undefined ? Nrc.incorrectMessageLengthOrInvalidFormat : { factoryKey };
     }
     case Did.approvalKey: {
       const approvalKey = key(32, 32);
@@ -170,7 +201,7 @@ export function provisioningRoutines(
   return {
     [Routine.generateKeys]: {
       sessions,
-      secured: false,
+      access: 'open',
       start: async (record) => {
         if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         if (identity.locked) return { nrc: Nrc.securityAccessDenied };
@@ -184,7 +215,7 @@ export function provisioningRoutines(
     },
     [Routine.lockReadout]: {
       sessions,
-      secured: false,
+      access: 'open',
       start: async (record) => {
         if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         if (identity.damaged !== undefined) return { nrc: Nrc.conditionsNotCorrect };
@@ -216,6 +247,7 @@ function missingFor(content: IdentityContent, needs: ProvisioningNeeds): string[
       'the key of SecurityAccess (2E FD14)',
     ],
     [needs.approvalKey && content.approvalKey === null, 'the key of the approval (2E FD15)'],
+    [content.testerKey === null, 'the key of the TMU (2E FD16)'],
   ];
   return rows.flatMap(([missing, name]) => (missing ? [name] : []));
 }
@@ -259,6 +291,7 @@ export async function provisionForBench(options: {
     deviceSecret: toHex(own.deviceSecret),
     securityAccessKey: toHex(own.securityAccessKey),
     approvalKey: toHex(benchApprovalKey()),
+    testerKey: toHex(benchEcuIdentity('TMU').encryption.publicKey),
     directorRoot: Buffer.from(world.directorRoot).toString('base64'),
     imagesRoot: Buffer.from(world.imagesRoot).toString('base64'),
   });

@@ -1,5 +1,13 @@
 // RoutineControl (31) of the bootloader: which routine exists where, and what it answers.
 
+import { fromHex, toHex } from '../../src/core/bytes.ts';
+import type { Random } from '../../src/core/random.ts';
+import { commitmentOf, commitmentsDigest, RECEIPT_BYTES } from '../../src/trust/authority.ts';
+import {
+  decodeActivateOption,
+  decodeEvidenceOption,
+  decodeRollbackOption,
+} from '../../src/uds/campaign-record.ts';
 import { decodeAddressAndLength } from '../../src/uds/memory-transfer.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 import type { Reply, ServiceContext, ServiceHandler } from '../../src/uds/server-types.ts';
@@ -7,17 +15,34 @@ import * as routineControl from '../../src/uds/services/routine-control.ts';
 import { RoutineControlType } from '../../src/uds/services/routine-control.ts';
 import { Routine, Session } from '../../src/uds/sid.ts';
 import { raiseCounter, verifyBank } from './boot-check.ts';
-import { activate, type BankIndex, confirm, type RecordChange, rollback } from './boot-record.ts';
+import {
+  activate,
+  type BankCampaign,
+  type BankIndex,
+  campaignOf,
+  confirm,
+  type RecordChange,
+  rollback,
+} from './boot-record.ts';
 import type { Device } from './device.ts';
 import type { Programming } from './programming.ts';
 
 /** The status record of a routine, or why it was refused. */
 export type RoutineOutcome = Uint8Array | { readonly nrc: Nrc };
 
+/**
+ * `unlocked`: by SecurityAccess. `authority`: once the ECU is locked, service 84 around the very message; 38 without.
+ */
+export type RoutineAccess = 'open' | 'unlocked' | 'authority';
+
 export interface RoutineRule {
-  /** Elsewhere the routine does not exist: 31 (ISO 14229-1 14.2.4). All sessions when missing. */
+  /**
+   * Elsewhere the routine does not exist: 31 (ISO 14229-1 14.2.4). All sessions when missing, and for a message with
+   * authority of its own.
+   */
   readonly sessions?: readonly number[];
-  readonly secured: boolean;
+  /** What its start and stop need. Its results are a question, which needs nothing. */
+  readonly access: RoutineAccess;
   start(record: Uint8Array, context: ServiceContext): RoutineOutcome | Promise<RoutineOutcome>;
   /** Missing: the routine ends by itself and cannot be stopped, 12. */
   stop?(record: Uint8Array): RoutineOutcome;
@@ -42,10 +67,10 @@ export const Dependency = { met: 0, noVerifiedImage: 1 } as const;
 export function bootloaderRoutines(
   device: Device,
   programming: Programming,
+  random: Random,
 ): Readonly<Record<number, RoutineRule>> {
   const { flash, ecu } = device;
   const change = async (event: 'activate' | 'confirm' | 'rollback', step: RecordChange) => {
-    if (ecu.memory.banks === 1) return { nrc: Nrc.requestOutOfRange };
     const outcome = await flash.update(step);
     if (outcome === 'refused') return { nrc: Nrc.conditionsNotCorrect };
     if (outcome === 'changed') device.emit({ kind: event });
@@ -64,7 +89,7 @@ export function bootloaderRoutines(
   return {
     [Routine.checkProgrammingPreconditions]: {
       sessions: extended,
-      secured: false,
+      access: 'open',
       start: empty(() => {
         const { trial, rollbackPending } = flash.record;
         return Uint8Array.of(
@@ -75,7 +100,7 @@ export function bootloaderRoutines(
     },
     [Routine.eraseMemory]: {
       sessions: [Session.programming],
-      secured: true,
+      access: 'unlocked',
       start: async (record) => {
         if (record.length > 0) {
           const area = decodeAddressAndLength(record, 0);
@@ -91,7 +116,7 @@ export function bootloaderRoutines(
     },
     [Routine.checkMemory]: {
       sessions: [Session.programming],
-      secured: true,
+      access: 'unlocked',
       start: async (record) => {
         if (record.length !== 0 && record.length !== 32) {
           return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
@@ -102,7 +127,7 @@ export function bootloaderRoutines(
     },
     [Routine.checkProgrammingDependencies]: {
       sessions: [Session.programming],
-      secured: true,
+      access: 'unlocked',
       start: empty(() =>
         Uint8Array.of(
           flash.record.banks[flash.targetBank].content === 'valid'
@@ -113,26 +138,39 @@ export function bootloaderRoutines(
     },
     [Routine.activateBank]: {
       sessions: extended,
-      secured: true,
-      start: empty(async () => {
-        const refused = await refusedBank(flash.targetBank);
-        return refused ?? change('activate', activate);
-      }),
+      access: 'authority',
+      start: async (record) => {
+        const option = decodeActivateOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        const sha256 = toHex(option.sha256);
+        const isNamed = flash.record.banks[flash.targetBank].sha256 === sha256;
+        const refused = isNamed ? await refusedBank(flash.targetBank) : undefined;
+        if (refused !== undefined) return refused;
+        const campaign = toHex(option.campaign);
+        const receipt = toHex(random.bytes(RECEIPT_BYTES));
+        return change('activate', activate({ campaign, sha256, receipt }));
+      },
     },
     [Routine.confirmBank]: {
       sessions: extended,
-      secured: true,
+      access: 'authority',
       // An image that failed its self test must not become the confirmed one, whoever asks for it.
-      start: empty(async () => {
-        if (!device.running.selfTestPassed) return { nrc: Nrc.conditionsNotCorrect };
-        if (ecu.memory.banks === 1) {
-          // No trial ends there: the answer says that the image has come up.
-          if (!runsWhatItHolds(device)) return { nrc: Nrc.conditionsNotCorrect };
-          device.emit({ kind: 'confirm' });
-          return DONE;
+      start: async (record) => {
+        const option = decodeEvidenceOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        if (!device.running.selfTestPassed || !runsWhatItHolds(device)) {
+          return { nrc: Nrc.conditionsNotCorrect };
         }
-        return change('confirm', confirm);
-      }),
+        // What this ECU has told of its receipt stands among the commitments, or they are not those of its campaign.
+        const own = campaignOf(flash.record);
+        const told = option.evidence.map(toHex);
+        if (own === null || !told.includes(commitment(own))) return { nrc: Nrc.requestOutOfRange };
+        const campaign = toHex(option.campaign);
+        const evidence = toHex(commitmentsDigest(option.evidence));
+        const confirmed = await change('confirm', confirm(campaign, evidence));
+        if (!(confirmed instanceof Uint8Array)) return confirmed;
+        return Uint8Array.of(...confirmed, ...fromHex(own.receipt));
+      },
       // Whether a confirmation would be taken: a tester asks every ECU before it confirms the first one.
       results: (record) =>
         record.length > 0
@@ -141,36 +179,53 @@ export function bootloaderRoutines(
     },
     [Routine.commitCounter]: {
       sessions: extended,
-      secured: true,
-      // Only when every ECU of the vehicle is confirmed: a raised counter has no way back, and no boot raises it.
-      start: empty(async () => {
+      access: 'authority',
+      // Only with the receipts of all ECUs of the campaign: a raised counter has no way back, and no boot raises it.
+      start: async (record) => {
+        const option = decodeEvidenceOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        const own = campaignOf(flash.record);
         if (!device.identity.locked || !runsWhatItHolds(device)) {
           return { nrc: Nrc.conditionsNotCorrect };
+        }
+        if (own === null || own.evidence === null || own.id !== toHex(option.campaign)) {
+          return { nrc: Nrc.conditionsNotCorrect };
+        }
+        const commitments = option.evidence.map((each) => commitmentOf(option.campaign, each));
+        if (toHex(commitmentsDigest(commitments)) !== own.evidence) {
+          return { nrc: Nrc.requestOutOfRange };
         }
         const before = device.trust.counters.security;
         const raised = await raiseCounter(device);
         if (raised === undefined) return { nrc: Nrc.conditionsNotCorrect };
         if (raised.counter > before) device.emit({ kind: 'commit', counter: raised.counter });
         return DONE;
-      }),
+      },
     },
     [Routine.rollbackBank]: {
       sessions: extended,
-      secured: true,
-      /** Option record: nothing, or 01 to go back even from a confirmed image. */
+      access: 'authority',
       start: async (record) => {
-        if (record.length > 1) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
-        if (record.length === 1 && record[0]! > 1) return { nrc: Nrc.requestOutOfRange };
-        const confirmedToo = record[0] === 1;
-        // Once the counter has risen above it, an older image is no way back any more.
+        if (ecu.memory.banks === 1) return { nrc: Nrc.requestOutOfRange };
+        const option = decodeRollbackOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        const { evenConfirmed } = option;
+        // Once the counter has risen above it, an older image cannot be gone back to any more.
         const refused =
-          confirmedToo && flash.record.trial === null && flash.record.banks[flash.targetBank].proven
+          evenConfirmed &&
+          flash.record.trial === null &&
+          flash.record.banks[flash.targetBank].proven
             ? await refusedBank(flash.targetBank)
             : undefined;
-        return refused ?? change('rollback', rollback(confirmedToo));
+        return refused ?? change('rollback', rollback(toHex(option.campaign), evenConfirmed));
       },
     },
   };
+}
+
+/** What an ECU tells of its receipt before it gives it away; hexadecimal. */
+export function commitment({ id, receipt }: BankCampaign): string {
+  return toHex(commitmentOf(fromHex(id), fromHex(receipt)));
 }
 
 /** False in the bootloader alone, and while the only bank holds an image that no boot has started yet. */
@@ -187,18 +242,22 @@ function empty(
     record.length > 0 ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat } : run();
 }
 
-/** Service 31 over a table of routines. `securityLevel`: what `secured` needs now; undefined: nothing. */
+/** What `unlocked` and `authority` need now. */
+export interface RoutineGuard {
+  /** Undefined: no level is asked for. */
+  securityLevel(): number | undefined;
+  needsAuthority(): boolean;
+}
+
+/** Service 31 over a table of routines. */
 export class Routines {
   readonly #rules: Readonly<Record<number, RoutineRule>>;
-  readonly #securityLevel: () => number | undefined;
+  readonly #access: RoutineGuard;
   readonly #results = new Map<number, Uint8Array>();
 
-  constructor(
-    rules: Readonly<Record<number, RoutineRule>>,
-    securityLevel: () => number | undefined,
-  ) {
+  constructor(rules: Readonly<Record<number, RoutineRule>>, access: RoutineGuard) {
     this.#rules = rules;
-    this.#securityLevel = securityLevel;
+    this.#access = access;
   }
 
   /** Results of routines belong to the session in which these ran. */
@@ -221,16 +280,28 @@ export class Routines {
     if (typeof request === 'number') return { nrc: request };
     const { control, routine, data } = request;
     const rule = this.#rules[routine];
-    if (rule === undefined || !(rule.sessions?.includes(context.session) ?? true)) {
-      return { nrc: Nrc.requestOutOfRange };
-    }
-    const level = this.#securityLevel();
-    if (rule.secured && level !== undefined && context.securityLevel !== level) {
-      return { nrc: Nrc.securityAccessDenied };
-    }
+    const isHere =
+      context.authority !== undefined || (rule?.sessions?.includes(context.session) ?? true);
+    if (rule === undefined || !isHere) return { nrc: Nrc.requestOutOfRange };
+    const against =
+      control === RoutineControlType.requestRoutineResults
+        ? undefined
+        : this.#refuse(rule, context);
+    if (against !== undefined) return { nrc: against };
     const outcome = await this.#run(rule, control, routine, data, context);
     if (!(outcome instanceof Uint8Array)) return outcome;
     return { positive: routineControl.encodeResponse(control, routine, outcome) };
+  }
+
+  #refuse({ access }: RoutineRule, context: ServiceContext): Nrc | undefined {
+    if (access === 'open' || context.authority !== undefined) return undefined;
+    if (access === 'authority' && this.#access.needsAuthority()) {
+      return Nrc.secureDataTransmissionRequired;
+    }
+    const level = this.#access.securityLevel();
+    return level === undefined || context.securityLevel === level
+      ? undefined
+      : Nrc.securityAccessDenied;
   }
 
   async #run(

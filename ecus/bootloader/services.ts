@@ -13,9 +13,11 @@ import { readDataByIdentifier, writeDataByIdentifier } from './identification.ts
 import { readMemoryByAddress, refuseUpload } from './memory-readout.ts';
 import type { MetadataCheck } from './metadata.ts';
 import { MAX_SECURITY_ATTEMPTS } from './nv-data.ts';
+import { isPlain } from './plain.ts';
 import type { Programming } from './programming.ts';
 import { HOW_TO_PROVISION } from './provisioning.ts';
 import type { Routines } from './routines.ts';
+import type { SecuredData } from './secured-data.ts';
 import type { SeedKeyAlgorithm } from './security-key.ts';
 import { clearDiagnosticInformation, DTC_REPORTS, readDtcInformation } from './trouble-codes.ts';
 
@@ -53,6 +55,7 @@ export interface ServiceParts {
   readonly programming: Programming;
   readonly metadata: MetadataCheck;
   readonly routines: Routines;
+  readonly securedData: SecuredData;
   /** Undefined for an ECU that asks for no key. */
   readonly security: SecurityAccess | undefined;
   /** Level of the key that programming needs now; undefined: none is needed. */
@@ -60,6 +63,7 @@ export interface ServiceParts {
   /** There is something to compare a key with. */
   hasKey(): boolean;
   readonly clock: Clock;
+  isMoving(): boolean;
   reset(): void;
 }
 
@@ -73,7 +77,7 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
     ...rest,
     functional: false,
     get sessions() {
-      return device.identity.locked ? afterLock : FACTORY_SESSIONS;
+      return device.identity.locked || isPlain(device.ecu) ? afterLock : FACTORY_SESSIONS;
     },
     get security() {
       return parts.securityLevel();
@@ -83,9 +87,12 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
     [Sid.ecuReset]: {
       minLength: 2,
       subFunctions: { 1: {}, 2: {}, 3: {} },
-      handle: (bytes) => {
+      handle: (bytes, context) => {
         const request = ecuReset.decodeRequest(bytes);
         if (typeof request === 'number') return { nrc: request };
+        // Nobody restarts an ECU of a vehicle that moves, its own TMU excepted, which has looked at more than the speed.
+        const isRefused = parts.isMoving() || restartsTooOften(device, context.nowMs);
+        if (context.authority === undefined && isRefused) return { nrc: Nrc.conditionsNotCorrect };
         // 10.3.1: the response goes out before the reset.
         return { positive: ecuReset.encodeResponse(request.type), afterSent: () => parts.reset() };
       },
@@ -146,14 +153,30 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
       get security() {
         return parts.securityLevel();
       },
-      handle: (bytes, context) => application.control(bytes, context.nowMs),
+      handle: (bytes, context) => {
+        if (device.identity.locked && context.authority !== 'tester') {
+          return { nrc: Nrc.secureDataTransmissionRequired };
+        }
+        // The end of the extended session gives every output back.
+        if (context.session !== Session.extended) return { nrc: Nrc.conditionsNotCorrect };
+        return application.control(bytes, context.nowMs);
+      },
     };
   }
+  handlers[Sid.securedDataTransmission] = parts.securedData.handler(() => handlers);
   const { slowMs } = device.faults;
   return {
     ...(slowMs === undefined ? handlers : slowed(handlers, parts.clock, slowMs)),
     ...(parts.security && { [Sid.securityAccess]: onceThereIsAKey(parts.security, parts) }),
   };
+}
+
+/** The TMU has to come to its word while somebody else restarts an ECU on trial again and again. */
+const RESTART_PAUSE_MS = 10_000;
+
+function restartsTooOften({ flash, running, identity }: Device, nowMs: number): boolean {
+  const isOnTrial = identity.locked && flash.record.trial !== null;
+  return isOnTrial && running.requested && nowMs - running.sinceMs < RESTART_PAUSE_MS;
 }
 
 /** Without a key every attempt would fail and be counted: 22 says that something else is missing. */

@@ -52,14 +52,14 @@ export function readDtcInformation(nv: NvData, bytes: Uint8Array): Reply {
   }
 }
 
-/** 12.2: all groups or one stored code. Answered when it is durable. */
+/** 12.2: all groups or one stored code. Answered when it is durable; where nothing is stored, nothing is written. */
 export async function clearDiagnosticInformation(nv: NvData, bytes: Uint8Array): Promise<Reply> {
   const request = clear.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };
   if (request.memory !== undefined) return { nrc: Nrc.requestOutOfRange };
   const { dtcs } = nv.content;
   if (request.group === clear.ALL_GROUPS) {
-    await nv.store({ dtcs: [] });
+    if (dtcs.length > 0) await nv.store({ dtcs: [] });
   } else {
     if (!dtcs.some(({ code }) => code === request.group)) return { nrc: Nrc.requestOutOfRange };
     await nv.store({ dtcs: dtcs.filter(({ code }) => code !== request.group) });
@@ -70,6 +70,8 @@ export async function clearDiagnosticInformation(nv: NvData, bytes: Uint8Array):
 /** Stores a fault that is present now. */
 export async function storeTroubleCode(nv: NvData, code: number): Promise<void> {
   const status = DtcStatus.testFailed | DtcStatus.confirmedDtc;
+  const known = nv.content.dtcs.find((dtc) => dtc.code === code);
+  if (known?.status === status) return;
   const others = nv.content.dtcs.filter((dtc) => dtc.code !== code);
   await nv.store({ dtcs: [...others, { code, status }].slice(-64) });
 }

@@ -45,17 +45,29 @@ const countersSchema = z.strictObject({
   format: z.literal(1),
   /** Highest release counter that was ever confirmed. */
   security: z.number().int().min(0),
-  /** Counter of the last version report. */
+  /** Version reports up to this counter were set aside; none of a later life has one of them. */
   report: z.number().int().min(0),
   /** The latest attested time, milliseconds since 1970; 0 before the first. */
   timeMs: z.number().int().min(0),
-  /** What was refused last, and whether a version report has told of it. */
-  attack: z.strictObject({ code: z.enum(ATTACKS), told: z.boolean() }).nullable(),
+  /** What was refused last; every version report from the counter `since` on tells of it. */
+  attack: z.strictObject({ code: z.enum(ATTACKS), since: z.number().int().min(0) }).nullable(),
 });
 type Counters = z.infer<typeof countersSchema>;
 
 const NO_TRUST: TrustContent = { format: 1, director: {}, images: {}, rootDigests: [] };
 const NO_COUNTERS: Counters = { format: 1, security: 0, report: 0, timeMs: 0, attack: null };
+
+/**
+ * Version reports that one write of the flash sets aside. Anybody may read FD22, some 500 times a second on a bus of
+ * 500 kbit/s: that is a write in half an hour.
+ */
+const REPORTS_AHEAD = 2 ** 20;
+
+/** What RAM keeps over a reset by service 11, and a power cut loses. */
+export interface RetainedReports {
+  readonly next: number;
+  readonly until: number;
+}
 
 /** The two banks and the image before them. */
 const PASSED_RECORDS = 3;
@@ -72,6 +84,8 @@ export class TrustStore {
   readonly #counters: SealedFile<Counters>;
   #trust: VehicleTrust | undefined;
   #passed: readonly PassedRecord[] = [];
+  /** Of the next version report; it needs a write when it is above `counters.report`. */
+  #nextReport: number;
   #poweredOff = false;
   /** Why nothing can be verified; undefined when all is well. Provisioning and repair are the ways out. */
   #fault: string | undefined;
@@ -80,20 +94,24 @@ export class TrustStore {
     storage: Storage,
     files: SealedFile<TrustContent>,
     counters: SealedFile<Counters>,
+    retained: RetainedReports | undefined,
   ) {
     this.#storage = storage;
     this.#files = files;
     this.#counters = counters;
+    const { report } = counters.content;
+    this.#nextReport = retained?.until === report ? retained.next : report + 1;
   }
 
   /** Throws StorageError. Damage is no exception: see `fault` and `warnings`. */
   static async open(
     storage: Storage,
     identity: Identity,
+    retained?: RetainedReports,
   ): Promise<{ readonly store: TrustStore; readonly warnings: readonly string[] }> {
     const trust = await SealedFile.open(storage, TRUST_FILE, trustSchema, NO_TRUST);
     const counters = await SealedFile.open(storage, COUNTERS_FILE, countersSchema, NO_COUNTERS);
-    const store = new TrustStore(storage, trust.file, counters.file);
+    const store = new TrustStore(storage, trust.file, counters.file, retained);
     const warnings: string[] = [];
     if (typeof trust.state === 'object') {
       // The Roots of the factory are still there: whatever came later is fetched and verified again.
@@ -163,12 +181,12 @@ export class TrustStore {
   state(verification: 'partial' | 'full'): EcuTrustState | undefined {
     const { trust } = this;
     if (trust === undefined) return undefined;
-    const { report, timeMs } = this.counters;
+    const { timeMs } = this.counters;
     return {
       verification,
       director: versionsOf(trust.director),
       ...(verification === 'full' && { images: versionsOf(trust.images) }),
-      counter: report,
+      counter: this.#nextReport - 1,
       time: timeMs === 0 ? null : new Date(timeMs).toISOString(),
     };
   }
@@ -179,11 +197,7 @@ export class TrustStore {
    * only a Root that takes a key of the role `time` away lets it go back.
    */
   async accept(trust: VehicleTrust, timeMs: number, roots: readonly Uint8Array[]): Promise<void> {
-    await this.#counters.store((counters) => ({
-      ...counters,
-      timeMs,
-      attack: counters.attack?.told === true ? null : counters.attack,
-    }));
+    await this.#counters.store((counters) => ({ ...counters, timeMs }));
     await this.#files.store((content) => ({
       format: 1,
       director: textOf(trust.director),
@@ -193,9 +207,20 @@ export class TrustStore {
     if (!this.#poweredOff) this.#trust = trust;
   }
 
-  /** Kept until a version report has told of it and newer metadata was accepted. */
+  /** Kept until the Director has a version report that tells of it. */
   async noteAttack(code: AttackCode): Promise<void> {
-    await this.#counters.store((counters) => ({ ...counters, attack: { code, told: false } }));
+    if (this.counters.attack?.code === code) return;
+    const since = this.#nextReport;
+    await this.#counters.store((counters) => ({ ...counters, attack: { code, since } }));
+  }
+
+  /** The Director has the version report of this counter. False: there was none. */
+  async reportReceived(counter: number): Promise<boolean> {
+    if (counter < 1 || counter >= this.#nextReport) return false;
+    const { attack } = this.counters;
+    if (attack === null || counter < attack.since) return true;
+    await this.#counters.store((counters) => ({ ...counters, attack: null }));
+    return true;
   }
 
   /** Never lower than it was. */
@@ -207,14 +232,24 @@ export class TrustStore {
     }));
   }
 
-  /** For one more version report: its counter (durable before it is used) and the attack that it tells of. */
+  /**
+   * For one more version report: its counter and the attack that it tells of. Counters are set aside many at a time, durably
+   * before the first of them is used.
+   */
   async nextReport(): Promise<{ readonly counter: number; readonly attack: AttackCode | '' }> {
-    const { report, attack } = await this.#counters.store((counters) => ({
-      ...counters,
-      report: counters.report + 1,
-      attack: counters.attack && { ...counters.attack, told: true },
-    }));
-    return { counter: report, attack: attack?.code ?? '' };
+    const counter = this.#nextReport++;
+    if (counter > this.counters.report) {
+      await this.#counters.store((counters) => ({
+        ...counters,
+        report: Math.max(counters.report, counter - 1 + REPORTS_AHEAD),
+      }));
+    }
+    return { counter, attack: this.counters.attack?.code ?? '' };
+  }
+
+  /** For the next life, where the reset keeps the RAM. */
+  get retained(): RetainedReports {
+    return { next: this.#nextReport, until: this.counters.report };
   }
 
   /** The signed header beside a bank; undefined where there is none, as for the factory image. */

@@ -7,11 +7,13 @@ import type { Ecu } from '../bootloader/bootloader.ts';
 import type { EcuEvent } from '../bootloader/device.ts';
 import { refuseShippedSecret } from '../bootloader/security-key.ts';
 import { type CreateEcuOptions, createEcu } from '../create-ecu.ts';
+import { speedFrame } from '../motion.ts';
 import { type DriverTerminal, openConsole } from './console.ts';
 import { type ApproveMode, DriverApproval } from './driver-approval.ts';
 import { SignalBoard, type SignalValue } from './signal-board.ts';
 
-export interface CreateCgwOptions extends Omit<CreateEcuOptions, 'routines' | 'live' | 'name'> {
+export interface CreateCgwOptions
+  extends Omit<CreateEcuOptions, 'routines' | 'live' | 'traffic' | 'motion' | 'name'> {
   /** The ECU that `approval.ecu` of the vehicle names, unless told otherwise. */
   readonly name?: string;
   /** `yes` and `no` answer by themselves; they are for benches and tests. */
@@ -79,6 +81,8 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
     ...options,
     name,
     live: signals.dids(),
+    traffic: [speedFrame(() => signals.speedKmh())],
+    motion: { isMoving: () => (signals.speedKmh() ?? 0) !== 0, close: () => {} },
     routines: {
       [Routine.driverApproval]: approval.routine(),
       [Routine.updateOutcome]: approval.outcomeRoutine(),

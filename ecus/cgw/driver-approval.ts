@@ -62,7 +62,7 @@ export class DriverApproval {
   /** The table row of the routine. Any session: the question must outlive S3. The MAC protects the answer. */
   routine(): RoutineRule {
     return {
-      secured: false,
+      access: 'open',
       start: (record) => this.#start(record),
       stop: (record) => this.#stop(record),
       results: (record) => this.#results(record),
@@ -75,7 +75,7 @@ export class DriverApproval {
    */
   outcomeRoutine(): RoutineRule {
     return {
-      secured: false,
+      access: 'open',
       start: (record) => {
         const decoded = decodeOutcome(record);
         if ('fault' in decoded) {

@@ -68,6 +68,17 @@ export class SignalBoard {
     return this.#values.get(name);
   }
 
+  /** Of the signal `speed`; undefined while the sensor tells nothing, and in a vehicle without such a signal. */
+  speedKmh(): number | undefined {
+    const signal = this.#signals.get('speed');
+    const value = this.#values.get('speed');
+    if (signal === undefined || signal.values !== undefined || typeof value !== 'number') {
+      return undefined;
+    }
+    const [from, to] = [unitOf(signal.unit), unitOf('km/h')];
+    return sameDimension(from, to) ? value * conversion(from, to) : undefined;
+  }
+
   /** `speed is 0 km/h` */
   lines(): string[] {
     return [...this.#signals].map(([name, signal]) => {

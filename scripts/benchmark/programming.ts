@@ -48,6 +48,7 @@ export async function programTogether(
         const options = { benchKeys: true, version: '2.0.0' };
         const metadata = await metadataOf(options, flashed, silentLogger);
         const staged = await driver.stage({
+          campaign: '0'.repeat(32),
           version: '2.0.0',
           image,
           ...(metadata && { metadata }),

@@ -82,13 +82,22 @@ function stepOf(
     return {
       kind: 'ecu',
       step,
+      campaign: state.campaign.id,
       item,
       tries: failed,
       delayMs: retryPauseMs(failed, retryDelayMs),
       changed: changedIn(state.changes, item.ecu),
       knownDtcs: step === 'verify' ? dtcsOf(state, item.ecu) : undefined,
+      evidence: evidenceFor(state, step),
     };
   });
+}
+
+/** What an ECU must be told before it confirms, and before it raises its counter. */
+function evidenceFor(state: Forward | StateOf<'rolling-back'>, step: EcuStep): readonly string[] {
+  if (state.kind !== 'committing') return [];
+  if (step === 'commit') return Object.values(state.receipts);
+  return Object.values(state.verified).flatMap(({ commitment }) => commitment ?? []);
 }
 
 function dtcsOf(

@@ -34,7 +34,7 @@ export interface PreviousImage extends Omit<RollbackOrder['previous'], 'version'
 export interface EcuStepPorts {
   readonly driver: EcuDriver;
   /** What the ECU shall run. Its image is only named: what reads it, opens it. */
-  readonly target: Target;
+  readonly target: Omit<Target, 'campaign' | 'from'>;
   /** Its activation writes the image; an ECU with two banks holds the image itself by then. */
   readonly hasOneBank: boolean;
   /** Undefined: the image is not there any more. */
@@ -110,12 +110,21 @@ async function perform(
     case 'verify':
       return mapped(
         await driver.verify(target, ports.checksOf(command.knownDtcs), signal),
-        ({ version = null, sha256 = null }) => ({ kind: 'verified', ecu, version, sha256 }),
+        ({ version = null, sha256 = null, commitment }) => ({
+          ...{ kind: 'verified', ecu, version, sha256 },
+          ...(commitment === undefined ? {} : { commitment }),
+        }),
       );
     case 'confirm':
-      return mapped(await driver.confirm(target, signal), () => ({ kind: 'confirmed', ecu }));
+      return mapped(await driver.confirm(target, command.evidence, signal), (receipt) => ({
+        ...{ kind: 'confirmed', ecu },
+        ...(receipt === undefined ? {} : { receipt }),
+      }));
     case 'commit':
-      return mapped(await driver.commit(target, signal), () => ({ kind: 'committed', ecu }));
+      return mapped(await driver.commit(target, command.evidence, signal), () => ({
+        kind: 'committed',
+        ecu,
+      }));
     case 'roll-back':
       return mapped(
         await rollBack(command, ports, target, hooks),
@@ -128,9 +137,9 @@ async function perform(
   }
 }
 
-/** With what the ECU told before. */
-function targetOf({ item }: EcuCommand, { target }: EcuStepPorts): Target {
-  return { ...target, from: toldBefore(item) };
+/** In the name of the campaign, and with what the ECU told before. */
+function targetOf({ item, campaign }: EcuCommand, { target }: EcuStepPorts): Target {
+  return { ...target, campaign, from: toldBefore(item) };
 }
 
 function toldBefore({ from }: EcuCommand['item']): EcuReport {

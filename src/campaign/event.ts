@@ -15,6 +15,9 @@ const transfer = { bytes: z.number().nonnegative(), seconds: z.number().nonnegat
 const reported = { version: z.string().nullable(), sha256: sha256Hex.nullable() };
 
 const changed = z.enum(CHANGED);
+/** 16 bytes: a commitment or a receipt; missing for an ECU that proves nothing. */
+const evidence = hex16.optional();
+
 const dtcs = z.array(z.string().regex(/^[0-9A-F]{6}$/)).max(1024);
 
 /** The steps of one ECU. */
@@ -129,8 +132,8 @@ export const eventSchema = z.discriminatedUnion('kind', [
     resumedAt: z.number().nonnegative().optional(),
     changed,
   }),
-  z.strictObject({ kind: z.literal('verified'), ecu, ...reported }),
-  z.strictObject({ kind: z.literal('confirmed'), ecu }),
+  z.strictObject({ kind: z.literal('verified'), ecu, ...reported, commitment: evidence }),
+  z.strictObject({ kind: z.literal('confirmed'), ecu, receipt: evidence }),
   /** Its security counter is raised. */
   z.strictObject({ kind: z.literal('committed'), ecu }),
   z.strictObject({

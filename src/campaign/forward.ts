@@ -82,7 +82,9 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
       ecu,
     ]);
   }
-  const done = { ...state.verified, [ecu]: { version, sha256 } };
+  const { commitment } = event;
+  const told = { version, sha256, ...(commitment === undefined ? {} : { commitment }) };
+  const done = { ...state.verified, [ecu]: told };
   if (Object.keys(done).length < campaign.plan.items.length) {
     return { ...state, verified: done, tries: without(state.tries, ecu), restarts: 0 };
   }
@@ -93,6 +95,7 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
     changes: state.changes,
     verified: done,
     confirmed: [],
+    receipts: {},
     committed: [],
     uncommitted: [],
     tries: {},
@@ -100,11 +103,15 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
   };
 }
 
-export function confirmed(state: CampaignState, { ecu }: EventOf<'confirmed'>): CampaignState {
+export function confirmed(
+  state: CampaignState,
+  { ecu, receipt }: EventOf<'confirmed'>,
+): CampaignState {
   if (state.kind !== 'committing') return state;
   if (!includes(nextGroup(state.campaign.plan, state.confirmed), ecu)) return state;
   const names = [...state.confirmed, ecu];
-  return { ...state, confirmed: names, tries: without(state.tries, ecu), restarts: 0 };
+  const receipts = receipt === undefined ? state.receipts : { ...state.receipts, [ecu]: receipt };
+  return { ...state, confirmed: names, receipts, tries: without(state.tries, ecu), restarts: 0 };
 }
 
 export function committed(state: CampaignState, { ecu }: EventOf<'committed'>): CampaignState {
@@ -140,7 +147,10 @@ export function owe(
 function succeedWhenDone(state: StateOf<'committing'>): CampaignState {
   const { campaign, committed: names, uncommitted, transfers, changes, verified } = state;
   if (names.length + uncommitted.length < campaign.plan.items.length) return state;
-  return over(campaign, 'SUCCESS', { transfers, changes, reported: verified, uncommitted });
+  return over(campaign, 'SUCCESS', {
+    ...{ transfers, changes, reported: verified, uncommitted },
+    receipts: Object.values(state.receipts),
+  });
 }
 
 function transferOf(event: EventOf<'staged'> | EventOf<'activated'>): Transfer {

@@ -97,6 +97,8 @@ export type MetadataSource = (
 
 /** What an ECU shall run. */
 export interface Target {
+  /** Id of the campaign that asks, 16 bytes as hexadecimal digits; ECUs that verify act in its name only. */
+  readonly campaign: string;
   /** Undefined: whatever the ECU reports (a bench tool that names no version). */
   readonly version: string | undefined;
   /** What the ECU told before the update, where that is kept: it has to tell as much of the new software. */
@@ -151,6 +153,11 @@ export interface HealthChecks {
 export interface EcuReport {
   readonly version: string | undefined;
   readonly sha256: string | undefined;
+  /**
+   * `verify` only: the ECU's commitment to the receipt by which it will prove its confirmation, 16 bytes as hexadecimal
+   * digits; undefined for an ECU that proves nothing.
+   */
+  readonly commitment?: string | undefined;
 }
 
 /** What an ECU says after its rollback. */
@@ -191,13 +198,29 @@ export interface EcuDriver {
     checks: HealthChecks,
     signal?: AbortSignal,
   ): Promise<DriverResult<EcuReport>>;
-  /** Ends the trial. The way back stays open until `commit`. */
-  confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
-  /** Raises the security counter to that of the confirmed image: from then on nothing older boots. */
-  commit(target: Target, signal?: AbortSignal): Promise<DriverResult<void>>;
+  /**
+   * Ends the trial; rollback stays possible until `commit`. `commitments`: of all ECUs of the campaign that made one. The
+   * value is this ECU's receipt, 16 bytes as hexadecimal digits; undefined for an ECU that proves nothing.
+   */
+  confirm(
+    target: Target,
+    commitments: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<DriverResult<string | undefined>>;
+  /**
+   * Raises the security counter to that of the confirmed image: from then on nothing older boots. `receipts`: of all
+   * ECUs whose commitments went with the confirmations; without them an ECU does not do it.
+   */
+  commit(
+    target: Target,
+    receipts: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<DriverResult<void>>;
   rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<RollbackReport>>;
   /** Uptane 5.4.2.1: the report that the ECU signed with its own key, as JSON; undefined where it has none. */
   versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>>;
+  /** The Director has the version report of this counter: the ECU may forget the attack that it told of. */
+  reportReceived(counter: number, signal?: AbortSignal): Promise<DriverResult<void>>;
 }
 
 export interface ApprovalQuestion {

@@ -24,6 +24,7 @@ interface Gathered {
   readonly reported?: ByEcu<Reported | RolledBack>;
   readonly errors?: ByEcu<string>;
   readonly uncommitted?: readonly string[];
+  readonly receipts?: readonly string[];
 }
 
 export function resultOf(
@@ -31,8 +32,8 @@ export function resultOf(
   outcome: CycleOutcome,
   gathered: Gathered,
 ): CampaignResult {
-  const { transfers = {}, changes = {}, reported = {}, errors = {}, ...rest } = gathered;
-  const { uncommitted = [], ...texts } = rest;
+  const { transfers = {}, changes = {}, reported = {}, errors = {} } = gathered;
+  const { uncommitted = [], receipts = [], code, reason, untilWallMs, until } = gathered;
   const ecus = campaign.plan.items.map((item): EcuOutcome => {
     const transfer = transfers[item.ecu];
     const report = reported[item.ecu];
@@ -54,7 +55,13 @@ export function resultOf(
     };
   });
   const { id, startedWallMs, plan, planDigest, warnings } = campaign;
-  return { id, outcome, startedWallMs, plan, planDigest, ecus, warnings, uncommitted, ...texts };
+  return {
+    ...{ id, outcome, startedWallMs, plan, planDigest, ecus, warnings, uncommitted, receipts },
+    ...(code === undefined ? {} : { code }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(untilWallMs === undefined ? {} : { untilWallMs }),
+    ...(until === undefined ? {} : { until }),
+  };
 }
 
 /** Ends a campaign without a way back: no ECU runs anything of it, or all do. */

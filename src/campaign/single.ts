@@ -32,7 +32,7 @@ export interface SingleOptions extends DriverHooks {
   readonly ecu: { readonly name: string; readonly hardwareId: string };
   /** Its activation writes the image. */
   readonly hasOneBank: boolean;
-  readonly target: Target;
+  readonly target: Omit<Target, 'campaign' | 'from'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger?: Logger;
@@ -370,7 +370,11 @@ function causeOf(state: CampaignState): { readonly code: string; readonly reason
   return { code, reason };
 }
 
-function planOf(ecu: SingleOptions['ecu'], identity: EcuIdentity, target: Target): Plan {
+function planOf(
+  ecu: SingleOptions['ecu'],
+  identity: EcuIdentity,
+  target: SingleOptions['target'],
+): Plan {
   const { name, hardwareId } = ecu;
   const { image, plain = image, version = UNKNOWN_VERSION } = target;
   return {

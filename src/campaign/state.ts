@@ -69,8 +69,9 @@ export interface CampaignResult {
   readonly ecus: readonly EcuOutcome[];
   /** What the outcome does not say: a condition lost too late, a commit that is owed. */
   readonly warnings: readonly string[];
-  /** With SUCCESS: ECUs whose security counter could not be raised yet. */
+  /** With SUCCESS: ECUs whose security counter could not be raised yet, and the receipts that will raise it. */
   readonly uncommitted: readonly string[];
+  readonly receipts: readonly string[];
 }
 
 export interface Transfer {
@@ -86,6 +87,11 @@ export interface Reported {
 }
 export interface RolledBack extends Reported {
   readonly unchanged: boolean;
+}
+
+/** With the commitment of an ECU that will prove its confirmation. */
+export interface Verified extends Reported {
+  readonly commitment?: string;
 }
 
 /** Why a campaign is undone, and what its outcome will be when the way back succeeds. */
@@ -162,14 +168,16 @@ export type CampaignState =
   | ({
       readonly kind: 'verifying';
       readonly transfers: ByEcu<Transfer>;
-      readonly verified: ByEcu<Reported>;
+      readonly verified: ByEcu<Verified>;
     } & Working)
   /** First all are confirmed, then the counters of all are raised. */
   | ({
       readonly kind: 'committing';
       readonly transfers: ByEcu<Transfer>;
-      readonly verified: ByEcu<Reported>;
+      readonly verified: ByEcu<Verified>;
       readonly confirmed: readonly string[];
+      /** Of the confirmed ECUs that prove it. */
+      readonly receipts: ByEcu<string>;
       readonly committed: readonly string[];
       readonly uncommitted: readonly string[];
     } & Working)
@@ -200,6 +208,8 @@ export type CampaignCommand =
   | {
       readonly kind: 'ecu';
       readonly step: EcuStep;
+      /** Id of the campaign. */
+      readonly campaign: string;
       readonly item: PlanItem;
       /** Failed tries before this one. */
       readonly tries: number;
@@ -209,6 +219,8 @@ export type CampaignCommand =
       readonly changed: Changed;
       /** With `verify`: trouble codes from before the update; undefined where they are not known. */
       readonly knownDtcs: readonly string[] | undefined;
+      /** With `confirm`: the commitments of all ECUs. With `commit`: their receipts. Empty otherwise. */
+      readonly evidence: readonly string[];
     }
   /** Write down and report the result. With the outcome ROLLBACK_FAILED the safe state follows. */
   | { readonly kind: 'finish'; readonly result: CampaignResult };

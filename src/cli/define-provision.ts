@@ -29,5 +29,9 @@ export function addProvision(program: Command): void {
       '--device-file <file>',
       "the TMU's chip number as text (default: device-id in the state directory; made where it is missing)",
     )
+    .option(
+      '--factory-key <file>',
+      'key of this factory, 64 hexadecimal digits: with it a locked ECU can get another VIN or TMU later',
+    )
     .action(async (ecus, options) => (await import('./provision.ts')).provision(ecus, options));
 }

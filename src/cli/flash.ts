@@ -42,7 +42,7 @@ interface Flashed extends ExchangeOptions {
 
 export function flash(name: string, file: string, options: FlashOptions): Promise<void> {
   return runCommand(options, async (context) => {
-    const { ecu, vehicle, advice } = await targetEcu(name, options);
+    const { ecu, vehicle, advice, authority } = await targetEcu(name, options);
     await using image = await openImageFile(file, 'image');
     const metadata = await metadataOf(options, { ecu, vehicle, file, image }, context.logger);
     await using opened = await openTesterBus(options, context, 'flash');
@@ -50,7 +50,7 @@ export function flash(name: string, file: string, options: FlashOptions): Promis
       `${name} on ${opened.why}: ${file}, ${formatBytes(image.length)}, sha256 ${image.sha256}`,
     );
     const requester = connectTester(opened.bus, ecu, context);
-    const flashed: Flashed = { name, ecu, requester, clock: systemClock, advice };
+    const flashed: Flashed = { name, ecu, requester, clock: systemClock, advice, authority };
     const progress = new FlashProgress(name, context);
     const bank = await bankToWrite(flashed, context.signal);
     const result = await runSingle({

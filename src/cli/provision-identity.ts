@@ -106,6 +106,8 @@ export interface MergeInput {
   readonly serial: string;
   readonly parts: readonly (Part & { readonly serial: string })[];
   readonly random: Random;
+  /** The factory's key is at hand: a locked ECU takes new secrets. */
+  readonly adopts: boolean;
 }
 
 export type Merged =
@@ -118,7 +120,8 @@ export type Merged =
     };
 
 /** The identity with these parts in it: what is known stays, what is missing is made. */
-export function mergedIdentity({ vehicle, before, serial, parts, random }: MergeInput): Merged {
+export function mergedIdentity(input: MergeInput): Merged {
+  const { vehicle, before, serial, parts, random, adopts } = input;
   const secret = (): string => toHex(random.bytes(SECRET_BYTES));
   const notes: string[] = [];
   const ecus: Record<string, IdentityEcu> = { ...before?.ecus };
@@ -133,13 +136,17 @@ export function mergedIdentity({ vehicle, before, serial, parts, random }: Merge
     if (facts === undefined || security.algorithm !== 'hmac-sha256') continue;
     const kept = known?.serial === part.serial ? known.securityAccessKey : undefined;
     const given = security.secret?.toLowerCase() ?? kept;
-    if (given === undefined && facts.state === ProvisioningState.locked) {
+    if (given === undefined && facts.state === ProvisioningState.locked && !adopts) {
       const reason =
         `${name} is locked as ${facts.serial}, and its key is not in this state directory: give the one of the run ` +
-        'that provisioned it, or fit a new part';
+        'that provisioned it, or the key of its factory (--factory-key), or fit a new part';
       return { ok: false, name, code: 'OTHER_KEYS', reason };
     }
-    ecus[name] = { serial: part.serial, hardwareId, securityAccessKey: given ?? secret() };
+    const ecuKey = known?.serial === part.serial ? known.encryptionKey : undefined;
+    ecus[name] = {
+      ...{ serial: part.serial, hardwareId, securityAccessKey: given ?? secret() },
+      ...(ecuKey === undefined ? {} : { encryptionKey: ecuKey }),
+    };
   }
   const approvalKey = approvalKeyFor(vehicle, before?.approvalKey, secret);
   const value: IdentityFile = {
@@ -148,10 +155,20 @@ export function mergedIdentity({ vehicle, before, serial, parts, random }: Merge
     serial,
     deviceSecret: before?.deviceSecret ?? secret(),
     signingSeed: before?.signingSeed ?? secret(),
+    agreementKey: before?.agreementKey ?? secret(),
     ecus,
     ...(approvalKey === undefined ? {} : { approvalKey }),
   };
   return { ok: true, value, notes };
+}
+
+/** With the public keys of these ECUs, hexadecimal, by name. */
+export function withKeys(identity: IdentityFile, keys: ReadonlyMap<string, string>): IdentityFile {
+  const ecus = Object.entries(identity.ecus).map(([name, ecu]) => {
+    const encryptionKey = keys.get(name) ?? ecu.encryptionKey;
+    return [name, encryptionKey === undefined ? ecu : { ...ecu, encryptionKey }] as const;
+  });
+  return { ...identity, ecus: Object.fromEntries(ecus) };
 }
 
 /** A key in the vehicle file counts; one of another length than FD15 takes counts from there alone. */

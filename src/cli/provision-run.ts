@@ -11,11 +11,17 @@ import type {
   ProvisionStep,
 } from '../drivers/provisioner.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
-import { signerFromSeed } from '../trust/signing-key.ts';
+import { signerFromSeed, x25519PublicKey } from '../trust/signing-key.ts';
 import { ProvisioningState } from '../uds/sid.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
-import { IdentityStore, keepAnchors, mergedIdentity, type Part } from './provision-identity.ts';
+import {
+  IdentityStore,
+  keepAnchors,
+  mergedIdentity,
+  type Part,
+  withKeys,
+} from './provision-identity.ts';
 import type { DeviceFacts, Registry, RegistryRow } from './provision-registry.ts';
 import type { TrustAnchors } from './provision-trust.ts';
 
@@ -59,8 +65,10 @@ export interface ProvisionRun {
   readonly provisionerFor: (
     name: string,
     onStep: ProvisionStep,
-  ) => Pick<Provisioner, 'inspect' | 'write' | 'lock' | 'verify'>;
+  ) => Pick<Provisioner, 'inspect' | 'write' | 'lock' | 'adopt' | 'verify'>;
   readonly onEvent: (event: ProvisionEvent) => void;
+  /** X25519 private key of the factory: ECUs that are locked already can become part of another vehicle by it. */
+  readonly factoryKey?: Uint8Array | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -88,6 +96,8 @@ type Step<T> = { readonly ok: true; readonly value: T } | Failed;
 
 class VehicleRun {
   readonly #run: ProvisionRun;
+  /** Public X25519 keys of the ECUs that are locked, hexadecimal. */
+  readonly #ecuKeys = new Map<string, string>();
   readonly #devices: Extract<ProvisionEvent, { kind: 'device' }>[] = [];
   readonly #failures: Extract<ProvisionEvent, { kind: 'failed' }>[] = [];
 
@@ -121,6 +131,7 @@ class VehicleRun {
       serial: tmu.serial,
       parts: parts.map((part) => ({ ...part, serial: rows.get(part.name)!.serial })),
       random,
+      adopts: this.#run.factoryKey !== undefined,
     });
     if (!merged.ok) {
       this.#fail(merged.name, merged);
@@ -132,7 +143,10 @@ class VehicleRun {
     await keepAnchors(storage, anchors);
     if (!(await this.#registerTmuKeys(identity))) return outcome;
     await Promise.all(parts.map((part) => this.#finish(part, rows.get(part.name)!, identity)));
-    await this.#activateTmu(tmu, identity, store.existed);
+    // Of those that are locked: from now on they take the orders of this TMU.
+    const complete = withKeys(identity, this.#ecuKeys);
+    await store.save(complete);
+    await this.#activateTmu(tmu, complete, store.existed);
     return outcome;
   }
 
@@ -256,8 +270,14 @@ class VehicleRun {
       const closed = await provisioner.lock(signal);
       if (!closed.ok) return closed;
     }
+    const { factoryKey, vehicle } = this.#run;
+    if (locked && factoryKey !== undefined) {
+      const adopted = await provisioner.adopt(provisions, vehicle.vin, factoryKey, signal);
+      if (!adopted.ok) return adopted;
+    }
     const proven = await provisioner.verify(provisions, signal);
     if (!proven.ok) return proven;
+    this.#ecuKeys.set(name, proven.value.encryptionKey);
     // The registry refuses other keys than those that it has of an active device.
     const same = await registry.provision({ hwId, ...proven.value }, signal);
     if (!same.ok) return same;
@@ -265,13 +285,16 @@ class VehicleRun {
   }
 
   #provisionsFor(name: string, identity: IdentityFile): EcuProvisions {
-    const { vehicle, anchors } = this.#run;
+    const { vehicle, anchors, factoryKey } = this.#run;
     const asks = vehicle.approval?.ecu === name;
     const { approvalKey } = identity;
     return {
       serial: identity.ecus[name]!.serial,
       securityAccessKey: identity.ecus[name]!.securityAccessKey,
       approvalKey: asks ? approvalKey : undefined,
+      agreementKey: identity.agreementKey,
+      testerKey: toHex(x25519PublicKey(fromHex(identity.agreementKey))),
+      factoryKey: factoryKey && toHex(x25519PublicKey(factoryKey)),
       directorRoot: anchors.director,
       imagesRoot: anchors.images,
     };

@@ -1,5 +1,6 @@
 // `can-ota provision`: the factory tool on a real bus and a real registry.
 
+import { fromHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -25,6 +26,7 @@ interface ProvisionOptions extends CommonOptions, TesterOptions {
   readonly trust: string;
   readonly stateDir: string;
   readonly deviceFile?: string;
+  readonly factoryKey?: string;
   readonly vehicle?: string;
 }
 
@@ -34,6 +36,7 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
     refuseShippedSecrets(vehicle);
     for (const name of names) findEcu(vehicle, name);
     const token = await readSecretLine(options.tokenFile, '--token-file');
+    const factoryKey = await readFactoryKey(options.factoryKey);
     const anchors = await readAnchors(options.trust);
     const registry = new HttpRegistry({
       server: options.server,
@@ -61,6 +64,7 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
         registry,
         storage,
         random: systemRandom,
+        factoryKey,
         provisionerFor: testers.provisionerFor,
         onEvent: (event) => report(event, context),
         signal: context.signal,
@@ -70,6 +74,17 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
       await lock.release();
     }
   });
+}
+
+/** X25519 private key as 64 hexadecimal digits. Throws InputError. */
+async function readFactoryKey(file: string | undefined): Promise<Uint8Array | undefined> {
+  if (file === undefined) return undefined;
+  const line = await readSecretLine(file, '--factory-key');
+  if (/^[0-9a-fA-F]{64}$/.test(line)) return fromHex(line);
+  throw new InputError(
+    '--factory-key',
+    `${file}: expected 64 hexadecimal digits; make one with "openssl rand -hex 32", for all vehicles of this factory`,
+  );
 }
 
 /** They would become the secrets of a real vehicle. Throws InputError. */

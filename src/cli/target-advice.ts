@@ -18,6 +18,8 @@ export function adviceByFile(options: TargetOptions, described: VehicleEcu): Adv
         return `too many wrong keys: wait for its delay, then ${security}`;
       case 'no-key':
         return `${file} has no security.secret for ${ecu.name}: give --identity with the identity.json that can-ota provision wrote, or --bench-keys on a bench`;
+      case 'no-authority':
+        return 'give --identity with the identity.json that can-ota provision wrote, or --bench-keys on a bench';
       case 'no-previous-image':
         return 'run the command again, with this image or the previous one';
       default:
@@ -74,6 +76,8 @@ export function adviceByOptions(
       case 'security':
       case 'no-key':
         return security;
+      case 'no-authority':
+        return 'name it by its vehicle file (--vehicle), with --identity';
       case 'no-previous-image':
         return 'run the command again, with this image or the previous one';
     }

@@ -2,6 +2,7 @@
 
 import { InputError } from '../core/errors.ts';
 import type { Advice } from '../drivers/advice.ts';
+import type { Authority } from '../drivers/secured-requester.ts';
 import { findEcu } from '../vehicle/load.ts';
 import {
   ecuSchema,
@@ -11,7 +12,7 @@ import {
 } from '../vehicle/schema.ts';
 import { adviceByFile, adviceByOptions } from './target-advice.ts';
 import { loadVehicle, withFd } from './vehicle-file.ts';
-import { ecuWithSecret, type SecretOptions, secretsOf } from './vehicle-secrets.ts';
+import { authorityOf, ecuWithSecret, type SecretOptions, secretsOf } from './vehicle-secrets.ts';
 
 export interface TargetOptions extends SecretOptions {
   readonly vehicle?: string;
@@ -29,6 +30,8 @@ export interface TargetEcu {
   /** Undefined for an ECU that no vehicle file describes. */
   readonly vehicle: Vehicle | undefined;
   readonly advice: Advice;
+  /** By which an ECU of ours takes orders; by --identity or --bench-keys. */
+  readonly authority: Authority | undefined;
 }
 
 /** Throws InputError. `REQUEST:RESPONSE` has the widths of candump: 3 digits are 11 bit, 8 digits are 29 bit. */
@@ -52,7 +55,8 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
     const secrets = await secretsOf(options, vehicle);
     const described = findEcu(vehicle, name);
     const ecu = ecuWithSecret(described, secrets, options.benchKeys === true);
-    return { ecu, vehicle, advice: adviceByFile(options, described) };
+    const advice = adviceByFile(options, described);
+    return { ecu, vehicle, advice, authority: authorityOf(secrets, name) };
   }
   const [, request, response] = match as unknown as [string, string, string];
   if (request.length !== response.length) {
@@ -87,7 +91,8 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
     throw new InputError('ECU', `${name}: ${issue.path.join('.')}: ${issue.message}`);
   }
   const ecu = options.fd === true ? withFd(parsed.data) : parsed.data;
-  return { ecu, vehicle: undefined, advice: adviceByOptions(name, options) };
+  const advice = adviceByOptions(name, options);
+  return { ecu, vehicle: undefined, advice, authority: undefined };
 }
 
 function securityOf({ hmacKey, xorKey, level }: TargetOptions): unknown {

@@ -39,6 +39,7 @@ import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import { connectTester } from './bus.ts';
+import { authorityOf } from './vehicle-secrets.ts';
 
 /** Where the backend is. */
 export interface ServerAddress {
@@ -125,6 +126,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
         requester: clientFor(name),
         clock,
         silence: silenceOf(ecu),
+        authority: authorityOf(identity, name),
         ...(options.runCommand === undefined ? {} : { runCommand: options.runCommand }),
         logger,
       });
@@ -216,12 +218,13 @@ function servicesOf(
   sealed: () => Promise<SealedClient>,
   isSilenced: (name: string) => boolean,
 ): TmuOptions['services'] | undefined {
-  const { backend, benchKeys, vehicle, runCommand, syncIntervalMs } = options;
+  const { backend, benchKeys, vehicle, identity, runCommand, syncIntervalMs } = options;
   if ('latest' in backend || benchKeys === true) return undefined;
   const { clock, logger } = options;
   return {
     ecus: new UdsEcuServices({
       ...{ vehicle, requesterFor, clock, logger, isSilenced },
+      authorityFor: (ecu) => authorityOf(identity, ecu),
       ...(runCommand === undefined ? {} : { runCommand }),
     }),
     backend: async () => new SealedBackend(await sealed()),

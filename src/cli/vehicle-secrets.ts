@@ -3,8 +3,9 @@
 import { stat } from 'node:fs/promises';
 import { toHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import type { Authority } from '../drivers/secured-requester.ts';
 import { benchApprovalKey, benchEcuIdentity, isShippedSecret } from '../trust/bench-keys.ts';
-import { type IdentityFile, parseIdentity } from '../trust/identity-file.ts';
+import { ecuAuthority, type IdentityFile, parseIdentity } from '../trust/identity-file.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import { readTextFile } from './vehicle-file.ts';
 
@@ -16,7 +17,7 @@ export interface SecretOptions {
 }
 
 /** What fills in the secrets that a vehicle file leaves out. */
-export type Secrets = Pick<IdentityFile, 'ecus' | 'approvalKey'>;
+export type Secrets = Pick<IdentityFile, 'ecus' | 'approvalKey' | 'agreementKey'>;
 
 const HOW =
   'leave it out, so that the provisioned key of identity.json counts, or add --bench-keys on a bench';
@@ -96,14 +97,25 @@ export function benchIdentity(vin: string, ecus: readonly VehicleEcu[]): Identit
     serial: tmu.serial,
     deviceSecret: toHex(tmu.deviceSecret),
     signingSeed: toHex(tmu.signingSeed),
+    agreementKey: toHex(tmu.encryption.privateKey),
     ecus: Object.fromEntries(
       ecus.map(({ name, hardwareId }) => {
-        const { serial, securityAccessKey } = benchEcuIdentity(name);
-        return [name, { serial, hardwareId, securityAccessKey: toHex(securityAccessKey) }];
+        const { serial, securityAccessKey, encryption } = benchEcuIdentity(name);
+        const keys = {
+          securityAccessKey: toHex(securityAccessKey),
+          encryptionKey: toHex(encryption.publicKey),
+        };
+        return [name, { serial, hardwareId, ...keys }];
       }),
     ),
     approvalKey: toHex(benchApprovalKey()),
   };
+}
+
+/** How an ECU of ours knows that an order is the TMU's; undefined without an identity that has its key. */
+export function authorityOf(secrets: Secrets | undefined, ecu: string): Authority | undefined {
+  const key = secrets === undefined ? undefined : ecuAuthority(secrets, ecu);
+  return key === undefined ? undefined : { role: 'tester', key };
 }
 
 function refuseShipped(secret: string | undefined, where: string): void {

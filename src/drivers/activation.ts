@@ -1,10 +1,13 @@
 // Switching an ECU between its banks, and the reset that makes it so.
 
 import type { BootState } from '../uds/boot-state.ts';
+import { type CampaignRecord, decodeCampaignRecord } from '../uds/campaign-record.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as ecuReset from '../uds/services/ecu-reset.ts';
+import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { Did, Routine, Session } from '../uds/sid.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
 import type { ChangeFact } from './change-fact.ts';
 import {
   type AskOptions,
@@ -14,7 +17,7 @@ import {
   isNotKnown,
   wasLost,
 } from './exchange.ts';
-import { readBootState, readDigest } from './identification.ts';
+import { readBootState, readDid, readDigest } from './identification.ts';
 import type { KeyCommand } from './security-key.ts';
 import { enterSession, unlock } from './unlock.ts';
 
@@ -32,7 +35,8 @@ export async function readBanks(
   signal?: AbortSignal,
   options?: AskOptions,
 ): Promise<Exchanged<Banks>> {
-  const state = await readBootState(exchange, signal, options);
+  const asked = authentic(exchange);
+  const state = await readBootState(asked, signal, options);
   if (!state.ok) return state;
   if (state.value === undefined) {
     return failure(
@@ -41,11 +45,11 @@ export async function readBanks(
         'vehicle file, or use the profile "standard"',
     );
   }
-  const active = await readDigest(exchange, Did.activeBankDigest, signal, options);
+  const active = await readDigest(asked, Did.activeBankDigest, signal, options);
   if (!active.ok) return active;
   const inactive: Exchanged<string | undefined> =
     state.value.inactive === 'valid'
-      ? await readDigest(exchange, Did.inactiveBankDigest, signal, options)
+      ? await readDigest(asked, Did.inactiveBankDigest, signal, options)
       : { ok: true, value: undefined };
   if (!inactive.ok) return inactive;
   return {
@@ -54,58 +58,108 @@ export async function readBanks(
   };
 }
 
+/** A bank routine and what becomes of it. */
+export interface BankRoutine {
+  readonly routine: number;
+  /** Completes "while ...". */
+  readonly doing: string;
+  /** What an ECU of ours is told: in whose name, and with which evidence. Other makes know no option. */
+  readonly option: Uint8Array;
+}
+
 /**
- * Runs one bank routine in the extended session, unlocked; the ECU stays in that session. The routine is sent once: who
- * loses its answer looks at the banks. `fact` hears what became of it.
+ * Runs one bank routine. An ECU of ours takes it as a message with authority of its own, in any session; one of another
+ * make that has these routines wants the extended session, unlocked, and stays in it. There the routine is sent once: who
+ * loses its answer looks at the banks. `fact` hears what became of it. The value is what the answer holds behind its
+ * status byte.
  */
 export async function bankRoutine(
   exchange: Exchange,
-  routine: number,
-  doing: string,
-  option: Uint8Array,
+  { routine, doing, option }: BankRoutine,
   runCommand: KeyCommand | undefined,
   fact: ChangeFact,
   signal?: AbortSignal,
-): Promise<Exchanged<void>> {
-  const entered = await enterSession(exchange, Session.extended, signal);
-  if (!entered.ok) return entered;
-  const unlocked = await unlock(exchange, runCommand, signal);
-  if (!unlocked.ok) return unlocked;
+): Promise<Exchanged<Uint8Array>> {
+  const orders = ordersOf(exchange);
+  if (!orders.ok) return orders;
+  const toOurs = isOurs(exchange.ecu);
+  if (!toOurs) {
+    const entered = await enterSession(exchange, Session.extended, signal);
+    if (!entered.ok) return entered;
+    const unlocked = await unlock(exchange, runCommand, signal);
+    if (!unlocked.ok) return unlocked;
+  }
   const request = routineControl.encodeRequest(
     routineControl.RoutineControlType.startRoutine,
     routine,
-    option,
+    toOurs ? option : new Uint8Array(),
   );
   const answer = fact.after(
-    await exchange.askFor(request, doing, routineControl.decodeResponse, signal),
+    await orders.value.askFor(request, doing, routineControl.decodeResponse, signal),
   );
   if (!answer.ok) return answer;
-  const status = answer.value.data[0] ?? 0;
-  if (status === 0) return { ok: true, value: undefined };
+  const [status = 0] = answer.value.data;
+  if (status === 0) return { ok: true, value: answer.value.data.subarray(1) };
   return failure('REFUSED', `${exchange.peer}: status ${status} while ${doing}, expected 0`);
+}
+
+/** How this ECU takes orders; an ECU of ours takes none without the key of this vehicle's TMU. */
+function ordersOf(exchange: Exchange): Exchanged<Exchange> {
+  if (!isOurs(exchange.ecu)) return { ok: true, value: exchange };
+  const secured = exchange.secured();
+  if (secured !== undefined) return { ok: true, value: secured };
+  return failure(
+    'SECURITY',
+    `${exchange.peer} takes orders only from the TMU that it was provisioned with: ${exchange.advise('no-authority')}`,
+  );
+}
+
+/** A bootloader that verifies what it is given, and acts in the name of a campaign only. */
+export function isOurs(ecu: VehicleEcu): boolean {
+  return ecu.programming.metadata !== 'skip';
+}
+
+/** What the ECU says of itself, authenticated where there is a key for that. */
+export function authentic(exchange: Exchange): Exchange {
+  return (isOurs(exchange.ecu) ? exchange.secured() : undefined) ?? exchange;
+}
+
+/** DID FD25; undefined for an ECU that has none. */
+export async function readCampaignRecord(
+  exchange: Exchange,
+  signal?: AbortSignal,
+): Promise<Exchanged<CampaignRecord | undefined>> {
+  const doing = 'reading what it knows of its campaign';
+  const bytes = await readDid(authentic(exchange), Did.campaignRecord, doing, signal);
+  if (!bytes.ok || bytes.value === undefined) return bytes as Exchanged<undefined>;
+  const record = decodeCampaignRecord(bytes.value);
+  if (record !== undefined) return { ok: true, value: record };
+  const request = readDataByIdentifier.encodeRequest(Did.campaignRecord);
+  return exchange.malformed(request, doing, `${bytes.value.length} bytes are no campaign record`);
 }
 
 export type SelfTest = 'passed' | 'failed' | 'not-told';
 
 /**
- * Results of confirmBank before it was started: one byte, 0 when the self test of the running image has passed. An ECU
- * that does not know the question tells by refusing to confirm.
+ * Results of confirmBank before it was started: one byte, 0 when the self test of the running image has passed. A
+ * question, which unlocks nothing. An ECU that does not know it tells by refusing to confirm.
  */
 export async function askSelfTest(
   exchange: Exchange,
-  runCommand: KeyCommand | undefined,
   signal?: AbortSignal,
 ): Promise<Exchanged<SelfTest>> {
-  const entered = await enterSession(exchange, Session.extended, signal);
-  if (!entered.ok) return entered;
-  const unlocked = await unlock(exchange, runCommand, signal);
-  if (!unlocked.ok) return unlocked;
+  const asked = authentic(exchange);
+  if (asked === exchange) {
+    const entered = await enterSession(exchange, Session.extended, signal);
+    if (!entered.ok) return entered;
+  }
   const request = routineControl.encodeRequest(
     routineControl.RoutineControlType.requestRoutineResults,
     Routine.confirmBank,
   );
   const doing = 'asking for its self test';
-  const answer = await exchange.askFor(request, doing, routineControl.decodeResponse, signal);
+  const answer = await asked.askFor(request, doing, routineControl.decodeResponse, signal);
+  if (asked === exchange) await leaveSession(exchange);
   if (answer.ok) {
     return { ok: true, value: (answer.value.data[0] ?? 0) === 0 ? 'passed' : 'failed' };
   }
@@ -117,10 +171,11 @@ export async function askSelfTest(
 
 /**
  * ECUReset. The answer may be lost to the reset itself, which is no failure. An ECU that is still in the session from
- * before has not heard it.
+ * before has not heard it. An ECU of ours takes it from the TMU also while the vehicle moves.
  */
 export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<void>> {
-  const answer = await exchange.ask(
+  const orders = (isOurs(exchange.ecu) ? exchange.secured({ once: true }) : undefined) ?? exchange;
+  const answer = await orders.ask(
     ecuReset.encodeRequest(ecuReset.ResetType.hardReset),
     'restarting it',
     signal,
@@ -130,6 +185,11 @@ export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<E
     return { ok: true, value: undefined };
   }
   return answer;
+}
+
+/** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */
+export async function leaveSession(exchange: Exchange): Promise<void> {
+  await exchange.ask(Uint8Array.of(0x10, 0x01), 'leaving the extended session');
 }
 
 export function describeBanks({ state, active }: Banks): string {

@@ -13,6 +13,8 @@ export const ADVICE_TOPICS = [
   'security-delay',
   /** Its seed cannot be answered: no secret is known. */
   'no-key',
+  /** It takes orders by the key of its TMU, and there is none. */
+  'no-authority',
   /** Its only bank has to be restored, and the image of before is not kept. */
   'no-previous-image',
 ] as const;
@@ -37,6 +39,7 @@ const WORDS: Readonly<Record<AdviceTopic, (ecu: VehicleEcu) => string>> = {
   'no-key': () =>
     'neither the vehicle file (security.secret) nor an identity has its key: ' +
     'give the identity.json that can-ota provision wrote',
+  'no-authority': () => 'there is no key of it, give the identity.json that can-ota provision wrote',
   'no-previous-image': ({ name }) => `program it with "can-ota flash ${name} FILE"`,
 };
 

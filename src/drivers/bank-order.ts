@@ -1,32 +1,37 @@
 // Orders to the banks of an ECU: sent once, looked at when the answer is lost, and the restart behind them.
 
-import { type Banks, bankRoutine, readBanks, reset } from './activation.ts';
+import {
+  type BankRoutine,
+  type Banks,
+  bankRoutine,
+  isOurs,
+  leaveSession,
+  readBanks,
+  reset,
+} from './activation.ts';
 import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, type Refusal, wasLost } from './exchange.ts';
 import { awaitBanks } from './restart.ts';
 import type { KeyCommand } from './security-key.ts';
 
-const NO_OPTION = new Uint8Array();
 /** Times that a bank routine is sent whose answer is lost and which was not carried out. */
 const ORDER_TRIES = 2;
-const DONE = { ok: true, value: undefined } as const;
+const DONE = { ok: true, value: new Uint8Array() } as const;
 
 export interface BankAccess {
   readonly exchange: Exchange;
   readonly runCommand: KeyCommand | undefined;
 }
 
-export interface BankOrder {
-  readonly routine: number;
-  readonly doing: string;
-  readonly option?: Uint8Array;
+export interface BankOrder extends BankRoutine {
   /** A reset follows, which ends the session anyway. */
   readonly staysInSession?: boolean;
 }
 
 /**
  * A bank routine. When its answer is lost the banks are looked at: it is done, or it is sent once more. Nothing is
- * repeated where nothing shows that it is done.
+ * repeated where nothing shows that it is done. An ECU of ours gives the same answer to the same order, whether it has
+ * done it already or not.
  */
 export async function orderBank(
   { exchange, runCommand }: BankAccess,
@@ -34,12 +39,14 @@ export async function orderBank(
   isDone: ((banks: Banks) => boolean) | undefined,
   fact: ChangeFact,
   signal?: AbortSignal,
-): Promise<Exchanged<void>> {
+): Promise<Exchanged<Uint8Array>> {
   for (let tries = 1; ; tries++) {
-    const { routine, doing, option = NO_OPTION } = order;
-    const asked = await bankRoutine(exchange, routine, doing, option, runCommand, fact, signal);
-    if (asked.ok && !order.staysInSession) await leaveSession(exchange);
-    if (asked.ok || !wasLost(asked) || isDone === undefined || tries >= ORDER_TRIES) return asked;
+    const asked = await bankRoutine(exchange, order, runCommand, fact, signal);
+    const toOurs = isOurs(exchange.ecu);
+    if (asked.ok && !order.staysInSession && !toOurs) await leaveSession(exchange);
+    if (asked.ok || !wasLost(asked) || tries >= ORDER_TRIES) return asked;
+    if (toOurs) continue;
+    if (isDone === undefined) return asked;
     const banks = await readBanks(exchange, signal);
     if (!banks.ok) return asked;
     if (isDone(banks.value)) {
@@ -65,9 +72,4 @@ export function notRestarted(exchange: Exchange, { state }: Banks): Refusal | un
   const { resetMs } = exchange.ecu.timing;
   const text = `${exchange.peer} has not restarted within ${resetMs} ms (${exchange.field('timing.resetMs')})`;
   return failure('SILENT', `${text}: its switch to the other bank is still pending`, true);
-}
-
-/** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */
-export async function leaveSession(exchange: Exchange): Promise<void> {
-  await exchange.ask(Uint8Array.of(0x10, 0x01), 'leaving the extended session');
 }

@@ -14,18 +14,33 @@ import type {
   Target,
   TransferReport,
 } from '../campaign/ports.ts';
-import { asciiBytes, concatBytes } from '../core/bytes.ts';
+import { asciiBytes, concatBytes, fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import {
+  EVIDENCE_BYTES,
+  encodeActivateOption,
+  encodeEvidenceOption,
+} from '../uds/campaign-record.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { Did, Routine } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
-import { type Banks, describeBanks, readBanks, reset, short } from './activation.ts';
+import {
+  authentic,
+  type BankRoutine,
+  type Banks,
+  describeBanks,
+  isOurs,
+  readBanks,
+  readCampaignRecord,
+  reset,
+  short,
+} from './activation.ts';
 import type { Advice } from './advice.ts';
 import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-order.ts';
 import { BusSilence } from './bus-silence.ts';
 import { ChangeFact } from './change-fact.ts';
-import { Exchange, type Exchanged, failure, isNotKnown } from './exchange.ts';
+import { Exchange, type Exchanged, failure, type Refusal } from './exchange.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
 import { identifyEcu, readDigest, readHardwareId } from './identification.ts';
 import { wanted } from './image-reader.ts';
@@ -33,9 +48,10 @@ import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
 import { awaitSoftware } from './restart.ts';
 import { leaveAlone, restoreSingleBank, rollBackBank, unseenText } from './rollback.ts';
+import type { Authority } from './secured-requester.ts';
 import type { KeyCommand } from './security-key.ts';
-import { metadataFor, readVersionReport } from './trust-exchange.ts';
-import { readReport, verifyRunning } from './verification.ts';
+import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
+import { isOf, readReport, verifyRunning } from './verification.ts';
 
 export interface UdsEcuDriverOptions {
   readonly ecu: VehicleEcu;
@@ -43,6 +59,8 @@ export interface UdsEcuDriverOptions {
   readonly clock: Clock;
   /** Shared by the ECUs behind one functional address; own one when missing. */
   readonly silence?: BusSilence;
+  /** By which an ECU of ours takes orders. */
+  readonly authority?: Authority | undefined;
   /** For `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
@@ -175,26 +193,20 @@ export class UdsEcuDriver implements EcuDriver {
     const before = await readBanks(this.#exchange, signal);
     if (!before.ok) return before;
     const { sha256 } = wanted(target);
-    if (before.value.active === sha256) {
-      fact.join('unknown');
-      return { ok: true, value: nothing('unknown', true) };
-    }
+    if (before.value.active === sha256) return this.#runsAlready(target, fact, signal);
     if (before.value.inactive !== sha256) {
       return failure(
         'NOT_STAGED',
         `${peer} does not hold the image ${short(sha256)} in its inactive bank: stage it again`,
       );
     }
-    if (before.value.state.activationPending) {
+    // An ECU of ours is asked also where a switch is pending: an earlier campaign may have asked for that.
+    if (before.value.state.activationPending && !isOurs(this.#ecu)) {
       fact.join('yes');
     } else {
       const asked = await orderBank(
         this.#access,
-        {
-          routine: Routine.activateBank,
-          doing: 'activating the new image',
-          staysInSession: true,
-        },
+        { ...activation(target, 'activating the new image'), staysInSession: true },
         ({ state }) => state.activationPending,
         fact,
         signal,
@@ -216,6 +228,29 @@ export class UdsEcuDriver implements EcuDriver {
     return back.ok ? { ok: true, value: nothing(fact.value, false) } : back;
   }
 
+  /** Who made it run this is not known. An ECU of ours belongs to this campaign from now on. */
+  async #runsAlready(
+    target: Target,
+    fact: ChangeFact,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<TransferReport>> {
+    fact.join('unknown');
+    const joined = await this.#join(target, signal);
+    return joined.ok ? { ok: true, value: nothing('unknown', true) } : joined;
+  }
+
+  /** What the ECU runs becomes a part of the campaign; an ECU of another make knows no campaigns. */
+  async #join(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
+    if (!isOurs(this.#ecu)) return DONE;
+    const record = await readCampaignRecord(this.#exchange, signal);
+    if (!record.ok) return record;
+    if (record.value !== undefined && isOf(record.value, target.campaign)) return DONE;
+    const order = activation(target, 'telling it the campaign of its image');
+    // Nothing that runs is changed by it.
+    const asked = await orderBank(this.#access, order, undefined, new ChangeFact(), signal);
+    return asked.ok ? DONE : asked;
+  }
+
   /** The reset runs the new image at once. */
   async #writeSingleBank(
     target: Target,
@@ -228,10 +263,7 @@ export class UdsEcuDriver implements EcuDriver {
     const { sha256 } = wanted(target);
     const digest = await readDigest(this.#exchange, Did.activeBankDigest, hooks.signal);
     if (!digest.ok) return digest;
-    if (digest.value === sha256) {
-      fact.join('unknown');
-      return { ok: true, value: nothing('unknown', true) };
-    }
+    if (digest.value === sha256) return this.#runsAlready(target, fact, hooks.signal);
     const written = await this.#program(target, hooks, warnings, fact, {
       andThen: () => reset(this.#exchange, hooks.signal),
     });
@@ -244,7 +276,8 @@ export class UdsEcuDriver implements EcuDriver {
     );
     if (!back.ok) return back;
     if (back.value === 'unseen') warnings.push(unseenText(this.#exchange));
-    return written;
+    const joined = await this.#join(target, hooks.signal);
+    return joined.ok ? written : joined;
   }
 
   async verify(
@@ -255,7 +288,6 @@ export class UdsEcuDriver implements EcuDriver {
     const warnings: string[] = [];
     const report = await verifyRunning({
       exchange: this.#exchange,
-      runCommand: this.#runCommand,
       target,
       sha256: wanted(target).sha256,
       before: this.#before(target),
@@ -282,19 +314,30 @@ export class UdsEcuDriver implements EcuDriver {
     return checkTroubleCodes(this.#exchange, knownDtcs, warnings, signal);
   }
 
-  async confirm(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
+  async confirm(
+    target: Target,
+    commitments: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<DriverResult<string | undefined>> {
     const fact = new ChangeFact();
-    return this.#result(await this.#confirm(target, fact, signal), [], fact.value);
+    const confirmed = await this.#confirm(target, commitments, fact, signal);
+    return this.#result(confirmed, [], fact.value);
   }
 
-  async #confirm(target: Target, fact: ChangeFact, signal?: AbortSignal): Promise<Exchanged<void>> {
-    const order = { routine: Routine.confirmBank, doing: 'confirming the new image' };
-    if (!this.#twoBanks) {
-      // Nothing ends there: what a single bank runs is either the new image or none.
-      if (this.#ecu.programming.metadata === 'skip') return DONE;
-      const confirmed = await orderBank(this.#access, order, undefined, fact, signal);
-      return isNotKnown(confirmed) ? DONE : explainConfirmation(confirmed);
-    }
+  async #confirm(
+    target: Target,
+    commitments: readonly string[],
+    fact: ChangeFact,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<string | undefined>> {
+    const order = {
+      routine: Routine.confirmBank,
+      doing: 'confirming the new image',
+      option: evidenceOption(target, commitments),
+    };
+    // Nothing ends there: what a single bank runs is either the new image or none.
+    if (!this.#twoBanks && !isOurs(this.#ecu)) return DONE;
+    if (!this.#twoBanks) return this.#askToConfirm(order, undefined, fact, signal);
     const banks = await readBanks(this.#exchange, signal);
     if (!banks.ok) return banks;
     const { sha256 } = wanted(target);
@@ -304,23 +347,53 @@ export class UdsEcuDriver implements EcuDriver {
         `${this.#exchange.peer} does not run ${short(sha256)} any more: ${describeBanks(banks.value)}`,
       );
     }
-    if (banks.value.state.mode === 'confirmed') return DONE;
+    // An ECU of ours is asked once more: its answer holds its receipt.
+    if (banks.value.state.mode === 'confirmed' && !isOurs(this.#ecu)) return DONE;
     const isDone = ({ active, state }: Banks) => active === sha256 && state.mode === 'confirmed';
-    return explainConfirmation(await orderBank(this.#access, order, isDone, fact, signal));
+    return this.#askToConfirm(order, isDone, fact, signal);
+  }
+
+  /** The value is the receipt of an ECU of ours. */
+  async #askToConfirm(
+    order: BankRoutine,
+    isDone: ((banks: Banks) => boolean) | undefined,
+    fact: ChangeFact,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<string | undefined>> {
+    const confirmed = await orderBank(this.#access, order, isDone, fact, signal);
+    if (!confirmed.ok) return explainConfirmation(confirmed);
+    if (!isOurs(this.#ecu)) return DONE;
+    if (confirmed.value.length === EVIDENCE_BYTES) {
+      return { ok: true, value: toHex(confirmed.value) };
+    }
+    return failure(
+      'MALFORMED',
+      `${this.#exchange.peer}: a receipt of ${confirmed.value.length} bytes while ${order.doing}, expected ${EVIDENCE_BYTES}`,
+    );
   }
 
   /**
-   * From now on the ECU starts nothing older: there is no way back any more. An ECU without a security counter has
+   * From now on the ECU starts nothing older: no rollback is possible any more. An ECU without a security counter has
    * nothing to do.
    */
-  async commit(target: Target, signal?: AbortSignal): Promise<DriverResult<void>> {
+  async commit(
+    target: Target,
+    receipts: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<DriverResult<void>> {
     const fact = new ChangeFact();
-    return this.#result(await this.#commit(target, fact, signal), [], fact.value);
+    return this.#result(await this.#commit(target, receipts, fact, signal), [], fact.value);
   }
 
-  async #commit(target: Target, fact: ChangeFact, signal?: AbortSignal): Promise<Exchanged<void>> {
-    if (this.#ecu.programming.metadata === 'skip') return DONE;
-    const active = await readDigest(this.#exchange, Did.activeBankDigest, signal);
+  async #commit(
+    target: Target,
+    receipts: readonly string[],
+    fact: ChangeFact,
+    signal?: AbortSignal,
+  ): Promise<Exchanged<void>> {
+    if (!isOurs(this.#ecu)) return DONE;
+    const asked = authentic(this.#exchange);
+    const active = await readDigest(asked, Did.activeBankDigest, signal);
     if (!active.ok) return active;
     const { sha256 } = wanted(target);
     // The counter of another image is nothing that this release has to decide.
@@ -330,9 +403,13 @@ export class UdsEcuDriver implements EcuDriver {
         `${this.#exchange.peer} runs ${short(active.value)} and not ${short(sha256)}: its security counter stays`,
       );
     }
-    const order = { routine: Routine.commitCounter, doing: 'raising its security counter' };
+    const order = {
+      routine: Routine.commitCounter,
+      doing: 'raising its security counter',
+      option: evidenceOption(target, receipts),
+    };
     const raised = await orderBank(this.#access, order, undefined, fact, signal);
-    return isNotKnown(raised) ? DONE : raised;
+    return raised.ok ? DONE : raised;
   }
 
   async rollback(
@@ -371,10 +448,13 @@ export class UdsEcuDriver implements EcuDriver {
   }
 
   async versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>> {
-    if (this.#ecu.programming.metadata === 'skip') {
-      return { ok: true, value: undefined, warnings: [] };
-    }
+    if (!isOurs(this.#ecu)) return { ok: true, value: undefined, warnings: [] };
     return this.#result(await readVersionReport(this.#exchange, signal), [], 'no');
+  }
+
+  async reportReceived(counter: number, signal?: AbortSignal): Promise<DriverResult<void>> {
+    if (!isOurs(this.#ecu)) return { ok: true, value: undefined, warnings: [] };
+    return this.#result(await tellReportReceived(this.#exchange, counter, signal), [], 'no');
   }
 
   /** What the ECU says of the software that it runs at present, for the time when it runs another one. */
@@ -468,10 +548,22 @@ export class UdsEcuDriver implements EcuDriver {
 }
 
 /** 22 to a confirmation means one thing only. */
-function explainConfirmation(confirmed: Exchanged<void>): Exchanged<void> {
-  return confirmed.ok || confirmed.code !== 'PRECONDITION'
+function explainConfirmation(confirmed: Refusal): Refusal {
+  return confirmed.code !== 'PRECONDITION'
     ? confirmed
     : failure('SELF_TEST', `${confirmed.reason}; its self test did not pass`);
+}
+
+function activation(target: Target, doing: string): BankRoutine {
+  const option = encodeActivateOption({
+    campaign: fromHex(target.campaign),
+    sha256: fromHex(wanted(target).sha256),
+  });
+  return { routine: Routine.activateBank, doing, option };
+}
+
+function evidenceOption({ campaign }: Target, evidence: readonly string[]): Uint8Array {
+  return encodeEvidenceOption({ campaign: fromHex(campaign), evidence: evidence.map(fromHex) });
 }
 
 /** A refusal that came before anything was changed says so. */

@@ -105,7 +105,8 @@ export class CommandRunner {
     }
     // From here on it may have been done, whatever comes back.
     const request = requestOf(order);
-    const reply = await this.#exchange.reply(request, signal);
+    const orders = this.#exchange.secured({ once: true }) ?? this.#exchange;
+    const reply = await orders.reply(request, signal);
     if (reply !== 'interrupted' && reply.kind === 'negative') {
       const text = `${peer} refused ${action}: ${nrcText(reply.nrc)}`;
       return reply.nrc === Nrc.busyRepeatRequest

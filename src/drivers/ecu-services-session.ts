@@ -1,8 +1,9 @@
 // The session that commands need: entered and unlocked, kept while an output is held, left otherwise.
 
-import { Session } from '../uds/sid.ts';
+import { Did, Session } from '../uds/sid.ts';
 import type { EcuCommand } from '../vehicle/schema.ts';
 import type { Exchange, Exchanged } from './exchange.ts';
+import { readDid } from './identification.ts';
 import type { KeyCommand } from './security-key.ts';
 import { enterSession, unlock } from './unlock.ts';
 
@@ -37,6 +38,12 @@ export class CommandSession {
       return entered;
     }
     this.#inside = true;
+    if (this.#exchange.secured() !== undefined) {
+      // An order with authority of its own opens nothing. Whether the ECU takes such orders is asked while it is not begun.
+      const doing = 'asking for its challenge';
+      const challenge = await readDid(this.#exchange, Did.securedDataChallenge, doing, signal);
+      return challenge.ok ? DONE : challenge;
+    }
     return command.security === 'none'
       ? DONE
       : unlock(this.#exchange, this.#runCommand, signal, 'unlocking for a command');

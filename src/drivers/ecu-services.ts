@@ -18,6 +18,7 @@ import type { EcuOrder } from './ecu-services-evidence.ts';
 import { DidReader, readingOf } from './ecu-services-read.ts';
 import { CommandRunner } from './ecu-services-run.ts';
 import { Exchange } from './exchange.ts';
+import type { Authority } from './secured-requester.ts';
 import type { KeyCommand } from './security-key.ts';
 import { SessionRest } from './session-rest.ts';
 
@@ -25,6 +26,8 @@ export interface UdsEcuServicesOptions {
   readonly vehicle: Vehicle;
   /** Of an ECU by name; shared with its driver, so that requests take turns. */
   readonly requesterFor: (ecu: string) => UdsRequester;
+  /** By which an ECU of ours takes orders; see `ExchangeOptions`. */
+  readonly authorityFor?: (ecu: string) => Authority | undefined;
   readonly clock: Clock;
   readonly logger?: Logger;
   /** For `security.algorithm: command`. */
@@ -134,7 +137,10 @@ export class UdsEcuServices implements EcuServices {
     const { vehicle, requesterFor, clock, runCommand, logger } = this.#options;
     const ecu = vehicle.ecus.find((each) => each.name === name);
     if (ecu === undefined) return undefined;
-    const exchange = new Exchange({ ecu, requester: requesterFor(name), clock });
+    const exchange = new Exchange({
+      ...{ ecu, requester: requesterFor(name), clock },
+      authority: this.#options.authorityFor?.(name),
+    });
     const reader = new DidReader(exchange);
     const runner = new CommandRunner({ exchange, reader, runCommand, logger });
     const rest = new SessionRest({

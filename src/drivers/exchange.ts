@@ -11,6 +11,7 @@ import { Did, Session, sidText } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { type Advice, type AdviceTopic, vehicleFileAdvice } from './advice.ts';
 import { isLost, nextBusyPauseMs, patienceMs, repeatPauseMs, repeatRule } from './repeats.ts';
+import { type Authority, SecuredRequester } from './secured-requester.ts';
 
 /** A failure with the negative response code where there was one. */
 export interface Refusal extends Failed {
@@ -64,6 +65,8 @@ export function wasLost(failed: { readonly code: DriverErrorCode }): boolean {
 
 const SECURITY: ReadonlySet<number> = new Set([
   Nrc.securityAccessDenied,
+  Nrc.secureDataTransmissionRequired,
+  Nrc.secureDataVerificationFailed,
   Nrc.authenticationRequired,
   Nrc.invalidKey,
   Nrc.exceededNumberOfAttempts,
@@ -101,6 +104,8 @@ export interface ExchangeOptions {
   readonly clock: Clock;
   /** What a person can do about a failure; that of a vehicle file unless given. */
   readonly advice?: Advice;
+  /** By which this ECU takes orders; missing for one of another make. */
+  readonly authority?: Authority | undefined;
 }
 
 /** All requests of a driver go through here. */
@@ -110,12 +115,25 @@ export class Exchange {
   readonly #requester: UdsRequester;
   readonly #advice: Advice;
   #deafUntilMs = 0;
+  readonly #authority: Authority | undefined;
 
   constructor(options: ExchangeOptions) {
     this.ecu = options.ecu;
     this.clock = options.clock;
     this.#requester = options.requester;
     this.#advice = options.advice ?? vehicleFileAdvice;
+    this.#authority = options.authority;
+  }
+
+  /**
+   * Its requests and their answers are authenticated one by one (service 84). Undefined where there is no key for that.
+   * `once`: for what must not be done twice.
+   */
+  secured({ once = false } = {}): Exchange | undefined {
+    if (this.#authority === undefined) return undefined;
+    const requester = new SecuredRequester(this.#requester, this.#authority, { once });
+    const { ecu, clock } = this;
+    return new Exchange({ ecu, clock, requester, advice: this.#advice });
   }
 
   get peer(): string {

@@ -156,6 +156,23 @@ export async function writeDid(
   );
 }
 
+/** Writes what cannot be read back: the authenticated answer says that it is stored. */
+export async function order(
+  orders: Exchange,
+  did: number,
+  name: string,
+  wanted: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Provisioned<void>> {
+  const written = await orders.askFor(
+    writeDataByIdentifier.encodeRequest(did, wanted),
+    `writing its ${name} (${idText(did)})`,
+    writeDataByIdentifier.decodeResponse,
+    signal,
+  );
+  return written.ok ? DONE : written;
+}
+
 /** The status byte of our routines is 0 when all is well. */
 export async function startRoutine(
   exchange: Exchange,

@@ -1,11 +1,14 @@
 // The proof that an ECU is locked, and with our serial and keys: after the lock, and how it is known again later.
 
+import { fromHex } from '../core/bytes.ts';
+import { speakerKey } from '../trust/authority.ts';
 import { checkVersionReport } from '../trust/manifest.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import * as readMemoryByAddress from '../uds/services/read-memory-by-address.ts';
 import * as requestUpload from '../uds/services/request-upload.ts';
 import { Did } from '../uds/sid.ts';
+import { readCampaignRecord } from './activation.ts';
 import { Exchange, type ExchangeOptions, type Refusal } from './exchange.ts';
 import {
   DONE,
@@ -19,19 +22,28 @@ import {
 import { readVersionReport } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
+/** What the ECU and this TMU have in common, hexadecimal. */
+export interface ProvenSecrets {
+  readonly serial: string;
+  /** Undefined for an ECU without SecurityAccess by HMAC. */
+  readonly securityAccessKey: string | undefined;
+  /** X25519 private key of the TMU. */
+  readonly agreementKey: string;
+}
+
 /** Bytes of the memory read that the lock must refuse. */
 const PROBE_BYTES = 16;
 
 /**
- * A locked ECU has our serial, signs with the key that it shows, is opened by our key (hexadecimal; undefined for an
- * ECU without SecurityAccess by HMAC), and tells no secret any more. Changes nothing.
+ * A locked ECU has our serial, signs with the key that it shows, takes orders of our TMU, is opened by our key, and
+ * tells no secret any more. Changes nothing.
  */
 export async function proveLocked(
   options: ExchangeOptions,
-  serial: string,
-  securityAccessKey: string | undefined,
+  provisions: ProvenSecrets,
   signal?: AbortSignal,
 ): Promise<Provisioned<PublicKeys>> {
+  const { serial, securityAccessKey } = provisions;
   const exchange = new Exchange(options);
   const told = await readSerial(exchange, signal);
   if (!told.ok) return told;
@@ -52,6 +64,8 @@ export async function proveLocked(
   }
   const signs = await checkSignature(exchange, serial, own.value.signingKey, signal);
   if (!signs.ok) return signs;
+  const obeys = await checkAuthority(options, provisions, own.value.encryptionKey, signal);
+  if (!obeys.ok) return obeys;
   const closed = await inFactorySession(exchange, signal, async () => {
     const refusals = await checkRefusals(exchange, signal);
     return refusals.ok ? checkKey(options, securityAccessKey, signal) : refusals;
@@ -107,6 +121,29 @@ async function checkRefusals(exchange: Exchange, signal?: AbortSignal): Promise<
     );
   }
   return DONE;
+}
+
+/** A question with authority of its own: an ECU that knows another TMU does not answer it. */
+async function checkAuthority(
+  options: ExchangeOptions,
+  { agreementKey }: ProvenSecrets,
+  encryptionKey: string,
+  signal?: AbortSignal,
+): Promise<Provisioned<void>> {
+  const key = speakerKey('tester', fromHex(agreementKey), fromHex(encryptionKey));
+  const exchange = new Exchange({
+    ...options,
+    authority: key && { role: 'tester', key },
+  });
+  const asked = await readCampaignRecord(exchange, signal);
+  if (asked.ok || (asked.code !== 'UNEXPECTED' && asked.code !== 'SECURITY')) {
+    return asked.ok ? DONE : asked;
+  }
+  return refuse(
+    'OTHER_KEYS',
+    `${exchange.peer}: takes orders from another TMU: use the state directory that it was provisioned with, or give ` +
+      `the key of its factory (--factory-key) (${asked.reason})`,
+  );
 }
 
 /** Nobody can read the key any more: that it opens the ECU is the proof that it is the right one. */

@@ -3,12 +3,14 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
+import { speakerKey } from '../trust/authority.ts';
 import { Did, type ProvisioningState, Routine } from '../uds/sid.ts';
 import { Exchange, type ExchangeOptions } from './exchange.ts';
 import { readDid, readHardwareId } from './identification.ts';
 import {
   DONE,
   inFactorySession,
+  order,
   type Provisioned,
   type PublicKeys,
   readIfWritten,
@@ -44,6 +46,11 @@ export interface EcuProvisions {
   readonly serial: string;
   readonly securityAccessKey: string | undefined;
   readonly approvalKey: string | undefined;
+  /** X25519 public keys of the TMU, and of the factory where it keeps one: their orders are taken after the lock. */
+  readonly testerKey: string;
+  readonly factoryKey: string | undefined;
+  /** Private half of `testerKey`; stays here. */
+  readonly agreementKey: string;
   readonly directorRoot: Anchor;
   readonly imagesRoot: Anchor;
 }
@@ -139,6 +146,15 @@ export class Provisioner {
         const written = await this.#writeSecret(did, name, fromHex(wanted), signal);
         if (!written.ok) return written;
       }
+      const speakers = [
+        [Did.testerKey, 'key of the TMU', provisions.testerKey],
+        [Did.factoryKey, 'key of the factory', provisions.factoryKey],
+      ] as const;
+      for (const [did, name, wanted] of speakers) {
+        if (wanted === undefined) continue;
+        const written = await this.#writeSecret(did, name, fromHex(wanted), signal);
+        if (!written.ok) return written;
+      }
       const own = await this.#ownKeys(signal);
       if (!own.ok) return own;
       const roots = await this.#writeRoots(provisions, signal);
@@ -157,10 +173,54 @@ export class Provisioner {
     });
   }
 
+  /**
+   * A locked ECU that knows another TMU, or another vehicle, becomes part of this one by the factory's authority. What
+   * is right already is kept.
+   */
+  async adopt(
+    provisions: EcuProvisions,
+    vin: string,
+    factoryKey: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Provisioned<void>> {
+    const own = await readPublicKeys(this.#exchange, signal);
+    if (!own.ok) return own;
+    const key = own.value && speakerKey('factory', factoryKey, fromHex(own.value.encryptionKey));
+    if (key === undefined) {
+      return refuse('NOT_LOCKED', `${this.#peer}: has no keys of its own (DID FD12)`);
+    }
+    const factory = new Exchange({ ...this.#options, authority: { role: 'factory', key } });
+    const orders = factory.secured()!;
+    const { testerKey, securityAccessKey, approvalKey } = provisions;
+    const told = await readIfWritten(orders, Did.testerKey, 'key of the TMU', signal);
+    if (!told.ok) return told;
+    if (told.value === undefined || toHex(told.value) !== testerKey) {
+      // The key of the TMU last: until it is there, the next run writes all of them again.
+      const facts = [
+        [Did.securityAccessKey, 'key of SecurityAccess', securityAccessKey],
+        [Did.approvalKey, 'key of the approval', approvalKey],
+        [Did.testerKey, 'key of the TMU', testerKey],
+      ] as const;
+      for (const [did, name, wanted] of facts) {
+        if (wanted === undefined) continue;
+        const written = await order(orders, did, name, fromHex(wanted), signal);
+        if (!written.ok) return written;
+        this.#onStep(name, 'written');
+      }
+    }
+    const known = await readDid(orders, Did.vin, 'reading its VIN (F190)', signal);
+    if (!known.ok) return known;
+    if (known.value !== undefined && equalBytes(known.value, asciiBytes(vin))) return DONE;
+    return this.#note(
+      'VIN',
+      'written',
+      await order(orders, Did.vin, 'VIN', asciiBytes(vin), signal),
+    );
+  }
+
   /** See `proveLocked`. */
   async verify(provisions: EcuProvisions, signal?: AbortSignal): Promise<Provisioned<PublicKeys>> {
-    const { serial, securityAccessKey } = provisions;
-    const proven = await proveLocked(this.#options, serial, securityAccessKey, signal);
+    const proven = await proveLocked(this.#options, provisions, signal);
     return this.#note('locked readout', 'checked', proven);
   }
 

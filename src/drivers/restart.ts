@@ -4,7 +4,7 @@ import type { EcuReport } from '../campaign/ports.ts';
 import { hexNumber } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
 import { Did, Session } from '../uds/sid.ts';
-import { type Banks, readBanks } from './activation.ts';
+import { authentic, type Banks, readBanks } from './activation.ts';
 import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
 import { readDid, readDigest, readVersion } from './identification.ts';
 
@@ -105,13 +105,14 @@ async function untilThere(
 /** Session, version and digest, as far as it tells them. */
 async function askWhatRuns(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<Told>> {
   const doing = 'waiting for its restart';
-  const session = await readDid(exchange, Did.activeDiagnosticSession, doing, signal, POLL);
+  const asked = authentic(exchange);
+  const session = await readDid(asked, Did.activeDiagnosticSession, doing, signal, POLL);
   if (!session.ok) return session;
   const told = { session: session.value?.[0], version: undefined, sha256: undefined };
   if (exchange.ecu.programming.identify === 'skip') return { ok: true, value: told };
-  const version = await readVersion(exchange, signal, POLL);
+  const version = await readVersion(asked, signal, POLL);
   if (!version.ok) return version;
-  const sha256 = await readDigest(exchange, Did.activeBankDigest, signal, POLL);
+  const sha256 = await readDigest(asked, Did.activeBankDigest, signal, POLL);
   if (!sha256.ok) return sha256;
   return { ok: true, value: { ...told, version: version.value, sha256: sha256.value } };
 }

@@ -8,7 +8,9 @@ import type {
   Target,
   TransferReport,
 } from '../campaign/ports.ts';
+import { fromHex } from '../core/bytes.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
+import { encodeRollbackOption } from '../uds/campaign-record.ts';
 import { Did, Routine, Session } from '../uds/sid.ts';
 import { describeBanks, readBanks, reset } from './activation.ts';
 import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-order.ts';
@@ -28,9 +30,6 @@ export interface SingleBankAccess {
 }
 
 const NOT_TOLD: EcuReport = { version: undefined, sha256: undefined };
-const NO_OPTION = new Uint8Array();
-/** Option record of 0212: go back although the image is confirmed. */
-const EVEN_CONFIRMED = Uint8Array.of(1);
 
 /** Nothing was changed: it is only asked what it runs, and an ECU that does not answer is none the worse for it. */
 export async function leaveAlone(
@@ -67,7 +66,10 @@ export async function rollBackBank(
       {
         routine: Routine.rollbackBank,
         doing: 'rolling back',
-        option: switched && state.mode === 'confirmed' ? EVEN_CONFIRMED : NO_OPTION,
+        option: encodeRollbackOption({
+          campaign: fromHex(target.campaign),
+          evenConfirmed: switched && state.mode === 'confirmed',
+        }),
         staysInSession: switched,
       },
       (banks) =>
@@ -147,7 +149,8 @@ export async function restoreSingleBank(
   if (now.ok && now.value.sha256 !== undefined && now.value.sha256 === old.sha256) {
     return { ok: true, value: { ...now.value, unchanged: false } };
   }
-  const written = await program({ ...previous, image: previous.image });
+  const { campaign } = target;
+  const written = await program({ ...previous, campaign, image: previous.image });
   if (!written.ok) return written;
   const back = await awaitSoftware(exchange, awaited, signal);
   if (!back.ok) return back;

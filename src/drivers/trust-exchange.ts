@@ -2,12 +2,14 @@
 
 import { z } from 'zod';
 import type { Target } from '../campaign/ports.ts';
-import { toHex } from '../core/bytes.ts';
+import { toHex, uintToBytes } from '../core/bytes.ts';
 import { ATTACKS, type AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
+import * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
 import { Did } from '../uds/sid.ts';
+import { authentic } from './activation.ts';
 import { type Exchange, type Exchanged, failure, type Refusal } from './exchange.ts';
 import { readDid } from './identification.ts';
 
@@ -101,17 +103,35 @@ async function readNonce(exchange: Exchange, signal?: AbortSignal): Promise<Exch
   );
 }
 
-/** DID FD22; undefined for an ECU that does not know it. Whether the signature is right is for the Director. */
+/**
+ * DID FD22; undefined for an ECU that does not know it. Whether its signature is right is for the Director, which gets it
+ * later; that the ECU itself has told it is known here where there is a key for that.
+ */
 export async function readVersionReport(
   exchange: Exchange,
   signal?: AbortSignal,
 ): Promise<Exchanged<Uint8Array | undefined>> {
   const doing = 'reading its version report';
-  const bytes = await readDid(exchange, Did.versionReport, doing, signal);
+  const bytes = await readDid(authentic(exchange), Did.versionReport, doing, signal);
   if (!bytes.ok || bytes.value === undefined) return bytes;
   if (jsonOf(bytes.value) !== undefined) return bytes;
   const request = readDataByIdentifier.encodeRequest(Did.versionReport);
   return exchange.malformed(request, doing, `${bytes.value.length} bytes that are no JSON`);
+}
+
+/** DID FD23: the Director has the version report of this counter. */
+export async function tellReportReceived(
+  exchange: Exchange,
+  counter: number,
+  signal?: AbortSignal,
+): Promise<Exchanged<void>> {
+  const secured = exchange.secured();
+  // Without the key the ECU goes on telling of the attack, which is no harm.
+  if (secured === undefined) return { ok: true, value: undefined };
+  const doing = 'telling it that its version report has come';
+  const request = writeDataByIdentifier.encodeRequest(Did.reportReceived, uintToBytes(counter, 8));
+  const told = await secured.askFor(request, doing, writeDataByIdentifier.decodeResponse, signal);
+  return told.ok ? { ok: true, value: undefined } : told;
 }
 
 const attackSchema = z.object({ signed: z.object({ attack: z.enum(ATTACKS) }) });

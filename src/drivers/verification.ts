@@ -1,16 +1,23 @@
 // Whether an ECU runs what it shall run: version, digest and self test. What it told before it has to tell again.
 
 import type { EcuReport, Target } from '../campaign/ports.ts';
+import { toHex } from '../core/bytes.ts';
+import type { CampaignRecord } from '../uds/campaign-record.ts';
 import { Did, Session } from '../uds/sid.ts';
-import { askSelfTest, describeBanks, readBanks } from './activation.ts';
+import {
+  askSelfTest,
+  authentic,
+  describeBanks,
+  isOurs,
+  readBanks,
+  readCampaignRecord,
+} from './activation.ts';
 import { type Exchange, type Exchanged, failure } from './exchange.ts';
 import { didText, readDid, readDigest, readVersion } from './identification.ts';
-import type { KeyCommand } from './security-key.ts';
 
 export interface VerifyOptions {
   readonly exchange: Exchange;
-  readonly runCommand: KeyCommand | undefined;
-  readonly target: Pick<Target, 'version'>;
+  readonly target: Pick<Target, 'version' | 'campaign'>;
   /** Of the image that it must run. */
   readonly sha256: string;
   /** What it told before the update; undefined: nobody asked it, or nobody remembers. */
@@ -35,9 +42,10 @@ export async function readReport(
   if (exchange.ecu.programming.identify === 'skip') {
     return { ok: true, value: { version: undefined, sha256: undefined } };
   }
-  const version = await readVersion(exchange, signal);
+  const asked = authentic(exchange);
+  const version = await readVersion(asked, signal);
   if (!version.ok) return version;
-  const sha256 = await readDigest(exchange, Did.activeBankDigest, signal);
+  const sha256 = await readDigest(asked, Did.activeBankDigest, signal);
   if (!sha256.ok) return sha256;
   return { ok: true, value: { version: version.value, sha256: sha256.value } };
 }
@@ -54,7 +62,29 @@ export async function verifyRunning(options: VerifyOptions): Promise<Exchanged<E
   const passed = twoBanks ? await checkSelfTest(options) : DONE;
   if (!passed.ok) return passed;
   const version = await checkVersion(options, report.value);
-  return version.ok ? report : version;
+  return version.ok ? withCommitment(options, report.value) : version;
+}
+
+/** Without it no other ECU of the campaign could be shown later that this one has confirmed. */
+async function withCommitment(
+  { exchange, target, signal }: VerifyOptions,
+  report: EcuReport,
+): Promise<Exchanged<EcuReport>> {
+  if (!isOurs(exchange.ecu)) return { ok: true, value: report };
+  const record = await readCampaignRecord(exchange, signal);
+  if (!record.ok) return record;
+  if (record.value !== undefined && isOf(record.value, target.campaign)) {
+    return { ok: true, value: { ...report, commitment: toHex(record.value.commitment) } };
+  }
+  return failure(
+    'NOT_STAGED',
+    `${exchange.peer} runs the new image, but does not know it as part of this campaign: activate it again`,
+  );
+}
+
+/** What an ECU of ours knows is of this campaign. */
+export function isOf({ state, campaign }: CampaignRecord, id: string): boolean {
+  return state !== 'none' && toHex(campaign) === id;
 }
 
 async function checkBanks({ exchange, signal }: VerifyOptions): Promise<Exchanged<void>> {
@@ -119,10 +149,9 @@ function compared(
 
 /** No ECU of a campaign may be confirmed while another one has failed its self test: it is asked beforehand. */
 async function checkSelfTest(options: VerifyOptions): Promise<Exchanged<void>> {
-  const { exchange, runCommand, warnings, signal } = options;
-  const tested = await askSelfTest(exchange, runCommand, signal);
+  const { exchange, warnings, signal } = options;
+  const tested = await askSelfTest(exchange, signal);
   if (!tested.ok) return tested;
-  await exchange.ask(Uint8Array.of(0x10, Session.default), 'leaving the extended session');
   switch (tested.value) {
     case 'passed':
       options.onSelfTest();

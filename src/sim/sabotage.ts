@@ -31,7 +31,7 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
           activate: async (target, hooks) => {
             const activated = await driver.activate(target, hooks);
             if (!activated.ok) return activated;
-            const confirmed = await driver.confirm(target, hooks?.signal);
+            const confirmed = await confirmAlone(driver, target, hooks?.signal);
             return confirmed.ok ? activated : confirmed;
           },
         }),
@@ -42,9 +42,11 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     world: () => ({
       wrapDriver: (driver) =>
         around(driver, {
-          confirm: async (target, signal) => {
-            const confirmed = await driver.confirm(target, signal);
-            return confirmed.ok ? driver.commit(target, signal) : confirmed;
+          confirm: async (target, _commitments, signal) => {
+            const confirmed = await confirmAlone(driver, target, signal);
+            if (!confirmed.ok || confirmed.value === undefined) return confirmed;
+            const committed = await driver.commit(target, [confirmed.value], signal);
+            return committed.ok ? confirmed : committed;
           },
         }),
     }),
@@ -117,6 +119,19 @@ export function sabotageOf(name: string): Sabotage {
   throw new InputError('--sabotage', `${name} is none of ${SABOTAGE_NAMES.join(', ')}`);
 }
 
+/** The ECU is told that it is the only one of its campaign. */
+async function confirmAlone(
+  driver: EcuDriver,
+  target: Target,
+  signal?: AbortSignal,
+): Promise<DriverResult<string | undefined>> {
+  const checks = { knownDtcs: undefined, heartbeatMs: 0 };
+  const verified = await driver.verify(target, checks, signal);
+  if (!verified.ok) return verified;
+  const { commitment } = verified.value;
+  return driver.confirm(target, commitment === undefined ? [] : [commitment], signal);
+}
+
 /** The driver with some of its methods replaced. */
 function around(driver: EcuDriver, changed: Partial<EcuDriver>): EcuDriver {
   return {
@@ -124,9 +139,10 @@ function around(driver: EcuDriver, changed: Partial<EcuDriver>): EcuDriver {
     stage: (target, hooks) => driver.stage(target, hooks),
     activate: (target, hooks) => driver.activate(target, hooks),
     verify: (target, checks, signal) => driver.verify(target, checks, signal),
-    confirm: (target, signal) => driver.confirm(target, signal),
-    commit: (target, signal) => driver.commit(target, signal),
+    confirm: (target, commitments, signal) => driver.confirm(target, commitments, signal),
+    commit: (target, receipts, signal) => driver.commit(target, receipts, signal),
     rollback: (order, hooks) => driver.rollback(order, hooks),
+    reportReceived: (counter, signal) => driver.reportReceived(counter, signal),
     versionReport: (signal) => driver.versionReport(signal),
     ...changed,
   };

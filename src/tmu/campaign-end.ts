@@ -67,8 +67,12 @@ async function writeInstalled(
       const kept = Object.fromEntries(items.map((item) => [item.ecu, keptImage(item)]));
       // What one of these ECUs owed of an earlier image is settled or owed anew by this one.
       const owed = [
-        ...memory.content.owedCommits.filter(({ ecu }) => !items.some((item) => item.ecu === ecu)),
-        ...items.filter(({ ecu }) => result.uncommitted.includes(ecu)),
+        ...memory.content.owedCommits.filter(
+          ({ item: { ecu } }) => !items.some((item) => item.ecu === ecu),
+        ),
+        ...items
+          .filter(({ ecu }) => result.uncommitted.includes(ecu))
+          .map((item) => ({ item, campaign: result.id, receipts: [...result.receipts] })),
       ];
       await memory.update({ images: { ...memory.content.images, ...kept }, owedCommits: owed });
       return;

@@ -21,7 +21,7 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import type { Approvals } from './approvals.ts';
 import { type DownloadLimits, downloadImage } from './download.ts';
 import type { ImageStore } from './image-store.ts';
-import type { Memory } from './memory.ts';
+import type { Memory, OwedCommit } from './memory.ts';
 import { hasOneBank } from './ranks.ts';
 import type { TmuListener } from './tmu-event.ts';
 import type { TrafficMeter } from './traffic-meter.ts';
@@ -73,11 +73,13 @@ export class Executor {
   }
 
   /** Raises the counter of an ECU that a successful campaign has left owing; see `EcuDriver.commit`. */
-  async commit(item: PlanItem, signal: AbortSignal): Promise<DriverResult<void>> {
+  async commit(owed: OwedCommit, signal: AbortSignal): Promise<DriverResult<void>> {
+    const { item, campaign, receipts } = owed;
     const { ecu } = item;
     const { emit, driverFor } = this.#options;
     emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'begun' });
-    const done = await driverFor(ecu).commit(this.#targetOf(item, signal), signal);
+    const target = { ...this.#targetOf(item, signal), campaign };
+    const done = await driverFor(ecu).commit(target, receipts, signal);
     if (done.ok) {
       this.#warn(ecu, done.warnings);
       emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'done' });
@@ -182,7 +184,7 @@ export class Executor {
   }
 
   /** Its image is only named: what reads it opens it in the store. */
-  #targetOf(item: PlanItem, signal: AbortSignal): Target {
+  #targetOf(item: PlanItem, signal: AbortSignal): Omit<Target, 'campaign' | 'from'> {
     const { ecu, to, download, encryption } = item;
     const { trusted } = this.#options;
     return {

@@ -9,6 +9,8 @@ const FILE = 'state.json';
 /** Refusals and failures that are kept; the oldest go first. */
 const MAX_REMEMBERED = 64;
 
+const hex16 = z.string().regex(/^[0-9a-f]{32}$/);
+
 const rememberedSchema = z.object({
   /** Digest over the set of targets. */
   key: sha256Hex,
@@ -92,11 +94,21 @@ const memorySchema = z.object({
   /** Digest of the inventory that the backend knows. */
   reportedInventory: z.string().nullable(),
   /** Parts of successful campaigns whose ECU has not raised its security counter yet. */
-  owedCommits: z.array(planItemSchema).default([]),
+  owedCommits: z
+    .array(
+      z.strictObject({
+        item: planItemSchema,
+        /** Id of its campaign, and the receipts of all its ECUs; 16 bytes each, hexadecimal. */
+        campaign: hex16,
+        receipts: z.array(hex16),
+      }),
+    )
+    .default([]),
   /** What was fetched on one day. */
   traffic: trafficSchema.nullable().default(null),
 });
 export type MemoryContent = z.infer<typeof memorySchema>;
+export type OwedCommit = MemoryContent['owedCommits'][number];
 
 const EMPTY: MemoryContent = {
   format: 2,

@@ -405,13 +405,14 @@ export class Tmu {
     if (owedCommits.length === 0) return this.#commits.reset();
     if ((kind !== 'idle' && kind !== 'checking') || !this.#commits.isDue) return;
     this.#commits.begin();
-    for (const item of owedCommits) {
+    for (const owed of owedCommits) {
+      const { item } = owed;
       const leave = await this.#gate.enter(item.ecu, signal);
       if (leave === undefined) return;
-      const done = await executor.commit(item, signal).finally(leave);
+      const done = await executor.commit(owed, signal).finally(leave);
       if (signal.aborted) return;
       if (done.ok) {
-        const left = memory.content.owedCommits.filter(({ ecu }) => ecu !== item.ecu);
+        const left = memory.content.owedCommits.filter((each) => each.item.ecu !== item.ecu);
         await memory.update({ owedCommits: left });
       } else {
         const text = `its security counter is still to be raised: ${done.reason}`;

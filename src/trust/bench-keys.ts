@@ -240,6 +240,7 @@ export function isShippedSecret(hex: string): boolean {
   return (
     SHIPPED_SECRETS.has(toHex(sha256(secret))) ||
     plain === toHex(benchApprovalKey()) ||
+    plain === toHex(benchEcuIdentity('TMU').encryption.publicKey) ||
     BENCH_NAMES.some((name) =>
       ['security access', 'device secret', 'signing', 'encryption'].some(
         (use) => plain === toHex(bytesFor(`${name} ${use}`)),

@@ -1,7 +1,9 @@
 // The TMU's identity.json: who this vehicle is to the backend, and the secrets that it shares with its ECUs.
 
 import { z } from 'zod';
+import { fromHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import { speakerKey } from './authority.ts';
 import { plainText, serialName } from './signed-json.ts';
 
 const secret = (least: number, most: number) =>
@@ -19,6 +21,8 @@ const ecuSchema = z.strictObject({
   hardwareId: plainText(1, 128),
   /** Of SecurityAccess; missing for an ECU of another make, whose key is not ours. */
   securityAccessKey: secret(16, 64).optional(),
+  /** Its own X25519 public key, by which it takes orders from this TMU; missing likewise, and until it is locked. */
+  encryptionKey: secret(32, 32).optional(),
 });
 
 const identityFileSchema = z.strictObject({
@@ -30,6 +34,8 @@ const identityFileSchema = z.strictObject({
   deviceSecret: secret(32, 32),
   /** Ed25519: signs the vehicle manifest and the TMU's own version report. */
   signingSeed: secret(32, 32),
+  /** X25519 private key: ECUs take orders that are authenticated by it; see authority.ts. */
+  agreementKey: secret(32, 32),
   /** By name of the vehicle file. */
   ecus: z.record(
     z.string().regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected the name of an ECU, such as EDT'),
@@ -56,6 +62,16 @@ export function parseIdentity(text: string, where: string): IdentityFile {
   const [issue] = parsed.error.issues;
   const field = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `;
   throw new InputError(where, `${field}${issue!.message}`);
+}
+
+/** The TMU's key to one of its ECUs; undefined for an ECU of another make, and for one that is not locked yet. */
+export function ecuAuthority(
+  { agreementKey, ecus }: Pick<IdentityFile, 'agreementKey' | 'ecus'>,
+  ecu: string,
+): Uint8Array | undefined {
+  const ecuKey = ecus[ecu]?.encryptionKey;
+  if (ecuKey === undefined) return undefined;
+  return speakerKey('tester', fromHex(agreementKey), fromHex(ecuKey));
 }
 
 /** What `parseIdentity` reads. Throws InputError like it. */

@@ -17,6 +17,7 @@ import * as requestDownload from './services/request-download.ts';
 import * as requestFileTransfer from './services/request-file-transfer.ts';
 import * as requestUpload from './services/request-upload.ts';
 import * as routineControl from './services/routine-control.ts';
+import * as securedData from './services/secured-data-transmission.ts';
 import { Did, NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET, Routine, Session, Sid } from './sid.ts';
 
 /** Services without a codec of ours that a trace may show. */
@@ -26,7 +27,6 @@ const OTHER_SERVICES: Readonly<Record<string, number>> = {
   dynamicallyDefineDataIdentifier: 0x2c,
   writeMemoryByAddress: 0x3d,
   accessTimingParameter: 0x83,
-  securedDataTransmission: 0x84,
   responseOnEvent: 0x86,
   linkControl: 0x87,
 };
@@ -65,9 +65,14 @@ const DID_NAMES: ReadonlyMap<number, string> = new Map<number, string>([
   [Did.deviceSecret, 'deviceSecret'],
   [Did.securityAccessKey, 'securityAccessKey'],
   [Did.approvalKey, 'approvalKey'],
+  [Did.testerKey, 'testerKey'],
+  [Did.factoryKey, 'factoryKey'],
   [Did.trustState, 'trustState'],
   [Did.timeNonce, 'timeNonce'],
   [Did.versionReport, 'versionReport'],
+  [Did.reportReceived, 'reportReceived'],
+  [Did.securedDataChallenge, 'securedDataChallenge'],
+  [Did.campaignRecord, 'campaignRecord'],
 ]);
 
 /** What a trace must not spell out. */
@@ -132,6 +137,8 @@ function describeRequest(sid: number, bytes: Uint8Array): string {
   switch (sid) {
     case Sid.readDataByIdentifier:
       return dids(bytes);
+    case Sid.securedDataTransmission:
+      return secured(securedData.decodeRequest(bytes));
     case Sid.writeDataByIdentifier:
       return `${didName(bytes)} ${isSecret(bytes) ? hidden(bytes) : data(bytes, 3)}`.trim();
     case Sid.inputOutputControlByIdentifier:
@@ -176,6 +183,10 @@ function describeResponse(sid: number, bytes: Uint8Array): string {
       const { timing } = response;
       const times = timing === undefined ? '' : ` P2 ${timing.p2Ms} ms P2* ${timing.p2StarMs} ms`;
       return `${subName(SESSION_NAMES, sub)}${times}`;
+    }
+    case Sid.securedDataTransmission: {
+      const response = securedData.decodeResponse(bytes);
+      return isMalformed(response) ? malformedText(response.malformed) : secured(response);
     }
     case Sid.readDataByIdentifier:
       return `${didName(bytes)} ${isSecret(bytes) ? hidden(bytes) : value(bytes.subarray(3))}`.trim();
@@ -253,6 +264,12 @@ function inputOutputControl(bytes: Uint8Array): string {
   const parameter = bytes[3];
   if (parameter === undefined) return didName(bytes);
   return `${subName(CONTROL_PARAMETER_NAMES, parameter)} ${didName(bytes)} ${data(bytes, 4)}`.trim();
+}
+
+/** The message inside, which is only authenticated. */
+function secured(message: securedData.SecuredMessage | Nrc): string {
+  if (isNrc(message)) return malformedText(nrcName(message) ?? 'format');
+  return `number ${message.counter}: ${describeMessage(message.inner)}`;
 }
 
 function memory(request: (readMemory.Request & Partial<MemoryRequest>) | Nrc): string {

@@ -46,6 +46,8 @@ export class SecurityAccess {
   #unlocked = 0;
   #pending: { readonly level: number; readonly seed: Uint8Array } | undefined;
   #failedAttempts: number;
+  /** As it is in the record. */
+  #savedAttempts: number;
   #delayUntilMs: number | undefined;
   /** Counts lockings, so that a key whose check was overtaken by one unlocks nothing. */
   #epoch = 0;
@@ -56,6 +58,7 @@ export class SecurityAccess {
     this.#maxAttempts = options.maxAttempts ?? 3;
     this.#delayMs = options.delayMs ?? 10_000;
     this.#failedAttempts = options.record?.failedAttempts ?? 0;
+    this.#savedAttempts = this.#failedAttempts;
     this.powerOn(nowMs);
   }
 
@@ -151,6 +154,9 @@ export class SecurityAccess {
 
   async #count(failedAttempts: number): Promise<void> {
     this.#failedAttempts = failedAttempts;
+    // Wrong keys after the delay find the same number stored: they cost no flash cell.
+    if (failedAttempts === this.#savedAttempts) return;
     await this.#options.save?.(this.record);
+    this.#savedAttempts = failedAttempts;
   }
 }

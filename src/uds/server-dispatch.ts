@@ -11,38 +11,44 @@ export type Admission =
 export function admit(
   handlers: ServiceHandlers,
   request: Uint8Array,
-  context: Pick<ServiceContext, 'session' | 'securityLevel' | 'functional'>,
+  context: Asking & Pick<ServiceContext, 'functional'>,
 ): Admission {
   const handler = handlers[request[0]!];
   // Figure 5: the service as such.
   if (handler === undefined) return refuse(Nrc.serviceNotSupported);
   if (context.functional && handler.functional === false) return refuse(Nrc.serviceNotSupported);
-  if (!existsIn(handler.sessions, context.session)) {
+  if (!existsIn(handler.sessions, context)) {
     return refuse(Nrc.serviceNotSupportedInActiveSession);
   }
-  if (!unlocked(handler.security, context.securityLevel)) return refuse(Nrc.securityAccessDenied);
+  if (!mayUse(handler.security, context)) return refuse(Nrc.securityAccessDenied);
   // Figure 6: length first, then the sub-function.
   if (request.length < handler.minLength) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
   if (handler.subFunctions === undefined) return { kind: 'run', handler };
   if (request.length < 2) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
   const rule = handler.subFunctions[request[1]!];
   if (rule === undefined) return refuse(Nrc.subFunctionNotSupported);
-  if (!existsIn(rule.sessions, context.session)) {
+  if (!existsIn(rule.sessions, context)) {
     return refuse(Nrc.subFunctionNotSupportedInActiveSession);
   }
-  if (!unlocked(rule.security, context.securityLevel)) return refuse(Nrc.securityAccessDenied);
+  if (!mayUse(rule.security, context)) return refuse(Nrc.securityAccessDenied);
   if (request.length < (rule.minLength ?? 0)) {
     return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
   }
   return { kind: 'run', handler };
 }
 
-function existsIn(sessions: readonly number[] | undefined, session: number): boolean {
-  return sessions === undefined || sessions.includes(session);
+/** A message with authority of its own needs neither a session nor a level that somebody has opened. */
+type Asking = Pick<ServiceContext, 'session' | 'securityLevel' | 'authority'>;
+
+function existsIn(
+  sessions: readonly number[] | undefined,
+  { session, authority }: Asking,
+): boolean {
+  return sessions === undefined || sessions.includes(session) || authority !== undefined;
 }
 
-function unlocked(level: number | undefined, securityLevel: number): boolean {
-  return level === undefined || level === securityLevel;
+function mayUse(level: number | undefined, { securityLevel, authority }: Asking): boolean {
+  return level === undefined || level === securityLevel || authority !== undefined;
 }
 
 function refuse(nrc: Nrc): Admission {

@@ -18,6 +18,11 @@ export interface ServiceContext {
   readonly functional: boolean;
   /** When the request was complete. */
   readonly nowMs: number;
+  /**
+   * The message came inside of service 84 and was authenticated: by whose key, as the ECU names it. No session and no
+   * level of SecurityAccess is asked for then.
+   */
+  readonly authority?: string;
 }
 
 /** Extra conditions of one sub-function, beside those of its service. */

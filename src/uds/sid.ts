@@ -19,6 +19,7 @@ export const Sid = {
   requestTransferExit: 0x37,
   requestFileTransfer: 0x38,
   testerPresent: 0x3e,
+  securedDataTransmission: 0x84,
   controlDtcSetting: 0x85,
 } as const;
 export type Sid = (typeof Sid)[keyof typeof Sid];
@@ -76,12 +77,25 @@ export const Did = {
   securityAccessKey: 0xfd14,
   /** Key of the driver's approval, 32 bytes; on the ECU that asks the driver. */
   approvalKey: 0xfd15,
+  /** X25519 public key of the TMU that may give orders by service 84, 32 bytes. */
+  testerKey: 0xfd16,
+  /** X25519 public key of the factory that may change VIN and tester key after the lock, 32 bytes; optional. */
+  factoryKey: 0xfd17,
   /** Versions of the metadata that the ECU trusts, its latest verified time and report counter, as JSON. */
   trustState: 0xfd20,
-  /** 16 fresh bytes at each read; the next signed time must carry them. */
+  /** 16 bytes that the next signed time must carry; others once a bundle has used them, and after each reset. */
   timeNonce: 0xfd21,
   /** Signed version report as JSON; its counter rises with each read. */
   versionReport: 0xfd22,
+  /** Written by 84: counter (8 bytes) of the newest version report that the Director has. */
+  reportReceived: 0xfd23,
+  /**
+   * For service 84: 16 bytes that are new after each reset, the counter of the last message (2 bytes), and a MAC of both for
+   * the TMU (16 bytes; zeros before the lock).
+   */
+  securedDataChallenge: 0xfd24,
+  /** What the ECU knows of the campaign that changed it last, see `src/uds/campaign-record.ts`. */
+  campaignRecord: 0xfd25,
 } as const;
 
 /** Routine identifiers: FF00 and FF01 are the standard's, the others are the vehicle manufacturer's. */
@@ -100,9 +114,9 @@ export const Routine = {
   generateKeys: 0x0220,
   /** Ends provisioning for good: secrets and memory cannot be read or written any more. */
   lockReadout: 0x0221,
-  /** Next reset boots the inactive bank on trial. */
+  /** Next reset boots the inactive bank on trial. Options of 0210 to 0213: `src/uds/campaign-record.ts`. */
   activateBank: 0x0210,
-  /** Makes the running trial bank the confirmed one; the way back stays open. */
+  /** Makes the running trial bank the confirmed one; the way back stays open. Results: one byte, 0 = self test passed. */
   confirmBank: 0x0211,
   /** Next reset boots the previous bank. Before activation: forgets the staged image. */
   rollbackBank: 0x0212,

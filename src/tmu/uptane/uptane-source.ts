@@ -217,9 +217,23 @@ export class UptaneSource implements TrustedSource {
     if (made === undefined) return { kind: 'interrupted' };
     const { manifest } = made;
     this.#missing = made.missing;
-    return this.#retrying('checking in', signal, (inner) =>
+    const sent = await this.#retrying('checking in', signal, (inner) =>
       backend.checkin({ vin: vehicle.vin, manifest, nonces }, inner),
     );
+    if (sent.kind === 'checked-in') await this.#tellReceived(made.attacks, signal);
+    return sent;
+  }
+
+  /** The Director knows of these attacks: their ECUs need not tell of them any more. An ECU that does not hear it goes on. */
+  async #tellReceived(attacks: ReadonlyMap<string, number>, signal: AbortSignal): Promise<void> {
+    for (const [ecu, counter] of attacks) {
+      if (signal.aborted) return;
+      const told = await this.#tools.driverFor(ecu).reportReceived(counter, signal);
+      if (!told.ok && !signal.aborted) {
+        const text = `it goes on telling of an attack that the Director knows of: ${told.reason}`;
+        this.#tools.emit({ kind: 'warning', ecu, text });
+      }
+    }
   }
 
   #askTime(

@@ -42,6 +42,8 @@ export interface VehicleManifest {
   readonly manifest: SignedJson;
   /** Why an ECU has no report in it, one sentence each. */
   readonly missing: readonly string[];
+  /** Reports that tell of an attack: by ECU, the counter that the ECU is told once the Director has it. */
+  readonly attacks: ReadonlyMap<string, number>;
 }
 
 /**
@@ -55,19 +57,31 @@ export async function vehicleManifest(
   const { vehicle, serial, serials, signer, emit } = options;
   const reports: Record<string, SignedJson> = {};
   const missing: string[] = [];
+  const attacks = new Map<string, number>();
   for (const [ecu, ecuSerial] of serials) {
     const report = await ecuReport(options, ecu, ecuSerial, signal);
     if (signal.aborted) return undefined;
     if (typeof report === 'string') {
       emit({ kind: 'warning', ecu, text: report });
       missing.push(`${ecu}: ${report}`);
-    } else if (report !== undefined) reports[ecuSerial] = report;
+    } else if (report !== undefined) {
+      reports[ecuSerial] = report.signed;
+      if (report.attack) attacks.set(ecu, report.counter);
+    }
   }
   reports[serial] = await ownReport(options, serial, options.software, options.files.attack ?? '');
   return {
     manifest: signManifest({ vin: vehicle.vin, primary: serial, reports }, signer),
     missing,
+    attacks,
   };
+}
+
+interface EcuReport {
+  readonly signed: SignedJson;
+  /** It tells of one. */
+  readonly attack: boolean;
+  readonly counter: number;
 }
 
 /** A sentence where there is none; undefined: interrupted. */
@@ -76,9 +90,12 @@ async function ecuReport(
   ecu: string,
   serial: string,
   signal: AbortSignal,
-): Promise<SignedJson | string | undefined> {
+): Promise<EcuReport | string | undefined> {
   const { vehicle, driverFor, emit } = options;
-  if (findEcu(vehicle, ecu).programming.metadata === 'skip') return spokenFor(options, ecu, serial);
+  if (findEcu(vehicle, ecu).programming.metadata === 'skip') {
+    const signed = await spokenFor(options, ecu, serial);
+    return { signed, attack: false, counter: 0 };
+  }
   const answer = await driverFor(ecu).versionReport(signal);
   if (signal.aborted) return undefined;
   if (!answer.ok) return `it gives no version report: ${answer.reason}`;
@@ -86,12 +103,12 @@ async function ecuReport(
   // Its signature is for the Director, which knows its key; the form is checked here, or the whole manifest suffers.
   const read = readVersionReport(answer.value, serial);
   if (!read.ok) return `its version report is left out: ${faultText(read)}`;
-  const { attack } = read.value.report;
+  const { attack, counter } = read.value.report;
   if (attack !== '') {
     const reason = `${ecu} has refused something with ${attack} since its last report`;
     emit({ kind: 'attack', code: attack, where: `version report of ${ecu}`, reason });
   }
-  return read.value.signed;
+  return { signed: read.value.signed, attack: attack !== '', counter };
 }
 
 /**

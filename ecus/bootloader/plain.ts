@@ -1,0 +1,41 @@
+// An ECU told to be a plain one (`metadata: skip`): it verifies nothing, and SecurityAccess alone lets a tester program it.
+
+import { asciiText } from '../../src/core/bytes.ts';
+import type { VehicleEcu } from '../../src/vehicle/schema.ts';
+import type { BankIndex } from './boot-record.ts';
+import type { Device } from './device.ts';
+import type { Release } from './metadata.ts';
+
+export function isPlain(ecu: VehicleEcu): boolean {
+  return ecu.programming.metadata === 'skip';
+}
+
+/** Whatever is sent, as long as it fits; nobody has signed it. */
+export function plainRelease({ ecu, hardwareId, nv }: Device, length: number): Release {
+  const header = {
+    serial: nv.content.serial,
+    hardwareId,
+    name: ecu.name,
+    version: '',
+    length,
+    sha256: '',
+    securityCounter: 0,
+    dependencies: {},
+  };
+  return { header, format: 'plain', record: undefined };
+}
+
+/** How far into an image its first line is looked for. */
+const FIRST_LINE_BYTES = 128;
+const VERSION = /\b(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,16})$/;
+
+/** As the image names it at the end of its first line of text; else the beginning of its digest. */
+export async function plainVersion(
+  { flash }: Pick<Device, 'flash'>,
+  bank: BankIndex,
+  sha256: string,
+): Promise<string> {
+  const head = asciiText(await flash.read(bank, 0, FIRST_LINE_BYTES));
+  const line = head.split('\n', 1)[0]!;
+  return VERSION.exec(line.trimEnd())?.[1] ?? `image-${sha256.slice(0, 8)}`;
+}

@@ -1,0 +1,77 @@
+// A node without any key beside the bench: whatever it sends, the vehicle ends on all new images or on all old ones.
+
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect } from 'vitest';
+import { bankLetter, bootRecordSchema } from '../../ecus/bootloader/boot-record.ts';
+import { decodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+import { allGone, folder, freshBus, root, scenario, start } from './support/processes.ts';
+import { sha256 } from './support/vehicle.ts';
+
+/** More of them by hand: CAN_OTA_ATTACKS=10. */
+const ATTACKS = Number(process.env.CAN_OTA_ATTACKS ?? 2);
+const SEED = process.env.CAN_OTA_SEED ?? 'a node without keys';
+/** When it begins and what it does: before anything is asked it can only refuse service, later it wants a mixture. */
+const ATTACKS_OF_A_NODE = [
+  { from: 'activating', ways: 'decide' },
+  { from: 'verifying', ways: 'inject,forge,replay' },
+  { from: 'activating', ways: 'decide,replay,forge' },
+  { from: 'checking', ways: 'inject,flood' },
+  { from: 'committing', ways: 'forge,decide' },
+  { from: 'staging', ways: 'decide,forge' },
+  { from: 'activating', ways: 'inject,flood' },
+] as const;
+
+const firmware = path.join(root, 'test', 'fixtures', 'firmware');
+const NEW = { edt: 'ecu-feature/new.bin', inv: 'ecu-bugfix/new.bin' } as const;
+
+/** Which of the two ECUs run their new image: read from the boot record and the bank that it names. */
+async function runsNew(data: string): Promise<Record<string, boolean>> {
+  const found: Record<string, boolean> = {};
+  for (const [ecu, release] of Object.entries(NEW)) {
+    const record = decodeSealed(
+      await readFile(path.join(data, ecu, 'boot-record')),
+      bootRecordSchema,
+    );
+    if ('fault' in record) throw new Error(record.fault);
+    const bank = `bank-${bankLetter(record.value.activeBank).toLowerCase()}.bin`;
+    const image = await readFile(path.join(firmware, release));
+    found[ecu] = sha256(await readFile(path.join(data, ecu, bank))) === sha256(image);
+  }
+  return found;
+}
+
+describe('a node without keys', () => {
+  for (let n = 0; n < ATTACKS; n++) {
+    const { from, ways } = ATTACKS_OF_A_NODE[n % ATTACKS_OF_A_NODE.length]!;
+    scenario(`sends beside the bench: ${ways} from ${from} on (${n + 1})`, async () => {
+      const data = await folder();
+      const bus = freshBus();
+      const bench = start([
+        ...['bench', '--approve', 'yes', '--json', '--bus', bus, '--data', data],
+      ]);
+      // In the factory nobody listens who does not belong there.
+      await bench.event({ kind: 'state', state: 'checking' });
+      const attacker = start([bus, `${SEED} ${n}`, ways], {
+        program: [process.execPath, path.join(root, 'test/e2e/support/attacker.ts')],
+        keepInput: true,
+      });
+      await attacker.event({ kind: 'listening' });
+      await bench.event({ kind: 'state', state: from });
+      attacker.process.stdin!.end('begin\n');
+      await bench.exited;
+      attacker.process.kill('SIGTERM');
+      await attacker.exited;
+      const { outcome } = bench.last;
+      expect(attacker.last).toMatchObject({ kind: 'ended' });
+      expect(Number(attacker.last.sent)).toBeGreaterThan(20);
+      const states = Object.values(await runsNew(data));
+      // Refused, undone or done: but never half of it, and never said to be what it is not.
+      expect({ outcome, states }).toEqual({
+        outcome: expect.not.stringMatching(/^ROLLBACK_FAILED$/),
+        states: outcome === 'SUCCESS' ? [true, true] : [false, false],
+      });
+      await allGone(bench);
+    });
+  }
+});
