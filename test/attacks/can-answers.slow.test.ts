@@ -23,6 +23,7 @@ import { type Attack, attacksOn } from '../support/attack-table.ts';
 import { AttackedVehicle, DAY_MS, MAY_MOVE_ON } from '../support/attack-vehicle.ts';
 import { FakeTerminal } from '../support/fake-terminal.ts';
 import { withChange } from '../support/json-change.ts';
+import { plainOf } from '../support/secured-message.ts';
 
 const attack = attacksOn('CAN bus');
 
@@ -173,20 +174,30 @@ attack(
     name: 'version report of another ECU',
     has: 'a node between TMU and EDT, and a right version report of INV',
     does: 'answers with it when EDT is asked for its own',
-    vehicle: 'sees whose it is, leaves it out of the manifest, and says so',
-    code: 'WRONG_ECU',
+    vehicle:
+      'believes no answer without the MAC of EDT, leaves it out of the manifest, and says so',
+    code: 'none',
   },
   async () => {
     const w = await AttackedVehicle.start();
     const asked = await w.clock.within(5000, w.ecu('INV').client.request(fromHex('22FD22')));
     const report = asked.kind === 'positive' ? asked.data : new Uint8Array();
-    w.ecu('EDT').changes = (bytes) => (hexOf(bytes).startsWith('62FD22') ? report : bytes);
+    // In place of whatever EDT answers to it: in the clear, or inside of service 84.
+    let isAsked = false;
+    w.ecu('EDT').loses = (request) => {
+      isAsked = plainOf(request) === '22FD22';
+      return false;
+    };
+    w.ecu('EDT').changes = (bytes) => (isAsked ? report : bytes);
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
     expect(w.backend.manifests.at(-1)!.reports[SERIALS.EDT]).toBeUndefined();
     const warnings = w.events.flatMap((event) => (event.kind === 'warning' ? [event.text] : []));
     await w.recovers();
     expect(w.backend.manifests.at(-1)!.reports[SERIALS.EDT]).toBeDefined();
-    return /its version report is left out: .*: (WRONG_ECU):/.exec(warnings.join())?.[1] ?? 'none';
+    expect(warnings.join()).toMatch(
+      /it gives no version report: .*expected the answer to securedDataTransmission/,
+    );
+    return 'none';
   },
 );
 

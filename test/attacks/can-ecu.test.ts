@@ -21,6 +21,7 @@ const attack = attacksOn('CAN bus');
 
 /** That of EDT in ecus/bench-vehicle.yaml, which everybody has. */
 const SHIPPED = 'c0de0001c0de0001c0de0001c0de00010000000000000000000000000000e001';
+const ORDERS = ['activate', 'confirm', 'commit', 'rollback', 'rollback-confirmed'] as const;
 const KEY = identity.ecus.EDT!.securityAccessKey!;
 
 /** The answer to 27 02 with the key that this secret makes of the ECU's seed. */
@@ -134,12 +135,12 @@ attack(
       downloadRequest(100),
       '3601AA',
       '37',
-      '31010210',
-      '31010211',
-      '31010213',
-      '3101021201',
     ]) {
       answers.push(nrcOf(await ecu.bench.ask(request)));
+    }
+    // What decides is asked for the authority of the message, and no level would do.
+    for (const order of ORDERS) {
+      expect(await ecu.bench.ask(await ecu.bench.orderOf(order)), order).toBe('7F3138');
     }
     expect(await ecu.state()).toEqual(before);
     expect(new Set(answers).size).toBe(1);
@@ -364,7 +365,7 @@ attack(
   async () => {
     const ecu = await AttackedEcu.start('EDT');
     await ecu.unlock();
-    expect(await ecu.bench.ask('3101021201')).toBe('7F3122');
+    expect(await ecu.bench.order('rollback-confirmed')).toBe('7F3122');
     const refused = ecu.bench.events.at(-1);
     await ecu.bench.reset();
     expect(await ecu.bench.text('F195')).toBe('2.0.0');

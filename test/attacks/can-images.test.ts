@@ -1,13 +1,13 @@
 // The table of attacks: an image on its way into an ECU, in plain and encrypted.
 
 import { expect } from 'vitest';
-import { concatBytes } from '../../src/core/bytes.ts';
+import { concatBytes, toHex } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { BLOCK_BYTES, HEADER_BYTES, TAG_BYTES } from '../../src/trust/image-encryption.ts';
 import { AttackedEcu, nrcOf } from '../support/attack-ecu.ts';
 import { encryptedFor, imageOf, order } from '../support/attack-repositories.ts';
 import { attacksOn } from '../support/attack-table.ts';
-import { BANK_ADDRESS, checkRequest, downloadRequest } from '../support/ecu-bench.ts';
+import { BANK_ADDRESS, checkRequest, digestOf, downloadRequest } from '../support/ecu-bench.ts';
 import { mockRepositories } from '../support/mock-repositories.ts';
 
 const attack = attacksOn('CAN bus');
@@ -30,7 +30,9 @@ attack(
     await bench.transfer(malware);
     // He may say what hash he wants.
     expect(await bench.ask(checkRequest(malware))).toBe('7101020201');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    // Even the TMU itself does not get it started.
+    const sha256 = toHex(digestOf(malware));
+    expect(await bench.order('activate', { sha256 })).toBe('7F3122');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     const { attack: code } = await ecu.report();
@@ -179,7 +181,7 @@ for (const [what, does, forge] of blobs) {
       }
       expect(answer).toBe('7F3672');
       expect(await bench.ask('37')).toBe('7F3724');
-      expect(await bench.ask('31010210')).toBe('7F3122');
+      expect(await bench.ask('22FD02')).toBe('7F2231'); // no image to activate
       await bench.reset();
       expect(await bench.text('F195')).toBe('2.0.0');
       const { attack: code } = await ecu.report();
@@ -202,7 +204,7 @@ attack(
     await bench.expect(start);
     await bench.sendBlocks(blob.subarray(0, blockAt(3)));
     const answer = await bench.ask('37');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    expect(await bench.ask('22FD02')).toBe('7F2231'); // no image to activate
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     await ecu.recovers();

@@ -468,19 +468,39 @@ attack(
 attack(
   {
     name: 'bundle for the wrong question',
-    has: `${NODE}, and a right bundle that was made for the first of two nonces`,
-    does: 'has the ECU make a second nonce, and brings the first bundle',
-    vehicle: 'knows its last nonce only',
+    has: `${NODE}, and a right bundle that was made for the nonce before the last restart`,
+    does: 'brings it after the restart',
+    vehicle: 'makes another nonce in each life, and knows that one only',
     code: 'FREEZE',
   },
   async () => {
     const ecu = await AttackedEcu.start('EDT');
-    await ecu.unlock();
     const bundle = await ecu.bundle();
-    await ecu.bench.expect('22FD21');
+    await ecu.bench.reset();
+    await ecu.unlock();
     const code = await ecu.refusal(bundle);
     await ecu.recovers();
     return code;
+  },
+);
+
+attack(
+  {
+    name: 'nonce asked away',
+    has: NODE,
+    does: 'reads FD21 again and again, so that the nonce of the TMU is never the last one',
+    vehicle: 'keeps its nonce until a bundle has used it: the right bundle is taken',
+    code: 'none',
+  },
+  async () => {
+    const ecu = await AttackedEcu.start('EDT');
+    await ecu.unlock();
+    ecu.release(ecu.honest, '3.0.0');
+    const bundle = await ecu.bundle();
+    for (let read = 0; read < 50; read++) await ecu.bench.expect('22FD21');
+    expect(await ecu.bench.sendFile('metadata.json', bundle)).toBe('77');
+    await ecu.recovers();
+    return 'none';
   },
 );
 

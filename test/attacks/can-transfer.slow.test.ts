@@ -15,7 +15,7 @@ import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { Heard } from '../support/attack-backend.ts';
 import { bundleFrom } from '../support/attack-ecu.ts';
-import { ecuOptions } from '../support/attack-factory.ts';
+import { ecuOptions, testerKeyTo } from '../support/attack-factory.ts';
 import {
   encryptedFor,
   honestRepositories,
@@ -180,6 +180,7 @@ async function onWire() {
       timing: described.timing,
     }),
     clock,
+    authority: { role: 'tester', key: await testerKeyTo('EDT') },
   });
   return { clock, ecu, node, heard, driver, wallMs };
 }
@@ -194,6 +195,7 @@ async function targetFor(wallMs: number, encrypt: boolean) {
   order(mock, 'EDT', release, encrypt ? { encryption } : {});
   const bytes = encrypt ? blob : image;
   const target: Target = {
+    campaign: 'c3'.repeat(16),
     version: '3.0.0',
     image: {
       length: bytes.length,

@@ -231,6 +231,7 @@ attack(
     w.honest.director.clearTargets();
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
     for (const [file, bytes] of w.honest.files('director')) recorded.set(file, bytes);
+    await w.advance(60_000);
     w.release(w.honest, 'EDT', '3.0.0');
     expect((await w.once()).outcome).toBe('SUCCESS');
     w.attack((evil) => {

@@ -38,6 +38,7 @@ function driverWith(change: Partial<EcuDriver>): EcuDriver {
     commit: async () => ok(undefined),
     rollback: async () => ok({ version: '1.0.0', sha256: hash('1'), unchanged: false }),
     versionReport: async () => ok(undefined),
+    reportReceived: async () => ok(undefined),
     ...change,
   };
 }

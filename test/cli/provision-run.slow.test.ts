@@ -3,6 +3,16 @@
 import { describe, expect, it } from 'vitest';
 import { Factory } from './provision-run-support.ts';
 
+/** identity.json without what the ECUs have made: the secrets that must never change again. */
+function secretsOf(file: Uint8Array) {
+  const identity = JSON.parse(Buffer.from(file).toString());
+  const ecus = Object.entries<Record<string, unknown>>(identity.ecus).map(([name, ecu]) => {
+    const { encryptionKey: _made, ...given } = ecu;
+    return [name, given] as const;
+  });
+  return { ...identity, ecus: Object.fromEntries(ecus) };
+}
+
 describe('an interruption', () => {
   it('of the registry at any call is repaired by the next run, with the same keys', async () => {
     const whole = await Factory.start();
@@ -19,7 +29,13 @@ describe('an interruption', () => {
       expect(second.failures, `call ${failAt}`).toEqual([]);
       expect(factory.registry.named('TMU').status).toBe('active');
       if (identity !== undefined) {
-        expect(factory.storage.contents('identity.json')).toEqual(identity);
+        expect(secretsOf(factory.storage.contents('identity.json')!)).toEqual(secretsOf(identity));
+      }
+      // What the ECUs have made themselves is there in the end.
+      const { ecus } = factory.identity;
+      for (const name of ['CGW', 'EDT'] as const) {
+        const { encryptionKey } = factory.registry.named(name);
+        expect(ecus[name]?.encryptionKey, `call ${failAt}`).toBe(encryptionKey);
       }
       const edt = factory.registry.named('EDT');
       expect(await factory.read('EDT', 'FD12')).toBe(`${edt.signingKey}${edt.encryptionKey}`);
@@ -34,9 +50,19 @@ describe('an interruption', () => {
       const factory = await Factory.start();
       factory.storage.cut = { at, when: 'before' };
       await expect(factory.provision(), `write ${at}`).rejects.toThrow();
-      expect(await factory.read('EDT', 'FD11')).toBe('00');
       factory.storage = factory.storage.afterPowerCut();
+      if ((await factory.read('EDT', 'FD11')) !== '00') {
+        // Locked: then the keys that it has are on the disk already.
+        const left = factory.storage.contents('identity.json');
+        expect(left, `write ${at}`).toBeDefined();
+        expect(secretsOf(left!)).toMatchObject({
+          agreementKey: expect.stringMatching(/^[0-9a-f]{64}$/),
+          ecus: { EDT: { securityAccessKey: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+        });
+      }
       expect((await factory.provision()).failures, `write ${at}`).toEqual([]);
+      const edt = factory.registry.named('EDT');
+      expect(factory.identity.ecus.EDT?.encryptionKey).toBe(edt.encryptionKey);
     }
   });
 });

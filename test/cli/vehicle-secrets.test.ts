@@ -39,6 +39,7 @@ const own = 'ab'.repeat(16);
 const secrets = {
   ecus: { EDT: { serial: 'CO-000002', hardwareId: 'EDT-HW-1', securityAccessKey: own } },
   approvalKey: 'cd'.repeat(32),
+  agreementKey: '44'.repeat(32),
 };
 
 describe('secrets', () => {

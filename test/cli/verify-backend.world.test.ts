@@ -24,6 +24,7 @@ it('finds what the Director decided, and is answered only as a vehicle of the fl
         serial: vehicle.primary.serial,
         deviceSecret: toHex(deviceSecret),
         signingSeed: '00'.repeat(32),
+        agreementKey: '44'.repeat(32),
         ecus: {},
       }),
       { mode: 0o600 },

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Changed, DriverResult, RollbackOrder, Target } from '../../src/campaign/ports.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { type Answer, ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const HOUR = 3_600_000;
@@ -10,7 +11,7 @@ const image = imageOf(Uint8Array.from({ length: 20 }, (_, index) => index));
 const old = imageOf(Uint8Array.from({ length: 12 }, (_, index) => 0x40 + index));
 const NEW_SHA = image.sha256.toUpperCase();
 const OLD_SHA = old.sha256.toUpperCase();
-const target: Target = { version: '2.0.0', image };
+const target: Target = { campaign: CAMPAIGN, version: '2.0.0', image };
 const BUNDLE = new TextEncoder().encode('{}');
 
 /** Everything that a programming asks, answered; blocks of 10 bytes. */

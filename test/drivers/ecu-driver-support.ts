@@ -5,7 +5,7 @@ import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
-import { EcuLink, signedTarget } from './ecu-link.ts';
+import { benchAuthority, EcuLink, signedTarget } from './ecu-link.ts';
 import { imageOf } from './support.ts';
 
 export const image = imageOf(bytesOf(10_000));
@@ -27,6 +27,7 @@ export async function start(
     ecu: findEcu(benchVehicle, name),
     requester: link.client,
     clock,
+    authority: benchAuthority(name),
   });
   const target = signedTarget(clock, name, image, '2.0.0');
   return { link, driver, target, run: (work) => clock.within(30 * MINUTES, work) };

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle } from '../support/ecu-bench.ts';
 import { image, start, UNWATCHED, unwrap } from './ecu-driver-support.ts';
-import { programOne, signedTarget } from './ecu-link.ts';
+import { confirmAlone, programOne, signedTarget } from './ecu-link.ts';
 
 const EDT = findEcu(benchVehicle, 'EDT');
 
@@ -16,7 +16,7 @@ describe('an ECU with two banks', () => {
       const target = signedTarget(link.clock, 'EDT', image, '2.0.0', 5);
       unwrap(await run(driver.stage(target)));
       if (until !== 'stage') unwrap(await run(driver.activate(target)));
-      if (until === 'confirm') unwrap(await run(driver.confirm(target)));
+      if (until === 'confirm') unwrap(await run(confirmAlone(driver, target)));
       const order = { target, previous: { version: '1.0.0' }, changed: 'yes' as const };
       expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
       // Again: nothing more to do. And the staged image is forgotten.

@@ -2,14 +2,38 @@
 
 import { describe, expect, it } from 'vitest';
 import type { ImageSource, MetadataSource, Target } from '../../src/campaign/ports.ts';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
+import { plainOf } from '../support/secured-message.ts';
 import { image, MINUTES, start, UNWATCHED, unwrap } from './ecu-driver-support.ts';
-import { EcuLink, programOne, signedTarget } from './ecu-link.ts';
+import {
+  benchAuthority,
+  commitAlone,
+  confirmAlone,
+  EcuLink,
+  programOne,
+  signedTarget,
+} from './ecu-link.ts';
 import { imageOf } from './support.ts';
 
 const EDT = findEcu(benchVehicle, 'EDT');
+
+/** What was ordered by service 84: everything in it that is no question. */
+function orders(link: EcuLink): string[] {
+  return link.requests
+    .filter((sent) => sent.startsWith('84'))
+    .map(plainOf)
+    .filter((inner) => !/^(22|3103)/.test(inner));
+}
+
+/** DID FD25, read by anybody. */
+async function recordOf(link: EcuLink): Promise<{ readonly commitment: string }> {
+  const reply = await link.clock.within(1000, link.client.request(fromHex('22FD25')));
+  if (reply.kind !== 'positive') throw new Error(reply.kind);
+  return { commitment: toHex(reply.data.subarray(-16)) };
+}
 
 describe('an ECU with two banks', () => {
   it('is identified, staged, activated, verified, confirmed', async () => {
@@ -25,9 +49,10 @@ describe('an ECU with two banks', () => {
     expect(unwrap(await run(driver.verify(target, UNWATCHED)))).toEqual({
       version: '2.0.0',
       sha256: image.sha256,
+      commitment: (await recordOf(link)).commitment,
     });
-    unwrap(await run(driver.confirm(target)));
-    unwrap(await run(driver.commit(target)));
+    unwrap(await run(confirmAlone(driver, target)));
+    unwrap(await run(commitAlone(driver, target)));
     await link.clock.advance(30 * MINUTES);
     expect(unwrap(await run(driver.verify(target, UNWATCHED))).version).toBe('2.0.0');
     expect(link.storage.contents('bank-b.bin')).toEqual(bytesOf(10_000));
@@ -43,13 +68,16 @@ describe('an ECU with two banks', () => {
     link.requests.length = 0;
     unwrap(await run(driver.activate(target)));
     expect(unwrap(await run(driver.stage(target))).bytes).toBe(0);
+    expect(orders(link)).toEqual([]);
     expect(link.requests).not.toContain('1101');
-    unwrap(await run(driver.confirm(target)));
+    unwrap(await run(confirmAlone(driver, target)));
     link.requests.length = 0;
-    unwrap(await run(driver.confirm(target)));
-    expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
-    unwrap(await run(driver.commit(target)));
-    unwrap(await run(driver.commit(target)));
+    unwrap(await run(confirmAlone(driver, target)));
+    // Neither a session nor a level is opened for it, nor anything told in the clear.
+    expect(link.requests.every((sent) => sent === '22FD24' || sent.startsWith('84'))).toBe(true);
+    expect(link.events.filter(({ kind }) => kind === 'confirm')).toHaveLength(1);
+    unwrap(await run(commitAlone(driver, target)));
+    unwrap(await run(commitAlone(driver, target)));
     expect(link.events.filter(({ kind }) => kind === 'commit')).toHaveLength(1);
   });
 
@@ -58,8 +86,9 @@ describe('an ECU with two banks', () => {
     unwrap(await run(driver.stage(target)));
     const abort = new AbortController();
     link.loses = (request) => {
-      if (request === '1101') abort.abort();
-      return request === '1101';
+      const isReset = plainOf(request) === '1101';
+      if (isReset) abort.abort();
+      return isReset;
     };
     expect(await run(driver.activate(target, { signal: abort.signal }))).toMatchObject({
       code: 'INTERRUPTED',
@@ -86,10 +115,14 @@ describe('an ECU with two banks', () => {
   });
 
   it('whose self test fails cannot be confirmed, and goes back', async () => {
-    const { driver, target, run } = await start('EDT', { faults: { failSelfTest: true } });
+    const { link, driver, target, run } = await start('EDT', { faults: { failSelfTest: true } });
     unwrap(await run(driver.stage(target)));
     unwrap(await run(driver.activate(target)));
-    expect(await run(driver.confirm(target))).toMatchObject({ ok: false, code: 'SELF_TEST' });
+    const own = (await recordOf(link)).commitment;
+    expect(await run(driver.confirm(target, [own]))).toMatchObject({
+      ok: false,
+      code: 'SELF_TEST',
+    });
     const back = await run(
       driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'yes' as const }),
     );
@@ -108,10 +141,14 @@ describe('an ECU with two banks', () => {
     const { link, driver, target, run } = await start();
     unwrap(await run(driver.stage(target)));
     unwrap(await run(driver.activate(target)));
-    expect(await run(driver.commit(target))).toMatchObject({ ok: false, code: 'PRECONDITION' });
-    unwrap(await run(driver.confirm(target)));
+    const nobody = ['00'.repeat(16)];
+    expect(await run(driver.commit(target, nobody))).toMatchObject({
+      ok: false,
+      code: 'PRECONDITION',
+    });
+    unwrap(await run(confirmAlone(driver, target)));
     const other = signedTarget(link.clock, 'EDT', imageOf(bytesOf(300, 5)), '1.9.0');
-    expect(await run(driver.commit(other))).toMatchObject({ ok: false, code: 'REFUSED' });
+    expect(await run(driver.commit(other, nobody))).toMatchObject({ ok: false, code: 'REFUSED' });
     expect(link.events.some(({ kind }) => kind === 'commit')).toBe(false);
     const back = driver.rollback({
       target,
@@ -170,7 +207,9 @@ describe('an ECU with two banks', () => {
     const { link, driver, target, run } = await start();
     const order = { target, previous: { version: '1.0.0' }, changed: 'unknown' as const };
     expect(unwrap(await run(driver.rollback(order))).version).toBe('1.0.0');
-    expect(link.requests.every((sent) => sent.startsWith('22'))).toBe(true);
+    // Neither a session nor a level is opened for it, nor anything told in the clear.
+    expect(link.requests.every((sent) => sent === '22FD24' || sent.startsWith('84'))).toBe(true);
+    expect(orders(link)).toEqual([]);
   });
 
   it('that loses its supply in the transfer is silent, and is staged after its next start', async () => {
@@ -185,6 +224,7 @@ describe('an ECU with two banks', () => {
       ecu: findEcu(benchVehicle, 'EDT'),
       requester: again.client,
       clock: link.clock,
+      authority: benchAuthority('EDT'),
     });
     expect(unwrap(await run(second.identify())).version).toBe('1.0.0');
     expect(unwrap(await run(second.stage(target))).bytes).toBe(10_000);
@@ -231,6 +271,7 @@ describe('an ECU with one bank', () => {
     expect(unwrap(await run(driver.verify(target, UNWATCHED)))).toEqual({
       version: '2.0.0',
       sha256: image.sha256,
+      commitment: (await recordOf(link)).commitment,
     });
     const without = { target, previous: { version: '1.0.0' }, changed: 'yes' as const };
     expect(await run(driver.rollback(without))).toMatchObject({ code: 'NO_PREVIOUS_IMAGE' });
@@ -256,10 +297,10 @@ describe('an ECU with one bank', () => {
     const { link, driver, target, run } = await start('ONE');
     const old = imageOf(Uint8Array.from(link.storage.contents('bank-a.bin')!));
     unwrap(await run(driver.activate(target)));
-    unwrap(await run(driver.confirm(target)));
-    unwrap(await run(driver.confirm(target)));
-    unwrap(await run(driver.commit(target)));
-    unwrap(await run(driver.commit(target)));
+    unwrap(await run(confirmAlone(driver, target)));
+    unwrap(await run(confirmAlone(driver, target)));
+    unwrap(await run(commitAlone(driver, target)));
+    unwrap(await run(commitAlone(driver, target)));
     const order = { target, previous: { version: '1.0.0', image: old }, changed: 'yes' as const };
     expect(await run(driver.rollback(order))).toMatchObject({ ok: false });
     expect(unwrap(await run(driver.verify(target, UNWATCHED))).version).toBe('2.0.0');

@@ -4,19 +4,21 @@ import type { Connect, Ecu } from '../../ecus/bootloader/bootloader.ts';
 import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import { type CreateCgwOptions, createCgw } from '../../ecus/cgw/create-cgw.ts';
 import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
-import type { ImageSource, Target } from '../../src/campaign/ports.ts';
+import type { DriverResult, EcuDriver, ImageSource, Target } from '../../src/campaign/ports.ts';
 import { runSingle, type SingleOptions, type SingleResult } from '../../src/campaign/single.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import type { Authority } from '../../src/drivers/secured-requester.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import type { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../../src/vehicle/schema.ts';
-import { bundleOf } from '../support/ecu-bench.ts';
+import { bundleOf, CAMPAIGN } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { benchTesterKey } from '../support/secured-message.ts';
 
 /** The image as both repositories of the bench sign it, for whatever the ECU trusts at that moment. */
 export function signedTarget(
@@ -29,10 +31,34 @@ export function signedTarget(
   const { length, sha256 } = image;
   const release = { name, version, length, sha256, counter };
   return {
+    campaign: CAMPAIGN,
     version,
     image,
     metadata: async (state) => ({ ok: true, value: bundleOf(release, state, clock.wallMs()) }),
   };
+}
+
+/** By which the bench's TMU gives orders to this ECU of the bench. */
+export function benchAuthority(name: string): Authority {
+  return { role: 'tester', key: benchTesterKey(name) };
+}
+
+/** As a campaign of this one ECU confirms it, with its own commitment; the value is its receipt. */
+export async function confirmAlone(
+  driver: EcuDriver,
+  target: Target,
+): Promise<DriverResult<string | undefined>> {
+  const verified = await driver.verify(target, { knownDtcs: undefined, heartbeatMs: 0 });
+  if (!verified.ok) return verified;
+  const { commitment } = verified.value;
+  return driver.confirm(target, commitment === undefined ? [] : [commitment]);
+}
+
+/** Confirms once more, which changes nothing and tells the receipt, and commits with it. */
+export async function commitAlone(driver: EcuDriver, target: Target): Promise<DriverResult<void>> {
+  const confirmed = await confirmAlone(driver, target);
+  if (!confirmed.ok) return confirmed;
+  return driver.commit(target, confirmed.value === undefined ? [] : [confirmed.value]);
 }
 
 /** As `can-ota flash` does it. */
@@ -43,7 +69,12 @@ export function programOne(
   more: Partial<SingleOptions> = {},
 ): Promise<SingleResult> {
   return runSingle({
-    driver: new UdsEcuDriver({ ecu, requester: link.client, clock: link.clock }),
+    driver: new UdsEcuDriver({
+      ecu,
+      requester: link.client,
+      clock: link.clock,
+      authority: benchAuthority(ecu.name),
+    }),
     ecu,
     hasOneBank: ecu.programming.activation === 'reset',
     target,
@@ -119,6 +150,17 @@ export class EcuLink {
         : createCgw({ ...common, approve, terminal }).then(({ ecu }) => ecu);
     link.ecu = await clock.within(60_000, booting);
     return link;
+  }
+
+  /** A node answers the tester in the place of this ECU, now. */
+  inject(answer: Uint8Array): void {
+    this.#tester?.onMessage(Uint8Array.from(answer), this.clock.nowMs());
+  }
+
+  /** A node sends this ECU a request beside the tester; the answer goes to whoever waits for one. */
+  request(request: Uint8Array): void {
+    const end = this.#ends.findLast((each) => each.open && !each.functional);
+    end?.listener?.onMessage(Uint8Array.from(request), this.clock.nowMs());
   }
 
   #testerEnd(functional: boolean): IsoTpConnection {

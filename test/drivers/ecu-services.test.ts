@@ -1,10 +1,12 @@
 // Commands to real ECUs over UDS: done, refused, not begun, in doubt, and the truth afterwards.
 
 import { describe, expect, it } from 'vitest';
+import { fromHex } from '../../src/core/bytes.ts';
 import { UdsEcuServices } from '../../src/drivers/ecu-services.ts';
 import type { CommandOrder } from '../../src/services/command.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { EcuLink } from './ecu-link.ts';
+import { plainOf } from '../support/secured-message.ts';
+import { benchAuthority, EcuLink } from './ecu-link.ts';
 import { numberIn, order, start, vehicleOf, type World } from './services-bench.ts';
 
 const settled = ({ within, services }: World, given: CommandOrder) => ({
@@ -15,8 +17,11 @@ const settled = ({ within, services }: World, given: CommandOrder) => ({
 
 /** Answers to this service are lost on the way. */
 const loseAnswers = (link: EcuLink, sid: number): void => {
-  link.changes = (answer) =>
-    answer[0] === sid + 0x40 || (answer[0] === 0x7f && answer[1] === sid) ? undefined : answer;
+  link.changes = (answer) => {
+    const plain = fromHex(plainOf(answer));
+    const isOfIt = plain[0] === sid + 0x40 || (plain[0] === 0x7f && plain[1] === sid);
+    return isOfIt ? undefined : answer;
+  };
 };
 
 describe('a command', () => {
@@ -26,12 +31,16 @@ describe('a command', () => {
       kind: 'done',
       result: 'powerLimit 60 kW',
     });
-    expect(world.link.requests.filter((sent) => !sent.startsWith('27'))).toEqual([
+    expect(world.link.requests.map(plainOf)).toEqual([
       '1003',
+      '22FD24', // whether it takes orders at all: until here nothing is begun
+      '22FD24',
       '2EFD500258',
       '22FD50',
       '1001',
     ]);
+    // What decides has its own authority; no level is opened for it.
+    expect(world.link.requests[3]).toMatch(/^8400690100100001/);
     expect(await numberIn(world, 0xfd50)).toBe(60);
   });
 
@@ -47,7 +56,7 @@ describe('a command', () => {
     const world = await start();
     expect(await world.run('calibrate')).toEqual({ kind: 'done', result: 'run 1' });
     expect(await world.run('calibrate')).toEqual({ kind: 'done', result: 'run 2' });
-    expect(world.link.requests.filter((sent) => sent === '31010230')).toHaveLength(2);
+    expect(world.link.requests.filter((sent) => plainOf(sent) === '31010230')).toHaveLength(2);
     expect(world.link.requests.at(-1)).toBe('1001');
   });
 
@@ -103,11 +112,12 @@ describe('a refusal says which, and that nothing was done', () => {
   const wide: [string, string] = ['unit: kW, min: 0, max: 120', 'unit: kW, min: 0, max: 200'];
   it.each([
     // The vehicle file promises more than the hardware can do.
-    [[wide], 'setPowerLimit', { power: 150 }, 0x31, 'requestOutOfRange (0x31)'],
+    [[wide], 'setPowerLimit', { power: 150 }, 'key', 0x31, 'requestOutOfRange (0x31)'],
     [
       [['power: { length: 2, scale', 'power: { length: 3, scale']],
       'setPowerLimit',
       { power: 60 },
+      'key',
       0x13,
       'incorrectMessageLengthOrInvalidFormat (0x13)',
     ],
@@ -115,6 +125,7 @@ describe('a refusal says which, and that nothing was done', () => {
       [['write: 0xFD50', 'session: default\n        write: 0xFD50']],
       'setPowerLimit',
       { power: 60 },
+      'no key',
       0x7f,
       'serviceNotSupportedInActiveSession (0x7F)',
     ],
@@ -122,6 +133,7 @@ describe('a refusal says which, and that nothing was done', () => {
       [['write: 0xFD50', 'security: none\n        write: 0xFD50']],
       'setPowerLimit',
       { power: 60 },
+      'no key',
       0x33,
       'securityAccessDenied (0x33)',
     ],
@@ -129,13 +141,16 @@ describe('a refusal says which, and that nothing was done', () => {
       [['routine: 0x0230', 'routine: 0x0231']],
       'calibrate',
       {},
+      'key',
       0x31,
       'refused calibrate: requestOutOfRange (0x31)',
     ],
+    [[], 'setPowerLimit', { power: 60 }, 'no key', 0x38, 'secureDataTransmissionRequired (0x38)'],
     [
       [['c0de0002c0de', 'c0de0009c0de']],
       'setPowerLimit',
       { power: 60 },
+      'no key',
       0x35,
       'setPowerLimit was not begun: INV (0x7E2 -> 0x7EA) refused securityAccess',
     ],
@@ -143,15 +158,21 @@ describe('a refusal says which, and that nothing was done', () => {
     [string, string][],
     string,
     CommandOrder['arguments'],
+    'key' | 'no key',
     number,
     string,
-  ])[])('%#: %s', async (changes, action, args, nrc, text) => {
+  ])[])('%#: %s', async (changes, action, args, held, nrc, text) => {
     // The ECU is that of the bench, whatever the file of the tester says.
     const vehicle = vehicleOf();
     const clock = new VirtualClock();
     const link = await EcuLink.start(vehicle, 'INV', clock);
     const told = vehicleOf(...changes);
-    const services = new UdsEcuServices({ vehicle: told, requesterFor: () => link.client, clock });
+    const services = new UdsEcuServices({
+      vehicle: told,
+      requesterFor: () => link.client,
+      clock,
+      ...(held === 'key' && { authorityFor: benchAuthority }),
+    });
     const { signal } = new AbortController();
     const result = await clock.within(60_000, services.run(order(action, args), signal));
     expect(result).toMatchObject({ kind: 'refused', nrc, reason: expect.stringContaining(text) });
@@ -200,9 +221,9 @@ describe('a command is not begun', () => {
 
   it('when the ECU falls silent before the decisive request', async () => {
     const world = await start();
-    world.link.loses = (request) => request.startsWith('27');
+    world.link.loses = (request) => request === '22FD24';
     expect(await world.run('calibrate')).toMatchObject({ kind: 'not-begun', code: 'SILENT' });
-    expect(world.link.requests).not.toContain('31010230');
+    expect(world.link.requests.map(plainOf)).not.toContain('31010230');
     expect(world.link.requests.at(-1)).toBe('1001');
   });
 
@@ -215,7 +236,7 @@ describe('a command is not begun', () => {
       world.services.run(order('calibrate'), abort.signal),
     );
     expect(stopped).toMatchObject({ kind: 'not-begun', code: 'INTERRUPTED' });
-    expect(world.link.requests).not.toContain('31010230');
+    expect(world.link.requests.map(plainOf)).not.toContain('31010230');
   });
 });
 
@@ -249,7 +270,7 @@ describe('a lost answer is a doubt that is settled later', () => {
     const { probe, run, hasRun } = settled(world, order(action, args));
     const before = await probe();
     if (before.kind !== 'mark') throw new Error(before.kind);
-    world.link.loses = (sent) => sent.startsWith(request);
+    world.link.loses = (sent) => plainOf(sent).startsWith(request);
     expect(await run()).toMatchObject({ kind: 'in-doubt' });
     world.link.loses = undefined;
     expect(await hasRun(before.mark)).toBe('no');
@@ -266,7 +287,7 @@ describe('a lost answer is a doubt that is settled later', () => {
       const before = await probe();
       expect(before).toEqual({ kind: 'mark', mark: '50' });
       if (lost === 'answer') loseAnswers(world.link, 0x2f);
-      else world.link.loses = (sent) => sent.startsWith('2F');
+      else world.link.loses = (sent) => plainOf(sent).startsWith('2F');
       expect(await run()).toMatchObject({ kind: 'in-doubt' });
       world.link.changes = undefined;
       world.link.loses = undefined;

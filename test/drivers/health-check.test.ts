@@ -6,14 +6,14 @@ import type { DriverResult, HealthChecks, Target } from '../../src/campaign/port
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
-import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
-import { EcuLink, signedTarget } from './ecu-link.ts';
+import { benchVehicle, imageOf as bytesOf, CAMPAIGN } from '../support/ecu-bench.ts';
+import { benchAuthority, EcuLink, signedTarget } from './ecu-link.ts';
 import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const image = imageOf(bytesOf(5000));
 const SHA = image.sha256.toUpperCase();
 const HOUR = 3_600_000;
-const target: Target = { version: '2.0.0', image };
+const target: Target = { campaign: CAMPAIGN, version: '2.0.0', image };
 const TWO_SECONDS = { knownDtcs: undefined, heartbeatMs: 2000 };
 
 /** Runs the new image on trial. */
@@ -22,6 +22,7 @@ const TRIAL = {
   '22F186': '62F18603',
   '22FD00': '62FD000101020002',
   '22FD01': `62FD01${SHA}`,
+  '22FD25': `62FD2501${CAMPAIGN}${'c0'.repeat(16)}`,
   '1003': '5003003201F4',
   '1001': '5001003201F4',
   '2701': '670100',
@@ -179,6 +180,7 @@ describe('an ECU of ours', () => {
       ecu: findEcu(benchVehicle, name),
       requester: link.client,
       clock,
+      authority: benchAuthority(name),
     });
     const signed = signedTarget(clock, name, image, '2.0.0');
     const run = <T>(work: Promise<T>): Promise<T> => clock.within(HOUR, work);
@@ -208,7 +210,8 @@ describe('an ECU of ours', () => {
   it.each(['EDT', 'ONE'])('that hangs is found out: %s', async (name) => {
     const faults: EcuFaults = {};
     const { verify: check } = await updated(name, faults);
-    faults.stuckAfter = 12;
+    // An ECU with two banks is asked more before the watch begins.
+    faults.stuckAfter = name === 'EDT' ? 24 : 12;
     expect(await check()).toMatchObject({ ok: false, code: 'HEARTBEAT' });
   });
 });

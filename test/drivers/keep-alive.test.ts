@@ -4,10 +4,12 @@ import { describe, expect, it } from 'vitest';
 import type { Target } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const image = imageOf(Uint8Array.from({ length: 20 }, (_, index) => index));
 const target: Target = {
+  campaign: CAMPAIGN,
   version: '2.0.0',
   image,
   metadata: async () => ({ ok: true, value: new Uint8Array([1]) }),

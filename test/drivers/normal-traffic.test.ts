@@ -9,7 +9,7 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { EcuLink, signedTarget } from './ecu-link.ts';
+import { benchAuthority, EcuLink, signedTarget } from './ecu-link.ts';
 import { imageOf } from './support.ts';
 
 const image = imageOf(bytesOf(60_000));
@@ -23,7 +23,10 @@ class Ears {
   readonly bus: CanBus;
 
   constructor(clock: VirtualClock) {
-    this.bus = { send: () => this.atMs.push(clock.nowMs()) } as unknown as CanBus;
+    this.bus = {
+      send: () => this.atMs.push(clock.nowMs()),
+      subscribe: () => ({ close: () => {} }),
+    } as unknown as CanBus;
   }
 
   between(fromMs: number, toMs: number): number {
@@ -42,6 +45,7 @@ async function start(
     ecu: findEcu(benchVehicle, 'EDT'),
     requester: link.client,
     clock,
+    authority: benchAuthority('EDT'),
   });
   const target: Target = signedTarget(clock, 'EDT', image, '2.0.0');
   /** When the first request that begins so was sent. */

@@ -11,6 +11,7 @@ import { hexNumber, toHex } from '../../src/core/bytes.ts';
 import { BusSilence } from '../../src/drivers/bus-silence.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
+import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const image = imageOf(Uint8Array.from({ length: 20 }, (_, index) => index));
@@ -22,7 +23,7 @@ const metadata: MetadataSource = async (state) => {
   states.push(state);
   return { ok: true, value: BUNDLE };
 };
-const target: Target = { version: '2.0.0', image, metadata };
+const target: Target = { campaign: CAMPAIGN, version: '2.0.0', image, metadata };
 
 /** The driver carries the bundle as it is; what is in it is between the TMU and the ECU. */
 const BUNDLE = new TextEncoder().encode('{"time":"signed for the nonce"}');
@@ -201,13 +202,15 @@ describe('refused before anything is erased', () => {
     const ecu = new ScriptedEcu(WILLING);
     const driver = driverOf(ecu);
     const large = imageOf(new Uint8Array(4097));
-    const failed = failureOf(await driver.stage({ version: '1', image: large }));
+    const failed = failureOf(
+      await driver.stage({ campaign: CAMPAIGN, version: '1', image: large }),
+    );
     expect(failed.code).toBe('IMAGE_TOO_LARGE');
     expect(failed.reason).toContain('4097 bytes, its bank holds 4096');
     const empty = imageOf(new Uint8Array());
-    expect(failureOf(await driver.stage({ version: '1', image: empty })).code).toBe(
-      'IMAGE_INVALID',
-    );
+    expect(
+      failureOf(await driver.stage({ campaign: CAMPAIGN, version: '1', image: empty })).code,
+    ).toBe('IMAGE_INVALID');
     expect(ecu.log).toEqual([]);
   });
 
@@ -396,7 +399,7 @@ describe('the transfer', () => {
         return `76${hex}`;
       });
     }
-    const done = driverOf(ecu).stage({ version: '2.0.0', image: long });
+    const done = driverOf(ecu).stage({ campaign: CAMPAIGN, version: '2.0.0', image: long });
     expect((await ecu.clock.within(1000, done)).ok).toBe(true);
     expect(counters).toHaveLength(300);
     expect(counters.slice(253, 258)).toEqual(['FE', 'FF', '00', '01', '02']);
@@ -424,7 +427,7 @@ describe('the transfer', () => {
     }
     const progress: number[] = [];
     const done = driverOf(ecu, { memory: { bankSize: 1 << 20 } }).stage(
-      { version: '2.0.0', image: counting },
+      { campaign: CAMPAIGN, version: '2.0.0', image: counting },
       { progress: ({ sent }) => progress.push(sent) },
     );
     expect((await ecu.clock.within(1000, done)).ok).toBe(true);
@@ -441,7 +444,11 @@ describe('the transfer', () => {
       ...image,
       read: async (offset: number) => new Uint8Array(offset < 10 ? 10 - offset : 0),
     };
-    const failed = await driverOf(ecu).stage({ version: '2.0.0', image: short });
+    const failed = await driverOf(ecu).stage({
+      campaign: CAMPAIGN,
+      version: '2.0.0',
+      image: short,
+    });
     expect(failureOf(failed).code).toBe('IMAGE_INVALID');
     expect(ecu.log.slice(-4)).toEqual(RESTORED);
   });
@@ -594,23 +601,67 @@ describe('the self test of the new image', () => {
     '22FD00': '62FD000001000003',
     '22FD01': `62FD01${SHA}`,
   };
+  /** One with banks that verifies nothing: it takes orders from whoever has opened it. */
+  const foreign = { programming: { metadata: 'skip' } };
+  const COMMITMENT = 'c0'.repeat(16);
 
-  it('is asked for before any ECU of a campaign is confirmed', async () => {
+  it('is asked for before any ECU of a campaign is confirmed, and opens nothing', async () => {
     const ecu = new ScriptedEcu({ ...trial, '31030211': '7103021101' });
-    const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED)));
-    expect(failed.code).toBe('SELF_TEST');
+    const verify = () => ecu.clock.within(1000, driverOf(ecu, foreign).verify(target, UNWATCHED));
+    expect(failureOf(await verify()).code).toBe('SELF_TEST');
     expect(ecu.log).not.toContain('31010211');
+    expect(ecu.log.filter((sent) => sent.startsWith('27'))).toEqual([]);
     expect(ecu.log.at(-1)).toBe('1001');
     ecu.set('31030211', '7103021100');
-    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED))).ok).toBe(true);
+    expect(await verify()).toMatchObject({ ok: true });
   });
 
   it('that an ECU does not tell is found out by confirming', async () => {
     const ecu = new ScriptedEcu({ ...trial, '31030211': '7F3124', '31010211': '7F3122' });
-    expect((await ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED))).ok).toBe(true);
-    const failed = failureOf(await ecu.clock.within(1000, driverOf(ecu).confirm(target)));
+    const driver = driverOf(ecu, foreign);
+    expect((await ecu.clock.within(1000, driver.verify(target, UNWATCHED))).ok).toBe(true);
+    const failed = failureOf(await ecu.clock.within(1000, driver.confirm(target, [])));
     expect(failed.code).toBe('SELF_TEST');
+    expect(ecu.log).toContain('31010211'); // without an option, which it would not know
   });
+
+  it('of one of ours is believed together with what it knows of the campaign', async () => {
+    const ecu = new ScriptedEcu({ ...trial, '31030211': '7103021100' });
+    const verify = () => ecu.clock.within(1000, driverOf(ecu).verify(target, UNWATCHED));
+    for (const record of [
+      `62FD2500${'00'.repeat(32)}`,
+      `62FD2501${'cb'.repeat(16)}${COMMITMENT}`,
+      '7F2231',
+    ]) {
+      ecu.set('22FD25', record);
+      expect(failureOf(await verify()).code).toBe('NOT_STAGED');
+    }
+    ecu.set('22FD25', '62FD2503');
+    expect(failureOf(await verify()).code).toBe('MALFORMED');
+    ecu.set('22FD25', `62FD2501${CAMPAIGN}${COMMITMENT}`);
+    expect(await verify()).toMatchObject({ ok: true, value: { commitment: COMMITMENT } });
+  });
+
+  it.each(['activate', 'confirm', 'commit', 'rollback'] as const)(
+    'lets nobody %s one of ours without the key of its TMU: nothing is sent that decides',
+    async (what) => {
+      const waiting = what === 'activate' ? { '22FD01': `62FD01${OLD_SHA}` } : {};
+      const ecu = new ScriptedEcu({ ...trial, '22FD02': `62FD02${SHA}`, ...waiting });
+      if (what === 'activate') ecu.set('22FD00', '62FD000000020000');
+      const driver = driverOf(ecu);
+      const previous = { version: '1.0.0' };
+      const orders: Record<typeof what, () => Promise<DriverResult<unknown>>> = {
+        activate: () => driver.activate(target),
+        confirm: () => driver.confirm(target, [COMMITMENT]),
+        commit: () => driver.commit(target, [COMMITMENT]),
+        rollback: () => driver.rollback({ target, previous, changed: 'yes' }),
+      };
+      const failed = failureOf(await ecu.clock.within(60_000, orders[what]()));
+      expect(failed).toMatchObject({ code: 'SECURITY', transient: false });
+      expect(failed.reason).toContain('identity.json');
+      expect(ecu.log.filter((sent) => !sent.startsWith('22'))).toEqual([]);
+    },
+  );
 });
 
 describe('ECUs of others', () => {

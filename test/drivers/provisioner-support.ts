@@ -9,6 +9,7 @@ import {
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
+import { x25519PublicKey } from '../../src/trust/signing-key.ts';
 import { ProvisioningState } from '../../src/uds/sid.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
@@ -28,10 +29,21 @@ export const VEHICLE: Vehicle = vehicleSchema.parse({
   })),
 });
 
+function x25519(fill: string) {
+  const privateKey = fromHex(fill.repeat(32));
+  return { privateKey, publicKey: x25519PublicKey(privateKey) };
+}
+export const TMU = x25519('44');
+export const OTHER_TMU = x25519('45');
+export const FACTORY = x25519('55');
+
 export const PROVISIONS: EcuProvisions = {
   serial: 'CO-000007',
   securityAccessKey: '5e'.repeat(32),
   approvalKey: undefined,
+  agreementKey: toHex(TMU.privateKey),
+  testerKey: toHex(TMU.publicKey),
+  factoryKey: undefined,
   directorRoot: { bytes: benchWorld().directorRoot, version: 1 },
   imagesRoot: { bytes: benchWorld().imagesRoot, version: 1 },
 };

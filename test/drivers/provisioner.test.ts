@@ -3,9 +3,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
+import type { EcuProvisions } from '../../src/drivers/provisioner.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
 import { ProvisioningState } from '../../src/uds/sid.ts';
-import { ask, PROVISIONS, provision, setUp } from './provisioner-support.ts';
+import { ask, FACTORY, OTHER_TMU, PROVISIONS, provision, setUp } from './provisioner-support.ts';
 
 describe('a new ECU', () => {
   it('tells who it is before anything is written', async () => {
@@ -29,6 +31,7 @@ describe('a new ECU', () => {
       'serial number written',
       'device secret written',
       'key of SecurityAccess written',
+      'key of the TMU written',
       'own keys written',
       'director.root.json written',
       'images.root.json written',
@@ -95,13 +98,14 @@ describe('an interruption', () => {
     setup.steps.length = 0;
     const second = await setup.within(setup.provisioner.write(PROVISIONS));
     expect(second).toEqual(first);
-    expect(setup.steps.slice(0, 4)).toEqual([
+    expect(setup.steps.slice(0, 5)).toEqual([
       'serial number kept',
       'device secret kept',
       'key of SecurityAccess kept',
+      'key of the TMU kept',
       'own keys kept',
     ]);
-    expect(setup.link.requests.filter((request) => request.startsWith('2E'))).toHaveLength(3);
+    expect(setup.link.requests.filter((request) => request.startsWith('2E'))).toHaveLength(4);
   });
 });
 
@@ -110,6 +114,7 @@ describe('an ECU that lies or is worn out', () => {
     ['serial number', '62F18C', 'F18C'],
     ['device secret', '62FD13', 'FD13'],
     ['key of SecurityAccess', '62FD14', 'FD14'],
+    ['key of the TMU', '62FD16', 'FD16'],
   ])('reads back another %s: refused before the lock', async (name, positive, did) => {
     const setup = await setUp();
     const wrote = (): boolean =>
@@ -189,6 +194,83 @@ describe('a locked ECU', () => {
     await provision(setup);
     const other = { ...PROVISIONS, securityAccessKey: '77'.repeat(32) };
     expect(await provision(setup, other)).toMatchObject({ ok: false, code: 'OTHER_KEYS' });
+  });
+
+  it('that takes the orders of another TMU is not ours', async () => {
+    const setup = await setUp();
+    await provision(setup);
+    const other = { ...PROVISIONS, agreementKey: toHex(OTHER_TMU.privateKey) };
+    expect(await provision(setup, other)).toMatchObject({
+      ok: false,
+      code: 'OTHER_KEYS',
+      reason: expect.stringContaining('takes orders from another TMU'),
+    });
+  });
+
+  it('becomes part of another vehicle by the authority of its factory, and of no other', async () => {
+    const factoryKey = toHex(FACTORY.publicKey);
+    const setup = await setUp();
+    expect(await provision(setup, { ...PROVISIONS, factoryKey })).toMatchObject({ ok: true });
+    const next: EcuProvisions = {
+      ...PROVISIONS,
+      factoryKey,
+      agreementKey: toHex(OTHER_TMU.privateKey),
+      testerKey: toHex(OTHER_TMU.publicKey),
+      securityAccessKey: '6e'.repeat(32),
+    };
+    const vin = '1CANXTABENCH00002';
+    const { provisioner, within } = setup;
+    const stranger = await within(provisioner.adopt(next, vin, OTHER_TMU.privateKey));
+    expect(stranger).toMatchObject({ ok: false });
+    expect(await within(provisioner.verify(PROVISIONS))).toMatchObject({ ok: true });
+    setup.steps.length = 0;
+    expect(await within(provisioner.adopt(next, vin, FACTORY.privateKey))).toMatchObject({
+      ok: true,
+    });
+    expect([...setup.steps].sort()).toEqual([
+      'VIN written',
+      'key of SecurityAccess written',
+      'key of the TMU written',
+    ]);
+    expect(await ask(setup, '22F190')).toBe(`62f190${Buffer.from(vin).toString('hex')}`);
+    expect(await within(provisioner.verify(next))).toMatchObject({ ok: true });
+    // The TMU of before gives no orders any more, at once.
+    expect(await within(provisioner.verify({ ...next, ...PROVISIONS }))).toMatchObject({
+      ok: false,
+      code: 'OTHER_KEYS',
+    });
+    const written = setup.link.storage.operations;
+    expect(await within(provisioner.adopt(next, vin, FACTORY.privateKey))).toMatchObject({
+      ok: true,
+    });
+    expect(setup.link.storage.operations).toBe(written);
+  });
+
+  it('is adopted whole, wherever the first try ended', async () => {
+    const factoryKey = toHex(FACTORY.publicKey);
+    const next: EcuProvisions = {
+      ...PROVISIONS,
+      factoryKey,
+      agreementKey: toHex(OTHER_TMU.privateKey),
+      testerKey: toHex(OTHER_TMU.publicKey),
+      securityAccessKey: '6e'.repeat(32),
+    };
+    const vin = '1CANXTABENCH00002';
+    for (let writes = 0; writes < 3; writes++) {
+      const first = await setUp();
+      await provision(first, { ...PROVISIONS, factoryKey });
+      const { storage } = first.link;
+      storage.cut = { at: storage.operations + writes + 1, when: 'before' };
+      await first.within(first.provisioner.adopt(next, vin, FACTORY.privateKey)).catch(() => {});
+      expect(storage.powerLost, `cut at ${writes}`).toBe(true);
+      first.link.ecu?.close();
+      const second = await setUp({ storage: storage.afterPowerCut(), random: seededRandom(9) });
+      const { provisioner, within } = second;
+      const done = await within(provisioner.adopt(next, vin, FACTORY.privateKey));
+      expect(done, `cut at ${writes}`).toMatchObject({ ok: true });
+      const proven = await within(provisioner.verify(next));
+      expect(proven, `cut at ${writes}`).toMatchObject({ ok: true });
+    }
   });
 
   it('whose report another key has signed is not what it shows', async () => {

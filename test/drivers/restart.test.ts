@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DriverResult, Target } from '../../src/campaign/ports.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const HOUR = 3_600_000;
@@ -94,7 +95,7 @@ async function updated(
   readonly tookMs: number;
 }> {
   const driver = new UdsEcuDriver({ ecu: ecuOf(PLAIN), requester: ecu, clock: ecu.clock });
-  const target: Target = { version: version ?? undefined, image };
+  const target: Target = { campaign: CAMPAIGN, version: version ?? undefined, image };
   const run = <T>(work: Promise<T>): Promise<T> => ecu.clock.within(HOUR, work);
   await run(driver.identify());
   await run(driver.stage(target));
@@ -321,7 +322,7 @@ describe('an ECU with two banks', () => {
       requester: ecu,
       clock: ecu.clock,
     });
-  const target = { version: '2.0.0', image };
+  const target = { campaign: CAMPAIGN, version: '2.0.0', image };
 
   it.each<[string, Bank[], string | true]>([
     ['starts it at once', [[0, NEW, '0101020003']], true],
@@ -405,7 +406,7 @@ describe('the old software is there again', () => {
     const ecu = new RestartingEcu(told('2.0.0', '02'), phases);
     const driver = new UdsEcuDriver({ ecu: ecuOf(PLAIN), requester: ecu, clock: ecu.clock });
     const previous = { version: '1.0.0', ...(withImage ? { image: old } : {}) };
-    const target = { version: '2.0.0', image };
+    const target = { campaign: CAMPAIGN, version: '2.0.0', image };
     return ecu.clock.within(HOUR, driver.rollback({ target, previous, changed: 'yes' }));
   };
 

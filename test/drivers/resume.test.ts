@@ -10,9 +10,15 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchEcuIdentity } from '../../src/trust/bench-keys.ts';
 import { ENCRYPTION_METHOD, encryptImage } from '../../src/trust/image-encryption.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
-import { benchVehicle, bundleOf, imageOf as bytesOf, fileName } from '../support/ecu-bench.ts';
+import {
+  benchVehicle,
+  bundleOf,
+  imageOf as bytesOf,
+  CAMPAIGN,
+  fileName,
+} from '../support/ecu-bench.ts';
 import type { FaultStorage } from '../support/fault-storage.ts';
-import { EcuLink, signedTarget } from './ecu-link.ts';
+import { benchAuthority, commitAlone, confirmAlone, EcuLink, signedTarget } from './ecu-link.ts';
 import { imageOf } from './support.ts';
 
 const bytes = bytesOf(40_000);
@@ -43,7 +49,8 @@ async function start(
 
 function driverOf(link: EcuLink, name = 'EDT'): UdsEcuDriver {
   const { client: requester, clock } = link;
-  return new UdsEcuDriver({ ecu: findEcu(benchVehicle, name), requester, clock });
+  const authority = benchAuthority(name);
+  return new UdsEcuDriver({ ecu: findEcu(benchVehicle, name), requester, clock, authority });
 }
 
 function unwrap<T>(result: DriverResult<T>): T {
@@ -221,6 +228,7 @@ describe('an encrypted image', () => {
     const { length, sha256 } = blob;
     const encryption = { file: 'blob', length, sha256, method: ENCRYPTION_METHOD } as const;
     return {
+      campaign: CAMPAIGN,
       version: '2.0.0',
       image: blob,
       plain: { length: image.length, sha256: image.sha256 },
@@ -283,8 +291,8 @@ describe('an image that is staged already', () => {
     expect(unwrap(await rig.run(rig.driver.stage(newer))).bytes).toBe(0);
     unwrap(await rig.run(rig.driver.activate(newer)));
     expect(unwrap(await rig.run(rig.driver.verify(newer, UNWATCHED))).version).toBe('2.0.5');
-    unwrap(await rig.run(rig.driver.confirm(newer)));
-    unwrap(await rig.run(rig.driver.commit(newer)));
+    unwrap(await rig.run(confirmAlone(rig.driver, newer)));
+    unwrap(await rig.run(commitAlone(rig.driver, newer)));
     expect(rig.link.events).toContainEqual({ kind: 'commit', counter: 6 });
   });
 });

@@ -8,7 +8,7 @@ import type { RunResult } from '../../src/services/ecu-services.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { parseVehicle } from '../../src/vehicle/load.ts';
 import type { Vehicle } from '../../src/vehicle/schema.ts';
-import { EcuLink } from './ecu-link.ts';
+import { benchAuthority, EcuLink } from './ecu-link.ts';
 
 const benchText = readFileSync('ecus/bench-vehicle.yaml', 'utf8');
 
@@ -55,7 +55,12 @@ export async function start(
   const link = await EcuLink.start(vehicle, ecu, clock, {
     ...(faults && { faults }),
   });
-  const services = new UdsEcuServices({ vehicle, requesterFor: () => link.client, clock });
+  const services = new UdsEcuServices({
+    vehicle,
+    requesterFor: () => link.client,
+    authorityFor: benchAuthority,
+    clock,
+  });
   const within = <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
     clock.within(600_000, work(new AbortController().signal));
   return {

@@ -12,7 +12,7 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { imageOf as bytesOf, benchVehicle as plainVehicle } from '../support/ecu-bench.ts';
-import { EcuLink, signedTarget } from './ecu-link.ts';
+import { benchAuthority, EcuLink, signedTarget } from './ecu-link.ts';
 import { imageOf, ScriptedEcu } from './support.ts';
 
 const SIGNALS = {
@@ -301,6 +301,7 @@ describe('a watch', () => {
       ecu: findEcu(vehicleWith(), 'CGW'),
       requester: link.client,
       clock,
+      authority: benchAuthority('CGW'),
     });
     const image = imageOf(bytesOf(60_000));
     const target = signedTarget(clock, 'CGW', image, '2.0.0');

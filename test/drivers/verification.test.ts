@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EcuReport, Target } from '../../src/campaign/ports.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { type Answer, ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const HOUR = 3_600_000;
@@ -58,7 +59,12 @@ describe('an ECU with one bank', () => {
       requester: ecu,
       clock: ecu.clock,
     });
-    const target: Target = { version, image, ...(from === undefined ? {} : { from }) };
+    const target: Target = {
+      campaign: CAMPAIGN,
+      version,
+      image,
+      ...(from === undefined ? {} : { from }),
+    };
     const verified = await ecu.clock.within(HOUR, driver.verify(target, CHECKS));
     expect(verified).toMatchObject(
       expected === true ? { ok: true } : { ok: false, code: expected, changed: 'no' },
@@ -74,7 +80,7 @@ describe('an ECU with one bank', () => {
     });
     await ecu.clock.within(HOUR, driver.identify());
     ecu.set('22F189', UNKNOWN);
-    const verified = driver.verify({ version: undefined, image }, CHECKS);
+    const verified = driver.verify({ campaign: CAMPAIGN, version: undefined, image }, CHECKS);
     expect(await ecu.clock.within(HOUR, verified)).toMatchObject({ code: 'VERSION_MISMATCH' });
   });
 
@@ -86,7 +92,7 @@ describe('an ECU with one bank', () => {
         requester: ecu,
         clock: ecu.clock,
       });
-      const target = { version: '2.0.0', image, from: NOTHING };
+      const target = { campaign: CAMPAIGN, version: '2.0.0', image, from: NOTHING };
       const verified = await ecu.clock.within(HOUR, driver.verify(target, CHECKS));
       return verified.ok ? verified.warnings.join('\n') : verified.reason;
     };
@@ -112,7 +118,10 @@ describe('an ECU with two banks', () => {
     const ecu = new ScriptedEcu({ ...TRIAL, ...answers });
     const driver = new UdsEcuDriver({ ecu: ecuOf(), requester: ecu, clock: ecu.clock });
     const verify = () =>
-      ecu.clock.within(HOUR, driver.verify({ version: '2.0.0', image, from: BOTH }, CHECKS));
+      ecu.clock.within(
+        HOUR,
+        driver.verify({ campaign: CAMPAIGN, version: '2.0.0', image, from: BOTH }, CHECKS),
+      );
     return { ecu, verify };
   };
 

@@ -3,31 +3,48 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  activate,
+  activate as activateOf,
   BLANK_RECORD,
+  type BootCause,
   type BootRecord,
   bankFailed,
   bootRecordSchema,
   bootStateOf,
-  confirm,
+  campaignOf,
+  confirm as confirmOf,
   decideBoot,
   EMPTY_BANK,
   otherBank,
-  rollback,
+  rollback as rollbackOf,
   trialExpired,
   withBank,
 } from '../../ecus/bootloader/boot-record.ts';
 import { decodeSealed, encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
 
-const valid = (version: string, proven: boolean) =>
-  ({ content: 'valid', version, length: 1, sha256: 'ab'.repeat(32), proven }) as const;
-const factory = withBank(BLANK_RECORD, 0, valid('1.0.0', true));
+const FACTORY = '01'.repeat(32);
+const NEW = '02'.repeat(32);
+const valid = (version: string, proven: boolean, sha256 = NEW) =>
+  ({ content: 'valid', version, length: 1, sha256, proven, campaign: null }) as const;
+/** Orders of one campaign, for the new image. */
+const CAMPAIGN = 'ca'.repeat(16);
+const OTHER = 'cb'.repeat(16);
+const RECEIPT = 'aa'.repeat(16);
+const EVIDENCE = 'ee'.repeat(32);
+const asked = { campaign: CAMPAIGN, sha256: NEW, receipt: RECEIPT };
+const activate = activateOf(asked);
+const confirm = confirmOf(CAMPAIGN, EVIDENCE);
+const rollback = (evenConfirmed: boolean) => rollbackOf(CAMPAIGN, evenConfirmed);
+const factory = withBank(BLANK_RECORD, 0, valid('1.0.0', true, FACTORY));
 const staged = withBank(factory, 1, valid('2.0.0', false));
 
 /** Boots until the bank is intact, as the shell does. */
-function boot(record: BootRecord, intact: (bank: 0 | 1) => boolean = () => true) {
+function boot(
+  record: BootRecord,
+  intact: (bank: 0 | 1) => boolean = () => true,
+  cause: BootCause = 'other',
+) {
   for (let round = 0, current = record; round < 5; round++) {
-    const decision = decideBoot(current, 3);
+    const decision = decideBoot(current, 3, round === 0 ? cause : 'other');
     if (decision.run === 'recovery' || intact(decision.run.bank)) return decision;
     current = bankFailed(decision.record, decision.run.bank);
   }
@@ -49,13 +66,34 @@ describe('decideBoot', () => {
     for (const bootsLeft of [2, 1, 0]) {
       const decision = boot(record);
       expect(decision.run).toEqual({ bank: 1, trial: true });
-      expect(decision.record.trial).toEqual({ bootsLeft });
+      expect(decision.record.trial).toEqual({ bootsLeft, expired: false });
       record = decision.record;
     }
     const back = boot(record);
     expect(back.run).toEqual({ bank: 0, trial: false });
     expect(back.record.trial).toBeNull();
     expect(boot(back.record).run).toEqual({ bank: 0, trial: false });
+  });
+
+  it('gives no boot away for a reset that somebody asked for', () => {
+    const tried = boot(activate(staged)!).record;
+    let record = tried;
+    for (let count = 0; count < 300; count++) {
+      const decision = boot(record, () => true, 'requested');
+      expect(decision.run).toEqual({ bank: 1, trial: true });
+      record = decision.record;
+    }
+    expect(record).toBe(tried);
+    // What ends the trial ends it, whoever has asked for the reset.
+    const back = { bank: 0, trial: false };
+    expect(boot(trialExpired(tried), () => true, 'requested').run).toEqual(back);
+    expect(boot(rollback(false)(tried)!, () => true, 'requested').run).toEqual(back);
+    expect(boot(tried, (bank) => bank === 0, 'requested').run).toEqual(back);
+    // The last boot of a trial too goes on, and the next crash ends it.
+    const last = boot(boot(tried).record).record;
+    expect(last.trial?.bootsLeft).toBe(0);
+    expect(boot(last, () => true, 'requested').run).toEqual({ bank: 1, trial: true });
+    expect(boot(last).run).toEqual(back);
   });
 
   it('keeps a confirmed image', () => {
@@ -109,10 +147,18 @@ describe('FD00', () => {
   });
 });
 
+const campaignArbitrary = fc.constantFrom(
+  null,
+  { id: CAMPAIGN, receipt: RECEIPT, evidence: null },
+  { id: CAMPAIGN, receipt: RECEIPT, evidence: EVIDENCE },
+  { id: OTHER, receipt: RECEIPT, evidence: null },
+);
 const bankArbitrary = fc.oneof(
   fc.constant(EMPTY_BANK),
   fc.constant({ ...EMPTY_BANK, content: 'receiving' as const }),
-  fc.boolean().map((proven) => valid('x', proven)),
+  fc
+    .tuple(fc.boolean(), fc.constantFrom(FACTORY, NEW), campaignArbitrary)
+    .map(([proven, sha256, campaign]) => ({ ...valid('x', proven, sha256), campaign })),
 );
 const recordArbitrary: fc.Arbitrary<BootRecord> = fc.record({
   format: fc.constant(1 as const),
@@ -120,14 +166,21 @@ const recordArbitrary: fc.Arbitrary<BootRecord> = fc.record({
   banks: fc.tuple(bankArbitrary, bankArbitrary),
   activationPending: fc.boolean(),
   rollbackPending: fc.boolean(),
-  trial: fc.option(fc.record({ bootsLeft: fc.integer({ min: 0, max: 255 }) })),
+  trial: fc.option(
+    fc.record({ bootsLeft: fc.integer({ min: 0, max: 255 }), expired: fc.boolean() }),
+  ),
 });
 const actions = {
   activate,
   confirm,
   rollback: rollback(false),
   rollbackConfirmed: rollback(true),
+  activateOther: activateOf({ ...asked, campaign: OTHER }),
+  joinFactory: activateOf({ ...asked, sha256: FACTORY }),
+  confirmOther: confirmOf(OTHER, EVIDENCE),
+  rollbackOther: rollbackOf(OTHER, true),
   expire: trialExpired,
+  requestedBoot: (record: BootRecord) => boot(record, () => true, 'requested').record,
   boot: (record: BootRecord) => boot(record).record,
   bootDamagedA: (record: BootRecord) => boot(record, (bank) => bank === 1).record,
   bootDamagedB: (record: BootRecord) => boot(record, (bank) => bank === 0).record,
@@ -194,6 +247,61 @@ describe('from the factory, through any history', () => {
     const once = boot(rollback(false)(tried)!).record;
     const twice = boot(rollback(false)(once)!).record;
     expect(twice.activeBank).toBe(0);
+  });
+});
+
+describe('a campaign', () => {
+  const tried = boot(activate(staged)!).record;
+  const confirmed = confirm(tried)!;
+
+  it('names what shall run: an image that is not there is not activated', () => {
+    expect(activateOf({ ...asked, sha256: '03'.repeat(32) })(staged)).toBeUndefined();
+    expect(activateOf({ ...asked, sha256: '' })(factory)).toBeUndefined();
+    expect(activate(withBank(staged, 1, { content: 'receiving' }))).toBeUndefined();
+  });
+
+  it('keeps its receipt when it asks again, and one that takes over gets another', () => {
+    const first = activate(staged)!;
+    const again = { ...asked, receipt: 'bb'.repeat(16) };
+    expect(activateOf(again)(first)).toBe(first);
+    expect(campaignOf(activateOf({ ...again, campaign: OTHER })(first)!)).toEqual({
+      id: OTHER,
+      receipt: 'bb'.repeat(16),
+      evidence: null,
+    });
+    expect(activateOf(again)(tried)).toBe(tried);
+    expect(activateOf({ ...again, campaign: OTHER })(tried)).toBeUndefined(); // nobody takes over a trial
+    const joined = activateOf({ ...again, campaign: OTHER })(confirmed)!;
+    expect(campaignOf(joined)).toMatchObject({ id: OTHER, evidence: null });
+    expect(joined).toMatchObject({ activationPending: false, trial: null });
+  });
+
+  it('confirms what it has activated only, and with one set of commitments only', () => {
+    expect(confirmOf(OTHER, EVIDENCE)(tried)).toBeUndefined();
+    expect(confirm(staged)).toBeUndefined();
+    expect(confirm(activate(staged)!)).toBeUndefined(); // not started yet
+    expect(confirm(rollback(false)(tried)!)).toBeUndefined();
+    expect(confirmOf(CAMPAIGN, 'ef'.repeat(32))(confirmed)).toBeUndefined();
+    expect(confirmed.banks[1]).toMatchObject({ proven: true, campaign: { evidence: EVIDENCE } });
+  });
+
+  it('takes back what it has activated only', () => {
+    for (const evenConfirmed of [false, true]) {
+      const other = rollbackOf(OTHER, evenConfirmed);
+      expect(other(activate(staged)!)).toBeUndefined();
+      expect(other(tried)).toBeUndefined();
+      expect(other(rollback(false)(tried)!)).toBeUndefined();
+    }
+    expect(rollbackOf(OTHER, true)(confirmed)).toBeUndefined();
+    expect(rollbackOf(OTHER, false)(confirmed)).toBe(confirmed); // nothing is on trial
+    expect(rollback(true)(confirmed)).toMatchObject({ rollbackPending: true });
+    expect(rollback(true)(factory)).toBeUndefined(); // the factory's image belongs to nobody
+  });
+
+  it('is forgotten with the image that was left', () => {
+    const back = boot(rollback(false)(tried)!).record;
+    expect(back.banks[1]).toMatchObject({ proven: false, campaign: null });
+    expect(campaignOf(back)).toBeNull();
   });
 });
 

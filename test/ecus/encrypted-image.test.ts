@@ -86,7 +86,7 @@ describe('an encrypted image', () => {
     await bench.expect('37');
     expect(await bench.ask(checkRequest(image))).toBe('7101020200');
     expect(bench.storage.contents('bank-b.bin')).toEqual(image);
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
   });
@@ -148,7 +148,8 @@ describe('an encrypted image', () => {
     expect(await bench.ask('37')).toBe('7F3724');
     expect(await bench.ask('31010202')).toBe('7F3124');
     expect(await bench.ask('22FD00')).toBe('62FD000000010000');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    const sha256 = toHex(digestOf(image));
+    expect(await bench.order('activate', { sha256 })).toBe('7F3122');
     expect(await bench.text('FD22')).toContain('"attack":"IMAGE_MISMATCH"');
     // The right one is still welcome.
     await bench.expect('3101FF00');

@@ -11,7 +11,7 @@ const TRIAL_MS = 600_000;
 async function onTrial(name: 'EDT' | 'CGW', faults: EcuFaults = {}): Promise<EcuBench> {
   const bench = await EcuBench.start({ name, faults });
   await bench.program(image, '2.0.0', name, 4);
-  await bench.expect('31010210');
+  await bench.expectOrder('activate');
   await bench.reset();
   expect(await bench.text('F195')).toBe('2.0.0');
   return bench;
@@ -21,7 +21,7 @@ async function onTrial(name: 'EDT' | 'CGW', faults: EcuFaults = {}): Promise<Ecu
 async function confirmedElsewhere(): Promise<EcuBench> {
   const other = await onTrial('CGW');
   await other.prepare('CGW');
-  await other.expect('31010211');
+  await other.expectOrder('confirm');
   return other;
 }
 
@@ -36,7 +36,7 @@ describe('a trial that nobody confirms', () => {
     // Whoever comes back later can still take the other one back, too: no boot has raised its counter.
     await other.reset();
     await other.prepare('CGW');
-    expect(await other.ask('3101021201')).toBe('7101021200');
+    expect(await other.order('rollback-confirmed')).toBe('7101021200');
     await other.reset();
     expect(await other.text('F195')).toBe('1.0.0');
   });
@@ -52,7 +52,7 @@ describe('a trial that nobody confirms', () => {
     }
     // Ready for the next one.
     await alone.program(imageOf(3000, 3), '3.0.0', 'EDT', 4);
-    await alone.expect('31010210');
+    await alone.expectOrder('activate');
     await alone.reset();
     expect(await alone.text('F195')).toBe('3.0.0');
   });

@@ -66,7 +66,7 @@ describe('an ECU', () => {
   it('whose new image never comes up tries three times and falls back', async () => {
     const bench = await EcuBench.start({ faults: { refuseNewImage: true } });
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.expect('1101');
     expect(await bench.ask('3E00', { limitMs: 600 })).toBe('silent');
     await bench.clock.advance(1000);
@@ -77,17 +77,17 @@ describe('an ECU', () => {
   it('whose self test fails on trial cannot be confirmed, stores a code, and falls back', async () => {
     const bench = await EcuBench.start({ faults: { failSelfTest: true } });
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     await bench.prepare();
-    expect(await bench.ask('31010211')).toBe('7F3122');
+    expect(await bench.order('confirm')).toBe('7F3122');
     expect(await bench.ask('190201')).toBe('590209D1A10009');
-    await bench.expect('31010212');
+    await bench.expectOrder('rollback');
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
-    await bench.prepare();
-    expect(await bench.ask('31010211')).toBe('7101021100');
+    // What it has gone back to was never part of the campaign: there is nothing to confirm in its name.
+    expect(await bench.order('confirm')).toBe('7F3131');
   });
 
   it('with other hardware says so and refuses the release', async () => {
@@ -213,7 +213,7 @@ describe('close', () => {
   it('ends a boot that is under way', async () => {
     const bench = await EcuBench.start({ faults: { refuseNewImage: true } });
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.expect('1101');
     await bench.clock.advance(250);
     await bench.ecu.close();

@@ -1,11 +1,14 @@
 // One row for each mistake of a tester: what it does before, the wrong request, the NRC that the standard names.
 
 import { describe, expect, it } from 'vitest';
-import { concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
+import { concatBytes, toHex } from '../../src/core/bytes.ts';
 import {
   BANK_ADDRESS,
   BANK_SIZE,
+  CAMPAIGN,
   checkRequest,
+  digestOf,
   downloadRequest,
   EcuBench,
   fileRequest,
@@ -48,10 +51,17 @@ const transferred = async (bench: EcuBench) => {
 const staged = (bench: EcuBench) => bench.program(image, '2.0.0');
 const onTrial = async (bench: EcuBench) => {
   await staged(bench);
-  await bench.expect('31010210');
+  await bench.expectOrder('activate');
   await bench.reset();
   await bench.prepare();
 };
+
+/** Routine 0210 with all that it needs. */
+function activationOf(sha256: Uint8Array): string {
+  return `31010210${CAMPAIGN}${toHex(sha256)}`;
+}
+const activation = activationOf(digestOf(image));
+const factoryDigest = digestOf(builtInFactoryImage('EDT').image);
 
 const encryptedDownload = downloadRequest(1000, BANK_ADDRESS, 0x01);
 const block = (counter: number, length: number): Uint8Array =>
@@ -88,8 +98,8 @@ const rows: readonly Row[] = [
   ['new keys after the lock', unlocked, '31010220', '7F3133'],
   ['write to a read-only identifier', unlocked, '2EF19141', '7F2E31'],
   ['write a fingerprint that is too long', unlocked, `2EF15A${'00'.repeat(33)}`, '7F2E13'],
-  ['write a VIN that is too short', unlocked, '2EF19041', '7F2E13'],
-  ['write a VIN with an O', unlocked, `2EF190${'4F'.repeat(17)}`, '7F2E31'],
+  ['write a VIN after the lock', unlocked, `2EF190${'41'.repeat(17)}`, '7F2E33'],
+  ['write a VIN that is too short after the lock', unlocked, '2EF19041', '7F2E33'],
   ['routine without an identifier', nothing, '3101FF', '7F3113'],
   ['unknown routine control type', unlocked, '3104FF00', '7F3112'],
   ['unknown routine', unlocked, '31014711', '7F3131'],
@@ -157,20 +167,82 @@ const rows: readonly Row[] = [
   ['file with a short name field', unlocked, '3801000541', '7F3813'],
   ['file during a download', downloading, fileRequest('metadata.json', 100), '7F3822'],
   ['activation in the default session', nothing, '31010210', '7F3131'],
-  ['activation while locked', extended, '31010210', '7F3133'],
-  ['activation of an empty bank', unlocked, '31010210', '7F3122'],
-  ['activation before the check', transferred, '31010210', '7F3122'],
-  ['activation of the way back of a trial', onTrial, '31010210', '7F3122'],
-  ['confirmation while locked', extended, '31010211', '7F3133'],
+  ['activation while locked', extended, '31010210', '7F3138'],
+  ['activation by an open level alone', staged, activation, '7F3138'],
+  ['activation that cannot be stopped', staged, '31020210', '7F3138'],
+  ['confirmation in the default session', nothing, '31010211', '7F3131'],
+  ['confirmation while locked', extended, '31010211', '7F3138'],
+  ['confirmation by an open level alone', onTrial, evidence('11'), '7F3138'],
   ['commit in the default session', nothing, '31010213', '7F3131'],
-  ['commit while locked', extended, '31010213', '7F3133'],
-  ['rollback while locked', extended, '31010212', '7F3133'],
+  ['commit while locked', extended, '31010213', '7F3138'],
+  ['commit by an open level alone', onTrial, evidence('13'), '7F3138'],
+  ['rollback in the default session', nothing, '31010212', '7F3131'],
+  ['rollback while locked', extended, '31010212', '7F3138'],
+  ['rollback by an open level alone', onTrial, `31010212${CAMPAIGN}00`, '7F3138'],
+  ['word of a received report without authority', unlocked, `2EFD23${'00'.repeat(8)}`, '7F2E38'],
+  ['key of another TMU after the lock', unlocked, `2EFD16${'40'.repeat(32)}`, '7F2E33'],
+  ['key of another factory after the lock', unlocked, `2EFD17${'40'.repeat(32)}`, '7F2E33'],
   ['response as request', nothing, '5003', 'silent'],
 ];
+
+/** Right in all but the authority of the message. */
+function evidence(routine: string): string {
+  return `310102${routine}${CAMPAIGN}${'00'.repeat(16)}`;
+}
 
 function fileTail(format: string, sizes: string): string {
   return `3801000D${toHex(Buffer.from('metadata.json'))}${format}02${sizes}`;
 }
+
+type OrderRow = readonly [
+  mistake: string,
+  before: (bench: EcuBench) => Promise<unknown>,
+  inner: string,
+  answer: string,
+];
+
+const confirmedImage = async (bench: EcuBench) => {
+  await onTrial(bench);
+  await bench.expectOrder('confirm');
+};
+const orders: readonly OrderRow[] = [
+  ['activation without an option', staged, '31010210', '7F3113'],
+  ['activation without a digest', staged, `31010210${CAMPAIGN}`, '7F3113'],
+  ['activation with a surplus byte', staged, `${activation}00`, '7F3113'],
+  ['activation of an image that is not there', nothing, activation, '7F3122'],
+  ['activation before the check', transferred, activation, '7F3122'],
+  ['activation of the way back of a trial', onTrial, activationOf(factoryDigest), '7F3122'],
+  ['activation that cannot be stopped', staged, '31020210', '7F3112'],
+  ['confirmation without an option', onTrial, '31010211', '7F3113'],
+  ['confirmation without commitments', onTrial, `31010211${CAMPAIGN}`, '7F3113'],
+  ['confirmation with half a commitment', onTrial, `${evidence('11')}00`, '7F3113'],
+  ['confirmation without its own commitment', onTrial, evidence('11'), '7F3131'],
+  ['confirmation where no campaign was', nothing, evidence('11'), '7F3131'],
+  ['results of a confirmation with an argument', onTrial, '3103021100', '7F3113'],
+  ['commit without an option', confirmedImage, '31010213', '7F3113'],
+  ['commit with half a receipt', confirmedImage, `${evidence('13')}00`, '7F3113'],
+  ['commit with a receipt of nobody', confirmedImage, evidence('13'), '7F3131'],
+  ['commit during the trial', onTrial, evidence('13'), '7F3122'],
+  ['commit where no campaign was', nothing, evidence('13'), '7F3122'],
+  ['rollback without an option', onTrial, '31010212', '7F3113'],
+  ['rollback with an unknown option', onTrial, `31010212${CAMPAIGN}02`, '7F3113'],
+  ['word of a report that never was', nothing, `2EFD23${'00'.repeat(7)}01`, '7F2E31'],
+  ['word of report 0', nothing, `2EFD23${'00'.repeat(8)}`, '7F2E31'],
+  ['word of a report with a short counter', nothing, '2EFD2301', '7F2E13'],
+  ['VIN by the TMU', nothing, `2EF190${'41'.repeat(17)}`, '7F2E33'],
+  ['key of another TMU by the TMU', nothing, `2EFD16${'40'.repeat(32)}`, '7F2E33'],
+  ['unknown routine', nothing, '31014711', '7F3131'],
+  ['unknown identifier', nothing, '22ABCD', '7F2231'],
+  ['unknown reset type', nothing, '1109', '7F1112'],
+];
+
+describe('a mistake in an order', () => {
+  it.each(orders)('%s', async (_mistake, before, inner, answer) => {
+    const bench = await EcuBench.start();
+    await before(bench);
+    expect(await bench.secured(inner)).toBe(answer);
+  });
+});
 
 describe('a mistake of the tester', () => {
   it.each(rows)('%s', async (_mistake, before, request, answer) => {
@@ -290,10 +362,8 @@ describe('identifiers that can be written', () => {
     const bench = await EcuBench.start();
     await bench.prepare();
     await bench.expect('2EF15A01020304');
-    await bench.expect(concatBytes(fromHex('2EF190'), Buffer.from('WVWZZZ1JZXW999999')));
     const again = await EcuBench.start({ storage: bench.storage.afterPowerCut() });
     expect(await again.ask('22F15A')).toBe('62F15A01020304');
-    expect(await again.text('F190')).toBe('WVWZZZ1JZXW999999');
   });
 });
 

@@ -5,7 +5,7 @@ import { createCgw } from '../../ecus/cgw/create-cgw.ts';
 import { createEcu } from '../../ecus/create-ecu.ts';
 import { frameText } from '../../src/bus/can-frame.ts';
 import type { Target } from '../../src/campaign/ports.ts';
-import { toHex } from '../../src/core/bytes.ts';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
@@ -14,6 +14,7 @@ import { IsoTpChannel } from '../../src/isotp/channel.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedWire } from '../../src/sim/simulated-bus.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { commitmentOf } from '../../src/trust/authority.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
@@ -21,11 +22,13 @@ import {
   APPROVAL_KEY,
   benchVehicle,
   bundleOf,
+  CAMPAIGN,
   digestOf,
   imageOf,
   releaseOf,
 } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
+import { benchTesterKey } from '../support/secured-message.ts';
 
 function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
   const clock = new VirtualClock();
@@ -64,6 +67,7 @@ function onWire(vehicle: Vehicle = benchVehicle, bitrate = 0) {
 
 const image = imageOf(30_000);
 const target: Target = {
+  campaign: CAMPAIGN,
   version: '2.0.0',
   metadata: async (state) => ({
     ok: true,
@@ -98,17 +102,32 @@ describe('on a wire', () => {
         ecu: findEcu(vehicle, 'EDT'),
         requester: requesterFor('EDT'),
         clock,
+        authority: { role: 'tester', key: benchTesterKey('EDT') },
       });
+      let commitment = '';
+      let receipt = '';
+      const verify = async () => {
+        const verified = await driver.verify(target, { knownDtcs: ['934200'], heartbeatMs: 2000 });
+        if (verified.ok) commitment = verified.value.commitment!;
+        return verified;
+      };
+      const confirm = async () => {
+        const confirmed = await driver.confirm(target, [commitment]);
+        if (confirmed.ok) receipt = confirmed.value!;
+        return confirmed;
+      };
       const steps: (() => Promise<{ readonly ok: boolean }>)[] = [
         () => driver.stage(target),
         () => driver.activate(target),
-        () => driver.verify(target, { knownDtcs: ['934200'], heartbeatMs: 2000 }),
-        () => driver.confirm(target),
+        verify,
+        confirm,
+        confirm, // again: the same receipt
         () => driver.stage(target), // again: nothing to do
       ];
       for (const step of steps)
         expect(await clock.within(600_000, step())).toMatchObject({ ok: true });
       expect(storage.contents('bank-b.bin')).toEqual(image);
+      expect(toHex(commitmentOf(fromHex(CAMPAIGN), fromHex(receipt)))).toBe(commitment);
       const rolledBack = await clock.within(
         600_000,
         driver.rollback({ target, previous: { version: '1.0.0' }, changed: 'yes' as const }),

@@ -46,13 +46,13 @@ async function wholeUpdate(storage: FaultStorage): Promise<Seen> {
     seen.report = await reportCounter(bench);
     await bench.program(image, '2.0.0', 'EDT', COUNTER);
     seen.targets = (await bench.trustState()).director.targets!;
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     seen.report = await reportCounter(bench);
     await bench.prepare();
-    await bench.expect('31010211');
+    await bench.expectOrder('confirm');
     seen.confirmed = true;
-    await bench.expect('31010213');
+    await bench.expectOrder('commit');
     seen.committed = true;
     await bench.expect('2EF15A0102');
   } catch (error) {
@@ -74,7 +74,7 @@ async function checkTrust(bench: EcuBench, seen: Seen, version: string): Promise
   }
   expect(version).toBe('2.0.0');
   await bench.prepare();
-  expect(await bench.ask('3101021201')).toBe('7F3122');
+  expect(await bench.order('rollback-confirmed')).toBe('7F3122');
   const older = { ...releaseOf(imageOf(10), '1.9.0'), counter: COUNTER - 1 };
   expect(await bench.sendMetadata(older, false)).toBe('7F3772');
 }
@@ -117,7 +117,7 @@ describe('a power cut at every operation of an update', () => {
           // And it can be updated now.
           const next = imageOf(3000, at);
           await bench.program(next, '3.0.0', 'EDT', COUNTER + 1);
-          await bench.expect('31010210');
+          await bench.expectOrder('activate');
           await bench.reset();
           expect(await bench.text('F195')).toBe('3.0.0');
           expect(await bench.ask('22FD01')).toBe(`62FD01${toHex(digestOf(next)).toUpperCase()}`);
@@ -153,6 +153,7 @@ describe('a power cut at every operation of provisioning', () => {
     await bench.expect('1003');
     await bench.expect('2EF18C434F2D303031');
     await bench.expect(`2EFD13${'11'.repeat(32)}`);
+    await bench.expect(`2EFD16${'22'.repeat(32)}`);
     await bench.expect('31010220');
     expect(await bench.sendFile('director.root.json', directorRoot)).toBe('77');
     expect(await bench.sendFile('images.root.json', imagesRoot)).toBe('77');
@@ -202,9 +203,9 @@ describe('a power cut at every operation of a single bank', () => {
           await bench.reset();
           await bench.program(next, '3.0.0', 'ONE', 2);
           await bench.reset();
-          await bench.prepare('ONE');
-          await bench.expect('31010211');
-          await bench.expect('31010213');
+          await bench.expectOrder('activate');
+          await bench.expectOrder('confirm');
+          await bench.expectOrder('commit');
         } catch (error) {
           if (!storage.powerLost) throw error;
         }

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { asciiBytes, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import { benchApprovalKey, benchEcuIdentity, benchWorld } from '../../src/trust/bench-keys.ts';
+import { x25519PublicKey } from '../../src/trust/signing-key.ts';
 import { vehicleSchema } from '../../src/vehicle/schema.ts';
 import {
   BANK_ADDRESS,
@@ -18,6 +19,16 @@ const VIRGIN = { options: { benchKeys: false } };
 const DEVICE_SECRET = '11'.repeat(32);
 const SECURITY_KEY = '22'.repeat(16);
 const APPROVAL = '33'.repeat(32);
+/** X25519 pairs of a TMU and of a factory. */
+const TESTER = x25519('44');
+const FACTORY = x25519('55');
+const TESTER_KEY = toHex(TESTER.publicKey).toUpperCase();
+const FACTORY_KEY = toHex(FACTORY.publicKey).toUpperCase();
+
+function x25519(fill: string) {
+  const privateKey = fromHex(fill.repeat(32));
+  return { privateKey, publicKey: x25519PublicKey(privateKey) };
+}
 
 /** The vehicle file without any secret: all of them are provisioned. */
 const plainVehicle = vehicleSchema.parse({
@@ -59,6 +70,7 @@ async function provision(
     serial: () => bench.ask(concatBytes(fromHex('2EF18C'), asciiBytes(serial))),
     secret: () => bench.ask(`2EFD13${DEVICE_SECRET}`),
     access: () => bench.ask(`2EFD14${SECURITY_KEY}`),
+    tester: () => bench.ask(`2EFD16${TESTER_KEY}`),
     approval: () => bench.ask(`2EFD15${APPROVAL}`),
     keys: () => bench.ask('31010220'),
     director: () => bench.sendFile('director.root.json', world.directorRoot),
@@ -98,7 +110,7 @@ describe('a virgin ECU', () => {
           'this ECU is not provisioned: run can-ota provision, or start it with --bench-keys on a bench',
       });
     }
-    for (const did of ['FD12', 'FD13', 'FD14', 'FD15', 'FD20', 'FD22']) {
+    for (const did of ['FD12', 'FD13', 'FD14', 'FD15', 'FD16', 'FD17', 'FD20', 'FD22']) {
       expect(await bench.ask(`22${did}`), did).toBe('7F2222');
     }
   });
@@ -139,6 +151,7 @@ describe('provisioning', () => {
     expect(await bench.ask('22FD13')).toBe(`62FD13${DEVICE_SECRET}`);
     expect(await bench.ask('22FD14')).toBe(`62FD14${SECURITY_KEY}`);
     expect(await bench.ask('22FD15')).toBe(`62FD15${APPROVAL}`);
+    expect(await bench.ask('22FD16')).toBe(`62FD16${TESTER_KEY}`);
     expect(await bench.text('F18C')).toBe('CO-000001');
     const keys = await bench.expect('22FD12');
     expect(keys).toMatch(/^62FD12[0-9A-F]{128}$/);
@@ -160,7 +173,11 @@ describe('provisioning', () => {
       // Locked at once: programming needs the provisioned key from now on.
       expect(await ecu.ask(`2EFD13${'44'.repeat(32)}`)).toBe('7F2E33');
       await ecu.unlock(SECURITY_KEY);
-      for (const write of ['2EF18C4142', `2EFD13${'44'.repeat(32)}`, `2EFD14${'44'.repeat(16)}`]) {
+      for (const write of [
+        ...['2EF18C4142', `2EFD13${'44'.repeat(32)}`, `2EFD14${'44'.repeat(16)}`],
+        ...[`2EFD15${APPROVAL}`, `2EFD16${FACTORY_KEY}`, `2EFD17${FACTORY_KEY}`],
+        `2EF190${'41'.repeat(17)}`,
+      ]) {
         expect(await ecu.ask(write)).toBe('7F2E33');
       }
       expect(await ecu.ask('31010220')).toBe('7F3133');
@@ -175,6 +192,7 @@ describe('provisioning', () => {
     ['serial', /serial number/],
     ['secret', /device secret/],
     ['access', /SecurityAccess/],
+    ['tester', /key of the TMU \(2E FD16\)/],
     ['keys', /own keys/],
     ['director', /director\.root\.json/],
     ['images', /images\.root\.json/],
@@ -206,6 +224,8 @@ describe('provisioning', () => {
     expect(await bench.ask(`2EFD14${'00'.repeat(15)}`)).toBe('7F2E13');
     expect(await bench.ask(`2EFD14${'00'.repeat(65)}`)).toBe('7F2E13');
     expect(await bench.ask(`2EFD15${'00'.repeat(33)}`)).toBe('7F2E13');
+    expect(await bench.ask(`2EFD16${'44'.repeat(31)}`)).toBe('7F2E13');
+    expect(await bench.ask(`2EFD17${'44'.repeat(33)}`)).toBe('7F2E13');
     expect(await bench.ask('2EF18C412042')).toBe('7F2E31');
     expect(await bench.ask('2EF18C')).toBe('7F2E13');
     expect(await bench.ask('3101022000')).toBe('7F3113');
@@ -215,7 +235,10 @@ describe('provisioning', () => {
   it('does not take secrets that come with can-ota', async () => {
     await bench.expect('1003');
     const edt = benchEcuIdentity('EDT');
+    const tmu = benchEcuIdentity('TMU').encryption.publicKey;
     const written = [
+      ['FD16', tmu],
+      ['FD17', tmu],
       ['FD13', edt.deviceSecret],
       ['FD14', edt.securityAccessKey],
       ['FD15', benchApprovalKey()],

@@ -71,7 +71,7 @@ describe.each([
     expect(bench.events).toContainEqual({ kind: 'resume', bank: 'B', received: durable.received });
     expect(bench.storage.contents('bank-b.bin')).toEqual(image);
     expect(await fd03(bench)).toBeUndefined();
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
   });
@@ -171,7 +171,8 @@ describe.each([
     await sendFrom(bench, load.wire, carried);
     await bench.expect('37');
     expect(await bench.ask(checkRequest(image))).toBe('7101020201');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    const sha256 = toHex(digestOf(image));
+    expect(await bench.order('activate', { sha256 })).toBe('7F3122');
     expect(await fd03(bench)).toBeUndefined();
     expect(await bring(bench, load)).toBe(0);
   });
@@ -182,7 +183,7 @@ describe.each([
     await bench.reset();
     const again = { ...load, release: { ...load.release, counter: 3 } };
     expect(await bring(bench, again)).toBe(durable.carried);
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
   });
@@ -299,12 +300,12 @@ describe('a valid bank under new metadata', () => {
     const { operations } = bench.storage;
     expect(await bench.ask(checkRequest(image))).toBe('7101020200');
     expect(bench.storage.operations).toBe(operations); // once
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.9');
     await bench.prepare();
-    await bench.expect('31010211');
-    await bench.expect('31010213');
+    await bench.expectOrder('confirm');
+    await bench.expectOrder('commit');
     expect(bench.events.at(-1)).toEqual({ kind: 'commit', counter: 4 });
   });
 

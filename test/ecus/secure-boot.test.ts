@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, it } from 'vitest';
 import { bootRecordSchema } from '../../ecus/bootloader/boot-record.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
 import { decodeSealed, encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
@@ -23,12 +24,13 @@ import {
 import type { FaultStorage } from '../support/fault-storage.ts';
 
 const image = imageOf(5000);
+const factoryDigest = toHex(digestOf(builtInFactoryImage('EDT').image));
 
 /** Programmed with this counter, on trial. */
 async function onTrial(counter: number, version = '2.0.0'): Promise<EcuBench> {
   const bench = await EcuBench.start();
   await bench.program(image, version, 'EDT', counter);
-  await bench.expect('31010210');
+  await bench.expectOrder('activate');
   await bench.reset();
   expect(await bench.text('F195')).toBe(version);
   await bench.prepare();
@@ -38,8 +40,8 @@ async function onTrial(counter: number, version = '2.0.0'): Promise<EcuBench> {
 /** Confirmed and committed: the whole of an update. */
 async function confirmed(counter: number): Promise<EcuBench> {
   const bench = await onTrial(counter);
-  await bench.expect('31010211');
-  await bench.expect('31010213');
+  await bench.expectOrder('confirm');
+  await bench.expectOrder('commit');
   return bench;
 }
 
@@ -93,40 +95,47 @@ function refusals(bench: EcuBench): unknown[] {
 describe('the security counter', () => {
   it('rises by its own routine only: neither a confirmation nor a boot raises it', async () => {
     const bench = await onTrial(5);
-    expect(await bench.ask('31010213')).toBe('7F3122'); // on trial
+    expect(await bench.order('commit')).toBe('7F3122'); // on trial
     expect(securityCounter(bench)).toBe(0);
-    await bench.expect('31010211');
+    await bench.expectOrder('confirm');
     expect(securityCounter(bench)).toBe(0);
     await bench.reset();
     const again = await restart(bench);
     expect(securityCounter(again)).toBe(0);
-    await again.expect('1003');
-    expect(await again.ask('31010213')).toBe('7F3133');
-    await again.unlock();
-    expect(await again.ask('3101021300')).toBe('7F3113');
-    expect(await again.ask('31010213')).toBe('7101021300');
+    await again.prepare();
+    const plain = await again.orderOf('commit');
+    expect(await again.ask(plain)).toBe('7F3138'); // with the right receipt, and an open level alone
+    expect(securityCounter(again)).toBe(0);
+    expect(await again.secured('3101021300')).toBe('7F3113');
+    expect(await again.order('commit')).toBe('7101021300');
     expect(securityCounter(again)).toBe(5);
     expect(again.events.at(-1)).toEqual({ kind: 'commit', counter: 5 });
     const { length } = again.events;
     const { operations } = again.storage;
-    expect(await again.ask('31010213')).toBe('7101021300');
+    expect(await again.order('commit')).toBe('7101021300');
     expect(again.events).toHaveLength(length);
     expect(again.storage.operations).toBe(operations);
   });
 
   it('as long as it was not raised, a confirmed image goes back, with every boot in between', async () => {
     const bench = await onTrial(5);
-    await bench.expect('31010211');
+    const receipt = (await bench.secured(await bench.orderOf('confirm'))).slice(10);
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     await bench.prepare();
-    expect(await bench.ask('3101021201')).toBe('7101021200');
-    expect(await bench.ask('31010213')).toBe('7F3122'); // the way back was chosen
+    expect(await bench.order('rollback-confirmed')).toBe('7101021200');
+    expect(await bench.ask('22FD00')).toBe('62FD000100020100');
+    expect(await bench.order('commit', { evidence: [receipt] })).toBe('7F3122'); // the way back was chosen
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
-    await bench.prepare();
-    expect(await bench.ask('31010213')).toBe('7101021300'); // the counter of the factory image
-    expect(securityCounter(bench)).toBe(0);
+    // The factory image is part of no campaign, until one names it.
+    expect(await bench.order('commit', { evidence: [receipt] })).toBe('7F3122');
+    const joined = 'cb'.repeat(16);
+    await bench.expectOrder('activate', { campaign: joined, sha256: factoryDigest });
+    await bench.expectOrder('confirm', { campaign: joined });
+    expect(await bench.order('commit', { evidence: [receipt] })).toBe('7F3122');
+    expect(await bench.order('commit', { campaign: joined })).toBe('7101021300');
+    expect(securityCounter(bench)).toBe(0); // that of the factory image
   });
 
   it('is not raised by an ECU that runs nothing', async () => {
@@ -134,24 +143,24 @@ describe('the security counter', () => {
     bench.storage.corrupt('bank-a.bin', 0);
     await bench.reset();
     await bench.prepare();
-    expect(await bench.ask('31010213')).toBe('7F3122');
+    expect(await bench.order('commit')).toBe('7F3122');
   });
 
   it('rises with the commit only: before it the old image is still a way back', async () => {
     const bench = await onTrial(5);
-    await bench.expect('31010212');
+    await bench.expectOrder('rollback');
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
     const second = await onTrial(5);
     for (const version of ['2.0.0', '2.0.0', '1.0.0']) {
-      await second.reset();
+      await second.crash();
       expect(await second.text('F195')).toBe(version);
     }
   });
 
   it('closes the way back to an older image, which is still in the other bank', async () => {
     const bench = await confirmed(5);
-    expect(await bench.ask('3101021201')).toBe('7F3122');
+    expect(await bench.order('rollback-confirmed')).toBe('7F3122');
     expect(bench.events.at(-1)).toMatchObject({ kind: 'image-refused', code: 'ROLLBACK' });
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
@@ -170,7 +179,7 @@ describe('the security counter', () => {
     expect(await bench.text('F195')).toBe('none');
     expect(refusals(bench)).toEqual(['A ROLLBACK']);
     await bench.program(image, '2.0.1', 'EDT', 6);
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.1');
   });
@@ -252,7 +261,7 @@ describe('a bank that nobody signed', () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
     await bench.storage.remove('bank-b.trust');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    expect(await bench.order('activate')).toBe('7F3122');
     expect(bench.events.at(-1)).toMatchObject({ kind: 'image-refused', code: 'MISSING_METADATA' });
   });
 });
@@ -393,11 +402,11 @@ describe('a new Root that takes away the key of Targets', () => {
     expect(await again.sendMetadata(await underNewRoot(again, release, newKey))).toBe('77');
     await again.transfer(next);
     await again.expect(checkRequest(next));
-    await again.expect('31010210');
+    await again.expectOrder('activate');
     await again.reset();
     expect(await again.text('F195')).toBe('3.0.0');
     await again.prepare();
-    await again.expect('31010211');
+    await again.expectOrder('confirm');
 
     // And once more: what was verified under the second Root, which is neither the first nor the last.
     const third = rootWith({ version: 3, root, targets: newKey }, [root]);
@@ -434,8 +443,10 @@ describe('a single bank', () => {
   it('that was written and not started yet has nothing to confirm or to commit', async () => {
     const bench = await EcuBench.start({ name: 'ONE' });
     await bench.program(image, '2.0.0', 'ONE', 5);
-    expect(await bench.ask('31010211')).toBe('7F3122');
-    expect(await bench.ask('31010213')).toBe('7F3122');
+    // What waits can be named, and no more: nobody has seen it run.
+    await bench.expectOrder('activate');
+    expect(await bench.order('confirm')).toBe('7F3122');
+    expect(await bench.order('commit')).toBe('7F3122');
     expect(securityCounter(bench)).toBe(0);
   });
 
@@ -455,10 +466,11 @@ describe('a single bank', () => {
 
     await bench.program(image, '2.0.0', 'ONE', 5);
     await bench.reset();
+    await bench.expectOrder('activate');
     await bench.prepare('ONE');
-    expect(await bench.ask('31010211')).toBe('7101021100');
+    expect(await bench.order('confirm')).toBe('7101021100');
     expect(securityCounter(bench)).toBe(0);
-    expect(await bench.ask('31010213')).toBe('7101021300');
+    expect(await bench.order('commit')).toBe('7101021300');
     expect(await bench.ask('3101FF00')).toBe('7F3122');
     expect(await bench.text('F195')).toBe('2.0.0');
   });
@@ -482,8 +494,9 @@ describe('a single bank', () => {
     await again.program(next, '3.0.0', 'ONE', 6);
     await again.reset();
     await again.prepare('ONE');
-    await again.expect('31010211');
-    await again.expect('31010213');
+    await again.expectOrder('activate');
+    await again.expectOrder('confirm');
+    await again.expectOrder('commit');
     expect(securityCounter(again)).toBe(6);
     expect(await again.ask('3101FF00')).toBe('7F3122');
   });

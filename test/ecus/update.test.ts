@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import {
+  CAMPAIGN,
   checkRequest,
   digestOf,
   downloadRequest,
@@ -63,24 +64,25 @@ describe('an update', () => {
     expect(await bench.ask('22FD00')).toBe('62FD000000020000');
     expect(await bench.ask('22FD02')).toBe(`62FD02${digest}`);
     expect(await bench.text('F195')).toBe('1.0.0'); // still running the old one
-    expect(await bench.ask('31010210')).toBe('7101021000');
+    expect(await bench.ask(await bench.orderOf('activate'))).toBe('7F3138'); // by an open level alone
+    expect(await bench.ask('22FD00')).toBe('62FD000000020000');
+    expect(await bench.order('activate')).toBe('7101021000');
     expect(await bench.ask('22FD00')).toBe('62FD000000020100');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     expect(await bench.ask('22FD00')).toBe('62FD000101020002');
     expect(await bench.ask('22FD01')).toBe(`62FD01${digest}`);
     expect(bench.storage.contents('bank-b.bin')).toEqual(image);
-    await bench.expect('1003');
-    await bench.unlock();
-    expect(await bench.ask('31010211')).toBe('7101021100');
-    expect(await bench.ask('31010211')).toBe('7101021100'); // again: nothing to do
+    // Neither another session nor SecurityAccess: the orders carry their authority with them.
+    expect(await bench.order('confirm')).toBe('7101021100');
+    expect(await bench.order('confirm')).toBe('7101021100'); // again: nothing to do
     expect(await bench.ask('22FD00')).toBe('62FD000100020000');
     await bench.clock.advance(3_600_000);
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     // The next one goes to the other bank.
     await bench.program(imageOf(20_000, 9), '3.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('3.0.0');
     expect(bench.storage.contents('bank-a.bin')).toEqual(imageOf(20_000, 9));
@@ -89,10 +91,11 @@ describe('an update', () => {
   it('that nobody confirms falls back after three boots', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
+    await bench.reset();
     for (const version of ['2.0.0', '2.0.0', '2.0.0', '1.0.0', '1.0.0']) {
-      await bench.reset();
       expect(await bench.text('F195')).toBe(version);
+      await bench.crash();
     }
     expect(bench.events.at(-1)).toMatchObject({ kind: 'boot', mode: 'confirmed', bank: 'A' });
   });
@@ -100,7 +103,7 @@ describe('an update', () => {
   it('that nobody confirms falls back after ten minutes, power cuts or not', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     await bench.clock.advance(590_000);
     expect(await bench.text('F195')).toBe('2.0.0');
@@ -112,12 +115,12 @@ describe('an update', () => {
   it('on trial is rolled back on request', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     await bench.prepare();
-    expect(await bench.ask('31010212')).toBe('7101021200');
-    expect(await bench.ask('31010212')).toBe('7101021200');
-    expect(await bench.ask('31010211')).toBe('7F3122'); // too late to confirm
+    expect(await bench.order('rollback')).toBe('7101021200');
+    expect(await bench.order('rollback')).toBe('7101021200');
+    expect(await bench.order('confirm')).toBe('7F3122'); // too late to confirm
     expect(await bench.ask('3101FF00')).toBe('7F3122'); // nor may the way back be erased
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
@@ -127,11 +130,11 @@ describe('an update', () => {
   it('that is staged only is forgotten by a rollback; one that was never staged stays as it is', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
-    expect(await bench.ask('31010212')).toBe('7101021200');
+    await bench.expectOrder('activate');
+    expect(await bench.order('rollback')).toBe('7101021200');
     expect(await bench.ask('22FD00')).toBe('62FD000000010000');
-    expect(await bench.ask('31010212')).toBe('7101021200');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    expect(await bench.order('rollback')).toBe('7101021200');
+    expect(await bench.order('activate', { sha256: digest })).toBe('7F3122');
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
   });
@@ -139,21 +142,22 @@ describe('an update', () => {
   it('that was confirmed is taken back only when that is asked for', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     await bench.prepare();
-    await bench.expect('31010211');
-    expect(await bench.ask('31010212')).toBe('7101021200');
+    await bench.expectOrder('confirm');
+    expect(await bench.order('rollback')).toBe('7101021200');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
-    await bench.prepare();
-    expect(await bench.ask('3101021202')).toBe('7F3131');
-    expect(await bench.ask('310102120101')).toBe('7F3113');
-    expect(await bench.ask('3101021201')).toBe('7101021200');
+    expect(await bench.secured(`31010212${CAMPAIGN}02`)).toBe('7F3113');
+    expect(await bench.secured(`31010212${CAMPAIGN}0101`)).toBe('7F3113');
+    expect(await bench.secured(`31010212${CAMPAIGN}`)).toBe('7F3113');
+    expect(await bench.order('rollback-confirmed')).toBe('7101021200');
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
     await bench.prepare();
-    await bench.expect('3101021201'); // the way forward is not a way back
+    // The way forward is not a way back.
+    expect(await bench.order('rollback-confirmed')).toBe('7F3122');
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
   });
@@ -202,7 +206,9 @@ describe('an update', () => {
     expect(await bench.ask(checkRequest(image))).toBe('7101020201');
     expect(await bench.ask('31010202')).toBe('7101020201');
     expect(await bench.ask('31030202')).toBe('7103020201');
-    expect(await bench.ask('31010210')).toBe('7F3122');
+    for (const sha256 of [digest, toHex(digestOf(imageOf(10_000, 8)))]) {
+      expect(await bench.order('activate', { sha256 })).toBe('7F3122');
+    }
     expect(await bench.ask('3101FF01')).toBe('7101FF0101');
     expect(bench.events).toContainEqual(
       expect.objectContaining({ kind: 'image-refused', code: 'IMAGE_MISMATCH' }),
@@ -218,7 +224,7 @@ describe('a damaged bank', () => {
   it('on trial: falls back', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     bench.storage.corrupt('bank-b.bin', 5000);
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
@@ -228,10 +234,10 @@ describe('a damaged bank', () => {
   it('confirmed: falls back to the previous one, and without one stays in the bootloader', async () => {
     const bench = await EcuBench.start();
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     await bench.prepare();
-    await bench.expect('31010211');
+    await bench.expectOrder('confirm');
     bench.storage.corrupt('bank-b.bin', 0);
     await bench.reset();
     expect(await bench.text('F195')).toBe('1.0.0');
@@ -243,11 +249,11 @@ describe('a damaged bank', () => {
     expect(await bench.ask('22FD30')).toBe('7F2231');
     // The bootloader alone can still be programmed.
     await bench.program(image, '2.0.1');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.1');
     await bench.prepare();
-    await bench.expect('31010211');
+    await bench.expectOrder('confirm');
   });
 
   it('boot record: bootloader only, nothing is trusted', async () => {
@@ -256,7 +262,7 @@ describe('a damaged bank', () => {
     const bench = await EcuBench.start({ storage: first.storage.afterPowerCut() });
     expect(await bench.text('F195')).toBe('none');
     await bench.program(image, '2.0.0');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
   });
@@ -275,7 +281,8 @@ describe('an ECU with a single bank', () => {
   it('is overwritten, and runs the new image after the reset', async () => {
     const bench = await EcuBench.start({ name: 'ONE' });
     await bench.program(image, '2.0.0', 'ONE');
-    expect(await bench.ask('31010210')).toBe('7F3131');
+    expect(await bench.order('activate')).toBe('7101021000'); // it belongs to the campaign from now on
+    expect(await bench.order('rollback')).toBe('7F3131');
     expect(await bench.ask('22FD02')).toBe('7F2231');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');

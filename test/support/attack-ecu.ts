@@ -6,7 +6,14 @@ import { type EcuTrustState, encodeBundle, type MetadataBundle } from '../../src
 import { checkVersionReport, type VersionReport } from '../../src/trust/manifest.ts';
 import type { LocalSigner } from '../../src/trust/signing-key.ts';
 import { signTime } from '../../src/trust/time-attestation.ts';
-import { type EcuName, ecuOptions, factoryVehicle, identity, SERIALS } from './attack-factory.ts';
+import {
+  type EcuName,
+  ecuOptions,
+  factoryVehicle,
+  identity,
+  SERIALS,
+  testerKeyTo,
+} from './attack-factory.ts';
 import { honestRepositories, imageOf, order } from './attack-repositories.ts';
 import { updatedVehicle } from './attack-vehicle.ts';
 import { checkRequest, digestOf, EcuBench } from './ecu-bench.ts';
@@ -61,6 +68,7 @@ export class AttackedEcu {
       name,
       storage,
       options: ecuOptions(name, 9000 + lives++),
+      testerKey: await testerKeyTo(name),
     });
     return new AttackedEcu(name, bench, wallMs);
   }
@@ -70,7 +78,8 @@ export class AttackedEcu {
     const storage = this.bench.storage.afterPowerCut();
     await tamper(storage);
     const options = ecuOptions(this.name, 9000 + lives++);
-    return EcuBench.start({ name: this.name, storage, options });
+    const testerKey = await testerKeyTo(this.name);
+    return EcuBench.start({ name: this.name, storage, options, testerKey });
   }
 
   /** Programming session, unlocked by who has the key. */
@@ -150,16 +159,17 @@ export class AttackedEcu {
     expect(await bench.sendFile('metadata.json', await this.bundle())).toBe('77');
     await bench.transfer(image);
     expect(await bench.ask(checkRequest(image))).toBe('7101020200');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe(version);
-    expect(await this.report()).toMatchObject({
-      attack: '',
-      installed: { version, hashes: { sha256: toHex(digestOf(image)) } },
-    });
-    await this.unlock();
-    await bench.expect('31010211');
-    await bench.expect('31010213');
+    const installed = { version, hashes: { sha256: toHex(digestOf(image)) } };
+    const told = await this.report();
+    expect(told).toMatchObject({ installed });
+    // What it has noted stays until the Director has it, and not one report longer.
+    expect(await bench.reportReceived(told.counter)).toBe('6EFD23');
+    expect(await this.report()).toMatchObject({ attack: '', installed });
+    await bench.expectOrder('confirm');
+    await bench.expectOrder('commit');
   }
 }
 

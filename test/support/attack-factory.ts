@@ -3,12 +3,14 @@
 import type { CreateEcuOptions } from '../../ecus/create-ecu.ts';
 import { asciiBytes, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
+import { speakerKey } from '../../src/trust/authority.ts';
 import type { IdentityFile } from '../../src/trust/identity-file.ts';
 import {
   ed25519PublicKey,
   type LocalSigner,
   type PublicKeyJson,
   signerFromSeed,
+  x25519PublicKey,
 } from '../../src/trust/signing-key.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { EcuBench } from './ecu-bench.ts';
@@ -59,7 +61,17 @@ export const identity: IdentityFile = {
     ]),
   ),
   approvalKey: '5a'.repeat(32),
+  agreementKey: '1a'.repeat(32),
 };
+
+/** What the factory keeps, away from every vehicle. */
+export const factoryKey = fromHex('2b'.repeat(32));
+
+/** By which the vehicle's TMU gives orders to this ECU. */
+export async function testerKeyTo(name: EcuName): Promise<Uint8Array> {
+  const { encryptionKey } = (await factoryVehicle())[name];
+  return speakerKey('tester', fromHex(identity.agreementKey), encryptionKey)!;
+}
 
 export const tmuSigner: LocalSigner = signerFromSeed(fromHex(identity.signingSeed));
 
@@ -103,6 +115,9 @@ async function provisioned(name: EcuName, roots: MockRepositories): Promise<Fact
   await bench.expect(`2EFD13${secretOf(name, 2)}`);
   await bench.expect(`2EFD14${identity.ecus[name]!.securityAccessKey}`);
   if (name === 'CGW') await bench.expect(`2EFD15${identity.approvalKey}`);
+  const tmu = x25519PublicKey(fromHex(identity.agreementKey));
+  await bench.expect(concatBytes(fromHex('2EFD16'), tmu));
+  await bench.expect(concatBytes(fromHex('2EFD17'), x25519PublicKey(factoryKey)));
   await bench.expect('31010220');
   await bench.sendFile('director.root.json', roots.director.anchor);
   await bench.sendFile('images.root.json', roots.images.anchor);

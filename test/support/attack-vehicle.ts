@@ -24,6 +24,7 @@ import {
   ecuOptions,
   factoryVehicle,
   identity,
+  testerKeyTo,
   tmuSigner,
 } from './attack-factory.ts';
 import {
@@ -94,6 +95,8 @@ export class AttackedVehicle {
   readonly backend: AttackedBackend;
   readonly storage: FaultStorage;
   readonly links = new Map<EcuName, EcuLink>();
+  /** By which the TMU gives orders; the attacker has none of them. */
+  readonly keys = new Map<EcuName, Uint8Array>();
   readonly events: TmuEvent[] = [];
   /** Who answers the vehicle. */
   serving: MockRepositories;
@@ -143,6 +146,7 @@ export class AttackedVehicle {
         ...(name === 'CGW' ? { approve, terminal } : {}),
       });
       this.links.set(name, link);
+      this.keys.set(name, await testerKeyTo(name));
     }
   }
 
@@ -260,6 +264,7 @@ export class AttackedVehicle {
           ecu: findEcu(tmuVehicle, name),
           requester: this.#requester(name as EcuName),
           clock: this.clock,
+          authority: { role: 'tester', key: this.keys.get(name as EcuName)! },
         }),
       approver: new CgwApprover({
         ecu: findEcu(tmuVehicle, 'CGW'),

@@ -7,16 +7,25 @@ import type { Connect, Ecu } from '../../ecus/bootloader/bootloader.ts';
 import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
 import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
-import { concatBytes, fromHex, toHex, uintToBytes } from '../../src/core/bytes.ts';
+import { bytesToUint, concatBytes, fromHex, toHex, uintToBytes } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { commitmentOf } from '../../src/trust/authority.ts';
 import { benchBundle } from '../../src/trust/bench-keys.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import type { EncryptedImage } from '../../src/trust/director.ts';
+import {
+  type CampaignRecord,
+  decodeCampaignRecord,
+  encodeActivateOption,
+  encodeEvidenceOption,
+  encodeRollbackOption,
+} from '../../src/uds/campaign-record.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from './fault-storage.ts';
+import { benchTesterKey, openAnswer, type Sealing, sealRequest } from './secured-message.ts';
 
 export const SECRET = '000102030405060708090a0b0c0d0e0f';
 export const APPROVAL_KEY = 'f0'.repeat(32);
@@ -57,6 +66,23 @@ export interface EcuBenchOptions {
   readonly storage?: FaultStorage;
   readonly faults?: EcuFaults;
   readonly options?: Partial<CreateEcuOptions>;
+  /** By which this bench gives orders; missing: that of the bench's TMU to the ECU of this name. */
+  readonly testerKey?: Uint8Array;
+}
+
+/** The campaign of every order that names no other one. */
+export const CAMPAIGN = 'ca'.repeat(16);
+
+/** Routines that decide what runs, and what their options hold. */
+export type Order = 'activate' | 'confirm' | 'commit' | 'rollback' | 'rollback-confirmed';
+
+/** What is different from the right order. */
+export interface OrderChange {
+  readonly campaign?: string;
+  /** `activate`: missing: that of the image that waits, or runs where none waits. */
+  readonly sha256?: string;
+  /** `confirm`: commitments; `commit`: receipts; missing: those of this ECU alone. */
+  readonly evidence?: readonly string[];
 }
 
 interface End {
@@ -74,6 +100,8 @@ export class EcuBench {
   readonly sent: string[] = [];
   readonly connect: Connect;
   ecu!: Ecu;
+  /** By which this bench gives orders. */
+  testerKey = benchTesterKey('EDT');
   #ends: End[] = [];
   #onAnswer: ((hex: string) => void) | undefined;
 
@@ -86,6 +114,7 @@ export class EcuBench {
   /** Boots an ECU on a new disk, or on the given one. */
   static async start(given: EcuBenchOptions = {}): Promise<EcuBench> {
     const bench = EcuBench.idle(given.storage);
+    bench.testerKey = given.testerKey ?? benchTesterKey(given.name ?? 'EDT');
     const boot = createEcu({
       name: given.name ?? 'EDT',
       vehicle: benchVehicle,
@@ -138,6 +167,115 @@ export class EcuBench {
       throw new Error(`${sent} was answered with ${answer}`);
     }
     return answer;
+  }
+
+  /** The challenge and the counter of the ECU, for one message of service 84. */
+  async challenge(): Promise<{ readonly challenge: Uint8Array; readonly counter: number }> {
+    const data = fromHex((await this.expect('22FD24')).slice(6));
+    return { challenge: data.slice(0, 16), counter: bytesToUint(data.subarray(16, 18)) };
+  }
+
+  /** Service 84 around the request, as the bench's TMU sends it now. */
+  async seal(inner: string | Uint8Array, change: Partial<Sealing> = {}): Promise<Uint8Array> {
+    const { challenge, counter } = await this.challenge();
+    const right = { role: 'tester', key: this.testerKey, challenge, counter: counter + 1 } as const;
+    return sealRequest(inner, { ...right, ...change });
+  }
+
+  /**
+   * The answer of the inner service in upper case, its MAC checked; or what the ECU said without one. Throws when the MAC
+   * is wrong.
+   */
+  async secured(inner: string | Uint8Array, change: Partial<Sealing> = {}): Promise<string> {
+    const { challenge, counter } = await this.challenge();
+    const right = { role: 'tester', key: this.testerKey, challenge, counter: counter + 1 } as const;
+    const sealing = { ...right, ...change };
+    const request = sealRequest(inner, sealing);
+    const answer = await this.ask(request);
+    return answer.startsWith('C4') ? openAnswer(answer, request, sealing) : answer;
+  }
+
+  /** Throws when the answer is not positive, and authentic. */
+  async expectSecured(inner: string | Uint8Array): Promise<string> {
+    const answer = await this.secured(inner);
+    if (answer === 'silent' || answer.startsWith('7F')) {
+      const sent = typeof inner === 'string' ? inner : toHex(inner.subarray(0, 16));
+      throw new Error(`84 around ${sent} was answered with ${answer}`);
+    }
+    return answer;
+  }
+
+  /** 2E FD23: the Director has the version report of this counter. */
+  reportReceived(counter: number): Promise<string> {
+    return this.secured(concatBytes(fromHex('2EFD23'), uintToBytes(counter, 8)));
+  }
+
+  /** DID FD25, what the ECU knows of its campaign. */
+  async campaignRecord(): Promise<CampaignRecord> {
+    const record = decodeCampaignRecord(fromHex((await this.expect('22FD25')).slice(6)));
+    if (record === undefined) throw new Error('FD25 holds no campaign record');
+    return record;
+  }
+
+  /** The plain request 31 01 of an order, for `seal`, `secured`, or to be sent as it is. */
+  async orderOf(order: Order, change: OrderChange = {}): Promise<Uint8Array> {
+    const { campaign = CAMPAIGN } = change;
+    const id = fromHex(campaign);
+    switch (order) {
+      case 'activate': {
+        const waiting = await this.ask('22FD02');
+        const digest = waiting.startsWith('62') ? waiting : await this.ask('22FD01');
+        const sha256 = change.sha256 ?? (digest.startsWith('62') ? digest.slice(6) : '');
+        const named = sha256 === '' ? new Uint8Array(32) : fromHex(sha256);
+        return concatBytes(
+          fromHex('31010210'),
+          encodeActivateOption({ campaign: id, sha256: named }),
+        );
+      }
+      case 'confirm': {
+        const own = toHex((await this.campaignRecord()).commitment);
+        const evidence = (change.evidence ?? [own]).map(fromHex);
+        return concatBytes(fromHex('31010211'), encodeEvidenceOption({ campaign: id, evidence }));
+      }
+      case 'commit': {
+        const evidence = (change.evidence ?? [await this.#receipt(campaign)]).map(fromHex);
+        return concatBytes(fromHex('31010213'), encodeEvidenceOption({ campaign: id, evidence }));
+      }
+      default: {
+        const option = { campaign: id, evenConfirmed: order === 'rollback-confirmed' };
+        return concatBytes(fromHex('31010212'), encodeRollbackOption(option));
+      }
+    }
+  }
+
+  /**
+   * What a campaign of this one ECU orders, as the bench's TMU does; the status of the answer (`7101021100`) without the
+   * receipt behind it, which is compared with its commitment.
+   */
+  async order(order: Order, change: OrderChange = {}): Promise<string> {
+    const answer = await this.secured(await this.orderOf(order, change));
+    if (order !== 'confirm' || !answer.startsWith('71')) return answer;
+    const { campaign, commitment } = await this.campaignRecord();
+    const receipt = fromHex(answer.slice(10));
+    if (toHex(commitmentOf(campaign, receipt)) !== toHex(commitment)) {
+      throw new Error(`the receipt ${answer.slice(10)} is not what the ECU was committed to`);
+    }
+    return answer.slice(0, 10);
+  }
+
+  /** Throws when the answer is not positive. */
+  async expectOrder(order: Order, change: OrderChange = {}): Promise<string> {
+    const answer = await this.order(order, change);
+    if (!answer.startsWith('71')) throw new Error(`${order} was answered with ${answer}`);
+    return answer;
+  }
+
+  /** The ECU gives it again to whoever may confirm; zeros from one that has confirmed nothing. */
+  async #receipt(campaign: string): Promise<string> {
+    const none = '00'.repeat(16);
+    if ((await this.campaignRecord()).state !== 'confirmed') return none;
+    const answer = await this.secured(await this.orderOf('confirm', { campaign }));
+    return answer.startsWith('71') ? answer.slice(10) : none;
   }
 
   /** 27 with the right key. */
@@ -213,9 +351,17 @@ export class EcuBench {
     if (check !== '7101020200') throw new Error(`check memory answered ${check}`);
   }
 
-  /** 11 01, and the time until the ECU answers again. */
+  /** 11 01, and the time until the ECU answers again. On trial an ECU takes one after a pause only. */
   async reset(): Promise<void> {
-    await this.expect('1101');
+    const answer = await this.ask('1101');
+    if (answer === '7F1122') await this.clock.advance(10_000);
+    if (answer !== '5101') await this.expect('1101');
+    await this.clock.advance(5000);
+  }
+
+  /** A crash: nobody asked for this reset, and it counts as a boot. */
+  async crash(): Promise<void> {
+    this.ecu.reset('fault');
     await this.clock.advance(5000);
   }
 

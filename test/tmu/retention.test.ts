@@ -17,6 +17,7 @@ const result = (id: string, outcome: CampaignResult['outcome'], code?: string): 
   planDigest: '0'.repeat(64),
   ecus: [],
   warnings: [],
+  receipts: [],
   uncommitted: [],
 });
 

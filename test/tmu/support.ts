@@ -29,12 +29,14 @@ import type {
   VersionReport,
 } from '../../src/campaign/ports.ts';
 import { DownloadCut } from '../../src/campaign/ports.ts';
+import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu, type TmuOptions } from '../../src/tmu/tmu.ts';
 import type { CycleResult, TmuEvent } from '../../src/tmu/tmu-event.ts';
 import type { TrustedCheck, TrustedSource, Wanted } from '../../src/tmu/trusted-source.ts';
+import { commitmentOf } from '../../src/trust/authority.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
@@ -413,25 +415,49 @@ export class FakeEcu implements EcuDriver {
   /** What it was checked by, last. */
   checks: HealthChecks | undefined;
 
-  async verify(_target: Target, checks: HealthChecks): Promise<DriverResult<EcuReport>> {
+  async verify(target: Target, checks: HealthChecks): Promise<DriverResult<EcuReport>> {
     this.checks = checks;
-    return this.#begin('verify') ?? { ok: true, value: this.active, warnings: [] };
+    const fault = this.#begin('verify');
+    if (fault !== undefined) return fault;
+    const commitment = commitmentTo(target.campaign, this.receiptOf(target.campaign));
+    return { ok: true, value: { ...this.active, commitment }, warnings: [] };
   }
 
-  async confirm(): Promise<DriverResult<void>> {
+  /** By which it proves its confirmation to the others, another one in each campaign. */
+  receiptOf(campaign: string): string {
+    return createHash('sha256').update(`${this.name} ${campaign}`).digest('hex').slice(0, 32);
+  }
+
+  /** Of its last confirmation: in whose name, and the commitments that it was told. */
+  #told: { readonly campaign: string; readonly commitments: readonly string[] } | undefined;
+
+  async confirm(
+    { campaign }: Target,
+    commitments: readonly string[],
+  ): Promise<DriverResult<string | undefined>> {
     const fault = this.#begin('confirm');
     if (fault !== undefined) return fault;
+    const own = this.receiptOf(campaign);
+    if (!commitments.includes(commitmentTo(campaign, own))) {
+      throw new Error(`${this.name} was confirmed without its own commitment`);
+    }
+    this.#told = { campaign, commitments };
     this.mode = 'confirmed';
-    return { ok: true, value: undefined, warnings: [] };
+    return { ok: true, value: own, warnings: [] };
   }
 
   /** Version whose counter is the highest that was raised. */
   counterOf: string | undefined;
 
-  async commit(): Promise<DriverResult<void>> {
+  async commit({ campaign }: Target, receipts: readonly string[]): Promise<DriverResult<void>> {
     const fault = this.#begin('commit');
     if (fault !== undefined) return fault;
     if (this.mode === 'trial') throw new Error(`${this.name} raised its counter while on trial`);
+    const proven = receipts.map((receipt) => commitmentTo(campaign, receipt)).sort();
+    const isProven =
+      this.#told?.campaign === campaign &&
+      JSON.stringify(proven) === JSON.stringify([...this.#told.commitments].sort());
+    if (!isProven) throw new Error(`${this.name} raised its counter without the right receipts`);
     this.counterOf = this.active.version;
     return { ok: true, value: undefined, warnings: [] };
   }
@@ -454,6 +480,18 @@ export class FakeEcu implements EcuDriver {
   async versionReport(): Promise<DriverResult<Uint8Array | undefined>> {
     return { ok: true, value: undefined, warnings: [] };
   }
+
+  /** Counters of version reports that the Director was said to have. */
+  readonly reportsReceived: number[] = [];
+
+  async reportReceived(counter: number): Promise<DriverResult<void>> {
+    this.reportsReceived.push(counter);
+    return { ok: true, value: undefined, warnings: [] };
+  }
+}
+
+function commitmentTo(campaign: string, receipt: string): string {
+  return toHex(commitmentOf(fromHex(campaign), fromHex(receipt)));
 }
 
 function nothingDone(changed: TransferReport['changed']): TransferReport {

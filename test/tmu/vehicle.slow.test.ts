@@ -11,7 +11,7 @@ import { Tmu } from '../../src/tmu/tmu.ts';
 import type { CycleResult } from '../../src/tmu/tmu-event.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
-import { EcuLink } from '../drivers/ecu-link.ts';
+import { benchAuthority, EcuLink } from '../drivers/ecu-link.ts';
 import { APPROVAL_KEY, benchVehicle, bundleOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 import { bytesOf, FakeBackend, FakeTrusted, sha256 } from './support.ts';
@@ -77,6 +77,7 @@ class Bench {
           ecu: findEcu(benchVehicle, name),
           requester: this.links.get(name)!.client,
           clock: this.clock,
+          authority: benchAuthority(name),
         }),
       approver: new CgwApprover({
         ecu: findEcu(benchVehicle, 'CGW'),

@@ -12,8 +12,14 @@ const IDENTITY: IdentityFile = {
   serial: 'CO-000001',
   deviceSecret: SECRET,
   signingSeed: 'cd'.repeat(32),
+  agreementKey: '44'.repeat(32),
   ecus: {
-    EDT: { serial: 'CO-000002', hardwareId: 'EDT-HW-1', securityAccessKey: 'ef'.repeat(16) },
+    EDT: {
+      serial: 'CO-000002',
+      hardwareId: 'EDT-HW-1',
+      securityAccessKey: 'ef'.repeat(16),
+      encryptionKey: '55'.repeat(32),
+    },
     OTHER_MAKE: { serial: 'CO-000003', hardwareId: 'X' },
   },
   approvalKey: '12'.repeat(32),

@@ -20,6 +20,7 @@ import { parseVehicle } from '../../../src/vehicle/load.ts';
 import { vehicleSchema } from '../../../src/vehicle/schema.ts';
 import { APPROVAL_KEY, benchVehicle, EcuBench } from '../../support/ecu-bench.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
+import { benchTesterKey } from '../../support/secured-message.ts';
 
 const facts: ApprovalFacts = {
   vin: benchVehicle.vin,
@@ -44,6 +45,7 @@ async function startCgw(
   options: Partial<CreateCgwOptions> & { terminal?: DriverTerminal } = {},
 ): Promise<{ bench: EcuBench; cgw: Cgw }> {
   const bench = EcuBench.idle();
+  bench.testerKey = benchTesterKey('CGW');
   const cgw = await bench.clock.within(
     60_000,
     createCgw({
@@ -366,7 +368,7 @@ describe('createCgw', () => {
     const { bench } = await startCgw();
     const image = seededRandom(4).bytes(5000);
     await bench.program(image, '2.0.0', 'CGW');
-    await bench.expect('31010210');
+    await bench.expectOrder('activate');
     await bench.reset();
     expect(await bench.text('F195')).toBe('2.0.0');
     expect(toHex(bench.storage.contents('bank-b.bin')!)).toBe(toHex(image));

@@ -159,7 +159,8 @@ describe('the gateway', () => {
   it('answers without software too: its sensors must not keep it from being repaired', async () => {
     const { bench } = await start();
     bench.storage.corrupt('bank-a.bin', 100);
-    await bench.reset();
+    expect(await bench.ask('1101')).toBe('7F1122'); // it moves
+    await bench.crash();
     expect(await bench.ask('22FD00')).toMatch(/^62FD00/);
     expect(bench.events).toContainEqual(
       expect.objectContaining({ kind: 'boot', mode: 'recovery' }),

@@ -73,6 +73,8 @@ export class UptaneWorld {
   edtReport: (() => DriverResult<Uint8Array | undefined>) | undefined;
   edtAttack: AttackCode | '' = '';
   edtReports = 0;
+  /** Which ECU was told that the Director has which of its reports. */
+  readonly received: string[] = [];
   #processes = 0;
 
   constructor() {
@@ -134,7 +136,11 @@ export class UptaneWorld {
       const value = new TextEncoder().encode(JSON.stringify(signVersionReport(report, edtSigner)));
       return { ok: true, value, warnings: [] };
     };
-    return { versionReport } as Partial<EcuDriver> as EcuDriver;
+    const reportReceived = async (counter: number): Promise<DriverResult<void>> => {
+      this.received.push(`${name} ${counter}`);
+      return { ok: true, value: undefined, warnings: [] };
+    };
+    return { versionReport, reportReceived } as Partial<EcuDriver> as EcuDriver;
   }
 
   run<T>(work: Promise<T>): Promise<T> {

@@ -347,6 +347,21 @@ describe('the manifest', () => {
     ]);
   });
 
+  it('lets an ECU forget what it has refused once the Director has its report, and not before', async () => {
+    const { w } = world();
+    await w.once();
+    expect(w.received).toEqual([]); // nothing was refused
+    w.edtAttack = 'IMAGE_MISMATCH';
+    w.backend.checkinFaults = Array.from({ length: 4 }, () => away);
+    await w.once();
+    expect(w.received).toEqual([]);
+    w.backend.checkinFaults = [{ ...away, code: 'HTTP_400', transient: false }];
+    await w.once();
+    expect(w.received).toEqual([]);
+    await w.once();
+    expect(w.received).toEqual([`EDT ${w.edtReports}`]);
+  });
+
   it('that the Director refuses does not keep the vehicle from verifying', async () => {
     const { w } = world();
     const refused = { ...away, code: 'HTTP_400', transient: false };

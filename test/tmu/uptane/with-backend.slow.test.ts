@@ -132,7 +132,7 @@ class VerifyingEcu implements EcuDriver {
     return { ok: true, value: undefined, warnings: [] } as const;
   }
 
-  async confirm(): Promise<DriverResult<void>> {
+  async confirm(): Promise<DriverResult<string | undefined>> {
     return { ok: true, value: undefined, warnings: [] };
   }
 
@@ -143,6 +143,14 @@ class VerifyingEcu implements EcuDriver {
   async versionReport(): Promise<DriverResult<Uint8Array | undefined>> {
     const value = new TextEncoder().encode(JSON.stringify(reportOf(this.#ecu)));
     return { ok: true, value, warnings: [] };
+  }
+
+  /** Counters of version reports that the Director was said to have. */
+  readonly reportsReceived: number[] = [];
+
+  async reportReceived(counter: number): Promise<DriverResult<void>> {
+    this.reportsReceived.push(counter);
+    return { ok: true, value: undefined, warnings: [] };
   }
 }
 
