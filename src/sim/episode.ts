@@ -4,11 +4,13 @@ import { createHash, type Hash } from 'node:crypto';
 import { formatLogEntry } from '../bus/candump-log.ts';
 import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { describeError } from '../core/errors.ts';
+import type { DeviceEvent } from '../device/device-event.ts';
 import { SUITES } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type FaultCategory, moduleOf } from './faults/catalogue.ts';
 import { allOn, Injector } from './injector.ts';
 import { type Ending, Invariants, type Violation } from './invariants.ts';
+import type { MachineEvent } from './machine.ts';
 import {
   ECU_NAMES,
   type EcuName,
@@ -131,7 +133,7 @@ class Episode {
 
   async run(): Promise<EpisodeResult> {
     const { imageBytes, sabotage } = this.#options;
-    const { seed, episode, vehicles, singleBank, chunked, otherMake } = this.#plan;
+    const { seed, episode, vehicles, singleBank, chunked, otherMake, smallDevice } = this.#plan;
     this.#world = await createWorld({
       seed,
       vehicles,
@@ -139,6 +141,7 @@ class Episode {
       chunkBytes: chunked ? CHUNK_BYTES : undefined,
       session: sessionOf(episode),
       otherMake: otherMake ?? undefined,
+      smallDevice,
       vehicle: (vehicle) => {
         const changed = withSingleBanks(vehicle, singleBank);
         return sabotage?.vehicle?.(changed) ?? changed;
@@ -217,6 +220,7 @@ class Episode {
       lane.injector = new Injector({
         vehicle: lane.vehicle,
         server: world.server,
+        smallDevice: index === 0 ? world.smallDevice : undefined,
         clock: world.clock,
         random: seededRandom(`${this.#plan.seed}/${campaign.number}/${proof}/${index}/faults`),
         faults: campaign.faults
@@ -233,6 +237,7 @@ class Episode {
       campaign.ecus.map((ecu) => ({ ecu, forced, encrypt: encrypt && ecu !== OTHER_MAKE })),
     );
     for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
+    if (!proof) await world.releaseForDevice();
     for (const lane of this.#lanes) {
       const { witness } = lane;
       lane.before = witness.truths();
@@ -243,7 +248,7 @@ class Episode {
       witness.start({ campaign: campaign.number, proof, forced, onlyTime, wanted });
     }
     const rested = await world.until(
-      () => this.#crash !== undefined || this.#lanes.every(isAtRest),
+      () => this.#crash !== undefined || (this.#lanes.every(isAtRest) && this.#deviceRests),
       this.#limitMs,
     );
     this.#first ??= this.#counts();
@@ -256,12 +261,16 @@ class Episode {
       for (const lane of this.#lanes.filter((one) => !isAtRest(one))) {
         lane.witness.failed('stuck', whyNotAtRest(lane));
       }
+      if (!this.#deviceRests) {
+        this.#lanes[0]!.witness.failed('stuck', 'the small device has not come to its release');
+      }
       return;
     }
     await world.until(
       () => this.#lanes.every(({ witness, vehicle }) => witness.hasTraffic && areUp(vehicle)),
       TRAFFIC_LIMIT_MS,
     );
+    this.#lanes[0]!.witness.deviceRests(world.smallDevice);
     for (const { witness, services, invariants } of this.#lanes) {
       witness.rest();
       witness.services(services.facts());
@@ -269,6 +278,18 @@ class Episode {
       else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
     }
     if (!proof && this.#violations().length === 0) await this.#recover();
+  }
+
+  get #deviceRests(): boolean {
+    return this.#world.smallDevice?.atRest ?? true;
+  }
+
+  #onDevice(event: DeviceEvent | MachineEvent): void {
+    const [first] = this.#lanes;
+    if (event.kind === 'program-ended') {
+      first!.witness.failed('crash', `the small device ended: ${event.reason}`);
+    }
+    first!.witness.onDevice(event, this.#world.smallDevice!.held?.version);
   }
 
   /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
@@ -303,9 +324,13 @@ class Episode {
   }
 
   #onEvent({ vehicle, machine, event, atMs }: WorldEvent): void {
+    this.#digest.update(`${atMs} ${vehicle} ${machine} ${JSON.stringify(event)}\n`);
+    if (event.from === 'small-device') {
+      this.#onDevice(event.device);
+      return;
+    }
     const lane = this.#lanes.find((one) => one.vehicle.vin === vehicle)!;
     const { witness, injector } = lane;
-    this.#digest.update(`${atMs} ${vehicle} ${machine} ${JSON.stringify(event)}\n`);
     switch (event.from) {
       case 'tmu':
         if (event.tmu.kind === 'state') injector?.onState(event.tmu.state);

@@ -11,11 +11,13 @@ import type { DiskMoment, DiskOperation } from './simulated-disk.ts';
 import type { NetworkFault } from './simulated-network.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
+import type { SmallDevice } from './small-device.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 export interface InjectorOptions {
   readonly vehicle: SimulatedVehicle;
   readonly server: SimulatedServer;
+  readonly smallDevice?: SmallDevice | undefined;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly faults: readonly Fault[];
@@ -153,10 +155,10 @@ export class Injector {
   }
 
   #contextOf({ category }: Fault): FaultContext {
-    const { vehicle, server, clock, random, onFired } = this.#options;
+    const { vehicle, server, smallDevice, clock, random, onFired } = this.#options;
     const fired = (): void => onFired(category);
     return {
-      ...{ vehicle, server, clock, random, fired },
+      ...{ vehicle, server, smallDevice, clock, random, fired },
       mend: (ms, then) => this.#mend(ms, then),
       cut: (machines, offMs) => {
         for (const machine of machines) vehicle.machine(machine).cut();

@@ -77,6 +77,7 @@ function planOf(
     singleBank,
     chunked: false,
     otherMake: null,
+    smallDevice: false,
     campaigns: [{ number: 1, ecus, faults, forced: false, encrypted: false, proof }],
   };
 }

@@ -40,6 +40,8 @@ export interface EpisodePlan {
   readonly chunked: boolean;
   /** How the ECU of another make behaves; null: the vehicles have none. */
   readonly otherMake: Character | null;
+  /** A small device gets a release with each campaign. */
+  readonly smallDevice: boolean;
   readonly campaigns: readonly CampaignPlan[];
 }
 
@@ -61,6 +63,9 @@ const SINGLE_BANK_SHARE = 0.25;
 const CHUNKED_SHARE = 0.3;
 /** An ECU of another make: in every episode where nothing else is in the profile. */
 const OTHER_MAKE_SHARE = 0.35;
+/** A small device, likewise. */
+const SMALL_DEVICE_SHARE = 0.25;
+const MAX_DEVICE_FAULTS = 2;
 /** Campaigns that have a release for it, where it is fitted. */
 const OTHER_MAKE_CAMPAIGN_SHARE = 0.6;
 const MAX_OTHER_MAKE_FAULTS = 2;
@@ -80,12 +85,13 @@ export function planEpisode(
   // Of its own stream: it changes nothing of what is drawn besides.
   const byChance = seededRandom(`${seed}/${episode}/transport`).fraction() < CHUNKED_SHARE;
   const chunked = byChance || (categories.length > 0 && categories.every(isOfBackend));
-  const elsewhere = categories.filter((entry) => entry !== 'make');
+  const elsewhere = categories.filter((entry) => !OWN_STREAM.has(entry));
   const drawn = {
     ...options,
     categories: chunked ? elsewhere : elsewhere.filter(isElsewhere),
   };
   const otherMake = drawOtherMake(options, episode);
+  const smallDevice = drawSmallDevice(options, episode);
   return {
     seed: `${seed}/${episode}`,
     episode,
@@ -94,9 +100,11 @@ export function planEpisode(
     singleBank: isSingle && options.categories.length > 0 ? single : [],
     chunked,
     otherMake,
+    smallDevice,
     campaigns: Array.from({ length: campaigns }, (_none, index) => {
       const campaign = planCampaign(random, drawn, index + 1);
-      return otherMake === null ? campaign : withOtherMake(campaign, drawn, episode);
+      const made = otherMake === null ? campaign : withOtherMake(campaign, drawn, episode);
+      return smallDevice ? withDeviceFaults(made, drawn, episode) : made;
     }),
   };
 }
@@ -107,6 +115,30 @@ function isOfBackend(entry: ProfileEntry): boolean {
 
 function isElsewhere(entry: ProfileEntry): boolean {
   return !isOfBackend(entry);
+}
+
+/** Drawn by a random of their own, so that all the rest stays as it is without them. */
+const OWN_STREAM: ReadonlySet<ProfileEntry> = new Set(['make', 'device']);
+
+function drawSmallDevice({ seed, categories }: ScenarioOptions, episode: number): boolean {
+  if (!categories.includes('device')) return false;
+  const isAlone = categories.every((entry) => entry === 'device');
+  return seededRandom(`${seed}/${episode}/small device`).fraction() < SMALL_DEVICE_SHARE || isAlone;
+}
+
+function withDeviceFaults(
+  campaign: CampaignPlan,
+  { seed, imageBytes }: ScenarioOptions,
+  episode: number,
+): CampaignPlan {
+  const random = seededRandom(`${seed}/${episode}/${campaign.number}/small device`);
+  const dimensions = dimensionsOf(campaign.ecus.length, imageBytes);
+  const count = Math.floor(random.fraction() * (MAX_DEVICE_FAULTS + 1));
+  const faults = Array.from({ length: count }, () => ({
+    vehicle: 0,
+    fault: drawFault('device', random, dimensions, campaign.ecus),
+  }));
+  return { ...campaign, faults: [...campaign.faults, ...faults] };
 }
 
 function drawOtherMake({ seed, categories }: ScenarioOptions, episode: number): Character | null {

@@ -305,3 +305,22 @@ function uploadForm({ ecu, version, name, image }: SignedImage): {
   const body = Buffer.concat([Buffer.from(head), image, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
   return { body, contentType: `multipart/form-data; boundary=${BOUNDARY}` };
 }
+
+/** For programs that speak by `fetch`: no network in between. */
+export function fetchFrom(server: SimulatedServer): typeof fetch {
+  return async (input, init = {}) => {
+    const request: HttpRequest = {
+      method: init.method === 'POST' ? 'POST' : 'GET',
+      url: new URL(String(input)),
+      headers: Object.fromEntries(new Headers(init.headers).entries()),
+      ...(typeof init.body === 'string' ? { body: Buffer.from(init.body) } : {}),
+    };
+    const answer = await server.handle(request);
+    if (answer === undefined) throw new TypeError('fetch failed');
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(answer.headers)) {
+      for (const each of [value ?? []].flat()) headers.append(name, each);
+    }
+    return new Response(Buffer.from(answer.body), { status: answer.status, headers });
+  };
+}

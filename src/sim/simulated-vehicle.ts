@@ -11,6 +11,7 @@ import { createTmuOnBus, type SessionChoice } from '../cli/tmu-on-bus.ts';
 import { withSecrets } from '../cli/vehicle-secrets.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
+import type { DeviceEvent } from '../device/device-event.ts';
 import type { HttpTransport } from '../tmu/http-transport.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { parseIdentity } from '../trust/identity-file.ts';
@@ -44,6 +45,7 @@ export type VehicleEvent =
   | { readonly from: 'tmu'; readonly tmu: TmuEvent }
   | { readonly from: 'ecu'; readonly ecu: EcuEvent }
   | { readonly from: 'plain-ecu'; readonly plain: PlainEcuEvent }
+  | { readonly from: 'small-device'; readonly device: DeviceEvent | MachineEvent }
   | { readonly from: 'machine'; readonly machine: MachineEvent }
   | { readonly from: 'driver'; readonly deed: DriverDeed };
 

@@ -9,12 +9,16 @@ import { provisionVehicle } from '../cli/provision-run.ts';
 import { loadVehicle } from '../cli/vehicle-file.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
-import type { HttpRequest } from '../tmu/http-transport.ts';
 import { type Vehicle, vehicleSchema } from '../vehicle/schema.ts';
 import type { Character } from './other-make/character.ts';
 import { type SeededRandom, seededRandom } from './seeded-random.ts';
 import { type FactoryFiles, keyCeremony } from './simulated-factory.ts';
-import { type ServerState, type ServerTokens, SimulatedServer } from './simulated-server.ts';
+import {
+  fetchFrom,
+  type ServerState,
+  type ServerTokens,
+  SimulatedServer,
+} from './simulated-server.ts';
 import { type MachineName, SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -177,23 +181,4 @@ async function provision(
   await bus.close();
   const [failure] = failures;
   if (failure !== undefined) throw new Error(`${failure.name}: ${failure.code}: ${failure.reason}`);
-}
-
-/** For programs that speak by `fetch`: no network in between. */
-function fetchFrom(server: SimulatedServer): typeof fetch {
-  return async (input, init = {}) => {
-    const request: HttpRequest = {
-      method: init.method === 'POST' ? 'POST' : 'GET',
-      url: new URL(String(input)),
-      headers: Object.fromEntries(new Headers(init.headers).entries()),
-      ...(typeof init.body === 'string' ? { body: Buffer.from(init.body) } : {}),
-    };
-    const answer = await server.handle(request);
-    if (answer === undefined) throw new TypeError('fetch failed');
-    const headers = new Headers();
-    for (const [name, value] of Object.entries(answer.headers)) {
-      for (const each of [value ?? []].flat()) headers.append(name, each);
-    }
-    return new Response(Buffer.from(answer.body), { status: answer.status, headers });
-  };
 }

@@ -4,6 +4,7 @@ import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import { profileOf } from '../../ecus/profiles.ts';
 import type { CanFrame } from '../bus/can-frame.ts';
 import { assertNever } from '../core/errors.ts';
+import type { DeviceEvent } from '../device/device-event.ts';
 import { testerAddresses } from '../isotp/address.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { Did, Sid } from '../uds/sid.ts';
@@ -13,11 +14,13 @@ import type { InvariantName } from './invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from './invariants/invariant.ts';
 import { isMadeGood } from './invariants/words.ts';
 import type { Invariants } from './invariants.ts';
+import type { MachineEvent } from './machine.ts';
 import { type EcuName, fittedEcus, fittedMachines, OTHER_MAKE, OUR_ECUS } from './machine-names.ts';
 import type { PlainEcuEvent } from './other-make/services.ts';
 import type { ServicesFacts } from './services-facts.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
+import type { SmallDevice } from './small-device.ts';
 import {
   bankHash,
   imageCounter,
@@ -171,6 +174,22 @@ export class Witness {
       default:
         assertNever(event);
     }
+  }
+
+  /** `held`: the version of the bytes in its active bank. */
+  onDevice(event: DeviceEvent | MachineEvent, held: string | undefined): void {
+    if (event.kind === 'boot') this.#tell({ kind: 'device-boot', held, says: event.version });
+    if (event.kind === 'outcome') this.#tell({ kind: 'device-says', held, says: event.version });
+  }
+
+  deviceRests(device: SmallDevice | undefined): void {
+    if (device === undefined) return;
+    const completed = device
+      .transfers()
+      .flatMap(({ state, version }) => (state === 'success' && version !== null ? [version] : []));
+    const { newest, before } = device;
+    const held = device.held?.version;
+    this.#tell({ kind: 'device-rest', held, newest, before, completed });
   }
 
   onDriver({ did, campaign }: DriverDeed): void {

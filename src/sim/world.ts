@@ -15,6 +15,7 @@ import {
   type VehicleEvent,
   type VehicleWrappers,
 } from './simulated-vehicle.ts';
+import { SmallDevice } from './small-device.ts';
 import { FACTORY_SEED, factoryImageOf, imageOf, type Template, templateOf } from './template.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -42,6 +43,8 @@ export interface WorldOptions {
   readonly vehicle?: (vehicle: Vehicle) => Vehicle;
   /** How the ECU of another make behaves; missing: the vehicles have none. */
   readonly otherMake?: Character | undefined;
+  /** A small device beside the vehicles. */
+  readonly smallDevice?: boolean;
   /** Of the factory images and of releases, 16384 unless told otherwise. */
   readonly imageBytes?: number;
   readonly sabotage?: WorldSabotage;
@@ -107,6 +110,7 @@ export class SimulatedWorld {
   readonly clock: VirtualClock;
   readonly server: SimulatedServer;
   readonly vehicles: readonly SimulatedVehicle[];
+  readonly smallDevice: SmallDevice | undefined;
   readonly #options: WorldOptions;
   readonly #random: SeededRandom;
   readonly #signer: ReleaseSigner;
@@ -129,6 +133,16 @@ export class SimulatedWorld {
     });
     this.#signer = new ReleaseSigner(FACTORY_SEED, template.factory.images);
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
+    this.smallDevice =
+      options.smallDevice === true
+        ? new SmallDevice({
+            ...{ clock: this.clock, server: this.server, imageBytes },
+            random: this.#random.fork('small device'),
+            token: template.tokens.factory,
+            onEvent: (event) =>
+              this.#emit('device', 'device', { from: 'small-device', device: event }),
+          })
+        : undefined;
     this.vehicles = template.vehicles.map(({ vehicle, disks }) => {
       const made = new SimulatedVehicle({
         ...sabotage,
@@ -150,6 +164,11 @@ export class SimulatedWorld {
   /** Switches everything on. */
   async begin(): Promise<void> {
     await this.server.start();
+    if (this.smallDevice !== undefined) {
+      // The factory's program waits in real time, as in the template: for nothing.
+      await this.clock.run(this.smallDevice.enrol(), BOOT_LIMIT_MS);
+      void this.smallDevice.machine.boot();
+    }
     const boots = Promise.all(this.vehicles.map((vehicle) => vehicle.bootAll()));
     await this.#run(boots, BOOT_LIMIT_MS);
   }
@@ -201,6 +220,16 @@ export class SimulatedWorld {
     }
   }
 
+  /** A new package for the small device, where there is one. The server has to be running. */
+  async releaseForDevice(): Promise<void> {
+    const release = this.clock.hold('release for the device');
+    try {
+      await this.smallDevice?.release();
+    } finally {
+      release();
+    }
+  }
+
   /**
    * Lets time pass until `condition` holds, which is looked at at once and after every event. False when it does not
    * hold after `limitMs`.
@@ -233,6 +262,7 @@ export class SimulatedWorld {
   close(): void {
     this.#listeners.clear();
     for (const vehicle of this.vehicles) vehicle.close();
+    this.smallDevice?.close();
     this.server.close();
   }
 

@@ -25,6 +25,7 @@ function planOf(...campaigns: CampaignPlan[]): EpisodePlan {
     singleBank: [],
     chunked: false,
     otherMake: null,
+    smallDevice: false,
     campaigns,
   };
 }

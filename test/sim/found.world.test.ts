@@ -15,6 +15,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: [],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 6,
@@ -55,6 +56,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: [],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 5,
@@ -86,6 +88,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: [],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 1,
@@ -113,6 +116,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: [],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 3,
@@ -167,6 +171,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: ['CGW'],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 4,
@@ -207,6 +212,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: ['BMS'],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 2,

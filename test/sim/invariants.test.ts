@@ -473,8 +473,8 @@ describe('what is not in order', () => {
     ],
     ['it does not end', ['stuck'], [START, { kind: 'failed', invariant: 'stuck', text: 'x' }]],
     ['somebody throws', ['crash'], [START, { kind: 'failed', invariant: 'crash', text: 'x' }]],
-    // Seen by the witness of the services: services.test.ts has a case for each thing that it sees.
-    ...(['command', 'configuration', 'telemetry'] as const).map(
+    // services.test.ts and small-device.test.ts have a case for each thing that these see.
+    ...(['command', 'configuration', 'telemetry', 'small-device'] as const).map(
       (invariant): (typeof cases)[number] => [
         `a ${invariant} is not what it seems`,
         [invariant],

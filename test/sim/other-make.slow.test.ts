@@ -29,7 +29,14 @@ const campaign = (number: number, more: Partial<CampaignPlan> = {}): CampaignPla
 });
 
 function plan(otherMake: Character, ...campaigns: CampaignPlan[]) {
-  const facts = { seed: 'make', episode: 0, vehicles: 1, singleBank: [], chunked: false };
+  const facts = {
+    seed: 'make',
+    episode: 0,
+    vehicles: 1,
+    singleBank: [],
+    chunked: false,
+    smallDevice: false,
+  };
   return { ...facts, otherMake, campaigns };
 }
 

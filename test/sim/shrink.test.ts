@@ -30,6 +30,7 @@ function planOf(campaigns: number, ecus: readonly EcuName[] = ['EDT', 'INV']): E
     singleBank: [],
     chunked: false,
     otherMake: null,
+    smallDevice: false,
     campaigns: Array.from({ length: campaigns }, (_none, n) => ({
       number: n + 1,
       ecus,

@@ -31,6 +31,7 @@ import { resetLoop } from './reset-loop.ts';
 import { rot } from './rot.ts';
 import { secondTester } from './second-tester.ts';
 import { serverRestart } from './server-restart.ts';
+import { deviceAway, deviceCut, deviceTorn } from './small-device.ts';
 import { CHUNK_MODULES } from './spoilt-chunks.ts';
 import { stuck } from './stuck.ts';
 import { torn } from './torn.ts';
@@ -81,6 +82,7 @@ const CATEGORIES = {
     ...[refusesSession, busy, waits, deafAfterSession],
     ...[slowReset, lingers, noStart],
   ]),
+  device: choice(nothing, [deviceCut, deviceTorn, deviceAway]),
 } as const;
 
 export type FaultCategory = keyof typeof CATEGORIES;

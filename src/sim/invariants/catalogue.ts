@@ -15,6 +15,7 @@ import { patience } from './patience.ts';
 import { proof } from './proof.ts';
 import { recovery } from './recovery.ts';
 import { report } from './report.ts';
+import { smallDevice } from './small-device.ts';
 import { stuck } from './stuck.ts';
 import { telemetry } from './telemetry.ts';
 import { traffic } from './traffic.ts';
@@ -39,6 +40,7 @@ export const INVARIANTS = [
   claim,
   untouched,
   patience,
+  smallDevice,
   unsettled,
   recovery,
   traffic,

@@ -80,6 +80,24 @@ export type Observation = { readonly atMs: number } & (
     }
   /** Configuration, commands and telemetry after a rest. */
   | { readonly kind: 'services'; readonly facts: ServicesFacts }
+  /** The small device was started from these bytes (null: it has nothing to run), which it calls by this version. */
+  | {
+      readonly kind: 'device-boot';
+      readonly held: string | undefined;
+      readonly says: string | null;
+    }
+  /** The small device tells how an update ended, and what it runs. */
+  | { readonly kind: 'device-says'; readonly held: string | undefined; readonly says: string }
+  /** Everything works, and it waits for the next release. */
+  | {
+      readonly kind: 'device-rest';
+      readonly held: string | undefined;
+      readonly newest: string;
+      /** What it ran when the newest one was released. */
+      readonly before: string | undefined;
+      /** Versions of which the backend believes that it has installed them. */
+      readonly completed: readonly string[];
+    }
   /** What was left to do after the rest is done. */
   | {
       readonly kind: 'recovered';
