@@ -189,6 +189,7 @@ class Episode {
     vehicle.wire.filter = (frame, from) => lane.injector?.onFrame(frame, from) ?? 'pass';
     vehicle.wire.trace = ({ frame, from, atMs }) => {
       witness.onFrame(frame, from);
+      vehicle.eavesdropper.hear(frame, from);
       if (trace !== undefined && index === 0) {
         const wallMs = clock.wallMs() - clock.nowMs() + atMs;
         trace(formatLogEntry({ wallMs, interfaceName: 'sim0', frame }));
@@ -270,6 +271,7 @@ class Episode {
       () => this.#lanes.every(({ witness, vehicle }) => witness.hasTraffic && areUp(vehicle)),
       TRAFFIC_LIMIT_MS,
     );
+    this.#lanes[0]!.witness.backendRests(world.server.lost(world.releases));
     this.#lanes[0]!.witness.deviceRests(world.smallDevice);
     for (const { witness, services, invariants } of this.#lanes) {
       witness.rest();

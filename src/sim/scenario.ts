@@ -66,6 +66,8 @@ const OTHER_MAKE_SHARE = 0.35;
 /** A small device, likewise. */
 const SMALL_DEVICE_SHARE = 0.25;
 const MAX_DEVICE_FAULTS = 2;
+/** Campaigns with an attacker, or in which the backend loses its power. */
+const SELDOM_SHARE = 0.15;
 /** Campaigns that have a release for it, where it is fitted. */
 const OTHER_MAKE_CAMPAIGN_SHARE = 0.6;
 const MAX_OTHER_MAKE_FAULTS = 2;
@@ -104,7 +106,8 @@ export function planEpisode(
     campaigns: Array.from({ length: campaigns }, (_none, index) => {
       const campaign = planCampaign(random, drawn, index + 1);
       const made = otherMake === null ? campaign : withOtherMake(campaign, drawn, episode);
-      return smallDevice ? withDeviceFaults(made, drawn, episode) : made;
+      const powered = withSeldomFaults(made, options, episode);
+      return smallDevice ? withDeviceFaults(powered, drawn, episode) : powered;
     }),
   };
 }
@@ -118,12 +121,31 @@ function isElsewhere(entry: ProfileEntry): boolean {
 }
 
 /** Drawn by a random of their own, so that all the rest stays as it is without them. */
-const OWN_STREAM: ReadonlySet<ProfileEntry> = new Set(['make', 'device']);
+const OWN_STREAM: ReadonlySet<ProfileEntry> = new Set(['make', 'attacker', 'server', 'device']);
 
 function drawSmallDevice({ seed, categories }: ScenarioOptions, episode: number): boolean {
   if (!categories.includes('device')) return false;
   const isAlone = categories.every((entry) => entry === 'device');
   return seededRandom(`${seed}/${episode}/small device`).fraction() < SMALL_DEVICE_SHARE || isAlone;
+}
+
+/** Each in a share of the campaigns. The backend is one for all vehicles, and so is its power. */
+function withSeldomFaults(
+  campaign: CampaignPlan,
+  { seed, categories, imageBytes }: ScenarioOptions,
+  episode: number,
+): CampaignPlan {
+  const faults = [...campaign.faults];
+  for (const category of ['attacker', 'server'] as const) {
+    if (!categories.includes(category)) continue;
+    const random = seededRandom(`${seed}/${episode}/${campaign.number}/${category}`);
+    const isAlone = categories.length === 1;
+    if (random.fraction() >= SELDOM_SHARE && !isAlone) continue;
+    const dimensions = dimensionsOf(campaign.ecus.length, imageBytes);
+    const fault = drawFault(category, random, dimensions, campaign.ecus);
+    faults.push({ vehicle: 0, fault });
+  }
+  return { ...campaign, faults };
 }
 
 function withDeviceFaults(

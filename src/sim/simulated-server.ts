@@ -1,5 +1,6 @@
 // The backend of a simulated world: the real application, its requests handed in, its database and disk in memory.
 
+import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
 import inject from 'light-my-request';
@@ -96,6 +97,7 @@ export class SimulatedServer implements NetworkServer {
   readonly #options: SimulatedServerOptions;
   readonly #machine: SimulatedMachine;
   readonly #waiting = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
   /** The last one that was started. */
   #server: CanOtaServer | undefined;
   #app: App | undefined;
@@ -145,6 +147,15 @@ export class SimulatedServer implements NetworkServer {
     return this.#app === undefined ? undefined : this.#machine.lives;
   }
 
+  /** Hears of each operation on its disk beforehand, until it is called off. */
+  onOperation(hear: () => void): () => void {
+    this.#listeners.add(hear);
+    this.disk.onOperation = (_n, _operation, moment) => {
+      if (moment === 'before') for (const listener of this.#listeners) listener();
+    };
+    return () => void this.#listeners.delete(hear);
+  }
+
   /** Takes no virtual time. */
   async start(): Promise<void> {
     const release = this.#options.clock.hold('start of the server');
@@ -159,6 +170,17 @@ export class SimulatedServer implements NetworkServer {
   stop(): void {
     this.#app = undefined;
     this.#machine.kill();
+    for (const gone of [...this.#waiting]) gone();
+  }
+
+  /**
+   * The power is gone: files that were not synced are lost, kept or torn. Of the database every committed transaction
+   * stays: the server's SQLite syncs its log with each commit (synchronous = FULL), and what was open is undone.
+   */
+  cut(): void {
+    this.#app = undefined;
+    this.#machine.cut();
+    if (this.database.isTransaction) this.database.exec('ROLLBACK');
     for (const gone of [...this.#waiting]) gone();
   }
 
@@ -235,6 +257,16 @@ export class SimulatedServer implements NetworkServer {
       await this.post('/upload', body, contentType);
     }
     await this.post('/metadata/targets', targets, 'application/json');
+  }
+
+  /** Images that are not durably there as they were given to it, of those that it has acknowledged. */
+  lost(images: readonly SignedImage[]): readonly string[] {
+    return images
+      .filter(({ sha256 }) => {
+        const bytes = this.disk.durable(`images/${sha256}`);
+        return bytes === undefined || createHash('sha256').update(bytes).digest('hex') !== sha256;
+      })
+      .map(({ name }) => name);
   }
 
   /** In the order of their coming. Read from the table itself. */

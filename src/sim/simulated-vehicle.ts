@@ -17,6 +17,7 @@ import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { parseIdentity } from '../trust/identity-file.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
+import { Eavesdropper } from './attacker.ts';
 import { type DriverDeed, DriverModel } from './driver-model.ts';
 import {
   type MachineEvent,
@@ -100,6 +101,8 @@ export class SimulatedVehicle {
   readonly wire: SimulatedWire;
   readonly network: SimulatedNetwork;
   readonly driver: DriverModel;
+  /** What any node on the bus could have written down. */
+  readonly eavesdropper: Eavesdropper;
   readonly machines: ReadonlyMap<MachineName, SimulatedMachine>;
   readonly #options: SimulatedVehicleOptions;
   readonly #faults = new Map<string, Writable<EcuFaults>>();
@@ -125,6 +128,7 @@ export class SimulatedVehicle {
       ...(bus?.dataBitrate === undefined ? {} : { dataBitrate: bus.dataBitrate }),
     });
     this.network = new SimulatedNetwork({ clock, server, random: random.fork('network') });
+    this.eavesdropper = new Eavesdropper(vehicle);
     this.driver = new DriverModel(clock);
     this.driver.onDeed = (deed) => this.#emit('driver', { from: 'driver', deed });
     const names = [TMU, ...vehicle.ecus.map(({ name }) => name)];

@@ -182,6 +182,10 @@ export class Witness {
     if (event.kind === 'outcome') this.#tell({ kind: 'device-says', held, says: event.version });
   }
 
+  backendRests(lost: readonly string[]): void {
+    this.#tell({ kind: 'backend-rest', lost });
+  }
+
   deviceRests(device: SmallDevice | undefined): void {
     if (device === undefined) return;
     const completed = device

@@ -119,7 +119,7 @@ describe('scenarios', () => {
           const fitted = otherMake === null ? 0 : 1;
           expect(ecus.length).toBeLessThanOrEqual(3 + fitted);
           expect(proof).toHaveLength(1);
-          const more = 3 * fitted + (smallDevice ? 2 : 0);
+          const more = 3 * fitted + (smallDevice ? 2 : 0) + 2;
           expect(faults.length).toBeLessThanOrEqual(categories.length === 0 ? 0 : 4 + more);
           for (const { fault } of faults) expect(categories).toContain(fault.category);
         }

@@ -429,6 +429,11 @@ describe('what is not in order', () => {
       ),
     ],
     [
+      'the backend has lost an image',
+      ['acknowledged'],
+      [START, { kind: 'backend-rest', lost: ['EDT-2.0.0.bin'] }, rest('USER_REJECTED')],
+    ],
+    [
       'an ECU was only slow, and it is rolled back',
       ['patience'],
       [{ ...START, onlyTime: true }, ...BACK.slice(1)],

@@ -31,8 +31,10 @@ const expected: Readonly<Record<string, string>> = {
   'lose-reports': 'report',
 };
 
-/** Those of ECUs of other makes have tests of their own: other-make.test.ts. */
-const OUR_CATEGORIES = FAULT_CATEGORIES.filter((category) => category !== 'make');
+/** ECUs of other makes and attackers have tests of their own: other-make.test.ts, attacker.test.ts. */
+const OUR_CATEGORIES = FAULT_CATEGORIES.filter(
+  (category) => category !== 'make' && category !== 'attacker',
+);
 
 describe('sabotage', () => {
   it('has a test for each way', () => {

@@ -10,8 +10,10 @@ const EPISODES = 8;
 
 const run = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });
 
-/** Those of ECUs of other makes have tests of their own: other-make.test.ts. */
-const OUR_CATEGORIES = FAULT_CATEGORIES.filter((category) => category !== 'make');
+/** ECUs of other makes and attackers have tests of their own: other-make.test.ts, attacker.test.ts. */
+const OUR_CATEGORIES = FAULT_CATEGORIES.filter(
+  (category) => category !== 'make' && category !== 'attacker',
+);
 
 describe('a vehicle is never left half updated', () => {
   it.each(Array.from({ length: EPISODES }, (_none, episode) => episode))(

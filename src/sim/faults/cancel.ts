@@ -24,6 +24,8 @@ async function order({ vehicle, server }: FaultContext): Promise<void> {
   await server
     .post(`/vehicles/${vehicle.vin}/cancel`, body, 'application/json')
     .catch((error: unknown) => {
+      // It went away in the middle of it.
+      if (!server.running) return;
       if (!(error instanceof OperatorError) || error.status >= 500) throw error;
     });
 }

@@ -3,6 +3,7 @@
 import type { Random } from '../../core/random.ts';
 import type { ChunkFault } from '../../services/chunked/faults.ts';
 import type { EcuName } from '../machine-names.ts';
+import { ATTACK_MODULES } from './attacker.ts';
 import { away } from './away.ts';
 import { babble } from './babble.ts';
 import { failingSelfTest, refusedBoot } from './bad-image.ts';
@@ -30,6 +31,7 @@ import { powerCut } from './power-cut.ts';
 import { resetLoop } from './reset-loop.ts';
 import { rot } from './rot.ts';
 import { secondTester } from './second-tester.ts';
+import { serverPower } from './server-power.ts';
 import { serverRestart } from './server-restart.ts';
 import { deviceAway, deviceCut, deviceTorn } from './small-device.ts';
 import { CHUNK_MODULES } from './spoilt-chunks.ts';
@@ -82,6 +84,8 @@ const CATEGORIES = {
     ...[refusesSession, busy, waits, deafAfterSession],
     ...[slowReset, lingers, noStart],
   ]),
+  attacker: choice(nothing, ATTACK_MODULES),
+  server: choice(nothing, [serverPower]),
   device: choice(nothing, [deviceCut, deviceTorn, deviceAway]),
 } as const;
 

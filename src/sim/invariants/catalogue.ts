@@ -1,5 +1,6 @@
 // All invariants: a row here and a module beside it are all that an invariant needs. Closed set: the names stand in the JSON of the command and in replay files.
 
+import { acknowledged } from './acknowledged.ts';
 import { claim } from './claim.ts';
 import { command } from './command.ts';
 import { configuration } from './configuration.ts';
@@ -41,6 +42,7 @@ export const INVARIANTS = [
   untouched,
   patience,
   smallDevice,
+  acknowledged,
   unsettled,
   recovery,
   traffic,

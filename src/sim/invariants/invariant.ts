@@ -80,6 +80,8 @@ export type Observation = { readonly atMs: number } & (
     }
   /** Configuration, commands and telemetry after a rest. */
   | { readonly kind: 'services'; readonly facts: ServicesFacts }
+  /** What was given to the backend, was acknowledged, and is not there. */
+  | { readonly kind: 'backend-rest'; readonly lost: readonly string[] }
   /** The small device was started from these bytes (null: it has nothing to run), which it calls by this version. */
   | {
       readonly kind: 'device-boot';

@@ -1,0 +1,108 @@
+// A node without any key on the bus: it listens, injects requests and answers, replays what it has heard, and floods.
+
+import { type CanFrame, classicFrame } from '../bus/can-frame.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import { testerAddresses } from '../isotp/address.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import type { SimulatedWire } from './simulated-bus.ts';
+
+export const ATTACKS = ['requests', 'answers', 'replay', 'flood'] as const;
+export type Attack = (typeof ATTACKS)[number];
+
+export interface AttackerOptions {
+  readonly wire: SimulatedWire;
+  readonly vehicle: Vehicle;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly attack: Attack;
+  /** From one injected message to the next. */
+  readonly everyMs: number;
+}
+
+/** Single frames that would decide what an ECU runs, or change what lasts. */
+const REQUESTS: readonly (readonly number[])[] = [
+  [0x31, 0x01, 0x02, 0x10],
+  [0x31, 0x01, 0x02, 0x11],
+  [0x31, 0x01, 0x02, 0x12],
+  [0x31, 0x01, 0x02, 0x13],
+  [0x11, 0x01],
+  [0x10, 0x01],
+  [0x10, 0x02],
+  [0x10, 0x03],
+  [0x27, 0x01],
+  [0x14, 0xff, 0xff, 0xff],
+  [0x22, 0xfd, 0x22],
+  [0x2e, 0xf1, 0x90, 0x31, 0x31, 0x31],
+];
+/** Answers that nobody gave. */
+const ANSWERS: readonly (readonly number[])[] = [
+  [0x71, 0x01, 0x02, 0x11],
+  [0x71, 0x01, 0x02, 0x12],
+  [0x71, 0x01, 0x02, 0x13],
+  [0x51, 0x01],
+  [0x50, 0x01, 0x00, 0x32, 0x01, 0xf4],
+  [0x7f, 0x31, 0x22],
+  [0x7f, 0x36, 0x72],
+  [0x62, 0xf1, 0x89, 0x39, 0x2e, 0x30],
+  [0x62, 0xfd, 0x01, 0x00, 0x00, 0x00],
+];
+/** Frames that it remembers. */
+const MEMORY = 4000;
+
+/** Attacks until it is stopped. What it has heard before does not get lost: it is one node. */
+export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]): () => void {
+  const { wire, vehicle, clock, random, attack, everyMs } = options;
+  const bus = wire.attach('attacker');
+  const links = vehicle.ecus.map(({ address }) => testerAddresses(address).physical);
+  let stopped = false;
+  let replayAt = Math.floor(random.fraction() * heard.length);
+  const oneOf = <T>(choices: readonly T[]): T =>
+    choices[Math.floor(random.fraction() * choices.length)]!;
+  const single = (payload: readonly number[], id: { id: number; extended: boolean }): CanFrame => {
+    const data = new Uint8Array(8).fill(0xcc);
+    data.set([payload.length, ...payload]);
+    return classicFrame(id.id, data, id.extended);
+  };
+  const next = (): CanFrame | undefined => {
+    const { tx, rx } = oneOf(links);
+    switch (attack) {
+      case 'requests':
+        return single(oneOf(REQUESTS), tx);
+      case 'answers':
+        return single(oneOf(ANSWERS), rx);
+      case 'flood':
+        return single(oneOf(REQUESTS), tx);
+      case 'replay':
+        // In the order in which they were said, over and over.
+        return heard.length === 0 ? undefined : heard[replayAt++ % heard.length];
+    }
+  };
+  const send = (): void => {
+    if (stopped) return;
+    const frame = next();
+    if (frame !== undefined) bus.send(frame);
+    clock.after('attacker', everyMs, send);
+  };
+  send();
+  return () => {
+    stopped = true;
+    void bus.close();
+  };
+}
+
+/** What a node that only listens has heard of the dialogue, the newest last. */
+export class Eavesdropper {
+  readonly heard: CanFrame[] = [];
+  readonly #ids: ReadonlySet<number>;
+
+  constructor(vehicle: Vehicle) {
+    this.#ids = new Set(vehicle.ecus.map(({ address }) => testerAddresses(address).physical.tx.id));
+  }
+
+  hear(frame: CanFrame, from: string): void {
+    if (from === 'attacker' || !this.#ids.has(frame.id)) return;
+    this.heard.push({ ...frame, data: frame.data.slice() });
+    if (this.heard.length > MEMORY) this.heard.splice(0, MEMORY / 2);
+  }
+}
