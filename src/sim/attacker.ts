@@ -3,11 +3,11 @@
 import { type CanFrame, classicFrame } from '../bus/can-frame.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { testerAddresses } from '../isotp/address.ts';
+import { receiveFilter, testerAddresses } from '../isotp/address.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import type { SimulatedWire } from './simulated-bus.ts';
+import type { SimulatedBus, SimulatedWire } from './simulated-bus.ts';
 
-export const ATTACKS = ['requests', 'answers', 'replay', 'flood'] as const;
+export const ATTACKS = ['requests', 'answers', 'replay', 'flood', 'opportunist'] as const;
 export type Attack = (typeof ATTACKS)[number];
 
 export interface AttackerOptions {
@@ -73,6 +73,8 @@ export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]
         return single(oneOf(ANSWERS), rx);
       case 'flood':
         return single(oneOf(REQUESTS), tx);
+      case 'opportunist':
+        return undefined;
       case 'replay':
         // In the order in which they were said, over and over.
         return heard.length === 0 ? undefined : heard[replayAt++ % heard.length];
@@ -84,11 +86,52 @@ export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]
     if (frame !== undefined) bus.send(frame);
     clock.after('attacker', everyMs, send);
   };
-  send();
+  if (attack === 'opportunist') ambush(bus, vehicle, clock, single, () => stopped);
+  else send();
   return () => {
     stopped = true;
     void bus.close();
   };
+}
+
+/** How often the others are reset, so that they use up their trial. */
+const RESETS = 8;
+const RESET_EVERY_MS = 700;
+
+/**
+ * Waits until somebody has unlocked an ECU that runs new software, confirms it and raises its counter at once, and
+ * resets all the others.
+ */
+function ambush(
+  bus: SimulatedBus,
+  vehicle: Vehicle,
+  clock: Clock,
+  single: (payload: readonly number[], id: { id: number; extended: boolean }) => CanFrame,
+  isStopped: () => boolean,
+): void {
+  const done = new Set<string>();
+  for (const { name, address } of vehicle.ecus) {
+    const { physical } = testerAddresses(address);
+    bus.subscribe([receiveFilter(physical)], ({ frame }) => {
+      const [, sid, level] = frame.data;
+      // Key accepted: from now on its level is open to anybody.
+      if (isStopped() || sid !== 0x67 || level !== 0x02 || done.has(name)) return;
+      done.add(name);
+      bus.send(single([0x31, 0x01, 0x02, 0x11], physical.tx));
+      clock.after('attacker', 20, () => {
+        if (!isStopped()) bus.send(single([0x31, 0x01, 0x02, 0x13], physical.tx));
+      });
+      const others = vehicle.ecus.filter((ecu) => ecu.name !== name);
+      for (let n = 1; n <= RESETS; n++) {
+        clock.after('attacker', n * RESET_EVERY_MS, () => {
+          if (isStopped()) return;
+          for (const other of others) {
+            bus.send(single([0x11, 0x01], testerAddresses(other.address).physical.tx));
+          }
+        });
+      }
+    });
+  }
 }
 
 /** What a node that only listens has heard of the dialogue, the newest last. */

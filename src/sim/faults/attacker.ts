@@ -22,8 +22,12 @@ function attacker(kind: Attack): FaultModule<AttackerFault> {
     draw: (draw) => ({
       category: 'attacker',
       kind,
-      at: draw.trigger(),
-      forMs: draw.between(200, 30_000),
+      // The one who waits has to be there when the new software is asked.
+      at:
+        kind === 'opportunist' && draw.chance(0.8)
+          ? { on: 'state', state: 'verifying', delayMs: 0 }
+          : draw.trigger(),
+      forMs: kind === 'opportunist' ? 20_000 : draw.between(200, 30_000),
       everyMs: kind === 'flood' ? 1 : draw.between(2, 200),
     }),
     fire({ forMs, everyMs }, { vehicle, clock, random, mend, atEnd }) {

@@ -84,7 +84,7 @@ const CATEGORIES = {
     ...[refusesSession, busy, waits, deafAfterSession],
     ...[slowReset, lingers, noStart],
   ]),
-  attacker: choice(nothing, ATTACK_MODULES),
+  attacker: choice(nothing, [...ATTACK_MODULES, ...ATTACK_MODULES.slice(-1)]),
   server: choice(nothing, [serverPower]),
   device: choice(nothing, [deviceCut, deviceTorn, deviceAway]),
 } as const;
