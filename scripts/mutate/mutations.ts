@@ -16,7 +16,6 @@ import {
   isObjectLiteralExpression,
   isPrefixUnaryExpression,
   isPropertyAssignment,
-  isStatement,
   isTypeNode,
   isWhileStatement,
   type Node,
@@ -140,9 +139,11 @@ export function mutationsOf(sourceFile: SourceFile, file: string): Mutation[] {
     if (isIfStatement(node) || isWhileStatement(node) || isDoStatement(node))
       negate(node.expression);
     if (isConditionalExpression(node)) negate(node.condition);
-    if (isExpressionStatement(node) && isStatement(node) && endsInCall(node.expression)) {
-      if (!LOG_CALL.test(textOf(node)))
+    if (isExpressionStatement(node)) {
+      if (LOG_CALL.test(textOf(node))) return;
+      if (endsInCall(node.expression)) {
         add(startOf(node), node.end, ';', `${oneLine(textOf(node))} removed`);
+      }
     }
     if (isCallExpression(node)) swap(node.arguments);
     if (isObjectLiteralExpression(node)) {
