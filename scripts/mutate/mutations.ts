@@ -142,7 +142,7 @@ export function mutationsOf(sourceFile: SourceFile, file: string): Mutation[] {
     if (isExpressionStatement(node)) {
       if (LOG_CALL.test(textOf(node))) return;
       if (endsInCall(node.expression)) {
-        add(startOf(node), node.end, ';', `${oneLine(textOf(node))} removed`);
+        add(startOf(node), node.end, '{}', `${oneLine(textOf(node))} removed`);
       }
     }
     if (isCallExpression(node)) swap(node.arguments);
