@@ -18,7 +18,7 @@ const DEFAULT_FOLDERS = [
   ...['src/vehicle', 'ecus/bootloader'],
 ];
 /** A test run that takes this much longer than without a change will not end. */
-const PATIENCE = { factor: 10, leastMs: 60_000 };
+const PATIENCE = { factor: 5, leastMs: 60_000 };
 
 const { values } = parseArgs({
   options: {

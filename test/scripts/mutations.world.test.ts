@@ -49,7 +49,6 @@ it('every operator, condition, constant, call and order, and nothing of types, i
     '6 a < 3: < -> <=',
     '6 3 -> (3 + 1)',
     '6 a + b: + -> -',
-    '6 b and a swapped',
     '8 function note(a: number, b: number): void: returns at once',
     '9 console.log({ left: a, right: b }); removed',
     '9 a and b swapped',

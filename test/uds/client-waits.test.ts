@@ -57,6 +57,16 @@ describe('an answer to somebody else that has begun', () => {
     expect(reply.kind === 'positive' && toHex(reply.data)).toBe('62f19001');
   });
 
+  test('that is over buys no more time by a short one behind it', async () => {
+    answers = [
+      [100, foreign],
+      [200, '62f18c'],
+    ];
+    expect((await ask('22f190')).kind).toBe('unexpected');
+    const endMs = sentMs('22f190') + 100 + 2003 * MS_PER_BYTE;
+    expect(clock.nowMs()).toBeCloseTo(endMs + timing.p2Ms, 6);
+  });
+
   test('short ones buy no time', async () => {
     answers = [[100, '62f18c']];
     expect((await ask('22f190')).kind).toBe('unexpected');
