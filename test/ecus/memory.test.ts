@@ -14,7 +14,7 @@ import { profileOf } from '../../ecus/profiles.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
-import { benchVehicle } from '../support/ecu-bench.ts';
+import { benchVehicle, EcuBench, imageOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
 const DTC = { code: 0x934200, status: 0x09 };
@@ -100,5 +100,19 @@ describe('the memory of an ECU', () => {
     ]);
     expect(asked).toHaveLength(7);
     expect(storage.operations).toBe(operations);
+  });
+
+  it('believes the record of a bank for its own serial number alone, also once it has passed', async () => {
+    const storage = new FaultStorage();
+    const bench = await EcuBench.start({ storage });
+    await bench.program(imageOf(3000), '2.0.0');
+    const { trust, identity } = await open(storage.afterPowerCut());
+    const record = (await trust.bankRecord(1))!;
+    const serial = identity.content.serial!;
+    const passes = (bytes: Uint8Array, of: string) => trust.checkRecord(bytes, identity, of).ok;
+    expect(passes(record, serial)).toBe(true);
+    expect(passes(record, `${serial}0`)).toBe(false);
+    expect(passes(record.slice(0, -1), serial)).toBe(false);
+    expect(passes(record, serial)).toBe(true);
   });
 });

@@ -98,6 +98,17 @@ describe('an answer that has begun', () => {
   });
 });
 
+test('a client that is closed keeps no session and runs no timer', async () => {
+  client.keepAlive(true);
+  await clock.advance(1);
+  expect(clock.pending()).toEqual([expect.stringContaining('S3')]);
+  client.close();
+  expect(clock.pending()).toEqual([]);
+  const before = pair.sent.length;
+  await clock.advance(60_000);
+  expect(pair.sent).toHaveLength(before);
+});
+
 describe('pending', () => {
   test('starts P2* at each answer of that kind', async () => {
     answers = [
