@@ -245,6 +245,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: [],
       chunked: true,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 4,
@@ -307,6 +308,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: ['INV'],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 4,
@@ -359,6 +361,7 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       singleBank: ['EDT'],
       chunked: false,
       otherMake: null,
+      smallDevice: false,
       campaigns: [
         {
           number: 5,

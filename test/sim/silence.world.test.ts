@@ -33,6 +33,7 @@ function planOf(faults: readonly Fault[]): EpisodePlan {
     singleBank: [],
     chunked: false,
     otherMake: null,
+    smallDevice: false,
     campaigns: [
       {
         number: 1,
