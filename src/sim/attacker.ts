@@ -54,7 +54,7 @@ const MEMORY = 4000;
 export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]): () => void {
   const { wire, vehicle, clock, random, attack, everyMs } = options;
   const bus = wire.attach('attacker');
-  const links = vehicle.ecus.map(({ address }) => testerAddresses(address).physical);
+  const links = ours(vehicle).map(({ address }) => testerAddresses(address).physical);
   let stopped = false;
   let replayAt = Math.floor(random.fraction() * heard.length);
   const oneOf = <T>(choices: readonly T[]): T =>
@@ -134,13 +134,23 @@ function ambush(
   }
 }
 
+/**
+ * An ECU of another make authenticates nothing: whoever answers in its place, or repeats what it was told, is believed.
+ * That is said in the table of threats, and no invariant can hold against it.
+ */
+function ours(vehicle: Vehicle): Vehicle['ecus'] {
+  return vehicle.ecus.filter(({ programming }) => programming.metadata !== 'skip');
+}
+
 /** What a node that only listens has heard of the dialogue, the newest last. */
 export class Eavesdropper {
   readonly heard: CanFrame[] = [];
   readonly #ids: ReadonlySet<number>;
 
   constructor(vehicle: Vehicle) {
-    this.#ids = new Set(vehicle.ecus.map(({ address }) => testerAddresses(address).physical.tx.id));
+    this.#ids = new Set(
+      ours(vehicle).map(({ address }) => testerAddresses(address).physical.tx.id),
+    );
   }
 
   hear(frame: CanFrame, from: string): void {
