@@ -6,7 +6,7 @@ import { contentText, phaseOf, stepText, successText } from '../../src/cli/flash
 import { adviceByFile } from '../../src/cli/target-advice.ts';
 import { type TargetOptions, targetEcu } from '../../src/cli/target-ecu.ts';
 import { benchVehicleFile, loadVehicle } from '../../src/cli/vehicle-file.ts';
-import { ADVICE_TOPICS } from '../../src/drivers/advice.ts';
+import { ADVICE_TOPICS, type AdviceTopic } from '../../src/drivers/advice.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { ecuSchema, type VehicleEcu } from '../../src/vehicle/schema.ts';
 
@@ -104,9 +104,13 @@ describe('the end', () => {
 });
 
 describe('a hint', () => {
-  const textsOf = async (name: string, options: TargetOptions): Promise<string> => {
+  const textsOf = async (
+    name: string,
+    options: TargetOptions,
+    topics: readonly AdviceTopic[] = ADVICE_TOPICS,
+  ): Promise<string> => {
     const { ecu, advice } = await targetEcu(name, options);
-    return ADVICE_TOPICS.map((topic) => advice.about(topic, ecu)).join('\n');
+    return topics.map((topic) => advice.about(topic, ecu)).join('\n');
   };
 
   it.each([
@@ -114,10 +118,13 @@ describe('a hint', () => {
     [{ hmacKey: '00'.repeat(16) }, 'check --hmac-key and --level'],
     [{ xorKey: '00' }, 'check --xor-key and --level'],
   ])('for identifiers names options of the call: %o', async (options, hint) => {
-    const text = await textsOf('7E0:7E8', options);
+    // The key of its TMU is no option: who wants to give an ECU of ours orders has to describe it.
+    const topics = ADVICE_TOPICS.filter((topic) => topic !== 'no-authority');
+    const text = await textsOf('7E0:7E8', options, topics);
     expect(text).toContain(hint);
     expect(text).not.toMatch(/vehicle file|security\.|--identity/);
-    const { advice } = await targetEcu('7E0:7E8', options);
+    const { ecu, advice } = await targetEcu('7E0:7E8', options);
+    expect(advice.about('no-authority', ecu)).toMatch(/--vehicle.*--identity/);
     expect(advice.field('timing.resetMs')).toContain('--vehicle');
   });
 
@@ -137,6 +144,8 @@ describe('a hint', () => {
     for (const options of [{}, { benchKeys: true }, { identity: 'identity.json' }]) {
       expect(adviceByFile(options, ecu).about('security', ecu)).toContain('--identity');
     }
-    expect(adviceByFile({}, ecu).about('no-key', ecu)).toContain('--identity');
+    for (const topic of ['no-key', 'no-authority'] as const) {
+      expect(adviceByFile({}, ecu).about(topic, ecu)).toContain('--identity');
+    }
   });
 });

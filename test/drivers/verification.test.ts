@@ -113,6 +113,7 @@ describe('an ECU with two banks', () => {
     '2701': '6701000102030405060708090A0B0C0D0E0F',
     '2702': '6702',
     '31030211': '7103021100',
+    '22FD25': `62FD2501${CAMPAIGN}${'c0'.repeat(16)}`,
   };
   const start = (answers: Record<string, Answer> = {}) => {
     const ecu = new ScriptedEcu({ ...TRIAL, ...answers });
