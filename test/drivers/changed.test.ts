@@ -2,8 +2,12 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Changed, DriverResult, RollbackOrder, Target } from '../../src/campaign/ports.ts';
+import { fromHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { CAMPAIGN } from '../support/ecu-bench.ts';
+import { plainOf } from '../support/secured-message.ts';
+import { start } from './ecu-driver-support.ts';
+import type { EcuLink } from './ecu-link.ts';
 import { type Answer, ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const HOUR = 3_600_000;
@@ -199,6 +203,56 @@ describe('an ECU with two banks', () => {
     const back = driver.rollback({ target, previous: { version: '1.0.0' } });
     expect(await ecu.clock.within(HOUR, back)).toMatchObject({ value: { unchanged: true } });
     expect(ecu.log.every((sent) => sent.startsWith('22'))).toBe(true);
+  });
+});
+
+describe('an ECU of ours with two banks', () => {
+  const isActivation = (message: string | Uint8Array) => /^[37]1010210/.test(plainOf(message));
+
+  it.each<[string, (link: EcuLink) => void, Changed, number]>([
+    [
+      'order is lost every time',
+      (link) => {
+        link.loses = isActivation;
+      },
+      'unknown',
+      0,
+    ],
+    [
+      'answer is lost every time',
+      (link) => {
+        link.changes = (answer) => (isActivation(answer) ? undefined : answer);
+      },
+      'unknown',
+      1,
+    ],
+    // A refusal in the clear is a word of anybody: it has done what it was told.
+    [
+      'answer is replaced by a refusal',
+      (link) => {
+        link.changes = (answer) => (isActivation(answer) ? fromHex('7F3122') : answer);
+      },
+      'unknown',
+      1,
+    ],
+    [
+      'restart is lost every time',
+      (link) => {
+        link.loses = (request) => plainOf(request) === '1101';
+      },
+      'yes',
+      1,
+    ],
+  ])('whose %s', async (_what, disturb, changed, activations) => {
+    const { link, driver, target: given, run } = await start();
+    expect(await run(driver.stage(given))).toMatchObject({ ok: true });
+    disturb(link);
+    expect(changedOf(await run(driver.activate(given)))).toBe(changed);
+    expect(link.events.filter(({ kind }) => kind === 'activate')).toHaveLength(activations);
+    link.loses = undefined;
+    link.changes = undefined;
+    const back = await run(driver.rollback({ target: given, previous: { version: '1.0.0' } }));
+    expect(back).toMatchObject({ ok: true, value: { version: '1.0.0' } });
   });
 });
 
