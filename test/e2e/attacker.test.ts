@@ -13,14 +13,13 @@ const ATTACKS = Number(process.env.CAN_OTA_ATTACKS ?? 2);
 const SEED = process.env.CAN_OTA_SEED ?? 'a node without keys';
 /** When it begins and what it does: before anything is asked it can only refuse service, later it wants a mixture. */
 const ATTACKS_OF_A_NODE = [
-  { from: 'activating', ways: 'wait' },
+  { from: 'activating', ways: 'wait,decide' },
   { from: 'verifying', ways: 'inject,forge,replay' },
   { from: 'activating', ways: 'decide,replay,forge' },
   { from: 'checking', ways: 'inject,flood' },
   { from: 'committing', ways: 'forge,decide' },
   { from: 'staging', ways: 'decide,forge' },
   { from: 'activating', ways: 'inject,flood' },
-  { from: 'activating', ways: 'wait,decide' },
 ] as const;
 
 const firmware = path.join(root, 'test', 'fixtures', 'firmware');

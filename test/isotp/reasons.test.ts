@@ -24,7 +24,7 @@ beforeEach(() => {
 
 /** Sends 20 bytes; the peer answers the first frame with these frames. */
 async function send(...answers: readonly string[]): Promise<SendResult> {
-  const channel = new IsoTpChannel({ bus, clock, address, config: { wftMax: 2 } });
+  const channel = new IsoTpChannel({ bus, clock, address, config: { waitLimitMs: 1500 } });
   let first = true;
   peer.subscribe([{ id: 0x7e0, mask: 0x7ff, extended: false }], () => {
     if (!first) return;
@@ -38,15 +38,27 @@ async function send(...answers: readonly string[]): Promise<SendResult> {
 it.each([
   ['N_OK', ['300000'], 'sent'],
   ['N_TIMEOUT_Bs', [], 'sent no flow control in time (N_Bs)'],
-  ['N_TIMEOUT_Bs', ['310000'], 'sent no flow control in time (N_Bs)'],
   ['N_INVALID_FS', ['330000'], 'a reserved flow status'],
-  ['N_WFT_OVRN', ['310000', '310000', '310000'], 'too many flow controls with WAIT (N_WFTmax)'],
+  ['N_TIMEOUT_Bs', ['310000', '310000', '310000'], 'sent no flow control in time (N_Bs)'],
   ['N_BUFFER_OVFLW', ['320000'], ''],
 ] as const)('%s after %s', async (result, answers, words) => {
   const ended = await send(...answers);
   expect(ended.result).toBe(result);
   expect(ended.reason).toContain(words);
   expect(ended.reason).not.toBe('');
+});
+
+it('N_WFT_OVRN when the receiver says WAIT for longer than it may', async () => {
+  const channel = new IsoTpChannel({ bus, clock, address, config: { waitLimitMs: 1500 } });
+  peer.subscribe([{ id: 0x7e0, mask: 0x7ff, extended: false }], () => {
+    for (let n = 0; n < 10; n++) {
+      clock.after('wait', n * 400, () => peer.send(classicFrame(0x7e8, fromHex('310000'))));
+    }
+  });
+  const sent = new Promise<SendResult>((resolve) => channel.send(new Uint8Array(20), resolve));
+  const ended = await clock.within(10_000, sent);
+  expect(ended.result).toBe('N_WFT_OVRN');
+  expect(ended.reason).toContain('timing.waitLimitMs');
 });
 
 it('N_TIMEOUT_A when nobody takes the frame off the wire', async () => {

@@ -23,3 +23,8 @@ describe('run', () => {
     await expect(clock.run(forever(), 100)).rejects.toThrow(/time stands still.*retry-at-once/);
   });
 });
+
+it('within names a wait that never ends', async () => {
+  const clock = new VirtualClock();
+  await expect(clock.within(5, forever())).rejects.toThrow(/nothing settled within 5 ms/);
+});
