@@ -70,6 +70,21 @@ export async function metadataOf(
   return trustedMetadata(options, place, flashed, logger);
 }
 
+/** The state directory of a TMU has its identity, too, by which its ECUs take orders. */
+export async function identityBeside({
+  identity,
+  benchKeys,
+  metadata,
+}: MetadataOptions): Promise<{ readonly identity?: string }> {
+  if (identity !== undefined || benchKeys === true || metadata === undefined) return {};
+  const file = path.join(metadata, 'identity.json');
+  const isThere = await stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+  return isThere ? { identity: file } : {};
+}
+
 /**
  * Signed on the spot with keys that everybody has. Without a counter it is the time in seconds: whatever was confirmed
  * before, this is newer, also when its version is lower.

@@ -15,7 +15,7 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import { connectTester, openTesterBus, type TesterOptions } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
-import { type MetadataOptions, metadataOf } from './flash-metadata.ts';
+import { identityBeside, type MetadataOptions, metadataOf } from './flash-metadata.ts';
 import { FlashProgress } from './flash-progress.ts';
 import {
   contentText,
@@ -40,8 +40,9 @@ interface Flashed extends ExchangeOptions {
   readonly name: string;
 }
 
-export function flash(name: string, file: string, options: FlashOptions): Promise<void> {
-  return runCommand(options, async (context) => {
+export function flash(name: string, file: string, given: FlashOptions): Promise<void> {
+  return runCommand(given, async (context) => {
+    const options = { ...given, ...(await identityBeside(given)) };
     const { ecu, vehicle, advice, authority } = await targetEcu(name, options);
     await using image = await openImageFile(file, 'image');
     const metadata = await metadataOf(options, { ecu, vehicle, file, image }, context.logger);

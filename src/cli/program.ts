@@ -251,7 +251,7 @@ function addFlash(program: Command): void {
     .option('--version <text>', 'version of the image, told to the ECU and checked afterwards')
     .option(
       '--metadata <place>',
-      'signed metadata for an ECU that verifies: a bundle, or the state directory of a TMU',
+      'signed metadata for an ECU that verifies: a bundle, or the state directory of a TMU (its identity.json serves, too)',
     )
     .option('--server <url>', 'with a state directory: the backend that signs the time')
     .option('--identity <file>', 'security keys of the ECUs: identity.json of can-ota provision')
