@@ -3,18 +3,18 @@
 import { worse } from '../campaign/changes.ts';
 import type { Changed } from '../campaign/ports.ts';
 import { Nrc } from '../uds/nrc.ts';
-import type { Exchanged } from './exchange.ts';
+import type { Exchanged, Refusal } from './exchange.ts';
 
-/** Refusals that may come when the work has begun already. All others come before it. */
+/** Refusals that may come when the work has begun already. All others come before it: a condition is checked first. */
 const AFTER_THE_BEGINNING: ReadonlySet<number> = new Set([
   Nrc.generalReject,
   Nrc.noResponseFromSubnetComponent,
   Nrc.failurePreventsExecutionOfRequestedAction,
   Nrc.transferDataSuspended,
   Nrc.generalProgrammingFailure,
-  Nrc.voltageTooHigh,
-  Nrc.voltageTooLow,
 ]);
+/** A condition that may be lost in the middle of the work, of which a responsePending tells. */
+const WHILE_PENDING: ReadonlySet<number> = new Set([Nrc.voltageTooHigh, Nrc.voltageTooLow]);
 
 export class ChangeFact {
   #value: Changed = 'no';
@@ -31,7 +31,12 @@ export class ChangeFact {
   /** The answer to a request that changes the ECU; handed on. */
   after<Answer extends Exchanged<unknown>>(answer: Answer): Answer {
     if (answer.ok) this.join('yes');
-    else if (answer.nrc === undefined || AFTER_THE_BEGINNING.has(answer.nrc)) this.join('unknown');
+    else if (mayHaveBegun(answer)) this.join('unknown');
     return answer;
   }
+}
+
+function mayHaveBegun({ nrc, pended, repeated }: Refusal): boolean {
+  if (nrc === undefined || repeated === true) return true;
+  return AFTER_THE_BEGINNING.has(nrc) || (pended === true && WHILE_PENDING.has(nrc));
 }

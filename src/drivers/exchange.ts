@@ -16,6 +16,10 @@ import { type Authority, SecuredRequester } from './secured-requester.ts';
 /** A failure with the negative response code where there was one. */
 export interface Refusal extends Failed {
   readonly nrc?: number;
+  /** The refusal came behind a responsePending: the ECU had taken the request up. */
+  readonly pended?: true;
+  /** An earlier try was lost, and may have been carried out: it may be the reason for the refusal. */
+  readonly repeated?: true;
 }
 
 export type Exchanged<T> = { readonly ok: true; readonly value: T } | Refusal;
@@ -72,6 +76,14 @@ const SECURITY: ReadonlySet<number> = new Set([
   Nrc.exceededNumberOfAttempts,
   Nrc.requiredTimeDelayNotExpired,
 ]);
+
+/**
+ * What an ECU refuses when it is sent again after its answer was lost: what it did the first time may be in the way.
+ * Another try from the beginning can help. A key or a seed too many cannot.
+ */
+export function refusedRepeat(refused: Refusal): Refusal {
+  return { ...refused, repeated: true, transient: refused.code !== 'SECURITY' };
+}
 
 /** 22, and the conditions of a vehicle (81 to 94 in annex A.1). */
 function isCondition(nrc: number): boolean {
@@ -246,7 +258,9 @@ export class Exchange {
       const reason = `${answer.reason} (repeated for ${Math.round(busy.waitedMs)} ms, ${this.field(busy.field)})`;
       return { ...answer, reason, transient: true };
     }
-    return tries === 1 ? answer : { ...answer, reason: `${answer.reason} (asked ${tries} times)` };
+    if (tries === 1) return answer;
+    const told = { ...answer, reason: `${answer.reason} (asked ${tries} times)` };
+    return answer.nrc === undefined ? told : refusedRepeat(told);
   }
 
   /** `ask`, and the decoded response. */
@@ -322,7 +336,7 @@ export class Exchange {
       case 'suppressed':
         return { ok: true, value: new Uint8Array() };
       case 'negative':
-        return this.#refused(what, reply.nrc);
+        return { ...this.#refused(what, reply.nrc), ...(reply.pended && { pended: true }) };
       case 'silent':
         return failure(
           'SILENT',

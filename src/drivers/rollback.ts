@@ -116,17 +116,25 @@ export async function restoreSingleBank(
   const old = oldReport(previous);
   // The digest of a kept image is no word of the ECU.
   const tells = { version: old.version, sha256: previous.sha256 };
-  if (changed === 'unknown') {
-    // It is asked before anything is done: what still is as it was is left alone.
-    const isOld = now.ok ? await runsStill(exchange, now.value, old, before(tells), signal) : now;
-    if (!isOld.ok) return isOld;
-    if (now.ok && isOld.value) return { ok: true, value: { ...now.value, unchanged: true } };
-  }
   const awaited = {
     ...old,
     tells,
     stale: { version: target.version, sha256: wanted(target).sha256 },
   };
+  if (changed === 'unknown') {
+    // It is asked before anything is done: what still is as it was is left alone.
+    const isOld = now.ok ? await runsStill(exchange, now.value, old, before(tells), signal) : now;
+    if (!isOld.ok) return isOld;
+    if (now.ok && isOld.value) return { ok: true, value: { ...now.value, unchanged: true } };
+    if (exchange.ecu.programming.identify === 'skip') return notAsked(exchange);
+    // It may still be on its way out of the programming session.
+    const late = await awaitSoftware(exchange, awaited, signal);
+    if (late.ok && late.value === 'there') {
+      const report = await readReport(exchange, signal);
+      return report.ok ? { ok: true, value: { ...report.value, unchanged: true } } : report;
+    }
+    if (!late.ok && (late.code === 'INTERRUPTED' || late.code === 'BUS')) return late;
+  }
   if (previous.image === undefined) {
     if (!now.ok) return now;
     // What still runs from RAM may be erased in its bank: only what comes up again is there.
@@ -188,6 +196,14 @@ export function unseenText(exchange: Exchange): string {
   return (
     `${exchange.ecu.name}: it answers in its default session again after its reset; ` +
     'nothing that it tells shows which software it runs'
+  );
+}
+
+/** A restart would show nothing, and might start what is half erased. */
+function notAsked({ peer }: Exchange): Refusal {
+  return failure(
+    'VERSION_MISMATCH',
+    `${peer}: whether its only bank was changed is not known, and it is not asked what it runs`,
   );
 }
 

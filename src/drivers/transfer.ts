@@ -11,6 +11,7 @@ import {
   failure,
   isNotKnown,
   type Refusal,
+  refusedRepeat,
   wasLost,
 } from './exchange.ts';
 import { ImageReader } from './image-reader.ts';
@@ -88,7 +89,12 @@ async function sendBlock(
       );
     }
     // The message or its answer was lost, or another tester spoiled it: the same block under the same counter.
-    if (!wasLost(answer)) return answer;
+    if (!wasLost(answer)) {
+      if (tries === 1) return answer;
+      // It waits for the next number: this block has been taken, and its answer was lost.
+      if (answer.nrc === Nrc.wrongBlockSequenceCounter) return { ok: true, value: undefined };
+      return refusedRepeat(answer);
+    }
     const told =
       tries === 1 ? answer : { ...answer, reason: `${answer.reason} (sent ${tries} times)` };
     if (tries >= BLOCK_REPEATS.aliveTries) return told;

@@ -244,7 +244,9 @@ function refused(
       },
     });
   }
-  return end(state, { kind: 'negative', sid: phase.asked.request[0]!, nrc }, nowMs, config);
+  const sid = phase.asked.request[0]!;
+  const pended = phase.pended ? ({ pended: true } as const) : {};
+  return end(state, { kind: 'negative', sid, nrc, ...pended }, nowMs, config);
 }
 
 /** Only the loss of our own answer ends the request. */

@@ -5,8 +5,13 @@ import type { NResult } from '../isotp/connection.ts';
 export type UdsReply =
   /** `data` is the whole response, response SID included. */
   | { readonly kind: 'positive'; readonly data: Uint8Array; readonly atMs: number }
-  /** Refused: 7F <sid> <nrc>. Never responsePending: the client waits that out. */
-  | { readonly kind: 'negative'; readonly sid: number; readonly nrc: number }
+  /** Refused: 7F <sid> <nrc>. Never responsePending: the client waits that out. `pended`: it came behind one. */
+  | {
+      readonly kind: 'negative';
+      readonly sid: number;
+      readonly nrc: number;
+      readonly pended?: true;
+    }
   /** No positive response was asked for (bit 7) and none came within P2, as it should be. */
   | { readonly kind: 'suppressed' }
   | { readonly kind: 'silent'; readonly timer: 'P2' | 'P2*'; readonly waitedMs: number }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Changed, DriverResult, RollbackOrder, Target } from '../../src/campaign/ports.ts';
 import { fromHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { STANDARD_PROGRAMMING } from '../../src/vehicle/schema.ts';
 import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { plainOf } from '../support/secured-message.ts';
 import { start } from './ecu-driver-support.ts';
@@ -83,6 +84,9 @@ describe('an ECU with one bank that is being written', () => {
     ['3101FF00', '7F3122', 'no'],
     ['3101FF00', '7F3133', 'no'],
     ['3101FF00', '7F3172', 'unknown'],
+    ['3101FF00', '7F3193', 'no'],
+    ['3101FF00', 'pending 7F3193', 'unknown'], // it may have dropped meanwhile
+    ['3101FF00', 'pending 7F3122', 'no'],
     ['3101FF00', 'silent', 'unknown'],
     ['3101FF00', 'transport', 'unknown'],
     ['3101FF00', 'unexpected', 'unknown'],
@@ -109,6 +113,15 @@ describe('an ECU with one bank that is being written', () => {
     });
     expect(ecu.log.every((sent) => sent.startsWith('22'))).toBe(true);
   });
+
+  it.each(['7F3122', '7F3124', '7F3170'])(
+    'and answers the second 31 FF00 with %s when the answer to the first one was lost: changed unknown',
+    async (refusal) => {
+      const ecu = new ScriptedEcu({ ...WILLING, '3101FF00': ['silent', refusal] });
+      const failed = await ecu.clock.within(HOUR, driverOf(ecu).activate(target));
+      expect(failed).toMatchObject({ changed: 'unknown', transient: true });
+    },
+  );
 
   it('after 34 that was accepted without an erase', async () => {
     const ecu = new ScriptedEcu({ ...WILLING, '3101FF00': '7F3131', '3601': '7F3631' });
@@ -293,6 +306,26 @@ describe('a driver that remembers nothing asks the ECU', () => {
       if (isUnchanged) expect(back).toMatchObject({ ok: true, value: { unchanged: true } });
       expect(changing(ecu).length === 0).toBe(isUnchanged);
     }
+  });
+
+  it('is given the time to start again what it ran before, and is not restarted', async () => {
+    let asked = 0;
+    const late = (answer: string) => () => (asked++ < 4 ? answer : `62F189${ascii('1.0.0')}`);
+    const ecu = new ScriptedEcu({ ...WILLING, '22F186': '62F18601', '22F189': late('7F2231') });
+    const order: RollbackOrder = { target, previous: { version: '1.0.0' }, changed: 'unknown' };
+    const back = await ecu.clock.within(HOUR, driverOf(ecu).rollback(order));
+    expect(back).toMatchObject({ ok: true, value: { version: '1.0.0', unchanged: true } });
+    expect(changing(ecu)).toEqual([]);
+  });
+
+  it('that is not asked what it runs is left alone, and nothing is said of it', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const programming = { ...STANDARD_PROGRAMMING, identify: 'skip' };
+    const order: RollbackOrder = { target, previous: { version: '0.0.0' }, changed: 'unknown' };
+    const driver = driverOf(ecu, { ...SINGLE, programming });
+    const back = await ecu.clock.within(HOUR, driver.rollback(order));
+    expect(back).toMatchObject({ ok: false, code: 'VERSION_MISMATCH' });
+    expect(changing(ecu)).toEqual([]);
   });
 
   it('what is known to be changed is restored although it tells the old version', async () => {

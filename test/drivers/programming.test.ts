@@ -314,6 +314,37 @@ describe('one lost message', () => {
     expect((await stage(refused)).ok).toBe(false);
   });
 
+  it.each([
+    ['34', '7F3422'],
+    ['34', '7F3424'],
+    ['34', '7F3470'],
+    ['37', '7F3722'],
+    ['3602', '7F3624'],
+    ['2EF15A', '7F2E22'],
+    ['3101FF00', '7F3124'],
+    ['31010202', '7F3124'],
+  ])('of %s that is not taken a second time is worth another try: %s', async (request, refusal) => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set(request, 'silent', refusal);
+    expect(failureOf(await stage(ecu))).toMatchObject({ transient: true });
+    const refused = new ScriptedEcu({ ...WILLING, [request]: refusal });
+    expect(failureOf(await stage(refused))).toMatchObject({ transient: false });
+  });
+
+  it('of SecurityAccess: a repeated refusal counts attempts, and is final', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('2701', 'silent', '7F2736');
+    expect(failureOf(await stage(ecu))).toMatchObject({ transient: false });
+  });
+
+  it('of a block whose number was used: it has been taken', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('3602', 'silent', '7F3673');
+    expect((await stage(ecu)).ok).toBe(true);
+    const refused = new ScriptedEcu({ ...WILLING, '3602': '7F3673' });
+    expect((await stage(refused)).ok).toBe(false);
+  });
+
   it.each([500, 3000, 9000])('while the ECU jumps into its bootloader for %i ms', async (ms) => {
     const ecu = new ScriptedEcu(WILLING);
     let deafUntilMs = 0;

@@ -9,7 +9,10 @@ import type { RequestOptions, UdsReply, UdsRequester } from '../../src/uds/reply
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type VehicleEcu, vehicleSchema } from '../../src/vehicle/schema.ts';
 
-/** An answer: hexadecimal bytes, or what did not come. A function decides when it is its turn. */
+/**
+ * An answer: hexadecimal bytes (behind `pending `: after a responsePending), or what did not come. A function decides
+ * when it is its turn.
+ */
 export type Answer =
   | string
   | 'silent'
@@ -68,8 +71,11 @@ export class ScriptedEcu implements UdsRequester {
       case 'bus':
         return { kind: 'transport', result: 'BUS', reason: 'vcan0 is down' };
       default: {
-        const data = fromHex(answer);
-        if (data[0] === 0x7f) return { kind: 'negative', sid: data[1]!, nrc: data[2]! };
+        const pended = answer.startsWith('pending ');
+        const data = fromHex(pended ? answer.slice('pending '.length) : answer);
+        if (data[0] === 0x7f) {
+          return { kind: 'negative', sid: data[1]!, nrc: data[2]!, ...(pended && { pended }) };
+        }
         return { kind: 'positive', data, atMs: this.clock.nowMs() };
       }
     }

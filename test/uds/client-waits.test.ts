@@ -38,6 +38,16 @@ async function ask(request: string): Promise<UdsReply> {
 /** When the last byte of a request was on the wire. */
 const sentMs = (request: string): number => (request.length / 2) * MS_PER_BYTE;
 
+test('a refusal says whether the request was pending before', async () => {
+  answers = [
+    [10, '7f2278'],
+    [500, '7f2293'],
+  ];
+  expect(await ask('22f190')).toEqual({ kind: 'negative', sid: 0x22, nrc: 0x93, pended: true });
+  answers = [[10, '7f2293']];
+  expect(await ask('22f190')).toEqual({ kind: 'negative', sid: 0x22, nrc: 0x93 });
+});
+
 describe('an answer to somebody else that has begun', () => {
   const foreign = `62f18c${'55'.repeat(2000)}`;
 
