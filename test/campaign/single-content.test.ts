@@ -62,8 +62,8 @@ describe('an ECU that has no image to go back to', () => {
   /** Activation that fails when so many bytes are there. */
   const cutAt =
     (sent: number): EcuDriver['activate'] =>
-    async (_target, { progress }) => {
-      progress?.({ sent, total: 4 });
+    async (_target, hooks) => {
+      hooks?.progress?.({ sent, total: 4 });
       return failed('REFUSED');
     };
 
@@ -136,6 +136,18 @@ describe('success', () => {
       ++tries === 1 ? failed('RESET', { transient: true, changed: 'yes' }) : ok(HELD);
     const result = await run({ stage, activate: async () => ok(HELD) });
     expect(result).toMatchObject({ ok: true, bytes: 0, heldAlready: false });
+  });
+
+  it('tells of a failure that is tried again as of one that passes', async () => {
+    const told: unknown[] = [];
+    let tries = 0;
+    const stage = async () =>
+      ++tries === 1 ? failed('RESET', { transient: true, changed: 'unknown' }) : ok(TRANSFER);
+    await run({ stage }, { onStep: (step) => step.status === 'retry' && told.push(step) });
+    const failure = { ok: false, code: 'RESET', reason: 'it says RESET', transient: true };
+    expect(told).toEqual([
+      { step: 'stage', changed: 'unknown', tries: 1, status: 'retry', failure, delayMs: 1000 },
+    ]);
   });
 
   it('says where the transfer went on', async () => {
