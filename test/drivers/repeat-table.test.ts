@@ -112,15 +112,28 @@ describe('what was changed', () => {
 
   it('is nothing before the first request, and by a refusal that comes before the work', () => {
     expect(changedBy()).toBe('no');
-    for (const nrc of [0x11, 0x12, 0x13, 0x21, 0x22, 0x24, 0x31, 0x33, 0x70, 0x7e, 0x7f]) {
+    for (const nrc of [
+      0x11, 0x12, 0x13, 0x21, 0x22, 0x24, 0x31, 0x33, 0x70, 0x7e, 0x7f, 0x92, 0x93,
+    ]) {
       expect(changedBy(nrc), `NRC ${nrc}`).toBe('no');
     }
   });
 
   it('is unknown by a refusal in the middle, and by no answer', () => {
-    for (const nrc of [0x10, 0x25, 0x26, 0x71, 0x72, 0x92, 0x93, undefined]) {
+    for (const nrc of [0x10, 0x25, 0x26, 0x71, 0x72, undefined]) {
       expect(changedBy(nrc), `NRC ${nrc}`).toBe('unknown');
     }
+  });
+
+  it.each([
+    ['voltage too high, behind a responsePending', 0x92, { pended: true }, 'unknown'],
+    ['voltage too low, behind a responsePending', 0x93, { pended: true }, 'unknown'],
+    ['a condition, behind a responsePending', 0x22, { pended: true }, 'no'],
+    ['a condition, where an earlier try was lost', 0x22, { repeated: true }, 'unknown'],
+  ] as const)('%s', (_what, nrc, told, expected) => {
+    const fact = new ChangeFact();
+    fact.after({ ...refused(nrc), ...told });
+    expect(fact.value).toBe(expected);
   });
 
   it('stays what it was at its worst', () => {
