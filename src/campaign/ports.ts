@@ -23,6 +23,8 @@ export const DRIVER_ERRORS = [
   'SILENT',
   /** A negative response. */
   'REFUSED',
+  /** It asked to wait (NRC 21, 94, 78, FC.WAIT) for longer than the vehicle file allows. */
+  'BUSY',
   'MALFORMED',
   'UNEXPECTED',
   /** ISO-TP could not carry the message. */

@@ -11,6 +11,8 @@ export const FAILURE_KINDS = [
   'bus',
   /** No answer. */
   'silent',
+  /** It asked to wait until the time for that was over. */
+  'busy',
   /** The ECU restarted in the middle. */
   'restart',
   /** What came, or what arrived there, is not what it should be. */
@@ -29,6 +31,7 @@ const KIND_OF: Readonly<Record<DriverErrorCode, FailureKind>> = {
   TRANSPORT: 'bus',
   INTERRUPTED: 'bus',
   SILENT: 'silent',
+  BUSY: 'busy',
   RESET: 'restart',
   MALFORMED: 'transfer',
   UNEXPECTED: 'transfer',
@@ -66,6 +69,7 @@ export type RetryLimit = Readonly<z.infer<typeof retryLimitSchema>>;
 export const retryPolicySchema = z.strictObject({
   bus: retryLimitSchema,
   silent: retryLimitSchema,
+  busy: retryLimitSchema,
   restart: retryLimitSchema,
   transfer: retryLimitSchema,
   refused: retryLimitSchema,
@@ -77,6 +81,7 @@ export type RetryPolicy = Readonly<Record<FailureKind, RetryLimit>>;
 export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   bus: { tries: 5, seconds: 900 },
   silent: { tries: 3, seconds: 900 },
+  busy: { tries: 3, seconds: 900 },
   restart: { tries: 3, seconds: 900 },
   // A transfer of some minutes that broke near its end is worth another.
   transfer: { tries: 3, seconds: 1800 },

@@ -102,8 +102,10 @@ export type SingleResult =
 
 /** A person waits: shorter pauses than a vehicle has, and what is gone is not waited for. */
 const GONE = { tries: 2, seconds: 60 };
+/** The vehicle file says how long it is waited for. */
+const WAITED_FOR = { tries: 1, seconds: 0 };
 const BENCH_CONFIG: CampaignConfig = {
-  retry: { ...DEFAULT_RETRY_POLICY, bus: GONE, silent: GONE },
+  retry: { ...DEFAULT_RETRY_POLICY, bus: GONE, silent: GONE, busy: WAITED_FOR },
   retryDelayMs: 1000,
   restartLimit: 0,
 };

@@ -181,7 +181,8 @@ export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<E
     signal,
     { look: () => exchange.keepsSession(signal) },
   );
-  if (answer.ok || wasLost(answer)) {
+  // Pending up to its limit, it may be restarting all the same.
+  if (answer.ok || wasLost(answer) || (answer.code === 'BUSY' && answer.nrc === undefined)) {
     return { ok: true, value: undefined };
   }
   return answer;

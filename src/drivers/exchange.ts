@@ -256,7 +256,7 @@ export class Exchange {
     if (answer.ok) return answer;
     if (busy !== undefined && busy.waitedMs > 0) {
       const reason = `${answer.reason} (repeated for ${Math.round(busy.waitedMs)} ms, ${this.field(busy.field)})`;
-      return { ...answer, reason, transient: true };
+      return { ...answer, code: 'BUSY', reason, transient: true };
     }
     if (tries === 1) return answer;
     const told = { ...answer, reason: `${answer.reason} (asked ${tries} times)` };
@@ -338,6 +338,14 @@ export class Exchange {
       case 'negative':
         return { ...this.#refused(what, reply.nrc), ...(reply.pended && { pended: true }) };
       case 'silent':
+        if (reply.pending) {
+          const limit = `${Math.round(reply.waitedMs)} ms (${this.field('timing.pendingLimitMs')})`;
+          return failure(
+            'BUSY',
+            `${this.peer}: ${what} is still pending after ${limit}, and it says no more than that`,
+            true,
+          );
+        }
         return failure(
           'SILENT',
           `${this.peer}: no answer to ${what} within ${Math.round(reply.waitedMs)} ms (${reply.timer}): ` +
@@ -355,9 +363,8 @@ export class Exchange {
       case 'transport': {
         const down = reply.result === 'BUS' || reply.result === 'CLOSED';
         const text = `${this.peer}: ${what} was not carried (${reply.result}): ${reply.reason}`;
-        return down
-          ? failure('BUS', `${text}; bring the bus up again`, true)
-          : failure('TRANSPORT', text, true);
+        if (down) return failure('BUS', `${text}; bring the bus up again`, true);
+        return failure(reply.result === 'N_WFT_OVRN' ? 'BUSY' : 'TRANSPORT', text, true);
       }
     }
   }

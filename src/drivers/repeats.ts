@@ -73,14 +73,18 @@ export function repeatPauseMs(tries: number): number {
   return PAUSES_MS[Math.min(tries, PAUSES_MS.length) - 1]!;
 }
 
-/** Nobody knows whether the request arrived. Bytes that answer something else count as well: another tester is active. */
+/**
+ * Nobody knows whether the request arrived. Bytes that answer something else count as well: another tester is active. An
+ * ECU that asked to wait for all of its time was heard.
+ */
 export function isLost(reply: UdsReply): boolean {
   switch (reply.kind) {
     case 'silent':
+      return reply.pending !== true;
     case 'unexpected':
       return true;
     case 'transport':
-      return !['BUS', 'CLOSED', 'N_BUFFER_OVFLW'].includes(reply.result);
+      return !['BUS', 'CLOSED', 'N_BUFFER_OVFLW', 'N_WFT_OVRN'].includes(reply.result);
     default:
       return false;
   }

@@ -90,7 +90,7 @@ async function sendBlock(
     }
     // The message or its answer was lost, or another tester spoiled it: the same block under the same counter.
     if (!wasLost(answer)) {
-      if (tries === 1) return answer;
+      if (tries === 1 || answer.nrc === undefined) return answer;
       // It waits for the next number: this block has been taken, and its answer was lost.
       if (answer.nrc === Nrc.wrongBlockSequenceCounter) return { ok: true, value: undefined };
       return refusedRepeat(answer);

@@ -20,6 +20,7 @@ const PASSING_CODES: ReadonlySet<string> = new Set([
     'BUS',
     'TRANSPORT',
     'SILENT',
+    'BUSY',
     'RESET',
     'UNTRUSTED',
     // Silence, too, and a TMU that was restarted again and again.

@@ -310,10 +310,13 @@ function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientSt
     return abandon(state, phase.asked, { kind: 'suppressed' }, nowMs, config);
   }
   const waitedMs = nowMs - phase.sentMs;
+  const isStillPending =
+    phase.pended && phase.receiving === undefined && waitedMs >= phase.asked.pendingLimitMs;
+  const pending = isStillPending ? ({ pending: true } as const) : {};
   return abandon(
     state,
     phase.asked,
-    { kind: 'silent', timer: phase.timer, waitedMs },
+    { kind: 'silent', timer: phase.timer, waitedMs, ...pending },
     nowMs,
     config,
   );

@@ -14,7 +14,13 @@ export type UdsReply =
     }
   /** No positive response was asked for (bit 7) and none came within P2, as it should be. */
   | { readonly kind: 'suppressed' }
-  | { readonly kind: 'silent'; readonly timer: 'P2' | 'P2*'; readonly waitedMs: number }
+  /** `pending`: it said responsePending until the total time for that was over. */
+  | {
+      readonly kind: 'silent';
+      readonly timer: 'P2' | 'P2*';
+      readonly waitedMs: number;
+      readonly pending?: true;
+    }
   /** Belongs to the request but breaks its format. */
   | { readonly kind: 'malformed'; readonly data: Uint8Array; readonly reason: string }
   /** Answers something else that we did not ask. */

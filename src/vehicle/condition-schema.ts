@@ -61,6 +61,8 @@ const retry = z.strictObject({
   bus: retryLimit.optional(),
   /** No answer. */
   silent: retryLimit.optional(),
+  /** It asked to wait until the time for that was over. */
+  busy: retryLimit.optional(),
   /** The ECU restarted in the middle. */
   restart: retryLimit.optional(),
   /** What arrived is not what was sent. */

@@ -17,10 +17,9 @@ import { hash } from './support.ts';
 export const TIGHT: CampaignConfig = {
   retry: retryPolicyOf(
     Object.fromEntries(
-      ['bus', 'silent', 'restart', 'transfer', 'refused', 'trust', 'activation'].map((kind) => [
-        kind,
-        { tries: 2, seconds: 60 },
-      ]),
+      ['bus', 'silent', 'busy', 'restart', 'transfer', 'refused', 'trust', 'activation'].map(
+        (kind) => [kind, { tries: 2, seconds: 60 }],
+      ),
     ),
   ),
   retryDelayMs: 1000,

@@ -7,6 +7,7 @@ it('is what README says of it', () => {
   expect(DEFAULT_RETRY_POLICY).toEqual({
     bus: { tries: 5, seconds: 900 },
     silent: { tries: 3, seconds: 900 },
+    busy: { tries: 3, seconds: 900 },
     restart: { tries: 3, seconds: 900 },
     transfer: { tries: 3, seconds: 1800 },
     refused: { tries: 3, seconds: 300 },

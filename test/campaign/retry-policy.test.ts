@@ -38,7 +38,7 @@ describe('the policy', () => {
     expect(policy.silent).toEqual({ tries: 9, seconds: 5 });
     expect(policy.bus).toBe(DEFAULT_RETRY_POLICY.bus);
     expect(() => retryPolicyOf({ silence: { tries: 1, seconds: 1 } })).toThrow(
-      'policy.retry.silence: no kind of failure, expected one of bus, silent, restart',
+      'policy.retry.silence: no kind of failure, expected one of bus, silent, busy, restart',
     );
   });
 

@@ -48,9 +48,26 @@ describe('an ECU that is busy', () => {
     expect(ecu.clock.nowMs() - beganMs).toBe(ms);
     expect(answer).toMatchObject({
       ok: false,
+      code: 'BUSY',
       transient: true,
       reason: expect.stringContaining(`repeated for ${ms} ms, ${field}`),
     });
+  });
+
+  it.each([
+    ['pending', 'timing.pendingLimitMs'],
+    ['N_WFT_OVRN', 'N_WFT_OVRN'],
+  ])('for the whole time of a request is not asked again: %s', async (answer, why) => {
+    for (const request of ['1002', '22F190', '31010202']) {
+      const ecu = new ScriptedEcu({ [request]: answer });
+      const asked = exchangeOf(ecu).ask(fromHex(request), 'asking');
+      expect(await ecu.clock.within(HOUR, asked)).toMatchObject({
+        code: 'BUSY',
+        transient: true,
+        reason: expect.stringContaining(why),
+      });
+      expect(ecu.log).toHaveLength(1);
+    }
   });
 
   it('is not waited for by one who polls', async () => {

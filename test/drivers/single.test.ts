@@ -231,6 +231,14 @@ describe('one ECU of another make by hand', () => {
     });
   });
 
+  it.each(['pending', '7F1021'])('that asks to wait is waited for once: %s', async (answer) => {
+    const { ecu, flash } = other({ '1002': answer });
+    expect(await flash()).toMatchObject({
+      ...{ ok: false, code: 'BUSY', step: 'activate', content: { kind: 'unchanged' } },
+    });
+    expect(ecu.log.filter((sent) => sent === '1003')).toHaveLength(1);
+  });
+
   it.each([
     ['3602', 'unfinished'],
     ['3601', 'unfinished'],

@@ -17,11 +17,14 @@ export type Answer =
   | string
   | 'silent'
   | 'transport'
+  | 'pending'
+  | 'N_WFT_OVRN'
   | 'unexpected'
   | 'bus'
   | (() => string | Promise<string>);
 
 const P2_MS = 150;
+const PENDING_LIMIT_MS = 120_000;
 export const CLOCK_START = Date.UTC(2026, 0, 31);
 
 /**
@@ -66,6 +69,11 @@ export class ScriptedEcu implements UdsRequester {
         return { kind: 'silent', timer: 'P2', waitedMs: P2_MS };
       case 'transport':
         return { kind: 'transport', result: 'N_TIMEOUT_Bs', reason: 'no flow control' };
+      case 'pending':
+        await sleep(this.clock, 'P2*', PENDING_LIMIT_MS);
+        return { kind: 'silent', timer: 'P2*', waitedMs: PENDING_LIMIT_MS, pending: true };
+      case 'N_WFT_OVRN':
+        return { kind: 'transport', result: 'N_WFT_OVRN', reason: 'WAIT for too long' };
       case 'unexpected':
         return { kind: 'unexpected', data: fromHex('62F18602'), reason: '22 was answered' };
       case 'bus':

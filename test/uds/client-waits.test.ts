@@ -48,6 +48,16 @@ test('a refusal says whether the request was pending before', async () => {
   expect(await ask('22f190')).toEqual({ kind: 'negative', sid: 0x22, nrc: 0x93 });
 });
 
+test('silence behind the last responsePending is told from one that is pending to the end', async () => {
+  answers = [[10, '7f2278']];
+  expect(await ask('22f190')).not.toHaveProperty('pending');
+  answers = Array.from({ length: 20 }, (_, index) => [10 + index * 1100, '7f2278'] as const);
+  expect(await ask('22f190')).toEqual({
+    ...{ kind: 'silent', timer: 'P2*', pending: true },
+    waitedMs: timing.pendingLimitMs,
+  });
+});
+
 describe('an answer to somebody else that has begun', () => {
   const foreign = `62f18c${'55'.repeat(2000)}`;
 
