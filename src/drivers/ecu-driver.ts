@@ -501,7 +501,11 @@ export class UdsEcuDriver implements EcuDriver {
   async #checkHardware(signal?: AbortSignal): Promise<Exchanged<void>> {
     const { identify } = this.#ecu.programming;
     if (identify === 'skip') return { ok: true, value: undefined };
-    const hardwareId = await readHardwareId(this.#exchange, signal);
+    const ask = () => readHardwareId(this.#exchange, signal);
+    let hardwareId = await ask();
+    // An answer to another tester in the middle of ours would spoil it.
+    const told = hardwareId.ok ? hardwareId.value : undefined;
+    if (told !== undefined && told !== this.#ecu.hardwareId) hardwareId = await ask();
     if (!hardwareId.ok) return hardwareId;
     if (hardwareId.value === undefined && identify === 'try') return { ok: true, value: undefined };
     if (hardwareId.value === this.#ecu.hardwareId) return { ok: true, value: undefined };

@@ -20,6 +20,8 @@ export interface Refusal extends Failed {
   readonly pended?: true;
   /** An earlier try was lost, and may have been carried out: it may be the reason for the refusal. */
   readonly repeated?: true;
+  /** Another tester's request came before ours was complete, which the ECU has given up therefore. */
+  readonly spoiled?: true;
 }
 
 export type Exchanged<T> = { readonly ok: true; readonly value: T } | Refusal;
@@ -355,11 +357,14 @@ export class Exchange {
       case 'malformed':
         return this.malformed(request, doing, reply.reason);
       case 'unexpected':
-        return failure(
-          'UNEXPECTED',
-          `${this.peer}: answered ${what} with something else: ${reply.reason}; is another tester active?`,
-          true,
-        );
+        return {
+          ...failure(
+            'UNEXPECTED',
+            `${this.peer}: answered ${what} with something else: ${reply.reason}; is another tester active?`,
+            true,
+          ),
+          ...(reply.spoiled && { spoiled: true }),
+        };
       case 'transport': {
         const down = reply.result === 'BUS' || reply.result === 'CLOSED';
         const text = `${this.peer}: ${what} was not carried (${reply.result}): ${reply.reason}`;

@@ -66,6 +66,16 @@ export function repeatRule(request: Uint8Array, programming: EcuProgramming): Re
  */
 export const BLOCK_REPEATS = { tries: 3, aliveTries: 30, limitMs: 30_000 } as const;
 
+/** A block that another tester has spoiled so often in a row is too long for the pauses that this one makes. */
+export const SPOILED_TRIES = 3;
+const SHORTEST_BLOCK_BYTES = 64;
+
+/** The bytes to try instead of `bytes`: half, as a power of two, since some write only whole pages; undefined: no fewer. */
+export function shorterBlock(bytes: number): number | undefined {
+  const half = 2 ** Math.floor(Math.log2(bytes / 2));
+  return half >= SHORTEST_BLOCK_BYTES ? half : undefined;
+}
+
 /** Pauses before the second try and those behind it; the time limit of the lost answer has passed already. */
 const PAUSES_MS = [50, 250] as const;
 

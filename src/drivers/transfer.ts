@@ -15,7 +15,7 @@ import {
   wasLost,
 } from './exchange.ts';
 import { ImageReader } from './image-reader.ts';
-import { BLOCK_REPEATS } from './repeats.ts';
+import { BLOCK_REPEATS, SPOILED_TRIES, shorterBlock } from './repeats.ts';
 
 export interface TransferOptions {
   readonly exchange: Exchange;
@@ -33,21 +33,31 @@ export interface TransferOptions {
 export async function transfer(options: TransferOptions): Promise<Exchanged<number>> {
   const { source } = options;
   const reader = options.reader ?? new ImageReader(source);
-  const blockBytes = options.maxBlockLength - transferData.HEADER_LENGTH;
+  let blockBytes = options.maxBlockLength - transferData.HEADER_LENGTH;
+  /** Read already, and still to be sent. */
+  let rest: Uint8Array = new Uint8Array();
   // 15.4.2.2: the first block has the number 1, 255 is followed by 0.
   let counter = 1;
-  while (reader.position < source.length) {
-    const at = reader.position;
-    const data = await reader.next(blockBytes);
-    if (data.length < Math.min(blockBytes, source.length - at)) {
-      return failure(
-        'IMAGE_INVALID',
-        `the image ends after ${at + data.length} of ${source.length} bytes: fetch it again`,
-      );
+  for (let at = reader.position; at < source.length; ) {
+    if (rest.length === 0) {
+      rest = await reader.next(blockBytes);
+      if (rest.length < Math.min(blockBytes, source.length - at)) {
+        return failure(
+          'IMAGE_INVALID',
+          `the image ends after ${at + rest.length} of ${source.length} bytes: fetch it again`,
+        );
+      }
     }
+    const data = rest.subarray(0, blockBytes);
     const sent = await sendBlock(options, counter, data);
     if (!sent.ok) return describe(options, sent, at);
-    options.progress?.(reader.position);
+    if (sent.value === 'too-long') {
+      blockBytes = shorterBlock(data.length) ?? blockBytes;
+      continue;
+    }
+    rest = rest.subarray(data.length);
+    at += data.length;
+    options.progress?.(at);
     counter = transferData.nextCounter(counter);
   }
   const ended = await endTransfer(options);
@@ -69,19 +79,22 @@ async function endTransfer({ exchange, doing, signal }: TransferOptions): Promis
   return ended;
 }
 
+const SENT = { ok: true, value: 'sent' } as const;
+
 async function sendBlock(
   { exchange, doing, signal }: TransferOptions,
   counter: number,
   data: Uint8Array,
-): Promise<Exchanged<void>> {
+): Promise<Exchanged<'sent' | 'too-long'>> {
   const request = transferData.encodeRequest(counter, data);
   const beganMs = exchange.clock.nowMs();
+  let areSpoiled = true;
   for (let tries = 1; ; tries++) {
     const answer = await exchange.askFor(request, doing, transferData.decodeResponse, signal, {
       once: true,
     });
     if (answer.ok) {
-      if (answer.value.counter === counter) return { ok: true, value: undefined };
+      if (answer.value.counter === counter) return SENT;
       return exchange.malformed(
         request,
         doing,
@@ -92,11 +105,16 @@ async function sendBlock(
     if (!wasLost(answer)) {
       if (tries === 1 || answer.nrc === undefined) return answer;
       // It waits for the next number: this block has been taken, and its answer was lost.
-      if (answer.nrc === Nrc.wrongBlockSequenceCounter) return { ok: true, value: undefined };
+      if (answer.nrc === Nrc.wrongBlockSequenceCounter) return SENT;
       return refusedRepeat(answer);
     }
     const told =
       tries === 1 ? answer : { ...answer, reason: `${answer.reason} (sent ${tries} times)` };
+    // Only where none of its tries can have arrived: the next one has other bytes under the same counter.
+    areSpoiled &&= answer.spoiled === true;
+    if (areSpoiled && tries >= SPOILED_TRIES && shorterBlock(data.length) !== undefined) {
+      return { ok: true, value: 'too-long' };
+    }
     if (tries >= BLOCK_REPEATS.aliveTries) return told;
     if (exchange.clock.nowMs() - beganMs >= BLOCK_REPEATS.limitMs) return told;
     if (tries >= BLOCK_REPEATS.tries && !(await exchange.isStillProgramming(signal))) return told;

@@ -167,6 +167,7 @@ function unsent(
           kind: 'unexpected',
           data: served.data,
           reason: `${served.reason}, and our message was not taken to its end: ${reason}`,
+          spoiled: true,
         }
       : { kind: 'transport', result, reason };
   const dropped = phase.early.map(({ data, atMs }): ClientEffect => {

@@ -61,6 +61,8 @@ export interface Waiting {
 export interface Foreign {
   readonly data: Uint8Array;
   readonly reason: string;
+  /** It came before our message was complete. */
+  readonly spoiled?: true;
 }
 
 export type Phase =

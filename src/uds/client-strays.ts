@@ -7,6 +7,7 @@ import {
   type ClientInput,
   type ClientState,
   type ClientStep,
+  type Foreign,
   type Message,
   p2Of,
   p2StarOf,
@@ -42,7 +43,7 @@ export function foreign(
     ...phase,
     dueMs,
     receiving: taken ? undefined : phase.receiving,
-    foreign: phase.foreign ?? (late ? undefined : { data: message.data, reason }),
+    foreign: phase.foreign ?? (late ? undefined : strayOf(message.data, reason)),
   };
   // An older request that is still pending has its answer yet to come.
   const extended = late && { ...late, untilMs: message.atMs + p2StarOf(state, config) };
@@ -81,7 +82,8 @@ export function unwanted(
   const { phase } = state;
   const told = late ? undefined : { data: start, reason };
   if (phase.kind === 'sending') {
-    return { state: { ...state, phase: { ...phase, foreign: phase.foreign ?? told } }, effects };
+    const first = phase.foreign ?? (told && { ...told, spoiled: true });
+    return { state: { ...state, phase: { ...phase, foreign: first } }, effects };
   }
   if (phase.kind !== 'waiting') return { state, effects };
   const limitMs = phase.sentMs + phase.asked.pendingLimitMs;
@@ -97,6 +99,10 @@ export function unwanted(
     },
     effects,
   };
+}
+
+function strayOf(data: Uint8Array, reason: string): Foreign {
+  return reason === BEFORE_COMPLETE ? { data, reason, spoiled: true } : { data, reason };
 }
 
 export const BEFORE_COMPLETE = 'it came before the request was complete';

@@ -23,8 +23,16 @@ export type UdsReply =
     }
   /** Belongs to the request but breaks its format. */
   | { readonly kind: 'malformed'; readonly data: Uint8Array; readonly reason: string }
-  /** Answers something else that we did not ask. */
-  | { readonly kind: 'unexpected'; readonly data: Uint8Array; readonly reason: string }
+  /**
+   * Answers something else that we did not ask. `spoiled`: it came before our message was complete, which an ECU gives up
+   * then (ISO 15765-2, table 23).
+   */
+  | {
+      readonly kind: 'unexpected';
+      readonly data: Uint8Array;
+      readonly reason: string;
+      readonly spoiled?: true;
+    }
   | { readonly kind: 'transport'; readonly result: NResult; readonly reason: string };
 
 /** Per request; what is missing comes from the client's configuration. */

@@ -256,7 +256,7 @@ describe('an ECU with two banks', () => {
   it('with other hardware is refused before anything is sent to its flash', async () => {
     const { link, driver, target, run } = await start('EDT', { faults: { hardwareId: 'EDT-HW9' } });
     expect(await run(driver.stage(target))).toMatchObject({ ok: false, code: 'WRONG_HARDWARE' });
-    expect(link.requests).toEqual(['22F191']);
+    expect(link.requests).toEqual(['22F191', '22F191']);
   });
 });
 

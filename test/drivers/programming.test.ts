@@ -214,13 +214,19 @@ describe('refused before anything is erased', () => {
     expect(ecu.log).toEqual([]);
   });
 
+  it('other hardware, unless it was the answer to somebody else', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    ecu.set('22F191', `62F191${ascii('???')}`, WILLING['22F191']);
+    expect((await stage(ecu)).ok).toBe(true);
+  });
+
   it('other hardware', async () => {
     const ecu = new ScriptedEcu({ ...WILLING, '22F191': `62F191${ascii('EDT-HW-9')}` });
     const failed = failureOf(await stage(ecu));
     expect(failed.code).toBe('WRONG_HARDWARE');
     expect(failed.reason).toContain('"EDT-HW-9"');
     expect(failed.reason).toContain('"EDT-HW-1"');
-    expect(ecu.log).toEqual(['22F191']);
+    expect(ecu.log).toEqual(['22F191', '22F191']);
   });
 
   it('preconditions that are not met, with the bus restored', async () => {
@@ -374,6 +380,45 @@ describe('one lost message', () => {
 });
 
 describe('the transfer', () => {
+  const long = imageOf(Uint8Array.from({ length: 700 }, (_, index) => index));
+  const ofLong = async (ecu: ScriptedEcu) => {
+    const target = { campaign: CAMPAIGN, version: '2.0.0', image: long, metadata };
+    const staged = await ecu.clock.within(600_000, driverOf(ecu).stage(target));
+    const blocks = ecu.log.filter((sent) => sent.startsWith('36')).slice(1);
+    return { staged, blocks };
+  };
+  const lengthOf = (block: string) => block.length / 2 - 2;
+
+  it('makes its blocks shorter when another tester leaves no pause for long ones', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '34': '74200200', '36': 'spoiled' });
+    let first = true;
+    const taken: string[] = [];
+    for (let number = 1; number < 20; number++) {
+      const counter = hexNumber(number, 2).slice(2);
+      ecu.set(`36${counter}`, () => {
+        const block = ecu.log.at(-1)!;
+        const isMetadata = first;
+        first = false;
+        if (isMetadata) return `76${counter}`;
+        if (lengthOf(block) > 130) return 'spoiled';
+        taken.push(block.slice(4));
+        return `76${counter}`;
+      });
+    }
+    const { staged, blocks } = await ofLong(ecu);
+    expect(staged.ok).toBe(true);
+    expect(taken.join('')).toBe(toHex(await long.read(0, 700)).toUpperCase());
+    expect(blocks.slice(0, 7).map(lengthOf)).toEqual([510, 510, 510, 128, 128, 128, 126]);
+  });
+
+  it('keeps its blocks as they are where one of them may have arrived', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '34': '74200200' });
+    ecu.set('3601', '7601', 'spoiled', 'unexpected', 'spoiled', 'spoiled', '7601');
+    const { staged, blocks } = await ofLong(ecu);
+    expect(staged.ok).toBe(true);
+    expect(blocks.map(lengthOf)).toEqual([510, 510, 510, 510, 510, 190]);
+  });
+
   it('sends a block again that another tester spoils, as long as the ECU is alive', async () => {
     const ecu = new ScriptedEcu(WILLING);
     ecu.set('3602', ...Array<'unexpected'>(12).fill('unexpected'), '7602');

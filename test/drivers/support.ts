@@ -20,6 +20,7 @@ export type Answer =
   | 'pending'
   | 'N_WFT_OVRN'
   | 'unexpected'
+  | 'spoiled'
   | 'bus'
   | (() => string | Promise<string>);
 
@@ -69,13 +70,16 @@ export class ScriptedEcu implements UdsRequester {
         return { kind: 'silent', timer: 'P2', waitedMs: P2_MS };
       case 'transport':
         return { kind: 'transport', result: 'N_TIMEOUT_Bs', reason: 'no flow control' };
+      case 'spoiled':
+        await sleep(this.clock, 'P2', P2_MS);
+        return { ...FOREIGN, spoiled: true };
       case 'pending':
         await sleep(this.clock, 'P2*', PENDING_LIMIT_MS);
         return { kind: 'silent', timer: 'P2*', waitedMs: PENDING_LIMIT_MS, pending: true };
       case 'N_WFT_OVRN':
         return { kind: 'transport', result: 'N_WFT_OVRN', reason: 'WAIT for too long' };
       case 'unexpected':
-        return { kind: 'unexpected', data: fromHex('62F18602'), reason: '22 was answered' };
+        return FOREIGN;
       case 'bus':
         return { kind: 'transport', result: 'BUS', reason: 'vcan0 is down' };
       default: {
@@ -97,6 +101,12 @@ export class ScriptedEcu implements UdsRequester {
     this.keptAlive = on;
   }
 }
+
+const FOREIGN = {
+  kind: 'unexpected',
+  data: fromHex('62F18602'),
+  reason: '22 was answered',
+} as const;
 
 function closed(): UdsReply {
   return { kind: 'transport', result: 'CLOSED', reason: 'aborted by the caller' };

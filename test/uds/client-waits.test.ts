@@ -58,6 +58,17 @@ test('silence behind the last responsePending is told from one that is pending t
   });
 });
 
+test('an answer to somebody else tells whether it came before the request was complete', async () => {
+  const long = `3601${'00'.repeat(2000)}`;
+  clock.after('ecu', 5, () => pair.b.send(fromHex('62f18601')));
+  expect(await ask(long)).toMatchObject({ kind: 'unexpected', spoiled: true });
+  await clock.advance(10_000);
+  answers = [[5, '62f18601']];
+  const behind = await ask(long);
+  expect(behind.kind).toBe('unexpected');
+  expect(behind).not.toHaveProperty('spoiled');
+});
+
 describe('an answer to somebody else that has begun', () => {
   const foreign = `62f18c${'55'.repeat(2000)}`;
 
