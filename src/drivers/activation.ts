@@ -171,9 +171,9 @@ export async function askSelfTest(
 
 /**
  * ECUReset. The answer may be lost to the reset itself, which is no failure. An ECU that is still in the session from
- * before has not heard it. An ECU of ours takes it from the TMU also while the vehicle moves.
+ * before has not heard it. An ECU of ours takes it from the TMU also while the vehicle moves. The value: it was answered.
  */
-export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<void>> {
+export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<boolean>> {
   const orders = (isOurs(exchange.ecu) ? exchange.secured({ once: true }) : undefined) ?? exchange;
   const answer = await orders.ask(
     ecuReset.encodeRequest(ecuReset.ResetType.hardReset),
@@ -182,10 +182,9 @@ export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<E
     { look: () => exchange.keepsSession(signal) },
   );
   // Pending up to its limit, it may be restarting all the same.
-  if (answer.ok || wasLost(answer) || (answer.code === 'BUSY' && answer.nrc === undefined)) {
-    return { ok: true, value: undefined };
-  }
-  return answer;
+  if (answer.ok) return { ok: true, value: true };
+  const isOpen = wasLost(answer) || (answer.code === 'BUSY' && answer.nrc === undefined);
+  return isOpen ? { ok: true, value: false } : answer;
 }
 
 /** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */

@@ -47,7 +47,13 @@ import { wanted } from './image-reader.ts';
 import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
 import { awaitSoftware } from './restart.ts';
-import { leaveAlone, restoreSingleBank, rollBackBank, unseenText } from './rollback.ts';
+import {
+  isWrongSoftware,
+  leaveAlone,
+  restoreSingleBank,
+  rollBackBank,
+  unseenText,
+} from './rollback.ts';
 import type { Authority } from './secured-requester.ts';
 import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
@@ -264,16 +270,23 @@ export class UdsEcuDriver implements EcuDriver {
     const digest = await readDigest(this.#exchange, Did.activeBankDigest, hooks.signal);
     if (!digest.ok) return digest;
     if (digest.value === sha256) return this.#runsAlready(target, fact, hooks.signal);
-    const written = await this.#program(target, hooks, warnings, fact, {
-      andThen: () => reset(this.#exchange, hooks.signal),
-    });
+    let isHeard = true;
+    const restart = async (): Promise<Exchanged<unknown>> => {
+      const asked = await reset(this.#exchange, hooks.signal);
+      if (asked.ok) isHeard = asked.value;
+      return asked;
+    };
+    const written = await this.#program(target, hooks, warnings, fact, { andThen: restart });
     if (!written.ok) return written;
     const before = this.#before(target) ?? NOT_TOLD;
-    const back = await awaitSoftware(
-      this.#exchange,
-      { version: target.version, sha256, tells: before, stale: before },
-      hooks.signal,
-    );
+    const awaited = { version: target.version, sha256, tells: before, stale: before };
+    let back = await awaitSoftware(this.#exchange, awaited, hooks.signal);
+    // The reset may have been lost on its way, which an ECU that does not tell its session shows by nothing else.
+    if (!back.ok && !isHeard && isWrongSoftware(back)) {
+      const again = await restart();
+      if (!again.ok) return again;
+      back = await awaitSoftware(this.#exchange, awaited, hooks.signal);
+    }
     if (!back.ok) return back;
     if (back.value === 'unseen') warnings.push(unseenText(this.#exchange));
     const joined = await this.#join(target, hooks.signal);

@@ -30,7 +30,7 @@ export interface ProgramOptions {
   /** The bank to be written holds this very image, verified once: it may stay if the ECU says so under this metadata. */
   readonly held?: boolean;
   /** Runs in the programming session, before the bus is restored (the reset of a single-bank ECU). */
-  readonly andThen?: () => Promise<Exchanged<void>>;
+  readonly andThen?: () => Promise<Exchanged<unknown>>;
 }
 
 export interface Run extends ProgramOptions {

@@ -1,6 +1,7 @@
 // Data identifiers of one ECU, each by a request of its own: what `can-ota read` does.
 
 import { hexNumber } from '../core/bytes.ts';
+import { Sid } from '../uds/sid.ts';
 import { Exchange, type ExchangeOptions } from './exchange.ts';
 import { readDid } from './identification.ts';
 
@@ -9,11 +10,12 @@ export type DidReading =
   | { readonly did: number; readonly ok: false; readonly code: string; readonly reason: string };
 
 /**
- * DIDs without any answer, one after the other, before the ECU counts as silent: at the beginning, and after it has
- * answered, since some ECUs say nothing to a DID that they do not know.
+ * DIDs without any answer, one after the other, before the ECU is asked whether it is there at all: at the beginning, and
+ * after it has answered. Some ECUs say nothing to a DID that they do not know.
  */
 const SILENT_AT_FIRST = 2;
 const SILENT_LATER = 5;
+const TESTER_PRESENT = Uint8Array.of(Sid.testerPresent, 0x00);
 
 /**
  * One that is unknown, or lost on the way, does not spoil the others. The rest is not asked for when the bus is down, or
@@ -43,7 +45,16 @@ export async function readDids(
     const isSilent = !bytes.ok && (bytes.code === 'SILENT' || bytes.code === 'TRANSPORT');
     hasAnswered ||= !isSilent;
     silent = isSilent ? silent + 1 : 0;
-    if (silent >= (hasAnswered ? SILENT_LATER : SILENT_AT_FIRST)) break;
+    if (silent < (hasAnswered ? SILENT_LATER : SILENT_AT_FIRST)) continue;
+    if (!(await isThere(exchange, signal))) break;
+    hasAnswered = true;
+    silent = 0;
   }
   return readings;
+}
+
+/** 3E 00, which every ECU knows; a refusal is a sign of life as well. */
+async function isThere(exchange: Exchange, signal?: AbortSignal): Promise<boolean> {
+  const asked = await exchange.ask(TESTER_PRESENT, 'asking whether it is there', signal);
+  return asked.ok || asked.nrc !== undefined;
 }

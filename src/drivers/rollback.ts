@@ -216,6 +216,6 @@ function oldReport({ version, sha256, plain, image }: RollbackOrder['previous'])
 }
 
 /** It came up, with something else. */
-function isWrongSoftware({ code }: Refusal): boolean {
+export function isWrongSoftware({ code }: Refusal): boolean {
   return code === 'VERSION_MISMATCH' || code === 'DIGEST_MISMATCH' || code === 'SELF_TEST';
 }

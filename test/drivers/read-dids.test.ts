@@ -7,8 +7,8 @@ import { type Answer, ecuOf, ScriptedEcu } from './support.ts';
 const DIDS = [0xf189, 0xf18c, 0xf190, 0xf191, 0xf195, 0xf197, 0xf1a0];
 
 /** One letter for each DID that was asked: `.` read, `-` refused, `s` silent, `b` bus. */
-async function readingsOf(answers: readonly Answer[]): Promise<string> {
-  const ecu = new ScriptedEcu({});
+async function readingsOf(answers: readonly Answer[], isThere: Answer): Promise<string> {
+  const ecu = new ScriptedEcu({ '3E00': isThere });
   DIDS.forEach((did, index) => {
     const hex = did.toString(16).toUpperCase();
     ecu.set(`22${hex}`, answers[index] === 'ok' ? `62${hex}31` : (answers[index] ?? 'silent'));
@@ -40,6 +40,15 @@ describe('can-ota read', () => {
     ['no more when the bus is down', '.b', ['ok', 'bus', 'ok']],
     ['past foreign answers', 'uu.....', ['unexpected', 'unexpected', 'ok', 'ok', 'ok', 'ok', 'ok']],
   ])('reads %s', async (_what, expected, answers) => {
-    expect(await readingsOf(answers)).toBe(expected);
+    expect(await readingsOf(answers, 'silent')).toBe(expected);
   });
+
+  it.each(['7E00', '7F3E11'])(
+    'reads on past all that an ECU never answers, if it is there: %s',
+    async (there) => {
+      const rest: Answer[] = ['ok', 'ok', 'ok', 'ok', 'ok'];
+      expect(await readingsOf(['silent', 'silent', ...rest], there)).toBe('ss.....');
+      expect(await readingsOf(['silent', 'silent', 'silent'], there)).toBe('sssssss');
+    },
+  );
 });

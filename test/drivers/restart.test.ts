@@ -387,6 +387,23 @@ describe('a reset that was lost on the way', () => {
     expect(ecu.log.filter((sent) => sent === '1101')).toHaveLength(3);
   });
 
+  it('is sent once more to an ECU without a session that does not change for all of its time', async () => {
+    const without = { version: '1.0.0' };
+    const ecu = new RestartingEcu(without, [{ fromMs: 0, version: '2.0.0' }]);
+    let lost = 1;
+    ecu.set('1101', () => {
+      if (lost-- > 0) return 'silent';
+      ecu.resetNow();
+      return '5101';
+    });
+    expect((await updated(ecu)).activated).toMatchObject({ ok: true });
+    expect(ecu.log.filter((sent) => sent === '1101')).toHaveLength(2);
+    // One that has answered it was restarted: it runs what it runs.
+    const heard = new RestartingEcu(without, [{ fromMs: 0, ...without }]);
+    expect((await updated(heard)).activated).toMatchObject({ ok: false, code: 'VERSION_MISMATCH' });
+    expect(heard.log.filter((sent) => sent === '1101')).toHaveLength(1);
+  });
+
   it('is not sent again when only its answer was lost', async () => {
     const ecu = new RestartingEcu(told('1.0.0', '02'), [
       { fromMs: 0, silent: true },
