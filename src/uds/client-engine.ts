@@ -133,6 +133,7 @@ function confirm(
       dueMs: result.atMs + p2Of(state, config),
       receiving: undefined,
       pended: false,
+      extended: false,
       foreign: phase.foreign,
     },
   });

@@ -51,6 +51,8 @@ export interface Waiting {
   readonly receiving: number | undefined;
   /** The ECU has said responsePending: an answer must follow, suppressed or not. */
   readonly pended: boolean;
+  /** It got its time again for a long answer to somebody else: once, since the next one was asked for behind ours. */
+  readonly extended: boolean;
   /**
    * The first message since the request was handed to `send` that answers nothing we asked, told when nothing
    * better comes: an ECU that serves somebody else may have lost our request.

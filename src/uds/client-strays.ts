@@ -68,7 +68,10 @@ export function lateFor(
   );
 }
 
-/** A long answer that is not for us. While the ECU sends it, ours cannot start: it gets its time again. */
+/**
+ * A long answer that is not for us. While the ECU sends it, ours cannot start: it gets its time again, once. A tester that
+ * polls more often than P2 would make it wait up to the total time otherwise.
+ */
 export function unwanted(
   state: ClientState,
   { start, length, atMs }: Extract<ClientInput, { kind: 'unwanted' }>,
@@ -88,12 +91,15 @@ export function unwanted(
   if (phase.kind !== 'waiting') return { state, effects };
   const limitMs = phase.sentMs + phase.asked.pendingLimitMs;
   const againMs = Math.min(atMs + p2Of(state, config), limitMs);
+  // What was given up before it was complete has no answer to come.
+  const isDelayed = !phase.extended && phase.foreign?.spoiled !== true;
   return {
     state: {
       ...state,
       phase: {
         ...phase,
-        dueMs: Math.max(phase.dueMs, againMs),
+        dueMs: isDelayed ? Math.max(phase.dueMs, againMs) : phase.dueMs,
+        extended: phase.extended || isDelayed,
         foreign: phase.foreign ?? told,
       },
     },

@@ -147,7 +147,8 @@ describe('while a request is open', () => {
   test('but not for ever', async () => {
     for (let atMs = 100; atMs < 10_000; atMs += 100) frames([atMs, FOREIGN_FIRST]);
     expect(await ask('22f190')).toMatchObject({ kind: 'unexpected' });
-    expect(clock.nowMs()).toBeLessThan(timing.pendingLimitMs + 100);
+    // From the first of them on.
+    expect(clock.nowMs()).toBeLessThan(100 + timing.p2Ms + 5);
   });
 
   test('the loss of an answer to an older request is not the loss of this one', async () => {
@@ -171,6 +172,13 @@ describe('an ECU that served another tester may have lost our request', () => {
     const reply = await ask(block);
     expect(reply).toMatchObject({ kind: 'unexpected', data: fromHex('62f18601') });
     expect(reply).toMatchObject({ reason: expect.stringMatching(/N_Bs/) });
+  });
+
+  test('a block that was spoiled by a long answer is not waited for any longer by the next ones', async () => {
+    // 10 ms between our frames: they are on the wire at 90 ms.
+    frames([1, '30000ACCCCCCCCCC'], [25, FOREIGN_FIRST], [200, FOREIGN_FIRST]);
+    expect(await ask(block)).toMatchObject({ kind: 'unexpected', spoiled: true });
+    expect(clock.nowMs()).toBeLessThan(100 + timing.p2Ms);
   });
 
   test('a block that was sent to its end and stays unanswered', async () => {
