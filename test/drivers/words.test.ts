@@ -278,6 +278,17 @@ describe('orders with authority', () => {
     expect([countOf(ecu, '22FD24'), countOf(ecu, '84')]).toEqual([asked, sent]);
   });
 
+  it('keep the session and speak to all as without', async () => {
+    const ecu = new ScriptedEcu({});
+    const requester = new SecuredRequester(ecu, { role: 'tester', key: KEY });
+    requester.keepAlive(true);
+    expect(ecu.keptAlive).toBe(true);
+    requester.keepAlive(false);
+    expect(ecu.keptAlive).toBe(false);
+    await requester.broadcast(fromHex('1083'));
+    expect(ecu.log).toEqual(['*1083']);
+  });
+
   it('of a person are made once: no second challenge for what may have been done', async () => {
     const ecu = new ScriptedEcu({
       ...{ '1001': '5001003201F4', '1003': '5003003201F4' },
