@@ -12,13 +12,13 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 const address = normalAddress({ id: 0x7e0, extended: false }, { id: 0x7e8, extended: false });
 const LOST: SendOutcome = { kind: 'failed', code: 'BUS_DOWN', reason: 'vcan0 is down' };
 
-function bench(config: Partial<IsoTpConfig> = {}) {
+function bench(config: Partial<IsoTpConfig> = {}, transmitQueue = 8) {
   const clock = new VirtualClock();
   const frames: string[] = [];
   const outcomes: ((outcome: SendOutcome) => void)[] = [];
   let listener: ((frame: BusFrame) => void) | undefined;
   const bus = {
-    transmitQueue: 8,
+    transmitQueue,
     subscribe: (_filters: unknown, hear: (frame: BusFrame) => void) => {
       listener = hear;
       return { close: () => (listener = undefined) };
@@ -171,5 +171,27 @@ describe('a message that is received', () => {
     expect(frames.at(-1)).toBe('210708090a');
     answer();
     expect(told).toEqual(['message 7e00', `${LONG}: N_OK sent`]);
+  });
+});
+
+describe('frames ahead of the wire', () => {
+  const ahead = (transmitQueue: number): number => {
+    const { frames, hear, send, answer } = bench({}, transmitQueue);
+    send('00'.repeat(4000));
+    answer();
+    hear('300000');
+    return frames.length - 1;
+  };
+
+  it('are as many as the bus queues, at least one and at most 64', () => {
+    expect([0, 1, 8, 64, 65, Number.POSITIVE_INFINITY].map(ahead)).toEqual([1, 1, 8, 64, 64, 64]);
+  });
+
+  it('are one where the receiver wants a pause between them', () => {
+    const { frames, hear, send, answer } = bench();
+    send('00'.repeat(100));
+    answer();
+    hear('300005');
+    expect(frames).toHaveLength(2);
   });
 });

@@ -2,6 +2,12 @@
 
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import {
+  AUTHORITY_CALCULATION,
+  AUTHORITY_CHALLENGE_BYTES,
+  AUTHORITY_MAC_BYTES,
+  RECEIPT_BYTES,
+} from '../../src/trust/authority.ts';
 import { ImageDecryptor } from '../../src/trust/image-encryption.ts';
 import { checkBankRecord } from '../../src/trust/image-header.ts';
 import {
@@ -267,4 +273,9 @@ describe('the decryptor', () => {
     }
     expect(() => from(BLOCK, header.subarray(1))).toThrow('the header is not whole');
   });
+});
+
+it('service 84 names its roles by these numbers, with MACs and challenges of 16 bytes', () => {
+  expect(AUTHORITY_CALCULATION).toEqual({ tester: 1, factory: 2 });
+  expect([AUTHORITY_MAC_BYTES, AUTHORITY_CHALLENGE_BYTES, RECEIPT_BYTES]).toEqual([16, 16, 16]);
 });
