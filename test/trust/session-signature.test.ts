@@ -65,3 +65,16 @@ describe('a signature over an exchange', () => {
     expect(verdict.ok ? 'accepted' : verdict.code).toBe('MALFORMED');
   });
 });
+
+it('that is refused says where, and what is wrong', () => {
+  const of = (signed: Readonly<Record<string, string>>, signers: readonly LocalSigner[]) =>
+    checkSessionSignature(signJson(signed, signers), rootWith(one), exchanged, keys);
+  expect(of(right, [stranger])).toEqual({
+    ...{ ok: false, code: 'ARBITRARY_SOFTWARE', where: 'session signature' },
+    reason: 'is not signed by the role "time" of the Director\'s Root version 1',
+  });
+  expect(of({ ...right, serial: 'CO-2' }, [one])).toEqual({
+    ...{ ok: false, code: 'ARBITRARY_SOFTWARE', where: 'session signature' },
+    reason: 'is for another exchange',
+  });
+});
