@@ -16,14 +16,19 @@ import {
 import { couldAnswer, matchResponse } from './match.ts';
 
 /**
- * Whether a segmented message that begins with `start` is to be received. Only an answer to the open request is:
- * flow control for any other one would go to an ECU that answers another tester, and mix with that tester's own.
- * The late answer to a request that was given up is refused, too: nobody waits for it, and it cannot be told from one
- * for another tester. Its ECU ends it by itself after N_Bs (1 s), which is what it does when a tester is unplugged.
+ * Whether a segmented message that begins with `start` is to be received: an answer to the open request is, and a late one
+ * to a request that was given up. Refused, it would keep the ECU busy for N_Bs (1 s), which is longer than P2, and the
+ * open request would look unanswered. Flow control for any other one would go to an ECU that answers another tester, and
+ * mix with that tester's own. Without an open request nothing is received.
  */
-export function isWanted({ phase }: ClientState, start: Uint8Array): boolean {
+export function isWanted(
+  { phase, abandoned }: ClientState,
+  start: Uint8Array,
+  nowMs: number,
+): boolean {
   if (phase.kind !== 'sending' && phase.kind !== 'waiting') return false;
-  return couldAnswer(phase.asked.request, start);
+  if (couldAnswer(phase.asked.request, start)) return true;
+  return abandoned.some(({ request, untilMs }) => nowMs <= untilMs && couldAnswer(request, start));
 }
 
 /** A late answer to an older request is dropped; anything else is remembered. Either way we go on waiting. */

@@ -96,7 +96,9 @@ export class UdsClient implements UdsRequester {
       onUnwanted: (start, length, atMs) => this.#feed({ kind: 'unwanted', start, length, atMs }),
       onReceiveError: (result, reason) => this.#feed({ kind: 'receive-error', result, reason }),
     });
-    options.connection.screen?.((start) => !this.#closed && isWanted(this.#state, start));
+    options.connection.screen?.(
+      (start) => !this.#closed && isWanted(this.#state, start, options.clock.nowMs()),
+    );
   }
 
   /** Answers to no request of ours since this client was made: another tester talks to the same ECU. */

@@ -121,6 +121,16 @@ test.each([
   ['', false],
 ])('a message that begins with %s is wanted: %s', (start, wanted) => {
   const { state } = asked();
-  expect(isWanted(state, fromHex(start))).toBe(wanted);
-  expect(isWanted(initialClientState, fromHex(start))).toBe(false);
+  expect(isWanted(state, fromHex(start), 0)).toBe(wanted);
+  expect(isWanted(initialClientState, fromHex(start), 0)).toBe(false);
+});
+
+test('an answer to a request that was given up is wanted for its time, while another is open', () => {
+  const late = fromHex('710302000100');
+  const abandoned = [{ request: fromHex('31030200'), untilMs: 100 }];
+  const open = { ...asked().state, abandoned };
+  expect(isWanted(open, late, 100)).toBe(true);
+  expect(isWanted(open, late, 101)).toBe(false);
+  expect(isWanted(open, fromHex('710302010100'), 100)).toBe(false);
+  expect(isWanted({ ...initialClientState, abandoned }, late, 100)).toBe(false);
 });

@@ -200,6 +200,19 @@ describe('an ECU that served another tester may have lost our request', () => {
     expect(await ask(block)).toMatchObject({ kind: 'transport', result: 'N_TIMEOUT_Bs' });
   });
 
+  test('the long answer to a request that was given up is received, and does not delay the next', async () => {
+    const abort = new AbortController();
+    const given = client.request(fromHex('310302000102030405060708'), { signal: abort.signal });
+    frames([1, '300000CCCCCCCCCC'], [3, '1008710302000102'], [4, '210304CCCCCCCCCC']);
+    await clock.advance(1);
+    abort.abort();
+    await given;
+    const asked = ask('22f18a');
+    frames([8, '0462F18A07CCCCCC']);
+    expect(await asked).toMatchObject({ kind: 'positive', data: fromHex('62f18a07') });
+    expect([flowControls(), client.foreignAnswers]).toEqual([1, 0]);
+  });
+
   test('a late answer of our own is no sign of another tester', async () => {
     expect(await ask('22f18a')).toMatchObject({ kind: 'silent' });
     frames([1, '300000CCCCCCCCCC'], [1.5, '0462F18A07CCCCCC']);
