@@ -11,7 +11,7 @@ export function addSimulate(program: Command): void {
     .option('--seed <text>', 'everything follows from it (default: 1)', '1')
     .option(
       '--faults <profile>',
-      'none, all, or a list of power, bus, network, disk, ecu, driver, vehicle',
+      'none, all, or a list of power, bus, network, disk, ecu, driver, vehicle, services, backend, make, attacker, server, device',
       'all',
     )
     .option('--image-bytes <number>', 'size of each image', count, 16_384)

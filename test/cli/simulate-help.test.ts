@@ -1,0 +1,13 @@
+// The help of `simulate` is written without loading the simulation.
+
+import { Command } from 'commander';
+import { expect, it } from 'vitest';
+import { addSimulate } from '../../src/cli/define-simulate.ts';
+import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
+
+it('names every category of faults', () => {
+  const program = new Command();
+  addSimulate(program);
+  const option = program.commands[0]!.options.find(({ long }) => long === '--faults');
+  expect(option!.description).toBe(`none, all, or a list of ${FAULT_CATEGORIES.join(', ')}`);
+});
