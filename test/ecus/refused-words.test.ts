@@ -76,3 +76,28 @@ it('a bank is intact only where the record says that it is valid', async () => {
   storage.corrupt('bank-a.bin', 999);
   expect(await flash.intact(0)).toBe(false);
 });
+
+describe('an ECU that is asked too early', () => {
+  const reasonOf = (bench: EcuBench) =>
+    bench.events.findLast(({ kind }) => kind === 'not-ready') as { reason: string } | undefined;
+
+  it('to erase, says that metadata must come first', async () => {
+    const bench = await EcuBench.start();
+    await bench.prepare();
+    expect(await bench.ask('3101FF00')).toBe('7F3122');
+    expect(reasonOf(bench)).toEqual({
+      ...{ kind: 'not-ready', reason: 'signed metadata must come first' },
+    });
+  });
+
+  it('to lock, says what is missing', async () => {
+    const bench = await EcuBench.start({ options: { benchKeys: false } });
+    await bench.expect('1003');
+    expect(await bench.ask('31010221')).toBe('7F3122');
+    expect(reasonOf(bench)?.reason).toBe(
+      'the serial number (2E F18C), the device secret (2E FD13), the own keys (31 01 0220), ' +
+        'director.root.json (38), images.root.json (38), ' +
+        'the key of the TMU (2E FD16) must be provisioned before the lock',
+    );
+  });
+});
