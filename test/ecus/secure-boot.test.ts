@@ -172,6 +172,13 @@ describe('the security counter', () => {
     expect(await forged.text('FD22')).toContain('"attack":"ROLLBACK"');
   });
 
+  it('does not refuse a plain rollback, which changes nothing where no trial runs', async () => {
+    const bench = await confirmed(5);
+    expect(await bench.order('rollback')).toBe('7101021200');
+    await bench.reset();
+    expect(await bench.text('F195')).toBe('2.0.0');
+  });
+
   it('with the confirmed bank damaged: waits in the bootloader, and takes a new image', async () => {
     const bench = await confirmed(5);
     bench.storage.corrupt('bank-b.bin', 7);
@@ -263,6 +270,17 @@ describe('a bank that nobody signed', () => {
     await bench.storage.remove('bank-b.trust');
     expect(await bench.order('activate')).toBe('7F3122');
     expect(bench.events.at(-1)).toMatchObject({ kind: 'image-refused', code: 'MISSING_METADATA' });
+  });
+
+  it('is forgotten by a rollback as long as it has not run', async () => {
+    const bench = await onTrial(0);
+    await bench.expectOrder('confirm');
+    await bench.program(imageOf(3000, 3), '3.0.0');
+    await bench.storage.remove('bank-a.trust');
+    expect(await bench.order('rollback-confirmed')).toBe('7101021200');
+    expect(await bench.ask('22FD02')).toBe('7F2231');
+    await bench.reset();
+    expect(await bench.text('F195')).toBe('2.0.0');
   });
 });
 

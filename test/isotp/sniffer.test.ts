@@ -55,6 +55,16 @@ it('waits a whole N_Cr for the next frame, counted from the frame before', () =>
   expect(told.slice(1)).toEqual([expect.stringMatching(/^3100 A error /)]);
 });
 
+it('tells a missing frame as N_Cr, although it sends no flow control itself', () => {
+  const { told, hear } = sniffing(['A', normalAddress(tester, ecu)]);
+  hear(0, 0x7e0, '1010000102030405');
+  hear(1000, 0x7e0, '023e00');
+  expect(told).toEqual([
+    '1000 A error no consecutive frame for 1000 ms (N_Cr) after 6 of 16 bytes',
+    '1000 A message 3e00 in 1 from 1000',
+  ]);
+});
+
 it('tells wait and overflow, and nothing of a plain flow control', () => {
   const { told, hear } = sniffing(['B', normalAddress(ecu, tester)]);
   hear(1, 0x7e8, '300000');

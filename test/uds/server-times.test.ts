@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsServer } from '../../src/uds/server.ts';
 import { DEFAULT_SERVER_TIMING, type Reply } from '../../src/uds/server-types.ts';
@@ -37,4 +38,32 @@ test('a handler that never ends is answered for at its limit, and counted on the
   }
   expect(times.at(-1)).toBeGreaterThanOrEqual(3000);
   expect(times.at(-1)).toBeLessThan(4000);
+});
+
+test.each([
+  [5, 5005],
+  [6, 5056], // 50 ms for requests that may have arrived meanwhile
+])('an S3 timer that fires %i ms late ends the session at %i ms', async (lateMs, endMs) => {
+  const clock = new VirtualClock();
+  let blockedMs = lateMs;
+  const late: Clock = {
+    nowMs: () => clock.nowMs(),
+    wallMs: () => clock.wallMs(),
+    after: (name, delayMs, fire) => {
+      if (name !== 'S3server') return clock.after(name, delayMs, fire);
+      const timer = clock.after(name, delayMs + blockedMs, fire);
+      blockedMs = 0;
+      return timer;
+    },
+  };
+  const { a, b } = connectionPair({ clock, msPerByte: 0 });
+  a.listen({ onMessage: () => {} });
+  const sessions: string[] = [];
+  new UdsServer({
+    ...{ physical: b, clock: late },
+    onSession: (from, to, reason) => sessions.push(`${clock.nowMs()} ${from}>${to} ${reason}`),
+  });
+  a.send(fromHex('1003'));
+  await clock.advance(10_000);
+  expect(sessions).toEqual(['0 1>3 request', `${endMs} 3>1 S3`]);
 });
