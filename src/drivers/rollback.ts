@@ -9,6 +9,7 @@ import type {
   TransferReport,
 } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
+import { sleep } from '../core/clock.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import { encodeRollbackOption } from '../uds/campaign-record.ts';
 import { Did, Routine, Session } from '../uds/sid.ts';
@@ -137,9 +138,18 @@ export async function restoreSingleBank(
   }
   if (previous.image === undefined) {
     if (!now.ok) return now;
-    // What still runs from RAM may be erased in its bank: only what comes up again is there.
+    // What still runs from RAM may be erased in its bank: only what comes up again is there, and nothing tells the two
+    // apart while the restart is still to come.
     const restarted = await reset(exchange, signal);
     if (!restarted.ok) return restarted;
+    const { resetMs } = exchange.ecu.timing;
+    if ((await sleep(exchange.clock, 'restart', resetMs, signal)) === 'aborted') {
+      return failure(
+        'INTERRUPTED',
+        `${exchange.peer}: stopped while waiting for its restart`,
+        true,
+      );
+    }
     const up = await awaitSoftware(exchange, awaited, signal);
     if (!up.ok && !isWrongSoftware(up)) return up;
     const report = await readReport(exchange, signal);

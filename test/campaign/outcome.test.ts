@@ -33,6 +33,7 @@ it('every failure has the kind whose limits are meant for it', () => {
     TRANSPORT: 'bus',
     INTERRUPTED: 'bus',
     SILENT: 'silent',
+    BUSY: 'busy',
     RESET: 'restart',
     MALFORMED: 'transfer',
     UNEXPECTED: 'transfer',

@@ -442,6 +442,15 @@ describe('the old software is there again', () => {
     },
   );
 
+  it('or not, where the old one answered from RAM until the reset came', async () => {
+    const phases = [
+      { fromMs: 0, version: '1.0.0' },
+      { fromMs: 900, silent: true as const },
+      { fromMs: 1500 },
+    ];
+    expect(await restored(phases, false)).toMatchObject({ ok: false, code: 'NO_PREVIOUS_IMAGE' });
+  });
+
   it.each([
     [true, 'VERSION_MISMATCH'],
     [false, 'NO_PREVIOUS_IMAGE'],
