@@ -13,8 +13,6 @@ const AFTER_THE_BEGINNING: ReadonlySet<number> = new Set([
   Nrc.transferDataSuspended,
   Nrc.generalProgrammingFailure,
 ]);
-/** A condition that may be lost in the middle of the work, of which a responsePending tells. */
-const WHILE_PENDING: ReadonlySet<number> = new Set([Nrc.voltageTooHigh, Nrc.voltageTooLow]);
 
 export class ChangeFact {
   #value: Changed = 'no';
@@ -37,6 +35,7 @@ export class ChangeFact {
 }
 
 function mayHaveBegun({ nrc, pended, repeated }: Refusal): boolean {
-  if (nrc === undefined || repeated === true) return true;
-  return AFTER_THE_BEGINNING.has(nrc) || (pended === true && WHILE_PENDING.has(nrc));
+  // Behind a responsePending the request was taken up, ISO 14229-1 annex A.1: whatever is refused then was at work.
+  if (nrc === undefined || repeated === true || pended === true) return true;
+  return AFTER_THE_BEGINNING.has(nrc);
 }

@@ -7,7 +7,7 @@ import { isMalformed, type Malformed } from '../uds/codec.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import type { UdsReply, UdsRequester } from '../uds/reply.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
-import { Did, Session, sidText } from '../uds/sid.ts';
+import { Did, Session, Sid, sidText } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { type Advice, type AdviceTopic, vehicleFileAdvice } from './advice.ts';
 import { isLost, nextBusyPauseMs, patienceMs, repeatPauseMs, repeatRule } from './repeats.ts';
@@ -78,6 +78,13 @@ const SECURITY: ReadonlySet<number> = new Set([
   Nrc.exceededNumberOfAttempts,
   Nrc.requiredTimeDelayNotExpired,
 ]);
+
+/** It said responsePending to 10 02 and nothing more: it jumps into its bootloader, which gives the answer. */
+function isRestarting(request: Uint8Array, reply: UdsReply): boolean {
+  return (
+    request[0] === Sid.diagnosticSessionControl && reply.kind === 'silent' && reply.timer === 'P2*'
+  );
+}
 
 /**
  * What an ECU refuses when it is sent again after its answer was lost: what it did the first time may be in the way.
@@ -199,10 +206,15 @@ export class Exchange {
     const rule = options.once
       ? ({ kind: 'once' } as const)
       : repeatRule(request, this.ecu.programming);
+    const beganMs = this.clock.nowMs();
     for (let tries = 1; ; tries++) {
       const carried = { ...(await this.#patiently(request, signal, options)), tries };
       const { reply } = carried;
       if (reply === 'interrupted') return carried;
+      if (isRestarting(request, reply)) {
+        const untilMs = beganMs + this.ecu.timing.resetMs;
+        this.#deafUntilMs = Math.max(this.#deafUntilMs, untilMs);
+      }
       if (!isLost(reply)) {
         this.#deafUntilMs = 0;
         return carried;

@@ -63,6 +63,8 @@ export interface EpisodeOptions {
 const CAMPAIGN_LIMIT_MS = 6 * 3_600_000;
 /** A diagnostic session ends by itself after 5 s, and with it the silence of normal traffic. */
 const TRAFFIC_LIMIT_MS = 15_000;
+/** What an attacker sent last is carried out up to N_Bs later, behind an answer that nobody took. */
+const LEFTOVER_MS = 2000;
 /** Of a download in chunks: an image of 16 KiB has some. */
 const CHUNK_BYTES = 1024;
 /** The approval ends, and what was sent before it was known may still arrive. */
@@ -253,10 +255,11 @@ class Episode {
       this.#limitMs,
     );
     this.#first ??= this.#counts();
-    for (const lane of this.#lanes) {
-      lane.injector?.end();
-      if (rested) lane.witness.listenForTraffic();
+    for (const lane of this.#lanes) lane.injector?.end();
+    if (rested && campaign.faults.some(({ fault }) => fault.category === 'attacker')) {
+      await world.until(() => this.#crash !== undefined, LEFTOVER_MS);
     }
+    if (rested) for (const { witness } of this.#lanes) witness.listenForTraffic();
     if (this.#crash !== undefined) return;
     if (!rested) {
       for (const lane of this.#lanes.filter((one) => !isAtRest(one))) {

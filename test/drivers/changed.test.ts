@@ -86,7 +86,7 @@ describe('an ECU with one bank that is being written', () => {
     ['3101FF00', '7F3172', 'unknown'],
     ['3101FF00', '7F3193', 'no'],
     ['3101FF00', 'pending 7F3193', 'unknown'], // it may have dropped meanwhile
-    ['3101FF00', 'pending 7F3122', 'no'],
+    ['3101FF00', 'pending 7F3122', 'unknown'], // it was at work
     ['3101FF00', 'silent', 'unknown'],
     ['3101FF00', 'transport', 'unknown'],
     ['3101FF00', 'unexpected', 'unknown'],

@@ -362,6 +362,23 @@ describe('one lost message', () => {
     expect((await stage(ecu)).ok).toBe(true);
   });
 
+  it.each([
+    [7000, true],
+    [9000, true],
+    [12_000, false], // timing.resetMs is 10 s
+  ])('while it says responsePending to 10 02 and restarts for %i ms: %s', async (ms, works) => {
+    const ecu = new ScriptedEcu(WILLING);
+    let beganMs: number | undefined;
+    ecu.set('1002', () => {
+      if (beganMs === undefined) {
+        beganMs = ecu.clock.nowMs();
+        return 'pending, then silent';
+      }
+      return ecu.clock.nowMs() - beganMs < ms ? 'silent' : WILLING['1002'];
+    });
+    expect((await stage(ecu)).ok).toBe(works);
+  });
+
   it('is avoided by a pause after 10 02', async () => {
     const ecu = new ScriptedEcu(WILLING);
     let atMs = 0;

@@ -128,7 +128,7 @@ describe('what was changed', () => {
   it.each([
     ['voltage too high, behind a responsePending', 0x92, { pended: true }, 'unknown'],
     ['voltage too low, behind a responsePending', 0x93, { pended: true }, 'unknown'],
-    ['a condition, behind a responsePending', 0x22, { pended: true }, 'no'],
+    ['a condition, behind a responsePending', 0x22, { pended: true }, 'unknown'],
     ['a condition, where an earlier try was lost', 0x22, { repeated: true }, 'unknown'],
   ] as const)('%s', (_what, nrc, told, expected) => {
     const fact = new ChangeFact();

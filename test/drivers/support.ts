@@ -18,6 +18,7 @@ export type Answer =
   | 'silent'
   | 'transport'
   | 'pending'
+  | 'pending, then silent'
   | 'N_WFT_OVRN'
   | 'unexpected'
   | 'spoiled'
@@ -25,6 +26,7 @@ export type Answer =
   | (() => string | Promise<string>);
 
 const P2_MS = 150;
+const P2_STAR_MS = 5000;
 const PENDING_LIMIT_MS = 120_000;
 export const CLOCK_START = Date.UTC(2026, 0, 31);
 
@@ -76,6 +78,9 @@ export class ScriptedEcu implements UdsRequester {
       case 'pending':
         await sleep(this.clock, 'P2*', PENDING_LIMIT_MS);
         return { kind: 'silent', timer: 'P2*', waitedMs: PENDING_LIMIT_MS, pending: true };
+      case 'pending, then silent':
+        await sleep(this.clock, 'P2*', P2_STAR_MS);
+        return { kind: 'silent', timer: 'P2*', waitedMs: P2_STAR_MS };
       case 'N_WFT_OVRN':
         return { kind: 'transport', result: 'N_WFT_OVRN', reason: 'WAIT for too long' };
       case 'unexpected':
