@@ -250,14 +250,13 @@ class Episode {
       const wanted = { ...this.#wanted };
       witness.start({ campaign: campaign.number, proof, forced, onlyTime, wanted });
     }
-    const rested = await world.until(
-      () => this.#crash !== undefined || (this.#lanes.every(isAtRest) && this.#deviceRests),
-      this.#limitMs,
-    );
+    let rested = await this.#untilAtRest();
     this.#first ??= this.#counts();
     for (const lane of this.#lanes) lane.injector?.end();
     if (rested && campaign.faults.some(({ fault }) => fault.category === 'attacker')) {
       await world.until(() => this.#crash !== undefined, LEFTOVER_MS);
+      // The vehicle may begin meanwhile what it had put off.
+      rested = await this.#untilAtRest();
     }
     if (rested) for (const { witness } of this.#lanes) witness.listenForTraffic();
     if (this.#crash !== undefined) return;
@@ -283,6 +282,13 @@ class Episode {
       else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
     }
     if (!proof && this.#violations().length === 0) await this.#recover();
+  }
+
+  #untilAtRest(): Promise<boolean> {
+    return this.#world.until(
+      () => this.#crash !== undefined || (this.#lanes.every(isAtRest) && this.#deviceRests),
+      this.#limitMs,
+    );
   }
 
   get #deviceRests(): boolean {
