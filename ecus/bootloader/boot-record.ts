@@ -103,7 +103,7 @@ export interface BootDecision {
 
 /**
  * Why the ECU boots, as its reset controller tells it. `requested`: by service 11. A trial boot that ended by a request
- * says nothing about the new software, and whoever sends requests must not use up the trial.
+ * says nothing about the new software, and a node that only sends requests must not use up the trial.
  */
 export type BootCause = 'requested' | 'other';
 
@@ -279,7 +279,7 @@ function mayUndo(record: BootRecord, campaign: string, evenConfirmed: boolean): 
   return concerned === undefined || concerned.campaign?.id === campaign;
 }
 
-/** Of the image that is about to run, or runs: the campaign that had it activated. */
+/** The campaign that had the image activated which runs, or runs next. */
 export function campaignOf(record: BootRecord): BankCampaign | null {
   const { activeBank, activationPending } = record;
   return record.banks[activationPending ? otherBank(activeBank) : activeBank].campaign;

@@ -50,7 +50,7 @@ export interface EcuOptions extends MemoryOptions {
   readonly trafficBus: CanBus | undefined;
   readonly clock: Clock;
   readonly needs: ProvisioningNeeds;
-  /** Undefined: nobody tells, the vehicle stands. */
+  /** Undefined: the ECU does not hear the speed, and takes the vehicle as standing. */
   readonly motion: Motion | undefined;
   readonly onEvent: ((event: EcuEvent) => void) | undefined;
   /** Routines beyond those of the bootloader. */

@@ -74,7 +74,7 @@ export class ImageTransfer {
   async #checkpoint(): Promise<void> {
     const { flash, resume } = this.#device;
     const { name, sha256, length } = this.#header;
-    // Nobody could tell later whether it is the same image.
+    // Without a digest the ECU cannot tell later whether it is the same image.
     if (sha256 === '') return;
     const { received, carried, crc32 } = this.#position.resumable;
     if (received === 0 || received >= length || carried <= this.#durable) return;

@@ -36,8 +36,8 @@ export class MetadataCheck {
   }
 
   /**
-   * For DID FD21: the next time attestation must carry it. It stays until a bundle has used it, so that nobody spoils the
-   * bundle of somebody else by reading.
+   * For DID FD21: the next time attestation must carry it. It stays until a bundle has used it, so that a foreign read
+   * does not spoil a bundle that is under way.
    */
   nonce(): Uint8Array {
     this.#nonce ??= toHex(this.#random.bytes(NONCE_BYTES));

@@ -10,7 +10,7 @@ export function isPlain(ecu: VehicleEcu): boolean {
   return ecu.programming.metadata === 'skip';
 }
 
-/** Whatever is sent, as long as it fits; nobody has signed it. */
+/** The release of a plain ECU: it takes any bytes that fit, and no signature is checked. */
 export function plainRelease({ ecu, hardwareId, nv }: Device, length: number): Release {
   const header = {
     serial: nv.content.serial,

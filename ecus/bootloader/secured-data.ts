@@ -1,4 +1,4 @@
-// Service 84 of an ECU: single messages with authority of their own. An open session gives nobody the right to what lasts.
+// Service 84 of an ECU: each message carries its own authority. An open session gives no right to change what lasts.
 
 import {
   concatBytes,
@@ -54,7 +54,7 @@ interface Answered {
 export class SecuredData {
   readonly #identity: Identity;
   readonly #random: Random;
-  /** By role, with the speaker that each belongs to: the factory may replace the TMU. */
+  /** A key for each role, with the speaker it belongs to: the factory may replace the TMU. */
   readonly #keys = new Map<
     AuthorityRole,
     { readonly speaker: string; readonly key: Uint8Array | undefined }

@@ -24,7 +24,6 @@ import {
   unwanted,
 } from './client-strays.ts';
 import { matchResponse } from './match.ts';
-import { Nrc } from './nrc.ts';
 import type { UdsReply } from './reply.ts';
 import { suppressesPositive } from './request-form.ts';
 import { toldAfter } from './session-timing.ts';
@@ -46,9 +45,7 @@ export function clientDue(
   const own =
     phase.kind === 'waiting'
       ? { dueMs: phase.dueMs, name: phase.timer === 'P2' ? 'P2client' : 'P2*client' }
-      : phase.kind === 'backing-off'
-        ? { dueMs: phase.dueMs, name: 'busy-retry' }
-        : undefined;
+      : undefined;
   const { keepAliveDueMs } = state;
   if (keepAliveDueMs === undefined) return own;
   if (!config.functionalKeepAlive && phase.kind !== 'idle') return own;
@@ -65,7 +62,7 @@ export function stepClient(
   switch (input.kind) {
     case 'request':
       if (state.phase.kind !== 'idle') throw new Error('one request at a time');
-      return ask(state, input.request, input.pendingLimitMs, config.busyRetry.times);
+      return ask(state, input.request, input.pendingLimitMs);
     case 'sent':
       return confirm(state, input.id, input.result, nowMs, config);
     case 'response':
@@ -95,13 +92,8 @@ export function stepClient(
   }
 }
 
-function ask(
-  state: ClientState,
-  request: Uint8Array,
-  pendingLimitMs: number,
-  retriesLeft: number,
-): ClientStep {
-  const asked: Asked = { id: state.nextId, request, pendingLimitMs, retriesLeft };
+function ask(state: ClientState, request: Uint8Array, pendingLimitMs: number): ClientStep {
+  const asked: Asked = { id: state.nextId, request, pendingLimitMs };
   return {
     state: {
       ...state,
@@ -236,16 +228,6 @@ function refused(
   nowMs: number,
   config: ClientConfig,
 ): ClientStep {
-  if (nrc === Nrc.busyRepeatRequest && phase.asked.retriesLeft > 0) {
-    return quiet({
-      ...state,
-      phase: {
-        kind: 'backing-off',
-        asked: phase.asked,
-        dueMs: nowMs + config.busyRetry.delayMs,
-      },
-    });
-  }
   const sid = phase.asked.request[0]!;
   const pended = phase.pended ? ({ pended: true } as const) : {};
   return end(state, { kind: 'negative', sid, nrc, ...pended }, nowMs, config);
@@ -299,10 +281,6 @@ function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientSt
       },
       effects: [{ kind: 'tester-present' }],
     };
-  }
-  if (phase.kind === 'backing-off') {
-    const { request, pendingLimitMs, retriesLeft } = phase.asked;
-    return ask(state, request, pendingLimitMs, retriesLeft - 1);
   }
   if (phase.kind !== 'waiting') return quiet(state);
   if (phase.foreign !== undefined) {

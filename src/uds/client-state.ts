@@ -13,15 +13,8 @@ export interface ClientTiming {
   readonly pendingLimitMs: number;
 }
 
-/** What to do about busyRepeatRequest (0x21): ask again `times` times, each `delayMs` later. */
-export interface BusyRetry {
-  readonly times: number;
-  readonly delayMs: number;
-}
-
 export interface ClientConfig {
   readonly timing: ClientTiming;
-  readonly busyRetry: BusyRetry;
   /** S3client: 2000 ms. */
   readonly s3Ms: number;
   /** Tester present goes to all ECUs at its own pace; otherwise to this one, between requests. */
@@ -38,7 +31,6 @@ export interface Asked {
   readonly id: number;
   readonly request: Uint8Array;
   readonly pendingLimitMs: number;
-  readonly retriesLeft: number;
 }
 
 export interface Waiting {
@@ -77,8 +69,7 @@ export type Phase =
       readonly firstFrame: { readonly length: number; readonly atMs: number } | undefined;
       readonly foreign: Foreign | undefined;
     }
-  | Waiting
-  | { readonly kind: 'backing-off'; readonly asked: Asked; readonly dueMs: number };
+  | Waiting;
 
 /** A request that ended without its answer, which may still come. */
 export interface Abandoned {

@@ -7,7 +7,6 @@ import type { IsoTpConnection, SendResult } from '../isotp/connection.ts';
 import { AnswerLog } from './answer-log.ts';
 import { clientDue, stepClient, TESTER_PRESENT } from './client-engine.ts';
 import {
-  type BusyRetry,
   type ClientConfig,
   type ClientEffect,
   type ClientInput,
@@ -20,7 +19,7 @@ import { UdsError } from './error.ts';
 import type { RequestOptions, UdsReply, UdsRequester } from './reply.ts';
 import { withSuppressedPositive } from './request-form.ts';
 
-export type { BusyRetry, ClientTiming } from './client-state.ts';
+export type { ClientTiming } from './client-state.ts';
 
 export interface UdsClientOptions {
   readonly connection: IsoTpConnection;
@@ -28,8 +27,6 @@ export interface UdsClientOptions {
   readonly functional?: IsoTpConnection;
   readonly clock: Clock;
   readonly timing: ClientTiming;
-  /** Missing: busyRepeatRequest is handed to the caller. */
-  readonly busyRetry?: BusyRetry;
   readonly logger?: Logger;
 }
 
@@ -86,7 +83,6 @@ export class UdsClient implements UdsRequester {
     this.#answerLog = new AnswerLog(this.#logger);
     this.#config = {
       timing: options.timing,
-      busyRetry: options.busyRetry ?? { times: 0, delayMs: 0 },
       s3Ms: S3_CLIENT_MS,
       functionalKeepAlive: options.functional !== undefined,
     };

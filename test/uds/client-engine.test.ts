@@ -15,7 +15,6 @@ import { isWanted } from '../../src/uds/client-strays.ts';
 
 const config: ClientConfig = {
   timing: { p2Ms: 100, p2StarMs: 1000, pendingLimitMs: 9000 },
-  busyRetry: { times: 0, delayMs: 0 },
   s3Ms: 2000,
   functionalKeepAlive: true,
 };
