@@ -423,6 +423,229 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       ],
     },
   ],
+  [
+    'seed 968562, episode 2: the next release was judged by a campaign that was put off behind an attacker',
+    {
+      seed: '968562/2',
+      episode: 2,
+      vehicles: 1,
+      singleBank: [],
+      chunked: true,
+      otherMake: null,
+      smallDevice: true,
+      campaigns: [
+        {
+          number: 17,
+          ecus: ['CGW', 'EDT'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'vehicle',
+                kind: 'moving',
+                at: { on: 'write', machine: 'EDT', n: 7 },
+                forMs: 59250,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'attacker',
+                kind: 'opportunist',
+                at: { on: 'frame', n: 4530 },
+                forMs: 20000,
+                everyMs: 66,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'server',
+                kind: 'power-cut',
+                at: { on: 'state', state: 'downloading', delayMs: 2119 },
+                write: 0,
+                forMs: 20511,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['CGW'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 17959618593, episode 16: an image was believed to be there before a single bank had restarted into it',
+    {
+      seed: '17959618593/16',
+      episode: 16,
+      vehicles: 1,
+      singleBank: ['EDT'],
+      chunked: false,
+      otherMake: {
+        security: 'none',
+        knows: ['dtcSetting', 'preconditions', 'fingerprint', 'erase', 'checkMemory'],
+        answerMs: 45,
+        bootMs: 878,
+        eraseMs: 3312,
+        blockLength: 377,
+      },
+      smallDevice: false,
+      campaigns: [
+        {
+          number: 1,
+          ecus: ['OBC'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'make',
+                kind: 'lingers',
+                at: { on: 'state', state: 'activating', delayMs: 0 },
+                forMs: 3600000,
+                amount: 873,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'disk',
+                kind: 'full',
+                at: { on: 'write', machine: 'OBC', n: 17 },
+                machine: 'OBC',
+                forMs: 43327,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['CGW'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 17959618593, episode 23: a refusal behind responsePending was taken for nothing changed',
+    {
+      seed: '17959618593/23',
+      episode: 23,
+      vehicles: 1,
+      singleBank: [],
+      chunked: true,
+      otherMake: {
+        security: 'none',
+        knows: ['preconditions', 'checkMemory', 'dependencies', 'troubleCodes', 'activeSession'],
+        answerMs: 2,
+        bootMs: 2500,
+        eraseMs: 4986,
+        blockLength: 669,
+      },
+      smallDevice: true,
+      campaigns: [
+        {
+          number: 18,
+          ecus: ['OBC'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'ecu',
+                kind: 'wrong-answers',
+                ecu: 'OBC',
+                at: { on: 'time', ms: 4282 },
+                answers: 2,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['EDT'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 17959611962, episode 132: an ECU that restarts before it answers 10 02 was given up',
+    {
+      seed: '17959611962/132',
+      episode: 132,
+      vehicles: 1,
+      singleBank: ['EDT'],
+      chunked: false,
+      otherMake: {
+        security: 'xor',
+        knows: ['communication', 'fingerprint', 'dependencies', 'troubleCodes', 'activeSession'],
+        answerMs: 42,
+        bootMs: 1724,
+        eraseMs: 3767,
+        blockLength: 964,
+      },
+      smallDevice: false,
+      campaigns: [
+        {
+          number: 15,
+          ecus: ['INV', 'OBC'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'make',
+                kind: 'slow-reset',
+                at: { on: 'time', ms: 2585 },
+                forMs: 3600000,
+                amount: 4897,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: true,
+          proof: ['INV'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 17959611962, episode 125: an ECU that an attacker had just reset was called dead',
+    {
+      seed: '17959611962/125',
+      episode: 125,
+      vehicles: 1,
+      singleBank: ['INV'],
+      chunked: false,
+      otherMake: {
+        security: 'xor',
+        knows: ['communication', 'preconditions', 'erase', 'checkMemory', 'dependencies'],
+        answerMs: 44,
+        bootMs: 1712,
+        eraseMs: 1381,
+        blockLength: 711,
+      },
+      smallDevice: false,
+      campaigns: [
+        { number: 4, ecus: ['CGW'], faults: [], forced: true, encrypted: false, proof: ['EDT'] },
+        {
+          number: 5,
+          ecus: ['EDT', 'INV', 'BMS', 'OBC'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'attacker',
+                kind: 'flood',
+                at: { on: 'state', state: 'downloading', delayMs: 48 },
+                forMs: 23363,
+                everyMs: 1,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: true,
+          proof: ['BMS'],
+        },
+      ],
+    },
+  ],
 ];
 
 it.each(found)('%s', async (_what, plan) => {
