@@ -17,6 +17,7 @@ import type {
   Target,
   TransferReport,
 } from './ports.ts';
+import type { Note } from './runner.ts';
 import type { CampaignCommand } from './state.ts';
 
 export type EcuCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
@@ -45,6 +46,7 @@ export interface EcuStepPorts {
   readonly openPrevious: () => Promise<PreviousImage | undefined>;
   readonly checksOf: (knownDtcs: readonly string[] | undefined) => HealthChecks;
   readonly onStep: (step: StepReport) => void;
+  readonly note: Note;
 }
 
 export type StepReport = { readonly ecu: string; readonly step: EcuStep } & (
@@ -60,13 +62,18 @@ export type StepReport = { readonly ecu: string; readonly step: EcuStep } & (
 export async function performEcuStep(
   command: EcuCommand,
   ports: EcuStepPorts,
-  hooks: DriverHooks & { readonly signal: AbortSignal },
+  hooks: Pick<DriverHooks, 'progress'> & { readonly signal: AbortSignal },
 ): Promise<CampaignEvent | undefined> {
   const { step, item } = command;
   const { ecu } = item;
-  const { onStep } = ports;
+  const { onStep, note } = ports;
   onStep({ ecu, step, status: 'begun' });
-  const done = await perform(command, ports, hooks);
+  const done = await perform(command, ports, {
+    ...hooks,
+    ...(step === 'stage' || step === 'activate'
+      ? { changing: () => note({ kind: 'changing', step, ecu }) }
+      : {}),
+  });
   if (done.ok) {
     for (const text of done.warnings) onStep({ ecu, step, status: 'warning', text });
     onStep({ ecu, step, status: 'done', event: done.value });

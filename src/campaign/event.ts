@@ -115,6 +115,8 @@ export const eventSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('condition-lost'), condition: z.string(), reason }),
   /** The operator wants the campaign to end. */
   z.strictObject({ kind: z.literal('cancelled'), order: z.string(), by: z.string(), reason }),
+  /** The next request of this step is the first one of this try that can change its ECU. */
+  z.strictObject({ kind: z.literal('changing'), step: z.enum(['stage', 'activate']), ecu }),
   z.strictObject({
     kind: z.literal('staged'),
     ecu,

@@ -2,13 +2,13 @@
 
 import { isTouched, noted } from './changes.ts';
 import { commandsOf } from './commands.ts';
-import type { EventOf } from './event.ts';
+import type { EcuStep, EventOf } from './event.ts';
 import { owe } from './forward.ts';
 import { includes, lastGroup } from './group.ts';
 import { put } from './interruption.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type { DriverErrorCode } from './ports.ts';
-import { afterFailure } from './retry-policy.ts';
+import { afterFailure, NO_TRIES } from './retry-policy.ts';
 import {
   type CampaignState,
   type Forward,
@@ -23,11 +23,9 @@ type WithSteps = Forward | StateOf<'rolling-back'>;
 export function stepFailed(state: CampaignState, event: EventOf<'step-failed'>): CampaignState {
   if (!hasSteps(state)) return state;
   const { step, ecu, code, reason, attack } = event;
-  const expected = commandsOf(state).some(
-    (command) => command.kind === 'ecu' && command.step === step && command.item.ecu === ecu,
-  );
-  if (!expected) return state;
-  const { tries, again } = afterFailure(state.tries[ecu], step, event, state.campaign.limits.retry);
+  if (!isUnderWay(state, step, ecu)) return state;
+  const before = state.tries[ecu] ?? NO_TRIES;
+  const { tries, again } = afterFailure(before, step, event, state.campaign.limits.retry);
   const changes = noted(state.changes, step, [ecu], event.changed);
   if (again) return { ...state, changes, tries: { ...state.tries, [ecu]: tries } };
   if (state.kind === 'rolling-back') return giveUp({ ...state, changes }, [ecu], { code, reason });
@@ -35,6 +33,20 @@ export function stepFailed(state: CampaignState, event: EventOf<'step-failed'>):
   const failed = { ...state, changes };
   const outcome = outcomeOf(failed, code);
   return undo(failed, { outcome, code: attack ?? code, reason, ecu }, [ecu]);
+}
+
+function isUnderWay(state: WithSteps, step: EcuStep, ecu: string): boolean {
+  return commandsOf(state).some(
+    (command) => command.kind === 'ecu' && command.step === step && command.item.ecu === ecu,
+  );
+}
+
+/** What the step has changed is unknown until it ends. */
+export function changing(state: CampaignState, { step, ecu }: EventOf<'changing'>): CampaignState {
+  if (!hasSteps(state) || !isUnderWay(state, step, ecu)) return state;
+  const tries = state.tries[ecu] ?? NO_TRIES;
+  if (tries.changing) return state;
+  return { ...state, tries: { ...state.tries, [ecu]: { ...tries, changing: true } } };
 }
 
 /** While no running software was touched some failures have an outcome of their own. */

@@ -123,6 +123,11 @@ export interface EcuProgress {
 export interface DriverHooks {
   readonly signal?: AbortSignal;
   readonly progress?: (progress: EcuProgress) => void;
+  /**
+   * `stage` and `activate` only: waited for before the first request that can change the ECU. False: the step is not
+   * wanted any more, nothing is sent. Missing: nobody keeps a record.
+   */
+  readonly changing?: () => Promise<boolean>;
 }
 
 export interface TransferReport {

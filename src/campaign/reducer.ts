@@ -3,7 +3,7 @@
 import { assertNever } from '../core/errors.ts';
 import { commandKey, commandsOf } from './commands.ts';
 import type { CampaignEvent, EventOf } from './event.ts';
-import { resumed, rolledBack, stepFailed } from './failure.ts';
+import { changing, resumed, rolledBack, stepFailed } from './failure.ts';
 import { activated, committed, confirmed, staged, verified } from './forward.ts';
 import { answered, cancelled, conditionLost, gate } from './interruption.ts';
 import { lostOf } from './mixed.ts';
@@ -90,6 +90,8 @@ function reduce(state: CampaignState, event: CampaignEvent): CampaignState {
       return conditionLost(state, event);
     case 'cancelled':
       return cancelled(state, event);
+    case 'changing':
+      return changing(state, event);
     case 'staged':
       return staged(state, event);
     case 'activated':

@@ -102,13 +102,17 @@ export function retryPolicyOf(changes: Readonly<Record<string, RetryLimit>> = {}
   return { ...DEFAULT_RETRY_POLICY, ...changes };
 }
 
-/** The failed tries of one step of one ECU. */
+/** What is known of one step of one ECU while it is under way: its failed tries, and how far this one has come. */
 export interface Tries {
   readonly failed: number;
   readonly byKind: Readonly<Partial<Record<FailureKind, number>>>;
   /** ms since the first failure, as far as this process and those before it were running. */
   readonly spentMs: number;
+  /** The driver was about to send a request of this try that can change the ECU. */
+  readonly changing?: true;
 }
+
+export const NO_TRIES: Tries = { failed: 0, byKind: {}, spentMs: 0 };
 
 export interface Failure {
   readonly code: DriverErrorCode;
@@ -122,17 +126,17 @@ const WAY_BACK_FACTOR = 2;
 
 /** The tries with this failure, and whether there is another one. */
 export function afterFailure(
-  before: Tries | undefined,
+  before: Tries,
   step: EcuStep,
   failure: Failure,
   policy: RetryPolicy,
 ): { readonly tries: Tries; readonly again: boolean } {
   const kind = failureKind(failure.code);
   const tries: Tries = {
-    failed: (before?.failed ?? 0) + 1,
-    byKind: { ...before?.byKind, [kind]: (before?.byKind[kind] ?? 0) + 1 },
+    failed: before.failed + 1,
+    byKind: { ...before.byKind, [kind]: (before.byKind[kind] ?? 0) + 1 },
     // A clock is of no use here: it starts anew, or jumps, with every restart. What the tries took adds up.
-    spentMs: before === undefined ? 0 : before.spentMs + Math.max(0, failure.tookMs ?? 0),
+    spentMs: before.failed === 0 ? 0 : before.spentMs + Math.max(0, failure.tookMs ?? 0),
   };
   const factor = step === 'roll-back' ? WAY_BACK_FACTOR : 1;
   const limit = policy[kind];

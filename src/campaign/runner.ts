@@ -21,7 +21,14 @@ export type Execute = (
   command: CampaignCommand,
   state: CampaignState,
   signal: AbortSignal,
+  note: Note,
 ) => Promise<CampaignEvent | undefined>;
+
+/**
+ * Puts an event of a command under way into the journal. Durable when it resolves; false: the command is not wanted any
+ * more. Rejects with StorageError.
+ */
+export type Note = (event: CampaignEvent) => Promise<boolean>;
 
 export interface RunnerOptions {
   readonly storage: Storage;
@@ -268,12 +275,19 @@ export class CampaignRunner {
         const end = await sleep(clock, 'step-retry', command.delayMs, signal);
         if (end === 'aborted') return { key, event: undefined };
       }
-      const event = await execute(command, this.#state, signal);
+      const note = (noted: CampaignEvent) => this.#note(noted, key, signal);
+      const event = await execute(command, this.#state, signal, note);
       if (event?.kind !== 'step-failed') return { key, event };
       return { key, event: { ...event, tookMs: Math.max(0, Math.round(clock.nowMs() - beganMs)) } };
     } catch (error) {
       return { key, error };
     }
+  }
+
+  /** Not by the inbox: `run` does not read it while it waits for an obsolete command to end. */
+  async #note(event: CampaignEvent, key: string, signal: AbortSignal): Promise<boolean> {
+    const { after } = await this.#exclusively(() => this.#apply(event));
+    return !signal.aborted && commandsOf(after).some((command) => commandKey(command) === key);
   }
 
   #abortAll(): void {

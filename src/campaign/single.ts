@@ -24,7 +24,7 @@ import type {
   Target,
 } from './ports.ts';
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from './retry-policy.ts';
-import { CampaignRunner } from './runner.ts';
+import { CampaignRunner, type Note } from './runner.ts';
 import type { CampaignCommand, CampaignConfig, CampaignResult, CampaignState } from './state.ts';
 
 export interface SingleOptions extends DriverHooks {
@@ -156,7 +156,7 @@ class Single {
       clock,
       logger,
       config: { ...BENCH_CONFIG, retry: { ...BENCH_CONFIG.retry, ...retry } },
-      execute: (command, _state, signal) => this.#execute(command, signal),
+      execute: (command, _state, signal, note) => this.#execute(command, signal, note),
       onState: (state, event) => this.#follow(state, event),
     });
     const plan = planOf(ecu, this.#identity, target);
@@ -178,6 +178,7 @@ class Single {
   async #execute(
     command: CampaignCommand,
     signal: AbortSignal,
+    note: Note,
   ): Promise<CampaignEvent | undefined> {
     switch (command.kind) {
       case 'check':
@@ -193,7 +194,7 @@ class Single {
       case 'check-gate':
         return { kind: 'gate', gate: command.gate, result: { kind: 'open' } };
       case 'ecu':
-        return this.#ecu(command, signal);
+        return this.#ecu(command, signal, note);
       case 'finish':
         this.#result = command.result;
         return { kind: 'closed' };
@@ -202,13 +203,17 @@ class Single {
     }
   }
 
-  async #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+  async #ecu(
+    command: EcuCommand,
+    signal: AbortSignal,
+    note: Note,
+  ): Promise<CampaignEvent | undefined> {
     const { driver, hasOneBank, target } = this.#options;
     this.#last = command;
     const event = await performEcuStep(
       command,
       {
-        ...{ driver, hasOneBank, target },
+        ...{ driver, hasOneBank, target, note },
         openImage: async () => ({ ...target.image, close: async () => {} }),
         stillWanted: async () => ({ ok: true }),
         openPrevious: async () => undefined,

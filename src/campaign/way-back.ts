@@ -8,7 +8,7 @@ import type { CampaignState, Cause, Forward, SafeState, StateOf } from './state.
 
 /**
  * Ends the forward way: every ECU in which something was changed goes back, in reverse order. What is under way is
- * stopped and tells nothing more: it may have changed its ECU. `ended`: ECUs whose step has just told all it has done.
+ * stopped and tells nothing more. `ended`: ECUs whose step has just told all it has done.
  */
 export function undo(
   state: Forward | StateOf<'awaiting-approval'>,
@@ -35,14 +35,17 @@ export function undo(
   });
 }
 
-/** Steps that change their ECU and did not come to their end: what they have changed is unknown. */
+/** Steps that had begun to change their ECU and did not come to their end: what they have changed is unknown. */
 export function withUnderWay(
   state: Forward | StateOf<'awaiting-approval'>,
   ended: readonly string[] = [],
 ): Changes {
   return commandsOf(state).reduce(
     (changes, command) =>
-      command.kind === 'ecu' && command.step !== 'verify' && !ended.includes(command.item.ecu)
+      command.kind === 'ecu' &&
+      state.kind !== 'awaiting-approval' &&
+      state.tries[command.item.ecu]?.changing === true &&
+      !ended.includes(command.item.ecu)
         ? noted(changes, command.step, [command.item.ecu], 'unknown')
         : changes,
     state.changes,

@@ -94,8 +94,8 @@ export async function bankRoutine(
     routine,
     toOurs ? option : new Uint8Array(),
   );
-  const answer = fact.after(
-    await orders.value.askFor(request, doing, routineControl.decodeResponse, signal),
+  const answer = await fact.by(doing, () =>
+    orders.value.askFor(request, doing, routineControl.decodeResponse, signal),
   );
   if (!answer.ok) return answer;
   const [status = 0] = answer.value.data;

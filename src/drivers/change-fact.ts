@@ -3,7 +3,7 @@
 import { worse } from '../campaign/changes.ts';
 import type { Changed } from '../campaign/ports.ts';
 import { Nrc } from '../uds/nrc.ts';
-import type { Exchanged, Refusal } from './exchange.ts';
+import { type Exchanged, failure, type Refusal } from './exchange.ts';
 
 /** Refusals that may come when the work has begun already. All others come before it: a condition is checked first. */
 const AFTER_THE_BEGINNING: ReadonlySet<number> = new Set([
@@ -15,7 +15,13 @@ const AFTER_THE_BEGINNING: ReadonlySet<number> = new Set([
 ]);
 
 export class ChangeFact {
+  readonly #changing: (() => Promise<boolean>) | undefined;
   #value: Changed = 'no';
+
+  /** `changing`: see `DriverHooks`. */
+  constructor(changing?: () => Promise<boolean>) {
+    this.#changing = changing;
+  }
 
   get value(): Changed {
     return this.#value;
@@ -26,11 +32,18 @@ export class ChangeFact {
     this.#value = worse(this.#value, changed);
   }
 
-  /** The answer to a request that changes the ECU; handed on. */
-  after<Answer extends Exchanged<unknown>>(answer: Answer): Answer {
+  /** Sends a request that can change the ECU, and hands on its answer. */
+  async by<T>(doing: string, send: () => Promise<Exchanged<T>>): Promise<Exchanged<T>> {
+    if (!(await this.begin())) return failure('INTERRUPTED', `stopped before ${doing}`, true);
+    const answer = await send();
     if (answer.ok) this.join('yes');
     else if (mayHaveBegun(answer)) this.join('unknown');
     return answer;
+  }
+
+  /** What comes next can change the ECU. False: the step is not wanted any more. */
+  async begin(): Promise<boolean> {
+    return (await this.#changing?.()) ?? true;
   }
 }
 

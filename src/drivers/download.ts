@@ -106,7 +106,7 @@ async function openAnew(step: DownloadStep, run: Run): Promise<Exchanged<Opened>
   const { erase } = step;
   const eraseNow = async (): Promise<Exchanged<void>> => {
     if (erase === undefined) return DONE;
-    const erased = run.fact.after(await runRoutine(erase, run));
+    const erased = await run.fact.by(erase.doing, () => runRoutine(erase, run));
     return erased.ok || !isSkipped(erase, erased, run) ? erased : DONE;
   };
   if (step.eraseWhen === 'before-request-download') {
@@ -136,12 +136,14 @@ async function openResumed(
 
 async function askForDownload(run: Run, received: number) {
   const { exchange, plain, encrypted, hooks, fact } = run;
-  const accepted = await exchange.askFor(
-    downloadRequest(exchange.ecu, plain.length, encrypted, received),
-    'asking for the download',
-    requestDownload.decodeResponse,
-    hooks.signal,
-    { look: () => exchange.isStillProgramming(hooks.signal) },
+  const doing = 'asking for the download';
+  return fact.by(doing, () =>
+    exchange.askFor(
+      downloadRequest(exchange.ecu, plain.length, encrypted, received),
+      doing,
+      requestDownload.decodeResponse,
+      hooks.signal,
+      { look: () => exchange.isStillProgramming(hooks.signal) },
+    ),
   );
-  return fact.after(accepted);
 }

@@ -115,7 +115,7 @@ export class UdsEcuDriver implements EcuDriver {
 
   async stage(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
     const warnings: string[] = [];
-    const fact = new ChangeFact();
+    const fact = new ChangeFact(hooks.changing);
     const done = await this.#stage(target, hooks, warnings, fact);
     const changed = this.#remember(target, fact);
     return this.#result(withChange(done, changed), warnings, changed);
@@ -182,7 +182,7 @@ export class UdsEcuDriver implements EcuDriver {
 
   async activate(target: Target, hooks: DriverHooks = {}): Promise<DriverResult<TransferReport>> {
     const warnings: string[] = [];
-    const fact = new ChangeFact();
+    const fact = new ChangeFact(hooks.changing);
     const done = this.#twoBanks
       ? await this.#activateBank(target, fact, hooks.signal)
       : await this.#writeSingleBank(target, hooks, warnings, fact);
@@ -208,6 +208,8 @@ export class UdsEcuDriver implements EcuDriver {
     }
     // An ECU of ours is asked also where a switch is pending: an earlier campaign may have asked for that.
     if (before.value.state.activationPending && !isOurs(this.#ecu)) {
+      if (!(await fact.begin()))
+        return failure('INTERRUPTED', `${peer}: stopped before its reset`, true);
       fact.join('yes');
     } else {
       const asked = await orderBank(

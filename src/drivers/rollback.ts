@@ -12,14 +12,13 @@ import { fromHex } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import { encodeRollbackOption } from '../uds/campaign-record.ts';
-import { Did, Routine, Session } from '../uds/sid.ts';
+import { Routine } from '../uds/sid.ts';
 import { describeBanks, readBanks, reset } from './activation.ts';
 import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-order.ts';
 import { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, type Refusal } from './exchange.ts';
-import { readDid } from './identification.ts';
 import { wanted } from './image-reader.ts';
-import { awaitSoftware } from './restart.ts';
+import { type Arrival, type Awaited, awaitSoftware } from './restart.ts';
 import { readReport } from './verification.ts';
 
 export interface SingleBankAccess {
@@ -116,53 +115,27 @@ export async function restoreSingleBank(
   const now = await readReport(exchange, signal);
   const old = oldReport(previous);
   // The digest of a kept image is no word of the ECU.
-  const tells = { version: old.version, sha256: previous.sha256 };
+  const told = { version: old.version, sha256: previous.sha256 };
   const awaited = {
     ...old,
-    tells,
+    tells: before(told) ?? told,
     stale: { version: target.version, sha256: wanted(target).sha256 },
   };
   if (changed === 'unknown') {
-    // It is asked before anything is done: what still is as it was is left alone.
-    const isOld = now.ok ? await runsStill(exchange, now.value, old, before(tells), signal) : now;
-    if (!isOld.ok) return isOld;
-    if (now.ok && isOld.value) return { ok: true, value: { ...now.value, unchanged: true } };
-    if (exchange.ecu.programming.identify === 'skip') return notAsked(exchange);
-    // It may still be on its way out of the programming session.
-    const late = await awaitSoftware(exchange, awaited, signal);
-    if (late.ok && late.value === 'there') {
-      const report = await readReport(exchange, signal);
-      return report.ok ? { ok: true, value: { ...report.value, unchanged: true } } : report;
-    }
-    if (!late.ok && (late.code === 'INTERRUPTED' || late.code === 'BUS')) return late;
-  }
-  if (previous.image === undefined) {
+    // It is asked before anything is done: an ECU that still holds its image is left alone.
     if (!now.ok) return now;
-    // What still runs from RAM may be erased in its bank: only what comes up again is there, and nothing tells the two
-    // apart while the restart is still to come.
-    const restarted = await reset(exchange, signal);
-    if (!restarted.ok) return restarted;
-    const { resetMs } = exchange.ecu.timing;
-    if ((await sleep(exchange.clock, 'restart', resetMs, signal)) === 'aborted') {
-      return failure(
-        'INTERRUPTED',
-        `${exchange.peer}: stopped while waiting for its restart`,
-        true,
-      );
+    if (holdsOld(now.value, old)) return { ok: true, value: { ...now.value, unchanged: true } };
+    if (exchange.ecu.programming.identify === 'skip') return notAsked(exchange);
+  }
+  if (changed === 'unknown' || previous.image === undefined) {
+    if (!now.ok) return now;
+    const up = await restarted(exchange, awaited, signal);
+    if (up.ok && runsOld(up.value, old)) {
+      const { version, sha256 } = up.value;
+      return { ok: true, value: { version, sha256, unchanged: changed === 'unknown' } };
     }
-    const up = await awaitSoftware(exchange, awaited, signal);
-    if (!up.ok && !isWrongSoftware(up)) return up;
-    const report = await readReport(exchange, signal);
-    if (!report.ok) return report;
-    const { version } = report.value;
-    if (up.ok && version !== undefined && version === old.version) {
-      return { ok: true, value: { ...report.value, unchanged: false } };
-    }
-    return failure(
-      'NO_PREVIOUS_IMAGE',
-      `${exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image` +
-        `${old.version === undefined ? '' : ` ${old.version}`} is not kept here: ${exchange.advise('no-previous-image')}`,
-    );
+    if (previous.image === undefined) return up.ok ? notKept(exchange, up.value, old) : up;
+    if (!up.ok && (up.code === 'INTERRUPTED' || up.code === 'BUS')) return up;
   }
   if (now.ok && now.value.sha256 !== undefined && now.value.sha256 === old.sha256) {
     return { ok: true, value: { ...now.value, unchanged: false } };
@@ -177,29 +150,51 @@ export async function restoreSingleBank(
   return report.ok ? { ok: true, value: { ...report.value, unchanged: false } } : report;
 }
 
-/** It told a digest before: only that counts. Otherwise its version, where it is not in its bootloader. */
-async function runsStill(
+/** Its digest covers what its bank holds. A version may be told from RAM, over a bank that is erased. */
+function holdsOld({ sha256 }: EcuReport, old: EcuReport): boolean {
+  return sha256 !== undefined && sha256 === old.sha256;
+}
+
+interface Restarted extends EcuReport {
+  readonly arrival: Arrival | 'other';
+}
+
+/**
+ * What the ECU tells after a restart. Before it, software that runs from RAM and a bootloader that has read the version
+ * at its own start tell the old one over an erased bank.
+ */
+async function restarted(
   exchange: Exchange,
-  now: EcuReport,
-  old: EcuReport,
-  tells: EcuReport | undefined,
+  awaited: Awaited,
   signal?: AbortSignal,
-): Promise<Exchanged<boolean>> {
-  if (now.sha256 !== undefined && old.sha256 !== undefined) {
-    return { ok: true, value: now.sha256 === old.sha256 };
+): Promise<Exchanged<Restarted>> {
+  const asked = await reset(exchange, signal);
+  if (!asked.ok) return asked;
+  // Nothing tells the two apart while the restart is still to come.
+  const { resetMs } = exchange.ecu.timing;
+  if ((await sleep(exchange.clock, 'restart', resetMs, signal)) === 'aborted') {
+    return failure('INTERRUPTED', `${exchange.peer}: stopped while waiting for its restart`, true);
   }
-  if (tells?.sha256 !== undefined && now.sha256 === undefined) {
-    return { ok: true, value: false };
-  }
-  if (now.version === undefined || now.version !== old.version) return { ok: true, value: false };
-  const session = await readDid(
-    exchange,
-    Did.activeDiagnosticSession,
-    'asking for its session',
-    signal,
+  const up = await awaitSoftware(exchange, awaited, signal);
+  if (!up.ok && !isWrongSoftware(up)) return up;
+  const report = await readReport(exchange, signal);
+  if (!report.ok) return report;
+  return { ok: true, value: { ...report.value, arrival: up.ok ? up.value : 'other' } };
+}
+
+function runsOld({ arrival, version, sha256 }: Restarted, old: EcuReport): boolean {
+  if (arrival !== 'there') return false;
+  if (sha256 !== undefined && old.sha256 !== undefined) return sha256 === old.sha256;
+  return version !== undefined && version === old.version;
+}
+
+function notKept(exchange: Exchange, { version }: EcuReport, old: EcuReport): Refusal {
+  const kept = old.version === undefined ? '' : ` ${old.version}`;
+  return failure(
+    'NO_PREVIOUS_IMAGE',
+    `${exchange.peer} has one bank and runs ${version ?? 'nothing that it can name'}; its previous image${kept} ` +
+      `is not kept here: ${exchange.advise('no-previous-image')}`,
   );
-  if (!session.ok) return session;
-  return { ok: true, value: session.value?.[0] !== Session.programming };
 }
 
 export function unseenText(exchange: Exchange): string {

@@ -11,6 +11,7 @@ import type {
   HealthChecks,
   Target,
 } from '../campaign/ports.ts';
+import type { Note } from '../campaign/runner.ts';
 import type { CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
@@ -56,6 +57,7 @@ export class Executor {
     command: Commands,
     state: CampaignState,
     signal: AbortSignal,
+    note: Note,
   ): Promise<CampaignEvent | undefined> {
     if (!('campaign' in state)) return undefined;
     switch (command.kind) {
@@ -66,7 +68,7 @@ export class Executor {
       case 'check-gate':
         return this.#options.approvals.gate(command.gate, state.campaign, signal);
       case 'ecu':
-        return this.#ecu(command, signal);
+        return this.#ecu(command, signal, note);
       default:
         return assertNever(command);
     }
@@ -132,7 +134,7 @@ export class Executor {
     }
   }
 
-  #ecu(command: EcuCommand, signal: AbortSignal): Promise<CampaignEvent | undefined> {
+  #ecu(command: EcuCommand, signal: AbortSignal, note: Note): Promise<CampaignEvent | undefined> {
     const { driverFor, images, memory, vehicle, emit } = this.#options;
     const { item } = command;
     const { ecu, to, download } = item;
@@ -152,6 +154,7 @@ export class Executor {
         },
         checksOf: (knownDtcs) => this.#checksOf(knownDtcs),
         onStep: (report) => this.#tell(report),
+        note,
       },
       {
         signal,

@@ -9,7 +9,7 @@ import {
   type EcuDriver,
   type VehicleState,
 } from '../campaign/ports.ts';
-import { CampaignRunner } from '../campaign/runner.ts';
+import { CampaignRunner, type Note } from '../campaign/runner.ts';
 import type {
   CampaignCommand,
   CampaignConfig,
@@ -280,7 +280,7 @@ export class Tmu {
         clock,
         logger,
         config: this.#config,
-        execute: (command, state, signal) => this.#execute(command, state, signal),
+        execute: (command, state, signal, note) => this.#execute(command, state, signal, note),
         onState: (state, event) => this.#onState(state, event),
       });
       this.#gate.claim(busyEcus(runner.state, this.#options.vehicle));
@@ -425,6 +425,7 @@ export class Tmu {
     command: CampaignCommand,
     state: CampaignState,
     signal: AbortSignal,
+    note: Note,
   ): Promise<CampaignEvent | undefined> {
     const opened = await this.#open();
     if (command.kind === 'check') {
@@ -450,7 +451,7 @@ export class Tmu {
     }
     // A command that runs on one of its ECUs is waited for; since the state is this one, none begins.
     if (command.kind === 'ecu' && !(await this.#gate.settled(signal))) return undefined;
-    return opened.executor.execute(command, state, signal);
+    return opened.executor.execute(command, state, signal, note);
   }
 
   #onState(state: CampaignState, event: CampaignEvent): void {

@@ -9,6 +9,7 @@ import type { Changed } from '../../src/campaign/ports.ts';
 import {
   activated,
   answered,
+  changing,
   failedStep,
   NAMES,
   offeredWith,
@@ -111,20 +112,52 @@ describe('who goes back', () => {
     ],
     [
       'one whose activation was under way when the process died',
-      [...LOOKED_AT, resumed, refused('activate', 'EDT', 'no')],
+      [...LOOKED_AT, changing('activate', 'EDT'), resumed, refused('activate', 'EDT', 'no')],
       ['EDT'],
       ['EDT'],
     ],
     [
       'one that was being staged when the process died',
-      [...UNTIL_STAGING, resumed, openGate('stage'), refused('stage', 'EDT', 'no')],
+      [
+        ...[...UNTIL_STAGING, changing('stage', 'EDT'), resumed, openGate('stage')],
+        refused('stage', 'EDT', 'no'),
+      ],
       ['EDT'],
       [],
     ],
     [
+      'nobody: the process died before the first request that changes anything',
+      [...UNTIL_STAGING, resumed, openGate('stage'), refused('stage', 'EDT', 'no')],
+      [],
+      [],
+    ],
+    [
+      'nobody: what was about to be changed refused it',
+      [...UNTIL_STAGING, changing('stage', 'EDT'), refused('stage', 'EDT', 'no')],
+      [],
+      [],
+    ],
+    [
       'one that is being staged when the driver takes his approval back',
-      [...UNTIL_STAGING, answered({ kind: 'withdrawn' })],
+      [...UNTIL_STAGING, changing('stage', 'EDT'), answered({ kind: 'withdrawn' })],
       ['EDT'],
+      [],
+    ],
+    [
+      'nobody: the driver takes his approval back while it is only looked at',
+      [...UNTIL_STAGING, answered({ kind: 'withdrawn' })],
+      [],
+      [],
+    ],
+    [
+      'nobody: another step than the one under way says that it changes',
+      [
+        ...UNTIL_STAGING,
+        changing('stage', 'INV'),
+        changing('activate', 'EDT'),
+        answered({ kind: 'withdrawn' }),
+      ],
+      [],
       [],
     ],
   ])('%s', (_who, events, pending, touched) => {
@@ -136,7 +169,8 @@ describe('who goes back', () => {
     const offer = offeredWith({ ranks: [0, 0, 1] });
     const group = under(offer, LOOKED_AT);
     // The other one of the rank is under way: it is stopped, and nobody knows how far it came.
-    const { state } = play([...group, refused('activate', 'EDT', 'yes')]);
+    const begun = [changing('activate', 'EDT'), changing('activate', 'INV')];
+    const { state } = play([...group, ...begun, refused('activate', 'EDT', 'yes')]);
     if (state.kind !== 'rolling-back') throw new Error(state.kind);
     expect(NAMES.map((ecu) => changedIn(state.changes, ecu))).toEqual(['yes', 'unknown', 'no']);
     const commands = commandsOf(state).map((command) =>
@@ -162,7 +196,8 @@ describe('the result', () => {
   });
 
   it('believes an ECU that was asked and runs what it ran all the time', () => {
-    const events = [...LOOKED_AT, resumed, refused('activate', 'EDT', 'no'), untouched('EDT')];
+    const asked = [resumed, refused('activate', 'EDT', 'no'), untouched('EDT')];
+    const events = [...LOOKED_AT, changing('activate', 'EDT'), ...asked];
     const result = resultOf(events);
     expect(result.ecus[0]).toMatchObject({ unchanged: true, reported: '1.0.0' });
   });

@@ -5,6 +5,7 @@ import type { CampaignEvent } from '../../src/campaign/event.ts';
 import {
   activated,
   approved,
+  changing,
   committed,
   confirmed,
   downloads,
@@ -105,10 +106,12 @@ describe('staging', () => {
   });
 
   it('forgets on all buses what was begun', () => {
-    const failed = [...stage(['body', 'drive', 'chassis']), failedStep('stage', 'INV')];
+    const begun = NAMES.map((ecu) => changing('stage', ecu));
+    const all = [...stage(['body', 'drive', 'chassis']), ...begun];
+    const failed = [...all, failedStep('stage', 'INV')];
     expect(play(failed).state).toMatchObject({ pending: ['BMS', 'INV', 'EDT'] });
     expect(touchedIn(play(failed).state)).toEqual([]);
-    const other = [...stage(['body', 'drive', 'body']), failedStep('stage', 'INV')];
+    const other = [...stage(['body', 'drive', 'body']), ...begun, failedStep('stage', 'INV')];
     expect(play(other).state).toMatchObject({ pending: ['INV', 'EDT'] });
   });
 });

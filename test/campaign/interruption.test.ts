@@ -7,6 +7,7 @@ import {
   activated,
   answered,
   approved,
+  changing,
   confirmed,
   downloads,
   HAPPY,
@@ -41,9 +42,18 @@ const BEFORE: [string, CampaignEvent[], string[]][] = [
   ['downloading', [offered], []],
   ['awaiting the approval', [offered, ...downloads], []],
   ['the first gate', UNTIL_STAGING.slice(0, -1), []],
-  ['staging the first', UNTIL_STAGING, ['EDT']],
-  ['staging the second', [...UNTIL_STAGING, staged('EDT')], ['INV', 'EDT']],
-  ['the first gate once more, after a restart', [...UNTIL_STAGING, resumed], ['EDT']],
+  ['looking at the first', UNTIL_STAGING, []],
+  ['staging the first', [...UNTIL_STAGING, changing('stage', 'EDT')], ['EDT']],
+  [
+    'staging the second',
+    [...UNTIL_STAGING, staged('EDT'), changing('stage', 'INV')],
+    ['INV', 'EDT'],
+  ],
+  [
+    'the first gate once more, after a restart',
+    [...UNTIL_STAGING, changing('stage', 'EDT'), resumed],
+    ['EDT'],
+  ],
   ['the last gate', UNTIL_STAGED, ['BMS', 'INV', 'EDT']],
 ];
 const AFTER: [string, CampaignEvent[]][] = [

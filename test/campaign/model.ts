@@ -123,9 +123,11 @@ export class Model {
     const ecu = this.ecus.get(command.item.ecu)!;
     switch (command.step) {
       case 'stage':
+        this.take({ kind: 'changing', step: 'stage', ecu: command.item.ecu });
         ecu.dirty = true;
         return;
       case 'activate':
+        this.take({ kind: 'changing', step: 'activate', ecu: command.item.ecu });
         if (ecu.bank === 'old') ecu.bank = 'trial';
         return;
       case 'confirm':

@@ -7,6 +7,7 @@ import {
   DEFAULT_RETRY_POLICY,
   FAILURE_KINDS,
   failureKind,
+  NO_TRIES,
   recoveryPauseMs,
   retryPauseMs,
   retryPolicyOf,
@@ -14,6 +15,7 @@ import {
 } from '../../src/campaign/retry-policy.ts';
 import { DEFAULT_CAMPAIGN_CONFIG } from '../../src/campaign/state.ts';
 import {
+  changing,
   failedStep,
   offered,
   openGate,
@@ -44,10 +46,10 @@ describe('the policy', () => {
 
   it('counts the time from the first failure on', () => {
     const policy = retryPolicyOf({ silent: { tries: 100, seconds: 60 } });
-    const fail = (before: Tries | undefined, tookMs: number) =>
+    const fail = (before: Tries, tookMs: number) =>
       afterFailure(before, 'stage', { code: 'SILENT', transient: true, tookMs }, policy);
     // A first try of ten minutes is not held against it.
-    const first = fail(undefined, 600_000);
+    const first = fail(NO_TRIES, 600_000);
     expect(first).toMatchObject({ again: true, tries: { spentMs: 0 } });
     const second = fail(first.tries, 59_999);
     expect(second.again).toBe(true);
@@ -59,9 +61,9 @@ describe('the policy', () => {
       silent: { tries: 2, seconds: 60 },
       bus: { tries: 2, seconds: 60 },
     });
-    const fail = (before: Tries | undefined, code: 'SILENT' | 'BUS') =>
+    const fail = (before: Tries, code: 'SILENT' | 'BUS') =>
       afterFailure(before, 'stage', { code, transient: true }, policy);
-    const both = fail(fail(undefined, 'SILENT').tries, 'BUS');
+    const both = fail(fail(NO_TRIES, 'SILENT').tries, 'BUS');
     expect(both.again).toBe(true);
     expect(fail(both.tries, 'SILENT').again).toBe(false);
   });
@@ -69,8 +71,8 @@ describe('the policy', () => {
   it('gives the way back twice as much', () => {
     const policy = retryPolicyOf({ silent: { tries: 1, seconds: 60 } });
     const silent = { code: 'SILENT', transient: true } as const;
-    expect(afterFailure(undefined, 'activate', silent, policy).again).toBe(false);
-    const once = afterFailure(undefined, 'roll-back', silent, policy);
+    expect(afterFailure(NO_TRIES, 'activate', silent, policy).again).toBe(false);
+    const once = afterFailure(NO_TRIES, 'roll-back', silent, policy);
     expect(once.again).toBe(true);
     expect(afterFailure(once.tries, 'roll-back', silent, policy).again).toBe(false);
   });
@@ -130,7 +132,8 @@ describe('restarts', () => {
 
   it('without progress end the campaign', () => {
     expect(play([...UNTIL_STAGING, ...many]).state.kind).toBe('staging');
-    expect(play([...UNTIL_STAGING, ...many, resumed]).state).toMatchObject({
+    const begun = [...UNTIL_STAGING, changing('stage', 'EDT')];
+    expect(play([...begun, ...many, resumed]).state).toMatchObject({
       kind: 'rolling-back',
       cause: { code: 'INTERRUPTED' },
     });

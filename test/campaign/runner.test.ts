@@ -11,6 +11,7 @@ import { FaultStorage } from '../support/fault-storage.ts';
 import { Model } from './model.ts';
 import {
   activated,
+  changing,
   commandText,
   failedStep,
   HAPPY,
@@ -152,9 +153,12 @@ describe('commands at the same time', () => {
   });
 });
 
+/** EDT may have been changed by now. */
+const STAGING_EDT = [...UNTIL_STAGING, changing('stage', 'EDT')];
+
 describe('an event from outside', () => {
   it('in the middle of a command is durable, stops it, and what follows is done', async () => {
-    const storage = await storageWith(UNTIL_STAGING);
+    const storage = await storageWith(STAGING_EDT);
     const bench = await Bench.make(storage);
     const run = bench.runner.run(new AbortController().signal);
     await settle();
@@ -183,7 +187,7 @@ describe('an event from outside', () => {
   });
 
   it('may be waited for by the command that it stops', async () => {
-    const storage = await storageWith(UNTIL_STAGING);
+    const storage = await storageWith(STAGING_EDT);
     const texts: string[] = [];
     const bench: Bench = await Bench.make(storage, {
       execute: async (command) => {
@@ -200,7 +204,7 @@ describe('an event from outside', () => {
   });
 
   it('between two runs is taken, too', async () => {
-    const bench = await Bench.make(await storageWith(UNTIL_STAGING));
+    const bench = await Bench.make(await storageWith(STAGING_EDT));
     const change = bench.runner.inject(cancel);
     const stop = new AbortController();
     const run = bench.runner.run(stop.signal);
@@ -212,7 +216,7 @@ describe('an event from outside', () => {
   });
 
   it('on a full disk has not happened, and its bringer is told', async () => {
-    const storage = await storageWith(UNTIL_STAGING);
+    const storage = await storageWith(STAGING_EDT);
     const bench = await Bench.make(storage);
     const stop = new AbortController();
     const run = bench.runner.run(stop.signal);
@@ -229,7 +233,7 @@ describe('an event from outside', () => {
   });
 
   it('that waits when a command breaks the run is still taken', async () => {
-    const storage = await storageWith(UNTIL_STAGING);
+    const storage = await storageWith(STAGING_EDT);
     const bench = await Bench.make(storage);
     const run = bench.runner.run(new AbortController().signal);
     await settle();
@@ -238,6 +242,55 @@ describe('an event from outside', () => {
     await expect(run).rejects.toThrow('broken');
     expect((await change).after.kind).toBe('rolling-back');
     expect(journalOf(storage).at(-1)).toEqual(cancel);
+  });
+});
+
+describe('a command', () => {
+  it('puts a note into the journal before it goes on, and hears that it is still wanted', async () => {
+    const storage = await storageWith(UNTIL_STAGING);
+    const stop = new AbortController();
+    const heard: [boolean, CampaignEvent][] = [];
+    const { runner } = await Bench.make(storage, {
+      execute: async (_command, _state, _signal, note) => {
+        const isWanted = await note(changing('stage', 'EDT'));
+        heard.push([isWanted, journalOf(storage).at(-1)!]);
+        stop.abort();
+        return undefined;
+      },
+    });
+    await runner.run(stop.signal);
+    expect(heard).toEqual([[true, changing('stage', 'EDT')]]);
+  });
+
+  it('that is not wanted any more hears so, and leaves no note', async () => {
+    const storage = await storageWith(UNTIL_STAGING);
+    const heard: boolean[] = [];
+    const bench: Bench = await Bench.make(storage, {
+      execute: async (command, _state, _signal, note) => {
+        if (command.kind === 'finish') return { kind: 'closed' };
+        // The order to cancel is read while this command still runs.
+        await bench.runner.inject(cancel);
+        heard.push(await note(changing('stage', 'EDT')));
+        return undefined;
+      },
+    });
+    expect(await bench.runner.run(new AbortController().signal)).toBe('done');
+    expect(heard).toEqual([false]);
+    expect(journalOf(storage)).not.toContainEqual(changing('stage', 'EDT'));
+  });
+
+  it('hears of a full disk instead', async () => {
+    const storage = await storageWith(UNTIL_STAGING);
+    const { runner } = await Bench.make(storage, {
+      execute: async (_command, _state, _signal, note) => {
+        storage.failing = 'NO_SPACE';
+        await note(changing('stage', 'EDT'));
+        return undefined;
+      },
+    });
+    await expect(runner.run(new AbortController().signal)).rejects.toMatchObject({
+      code: 'NO_SPACE',
+    });
   });
 });
 

@@ -206,6 +206,10 @@ export const SAFE: CampaignEvent[] = [
   rolledBack('EDT'),
   { kind: 'closed' },
 ];
+/** The step is about to send what can change its ECU. */
+export const changing = (step: 'stage' | 'activate', ecu: string): CampaignEvent => ({
+  ...{ kind: 'changing', step, ecu },
+});
 export const resumed: CampaignEvent = { kind: 'resumed', nonce: 'c'.repeat(32) };
 
 /** ECUs whose activation may have begun. */

@@ -269,6 +269,45 @@ describe('an ECU of ours with two banks', () => {
   });
 });
 
+describe('before the first request that can change an ECU', () => {
+  it('a record is waited for, and not once more by the next request', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const before: string[][] = [];
+    const written = await ecu.clock.within(
+      HOUR,
+      driverOf(ecu).activate(target, {
+        changing: async () => {
+          before.push(changing(ecu));
+          return true;
+        },
+      }),
+    );
+    expect(written).toMatchObject({ ok: false, code: 'SELF_TEST', changed: 'yes' });
+    expect(before.map((sent) => sent.length)).toEqual([0, 1]);
+  });
+
+  it('an ECU with one bank is left alone when the step is not wanted any more', async () => {
+    const ecu = new ScriptedEcu(WILLING);
+    const stopped = await ecu.clock.within(
+      HOUR,
+      driverOf(ecu).activate(target, { changing: async () => false }),
+    );
+    expect(stopped).toMatchObject({ ok: false, code: 'INTERRUPTED', changed: 'no' });
+    expect(changing(ecu)).toEqual([]);
+  });
+
+  it('an ECU with two banks is, too', async () => {
+    const { link, driver, target: given, run } = await start();
+    const left = { ok: false, code: 'INTERRUPTED', changed: 'no' };
+    const hooks = { changing: async () => false };
+    expect(await run(driver.stage(given, hooks))).toMatchObject(left);
+    expect(link.events.filter(({ kind }) => kind === 'erase')).toEqual([]);
+    expect(await run(driver.stage(given))).toMatchObject({ ok: true });
+    expect(await run(driver.activate(given, hooks))).toMatchObject(left);
+    expect(link.events.filter(({ kind }) => kind === 'activate')).toEqual([]);
+  });
+});
+
 describe('a driver that remembers nothing asks the ECU', () => {
   const previous = { version: '1.0.0', image: old };
 
@@ -304,18 +343,51 @@ describe('a driver that remembers nothing asks the ECU', () => {
       const order = { target, previous: before, ...(changed === undefined ? {} : { changed }) };
       const back = await ecu.clock.within(HOUR, driverOf(ecu).rollback(order));
       if (isUnchanged) expect(back).toMatchObject({ ok: true, value: { unchanged: true } });
-      expect(changing(ecu).length === 0).toBe(isUnchanged);
+      const sent = changing(ecu);
+      const isProven = '22FD01' in answers;
+      if (isUnchanged) expect(sent).toEqual(isProven ? [] : ['1101']);
+      else expect(sent.some((request) => request.startsWith('36'))).toBe(true);
     }
   });
 
-  it('is given the time to start again what it ran before, and is not restarted', async () => {
+  it('is restarted, and given the time to start again what it ran before', async () => {
     let asked = 0;
     const late = (answer: string) => () => (asked++ < 4 ? answer : `62F189${ascii('1.0.0')}`);
     const ecu = new ScriptedEcu({ ...WILLING, '22F186': '62F18601', '22F189': late('7F2231') });
     const order: RollbackOrder = { target, previous: { version: '1.0.0' }, changed: 'unknown' };
     const back = await ecu.clock.within(HOUR, driverOf(ecu).rollback(order));
     expect(back).toMatchObject({ ok: true, value: { version: '1.0.0', unchanged: true } });
-    expect(changing(ecu)).toEqual([]);
+    expect(changing(ecu)).toEqual(['1101']);
+  });
+
+  it('is not believed an old version that it does not tell after a restart', async () => {
+    // A bootloader with an erased bank, which has read the version before.
+    let restarts = 0;
+    const ecu = new ScriptedEcu({
+      ...WILLING,
+      '22F186': '62F18601',
+      '1101': () => {
+        restarts++;
+        return '5101';
+      },
+      '22F189': () => (restarts === 0 ? `62F189${ascii('1.0.0')}` : '7F2231'),
+    });
+    const order: RollbackOrder = { target, previous: { version: '1.0.0' }, changed: 'unknown' };
+    const back = await ecu.clock.within(HOUR, driverOf(ecu).rollback(order));
+    expect(back).toMatchObject({ ok: false, code: 'NO_PREVIOUS_IMAGE' });
+    expect(restarts).toBe(1);
+  });
+
+  it('is not believed a version that the new image has, too', async () => {
+    const ecu = new ScriptedEcu({ ...WILLING, '22F186': '62F18601' });
+    const same = { ...target, version: '1.0.0' };
+    const order: RollbackOrder = {
+      target: same,
+      previous: { version: '1.0.0' },
+      changed: 'unknown',
+    };
+    const back = await ecu.clock.within(HOUR, driverOf(ecu).rollback(order));
+    expect(back).toMatchObject({ ok: false, code: 'NO_PREVIOUS_IMAGE' });
   });
 
   it('that is not asked what it runs is left alone, and nothing is said of it', async () => {

@@ -102,26 +102,28 @@ describe('what was changed', () => {
     ...{ ok: false, code: 'REFUSED', reason: '', transient: false },
     ...(nrc === undefined ? {} : { nrc }),
   });
-  const changedBy = (...answers: readonly (number | undefined | 'ok')[]) => {
+  const changedBy = async (...answers: readonly (number | undefined | 'ok')[]) => {
     const fact = new ChangeFact();
     for (const answer of answers) {
-      fact.after(answer === 'ok' ? { ok: true, value: undefined } : refused(answer));
+      await fact.by('erasing', async () =>
+        answer === 'ok' ? { ok: true, value: undefined } : refused(answer),
+      );
     }
     return fact.value;
   };
 
-  it('is nothing before the first request, and by a refusal that comes before the work', () => {
-    expect(changedBy()).toBe('no');
+  it('is nothing before the first request, and by a refusal that comes before the work', async () => {
+    expect(await changedBy()).toBe('no');
     for (const nrc of [
       0x11, 0x12, 0x13, 0x21, 0x22, 0x24, 0x31, 0x33, 0x70, 0x7e, 0x7f, 0x92, 0x93,
     ]) {
-      expect(changedBy(nrc), `NRC ${nrc}`).toBe('no');
+      expect(await changedBy(nrc), `NRC ${nrc}`).toBe('no');
     }
   });
 
-  it('is unknown by a refusal in the middle, and by no answer', () => {
+  it('is unknown by a refusal in the middle, and by no answer', async () => {
     for (const nrc of [0x10, 0x25, 0x26, 0x71, 0x72, undefined]) {
-      expect(changedBy(nrc), `NRC ${nrc}`).toBe('unknown');
+      expect(await changedBy(nrc), `NRC ${nrc}`).toBe('unknown');
     }
   });
 
@@ -130,19 +132,19 @@ describe('what was changed', () => {
     ['voltage too low, behind a responsePending', 0x93, { pended: true }, 'unknown'],
     ['a condition, behind a responsePending', 0x22, { pended: true }, 'unknown'],
     ['a condition, where an earlier try was lost', 0x22, { repeated: true }, 'unknown'],
-  ] as const)('%s', (_what, nrc, told, expected) => {
+  ] as const)('%s', async (_what, nrc, told, expected) => {
     const fact = new ChangeFact();
-    fact.after({ ...refused(nrc), ...told });
+    await fact.by('erasing', async () => ({ ...refused(nrc), ...told }));
     expect(fact.value).toBe(expected);
   });
 
-  it('stays what it was at its worst', () => {
-    expect(changedBy('ok')).toBe('yes');
-    expect(changedBy('ok', 0x22)).toBe('yes');
-    expect(changedBy('ok', undefined)).toBe('yes');
-    expect(changedBy(undefined, 0x22)).toBe('unknown');
-    expect(changedBy(undefined, 'ok')).toBe('yes');
+  it('stays what it was at its worst', async () => {
+    expect(await changedBy('ok')).toBe('yes');
+    expect(await changedBy('ok', 0x22)).toBe('yes');
+    expect(await changedBy('ok', undefined)).toBe('yes');
+    expect(await changedBy(undefined, 0x22)).toBe('unknown');
+    expect(await changedBy(undefined, 'ok')).toBe('yes');
     const answer = refused(0x72);
-    expect(new ChangeFact().after(answer)).toBe(answer);
+    expect(await new ChangeFact().by('erasing', async () => answer)).toBe(answer);
   });
 });

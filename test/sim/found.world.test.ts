@@ -646,6 +646,53 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       ],
     },
   ],
+  [
+    'seed 774411903, episode 8: a bootloader that was stuck in its erase was believed the old version that it had read before',
+    {
+      seed: '774411903/8',
+      episode: 8,
+      vehicles: 1,
+      singleBank: [],
+      chunked: true,
+      otherMake: {
+        security: 'xor',
+        knows: [
+          'dtcSetting',
+          'preconditions',
+          'erase',
+          'checkMemory',
+          'troubleCodes',
+          'activeSession',
+        ],
+        answerMs: 3,
+        bootMs: 1444,
+        eraseMs: 5326,
+        blockLength: 674,
+      },
+      smallDevice: false,
+      campaigns: [
+        {
+          number: 9,
+          ecus: ['OBC'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'ecu',
+                kind: 'stuck',
+                ecu: 'OBC',
+                at: { on: 'state', state: 'activating', delayMs: 2538 },
+                forMs: 1961058,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['INV'],
+        },
+      ],
+    },
+  ],
 ];
 
 it.each(found)('%s', async (_what, plan) => {

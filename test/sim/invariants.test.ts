@@ -338,6 +338,18 @@ describe('what is not in order', () => {
         rest('ROLLBACK_COMPLETED'),
       ],
     ],
+    [
+      'one that has taken its programming session is reset later, when it refuses a second one',
+      [],
+      [
+        START,
+        APPROVED,
+        { kind: 'programming', ecu: 'INV', accepted: true },
+        { kind: 'programming', ecu: 'INV', accepted: false },
+        { kind: 'reset-ordered', ecu: 'INV' },
+        rest('ROLLBACK_COMPLETED'),
+      ],
+    ],
     ['nobody was asked', ['unapproved-erase', 'unapproved-erase'], changed(GOOD, is('driver'))],
     [
       'the driver said no',

@@ -9,6 +9,7 @@ import type {
   BackendFailure,
   CampaignStatusReport,
   CancelOrder,
+  Changed,
   Checkin,
   DownloadAnswer,
   DriverResult,
@@ -364,19 +365,14 @@ export class FakeEcu implements EcuDriver {
       if (!made.ok) return { ...made, changed: 'no' };
       this.metadata = new TextDecoder().decode(made.value);
     }
+    if ((await hooks.changing?.()) === false) return stopped('no');
     this.inactive = undefined;
     for (let part = 1; part <= 4; part++) {
       await new Promise<void>((resolve) => {
         this.#clock.after('transfer', this.stageMs / 4, resolve);
       });
       if (hooks.signal?.aborted) {
-        return {
-          ok: false,
-          code: 'INTERRUPTED',
-          reason: 'stopped',
-          transient: true,
-          changed: 'yes',
-        };
+        return stopped('yes');
       }
       hooks.progress?.({ sent: Math.floor((image.length * part) / 4), total: image.length });
     }
@@ -390,7 +386,10 @@ export class FakeEcu implements EcuDriver {
     };
   }
 
-  async activate({ image: carried, plain }: Target): Promise<DriverResult<TransferReport>> {
+  async activate(
+    { image: carried, plain }: Target,
+    hooks: Parameters<EcuDriver['activate']>[1] = {},
+  ): Promise<DriverResult<TransferReport>> {
     const fault = this.#begin('activate');
     if (fault !== undefined) return fault;
     const image = plain ?? carried;
@@ -404,6 +403,7 @@ export class FakeEcu implements EcuDriver {
           changed: 'no',
         };
       }
+      if ((await hooks.changing?.()) === false) return stopped('no');
       this.previous = this.active;
       this.active = this.inactive;
       this.inactive = undefined;
@@ -492,6 +492,10 @@ export class FakeEcu implements EcuDriver {
 
 function commitmentTo(campaign: string, receipt: string): string {
   return toHex(commitmentOf(fromHex(campaign), fromHex(receipt)));
+}
+
+function stopped(changed: Changed): DriverResult<never> {
+  return { ok: false, code: 'INTERRUPTED', reason: 'stopped', transient: true, changed };
 }
 
 function nothingDone(changed: TransferReport['changed']): TransferReport {

@@ -4,8 +4,8 @@ import type { EcuName } from '../machine-names.ts';
 import { invariant } from './invariant.ts';
 
 interface Touch {
-  /** It has refused the programming session, and has not taken it since. */
-  refused: boolean;
+  /** Whether it has taken the programming session in this campaign. Undefined: it was not asked. */
+  accepted: boolean | undefined;
   /** In this campaign. */
   erases: number;
 }
@@ -16,7 +16,7 @@ export const untouched = invariant({
   watch() {
     let touches = new Map<EcuName, Touch>();
     const touchOf = (ecu: EcuName): Touch => {
-      const touch = touches.get(ecu) ?? { refused: false, erases: 0 };
+      const touch = touches.get(ecu) ?? { accepted: undefined, erases: 0 };
       touches.set(ecu, touch);
       return touch;
     };
@@ -25,15 +25,18 @@ export const untouched = invariant({
         touches = new Map();
       },
       programming({ ecu, accepted }) {
-        touchOf(ecu).refused = !accepted;
+        const touch = touchOf(ecu);
+        touch.accepted = accepted || touch.accepted === true;
       },
       'reset-ordered'({ ecu }, _step, broken) {
-        if (touchOf(ecu).refused) broken(`${ecu} was reset, and had only refused to be programmed`);
+        if (touchOf(ecu).accepted === false)
+          broken(`${ecu} was reset, and had only refused to be programmed`);
       },
       erase({ ecu }, _step, broken) {
         const touch = touchOf(ecu);
         touch.erases++;
-        if (touch.refused) broken(`${ecu} was erased, and had only refused to be programmed`);
+        if (touch.accepted === false)
+          broken(`${ecu} was erased, and had only refused to be programmed`);
       },
       written({ ecu, sha256 }, { start }, broken) {
         const isSame = sha256 === start.truths[ecu].sha256 && sha256 !== start.wanted[ecu];
