@@ -250,15 +250,13 @@ class Episode {
       const wanted = { ...this.#wanted };
       witness.start({ campaign: campaign.number, proof, forced, onlyTime, wanted });
     }
-    let rested = await this.#untilAtRest();
+    const ended = await this.#untilAtRest();
     this.#first ??= this.#counts();
     for (const lane of this.#lanes) lane.injector?.end();
-    if (rested && campaign.faults.some(({ fault }) => fault.category === 'attacker')) {
+    if (ended && campaign.faults.some(({ fault }) => fault.category === 'attacker')) {
       await world.until(() => this.#crash !== undefined, LEFTOVER_MS);
-      // The vehicle may begin meanwhile what it had put off.
-      rested = await this.#untilAtRest();
     }
-    if (rested) for (const { witness } of this.#lanes) witness.listenForTraffic();
+    const rested = ended && (await this.#untilSettled());
     if (this.#crash !== undefined) return;
     if (!rested) {
       for (const lane of this.#lanes.filter((one) => !isAtRest(one))) {
@@ -269,10 +267,6 @@ class Episode {
       }
       return;
     }
-    await world.until(
-      () => this.#lanes.every(({ witness, vehicle }) => witness.hasTraffic && areUp(vehicle)),
-      TRAFFIC_LIMIT_MS,
-    );
     this.#lanes[0]!.witness.backendRests(world.server.lost(world.releases));
     this.#lanes[0]!.witness.deviceRests(world.smallDevice);
     for (const { witness, services, invariants } of this.#lanes) {
@@ -282,6 +276,19 @@ class Episode {
       else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
     }
     if (!proof && this.#violations().length === 0) await this.#recover();
+  }
+
+  /** At rest, and with its normal traffic. What a vehicle has put off may begin in every wait, and ends before it is judged. */
+  async #untilSettled(): Promise<boolean> {
+    for (;;) {
+      if (!(await this.#untilAtRest()) || this.#crash !== undefined) return false;
+      for (const { witness } of this.#lanes) witness.listenForTraffic();
+      await this.#world.until(
+        () => this.#lanes.every((lane) => lane.witness.hasTraffic && isAtRest(lane)),
+        TRAFFIC_LIMIT_MS,
+      );
+      if (this.#lanes.every(isAtRest)) return true;
+    }
   }
 
   #untilAtRest(): Promise<boolean> {

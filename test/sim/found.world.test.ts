@@ -693,6 +693,69 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
       ],
     },
   ],
+  [
+    'seed 611290543, episode 41: a campaign that was put off while the battery was low was judged by the next release',
+    {
+      seed: '611290543/41',
+      episode: 41,
+      vehicles: 1,
+      singleBank: [],
+      chunked: false,
+      otherMake: null,
+      smallDevice: false,
+      campaigns: [
+        {
+          number: 4,
+          ecus: ['BMS'],
+          faults: [
+            { vehicle: 0, fault: { category: 'network', kind: 'cut', nth: 1, exchanges: 1 } },
+            { vehicle: 0, fault: { category: 'ecu', kind: 'self-test', ecu: 'BMS' } },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['CGW'],
+        },
+        { number: 5, ecus: ['BMS'], faults: [], forced: false, encrypted: false, proof: ['INV'] },
+        {
+          number: 6,
+          ecus: ['EDT', 'BMS'],
+          faults: [],
+          forced: true,
+          encrypted: false,
+          proof: ['EDT'],
+        },
+        { number: 10, ecus: ['CGW'], faults: [], forced: false, encrypted: false, proof: ['BMS'] },
+        {
+          number: 11,
+          ecus: ['EDT', 'INV', 'BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'vehicle',
+                kind: 'low-battery',
+                at: { on: 'write', machine: 'TMU', n: 29 },
+                forMs: 57885,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'attacker',
+                kind: 'requests',
+                at: { on: 'state', state: 'staging', delayMs: 382 },
+                forMs: 10256,
+                everyMs: 55,
+              },
+            },
+          ],
+          forced: true,
+          encrypted: false,
+          proof: ['BMS'],
+        },
+      ],
+    },
+  ],
 ];
 
 it.each(found)('%s', async (_what, plan) => {
