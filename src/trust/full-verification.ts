@@ -1,6 +1,6 @@
 // Full verification: both repositories, in the order of Uptane 5.4.4.2.
 
-import type { TargetFile } from '@tufjs/models';
+import type { TargetFile, Targets } from '@tufjs/models';
 import { accepted, refused, type TrustFault, type Verdict } from './attack.ts';
 import { searchSteps } from './delegations.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type VerifiedTarget,
 } from './director.ts';
 import { HASHES } from './file-hash.ts';
+import type { Trusted } from './metadata.ts';
 import { RULES } from './profile.ts';
 import { updateSteps } from './repository.ts';
 import { type MetadataAnswer, type MetadataRequest, Retrieval, type Steps } from './retrieval.ts';
@@ -90,14 +91,16 @@ function* verificationSteps(
 ): Steps<readonly VerifiedTarget[], VehicleRequest> {
   const { nowMs, vin, ecus, primary } = options;
   const { dialect } = director.trust;
-  const previous = director.trust.targets.get('targets');
-  const rules: DirectorRules = { dialect, vin, ecus, primary, previous };
+  const rules: DirectorRules = { dialect, vin, ecus, primary };
+  // What a stolen key has assigned is no floor any more when a new Root has taken it away: so it is looked up then.
+  const inspect = (targets: Trusted<Targets>): Verdict<unknown> =>
+    readDirector(targets, { ...rules, previous: director.trust.targets.get('targets') });
   // Steps 2 to 5. New Targets that break a Director's rules are not even trusted: the old ones stay.
   const updated = yield* of(
     'director',
     updateSteps(director, nowMs, {
       snapshots: RULES[dialect].directorSnapshot,
-      inspect: (targets) => readDirector(targets, rules),
+      inspect,
     }),
   );
   if (!updated.ok) return updated;

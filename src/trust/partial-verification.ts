@@ -42,9 +42,8 @@ export function verifyBundle(options: BundleVerification): Verdict<VerifiedBundl
 /** 5.4.4.1: Root and Targets of the Director. */
 function verifyPartially(options: BundleVerification): Verdict<VerifiedBundle> {
   const { bundle, nowMs, vin, ecu, trust } = options;
-  const previous = trust.director.targets.get('targets');
   const holder: TrustHolder = { trust: trust.director };
-  const roots = new Retrieval(rootSteps(holder, nowMs));
+  const roots = new Retrieval(rootSteps(holder, nowMs, false));
   for (let request = roots.next(); request !== undefined; request = roots.next()) {
     roots.accept(answerFrom(bundle.director, request));
   }
@@ -52,6 +51,8 @@ function verifyPartially(options: BundleVerification): Verdict<VerifiedBundle> {
   const targets = newTargets(holder.trust, bundle, nowMs);
   if (!targets.ok) return at('director', targets);
   const { dialect } = holder.trust;
+  // What a stolen key has assigned is no floor any more when a new Root has taken it away.
+  const previous = holder.trust.targets.get('targets');
   const rules = { dialect, vin, ecus: [ecu], primary: false, previous };
   const assigned = readDirector(targets.value, rules);
   if (!assigned.ok) return at('director', assigned);

@@ -157,7 +157,7 @@ export function* updateSteps(
   options: UpdateOptions = {},
 ): Steps<void> {
   const { upTo = 'targets', snapshots = true } = options;
-  const root = yield* rootSteps(holder, nowMs);
+  const root = yield* rootSteps(holder, nowMs, snapshots);
   if (!root.ok) return root;
   if (snapshots) {
     const timestamp = yield* timestampSteps(holder, nowMs);

@@ -25,8 +25,11 @@ export function selfSignedRoot(bytes: Uint8Array, dialect: Dialect): Verdict<Tru
   return signed.ok ? root : signed;
 }
 
-/** 5.4.4.3: every Root from the next one to the newest. */
-export function* rootSteps(holder: TrustHolder, nowMs: number): Steps<void> {
+/**
+ * 5.4.4.3: every Root from the next one to the newest. `snapshots` is false where Targets follow their Root (partial
+ * verification, a Director without Snapshot).
+ */
+export function* rootSteps(holder: TrustHolder, nowMs: number, snapshots: boolean): Steps<void> {
   for (let count = 0; ; count++) {
     const { root, dialect } = holder.trust;
     if (count === MAX_ROOTS) {
@@ -46,7 +49,7 @@ export function* rootSteps(holder: TrustHolder, nowMs: number): Steps<void> {
     const next = nextRoot(root, bytes.value, dialect);
     if (!next.ok) return next;
     // Step 2.5, and step 4 at once: so whatever is persisted after this fits together.
-    holder.trust = afterRotation(holder.trust, next.value);
+    holder.trust = afterRotation(holder.trust, next.value, snapshots);
   }
   // Step 3: freeze. Only the latest one must not have expired.
   return checkExpiry(holder.trust.root, nowMs, 'root');
@@ -78,9 +81,18 @@ export function nextRoot(
 
 /**
  * Step 4: recovery from a fast-forward attack. Whoever stole a key can have counted a version up to where nothing newer
- * can follow, so versions signed by a key that is gone are no floor any more.
+ * can follow, so Timestamp and Snapshot of a key that is gone are no floor any more.
+ *
+ * Targets are not in that step: 5.4.4.6 step 4 compares with the previous Targets, whatever became of the keys. With one
+ * of several keys gone, older Targets are still signed by the others, and an ECU without Snapshot has no other floor. So
+ * this floor goes only with all of the old keys (of Targets, or of the Snapshot that names its version): then no older
+ * file is signed as the new Root asks.
  */
-function afterRotation(trust: RepositoryTrust, next: Trusted<Root>): RepositoryTrust {
+function afterRotation(
+  trust: RepositoryTrust,
+  next: Trusted<Root>,
+  snapshots: boolean,
+): RepositoryTrust {
   const gone = (role: string): boolean => losesKey(trust.root, next, role);
   const unsigned = (file: Envelope | undefined, role: string): boolean => {
     const authority = rootAuthority(next, role);
@@ -90,10 +102,11 @@ function afterRotation(trust: RepositoryTrust, next: Trusted<Root>): RepositoryT
   };
   const { timestamp, snapshot } = trust;
   const snapshotGone = gone('snapshot') || unsigned(snapshot, 'snapshot');
-  const targetsGone = gone('targets') || unsigned(trust.targets.get('targets'), 'targets');
   const both = snapshotGone || gone('timestamp') || unsigned(timestamp, 'timestamp');
-  // A Snapshot names the version of Targets. Without one (partial verification) Targets stand for themselves.
-  const noTargets = targetsGone || (snapshotGone && snapshot !== undefined);
+  // A Snapshot names the version of Targets. Without one Targets stand for themselves.
+  const noTargets =
+    replacesKeys(trust.root, next, 'targets') ||
+    (snapshots && replacesKeys(trust.root, next, 'snapshot'));
   return withFiles(
     { ...trust, root: next },
     both ? undefined : timestamp,
@@ -106,6 +119,13 @@ function afterRotation(trust: RepositoryTrust, next: Trusted<Root>): RepositoryT
 export function losesKey(before: Trusted<Root>, next: Trusted<Root>, role: string): boolean {
   const left = materials(next, role);
   return [...materials(before, role)].some((material) => !left.has(material));
+}
+
+/** Whether too few of the role's old keys are left to sign anything as `next` asks. */
+function replacesKeys(before: Trusted<Root>, next: Trusted<Root>, role: string): boolean {
+  const old = materials(before, role);
+  const left = [...materials(next, role)].filter((material) => old.has(material)).length;
+  return left < (rootAuthority(next, role)?.threshold ?? 1);
 }
 
 function materials(root: Trusted<Root>, role: string): Set<string> {

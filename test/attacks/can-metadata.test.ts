@@ -7,7 +7,7 @@ import { BANK_SIZE, SERIALS, VIN } from '../support/attack-factory.ts';
 import { imageOf, order, strangers, thiefsRoot } from '../support/attack-repositories.ts';
 import { type Attack, attacksOn } from '../support/attack-table.ts';
 import { fileRequest } from '../support/ecu-bench.ts';
-import { mockRepositories } from '../support/mock-repositories.ts';
+import { mockRepositories, mockSigner } from '../support/mock-repositories.ts';
 
 const attack = attacksOn('CAN bus');
 
@@ -303,6 +303,26 @@ const rows: readonly MetadataRow[] = [
       ecu.release(ecu.evil, '6.6.6');
       ecu.evil.director.publish().signWith('targets', stolen);
       return { from: ecu.evil, laterMs: 1000 };
+    },
+  },
+  {
+    name: 'old Targets after a rotation',
+    has: `${NODE}, a Root that takes one of two Targets keys away, and an order that was withdrawn`,
+    does: 'brings both: the key that is left has signed that order, too',
+    vehicle: 'compares with the version of the Targets that it trusts, whatever became of the keys',
+    code: 'ROLLBACK',
+    only: 'partial',
+    forge: async (ecu) => {
+      const { director } = ecu.honest;
+      const keys = [...director.signers('targets'), mockSigner('second Targets key')];
+      director.setKeys('targets', keys);
+      const { name } = ecu.release(ecu.honest, '3.0.0');
+      const withdrawn = director.file('targets.json');
+      director.removeTarget(name);
+      expect(await ecu.bench.sendFile('metadata.json', await ecu.bundle())).toBe('77');
+      await ecu.unlock();
+      director.setKeys('targets', keys.slice(1));
+      return { laterMs: 1000, change: withFile('targets.json', withdrawn) };
     },
   },
   {

@@ -175,6 +175,13 @@ export class MockRepository {
     return this.newRoot([...new Set([...before, ...this.signers('root')])]);
   }
 
+  /** The next Root, in which the role has exactly these keys. */
+  setKeys(name: string, signers: readonly Signer[], threshold = 1): this {
+    const before = this.signers('root');
+    this.#roles.set(name, { signers, threshold });
+    return this.newRoot([...new Set([...before, ...this.signers('root')])]);
+  }
+
   /** The next Root with these thresholds, with as many keys as they take (and one to spare for root). */
   setThreshold(name: string, threshold: number): this {
     const before = this.signers('root');

@@ -7,6 +7,7 @@ import {
   MOCK_NOW_MS,
   type MockRepositories,
   mockRepositories,
+  mockSigner,
 } from '../../support/mock-repositories.ts';
 import { anchors, BOTH, check, EDT, pack, vehicle } from './bundle-support.ts';
 import { DAY_MS, must } from './support.ts';
@@ -232,6 +233,66 @@ describe('new keys of the Director, for an ECU with partial verification', () =>
       root: 2,
       targets: 3,
     });
+  });
+
+  it.each([
+    ['both keys had signed', [0, 1]],
+    ['the key that is gone had signed alone', [0]],
+    ['the key that stays had signed alone', [1]],
+  ])('one of two of Targets is taken away: the floor stays where %s', (_, signing) => {
+    const mock = vehicle();
+    const { director } = mock;
+    const keys = [...director.signers('targets'), mockSigner('second')];
+    director.setKeys('targets', keys);
+    const old = director.file('targets.json');
+    director.publish().signWith(
+      'targets',
+      signing.map((index) => keys[index]!),
+    );
+    const { trust } = must(check(anchors(mock), 'partial', bundleOf(mock)));
+    director.setKeys('targets', keys.slice(1)).signWith('targets', keys.slice(1));
+    expect(check(trust, 'partial', bundleOf(mock, old))).toMatchObject({
+      where: 'director targets',
+      code: 'ROLLBACK',
+    });
+    expect(check(trust, 'partial', bundleOf(mock)).ok).toBe(true);
+  });
+
+  it.each([
+    ['the threshold falls with the number of keys', 2, [1], 1],
+    ['keys are added', 1, [0, 1, 2], 1],
+    ['the threshold rises, and the old keys are enough', 1, [0, 1], 2],
+  ])('of Targets where %s: the floor stays', (_, threshold, left, next) => {
+    const mock = vehicle();
+    const { director } = mock;
+    const keys = ['first', 'second', 'third'].map((name) => mockSigner(name));
+    director.setKeys('targets', keys.slice(0, 2), threshold);
+    const old = director.file('targets.json');
+    director.publish();
+    const { trust } = must(check(anchors(mock), 'partial', bundleOf(mock)));
+    director.setKeys(
+      'targets',
+      left.map((index) => keys[index]!),
+      next,
+    );
+    expect(check(trust, 'partial', bundleOf(mock, old))).toMatchObject({ code: 'ROLLBACK' });
+    expect(check(trust, 'partial', bundleOf(mock)).ok).toBe(true);
+  });
+
+  it('of Targets: a release counter that the stolen key has run up is no floor', () => {
+    const mock = vehicle();
+    const { trust } = must(check(anchors(mock), 'partial', bundleOf(mock)));
+    const highest = mock.release('EDT', { version: '6.6.6', releaseCounter: 2 ** 53 - 1 });
+    const right = mock.release('EDT').name;
+    mock.director.removeTarget(right);
+    mock.assign(EDT.serial, highest);
+    const stolen = must(check(trust, 'partial', bundleOf(mock))).trust;
+    mock.director.removeTarget(highest.name);
+    mock.assign(EDT.serial, mock.release('EDT', { version: '3.0.0', releaseCounter: 3 }));
+    expect(check(stolen, 'partial', bundleOf(mock))).toMatchObject({ code: 'ROLLBACK' });
+    mock.director.rotate('targets');
+    const { target } = must(check(stolen, 'partial', bundleOf(mock)));
+    expect(target).toMatchObject({ version: '3.0.0' });
   });
 
   it('of Snapshot: nothing that this ECU relies on, so the floor stays', () => {

@@ -532,6 +532,19 @@ describe('recovery from a fast-forward attack (5.4.4.3 step 4)', () => {
     expect(versionsOf(refresh.trust)).toEqual({ root: 3, targets: 1 });
   });
 
+  it('one of two Snapshot keys that is taken away leaves the floor of Targets (5.4.4.6 step 4)', () => {
+    const images = mockImages();
+    const keys = [...images.signers('snapshot'), mockSigner('second')];
+    images.setKeys('snapshot', keys).files();
+    const trust = updated(images.publish());
+    images.setKeys('snapshot', keys.slice(1));
+    // Another Timestamp and Snapshot of before are right again; the Targets that they name are not.
+    images.setVersion('snapshot', 1).setVersion('timestamp', 1).setVersion('targets', 1);
+    expect(update(images, trust).fault).toMatchObject({ where: 'targets', code: 'ROLLBACK' });
+    images.setKeys('snapshot', [mockSigner('third')]).setVersion('targets', 1);
+    expect(versionsOf(updated(images, trust))).toMatchObject({ targets: 1 });
+  });
+
   it('a higher threshold takes away what fewer have signed', () => {
     const images = mockImages();
     const trust = updated(images);
