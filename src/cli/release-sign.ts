@@ -24,7 +24,7 @@ export interface ReleaseChoice {
   readonly depends?: Readonly<Record<string, string>>;
 }
 
-/** `custom` of an image in the image repository; the Director repeats all of it but the notes (5.2.3.1.1). */
+/** `custom` of an image in the image repository. The Director repeats it; a vehicle shows the driver the notes from here. */
 const releaseCustom = z.object({
   ecu: z.string(),
   version: z.string(),

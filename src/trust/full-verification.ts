@@ -111,25 +111,30 @@ function* verificationSteps(
   const installed = assigned.value.every(({ serial, sha256 }) =>
     ecus.some((ecu) => ecu.serial === serial && ecu.installedSha256 === sha256),
   );
-  if (installed && options.alwaysCheckImages !== true) return assigned;
+  if (installed && options.alwaysCheckImages !== true) {
+    // What only the Director has said is no word for the driver.
+    return accepted(assigned.value.map((target) => ({ ...target, forced: false, notes: '' })));
+  }
   // Steps 6 to 9.
   const fresh = yield* of('images', updateSteps(images, nowMs));
   if (!fresh.ok) return fresh;
   // Step 10.
+  const matched: VerifiedTarget[] = [];
   for (const target of assigned.value) {
     const matching = yield* of('images', matchSteps(director, images, target, nowMs));
     if (!matching.ok) return matching;
+    matched.push(matching.value);
   }
-  return assigned;
+  return accepted(matched);
 }
 
-/** Step 10, for one image. */
+/** Step 10, for one image: as it was assigned, with the text for the driver that the image repository has signed. */
 function* matchSteps(
   director: TrustHolder,
   images: TrustHolder,
   target: VerifiedTarget,
   nowMs: number,
-): Steps<void> {
+): Steps<VerifiedTarget> {
   const { name, hardwareId } = target;
   // Step 10.1.
   const found = yield* searchSteps(images, name, hardwareId, nowMs);
@@ -142,14 +147,18 @@ function* matchSteps(
   return checkMatch(director.trust, images.trust, ordered, found.value, target);
 }
 
-/** Steps 10.2.1 and 10.2.2; the release counter itself (10.2.3) was compared with the Director's rules. */
+/**
+ * Steps 10.2.1 and 10.2.2; the release counter itself (10.2.3) was compared with the Director's rules. The notes are what
+ * the driver reads and consents to: a Director, whose keys are online, has no say in them.
+ */
 function checkMatch(
   director: RepositoryTrust,
   images: RepositoryTrust,
   ordered: TargetFile,
   signed: TargetFile,
-  { hardwareId, name }: VerifiedTarget,
-): Verdict<void> {
+  target: VerifiedTarget,
+): Verdict<VerifiedTarget> {
+  const { hardwareId, name } = target;
   const image = readImage(signed, images.dialect);
   if (!image.ok) return image;
   // A compromised Director cannot order what the image was not made for.
@@ -159,23 +168,24 @@ function checkMatch(
   }
   const assignment = readAssignment(ordered, director.dialect);
   if (!assignment.ok) return assignment;
-  const disagree = (field: string): Verdict<void> =>
+  const disagree = (field: string): Verdict<VerifiedTarget> =>
     refused(
       'REPOSITORIES_DISAGREE',
       'targets',
       `image ${quoted(name)}: ${field} is not the Director's`,
     );
+  const matched = { ...target, notes: image.value.notes };
   if (RULES[director.dialect].customFields === 'optional') {
     if (ordered.length !== signed.length) return disagree('length');
     const common = HASHES.filter((hash) => hash in ordered.hashes && hash in signed.hashes);
     const same = common.every((hash) => ordered.hashes[hash] === signed.hashes[hash]);
-    return common.length > 0 && same ? accepted(undefined) : disagree('hashes');
+    return common.length > 0 && same ? accepted(matched) : disagree('hashes');
   }
   const expected = matchSection(ordered, assignment.value);
   for (const [field, value] of matchSection(signed, image.value)) {
     if (expected.get(field) !== value) return disagree(field);
   }
-  return accepted(undefined);
+  return accepted(matched);
 }
 
 /** Names the repository in what is asked and in what is refused. */

@@ -106,7 +106,7 @@ function malformed({ path }: TargetFile, error: z.ZodError): Verdict<never> {
 
 /**
  * The part of which every authority must say the same (5.2.3.1: the "SHALL match" section), one line of text for each
- * field. Not the notes, and not to whom a Director gives the image.
+ * field. Not the notes, which a vehicle takes from the image repository alone, and not to whom a Director gives the image.
  */
 export function matchSection(
   target: TargetFile,

@@ -1,6 +1,7 @@
 // The table of attacks: the Director compromised, with all the keys that are online there, or with more.
 
 import { expect } from 'vitest';
+import { toHex } from '../../src/core/bytes.ts';
 import { order, unknownRelease } from '../support/attack-repositories.ts';
 import { attacksOn } from '../support/attack-table.ts';
 import {
@@ -10,6 +11,7 @@ import {
   MAY_MOVE_ON,
   refusal,
 } from '../support/attack-vehicle.ts';
+import { FakeTerminal } from '../support/fake-terminal.ts';
 import type { AssignOptions } from '../support/mock-repositories.ts';
 
 const attack = attacksOn('repository');
@@ -69,6 +71,33 @@ attack(
       (evil, w) => w.release(evil, 'EDT', '3.0.0', { order: { custom: { forced: true } } }),
       MAY_MOVE_ON,
     ),
+);
+
+attack(
+  {
+    name: 'Director compromised, another text for the driver',
+    has: 'every online key of the Director, and wants an image installed that the driver would deny',
+    does: 'orders a right image, and says of it what the driver likes to hear',
+    vehicle: 'shows the driver what the image repository has signed about the image',
+    code: 'none',
+  },
+  async () => {
+    const terminal = new FakeTerminal(false);
+    const w = await AttackedVehicle.start({ approve: 'ask', terminal });
+    w.attack();
+    w.release(w.evil, 'EDT', '3.0.0', {
+      notes: 'takes the reverse gear away',
+      order: { custom: { notes: 'a new map of the radio' } },
+    });
+    w.tamper = (request, ecu) => {
+      if (ecu === 'CGW' && toHex(request).startsWith('31030200')) terminal.type('approve\n');
+      return undefined;
+    };
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    expect(terminal.text).toContain('takes the reverse gear away');
+    expect(terminal.text).not.toContain('radio');
+    return 'none';
+  },
 );
 
 attack(

@@ -90,6 +90,18 @@ describe('full verification', () => {
     expect([versionsOf(trust.director), versionsOf(trust.images)]).toEqual([one, one]);
   });
 
+  it('gives the text for the driver that the image repository has signed, whatever the Director says', () => {
+    const mock = mockRepositories();
+    const release = mock.release('EDT', { notes: 'takes the reverse gear away' });
+    mock.assign(EDT.serial, release, { custom: { notes: 'a new map of the radio' } });
+    const { targets } = verified(mock, { ecus: [EDT] });
+    expect(targets.map(({ notes }) => notes)).toEqual(['takes the reverse gear away']);
+    // Without the image repository (step 6) there is no text, and no safety release either.
+    const ecus = [{ ...EDT, installedSha256: targets[0]!.sha256 }];
+    const [only] = verified(mock, { ecus }).targets;
+    expect(only).toMatchObject({ notes: '', forced: false });
+  });
+
   it('asks for the Director only, when everything is installed (step 6)', () => {
     const mock = vehicle();
     const { targets, trust } = verified(mock);
