@@ -3,6 +3,7 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
+import { sameVersion } from '../../src/core/version-order.ts';
 import { requirePerson } from '../auth/people.ts';
 import { AUDIT_CATEGORIES } from '../db/audit.ts';
 import type { SignedRelease } from '../director/decide.ts';
@@ -125,13 +126,16 @@ export async function homePage(
     title: 'Releases',
     /** What is uploaded here is offered only when it is signed, too. */
     signing: signed !== undefined,
-    releases: releases.map((release) => ({
-      ...release,
-      newest: newest.has(release.file),
-      // Undefined where nothing has to be signed.
-      signed: signed?.has(release.sha256),
-      forced: signed?.get(release.sha256)?.forced === true,
-    })),
+    releases: releases.map((release) => {
+      const found = signed?.get(contentOf(release))?.find(isSigned(release));
+      return {
+        ...release,
+        newest: newest.has(release.file),
+        // Undefined where nothing has to be signed.
+        signed: signed === undefined ? undefined : found !== undefined,
+        forced: found?.forced === true,
+      };
+    }),
     reports: await services.reports.latest(REPORTS_SHOWN),
     maxUploadBytes: services.maxUploadBytes,
     released,
@@ -140,9 +144,23 @@ export async function homePage(
   });
 }
 
-/** By SHA-256. */
-function signedReleases({ uptane }: Services): ReadonlyMap<string, SignedRelease> {
-  return new Map(uptane?.releases.releases().map((release) => [release.sha256, release]));
+interface Content {
+  readonly ecu: string;
+  readonly version: string;
+  readonly sha256: string;
+}
+
+function contentOf({ ecu, sha256 }: Content): string {
+  return `${ecu} ${sha256}`;
+}
+
+/** The same bytes under another ECU or version are another release. */
+function isSigned({ version }: Content): (signed: Content) => boolean {
+  return (signed) => sameVersion(signed.version, version);
+}
+
+function signedReleases({ uptane }: Services): ReadonlyMap<string, readonly SignedRelease[]> {
+  return Map.groupBy(uptane?.releases.releases() ?? [], contentOf);
 }
 
 /** The person who is logged in. A browser without one is led to the log-in page, a program gets 401. */

@@ -213,6 +213,31 @@ describe('uploads that nobody has signed', () => {
     expect((await page()).text).not.toContain('not signed yet');
   });
 
+  it('are told by release: the same bytes may be signed for one ECU and version only', async () => {
+    const backend = await startSigned();
+    const admin = await backend.login();
+    const uploads = [
+      ['EDT', '2.0.0'],
+      ['EDT', '2.1.0'],
+      ['INV', '2.0.0'],
+    ] as const;
+    for (const [ecu, version] of uploads) await backend.upload(IMAGE, { ecu, version });
+    backend.ceremony.release(IMAGE, { forced: true });
+    await backend.putMetadata('targets', await backend.ceremony.signTargets());
+    const { text } = await admin.request('/', { headers: { Accept: 'text/html' } });
+    const rows = text.split('<tr').filter((row) => row.includes('data-label="Version"'));
+    const told = rows.map((row) => [
+      /\b(EDT|INV)-2\.[01]\.0/.exec(row)?.[0],
+      row.includes('not signed yet'),
+      row.includes('safety release'),
+    ]);
+    expect(told).toEqual([
+      ['INV-2.0.0', true, false],
+      ['EDT-2.1.0', true, false],
+      ['EDT-2.0.0', false, true],
+    ]);
+  });
+
   it('change the tag of /latest_version whenever something is signed', async () => {
     const backend = await startSigned();
     await backend.publish(IMAGE);
