@@ -1,5 +1,6 @@
 // Packages for small devices, the key that each model's packages are signed with, and the copies that were encrypted.
 
+import { sameVersion } from '../../src/core/version-order.ts';
 import type { Manifest, Profile, SignedManifest } from '../../src/services/chunked/package.ts';
 import type { Database } from './database.ts';
 import type { DevicePackagesTable } from './schema.ts';
@@ -73,34 +74,38 @@ export class DevicePackageStore {
   ): Promise<AddPackageResult> {
     const { model, version, counter, profile, length, sha256 } = manifest;
     const id = this.#db.newId();
-    const result = await this.#db.query
-      .insertInto('device_packages')
-      .values({
-        id,
-        model,
-        version,
-        counter,
-        profile,
-        length,
-        sha256,
-        signature,
-        key_id: keyId,
-        released_by: releasedBy,
-        released_at: this.#db.timestamp(),
-      })
-      .onConflict((conflict) => conflict.columns(['model', 'profile', 'version']).doNothing())
-      .executeTakeFirst();
-    const row = await this.#db.query
-      .selectFrom('device_packages')
-      .selectAll()
-      .where('model', '=', model)
-      .where('profile', '=', profile)
-      .where('version', '=', version)
-      .executeTakeFirstOrThrow();
-    const found = packageOf(row);
-    if (result.numInsertedOrUpdatedRows === 1n) return { kind: 'added', package: found };
-    const same = row.sha256 === sha256 && row.counter === counter;
-    return { kind: same ? 'same' : 'conflict', package: found };
+    return this.#db.query.transaction().execute(async (transaction): Promise<AddPackageResult> => {
+      const rows = await transaction
+        .selectFrom('device_packages')
+        .selectAll()
+        .where('model', '=', model)
+        .where('profile', '=', profile)
+        .execute();
+      const row = rows.find((other) => sameVersion(other.version, version));
+      if (row !== undefined) {
+        // Another spelling is another signed manifest of the same version.
+        const same = row.version === version && row.sha256 === sha256 && row.counter === counter;
+        return { kind: same ? 'same' : 'conflict', package: packageOf(row) };
+      }
+      const added = await transaction
+        .insertInto('device_packages')
+        .values({
+          id,
+          model,
+          version,
+          counter,
+          profile,
+          length,
+          sha256,
+          signature,
+          key_id: keyId,
+          released_by: releasedBy,
+          released_at: this.#db.timestamp(),
+        })
+        .returningAll()
+        .executeTakeFirstOrThrow();
+      return { kind: 'added', package: packageOf(added) };
+    });
   }
 
   /** The one with the highest counter, of equal ones the last that was released. */

@@ -1,7 +1,8 @@
 // Releases: one image for each ECU and version. Kept in memory too, since vehicles ask for them all day.
 
-import { compareVersions } from '../../src/core/version-order.ts';
+import { compareVersions, sameVersion } from '../../src/core/version-order.ts';
 import type { Database } from './database.ts';
+import type { ReleasesTable } from './schema.ts';
 
 export interface Release {
   readonly id: string;
@@ -17,9 +18,9 @@ export interface Release {
 
 export type AddResult =
   | { readonly kind: 'added'; readonly release: Release }
-  /** The same bytes were released under this ECU and version before. */
+  /** The same bytes were released under this ECU and version before, maybe in another spelling of the version. */
   | { readonly kind: 'same'; readonly release: Release }
-  /** Other bytes have this ECU and version: a version never changes what it means. */
+  /** Other bytes have this ECU and version: a version never changes what it means, in whatever spelling. */
   | { readonly kind: 'conflict'; readonly release: Release };
 
 export class ReleaseStore {
@@ -64,26 +65,32 @@ export class ReleaseStore {
       file: `${release.ecu}-${release.version}-${release.sha256.slice(0, 12)}.bin`,
       uploadedAt: this.#db.timestamp(),
     };
-    const result = await this.#db.query
-      .insertInto('releases')
-      .values({
-        id: row.id,
-        ecu: row.ecu,
-        version: row.version,
-        file: row.file,
-        size: row.size,
-        sha256: row.sha256,
-        notes: row.notes,
-        uploaded_by: row.uploadedBy,
-        uploaded_at: row.uploadedAt,
-      })
-      .onConflict((conflict) => conflict.columns(['ecu', 'version']).doNothing())
-      .executeTakeFirst();
+    const existing = await this.#db.query.transaction().execute(async (transaction) => {
+      const rows = await transaction
+        .selectFrom('releases')
+        .selectAll()
+        .where('ecu', '=', row.ecu)
+        .execute();
+      const same = rows.find(({ version }) => sameVersion(version, row.version));
+      if (same !== undefined) return releaseOf(same);
+      await transaction
+        .insertInto('releases')
+        .values({
+          id: row.id,
+          ecu: row.ecu,
+          version: row.version,
+          file: row.file,
+          size: row.size,
+          sha256: row.sha256,
+          notes: row.notes,
+          uploaded_by: row.uploadedBy,
+          uploaded_at: row.uploadedAt,
+        })
+        .execute();
+      return undefined;
+    });
     await this.#load();
-    if (result.numInsertedOrUpdatedRows === 1n) return { kind: 'added', release: row };
-    const existing = this.#releases.find(
-      (other) => other.ecu === row.ecu && other.version === row.version,
-    )!;
+    if (existing === undefined) return { kind: 'added', release: row };
     return { kind: existing.sha256 === row.sha256 ? 'same' : 'conflict', release: existing };
   }
 
@@ -93,17 +100,7 @@ export class ReleaseStore {
       .selectAll()
       .orderBy('id', 'desc')
       .execute();
-    this.#releases = rows.map((row) => ({
-      id: row.id,
-      ecu: row.ecu,
-      version: row.version,
-      file: row.file,
-      size: row.size,
-      sha256: row.sha256,
-      notes: row.notes,
-      uploadedBy: row.uploaded_by,
-      uploadedAt: row.uploaded_at,
-    }));
+    this.#releases = rows.map(releaseOf);
     this.#byFile = new Map(this.#releases.map((release) => [release.file, release]));
     this.#newest = new Map();
     for (const release of this.#releases) {
@@ -113,4 +110,18 @@ export class ReleaseStore {
       }
     }
   }
+}
+
+function releaseOf(row: ReleasesTable): Release {
+  return {
+    id: row.id,
+    ecu: row.ecu,
+    version: row.version,
+    file: row.file,
+    size: row.size,
+    sha256: row.sha256,
+    notes: row.notes,
+    uploadedBy: row.uploaded_by,
+    uploadedAt: row.uploaded_at,
+  };
 }

@@ -64,7 +64,9 @@ export async function receivePackage(
       throw new HttpProblem(
         409,
         'PACKAGE_CONFLICT',
-        `${manifest.model} ${manifest.version} was released with another image or counter: give this one a new version`,
+        result.package.signed.manifest.version === manifest.version
+          ? `${manifest.model} ${manifest.version} was released with another image or counter: give this one a new version`
+          : `${manifest.model} ${manifest.version} was released as ${result.package.signed.manifest.version}, which is the same version: give this one a new version`,
       );
     }
     kept = true;

@@ -132,10 +132,13 @@ async function release(services: Services, person: Person, upload: Upload): Prom
       uploadedBy: person.name,
     });
     if (result.kind === 'conflict') {
+      const { version, sha256 } = result.release;
+      const spelled =
+        version === fields.version ? '' : ` as ${version}, which is the same version,`;
       throw new HttpProblem(
         409,
         'RELEASE_CONFLICT',
-        `${fields.ecu} ${fields.version} was released with other content (SHA-256 ${result.release.sha256}): give this image a new version`,
+        `${fields.ecu} ${fields.version} was released${spelled} with other content (SHA-256 ${sha256}): give this image a new version`,
       );
     }
     kept = true;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { InputError } from '../core/errors.ts';
+import { sameVersion } from '../core/version-order.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
 import type { Context } from './context.ts';
 import { openImageFile } from './image-file.ts';
@@ -108,7 +109,7 @@ export async function list({ context, folder }: ReleaseWork): Promise<void> {
 export async function revoke(work: ReleaseWork, ecu: string, version: string): Promise<void> {
   const { targets } = await newestTargets(work.folder);
   const names = listed(targets)
-    .filter(({ custom }) => custom.ecu === ecu && custom.version === version)
+    .filter(({ custom }) => custom.ecu === ecu && sameVersion(custom.version, version))
     .map(({ name }) => name);
   if (names.length === 0) {
     throw new InputError(`${ecu} ${version}`, 'is no release: can-ota release list shows them');
@@ -128,13 +129,20 @@ export function customOf(
   highestGiven = 0,
 ): ReleaseCustom {
   const { ecu, version } = choice;
-  const others = before.filter(({ custom }) => custom.ecu === ecu && custom.version === version);
-  const other = others.find((release) => release.name !== name);
+  const other = before.find(
+    (release) =>
+      release.name !== name &&
+      release.custom.ecu === ecu &&
+      sameVersion(release.custom.version, version),
+  );
   if (other !== undefined) {
+    const known = other.custom.version;
     throw new InputError(
       '--version',
-      `${ecu} ${version} was released with other content (SHA-256 ${other.sha256}): ` +
-        'give this image a new version',
+      known === version
+        ? `${ecu} ${version} was released with other content (SHA-256 ${other.sha256}): give this image a new version`
+        : `${ecu} ${version} is the same version as ${known}, which was released (SHA-256 ${other.sha256}): ` +
+            `write ${known} for that image, or give this one a new version`,
     );
   }
   const known = before.find((release) => release.name === name)?.custom.releaseCounter;

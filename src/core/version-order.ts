@@ -4,7 +4,7 @@
 export const UNKNOWN_VERSION = 'unknown';
 
 /** `1.2`, `v1.2.3`, `1.2.3.4-rc.1+build`: numbers with dots, then what Semantic Versioning 2.0.0 allows. */
-const NUMBERED = /^v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+(.*))?$/;
+const NUMBERED = /^[vV]?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+(.*))?$/;
 
 interface Numbered {
   readonly numbers: readonly string[];
@@ -43,6 +43,11 @@ export function compareVersions(a: string, b: string): number {
     // Builds have no precedence in the standard; an order is needed all the same.
     compareNaturally(left.build, right.build)
   );
+}
+
+/** One version in two spellings: `1.0`, `v1.0.0` and `01.0`. */
+export function sameVersion(a: string, b: string): boolean {
+  return compareVersions(a, b) === 0;
 }
 
 function isUnknown(version: string): boolean {

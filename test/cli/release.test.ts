@@ -35,6 +35,10 @@ describe('release add', () => {
     await add(signOnly(work), await imageFile('one'), CHOICE);
     const again = add(signOnly(work), await imageFile('two'), CHOICE);
     await expect(again).rejects.toThrow(/EDT 2.0.0 was released with other content/);
+    for (const version of ['2', 'v2.0', '02.0.0']) {
+      const spelled = add(signOnly(work), await imageFile('one'), { ...CHOICE, version });
+      await expect(spelled).rejects.toThrow(/is the same version as 2\.0\.0, which was released/);
+    }
     await expect(add(signOnly(work), await imageFile(''), CHOICE)).rejects.toThrow(/is empty/);
     await expect(add(signOnly(work), '/nowhere.bin', CHOICE)).rejects.toThrow(/does not exist/);
     expect(await work.folder.versions('images', 'targets')).toEqual([1, 2]);

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareVersions } from '../../src/core/version-order.ts';
+import { compareVersions, sameVersion } from '../../src/core/version-order.ts';
 
 describe('compareVersions', () => {
   it.each([
@@ -39,9 +39,22 @@ describe('compareVersions', () => {
     ['1.0', '1.0.0'],
     ['v1.0.0', '1.0.0'],
     ['01.2', '1.2'],
+    ['V1.0', '1'],
+    ['1.0.0-rc.01', 'v1.0-rc.1'],
     ['unknown', ''],
   ])('%s and %s are the same version', (a, b) => {
     expect(compareVersions(a, b)).toBe(0);
+    expect(sameVersion(a, b)).toBe(true);
+  });
+
+  it.each([
+    ['1.0.0', '1.0.0+build'],
+    ['1.0.0', '1.0.0-rc.1'],
+    ['1.0.0-RC1', '1.0.0-rc1'],
+    ['1.0', '10'],
+    ['2026-1-0', '2026-1'],
+  ])('%s and %s are not the same version', (a, b) => {
+    expect(sameVersion(a, b)).toBe(false);
   });
 
   const version = fc.oneof(

@@ -371,6 +371,8 @@ describe('a package', () => {
     const forged = { version: '1.2.0', signer: generateReleaseKey('default') };
     expect(await refused(other, forged)).toEqual([422, 'PACKAGE_REFUSED']);
     expect(await refused(other)).toEqual([409, 'PACKAGE_CONFLICT']);
+    // Another spelling of a version is the same version.
+    expect(await refused(other, { version: 'v1.1' })).toEqual([409, 'PACKAGE_CONFLICT']);
     const key = generateReleaseKey('default');
     expect(await refused(other, { version: '1.2.0', key })).toEqual([409, 'PACKAGE_KEY']);
     expect(files()).toHaveLength(1);

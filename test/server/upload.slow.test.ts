@@ -155,6 +155,27 @@ describe('what is accepted', () => {
     expect(await files(backend)).toEqual({ images: [SHA256], incoming: [] });
   });
 
+  it('takes another spelling of a version for the same version', async () => {
+    const backend = await startBackend();
+    const admin = await backend.login();
+    expect((await admin.upload({ ...RELEASE, version: '1.0.0' })).status).toBe(201);
+    for (const version of ['v1.0.0', 'V1', '1.0', '01.0.0']) {
+      const same = await admin.upload({ ...RELEASE, version });
+      expect([same.status, same.json.version, same.json.created]).toEqual([200, '1.0.0', false]);
+      const other = await admin.upload({ ...RELEASE, version, image: Buffer.from(version) });
+      expect([other.status, other.json.code]).toEqual([409, 'RELEASE_CONFLICT']);
+      expect(other.json.detail).toContain('was released as 1.0.0, which is the same version,');
+    }
+    const both = ['2.0', 'v2'].map((version) =>
+      admin.upload({ ...RELEASE, version, image: Buffer.from(version) }),
+    );
+    const statuses = (await Promise.all(both)).map(({ status }) => status);
+    expect(statuses.sort()).toEqual([201, 409]);
+    const build = { ...RELEASE, version: '1.0.0+build', image: Buffer.from('build') };
+    expect((await admin.upload(build)).status).toBe(201);
+    expect((await admin.upload({ ...RELEASE, ecu: 'INV', version: 'v1' })).status).toBe(201);
+  });
+
   it('keeps an image that a release has when another upload of it is refused', async () => {
     const backend = await startBackend();
     const admin = await backend.login();
