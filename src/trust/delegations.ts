@@ -14,8 +14,9 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import type { TargetFile, Targets } from '@tufjs/models';
 import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
+import { independentVoices, type Voice } from './agreement.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
-import type { Authority, Trusted } from './metadata.ts';
+import { type Authority, signersOf, type Trusted } from './metadata.ts';
 import { matchesPattern } from './path-pattern.ts';
 import { type Dialect, MAX_DELEGATIONS, RULES } from './profile.ts';
 import { type MetadataAnswer, type MetadataRequest, Retrieval, type Steps } from './retrieval.ts';
@@ -224,8 +225,13 @@ function* ask(
   return yield* visit(search, file.value, visited);
 }
 
+/** What one of several roles has said, and with which keys. */
+interface Spoken extends Voice {
+  readonly target: TargetFile;
+}
+
 /**
- * 5.4.4.9: enough of the roles must say the same. One whose file is missing or wrong has not spoken; when the others
+ * 5.4.4.9: enough of the roles must say the same, each of them with keys of its own. One whose file is missing or wrong has not spoken; when the others
  * are too few without it, its fault is what is reported.
  */
 function* askAll(
@@ -234,7 +240,7 @@ function* askAll(
   minimum: number,
   visited: Set<string>,
 ): Steps<Found> {
-  const agreeing = new Map<string, TargetFile[]>();
+  const agreeing = new Map<string, Spoken[]>();
   let fault: Verdict<Found> = accepted('none');
   for (const role of roles) {
     // Each of them is asked on its own: what one has visited is open to the next.
@@ -242,13 +248,17 @@ function* askAll(
     if (!found.ok) {
       if (fault.ok) fault = found;
     } else if (typeof found.value !== 'string') {
-      const said = statement(found.value, search.holder.trust.dialect);
-      agreeing.set(said, [...(agreeing.get(said) ?? []), found.value]);
+      const { dialect, targets } = search.holder.trust;
+      const { name, authority } = role;
+      const signers = signersOf(targets.get(name)!, authority);
+      const spoken = { name, signers, threshold: authority.threshold, target: found.value };
+      const said = statement(found.value, dialect);
+      agreeing.set(said, [...(agreeing.get(said) ?? []), spoken]);
     }
   }
   // Step 2.2: of several sets that are large enough, the one with the earliest role; so they stand in the map.
-  const enough = [...agreeing.values()].find((files) => files.length >= minimum);
-  return enough === undefined ? fault : accepted(enough[0]!);
+  const enough = [...agreeing.values()].find((set) => independentVoices(set) >= minimum);
+  return enough === undefined ? fault : accepted(enough[0]!.target);
 }
 
 /** What must be the same: length, hashes, and the fields that must match. */

@@ -134,23 +134,34 @@ export function checkSignatures(
   const question = JSON.stringify([authority.threshold, names]);
   const answered = CHECKED.get(file.signed);
   if (answered?.has(question) === true) return accepted(undefined);
-  const forms = canonicalForms(file.signed, RULES[file.dialect]);
-  const signers = new Set<string>();
-  for (const keyId of authority.keyIds) {
-    const key = authority.keys.get(keyId);
-    const signature = file.signatures.get(keyId);
-    if (key === undefined || signature === undefined || signers.has(key.material)) continue;
-    if (forms.some((bytes) => key.verify(bytes, signature))) signers.add(key.material);
-    if (signers.size >= authority.threshold) {
-      CHECKED.set(file.signed, new Set([...(answered ?? []), question]));
-      return accepted(undefined);
-    }
+  const signers = signersOf(file, authority, authority.threshold);
+  if (signers.size >= authority.threshold) {
+    CHECKED.set(file.signed, new Set([...(answered ?? []), question]));
+    return accepted(undefined);
   }
   return refused(
     'ARBITRARY_SOFTWARE',
     where,
     `has right signatures of ${signers.size} of its keys, ${authority.threshold} are needed`,
   );
+}
+
+/** The keys of a role that have signed a file rightly, by what they are; the search ends with `enough` of them. */
+export function signersOf(
+  file: Envelope,
+  authority: Authority,
+  enough = Number.POSITIVE_INFINITY,
+): ReadonlySet<string> {
+  const forms = canonicalForms(file.signed, RULES[file.dialect]);
+  const signers = new Set<string>();
+  for (const keyId of authority.keyIds) {
+    if (signers.size >= enough) break;
+    const key = authority.keys.get(keyId);
+    const signature = file.signatures.get(keyId);
+    if (key === undefined || signature === undefined || signers.has(key.material)) continue;
+    if (forms.some((bytes) => key.verify(bytes, signature))) signers.add(key.material);
+  }
+  return signers;
 }
 
 /** Reads what was signed. The signatures are for the caller to check. */

@@ -105,6 +105,42 @@ attack(
     }, MAY_MOVE_ON),
 );
 
+for (const [how, names] of [
+  ['one key under two names', ['supplier-a', 'supplier-b']],
+  ['one role named twice', ['supplier-a', 'supplier-a']],
+] as const) {
+  attack(
+    {
+      name: `one supplier in place of two, ${how}`,
+      has: 'every online key of the Director, and that of the one supplier whom this delegation means twice',
+      does: 'orders an image for EDT, on which two suppliers must agree',
+      vehicle: 'counts one role and one key once',
+      code: 'UNKNOWN_TARGET',
+    },
+    () =>
+      refusal((evil, w) => {
+        const release = unknownRelease();
+        for (const { images } of [w.honest, evil]) {
+          const signed = images === evil.images ? { [release.name]: release.target } : {};
+          images.delegateToSeveral(
+            { name: 'both', paths: ['EDT-*'], minRolesInAgreement: 2, terminating: true },
+            { 'supplier-a': signed, 'supplier-b': {} },
+          );
+          images.writeDelegated('supplier-b', images.signers('supplier-a'), signed);
+          images.edit('targets', (all) => {
+            const { keys, roles } = all.delegations as {
+              keys: object;
+              roles: { roles: object[] }[];
+            };
+            const members = names.map((name) => ({ ...roles[0]!.roles[0], name }));
+            return { ...all, delegations: { keys, roles: [{ ...roles[0], roles: members }] } };
+          });
+        }
+        order(evil, 'EDT', release);
+      }, MAY_MOVE_ON),
+  );
+}
+
 attack(
   {
     name: 'endless delegations',

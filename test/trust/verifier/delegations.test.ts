@@ -14,6 +14,12 @@ function release(length: number, custom: object = {}) {
   return { ...image(length), custom: { ...fields, ...custom } };
 }
 
+interface NamedRole {
+  readonly name: string;
+  readonly keyids: readonly string[];
+  readonly threshold: number;
+}
+
 describe('a search', () => {
   it('takes the image of Targets before anybody else is asked', () => {
     const images = mockImages().delegate({ name: 'a', ...ANY }, { 'app.bin': image(7) });
@@ -265,6 +271,69 @@ describe('several roles together (5.4.4.9)', () => {
     images.delegate({ name: 'sub', ...ANY }, {}, 'a').delegate({ name: 'sub', ...ANY }, {}, 'b');
     images.writeDelegated('sub', images.signers('sub'), { 'x.bin': release(5) });
     expect(search(images, 'x.bin')).toMatchObject({ asked: ['a', 'sub', 'b'], length: 5 });
+  });
+
+  /** The delegation to several roles, changed by one who may sign the top-level Targets. */
+  function withRoles(
+    images: MockRepository,
+    change: (roles: readonly NamedRole[]) => readonly NamedRole[],
+  ): MockRepository {
+    return images.edit('targets', (all) => {
+      const { keys, roles } = all.delegations as { keys: object; roles: { roles: NamedRole[] }[] };
+      const [several, ...rest] = roles;
+      const changed = { ...several, roles: change(several!.roles) };
+      return { ...all, delegations: { keys, roles: [changed, ...rest] } };
+    });
+  }
+
+  const two = (minRolesInAgreement = 2) =>
+    mockImages().delegateToSeveral(
+      { name: 'suppliers', minRolesInAgreement, ...ANY },
+      { a: { 'x.bin': release(5) }, b: { 'x.bin': release(5) } },
+    );
+
+  it('count once where one role is named twice', () => {
+    const twice = withRoles(two(), ([a]) => [a!, a!]);
+    expect(search(twice, 'x.bin').outcome).toEqual({ ok: true, value: undefined });
+    // With another key, too: it is the same file.
+    const images = two();
+    images.writeDelegated('a', [...images.signers('a'), ...images.signers('b')], {
+      'x.bin': release(5),
+    });
+    const keys = withRoles(images, ([a, b]) => [a!, { ...a!, keyids: b!.keyids }]);
+    expect(search(keys, 'x.bin').outcome).toEqual({ ok: true, value: undefined });
+  });
+
+  it('count once where one key signs for two of them', () => {
+    const images = two();
+    images.writeDelegated('b', images.signers('a'), { 'x.bin': release(5) });
+    const shared = withRoles(images, ([a, b]) => [a!, { ...b!, keyids: a!.keyids }]);
+    expect(search(shared, 'x.bin').outcome).toEqual({ ok: true, value: undefined });
+    // Beside a third role it is one of two.
+    const three = two().delegateToSeveral(
+      { name: 'more', minRolesInAgreement: 2, ...ANY },
+      { c: { 'x.bin': release(6) }, d: { 'x.bin': release(6) } },
+    );
+    three.writeDelegated('b', three.signers('a'), { 'x.bin': release(5) });
+    withRoles(three, ([a, b]) => [a!, { ...b!, keyids: a!.keyids }]);
+    expect(search(three, 'x.bin').length).toBe(6);
+  });
+
+  it('may share a key, as long as each of them has one of its own that has signed', () => {
+    const build = (signed: readonly (readonly ('a' | 'b')[])[]) => {
+      const images = two();
+      const keys = { a: images.signers('a'), b: images.signers('b') };
+      for (const [index, name] of (['a', 'b'] as const).entries()) {
+        const signers = signed[index]!.flatMap((each) => keys[each]);
+        images.writeDelegated(name, signers, { 'x.bin': release(5) });
+      }
+      const all = [...keys.a, ...keys.b].map(({ keyId }) => keyId);
+      return withRoles(images, (roles) => roles.map((role) => ({ ...role, keyids: all })));
+    };
+    expect(search(build([['a'], ['b']]), 'x.bin').length).toBe(5);
+    expect(search(build([['a', 'b'], ['a']]), 'x.bin').length).toBe(5);
+    expect(search(build([['a'], ['a', 'b']]), 'x.bin').length).toBe(5);
+    expect(search(build([['b'], ['b']]), 'x.bin').length).toBeUndefined();
   });
 
   it('may not be top-level roles', () => {
