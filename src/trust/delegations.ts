@@ -19,7 +19,13 @@ import { accepted, refused, type Verdict } from './attack.ts';
 import { type Authority, signersOf, type Trusted } from './metadata.ts';
 import { matchesPattern } from './path-pattern.ts';
 import { type Dialect, MAX_DELEGATIONS, RULES } from './profile.ts';
-import { type MetadataAnswer, type MetadataRequest, Retrieval, type Steps } from './retrieval.ts';
+import {
+  checkRoleName,
+  type MetadataAnswer,
+  type MetadataRequest,
+  Retrieval,
+  type Steps,
+} from './retrieval.ts';
 import { listedTargets } from './role-checks.ts';
 import { field, quoted } from './strict-json.ts';
 import { matchSection, readImage } from './target-custom.ts';
@@ -213,6 +219,8 @@ function* ask(
 ): Steps<Found> {
   if (visited.has(name)) return accepted('none');
   visited.add(name);
+  const named = checkRoleName(name);
+  if (!named.ok) return named;
   if (search.budget.left-- === 0) {
     const reason = `more than ${MAX_DELEGATIONS} delegated roles for ${quoted(search.name)}`;
     return refused('ENDLESS_DATA', name, reason);

@@ -1,6 +1,7 @@
 // How the checks ask for files without knowing where they come from: a step asks, its owner answers.
 
 import { accepted, refused, type Verdict } from './attack.ts';
+import { quoted } from './strict-json.ts';
 
 /** `file` is ready for a URL and a file system: role names in it are percent-encoded. */
 export interface MetadataRequest {
@@ -32,6 +33,21 @@ export function fileOf(role: string): string {
 
 export function versionedFileOf(role: string, version: number): string {
   return `${version}.${fileOf(role)}`;
+}
+
+/** With the longest version before it and `.new` behind it, a name that every file system of a vehicle takes: 255 bytes. */
+const MAX_FILE_NAME = 234;
+
+/**
+ * MALFORMED for a delegated role that has no file: an empty name, or one that is too long for a file system. Percent
+ * encoding makes three bytes of each byte beyond ASCII.
+ */
+export function checkRoleName(role: string): Verdict<void> {
+  if (role === '') return refused('MALFORMED', 'delegations', 'a delegated role has no name');
+  const { length } = fileOf(role);
+  if (length <= MAX_FILE_NAME) return accepted(undefined);
+  const reason = `role name ${quoted(role)} makes a file name of ${length} bytes, at most ${MAX_FILE_NAME} are possible: give the role a shorter name`;
+  return refused('MALFORMED', 'delegations', reason);
 }
 
 /** Asks for one file. Undefined for an optional one that is not there. */

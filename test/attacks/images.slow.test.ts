@@ -143,6 +143,22 @@ for (const [how, names] of [
 
 attack(
   {
+    name: 'role without a file',
+    has: 'the offline Targets key of the image repository',
+    does: 'delegates to a role whose name is longer than any file name, so that the disk seems to fail',
+    vehicle: 'calls it malformed, and asks for no such file',
+    code: 'MALFORMED',
+  },
+  () =>
+    refusal((evil, w) => {
+      evil.images.delegate({ name: 'x'.repeat(300), paths: ['*'] });
+      order(evil, 'EDT', unknownRelease());
+      w.honest.images.rotate('timestamp', 'snapshot', 'targets');
+    }, MAY_MOVE_ON),
+);
+
+attack(
+  {
     name: 'endless delegations',
     has: 'the offline Targets key of the image repository',
     does: 'delegates to one role after the other, so that the search for an image never ends',

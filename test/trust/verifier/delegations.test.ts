@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { TargetSearch } from '../../../src/trust/delegations.ts';
 import { filesOf, restoreTrust } from '../../../src/trust/repository.ts';
+import { fileOf } from '../../../src/trust/retrieval.ts';
 import { MOCK_NOW_MS, type MockRepository, mockSigner } from '../../support/mock-repositories.ts';
 import { ANY, search } from './delegations-support.ts';
 import { image, mockImages, must, updated } from './support.ts';
@@ -198,6 +199,50 @@ describe('hardware ids', () => {
       return { ...all, delegations: { keys, roles: [{ ...roles[0], hardwareIds: 'EDT-HW-1' }] } };
     });
     expect(search(wrong, 'x.bin', 'EDT-HW-1').outcome).toMatchObject({ code: 'MALFORMED' });
+  });
+});
+
+describe('a role name', () => {
+  const named = (name: string) => {
+    const images = mockImages().delegate({ name: 'a', ...ANY }, { 'x.bin': image(7) });
+    return images.edit('targets', (all) => {
+      const { keys, roles } = all.delegations as { keys: object; roles: object[] };
+      return { ...all, delegations: { keys, roles: [{ ...roles[0], name }] } };
+    });
+  };
+
+  it.each([
+    ['a'.repeat(229)],
+    ['\u00fc'.repeat(38)],
+    ['..'],
+    ['con'],
+    ['a/b\\c:d*e'],
+    ['1.root'],
+    ['\u202eevil'],
+    ['\u0000'],
+    [' '],
+  ])('%j is one that a file can have', (name) => {
+    // It is asked for, under a name without a folder; nobody has this file.
+    const { asked, outcome } = search(named(name), 'x.bin');
+    expect(asked).toEqual([]);
+    expect(outcome).toMatchObject({ code: 'MISSING_METADATA', where: expect.any(String) });
+    expect(fileOf(name)).toMatch(/^[A-Za-z0-9._~%-]{1,229}\.json$/);
+  });
+
+  it.each([
+    ['a'.repeat(230)],
+    ['a'.repeat(300)],
+    ['\u00fc'.repeat(39)],
+    ['\u{1f697}'.repeat(20)],
+    ['/'.repeat(100)],
+    [''],
+  ])('%j is one that no file can have: malformed, and not asked for', (name) => {
+    expect(search(named(name), 'x.bin')).toMatchObject({
+      asked: [],
+      outcome: { code: 'MALFORMED', where: 'delegations' },
+    });
+    // Images that do not need it are found.
+    expect(search(named(name), 'app.bin').length).toBe(1);
   });
 });
 
