@@ -1,8 +1,9 @@
 // What the Primary trusts, on disk: the metadata of both repositories, the time floor, counters. Durable before it counts.
 
+import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import type { RepositoryName } from '../../campaign/ports.ts';
-import { equalBytes } from '../../core/bytes.ts';
+import { equalBytes, toHex } from '../../core/bytes.ts';
 import { InputError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Storage } from '../../core/storage.ts';
@@ -10,6 +11,7 @@ import { ATTACKS, type AttackCode, faultText } from '../../trust/attack.ts';
 import type { VehicleTrust } from '../../trust/full-verification.ts';
 import { filesOf, type RepositoryTrust, restoreTrust, versionsOf } from '../../trust/repository.ts';
 import { losesKey } from '../../trust/root-check.ts';
+import { isObject, parseJson } from '../../trust/strict-json.ts';
 
 const FOLDER = 'trust';
 const TIME_FILE = `${FOLDER}/time.json`;
@@ -25,6 +27,20 @@ const reportSchema = z.object({
   attack: z.enum(ATTACKS).nullable(),
 });
 const countersSchema = z.record(z.string(), z.number().int().nonnegative());
+
+/** What a floor guards, for the person who has to decide without it. */
+const FLOORS = {
+  [TIME_FILE]:
+    'the latest attested time, below which no time is believed. ' +
+    'Without a copy delete the file: the next check takes the time that the backend signs then',
+  [REPORT_FILE]:
+    'the number of the last version report, of which none may be used twice. ' +
+    'Without a copy delete the file: the next number comes from the clock of this machine, so set that first',
+  [COUNTERS_FILE]:
+    'the release counters below which nothing is installed. ' +
+    'Without a copy delete the file: then each ECU compares with its own counter only',
+} as const;
+type FloorFile = keyof typeof FLOORS;
 
 export type Roots = ReadonlyMap<number, Uint8Array>;
 /** The first Roots, where the state directory has none yet. */
@@ -60,18 +76,18 @@ export class TrustFiles {
     this.#counters = rest.counters;
   }
 
-  /** Throws InputError where there is no Root to begin with, or one that is damaged. */
+  /** Throws InputError where there is no Root to begin with, or where a Root, the time floor or a counter is damaged. */
   static async open(storage: Storage, logger: Logger, anchors?: TrustAnchors): Promise<TrustFiles> {
     const opened: Partial<Record<RepositoryName, Repository>> = {};
     for (const name of REPOSITORIES) {
       opened[name] = await openRepository(storage, name, logger, anchors?.[name]);
     }
-    const time = await readJson(storage, TIME_FILE, timeSchema);
-    const report = await readJson(storage, REPORT_FILE, reportSchema);
+    const time = await readFloor(storage, TIME_FILE, timeSchema);
+    const report = await readFloor(storage, REPORT_FILE, reportSchema);
     return new TrustFiles(storage, opened as Record<RepositoryName, Repository>, {
       floorMs: time?.timeMs ?? 0,
       report: report ?? { counter: 0, attack: null },
-      counters: (await readJson(storage, COUNTERS_FILE, countersSchema)) ?? {},
+      counters: (await readFloor(storage, COUNTERS_FILE, countersSchema)) ?? {},
     });
   }
 
@@ -185,8 +201,9 @@ export class TrustFiles {
     this.#report = report;
   }
 
-  async #write(file: string, value: unknown): Promise<void> {
-    await this.#storage.replace(file, new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+  async #write(file: FloorFile, value: object): Promise<void> {
+    const sealed = { ...value, sha256: digestOf(value) };
+    await this.#storage.replace(file, new TextEncoder().encode(`${JSON.stringify(sealed)}\n`));
   }
 }
 
@@ -243,17 +260,35 @@ function storageNames(files: ReadonlyMap<string, Uint8Array>): Map<string, Uint8
   return new Map([...files].filter(([file]) => !NUMBERED_ROOT.test(file)));
 }
 
-/** A damaged file counts as missing. */
-async function readJson<T>(
+/**
+ * Undefined where there is none: nothing was verified yet, or a person has taken a damaged one away. A damaged floor is
+ * no lower floor (5.4.4.1: time never goes back; 5.4.4.2 step 10.2.3): InputError. A file without `sha256` was written
+ * by hand.
+ */
+async function readFloor<T>(
   storage: Storage,
-  file: string,
+  file: FloorFile,
   schema: z.ZodType<T>,
 ): Promise<T | undefined> {
   const bytes = await storage.read(file);
   if (bytes === undefined) return undefined;
-  try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    return undefined;
+  const damaged = (what: string): InputError =>
+    new InputError(
+      `${storage.location}/${file}`,
+      `is damaged (${what}): put a copy back. It holds ${FLOORS[file]}`,
+    );
+  const json = parseJson(bytes, file);
+  if (!json.ok) throw damaged(json.reason);
+  if (!isObject(json.value)) throw damaged('not a JSON object');
+  const { sha256: digest, ...content } = json.value;
+  if (digest !== undefined && digest !== digestOf(content)) {
+    throw damaged('its SHA-256 is not that of its content');
   }
+  const parsed = schema.safeParse(content);
+  if (!parsed.success) throw damaged(z.prettifyError(parsed.error));
+  return parsed.data;
+}
+
+function digestOf(content: object): string {
+  return toHex(sha256(new TextEncoder().encode(JSON.stringify(content))));
 }

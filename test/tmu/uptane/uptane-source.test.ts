@@ -1,6 +1,7 @@
 // The Primary between two repositories: what it verifies, keeps, tells the Director and hands to its ECUs.
 
 import { describe, expect, it } from 'vitest';
+import { InputError } from '../../../src/core/errors.ts';
 import type { EcuTrustState } from '../../../src/trust/bundle.ts';
 import { decodeBundle } from '../../../src/trust/bundle.ts';
 import { verifyBundle } from '../../../src/trust/partial-verification.ts';
@@ -50,7 +51,7 @@ describe('a check that passes', () => {
         images: { root: 1, timestamp: 1, snapshot: 1, targets: 1 },
       },
     ]);
-    expect(w.json('trust/time.json')).toEqual({ timeMs: MOCK_NOW_MS });
+    expect(w.json('trust/time.json')).toMatchObject({ timeMs: MOCK_NOW_MS });
     const names = ['1.root.json', 'root.json', 'snapshot.json', 'targets.json', 'timestamp.json'];
     expect(await w.storage.list('trust/director')).toEqual(names);
     expect(await w.storage.list('trust/images')).toEqual(names);
@@ -182,10 +183,10 @@ describe('what is refused', () => {
     const source = await w.open();
     await w.check(source);
     await source.installed([{ ecu: 'EDT', releaseCounter: 5 }]);
-    expect(w.json('trust/counters.json')).toEqual({ [SERIALS.EDT]: 5 });
+    expect(w.json('trust/counters.json')).toMatchObject({ [SERIALS.EDT]: 5 });
     expect(await w.once()).toMatchObject({ kind: 'untrusted', code: 'ROLLBACK' });
     await source.installed([{ ecu: 'EDT', releaseCounter: 1 }]);
-    expect(w.json('trust/counters.json')).toEqual({ [SERIALS.EDT]: 5 });
+    expect(w.json('trust/counters.json')).toMatchObject({ [SERIALS.EDT]: 5 });
   });
 
   it('data without end, after no more than the limit was read', async () => {
@@ -236,7 +237,7 @@ describe('the time', () => {
     expect(await w.once()).toMatchObject({ kind: 'untrusted', code });
     // Only whether there are newer keys for the time.
     expect(w.backend.fetched.every((file) => /^director \d+\.root\.json$/.test(file))).toBe(true);
-    expect(w.json('trust/time.json')).toEqual({ timeMs: MOCK_NOW_MS });
+    expect(w.json('trust/time.json')).toMatchObject({ timeMs: MOCK_NOW_MS });
   });
 
   it('has another nonce in every request', async () => {
@@ -528,10 +529,52 @@ describe('the state directory', () => {
     await w.once();
     w.storage.corrupt('trust/director/targets.json', 200);
     w.storage.corrupt('trust/images/snapshot.json', 100);
-    w.storage.corrupt('trust/time.json', 2);
     expect((await w.once()).kind).toBe('offers');
     w.storage.corrupt('trust/director/root.json', 100);
     await expect(w.once()).rejects.toThrow('trust/director');
+  });
+
+  it.each([
+    ['time', 'time.json', 'latest attested time'],
+    ['counters', 'counters.json', 'release counters'],
+    ['report numbers', 'report.json', 'last version report'],
+  ])('whose floor of %s is damaged is refused, until a person decides', async (_, name, what) => {
+    const { w } = world();
+    const source = await w.open();
+    await w.check(source);
+    await source.installed([{ ecu: 'EDT', releaseCounter: 1 }]);
+    const file = `trust/${name}`;
+    const whole = (await w.storage.read(file))!;
+    const text = new TextDecoder().decode(whole);
+    const lower = text.replace(/:\d/, (digits) => (digits === ':1' ? ':0' : ':1'));
+    for (const damage of [
+      '',
+      '{',
+      '[]',
+      'null',
+      '{"sha256":"x"}',
+      text.slice(0, -3),
+      `${text}${text}`,
+      '\0'.repeat(text.length),
+      lower,
+      text.replace(/:\d+/, ':-1').replace(/,"sha256":"[0-9a-f]*"/, ''),
+    ]) {
+      await w.storage.replace(file, new TextEncoder().encode(damage));
+      const opened = w.open();
+      await expect(opened, damage).rejects.toThrow(InputError);
+      await expect(opened, damage).rejects.toThrow(`${file}: is damaged (`);
+      await expect(opened, damage).rejects.toThrow(what);
+    }
+    // The ways out: the copy, a file by hand, or none.
+    for (const bytes of [
+      whole,
+      new TextEncoder().encode(text.replace(/,"sha256":"[0-9a-f]*"/, '')),
+      undefined,
+    ]) {
+      if (bytes === undefined) await w.storage.remove(file);
+      else await w.storage.replace(file, bytes);
+      expect((await w.once()).kind).toBe('offers');
+    }
   });
 
   it('an ECU that the identity does not know is named', async () => {
