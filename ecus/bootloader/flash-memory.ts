@@ -216,6 +216,13 @@ export class FlashMemory {
     return { sha256: Uint8Array.from(hash.digest()), length };
   }
 
+  /** Another hash of the same bytes, hexadecimal. */
+  async hash(bank: BankIndex, name: 'sha384' | 'sha512'): Promise<string> {
+    const hash = createHash(name);
+    await this.#stream(bank, hash);
+    return hash.digest('hex');
+  }
+
   /** Up to `length` bytes of a bank as they are in the file, fewer at its end. */
   async read(bank: BankIndex, offset: number, length: number): Promise<Uint8Array> {
     const file = await this.#storage.open(BANK_FILES[bank]);

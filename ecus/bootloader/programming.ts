@@ -343,14 +343,18 @@ export class Programming {
             }
           : undefined;
       const wanted = plain ?? release?.header ?? before;
-      const asSigned = sha256 === wanted.sha256 && found.length === wanted.length;
+      const wrong =
+        sha256 === wanted.sha256
+          ? await this.#wrongHash(bank, plain === undefined ? release?.header.hashes : undefined)
+          : `SHA-256 ${sha256}, signed is ${wanted.sha256}`;
+      const asSigned = wrong === undefined && found.length === wanted.length;
       const passed = asSigned && (expected === undefined || equalBytes(expected, found.sha256));
       // A valid bank that is not the image of this release is no attack, one whose bytes have changed is.
       const changed = before.content === 'valid' && sha256 !== before.sha256;
       if (!asSigned && release !== undefined && (this.#transferred || changed)) {
         await this.#noteImage(
           'IMAGE_MISMATCH',
-          `the bank has SHA-256 ${sha256}, signed is ${wanted.sha256}`,
+          `the bank has ${wrong ?? `${found.length} bytes, signed are ${wanted.length}`}`,
         );
         await this.#device.resume.forget();
       }
@@ -362,6 +366,20 @@ export class Programming {
       return { status: passed ? CheckResult.correct : CheckResult.wrongHash };
     });
     return 'status' in outcome ? outcome.status : { nrc: outcome.nrc };
+  }
+
+  /** "All hashes listed in the metadata match": the first one that does not, and what it is. */
+  async #wrongHash(
+    bank: BankIndex,
+    hashes: ImageHeader['hashes'] = {},
+  ): Promise<string | undefined> {
+    for (const name of ['sha384', 'sha512'] as const) {
+      const signed = hashes[name];
+      if (signed === undefined) continue;
+      const actual = await this.#device.flash.hash(bank, name);
+      if (actual !== signed) return `${name} ${actual}, signed is ${signed}`;
+    }
+    return undefined;
   }
 
   /** The header first: a bank that counts as valid has one. */

@@ -9,6 +9,14 @@ export const sha256Hex = z
   .string()
   .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
 
+/** Every other hash that was signed about a file: all of them are checked (Uptane 5.4.3.2). */
+export const furtherHashes = z
+  .strictObject({
+    sha384: z.string().length(96).optional(),
+    sha512: z.string().length(128).optional(),
+  })
+  .optional();
+
 export const planItemSchema = z.strictObject({
   ecu: z.string().min(1).max(16),
   hardwareId: z.string().max(64),
@@ -32,6 +40,7 @@ export const planItemSchema = z.strictObject({
     file: z.string().min(1).max(255),
     sha256: sha256Hex,
     size: z.number().int().positive(),
+    hashes: furtherHashes,
   }),
   /** How the blob is encrypted; null: it is the image itself. */
   encryption: z.literal('X25519-HKDF-SHA256-AES-256-GCM').nullable(),

@@ -341,7 +341,15 @@ export interface Offer {
   readonly sha256: string;
   readonly releaseCounter: number;
   /** What is fetched: the image, or the blob that was encrypted for this ECU. */
-  readonly download: { readonly file: string; readonly size: number; readonly sha256: string };
+  readonly download: {
+    readonly file: string;
+    readonly size: number;
+    readonly sha256: string;
+    /** Every other hash that was signed about it. */
+    readonly hashes?:
+      | { readonly sha384?: string | undefined; readonly sha512?: string | undefined }
+      | undefined;
+  };
   readonly encryption: EncryptedImage | null;
   /** Versions that other ECUs of the vehicle must run, by name: `{ INV: '>=1.0.0' }`. */
   readonly dependencies: Readonly<Record<string, string>>;

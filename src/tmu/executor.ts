@@ -109,8 +109,19 @@ export class Executor {
       onRetry: (retry) => emit({ kind: 'retry', doing: `downloading ${file}`, ...retry }),
     });
     switch (result.kind) {
-      case 'done':
-        return { kind: 'downloaded', sha256 };
+      case 'done': {
+        // Uptane 5.4.3.2: not SHA-256 alone, but every hash that was signed.
+        const wrong = await images.wrongHash(download, signal);
+        if (signal.aborted) return undefined;
+        if (wrong === undefined) return { kind: 'downloaded', sha256 };
+        const reason = `${file}: its ${wrong} is not the one that was signed, its SHA-256 is: release the image again`;
+        return {
+          kind: 'download-failed',
+          outcome: 'DOWNLOAD_INTEGRITY_FAILED',
+          code: 'DIGEST_MISMATCH',
+          reason,
+        };
+      }
       case 'interrupted':
         return undefined;
       case 'over-budget':

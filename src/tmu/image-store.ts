@@ -1,6 +1,7 @@
 // The images that the TMU keeps, under their SHA-256: finished ones as `.bin`, downloads under way as `.part`.
 
 import { createHash, type Hash } from 'node:crypto';
+import type { PlanItem } from '../campaign/plan.ts';
 import type { ImageSource } from '../campaign/ports.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
 
@@ -63,6 +64,24 @@ export class ImageStore {
     }
     if (!good && !signal.aborted) await this.#storage.remove(binName(sha256));
     return good;
+  }
+
+  /** The name of a further hash that a finished image does not have; undefined: it has all of them. */
+  async wrongHash(
+    { sha256, size, hashes = {} }: PlanItem['download'],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    for (const [name, signed] of Object.entries(hashes)) {
+      const file = await this.#storage.open(binName(sha256));
+      try {
+        const hash = createHash(name);
+        if (!(await hashRange(file, hash, size, signal)) && signal.aborted) return undefined;
+        if (hash.digest('hex') !== signed) return name;
+      } finally {
+        await file.close();
+      }
+    }
+    return undefined;
   }
 
   openPart(sha256: string): Promise<StorageFile> {

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
-import { planItemSchema, sha256Hex } from '../campaign/plan.ts';
+import { furtherHashes, planItemSchema, sha256Hex } from '../campaign/plan.ts';
 import type { Storage } from '../core/storage.ts';
 
 const FILE = 'state.json';
@@ -30,7 +30,12 @@ const rememberedSchema = z.object({
 export type Remembered = z.infer<typeof rememberedSchema>;
 
 const positive = z.number().int().positive();
-const storedSchema = z.object({ file: z.string(), size: positive, sha256: sha256Hex });
+const storedSchema = z.object({
+  file: z.string(),
+  size: positive,
+  sha256: sha256Hex,
+  hashes: furtherHashes,
+});
 const encryptionSchema = z.object({
   file: z.string(),
   length: positive,

@@ -2,6 +2,7 @@
 
 import type { TargetFile, Targets } from '@tufjs/models';
 import { accepted, refused, type Verdict } from './attack.ts';
+import { hashesFault } from './file-hash.ts';
 import type { Trusted } from './metadata.ts';
 import { type Dialect, RULES } from './profile.ts';
 import { field, quoted } from './strict-json.ts';
@@ -115,7 +116,7 @@ function assignments(
         const reason = `assigns both ${quoted(other.name)} and ${quoted(target.path)} to ECU ${quoted(serial)}`;
         return refused('DUPLICATE_ECU', 'targets', reason);
       }
-      const one = verifiedTarget(target, assignment.value, serial);
+      const one = verifiedTarget(target, assignment.value, serial, dialect);
       if (!one.ok) return one;
       bySerial.set(serial, one.value);
     }
@@ -127,6 +128,7 @@ function verifiedTarget(
   target: TargetFile,
   assignment: Assignment,
   serial: string,
+  dialect: Dialect,
 ): Verdict<VerifiedTarget> {
   const { hardwareId, encryption } = assignment.ecus[serial]!;
   const malformed = (reason: string): Verdict<VerifiedTarget> =>
@@ -135,6 +137,9 @@ function verifiedTarget(
   if (!isSafeName(target.path)) return malformed('its name is no path below a folder');
   const { sha256 } = target.hashes;
   if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return malformed('has no sha256');
+  // 5.4.3.2: all hashes that are listed are checked.
+  const uncheckable = dialect === 'strict' ? hashesFault(target.hashes) : undefined;
+  if (uncheckable !== undefined) return malformed(uncheckable);
   if (assignment.encrypt && encryption === undefined) {
     return malformed(`is to be encrypted, and names no encrypted file for ECU ${quoted(serial)}`);
   }

@@ -4,10 +4,37 @@ import { createHash } from 'node:crypto';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { canonicalForms } from './canonical-form.ts';
 import { type Dialect, RULES } from './profile.ts';
-import { parseJson } from './strict-json.ts';
+import { parseJson, quoted } from './strict-json.ts';
 
 /** Hash functions that count; a file that names none of them cannot be checked. */
 export const HASHES = ['sha256', 'sha384', 'sha512'] as const;
+
+const HEX_DIGITS = { sha256: 64, sha384: 96, sha512: 128 } as const;
+
+/** Those beside SHA-256, by which an image goes everywhere. */
+export type FurtherHashes = Readonly<Partial<Record<'sha384' | 'sha512', string>>>;
+
+/** Undefined where SHA-256 is all that is listed. */
+export function furtherHashes(hashes: Readonly<Record<string, string>>): FurtherHashes | undefined {
+  const further = HASHES.flatMap((name) =>
+    name !== 'sha256' && Object.hasOwn(hashes, name) ? [[name, hashes[name]!]] : [],
+  );
+  return further.length === 0 ? undefined : Object.fromEntries(further);
+}
+
+/** "Check that all hashes listed in the metadata match": what is wrong with a list of which one cannot be checked. */
+export function hashesFault(hashes: Readonly<Record<string, string>>): string | undefined {
+  for (const [name, value] of Object.entries(hashes)) {
+    const known = HASHES.find((each) => each === name);
+    if (known === undefined) {
+      return `lists hash ${quoted(name)}, which nobody here can check: expected ${HASHES.join(', ')}`;
+    }
+    if (!/^[0-9a-f]*$/.test(value) || value.length !== HEX_DIGITS[known]) {
+      return `its ${known} is not ${HEX_DIGITS[known]} hexadecimal digits in lower case`;
+    }
+  }
+  return undefined;
+}
 
 export interface NamedFile {
   readonly length?: number | undefined;

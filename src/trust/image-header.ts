@@ -6,9 +6,10 @@ import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { readDirector, type VerifiedTarget } from './director.ts';
+import { furtherHashes } from './file-hash.ts';
 import { checkSignatures, openEnvelope, rootAuthority, toTrusted } from './metadata.ts';
 import { trustRoot } from './repository.ts';
-import { plainText, serialName, sha256Hex } from './signed-json.ts';
+import { hexDigits, plainText, serialName, sha256Hex } from './signed-json.ts';
 import { parseJson } from './strict-json.ts';
 
 const headerSchema = z.strictObject({
@@ -22,6 +23,10 @@ const headerSchema = z.strictObject({
   length: z.int().nonnegative(),
   /** Of the plain image, hexadecimal. */
   sha256: sha256Hex,
+  /** Every other hash that was listed (Uptane 5.4.3.2). */
+  hashes: z
+    .strictObject({ sha384: hexDigits(96).optional(), sha512: hexDigits(128).optional() })
+    .optional(),
   /** Release counter: once it is confirmed, nothing lower runs any more. */
   securityCounter: z.int().nonnegative(),
   /** Versions that other ECUs must run, by name: `{ INV: '>=1.0.0' }`. */
@@ -44,6 +49,7 @@ const WHERE = 'image header';
 
 export function headerOf(target: VerifiedTarget): ImageHeader {
   const { serial, hardwareId, name, version, length, releaseCounter, dependencies } = target;
+  const hashes = furtherHashes(target.hashes);
   return {
     serial,
     hardwareId,
@@ -51,6 +57,7 @@ export function headerOf(target: VerifiedTarget): ImageHeader {
     version,
     length,
     sha256: target.sha256,
+    ...(hashes === undefined ? {} : { hashes }),
     securityCounter: releaseCounter,
     dependencies: { ...dependencies },
   };

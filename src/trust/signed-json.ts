@@ -32,11 +32,11 @@ const MAX_SIGNATURES = 8;
 
 const MAX_DEPTH = 8;
 
-const hex = (length: number) =>
+export const hexDigits = (length: number) =>
   z.string().regex(new RegExp(`^[0-9a-f]{${length}}$`), `expected ${length} lower-case hex digits`);
 
 /** A digest as everything signed here writes it. */
-export const sha256Hex = hex(64);
+export const sha256Hex = hexDigits(64);
 
 /** A serial number, or whatever else names one ECU; also the key of an object. */
 export const serialName = z
@@ -60,7 +60,7 @@ export const isoTime = z.string().refine((text) => {
 const signatures = z
   .array(
     z.strictObject({
-      keyid: hex(64),
+      keyid: hexDigits(64),
       method: z.string().max(64),
       hash: z.strictObject({ function: z.literal('sha256'), digest: sha256Hex }),
       sig: z.string().regex(/^(?:[0-9a-f]{2}){1,512}$/, 'expected lower-case hex'),

@@ -1,5 +1,6 @@
 // The table of attacks: an image on its way into an ECU, in plain and encrypted.
 
+import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import { concatBytes, toHex } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -40,6 +41,43 @@ attack(
     return code;
   },
 );
+
+for (const name of ['sha384', 'sha512'] as const) {
+  attack(
+    {
+      name: `other bytes of the same SHA-256, another ${name}`,
+      has: 'a node between TMU and ECU, and a second image with the SHA-256 of the signed one',
+      does: 'lets the metadata through, and sends that image',
+      vehicle: 'checks every hash that is listed, not SHA-256 alone (Uptane 5.4.3.2)',
+      code: 'IMAGE_MISMATCH',
+    },
+    async () => {
+      const ecu = await AttackedEcu.start('EDT');
+      const { bench } = ecu;
+      await ecu.unlock();
+      // Nobody has such an image: so it is the signed image whose other hash is another one here.
+      const other = createHash(name).update(imageOf('EDT', 'malware')).digest('hex');
+      const { image } = ecu.release(ecu.honest, '3.0.0', { hashes: { [name]: other } });
+      expect(await bench.sendFile('metadata.json', await ecu.bundle())).toBe('77');
+      await bench.transfer(image);
+      expect(await bench.ask(checkRequest(image))).toBe('7101020201');
+      expect(await bench.order('activate', { sha256: toHex(digestOf(image)) })).toBe('7F3122');
+      await bench.reset();
+      expect(await bench.text('F195')).toBe('2.0.0');
+      const { attack: code } = await ecu.report();
+      // With the right one it is the image.
+      const right = createHash(name).update(imageOf('EDT', '4.0.0')).digest('hex');
+      const next = ecu.release(ecu.honest, '4.0.0', { hashes: { [name]: right } });
+      await ecu.unlock();
+      expect(await bench.sendFile('metadata.json', await ecu.bundle({ laterMs: 1000 }))).toBe('77');
+      await bench.transfer(next.image);
+      expect(await bench.ask(checkRequest(next.image))).toBe('7101020200');
+      ecu.honest.skip(1000);
+      await ecu.recovers();
+      return code;
+    },
+  );
+}
 
 for (const [what, size] of [
   ['shorter', 2999],

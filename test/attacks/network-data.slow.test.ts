@@ -1,5 +1,6 @@
 // The table of attacks: whoever sits between the vehicle and its backend, and sends too slowly, too much, or other bytes.
 
+import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { always } from '../support/attack-backend.ts';
@@ -230,6 +231,29 @@ attack(
       const bytes = w.backend.images.get(fileOf(w))!.map((byte) => byte ^ 1);
       w.backend.downloadFaults.push(...always({ bytes }));
     }, SPOILT),
+);
+
+attack(
+  {
+    name: 'other bytes of the same SHA-256 on the way',
+    has: 'the network, and a second image with the SHA-256 of the signed one',
+    does: 'sends it in place of the image',
+    vehicle: 'checks every hash that is signed, not SHA-256 alone (Uptane 5.4.3.2)',
+    code: 'DIGEST_MISMATCH',
+  },
+  async () => {
+    const w = await AttackedVehicle.start();
+    // Nobody has such an image: so it is the signed image whose SHA-512 is another one here.
+    const sha512 = createHash('sha512').update('malware').digest('hex');
+    w.release(w.honest, 'EDT', '3.0.0', { hashes: { sha512 } });
+    const code = await w.refusal(SPOILT);
+    const image = imageOf('EDT', '4.0.0');
+    const right = createHash('sha512').update(image).digest('hex');
+    w.release(w.honest, 'EDT', '4.0.0', { image, hashes: { sha512: right } });
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    await w.recovers('EDT', '5.0.0');
+    return code;
+  },
 );
 
 attack(

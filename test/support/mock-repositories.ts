@@ -27,6 +27,8 @@ export interface ReleaseOptions {
   readonly encrypt?: boolean;
   readonly forced?: boolean;
   readonly notes?: string;
+  /** Listed beside SHA-256. */
+  readonly hashes?: Readonly<Record<string, string>>;
 }
 
 export interface MockRelease {
@@ -70,7 +72,7 @@ export class MockRepositories {
     const name = `${ecu}-${version}-${sha256.slice(0, 12)}.bin`;
     const target: TargetSpec = {
       length: image.length,
-      hashes: { sha256 },
+      hashes: { sha256, ...options.hashes },
       custom: {
         ecu,
         version,

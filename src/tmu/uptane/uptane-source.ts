@@ -11,6 +11,7 @@ import {
 } from '../../trust/attack.ts';
 import { bundleFor, type EcuTrustState, encodeBundle } from '../../trust/bundle.ts';
 import type { VerifiedTarget } from '../../trust/director.ts';
+import { furtherHashes } from '../../trust/file-hash.ts';
 import { type EcuFacts, FullVerification } from '../../trust/full-verification.ts';
 import type { IdentityFile } from '../../trust/identity-file.ts';
 import { RepositoryUpdate, versionsOf } from '../../trust/repository.ts';
@@ -389,9 +390,10 @@ function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Of
   const ecu = names.get(target.serial);
   if (ecu === undefined) return [];
   const { name, length, sha256, version, releaseCounter, encryption, dependencies } = target;
+  const hashes = furtherHashes(target.hashes);
   const download =
     encryption === undefined
-      ? { file: name, size: length, sha256 }
+      ? { file: name, size: length, sha256, ...(hashes === undefined ? {} : { hashes }) }
       : { file: encryption.file, size: encryption.length, sha256: encryption.sha256 };
   return [
     {

@@ -102,6 +102,25 @@ describe('full verification', () => {
     expect(only).toMatchObject({ notes: '', forced: false });
   });
 
+  it('refuses a list of hashes of which one cannot be checked (5.4.3.2)', () => {
+    const listed = (hashes: Readonly<Record<string, string>>) => {
+      const mock = mockRepositories();
+      mock.assign(EDT.serial, mock.release('EDT', { hashes }));
+      return verify(mock, { ecus: [EDT] }).fault;
+    };
+    expect(listed({ sha384: 'a'.repeat(96), sha512: 'b'.repeat(128) })).toBeUndefined();
+    for (const hashes of [
+      { md5: 'a'.repeat(32) },
+      { 'sha3-256': 'a'.repeat(64) },
+      { sha512: 'a'.repeat(64) },
+      { sha512: 'A'.repeat(128) },
+      { sha384: '' },
+    ]) {
+      const where = 'director targets';
+      expect(listed(hashes), JSON.stringify(hashes)).toMatchObject({ code: 'MALFORMED', where });
+    }
+  });
+
   it('asks for the Director only, when everything is installed (step 6)', () => {
     const mock = vehicle();
     const { targets, trust } = verified(mock);
