@@ -20,7 +20,7 @@ import type { NonceStore } from '../db/nonces.ts';
 import type { ReleaseStore } from '../db/releases.ts';
 import type { ReportStore } from '../db/reports.ts';
 import type { SealedSessionStore } from '../db/sealed-sessions.ts';
-import type { ServiceTokenStore } from '../db/service-tokens.ts';
+import type { ServiceToken, ServiceTokenStore } from '../db/service-tokens.ts';
 import type { SessionStore } from '../db/sessions.ts';
 import type { TelemetryStore } from '../db/telemetry.ts';
 import type { TransferStore } from '../db/transfers.ts';
@@ -49,6 +49,8 @@ export interface RequestState {
   person?: Person;
   /** Set where a vehicle has proven which device it is. */
   device?: Device;
+  /** Set where a tool has proven itself with a token. */
+  token?: ServiceToken;
 }
 
 export type AppContext = RouterContext<RequestState>;

@@ -1,6 +1,6 @@
 // The sessions of devices: POST /auth/challenge, POST /auth/response, and the next key by POST /auth/rotate.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import { toHex } from '../../src/core/bytes.ts';
 import { nextDeviceKey } from '../../src/trust/key-agreement.ts';
 import { generateX25519 } from '../../src/trust/signing-key.ts';
@@ -8,15 +8,15 @@ import { deviceProblem } from '../auth/callers.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { challengeBody, responseBody, rotateBody } from './input.ts';
 import { sealedPost } from './sealed.ts';
 
 export function deviceRoutes(services: Services): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services);
   const { deviceSessions, sealedSessions } = services;
 
   router.post('/auth/challenge', async (ctx) => {
-    await services.gate.anonymous(ctx, services);
     const body = parseInput(challengeBody, await readJson(ctx, services.clock));
     const { serial, clientNonce, clientKey } = body;
     const challenge = await deviceSessions.challenge(serial, clientNonce, clientKey);
@@ -32,7 +32,6 @@ export function deviceRoutes(services: Services): Router<RequestState> {
   });
 
   router.post('/auth/response', async (ctx) => {
-    await services.gate.anonymous(ctx, services);
     const body = parseInput(responseBody, await readJson(ctx, services.clock));
     const { challenge, clientProof: proof, clientSignature: signature, sealed: wish } = body;
     const answer = { challenge, proof, signature };

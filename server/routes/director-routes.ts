@@ -1,14 +1,15 @@
 // The Director's interface (5.3.2): check-in, time, and the metadata of one vehicle.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import { z } from 'zod';
 import { MAX_TIME_NONCES } from '../../src/trust/time-attestation.ts';
+import { requireOwnVehicle } from '../auth/access.ts';
 import type { Director } from '../director/director.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { hexText, vehicleId } from './input.ts';
-import { requireOwnVehicle } from './own-vehicle.ts';
 import { metadataFile, sendMetadata } from './send-metadata.ts';
 
 /** A manifest of 64 ECUs with their signatures. */
@@ -29,26 +30,23 @@ const timeBody = z.strictObject({ nonces });
 const metadataPath = z.object({ vin: vehicleId, file: z.string().max(100) });
 
 export function directorRoutes(services: Services, director: Director): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services);
 
   router.post('/vehicle/checkin', async (ctx) => {
-    const device = await services.gate.device(ctx, services);
     const json = await readJson(ctx, services.clock, MAX_CHECKIN_BYTES);
     const body = parseInput(checkinBody, json);
-    const answer = await director.checkin(device, body, ctx.state.address);
+    const answer = await director.checkin(ctx.state.device!, body, ctx.state.address);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { time: await director.time(body.nonces), ...answer };
   });
 
   router.post('/vehicle/time', async (ctx) => {
-    await services.gate.device(ctx, services);
     const body = parseInput(timeBody, await readJson(ctx, services.clock));
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { time: await director.time(body.nonces) };
   });
 
   router.get('/director/:vin/metadata/:file', async (ctx) => {
-    await services.gate.device(ctx, services);
     const { vin, file: name } = parseInput(metadataPath, ctx.params);
     requireOwnVehicle(ctx, vin);
     const file = metadataFile(name);

@@ -1,13 +1,14 @@
 // The image repository's interface (5.3.1): metadata and images for everybody, uploads of what was signed offline.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { bearerOf } from '../auth/callers.ts';
-import { requireCsrf, requirePerson } from '../auth/people.ts';
+import { nameOf } from '../auth/access.ts';
+import { requireCsrf } from '../auth/people.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readBytes } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import type { Uptane } from '../uptane.ts';
 import { publicTarget, requireHere } from './offered.ts';
 import { sendImage } from './send-image.ts';
@@ -26,10 +27,9 @@ export function metadataRoutes(
   uptane: Uptane,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services, sessions);
 
   router.get('/metadata/:file', async (ctx) => {
-    await services.gate.identify(ctx, services);
     const file = metadataFile(ctx.params.file ?? '');
     const bytes = await uptane.imageMetadata(file);
     if (bytes === undefined) {
@@ -39,15 +39,14 @@ export function metadataRoutes(
   });
 
   router.get('/targets/:file', async (ctx) => {
-    const caller = await services.gate.identify(ctx, services);
-    const mayReadPlain = caller.kind === 'service' && caller.token.role === 'director';
+    const mayReadPlain = ctx.state.token?.role === 'director';
     await uptane.releases.refresh();
     const image = await publicTarget(services, ctx.params.file ?? '', mayReadPlain);
     await requireHere(services, image.file);
     await sendImage(ctx, services, image, { who: '', actions: {} });
   });
 
-  router.post('/metadata/:role', sessions, async (ctx) => {
+  router.post('/metadata/:role', async (ctx) => {
     const who = await publisher(ctx, services);
     const { role } = parseInput(uploadPath, ctx.params);
     const { images } = uptane;
@@ -61,7 +60,7 @@ export function metadataRoutes(
     await publish(ctx, services, `images ${role}`, who, (bytes) => images.upload(role, bytes));
   });
 
-  router.post('/director/metadata/root', sessions, async (ctx) => {
+  router.post('/director/metadata/root', async (ctx) => {
     const who = await publisher(ctx, services);
     const { directorRoots } = uptane;
     if (directorRoots === undefined) {
@@ -77,14 +76,10 @@ export function metadataRoutes(
   return router;
 }
 
-/** An administrator with his CSRF token, or a token of the role `release`. */
+/** A person needs his CSRF token, too. */
 async function publisher(ctx: AppContext, services: Services): Promise<string> {
-  if (bearerOf(ctx) !== undefined) {
-    return (await services.gate.service(ctx, services, 'release')).name;
-  }
-  const person = await requirePerson(ctx, services, 'admin');
-  await requireCsrf(ctx, services, ctx.get('X-CSRF-Token'));
-  return person.name;
+  if (ctx.state.token === undefined) await requireCsrf(ctx, services, ctx.get('X-CSRF-Token'));
+  return nameOf(ctx);
 }
 
 async function publish(

@@ -1,8 +1,9 @@
 // For operations and browsers: /healthz and the files under /static.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import { describeError } from '../../src/core/errors.ts';
 import type { RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { matchesEtag } from '../images/byte-range.ts';
 import type { StaticFile } from '../web/assets.ts';
 
@@ -10,7 +11,7 @@ export function operationsRoutes(
   services: Services,
   files: ReadonlyMap<string, StaticFile>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services);
   const startedMs = services.clock.nowMs();
 
   router.get('/healthz', async (ctx) => {

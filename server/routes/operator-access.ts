@@ -1,7 +1,7 @@
 // Who may look at the services of a vehicle and who may change them: tools by token, people by session.
 
-import { bearerOf } from '../auth/callers.ts';
-import { requireCsrf, requirePerson } from '../auth/people.ts';
+import { nameOf } from '../auth/access.ts';
+import { requireCsrf } from '../auth/people.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readSmallBody } from '../http/body.ts';
 import type { AppContext, Person, Services } from '../http/context.ts';
@@ -16,23 +16,9 @@ export interface OperatorRequest {
   readonly value: unknown;
 }
 
-/** Anybody who may log in, or a token of the role `operator`. Throws HttpProblem 401, 403, 429. */
-export async function mayRead(ctx: AppContext, services: Services): Promise<void> {
-  if (bearerOf(ctx) === undefined) await requirePerson(ctx, services);
-  else await services.gate.service(ctx, services, 'operator');
-  ctx.set('Cache-Control', 'no-store');
-}
-
-/**
- * An administrator with his CSRF token, or a tool with a token of the role `operator`; with what it sent. Throws
- * HttpProblem 400, 401, 403, 408, 413, 415, 429.
- */
+/** Who changes something, a person by his CSRF token, and what they sent. Throws HttpProblem 400, 403, 408, 413, 415. */
 export async function mayChange(ctx: AppContext, services: Services): Promise<OperatorRequest> {
-  const { address } = ctx.state;
-  ctx.set('Cache-Control', 'no-store');
-  const isTool = bearerOf(ctx) !== undefined;
-  const token = isTool ? await services.gate.service(ctx, services, 'operator') : undefined;
-  const person = isTool ? undefined : await requirePerson(ctx, services, 'admin');
+  const { address, person } = ctx.state;
   const body =
     ctx.method === 'DELETE'
       ? ({ kind: 'none', value: {} } as const)
@@ -42,7 +28,7 @@ export async function mayChange(ctx: AppContext, services: Services): Promise<Op
     const field = (body.value as { _csrf?: unknown } | null)?._csrf;
     await requireCsrf(ctx, services, header === '' ? String(field ?? '') : header);
   }
-  return { who: token?.name ?? person?.name ?? '', address, person, ...body };
+  return { who: nameOf(ctx), address, person, ...body };
 }
 
 /** The VIN of the path. Throws HttpProblem 404 where no device is registered with it. */

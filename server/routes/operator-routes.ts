@@ -1,6 +1,6 @@
 // What operators want of vehicles and see of them: configuration (/config), commands (/commands), measured data (/telemetry).
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { describeParameters } from '../../src/services/configuration.ts';
 import type { StoredCommand } from '../db/command-rows.ts';
@@ -9,8 +9,9 @@ import type { ChangeResult, ConfigurationChange } from '../db/configurations.ts'
 import { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
-import { knownVehicle, mayChange, mayRead, type OperatorRequest } from './operator-access.ts';
+import { knownVehicle, mayChange, type OperatorRequest } from './operator-access.ts';
 import {
   commandBody,
   commandOfForm,
@@ -27,13 +28,11 @@ export function operatorRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
-  router.use(sessions);
+  const router = guardedRouter(services, sessions);
   configurationRoutes(router, services);
   commandRoutes(router, services);
 
   router.get('/telemetry/:vin', async (ctx) => {
-    await mayRead(ctx, services);
     const vin = await knownVehicle(ctx, services);
     const { format, ...filter } = parseInput(telemetryQuery, { ...ctx.query });
     const samples = await services.telemetry.samples(vin, filter);
@@ -64,12 +63,10 @@ function configurationRoutes(router: Router<RequestState>, services: Services): 
   };
 
   router.get('/config/schema', async (ctx) => {
-    await mayRead(ctx, services);
     ctx.body = describeParameters();
   });
 
   router.get('/config/:vin', async (ctx) => {
-    await mayRead(ctx, services);
     const vin = await knownVehicle(ctx, services);
     ctx.body = await configurationView(configurations, vin);
   });
@@ -97,14 +94,12 @@ function commandRoutes(router: Router<RequestState>, services: Services): void {
   const { commands } = services;
 
   router.get('/commands/:vin', async (ctx) => {
-    await mayRead(ctx, services);
     const vin = await knownVehicle(ctx, services);
     const query = parseInput(commandsQuery, { ...ctx.query });
     ctx.body = { vin, commands: await commands.list(vin, query) };
   });
 
   router.get('/commands/:vin/catalogue', async (ctx) => {
-    await mayRead(ctx, services);
     const vin = await knownVehicle(ctx, services);
     const told = await commands.catalogue(vin);
     if (told === undefined) throw noCatalogue(vin);
@@ -112,7 +107,6 @@ function commandRoutes(router: Router<RequestState>, services: Services): void {
   });
 
   router.get('/commands/:vin/:id', async (ctx) => {
-    await mayRead(ctx, services);
     const vin = await knownVehicle(ctx, services);
     const command = await commands.find(vin, String(ctx.params.id));
     if (command === undefined) throw noCommand(vin);

@@ -1,6 +1,6 @@
 // The chunked download of small devices: five sealed paths of theirs, packages in (POST /ota/packages), lists for operators.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import {
   CHECK_PATH,
@@ -14,11 +14,11 @@ import {
   VERIFY_PATH,
   verifyRequest,
 } from '../../src/services/chunked/protocol.ts';
-import { bearerOf } from '../auth/callers.ts';
-import { requirePerson } from '../auth/people.ts';
+import { nameOf } from '../auth/access.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
-import type { AppContext, RequestState, Services } from '../http/context.ts';
+import type { RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { storageProblem } from '../images/image-store.ts';
 import type { Asker, OfferedFile } from '../ota/ota-service.ts';
 import { packageJson, receivePackage } from '../ota/receive-package.ts';
@@ -34,7 +34,7 @@ export function otaRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services, sessions);
   const { ota, transfers, packages } = services;
 
   sealedPost(router, services, CHECK_PATH, async (request) => {
@@ -62,7 +62,7 @@ export function otaRoutes(
   }));
 
   router.post('/ota/packages', async (ctx) => {
-    const { name } = await services.gate.service(ctx, services, 'release');
+    const name = nameOf(ctx);
     try {
       const result = await receivePackage(ctx, services, name);
       ctx.set('Cache-Control', 'no-store');
@@ -81,14 +81,12 @@ export function otaRoutes(
     }
   });
 
-  router.get('/ota/packages', sessions, async (ctx) => {
-    await operator(ctx, services);
+  router.get('/ota/packages', async (ctx) => {
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { packages: (await packages.list(LISTED)).map(packageJson) };
   });
 
-  router.get('/ota/transfers', sessions, async (ctx) => {
-    await operator(ctx, services);
+  router.get('/ota/transfers', async (ctx) => {
     const { serial } = ctx.query;
     const of = serial === undefined ? undefined : parseInput(serialText, serial);
     ctx.set('Cache-Control', 'no-store');
@@ -100,12 +98,6 @@ export function otaRoutes(
 
 function askerOf({ ctx, device, session }: SealedRequest): Asker {
   return { device, session, address: ctx.state.address };
-}
-
-/** A person, or a tool with a token of the role `operator` or `release`. */
-async function operator(ctx: AppContext, services: Services): Promise<void> {
-  if (bearerOf(ctx) === undefined) await requirePerson(ctx, services);
-  else await services.gate.service(ctx, services, 'operator', 'release');
 }
 
 /** A file of /ota_download for a vehicle. Throws HttpProblem 400, 403, 404. */

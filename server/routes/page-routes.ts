@@ -1,17 +1,16 @@
 // The pages for people: releases with the upload form, vehicles with their reports, the audit log.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { sameVersion } from '../../src/core/version-order.ts';
-import { requirePerson } from '../auth/people.ts';
 import { AUDIT_CATEGORIES } from '../db/audit.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import { shownState } from '../director/vehicle-state.ts';
 import type { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
 import type { AppContext, Person, RequestState, Services } from '../http/context.ts';
-import { prefersHtml } from '../http/problems.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { vehicleId } from './input.ts';
 import { offeredReleases } from './offered.ts';
 import { deviceJson } from './registry-routes.ts';
@@ -41,17 +40,14 @@ export function pageRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
-  router.use(sessions);
+  const router = guardedRouter(services, sessions);
 
   router.get('/', async (ctx) => {
-    const person = await visitor(ctx, services);
-    if (person !== undefined) await homePage(ctx, services, person, {});
+    await homePage(ctx, services, ctx.state.person!, {});
   });
 
   router.get('/vehicles', async (ctx) => {
-    const person = await visitor(ctx, services);
-    if (person === undefined) return;
+    const person = ctx.state.person!;
     const { vin } = parseInput(vehicleQuery, { vin: ctx.query.vin });
     if (vin !== undefined) {
       await vehiclePage(ctx, services, person, vin, {});
@@ -71,8 +67,7 @@ export function pageRoutes(
   });
 
   router.get('/devices', async (ctx) => {
-    const person = await visitor(ctx, services);
-    if (person === undefined) return;
+    const person = ctx.state.person!;
     const devices = await services.devices.list(DEVICES_SHOWN);
     show(ctx, services, person, 'devices', {
       title: 'Devices',
@@ -81,8 +76,7 @@ export function pageRoutes(
   });
 
   router.get('/audit', async (ctx) => {
-    const person = await visitor(ctx, services);
-    if (person === undefined) return;
+    const person = ctx.state.person!;
     const { category, q, before } = parseInput(auditQuery, { ...ctx.query });
     // One more than is shown tells whether there is an older page.
     const found = await services.audit.list({ limit: AUDIT_PAGE + 1, before, category, text: q });
@@ -161,14 +155,4 @@ function isSigned({ version }: Content): (signed: Content) => boolean {
 
 function signedReleases({ uptane }: Services): ReadonlyMap<string, readonly SignedRelease[]> {
   return Map.groupBy(uptane?.releases.releases() ?? [], contentOf);
-}
-
-/** The person who is logged in. A browser without one is led to the log-in page, a program gets 401. */
-async function visitor(ctx: AppContext, services: Services): Promise<Person | undefined> {
-  if (ctx.state.person === undefined && prefersHtml(ctx)) {
-    ctx.redirect('/login');
-    ctx.status = 303;
-    return undefined;
-  }
-  return requirePerson(ctx, services);
 }

@@ -1,19 +1,20 @@
 // The factory's side of the registry: POST /provision and POST /provision/activate.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
+import { nameOf } from '../auth/access.ts';
 import type { Device, DeviceRefusal } from '../db/devices.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { activateBody, provisionBody } from './input.ts';
 
 export function registryRoutes(services: Services): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services);
 
   router.post('/provision', async (ctx) => {
-    const token = await services.gate.service(ctx, services, 'factory');
     const body = parseInput(provisionBody, await readJson(ctx, services.clock));
-    const actor = { who: token.name, address: ctx.state.address };
+    const actor = { who: nameOf(ctx), address: ctx.state.address };
     const result = await services.devices.provision(
       body.hw_id,
       {
@@ -41,9 +42,8 @@ export function registryRoutes(services: Services): Router<RequestState> {
   });
 
   router.post('/provision/activate', async (ctx) => {
-    const token = await services.gate.service(ctx, services, 'factory');
     const body = parseInput(activateBody, await readJson(ctx, services.clock));
-    const actor = { who: token.name, address: ctx.state.address };
+    const actor = { who: nameOf(ctx), address: ctx.state.address };
     const result = await services.devices.activate(body.hw_id, actor);
     if ('kind' in result) throw registryProblem(result, body.hw_id);
     ctx.set('Cache-Control', 'no-store');

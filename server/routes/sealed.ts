@@ -9,6 +9,7 @@ import {
   type SealedSession,
   sealMessage,
 } from '../../src/trust/sealed-session.ts';
+import { accessOf, requireRole } from '../auth/access.ts';
 import { type ReceivedMessage, receiveMessage } from '../auth/sealed-sessions.ts';
 import type { Device } from '../db/devices.ts';
 import { HttpProblem } from '../errors.ts';
@@ -42,6 +43,8 @@ export function sealedPost(
   handle: (request: SealedRequest) => Promise<SealedAnswer>,
   options: { readonly maxBytes?: number } = {},
 ): void {
+  const access = accessOf('POST', path);
+  if (access.for !== 'sealed') throw new Error(`POST ${path} is no sealed route in the table`);
   router.post(path, async (ctx) => {
     if (ctx.is(SEALED_TYPE) === false) {
       throw new HttpProblem(
@@ -56,6 +59,7 @@ export function sealedPost(
     ctx.set('Cache-Control', 'no-store');
     let answer: SealedAnswer;
     try {
+      await requireRole(ctx, services, access, received.device);
       answer = await handle({ ...received, ctx, json: (schema) => jsonOf(received.body, schema) });
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;

@@ -1,12 +1,13 @@
 // What a vehicle tells and asks about its configuration and its commands (POST /vehicle/sync), and what it has measured (POST /telemetry).
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import { SYNC_PATH, syncRequest, TELEMETRY_PATH } from '../../src/services/sync.ts';
 import { unpackBatch } from '../../src/services/telemetry.ts';
-import type { Device } from '../db/devices.ts';
+import { requireOwnVehicle } from '../auth/access.ts';
 import { handleSync } from '../db/vehicle-sync.ts';
 import { HttpProblem } from '../errors.ts';
 import type { RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { sealedPost } from './sealed.ts';
 
 /** Sixteen reports, one of a configuration, and what the ECUs of a large vehicle can be told to do. */
@@ -15,15 +16,15 @@ const MAX_SYNC_BYTES = 128 * 1024;
 const MAX_BATCH_BYTES = 256 * 1024;
 
 export function serviceRoutes(services: Services): Router<RequestState> {
-  const router = new Router<RequestState>();
+  const router = guardedRouter(services);
 
   sealedPost(
     router,
     services,
     SYNC_PATH,
-    async ({ ctx, device, json }) => {
+    async ({ ctx, json }) => {
       const request = json(syncRequest);
-      requirePrimary(device, request.vin);
+      requireOwnVehicle(ctx, request.vin);
       return { json: await handleSync(services, request, ctx.state.address) };
     },
     { maxBytes: MAX_SYNC_BYTES },
@@ -33,7 +34,7 @@ export function serviceRoutes(services: Services): Router<RequestState> {
     router,
     services,
     TELEMETRY_PATH,
-    async ({ ctx, device, body }) => {
+    async ({ ctx, body }) => {
       const batch = unpackBatch(body);
       if (batch === undefined) {
         throw new HttpProblem(
@@ -42,18 +43,11 @@ export function serviceRoutes(services: Services): Router<RequestState> {
           'the body is no batch of samples: expected its JSON in gzip, at most 1 MiB of it',
         );
       }
-      requirePrimary(device, batch.vin);
+      requireOwnVehicle(ctx, batch.vin);
       return { json: { stored: await services.telemetry.store(batch, ctx.state.address) } };
     },
     { maxBytes: MAX_BATCH_BYTES },
   );
 
   return router;
-}
-
-/** Throws HttpProblem 403. Only its Primary speaks for a vehicle. */
-export function requirePrimary(device: Device, vin: string): void {
-  if (device.primary && device.vin === vin) return;
-  const place = device.primary ? `the Primary of ${device.vin ?? 'no vehicle'}` : 'no Primary';
-  throw new HttpProblem(403, 'FOREIGN_VEHICLE', `${device.serial} is ${place}, not that of ${vin}`);
 }

@@ -1,17 +1,12 @@
 // Log-in and log-out, for the form in a browser and for scripts with JSON.
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import {
-  endSession,
-  requireCsrf,
-  requirePerson,
-  requireSameOrigin,
-  startSession,
-} from '../auth/people.ts';
+import { endSession, requireCsrf, requireSameOrigin, startSession } from '../auth/people.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readSmallBody } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
 import { loginBody } from './input.ts';
 
@@ -19,8 +14,7 @@ export function sessionRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
-  router.use(sessions);
+  const router = guardedRouter(services, sessions);
 
   router.get('/login', (ctx) => {
     if (ctx.state.person !== undefined) {
@@ -53,13 +47,13 @@ export function sessionRoutes(
   });
 
   router.get('/session', async (ctx) => {
-    const person = await requirePerson(ctx, services);
+    const person = ctx.state.person!;
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { user: person.name, role: person.role, csrfToken: person.csrfToken };
   });
 
   router.post('/logout', async (ctx) => {
-    const person = await requirePerson(ctx, services);
+    const person = ctx.state.person!;
     let token = ctx.get('X-CSRF-Token');
     if (token === '' && ctx.request.length !== undefined && ctx.request.length > 0) {
       const body = await readSmallBody(ctx, services.clock);

@@ -1,14 +1,14 @@
 // Releases go in (POST /upload) and administrators fetch images directly (GET /upload/<file>).
 
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { bearerOf } from '../auth/callers.ts';
-import { requireCsrf, requirePerson } from '../auth/people.ts';
+import { requireCsrf } from '../auth/people.ts';
 import type { AddResult } from '../db/releases.ts';
 import { HttpProblem } from '../errors.ts';
 import { drain, parseInput } from '../http/body.ts';
 import type { AppContext, Person, RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
 import { storageProblem } from '../images/image-store.ts';
 import { receiveUpload, type Upload } from '../images/receive-upload.ts';
@@ -29,8 +29,7 @@ export function uploadRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = new Router<RequestState>();
-  router.use(sessions);
+  const router = guardedRouter(services, sessions);
   // One at a time: between the look at the table and the new row no other upload may end.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -40,7 +39,7 @@ export function uploadRoutes(
   };
 
   router.post('/upload', async (ctx) => {
-    const person = await uploader(ctx, services);
+    const person = uploader(ctx);
     const fields = new Map<string, string>();
     try {
       const upload = await receive(ctx, services, fields);
@@ -70,7 +69,7 @@ export function uploadRoutes(
   });
 
   router.get('/upload/:file', async (ctx) => {
-    const person = await requirePerson(ctx, services, 'admin');
+    const person = ctx.state.person!;
     const name = imageFile.safeParse(ctx.params.file);
     if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
     const found = services.releases.byFile(name.data);
@@ -85,10 +84,8 @@ export function uploadRoutes(
 }
 
 /** An administrator, or the release tool with its token: that one has no session that a page could abuse. */
-async function uploader(ctx: AppContext, services: Services): Promise<Person> {
-  if (bearerOf(ctx) === undefined) return requirePerson(ctx, services, 'admin');
-  const { name } = await services.gate.service(ctx, services, 'release');
-  return { name, role: 'admin', csrfToken: '' };
+function uploader({ state: { person, token } }: AppContext): Person {
+  return person ?? { name: token!.name, role: 'admin', csrfToken: '' };
 }
 
 /** `seen` receives the fields as far as they came, for a form that is shown again. */
@@ -98,7 +95,7 @@ async function receive(
   seen: Map<string, string>,
 ): Promise<Upload> {
   const header = ctx.get('X-CSRF-Token');
-  const byTool = bearerOf(ctx) !== undefined;
+  const byTool = ctx.state.token !== undefined;
   if (header !== '' && !byTool) await requireCsrf(ctx, services, header);
   const upload = await receiveUpload(ctx.req, {
     images: services.images,

@@ -1,17 +1,18 @@
 // What vehicles ask: /latest_version, /get_nonce, /ota_download and /report_versions.
 
 import { createHash } from 'node:crypto';
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import { z } from 'zod';
+import { requireOwnVehicle } from '../auth/access.ts';
 import type { Asker, NonceRefusal } from '../db/nonces.ts';
 import { NONCE_LIFE_MS } from '../db/nonces.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readSmallBody } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
+import { guardedRouter } from '../http/guarded-router.ts';
 import { matchesEtag } from '../images/byte-range.ts';
 import { ecuName, imageFile, reportBody, vehicleId } from './input.ts';
 import { downloadOf, type OfferedRelease, offeredReleases, requireHere } from './offered.ts';
-import { requireOwnVehicle } from './own-vehicle.ts';
 import { sendImage } from './send-image.ts';
 
 // Built once: zod compiles a schema, which costs more than using it.
@@ -30,11 +31,7 @@ const REFUSALS: Record<NonceRefusal, string> = {
 };
 
 export function vehicleRoutes(services: Services): Router<RequestState> {
-  const router = new Router<RequestState>();
-  router.use(async (ctx, next) => {
-    await services.gate.vehicle(ctx, services);
-    await next();
-  });
+  const router = guardedRouter(services);
 
   router.get('/latest_version', async (ctx) => {
     const vin = vinOf(ctx);
