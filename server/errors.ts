@@ -21,6 +21,7 @@ export type ProblemCode =
   | 'BAD_FIELD'
   | 'BAD_JSON'
   | 'BAD_NAME'
+  | 'BAD_REQUEST'
   | 'BODY_INCOMPLETE'
   | 'BODY_TIMEOUT'
   | 'BODY_TOO_LARGE'

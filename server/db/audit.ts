@@ -3,6 +3,7 @@
 import { type Kysely, sql } from 'kysely';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { cleanLine } from '../../src/core/text.ts';
 import type { Database } from './database.ts';
 import { keepNewest } from './keep-newest.ts';
 import type { Schema } from './schema.ts';
@@ -232,9 +233,9 @@ export class AuditLog {
       count: 1,
       category: AUDIT_ACTIONS[event.action],
       action: event.action,
-      who: (event.who ?? '').slice(0, TEXT_LIMIT),
-      address: event.address.slice(0, TEXT_LIMIT),
-      detail: (event.detail ?? '').slice(0, TEXT_LIMIT),
+      who: shown(event.who),
+      address: shown(event.address),
+      detail: shown(event.detail),
     };
   }
 
@@ -246,4 +247,9 @@ export class AuditLog {
       });
     }
   }
+}
+
+/** Names, paths and headers come from strangers; the log is read on terminals, too. */
+function shown(text = ''): string {
+  return cleanLine(text.slice(0, TEXT_LIMIT));
 }

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import type { Clock } from '../../src/core/clock.ts';
+import { JsonDepthError, parseJsonBytes } from '../../src/core/json.ts';
 import { HttpProblem } from '../errors.ts';
 import type { AppContext } from './context.ts';
 
@@ -29,15 +30,22 @@ export async function readSmallBody(
       'expected a body of type application/json or application/x-www-form-urlencoded, not compressed',
     );
   }
-  const text = (await readBytes(ctx, clock, maxBytes)).toString('utf8');
+  const bytes = await readBytes(ctx, clock, maxBytes);
   if (type === 'urlencoded') {
-    return { kind: 'form', value: Object.fromEntries(new URLSearchParams(text)) };
+    const fields = new URLSearchParams(bytes.toString('utf8'));
+    return { kind: 'form', value: Object.fromEntries(fields) };
   }
   try {
-    return { kind: 'json', value: JSON.parse(text) };
+    return { kind: 'json', value: parseJsonBytes(bytes) };
   } catch (cause) {
-    throw new HttpProblem(400, 'BAD_JSON', 'the body is not JSON', { cause });
+    throw badJson('the body', cause);
   }
+}
+
+/** What `parseJsonText` and `parseJsonBytes` refused. `what`: "the body". */
+export function badJson(what: string, cause: unknown): HttpProblem {
+  const reason = cause instanceof JsonDepthError ? cause.message : 'expected JSON in UTF-8';
+  return new HttpProblem(400, 'BAD_JSON', `${what} is refused: ${reason}`, { cause });
 }
 
 /** As `readSmallBody`, for paths that take nothing but JSON. */

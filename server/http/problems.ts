@@ -1,10 +1,10 @@
 // Errors on the wire: problem details (RFC 9457) for programs, a page for browsers.
 
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Middleware } from 'koa';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { HttpProblem } from '../errors.ts';
+import { HttpProblem, type ProblemCode } from '../errors.ts';
 import type { Pages } from '../web/pages.ts';
 import { drain } from './body.ts';
 import type { AppContext, RequestState } from './context.ts';
@@ -18,6 +18,7 @@ export function prefersHtml(ctx: Pick<AppContext, 'accepts'>): boolean {
 export function problems(logger: Logger, pages: Pages): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
+      requireReadableHead(ctx.req);
       await next();
       if (ctx.status === 404 && ctx.body === undefined) {
         throw new HttpProblem(404, 'NOT_FOUND', 'there is nothing under this address');
@@ -26,6 +27,21 @@ export function problems(logger: Logger, pages: Pages): Middleware<RequestState>
       answer(ctx as AppContext, asProblem(error, ctx.path, logger), pages);
     }
   };
+}
+
+/**
+ * Throws HttpProblem 400 for a target that is neither a path nor an URL, which the paths of Koa cannot be read from, and
+ * for a request without a host (RFC 9112, 3.2).
+ */
+function requireReadableHead(req: IncomingMessage): void {
+  const target = req.url ?? '';
+  if (!target.startsWith('/') && target !== '*' && !URL.canParse(target)) {
+    req.url = '/';
+    throw new HttpProblem(400, 'BAD_REQUEST', 'the target of the request is no path');
+  }
+  if (req.httpVersion === '1.1' && req.headers.host === undefined) {
+    throw new HttpProblem(400, 'BAD_REQUEST', 'the field Host is missing');
+  }
 }
 
 function asProblem(error: unknown, path: string, logger: Logger): HttpProblem {
@@ -70,12 +86,12 @@ function answer(ctx: AppContext, problem: HttpProblem, pages: Pages): void {
     });
     return;
   }
-  ctx.body = JSON.stringify({
-    type: 'about:blank',
-    title,
-    status: problem.status,
-    detail: problem.message,
-    code: problem.code,
-  });
+  ctx.body = problemBody(problem.status, problem.code, problem.message);
   ctx.type = 'application/problem+json';
+}
+
+/** RFC 9457. */
+export function problemBody(status: number, code: ProblemCode, detail: string): string {
+  const title = STATUS_CODES[status] ?? 'Error';
+  return JSON.stringify({ type: 'about:blank', title, status, detail, code });
 }

@@ -1,6 +1,7 @@
 // A package for small devices comes in: judged by its signature before the image is taken, and by its digest afterwards.
 
 import { z } from 'zod';
+import { parseJsonText } from '../../src/core/json.ts';
 import {
   type ReleaseKey,
   readReleaseKey,
@@ -10,7 +11,7 @@ import {
 } from '../../src/services/chunked/package.ts';
 import type { AddPackageResult, DevicePackage } from '../db/device-packages.ts';
 import { HttpProblem } from '../errors.ts';
-import { parseInput } from '../http/body.ts';
+import { badJson, parseInput } from '../http/body.ts';
 import type { AppContext, Services } from '../http/context.ts';
 import { receiveUpload } from '../images/receive-upload.ts';
 
@@ -115,9 +116,9 @@ function requireKey(pinned: string, { manifest }: SignedManifest, key: ReleaseKe
 
 function jsonOf(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJsonText(text);
   } catch (cause) {
-    throw new HttpProblem(400, 'BAD_JSON', 'the field manifest is not JSON', { cause });
+    throw badJson('the field manifest', cause);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { fromHex } from '../../src/core/bytes.ts';
+import { isSafeLine, isSafeText, lineText as line } from '../../src/core/text.ts';
 import { SUITES } from '../../src/trust/sealed-session.ts';
 import { x25519Agree } from '../../src/trust/signing-key.ts';
 
@@ -22,12 +23,13 @@ export const versionText = z
   )
   .refine((text) => !text.includes('..'), 'two dots in a row are not allowed');
 
-/** Text of people: no control characters but line breaks and tabs. */
+const UNSAFE = 'characters that control a terminal or the direction of text are not allowed';
+
+/** Text of people, with line breaks and tabs. */
 export const notesText = z
   .string()
   .max(2000, 'at most 2000 characters')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is kept out
-  .regex(/^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$/, 'control characters are not allowed')
+  .refine(isSafeText, UNSAFE)
   .transform((text) => text.replaceAll('\r\n', '\n').trim());
 
 /** The public name of a release's image. Anything else is refused before it is looked up. */
@@ -37,13 +39,6 @@ export const imageFile = z
     /^[A-Z][A-Z0-9_]{0,15}-[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}-[0-9a-f]{12}\.bin$/,
     'not the name of an image: use the url that /latest_version gives',
   );
-
-const line = (max: number) =>
-  z
-    .string()
-    .max(max)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is kept out
-    .transform((text) => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim());
 
 /** Missing, null and empty are the same: not known. */
 const optional = <T extends z.ZodType<string>>(schema: T) =>
@@ -90,7 +85,7 @@ export const cancelBody = z.object({
 });
 
 export const loginBody = z.object({
-  name: z.string().max(200),
+  name: z.string().max(200).refine(isSafeLine, UNSAFE),
   password: z.string().max(1000),
 });
 

@@ -1,6 +1,7 @@
 // Schemas of what operators send, as JSON of tools and as fields of forms.
 
 import { z } from 'zod';
+import { parseJsonText } from '../../src/core/json.ts';
 import {
   type Catalogue,
   COMMAND_STATES,
@@ -39,7 +40,7 @@ export function configurationOfForm(value: unknown): {
   const { parameters: text, comment: why, version } = parseInput(configurationForm, value);
   let parameters: unknown;
   try {
-    parameters = JSON.parse(text);
+    parameters = parseJsonText(text);
   } catch (cause) {
     const detail = `parameters: not JSON: ${(cause as Error).message}`;
     throw new HttpProblem(400, 'BAD_JSON', detail, { cause });

@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream';
 import type Router from '@koa/router';
 import type { z } from 'zod';
+import { parseJsonBytes } from '../../src/core/json.ts';
 import {
   type Protection,
   SEALED_TYPE,
@@ -13,7 +14,7 @@ import { accessOf, requireRole } from '../auth/access.ts';
 import { type ReceivedMessage, receiveMessage } from '../auth/sealed-sessions.ts';
 import type { Device } from '../db/devices.ts';
 import { HttpProblem } from '../errors.ts';
-import { parseInput, readBytes } from '../http/body.ts';
+import { badJson, parseInput, readBytes } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
 
 export interface SealedRequest {
@@ -94,9 +95,9 @@ function asBody(bytes: Uint8Array | Readable): Buffer | Readable {
 function jsonOf<T extends z.ZodType>(body: Uint8Array, schema: T): z.output<T> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    value = parseJsonBytes(body);
   } catch (cause) {
-    throw new HttpProblem(400, 'BAD_JSON', 'the body is not JSON', { cause });
+    throw badJson('the body', cause);
   }
   return parseInput(schema, value);
 }

@@ -1,6 +1,7 @@
 // Commands to ECUs: what an ECU offers, an order, its states, and its result.
 
 import { z } from 'zod';
+import { lineText } from '../core/text.ts';
 
 export const COMMAND_STATES = [
   /** Queued at the backend. */
@@ -91,11 +92,11 @@ export const commandReport = z.object({
   state: z.enum(COMMAND_STATES),
   /** Of a failure: REFUSED (with `nrc`), SILENT, IN_DOUBT, LIMIT, UNKNOWN_ACTION, BAD_ARGUMENT, UNKNOWN_ECU. */
   code: z.string().max(32).optional(),
-  reason: z.string().max(500).optional(),
+  reason: lineText(500).optional(),
   /** Negative response code of the ECU, ISO 14229-1 annex A.1. */
   nrc: z.number().int().min(0).max(255).optional(),
   /** What the ECU answered, for people. */
-  result: z.string().max(500).optional(),
+  result: lineText(500).optional(),
   /** How often the ECU was made to do it: 0 or 1. */
   runs: z.number().int().min(0),
   /** ISO 8601, by the vehicle's clock. */

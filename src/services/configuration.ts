@@ -1,6 +1,7 @@
 // Remote configuration: the parameters, what each may be, and how a vehicle answers for each of them.
 
 import { z } from 'zod';
+import { lineText } from '../core/text.ts';
 
 /** An ECU and one of its data identifiers: `INV.FD40`. */
 export const didName = z
@@ -127,7 +128,7 @@ export const parameterResult = z.discriminatedUnion('status', [
     parameter: z.string().max(64),
     status: z.literal('rejected'),
     code: z.enum(REJECTION_CODES),
-    reason: z.string().max(500),
+    reason: lineText(500),
   }),
 ]);
 

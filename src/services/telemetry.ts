@@ -2,6 +2,8 @@
 
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
+import { parseJsonText } from '../core/json.ts';
+import { lineText } from '../core/text.ts';
 import { didName } from './configuration.ts';
 
 /** One DID over one window of time. */
@@ -15,7 +17,7 @@ export const sample = z.object({
   mean: z.number().optional(),
   min: z.number().optional(),
   max: z.number().optional(),
-  unit: z.string().max(16).optional(),
+  unit: lineText(16).optional(),
   /** Of the last reading: the data of the DID as hexadecimal digits. */
   raw: z
     .string()
@@ -54,7 +56,7 @@ export function packBatch(content: Batch): Uint8Array {
 export function unpackBatch(bytes: Uint8Array): Batch | undefined {
   try {
     const text = gunzipSync(bytes, { maxOutputLength: MAX_BATCH_BYTES }).toString('utf8');
-    return batch.parse(JSON.parse(text));
+    return batch.parse(parseJsonText(text));
   } catch {
     return undefined;
   }

@@ -10,6 +10,7 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { concatBytes, fromHex, uintToBytes } from '../../core/bytes.ts';
+import { lineText } from '../../core/text.ts';
 import { lengthPrefixed } from '../../trust/length-prefixed.ts';
 import { exportKey, type SealedSession } from '../../trust/sealed-session.ts';
 import {
@@ -44,7 +45,7 @@ const chunkNumber = z
   .min(0)
   .max(2 ** 32 - 1);
 const chunkBytes = z.number().int().min(MIN_CHUNK_BYTES).max(MAX_CHUNK_BYTES);
-const reason = z.string().max(500);
+const reason = lineText(500);
 const code = z.string().regex(/^[A-Z][A-Z0-9_]{0,39}$/, 'expected a code such as DIGEST_MISMATCH');
 
 /** What the device holds durably of an image, from its first byte on without a gap. */
@@ -152,7 +153,7 @@ export const completeRequest = z.strictObject({
   reason: reason.optional(),
   /** What the device found about itself after the boot. */
   diagnostics: z
-    .record(z.string().max(40), z.union([z.string().max(200), z.number(), z.boolean()]))
+    .record(lineText(40), z.union([lineText(200), z.number(), z.boolean()]))
     .refine((all) => Object.keys(all).length <= 32, 'expected at most 32 facts')
     .optional(),
 });

@@ -1,0 +1,30 @@
+// Text of people and machines that is shown in logs, pages and terminals: what may not be in it.
+
+import { z } from 'zod';
+
+/**
+ * Control characters (C0, DEL, C1), what changes the direction of text (Unicode Bidi_Control), line and paragraph
+ * separators, the byte order mark, and half surrogate pairs.
+ */
+const UNSAFE = String.raw`\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff\p{Cs}`;
+const unsafe = new RegExp(`[${UNSAFE}]+`, 'gu');
+const safeLine = new RegExp(`^[^${UNSAFE}]*$`, 'u');
+/** Line breaks and tabs are fine in text of several lines. */
+const safeText = new RegExp(`^(?:[^${UNSAFE}]|[\\t\\n\\r])*$`, 'u');
+
+/** One line: unsafe characters become a space, and the ends are trimmed. */
+export function cleanLine(text: string): string {
+  return text.replace(unsafe, ' ').trim();
+}
+
+export function isSafeLine(text: string): boolean {
+  return safeLine.test(text);
+}
+
+/** As `isSafeLine`, with line breaks and tabs. */
+export function isSafeText(text: string): boolean {
+  return safeText.test(text);
+}
+
+/** One line that is told by a machine: it is cleaned, because a report must not be lost for a character. */
+export const lineText = (most: number) => z.string().max(most).overwrite(cleanLine);
