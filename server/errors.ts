@@ -2,7 +2,13 @@
 
 import { CanOtaError } from '../src/core/errors.ts';
 
-export type ServerErrorCode = 'DATA_DIRECTORY_BUSY' | 'DATABASE' | 'LISTEN' | 'TRUST';
+export type ServerErrorCode =
+  | 'DATA_DIRECTORY_BUSY'
+  | 'DATABASE'
+  | 'DATABASE_BUSY'
+  | 'DATABASE_FULL'
+  | 'LISTEN'
+  | 'TRUST';
 
 /** The server cannot start or go on. The message says what to do. */
 export class ServerError extends CanOtaError {
@@ -30,6 +36,7 @@ export type ProblemCode =
   | 'COMMAND_OVER'
   | 'CONFIGURATION_CHANGED'
   | 'CSRF'
+  | 'DATABASE_BUSY'
   | 'DEVICE_ACTIVE'
   | 'DEVICE_INCOMPLETE'
   | 'DEVICE_REFUSED'

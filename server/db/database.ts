@@ -9,6 +9,7 @@ import type { Clock } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
 import { ServerError } from '../errors.ts';
+import { databaseError } from './busy.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import { NodeSqliteDialect } from './sqlite-dialect.ts';
@@ -41,7 +42,7 @@ export async function openDatabase(
   deps: { clock: Clock; random: Random },
 ): Promise<Database> {
   const file = typeof target === 'string' ? await privateFile(target, 'can-ota.db') : target;
-  const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file) });
+  const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file, deps.clock) });
   let failure: unknown;
   for (let attempt = 0; attempt < MIGRATION_TRIES; attempt++) {
     const migrator = new Migrator({ db: query, provider: migrations });
@@ -53,6 +54,8 @@ export async function openDatabase(
     if (failure === undefined) return database(query, deps);
   }
   await query.destroy();
+  const known = databaseError(failure);
+  if (known !== undefined) throw known;
   throw new ServerError(
     'DATABASE',
     `${typeof file === 'string' ? file : 'the given database'} cannot be used as the server's database: check its owner, the free space, and that it is a file of this or an older version`,

@@ -11,6 +11,8 @@ import {
   SqliteDriver,
   type SqliteStatement,
 } from 'kysely';
+import type { Clock } from '../../src/core/clock.ts';
+import { type Held, PatientConnection } from './busy.ts';
 
 /** Statements kept compiled; the server has some forty different ones. */
 const STATEMENT_CACHE = 200;
@@ -74,7 +76,19 @@ class Connection implements SqliteDatabase {
   }
 }
 
-class ImmediateDriver extends SqliteDriver {
+class PatientDriver extends SqliteDriver {
+  readonly #clock: Clock;
+  readonly #held: Held = { gaveUp: false };
+
+  constructor(open: () => Promise<SqliteDatabase>, clock: Clock) {
+    super({ database: open });
+    this.#clock = clock;
+  }
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    return new PatientConnection(await super.acquireConnection(), this.#clock, this.#held);
+  }
+
   // A deferred transaction that reads first fails when another process (the user commands) wrote in between.
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
@@ -94,16 +108,18 @@ class TransactionalAdapter extends SqliteAdapter {
  */
 export class NodeSqliteDialect extends SqliteDialect {
   readonly #open: () => Promise<SqliteDatabase>;
+  readonly #clock: Clock;
 
-  constructor(target: string | DatabaseSync) {
+  constructor(target: string | DatabaseSync, clock: Clock) {
     const open = async (): Promise<SqliteDatabase> =>
       typeof target === 'string' ? openFile(target) : takeOver(target);
     super({ database: open });
     this.#open = open;
+    this.#clock = clock;
   }
 
   override createDriver(): Driver {
-    return new ImmediateDriver({ database: this.#open });
+    return new PatientDriver(this.#open, this.#clock);
   }
 
   override createAdapter(): SqliteAdapter {
@@ -111,11 +127,16 @@ export class NodeSqliteDialect extends SqliteDialect {
   }
 }
 
+/** While it is opened, nothing else is served yet. */
+const OPEN_MS = 5000;
+
 function openFile(file: string): SqliteDatabase {
-  const database = new DatabaseSync(file, { timeout: 5000, enableForeignKeyConstraints: true });
+  const database = new DatabaseSync(file, { timeout: OPEN_MS, enableForeignKeyConstraints: true });
   try {
     // FULL: what a client was told is stored is still there after a power cut.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    // From here on SQLite itself never waits: it would do so in the event loop.
+    database.exec('PRAGMA busy_timeout = 0;');
   } catch (error) {
     database.close();
     throw error;

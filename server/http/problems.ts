@@ -4,10 +4,14 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Middleware } from 'koa';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import { HttpProblem, type ProblemCode } from '../errors.ts';
+import { HttpProblem, type ProblemCode, ServerError } from '../errors.ts';
 import type { Pages } from '../web/pages.ts';
 import { drain } from './body.ts';
 import type { AppContext, RequestState } from './context.ts';
+
+/** When a client may ask again. */
+const BUSY_RETRY_S = 2;
+const FULL_RETRY_S = 60;
 
 /** True for a browser that navigates; programs (JSON, anything, no Accept at all) get JSON. */
 export function prefersHtml(ctx: Pick<AppContext, 'accepts'>): boolean {
@@ -50,6 +54,18 @@ function asProblem(error: unknown, path: string, logger: Logger): HttpProblem {
       logger.error({ path, code: error.code, error: describeError(error) }, 'request failed');
     }
     return error;
+  }
+  if (error instanceof ServerError && error.code === 'DATABASE_BUSY') {
+    logger.warn({ path, error: describeError(error) }, 'another program holds the database');
+    return new HttpProblem(503, 'DATABASE_BUSY', 'the database is in use: try again', {
+      headers: { 'Retry-After': String(BUSY_RETRY_S) },
+    });
+  }
+  if (error instanceof ServerError && error.code === 'DATABASE_FULL') {
+    logger.error({ path, error: describeError(error) }, 'the database cannot grow');
+    return new HttpProblem(507, 'INSUFFICIENT_STORAGE', error.message, {
+      headers: { 'Retry-After': String(FULL_RETRY_S) },
+    });
   }
   logger.error(
     { path, error: describeError(error), stack: (error as Error | undefined)?.stack },

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../server/db/database.ts';
 import { NodeSqliteDialect } from '../../server/db/sqlite-dialect.ts';
 import { createServer } from '../../server/server.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';
@@ -143,7 +144,7 @@ describe('a restart', () => {
         // After this statement, and before the next one.
         queueMicrotask(() => {
           expect(database.isTransaction).toBe(true);
-          next = new NodeSqliteDialect(database).createDriver().init();
+          next = new NodeSqliteDialect(database, systemClock).createDriver().init();
           expect(database.isTransaction).toBe(false);
         });
         database.prepare = prepare;
