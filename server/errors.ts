@@ -6,7 +6,7 @@ export type ServerErrorCode =
   | 'DATA_DIRECTORY_BUSY'
   | 'DATABASE'
   | 'DATABASE_BUSY'
-  | 'DATABASE_FULL'
+  | 'DATABASE_STORAGE'
   | 'LISTEN'
   | 'TRUST';
 

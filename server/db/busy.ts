@@ -16,7 +16,7 @@ export interface Held {
   gaveUp: boolean;
 }
 
-/** The connection with patience for SQLITE_BUSY. Throws ServerError `DATABASE_BUSY` and `DATABASE_FULL`. */
+/** The connection with patience for SQLITE_BUSY. Throws ServerError `DATABASE_BUSY` and `DATABASE_STORAGE`. */
 export class PatientConnection implements DatabaseConnection {
   readonly #connection: DatabaseConnection;
   readonly #clock: Clock;
@@ -39,13 +39,13 @@ export class PatientConnection implements DatabaseConnection {
         }
         return result;
       } catch (error) {
-        const code = primaryCode(error);
-        if (code === SQLITE_FULL) throw full(error);
-        if (code !== SQLITE_BUSY) throw error;
+        const known = databaseError(error);
+        if (known === undefined) throw error;
+        if (known.code !== 'DATABASE_BUSY') throw known;
         const pauseMs = pauses[tries];
         if (pauseMs === undefined) {
           this.#held.gaveUp = true;
-          throw busy(error);
+          throw known;
         }
         await sleep(this.#clock, 'database-busy', pauseMs);
       }
@@ -66,33 +66,33 @@ const WRITES: ReadonlySet<string> = new Set([
 
 const SQLITE_BUSY = 5;
 const SQLITE_FULL = 13;
+/** SQLITE_PERM, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN. */
+const SQLITE_ACCESS: readonly unknown[] = [3, 8, 10, 14];
 
-/** Without what extended codes add in the upper bits (SQLITE_BUSY_SNAPSHOT). */
-function primaryCode(error: unknown): number | undefined {
-  const code = (error as { errcode?: unknown } | null)?.errcode;
-  return typeof code === 'number' ? code & 0xff : undefined;
-}
-
-/** Undefined for anything but a database that is held or full. */
+/** Undefined for anything but a database that is held, and storage that does not take or give its bytes. */
 export function databaseError(error: unknown): ServerError | undefined {
   if (error instanceof ServerError && /^DATABASE_/.test(error.code)) return error;
-  const code = primaryCode(error);
-  if (code === SQLITE_FULL) return full(error);
-  return code === SQLITE_BUSY ? busy(error) : undefined;
-}
-
-function busy(cause: unknown): ServerError {
+  const given = (error as { errcode?: unknown } | null)?.errcode;
+  // Without what extended codes add in the upper bits (SQLITE_BUSY_SNAPSHOT).
+  const code = typeof given === 'number' ? given & 0xff : undefined;
+  if (code === SQLITE_BUSY) {
+    return new ServerError(
+      'DATABASE_BUSY',
+      'another program holds the database: end it (a backup, sqlite3) or wait, nothing is lost',
+      error,
+    );
+  }
+  if (code === SQLITE_FULL) {
+    return new ServerError(
+      'DATABASE_STORAGE',
+      'the disk of the data folder is full: free some space, nothing is lost',
+      error,
+    );
+  }
+  if (!SQLITE_ACCESS.includes(code)) return undefined;
   return new ServerError(
-    'DATABASE_BUSY',
-    'another program holds the database: end it (a backup, sqlite3) or wait, nothing is lost',
-    cause,
-  );
-}
-
-function full(cause: unknown): ServerError {
-  return new ServerError(
-    'DATABASE_FULL',
-    'the disk of the data folder is full: free some space, nothing is lost',
-    cause,
+    'DATABASE_STORAGE',
+    'the database cannot be read or written: check owner and mode of the data folder, and its disk',
+    error,
   );
 }

@@ -12,7 +12,8 @@ import {
   type SqliteStatement,
 } from 'kysely';
 import type { Clock } from '../../src/core/clock.ts';
-import { type Held, PatientConnection } from './busy.ts';
+import { describeError } from '../../src/core/errors.ts';
+import { databaseError, type Held, PatientConnection } from './busy.ts';
 
 /** Statements kept compiled; the server has some forty different ones. */
 const STATEMENT_CACHE = 200;
@@ -90,6 +91,13 @@ class PatientDriver extends SqliteDriver {
   }
 
   // A deferred transaction that reads first fails when another process (the user commands) wrote in between.
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    // A full disk ends the transaction by itself; its own error must not be hidden by that of this.
+    await super.rollbackTransaction(connection).catch((error: unknown) => {
+      if (!/no transaction is active/.test(describeError(error))) throw error;
+    });
+  }
+
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
   }
@@ -161,15 +169,19 @@ export interface FileLock {
   release(): void;
 }
 
-/** Takes the lock file exclusively; undefined where another process (or object) holds it. */
+/**
+ * Takes the lock file exclusively; undefined where another process (or object) holds it. Throws ServerError
+ * `DATABASE_STORAGE`.
+ */
 export function lockFile(file: string): FileLock | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
-    if ((error as { errcode?: number }).errcode === 5) return undefined; // SQLITE_BUSY
-    throw error;
+    const known = databaseError(error);
+    if (known?.code === 'DATABASE_BUSY') return undefined;
+    throw known ?? error;
   }
   return { release: () => database.close() };
 }

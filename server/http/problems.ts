@@ -61,8 +61,8 @@ function asProblem(error: unknown, path: string, logger: Logger): HttpProblem {
       headers: { 'Retry-After': String(BUSY_RETRY_S) },
     });
   }
-  if (error instanceof ServerError && error.code === 'DATABASE_FULL') {
-    logger.error({ path, error: describeError(error) }, 'the database cannot grow');
+  if (error instanceof ServerError && error.code === 'DATABASE_STORAGE') {
+    logger.error({ path, error: describeError(error) }, 'the database cannot be stored');
     return new HttpProblem(507, 'INSUFFICIENT_STORAGE', error.message, {
       headers: { 'Retry-After': String(FULL_RETRY_S) },
     });

@@ -1,12 +1,13 @@
 // What every command needs of its process: output, signals, exit codes. The composition root's own small kit.
 
 import type { Writable } from 'node:stream';
-import { type Logger as PinoLogger, pino } from 'pino';
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { Logger } from '../core/logger.ts';
 import type { ChildError } from './children.ts';
 import { pc } from './colours.ts';
+import { onOutputLost, outputExitCode } from './output.ts';
 
 export interface Context {
   readonly json: boolean;
@@ -48,9 +49,8 @@ export async function runCommand(
     if (process.connected) process.once('disconnect', orphaned);
     else orphaned();
   }
-  // `can-ota monitor | head -1`: nobody reads any more, which is no mistake. A daemon still ends in good order.
-  process.stdout.on('error', () => abort.abort('nobody reads its output any more'));
-  process.stderr.on('error', () => {});
+  // `can-ota monitor | head -1`: nobody reads any more. A daemon still ends in good order.
+  onOutputLost((reason) => abort.abort(reason));
   const json = options.json === true;
   const context: Context = {
     json,
@@ -78,6 +78,7 @@ export async function runCommand(
   }
   process.exitCode = code;
   await flush(process.stdout);
+  process.exitCode = outputExitCode(code);
   // Sockets and workers of a cleanly ended command may linger for a moment; nothing of value runs any more.
   process.exit();
 }
@@ -113,11 +114,23 @@ function exitCodeOf(error: unknown): ExitCode {
     case 'DriverError':
       return ExitCode.ecuFailed;
     case 'ServerError':
-      return ExitCode.usage;
+      return serverExitCode(error.code);
     case 'ChildError':
       return childExitCode(error as ChildError);
     default:
       return ExitCode.internal;
+  }
+}
+
+function serverExitCode(code: string): ExitCode {
+  switch (code) {
+    case 'DATA_DIRECTORY_BUSY':
+    case 'DATABASE_BUSY':
+      return ExitCode.stateDirectoryBusy;
+    case 'DATABASE_STORAGE':
+      return ExitCode.storage;
+    default:
+      return ExitCode.usage;
   }
 }
 
@@ -138,9 +151,16 @@ function createLogger(level: string): Logger {
   const destination =
     process.stderr.isTTY === true
       ? { write: (line: string) => void process.stderr.write(`${readable(line)}\n`) }
-      : pino.destination({ dest: 2, sync: true });
+      : standardError();
   const logger: PinoLogger = pino({ level, base: null }, destination);
   return logger;
+}
+
+/** A log that cannot be written must not end what it is about. */
+function standardError(): DestinationStream {
+  const destination = pino.destination({ dest: 2, sync: true });
+  destination.on('error', () => {});
+  return destination;
 }
 
 /** For eyes: `warn: message (ecu EDT, code SILENT)`. Anything but a terminal gets the JSON line as it is. */
@@ -155,8 +175,10 @@ function readable(line: string): string {
 
 function flush(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
-    if (stream.destroyed || stream.writableLength === 0) resolve();
-    else stream.write('', () => resolve());
+    // A turn of the event loop later an error of the last write has been heard, too.
+    const done = (): void => void setImmediate(resolve);
+    if (stream.destroyed || stream.writableLength === 0) done();
+    else stream.write('', done);
   });
 }
 

@@ -8,6 +8,7 @@ import { type CreateEcuOptions, createEcu } from '../../ecus/create-ecu.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
+import { lockFolder } from '../core/lock.ts';
 import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { formatBytes } from '../core/units.ts';
@@ -61,6 +62,8 @@ export async function simulationOptions(
   const faults = parseFaults(options.fault);
   const factoryImage = options.image && (await readFactoryImage(options.image));
   const storage = await DiskStorage.open(options.flash);
+  // Until this process ends: two ECUs on one flash would overwrite each other's banks.
+  await lockFolder(storage.location);
   return {
     storage,
     clock: systemClock,

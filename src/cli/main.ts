@@ -16,6 +16,8 @@ if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
   const { default: nodeModule } = await import('node:module');
   const { directory } = nodeModule.enableCompileCache();
   if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
+  const { guardOutput, outputExitCode } = await import('./output.ts');
+  guardOutput();
   const { main } = await import('./program.ts');
-  process.exitCode = await main(process.argv);
+  process.exitCode = outputExitCode(await main(process.argv));
 }

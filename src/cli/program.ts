@@ -19,7 +19,7 @@ import { addVerify } from './define-verify.ts';
 import { command, EXIT_CODES, withBeside, withVehicle } from './program-options.ts';
 
 /** Runs the command line; resolves with the exit code. */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[]): Promise<ExitCode> {
   const program = createProgram();
   try {
     await program.parseAsync([...argv]);
@@ -27,7 +27,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? ExitCode.success : ExitCode.usage;
   }
-  return Number(process.exitCode ?? ExitCode.success);
+  return (process.exitCode as ExitCode | undefined) ?? ExitCode.success;
 }
 
 export function createProgram(): Command {
