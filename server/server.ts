@@ -267,8 +267,8 @@ async function openData({ dataDir, storage, database }: ServerOptions): Promise<
     return { storage, database, lock: { release: () => {} } };
   }
   if (dataDir === undefined) throw new InputError('data folder', 'is missing: name one');
-  const disk = await DiskStorage.open(dataDir);
-  for (const folder of IMAGE_FOLDERS) await DiskStorage.open(path.join(disk.location, folder));
+  const disk = await DiskStorage.openOwn(dataDir);
+  for (const folder of IMAGE_FOLDERS) await DiskStorage.openOwn(path.join(disk.location, folder));
   if (database !== undefined) return { storage: disk, database, lock: { release: () => {} } };
   const lock = lockFile(await privateFile(disk.location, 'server.lock'));
   if (lock === undefined) {

@@ -68,7 +68,7 @@ export async function openDatabase(
  * A file that exists is not touched: closing it here would drop the locks that SQLite holds on it.
  */
 export async function privateFile(dataDir: string, name: string): Promise<string> {
-  const storage = await DiskStorage.open(dataDir);
+  const storage = await DiskStorage.openOwn(dataDir);
   if (!(await storage.list('.')).includes(name)) await (await storage.open(name)).close();
   return path.join(storage.location, name);
 }

@@ -137,7 +137,7 @@ export interface BenchProvisioning {
 /** Every ECU and the TMU, over the bench's bus. Throws DriverError. */
 export async function provisionBench(options: BenchProvisioning): Promise<void> {
   const { bus, vehicle, server, token, stateDir, onEvent, signal } = options;
-  const storage = await DiskStorage.open(stateDir);
+  const storage = await DiskStorage.openOwn(stateDir);
   const device = await readDeviceId(storage.location);
   using testers = new Testers(bus, vehicle, options);
   const { failures } = await provisionVehicle({

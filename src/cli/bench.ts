@@ -46,7 +46,7 @@ export function bench(options: BenchOptions): Promise<void> {
     const images = await chooseImages(options.image, described);
     checkEncrypted(options.encrypt, images);
     const folder = options.data ?? (await mkdtemp(path.join(tmpdir(), 'can-ota-bench-')));
-    const data = await DiskStorage.open(folder); // created, and refused where nothing can be written
+    const data = await DiskStorage.openOwn(folder); // created, and refused where nothing can be written
     try {
       const services = options.scenario === 'services';
       const vehicleFile = await writeBenchVehicle(

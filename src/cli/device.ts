@@ -50,7 +50,7 @@ export function enroll(options: EnrollOptions): Promise<void> {
     const token = await readSecretLine(options.tokenFile, '--token-file');
     const releaseKey = await readTextFile(options.releaseKey, '--release-key');
     const factory = await factoryImage(options);
-    const storage = await DiskStorage.open(options.stateDir);
+    const storage = await DiskStorage.openOwn(options.stateDir);
     const lock = await lockFolder(storage.location);
     try {
       const registry = new HttpRegistry({
@@ -100,7 +100,7 @@ export function run(options: RunOptions): Promise<void> {
         `${options.stateDir} does not exist: run "can-ota device enroll" first`,
       );
     }
-    const storage = await DiskStorage.open(options.stateDir);
+    const storage = await DiskStorage.openOwn(options.stateDir);
     const lock = await lockFolder(storage.location);
     try {
       const { client } = await openDeviceClient({

@@ -61,7 +61,7 @@ export async function simulationOptions(
 > {
   const faults = parseFaults(options.fault);
   const factoryImage = options.image && (await readFactoryImage(options.image));
-  const storage = await DiskStorage.open(options.flash);
+  const storage = await DiskStorage.openOwn(options.flash);
   // Until this process ends: two ECUs on one flash would overwrite each other's banks.
   await lockFolder(storage.location);
   return {

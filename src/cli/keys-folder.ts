@@ -80,7 +80,7 @@ export class KeyFolder implements AsyncDisposable {
         });
       }
     }
-    const storage = await DiskStorage.open(dir);
+    const storage = await DiskStorage.openOwn(dir);
     return new KeyFolder(storage, await lockFolder(storage.location));
   }
 

@@ -44,7 +44,7 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
       clock: systemClock,
       random: systemRandom,
     });
-    const storage = await DiskStorage.open(options.stateDir);
+    const storage = await DiskStorage.openOwn(options.stateDir);
     // Not beside a running TMU, which works with the identity that it has read.
     const lock = await lockFolder(storage.location);
     try {

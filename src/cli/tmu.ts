@@ -53,7 +53,7 @@ export function tmu(options: TmuOptions): Promise<void> {
       ? benchIdentity(described.vin, described.ecus)
       : await identityOf(options.stateDir, described);
     const vehicle = withSecrets(described, identity, benchKeys);
-    const storage = await DiskStorage.open(options.stateDir);
+    const storage = await DiskStorage.openOwn(options.stateDir);
     const software = await ownSoftware();
     await using opened = await openTesterBus(options, context, 'tmu', 'warn');
     const { tmu: daemon, close } = createTmuOnBus({

@@ -102,7 +102,7 @@ async function jobOf(
   return {
     sources: { director: await source('director'), images: await source('images') },
     anchors: await anchorsOf(options),
-    storage: await DiskStorage.open(options.state),
+    storage: await DiskStorage.openOwn(options.state),
     dialect: profile,
     nowMs,
     vin: options.vin ?? identity?.vin,

@@ -66,6 +66,14 @@ function wrap(file: string, doing: string, error: unknown): StorageError {
       error,
     );
   }
+  if (code === 'ELOOP') {
+    return new StorageError(
+      'NO_ACCESS',
+      file,
+      `${doing} stopped at a symbolic link, which is not followed: put the file itself there`,
+      error,
+    );
+  }
   return new StorageError('IO', file, `${doing} failed`, error);
 }
 
@@ -150,6 +158,25 @@ export class DiskStorage implements Storage {
     return new DiskStorage(resolved);
   }
 
+  /**
+   * The same for a folder that holds state of ours. Throws StorageError `NO_ACCESS` for one in which other users may
+   * write: they could plant links and files of their own between two of our steps.
+   */
+  static async openOwn(root: string): Promise<DiskStorage> {
+    const storage = await DiskStorage.open(root);
+    const { location } = storage;
+    const { mode, gid } = await fs.stat(location);
+    // A group that is the primary one of this user is theirs alone, as umask 002 takes for granted.
+    const byGroup = (mode & 0o020) !== 0 && gid !== process.getegid?.();
+    if ((mode & 0o002) === 0 && !byGroup) return storage;
+    throw new StorageError(
+      'NO_ACCESS',
+      location,
+      `other users may write in this folder (mode ${(mode & 0o7777).toString(8)}): ` +
+        `run chmod go-w ${location}, or choose a folder of your own`,
+    );
+  }
+
   #resolve(name: string): string {
     const resolved = path.resolve(this.location, name);
     if (resolved !== this.location && !resolved.startsWith(this.location + path.sep)) {
@@ -173,7 +200,7 @@ export class DiskStorage implements Storage {
     const temporary = `${file}.new`;
     try {
       await makeFolder(path.dirname(file));
-      const handle = await fs.open(temporary, 'w', 0o600);
+      const handle = await openNew(temporary);
       try {
         await handle.writeFile(bytes);
         await handle.sync();
@@ -191,7 +218,8 @@ export class DiskStorage implements Storage {
     const file = this.#resolve(name);
     try {
       await makeFolder(path.dirname(file));
-      return new DiskFile(await fs.open(file, constants.O_RDWR | constants.O_CREAT, 0o600), file);
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+      return new DiskFile(await fs.open(file, flags, 0o600), file);
     } catch (error) {
       throw wrap(file, 'opening', error);
     }
@@ -228,6 +256,19 @@ export class DiskStorage implements Storage {
       if (systemErrorCode(error) === 'ENOENT') return [];
       throw wrap(folder, 'listing', error);
     }
+  }
+}
+
+/** A file that was not there. What a crash, or somebody else, left under its name is removed, never followed. */
+async function openNew(file: string): Promise<fs.FileHandle> {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+  try {
+    return await fs.open(file, flags, 0o600);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+    await fs.rm(file);
+    return fs.open(file, flags, 0o600);
   }
 }
 
