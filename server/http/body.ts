@@ -13,7 +13,8 @@ const DEADLINE_MS = 10_000;
 const DRAIN_BYTES = 8 * 1024 * 1024;
 
 export type SmallBody =
-  | { readonly kind: 'json'; readonly value: unknown }
+  /** `bytes`: as they came. */
+  | { readonly kind: 'json'; readonly value: unknown; readonly bytes: Uint8Array }
   | { readonly kind: 'form'; readonly value: Record<string, string> };
 
 /** Throws HttpProblem: 408 too slow, 413 too large, 415 another type, 400 not JSON or cut off. */
@@ -36,7 +37,7 @@ export async function readSmallBody(
     return { kind: 'form', value: Object.fromEntries(fields) };
   }
   try {
-    return { kind: 'json', value: parseJsonBytes(bytes) };
+    return { kind: 'json', value: parseJsonBytes(bytes), bytes };
   } catch (cause) {
     throw badJson('the body', cause);
   }

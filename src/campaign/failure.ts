@@ -57,6 +57,8 @@ function outcomeOf(state: Forward, code: DriverErrorCode): CycleOutcome {
     case 'SECURITY':
     case 'UNTRUSTED':
       return 'SECURITY_VALIDATION_FAILED';
+    case 'BACKEND':
+      return 'BACKEND_UNAVAILABLE';
     case 'PRECONDITION':
     case 'WRONG_HARDWARE':
     case 'IMAGE_TOO_LARGE':

@@ -51,6 +51,8 @@ export const DRIVER_ERRORS = [
   'NO_PREVIOUS_IMAGE',
   /** Signed metadata is missing, stale or not believed; by the Primary or by the ECU itself. */
   'UNTRUSTED',
+  /** Signed metadata cannot be had: the backend does not answer, or somebody else answers in its place. */
+  'BACKEND',
   /** Trouble codes that were not there before the update. */
   'DIAGNOSTICS',
   /** It fell silent, or restarted, while it was watched after the update. */
@@ -360,13 +362,17 @@ export interface Offer {
 
 export interface BackendFailure {
   readonly kind: 'failed';
-  /** `ECONNREFUSED`, `HTTP_503`, `GARBAGE`, ... */
+  /** `ECONNREFUSED`, `HTTP_503`, `FOREIGN_ANSWER`, ... */
   readonly code: string;
   readonly reason: string;
   /** Asking again later can help. */
   readonly transient: boolean;
   /** What the server asked for by Retry-After. */
   readonly retryAfterMs?: number;
+  /** No pause before the next try: it is the answer that was wrong, and not the server that is busy. */
+  readonly atOnce?: true;
+  /** The backend itself says so, in a sealed answer. Of anything else what it ends must be able to begin again. */
+  readonly sealed?: true;
 }
 
 export type LatestAnswer =
@@ -467,7 +473,7 @@ export interface Backend {
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'nonce'; readonly nonce: string } | BackendFailure>;
   download(
-    release: { readonly file: string; readonly sha256: string },
+    release: { readonly file: string; readonly size: number; readonly sha256: string },
     nonce: string,
     offset: number,
     signal?: AbortSignal,

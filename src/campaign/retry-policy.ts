@@ -23,6 +23,8 @@ export const FAILURE_KINDS = [
   'trust',
   /** The new software does not start or is not sound. */
   'activation',
+  /** The backend cannot be reached, or somebody else answers in its place. */
+  'network',
 ] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
@@ -49,6 +51,7 @@ const KIND_OF: Readonly<Record<DriverErrorCode, FailureKind>> = {
   VERSION_MISMATCH: 'activation',
   DIAGNOSTICS: 'activation',
   HEARTBEAT: 'activation',
+  BACKEND: 'network',
 };
 
 export function failureKind(code: DriverErrorCode): FailureKind {
@@ -75,6 +78,7 @@ export const retryPolicySchema = z.strictObject({
   refused: retryLimitSchema,
   trust: retryLimitSchema,
   activation: retryLimitSchema,
+  network: retryLimitSchema,
 } satisfies Record<FailureKind, typeof retryLimitSchema>);
 export type RetryPolicy = Readonly<Record<FailureKind, RetryLimit>>;
 
@@ -88,6 +92,8 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   refused: { tries: 3, seconds: 300 },
   trust: { tries: 3, seconds: 300 },
   activation: { tries: 3, seconds: 600 },
+  // Each of them asks four times.
+  network: { tries: 3, seconds: 900 },
 };
 
 /** The defaults, with what a vehicle file (`policy.retry`) says otherwise. Throws InputError for an unknown kind. */

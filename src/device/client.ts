@@ -129,7 +129,7 @@ export class DeviceClient {
     }
     const { transfer: facts, package: signed } = answer;
     if (signed === null) {
-      return this.#failed('GARBAGE', 'the backend offers a file and no package', true);
+      return this.#failed('FOREIGN_ANSWER', 'the backend offers a file and no package', true);
     }
     const transfer: DeviceTransfer = {
       id: facts.id,
@@ -230,8 +230,11 @@ export class DeviceClient {
     const { report } = device.file;
     if (report === null) return undefined;
     const answer = await backend.complete(report, signal);
-    // A transfer that the backend has forgotten is of no interest to it any more.
-    const isUnwanted = answer.kind === 'failed' && /^HTTP_4(?:00|04|09|10|22)$/.test(answer.code);
+    // A transfer that the backend has forgotten is of no interest to it any more, when the backend itself says so.
+    const isUnwanted =
+      answer.kind === 'failed' &&
+      answer.sealed === true &&
+      /^HTTP_4(?:00|04|09|10|22)$/.test(answer.code);
     if (answer.kind !== 'value' && !isUnwanted) return answer;
     await device.change({ report: null });
     return undefined;
@@ -285,8 +288,9 @@ export class DeviceClient {
   async #stopped(failure: Exclude<Answered<never>, { readonly kind: 'value' }>): Promise<Stop> {
     if (failure.kind === 'interrupted') return { end: { outcome: 'interrupted' } };
     const { transfer } = this.#options.device.file;
-    const { code, reason, transient } = failure;
-    if (transfer === null || !OVER.some((each) => reason.includes(each))) {
+    const { code, reason, transient, sealed } = failure;
+    const isOver = sealed === true && OVER.some((each) => reason.includes(each));
+    if (transfer === null || !isOver) {
       return this.#failed(code, reason, transient);
     }
     // What is here may still be of use to the next transfer, which begins with another id.

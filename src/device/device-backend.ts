@@ -42,6 +42,8 @@ export type Answered<T> =
       readonly code: string;
       readonly reason: string;
       readonly transient: boolean;
+      /** See BackendFailure. */
+      readonly sealed?: true;
     }
   | { readonly kind: 'interrupted' };
 
@@ -71,7 +73,8 @@ export class DeviceBackend {
     const { http, base, clock, random } = this.#options;
     const pinged = await retrying(
       async (inner) => {
-        const answer = await http.json(new URL('healthz', base), { signal: inner });
+        const url = new URL('healthz', base);
+        const answer = await http.json(url, { expects: 'anything', signal: inner });
         return 'kind' in answer ? answer : { kind: 'reachable' as const };
       },
       { clock, random, signal, onRetry: this.#onRetry },

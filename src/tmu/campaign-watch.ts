@@ -36,8 +36,6 @@ export interface CampaignWatchOptions {
   readonly approver: Approver | undefined;
   /** What the driver has approved for the staging; undefined where he was not asked. */
   readonly approved: (campaign: Campaign) => ApprovalQuestion | undefined;
-  /** The server does not know campaigns: it is not asked again as long as this process lives. */
-  readonly unknown: { paths: boolean };
 }
 
 /** How often the backend is asked while nothing changes. */
@@ -99,21 +97,19 @@ export class CampaignWatch {
   }
 
   async #hearOrders(): Promise<void> {
-    const { backend, clock, random, unknown, outbox, logger } = this.#options;
+    const { backend, clock, random, outbox, logger } = this.#options;
     const { signal } = this.#end;
     while (!signal.aborted) {
       const state = this.#state;
       const campaign = campaignOf(state);
       this.#wake = new AbortController();
       this.#told = keyOf(state);
-      if (campaign !== undefined && !unknown.paths) {
+      if (campaign !== undefined) {
         await outbox.flushAnswers(backend, logger, signal);
         const answer = await backend.campaign(this.#statusOf(campaign, state), signal);
         if (signal.aborted) return;
         if (answer.kind === 'orders') {
           if (answer.cancel !== null) await this.#obey(campaign, answer.cancel);
-        } else if (answer.code === 'HTTP_404') {
-          unknown.paths = true;
         } else {
           logger.debug({ reason: answer.reason }, 'the backend was not asked for orders');
         }

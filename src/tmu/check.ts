@@ -115,7 +115,7 @@ async function askForNews(options: CheckOptions, signal: AbortSignal): Promise<H
       if (etag !== undefined) return { unchanged: true, etag };
       return {
         fault: await failed(options, {
-          code: 'GARBAGE',
+          code: 'FOREIGN_ANSWER',
           reason: 'the server answered 304 unasked',
         }),
       };

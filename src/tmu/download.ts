@@ -10,6 +10,7 @@ import {
 } from '../campaign/ports.ts';
 import { describeError } from '../core/errors.ts';
 import { StorageError, type StorageFile } from '../core/storage.ts';
+import { foreignBeginning } from './foreign-answer.ts';
 import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
 import { type PaceLimits, PaceWatch } from './pace.ts';
 import { type RetryOptions, retrying } from './retry.ts';
@@ -31,7 +32,7 @@ export interface DownloadOptions extends RetryOptions {
 
 export type DownloadResult =
   | { readonly kind: 'done' }
-  /** What came is not what the release says. */
+  /** What came is not what the release says, each time that it was asked for. */
   | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
   | OverBudget
   | BackendFailure
@@ -44,6 +45,9 @@ export interface OverBudget {
   readonly untilWallMs: number;
 }
 
+/** Whole and wrong: asked for again at once, with a new nonce and from the start, as often as a network gets. */
+const SWAPPED = ['LENGTH_MISMATCH', 'TOO_LONG', 'DIGEST_MISMATCH'];
+
 /** Written data is made durable in steps of this size, so that a power cut costs no more. */
 const SYNC_BYTES = 8 * 1024 * 1024;
 
@@ -52,15 +56,9 @@ interface Part {
   received: number;
   hash: Hash;
   unsynced: number;
-  /** Bytes that an earlier attempt or process brought: what is wrong may be theirs. */
-  inherited: number;
 }
 
-type Attempt =
-  | { readonly kind: 'done' }
-  | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
-  | OverBudget
-  | BackendFailure;
+type Attempt = { readonly kind: 'done' } | OverBudget | BackendFailure;
 
 /**
  * Ends with a finished image in the store, or says why not. Throws StorageError when the disk is full (what was
@@ -86,9 +84,9 @@ export async function downloadImage(options: DownloadOptions): Promise<DownloadR
 async function downloadPart(options: DownloadOptions): Promise<DownloadResult> {
   const { images, release, signal } = options;
   const file = await images.openPart(release.sha256);
+  const part: Part = { file, received: 0, hash: bulkSha256(), unsynced: 0 };
   let result: Awaited<ReturnType<typeof retrying<Attempt>>>;
   try {
-    const part: Part = { file, received: 0, hash: bulkSha256(), unsynced: 0, inherited: 0 };
     const present = await file.size();
     if (present > 0 && present <= release.size) {
       if (await hashRange(file, part.hash, present, signal)) {
@@ -104,11 +102,9 @@ async function downloadPart(options: DownloadOptions): Promise<DownloadResult> {
     await file.close();
   }
   if (result.kind === 'done') await images.finishPart(release.sha256);
-  else if (result.kind === 'integrity') await images.removePart(release.sha256);
-  else if (result.kind === 'failed' && result.code === 'TOO_SHORT') {
-    return { kind: 'integrity', code: result.code, reason: result.reason };
-  }
-  return result;
+  if (result.kind !== 'failed' || !SWAPPED.includes(result.code)) return result;
+  if (part.received === 0) await images.removePart(release.sha256);
+  return { kind: 'integrity', code: result.code, reason: result.reason };
 }
 
 async function attempt(
@@ -117,7 +113,6 @@ async function attempt(
   signal: AbortSignal,
 ): Promise<Attempt> {
   const { backend, release } = options;
-  part.inherited = part.received;
   if (part.received < release.size) {
     if (options.traffic?.left === 0) return overBudget(options, part, options.traffic);
     const nonce = await backend.nonce(signal);
@@ -152,7 +147,7 @@ async function receive(
     return answer;
   }
   if (answer.total !== undefined && answer.total !== release.size) {
-    return integrity(
+    return swapped(
       'LENGTH_MISMATCH',
       `the server announces ${answer.total} bytes for ${release.file}, its release says ${release.size}`,
     );
@@ -183,10 +178,13 @@ async function receive(
       }
       if (next === undefined) break;
       if (part.received + next.length > release.size) {
-        return integrity(
-          'TOO_LONG',
-          `${release.file}: more bytes than the ${release.size} of its release`,
-        );
+        const reason = `${release.file}: more bytes than the ${release.size} of its release`;
+        // Without a type and a length even the page of a network gets this far.
+        const start = part.received === 0 ? next : await part.file.read(0, 256);
+        const isPage = foreignBeginning(start) !== undefined;
+        await restart(part);
+        onProgress?.(0);
+        return isPage ? failed('FOREIGN_ANSWER', reason) : swapped('TOO_LONG', reason);
       }
       const ahead = release.size - part.received;
       const count = (await options.traffic?.take(next.length, ahead)) ?? next.length;
@@ -222,17 +220,14 @@ async function finish({ release, onProgress }: DownloadOptions, part: Part): Pro
   const digest = part.hash.copy().digest('hex');
   if (digest === release.sha256) return { kind: 'done' };
   const reason = `${release.file} has SHA-256 ${digest}, its release says ${release.sha256}`;
-  const { inherited } = part;
   await restart(part);
   onProgress?.(0);
-  // Bytes of an earlier connection may be the wrong ones: once more from the start, and then it is the server's fault.
-  return inherited > 0 ? failed('DIGEST_MISMATCH', reason) : integrity('DIGEST_MISMATCH', reason);
+  return swapped('DIGEST_MISMATCH', reason);
 }
 
 async function restart(part: Part): Promise<void> {
   await part.file.truncate(0);
   part.received = 0;
-  part.inherited = 0;
   part.hash = bulkSha256();
 }
 
@@ -252,8 +247,9 @@ function overBudget(
   };
 }
 
-function integrity(code: string, reason: string): Attempt {
-  return { kind: 'integrity', code, reason };
+/** A connection of before may have brought the wrong bytes, and the next may be another way: no pause helps. */
+function swapped(code: (typeof SWAPPED)[number], reason: string): BackendFailure {
+  return { ...failed(code, reason), atOnce: true };
 }
 
 function failed(code: string, reason: string): BackendFailure {

@@ -2,7 +2,7 @@
 
 import { type EcuCommand, performEcuStep, type StepReport } from '../campaign/ecu-step.ts';
 import type { CampaignEvent } from '../campaign/event.ts';
-import type { PlanItem } from '../campaign/plan.ts';
+import { type PlanItem, planTargetsKey } from '../campaign/plan.ts';
 import type {
   Backend,
   DriverResult,
@@ -12,7 +12,7 @@ import type {
   Target,
 } from '../campaign/ports.ts';
 import type { Note } from '../campaign/runner.ts';
-import type { CampaignCommand, CampaignState } from '../campaign/state.ts';
+import type { Campaign, CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
@@ -24,6 +24,7 @@ import { type DownloadLimits, downloadImage } from './download.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Memory, OwedCommit } from './memory.ts';
 import { hasOneBank } from './ranks.ts';
+import { renewed } from './retention.ts';
 import type { TmuListener } from './tmu-event.ts';
 import type { TrafficMeter } from './traffic-meter.ts';
 import type { TrustedSource } from './trusted-source.ts';
@@ -62,7 +63,7 @@ export class Executor {
     if (!('campaign' in state)) return undefined;
     switch (command.kind) {
       case 'download':
-        return this.#download(command.item, signal);
+        return this.#download(command.item, state.campaign, signal);
       case 'ask':
         return this.#options.approvals.ask(command.phase, state.campaign, signal);
       case 'check-gate':
@@ -91,10 +92,15 @@ export class Executor {
     return done;
   }
 
-  async #download(item: PlanItem, signal: AbortSignal): Promise<CampaignEvent | undefined> {
-    const { backend, images, traffic, clock, random, emit, downloadLimits } = this.#options;
+  async #download(
+    item: PlanItem,
+    { plan }: Campaign,
+    signal: AbortSignal,
+  ): Promise<CampaignEvent | undefined> {
+    const { backend, images, memory, traffic, clock, random, emit, downloadLimits } = this.#options;
     const { ecu, download } = item;
     const { file, sha256, size } = download;
+    const isHere = await images.has(sha256);
     const result = await downloadImage({
       backend,
       images,
@@ -113,14 +119,17 @@ export class Executor {
         // Uptane 5.4.3.2: not SHA-256 alone, but every hash that was signed.
         const wrong = await images.wrongHash(download, signal);
         if (signal.aborted) return undefined;
-        if (wrong === undefined) return { kind: 'downloaded', sha256 };
-        const reason = `${file}: its ${wrong} is not the one that was signed, its SHA-256 is: release the image again`;
-        return {
-          kind: 'download-failed',
-          outcome: 'DOWNLOAD_INTEGRITY_FAILED',
-          code: 'DIGEST_MISMATCH',
-          reason,
-        };
+        if (wrong !== undefined) {
+          return {
+            kind: 'download-failed',
+            outcome: 'DOWNLOAD_INTEGRITY_FAILED',
+            code: 'DIGEST_MISMATCH',
+            reason: `${file}: its ${wrong} is not the one that was signed, its SHA-256 is: release the image again`,
+          };
+        }
+        const again = isHere ? undefined : renewed(memory.recall(planTargetsKey(plan)));
+        if (again !== undefined) await memory.remember(again);
+        return { kind: 'downloaded', sha256 };
       }
       case 'interrupted':
         return undefined;

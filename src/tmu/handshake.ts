@@ -16,7 +16,8 @@ import { agreedKey, type ExchangedKeys, signedByClient } from '../trust/key-agre
 import { bindingOf, type SessionWish } from '../trust/session-opening.ts';
 import { generateX25519, type LocalSigner } from '../trust/signing-key.ts';
 import type { DeviceKeys } from './device-keys.ts';
-import { type HttpClient, parseJson, withSignal } from './http-client.ts';
+import { parseJson } from './foreign-answer.ts';
+import { type HttpClient, withSignal } from './http-client.ts';
 
 /** Own key and trust in the backend's, in place of a shared key. */
 export interface KeyPairCredential {

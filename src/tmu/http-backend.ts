@@ -1,5 +1,6 @@
 // The backend over HTTP: one method for each path of the server, with the session of this vehicle where it has one.
 
+import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import type {
   Backend,
@@ -13,20 +14,20 @@ import type {
   RepositoryName,
   VersionReport,
 } from '../campaign/ports.ts';
+import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { DeviceKeys } from './device-keys.ts';
 import { type DeviceIdentity, DeviceSession } from './device-session.ts';
+import { foreignAnswer, isOctets, parseJson, signedJson } from './foreign-answer.ts';
 import {
   type Answer,
   baseUrl,
   chunksOf,
-  garbage,
   HttpClient,
   type HttpInit,
   header,
   lengthOf,
-  parseJson,
   withSignal,
 } from './http-client.ts';
 import type { HttpResponse, HttpTransport } from './http-transport.ts';
@@ -81,8 +82,9 @@ const ordersSchema = z.object({
     })
     .nullable(),
 });
-/** The attestation itself is checked by whoever knows the keys. */
-const timeSchema = z.object({ time: z.unknown() });
+const ROOT = /^\d+\.root\.json$/;
+/** Null: the server gives no time. The attestation itself is checked where the keys are known. */
+const timeSchema = z.object({ time: signedJson.nullable() });
 
 export class HttpBackend implements Backend {
   readonly #base: URL;
@@ -146,7 +148,7 @@ export class HttpBackend implements Backend {
   }
 
   async download(
-    release: { readonly file: string },
+    release: { readonly file: string; readonly size: number },
     nonce: string,
     offset: number,
     signal?: AbortSignal,
@@ -157,18 +159,23 @@ export class HttpBackend implements Backend {
     shown.search = '';
     const opened = await this.#open(
       url,
-      { headers: offset > 0 ? { range: `bytes=${offset}-` } : {}, ...withSignal(signal) },
+      {
+        expects: 'image',
+        headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
+        ...withSignal(signal),
+      },
       shown,
     );
     if ('kind' in opened) return opened;
     const { status, headers } = opened;
     if (status === 200) {
-      return {
-        kind: 'body',
-        offset: 0,
-        total: lengthOf(headers['content-length']),
-        chunks: chunksOf(opened),
-      };
+      const total = lengthOf(headers['content-length']);
+      if (total !== undefined && total !== release.size && !isOctets(headers)) {
+        opened.destroy();
+        const what = `${total} bytes of no type, the image has ${release.size}`;
+        return foreignAnswer(shown, what, status);
+      }
+      return { kind: 'body', offset: 0, total, chunks: chunksOf(opened) };
     }
     if (status === 206) {
       const range = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(
@@ -183,7 +190,8 @@ export class HttpBackend implements Backend {
         };
       }
       opened.destroy();
-      return garbage(shown, `206 with Content-Range ${JSON.stringify(headers['content-range'])}`);
+      const what = `Content-Range ${JSON.stringify(headers['content-range'])}`;
+      return foreignAnswer(shown, what, status);
     }
     const failure = await this.#refusedBody(opened, shown);
     // A nonce can be used up or too old: the next attempt gets a new one.
@@ -195,10 +203,13 @@ export class HttpBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure> {
     const url = this.#url('report_versions');
-    const answer = await this.#post(url, report, signal);
+    const answer = await this.#post(url, report, signal, 'nothing');
     if ('kind' in answer) return answer;
-    if (answer.status >= 200 && answer.status < 300) return { kind: 'accepted' };
-    return this.#client.refused(answer, url);
+    if (answer.status !== 204) return this.#client.refused(answer, url);
+    // An answer without a body has no other form that shows who gave it, and the report goes with it.
+    const received = header(answer, 'x-checksum-sha256');
+    if (received === digestOf(JSON.stringify(report))) return { kind: 'accepted' };
+    return foreignAnswer(url, 'it does not say what it has received', answer.status);
   }
 
   async campaign(
@@ -239,18 +250,18 @@ export class HttpBackend implements Backend {
       repository === 'director'
         ? this.#url(`director/${encodeURIComponent(this.#vin)}/metadata/${file}`)
         : new URL(`metadata/${file}`, this.#images);
-    const opened = await this.#open(url, withSignal(signal));
+    // A plain web server has words of its own for a file that is not there, which the next Root mostly is not.
+    const isOptional = url.origin !== this.#base.origin && ROOT.test(file);
+    const expects = isOptional ? 'optional-metadata' : 'metadata';
+    const opened = await this.#open(url, { expects, ...withSignal(signal) });
     if ('kind' in opened) return opened;
     const { status, headers } = opened;
     if (status === 200) {
       const total = lengthOf(headers['content-length']);
       return { kind: 'body', total, chunks: chunksOf(opened) };
     }
-    if (status === 404) {
-      opened.destroy();
-      return { kind: 'missing' };
-    }
-    return this.#refusedBody(opened, url);
+    const refused = await this.#refusedBody(opened, url);
+    return refused.code === 'HTTP_404' ? { kind: 'missing' } : refused;
   }
 
   /** A request whose answer carries a time attestation. */
@@ -275,9 +286,11 @@ export class HttpBackend implements Backend {
     url: URL,
     body: unknown,
     signal: AbortSignal | undefined,
+    expects: 'json' | 'nothing' = 'json',
   ): Promise<Answer | BackendFailure> {
     return this.#json(url, {
       method: 'POST',
+      expects,
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
       ...withSignal(signal),
@@ -314,10 +327,11 @@ export class HttpBackend implements Backend {
   }
 
   async #refusedBody(opened: HttpResponse, url: URL): Promise<BackendFailure> {
-    const whole = await this.#client.whole(opened, url);
-    return this.#client.refused(
-      'kind' in whole ? { ...opened, body: new Uint8Array() } : whole,
-      url,
-    );
+    const whole = await this.#client.whole(opened, url, {});
+    return 'kind' in whole ? whole : this.#client.refused(whole, url);
   }
+}
+
+function digestOf(text: string): string {
+  return toHex(sha256(new TextEncoder().encode(text)));
 }

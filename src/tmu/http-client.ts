@@ -1,9 +1,15 @@
 // HTTP as the TMU needs it: limits on what comes back, patience where the server asks for it, every mistake as a value.
 
-import { z } from 'zod';
 import { type BackendFailure, DownloadCut } from '../campaign/ports.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
+import {
+  type Expected,
+  foreignAnswer,
+  foreignHead,
+  foreignProblem,
+  problemWords,
+} from './foreign-answer.ts';
 import { gotTransport } from './got-transport.ts';
 import type { HttpResponse, HttpTransport } from './http-transport.ts';
 
@@ -19,12 +25,7 @@ export const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
 /** A pause that was slept on another timer may end this much early. */
 const EARLY_MS = 20;
 
-const problemSchema = z.object({
-  code: z.string().max(64).optional(),
-  title: z.string().max(200).optional(),
-  detail: z.string().max(500).optional(),
-});
-
+/** An answer that is ours, as far as its form can tell. */
 export interface Answer {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
@@ -34,6 +35,8 @@ export interface Answer {
 /** What a caller says of one request; the rest is the client's. */
 export interface HttpInit {
   readonly method?: 'GET' | 'POST';
+  /** An answer of another form is a failure. Missing: JSON. */
+  readonly expects?: Expected;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
@@ -58,12 +61,12 @@ export class HttpClient {
     this.#options = options;
   }
 
-  /** One request with a short answer. */
+  /** One request with a short answer. What is not ours is a failure, whatever its status. */
   async json(url: URL, init: HttpInit): Promise<Answer | BackendFailure> {
     const deadline = this.#deadline(init.signal);
     try {
       const opened = await this.#send(url, init, url, deadline, this.#requestMs);
-      return 'kind' in opened ? opened : await this.#readAll(opened, url, deadline);
+      return 'kind' in opened ? opened : await this.#readAll(opened, url, deadline, init.expects);
     } finally {
       deadline.detach();
     }
@@ -80,15 +83,15 @@ export class HttpClient {
     }
   }
 
-  /** The short body of an answer that is open. */
+  /** The short body of an answer that is open: a refusal, or what a sealed request brought. */
   async whole(
     opened: HttpResponse,
     url: URL,
-    signal?: AbortSignal,
+    { expects, signal }: Pick<HttpInit, 'expects' | 'signal'>,
   ): Promise<Answer | BackendFailure> {
     const deadline = this.#deadline(signal);
     try {
-      return await this.#readAll(opened, url, deadline);
+      return await this.#readAll(opened, url, deadline, expects);
     } finally {
       deadline.detach();
     }
@@ -114,17 +117,20 @@ export class HttpClient {
       deadline.detach();
       return pause;
     }
-    const { transport = gotTransport, headers } = this.#options;
+    const { transport = gotTransport } = this.#options;
+    const headers = {
+      'user-agent': 'can-ota-tmu',
+      accept: 'application/json, application/octet-stream',
+      // RFC 9110 12.5.3: without it any coding is welcome, and hashes and lengths are of the bytes as they are.
+      'accept-encoding': 'identity',
+      ...this.#options.headers,
+      ...init.headers,
+    };
     try {
       const sent = transport.open({
         method: init.method ?? 'GET',
         url,
-        headers: {
-          'user-agent': 'can-ota-tmu',
-          accept: 'application/json, application/octet-stream',
-          ...headers,
-          ...init.headers,
-        },
+        headers,
         ...(init.body === undefined ? {} : { body: bytesOf(init.body) }),
         timeout: { connectMs: CONNECT_MS, ...(requestMs === undefined ? {} : { requestMs }) },
         signal: deadline.signal,
@@ -135,6 +141,12 @@ export class HttpClient {
         if (waitMs !== undefined) {
           this.#notBeforeMs.set(url.origin, this.#options.clock.nowMs() + waitMs);
         }
+      }
+      const foreign = foreignHead(response, init.expects ?? 'json', headers);
+      if (foreign !== undefined) {
+        deadline.detach();
+        response.destroy();
+        return this.#foreign(response, shown, foreign);
       }
       return {
         status: response.status,
@@ -155,6 +167,7 @@ export class HttpClient {
     response: HttpResponse,
     url: URL,
     deadline: Deadline,
+    expects: Expected = 'json',
   ): Promise<Answer | BackendFailure> {
     const { status, headers } = response;
     const chunks = response.body[Symbol.asyncIterator]();
@@ -163,10 +176,10 @@ export class HttpClient {
     try {
       for (;;) {
         const next = await deadline.race(chunks.next());
-        if (next.done === true) return { status, headers, body: Buffer.concat(parts) };
+        if (next.done === true) break;
         length += next.value.length;
         if (length > MAX_JSON_BYTES) {
-          return garbage(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
+          return foreignAnswer(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
         }
         parts.push(next.value);
       }
@@ -175,18 +188,35 @@ export class HttpClient {
     } finally {
       response.destroy();
     }
+    const body = Buffer.concat(parts);
+    const isProblem = status >= 400 && header(response, 'content-type')?.includes('problem+json');
+    const foreign = isProblem && expects !== 'anything' ? foreignProblem(status, body) : undefined;
+    return foreign === undefined
+      ? { status, headers, body }
+      : this.#foreign(response, url, foreign);
   }
 
-  /** What an answer that says no means. */
-  refused(answer: Pick<Answer, 'status' | 'headers' | 'body'>, url: URL): BackendFailure {
+  /** What an answer of ours that says no means. */
+  refused(answer: Answer, url: URL): BackendFailure {
     const { status } = answer;
-    const problem = problemOf(answer.body);
+    const problem = problemWords(answer.body);
     const retryAfterMs = this.#retryAfterMs(answer.headers['retry-after']);
     return {
       kind: 'failed',
       code: `HTTP_${status}`,
       reason: `${url.origin}${url.pathname} answered ${status}${problem === '' ? '' : ` (${problem})`}`,
-      transient: status >= 500 || status === 429 || status === 408,
+      transient: isBusy(status),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
+  }
+
+  /** The network, or a proxy in front of a server that is away: both may ask for patience. */
+  #foreign({ status, headers }: Pick<Answer, 'status' | 'headers'>, url: URL, what: string) {
+    const failure = foreignAnswer(url, what, status);
+    const retryAfterMs = this.#retryAfterMs(headers['retry-after']);
+    return {
+      ...failure,
+      ...(isBusy(status) ? { code: `HTTP_${status}` } : {}),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     };
   }
@@ -322,33 +352,6 @@ function withCode(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-export function parseJson<T>(
-  body: Uint8Array,
-  schema: z.ZodType<T>,
-  url: URL,
-): { readonly value: T } | BackendFailure {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch {
-    const start = new TextDecoder().decode(body.subarray(0, 40)).replace(/\p{Cc}/gu, ' ');
-    return garbage(url, `no JSON: ${JSON.stringify(start)}`);
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return { value: parsed.data };
-  const issue = parsed.error.issues[0]!;
-  return garbage(url, `${issue.path.join('.')}: ${issue.message}`);
-}
-
-export function garbage(url: URL, what: string): BackendFailure {
-  return {
-    kind: 'failed',
-    code: 'GARBAGE',
-    reason: `${url.origin}${url.pathname} sent something that cannot be understood: ${what}; is this a can-ota server?`,
-    transient: true,
-  };
-}
-
 function unreachable(url: URL, error: unknown): BackendFailure {
   const code = systemErrorCode(error) ?? 'NETWORK';
   return {
@@ -359,15 +362,7 @@ function unreachable(url: URL, error: unknown): BackendFailure {
   };
 }
 
-/** What an RFC 9457 answer says, for messages. */
-function problemOf(body: Uint8Array): string {
-  try {
-    const parsed = problemSchema.safeParse(JSON.parse(new TextDecoder().decode(body)));
-    if (!parsed.success) return '';
-    const { code, title, detail } = parsed.data;
-    const text = [code, detail ?? title].filter((part) => part !== undefined).join(': ');
-    return text.replace(/\p{Cc}/gu, ' ');
-  } catch {
-    return '';
-  }
+/** Asking again later can help, whoever says it. */
+function isBusy(status: number): boolean {
+  return status >= 500 || status === 429 || status === 408;
 }

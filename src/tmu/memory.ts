@@ -18,8 +18,10 @@ const rememberedSchema = z.object({
   code: z.string().optional(),
   reason: z.string().optional(),
   campaign: z.string().optional(),
-  /** How often the same set ended like this. */
-  count: z.number().int().positive(),
+  /** Campaigns of the same set that did not succeed; from 0 again when the network has brought a right image. */
+  count: z.number().int().nonnegative(),
+  /** Those of them that were rolled back for a cause outside of the release. */
+  rollbacks: z.number().int().positive().optional(),
   /** Not tried again before; null: not until something changes. */
   notBeforeWallMs: z.number().nullable(),
   /** The driver waits for this instead; `notBeforeWallMs` is for a vehicle that cannot tell. */

@@ -8,13 +8,14 @@ import type { Remembered } from './memory.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** A server that sends wrong bytes for one release gets this many cycles. */
-const INTEGRITY_CYCLES = 3;
+const LONGEST_PAUSE_MS = 24 * HOUR_MS;
 
-/**
- * Causes outside of the release: the bus, an ECU that did not answer, metadata that somebody spoilt on the way.
- * Everything is back on the old versions.
- */
+/** Causes that the network can bring about, so they end nothing: the pauses grow up to a day and no further. */
+const NETWORK_CODES: ReadonlySet<string> = new Set([
+  ...(['UNTRUSTED', 'BACKEND'] satisfies DriverErrorCode[]),
+  ...ATTACKS,
+]);
+/** Causes outside of the release: the bus, or an ECU that did not answer. Everything is back on the old versions. */
 const PASSING_CODES: ReadonlySet<string> = new Set([
   ...([
     'BUS',
@@ -22,12 +23,10 @@ const PASSING_CODES: ReadonlySet<string> = new Set([
     'SILENT',
     'BUSY',
     'RESET',
-    'UNTRUSTED',
     // Silence, too, and a TMU that was restarted again and again.
     'HEARTBEAT',
     'INTERRUPTED',
   ] satisfies DriverErrorCode[]),
-  ...ATTACKS,
 ]);
 /** An ECU that falls silent each time it gets this release is the release's fault after all. */
 const PASSING_CYCLES = 5;
@@ -45,7 +44,10 @@ export function retentionOf(
   const again = before?.campaign === id;
   if (again && before.outcome === outcome) return before;
   const count = (before?.count ?? 0) + (again ? 0 : 1);
-  const notBeforeWallMs = notBefore(result, count, nowWallMs);
+  // Counted by itself: what the network spoilt before says nothing about the bus.
+  const isPassing = outcome === 'ROLLBACK_COMPLETED' && PASSING_CODES.has(code ?? '');
+  const rollbacks = (before?.rollbacks ?? 0) + (isPassing && !again ? 1 : 0);
+  const notBeforeWallMs = notBefore(result, { count, rollbacks }, nowWallMs);
   if (notBeforeWallMs === undefined) return undefined;
   return {
     key: planTargetsKey(result.plan),
@@ -54,6 +56,7 @@ export function retentionOf(
     ...(reason === undefined ? {} : { reason }),
     campaign: id,
     count,
+    ...(rollbacks === 0 ? {} : { rollbacks }),
     notBeforeWallMs,
     ...(until === undefined ? {} : { until }),
     // Whoever cancelled and then releases the same once more means it.
@@ -63,15 +66,17 @@ export function retentionOf(
 
 function notBefore(
   { outcome, code, until, untilWallMs }: CampaignResult,
-  count: number,
+  { count, rollbacks }: { readonly count: number; readonly rollbacks: number },
   nowWallMs: number,
 ): number | null | undefined {
   switch (outcome) {
     case 'SUCCESS':
     case 'UP_TO_DATE':
-    case 'BACKEND_UNAVAILABLE':
     case 'INTERRUPTED':
       return undefined;
+    case 'BACKEND_UNAVAILABLE':
+      // During a download the next poll goes on. After the approval the driver would be asked again each time.
+      return code === 'BACKEND' ? nowWallMs + growing(MINUTE_MS, count, HOUR_MS) : undefined;
     case 'DEFERRED':
       // A vehicle without an ignition signal cannot tell when it is off.
       if (until === 'ignition-off') return nowWallMs + HOUR_MS;
@@ -80,9 +85,8 @@ function notBefore(
     case 'USER_REJECTED':
       return code === 'CANCELLED' ? nowWallMs + HOUR_MS : null;
     case 'DOWNLOAD_INTEGRITY_FAILED':
-      return count >= INTEGRITY_CYCLES
-        ? null
-        : nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS);
+      // Signatures name the image, and whoever is on the way can send another one: it costs time, never the release.
+      return nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS);
     case 'PRECONDITION_FAILED':
       return code === 'WRONG_HARDWARE' || code === 'IMAGE_TOO_LARGE'
         ? null
@@ -90,15 +94,25 @@ function notBefore(
     case 'SECURITY_VALIDATION_FAILED':
       // Whoever forges an answer on the bus, or metadata on the network, must not be able to end updates for good.
       // A wrong key of ours does not get better by itself, and every try costs one of the ECU's attempts.
-      return code === 'SECURITY' ? null : nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS);
+      return code === 'SECURITY'
+        ? null
+        : nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS);
     case 'ROLLBACK_COMPLETED':
-      // A bus that failed says nothing about the release; the release itself is not tried twice.
-      return code !== undefined && PASSING_CODES.has(code) && count < PASSING_CYCLES
-        ? nowWallMs + growing(10 * MINUTE_MS, count, 24 * HOUR_MS)
+      // A bus or a network that failed says nothing about the release; the release itself is not tried twice.
+      return NETWORK_CODES.has(code ?? '') ||
+        (PASSING_CODES.has(code ?? '') && rollbacks < PASSING_CYCLES)
+        ? nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS)
         : null;
     case 'ROLLBACK_FAILED':
       return null;
   }
+}
+
+/** A right image came: pauses after wrong ones begin with the shortest again. Undefined: nothing changes. */
+export function renewed(remembered: Remembered | undefined): Remembered | undefined {
+  if (remembered?.outcome !== 'DOWNLOAD_INTEGRITY_FAILED' || remembered.count === 0)
+    return undefined;
+  return { ...remembered, count: 0 };
 }
 
 function growing(firstMs: number, count: number, longestMs: number): number {

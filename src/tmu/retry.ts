@@ -57,10 +57,10 @@ export async function retrying<T extends { readonly kind: string }>(
       onFailedAttempt: async ({ error, retriesConsumed, retriesLeft }) => {
         if (!(error instanceof Failed) || retriesLeft <= 0 || !mayRetry(error.failure)) return;
         const grown = jitter(random, FIRST_DELAY_MS * 2 ** retriesConsumed, JITTER);
-        const delayMs = Math.round(Math.max(grown, error.failure.retryAfterMs ?? 0));
-        const { reason } = error.failure;
+        const { reason, atOnce, retryAfterMs = 0 } = error.failure;
+        const delayMs = Math.round(atOnce === true ? retryAfterMs : Math.max(grown, retryAfterMs));
         options.onRetry?.({ retry: retriesConsumed + 1, of: RETRIES, delayMs, reason });
-        await sleep(clock, 'retry', delayMs, signal);
+        if (delayMs > 0) await sleep(clock, 'retry', delayMs, signal);
       },
     });
   } catch (error) {

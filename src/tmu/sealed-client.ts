@@ -21,8 +21,9 @@ import { openingProof } from '../trust/session-opening.ts';
 import { generateX25519 } from '../trust/signing-key.ts';
 import { DeviceKeys } from './device-keys.ts';
 import type { DeviceIdentity } from './device-session.ts';
+import { type Expected, parseJson, problemCode } from './foreign-answer.ts';
 import { type KeyPairCredential, shakeHands, unproven } from './handshake.ts';
-import { type Answer, type HttpClient, header, parseJson, withSignal } from './http-client.ts';
+import { type Answer, type HttpClient, header, withSignal } from './http-client.ts';
 import type { HttpResponse } from './http-transport.ts';
 import { SealedState } from './sealed-state.ts';
 
@@ -61,7 +62,6 @@ const openedSchema = z.object({
 });
 const ROTATE = '/auth/rotate';
 const rotatedSchema = z.object({ serverKey: z.string().regex(/^[0-9a-f]{64}$/) });
-const problemSchema = z.object({ code: z.string().max(64).optional() });
 
 /** What the backend says of a session that it does not take (any more): with another one it may. */
 const SESSION_CODES = ['SESSION_UNKNOWN', 'MESSAGE_REPLAYED', 'MESSAGE_FORGED'];
@@ -136,13 +136,13 @@ export class SealedClient {
       this.#send(path, body, options, async (message, session, sequence) => {
         const url = this.#url(path);
         const { client } = this.#options;
-        const response = await client.open(url, this.#request(message, options.signal));
+        const request = this.#request(message, 'records', options.signal);
+        const response = await client.open(url, request);
         if ('kind' in response) return response;
-        const type = header(response, 'content-type') ?? '';
-        if (response.status === 200 && !type.startsWith(SEALED_TYPE)) {
+        if (response.status === 200 && !isSealed(response)) {
           return { kind: 'open', response, session };
         }
-        const answer = await client.whole(response, url, options.signal);
+        const answer = await client.whole(response, url, request);
         if ('kind' in answer) return answer;
         const opened = this.#unseal(path, answer, session, sequence);
         return opened.kind === 'answer' ? this.#refused(answer.status, opened.body, path) : opened;
@@ -224,7 +224,8 @@ export class SealedClient {
     signal: AbortSignal | undefined,
   ) {
     const url = this.#url(path);
-    const answer = await this.#options.client.json(url, this.#request(message, signal));
+    const request = this.#request(message, 'sealed', signal);
+    const answer = await this.#options.client.json(url, request);
     if ('kind' in answer) return answer;
     const opened = this.#unseal(path, answer, session, sequence);
     if (opened.kind !== 'answer' || opened.status < 400) return opened;
@@ -242,12 +243,12 @@ export class SealedClient {
     | Unknown {
     const { status } = answer;
     const url = this.#url(path);
-    if (!(header(answer, 'content-type') ?? '').startsWith(SEALED_TYPE)) {
-      // Nobody has signed this: it may cost a new session, and never more.
-      const failure = this.#options.client.refused(answer, url);
-      const code = codeOf(answer.body);
+    if (!isSealed(answer)) {
+      // It is not authenticated: it may cost a new session, and never more.
+      const failure = { ...this.#options.client.refused(answer, url), transient: true };
+      const code = problemCode(answer.body);
       if (status === 401 && SESSION_CODES.includes(code)) return { kind: 'unknown', code, failure };
-      return status < 400 ? { ...failure, code: 'GARBAGE', transient: true } : failure;
+      return failure;
     }
     const context = { from: 'server', path, sequence, status } as const;
     const opened = openMessage(session, context, answer.body);
@@ -262,7 +263,8 @@ export class SealedClient {
   }
 
   #refused(status: number, body: Uint8Array, path: string): BackendFailure {
-    return this.#options.client.refused({ status, headers: {}, body }, this.#url(path));
+    const refused = this.#options.client.refused({ status, headers: {}, body }, this.#url(path));
+    return { ...refused, sealed: true };
   }
 
   #note(code: string, path: string): void {
@@ -304,9 +306,10 @@ export class SealedClient {
     return session;
   }
 
-  #request(message: Uint8Array, signal: AbortSignal | undefined) {
+  #request(message: Uint8Array, expects: Expected, signal: AbortSignal | undefined) {
     return {
       method: 'POST',
+      expects,
       headers: { 'content-type': SEALED_TYPE },
       body: message,
       ...withSignal(signal),
@@ -332,10 +335,6 @@ interface Unknown {
   readonly failure: BackendFailure;
 }
 
-function codeOf(body: Uint8Array): string {
-  try {
-    return problemSchema.parse(JSON.parse(new TextDecoder().decode(body))).code ?? '';
-  } catch {
-    return '';
-  }
+function isSealed(answer: Pick<Answer, 'headers'>): boolean {
+  return (header(answer, 'content-type') ?? '').startsWith(SEALED_TYPE);
 }

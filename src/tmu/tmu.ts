@@ -118,8 +118,6 @@ export class Tmu {
   readonly #gate = new EcuGate();
   /** The bus is as an earlier run has left it. */
   #mayBeSilent = true;
-  /** Paths that the server does not have. */
-  readonly #unknown = { paths: false };
 
   constructor(options: TmuOptions) {
     this.#options = options;
@@ -357,7 +355,6 @@ export class Tmu {
       inject: (event) => runner.inject(event),
       approver: this.#options.approver,
       approved: (campaign) => approvals.standing('stage', campaign),
-      unknown: this.#unknown,
     });
     this.#watch = watch;
     try {

@@ -73,6 +73,8 @@ const retry = z.strictObject({
   trust: retryLimit.optional(),
   /** The new software does not start or is not sound. */
   activation: retryLimit.optional(),
+  /** The backend cannot be reached, or somebody else answers in its place. */
+  network: retryLimit.optional(),
 });
 
 export const policy = z.strictObject({

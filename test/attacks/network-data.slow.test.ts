@@ -187,7 +187,7 @@ attack(
     has: 'the network',
     does: 'pours bytes into the answer to the manifest',
     vehicle: 'reads 1 MiB of it, and calls it garbage',
-    code: 'GARBAGE',
+    code: 'FOREIGN_ANSWER',
   },
   async () => {
     const { code } = await onSocket((request, response) => {

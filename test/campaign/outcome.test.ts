@@ -51,6 +51,7 @@ it('every failure has the kind whose limits are meant for it', () => {
     VERSION_MISMATCH: 'activation',
     DIAGNOSTICS: 'activation',
     HEARTBEAT: 'activation',
+    BACKEND: 'network',
   });
 });
 

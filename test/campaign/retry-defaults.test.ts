@@ -13,6 +13,7 @@ it('is what README says of it', () => {
     refused: { tries: 3, seconds: 300 },
     trust: { tries: 3, seconds: 300 },
     activation: { tries: 3, seconds: 600 },
+    network: { tries: 3, seconds: 900 },
   });
   const changed = retryPolicyOf({ bus: { tries: 1, seconds: 2 } });
   expect(changed).toEqual({ ...DEFAULT_RETRY_POLICY, bus: { tries: 1, seconds: 2 } });

@@ -20,7 +20,7 @@ export type OtherEnd =
   | 'ECONNREFUSED'
   | 'ECONNRESET'
   | 'FORGED_APPROVAL'
-  | 'GARBAGE'
+  | 'FOREIGN_ANSWER'
   | 'SERVER_NOT_AUTHENTIC'
   | 'SILENT'
   | 'TOO_LONG'

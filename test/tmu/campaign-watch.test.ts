@@ -38,17 +38,12 @@ describe('the backend', () => {
     );
   });
 
-  it('that does not know campaigns is asked once', async () => {
+  it('that is not found for a moment is asked again: any web server can say 404', async () => {
     const w = world();
     for (const ecu of w.ecus.values()) ecu.stageMs = 60_000;
     w.backend.campaignFaults = [refused('HTTP_404', { transient: false })];
-    const tmu = w.tmu();
-    const run = () => w.clock.within(600_000, tmu.runOnce(new AbortController().signal));
-    expect((await run()).outcome).toBe('SUCCESS');
-    w.backend.release('EDT', '3.0.0', bytesOf(300, 5));
-    expect((await run()).outcome).toBe('SUCCESS');
-    expect(w.backend.statuses).toEqual([]);
-    await tmu.close();
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    expect(w.backend.statuses.length).toBeGreaterThan(5);
   });
 
   it('that is away does not disturb the campaign', async () => {

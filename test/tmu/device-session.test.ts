@@ -15,6 +15,8 @@ import {
   sessionKeys,
 } from '../../src/trust/device-session.ts';
 
+import { problem } from './http-backend-support.ts';
+
 const VIN = '1CANXTABENCH00001';
 const SERIAL = 'CO-000001';
 const secret = new Uint8Array(32).fill(7);
@@ -36,7 +38,7 @@ class Registry {
   async start() {
     const server = http.createServer((request, response) => {
       void this.#answer(request).then(({ status, body }) => {
-        response.statusCode = status;
+        if (status >= 400) return problem(response, status, 'REFUSED');
         response.end(JSON.stringify(body));
       });
     });
@@ -214,6 +216,6 @@ describe('a server that is not ours', () => {
     const registry = new Registry();
     const { backend } = await registry.start();
     registry.change = () => garbage;
-    expect(await backend.nonce()).toMatchObject({ kind: 'failed', code: 'GARBAGE' });
+    expect(await backend.nonce()).toMatchObject({ kind: 'failed', code: 'FOREIGN_ANSWER' });
   });
 });

@@ -140,21 +140,37 @@ describe('a download', () => {
 });
 
 describe('a server that lies', () => {
-  it.each<[string, DownloadFault, string, number]>([
-    ['about the length', { total: 9999 }, 'LENGTH_MISMATCH', 1],
-    ['by sending more', { bytes: bytesOf(10_001), total: undefined }, 'TOO_LONG', 1],
-    ['by sending other bytes', { bytes: bytesOf(10_000, 66) }, 'DIGEST_MISMATCH', 1],
-  ])('%s is found out at once', async (_name, fault, code, requests) => {
-    const { download, storage, calls } = start(fault, fault, fault, fault);
-    expect(await download()).toMatchObject({ kind: 'integrity', code });
-    expect(calls()).toHaveLength(requests);
-    expect(await storage.list('images')).toEqual([]);
+  it.each<[string, DownloadFault, string]>([
+    ['about the length', { total: 9999 }, 'LENGTH_MISMATCH'],
+    ['by sending more', { bytes: bytesOf(10_001), total: undefined }, 'TOO_LONG'],
+    ['by sending other bytes', { bytes: bytesOf(10_000, 66) }, 'DIGEST_MISMATCH'],
+  ])(
+    '%s is asked again at once, three times, from the start and with new nonces',
+    async (_name, fault, code) => {
+      const { clock, download, storage, calls } = start(fault, fault, fault, fault);
+      expect(await download()).toMatchObject({ kind: 'integrity', code });
+      expect(calls()).toEqual([1, 2, 3, 4].map((n) => `download EDT 0 nonce-${n}`));
+      // No pauses: only what the bytes take.
+      expect(clock.nowMs()).toBeLessThan(1000);
+      expect(await storage.list('images')).toEqual([]);
+      const once = start(fault);
+      expect(await once.download()).toEqual({ kind: 'done' });
+      expect(stored(once.storage)).toEqual(image);
+    },
+  );
+
+  it('about the length costs nothing of what is here already', async () => {
+    const lie = { total: 9999 };
+    const { download, calls } = start({ cutAfter: 2500 }, lie, lie, lie);
+    expect(await download()).toMatchObject({ kind: 'integrity', code: 'LENGTH_MISMATCH' });
+    expect(await download()).toEqual({ kind: 'done' });
+    expect(calls().at(-1)).toContain('EDT 2500 ');
   });
 
   it('by ending early without a word is asked for the rest, three times', async () => {
     const early = { endAfter: 100, total: undefined };
     const { download, calls } = start(early, early, early, early);
-    expect(await download()).toMatchObject({ kind: 'integrity', code: 'TOO_SHORT' });
+    expect(await download()).toMatchObject({ kind: 'failed', code: 'TOO_SHORT' });
     expect(calls()).toHaveLength(4);
     const once = start(early);
     expect(await once.download()).toEqual({ kind: 'done' });

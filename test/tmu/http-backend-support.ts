@@ -40,6 +40,18 @@ export const json = (value: unknown): Handler => {
   };
 };
 
+/** A refusal in the form of our server. */
+export function problem(
+  response: http.ServerResponse,
+  status: number,
+  code: string,
+  detail = 'no',
+): void {
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/problem+json');
+  response.end(JSON.stringify({ type: 'about:blank', title: 'No', status, detail, code }));
+}
+
 export const release = {
   ecu: 'EDT',
   version: '2.0.0',

@@ -9,6 +9,7 @@ import {
   type Handler,
   json,
   PATIENT_MS,
+  problem,
   release,
   serve,
   store,
@@ -52,7 +53,7 @@ describe('the latest version', () => {
   ])('garbage (%s) is told as such', async (_name, body) => {
     const { backend } = await serve(json(body));
     const answer = await backend.latest([], undefined);
-    expect(answer).toMatchObject({ kind: 'failed', code: 'GARBAGE', transient: true });
+    expect(answer).toMatchObject({ kind: 'failed', code: 'FOREIGN_ANSWER', transient: true });
   });
 
   it('without end is not read to its end', async () => {
@@ -69,7 +70,7 @@ describe('the latest version', () => {
     });
     expect(await backend.latest([], undefined)).toMatchObject({
       kind: 'failed',
-      code: 'GARBAGE',
+      code: 'FOREIGN_ANSWER',
       reason: expect.stringContaining('more than 1048576 bytes'),
     });
     expect(written).toBeLessThan(64 * 1024 * 1024);
@@ -100,9 +101,8 @@ describe('the latest version', () => {
     const date = new Date(systemClock.wallMs() + 120_000).toUTCString();
     const busy = (retryAfter: string) =>
       serve((_request, response) => {
-        response.statusCode = 503;
         response.setHeader('retry-after', retryAfter);
-        response.end(JSON.stringify({ code: 'BUSY', title: 'come back later' }));
+        problem(response, 503, 'BUSY', 'come back later');
       });
     const answerTo = async (retryAfter: string) => {
       const { backend } = await busy(retryAfter);
@@ -151,8 +151,9 @@ describe('the latest version', () => {
       response.end();
     });
     expect(await backend.latest([], undefined)).toMatchObject({
-      code: 'HTTP_302',
-      transient: false,
+      code: 'FOREIGN_ANSWER',
+      transient: true,
+      reason: expect.stringContaining('it points to "http://127.0.0.1:9/"'),
     });
   });
 
@@ -292,13 +293,22 @@ describe('downloads over real connections', () => {
     expect(bytes).toEqual(image);
   });
 
-  it('with a wrong Content-Length are not even read', async () => {
+  it('with a wrong Content-Length are not even read, and asked for again at once', async () => {
     const { result, ranges } = await download((_request, response) => {
+      response.setHeader('content-type', 'application/octet-stream');
       response.setHeader('content-length', 999);
       response.end(image.subarray(0, 999));
     });
     expect(result).toMatchObject({ kind: 'integrity', code: 'LENGTH_MISMATCH' });
-    expect(ranges).toHaveLength(1);
+    expect(ranges).toHaveLength(4);
+  });
+
+  it('of another length and of no type are not ours', async () => {
+    const { result } = await download((_request, response) => {
+      response.setHeader('content-length', 2);
+      response.end('ok');
+    });
+    expect(result).toMatchObject({ kind: 'failed', code: 'FOREIGN_ANSWER' });
   });
 
   it('without Content-Length are stopped when they are too long', async () => {
@@ -342,12 +352,12 @@ describe('downloads over real connections', () => {
     expect(result).toMatchObject({ kind: 'failed', code: 'TOO_SLOW' });
   });
 
-  it('that are compressed on the way are not what was released', async () => {
+  it('that are compressed on the way are not ours', async () => {
     const { result } = await download((_request, response) => {
       response.setHeader('content-encoding', 'gzip');
       response.setHeader('content-length', image.length);
       response.end(bytesOf(image.length, 3));
     });
-    expect(result).toMatchObject({ kind: 'integrity', code: 'DIGEST_MISMATCH' });
+    expect(result).toMatchObject({ kind: 'failed', code: 'FOREIGN_ANSWER', transient: true });
   });
 });

@@ -142,7 +142,7 @@ describe('a request', () => {
       expect(clock.pending()).toEqual([]);
       expect(getEventListeners(signal, 'abort')).toEqual([]);
     }
-    expect(codes).toEqual([200, 'GARBAGE', 'ECONNREFUSED', 'ECONNRESET']);
+    expect(codes).toEqual([200, 'FOREIGN_ANSWER', 'ECONNREFUSED', 'ECONNRESET']);
   });
 });
 
@@ -186,8 +186,8 @@ describe('the backend', () => {
     const of = async (body: string, code = 200) =>
       backend(async () => answer([body], code).response).backend.campaign(status);
     expect(await of('{"cancel":null}')).toEqual({ kind: 'orders', cancel: null });
-    expect(await of('{}', 404)).toMatchObject({ code: 'HTTP_404', transient: false });
-    expect(await of('{"cancel":{"order":""}}')).toMatchObject({ code: 'GARBAGE' });
-    expect(await of('{}')).toMatchObject({ code: 'GARBAGE' });
+    expect(await of('{}', 404)).toMatchObject({ code: 'FOREIGN_ANSWER', transient: true });
+    expect(await of('{"cancel":{"order":""}}')).toMatchObject({ code: 'FOREIGN_ANSWER' });
+    expect(await of('{}')).toMatchObject({ code: 'FOREIGN_ANSWER' });
   });
 });

@@ -41,14 +41,19 @@ function waits(outcome: CampaignResult['outcome'], code: string | undefined, cyc
 it.each([
   ['SUCCESS', undefined, [undefined]],
   ['BACKEND_UNAVAILABLE', 'ECONNREFUSED', [undefined]],
+  ['BACKEND_UNAVAILABLE', 'FOREIGN_ANSWER', [undefined]],
+  ['BACKEND_UNAVAILABLE', 'BACKEND', [1, 2, 4, 8, 16, 32, 60, 60]],
   ['USER_REJECTED', 'DENIED', [null]],
   ['DEFERRED', 'TIMED_OUT', [5, 10, 20, 40, 80, 160, 240, 240]],
-  ['DOWNLOAD_INTEGRITY_FAILED', 'SHA256', [10, 20, null]],
+  ['DOWNLOAD_INTEGRITY_FAILED', 'SHA256', [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440]],
   ['SECURITY_VALIDATION_FAILED', 'SECURITY', [null]],
   ['SECURITY_VALIDATION_FAILED', 'FORGED_APPROVAL', [10, 20, 40]],
   ['ROLLBACK_COMPLETED', 'SELF_TEST', [null]],
   ['ROLLBACK_COMPLETED', 'BUS', [10, 20, 40, 80, null]],
   ['ROLLBACK_COMPLETED', 'SILENT', [10, 20, 40, 80, null]],
+  ['ROLLBACK_COMPLETED', 'UNTRUSTED', [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440]],
+  ['ROLLBACK_COMPLETED', 'FREEZE', [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440]],
+  ['ROLLBACK_COMPLETED', 'BACKEND', [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440]],
   ['ROLLBACK_COMPLETED', 'DIAGNOSTICS', [null]],
   ['ROLLBACK_COMPLETED', 'RECOVERED', [null]],
   ['ROLLBACK_FAILED', 'BUS', [null]],
@@ -56,6 +61,18 @@ it.each([
   ['PRECONDITION_FAILED', 'CONDITION', [1, 2, 4]],
 ] as const)('%s %s: %j minutes', (outcome, code, expected) => {
   expect(waits(outcome, code, expected.length)).toEqual(expected);
+});
+
+it('what the network spoilt does not count against an ECU that falls silent', () => {
+  let before: Remembered | undefined;
+  const end = (outcome: CampaignResult['outcome'], code: string, n: number) => {
+    before = retentionOf(result(`c${n}`, outcome, code), before, NOW, null);
+    return before?.notBeforeWallMs;
+  };
+  for (let n = 0; n < 10; n++) end('DOWNLOAD_INTEGRITY_FAILED', 'DIGEST_MISMATCH', n);
+  for (let n = 10; n < 14; n++) expect(end('ROLLBACK_COMPLETED', 'SILENT', n)).not.toBeNull();
+  end('DOWNLOAD_INTEGRITY_FAILED', 'DIGEST_MISMATCH', 14);
+  expect(end('ROLLBACK_COMPLETED', 'SILENT', 15)).toBeNull();
 });
 
 it('the same campaign finished twice counts once', () => {

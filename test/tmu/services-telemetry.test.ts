@@ -141,7 +141,7 @@ describe('telemetry', () => {
 
   it('that the backend refuses does not keep the rest back: it is counted as lost', async () => {
     const w = world();
-    w.backend.uploadFaults = [{ ...AWAY, code: 'HTTP_413', transient: false }];
+    w.backend.uploadFaults = [{ ...AWAY, code: 'HTTP_413', transient: false, sealed: true }];
     await w.live(90_000);
     const [first, second] = w.backend.batches;
     expect(first).toMatchObject({ number: 1, dropped: 2 });
@@ -149,6 +149,14 @@ describe('telemetry', () => {
     expect(w.eventsOf('telemetry')).toContainEqual(
       expect.objectContaining({ status: 'dropped', samples: 2 }),
     );
+  });
+
+  it('that somebody else refuses is kept, and comes later', async () => {
+    const w = world();
+    w.backend.uploadFaults = [{ ...AWAY, code: 'HTTP_413', transient: false }];
+    await w.live(90_000);
+    expect(w.backend.batches[0]).toMatchObject({ number: 1, dropped: 0 });
+    expect(w.eventsOf('telemetry').filter(({ status }) => status === 'dropped')).toEqual([]);
   });
 
   it('waits for a backend that is away, over restarts, and comes in order, each batch once', async () => {

@@ -398,7 +398,7 @@ describe('over a sealed session', () => {
   it('understands what is no answer', async () => {
     const garbage = { kind: 'answer', status: 200, body: body({ stored: 'all' }) };
     expect(await backend(garbage).upload(batch, signal)).toMatchObject({
-      code: 'GARBAGE',
+      code: 'FOREIGN_ANSWER',
       transient: true,
     });
     const busy = { kind: 'answer', status: 503, body: body({}) };

@@ -326,19 +326,51 @@ describe('failures', () => {
     expect(w.backend.reports).toHaveLength(1);
   });
 
-  it('wrong bytes of the server are tried again later, three times, and then not any more', async () => {
+  it('wrong bytes are tried again at once, then after longer and longer pauses, and never end a release', async () => {
     const w = world();
-    for (const minutes of [10, 20, 40]) {
-      w.backend.downloadFaults = [{ bytes: bytesOf(5000, 66) }];
+    const wrong = { bytes: bytesOf(5000, 66) };
+    const hours = [1 / 6, 1 / 3, 2 / 3, 4 / 3, 8 / 3, 16 / 3, 32 / 3, 64 / 3, 24, 24];
+    for (const pause of hours) {
+      w.backend.downloadFaults = [wrong, wrong, wrong, wrong];
       expect(await w.once()).toMatchObject({
         outcome: 'DOWNLOAD_INTEGRITY_FAILED',
         code: 'DIGEST_MISMATCH',
       });
+      await w.clock.advance(pause * 3_600_000 - 60_000);
       expect(await w.once()).toMatchObject({ remembered: true });
+      await w.clock.advance(60_000);
+    }
+    const calls = w.backend.calls.filter((call) => call.startsWith('download'));
+    expect(calls).toHaveLength(4 * hours.length);
+    expect(new Set(calls.map((call) => call.split(' ').at(-1))).size).toBe(calls.length);
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
+  it('a right image of the same set lets the pauses begin with the shortest again', async () => {
+    const w = world();
+    w.backend.release('INV', '2.0.0', bytesOf(400, 9));
+    const wrong = { bytes: bytesOf(5000, 66) };
+    const spoilt = { outcome: 'DOWNLOAD_INTEGRITY_FAILED' };
+    for (const minutes of [10, 20, 40]) {
+      w.backend.downloadFaults = [wrong, wrong, wrong, wrong];
+      expect(await w.once()).toMatchObject(spoilt);
       await w.clock.advance(minutes * 60_000);
     }
+    // The first one comes, the second one does not.
+    w.backend.downloadFaults = [{}, wrong, wrong, wrong, wrong];
+    expect(await w.once()).toMatchObject(spoilt);
+    await w.clock.advance(9 * 60_000);
     expect(await w.once()).toMatchObject({ remembered: true });
-    expect(w.backend.calls.filter((call) => call.startsWith('download'))).toHaveLength(3);
+    // What is here already is nothing that the network has brought.
+    for (const minutes of [1, 20]) {
+      await w.clock.advance(minutes * 60_000);
+      w.backend.downloadFaults = [wrong, wrong, wrong, wrong];
+      expect(await w.once()).toMatchObject(spoilt);
+    }
+    await w.clock.advance(39 * 60_000);
+    expect(await w.once()).toMatchObject({ remembered: true });
+    await w.clock.advance(60_000);
+    expect((await w.once()).outcome).toBe('SUCCESS');
   });
 
   it('conditions of the vehicle, before the first erase and before the activation', async () => {

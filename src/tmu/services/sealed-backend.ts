@@ -40,7 +40,7 @@ export class SealedBackend implements ServiceBackend {
         return batchAnswer.parse(JSON.parse(new TextDecoder().decode(body)));
       } catch {
         const reason = `the answer to batch ${batch.number} cannot be understood; is this a can-ota server?`;
-        return { kind: 'failed', code: 'GARBAGE', reason, transient: true };
+        return { kind: 'failed', code: 'FOREIGN_ANSWER', reason, transient: true };
       }
     }
     return {

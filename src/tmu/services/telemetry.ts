@@ -187,7 +187,7 @@ export class Telemetry {
           await store.stored(answer.stored);
           const { waiting } = store;
           emit({ kind: 'telemetry', status: 'uploaded', number: batch.number, samples, waiting });
-        } else if (REFUSALS.includes(answer.code)) {
+        } else if (answer.sealed === true && REFUSALS.includes(answer.code)) {
           this.#lost(await store.refused(), answer.reason);
         } else {
           logger.debug({ reason: answer.reason, waiting: store.waiting }, 'telemetry is kept');

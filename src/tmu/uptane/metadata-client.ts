@@ -8,6 +8,7 @@ import {
 } from '../../campaign/ports.ts';
 import { describeError } from '../../core/errors.ts';
 import type { MetadataAnswer, MetadataRequest } from '../../trust/repository.ts';
+import { foreignBeginning, foreignMetadata } from '../foreign-answer.ts';
 import { type PaceLimits, PaceWatch } from '../pace.ts';
 import { type RetryOptions, retrying } from '../retry.ts';
 
@@ -23,7 +24,7 @@ export interface MetadataClientOptions extends RetryOptions {
 
 type Fetched = { readonly kind: 'answer'; readonly answer: MetadataAnswer };
 
-/** What the repository answers, or why there is no answer. */
+/** What the repository answers, or why there is no answer. What is no file of a repository is none. */
 export async function fetchMetadata(
   options: MetadataClientOptions,
   repository: RepositoryName,
@@ -56,20 +57,28 @@ async function fetchOnce(
   const watch = new PaceWatch(options.clock, limits, body.chunks);
   const parts: Uint8Array[] = [];
   let length = 0;
+  /** The page of a network may be long and slow, too. */
+  const foreignSoFar = (): BackendFailure | undefined => {
+    const foreign = foreignBeginning(Buffer.concat(parts));
+    return foreign === undefined ? undefined : notOurs(repository, file, foreign);
+  };
   try {
     for (;;) {
       const next = await watch.next();
       if (next === 'stalled' || next === 'slow') {
-        return failed(
+        const slow = failed(
           TOO_SLOW,
           `${repository} ${file}: fewer than ${limits.leastBytes} bytes in ${limits.stallMs} ms after ${length} bytes`,
         );
+        return foreignSoFar() ?? slow;
       }
       if (next === undefined) break;
       length += next.length;
-      // Endless data: not one byte more than the verifier wants to see.
-      if (length > maxBytes) return { kind: 'answer', answer: { kind: 'too-long' } };
       parts.push(next);
+      // Endless data: not one byte more than the verifier wants to see.
+      if (length > maxBytes) {
+        return foreignSoFar() ?? { kind: 'answer', answer: { kind: 'too-long' } };
+      }
     }
   } catch (error) {
     if (!(error instanceof DownloadCut)) throw error;
@@ -84,10 +93,14 @@ async function fetchOnce(
   if (body.total !== undefined && body.total > length) {
     return failed('TOO_SHORT', `${repository} ${file} ends after ${length} of ${body.total} bytes`);
   }
-  return {
-    kind: 'answer',
-    answer: { kind: 'bytes', bytes: Uint8Array.from(Buffer.concat(parts)) },
-  };
+  const bytes = Uint8Array.from(Buffer.concat(parts));
+  const foreign = foreignMetadata(bytes);
+  if (foreign !== undefined) return notOurs(repository, file, foreign);
+  return { kind: 'answer', answer: { kind: 'bytes', bytes } };
+}
+
+function notOurs(repository: RepositoryName, file: string, what: string): BackendFailure {
+  return failed('FOREIGN_ANSWER', `${repository} ${file} does not come from a repository: ${what}`);
 }
 
 function failed(code: string, reason: string): BackendFailure {

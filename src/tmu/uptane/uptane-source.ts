@@ -142,7 +142,7 @@ export class UptaneSource implements TrustedSource {
     const answer = await this.#askTime([nonce], signal);
     if (answer.kind === 'interrupted') return interrupted(ecu);
     if (answer.kind === 'failed') {
-      return this.#untrustedEcu(ecu, 'FREEZE', `there is no time for its nonce: ${answer.reason}`);
+      return unavailable(ecu, `there is no time for its nonce: ${answer.reason}`);
     }
     // The ECU will check the same; a fault of the network is found here, before anything is sent over the bus.
     const { root } = this.#files.trust.director;
@@ -167,7 +167,7 @@ export class UptaneSource implements TrustedSource {
       if (again.kind === 'untrusted') return this.#untrustedEcu(ecu, again.code, again.reason);
       if (again.kind === 'failed') {
         const reason = `its metadata is from an earlier start and cannot be verified again: ${again.reason}`;
-        return this.#untrustedEcu(ecu, 'FREEZE', reason);
+        return unavailable(ecu, reason);
       }
     }
     const serial = this.#serials.get(ecu);
@@ -420,4 +420,10 @@ function isUnwelcome({ code }: BackendFailure): boolean {
 function interrupted(ecu: string): Failed {
   const reason = `${ecu}: stopped before its metadata was there`;
   return { ok: false, code: 'INTERRUPTED', reason, transient: true };
+}
+
+/** The network: nothing is known of an attack. */
+function unavailable(ecu: string, reason: string): Failed {
+  const text = `${ecu} is not programmed: ${reason}`;
+  return { ok: false, code: 'BACKEND', reason: text, transient: true };
 }

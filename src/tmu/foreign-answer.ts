@@ -1,0 +1,221 @@
+// Whether an answer is one of our backend: the one place that judges all HTTP of the vehicle.
+//
+// An answer is not ours (a log-in page, a proxy, another server), cut, or swapped (ours in form, other bytes). The first two are
+// the network: asking again later helps, and nothing is concluded from them. The third is found by signatures and hashes.
+
+import { z } from 'zod';
+import type { BackendFailure } from '../campaign/ports.ts';
+import { SEALED_TYPE } from '../trust/sealed-session.ts';
+
+/** What a request may be answered with; refusals (problem details, RFC 9457) are always possible. */
+export type Expected =
+  /** 200 with JSON, or 304 where a tag was sent. */
+  | 'json'
+  /** 204 without a body. */
+  | 'nothing'
+  /** 200 with a file of a repository, which may be any web server. */
+  | 'metadata'
+  /** The same, where 404 of any web server means that there is none. */
+  | 'optional-metadata'
+  /** 200, or 206 where a range was asked for, with bytes; from any web server. */
+  | 'image'
+  /** A sealed message with any status. */
+  | 'sealed'
+  /** 200 with records that are authenticated one by one, or a sealed refusal. */
+  | 'records'
+  /** Only whether there is an answer. */
+  | 'anything';
+
+export interface Head {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: NodeJS.Dict<string | string[]>;
+}
+
+const PROBLEM_TYPE = 'application/problem+json';
+const JSON_TYPE = 'application/json';
+const OCTETS_TYPE = 'application/octet-stream';
+const PAGE = /^(?:text\/html|application\/xhtml\+xml)$/;
+/** An image is never one of these, whatever web server sends it. */
+const NO_IMAGE = /^(?:text\/(?!plain$)|multipart\/)|[/+](?:json|xml|javascript)$|xhtml/;
+
+/** What our server says when it refuses; see server/http/problems.ts. */
+const problemSchema = z.object({
+  type: z.literal('about:blank'),
+  title: z.string().max(200),
+  status: z.number(),
+  detail: z.string(),
+  code: z.string().regex(/^[A-Z][A-Z0-9_]{1,63}$/),
+});
+
+/** Any problem, and what is inside of a sealed refusal: for messages only. */
+const wordsSchema = z.object({
+  code: z.string().max(64).optional(),
+  title: z.string().max(200).optional(),
+  detail: z.string().optional(),
+});
+
+/** What in the head of an answer shows that it is not ours; undefined where it may be. `asked`: headers of the request. */
+export function foreignHead(
+  { status, headers }: Head,
+  expected: Expected,
+  asked: Readonly<Record<string, string>> = {},
+): string | undefined {
+  if (expected === 'anything') return undefined;
+  const { type, charset } = contentType(headers);
+  const encoding = one(headers['content-encoding'])?.trim().toLowerCase() ?? '';
+  if (encoding !== '' && encoding !== 'identity') {
+    return `it is compressed (${shown(encoding)}), which was not asked for`;
+  }
+  if (status === 404 && expected === 'optional-metadata') return undefined;
+  if (status >= 400) {
+    if (type === PROBLEM_TYPE || (isSealed(expected) && type === SEALED_TYPE)) return undefined;
+    return `a refusal of type ${shown(type)}, expected ${PROBLEM_TYPE}`;
+  }
+  const isExpected =
+    status === (expected === 'nothing' ? 204 : 200) ||
+    (status === 206 && expected === 'image' && asked.range !== undefined) ||
+    (status === 304 && expected === 'json' && asked['if-none-match'] !== undefined);
+  if (!isExpected) {
+    const location = one(headers.location);
+    return location === undefined
+      ? 'nothing was asked that it answers'
+      : `it points to ${shown(location)}`;
+  }
+  if (status === 304 || expected === 'nothing') return undefined;
+  if (charset !== undefined && !/^"?(?:utf-?8|us-ascii)"?$/.test(charset) && expected !== 'image') {
+    return `its character set is ${shown(charset)}`;
+  }
+  return isOfType(type, expected) ? undefined : `its type is ${shown(type)}`;
+}
+
+/** Our server names the type of an image; another web server may not, and then only its length and hash speak for it. */
+export function isOctets(headers: Head['headers']): boolean {
+  return contentType(headers).type === OCTETS_TYPE;
+}
+
+/** What shows that a refusal with this body is not ours; undefined where it is. */
+export function foreignProblem(status: number, body: Uint8Array): string | undefined {
+  const parsed = problemSchema.safeParse(jsonOf(body));
+  if (!parsed.success) return 'its refusal has another form';
+  return parsed.data.status === status ? undefined : 'its refusal is for another status';
+}
+
+/**
+ * What shows that this is no file of a repository, or only the beginning of one; undefined for an object that is signed, by
+ * whomever. Whether its signatures are right is for the verification.
+ */
+export function foreignMetadata(bytes: Uint8Array): string | undefined {
+  const parsed = signedObject.safeParse(jsonOf(bytes));
+  return parsed.success ? undefined : `no signed JSON object: ${beginning(bytes)}`;
+}
+
+/** As `foreignMetadata`, for the first bytes of an answer that is longer or slower than any file may be. */
+export function foreignBeginning(bytes: Uint8Array): string | undefined {
+  const text = new TextDecoder().decode(bytes.subarray(0, 256)).trimStart();
+  const isPage = text.startsWith('<');
+  const isOtherObject = /^\{\s*"(?!signed"|signatures")[^"]*"/.test(text);
+  return isPage || isOtherObject ? `no signed JSON object: ${beginning(bytes)}` : undefined;
+}
+
+const signedObject = z.looseObject({
+  signed: z.looseObject({}),
+  signatures: z.array(z.unknown()),
+});
+
+/** An object with signatures in an answer of JSON, as it came. */
+export const signedJson = z.custom<unknown>((value) => signedObject.safeParse(value).success, {
+  message: 'expected an object with signed and signatures',
+});
+
+/** The network, until an answer of ours comes. */
+export function foreignAnswer(url: URL, what: string, status?: number): BackendFailure {
+  const said = status === undefined ? 'sent something' : `answered ${status}`;
+  return {
+    kind: 'failed',
+    code: 'FOREIGN_ANSWER',
+    reason:
+      `${url.origin}${url.pathname} ${said} that does not come from a can-ota server: ${what}; ` +
+      'check --server, and whether the network wants a log-in or a proxy is in between',
+    transient: true,
+  };
+}
+
+/** The body of an answer that must be JSON of this form. */
+export function parseJson<T>(
+  body: Uint8Array,
+  schema: z.ZodType<T>,
+  url: URL,
+): { readonly value: T } | BackendFailure {
+  const json = jsonOf(body);
+  if (json === undefined) return foreignAnswer(url, `no JSON: ${beginning(body)}`);
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { value: parsed.data };
+  const issue = parsed.error.issues[0]!;
+  return foreignAnswer(url, `${issue.path.join('.')}: ${issue.message}`);
+}
+
+/** What a refusal says, for messages: its code and a sentence. */
+export function problemWords(body: Uint8Array): string {
+  const parsed = wordsSchema.safeParse(jsonOf(body));
+  if (!parsed.success) return '';
+  const { code, title, detail } = parsed.data;
+  const text = [code, (detail ?? title)?.slice(0, 500)].filter((part) => part !== undefined);
+  return text.join(': ').replace(/\p{Cc}/gu, ' ');
+}
+
+/** The code of a refusal; empty where it has none. */
+export function problemCode(body: Uint8Array): string {
+  return wordsSchema.safeParse(jsonOf(body)).data?.code ?? '';
+}
+
+function isOfType(type: string, expected: Exclude<Expected, 'nothing' | 'anything'>): boolean {
+  switch (expected) {
+    case 'json':
+      // Where something on the way has lost the type, the form of the body decides.
+      return type === JSON_TYPE || type === '';
+    case 'metadata':
+    case 'optional-metadata':
+      return !PAGE.test(type);
+    case 'image':
+      return !NO_IMAGE.test(type);
+    case 'sealed':
+      return type === SEALED_TYPE;
+    case 'records':
+      return type === OCTETS_TYPE || type === SEALED_TYPE;
+  }
+}
+
+function isSealed(expected: Expected): boolean {
+  return expected === 'sealed' || expected === 'records';
+}
+
+function contentType(headers: Head['headers']): { type: string; charset: string | undefined } {
+  const [type = '', ...parameters] = (one(headers['content-type']) ?? '').toLowerCase().split(';');
+  const charset = parameters
+    .map((parameter) => parameter.trim())
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice('charset='.length);
+  return { type: type.trim(), charset };
+}
+
+function one(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : value?.[0];
+}
+
+function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+function beginning(bytes: Uint8Array): string {
+  return shown(new TextDecoder().decode(bytes.subarray(0, 40)));
+}
+
+/** Foreign words in a message: short, and without control characters. */
+function shown(text: string): string {
+  return text === '' ? 'nothing' : JSON.stringify(text.slice(0, 200).replace(/\p{C}/gu, ' '));
+}
