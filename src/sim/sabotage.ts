@@ -1,5 +1,6 @@
 // Breaks the system on purpose, around the ports of the product: a simulation that finds nothing then is worth nothing.
 
+import { createHash } from 'node:crypto';
 import type { DriverResult, EcuDriver, EcuReport, Target } from '../campaign/ports.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
@@ -232,13 +233,13 @@ function withoutReports(transport: HttpTransport): HttpTransport {
       if (request.method !== 'POST' || request.url.pathname !== '/report_versions') {
         return transport.open(request);
       }
-      const text = '{}';
+      const digest = createHash('sha256')
+        .update(request.body ?? '')
+        .digest('hex');
       return {
-        status: 200,
-        headers: { 'content-type': 'application/json', 'content-length': String(text.length) },
-        body: (async function* () {
-          yield new TextEncoder().encode(text);
-        })(),
+        status: 204,
+        headers: { 'x-checksum-sha256': digest },
+        body: (async function* () {})(),
         destroy: () => {},
       };
     },

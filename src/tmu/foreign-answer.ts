@@ -68,8 +68,10 @@ export function foreignHead(
     return `it is compressed (${shown(encoding)}), which was not asked for`;
   }
   if (status === 404 && expected === 'optional-metadata') return undefined;
+  // The status is authenticated with the message.
+  if (isSealed(expected) && type === SEALED_TYPE) return undefined;
   if (status >= 400) {
-    if (type === PROBLEM_TYPE || (isSealed(expected) && type === SEALED_TYPE)) return undefined;
+    if (type === PROBLEM_TYPE) return undefined;
     return `a refusal of type ${shown(type)}, expected ${PROBLEM_TYPE}`;
   }
   const isExpected =
@@ -92,6 +94,11 @@ export function foreignHead(
 /** Our server names the type of an image; another web server may not, and then only its length and hash speak for it. */
 export function isOctets(headers: Head['headers']): boolean {
   return contentType(headers).type === OCTETS_TYPE;
+}
+
+/** A refusal of the form that ours have; see `foreignProblem`. */
+export function isProblem(headers: Head['headers']): boolean {
+  return contentType(headers).type === PROBLEM_TYPE;
 }
 
 /** What shows that a refusal with this body is not ours; undefined where it is. */
@@ -180,9 +187,9 @@ function isOfType(type: string, expected: Exclude<Expected, 'nothing' | 'anythin
     case 'image':
       return !NO_IMAGE.test(type);
     case 'sealed':
-      return type === SEALED_TYPE;
+      return false;
     case 'records':
-      return type === OCTETS_TYPE || type === SEALED_TYPE;
+      return type === OCTETS_TYPE;
   }
 }
 

@@ -8,6 +8,7 @@ import {
   foreignAnswer,
   foreignHead,
   foreignProblem,
+  isProblem,
   problemWords,
 } from './foreign-answer.ts';
 import { gotTransport } from './got-transport.ts';
@@ -189,8 +190,8 @@ export class HttpClient {
       response.destroy();
     }
     const body = Buffer.concat(parts);
-    const isProblem = status >= 400 && header(response, 'content-type')?.includes('problem+json');
-    const foreign = isProblem && expects !== 'anything' ? foreignProblem(status, body) : undefined;
+    const isJudged = status >= 400 && isProblem(headers) && expects !== 'anything';
+    const foreign = isJudged ? foreignProblem(status, body) : undefined;
     return foreign === undefined
       ? { status, headers, body }
       : this.#foreign(response, url, foreign);

@@ -83,7 +83,7 @@ attack(
     has: 'one answer of the backend',
     does: 'sends the vehicle to another server',
     vehicle: 'asks the server of its configuration and no other one',
-    code: 'HTTP_302',
+    code: 'FOREIGN_ANSWER',
   },
   async () => {
     const { code } = await onSocket((_request, response) => {
@@ -246,9 +246,9 @@ attack(
     has: 'the network',
     does: 'takes the time out of those answers that an ECU asked for',
     vehicle: 'sends the ECU no metadata that it could not check, and erases nothing',
-    code: 'FREEZE',
+    code: 'BACKEND',
   },
-  () => spoiling((w) => w.backend.timeFaults.push(...always(away)), { trusted: 'may move on' }),
+  () => spoiling((w) => w.backend.timeFaults.push(...always(away)), UNAVAILABLE),
 );
 
 attack(

@@ -212,7 +212,8 @@ attack(
     let lies = 1;
     world.transport.onAnswer = (real, { path }) => {
       if (path !== PATH || lies-- <= 0) return real;
-      const body = new TextEncoder().encode('{"code":"SESSION_UNKNOWN"}');
+      const words = { type: 'about:blank', title: 'No', status: 401, detail: 'no' };
+      const body = new TextEncoder().encode(JSON.stringify({ ...words, code: 'SESSION_UNKNOWN' }));
       return { status: 401, headers: { 'content-type': 'application/problem+json' }, body };
     };
     const got = await world.ask(client);

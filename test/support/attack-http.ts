@@ -1,5 +1,6 @@
 // The backend of an attacked vehicle behind a real socket, and a clock that runs: for what only a real network can do.
 
+import { createHash } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
@@ -107,8 +108,14 @@ async function answer(
       return json({ nonce: toHex(seededRandom(w.clock.nowMs()).bytes(16)) });
     case 'ota_download':
       return void response.end(w.backend.images.get(file));
-    case 'report_versions':
-      return json({});
+    case 'report_versions': {
+      const digest = createHash('sha256')
+        .update(await textOf(request))
+        .digest('hex');
+      response.statusCode = 204;
+      response.setHeader('x-checksum-sha256', digest);
+      return void response.end();
+    }
     case 'vehicle': {
       const { nonces = [] } = JSON.parse(await textOf(request));
       return json({ time: w.backend.attest(w.clock.wallMs(), nonces) });

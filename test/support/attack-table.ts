@@ -21,6 +21,7 @@ export type OtherEnd =
   | 'ECONNRESET'
   | 'FORGED_APPROVAL'
   | 'FOREIGN_ANSWER'
+  | 'BACKEND'
   | 'SERVER_NOT_AUTHENTIC'
   | 'SILENT'
   | 'TOO_LONG'

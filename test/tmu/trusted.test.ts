@@ -260,6 +260,28 @@ describe('metadata for an ECU', () => {
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
 
+  it('that the network keeps away is tried again, and is no attack', async () => {
+    const w = world();
+    const away = {
+      ok: false,
+      code: 'BACKEND',
+      reason: 'a page of somebody else',
+      transient: true,
+      changed: 'no',
+    } as const;
+    w.trusted.bundles = [away, away];
+    expect((await w.once()).outcome).toBe('SUCCESS');
+    w.backend.release('EDT', '3.0.0', bytesOf(300, 3));
+    w.trusted.bundles = [away, away, away];
+    const { length } = w.backend.reports;
+    expect(await w.once()).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', code: 'BACKEND' });
+    expect(w.backend.reports).toHaveLength(length);
+    // The driver has approved it, and is not asked again at once.
+    expect(await w.once()).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', remembered: true });
+    await w.clock.advance(60_000);
+    expect((await w.once()).outcome).toBe('SUCCESS');
+  });
+
   it('that the ECU refuses ends the campaign before anything was touched', async () => {
     const w = world();
     w.ecu('EDT').faults.stage = [
