@@ -211,7 +211,8 @@ attack(
     spoiling((w) => {
       const bytes = imageOf('EDT', 'endless');
       const endless = Buffer.concat(Array.from({ length: 20 }, () => bytes));
-      w.backend.downloadFaults.push({ bytes: Uint8Array.from(endless), total: undefined });
+      const fault = { bytes: Uint8Array.from(endless), total: undefined };
+      w.backend.downloadFaults.push(...always<DownloadFault>(fault));
     }, SPOILT),
 );
 

@@ -128,8 +128,10 @@ async function answer(
       if (found.kind === 'bytes') return void response.end(found.bytes);
     }
   }
+  const words = { type: 'about:blank', title: 'Not Found', status: 404, detail: 'no' };
   response.statusCode = 404;
-  json({ code: 'NOT_FOUND' });
+  response.setHeader('content-type', 'application/problem+json');
+  response.end(JSON.stringify({ ...words, code: 'NOT_FOUND' }));
 }
 
 async function textOf(request: http.IncomingMessage): Promise<string> {
