@@ -22,6 +22,7 @@ import { CancelOrderStore } from './db/cancel-orders.ts';
 import { CommandStore } from './db/commands.ts';
 import { ConfigurationStore } from './db/configurations.ts';
 import { type DataFolder, openDatabase, privateFile } from './db/database.ts';
+import { DeviceTokenStore } from './db/device-tokens.ts';
 import { DeviceStore } from './db/devices.ts';
 import { NonceStore } from './db/nonces.ts';
 import { ReleaseStore } from './db/releases.ts';
@@ -164,6 +165,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     deviceSessions: new DeviceSessions({
       devices,
       sealed: sealedSessions,
+      tokens: new DeviceTokenStore(db),
       clock,
       random,
       sign: director === undefined ? undefined : (signed) => director.signSession(signed),

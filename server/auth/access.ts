@@ -12,10 +12,14 @@ import { requirePerson } from './people.ts';
 
 export type Access =
   /**
-   * Everybody. `counted`: each request costs the address a token. `identified`: a device or tool that names itself is
-   * counted as such, and a wrong name is refused. `session`: the log-in of a person is loaded where there is one.
+   * Everybody. `counted`: `log-in` costs the address one of its log-ins; with `identified` a device or tool that names
+   * itself is counted as such, and a wrong name is refused. `session`: the log-in of a person is loaded where there is one.
    */
-  | { readonly for: 'everybody'; readonly counted?: true | 'identified'; readonly session?: true }
+  | {
+      readonly for: 'everybody';
+      readonly counted?: 'log-in' | 'identified';
+      readonly session?: true;
+    }
   /**
    * A device with a session. `primary`: only the Primary of a vehicle, which alone speaks for it. `open`: also without
    * log-in as long as vehicles need none (`--devices auto`, and no device is registered).
@@ -50,8 +54,9 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'GET /healthz': { for: 'everybody' },
   'GET /static/:name': { for: 'everybody' },
 
-  'POST /auth/challenge': { for: 'everybody', counted: true },
-  'POST /auth/response': { for: 'everybody', counted: true },
+  'POST /auth/challenge': { for: 'everybody', counted: 'log-in' },
+  // The first answer to a challenge was paid for with the challenge; the route counts all others.
+  'POST /auth/response': { for: 'everybody' },
   'POST /auth/rotate': sealed,
 
   'GET /latest_version': vehicle,
@@ -141,7 +146,7 @@ export function guard(
       if (counted === undefined) return (_ctx, next) => next();
       return async (ctx, next) => {
         const context = ctx as AppContext;
-        if (counted === true) await services.gate.anonymous(context, services);
+        if (counted === 'log-in') await services.gate.anonymous(context, services, counted);
         else note(context, await services.gate.identify(context, services));
         await next();
       };

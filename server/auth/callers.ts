@@ -6,21 +6,38 @@ import type { ServiceToken, TokenRole } from '../db/service-tokens.ts';
 import { HttpProblem } from '../errors.ts';
 import type { AppContext, Services } from '../http/context.ts';
 import { networkOf } from './addresses.ts';
-import { AddressBuckets, type BucketLimit, IdentityBuckets, SharedBucket } from './token-bucket.ts';
+import { type Guard, GuardCounts } from './guard-counts.ts';
+import {
+  AddressBuckets,
+  type BucketLimit,
+  ByteBuckets,
+  IdentityBuckets,
+  type Purpose,
+  SharedBucket,
+} from './token-bucket.ts';
 
 export interface RateLimits {
   /** Each device with a session, and each token. */
   readonly identity: BucketLimit;
-  /** Each address (IPv6: each /64) of those who prove nothing. A whole fleet may sit behind one. */
+  /**
+   * Each address (IPv6: each /64) of callers without an identity. A whole fleet may stand behind one. Half of the burst
+   * is for log-ins.
+   */
   readonly address: BucketLimit;
   /** All of those together. */
   readonly anonymous: BucketLimit;
+  /** Bytes of the chunked downloads of each device, in place of `identity`. */
+  readonly transfer: BucketLimit;
+  /** What an address without an identity has the server write down, where vehicles need no log-in. */
+  readonly stranger: BucketLimit;
 }
 
 export const DEFAULT_RATE_LIMITS: RateLimits = {
   identity: { burst: 300, perSecond: 5 },
   address: { burst: 3000, perSecond: 100 },
   anonymous: { burst: 10_000, perSecond: 2000 },
+  transfer: { burst: 32 * 1024 * 1024, perSecond: 4 * 1024 * 1024 },
+  stranger: { burst: 600, perSecond: 1 },
 };
 
 /** Whether vehicles have to log in: `auto` from the first registered device on. */
@@ -32,9 +49,15 @@ export type Caller =
   | { readonly kind: 'anonymous' };
 
 export class CallerGate {
+  /** What it refused. */
+  readonly counts = new GuardCounts();
+  /** Of the chunked downloads of each device, as the devices are told. */
+  readonly transferLimit: BucketLimit;
+  readonly #transfers: ByteBuckets;
   readonly #identities: IdentityBuckets;
   readonly #addresses: AddressBuckets;
   readonly #anonymous: SharedBucket;
+  readonly #strangers: AddressBuckets;
   readonly #policy: DevicePolicy;
 
   constructor(
@@ -45,12 +68,15 @@ export class CallerGate {
     this.#identities = new IdentityBuckets(limits.identity);
     this.#addresses = new AddressBuckets(limits.address, random);
     this.#anonymous = new SharedBucket(limits.anonymous);
+    this.#strangers = new AddressBuckets(limits.stranger, random);
+    this.transferLimit = limits.transfer;
+    this.#transfers = new ByteBuckets(limits.transfer);
     this.#policy = options.policy ?? 'auto';
   }
 
   /**
-   * Who asks, after the request was counted where it belongs: what an identity has asked for costs nobody else, and
-   * what nobody answers for costs no identity. Throws HttpProblem 429, or 401 for a token that is not valid (any more).
+   * Who asks, after the request was counted where it belongs: a request of an identity costs no other caller, and a
+   * request without an identity costs no identity. Throws HttpProblem 429, or 401 for a token that is not valid (any more).
    */
   async identify(
     ctx: AppContext,
@@ -59,12 +85,13 @@ export class CallerGate {
   ): Promise<Caller> {
     const nowMs = services.clock.nowMs();
     const bearer = bearerOf(ctx);
-    const serial = bearer === undefined ? undefined : services.deviceSessions.serialOf(bearer);
+    const serial =
+      bearer === undefined ? undefined : await services.deviceSessions.serialOf(bearer);
     if (serial !== undefined) {
-      await this.#count(ctx, services, serial, this.#identities.take(serial, nowMs));
+      await this.known(ctx, services, serial);
       const device = await services.devices.bySerial(serial);
       if (device?.status === 'active') return { kind: 'device', device };
-      services.deviceSessions.end(serial);
+      await services.deviceSessions.end(serial);
       throw await refusedDevice(ctx, services, serial);
     }
     await this.anonymous(ctx, services);
@@ -76,24 +103,44 @@ export class CallerGate {
         : await refusedToken(ctx, services, expected);
     }
     this.#addresses.giveBack(networkOf(ctx.state.address), nowMs);
-    const identity = `token ${token.name}`;
-    await this.#count(ctx, services, identity, this.#identities.take(identity, nowMs));
+    await this.known(ctx, services, `token ${token.name}`);
     return { kind: 'service', token };
   }
 
-  /** Counts a request of a device that has proven itself by the request. Throws HttpProblem 429. */
-  async known(ctx: AppContext, services: Services, serial: string): Promise<void> {
-    const waitMs = this.#identities.take(serial, services.clock.nowMs());
-    await this.#count(ctx, services, serial, waitMs);
+  /** Counts a request of an identity that has proven itself. Throws HttpProblem 429. */
+  async known(ctx: AppContext, services: Services, identity: string): Promise<void> {
+    const waitMs = this.#identities.take(identity, services.clock.nowMs());
+    await this.refuse(ctx, services, 'identity', identity, waitMs);
   }
 
-  /** Counts a request for which nobody answers. Throws HttpProblem 429. */
-  async anonymous(ctx: AppContext, services: Services): Promise<void> {
+  /** Counts bytes of a chunked download in place of a request. Throws HttpProblem 429. */
+  async transfer(
+    ctx: AppContext,
+    services: Services,
+    serial: string,
+    bytes: number,
+  ): Promise<void> {
+    const waitMs = this.#transfers.take(serial, bytes, services.clock.nowMs());
+    await this.refuse(ctx, services, 'transfer', serial, waitMs);
+  }
+
+  /** Counts what a vehicle without a log-in has the server write down. Throws HttpProblem 429. */
+  async stranger(ctx: AppContext, services: Services): Promise<void> {
+    const network = networkOf(ctx.state.address);
+    const waitMs = this.#strangers.take(network, services.clock.nowMs());
+    await this.refuse(ctx, services, 'stranger', network, waitMs);
+  }
+
+  /** Counts a request without an identity. Throws HttpProblem 429. */
+  async anonymous(ctx: AppContext, services: Services, purpose: Purpose = 'other'): Promise<void> {
     const nowMs = services.clock.nowMs();
     const network = networkOf(ctx.state.address);
     // In this order: one address that asks too often leaves the tokens of all others alone.
-    const waitMs = this.#addresses.take(network, nowMs) ?? this.#anonymous.take(nowMs);
-    await this.#count(ctx, services, '', waitMs);
+    const waitMs = this.#addresses.take(network, nowMs, purpose);
+    await this.refuse(ctx, services, 'address', network, waitMs);
+    const sharedMs = this.#anonymous.take(nowMs, purpose);
+    if (sharedMs !== undefined) this.#addresses.giveBack(network, nowMs);
+    await this.refuse(ctx, services, 'anonymous', '', sharedMs);
   }
 
   /**
@@ -136,16 +183,22 @@ export class CallerGate {
     throw await refusedToken(ctx, services, role, name);
   }
 
-  async #count(
+  /** Nothing without `waitMs`; otherwise it is counted, on record, and thrown: HttpProblem 429. */
+  async refuse(
     ctx: AppContext,
     services: Services,
-    who: string,
+    guard: Guard,
+    caller: string,
     waitMs: number | undefined,
   ): Promise<void> {
     if (waitMs === undefined) return;
     const seconds = Math.max(1, Math.ceil(waitMs / 1000));
-    const address = networkOf(ctx.state.address);
-    await services.audit.record({ action: 'refused.rate', who, address });
+    this.counts.refused(guard, caller, waitMs, services.clock.nowMs());
+    await services.audit.record({
+      action: 'refused.rate',
+      who: guard === 'identity' || guard === 'transfer' ? caller : '',
+      address: networkOf(ctx.state.address),
+    });
     throw new HttpProblem(429, 'RATE_LIMITED', `too many requests: wait ${seconds} s`, {
       headers: { 'Retry-After': String(seconds) },
     });

@@ -1,7 +1,7 @@
 // Sessions of devices: mutual challenge and response over a shared key or by key pairs, then a token with a short life, or
 // a sealed session with a long one.
 
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { constantTimeEqual, fromHex, toHex } from '../../src/core/bytes.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
@@ -22,6 +22,7 @@ import type { SealedSession } from '../../src/trust/sealed-session.ts';
 import { bindingOf, openingProof, type SessionWish } from '../../src/trust/session-opening.ts';
 import type { SignedJson } from '../../src/trust/signed-json.ts';
 import { ed25519PublicKey, verifyWith, x25519PublicKey } from '../../src/trust/signing-key.ts';
+import type { DeviceTokenStore } from '../db/device-tokens.ts';
 import type { Device, DeviceStore } from '../db/devices.ts';
 import type { SealedSessionStore } from '../db/sealed-sessions.ts';
 
@@ -29,9 +30,6 @@ import type { SealedSessionStore } from '../db/sealed-sessions.ts';
 const CHALLENGE_LIFE_MS = 60_000;
 /** How long a token lasts; a device gets the next one in two requests. */
 export const SESSION_LIFE_MS = 15 * 60_000;
-/** A device that starts anew leaves its last session behind; more than this are an error of it. */
-const SESSIONS_PER_DEVICE = 2;
-
 /** How long a sealed session lasts; a device opens the next one when half of it is over. */
 export const SEALED_LIFE_MS = 24 * 3_600_000;
 
@@ -69,6 +67,7 @@ export type SignSession = (signed: unknown) => Promise<SignedJson> | SignedJson;
 export interface DeviceSessionParts {
   readonly devices: DeviceStore;
   readonly sealed: SealedSessionStore;
+  readonly tokens: DeviceTokenStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Undefined on a server that signs nothing: there is no session by key pairs. */
@@ -80,9 +79,10 @@ export interface SessionToken {
   readonly expiresAt: string;
 }
 
-interface Session {
-  readonly serial: string;
+/** A challenge that was answered, rightly or not. */
+interface Answered {
   readonly expiresMs: number;
+  right: boolean;
 }
 
 /** What a challenge is made of. It travels to the device and back under our own MAC: nothing is stored for it. */
@@ -101,17 +101,16 @@ export class DeviceSessions {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #sign: SignSession | undefined;
-  /** Of this process: challenges and sessions end with it. */
+  readonly #tokens: DeviceTokenStore;
+  /** Of this process: challenges end with it, sessions do not. */
   readonly #secret: Uint8Array;
-  /** By SHA-256 of the token: a dump of the memory of this map opens nothing. */
-  readonly #sessions = new Map<string, Session>();
-  readonly #tokensOf = new Map<string, string[]>();
-  /** Challenges that were answered rightly, until they expire. Only who holds a device's key adds to them. */
-  readonly #answered = new Map<string, number>();
+  /** By the server's nonce, until they expire. The guards bound how many challenges are given out. */
+  readonly #answered = new Map<string, Answered>();
 
-  constructor({ devices, sealed, clock, random, sign }: DeviceSessionParts) {
+  constructor({ devices, sealed, tokens, clock, random, sign }: DeviceSessionParts) {
     this.#devices = devices;
     this.#sealed = sealed;
+    this.#tokens = tokens;
     this.#clock = clock;
     this.#random = random;
     this.#sign = sign;
@@ -166,10 +165,9 @@ export class DeviceSessions {
     const proven = await this.#prove(answer, '');
     if (proven === undefined) return undefined;
     const { token } = sessionKeys(proven.key, proven.exchanged);
-    this.#open(token, proven.device.serial, this.#clock.nowMs());
     return {
       token,
-      expiresAt: new Date(this.#clock.wallMs() + SESSION_LIFE_MS).toISOString(),
+      expiresAt: await this.#tokens.open(token, proven.device.serial, SESSION_LIFE_MS),
     };
   }
 
@@ -187,6 +185,20 @@ export class DeviceSessions {
     const opened = await this.#sealed.open(session, wish.counter, SEALED_LIFE_MS, address);
     const { expiresAt, counter } = opened;
     return { expiresAt, counter, proof: openingProof(session, expiresAt, counter) };
+  }
+
+  /**
+   * True for the first answer to a challenge of ours that is still open: the guard has counted the question, so the
+   * answer costs nothing more. Otherwise a fleet behind one address would lose most of its log-ins half way.
+   */
+  isFirstAnswer(challenge: string): boolean {
+    const facts = this.#unseal(challenge);
+    const nowMs = this.#clock.nowMs();
+    if (facts === undefined || facts.expiresMs <= nowMs) return false;
+    if (this.#answered.has(facts.serverNonce)) return false;
+    this.#forget(nowMs);
+    this.#answered.set(facts.serverNonce, { expiresMs: facts.expiresMs, right: false });
+    return true;
   }
 
   async #prove(
@@ -212,9 +224,11 @@ export class DeviceSessions {
     if (!right || !signed || device?.status !== 'active' || facts.expiresMs <= nowMs) {
       return undefined;
     }
-    this.#forget(nowMs);
-    if (this.#answered.has(challenge)) return undefined;
-    this.#answered.set(challenge, facts.expiresMs);
+    const { serverNonce, expiresMs } = facts;
+    const answered = this.#answered.get(serverNonce) ?? { expiresMs, right: false };
+    if (answered.right) return undefined;
+    answered.right = true;
+    this.#answered.set(serverNonce, answered);
     if (pair === undefined && byNext) {
       await this.#sealed.changeTo(serial, toHex(nextKey), { who: serial, address });
       return { device, exchanged, key: nextKey };
@@ -223,44 +237,20 @@ export class DeviceSessions {
   }
 
   /** The serial of a live session. Whether the device is still active is for the caller to look up. */
-  serialOf(token: string): string | undefined {
-    const session = this.#sessions.get(hashOf(token));
-    if (session === undefined || session.expiresMs <= this.#clock.nowMs()) return undefined;
-    return session.serial;
+  serialOf(token: string): Promise<string | undefined> {
+    return this.#tokens.serialOf(token);
   }
 
   /** Ends all sessions of a device. */
-  end(serial: string): void {
-    for (const hash of this.#tokensOf.get(serial) ?? []) this.#sessions.delete(hash);
-    this.#tokensOf.delete(serial);
+  end(serial: string): Promise<void> {
+    return this.#tokens.end(serial);
   }
 
-  get size(): number {
-    return this.#sessions.size;
-  }
-
-  #open(token: string, serial: string, nowMs: number): void {
-    const hash = hashOf(token);
-    this.#sessions.set(hash, { serial, expiresMs: nowMs + SESSION_LIFE_MS });
-    const hashes = [...(this.#tokensOf.get(serial) ?? []), hash];
-    for (const old of hashes.splice(0, hashes.length - SESSIONS_PER_DEVICE)) {
-      this.#sessions.delete(old);
-    }
-    this.#tokensOf.set(serial, hashes);
-  }
-
-  /** Both maps are in the order of expiry: what is over stands in front. */
+  /** About in the order of expiry: what is over stands in front. */
   #forget(nowMs: number): void {
-    for (const [challenge, expiresMs] of this.#answered) {
+    for (const [serverNonce, { expiresMs }] of this.#answered) {
       if (expiresMs > nowMs) break;
-      this.#answered.delete(challenge);
-    }
-    for (const [hash, session] of this.#sessions) {
-      if (session.expiresMs > nowMs) break;
-      this.#sessions.delete(hash);
-      const left = (this.#tokensOf.get(session.serial) ?? []).filter((other) => other !== hash);
-      if (left.length === 0) this.#tokensOf.delete(session.serial);
-      else this.#tokensOf.set(session.serial, left);
+      this.#answered.delete(serverNonce);
     }
   }
 
@@ -329,8 +319,4 @@ function isSigned(
   if (device?.signingKey === undefined || signature === undefined) return false;
   const message = signedByClient(exchanged, keys);
   return verifyWith(ed25519PublicKey(fromHex(device.signingKey)), message, signature);
-}
-
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
 }

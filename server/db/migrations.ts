@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { chunkedMigration } from './migration-chunked.ts';
+import { guardsMigration } from './migration-guards.ts';
 import { sealedSessions } from './migration-sealed.ts';
 import { servicesMigration } from './migration-services.ts';
 
@@ -255,5 +256,6 @@ export const migrations: MigrationProvider = {
     '0005-sealed-sessions': sealedSessions,
     '0006-services': servicesMigration,
     '0007-chunked': chunkedMigration,
+    '0008-guards': guardsMigration,
   }),
 };

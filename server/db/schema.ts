@@ -43,6 +43,12 @@ export interface NoncesTable {
   used_at: string | null;
   /** The file of that release: the image, or a copy that is encrypted for one ECU. */
   file: string | null;
+  /** Bytes that were sent under it; those that a client lost and asked for again count twice. */
+  sent_bytes: number;
+  /** 1 when the last byte of the file was among them. */
+  last_sent: number;
+  /** When the whole file had been sent. */
+  ended_at: string | null;
 }
 
 export interface ReportsTable {
@@ -57,6 +63,10 @@ export interface ReportsTable {
   received_at: string;
   /** JSON, a list of texts. */
   warnings: string | null;
+  /** Of the whole report, with its ECUs. */
+  bytes: number;
+  /** The network that it came from where no device was logged in; null for a device that was. */
+  stranger: string | null;
 }
 
 export interface ReportEcusTable {
@@ -103,6 +113,8 @@ export interface AuditTable {
   last_at: string;
   count: number;
   category: string;
+  /** Rows of one share push out none of another. */
+  share: string;
   action: string;
   who: string;
   address: string;
@@ -162,6 +174,19 @@ export interface ServiceTokensTable {
   role: string;
   token_hash: string;
   created_at: string;
+  /** Null for a token that does not expire. */
+  expires_at: string | null;
+  /** Not more exact than an hour; null for a token that was never used. */
+  used_at: string | null;
+}
+
+export interface DeviceTokensTable {
+  id: string;
+  /** SHA-256 of the token: a copy of the database opens no session. */
+  token_hash: string;
+  serial: string;
+  opened_at: string;
+  expires_at: string;
 }
 
 /** Signed metadata that is the same for every vehicle: all roots, and the image repository. */
@@ -391,6 +416,7 @@ export interface Schema {
   sealed_sessions: SealedSessionsTable;
   device_keys: DeviceKeysTable;
   service_tokens: ServiceTokensTable;
+  device_tokens: DeviceTokensTable;
   metadata: MetadataTable;
   vehicles: VehiclesTable;
   vehicle_metadata: VehicleMetadataTable;

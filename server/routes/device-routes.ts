@@ -33,6 +33,9 @@ export function deviceRoutes(services: Services): Router<RequestState> {
 
   router.post('/auth/response', async (ctx) => {
     const body = parseInput(responseBody, await readJson(ctx, services.clock));
+    if (!deviceSessions.isFirstAnswer(body.challenge)) {
+      await services.gate.anonymous(ctx, services, 'log-in');
+    }
     const { challenge, clientProof: proof, clientSignature: signature, sealed: wish } = body;
     const answer = { challenge, proof, signature };
     const session =
