@@ -1,6 +1,7 @@
-// Download nonces: 128 bit, five minutes, bound to the asker and to one file, one whole image each.
+// Download nonces: 128 bit, five minutes or to the last byte of the image, bound to the asker and to one file.
 
 import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
 import { toHex } from '../../src/core/bytes.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { Database } from './database.ts';
@@ -44,6 +45,7 @@ export class NonceStore {
       .where('address', '=', asker.address)
       .where('expires_at', '>', now)
       .where('used_at', 'is', null)
+      .where('ended_at', 'is', null)
       .executeTakeFirstOrThrow();
     if (Number(open.count) >= this.#openPerAddress) return undefined;
     const nonce = toHex(this.#random.bytes(16));
@@ -58,6 +60,9 @@ export class NonceStore {
         issued_at: now,
         expires_at: this.#db.timestamp(NONCE_LIFE_MS),
         used_at: null,
+        sent_bytes: 0,
+        last_sent: 0,
+        ended_at: null,
       })
       .execute();
     return nonce;
@@ -93,10 +98,33 @@ export class NonceStore {
       })
       .where('hash', '=', hashOf(nonce))
       .where('expires_at', '>', now)
+      .where('ended_at', 'is', null)
       .where((where) => where.or([where('file', 'is', null), where('file', '=', wanted.file)]));
     if (whole) update = update.where('used_at', 'is', null);
     if ((await update.executeTakeFirst()).numUpdatedRows === 1n) return undefined;
-    return whole ? 'USED' : 'OTHER_FILE';
+    // It ended, or went to another file, since it was looked at.
+    return whole ? 'USED' : ((await this.#judge(nonce, asker)).refusal ?? 'OTHER_FILE');
+  }
+
+  /**
+   * `bytes` of the file were sent. The nonce ends when as many bytes as the file has were sent and the last one was
+   * among them: a client that was cut off goes on until then.
+   */
+  async sent(
+    nonce: string,
+    file: { readonly size: number },
+    { bytes, last }: { readonly bytes: number; readonly last: boolean },
+  ): Promise<void> {
+    const isOver = sql<boolean>`sent_bytes + ${bytes} >= ${file.size} and last_sent + ${last ? 1 : 0} > 0`;
+    await this.#db.query
+      .updateTable('nonces')
+      .set({
+        sent_bytes: sql`sent_bytes + ${bytes}`,
+        ...(last ? { last_sent: 1 } : {}),
+        ended_at: sql`case when ${isOver} then ${this.#db.timestamp()} else ended_at end`,
+      })
+      .where('hash', '=', hashOf(nonce))
+      .execute();
   }
 
   async #judge(
@@ -115,6 +143,7 @@ export class NonceStore {
       row.address !== asker.address || (asker.vin !== undefined && asker.vin !== row.vin);
     if (foreign) return { refusal: 'FOREIGN', file: null };
     if (row.expires_at <= this.#db.timestamp()) return { refusal: 'EXPIRED', file: null };
+    if (row.ended_at !== null) return { refusal: 'USED', file: row.file };
     return { refusal: undefined, file: row.file };
   }
 

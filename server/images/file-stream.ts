@@ -9,6 +9,7 @@ const PIECE_BYTES = 256 * 1024;
 export class FileStream extends Readable {
   readonly #file: StorageFile;
   readonly #end: number;
+  readonly #start: number;
   #at: number;
   /** A file must not be closed under a read. */
   #reading: Promise<unknown> = Promise.resolve();
@@ -17,8 +18,14 @@ export class FileStream extends Readable {
   constructor(file: StorageFile, start: number, end: number) {
     super({ highWaterMark: PIECE_BYTES });
     this.#file = file;
+    this.#start = start;
     this.#at = start;
     this.#end = end;
+  }
+
+  /** Bytes that were given out. */
+  get bytesRead(): number {
+    return this.#at - this.#start;
   }
 
   override _read(): void {

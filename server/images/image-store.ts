@@ -1,7 +1,6 @@
 // Images as files named by their SHA-256, and the way in: streamed, hashed, synced, renamed.
 
 import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import { systemErrorCode } from '../../src/core/errors.ts';
 import { type Storage, StorageError } from '../../src/core/storage.ts';
 import { HttpProblem } from '../errors.ts';
@@ -21,7 +20,7 @@ export interface StagedImage {
 export interface OpenImage {
   readonly size: number;
   /** Bytes `start` to `end`, both included. */
-  stream(start: number, end: number): Readable;
+  stream(start: number, end: number): FileStream;
   /** Up to `length` bytes from `offset`; the image stays open. */
   read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;

@@ -15,6 +15,8 @@ export interface ImageFile {
 
 export interface Sending {
   readonly who: string;
+  /** `who` has proven nothing. */
+  readonly stranger?: boolean;
   /** What is written into the audit log; nothing for files that anybody may read. */
   readonly actions: {
     readonly start?: AuditAction;
@@ -23,6 +25,8 @@ export interface Sending {
   };
   /** Asked once, just before bytes are sent; throws to refuse. `whole`: every byte of the image. */
   allow?(whole: boolean): Promise<void>;
+  /** When the answer has ended: how many bytes left, at most, and whether the last one of the image did. */
+  sent?(sent: { readonly bytes: number; readonly last: boolean }): Promise<void>;
 }
 
 /** Throws HttpProblem 404 when the file is gone, 416 for a range outside of it. */
@@ -87,6 +91,7 @@ export async function sendImage(
     await services.audit.record({
       action,
       who: sending.who,
+      stranger: sending.stranger === true,
       address: ctx.state.address,
       detail: `${release.file}${range}${note}`,
     });
@@ -101,6 +106,10 @@ export async function sendImage(
     complete = ctx.res.socket?.destroyed !== true;
   });
   ctx.res.once('close', () => {
+    const sent = complete
+      ? { bytes: length, last: end === release.size - 1 }
+      : { bytes: stream.bytesRead, last: false };
+    if (sending.sent !== undefined) services.background(sending.sent(sent));
     const note = complete ? '' : `, cut off within ${length} bytes`;
     services.background(
       record(complete ? sending.actions.complete : sending.actions.aborted, note),

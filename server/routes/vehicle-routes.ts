@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { requireOwnVehicle } from '../auth/access.ts';
+import { networkOf } from '../auth/addresses.ts';
 import type { Asker, NonceRefusal } from '../db/nonces.ts';
 import { NONCE_LIFE_MS } from '../db/nonces.ts';
 import { HttpProblem } from '../errors.ts';
@@ -27,7 +28,7 @@ const REFUSALS: Record<NonceRefusal, string> = {
   FOREIGN: 'this nonce was given to another client: get one from /get_nonce',
   EXPIRED: 'this nonce has expired: get another one from /get_nonce',
   OTHER_FILE: 'this nonce belongs to another file: get one for each file',
-  USED: 'this nonce has been used for the whole image: get another one, or continue with a Range',
+  USED: 'this nonce has been used for the whole image: get another one from /get_nonce (a download that was cut off goes on with a Range until the last byte was sent)',
 };
 
 export function vehicleRoutes(services: Services): Router<RequestState> {
@@ -38,9 +39,12 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     const ecus = parseInput(ecuQuery, { ecu: ctx.query.ecu }).ecu;
     const offered = await offeredReleases(services, ecus);
     const body = JSON.stringify({ vin: vin ?? null, releases: offered.map(releaseJson) });
-    // With signed releases the tag covers what the Director decides by: a vehicle that is told 304 does not ask it.
+    // The tag covers what the Director decides by: a vehicle that is told 304 does not ask it.
     const revision = services.uptane?.releases.revision ?? '';
-    const etag = `"${createHash('sha256').update(revision).update(body).digest('base64url')}"`;
+    const registry = vin === undefined ? [] : await services.devices.ofVehicle(vin);
+    const devices = registry.map(({ serial, status, updatedAt }) => [serial, status, updatedAt]);
+    const decidedBy = JSON.stringify([revision, devices]);
+    const etag = `"${createHash('sha256').update(decidedBy).update(body).digest('base64url')}"`;
     ctx.set('ETag', etag);
     ctx.set('Cache-Control', 'private, no-cache');
     ctx.vary('X-Vehicle-VIN');
@@ -83,6 +87,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     await requireHere(services, release.file);
     await sendImage(ctx, services, release, {
       who: asker.vin ?? '',
+      stranger: asker.stranger,
       actions: {
         start: 'download.start',
         complete: 'download.complete',
@@ -92,6 +97,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
         const refusal = await services.nonces.claim(nonce, asker, release, whole);
         if (refusal !== undefined) throw await refused(services, asker, refusal);
       },
+      sent: (sent) => services.nonces.sent(nonce, release, sent),
     });
   });
 
@@ -102,9 +108,12 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     }
     const report = parseInput(reportBody, body.value);
     requireOwnVehicle(ctx, report.vin);
-    if (await services.reports.add(report, ctx.state.address)) {
+    const stranger = strangerOf(ctx);
+    if (stranger !== undefined) await services.gate.stranger(ctx, services);
+    if (await services.reports.add(report, ctx.state.address, stranger)) {
       await services.audit.record({
         action: 'report',
+        stranger: stranger !== undefined,
         who: report.vin,
         address: ctx.state.address,
         detail: `${report.outcome} ${report.ecus.map((ecu) => `${ecu.name} ${ecu.version ?? '?'}`).join(', ')}`,
@@ -164,11 +173,18 @@ async function refused(
 /** Who asks, and from where, for the log. */
 interface Client extends Asker {
   readonly from: string;
+  readonly stranger: boolean;
+}
+
+/** The network of a vehicle that is not logged in, where vehicles need no log-in. */
+function strangerOf(ctx: AppContext): string | undefined {
+  return ctx.state.device === undefined ? networkOf(ctx.state.address) : undefined;
 }
 
 function askerOf(ctx: AppContext): Client {
   const { address, device } = ctx.state;
-  return { address: device?.serial ?? address, vin: vinOf(ctx), from: address };
+  const stranger = device === undefined;
+  return { address: device?.serial ?? address, vin: vinOf(ctx), from: address, stranger };
 }
 
 /** What was asked for; of a device with a session always its own vehicle. */
@@ -179,6 +195,10 @@ function vinOf(ctx: AppContext): string | undefined {
   return vin ?? ctx.state.device?.vin;
 }
 
-function identity(asker: Client): { who: string; address: string } {
-  return { who: asker.vin ?? '', address: asker.from };
+function identity({ vin, from, stranger }: Client): {
+  who: string;
+  address: string;
+  stranger: boolean;
+} {
+  return { who: vin ?? '', address: from, stranger };
 }

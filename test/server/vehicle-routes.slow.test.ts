@@ -160,21 +160,40 @@ describe('/get_nonce and /ota_download', () => {
 
   it('resumes by range under the same nonce while it lives, not after', async () => {
     const { backend, url } = await withRelease();
-    const nonce = await nonceFor(backend);
-    const whole = `${url}?nonce=${nonce}&vin=${VIN}`;
-    expect((await backend.request(whole)).status).toBe(200);
-    const rest = await backend.request(whole, { headers: { Range: 'bytes=60000-' } });
-    expect(rest.status).toBe(206);
-    expect(rest.headers['content-range']).toBe(`bytes 60000-99999/${IMAGE.length}`);
-    expect(Buffer.compare(rest.body, IMAGE.subarray(60_000))).toBe(0);
-    const beyond = await backend.request(whole, { headers: { Range: 'bytes=100000-' } });
+    const whole = `${url}?nonce=${await nonceFor(backend)}&vin=${VIN}`;
+    const range = (bytes: string) => backend.request(whole, { headers: { Range: bytes } });
+    const part = await range('bytes=60000-79999');
+    expect(part.status).toBe(206);
+    expect(part.headers['content-range']).toBe(`bytes 60000-79999/${IMAGE.length}`);
+    expect(Buffer.compare(part.body, IMAGE.subarray(60_000, 80_000))).toBe(0);
+    const beyond = await range('bytes=100000-');
     expect([beyond.status, beyond.headers['content-range']]).toEqual([416, 'bytes */100000']);
 
     backend.clock.skip(5 * 60_000 - 5000);
-    expect((await backend.request(whole, { headers: { Range: 'bytes=1-' } })).status).toBe(206);
+    expect((await range('bytes=1-9')).status).toBe(206);
     backend.clock.skip(5001);
-    const late = await backend.request(whole, { headers: { Range: 'bytes=1-' } });
+    const late = await range('bytes=1-9');
     expect([late.status, late.json.code]).toEqual([403, 'NONCE_EXPIRED']);
+  });
+
+  it.each([
+    ['the whole image', [undefined]],
+    ['two halves', ['bytes=0-49999', 'bytes=50000-']],
+    ['the second half first', ['bytes=50000-', 'bytes=0-49999']],
+    ['three parts that overlap', ['bytes=0-69999', 'bytes=30000-79999', 'bytes=80000-99999']],
+    ['all but the first byte, again and again', ['bytes=1-', 'bytes=1-']],
+  ])('a nonce ends with the last byte: %s', async (_name, ranges) => {
+    const { backend, url } = await withRelease();
+    const target = `${url}?nonce=${await nonceFor(backend)}&vin=${VIN}`;
+    const get = (range: string | undefined) =>
+      backend.request(target, range === undefined ? {} : { headers: { Range: range } });
+    for (const range of ranges) expect((await get(range)).status).toBeLessThan(300);
+    for (const range of ['bytes=1-', 'bytes=99999-', 'bytes=0-0', undefined]) {
+      const reply = await get(range);
+      expect([range, reply.status, reply.json.code]).toEqual([range, 403, 'NONCE_USED']);
+    }
+    const head = await backend.request(target, { method: 'HEAD' });
+    expect(head.status).toBe(403);
   });
 
   it('continues an earlier download under a new nonce, and then still has the whole image once', async () => {
