@@ -4,11 +4,12 @@ import { type Kysely, sql } from 'kysely';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { cleanLine } from '../../src/core/text.ts';
+import { networkOf } from '../auth/addresses.ts';
 import type { Database } from './database.ts';
 import { keepNewest } from './keep-newest.ts';
 import type { Schema } from './schema.ts';
 
-/** Each action belongs to one category; each category has a share of the log of its own, which others cannot fill. */
+/** Each action belongs to one category. */
 export const AUDIT_ACTIONS = {
   'login.ok': 'people',
   'login.failed': 'refusals',
@@ -70,6 +71,8 @@ export interface AuditEvent {
   readonly who?: string;
   readonly address: string;
   readonly detail?: string;
+  /** Without an identity that was proven: such entries have a share of their own. */
+  readonly stranger?: boolean;
 }
 
 export interface AuditEntry {
@@ -84,17 +87,25 @@ export interface AuditEntry {
   readonly detail: string;
 }
 
-/** Rows kept per category. */
+/**
+ * Rows kept of each category. Each kind of refusal, and what comes without an identity, has a smaller share of its own:
+ * what a stranger can repeat as often as it wants pushes out nothing else.
+ */
 const KEEP = 100_000;
+const SMALL_SHARE = 10;
 const PRUNE_EVERY = 500;
 /** Equal refusals within this time are one row with a count. */
 const WINDOW_MS = 60_000;
 /** Different refusals counted at a time; beyond, they share a row per action. */
 const OPEN_WINDOWS = 500;
-const TEXT_LIMIT = 300;
+/** Of one network; beyond, it has a row per action. */
+const OPEN_PER_NETWORK = 20;
+/** UTF-8 bytes of each text in a row: a row has 1 KiB at most. */
+const TEXT_BYTES = 300;
 
 interface Window {
   readonly id: string;
+  readonly network: string;
   readonly startMs: number;
   count: number;
   written: number;
@@ -188,12 +199,23 @@ export class AuditLog {
 
   async #count(event: AuditEvent): Promise<void> {
     const nowMs = this.#db.clock.nowMs();
+    const network = networkOf(event.address);
     let key = JSON.stringify([event.action, event.address, event.who, event.detail]);
+    let row = event;
     let open = this.#windows.get(key);
+    if (open === undefined && this.#openOf(network) >= OPEN_PER_NETWORK) {
+      await this.flush();
+      if (this.#openOf(network) >= OPEN_PER_NETWORK) {
+        key = JSON.stringify([event.action, network]);
+        row = { ...summed(event), address: network };
+        open = this.#windows.get(key);
+      }
+    }
     if (open === undefined && this.#windows.size >= OPEN_WINDOWS) {
       await this.flush();
       if (this.#windows.size >= OPEN_WINDOWS) {
         key = event.action;
+        row = summed(event);
         open = this.#windows.get(key);
       }
     }
@@ -204,15 +226,15 @@ export class AuditLog {
     }
     if (open !== undefined) await this.flush();
     const id = this.#db.newId();
-    const window = { id, startMs: nowMs, count: 1, written: 1, lastAt: this.#db.timestamp() };
-    this.#windows.set(key, window);
-    const summed = key === event.action;
-    await this.#insert(
-      summed
-        ? { action: event.action, address: 'many', detail: 'too many different ones to list' }
-        : event,
-      id,
-    );
+    const lastAt = this.#db.timestamp();
+    this.#windows.set(key, { id, network, startMs: nowMs, count: 1, written: 1, lastAt });
+    await this.#insert(row, id);
+  }
+
+  #openOf(network: string): number {
+    let count = 0;
+    for (const window of this.#windows.values()) if (window.network === network) count++;
+    return count;
   }
 
   async #insert(event: AuditEvent, id: string): Promise<void> {
@@ -232,6 +254,7 @@ export class AuditLog {
       last_at: now,
       count: 1,
       category: AUDIT_ACTIONS[event.action],
+      share: shareOf(event),
       action: event.action,
       who: shown(event.who),
       address: shown(event.address),
@@ -240,16 +263,42 @@ export class AuditLog {
   }
 
   async #prune(): Promise<void> {
-    for (const category of AUDIT_CATEGORIES) {
-      await keepNewest(this.#db.query, 'audit', this.#keep, {
-        column: 'category',
-        value: category,
-      });
+    for (const share of SHARES) {
+      const isWhole = (AUDIT_CATEGORIES as readonly string[]).includes(share);
+      const keep = isWhole ? this.#keep : Math.ceil(this.#keep / SMALL_SHARE);
+      await keepNewest(this.#db.query, 'audit', keep, { column: 'share', value: share });
     }
   }
 }
 
 /** Names, paths and headers come from strangers; the log is read on terminals, too. */
 function shown(text = ''): string {
-  return cleanLine(text.slice(0, TEXT_LIMIT));
+  return cleanLine(cut(text));
+}
+
+/** The category, or a part of it: `refusals login.failed`, `vehicles strangers`. */
+function shareOf({ action, stranger }: Pick<AuditEvent, 'action' | 'stranger'>): string {
+  const category = AUDIT_ACTIONS[action];
+  const kind = category === 'refusals' ? [action] : [];
+  return [category, ...kind, ...(stranger === true ? ['strangers'] : [])].join(' ');
+}
+
+const SHARES = new Set(
+  (Object.keys(AUDIT_ACTIONS) as AuditAction[]).flatMap((action) =>
+    [false, true].map((stranger) => shareOf({ action, stranger })),
+  ),
+);
+
+/** The row for refusals that have no row of their own. */
+function summed({ action, stranger }: AuditEvent): AuditEvent {
+  const detail = 'too many different ones to list';
+  return { action, address: 'many', detail, ...(stranger === undefined ? {} : { stranger }) };
+}
+
+/** Whole characters, at most TEXT_BYTES of UTF-8. */
+function cut(text: string): string {
+  if (Buffer.byteLength(text) <= TEXT_BYTES) return text;
+  const bytes = Buffer.from(text).subarray(0, TEXT_BYTES);
+  // A character that was cut in two is no character; the decoder holds it back.
+  return new TextDecoder('utf-8').decode(bytes, { stream: true });
 }

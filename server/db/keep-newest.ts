@@ -19,7 +19,7 @@ export async function keepNewest(
   query: Kysely<Schema>,
   table: Table,
   keep: number,
-  of?: { readonly column: 'vin' | 'category' | 'serial'; readonly value: string },
+  of?: { readonly column: 'vin' | 'share' | 'serial'; readonly value: string },
 ): Promise<void> {
   const same = of === undefined ? sql`true` : sql`${sql.ref(of.column)} = ${of.value}`;
   const rows = sql.table(table);

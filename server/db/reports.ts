@@ -1,13 +1,18 @@
 // What vehicles report after a campaign: outcome and version per ECU, the last ones of each vehicle.
 
+import { sql } from 'kysely';
 import type { CampaignStore } from './campaigns.ts';
 import type { Database } from './database.ts';
 import { keepNewest } from './keep-newest.ts';
 
-/** Reports kept of one vehicle, and of all together: vehicles do not log in, so what they fill has an end. */
+/** Reports kept of one vehicle. */
 const KEEP_PER_VIN = 100;
-const KEEP_ALL = 200_000;
-const PRUNE_ALL_EVERY = 500;
+/** What the reports of logged-in vehicles and those of strangers may fill. Each has a share of its own. */
+export const DEFAULT_REPORT_BYTES = { vehicles: 512 * 1024 * 1024, strangers: 16 * 1024 * 1024 };
+/** After this part of a share the reports beyond the share are deleted. */
+const PRUNE_PARTS = 16;
+/** Row and indexes of a report, and of each ECU in it. */
+const ROW_BYTES = 300;
 
 export interface ReportEcu {
   readonly name: string;
@@ -38,19 +43,24 @@ export interface StoredReport extends Report {
 export class ReportStore {
   readonly #db: Database;
   readonly #campaigns: CampaignStore;
-  #sincePrune = PRUNE_ALL_EVERY;
+  readonly #keep: typeof DEFAULT_REPORT_BYTES;
+  /** Bytes that came since the last look, or more than that before the first one. */
+  readonly #since = { vehicles: Number.POSITIVE_INFINITY, strangers: Number.POSITIVE_INFINITY };
 
-  constructor(db: Database, campaigns: CampaignStore) {
+  constructor(db: Database, campaigns: CampaignStore, keep = DEFAULT_REPORT_BYTES) {
     this.#db = db;
     this.#campaigns = campaigns;
+    this.#keep = keep;
   }
 
   /**
    * False where this outcome of this campaign was stored before: a vehicle that did not get our answer says it again.
-   * A campaign may have two outcomes: the way back failed, and came to its end later.
+   * A campaign may have two outcomes: the way back failed, and came to its end later. `stranger`: the network that it
+   * came from, where no device was logged in.
    */
-  async add(report: Report, address: string): Promise<boolean> {
+  async add(report: Report, address: string, stranger?: string): Promise<boolean> {
     const id = this.#db.newId();
+    const bytes = bytesOf(report);
     const { vin, campaign, outcome } = report;
     const added = await this.#db.query.transaction().execute(async (transaction) => {
       if (campaign !== undefined) {
@@ -76,6 +86,8 @@ export class ReportStore {
           reason: report.reason ?? null,
           warnings: report.warnings.length === 0 ? null : JSON.stringify(report.warnings),
           received_at: this.#db.timestamp(),
+          bytes,
+          stranger: stranger ?? null,
         })
         .execute();
       if (report.ecus.length > 0) {
@@ -98,7 +110,7 @@ export class ReportStore {
       await keepNewest(transaction, 'reports', KEEP_PER_VIN, { column: 'vin', value: report.vin });
       return true;
     });
-    if (added) await this.#pruneAll();
+    if (added) await this.#prune(stranger === undefined ? 'vehicles' : 'strangers', bytes);
     return added;
   }
 
@@ -171,9 +183,56 @@ export class ReportStore {
     }));
   }
 
-  async #pruneAll(): Promise<void> {
-    if (++this.#sincePrune < PRUNE_ALL_EVERY) return;
-    this.#sincePrune = 0;
-    await keepNewest(this.#db.query, 'reports', KEEP_ALL);
+  async #prune(share: keyof typeof DEFAULT_REPORT_BYTES, bytes: number): Promise<void> {
+    this.#since[share] += bytes;
+    const most = this.#keep[share];
+    if (this.#since[share] < most / PRUNE_PARTS) return;
+    this.#since[share] = 0;
+    if (share === 'vehicles') await this.#keepNewest(sql`stranger is null`, most);
+    else await this.#pruneStrangers(most);
   }
+
+  /** The network that fills the most loses first: it cannot push out what others have told. */
+  async #pruneStrangers(most: number): Promise<void> {
+    const rows = await this.#db.query
+      .selectFrom('reports')
+      .select((select) => ['stranger', select.fn.sum<number | string>('bytes').as('bytes')])
+      .where('stranger', 'is not', null)
+      .groupBy('stranger')
+      .execute();
+    const held = rows.map(({ stranger, bytes }) => ({ stranger, bytes: Number(bytes) }));
+    const share = fairShare(
+      held.map(({ bytes }) => bytes),
+      most,
+    );
+    for (const { stranger, bytes } of held) {
+      if (bytes > share) await this.#keepNewest(sql`stranger = ${stranger}`, share);
+    }
+  }
+
+  async #keepNewest(which: ReturnType<typeof sql>, most: number): Promise<void> {
+    await sql`
+      delete from reports where ${which} and id in (
+        select id from (
+          select id, sum(bytes) over (order by id desc) as total from reports where ${which}
+        ) as sums where total > ${most}
+      )`.execute(this.#db.query);
+  }
+}
+
+/** The most that each may keep, so that all together keep at most `most`. */
+function fairShare(amounts: readonly number[], most: number): number {
+  let left = most;
+  const sorted = [...amounts].sort((a, b) => a - b);
+  for (const [index, amount] of sorted.entries()) {
+    const share = left / (sorted.length - index);
+    if (amount > share) return share;
+    left -= amount;
+  }
+  return most;
+}
+
+/** What a report fills, about. */
+function bytesOf(report: Report): number {
+  return Buffer.byteLength(JSON.stringify(report)) + ROW_BYTES * (1 + report.ecus.length);
 }

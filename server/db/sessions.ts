@@ -6,6 +6,8 @@ import type { Database } from './database.ts';
 
 /** A session ends after this long without a request. */
 export const SESSION_IDLE_MS = 8 * 60 * 60 * 1000;
+/** A session ends this long after the log-in, whatever happens. */
+export const SESSION_LIFE_MS = 24 * 60 * 60 * 1000;
 /** A session that only lives on is written at most this often. */
 const TOUCH_AFTER_MS = 60_000;
 
@@ -24,6 +26,7 @@ export class SessionStore {
       .selectFrom('sessions')
       .select(['data', 'expires_at'])
       .where('id_hash', '=', hashOf(id))
+      .where('created_at', '>', this.#db.timestamp(-SESSION_LIFE_MS))
       .executeTakeFirst();
     if (row === undefined || row.expires_at <= this.#db.timestamp()) return undefined;
     return sessionData.parse(JSON.parse(row.data));
@@ -46,7 +49,12 @@ export class SessionStore {
     }
     await this.#db.query
       .deleteFrom('sessions')
-      .where('expires_at', '<=', this.#db.timestamp())
+      .where((where) =>
+        where.or([
+          where('expires_at', '<=', this.#db.timestamp()),
+          where('created_at', '<=', this.#db.timestamp(-SESSION_LIFE_MS)),
+        ]),
+      )
       .execute();
     const row = { user_name: parsed.data.user, data: JSON.stringify(parsed.data) };
     await this.#db.query

@@ -26,6 +26,7 @@ export function campaignRoutes(
     const body = parseInput(statusBody, await readJson(ctx, services.clock));
     const { vin, campaign, state, answer } = body;
     requireOwnVehicle(ctx, vin);
+    if (ctx.state.device === undefined) await services.gate.stranger(ctx, services);
     const { campaigns, cancelOrders } = services;
     if (answer !== undefined) await cancelOrders.answered(vin, answer, ctx.state.address);
     await campaigns.heard(vin, campaign, state);

@@ -2,6 +2,7 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
+import { clientOf, rememberClient } from '../auth/known-client.ts';
 import { endSession, requireCsrf, requireSameOrigin, startSession } from '../auth/people.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readSmallBody } from '../http/body.ts';
@@ -30,7 +31,9 @@ export function sessionRoutes(
     const body = await readSmallBody(ctx, services.clock);
     const { name, password } = parseInput(loginBody, body.value);
     try {
-      const person = await startSession(ctx, await logIn(ctx, services, name, password));
+      const user = await logIn(ctx, services, name, password);
+      const person = await startSession(ctx, { name: user.name, role: user.role });
+      if (body.kind === 'form') rememberClient(ctx, services.random, user);
       ctx.set('Cache-Control', 'no-store');
       if (body.kind === 'json') {
         ctx.body = { user: person.name, role: person.role, csrfToken: person.csrfToken };
@@ -81,9 +84,19 @@ export function sessionRoutes(
 async function logIn(ctx: AppContext, services: Services, givenName: string, password: string) {
   const name = givenName.toLowerCase();
   const { address } = ctx.state;
-  const waitSeconds = await services.throttle.enter(address, name);
-  if (waitSeconds !== undefined) {
-    await services.audit.record({ action: 'login.throttled', who: name, address });
+  const user = await services.users.find(name);
+  // An invented name is not written down: it may be a password in the wrong field, and each one would be a row.
+  const refused =
+    user === undefined
+      ? { address, stranger: true, detail: 'no such name' }
+      : { address, who: name };
+  const login = { address, name, client: clientOf(ctx, user) };
+  const throttled = await services.throttle.enter(login);
+  if (throttled !== undefined) {
+    const { asker, waitSeconds } = throttled;
+    const nowMs = services.clock.nowMs();
+    services.gate.counts.refused('login', asker, waitSeconds * 1000, nowMs);
+    await services.audit.record({ action: 'login.throttled', ...refused });
     throw new HttpProblem(
       429,
       'LOGIN_THROTTLED',
@@ -91,14 +104,13 @@ async function logIn(ctx: AppContext, services: Services, givenName: string, pas
       { headers: { 'Retry-After': String(waitSeconds) } },
     );
   }
-  const user = await services.users.find(name);
   if (!(await services.passwords.verify(password, user?.passwordHash)) || user === undefined) {
-    await services.audit.record({ action: 'login.failed', who: name, address });
+    await services.audit.record({ action: 'login.failed', ...refused });
     throw new HttpProblem(401, 'LOGIN_FAILED', 'name or password is wrong');
   }
-  await services.throttle.succeeded(address, name);
+  await services.throttle.succeeded(login);
   await services.audit.record({ action: 'login.ok', who: name, address });
-  return { name: user.name, role: user.role };
+  return user;
 }
 
 function loginPage(

@@ -136,23 +136,50 @@ describe('log-in', () => {
 });
 
 describe('the throttle', () => {
-  it('stops guessing for a name, whichever address tries, and says how long', async () => {
+  it('stops the address that guesses, and not the person', async () => {
     const backend = await startBackend();
-    const guess = json({ name: 'anna', password: 'a wrong guess' });
+    const guess = { ...json({ name: 'anna', password: 'a wrong guess' }), from: '127.0.0.9' };
     for (let index = 0; index < 10; index++) {
-      const from = `127.0.0.${10 + index}`;
-      expect((await backend.request('/login', { ...guess, from })).status).toBe(401);
+      expect((await backend.request('/login', guess)).status).toBe(401);
     }
     const stopped = await backend.request('/login', guess);
     expect([stopped.status, stopped.json.code]).toEqual([429, 'LOGIN_THROTTLED']);
     const wait = Number(stopped.headers['retry-after']);
     expect(wait).toBeGreaterThan(800);
     expect(wait).toBeLessThanOrEqual(900);
-    // The right password does not get past it either; another name does.
-    expect((await backend.request('/login', json(credentials))).status).toBe(429);
-    expect((await backend.request('/login', json({ ...credentials, name: 'vera' }))).status).toBe(
-      200,
-    );
+    // The right password does not get past it from there; from elsewhere it does.
+    const there = { ...json(credentials), from: '127.0.0.9' };
+    expect((await backend.request('/login', there)).status).toBe(429);
+    expect((await backend.request('/login', json(credentials))).status).toBe(200);
+  });
+
+  it('shuts out neither a browser nor an address from which the person has logged in', async () => {
+    const backend = await startBackend();
+    const form = (headers: Record<string, string>, from: string, password = PASSWORD) =>
+      backend.request('/login', {
+        method: 'POST',
+        headers: { ...FORM, ...headers },
+        body: new URLSearchParams({ name: 'anna', password }).toString(),
+        from,
+      });
+    const first = await form({}, '127.0.0.1');
+    const browser = cookieOf(first)
+      .split('; ')
+      .find((cookie) => cookie.startsWith('can-ota-client='))!;
+    expect(first.headers['set-cookie']!.join()).toMatch(/can-ota-client=.*httponly/i);
+    // Guesses from very many addresses: the name is closed to addresses that nobody knows.
+    const statuses = new Set<number>();
+    for (let index = 0; index < 320; index++) {
+      const reply = await form({}, `127.0.${1 + Math.floor(index / 9)}.3`, 'wrong');
+      statuses.add(reply.status);
+    }
+    expect([...statuses]).toEqual([401, 429]);
+    expect((await form({}, '127.0.99.1')).status).toBe(429);
+    expect((await form({}, '127.0.0.1')).status).toBe(303);
+    expect((await form({ Cookie: browser }, '127.0.99.1')).status).toBe(303);
+    // The proof of another person, or one that was made up, counts as none.
+    const forged = `${browser.slice(0, -1)}${browser.endsWith('0') ? '1' : '0'}`;
+    expect((await form({ Cookie: forged }, '127.0.99.1')).status).toBe(429);
   });
 
   it('stops one address that tries many names, and forgives who gets it right', async () => {
@@ -180,6 +207,17 @@ describe('sessions', () => {
       expect((await client.request('/session')).status).toBe(200);
     }
     backend.clock.skip(8 * 3_600_000 + 1);
+    expect((await client.request('/session')).status).toBe(401);
+  });
+
+  it('end after a day, whatever happens', async () => {
+    const backend = await startBackend();
+    const client = await backend.login();
+    for (let hour = 1; hour < 24; hour++) {
+      backend.clock.skip(3_600_000);
+      expect((await client.request('/session')).status).toBe(200);
+    }
+    backend.clock.skip(3_600_000);
     expect((await client.request('/session')).status).toBe(401);
   });
 
