@@ -157,6 +157,12 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
         });
   const sealedSessions = new SealedSessionStore(db, audit);
   const director = uptane?.director;
+  const gate = new CallerGate(random, {
+    ...(options.rateLimits === undefined ? {} : { limits: options.rateLimits }),
+    policy: options.devices,
+  });
+  const { burst: burstBytes, perSecond: bytesPerSecond } = gate.transferLimit;
+  const pace = { burstBytes, bytesPerSecond };
   const services: Services = {
     uptane,
     vehicles,
@@ -171,10 +177,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
       sign: director === undefined ? undefined : (signed) => director.signSession(signed),
     }),
     serviceTokens: new ServiceTokenStore(db, audit),
-    gate: new CallerGate(random, {
-      ...(options.rateLimits === undefined ? {} : { limits: options.rateLimits }),
-      policy: options.devices,
-    }),
+    gate,
     db,
     clock,
     random,
@@ -194,7 +197,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     telemetry: new TelemetryStore(db, audit),
     reports: new ReportStore(db, campaigns),
     images,
-    ...openOta(deps, options.chunkFaults),
+    ...openOta(deps, pace, options.chunkFaults),
     throttle: new LoginThrottle(random),
     pages: new Pages(web),
     background: (work) => {
@@ -230,7 +233,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
       : []),
     ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),
     ...(uptane === undefined ? [] : [metadataRoutes(services, uptane, sessions)]),
-    operationsRoutes(services, web.files),
+    operationsRoutes(services, web.files, sessions),
     sessionRoutes(services, sessions),
     ...(forReleases ? [uploadRoutes(services, sessions)] : []),
     pageRoutes(services, sessions),

@@ -20,12 +20,13 @@ export interface ReceivedMessage {
 /**
  * Opens the message of a request. Its number is taken durably before anything is done: what comes again is refused, also after a
  * restart. Throws HttpProblem 400 `MESSAGE_MALFORMED`; 401 `SESSION_UNKNOWN` (also: over, ended), `MESSAGE_FORGED`, `MESSAGE_REPLAYED`,
- * `DEVICE_REFUSED`; 429. All of it is on record.
+ * `DEVICE_REFUSED`; 429. All of it is on record. `uncounted`: the caller counts the request, when it knows what it asks for.
  */
 export async function receiveMessage(
   ctx: AppContext,
   services: Services,
   message: Uint8Array,
+  options: { readonly uncounted?: boolean } = {},
 ): Promise<ReceivedMessage> {
   const { sealedSessions, devices } = services;
   const head = readHead(message);
@@ -63,7 +64,7 @@ export async function receiveMessage(
       `number ${sequence}, or a later one, was taken before`,
     );
   }
-  await services.gate.known(ctx, services, serial);
+  if (options.uncounted !== true) await services.gate.known(ctx, services, serial);
   const device = await devices.bySerial(serial);
   if (device?.status !== 'active') {
     await sealedSessions.end(serial);

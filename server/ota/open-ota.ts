@@ -3,6 +3,7 @@
 import type { Clock } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { ChunkFaultRates } from '../../src/services/chunked/faults.ts';
+import type { TransferPace } from '../../src/services/chunked/protocol.ts';
 import type { AuditLog } from '../db/audit.ts';
 import type { Database } from '../db/database.ts';
 import { DevicePackageStore } from '../db/device-packages.ts';
@@ -18,7 +19,7 @@ export interface Ota {
   readonly ota: OtaService;
 }
 
-/** `rates`: on a bench, what goes wrong and how often. */
+/** `pace`: of each device. `rates`: on a bench, what goes wrong and how often. */
 export function openOta(
   parts: {
     readonly db: Database;
@@ -27,6 +28,7 @@ export function openOta(
     readonly random: Random;
     readonly clock: Clock;
   },
+  pace: TransferPace,
   rates: ChunkFaultRates = {},
 ): Ota {
   const { db, audit, images, random, clock } = parts;
@@ -37,6 +39,6 @@ export function openOta(
   return {
     packages,
     transfers,
-    ota: new OtaService({ packages, transfers, copies, images, faults }),
+    ota: new OtaService({ packages, transfers, copies, images, faults, pace }),
   };
 }

@@ -8,11 +8,13 @@ import {
   type checkRequest,
   chunkCount,
   chunkKey,
+  chunkLength,
   type chunkRequest,
   type completeRequest,
   type StatusAnswer,
   type statusRequest,
   type TransferFacts,
+  type TransferPace,
   type VerifyAnswer,
   type verifyRequest,
 } from '../../src/services/chunked/protocol.ts';
@@ -31,6 +33,8 @@ export interface OtaParts {
   readonly copies: DeviceCopies;
   readonly images: ImageStore;
   readonly faults: ChunkFaults;
+  /** Of each device, as it is told. */
+  readonly pace: TransferPace;
 }
 
 /** A device that has proven itself, and where it asks from. */
@@ -91,26 +95,31 @@ export class OtaService {
     return { kind: 'transfer', transfer, package: null };
   }
 
-  /** The records. Throws HttpProblem 404, 409 for a transfer that is over, 416 for chunks behind the end. */
+  /**
+   * The records. `count` is told how many bytes of the image they hold before these are read, and throws to refuse.
+   * Throws HttpProblem 404, 409 for a transfer that is over, 416 for chunks behind the end.
+   */
   async chunks(
     { device, session }: Asker,
     wish: z.output<typeof chunkRequest>,
+    count: (bytes: number) => Promise<void>,
   ): Promise<Uint8Array> {
     const { transfers, faults } = this.#parts;
     const transfer = await this.#running(device.serial, wish.transfer);
-    const count = chunkCount(transfer);
+    const chunks = chunkCount(transfer);
     const numbers =
       'numbers' in wish
         ? wish.numbers
         : Array.from({ length: wish.count }, (_, index) => wish.from + index);
     const last = Math.max(...numbers);
-    if (last >= count) {
+    if (last >= chunks) {
       throw new HttpProblem(
         416,
         'CHUNK_RANGE',
-        `chunk ${last} is behind the end: this image has ${count} of ${transfer.chunkBytes} bytes`,
+        `chunk ${last} is behind the end: this image has ${chunks} of ${transfer.chunkBytes} bytes`,
       );
     }
+    await count(numbers.reduce((sum, number) => sum + chunkLength(transfer, number), 0));
     const records = await this.#withImage(transfer, (image) =>
       readRecords(image, transfer, chunkKey(session, transfer.image), numbers),
     );
@@ -189,7 +198,7 @@ export class OtaService {
     const prefix = same
       ? { bytes: held.bytes, sha256: await this.#prefix(transfer, held.bytes) }
       : null;
-    return { id, image: { length, sha256: image }, chunkBytes, prefix };
+    return { id, image: { length, sha256: image }, chunkBytes, prefix, pace: this.#parts.pace };
   }
 
   #prefix(transfer: Transfer, bytes: number): Promise<string> {

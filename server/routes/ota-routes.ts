@@ -7,6 +7,7 @@ import {
   CHUNK_PATH,
   COMPLETE_PATH,
   checkRequest,
+  chunkCost,
   chunkRequest,
   completeRequest,
   STATUS_PATH,
@@ -44,9 +45,27 @@ export function otaRoutes(
     return { json: await ota.checkFile(askerOf(request), wish, offered) };
   });
 
-  sealedPost(router, services, CHUNK_PATH, async (request) => ({
-    plain: await ota.chunks(askerOf(request), request.json(chunkRequest)),
-  }));
+  // An open download has a budget of its own, in bytes; what asks for anything else counts like any request.
+  sealedPost(
+    router,
+    services,
+    CHUNK_PATH,
+    async (request) => {
+      const { ctx, device } = request;
+      let counted = false;
+      const count = async (bytes: number): Promise<void> => {
+        counted = true;
+        await services.gate.transfer(ctx, services, device.serial, chunkCost(bytes));
+      };
+      try {
+        return { plain: await ota.chunks(askerOf(request), request.json(chunkRequest), count) };
+      } catch (error) {
+        if (!counted) await services.gate.known(ctx, services, device.serial);
+        throw error;
+      }
+    },
+    { uncounted: true },
+  );
 
   sealedPost(router, services, VERIFY_PATH, async (request) => ({
     json: await ota.verify(askerOf(request), request.json(verifyRequest)),

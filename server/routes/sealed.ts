@@ -42,7 +42,7 @@ export function sealedPost(
   services: Services,
   path: string,
   handle: (request: SealedRequest) => Promise<SealedAnswer>,
-  options: { readonly maxBytes?: number } = {},
+  options: { readonly maxBytes?: number; readonly uncounted?: boolean } = {},
 ): void {
   const access = accessOf('POST', path);
   if (access.for !== 'sealed') throw new Error(`POST ${path} is no sealed route in the table`);
@@ -55,7 +55,7 @@ export function sealedPost(
       );
     }
     const message = await readBytes(ctx, services.clock, options.maxBytes ?? MAX_BYTES);
-    const received = await receiveMessage(ctx, services, message);
+    const received = await receiveMessage(ctx, services, message, options);
     ctx.state.device = received.device;
     ctx.set('Cache-Control', 'no-store');
     let answer: SealedAnswer;

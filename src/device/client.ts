@@ -7,6 +7,7 @@ import {
   type CheckAnswer,
   TRANSFER_ENDED,
   TRANSFER_UNKNOWN,
+  type TransferPace,
 } from '../services/chunked/protocol.ts';
 import type { SealedClient } from '../tmu/sealed-client.ts';
 import type { Device, Ended } from './device.ts';
@@ -157,10 +158,15 @@ export class DeviceClient {
     const { version, counter } = manifest;
     const { length, chunkBytes: size } = transfer;
     device.onEvent({ kind: 'package', version, counter, length, chunkBytes: size, resumedAt });
-    return this.#fetch(transfer, resumedAt, signal);
+    return this.#fetch(transfer, resumedAt, facts.pace, signal);
   }
 
-  async #fetch(transfer: DeviceTransfer, held: number, signal: AbortSignal): Promise<Stop> {
+  async #fetch(
+    transfer: DeviceTransfer,
+    held: number,
+    pace: TransferPace | undefined,
+    signal: AbortSignal,
+  ): Promise<Stop> {
     const { device, sealed, random } = this.#options;
     const { clock, memory, onEvent } = device;
     const fetched = await this.#withStaging(transfer, (staging) =>
@@ -172,6 +178,7 @@ export class DeviceClient {
         staging,
         transfer,
         held,
+        pace,
         signal,
         onEvent,
       }),

@@ -2,10 +2,9 @@
 
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { recordBytes } from '../services/chunked/protocol.ts';
+import { recordBytes, type TransferPace } from '../services/chunked/protocol.ts';
 import { ChunkReceiver } from '../services/chunked/receiver.ts';
-import { exchangeChunks } from '../tmu/chunk-exchange.ts';
-import { retrying } from '../tmu/retry.ts';
+import { ChunkPace, exchangeInPace } from '../tmu/chunk-pace.ts';
 import type { SealedClient } from '../tmu/sealed-client.ts';
 import type { DeviceEvent } from './device-event.ts';
 import type { DeviceTransfer } from './device-state.ts';
@@ -24,6 +23,8 @@ export interface FetchOptions {
   readonly transfer: DeviceTransfer;
   /** bytes that are in the staging file already, as the backend has confirmed */
   readonly held: number;
+  /** As the backend has told. */
+  readonly pace: TransferPace | undefined;
   readonly signal: AbortSignal;
   readonly onEvent: (event: DeviceEvent) => void;
 }
@@ -34,22 +35,22 @@ export async function fetchImage(options: FetchOptions) {
   const { id, length, chunkBytes, sha256 } = transfer;
   using record = memory.allocate('a chunk on its way', recordBytes(chunkBytes));
   const receiver = new ChunkReceiver({ length, chunkBytes, held, memory: record.bytes });
+  const pace = new ChunkPace(clock, options.pace);
   while (!receiver.complete) {
-    const exchanged = await retrying(
-      (inner) =>
-        exchangeChunks({
-          client,
-          clock,
-          transfer: id,
-          image: sha256,
-          receiver,
-          limits: { stallMs: TIMEOUT_MS, leastBytes: 1 },
-          signal: inner,
-          store: ({ number, data }) => staging.put(number, data),
-          onTrouble: (reason) => onEvent({ kind: 'trouble', reason }),
-        }),
-      { clock, random, signal, onRetry: (retry) => onEvent({ kind: 'retry', ...retry }) },
-    );
+    const exchanged = await exchangeInPace({
+      client,
+      clock,
+      random,
+      transfer: id,
+      image: sha256,
+      receiver,
+      limits: { stallMs: TIMEOUT_MS, leastBytes: 1 },
+      pace,
+      signal,
+      store: ({ number, data }) => staging.put(number, data),
+      onTrouble: (reason) => onEvent({ kind: 'trouble', reason }),
+      onRetry: (retry) => onEvent({ kind: 'retry', ...retry }),
+    });
     await staging.sync();
     onEvent({ kind: 'progress', received: receiver.prefixBytes, total: length });
     if (exchanged.kind !== 'answered') return exchanged;

@@ -3,8 +3,14 @@
 import type { BackendFailure } from '../campaign/ports.ts';
 import type { Clock } from '../core/clock.ts';
 import { describeError, systemErrorCode } from '../core/errors.ts';
-import { CHUNK_PATH, type ChunkRequest, chunkKey } from '../services/chunked/protocol.ts';
+import {
+  CHUNK_PATH,
+  type ChunkRequest,
+  chunkCost,
+  chunkKey,
+} from '../services/chunked/protocol.ts';
 import type { ChunkReceiver, ReceiverEvent } from '../services/chunked/receiver.ts';
+import type { ChunkPace } from './chunk-pace.ts';
 import { type PaceLimits, PaceWatch } from './pace.ts';
 import type { SealedClient } from './sealed-client.ts';
 
@@ -20,6 +26,7 @@ export interface ChunkExchange {
   /** In one answer. */
   readonly most?: number;
   readonly limits: PaceLimits;
+  readonly pace: ChunkPace;
   readonly signal: AbortSignal;
   /** Resolved before the next piece of the answer is looked at: `data` is gone then. */
   readonly store: (chunk: ReceivedChunk) => Promise<void> | void;
@@ -39,10 +46,14 @@ export async function exchangeChunks(
   if (wanted === undefined) return { kind: 'answered' };
   const request: ChunkRequest =
     'from' in wanted ? { transfer, ...wanted } : { transfer, numbers: [...wanted.numbers] };
+  const chunks = 'from' in wanted ? wanted.count : wanted.numbers.length;
+  await options.pace.spend(chunkCost(chunks * receiver.chunkBytes), signal);
   // Ends this exchange's connection, whatever way it ends.
   const end = new AbortController();
   const opened = await client.open(CHUNK_PATH, new TextEncoder().encode(JSON.stringify(request)), {
     signal: AbortSignal.any([signal, end.signal]),
+    // Its budget is its own: what it has used up holds up nothing else.
+    ownPause: true,
   });
   if (opened.kind === 'failed') return opened;
   const troubles: string[] = [];

@@ -17,9 +17,8 @@ import {
   type TransferFacts,
 } from '../services/chunked/protocol.ts';
 import { ChunkReceiver } from '../services/chunked/receiver.ts';
-import { exchangeChunks } from './chunk-exchange.ts';
+import { ChunkPace, exchangeInPace } from './chunk-pace.ts';
 import { DEFAULT_DOWNLOAD_LIMITS } from './download.ts';
-import { retrying } from './retry.ts';
 import type { SealedClient } from './sealed-client.ts';
 
 export interface ChunkedDownloadOptions {
@@ -94,7 +93,7 @@ async function download(
 async function* bodyOf(
   { clock, random }: ChunkedDownloadOptions,
   client: SealedClient,
-  { id, image, chunkBytes }: TransferFacts,
+  { id, image, chunkBytes, pace: told }: TransferFacts,
   offset: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
@@ -104,24 +103,23 @@ async function* bodyOf(
     held: offset,
     memory: new Uint8Array(recordBytes(chunkBytes)),
   });
+  const pace = new ChunkPace(clock, told);
   /** What came before its turn waits here: at most twice what one answer holds. */
   const waiting = new Map<number, Uint8Array>();
   let next = receiver.prefix;
   while (!receiver.complete) {
-    const exchanged = await retrying(
-      (inner) =>
-        exchangeChunks({
-          client,
-          clock,
-          transfer: id,
-          image: image.sha256,
-          receiver,
-          limits: DEFAULT_DOWNLOAD_LIMITS,
-          signal: inner,
-          store: ({ number, data }) => void waiting.set(number, data.slice()),
-        }),
-      { clock, random, signal },
-    );
+    const exchanged = await exchangeInPace({
+      client,
+      clock,
+      random,
+      transfer: id,
+      image: image.sha256,
+      receiver,
+      limits: DEFAULT_DOWNLOAD_LIMITS,
+      pace,
+      signal,
+      store: ({ number, data }) => void waiting.set(number, data.slice()),
+    });
     if (exchanged.kind === 'interrupted') {
       throw new DownloadCut('ABORTED', 'the download was given up');
     }

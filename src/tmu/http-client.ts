@@ -41,6 +41,8 @@ export interface HttpInit {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
+  /** 429 is for this path alone; otherwise all paths of the server are left alone for as long as it asks. */
+  readonly ownPause?: boolean;
 }
 
 export interface HttpClientOptions {
@@ -55,7 +57,7 @@ export interface HttpClientOptions {
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
-  /** By origin: when it may be asked again (429, or 503 with Retry-After). */
+  /** By origin, or address without its query: when it may be asked again (429, or 503 with Retry-After). */
   readonly #notBeforeMs = new Map<string, number>();
 
   constructor(options: HttpClientOptions) {
@@ -140,7 +142,9 @@ export class HttpClient {
       if (response.status === 429 || response.status === 503) {
         const waitMs = this.#retryAfterMs(response.headers['retry-after']);
         if (waitMs !== undefined) {
-          this.#notBeforeMs.set(url.origin, this.#options.clock.nowMs() + waitMs);
+          const isOwn = init.ownPause === true && response.status === 429;
+          const what = isOwn ? pathOf(url) : url.origin;
+          this.#notBeforeMs.set(what, this.#options.clock.nowMs() + waitMs);
         }
       }
       const foreign = foreignHead(response, init.expects ?? 'json', headers);
@@ -223,8 +227,10 @@ export class HttpClient {
   }
 
   /** A server that asked for a pause gets it on every path, also on those that it has not refused yet. */
-  #pauseOf({ origin }: URL): BackendFailure | undefined {
-    const leftMs = (this.#notBeforeMs.get(origin) ?? 0) - this.#options.clock.nowMs();
+  #pauseOf(url: URL): BackendFailure | undefined {
+    const { origin } = url;
+    const until = [origin, pathOf(url)].map((what) => this.#notBeforeMs.get(what) ?? 0);
+    const leftMs = Math.max(...until) - this.#options.clock.nowMs();
     if (leftMs <= EARLY_MS) return undefined;
     const retryAfterMs = Math.ceil(leftMs);
     return {
@@ -246,6 +252,10 @@ export class HttpClient {
     const leftMs = Math.max(0, dateMs - this.#options.clock.wallMs());
     return Math.min(leftMs, LONGEST_RETRY_AFTER_MS);
   }
+}
+
+function pathOf({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`;
 }
 
 /** Throws InputError when `address` is none of HTTP. */

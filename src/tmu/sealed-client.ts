@@ -53,6 +53,8 @@ export interface SealedClientOptions {
 export interface PostOptions {
   readonly protection?: Protection;
   readonly signal?: AbortSignal | undefined;
+  /** As in HttpInit. */
+  readonly ownPause?: boolean;
 }
 
 const openedSchema = z.object({
@@ -136,7 +138,8 @@ export class SealedClient {
       this.#send(path, body, options, async (message, session, sequence) => {
         const url = this.#url(path);
         const { client } = this.#options;
-        const request = this.#request(message, 'records', options.signal);
+        const { ownPause = false } = options;
+        const request = { ...this.#request(message, 'records', options.signal), ownPause };
         const response = await client.open(url, request);
         if ('kind' in response) return response;
         if (response.status === 200 && !isSealed(response)) {
@@ -145,7 +148,7 @@ export class SealedClient {
         const answer = await client.whole(response, url, request);
         if ('kind' in answer) return answer;
         const opened = this.#unseal(path, answer, session, sequence);
-        return opened.kind === 'answer' ? this.#refused(answer.status, opened.body, path) : opened;
+        return opened.kind === 'answer' ? this.#refused(answer, opened.body, path) : opened;
       }),
     );
   }
@@ -229,7 +232,7 @@ export class SealedClient {
     if ('kind' in answer) return answer;
     const opened = this.#unseal(path, answer, session, sequence);
     if (opened.kind !== 'answer' || opened.status < 400) return opened;
-    return this.#refused(opened.status, opened.body, path);
+    return this.#refused(answer, opened.body, path);
   }
 
   #unseal(
@@ -262,8 +265,8 @@ export class SealedClient {
     };
   }
 
-  #refused(status: number, body: Uint8Array, path: string): BackendFailure {
-    const refused = this.#options.client.refused({ status, headers: {}, body }, this.#url(path));
+  #refused({ status, headers }: Answer, body: Uint8Array, path: string): BackendFailure {
+    const refused = this.#options.client.refused({ status, headers, body }, this.#url(path));
     return { ...refused, sealed: true };
   }
 

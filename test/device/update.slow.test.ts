@@ -7,8 +7,6 @@ import { ARENA_BYTES } from '../../src/device/working-memory.ts';
 import { PROFILES } from '../../src/services/chunked/package.ts';
 import { DeviceWorld, imageOf, MODEL } from './support.ts';
 
-const NO_LIMIT = { burst: 1_000_000, perSecond: 1_000_000 };
-
 function outcomeOf(events: readonly DeviceEvent[]) {
   return events.findLast((event) => event.kind === 'outcome');
 }
@@ -142,9 +140,8 @@ describe('an update', () => {
 
 describe('the working memory', () => {
   const peakOf = async (size: number, profile: (typeof PROFILES)[number]): Promise<number> => {
-    const world = await DeviceWorld.start({
-      rateLimits: { identity: NO_LIMIT, address: NO_LIMIT },
-    });
+    // With the limits that every server has.
+    const world = await DeviceWorld.start();
     const { disk } = await world.enrolled(profile);
     await world.release(imageOf(size), { profile });
     const device = await world.device(disk);

@@ -54,10 +54,11 @@ export async function ready(
   });
   const client = new HttpClient({ clock, headers: { 'x-vehicle-vin': VIN }, transport: network });
   const base = baseUrl(SERVER, 'server');
+  const sealed = () =>
+    SealedClient.open({ client, base, device, storage, clock, random, logger: silentLogger });
   const backend = chunkedDownloads({
     backend: http,
-    connect: () =>
-      SealedClient.open({ client, base, device, storage, clock, random, logger: silentLogger }),
+    connect: () => sealed(),
     clock,
     random,
     ...(chunkBytes === undefined ? {} : { chunkBytes }),
@@ -82,6 +83,8 @@ export async function ready(
     traffic,
     progress,
     http,
+    client,
+    sealed,
     stored: () => disk.contents(`images/${sha256}.bin`),
     part: () => disk.contents(`images/${sha256}.part`),
     breakAt: (next: typeof fault) => {

@@ -1,6 +1,15 @@
 // Downloads over the chunked protocol, interrupted and spoiled anywhere.
 
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import {
+  CHECK_PATH,
+  CHUNK_PATH,
+  checkAnswer,
+  STATUS_PATH,
+  statusAnswer,
+} from '../../src/services/chunked/protocol.ts';
+import { type DeviceWorld, imageOf, SERVER } from '../device/support.ts';
 import { chunks, ready } from './chunked-download-support.ts';
 
 describe('a chunked download', () => {
@@ -48,4 +57,79 @@ describe('a chunked download', () => {
       }
     }
   });
+
+  it('of 64 MiB ends in one look with the limits that every server has', async () => {
+    const { download, paths, release, world } = await ready(64 << 20);
+    expect(await download()).toEqual({ kind: 'done' });
+    expect(chunks(paths)).toBe(release.size / (32 * 1024));
+    expect(await refusals(world)).toEqual([]);
+    // 32 MiB at once, the other half at 4 MiB a second.
+    expect(world.clock.nowMs()).toBeGreaterThan(7000);
+    expect(world.clock.nowMs()).toBeLessThan(30_000);
+  }, 300_000);
+
+  it('keeps to the pace that it is told', async () => {
+    const transfer = { burst: 96 * 1024, perSecond: 32 * 1024 };
+    const { download, stored, image, paths, world } = await ready(20 * 32 * 1024, {
+      rateLimits: { transfer },
+    });
+    const startMs = world.clock.nowMs();
+    expect(await download()).toEqual({ kind: 'done' });
+    expect(stored()).toEqual(image);
+    expect(chunks(paths)).toBe(20);
+    expect(await refusals(world)).toEqual([]);
+    const seconds = (world.clock.nowMs() - startMs) / 1000;
+    expect(seconds).toBeGreaterThan(16);
+    expect(seconds).toBeLessThan(22);
+  });
+
+  it('waits as long as it is told when the budget is used up already', async () => {
+    const transfer = { burst: 96 * 1024, perSecond: 32 * 1024 };
+    const { download, world, disk } = await ready(6 * 32 * 1024, { rateLimits: { transfer } });
+    // A download before has used the budget up; the next one does not know that.
+    expect(await download()).toEqual({ kind: 'done' });
+    const next = imageOf(6 * 32 * 1024, 2);
+    const sha256 = createHash('sha256').update(next).digest('hex');
+    const file = await world.upload(next, 'EDT', '2.1.0');
+    expect(await download({ file, size: next.length, sha256 })).toEqual({ kind: 'done' });
+    expect(disk.contents(`images/${sha256}.bin`)).toEqual(next);
+    expect(await refusals(world)).toMatchObject([{ action: 'refused.rate' }]);
+  });
+
+  it('whose budget is used up holds up nothing else', async () => {
+    const transfer = { burst: 64 * 1024, perSecond: 1024 };
+    const { client, sealed, release, world } = await ready(4 * 32 * 1024, {
+      rateLimits: { transfer },
+    });
+    const told = await world.settle(
+      sealed().then(async (device) => {
+        const wish = { kind: 'file', ...release, size: undefined, chunkBytes: 1024 };
+        const check = await device.json(CHECK_PATH, wish, checkAnswer);
+        if ('kind' in check || check.value.kind !== 'transfer') throw new Error('no transfer');
+        const { id } = check.value.transfer;
+        const statuses: (string | number)[] = [];
+        for (const from of [0, 32, 64, 96]) {
+          const question = Buffer.from(JSON.stringify({ transfer: id, from, count: 32 }));
+          const answer = await device.open(CHUNK_PATH, question, { ownPause: true });
+          if (answer.kind === 'open') answer.response.destroy();
+          statuses.push(answer.kind === 'open' ? 200 : `${answer.code} ${answer.retryAfterMs}`);
+        }
+        const status = await device.json(STATUS_PATH, {}, statusAnswer);
+        const health = await client.json(new URL('/healthz', SERVER), {});
+        return { statuses, status: 'value' in status, health: 'status' in health };
+      }),
+    );
+    // The fourth question is not even sent: the path has a pause of its own.
+    expect(told).toEqual({
+      statuses: [200, 200, 'HTTP_429 32000', 'HTTP_429 32000'],
+      status: true,
+      health: true,
+    });
+  });
 });
+
+async function refusals(world: DeviceWorld): Promise<unknown[]> {
+  return world.database
+    .prepare("select action, who from audit where action = 'refused.rate'")
+    .all();
+}

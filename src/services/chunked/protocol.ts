@@ -32,6 +32,8 @@ export const MIN_CHUNK_BYTES = 256;
 export const MAX_CHUNK_BYTES = 16_384;
 /** Chunks in one answer. */
 export const MAX_CHUNKS = 32;
+/** What an answer counts at least in the budget of a download: a question for a few bytes is work too. */
+const LEAST_COST_BYTES = 8192;
 
 export const RECORD_HEAD_BYTES = 6;
 export const RECORD_MAC_BYTES = 32;
@@ -86,6 +88,18 @@ export const checkRequest = z.discriminatedUnion('kind', [
 ]);
 export type CheckRequest = z.input<typeof checkRequest>;
 
+/** How much of an open download the backend sends at once, and in each second; it counts `chunkCost`. */
+export const transferPace = z.object({
+  burstBytes: bytes.min(1),
+  bytesPerSecond: z.number().positive(),
+});
+export type TransferPace = Readonly<z.output<typeof transferPace>>;
+
+/** What an answer with `bytes` of the image counts in the budget of the download. */
+export function chunkCost(bytes: number): number {
+  return Math.max(bytes, LEAST_COST_BYTES);
+}
+
 export const transferFacts = z.object({
   id: transferId,
   /** As it travels: of a package that is the encrypted image. */
@@ -94,6 +108,8 @@ export const transferFacts = z.object({
   chunkBytes,
   /** SHA-256 over the first bytes of the image, as many as the device holds; null where it holds nothing of this image. */
   prefix: z.object({ bytes, sha256: digest }).nullable(),
+  /** Missing: as fast as it comes. */
+  pace: transferPace.optional(),
 });
 export type TransferFacts = Readonly<z.output<typeof transferFacts>>;
 

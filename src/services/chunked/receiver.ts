@@ -91,6 +91,10 @@ export class ChunkReceiver {
     this.#next = held === length ? this.#count : Math.floor(held / chunkBytes);
   }
 
+  get chunkBytes(): number {
+    return this.#chunking.chunkBytes;
+  }
+
   /** Chunks from the first one on without a gap. */
   get prefix(): number {
     return this.#next;
