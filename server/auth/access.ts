@@ -52,6 +52,8 @@ const page: Access = { for: 'operators', person: 'viewer', page: true };
 /** By method and path. A route without a row stops the server at its start. */
 export const ACCESS: Readonly<Record<string, Access>> = {
   'GET /healthz': { for: 'everybody' },
+  // Names of callers are for operators: the route asks for a token or a log-in before it tells them.
+  'GET /metrics': { for: 'everybody', session: true },
   'GET /static/:name': { for: 'everybody' },
 
   'POST /auth/challenge': { for: 'everybody', counted: 'log-in' },

@@ -54,13 +54,17 @@ export function setDeviceStatus(
   });
 }
 
+/** How long a token is good unless told. */
+export const TOKEN_LIFE_DAYS = 365;
+
 /** The token, which is shown this once. Throws InputError for a bad or taken name, or an unknown role. */
 export async function addToken(
   dataDir: DataFolder,
   name: string,
   role: string,
-  options: RegistryCommandOptions = {},
+  options: RegistryCommandOptions & { readonly lifeDays?: number } = {},
 ): Promise<string> {
+  const lifeMs = (options.lifeDays ?? TOKEN_LIFE_DAYS) * 86_400_000;
   const parsedName = tokenName.safeParse(name);
   if (!parsedName.success) throw new InputError('name', parsedName.error.issues[0]!.message);
   const parsedRole = z.enum(TOKEN_ROLES).safeParse(role);
@@ -72,7 +76,7 @@ export async function addToken(
   }
   const random = options.random ?? systemRandom;
   return withRegistry(dataDir, options, async ({ tokens }) => {
-    const token = await tokens.add(name, parsedRole.data as TokenRole, random, OPERATOR);
+    const token = await tokens.add(name, parsedRole.data as TokenRole, random, OPERATOR, lifeMs);
     if (token !== undefined) return token;
     throw new InputError(
       'name',

@@ -5,6 +5,7 @@ import type { Random } from '../../src/core/random.ts';
 import type { AuditLog } from './audit.ts';
 import type { Database } from './database.ts';
 import type { Actor } from './devices.ts';
+import type { ServiceTokensTable } from './schema.ts';
 
 export const TOKEN_ROLES = ['factory', 'release', 'director', 'operator'] as const;
 /**
@@ -17,7 +18,14 @@ export interface ServiceToken {
   readonly name: string;
   readonly role: TokenRole;
   readonly createdAt: string;
+  /** Undefined for a token that does not expire. */
+  readonly expiresAt: string | undefined;
+  /** Not more exact than an hour. */
+  readonly usedAt: string | undefined;
 }
+
+/** A use is written down at most this often. */
+const TOUCH_AFTER_MS = 3_600_000;
 
 const FORM = /^cot-[A-Za-z0-9_-]{43}$/;
 
@@ -36,12 +44,19 @@ export class ServiceTokenStore {
     role: TokenRole,
     random: Random,
     actor: Actor,
+    lifeMs: number | undefined,
   ): Promise<string | undefined> {
     const token = `cot-${Buffer.from(random.bytes(32)).toString('base64url')}`;
     return this.#db.query.transaction().execute(async (transaction) => {
       const result = await transaction
         .insertInto('service_tokens')
-        .values({ name, role, token_hash: hashOf(token), created_at: this.#db.timestamp() })
+        .values({
+          name,
+          role,
+          token_hash: hashOf(token),
+          created_at: this.#db.timestamp(),
+          expires_at: lifeMs === undefined ? null : this.#db.timestamp(lifeMs),
+        })
         .onConflict((conflict) => conflict.column('name').doNothing())
         .executeTakeFirst();
       if (result.numInsertedOrUpdatedRows !== 1n) return undefined;
@@ -70,27 +85,43 @@ export class ServiceTokenStore {
   async list(): Promise<ServiceToken[]> {
     const rows = await this.#db.query
       .selectFrom('service_tokens')
-      .select(['name', 'role', 'created_at'])
+      .select(COLUMNS)
       .orderBy('name')
       .execute();
-    return rows.map((row) => ({
-      name: row.name,
-      role: row.role as TokenRole,
-      createdAt: row.created_at,
-    }));
+    return rows.map(tokenOf);
   }
 
-  /** Looked up by hash: how far a guess is right cannot be told from the time it takes. */
+  /** One that has not expired; that it was used is written down. Looked up by hash: how far a guess is right cannot be told from the time it takes. */
   async find(token: string): Promise<ServiceToken | undefined> {
     if (!FORM.test(token)) return undefined;
     const row = await this.#db.query
       .selectFrom('service_tokens')
-      .select(['name', 'role', 'created_at'])
+      .select(COLUMNS)
       .where('token_hash', '=', hashOf(token))
       .executeTakeFirst();
     if (row === undefined) return undefined;
-    return { name: row.name, role: row.role as TokenRole, createdAt: row.created_at };
+    if (row.expires_at !== null && row.expires_at <= this.#db.timestamp()) return undefined;
+    if (row.used_at === null || row.used_at <= this.#db.timestamp(-TOUCH_AFTER_MS)) {
+      await this.#db.query
+        .updateTable('service_tokens')
+        .set({ used_at: this.#db.timestamp() })
+        .where('name', '=', row.name)
+        .execute();
+    }
+    return tokenOf(row);
   }
+}
+
+const COLUMNS = ['name', 'role', 'created_at', 'expires_at', 'used_at'] as const;
+
+function tokenOf(row: Pick<ServiceTokensTable, (typeof COLUMNS)[number]>): ServiceToken {
+  return {
+    name: row.name,
+    role: row.role as TokenRole,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at ?? undefined,
+    usedAt: row.used_at ?? undefined,
+  };
 }
 
 function hashOf(token: string): string {

@@ -1,17 +1,20 @@
-// For operations and browsers: /healthz and the files under /static.
+// For operations and browsers: /healthz, /metrics and the files under /static.
 
 import type Router from '@koa/router';
+import type { Middleware } from 'koa';
 import { describeError } from '../../src/core/errors.ts';
-import type { RequestState, Services } from '../http/context.ts';
+import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
 import { matchesEtag } from '../images/byte-range.ts';
 import type { StaticFile } from '../web/assets.ts';
+import { guardMetrics, METRICS_TYPE } from './guard-metrics.ts';
 
 export function operationsRoutes(
   services: Services,
   files: ReadonlyMap<string, StaticFile>,
+  sessions: Middleware<RequestState>,
 ): Router<RequestState> {
-  const router = guardedRouter(services);
+  const router = guardedRouter(services, sessions);
   const startedMs = services.clock.nowMs();
 
   router.get('/healthz', async (ctx) => {
@@ -30,6 +33,13 @@ export function operationsRoutes(
       database,
       uptimeSeconds: Math.floor((services.clock.nowMs() - startedMs) / 1000),
     };
+  });
+
+  router.get('/metrics', async (ctx) => {
+    const text = await guardMetrics(ctx as AppContext, services);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.set('Content-Type', METRICS_TYPE);
+    ctx.body = text;
   });
 
   router.get('/static/:name', (ctx) => {

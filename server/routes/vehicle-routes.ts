@@ -65,6 +65,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     const nonce = await services.nonces.issue(asker);
     if (nonce === undefined) {
       await refused(services, asker, 'LIMIT');
+      services.gate.counts.refused('nonce', asker.address, 60_000, services.clock.nowMs());
       throw new HttpProblem(
         429,
         'NONCE_LIMIT',

@@ -129,8 +129,9 @@ function addRegistry(server: Command): void {
       ]),
     )
     .option('--out <file>', 'write it to a new file that only you can read')
+    .option('--days <number>', 'how long it is good', days, 365)
     .option('--remove', 'refuse it from its next request on')
-    .option('--list', 'show names and roles')
+    .option('--list', 'show names, roles, when each expires and when it was used last')
     .option('--data <dir>', 'database and images', 'can-ota-data')
     .action(async (name, options) => (await import('./server-token.ts')).token(name, options));
   const device = command(
@@ -179,6 +180,10 @@ function chunkFault(value: string, all: ChunkFaultRates): ChunkFaultRates {
     );
   }
   return { ...all, [parsed[0]]: parsed[1] };
+}
+
+function days(value: string): number {
+  return number(value, 0.01, 36_500, 'days');
 }
 
 function mebibytes(value: string): number {

@@ -24,15 +24,19 @@ interface TokenOptions extends DataOptions {
   readonly remove?: boolean;
   readonly list?: boolean;
   readonly out?: string;
+  readonly days: number;
 }
 
 /** Prints a new token as the only line of standard output, or puts it into a new file that only its owner can read. */
 export function token(name: string | undefined, options: TokenOptions): Promise<void> {
   return runCommand(options, async (context) => {
     if (options.list === true) {
-      for (const { name: known, role, createdAt } of await listTokens(options.data)) {
-        context.emit({ name: known, role, createdAt });
-        context.say(`${known}\t${role}\t${createdAt}`);
+      for (const token of await listTokens(options.data)) {
+        const { name: known, role, createdAt, expiresAt = null, usedAt = null } = token;
+        context.emit({ name: known, role, createdAt, expiresAt, usedAt });
+        const until = expiresAt === null ? 'does not expire' : `expires ${expiresAt}`;
+        const use = usedAt === null ? 'never used' : `used ${usedAt}`;
+        context.say(`${known}\t${role}\tcreated ${createdAt}\t${until}\t${use}`);
       }
       return ExitCode.success;
     }
@@ -49,8 +53,8 @@ export function token(name: string | undefined, options: TokenOptions): Promise<
         'what is the token for: factory, release, director or operator?',
       );
     }
-    const { role, out } = options;
-    const made = await addToken(options.data, name, role);
+    const { role, out, days } = options;
+    const made = await addToken(options.data, name, role, { lifeDays: days });
     if (out === undefined) {
       context.emit({ name, role, token: made });
       context.say(made);

@@ -54,6 +54,44 @@ describe('AuditLog', () => {
     expect(await log.list({ limit: 10, category: 'people' })).toHaveLength(1);
   });
 
+  it('keeps each kind of refusal, and what strangers do, apart from all others', async () => {
+    const { clock, log } = await openLog(100);
+    await log.record({ action: 'refused.device', who: 'CO-000001', address: '10.0.0.1' });
+    await log.record({ action: 'login.failed', who: 'anna', address: '10.0.0.1' });
+    await log.record({ action: 'report', who: 'V1', address: '10.0.0.1' });
+    for (let index = 0; index < 1200; index++) {
+      const address = `10.1.${index >> 8}.${index & 255}`;
+      await log.record({ action: 'login.failed', stranger: true, address });
+      await log.record({ action: 'report', who: `V${index}`, stranger: true, address });
+      if (index % 300 === 0) await clock.advance(61_000);
+    }
+    for (const text of ['refused.device', 'anna']) {
+      expect(await log.list({ limit: 10, text }), text).toHaveLength(1);
+    }
+    const reports = await log.list({ limit: 5000, text: 'report' });
+    expect(reports.length).toBeLessThanOrEqual(10 + 500 + 1);
+    expect(reports.at(-1)).toMatchObject({ who: 'V1', address: '10.0.0.1' });
+  });
+
+  it('gives one address few rows, and cuts long texts by their bytes', async () => {
+    const { log } = await openLog();
+    for (let index = 0; index < 200; index++) {
+      await log.record({ action: 'refused.session', address: '10.0.0.1', detail: `GET /${index}` });
+    }
+    await log.record({ action: 'refused.session', address: '10.0.0.2', detail: 'GET /' });
+    const entries = await log.list({ limit: 500 });
+    expect(entries).toHaveLength(22);
+    expect(entries.reduce((sum, entry) => sum + entry.count, 0)).toBe(201);
+    await log.record({
+      action: 'upload',
+      who: 'anna',
+      address: '::1',
+      detail: '\u{1f697}'.repeat(300),
+    });
+    const [cut] = await log.list({ limit: 1 });
+    expect(cut!.detail).toBe('\u{1f697}'.repeat(75));
+  });
+
   it('finds text literally and without regard to case', async () => {
     const { log } = await openLog();
     await log.record({ action: 'upload', who: 'anna', address: '::1', detail: '100%_Done\\' });
