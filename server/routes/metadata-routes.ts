@@ -38,6 +38,17 @@ export function metadataRoutes(
     sendMetadata(ctx, file, bytes);
   });
 
+  // Roots only: the other files of a Director belong to one vehicle.
+  router.get('/director/metadata/:file', async (ctx) => {
+    await services.gate.identify(ctx, services);
+    const file = metadataFile(ctx.params.file ?? '');
+    const [, version] = /^(?:([1-9]\d{0,8})\.)?root\.json$/.exec(file) ?? [undefined, 'none'];
+    const roots = uptane.directorRoots;
+    const bytes = version === undefined ? roots?.bytes : roots?.find(Number(version));
+    if (bytes === undefined) throw new HttpProblem(404, 'NOT_FOUND', 'there is no such Root');
+    sendMetadata(ctx, file, bytes);
+  });
+
   router.get('/targets/:file', async (ctx) => {
     const mayReadPlain = ctx.state.token?.role === 'director';
     await uptane.releases.refresh();

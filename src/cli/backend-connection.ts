@@ -43,6 +43,11 @@ export class BackendConnection {
     this.#headers = headers;
   }
 
+  /** For what everybody may read. */
+  static withoutLogIn(options: BackendOptions): BackendConnection {
+    return new BackendConnection(options, {});
+  }
+
   /** Throws InputError for a wrong name, password or address, BackendError. */
   static async logIn(
     options: BackendOptions,

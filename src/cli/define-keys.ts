@@ -68,7 +68,7 @@ export function addKeys(program: Command): void {
   ).action(async (options) => (await import('./keys.ts')).listKeys(options));
 
   withNewKeys(
-    withSigning(
+    withChange(
       define(
         keys,
         'rotate',
@@ -86,7 +86,7 @@ export function addKeys(program: Command): void {
       (await import('./keys.ts')).rotateKey(repository, role, options),
     );
 
-  withSigning(
+  withChange(
     define(
       keys,
       'revoke',
@@ -95,7 +95,7 @@ export function addKeys(program: Command): void {
     ).argument('<name>'),
   ).action(async (name, options) => (await import('./keys.ts')).revokeKey(name, options));
 
-  withSigning(
+  withChange(
     define(
       keys,
       'threshold',
@@ -112,7 +112,7 @@ export function addKeys(program: Command): void {
       (await import('./keys.ts')).changeThreshold(repository, role, number, options),
     );
 
-  withSigning(
+  withChange(
     define(
       keys,
       'sign',
@@ -133,7 +133,16 @@ export function addKeys(program: Command): void {
 
   addDeviceKey(keys);
 
-  withSigning(
+  define(
+    keys,
+    'pull',
+    'Take over the Roots and Targets that the backend has published: another copy of the folder went on.',
+    'can-ota keys pull --dir ceremony --server http://127.0.0.1:8080',
+  )
+    .requiredOption('--server <url>', 'the backend')
+    .action(async (options) => (await import('./keys.ts')).pullFrom(options));
+
+  withChange(
     define(
       keys,
       'refresh',
@@ -183,6 +192,14 @@ export function withSigning(target: Command): Command {
       'sign with these keys only (default: all that are in files here and can be opened)',
     )
     .option('--validity <days>', 'how long a new signature lasts', days, 365);
+}
+
+/** Of commands that change what is published: two copies of a folder must not sign two files of one version. */
+function withChange(target: Command): Command {
+  return withSigning(target).option(
+    '--server <url>',
+    'compare with this backend first: nothing is signed when it has a newer state',
+  );
 }
 
 function count(value: string): number {

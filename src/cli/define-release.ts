@@ -17,7 +17,7 @@ export function addRelease(program: Command): void {
   define(
     release,
     'add',
-    'Sign an image as a release, and upload image and metadata.',
+    'Sign an image as a release, and upload image and metadata. Exit code 4: it waits for signatures and is not published.',
     `can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --keys ceremony
      can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --depends 'INV=>=1.0.0' --keys ceremony --server http://127.0.0.1:8080 --user alice
      can-ota release add bms.bin --ecu BMS --version 3.0.0 --hardware BMS-HW-2 --encrypt --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
@@ -80,6 +80,18 @@ export function addRelease(program: Command): void {
     'Hand signed metadata to the backend: after others have signed, or after a rotation.',
     'can-ota release push --keys ceremony --server http://127.0.0.1:8080 --token-file release.token',
   ).action(async (options) => (await import('./release.ts')).pushReleases(options));
+
+  withFolder(
+    command(
+      release,
+      'pull',
+      'Take over what the backend has published: another copy of the folder went on, or two copies went apart.',
+      `can-ota release pull --keys ceremony --server http://127.0.0.1:8080
+       can-ota release pull --keys ceremony --server http://127.0.0.1:8080 --json`,
+    ),
+  )
+    .requiredOption('--server <url>', 'the backend')
+    .action(async (options) => (await import('./release.ts')).pullReleases(options));
 }
 
 function define(parent: Command, name: string, summary: string, examples: string): Command {

@@ -13,6 +13,7 @@ import {
   type TargetSpec,
 } from '../trust/role-signing.ts';
 import { keyIdOf, type Signer } from '../trust/signing-key.ts';
+import { highestAside } from './keys-aside.ts';
 import {
   currentRoot,
   type Draft,
@@ -135,7 +136,9 @@ export class Ceremony {
       );
     }
     change(writer);
-    const next = writer.nextTargets(clock.wallMs());
+    const following = writer.nextTargets(clock.wallMs());
+    const version = Math.max(following.version, (await highestAside(folder)) + 1);
+    const next = { ...following, version };
     return this.#collect(
       { repository: 'images', role: 'targets', version: next.version, bytes: unsigned(next) },
       draft?.signatures.length ?? 0,

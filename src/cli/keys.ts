@@ -3,6 +3,8 @@
 import { systemClock } from '../core/clock.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { SigningAlgorithm } from '../trust/signing-key.ts';
+import { requireCurrent } from './ceremony-compare.ts';
+import { pull } from './ceremony-pull.ts';
 import { type CommonOptions, runCommand } from './context.ts';
 import { Ceremony, DEFAULT_VALIDITY_DAYS } from './keys-ceremony.ts';
 import { type RotateChoice, renew, revoke, rotate, setThreshold } from './keys-change.ts';
@@ -13,12 +15,15 @@ import { type PassphraseOptions, passphraseSource } from './keys-passphrase.ts';
 import { acceptFile as accept, readInput, signFile as sign } from './keys-sign.ts';
 import { keyFacts, listing } from './keys-view.ts';
 import type { KeysWork } from './keys-work.ts';
+import { ReleaseBackend } from './release-backend.ts';
 
 interface KeysOptions extends CommonOptions, PassphraseOptions {
   readonly dir: string;
   /** Days; commands that sign nothing have none. */
   readonly validity?: number;
   readonly key?: readonly string[];
+  /** Compare with this backend before anything is signed. */
+  readonly server?: string;
 }
 
 function withFolder(
@@ -28,6 +33,9 @@ function withFolder(
 ): Promise<void> {
   return runCommand(options, async (context) => {
     await using folder = await KeyFolder.open(options.dir, make);
+    if (options.server !== undefined) {
+      await requireCurrent(folder, publicFiles(options.server, context.signal));
+    }
     const passphrases = await passphraseSource(options);
     const ceremony = new Ceremony({
       folder,
@@ -120,6 +128,21 @@ export function acceptFile(file: string, options: KeysOptions): Promise<void> {
 
 export function refresh(options: KeysOptions & { readonly within: number }): Promise<void> {
   return withFolder(options, (work) => renew(work, options.within));
+}
+
+/** Takes over what the backend has published. It is public: no log-in is needed. */
+export function pullFrom(
+  options: CommonOptions & { readonly dir: string; readonly server: string },
+): Promise<void> {
+  return runCommand(options, async (context) => {
+    await using folder = await KeyFolder.open(options.dir);
+    await pull({ context, folder }, publicFiles(options.server, context.signal));
+    return ExitCode.success;
+  });
+}
+
+function publicFiles(url: string, signal: AbortSignal): ReleaseBackend {
+  return ReleaseBackend.withoutLogIn({ url, clock: systemClock, signal });
 }
 
 export function exportOnlineKeys(out: string, options: KeysOptions): Promise<void> {

@@ -58,6 +58,11 @@ export class ReleaseBackend {
     return new ReleaseBackend(await BackendConnection.logIn(options, credentials));
   }
 
+  /** For what everybody may read. */
+  static withoutLogIn(options: BackendOptions): ReleaseBackend {
+    return new ReleaseBackend(BackendConnection.withoutLogIn(options));
+  }
+
   /** False when the backend had these bytes under this ECU and version already. */
   async uploadImage(image: ImageUpload): Promise<boolean> {
     const form = new FormData();

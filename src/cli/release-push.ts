@@ -1,17 +1,21 @@
 // Brings the backend the signed metadata that it does not have: Roots of both repositories, Targets of the images.
 
 import { InputError } from '../core/errors.ts';
+import { compare, requireCurrent, requireNotBehind } from './ceremony-compare.ts';
 import type { Outcome } from './keys-ceremony.ts';
-import { parse } from './keys-draft.ts';
 import { REPOSITORIES, type RepositoryName } from './keys-folder.ts';
 import type { MetadataAnswer, ReleaseBackend } from './release-backend.ts';
-import type { ReleaseWork } from './release-sign.ts';
+import type { PublishState, ReleaseWork } from './release-sign.ts';
 
-/** All signed metadata that the backend does not have: after others have signed, after a rotation. */
-export async function push(work: ReleaseWork): Promise<void> {
+/**
+ * All signed metadata that the backend does not have: after others have signed, after a rotation. Throws InputError for
+ * a folder that is behind the backend, or has gone apart from it.
+ */
+export async function push(work: ReleaseWork): Promise<PublishState> {
   if (work.backend === undefined) throw new InputError('--server', 'which backend?');
+  await requireCurrent(work.folder, work.backend);
   for (const repository of REPOSITORIES) await pushRoots(work, work.backend, repository);
-  await pushTargets(work, work.backend, undefined);
+  return pushTargets(work, work.backend, undefined);
 }
 
 /** Throws InputError, BackendError. `outcome`: of the change that made these Targets; a draft is left here. */
@@ -19,28 +23,37 @@ export async function pushTargets(
   { context, folder }: ReleaseWork,
   backend: ReleaseBackend,
   outcome: Outcome | undefined,
-): Promise<void> {
+): Promise<PublishState> {
   if (outcome?.state === 'draft') {
-    context.say('The release waits for signatures: can-ota release push when it has them.');
-    return;
+    context.emit({ published: false, version: outcome.version });
+    context.say(
+      'The release is not published: it waits for signatures. can-ota release push when it has them.',
+    );
+    return 'waiting';
   }
-  const version = (await folder.versions('images', 'targets')).at(-1);
-  if (version === undefined) return;
+  const comparison = await compare(folder, backend, 'images', 'targets');
+  const { here: version } = comparison;
+  if (version === 0) return 'published';
+  // Another copy of the folder may have been faster.
+  requireNotBehind(folder, comparison);
+  if (comparison.relation === 'same') {
+    context.say(`the backend has Targets ${version} already, with the same content`);
+    return 'published';
+  }
   const bytes = (await folder.storage.read(`images/${version}.targets.json`))!;
-  const known = await backend.read('/metadata/targets.json');
-  if (known !== undefined && parse(known, 'targets of the backend').signed.version >= version) {
-    context.say(`the backend has Targets ${version} already`);
-    return;
-  }
   const answer = await backend.uploadMetadata('/metadata/targets', bytes);
   if (!answer.taken) {
+    if (answer.code === 'METADATA_REFUSED') {
+      requireNotBehind(folder, await compare(folder, backend, 'images', 'targets'));
+    }
     // A push to a Director brings it Roots; Targets are for its image repository.
     if (answer.code !== 'NO_REPOSITORY' || outcome !== undefined) throw answer.error;
     context.say('this backend has no image repository: push Targets to the one that has');
-    return;
+    return 'published';
   }
   context.emit({ pushed: 'images targets', version });
   context.say(`Targets ${version} is with the backend`);
+  return 'published';
 }
 
 /**

@@ -1,9 +1,9 @@
 // What is done with releases: sign Targets with one more or one less, and hand over what they name.
 
-import { z } from 'zod';
 import { InputError } from '../core/errors.ts';
 import { sameVersion } from '../core/version-order.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
+import { requireCurrent } from './ceremony-compare.ts';
 import type { Context } from './context.ts';
 import { openImageFile } from './image-file.ts';
 import type { Ceremony, Outcome } from './keys-ceremony.ts';
@@ -11,6 +11,13 @@ import { openDraft, parse } from './keys-draft.ts';
 import type { KeyFolder } from './keys-folder.ts';
 import { namer, outcomeLines } from './keys-view.ts';
 import type { ReleaseBackend } from './release-backend.ts';
+import {
+  givenCounters,
+  keepCounters,
+  listed,
+  type ReleaseCustom,
+  type SignedRelease,
+} from './release-list.ts';
 import { pushTargets } from './release-push.ts';
 
 export interface ReleaseChoice {
@@ -25,26 +32,6 @@ export interface ReleaseChoice {
   readonly depends?: Readonly<Record<string, string>>;
 }
 
-/** `custom` of an image in the image repository. The Director repeats it; a vehicle shows the driver the notes from here. */
-const releaseCustom = z.object({
-  ecu: z.string(),
-  version: z.string(),
-  hardwareIds: z.array(z.string()),
-  releaseCounter: z.int().nonnegative(),
-  dependencies: z.record(z.string(), z.string()),
-  encrypt: z.boolean(),
-  forced: z.boolean().default(false),
-  notes: z.string().default(''),
-});
-export type ReleaseCustom = z.infer<typeof releaseCustom>;
-
-export interface SignedRelease {
-  readonly name: string;
-  readonly length: number;
-  readonly sha256: string;
-  readonly custom: ReleaseCustom;
-}
-
 export interface ReleaseWork {
   readonly context: Pick<Context, 'say' | 'emit'>;
   readonly folder: KeyFolder;
@@ -53,9 +40,17 @@ export interface ReleaseWork {
   readonly backend: ReleaseBackend | undefined;
 }
 
+/** `signed`: no backend was asked for. `waiting`: the backend does not get Targets that lack signatures. */
+export type PublishState = 'signed' | 'waiting' | 'published';
+
 /** Signs the image as a release and uploads both. Throws InputError, BackendError. */
-export async function add(work: ReleaseWork, file: string, choice: ReleaseChoice): Promise<void> {
+export async function add(
+  work: ReleaseWork,
+  file: string,
+  choice: ReleaseChoice,
+): Promise<PublishState> {
   const { context, ceremony, backend } = work;
+  if (backend !== undefined) await requireCurrent(work.folder, backend);
   await using image = await openImageFile(file, 'FILE');
   const { length, sha256 } = image;
   const { ecu, version } = choice;
@@ -66,13 +61,9 @@ export async function add(work: ReleaseWork, file: string, choice: ReleaseChoice
   const outcome = await ceremony.changeTargets((writer) =>
     writer.putTarget(name, { length, hashes: { sha256 }, custom: { ...custom } }),
   );
-  const highest = Math.max(given[ecu] ?? 0, custom.releaseCounter);
-  await work.folder.storage.replace(
-    COUNTERS,
-    Buffer.from(`${JSON.stringify({ ...given, [ecu]: highest })}\n`),
-  );
+  await keepCounters(work.folder, [{ custom }]);
   await tell(work, outcome, { release: 'added', name, length, sha256, custom });
-  if (backend === undefined) return;
+  if (backend === undefined) return 'signed';
   // The image first: a signed list never names what cannot be had.
   const created = await backend.uploadImage({
     ecu,
@@ -83,7 +74,7 @@ export async function add(work: ReleaseWork, file: string, choice: ReleaseChoice
   });
   context.emit({ uploaded: name, created });
   context.say(`${name} is uploaded${created ? '' : ' (it was there already)'}`);
-  await pushTargets(work, backend, outcome);
+  return pushTargets(work, backend, outcome);
 }
 
 export async function list({ context, folder }: ReleaseWork): Promise<void> {
@@ -106,7 +97,12 @@ export async function list({ context, folder }: ReleaseWork): Promise<void> {
 }
 
 /** Takes releases of an ECU out of Targets: no Director can hand them out any more. */
-export async function revoke(work: ReleaseWork, ecu: string, version: string): Promise<void> {
+export async function revoke(
+  work: ReleaseWork,
+  ecu: string,
+  version: string,
+): Promise<PublishState> {
+  if (work.backend !== undefined) await requireCurrent(work.folder, work.backend);
   const { targets } = await newestTargets(work.folder);
   const names = listed(targets)
     .filter(({ custom }) => custom.ecu === ecu && sameVersion(custom.version, version))
@@ -118,7 +114,7 @@ export async function revoke(work: ReleaseWork, ecu: string, version: string): P
     for (const name of names) writer.removeTarget(name);
   });
   await tell(work, outcome, { release: 'revoked', ecu, version, names });
-  if (work.backend !== undefined) await pushTargets(work, work.backend, outcome);
+  return work.backend === undefined ? 'signed' : pushTargets(work, work.backend, outcome);
 }
 
 /** Checks what can be checked before signing, and fills in the counter. Throws InputError. */
@@ -160,34 +156,6 @@ export function customOf(
     // Uptane 5.2: strings are in Normalization Form C; a terminal may type them otherwise.
     notes: (choice.notes ?? '').normalize('NFC').trim(),
   };
-}
-
-/** The highest counter of each ECU that was ever given out: that of a revoked release is not given a second time. */
-const COUNTERS = 'counters.json';
-const counterFile = z.record(z.string(), z.int().nonnegative());
-
-async function givenCounters(folder: KeyFolder): Promise<Readonly<Record<string, number>>> {
-  const bytes = await folder.storage.read(COUNTERS);
-  if (bytes === undefined) return {};
-  try {
-    return counterFile.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  } catch (error) {
-    throw new InputError(folder.path(COUNTERS), 'is damaged: expected {"EDT": 5}', {
-      cause: error,
-    });
-  }
-}
-
-/** Releases in a Targets list, in the order of ECU and counter. What is no release of ours is left out. */
-export function listed(targets: ReadonlyMap<string, TargetSpec>): SignedRelease[] {
-  const releases = [...targets].flatMap(([name, { length, hashes, custom }]) => {
-    const fields = releaseCustom.safeParse(custom);
-    if (!fields.success) return [];
-    return [{ name, length, sha256: hashes.sha256 ?? '', custom: fields.data }];
-  });
-  const key = ({ custom }: SignedRelease): string =>
-    `${custom.ecu} ${String(custom.releaseCounter).padStart(16, '0')}`;
-  return releases.sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 async function newestTargets(folder: KeyFolder): Promise<{

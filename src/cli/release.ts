@@ -5,12 +5,20 @@ import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { type CommonOptions, runCommand } from './context.ts';
+import { pullFrom } from './keys.ts';
 import { Ceremony, DEFAULT_VALIDITY_DAYS } from './keys-ceremony.ts';
 import { KeyFolder } from './keys-folder.ts';
 import { type PassphraseOptions, passphraseSource, readSecretLine } from './keys-passphrase.ts';
 import { type Credentials, ReleaseBackend } from './release-backend.ts';
 import { push } from './release-push.ts';
-import { add, list, type ReleaseChoice, type ReleaseWork, revoke } from './release-sign.ts';
+import {
+  add,
+  list,
+  type PublishState,
+  type ReleaseChoice,
+  type ReleaseWork,
+  revoke,
+} from './release-sign.ts';
 
 export interface LogInOptions {
   readonly user?: string;
@@ -28,7 +36,7 @@ interface ReleaseOptions extends CommonOptions, PassphraseOptions, LogInOptions 
 
 function withReleases(
   options: ReleaseOptions,
-  body: (work: ReleaseWork) => Promise<void>,
+  body: (work: ReleaseWork) => Promise<PublishState>,
 ): Promise<void> {
   return runCommand(options, async (context) => {
     await using folder = await KeyFolder.open(options.keys);
@@ -41,8 +49,9 @@ function withReleases(
     });
     // Before anything is signed: nobody signs and then finds that he may not upload.
     const backend = await logIn(options, context.signal);
-    await body({ context, folder, ceremony, backend });
-    return ExitCode.success;
+    const state = await body({ context, folder, ceremony, backend });
+    // A script that goes on after 0 believes that the release is published.
+    return state === 'waiting' ? ExitCode.deferred : ExitCode.success;
   });
 }
 
@@ -51,7 +60,10 @@ export function addRelease(file: string, options: ReleaseOptions & ReleaseChoice
 }
 
 export function listReleases(options: ReleaseOptions): Promise<void> {
-  return withReleases(options, list);
+  return withReleases(options, async (work) => {
+    await list(work);
+    return 'signed';
+  });
 }
 
 export function revokeRelease(
@@ -64,6 +76,13 @@ export function revokeRelease(
 
 export function pushReleases(options: ReleaseOptions): Promise<void> {
   return withReleases(options, push);
+}
+
+/** Reads public files only: no log-in is needed. */
+export function pullReleases(
+  options: CommonOptions & { keys: string; server: string },
+): Promise<void> {
+  return pullFrom({ ...options, dir: options.keys });
 }
 
 /** Undefined without --server: then it is only signed. */

@@ -3,7 +3,8 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { TrustFolder } from '../../server/images/trust-folder.ts';
 import { ONLINE_ROLES, REPOSITORIES, type RepositoryName } from '../cli/keys-folder.ts';
-import { customOf, listed, type ReleaseChoice } from '../cli/release-sign.ts';
+import { listed } from '../cli/release-list.ts';
+import { customOf, type ReleaseChoice } from '../cli/release-sign.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
 import { RepositoryWriter, ROOT_VALIDITY_MS } from '../trust/repository-writer.ts';
 import type { RoleKeys } from '../trust/role-signing.ts';

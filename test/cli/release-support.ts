@@ -3,6 +3,7 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
+import { type KeyFolder, REPOSITORIES } from '../../src/cli/keys-folder.ts';
 import { type Credentials, ReleaseBackend } from '../../src/cli/release-backend.ts';
 import type { ReleaseChoice, ReleaseWork } from '../../src/cli/release-sign.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
@@ -37,8 +38,27 @@ export class FakeBackend {
     ['/director/metadata/root', 1],
   ]);
   readonly answers: (() => Response)[] = [];
+  /** The same for what is sent, however much is read before. */
+  readonly postAnswers: (() => Response)[] = [];
   readonly clock = new VirtualClock();
   form: FormData | undefined;
+
+  /** What was sent, without what was read. */
+  get posted(): string[] {
+    return this.asked.filter((line) => line.startsWith('POST '));
+  }
+
+  /** Has what a folder holds, as if all of it had been pushed. */
+  async hold(folder: KeyFolder): Promise<void> {
+    for (const repository of REPOSITORIES) {
+      const base = repository === 'images' ? '/metadata' : '/director/metadata';
+      for (const [name, bytes] of await folder.metadata(repository)) {
+        this.metadata.set(`${base}/${name}`, bytes);
+        this.metadata.set(`${base}/${name.replace(/^\d+\./, '')}`, bytes);
+      }
+      this.roots.set(`${base}/root`, (await folder.versions(repository, 'root')).at(-1)!);
+    }
+  }
 
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
@@ -46,7 +66,8 @@ export class FakeBackend {
     this.asked.push(`${request.method} ${pathname}`);
     // Whoever follows a redirection shows its token to somebody else.
     expect(request.redirect).toBe('manual');
-    const told = this.answers.shift();
+    const told =
+      this.answers.shift() ?? (request.method === 'POST' ? this.postAnswers.shift() : undefined);
     if (told !== undefined) return told();
     if (pathname === '/login') {
       const { name, password } = (await request.json()) as { name: string; password: string };
@@ -76,7 +97,11 @@ export class FakeBackend {
       if (version !== root && version !== root + 1) return problem(422, 'METADATA_REFUSED');
       this.roots.set(pathname, version);
     }
-    this.metadata.set(`${pathname}.json`, bytes);
+    const published = this.metadata.get(`${pathname}.json`);
+    const known = published === undefined ? 0 : parseSignedRole(published).signed.version;
+    if (_type === 'targets' && version <= known) return problem(422, 'METADATA_REFUSED');
+    if (version >= known) this.metadata.set(`${pathname}.json`, bytes);
+    this.metadata.set(pathname.replace(/([a-z]+)$/, `${version}.$1.json`), bytes);
     return Response.json({ version, created: version !== root }, { status: 201 });
   };
 

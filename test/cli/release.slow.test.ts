@@ -49,7 +49,7 @@ describe('release add', () => {
 
   it('counts up for each ECU, also past a release that was revoked', async () => {
     const work = await begun();
-    const release = async (ecu: string, version: string): Promise<void> =>
+    const release = async (ecu: string, version: string): Promise<unknown> =>
       add(signOnly(work), await imageFile(`${ecu} ${version}`), { ...CHOICE, ecu, version });
     await release('EDT', '2.0.0');
     await release('EDT', '2.1.0');
@@ -73,8 +73,8 @@ describe('with a backend', () => {
     await setThreshold(work, 'images', 'targets', 2, ['bob']);
     const backend = new FakeBackend();
     const releasing = { ...workOn(work.folder), backend: await backend.logIn() };
-    await add(releasing, await imageFile(), CHOICE);
-    expect(backend.asked).toEqual(['POST /upload']);
+    expect(await add(releasing, await imageFile(), CHOICE)).toBe('waiting');
+    expect(backend.posted).toEqual(['POST /upload']);
     await list(releasing);
     expect(releasing.said.at(-1)).toMatch(/Targets 2 is a draft/);
 
@@ -82,11 +82,10 @@ describe('with a backend', () => {
     await fs.copyFile(work.folder.path('drafts/images-2.targets.json'), stick);
     await signFile(bob, stick, ['bob']);
     await acceptFile(workOn(work.folder, { signWith: [] }), stick);
-    await push(releasing);
-    expect(backend.asked.slice(1)).toEqual([
+    expect(await push(releasing)).toBe('published');
+    expect(backend.posted.slice(1)).toEqual([
       'POST /director/metadata/root',
       'POST /metadata/root',
-      'GET /metadata/targets.json',
       'POST /metadata/targets',
     ]);
     const { version } = parseSignedRole(backend.metadata.get('/metadata/targets.json')!).signed;
@@ -108,11 +107,7 @@ describe('with a backend', () => {
     expect(offered).toHaveLength(3 + 2);
     backend.asked.length = 0;
     await push(releasing);
-    expect(backend.asked).toEqual([
-      'POST /director/metadata/root',
-      'POST /metadata/root',
-      'GET /metadata/targets.json',
-    ]);
+    expect(backend.posted).toEqual(['POST /director/metadata/root', 'POST /metadata/root']);
   });
 
   it('pushes to a lone Director and to a lone image repository what each has', async () => {

@@ -81,11 +81,7 @@ describe('with a backend', () => {
     const backend = new FakeBackend();
     const file = await imageFile();
     await add({ ...work, backend: await backend.logIn() }, file, { ...CHOICE, notes: 'better' });
-    expect(backend.asked).toEqual([
-      'POST /upload',
-      'GET /metadata/targets.json',
-      'POST /metadata/targets',
-    ]);
+    expect(backend.posted).toEqual(['POST /upload', 'POST /metadata/targets']);
     const fields = Object.fromEntries(backend.form!);
     expect(fields).toMatchObject({ ecu: 'EDT', version: '2.0.0', notes: 'better' });
     const sent = fields.file as File;
@@ -113,7 +109,7 @@ describe('with a backend', () => {
     const releasing = { ...work, backend: await backend.logIn() };
     backend.roots.set('/director/metadata/root', 9);
     await expect(push(releasing)).rejects.toThrow(/422: METADATA_REFUSED/);
-    backend.answers.push(() => problem(409, 'METADATA_KEYS'));
+    backend.postAnswers.push(() => problem(409, 'METADATA_KEYS'));
     await expect(push(releasing)).rejects.toThrow(/409: METADATA_KEYS/);
     expect(backend.metadata.size).toBe(0);
   });
@@ -163,7 +159,7 @@ describe('with a backend', () => {
     const work = await begun();
     const backend = new FakeBackend();
     const releasing = { ...work, backend: await backend.logIn() };
-    backend.answers.push(answer);
+    backend.postAnswers.push(answer);
     const result = add(releasing, await imageFile(), CHOICE);
     await expect(result).rejects.toThrow(message);
     await expect(result).rejects.toBeInstanceOf(type);
