@@ -45,7 +45,8 @@ if (
     path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
     '-p',
     'tsconfig.build.json',
-  ])
+  ]) ||
+  !run(process.execPath, [path.join(root, 'scripts', 'write-build-date.mjs')])
 ) {
   process.exit(1);
 }

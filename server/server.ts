@@ -35,6 +35,7 @@ import { TelemetryStore } from './db/telemetry.ts';
 import { UserStore } from './db/users.ts';
 import { VehicleStore } from './db/vehicles.ts';
 import { HttpProblem, ServerError } from './errors.ts';
+import { ExpiryWatch } from './expiry-watch.ts';
 import type { RequestState, Services } from './http/context.ts';
 import { frontDoor } from './http/front-door.ts';
 import { listen, type RunningServer } from './http/listen.ts';
@@ -163,8 +164,10 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   });
   const { burst: burstBytes, perSecond: bytesPerSecond } = gate.transferLimit;
   const pace = { burstBytes, bytesPerSecond };
+  const expiry = new ExpiryWatch({ uptane, clock, logger });
   const services: Services = {
     uptane,
+    expiry,
     vehicles,
     devices,
     sealedSessions,
@@ -243,6 +246,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
+    expiry.stop();
     closed ??= (async () => {
       await Promise.all(running);
       await audit.flush().catch((error) => {
@@ -256,7 +260,11 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   return {
     app,
     close,
-    listen: (port, host) => listen(app, { port, host, clock, maxUploadBytes, close }),
+    listen: async (port, host) => {
+      const listening = await listen(app, { port, host, clock, maxUploadBytes, close });
+      expiry.start();
+      return listening;
+    },
   };
 }
 

@@ -8,13 +8,14 @@ import type { AuditLog } from './db/audit.ts';
 import type { Database } from './db/database.ts';
 import type { DeviceStore } from './db/devices.ts';
 import { EncryptedImageStore } from './db/encrypted-images.ts';
-import { MetadataStore } from './db/metadata.ts';
+import { MetadataStore, type RepositoryName } from './db/metadata.ts';
 import type { ReleaseStore } from './db/releases.ts';
 import type { VehicleStore } from './db/vehicles.ts';
 import type { SignedRelease } from './director/decide.ts';
 import { Director } from './director/director.ts';
 import { ImageEncryption } from './director/encrypt-image.ts';
 import { UpstreamImages } from './director/upstream-images.ts';
+import type { WatchedFile } from './expiry-watch.ts';
 import { ImageRepository } from './images/image-repository.ts';
 import type { ImageStore } from './images/image-store.ts';
 import { RootChain } from './images/root-chain.ts';
@@ -45,6 +46,8 @@ export interface Uptane {
   readonly directorRoots: RootChain | undefined;
   /** Undefined on a lone Director. */
   readonly images: ImageRepository | undefined;
+  /** Everything that can expire here, except what is signed for a single vehicle when it asks. */
+  watchedFiles(): Promise<readonly (readonly [RepositoryName, WatchedFile])[]>;
   /** A metadata file of the image repository, our own or the mirrored one. */
   imageMetadata(name: string): Promise<Uint8Array | undefined>;
   /** Brings the image of a release here where it is not. Throws where it cannot be had. */
@@ -106,6 +109,16 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
     images,
     directorRoots,
     fetchImage,
+    watchedFiles: async () => {
+      const files = images === undefined ? upstream!.watched() : await images.watched();
+      const roots =
+        directorRoots === undefined ? [] : [['director', rootOf(directorRoots)] as const];
+      return [
+        ...roots,
+        ['images', rootOf(imageRoots)] as const,
+        ...files.map((file) => ['images', file] as const),
+      ];
+    },
     imageMetadata: async (name) => {
       if (images !== undefined) return images.file(name);
       await upstream!.refresh();
@@ -131,6 +144,10 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
             holds: (release) => upstream !== undefined || deps.releases.holds(release.sha256),
           }),
   };
+}
+
+function rootOf({ bytes }: RootChain): WatchedFile {
+  return { role: 'root', bytes };
 }
 
 function upstreamUrl(text: string | undefined): URL {

@@ -14,6 +14,7 @@ import {
 import { fileOf, versionedFileOf } from '../../src/trust/retrieval.ts';
 import type { MetadataStore, StoredMetadata } from '../db/metadata.ts';
 import { ServerError } from '../errors.ts';
+import type { WatchedFile } from '../expiry-watch.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { RootChain } from '../images/root-chain.ts';
 import { type ReleaseSource, releasesIn } from '../images/signed-releases.ts';
@@ -106,6 +107,16 @@ export class UpstreamImages implements ReleaseSource {
         ? snapshot?.version
         : targets.get(match?.[2]?.replace(/\.json$/, '') ?? '')?.version;
     return match !== null && String(current) === match[1] ? files.get(match[2]!) : undefined;
+  }
+
+  /** All files but the Root. The other server renews Snapshot and Timestamp: they matter when they have expired. */
+  watched(): WatchedFile[] {
+    return [...filesOf(this.#trust)].flatMap(([name, bytes]) => {
+      const role = name.replace(/\.json$/, '');
+      if (role === 'root') return [];
+      const renewed = role === 'snapshot' || role === 'timestamp';
+      return [{ role, bytes, renewedAfterMs: renewed ? 0 : undefined }];
+    });
   }
 
   /** Brings the image of a release into the store. Throws HttpProblem for one that is too long, Error otherwise. */

@@ -26,6 +26,7 @@ import type { TelemetryStore } from '../db/telemetry.ts';
 import type { TransferStore } from '../db/transfers.ts';
 import type { Role, UserStore } from '../db/users.ts';
 import type { VehicleStore } from '../db/vehicles.ts';
+import type { ExpiryWatch } from '../expiry-watch.ts';
 import type { ImageStore } from '../images/image-store.ts';
 import type { OtaService } from '../ota/ota-service.ts';
 import type { Uptane } from '../uptane.ts';
@@ -77,6 +78,7 @@ export interface Services {
   readonly vehicles: VehicleStore;
   /** Undefined on a server that signs nothing (without --trust). */
   readonly uptane: Uptane | undefined;
+  readonly expiry: ExpiryWatch;
   readonly images: ImageStore;
   readonly packages: DevicePackageStore;
   readonly transfers: TransferStore;

@@ -10,6 +10,7 @@ import { parseSignedRole } from '../../src/trust/role-signing.ts';
 import type { MetadataStore, StoredMetadata } from '../db/metadata.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import { HttpProblem, ServerError } from '../errors.ts';
+import type { WatchedFile } from '../expiry-watch.ts';
 import { checkTargets } from './check-targets.ts';
 import type { RootChain } from './root-chain.ts';
 import { type ReleaseSource, releasesIn } from './signed-releases.ts';
@@ -103,6 +104,18 @@ export class ImageRepository implements ReleaseSource {
   }
 
   async refresh(): Promise<void> {}
+
+  /** The newest file of every role but Root, after what is near its end was signed again. */
+  async watched(): Promise<WatchedFile[]> {
+    await this.#renewInTime().catch((error) => {
+      this.#logger.error({ error: describeError(error) }, 'Snapshot and Timestamp are not renewed');
+    });
+    return [...this.#newest.values()].map(({ role, bytes }) => ({
+      role,
+      bytes,
+      renewedAfterMs: VALIDITY_MS[role as keyof typeof VALIDITY_MS] / 2 || undefined,
+    }));
+  }
 
   /** A metadata file by its versioned or unversioned name; what is near its end is signed again first. */
   async file(name: string): Promise<Uint8Array | undefined> {

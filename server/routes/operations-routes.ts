@@ -3,11 +3,13 @@
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { describeError } from '../../src/core/errors.ts';
+import type { Expiry } from '../expiry-watch.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
+import { gauge, METRICS_TYPE, type Metric, metricsText } from '../http/metrics.ts';
 import { matchesEtag } from '../images/byte-range.ts';
 import type { StaticFile } from '../web/assets.ts';
-import { guardMetrics, METRICS_TYPE } from './guard-metrics.ts';
+import { guardMetrics } from './guard-metrics.ts';
 
 export function operationsRoutes(
   services: Services,
@@ -17,29 +19,52 @@ export function operationsRoutes(
   const router = guardedRouter(services, sessions);
   const startedMs = services.clock.nowMs();
 
-  router.get('/healthz', async (ctx) => {
-    let database = 'ok';
+  const databaseAnswers = async (): Promise<boolean> => {
     try {
       await services.db.ping();
+      return true;
     } catch (error) {
       services.logger.error({ error: describeError(error) }, 'the database does not answer');
-      database = 'failed';
+      return false;
     }
+  };
+  const uptimeSeconds = (): number => Math.floor((services.clock.nowMs() - startedMs) / 1000);
+
+  router.get('/healthz', async (ctx) => {
+    const healthy = await databaseAnswers();
+    const metadata = healthy ? await services.expiry.expiries() : [];
     ctx.set('Cache-Control', 'no-store');
-    ctx.status = database === 'ok' ? 200 : 503;
+    // Metadata that expires needs a person. A load balancer that takes the server away would help nobody.
+    ctx.status = healthy ? 200 : 503;
     ctx.body = {
-      status: database,
+      status: healthy ? statusOf(metadata) : 'failed',
       version: services.version,
-      database,
-      uptimeSeconds: Math.floor((services.clock.nowMs() - startedMs) / 1000),
+      database: healthy ? 'ok' : 'failed',
+      uptimeSeconds: uptimeSeconds(),
+      metadata: metadata.map(({ repository, role, version, expires, daysLeft, stage }) => ({
+        repository,
+        role,
+        version,
+        expires,
+        daysLeft,
+        stage,
+      })),
+      notices: metadata.flatMap(({ notice }) => notice ?? []),
     };
   });
 
   router.get('/metrics', async (ctx) => {
-    const text = await guardMetrics(ctx as AppContext, services);
+    const guards = await guardMetrics(ctx as AppContext, services);
+    const healthy = await databaseAnswers();
     ctx.set('Cache-Control', 'no-store');
     ctx.set('Content-Type', METRICS_TYPE);
-    ctx.body = text;
+    ctx.body = metricsText([
+      gauge('can_ota_info', 'Version of the backend.', [[{ version: services.version }, 1]]),
+      gauge('can_ota_uptime_seconds', 'Time since the backend started.', [[{}, uptimeSeconds()]]),
+      gauge('can_ota_database_up', '1 while the database answers.', [[{}, healthy ? 1 : 0]]),
+      ...(healthy ? expiryMetrics(await services.expiry.expiries()) : []),
+      ...guards,
+    ]);
   });
 
   router.get('/static/:name', (ctx) => {
@@ -58,4 +83,31 @@ export function operationsRoutes(
   });
 
   return router;
+}
+
+function statusOf(metadata: readonly Expiry[]): 'ok' | 'expiring' | 'expired' {
+  if (metadata.some(({ stage }) => stage === 'expired')) return 'expired';
+  return metadata.some(({ notice }) => notice !== undefined) ? 'expiring' : 'ok';
+}
+
+function expiryMetrics(metadata: readonly Expiry[]): Metric[] {
+  const each = (value: (expiry: Expiry) => number): Metric['values'] =>
+    metadata.map((expiry) => [{ repository: expiry.repository, role: expiry.role }, value(expiry)]);
+  return [
+    gauge(
+      'can_ota_metadata_expiry_timestamp_seconds',
+      'When signed metadata expires, in seconds since 1970.',
+      each(({ expiresMs }) => Math.floor(expiresMs / 1000)),
+    ),
+    gauge(
+      'can_ota_metadata_days_left',
+      'Whole days until signed metadata expires, negative afterwards.',
+      each(({ daysLeft }) => daysLeft),
+    ),
+    gauge(
+      'can_ota_metadata_version',
+      'Version of signed metadata.',
+      each(({ version }) => version),
+    ),
+  ];
 }

@@ -54,7 +54,7 @@ export function pageRoutes(
       return;
     }
     const known = await services.vehicles.list(VEHICLES_SHOWN);
-    show(ctx, services, person, 'vehicles', {
+    await show(ctx, services, person, 'vehicles', {
       title: 'Vehicles',
       vin,
       reports: await services.reports.vehicles(VEHICLES_SHOWN),
@@ -69,7 +69,7 @@ export function pageRoutes(
   router.get('/devices', async (ctx) => {
     const person = ctx.state.person!;
     const devices = await services.devices.list(DEVICES_SHOWN);
-    show(ctx, services, person, 'devices', {
+    await show(ctx, services, person, 'devices', {
       title: 'Devices',
       devices: devices.map(deviceJson),
     });
@@ -86,7 +86,7 @@ export function pageRoutes(
       const query = new URLSearchParams({ ...filter, ...more }).toString();
       return query === '' ? '/audit' : `/audit?${query}`;
     };
-    show(ctx, services, person, 'audit', {
+    await show(ctx, services, person, 'audit', {
       title: 'Audit log',
       entries,
       categories: AUDIT_CATEGORIES,
@@ -116,7 +116,7 @@ export async function homePage(
     ctx.status = form.problem.status;
     ctx.set(form.problem.headers);
   }
-  show(ctx, services, person, 'home', {
+  await show(ctx, services, person, 'home', {
     title: 'Releases',
     /** What is uploaded here is offered only when it is signed, too. */
     signing: signed !== undefined,

@@ -5,19 +5,20 @@ import type { AppContext, Person, Services } from '../http/context.ts';
 import { prefersHtml } from '../http/problems.ts';
 import type { PageData, PageName } from '../web/pages.ts';
 
-export function show(
+export async function show(
   ctx: AppContext,
   services: Services,
   person: Person,
   page: PageName,
   data: Omit<PageData, 'person'> & { title: string },
-): void {
+): Promise<void> {
   (ctx as unknown as Context).vary('Accept');
   ctx.set('Cache-Control', 'no-store');
   if (!prefersHtml(ctx)) {
     ctx.body = data;
     return;
   }
+  const notices = await services.expiry.notices();
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = services.pages.render(page, { ...data, person });
+  ctx.body = services.pages.render(page, { ...data, person, notices });
 }

@@ -32,7 +32,7 @@ export async function vehiclePage(
     ctx.set(problem.headers);
   }
   const known = [await services.vehicles.find(vin)].filter((vehicle) => vehicle !== undefined);
-  show(ctx, services, person, 'vehicles', {
+  await show(ctx, services, person, 'vehicles', {
     title: `Vehicle ${vin}`,
     vin,
     reports: await services.reports.latest(REPORTS_SHOWN, vin),

@@ -1,5 +1,7 @@
 // What `can-ota keys` shows: who may sign what, how many days are left, who is missing.
 
+import { assertNever } from '../core/errors.ts';
+import { type ExpiryStage, expiryStage } from '../trust/expiry-stage.ts';
 import type { RolePayload, SignatureCount } from '../trust/role-signing.ts';
 import { roleKeysOf } from '../trust/role-signing.ts';
 import { keyIdOf } from '../trust/signing-key.ts';
@@ -74,14 +76,31 @@ export async function listing(folder: KeyFolder, nowMs: number): Promise<Line[]>
 
 function fileLine(repository: string, role: string, signed: RolePayload, nowMs: number): Line {
   const days = daysLeft(signed.expires, nowMs);
-  const left = days < 0 ? 'EXPIRED' : `${days} days left`;
   const { version, expires } = signed;
-  const renew = days < 30 ? ': can-ota keys refresh' : '';
+  const stage = expiryStage(Date.parse(expires), nowMs);
   const name = role === 'root' ? 'Root' : 'Targets';
   return {
-    fact: { repository, file: role, version, expires, daysLeft: days },
-    text: `${repository} ${name} ${version}: ${left} (${expires})${renew}`,
+    fact: { repository, file: role, version, expires, daysLeft: days, stage },
+    text: `${repository} ${name} ${version}: ${stageText(stage, days)} (${expires})${
+      stage === 'valid' ? '' : ': can-ota keys refresh, then can-ota release push'
+    }`,
   };
+}
+
+function stageText(stage: ExpiryStage, days: number): string {
+  switch (stage) {
+    case 'valid':
+    case 'month':
+      return `${days} days left`;
+    case 'week':
+      return `EXPIRES SOON, ${days} ${days === 1 ? 'day' : 'days'} left`;
+    case 'day':
+      return 'EXPIRES WITHIN A DAY';
+    case 'expired':
+      return days === 0 ? 'EXPIRED today' : `EXPIRED ${-days} ${days === -1 ? 'day' : 'days'} ago`;
+    default:
+      return assertNever(stage);
+  }
 }
 
 async function draftLines(folder: KeyFolder, nameOf: NameOf): Promise<Line[]> {

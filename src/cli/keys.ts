@@ -1,5 +1,6 @@
 // `can-ota keys ...`: the ceremony around the keys of both repositories. The backend never sees an offline key.
 
+import { requirePlausibleClock } from '../core/build-date.ts';
 import { systemClock } from '../core/clock.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { SigningAlgorithm } from '../trust/signing-key.ts';
@@ -32,6 +33,7 @@ function withFolder(
   make = false,
 ): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
     await using folder = await KeyFolder.open(options.dir, make);
     if (options.server !== undefined) {
       await requireCurrent(folder, publicFiles(options.server, context.signal));
@@ -135,6 +137,7 @@ export function pullFrom(
   options: CommonOptions & { readonly dir: string; readonly server: string },
 ): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
     await using folder = await KeyFolder.open(options.dir);
     await pull({ context, folder }, publicFiles(options.server, context.signal));
     return ExitCode.success;

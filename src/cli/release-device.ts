@@ -4,6 +4,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { requirePlausibleClock } from '../core/build-date.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -43,6 +44,7 @@ type Teller = Pick<Context, 'say' | 'emit' | 'signal'>;
 
 export function releaseDevice(file: string, options: DeviceReleaseOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
     await release(context, file, options);
     return ExitCode.success;
   });
@@ -50,6 +52,7 @@ export function releaseDevice(file: string, options: DeviceReleaseOptions): Prom
 
 export function makeDeviceKey(options: DeviceKeyOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
     await makeKey(context, options);
     return ExitCode.success;
   });

@@ -1,6 +1,7 @@
 // `can-ota release ...`: sign a release with offline keys, and hand image and metadata to the backend.
 
 import { password as askPassword } from '@inquirer/prompts';
+import { requirePlausibleClock } from '../core/build-date.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -39,6 +40,7 @@ function withReleases(
   body: (work: ReleaseWork) => Promise<PublishState>,
 ): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
     await using folder = await KeyFolder.open(options.keys);
     const ceremony = new Ceremony({
       folder,

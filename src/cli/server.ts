@@ -2,6 +2,7 @@
 
 import { createServer } from '../../server/server.ts';
 import type { ServerRole, UptaneOptions } from '../../server/uptane.ts';
+import { requirePlausibleClock } from '../core/build-date.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -30,6 +31,7 @@ interface ServerOptions extends CommonOptions {
 
 export function server(options: ServerOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
     const uptane = await uptaneOptions(options);
     const chunkFaults = benchFaults(options);
     const backend = await createServer({

@@ -439,7 +439,20 @@ describe('keys refresh and list', () => {
     expect(text).toMatch(/images Root 1: 20 days left .*: can-ota keys refresh/);
     expect(text).toMatch(/Root 2 wants 1 more signature of: bob/);
     const expired = await listing(work.folder, NOW + 101 * DAY_MS);
-    expect(expired[0]!.text).toMatch(/EXPIRED/);
+    expect(expired[0]!.text).toMatch(/EXPIRED 1 day ago .*can-ota keys refresh, then .* push/);
+    const stages = await Promise.all(
+      [69, 71, 94, 99.5, 100].map(async (days) => {
+        const [first] = await listing(work.folder, NOW + days * DAY_MS);
+        return [first!.fact.stage, first!.text.replace(/ \(.*/, '')];
+      }),
+    );
+    expect(stages).toEqual([
+      ['valid', 'director Root 1: 31 days left'],
+      ['month', 'director Root 1: 29 days left'],
+      ['week', 'director Root 1: EXPIRES SOON, 6 days left'],
+      ['day', 'director Root 1: EXPIRES WITHIN A DAY'],
+      ['expired', 'director Root 1: EXPIRED today'],
+    ]);
   });
 });
 

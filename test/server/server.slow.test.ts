@@ -155,6 +155,8 @@ describe('/healthz', () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
       database: 'ok',
       uptimeSeconds: expect.any(Number),
+      metadata: [],
+      notices: [],
     });
   });
 });
