@@ -79,6 +79,7 @@ export type ProblemCode =
   | 'NONCE_USED'
   | 'NOT_FOUND'
   | 'NO_CAMPAIGN'
+  | 'NO_REFUSAL'
   | 'NO_CATALOGUE'
   | 'NO_KEY_PAIR'
   | 'NO_REPOSITORY'

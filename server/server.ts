@@ -16,6 +16,7 @@ import { DeviceSessions } from './auth/device-sessions.ts';
 import { LoginThrottle } from './auth/login-throttle.ts';
 import { Passwords } from './auth/passwords.ts';
 import { peopleSessions } from './auth/people.ts';
+import { AskOrderStore } from './db/ask-orders.ts';
 import { AuditLog } from './db/audit.ts';
 import { CampaignStore } from './db/campaigns.ts';
 import { CancelOrderStore } from './db/cancel-orders.ts';
@@ -195,6 +196,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     nonces: new NonceStore(db, random, options.openNoncesPerAddress),
     campaigns,
     cancelOrders: new CancelOrderStore(db, audit, campaigns),
+    askOrders: new AskOrderStore(db, audit, campaigns),
     configurations: new ConfigurationStore(db, audit),
     commands: new CommandStore(db, audit),
     telemetry: new TelemetryStore(db, audit),

@@ -27,7 +27,9 @@ export type DriverAnswer =
   | { readonly kind: 'later-ignition' }
   | { readonly kind: 'deny' }
   /** Takes an approval back. */
-  | { readonly kind: 'withdraw' };
+  | { readonly kind: 'withdraw' }
+  /** Now after all: the driver wants to be asked again. */
+  | { readonly kind: 'again' };
 
 /** Longest `later`: a week. */
 export const MAX_LATER_MINUTES = 7 * 24 * 60;
@@ -79,6 +81,11 @@ export function answer(desk: Desk, given: DriverAnswer, wallMs: number): Desk {
       ? { ...desk, status: ApprovalStatus.withdrawn }
       : desk;
   }
+  if (given.kind === 'again') {
+    return desk.kind === 'answered' && canAskAgain(desk)
+      ? { ...desk, status: ApprovalStatus.askAgain, untilUnixS: 0 }
+      : desk;
+  }
   if (desk.kind !== 'asking') return desk;
   switch (given.kind) {
     case 'approve':
@@ -122,6 +129,14 @@ export function canWithdraw(desk: Desk): boolean {
   return desk.kind === 'answered' && desk.status === ApprovalStatus.approved && !desk.settled;
 }
 
+/** The driver may ask for the question again. What the TMU has withdrawn is not waiting any more. */
+export function canAskAgain(desk: Desk): boolean {
+  if (desk.kind !== 'answered' || isInformation(desk.request)) return false;
+  const { denied, later, timedOut, withdrawn } = ApprovalStatus;
+  if (desk.status === withdrawn) return !desk.settled;
+  return desk.status === denied || desk.status === later || desk.status === timedOut;
+}
+
 /** The driver is told, not asked: a forced safety release, or one that the vehicle's policy approves. */
 export function isInformation({ facts }: ApprovalRequest): boolean {
   return facts.forced || facts.informOnly === true;
@@ -141,7 +156,7 @@ function sameQuestion(a: ApprovalRequest, b: ApprovalRequest): boolean {
 /** An answer of the driver that still counts. Silence is none: whoever asks again may get one. */
 function holds(desk: Extract<Desk, { kind: 'answered' }>, nowUnixS: number): boolean {
   if (desk.status === ApprovalStatus.later) return desk.untilUnixS > nowUnixS;
-  return desk.status !== ApprovalStatus.timedOut;
+  return desk.status !== ApprovalStatus.timedOut && desk.status !== ApprovalStatus.askAgain;
 }
 
 function answered(

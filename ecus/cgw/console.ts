@@ -3,6 +3,7 @@
 import pc from 'picocolors';
 import { ApprovalStatus } from '../../src/vehicle/approval.ts';
 import {
+  canAskAgain,
   canWithdraw,
   type Desk,
   type DriverAnswer,
@@ -61,12 +62,18 @@ const KEYS: Readonly<Record<string, DriverAnswer>> = {
   i: { kind: 'later-ignition' },
   d: { kind: 'deny' },
   w: { kind: 'withdraw' },
+  n: { kind: 'again' },
 };
+
+/** Besides D itself: confirms that the update is denied. */
+const CONFIRM_KEY = 'y';
 
 class ScreenConsole implements DriverConsole {
   readonly #options: ConsoleOptions;
   #view: DriverView | undefined;
   #open = true;
+  /** D was pressed once for this question. */
+  #denying = false;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
@@ -81,6 +88,8 @@ class ScreenConsole implements DriverConsole {
   }
 
   show(view: DriverView): void {
+    const before = this.#view?.desk;
+    if (before === undefined || !sameSituation(before, view.desk)) this.#denying = false;
     this.#view = view;
     this.#paint();
   }
@@ -106,7 +115,7 @@ class ScreenConsole implements DriverConsole {
     if (this.#view === undefined || !this.#open) return;
     const { output } = this.#options.terminal;
     const lines = renderPrompt(
-      this.#view,
+      { ...this.#view, denying: this.#denying },
       output.columns ?? 80,
       output.rows ?? 24,
       this.#options.colour ?? pc.isColorSupported,
@@ -120,12 +129,28 @@ class ScreenConsole implements DriverConsole {
     if (text.startsWith('\x1b')) return; // an arrow or function key
     for (const character of text) {
       if (character === '\x03') this.#options.onInterrupt();
-      const given = Object.hasOwn(KEYS, character.toLowerCase())
-        ? KEYS[character.toLowerCase()]
-        : undefined;
-      if (given !== undefined) this.#options.onAnswer(given);
+      this.#press(character.toLowerCase());
     }
   };
+
+  /** A deny ends the release for this vehicle: one wrong key must not do it. */
+  #press(key: string): void {
+    const asking = this.#view?.desk.kind === 'asking';
+    if (this.#denying && asking) {
+      this.#denying = false;
+      if (key === 'd' || key === CONFIRM_KEY) this.#options.onAnswer({ kind: 'deny' });
+      // Any other key only leads back to the question.
+      else this.#paint();
+      return;
+    }
+    if (key === 'd' && asking) {
+      this.#denying = true;
+      this.#paint();
+      return;
+    }
+    const given = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
+    if (given !== undefined && given.kind !== 'deny') this.#options.onAnswer(given);
+  }
 }
 
 /** A line may be at most this long; more is thrown away. */
@@ -134,6 +159,8 @@ const MAX_LINE = 200;
 class LineConsole implements DriverConsole {
   readonly #options: ConsoleOptions;
   #line = '';
+  /** "deny" was typed once for this question. */
+  #denying = false;
   #shown: Desk | undefined;
   #outcome: string | undefined;
 
@@ -152,13 +179,18 @@ class LineConsole implements DriverConsole {
     const before = this.#shown;
     this.#shown = desk;
     if (before !== undefined && sameSituation(before, desk)) return;
+    this.#denying = false;
     if (desk.kind === 'asking') {
       const seconds = Math.ceil((desk.deadlineMs - view.nowMs) / 1000);
       this.#print(questionLines(desk.request.facts, seconds));
     } else if (desk.kind === 'answered' && isInformation(desk.request)) {
       this.#print(informationLines(desk, view.clockText));
     } else if (desk.kind === 'answered') {
-      const hint = canWithdraw(desk) ? ' ("withdraw" takes it back)' : '';
+      const hint = canWithdraw(desk)
+        ? ' ("withdraw" takes it back)'
+        : canAskAgain(desk)
+          ? ' ("now" has the question asked again)'
+          : '';
       this.#print([`${outcomeText(desk, view.clockText)}${hint}`]);
     }
   }
@@ -184,13 +216,18 @@ class LineConsole implements DriverConsole {
         this.#print(this.#options.onSignal(rest));
         continue;
       }
-      const given = parseAnswer(words);
+      const confirmed = this.#denying && /^(deny|yes|y)$/i.test(words);
+      const given = confirmed ? { kind: 'deny' as const } : parseAnswer(words);
       if (given === undefined) {
         this.#print([
-          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], later ignition, deny or withdraw`,
+          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], later ignition, deny, withdraw or now`,
         ]);
       } else if (fitsNow(given, this.#shown)) {
-        this.#options.onAnswer(given);
+        // A deny ends the release for this vehicle: it is typed twice, and any other answer in between counts.
+        const first = given.kind === 'deny' && !this.#denying;
+        this.#denying = first;
+        if (first) this.#print([CONFIRM_LINE]);
+        else this.#options.onAnswer(given);
       } else {
         // Typed ahead: an answer counts only for a question that the driver has seen.
         this.#print([`nothing is waiting for "${words.slice(0, 40)}"`]);
@@ -201,7 +238,8 @@ class LineConsole implements DriverConsole {
 
 function fitsNow(given: DriverAnswer, desk: Desk | undefined): boolean {
   if (desk === undefined) return false;
-  return given.kind === 'withdraw' ? canWithdraw(desk) : desk.kind === 'asking';
+  if (given.kind === 'withdraw') return canWithdraw(desk);
+  return given.kind === 'again' ? canAskAgain(desk) : desk.kind === 'asking';
 }
 
 function sameSituation(a: Desk, b: Desk): boolean {
@@ -212,9 +250,12 @@ function sameSituation(a: Desk, b: Desk): boolean {
   return a.request.facts === b.request.facts;
 }
 
-/** `approve`, `later`, `later 15`, `later ignition`, `deny`, `withdraw`; undefined for anything else. */
+const CONFIRM_LINE = 'type "deny" again to deny this update; another answer counts instead';
+
+/** `approve`, `later`, `later 15`, `later ignition`, `deny`, `withdraw`, `now`; undefined for anything else. */
 export function parseAnswer(line: string): DriverAnswer | undefined {
   if (/^later\s+ignition$/i.test(line)) return { kind: 'later-ignition' };
+  if (/^now(\s+after\s+all)?$/i.test(line)) return { kind: 'again' };
   const match = /^(approve|deny|withdraw|later(?:\s+(\d{1,5}))?)$/i.exec(line);
   if (match === null) return undefined;
   const word = match[1]!.toLowerCase();

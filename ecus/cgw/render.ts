@@ -7,7 +7,7 @@ import {
   ApprovalStatus,
   UNTIL_IGNITION_OFF,
 } from '../../src/vehicle/approval.ts';
-import { canWithdraw, type Desk, isInformation } from './approval-desk.ts';
+import { canAskAgain, canWithdraw, type Desk, isInformation } from './approval-desk.ts';
 import { cutText, padText, textWidth, wrapText } from './text-layout.ts';
 
 export interface DriverView {
@@ -19,6 +19,8 @@ export interface DriverView {
   readonly status: string;
   /** How the last update ended, as the TMU tells it; not authenticated. */
   readonly outcome?: string | undefined;
+  /** The driver pressed D once: the second press denies. */
+  readonly denying?: boolean;
   /** `HH:MM`, local time of the driver, for `later`. */
   clockText(unixS: number): string;
 }
@@ -87,6 +89,8 @@ export function outcomeText(desk: Desk, clockText: (unixS: number) => string): s
       return 'No answer came in time. Nothing is changed.';
     case ApprovalStatus.withdrawn:
       return 'The update was withdrawn. Nothing new will be started.';
+    case ApprovalStatus.askAgain:
+      return 'You chose "now after all". You will be asked again in a moment.';
   }
 }
 
@@ -186,16 +190,25 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
     const filled = Math.round((barColumns * leftMs) / Math.max(1, view.timeoutMs));
     const bar = '█'.repeat(Math.min(barColumns, filled)).padEnd(barColumns, '░');
     const urgent = seconds <= 10 ? c.red : c.yellow;
+    const denying = view.denying === true;
+    const question = denying
+      ? 'Deny this update? It will not be offered again by itself.'
+      : WORDS[desk.request.facts.phase].question;
     return [
-      c.bold(cutText(WORDS[desk.request.facts.phase].question, width)),
+      c.bold(cutText(question, width)),
       '',
       keys(
-        [
-          ['A', 'Approve', 'Approve'],
-          ['L', 'Later (1 hour)', 'Later'],
-          ['I', 'Later (ignition off)', 'Ignition'],
-          ['D', 'Deny', 'Deny'],
-        ],
+        denying
+          ? [
+              ['D', 'Deny', 'Deny'],
+              ['B', 'Back', 'Back'],
+            ]
+          : [
+              ['A', 'Approve', 'Approve'],
+              ['L', 'Later (1 hour)', 'Later'],
+              ['I', 'Later (ignition off)', 'Ignition'],
+              ['D', 'Deny', 'Deny'],
+            ],
         width,
         c,
       ),
@@ -211,6 +224,7 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
   }
   if (canWithdraw(desk))
     lines.push(keys([['W', 'Withdraw the approval', 'Withdraw']], width, c), '');
+  if (canAskAgain(desk)) lines.push(keys([['N', 'Now after all', 'Now']], width, c), '');
   lines.push(c.dim(cutText(view.status, width)));
   return lines;
 }

@@ -7,7 +7,7 @@ import { type Logger, silentLogger } from '../../src/core/logger.ts';
 import { type Random, systemRandom } from '../../src/core/random.ts';
 import { AuditLog } from '../db/audit.ts';
 import { type DataFolder, openDatabase } from '../db/database.ts';
-import { type Actor, type Device, DeviceStore } from '../db/devices.ts';
+import { type Actor, type Device, DeviceStore, type Twin } from '../db/devices.ts';
 import {
   type ServiceToken,
   ServiceTokenStore,
@@ -52,6 +52,30 @@ export function setDeviceStatus(
     if ('kind' in result) throw new InputError('serial', explainRefusal(result, serial));
     return result;
   });
+}
+
+/**
+ * The same chip may be provisioned or enrolled again: what it had is lost. Throws InputError for an unknown serial, and
+ * where another device has its place.
+ */
+export function reopenDevice(
+  dataDir: DataFolder,
+  serial: string,
+  options: RegistryCommandOptions = {},
+): Promise<Device> {
+  return withRegistry(dataDir, options, async ({ devices }) => {
+    const result = await devices.reopen(serial, OPERATOR);
+    if ('kind' in result) throw new InputError('serial', explainRefusal(result, serial));
+    return result;
+  });
+}
+
+/** By serial: of which two use one key. */
+export function listTwins(
+  dataDir: DataFolder,
+  options: RegistryCommandOptions = {},
+): Promise<ReadonlyMap<string, Twin>> {
+  return withRegistry(dataDir, options, ({ devices }) => devices.twins());
 }
 
 /** How long a token is good unless told. */

@@ -27,6 +27,12 @@ export type ProvisionResult =
   | { readonly kind: 'created' | 'changed' | 'same'; readonly device: Device }
   | DeviceRefusal;
 
+/** How often a device opened a session that another one had opened before it, and when last. */
+export interface Twin {
+  readonly count: number;
+  readonly lastAt: string;
+}
+
 /** Who changes something, for the audit log. */
 export interface Actor {
   readonly who: string;
@@ -127,6 +133,58 @@ export class DeviceStore {
         ...actor,
       });
     });
+  }
+
+  /**
+   * The same chip goes through the factory again: its flash, or its state directory, is lost. Its keys, its secret and
+   * its sessions are forgotten; serial and place in the vehicle stay. Until it is activated it is refused everywhere.
+   */
+  async reopen(serial: string, actor: Actor): Promise<Device | DeviceRefusal> {
+    return this.#db.query.transaction().execute(async (transaction) => {
+      const device = await this.#find(transaction, 'serial', serial);
+      if (device === undefined) return { kind: 'unknown' };
+      // A part that has its place meanwhile comes first: two cannot both be in the vehicle.
+      const taken = await this.#taken(transaction, device.hwId, {
+        ...device,
+        signingKey: undefined,
+        encryptionKey: undefined,
+      });
+      if (taken !== undefined) return taken;
+      const updatedAt = this.#db.timestamp();
+      const reopened: Device = {
+        ...device,
+        status: 'factory_only',
+        signingKey: undefined,
+        encryptionKey: undefined,
+        secretHash: undefined,
+        updatedAt,
+      };
+      const { hw_id: _, ...row } = rowOf(reopened);
+      await transaction.updateTable('devices').set(row).where('hw_id', '=', device.hwId).execute();
+      await transaction.deleteFrom('sealed_sessions').where('serial', '=', serial).execute();
+      await transaction.deleteFrom('device_keys').where('serial', '=', serial).execute();
+      await this.#audit.add(transaction, {
+        action: 'device.reopened',
+        ...actor,
+        detail: describe(reopened),
+      });
+      return reopened;
+    });
+  }
+
+  /** Devices that were seen twice, by serial: see `SealedSessionStore.open`. */
+  async twins(): Promise<ReadonlyMap<string, Twin>> {
+    const rows = await this.#db.query
+      .selectFrom('device_keys')
+      .select(['serial', 'twin_count', 'twin_at'])
+      .where('twin_count', '>', 0)
+      .execute();
+    return new Map(
+      rows.map(({ serial, twin_count, twin_at }) => [
+        serial,
+        { count: twin_count, lastAt: twin_at ?? '' },
+      ]),
+    );
   }
 
   async bySerial(serial: string): Promise<Device | undefined> {

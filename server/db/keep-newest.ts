@@ -9,6 +9,7 @@ type Table =
   | 'reports'
   | 'campaigns'
   | 'cancel_orders'
+  | 'ask_orders'
   | 'sealed_sessions'
   | 'telemetry_senders'
   | 'telemetry_samples'

@@ -2,10 +2,12 @@
 
 import type { Kysely } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
+import { askAgainMigration } from './migration-ask-again.ts';
 import { chunkedMigration } from './migration-chunked.ts';
 import { guardsMigration } from './migration-guards.ts';
 import { sealedSessions } from './migration-sealed.ts';
 import { servicesMigration } from './migration-services.ts';
+import { twinsMigration } from './migration-twins.ts';
 
 const initial: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -257,5 +259,7 @@ export const migrations: MigrationProvider = {
     '0006-services': servicesMigration,
     '0007-chunked': chunkedMigration,
     '0008-guards': guardsMigration,
+    '0009-ask-again': askAgainMigration,
+    '0010-twins': twinsMigration,
   }),
 };

@@ -148,6 +148,9 @@ export interface DeviceKeysTable {
   /** What the device may have changed to, hexadecimal. */
   next_key: string | null;
   changed_at: string | null;
+  /** How often a session was opened that the device had opened before, and when last. */
+  twin_count: number;
+  twin_at: string | null;
 }
 
 export interface DevicesTable {
@@ -401,6 +404,16 @@ export interface TransfersTable {
   changed_at: string;
 }
 
+interface AskOrdersTable {
+  id: string;
+  vin: string;
+  /** The campaign that the driver has refused. */
+  campaign: string;
+  ordered_by: string;
+  reason: string;
+  ordered_at: string;
+}
+
 export interface Schema {
   users: UsersTable;
   sessions: SessionsTable;
@@ -410,6 +423,7 @@ export interface Schema {
   report_ecus: ReportEcusTable;
   campaigns: CampaignsTable;
   cancel_orders: CancelOrdersTable;
+  ask_orders: AskOrdersTable;
   audit: AuditTable;
   counters: CountersTable;
   devices: DevicesTable;

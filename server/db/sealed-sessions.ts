@@ -34,7 +34,7 @@ export class SealedSessionStore {
     return this.#db.query.transaction().execute(async (transaction) => {
       const known = await transaction
         .selectFrom('device_keys')
-        .select('counter')
+        .select(['counter', 'twin_count'])
         .where('serial', '=', serial)
         .executeTakeFirst();
       const last = known?.counter ?? 0;
@@ -43,14 +43,23 @@ export class SealedSessionStore {
           action: 'device.twin',
           who: serial,
           address,
-          detail: `session ${counter} after session ${last}: it has lost its state, or two devices have one key`,
+          detail:
+            `twin: session ${counter} after session ${last}: its state directory was copied and two devices use it, ` +
+            'or an old state was restored',
         });
       }
       const highest = Math.max(counter, last);
+      const twin = counter <= last;
+      const seen = {
+        counter: highest,
+        ...(twin
+          ? { twin_count: (known?.twin_count ?? 0) + 1, twin_at: this.#db.timestamp() }
+          : {}),
+      };
       await transaction
         .insertInto('device_keys')
-        .values({ serial, counter: highest, next_key: null, changed_at: null })
-        .onConflict((conflict) => conflict.column('serial').doUpdateSet({ counter: highest }))
+        .values({ serial, next_key: null, changed_at: null, twin_count: 0, twin_at: null, ...seen })
+        .onConflict((conflict) => conflict.column('serial').doUpdateSet(seen))
         .execute();
       await transaction
         .insertInto('sealed_sessions')
@@ -116,7 +125,7 @@ export class SealedSessionStore {
     const changes = { next_key: nextKey, changed_at: this.#db.timestamp() };
     await this.#db.query
       .insertInto('device_keys')
-      .values({ serial, counter: 0, ...changes })
+      .values({ serial, counter: 0, twin_count: 0, twin_at: null, ...changes })
       .onConflict((conflict) => conflict.column('serial').doUpdateSet(changes))
       .execute();
   }

@@ -8,6 +8,7 @@ import type { CallerGate } from '../auth/callers.ts';
 import type { DeviceSessions } from '../auth/device-sessions.ts';
 import type { LoginThrottle } from '../auth/login-throttle.ts';
 import type { Passwords } from '../auth/passwords.ts';
+import type { AskOrderStore } from '../db/ask-orders.ts';
 import type { AuditLog } from '../db/audit.ts';
 import type { CampaignStore } from '../db/campaigns.ts';
 import type { CancelOrderStore } from '../db/cancel-orders.ts';
@@ -66,6 +67,7 @@ export interface Services {
   readonly reports: ReportStore;
   readonly campaigns: CampaignStore;
   readonly cancelOrders: CancelOrderStore;
+  readonly askOrders: AskOrderStore;
   readonly configurations: ConfigurationStore;
   readonly commands: CommandStore;
   readonly telemetry: TelemetryStore;

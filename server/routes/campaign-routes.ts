@@ -14,6 +14,9 @@ import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
 import { cancelBody, statusBody, vehicleId } from './input.ts';
 
+/** A vehicle tells so of a campaign that has ended by its driver's word, and hears whether it is asked again. */
+const REFUSED_STATE = 'refused';
+
 const vehiclePath = z.object({ vin: vehicleId });
 
 export function campaignRoutes(
@@ -28,6 +31,15 @@ export function campaignRoutes(
     requireOwnVehicle(ctx, vin);
     if (ctx.state.device === undefined) await services.gate.stranger(ctx, services);
     const { campaigns, cancelOrders } = services;
+    if (state === REFUSED_STATE) {
+      const ask = await services.askOrders.open(vin, campaign);
+      ctx.set('Cache-Control', 'no-store');
+      ctx.body = {
+        cancel: null,
+        askAgain: ask === undefined ? null : { by: ask.by, reason: ask.reason },
+      };
+      return;
+    }
     if (answer !== undefined) await cancelOrders.answered(vin, answer, ctx.state.address);
     await campaigns.heard(vin, campaign, state);
     const open = await cancelOrders.open(vin, campaign);
@@ -65,6 +77,17 @@ export function campaignRoutes(
     ctx.body = orderJson(result.order, result.kind === 'ordered');
   });
 
+  router.post('/vehicles/:vin/ask-again', sessions, async (ctx) => {
+    const { vin } = parseInput(vehiclePath, ctx.params);
+    const { who, reason } = await orderOf(ctx, services);
+    const { address } = ctx.state;
+    const result = await services.askOrders.order(vin, reason, { who, address });
+    if (result.kind === 'no-refusal') throw noRefusal(vin, result.last);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.status = result.kind === 'ordered' ? 202 : 200;
+    ctx.body = { ...result.order, created: result.kind === 'ordered' };
+  });
+
   return router;
 }
 
@@ -94,4 +117,14 @@ function noCampaign(vin: string, last: CampaignRecord | undefined): HttpProblem 
       ? `${vin} has told of no campaign`
       : `the last campaign of ${vin} ended ${last.endedAt} with ${last.state}`;
   return new HttpProblem(409, 'NO_CAMPAIGN', `there is nothing to cancel: ${known}`);
+}
+
+function noRefusal(vin: string, last: CampaignRecord | undefined): HttpProblem {
+  const known =
+    last === undefined
+      ? `${vin} has told of no campaign`
+      : last.endedAt === undefined
+        ? `a campaign of ${vin} is under way (${last.state})`
+        : `the last campaign of ${vin} ended with ${last.state}`;
+  return new HttpProblem(409, 'NO_REFUSAL', `there is nothing that the driver refused: ${known}`);
 }

@@ -13,7 +13,7 @@ import type { AppContext, Person, RequestState, Services } from '../http/context
 import { guardedRouter } from '../http/guarded-router.ts';
 import { vehicleId } from './input.ts';
 import { offeredReleases } from './offered.ts';
-import { deviceJson } from './registry-routes.ts';
+import { deviceJson, twinText } from './registry-routes.ts';
 import { show } from './show-page.ts';
 import { vehiclePage } from './vehicle-page.ts';
 
@@ -69,9 +69,13 @@ export function pageRoutes(
   router.get('/devices', async (ctx) => {
     const person = ctx.state.person!;
     const devices = await services.devices.list(DEVICES_SHOWN);
+    const twins = await services.devices.twins();
     await show(ctx, services, person, 'devices', {
       title: 'Devices',
-      devices: devices.map(deviceJson),
+      devices: devices.map((device) => {
+        const twin = twins.get(device.serial);
+        return { ...deviceJson(device), twin: twin === undefined ? null : twinText(twin) };
+      }),
     });
   });
 

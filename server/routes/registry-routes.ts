@@ -2,7 +2,7 @@
 
 import type Router from '@koa/router';
 import { nameOf } from '../auth/access.ts';
-import type { Device, DeviceRefusal } from '../db/devices.ts';
+import type { Device, DeviceRefusal, Twin } from '../db/devices.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
@@ -79,15 +79,23 @@ function registryProblem(refusal: DeviceRefusal, hwId: string): HttpProblem {
   );
 }
 
+/** For the operator: what was seen and what it means. */
+export function twinText({ count, lastAt }: Twin): string {
+  return (
+    `TWIN: ${count} ${count === 1 ? 'time' : 'times'}, last ${lastAt}: its state directory was copied and two devices ` +
+    'use it, or an old state was restored. Keep one, reopen the serial, and provision it again'
+  );
+}
+
 /** Shared with the commands on the data folder. */
 export function explainRefusal(refusal: DeviceRefusal, asked: string): string {
   switch (refusal.kind) {
     case 'unknown':
       return `there is no device ${asked}: "can-ota server device list" shows all of them`;
     case 'active':
-      return `${refusal.device.serial} is active and has another ${refusal.field}: revoke it, and provision the new part`;
+      return `${refusal.device.serial} is active and has another ${refusal.field}: if this is the same chip and its flash is lost, run can-ota server device reopen ${refusal.device.serial} and provision it again; otherwise revoke it, and provision the new part`;
     case 'revoked':
-      return `${refusal.device.serial} is revoked: activate it again with can-ota server device activate, or use another part`;
+      return `${refusal.device.serial} is revoked: can-ota server device activate accepts it as it was, can-ota server device reopen lets it be provisioned again; otherwise use another part`;
     case 'taken':
       return `${refusal.what} belongs to ${refusal.device.serial}, which is ${refusal.device.status}: revoke that one first, or give this one its own`;
     case 'incomplete':

@@ -280,6 +280,8 @@ export interface Approver {
   ): Promise<
     { readonly kind: 'informed' } | { readonly kind: 'unreachable'; readonly reason: string }
   >;
+  /** Whether the driver, who did not approve this question, wants to be asked again. Silence is "no". */
+  wantsAgain(question: ApprovalQuestion, signal?: AbortSignal): Promise<boolean>;
   /** Shows the driver how it ended; a mixed state is spelled out. Best effort, never rejects. */
   tell(text: string, signal?: AbortSignal): Promise<void>;
 }
@@ -456,6 +458,14 @@ export interface CampaignStatusReport {
   readonly answer?: { readonly order: string; readonly accepted: boolean; readonly reason: string };
 }
 
+/** What operators want of a campaign. */
+export interface CampaignOrders {
+  readonly kind: 'orders';
+  readonly cancel: CancelOrder | null;
+  /** Of a campaign that the driver has refused: ask once more. */
+  readonly askAgain?: { readonly by: string; readonly reason: string } | null;
+}
+
 export interface CancelOrder {
   /** Identifies the order; the answer names it. */
   readonly order: string;
@@ -486,7 +496,7 @@ export interface Backend {
   campaign(
     status: CampaignStatusReport,
     signal?: AbortSignal,
-  ): Promise<{ readonly kind: 'orders'; readonly cancel: CancelOrder | null } | BackendFailure>;
+  ): Promise<CampaignOrders | BackendFailure>;
   /** `time` is the signed attestation as it came, null where the server gave none. */
   checkin(
     checkin: Checkin,

@@ -75,3 +75,30 @@ function textOf({ vin, campaign, order, state, answer }: CancelReply): string {
   }
   return `${what}: the vehicle ${state === 'accepted' ? 'stops' : 'refuses'}${why}`;
 }
+
+interface AskAgainOptions extends CommonOptions, LogInOptions {
+  readonly server: string;
+  readonly reason: string;
+}
+
+/** `preconditionFailed`: the driver of this vehicle has refused nothing. Throws InputError, BackendError. */
+export function askAgain(vin: string, options: AskAgainOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const { server: url, reason } = options;
+    const backend = await ReleaseBackend.logIn(
+      { url, clock: systemClock, signal: context.signal },
+      await credentialsOf(options),
+    );
+    if (reason.trim() === '') throw new InputError('--reason', 'say why: the audit log keeps it');
+    const reply = await backend.askAgain(vin, reason);
+    context.emit({ ...reply });
+    if (reply.kind === 'no-refusal') {
+      context.say(`${vin}: ${reply.reason}`);
+      return ExitCode.preconditionFailed;
+    }
+    context.say(
+      `${vin}, campaign ${reply.campaign}: the driver is asked again after the next poll`,
+    );
+    return ExitCode.success;
+  });
+}

@@ -27,6 +27,20 @@ export function addCampaign(program: Command): void {
   )
     .option('--wait <seconds>', "wait for the vehicle's answer (exit code 8: refused)", seconds)
     .action(async (vin, options) => (await import('./campaign.ts')).cancelCampaign(vin, options));
+
+  withLogIn(
+    withOutput(
+      command(
+        campaign,
+        'ask-again',
+        'Have the driver asked again about a release that was denied, put off or not answered.',
+        `can-ota campaign ask-again WVWZZZ1JZXW000001 --reason 'The driver wants it now' --server http://127.0.0.1:8080 --token-file operator.token`,
+      ),
+    )
+      .argument('<vin>', 'the vehicle')
+      .requiredOption('--reason <text>', 'why; the audit log keeps it')
+      .requiredOption('--server <url>', 'the backend'),
+  ).action(async (vin, options) => (await import('./campaign.ts')).askAgain(vin, options));
 }
 
 function seconds(value: string): number {

@@ -170,6 +170,13 @@ function addRegistry(server: Command): void {
     .action(async (serial, options) =>
       (await import('./server-token.ts')).setDevice(serial, 'active', options),
     );
+  registered(
+    'reopen',
+    'Let the same chip be provisioned again after it lost its flash or its state directory; what it had is refused.',
+    'can-ota server device reopen CO-000002 --data data',
+  )
+    .argument('<serial>')
+    .action(async (serial, options) => (await import('./server-token.ts')).reopen(serial, options));
 }
 
 function chunkFault(value: string, all: ChunkFaultRates): ChunkFaultRates {

@@ -185,7 +185,8 @@ class VehicleRun {
         code: 'IDENTITY_LOST',
         reason:
           `${row.serial} is active in the registry, but ${store.where} is missing: give the state directory of the run ` +
-          'that provisioned it; if that is lost, revoke the device, and use another --device-file',
+          `that provisioned it; if that is lost, run "can-ota server device reopen ${row.serial}" on the backend and run ` +
+          'this command again (ECUs that are locked need --factory-key)',
       });
       return undefined;
     }

@@ -43,6 +43,10 @@ const cancelOrder = z.object({
     .nullish()
     .transform((answer) => answer ?? null),
 });
+const askAgainAnswer = z.object({ vin: z.string(), campaign: z.string(), created: z.boolean() });
+export type AskAgainReply =
+  | ({ readonly kind: 'ordered' } & Readonly<z.infer<typeof askAgainAnswer>>)
+  | { readonly kind: 'no-refusal'; readonly reason: string };
 const campaignAnswer = z.object({ orders: z.array(cancelOrder) });
 const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
 
@@ -139,6 +143,24 @@ export class ReleaseBackend {
     const { code, why, error } = await refusal(response, doing);
     if (code !== 'NO_CAMPAIGN') throw error;
     return { kind: 'no-campaign', reason: why };
+  }
+
+  /** Has the driver asked again about the campaign that was refused last. */
+  async askAgain(vin: string, reason: string): Promise<AskAgainReply> {
+    const doing = `order to ${vin}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ reason }),
+    };
+    const path = `/vehicles/${encodeURIComponent(vin)}/ask-again`;
+    const response = await this.#connection.send(doing, path, init, [409]);
+    if (response.ok) {
+      return { kind: 'ordered', ...(await answer(response, askAgainAnswer, doing)) };
+    }
+    const { code, why, error } = await refusal(response, doing);
+    if (code !== 'NO_REFUSAL') throw error;
+    return { kind: 'no-refusal', reason: why };
   }
 
   /** The newest first. */

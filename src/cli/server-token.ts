@@ -4,12 +4,14 @@ import path from 'node:path';
 import {
   addToken,
   listDevices,
+  listTwins,
+  reopenDevice,
   listTokens,
   removeToken,
   setDeviceStatus,
 } from '../../server/auth/registry-commands.ts';
 import type { Device } from '../../server/db/devices.ts';
-import { deviceJson } from '../../server/routes/registry-routes.ts';
+import { deviceJson, twinText } from '../../server/routes/registry-routes.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { type CommonOptions, runCommand } from './context.ts';
@@ -75,9 +77,12 @@ export function token(name: string | undefined, options: TokenOptions): Promise<
 export function devices(options: DataOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const all = await listDevices(options.data);
+    const twins = await listTwins(options.data);
     for (const device of all) {
-      context.emit(deviceJson(device));
+      const twin = twins.get(device.serial);
+      context.emit({ ...deviceJson(device), twin: twin ?? null });
       context.say(line(device));
+      if (twin !== undefined) context.say(`  ${twinText(twin)}`);
     }
     if (all.length === 0) context.say('no device yet: can-ota provision registers them');
     return ExitCode.success;
@@ -93,6 +98,16 @@ export function setDevice(
     const device = await setDeviceStatus(options.data, serial, status);
     context.emit(deviceJson(device));
     context.say(line(device));
+    return ExitCode.success;
+  });
+}
+
+export function reopen(serial: string, options: DataOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const device = await reopenDevice(options.data, serial);
+    context.emit(deviceJson(device));
+    context.say(line(device));
+    context.say('Its old keys are refused from now on. Next: can-ota provision, or can-ota device enroll --hw-id');
     return ExitCode.success;
   });
 }

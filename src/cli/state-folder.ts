@@ -11,6 +11,7 @@ import {
 } from '../campaign/journal.ts';
 import { InputError, systemErrorCode } from '../core/errors.ts';
 import { StorageError } from '../core/storage.ts';
+import { decodeMemory, MEMORY_FILE, type MemoryContent } from '../tmu/memory.ts';
 import { PROGRESS_FILE, STATUS_FILE } from '../tmu/status.ts';
 
 export interface JournalFiles {
@@ -80,6 +81,11 @@ export async function readProgress(folder: string): Promise<Progress> {
     if (error instanceof StorageError) throw error;
   }
   return { progress: progress === '' ? null : progress, status };
+}
+
+/** What the daemon remembers between cycles; undefined where there is no such file, or none that is understood. */
+export async function readMemory(folder: string): Promise<MemoryContent | undefined> {
+  return decodeMemory(await readBytes(folder, MEMORY_FILE));
 }
 
 export async function checkFolder(folder: string): Promise<void> {

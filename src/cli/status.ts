@@ -8,10 +8,13 @@ import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { folderOwner } from '../core/lock.ts';
 import { formatRate, formatShare } from '../core/units.ts';
+import { isByDriver } from '../tmu/asked-again.ts';
+import type { MemoryContent } from '../tmu/memory.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import {
   readJournals,
+  readMemory,
   readProgress,
   type StoredStatus,
   type StoredTransfer,
@@ -36,11 +39,22 @@ export interface TmuStatus {
   readonly mixed: string | null;
   /** 0 to 100, or ERROR; of the cycle that ended last where nothing is under way. */
   readonly progress: string | null;
+  /** Releases that the driver has denied or put off, and that are still offered. */
+  readonly refused: readonly StatusRefusal[];
   readonly last: { readonly outcome: string; readonly reason: string | null } | null;
   readonly lastError: string | null;
   readonly nextPoll: string | null;
   /** Configuration, commands and telemetry; null where this vehicle has none of them. */
   readonly services: ServicesStatus | null;
+}
+
+export interface StatusRefusal {
+  readonly releases: readonly { readonly ecu: string; readonly version: string }[];
+  /** `DENIED`, `LATER`, `TIMED_OUT`, `WITHDRAWN`. */
+  readonly code: string;
+  readonly since: string | null;
+  /** When the driver is asked next: a time, at the next ignition off, or never by itself. */
+  readonly askedNext: string | 'ignition-off' | null;
 }
 
 export interface TmuStatusEcu {
@@ -105,6 +119,7 @@ export async function readStatus(
     ecus: campaign === undefined ? [] : ecusOf(campaign.plan.items, live),
     mixed: state.kind === 'safe-state' ? mixedText(state) : null,
     progress,
+    refused: refusalsOf((await readMemory(folder)) ?? { remembered: [], verified: null }),
     last:
       stored?.outcome == null ? null : { outcome: stored.outcome, reason: stored.reason ?? null },
     lastError: live?.lastError ?? null,
@@ -159,12 +174,48 @@ export function statusLines(status: TmuStatus): string[] {
     daemon.running
       ? `daemon: ${daemon.pid === null ? 'a process' : `process ${daemon.pid}`} works on it`
       : 'daemon: none is running',
+    ...status.refused.map(refusalText),
     ...(campaign !== null || last === null ? [] : [`last: ${lastText(last)}`]),
     ...(status.lastError === null ? [] : [`error: ${status.lastError}`]),
     ...(status.services === null ? [] : servicesLines(status.services)),
     `next: ${status.next}`,
     ...(status.nextPoll === null ? [] : [pc.dim(`next poll: ${status.nextPoll}`)]),
   ];
+}
+
+function refusalsOf({
+  remembered,
+  verified,
+}: Pick<MemoryContent, 'remembered' | 'verified'>): StatusRefusal[] {
+  const offered = (release: { ecu: string; version: string }): boolean =>
+    verified === null ||
+    verified.offers.some(({ ecu, version }) => ecu === release.ecu && version === release.version);
+  return remembered.flatMap((entry) => {
+    const { releases = [], code, atWallMs, notBeforeWallMs, until } = entry;
+    if (!isByDriver(entry) || code === undefined || !releases.every(offered)) return [];
+    const next = notBeforeWallMs === null ? null : new Date(notBeforeWallMs).toISOString();
+    const since = atWallMs === undefined ? null : new Date(atWallMs).toISOString();
+    return [{ releases, code, since, askedNext: until ?? next }];
+  });
+}
+
+const REFUSAL_WORDS: Readonly<Record<string, string>> = {
+  DENIED: 'denied by the driver',
+  LATER: 'put off by the driver',
+  TIMED_OUT: 'not answered by the driver',
+  WITHDRAWN: 'withdrawn by the driver',
+};
+
+function refusalText({ releases, code, since, askedNext }: StatusRefusal): string {
+  const what = releases.map(({ ecu, version }) => `${ecu} ${version}`).join(', ');
+  const when = since === null ? '' : ` at ${since}`;
+  const next =
+    askedNext === null
+      ? 'the driver is not asked again by itself: "now" on the console, or can-ota campaign ask-again'
+      : askedNext === 'ignition-off'
+        ? 'the driver is asked again when the ignition was switched off'
+        : `the driver is asked again after ${askedNext}`;
+  return `refused: ${what}, ${REFUSAL_WORDS[code] ?? code}${when}; ${next}`;
 }
 
 function lastText({ outcome, reason }: NonNullable<TmuStatus['last']>): string {

@@ -138,6 +138,12 @@ export class CgwApprover implements Approver {
       : { kind: 'unreachable', reason: `${this.#exchange.peer} did not show the update` };
   }
 
+  /** One look, and silence is no answer: the refusal stands until the CGW says otherwise under its MAC. */
+  async wantsAgain(question: ApprovalQuestion, signal?: AbortSignal): Promise<boolean> {
+    const result = await this.#result(bindingOf(question), signal);
+    return 'status' in result && result.status === ApprovalStatus.askAgain;
+  }
+
   async tell(text: string, signal?: AbortSignal): Promise<void> {
     const record = encodeOutcome(text);
     if (record.length === 0) return;
@@ -278,6 +284,7 @@ function answerOf({ status, untilUnixS }: ApprovalResult): ApprovalAnswer {
     case ApprovalStatus.timedOut:
       return { kind: 'timed-out' };
     case ApprovalStatus.withdrawn:
+    case ApprovalStatus.askAgain:
       return { kind: 'withdrawn' };
     case ApprovalStatus.waiting:
       return { kind: 'unreachable', reason: 'the question is still open' };

@@ -88,6 +88,8 @@ export class DriverModel {
     this.#clock.after('driver', choice.afterMs ?? THINKS_MS, () => {
       // Another question, or another CGW: nobody answers what he does not see any more.
       if (this.#terminal !== terminal || this.#questions !== question.n) return;
+      // The CGW takes a deny only when it is typed twice.
+      if (choice.answer === 'deny') terminal?.emit('data', 'deny\n');
       this.#type(choice.answer, campaign, textOf(choice));
       if (choice.answer !== 'approve' || choice.withdrawAfterMs === undefined) return;
       this.#clock.after('driver', choice.withdrawAfterMs, () => {

@@ -17,6 +17,8 @@ export interface ApprovalsOptions {
   readonly vehicle: Vehicle;
   readonly emit: TmuListener;
   readonly timeoutSeconds: number;
+  /** Writes down what the driver was asked; durable when it resolves. */
+  readonly keep?: (question: ApprovalQuestion) => Promise<void>;
   /** What the driver is asked by the remote configuration, besides what the vehicle file asks. For new campaigns. */
   readonly configured?: () => Configuration['approval'];
 }
@@ -57,6 +59,7 @@ export class Approvals {
       await approver.withdraw(question);
       return undefined;
     }
+    await this.#options.keep?.(question);
     const { kind: status, ...details } = answer;
     emit({ kind: 'approval', status, phase, ...details });
     return { kind: 'answered', phase, by, answer };

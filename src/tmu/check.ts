@@ -3,13 +3,14 @@
 import { candidates, decide } from '../campaign/decide.ts';
 import type { CampaignEvent, EventOf } from '../campaign/event.ts';
 import { type Plan, planDigest, planTargetsKey, targetsKey } from '../campaign/plan.ts';
-import type { ApprovalPhase, Backend, Offer, VehicleState } from '../campaign/ports.ts';
+import type { ApprovalPhase, Approver, Backend, Offer, VehicleState } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Inventory } from './inventory.ts';
+import { isAskedAgain } from './asked-again.ts';
 import type { Memory, Remembered } from './memory.ts';
 import type { Outbox } from './outbox.ts';
 import { plannedEcus } from './ranks.ts';
@@ -30,6 +31,7 @@ export interface CheckOptions {
   readonly logger: Logger;
   readonly emit: TmuListener;
   readonly vehicleState: VehicleState;
+  readonly approver?: Approver;
   /** Phases of this plan in which the driver is asked, besides the installation. */
   readonly asks: (plan: Plan) => ApprovalPhase[];
   /** ECUs that could not be taken back: only a plan that writes all of them leads out of the safe state. */
@@ -251,9 +253,10 @@ function choices(wanted: OfferSet, lost: readonly string[]): OfferSet[] | Checke
 /** The first set about which nothing is remembered that still stands. */
 async function choose(
   sets: readonly OfferSet[],
-  { memory, clock, vehicleState }: CheckOptions,
+  options: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ readonly offers: OfferSet } | { readonly remembered: Remembered }> {
+  const { memory, clock, vehicleState } = options;
   let remembered: Remembered | undefined;
   for (const offers of sets) {
     const known = memory.recall(targetsKey(offers));
@@ -263,6 +266,10 @@ async function choose(
     if (!stands(known, { wallMs: clock.wallMs(), etag, ignition })) {
       // It was off: that it is on again by the time of the next look does not matter.
       if (ignition === 'off' && known.until !== undefined) await memory.forget(known.key);
+      return { offers };
+    }
+    if (await isAskedAgain(known, options, signal)) {
+      await memory.forget(known.key);
       return { offers };
     }
     remembered ??= known;

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import type {
   Backend,
   BackendFailure,
+  CampaignOrders,
   CampaignStatusReport,
-  CancelOrder,
   Checkin,
   DownloadAnswer,
   LatestAnswer,
@@ -81,6 +81,10 @@ const ordersSchema = z.object({
       reason: z.string().max(2000),
     })
     .nullable(),
+  askAgain: z
+    .object({ by: z.string().max(256), reason: z.string().max(2000) })
+    .nullish()
+    .transform((order) => order ?? null),
 });
 const ROOT = /^\d+\.root\.json$/;
 /** Null: the server gives no time. The attestation itself is checked where the keys are known. */
@@ -215,13 +219,13 @@ export class HttpBackend implements Backend {
   async campaign(
     status: CampaignStatusReport,
     signal?: AbortSignal,
-  ): Promise<{ readonly kind: 'orders'; readonly cancel: CancelOrder | null } | BackendFailure> {
+  ): Promise<CampaignOrders | BackendFailure> {
     const url = this.#url('vehicle/campaign');
     const answer = await this.#post(url, status, signal);
     if ('kind' in answer) return answer;
     if (answer.status !== 200) return this.#client.refused(answer, url);
     const parsed = parseJson(answer.body, ordersSchema, url);
-    return 'kind' in parsed ? parsed : { kind: 'orders', cancel: parsed.value.cancel };
+    return 'kind' in parsed ? parsed : { kind: 'orders', ...parsed.value };
   }
 
   async checkin(

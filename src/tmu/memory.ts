@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
 import { furtherHashes, planItemSchema, sha256Hex } from '../campaign/plan.ts';
 import type { Storage } from '../core/storage.ts';
+import { APPROVAL_PHASES, approvalFactsSchema } from '../vehicle/approval.ts';
 
-const FILE = 'state.json';
+export const MEMORY_FILE = 'state.json';
 /** Refusals and failures that are kept; the oldest go first. */
 const MAX_REMEMBERED = 64;
 
@@ -26,10 +27,23 @@ const rememberedSchema = z.object({
   notBeforeWallMs: z.number().nullable(),
   /** The driver waits for this instead; `notBeforeWallMs` is for a vehicle that cannot tell. */
   until: z.literal('ignition-off').optional(),
+  /** What the set was. */
+  releases: z.array(z.object({ ecu: z.string(), version: z.string() })).optional(),
+  /** When it ended like this, ms since 1970. */
+  atWallMs: z.number().optional(),
   /** Tried again when the backend tells other releases than these. */
   etag: z.string().optional(),
 });
 export type Remembered = z.infer<typeof rememberedSchema>;
+
+/** What the driver was asked last: a later "now after all" is an answer to this question. */
+const questionSchema = z.object({
+  campaignId: hex16,
+  planDigest: sha256Hex,
+  nonce: hex16,
+  phase: z.enum(APPROVAL_PHASES),
+  facts: approvalFactsSchema,
+});
 
 const positive = z.number().int().positive();
 const storedSchema = z.object({
@@ -111,6 +125,7 @@ const memorySchema = z.object({
       }),
     )
     .default([]),
+  question: questionSchema.nullable().default(null),
   /** What was fetched on one day. */
   traffic: trafficSchema.nullable().default(null),
 });
@@ -126,8 +141,18 @@ const EMPTY: MemoryContent = {
   images: {},
   reportedInventory: null,
   owedCommits: [],
+  question: null,
   traffic: null,
 };
+
+/** Undefined for bytes that are not understood. */
+export function decodeMemory(bytes: Uint8Array): MemoryContent | undefined {
+  try {
+    return memorySchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    return undefined;
+  }
+}
 
 export class Memory {
   readonly #storage: Storage;
@@ -143,14 +168,10 @@ export class Memory {
   static async open(
     storage: Storage,
   ): Promise<{ readonly memory: Memory; readonly damaged: boolean }> {
-    const bytes = await storage.read(FILE);
+    const bytes = await storage.read(MEMORY_FILE);
     if (bytes === undefined) return { memory: new Memory(storage, EMPTY), damaged: false };
-    try {
-      const content = memorySchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-      return { memory: new Memory(storage, content), damaged: false };
-    } catch {
-      return { memory: new Memory(storage, EMPTY), damaged: true };
-    }
+    const content = decodeMemory(bytes);
+    return { memory: new Memory(storage, content ?? EMPTY), damaged: content === undefined };
   }
 
   get content(): MemoryContent {
@@ -186,7 +207,7 @@ export class Memory {
       const next: MemoryContent = { ...this.#content, ...changeOf(this.#content) };
       const text = `${JSON.stringify(next, undefined, 2)}\n`;
       if (text === `${JSON.stringify(this.#content, undefined, 2)}\n`) return;
-      await this.#storage.replace(FILE, new TextEncoder().encode(text));
+      await this.#storage.replace(MEMORY_FILE, new TextEncoder().encode(text));
       this.#content = next;
     });
     // A full disk fails this change; the next one has its own try.

@@ -59,6 +59,8 @@ export function retentionOf(
     ...(rollbacks === 0 ? {} : { rollbacks }),
     notBeforeWallMs,
     ...(until === undefined ? {} : { until }),
+    releases: result.plan.items.map(({ ecu, to }) => ({ ecu, version: to.version })),
+    atWallMs: nowWallMs,
     // Whoever cancelled and then releases the same once more means it.
     ...(code === 'CANCELLED' && etag !== null ? { etag } : {}),
   };

@@ -261,6 +261,7 @@ export class Tmu {
         emit: this.#emit,
         timeoutSeconds: this.#options.approvalTimeoutSeconds ?? APPROVAL_TIMEOUT_SECONDS,
         configured: () => services?.configuration.approval ?? {},
+        keep: (question) => memory.update({ question }),
       });
       const executor = new Executor({
         ...this.#options,

@@ -89,6 +89,8 @@ export const ApprovalStatus = {
   timedOut: 4,
   /** By the driver after he had approved, or by the TMU (stop routine). */
   withdrawn: 5,
+  /** The driver wants to be asked again, after "deny", "later" or silence. It approves nothing. */
+  askAgain: 6,
 } as const;
 export type ApprovalStatus = (typeof ApprovalStatus)[keyof typeof ApprovalStatus];
 
@@ -210,7 +212,7 @@ export function encodeApprovalResult(
 
 /** Undefined when the bytes are no result. The MAC is not checked here: see `verifyApproval`. */
 export function decodeApprovalResult(record: Uint8Array): ApprovalResult | undefined {
-  if (record.length !== RESULT_BYTES || record[0]! > ApprovalStatus.withdrawn) return undefined;
+  if (record.length !== RESULT_BYTES || record[0]! > ApprovalStatus.askAgain) return undefined;
   return {
     status: record[0] as ApprovalStatus,
     untilUnixS: bytesToUint(record.subarray(1, 5)),

@@ -119,6 +119,37 @@ describe('at rest', () => {
     expect(statusLines(status)).toContain('last: UP_TO_DATE');
   });
 
+  it('tells what the driver has denied or put off, and when the driver is asked next', async () => {
+    const w = world();
+    w.approver.answers = [{ kind: 'denied' }];
+    await w.once();
+    const denied = await readStatus(await stateFolder(w), w.clock);
+    expect(denied.refused).toMatchObject([
+      {
+        releases: [
+          { ecu: 'EDT', version: '2.0.0' },
+          { ecu: 'INV', version: '2.0.0' },
+        ],
+        code: 'DENIED',
+        askedNext: null,
+      },
+    ]);
+    expect(statusLines(denied).join('\n')).toMatch(
+      /refused: EDT 2\.0\.0, INV 2\.0\.0, denied by the driver at 2026.*; .* not asked again by itself/,
+    );
+    const later = world();
+    const untilWallMs = later.clock.wallMs() + 3_600_000;
+    later.approver.answers = [{ kind: 'later', untilWallMs }];
+    await later.once();
+    const put = await readStatus(await stateFolder(later), later.clock);
+    expect(put.refused).toMatchObject([
+      { code: 'LATER', askedNext: new Date(untilWallMs).toISOString() },
+    ]);
+    await later.clock.advance(3_700_000);
+    await later.once();
+    expect((await readStatus(await stateFolder(later), later.clock)).refused).toEqual([]);
+  });
+
   it('in an empty folder nothing has happened yet', async () => {
     const status = await readStatus(await stateFolder());
     expect(status).toMatchObject({ state: 'idle', since: null, progress: null, last: null });

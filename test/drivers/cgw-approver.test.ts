@@ -96,9 +96,28 @@ describe('an answer', () => {
     const activate = { ...question, phase: 'activate' } as const;
     // Nobody was asked for the activation: whoever passes the approval of the installation for it is found out.
     expect((await clock.within(1000, approver.recheck(activate, true))).kind).toBe('forged');
-    clock.after('the driver', 1000, () => terminal.type('deny\n'));
+    clock.after('the driver', 1000, () => terminal.type('deny\ndeny\n'));
     expect(await clock.within(60_000, approver.ask(activate))).toEqual({ kind: 'denied' });
     expect(terminal.text).toContain('The new software is ready. May it be started now?');
+  });
+
+  it('can be taken back: the driver wants to be asked again, and nobody else can say so', async () => {
+    const terminal = new FakeTerminal(false);
+    const { approver, clock } = await start('ask', { terminal });
+    clock.after('the driver', 1000, () => terminal.type('deny\ndeny\n'));
+    expect(await clock.within(60_000, approver.ask(question))).toEqual({ kind: 'denied' });
+    const wants = () => clock.within(10_000, approver.wantsAgain(question));
+    expect(await wants()).toBe(false);
+    terminal.type('now\n');
+    expect(await wants()).toBe(true);
+    // The word of another question has another MAC.
+    const other = { ...question, nonce: '77'.repeat(16) };
+    expect(await clock.within(10_000, approver.wantsAgain(other))).toBe(false);
+    expect((await clock.within(1000, approver.recheck(question, false))).kind).toBe('withdrawn');
+    clock.after('the driver', 1000, () => terminal.type('approve\n'));
+    const again = { ...question, campaignId: '08'.repeat(16) };
+    expect(await clock.within(60_000, approver.ask(again))).toEqual({ kind: 'approved' });
+    expect(await wants()).toBe(false);
   });
 
   it('is asked for although a question that nobody took back is still open', async () => {

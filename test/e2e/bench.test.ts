@@ -225,6 +225,7 @@ describe('bench', () => {
     const denied = ask(['--json']);
     await denied.error(/approve.*deny/i);
     denied.type('deny\n');
+    denied.type('deny\n');
     expect(await denied.code()).toBe(3);
     expect(resultOf(denied).outcome).toBe('USER_REJECTED');
     expect(denied.events.length).toBe(denied.lines.length);

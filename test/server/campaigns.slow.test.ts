@@ -327,3 +327,55 @@ it('a forced release is marked as a safety release, and a viewer sees it', async
   const page = (await vera.request('/', { headers: HTML })).text;
   expect(page.match(/safety release/g)).toHaveLength(1);
 });
+
+describe('POST /vehicles/<vin>/ask-again', () => {
+  const order = (backend: Backend, headers: Record<string, string>): Promise<Reply> =>
+    backend.request(`/vehicles/${VIN}/ask-again`, {
+      ...json({ reason: 'the driver called' }),
+      headers: { 'Content-Type': 'application/json', ...headers },
+    });
+
+  it('is heard by the vehicle that names the refused campaign, until there is another one', async () => {
+    const backend = await startBackend();
+    const token = await addToken(backend.dataDir, 'ops', 'operator');
+    const nothing = await order(backend, bearer(token));
+    expect([nothing.status, nothing.json.code]).toEqual([409, 'NO_REFUSAL']);
+    await tell(backend, 'awaiting-approval');
+    expect((await order(backend, bearer(token))).json.detail).toContain('is under way');
+    await report(backend, 'USER_REJECTED', { code: 'DENIED' });
+    expect((await tell(backend, 'refused')).json).toEqual({ cancel: null, askAgain: null });
+    const ordered = await order(backend, bearer(token));
+    expect([ordered.status, ordered.json]).toMatchObject([
+      202,
+      { vin: VIN, campaign: 'c1', by: 'ops', created: true },
+    ]);
+    expect((await order(backend, bearer(token))).status).toBe(200);
+    expect((await tell(backend, 'refused')).json).toEqual({
+      cancel: null,
+      askAgain: { by: 'ops', reason: 'the driver called' },
+    });
+    // A question about it is no news of the campaign, which has ended.
+    await tell(backend, 'staging', { campaign: 'c2' });
+    await report(backend, 'DEFERRED', { campaign: 'c2', code: 'LATER' });
+    expect((await tell(backend, 'refused', { campaign: 'c2' })).json.askAgain).toBeNull();
+    expect(
+      (await tell(backend, 'refused', { campaign: 'never heard of' })).json.askAgain,
+    ).toBeNull();
+    const anna = await backend.login();
+    expect(await actions(anna, 'ask.ordered')).toEqual([
+      `ask.ordered ops ${VIN}, campaign c1: the driver called`,
+    ]);
+    expect((await anna.request(`/vehicles/${VIN}/campaign`)).json.campaign.campaign).toBe('c2');
+  });
+
+  it('is refused from strangers, viewers, and tokens of other roles', async () => {
+    const backend = await startBackend();
+    const factory = await addToken(backend.dataDir, 'line', 'factory');
+    expect((await order(backend, {})).status).toBe(401);
+    expect((await order(backend, bearer(factory))).status).toBe(403);
+    const vera = await backend.login('vera');
+    expect((await order(backend, { Cookie: vera.cookie })).json.code).toBe('ROLE');
+    const anna = await backend.login();
+    expect((await order(backend, { Cookie: anna.cookie })).json.code).toBe('CSRF');
+  });
+});

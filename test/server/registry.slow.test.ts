@@ -8,6 +8,7 @@ import {
   listDevices,
   listTokens,
   removeToken,
+  reopenDevice,
   setDeviceStatus,
 } from '../../server/auth/registry-commands.ts';
 import { generateX25519 } from '../../src/trust/signing-key.ts';
@@ -85,6 +86,47 @@ describe('POST /provision', () => {
     expect((await provision(backend, other)).json.code).toBe('DEVICE_REVOKED');
     const back = await provision(backend, { hw_id: device.hw_id }, '/provision/activate');
     expect([back.status, back.json.code]).toEqual([409, 'DEVICE_REVOKED']);
+  });
+
+  it('lets the same chip go through the factory again when its serial was reopened', async () => {
+    const backend = await registry();
+    const device = part('TMU');
+    const { serial } = (await provision(backend, device)).json;
+    await provision(backend, { hw_id: device.hw_id }, '/provision/activate');
+    const fresh = { ...part('TMU'), hw_id: device.hw_id };
+    const refused = await provision(backend, fresh);
+    expect(refused.json.detail).toContain(`can-ota server device reopen ${serial}`);
+    await setDeviceStatus(backend.dataDir, serial, 'revoked');
+    const revoked = await provision(backend, fresh);
+    expect(revoked.json.detail).toContain('can-ota server device reopen');
+    expect(await reopenDevice(backend.dataDir, serial)).toMatchObject({
+      serial,
+      status: 'factory_only',
+      vin: 'VIN1',
+      signingKey: undefined,
+      secretHash: undefined,
+    });
+    // A Primary without keys is not activated by mistake.
+    const early = await provision(backend, { hw_id: device.hw_id }, '/provision/activate');
+    expect(early.json.code).toBe('DEVICE_INCOMPLETE');
+    expect((await provision(backend, fresh)).json).toMatchObject({
+      serial,
+      signing_key: fresh.signing_key,
+    });
+    const back = await provision(backend, { hw_id: device.hw_id }, '/provision/activate');
+    expect(back.json).toMatchObject({ serial, status: 'active' });
+    const anna = await backend.login();
+    const { entries } = (await anna.request('/audit?q=device.reopened')).json;
+    expect(entries).toMatchObject([{ who: 'operator', detail: expect.stringContaining(serial) }]);
+  });
+
+  it('does not reopen a serial whose place another part has, or one that is unknown', async () => {
+    const backend = await registry();
+    const { serial } = (await provision(backend, part('EDT'))).json;
+    await setDeviceStatus(backend.dataDir, serial, 'revoked');
+    const { serial: other } = (await provision(backend, part('EDT'))).json;
+    await expect(reopenDevice(backend.dataDir, serial)).rejects.toThrow(other);
+    await expect(reopenDevice(backend.dataDir, 'CO-009999')).rejects.toThrow(/no device CO-009999/);
   });
 
   it('gives a key, a place in a vehicle and the role of its Primary to one device only', async () => {

@@ -229,6 +229,12 @@ describe('a sealed session', () => {
       await world.backend.clock.advance(13 * HOUR_MS);
     }
     expect(world.audit('device.twin')).toBeGreaterThanOrEqual(3);
+    const { serial } = world.device;
+    const seen = world.backend.database
+      .prepare('select twin_count, twin_at from device_keys where serial = ?')
+      .get(serial);
+    expect(seen).toMatchObject({ twin_count: world.audit('device.twin') });
+    expect(seen!.twin_at).toMatch(/^2/);
   });
 
   it('ends with the device, at once', async () => {

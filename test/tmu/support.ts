@@ -7,6 +7,7 @@ import type {
   Approver,
   Backend,
   BackendFailure,
+  CampaignOrders,
   CampaignStatusReport,
   CancelOrder,
   Changed,
@@ -188,19 +189,22 @@ export class FakeBackend implements Backend {
 
   /** What the operator wants; answered orders are not given again. */
   cancel: CancelOrder | null = null;
+  /** The operator has the driver asked again about this campaign. */
+  askAgain: { readonly campaign: string; readonly reason: string } | undefined;
   campaignFaults: BackendFailure[] = [];
   readonly statuses: CampaignStatusReport[] = [];
 
-  async campaign(
-    status: CampaignStatusReport,
-  ): Promise<{ kind: 'orders'; cancel: CancelOrder | null } | BackendFailure> {
+  async campaign(status: CampaignStatusReport): Promise<CampaignOrders | BackendFailure> {
     const fault = this.campaignFaults.shift();
     if (fault !== undefined) return fault;
     this.statuses.push(status);
     if (status.answer !== undefined && status.answer.order === this.cancel?.order) {
       this.cancel = null;
     }
-    return { kind: 'orders', cancel: this.cancel };
+    const { askAgain } = this;
+    return status.state === 'refused' && askAgain?.campaign === status.campaign
+      ? { kind: 'orders', cancel: null, askAgain: { by: 'operator', reason: askAgain.reason } }
+      : { kind: 'orders', cancel: this.cancel };
   }
 
   async checkin(
@@ -540,6 +544,12 @@ export class FakeApprover implements Approver {
   async inform(question: ApprovalQuestion): ReturnType<Approver['inform']> {
     this.informed.push(question);
     return { kind: 'informed' };
+  }
+
+  /** The driver has pressed "now after all". */
+  again = false;
+  async wantsAgain(question: ApprovalQuestion): Promise<boolean> {
+    return this.again && this.asked.some((asked) => idOf(asked) === idOf(question));
   }
 
   async tell(text: string): Promise<void> {

@@ -152,6 +152,11 @@ export class Run {
     return this.#until(() => this.events.find(fits), `an event ${JSON.stringify(wanted)}`);
   }
 
+  /** Resolves when `holds` is true after some line. */
+  until(holds: () => boolean, what: string): Promise<true> {
+    return this.#until(() => (holds() ? true : undefined), what);
+  }
+
   /** Resolves when standard error holds what fits. */
   error(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#until(

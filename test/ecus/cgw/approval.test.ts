@@ -124,9 +124,64 @@ describe('the driver', () => {
     const terminal = new FakeTerminal(false);
     const { bench } = await startCgw({ terminal });
     await start(bench, question());
-    terminal.type('no idea\n\ndeny\napprove\n');
+    terminal.type('no idea\n\ndeny\n');
+    expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.waiting });
+    expect(terminal.text).toContain('type "deny" again');
+    terminal.type('deny\napprove\n');
     expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.denied });
     expect(terminal.text).toContain('not understood: "no idea"');
+  });
+
+  it('denies only when the second word is a deny, too', async () => {
+    const terminal = new FakeTerminal(false);
+    const { bench } = await startCgw({ terminal });
+    await start(bench, question());
+    terminal.type('deny\n');
+    await bench.clock.advance(20_100);
+    // The first word alone is silence, and does not count for the next question.
+    expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.timedOut });
+    await start(bench, question(2));
+    terminal.type('deny\n');
+    expect(await results(bench, question(2))).toMatchObject({ status: ApprovalStatus.waiting });
+    terminal.type('approve\n');
+    expect(await results(bench, question(2))).toMatchObject({ status: ApprovalStatus.approved });
+  });
+
+  it.each([
+    ['a deny', 'deny\ndeny\n'],
+    ['later', 'later 60\n'],
+    ['a withdrawn approval', 'approve\nwithdraw\n'],
+    ['silence', ''],
+  ])('chooses "now after all" after %s, which approves nothing', async (_name, typed) => {
+    const terminal = new FakeTerminal(false);
+    const { bench } = await startCgw({ terminal });
+    terminal.type('now\n');
+    await start(bench, question());
+    terminal.type(`now\n${typed}`);
+    if (typed === '') await bench.clock.advance(20_100);
+    const before = await results(bench, question());
+    expect(before.status).not.toBe(ApprovalStatus.askAgain);
+    expect(terminal.text).toContain('("now" has the question asked again)');
+    terminal.type('now after all\n');
+    expect(await results(bench, question())).toMatchObject({
+      status: ApprovalStatus.askAgain,
+      untilUnixS: 0,
+    });
+    // The question comes again as a question, also from a TMU that repeats the very same one.
+    await start(bench, question());
+    expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.waiting });
+  });
+
+  it('has nothing to take back of an approval, of a question that was withdrawn, of information', async () => {
+    const terminal = new FakeTerminal(false);
+    const { bench } = await startCgw({ terminal });
+    await start(bench, question());
+    terminal.type('approve\nnow\n');
+    expect(await results(bench, question())).toMatchObject({ status: ApprovalStatus.approved });
+    await start(bench, question(2));
+    await bench.ask('31020200');
+    terminal.type('now\n');
+    expect(await results(bench, question(2))).toMatchObject({ status: ApprovalStatus.withdrawn });
   });
 
   it('says nothing: timed out, as long as asked for or as long as the CGW is told', async () => {
@@ -283,7 +338,7 @@ describe('each phase', () => {
       expect(terminal.text).toContain('EDT  1.0.0 → 2.0.0   a new map');
       expect(terminal.text).not.toContain('answer within');
       // There is nothing that could be taken back or denied.
-      terminal.type('withdraw\ndeny\n');
+      terminal.type('withdraw\ndeny\ndeny\nnow\n');
       expect(await results(bench, told)).toMatchObject({ status: ApprovalStatus.approved });
       // A TMU that was restarted tells it again: not shown twice, and bound to the new nonce.
       const again = { ...told, nonce: new Uint8Array(16).fill(9) };
@@ -318,7 +373,7 @@ describe('routine 0204 tells how it ended', () => {
     await start(bench, question());
     expect(await bench.ask(tell('Over the question'))).toBe('7F3122');
     expect(terminal.text).not.toContain('Over the question');
-    terminal.type('deny\n');
+    terminal.type('deny\ndeny\n');
     expect(await bench.ask(tell('Twice.'))).toBe('71010204');
     expect(terminal.text.match(/Twice\./g)).toHaveLength(2);
   });

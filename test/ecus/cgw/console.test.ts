@@ -3,26 +3,28 @@
 import { describe, expect, it } from 'vitest';
 import { type Desk, type DriverAnswer, IDLE_DESK } from '../../../ecus/cgw/approval-desk.ts';
 import { openConsole } from '../../../ecus/cgw/console.ts';
+import type { ApprovalFacts } from '../../../src/vehicle/approval.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
 
-const ASKING: Desk = {
+const FACTS: ApprovalFacts = {
+  vin: 'V',
+  phase: 'install',
+  forced: false,
+  purpose: 'p',
+  ecus: [{ name: 'EDT', from: '1', to: '2', changes: '' }],
+  durationSeconds: 1,
+  unavailable: [],
+  instructions: '',
+  timeoutSeconds: 30,
+};
+const ASKING: Extract<Desk, { kind: 'asking' }> = {
   kind: 'asking',
   deadlineMs: 30_000,
   request: {
     campaignId: new Uint8Array(16),
     planDigest: new Uint8Array(32),
     nonce: new Uint8Array(16),
-    facts: {
-      vin: 'V',
-      phase: 'install',
-      forced: false,
-      purpose: 'p',
-      ecus: [{ name: 'EDT', from: '1', to: '2', changes: '' }],
-      durationSeconds: 1,
-      unavailable: [],
-      instructions: '',
-      timeoutSeconds: 30,
-    },
+    facts: FACTS,
   },
 };
 const view = (desk: Desk) => ({
@@ -54,19 +56,42 @@ describe('the screen console', () => {
     terminal.type('a');
     terminal.type('L');
     terminal.type('I');
-    terminal.type('d');
     terminal.type('w');
+    terminal.type('n');
     terminal.type('\x1b[D'); // cursor left ends with a D
     terminal.type('constructor'.slice(3, 5));
     expect(answers).toEqual([
       { kind: 'approve' },
       { kind: 'later', minutes: 60 },
       { kind: 'later-ignition' },
-      { kind: 'deny' },
       { kind: 'withdraw' },
+      { kind: 'again' },
     ]);
     terminal.type('\x03');
     expect(interrupts()).toBe(1);
+    console.close();
+  });
+
+  it('denies with a second key only, and any other key leads back', () => {
+    const { terminal, answers, console } = open(true);
+    console.show(view(IDLE_DESK));
+    terminal.type('dd');
+    expect(answers).toEqual([]);
+    console.show(view(ASKING));
+    terminal.type('d');
+    expect(terminal.text).toContain('Deny this update?');
+    for (const key of ['b', 'a', ' ', 'n']) {
+      terminal.type(key);
+      expect(answers).toEqual([]);
+      terminal.type('d');
+    }
+    // Another question begins without the first key of the one before.
+    console.show(view(IDLE_DESK));
+    console.show(view({ ...ASKING, request: { ...ASKING.request, facts: { ...FACTS } } }));
+    terminal.type('d');
+    expect(answers).toEqual([]);
+    terminal.type('D');
+    expect(answers).toEqual([{ kind: 'deny' }]);
     console.close();
   });
 
@@ -137,7 +162,7 @@ describe('the line console', () => {
     terminal.type('rove\r\nlat');
     terminal.type('er 5\n');
     terminal.type('x'.repeat(100_000));
-    terminal.type('\ndeny\n');
+    terminal.type('\ndeny\ndeny\n');
     expect(answers).toEqual([{ kind: 'approve' }, { kind: 'later', minutes: 5 }, { kind: 'deny' }]);
     expect(terminal.text.length).toBeLessThan(1000);
     console.close();

@@ -98,6 +98,10 @@ describe('the screen', () => {
     const denied = shown(answered(ApprovalStatus.denied));
     expect(denied).toContain('You denied the update.');
     expect(denied).toContain('You will not be asked again for');
+    expect(denied).toContain(' N  Now after all');
+    expect(shown(answered(ApprovalStatus.later))).toContain(' N  Now after all');
+    expect(shown(answered(ApprovalStatus.timedOut))).toContain(' N  Now after all');
+    expect(shown(answered(ApprovalStatus.askAgain))).toContain('You will be asked again in a');
     expect(shown(answered(ApprovalStatus.timedOut))).toContain('No answer came in time.');
     expect(shown(answered(ApprovalStatus.withdrawn))).toContain('withdrawn');
     expect(shown({ kind: 'idle' })).toContain('CGW 1.0.0');
@@ -210,6 +214,8 @@ describe('without a screen', () => {
   it('answers are words', () => {
     expect(parseAnswer('approve')).toEqual({ kind: 'approve' });
     expect(parseAnswer('DENY')).toEqual({ kind: 'deny' });
+    expect(parseAnswer('now')).toEqual({ kind: 'again' });
+    expect(parseAnswer('Now after all')).toEqual({ kind: 'again' });
     expect(parseAnswer('later')).toEqual({ kind: 'later', minutes: 60 });
     expect(parseAnswer('Later  ignition')).toEqual({ kind: 'later-ignition' });
     expect(parseAnswer('later 90')).toEqual({ kind: 'later', minutes: 90 });
