@@ -4,10 +4,10 @@ import path from 'node:path';
 import {
   addToken,
   listDevices,
-  listTwins,
-  reopenDevice,
   listTokens,
+  listTwins,
   removeToken,
+  reopenDevice,
   setDeviceStatus,
 } from '../../server/auth/registry-commands.ts';
 import type { Device } from '../../server/db/devices.ts';
@@ -107,7 +107,9 @@ export function reopen(serial: string, options: DataOptions): Promise<void> {
     const device = await reopenDevice(options.data, serial);
     context.emit(deviceJson(device));
     context.say(line(device));
-    context.say('Its old keys are refused from now on. Next: can-ota provision, or can-ota device enroll --hw-id');
+    context.say(
+      'Its old keys are refused from now on. Next: can-ota provision, or can-ota device enroll --hw-id',
+    );
     return ExitCode.success;
   });
 }
