@@ -72,6 +72,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'POST /vehicle/sync': sealedSpeaker,
   'POST /telemetry': sealedSpeaker,
   'GET /director/:vin/metadata/:file': anyDevice,
+  // Roots alone: the other files of a Director belong to one vehicle.
+  'GET /director/metadata/:file': { for: 'everybody', counted: 'identified' },
   'GET /metadata/:file': { for: 'everybody', counted: 'identified' },
   'GET /targets/:file': { for: 'everybody', counted: 'identified' },
 
@@ -98,6 +100,11 @@ export const ACCESS: Readonly<Record<string, Access>> = {
     tokens: ['operator', 'release'],
   },
   'POST /vehicles/:vin/cancel': {
+    for: 'operators',
+    person: 'admin',
+    tokens: ['operator', 'release'],
+  },
+  'POST /vehicles/:vin/ask-again': {
     for: 'operators',
     person: 'admin',
     tokens: ['operator', 'release'],

@@ -77,7 +77,7 @@ export function campaignRoutes(
     ctx.body = orderJson(result.order, result.kind === 'ordered');
   });
 
-  router.post('/vehicles/:vin/ask-again', sessions, async (ctx) => {
+  router.post('/vehicles/:vin/ask-again', async (ctx) => {
     const { vin } = parseInput(vehiclePath, ctx.params);
     const { who, reason } = await orderOf(ctx, services);
     const { address } = ctx.state;
