@@ -23,6 +23,7 @@ export class ServerError extends CanOtaError {
 /** Stable: scripts and the TMU branch on these, the texts beside them may change. */
 export type ProblemCode =
   | 'ADDRESS_NOT_ALLOWED'
+  | 'BACKEND_BEHIND'
   | 'BAD_ARGUMENT'
   | 'BAD_FIELD'
   | 'BAD_JSON'

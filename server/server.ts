@@ -17,6 +17,7 @@ import { LoginThrottle } from './auth/login-throttle.ts';
 import { Passwords } from './auth/passwords.ts';
 import { peopleSessions } from './auth/people.ts';
 import { AskOrderStore } from './db/ask-orders.ts';
+import { checkLineage } from './auth/restored-command.ts';
 import { AuditLog } from './db/audit.ts';
 import { CampaignStore } from './db/campaigns.ts';
 import { CancelOrderStore } from './db/cancel-orders.ts';
@@ -35,6 +36,7 @@ import { type FileLock, lockFile } from './db/sqlite-dialect.ts';
 import { TelemetryStore } from './db/telemetry.ts';
 import { UserStore } from './db/users.ts';
 import { VehicleStore } from './db/vehicles.ts';
+import { BackupWatch } from './director/backup-watch.ts';
 import { HttpProblem, ServerError } from './errors.ts';
 import { ExpiryWatch } from './expiry-watch.ts';
 import type { RequestState, Services } from './http/context.ts';
@@ -142,13 +144,17 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   });
   const running = new Set<Promise<unknown>>();
   const audit = new AuditLog(db, logger);
+  if (typeof database === 'string') {
+    await checkLineage(database, { db, audit, logger, alone: options.uptane?.role === 'images' });
+  }
   const web = options.web ?? (await loadWeb());
   const devices = new DeviceStore(db, audit);
   const vehicles = new VehicleStore(db, audit);
   const releases = await ReleaseStore.open(db);
   const images = await ImageStore.open(storage, db.newId);
   const campaigns = new CampaignStore(db);
-  const deps = { db, clock, random, logger, audit, devices, vehicles, releases, images };
+  const watch = new BackupWatch(logger);
+  const deps = { db, clock, random, logger, audit, devices, vehicles, releases, images, watch };
   const uptane =
     options.uptane === undefined
       ? undefined
@@ -186,6 +192,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     clock,
     random,
     logger,
+    notices: () => [watch.notice].filter((notice) => notice !== undefined),
     version: web.version,
     maxUploadBytes,
     passwords,

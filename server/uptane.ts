@@ -11,6 +11,8 @@ import { EncryptedImageStore } from './db/encrypted-images.ts';
 import { MetadataStore, type RepositoryName } from './db/metadata.ts';
 import type { ReleaseStore } from './db/releases.ts';
 import type { VehicleStore } from './db/vehicles.ts';
+import { VersionFloor } from './db/version-floor.ts';
+import type { BackupWatch } from './director/backup-watch.ts';
 import type { SignedRelease } from './director/decide.ts';
 import { Director } from './director/director.ts';
 import { ImageEncryption } from './director/encrypt-image.ts';
@@ -64,6 +66,7 @@ export interface UptaneDeps {
   readonly vehicles: VehicleStore;
   readonly releases: ReleaseStore;
   readonly images: ImageStore;
+  readonly watch: BackupWatch;
 }
 
 async function trustFolder({ trust, trustDir, passphrase }: UptaneOptions): Promise<TrustFolder> {
@@ -77,11 +80,18 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
   const { role } = options;
   const folder = await trustFolder(options);
   const store = new MetadataStore(deps.db);
-  const imageRoots = await RootChain.open('images', store, folder, role !== 'director');
+  const floor = new VersionFloor(deps.db);
+  const { trustDir, passphrase } = options;
+  const reread =
+    trustDir === undefined ? {} : { reread: () => readTrustFolder(trustDir, passphrase) };
+  const imageRoots = await RootChain.open('images', store, folder, {
+    signs: role !== 'director',
+    ...reread,
+  });
   const images =
     role === 'director'
       ? undefined
-      : await ImageRepository.open(imageRoots, folder, { ...deps, store });
+      : await ImageRepository.open(imageRoots, folder, { ...deps, store, floor });
   const upstream =
     role === 'director'
       ? await UpstreamImages.open({
@@ -101,7 +111,9 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
     await upstream.fetchImage(release);
   };
   const directorRoots =
-    role === 'images' ? undefined : await RootChain.open('director', store, folder, true);
+    role === 'images'
+      ? undefined
+      : await RootChain.open('director', store, folder, { signs: true, ...reread });
   return {
     role,
     releases,
@@ -131,6 +143,7 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
             ...deps,
             chain: directorRoots,
             releases,
+            floor,
             encryption: new ImageEncryption({
               store: encrypted,
               images: deps.images,

@@ -49,6 +49,7 @@ export const AUDIT_ACTIONS = {
   'package.refused': 'people',
   'token.created': 'devices',
   'token.removed': 'devices',
+  'server.restored': 'people',
   'metadata.published': 'people',
   'metadata.refused': 'people',
   'vehicle.state': 'vehicles',

@@ -30,6 +30,9 @@ export interface Database {
 /** Where the data is: a folder, or a database that the caller keeps open and closes himself. */
 export type DataFolder = string | DatabaseSync;
 
+/** In the data folder. */
+export const DATABASE_FILE = 'can-ota.db';
+
 /** Another process may be migrating the same file at this moment (a user command beside a starting server). */
 const MIGRATION_TRIES = 3;
 
@@ -41,7 +44,7 @@ export async function openDatabase(
   target: DataFolder,
   deps: { clock: Clock; random: Random },
 ): Promise<Database> {
-  const file = typeof target === 'string' ? await privateFile(target, 'can-ota.db') : target;
+  const file = typeof target === 'string' ? await privateFile(target, DATABASE_FILE) : target;
   const query = new Kysely<Schema>({ dialect: new NodeSqliteDialect(file, deps.clock) });
   let failure: unknown;
   for (let attempt = 0; attempt < MIGRATION_TRIES; attempt++) {

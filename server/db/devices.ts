@@ -39,7 +39,8 @@ export interface Actor {
   readonly address: string;
 }
 
-const SERIAL_COUNTER = 'device-serial';
+/** Name of the counter: the last serial number that was given out. */
+export const SERIAL_COUNTER = 'device-serial';
 
 const COLUMNS: Readonly<Record<keyof DeviceFacts, keyof DevicesTable>> = {
   vin: 'vin',

@@ -1,7 +1,12 @@
 // A vehicle version manifest against the inventory (5.3.2.1 steps 3 and 4): complete, signed by each ECU, not replayed.
 
 import { faultText } from '../../src/trust/attack.ts';
-import { checkManifest, checkVersionReport, type VersionReport } from '../../src/trust/manifest.ts';
+import {
+  checkManifest,
+  checkVersionReport,
+  type KnownVersions,
+  type VersionReport,
+} from '../../src/trust/manifest.ts';
 import type { PublicKeyJson } from '../../src/trust/signing-key.ts';
 import type { Device } from '../db/devices.ts';
 import type { EcuReport } from '../db/vehicles.ts';
@@ -17,7 +22,11 @@ export interface ManifestRefusal {
 }
 
 export type ManifestResult =
-  | { readonly kind: 'accepted'; readonly reports: ReadonlyMap<string, VersionReport> }
+  | {
+      readonly kind: 'accepted';
+      readonly reports: ReadonlyMap<string, VersionReport>;
+      readonly knows: KnownVersions | undefined;
+    }
   | ManifestRefusal;
 
 export interface ManifestFacts {
@@ -29,6 +38,11 @@ export interface ManifestFacts {
   readonly inactive: ReadonlySet<string>;
   /** The last report of each, by serial. */
   readonly known: ReadonlyMap<string, EcuReport>;
+  /**
+   * A key of the role `time` was taken away: an ECU can have a time ahead of ours that the old key has signed, until its
+   * next metadata bundle brings the Root that takes the time back.
+   */
+  readonly timeWasReset: boolean;
   readonly nowMs: number;
 }
 
@@ -44,7 +58,7 @@ export function checkVehicleManifest(manifest: unknown, facts: ManifestFacts): M
     const code = checked.code === 'MALFORMED' ? 'MANIFEST_MALFORMED' : 'MANIFEST_UNSIGNED';
     return refuse(code, faultText(checked));
   }
-  const { reports } = checked.value;
+  const { reports, knows } = checked.value;
   if (checked.value.vin !== vin || checked.value.primary !== primary.serial) {
     return refuse(
       'MANIFEST_VEHICLE',
@@ -67,19 +81,26 @@ export function checkVehicleManifest(manifest: unknown, facts: ManifestFacts): M
         `${quoted(serial)} is not registered for ${vin}: provision it, or take it out`,
       );
     }
-    const result = checkReport(signed, device, primaryKey, known.get(serial), facts.nowMs);
+    const last = known.get(serial);
+    const result = checkReport(signed, device, { ...facts, primaryKey, last });
     if (result.kind === 'refused') return result;
     accepted.set(serial, result.report);
   }
-  return { kind: 'accepted', reports: accepted };
+  return { kind: 'accepted', reports: accepted, knows };
 }
 
 function checkReport(
   signed: unknown,
   device: Device,
-  primaryKey: PublicKeyJson,
-  last: EcuReport | undefined,
-  nowMs: number,
+  {
+    primaryKey,
+    last,
+    timeWasReset,
+    nowMs,
+  }: Pick<ManifestFacts, 'timeWasReset' | 'nowMs'> & {
+    readonly primaryKey: PublicKeyJson;
+    readonly last: EcuReport | undefined;
+  },
 ): ManifestRefusal | { readonly kind: 'report'; readonly report: VersionReport } {
   // The signature of each Secondary's contribution matches its key. Who has none registered is an ECU of another
   // make, and its Primary speaks for it.
@@ -89,9 +110,16 @@ function checkReport(
     return refuse(code, `${nameOf(device)}: ${faultText(checked)}`);
   }
   const report = checked.value;
-  // The time sent in the version report: an ECU can lag behind, it cannot know the future.
-  if (report.time !== null && !(Date.parse(report.time) <= nowMs + CLOCK_TOLERANCE_MS)) {
-    return refuse('MANIFEST_TIME', `${nameOf(device)} says it is ${quoted(report.time)}`);
+  // The time sent in the version report: an ECU can lag behind, it cannot know the future. After a reset of the time it
+  // can have one from before: without an accepted manifest it would never get the bundle that takes that time back.
+  const aheadMs = report.time === null ? 0 : Date.parse(report.time) - nowMs;
+  if (!timeWasReset && !(aheadMs <= CLOCK_TOLERANCE_MS)) {
+    const now = new Date(nowMs).toISOString();
+    return refuse(
+      'MANIFEST_TIME',
+      `${nameOf(device)} says it is ${quoted(report.time ?? '')}, the clock of this server says ${now}: set that clock; ` +
+        'where it is right and was wrong before, take the time back by can-ota keys reset-time',
+    );
   }
   // Step 4: the counter has not been used before.
   if (last !== undefined && report.counter <= last.counter) {

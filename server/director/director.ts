@@ -11,20 +11,26 @@ import { signTime } from '../../src/trust/time-attestation.ts';
 import type { AuditEvent, AuditLog } from '../db/audit.ts';
 import type { Device, DeviceStore } from '../db/devices.ts';
 import type { NewReport, VehicleRecord, VehicleState, VehicleStore } from '../db/vehicles.ts';
+import type { VersionFloor } from '../db/version-floor.ts';
 import { HttpProblem } from '../errors.ts';
 import type { RootChain } from '../images/root-chain.ts';
 import type { ReleaseSource } from '../images/signed-releases.ts';
 import { type AssignedImage, stateOf, targetsOf } from './assignment.ts';
+import type { BackupWatch } from './backup-watch.ts';
+import { type Behind, behind, type OwnVersions } from './behind.ts';
 import { checkVehicleManifest, type ManifestRefusal, nameOf } from './check-manifest.ts';
 import { type Decision, decide, type SignedRelease } from './decide.ts';
 import type { ImageEncryption } from './encrypt-image.ts';
-import { VehicleFiles } from './vehicle-files.ts';
+import { isDue, VehicleFiles } from './vehicle-files.ts';
 
 export interface DirectorOptions {
   readonly chain: RootChain;
   readonly releases: ReleaseSource;
   readonly devices: DeviceStore;
   readonly vehicles: VehicleStore;
+  readonly floor: VersionFloor;
+  /** What is told to operators. */
+  readonly watch: BackupWatch;
   readonly encryption: ImageEncryption;
   /** Whether the image of a release can be downloaded. */
   readonly holds: (release: SignedRelease) => boolean;
@@ -50,7 +56,7 @@ export interface CheckinAnswer {
 }
 
 /** `timestamp.json`, `7.targets.json`. */
-const FILE = /^(?:([1-9]\d{0,8})\.)?(root|timestamp|snapshot|targets)\.json$/;
+const FILE = /^(?:([1-9]\d{0,9})\.)?(root|timestamp|snapshot|targets)\.json$/;
 
 export class Director {
   readonly #options: DirectorOptions;
@@ -60,12 +66,14 @@ export class Director {
 
   constructor(options: DirectorOptions) {
     this.#options = options;
-    this.#files = new VehicleFiles(options.chain, options.vehicles, options.clock);
+    const { chain, vehicles, floor, clock } = options;
+    this.#files = new VehicleFiles(chain, vehicles, floor, clock);
   }
 
   /**
    * Throws HttpProblem 403 when `device` is not the Primary of that vehicle; 422 (409 for a replay) `MANIFEST_*` when
-   * the manifest is missing or broken. Then the vehicle is marked for attention, and nothing new is signed.
+   * the manifest is missing or broken; 503 `BACKEND_BEHIND` when the vehicle knows newer metadata than this server, which must
+   * have been restored from a backup. Then the vehicle is marked for attention, and nothing new is signed.
    */
   async checkin(device: Device, body: Checkin, address: string): Promise<CheckinAnswer> {
     const { vin } = body;
@@ -108,7 +116,7 @@ export class Director {
 
   async #renewed(known: VehicleRecord): Promise<VehicleRecord> {
     const { clock, vehicles, logger } = this.#options;
-    if (known.renewAt === undefined || Date.parse(known.renewAt) > clock.wallMs()) return known;
+    if (!isDue(known, clock.wallMs())) return known;
     try {
       return await this.#inTurn(known.vin, async () => {
         const now = (await vehicles.find(known.vin))!;
@@ -138,6 +146,7 @@ export class Director {
         inventory.filter(({ status }) => status !== 'active').map(({ serial }) => serial),
       ),
       known: reports,
+      timeWasReset: chain.tookAway('time'),
       nowMs: clock.wallMs(),
     });
     if (checked.kind === 'refused') {
@@ -145,6 +154,10 @@ export class Director {
       const again = (await vehicles.find(vin))?.manifestSha256 === sha256;
       throw await this.#refused(vin, checked, address, again);
     }
+    // Whatever is signed now could carry a version that the vehicle knows with other contents, or order an older release.
+    const lag = behind(checked.knows, await this.#ownVersions(vin));
+    if (lag !== undefined) throw await this.#isBehind(vin, lag, address);
+    this.#options.watch.caughtUp(vin);
     const attacks = [...checked.reports].filter(([, { attack }]) => attack !== '');
     const heard = active.map((ecu) => this.#newReport(ecu, checked.reports, reports));
     const stored = await vehicles.acceptManifest({
@@ -182,6 +195,40 @@ export class Director {
       },
       status: state,
     };
+  }
+
+  /** A version up to the floor will not be signed any more: it counts as one that this server knows. */
+  async #ownVersions(vin: string): Promise<OwnVersions> {
+    const { vehicles, chain, floor, releases } = this.#options;
+    const known = await vehicles.find(vin);
+    const least = await floor.current();
+    const above = (version: number | undefined): number => Math.max(version ?? 0, least);
+    const { versions } = releases;
+    return {
+      director: {
+        root: chain.version,
+        targets: above(known?.targetsVersion),
+        snapshot: above(known?.snapshotVersion),
+        timestamp: above(known?.timestampVersion),
+      },
+      images: versions && {
+        ...versions,
+        snapshot: above(versions.snapshot),
+        timestamp: above(versions.timestamp),
+      },
+    };
+  }
+
+  async #isBehind(vin: string, { what, wayOut }: Behind, address: string): Promise<HttpProblem> {
+    const { vehicles, watch } = this.#options;
+    watch.isBehind(vin, what, wayOut);
+    const reason = `the vehicle knows newer metadata than this server, which was restored from a backup: ${what}. Run ${wayOut}`;
+    await vehicles.setState(vin, 'needs-attention', reason, address);
+    return new HttpProblem(
+      503,
+      'BACKEND_BEHIND',
+      `this server was restored from a backup: ${vin} knows ${what}. Nothing is signed for it until its operator has run ${wayOut}`,
+    );
   }
 
   async #refused(

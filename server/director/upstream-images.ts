@@ -72,6 +72,11 @@ export class UpstreamImages implements ReleaseSource {
     return [...this.#trust.targets].map(([role, { version }]) => `${role} ${version}`).join(',');
   }
 
+  /** It reads that server like a vehicle, and so refuses what goes back there. */
+  get versions(): undefined {
+    return undefined;
+  }
+
   releases(): readonly SignedRelease[] {
     return this.#releases;
   }

@@ -13,21 +13,26 @@ import {
   type TargetSpec,
 } from '../../src/trust/role-signing.ts';
 import type { SignedVehicleFiles, VehicleRecord, VehicleStore } from '../db/vehicles.ts';
+import type { VersionFloor } from '../db/version-floor.ts';
 import type { RootChain } from '../images/root-chain.ts';
 
 const HOUR_MS = 3_600_000;
 /** Timestamp is what keeps a vehicle from believing old news, so it is the shortest. */
 const TIMESTAMP_VALIDITY_MS = 48 * HOUR_MS;
 const TARGETS_VALIDITY_MS = 14 * 24 * HOUR_MS;
+/** A signature that lasts this much longer than it may is replaced: the clock was ahead when it was made. */
+const CLOCK_SLACK_MS = 7 * 24 * HOUR_MS;
 
 export class VehicleFiles {
   readonly #chain: RootChain;
   readonly #vehicles: VehicleStore;
+  readonly #floor: VersionFloor;
   readonly #clock: Clock;
 
-  constructor(chain: RootChain, vehicles: VehicleStore, clock: Clock) {
+  constructor(chain: RootChain, vehicles: VehicleStore, floor: VersionFloor, clock: Clock) {
     this.#chain = chain;
     this.#vehicles = vehicles;
+    this.#floor = floor;
     this.#clock = clock;
   }
 
@@ -38,7 +43,9 @@ export class VehicleFiles {
     targets: Readonly<Record<string, TargetSpec>>,
   ): Promise<void> {
     const decisionSha256 = this.#digestOf(targets);
-    if (known?.decisionSha256 === decisionSha256) return this.renew(known);
+    const floor = await this.#floor.current();
+    const isAbove = known !== undefined && isAboveFloor(known, floor);
+    if (isAbove && known.decisionSha256 === decisionSha256) return this.renew(known);
     await this.#sign(vin, known, decisionSha256, (version, expiresMs) =>
       // 5.2.3.1: Targets names the vehicle also when it holds nothing, so that it cannot be another vehicle's.
       buildTargets({ version, expiresMs, targets, custom: { vin } }),
@@ -48,15 +55,19 @@ export class VehicleFiles {
   /** The same again with a later end, when it is time; nothing is decided. */
   async renew(known: VehicleRecord): Promise<void> {
     const nowMs = this.#clock.wallMs();
-    if (known.renewAt === undefined || Date.parse(known.renewAt) > nowMs) return;
+    if (!isDue(known, nowMs)) return;
     const { vin, targetsVersion, decisionSha256 } = known;
     const bytes = await this.#vehicles.file(vin, 'targets', targetsVersion);
     if (bytes === undefined || decisionSha256 === undefined) return;
     const { signed } = parseSignedRole(bytes);
     const targets = signed.targets as Readonly<Record<string, TargetSpec>>;
-    // A Root that came meanwhile may have other keys: everything is signed anew by the next decision.
-    if (this.#digestOf(targets) !== decisionSha256) return this.publish(vin, known, targets);
-    if (Date.parse(signed.expires) - nowMs < TARGETS_VALIDITY_MS / 2) {
+    // A Root that came meanwhile may have other keys, and a restore other versions: all of it is signed again.
+    const isAbove = isAboveFloor(known, await this.#floor.current());
+    if (!isAbove || this.#digestOf(targets) !== decisionSha256) {
+      return this.publish(vin, known, targets);
+    }
+    const leftMs = Date.parse(signed.expires) - nowMs;
+    if (leftMs < TARGETS_VALIDITY_MS / 2 || leftMs > TARGETS_VALIDITY_MS + CLOCK_SLACK_MS) {
       await this.#sign(vin, known, decisionSha256, (version, expiresMs) =>
         buildTargets({ version, expiresMs, targets, custom: { vin } }),
       );
@@ -79,10 +90,11 @@ export class VehicleFiles {
     decisionSha256: string,
     build: (version: number, expiresMs: number) => ReturnType<typeof buildTargets>,
   ): Promise<void> {
+    const floor = await this.#floor.current();
     const versions: SignedVehicleFiles['versions'] = {
-      targets: (known?.targetsVersion ?? 0) + 1,
-      snapshot: (known?.snapshotVersion ?? 0) + 1,
-      timestamp: (known?.timestampVersion ?? 0) + 1,
+      targets: Math.max(known?.targetsVersion ?? 0, floor) + 1,
+      snapshot: Math.max(known?.snapshotVersion ?? 0, floor) + 1,
+      timestamp: Math.max(known?.timestampVersion ?? 0, floor) + 1,
     };
     const expiresMs = this.#clock.wallMs() + TARGETS_VALIDITY_MS;
     const targets = await signRole(
@@ -128,6 +140,22 @@ export class VehicleFiles {
       .update(payloadBytes({ root: version, targets }))
       .digest('hex');
   }
+}
+
+/**
+ * Half of the time of Timestamp is over; or the files were signed by a clock that was ahead of the one of now, and would last
+ * longer than they may.
+ */
+export function isDue({ renewAt }: VehicleRecord, nowMs: number): boolean {
+  if (renewAt === undefined) return false;
+  const inMs = Date.parse(renewAt) - nowMs;
+  return inMs <= 0 || inMs > TIMESTAMP_VALIDITY_MS / 2 + CLOCK_SLACK_MS;
+}
+
+/** What was signed before a restore may be known to the vehicle with other contents. */
+function isAboveFloor(known: VehicleRecord, floor: number): boolean {
+  const { targetsVersion, snapshotVersion, timestampVersion } = known;
+  return Math.min(targetsVersion, snapshotVersion, timestampVersion) > floor;
 }
 
 function describe(bytes: Uint8Array, version: number): MetaSpec {

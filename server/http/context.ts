@@ -91,6 +91,8 @@ export interface Services {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** What operators have to know and do something about, a sentence each; for /healthz and the pages. */
+  notices(): readonly string[];
   readonly version: string;
   readonly maxUploadBytes: number;
   /** Work that outlives its response; closing waits for it. */

@@ -4,10 +4,15 @@ import type { Clock } from '../../src/core/clock.ts';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { faultText } from '../../src/trust/attack.ts';
-import { type RepositoryTrust, restoreTrust } from '../../src/trust/repository.ts';
+import {
+  type RepositoryTrust,
+  type RoleVersions,
+  restoreTrust,
+} from '../../src/trust/repository.ts';
 import { RepositoryWriter } from '../../src/trust/repository-writer.ts';
 import { parseSignedRole } from '../../src/trust/role-signing.ts';
 import type { MetadataStore, StoredMetadata } from '../db/metadata.ts';
+import type { VersionFloor } from '../db/version-floor.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import { HttpProblem, ServerError } from '../errors.ts';
 import type { WatchedFile } from '../expiry-watch.ts';
@@ -17,15 +22,23 @@ import { type ReleaseSource, releasesIn } from './signed-releases.ts';
 import type { TrustFolder } from './trust-folder.ts';
 
 /** `timestamp.json`, `7.snapshot.json`. */
-const FILE = /^(?:([1-9]\d{0,8})\.)?([A-Za-z0-9][A-Za-z0-9_-]{0,63})\.json$/;
+const FILE = /^(?:([1-9]\d{0,9})\.)?([A-Za-z0-9][A-Za-z0-9_-]{0,63})\.json$/;
 /** How often it is looked whether something has to be signed again. */
 const RENEW_EVERY_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const VALIDITY_MS = { snapshot: 14 * 24 * HOUR_MS, timestamp: 48 * HOUR_MS };
 
+export interface RepositoryParts {
+  readonly store: MetadataStore;
+  readonly floor: VersionFloor;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 export class ImageRepository implements ReleaseSource {
   readonly #chain: RootChain;
   readonly #store: MetadataStore;
+  readonly #floor: VersionFloor;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #writer: RepositoryWriter;
@@ -39,10 +52,11 @@ export class ImageRepository implements ReleaseSource {
 
   private constructor(
     chain: RootChain,
-    options: { store: MetadataStore; clock: Clock; logger: Logger; writer: RepositoryWriter },
+    options: RepositoryParts & { readonly writer: RepositoryWriter },
   ) {
     this.#chain = chain;
     this.#store = options.store;
+    this.#floor = options.floor;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#writer = options.writer;
@@ -52,7 +66,7 @@ export class ImageRepository implements ReleaseSource {
   static async open(
     chain: RootChain,
     folder: TrustFolder,
-    options: { store: MetadataStore; clock: Clock; logger: Logger },
+    options: RepositoryParts,
   ): Promise<ImageRepository> {
     const stored = await options.store.newest('images');
     const repository = new ImageRepository(chain, {
@@ -103,7 +117,23 @@ export class ImageRepository implements ReleaseSource {
     return this.#digests.has(sha256);
   }
 
-  async refresh(): Promise<void> {}
+  get versions(): RoleVersions {
+    const of = (role: string): number | undefined => this.#newest.get(role)?.version;
+    return {
+      root: this.#chain.version,
+      timestamp: of('timestamp') ?? 0,
+      snapshot: of('snapshot') ?? 0,
+      targets: of('targets') ?? 0,
+    };
+  }
+
+  /** Goes on above the floor, where somebody has raised it. */
+  async refresh(): Promise<void> {
+    if (!this.published) return;
+    const { timestamp = 0, snapshot = 0 } = this.versions;
+    if (Math.min(timestamp, snapshot) > (await this.#floor.current())) return;
+    await this.#inTurn(() => this.#renew());
+  }
 
   /** The newest file of every role but Root, after what is near its end was signed again. */
   async watched(): Promise<WatchedFile[]> {
@@ -192,7 +222,10 @@ export class ImageRepository implements ReleaseSource {
   async #publish(given: readonly StoredMetadata[]): Promise<void> {
     const files = [...given];
     try {
-      for (const [name, bytes] of await this.#writer.publish(this.#clock.wallMs())) {
+      for (const [name, bytes] of await this.#writer.publish(
+        this.#clock.wallMs(),
+        await this.#floor.current(),
+      )) {
         const role = name.replace(/\.json$/, '');
         if (!OWN_ROLES.has(role)) continue;
         files.push({ role, version: parseSignedRole(bytes).signed.version, bytes });

@@ -19,40 +19,53 @@ export const ONLINE_ROLES: Readonly<Record<RepositoryName, readonly string[]>> =
   images: ['snapshot', 'timestamp'],
 };
 
+export interface ChainOptions {
+  /** The keys are needed. */
+  readonly signs: boolean;
+  /** Reads the folder again, for the keys of a Root that comes while the server runs. */
+  readonly reread?: () => Promise<TrustFolder>;
+}
+
 export class RootChain {
   readonly repository: RepositoryName;
   readonly #store: MetadataStore;
-  readonly #folder: TrustFolder;
+  /** Reads the folder again; undefined where there is none on a disk. */
+  readonly #reread: (() => Promise<TrustFolder>) | undefined;
+  #folder: TrustFolder;
   readonly #roots: StoredMetadata[];
   readonly #signs: boolean;
   #signers: ReadonlyMap<string, readonly Signer[]>;
+  /** Of the Roots up to this version. */
+  #takenAway: { readonly version: number; readonly roles: ReadonlySet<string> };
 
   private constructor(
     repository: RepositoryName,
     store: MetadataStore,
     folder: TrustFolder,
     roots: StoredMetadata[],
-    signs: boolean,
+    { signs, reread }: ChainOptions,
   ) {
     this.repository = repository;
     this.#signs = signs;
+    this.#reread = reread;
     this.#store = store;
     this.#folder = folder;
     this.#roots = roots;
     this.#signers = new Map();
+    this.#takenAway = { version: 0, roles: new Set() };
   }
 
   /**
    * What the database holds, continued by what the folder holds. Throws ServerError `TRUST` for a chain that is broken
-   * or another one, for a key that is missing, and for one that belongs offline. `signs`: the keys are needed.
+   * or another one, for a key that is missing, and for one that belongs offline.
    */
   static async open(
     repository: RepositoryName,
     store: MetadataStore,
     folder: TrustFolder,
-    signs: boolean,
+    options: ChainOptions,
   ): Promise<RootChain> {
-    const chain = new RootChain(repository, store, folder, await store.roots(repository), signs);
+    const chain = new RootChain(repository, store, folder, await store.roots(repository), options);
     const stored = chain.#roots.length;
     for (const file of folder.metadata[repository]) {
       if (file.role === 'root') chain.#extend(file);
@@ -63,7 +76,7 @@ export class RootChain {
         `${repository}/1.root.json is missing: copy the folder again that can-ota keys export-online wrote`,
       );
     }
-    chain.#refuseOfflineKeys();
+    chain.#refuseOfflineKeys(chain.current);
     chain.#signers = chain.#signersOf(chain.current);
     await store.add(repository, chain.#roots.slice(stored));
     return chain;
@@ -90,6 +103,14 @@ export class RootChain {
     return this.#roots.find((root) => root.version === version)?.bytes;
   }
 
+  /** Whether a Root has ever taken a key away from this role. */
+  tookAway(role: string): boolean {
+    if (this.#takenAway.version !== this.version) {
+      this.#takenAway = { version: this.version, roles: rolesThatLost(this.#roots) };
+    }
+    return this.#takenAway.roles.has(role);
+  }
+
   signers(role: string): readonly Signer[] {
     return this.#signers.get(role) ?? [];
   }
@@ -105,13 +126,13 @@ export class RootChain {
     const next = { role: 'root', version, bytes };
     let signers: ReadonlyMap<string, readonly Signer[]>;
     try {
-      signers = this.#signersOf(parseSignedRole(bytes).signed);
+      signers = await this.#signersFor(parseSignedRole(bytes).signed);
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       throw new HttpProblem(
         409,
         'METADATA_KEYS',
-        `this Root names online keys that the server does not hold: give it the new folder (--trust) and start it again (${error.message})`,
+        `this Root names online keys that the server does not hold: write them into its folder (can-ota keys export-online), then push again (${error.message})`,
         { cause: error },
       );
     }
@@ -144,6 +165,24 @@ export class RootChain {
     this.#roots.push(file);
   }
 
+  /** With the keys that are in memory, or else with those that the folder holds by now. Throws ServerError. */
+  async #signersFor(root: RolePayload): Promise<Map<string, readonly Signer[]>> {
+    try {
+      return this.#signersOf(root);
+    } catch (error) {
+      if (this.#reread === undefined) throw error;
+      const before = this.#folder;
+      this.#folder = await this.#reread();
+      try {
+        this.#refuseOfflineKeys(root);
+        return this.#signersOf(root);
+      } catch (late) {
+        this.#folder = before;
+        throw late;
+      }
+    }
+  }
+
   #signersOf(root: RolePayload): Map<string, readonly Signer[]> {
     const signers = new Map<string, readonly Signer[]>();
     if (!this.#signs) return signers;
@@ -172,8 +211,7 @@ export class RootChain {
     return this.#folder.keys.map(({ signer }) => signer).filter(({ keyId }) => ids.has(keyId));
   }
 
-  #refuseOfflineKeys(): void {
-    const root = this.current;
+  #refuseOfflineKeys(root: RolePayload): void {
     for (const role of Object.keys(root.roles as Record<string, unknown>)) {
       if (ONLINE_ROLES[this.repository].includes(role)) continue;
       const ids = new Set(roleKeysOf(root, role)?.keys.map(keyIdOf));
@@ -185,6 +223,24 @@ export class RootChain {
       );
     }
   }
+}
+
+/** Roles that had a key in one Root and not in the next. */
+function rolesThatLost(roots: readonly StoredMetadata[]): Set<string> {
+  const lost = new Set<string>();
+  let before = new Map<string, ReadonlySet<string>>();
+  for (const { bytes } of roots) {
+    const root = parseSignedRole(bytes).signed;
+    const names = Object.keys(root.roles as Record<string, unknown>);
+    const now = new Map(
+      names.map((role) => [role, new Set(roleKeysOf(root, role)?.keys.map(keyIdOf))]),
+    );
+    for (const [role, keyIds] of before) {
+      if ([...keyIds].some((keyId) => now.get(role)?.has(keyId) !== true)) lost.add(role);
+    }
+    before = now;
+  }
+  return lost;
 }
 
 function trustError(folder: TrustFolder, message: string): ServerError {

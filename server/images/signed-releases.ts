@@ -2,7 +2,7 @@
 
 import { TargetSearch } from '../../src/trust/delegations.ts';
 import type { TargetFile } from '../../src/trust/metadata.ts';
-import type { RepositoryTrust } from '../../src/trust/repository.ts';
+import type { RepositoryTrust, RoleVersions } from '../../src/trust/repository.ts';
 import { readImage } from '../../src/trust/target-custom.ts';
 import type { SignedRelease } from '../director/decide.ts';
 
@@ -12,6 +12,8 @@ export interface ReleaseSource {
   readonly published: boolean;
   /** Changes whenever `releases` may. */
   readonly revision: string;
+  /** Of the files that this server signs or was given; undefined where another server does that. */
+  readonly versions: RoleVersions | undefined;
   releases(): readonly SignedRelease[];
   /** Looks for news where that takes a network. Never throws: what is known goes on. */
   refresh(): Promise<void>;

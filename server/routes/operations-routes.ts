@@ -49,7 +49,7 @@ export function operationsRoutes(
         daysLeft,
         stage,
       })),
-      notices: metadata.flatMap(({ notice }) => notice ?? []),
+      notices: [...services.notices(), ...metadata.flatMap(({ notice }) => notice ?? [])],
     };
   });
 

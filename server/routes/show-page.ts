@@ -18,7 +18,7 @@ export async function show(
     ctx.body = data;
     return;
   }
-  const notices = await services.expiry.notices();
+  const notices = [...services.notices(), ...(await services.expiry.notices())];
   ctx.type = 'text/html; charset=utf-8';
   ctx.body = services.pages.render(page, { ...data, person, notices });
 }

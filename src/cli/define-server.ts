@@ -59,6 +59,17 @@ export function addServer(program: Command): void {
     )
     .action(async (options) => (await import('./server.ts')).server(options));
   addRegistry(server);
+  withOutput(
+    command(
+      server,
+      'restored',
+      'The data folder came back from a backup: go on above all that was signed and given out since.',
+      `can-ota server restored --data data
+     can-ota server restored --data data --json`,
+    ),
+  )
+    .option('--data <dir>', 'database and images', 'can-ota-data')
+    .action(async (options) => (await import('./server-restored.ts')).restored(options));
   const user = command(
     server,
     'user',

@@ -28,7 +28,7 @@ export async function rotate(
   name: string,
   role: string,
   choice: RotateChoice,
-): Promise<void> {
+): Promise<readonly Outcome[]> {
   const { folder, ceremony, passphrases } = work;
   const repository = requireRepository(name);
   const held = await heldKeys(work, repository, role);
@@ -53,6 +53,7 @@ export async function rotate(
     roles.set(role, { keys: [...others, fresh.publicKey], threshold });
   });
   await show(work, outcomes);
+  return outcomes;
 }
 
 /** Takes a key out of every role of both repositories. */
@@ -133,7 +134,7 @@ async function newestRoles(
   return root === undefined ? new Map() : rolesOf(root.signed);
 }
 
-async function heldKeys(
+export async function heldKeys(
   work: KeysWork,
   repository: RepositoryName,
   role: string,

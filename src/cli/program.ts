@@ -11,6 +11,7 @@ import { addHistory, addStatus } from './define-history.ts';
 import { addKeys } from './define-keys.ts';
 import { addProvision } from './define-provision.ts';
 import { addRelease } from './define-release.ts';
+import { addResetTime } from './define-reset-time.ts';
 import { addServer } from './define-server.ts';
 import { addServices } from './define-services.ts';
 import { addSimulate } from './define-simulate.ts';
@@ -52,6 +53,7 @@ export function createProgram(): Command {
   addDevice(program);
   addKeys(program);
   addRelease(program);
+  addResetTime(program);
   addCampaign(program);
   addServices(program);
   addTuf(program);

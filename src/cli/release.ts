@@ -27,12 +27,16 @@ export interface LogInOptions {
   readonly tokenFile?: string;
 }
 
-interface ReleaseOptions extends CommonOptions, PassphraseOptions, LogInOptions {
+/** Which backend, and who asks. */
+export interface ReachOptions extends LogInOptions {
+  readonly server?: string;
+}
+
+interface ReleaseOptions extends CommonOptions, PassphraseOptions, ReachOptions {
   readonly keys: string;
   readonly key?: readonly string[];
   /** Days; a list signs nothing and has none. */
   readonly validity?: number;
-  readonly server?: string;
 }
 
 function withReleases(
@@ -88,8 +92,8 @@ export function pullReleases(
 }
 
 /** Undefined without --server: then it is only signed. */
-async function logIn(
-  options: ReleaseOptions,
+export async function logIn(
+  options: ReachOptions,
   signal: AbortSignal,
 ): Promise<ReleaseBackend | undefined> {
   const { server: url } = options;

@@ -44,7 +44,26 @@ export interface Manifest {
   readonly primary: string;
   /** By serial number, as each ECU has signed it; whoever reads them checks each with that ECU's key. */
   readonly reports: Readonly<Record<string, SignedJson>>;
+  /**
+   * Versions of the metadata that the vehicle trusts: a backend that is behind them was restored from a backup. Missing:
+   * the vehicle does not say.
+   */
+  readonly knows?: KnownVersions | undefined;
 }
+
+/** Of both repositories. */
+export type KnownVersions = Readonly<z.infer<typeof knownVersions>>;
+
+const version = z.int().positive();
+const knownRoles = z
+  .strictObject({
+    root: version,
+    timestamp: version.optional(),
+    snapshot: version.optional(),
+    targets: version.optional(),
+  })
+  .readonly();
+const knownVersions = z.strictObject({ director: knownRoles, images: knownRoles });
 
 /** One more field than the interfaces have: a key that signs several things never signs one that reads as another. */
 const reportSchema = z.strictObject({
@@ -74,6 +93,7 @@ const manifestSchema = z.strictObject({
       z.unknown().refine((signed) => isCanonical(signed), 'expected JSON with a canonical form'),
     ),
   ),
+  knows: knownVersions.optional(),
 });
 
 const signedManifest = signedSchema(manifestSchema);
@@ -132,8 +152,9 @@ export function checkVersionReport(
 
 /** Throws ZodError for what no Director would accept: check reports with `readVersionReport` before. */
 export function signManifest(manifest: Manifest, signer: LocalSigner): SignedJson {
-  const { vin, primary, reports } = manifest;
-  const signed = { _type: 'version-manifest', vin, primary, reports };
+  const { vin, primary, reports, knows } = manifest;
+  const known = knows === undefined ? {} : { knows };
+  const signed = { _type: 'version-manifest', vin, primary, reports, ...known };
   return signJson(manifestSchema.parse(signed), [signer]);
 }
 

@@ -43,6 +43,9 @@ export const DEFAULT_VALIDITY_MS: Readonly<Record<PublishedRole, number>> = {
 
 export const ROOT_VALIDITY_MS = 365 * DAY_MS;
 
+/** A signature that lasts this much longer than it may is replaced: the clock was ahead when it was made. */
+const CLOCK_SLACK_MS = 7 * DAY_MS;
+
 export interface WriterOptions {
   readonly signers: RoleSigners;
   readonly validityMs?: Readonly<Partial<Record<PublishedRole, number>>>;
@@ -90,6 +93,8 @@ export class RepositoryWriter {
   #custom: Readonly<Record<string, unknown>> | undefined;
   #delegations: unknown;
   #changed = false;
+  /** Versions up to this one are not signed (any more). */
+  #floor = 0;
 
   private constructor({ signers, validityMs }: WriterOptions) {
     this.#signers = signers;
@@ -209,11 +214,13 @@ export class RepositoryWriter {
   }
 
   /**
-   * Signs what has changed, what half of its time has passed of, and what its Root's keys no longer cover; gives out
-   * every new file under its names (`3.targets.json` and `targets.json`). Throws InputError when the keys at hand are
-   * not enough for a role of which there are any.
+   * Signs what has changed, what half of its time has passed of, what would last longer than it may (a clock was ahead), what
+   * is not above the version `floor`, and what its Root's keys no longer cover; gives out every new file under its names
+   * (`3.targets.json` and `targets.json`). Throws InputError when the keys at hand are not enough for a role of which there
+   * are any.
    */
-  async publish(nowMs: number): Promise<Map<string, Uint8Array>> {
+  async publish(nowMs: number, floor = 0): Promise<Map<string, Uint8Array>> {
+    this.#floor = floor;
     await this.#publishRole('targets', nowMs, this.#changed, () => this.nextTargets(nowMs));
     const meta = this.#targetsFiles();
     if (meta['targets.json'] !== undefined) {
@@ -259,7 +266,7 @@ export class RepositoryWriter {
 
   #next(role: PublishedRole, nowMs: number): { version: number; expiresMs: number } {
     return {
-      version: (this.version(role) ?? 0) + 1,
+      version: Math.max(this.version(role) ?? 0, this.#floor) + 1,
       expiresMs: nowMs + this.#validityMs[role],
     };
   }
@@ -274,10 +281,13 @@ export class RepositoryWriter {
     if (held.length === 0) return;
     const role = roleKeysOf(this.root, name) ?? { keys: [], threshold: 1 };
     const current = this.#files.get(`${name}.json`)?.role;
+    const leftMs = current === undefined ? 0 : Date.parse(current.signed.expires) - nowMs;
     const due =
       changed ||
       current === undefined ||
-      Date.parse(current.signed.expires) - nowMs < this.#validityMs[name] / 2 ||
+      current.signed.version <= this.#floor ||
+      leftMs < this.#validityMs[name] / 2 ||
+      leftMs > this.#validityMs[name] + CLOCK_SLACK_MS ||
       countSignatures(current, role).missing > 0;
     if (!due) return;
     const file = await signRole(build(), signersOf(this.root, name, held));

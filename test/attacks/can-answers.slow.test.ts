@@ -273,6 +273,7 @@ async function directorHears(
         ];
       }),
     ),
+    timeWasReset: false,
     nowMs: w.clock.wallMs(),
   };
   const sent = (reports: Reports): SignedJson =>

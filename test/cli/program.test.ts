@@ -49,7 +49,7 @@ describe('the command line', () => {
         ...['init', 'create', 'import', 'list', 'rotate', 'revoke', 'threshold', 'sign'].map(
           (name) => `can-ota keys ${name}`,
         ),
-        ...['accept', 'refresh', 'export-online', 'device-key'].map(
+        ...['accept', 'refresh', 'reset-time', 'export-online', 'device-key'].map(
           (name) => `can-ota keys ${name}`,
         ),
         ...['add', 'list', 'revoke', 'push', 'device'].map((name) => `can-ota release ${name}`),
@@ -65,7 +65,7 @@ describe('the command line', () => {
         ...['user', 'user add', 'user list', 'user password', 'user remove'].map(
           (name) => `can-ota server ${name}`,
         ),
-        ...['device', 'device list', 'device revoke', 'device activate', 'token'].map(
+        ...['device', 'device list', 'device revoke', 'device activate', 'token', 'restored'].map(
           (name) => `can-ota server ${name}`,
         ),
       ].sort(),

@@ -13,6 +13,7 @@ import { type Random, systemRandom } from '../../src/core/random.ts';
 import { clientProof, deviceKeyOf, serverProof } from '../../src/trust/device-session.ts';
 import { type EcuFacts, FullVerification } from '../../src/trust/full-verification.ts';
 import {
+  type KnownVersions,
   type SignedJson,
   signManifest,
   signVersionReport,
@@ -287,6 +288,8 @@ export class TestVehicle<B extends VehicleBackend = SignedBackend> {
   readonly vin: string;
   readonly ecus: TestEcu[] = [];
   token = '';
+  /** What its manifests say of the metadata that it trusts. */
+  knows: KnownVersions | undefined;
 
   constructor(backend: B, vin: string) {
     this.backend = backend;
@@ -349,10 +352,8 @@ export class TestVehicle<B extends VehicleBackend = SignedBackend> {
       this.ecus.map((ecu): [string, SignedJson] => [ecu.serial, reportOf(ecu)]),
     );
     change(reports);
-    return signManifest(
-      { vin: this.vin, primary: this.primary.serial, reports },
-      this.primary.signer,
-    );
+    const { vin, primary, knows } = this;
+    return signManifest({ vin, primary: primary.serial, reports, knows }, primary.signer);
   }
 
   send(path: string, body: unknown): Promise<Reply> {

@@ -263,7 +263,11 @@ export class UptaneSource implements TrustedSource {
       if (advanced !== undefined) return advanced;
       verdict = judge();
     }
-    if (!verdict.ok) return verdict;
+    if (!verdict.ok) {
+      if (verdict.code !== 'ROLLBACK') return verdict;
+      const reason = `${verdict.reason}; where it was ahead before, can-ota keys reset-time takes that time back`;
+      return { ...verdict, reason };
+    }
     const { timeMs } = verdict.value;
     await this.#files.raiseFloor(timeMs);
     return { kind: 'time', timeMs };

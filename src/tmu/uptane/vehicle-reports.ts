@@ -13,6 +13,7 @@ import {
   signVersionReport,
   type VersionReport,
 } from '../../trust/manifest.ts';
+import { versionsOf } from '../../trust/repository.ts';
 import type { LocalSigner } from '../../trust/signing-key.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
@@ -70,8 +71,10 @@ export async function vehicleManifest(
     }
   }
   reports[serial] = await ownReport(options, serial, options.software, options.files.attack ?? '');
+  const { director, images } = options.files.trust;
+  const knows = { director: versionsOf(director), images: versionsOf(images) };
   return {
-    manifest: signManifest({ vin: vehicle.vin, primary: serial, reports }, signer),
+    manifest: signManifest({ vin: vehicle.vin, primary: serial, reports, knows }, signer),
     missing,
     attacks,
   };

@@ -195,24 +195,12 @@ export class TestFactory {
     return state;
   }
 
-  async backend(
-    options: { readonly port?: number; readonly more?: readonly string[] } = {},
-  ): Promise<TestBackend> {
+  async backend(options: BackendOptions & { readonly port?: number } = {}): Promise<TestBackend> {
     const home = await folder();
-    const own = (part: keyof typeof WORLD): string => path.join(home, WORLD[part]);
     for (const part of ['server', 'keys', 'trust'] as const) {
-      await copyWorld(this.#world, part, own(part));
+      await copyWorld(this.#world, part, path.join(home, WORLD[part]));
     }
-    const server = start(
-      [
-        ...['server', '--json', '--data', own('server'), '--trust', own('trust')],
-        ...['--devices', 'required', '--port', String(options.port ?? 0)],
-        ...['--allow-ip', '127.0.0.1/32', ...(options.more ?? [])],
-      ],
-      { supervised: true },
-    );
-    const { url } = (await server.ready) as { url: string };
-    return new TestBackend(url, home, server, this.#world);
+    return startBackend(home, this.#world, options);
   }
 
   async #changed(changes: Readonly<Record<string, object>>): Promise<string> {
@@ -223,6 +211,30 @@ export class TestFactory {
     await writeFile(file, JSON.stringify({ ...vehicle, ecus }));
     return file;
   }
+}
+
+export interface BackendOptions {
+  /** More arguments. */
+  readonly more?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+async function startBackend(
+  home: string,
+  world: World,
+  { port = 0, more = [], env }: BackendOptions & { readonly port?: number },
+): Promise<TestBackend> {
+  const own = (part: keyof typeof WORLD): string => path.join(home, WORLD[part]);
+  const server = start(
+    [
+      ...['server', '--json', '--data', own('server'), '--trust', own('trust')],
+      ...['--devices', 'required', '--port', String(port)],
+      ...['--allow-ip', '127.0.0.1/32', ...more],
+    ],
+    { supervised: true, ...(env === undefined ? {} : { env }) },
+  );
+  const { url } = (await server.ready) as { url: string };
+  return new TestBackend(url, home, server, world);
 }
 
 export class TestBackend {
@@ -241,6 +253,26 @@ export class TestBackend {
 
   get data(): string {
     return path.join(this.home, WORLD.server);
+  }
+
+  /** What the backend gets from the key ceremony. */
+  get trust(): string {
+    return path.join(this.home, WORLD.trust);
+  }
+
+  /** The folder of the key ceremony. */
+  get keys(): string {
+    return path.join(this.home, WORLD.keys);
+  }
+
+  async stop(): Promise<void> {
+    this.process.kill();
+    await this.process.exited;
+  }
+
+  /** Again on the same folders, under another address. */
+  startAgain(options: BackendOptions = {}): Promise<TestBackend> {
+    return startBackend(this.home, this.#world, options);
   }
 
   /** Signed offline and uploaded. */

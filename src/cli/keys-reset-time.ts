@@ -1,0 +1,49 @@
+// `can-ota keys reset-time`: vehicles forget a time that is ahead, because the key that may have signed it is gone.
+//
+// A reader of signed time keeps the latest one as a floor, so that nobody can show it an old, expired world. A clock of the
+// backend that was ahead leaves a floor ahead of the true time. Nothing that the backend can sign by itself takes it back: a
+// stolen online key could then show old metadata to the whole fleet. The offline Root can: by Uptane 5.4.4.3 step 4 what a
+// key has signed is no floor any more once a Root takes that key away. The TMU and every ECU, whether it verifies fully or
+// partially, do so with the role `time`. Versions, release counters and nonces stay as they are: what comes after the reset
+// has to be signed by the new key, for a nonce of this very reader, and above all versions that it knows.
+
+import type { SigningAlgorithm } from '../trust/signing-key.ts';
+import { heldKeys, rotate } from './keys-change.ts';
+import { exportOnline } from './keys-export.ts';
+import type { KeysWork } from './keys-work.ts';
+import type { ReleaseBackend } from './release-backend.ts';
+import { push } from './release-push.ts';
+
+const REPOSITORY = 'director';
+const ROLE = 'time';
+
+/**
+ * Rotates one key of the role, writes the folder of the backend, and hands the new Root to the backend where one is given.
+ * Throws InputError, BackendError.
+ */
+export async function resetTime(
+  work: KeysWork,
+  trust: string,
+  backend: ReleaseBackend | undefined,
+  algorithm: SigningAlgorithm = 'ed25519',
+): Promise<void> {
+  const { context, folder, ceremony } = work;
+  const old = (await heldKeys(work, REPOSITORY, ROLE))[0]!;
+  const outcomes = await rotate(work, REPOSITORY, ROLE, { old, algorithm });
+  if (outcomes.some(({ state }) => state === 'draft')) {
+    context.say(
+      `The Root waits for signatures (can-ota keys sign). Then: can-ota keys export-online ${trust}, and can-ota release push.`,
+    );
+    return;
+  }
+  for (const { file } of await exportOnline(folder, trust)) context.emit({ exported: file });
+  context.say(`${trust} holds the new key and the new Root.`);
+  if (backend === undefined) {
+    context.say(
+      `Give ${trust} to the backend as the folder of --trust, then: can-ota release push --server URL, or start it again.`,
+    );
+    return;
+  }
+  await push({ context, folder, ceremony, backend });
+  context.say('Vehicles take the new time with their next check, each ECU with its next update.');
+}
