@@ -18,6 +18,7 @@ import { Passwords } from './auth/passwords.ts';
 import { peopleSessions } from './auth/people.ts';
 import { AskOrderStore } from './db/ask-orders.ts';
 import { checkLineage } from './auth/restored-command.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { AuditLog } from './db/audit.ts';
 import { CampaignStore } from './db/campaigns.ts';
 import { CancelOrderStore } from './db/cancel-orders.ts';
@@ -45,6 +46,7 @@ import { listen, type RunningServer } from './http/listen.ts';
 import { problems } from './http/problems.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { IMAGE_FOLDERS, ImageStore } from './images/image-store.ts';
+import { missingImages } from './images/missing-images.ts';
 import { openOta } from './ota/open-ota.ts';
 import { campaignRoutes } from './routes/campaign-routes.ts';
 import { deviceRoutes } from './routes/device-routes.ts';
@@ -154,7 +156,9 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   const images = await ImageStore.open(storage, db.newId);
   const campaigns = new CampaignStore(db);
   const watch = new BackupWatch(logger);
-  const deps = { db, clock, random, logger, audit, devices, vehicles, releases, images, watch };
+  const clockWatch = new ClockWatch({ db, clock, logger, audit });
+  const stores = { db, clock, random, logger, audit, devices, vehicles, releases, images };
+  const deps = { ...stores, watch, clockWatch };
   const uptane =
     options.uptane === undefined
       ? undefined
@@ -192,7 +196,12 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     clock,
     random,
     logger,
-    notices: () => [watch.notice].filter((notice) => notice !== undefined),
+    notices: () => [
+      ...clockWatch.notices(),
+      ...[watch.notice, missingImages(uptane?.images, releases)].filter(
+        (notice) => notice !== undefined,
+      ),
+    ],
     version: web.version,
     maxUploadBytes,
     passwords,
@@ -224,6 +233,10 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   app.on('error', (error) => {
     // What is left to arrive here are clients that went away in the middle of an answer.
     logger.debug({ error: describeError(error) }, 'a response ended early');
+  });
+  app.use((_ctx, next) => {
+    clockWatch.look();
+    return next();
   });
   app.use(securityHeaders(options.secureCookies === true));
   app.use(problems(logger, services.pages));

@@ -4,6 +4,7 @@ import type { Clock } from '../src/core/clock.ts';
 import { InputError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Random } from '../src/core/random.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import type { AuditLog } from './db/audit.ts';
 import type { Database } from './db/database.ts';
 import type { DeviceStore } from './db/devices.ts';
@@ -67,6 +68,7 @@ export interface UptaneDeps {
   readonly releases: ReleaseStore;
   readonly images: ImageStore;
   readonly watch: BackupWatch;
+  readonly clockWatch: ClockWatch;
 }
 
 async function trustFolder({ trust, trustDir, passphrase }: UptaneOptions): Promise<TrustFolder> {
@@ -104,16 +106,19 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
           logger: deps.logger,
         })
       : undefined;
+  const directorRoots =
+    role === 'images'
+      ? undefined
+      : await RootChain.open('director', store, folder, { signs: true, ...reread });
+  if (directorRoots !== undefined) {
+    await deps.clockWatch.enter(directorRoots.signers('time').map(({ keyId }) => keyId));
+  }
   const encrypted = new EncryptedImageStore(deps.db);
   const releases: ReleaseSource = images ?? upstream!;
   const fetchImage = async (release: SignedRelease): Promise<void> => {
     if (upstream === undefined || (await deps.images.has(release.sha256))) return;
     await upstream.fetchImage(release);
   };
-  const directorRoots =
-    role === 'images'
-      ? undefined
-      : await RootChain.open('director', store, folder, { signs: true, ...reread });
   return {
     role,
     releases,

@@ -50,6 +50,7 @@ export const AUDIT_ACTIONS = {
   'token.created': 'devices',
   'token.removed': 'devices',
   'server.restored': 'people',
+  'clock.jumped': 'attacks',
   'metadata.published': 'people',
   'metadata.refused': 'people',
   'vehicle.state': 'vehicles',

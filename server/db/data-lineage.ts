@@ -1,7 +1,5 @@
 // Whether the database of a data folder is the one that this server wrote last, or a copy of an earlier state of it.
 
-import * as fs from 'node:fs/promises';
-import path from 'node:path';
 import { z } from 'zod';
 import { DiskStorage } from '../../src/core/storage.ts';
 import { DATABASE_FILE, type Database } from './database.ts';
@@ -23,7 +21,7 @@ export type Lineage = 'same' | 'new' | 'copied' | 'older';
 /** Looks, and notes this start. A damaged or missing file says nothing and is written again. */
 export async function enterLineage(folder: string, db: Database): Promise<Lineage> {
   const storage = await DiskStorage.open(folder);
-  const database = await identityOf(path.join(storage.location, DATABASE_FILE));
+  const database = await storage.identity(DATABASE_FILE);
   const kept = parse(await storage.read(FILE));
   const row = await db.query
     .selectFrom('counters')
@@ -51,12 +49,6 @@ function compared(
   if (kept === undefined) return 'new';
   if (kept.generation > now.generation) return 'older';
   return kept.database === now.database ? 'same' : 'copied';
-}
-
-/** A file system gives a number a second time, but not with the same time of birth. */
-async function identityOf(file: string): Promise<string> {
-  const { ino, birthtimeNs } = await fs.stat(file, { bigint: true });
-  return `${ino}:${birthtimeNs}`;
 }
 
 function parse(bytes: Uint8Array | undefined): z.infer<typeof content> | undefined {

@@ -8,6 +8,7 @@ import type { EncryptedImage } from '../../src/trust/director.ts';
 import type { SignedJson, VersionReport } from '../../src/trust/manifest.ts';
 import { signJson } from '../../src/trust/signed-json.ts';
 import { signTime } from '../../src/trust/time-attestation.ts';
+import type { ClockWatch } from '../clock-watch.ts';
 import type { AuditEvent, AuditLog } from '../db/audit.ts';
 import type { Device, DeviceStore } from '../db/devices.ts';
 import type { NewReport, VehicleRecord, VehicleState, VehicleStore } from '../db/vehicles.ts';
@@ -31,6 +32,7 @@ export interface DirectorOptions {
   readonly floor: VersionFloor;
   /** What is told to operators. */
   readonly watch: BackupWatch;
+  readonly clockWatch: ClockWatch;
   readonly encryption: ImageEncryption;
   /** Whether the image of a release can be downloaded. */
   readonly holds: (release: SignedRelease) => boolean;
@@ -88,9 +90,15 @@ export class Director {
   }
 
   /** Signed by the role `time`. */
-  time(nonces: readonly string[]): SignedJson | Promise<SignedJson> {
-    const { chain, clock } = this.#options;
-    return signTime({ timeMs: clock.wallMs(), nonces }, chain.signers('time'));
+  async time(nonces: readonly string[]): Promise<SignedJson> {
+    const { chain, clock, clockWatch } = this.#options;
+    const signers = chain.signers('time');
+    const timeMs = clock.wallMs();
+    await clockWatch.signs(
+      signers.map(({ keyId }) => keyId),
+      timeMs,
+    );
+    return signTime({ timeMs, nonces }, signers);
   }
 
   /** The exchange of a session with a device, signed by the role `time`, too: what is signed says what it is. */

@@ -77,9 +77,12 @@ export function addRelease(program: Command): void {
   define(
     release,
     'push',
-    'Hand signed metadata to the backend: after others have signed, or after a rotation.',
-    'can-ota release push --keys ceremony --server http://127.0.0.1:8080 --token-file release.token',
-  ).action(async (options) => (await import('./release.ts')).pushReleases(options));
+    'Hand signed metadata to the backend: after others have signed, after a rotation, or after it was restored from a backup.',
+    `can-ota release push --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
+     can-ota release push edt.bin inv.bin --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
+  )
+    .argument('[image...]', 'images of signed releases that the backend has lost')
+    .action(async (files, options) => (await import('./release.ts')).pushReleases(files, options));
 
   withFolder(
     command(

@@ -13,7 +13,7 @@ export function addResetTime(program: Command): void {
         command(
           keys,
           'reset-time',
-          'Make vehicles forget a time that is ahead of the true one, after the clock of the backend was wrong.',
+          'Make vehicles forget a time that is ahead of the true one, after the clock of the backend was wrong. Exit code 4: the Root waits for signatures.',
           `can-ota keys reset-time trust --dir ceremony --server http://127.0.0.1:8080 --token-file release.token
        can-ota keys reset-time trust --dir ceremony`,
         ),
@@ -23,5 +23,7 @@ export function addResetTime(program: Command): void {
     .argument('<trust>', 'folder of can-ota server --trust: it gets the new key of the role time')
     .option('--dir <dir>', 'folder of the ceremony', 'can-ota-keys')
     .option('--server <url>', 'the backend that gets the new Root (default: none, push it later)')
-    .action(async (trust, options) => (await import('./keys.ts')).resetTheTime(trust, options));
+    .action(async (trust, options) =>
+      (await import('./keys-reset-time.ts')).resetTheTime(trust, options),
+    );
 }

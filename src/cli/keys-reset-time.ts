@@ -7,34 +7,67 @@
 // partially, do so with the role `time`. Versions, release counters and nonces stay as they are: what comes after the reset
 // has to be signed by the new key, for a nonce of this very reader, and above all versions that it knows.
 
-import type { SigningAlgorithm } from '../trust/signing-key.ts';
+import { systemClock } from '../core/clock.ts';
+import { ExitCode } from '../core/exit-code.ts';
+import { type CommonOptions, runCommand } from './context.ts';
+import { Ceremony } from './keys-ceremony.ts';
 import { heldKeys, rotate } from './keys-change.ts';
 import { exportOnline } from './keys-export.ts';
+import { KeyFolder } from './keys-folder.ts';
+import { type PassphraseOptions, passphraseSource } from './keys-passphrase.ts';
 import type { KeysWork } from './keys-work.ts';
+import { logIn, type ReachOptions } from './release.ts';
 import type { ReleaseBackend } from './release-backend.ts';
 import { push } from './release-push.ts';
 
 const REPOSITORY = 'director';
 const ROLE = 'time';
 
+interface ResetOptions extends CommonOptions, PassphraseOptions, ReachOptions {
+  readonly dir: string;
+  /** Days. */
+  readonly validity: number;
+  readonly key?: readonly string[];
+}
+
+/** `can-ota keys reset-time`. */
+export function resetTheTime(trust: string, options: ResetOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    await using folder = await KeyFolder.open(options.dir);
+    const passphrases = await passphraseSource(options);
+    const ceremony = new Ceremony({
+      folder,
+      clock: systemClock,
+      passphrases,
+      validityDays: options.validity,
+      signWith: options.key,
+    });
+    // Before anything is signed: a backend that is not there, or does not know the token.
+    const backend = await logIn(options, context.signal);
+    const work = { context, folder, passphrases, ceremony, clock: systemClock };
+    const state = await resetTime(work, trust, backend);
+    // A script that goes on after 0 believes that the time is reset.
+    return state === 'draft' ? ExitCode.deferred : ExitCode.success;
+  });
+}
+
 /**
  * Rotates one key of the role, writes the folder of the backend, and hands the new Root to the backend where one is given.
- * Throws InputError, BackendError.
+ * `draft`: signatures are missing, and nothing of the rest was done. Throws InputError, BackendError.
  */
 export async function resetTime(
   work: KeysWork,
   trust: string,
   backend: ReleaseBackend | undefined,
-  algorithm: SigningAlgorithm = 'ed25519',
-): Promise<void> {
+): Promise<'draft' | 'finished'> {
   const { context, folder, ceremony } = work;
   const old = (await heldKeys(work, REPOSITORY, ROLE))[0]!;
-  const outcomes = await rotate(work, REPOSITORY, ROLE, { old, algorithm });
+  const outcomes = await rotate(work, REPOSITORY, ROLE, { old });
   if (outcomes.some(({ state }) => state === 'draft')) {
     context.say(
       `The Root waits for signatures (can-ota keys sign). Then: can-ota keys export-online ${trust}, and can-ota release push.`,
     );
-    return;
+    return 'draft';
   }
   for (const { file } of await exportOnline(folder, trust)) context.emit({ exported: file });
   context.say(`${trust} holds the new key and the new Root.`);
@@ -42,8 +75,9 @@ export async function resetTime(
     context.say(
       `Give ${trust} to the backend as the folder of --trust, then: can-ota release push --server URL, or start it again.`,
     );
-    return;
+    return 'finished';
   }
   await push({ context, folder, ceremony, backend });
   context.say('Vehicles take the new time with their next check, each ECU with its next update.');
+  return 'finished';
 }

@@ -6,18 +6,16 @@ import { ExitCode } from '../core/exit-code.ts';
 import type { SigningAlgorithm } from '../trust/signing-key.ts';
 import { requireCurrent } from './ceremony-compare.ts';
 import { pull } from './ceremony-pull.ts';
-import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { type CommonOptions, runCommand } from './context.ts';
 import { Ceremony, DEFAULT_VALIDITY_DAYS } from './keys-ceremony.ts';
 import { type RotateChoice, renew, revoke, rotate, setThreshold } from './keys-change.ts';
 import { exportOnline } from './keys-export.ts';
 import { KeyFolder, parseCard } from './keys-folder.ts';
 import { createInToken, type InitChoice, initialise, type TokenOptions } from './keys-init.ts';
 import { type PassphraseOptions, passphraseSource } from './keys-passphrase.ts';
-import { resetTime } from './keys-reset-time.ts';
 import { acceptFile as accept, readInput, signFile as sign } from './keys-sign.ts';
 import { keyFacts, listing } from './keys-view.ts';
 import type { KeysWork } from './keys-work.ts';
-import { logIn, type ReachOptions } from './release.ts';
 import { ReleaseBackend } from './release-backend.ts';
 
 interface KeysOptions extends CommonOptions, PassphraseOptions {
@@ -31,7 +29,7 @@ interface KeysOptions extends CommonOptions, PassphraseOptions {
 
 function withFolder(
   options: KeysOptions,
-  body: (work: KeysWork, context: Context) => Promise<void>,
+  body: (work: KeysWork) => Promise<void>,
   make = false,
 ): Promise<void> {
   return runCommand(options, async (context) => {
@@ -48,7 +46,7 @@ function withFolder(
       validityDays: options.validity ?? DEFAULT_VALIDITY_DAYS,
       signWith: options.key,
     });
-    await body({ context, folder, passphrases, ceremony, clock: systemClock }, context);
+    await body({ context, folder, passphrases, ceremony, clock: systemClock });
     return ExitCode.success;
   });
 }
@@ -106,17 +104,6 @@ export function rotateKey(
 ): Promise<void> {
   return withFolder(options, async (work) => {
     await rotate(work, repository, role, options);
-  });
-}
-
-export function resetTheTime(
-  trust: string,
-  options: KeysOptions & ReachOptions & { readonly algorithm?: SigningAlgorithm },
-): Promise<void> {
-  return withFolder(options, async (work, { signal }) => {
-    // Before anything is signed: a backend that is not there, or does not know the token.
-    const backend = await logIn(options, signal);
-    await resetTime(work, trust, backend, options.algorithm);
   });
 }
 

@@ -158,7 +158,7 @@ export function customOf(
   };
 }
 
-async function newestTargets(folder: KeyFolder): Promise<{
+export async function newestTargets(folder: KeyFolder): Promise<{
   readonly version: number;
   readonly targets: ReadonlyMap<string, TargetSpec>;
   readonly draft: boolean;

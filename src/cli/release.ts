@@ -11,6 +11,7 @@ import { Ceremony, DEFAULT_VALIDITY_DAYS } from './keys-ceremony.ts';
 import { KeyFolder } from './keys-folder.ts';
 import { type PassphraseOptions, passphraseSource, readSecretLine } from './keys-passphrase.ts';
 import { type Credentials, ReleaseBackend } from './release-backend.ts';
+import { pushImages } from './release-images.ts';
 import { push } from './release-push.ts';
 import {
   add,
@@ -80,8 +81,12 @@ export function revokeRelease(
   return withReleases(options, (work) => revoke(work, ecu, version));
 }
 
-export function pushReleases(options: ReleaseOptions): Promise<void> {
-  return withReleases(options, push);
+/** Images first: a signed list never names what cannot be had. */
+export function pushReleases(files: readonly string[], options: ReleaseOptions): Promise<void> {
+  return withReleases(options, async (work) => {
+    await pushImages(work, files);
+    return push(work);
+  });
 }
 
 /** Reads public files only: no log-in is needed. */

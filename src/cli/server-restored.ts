@@ -14,7 +14,7 @@ export function restored(options: CommonOptions & { readonly data: string }): Pr
         `${endedSessions} sessions of people and devices are ended; they log in again.`,
     );
     context.say(
-      'Releases and Roots that were signed since the backup: can-ota release push, and can-ota release add again for images.',
+      'Releases and Roots that were signed since the backup come back by: can-ota release push IMAGE... --server URL',
     );
     return ExitCode.success;
   });

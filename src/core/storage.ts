@@ -185,6 +185,20 @@ export class DiskStorage implements Storage {
     return resolved;
   }
 
+  /**
+   * Which file this is on the disk: a copy of it is another one. A file system gives a number a second time, but not with the
+   * same time of birth. Throws StorageError.
+   */
+  async identity(name: string): Promise<string> {
+    const file = this.#resolve(name);
+    try {
+      const { ino, birthtimeNs } = await fs.stat(file, { bigint: true });
+      return `${ino}:${birthtimeNs}`;
+    } catch (error) {
+      throw wrap(file, 'reading', error);
+    }
+  }
+
   async read(name: string): Promise<Uint8Array | undefined> {
     const file = this.#resolve(name);
     try {
