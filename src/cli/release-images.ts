@@ -2,7 +2,8 @@
 
 import { InputError } from '../core/errors.ts';
 import { openImageFile } from './image-file.ts';
-import { listed, newestTargets, type ReleaseWork } from './release-sign.ts';
+import { listed } from './release-list.ts';
+import { newestTargets, type ReleaseWork } from './release-sign.ts';
 
 /** Each file has to be an image of the newest Targets, by its bytes. Throws InputError, BackendError. */
 export async function pushImages(work: ReleaseWork, files: readonly string[]): Promise<void> {
