@@ -31,6 +31,8 @@ export type EcuEvent =
     }
   /** Signed metadata was verified and kept; `version` is null when it has no image for this ECU. */
   | { readonly kind: 'metadata'; readonly version: string | null }
+  /** The factory told of the first image; until the lock it needs no metadata. */
+  | { readonly kind: 'first-image'; readonly version: string }
   | { readonly kind: 'metadata-refused'; readonly code: AttackCode; readonly reason: string }
   /** The bytes of an image are not those that were signed. */
   | { readonly kind: 'image-refused'; readonly code: AttackCode; readonly reason: string }

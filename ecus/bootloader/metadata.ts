@@ -10,6 +10,7 @@ import { verifyBundle } from '../../src/trust/partial-verification.ts';
 import { filesOf, type RepositoryTrust } from '../../src/trust/repository.ts';
 import { losesKey } from '../../src/trust/root-check.ts';
 import { checkTime } from '../../src/trust/time-attestation.ts';
+import { IMAGE_VERSION } from '../../src/uds/first-image.ts';
 import type { Device } from './device.ts';
 import { newerRoots } from './newer-roots.ts';
 
@@ -113,7 +114,7 @@ export class MetadataCheck {
       return refuse('ENDLESS_DATA', `has ${target.length} bytes, a bank takes 1 to ${bankSize}`);
     }
     // The boot record has room for so much, and a version must not be taken for anything else.
-    if (!/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/.test(target.version)) {
+    if (!IMAGE_VERSION.test(target.version)) {
       const text = JSON.stringify(target.version.slice(0, 40));
       return refuse('MALFORMED', `has version ${text}, expected 1 to 32 letters, digits, . + _ -`);
     }

@@ -1,6 +1,6 @@
 // An ECU told to be a plain one (`metadata: skip`): it verifies nothing, and SecurityAccess alone lets a tester program it.
 
-import { asciiText } from '../../src/core/bytes.ts';
+import { FIRST_LINE_BYTES, versionFromDigest, versionInImage } from '../../src/uds/first-image.ts';
 import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import type { BankIndex } from './boot-record.ts';
 import type { Device } from './device.ts';
@@ -25,17 +25,12 @@ export function plainRelease({ ecu, hardwareId, nv }: Device, length: number): R
   return { header, format: 'plain', record: undefined };
 }
 
-/** How far into an image its first line is looked for. */
-const FIRST_LINE_BYTES = 128;
-const VERSION = /\b(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,16})$/;
-
 /** As the image names it at the end of its first line of text; else the beginning of its digest. */
 export async function plainVersion(
   { flash }: Pick<Device, 'flash'>,
   bank: BankIndex,
   sha256: string,
 ): Promise<string> {
-  const head = asciiText(await flash.read(bank, 0, FIRST_LINE_BYTES));
-  const line = head.split('\n', 1)[0]!;
-  return VERSION.exec(line.trimEnd())?.[1] ?? `image-${sha256.slice(0, 8)}`;
+  const head = await flash.read(bank, 0, FIRST_LINE_BYTES);
+  return versionInImage(head) ?? versionFromDigest(sha256);
 }

@@ -1,10 +1,11 @@
 // Programming the target bank: services 34, 36, 37 and 38 and the routines around them, on real flash files.
-// Nothing is erased or written without metadata that was verified in this session.
+// Nothing is erased or written without metadata that was verified in this session; until the lock the factory's word is enough.
 
 import { equalBytes, toHex } from '../../src/core/bytes.ts';
 import { describeError } from '../../src/core/errors.ts';
 import type { AttackCode, TrustFault } from '../../src/trust/attack.ts';
 import type { ImageHeader } from '../../src/trust/image-header.ts';
+import { FIRST_IMAGE_FILE } from '../../src/uds/first-image.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
 import type { Reply } from '../../src/uds/server-types.ts';
 import * as download from '../../src/uds/services/request-download.ts';
@@ -23,6 +24,7 @@ import {
   transferBlock,
   transferExit,
 } from './download.ts';
+import { firstRelease } from './first-image.ts';
 import { FlashFault, isFlashFailure } from './flash-memory.ts';
 import { ImageTransfer, resumePointFor } from './image-transfer.ts';
 import type { MetadataCheck, Release } from './metadata.ts';
@@ -32,6 +34,8 @@ import { HOW_TO_PROVISION, isRootFile, type RootFile, takeRoot } from './provisi
 
 /** The bundle of signed metadata, by RequestFileTransfer. */
 const METADATA_FILE = 'metadata.json';
+
+type FileName = typeof METADATA_FILE | typeof FIRST_IMAGE_FILE | RootFile;
 
 /** Status byte of checkMemory. */
 export const CheckResult = {
@@ -45,8 +49,10 @@ export class Programming {
   readonly #metadata: MetadataCheck;
   readonly #maxBlockLength: number;
   #download: Download = IDLE;
-  #file: { readonly name: typeof METADATA_FILE | RootFile; readonly bytes: Uint8Array } | undefined;
+  #file: { readonly name: FileName; readonly bytes: Uint8Array } | undefined;
   #release: Release | undefined;
+  /** `#release` is the first image, of which the factory told before the lock. */
+  #isFirst = false;
   /** `#release` came without metadata: the image before this one, into a single bank. */
   #goingBack = false;
   /** Metadata was accepted in this session, whether it has an image for this ECU or not. */
@@ -69,6 +75,7 @@ export class Programming {
     this.#download = IDLE;
     this.#file = undefined;
     this.#release = undefined;
+    this.#isFirst = false;
     this.#goingBack = false;
     this.#instructed = false;
     this.#transfer = undefined;
@@ -139,15 +146,19 @@ export class Programming {
       return { nrc: Nrc.requestOutOfRange };
     }
     const { path: name } = request;
-    const isRoot = isRootFile(name);
-    if (!isRoot && name !== METADATA_FILE) return { nrc: Nrc.requestOutOfRange };
-    if (isRoot && this.#device.identity.locked) return { nrc: Nrc.securityAccessDenied };
+    const isFirst = name === FIRST_IMAGE_FILE && !isPlain(this.#device.ecu);
+    const isOfFactory = isRootFile(name) || isFirst;
+    if (!isOfFactory && name !== METADATA_FILE) return { nrc: Nrc.requestOutOfRange };
+    if (isOfFactory && this.#device.identity.locked) return { nrc: Nrc.securityAccessDenied };
     if (request.compressedSize !== request.size) return { nrc: Nrc.requestOutOfRange };
     const step = startFile(this.#download, request, this.#maxBlockLength);
     if (step.nrc !== undefined) return { nrc: step.nrc };
     if (name === METADATA_FILE) {
-      if (this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
+      if (this.#refusesMetadata()) return { nrc: Nrc.conditionsNotCorrect };
+    }
+    if (!isRootFile(name)) {
       this.#release = undefined;
+      this.#isFirst = false;
       this.#instructed = false;
     }
     this.#download = step.state;
@@ -223,6 +234,7 @@ export class Programming {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return { nrc: Nrc.requestSequenceError };
+    if (file.name === FIRST_IMAGE_FILE) return this.#takeFirstImage(file.bytes);
     if (file.name !== METADATA_FILE) return this.#takeRootFile(file.name, file.bytes);
     const verdict = await this.#metadata.accept(file.bytes);
     if (!verdict.ok) {
@@ -252,8 +264,32 @@ export class Programming {
     return { positive: exit.encodeResponse() };
   }
 
+  #takeFirstImage(bytes: Uint8Array): Reply {
+    const device = this.#device;
+    if (device.identity.locked) return { nrc: Nrc.securityAccessDenied };
+    const first = firstRelease(device, bytes);
+    if (typeof first === 'string') {
+      device.emit({ kind: 'not-ready', reason: first });
+      return { nrc: Nrc.generalProgrammingFailure };
+    }
+    this.#release = first;
+    this.#isFirst = true;
+    this.#goingBack = false;
+    this.#instructed = true;
+    device.emit({ kind: 'first-image', version: first.header.version });
+    return { positive: exit.encodeResponse() };
+  }
+
   /** Says why this ECU programs nothing at all, whoever signed it. */
   #notReady(): boolean {
+    // The lock ends this way at once, in the middle of a session too.
+    if (this.#isFirst && !this.#device.identity.locked) return false;
+    if (this.#isFirst) this.#release = undefined;
+    this.#isFirst = false;
+    return this.#refusesMetadata();
+  }
+
+  #refusesMetadata(): boolean {
     const { identity, trust, ecu } = this.#device;
     if (isPlain(ecu)) return false;
     const reason = !identity.locked
@@ -325,6 +361,7 @@ export class Programming {
     const { flash } = this.#device;
     const bank = flash.targetBank;
     const before = flash.record.banks[bank];
+    if (this.#isFirst && this.#notReady()) return { nrc: Nrc.conditionsNotCorrect };
     const release = this.#release;
     if (!this.#transferred && before.content !== 'valid') {
       return { nrc: Nrc.requestSequenceError };
@@ -352,10 +389,9 @@ export class Programming {
       // A valid bank that is not the image of this release is no attack, one whose bytes have changed is.
       const changed = before.content === 'valid' && sha256 !== before.sha256;
       if (!asSigned && release !== undefined && (this.#transferred || changed)) {
-        await this.#noteImage(
-          'IMAGE_MISMATCH',
-          `the bank has ${wrong ?? `${found.length} bytes, signed are ${wanted.length}`}`,
-        );
+        const reason = `the bank has ${wrong ?? `${found.length} bytes, signed are ${wanted.length}`}`;
+        // A first image is no attack: there is no signature that it could break.
+        if (!this.#isFirst) await this.#noteImage('IMAGE_MISMATCH', reason);
         await this.#device.resume.forget();
       }
       if (passed && release !== undefined && !this.#bankIsNeeded()) {

@@ -222,6 +222,11 @@ export function provisioningRoutines(
         // A tester that lost the answer asks again.
         if (identity.locked) return Uint8Array.of(0);
         const missing = missingFor(identity.content, device.needs);
+        // The lock binds the image that runs: it must be the confirmed one.
+        const { trial, activationPending, rollbackPending } = device.flash.record;
+        if (trial !== null || activationPending || rollbackPending) {
+          missing.push('the confirmation of the image on trial (31 01 0211)');
+        }
         if (missing.length > 0) {
           const reason = `${missing.join(', ')} must be provisioned before the lock`;
           device.emit({ kind: 'not-ready', reason });

@@ -1,7 +1,8 @@
 // The options of `can-ota provision`.
 
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { command, withBeside, withVehicle } from './program-options.ts';
+import type { ImageOption } from './provision-images.ts';
 
 export function addProvision(program: Command): void {
   withBeside(
@@ -9,9 +10,10 @@ export function addProvision(program: Command): void {
       command(
         program,
         'provision',
-        'The factory tool: gives every ECU and the TMU its serial number, keys and Roots, and locks their readout.',
+        'The factory tool: programs first images, gives every ECU and the TMU its serial number, keys and Roots, and locks their readout.',
         `can-ota provision --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml --bus can0
-       can-ota provision EDT --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml`,
+       can-ota provision EDT --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml
+       can-ota provision --image EDT=edt.bin@1.0.0 --image INV=inv.bin@1.0.0 --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state`,
       ).argument('[ecu...]', 'ECUs of the vehicle file (default: all of them)'),
     ),
   )
@@ -33,5 +35,19 @@ export function addProvision(program: Command): void {
       '--factory-key <file>',
       'key of this factory, 64 hexadecimal digits: with it a locked ECU can get another VIN or TMU later',
     )
+    .option(
+      '--image <ecu=file[@version]>',
+      'program this first image before the lock, and compare digest and version that the ECU tells afterwards (repeatable)',
+      (value: string, all: readonly ImageOption[]) => [...all, imageOption(value)],
+      [] as readonly ImageOption[],
+    )
     .action(async (ecus, options) => (await import('./provision.ts')).provision(ecus, options));
+}
+
+function imageOption(value: string): ImageOption {
+  const match = /^([^=]+)=(.+)$/.exec(value);
+  if (match === null) {
+    throw new InvalidArgumentError('expected ECU=FILE or ECU=FILE@VERSION, like EDT=edt.bin@1.0.0');
+  }
+  return { ecu: match[1]!, place: match[2]! };
 }

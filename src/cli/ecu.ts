@@ -169,6 +169,8 @@ function eventText(event: EcuEvent): string | undefined {
       return event.version === null
         ? 'metadata verified, there is nothing for this ECU in it'
         : `${event.version} is announced, its metadata is verified`;
+    case 'first-image':
+      return `${event.version} is announced as its first image`;
     case 'metadata-refused':
       return `metadata refused (${event.code}): ${event.reason}`;
     case 'image-refused':

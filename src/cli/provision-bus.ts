@@ -14,6 +14,7 @@ import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { connectTester } from './bus.ts';
 import type { Context } from './context.ts';
+import { runKeyCommand } from './key-command.ts';
 import { fileFault } from './vehicle-file.ts';
 
 /**
@@ -51,7 +52,8 @@ export class Testers implements Disposable {
       this.#clients.set(name, requester);
     }
     const { clock = systemClock, random = systemRandom } = this.#options;
-    return new Provisioner({ ecu, requester, clock, random, onStep });
+    const runCommand = runKeyCommand;
+    return new Provisioner({ ecu, requester, clock, random, onStep, runCommand });
   };
 
   [Symbol.dispose](): void {

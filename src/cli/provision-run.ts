@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { fromHex, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
+import type { FirstImage } from '../drivers/first-image.ts';
 import type {
   EcuProvisions,
   FactoryFacts,
@@ -43,6 +44,24 @@ export type ProvisionEvent =
       /** `registered`: an ECU of another make, in which nothing is written. */
       readonly status: 'provisioned' | 'already' | 'registered';
     }
+  /** The first image of an ECU is in it: digest and version were read back. */
+  | {
+      readonly kind: 'image';
+      readonly name: string;
+      readonly status: 'programmed' | 'kept';
+      readonly version: string;
+      readonly sha256: string;
+      /** Over the bus. */
+      readonly bytes: number;
+      readonly seconds: number;
+    }
+  | {
+      readonly kind: 'progress';
+      readonly name: string;
+      /** bytes */
+      readonly sent: number;
+      readonly total: number;
+    }
   | {
       readonly kind: 'failed';
       readonly name: string;
@@ -65,7 +84,12 @@ export interface ProvisionRun {
   readonly provisionerFor: (
     name: string,
     onStep: ProvisionStep,
-  ) => Pick<Provisioner, 'inspect' | 'write' | 'lock' | 'adopt' | 'verify'>;
+  ) => Pick<
+    Provisioner,
+    'inspect' | 'program' | 'checkImage' | 'write' | 'lock' | 'adopt' | 'verify'
+  >;
+  /** First images by the name of their ECU, for some of `names`. */
+  readonly images?: ReadonlyMap<string, FirstImage>;
   readonly onEvent: (event: ProvisionEvent) => void;
   /** X25519 private key of the factory: ECUs that are locked already can become part of another vehicle by it. */
   readonly factoryKey?: Uint8Array | undefined;
@@ -74,6 +98,7 @@ export interface ProvisionRun {
 
 /** What became of it; `failures` is empty when everything is in order. */
 export interface ProvisionOutcome {
+  readonly images: readonly Extract<ProvisionEvent, { kind: 'image' }>[];
   readonly devices: readonly Extract<ProvisionEvent, { kind: 'device' }>[];
   readonly failures: readonly Extract<ProvisionEvent, { kind: 'failed' }>[];
 }
@@ -84,13 +109,14 @@ export function isOurs(ecu: VehicleEcu): boolean {
 }
 
 /**
- * May be repeated at any time: it goes on where it was interrupted. Nothing is registered before every ECU was seen,
- * and no key goes into an ECU before it is safe in identity.json. Throws StorageError and InputError.
+ * May be repeated at any time: it goes on where it was interrupted. Nothing is registered before every ECU was seen
+ * and runs its first image, and no key goes into an ECU before it is safe in identity.json. Throws StorageError and InputError.
  */
 export async function provisionVehicle(run: ProvisionRun): Promise<ProvisionOutcome> {
   return new VehicleRun(run).provision();
 }
 
+type ImageEvent = Extract<ProvisionEvent, { kind: 'image' }>;
 type Failed = { readonly ok: false; readonly code: string; readonly reason: string };
 type Step<T> = { readonly ok: true; readonly value: T } | Failed;
 
@@ -100,17 +126,18 @@ class VehicleRun {
   readonly #ecuKeys = new Map<string, string>();
   readonly #devices: Extract<ProvisionEvent, { kind: 'device' }>[] = [];
   readonly #failures: Extract<ProvisionEvent, { kind: 'failed' }>[] = [];
+  readonly #images: ImageEvent[] = [];
 
   constructor(run: ProvisionRun) {
     this.#run = run;
   }
 
   async provision(): Promise<ProvisionOutcome> {
-    const outcome = { devices: this.#devices, failures: this.#failures };
+    const outcome = { images: this.#images, devices: this.#devices, failures: this.#failures };
     const { vehicle, storage, anchors, names, random } = this.#run;
     const store = await IdentityStore.open(storage, vehicle.vin);
     const parts = await this.#inspectAll(names);
-    if (parts === undefined) return outcome;
+    if (parts === undefined || !(await this.#programAll(parts))) return outcome;
     const tmu = await this.#registerTmu(store);
     if (tmu === undefined) return outcome;
     const rows = new Map<string, RegistryRow>();
@@ -167,6 +194,61 @@ class VehicleRun {
     );
     const found = parts.filter((part) => part !== undefined);
     return found.length === parts.length ? found : undefined;
+  }
+
+  /** One after the other: the bus carries no more when they share it, and the quiet of one does not end under the next. */
+  async #programAll(parts: readonly Part[]): Promise<boolean> {
+    for (const { name, facts } of parts) {
+      const first = this.#run.images?.get(name);
+      if (first === undefined) continue;
+      const locked = facts?.state === ProvisioningState.locked;
+      const done = locked
+        ? await this.#keptImage(name, facts.serial, first)
+        : await this.#program(name, first);
+      if (!done) return false;
+    }
+    return true;
+  }
+
+  /** What a run before this one has programmed and locked. */
+  async #keptImage(name: string, serial: string, first: FirstImage): Promise<boolean> {
+    const right = await this.#provisioner(name).checkImage(first, this.#run.signal);
+    if (right.ok) {
+      const { version, image } = first;
+      this.#imageDone(name, {
+        status: 'kept',
+        version,
+        sha256: image.sha256,
+        bytes: 0,
+        seconds: 0,
+      });
+      return true;
+    }
+    const isOther = right.code === 'DIGEST_MISMATCH' || right.code === 'VERSION_MISMATCH';
+    const reason = `${right.reason}; ${name} is locked as ${serial} and takes signed releases only: leave out --image ${name}`;
+    this.#fail(name, isOther ? { code: 'LOCKED', reason } : right);
+    return false;
+  }
+
+  async #program(name: string, first: FirstImage): Promise<boolean> {
+    const { signal, onEvent } = this.#run;
+    const done = await this.#provisioner(name).program(first, {
+      ...(signal === undefined ? {} : { signal }),
+      progress: ({ sent, total }) => onEvent({ kind: 'progress', name, sent, total }),
+    });
+    if (!done.ok) {
+      this.#fail(name, done);
+      return false;
+    }
+    const { transferMs, ...report } = done.value;
+    this.#imageDone(name, { ...report, seconds: transferMs / 1000 });
+    return true;
+  }
+
+  #imageDone(name: string, facts: Omit<ImageEvent, 'kind' | 'name'>): void {
+    const event = { kind: 'image', name, ...facts } as const;
+    this.#images.push(event);
+    this.#run.onEvent(event);
   }
 
   /** First without its keys: they are made, and safe, once the serial number is known. */
@@ -278,6 +360,12 @@ class VehicleRun {
     }
     const proven = await provisioner.verify(provisions, signal);
     if (!proven.ok) return proven;
+    const first = this.#run.images?.get(name);
+    if (first !== undefined) {
+      // Once more behind the lock: this is what leaves the factory.
+      const right = await provisioner.checkImage(first, signal);
+      if (!right.ok) return right;
+    }
     this.#ecuKeys.set(name, proven.value.encryptionKey);
     // The registry refuses other keys than those that it has of an active device.
     const same = await registry.provision({ hwId, ...proven.value }, signal);

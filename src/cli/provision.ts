@@ -7,6 +7,7 @@ import { ExitCode } from '../core/exit-code.ts';
 import { lockFolder } from '../core/lock.ts';
 import { systemRandom } from '../core/random.ts';
 import { DiskStorage } from '../core/storage.ts';
+import { formatBytes } from '../core/units.ts';
 import { isShippedSecret } from '../trust/bench-keys.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -15,6 +16,7 @@ import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
 import { readDeviceId, Testers } from './provision-bus.ts';
+import { type ImageOption, openFirstImages } from './provision-images.ts';
 import { HttpRegistry } from './provision-registry.ts';
 import { type ProvisionEvent, type ProvisionOutcome, provisionVehicle } from './provision-run.ts';
 import { readAnchors } from './provision-trust.ts';
@@ -27,6 +29,7 @@ interface ProvisionOptions extends CommonOptions, TesterOptions {
   readonly stateDir: string;
   readonly deviceFile?: string;
   readonly factoryKey?: string;
+  readonly image: readonly ImageOption[];
   readonly vehicle?: string;
 }
 
@@ -35,6 +38,9 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
     refuseShippedSecrets(vehicle);
     for (const name of names) findEcu(vehicle, name);
+    const chosen = names.length > 0 ? [...new Set(names)] : vehicle.ecus.map(({ name }) => name);
+    await using images = await openFirstImages(options.image, vehicle, chosen);
+    for (const text of images.notes) report({ kind: 'note', text }, context);
     const token = await readSecretLine(options.tokenFile, '--token-file');
     const factoryKey = await readFactoryKey(options.factoryKey);
     const anchors = await readAnchors(options.trust);
@@ -58,7 +64,8 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
       using testers = new Testers(opened.bus, vehicle, context);
       const outcome = await provisionVehicle({
         vehicle,
-        names: names.length > 0 ? [...new Set(names)] : vehicle.ecus.map(({ name }) => name),
+        names: chosen,
+        images: images.byEcu,
         deviceId: device.value,
         anchors,
         registry,
@@ -112,6 +119,11 @@ function report(event: ProvisionEvent, context: Context): void {
     case 'device':
       context.say(`${pc.green(event.name)}: ${DEVICE_TEXT[event.status]} as ${event.serial}`);
       break;
+    case 'image':
+      context.say(`${event.name}: ${imageText(event)}`);
+      break;
+    case 'progress':
+      break;
     case 'failed':
       process.stderr.write(`can-ota: ${event.name}: ${event.code}: ${event.reason}\n`);
       break;
@@ -121,6 +133,14 @@ function report(event: ProvisionEvent, context: Context): void {
   }
 }
 
+function imageText(image: Extract<ProvisionEvent, { kind: 'image' }>): string {
+  const { status, version, sha256, bytes, seconds } = image;
+  const what = `${version}, sha256 ${sha256}`;
+  return status === 'kept'
+    ? `runs its first image already: ${what}`
+    : `first image programmed and read back: ${what} (${formatBytes(bytes)} in ${seconds.toFixed(1)} s)`;
+}
+
 const DEVICE_TEXT = {
   provisioned: 'provisioned and locked',
   already: 'was provisioned already',
@@ -128,12 +148,13 @@ const DEVICE_TEXT = {
 } as const;
 
 function result(outcome: ProvisionOutcome, vehicle: Vehicle, context: Context): ExitCode {
-  const { devices, failures } = outcome;
+  const { images, devices, failures } = outcome;
   const ok = failures.length === 0;
   context.emit({
     kind: 'result',
     ok,
     vin: vehicle.vin,
+    images: images.map(({ kind: _, ...image }) => image),
     devices: devices.map(({ kind: _, ...device }) => device),
     failures: failures.map(({ kind: _, ...failure }) => failure),
   });

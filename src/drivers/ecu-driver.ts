@@ -14,7 +14,7 @@ import type {
   Target,
   TransferReport,
 } from '../campaign/ports.ts';
-import { asciiBytes, concatBytes, fromHex, toHex } from '../core/bytes.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import {
@@ -41,6 +41,7 @@ import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-
 import { BusSilence } from './bus-silence.ts';
 import { ChangeFact } from './change-fact.ts';
 import { Exchange, type Exchanged, failure, type Refusal } from './exchange.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
 import { identifyEcu, readDigest, readHardwareId } from './identification.ts';
 import { wanted } from './image-reader.ts';
@@ -595,18 +596,4 @@ function withChange<T>(done: Exchanged<T>, changed: Changed): Exchanged<T> {
 /** A report of what was done without carrying anything. */
 function nothing(changed: Changed, held: boolean): TransferReport {
   return { bytes: 0, transferMs: 0, changed, held };
-}
-
-/** DID F15A: date of programming as three BCD bytes (year, month, day), then the name of the tester. */
-export function fingerprintOf(wallMs: number): Uint8Array {
-  const date = new Date(wallMs);
-  const bcd = (value: number): number => Math.floor(value / 10) * 16 + (value % 10);
-  return concatBytes(
-    Uint8Array.of(
-      bcd(date.getUTCFullYear() % 100),
-      bcd(date.getUTCMonth() + 1),
-      bcd(date.getUTCDate()),
-    ),
-    asciiBytes('can-ota'),
-  );
 }

@@ -20,6 +20,8 @@ export interface ProgramOptions {
   readonly encrypted: boolean;
   /** The bundle that the ECU verifies before the erase; undefined: none is sent. */
   readonly metadata: Uint8Array | undefined;
+  /** `first-image.json` for an ECU of ours that is not locked; `metadata` is undefined then. */
+  readonly firstImage?: Uint8Array;
   readonly fingerprint: Uint8Array;
   readonly runCommand: KeyCommand | undefined;
   readonly hooks: DriverHooks;

@@ -25,10 +25,10 @@ const RESTORE_MS = 500;
 
 /** From the extended session to the checked dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
-  const { exchange, image, plain, metadata, fingerprint, silence } = options;
+  const { exchange, image, plain, metadata, firstImage, fingerprint, silence } = options;
   const run: Run = { ...options, crc32: 0, transferMs: 0, spared: 0, checked: false };
   const { ecu } = exchange;
-  const steps = programmingSequence({ ecu, image: plain, metadata, fingerprint });
+  const steps = programmingSequence({ ecu, image: plain, metadata, firstImage, fingerprint });
   let quiet = false;
   let isReset = false;
   exchange.keepAlive(true);
@@ -148,5 +148,5 @@ async function sendMetadata(
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
   });
   if (sent.ok) return { ok: true, value: undefined };
-  return sent.code === 'REFUSED' ? explainRefusal(exchange, sent, 'the signed metadata') : sent;
+  return sent.code === 'REFUSED' ? explainRefusal(exchange, sent, `the ${step.name}`) : sent;
 }

@@ -1,11 +1,20 @@
 // The factory's conversation with one ECU of ours: facts, secrets and Roots in, everything read back, then the lock.
 
 import { sha256 } from '@noble/hashes/sha2.js';
+import type { DriverHooks } from '../campaign/ports.ts';
 import { asciiBytes, equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import { speakerKey } from '../trust/authority.ts';
 import { Did, type ProvisioningState, Routine } from '../uds/sid.ts';
+import { isOurs } from './activation.ts';
 import { Exchange, type ExchangeOptions } from './exchange.ts';
+import {
+  checkFirstImage,
+  type FirstImage,
+  type FirstImageReport,
+  programFirstImage,
+} from './first-image.ts';
+import { programForeignImage } from './foreign-image.ts';
 import { readDid, readHardwareId } from './identification.ts';
 import {
   DONE,
@@ -23,6 +32,7 @@ import {
   writeDid,
 } from './provision-access.ts';
 import { proveLocked } from './provision-proof.ts';
+import type { KeyCommand } from './security-key.ts';
 import { readTrustState } from './trust-exchange.ts';
 
 /** What an ECU tells before anything is written. */
@@ -67,6 +77,8 @@ export type ProvisionStep = (step: string, status: 'written' | 'kept' | 'checked
 export interface ProvisionerOptions extends ExchangeOptions {
   readonly random: Random;
   readonly onStep?: ProvisionStep;
+  /** For the first image of an ECU of another make with `security.algorithm: command`. */
+  readonly runCommand?: KeyCommand;
 }
 
 const SECRET_BYTES = 32;
@@ -128,6 +140,27 @@ export class Provisioner {
         serial: serial.value,
       },
     };
+  }
+
+  /** Programs the first image and reads digest and version back. One of ours takes it until the lock. */
+  async program(
+    first: FirstImage,
+    hooks: DriverHooks = {},
+  ): Promise<Provisioned<FirstImageReport>> {
+    const done = isOurs(this.#exchange.ecu)
+      ? await programFirstImage(this.#options, first, hooks)
+      : await programForeignImage(this.#options, first, hooks);
+    const status = done.ok && done.value.status === 'kept' ? 'kept' : 'written';
+    return this.#note('first image', status, done);
+  }
+
+  /** Whether it runs its first image, by digest and version. Changes nothing. */
+  async checkImage(first: FirstImage, signal?: AbortSignal): Promise<Provisioned<void>> {
+    return this.#note(
+      'first image',
+      'checked',
+      await checkFirstImage(this.#exchange, first, signal),
+    );
   }
 
   /** All facts, secrets and Roots; each is read back and compared. Nothing is final before `lock`. */

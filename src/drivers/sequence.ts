@@ -1,6 +1,7 @@
 // The programming sequence of an ECU as data: ISO 14229-1 clause 16, steps and their policy from the vehicle file.
 
 import { concatBytes, fromHex, uintToBytes } from '../core/bytes.ts';
+import { FIRST_IMAGE_FILE } from '../uds/first-image.ts';
 import { encodeAddressAndLength } from '../uds/memory-transfer.ts';
 import * as communicationControl from '../uds/services/communication-control.ts';
 import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
@@ -63,6 +64,8 @@ export interface SequenceInput {
   readonly image: { readonly length: number; readonly sha256: string };
   /** The bundle for the ECU's own verification; undefined: the step is left out. */
   readonly metadata: Uint8Array | undefined;
+  /** `first-image.json` of the factory, in the place of the bundle. */
+  readonly firstImage?: Uint8Array | undefined;
   /** DID F15A: who programmed it. */
   readonly fingerprint: Uint8Array;
 }
@@ -148,7 +151,12 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
     })),
     input.metadata === undefined
       ? undefined
-      : withPolicy(profile.metadata, (policy) => metadataStep(input.metadata!, policy)),
+      : withPolicy(profile.metadata, (policy) =>
+          fileStep('signed metadata', 'metadata.json', input.metadata!, policy),
+        ),
+    input.firstImage === undefined
+      ? undefined
+      : fileStep('facts of its first image', FIRST_IMAGE_FILE, input.firstImage, 'required'),
     {
       kind: 'download',
       name: 'transfer',
@@ -225,19 +233,21 @@ function checkArgument(profile: EcuProgramming, sha256: string): RoutineOption {
 }
 
 /** What the bootloader verifies before it lets anything be erased. */
-function metadataStep(
+function fileStep(
+  name: string,
+  path: string,
   file: Uint8Array,
   policy: StepBase['policy'],
 ): Extract<ProgrammingStep, { kind: 'metadata' }> {
   return {
     kind: 'metadata',
-    name: 'signed metadata',
-    doing: 'sending the signed metadata',
+    name,
+    doing: `sending the ${name}`,
     policy,
     file,
     request: requestFileTransfer.encodeRequest({
       mode: 'addFile',
-      path: 'metadata.json',
+      path,
       dataFormat: 0,
       size: file.length,
       compressedSize: file.length,

@@ -8,6 +8,7 @@ import {
 } from '../../src/cli/provision-run.ts';
 import type { TrustAnchors } from '../../src/cli/provision-trust.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
+import type { FirstImage } from '../../src/drivers/first-image.ts';
 import { Provisioner } from '../../src/drivers/provisioner.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
@@ -99,6 +100,7 @@ export class Factory {
   readonly events: ProvisionEvent[] = [];
   storage = new FaultStorage();
   vehicle = VEHICLE;
+  images: ReadonlyMap<string, FirstImage> = new Map();
 
   static async start(hardwareId?: string): Promise<Factory> {
     const factory = new Factory();
@@ -121,13 +123,14 @@ export class Factory {
   }
 
   async provision(names = ['CGW', 'EDT', 'ENGINE'], anchors = ANCHORS): Promise<ProvisionOutcome> {
-    const { clock, registry, storage, events, vehicle } = this;
+    const { clock, registry, storage, events, vehicle, images } = this;
     const random = seededRandom(3 + registry.calls);
     // What was on the bus when the last run was stopped belongs to nobody.
     await clock.advance(200);
     const run = provisionVehicle({
       vehicle,
       names,
+      images,
       deviceId: TMU_ID,
       anchors,
       registry,

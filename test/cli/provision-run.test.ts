@@ -5,6 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/core/bytes.ts';
 import { buildRoot, signRoleNow } from '../../src/trust/role-signing.ts';
 import { signerFromSeed } from '../../src/trust/signing-key.ts';
+import { imageOf } from '../drivers/support.ts';
+import { imageOf as bytesOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 import { ANCHORS, Factory, TMU_ID, VEHICLE, VIN } from './provision-run-support.ts';
 
@@ -187,5 +189,50 @@ describe('a vehicle that is provisioned', () => {
     await factory.storage.replace('trust/director/root.json', foreign(2));
     expect((await factory.provision()).failures).toEqual([]);
     expect(factory.storage.contents('trust/director/root.json')).toEqual(foreign(2));
+  });
+});
+
+describe('first images', () => {
+  const first = { version: '0.9.1', image: imageOf(bytesOf(3000, 3)) };
+  const other = { version: '0.9.2', image: imageOf(bytesOf(3000, 4)) };
+
+  it('are programmed before anything is registered, and run behind the lock', async () => {
+    const factory = await Factory.start();
+    factory.images = new Map([['EDT', first]]);
+    const { images, failures } = await factory.provision();
+    expect(failures).toEqual([]);
+    expect(images).toMatchObject([
+      { name: 'EDT', status: 'programmed', version: '0.9.1', sha256: first.image.sha256 },
+    ]);
+    expect(await factory.read('EDT', 'FD01')).toBe(first.image.sha256);
+    expect(await factory.read('EDT', 'FD11')).toBe('02');
+    const steps = factory.events.flatMap((event) =>
+      event.kind === 'step' && event.name === 'EDT' ? [`${event.step} ${event.status}`] : [],
+    );
+    expect(steps[0]).toBe('first image written');
+    expect(steps.at(-1)).toBe('first image checked');
+    const again = await factory.provision();
+    expect(again).toMatchObject({ failures: [], images: [{ name: 'EDT', status: 'kept' }] });
+  });
+
+  it('that an ECU does not take register nothing', async () => {
+    const factory = await Factory.start();
+    const wrong = { ...first, image: { ...first.image, sha256: other.image.sha256 } };
+    factory.images = new Map([['EDT', wrong]]);
+    const { failures, devices } = await factory.provision();
+    expect(failures).toMatchObject([{ name: 'EDT', code: 'DIGEST_MISMATCH' }]);
+    expect(devices).toEqual([]);
+    expect(factory.registry.devices.size).toBe(0);
+    expect(await factory.read('CGW', 'FD11')).toBe('00');
+  });
+
+  it('come too late for an ECU that is locked with another one', async () => {
+    const factory = await Factory.start();
+    await factory.provision();
+    factory.images = new Map([['EDT', other]]);
+    const { failures } = await factory.provision();
+    expect(failures).toMatchObject([
+      { name: 'EDT', code: 'LOCKED', reason: expect.stringContaining('signed releases only') },
+    ]);
   });
 });

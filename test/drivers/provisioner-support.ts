@@ -1,5 +1,6 @@
 // An ECU that is provisioned, for tests.
 
+import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import {
   type EcuProvisions,
@@ -27,6 +28,20 @@ export const VEHICLE: Vehicle = vehicleSchema.parse({
     memory: { bankSize: 65536 },
     security: { algorithm: 'hmac-sha256' },
   })),
+});
+
+/** EDT writes its only bank in place. */
+export const SINGLE_BANK: Vehicle = vehicleSchema.parse({
+  ...VEHICLE,
+  ecus: VEHICLE.ecus.map((ecu) =>
+    ecu.name === 'EDT'
+      ? {
+          ...ecu,
+          memory: { ...ecu.memory, banks: 1 },
+          programming: { ...ecu.programming, activation: 'reset' },
+        }
+      : ecu,
+  ),
 });
 
 function x25519(fill: string) {
@@ -65,6 +80,8 @@ export async function setUp(
     readonly random?: ProvisionerOptions['random'];
     readonly hardwareId?: string;
     readonly benchKeys?: boolean;
+    readonly vehicle?: Vehicle;
+    readonly faults?: EcuFaults;
   } = {},
 ): Promise<Setup> {
   const {
@@ -73,17 +90,20 @@ export async function setUp(
     random = seededRandom(5),
     hardwareId,
     benchKeys = false,
+    vehicle = VEHICLE,
+    faults,
   } = options;
   const clock = new VirtualClock();
-  const link = await EcuLink.start(VEHICLE, name, clock, {
+  const link = await EcuLink.start(vehicle, name, clock, {
     ...(storage && { storage }),
     ...(hardwareId !== undefined && { faults: { hardwareId } }),
+    ...(faults !== undefined && { faults }),
     benchKeys,
     ...(name === 'CGW' && { approve: 'no' as const }),
   });
   const steps: string[] = [];
   const provisioner = new Provisioner({
-    ecu: findEcu(VEHICLE, name),
+    ecu: findEcu(vehicle, name),
     requester: link.client,
     clock,
     random,

@@ -1,0 +1,45 @@
+// The first image of an ECU of another make: a campaign of this one ECU, as `can-ota flash` does it.
+
+import type { DriverHooks } from '../campaign/ports.ts';
+import { runSingle } from '../campaign/single.ts';
+import type { Random } from '../core/random.ts';
+import { UdsEcuDriver } from './ecu-driver.ts';
+import { type Exchanged, type ExchangeOptions, failure } from './exchange.ts';
+import type { FirstImage, FirstImageReport } from './first-image.ts';
+import type { KeyCommand } from './security-key.ts';
+
+export interface ForeignOptions extends ExchangeOptions {
+  readonly random: Random;
+  /** For `security.algorithm: command`. */
+  readonly runCommand?: KeyCommand;
+}
+
+/** An ECU that tells neither version nor digest is believed that it runs what its check of the memory has passed. */
+export async function programForeignImage(
+  options: ForeignOptions,
+  { image, version }: FirstImage,
+  hooks: DriverHooks = {},
+): Promise<Exchanged<FirstImageReport>> {
+  const { ecu, clock, random } = options;
+  const done = await runSingle({
+    driver: new UdsEcuDriver(options),
+    ecu,
+    hasOneBank: ecu.programming.activation === 'reset',
+    target: { version, image },
+    clock,
+    random,
+    ...hooks,
+  });
+  if (!done.ok) return failure(done.code, done.reason);
+  const { heldAlready, report, bytes, seconds } = done;
+  return {
+    ok: true,
+    value: {
+      status: heldAlready ? 'kept' : 'programmed',
+      version: report.version ?? version,
+      sha256: report.sha256 ?? image.sha256,
+      bytes,
+      transferMs: seconds * 1000,
+    },
+  };
+}

@@ -1,0 +1,48 @@
+// What the factory tells an ECU of ours about its first image: the file `first-image.json`, taken until the lock.
+
+import { z } from 'zod';
+import { asciiText } from '../core/bytes.ts';
+
+/** Name for RequestFileTransfer (38). */
+export const FIRST_IMAGE_FILE = 'first-image.json';
+
+/** Versions that a boot record has room for. */
+export const IMAGE_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/;
+
+const schema = z.strictObject({
+  version: z.string().regex(IMAGE_VERSION),
+  /** bytes */
+  length: z.int().positive(),
+  /** Of the whole image, hexadecimal. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type FirstImage = z.infer<typeof schema>;
+
+export function encodeFirstImage({ version, length, sha256 }: FirstImage): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ version, length, sha256 }));
+}
+
+/** Undefined when the bytes are something else. */
+export function decodeFirstImage(bytes: Uint8Array): FirstImage | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return schema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How far into an image its first line is looked for. */
+export const FIRST_LINE_BYTES = 128;
+const VERSION = /\b(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,16})$/;
+
+/** The version at the end of an image's first line of text; undefined where there is none. */
+export function versionInImage(head: Uint8Array): string | undefined {
+  const line = asciiText(head.subarray(0, FIRST_LINE_BYTES)).split('\n', 1)[0]!;
+  return VERSION.exec(line.trimEnd())?.[1];
+}
+
+/** For an image that names no version: the beginning of its digest. */
+export function versionFromDigest(sha256: string): string {
+  return `image-${sha256.slice(0, 8)}`;
+}
