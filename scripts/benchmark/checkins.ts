@@ -160,9 +160,9 @@ class Vehicle {
   }
 
   async logIn(client: Client): Promise<void> {
-    const { serial } = this.#primary.device;
+    const { serial, hwId: hw_id } = this.#primary.device;
     const clientNonce = toHex(randomBytes(16));
-    const challenge = (await client.post('/auth/challenge', { serial, clientNonce })) as {
+    const challenge = (await client.post('/auth/challenge', { serial, hw_id, clientNonce })) as {
       challenge: string;
       serverNonce: string;
     };

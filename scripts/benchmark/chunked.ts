@@ -154,7 +154,7 @@ async function register(data: string): Promise<Vehicle[]> {
     await devices.provision(hwId, facts, factory);
     const device = await devices.activate(hwId, factory);
     if ('kind' in device) throw new Error(`not registered: ${device.kind}`);
-    vehicles.push({ vin, device: { serial: device.serial, deviceSecret } });
+    vehicles.push({ vin, device: { serial: device.serial, hwId, deviceSecret } });
   }
   await db.close();
   return vehicles;

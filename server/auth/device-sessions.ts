@@ -88,6 +88,7 @@ interface Answered {
 /** What a challenge is made of. It travels to the device and back under our own MAC: nothing is stored for it. */
 interface ChallengeFacts {
   readonly serial: string;
+  readonly hwId: string;
   readonly clientNonce: string;
   readonly serverNonce: string;
   readonly expiresMs: number;
@@ -123,12 +124,13 @@ export class DeviceSessions {
    * for an exchange by key pairs; undefined where this server signs none.
    */
   async challenge(
-    serial: string,
+    { serial, hwId }: { readonly serial: string; readonly hwId: string },
     clientNonce: string,
     clientKey = '',
   ): Promise<Challenge | undefined> {
     const facts: ChallengeFacts = {
       serial,
+      hwId,
       clientNonce,
       serverNonce: toHex(this.#random.bytes(16)),
       expiresMs: Math.ceil(this.#clock.nowMs() + CHALLENGE_LIFE_MS),
@@ -161,9 +163,9 @@ export class DeviceSessions {
   }
 
   /** The token, or undefined: one answer for whatever was wrong. A challenge works once. */
-  async respond(answer: SessionAnswer): Promise<SessionToken | undefined> {
+  async respond(answer: SessionAnswer): Promise<SessionToken | OtherChip | undefined> {
     const proven = await this.#prove(answer, '');
-    if (proven === undefined) return undefined;
+    if (proven === undefined || 'otherChip' in proven) return proven;
     const { token } = sessionKeys(proven.key, proven.exchanged);
     return {
       token,
@@ -175,10 +177,10 @@ export class DeviceSessions {
   async openSealed(
     answer: SessionAnswer & { readonly wish: SessionWish },
     address: string,
-  ): Promise<OpenedSession | undefined> {
+  ): Promise<OpenedSession | OtherChip | undefined> {
     const { wish } = answer;
     const proven = await this.#prove(answer, address);
-    if (proven === undefined) return undefined;
+    if (proven === undefined || 'otherChip' in proven) return proven;
     const { id, secret } = sessionKeys(proven.key, proven.exchanged);
     const { serial } = proven.device;
     const session: SealedSession = { id, secret, serial, suite: wish.suite };
@@ -204,7 +206,7 @@ export class DeviceSessions {
   async #prove(
     { challenge, proof, signature, wish }: SessionAnswer,
     address: string,
-  ): Promise<Proven | undefined> {
+  ): Promise<Proven | OtherChip | undefined> {
     const facts = this.#unseal(challenge);
     if (facts === undefined) return undefined;
     const { serial, clientKey } = facts;
@@ -229,6 +231,8 @@ export class DeviceSessions {
     if (answered.right) return undefined;
     answered.right = true;
     this.#answered.set(serverNonce, answered);
+    // The answer proves the device's key, so it may hear the reason: the registry has this serial with another chip.
+    if (facts.hwId !== device.hwId) return { otherChip: facts.hwId, device };
     if (pair === undefined && byNext) {
       await this.#sealed.changeTo(serial, toHex(nextKey), { who: serial, address });
       return { device, exchanged, key: nextKey };
@@ -277,8 +281,8 @@ export class DeviceSessions {
   }
 
   #seal(facts: ChallengeFacts): string {
-    const { serial, clientNonce, serverNonce, expiresMs, clientKey } = facts;
-    const text = [serial, clientNonce, serverNonce, clientKey, expiresMs].join('|');
+    const { serial, hwId, clientNonce, serverNonce, expiresMs, clientKey } = facts;
+    const text = [serial, hwId, clientNonce, serverNonce, clientKey, expiresMs].join('|');
     return `${Buffer.from(text).toString('base64url')}.${this.#mac(text)}`;
   }
 
@@ -286,16 +290,29 @@ export class DeviceSessions {
     const [body = '', mac = ''] = challenge.split('.');
     const text = Buffer.from(body, 'base64url').toString('utf8');
     if (!constantTimeEqual(Buffer.from(this.#mac(text)), Buffer.from(mac))) return undefined;
-    const [serial = '', clientNonce = '', serverNonce = '', clientKey = '', expires = ''] =
-      text.split('|');
+    const [
+      serial = '',
+      hwId = '',
+      clientNonce = '',
+      serverNonce = '',
+      clientKey = '',
+      expires = '',
+    ] = text.split('|');
     // One spelling each: another text for the same bytes would be a challenge that works a second time.
-    const facts = { serial, clientNonce, serverNonce, expiresMs: Number(expires), clientKey };
+    const facts = { serial, hwId, clientNonce, serverNonce, clientKey, expiresMs: Number(expires) };
     return this.#seal(facts) === challenge ? facts : undefined;
   }
 
   #mac(text: string): string {
     return createHmac('sha256', this.#secret).update(`challenge|${text}`).digest('base64url');
   }
+}
+
+/** The key is right, and the chip is not the one that the registry has for this serial number. */
+export interface OtherChip {
+  /** As the device told it. */
+  readonly otherChip: string;
+  readonly device: Device;
 }
 
 interface Proven {

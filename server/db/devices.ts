@@ -76,7 +76,11 @@ export class DeviceStore {
       const changed = changedFields(known, facts);
       if (known !== undefined) {
         if (known.status === 'revoked') return { kind: 'revoked', device: known };
-        if (changed.length === 0) return { kind: 'same', device: known };
+        if (changed.length === 0) {
+          const event = { action: 'device.repeated', ...actor, detail: describe(known) } as const;
+          await this.#audit.add(transaction, event);
+          return { kind: 'same', device: known };
+        }
         if (known.status === 'active') {
           return { kind: 'active', field: COLUMNS[changed[0]!], device: known };
         }

@@ -18,8 +18,9 @@ export function deviceRoutes(services: Services): Router<RequestState> {
 
   router.post('/auth/challenge', async (ctx) => {
     const body = parseInput(challengeBody, await readJson(ctx, services.clock));
-    const { serial, clientNonce, clientKey } = body;
-    const challenge = await deviceSessions.challenge(serial, clientNonce, clientKey);
+    const { serial, hw_id: hwId, clientNonce, clientKey } = body;
+    const device = { serial, hwId };
+    const challenge = await deviceSessions.challenge(device, clientNonce, clientKey);
     if (challenge === undefined) {
       throw new HttpProblem(
         409,
@@ -49,6 +50,20 @@ export function deviceRoutes(services: Services): Router<RequestState> {
         detail: 'POST /auth/response',
       });
       throw deviceProblem();
+    }
+    if ('otherChip' in session) {
+      const { otherChip, device } = session;
+      await services.audit.record({
+        action: 'device.chip',
+        who: device.serial,
+        address: ctx.state.address,
+        detail: `it says chip ${otherChip}, registered is chip ${device.hwId}: a copy of its identity, or a part that was exchanged`,
+      });
+      throw new HttpProblem(
+        403,
+        'OTHER_CHIP',
+        `${device.serial} belongs to another chip than ${otherChip}: give this device an identity of its own ("can-ota provision" or "can-ota device enroll")`,
+      );
     }
     ctx.set('Cache-Control', 'no-store');
     ctx.body = session;

@@ -129,6 +129,7 @@ export const serialText = z
 
 export const challengeBody = z.strictObject({
   serial: serialText,
+  hw_id: hardwareText,
   clientNonce: hexText(16),
   clientKey: agreementKey.optional(),
 });

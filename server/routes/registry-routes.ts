@@ -2,7 +2,7 @@
 
 import type Router from '@koa/router';
 import { nameOf } from '../auth/access.ts';
-import type { Device, DeviceRefusal, Twin } from '../db/devices.ts';
+import type { Actor, Device, DeviceRefusal, Twin } from '../db/devices.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput, readJson } from '../http/body.ts';
 import type { RequestState, Services } from '../http/context.ts';
@@ -37,7 +37,7 @@ export function registryRoutes(services: Services): Router<RequestState> {
         ctx.body = deviceJson(result.device);
         return;
       default:
-        throw registryProblem(result, body.hw_id);
+        throw await refused(result, body.hw_id, actor);
     }
   });
 
@@ -45,12 +45,19 @@ export function registryRoutes(services: Services): Router<RequestState> {
     const body = parseInput(activateBody, await readJson(ctx, services.clock));
     const actor = { who: nameOf(ctx), address: ctx.state.address };
     const result = await services.devices.activate(body.hw_id, actor);
-    if ('kind' in result) throw registryProblem(result, body.hw_id);
+    if ('kind' in result) throw await refused(result, body.hw_id, actor);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = deviceJson(result);
   });
 
   return router;
+
+  async function refused(refusal: DeviceRefusal, hwId: string, actor: Actor): Promise<HttpProblem> {
+    const problem = registryProblem(refusal, hwId);
+    const detail = `chip ${hwId}: ${problem.code}: ${problem.message}`;
+    await services.audit.record({ action: 'device.refused', ...actor, detail });
+    return problem;
+  }
 }
 
 /** All but the hash of the secret, with which anybody could log in as the device. */

@@ -108,6 +108,8 @@ function exitCodeOf(error: unknown): ExitCode {
       return ExitCode.stateDirectoryBusy;
     case 'BackendError':
       return ExitCode.backendUnavailable;
+    case 'OtherChipError':
+      return ExitCode.securityValidationFailed;
     case 'RefusedError':
       return ExitCode.preconditionFailed;
     case 'UdsError':

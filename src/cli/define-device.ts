@@ -58,6 +58,10 @@ function addRun(device: Command): void {
      can-ota device run --server http://127.0.0.1:8080 --state-dir pump --once --fault power-cut=applying`,
   )
     .requiredOption('--server <url>', 'the backend')
+    .option(
+      '--device-file <file>',
+      "this chip's number as text, compared with the identity (default: device-id in the state directory)",
+    )
     .option('--once', 'look once; the exit code tells how it ended')
     .option('--again', 'with --once: take also a package that this device has come back from')
     .option('--interval <seconds>', 'from one look to the next', seconds, 6 * 3600)

@@ -19,6 +19,7 @@ import { type DeviceStatus, readDeviceStatus } from '../device/read-status.ts';
 import type { Suite } from '../trust/sealed-session.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
+import { CHIP_FILE, readChip, requireOwnChip } from './own-chip.ts';
 import { HttpRegistry } from './provision-registry.ts';
 import { fileFault, readTextFile } from './vehicle-file.ts';
 
@@ -36,6 +37,7 @@ interface EnrollOptions extends FolderOptions {
 }
 
 interface RunOptions extends FolderOptions {
+  readonly deviceFile?: string;
   readonly server: string;
   readonly once?: boolean;
   readonly again?: boolean;
@@ -73,6 +75,7 @@ export function enroll(options: EnrollOptions): Promise<void> {
       });
       if (enrolled.ok) {
         const { serial, hwId: chip } = enrolled.identity;
+        await storage.replace(CHIP_FILE, new TextEncoder().encode(`${chip}\n`));
         context.emit({ kind: 'enrolled', serial, hwId: chip, model, version: factory.version });
         context.say(`${serial} (${model}) with ${factory.version} in ${storage.location}`);
         return ExitCode.success;
@@ -103,7 +106,7 @@ export function run(options: RunOptions): Promise<void> {
     const storage = await DiskStorage.openOwn(options.stateDir);
     const lock = await lockFolder(storage.location);
     try {
-      const { client } = await openDeviceClient({
+      const { client, device } = await openDeviceClient({
         server: options.server,
         storage,
         clock: systemClock,
@@ -116,6 +119,8 @@ export function run(options: RunOptions): Promise<void> {
         suite: options.suite,
         faults,
       });
+      const chip = await readChip(storage.location, options.deviceFile);
+      requireOwnChip(device.identity, chip, 'run "can-ota device enroll" in an empty folder');
       const settled = await client.start(context.signal);
       announceReady();
       if (options.once !== true) {

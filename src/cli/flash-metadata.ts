@@ -139,7 +139,11 @@ async function trustedMetadata(
     vin: vehicle?.vin ?? '',
     clock: systemClock,
     identity: {
-      device: { serial: identity.serial, deviceSecret: fromHex(identity.deviceSecret) },
+      device: {
+        serial: identity.serial,
+        hwId: identity.hwId,
+        deviceSecret: fromHex(identity.deviceSecret),
+      },
       random: systemRandom,
     },
   });

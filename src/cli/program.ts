@@ -124,6 +124,10 @@ function addTmu(program: Command): void {
       '--state-dir <dir>',
       'identity.json, trust/, images, journal, progress.txt, status.json, downloaded_sha.txt',
     )
+    .option(
+      '--device-file <file>',
+      "this TMU's chip number as text, compared with its identity (default: device-id in the state directory)",
+    )
     .option('--images <url>', 'the image repository, where it is another server')
     .option('--poll <seconds>', 'time between two polls', seconds, 10)
     .option(

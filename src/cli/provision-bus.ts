@@ -15,6 +15,7 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import { connectTester } from './bus.ts';
 import type { Context } from './context.ts';
 import { runKeyCommand } from './key-command.ts';
+import { CHIP_FILE } from './own-chip.ts';
 import { fileFault } from './vehicle-file.ts';
 
 /**
@@ -62,8 +63,6 @@ export class Testers implements Disposable {
   }
 }
 
-/** Where the TMU's chip number is kept unless told otherwise; below the state directory. */
-const DEVICE_FILE = 'device-id';
 const DEVICE_ID_BYTES = 16;
 
 export interface DeviceId {
@@ -76,7 +75,7 @@ export interface DeviceId {
 
 /** The number of the TMU's chip. Throws InputError for a file that holds anything else, StorageError. */
 export async function readDeviceId(stateDir: string, file?: string): Promise<DeviceId> {
-  const where = file ?? path.join(stateDir, DEVICE_FILE);
+  const where = file ?? path.join(stateDir, CHIP_FILE);
   const text = await readFile(where, 'utf8').catch((error: unknown) => {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw new InputError('--device-file', fileFault(where, error), { cause: error });

@@ -104,6 +104,7 @@ export interface MergeInput {
   readonly before: IdentityFile | undefined;
   /** Of the TMU. */
   readonly serial: string;
+  readonly hwId: string;
   readonly parts: readonly (Part & { readonly serial: string })[];
   readonly random: Random;
   /** The factory's key is at hand: a locked ECU takes new secrets. */
@@ -121,7 +122,7 @@ export type Merged =
 
 /** The identity with these parts in it: what is known stays, what is missing is made. */
 export function mergedIdentity(input: MergeInput): Merged {
-  const { vehicle, before, serial, parts, random, adopts } = input;
+  const { vehicle, before, serial, hwId, parts, random, adopts } = input;
   const secret = (): string => toHex(random.bytes(SECRET_BYTES));
   const notes: string[] = [];
   const ecus: Record<string, IdentityEcu> = { ...before?.ecus };
@@ -153,6 +154,7 @@ export function mergedIdentity(input: MergeInput): Merged {
     format: 1,
     vin: vehicle.vin,
     serial,
+    hwId,
     deviceSecret: before?.deviceSecret ?? secret(),
     signingSeed: before?.signingSeed ?? secret(),
     agreementKey: before?.agreementKey ?? secret(),

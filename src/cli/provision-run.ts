@@ -156,6 +156,7 @@ class VehicleRun {
       vehicle,
       before: store.identity,
       serial: tmu.serial,
+      hwId: this.#run.deviceId,
       parts: parts.map((part) => ({ ...part, serial: rows.get(part.name)!.serial })),
       random,
       adopts: this.#run.factoryKey !== undefined,

@@ -284,8 +284,8 @@ function backendOf(
     : chunkedDownloads({ backend: http, connect, clock, random, chunkBytes });
 }
 
-function deviceOf({ serial, deviceSecret }: IdentityFile): DeviceIdentity {
-  return { serial, deviceSecret: fromHex(deviceSecret) };
+function deviceOf({ serial, hwId, deviceSecret }: IdentityFile): DeviceIdentity {
+  return { serial, hwId, deviceSecret: fromHex(deviceSecret) };
 }
 
 /** The functional address as a key; undefined where there is none. */

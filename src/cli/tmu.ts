@@ -23,6 +23,7 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, openTesterBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { runKeyCommand } from './key-command.ts';
+import { readChip, requireOwnChip } from './own-chip.ts';
 import { createTmuOnBus, type SessionChoice } from './tmu-on-bus.ts';
 import { loadVehicle } from './vehicle-file.ts';
 import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';
@@ -31,6 +32,7 @@ interface TmuOptions extends CommonOptions, BusOptions {
   readonly server: string;
   readonly vehicle?: string;
   readonly stateDir: string;
+  readonly deviceFile?: string;
   readonly poll: number;
   readonly sync: number;
   readonly approvalTimeout: number;
@@ -51,7 +53,7 @@ export function tmu(options: TmuOptions): Promise<void> {
     const described = await loadVehicle(options.vehicle, options.fd === true);
     const identity = benchKeys
       ? benchIdentity(described.vin, described.ecus)
-      : await identityOf(options.stateDir, described);
+      : await identityOf(options, described);
     const vehicle = withSecrets(described, identity, benchKeys);
     const storage = await DiskStorage.openOwn(options.stateDir);
     const software = await ownSoftware();
@@ -104,8 +106,11 @@ function chunkBytesOf({ transport, chunkSize, benchKeys }: TmuOptions): number |
   );
 }
 
-/** Throws InputError that says what to do when the vehicle was never provisioned. */
-async function identityOf(stateDir: string, vehicle: Vehicle): Promise<IdentityFile> {
+/** Throws InputError that says what to do when the vehicle was never provisioned, OtherChipError. */
+async function identityOf(
+  { stateDir, deviceFile }: TmuOptions,
+  vehicle: Vehicle,
+): Promise<IdentityFile> {
   const file = path.join(stateDir, 'identity.json');
   if (!existsSync(file)) {
     throw new InputError(
@@ -115,6 +120,7 @@ async function identityOf(stateDir: string, vehicle: Vehicle): Promise<IdentityF
   }
   const identity = await readIdentity(file, '--state-dir');
   checkVin(identity, vehicle, file);
+  requireOwnChip(identity, await readChip(stateDir, deviceFile), 'run "can-ota provision"');
   return identity;
 }
 

@@ -95,6 +95,7 @@ export function benchIdentity(vin: string, ecus: readonly VehicleEcu[]): Identit
     format: 1,
     vin,
     serial: tmu.serial,
+    hwId: tmu.serial,
     deviceSecret: toHex(tmu.deviceSecret),
     signingSeed: toHex(tmu.signingSeed),
     agreementKey: toHex(tmu.encryption.privateKey),

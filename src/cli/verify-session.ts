@@ -25,7 +25,8 @@ export function vehicleFetch(
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InputError('--identity', 'is for a Director with an address: a folder asks nobody');
   }
-  const device = { serial: identity.serial, deviceSecret: fromHex(identity.deviceSecret) };
+  const { serial, hwId } = identity;
+  const device = { serial, hwId, deviceSecret: fromHex(identity.deviceSecret) };
   const session = new DeviceSession({
     device,
     keys: async () => DeviceKeys.glance(device, await DiskStorage.open(path.dirname(identityFile))),

@@ -51,7 +51,7 @@ export async function openDeviceClient(
     ...(memory === undefined ? {} : { memory }),
     ...(faults === undefined ? {} : { faults }),
   });
-  const { serial, deviceSecret } = device.identity;
+  const { serial, hwId, deviceSecret } = device.identity;
   const http = new HttpClient({
     clock,
     headers: {},
@@ -61,7 +61,7 @@ export async function openDeviceClient(
   const sealed = await SealedClient.open({
     client: http,
     base,
-    device: { serial, deviceSecret: fromHex(deviceSecret) },
+    device: { serial, hwId, deviceSecret: fromHex(deviceSecret) },
     storage,
     clock,
     random,

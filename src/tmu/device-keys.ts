@@ -96,7 +96,10 @@ export class DeviceKeys {
   }
 }
 
-function fresh({ deviceSecret }: DeviceIdentity, changedAtMs: number): Content {
+function fresh(
+  { deviceSecret }: Pick<DeviceIdentity, 'deviceSecret'>,
+  changedAtMs: number,
+): Content {
   const current = deviceKeyOf(deviceSecret);
   const origin = toHex(sha256(current));
   return { format: 1, origin, current: toHex(current), next: [], changedAtMs };

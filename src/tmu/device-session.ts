@@ -11,6 +11,8 @@ import type { HttpClient } from './http-client.ts';
 
 export interface DeviceIdentity {
   readonly serial: string;
+  /** Number of the chip that it was provisioned with. */
+  readonly hwId: string;
   /** 32 bytes; what the registry keeps is its SHA-256. */
   readonly deviceSecret: Uint8Array;
 }
@@ -67,10 +69,10 @@ export class DeviceSession {
 
   async #open(signal?: AbortSignal): Promise<TokenAnswer> {
     const { device, clock } = this.#options;
-    const { serial } = device;
+    const { serial, hwId } = device;
     const keys = (await this.#options.keys?.()) ?? DeviceKeys.fixed(device);
     const agreed = await shakeHands(
-      { ...this.#options, serial, keys },
+      { ...this.#options, serial, hwId, keys },
       sessionSchema,
       undefined,
       signal,

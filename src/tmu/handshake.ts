@@ -32,6 +32,8 @@ export interface KeyPairCredential {
 
 export interface HandshakeOptions {
   readonly serial: string;
+  /** Number of the own chip: the backend compares it with its registry. */
+  readonly hwId: string;
   readonly keys: DeviceKeys;
   readonly pair?: KeyPairCredential | undefined;
   readonly random: Random;
@@ -66,11 +68,11 @@ export async function shakeHands<T>(
   wish?: SessionWish,
   signal?: AbortSignal,
 ): Promise<Agreed<T> | BackendFailure> {
-  const { serial, random, keys, clock, pair } = options;
+  const { serial, hwId, random, keys, clock, pair } = options;
   const clientNonce = toHex(random.bytes(SESSION_NONCE_BYTES));
   const own = pair === undefined ? undefined : generateX25519(random);
   const clientKey = own === undefined ? {} : { clientKey: toHex(own.publicKey) };
-  const question = { serial, clientNonce, ...clientKey };
+  const question = { serial, hw_id: hwId, clientNonce, ...clientKey };
   const challenge = await post(options, 'auth/challenge', question, challengeSchema, signal);
   if ('kind' in challenge) return challenge;
   const told = challenge.value;

@@ -285,10 +285,10 @@ export class SealedClient {
 
   async #begin(signal: AbortSignal | undefined): Promise<SealedSession | BackendFailure> {
     const { suite = 'chacha20-poly1305', clock, device } = this.#options;
-    const { serial } = device;
+    const { serial, hwId } = device;
     const wish = { suite, counter: await this.#state.count() };
     const agreed = await shakeHands(
-      { ...this.#options, serial, keys: this.#keys },
+      { ...this.#options, serial, hwId, keys: this.#keys },
       openedSchema,
       wish,
       signal,

@@ -1,7 +1,7 @@
 // Challenge and response between a device and the server: both prove the same key, then derive the keys of a session.
 //
-//     device -> server   serial, clientNonce
-//     server -> device   challenge id, serverNonce, serverProof
+//     device -> server   serial, number of its chip, clientNonce
+//     server -> device   challenge id (it holds serial and chip), serverNonce, serverProof
 //     device -> server   challenge id, clientProof
 //
 // A proof is an HMAC under the device's key over a label for its direction and everything that was exchanged: neither

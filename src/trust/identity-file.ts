@@ -30,6 +30,8 @@ const identityFileSchema = z.strictObject({
   vin: plainText(1, 64),
   /** Of the TMU itself. */
   serial: serialName,
+  /** Number of the chip that the TMU was provisioned with. */
+  hwId: plainText(1, 64),
   /** The session with the backend is made from it; see device-session.ts. */
   deviceSecret: secret(32, 32),
   /** Ed25519: signs the vehicle manifest and the TMU's own version report. */

@@ -49,10 +49,10 @@ attack(
   },
   async () => {
     const { backend, vehicle } = await bench();
-    const { serial, secret } = vehicle.primary;
+    const { serial, hwId, secret } = vehicle.primary;
     const key = deviceKeyOf(secret);
     const clientNonce = toHex(randomBytes(16));
-    const asked = json({ serial, clientNonce });
+    const asked = json({ serial, hw_id: hwId, clientNonce });
     const heard = (await backend.request('/auth/challenge', asked)).json;
     const proof = clientProof(key, { serial, clientNonce, ...heard });
     const answer = { challenge: heard.challenge, clientProof: proof };

@@ -149,7 +149,7 @@ attack(
     sent(async ({ world, second }) => {
       const { primary } = await world.backend.vehicle('ATTACKER');
       const own = await world.client({
-        device: { serial: primary.serial, deviceSecret: primary.secret },
+        device: { serial: primary.serial, hwId: primary.hwId, deviceSecret: primary.secret },
         storage: new SimulatedDisk().open(),
       });
       await world.ask(own);
@@ -230,7 +230,7 @@ attack(
   },
   async () => {
     const world = await SealedWorld.start();
-    const { serial } = world.device;
+    const { serial, hwId } = world.device;
     const client = await SealedClient.open({
       client: new HttpClient({
         clock: world.backend.clock,
@@ -238,7 +238,7 @@ attack(
         transport: world.transport,
       }),
       base: new URL('http://backend/'),
-      device: { serial, deviceSecret: new Uint8Array(32).fill(1) },
+      device: { serial, hwId, deviceSecret: new Uint8Array(32).fill(1) },
       storage: world.disk.open(),
       clock: world.backend.clock,
       random: seededRandom('rogue'),

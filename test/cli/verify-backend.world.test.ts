@@ -22,6 +22,7 @@ it('finds what the Director decided, and is answered only as a vehicle of the fl
         format: 1,
         vin: vehicle.vin,
         serial: vehicle.primary.serial,
+        hwId: vehicle.primary.hwId,
         deviceSecret: toHex(deviceSecret),
         signingSeed: '00'.repeat(32),
         agreementKey: '44'.repeat(32),

@@ -147,7 +147,7 @@ describe('the key of a device', () => {
     const client = await SealedClient.open({
       client: new HttpClient({ clock, headers: {}, transport }),
       base: new URL(`${SERVER}/`),
-      device: { serial, deviceSecret },
+      device: { serial, hwId: bytes.hwId, deviceSecret },
       storage: disk.open(),
       ...{ clock, random: seededRandom('rotation'), logger: silentLogger },
     });

@@ -94,6 +94,21 @@ describe('trust', () => {
     const version = await run(['read', 'EDT', 'F189', '--json', ...shared]);
     expect(version.last.text).toBe('2.0.0');
 
+    // A copy of the state directory on another chip, and one that says that it is this chip.
+    await writeFile(at('other-chip'), `${'ab'.repeat(16)}\n`);
+    const other = await run([...tmu, '--device-file', at('other-chip')]);
+    expect(await other.code()).toBe(7);
+    expect(other.last).toMatchObject({ error: { code: 'OTHER_CHIP' } });
+    const forged = { ...JSON.parse(identity), hwId: 'ab'.repeat(16) };
+    await writeFile(at('state/identity.json'), JSON.stringify(forged));
+    const copied = await run([...tmu, '--device-file', at('other-chip')]);
+    expect(outcomeOf(copied)).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE' });
+    expect(String(outcomeOf(copied).reason)).toContain('OTHER_CHIP');
+    await writeFile(at('state/identity.json'), identity);
+    expect(outcomeOf(await run([...tmu, '--device-file', at('tmu-chip')]))).toMatchObject({
+      outcome: 'UP_TO_DATE',
+    });
+
     await succeeds(['server', 'device', 'revoke', 'CO-000001', '--data', at('data')]);
     const refused = await run(tmu);
     expect(await refused.code()).toBe(11);

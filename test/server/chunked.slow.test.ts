@@ -409,7 +409,8 @@ describe('a file of a vehicle', () => {
     const name = await backend.publish(IMAGE);
     const { primary } = await backend.vehicle();
     const device = await ChunkedDevice.enrolled(backend);
-    const file = Object.assign(device.twin(), { serial: primary.serial, secret: primary.secret });
+    const { serial, hwId, secret } = primary;
+    const file = Object.assign(device.twin(), { serial, hwId, secret });
     const client = await file.boot();
     const digest = createHash('sha256').update(IMAGE).digest('hex');
     const ask = async (more: object = {}) => {

@@ -24,9 +24,12 @@ async function vehicleOn(backend?: SignedBackend): Promise<TestVehicle> {
 }
 
 /** One exchange up to the proof of the device. */
-async function exchange({ backend, primary: { serial, secret } }: TestVehicle) {
+async function exchange({ backend, primary: { serial, hwId, secret } }: TestVehicle) {
   const clientNonce = nonce();
-  const reply = await backend.request('/auth/challenge', json({ serial, clientNonce }));
+  const reply = await backend.request(
+    '/auth/challenge',
+    json({ serial, hw_id: hwId, clientNonce }),
+  );
   const exchanged = { serial, clientNonce, ...reply.json };
   const key = deviceKeyOf(secret);
   return { key, exchanged, reply, proof: clientProof(key, exchanged) };
@@ -111,17 +114,17 @@ describe('challenge and response', () => {
     const revoked = await TestVehicle.provisioned(backend, 'OTHER', ['TMU']);
     await setDeviceStatus(backend.dataDir, revoked.primary.serial, 'revoked');
     const replies = await Promise.all([
-      tryLogIn(backend, { serial: 'CO-999999', secret }),
-      tryLogIn(backend, { serial: waiting.json.serial, secret }),
+      tryLogIn(backend, { serial: 'CO-999999', hwId: 'nobody', secret }),
+      tryLogIn(backend, { serial: waiting.json.serial, hwId: 'waiting', secret }),
       tryLogIn(backend, revoked.primary),
-      tryLogIn(backend, { serial: vehicle.primary.serial, secret }),
+      tryLogIn(backend, { ...vehicle.primary, secret }),
     ]);
     expect(replies[0]!.status).toBe(401);
     expect(new Set(replies.map((reply) => JSON.stringify(shape(reply)))).size).toBe(1);
     // The challenge itself tells nothing either.
     const challenges = await Promise.all(
       ['CO-999999', vehicle.primary.serial].map((serial) =>
-        backend.request('/auth/challenge', json({ serial, clientNonce: nonce() })),
+        backend.request('/auth/challenge', json({ serial, hw_id: 'chip', clientNonce: nonce() })),
       ),
     );
     const forms = challenges.map(({ status, json: body }) => [
@@ -178,8 +181,8 @@ describe('challenge and response', () => {
 
   it.each([
     ['/auth/challenge', {}],
-    ['/auth/challenge', { serial: 'a|b', clientNonce: '00'.repeat(16) }],
-    ['/auth/challenge', { serial: 'CO-000001', clientNonce: '00' }],
+    ['/auth/challenge', { serial: 'a|b', hw_id: 'chip', clientNonce: '00'.repeat(16) }],
+    ['/auth/challenge', { serial: 'CO-000001', hw_id: 'chip', clientNonce: '00' }],
     ['/auth/response', { challenge: 'x' }],
     ['/auth/response', { challenge: 'x'.repeat(5000), clientProof: 'y' }],
   ])('%s refuses %.60j', async (path, body) => {
@@ -230,7 +233,8 @@ describe('floods', () => {
     const flood = async (from: string) => {
       const replies: Reply[] = [];
       for (let index = 0; index < 80; index++) {
-        const body = json({ serial: vehicle.primary.serial, clientNonce: nonce() });
+        const { serial, hwId } = vehicle.primary;
+        const body = json({ serial, hw_id: hwId, clientNonce: nonce() });
         replies.push(await backend.request('/auth/challenge', { ...body, from }));
       }
       return replies;
@@ -268,4 +272,44 @@ describe('floods', () => {
     expect(waits).toEqual([1, 2, 4, 8]);
     expect((await other.get('/latest_version')).status).toBe(200);
   });
+});
+
+describe('the chip of a device', () => {
+  it('is compared with the registry: a copied identity gets no session, and the operator sees it', async () => {
+    const vehicle = await vehicleOn();
+    const { backend, primary } = vehicle;
+    const copied = await tryLogIn(backend, { ...primary, hwId: 'another-chip' });
+    expect([copied.status, copied.json.code]).toEqual([403, 'OTHER_CHIP']);
+    expect(copied.json.detail).toContain(primary.serial);
+    expect(copied.json.detail).not.toContain(primary.hwId);
+    const admin = await backend.login();
+    const { entries } = (await admin.request('/audit?category=attacks')).json;
+    expect(entries).toContainEqual(
+      expect.objectContaining({
+        action: 'device.chip',
+        who: primary.serial,
+        detail: expect.stringContaining(`another-chip, registered is chip ${primary.hwId}`),
+      }),
+    );
+    expect((await tryLogIn(backend, primary)).status).toBe(200);
+  });
+
+  it('tells a stranger nothing: without the key another chip looks like any wrong proof', async () => {
+    const vehicle = await vehicleOn();
+    const secret = Uint8Array.from(randomBytes(32));
+    const stranger = await tryLogIn(vehicle.backend, { ...vehicle.primary, hwId: 'x', secret });
+    expect([stranger.status, stranger.json.code]).toEqual([401, 'DEVICE_REFUSED']);
+  });
+
+  it.each([undefined, '', '../x', 'a'.repeat(65), 7])(
+    'must be told: %j is refused',
+    async (hwId) => {
+      const { backend, primary } = await vehicleOn();
+      const { serial } = primary;
+      const body = { serial, clientNonce: nonce(), ...(hwId === undefined ? {} : { hw_id: hwId }) };
+      const reply = await backend.request('/auth/challenge', json(body));
+      expect([reply.status, reply.json.code]).toEqual([400, 'BAD_FIELD']);
+      expect(reply.json.detail).toContain('hw_id');
+    },
+  );
 });

@@ -98,7 +98,11 @@ it('so does the Director, the registry and the image repository', async () => {
   const good: Record<string, Record<string, unknown>> = {
     '/vehicle/checkin': { vin: VIN, manifest, telemetry: { odometer: 1 }, nonces: [] },
     '/vehicle/time': { nonces: ['00'.repeat(16)] },
-    '/auth/challenge': { serial: vehicle.primary.serial, clientNonce: '00'.repeat(16) },
+    '/auth/challenge': {
+      serial: vehicle.primary.serial,
+      hw_id: vehicle.primary.hwId,
+      clientNonce: '00'.repeat(16),
+    },
     '/auth/response': { challenge: 'a.b', clientProof: 'c' },
     '/provision': { hw_id: 'x', vin: 'OTHER-1', signing_key: '00'.repeat(32) },
     '/provision/activate': { hw_id: vehicle.primary.hwId },

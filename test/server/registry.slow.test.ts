@@ -263,6 +263,33 @@ describe('every change', () => {
     expect((await backend.request('/devices')).status).toBe(401);
   });
 
+  it('tells of what a factory repeats, and of what it is refused', async () => {
+    const backend = await registry();
+    const device = part('EDT');
+    const { serial } = (await provision(backend, device)).json;
+    await provision(backend, device);
+    await provision(backend, { hw_id: device.hw_id }, '/provision/activate');
+    const refused = await provision(backend, { ...device, hardware_id: 'EDT-HW-2' });
+    expect(refused.json.code).toBe('DEVICE_ACTIVE');
+    const unknown = await provision(backend, { hw_id: 'nobody' }, '/provision/activate');
+    expect(unknown.status).toBe(404);
+    const admin = await backend.login('vera');
+    const of = async (category: string): Promise<string[]> =>
+      (await admin.request(`/audit?category=${category}`)).json.entries.map(
+        ({ action, who, detail }: Record<string, string>) => `${action} ${who} ${detail}`,
+      );
+    expect(await of('devices')).toContainEqual(
+      expect.stringMatching(`^device.repeated line-1 ${serial} .*${device.hw_id}`),
+    );
+    const refusals = (await of('refusals')).filter((row) => row.startsWith('device.refused'));
+    expect(refusals).toEqual([
+      expect.stringMatching(/^device.refused line-1 chip nobody: DEVICE_UNKNOWN/),
+      expect.stringMatching(
+        `^device.refused line-1 chip ${device.hw_id}: DEVICE_ACTIVE: ${serial}`,
+      ),
+    ]);
+  });
+
   it('by an unknown serial is refused', async () => {
     await expect(setDeviceStatus(await temporaryFolder(), 'CO-9', 'revoked')).rejects.toThrow(
       /no device CO-9/,

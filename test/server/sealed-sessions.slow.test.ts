@@ -135,7 +135,11 @@ describe('a sealed session', () => {
     const other = await world.backend.vehicle('OTHERVEHICLE');
     const mine = await world.client();
     const theirs = await world.client({
-      device: { serial: other.primary.serial, deviceSecret: other.primary.secret },
+      device: {
+        serial: other.primary.serial,
+        hwId: other.primary.hwId,
+        deviceSecret: other.primary.secret,
+      },
       storage: new SimulatedDisk().open(),
     });
     await world.ask(mine);
@@ -291,8 +295,9 @@ describe('a sealed session', () => {
 
   it('is refused by a device whose server does not know its key', async () => {
     const world = await SealedWorld.start();
-    const { serial } = world.device;
-    const client = await world.client({ device: { serial, deviceSecret: new Uint8Array(32) } });
+    const { serial, hwId } = world.device;
+    const deviceSecret = new Uint8Array(32);
+    const client = await world.client({ device: { serial, hwId, deviceSecret } });
     expect(await world.ask(client)).toMatchObject({
       code: 'SERVER_NOT_AUTHENTIC',
       transient: false,
@@ -304,9 +309,9 @@ describe('a sealed session', () => {
 describe('the key of a device', () => {
   it('changes without a gap: the old one opens nothing any more', async () => {
     const world = await SealedWorld.start();
-    const { serial, secret } = world.device;
+    const { serial, hwId, secret } = world.device;
     const { clock } = world.backend;
-    const old = { serial, deviceSecret: secret };
+    const old = { serial, hwId, deviceSecret: secret };
     const client = await world.client();
     await world.ask(client);
     const keys = await DeviceKeys.open(old, new SimulatedDisk().open(), clock);
@@ -344,8 +349,8 @@ describe('the key of a device', () => {
     expect(await client.json(PATH, { clientKey: '00' }, rotated)).toMatchObject({
       code: 'HTTP_400',
     });
-    const { serial, secret } = world.device;
-    const fixed = DeviceKeys.fixed({ serial, deviceSecret: secret });
+    const { serial, hwId, secret } = world.device;
+    const fixed = DeviceKeys.fixed({ serial, hwId, deviceSecret: secret });
     const forgetful = await world.client({ keys: fixed, storage: new SimulatedDisk().open() });
     await forgetful.rotateWhenDue();
     expect(world.audit('device.key')).toBe(1);
@@ -383,7 +388,11 @@ describe('a session by key pairs', () => {
     const signer = change.seed === undefined ? world.device.signer : signerFromSeed(change.seed);
     return world.client({
       // Nothing but the pair proves this device.
-      device: { serial: world.device.serial, deviceSecret: new Uint8Array(32) },
+      device: {
+        serial: world.device.serial,
+        hwId: world.device.hwId,
+        deviceSecret: new Uint8Array(32),
+      },
       pair: {
         signer,
         problem: (signature, exchanged, keys) => {
@@ -445,7 +454,12 @@ describe('a session by key pairs', () => {
       clientKey: string,
     ) => {
       const backend = await InjectedBackend.start(options);
-      const question = { serial: 'CO-000001', clientNonce: '00'.repeat(16), clientKey };
+      const question = {
+        serial: 'CO-000001',
+        hw_id: 'chip',
+        clientNonce: '00'.repeat(16),
+        clientKey,
+      };
       const reply = await backend.request('/auth/challenge', json(question));
       return [reply.status, reply.json.code];
     };

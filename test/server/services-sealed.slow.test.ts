@@ -29,14 +29,14 @@ async function start(): Promise<{
   const backend = await InjectedBackend.start();
   const vehicle = await backend.vehicle();
   const { clock } = backend;
-  const open = ({ serial, secret }: TestEcu): Promise<SealedClient> =>
+  const open = ({ serial, hwId, secret }: TestEcu): Promise<SealedClient> =>
     SealedClient.open({
       client: new HttpClient({
         ...{ clock, headers: {} },
         transport: new InjectedTransport(() => backend.server.app),
       }),
       base: new URL('http://backend/'),
-      device: { serial, deviceSecret: secret },
+      device: { serial, hwId, deviceSecret: secret },
       storage: new SimulatedDisk().open(),
       clock,
       random: seededRandom(serial),

@@ -453,12 +453,15 @@ export function provision(
 /** Both proofs, as a TMU does it. Throws when the server's is wrong; the reply when it refuses. */
 export async function tryLogIn(
   backend: Pick<Backend, 'request'>,
-  { serial, secret }: Pick<TestEcu, 'serial' | 'secret'>,
+  { serial, hwId, secret }: Pick<TestEcu, 'serial' | 'hwId' | 'secret'>,
   random: Random = systemRandom,
 ): Promise<Reply> {
   const key = deviceKeyOf(secret);
   const clientNonce = toHex(random.bytes(16));
-  const challenge = await backend.request('/auth/challenge', json({ serial, clientNonce }));
+  const challenge = await backend.request(
+    '/auth/challenge',
+    json({ serial, hw_id: hwId, clientNonce }),
+  );
   if (challenge.status !== 200) return challenge;
   const exchanged = { serial, clientNonce, ...challenge.json };
   const honest = serverProof(key, exchanged) === challenge.json.serverProof;
@@ -472,7 +475,7 @@ export async function tryLogIn(
 
 export async function logIn(
   backend: Pick<Backend, 'request'>,
-  ecu: Pick<TestEcu, 'serial' | 'secret'>,
+  ecu: Pick<TestEcu, 'serial' | 'hwId' | 'secret'>,
   random: Random = systemRandom,
 ): Promise<string> {
   const reply = await tryLogIn(backend, ecu, random);

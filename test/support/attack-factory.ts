@@ -48,6 +48,7 @@ export const identity: IdentityFile = {
   format: 1,
   vin: VIN,
   serial: TMU_SERIAL,
+  hwId: 'chip-tmu',
   deviceSecret: '7d'.repeat(32),
   signingSeed: '01'.repeat(32),
   ecus: Object.fromEntries(

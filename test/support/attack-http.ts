@@ -76,8 +76,8 @@ export async function listen(
   });
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  const { serial, deviceSecret } = identity;
-  const device = { serial, deviceSecret: fromHex(deviceSecret) };
+  const { serial, hwId, deviceSecret } = identity;
+  const device = { serial, hwId, deviceSecret: fromHex(deviceSecret) };
   const backend = new HttpBackend({
     server: url,
     vin: VIN,

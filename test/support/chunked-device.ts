@@ -91,6 +91,7 @@ export function releasePackage(
 export class ChunkedDevice {
   readonly backend: InjectedBackend;
   readonly serial: string;
+  readonly hwId: string;
   readonly secret: Uint8Array;
   readonly profile: Profile;
   readonly transport: InjectedTransport;
@@ -108,12 +109,13 @@ export class ChunkedDevice {
 
   private constructor(
     backend: InjectedBackend,
-    serial: string,
+    { serial, hwId }: Pick<ChunkedDevice, 'serial' | 'hwId'>,
     secret: Uint8Array,
     profile: Profile,
   ) {
     this.backend = backend;
     this.serial = serial;
+    this.hwId = hwId;
     this.secret = secret;
     this.profile = profile;
     this.disk = new SimulatedDisk();
@@ -141,12 +143,12 @@ export class ChunkedDevice {
     });
     expect(reply.status).toBe(201);
     expect((await provision('/provision/activate', { hw_id: hwId })).status).toBe(200);
-    return new ChunkedDevice(backend, reply.json.serial, secret, profile);
+    return new ChunkedDevice(backend, { serial: reply.json.serial, hwId }, secret, profile);
   }
 
   /** Another one with the same key, and a disk of its own. */
   twin(): ChunkedDevice {
-    const twin = new ChunkedDevice(this.backend, this.serial, this.secret, this.profile);
+    const twin = new ChunkedDevice(this.backend, this, this.secret, this.profile);
     twin.#lives = 1000;
     return twin;
   }
@@ -158,7 +160,7 @@ export class ChunkedDevice {
     return SealedClient.open({
       client: new HttpClient({ clock, headers: {}, transport: this.transport }),
       base: new URL('http://backend/'),
-      device: { serial: this.serial, deviceSecret: this.secret },
+      device: { serial: this.serial, hwId: this.hwId, deviceSecret: this.secret },
       storage: this.storage,
       clock,
       random: seededRandom(`${this.serial} life ${++this.#lives}`),

@@ -43,11 +43,11 @@ export class SealedWorld {
 
   async client(options: Partial<SealedClientOptions> = {}): Promise<SealedClient> {
     const { clock } = this.backend;
-    const { serial, secret } = this.device;
+    const { serial, hwId, secret } = this.device;
     return SealedClient.open({
       client: new HttpClient({ clock, headers: {}, transport: this.transport }),
       base: new URL('http://backend/'),
-      device: { serial, deviceSecret: secret },
+      device: { serial, hwId, deviceSecret: secret },
       // Another life of the disk ends the one before.
       storage: options.storage ?? this.disk.open(),
       clock,

@@ -44,7 +44,7 @@ export async function ready(
   const sha256 = createHash('sha256').update(image).digest('hex');
   const disk = new SimulatedDisk();
   const storage = disk.open();
-  const device = { serial, deviceSecret };
+  const device = { serial, hwId: 'tmu-1', deviceSecret };
   const http = new HttpBackend({
     server: SERVER,
     vin: VIN,

@@ -19,6 +19,7 @@ import { problem } from './http-backend-support.ts';
 
 const VIN = '1CANXTABENCH00001';
 const SERIAL = 'CO-000001';
+const HW_ID = '0123456789abcdef0123456789abcdef';
 const secret = new Uint8Array(32).fill(7);
 const key = deviceKeyOf(secret);
 
@@ -53,7 +54,10 @@ class Registry {
       server: url,
       vin: VIN,
       clock,
-      identity: { device: { serial: SERIAL, deviceSecret: secret }, random: seededRandom(1) },
+      identity: {
+        device: { serial: SERIAL, hwId: HW_ID, deviceSecret: secret },
+        random: seededRandom(1),
+      },
     });
     return { url, backend, clock };
   }
@@ -159,7 +163,10 @@ describe('a session', () => {
       images: `http://127.0.0.1:${(images.address() as AddressInfo).port}`,
       vin: VIN,
       clock,
-      identity: { device: { serial: SERIAL, deviceSecret: secret }, random: seededRandom(1) },
+      identity: {
+        device: { serial: SERIAL, hwId: HW_ID, deviceSecret: secret },
+        random: seededRandom(1),
+      },
     });
     for (const repository of ['director', 'images'] as const) {
       const body = await backend.metadata(repository, 'root.json');

@@ -10,6 +10,7 @@ const IDENTITY: IdentityFile = {
   format: 1,
   vin: '1CANXTABENCH00001',
   serial: 'CO-000001',
+  hwId: '0123456789abcdef0123456789abcdef',
   deviceSecret: SECRET,
   signingSeed: 'cd'.repeat(32),
   agreementKey: '44'.repeat(32),

@@ -172,7 +172,11 @@ async function start() {
         vin: VIN,
         clock: systemClock,
         identity: {
-          device: { serial: primary.serial, deviceSecret: primary.secret },
+          device: {
+            serial: primary.serial,
+            hwId: primary.hwId,
+            deviceSecret: primary.secret,
+          },
           random: systemRandom,
         },
       }),
