@@ -83,6 +83,7 @@ export type ProblemCode =
   | 'NO_REFUSAL'
   | 'NO_CATALOGUE'
   | 'NO_KEY_PAIR'
+  | 'NO_TRUST'
   | 'OTHER_CHIP'
   | 'NO_REPOSITORY'
   | 'PACKAGE_CONFLICT'

@@ -52,6 +52,7 @@ import { campaignRoutes } from './routes/campaign-routes.ts';
 import { deviceRoutes } from './routes/device-routes.ts';
 import { directorRoutes } from './routes/director-routes.ts';
 import { metadataRoutes } from './routes/metadata-routes.ts';
+import { noTrustRoutes } from './routes/no-trust-routes.ts';
 import { operationsRoutes } from './routes/operations-routes.ts';
 import { operatorRoutes } from './routes/operator-routes.ts';
 import { otaRoutes } from './routes/ota-routes.ts';
@@ -257,7 +258,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
         ]
       : []),
     ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),
-    ...(uptane === undefined ? [] : [metadataRoutes(services, uptane, sessions)]),
+    uptane === undefined ? noTrustRoutes() : metadataRoutes(services, uptane, sessions),
     operationsRoutes(services, web.files, sessions),
     sessionRoutes(services, sessions),
     ...(forReleases ? [uploadRoutes(services, sessions)] : []),

@@ -2,7 +2,6 @@
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { freemem } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -113,7 +112,6 @@ export function run(options: RunOptions): Promise<void> {
         random: systemRandom,
         logger: context.logger,
         onEvent: (event) => report(event, context),
-        freeBytes: freemem,
         chunkBytes: options.chunkSize,
         checkIntervalMs: options.interval * 1000,
         suite: options.suite,

@@ -33,6 +33,12 @@ export function server(options: ServerOptions): Promise<void> {
   return runCommand(options, async (context) => {
     requirePlausibleClock(systemClock.wallMs());
     const uptane = await uptaneOptions(options);
+    if (uptane === undefined) {
+      process.stderr.write(
+        'can-ota: warning: without --trust this server signs nothing, so no TMU can be updated by it (pages and small ' +
+          'devices work): give the folder of "can-ota keys export-online"\n',
+      );
+    }
     const chunkFaults = benchFaults(options);
     const backend = await createServer({
       dataDir: options.data,

@@ -27,8 +27,8 @@ export interface OpenClientOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly onEvent: (event: DeviceEvent) => void;
-  /** bytes that are free for the software */
-  readonly freeBytes: () => number;
+  /** bytes of its working memory that are free; measured unless given */
+  readonly freeBytes?: () => number;
   readonly memory?: WorkingMemory;
   readonly chunkBytes?: number;
   readonly checkIntervalMs?: number;
@@ -77,7 +77,7 @@ export async function openDeviceClient(
     sealed,
     random,
     chunkBytes: options.chunkBytes ?? DEFAULT_CHUNK_BYTES,
-    freeBytes: options.freeBytes,
+    freeBytes: options.freeBytes ?? (() => device.memory.capacity - device.memory.usedBytes),
     ...(checkIntervalMs === undefined ? {} : { checkIntervalMs }),
   });
   return { device, client };

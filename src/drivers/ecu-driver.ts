@@ -58,6 +58,7 @@ import {
 import type { Authority } from './secured-requester.ts';
 import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
+import { namingUnprovisioned } from './unprovisioned.ts';
 import { isOf, readReport, verifyRunning } from './verification.ts';
 
 export interface UdsEcuDriverOptions {
@@ -558,11 +559,15 @@ export class UdsEcuDriver implements EcuDriver {
     });
   }
 
-  #result<T>(done: Exchanged<T>, warnings: readonly string[], changed: Changed): DriverResult<T> {
+  async #result<T>(
+    done: Exchanged<T>,
+    warnings: readonly string[],
+    changed: Changed,
+  ): Promise<DriverResult<T>> {
     for (const warning of warnings) this.#logger.warn({ ecu: this.#ecu.name }, warning);
     if (done.ok) return { ...done, warnings };
-    this.#logger.warn({ ecu: this.#ecu.name, code: done.code }, done.reason);
-    const { ok, code, reason, transient, attack } = done;
+    const { ok, code, reason, transient, attack } = await namingUnprovisioned(this.#exchange, done);
+    this.#logger.warn({ ecu: this.#ecu.name, code }, reason);
     return { ok, code, reason, transient, changed, ...(attack === undefined ? {} : { attack }) };
   }
 }

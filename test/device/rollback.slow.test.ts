@@ -49,7 +49,7 @@ describe('new software', () => {
     const { world, disk, device } = await updated({}, { freeBytes: () => 1000 });
     const { outcome, reason } = (await device.once()) as { outcome: string; reason: string };
     expect(outcome).toBe('rolled-back');
-    expect(reason).toContain('memory: expected at least 32768 bytes, found 1000');
+    expect(reason).toContain('memory: expected at least 8192 bytes, found 1000');
     await expectFactory(world, disk);
   });
 

@@ -1,0 +1,31 @@
+// An ECU of ours that was never provisioned refuses by 22, or answers without a MAC: that is said before anything else.
+
+import { Nrc } from '../uds/nrc.ts';
+import { Did, ProvisioningState } from '../uds/sid.ts';
+import { isOurs } from './activation.ts';
+import type { Exchange, Refusal } from './exchange.ts';
+import { readDid } from './identification.ts';
+
+/**
+ * The refusal, in other words where the ECU says (DID FD11) that it is not locked yet. Anybody on the bus can say that:
+ * code and repetition stay as they are.
+ */
+export async function namingUnprovisioned(exchange: Exchange, refused: Refusal): Promise<Refusal> {
+  const isCandidate =
+    refused.nrc === Nrc.conditionsNotCorrect ||
+    refused.code === 'UNEXPECTED' ||
+    refused.code === 'SECURITY';
+  if (!isCandidate || !isOurs(exchange.ecu)) return refused;
+  const state = await readDid(exchange, Did.provisioningState, 'reading its state (FD11)');
+  const told = state.ok ? state.value?.[0] : undefined;
+  if (told !== ProvisioningState.virgin && told !== ProvisioningState.open) return refused;
+  const how =
+    told === ProvisioningState.virgin
+      ? 'is not provisioned: run "can-ota provision", or start it with --bench-keys on a bench'
+      : 'is not provisioned completely: run "can-ota provision" again';
+  const reason = `${exchange.peer} ${how} (${refused.reason.replace(CONDITION, '')})`;
+  return { ...refused, reason };
+}
+
+/** What the exchange advises for 22; no condition of the vehicle helps here. */
+const CONDITION = '; bring the vehicle into the condition for programming and try again';
