@@ -39,6 +39,8 @@ export interface UptaneOptions {
   /** The image repository of a lone Director. */
   readonly imagesUrl?: string | undefined;
   readonly imagesToken?: string | undefined;
+  /** How that one is asked, through proxies for example; Node's own when missing. */
+  readonly fetch?: typeof fetch | undefined;
 }
 
 export interface Uptane {
@@ -102,6 +104,7 @@ export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Prom
           chain: imageRoots,
           store,
           images: deps.images,
+          fetch: options.fetch ?? fetch,
           clock: deps.clock,
           logger: deps.logger,
         })

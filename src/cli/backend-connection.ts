@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type Clock, sleep } from '../core/clock.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
+import { answerAdvice } from '../link/link-error.ts';
 
 /** The backend cannot be reached, or refuses for a reason that no option changes. */
 export class BackendError extends CanOtaError {
@@ -165,6 +166,10 @@ export async function refusal(
     why = [code, detail].filter((part) => part !== undefined).join(': ') || why;
   } catch {
     // Some proxy answered; its own words are the best there is.
+    const url = URL.parse(response.url);
+    const location = response.headers.get('location');
+    const advice = url === null ? undefined : answerAdvice(status, location, text, url);
+    if (advice !== undefined) why = advice;
   }
   const message = `the backend refused the ${doing} with ${status}: ${why}`;
   if (status === 401 || status === 403) {

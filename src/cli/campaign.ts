@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { networkOf } from './network.ts';
 import { waitUntil } from './operator.ts';
 import { credentialsOf, type LogInOptions } from './release.ts';
 import { type CancelReply, ReleaseBackend } from './release-backend.ts';
@@ -18,8 +19,9 @@ interface CancelOptions extends CommonOptions, LogInOptions {
 export function cancelCampaign(vin: string, options: CancelOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const { server: url, reason, wait: waitS } = options;
+    const { fetch } = await networkOf(options, url);
     const backend = await ReleaseBackend.logIn(
-      { url, clock: systemClock, signal: context.signal },
+      { url, clock: systemClock, signal: context.signal, fetch },
       await credentialsOf(options),
     );
     return cancel({ context, backend, clock: systemClock }, vin, {

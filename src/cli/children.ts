@@ -43,6 +43,8 @@ export class Child {
   constructor(name: string, args: readonly string[], options: ChildOptions) {
     this.name = name;
     this.process = spawn(process.execPath, [...process.execArgv, cliFile, ...args], {
+      // The bench is on this machine: no proxy has a part in it.
+      env: { ...process.env, no_proxy: '*', NO_PROXY: '*' },
       stdio: [options.input === true ? 'inherit' : 'ignore', 'pipe', 'pipe', 'ipc'],
     });
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();

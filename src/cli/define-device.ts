@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { SUITES } from '../trust/sealed-session.ts';
-import { command, withOutput } from './program-options.ts';
+import { command, withNetwork, withOutput } from './program-options.ts';
 
 export function addDevice(program: Command): void {
   const device = command(
@@ -25,12 +25,14 @@ export function addDevice(program: Command): void {
 }
 
 function addEnroll(device: Command): void {
-  define(
-    device,
-    'enroll',
-    'Make a new device: it makes its secret, the registry gives it a serial, and it learns whose packages to believe.',
-    `can-ota device enroll --model PUMP-1 --release-key release.pub.pem --server http://127.0.0.1:8080 --token-file factory.token --state-dir pump
+  withNetwork(
+    define(
+      device,
+      'enroll',
+      'Make a new device: it makes its secret, the registry gives it a serial, and it learns whose packages to believe.',
+      `can-ota device enroll --model PUMP-1 --release-key release.pub.pem --server http://127.0.0.1:8080 --token-file factory.token --state-dir pump
      can-ota device enroll --model PUMP-1 --release-key release.pub.pem --image pump.bin@1.0.0 --server http://127.0.0.1:8080 --token-file factory.token --state-dir pump`,
+    ),
   )
     .requiredOption('--server <url>', 'the backend with the registry')
     .requiredOption(
@@ -48,14 +50,16 @@ function addEnroll(device: Command): void {
 }
 
 function addRun(device: Command): void {
-  define(
-    device,
-    'run',
-    'Power the device on: it boots, works, and looks for a package from time to time.',
-    `can-ota device run --server http://127.0.0.1:8080 --state-dir pump
+  withNetwork(
+    define(
+      device,
+      'run',
+      'Power the device on: it boots, works, and looks for a package from time to time.',
+      `can-ota device run --server http://127.0.0.1:8080 --state-dir pump
      can-ota device run --server http://127.0.0.1:8080 --state-dir pump --once --json
      can-ota device run --server http://127.0.0.1:8080 --state-dir pump --once --fault bad-diagnostics
      can-ota device run --server http://127.0.0.1:8080 --state-dir pump --once --fault power-cut=applying`,
+    ),
   )
     .requiredOption('--server <url>', 'the backend')
     .option(

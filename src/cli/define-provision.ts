@@ -1,20 +1,22 @@
 // The options of `can-ota provision`.
 
 import { type Command, InvalidArgumentError } from 'commander';
-import { command, withBeside, withVehicle } from './program-options.ts';
+import { command, withBeside, withNetwork, withVehicle } from './program-options.ts';
 import type { ImageOption } from './provision-images.ts';
 
 export function addProvision(program: Command): void {
-  withBeside(
-    withVehicle(
-      command(
-        program,
-        'provision',
-        'The factory tool: programs first images, gives every ECU and the TMU its serial number, keys and Roots, and locks their readout.',
-        `can-ota provision --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml --bus can0
+  withNetwork(
+    withBeside(
+      withVehicle(
+        command(
+          program,
+          'provision',
+          'The factory tool: programs first images, gives every ECU and the TMU its serial number, keys and Roots, and locks their readout.',
+          `can-ota provision --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml --bus can0
        can-ota provision EDT --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state --vehicle vehicle.yaml
        can-ota provision --image EDT=edt.bin@1.0.0 --image INV=inv.bin@1.0.0 --server http://127.0.0.1:8080 --token-file factory.token --trust trust --state-dir state`,
-      ).argument('[ecu...]', 'ECUs of the vehicle file (default: all of them)'),
+        ).argument('[ecu...]', 'ECUs of the vehicle file (default: all of them)'),
+      ),
     ),
   )
     .requiredOption('--server <url>', 'the backend with the registry')

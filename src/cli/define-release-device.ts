@@ -2,16 +2,18 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { hardwareModel, PROFILES, packageVersion } from '../services/chunked/package.ts';
-import { command, withOutput } from './program-options.ts';
+import { command, withNetwork, withOutput } from './program-options.ts';
 
 export function addDeviceRelease(release: Command): void {
-  withOutput(
-    command(
-      release,
-      'device',
-      'Sign an image for small devices, and upload it: they fetch it in chunks.',
-      `can-ota release device sensor.bin --model SENSOR-1 --version 1.1.0 --counter 2 --key device-key.pem --server http://127.0.0.1:8080 --token-file release.token
+  withNetwork(
+    withOutput(
+      command(
+        release,
+        'device',
+        'Sign an image for small devices, and upload it: they fetch it in chunks.',
+        `can-ota release device sensor.bin --model SENSOR-1 --version 1.1.0 --counter 2 --key device-key.pem --server http://127.0.0.1:8080 --token-file release.token
      can-ota release device sensor.bin --model SENSOR-1 --version 1.1.0 --counter 2 --profile rsa --key device-rsa.pem --server http://127.0.0.1:8080 --token-file release.token`,
+      ),
     ),
   )
     .argument('<file>', 'the image')

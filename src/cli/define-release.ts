@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withSigning } from './define-keys.ts';
 import { addDeviceRelease } from './define-release-device.ts';
-import { command, withOutput } from './program-options.ts';
+import { command, withNetwork, withOutput } from './program-options.ts';
 
 export function addRelease(program: Command): void {
   const release = command(
@@ -108,7 +108,7 @@ function define(parent: Command, name: string, summary: string, examples: string
 
 /** Who asks something of the backend. */
 export function withLogIn(target: Command): Command {
-  return target
+  return withNetwork(target)
     .option('--user <name>', 'who logs in there; the password is asked for')
     .option('--password-file <file>', 'the password: the first line of this file')
     .option('--token-file <file>', 'instead of a person: a token of can-ota server token');

@@ -6,18 +6,20 @@ import {
   type ChunkFaultRates,
   parseChunkFault,
 } from '../services/chunked/faults.ts';
-import { command, withOutput } from './program-options.ts';
+import { command, withNetwork, withOutput } from './program-options.ts';
 
 export function addServer(program: Command): void {
-  const server = withOutput(
-    command(
-      program,
-      'server',
-      'The backend: releases, nonces, downloads, upload page, audit log.',
-      `can-ota server user add alice --role admin --data data
+  const server = withNetwork(
+    withOutput(
+      command(
+        program,
+        'server',
+        'The backend: releases, nonces, downloads, upload page, audit log.',
+        `can-ota server user add alice --role admin --data data
        can-ota server --port 8080 --data data --allow-ip 127.0.0.1/32 --allow-ip 10.0.0.0/8
        can-ota server --data data --trust trust --devices required
        can-ota server --data dir --trust trust --role director --images-url http://images:8081`,
+      ),
     ),
   )
     .option('--host <address>', 'address to listen on', '127.0.0.1')

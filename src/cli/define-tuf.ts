@@ -1,11 +1,11 @@
 // The command `tuf` with its options.
 
 import { Argument, type Command } from 'commander';
-import { withOutput } from './program-options.ts';
+import { withNetwork, withOutput } from './program-options.ts';
 
 /** Its options may stand before or after the word; its exit codes are those of a TUF client, 0 and 1. */
 export function addTuf(program: Command): void {
-  withOutput(program.command('tuf'))
+  withNetwork(withOutput(program.command('tuf')))
     .description('A client of one plain TUF repository: the verifier of the vehicle by itself.')
     .addArgument(new Argument('<action>', 'what to do').choices(['init', 'refresh', 'download']))
     .argument('[root]', 'of init: the trusted root.json')

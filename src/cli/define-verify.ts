@@ -1,12 +1,12 @@
 // The command `verify` with its options.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { withOutput } from './program-options.ts';
+import { withNetwork, withOutput } from './program-options.ts';
 
 /** Its exit codes are 0 and 1 for a verdict, 2 for a wrong option. */
 export function addVerify(program: Command): void {
   const repeated = (value: string, all: readonly string[] = []) => [...all, value];
-  withOutput(program.command('verify'))
+  withNetwork(withOutput(program.command('verify')))
     .description('Verify what a Director and an image repository say, as the vehicle does.')
     .requiredOption('--director <place>', 'metadata of the Director: a URL or a folder')
     .requiredOption('--images <place>', 'metadata of the image repository: a URL or a folder')

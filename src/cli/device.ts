@@ -19,6 +19,7 @@ import type { Suite } from '../trust/sealed-session.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
 import { CHIP_FILE, readChip, requireOwnChip } from './own-chip.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { HttpRegistry } from './provision-registry.ts';
 import { fileFault, readTextFile } from './vehicle-file.ts';
 
@@ -26,7 +27,7 @@ interface FolderOptions extends CommonOptions {
   readonly stateDir: string;
 }
 
-interface EnrollOptions extends FolderOptions {
+interface EnrollOptions extends FolderOptions, NetworkOptions {
   readonly server: string;
   readonly tokenFile: string;
   readonly model: string;
@@ -35,7 +36,7 @@ interface EnrollOptions extends FolderOptions {
   readonly image?: { readonly file: string; readonly version: string };
 }
 
-interface RunOptions extends FolderOptions {
+interface RunOptions extends FolderOptions, NetworkOptions {
   readonly deviceFile?: string;
   readonly server: string;
   readonly once?: boolean;
@@ -51,6 +52,7 @@ export function enroll(options: EnrollOptions): Promise<void> {
     const token = await readSecretLine(options.tokenFile, '--token-file');
     const releaseKey = await readTextFile(options.releaseKey, '--release-key');
     const factory = await factoryImage(options);
+    const network = await networkOf(options, options.server);
     const storage = await DiskStorage.openOwn(options.stateDir);
     const lock = await lockFolder(storage.location);
     try {
@@ -59,6 +61,7 @@ export function enroll(options: EnrollOptions): Promise<void> {
         token,
         clock: systemClock,
         random: systemRandom,
+        fetch: network.fetch,
       });
       const { model, hwId } = options;
       const { signal } = context;
@@ -102,6 +105,7 @@ export function run(options: RunOptions): Promise<void> {
         `${options.stateDir} does not exist: run "can-ota device enroll" first`,
       );
     }
+    const { transport } = await networkOf(options, options.server);
     const storage = await DiskStorage.openOwn(options.stateDir);
     const lock = await lockFolder(storage.location);
     try {
@@ -112,6 +116,7 @@ export function run(options: RunOptions): Promise<void> {
         random: systemRandom,
         logger: context.logger,
         onEvent: (event) => report(event, context),
+          transport,
         chunkBytes: options.chunkSize,
         checkIntervalMs: options.interval * 1000,
         suite: options.suite,

@@ -16,10 +16,11 @@ import { benchBundle, benchEcuIdentity } from '../trust/bench-keys.ts';
 import { bundleFor, encodeBundle } from '../trust/bundle.ts';
 import { checkTime } from '../trust/time-attestation.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { fileFault } from './vehicle-file.ts';
 import { readIdentity, type SecretOptions } from './vehicle-secrets.ts';
 
-export interface MetadataOptions extends SecretOptions {
+export interface MetadataOptions extends SecretOptions, NetworkOptions {
   readonly metadata?: string;
   readonly server?: string;
   readonly version?: string;
@@ -134,8 +135,10 @@ async function trustedMetadata(
   }
   const file = options.identity ?? path.join(place, 'identity.json');
   const identity = await readIdentity(file, '--identity');
+  const { transport } = await networkOf(options, options.server);
   const backend = new HttpBackend({
     server: options.server,
+    transport,
     vin: vehicle?.vin ?? '',
     clock: systemClock,
     identity: {

@@ -4,6 +4,7 @@ import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import type { ExitCode } from '../core/exit-code.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { networkOf } from './network.ts';
 import { OperatorBackend } from './operator-backend.ts';
 import { credentialsOf, type LogInOptions } from './release.ts';
 
@@ -27,8 +28,9 @@ export function withBackend(
   body: (work: OperatorWork) => Promise<ExitCode>,
 ): Promise<void> {
   return runCommand(options, async (context) => {
+    const { fetch } = await networkOf(options, options.server);
     const backend = await OperatorBackend.logIn(
-      { url: options.server, clock: systemClock, signal: context.signal },
+      { url: options.server, clock: systemClock, signal: context.signal, fetch },
       await credentialsOf(options),
     );
     return body({ context, backend, clock: systemClock });

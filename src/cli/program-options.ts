@@ -61,3 +61,36 @@ export function withVehicle(target: Command): Command {
     'vehicle description (default: the bench vehicle)',
   );
 }
+
+/** Of a command that asks a server: `networkOf` reads these. */
+export function withNetwork(target: Command): Command {
+  return target
+    .addOption(
+      new Option(
+        '--ca <file>',
+        "CA certificates in PEM that the server's certificate must come from (default: those of Node)",
+      ).env('CAN_OTA_CA'),
+    )
+    .addOption(
+      new Option(
+        '--client-cert <file>',
+        'certificate in PEM to show where the server wants one, its chain behind it',
+      ).env('CAN_OTA_CLIENT_CERT'),
+    )
+    .addOption(
+      new Option(
+        '--client-key <file>',
+        'its private key in PEM (default: in the file of --client-cert)',
+      ).env('CAN_OTA_CLIENT_KEY'),
+    )
+    .addOption(
+      new Option(
+        '--client-key-passphrase <file>',
+        'opens an encrypted --client-key: the first line of this file',
+      ).env('CAN_OTA_CLIENT_KEY_PASSPHRASE'),
+    )
+    .addHelpText(
+      'after',
+      '\nHTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are read as curl reads them (docs/operations/networks.md).',
+    );
+}

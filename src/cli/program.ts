@@ -17,7 +17,7 @@ import { addServices } from './define-services.ts';
 import { addSimulate } from './define-simulate.ts';
 import { addTuf } from './define-tuf.ts';
 import { addVerify } from './define-verify.ts';
-import { command, EXIT_CODES, withBeside, withVehicle } from './program-options.ts';
+import { command, EXIT_CODES, withBeside, withNetwork, withVehicle } from './program-options.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<ExitCode> {
@@ -110,13 +110,15 @@ function addBench(program: Command): void {
 }
 
 function addTmu(program: Command): void {
-  withVehicle(
-    command(
-      program,
-      'tmu',
-      'The daemon of the telematics unit: polls, downloads, asks the driver, programs, reports.',
-      `can-ota tmu --server http://127.0.0.1:8080 --bus vcan0 --vehicle vehicle.yaml --state-dir /var/lib/can-ota
+  withNetwork(
+    withVehicle(
+      command(
+        program,
+        'tmu',
+        'The daemon of the telematics unit: polls, downloads, asks the driver, programs, reports.',
+        `can-ota tmu --server http://127.0.0.1:8080 --bus vcan0 --vehicle vehicle.yaml --state-dir /var/lib/can-ota
        can-ota tmu --server http://127.0.0.1:8080 --state-dir state --once --json`,
+      ),
     ),
   )
     .requiredOption('--server <url>', 'the backend')
@@ -234,23 +236,25 @@ function addCgw(program: Command): void {
 }
 
 function addFlash(program: Command): void {
-  withBeside(
-    withVehicle(
-      command(
-        program,
-        'flash',
-        'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
-        `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
+  withNetwork(
+    withBeside(
+      withVehicle(
+        command(
+          program,
+          'flash',
+          'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
+          `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
        can-ota flash EDT build/edt.bin --metadata bundle.json --identity identity.json
        can-ota flash EDT build/edt.bin --metadata /var/lib/can-ota --server http://127.0.0.1:8080
        can-ota flash 7E0:7E8 image.bin --bus can0
        can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json`,
-      )
-        .argument(
-          '<ecu>',
-          'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
         )
-        .argument('<image>', 'file to program'),
+          .argument(
+            '<ecu>',
+            'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
+          )
+          .argument('<image>', 'file to program'),
+      ),
     ),
   )
     // `--version` of the program itself stands before the command.

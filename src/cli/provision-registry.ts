@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Clock, sleep } from '../core/clock.ts';
 import { describeError, InputError } from '../core/errors.ts';
 import { jitter, type Random } from '../core/random.ts';
+import { answerAdvice } from '../link/link-error.ts';
 
 /** What is told about a device; both calls may be repeated, what is left out stays as it is. */
 export interface DeviceFacts {
@@ -148,7 +149,7 @@ export class HttpRegistry implements Registry {
       const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : describeError(error);
       return failed('UNREACHABLE', `${server} cannot be reached for POST /${path}: ${why}`, 0);
     }
-    if (!response.ok) return refusal(response, text, path);
+    if (!response.ok) return refusal(response, text, path, target(server, path));
     const row = rowSchema.safeParse(jsonOf(text));
     if (!row.success || row.data.hw_id !== hwId) {
       const reason = `the answer of ${server} to POST /${path} is not that of a can-ota registry`;
@@ -159,10 +160,13 @@ export class HttpRegistry implements Registry {
   }
 }
 
-function refusal(response: Response, text: string, path: string): Failed {
+function refusal(response: Response, text: string, path: string, url: URL): Failed {
   const problem = problemSchema.safeParse(jsonOf(text));
   const code = problem.success ? problem.data.code : `HTTP_${response.status}`;
-  const why = problem.success ? problem.data.detail : text.slice(0, 200);
+  const location = response.headers.get('location');
+  const why = problem.success
+    ? problem.data.detail
+    : (answerAdvice(response.status, location, text, url) ?? text.slice(0, 200));
   const reason = `the registry refused POST /${path} with ${response.status} ${code}: ${why}`;
   const busy = response.status === 429 || response.status >= 500;
   if (!busy) return failed(code, reason);

@@ -15,6 +15,7 @@ import { openTesterBus, type TesterOptions } from './bus.ts';
 import { pc } from './colours.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { readDeviceId, Testers } from './provision-bus.ts';
 import { type ImageOption, openFirstImages } from './provision-images.ts';
 import { HttpRegistry } from './provision-registry.ts';
@@ -22,7 +23,7 @@ import { type ProvisionEvent, type ProvisionOutcome, provisionVehicle } from './
 import { readAnchors } from './provision-trust.ts';
 import { loadVehicle } from './vehicle-file.ts';
 
-interface ProvisionOptions extends CommonOptions, TesterOptions {
+interface ProvisionOptions extends CommonOptions, TesterOptions, NetworkOptions {
   readonly server: string;
   readonly tokenFile: string;
   readonly trust: string;
@@ -49,6 +50,7 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
       token,
       clock: systemClock,
       random: systemRandom,
+      fetch: (await networkOf(options, options.server)).fetch,
     });
     const storage = await DiskStorage.openOwn(options.stateDir);
     // Not beside a running TMU, which works with the identity that it has read.

@@ -96,14 +96,7 @@ export class ReleaseBackend {
     form: FormData,
     schema: z.ZodType<T>,
   ): Promise<T> {
-    // As bytes: a body that fetch is still reading from a form, when the signal comes, takes the whole process down
-    // (undici puts the next piece into a stream that is closed already).
-    const encoded = new Response(form);
-    const init = {
-      method: 'POST',
-      headers: { 'content-type': encoded.headers.get('content-type')! },
-      body: await encoded.arrayBuffer(),
-    };
+    const init = { method: 'POST', body: form };
     return answer(await this.#connection.send(doing, path, init), schema, doing);
   }
 

@@ -19,10 +19,11 @@ import { toPem } from '../trust/signing-key.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { createSecretFile, requireOwnerOnly } from './keys-file.ts';
 import { type PassphraseOptions, passphraseSource, readSecretLine } from './keys-passphrase.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { ReleaseBackend } from './release-backend.ts';
 import { fileFault } from './vehicle-file.ts';
 
-export interface DeviceReleaseOptions extends CommonOptions, PassphraseOptions {
+export interface DeviceReleaseOptions extends CommonOptions, PassphraseOptions, NetworkOptions {
   readonly model: string;
   readonly version: string;
   readonly counter: number;
@@ -45,7 +46,8 @@ type Teller = Pick<Context, 'say' | 'emit' | 'signal'>;
 export function releaseDevice(file: string, options: DeviceReleaseOptions): Promise<void> {
   return runCommand(options, async (context) => {
     requirePlausibleClock(systemClock.wallMs());
-    await release(context, file, options);
+    const { fetch } = await networkOf(options, options.server);
+    await release(context, file, options, fetch);
     return ExitCode.success;
   });
 }
@@ -63,6 +65,7 @@ export async function release(
   context: Teller,
   file: string,
   options: DeviceReleaseOptions,
+  send: typeof fetch,
 ): Promise<void> {
   const { model, version, counter, profile, server: url } = options;
   const key = await openKey(options);
@@ -71,7 +74,7 @@ export async function release(
   const signed = signManifest(manifestFor(image, { model, version, counter, profile }), key);
   const token = await readSecretLine(options.tokenFile, '--token-file');
   const backend = await ReleaseBackend.logIn(
-    { url, clock: systemClock, signal: context.signal },
+    { url, clock: systemClock, signal: context.signal, fetch: send },
     { kind: 'token', token },
   );
   const form = new FormData();

@@ -10,6 +10,7 @@ import { pullFrom } from './keys.ts';
 import { Ceremony, DEFAULT_VALIDITY_DAYS } from './keys-ceremony.ts';
 import { KeyFolder } from './keys-folder.ts';
 import { type PassphraseOptions, passphraseSource, readSecretLine } from './keys-passphrase.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { type Credentials, ReleaseBackend } from './release-backend.ts';
 import { pushImages } from './release-images.ts';
 import { push } from './release-push.ts';
@@ -22,7 +23,7 @@ import {
   revoke,
 } from './release-sign.ts';
 
-export interface LogInOptions {
+export interface LogInOptions extends NetworkOptions {
   readonly user?: string;
   readonly passwordFile?: string;
   readonly tokenFile?: string;
@@ -103,7 +104,11 @@ export async function logIn(
 ): Promise<ReleaseBackend | undefined> {
   const { server: url } = options;
   if (url === undefined) return undefined;
-  return ReleaseBackend.logIn({ url, clock: systemClock, signal }, await credentialsOf(options));
+  const { fetch } = await networkOf(options, url);
+  return ReleaseBackend.logIn(
+    { url, clock: systemClock, signal, fetch },
+    await credentialsOf(options),
+  );
 }
 
 /** Throws InputError when nobody can log in. */

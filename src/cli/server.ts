@@ -10,8 +10,9 @@ import { systemRandom } from '../core/random.ts';
 import type { ChunkFaultRates } from '../services/chunked/faults.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 
-interface ServerOptions extends CommonOptions {
+interface ServerOptions extends CommonOptions, NetworkOptions {
   readonly host: string;
   readonly port: number;
   readonly data: string;
@@ -102,6 +103,7 @@ async function uptaneOptions(options: ServerOptions): Promise<UptaneOptions | un
     passphrase: await secret(passphraseFile, '--passphrase-file', process.env.CAN_OTA_PASSPHRASE),
     imagesUrl,
     imagesToken: await secret(imagesTokenFile, '--images-token-file'),
+    fetch: imagesUrl === undefined ? undefined : (await networkOf(options, imagesUrl)).fetch,
   };
 }
 

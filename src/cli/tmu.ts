@@ -23,12 +23,13 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import { type BusOptions, openTesterBus } from './bus.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { runKeyCommand } from './key-command.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { readChip, requireOwnChip } from './own-chip.ts';
 import { createTmuOnBus, type SessionChoice } from './tmu-on-bus.ts';
 import { loadVehicle } from './vehicle-file.ts';
 import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';
 
-interface TmuOptions extends CommonOptions, BusOptions {
+interface TmuOptions extends CommonOptions, BusOptions, NetworkOptions {
   readonly server: string;
   readonly vehicle?: string;
   readonly stateDir: string;
@@ -57,9 +58,10 @@ export function tmu(options: TmuOptions): Promise<void> {
     const vehicle = withSecrets(described, identity, benchKeys);
     const storage = await DiskStorage.openOwn(options.stateDir);
     const software = await ownSoftware();
+    const { transport } = await networkOf(options, options.server, options.images);
     await using opened = await openTesterBus(options, context, 'tmu', 'warn');
     const { tmu: daemon, close } = createTmuOnBus({
-      backend: { server: options.server, images: options.images },
+      backend: { server: options.server, images: options.images, transport },
       chunkBytes,
       session: { proof: options.session, suite: options.suite },
       vehicle,

@@ -22,8 +22,9 @@ import {
 } from '../trust/repository.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
 import { httpSource, type MetadataSource } from './metadata-source.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 
-export interface TufOptions extends CommonOptions {
+export interface TufOptions extends CommonOptions, NetworkOptions {
   readonly metadataDir: string;
   readonly metadataUrl?: string;
   readonly targetName: readonly string[];
@@ -94,8 +95,10 @@ async function run(
     if (value === undefined) throw new InputError(name, `${action} needs it`);
     return value;
   };
+  const { fetch } = await networkOf(options, options.metadataUrl, options.targetBaseUrl);
   const source = httpSource(needed('--metadata-url', options.metadataUrl), {
     signal: context.signal,
+    fetch,
   });
   if (action === 'download' && options.targetName.length === 0) {
     throw new InputError('--target-name', 'name at least one target');
@@ -106,6 +109,7 @@ async function run(
     if (action === 'refresh') return;
     const images = httpSource(needed('--target-base-url', options.targetBaseUrl), {
       signal: context.signal,
+      fetch,
     });
     const folder = await DiskStorage.open(needed('--target-dir', options.targetDir));
     for (const name of options.targetName) {

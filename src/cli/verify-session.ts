@@ -11,6 +11,7 @@ import { DeviceSession } from '../tmu/device-session.ts';
 import { HttpClient } from '../tmu/http-client.ts';
 import type { IdentityFile } from '../trust/identity-file.ts';
 import { SourceError } from './metadata-source.ts';
+import type { Network } from './network.ts';
 
 /**
  * A `fetch` for this Director alone: the token of a vehicle is nobody else's business. `identityFile`: beside it is the
@@ -20,6 +21,7 @@ export function vehicleFetch(
   identity: IdentityFile,
   identityFile: string,
   director: string,
+  network: Network,
 ): typeof fetch {
   const url = URL.parse(director);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -32,7 +34,7 @@ export function vehicleFetch(
     keys: async () => DeviceKeys.glance(device, await DiskStorage.open(path.dirname(identityFile))),
     random: systemRandom,
     clock: systemClock,
-    client: new HttpClient({ clock: systemClock, headers: {} }),
+    client: new HttpClient({ clock: systemClock, headers: {}, transport: network.transport }),
     // `https://ota.example/director/VIN/metadata` is on the backend `https://ota.example/`.
     base: new URL(`${url.origin}${url.pathname.replace(/(^|\/)director\/.*$/, '')}/`),
   });
@@ -41,6 +43,6 @@ export function vehicleFetch(
     if (answer.kind === 'failed') throw new SourceError('HTTP', answer.reason);
     const headers = new Headers(init?.headers);
     headers.set('Authorization', `Bearer ${answer.token}`);
-    return fetch(input, { ...init, headers });
+    return network.fetch(input, { ...init, headers });
   };
 }

@@ -10,6 +10,7 @@ import { DiskStorage } from '../core/storage.ts';
 import { faultText } from '../trust/attack.ts';
 import type { EcuFacts, RepositoryName } from '../trust/full-verification.ts';
 import { type CommonOptions, type Context, runCommand } from './context.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { fileFault } from './vehicle-file.ts';
 import { readIdentity } from './vehicle-secrets.ts';
 import { type ReportFacts, reportJson, reportLines } from './verify-report.ts';
@@ -17,7 +18,7 @@ import { REPOSITORIES, runVerification, type VerifyJob, type VerifyResult } from
 import { vehicleFetch } from './verify-session.ts';
 import { repositorySource } from './verify-source.ts';
 
-export interface VerifyOptions extends CommonOptions {
+export interface VerifyOptions extends CommonOptions, NetworkOptions {
   readonly director: string;
   readonly images: string;
   readonly ecu: readonly string[];
@@ -92,12 +93,14 @@ async function jobOf(
   const { profile } = options;
   const identity =
     options.identity === undefined ? undefined : await readIdentity(options.identity, '--identity');
+  const network = await networkOf(options, options.director, options.images);
   const source = (name: RepositoryName) =>
     repositorySource(name, options[name], profile, {
       signal,
-      ...(identity === undefined || name !== 'director'
-        ? {}
-        : { fetch: vehicleFetch(identity, options.identity!, options.director) }),
+      fetch:
+        identity === undefined || name !== 'director'
+          ? network.fetch
+          : vehicleFetch(identity, options.identity!, options.director, network),
     });
   return {
     sources: { director: await source('director'), images: await source('images') },

@@ -80,6 +80,8 @@ export function foreignHead(
     (status === 304 && expected === 'json' && asked['if-none-match'] !== undefined);
   if (!isExpected) {
     const location = one(headers.location);
+    // An image may lie in another store: see follow-redirects.ts.
+    if (expected === 'image' && location !== undefined) return undefined;
     return location === undefined
       ? 'nothing was asked that it answers'
       : `it points to ${shown(location)}`;

@@ -19,6 +19,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { DeviceKeys } from './device-keys.ts';
 import { type DeviceIdentity, DeviceSession } from './device-session.ts';
+import { followRedirects, withoutSearch } from './follow-redirects.ts';
 import { foreignAnswer, isOctets, parseJson, signedJson } from './foreign-answer.ts';
 import {
   type Answer,
@@ -159,16 +160,18 @@ export class HttpBackend implements Backend {
   ): Promise<DownloadAnswer> {
     const url = this.#url(`ota_download/${encodeURIComponent(release.file)}`);
     url.searchParams.set('nonce', nonce);
-    const shown = new URL(url);
-    shown.search = '';
-    const opened = await this.#open(
-      url,
-      {
-        expects: 'image',
-        headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
-        ...withSignal(signal),
-      },
-      shown,
+    const shown = withoutSearch(url);
+    const init = {
+      expects: 'image',
+      headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
+      ...withSignal(signal),
+    } as const;
+    const first = await this.#open(url, init, shown);
+    if ('kind' in first) return first;
+    const opened = await followRedirects(first, url, (next) =>
+      next.origin === this.#base.origin
+        ? this.#open(next, init, withoutSearch(next))
+        : this.#client.open(next, { ...init, stranger: true }, withoutSearch(next)),
     );
     if ('kind' in opened) return opened;
     const { status, headers } = opened;

@@ -3,6 +3,7 @@
 import { type BackendFailure, DownloadCut } from '../campaign/ports.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
+import { answerAdvice, LinkError } from '../link/link-error.ts';
 import {
   type Expected,
   foreignAnswer,
@@ -16,6 +17,8 @@ import type { HttpResponse, HttpTransport } from './http-transport.ts';
 
 /** A JSON answer beyond this is garbage: nothing of the server may fill our memory. */
 const MAX_JSON_BYTES = 1024 * 1024;
+/** A page that is not ours is read no further, for what it says. */
+const MAX_ADVICE_BYTES = 4096;
 export const REQUEST_MS = 20_000;
 export const CONNECT_MS = 10_000;
 /**
@@ -43,6 +46,8 @@ export interface HttpInit {
   readonly signal?: AbortSignal;
   /** 429 is for this path alone; otherwise all paths of the server are left alone for as long as it asks. */
   readonly ownPause?: boolean;
+  /** The server is not ours: it gets none of the headers that say who is asking. */
+  readonly stranger?: boolean;
 }
 
 export interface HttpClientOptions {
@@ -126,7 +131,7 @@ export class HttpClient {
       accept: 'application/json, application/octet-stream',
       // RFC 9110 12.5.3: without it any coding is welcome, and hashes and lengths are of the bytes as they are.
       'accept-encoding': 'identity',
-      ...this.#options.headers,
+      ...(init.stranger === true ? {} : this.#options.headers),
       ...init.headers,
     };
     try {
@@ -149,9 +154,10 @@ export class HttpClient {
       }
       const foreign = foreignHead(response, init.expects ?? 'json', headers);
       if (foreign !== undefined) {
+        const advice = await adviceOf(response, url, deadline);
         deadline.detach();
         response.destroy();
-        return this.#foreign(response, shown, foreign);
+        return this.#foreign(response, shown, advice ?? foreign);
       }
       return {
         status: response.status,
@@ -363,12 +369,38 @@ function withCode(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
+/** What a proxy or a TLS front says with the beginning of its page. */
+async function adviceOf(
+  { status, headers, body }: HttpResponse,
+  url: URL,
+  deadline: Deadline,
+): Promise<string | undefined> {
+  const { location } = headers;
+  const parts: Uint8Array[] = [];
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    for (let length = 0; status >= 400 && length < MAX_ADVICE_BYTES; ) {
+      const next = await deadline.race(chunks.next());
+      if (next.done === true) break;
+      length += next.value.length;
+      parts.push(next.value);
+    }
+  } catch {
+    // The page is only read for its words.
+  }
+  const text = new TextDecoder().decode(Buffer.concat(parts));
+  return answerAdvice(status, typeof location === 'string' ? location : undefined, text, url);
+}
+
 function unreachable(url: URL, error: unknown): BackendFailure {
   const code = systemErrorCode(error) ?? 'NETWORK';
+  // A sentence that says what to do needs no advice about the network in general.
+  const explained = error instanceof LinkError && error.explained;
+  const advice = explained ? '' : '; check --server and the network';
   return {
     kind: 'failed',
     code,
-    reason: `${url.origin}${url.pathname} cannot be reached (${code}): ${describeError(error)}; check --server and the network`,
+    reason: `${url.origin}${url.pathname} cannot be reached (${code}): ${describeError(error)}${advice}`,
     transient: true,
   };
 }

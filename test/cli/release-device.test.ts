@@ -2,7 +2,7 @@
 
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeKey, release } from '../../src/cli/release-device.ts';
 import { InputError } from '../../src/core/errors.ts';
 import {
@@ -57,23 +57,22 @@ async function workplace(profile: Profile = 'default', passphrase = false) {
 }
 
 /** What the backend is sent. */
-function listen(): { form: FormData | undefined; authorization: string | null } {
-  const seen: { form: FormData | undefined; authorization: string | null } = {
-    form: undefined,
-    authorization: null,
-  };
-  vi.stubGlobal('fetch', async (url: URL, init: RequestInit) => {
+interface Seen {
+  form: FormData | undefined;
+  authorization: string | null;
+  readonly fetch: typeof fetch;
+}
+
+function listen(): Seen {
+  const answer = async (url: URL, init: RequestInit) => {
     const request = new Request(url, init);
     seen.authorization = request.headers.get('authorization');
     seen.form = await request.formData();
     return Response.json({ created: true, sha256: '', key_id: 'id' }, { status: 201 });
-  });
+  };
+  const seen: Seen = { form: undefined, authorization: null, fetch: answer as typeof fetch };
   return seen;
 }
-
-afterEach(() => {
-  vi.unstubAllGlobals();
-});
 
 describe('can-ota release device', () => {
   it.each(['default', 'rsa'] as const)(
@@ -82,7 +81,12 @@ describe('can-ota release device', () => {
       const { file, options } = await workplace(profile, true);
       const seen = listen();
       const done = await run((context) =>
-        release(context, file('image.bin'), { ...options, passphraseFile: file('secret') }),
+        release(
+          context,
+          file('image.bin'),
+          { ...options, passphraseFile: file('secret') },
+          seen.fetch,
+        ),
       );
       expect(done).toMatchObject({ error: '', json: { created: true, keyId: 'id' } });
       expect(seen.authorization).toBe('Bearer cot-secret');
@@ -105,7 +109,9 @@ describe('can-ota release device', () => {
     const { file, options } = await workplace();
     const seen = listen();
     const refused = async (more: Partial<typeof options>, image = 'image.bin'): Promise<string> => {
-      const done = await run((context) => release(context, file(image), { ...options, ...more }));
+      const done = await run((context) =>
+        release(context, file(image), { ...options, ...more }, fetch),
+      );
       expect(done.json).toBeUndefined();
       return done.error;
     };
@@ -131,11 +137,11 @@ describe('can-ota release device', () => {
   it('says what is wrong with the passphrase', async () => {
     const { file, options } = await workplace('default', true);
     listen();
-    const none = await run((context) => release(context, file('image.bin'), options));
+    const none = await run((context) => release(context, file('image.bin'), options, fetch));
     expect(none.error).toContain('--passphrase-file');
     await fs.writeFile(file('secret'), 'another long passphrase\n');
     const wrong = await run((context) =>
-      release(context, file('image.bin'), { ...options, passphraseFile: file('secret') }),
+      release(context, file('image.bin'), { ...options, passphraseFile: file('secret') }, fetch),
     );
     expect(wrong.error).toContain('the passphrase is wrong');
   });

@@ -1,0 +1,82 @@
+// The connections of all requests of a process: direct or through a proxy, with the operator's own CA and certificate.
+
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { type Environment, type LinkProxy, proxyFor } from './proxy-environment.ts';
+
+/** PEM texts. */
+export interface LinkTls {
+  /** Only these CAs are trusted; missing: those of Node, and of NODE_EXTRA_CA_CERTS. */
+  readonly ca?: string;
+  /** The client's certificate, followed by the chain that the server needs. */
+  readonly certificate?: string;
+  /** Its private key, and what opens it. */
+  readonly key?: string;
+  readonly passphrase?: string;
+}
+
+export interface LinkOptions extends LinkTls {
+  /** Where the proxy variables are; empty: every request goes direct. */
+  readonly environment: Environment;
+}
+
+export interface Route {
+  /** Missing: Node's own. */
+  readonly agent?: { readonly http: HttpAgent } | { readonly https: HttpsAgent };
+  readonly proxy?: LinkProxy;
+}
+
+export class LinkAgents {
+  readonly #options: LinkOptions;
+  /** By scheme and proxy. */
+  readonly #routes = new Map<string, Route>();
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  get hasCa(): boolean {
+    return this.#options.ca !== undefined;
+  }
+
+  get hasClientCertificate(): boolean {
+    return this.#options.certificate !== undefined;
+  }
+
+  /** Throws InputError for a proxy variable that names no usable proxy. */
+  route(url: URL): Route {
+    const proxy = proxyFor(url, this.#options.environment);
+    const key = `${url.protocol} ${proxy?.url.href ?? ''}`;
+    let route = this.#routes.get(key);
+    if (route === undefined) {
+      route = this.#make(url.protocol === 'https:', proxy);
+      this.#routes.set(key, route);
+    }
+    return route;
+  }
+
+  #make(secure: boolean, proxy: LinkProxy | undefined): Route {
+    const { ca, certificate, key, passphrase } = this.#options;
+    // As Node's own agents are.
+    const common = { keepAlive: true, scheduling: 'lifo', timeout: 5000 } as const;
+    const tls = {
+      ...(ca === undefined ? {} : { ca }),
+      ...(certificate === undefined ? {} : { cert: certificate }),
+      ...(key === undefined ? {} : { key }),
+      ...(passphrase === undefined ? {} : { passphrase }),
+    };
+    const withTls = secure && Object.keys(tls).length > 0;
+    if (proxy === undefined && !withTls) return {};
+    // The proxy is chosen for this one URL already: the agent sends everything through it.
+    const through =
+      proxy === undefined
+        ? {}
+        : { proxyEnv: secure ? { https_proxy: proxy.url.href } : { http_proxy: proxy.url.href } };
+    return {
+      agent: secure
+        ? { https: new HttpsAgent({ ...common, ...tls, ...through }) }
+        : { http: new HttpAgent({ ...common, ...through }) },
+      ...(proxy === undefined ? {} : { proxy }),
+    };
+  }
+}
