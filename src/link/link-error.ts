@@ -9,8 +9,9 @@ export class LinkError extends Error {
   /** True: the message says what to do, and advice about the network in general would mislead. */
   readonly explained: boolean;
 
-  constructor(code: string, message: string, explained: boolean, cause: unknown) {
-    super(message, { cause });
+  /** `message` has the text of the cause already: OpenSSL's own line is not shown a second time. */
+  constructor(code: string, message: string, explained: boolean) {
+    super(message);
     this.name = 'LinkError';
     this.code = code;
     this.explained = explained;
@@ -32,7 +33,7 @@ export function linkError(error: unknown, facts: LinkFacts): LinkError {
   const advice = proxyAdvice(code, error, facts) ?? tlsAdvice(code, error, facts);
   const via = facts.proxy === undefined ? '' : `, through the proxy ${proxyText(facts.proxy)}`;
   const message = advice === undefined ? `${own}${via}` : `${advice} (${own}${via})`;
-  return new LinkError(code, message, advice !== undefined, error);
+  return new LinkError(code, message, advice !== undefined);
 }
 
 /** OpenSSL's line without its pointers and places in the source, and without advice about options of Node. */
