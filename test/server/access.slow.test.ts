@@ -216,7 +216,7 @@ class Callers {
     return callers;
   }
 
-  #sealed({ serial, secret }: TestEcu): Promise<SealedClient> {
+  #sealed({ serial, hwId, secret }: TestEcu): Promise<SealedClient> {
     const { backend } = this;
     return SealedClient.open({
       client: new HttpClient({
@@ -224,7 +224,7 @@ class Callers {
         transport: new InjectedTransport(() => backend.server.app),
       }),
       base: new URL('http://backend/'),
-      device: { serial, deviceSecret: secret },
+      device: { serial, hwId, deviceSecret: secret },
       storage: new SimulatedDisk().open(),
       clock: backend.clock,
       random: seededRandom(serial),

@@ -323,7 +323,7 @@ describe('a sealed request', () => {
     const client = await SealedClient.open({
       client: new HttpClient({ clock, headers: {}, transport: network }),
       base: new URL(`${SERVER}/`),
-      device: { serial: 'CO-1', deviceSecret: new Uint8Array(32).fill(7) },
+      device: { serial: 'CO-1', hwId: 'tmu-1', deviceSecret: new Uint8Array(32).fill(7) },
       storage,
       clock,
       random: seededRandom(),
@@ -372,7 +372,7 @@ describe('the log-in of a device', () => {
       clock,
       transport: new Network(() => foreign),
       identity: {
-        device: { serial: 'CO-1', deviceSecret: new Uint8Array(32).fill(7) },
+        device: { serial: 'CO-1', hwId: 'tmu-1', deviceSecret: new Uint8Array(32).fill(7) },
         random: seededRandom(),
       },
     });
