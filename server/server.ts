@@ -6,12 +6,14 @@ import type Router from '@koa/router';
 import Koa from 'koa';
 import type { Clock } from '../src/core/clock.ts';
 import { describeError, InputError } from '../src/core/errors.ts';
+import { LARGEST_IMAGE_BYTES, LARGEST_IMAGE_TEXT } from '../src/core/image-limit.ts';
 import type { Logger } from '../src/core/logger.ts';
 import type { Random } from '../src/core/random.ts';
 import { DiskStorage, type Storage } from '../src/core/storage.ts';
 import type { ChunkFaultRates } from '../src/services/chunked/faults.ts';
 import { AddressList, LOOPBACK_CIDRS, type ProxyTrust } from './auth/addresses.ts';
 import { CallerGate, type DevicePolicy, type RateLimits } from './auth/callers.ts';
+import { type CertificateOptions, ClientCertificates } from './auth/client-certificates.ts';
 import { DeviceSessions } from './auth/device-sessions.ts';
 import { LoginThrottle } from './auth/login-throttle.ts';
 import { Passwords } from './auth/passwords.ts';
@@ -40,8 +42,9 @@ import { VehicleStore } from './db/vehicles.ts';
 import { BackupWatch } from './director/backup-watch.ts';
 import { HttpProblem, ServerError } from './errors.ts';
 import { ExpiryWatch } from './expiry-watch.ts';
+import { requireBasePath } from './http/base-path.ts';
 import type { RequestState, Services } from './http/context.ts';
-import { frontDoor } from './http/front-door.ts';
+import { arrival, frontDoor } from './http/front-door.ts';
 import { listen, type RunningServer } from './http/listen.ts';
 import { problems } from './http/problems.ts';
 import { securityHeaders } from './http/security-headers.ts';
@@ -86,10 +89,12 @@ export interface ServerOptions {
   allowCidrs?: readonly string[];
   /** Believe X-Forwarded-* of the direct peer (true) or of these networks. Default: of nobody. */
   trustProxy?: boolean | readonly string[];
-  /** Largest image. Default 64 MiB, at most 2 GiB - 1. */
+  /** Largest image. Default 64 MiB, at most LARGEST_IMAGE_BYTES. */
   maxUploadBytes?: number;
   /** true: cookies only over TLS, and HSTS. Default: as the connection (or the trusted proxy) is. */
   secureCookies?: boolean;
+  /** Path below which people and vehicles know the server, like `/ota`; a trusted proxy's X-Forwarded-Prefix when missing. */
+  basePath?: string;
   /** bcrypt cost of new hashes and of the decoy, 12 unless told. */
   bcryptCost?: number;
   /** Nonces that one address may have open, 1000 unless told: many vehicles may share an address. */
@@ -98,6 +103,8 @@ export interface ServerOptions {
   uptane?: UptaneOptions;
   /** `required`: vehicles have to log in from the start; otherwise from the first registered device on. */
   devices?: DevicePolicy;
+  /** Second factor: each device shows a client certificate, which a trusted proxy hands on. Needs `trustProxy`. */
+  deviceCertificates?: CertificateOptions | undefined;
   /** How often whom may ask. */
   rateLimits?: Partial<RateLimits>;
   /** On a bench: what goes wrong in chunked downloads, and how often. */
@@ -117,7 +124,6 @@ export interface CanOtaServer {
 }
 
 export const DEFAULT_MAX_UPLOAD_BYTES = 64 * 1024 * 1024;
-const LARGEST_UPLOAD_BYTES = 2 ** 31 - 1;
 
 /**
  * Opens the data folder and builds the application. Throws InputError for a bad option and ServerError
@@ -129,15 +135,17 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   if (
     !Number.isInteger(maxUploadBytes) ||
     maxUploadBytes < 1 ||
-    maxUploadBytes > LARGEST_UPLOAD_BYTES
+    maxUploadBytes > LARGEST_IMAGE_BYTES
   ) {
     throw new InputError(
       'upload limit',
-      `${maxUploadBytes} is not a number of bytes from 1 to ${LARGEST_UPLOAD_BYTES}`,
+      `${maxUploadBytes} is not a number of bytes from 1 to ${LARGEST_IMAGE_TEXT}`,
     );
   }
   const allow = allowList(options, logger);
   const trust = proxyTrust(options.trustProxy);
+  const certificates = deviceCertificates(options);
+  const basePath = requireBasePath(options.basePath ?? '');
   const passwords = new Passwords(options.bcryptCost);
 
   const { storage, database, lock } = await openData(options);
@@ -173,6 +181,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   const gate = new CallerGate(random, {
     ...(options.rateLimits === undefined ? {} : { limits: options.rateLimits }),
     policy: options.devices,
+    certificates,
   });
   const { burst: burstBytes, perSecond: bytesPerSecond } = gate.transferLimit;
   const pace = { burstBytes, bytesPerSecond };
@@ -235,17 +244,22 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     // What is left to arrive here are clients that went away in the middle of an answer.
     logger.debug({ error: describeError(error) }, 'a response ended early');
   });
+  const routers: Router<RequestState>[] = [];
+  const { secureCookies } = options;
+  const isRoute = (path: string, method: string): boolean =>
+    routers.some((router) => router.match(path, method).route);
   app.use((_ctx, next) => {
     clockWatch.look();
     return next();
   });
-  app.use(securityHeaders(options.secureCookies === true));
+  app.use(arrival({ trust, secureCookies, basePath, isRoute, clock }));
+  app.use(securityHeaders());
   app.use(problems(logger, services.pages));
-  app.use(frontDoor({ allow, trust, secureCookies: options.secureCookies, audit, clock }));
+  app.use(frontDoor({ allow, audit }));
   const sessions = peopleSessions(app, services, random);
   const forVehicles = options.uptane?.role !== 'images';
   const forReleases = options.uptane?.role !== 'director';
-  for (const router of [
+  routers.push(
     ...(forVehicles
       ? [
           vehicleRoutes(services),
@@ -263,9 +277,8 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     sessionRoutes(services, sessions),
     ...(forReleases ? [uploadRoutes(services, sessions)] : []),
     pageRoutes(services, sessions),
-  ]) {
-    mount(app, router);
-  }
+  );
+  for (const router of routers) mount(app, router);
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -326,6 +339,18 @@ function allowList(options: ServerOptions, logger: Logger): AddressList {
     return new AddressList(LOOPBACK_CIDRS, 'allowed networks');
   }
   return new AddressList(cidrs, 'allowed networks');
+}
+
+/** Throws InputError. */
+function deviceCertificates(options: ServerOptions): ClientCertificates | undefined {
+  if (options.deviceCertificates === undefined) return undefined;
+  if (options.trustProxy === undefined || options.trustProxy === false) {
+    throw new InputError(
+      '--device-ca',
+      'certificates come in a header of a proxy: name the proxy by --trust-proxy',
+    );
+  }
+  return new ClientCertificates(options.deviceCertificates, options.clock);
 }
 
 function proxyTrust(option: boolean | readonly string[] | undefined): ProxyTrust {

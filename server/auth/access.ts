@@ -186,7 +186,7 @@ export function guard(
         }
         return load!(ctx, async () => {
           if (access.page === true && context.state.person === undefined && prefersHtml(context)) {
-            ctx.redirect('/login');
+            ctx.redirect(`${context.state.base}/login`);
             ctx.status = 303;
             return;
           }

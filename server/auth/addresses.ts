@@ -21,6 +21,17 @@ export function canonicalAddress(text: string): string | undefined {
   return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
 }
 
+/**
+ * The address of one hop of X-Forwarded-For. Some proxies add the port (Azure, IIS), and IPv6 then stands in brackets;
+ * RFC 7239 adds quotes.
+ */
+export function forwardedAddress(hop: string): string | undefined {
+  const text = hop.trim().replace(/^"(.*)"$/, '$1');
+  const [, inside] =
+    /^\[([^\]]+)\](?::\d{1,5})?$/.exec(text) ?? /^([0-9.]+):\d{1,5}$/.exec(text) ?? [];
+  return canonicalAddress(inside ?? text);
+}
+
 /** Networks in CIDR notation. */
 export class AddressList {
   readonly #list = new BlockList();
@@ -70,9 +81,9 @@ export function clientAddress(
   let address = canonicalAddress(peer ?? '');
   if (trust === false || forwardedFor === undefined || address === undefined) return address;
   const hops = forwardedFor.split(',').map((hop) => hop.trim());
-  if (trust === 'direct-peer') return canonicalAddress(hops.at(-1)!);
+  if (trust === 'direct-peer') return forwardedAddress(hops.at(-1)!);
   while (hops.length > 0 && trust.has(address)) {
-    const next = canonicalAddress(hops.pop()!);
+    const next = forwardedAddress(hops.pop()!);
     if (next === undefined) return undefined;
     address = next;
   }

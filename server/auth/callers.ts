@@ -6,6 +6,7 @@ import type { ServiceToken, TokenRole } from '../db/service-tokens.ts';
 import { HttpProblem } from '../errors.ts';
 import type { AppContext, Services } from '../http/context.ts';
 import { networkOf } from './addresses.ts';
+import type { ClientCertificates } from './client-certificates.ts';
 import { type Guard, GuardCounts } from './guard-counts.ts';
 import {
   AddressBuckets,
@@ -59,10 +60,16 @@ export class CallerGate {
   readonly #anonymous: SharedBucket;
   readonly #strangers: AddressBuckets;
   readonly #policy: DevicePolicy;
+  readonly #certificates: ClientCertificates | undefined;
 
   constructor(
     random: Random,
-    options: { limits?: Partial<RateLimits>; policy?: DevicePolicy | undefined } = {},
+    options: {
+      limits?: Partial<RateLimits>;
+      policy?: DevicePolicy | undefined;
+      /** Given: each device shows its certificate, too. */
+      certificates?: ClientCertificates | undefined;
+    } = {},
   ) {
     const limits = { ...DEFAULT_RATE_LIMITS, ...options.limits };
     this.#identities = new IdentityBuckets(limits.identity);
@@ -72,6 +79,7 @@ export class CallerGate {
     this.transferLimit = limits.transfer;
     this.#transfers = new ByteBuckets(limits.transfer);
     this.#policy = options.policy ?? 'auto';
+    this.#certificates = options.certificates;
   }
 
   /**
@@ -90,7 +98,10 @@ export class CallerGate {
     if (serial !== undefined) {
       await this.known(ctx, services, serial);
       const device = await services.devices.bySerial(serial);
-      if (device?.status === 'active') return { kind: 'device', device };
+      if (device?.status === 'active') {
+        await this.certificate(ctx, services, device);
+        return { kind: 'device', device };
+      }
       await services.deviceSessions.end(serial);
       throw await refusedDevice(ctx, services, serial);
     }
@@ -105,6 +116,11 @@ export class CallerGate {
     this.#addresses.giveBack(networkOf(ctx.state.address), nowMs);
     await this.known(ctx, services, `token ${token.name}`);
     return { kind: 'service', token };
+  }
+
+  /** The second factor of a device that has proven itself. Throws HttpProblem 403 where it is wanted and wrong. */
+  async certificate(ctx: AppContext, services: Services, device: Device): Promise<void> {
+    await this.#certificates?.require(ctx, services, device);
   }
 
   /** Counts a request of an identity that has proven itself. Throws HttpProblem 429. */

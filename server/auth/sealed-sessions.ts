@@ -70,6 +70,7 @@ export async function receiveMessage(
     await sealedSessions.end(serial);
     throw await refusal(ctx, services, 'DEVICE_REFUSED', serial, 'the device is not active');
   }
+  await services.gate.certificate(ctx, services, device);
   return { session, device, sequence, body: opened.body };
 }
 

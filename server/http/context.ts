@@ -45,8 +45,12 @@ export interface RequestState {
   address: string;
   /** The client speaks TLS, to us or to a trusted proxy. */
   secure: boolean;
+  /** A trusted proxy hands the request on: its header fields are believed. */
+  viaProxy: boolean;
   /** Host and port that the client used. */
   host: string;
+  /** Path below which the client knows us: empty, or like `/ota`. Stands in front of every address of a page. */
+  base: string;
   /** Set behind the session middleware when somebody is logged in. */
   person?: Person;
   /** Set where a vehicle has proven which device it is. */

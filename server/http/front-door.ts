@@ -1,18 +1,21 @@
-// In front of everything: who is asking, and whether that address may ask at all.
+// In front of everything: how a request arrived, and whether that address may ask at all.
 
 import type { Middleware } from 'koa';
 import type { Clock } from '../../src/core/clock.ts';
 import { type AddressList, clientAddress, type ProxyTrust } from '../auth/addresses.ts';
 import type { AuditLog } from '../db/audit.ts';
 import { HttpProblem } from '../errors.ts';
+import { readBasePath, withoutBase } from './base-path.ts';
 import type { RequestState } from './context.ts';
 
-/** Sets address, host and TLS of the request; an address that is not on the list gets 403 for every path. */
-export function frontDoor(options: {
-  allow: AddressList;
+/** Sets address, host, TLS and base path of the request. Refuses nothing. */
+export function arrival(options: {
   trust: ProxyTrust;
   secureCookies: boolean | undefined;
-  audit: AuditLog;
+  /** Empty: a trusted proxy may name one. */
+  basePath: string;
+  /** True for a path that some route answers. */
+  isRoute(path: string, method: string): boolean;
   clock: Clock;
 }): Middleware<RequestState> {
   let second = Number.NaN;
@@ -30,17 +33,36 @@ export function frontDoor(options: {
     // Node's own date is that of the machine, whatever the clock says by which everything else here is signed.
     ctx.set('Date', httpDate(options.clock.wallMs()));
     const peer = ctx.req.socket.remoteAddress;
-    const address = clientAddress(peer, header(ctx.req.headers['x-forwarded-for']), options.trust);
     // The proxy's other fields are worth as much as its address: nothing unless it is trusted.
     const viaProxy = options.trust !== false && isTrusted(peer, options.trust);
-    const proto = viaProxy ? header(ctx.req.headers['x-forwarded-proto']) : undefined;
-    ctx.state.address = address ?? 'unknown';
-    ctx.state.secure = options.secureCookies ?? proto?.split(',').at(-1)?.trim() === 'https';
-    ctx.state.host =
-      (viaProxy ? header(ctx.req.headers['x-forwarded-host']) : undefined) ?? ctx.get('Host');
-    ctx.cookies.secure = ctx.state.secure;
-    if (address === undefined || !options.allow.has(address)) {
-      await options.audit.record({ action: 'refused.address', address: ctx.state.address });
+    const told = (name: string): string | undefined =>
+      viaProxy ? header(ctx.req.headers[name]) : undefined;
+    const forwardedFor = header(ctx.req.headers['x-forwarded-for']);
+    const { state } = ctx;
+    state.address = clientAddress(peer, forwardedFor, options.trust) ?? 'unknown';
+    state.viaProxy = viaProxy;
+    state.secure =
+      options.secureCookies ?? told('x-forwarded-proto')?.split(',').at(-1)?.trim() === 'https';
+    state.host = told('x-forwarded-host') ?? ctx.get('Host');
+    state.base = options.basePath || (readBasePath(told('x-forwarded-prefix') ?? '') ?? '');
+    if (state.base !== '') {
+      ctx.path = withoutBase(ctx.path, state.base, (path) => options.isRoute(path, ctx.method));
+      keepCookiesBelow(ctx.cookies, `${state.base}/`);
+    }
+    ctx.cookies.secure = state.secure;
+    await next();
+  };
+}
+
+/** Refuses an address that is not on the list with 403, for every path. */
+export function frontDoor(options: {
+  allow: AddressList;
+  audit: AuditLog;
+}): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const { address } = ctx.state;
+    if (!options.allow.has(address)) {
+      await options.audit.record({ action: 'refused.address', address });
       throw new HttpProblem(
         403,
         'ADDRESS_NOT_ALLOWED',
@@ -49,6 +71,15 @@ export function frontDoor(options: {
     }
     await next();
   };
+}
+
+/** Other programs below other paths of the same host must not get our session. */
+function keepCookiesBelow(
+  cookies: { set(name: string, value?: string | null, options?: object): unknown },
+  path: string,
+): void {
+  const set = cookies.set.bind(cookies);
+  cookies.set = (name, value, options) => set(name, value, { ...options, path });
 }
 
 function isTrusted(peer: string | undefined, trust: ProxyTrust): boolean {

@@ -96,6 +96,7 @@ function answer(ctx: AppContext, problem: HttpProblem, pages: Pages): void {
     ctx.body = pages.render('error', {
       title,
       person: ctx.state.person,
+      base: ctx.state.base,
       status: problem.status,
       code: problem.code,
       detail: problem.message,

@@ -4,7 +4,13 @@ import type Koa from 'koa';
 import helmet from 'koa-helmet';
 import type { RequestState } from './context.ts';
 
-export function securityHeaders(https: boolean): Koa.Middleware<RequestState> {
+/** HSTS behind TLS, our own or that of a trusted proxy; over plain HTTP browsers must ignore it. */
+export function securityHeaders(): Koa.Middleware<RequestState> {
+  const [plain, secure] = [headers(false), headers(true)];
+  return (ctx, next) => (ctx.state.secure ? secure : plain)(ctx, next);
+}
+
+function headers(https: boolean): Koa.Middleware<RequestState> {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -21,8 +27,9 @@ export function securityHeaders(https: boolean): Koa.Middleware<RequestState> {
     },
     referrerPolicy: { policy: 'same-origin' },
     xFrameOptions: { action: 'deny' },
+    // Names below this host are not ours to speak for.
+    strictTransportSecurity: https ? { includeSubDomains: false } : false,
     // Over plain HTTP browsers ignore these two and say so in the console.
-    strictTransportSecurity: https,
     crossOriginOpenerPolicy: https,
     originAgentCluster: https,
   });

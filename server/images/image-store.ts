@@ -147,7 +147,7 @@ export function tooLarge(maxBytes: number): HttpProblem {
   return new HttpProblem(
     413,
     'IMAGE_TOO_LARGE',
-    `the image is larger than ${maxBytes} bytes: send a smaller one or raise the server's limit`,
+    `the image is larger than ${maxBytes} bytes: send a smaller one, or raise --max-upload of the server`,
   );
 }
 

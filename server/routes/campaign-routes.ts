@@ -13,6 +13,7 @@ import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
 import { cancelBody, statusBody, vehicleId } from './input.ts';
+import { seeOther } from './show-page.ts';
 
 /** A vehicle tells so of a campaign that has ended by its driver's word, and hears whether it is asked again. */
 const REFUSED_STATE = 'refused';
@@ -69,8 +70,7 @@ export function campaignRoutes(
     if (result.kind === 'no-campaign') throw noCampaign(vin, result.last);
     ctx.set('Cache-Control', 'no-store');
     if (prefersHtml(ctx)) {
-      ctx.redirect(`/vehicles?${new URLSearchParams({ vin })}#campaign`);
-      ctx.status = 303;
+      seeOther(ctx, `/vehicles?${new URLSearchParams({ vin })}#campaign`);
       return;
     }
     ctx.status = result.kind === 'ordered' ? 202 : 200;

@@ -22,6 +22,7 @@ import {
   telemetryQuery,
 } from './operator-input.ts';
 import { configurationView, csvOf, warningsOf } from './operator-views.ts';
+import { seeOther } from './show-page.ts';
 import { type FormName, vehiclePage } from './vehicle-page.ts';
 
 export function operatorRoutes(
@@ -175,8 +176,7 @@ async function inPlace(
   }
   if (!prefersHtml(ctx)) return;
   const place = form === 'configuration' ? 'configuration' : 'commands';
-  ctx.redirect(`/vehicles?${new URLSearchParams({ vin })}#${place}`);
-  ctx.status = 303;
+  seeOther(ctx, `/vehicles?${new URLSearchParams({ vin })}#${place}`);
 }
 
 function jsonOf({ kind, value }: OperatorRequest): unknown {

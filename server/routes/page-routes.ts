@@ -88,7 +88,7 @@ export function pageRoutes(
     const filter = { ...(category === undefined ? {} : { category }), ...(q === '' ? {} : { q }) };
     const address = (more: Record<string, string>): string => {
       const query = new URLSearchParams({ ...filter, ...more }).toString();
-      return query === '' ? '/audit' : `/audit?${query}`;
+      return `${ctx.state.base}/audit${query === '' ? '' : `?${query}`}`;
     };
     await show(ctx, services, person, 'audit', {
       title: 'Audit log',

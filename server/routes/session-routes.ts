@@ -10,6 +10,7 @@ import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
 import { loginBody } from './input.ts';
+import { seeOther } from './show-page.ts';
 
 export function sessionRoutes(
   services: Services,
@@ -19,8 +20,7 @@ export function sessionRoutes(
 
   router.get('/login', (ctx) => {
     if (ctx.state.person !== undefined) {
-      ctx.redirect('/');
-      ctx.status = 303;
+      seeOther(ctx, '/');
       return;
     }
     loginPage(ctx, services, { name: '', error: undefined });
@@ -38,8 +38,7 @@ export function sessionRoutes(
       if (body.kind === 'json') {
         ctx.body = { user: person.name, role: person.role, csrfToken: person.csrfToken };
       } else {
-        ctx.redirect('/');
-        ctx.status = 303;
+        seeOther(ctx, '/');
       }
     } catch (error) {
       if (!(error instanceof HttpProblem) || !prefersHtml(ctx)) throw error;
@@ -70,8 +69,7 @@ export function sessionRoutes(
       address: ctx.state.address,
     });
     if (prefersHtml(ctx)) {
-      ctx.redirect('/login');
-      ctx.status = 303;
+      seeOther(ctx, '/login');
     } else {
       ctx.status = 204;
     }
@@ -120,5 +118,10 @@ function loginPage(
 ): void {
   ctx.set('Cache-Control', 'no-store');
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = services.pages.render('login', { title: 'Log in', person: undefined, ...data });
+  ctx.body = services.pages.render('login', {
+    title: 'Log in',
+    person: undefined,
+    base: ctx.state.base,
+    ...data,
+  });
 }

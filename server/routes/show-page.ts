@@ -10,7 +10,7 @@ export async function show(
   services: Services,
   person: Person,
   page: PageName,
-  data: Omit<PageData, 'person'> & { title: string },
+  data: Omit<PageData, 'person' | 'base'> & { title: string },
 ): Promise<void> {
   (ctx as unknown as Context).vary('Accept');
   ctx.set('Cache-Control', 'no-store');
@@ -20,5 +20,11 @@ export async function show(
   }
   const notices = [...services.notices(), ...(await services.expiry.notices())];
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = services.pages.render(page, { ...data, person, notices });
+  ctx.body = services.pages.render(page, { ...data, person, notices, base: ctx.state.base });
+}
+
+/** After a form: 303 to one of our pages, below the path that the client knows. */
+export function seeOther(ctx: AppContext, path: string): void {
+  ctx.redirect(`${ctx.state.base}${path}`);
+  ctx.status = 303;
 }

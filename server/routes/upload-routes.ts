@@ -15,6 +15,7 @@ import { receiveUpload, type Upload } from '../images/receive-upload.ts';
 import { ecuName, imageFile, notesText, versionText } from './input.ts';
 import { homePage } from './page-routes.ts';
 import { imageNotFound, sendImage } from './send-image.ts';
+import { seeOther } from './show-page.ts';
 
 const uploadFields = z.object({
   ecu: ecuName,
@@ -150,12 +151,12 @@ function answer(ctx: AppContext, result: AddResult): void {
   ctx.set('Cache-Control', 'no-store');
   if (prefersHtml(ctx)) {
     const query = new URLSearchParams({ released: result.release.file });
-    ctx.redirect(`/?${query}`);
-    ctx.status = 303;
+    seeOther(ctx, `/?${query}`);
     return;
   }
   const { ecu, version, file, size, sha256, notes } = result.release;
   ctx.status = result.kind === 'added' ? 201 : 200;
-  if (result.kind === 'added') ctx.set('Location', `/upload/${encodeURIComponent(file)}`);
+  if (result.kind === 'added')
+    ctx.set('Location', `${ctx.state.base}/upload/${encodeURIComponent(file)}`);
   ctx.body = { ecu, version, file, size, sha256, notes, created: result.kind === 'added' };
 }

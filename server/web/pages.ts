@@ -9,6 +9,8 @@ export type PageName = 'login' | 'home' | 'vehicles' | 'devices' | 'audit' | 'er
 export interface PageData {
   readonly title: string;
   readonly person: Person | undefined;
+  /** Path in front of every address, empty or like `/ota`. */
+  readonly base: string;
   readonly [name: string]: unknown;
 }
 

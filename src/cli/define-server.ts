@@ -1,6 +1,7 @@
 // Options of `can-ota server` and of the commands on its data folder.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
 import {
   CHUNK_FAULT_NAMES,
   type ChunkFaultRates,
@@ -26,7 +27,14 @@ export function addServer(program: Command): void {
     .option('--port <number>', 'port to listen on, 0 for any', port, 8080)
     .option('--data <dir>', 'database and images', 'can-ota-data')
     .option('--allow-ip <cidr...>', 'who may ask anything at all (default: this machine only)')
-    .option('--trust-proxy <cidr...>', 'proxies whose X-Forwarded-For is believed')
+    .option(
+      '--trust-proxy <cidr...>',
+      'proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed',
+    )
+    .option(
+      '--base-path <path>',
+      'path of a proxy below which the pages are, like /ota (default: X-Forwarded-Prefix of a trusted proxy)',
+    )
     .option('--max-upload <MiB>', 'largest image', mebibytes, 64)
     .option('--secure-cookies', 'cookies for HTTPS only (behind a TLS proxy)')
     .option(
@@ -51,6 +59,14 @@ export function addServer(program: Command): void {
       )
         .choices(['auto', 'required'])
         .default('auto'),
+    )
+    .option(
+      '--device-ca <file>',
+      'second factor: each device also shows a client certificate of a CA in this file, with its serial, chip number or VIN as name; needs --trust-proxy',
+    )
+    .option(
+      '--client-cert-header <name>',
+      'with --device-ca: header in which the proxy hands the certificate on (default: Client-Cert)',
     )
     .option('--bench', 'allow --fault: never where real devices ask')
     .option(
@@ -207,7 +223,7 @@ function days(value: string): number {
 }
 
 function mebibytes(value: string): number {
-  return number(value, 0.001, 4096, 'MiB');
+  return number(value, 0.001, Math.floor(LARGEST_IMAGE_BYTES / 2 ** 20), 'MiB');
 }
 
 function port(value: string): number {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageSource } from '../campaign/ports.ts';
 import { InputError } from '../core/errors.ts';
+import { LARGEST_IMAGE_BYTES, LARGEST_IMAGE_TEXT } from '../core/image-limit.ts';
 import { fileFault } from './vehicle-file.ts';
 
 export interface ImageFile extends ImageSource, AsyncDisposable {}
@@ -13,14 +14,24 @@ const CHUNK = 1 << 20;
 /** Reads the file once for its SHA-256. Throws InputError for a file that is missing, empty or no file. */
 export async function openImageFile(file: string, option: string): Promise<ImageFile> {
   let handle: FileHandle;
+  let size: number;
   try {
     handle = await open(file, 'r');
-    if (!(await handle.stat()).isFile()) {
+    const stat = await handle.stat();
+    if (!stat.isFile()) {
       await handle.close();
       throw Object.assign(new Error('not a file'), { code: 'EISDIR' });
     }
+    size = stat.size;
   } catch (error) {
     throw new InputError(option, fileFault(file, error), { cause: error });
+  }
+  if (size > LARGEST_IMAGE_BYTES) {
+    await handle.close();
+    throw new InputError(
+      option,
+      `${file} has ${size} bytes: an image has at most ${LARGEST_IMAGE_TEXT}`,
+    );
   }
   const read = async (offset: number, length: number): Promise<Uint8Array> => {
     const buffer = new Uint8Array(length);

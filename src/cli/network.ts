@@ -5,6 +5,7 @@ import { InputError } from '../core/errors.ts';
 import type { LinkOptions } from '../link/agents.ts';
 import { proxyFor } from '../link/proxy-environment.ts';
 import { createGotTransport, type GotTransport } from '../tmu/got-transport.ts';
+import { certificatesIn } from '../trust/certificates.ts';
 import { fetchOver } from './fetch-transport.ts';
 import { requireOwnerOnly } from './keys-file.ts';
 import { readSecretLine } from './keys-passphrase.ts';
@@ -78,22 +79,8 @@ async function refuseToken(keyFile: string): Promise<void> {
 
 /** Throws InputError unless each certificate of the file can be read. */
 async function readCertificates(file: string, option: string): Promise<string> {
-  const text = await readTextFile(file, option);
-  const all = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g);
-  if (all === null) {
-    throw new InputError(
-      option,
-      `${file} holds no certificate: expected PEM with BEGIN CERTIFICATE (openssl x509 -inform der -in FILE converts DER)`,
-    );
-  }
-  for (const [index, pem] of all.entries()) {
-    try {
-      new X509Certificate(pem);
-    } catch (cause) {
-      throw new InputError(option, `${file}: certificate ${index + 1} is damaged`, { cause });
-    }
-  }
-  return all.join('\n');
+  const all = certificatesIn(await readTextFile(file, option), option, file);
+  return all.map((certificate) => certificate.toString()).join('');
 }
 
 function openKey(pem: string, file: string, passphrase: string | undefined): KeyObject {

@@ -11,6 +11,7 @@ import type { ChunkFaultRates } from '../services/chunked/faults.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
 import { type NetworkOptions, networkOf } from './network.ts';
+import { readTextFile } from './vehicle-file.ts';
 
 interface ServerOptions extends CommonOptions, NetworkOptions {
   readonly host: string;
@@ -20,6 +21,9 @@ interface ServerOptions extends CommonOptions, NetworkOptions {
   readonly trustProxy?: readonly string[];
   readonly maxUpload: number;
   readonly secureCookies?: boolean;
+  readonly basePath?: string;
+  readonly deviceCa?: string;
+  readonly clientCertHeader?: string;
   readonly trust?: string;
   readonly role: ServerRole;
   readonly imagesUrl?: string;
@@ -50,8 +54,10 @@ export function server(options: ServerOptions): Promise<void> {
       trustProxy: options.trustProxy ?? false,
       maxUploadBytes: Math.floor(options.maxUpload * 1024 * 1024),
       ...(options.secureCookies === true ? { secureCookies: true } : {}),
+      ...(options.basePath === undefined ? {} : { basePath: options.basePath }),
       ...(uptane === undefined ? {} : { uptane }),
       devices: options.devices,
+      deviceCertificates: await deviceCertificates(options),
       chunkFaults,
     });
     const running = await backend
@@ -69,6 +75,16 @@ export function server(options: ServerOptions): Promise<void> {
     await running.close();
     return ExitCode.success;
   });
+}
+
+/** Throws InputError for a file that cannot be read, and for a header without it. */
+async function deviceCertificates({ deviceCa, clientCertHeader: header }: ServerOptions) {
+  if (deviceCa !== undefined) {
+    const ca = await readTextFile(deviceCa, '--device-ca');
+    return { ca, ...(header === undefined ? {} : { header }) };
+  }
+  if (header === undefined) return undefined;
+  throw new InputError('--client-cert-header', 'is for --device-ca FILE');
 }
 
 /** Throws InputError for faults without --bench. Says aloud what is going to be wrong. */

@@ -16,6 +16,7 @@ import type {
 } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
+import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
 import type { Random } from '../core/random.ts';
 import type { DeviceKeys } from './device-keys.ts';
 import { type DeviceIdentity, DeviceSession } from './device-session.ts';
@@ -60,11 +61,7 @@ const releaseSchema = z.object({
   version: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/),
   // One segment of a path: no separators, and no name that means a folder.
   file: z.string().regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,255}$/u),
-  size: z
-    .number()
-    .int()
-    .positive()
-    .max(2 ** 40),
+  size: z.number().int().positive().max(LARGEST_IMAGE_BYTES),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   notes: z
     .string()

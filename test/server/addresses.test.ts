@@ -72,6 +72,25 @@ describe('clientAddress', () => {
     expect(clientAddress('9.9.9.9', '1.1.1.1, 2.2.2.2', 'direct-peer')).toBe('2.2.2.2');
   });
 
+  it.each([
+    ['2.2.2.2:5678', '2.2.2.2'],
+    ['[2001:db8::7]:443', '2001:db8::7'],
+    ['[2001:db8::7]', '2001:db8::7'],
+    ['2001:DB8::7', '2001:db8::7'],
+    ['"[2001:db8::7]:443"', '2001:db8::7'],
+    ['[::ffff:2.2.2.2]:80', '2.2.2.2'],
+    ['9.9.9.9:1, 2.2.2.2:5678, 10.0.0.9:80', '2.2.2.2'],
+    ['2.2.2.2:', undefined],
+    ['2.2.2.2:port', undefined],
+    ['[2001:db8::7', undefined],
+    ['[2.2.2.2]x', undefined],
+  ])('reads an address with port or brackets: %s', (header, expected) => {
+    expect(clientAddress('10.0.0.1', header, trusted)).toBe(expected);
+    if (!header.includes(',')) {
+      expect(clientAddress('9.9.9.9', header, 'direct-peer')).toBe(expected);
+    }
+  });
+
   it('knows no address when a trusted proxy sends something else', () => {
     expect(clientAddress('10.0.0.1', '1.1.1.1, unknown', trusted)).toBeUndefined();
     expect(clientAddress('10.0.0.1', '', 'direct-peer')).toBeUndefined();

@@ -10,6 +10,8 @@
   const ecu = document.getElementById('ecu');
   const button = form.querySelector('button[type=submit]');
   const maxBytes = Number(form.dataset.maxBytes);
+  // The pages may stand below a path of a proxy.
+  const home = new URL('./', form.action);
 
   function fail(message) {
     error.textContent = message;
@@ -53,9 +55,9 @@
         answer = JSON.parse(request.responseText);
       } catch {}
       if (request.status === 200 || request.status === 201) {
-        location.assign(`/?released=${encodeURIComponent(answer.file)}`);
+        location.assign(new URL(`?released=${encodeURIComponent(answer.file)}`, home));
       } else if (request.status === 401) {
-        location.assign('/login');
+        location.assign(new URL('login', home));
       } else {
         fail(answer.detail ?? `The server answered with status ${request.status}.`);
       }

@@ -9,6 +9,7 @@
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { z } from 'zod';
 import { fromHex } from '../../core/bytes.ts';
+import { LARGEST_IMAGE_BYTES } from '../../core/image-limit.ts';
 
 export const PROFILES = ['default', 'rsa'] as const;
 export type Profile = (typeof PROFILES)[number];
@@ -37,11 +38,7 @@ export const manifestSchema = z.strictObject({
   counter: releaseCounter,
   profile: profileName,
   /** bytes of the plain image */
-  length: z
-    .number()
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1),
+  length: z.number().int().min(1).max(LARGEST_IMAGE_BYTES),
   /** Of the plain image. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits in lower case'),
 });
