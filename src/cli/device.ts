@@ -18,8 +18,8 @@ import { type DeviceStatus, readDeviceStatus } from '../device/read-status.ts';
 import type { Suite } from '../trust/sealed-session.ts';
 import { announceReady, type CommonOptions, type Context, runCommand } from './context.ts';
 import { readSecretLine } from './keys-passphrase.ts';
-import { CHIP_FILE, readChip, requireOwnChip } from './own-chip.ts';
 import { type NetworkOptions, networkOf } from './network.ts';
+import { CHIP_FILE, readChip, requireOwnChip } from './own-chip.ts';
 import { HttpRegistry } from './provision-registry.ts';
 import { fileFault, readTextFile } from './vehicle-file.ts';
 
@@ -116,7 +116,7 @@ export function run(options: RunOptions): Promise<void> {
         random: systemRandom,
         logger: context.logger,
         onEvent: (event) => report(event, context),
-          transport,
+        transport,
         chunkBytes: options.chunkSize,
         checkIntervalMs: options.interval * 1000,
         suite: options.suite,

@@ -20,8 +20,8 @@ export async function followRedirects(
   let url = from;
   for (let hops = 0; REDIRECTS.has(opened.status); hops++) {
     const next = locationOf(opened, url);
-    if (next === undefined) return opened;
     opened.destroy();
+    if (next === undefined) return refused(url, 'a redirect to no address of HTTP');
     if (hops === LONGEST_CHAIN) return refused(url, `more than ${LONGEST_CHAIN} redirects`);
     if (url.protocol === 'https:' && next.protocol === 'http:') {
       return refused(url, `a redirect to ${withoutSearch(next)}, which is not encrypted`);

@@ -137,15 +137,18 @@ export const signedJson = z.custom<unknown>((value) => signedObject.safeParse(va
   message: 'expected an object with signed and signatures',
 });
 
-/** The network, until an answer of ours comes. */
-export function foreignAnswer(url: URL, what: string, status?: number): BackendFailure {
+/** The network, until an answer of ours comes. `advice`: what to do, where that is known better than in general. */
+export function foreignAnswer(
+  url: URL,
+  what: string,
+  status?: number,
+  advice = 'check --server, and whether the network wants a log-in or a proxy is in between',
+): BackendFailure {
   const said = status === undefined ? 'sent something' : `answered ${status}`;
   return {
     kind: 'failed',
     code: 'FOREIGN_ANSWER',
-    reason:
-      `${url.origin}${url.pathname} ${said} that does not come from a can-ota server: ${what}; ` +
-      'check --server, and whether the network wants a log-in or a proxy is in between',
+    reason: `${url.origin}${url.pathname} ${said} that does not come from a can-ota server: ${what}; ${advice}`,
     transient: true,
   };
 }

@@ -157,7 +157,7 @@ export class HttpClient {
         const advice = await adviceOf(response, url, deadline);
         deadline.detach();
         response.destroy();
-        return this.#foreign(response, shown, advice ?? foreign);
+        return this.#foreign(response, shown, foreign, advice);
       }
       return {
         status: response.status,
@@ -222,8 +222,13 @@ export class HttpClient {
   }
 
   /** The network, or a proxy in front of a server that is away: both may ask for patience. */
-  #foreign({ status, headers }: Pick<Answer, 'status' | 'headers'>, url: URL, what: string) {
-    const failure = foreignAnswer(url, what, status);
+  #foreign(
+    { status, headers }: Pick<Answer, 'status' | 'headers'>,
+    url: URL,
+    what: string,
+    advice?: string,
+  ): BackendFailure {
+    const failure = foreignAnswer(url, what, status, advice);
     const retryAfterMs = this.#retryAfterMs(headers['retry-after']);
     return {
       ...failure,

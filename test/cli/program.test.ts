@@ -49,11 +49,13 @@ describe('the command line', () => {
         ...['init', 'create', 'import', 'list', 'rotate', 'revoke', 'threshold', 'sign'].map(
           (name) => `can-ota keys ${name}`,
         ),
-        ...['accept', 'refresh', 'reset-time', 'export-online', 'device-key'].map(
+        ...['accept', 'pull', 'refresh', 'reset-time', 'export-online', 'device-key'].map(
           (name) => `can-ota keys ${name}`,
         ),
-        ...['add', 'list', 'revoke', 'push', 'device'].map((name) => `can-ota release ${name}`),
-        ...['campaign', 'campaign cancel'].map((name) => `can-ota ${name}`),
+        ...['add', 'list', 'revoke', 'push', 'pull', 'device'].map(
+          (name) => `can-ota release ${name}`,
+        ),
+        ...['campaign', 'campaign cancel', 'campaign ask-again'].map((name) => `can-ota ${name}`),
         ...['config', 'config show', 'config set', 'config history', 'config schema'].map(
           (name) => `can-ota ${name}`,
         ),
@@ -65,9 +67,10 @@ describe('the command line', () => {
         ...['user', 'user add', 'user list', 'user password', 'user remove'].map(
           (name) => `can-ota server ${name}`,
         ),
-        ...['device', 'device list', 'device revoke', 'device activate', 'token', 'restored'].map(
+        ...['device list', 'device revoke', 'device activate', 'device reopen'].map(
           (name) => `can-ota server ${name}`,
         ),
+        ...['device', 'token', 'restored'].map((name) => `can-ota server ${name}`),
       ].sort(),
     );
   });

@@ -40,7 +40,7 @@ describe('an image that is redirected', () => {
       'https://cdn.example/x/a.bin?sig=s': answer(307, { location: '/y/a.bin' }),
       'https://cdn.example/y/a.bin': answer(206, { 'content-range': 'bytes 3-4/5' }, 'lo'),
     });
-    const opened = await backend.download({ file: 'a.bin' }, 'n123', 3);
+    const opened = await backend.download({ file: 'a.bin', size: 3 }, 'n123', 3);
     expect(opened).toMatchObject({ kind: 'body', offset: 3, total: 5 });
     expect(asked.map(({ url }) => url.host)).toEqual(['ota.example', 'cdn.example', 'cdn.example']);
     expect(asked[0]!.headers).toHaveProperty('x-vehicle-vin');
@@ -55,13 +55,13 @@ describe('an image that is redirected', () => {
     const plain = world('https://ota.example', {
       [FIRST]: answer(302, { location: 'http://cdn.example/a.bin?sig=secret' }),
     });
-    const downgrade = await plain.backend.download({ file: 'a.bin' }, 'n123', 0);
+    const downgrade = await plain.backend.download({ file: 'a.bin', size: 3 }, 'n123', 0);
     expect(downgrade).toMatchObject({ code: 'REDIRECT', transient: true });
     expect(downgrade.kind === 'failed' && downgrade.reason).toMatch(/cdn.example.*not encrypted/);
     expect(JSON.stringify(downgrade)).not.toMatch(/secret|n123/);
     expect(plain.asked).toHaveLength(1);
     const circle = world('https://ota.example', { [FIRST]: answer(302, { location: FIRST }) });
-    const ended = await circle.backend.download({ file: 'a.bin' }, 'n123', 0);
+    const ended = await circle.backend.download({ file: 'a.bin', size: 3 }, 'n123', 0);
     expect(ended).toMatchObject({ code: 'REDIRECT' });
     expect(circle.asked).toHaveLength(6);
   });
@@ -73,15 +73,18 @@ describe('an image that is redirected', () => {
       }),
       'http://portal.example/': answer(200, { 'content-type': 'text/html; charset=utf-8' }),
     });
-    const refused = await backend.download({ file: 'a.bin' }, 'n123', 0);
-    expect(refused).toMatchObject({ kind: 'failed', code: 'REDIRECT', transient: true });
+    const refused = await backend.download({ file: 'a.bin', size: 3 }, 'n123', 0);
+    expect(refused).toMatchObject({ kind: 'failed', code: 'FOREIGN_ANSWER', transient: true });
   });
 
   it('is refused as it is where the Location is missing or no address of HTTP', async () => {
-    for (const headers of [{}, { location: 'ftp://cdn.example/a.bin' }]) {
+    for (const [headers, code] of [
+      [{}, 'FOREIGN_ANSWER'],
+      [{ location: 'ftp://cdn.example/a.bin' }, 'REDIRECT'],
+    ] as const) {
       const { backend } = world('https://ota.example', { [FIRST]: answer(302, headers) });
-      const refused = await backend.download({ file: 'a.bin' }, 'n123', 0);
-      expect(refused).toMatchObject({ kind: 'failed', code: 'HTTP_302' });
+      const refused = await backend.download({ file: 'a.bin', size: 3 }, 'n123', 0);
+      expect(refused).toMatchObject({ kind: 'failed', code, transient: true });
     }
   });
 });
@@ -92,7 +95,7 @@ it('any other request that is redirected names the Location, and is not sent the
     [url]: answer(301, { location: 'https://new.example/get_nonce' }),
   });
   const refused = await backend.nonce();
-  expect(refused).toMatchObject({ code: 'HTTP_301' });
+  expect(refused).toMatchObject({ code: 'FOREIGN_ANSWER' });
   expect(refused.kind === 'failed' && refused.reason).toContain('https://new.example/get_nonce');
   expect(asked).toHaveLength(1);
 });

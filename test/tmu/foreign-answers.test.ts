@@ -266,7 +266,7 @@ describe.each(Object.entries(steps))('%s', (name, { right, run }) => {
     const answer = await clock.within(600_000, run(backend, clock));
     expect(answer).toMatchObject({ kind: 'failed', transient: true });
     const { code } = answer as unknown as { code: string };
-    expect(['FOREIGN_ANSWER', 'TOO_SHORT', `HTTP_${foreign.status}`]).toContain(code);
+    expect(['FOREIGN_ANSWER', 'REDIRECT', 'TOO_SHORT', `HTTP_${foreign.status}`]).toContain(code);
     if (foreign.status < 500) expect(code).not.toMatch(/^HTTP_/);
   });
 });

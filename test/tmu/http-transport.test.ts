@@ -176,7 +176,7 @@ describe('the backend', () => {
     const { backend: http, transport } = backend(
       async () => answer([JSON.stringify({ cancel, more: 1 })]).response,
     );
-    expect(await http.campaign(status)).toEqual({ kind: 'orders', cancel });
+    expect(await http.campaign(status)).toEqual({ kind: 'orders', cancel, askAgain: null });
     expect(transport.requests[0]).toMatchObject({ method: 'POST' });
     expect(transport.requests[0]!.url.pathname).toBe('/vehicle/campaign');
     expect(JSON.parse(new TextDecoder().decode(transport.requests[0]!.body))).toEqual(status);
@@ -185,7 +185,7 @@ describe('the backend', () => {
   it('that wants nothing, knows no campaigns, or sends rubbish', async () => {
     const of = async (body: string, code = 200) =>
       backend(async () => answer([body], code).response).backend.campaign(status);
-    expect(await of('{"cancel":null}')).toEqual({ kind: 'orders', cancel: null });
+    expect(await of('{"cancel":null}')).toEqual({ kind: 'orders', cancel: null, askAgain: null });
     expect(await of('{}', 404)).toMatchObject({ code: 'FOREIGN_ANSWER', transient: true });
     expect(await of('{"cancel":{"order":""}}')).toMatchObject({ code: 'FOREIGN_ANSWER' });
     expect(await of('{}')).toMatchObject({ code: 'FOREIGN_ANSWER' });

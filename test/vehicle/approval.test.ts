@@ -98,7 +98,7 @@ describe('the result', () => {
       mac: approvalMac(key, binding, 2, 0x12345678),
     });
     expect(decodeApprovalResult(new Uint8Array(36))).toBeUndefined();
-    expect(decodeApprovalResult(Uint8Array.of(6, ...new Uint8Array(36)))).toBeUndefined();
+    expect(decodeApprovalResult(Uint8Array.of(7, ...new Uint8Array(36)))).toBeUndefined();
   });
 
   it('is accepted for its own question only', () => {
