@@ -8,9 +8,15 @@ const FLOOR = 'version-floor';
 
 export class VersionFloor {
   readonly #db: Database;
+  #latest = 0;
 
   constructor(db: Database) {
     this.#db = db;
+  }
+
+  /** As it was read last. */
+  get latest(): number {
+    return this.#latest;
   }
 
   /** 0 as long as nothing was ever restored. */
@@ -20,7 +26,8 @@ export class VersionFloor {
       .select('value')
       .where('name', '=', FLOOR)
       .executeTakeFirst();
-    return row?.value ?? 0;
+    this.#latest = row?.value ?? 0;
+    return this.#latest;
   }
 
   /**

@@ -163,8 +163,11 @@ export class Director {
       throw await this.#refused(vin, checked, address, again);
     }
     // Whatever is signed now could carry a version that the vehicle knows with other contents, or order an older release.
-    const lag = behind(checked.knows, await this.#ownVersions(vin));
-    if (lag !== undefined) throw await this.#isBehind(vin, lag, address);
+    const { knows } = checked;
+    const known = await vehicles.find(vin);
+    await this.#options.floor.current();
+    const lag = () => behind(knows, this.#ownVersions(known));
+    if (lag() !== undefined) throw await this.#isBehind(vin, lag, address);
     this.#options.watch.caughtUp(vin);
     const attacks = [...checked.reports].filter(([, { attack }]) => attack !== '');
     const heard = active.map((ecu) => this.#newReport(ecu, checked.reports, reports));
@@ -206,11 +209,9 @@ export class Director {
   }
 
   /** A version up to the floor will not be signed any more: it counts as one that this server knows. */
-  async #ownVersions(vin: string): Promise<OwnVersions> {
-    const { vehicles, chain, floor, releases } = this.#options;
-    const known = await vehicles.find(vin);
-    const least = await floor.current();
-    const above = (version: number | undefined): number => Math.max(version ?? 0, least);
+  #ownVersions(known: VehicleRecord | undefined): OwnVersions {
+    const { chain, floor, releases } = this.#options;
+    const above = (version: number | undefined): number => Math.max(version ?? 0, floor.latest);
     const { versions } = releases;
     return {
       director: {
@@ -227,9 +228,14 @@ export class Director {
     };
   }
 
-  async #isBehind(vin: string, { what, wayOut }: Behind, address: string): Promise<HttpProblem> {
+  async #isBehind(
+    vin: string,
+    lag: () => Behind | undefined,
+    address: string,
+  ): Promise<HttpProblem> {
     const { vehicles, watch } = this.#options;
-    watch.isBehind(vin, what, wayOut);
+    const { what, wayOut } = lag()!;
+    watch.isBehind(vin, { what, wayOut }, lag);
     const reason = `the vehicle knows newer metadata than this server, which was restored from a backup: ${what}. Run ${wayOut}`;
     await vehicles.setState(vin, 'needs-attention', reason, address);
     return new HttpProblem(

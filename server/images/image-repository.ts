@@ -46,7 +46,7 @@ export class ImageRepository implements ReleaseSource {
   readonly #newest = new Map<string, StoredMetadata>();
   #releases: readonly SignedRelease[] = [];
   #digests: ReadonlySet<string> = new Set();
-  #renewedMs = Number.NEGATIVE_INFINITY;
+  #renewed = { nowMs: Number.NEGATIVE_INFINITY, wallMs: Number.NEGATIVE_INFINITY };
   /** One after the other: versions rise by one. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -210,12 +210,17 @@ export class ImageRepository implements ReleaseSource {
   }
 
   async #renewInTime(): Promise<void> {
-    if (this.#clock.nowMs() - this.#renewedMs < RENEW_EVERY_MS) return;
+    const { nowMs, wallMs } = this.#renewed;
+    // By both clocks: when the wall clock jumps, what was signed may be over at once, or last too long.
+    const isRecent =
+      this.#clock.nowMs() - nowMs < RENEW_EVERY_MS &&
+      Math.abs(this.#clock.wallMs() - wallMs) < RENEW_EVERY_MS;
+    if (isRecent) return;
     await this.#inTurn(() => this.#renew());
   }
 
   async #renew(): Promise<void> {
-    this.#renewedMs = this.#clock.nowMs();
+    this.#renewed = { nowMs: this.#clock.nowMs(), wallMs: this.#clock.wallMs() };
     if (this.published) await this.#publish([]);
   }
 

@@ -21,6 +21,11 @@ const fileSchema = z.object({
   current: key,
   /** The oldest first. */
   next: z.array(key).max(MAX_NEXT),
+  /**
+   * The key before `current`: what a backend knows that was restored from a backup of before the change. It ends with the
+   * next change, so an old key is worth something for as long as a key is at all.
+   */
+  previous: key.nullable().default(null),
   /** Milliseconds since 1970: of the last change. */
   changedAtMs: z.number(),
 });
@@ -62,8 +67,8 @@ export class DeviceKeys {
 
   /** The newest first. */
   get candidates(): readonly Uint8Array[] {
-    const { current, next } = this.#content;
-    return [...next.toReversed(), current].map(fromHex);
+    const { current, next, previous } = this.#content;
+    return [...next.toReversed(), current, ...(previous === null ? [] : [previous])].map(fromHex);
   }
 
   /** It is kept: a change would outlive this process. */
@@ -86,7 +91,9 @@ export class DeviceKeys {
     const text = toHex(used);
     const { current, next } = this.#content;
     if (next.length === 0 && text === current) return;
-    const changed = text === current ? {} : { current: text, changedAtMs: wallMs };
+    // Also when the backend knows the key before: it is the one of now again, and the next change is due in its time.
+    const changed =
+      text === current ? {} : { current: text, previous: current, changedAtMs: wallMs };
     await this.#store({ ...this.#content, ...changed, next: [] });
   }
 
@@ -102,7 +109,7 @@ function fresh(
 ): Content {
   const current = deviceKeyOf(deviceSecret);
   const origin = toHex(sha256(current));
-  return { format: 1, origin, current: toHex(current), next: [], changedAtMs };
+  return { format: 1, origin, current: toHex(current), next: [], previous: null, changedAtMs };
 }
 
 /** Undefined where there is none, or one of another provisioning. */

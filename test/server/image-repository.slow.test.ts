@@ -154,7 +154,8 @@ describe('metadata', () => {
     const { expires } = (await backend.request('/metadata/timestamp.json')).json.signed;
     expect(Date.parse(expires)).toBeGreaterThan(backend.clock.wallMs());
     await backend.close();
-    const again = await startSigned({ dataDir: backend.dataDir, ceremony: backend.ceremony });
+    const { dataDir, ceremony, clock } = backend;
+    const again = await startSigned({ dataDir, ceremony, clock });
     expect((await again.request('/metadata/timestamp.json')).json.signed.version).toBe(3);
   });
 

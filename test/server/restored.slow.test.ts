@@ -88,6 +88,11 @@ describe('a restored backup', () => {
     expect(stillBehind.json.detail).toContain('knows image Targets 2 (1 here)');
     expect(stillBehind.json.detail).not.toContain('server restored');
     await backend.putMetadata('targets', await currentTargets(ceremony));
+    // The image of the release is lost with the backup: that is said, too, until it is there again.
+    expect((await backend.request('/healthz')).json.notices).toEqual([
+      expect.stringMatching(/no image on this server: EDT-3\.0\.0-.*can-ota release push/),
+    ]);
+    expect((await backend.upload(NEWER, { version: '3.0.0' })).status).toBe(201);
     const answer = await vehicle.checkin();
     expect(answer.status, answer.text).toBe(200);
     const now = await knownTo(vehicle);
@@ -142,7 +147,7 @@ describe('a restored backup', () => {
       await rm(dataDir, { recursive: true });
       await cp(backup, dataDir, { recursive: true });
     }
-    expect(floors[1]! - floors[0]!).toBeGreaterThanOrEqual(60);
+    expect(floors[1]! - floors[0]!).toBeGreaterThan(50);
     expect(vehicle.vin).toBe(VIN);
   });
 

@@ -21,14 +21,19 @@ export const FAST_BCRYPT = 4;
 export class ShiftedClock implements Clock {
   readonly #start = { nowMs: systemClock.nowMs(), wallMs: systemClock.wallMs() };
   #offsetMs = 0;
+  #wrongMs = 0;
   skip(ms: number): void {
     this.#offsetMs += ms;
+  }
+  /** Somebody has set the wall clock wrong by this much; 0 is right. */
+  setWrong(ms: number): void {
+    this.#wrongMs = ms;
   }
   nowMs(): number {
     return this.#start.nowMs + this.#offsetMs;
   }
   wallMs(): number {
-    return this.#start.wallMs + this.#offsetMs;
+    return this.#start.wallMs + this.#offsetMs + this.#wrongMs;
   }
   /** Below 1, timers fire earlier than they should, so that no test waits for a deadline. */
   timerScale = 1;
