@@ -21,7 +21,7 @@ export function rememberClient(ctx: AppContext, random: Random, user: KnownUser)
     maxAge: LIFE_MS,
     httpOnly: true,
     sameSite: 'strict',
-    path: '/login',
+    path: `${ctx.state.base}/login`,
     signed: false,
   });
 }

@@ -17,8 +17,9 @@ import {
   type TransferFacts,
 } from '../services/chunked/protocol.ts';
 import { ChunkReceiver } from '../services/chunked/receiver.ts';
-import { ChunkPace, exchangeInPace } from './chunk-pace.ts';
+import { ChunkPace } from './chunk-pace.ts';
 import { DEFAULT_DOWNLOAD_LIMITS } from './download.ts';
+import { exchangeInPace } from './paced-exchange.ts';
 import type { SealedClient } from './sealed-client.ts';
 
 export interface ChunkedDownloadOptions {

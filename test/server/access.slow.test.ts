@@ -42,6 +42,7 @@ type Caller = (typeof CALLERS)[number];
 const TABLE = `
                                    anon tmu foreign ecu gadget revoked viewer admin forged factory release operator director bogus
 GET /healthz                          +   +       +   +      +       +      +     +      +       +       +        +        +     +
+GET /metrics                          +   -       -   -      -       -      +     +      +       -       -        +        -     -
 GET /static/:name                     +   +       +   +      +       +      +     +      +       +       +        +        +     +
 POST /auth/challenge                  +   +       +   +      +       +      +     +      +       +       +        +        +     +
 POST /auth/response                   +   +       +   +      +       +      +     +      +       +       +        +        +     +
@@ -57,6 +58,7 @@ POST /vehicle/time                    -   +       +   +      +       -      -   
 POST /vehicle/sync                    -   +       -   -      -       -      -     -      -       -       -        -        -     -
 POST /telemetry                       -   +       -   -      -       -      -     -      -       -       -        -        -     -
 GET /director/:vin/metadata/:file     -   +       -   +      -       -      -     -      -       -       -        -        -     -
+GET /director/metadata/:file          +   +       +   +      +       -      +     +      +       +       +        +        +     -
 GET /metadata/:file                   +   +       +   +      +       -      +     +      +       +       +        +        +     -
 GET /targets/:file                    +   +       +   +      +       -      +     +      +       +       +        +        +     -
 POST /ota/check                       -   +       +   +      +       -      -     -      -       -       -        -        -     -
@@ -75,6 +77,7 @@ POST /metadata/:role                  -   -       -   -      -       -      -   
 POST /director/metadata/root          -   -       -   -      -       -      -     +      -       -       +        -        -     -
 GET /vehicles/:vin/campaign           -   -       -   -      -       -      +     +      +       -       +        +        -     -
 POST /vehicles/:vin/cancel            -   -       -   -      -       -      -     +      -       -       +        +        -     -
+POST /vehicles/:vin/ask-again         -   -       -   -      -       -      -     +      -       -       +        +        -     -
 GET /config/schema                    -   -       -   -      -       -      +     +      +       -       -        +        -     -
 GET /config/:vin                      -   -       -   -      -       -      +     +      +       -       -        +        -     -
 PUT /config/:vin                      -   -       -   -      -       -      -     +      -       -       -        +        -     -

@@ -146,11 +146,15 @@ describe('a restart of the server', () => {
     const backend = await InjectedBackend.start({ rateLimits: { address: limit } });
     const vehicle = await backend.vehicle();
     await backend.clock.advance(600 * SECOND);
-    const { serial } = vehicle.primary;
+    const { serial, hwId } = vehicle.primary;
     const headers = { 'Content-Type': 'application/json' };
     const post = (path: string, body: unknown) =>
       backend.request(path, { method: 'POST', headers, body: JSON.stringify(body) });
-    const asked = await post('/auth/challenge', { serial, clientNonce: '00'.repeat(16) });
+    const asked = await post('/auth/challenge', {
+      serial,
+      hw_id: hwId,
+      clientNonce: '00'.repeat(16),
+    });
     const { challenge } = asked.json;
     const statuses: number[] = [];
     for (let index = 0; index < 6; index++) {

@@ -186,7 +186,7 @@ describe('start and end', () => {
   it('refuses bad options by name', async () => {
     const dataDir = await temporaryFolder();
     await expect(createServer({ ...base, dataDir, allowCidrs: ['x'] })).rejects.toThrow(InputError);
-    await expect(createServer({ ...base, dataDir, maxUploadBytes: 2 ** 31 })).rejects.toThrow(
+    await expect(createServer({ ...base, dataDir, maxUploadBytes: 2 ** 32 })).rejects.toThrow(
       /upload limit/,
     );
     // The folder is not left locked by any of these.

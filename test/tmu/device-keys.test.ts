@@ -7,7 +7,7 @@ import { MemoryStorage } from '../../src/core/memory-storage.ts';
 import { DeviceKeys } from '../../src/tmu/device-keys.ts';
 import { deviceKeyOf } from '../../src/trust/device-session.ts';
 
-const DEVICE = { serial: 'CO-000001', deviceSecret: new Uint8Array(32).fill(7) };
+const DEVICE = { serial: 'CO-000001', hwId: 'tmu-1', deviceSecret: new Uint8Array(32).fill(7) };
 const FACTORY = toHex(deviceKeyOf(DEVICE.deviceSecret));
 const SECOND = new Uint8Array(32).fill(2);
 const THIRD = new Uint8Array(32).fill(3);
