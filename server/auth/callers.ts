@@ -113,6 +113,7 @@ export class CallerGate {
         ? await refusedDevice(ctx, services, '')
         : await refusedToken(ctx, services, expected);
     }
+    if (services.serviceTokens.hasExpired(token)) throw await expiredToken(ctx, services, token);
     this.#addresses.giveBack(networkOf(ctx.state.address), nowMs);
     await this.known(ctx, services, `token ${token.name}`);
     return { kind: 'service', token };
@@ -263,6 +264,23 @@ async function refusedToken(
     known ? 'ROLE' : 'TOKEN_REQUIRED',
     `this needs Authorization: Bearer with a token of the role ${role}: can-ota server token NAME --role ${role}`,
     { headers: known ? {} : CHALLENGE },
+  );
+}
+
+async function expiredToken(
+  ctx: AppContext,
+  services: Services,
+  { name, role, expiresAt }: ServiceToken,
+): Promise<HttpProblem> {
+  const { address } = ctx.state;
+  const detail = `expired: ${ctx.method} ${ctx.path}`.slice(0, 80);
+  await services.audit.record({ action: 'refused.token', who: name, address, detail });
+  return new HttpProblem(
+    401,
+    'TOKEN_EXPIRED',
+    `the token ${name} expired at ${expiresAt}: remove it with can-ota server token ${name} --remove, and make the next ` +
+      `one with can-ota server token ${name} --role ${role}`,
+    { headers: CHALLENGE },
   );
 }
 

@@ -91,7 +91,7 @@ export class ServiceTokenStore {
     return rows.map(tokenOf);
   }
 
-  /** One that has not expired; that it was used is written down. Looked up by hash: how far a guess is right cannot be told from the time it takes. */
+  /** The token, expired or not; the use of one that is good is written down. Looked up by hash: how far a guess is right cannot be told from the time it takes. */
   async find(token: string): Promise<ServiceToken | undefined> {
     if (!FORM.test(token)) return undefined;
     const row = await this.#db.query
@@ -100,7 +100,8 @@ export class ServiceTokenStore {
       .where('token_hash', '=', hashOf(token))
       .executeTakeFirst();
     if (row === undefined) return undefined;
-    if (row.expires_at !== null && row.expires_at <= this.#db.timestamp()) return undefined;
+    const found = tokenOf(row);
+    if (this.hasExpired(found)) return found;
     if (row.used_at === null || row.used_at <= this.#db.timestamp(-TOUCH_AFTER_MS)) {
       await this.#db.query
         .updateTable('service_tokens')
@@ -108,7 +109,11 @@ export class ServiceTokenStore {
         .where('name', '=', row.name)
         .execute();
     }
-    return tokenOf(row);
+    return found;
+  }
+
+  hasExpired({ expiresAt }: ServiceToken): boolean {
+    return expiresAt !== undefined && expiresAt <= this.#db.timestamp();
   }
 }
 

@@ -158,7 +158,7 @@ function addRegistry(server: Command): void {
       ]),
     )
     .option('--out <file>', 'write it to a new file that only you can read')
-    .option('--days <number>', 'how long it is good', days, 365)
+    .option('--days <number>', 'how long it is good', days, 730)
     .option('--remove', 'refuse it from its next request on')
     .option('--list', 'show names, roles, when each expires and when it was used last')
     .option('--data <dir>', 'database and images', 'can-ota-data')

@@ -167,7 +167,8 @@ async function factoryImage({ image, model }: EnrollOptions) {
 }
 
 function refusalCode(code: string): ExitCode {
-  if (code === 'TOKEN_REQUIRED' || code === 'ROLE') return ExitCode.usage;
+  if (code === 'TOKEN_REQUIRED' || code === 'TOKEN_EXPIRED' || code === 'ROLE')
+    return ExitCode.usage;
   return code.startsWith('DEVICE_')
     ? ExitCode.securityValidationFailed
     : ExitCode.backendUnavailable;

@@ -175,6 +175,7 @@ function exitCodeOf(code: string): ExitCode {
     case 'UNREACHABLE':
     case 'UNINTELLIGIBLE':
       return ExitCode.backendUnavailable;
+    case 'TOKEN_EXPIRED':
     case 'TOKEN_REQUIRED':
     case 'DEVICE_REFUSED':
     case 'ROLE':

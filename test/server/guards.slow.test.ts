@@ -106,7 +106,9 @@ describe('a token of a tool', () => {
     backend.clock.skip(2 * DAY_MS - 1);
     expect((await ask()).status).toBe(200);
     backend.clock.skip(1);
-    expect((await ask()).status).toBe(401);
+    const refused = await ask();
+    expect([refused.status, refused.json.code]).toEqual([401, 'TOKEN_EXPIRED']);
+    expect(refused.json.detail).toContain('can-ota server token ops --role operator');
   });
 });
 
