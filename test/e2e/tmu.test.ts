@@ -86,10 +86,12 @@ describe('tmu', () => {
   });
 
   scenario('notices every lie, and touches no ECU', async () => {
+    // What our server calls an image: an answer of no type and another length would be the network's.
+    const OCTETS = { 'content-type': 'application/octet-stream' };
     const edt = await image('EDT', 40_000);
     const send = (body: Uint8Array, length = body.length): Lies => ({
       download: (answer) => {
-        answer.writeHead(200, { 'content-length': length });
+        answer.writeHead(200, { 'content-length': length, ...OCTETS });
         answer.end(body);
       },
     });
@@ -97,19 +99,19 @@ describe('tmu', () => {
     flipped[20_000]! ^= 1;
     const cut: Lies = {
       download: (answer) => {
-        answer.writeHead(200, { 'content-length': edt.bytes.length });
+        answer.writeHead(200, { 'content-length': edt.bytes.length, ...OCTETS });
         answer.write(edt.bytes.subarray(0, 1000), () => answer.destroy());
       },
     };
     const tooLong: Lies = {
       download: (answer) => {
-        answer.writeHead(200); // no length: chunked
+        answer.writeHead(200, OCTETS); // no length: chunked
         answer.end(Buffer.concat([edt.bytes, Buffer.from('more')]));
       },
     };
     const ends: Lies = {
       download: (answer) => {
-        answer.writeHead(200);
+        answer.writeHead(200, OCTETS);
         answer.end(edt.bytes.subarray(0, 1000));
       },
     };
@@ -123,7 +125,7 @@ describe('tmu', () => {
       ['another length', send(new Uint8Array(39_999)), 'DOWNLOAD_INTEGRITY_FAILED', 6, '39999'],
       ['other bytes', send(flipped), 'DOWNLOAD_INTEGRITY_FAILED', 6, edt.sha256],
       ['too many bytes', tooLong, 'DOWNLOAD_INTEGRITY_FAILED', 6, 'more bytes than'],
-      ['an early end', ends, 'DOWNLOAD_INTEGRITY_FAILED', 6, '1000'],
+      ['an early end', ends, 'BACKEND_UNAVAILABLE', 11, '1000'],
       ['a cut', cut, 'BACKEND_UNAVAILABLE', 11, 'of 40000 bytes'],
       ['no JSON', text(200, '<html>welcome</html>'), 'BACKEND_UNAVAILABLE', 11, '<html>'],
       ['other JSON', text(200, '{"releases":[{"ecu":5}]}'), 'BACKEND_UNAVAILABLE', 11, 'ecu'],
