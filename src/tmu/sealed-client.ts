@@ -248,7 +248,7 @@ export class SealedClient {
     const url = this.#url(path);
     if (!isSealed(answer)) {
       // It is not authenticated: it may cost a new session, and never more.
-      const failure = { ...this.#options.client.refused(answer, url), transient: true };
+      const failure = this.#options.client.refused(answer, url);
       const code = problemCode(answer.body);
       if (status === 401 && SESSION_CODES.includes(code)) return { kind: 'unknown', code, failure };
       return failure;
