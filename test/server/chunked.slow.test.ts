@@ -135,8 +135,7 @@ describe('a device', () => {
       return answer;
     };
     expect(await device.update()).toMatch(/^HTTP_401/);
-    // A refusal that is not sealed may be a stranger's: it is heard twice.
-    expect(answers).toBe(4);
+    expect(answers).toBe(3);
     expect(await states(backend)).toEqual(['downloading']);
   });
 
