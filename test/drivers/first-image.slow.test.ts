@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { asciiBytes, concatBytes, toHex } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
+import type { Vehicle } from '../../src/vehicle/schema.ts';
 import { imageOf as bytesOf } from '../support/ecu-bench.ts';
 import {
   ask,
@@ -12,11 +13,16 @@ import {
   type Setup,
   SINGLE_BANK,
   setUp,
+  VEHICLE,
 } from './provisioner-support.ts';
 import { imageOf } from './support.ts';
 
 const FIRST = { version: '0.9.1', image: imageOf(bytesOf(6000, 3)) };
 const OTHER = { version: '0.9.2', image: imageOf(bytesOf(5000, 4)) };
+const WITHOUT_KEY: Vehicle = {
+  ...VEHICLE,
+  ecus: VEHICLE.ecus.map((ecu) => ({ ...ecu, security: { algorithm: 'none' } })),
+};
 const hexOf = (text: string): string => Buffer.from(text).toString('hex');
 
 const program = (setup: Setup, first = FIRST) => setup.within(setup.provisioner.program(first));
@@ -129,8 +135,10 @@ describe('the way in without signatures', () => {
   }
 
   it('is closed by the lock, in the middle of a session too', async () => {
-    const setup = await setUp();
-    await setup.within(setup.provisioner.write(PROVISIONS));
+    // Without SecurityAccess nothing but the lock itself stands in the way.
+    const setup = await setUp({ vehicle: WITHOUT_KEY });
+    const provisions = { ...PROVISIONS, securityAccessKey: undefined };
+    expect(await setup.within(setup.provisioner.write(provisions))).toMatchObject({ ok: true });
     const content = json(facts(bytesOf(100)));
     expect(await ask(setup, '1003')).toMatch(/^5003/);
     expect(await ask(setup, '1002')).toMatch(/^5002/);
