@@ -29,7 +29,7 @@ export class ClockWatch {
   /** Wall clock minus monotonic clock. */
   #offsetMs: number;
   #jump: { readonly byMs: number; readonly atMs: number; readonly at: string } | undefined;
-  /** By the keys that sign the time: the latest time that a vehicle can have from them. */
+  /** The latest time that a vehicle can have from the keys that sign the time. */
   readonly #signed = new Map<string, number>();
   /** The keys of now. */
   #keys = '';

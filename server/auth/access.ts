@@ -49,7 +49,7 @@ const changer: Access = { for: 'operators', person: 'admin', tokens: ['operator'
 const publisher: Access = { for: 'operators', person: 'admin', tokens: ['release'] };
 const page: Access = { for: 'operators', person: 'viewer', page: true };
 
-/** By method and path. A route without a row stops the server at its start. */
+/** The key is method and path. A route without a row stops the server at its start. */
 export const ACCESS: Readonly<Record<string, Access>> = {
   'GET /healthz': { for: 'everybody' },
   // Names of callers are for operators: the route asks for a token or a log-in before it tells them.
@@ -224,7 +224,7 @@ export async function requireRole(
 /** A device with a session speaks for its own vehicle and for no other. Throws HttpProblem 403. */
 export function requireOwnVehicle(ctx: AppContext, vin: string): void {
   const { device } = ctx.state;
-  // Where nobody has to log in, nothing is known that could be compared.
+  // Without a log-in there is no device to compare with.
   if (device === undefined || device.vin === vin) return;
   throw new HttpProblem(
     403,

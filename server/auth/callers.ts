@@ -52,7 +52,7 @@ export type Caller =
 export class CallerGate {
   /** What it refused. */
   readonly counts = new GuardCounts();
-  /** Of the chunked downloads of each device, as the devices are told. */
+  /** The limit for the chunked downloads of each device, which the devices are told. */
   readonly transferLimit: BucketLimit;
   readonly #transfers: ByteBuckets;
   readonly #identities: IdentityBuckets;
@@ -75,7 +75,7 @@ export class CallerGate {
     this.#identities = new IdentityBuckets(limits.identity);
     this.#addresses = new AddressBuckets(limits.address, random);
     this.#anonymous = new SharedBucket(limits.anonymous);
-    this.#strangers = new AddressBuckets(limits.stranger, random);
+    this.#strangers = this.#addresses.beside(limits.stranger);
     this.transferLimit = limits.transfer;
     this.#transfers = new ByteBuckets(limits.transfer);
     this.#policy = options.policy ?? 'auto';

@@ -78,7 +78,7 @@ export class ClientCertificates {
     if (nowMs > shown.toMs) return 'it has expired';
     const own = [device.serial, device.hwId, device.vin];
     if (own.some((name) => name !== undefined && shown.names.has(name))) return undefined;
-    return `it is for ${[...shown.names].join(', ').slice(0, 100) || 'nobody'}, and this device is ${device.serial}`;
+    return `it is for ${[...shown.names].join(', ').slice(0, 100) || 'no name'}, and this device is ${device.serial}`;
   }
 
   #read(text: string): Shown | undefined {

@@ -103,9 +103,9 @@ export class DeviceSessions {
   readonly #random: Random;
   readonly #sign: SignSession | undefined;
   readonly #tokens: DeviceTokenStore;
-  /** Of this process: challenges end with it, sessions do not. */
+  /** Each process has its own: challenges end with it, sessions do not. */
   readonly #secret: Uint8Array;
-  /** By the server's nonce, until they expire. The guards bound how many challenges are given out. */
+  /** The key is the server's nonce. An entry stays until its challenge expires; the guards bound how many challenges are given out. */
   readonly #answered = new Map<string, Answered>();
 
   constructor({ devices, sealed, tokens, clock, random, sign }: DeviceSessionParts) {

@@ -8,7 +8,7 @@ import { networkOf } from './addresses.ts';
 const WINDOW_SECONDS = 15 * 60;
 /** Wrong passwords in the window. An address may be an office. */
 const PER_ADDRESS = 30;
-/** Of one address for one name, and of one known client. */
+/** Wrong passwords of one address for one name, and of one known client. */
 const PER_ASKER = 10;
 /** For one name, of all addresses from which it has not logged in: against guessing from many addresses. */
 const PER_NAME = 300;
@@ -19,7 +19,7 @@ const KNOWN_ASKERS = 10_000;
 export interface LoginTry {
   readonly address: string;
   readonly name: string;
-  /** Of a browser that has logged in under this name before, and can prove it. */
+  /** The id of a browser that has logged in under this name before, and can prove it. */
   readonly client: string | undefined;
 }
 

@@ -70,7 +70,7 @@ export function reopenDevice(
   });
 }
 
-/** By serial: of which two use one key. */
+/** Devices whose key is used by two, with the serial as key. */
 export function listTwins(
   dataDir: DataFolder,
   options: RegistryCommandOptions = {},

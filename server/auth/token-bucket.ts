@@ -118,9 +118,14 @@ export class AddressBuckets {
   readonly #secret: Uint8Array;
   readonly #slots: (AddressBucket | undefined)[] = new Array(SLOTS).fill(undefined);
 
-  constructor(limit: BucketLimit, random: Random) {
+  constructor(limit: BucketLimit, random: Pick<Random, 'bytes'>) {
     this.#limit = limit;
     this.#secret = random.bytes(32);
+  }
+
+  /** Others, for another limit of the same addresses. */
+  beside(limit: BucketLimit): AddressBuckets {
+    return new AddressBuckets(limit, { bytes: () => this.#secret });
   }
 
   /** Milliseconds to wait, undefined when the request may go on. */

@@ -105,7 +105,7 @@ const PRUNE_EVERY = 500;
 const WINDOW_MS = 60_000;
 /** Different refusals counted at a time; beyond, they share a row per action. */
 const OPEN_WINDOWS = 500;
-/** Of one network; beyond, it has a row per action. */
+/** Rows that one network opens; beyond that it has a row per action. */
 const OPEN_PER_NETWORK = 20;
 /** UTF-8 bytes of each text in a row: a row has 1 KiB at most. */
 const TEXT_BYTES = 300;

@@ -22,32 +22,32 @@ export class DeviceTokenStore {
     await this.#prune();
     const expiresAt = this.#db.timestamp(lifeMs);
     await this.#db.query.transaction().execute(async (transaction) => {
-      const row = {
-        id: this.#db.newId(),
-        serial,
-        opened_at: this.#db.timestamp(),
-        expires_at: expiresAt,
-      };
+      const last = await transaction
+        .selectFrom('device_tokens')
+        .select((select) => select.fn.max('number').as('number'))
+        .where('serial', '=', serial)
+        .executeTakeFirst();
+      const number = (last?.number ?? 0) + 1;
       await transaction
         .insertInto('device_tokens')
-        .values({ ...row, token_hash: hashOf(token) })
+        .values({
+          token_hash: hashOf(token),
+          serial,
+          number,
+          opened_at: this.#db.timestamp(),
+          expires_at: expiresAt,
+        })
         .execute();
-      const kept = transaction
-        .selectFrom('device_tokens')
-        .select('id')
-        .where('serial', '=', serial)
-        .orderBy('id', 'desc')
-        .limit(TOKENS_PER_DEVICE);
       await transaction
         .deleteFrom('device_tokens')
         .where('serial', '=', serial)
-        .where('id', 'not in', kept)
+        .where('number', '<=', number - TOKENS_PER_DEVICE)
         .execute();
     });
     return expiresAt;
   }
 
-  /** Of a token that has not expired. Looked up by hash: how far a guess is right cannot be told from the time. */
+  /** The serial behind a token that has not expired. Looked up by hash: how far a guess is right cannot be told from the time. */
   async serialOf(token: string): Promise<string | undefined> {
     const row = await this.#db.query
       .selectFrom('device_tokens')

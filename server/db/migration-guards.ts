@@ -7,18 +7,18 @@ export const guardsMigration: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
     await db.schema
       .createTable('device_tokens')
-      .addColumn('id', 'text', (column) => column.primaryKey())
-      .addColumn('token_hash', 'text', (column) => column.notNull().unique())
+      .addColumn('token_hash', 'text', (column) => column.primaryKey())
       .addColumn('serial', 'text', (column) =>
         column.notNull().references('devices.serial').onDelete('cascade'),
       )
+      .addColumn('number', 'integer', (column) => column.notNull())
       .addColumn('opened_at', 'text', (column) => column.notNull())
       .addColumn('expires_at', 'text', (column) => column.notNull())
       .execute();
     await db.schema
       .createIndex('device_tokens_serial')
       .on('device_tokens')
-      .columns(['serial', 'id'])
+      .columns(['serial', 'number'])
       .execute();
     await db.schema
       .createIndex('device_tokens_expires_at')

@@ -63,7 +63,7 @@ export interface ReportsTable {
   received_at: string;
   /** JSON, a list of texts. */
   warnings: string | null;
-  /** Of the whole report, with its ECUs. */
+  /** Size of the whole report, with its ECUs. */
   bytes: number;
   /** The network that it came from where no device was logged in; null for a device that was. */
   stranger: string | null;
@@ -184,10 +184,11 @@ export interface ServiceTokensTable {
 }
 
 export interface DeviceTokensTable {
-  id: string;
   /** SHA-256 of the token: a copy of the database opens no session. */
   token_hash: string;
   serial: string;
+  /** Of the device, in their order. */
+  number: number;
   opened_at: string;
   expires_at: string;
 }

@@ -8,7 +8,7 @@ const NAMED = 1000;
 
 interface Waiting {
   readonly what: string;
-  /** By now: undefined when this server has caught up, which the vehicle may say much later. */
+  /** What to say now: undefined when this server has caught up, which the vehicle may say much later. */
   readonly now: () => Behind | undefined;
 }
 

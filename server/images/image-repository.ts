@@ -211,7 +211,7 @@ export class ImageRepository implements ReleaseSource {
 
   async #renewInTime(): Promise<void> {
     const { nowMs, wallMs } = this.#renewed;
-    // By both clocks: when the wall clock jumps, what was signed may be over at once, or last too long.
+    // Both clocks count: when the wall clock jumps, what was signed may be over at once, or last too long.
     const isRecent =
       this.#clock.nowMs() - nowMs < RENEW_EVERY_MS &&
       Math.abs(this.#clock.wallMs() - wallMs) < RENEW_EVERY_MS;

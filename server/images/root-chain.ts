@@ -35,7 +35,7 @@ export class RootChain {
   readonly #roots: StoredMetadata[];
   readonly #signs: boolean;
   #signers: ReadonlyMap<string, readonly Signer[]>;
-  /** Of the Roots up to this version. */
+  /** The same for the Roots up to this version. */
   #takenAway: { readonly version: number; readonly roles: ReadonlySet<string> };
 
   private constructor(

@@ -12,7 +12,7 @@ export interface ReleaseSource {
   readonly published: boolean;
   /** Changes whenever `releases` may. */
   readonly revision: string;
-  /** Of the files that this server signs or was given; undefined where another server does that. */
+  /** Versions of the files that this server signs or was given; undefined where another server does that. */
   readonly versions: RoleVersions | undefined;
   releases(): readonly SignedRelease[];
   /** Looks for news where that takes a network. Never throws: what is known goes on. */

@@ -33,7 +33,7 @@ export interface OtaParts {
   readonly copies: DeviceCopies;
   readonly images: ImageStore;
   readonly faults: ChunkFaults;
-  /** Of each device, as it is told. */
+  /** The pace that each device is told. */
   readonly pace: TransferPace;
 }
 

@@ -34,7 +34,7 @@ export function operationsRoutes(
     const healthy = await databaseAnswers();
     const metadata = healthy ? await services.expiry.expiries() : [];
     ctx.set('Cache-Control', 'no-store');
-    // Metadata that expires needs a person. A load balancer that takes the server away would help nobody.
+    // Metadata that expires needs a person. It does not help when a load balancer takes the server away.
     ctx.status = healthy ? 200 : 503;
     ctx.body = {
       status: healthy ? statusOf(metadata) : 'failed',

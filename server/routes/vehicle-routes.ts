@@ -120,7 +120,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
         detail: `${report.outcome} ${report.ecus.map((ecu) => `${ecu.name} ${ecu.version ?? '?'}`).join(', ')}`,
       });
     }
-    // Nobody else's 204 shows that it has the report, which the vehicle deletes then.
+    // The digest shows that this server has the report: the vehicle deletes its copy then.
     ctx.set('X-Checksum-SHA256', createHash('sha256').update(body.bytes).digest('hex'));
     ctx.status = 204;
   });

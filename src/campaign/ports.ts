@@ -127,7 +127,7 @@ export interface DriverHooks {
   readonly progress?: (progress: EcuProgress) => void;
   /**
    * `stage` and `activate` only: waited for before the first request that can change the ECU. False: the step is not
-   * wanted any more, nothing is sent. Missing: nobody keeps a record.
+   * wanted any more, nothing is sent. Missing: no record is kept.
    */
   readonly changing?: () => Promise<boolean>;
 }
@@ -462,7 +462,7 @@ export interface CampaignStatusReport {
 export interface CampaignOrders {
   readonly kind: 'orders';
   readonly cancel: CancelOrder | null;
-  /** Of a campaign that the driver has refused: ask once more. */
+  /** An order about a campaign that the driver has refused: ask again. */
   readonly askAgain?: { readonly by: string; readonly reason: string } | null;
 }
 

@@ -49,7 +49,7 @@ export async function runCommand(
     if (process.connected) process.once('disconnect', orphaned);
     else orphaned();
   }
-  // `can-ota monitor | head -1`: nobody reads any more. A daemon still ends in good order.
+  // `can-ota monitor | head -1`: the reader has gone. A daemon still ends in good order.
   onOutputLost((reason) => abort.abort(reason));
   const json = options.json === true;
   const context: Context = {

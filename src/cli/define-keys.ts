@@ -194,7 +194,7 @@ export function withSigning(target: Command): Command {
     .option('--validity <days>', 'how long a new signature lasts', days, 365);
 }
 
-/** Of commands that change what is published: two copies of a folder must not sign two files of one version. */
+/** The option of commands that change what is published: two copies of a folder must not sign two files of one version. */
 function withChange(target: Command): Command {
   return withSigning(target).option(
     '--server <url>',

@@ -15,7 +15,7 @@ export function guardOutput(): void {
     // `can-ota --help | head -1`: what was asked for was done.
     lost =
       systemErrorCode(error) === 'EPIPE'
-        ? { reason: 'nobody reads its output any more', isFault: false }
+        ? { reason: 'the reader of its output has gone', isFault: false }
         : { reason: 'its output cannot be written', isFault: true };
     if (lost.isFault) {
       process.exitCode = ExitCode.storage;

@@ -62,7 +62,7 @@ export function withVehicle(target: Command): Command {
   );
 }
 
-/** Of a command that asks a server: `networkOf` reads these. */
+/** The options of a command that asks a server: `networkOf` reads these. */
 export function withNetwork(target: Command): Command {
   return target
     .addOption(

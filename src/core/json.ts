@@ -1,4 +1,4 @@
-// JSON from outside, with one limit of depth: whoever walks through the value may do it by recursion.
+// JSON from outside, with one limit of depth: code that walks through the value may do it by recursion.
 
 import { CanOtaError } from './errors.ts';
 

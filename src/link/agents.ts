@@ -28,7 +28,7 @@ export interface Route {
 
 export class LinkAgents {
   readonly #options: LinkOptions;
-  /** By scheme and proxy. */
+  /** The key is scheme and proxy. */
   readonly #routes = new Map<string, Route>();
 
   constructor(options: LinkOptions) {

@@ -63,7 +63,7 @@ export interface EpisodeOptions {
 const CAMPAIGN_LIMIT_MS = 6 * 3_600_000;
 /** A diagnostic session ends by itself after 5 s, and with it the silence of normal traffic. */
 const TRAFFIC_LIMIT_MS = 15_000;
-/** What an attacker sent last is carried out up to N_Bs later, behind an answer that nobody took. */
+/** What an attacker sent last is carried out up to N_Bs later, behind an answer without flow control. */
 const LEFTOVER_MS = 2000;
 /** Of a download in chunks: an image of 16 KiB has some. */
 const CHUNK_BYTES = 1024;

@@ -26,7 +26,7 @@ export function isByDriver({ outcome, code }: Pick<Remembered, 'outcome' | 'code
 
 /**
  * One look at the console and one at the backend. Their answers approve nothing: the driver is asked the whole question
- * again. False where nobody wants it, and where nobody answers.
+ * again. False without such an order, and without an answer.
  */
 export async function isAskedAgain(
   remembered: Remembered,

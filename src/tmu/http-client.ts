@@ -62,7 +62,7 @@ export interface HttpClientOptions {
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
-  /** By origin, or address without its query: when it may be asked again (429, or 503 with Retry-After). */
+  /** The key is an origin, or an address without its query. The value: when it may be asked again (429, or 503 with Retry-After). */
   readonly #notBeforeMs = new Map<string, number>();
 
   constructor(options: HttpClientOptions) {
@@ -410,7 +410,7 @@ function unreachable(url: URL, error: unknown): BackendFailure {
   };
 }
 
-/** Asking again later can help, whoever says it. */
+/** Asking again later can help, also where a proxy says it. */
 function isBusy(status: number): boolean {
   return status >= 500 || status === 429 || status === 408;
 }

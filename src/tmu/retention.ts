@@ -87,7 +87,7 @@ function notBefore(
     case 'USER_REJECTED':
       return code === 'CANCELLED' ? nowWallMs + HOUR_MS : null;
     case 'DOWNLOAD_INTEGRITY_FAILED':
-      // Signatures name the image, and whoever is on the way can send another one: it costs time, never the release.
+      // Signatures name the image. An attacker on the way can send another one: that costs time, never the release.
       return nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS);
     case 'PRECONDITION_FAILED':
       return code === 'WRONG_HARDWARE' || code === 'IMAGE_TOO_LARGE'

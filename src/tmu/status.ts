@@ -85,7 +85,7 @@ export class StatusFiles {
   #dirty = false;
   #writtenMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<void> | undefined;
 
   constructor(options: {
     readonly storage: Storage;
@@ -105,23 +105,34 @@ export class StatusFiles {
     this.#status = { ...this.#status, ...change };
     if (progress !== undefined) this.#progress = progress;
     this.#dirty = true;
+    this.#writeInTime();
+  }
+
+  /** What was said last is on disk when it resolves. */
+  async flush(): Promise<void> {
+    while (this.#dirty || this.#writing !== undefined) {
+      this.#write();
+      await this.#writing;
+    }
+  }
+
+  #writeInTime(): void {
     const waitMs = this.#writtenMs + LEAST_INTERVAL_MS - this.#clock.nowMs();
     if (waitMs <= 0) this.#write();
     else this.#timer ??= this.#clock.after('status-write', waitMs, () => this.#write());
   }
 
-  /** What was said last is on disk when it resolves. */
-  async flush(): Promise<void> {
-    if (this.#dirty) this.#write();
-    await this.#writing;
-  }
-
+  /** One at a time: a disk slower than the news gets the newest next, not a queue of old ones. */
   #write(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    if (this.#writing !== undefined) return;
     this.#writtenMs = this.#clock.nowMs();
     this.#dirty = false;
-    this.#writing = this.#writing.then(() => this.#store());
+    this.#writing = this.#store().finally(() => {
+      this.#writing = undefined;
+      if (this.#dirty) this.#writeInTime();
+    });
   }
 
   /** A status that cannot be written is no reason to stop an update: the log says so. */

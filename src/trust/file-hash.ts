@@ -27,7 +27,7 @@ export function hashesFault(hashes: Readonly<Record<string, string>>): string | 
   for (const [name, value] of Object.entries(hashes)) {
     const known = HASHES.find((each) => each === name);
     if (known === undefined) {
-      return `lists hash ${quoted(name)}, which nobody here can check: expected ${HASHES.join(', ')}`;
+      return `lists hash ${quoted(name)}, which cannot be checked here: expected ${HASHES.join(', ')}`;
     }
     if (!/^[0-9a-f]*$/.test(value) || value.length !== HEX_DIGITS[known]) {
       return `its ${known} is not ${HEX_DIGITS[known]} hexadecimal digits in lower case`;

@@ -51,7 +51,7 @@ export interface Manifest {
   readonly knows?: KnownVersions | undefined;
 }
 
-/** Of both repositories. */
+/** Metadata versions of both repositories. */
 export type KnownVersions = Readonly<z.infer<typeof knownVersions>>;
 
 const version = z.int().positive();

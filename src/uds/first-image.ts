@@ -13,7 +13,7 @@ const schema = z.strictObject({
   version: z.string().regex(IMAGE_VERSION),
   /** bytes */
   length: z.int().positive(),
-  /** Of the whole image, hexadecimal. */
+  /** SHA-256 of the whole image, hexadecimal. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 export type FirstImage = z.infer<typeof schema>;

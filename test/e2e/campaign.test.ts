@@ -65,6 +65,8 @@ describe('campaign', () => {
     const state = await factory.state();
     const killed = startTmu({ vehicle, server: backend.url, state });
     await killed.event({ kind: 'ecu-progress', ecu: 'EDT' }, ({ sent }) => Number(sent) > 40_000);
+    // It stands still while it is looked at, however long that takes.
+    killed.kill('SIGSTOP');
     const [alive] = await told('status', state);
     expect(alive).toMatchObject({
       ...{ state: 'staging', daemon: { running: true, pid: killed.process.pid } },

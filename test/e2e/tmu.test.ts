@@ -265,9 +265,11 @@ describe('tmu', () => {
       { kind: 'ecu-progress', ecu: 'EDT' },
       ({ sent }) => Number(sent) > 20_000,
     );
-    const percent = Number(await stateFile(state, 'progress.txt'));
-    expect(percent).toBeGreaterThanOrEqual(50); // all is downloaded
-    expect(percent).toBeLessThan(100);
+    await eventually(async () => {
+      const percent = Number(await stateFile(state, 'progress.txt'));
+      expect(percent).toBeGreaterThanOrEqual(50); // all is downloaded
+      expect(percent).toBeLessThan(100);
+    });
     await stop(programming);
 
     const last = go();

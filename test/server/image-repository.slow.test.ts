@@ -76,7 +76,7 @@ describe('metadata', () => {
       ['targets', await ceremony.signTargets([stranger]), 'ARBITRARY_SOFTWARE'],
       ['targets', await ceremony.signTargets([]), 'ARBITRARY_SOFTWARE'],
       ['targets', await old.signTargets(), 'ROLLBACK'],
-      ['targets', await ceremony.signTargets(undefined, Date.now() - 1000), 'FREEZE'],
+      ['targets', await ceremony.signTargets(undefined, Date.now() - 60_000), 'FREEZE'],
       ['targets', Buffer.from('{}'), 'MALFORMED'],
       ['targets', Buffer.from('no'), 'MALFORMED'],
       ['supplier', await ceremony.signTargets(), 'UNKNOWN_TARGET'],

@@ -121,6 +121,33 @@ describe('status.json', () => {
     expect(clock.pending()).toEqual([]);
   });
 
+  it('on a disk slower than the news are the newest, not a queue', async () => {
+    const storage = new FaultStorage();
+    const clock = new VirtualClock();
+    const replace = storage.replace.bind(storage);
+    let writes = 0;
+    storage.replace = async (name, bytes) => {
+      if (name === 'status.json') writes++;
+      await new Promise<void>((resolve) => clock.after('slow-disk', 1000, resolve));
+      await replace(name, bytes);
+    };
+    const files = new StatusFiles({ storage, clock, logger: silentLogger });
+    for (let step = 0; step <= 100; step++) {
+      files.set({ reason: String(step) });
+      await clock.advance(100);
+    }
+    let flushed = false;
+    void files.flush().then(() => {
+      flushed = true;
+    });
+    await clock.advance(2000);
+    expect(flushed).toBe(true);
+    expect(writes).toBeLessThanOrEqual(12);
+    const status = JSON.parse(new TextDecoder().decode(storage.contents('status.json')));
+    expect(status).toMatchObject({ reason: '100' });
+    expect(clock.pending()).toEqual([]);
+  });
+
   it('that cannot be written is no reason to stop', async () => {
     const storage = new FaultStorage();
     storage.failing = 'NO_SPACE';

@@ -67,7 +67,8 @@ describe('keys', () => {
       const [one] = ring('tuf', json);
       expect(one?.verify(MESSAGE, signature), json.scheme).toBe(true);
       expect(one?.verify(MESSAGE.subarray(1), signature)).toBe(false);
-      expect(one?.verify(MESSAGE, `00${signature.slice(2)}`)).toBe(false);
+      const otherFirst = signature.startsWith('00') ? '01' : '00';
+      expect(one?.verify(MESSAGE, `${otherFirst}${signature.slice(2)}`)).toBe(false);
       for (const nonsense of ['', 'zz', signature.slice(1), `${signature}zz`, ` ${signature}`]) {
         expect(one?.verify(MESSAGE, nonsense)).toBe(false);
       }
