@@ -42,6 +42,8 @@ export interface EcuStepPorts {
   readonly openImage: () => Promise<OpenImage | undefined>;
   /** Asked directly before the image is used. */
   readonly stillWanted: () => Promise<{ readonly ok: true } | Failed>;
+  /** Asked directly before a staging changes the ECU. An event ends the staging. Missing: nobody can take it back. */
+  readonly stillApproved?: () => Promise<'stands' | 'interrupted' | CampaignEvent>;
   /** Undefined: the image of before is not kept. */
   readonly openPrevious: () => Promise<PreviousImage | undefined>;
   readonly checksOf: (knownDtcs: readonly string[] | undefined) => HealthChecks;
@@ -68,12 +70,14 @@ export async function performEcuStep(
   const { ecu } = item;
   const { onStep, note } = ports;
   onStep({ ecu, step, status: 'begun' });
-  const done = await perform(command, ports, {
-    ...hooks,
-    ...(step === 'stage' || step === 'activate'
-      ? { changing: () => note({ kind: 'changing', step, ecu }) }
-      : {}),
-  });
+  let ended: CampaignEvent | undefined;
+  const changing = async (): Promise<boolean> => {
+    if (step !== 'stage' && step !== 'activate') return true;
+    const approval = step === 'stage' ? ((await ports.stillApproved?.()) ?? 'stands') : 'stands';
+    if (typeof approval === 'object') ended = approval;
+    return approval === 'stands' && note({ kind: 'changing', step, ecu });
+  };
+  const done = await perform(command, ports, { ...hooks, changing });
   if (done.ok) {
     for (const text of done.warnings) onStep({ ecu, step, status: 'warning', text });
     onStep({ ecu, step, status: 'done', event: done.value });
@@ -82,7 +86,7 @@ export async function performEcuStep(
   const { code, reason, transient, changed, attack } = done;
   if (code === 'INTERRUPTED' || hooks.signal.aborted) {
     onStep({ ecu, step, status: 'interrupted', reason });
-    return undefined;
+    return ended;
   }
   onStep({ ecu, step, status: 'failed', failure: done });
   const why = attack === undefined ? {} : { attack };

@@ -253,7 +253,8 @@ export type ApprovalAnswer =
   | { readonly kind: 'withdrawn' }
   /** The answer is not authentic. */
   | { readonly kind: 'forged'; readonly reason: string }
-  | { readonly kind: 'unreachable'; readonly reason: string }
+  /** `refused`: the ECU answers, but not this question. Its bootloader may run. */
+  | { readonly kind: 'unreachable'; readonly reason: string; readonly refused?: true }
   | { readonly kind: 'interrupted' };
 
 /** The console answers, and knows nothing of the approval: it has lost its memory, and perhaps a withdrawal with it. */

@@ -187,6 +187,8 @@ export type CampaignState =
       readonly pending: readonly string[];
       /** 0: the first way back. n: the n-th attempt to leave the safe state. */
       readonly attempt: number;
+      /** How many ECUs were lost when this attempt began; none before the first. */
+      readonly lost: number;
     } & WayBack &
       Working)
   | SafeState;

@@ -32,6 +32,7 @@ export function undo(
     tries: {},
     restarts: 0,
     attempt: 0,
+    lost: 0,
   });
 }
 
@@ -56,12 +57,13 @@ export function withUnderWay(
 export function rollOn(state: StateOf<'rolling-back'>): CampaignState {
   if (state.pending.length > 0) return state;
   const { campaign, cause, transfers, changes, undone, failed, attempt } = state;
-  if (lostOf(state).length > 0) {
+  const lost = lostOf(state).length;
+  if (lost > 0) {
     return {
       kind: 'safe-state',
       ...{ campaign, cause, transfers, changes, undone, failed },
-      // The outcome is told once; later attempts are heard of again when one succeeds.
-      reported: attempt > 0,
+      // Told once, and again by a later attempt that has brought one of them back.
+      reported: attempt > 0 && lost === state.lost,
       attempts: attempt,
     };
   }
@@ -92,5 +94,6 @@ export function recover(state: SafeState): CampaignState {
     tries: {},
     restarts: 0,
     attempt: attempts + 1,
+    lost: lost.size,
   });
 }

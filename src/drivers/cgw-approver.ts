@@ -234,7 +234,12 @@ export class CgwApprover implements Approver {
       failed.nrc === Nrc.conditionsNotCorrect || failed.nrc === Nrc.busyRepeatRequest
         ? '; another question is open'
         : '';
-    return { kind: 'unreachable', reason: `${failed.reason}${hint}` };
+    const refused = failed.nrc !== undefined && !failed.transient;
+    return {
+      kind: 'unreachable',
+      reason: `${failed.reason}${hint}`,
+      ...(refused ? { refused } : {}),
+    };
   }
 
   async #routine(

@@ -9,6 +9,7 @@ import { SUITES } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type FaultCategory, moduleOf } from './faults/catalogue.ts';
 import { allOn, Injector } from './injector.ts';
+import { isMadeGood } from './invariants/words.ts';
 import { type Ending, Invariants, type Violation } from './invariants.ts';
 import type { MachineEvent } from './machine.ts';
 import {
@@ -312,18 +313,34 @@ class Episode {
 
   /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
   async #recover(): Promise<void> {
-    const waiting = this.#lanes.filter(
-      (lane) => lane.witness.needsRecovery && this.#stranded(lane).length === 0,
-    );
+    const waiting = this.#lanes.filter(({ witness }) => witness.needsRecovery);
     if (waiting.length === 0) return;
-    const done = await this.#world.until(
-      () => this.#crash !== undefined || waiting.every(({ witness }) => witness.hasRecovered),
+    await this.#world.until(
+      () => this.#crash !== undefined || waiting.every((lane) => this.#hasRecovered(lane)),
       this.#limitMs,
     );
-    for (const { witness } of waiting) {
-      if (done || witness.hasRecovered) witness.recovered();
-      else witness.failed('recovery', 'what was left to do is still not done after hours');
+    if (this.#crash !== undefined) return;
+    for (const lane of waiting) {
+      const { witness } = lane;
+      if (!this.#hasRecovered(lane)) {
+        witness.failed('recovery', 'what was left to do is still not done after hours');
+      } else if (this.#stranded(lane).length === 0) {
+        witness.recovered();
+      }
     }
+  }
+
+  /** Beside ECUs that are stranded, the others have gone back. */
+  #hasRecovered(lane: Lane): boolean {
+    const { witness, before } = lane;
+    const stranded = this.#stranded(lane);
+    if (stranded.length === 0) return witness.hasRecovered;
+    const truths = witness.truths();
+    const others = ECU_NAMES.filter((ecu) => !stranded.includes(ecu));
+    const areBack = others.every(
+      (ecu) => truths[ecu].sha256 === before![ecu].sha256 && isMadeGood(truths[ecu]),
+    );
+    return areBack && isAtRest(lane);
   }
 
   /**

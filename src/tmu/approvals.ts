@@ -108,6 +108,47 @@ export class Approvals {
     return phase === undefined ? undefined : this.#questionOf(phase, campaign);
   }
 
+  /**
+   * Asked directly before something is erased: while the console was silent, or an ECU was waited for, the driver may
+   * have taken the approval back. An event ends the staging.
+   */
+  async stillStands(
+    ecu: string,
+    campaign: Campaign,
+    signal: AbortSignal,
+  ): Promise<'stands' | 'interrupted' | CampaignEvent> {
+    const { approver, vehicle, emit } = this.#options;
+    const question = this.standing('stage', campaign);
+    if (approver === undefined || question === undefined) return 'stands';
+    const { phase } = question;
+    const answer = await approver.recheck(question, false, signal);
+    switch (answer.kind) {
+      case 'approved':
+        return 'stands';
+      case 'interrupted':
+        return 'interrupted';
+      case 'unreachable':
+        // The ECU with the console is programmed itself, by a bootloader without a console.
+        if (answer.refused === true && ecu === vehicle.approval?.ecu) return 'stands';
+        break;
+      case 'withdrawn':
+      case 'denied':
+        emit({ kind: 'approval', status: 'withdrawn', phase });
+        return { kind: 'answered', phase, by: 'driver', answer: { kind: 'withdrawn' } };
+      case 'forgotten':
+      case 'forged':
+      case 'later':
+      case 'timed-out':
+        break;
+      default:
+        return assertNever(answer);
+    }
+    const reason = 'reason' in answer ? answer.reason : `the driver’s answer is now ${answer.kind}`;
+    const status = answer.kind === 'forged' ? 'forged' : 'unreachable';
+    emit({ kind: 'approval', status, phase, reason });
+    return { kind: 'condition-lost', condition: 'approval', reason };
+  }
+
   /** The vehicle first: the approval becomes final by the second gate, so nothing may stop after it. */
   async gate(
     gate: 'stage' | 'activate',

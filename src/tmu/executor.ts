@@ -69,7 +69,7 @@ export class Executor {
       case 'check-gate':
         return this.#options.approvals.gate(command.gate, state.campaign, signal);
       case 'ecu':
-        return this.#ecu(command, signal, note);
+        return this.#ecu(command, state.campaign, signal, note);
       default:
         return assertNever(command);
     }
@@ -154,8 +154,13 @@ export class Executor {
     }
   }
 
-  #ecu(command: EcuCommand, signal: AbortSignal, note: Note): Promise<CampaignEvent | undefined> {
-    const { driverFor, images, memory, vehicle, emit } = this.#options;
+  #ecu(
+    command: EcuCommand,
+    campaign: Campaign,
+    signal: AbortSignal,
+    note: Note,
+  ): Promise<CampaignEvent | undefined> {
+    const { driverFor, images, memory, vehicle, emit, approvals } = this.#options;
     const { item } = command;
     const { ecu, to, download } = item;
     return performEcuStep(
@@ -166,6 +171,7 @@ export class Executor {
         hasOneBank: hasOneBank(findEcu(vehicle, ecu)),
         openImage: () => images.open(download.sha256, download.size),
         stillWanted: () => this.#stillWanted(item, signal),
+        stillApproved: () => approvals.stillStands(ecu, campaign, signal),
         openPrevious: async () => {
           const kept = memory.content.images[ecu];
           if (kept === undefined || kept.sha256 === to.sha256) return undefined;

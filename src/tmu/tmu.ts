@@ -449,7 +449,10 @@ export class Tmu {
     }
     // A command that runs on one of its ECUs is waited for; since the state is this one, none begins.
     if (command.kind === 'ecu' && !(await this.#gate.settled(signal))) return undefined;
-    return opened.executor.execute(command, state, signal, note);
+    const event = await opened.executor.execute(command, state, signal, note);
+    // What it said before the step does not count any more, also where no campaign ends by it: a later way back.
+    if (command.kind === 'ecu') opened.inventory.forget(command.item.ecu);
+    return event;
   }
 
   #onState(state: CampaignState, event: CampaignEvent): void {

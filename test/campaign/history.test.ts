@@ -5,7 +5,9 @@ import { compacted } from '../../src/campaign/compaction.ts';
 import type { CampaignEvent } from '../../src/campaign/event.ts';
 import { historyOf } from '../../src/campaign/history.ts';
 import type { JournalRecord } from '../../src/campaign/journal.ts';
+import { lostOf } from '../../src/campaign/mixed.ts';
 import { replay } from '../../src/campaign/reducer.ts';
+import type { SafeState } from '../../src/campaign/state.ts';
 import {
   answered,
   committed,
@@ -205,6 +207,21 @@ describe('what a journal of a safe state needs', () => {
     expect(compacted(recordsOf(UNTIL_STAGED))).toBeUndefined();
     const all = recordsOf(SAFE);
     expect(compacted(all)).toEqual(all);
+  });
+
+  it('keeps the attempt that brought one of two ECUs back', () => {
+    const both = [...SAFE.slice(0, -2), failedStep('roll-back', 'EDT'), closed];
+    const lostAgain = failedStep('roll-back', 'INV');
+    const nothingBack = [resumed, lostAgain, failedStep('roll-back', 'EDT')];
+    const half = [resumed, lostAgain, rolledBack('EDT'), closed];
+    const records = recordsOf([...both, ...nothingBack, ...half, resumed, lostAgain, resumed]);
+    const needed = compacted(records)!;
+    expect(needed.map(({ event }) => event)).toEqual(
+      recordsOf([...both, ...half]).map(({ event }) => event),
+    );
+    const state = replay(needed);
+    expect(state).toMatchObject({ kind: 'safe-state', reported: true });
+    expect(lostOf(state as SafeState)).toEqual(['INV']);
   });
 
   it('keeps the one below a later one', () => {

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { commandsOf } from '../../src/campaign/commands.ts';
 import type { CampaignEvent } from '../../src/campaign/event.ts';
-import { IDLE } from '../../src/campaign/state.ts';
+import { lostOf } from '../../src/campaign/mixed.ts';
+import { IDLE, type SafeState } from '../../src/campaign/state.ts';
 import {
   answered,
   downloads,
@@ -49,6 +50,21 @@ describe('the safe state', () => {
     const again = play([...SAFE, resumed, lostAgain]);
     expect(again.state).toMatchObject({ kind: 'safe-state', reported: true, attempts: 1 });
     expect(again.commands.filter((text) => text.startsWith('finish'))).toHaveLength(1);
+  });
+
+  it('is reported again when an attempt brings one of two ECUs back: what was told is not true any more', () => {
+    const both = [...SAFE.slice(0, -2), failedStep('roll-back', 'EDT', 'SILENT'), closed];
+    const { state } = play(both);
+    expect(lostOf(state as SafeState)).toEqual(['EDT', 'INV']);
+    const half = [...both, resumed, lostAgain, rolledBack('EDT')];
+    expect(play(half).state).toMatchObject({ kind: 'safe-state', reported: false, attempts: 1 });
+    const told = resultOf(half);
+    expect(told).toMatchObject({ outcome: 'ROLLBACK_FAILED', id: offered.id });
+    expect(told.reason).toContain('EDT runs 1.0.0 (old)');
+    expect(told.reason).toContain('INV may run 2.0.0');
+    // Then it is told, and the next attempt without news is not.
+    const after = play([...half, closed, resumed, lostAgain]).state;
+    expect(after).toMatchObject({ kind: 'safe-state', reported: true, attempts: 2 });
   });
 
   it('is tried to be left at every start, by the ECUs that are lost', () => {

@@ -694,6 +694,87 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
     },
   ],
   [
+    'seed 305571828, episode 17: the CGW was erased, which had been off the bus while the driver withdrew on it',
+    {
+      seed: '305571828/17',
+      episode: 17,
+      vehicles: 1,
+      singleBank: [],
+      chunked: false,
+      otherMake: null,
+      smallDevice: true,
+      campaigns: [
+        {
+          number: 1,
+          ecus: ['CGW', 'EDT', 'BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'bus',
+                kind: 'bus-off',
+                at: { on: 'write', machine: 'BMS', n: 33 },
+                machine: 'CGW',
+                forMs: 4358,
+              },
+            },
+            {
+              vehicle: 0,
+              fault: { category: 'driver', kind: 'withdraw', at: { on: 'frame', n: 5844 } },
+            },
+            {
+              vehicle: 0,
+              fault: {
+                category: 'attacker',
+                kind: 'requests',
+                at: { on: 'frame', n: 1494 },
+                forMs: 22107,
+                everyMs: 197,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['EDT'],
+        },
+      ],
+    },
+  ],
+  [
+    'seed 305571828, episode 31: an ECU that a later attempt took back was believed to run the new image',
+    {
+      seed: '305571828/31',
+      episode: 31,
+      vehicles: 1,
+      singleBank: ['INV'],
+      chunked: true,
+      otherMake: null,
+      smallDevice: true,
+      campaigns: [
+        { number: 1, ecus: ['BMS'], faults: [], forced: false, encrypted: true, proof: ['BMS'] },
+        {
+          number: 2,
+          ecus: ['INV', 'BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'disk',
+                kind: 'full',
+                at: { on: 'write', machine: 'BMS', n: 39 },
+                machine: 'BMS',
+                forMs: 9677,
+              },
+            },
+          ],
+          forced: true,
+          encrypted: false,
+          proof: ['INV'],
+        },
+      ],
+    },
+  ],
+  [
     'seed 611290543, episode 41: a campaign that was put off while the battery was low was judged by the next release',
     {
       seed: '611290543/41',

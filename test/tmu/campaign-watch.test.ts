@@ -273,7 +273,7 @@ describe('a driver who takes his approval back while ECUs are staged', () => {
   it('is heard only then: an approver that cannot be reached for a moment stops nothing', async () => {
     const w = staging();
     w.approver.rechecks = [
-      { kind: 'approved' },
+      ...([{ kind: 'approved' }, { kind: 'approved' }] as const), // at the gate, and before the first erase
       { kind: 'unreachable', reason: 'busy' },
       { kind: 'forged', reason: 'another tester' },
     ];
@@ -299,6 +299,34 @@ describe('a driver who takes his approval back while ECUs are staged', () => {
     expect(await w.once()).toMatchObject({ outcome: 'USER_REJECTED', code: 'WITHDRAWN' });
     expect(versions(w)).toEqual(['1.0.0', '1.0.0']);
     expect(w.ecu('CGW').inactive).toBeUndefined();
+  });
+
+  it.each([
+    [{ kind: 'withdrawn' }, 'USER_REJECTED', 'WITHDRAWN'],
+    [{ kind: 'denied' }, 'USER_REJECTED', 'WITHDRAWN'],
+    [{ kind: 'unreachable', reason: 'off the bus' }, 'PRECONDITION_FAILED', 'CONDITION'],
+    [{ kind: 'forgotten', reason: 'restarted' }, 'PRECONDITION_FAILED', 'CONDITION'],
+    [{ kind: 'forged', reason: 'another tester' }, 'PRECONDITION_FAILED', 'CONDITION'],
+    [{ kind: 'timed-out' }, 'PRECONDITION_FAILED', 'CONDITION'],
+  ] as const)('is asked directly before the first erase: %o', async (answer, outcome, code) => {
+    const w = staging();
+    w.approver.rechecks = [{ kind: 'approved' }, answer];
+    expect(await w.once()).toMatchObject({ outcome, code });
+    expect(w.clock.nowMs()).toBeLessThan(2000);
+    expect(w.approver.rechecked).toHaveLength(2);
+    expect(w.ecu('EDT').calls).toEqual(['identify', 'stage']);
+    expect(w.ecu('INV').calls).not.toContain('stage');
+  });
+
+  it('cannot be asked by the bootloader of the console itself, and may be asked of another ECU', async () => {
+    const refused = { kind: 'unreachable', reason: 'NRC 0x31', refused: true } as const;
+    const alone = new World();
+    alone.backend.release('CGW', '2.0.0', bytesOf(500, 3));
+    alone.approver.rechecks = [{ kind: 'approved' }, refused];
+    expect((await alone.once()).outcome).toBe('SUCCESS');
+    const w = world();
+    w.approver.rechecks = [{ kind: 'approved' }, refused];
+    expect((await w.once()).outcome).toBe('PRECONDITION_FAILED');
   });
 
   it('is not asked for where he was not asked', async () => {

@@ -238,7 +238,8 @@ describe('the driver', () => {
 
   it('who withdraws before the activation gets the old software back', async () => {
     const w = world();
-    w.approver.rechecks = [{ kind: 'approved' }, { kind: 'withdrawn' }];
+    // At the gate, before the first erase, at the second gate.
+    w.approver.rechecks = [{ kind: 'approved' }, { kind: 'approved' }, { kind: 'withdrawn' }];
     expect(await w.once()).toMatchObject({ outcome: 'USER_REJECTED', code: 'WITHDRAWN' });
     expect(w.ecu('EDT').calls).toEqual(['identify', 'stage', 'rollback']);
     expect(w.ecu('EDT').inactive).toBeUndefined();
