@@ -2,10 +2,12 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { toHex } from '../../src/core/bytes.ts';
+import { DurableFile, type FileState, readFileOnce } from '../../src/core/durable-file.ts';
 import { assertNever } from '../../src/core/errors.ts';
 import { type Storage, StorageError, type StorageFile } from '../../src/core/storage.ts';
 import {
   type BankIndex,
+  type BankRecord,
   BLANK_RECORD,
   type BootRecord,
   bootRecordSchema,
@@ -14,7 +16,7 @@ import {
   type RecordChange,
   withBank,
 } from './boot-record.ts';
-import { decodeSealed, encodeSealed } from './sealed-json.ts';
+import { sealedFile } from './sealed-json.ts';
 
 const BANK_FILES = ['bank-a.bin', 'bank-b.bin'] as const;
 const RECORD_FILE = 'boot-record';
@@ -58,43 +60,44 @@ export class FlashMemory {
   readonly #storage: Storage;
   readonly #banks: 1 | 2;
   readonly #gate: ProgramGate;
-  #record: BootRecord;
+  readonly #record: DurableFile<BootRecord>;
   #write: OpenWrite | undefined;
-  /** Changes of the record run one after the other: two replacements at once would share a temporary file. */
-  #tail: Promise<void> = Promise.resolve();
   #poweredOff = false;
 
-  private constructor(options: FlashMemoryOptions, record: BootRecord) {
+  private constructor(options: FlashMemoryOptions, record: DurableFile<BootRecord>) {
     this.#storage = options.storage;
     this.#banks = options.banks;
     this.#gate = options.gate;
     this.#record = record;
   }
 
-  /** Reads the record. `first` when there is none yet, `damaged` with the reason when it cannot be trusted. */
+  /** Reads the record. `damaged`: it cannot be trusted, for this reason. */
   static async open(options: FlashMemoryOptions): Promise<{
     readonly flash: FlashMemory;
-    readonly state: 'known' | 'first' | { readonly damaged: string };
+    readonly state: FileState;
   }> {
-    const bytes = await options.storage.read(RECORD_FILE);
-    if (bytes === undefined)
-      return { flash: new FlashMemory(options, BLANK_RECORD), state: 'first' };
-    const decoded = decodeSealed(bytes, bootRecordSchema);
-    if ('value' in decoded)
-      return { flash: new FlashMemory(options, decoded.value), state: 'known' };
+    const codec = sealedFile(bootRecordSchema);
+    const { storage } = options;
+    const read = await readFileOnce(storage, RECORD_FILE, codec);
     // Whatever the banks hold, nothing says any more that it was verified: bootloader only, both banks unknown.
-    const unknown = { ...EMPTY_BANK, content: 'receiving' } as const;
-    const record: BootRecord = { ...BLANK_RECORD, banks: [unknown, unknown] };
-    return { flash: new FlashMemory(options, record), state: { damaged: decoded.fault } };
+    const unknown: BankRecord = { ...EMPTY_BANK, content: 'receiving' };
+    const record: BootRecord =
+      read.state === 'known'
+        ? read.content
+        : read.state === 'missing'
+          ? BLANK_RECORD
+          : { ...BLANK_RECORD, banks: [unknown, unknown] };
+    const file = new DurableFile(storage, RECORD_FILE, codec, record);
+    return { flash: new FlashMemory(options, file), state: read.state };
   }
 
   get record(): BootRecord {
-    return this.#record;
+    return this.#record.content;
   }
 
   /** The bank that a download goes to. */
   get targetBank(): BankIndex {
-    return this.#banks === 1 ? this.#record.activeBank : otherBank(this.#record.activeBank);
+    return this.#banks === 1 ? this.record.activeBank : otherBank(this.record.activeBank);
   }
 
   /**
@@ -102,20 +105,15 @@ export class FlashMemory {
    * record as it is when its turn has come, and refuses by undefined.
    */
   async update(change: RecordChange): Promise<'changed' | 'unchanged' | 'refused'> {
-    const done = this.#tail.then(async () => {
+    let outcome: 'changed' | 'unchanged' | 'refused' = 'changed';
+    await this.#record.update((record) => {
       this.#needPower();
-      const record = change(this.#record);
-      if (record === undefined) return 'refused';
-      if (record === this.#record) return 'unchanged';
-      await this.#storage.replace(RECORD_FILE, encodeSealed(record));
-      this.#record = record;
-      return 'changed';
+      const next = change(record);
+      if (next === undefined) outcome = 'refused';
+      else if (next === record) outcome = 'unchanged';
+      return next ?? record;
     });
-    this.#tail = done.then(
-      () => {},
-      () => {},
-    );
-    return done;
+    return outcome;
   }
 
   /** Makes the target bank blank. It is invalid from the first moment on, `empty` only when it is really blank. */
@@ -149,7 +147,7 @@ export class FlashMemory {
   async resumeWrite(length: number): Promise<void> {
     await this.abandonWrite();
     const bank = this.targetBank;
-    if (this.#record.banks[bank].content !== 'receiving') throw new Error('nothing to go on with');
+    if (this.record.banks[bank].content !== 'receiving') throw new Error('nothing to go on with');
     const file = await this.#open(bank);
     this.#write = { bank, file, chunk: new Uint8Array(WRITE_CHUNK), filled: 0, offset: length };
     // What may have reached the disk beyond it was never promised.
@@ -235,7 +233,7 @@ export class FlashMemory {
 
   /** True when the bank's bytes are what the record says. */
   async intact(bank: BankIndex): Promise<boolean> {
-    const { content, length, sha256 } = this.#record.banks[bank];
+    const { content, length, sha256 } = this.record.banks[bank];
     if (content !== 'valid') return false;
     const found = await this.digest(bank);
     return found.length === length && toHex(found.sha256) === sha256;
@@ -263,7 +261,7 @@ export class FlashMemory {
 
   /** Waits for what is being stored and lets go of the files. */
   async close(): Promise<void> {
-    await this.#tail;
+    await this.#record.settled();
     await this.abandonWrite().catch(() => {});
   }
 

@@ -1,9 +1,10 @@
 // Who an ECU is and whom it trusts: serial number, keys and first Roots. Written in the factory, then locked.
 
 import { z } from 'zod';
+import { DurableFile, type FileState } from '../../src/core/durable-file.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import { ProvisioningState } from '../../src/uds/sid.ts';
-import { SealedFile, type SealedState } from './sealed-file.ts';
+import { sealedFile } from './sealed-json.ts';
 
 const IDENTITY_FILE = 'identity';
 
@@ -62,17 +63,22 @@ export type TesterSecrets = Partial<
 >;
 
 export class Identity {
-  readonly #file: SealedFile<IdentityContent>;
+  readonly #file: DurableFile<IdentityContent>;
   /** Why the file cannot be trusted. Then the ECU is neither virgin nor able to do anything. */
   readonly damaged: string | undefined;
 
-  private constructor(file: SealedFile<IdentityContent>, state: SealedState) {
+  private constructor(file: DurableFile<IdentityContent>, state: FileState) {
     this.#file = file;
     this.damaged = typeof state === 'object' ? state.damaged : undefined;
   }
 
   static async open(storage: Storage): Promise<Identity> {
-    const { file, state } = await SealedFile.open(storage, IDENTITY_FILE, identitySchema, VIRGIN);
+    const { file, state } = await DurableFile.open(
+      storage,
+      IDENTITY_FILE,
+      sealedFile(identitySchema),
+      VIRGIN,
+    );
     return new Identity(file, state);
   }
 
@@ -96,7 +102,7 @@ export class Identity {
 
   /** What the lock leaves open, by the factory's authority: another TMU, with other secrets, takes over. */
   async replaceTester(change: TesterSecrets): Promise<void> {
-    await this.#file.store((content) => {
+    await this.#file.update((content) => {
       if (this.damaged !== undefined) throw new Error('the identity is damaged');
       return { ...content, ...change };
     });
@@ -104,7 +110,7 @@ export class Identity {
 
   /** Durable when it resolves. Throws when the identity is locked, which callers have to ask first. */
   async store(change: Partial<Omit<IdentityContent, 'format'>>): Promise<void> {
-    await this.#file.store((content) => {
+    await this.#file.update((content) => {
       if (this.locked) throw new Error('the identity is locked');
       return { ...content, ...change };
     });

@@ -50,7 +50,7 @@ export async function openMemory(
 ): Promise<Memory> {
   const { storage, ecu, logger, faults, random } = options;
   const { flash, state } = await FlashMemory.open({ storage, banks: ecu.memory.banks, gate });
-  if (state === 'first') {
+  if (state === 'missing') {
     const { image, version } = options.factoryImage;
     await flash.install(image, version);
     logger.info({ ecu: ecu.name, version, bytes: image.length }, 'factory image installed');

@@ -1,8 +1,9 @@
 // What an ECU remembers besides its firmware: serial number, fingerprint, security attempts, trouble codes.
 
 import { z } from 'zod';
+import { DurableFile, readFileOnce } from '../../src/core/durable-file.ts';
 import type { Storage } from '../../src/core/storage.ts';
-import { decodeSealed, encodeSealed } from './sealed-json.ts';
+import { sealedFile } from './sealed-json.ts';
 
 const NV_FILE = 'nv';
 
@@ -37,15 +38,12 @@ export type NvContent = z.infer<typeof nvSchema>;
 export type StoredDtc = NvContent['dtcs'][number];
 
 export class NvData {
-  readonly #storage: Storage;
+  readonly #file: DurableFile<NvContent>;
   #content: NvContent;
-  /** Writes run one after the other, each with the content of its moment. */
-  #tail: Promise<void> = Promise.resolve();
-  #poweredOff = false;
 
-  private constructor(storage: Storage, content: NvContent) {
-    this.#storage = storage;
-    this.#content = content;
+  private constructor(file: DurableFile<NvContent>) {
+    this.#file = file;
+    this.#content = file.content;
   }
 
   /** Reads it; a missing or damaged file is made anew. `damaged` says why the old one was given up. */
@@ -54,25 +52,26 @@ export class NvData {
     newSerial: () => string,
     initialDtcs: readonly StoredDtc[],
   ): Promise<{ readonly nv: NvData; readonly damaged: string | undefined }> {
-    const bytes = await storage.read(NV_FILE);
-    const decoded = bytes === undefined ? undefined : decodeSealed(bytes, nvSchema);
-    if (decoded !== undefined && 'value' in decoded) {
-      return { nv: new NvData(storage, decoded.value), damaged: undefined };
-    }
-    const content: NvContent = {
+    const initial = (failedAttempts: number): NvContent => ({
       format: 1,
       serial: newSerial(),
       vin: null,
       fingerprint: '',
-      // A damaged memory may have held an exhausted counter: whoever damaged it gains nothing.
-      failedAttempts: decoded === undefined ? 0 : MAX_SECURITY_ATTEMPTS,
+      failedAttempts,
       dtcs: [...initialDtcs],
       values: {},
       runs: {},
-    };
-    const nv = new NvData(storage, content);
-    await nv.store({});
-    return { nv, damaged: decoded?.fault };
+    });
+    const codec = sealedFile(nvSchema);
+    const read = await readFileOnce(storage, NV_FILE, codec);
+    if (read.state === 'known') {
+      const file = new DurableFile(storage, NV_FILE, codec, read.content);
+      return { nv: new NvData(file), damaged: undefined };
+    }
+    const damaged = read.state === 'missing' ? undefined : read.state.damaged;
+    // A damaged memory may have held an exhausted counter: whoever damaged it gains nothing.
+    const content = initial(damaged === undefined ? 0 : MAX_SECURITY_ATTEMPTS);
+    return { nv: new NvData(await DurableFile.create(storage, NV_FILE, codec, content)), damaged };
   }
 
   get content(): NvContent {
@@ -82,20 +81,16 @@ export class NvData {
   /** The change counts at once; it is durable when this resolves. Throws StorageError. */
   async store(change: Partial<Omit<NvContent, 'format'>>): Promise<void> {
     this.#content = { ...this.#content, ...change };
-    const bytes = encodeSealed(this.#content);
-    const done = this.#tail.then(async () => {
-      if (!this.#poweredOff) await this.#storage.replace(NV_FILE, bytes);
-    });
-    this.#tail = done.catch(() => {});
-    return done;
+    const next = this.#content;
+    await this.#file.update(() => next);
   }
 
   powerOff(): void {
-    this.#poweredOff = true;
+    this.#file.powerOff();
   }
 
   /** Resolves when everything stored so far is durable or has failed. */
   settled(): Promise<void> {
-    return this.#tail;
+    return this.#file.settled();
   }
 }

@@ -2,10 +2,11 @@
 
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
+import { DurableFile } from '../../src/core/durable-file.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import { carriedFor, HEADER_BYTES } from '../../src/trust/image-encryption.ts';
 import type { ResumeState } from '../../src/uds/resume-state.ts';
-import { SealedFile } from './sealed-file.ts';
+import { sealedFile } from './sealed-json.ts';
 
 const RESUME_FILE = 'resume.json';
 
@@ -46,17 +47,17 @@ type Content = z.infer<typeof fileSchema>;
 const NOTHING: Content = { format: 1, point: null };
 
 export class ResumeStore {
-  readonly #file: SealedFile<Content>;
+  readonly #file: DurableFile<Content>;
   /** Given up; whatever the disk still says. */
   #forgotten = false;
 
-  private constructor(file: SealedFile<Content>) {
+  private constructor(file: DurableFile<Content>) {
     this.#file = file;
   }
 
   /** Damage costs the transfer, nothing else. Throws StorageError. */
   static async open(storage: Storage): Promise<ResumeStore> {
-    const { file } = await SealedFile.open(storage, RESUME_FILE, fileSchema, NOTHING);
+    const { file } = await DurableFile.open(storage, RESUME_FILE, sealedFile(fileSchema), NOTHING);
     return new ResumeStore(file);
   }
 
@@ -66,7 +67,7 @@ export class ResumeStore {
 
   /** The bytes in the bank must be durable before. Throws StorageError. */
   async set(point: ResumePoint): Promise<void> {
-    await this.#file.store(() => ({ format: 1, point }));
+    await this.#file.update(() => ({ format: 1, point }));
     this.#forgotten = false;
   }
 
@@ -74,7 +75,7 @@ export class ResumeStore {
   async forget(): Promise<void> {
     if (this.#file.content.point === null) return;
     this.#forgotten = true;
-    await this.#file.store(() => NOTHING);
+    await this.#file.update(() => NOTHING);
   }
 
   powerOff(): void {

@@ -2,6 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
+import { type FileCodec, parsedBy } from '../../src/core/durable-file.ts';
+import { describeError } from '../../src/core/errors.ts';
 
 const HASH_LINE = /^sha256 ([0-9a-f]{64})\n$/;
 
@@ -24,13 +26,15 @@ export function decodeSealed<T>(
   const json = bytes.subarray(0, end);
   if (sha256Of(json) !== seal[1]) return { fault: 'the checksum does not fit the content' };
   try {
-    const parsed = schema.safeParse(JSON.parse(new TextDecoder().decode(json)));
-    if (parsed.success) return { value: parsed.data };
-    const issue = parsed.error.issues[0]!;
-    return { fault: `${issue.path.join('.')}: ${issue.message}` };
+    return parsedBy(schema, new TextDecoder().decode(json));
   } catch (error) {
-    return { fault: (error as Error).message };
+    return { fault: describeError(error) };
   }
+}
+
+/** A durable file of it. */
+export function sealedFile<T>(schema: z.ZodType<T>): FileCodec<T> {
+  return { encode: encodeSealed, decode: (bytes) => decodeSealed(bytes, schema) };
 }
 
 /** node:crypto takes a seventh of the time of @noble/hashes for 15 KB of metadata; a boot opens six such files. */

@@ -3,6 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import { equalBytes, toHex } from '../../src/core/bytes.ts';
+import { DurableFile } from '../../src/core/durable-file.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import {
   ATTACKS,
@@ -23,7 +24,7 @@ import {
 } from '../../src/trust/repository.ts';
 import type { BankIndex } from './boot-record.ts';
 import type { Identity } from './identity.ts';
-import { SealedFile } from './sealed-file.ts';
+import { sealedFile } from './sealed-json.ts';
 
 const TRUST_FILE = 'trust';
 const COUNTERS_FILE = 'counters';
@@ -80,8 +81,8 @@ interface PassedRecord {
 
 export class TrustStore {
   readonly #storage: Storage;
-  readonly #files: SealedFile<TrustContent>;
-  readonly #counters: SealedFile<Counters>;
+  readonly #files: DurableFile<TrustContent>;
+  readonly #counters: DurableFile<Counters>;
   #trust: VehicleTrust | undefined;
   #passed: readonly PassedRecord[] = [];
   /** Of the next version report; it needs a write when it is above `counters.report`. */
@@ -92,8 +93,8 @@ export class TrustStore {
 
   private constructor(
     storage: Storage,
-    files: SealedFile<TrustContent>,
-    counters: SealedFile<Counters>,
+    files: DurableFile<TrustContent>,
+    counters: DurableFile<Counters>,
     retained: RetainedReports | undefined,
   ) {
     this.#storage = storage;
@@ -109,8 +110,13 @@ export class TrustStore {
     identity: Identity,
     retained?: RetainedReports,
   ): Promise<{ readonly store: TrustStore; readonly warnings: readonly string[] }> {
-    const trust = await SealedFile.open(storage, TRUST_FILE, trustSchema, NO_TRUST);
-    const counters = await SealedFile.open(storage, COUNTERS_FILE, countersSchema, NO_COUNTERS);
+    const trust = await DurableFile.open(storage, TRUST_FILE, sealedFile(trustSchema), NO_TRUST);
+    const counters = await DurableFile.open(
+      storage,
+      COUNTERS_FILE,
+      sealedFile(countersSchema),
+      NO_COUNTERS,
+    );
     const store = new TrustStore(storage, trust.file, counters.file, retained);
     const warnings: string[] = [];
     if (typeof trust.state === 'object') {
@@ -197,8 +203,8 @@ export class TrustStore {
    * only a Root that takes a key of the role `time` away lets it go back.
    */
   async accept(trust: VehicleTrust, timeMs: number, roots: readonly Uint8Array[]): Promise<void> {
-    await this.#counters.store((counters) => ({ ...counters, timeMs }));
-    await this.#files.store((content) => ({
+    await this.#counters.update((counters) => ({ ...counters, timeMs }));
+    await this.#files.update((content) => ({
       format: 1,
       director: textOf(trust.director),
       images: textOf(trust.images),
@@ -211,7 +217,7 @@ export class TrustStore {
   async noteAttack(code: AttackCode): Promise<void> {
     if (this.counters.attack?.code === code) return;
     const since = this.#nextReport;
-    await this.#counters.store((counters) => ({ ...counters, attack: { code, since } }));
+    await this.#counters.update((counters) => ({ ...counters, attack: { code, since } }));
   }
 
   /** The Director has the version report of this counter. False: there was none. */
@@ -219,14 +225,14 @@ export class TrustStore {
     if (counter < 1 || counter >= this.#nextReport) return false;
     const { attack } = this.counters;
     if (attack === null || counter < attack.since) return true;
-    await this.#counters.store((counters) => ({ ...counters, attack: null }));
+    await this.#counters.update((counters) => ({ ...counters, attack: null }));
     return true;
   }
 
   /** Never lower than it was. */
   async raiseSecurityCounter(counter: number): Promise<void> {
     if (counter <= this.counters.security) return;
-    await this.#counters.store((counters) => ({
+    await this.#counters.update((counters) => ({
       ...counters,
       security: Math.max(counters.security, counter),
     }));
@@ -239,7 +245,7 @@ export class TrustStore {
   async nextReport(): Promise<{ readonly counter: number; readonly attack: AttackCode | '' }> {
     const counter = this.#nextReport++;
     if (counter > this.counters.report) {
-      await this.#counters.store((counters) => ({
+      await this.#counters.update((counters) => ({
         ...counters,
         report: Math.max(counters.report, counter - 1 + REPORTS_AHEAD),
       }));

@@ -1,6 +1,7 @@
 // Power-on: the boot record decides, the bank is verified, and only then does it run. A reset is this once more.
 
 import { z } from 'zod';
+import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 import {
   type DeviceFacts,
@@ -18,7 +19,6 @@ import {
   fellBack,
 } from './boot-record.ts';
 import type { DeviceEvent } from './device-event.ts';
-import { readJsonFile, writeJsonFile } from './durable-json.ts';
 import type { WorkingMemory } from './working-memory.ts';
 
 const FILE = 'boot-record.json';
@@ -41,42 +41,42 @@ export interface BootOptions {
   readonly refuseNew: boolean;
 }
 
+const codec = jsonFile(bootRecordSchema);
+
 /** Durable when it resolves. */
-export function writeBootRecord(storage: Storage, record: BootRecord): Promise<void> {
-  return writeJsonFile(storage, FILE, record);
+export async function writeBootRecord(storage: Storage, record: BootRecord): Promise<void> {
+  await DurableFile.create(storage, FILE, codec, record);
 }
 
 /** Undefined where there is none, or where it says nothing that can be believed. Throws StorageError. */
 export async function readBootRecord(storage: Storage): Promise<BootRecord | undefined> {
-  const read = await readJsonFile(storage, FILE, bootRecordSchema);
-  return read.kind === 'known' ? read.value : undefined;
+  const read = await readFileOnce(storage, FILE, codec);
+  return read.state === 'known' ? read.content : undefined;
 }
 
 export class Bootloader {
   readonly #options: BootOptions;
-  #record: BootRecord;
+  readonly #file: DurableFile<BootRecord>;
 
   constructor(options: BootOptions, record: BootRecord) {
     this.#options = options;
-    this.#record = record;
+    this.#file = new DurableFile(options.storage, FILE, codec, record);
   }
 
   get record(): BootRecord {
-    return this.#record;
+    return this.#file.content;
   }
 
   /** What the next boot finds is the old record or the new one. */
   async store(record: BootRecord): Promise<void> {
-    if (record === this.#record) return;
-    await writeBootRecord(this.#options.storage, record);
-    this.#record = record;
+    await this.#file.update(() => record);
   }
 
   /** Undefined: nothing may run, and only an update helps. */
   async boot(): Promise<Running | undefined> {
     const { onEvent, refuseNew } = this.#options;
     for (;;) {
-      const { record, run, reason } = decideBoot(this.#record);
+      const { record, run, reason } = decideBoot(this.record);
       // First the record: a bank that never comes back must not be tried for ever.
       await this.store(record);
       if (run === 'recovery') {
@@ -109,12 +109,12 @@ export class Bootloader {
     if (image.signed !== null) {
       const signed = parseSigned(image.signed);
       if (signed === undefined) return 'its signed package cannot be read';
-      const verdict = verifyPackage(signed, { ...facts, counter: this.#record.counter });
+      const verdict = verifyPackage(signed, { ...facts, counter: this.record.counter });
       if (!verdict.ok) return `${verdict.code}: ${verdict.reason}`;
       if (verdict.manifest.sha256 !== image.sha256)
         return 'its signed package is for another image';
-    } else if (image.counter < this.#record.counter) {
-      return `release counter ${image.counter} is below ${this.#record.counter}`;
+    } else if (image.counter < this.record.counter) {
+      return `release counter ${image.counter} is below ${this.record.counter}`;
     }
     const found = await bankDigest(storage, bank, memory);
     if (found.length === image.length && found.sha256 === image.sha256) return undefined;

@@ -1,6 +1,7 @@
 // The device itself: its memory, its files, what it runs, its normal work. What it does about updates is the client's.
 
 import type { Clock } from '../core/clock.ts';
+import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
 import type { DeviceFacts } from '../services/chunked/package.ts';
@@ -14,7 +15,6 @@ import {
   NEW_DEVICE,
   requireWay,
 } from './device-state.ts';
-import { readJsonFile, writeJsonFile } from './durable-json.ts';
 import { type DeviceFaults, PowerCut } from './faults.ts';
 import { type Identity, readIdentity } from './identity.ts';
 import { NormalWork } from './normal-work.ts';
@@ -47,14 +47,14 @@ export class Device {
   readonly work: NormalWork;
   readonly onEvent: (event: DeviceEvent) => void;
   readonly #releaseKey: DeviceFacts['releaseKey'];
-  #file: DeviceFile;
+  readonly #file: DurableFile<DeviceFile>;
   #running: Running | undefined;
 
   private constructor(
     options: DeviceOptions,
     known: NonNullable<Awaited<ReturnType<typeof readIdentity>>>,
     bootRecord: NonNullable<Awaited<ReturnType<typeof readBootRecord>>>,
-    file: DeviceFile,
+    file: DurableFile<DeviceFile>,
   ) {
     const { storage, clock, memory = new WorkingMemory(), faults = {} } = options;
     this.storage = storage;
@@ -65,7 +65,7 @@ export class Device {
     this.#releaseKey = known.releaseKey;
     this.onEvent = options.onEvent ?? (() => {});
     this.#file = file;
-    this.work = new NormalWork(clock, file.beats);
+    this.work = new NormalWork(clock, file.content.beats);
     this.bootloader = new Bootloader(
       {
         storage,
@@ -95,17 +95,21 @@ export class Device {
         'the boot record is missing or damaged, nothing says what the banks hold: enrol the device again in an empty folder',
       );
     }
-    const read = await readJsonFile(storage, DEVICE_FILE, deviceFileSchema);
-    if (read.kind === 'damaged') {
+    const { file, state } = await DurableFile.open(
+      storage,
+      DEVICE_FILE,
+      jsonFile(deviceFileSchema),
+      NEW_DEVICE,
+    );
+    if (typeof state === 'object') {
       // What it says can all be found out again: from the boot record, and from the backend.
-      onEvent?.({ kind: 'trouble', reason: `${DEVICE_FILE} is begun anew: ${read.reason}` });
+      onEvent?.({ kind: 'trouble', reason: `${DEVICE_FILE} is begun anew: ${state.damaged}` });
     }
-    const file = read.kind === 'known' ? read.value : NEW_DEVICE;
     return new Device(options, known, bootRecord, file);
   }
 
   get file(): DeviceFile {
-    return this.#file;
+    return this.#file.content;
   }
 
   /** Undefined in recovery. */
@@ -131,16 +135,16 @@ export class Device {
 
   /** Durable when it resolves: a power cut finds the state before or this one. */
   async enter(state: DeviceStateName, changes: Partial<DeviceFile> = {}): Promise<void> {
-    requireWay(this.#file.state, state);
+    requireWay(this.file.state, state);
     const next: DeviceFile = {
-      ...this.#file,
+      ...this.file,
       code: null,
       reason: null,
       ...changes,
       state,
       since: this.now(),
       beats: this.work.beats,
-      peakBytes: Math.max(this.#file.peakBytes, this.memory.peakBytes),
+      peakBytes: Math.max(this.file.peakBytes, this.memory.peakBytes),
     };
     await this.#store(next);
     const { code, reason } = next;
@@ -155,7 +159,7 @@ export class Device {
 
   /** Without going anywhere. */
   async change(changes: Partial<Pick<DeviceFile, 'report' | 'transfer'>>): Promise<void> {
-    await this.#store({ ...this.#file, ...changes, beats: this.work.beats });
+    await this.#store({ ...this.file, ...changes, beats: this.work.beats });
   }
 
   /** What was left once may be tried again when it is asked for: then the record speaks of that try. */
@@ -200,8 +204,7 @@ export class Device {
   }
 
   async #store(file: DeviceFile): Promise<void> {
-    await writeJsonFile(this.storage, DEVICE_FILE, file);
-    this.#file = file;
+    await this.#file.update(() => file);
   }
 
   #tellWork(): void {

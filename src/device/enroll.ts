@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { fromHex, toHex } from '../core/bytes.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
@@ -11,7 +12,6 @@ import { deviceKeyOf } from '../trust/device-session.ts';
 import { BankWriter } from './banks.ts';
 import { writeBootRecord } from './boot.ts';
 import { installed } from './boot-record.ts';
-import { readJsonFile, writeJsonFile } from './durable-json.ts';
 import { type Identity, readIdentity, writeIdentity } from './identity.ts';
 
 const FILE = 'enrolment.json';
@@ -76,16 +76,17 @@ export async function enroll(options: EnrollOptions): Promise<EnrollResult> {
       'expected a public key of Ed25519 or RSA with 2048 bits in PEM: the device believes it for its whole life',
     );
   }
-  const kept = await readJsonFile(storage, FILE, draftSchema);
+  const codec = jsonFile(draftSchema);
+  const kept = await readFileOnce(storage, FILE, codec);
   const draft =
-    kept.kind === 'known'
-      ? kept.value
+    kept.state === 'known'
+      ? kept.content
       : {
           hwId: options.hwId ?? toHex(random.bytes(ID_BYTES)),
           deviceSecret: toHex(random.bytes(SECRET_BYTES)),
         };
   // Before anybody is told of it.
-  if (kept.kind !== 'known') await writeJsonFile(storage, FILE, draft);
+  if (kept.state !== 'known') await DurableFile.create(storage, FILE, codec, draft);
   const { hwId, deviceSecret } = draft;
   const deviceSecretHash = toHex(deviceKeyOf(fromHex(deviceSecret)));
   const registered = await registry.provision(

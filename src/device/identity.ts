@@ -1,10 +1,10 @@
 // What a device got when it was enrolled: who it is, whom it believes.
 
 import { z } from 'zod';
+import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
 import { hardwareModel, type ReleaseKey, readReleaseKey } from '../services/chunked/package.ts';
-import { readJsonFile, writeJsonFile } from './durable-json.ts';
 
 export const IDENTITY_FILE = 'identity.json';
 
@@ -20,25 +20,26 @@ const identitySchema = z.strictObject({
   releaseKey: z.string().max(4096),
 });
 export type Identity = Readonly<z.infer<typeof identitySchema>>;
+const codec = jsonFile(identitySchema);
 
 /** Durable when it resolves. Throws StorageError. */
-export function writeIdentity(storage: Storage, identity: Identity): Promise<void> {
-  return writeJsonFile(storage, IDENTITY_FILE, identity);
+export async function writeIdentity(storage: Storage, identity: Identity): Promise<void> {
+  await DurableFile.create(storage, IDENTITY_FILE, codec, identity);
 }
 
 /** Undefined for a device that was never enrolled. Throws InputError for a file that cannot be used. */
 export async function readIdentity(
   storage: Storage,
 ): Promise<{ readonly identity: Identity; readonly releaseKey: ReleaseKey } | undefined> {
-  const read = await readJsonFile(storage, IDENTITY_FILE, identitySchema);
+  const read = await readFileOnce(storage, IDENTITY_FILE, codec);
   const where = `${storage.location}/${IDENTITY_FILE}`;
-  if (read.kind === 'missing') return undefined;
-  if (read.kind === 'damaged') {
-    throw new InputError(where, `${read.reason}: enrol the device again in an empty folder`);
+  if (read.state === 'missing') return undefined;
+  if (read.state !== 'known') {
+    throw new InputError(where, `${read.state.damaged}: enrol the device again in an empty folder`);
   }
-  const releaseKey = readReleaseKey(read.value.releaseKey);
+  const releaseKey = readReleaseKey(read.content.releaseKey);
   if (releaseKey === undefined) {
     throw new InputError(where, 'releaseKey is no public key of Ed25519 or RSA with 2048 bits');
   }
-  return { identity: read.value, releaseKey };
+  return { identity: read.content, releaseKey };
 }

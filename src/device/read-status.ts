@@ -1,12 +1,12 @@
 // What the files of a device tell about it, for whoever looks from outside while it works or when it is off.
 
+import { jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
 import { readBootRecord } from './boot.ts';
 import { bankLetter } from './boot-record.ts';
 import { DEVICE_FILE } from './device.ts';
 import { type DeviceFile, deviceFileSchema, NEW_DEVICE } from './device-state.ts';
-import { readJsonFile } from './durable-json.ts';
 import { readIdentity } from './identity.ts';
 
 export interface DeviceStatus {
@@ -37,8 +37,8 @@ export async function readDeviceStatus(storage: Storage): Promise<DeviceStatus> 
   if (known === undefined) {
     throw new InputError(storage.location, 'there is no device in this folder');
   }
-  const read = await readJsonFile(storage, DEVICE_FILE, deviceFileSchema);
-  const file = read.kind === 'known' ? read.value : NEW_DEVICE;
+  const read = await readFileOnce(storage, DEVICE_FILE, jsonFile(deviceFileSchema));
+  const file = read.state === 'known' ? read.content : NEW_DEVICE;
   const record = await readBootRecord(storage);
   const bank = record?.banks[record.active];
   const { state, since, code, reason, transfer, last, beats, peakBytes } = file;

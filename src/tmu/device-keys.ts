@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 import { deviceKeyOf } from '../trust/device-session.ts';
 import type { DeviceIdentity } from './device-session.ts';
@@ -30,34 +31,37 @@ const fileSchema = z.object({
   changedAtMs: z.number(),
 });
 type Content = z.output<typeof fileSchema>;
+const codec = jsonFile(fileSchema);
 
 export class DeviceKeys {
-  readonly #storage: Storage | undefined;
-  #content: Content;
+  /** Undefined: nothing is kept. */
+  readonly #file: DurableFile<Content> | undefined;
+  #fixed: Content | undefined;
 
-  private constructor(storage: Storage | undefined, content: Content) {
-    this.#storage = storage;
-    this.#content = content;
+  private constructor(kept: { readonly file?: DurableFile<Content>; readonly fixed?: Content }) {
+    this.#file = kept.file;
+    this.#fixed = kept.fixed;
   }
 
   /** For who keeps nothing: the key of the factory, for good. */
   static fixed(device: DeviceIdentity): DeviceKeys {
-    return new DeviceKeys(undefined, fresh(device, 0));
+    return new DeviceKeys({ fixed: fresh(device, 0) });
   }
 
   /** A file that is damaged, or of another provisioning, is begun anew: the backend says which key it knows. */
   static async open(device: DeviceIdentity, storage: Storage, clock: Clock): Promise<DeviceKeys> {
     const known = await contentOf(device, storage);
-    if (known !== undefined) return new DeviceKeys(storage, known);
-    const keys = new DeviceKeys(storage, fresh(device, clock.wallMs()));
+    if (known !== undefined) {
+      return new DeviceKeys({ file: new DurableFile(storage, FILE, codec, known) });
+    }
     // The age of the first key counts from now on, also over restarts.
-    await keys.#store(keys.#content);
-    return keys;
+    const first = fresh(device, clock.wallMs());
+    return new DeviceKeys({ file: await DurableFile.create(storage, FILE, codec, first) });
   }
 
   /** As they are now, for who looks on while another process keeps them. */
   static async glance(device: DeviceIdentity, storage: Storage): Promise<DeviceKeys> {
-    return new DeviceKeys(undefined, (await contentOf(device, storage)) ?? fresh(device, 0));
+    return new DeviceKeys({ fixed: (await contentOf(device, storage)) ?? fresh(device, 0) });
   }
 
   /** 32 bytes. */
@@ -73,7 +77,7 @@ export class DeviceKeys {
 
   /** It is kept: a change would outlive this process. */
   get canChange(): boolean {
-    return this.#storage !== undefined;
+    return this.#file !== undefined;
   }
 
   get changedAtMs(): number {
@@ -82,8 +86,10 @@ export class DeviceKeys {
 
   /** Durably, before the backend is told anything under it. */
   async propose(next: Uint8Array): Promise<void> {
-    const waiting = [...this.#content.next, toHex(next)].slice(-MAX_NEXT);
-    await this.#store({ ...this.#content, next: waiting });
+    await this.#change((content) => ({
+      ...content,
+      next: [...content.next, toHex(next)].slice(-MAX_NEXT),
+    }));
   }
 
   /** The backend has opened a session under this one: the others are of no use any more. */
@@ -94,12 +100,16 @@ export class DeviceKeys {
     // Also when the backend knows the key before: it is the one of now again, and the next change is due in its time.
     const changed =
       text === current ? {} : { current: text, previous: current, changedAtMs: wallMs };
-    await this.#store({ ...this.#content, ...changed, next: [] });
+    await this.#change((content) => ({ ...content, ...changed, next: [] }));
   }
 
-  async #store(content: Content): Promise<void> {
-    await this.#storage?.replace(FILE, new TextEncoder().encode(JSON.stringify(content)));
-    this.#content = content;
+  get #content(): Content {
+    return (this.#file?.content ?? this.#fixed)!;
+  }
+
+  async #change(change: (content: Content) => Content): Promise<void> {
+    if (this.#file === undefined) this.#fixed = change(this.#content);
+    else await this.#file.update(change);
   }
 }
 
@@ -114,15 +124,7 @@ function fresh(
 
 /** Undefined where there is none, or one of another provisioning. */
 async function contentOf(device: DeviceIdentity, storage: Storage): Promise<Content | undefined> {
-  const bytes = await storage.read(FILE);
-  const known = bytes === undefined ? undefined : parse(bytes);
-  return known?.origin === fresh(device, 0).origin ? known : undefined;
-}
-
-function parse(bytes: Uint8Array): Content | undefined {
-  try {
-    return fileSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    return undefined;
-  }
+  const read = await readFileOnce(storage, FILE, codec);
+  const isOurs = read.state === 'known' && read.content.origin === fresh(device, 0).origin;
+  return isOurs ? read.content : undefined;
 }

@@ -1,6 +1,7 @@
 // `downloaded_sha.txt`: what each ECU runs, one line `<sha256>  <ECU> <version>` as sha256sum writes it.
 
 import type { Installed } from '../campaign/decide.ts';
+import { DurableFile, type FileCodec } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 
 const FILE = 'downloaded_sha.txt';
@@ -25,36 +26,37 @@ export function formatInstalled(installed: ReadonlyMap<string, KnownInstalled>):
     .join('');
 }
 
-export class InstalledFile {
-  readonly #storage: Storage;
-  #content: Map<string, KnownInstalled>;
+const codec: FileCodec<ReadonlyMap<string, KnownInstalled>> = {
+  encode: (installed) => new TextEncoder().encode(formatInstalled(installed)),
+  decode: (bytes) => ({ value: parseInstalled(new TextDecoder().decode(bytes)) }),
+};
 
-  private constructor(storage: Storage, content: Map<string, KnownInstalled>) {
-    this.#storage = storage;
-    this.#content = content;
+export class InstalledFile {
+  readonly #file: DurableFile<ReadonlyMap<string, KnownInstalled>>;
+
+  private constructor(file: DurableFile<ReadonlyMap<string, KnownInstalled>>) {
+    this.#file = file;
   }
 
   static async open(storage: Storage): Promise<InstalledFile> {
-    const bytes = await storage.read(FILE);
-    return new InstalledFile(storage, parseInstalled(new TextDecoder().decode(bytes)));
+    return new InstalledFile((await DurableFile.open(storage, FILE, codec, new Map())).file);
   }
 
   get content(): ReadonlyMap<string, KnownInstalled> {
-    return this.#content;
+    return this.#file.content;
   }
 
   /** Writes only what changes; an undefined digest removes the ECU's line. */
   async set(
     changes: readonly { ecu: string; sha256: string | undefined; version: string }[],
   ): Promise<void> {
-    const next = new Map(this.#content);
-    for (const { ecu, sha256, version } of changes) {
-      if (sha256 === undefined || !LINE.test(`${sha256}  ${ecu} ${version}`)) next.delete(ecu);
-      else next.set(ecu, { sha256, version });
-    }
-    const text = formatInstalled(next);
-    if (text === formatInstalled(this.#content)) return;
-    await this.#storage.replace(FILE, new TextEncoder().encode(text));
-    this.#content = next;
+    await this.#file.update((content) => {
+      const next = new Map(content);
+      for (const { ecu, sha256, version } of changes) {
+        if (sha256 === undefined || !LINE.test(`${sha256}  ${ecu} ${version}`)) next.delete(ecu);
+        else next.set(ecu, { sha256, version });
+      }
+      return formatInstalled(next) === formatInstalled(content) ? content : next;
+    });
   }
 }

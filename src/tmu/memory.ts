@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
 import { furtherHashes, planItemSchema, sha256Hex } from '../campaign/plan.ts';
+import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 import { APPROVAL_PHASES, approvalFactsSchema } from '../vehicle/approval.ts';
 
@@ -145,37 +146,31 @@ const EMPTY: MemoryContent = {
   traffic: null,
 };
 
+const codec = jsonFile(memorySchema);
+
 /** Undefined for bytes that are not understood. */
 export function decodeMemory(bytes: Uint8Array): MemoryContent | undefined {
-  try {
-    return memorySchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    return undefined;
-  }
+  const decoded = codec.decode(bytes);
+  return 'value' in decoded ? decoded.value : undefined;
 }
 
 export class Memory {
-  readonly #storage: Storage;
-  #content: MemoryContent;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #file: DurableFile<MemoryContent>;
 
-  private constructor(storage: Storage, content: MemoryContent) {
-    this.#storage = storage;
-    this.#content = content;
+  private constructor(file: DurableFile<MemoryContent>) {
+    this.#file = file;
   }
 
   /** `damaged`: the file was unreadable and is begun anew. What it held can all be found out again. */
   static async open(
     storage: Storage,
   ): Promise<{ readonly memory: Memory; readonly damaged: boolean }> {
-    const bytes = await storage.read(MEMORY_FILE);
-    if (bytes === undefined) return { memory: new Memory(storage, EMPTY), damaged: false };
-    const content = decodeMemory(bytes);
-    return { memory: new Memory(storage, content ?? EMPTY), damaged: content === undefined };
+    const { file, state } = await DurableFile.open(storage, MEMORY_FILE, codec, EMPTY);
+    return { memory: new Memory(file), damaged: typeof state === 'object' };
   }
 
   get content(): MemoryContent {
-    return this.#content;
+    return this.#file.content;
   }
 
   /** Durable when it resolves; writes nothing when nothing changes. One after the other, in the order of the calls. */
@@ -184,7 +179,7 @@ export class Memory {
   }
 
   recall(key: string): Remembered | undefined {
-    return this.#content.remembered.find((entry) => entry.key === key);
+    return this.content.remembered.find((entry) => entry.key === key);
   }
 
   remember(entry: Remembered): Promise<void> {
@@ -203,15 +198,10 @@ export class Memory {
   #change(
     changeOf: (content: MemoryContent) => Partial<Omit<MemoryContent, 'format'>>,
   ): Promise<void> {
-    const done = this.#writing.then(async () => {
-      const next: MemoryContent = { ...this.#content, ...changeOf(this.#content) };
-      const text = `${JSON.stringify(next, undefined, 2)}\n`;
-      if (text === `${JSON.stringify(this.#content, undefined, 2)}\n`) return;
-      await this.#storage.replace(MEMORY_FILE, new TextEncoder().encode(text));
-      this.#content = next;
+    const done = this.#file.update((content) => {
+      const next: MemoryContent = { ...content, ...changeOf(content) };
+      return JSON.stringify(next) === JSON.stringify(content) ? content : next;
     });
-    // A full disk fails this change; the next one has its own try.
-    this.#writing = done.catch(() => {});
-    return done;
+    return done.then(() => {});
   }
 }

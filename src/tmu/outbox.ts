@@ -7,6 +7,7 @@ import type {
   CampaignStatusReport,
   VersionReport,
 } from '../campaign/ports.ts';
+import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
 
@@ -57,28 +58,24 @@ export type SendCheckin = (
   signal: AbortSignal,
 ) => Promise<{ readonly kind: 'checked-in' } | { readonly kind: 'interrupted' } | BackendFailure>;
 
+const codec = jsonFile(outboxSchema as z.ZodType<readonly Entry[]>);
+
 const CHECKIN: Entry = { id: 'checkin', checkin: true };
 
 export class Outbox {
-  readonly #storage: Storage;
-  #entries: readonly Entry[];
-  #writing: Promise<void> = Promise.resolve();
+  readonly #file: DurableFile<readonly Entry[]>;
 
-  private constructor(storage: Storage, entries: readonly Entry[]) {
-    this.#storage = storage;
-    this.#entries = entries;
+  private constructor(file: DurableFile<readonly Entry[]>) {
+    this.#file = file;
   }
 
   /** A damaged file counts as empty. */
   static async open(storage: Storage): Promise<Outbox> {
-    const bytes = await storage.read(FILE);
-    if (bytes === undefined) return new Outbox(storage, []);
-    try {
-      const parsed = outboxSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-      return new Outbox(storage, parsed as Entry[]);
-    } catch {
-      return new Outbox(storage, []);
-    }
+    return new Outbox((await DurableFile.open(storage, FILE, codec, [])).file);
+  }
+
+  get #entries(): readonly Entry[] {
+    return this.#file.content;
   }
 
   get size(): number {
@@ -162,16 +159,12 @@ export class Outbox {
 
   /** One after the other: a campaign ends while an answer is on its way. */
   #change(change: (entries: readonly Entry[]) => readonly Entry[]): Promise<void> {
-    const done = this.#writing.then(async () => {
-      const next = change(this.#entries).slice(-MAX_REPORTS);
-      if (next.length === this.#entries.length && next.every((e, i) => e === this.#entries[i])) {
-        return;
-      }
-      await this.#storage.replace(FILE, new TextEncoder().encode(JSON.stringify(next)));
-      this.#entries = next;
+    const done = this.#file.update((entries) => {
+      const next = change(entries).slice(-MAX_REPORTS);
+      const isSame = next.length === entries.length && next.every((e, i) => e === entries[i]);
+      return isSame ? entries : next;
     });
-    this.#writing = done.catch(() => {});
-    return done;
+    return done.then(() => {});
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { fromHex, toHex } from '../core/bytes.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 import { type SealedSession, SUITES } from '../trust/sealed-session.ts';
 
@@ -30,28 +31,28 @@ const fileSchema = z.object({
     .nullable(),
 });
 type Content = z.output<typeof fileSchema>;
+const codec = jsonFile(fileSchema);
 
 export class SealedState {
-  readonly #storage: Storage;
-  readonly #serial: string;
-  #content: Content;
+  readonly #file: DurableFile<Content>;
   #session: SealedSession | undefined;
   #next: number;
 
-  private constructor(storage: Storage, content: Content) {
-    this.#storage = storage;
-    this.#serial = content.serial;
-    this.#content = content;
+  private constructor(file: DurableFile<Content>) {
+    const { content } = file;
+    this.#file = file;
     this.#next = content.session?.reserved ?? 1;
     this.#session = sessionOf(content);
   }
 
   /** A file that is lost or damaged costs a new session, and nothing else. */
   static async open(serial: string, storage: Storage): Promise<SealedState> {
-    const bytes = await storage.read(FILE);
-    const known = bytes === undefined ? undefined : parse(bytes);
-    const usual: Content = { format: 1, serial, counter: 0, session: null };
-    return new SealedState(storage, known?.serial === serial ? known : usual);
+    const read = await readFileOnce(storage, FILE, codec);
+    const isKnown = read.state === 'known' && read.content.serial === serial;
+    const content = isKnown
+      ? read.content
+      : { format: 1 as const, serial, counter: 0, session: null };
+    return new SealedState(new DurableFile(storage, FILE, codec, content));
   }
 
   get session(): SealedSession | undefined {
@@ -60,37 +61,38 @@ export class SealedState {
 
   /** Milliseconds since 1970. */
   get renewAtMs(): number {
-    return this.#content.session?.renewAtMs ?? 0;
+    return this.#file.content.session?.renewAtMs ?? 0;
   }
 
   /** The number of the next session; durable when it resolves. */
   async count(): Promise<number> {
-    const counter = this.#content.counter + 1;
-    await this.#store({ ...this.#content, counter });
+    const { counter } = await this.#file.update((content) => ({
+      ...content,
+      counter: content.counter + 1,
+    }));
     return counter;
   }
 
   /** `lastCounter`: what the backend knew before: behind it we would look like a second device for ever. */
   async begin(session: SealedSession, renewAtMs: number, lastCounter: number): Promise<void> {
     const { id, suite, secret } = session;
-    await this.#store({
-      format: 1,
-      serial: this.#serial,
-      counter: Math.max(this.#content.counter, lastCounter),
+    await this.#file.update((content) => ({
+      ...content,
+      counter: Math.max(content.counter, lastCounter),
       session: { id, suite, secret: toHex(secret), reserved: 1 + RESERVED, renewAtMs },
-    });
+    }));
     this.#session = session;
     this.#next = 1;
   }
 
   /** A number that was never used in this session, and never will be again. */
   async nextSequence(): Promise<number> {
-    const { session } = this.#content;
+    const { session } = this.#file.content;
     if (session === null) throw new Error('there is no session');
     const sequence = this.#next;
     if (sequence >= session.reserved) {
       const reserved = sequence + RESERVED;
-      await this.#store({ ...this.#content, session: { ...session, reserved } });
+      await this.#file.update((content) => ({ ...content, session: { ...session, reserved } }));
     }
     this.#next = sequence + 1;
     return sequence;
@@ -100,12 +102,7 @@ export class SealedState {
   async end(id: string): Promise<void> {
     if (this.#session?.id !== id) return;
     this.#session = undefined;
-    await this.#store({ ...this.#content, session: null });
-  }
-
-  async #store(content: Content): Promise<void> {
-    await this.#storage.replace(FILE, new TextEncoder().encode(JSON.stringify(content)));
-    this.#content = content;
+    await this.#file.update((content) => ({ ...content, session: null }));
   }
 }
 
@@ -113,12 +110,4 @@ function sessionOf({ serial, session }: Content): SealedSession | undefined {
   if (session === null) return undefined;
   const { id, suite, secret } = session;
   return { id, suite, serial, secret: fromHex(secret) };
-}
-
-function parse(bytes: Uint8Array): Content | undefined {
-  try {
-    return fileSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    return undefined;
-  }
 }

@@ -126,7 +126,7 @@ describe('an order to cancel', () => {
     w.backend.campaign = campaign;
     await w.once();
     expect(answers(w)).toMatchObject([{ order: 'o1', accepted: true }]);
-    expect(w.file('outbox.json')).toBe('[]');
+    expect(w.file('outbox.json')).toBe('[]\n');
   });
 
   it('is obeyed once, however often it is given', async () => {

@@ -436,14 +436,14 @@ describe('reports', () => {
     expect(JSON.parse(w.file('outbox.json')!)).toHaveLength(2); // and the check-in after it
     await w.once();
     expect(w.backend.reports.map(({ outcome }) => outcome)).toEqual(['SUCCESS', 'UP_TO_DATE']);
-    expect(w.file('outbox.json')).toBe('[]');
+    expect(w.file('outbox.json')).toBe('[]\n');
   });
 
   it('that the backend will never take do not keep others back', async () => {
     const w = world();
     w.backend.reportFaults = [refused('HTTP_400', { transient: false })];
     await w.once();
-    expect(w.file('outbox.json')).toBe('[]');
+    expect(w.file('outbox.json')).toBe('[]\n');
   });
 });
 

@@ -376,7 +376,7 @@ describe('after a campaign', () => {
     w.trusted.calls.length = 0;
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
     expect(w.trusted.calls).toEqual(['checkin']);
-    expect(w.file('outbox.json')).toBe('[]');
+    expect(w.file('outbox.json')).toBe('[]\n');
   });
 
   it('a check that told the Director makes the waiting one needless', async () => {

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import type { Storage } from '../../core/storage.ts';
 import type { EcuTruth, ReadFile } from '../truth.ts';
 
@@ -17,42 +18,46 @@ const factsSchema = z.object({
   proven: z.string().nullable(),
 });
 type Facts = z.output<typeof factsSchema>;
+const codec = jsonFile(factsSchema);
 
 export class PlainMemory {
   readonly #storage: Storage;
-  #facts: Facts = { valid: false, programming: false, proven: null };
-  #image: Uint8Array = new Uint8Array();
+  readonly #file: DurableFile<Facts>;
+  #image: Uint8Array;
 
-  private constructor(storage: Storage) {
+  private constructor(storage: Storage, facts: Facts, image: Uint8Array) {
     this.#storage = storage;
+    this.#file = new DurableFile(storage, FACTS, codec, facts);
+    this.#image = image;
   }
 
   /** As after power-on. `factory`: what a new ECU holds. */
   static async open(storage: Storage, factory: Uint8Array): Promise<PlainMemory> {
-    const memory = new PlainMemory(storage);
-    const facts = factsOf(await storage.read(FACTS));
-    if (facts === undefined) {
-      await storage.replace(FLASH, factory);
-      await memory.#keep({ valid: true, programming: false, proven: hashOf(factory) });
-      memory.#image = factory;
-    } else {
-      memory.#facts = facts;
-      memory.#image = (await storage.read(FLASH)) ?? new Uint8Array();
+    const read = await readFileOnce(storage, FACTS, codec);
+    if (read.state === 'known') {
+      return new PlainMemory(
+        storage,
+        read.content,
+        (await storage.read(FLASH)) ?? new Uint8Array(),
+      );
     }
-    return memory;
+    await storage.replace(FLASH, factory);
+    const facts = { valid: true, programming: false, proven: hashOf(factory) };
+    await DurableFile.create(storage, FACTS, codec, facts);
+    return new PlainMemory(storage, facts, factory);
   }
 
   get valid(): boolean {
-    return this.#facts.valid;
+    return this.#file.content.valid;
   }
 
   get programming(): boolean {
-    return this.#facts.programming;
+    return this.#file.content.programming;
   }
 
   /** The image has run before. */
   get isProven(): boolean {
-    return this.#facts.proven === this.sha256;
+    return this.#file.content.proven === this.sha256;
   }
 
   get sha256(): string {
@@ -71,15 +76,15 @@ export class PlainMemory {
   }
 
   async wantProgramming(programming: boolean): Promise<void> {
-    await this.#keep({ ...this.#facts, programming });
+    await this.#keep({ ...this.#file.content, programming });
   }
 
   async prove(): Promise<void> {
-    if (!this.isProven) await this.#keep({ ...this.#facts, proven: this.sha256 });
+    if (!this.isProven) await this.#keep({ ...this.#file.content, proven: this.sha256 });
   }
 
   async erase(): Promise<void> {
-    await this.#keep({ ...this.#facts, valid: false });
+    await this.#keep({ ...this.#file.content, valid: false });
     this.#image = new Uint8Array();
     await this.#storage.replace(FLASH, this.#image);
   }
@@ -103,12 +108,11 @@ export class PlainMemory {
   }
 
   async makeValid(): Promise<void> {
-    await this.#keep({ ...this.#facts, valid: true });
+    await this.#keep({ ...this.#file.content, valid: true });
   }
 
   async #keep(facts: Facts): Promise<void> {
-    await this.#storage.replace(FACTS, new TextEncoder().encode(JSON.stringify(facts)));
-    this.#facts = facts;
+    await this.#file.update(() => facts);
   }
 }
 
@@ -128,11 +132,8 @@ export function readPlainTruth(read: ReadFile): EcuTruth {
 
 function factsOf(bytes: Uint8Array | undefined): Facts | undefined {
   if (bytes === undefined) return undefined;
-  try {
-    return factsSchema.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;
-  } catch {
-    return undefined;
-  }
+  const decoded = codec.decode(bytes);
+  return 'value' in decoded ? decoded.value : undefined;
 }
 
 function hashOf(bytes: Uint8Array): string {

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { toHex } from '../../core/bytes.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Random } from '../../core/random.ts';
@@ -35,7 +36,8 @@ const headSchema = z.object({
   flight: z.object({ window: count, number: z.number().int().min(1), dropped: count }).nullable(),
 });
 type Head = z.output<typeof headSchema>;
-const windowSchema = z.array(sample).min(1).max(MAX_SAMPLES);
+const headCodec = jsonFile(headSchema);
+const windowCodec = jsonFile(z.array(sample).min(1).max(MAX_SAMPLES));
 
 interface Window {
   readonly index: number;
@@ -52,14 +54,18 @@ export interface BatchStoreOptions {
 
 export class BatchStore {
   readonly #options: BatchStoreOptions;
+  readonly #file: DurableFile<Head>;
+  /** What the file holds, but for samples that were thrown away since it was written. */
   #head: Head;
   /** The oldest first. */
   #windows: Window[];
   #next: number;
   #working: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: BatchStoreOptions, head: Head, windows: Window[]) {
+  private constructor(options: BatchStoreOptions, file: DurableFile<Head>, windows: Window[]) {
+    const head = file.content;
     this.#options = options;
+    this.#file = file;
     this.#head = head;
     this.#windows = windows;
     this.#next = Math.max(head.first, (windows.at(-1)?.index ?? -1) + 1);
@@ -68,7 +74,11 @@ export class BatchStore {
   /** A damaged file counts as none; with that of the numbers a new sender begins. Throws StorageError. */
   static async open(options: BatchStoreOptions): Promise<BatchStore> {
     const { storage, logger } = options;
-    const head = (await readHead(storage, logger)) ?? newHead(options.random);
+    const read = await readFileOnce(storage, HEAD_FILE, headCodec);
+    if (typeof read.state === 'object') {
+      logger.warn({}, `${storage.location}/${HEAD_FILE} was unreadable: a new sender begins`);
+    }
+    const head = read.state === 'known' ? read.content : newHead(options.random);
     const windows: Window[] = [];
     for (const name of await storage.list(TELEMETRY_FOLDER)) {
       const match = WINDOW_NAME.exec(name);
@@ -84,7 +94,7 @@ export class BatchStore {
       if (isWanted) logger.warn({ file: name }, 'a window of telemetry is unreadable');
       await storage.remove(fileOf(index));
     }
-    return new BatchStore(options, head, windows);
+    return new BatchStore(options, new DurableFile(storage, HEAD_FILE, headCodec, head), windows);
   }
 
   /** Windows that the backend does not have. */
@@ -202,9 +212,7 @@ export class BatchStore {
   }
 
   async #write(head: Head): Promise<void> {
-    const text = new TextEncoder().encode(`${JSON.stringify(head)}\n`);
-    await this.#options.storage.replace(HEAD_FILE, text);
-    this.#head = head;
+    this.#head = await this.#file.update(() => head);
   }
 }
 
@@ -222,21 +230,7 @@ function newHead(random: Random): Head {
   return { format: 1, sender, sent: 0, first: 0, dropped: 0, flight: null };
 }
 
-async function readHead(storage: Storage, logger: Logger): Promise<Head | undefined> {
-  const bytes = await storage.read(HEAD_FILE);
-  if (bytes === undefined) return undefined;
-  try {
-    return headSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    logger.warn({}, `${storage.location}/${HEAD_FILE} was unreadable: a new sender begins`);
-    return undefined;
-  }
-}
-
 function samplesIn(bytes: Uint8Array): Sample[] | undefined {
-  try {
-    return windowSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    return undefined;
-  }
+  const decoded = windowCodec.decode(bytes);
+  return 'value' in decoded ? decoded.value : undefined;
 }

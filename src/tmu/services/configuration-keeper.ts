@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Storage } from '../../core/storage.ts';
 import {
@@ -30,11 +31,16 @@ const fileSchema = z.object({
   report: configurationReport.nullable(),
 });
 
-interface Kept {
-  readonly version: number;
-  readonly inForce: Configuration;
-  readonly report: ConfigurationReport | null;
-}
+/** Each value is checked against its schema and this vehicle by `stillAllowed`. */
+type Kept = Omit<z.output<typeof fileSchema>, 'inForce'> & { readonly inForce: Configuration };
+const codec = jsonFile(
+  fileSchema.transform(
+    (file): Kept => ({
+      ...file,
+      inForce: { ...DEFAULT_CONFIGURATION, ...(file.inForce as object) },
+    }),
+  ),
+);
 
 export interface ConfigurationKeeperOptions {
   readonly storage: Storage;
@@ -48,11 +54,11 @@ export interface ConfigurationKeeperOptions {
 
 export class ConfigurationKeeper {
   readonly #options: ConfigurationKeeperOptions;
-  #kept: Kept;
+  readonly #file: DurableFile<Kept>;
 
   private constructor(options: ConfigurationKeeperOptions, kept: Kept) {
     this.#options = options;
-    this.#kept = kept;
+    this.#file = new DurableFile(options.storage, CONFIGURATION_FILE, codec, kept);
   }
 
   /**
@@ -62,17 +68,17 @@ export class ConfigurationKeeper {
    */
   static async open(options: ConfigurationKeeperOptions): Promise<ConfigurationKeeper> {
     const { storage, logger } = options;
-    const bytes = await storage.read(CONFIGURATION_FILE);
-    const none: Kept = { version: 0, inForce: DEFAULT_CONFIGURATION, report: null };
-    if (bytes === undefined) return new ConfigurationKeeper(options, none);
-    const kept = parse(bytes);
-    if (kept === undefined) {
+    const read = await readFileOnce(storage, CONFIGURATION_FILE, codec);
+    if (read.state === 'known') {
+      return new ConfigurationKeeper(options, stillAllowed(read.content, options));
+    }
+    if (read.state !== 'missing') {
       const text = `${storage.location}/${CONFIGURATION_FILE} was unreadable: the defaults are in force until the backend has sent its configuration again`;
       logger.warn({}, text);
       options.emit({ kind: 'warning', text });
-      return new ConfigurationKeeper(options, none);
     }
-    return new ConfigurationKeeper(options, stillAllowed(kept, options));
+    const none: Kept = { format: 1, version: 0, inForce: DEFAULT_CONFIGURATION, report: null };
+    return new ConfigurationKeeper(options, none);
   }
 
   get inForce(): Configuration {
@@ -93,7 +99,7 @@ export class ConfigurationKeeper {
   /** What the backend said. Throws StorageError; then nothing has changed. */
   async take({ wanted, acknowledged }: SyncAnswer['configuration']): Promise<void> {
     if (this.#kept.report !== null && this.#kept.report.version === acknowledged) {
-      await this.#keep({ ...this.#kept, report: null });
+      await this.#file.update((kept) => ({ ...kept, report: null }));
     }
     if (wanted === null || wanted.version === this.#kept.version) return;
     await this.#judge(wanted.version, wanted.parameters);
@@ -109,32 +115,20 @@ export class ConfigurationKeeper {
       results: [...results],
       inForce: z.record(z.string(), z.json()).parse(inForce),
     };
-    await this.#keep({ version, inForce, report });
+    await this.#file.update(() => ({ format: 1, version, inForce, report }));
     emit({ kind: 'configuration', version, results });
     onChange?.();
   }
 
-  async #keep(kept: Kept): Promise<void> {
-    const text = JSON.stringify({ format: 1, ...kept }, undefined, 2);
-    await this.#options.storage.replace(CONFIGURATION_FILE, new TextEncoder().encode(`${text}\n`));
-    this.#kept = kept;
+  get #kept(): Kept {
+    return this.#file.content;
   }
 }
 
 /** The version that was judged last, for whoever reads the folder beside the daemon; undefined for a file that is none. */
 export function versionIn(bytes: Uint8Array): number | undefined {
-  return parse(bytes)?.version;
-}
-
-function parse(bytes: Uint8Array): Kept | undefined {
-  try {
-    const parsed = fileSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-    const { version, inForce, report } = parsed;
-    // Each value is checked against its schema and this vehicle by `stillAllowed`.
-    return { version, inForce: { ...DEFAULT_CONFIGURATION, ...(inForce as object) }, report };
-  } catch {
-    return undefined;
-  }
+  const decoded = codec.decode(bytes);
+  return 'value' in decoded ? decoded.value.version : undefined;
 }
 
 function stillAllowed(kept: Kept, options: ConfigurationKeeperOptions): Kept {

@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import type { RepositoryName } from '../../campaign/ports.ts';
 import { equalBytes, toHex } from '../../core/bytes.ts';
+import { DurableFile, type FileCodec } from '../../core/durable-file.ts';
 import { InputError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Storage } from '../../core/storage.ts';
@@ -27,6 +28,7 @@ const reportSchema = z.object({
   attack: z.enum(ATTACKS).nullable(),
 });
 const countersSchema = z.record(z.string(), z.number().int().nonnegative());
+type Counters = Readonly<Record<string, number>>;
 
 /** What a floor guards, for the person who has to decide without it. */
 const FLOORS = {
@@ -56,24 +58,24 @@ interface Repository {
 export class TrustFiles {
   readonly #storage: Storage;
   readonly #repositories: Record<RepositoryName, Repository>;
-  #floorMs: number;
-  #report: z.infer<typeof reportSchema>;
-  #counters: Readonly<Record<string, number>>;
+  readonly #time: DurableFile<z.infer<typeof timeSchema>>;
+  readonly #report: DurableFile<z.infer<typeof reportSchema>>;
+  readonly #counters: DurableFile<Counters>;
 
   private constructor(
     storage: Storage,
     repositories: Record<RepositoryName, Repository>,
-    rest: {
-      floorMs: number;
-      report: z.infer<typeof reportSchema>;
-      counters: Record<string, number>;
+    floors: {
+      readonly time: DurableFile<z.infer<typeof timeSchema>>;
+      readonly report: DurableFile<z.infer<typeof reportSchema>>;
+      readonly counters: DurableFile<Counters>;
     },
   ) {
     this.#storage = storage;
     this.#repositories = repositories;
-    this.#floorMs = rest.floorMs;
-    this.#report = rest.report;
-    this.#counters = rest.counters;
+    this.#time = floors.time;
+    this.#report = floors.report;
+    this.#counters = floors.counters;
   }
 
   /** Throws InputError where there is no Root to begin with, or where a Root, the time floor or a counter is damaged. */
@@ -82,12 +84,10 @@ export class TrustFiles {
     for (const name of REPOSITORIES) {
       opened[name] = await openRepository(storage, name, logger, anchors?.[name]);
     }
-    const time = await readFloor(storage, TIME_FILE, timeSchema);
-    const report = await readFloor(storage, REPORT_FILE, reportSchema);
     return new TrustFiles(storage, opened as Record<RepositoryName, Repository>, {
-      floorMs: time?.timeMs ?? 0,
-      report: report ?? { counter: 0, attack: null },
-      counters: (await readFloor(storage, COUNTERS_FILE, countersSchema)) ?? {},
+      time: await openFloor(storage, TIME_FILE, timeSchema, { timeMs: 0 }),
+      report: await openFloor(storage, REPORT_FILE, reportSchema, { counter: 0, attack: null }),
+      counters: await openFloor(storage, COUNTERS_FILE, countersSchema, {}),
     });
   }
 
@@ -104,16 +104,16 @@ export class TrustFiles {
 
   /** The latest attested time, milliseconds since 1970; 0 before the first. */
   get floorMs(): number {
-    return this.#floorMs;
+    return this.#time.content.timeMs;
   }
 
   get attack(): AttackCode | null {
-    return this.#report.attack;
+    return this.#report.content.attack;
   }
 
   /** By serial: the release counter that was installed last. */
-  get counters(): Readonly<Record<string, number>> {
-    return this.#counters;
+  get counters(): Counters {
+    return this.#counters.content;
   }
 
   /**
@@ -161,14 +161,11 @@ export class TrustFiles {
 
   /** Time never goes back (5.4.4.1), unless a key that may have signed it is taken away. */
   async raiseFloor(timeMs: number): Promise<void> {
-    if (timeMs <= this.#floorMs) return;
-    await this.#write(TIME_FILE, { timeMs });
-    this.#floorMs = timeMs;
+    await this.#time.update((time) => (timeMs <= time.timeMs ? time : { timeMs }));
   }
 
   async #forgetTime(): Promise<void> {
-    await this.#write(TIME_FILE, { timeMs: 0 });
-    this.#floorMs = 0;
+    await this.#time.update(() => ({ timeMs: 0 }));
   }
 
   /**
@@ -176,34 +173,32 @@ export class TrustFiles {
    * 1970 where they are more, so that a state directory that was lost does not begin below what the Director knows.
    */
   async nextCounter(wallMs: number): Promise<number> {
-    const counter = Math.max(this.#report.counter + 1, Math.floor(wallMs / 1000));
-    await this.#setReport({ ...this.#report, counter });
-    return counter;
+    const report = await this.#report.update((before) => ({
+      ...before,
+      counter: Math.max(before.counter + 1, Math.floor(wallMs / 1000)),
+    }));
+    return report.counter;
   }
 
   /** What the next manifest says was detected; null after a check that passed. */
   async setAttack(attack: AttackCode | null): Promise<void> {
-    if (this.#report.attack !== attack) await this.#setReport({ ...this.#report, attack });
+    await this.#report.update((report) =>
+      report.attack === attack ? report : { ...report, attack },
+    );
   }
 
   async raiseCounters(changes: Readonly<Record<string, number>>): Promise<void> {
-    const next = { ...this.#counters };
-    for (const [serial, counter] of Object.entries(changes)) {
-      next[serial] = Math.max(counter, next[serial] ?? 0);
-    }
-    if (JSON.stringify(next) === JSON.stringify(this.#counters)) return;
-    await this.#write(COUNTERS_FILE, next);
-    this.#counters = next;
-  }
-
-  async #setReport(report: z.infer<typeof reportSchema>): Promise<void> {
-    await this.#write(REPORT_FILE, report);
-    this.#report = report;
-  }
-
-  async #write(file: FloorFile, value: object): Promise<void> {
-    const sealed = { ...value, sha256: digestOf(value) };
-    await this.#storage.replace(file, new TextEncoder().encode(`${JSON.stringify(sealed)}\n`));
+    await this.#counters.update((counters) => {
+      const isNews = Object.entries(changes).some(
+        ([serial, counter]) => !Object.hasOwn(counters, serial) || counter > counters[serial]!,
+      );
+      if (!isNews) return counters;
+      const next: Record<string, number> = { ...counters };
+      for (const [serial, counter] of Object.entries(changes)) {
+        next[serial] = Math.max(counter, next[serial] ?? 0);
+      }
+      return next;
+    });
   }
 }
 
@@ -261,32 +256,42 @@ function storageNames(files: ReadonlyMap<string, Uint8Array>): Map<string, Uint8
 }
 
 /**
- * Undefined where there is none: nothing was verified yet, or a person has taken a damaged one away. A damaged floor is
- * no lower floor (5.4.4.1: time never goes back; 5.4.4.2 step 10.2.3): InputError. A file without `sha256` was written
- * by hand.
+ * `none` where there is no file: nothing was verified yet, or a person has taken a damaged one away. A damaged floor is
+ * no lower floor (5.4.4.1: time never goes back; 5.4.4.2 step 10.2.3): InputError.
  */
-async function readFloor<T>(
+async function openFloor<T extends object>(
   storage: Storage,
   file: FloorFile,
   schema: z.ZodType<T>,
-): Promise<T | undefined> {
-  const bytes = await storage.read(file);
-  if (bytes === undefined) return undefined;
-  const damaged = (what: string): InputError =>
-    new InputError(
-      `${storage.location}/${file}`,
-      `is damaged (${what}): put a copy back. It holds ${FLOORS[file]}`,
-    );
-  const json = parseJson(bytes, file);
-  if (!json.ok) throw damaged(json.reason);
-  if (!isObject(json.value)) throw damaged('not a JSON object');
-  const { sha256: digest, ...content } = json.value;
-  if (digest !== undefined && digest !== digestOf(content)) {
-    throw damaged('its SHA-256 is not that of its content');
-  }
-  const parsed = schema.safeParse(content);
-  if (!parsed.success) throw damaged(z.prettifyError(parsed.error));
-  return parsed.data;
+  none: T,
+): Promise<DurableFile<T>> {
+  const opened = await DurableFile.open(storage, file, floorFile(schema, file), none);
+  if (typeof opened.state !== 'object') return opened.file;
+  throw new InputError(
+    `${storage.location}/${file}`,
+    `is damaged (${opened.state.damaged}): put a copy back. It holds ${FLOORS[file]}`,
+  );
+}
+
+/** JSON with a member `sha256` over the others. A file without it was written by hand. */
+function floorFile<T extends object>(schema: z.ZodType<T>, file: FloorFile): FileCodec<T> {
+  return {
+    encode(value) {
+      const sealed = { ...value, sha256: digestOf(value) };
+      return new TextEncoder().encode(`${JSON.stringify(sealed)}\n`);
+    },
+    decode(bytes) {
+      const json = parseJson(bytes, file);
+      if (!json.ok) return { fault: json.reason };
+      if (!isObject(json.value)) return { fault: 'not a JSON object' };
+      const { sha256: digest, ...content } = json.value;
+      if (digest !== undefined && digest !== digestOf(content)) {
+        return { fault: 'its SHA-256 is not that of its content' };
+      }
+      const parsed = schema.safeParse(content);
+      return parsed.success ? { value: parsed.data } : { fault: z.prettifyError(parsed.error) };
+    },
+  };
 }
 
 function digestOf(content: object): string {

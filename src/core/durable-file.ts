@@ -1,0 +1,135 @@
+// One small durable file: read at the start, replaced as a whole, never half of it.
+
+import type { z } from 'zod';
+import { describeError } from './errors.ts';
+import type { Storage } from './storage.ts';
+
+/** How a content stands in its file. */
+export interface FileCodec<T> {
+  encode(content: T): Uint8Array;
+  /** `fault`: why the bytes cannot be believed. */
+  decode(bytes: Uint8Array): { readonly value: T } | { readonly fault: string };
+}
+
+/** `damaged`: why nothing in the file is believed. */
+export type FileState = 'known' | 'missing' | { readonly damaged: string };
+
+export type Read<T> =
+  | { readonly state: 'known'; readonly content: T }
+  | { readonly state: Exclude<FileState, 'known'> };
+
+/** Throws StorageError. */
+export async function readFileOnce<T>(
+  storage: Storage,
+  name: string,
+  codec: Pick<FileCodec<T>, 'decode'>,
+): Promise<Read<T>> {
+  const bytes = await storage.read(name);
+  if (bytes === undefined) return { state: 'missing' };
+  const decoded = codec.decode(bytes);
+  return 'value' in decoded
+    ? { state: 'known', content: decoded.value }
+    : { state: { damaged: decoded.fault } };
+}
+
+export class DurableFile<T> {
+  readonly #storage: Storage;
+  readonly #name: string;
+  readonly #codec: FileCodec<T>;
+  #content: T;
+  /** Writes run one after the other: two replacements at once would share a temporary file. */
+  #tail: Promise<void> = Promise.resolve();
+  #poweredOff = false;
+
+  /** `content`: what was read, or counts in place of a file that is missing or damaged. */
+  constructor(storage: Storage, name: string, codec: FileCodec<T>, content: T) {
+    this.#storage = storage;
+    this.#name = name;
+    this.#codec = codec;
+    this.#content = content;
+  }
+
+  /** A missing or damaged file has the content `initial`, and nothing is written. Throws StorageError. */
+  static async open<T>(
+    storage: Storage,
+    name: string,
+    codec: FileCodec<T>,
+    initial: T,
+  ): Promise<{ readonly file: DurableFile<T>; readonly state: FileState }> {
+    const read = await readFileOnce(storage, name, codec);
+    const content = read.state === 'known' ? read.content : initial;
+    return { file: new DurableFile(storage, name, codec, content), state: read.state };
+  }
+
+  /** Replaces whatever is there; durable when it resolves. Throws StorageError. */
+  static async create<T>(
+    storage: Storage,
+    name: string,
+    codec: FileCodec<T>,
+    content: T,
+  ): Promise<DurableFile<T>> {
+    await storage.replace(name, codec.encode(content));
+    return new DurableFile(storage, name, codec, content);
+  }
+
+  /** What the next start finds. */
+  get content(): T {
+    return this.#content;
+  }
+
+  /**
+   * `change` sees the content as it is when its turn has come; the same object back writes nothing. The change counts when
+   * it is durable, which is when this resolves. Rejects with StorageError and with what `change` throws; then nothing
+   * has changed, and the next update has its own try.
+   */
+  update(change: (content: T) => T): Promise<T> {
+    const done = this.#tail.then(async () => {
+      const content = change(this.#content);
+      if (content !== this.#content && !this.#poweredOff) {
+        await this.#storage.replace(this.#name, this.#codec.encode(content));
+        this.#content = content;
+      }
+      return this.#content;
+    });
+    this.#tail = done.then(
+      () => {},
+      () => {},
+    );
+    return done;
+  }
+
+  /** From now on nothing reaches the disk any more, as when the supply breaks down. */
+  powerOff(): void {
+    this.#poweredOff = true;
+  }
+
+  /** Resolves when every update so far is durable or has failed. */
+  settled(): Promise<void> {
+    return this.#tail;
+  }
+}
+
+/** JSON that people can read, with a line feed at the end. */
+export function jsonFile<T>(schema: z.ZodType<T>): FileCodec<T> {
+  return {
+    encode: (content) => new TextEncoder().encode(`${JSON.stringify(content, undefined, 2)}\n`),
+    decode(bytes) {
+      try {
+        return parsedBy(schema, new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+      } catch (error) {
+        return { fault: describeError(error) };
+      }
+    },
+  };
+}
+
+/** `text` as JSON of this schema. Throws SyntaxError. */
+export function parsedBy<T>(
+  schema: z.ZodType<T>,
+  text: string,
+): { readonly value: T } | { readonly fault: string } {
+  const parsed = schema.safeParse(JSON.parse(text));
+  if (parsed.success) return { value: parsed.data };
+  const issue = parsed.error.issues[0]!;
+  return { fault: `${issue.path.join('.')}: ${issue.message}` };
+}
