@@ -5,7 +5,15 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { freePort, type Lies, startLiar, startProxy } from './support/http.ts';
-import { eventually, folder, freshBus, inTurns, type Run, scenario } from './support/processes.ts';
+import {
+  eventually,
+  folder,
+  freshBus,
+  inTurns,
+  type Run,
+  run,
+  scenario,
+} from './support/processes.ts';
 import {
   cycle,
   type Image,
@@ -253,6 +261,8 @@ describe('tmu', () => {
     const asking = go();
     await asking.event({ kind: 'approval', status: 'asking' });
     await question(1);
+    const [status] = (await run(['status', '--state-dir', state, '--json'])).events;
+    expect(status).toMatchObject({ daemon: { running: true, pid: asking.process.pid } });
     expect(proxy.ranges).toEqual(['none', 'bytes=50000-', 'none']);
     await stop(asking);
 
