@@ -68,7 +68,7 @@ export class DurableFile<T> {
     codec: FileCodec<T>,
     content: T,
   ): Promise<DurableFile<T>> {
-    await storage.replace(name, codec.encode(content));
+    await storage.replace(name, readable(codec, content));
     return new DurableFile(storage, name, codec, content);
   }
 
@@ -86,7 +86,7 @@ export class DurableFile<T> {
     const done = this.#tail.then(async () => {
       const content = change(this.#content);
       if (content !== this.#content && !this.#poweredOff) {
-        await this.#storage.replace(this.#name, this.#codec.encode(content));
+        await this.#storage.replace(this.#name, readable(this.#codec, content));
         this.#content = content;
       }
       return this.#content;
@@ -107,6 +107,14 @@ export class DurableFile<T> {
   settled(): Promise<void> {
     return this.#tail;
   }
+}
+
+/** Throws for a content that the next start would take for damage. */
+function readable<T>(codec: FileCodec<T>, content: T): Uint8Array {
+  const bytes = codec.encode(content);
+  const decoded = codec.decode(bytes);
+  if ('fault' in decoded) throw new Error(`a content that cannot be read again: ${decoded.fault}`);
+  return bytes;
 }
 
 /** JSON that people can read, with a line feed at the end. */

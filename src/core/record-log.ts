@@ -46,7 +46,12 @@ export class LogCodec<T> {
     this.#schema = schema;
   }
 
+  /** Throws for a value that `decode` would take for damage: everything behind it would be lost with it. */
   encode(record: LogRecord<T>): Uint8Array {
+    const checked = this.#schema.safeParse(record.value);
+    if (!checked.success) {
+      throw new Error(`a record that cannot be read again: ${z.prettifyError(checked.error)}`);
+    }
     const json = JSON.stringify({
       n: record.sequence,
       at: record.wallMs,

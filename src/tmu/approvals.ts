@@ -60,9 +60,12 @@ export class Approvals {
       return undefined;
     }
     await this.#options.keep?.(question);
-    const { kind: status, ...details } = answer;
+    // The journal takes what it knows, and nothing beside.
+    const told =
+      answer.kind === 'unreachable' ? { kind: answer.kind, reason: answer.reason } : answer;
+    const { kind: status, ...details } = told;
     emit({ kind: 'approval', status, phase, ...details });
-    return { kind: 'answered', phase, by, answer };
+    return { kind: 'answered', phase, by, answer: told };
   }
 
   /**

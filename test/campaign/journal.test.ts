@@ -1,6 +1,7 @@
 // The journal: what is torn does not count, what is damaged is told, what fails leaves it as it was.
 
 import { describe, expect, it } from 'vitest';
+import type { CampaignEvent } from '../../src/campaign/event.ts';
 import {
   decodeJournal,
   encodeRecord,
@@ -47,6 +48,20 @@ describe('records', () => {
 });
 
 describe('the file', () => {
+  it('never gets a record that would be taken for damage', async () => {
+    const storage = new FaultStorage();
+    const { journal } = await Journal.open(storage);
+    await journal.append(HAPPY[0]!, 1);
+    // The types do not stop a member that comes along with another one's object.
+    const answer = { kind: 'unreachable' as const, reason: 'silent', refused: true };
+    const event: CampaignEvent = { kind: 'answered', phase: 'install', by: 'driver', answer };
+    await expect(journal.append(event, 2)).rejects.toThrow(/cannot be read again/);
+    await journal.append(HAPPY[1]!, 3);
+    const { records: read, end } = decodeJournal(storage.contents(JOURNAL_FILE)!);
+    expect(read.map((record) => record.event)).toEqual(HAPPY.slice(0, 2));
+    expect(end).toBe('whole');
+  });
+
   it('holds what was appended before the power went, and nothing torn after it', async () => {
     for (const when of ['before', 'after'] as const) {
       for (let at = 1; ; at++) {

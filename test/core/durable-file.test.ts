@@ -60,6 +60,14 @@ describe('a durable file', () => {
     expect(storage.operations).toBe(operations);
   });
 
+  it('refuses what the next start would take for damage', async () => {
+    const storage = new FaultStorage();
+    const { file } = await open(storage);
+    await expect(file.update(() => ({ n: 1, m: 2 }))).rejects.toThrow(/cannot be read again: .*m/);
+    await expect(file.update(() => ({ n: 1.5 }))).rejects.toThrow(/cannot be read again: n:/);
+    expect(storage.contents('n.json')).toBeUndefined();
+  });
+
   it('keeps the old content when a change is not durable or throws, and takes the next one', async () => {
     const storage = new FaultStorage();
     const { file } = await open(storage);

@@ -775,6 +775,58 @@ const found: readonly (readonly [what: string, plan: EpisodePlan])[] = [
     },
   ],
   [
+    'seed 1516609108, episode 134: a record that could not be read again cut off the journal behind it',
+    {
+      seed: '1516609108/134',
+      episode: 134,
+      vehicles: 1,
+      singleBank: [],
+      chunked: true,
+      otherMake: null,
+      smallDevice: false,
+      campaigns: [
+        {
+          number: 19,
+          ecus: ['EDT', 'INV', 'BMS'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'attacker',
+                kind: 'flood',
+                at: { on: 'write', machine: 'TMU', n: 85 },
+                forMs: 10654,
+                everyMs: 1,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['CGW'],
+        },
+        {
+          number: 20,
+          ecus: ['CGW'],
+          faults: [
+            {
+              vehicle: 0,
+              fault: {
+                category: 'power',
+                kind: 'cut',
+                at: { on: 'state', state: 'verifying', delayMs: 2 },
+                machines: ['TMU', 'CGW', 'EDT', 'INV', 'BMS'],
+                offMs: 16,
+              },
+            },
+          ],
+          forced: false,
+          encrypted: false,
+          proof: ['CGW'],
+        },
+      ],
+    },
+  ],
+  [
     'seed 611290543, episode 41: a campaign that was put off while the battery was low was judged by the next release',
     {
       seed: '611290543/41',

@@ -1,6 +1,7 @@
 // Orders of the operator and conditions of the vehicle, while a campaign is under way.
 
 import { describe, expect, it } from 'vitest';
+import { decodeJournal } from '../../src/campaign/journal.ts';
 import { alwaysReady, type LostCondition, type VehicleState } from '../../src/campaign/ports.ts';
 import { bytesOf, refused, vehicle, World } from './support.ts';
 
@@ -316,6 +317,13 @@ describe('a driver who takes his approval back while ECUs are staged', () => {
     expect(w.approver.rechecked).toHaveLength(2);
     expect(w.ecu('EDT').calls).toEqual(['identify', 'stage']);
     expect(w.ecu('INV').calls).not.toContain('stage');
+  });
+
+  it('is in the journal as it can be read again, also where the ECU of the console refused the question', async () => {
+    const w = world();
+    w.approver.answers = [{ kind: 'unreachable', reason: 'NRC 0x31', refused: true }];
+    expect(await w.once()).toMatchObject({ code: 'APPROVAL_UNREACHABLE' });
+    expect(decodeJournal(w.storage.contents('journal.log')!).end).toBe('whole');
   });
 
   it('cannot be asked by the bootloader of the console itself, and may be asked of another ECU', async () => {
