@@ -85,7 +85,7 @@ function addRun(device: Command): void {
 function define(device: Command, name: string, summary: string, examples: string): Command {
   return withOutput(command(device, name, summary, examples)).requiredOption(
     '--state-dir <dir>',
-    'the flash memory: identity.json, device.json, boot-record.json, bank-a.bin, bank-b.bin, download.bin',
+    'the flash memory: identity.json, device-id, device.json, boot-record.json, bank-a.bin, bank-b.bin, download.bin, session.json, device-key.json; enrolment.json until the device is enrolled',
   );
 }
 

@@ -28,7 +28,10 @@ export function addProvision(program: Command): void {
       '--trust <dir>',
       'folder with director/N.root.json and images/N.root.json (can-ota keys export-online)',
     )
-    .requiredOption('--state-dir <dir>', "the TMU's state directory: identity.json, trust/")
+    .requiredOption(
+      '--state-dir <dir>',
+      "the TMU's state directory: identity.json, device-id, trust/",
+    )
     .option(
       '--device-file <file>',
       "the TMU's chip number as text (default: device-id in the state directory; made where it is missing)",

@@ -25,7 +25,11 @@ export function addServer(program: Command): void {
   )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on, 0 for any', port, 8080)
-    .option('--data <dir>', 'database and images', 'can-ota-data')
+    .option(
+      '--data <dir>',
+      'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
+      'can-ota-data',
+    )
     .option('--allow-ip <cidr...>', 'who may ask anything at all (default: this machine only)')
     .option(
       '--trust-proxy <cidr...>',
@@ -86,7 +90,11 @@ export function addServer(program: Command): void {
      can-ota server restored --data data --json`,
     ),
   )
-    .option('--data <dir>', 'database and images', 'can-ota-data')
+    .option(
+      '--data <dir>',
+      'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
+      'can-ota-data',
+    )
     .action(async (options) => (await import('./server-restored.ts')).restored(options));
   const user = command(
     server,
@@ -98,7 +106,7 @@ export function addServer(program: Command): void {
   const people = (name: string, summary: string, examples: string): Command =>
     withOutput(command(user, name, summary, examples)).option(
       '--data <dir>',
-      'database and images',
+      'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
       'can-ota-data',
     );
   people(
@@ -161,7 +169,11 @@ function addRegistry(server: Command): void {
     .option('--days <number>', 'how long it is good', days, 730)
     .option('--remove', 'refuse it from its next request on')
     .option('--list', 'show names, roles, when each expires and when it was used last')
-    .option('--data <dir>', 'database and images', 'can-ota-data')
+    .option(
+      '--data <dir>',
+      'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
+      'can-ota-data',
+    )
     .action(async (name, options) => (await import('./server-token.ts')).token(name, options));
   const device = command(
     server,
@@ -173,7 +185,7 @@ function addRegistry(server: Command): void {
   const registered = (name: string, summary: string, example: string): Command =>
     withOutput(command(device, name, summary, example)).option(
       '--data <dir>',
-      'database and images',
+      'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
       'can-ota-data',
     );
   registered(

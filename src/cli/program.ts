@@ -124,7 +124,7 @@ function addTmu(program: Command): void {
     .requiredOption('--server <url>', 'the backend')
     .requiredOption(
       '--state-dir <dir>',
-      'identity.json, trust/, images, journal, progress.txt, status.json, downloaded_sha.txt',
+      'identity.json, device-id, trust/, images/, journal.log, state.json, outbox.json, config.json, commands.journal, telemetry/, session.json, device-key.json, progress.txt, status.json, downloaded_sha.txt',
     )
     .option(
       '--device-file <file>',
@@ -178,7 +178,10 @@ function transport(): Option {
 
 function withFlash(target: Command): Command {
   return withVehicle(target)
-    .requiredOption('--flash <dir>', 'the flash memory: two banks, boot record, non-volatile data')
+    .requiredOption(
+      '--flash <dir>',
+      'the flash memory: two banks, boot record, non-volatile data, identity, keys and counters, chip-id',
+    )
     .option('--image <file@version>', 'what the factory put into an empty flash', fileAtVersion)
     .option(
       '--fault <name[=value]>',

@@ -2,8 +2,14 @@
 
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { JOURNAL_FILE } from '../../src/campaign/journal.ts';
+import { CHIP_FILE } from '../../src/cli/own-chip.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
+import { DEVICE_FILE } from '../../src/device/device.ts';
+import { COMMANDS_FILE } from '../../src/tmu/services/command-entry.ts';
+import { CONFIGURATION_FILE } from '../../src/tmu/services/configuration-keeper.ts';
+import { PROGRESS_FILE, STATUS_FILE } from '../../src/tmu/status.ts';
 
 function helpOf(command: Command): string {
   let text = '';
@@ -95,6 +101,28 @@ describe('the command line', () => {
       }
     },
   );
+
+  it.each([
+    [
+      'tmu',
+      '--state-dir',
+      ['identity.json', 'trust/', 'images/', 'state.json', 'outbox.json', 'telemetry/'],
+      [CHIP_FILE, JOURNAL_FILE, COMMANDS_FILE, CONFIGURATION_FILE, 'session.json'],
+      ['device-key.json', STATUS_FILE, PROGRESS_FILE, 'downloaded_sha.txt'],
+    ],
+    ['provision', '--state-dir', ['identity.json', 'trust/', CHIP_FILE]],
+    [
+      'device run',
+      '--state-dir',
+      ['identity.json', CHIP_FILE, DEVICE_FILE, 'boot-record.json', 'bank-a.bin', 'bank-b.bin'],
+      ['download.bin', 'session.json', 'device-key.json', 'enrolment.json'],
+    ],
+    ['server', '--data', ['can-ota.db', 'images/', 'incoming/', 'lineage.json', 'server.lock']],
+  ] as const)('%s says which files are in %s', (name, flag, ...files) => {
+    const command = commands.find((each) => fullName(each) === `can-ota ${name}`)!;
+    const about = command.options.find(({ long }) => long === flag)!.description;
+    for (const file of files.flat()) expect(about.split(/[ ,;]+/)).toContain(file);
+  });
 
   it.each([
     ['bench', '--image', 'EDT=file.bin', 'ECU=FILE@VERSION'],
