@@ -99,6 +99,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
     person: 'viewer',
     tokens: ['operator', 'release'],
   },
+  'GET /vehicles/:vin/checkin': reader,
   'POST /vehicles/:vin/cancel': {
     for: 'operators',
     person: 'admin',

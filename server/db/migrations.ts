@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { askAgainMigration } from './migration-ask-again.ts';
+import { checkinTelemetryMigration } from './migration-checkin-telemetry.ts';
 import { chunkedMigration } from './migration-chunked.ts';
 import { guardsMigration } from './migration-guards.ts';
 import { sealedSessions } from './migration-sealed.ts';
@@ -261,5 +262,6 @@ export const migrations: MigrationProvider = {
     '0008-guards': guardsMigration,
     '0009-ask-again': askAgainMigration,
     '0010-twins': twinsMigration,
+    '0011-checkin-telemetry': checkinTelemetryMigration,
   }),
 };

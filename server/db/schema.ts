@@ -212,7 +212,9 @@ export interface VehiclesTable {
   /** The last manifest that was right. */
   checked_in_at: string | null;
   manifest_sha256: string | null;
+  /** JSON of src/services/checkin-telemetry.ts, and when it came. */
   telemetry: string | null;
+  telemetry_at: string | null;
   /** Of what the signed Targets say; another value means another version. */
   decision_sha256: string | null;
   targets_version: number;

@@ -1,6 +1,7 @@
 // Vehicles as the Director knows them: their state, what their ECUs said last, and what was signed for them.
 
 import type { Transaction } from 'kysely';
+import { type CheckinTelemetry, checkinTelemetry } from '../../src/services/checkin-telemetry.ts';
 import type { AuditEvent, AuditLog } from './audit.ts';
 import type { Database } from './database.ts';
 import type { Schema } from './schema.ts';
@@ -15,8 +16,9 @@ export interface VehicleRecord {
   readonly stateSince: string;
   readonly checkedInAt: string | undefined;
   readonly manifestSha256: string | undefined;
-  /** JSON, as the vehicle sent it last. */
-  readonly telemetry: string | undefined;
+  /** What the vehicle told of itself last, and when. */
+  readonly telemetry: CheckinTelemetry | undefined;
+  readonly telemetryAt: string | undefined;
   readonly decisionSha256: string | undefined;
   readonly targetsVersion: number;
   readonly snapshotVersion: number;
@@ -120,7 +122,7 @@ export class VehicleStore {
   async acceptManifest(manifest: {
     readonly vin: string;
     readonly sha256: string;
-    readonly telemetry: string | undefined;
+    readonly telemetry: CheckinTelemetry | undefined;
     readonly reports: readonly NewReport[];
     readonly attacks: readonly AuditEvent[];
   }): Promise<boolean> {
@@ -158,7 +160,9 @@ export class VehicleStore {
           .set({
             checked_in_at: now,
             manifest_sha256: manifest.sha256,
-            ...(manifest.telemetry === undefined ? {} : { telemetry: manifest.telemetry }),
+            ...(manifest.telemetry === undefined
+              ? {}
+              : { telemetry: JSON.stringify(manifest.telemetry), telemetry_at: now }),
           })
           .where('vin', '=', manifest.vin)
           .execute();
@@ -247,6 +251,7 @@ export class VehicleStore {
         checked_in_at: null,
         manifest_sha256: null,
         telemetry: null,
+        telemetry_at: null,
         decision_sha256: null,
         targets_version: 0,
         snapshot_version: 0,
@@ -275,11 +280,17 @@ function recordOf(row: Schema['vehicles']): VehicleRecord {
     stateSince: row.state_since,
     checkedInAt: row.checked_in_at ?? undefined,
     manifestSha256: row.manifest_sha256 ?? undefined,
-    telemetry: row.telemetry ?? undefined,
+    telemetry: telemetryOf(row.telemetry),
+    telemetryAt: row.telemetry_at ?? undefined,
     decisionSha256: row.decision_sha256 ?? undefined,
     targetsVersion: row.targets_version,
     snapshotVersion: row.snapshot_version,
     timestampVersion: row.timestamp_version,
     renewAt: row.renew_at ?? undefined,
   };
+}
+
+/** Undefined also for what an earlier version has stored in another form. */
+function telemetryOf(text: string | null): CheckinTelemetry | undefined {
+  return text === null ? undefined : checkinTelemetry.safeParse(JSON.parse(text)).data;
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../src/core/clock.ts';
 import { describeError } from '../../src/core/errors.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import type { CheckinTelemetry } from '../../src/services/checkin-telemetry.ts';
 import type { EncryptedImage } from '../../src/trust/director.ts';
 import type { SignedJson, VersionReport } from '../../src/trust/manifest.ts';
 import { signJson } from '../../src/trust/signed-json.ts';
@@ -44,7 +45,7 @@ export interface DirectorOptions {
 export interface Checkin {
   readonly vin: string;
   readonly manifest?: unknown;
-  readonly telemetry?: unknown;
+  readonly telemetry?: CheckinTelemetry | undefined;
 }
 
 export interface CheckinAnswer {
@@ -174,7 +175,7 @@ export class Director {
     const stored = await vehicles.acceptManifest({
       vin,
       sha256,
-      telemetry: body.telemetry === undefined ? undefined : JSON.stringify(body.telemetry),
+      telemetry: body.telemetry,
       reports: heard,
       attacks: attacks
         .filter(([serial, { attack }]) => reports.get(serial)?.attack !== attack)

@@ -2,6 +2,7 @@
 
 import type Router from '@koa/router';
 import { z } from 'zod';
+import { checkinTelemetry } from '../../src/services/checkin-telemetry.ts';
 import { MAX_TIME_NONCES } from '../../src/trust/time-attestation.ts';
 import { requireOwnVehicle } from '../auth/access.ts';
 import type { Director } from '../director/director.ts';
@@ -14,16 +15,12 @@ import { metadataFile, sendMetadata } from './send-metadata.ts';
 
 /** A manifest of 64 ECUs with their signatures. */
 const MAX_CHECKIN_BYTES = 256 * 1024;
-const MAX_TELEMETRY = 4096;
 
 const nonces = z.array(hexText(16)).max(MAX_TIME_NONCES).default([]);
 const checkinBody = z.strictObject({
   vin: vehicleId,
   manifest: z.unknown(),
-  telemetry: z
-    .record(z.string().max(64), z.json())
-    .refine((value) => JSON.stringify(value).length <= MAX_TELEMETRY, 'at most 4096 characters')
-    .optional(),
+  telemetry: checkinTelemetry.optional(),
   nonces,
 });
 const timeBody = z.strictObject({ nonces });

@@ -1,4 +1,4 @@
-// What operators want of vehicles and see of them: configuration (/config), commands (/commands), measured data (/telemetry).
+// What operators want of vehicles and see of them: configuration (/config), commands (/commands), measured data (/telemetry), the last check-in.
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
@@ -6,11 +6,13 @@ import { describeParameters } from '../../src/services/configuration.ts';
 import type { StoredCommand } from '../db/command-rows.ts';
 import { MAX_OPEN, type NotOrdered, type OrderedCommand } from '../db/commands.ts';
 import type { ChangeResult, ConfigurationChange } from '../db/configurations.ts';
+import { shownState } from '../director/vehicle-state.ts';
 import { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
 import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
 import { prefersHtml } from '../http/problems.ts';
+import { checkinJson } from './checkin-view.ts';
 import { knownVehicle, mayChange, type OperatorRequest } from './operator-access.ts';
 import {
   commandBody,
@@ -44,6 +46,16 @@ export function operatorRoutes(
       return;
     }
     ctx.body = { vin, counts: await services.telemetry.counts(vin), samples };
+  });
+
+  router.get('/vehicles/:vin/checkin', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    const vehicle = await services.vehicles.find(vin);
+    if (vehicle === undefined) {
+      throw new HttpProblem(404, 'VEHICLE_UNKNOWN', `${vin} has not checked in yet`);
+    }
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = checkinJson(shownState(vehicle, services.clock.wallMs()));
   });
 
   return router;

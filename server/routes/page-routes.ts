@@ -60,6 +60,7 @@ export function pageRoutes(
       reports: await services.reports.vehicles(VEHICLES_SHOWN),
       states: known.map((vehicle) => shownState(vehicle, services.clock.wallMs())),
       ecus: [],
+      told: undefined,
       campaigns: await services.campaigns.underWay(VEHICLES_SHOWN),
       campaign: undefined,
       orders: [],

@@ -3,6 +3,7 @@
 import { shownState } from '../director/vehicle-state.ts';
 import type { HttpProblem } from '../errors.ts';
 import type { AppContext, Person, Services } from '../http/context.ts';
+import { telemetryView } from './checkin-view.ts';
 import { configurationView } from './operator-views.ts';
 import { show } from './show-page.ts';
 
@@ -38,6 +39,7 @@ export async function vehiclePage(
     reports: await services.reports.latest(REPORTS_SHOWN, vin),
     states: known.map((vehicle) => shownState(vehicle, services.clock.wallMs())),
     ecus: await ecusOf(services, vin),
+    told: known.map(telemetryView).at(0),
     campaigns: await services.campaigns.underWay(CAMPAIGNS_SHOWN),
     campaign: await services.campaigns.last(vin),
     orders: await services.cancelOrders.list(vin, ORDERS_SHOWN),

@@ -10,6 +10,7 @@ import type {
   SendFailure,
   SendOutcome,
   Subscription,
+  WireFacts,
 } from './can-bus.ts';
 import { filterAccepts } from './can-bus.ts';
 import { type CanFrame, frameFault } from './can-frame.ts';
@@ -158,6 +159,8 @@ export abstract class BusEndpoint implements CanBus {
   statistics(): BusStatistics {
     return { sent: this.#sent, received: this.#received, lost: this.#lost };
   }
+
+  abstract wireFacts(): Promise<WireFacts | undefined>;
 
   /** Frames without an outcome fail with CLOSED; whether they reached the wire is not known then. */
   async close(): Promise<void> {

@@ -64,6 +64,22 @@ export interface BusStatistics {
   readonly lost: number;
 }
 
+/** What a bus knows of its wire and of its controller. A member that this bus cannot tell is missing. */
+export interface WireFacts {
+  /** Identifies the counting: with another value all counters have begun again. */
+  readonly era: string;
+  /** Time in which the wire was in use by any node, in ms. */
+  readonly busyMs?: number;
+  /** `busyMs` is the least that it can have been: the frames were counted, their stuff bits were not. */
+  readonly isLeast?: boolean;
+  /** Errors on the wire that were counted by the controller (or, in the simulation, by the wire). */
+  readonly errors?: number;
+  /** Frames that the interface has dropped in either direction. */
+  readonly dropped?: number;
+  /** TEC and REC of ISO 11898-1 12.1.4, as they are now. */
+  readonly errorCounters?: { readonly transmit: number; readonly receive: number };
+}
+
 export interface CanBus {
   readonly kind: 'socketcan' | 'local' | 'simulated';
   /** `vcan0`, `bench`: the name without the scheme. */
@@ -94,6 +110,8 @@ export interface CanBus {
   readonly state: BusState;
   onState(listener: (change: BusStateChange) => void): Subscription;
   statistics(): BusStatistics;
+  /** Undefined where the wire cannot be asked: it is down, or the bus is closed. */
+  wireFacts(): Promise<WireFacts | undefined>;
   close(): Promise<void>;
 }
 

@@ -15,12 +15,16 @@ export const Control = {
   filterCommit: 3,
   /** Client: the answer to `retire`; no frame follows it. */
   retired: 4,
+  /** Client: asks for `busy`. */
+  askBusy: 5,
   /** Broker: end of the following frames on the wire, a double with milliseconds of CLOCK_MONOTONIC. */
   time: 16,
   /** Broker: how many clients there are, and the receiver's place among them (two 32 bit words). */
   peers: 17,
   /** Broker: about to end; send nothing more, say `retired`, and find each other again afterwards. */
   retire: 18,
+  /** Broker: how long the wire was in use since it started, a double with milliseconds. */
+  busy: 19,
 } as const;
 
 /** Two 32 bit words or one double: the data of a control record. */
@@ -36,6 +40,7 @@ export function controlWords(bytes: Uint8Array, at: number): readonly [number, n
   return [readWord(bytes, at + 8), readWord(bytes, at + 12)];
 }
 
+/** Of `time` and `busy`. */
 export function controlTimeMs(bytes: Uint8Array, at: number): number {
   for (let index = 0; index < 8; index++) scratch[index] = bytes[at + 8 + index]!;
   return scratchTime[0]!;
@@ -57,6 +62,13 @@ export function writeControl(
 export function writeTime(into: Uint8Array, at: number, timeMs: number): void {
   scratchTime[0] = timeMs;
   encodeErrorFrame(Control.time, scratch, into, at);
+}
+
+export function busyRecord(busyMs: number): Uint8Array {
+  const record = new Uint8Array(CAN_MTU);
+  scratchTime[0] = busyMs;
+  encodeErrorFrame(Control.busy, scratch, record, 0);
+  return record;
 }
 
 export function controlRecord(code: number, first = 0, second = 0): Uint8Array {

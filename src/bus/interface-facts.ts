@@ -12,6 +12,8 @@ export interface InterfaceFacts extends InterfaceStatus {
   readonly dataBitrate: number | undefined;
   /** Of the controller, undefined where there is none. */
   readonly state: BusState | undefined;
+  /** TEC and REC, where the driver tells them. */
+  readonly errorCounters: { readonly transmit: number; readonly receive: number } | undefined;
 }
 
 const timing = z.looseObject({ bitrate: z.number() });
@@ -25,6 +27,7 @@ const linkSchema = z.array(
             state: z.string().optional(),
             bittiming: timing.optional(),
             data_bittiming: timing.optional(),
+            berr_counter: z.looseObject({ tx: z.number(), rx: z.number() }).optional(),
           })
           .optional(),
       })
@@ -43,7 +46,7 @@ const STATES: Readonly<Record<string, BusState>> = {
 /** What `ip -j -d link show` printed; nothing known where it cannot be read. */
 export function parseIpLink(
   text: string,
-): Pick<InterfaceFacts, 'driver' | 'bitrate' | 'dataBitrate' | 'state'> {
+): Pick<InterfaceFacts, 'driver' | 'bitrate' | 'dataBitrate' | 'state' | 'errorCounters'> {
   let info: NonNullable<z.infer<typeof linkSchema>[number]['linkinfo']> | undefined;
   try {
     info = linkSchema.parse(JSON.parse(text))[0]?.linkinfo;
@@ -51,11 +54,13 @@ export function parseIpLink(
     // An ip of another make: sysfs has told what is needed.
   }
   const data = info?.info_data;
+  const counters = data?.berr_counter;
   return {
     driver: info?.info_kind,
     bitrate: data?.bittiming?.bitrate,
     dataBitrate: data?.data_bittiming?.bitrate,
     state: data?.state === undefined ? undefined : STATES[data.state],
+    errorCounters: counters && { transmit: counters.tx, receive: counters.rx },
   };
 }
 

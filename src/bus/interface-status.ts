@@ -46,7 +46,7 @@ export function interfaceStatus(name: string): InterfaceStatus | undefined {
 /** A counter of /sys/class/net/NAME/statistics. */
 export function interfaceCounter(
   name: string,
-  counter: `${'rx' | 'tx'}_${'packets' | 'bytes'}`,
+  counter: `${'rx' | 'tx'}_${'packets' | 'bytes' | 'errors' | 'dropped'}`,
 ): number | undefined {
   const text = sysfs(name, `statistics/${counter}`);
   return text === undefined ? undefined : Number(text);

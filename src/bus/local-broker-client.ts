@@ -22,6 +22,7 @@ export interface BrokerClientOptions {
   /** `readyMs`: when it was read, CLOCK_MONOTONIC. */
   readonly onRecord: (record: BrokerRecord, readyMs: number) => void;
   readonly onRetired: () => void;
+  readonly onAskBusy: () => void;
   readonly onDrain: () => void;
   readonly onGone: () => void;
 }
@@ -237,6 +238,9 @@ export class BrokerClient {
       case Control.retired:
         this.retired = true;
         this.#options.onRetired();
+        break;
+      case Control.askBusy:
+        this.#options.onAskBusy();
         break;
       default: // of a later version: no harm in not knowing it
     }

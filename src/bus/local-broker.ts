@@ -3,7 +3,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
 import { frameDurationMs } from './bit-timing.ts';
-import { Control, controlRecord } from './control-record.ts';
+import { busyRecord, Control, controlRecord } from './control-record.ts';
 import { CAN_MTU, decodeFrame, markEcho, readWord } from './linux-frame.ts';
 import { BrokerClient } from './local-broker-client.ts';
 import { type Hello, PROTOCOL_VERSION, type Welcome } from './local-handshake.ts';
@@ -143,6 +143,7 @@ export class LocalBroker {
       onHello: (hello) => this.#welcome(client, hello),
       onRecord: (record, readyMs) => this.#enqueue(client, record, readyMs),
       onRetired: () => this.#onRetireProgress?.(),
+      onAskBusy: () => client.write(busyRecord(this.#wire.busyMsAt(monotonicMs()))),
       onDrain: () => this.#schedule(),
       onGone: () => this.#gone(client),
     });

@@ -8,7 +8,7 @@ import type { Logger } from '../core/logger.ts';
 import { systemRandom } from '../core/random.ts';
 import { type BrokerHost, startBroker } from './broker-host.ts';
 import { BusEndpoint } from './bus-endpoint.ts';
-import { BusError, type CanFilter } from './can-bus.ts';
+import { BusError, type CanFilter, type WireFacts } from './can-bus.ts';
 import type { CanFrame } from './can-frame.ts';
 import { Fifo } from './fifo.ts';
 import { type ConnectionEvents, LocalConnection } from './local-connection.ts';
@@ -55,6 +55,7 @@ export class LocalBus extends BusEndpoint {
   readonly #abort = new AbortController();
   #wire: { bitrate: number; dataBitrate: number } | undefined;
   #connection: LocalConnection | undefined;
+  #connections = 0;
   #host: BrokerHost | undefined;
   #reconnecting: Promise<void> | undefined;
   /** Handed over by `send`, not yet to the broker. */
@@ -105,6 +106,16 @@ export class LocalBus extends BusEndpoint {
     return this.#host?.running === true;
   }
 
+  async wireFacts(): Promise<WireFacts | undefined> {
+    const connection = this.#connection;
+    if (this.closed || connection === undefined || this.#retiring) return undefined;
+    const era = `connection ${this.#connections}`;
+    // Frames take no time on an unpaced wire, so it has no load.
+    if (this.bitrate === undefined) return { era };
+    const busyMs = await connection.busyMs(this.#clock, ANSWER_MS);
+    return busyMs === undefined ? undefined : { era, busyMs };
+  }
+
   protected override transmit(frame: CanFrame): void {
     this.#waiting.push(frame);
     if (this.#flushing) return;
@@ -150,6 +161,8 @@ export class LocalBus extends BusEndpoint {
     const { bitrate, dataBitrate, cutOff } = connection.accepted;
     this.#wire = { bitrate, dataBitrate };
     this.#connection = connection;
+    // Another connection may be to another broker, which counts from zero.
+    this.#connections++;
     this.#retiring = false;
     if (cutOff !== undefined) {
       this.countLost(cutOff.frames);

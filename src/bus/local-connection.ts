@@ -5,7 +5,13 @@ import type { Clock } from '../core/clock.ts';
 import { systemErrorCode } from '../core/errors.ts';
 import { BusError, type CanFilter } from './can-bus.ts';
 import type { CanFrame } from './can-frame.ts';
-import { Control, controlRecord, controlWords, writeControl } from './control-record.ts';
+import {
+  Control,
+  controlRecord,
+  controlTimeMs,
+  controlWords,
+  writeControl,
+} from './control-record.ts';
 import { CAN_MTU, encodeFrame, frameRecordLength, kernelFilter } from './linux-frame.ts';
 import {
   type Accepted,
@@ -33,6 +39,8 @@ export class LocalConnection {
   readonly #events: ConnectionEvents;
   readonly #reader: RecordReader;
   #closed = false;
+  /** Who waits for the next `busy`. */
+  readonly #onBusy = new Set<(busyMs: number | undefined) => void>();
 
   private constructor(
     socket: Socket,
@@ -121,6 +129,21 @@ export class LocalConnection {
     this.#socket.write(bytes);
   }
 
+  /** How long the wire was in use so far, in ms. Undefined: the broker is gone, or does not answer within `limitMs`. */
+  busyMs(clock: Clock, limitMs: number): Promise<number | undefined> {
+    if (this.#closed) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const finish = (busyMs: number | undefined): void => {
+        limit.cancel();
+        this.#onBusy.delete(finish);
+        resolve(busyMs);
+      };
+      const limit = clock.after('bus-load', limitMs, () => finish(undefined));
+      this.#onBusy.add(finish);
+      this.#socket.write(controlRecord(Control.askBusy));
+    });
+  }
+
   /** The answer to `onRetire`; nothing may be sent after it. */
   retired(): void {
     this.#socket.write(controlRecord(Control.retired));
@@ -130,6 +153,7 @@ export class LocalConnection {
   close(clock: Clock, limitMs: number): Promise<void> {
     this.#closed = true;
     this.#reader.stop();
+    for (const take of [...this.#onBusy]) take(undefined);
     return new Promise((resolve) => {
       if (this.#socket.destroyed) return resolve();
       const limit = clock.after('close', limitMs, () => this.#socket.destroy());
@@ -143,6 +167,7 @@ export class LocalConnection {
   }
 
   #end(reason: string): void {
+    for (const take of [...this.#onBusy]) take(undefined);
     if (this.#closed) return;
     this.#closed = true;
     this.#events.onClosed(reason);
@@ -156,6 +181,11 @@ export class LocalConnection {
       case Control.retire:
         this.#events.onRetire();
         break;
+      case Control.busy: {
+        const busyMs = controlTimeMs(bytes, at);
+        for (const take of [...this.#onBusy]) take(busyMs);
+        break;
+      }
       default: // of a later version: no harm in not knowing it
     }
   }

@@ -4,9 +4,10 @@ import { Worker } from 'node:worker_threads';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { BusEndpoint } from './bus-endpoint.ts';
-import { BusError, type CanFilter } from './can-bus.ts';
+import { BusError, type CanFilter, type WireFacts } from './can-bus.ts';
 import type { CanFrame } from './can-frame.ts';
 import { type InterfaceFacts, interfaceFacts } from './interface-facts.ts';
+import { interfaceWireFacts } from './interface-load.ts';
 import { carriesFd } from './interface-status.ts';
 import { encodeFrame, frameRecordLength } from './linux-frame.ts';
 import { monotonicOffsetMs } from './monotonic.ts';
@@ -121,6 +122,12 @@ export class SocketCanBus extends BusEndpoint {
       });
     });
     return new SocketCanBus(options, facts, worker, stopped);
+  }
+
+  async wireFacts(): Promise<WireFacts | undefined> {
+    if (this.closed) return undefined;
+    const facts = await interfaceFacts(this.name);
+    return facts?.up === true ? interfaceWireFacts(this.name, facts) : undefined;
   }
 
   protected override transmit(frame: CanFrame): void {

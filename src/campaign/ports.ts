@@ -309,6 +309,8 @@ export interface VehicleState {
   watch(query: ConditionQuery, signal: AbortSignal): Promise<LostCondition | undefined>;
   /** For "later, at the next ignition off". `unknown` where the vehicle has no such signal. */
   ignition(signal?: AbortSignal): Promise<'on' | 'off' | 'unknown'>;
+  /** Volts of the supply. Undefined where the vehicle has no such signal, or its ECU does not tell it. */
+  supplyV(signal?: AbortSignal): Promise<number | undefined>;
 }
 
 /** For vehicles (and benches) without conditions. */
@@ -320,6 +322,7 @@ export const alwaysReady: VehicleState = {
       else signal.addEventListener('abort', () => resolve(undefined), { once: true });
     }),
   ignition: async () => 'unknown',
+  supplyV: async () => undefined,
 };
 
 /** One release as `/latest_version` tells it: a hint, nobody signed it. */
@@ -447,6 +450,8 @@ export interface Checkin {
   readonly vin: string;
   /** Signed by the Primary. */
   readonly manifest: unknown;
+  /** What the Primary tells of itself (src/services/checkin-telemetry.ts). */
+  readonly telemetry?: unknown;
   /** For the time attestation: 16 bytes each, hexadecimal. */
   readonly nonces: readonly string[];
 }

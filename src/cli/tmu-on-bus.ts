@@ -1,5 +1,6 @@
 // The telematics unit put together on a bus: clients, drivers, approver, signals, Uptane. For the daemon and the simulation.
 
+import { BusMeter } from '../bus/bus-meter.ts';
 import type { CanBus } from '../bus/can-bus.ts';
 import type { Backend, EcuDriver } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
@@ -80,6 +81,8 @@ export interface TmuOnBusOptions
   readonly benchKeys?: boolean;
   /** What this TMU runs, for its own version report. */
   readonly software: OwnSoftware;
+  /** Milliseconds since the machine started. */
+  readonly uptimeMs: () => number;
   /** For conditions on the time of day: how far local time is ahead of UTC; that of the machine when missing. */
   readonly utcOffsetMinutes?: (wallMs: number) => number;
   /** For `security.algorithm: command`. */
@@ -145,8 +148,10 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
     sealed,
     (name) => silenceOf(findEcu(vehicle, name)).held,
   );
+  const meter = new BusMeter(bus, clock);
   const tmu = new Tmu({
     ...campaignOptions(options),
+    machine: { uptimeMs: options.uptimeMs, buses: async () => [await meter.read()] },
     ...(services === undefined ? {} : { services }),
     backend: backendOf(options, benchKeys, keys, sealed),
     storage,

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { outcomeExitCode } from '../campaign/outcome.ts';
 import { toHex } from '../core/bytes.ts';
-import { systemClock } from '../core/clock.ts';
+import { systemClock, systemUptimeMs } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { packageRoot, packageVersion } from '../core/package-root.ts';
 import { systemRandom } from '../core/random.ts';
@@ -73,6 +73,7 @@ export function tmu(options: TmuOptions): Promise<void> {
       random: systemRandom,
       logger: context.logger,
       software,
+      uptimeMs: systemUptimeMs,
       runCommand: runKeyCommand,
       pollMs: options.poll * 1000,
       syncIntervalMs: options.sync * 1000,

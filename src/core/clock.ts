@@ -1,5 +1,6 @@
 // Time as a capability: engines receive `nowMs`, shells receive a Clock, only this file asks the machine.
 
+import { uptime } from 'node:os';
 import { performance } from 'node:perf_hooks';
 
 /** A timer that has been started. `cancel` after it fired does nothing. */
@@ -67,6 +68,11 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   after: (_name, delayMs, fire) => new SystemTimer(Math.max(0, delayMs), fire),
 };
+
+/** Milliseconds since this machine started. */
+export function systemUptimeMs(): number {
+  return uptime() * 1000;
+}
 
 /** Why a wait ended. */
 export type SleepEnd = 'elapsed' | 'aborted';

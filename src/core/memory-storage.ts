@@ -54,4 +54,6 @@ export class MemoryStorage implements Storage {
       .map((name) => name.slice(prefix.length))
       .sort();
   }
+
+  async space(): Promise<undefined> {}
 }

@@ -46,6 +46,14 @@ export interface Storage {
   remove(name: string): Promise<void>;
   /** Names of the files directly in `folder`, sorted; empty where there is none. */
   list(folder: string): Promise<string[]>;
+  /** Room of the file system that the folder is on. Undefined where it has no limit of its own. */
+  space(): Promise<StorageSpace | undefined>;
+}
+
+export interface StorageSpace {
+  /** What this process may still write, in bytes. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
 }
 
 function wrap(file: string, doing: string, error: unknown): StorageError {
@@ -269,6 +277,16 @@ export class DiskStorage implements Storage {
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return [];
       throw wrap(folder, 'listing', error);
+    }
+  }
+
+  async space(): Promise<StorageSpace> {
+    try {
+      // Not `bfree`: some of that is kept for root.
+      const { bavail, blocks, bsize } = await fs.statfs(this.location);
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    } catch (error) {
+      throw wrap(this.location, 'asking for its free space', error);
     }
   }
 }

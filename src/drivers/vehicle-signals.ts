@@ -15,7 +15,7 @@ import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.t
 import { type CompiledCondition, conditionsAt } from '../vehicle/conditions.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { ConditionGate, Vehicle, VehicleSignal } from '../vehicle/schema.ts';
-import { decodeSignal, type SignalReading } from '../vehicle/signals.ts';
+import { decodeSignal, type SignalReading, SUPPLY_SIGNAL } from '../vehicle/signals.ts';
 import { Exchange, type Exchanged } from './exchange.ts';
 
 export interface UdsVehicleStateOptions {
@@ -40,6 +40,8 @@ const LIMITS = { pendingLimitMs: 3000, patienceMs: 750 } as const;
 /** The signal that tells the ignition, and its value when it is off. */
 const IGNITION = 'ignition';
 const IGNITION_OFF = 'off';
+/** Units of the supply signal, in volts. */
+const VOLTS: Readonly<Record<string, number>> = { V: 1, mV: 0.001 };
 
 export class UdsVehicleState implements VehicleState {
   readonly #options: UdsVehicleStateOptions;
@@ -98,6 +100,15 @@ export class UdsVehicleState implements VehicleState {
     const reading = (await this.#read([IGNITION], signal)).get(IGNITION)!;
     if (!reading.ok) return 'unknown';
     return reading.value === IGNITION_OFF ? 'off' : 'on';
+  }
+
+  async supplyV(signal?: AbortSignal): Promise<number | undefined> {
+    const described = this.#signal(SUPPLY_SIGNAL);
+    const volts = VOLTS[described?.unit ?? ''];
+    // In another unit, such as percent of its charge, it says nothing about the voltage.
+    if (described === undefined || volts === undefined) return undefined;
+    const reading = (await this.#read([SUPPLY_SIGNAL], signal)).get(SUPPLY_SIGNAL)!;
+    return reading.ok && typeof reading.value === 'number' ? reading.value * volts : undefined;
   }
 
   /** Every ECU and DID once, however many signals are in it; one after the other. */

@@ -166,6 +166,7 @@ function passing(storage: Storage): Storage {
     rename: (from, to) => storage.rename(from, to),
     remove: (name) => storage.remove(name),
     list: (folder) => storage.list(folder),
+    space: () => storage.space(),
   };
 }
 

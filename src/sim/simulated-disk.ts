@@ -1,7 +1,12 @@
 // A disk that loses power: what nobody synced is lost, kept or torn, out of order too, as on a real one.
 
 import type { Random } from '../core/random.ts';
-import { type Storage, StorageError, type StorageFile } from '../core/storage.ts';
+import {
+  type Storage,
+  StorageError,
+  type StorageFile,
+  type StorageSpace,
+} from '../core/storage.ts';
 
 /** What a program asked the disk to do. `name` is that of the file; of a rename the old one. */
 export interface DiskOperation {
@@ -157,6 +162,9 @@ function surviving(changes: readonly Change[], random: Random): Change[] {
 }
 
 type Folder = Map<string, Inode>;
+/** What a simulated disk says of its size. */
+const DISK_BYTES = 1024 ** 3;
+
 /** A change of names that is not durable yet. */
 type NameChange = (folder: Folder) => void;
 
@@ -277,6 +285,13 @@ export class SimulatedDisk {
     return this.#names.keys();
   }
 
+  space(): StorageSpace {
+    let used = 0;
+    for (const inode of this.#names.values()) used += inode.current.length;
+    const freeBytes = this.full ? 0 : Math.max(0, DISK_BYTES - used);
+    return { freeBytes, totalBytes: DISK_BYTES };
+  }
+
   /** Changes names now, and durably with the next sync. */
   rename(change: NameChange): void {
     change(this.#names);
@@ -364,6 +379,10 @@ class DiskLife implements Storage {
     this.#disk.rename((folder) => folder.delete(name));
     this.#disk.syncNames();
     if (!this.#disk.goOn(this, operation, 'after')) return never();
+  }
+
+  async space(): Promise<StorageSpace> {
+    return this.dead ? never() : this.#disk.space();
   }
 
   async list(folder: string): Promise<string[]> {

@@ -7,6 +7,7 @@ import {
   type CanFilter,
   filterAccepts,
   type SendOutcome,
+  type WireFacts,
 } from '../bus/can-bus.ts';
 import type { CanFrame } from '../bus/can-frame.ts';
 import { ErrorClass, readErrorFrame } from '../bus/error-frame.ts';
@@ -47,6 +48,7 @@ export interface NodeWire {
   /** Wire time used so far, that of the frame on the wire included. */
   busyMsNow(): number;
   readonly frames: number;
+  readonly errorFrames: number;
   enqueue(node: SimulatedNode, frame: CanFrame): void;
   /** Takes back what waits, returns how many. */
   clear(node: SimulatedNode): number;
@@ -95,6 +97,17 @@ export class SimulatedNode extends BusEndpoint implements SimulatedBus {
 
   get errorCounters(): { transmit: number; receive: number } {
     return { transmit: this.errors.transmit, receive: this.errors.receive };
+  }
+
+  async wireFacts(): Promise<WireFacts | undefined> {
+    if (this.#vanished || this.closed) return undefined;
+    const { bitrate, errorFrames } = this.#wire;
+    return {
+      era: 'simulated',
+      ...(bitrate === undefined ? {} : { busyMs: this.#wire.busyMsNow() }),
+      errors: errorFrames,
+      errorCounters: this.errorCounters,
+    };
   }
 
   get vanished(): boolean {

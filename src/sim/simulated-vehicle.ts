@@ -286,6 +286,7 @@ export class SimulatedVehicle {
     const bytes = await storage.read(file);
     if (bytes === undefined) throw new Error(`${storage.location} has no ${file}`);
     const identity = parseIdentity(new TextDecoder().decode(bytes), file);
+    const poweredAtMs = life.clock.nowMs();
     const { tmu } = createTmuOnBus({
       vehicle: withSecrets(vehicle, identity, false),
       identity,
@@ -299,6 +300,7 @@ export class SimulatedVehicle {
         transport: life.network(wrapNetwork?.(this.network, this.vin) ?? this.network),
       },
       software: SOFTWARE,
+      uptimeMs: () => life.clock.nowMs() - poweredAtMs,
       pollMs: this.#options.pollMs,
       syncIntervalMs: SYNC_MS,
       chunkBytes: this.#options.chunkBytes,

@@ -24,11 +24,13 @@ import type { Logger } from '../core/logger.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
+import { SUPPLY_SIGNAL } from '../vehicle/signals.ts';
 import { Approvals } from './approvals.ts';
 import { campaignConfigOf } from './campaign-config.ts';
 import { closeCampaign } from './campaign-end.ts';
 import { CampaignWatch } from './campaign-watch.ts';
 import { type Checked, check } from './check.ts';
+import { type MachineFacts, TelemetryReader } from './checkin-telemetry.ts';
 import { cycleResult } from './cycle-result.ts';
 import type { DownloadLimits } from './download.ts';
 import { Executor } from './executor.ts';
@@ -77,6 +79,8 @@ export interface TmuOptions {
   readonly services?: Pick<VehicleServicesOptions, 'ecus' | 'backend' | 'syncIntervalMs'>;
   /** Takes the state directory for this process; the simulation hands in one without sockets. */
   readonly lock?: (location: string) => Promise<FolderLock>;
+  /** For the telemetry of check-ins. */
+  readonly machine?: MachineFacts;
 }
 
 const POLL_MS = 10_000;
@@ -248,11 +252,19 @@ export class Tmu {
       const backend = traffic.counting(this.#options.backend);
       const services = await this.#openServices();
       const inventory = new Inventory(installed, driverFor);
+      const telemetry = new TelemetryReader({
+        machine: this.#options.machine,
+        storage,
+        supplyV: (signal) => this.#supplyV(signal),
+        clock,
+        logger,
+      });
       const trusted = await this.#options.trusted({
         ...this.#options,
         backend,
         runs: (ecu) => inventory.installed.get(ecu),
         emit: this.#emit,
+        telemetry: (signal) => telemetry.read(signal),
       });
       const approvals = new Approvals({
         approver: this.#options.approver,
@@ -328,6 +340,15 @@ export class Tmu {
 
   get #vehicleState(): VehicleState {
     return this.#options.vehicleState ?? alwaysReady;
+  }
+
+  /** Not while a campaign has claimed an ECU: nothing may be asked on the bus then that the campaign does not need. */
+  async #supplyV(signal: AbortSignal): Promise<number | undefined> {
+    const { signals } = this.#options.vehicle;
+    const ecu = Object.hasOwn(signals, SUPPLY_SIGNAL) ? signals[SUPPLY_SIGNAL]?.ecu : undefined;
+    if (ecu === undefined || this.#gate.isAnyClaimed) return undefined;
+    const leave = this.#gate.tryEnter(ecu);
+    return leave && this.#vehicleState.supplyV(signal).finally(leave);
   }
 
   async #cycle(opened: Opened, signal: AbortSignal): Promise<'done' | 'interrupted'> {

@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
+import type { CheckinTelemetry } from '../services/checkin-telemetry.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -65,6 +66,8 @@ export interface TrustedTools {
   readonly random: Random;
   readonly logger: Logger;
   readonly emit: TmuListener;
+  /** What this TMU tells of itself with a check-in. */
+  readonly telemetry: (signal: AbortSignal) => Promise<CheckinTelemetry | undefined>;
 }
 
 export interface InstalledImage {

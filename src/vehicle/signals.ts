@@ -3,6 +3,9 @@
 import { bytesToUint, hexNumber, uintToBytes } from '../core/bytes.ts';
 import type { VehicleSignal } from './schema.ts';
 
+/** The signal that tells the supply voltage. */
+export const SUPPLY_SIGNAL = 'battery';
+
 /** What of a signal says where its value is and what it means; data and arguments of an ECU have it too. */
 export type ValueLayout = Pick<
   VehicleSignal,

@@ -114,6 +114,7 @@ describe('what ip says of a controller', () => {
             state: 'ERROR-PASSIVE',
             bittiming: { bitrate: 500000, sample_point: '0.875' },
             data_bittiming: { bitrate: 2000000 },
+            berr_counter: { tx: 128, rx: 3 },
           },
         },
       },
@@ -123,6 +124,7 @@ describe('what ip says of a controller', () => {
       bitrate: 500_000,
       dataBitrate: 2_000_000,
       state: 'passive',
+      errorCounters: { transmit: 128, receive: 3 },
     });
   });
 
@@ -133,6 +135,7 @@ describe('what ip says of a controller', () => {
         bitrate: undefined,
         dataBitrate: undefined,
         state: undefined,
+        errorCounters: undefined,
       });
     }
   });

@@ -20,6 +20,7 @@ class Asking extends BusEndpoint {
     this.asked.push(filters);
   }
   protected override async shutDown(): Promise<void> {}
+  async wireFacts(): Promise<undefined> {}
 }
 
 const ECU = exactFilter(0x7e8, false);

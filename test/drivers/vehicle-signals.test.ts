@@ -233,6 +233,45 @@ describe('a signal that cannot be read is a condition that is not met', () => {
   });
 });
 
+describe('the supply', () => {
+  it('is the voltage of the signal battery, from one read', async () => {
+    const { state, clock, cgw, link } = await start();
+    cgw.signals.set('battery', 12.41);
+    expect(await clock.within(1000, state.supplyV())).toBe(12.41);
+    expect(link.requests).toEqual([READ]);
+  });
+
+  it('is known in millivolts, too', async () => {
+    const battery = { ecu: 'CGW', did: 0xfd40, length: 2, unit: 'mV' };
+    const vehicle = vehicleWith({ signals: { battery }, conditions: [] });
+    const ecu = new ScriptedEcu({ [READ]: '62FD4030D4' });
+    const state = new UdsVehicleState({ vehicle, clock: ecu.clock, requesterFor: () => ecu });
+    expect(await state.supplyV()).toBe(12.5);
+  });
+
+  it.each([
+    ['the vehicle has no such signal', { signals: {}, conditions: [] }],
+    [
+      'it is no voltage',
+      { signals: { battery: { ...SIGNALS.battery, unit: '%' } }, conditions: [] },
+    ],
+    [
+      'it has names in place of numbers',
+      { signals: { battery: { ecu: 'CGW', did: 0xfd40, values: { 0: 'low' } } }, conditions: [] },
+    ],
+  ])('is not known, and nothing is asked, where %s', async (_why, changes) => {
+    const { state, link } = await start(vehicleWith(changes));
+    expect(await state.supplyV()).toBeUndefined();
+    expect(link.requests).toEqual([]);
+  });
+
+  it('is not known where its ECU does not answer', async () => {
+    const { state, clock, link } = await start();
+    link.loses = () => true;
+    expect(await clock.within(60_000, state.supplyV())).toBeUndefined();
+  });
+});
+
 describe('a watch', () => {
   it('looks once a second until it is told to stop, and leaves nothing behind', async () => {
     const world = await start();

@@ -76,6 +76,7 @@ GET /upload/:file                     -   -       -   -      -       -      -   
 POST /metadata/:role                  -   -       -   -      -       -      -     +      -       -       +        -        -     -
 POST /director/metadata/root          -   -       -   -      -       -      -     +      -       -       +        -        -     -
 GET /vehicles/:vin/campaign           -   -       -   -      -       -      +     +      +       -       +        +        -     -
+GET /vehicles/:vin/checkin            -   -       -   -      -       -      +     +      +       -       -        +        -     -
 POST /vehicles/:vin/cancel            -   -       -   -      -       -      -     +      -       -       +        +        -     -
 POST /vehicles/:vin/ask-again         -   -       -   -      -       -      -     +      -       -       +        +        -     -
 GET /config/schema                    -   -       -   -      -       -      +     +      +       -       -        +        -     -

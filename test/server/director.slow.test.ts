@@ -1,7 +1,7 @@
 // The Director over HTTP: what a good manifest leads to, and what becomes of every kind of bad one.
 
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { setDeviceStatus } from '../../server/auth/registry-commands.ts';
+import { addToken, setDeviceStatus } from '../../server/auth/registry-commands.ts';
 import { AuditLog } from '../../server/db/audit.ts';
 import { openDatabase } from '../../server/db/database.ts';
 import { VehicleStore } from '../../server/db/vehicles.ts';
@@ -89,6 +89,60 @@ describe('check-in', () => {
     expect(await stateOf(vehicle)).toMatchObject({ state: 'up-to-date', reason: '' });
     const verified = await vehicle.verify();
     expect(verified.ok && verified.targets.map((target) => target.name)).toEqual([name, inverter]);
+  });
+
+  it('keeps what the TMU tells of itself, and shows it to people and programs', async () => {
+    const { backend, vehicle } = await bench();
+    const people = await backend.login();
+    const page = () => people.request(`/vehicles?vin=${VIN}`, { headers: { Accept: 'text/html' } });
+    const path = `/vehicles/${VIN}/checkin`;
+    expect((await people.request(path)).json.code).toBe('VEHICLE_UNKNOWN');
+    await vehicle.checkin();
+    expect((await people.request(path)).json).toMatchObject({ telemetry: null, summary: [] });
+    expect((await page()).text).not.toContain('What the TMU tells of itself');
+    const telemetry = {
+      daemonUptimeS: 273_600,
+      supplyV: 12.4,
+      storage: { freeBytes: 1.2e9, totalBytes: 8e9 },
+      buses: [
+        {
+          name: '<b>can0',
+          state: 'active',
+          load: { permille: 123, overS: 3600, isLeast: false },
+          frames: { sent: 1, received: 2, lost: 0 },
+        },
+      ],
+    };
+    expect((await vehicle.checkin(vehicle.manifest(), { telemetry })).status).toBe(200);
+    // A check-in without it leaves the last one.
+    await vehicle.checkin();
+    const token = bearer(await addToken(backend.dataDir, 'shop', 'operator'));
+    const told = await backend.request(path, { headers: token });
+    expect(told.json).toMatchObject({ vin: VIN, telemetry });
+    expect(Date.parse(told.json.telemetryAt)).toBeLessThanOrEqual(
+      Date.parse(told.json.checkedInAt),
+    );
+    const { text } = await page();
+    for (const said of ['3 d 4 h', '12.4 V', '1.2 GB free of 8 GB', '12.3 % over 1 h']) {
+      expect(text).toContain(said);
+    }
+    expect(text).toContain('&lt;b&gt;can0');
+    // As any page, it is JSON for those who ask for that.
+    expect((await people.request(`/vehicles?vin=${VIN}`)).json.states[0].telemetry).toEqual(
+      telemetry,
+    );
+  });
+
+  it('takes no other telemetry, and says where it is wrong', async () => {
+    const { vehicle } = await bench();
+    for (const [telemetry, where] of [
+      [{ odometer: 1 }, 'telemetry'],
+      [{ daemonUptimeS: 1, buses: [{ name: 'can0', state: 'fine' }] }, 'telemetry.buses[0].state'],
+    ] as const) {
+      const reply = await vehicle.checkin(vehicle.manifest(), { telemetry });
+      expect([reply.status, reply.json.code]).toEqual([400, 'BAD_FIELD']);
+      expect(reply.json.detail).toContain(where);
+    }
   });
 
   it('signs Targets that hold nothing but the VIN where nothing is released', async () => {

@@ -96,7 +96,12 @@ it('so does the Director, the registry and the image repository', async () => {
   const vehicle = await TestVehicle.provisioned(backend);
   const manifest = vehicle.manifest();
   const good: Record<string, Record<string, unknown>> = {
-    '/vehicle/checkin': { vin: VIN, manifest, telemetry: { odometer: 1 }, nonces: [] },
+    '/vehicle/checkin': {
+      vin: VIN,
+      manifest,
+      telemetry: { daemonUptimeS: 1, supplyV: 12.4, buses: [] },
+      nonces: [],
+    },
     '/vehicle/time': { nonces: ['00'.repeat(16)] },
     '/auth/challenge': {
       serial: vehicle.primary.serial,

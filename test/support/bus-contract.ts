@@ -229,6 +229,27 @@ export function busContract(name: string, make: () => Promise<BusWorld>): void {
       expect(a.statistics().lost).toBe(0);
     });
 
+    it('tells how long its wire was in use, or nothing about it', async () => {
+      const before = await world.until(a.wireFacts());
+      for (const data of [1, 2]) {
+        await world.until(send(b, classicFrame(0x300, Uint8Array.of(data, 0, 0, 0, 0, 0, 0, 0))));
+      }
+      const after = await world.until(a.wireFacts());
+      expect(after?.era).toBe(before!.era);
+      // Where frames take no time there is nothing to tell.
+      expect(typeof after?.busyMs).toBe(a.bitrate === undefined ? 'undefined' : 'number');
+      if (a.bitrate === undefined) return;
+      const busyMs = after!.busyMs! - before!.busyMs!;
+      // Two frames of 111 bits and at most 24 stuff bits each; the end of the second is a few bits away.
+      expect(busyMs * a.bitrate).toBeGreaterThanOrEqual(1000 * 2 * 108);
+      expect(busyMs * a.bitrate).toBeLessThanOrEqual(1000 * 2 * 135);
+    });
+
+    it('has nothing to tell of its wire when it is closed', async () => {
+      await world.until(a.close());
+      expect(await world.until(a.wireFacts())).toBeUndefined();
+    });
+
     it('stays usable when a peer sends from inside its callbacks', async () => {
       const pong = collector();
       let rounds = 0;

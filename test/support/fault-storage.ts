@@ -1,6 +1,11 @@
 // A disk that can lose power: what was not synced is gone, kept, or torn, and nothing works any more afterwards.
 
-import { type Storage, StorageError, type StorageFile } from '../../src/core/storage.ts';
+import {
+  type Storage,
+  StorageError,
+  type StorageFile,
+  type StorageSpace,
+} from '../../src/core/storage.ts';
 
 type Change =
   | { readonly kind: 'write'; readonly offset: number; readonly bytes: Uint8Array }
@@ -99,6 +104,13 @@ export class FaultStorage implements Storage {
       .filter((name) => name.startsWith(prefix) && !name.slice(prefix.length).includes('/'))
       .map((name) => name.slice(prefix.length))
       .sort();
+  }
+
+  async space(): Promise<StorageSpace> {
+    let used = 0;
+    for (const { current } of this.#files.values()) used += current.length;
+    const totalBytes = 1024 ** 3;
+    return { freeBytes: this.failing === 'NO_SPACE' ? 0 : totalBytes - used, totalBytes };
   }
 
   #handle(name: string, file: DiskFile): StorageFile {

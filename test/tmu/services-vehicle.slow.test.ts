@@ -38,6 +38,31 @@ describe('a whole vehicle', () => {
     made.close();
   });
 
+  it('tells of itself with each check-in, the same with the same seed', async () => {
+    const told = async () => {
+      const made = await createWorld({ seed: 23 });
+      const row = made.server.database.prepare('select telemetry, telemetry_at from vehicles');
+      expect(await made.until(() => row.get()?.telemetry_at != null, 60_000)).toBe(true);
+      const { telemetry } = row.get() as { telemetry: string };
+      made.close();
+      return telemetry;
+    };
+    const first = await told();
+    expect(await told()).toBe(first);
+    const { daemonUptimeS, systemUptimeS, storage, supplyV, buses } = JSON.parse(first);
+    expect(daemonUptimeS).toBeLessThan(60);
+    expect(systemUptimeS).toBe(daemonUptimeS);
+    expect(supplyV).toBe(12.6);
+    expect(storage.totalBytes).toBe(1024 ** 3);
+    expect(storage.freeBytes).toBeLessThan(storage.totalBytes);
+    expect(buses).toHaveLength(1);
+    const [bus] = buses;
+    expect(bus).toMatchObject({ state: 'active', errors: 0, load: { isLeast: false } });
+    // The version reports of all ECUs were read in this time.
+    expect(bus.load.permille).toBeGreaterThan(0);
+    expect(bus.frames.received).toBeGreaterThan(10);
+  });
+
   it('is configured, commanded and read, across a cut of its TMU and beside a campaign', async () => {
     const { world: w, vin, events } = await world();
     const { server } = w;

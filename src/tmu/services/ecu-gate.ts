@@ -19,6 +19,11 @@ export class EcuGate {
     return this.#claimed.has(ecu);
   }
 
+  /** A campaign has begun to touch the vehicle. */
+  get isAnyClaimed(): boolean {
+    return this.#claimed.size > 0;
+  }
+
   /** Resolves when no service is at a claimed ECU any more; false when the signal came first. */
   async settled(signal: AbortSignal): Promise<boolean> {
     return this.#until(() => [...this.#claimed].every((ecu) => !this.#inside.has(ecu)), signal);

@@ -218,8 +218,11 @@ export class UptaneSource implements TrustedSource {
     if (made === undefined) return { kind: 'interrupted' };
     const { manifest } = made;
     this.#missing = made.missing;
+    const telemetry = await this.#tools.telemetry(signal);
+    if (signal.aborted) return { kind: 'interrupted' };
+    const told = telemetry === undefined ? {} : { telemetry };
     const sent = await this.#retrying('checking in', signal, (inner) =>
-      backend.checkin({ vin: vehicle.vin, manifest, nonces }, inner),
+      backend.checkin({ vin: vehicle.vin, manifest, ...told, nonces }, inner),
     );
     if (sent.kind === 'checked-in') await this.#tellReceived(made.attacks, signal);
     return sent;

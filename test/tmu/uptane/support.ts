@@ -10,6 +10,7 @@ import type {
 } from '../../../src/campaign/ports.ts';
 import { DownloadCut } from '../../../src/campaign/ports.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
+import type { CheckinTelemetry } from '../../../src/services/checkin-telemetry.ts';
 import { seededRandom } from '../../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../../src/sim/virtual-clock.ts';
 import type { TmuEvent } from '../../../src/tmu/tmu-event.ts';
@@ -73,6 +74,8 @@ export class UptaneWorld {
   edtReport: (() => DriverResult<Uint8Array | undefined>) | undefined;
   edtAttack: AttackCode | '' = '';
   edtReports = 0;
+  /** What the TMU tells of itself. */
+  telemetry: CheckinTelemetry | undefined;
   /** Which ECU was told that the Director has which of its reports. */
   readonly received: string[] = [];
   #processes = 0;
@@ -95,6 +98,7 @@ export class UptaneWorld {
         random: seededRandom(++this.#processes),
         logger: silentLogger,
         emit: (event) => this.events.push(event),
+        telemetry: async () => this.telemetry,
       },
       {
         identity: {
@@ -175,6 +179,8 @@ export class UptaneBackend extends FakeBackend {
   /** By file, for instance `director targets.json`; used up one by one. */
   readonly faults = new Map<string, Fault[]>();
   checkinFaults: BackendFailure[] = [];
+  /** The telemetry of each check-in. */
+  readonly told: unknown[] = [];
   timeFaults: BackendFailure[] = [];
   /** Instead of a right attestation. */
   makeTime: ((nonces: readonly string[]) => unknown) | undefined;
@@ -196,6 +202,7 @@ export class UptaneBackend extends FakeBackend {
     const fault = this.checkinFaults.shift();
     if (fault !== undefined) return fault;
     this.manifests.push(manifestOf(checkin));
+    this.told.push(checkin.telemetry);
     return { kind: 'checked-in', time: this.#time(checkin.nonces) };
   }
 

@@ -288,6 +288,14 @@ describe('a network that fails', () => {
 });
 
 describe('the manifest', () => {
+  it('goes with what the TMU tells of itself, and without where it tells nothing', async () => {
+    const { w } = world();
+    await w.once();
+    w.telemetry = { daemonUptimeS: 7, supplyV: 12.4, buses: [] };
+    await w.once();
+    expect(w.backend.told).toEqual([undefined, w.telemetry]);
+  });
+
   it('has a fresh report of every ECU, those of other makes in the words of the Primary', async () => {
     const { w, release } = world();
     w.running.set('OTHER', { version: '7', sha256: 'd'.repeat(64) });

@@ -1,0 +1,75 @@
+// What the TMU tells of itself with a check-in. A part that cannot be measured is left out, and never keeps the check-in back.
+
+import type { Clock } from '../core/clock.ts';
+import { describeError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Storage } from '../core/storage.ts';
+import {
+  type BusTelemetry,
+  type CheckinTelemetry,
+  checkinTelemetry,
+  MAX_BUSES,
+} from '../services/checkin-telemetry.ts';
+
+/** What only the machine knows. */
+export interface MachineFacts {
+  /** Milliseconds since it started. */
+  readonly uptimeMs: () => number;
+  readonly buses: () => Promise<readonly BusTelemetry[]>;
+}
+
+export interface TelemetryOptions {
+  /** Missing: uptime of the machine and buses are not told. */
+  readonly machine: MachineFacts | undefined;
+  readonly storage: Storage;
+  /** Volts; undefined where they are not known or must not be asked for now. */
+  readonly supplyV: (signal: AbortSignal) => Promise<number | undefined>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class TelemetryReader {
+  readonly #options: TelemetryOptions;
+  readonly #startedMs: number;
+
+  /** Made when the daemon starts. */
+  constructor(options: TelemetryOptions) {
+    this.#options = options;
+    this.#startedMs = options.clock.nowMs();
+  }
+
+  /** Undefined: there is nothing that the backend would take. */
+  async read(signal: AbortSignal): Promise<CheckinTelemetry | undefined> {
+    const { machine, storage, supplyV, clock, logger } = this.#options;
+    const space = await this.#part('storage', () => storage.space());
+    const supply = await this.#part('supply', () => supplyV(signal));
+    const buses = await this.#part('buses', async () => machine?.buses());
+    const told = {
+      daemonUptimeS: wholeSeconds(clock.nowMs() - this.#startedMs),
+      ...(machine === undefined ? {} : { systemUptimeS: wholeSeconds(machine.uptimeMs()) }),
+      ...(space === undefined ? {} : { storage: space }),
+      // Thousandths: what a scale adds behind them is no measurement.
+      ...(supply === undefined ? {} : { supplyV: Math.round(supply * 1000) / 1000 }),
+      buses: (buses ?? []).slice(0, MAX_BUSES),
+    };
+    const checked = checkinTelemetry.safeParse(told);
+    if (checked.success) return checked.data;
+    const { path, message } = checked.error.issues[0]!;
+    logger.warn({ problem: [...path, message].join(' ') }, 'the check-in goes without telemetry');
+    return undefined;
+  }
+
+  async #part<T>(name: string, measure: () => Promise<T | undefined>): Promise<T | undefined> {
+    try {
+      return await measure();
+    } catch (error) {
+      const reason = describeError(error);
+      this.#options.logger.warn({ part: name, reason }, 'a part of the telemetry is not known');
+      return undefined;
+    }
+  }
+}
+
+function wholeSeconds(ms: number): number {
+  return Math.floor(ms / 1000);
+}
