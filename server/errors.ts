@@ -95,6 +95,7 @@ export type ProblemCode =
   | 'RELEASE_CONFLICT'
   | 'ROLE'
   | 'SESSION_UNKNOWN'
+  | 'SUITE_REFUSED'
   | 'TOKEN_EXPIRED'
   | 'TOKEN_REQUIRED'
   | 'TRANSFER_ENDED'

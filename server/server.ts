@@ -103,6 +103,8 @@ export interface ServerOptions {
   uptane?: UptaneOptions;
   /** `required`: vehicles have to log in from the start; otherwise from the first registered device on. */
   devices?: DevicePolicy;
+  /** true: a sealed session has to encrypt; the suite `hmac` is refused. */
+  encryptedOnly?: boolean;
   /** Second factor: each device shows a client certificate, which a trusted proxy hands on. Needs `trustProxy`. */
   deviceCertificates?: CertificateOptions | undefined;
   /** How often whom may ask. */
@@ -214,6 +216,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     ],
     version: web.version,
     maxUploadBytes,
+    encryptedOnly: options.encryptedOnly === true,
     passwords,
     audit,
     users: new UserStore(db),

@@ -1,6 +1,7 @@
 // What a sealed request has to be: of a session that lasts, as the device sent it, for the first time, and of a device that is active.
 
 import {
+  encrypts,
   type MessageHead,
   openMessage,
   readHead,
@@ -33,7 +34,10 @@ export async function receiveMessage(
   if (head === undefined) {
     throw await refusal(ctx, services, 'MESSAGE_MALFORMED', undefined, 'the body is no message');
   }
-  const session = await sealedSessions.find(head.session);
+  const found = await sealedSessions.find(head.session);
+  // Opened before this server took no such sessions: the device opens another one, and is told why not.
+  const isRefused = found !== undefined && services.encryptedOnly && !encrypts(found.suite);
+  const session = isRefused ? undefined : found;
   if (session === undefined) {
     throw await refusal(
       ctx,

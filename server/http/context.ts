@@ -99,6 +99,8 @@ export interface Services {
   notices(): readonly string[];
   readonly version: string;
   readonly maxUploadBytes: number;
+  /** Sealed sessions without encryption (suite `hmac`) are refused. */
+  readonly encryptedOnly: boolean;
   /** Work that outlives its response; closing waits for it. */
   background(work: Promise<unknown>): void;
 }

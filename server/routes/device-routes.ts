@@ -3,6 +3,7 @@
 import type Router from '@koa/router';
 import { toHex } from '../../src/core/bytes.ts';
 import { nextDeviceKey } from '../../src/trust/key-agreement.ts';
+import { encrypts } from '../../src/trust/sealed-session.ts';
 import { generateX25519 } from '../../src/trust/signing-key.ts';
 import { deviceProblem } from '../auth/callers.ts';
 import { HttpProblem } from '../errors.ts';
@@ -38,6 +39,13 @@ export function deviceRoutes(services: Services): Router<RequestState> {
       await services.gate.anonymous(ctx, services, 'log-in');
     }
     const { challenge, clientProof: proof, clientSignature: signature, sealed: wish } = body;
+    if (wish !== undefined && services.encryptedOnly && !encrypts(wish.suite)) {
+      throw new HttpProblem(
+        403,
+        'SUITE_REFUSED',
+        `this server takes no sealed session without encryption (--encrypted-sessions): use a suite other than ${wish.suite}`,
+      );
+    }
     const answer = { challenge, proof, signature };
     const session =
       wish === undefined

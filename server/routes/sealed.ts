@@ -4,12 +4,7 @@ import type { Readable } from 'node:stream';
 import type Router from '@koa/router';
 import type { z } from 'zod';
 import { parseJsonBytes } from '../../src/core/json.ts';
-import {
-  type Protection,
-  SEALED_TYPE,
-  type SealedSession,
-  sealMessage,
-} from '../../src/trust/sealed-session.ts';
+import { SEALED_TYPE, type SealedSession, sealMessage } from '../../src/trust/sealed-session.ts';
 import { accessOf, requireRole } from '../auth/access.ts';
 import { type ReceivedMessage, receiveMessage } from '../auth/sealed-sessions.ts';
 import type { Device } from '../db/devices.ts';
@@ -29,7 +24,7 @@ export interface SealedRequest {
 
 export type SealedAnswer =
   | { readonly json: unknown; readonly status?: number }
-  | { readonly bytes: Uint8Array; readonly status?: number; readonly protection?: Protection }
+  | { readonly bytes: Uint8Array; readonly status?: number }
   /** Goes out as it is: whoever sends this authenticates it by other means. */
   | { readonly plain: Uint8Array | Readable; readonly status?: number };
 
@@ -80,10 +75,9 @@ function send(ctx: AppContext, { session, sequence }: ReceivedMessage, answer: S
     return;
   }
   const body = 'json' in answer ? Buffer.from(JSON.stringify(answer.json)) : answer.bytes;
-  const protection = 'json' in answer ? 'sealed' : (answer.protection ?? 'sealed');
   const context = { from: 'server', path: ctx.path, sequence, status } as const;
   ctx.type = SEALED_TYPE;
-  ctx.body = asBody(sealMessage(session, context, body, protection));
+  ctx.body = asBody(sealMessage(session, context, body));
 }
 
 function asBody(bytes: Uint8Array | Readable): Buffer | Readable {

@@ -1,8 +1,8 @@
 // The options of `can-ota device ...`.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { SUITES } from '../trust/sealed-session.ts';
+import { type Command, InvalidArgumentError } from 'commander';
 import { command, withNetwork, withOutput } from './program-options.ts';
+import { suiteOption } from './suite.ts';
 
 export function addDevice(program: Command): void {
   const device = command(
@@ -70,9 +70,7 @@ function addRun(device: Command): void {
     .option('--again', 'with --once: take also a package that this device has come back from')
     .option('--interval <seconds>', 'from one look to the next', seconds, 6 * 3600)
     .option('--chunk-size <bytes>', 'largest chunk that it takes, 256 to 8192', chunkSize, 1024)
-    .addOption(
-      new Option('--suite <name>', 'cipher of the session').choices(SUITES).default(SUITES[0]),
-    )
+    .addOption(suiteOption())
     .option(
       '--fault <name[=value]>',
       'break on purpose (repeatable): refuse-boot, bad-diagnostics[=CHECK], bad-flash, power-cut=STATE',

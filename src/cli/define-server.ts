@@ -72,6 +72,10 @@ export function addServer(program: Command): void {
       '--client-cert-header <name>',
       'with --device-ca: header in which the proxy hands the certificate on (default: Client-Cert)',
     )
+    .option(
+      '--encrypted-sessions',
+      'refuse sealed sessions of devices that do not encrypt (tmu and device run with --suite hmac)',
+    )
     .option('--bench', 'allow --fault: never where real devices ask')
     .option(
       '--fault <name[=rate]>',

@@ -21,6 +21,7 @@ import { readSecretLine } from './keys-passphrase.ts';
 import { type NetworkOptions, networkOf } from './network.ts';
 import { CHIP_FILE, readChip, requireOwnChip } from './own-chip.ts';
 import { HttpRegistry } from './provision-registry.ts';
+import { requirePrivateWay } from './suite.ts';
 import { fileFault, readTextFile } from './vehicle-file.ts';
 
 interface FolderOptions extends CommonOptions {
@@ -105,6 +106,7 @@ export function run(options: RunOptions): Promise<void> {
         `${options.stateDir} does not exist: run "can-ota device enroll" first`,
       );
     }
+    requirePrivateWay(options.suite, options.server);
     const { transport } = await networkOf(options, options.server);
     const storage = await DiskStorage.openOwn(options.stateDir);
     const lock = await lockFolder(storage.location);

@@ -4,7 +4,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
-import { SUITES } from '../trust/sealed-session.ts';
 import { addCampaign } from './define-campaign.ts';
 import { addDevice } from './define-device.ts';
 import { addHistory, addStatus } from './define-history.ts';
@@ -18,6 +17,7 @@ import { addSimulate } from './define-simulate.ts';
 import { addTuf } from './define-tuf.ts';
 import { addVerify } from './define-verify.ts';
 import { command, EXIT_CODES, withBeside, withNetwork, withVehicle } from './program-options.ts';
+import { suiteOption } from './suite.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<ExitCode> {
@@ -117,7 +117,8 @@ function addTmu(program: Command): void {
         'tmu',
         'The daemon of the telematics unit: polls, downloads, asks the driver, programs, reports.',
         `can-ota tmu --server http://127.0.0.1:8080 --bus vcan0 --vehicle vehicle.yaml --state-dir /var/lib/can-ota
-       can-ota tmu --server http://127.0.0.1:8080 --state-dir state --once --json`,
+       can-ota tmu --server http://127.0.0.1:8080 --state-dir state --once --json
+       can-ota tmu --server https://ota.example.com --state-dir state --suite hmac`,
       ),
     ),
   )
@@ -160,9 +161,7 @@ function addTmu(program: Command): void {
         .choices(['shared-key', 'key-pair'])
         .default('shared-key'),
     )
-    .addOption(
-      new Option('--suite <name>', 'cipher of sealed messages').choices(SUITES).default(SUITES[0]),
-    )
+    .addOption(suiteOption())
     .option('--once', 'run one cycle; the exit code tells its outcome')
     .action(async (options) => (await import('./tmu.ts')).tmu(options));
 }

@@ -22,6 +22,7 @@ interface ServerOptions extends CommonOptions, NetworkOptions {
   readonly maxUpload: number;
   readonly secureCookies?: boolean;
   readonly basePath?: string;
+  readonly encryptedSessions?: boolean;
   readonly deviceCa?: string;
   readonly clientCertHeader?: string;
   readonly trust?: string;
@@ -55,6 +56,7 @@ export function server(options: ServerOptions): Promise<void> {
       maxUploadBytes: Math.floor(options.maxUpload * 1024 * 1024),
       ...(options.secureCookies === true ? { secureCookies: true } : {}),
       ...(options.basePath === undefined ? {} : { basePath: options.basePath }),
+      encryptedOnly: options.encryptedSessions === true,
       ...(uptane === undefined ? {} : { uptane }),
       devices: options.devices,
       deviceCertificates: await deviceCertificates(options),

@@ -25,6 +25,7 @@ import { announceReady, type CommonOptions, type Context, runCommand } from './c
 import { runKeyCommand } from './key-command.ts';
 import { type NetworkOptions, networkOf } from './network.ts';
 import { readChip, requireOwnChip } from './own-chip.ts';
+import { requirePrivateWay } from './suite.ts';
 import { createTmuOnBus, type SessionChoice } from './tmu-on-bus.ts';
 import { loadVehicle } from './vehicle-file.ts';
 import { benchIdentity, checkVin, readIdentity, withSecrets } from './vehicle-secrets.ts';
@@ -49,6 +50,7 @@ interface TmuOptions extends CommonOptions, BusOptions, NetworkOptions {
 
 export function tmu(options: TmuOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    requirePrivateWay(options.suite, options.server);
     const benchKeys = options.benchKeys === true;
     const chunkBytes = chunkBytesOf(options);
     const described = await loadVehicle(options.vehicle, options.fd === true);

@@ -9,6 +9,7 @@ import type { DeviceEvent } from '../device/device-event.ts';
 import { enroll } from '../device/enroll.ts';
 import { openDeviceClient } from '../device/open-client.ts';
 import { manifestFor, publicPem, signManifest } from '../services/chunked/sign-package.ts';
+import type { Suite } from '../trust/sealed-session.ts';
 import { type MachineEvent, type MachineLife, SimulatedMachine } from './machine.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { type DiskOperation, SimulatedDisk } from './simulated-disk.ts';
@@ -23,6 +24,8 @@ export interface SmallDeviceOptions {
   /** Token of the factory. */
   readonly token: string;
   readonly imageBytes: number;
+  /** Of its sealed session; that of the device's own choice when missing. */
+  readonly suite: Suite | undefined;
   readonly onEvent: (event: DeviceEvent | MachineEvent) => void;
 }
 
@@ -165,8 +168,9 @@ export class SmallDevice {
   }
 
   async #start(life: MachineLife): Promise<{ readonly stopped: Promise<unknown> }> {
-    const { server } = this.#options;
+    const { server, suite } = this.#options;
     const { client } = await openDeviceClient({
+      ...(suite === undefined ? {} : { suite }),
       server: server.url,
       storage: life.storage,
       clock: life.clock,

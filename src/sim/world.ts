@@ -139,6 +139,7 @@ export class SimulatedWorld {
             ...{ clock: this.clock, server: this.server, imageBytes },
             random: this.#random.fork('small device'),
             token: template.tokens.factory,
+            suite: options.session?.suite,
             onEvent: (event) =>
               this.#emit('device', 'device', { from: 'small-device', device: event }),
           })

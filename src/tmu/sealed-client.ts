@@ -11,9 +11,9 @@ import { sameProof, sessionKeys } from '../trust/device-session.ts';
 import { nextDeviceKey } from '../trust/key-agreement.ts';
 import {
   openMessage,
-  type Protection,
   SEALED_TYPE,
   type SealedSession,
+  SUITES,
   type Suite,
   sealMessage,
 } from '../trust/sealed-session.ts';
@@ -51,7 +51,6 @@ export interface SealedClientOptions {
 }
 
 export interface PostOptions {
-  readonly protection?: Protection;
   readonly signal?: AbortSignal | undefined;
   /** As in HttpInit. */
   readonly ownPause?: boolean;
@@ -89,6 +88,10 @@ export class SealedClient {
     const { device, storage, clock } = options;
     const keys = options.keys ?? (await DeviceKeys.open(device, storage, clock));
     return new SealedClient(options, await SealedState.open(device.serial, storage), keys);
+  }
+
+  get #suite(): Suite {
+    return this.#options.suite ?? SUITES[0];
   }
 
   /** The keys of this device: of use to whoever derives others from them. */
@@ -198,7 +201,7 @@ export class SealedClient {
   async #send<T extends { readonly kind: string }>(
     path: string,
     body: Uint8Array,
-    { protection = 'sealed', signal }: PostOptions,
+    { signal }: PostOptions,
     exchange: (
       message: Uint8Array,
       session: SealedSession,
@@ -210,7 +213,7 @@ export class SealedClient {
       if ('kind' in session) return session;
       const sequence = await this.#state.nextSequence();
       const context = { from: 'device', path, sequence, status: 0 } as const;
-      const message = sealMessage(session, context, body, protection);
+      const message = sealMessage(session, context, body);
       const answer = await exchange(message, session, sequence);
       if (answer.kind !== 'unknown') return answer as T | BackendFailure;
       this.#note((answer as Unknown).code, path);
@@ -276,7 +279,9 @@ export class SealedClient {
   }
 
   async #session(signal: AbortSignal | undefined): Promise<SealedSession | BackendFailure> {
-    const { session, renewAtMs } = this.#state;
+    const { renewAtMs } = this.#state;
+    // One of another suite is of an earlier start: what is asked for now holds from the first message on.
+    const session = this.#state.session?.suite === this.#suite ? this.#state.session : undefined;
     if (session !== undefined && this.#options.clock.wallMs() < renewAtMs) return session;
     const next = await this.#begin(signal);
     // The old one is good for as long again: no gap when the backend is slow to open the next.
@@ -284,8 +289,9 @@ export class SealedClient {
   }
 
   async #begin(signal: AbortSignal | undefined): Promise<SealedSession | BackendFailure> {
-    const { suite = 'chacha20-poly1305', clock, device } = this.#options;
+    const { clock, device } = this.#options;
     const { serial, hwId } = device;
+    const suite = this.#suite;
     const wish = { suite, counter: await this.#state.count() };
     const agreed = await shakeHands(
       { ...this.#options, serial, hwId, keys: this.#keys },

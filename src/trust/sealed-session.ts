@@ -1,9 +1,8 @@
-// Messages that nobody on the way can read, forge, replay, reorder, reflect or carry into another session.
+// Messages that nobody on the way can forge, replay, reorder, reflect or carry into another session, or read unless the suite is `hmac`.
 //
 //     0  1  version, 1                  18  6  sequence number
-//     1  1  protection: 0 HMAC-SHA256,  24     body
-//           1, 2, 3 the AEAD of SUITES         tag: 32 bytes of the HMAC, 16 of an AEAD
-//     2 16  session
+//     1  1  suite of the session        24     body
+//     2 16  session                            tag: 32 bytes of the HMAC, 16 of an AEAD
 //
 // Each direction has keys of its own. Sender, path, status of the answer and all of the head above are authenticated with
 // the body. A sequence number is used once in each direction: an answer bears that of its request, and a sender never
@@ -23,9 +22,25 @@ import {
 } from '../core/bytes.ts';
 import { lengthPrefixed } from './length-prefixed.ts';
 
-export const SUITES = ['chacha20-poly1305', 'aes-256-gcm', 'aes-256-ccm'] as const;
-/** RFC 8439, NIST SP 800-38D, NIST SP 800-38C: 256 bit keys, nonces of 12 bytes, tags of 16. */
+/**
+ * RFC 8439, NIST SP 800-38D, NIST SP 800-38C: 256 bit keys, nonces of 12 bytes, tags of 16. `hmac` is HMAC-SHA256 alone:
+ * messages are authenticated and travel in the clear.
+ */
+export const SUITES = ['chacha20-poly1305', 'aes-256-gcm', 'aes-256-ccm', 'hmac'] as const;
 export type Suite = (typeof SUITES)[number];
+
+/** The second byte of a message. */
+const CODES: Readonly<Record<Suite, number>> = {
+  hmac: 0,
+  'chacha20-poly1305': 1,
+  'aes-256-gcm': 2,
+  'aes-256-ccm': 3,
+};
+
+/** Whether nobody on the way can read the messages. */
+export function encrypts(suite: Suite): boolean {
+  return suite !== 'hmac';
+}
 
 export const SEALED_TYPE = 'application/vnd.can-ota.sealed';
 
@@ -38,9 +53,6 @@ export interface SealedSession {
   /** 32 bytes, known to both sides alone. */
   readonly secret: Uint8Array;
 }
-
-/** `sealed`: encrypted by the suite of the session; `authenticated`: in the clear, with an HMAC. */
-export type Protection = 'sealed' | 'authenticated';
 
 /** All that a message is bound to, besides its session. */
 export interface MessageContext {
@@ -57,7 +69,6 @@ export interface MessageContext {
 export interface MessageHead {
   readonly session: string;
   readonly sequence: number;
-  readonly protection: Protection;
 }
 
 /** Why a message is refused: `MALFORMED` is none, `WRONG_SESSION` is of another one, `FORGED` is not what was sent. */
@@ -88,18 +99,16 @@ export function sealMessage(
   session: SealedSession,
   context: MessageContext,
   body: Uint8Array,
-  protection: Protection,
 ): Uint8Array {
   if (context.sequence < 1) throw new RangeError(`no sequence number: ${context.sequence}`);
   const keys = keysOf(session, context.from);
-  const code = protection === 'sealed' ? SUITES.indexOf(session.suite) + 1 : 0;
   const head = concatBytes(
-    Uint8Array.of(VERSION, code),
+    Uint8Array.of(VERSION, CODES[session.suite]),
     fromHex(session.id),
     uintToBytes(context.sequence, SEQUENCE_BYTES),
   );
   const bound = boundTo(context, head);
-  if (protection === 'authenticated') {
+  if (session.suite === 'hmac') {
     return concatBytes(head, body, hmac(sha256, keys.mac, concatBytes(bound, body)));
   }
   const cipher = aead(session.suite, keys, context.sequence, 'seal');
@@ -111,13 +120,12 @@ export function sealMessage(
 /** Undefined for what cannot be a message. */
 export function readHead(message: Uint8Array): MessageHead | undefined {
   const code = message[1];
-  if (message[0] !== VERSION || code === undefined || code > SUITES.length) return undefined;
-  const tag = code === 0 ? MAC_BYTES : TAG_BYTES;
+  if (message[0] !== VERSION || code === undefined || code >= SUITES.length) return undefined;
+  const tag = code === CODES.hmac ? MAC_BYTES : TAG_BYTES;
   if (message.length < HEAD_BYTES + tag) return undefined;
   return {
     session: toHex(message.subarray(ID_AT, ID_AT + ID_BYTES)),
     sequence: bytesToUint(message.subarray(SEQUENCE_AT, HEAD_BYTES)),
-    protection: code === 0 ? 'authenticated' : 'sealed',
   };
 }
 
@@ -132,9 +140,11 @@ export function openMessage(
   if (head.session !== session.id) return { ok: false, code: 'WRONG_SESSION' };
   // An answer to another request is right by itself, and not here.
   if (head.sequence !== context.sequence) return { ok: false, code: 'FORGED' };
+  // Both sides have agreed on one suite: a message of another one is not taken, above all none in the clear.
+  if (message[1] !== CODES[session.suite]) return { ok: false, code: 'FORGED' };
   const keys = keysOf(session, context.from);
   const bound = boundTo(context, message.subarray(0, HEAD_BYTES));
-  if (head.protection === 'authenticated') {
+  if (session.suite === 'hmac') {
     const end = message.length - MAC_BYTES;
     const body = message.slice(HEAD_BYTES, end);
     const expected = hmac(sha256, keys.mac, concatBytes(bound, body));
@@ -142,7 +152,6 @@ export function openMessage(
       ? { ok: true, body }
       : { ok: false, code: 'FORGED' };
   }
-  if (message[1] !== SUITES.indexOf(session.suite) + 1) return { ok: false, code: 'FORGED' };
   const end = message.length - TAG_BYTES;
   const text = message.subarray(HEAD_BYTES, end);
   const decipher = aead(session.suite, keys, context.sequence, 'open');
@@ -191,6 +200,7 @@ function nonceOf({ iv }: DirectionKeys, sequence: number): Uint8Array {
   return nonce;
 }
 
+type Aead = Exclude<Suite, 'hmac'>;
 type Seal = ReturnType<typeof createCipheriv> & {
   setAAD(bytes: Uint8Array, options: { plaintextLength: number }): unknown;
   getAuthTag(): Uint8Array;
@@ -200,14 +210,9 @@ type Open = ReturnType<typeof createDecipheriv> & {
   setAuthTag(tag: Uint8Array): unknown;
 };
 
-function aead(suite: Suite, keys: DirectionKeys, sequence: number, doing: 'seal'): Seal;
-function aead(suite: Suite, keys: DirectionKeys, sequence: number, doing: 'open'): Open;
-function aead(
-  suite: Suite,
-  keys: DirectionKeys,
-  sequence: number,
-  doing: 'seal' | 'open',
-): unknown {
+function aead(suite: Aead, keys: DirectionKeys, sequence: number, doing: 'seal'): Seal;
+function aead(suite: Aead, keys: DirectionKeys, sequence: number, doing: 'open'): Open;
+function aead(suite: Aead, keys: DirectionKeys, sequence: number, doing: 'seal' | 'open'): unknown {
   const nonce = nonceOf(keys, sequence);
   // Node's types know each mode under its own name; all three take these options.
   const name = suite as 'aes-256-ccm';

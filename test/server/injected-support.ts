@@ -78,7 +78,9 @@ export class InjectedBackend implements VehicleBackend {
     });
   }
 
-  async restart(): Promise<void> {
+  /** `options`: other ones than before. */
+  async restart(options: Partial<ServerOptions> = {}): Promise<void> {
+    this.#options = { ...this.#options, ...options };
     await this.server.close();
     await this.boot();
   }

@@ -6,7 +6,7 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { DeviceKeys } from '../../src/tmu/device-keys.ts';
 import { trustRoot } from '../../src/trust/repository.ts';
-import { readHead, SEALED_TYPE, SUITES } from '../../src/trust/sealed-session.ts';
+import { encrypts, readHead, SEALED_TYPE, SUITES } from '../../src/trust/sealed-session.ts';
 import { checkSessionSignature } from '../../src/trust/session-signature.ts';
 import { generateX25519, signerFromSeed } from '../../src/trust/signing-key.ts';
 import type { PassedRequest } from '../support/injected-transport.ts';
@@ -34,7 +34,7 @@ describe('a sealed session', () => {
     expect(bad).toMatchObject({ reason: expect.stringContaining('clientKey') });
     const { answer } = world.transport.passed.at(-1)!;
     expect([answer!.status, answer!.headers['content-type']]).toEqual([400, SEALED_TYPE]);
-    expect(Buffer.from(answer!.body).includes('clientKey')).toBe(false);
+    expect(Buffer.from(answer!.body).includes('clientKey')).toBe(!encrypts(suite));
     // One session for all of it, and one number each.
     const heads = world.sealed.map(({ body }) => readHead(body)!);
     expect(new Set(heads.map(({ session }) => session)).size).toBe(1);
@@ -42,15 +42,30 @@ describe('a sealed session', () => {
     expect(world.refusals).toEqual([]);
   });
 
-  it('authenticates in the clear where that is asked for', async () => {
+  it('without encryption is authenticated, and refused by a server that wants encryption', async () => {
     const world = await SealedWorld.start();
-    const client = await world.client();
-    const body = Buffer.from(
-      JSON.stringify({ clientKey: toHex(world.device.encryption.publicKey) }),
-    );
-    const answer = await client.post(PATH, body, { protection: 'authenticated' });
-    expect(answer).toMatchObject({ kind: 'answer', status: 200 });
+    const client = await world.client({ suite: 'hmac' });
+    expect(await world.ask(client)).toEqual(good);
     expect(Buffer.from(world.sealed[0]!.body).includes('clientKey')).toBe(true);
+    // A sealed request of the session that is open already, and the log-in for the next one.
+    await world.backend.restart({ encryptedOnly: true });
+    expect(await world.ask(client)).toMatchObject({
+      kind: 'failed',
+      code: 'HTTP_403',
+      transient: false,
+      reason: expect.stringContaining('takes no sealed session without encryption'),
+    });
+    expect(world.refusals).toMatchObject([{ code: 'SESSION_UNKNOWN' }]);
+    expect(await world.ask(await world.client({ suite: 'aes-256-gcm' }))).toEqual(good);
+  });
+
+  it('has the suite of this start, whatever the session on the disk has', async () => {
+    const world = await SealedWorld.start();
+    expect(await world.ask(await world.client({ suite: 'hmac' }))).toEqual(good);
+    expect(await world.ask(await world.client({ suite: 'aes-256-ccm' }))).toEqual(good);
+    const clear = world.sealed.map(({ body }) => Buffer.from(body).includes('clientKey'));
+    expect(clear).toEqual([true, false]);
+    expect(world.refusals).toEqual([]);
   });
 
   it('refuses what comes again, is old, turned round, cut or changed, and logs it on both sides', async () => {

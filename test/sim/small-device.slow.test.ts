@@ -29,21 +29,29 @@ function plan(...faults: CampaignPlan['faults'][]): EpisodePlan {
 }
 
 describe('a small device', { timeout: 60_000 }, () => {
-  it('comes to each release', async () => {
-    const world = await createWorld({ seed: 'device', imageBytes: 3000, smallDevice: true });
-    const device = world.smallDevice!;
-    for (const version of ['2.0.0', '3.0.0']) {
-      await world.releaseForDevice();
-      expect(device.atRest).toBe(false);
-      expect(await world.until(() => device.atRest, HOUR_MS)).toBe(true);
-      expect(device.held?.version).toBe(version);
-    }
-    expect(device.transfers().map(({ state, version }) => [state, version])).toEqual([
-      ['success', '2.0.0'],
-      ['success', '3.0.0'],
-    ]);
-    world.close();
-  });
+  it.each(['chacha20-poly1305', 'hmac'] as const)(
+    'comes to each release with %s',
+    async (suite) => {
+      const session = { proof: 'shared-key', suite } as const;
+      const world = await createWorld({
+        ...{ seed: 'device', imageBytes: 3000, smallDevice: true, session },
+      });
+      const device = world.smallDevice!;
+      for (const version of ['2.0.0', '3.0.0']) {
+        await world.releaseForDevice();
+        expect(device.atRest).toBe(false);
+        expect(await world.until(() => device.atRest, HOUR_MS)).toBe(true);
+        expect(device.held?.version).toBe(version);
+      }
+      expect(device.transfers().map(({ state, version }) => [state, version])).toEqual([
+        ['success', '2.0.0'],
+        ['success', '3.0.0'],
+      ]);
+      const opened = world.server.database.prepare('select distinct suite from sealed_sessions');
+      expect(opened.all()).toEqual([{ suite }]);
+      world.close();
+    },
+  );
 
   it.each(['cut', 'torn'] as const)('survives that it is %s at any of its writes', async (kind) => {
     const faults = Array.from({ length: 8 }, (_none, index) => [

@@ -10,7 +10,6 @@ import {
   LAST_SEQUENCE,
   type MessageContext,
   openMessage,
-  type Protection,
   readHead,
   type SealedSession,
   SUITES,
@@ -26,11 +25,7 @@ const session = (suite: SealedSession['suite'] = 'chacha20-poly1305'): SealedSes
 const context: MessageContext = { from: 'device', path: '/vehicle/sync', sequence: 7, status: 0 };
 const body = asciiBytes('{"power":60}');
 
-/** Each suite sealed, and the HMAC alone. */
-const kinds: readonly [string, SealedSession, Protection][] = [
-  ...SUITES.map((suite): [string, SealedSession, Protection] => [suite, session(suite), 'sealed']),
-  ['hmac', session(), 'authenticated'],
-];
+const kinds: readonly [string, SealedSession][] = SUITES.map((suite) => [suite, session(suite)]);
 
 function fields(...parts: readonly (string | Uint8Array)[]): Buffer {
   return Buffer.concat(
@@ -56,35 +51,35 @@ describe('a message', () => {
     const cipher = createCipheriv('aes-256-gcm', keys.subarray(32, 64), nonce);
     cipher.setAAD(bound(2));
     const text = Buffer.concat([cipher.update(body), cipher.final()]);
-    expect(toHex(sealMessage(session('aes-256-gcm'), context, body, 'sealed'))).toBe(
+    expect(toHex(sealMessage(session('aes-256-gcm'), context, body))).toBe(
       Buffer.concat([head(2), text, cipher.getAuthTag()]).toString('hex'),
     );
 
-    const mac = createHmac('sha256', keys.subarray(0, 32)).update(bound(0)).update(body).digest();
-    expect(toHex(sealMessage(session('aes-256-gcm'), context, body, 'authenticated'))).toBe(
+    const hmacInfo = fields('can-ota sealed session 1, keys', serial, 'hmac', 'device');
+    const hmacKeys = Buffer.from(hkdfSync('sha256', secret, fromHex(id), hmacInfo, 32));
+    const mac = createHmac('sha256', hmacKeys).update(bound(0)).update(body).digest();
+    expect(toHex(sealMessage(session('hmac'), context, body))).toBe(
       Buffer.concat([head(0), body, mac]).toString('hex'),
     );
   });
 
-  it.each(kinds)('comes back as it was: %s', (_name, of, protection) => {
+  it.each(kinds)('comes back as it was: %s', (_name, of) => {
     for (const text of [new Uint8Array(), body, new Uint8Array(100_000).fill(7)]) {
       for (const sequence of [1, 2 ** 32, LAST_SEQUENCE]) {
         const sent = { ...context, sequence };
-        const message = sealMessage(of, sent, text, protection);
-        expect(readHead(message)).toEqual({ session: of.id, sequence, protection });
+        const message = sealMessage(of, sent, text);
+        expect(readHead(message)).toEqual({ session: of.id, sequence });
         expect(openMessage(of, sent, message)).toEqual({ ok: true, body: text });
       }
     }
-    expect(() => sealMessage(of, { ...context, sequence: 0 }, body, protection)).toThrow(
+    expect(() => sealMessage(of, { ...context, sequence: 0 }, body)).toThrow(RangeError);
+    expect(() => sealMessage(of, { ...context, sequence: LAST_SEQUENCE + 1 }, body)).toThrow(
       RangeError,
     );
-    expect(() =>
-      sealMessage(of, { ...context, sequence: LAST_SEQUENCE + 1 }, body, protection),
-    ).toThrow(RangeError);
   });
 
-  it.each(kinds)('is refused with any bit changed, and at any shorter length: %s', (_, of, how) => {
-    const message = sealMessage(of, context, body, how);
+  it.each(kinds)('is refused with any bit changed, and at any shorter length: %s', (_, of) => {
+    const message = sealMessage(of, context, body);
     for (let bit = 0; bit < 8 * message.length; bit++) {
       const changed = Uint8Array.from(message);
       changed[bit >> 3]! ^= 1 << (bit & 7);
@@ -96,8 +91,8 @@ describe('a message', () => {
     expect(openMessage(of, context, Uint8Array.from([...message, 0])).ok).toBe(false);
   });
 
-  it.each(kinds)('is of use for one sender, path, number and status alone: %s', (_, of, how) => {
-    const message = sealMessage(of, context, body, how);
+  it.each(kinds)('is of use for one sender, path, number and status alone: %s', (_, of) => {
+    const message = sealMessage(of, context, body);
     const others: readonly Partial<MessageContext>[] = [
       { from: 'server' },
       { path: '/telemetry' },
@@ -111,8 +106,8 @@ describe('a message', () => {
     }
   });
 
-  it.each(kinds)('is of use in one session alone: %s', (_, of, how) => {
-    const message = sealMessage(of, context, body, how);
+  it.each(kinds)('is of use in one session alone: %s', (_, of) => {
+    const message = sealMessage(of, context, body);
     const id = 'f0'.repeat(16);
     expect(openMessage({ ...of, id }, context, message)).toEqual({
       ok: false,
@@ -133,21 +128,28 @@ describe('a message', () => {
   it('of another suite is refused, however it names itself', () => {
     for (const suite of SUITES) {
       for (const other of SUITES.filter((name) => name !== suite)) {
-        const message = sealMessage(session(suite), context, body, 'sealed');
+        const message = sealMessage(session(suite), context, body);
         expect(openMessage(session(other), context, message).ok).toBe(false);
-        message[1] = SUITES.indexOf(other) + 1;
+        message[1] = (SUITES.indexOf(other) + 1) % SUITES.length;
         expect(openMessage(session(other), context, message).ok).toBe(false);
       }
     }
   });
 
+  it('in the clear is refused in a session that encrypts, whoever made it with the right keys', () => {
+    const of = session('aes-256-gcm');
+    const clear = sealMessage({ ...of, suite: 'hmac' }, context, body);
+    expect(Buffer.from(clear).includes(Buffer.from(body))).toBe(true);
+    expect(openMessage(of, context, clear)).toEqual({ ok: false, code: 'FORGED' });
+  });
+
   it('shows nothing of its body, and never the same bytes twice', () => {
     const of = session();
-    const first = sealMessage(of, context, body, 'sealed');
-    const second = sealMessage(of, { ...context, sequence: 8 }, body, 'sealed');
+    const first = sealMessage(of, context, body);
+    const second = sealMessage(of, { ...context, sequence: 8 }, body);
     expect(Buffer.from(first).includes(Buffer.from(body))).toBe(false);
     expect(toHex(first.subarray(HEAD_BYTES))).not.toBe(toHex(second.subarray(HEAD_BYTES)));
-    const answer = sealMessage(of, { ...context, from: 'server', status: 200 }, body, 'sealed');
+    const answer = sealMessage(of, { ...context, from: 'server', status: 200 }, body);
     expect(toHex(first.subarray(HEAD_BYTES))).not.toBe(toHex(answer.subarray(HEAD_BYTES)));
   });
 
