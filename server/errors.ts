@@ -90,6 +90,7 @@ export type ProblemCode =
   | 'PACKAGE_CONFLICT'
   | 'PACKAGE_KEY'
   | 'PACKAGE_REFUSED'
+  | 'PACKAGE_WITHDRAWN'
   | 'RANGE'
   | 'RATE_LIMITED'
   | 'RELEASE_CONFLICT'

@@ -87,6 +87,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'POST /provision/activate': factory,
 
   'POST /ota/packages': { for: 'operators', tokens: ['release'] },
+  'POST /ota/packages/withdraw': publisher,
   'GET /ota/packages': { for: 'operators', person: 'viewer', tokens: ['operator', 'release'] },
   'GET /ota/transfers': { for: 'operators', person: 'viewer', tokens: ['operator', 'release'] },
   'POST /upload': publisher,

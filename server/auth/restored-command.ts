@@ -17,10 +17,16 @@ export interface Restored {
   /** Serial numbers of new devices are above this one. */
   readonly serialsAbove: number;
   readonly endedSessions: number;
+  /** Packages of small devices that are offered, as they were at the backup. */
+  readonly packages: number;
 }
 
 /** Serial numbers after a restore count from seconds since this time: they stay short, and above those of every earlier one. */
 const SERIALS_SINCE_MS = Date.UTC(2020, 0, 1);
+
+/** What an operator has to do about packages of small devices. */
+export const WITHDRAWN_SINCE =
+  'Packages of small devices that were withdrawn since the backup are offered again: withdraw them again by can-ota release withdraw-device';
 
 /** With or without a running server beside it, which goes on above with its next answer. Throws InputError. */
 export async function declareRestored(
@@ -75,10 +81,10 @@ export async function checkLineage(
     lineage === 'copied'
       ? 'the data folder is a copy (restored from a backup, or moved)'
       : 'the database is older than the last start of this server';
-  const { above } = await goOnAbove(db, audit, { who: '', address: '' }, what);
+  const { above, packages } = await goOnAbove(db, audit, { who: '', address: '' }, what);
   logger.warn(
     { folder, above },
-    `${what}: new versions of metadata go on above ${above}. Releases that were signed since the backup come back by can-ota release push`,
+    `${what}: new versions of metadata go on above ${above}. Releases that were signed since the backup come back by can-ota release push.${packages === 0 ? '' : ` ${WITHDRAWN_SINCE}`}`,
   );
 }
 
@@ -116,6 +122,11 @@ export async function goOnAbove(
       ...actor,
       detail: `${why}: versions go on above ${above}, serial numbers above ${serialsAbove}`,
     });
-    return { above, serialsAbove, endedSessions };
+    const offered = await transaction
+      .selectFrom('device_packages')
+      .select(({ fn }) => fn.countAll<number>().as('packages'))
+      .where('withdrawn_at', 'is', null)
+      .executeTakeFirstOrThrow();
+    return { above, serialsAbove, endedSessions, packages: Number(offered.packages) };
   });
 }

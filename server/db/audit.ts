@@ -50,6 +50,7 @@ export const AUDIT_ACTIONS = {
   'transfer.ended': 'vehicles',
   'package.released': 'people',
   'package.refused': 'people',
+  'package.withdrawn': 'people',
   'token.created': 'devices',
   'token.removed': 'devices',
   'server.restored': 'people',

@@ -1,9 +1,12 @@
 // Packages for small devices, the key that each model's packages are signed with, and the copies that were encrypted.
 
+import type { Kysely } from 'kysely';
 import { sameVersion } from '../../src/core/version-order.ts';
 import type { Manifest, Profile, SignedManifest } from '../../src/services/chunked/package.ts';
+import type { AuditLog } from './audit.ts';
 import type { Database } from './database.ts';
-import type { DevicePackagesTable } from './schema.ts';
+import type { Actor } from './devices.ts';
+import type { DevicePackagesTable, Schema } from './schema.ts';
 
 export interface DevicePackage {
   readonly id: string;
@@ -12,13 +15,38 @@ export interface DevicePackage {
   readonly keyId: string;
   readonly releasedBy: string;
   readonly releasedAt: string;
+  /** Undefined of a package that is offered. */
+  readonly withdrawn: Withdrawal | undefined;
+}
+
+export interface Withdrawal {
+  readonly by: string;
+  /** ISO 8601 */
+  readonly at: string;
+  readonly reason: string;
+}
+
+/** What names a package. */
+export interface PackageName {
+  readonly model: string;
+  readonly version: string;
+  readonly profile: Profile;
 }
 
 export type AddPackageResult =
   /** `same`: this very manifest and image were released before. */
   | { readonly kind: 'added' | 'same'; readonly package: DevicePackage }
-  /** Another image has this model, profile and version. */
-  | { readonly kind: 'conflict'; readonly package: DevicePackage };
+  /** Another image has this model, profile and version; or the version was withdrawn, which is for good. */
+  | { readonly kind: 'conflict' | 'withdrawn'; readonly package: DevicePackage };
+
+export type WithdrawResult =
+  /** `stopped`: serial numbers of the devices that were downloading it. `known`: it was withdrawn before. */
+  | {
+      readonly kind: 'withdrawn' | 'known';
+      readonly package: DevicePackage;
+      readonly stopped: readonly string[];
+    }
+  | { readonly kind: 'unknown' };
 
 /** The image of a package, encrypted for one device. */
 export interface DeviceCopy {
@@ -31,9 +59,11 @@ export interface DeviceCopy {
 
 export class DevicePackageStore {
   readonly #db: Database;
+  readonly #audit: AuditLog;
 
-  constructor(db: Database) {
+  constructor(db: Database, audit: AuditLog) {
     this.#db = db;
+    this.#audit = audit;
   }
 
   /** The first key under which a package of this model and profile came stays its key: the result is the one that counts. */
@@ -75,14 +105,9 @@ export class DevicePackageStore {
     const { model, version, counter, profile, length, sha256 } = manifest;
     const id = this.#db.newId();
     return this.#db.query.transaction().execute(async (transaction): Promise<AddPackageResult> => {
-      const rows = await transaction
-        .selectFrom('device_packages')
-        .selectAll()
-        .where('model', '=', model)
-        .where('profile', '=', profile)
-        .execute();
-      const row = rows.find((other) => sameVersion(other.version, version));
+      const row = await rowOf(transaction, manifest);
       if (row !== undefined) {
+        if (row.withdrawn_at !== null) return { kind: 'withdrawn', package: packageOf(row) };
         // Another spelling is another signed manifest of the same version.
         const same = row.version === version && row.sha256 === sha256 && row.counter === counter;
         return { kind: same ? 'same' : 'conflict', package: packageOf(row) };
@@ -108,13 +133,71 @@ export class DevicePackageStore {
     });
   }
 
-  /** The one with the highest counter, of equal ones the last that was released. */
+  /** In whatever spelling of its version. */
+  async find(name: PackageName): Promise<DevicePackage | undefined> {
+    const row = await rowOf(this.#db.query, name);
+    return row === undefined ? undefined : packageOf(row);
+  }
+
+  /**
+   * It is never offered again, and the downloads of it that are open end. Copies for single devices are forgotten: `onCopy` is told
+   * the digest of each. The same again changes nothing.
+   */
+  async withdraw(
+    name: PackageName,
+    reason: string,
+    actor: Actor,
+    onCopy: (sha256: string) => Promise<void>,
+  ): Promise<WithdrawResult> {
+    const now = this.#db.timestamp();
+    const copies: string[] = [];
+    const result = await this.#db.query
+      .transaction()
+      .execute(async (transaction): Promise<WithdrawResult> => {
+        const row = await rowOf(transaction, name);
+        if (row === undefined) return { kind: 'unknown' };
+        if (row.withdrawn_at !== null) {
+          return { kind: 'known', package: packageOf(row), stopped: [] };
+        }
+        const changed = await transaction
+          .updateTable('device_packages')
+          .set({ withdrawn_at: now, withdrawn_by: actor.who, withdrawn_reason: reason })
+          .where('id', '=', row.id)
+          .returningAll()
+          .executeTakeFirstOrThrow();
+        const ended = await transaction
+          .updateTable('transfers')
+          .set({ state: 'withdrawn', code: 'PACKAGE_WITHDRAWN', reason, changed_at: now })
+          .where('package_id', '=', row.id)
+          .where('state', '=', 'downloading')
+          .returning('serial')
+          .execute();
+        const gone = await transaction
+          .deleteFrom('device_copies')
+          .where('package_id', '=', row.id)
+          .returning('sha256')
+          .execute();
+        copies.push(...gone.map(({ sha256 }) => sha256));
+        await this.#audit.add(transaction, {
+          action: 'package.withdrawn',
+          ...actor,
+          detail: `${row.model} ${row.version}, profile ${row.profile}: ${reason}`,
+        });
+        const stopped = ended.map(({ serial }) => serial);
+        return { kind: 'withdrawn', package: packageOf(changed), stopped };
+      });
+    for (const sha256 of copies) await onCopy(sha256);
+    return result;
+  }
+
+  /** Of those that are offered the one with the highest counter, of equal ones the last that was released. */
   async newest(model: string, profile: Profile): Promise<DevicePackage | undefined> {
     const row = await this.#db.query
       .selectFrom('device_packages')
       .selectAll()
       .where('model', '=', model)
       .where('profile', '=', profile)
+      .where('withdrawn_at', 'is', null)
       .orderBy('counter', 'desc')
       .orderBy('id', 'desc')
       .limit(1)
@@ -176,6 +259,19 @@ export class DevicePackageStore {
   }
 }
 
+async function rowOf(
+  query: Kysely<Schema>,
+  { model, version, profile }: PackageName,
+): Promise<DevicePackagesTable | undefined> {
+  const rows = await query
+    .selectFrom('device_packages')
+    .selectAll()
+    .where('model', '=', model)
+    .where('profile', '=', profile)
+    .execute();
+  return rows.find((row) => sameVersion(row.version, version));
+}
+
 function packageOf(row: DevicePackagesTable): DevicePackage {
   const manifest: Manifest = {
     type: 'can-ota device package',
@@ -193,5 +289,13 @@ function packageOf(row: DevicePackagesTable): DevicePackage {
     keyId: row.key_id,
     releasedBy: row.released_by,
     releasedAt: row.released_at,
+    withdrawn:
+      row.withdrawn_at === null
+        ? undefined
+        : {
+            by: row.withdrawn_by ?? '',
+            at: row.withdrawn_at,
+            reason: row.withdrawn_reason ?? '',
+          },
   };
 }

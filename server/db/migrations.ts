@@ -9,6 +9,7 @@ import { guardsMigration } from './migration-guards.ts';
 import { sealedSessions } from './migration-sealed.ts';
 import { servicesMigration } from './migration-services.ts';
 import { twinsMigration } from './migration-twins.ts';
+import { withdrawnMigration } from './migration-withdrawn.ts';
 
 const initial: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -263,5 +264,6 @@ export const migrations: MigrationProvider = {
     '0009-ask-again': askAgainMigration,
     '0010-twins': twinsMigration,
     '0011-checkin-telemetry': checkinTelemetryMigration,
+    '0012-withdrawn': withdrawnMigration,
   }),
 };

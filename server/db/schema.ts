@@ -374,6 +374,10 @@ export interface DevicePackagesTable {
   key_id: string;
   released_by: string;
   released_at: string;
+  /** All three are null of a package that is offered. */
+  withdrawn_at: string | null;
+  withdrawn_by: string | null;
+  withdrawn_reason: string | null;
 }
 
 export interface DeviceCopiesTable {

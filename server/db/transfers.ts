@@ -54,8 +54,8 @@ export class TransferStore {
     this.#audit = audit;
   }
 
-  /** Begins one, and ends the one that this device has open. */
-  async begin(wanted: NewTransfer, actor: Actor): Promise<Transfer> {
+  /** Begins one, and ends the one that this device has open. Undefined when the package was withdrawn meanwhile. */
+  async begin(wanted: NewTransfer, actor: Actor): Promise<Transfer | undefined> {
     const { serial } = wanted;
     const now = this.#db.timestamp();
     const row: TransfersTable = {
@@ -76,7 +76,16 @@ export class TransferStore {
       started_at: now,
       changed_at: now,
     };
-    await this.#db.query.transaction().execute(async (transaction) => {
+    const begun = await this.#db.query.transaction().execute(async (transaction) => {
+      if (wanted.packageId !== undefined) {
+        const gone = await transaction
+          .selectFrom('device_packages')
+          .select('id')
+          .where('id', '=', wanted.packageId)
+          .where('withdrawn_at', 'is not', null)
+          .executeTakeFirst();
+        if (gone !== undefined) return false;
+      }
       await transaction
         .updateTable('transfers')
         .set({ state: 'superseded', changed_at: now })
@@ -93,8 +102,9 @@ export class TransferStore {
         ...actor,
         detail: `${wanted.what}, ${wanted.length} bytes`,
       });
+      return true;
     });
-    return transferOf(row);
+    return begun ? transferOf(row) : undefined;
   }
 
   /** Undefined when this device has no such transfer (any more). */

@@ -32,7 +32,7 @@ export function openOta(
   rates: ChunkFaultRates = {},
 ): Ota {
   const { db, audit, images, random, clock } = parts;
-  const packages = new DevicePackageStore(db);
+  const packages = new DevicePackageStore(db, audit);
   const transfers = new TransferStore(db, audit);
   const copies = new DeviceCopies({ packages, images, random });
   const faults = new ChunkFaults(rates, random, clock);

@@ -66,22 +66,26 @@ export class OtaService {
   async checkPackage(asker: Asker, wish: PackageCheck): Promise<CheckAnswer> {
     const { packages, transfers, copies, faults } = this.#parts;
     const { serial, secretHash } = requireFacts(asker.device, wish.model);
-    const newest = await packages.newest(wish.model, wish.profile);
-    if (newest === undefined) return { kind: 'none', why: 'no-package' };
-    const { manifest } = newest.signed;
-    if (!isNewerPackage(manifest, wish)) return { kind: 'none', why: 'up-to-date' };
-    if (!wish.again && (await transfers.cameBack(serial, newest.id))) {
-      return { kind: 'none', why: 'rolled-back' };
+    for (;;) {
+      const newest = await packages.newest(wish.model, wish.profile);
+      if (newest === undefined) return { kind: 'none', why: 'no-package' };
+      const { manifest } = newest.signed;
+      if (!isNewerPackage(manifest, wish)) return { kind: 'none', why: 'up-to-date' };
+      if (!wish.again && (await transfers.cameBack(serial, newest.id))) {
+        return { kind: 'none', why: 'rolled-back' };
+      }
+      const copy = await copies.copyFor(serial, secretHash, newest);
+      const transfer = await this.#open(asker, wish, {
+        packageId: newest.id,
+        what: `${manifest.model} ${manifest.version}`,
+        content: copy.sha256,
+        length: copy.length,
+      });
+      // It was withdrawn between the two looks: then there is another newest one.
+      if (transfer === undefined) continue;
+      const signature = faults.spoil('bad-signature', newest.signed.signature);
+      return { kind: 'transfer', transfer, package: { manifest, signature } };
     }
-    const copy = await copies.copyFor(serial, secretHash, newest);
-    const transfer = await this.#open(asker, wish, {
-      packageId: newest.id,
-      what: `${manifest.model} ${manifest.version}`,
-      content: copy.sha256,
-      length: copy.length,
-    });
-    const signature = faults.spoil('bad-signature', newest.signed.signature);
-    return { kind: 'transfer', transfer, package: { manifest, signature } };
   }
 
   /** Of a file that is here. */
@@ -92,6 +96,7 @@ export class OtaService {
       content: offered.sha256,
       length: offered.size,
     });
+    if (transfer === undefined) throw new Error('a file is no package, and is not withdrawn');
     return { kind: 'transfer', transfer, package: null };
   }
 
@@ -169,12 +174,15 @@ export class OtaService {
     return { transfer: { ...(await this.#facts(transfer, held)), state, asked } };
   }
 
-  /** Goes on with the transfer that the device names where it is still open for the same image, or begins one. */
+  /**
+   * Goes on with the transfer that the device names where it is still open for the same image, or begins one. Undefined when the
+   * package was withdrawn meanwhile.
+   */
   async #open(
     { device: { serial }, address }: Asker,
     wish: Check,
     wanted: Omit<NewTransfer, 'serial' | 'image' | 'chunkBytes'>,
-  ): Promise<TransferFacts> {
+  ): Promise<TransferFacts | undefined> {
     const { transfers, faults } = this.#parts;
     const { chunkBytes } = wish;
     const known =
@@ -188,7 +196,7 @@ export class OtaService {
       { ...wanted, serial, image, chunkBytes },
       { who: serial, address },
     );
-    return this.#facts(begun, wish.held);
+    return begun === undefined ? undefined : this.#facts(begun, wish.held);
   }
 
   async #facts(transfer: Transfer, held: Held | undefined): Promise<TransferFacts> {
@@ -250,7 +258,14 @@ export class OtaService {
 
 const PIECE_BYTES = 256 * 1024;
 
-function over({ state }: Transfer): HttpProblem {
+function over({ state, what, reason }: Transfer): HttpProblem {
+  if (state === 'withdrawn') {
+    return new HttpProblem(
+      409,
+      'PACKAGE_WITHDRAWN',
+      `${what} was withdrawn (${reason ?? 'no reason is known'}): keep what runs; POST /ota/check says what is offered now`,
+    );
+  }
   const why =
     state === 'superseded'
       ? 'another download of this device has begun: is its key in two places?'

@@ -29,7 +29,8 @@ interface Judged {
 /**
  * A form with the fields `manifest` and `public_key` before the `file`. Throws HttpProblem: 400 for what cannot be read, 422
  * `PACKAGE_REFUSED` for a wrong signature or digest, 409 `PACKAGE_KEY` for a model whose packages another key signs, 409
- * `PACKAGE_CONFLICT` for a version that is another image. In all of these nothing was kept.
+ * `PACKAGE_CONFLICT` for a version that is another image, 409 `PACKAGE_WITHDRAWN` for one that was withdrawn. In all of these nothing
+ * was kept.
  */
 export async function receivePackage(
   ctx: AppContext,
@@ -61,6 +62,7 @@ export async function receivePackage(
     // The file is there before the row that names it.
     await image.commit();
     const result = await packages.add(signed, key.id, who);
+    if (result.kind === 'withdrawn') throw withdrawnForGood(result.package);
     if (result.kind === 'conflict') {
       throw new HttpProblem(
         409,
@@ -101,6 +103,8 @@ async function judge(
   if (!signedBy(signed, key)) throw refused('the manifest is not signed by this key');
   const pinned = await packages.keyOf(signed.manifest.model, signed.manifest.profile);
   if (pinned !== undefined) requireKey(pinned, signed, key);
+  const known = await packages.find(signed.manifest);
+  if (known?.withdrawn !== undefined) throw withdrawnForGood(known);
   // A form may have changed its line breaks.
   return { signed, key, pem: key.key.export({ type: 'spki', format: 'pem' }).toString() };
 }
@@ -111,6 +115,15 @@ function requireKey(pinned: string, { manifest }: SignedManifest, key: ReleaseKe
     409,
     'PACKAGE_KEY',
     `packages of ${manifest.model} (${manifest.profile}) are signed with key ${pinned.slice(0, 16)}, this one with ${key.id.slice(0, 16)}: its devices would refuse it`,
+  );
+}
+
+function withdrawnForGood({ signed: { manifest }, withdrawn }: DevicePackage): HttpProblem {
+  const { by, at, reason } = withdrawn!;
+  return new HttpProblem(
+    409,
+    'PACKAGE_WITHDRAWN',
+    `${manifest.model} ${manifest.version} was withdrawn by ${by} at ${at} (${reason}), and a withdrawn version does not come back: release the image under a new version`,
   );
 }
 
@@ -133,5 +146,6 @@ export function packageJson(released: DevicePackage): Record<string, unknown> {
     key_id: released.keyId,
     released_by: released.releasedBy,
     released_at: released.releasedAt,
+    withdrawn: released.withdrawn ?? null,
   };
 }

@@ -80,9 +80,11 @@ export const statusBody = z.object({
 });
 
 /** Of an operator. The driver reads the reason, so there must be one. */
-export const cancelBody = z.object({
-  reason: line(500).refine((text) => text !== '', 'say why: the driver is told'),
-});
+/** Why an operator does something; `missing` asks for it. */
+export const reasonText = (missing: string) =>
+  line(500).refine((text) => text.trim() !== '', missing);
+
+export const cancelBody = z.object({ reason: reasonText('say why: the driver is told') });
 
 export const loginBody = z.object({
   name: z.string().max(200).refine(isSafeLine, UNSAFE),

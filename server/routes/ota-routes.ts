@@ -27,6 +27,7 @@ import { imageFile, serialText } from './input.ts';
 import { downloadOf, requireHere } from './offered.ts';
 import { type SealedRequest, sealedPost } from './sealed.ts';
 import { imageNotFound } from './send-image.ts';
+import { withdrawPackage } from './withdraw-package.ts';
 
 /** Rows in an answer to an operator. */
 const LISTED = 200;
@@ -99,6 +100,8 @@ export function otaRoutes(
       throw problem;
     }
   });
+
+  router.post('/ota/packages/withdraw', (ctx) => withdrawPackage(ctx, services));
 
   router.get('/ota/packages', async (ctx) => {
     ctx.set('Cache-Control', 'no-store');

@@ -11,6 +11,7 @@ import type { HttpProblem } from '../errors.ts';
 import { parseInput } from '../http/body.ts';
 import type { AppContext, Person, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
+import { packageJson } from '../ota/receive-package.ts';
 import { vehicleId } from './input.ts';
 import { offeredReleases } from './offered.ts';
 import { deviceJson, twinText } from './registry-routes.ts';
@@ -21,6 +22,7 @@ const AUDIT_PAGE = 50;
 const REPORTS_SHOWN = 8;
 const VEHICLES_SHOWN = 200;
 const DEVICES_SHOWN = 1000;
+const PACKAGES_SHOWN = 200;
 
 const auditQuery = z.object({
   category: z
@@ -110,16 +112,25 @@ export async function homePage(
   ctx: AppContext,
   services: Services,
   person: Person,
-  form: { problem?: HttpProblem; fields?: ReadonlyMap<string, string> },
+  form: {
+    readonly problem?: HttpProblem;
+    readonly fields?: ReadonlyMap<string, string>;
+    /** The form below the packages was refused. */
+    readonly withdrawal?: {
+      readonly problem: HttpProblem;
+      readonly fields: Readonly<Record<string, string>>;
+    };
+  },
 ): Promise<void> {
   const releases = services.releases.all();
   const newest = new Set((await offeredReleases(services, [])).map(({ file }) => file));
   const { uptane } = services;
   const signed = uptane?.releases.published === true ? signedReleases(services) : undefined;
   const released = releases.find((release) => release.file === ctx.query.released);
-  if (form.problem !== undefined) {
-    ctx.status = form.problem.status;
-    ctx.set(form.problem.headers);
+  const problem = form.problem ?? form.withdrawal?.problem;
+  if (problem !== undefined) {
+    ctx.status = problem.status;
+    ctx.set(problem.headers);
   }
   await show(ctx, services, person, 'home', {
     title: 'Releases',
@@ -140,6 +151,11 @@ export async function homePage(
     released,
     problem: form.problem?.message,
     fields: Object.fromEntries(form.fields ?? []),
+    packages: (await services.packages.list(PACKAGES_SHOWN)).map(packageJson),
+    withdrawal: {
+      problem: form.withdrawal?.problem.message,
+      fields: form.withdrawal?.fields ?? {},
+    },
   });
 }
 

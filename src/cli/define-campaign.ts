@@ -1,8 +1,8 @@
 // The options of `can-ota campaign ...`.
 
 import { type Command, InvalidArgumentError } from 'commander';
-import { withLogIn } from './define-release.ts';
-import { command, withOutput } from './program-options.ts';
+
+import { command, withLogIn, withOutput } from './program-options.ts';
 
 export function addCampaign(program: Command): void {
   const campaign = command(

@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { hardwareModel, PROFILES, packageVersion } from '../services/chunked/package.ts';
-import { command, withNetwork, withOutput } from './program-options.ts';
+import { command, withLogIn, withNetwork, withOutput } from './program-options.ts';
 
 export function addDeviceRelease(release: Command): void {
   withNetwork(
@@ -32,6 +32,28 @@ export function addDeviceRelease(release: Command): void {
     .requiredOption('--token-file <file>', 'a token of can-ota server token --role release')
     .action(async (file, options) =>
       (await import('./release-device.ts')).releaseDevice(file, options),
+    );
+}
+
+export function addDeviceWithdrawal(release: Command): void {
+  withLogIn(
+    withOutput(
+      command(
+        release,
+        'withdraw-device',
+        'Withdraw a package of small devices for good: none is offered it any more, downloads of it stop, and devices that run it keep it.',
+        `can-ota release withdraw-device SENSOR-1 1.1.0 --reason 'Drains the battery' --server http://127.0.0.1:8080 --token-file release.token
+     can-ota release withdraw-device SENSOR-1 1.1.0 --profile rsa --reason 'Drains the battery' --server http://127.0.0.1:8080 --user alice`,
+      ),
+    ),
+  )
+    .argument('<model>', 'hardware that it is for', model)
+    .argument('<version>', 'version of the package', version)
+    .addOption(profile())
+    .requiredOption('--reason <text>', 'why: the audit log and the list of packages keep it')
+    .requiredOption('--server <url>', 'the backend')
+    .action(async (modelName, versionName, options) =>
+      (await import('./withdraw-device.ts')).withdrawDevice(modelName, versionName, options),
     );
 }
 

@@ -2,8 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withSigning } from './define-keys.ts';
-import { addDeviceRelease } from './define-release-device.ts';
-import { command, withNetwork, withOutput } from './program-options.ts';
+import { addDeviceRelease, addDeviceWithdrawal } from './define-release-device.ts';
+import { command, withLogIn, withOutput } from './program-options.ts';
 
 export function addRelease(program: Command): void {
   const release = command(
@@ -73,6 +73,7 @@ export function addRelease(program: Command): void {
     );
 
   addDeviceRelease(release);
+  addDeviceWithdrawal(release);
 
   define(
     release,
@@ -104,14 +105,6 @@ function define(parent: Command, name: string, summary: string, examples: string
       'the backend (default: sign only)',
     ),
   );
-}
-
-/** Who asks something of the backend. */
-export function withLogIn(target: Command): Command {
-  return withNetwork(target)
-    .option('--user <name>', 'who logs in there; the password is asked for')
-    .option('--password-file <file>', 'the password: the first line of this file')
-    .option('--token-file <file>', 'instead of a person: a token of can-ota server token');
 }
 
 function withFolder(target: Command): Command {

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import { withSigning } from './define-keys.ts';
-import { withLogIn } from './define-release.ts';
-import { command, withOutput } from './program-options.ts';
+
+import { command, withLogIn, withOutput } from './program-options.ts';
 
 export function addResetTime(program: Command): void {
   const keys = program.commands.find((each) => each.name() === 'keys')!;

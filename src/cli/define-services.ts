@@ -2,8 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { COMMAND_STATES } from '../services/command.ts';
-import { withLogIn } from './define-release.ts';
-import { command, withOutput } from './program-options.ts';
+
+import { command, withLogIn, withOutput } from './program-options.ts';
 
 const LOGIN = '--server http://127.0.0.1:8080 --token-file operator.token';
 

@@ -94,3 +94,11 @@ export function withNetwork(target: Command): Command {
       '\nHTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are read as curl reads them (docs/operations/networks.md).',
     );
 }
+
+/** Who asks something of the backend. */
+export function withLogIn(target: Command): Command {
+  return withNetwork(target)
+    .option('--user <name>', 'who logs in there; the password is asked for')
+    .option('--password-file <file>', 'the password: the first line of this file')
+    .option('--token-file <file>', 'instead of a person: a token of can-ota server token');
+}

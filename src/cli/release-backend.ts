@@ -48,6 +48,18 @@ export type AskAgainReply =
   | ({ readonly kind: 'ordered' } & Readonly<z.infer<typeof askAgainAnswer>>)
   | { readonly kind: 'no-refusal'; readonly reason: string };
 const campaignAnswer = z.object({ orders: z.array(cancelOrder) });
+const withdrawAnswer = z.object({
+  model: z.string(),
+  version: z.string(),
+  profile: z.string(),
+  withdrawn: z.object({ by: z.string(), at: z.string(), reason: z.string() }),
+  changed: z.boolean(),
+  /** Serial numbers of the devices whose download was stopped. */
+  stopped: z.array(z.string()),
+  /** What devices of this model are offered now. */
+  offered: z.object({ version: z.string(), counter: z.number() }).nullable(),
+});
+export type WithdrawReply = Readonly<z.infer<typeof withdrawAnswer>>;
 const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
 
 export class ReleaseBackend {
@@ -98,6 +110,26 @@ export class ReleaseBackend {
   ): Promise<T> {
     const init = { method: 'POST', body: form };
     return answer(await this.#connection.send(doing, path, init), schema, doing);
+  }
+
+  /** Throws InputError where there is no such package. The same again is answered the same. */
+  async withdrawPackage(wish: {
+    readonly model: string;
+    readonly version: string;
+    readonly profile: string;
+    readonly reason: string;
+  }): Promise<WithdrawReply> {
+    const doing = `withdrawal of ${wish.model} ${wish.version}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(wish),
+    };
+    const response = await this.#connection.send(doing, '/ota/packages/withdraw', init, [404]);
+    if (response.ok) return answer(response, withdrawAnswer, doing);
+    const { code, why, error } = await refusal(response, doing);
+    if (code !== 'NOT_FOUND') throw error;
+    throw new InputError('package', why);
   }
 
   /** `path` below the backend: `/metadata/targets`. What it does not take comes back, for the caller to judge. */

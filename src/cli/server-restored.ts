@@ -1,13 +1,13 @@
 // `can-ota server restored`: what the operator runs after a backup was put back.
 
-import { declareRestored } from '../../server/auth/restored-command.ts';
+import { declareRestored, WITHDRAWN_SINCE } from '../../server/auth/restored-command.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { type CommonOptions, runCommand } from './context.ts';
 
 export function restored(options: CommonOptions & { readonly data: string }): Promise<void> {
   return runCommand(options, async (context) => {
     const done = await declareRestored(options.data);
-    const { above, serialsAbove, endedSessions } = done;
+    const { above, serialsAbove, endedSessions, packages } = done;
     context.emit({ kind: 'restored', ...done });
     context.say(
       `New versions of metadata go on above ${above}, serial numbers above ${serialsAbove}. ` +
@@ -16,6 +16,7 @@ export function restored(options: CommonOptions & { readonly data: string }): Pr
     context.say(
       'Releases and Roots that were signed since the backup come back by: can-ota release push IMAGE... --server URL',
     );
+    if (packages > 0) context.say(`${WITHDRAWN_SINCE} (${packages} are offered).`);
     return ExitCode.success;
   });
 }

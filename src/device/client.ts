@@ -5,6 +5,7 @@ import { jitter, type Random } from '../core/random.ts';
 import type { PackageKey } from '../services/chunked/package-cipher.ts';
 import {
   type CheckAnswer,
+  PACKAGE_WITHDRAWN,
   TRANSFER_ENDED,
   TRANSFER_UNKNOWN,
   type TransferPace,
@@ -294,9 +295,17 @@ export class DeviceClient {
   /** Nobody answers, or nobody waits for it any more: what is here is kept. */
   async #stopped(failure: Exclude<Answered<never>, { readonly kind: 'value' }>): Promise<Stop> {
     if (failure.kind === 'interrupted') return { end: { outcome: 'interrupted' } };
-    const { transfer } = this.#options.device.file;
+    const { device } = this.#options;
+    const { transfer } = device.file;
     const { code, reason, transient, sealed } = failure;
     const isOver = sealed === true && OVER.some((each) => reason.includes(each));
+    if (transfer !== null && sealed === true && reason.includes(PACKAGE_WITHDRAWN)) {
+      // Nothing of it is of use: the next look hears what is offered in its place, or that what runs is the newest.
+      await this.#withStaging(transfer, (staging) => staging.clear());
+      device.onEvent({ kind: 'trouble', reason });
+      const stop = await this.#failed(PACKAGE_WITHDRAWN, reason, true, { transfer: null });
+      return { ...stop, anew: true };
+    }
     if (transfer === null || !isOver) {
       return this.#failed(code, reason, transient);
     }

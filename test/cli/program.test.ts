@@ -58,7 +58,7 @@ describe('the command line', () => {
         ...['accept', 'pull', 'refresh', 'reset-time', 'export-online', 'device-key'].map(
           (name) => `can-ota keys ${name}`,
         ),
-        ...['add', 'list', 'revoke', 'push', 'pull', 'device'].map(
+        ...['add', 'list', 'revoke', 'push', 'pull', 'device', 'withdraw-device'].map(
           (name) => `can-ota release ${name}`,
         ),
         ...['campaign', 'campaign cancel', 'campaign ask-again'].map((name) => `can-ota ${name}`),

@@ -221,6 +221,17 @@ export class DeviceWorld {
     expect([answer.status, Buffer.from(answer.body).toString()]).toEqual([201, expect.anything()]);
   }
 
+  async withdraw(version: string, reason = 'a fault was found'): Promise<void> {
+    const body = new TextEncoder().encode(JSON.stringify({ model: MODEL, version, reason }));
+    const answer = await this.post(
+      '/ota/packages/withdraw',
+      body,
+      'application/json',
+      this.#releaser,
+    );
+    expect(answer.status).toBe(200);
+  }
+
   /** For vehicles. Resolves with the name of the file. */
   async upload(image: Uint8Array, ecu: string, version: string): Promise<string> {
     const form = new FormData();

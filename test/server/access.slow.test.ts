@@ -69,6 +69,7 @@ POST /ota/status                      -   +       +   +      +       -      -   
 POST /provision                       -   -       -   -      -       -      -     -      -       +       -        -        -     -
 POST /provision/activate              -   -       -   -      -       -      -     -      -       +       -        -        -     -
 POST /ota/packages                    -   -       -   -      -       -      -     -      -       -       +        -        -     -
+POST /ota/packages/withdraw           -   -       -   -      -       -      -     +      -       -       +        -        -     -
 GET /ota/packages                     -   -       -   -      -       -      +     +      +       -       +        +        -     -
 GET /ota/transfers                    -   -       -   -      -       -      +     +      +       -       +        +        -     -
 POST /upload                          -   -       -   -      -       -      -     +      -       -       +        -        -     -

@@ -185,6 +185,8 @@ export const TRANSFER_STATES = [
   'refused',
   /** Another download of this device has begun. */
   'superseded',
+  /** The package was withdrawn in the middle of the download. */
+  'withdrawn',
   'success',
   'rolled-back',
   'failed',
@@ -209,6 +211,8 @@ export type StatusAnswer = Readonly<z.output<typeof statusAnswer>>;
 /** Problem codes that a device meets here and acts on. */
 export const TRANSFER_ENDED = 'TRANSFER_ENDED';
 export const TRANSFER_UNKNOWN = 'TRANSFER_UNKNOWN';
+/** The package of this transfer is not offered any more: what is here of it is of no use. */
+export const PACKAGE_WITHDRAWN = 'PACKAGE_WITHDRAWN';
 
 /** How an image is cut. */
 export interface Chunking {
