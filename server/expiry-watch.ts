@@ -1,4 +1,4 @@
-// Says in time what runs out: Roots, Targets, and what the online keys sign, for log, /healthz, /metrics and pages.
+// Says in time what runs out: Roots, Targets, what the online keys sign, tokens of tools; for log, /healthz, /metrics and pages.
 
 import type { Clock, Timer } from '../src/core/clock.ts';
 import { describeError } from '../src/core/errors.ts';
@@ -6,7 +6,9 @@ import type { Logger } from '../src/core/logger.ts';
 import { type ExpiryStage, expiryStage, expiryWords } from '../src/trust/expiry-stage.ts';
 import { parseSignedRole } from '../src/trust/role-signing.ts';
 import type { RepositoryName } from './db/metadata.ts';
+import type { ServiceTokenStore } from './db/service-tokens.ts';
 import { ONLINE_ROLES } from './images/root-chain.ts';
+import { type TokenExpiry, tokenExpiryOf } from './token-expiry.ts';
 import type { Uptane } from './uptane.ts';
 
 const HOUR_MS = 3_600_000;
@@ -43,6 +45,7 @@ export interface WatchedFile {
 
 export interface ExpiryWatchOptions {
   readonly uptane: Uptane | undefined;
+  readonly tokens: Pick<ServiceTokenStore, 'list'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -51,6 +54,8 @@ export class ExpiryWatch {
   readonly #options: ExpiryWatchOptions;
   /** The stage that was logged last, and when, by repository and role. */
   readonly #logged = new Map<string, { readonly stage: ExpiryStage; readonly atMs: number }>();
+  /** The stage that was logged last, by the name of a token. */
+  readonly #loggedTokens = new Map<string, ExpiryStage>();
   #timer: Timer | undefined;
   #stopped = false;
 
@@ -60,12 +65,12 @@ export class ExpiryWatch {
 
   /** Logs at once, and again whenever a file comes nearer to its end. */
   start(): void {
-    if (this.#options.uptane === undefined || this.#stopped) return;
+    if (this.#stopped) return;
     void this.look()
       .catch((error) => {
         this.#options.logger.error(
           { error: describeError(error) },
-          'when the metadata expires could not be read',
+          'when metadata and tokens expire could not be read',
         );
       })
       .finally(() => {
@@ -90,13 +95,45 @@ export class ExpiryWatch {
       .sort((a, b) => a.expiresMs - b.expiresMs);
   }
 
-  /** Sentences for people, the most urgent first. */
+  /** Tokens that end, the nearest end first. */
+  async tokenExpiries(): Promise<readonly TokenExpiry[]> {
+    const { tokens, clock } = this.#options;
+    const nowMs = clock.wallMs();
+    return (await tokens.list())
+      .flatMap((token) => tokenExpiryOf(token, nowMs) ?? [])
+      .sort((a, b) => a.expiresMs - b.expiresMs);
+  }
+
+  /** Sentences for people who are logged in, the most urgent first. */
   async notices(): Promise<readonly string[]> {
-    return (await this.expiries()).flatMap(({ notice }) => notice ?? []);
+    const tokens = (await this.tokenExpiries()).filter(({ dormant }) => !dormant);
+    return [...(await this.expiries()), ...tokens].flatMap(({ notice }) => notice ?? []);
   }
 
   /** Logs what has changed since it was logged, and once a day what is still open. */
   async look(): Promise<void> {
+    await this.#lookAtMetadata();
+    await this.#lookAtTokens();
+  }
+
+  /** Each step once: a token that nobody needs any more is no reason to say it again. */
+  async #lookAtTokens(): Promise<void> {
+    const { logger } = this.#options;
+    const due = (await this.tokenExpiries()).filter(({ notice }) => notice !== undefined);
+    for (const { name, role, expires, daysLeft, stage, notice, dormant } of due) {
+      if (this.#loggedTokens.get(name) === stage) continue;
+      this.#loggedTokens.set(name, stage);
+      const fields = { token: name, role, expires, daysLeft };
+      if ((stage === 'day' || stage === 'expired') && !dormant) logger.error(fields, notice!);
+      else logger.warn(fields, notice!);
+    }
+    // A token that was removed, or the next one of this name.
+    for (const name of this.#loggedTokens.keys()) {
+      if (!due.some((token) => token.name === name)) this.#loggedTokens.delete(name);
+    }
+  }
+
+  async #lookAtMetadata(): Promise<void> {
     const { clock, logger } = this.#options;
     const nowMs = clock.nowMs();
     for (const expiry of await this.expiries()) {

@@ -187,7 +187,8 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   });
   const { burst: burstBytes, perSecond: bytesPerSecond } = gate.transferLimit;
   const pace = { burstBytes, bytesPerSecond };
-  const expiry = new ExpiryWatch({ uptane, clock, logger });
+  const serviceTokens = new ServiceTokenStore(db, audit);
+  const expiry = new ExpiryWatch({ uptane, tokens: serviceTokens, clock, logger });
   const services: Services = {
     uptane,
     expiry,
@@ -202,7 +203,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
       random,
       sign: director === undefined ? undefined : (signed) => director.signSession(signed),
     }),
-    serviceTokens: new ServiceTokenStore(db, audit),
+    serviceTokens,
     gate,
     db,
     clock,

@@ -9,13 +9,17 @@ import { counter, gauge, type Metric } from '../http/metrics.ts';
 const NAMED = 50;
 
 /**
- * The totals are for everybody who may use the server. Who was refused is for operators alone: a token of the role
- * `operator`, or a person who is logged in. Throws HttpProblem 401, 403, 429 for a token that is not right.
+ * Names are for operators alone: a token of the role `operator`, or a person who is logged in. Throws HttpProblem 401, 403, 429
+ * for a token that is not right.
  */
-export async function guardMetrics(ctx: AppContext, services: Services): Promise<Metric[]> {
+export async function mayReadNames(ctx: AppContext, services: Services): Promise<boolean> {
   const isTool = bearerOf(ctx) !== undefined;
   if (isTool) await services.gate.service(ctx, services, 'operator');
-  const mayName = isTool || ctx.state.person !== undefined;
+  return isTool || ctx.state.person !== undefined;
+}
+
+/** The totals are for everybody who may use the server, who was refused for those who may read names. */
+export function guardMetrics(services: Services, mayName: boolean): Metric[] {
   return [...totals(services), ...(mayName ? named(services) : [])];
 }
 

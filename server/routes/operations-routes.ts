@@ -8,8 +8,9 @@ import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { guardedRouter } from '../http/guarded-router.ts';
 import { gauge, METRICS_TYPE, type Metric, metricsText } from '../http/metrics.ts';
 import { matchesEtag } from '../images/byte-range.ts';
+import type { TokenExpiry } from '../token-expiry.ts';
 import type { StaticFile } from '../web/assets.ts';
-import { guardMetrics } from './guard-metrics.ts';
+import { guardMetrics, mayReadNames } from './guard-metrics.ts';
 
 export function operationsRoutes(
   services: Services,
@@ -33,11 +34,14 @@ export function operationsRoutes(
   router.get('/healthz', async (ctx) => {
     const healthy = await databaseAnswers();
     const metadata = healthy ? await services.expiry.expiries() : [];
+    const tokens = healthy
+      ? (await services.expiry.tokenExpiries()).filter((token) => isDue(token) && !token.dormant)
+      : [];
     ctx.set('Cache-Control', 'no-store');
     // Metadata that expires needs a person. It does not help when a load balancer takes the server away.
     ctx.status = healthy ? 200 : 503;
     ctx.body = {
-      status: healthy ? statusOf(metadata) : 'failed',
+      status: healthy ? statusOf([...metadata, ...tokens]) : 'failed',
       version: services.version,
       database: healthy ? 'ok' : 'failed',
       uptimeSeconds: uptimeSeconds(),
@@ -49,12 +53,23 @@ export function operationsRoutes(
         daysLeft,
         stage,
       })),
-      notices: [...services.notices(), ...metadata.flatMap(({ notice }) => notice ?? [])],
+      // Anybody on the list may read this: a token has no name here.
+      tokens: tokens.map(({ role, expires, daysLeft, stage }) => ({
+        role,
+        expires,
+        daysLeft,
+        stage,
+      })),
+      notices: [
+        ...services.notices(),
+        ...metadata.flatMap(({ notice }) => notice ?? []),
+        ...tokens.flatMap(({ publicNotice }) => publicNotice ?? []),
+      ],
     };
   });
 
   router.get('/metrics', async (ctx) => {
-    const guards = await guardMetrics(ctx as AppContext, services);
+    const mayName = await mayReadNames(ctx as AppContext, services);
     const healthy = await databaseAnswers();
     ctx.set('Cache-Control', 'no-store');
     ctx.set('Content-Type', METRICS_TYPE);
@@ -63,7 +78,8 @@ export function operationsRoutes(
       gauge('can_ota_uptime_seconds', 'Time since the backend started.', [[{}, uptimeSeconds()]]),
       gauge('can_ota_database_up', '1 while the database answers.', [[{}, healthy ? 1 : 0]]),
       ...(healthy ? expiryMetrics(await services.expiry.expiries()) : []),
-      ...guards,
+      ...(healthy ? tokenMetrics(await services.expiry.tokenExpiries(), mayName) : []),
+      ...guardMetrics(services, mayName),
     ]);
   });
 
@@ -85,9 +101,37 @@ export function operationsRoutes(
   return router;
 }
 
-function statusOf(metadata: readonly Expiry[]): 'ok' | 'expiring' | 'expired' {
-  if (metadata.some(({ stage }) => stage === 'expired')) return 'expired';
-  return metadata.some(({ notice }) => notice !== undefined) ? 'expiring' : 'ok';
+type Ending = Pick<Expiry, 'stage' | 'notice'>;
+
+function statusOf(all: readonly Ending[]): 'ok' | 'expiring' | 'expired' {
+  if (all.some(({ stage }) => stage === 'expired')) return 'expired';
+  return all.some(isDue) ? 'expiring' : 'ok';
+}
+
+function isDue({ notice }: Ending): boolean {
+  return notice !== undefined;
+}
+
+function tokenMetrics(tokens: readonly TokenExpiry[], mayName: boolean): Metric[] {
+  const count = (stage: TokenExpiry['stage']) =>
+    tokens.filter((token) => token.stage === stage && !token.dormant).length;
+  const totals = gauge(
+    'can_ota_tokens',
+    'Tokens of tools that were used in the last 90 days, by how near their end is: valid, month (30 days), week (7), day (1), expired.',
+    (['valid', 'month', 'week', 'day', 'expired'] as const).map((stage) => [
+      { stage },
+      count(stage),
+    ]),
+  );
+  if (!mayName) return [totals];
+  return [
+    totals,
+    gauge(
+      'can_ota_token_days_left',
+      'Whole days until the token of a tool expires, negative afterwards.',
+      tokens.map(({ name, role, daysLeft }) => [{ token: name, role }, daysLeft]),
+    ),
+  ];
 }
 
 function expiryMetrics(metadata: readonly Expiry[]): Metric[] {

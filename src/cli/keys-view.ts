@@ -1,7 +1,6 @@
 // What `can-ota keys` shows: who may sign what, how many days are left, who is missing.
 
-import { assertNever } from '../core/errors.ts';
-import { type ExpiryStage, expiryStage } from '../trust/expiry-stage.ts';
+import { expiryStage, stageText } from '../trust/expiry-stage.ts';
 import type { RolePayload, SignatureCount } from '../trust/role-signing.ts';
 import { roleKeysOf } from '../trust/role-signing.ts';
 import { keyIdOf } from '../trust/signing-key.ts';
@@ -81,26 +80,10 @@ function fileLine(repository: string, role: string, signed: RolePayload, nowMs: 
   const name = role === 'root' ? 'Root' : 'Targets';
   return {
     fact: { repository, file: role, version, expires, daysLeft: days, stage },
-    text: `${repository} ${name} ${version}: ${stageText(stage, days)} (${expires})${
+    text: `${repository} ${name} ${version}: ${stageText(Date.parse(expires), nowMs)} (${expires})${
       stage === 'valid' ? '' : ': can-ota keys refresh, then can-ota release push'
     }`,
   };
-}
-
-function stageText(stage: ExpiryStage, days: number): string {
-  switch (stage) {
-    case 'valid':
-    case 'month':
-      return `${days} days left`;
-    case 'week':
-      return `EXPIRES SOON, ${days} ${days === 1 ? 'day' : 'days'} left`;
-    case 'day':
-      return 'EXPIRES WITHIN A DAY';
-    case 'expired':
-      return days === 0 ? 'EXPIRED today' : `EXPIRED ${-days} ${days === -1 ? 'day' : 'days'} ago`;
-    default:
-      return assertNever(stage);
-  }
 }
 
 async function draftLines(folder: KeyFolder, nameOf: NameOf): Promise<Line[]> {

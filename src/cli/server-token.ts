@@ -12,8 +12,11 @@ import {
 } from '../../server/auth/registry-commands.ts';
 import type { Device } from '../../server/db/devices.ts';
 import { deviceJson, twinText } from '../../server/routes/registry-routes.ts';
+import { tokenExpiryOf } from '../../server/token-expiry.ts';
+import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
+import { stageText } from '../trust/expiry-stage.ts';
 import { type CommonOptions, runCommand } from './context.ts';
 import { createSecretFile } from './keys-file.ts';
 
@@ -35,8 +38,13 @@ export function token(name: string | undefined, options: TokenOptions): Promise<
     if (options.list === true) {
       for (const token of await listTokens(options.data)) {
         const { name: known, role, createdAt, expiresAt = null, usedAt = null } = token;
-        context.emit({ name: known, role, createdAt, expiresAt, usedAt });
-        const until = expiresAt === null ? 'does not expire' : `expires ${expiresAt}`;
+        const left = tokenExpiryOf(token, systemClock.wallMs());
+        const { daysLeft = null, stage = null } = left ?? {};
+        context.emit({ name: known, role, createdAt, expiresAt, usedAt, daysLeft, stage });
+        const until =
+          left === undefined
+            ? 'does not expire'
+            : `expires ${left.expires} (${stageText(left.expiresMs, systemClock.wallMs())})`;
         const use = usedAt === null ? 'never used' : `used ${usedAt}`;
         context.say(`${known}\t${role}\tcreated ${createdAt}\t${until}\t${use}`);
       }

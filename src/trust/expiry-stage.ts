@@ -1,4 +1,4 @@
-// How near signed metadata is to its end, in the steps at which people are told: 30, 7 and 1 days before, and after.
+// How near signed metadata or a token is to its end, in the steps at which people are told: 30, 7 and 1 days before, and after.
 
 export type ExpiryStage = 'valid' | 'month' | 'week' | 'day' | 'expired';
 
@@ -20,4 +20,24 @@ export function expiryWords(expiresMs: number, nowMs: number): string {
   const count = `${days} ${days === 1 ? 'day' : 'days'}`;
   if (leftMs <= 0) return days === 0 ? 'expired today' : `expired ${count} ago`;
   return leftMs <= DAY_MS ? 'expires within a day' : `expires in ${count}`;
+}
+
+/** `20 days left`, `EXPIRES SOON, 5 days left`, `EXPIRED 2 days ago`, for a list; the days are those of `expiryWords`. */
+export function stageText(expiresMs: number, nowMs: number): string {
+  const days = Math.floor(Math.abs(expiresMs - nowMs) / DAY_MS);
+  const count = `${days} ${days === 1 ? 'day' : 'days'}`;
+  const stage = expiryStage(expiresMs, nowMs);
+  switch (stage) {
+    case 'valid':
+    case 'month':
+      return `${count} left`;
+    case 'week':
+      return `EXPIRES SOON, ${count} left`;
+    case 'day':
+      return 'EXPIRES WITHIN A DAY';
+    case 'expired':
+      return days === 0 ? 'EXPIRED today' : `EXPIRED ${count} ago`;
+    default:
+      return stage satisfies never;
+  }
 }

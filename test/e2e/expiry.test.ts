@@ -29,8 +29,22 @@ describe.skipIf(!existsSync(FAKETIME))('what runs out', () => {
       return { server, url, shift };
     };
 
+    await page.use('data', today.data);
+    const ci = [
+      'server',
+      'token',
+      'ci',
+      '--role',
+      'release',
+      '--days',
+      '364',
+      '--data',
+      today.data,
+    ];
+    expect(await (await run(ci)).code()).toBe(0);
     const before = await serve('+360d');
     await before.server.error(/director Root 1 expires in 4 days/);
+    await before.server.error(/the release token ci expires in 3 days .*server token ci --remove/);
     const look = await page.does('Look', before);
     expect(look).toMatch(/"status":"expiring"/);
     expect(look).toMatch(/^can_ota_metadata_days_left\{repository="images",role="root"\} 4$/m);
@@ -53,6 +67,8 @@ describe.skipIf(!existsSync(FAKETIME))('what runs out', () => {
     await page.does('Renew', after);
     await page.does('Check', after);
     expect(await cycle()).toMatchObject({ outcome: 'SUCCESS' });
+    const listed = await page.does('Tokens of tools', after);
+    expect(listed).toMatch(/^ci\trelease\t.*\(EXPIRED 6 days ago\)/m);
     await page.does('The clock', after);
     page.expectAllTried();
   });

@@ -1,6 +1,8 @@
 // What runs out is said in time: in the log, by /healthz, by /metrics and on the pages, before and after.
 
 import { describe, expect, it } from 'vitest';
+import { addToken } from '../../server/auth/registry-commands.ts';
+import type { ServiceToken } from '../../server/db/service-tokens.ts';
 import { ExpiryWatch } from '../../server/expiry-watch.ts';
 import type { Uptane } from '../../server/uptane.ts';
 import { silentLogger } from '../../src/core/logger.ts';
@@ -8,7 +10,7 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { buildRoot, signRole } from '../../src/trust/role-signing.ts';
 import { generateSigner } from '../../src/trust/signing-key.ts';
 import { startBackend } from './support.ts';
-import { DAY_MS, startSigned } from './trust-support.ts';
+import { bearer, DAY_MS, startSigned } from './trust-support.ts';
 
 const IMAGE = Buffer.from('image');
 
@@ -95,8 +97,55 @@ describe('/healthz, /metrics and the pages', () => {
   });
 });
 
+describe('tokens of tools', () => {
+  it.each([
+    [31, 'ok', undefined, undefined],
+    [29, 'expiring', 'month', /release token ci expires in 29 days/],
+    [6.5, 'expiring', 'week', /release token ci expires in 6 days/],
+    [0.5, 'expiring', 'day', /release token ci expires within a day/],
+    [-2.5, 'expired', 'expired', /release token ci expired 2 days ago .*its tool is refused/],
+  ])('with %d days left: %s', async (days, status, stage, notice) => {
+    const backend = await startBackend();
+    const { clock, dataDir } = backend;
+    const add = (name: string, lifeDays: number) =>
+      addToken(dataDir, name, 'release', { clock, lifeDays });
+    const ci = await add('ci', 400);
+    await add('forgotten', 400);
+    const use = () => backend.request('/ota/packages', { headers: bearer(ci) });
+    clock.skip((400 - 40) * DAY_MS);
+    expect((await use()).status).toBe(200);
+    clock.skip((40 - days) * DAY_MS);
+    const told = (await backend.request('/healthz')).json;
+    expect([told.status, told.tokens.map((token: { stage: string }) => token.stage)]).toEqual([
+      status,
+      stage === undefined ? [] : [stage],
+    ]);
+    const anna = await backend.login();
+    const page = await anna.request('/', { headers: { accept: 'text/html' } });
+    const metrics = await backend.request('/metrics');
+    const named = await anna.request('/metrics');
+    // Names of tokens are for operators.
+    expect(`${JSON.stringify(told)}${metrics.text}`).not.toMatch(/\bci\b|forgotten/);
+    expect(named.text).toMatch(
+      new RegExp(
+        `^can_ota_token_days_left\\{token="ci",role="release"\\} ${Math.floor(days)}$`,
+        'm',
+      ),
+    );
+    expect(metrics.text).toMatch(
+      new RegExp(`^can_ota_tokens\\{stage="${stage ?? 'valid'}"\\} 1$`, 'm'),
+    );
+    // Nobody misses the other one: it is in the list and in the log.
+    expect(page.text).not.toContain('forgotten');
+    expect((await use()).status).toBe(days > 0 ? 200 : 401);
+    if (notice === undefined) return;
+    expect(page.text).toMatch(notice);
+    expect(told.notices.join()).toMatch(/^a token of the role release expire/);
+  });
+});
+
 describe('the log', () => {
-  async function watched(days: number) {
+  async function watched(days: number, tokens: readonly ServiceToken[] = []) {
     const clock = new VirtualClock();
     const lines: string[] = [];
     const note =
@@ -125,7 +174,12 @@ describe('the log', () => {
     const uptane = {
       watchedFiles: async () => [['director', { role: 'root', bytes }] as const],
     } as unknown as Uptane;
-    const watch = new ExpiryWatch({ uptane, clock, logger });
+    const watch = new ExpiryWatch({
+      uptane,
+      tokens: { list: async () => [...tokens] },
+      clock,
+      logger,
+    });
     return {
       clock,
       lines,
@@ -166,5 +220,52 @@ describe('the log', () => {
     await renew(1);
     await clock.advance(10 * DAY_MS);
     expect(lines).toEqual([]);
+  });
+
+  it('names a token at each step once, and one that is not in use no louder', async () => {
+    const wallMs = new VirtualClock().wallMs();
+    const at = (days: number): string => new Date(wallMs + days * DAY_MS).toISOString();
+    const token = (name: string, usedAt: string | undefined, expiresAt?: string) =>
+      ({ name, role: 'release', createdAt: at(-600), expiresAt, usedAt }) as const;
+    const tokens: ServiceToken[] = [
+      token('line1', at(-1), at(31)),
+      token('old', at(-200), at(31)),
+      token('forever', at(-1)),
+    ];
+    const { clock, lines, watch } = await watched(3000, tokens);
+    watch.start();
+    await clock.advance(DAY_MS / 2);
+    expect(lines).toEqual([]);
+    await clock.advance(DAY_MS);
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^warn: the release token line1 expires in 30 days \(.*Z\): its tool is then refused \(TOKEN_EXPIRED\)\. Make the next one: can-ota server token line1 --remove, then can-ota server token line1 --role release$/,
+      ),
+      expect.stringMatching(/^warn: the release token old expires in 30 days .*not in use \(/),
+    ]);
+    await clock.advance(100 * DAY_MS);
+    const levels = (name: string) =>
+      lines
+        .filter((line) => line.includes(`token ${name} `))
+        .map((line) =>
+          /^(\w+):.* (expire(?:s in 7 days|s in 30 days|s within a day|d today))/
+            .exec(line)
+            ?.slice(1),
+        );
+    expect(levels('line1')).toEqual([
+      ['warn', 'expires in 30 days'],
+      ['warn', 'expires in 7 days'],
+      ['error', 'expires within a day'],
+      ['error', 'expired today'],
+    ]);
+    expect(levels('old').map((line) => line?.[0])).toEqual(['warn', 'warn', 'warn', 'warn']);
+    expect(lines).toHaveLength(8);
+    // It was replaced under its name, and the next one runs out in its turn.
+    tokens[0] = token('line1', undefined, new Date(clock.wallMs() + 100 * DAY_MS).toISOString());
+    await clock.advance(DAY_MS);
+    expect(lines).toHaveLength(8);
+    await clock.advance(70 * DAY_MS);
+    expect(lines).toHaveLength(9);
+    watch.stop();
   });
 });
