@@ -3,11 +3,12 @@
 import { z } from 'zod';
 import { type Clock, sleep } from '../core/clock.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
-import { answerAdvice } from '../link/link-error.ts';
+import { parseJson } from '../link/foreign-answer.ts';
+import { type JudgedAnswer, judgeAnswer } from '../link/judged-answer.ts';
 
 /** The backend cannot be reached, or refuses for a reason that no option changes. */
 export class BackendError extends CanOtaError {
-  readonly code: 'UNREACHABLE' | 'REFUSED' | 'UNINTELLIGIBLE';
+  readonly code: 'UNREACHABLE' | 'FOREIGN_ANSWER' | 'REFUSED' | 'UNINTELLIGIBLE';
 
   constructor(code: BackendError['code'], message: string, cause?: unknown) {
     super(message, { cause });
@@ -26,14 +27,41 @@ export interface BackendOptions {
   readonly fetch?: typeof fetch;
 }
 
+export interface SendOptions {
+  /** Refusals that come back for the caller to judge. */
+  readonly allowed?: readonly number[];
+  /** Missing: `order`. */
+  readonly expects?: 'json' | 'order' | 'metadata';
+  /** Of the answer. Missing: 64 KiB. */
+  readonly maxBytes?: number;
+}
+
+/** What the backend answered. */
+export interface BackendReply {
+  readonly ok: true;
+  readonly body: Uint8Array;
+  readonly headers: Headers;
+  readonly url: URL;
+}
+
+/** What the backend refused. */
+export interface BackendRefusal {
+  readonly ok: false;
+  readonly status: number;
+  readonly code: string;
+  /** In the words of the backend. */
+  readonly why: string;
+  /** Where nothing else can be made of it. */
+  readonly error: CanOtaError;
+}
+
+export type BackendAnswer = BackendReply | BackendRefusal;
+
 const loginAnswer = z.object({ csrfToken: z.string().min(1) });
-const problem = z.object({ code: z.string().optional(), detail: z.string().optional() });
 
 /** A backend that is busy says when to come back; nobody waits longer than this at a prompt. */
 const LONGEST_WAIT_S = 60;
 const TRIES = 3;
-/** Answers are small; more is not ours. */
-const MAX_ANSWER = 64 * 1024;
 
 export class BackendConnection {
   readonly #options: BackendOptions;
@@ -64,51 +92,71 @@ export class BackendConnection {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ name, password }),
     });
+    // No refusal is allowed: what comes back is an answer.
+    if (!response.ok) throw response.error;
     const cookie = response.headers
       .getSetCookie()
       .map((line) => line.split(';', 1)[0])
       .join('; ');
-    const { csrfToken } = await answer(response, loginAnswer, 'log-in');
+    const { csrfToken } = answer(response, loginAnswer, 'log-in');
     return new BackendConnection(options, { cookie, 'x-csrf-token': csrfToken });
   }
 
-  /** Throws InputError and BackendError for every status but 2xx and those that are `allowed`. */
+  /** Throws InputError and BackendError for what is not ours, and for every refusal but those that are `allowed`. */
   async send(
     doing: string,
     path: string,
     init: RequestInit,
-    allowed: readonly number[] = [],
-  ): Promise<Response> {
-    const { url, clock, signal, fetch: send = fetch } = this.#options;
+    { allowed = [], expects = 'order', maxBytes }: SendOptions = {},
+  ): Promise<BackendAnswer> {
+    const { url: server, clock, signal, fetch: send = fetch } = this.#options;
+    const url = target(server, path);
     for (let attempt = 1; ; attempt++) {
       let response: Response;
       try {
-        response = await send(target(url, path), {
+        response = await send(url, {
           ...init,
           redirect: 'manual',
           signal,
-          headers: { accept: 'application/json', ...this.#headers, ...init.headers },
+          headers: {
+            accept: 'application/json',
+            // RFC 9110 12.5.3: without it any coding is welcome.
+            'accept-encoding': 'identity',
+            ...this.#headers,
+            ...init.headers,
+          },
         });
       } catch (error) {
         if (error instanceof InputError || signal.aborted) throw error;
         throw new BackendError(
           'UNREACHABLE',
-          `${url} cannot be reached for the ${doing}: ${describeError(error)}`,
+          `${server} cannot be reached for the ${doing}: ${describeError(error)}`,
           error,
         );
       }
-      if (response.ok || allowed.includes(response.status)) return response;
-      const waitS = Number(response.headers.get('retry-after') ?? Number.NaN);
-      if (
-        response.status !== 429 ||
-        attempt === TRIES ||
-        !(waitS >= 0 && waitS <= LONGEST_WAIT_S)
-      ) {
-        throw (await refusal(response, doing)).error;
-      }
-      await response.body?.cancel();
-      if ((await sleep(clock, 'retry-after', waitS * 1000, signal)) === 'aborted') {
-        throw signal.reason;
+      const { headers } = response;
+      const judged = await judgeAnswer(response, { url, expects, maxBytes, signal });
+      switch (judged.kind) {
+        case 'answer':
+          return { ok: true, body: judged.body, headers, url };
+        case 'cut':
+          throw new BackendError('UNREACHABLE', `${server}, ${doing}: ${judged.why}`);
+        case 'foreign':
+          throw foreign(doing, judged.why);
+        case 'refusal': {
+          const { status } = judged;
+          if (allowed.includes(status)) return { ok: false, ...refusal(judged, doing) };
+          const waitS = Number(headers.get('retry-after') ?? Number.NaN);
+          if (status !== 429 || attempt === TRIES || !(waitS >= 0 && waitS <= LONGEST_WAIT_S)) {
+            throw refusal(judged, doing).error;
+          }
+          if ((await sleep(clock, 'retry-after', waitS * 1000, signal)) === 'aborted') {
+            throw signal.reason;
+          }
+          break;
+        }
+        default:
+          judged satisfies never;
       }
     }
   }
@@ -125,58 +173,31 @@ function target(url: string, path: string): URL {
   }
 }
 
-/** Throws BackendError for what is no such JSON, or longer than `maxLength`. */
-export async function answer<T>(
-  response: Response,
-  schema: z.ZodType<T>,
-  doing: string,
-  maxLength = MAX_ANSWER,
-): Promise<T> {
-  const text = await response.text();
-  try {
-    if (text.length > maxLength) throw new Error('the answer is too long');
-    return schema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new BackendError(
-      'UNINTELLIGIBLE',
-      `the answer to the ${doing} is not that of a can-ota backend`,
-      error,
-    );
-  }
+/** Throws BackendError for what is no such JSON. */
+export function answer<T>({ body, url }: BackendReply, schema: z.ZodType<T>, doing: string): T {
+  const parsed = parseJson(body, schema, url);
+  if ('value' in parsed) return parsed.value;
+  throw foreign(doing, parsed.reason);
 }
 
-/** What the backend said, and the error that it is where nothing else can be made of it. */
-export async function refusal(
-  response: Response,
+/** The network answered in place of the backend: asking again from another network, or later, can help. */
+function foreign(doing: string, why: string): BackendError {
+  return new BackendError(
+    'FOREIGN_ANSWER',
+    `the answer to the ${doing} is not from a can-ota backend: ${why}`,
+  );
+}
+
+function refusal(
+  { status, code, detail }: Extract<JudgedAnswer, { kind: 'refusal' }>,
   doing: string,
-): Promise<{
-  readonly code: string | undefined;
-  /** In the words of the backend. */
-  readonly why: string;
-  readonly error: CanOtaError;
-}> {
-  const text = (await response.text().catch(() => '')).slice(0, MAX_ANSWER);
-  const { status } = response;
-  let why = text.slice(0, 300);
-  let code: string | undefined;
-  let detail: string | undefined;
-  try {
-    const told = problem.parse(JSON.parse(text));
-    ({ code, detail } = told);
-    why = [code, detail].filter((part) => part !== undefined).join(': ') || why;
-  } catch {
-    // Some proxy answered; its own words are the best there is.
-    const url = URL.parse(response.url);
-    const location = response.headers.get('location');
-    const advice = url === null ? undefined : answerAdvice(status, location, text, url);
-    if (advice !== undefined) why = advice;
-  }
-  const message = `the backend refused the ${doing} with ${status}: ${why}`;
+): Omit<BackendRefusal, 'ok'> {
+  const message = `the backend refused the ${doing} with ${status}: ${code}: ${detail}`;
+  const told = { status, code, why: detail };
   if (status === 401 || status === 403) {
-    return { code, why: detail ?? why, error: new InputError('--user or --token-file', message) };
+    return { ...told, error: new InputError('--user or --token-file', message) };
   }
   // A conflict is with what is there already: another version, other keys.
-  if (status === 409)
-    return { code, why: detail ?? why, error: new InputError('--server', message) };
-  return { code, why: detail ?? why, error: new BackendError('REFUSED', message) };
+  if (status === 409) return { ...told, error: new InputError('--server', message) };
+  return { ...told, error: new BackendError('REFUSED', message) };
 }

@@ -87,8 +87,9 @@ interface AskAgainOptions extends CommonOptions, LogInOptions {
 export function askAgain(vin: string, options: AskAgainOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const { server: url, reason } = options;
+    const { fetch } = await networkOf(options, url);
     const backend = await ReleaseBackend.logIn(
-      { url, clock: systemClock, signal: context.signal },
+      { url, clock: systemClock, signal: context.signal, fetch },
       await credentialsOf(options),
     );
     if (reason.trim() === '') throw new InputError('--reason', 'say why: the audit log keeps it');

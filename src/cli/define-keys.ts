@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addDeviceKey } from './define-release-device.ts';
-import { command, withOutput } from './program-options.ts';
+import { command, withNetwork, withOutput } from './program-options.ts';
 
 export function addKeys(program: Command): void {
   const keys = command(
@@ -133,11 +133,13 @@ export function addKeys(program: Command): void {
 
   addDeviceKey(keys);
 
-  define(
-    keys,
-    'pull',
-    'Take over the Roots and Targets that the backend has published: another copy of the folder went on.',
-    'can-ota keys pull --dir ceremony --server http://127.0.0.1:8080',
+  withNetwork(
+    define(
+      keys,
+      'pull',
+      'Take over the Roots and Targets that the backend has published: another copy of the folder went on.',
+      'can-ota keys pull --dir ceremony --server http://127.0.0.1:8080',
+    ),
   )
     .requiredOption('--server <url>', 'the backend')
     .action(async (options) => (await import('./keys.ts')).pullFrom(options));
@@ -196,7 +198,7 @@ export function withSigning(target: Command): Command {
 
 /** The option of commands that change what is published: two copies of a folder must not sign two files of one version. */
 function withChange(target: Command): Command {
-  return withSigning(target).option(
+  return withNetwork(withSigning(target)).option(
     '--server <url>',
     'compare with this backend first: nothing is signed when it has a newer state',
   );

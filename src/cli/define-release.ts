@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withSigning } from './define-keys.ts';
 import { addDeviceRelease, addDeviceWithdrawal } from './define-release-device.ts';
-import { command, withLogIn, withOutput } from './program-options.ts';
+import { command, withLogIn, withNetwork, withOutput } from './program-options.ts';
 
 export function addRelease(program: Command): void {
   const release = command(
@@ -85,13 +85,15 @@ export function addRelease(program: Command): void {
     .argument('[image...]', 'images of signed releases that the backend has lost')
     .action(async (files, options) => (await import('./release.ts')).pushReleases(files, options));
 
-  withFolder(
-    command(
-      release,
-      'pull',
-      'Take over what the backend has published: another copy of the folder went on, or two copies went apart.',
-      `can-ota release pull --keys ceremony --server http://127.0.0.1:8080
+  withNetwork(
+    withFolder(
+      command(
+        release,
+        'pull',
+        'Take over what the backend has published: another copy of the folder went on, or two copies went apart.',
+        `can-ota release pull --keys ceremony --server http://127.0.0.1:8080
        can-ota release pull --keys ceremony --server http://127.0.0.1:8080 --json`,
+      ),
     ),
   )
     .requiredOption('--server <url>', 'the backend')

@@ -16,9 +16,10 @@ import { type PassphraseOptions, passphraseSource } from './keys-passphrase.ts';
 import { acceptFile as accept, readInput, signFile as sign } from './keys-sign.ts';
 import { keyFacts, listing } from './keys-view.ts';
 import type { KeysWork } from './keys-work.ts';
+import { type NetworkOptions, networkOf } from './network.ts';
 import { ReleaseBackend } from './release-backend.ts';
 
-interface KeysOptions extends CommonOptions, PassphraseOptions {
+interface KeysOptions extends CommonOptions, PassphraseOptions, NetworkOptions {
   readonly dir: string;
   /** Days; commands that sign nothing have none. */
   readonly validity?: number;
@@ -36,7 +37,7 @@ function withFolder(
     requirePlausibleClock(systemClock.wallMs());
     await using folder = await KeyFolder.open(options.dir, make);
     if (options.server !== undefined) {
-      await requireCurrent(folder, publicFiles(options.server, context.signal));
+      await requireCurrent(folder, await publicFiles(options.server, options, context.signal));
     }
     const passphrases = await passphraseSource(options);
     const ceremony = new Ceremony({
@@ -136,18 +137,23 @@ export function refresh(options: KeysOptions & { readonly within: number }): Pro
 
 /** Takes over what the backend has published. It is public: no log-in is needed. */
 export function pullFrom(
-  options: CommonOptions & { readonly dir: string; readonly server: string },
+  options: CommonOptions & NetworkOptions & { readonly dir: string; readonly server: string },
 ): Promise<void> {
   return runCommand(options, async (context) => {
     requirePlausibleClock(systemClock.wallMs());
     await using folder = await KeyFolder.open(options.dir);
-    await pull({ context, folder }, publicFiles(options.server, context.signal));
+    await pull({ context, folder }, await publicFiles(options.server, options, context.signal));
     return ExitCode.success;
   });
 }
 
-function publicFiles(url: string, signal: AbortSignal): ReleaseBackend {
-  return ReleaseBackend.withoutLogIn({ url, clock: systemClock, signal });
+async function publicFiles(
+  url: string,
+  options: NetworkOptions,
+  signal: AbortSignal,
+): Promise<ReleaseBackend> {
+  const { fetch } = await networkOf(options, url);
+  return ReleaseBackend.withoutLogIn({ url, clock: systemClock, signal, fetch });
 }
 
 export function exportOnlineKeys(out: string, options: KeysOptions): Promise<void> {

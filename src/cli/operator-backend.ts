@@ -14,7 +14,6 @@ import {
   BackendConnection,
   type BackendOptions,
   type Credentials,
-  refusal,
 } from './backend-connection.ts';
 
 /** What was asked for is understood, and cannot be had now. The code is that of the backend. */
@@ -211,13 +210,13 @@ export class OperatorBackend {
 
   async #ask<T>(path: string, init: RequestInit, schema: z.ZodType<T>): Promise<T> {
     const doing = `request ${init.method} ${path.split('?', 1)[0]}`;
-    const response = await this.#connection.send(doing, path, init, [400, 404, 409, 422]);
-    if (response.ok) return answer(response, schema, doing, MAX_ANSWER);
-    const { code, why, error } = await refusal(response, doing);
-    // Somebody else answered: a proxy, or a server that knows no such paths.
-    if (code === undefined) throw error;
-    if (response.status === 409) throw new RefusedError(code, why);
-    throw new InputError(code, why);
+    const reply = await this.#connection.send(doing, path, init, {
+      allowed: [400, 404, 409, 422],
+      maxBytes: MAX_ANSWER,
+    });
+    if (reply.ok) return answer(reply, schema, doing);
+    if (reply.status === 409) throw new RefusedError(reply.code, reply.why);
+    throw new InputError(reply.code, reply.why);
   }
 }
 

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { type Clock, sleep } from '../core/clock.ts';
 import { describeError, InputError } from '../core/errors.ts';
 import { jitter, type Random } from '../core/random.ts';
-import { answerAdvice } from '../link/link-error.ts';
+import { parseJson } from '../link/foreign-answer.ts';
+import { type JudgedAnswer, judgeAnswer } from '../link/judged-answer.ts';
 
 /** What is told about a device; both calls may be repeated, what is left out stays as it is. */
 export interface DeviceFacts {
@@ -27,7 +28,7 @@ export interface RegistryRow {
 
 export interface RegistryFailure {
   readonly ok: false;
-  /** `UNREACHABLE`, `UNINTELLIGIBLE`, `INTERRUPTED`, or the code of the registry (`DEVICE_TAKEN`). */
+  /** `UNREACHABLE`, `FOREIGN_ANSWER`, `INTERRUPTED`, or the code of the registry (`DEVICE_TAKEN`). */
   readonly code: string;
   readonly reason: string;
 }
@@ -54,15 +55,12 @@ const rowSchema = z.object({
   serial: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/),
   status: z.enum(['factory_only', 'active', 'revoked']),
 });
-const problemSchema = z.object({ code: z.string().max(64), detail: z.string().max(2000) });
 
 const TIMEOUT_MS = 10_000;
 const RETRIES = 3;
 const FIRST_DELAY_MS = 500;
 /** A registry that asks for more patience gets it from the next run. */
 const LONGEST_WAIT_MS = 60_000;
-/** Answers are small; more is not ours. */
-const MAX_ANSWER_BYTES = 64 * 1024;
 
 interface Failed extends RegistryFailure {
   /** Undefined: asking again cannot help. */
@@ -130,69 +128,72 @@ export class HttpRegistry implements Registry {
   ): Promise<{ readonly ok: true; readonly value: RegistryRow } | Failed> {
     const { server, token, fetch: send = fetch, timeoutMs = TIMEOUT_MS } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
-    let response: Response;
-    let text: string;
+    const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+    const url = target(server, path);
+    let judged: JudgedAnswer;
+    let waitMs: number;
     try {
-      response = await send(target(server, path), {
+      const response = await send(url, {
         method: 'POST',
         redirect: 'manual',
         headers: {
           'content-type': 'application/json',
           accept: 'application/json',
+          'accept-encoding': 'identity',
           authorization: `Bearer ${token}`,
         },
         body: JSON.stringify(body),
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        signal: both,
       });
-      text = await limitedText(response);
+      waitMs = retryAfterMs(response);
+      judged = await judgeAnswer(response, { url, expects: 'order', signal: both });
     } catch (error) {
       const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : describeError(error);
       return failed('UNREACHABLE', `${server} cannot be reached for POST /${path}: ${why}`, 0);
     }
-    if (!response.ok) return refusal(response, text, path, target(server, path));
-    const row = rowSchema.safeParse(jsonOf(text));
-    if (!row.success || row.data.hw_id !== hwId) {
-      const reason = `the answer of ${server} to POST /${path} is not that of a can-ota registry`;
-      return failed('UNINTELLIGIBLE', reason);
+    switch (judged.kind) {
+      case 'answer': {
+        const parsed = parseJson(judged.body, rowSchema, url);
+        if (!('value' in parsed)) return foreign(path, parsed.reason, 0);
+        const { hw_id, serial, status } = parsed.value;
+        if (hw_id === hwId) return { ok: true, value: { serial, status } };
+        return foreign(path, 'it speaks of another chip', 0);
+      }
+      case 'refusal':
+        return refusal(judged, path, waitMs);
+      case 'foreign':
+        return foreign(path, judged.why, waitMs);
+      case 'cut':
+        return failed('UNREACHABLE', `${server}, POST /${path}: ${judged.why}`, 0);
+      default:
+        return judged satisfies never;
     }
-    const { serial, status } = row.data;
-    return { ok: true, value: { serial, status } };
   }
 }
 
-function refusal(response: Response, text: string, path: string, url: URL): Failed {
-  const problem = problemSchema.safeParse(jsonOf(text));
-  const code = problem.success ? problem.data.code : `HTTP_${response.status}`;
-  const location = response.headers.get('location');
-  const why = problem.success
-    ? problem.data.detail
-    : (answerAdvice(response.status, location, text, url) ?? text.slice(0, 200));
-  const reason = `the registry refused POST /${path} with ${response.status} ${code}: ${why}`;
-  const busy = response.status === 429 || response.status >= 500;
-  if (!busy) return failed(code, reason);
-  const seconds = Number(response.headers.get('retry-after') ?? 0);
-  const waitMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0;
-  return waitMs > LONGEST_WAIT_MS ? failed(code, reason) : failed(code, reason, waitMs);
+function refusal(
+  { status, code, detail }: Extract<JudgedAnswer, { kind: 'refusal' }>,
+  path: string,
+  waitMs: number,
+): Failed {
+  const reason = `the registry refused POST /${path} with ${status} ${code}: ${detail}`;
+  const busy = status === 429 || status >= 500;
+  return busy && waitMs <= LONGEST_WAIT_MS ? failed(code, reason, waitMs) : failed(code, reason);
 }
 
-/** Throws for an answer that is longer than any of ours. */
-async function limitedText(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of response.body ?? []) {
-    length += part.length;
-    if (length > MAX_ANSWER_BYTES) throw new Error('the answer is too long');
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString('utf8');
+/** The network answered in place of the registry, or a proxy whose server is away: asking again may help. */
+function foreign(path: string, why: string, waitMs: number): Failed {
+  const reason = `the answer to POST /${path} is not from a can-ota backend: ${why}`;
+  return waitMs <= LONGEST_WAIT_MS
+    ? failed('FOREIGN_ANSWER', reason, waitMs)
+    : failed('FOREIGN_ANSWER', reason);
 }
 
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** What a busy server or proxy asks for; 0 where it asks for nothing. */
+function retryAfterMs({ status, headers }: Response): number {
+  if (status !== 429 && status < 500) return 0;
+  const seconds = Number(headers.get('retry-after') ?? 0);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0;
 }
 
 function target(server: string, path: string): URL {

@@ -173,7 +173,12 @@ function exitCodeOf(code: string): ExitCode {
     case 'BUS':
       return ExitCode.busUnavailable;
     case 'UNREACHABLE':
-    case 'UNINTELLIGIBLE':
+    case 'FOREIGN_ANSWER':
+    // The registry is there, and cannot or must not be asked now.
+    case 'RATE_LIMITED':
+    case 'DATABASE_BUSY':
+    case 'INSUFFICIENT_STORAGE':
+    case 'INTERNAL':
       return ExitCode.backendUnavailable;
     case 'TOKEN_EXPIRED':
     case 'TOKEN_REQUIRED':

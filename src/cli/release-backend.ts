@@ -8,8 +8,8 @@ import {
   BackendConnection,
   BackendError,
   type BackendOptions,
+  type BackendReply,
   type Credentials,
-  refusal,
 } from './backend-connection.ts';
 import { fileFault } from './vehicle-file.ts';
 
@@ -60,6 +60,7 @@ const withdrawAnswer = z.object({
   offered: z.object({ version: z.string(), counter: z.number() }).nullable(),
 });
 export type WithdrawReply = Readonly<z.infer<typeof withdrawAnswer>>;
+const metadataAnswer = z.object({ version: z.number(), created: z.boolean() });
 const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
 
 export class ReleaseBackend {
@@ -108,8 +109,7 @@ export class ReleaseBackend {
     form: FormData,
     schema: z.ZodType<T>,
   ): Promise<T> {
-    const init = { method: 'POST', body: form };
-    return answer(await this.#connection.send(doing, path, init), schema, doing);
+    return answer(await this.#get(doing, path, { method: 'POST', body: form }), schema, doing);
   }
 
   /** Throws InputError where there is no such package. The same again is answered the same. */
@@ -125,9 +125,11 @@ export class ReleaseBackend {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(wish),
     };
-    const response = await this.#connection.send(doing, '/ota/packages/withdraw', init, [404]);
-    if (response.ok) return answer(response, withdrawAnswer, doing);
-    const { code, why, error } = await refusal(response, doing);
+    const reply = await this.#connection.send(doing, '/ota/packages/withdraw', init, {
+      allowed: [404],
+    });
+    if (reply.ok) return answer(reply, withdrawAnswer, doing);
+    const { code, why, error } = reply;
     if (code !== 'NOT_FOUND') throw error;
     throw new InputError('package', why);
   }
@@ -140,9 +142,9 @@ export class ReleaseBackend {
       headers: { 'content-type': 'application/json' },
       body: Uint8Array.from(bytes),
     };
-    const response = await this.#connection.send(doing, path, init, [409, 422]);
-    if (!response.ok) return { taken: false, ...(await refusal(response, doing)) };
-    await response.body?.cancel();
+    const reply = await this.#connection.send(doing, path, init, { allowed: [409, 422] });
+    if (!reply.ok) return { taken: false, code: reply.code, error: reply.error };
+    answer(reply, metadataAnswer, doing);
     return { taken: true };
   }
 
@@ -161,11 +163,9 @@ export class ReleaseBackend {
       body: JSON.stringify({ reason }),
     };
     const path = `/vehicles/${encodeURIComponent(vin)}/cancel`;
-    const response = await this.#connection.send(doing, path, init, [409]);
-    if (response.ok) {
-      return { kind: 'ordered', order: await answer(response, cancelOrder, doing) };
-    }
-    const { code, why, error } = await refusal(response, doing);
+    const reply = await this.#connection.send(doing, path, init, { allowed: [409] });
+    if (reply.ok) return { kind: 'ordered', order: answer(reply, cancelOrder, doing) };
+    const { code, why, error } = reply;
     if (code !== 'NO_CAMPAIGN') throw error;
     return { kind: 'no-campaign', reason: why };
   }
@@ -179,11 +179,9 @@ export class ReleaseBackend {
       body: JSON.stringify({ reason }),
     };
     const path = `/vehicles/${encodeURIComponent(vin)}/ask-again`;
-    const response = await this.#connection.send(doing, path, init, [409]);
-    if (response.ok) {
-      return { kind: 'ordered', ...(await answer(response, askAgainAnswer, doing)) };
-    }
-    const { code, why, error } = await refusal(response, doing);
+    const reply = await this.#connection.send(doing, path, init, { allowed: [409] });
+    if (reply.ok) return { kind: 'ordered', ...answer(reply, askAgainAnswer, doing) };
+    const { code, why, error } = reply;
     if (code !== 'NO_REFUSAL') throw error;
     return { kind: 'no-refusal', reason: why };
   }
@@ -192,25 +190,33 @@ export class ReleaseBackend {
   async cancelOrders(vin: string): Promise<readonly CancelReply[]> {
     const doing = `look at the campaign of ${vin}`;
     const path = `/vehicles/${encodeURIComponent(vin)}/campaign`;
-    return (
-      await answer(
-        await this.#connection.send(doing, path, { method: 'GET' }),
-        campaignAnswer,
-        doing,
-      )
-    ).orders;
+    return answer(await this.#get(doing, path, { method: 'GET' }), campaignAnswer, doing).orders;
   }
 
-  /** A public file; undefined when the backend has none. */
+  /** A public file of metadata; undefined when the backend says that it has none. */
   async read(path: string): Promise<Uint8Array | undefined> {
-    const response = await this.#connection.send(path, path, { method: 'GET' }, [404]);
-    if (response.status === 404) {
-      await response.body?.cancel();
-      return undefined;
-    }
-    return new Uint8Array(await response.arrayBuffer());
+    const reply = await this.#connection.send(
+      path,
+      path,
+      { method: 'GET' },
+      {
+        allowed: [404],
+        expects: 'metadata',
+        maxBytes: MAX_METADATA_BYTES,
+      },
+    );
+    return reply.ok ? reply.body : undefined;
+  }
+
+  async #get(doing: string, path: string, init: RequestInit): Promise<BackendReply> {
+    const reply = await this.#connection.send(doing, path, init);
+    if (!reply.ok) throw reply.error;
+    return reply;
   }
 }
+
+/** The largest file of metadata that any reader takes. */
+const MAX_METADATA_BYTES = 4 * 1024 * 1024;
 
 /** Throws InputError. `openAsBlob` throws at once, before there is a promise. */
 async function imageBlob(file: string): Promise<Blob> {

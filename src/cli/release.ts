@@ -92,7 +92,7 @@ export function pushReleases(files: readonly string[], options: ReleaseOptions):
 
 /** Reads public files only: no log-in is needed. */
 export function pullReleases(
-  options: CommonOptions & { keys: string; server: string },
+  options: CommonOptions & NetworkOptions & { keys: string; server: string },
 ): Promise<void> {
   return pullFrom({ ...options, dir: options.keys });
 }

@@ -10,7 +10,7 @@ import {
 } from '../campaign/ports.ts';
 import { describeError } from '../core/errors.ts';
 import { StorageError, type StorageFile } from '../core/storage.ts';
-import { foreignBeginning } from './foreign-answer.ts';
+import { foreignBeginning } from '../link/foreign-answer.ts';
 import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
 import { type PaceLimits, PaceWatch } from './pace.ts';
 import { type RetryOptions, retrying } from './retry.ts';

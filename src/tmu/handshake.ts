@@ -5,6 +5,7 @@ import type { BackendFailure } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
+import { parseJson } from '../link/foreign-answer.ts';
 import {
   clientProof,
   type Exchanged,
@@ -16,7 +17,6 @@ import { agreedKey, type ExchangedKeys, signedByClient } from '../trust/key-agre
 import { bindingOf, type SessionWish } from '../trust/session-opening.ts';
 import { generateX25519, type LocalSigner } from '../trust/signing-key.ts';
 import type { DeviceKeys } from './device-keys.ts';
-import { parseJson } from './foreign-answer.ts';
 import { type HttpClient, withSignal } from './http-client.ts';
 
 /** Own key and trust in the backend's, in place of a shared key. */

@@ -18,10 +18,10 @@ import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
 import type { Random } from '../core/random.ts';
+import { foreignAnswer, isOctets, parseJson, signedJson } from '../link/foreign-answer.ts';
 import type { DeviceKeys } from './device-keys.ts';
 import { type DeviceIdentity, DeviceSession } from './device-session.ts';
 import { followRedirects, withoutSearch } from './follow-redirects.ts';
-import { foreignAnswer, isOctets, parseJson, signedJson } from './foreign-answer.ts';
 import {
   type Answer,
   baseUrl,

@@ -3,7 +3,6 @@
 import { type BackendFailure, DownloadCut } from '../campaign/ports.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
-import { answerAdvice, LinkError } from '../link/link-error.ts';
 import {
   type Expected,
   foreignAnswer,
@@ -11,7 +10,8 @@ import {
   foreignProblem,
   isProblem,
   problemWords,
-} from './foreign-answer.ts';
+} from '../link/foreign-answer.ts';
+import { answerAdvice, LinkError } from '../link/link-error.ts';
 import { gotTransport } from './got-transport.ts';
 import type { HttpResponse, HttpTransport } from './http-transport.ts';
 

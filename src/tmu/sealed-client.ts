@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
+import { type Expected, parseJson, problemCode } from '../link/foreign-answer.ts';
 import { sameProof, sessionKeys } from '../trust/device-session.ts';
 import { nextDeviceKey } from '../trust/key-agreement.ts';
 import {
@@ -21,7 +22,6 @@ import { openingProof } from '../trust/session-opening.ts';
 import { generateX25519 } from '../trust/signing-key.ts';
 import { DeviceKeys } from './device-keys.ts';
 import type { DeviceIdentity } from './device-session.ts';
-import { type Expected, parseJson, problemCode } from './foreign-answer.ts';
 import { type KeyPairCredential, shakeHands, unproven } from './handshake.ts';
 import { type Answer, type HttpClient, header, withSignal } from './http-client.ts';
 import type { HttpResponse } from './http-transport.ts';

@@ -6,6 +6,7 @@ import { BackendError, type CancelReply, ReleaseBackend } from '../../src/cli/re
 import { InputError } from '../../src/core/errors.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { problemResponse } from '../support/problem-response.ts';
 
 const ORDER = {
   ...{ vin: 'VIN1', campaign: 'c1', order: 'o1', by: 'tool', reason: 'why' },
@@ -96,7 +97,7 @@ describe('campaign cancel', () => {
 
   it('says that nothing is under way, and refuses to be silent about why', async () => {
     const detail = 'there is nothing to cancel: VIN1 has told of no campaign';
-    const w = await world(() => Response.json({ code: 'NO_CAMPAIGN', detail }, { status: 409 }));
+    const w = await world(() => problemResponse(409, 'NO_CAMPAIGN', detail));
     expect(await w.run()).toBe(ExitCode.preconditionFailed);
     expect(w.said).toEqual([`VIN1: ${detail}`]);
     await expect(w.run({ reason: ' ' })).rejects.toThrow(InputError);
@@ -104,7 +105,7 @@ describe('campaign cancel', () => {
   });
 
   it('tells a token that may not from an answer that is none', async () => {
-    const problem = (status: number, code: string) => () => Response.json({ code }, { status });
+    const problem = (status: number, code: string) => () => problemResponse(status, code);
     const forbidden = await world(problem(403, 'ROLE'));
     await expect(forbidden.run()).rejects.toThrow(InputError);
     const conflict = await world(problem(409, 'SOMETHING_ELSE'));

@@ -5,6 +5,7 @@ import { HttpRegistry } from '../../src/cli/provision-registry.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { problemResponse } from '../support/problem-response.ts';
 
 const HW_ID = '00112233445566778899aabbccddeeff';
 const ROW = { hw_id: HW_ID, serial: 'CO-000001', status: 'factory_only' };
@@ -61,16 +62,16 @@ describe('the registry client', () => {
       ok: true,
     });
     expect(patient.atMs[1]! - patient.atMs[0]!).toBeGreaterThanOrEqual(20_000);
-    const hours = scripted(json({ code: 'X', detail: 'y' }, 503, { 'retry-after': '7200' }));
+    const hours = scripted(() => problemResponse(503, 'XY', 'y', { 'retry-after': '7200' }));
     expect(await hours.clock.within(1000, hours.registry.activate(HW_ID))).toMatchObject({
       ok: false,
-      code: 'X',
+      code: 'XY',
     });
   });
 
   it('does not repeat what will stay wrong, and says the registry`s own words', async () => {
-    const problem = { code: 'DEVICE_TAKEN', detail: 'EDT belongs to CO-000009' };
-    const { registry, clock, requests } = scripted(json(problem, 409));
+    const taken = () => problemResponse(409, 'DEVICE_TAKEN', 'EDT belongs to CO-000009');
+    const { registry, clock, requests } = scripted(taken);
     expect(await clock.within(1000, registry.activate(HW_ID))).toEqual({
       ok: false,
       code: 'DEVICE_TAKEN',
@@ -86,10 +87,13 @@ describe('the registry client', () => {
     ['no JSON', () => new Response('<html>')],
     ['a serial that would break a file', json({ ...ROW, serial: '../../etc' })],
   ])('does not take %s for an answer', async (_what, answer) => {
-    const { registry, clock } = scripted(answer);
-    expect(await clock.within(1000, registry.activate(HW_ID))).toMatchObject({
+    const { registry, clock } = scripted(answer, answer, answer, answer);
+    expect(await clock.within(60_000, registry.activate(HW_ID))).toMatchObject({
       ok: false,
-      code: 'UNINTELLIGIBLE',
+      code: 'FOREIGN_ANSWER',
+      reason: expect.stringMatching(
+        /^the answer to POST \/provision\/activate is not from a can-ota/,
+      ),
     });
   });
 
@@ -97,12 +101,13 @@ describe('the registry client', () => {
     const endless: Answer = () =>
       new Response(
         new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65536)) }),
+        { headers: { 'content-type': 'application/json' } },
       );
     const { registry, clock } = scripted(endless, endless, endless, endless);
     expect(await clock.within(60_000, registry.activate(HW_ID))).toMatchObject({
       ok: false,
-      code: 'UNREACHABLE',
-      reason: expect.stringContaining('too long'),
+      code: 'FOREIGN_ANSWER',
+      reason: expect.stringContaining('it is longer than 65536 bytes'),
     });
   });
 

@@ -8,6 +8,7 @@ import { type Credentials, ReleaseBackend } from '../../src/cli/release-backend.
 import type { ReleaseChoice, ReleaseWork } from '../../src/cli/release-sign.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { parseSignedRole } from '../../src/trust/role-signing.ts';
+import { problemResponse } from '../support/problem-response.ts';
 import { type TestWork, temporaryFolder } from './keys-support.ts';
 
 export const CHOICE: ReleaseChoice = { ecu: 'EDT', version: '2.0.0', hardware: ['EDT-HW-1'] };
@@ -117,5 +118,5 @@ export function problem(
   code: string,
   headers: Record<string, string> = {},
 ): Response {
-  return Response.json({ code, detail: `because of ${code}` }, { status, headers });
+  return problemResponse(status, code, undefined, headers);
 }

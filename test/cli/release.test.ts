@@ -143,13 +143,13 @@ describe('with a backend', () => {
     [
       'an answer of something else',
       () => new Response('<html>'),
-      /not that of a can-ota/,
+      /not from a can-ota backend: .*its type is "text\/plain/,
       BackendError,
     ],
     [
       'a proxy',
       () => new Response('Bad Gateway', { status: 502 }),
-      /502: Bad Gateway/,
+      /not from a can-ota backend: .* answered 502, a refusal of type/,
       BackendError,
     ],
     ['a conflict', () => problem(409, 'RELEASE_CONFLICT'), /409: RELEASE_CONFLICT/, InputError],

@@ -70,7 +70,10 @@ export async function startWorld(): Promise<World> {
         headers: Object.fromEntries(request.headers),
         ...(payload.length === 0 ? {} : { payload }),
       });
-      return new Response(Buffer.from(response.rawPayload), { status: response.statusCode });
+      return new Response(Buffer.from(response.rawPayload), {
+        status: response.statusCode,
+        headers: { 'content-type': String(response.headers['content-type'] ?? '') },
+      });
     });
   const signal = new AbortController().signal;
   const options = { url: 'http://backend', clock, signal, fetch: ask };

@@ -14,6 +14,7 @@ import { ExitCode } from '../../src/core/exit-code.ts';
 import { DEFAULT_CONFIGURATION } from '../../src/services/configuration.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { reportOf, VIN } from '../server/services-support.ts';
+import { problemResponse } from '../support/problem-response.ts';
 import { POWER, startWorld, WISH } from './services-commands-support.ts';
 
 describe('config set', () => {
@@ -130,9 +131,7 @@ it('an answer that is not of such a backend is told from a refusal', async () =>
     ).then((backend) => backend.configuration(VIN));
   await expect(ask(() => Response.json({ vin: 1 }))).rejects.toThrow(BackendError);
   await expect(ask(() => new Response('gone', { status: 404 }))).rejects.toThrow(BackendError);
-  await expect(ask(() => Response.json({ code: 'ROLE' }, { status: 403 }))).rejects.toThrow(
-    InputError,
-  );
+  await expect(ask(() => problemResponse(403, 'ROLE'))).rejects.toThrow(InputError);
 });
 
 describe('what is written on the command line', () => {

@@ -15,7 +15,10 @@ const REPLY: WithdrawReply = {
   offered: { version: '1.0.5', counter: 1 },
 };
 
-async function said(reply: Partial<WithdrawReply>, reason: string = WISH.reason): Promise<string[]> {
+async function said(
+  reply: Partial<WithdrawReply>,
+  reason: string = WISH.reason,
+): Promise<string[]> {
   const lines: string[] = [];
   const context = { say: (line: string) => void lines.push(line), emit: () => {} };
   const backend = { withdrawPackage: async () => ({ ...REPLY, ...reply }) };

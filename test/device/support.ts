@@ -184,7 +184,11 @@ export class DeviceWorld {
         const type = 'application/json';
         const path = new URL(String(url)).pathname;
         const answer = await this.post(path, body, type, this.#factory);
-        return new Response(Buffer.from(answer.body), { status: answer.status });
+        const answered = String(answer.headers['content-type'] ?? '');
+        return new Response(Buffer.from(answer.body), {
+          status: answer.status,
+          headers: { 'content-type': answered },
+        });
       },
     });
   }

@@ -7,8 +7,8 @@ import {
   type RepositoryName,
 } from '../../campaign/ports.ts';
 import { describeError } from '../../core/errors.ts';
+import { foreignBeginning, foreignMetadata } from '../../link/foreign-answer.ts';
 import type { MetadataAnswer, MetadataRequest } from '../../trust/repository.ts';
-import { foreignBeginning, foreignMetadata } from '../foreign-answer.ts';
 import { type PaceLimits, PaceWatch } from '../pace.ts';
 import { type RetryOptions, retrying } from '../retry.ts';
 

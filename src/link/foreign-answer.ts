@@ -1,16 +1,17 @@
-// Whether an answer is one of our backend: the one place that judges all HTTP of the vehicle.
+// Whether an answer is one of our backend: the one place that judges all HTTP of vehicles, small devices and tools.
 //
 // An answer is not ours (a log-in page, a proxy, another server), cut, or swapped (ours in form, other bytes). The first two are
 // the network: asking again later helps, and nothing is concluded from them. The third is found by signatures and hashes.
 
 import { z } from 'zod';
-import type { BackendFailure } from '../campaign/ports.ts';
 import { SEALED_TYPE } from '../trust/sealed-session.ts';
 
 /** What a request may be answered with; refusals (problem details, RFC 9457) are always possible. */
 export type Expected =
   /** 200 with JSON, or 304 where a tag was sent. */
   | 'json'
+  /** 200, 201 or 202 with JSON: what an order of a tool brought. */
+  | 'order'
   /** 204 without a body. */
   | 'nothing'
   /** 200 with a file of a repository, which may be any web server. */
@@ -30,6 +31,14 @@ export interface Head {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: NodeJS.Dict<string | string[]>;
+}
+
+/** The network answered in place of the backend. */
+export interface ForeignAnswer {
+  readonly kind: 'failed';
+  readonly code: 'FOREIGN_ANSWER';
+  readonly reason: string;
+  readonly transient: true;
 }
 
 const PROBLEM_TYPE = 'application/problem+json';
@@ -76,6 +85,7 @@ export function foreignHead(
   }
   const isExpected =
     status === (expected === 'nothing' ? 204 : 200) ||
+    ([201, 202].includes(status) && expected === 'order') ||
     (status === 206 && expected === 'image' && asked.range !== undefined) ||
     (status === 304 && expected === 'json' && asked['if-none-match'] !== undefined);
   if (!isExpected) {
@@ -137,13 +147,17 @@ export const signedJson = z.custom<unknown>((value) => signedObject.safeParse(va
   message: 'expected an object with signed and signatures',
 });
 
+/** What to do about an answer that is not ours, where nothing better is known. */
+export const FOREIGN_ADVICE =
+  'check --server, and whether the network wants a log-in or a proxy is in between';
+
 /** The network, until an answer of ours comes. `advice`: what to do, where that is known better than in general. */
 export function foreignAnswer(
   url: URL,
   what: string,
   status?: number,
-  advice = 'check --server, and whether the network wants a log-in or a proxy is in between',
-): BackendFailure {
+  advice = FOREIGN_ADVICE,
+): ForeignAnswer {
   const said = status === undefined ? 'sent something' : `answered ${status}`;
   return {
     kind: 'failed',
@@ -158,7 +172,7 @@ export function parseJson<T>(
   body: Uint8Array,
   schema: z.ZodType<T>,
   url: URL,
-): { readonly value: T } | BackendFailure {
+): { readonly value: T } | ForeignAnswer {
   const json = jsonOf(body);
   if (json === undefined) return foreignAnswer(url, `no JSON: ${beginning(body)}`);
   const parsed = schema.safeParse(json);
@@ -176,6 +190,12 @@ export function problemWords(body: Uint8Array): string {
   return text.join(': ').replace(/\p{Cc}/gu, ' ');
 }
 
+/** What our refusal says; `foreignProblem` has found that it is ours. */
+export function problemOf(body: Uint8Array): { readonly code: string; readonly detail: string } {
+  const { code, detail } = problemSchema.parse(jsonOf(body));
+  return { code, detail: detail.replace(/\p{Cc}/gu, ' ') };
+}
+
 /** The code of a refusal; empty where it has none. */
 export function problemCode(body: Uint8Array): string {
   return wordsSchema.safeParse(jsonOf(body)).data?.code ?? '';
@@ -184,6 +204,7 @@ export function problemCode(body: Uint8Array): string {
 function isOfType(type: string, expected: Exclude<Expected, 'nothing' | 'anything'>): boolean {
   switch (expected) {
     case 'json':
+    case 'order':
       // Where something on the way has lost the type, the form of the body decides.
       return type === JSON_TYPE || type === '';
     case 'metadata':
