@@ -89,6 +89,28 @@ export class VehicleStore {
     return rows.map(recordOf);
   }
 
+  /** Vehicles that have checked in, and how many of them are silent for longer than each of these times. */
+  async silence<T extends string>(
+    longerThanMs: Readonly<Record<T, number>>,
+  ): Promise<{ readonly known: number } & Readonly<Record<T, number>>> {
+    const count = async (before?: string): Promise<number> => {
+      const select = this.#db.query
+        .selectFrom('vehicles')
+        .select(({ fn }) => fn.countAll<number>().as('vehicles'))
+        .where('checked_in_at', 'is not', null);
+      const row = await (before === undefined
+        ? select
+        : select.where('checked_in_at', '<', before)
+      ).executeTakeFirstOrThrow();
+      return Number(row.vehicles);
+    };
+    const silent = Object.entries<number>(longerThanMs).map(
+      async ([name, ms]) => [name, await count(this.#db.timestamp(-ms))] as const,
+    );
+    const each = Object.fromEntries(await Promise.all(silent)) as Record<T, number>;
+    return { known: await count(), ...each };
+  }
+
   async reports(serials: readonly string[]): Promise<Map<string, EcuReport>> {
     if (serials.length === 0) return new Map();
     const rows = await this.#db.query

@@ -12,6 +12,11 @@ import type { TokenExpiry } from '../token-expiry.ts';
 import type { StaticFile } from '../web/assets.ts';
 import { guardMetrics, mayReadNames } from './guard-metrics.ts';
 
+const DAY_MS = 86_400_000;
+/** Vehicles that were not heard of for so long are counted. */
+const SILENT_MS = { day: DAY_MS, week: 7 * DAY_MS, month: 30 * DAY_MS } as const;
+type Silent = Readonly<Record<keyof typeof SILENT_MS, number>>;
+
 export function operationsRoutes(
   services: Services,
   files: ReadonlyMap<string, StaticFile>,
@@ -53,6 +58,8 @@ export function operationsRoutes(
         daysLeft,
         stage,
       })),
+      // A vehicle without reception is no fault of the backend: it does not change the status.
+      vehicles: healthy ? await services.vehicles.silence(SILENT_MS) : null,
       // Anybody on the list may read this: a token has no name here.
       tokens: tokens.map(({ role, expires, daysLeft, stage }) => ({
         role,
@@ -78,6 +85,7 @@ export function operationsRoutes(
       gauge('can_ota_uptime_seconds', 'Time since the backend started.', [[{}, uptimeSeconds()]]),
       gauge('can_ota_database_up', '1 while the database answers.', [[{}, healthy ? 1 : 0]]),
       ...(healthy ? expiryMetrics(await services.expiry.expiries()) : []),
+      ...(healthy ? vehicleMetrics(await services.vehicles.silence(SILENT_MS)) : []),
       ...(healthy ? tokenMetrics(await services.expiry.tokenExpiries(), mayName) : []),
       ...guardMetrics(services, mayName),
     ]);
@@ -110,6 +118,17 @@ function statusOf(all: readonly Ending[]): 'ok' | 'expiring' | 'expired' {
 
 function isDue({ notice }: Ending): boolean {
   return notice !== undefined;
+}
+
+function vehicleMetrics({ known, ...silent }: { readonly known: number } & Silent): Metric[] {
+  return [
+    gauge('can_ota_vehicles', 'Vehicles that have checked in.', [[{}, known]]),
+    gauge(
+      'can_ota_vehicles_silent',
+      'Vehicles whose last check-in is older than this.',
+      Object.entries(silent).map(([name, count]) => [{ for: name }, count]),
+    ),
+  ];
 }
 
 function tokenMetrics(tokens: readonly TokenExpiry[], mayName: boolean): Metric[] {

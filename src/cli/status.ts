@@ -41,6 +41,10 @@ export interface TmuStatus {
   readonly progress: string | null;
   /** Releases that the driver has denied or put off, and that are still offered. */
   readonly refused: readonly StatusRefusal[];
+  /** When both repositories were verified last; null before the first time. */
+  readonly lastCheck: string | null;
+  /** Since when no check has passed; null where the last one has. */
+  readonly noCheckSince: string | null;
   readonly last: { readonly outcome: string; readonly reason: string | null } | null;
   readonly lastError: string | null;
   readonly nextPoll: string | null;
@@ -110,6 +114,7 @@ export async function readStatus(
   const live = owner !== undefined && isOfThis ? stored : null;
   const last = records.at(-1);
   const { nextPoll = null } = live ?? {};
+  const memory = await readMemory(folder);
   return {
     state: state.kind,
     campaign: campaign?.id ?? null,
@@ -119,7 +124,9 @@ export async function readStatus(
     ecus: campaign === undefined ? [] : ecusOf(campaign.plan.items, live),
     mixed: state.kind === 'safe-state' ? mixedText(state) : null,
     progress,
-    refused: refusalsOf((await readMemory(folder)) ?? { remembered: [], verified: null }),
+    refused: refusalsOf(memory ?? { remembered: [], verified: null }),
+    lastCheck: isoOf(memory?.verified?.atWallMs),
+    noCheckSince: isoOf(memory?.failingSinceWallMs),
     last:
       stored?.outcome == null ? null : { outcome: stored.outcome, reason: stored.reason ?? null },
     lastError: live?.lastError ?? null,
@@ -175,6 +182,7 @@ export function statusLines(status: TmuStatus): string[] {
       ? `daemon: ${daemon.pid === null ? 'a process' : `process ${daemon.pid}`} works on it`
       : 'daemon: none is running',
     ...status.refused.map(refusalText),
+    ...(status.noCheckSince === null ? [] : [checkText(status.noCheckSince, status.lastCheck)]),
     ...(campaign !== null || last === null ? [] : [`last: ${lastText(last)}`]),
     ...(status.lastError === null ? [] : [`error: ${status.lastError}`]),
     ...(status.services === null ? [] : servicesLines(status.services)),
@@ -197,6 +205,15 @@ function refusalsOf({
     const since = atWallMs === undefined ? null : new Date(atWallMs).toISOString();
     return [{ releases, code, since, askedNext: until ?? next }];
   });
+}
+
+function isoOf(wallMs: number | null | undefined): string | null {
+  return wallMs === null || wallMs === undefined ? null : new Date(wallMs).toISOString();
+}
+
+function checkText(since: string, last: string | null): string {
+  const before = last === null ? 'none before' : `the last one on ${last}`;
+  return `backend: no check has passed since ${since} (${before})`;
 }
 
 const REFUSAL_WORDS: Readonly<Record<string, string>> = {

@@ -50,7 +50,7 @@ export interface Checked {
 
 const CHECKIN_INTERVAL_MS = 60 * 60_000;
 const CHECKIN_JITTER = 0.2;
-/** Without a check that passed for this long somebody may be keeping the vehicle from news (freeze attack). */
+/** Without a check that passed for this long people are told since when. */
 export const STALENESS_MS = 24 * 60 * 60_000;
 
 /** Through one check. */
@@ -161,7 +161,11 @@ async function verify(
   }
 }
 
-/** No check, for whatever reason: bad luck at first, after a day it counts as an attack. */
+/**
+ * No check: the backend cannot be reached, or something on the way answers in its place. However long that lasts, it proves no attack
+ * (Uptane 5.4.4: a freeze is metadata that has expired by a signed time), and there is nothing to report: a vehicle may stand in a
+ * garage for weeks. People are told since when.
+ */
 async function failed(
   options: CheckOptions,
   failure: { readonly code: string; readonly reason: string; readonly retryAfterMs?: number },
@@ -175,9 +179,9 @@ async function failed(
       const last = memory.content.verified;
       const when = last === null ? 'never' : `last on ${new Date(last.atWallMs).toISOString()}`;
       const text =
-        `no check has passed since ${new Date(sinceMs).toISOString()} (${when} before): whoever keeps the vehicle ` +
-        `from its backend may be hiding an update; the last try ended with ${code}: ${reason}`;
-      return { ...(await insecure(options, 'FREEZE', text)), ...again };
+        `${reason}; no check has passed since ${new Date(sinceMs).toISOString()} (${when} before): until the backend can be ` +
+        'reached this vehicle hears of no update';
+      return { event: nothing('BACKEND_UNAVAILABLE', code, text), ...again };
     }
   }
   return { event: nothing('BACKEND_UNAVAILABLE', code, reason), ...again };

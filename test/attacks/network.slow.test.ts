@@ -114,8 +114,8 @@ attack(
     name: 'drop for a day',
     has: 'the network',
     does: 'lets no request through for a day',
-    vehicle: 'takes it for a freeze, and says so to the driver',
-    code: 'FREEZE',
+    vehicle: 'says since when no check has passed, and accuses nobody',
+    code: 'ECONNREFUSED',
   },
   async () => {
     const w = await AttackedVehicle.start();
@@ -124,8 +124,11 @@ attack(
     await w.advance(DAY_MS - HOUR_MS);
     expect(await w.refusal(UNAVAILABLE)).toBe('ECONNREFUSED');
     await w.advance(HOUR_MS);
-    const code = await w.refusal();
-    expect(w.json('status.json')).toMatchObject({ code: 'FREEZE' });
+    const code = await w.refusal(UNAVAILABLE);
+    expect(w.json('status.json')).toMatchObject({
+      code: 'ECONNREFUSED',
+      reason: expect.stringContaining('no check has passed since'),
+    });
     await w.recovers();
     return code;
   },

@@ -52,6 +52,21 @@ describe('after a kill', () => {
     ]);
   });
 
+  it('says since when no check has passed', async () => {
+    const w = world();
+    const away = { kind: 'failed', code: 'ECONNREFUSED', reason: 'away', transient: true } as const;
+    w.trusted.checks = Array.from({ length: 20 }, () => away);
+    const since = new Date(w.clock.wallMs()).toISOString().slice(0, 13);
+    await w.once();
+    await w.clock.advance(21 * 24 * 3_600_000);
+    await w.once();
+    const status = await readStatus(await stateFolder(w), w.clock);
+    expect(status).toMatchObject({ lastCheck: null, noCheckSince: expect.stringContaining(since) });
+    expect(statusLines(status).join('\n')).toMatch(
+      /^backend: no check has passed since 2026-.* \(none before\)$/m,
+    );
+  });
+
   it('says that a campaign behind its point of no return is finished', async () => {
     const w = world();
     await killedAt(w, 'INV', 'activate');
@@ -117,6 +132,10 @@ describe('at rest', () => {
       nextPoll: expect.stringMatching(/^2026-01-01T00:01:/),
     });
     expect(statusLines(status)).toContain('last: UP_TO_DATE');
+    expect(status).toMatchObject({
+      lastCheck: expect.stringMatching(/^2026-/),
+      noCheckSince: null,
+    });
   });
 
   it('tells what the driver has denied or put off, and when the driver is asked next', async () => {

@@ -10,7 +10,7 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { buildRoot, signRole } from '../../src/trust/role-signing.ts';
 import { generateSigner } from '../../src/trust/signing-key.ts';
 import { startBackend } from './support.ts';
-import { bearer, DAY_MS, startSigned } from './trust-support.ts';
+import { bearer, DAY_MS, startSigned, TestVehicle } from './trust-support.ts';
 
 const IMAGE = Buffer.from('image');
 
@@ -94,6 +94,28 @@ describe('/healthz, /metrics and the pages', () => {
     const renewed = await backend.ceremony.signTargets(undefined, later);
     expect((await backend.putMetadata('targets', renewed)).status).toBe(201);
     expect(targets((await backend.request('/healthz')).json).stage).toBe('valid');
+  });
+});
+
+describe('vehicles that are silent', () => {
+  it('are counted, and change no status', async () => {
+    const backend = await startSigned();
+    await backend.publish(IMAGE);
+    const vehicle = await TestVehicle.provisioned(backend);
+    const counts = async () => {
+      const told = (await backend.request('/healthz')).json;
+      expect(told.status).toBe('ok');
+      return told.vehicles;
+    };
+    expect(await counts()).toEqual({ known: 0, day: 0, week: 0, month: 0 });
+    expect((await vehicle.checkin()).status).toBe(200);
+    backend.clock.skip(DAY_MS / 2);
+    expect(await counts()).toEqual({ known: 1, day: 0, week: 0, month: 0 });
+    backend.clock.skip(8 * DAY_MS);
+    expect(await counts()).toEqual({ known: 1, day: 1, week: 1, month: 0 });
+    const metrics = await backend.request('/metrics');
+    expect(metrics.text).toMatch(/^can_ota_vehicles_silent\{for="week"\} 1$/m);
+    expect(metrics.text).toMatch(/^can_ota_vehicles 1$/m);
   });
 });
 

@@ -178,7 +178,7 @@ describe('a check that is not believed', () => {
     expect(checks(w)).toBeLessThan(15);
   });
 
-  it('that never comes is a freeze after a day', async () => {
+  it('that never comes is no attack, and after a day people are told since when', async () => {
     const w = world();
     await w.once();
     await w.clock.advance(2 * HOUR);
@@ -187,28 +187,42 @@ describe('a check that is not believed', () => {
     await w.clock.advance(STALENESS_MS - HOUR);
     expect((await w.once()).outcome).toBe('BACKEND_UNAVAILABLE');
     await w.clock.advance(HOUR);
-    expect(await w.once()).toMatchObject({
-      outcome: 'SECURITY_VALIDATION_FAILED',
-      code: 'FREEZE',
-      reason: expect.stringContaining('ECONNREFUSED'),
-    });
-    expect(w.backend.reports.at(-1)).toMatchObject({ code: 'FREEZE' });
+    const reports = w.backend.reports.length;
+    for (let day = 0; day < 21; day++) {
+      expect(await w.once()).toMatchObject({
+        outcome: 'BACKEND_UNAVAILABLE',
+        code: 'ECONNREFUSED',
+        reason: expect.stringMatching(
+          /no check has passed since .* \(last on .*hears of no update/,
+        ),
+      });
+      await w.clock.advance(STALENESS_MS);
+    }
     w.trusted.checks = [];
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
+    // Nothing of it is reported afterwards either.
+    expect(w.backend.reports.slice(reports).map(({ code }) => code ?? 'none')).not.toContain(
+      'FREEZE',
+    );
     // And the day begins anew.
     await w.clock.advance(2 * HOUR);
     w.trusted.checks = [refused('ECONNREFUSED')];
-    expect((await w.once()).outcome).toBe('BACKEND_UNAVAILABLE');
+    expect((await w.once()).reason).not.toContain('no check has passed');
   });
 
-  it('is a freeze too when the hint never comes', async () => {
+  it('is told in the same way when the hint never comes, or a captive portal answers', async () => {
     const w = world();
     w.backend.latestFaults = Array.from({ length: 100 }, () =>
-      refused('HTTP_404', { transient: false }),
+      refused('FOREIGN_ANSWER', { transient: false }),
     );
     expect((await w.once()).outcome).toBe('BACKEND_UNAVAILABLE');
     await w.clock.advance(STALENESS_MS);
-    expect(await w.once()).toMatchObject({ code: 'FREEZE' });
+    expect(await w.once()).toMatchObject({
+      outcome: 'BACKEND_UNAVAILABLE',
+      code: 'FOREIGN_ANSWER',
+      reason: expect.stringMatching(/no check has passed since .* \(never before\)/),
+    });
+    expect(w.backend.reports).toEqual([]);
   });
 
   it('a vehicle that was off for two months catches up without help', async () => {
@@ -222,7 +236,10 @@ describe('a check that is not believed', () => {
     w.trusted.checks = [refused('ECONNREFUSED'), refused('ECONNREFUSED')];
     expect((await w.once()).outcome).toBe('BACKEND_UNAVAILABLE');
     await w.clock.advance(60 * 24 * HOUR);
-    expect(await w.once()).toMatchObject({ code: 'FREEZE' });
+    expect(await w.once()).toMatchObject({
+      outcome: 'BACKEND_UNAVAILABLE',
+      reason: expect.stringContaining('no check has passed since'),
+    });
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
   });
 });
