@@ -156,6 +156,8 @@ describe('/healthz', () => {
       database: 'ok',
       uptimeSeconds: expect.any(Number),
       metadata: [],
+      vehicles: { known: 0, day: 0, week: 0, month: 0 },
+      tokens: [],
       notices: [],
     });
   });
