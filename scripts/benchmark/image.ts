@@ -1,7 +1,7 @@
 // An image in memory, for measurements that leave the disk of the tester out.
 
 import { createHash } from 'node:crypto';
-import type { ImageSource } from '../../src/campaign/ports.ts';
+import type { ImageSource } from '../../src/image/image-source.ts';
 
 export function imageOf(bytes: Uint8Array): ImageSource {
   return {

@@ -2,6 +2,7 @@
 
 import { assertNever } from '../core/errors.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
+import type { ImageSource } from '../image/image-source.ts';
 import type { CampaignEvent, EcuStep } from './event.ts';
 import type {
   Changed,
@@ -12,7 +13,6 @@ import type {
   EcuReport,
   Failed,
   HealthChecks,
-  ImageSource,
   RollbackOrder,
   Target,
   TransferReport,

@@ -1,21 +1,13 @@
 // What a campaign needs of the outside. Mistakes of the outside come back as values; only a broken disk throws.
 
+import type { BackendFailure } from '../core/backend-failure.ts';
+import type { ImageSource } from '../image/image-source.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import type { EncryptedImage } from '../trust/director.ts';
 import type { ApprovalFacts, ApprovalPhase } from '../vehicle/approval.ts';
 
 export type { ApprovalPhase } from '../vehicle/approval.ts';
-
-/** An image that is read piece by piece; it is never whole in memory. */
-export interface ImageSource {
-  /** bytes */
-  readonly length: number;
-  /** Lower-case hexadecimal. */
-  readonly sha256: string;
-  /** Exactly `length` bytes from `offset`, fewer only at the end. */
-  read(offset: number, length: number): Promise<Uint8Array>;
-}
 
 /** Why a driver gave up. A closed set: the reducer decides by these. */
 export const DRIVER_ERRORS = [
@@ -366,21 +358,6 @@ export interface Offer {
   readonly notes: string;
 }
 
-export interface BackendFailure {
-  readonly kind: 'failed';
-  /** `ECONNREFUSED`, `HTTP_503`, `FOREIGN_ANSWER`, ... */
-  readonly code: string;
-  readonly reason: string;
-  /** Asking again later can help. */
-  readonly transient: boolean;
-  /** What the server asked for by Retry-After. */
-  readonly retryAfterMs?: number;
-  /** No pause before the next try: it is the answer that was wrong, and not the server that is busy. */
-  readonly atOnce?: true;
-  /** The backend itself says so, in a sealed answer. Of anything else what it ends must be able to begin again. */
-  readonly sealed?: true;
-}
-
 export type LatestAnswer =
   | {
       readonly kind: 'releases';
@@ -401,17 +378,6 @@ export type DownloadAnswer =
       readonly chunks: AsyncIterable<Uint8Array>;
     }
   | BackendFailure;
-
-/** Thrown by the chunks of a download whose connection broke. */
-export class DownloadCut extends Error {
-  readonly code: string;
-
-  constructor(code: string, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'DownloadCut';
-    this.code = code;
-  }
-}
 
 export interface VersionReport {
   readonly vin: string;
@@ -450,7 +416,7 @@ export interface Checkin {
   readonly vin: string;
   /** Signed by the Primary. */
   readonly manifest: unknown;
-  /** What the Primary tells of itself (src/services/checkin-telemetry.ts). */
+  /** What the Primary tells of itself (src/contract/checkin-telemetry.ts). */
   readonly telemetry?: unknown;
   /** For the time attestation: 16 bytes each, hexadecimal. */
   readonly nonces: readonly string[];

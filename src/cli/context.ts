@@ -2,25 +2,13 @@
 
 import type { Writable } from 'node:stream';
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+import type { ChildError } from '../bench/children.ts';
+import { pc } from '../core/colours.ts';
+import type { Context } from '../core/context.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import type { Logger } from '../core/logger.ts';
-import type { ChildError } from './children.ts';
-import { pc } from './colours.ts';
 import { onOutputLost, outputExitCode } from './output.ts';
-
-export interface Context {
-  readonly json: boolean;
-  /** Aborted by SIGINT, SIGTERM, and when the bench that started us is gone. */
-  readonly signal: AbortSignal;
-  readonly logger: Logger;
-  /** The exit code of the signal that ended us. */
-  interruption(): ExitCode;
-  /** A line for people; nothing in `--json` mode. */
-  say(line: string): void;
-  /** A line for machines; nothing without `--json`. */
-  emit(value: unknown): void;
-}
 
 export interface CommonOptions {
   readonly json?: boolean;

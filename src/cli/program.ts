@@ -4,20 +4,20 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
 import { packageVersion } from '../core/package-root.ts';
-import { addCampaign } from './define-campaign.ts';
-import { addDevice } from './define-device.ts';
-import { addHistory, addStatus } from './define-history.ts';
-import { addKeys } from './define-keys.ts';
-import { addProvision } from './define-provision.ts';
-import { addRelease } from './define-release.ts';
-import { addResetTime } from './define-reset-time.ts';
-import { addServer } from './define-server.ts';
-import { addServices } from './define-services.ts';
-import { addSimulate } from './define-simulate.ts';
-import { addTuf } from './define-tuf.ts';
-import { addVerify } from './define-verify.ts';
+import { addCampaign } from './campaign/options.ts';
+import { addDevice } from './device/options.ts';
+import { addKeys } from './keys/options.ts';
+import { addResetTime } from './keys/reset-time-options.ts';
 import { command, EXIT_CODES, withBeside, withNetwork, withVehicle } from './program-options.ts';
+import { addProvision } from './provision/options.ts';
+import { addRelease } from './release/options.ts';
+import { addServer } from './server/options.ts';
+import { addServices } from './services/options.ts';
+import { addSimulate } from './simulate/options.ts';
+import { addHistory, addStatus } from './state/options.ts';
 import { suiteOption } from './suite.ts';
+import { addTuf } from './tuf/options.ts';
+import { addVerify } from './verify/options.ts';
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<ExitCode> {
@@ -106,7 +106,7 @@ function addBench(program: Command): void {
         .default('update'),
     )
     .addOption(transport())
-    .action(async (options) => (await import('./bench.ts')).bench(options));
+    .action(async (options) => (await import('./bench/bench.ts')).bench(options));
 }
 
 function addTmu(program: Command): void {
@@ -163,7 +163,7 @@ function addTmu(program: Command): void {
     )
     .addOption(suiteOption())
     .option('--once', 'run one cycle; the exit code tells its outcome')
-    .action(async (options) => (await import('./tmu.ts')).tmu(options));
+    .action(async (options) => (await import('./tmu/tmu.ts')).tmu(options));
 }
 
 function transport(): Option {
@@ -203,7 +203,7 @@ function addEcu(program: Command): void {
       `can-ota ecu EDT --bus vcan0 --flash flash/edt
        can-ota ecu INV --bus local:bench --flash flash/inv --fault fail-write=100000`,
     ).argument('<name>', 'name in the vehicle file'),
-  ).action(async (name, options) => (await import('./ecu.ts')).ecu(name, options));
+  ).action(async (name, options) => (await import('./ecu/ecu.ts')).ecu(name, options));
 }
 
 function addCgw(program: Command): void {
@@ -234,7 +234,7 @@ function addCgw(program: Command): void {
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
     )
-    .action(async (options) => (await import('./cgw.ts')).cgw(options));
+    .action(async (options) => (await import('./ecu/cgw.ts')).cgw(options));
 }
 
 function addFlash(program: Command): void {
@@ -285,7 +285,7 @@ function addFlash(program: Command): void {
     .option('--xor-key <hex>', 'security access of REQUEST:RESPONSE: seed xor key')
     .option('--level <number>', 'security access level, odd', address)
     .action(async (ecuName, image, options) =>
-      (await import('./flash.ts')).flash(ecuName, image, options),
+      (await import('./flash/flash.ts')).flash(ecuName, image, options),
     );
 }
 
@@ -304,7 +304,7 @@ function addRead(program: Command): void {
     .option('--identity <file>', 'security keys of the ECUs: identity.json of can-ota provision')
     .option('--bench-keys', 'take a vehicle file with the public keys of the bench')
     .action(async (ecuName, dids, options) =>
-      (await import('./read.ts')).read(ecuName, dids, options),
+      (await import('./flash/read.ts')).read(ecuName, dids, options),
     );
 }
 
@@ -322,7 +322,7 @@ function addMonitor(program: Command): void {
     .option('--file <log>', 'read a candump log instead of a bus, - for standard input')
     .option('--raw', 'show every frame too')
     .option('--all', 'also what is no known conversation, as frames')
-    .action(async (options) => (await import('./monitor.ts')).monitor(options));
+    .action(async (options) => (await import('./monitor/monitor.ts')).monitor(options));
 }
 
 export interface ImageArgument {

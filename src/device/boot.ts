@@ -1,14 +1,14 @@
 // Power-on: the boot record decides, the bank is verified, and only then does it run. A reset is this once more.
 
 import { z } from 'zod';
-import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
-import type { Storage } from '../core/storage.ts';
 import {
   type DeviceFacts,
   type SignedManifest,
   signedManifest,
   verifyPackage,
-} from '../services/chunked/package.ts';
+} from '../contract/chunked/package.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
+import type { Storage } from '../core/storage.ts';
 import { bankDigest } from './banks.ts';
 import {
   type BankRecord,

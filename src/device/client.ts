@@ -1,16 +1,16 @@
 // The client of a small device: asks, fetches, verifies, and has it tried; what fails leaves the running image alone.
 
-import { sleep } from '../core/clock.ts';
-import { jitter, type Random } from '../core/random.ts';
-import type { PackageKey } from '../services/chunked/package-cipher.ts';
+import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import {
   type CheckAnswer,
   PACKAGE_WITHDRAWN,
   TRANSFER_ENDED,
   TRANSFER_UNKNOWN,
   type TransferPace,
-} from '../services/chunked/protocol.ts';
-import type { SealedClient } from '../tmu/sealed-client.ts';
+} from '../contract/chunked/protocol.ts';
+import { sleep } from '../core/clock.ts';
+import { jitter, type Random } from '../core/random.ts';
+import type { SealedClient } from '../link/sealed-client.ts';
 import type { Device, Ended } from './device.ts';
 import type { Answered, DeviceBackend } from './device-backend.ts';
 import type { DeviceReport, DeviceTransfer } from './device-state.ts';

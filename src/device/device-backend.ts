@@ -1,8 +1,6 @@
 // What a device asks its backend: short sealed requests, repeated as long as that can help.
 
 import type { z } from 'zod';
-import type { Clock } from '../core/clock.ts';
-import type { Random } from '../core/random.ts';
 import {
   CHECK_PATH,
   type CheckAnswer,
@@ -16,10 +14,12 @@ import {
   type VerifyAnswer,
   type VerifyRequest,
   verifyAnswer,
-} from '../services/chunked/protocol.ts';
-import type { HttpClient } from '../tmu/http-client.ts';
-import { retrying } from '../tmu/retry.ts';
-import type { SealedClient } from '../tmu/sealed-client.ts';
+} from '../contract/chunked/protocol.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import type { HttpClient } from '../link/http-client.ts';
+import { retrying } from '../link/retry.ts';
+import type { SealedClient } from '../link/sealed-client.ts';
 import type { DeviceEvent } from './device-event.ts';
 import type { DeviceReport } from './device-state.ts';
 import type { Findings } from './diagnostics.ts';

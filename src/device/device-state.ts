@@ -1,7 +1,7 @@
 // Where a device is in an update, as it is kept on its disk; and from where it may get where.
 
 import { z } from 'zod';
-import { signedManifest } from '../services/chunked/package.ts';
+import { signedManifest } from '../contract/chunked/package.ts';
 
 export const DEVICE_STATES = [
   'idle',

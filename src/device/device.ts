@@ -1,10 +1,10 @@
 // The device itself: its memory, its files, what it runs, its normal work. What it does about updates is the client's.
 
+import type { DeviceFacts } from '../contract/chunked/package.ts';
 import type { Clock } from '../core/clock.ts';
 import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
-import type { DeviceFacts } from '../services/chunked/package.ts';
 import { Bootloader, type Running, readBootRecord } from './boot.ts';
 import { confirmed } from './boot-record.ts';
 import type { DeviceEvent, DeviceOutcome } from './device-event.ts';

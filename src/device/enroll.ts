@@ -2,12 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { readReleaseKey } from '../contract/chunked/package.ts';
 import { fromHex, toHex } from '../core/bytes.ts';
 import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
-import { readReleaseKey } from '../services/chunked/package.ts';
 import { deviceKeyOf } from '../trust/device-session.ts';
 import { BankWriter } from './banks.ts';
 import { writeBootRecord } from './boot.ts';

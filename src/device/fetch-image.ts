@@ -1,12 +1,12 @@
 // Fetches the encrypted image into the staging file: what is there is kept, what is lost is asked for again.
 
+import { recordBytes, type TransferPace } from '../contract/chunked/protocol.ts';
+import { ChunkReceiver } from '../contract/chunked/receiver.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { recordBytes, type TransferPace } from '../services/chunked/protocol.ts';
-import { ChunkReceiver } from '../services/chunked/receiver.ts';
-import { ChunkPace } from '../tmu/chunk-pace.ts';
-import { exchangeInPace } from '../tmu/paced-exchange.ts';
-import type { SealedClient } from '../tmu/sealed-client.ts';
+import { ChunkPace } from '../link/chunk-pace.ts';
+import { exchangeInPace } from '../link/paced-exchange.ts';
+import type { SealedClient } from '../link/sealed-client.ts';
 import type { DeviceEvent } from './device-event.ts';
 import type { DeviceTransfer } from './device-state.ts';
 import type { Staging } from './staging.ts';

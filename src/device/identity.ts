@@ -1,10 +1,10 @@
 // What a device got when it was enrolled: who it is, whom it believes.
 
 import { z } from 'zod';
+import { hardwareModel, type ReleaseKey, readReleaseKey } from '../contract/chunked/package.ts';
 import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
-import { hardwareModel, type ReleaseKey, readReleaseKey } from '../services/chunked/package.ts';
 
 export const IDENTITY_FILE = 'identity.json';
 

@@ -1,10 +1,10 @@
 // From the staged, encrypted image to a bank: opened once to judge it, and once more to write it.
 
 import { createHash } from 'node:crypto';
+import { type Manifest, type PackageFault, packageFault } from '../contract/chunked/package.ts';
+import type { PackageKey } from '../contract/chunked/package-cipher.ts';
+import { DECRYPTOR_BYTES, PackageDecryptor } from '../contract/chunked/package-decryptor.ts';
 import type { Storage } from '../core/storage.ts';
-import { type Manifest, type PackageFault, packageFault } from '../services/chunked/package.ts';
-import type { PackageKey } from '../services/chunked/package-cipher.ts';
-import { DECRYPTOR_BYTES, PackageDecryptor } from '../services/chunked/package-decryptor.ts';
 import { BankWriter, bankDigest } from './banks.ts';
 import type { Bank } from './boot-record.ts';
 import type { Staging } from './staging.ts';

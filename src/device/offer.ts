@@ -4,9 +4,9 @@ import {
   type DeviceFacts,
   type SignedManifest,
   verifyPackage,
-} from '../services/chunked/package.ts';
-import { encryptedLength } from '../services/chunked/package-cipher.ts';
-import type { CheckRequest, TransferFacts } from '../services/chunked/protocol.ts';
+} from '../contract/chunked/package.ts';
+import { encryptedLength } from '../contract/chunked/package-cipher.ts';
+import type { CheckRequest, TransferFacts } from '../contract/chunked/protocol.ts';
 import type { Device } from './device.ts';
 import type { DeviceTransfer } from './device-state.ts';
 import type { Held } from './staging.ts';

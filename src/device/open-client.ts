@@ -1,14 +1,14 @@
 // A device client put together: files, boot loader, sealed session, backend.
 
+import { DEFAULT_CHUNK_BYTES } from '../contract/chunked/protocol.ts';
 import { fromHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
-import { DEFAULT_CHUNK_BYTES } from '../services/chunked/protocol.ts';
-import { baseUrl, HttpClient } from '../tmu/http-client.ts';
-import type { HttpTransport } from '../tmu/http-transport.ts';
-import { SealedClient } from '../tmu/sealed-client.ts';
+import { baseUrl, HttpClient } from '../link/http-client.ts';
+import type { HttpTransport } from '../link/http-transport.ts';
+import { SealedClient } from '../link/sealed-client.ts';
 import type { Suite } from '../trust/sealed-session.ts';
 import { DeviceClient } from './client.ts';
 import { Device } from './device.ts';

@@ -6,8 +6,8 @@
 
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { type Chunking, chunkCount, chunkLength } from '../contract/chunked/protocol.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
-import { type Chunking, chunkCount, chunkLength } from '../services/chunked/protocol.ts';
 import { readInto } from './banks.ts';
 import type { WorkingMemory } from './working-memory.ts';
 

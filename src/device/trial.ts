@@ -1,6 +1,6 @@
 // A verified image is written, booted on trial, and either confirmed or left again; from any instant on once more.
 
-import type { PackageKey } from '../services/chunked/package-cipher.ts';
+import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import { activated, fellBack, otherBank, writing } from './boot-record.ts';
 import type { Device, Ended } from './device.ts';
 import type { DeviceBackend } from './device-backend.ts';

@@ -1,7 +1,7 @@
 // What an ECU shows of a command: the value that it holds, or how often its routine has run.
 
+import type { Arguments } from '../contract/command.ts';
 import { bytesToUint, toHex } from '../core/bytes.ts';
-import type { Arguments } from '../services/command.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { type CommandAct, placeArguments } from '../vehicle/commands.ts';

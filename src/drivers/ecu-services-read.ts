@@ -1,8 +1,8 @@
 // Reading data identifiers of one ECU: several in one request where it can, and what their bytes mean.
 
+import type { Reading } from '../contract/ecu-services.ts';
 import { asciiText, hexNumber } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
-import type { Reading } from '../services/ecu-services.ts';
 import { isMalformed } from '../uds/codec.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';

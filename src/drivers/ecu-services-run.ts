@@ -1,8 +1,8 @@
 // Commands to one ECU: begun once, and where the answer is lost, found out afterwards whether they ran.
 
+import type { ProbeResult, RunResult } from '../contract/ecu-services.ts';
 import { sleep } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
-import type { ProbeResult, RunResult } from '../services/ecu-services.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as inputOutputControl from '../uds/services/input-output-control.ts';
 import * as routineControl from '../uds/services/routine-control.ts';

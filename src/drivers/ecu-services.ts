@@ -1,16 +1,16 @@
 // What the services need of the ECUs, over UDS: data identifiers that are read, and commands that are run, as the vehicle
 // file describes them.
 
-import type { Clock } from '../core/clock.ts';
-import { describeError } from '../core/errors.ts';
-import type { Logger } from '../core/logger.ts';
 import {
   type ArgumentDescription,
   type Catalogue,
   type CommandOrder,
   checkCommand,
-} from '../services/command.ts';
-import type { EcuServices, ProbeResult, ReadResult, RunResult } from '../services/ecu-services.ts';
+} from '../contract/command.ts';
+import type { EcuServices, ProbeResult, ReadResult, RunResult } from '../contract/ecu-services.ts';
+import type { Clock } from '../core/clock.ts';
+import { describeError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { actOf, encodeArguments } from '../vehicle/commands.ts';
 import type { EcuCommand, Vehicle, VehicleEcu } from '../vehicle/schema.ts';

@@ -1,7 +1,8 @@
 // The first image of an ECU of ours: the factory programs it before the lock, without signatures, and reads it back.
 
-import type { DriverHooks, ImageSource } from '../campaign/ports.ts';
+import type { DriverHooks } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
+import type { ImageSource } from '../image/image-source.ts';
 import {
   CAMPAIGN_BYTES,
   encodeActivateOption,

@@ -1,7 +1,8 @@
 // Reads an image piece by piece, one piece ahead of the bus, so that the disk never keeps the bus waiting.
 
 import { crc32 } from 'node:zlib';
-import type { ImageSource, Target } from '../campaign/ports.ts';
+import type { Target } from '../campaign/ports.ts';
+import type { ImageSource } from '../image/image-source.ts';
 
 /** 64 KiB: 16 blocks of 4 KiB for each call to the file system. */
 const PIECE_BYTES = 64 * 1024;

@@ -1,6 +1,7 @@
 // What the steps of one programming sequence share: what is programmed, what has been done so far, and routines.
 
-import type { DriverHooks, ImageSource } from '../campaign/ports.ts';
+import type { DriverHooks } from '../campaign/ports.ts';
+import type { ImageSource } from '../image/image-source.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import type { BusSilence } from './bus-silence.ts';

@@ -1,6 +1,6 @@
 // RequestDownload, TransferData, RequestTransferExit: an image or a small file into an ECU (ISO 14229-1 clause 15).
 
-import type { ImageSource } from '../campaign/ports.ts';
+import type { ImageSource } from '../image/image-source.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as requestTransferExit from '../uds/services/request-transfer-exit.ts';
 import * as transferData from '../uds/services/transfer-data.ts';

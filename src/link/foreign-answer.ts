@@ -48,7 +48,7 @@ const PAGE = /^(?:text\/html|application\/xhtml\+xml)$/;
 /** An image is never one of these, whatever web server sends it. */
 const NO_IMAGE = /^(?:text\/(?!plain$)|multipart\/)|[/+](?:json|xml|javascript)$|xhtml/;
 
-/** What our server says when it refuses; see server/http/problems.ts. */
+/** What our server says when it refuses; see server/platform/http/problems.ts. */
 const problemSchema = z.object({
   type: z.literal('about:blank'),
   title: z.string().max(200),

@@ -1,8 +1,8 @@
 // The program of a worker process: plays the episodes that it is sent, one after the other.
 
-import { measuring } from '../cli/simulate-limits.ts';
 import { crashed } from './crash.ts';
 import { createEpisodeRunner, type EpisodeResult } from './episode.ts';
+import { measuring } from './limits.ts';
 import { sabotageOf } from './sabotage.ts';
 import type { EpisodePlan } from './scenario.ts';
 

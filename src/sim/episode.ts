@@ -2,9 +2,9 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { formatLogEntry } from '../bus/candump-log.ts';
-import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { describeError } from '../core/errors.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
+import type { SessionChoice } from '../onboard/tmu-on-bus.ts';
 import { SUITES } from '../trust/sealed-session.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type FaultCategory, moduleOf } from './faults/catalogue.ts';

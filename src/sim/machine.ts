@@ -4,7 +4,7 @@ import type { CanBus } from '../bus/can-bus.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
-import type { HttpRequest, HttpResponse, HttpTransport } from '../tmu/http-transport.ts';
+import type { HttpRequest, HttpResponse, HttpTransport } from '../link/http-transport.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedBus } from './simulated-bus.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';

@@ -1,7 +1,7 @@
 // Which kinds of faults a simulation draws: the profile of the command line.
 
+import { CHUNK_FAULT_NAMES } from '../contract/chunked/faults.ts';
 import { InputError } from '../core/errors.ts';
-import { CHUNK_FAULT_NAMES } from '../services/chunked/faults.ts';
 import { FAULT_CATEGORIES, type ProfileEntry } from './faults/catalogue.ts';
 
 const KNOWN: readonly ProfileEntry[] = [...FAULT_CATEGORIES, ...CHUNK_FAULT_NAMES];

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { DriverResult, EcuDriver, EcuReport, Target } from '../campaign/ports.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
-import type { HttpTransport } from '../tmu/http-transport.ts';
+import type { HttpTransport } from '../link/http-transport.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { WorldSabotage } from './world.ts';
 

@@ -1,8 +1,8 @@
 // What happens in one episode, decided from the seed before anything runs: releases and faults, campaign by campaign.
 
+import { CHUNK_FAULTS } from '../contract/chunked/faults.ts';
 import { InputError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
-import { CHUNK_FAULTS } from '../services/chunked/faults.ts';
 import { drawFault, type Fault, faultText, type ProfileEntry } from './faults/catalogue.ts';
 import { dimensionsOf } from './faults/draw.ts';
 import { type EcuName, OTHER_MAKE, OUR_ECUS } from './machine-names.ts';

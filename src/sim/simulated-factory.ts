@@ -1,11 +1,11 @@
 // The people who sign, in a simulated world: the standard key ceremony with keys from a seed, and releases.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import type { TrustFolder } from '../../server/images/trust-folder.ts';
-import { ONLINE_ROLES, REPOSITORIES, type RepositoryName } from '../cli/keys-folder.ts';
-import { listed } from '../cli/release-list.ts';
-import { customOf, type ReleaseChoice } from '../cli/release-sign.ts';
+import type { TrustFolder } from '../../server/features/releases/trust-folder.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
+import { ONLINE_ROLES, REPOSITORIES, type RepositoryName } from '../signing/folder.ts';
+import { customOf, type ReleaseChoice } from '../signing/release.ts';
+import { listed } from '../signing/release-list.ts';
 import { RepositoryWriter, ROOT_VALIDITY_MS } from '../trust/repository-writer.ts';
 import type { RoleKeys } from '../trust/role-signing.ts';
 import { type LocalSigner, signerFromSeed } from '../trust/signing-key.ts';

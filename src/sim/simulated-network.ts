@@ -2,7 +2,7 @@
 
 import { type Clock, sleep } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import type { HttpRequest, HttpResponse, HttpTransport } from '../tmu/http-transport.ts';
+import type { HttpRequest, HttpResponse, HttpTransport } from '../link/http-transport.ts';
 
 /** Whole, before anything happens to it on its way. */
 export interface ServerAnswer {

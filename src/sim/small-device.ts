@@ -1,14 +1,14 @@
 // A small device of a simulated world: the reference client on a machine and a network of its own, and the truth about it.
 
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
-import { HttpRegistry } from '../cli/provision-registry.ts';
+import { manifestFor, publicPem, signManifest } from '../contract/chunked/sign-package.ts';
 import { concatBytes } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
 import { type BootRecord, bootRecordSchema } from '../device/boot-record.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import { enroll } from '../device/enroll.ts';
 import { openDeviceClient } from '../device/open-client.ts';
-import { manifestFor, publicPem, signManifest } from '../services/chunked/sign-package.ts';
+import { HttpRegistry } from '../factory/registry.ts';
 import type { Suite } from '../trust/sealed-session.ts';
 import { type MachineEvent, type MachineLife, SimulatedMachine } from './machine.ts';
 import type { SeededRandom } from './seeded-random.ts';

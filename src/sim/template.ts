@@ -1,14 +1,14 @@
 // Backend and vehicles as the factory leaves them: made once by the real ceremony and the real provisioning, then copied.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import { addToken } from '../../server/auth/registry-commands.ts';
-import { withoutShippedSecrets } from '../cli/bench-vehicle.ts';
-import { Testers } from '../cli/provision-bus.ts';
-import { HttpRegistry } from '../cli/provision-registry.ts';
-import { provisionVehicle } from '../cli/provision-run.ts';
-import { loadVehicle } from '../cli/vehicle-file.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
+import { provisionVehicle } from '../factory/provision.ts';
+import { HttpRegistry } from '../factory/registry.ts';
+import { withoutShippedSecrets } from '../onboard/bench-vehicle.ts';
+import { Testers } from '../onboard/factory-bus.ts';
+import { loadVehicle } from '../onboard/vehicle-file.ts';
 import { type Vehicle, vehicleSchema } from '../vehicle/schema.ts';
 import type { Character } from './other-make/character.ts';
 import { type SeededRandom, seededRandom } from './seeded-random.ts';

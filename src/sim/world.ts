@@ -1,8 +1,8 @@
 // A whole world in one process: a backend, vehicles with their TMUs and ECUs, networks, drivers, disks, and one clock.
 
-import type { ReleaseChoice } from '../cli/release-sign.ts';
-import type { SessionChoice } from '../cli/tmu-on-bus.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import type { SessionChoice } from '../onboard/tmu-on-bus.ts';
+import type { ReleaseChoice } from '../signing/release.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { type Character, descriptionOf } from './other-make/character.ts';

@@ -8,6 +8,7 @@ import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { jitter, type Random } from '../core/random.ts';
+import { retrying } from '../link/retry.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { isAskedAgain } from './asked-again.ts';
 import type { Inventory } from './inventory.ts';
@@ -15,7 +16,6 @@ import type { Memory, Remembered } from './memory.ts';
 import type { Outbox } from './outbox.ts';
 import { plannedEcus } from './ranks.ts';
 import { stands } from './retention.ts';
-import { retrying } from './retry.ts';
 import type { TmuListener } from './tmu-event.ts';
 import type { TrustedSource } from './trusted-source.ts';
 

@@ -1,15 +1,15 @@
 // What the TMU tells of itself with a check-in. A part that cannot be measured is left out, and never keeps the check-in back.
 
-import type { Clock } from '../core/clock.ts';
-import { describeError } from '../core/errors.ts';
-import type { Logger } from '../core/logger.ts';
-import type { Storage } from '../core/storage.ts';
 import {
   type BusTelemetry,
   type CheckinTelemetry,
   checkinTelemetry,
   MAX_BUSES,
-} from '../services/checkin-telemetry.ts';
+} from '../contract/checkin-telemetry.ts';
+import type { Clock } from '../core/clock.ts';
+import { describeError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Storage } from '../core/storage.ts';
 
 /** What only the machine knows. */
 export interface MachineFacts {

@@ -1,13 +1,6 @@
 // Images over the chunked protocol: each chunk authenticated by itself, lost ones asked for again one by one.
 
-import {
-  type Backend,
-  type BackendFailure,
-  type DownloadAnswer,
-  DownloadCut,
-} from '../campaign/ports.ts';
-import type { Clock } from '../core/clock.ts';
-import type { Random } from '../core/random.ts';
+import type { Backend, DownloadAnswer } from '../campaign/ports.ts';
 import {
   CHECK_PATH,
   type CheckRequest,
@@ -15,12 +8,15 @@ import {
   DEFAULT_CHUNK_BYTES,
   recordBytes,
   type TransferFacts,
-} from '../services/chunked/protocol.ts';
-import { ChunkReceiver } from '../services/chunked/receiver.ts';
-import { ChunkPace } from './chunk-pace.ts';
+} from '../contract/chunked/protocol.ts';
+import { ChunkReceiver } from '../contract/chunked/receiver.ts';
+import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import { ChunkPace } from '../link/chunk-pace.ts';
+import { exchangeInPace } from '../link/paced-exchange.ts';
+import type { SealedClient } from '../link/sealed-client.ts';
 import { DEFAULT_DOWNLOAD_LIMITS } from './download.ts';
-import { exchangeInPace } from './paced-exchange.ts';
-import type { SealedClient } from './sealed-client.ts';
 
 export interface ChunkedDownloadOptions {
   /** For all but the images. */

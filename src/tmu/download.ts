@@ -1,19 +1,14 @@
 // Downloads one image into the store: resumed by range, hashed on the way, never whole in memory.
 
 import type { Hash } from 'node:crypto';
-import {
-  type Backend,
-  type BackendFailure,
-  type DownloadAnswer,
-  DownloadCut,
-  type Release,
-} from '../campaign/ports.ts';
+import type { Backend, DownloadAnswer, Release } from '../campaign/ports.ts';
+import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
 import { describeError } from '../core/errors.ts';
 import { StorageError, type StorageFile } from '../core/storage.ts';
 import { foreignBeginning } from '../link/foreign-answer.ts';
+import { type PaceLimits, PaceWatch } from '../link/pace.ts';
+import { type RetryOptions, retrying } from '../link/retry.ts';
 import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
-import { type PaceLimits, PaceWatch } from './pace.ts';
-import { type RetryOptions, retrying } from './retry.ts';
 import type { TrafficMeter } from './traffic-meter.ts';
 
 export type DownloadLimits = PaceLimits;

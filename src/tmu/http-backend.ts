@@ -4,7 +4,6 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import type {
   Backend,
-  BackendFailure,
   CampaignOrders,
   CampaignStatusReport,
   Checkin,
@@ -14,14 +13,15 @@ import type {
   RepositoryName,
   VersionReport,
 } from '../campaign/ports.ts';
+import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
 import type { Random } from '../core/random.ts';
+import type { DeviceKeys } from '../link/device-keys.ts';
+import { type DeviceIdentity, DeviceSession } from '../link/device-session.ts';
+import { followRedirects, withoutSearch } from '../link/follow-redirects.ts';
 import { foreignAnswer, isOctets, parseJson, signedJson } from '../link/foreign-answer.ts';
-import type { DeviceKeys } from './device-keys.ts';
-import { type DeviceIdentity, DeviceSession } from './device-session.ts';
-import { followRedirects, withoutSearch } from './follow-redirects.ts';
 import {
   type Answer,
   baseUrl,
@@ -31,8 +31,8 @@ import {
   header,
   lengthOf,
   withSignal,
-} from './http-client.ts';
-import type { HttpResponse, HttpTransport } from './http-transport.ts';
+} from '../link/http-client.ts';
+import type { HttpResponse, HttpTransport } from '../link/http-transport.ts';
 
 export interface HttpBackendOptions {
   /** `https://host[:port][/prefix]` */

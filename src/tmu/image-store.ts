@@ -2,8 +2,8 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import type { PlanItem } from '../campaign/plan.ts';
-import type { ImageSource } from '../campaign/ports.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
+import type { ImageSource } from '../image/image-source.ts';
 
 const FOLDER = 'images';
 const PIECE_BYTES = 1024 * 1024;

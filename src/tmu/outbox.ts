@@ -1,12 +1,8 @@
 // Reports that the backend has not taken yet: kept through restarts, sent in order, each at least once.
 
 import { z } from 'zod';
-import type {
-  Backend,
-  BackendFailure,
-  CampaignStatusReport,
-  VersionReport,
-} from '../campaign/ports.ts';
+import type { Backend, CampaignStatusReport, VersionReport } from '../campaign/ports.ts';
+import type { BackendFailure } from '../core/backend-failure.ts';
 import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';

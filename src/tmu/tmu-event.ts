@@ -4,8 +4,8 @@ import type { EcuStep } from '../campaign/event.ts';
 import type { CycleOutcome } from '../campaign/outcome.ts';
 import type { ApprovalPhase } from '../campaign/ports.ts';
 import type { CampaignState, EcuOutcome } from '../campaign/state.ts';
-import type { CommandState } from '../services/command.ts';
-import type { ParameterResult } from '../services/configuration.ts';
+import type { CommandState } from '../contract/command.ts';
+import type { ParameterResult } from '../contract/configuration.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { RoleVersions } from '../trust/repository.ts';
 

@@ -1,11 +1,12 @@
 // What the daemon needs of Uptane: offers that may be believed, metadata for the ECUs, and reports to the Director.
 
-import type { Backend, BackendFailure, EcuDriver, Failed, Offer } from '../campaign/ports.ts';
+import type { Backend, EcuDriver, Failed, Offer } from '../campaign/ports.ts';
+import type { CheckinTelemetry } from '../contract/checkin-telemetry.ts';
+import type { BackendFailure } from '../core/backend-failure.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
-import type { CheckinTelemetry } from '../services/checkin-telemetry.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import type { Vehicle } from '../vehicle/schema.ts';

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
-import { setDeviceStatus } from '../../server/auth/registry-commands.ts';
+import { setDeviceStatus } from '../../server/features/registry/tool-commands.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { clientProof, deviceKeyOf } from '../../src/trust/device-session.ts';
 import { json } from '../server/support.ts';

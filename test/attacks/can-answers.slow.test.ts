@@ -1,8 +1,8 @@
 // The table of attacks: a node that answers in place of others, in the driver's approval and in version reports.
 
 import { expect } from 'vitest';
-import type { Device } from '../../server/db/devices.ts';
-import { checkVehicleManifest } from '../../server/director/check-manifest.ts';
+import { checkVehicleManifest } from '../../server/features/director/check-manifest.ts';
+import type { Device } from '../../server/features/registry/store.ts';
 import { asciiBytes, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import {
   type SignedJson,

@@ -2,10 +2,10 @@
 
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { HttpClient } from '../../src/link/http-client.ts';
+import { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
-import { SealedClient } from '../../src/tmu/sealed-client.ts';
 import { attacksOn } from '../support/attack-table.ts';
 import type { PassedAnswer, PassedRequest } from '../support/injected-transport.ts';
 import { PATH, SealedWorld } from '../support/sealed-world.ts';

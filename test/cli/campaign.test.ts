@@ -1,10 +1,14 @@
 // `can-ota campaign cancel`: what it asks of the backend, how long it waits, and its exit codes.
 
 import { describe, expect, it } from 'vitest';
-import { cancel } from '../../src/cli/campaign.ts';
-import { BackendError, type CancelReply, ReleaseBackend } from '../../src/cli/release-backend.ts';
+import { cancel } from '../../src/cli/campaign/campaign.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
+import {
+  BackendError,
+  type CancelReply,
+  ReleaseBackend,
+} from '../../src/signing/release-backend.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { problemResponse } from '../support/problem-response.ts';
 

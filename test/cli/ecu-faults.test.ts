@@ -1,7 +1,7 @@
 // The faults of a simulated ECU as they are written on the command line.
 
 import { expect, it } from 'vitest';
-import { parseFaults } from '../../src/cli/ecu.ts';
+import { parseFaults } from '../../src/cli/ecu/ecu.ts';
 import { InputError } from '../../src/core/errors.ts';
 
 it('faults are read one by one', () => {

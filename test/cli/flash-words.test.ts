@@ -2,11 +2,11 @@
 
 import { describe, expect, it } from 'vitest';
 import type { CampaignEvent, EcuStep } from '../../src/campaign/event.ts';
-import { contentText, phaseOf, stepText, successText } from '../../src/cli/flash-words.ts';
-import { adviceByFile } from '../../src/cli/target-advice.ts';
-import { type TargetOptions, targetEcu } from '../../src/cli/target-ecu.ts';
-import { benchVehicleFile, loadVehicle } from '../../src/cli/vehicle-file.ts';
+import { adviceByFile } from '../../src/cli/flash/target-advice.ts';
+import { type TargetOptions, targetEcu } from '../../src/cli/flash/target-ecu.ts';
+import { contentText, phaseOf, stepText, successText } from '../../src/cli/flash/words.ts';
 import { ADVICE_TOPICS, type AdviceTopic } from '../../src/drivers/advice.ts';
+import { benchVehicleFile, loadVehicle } from '../../src/onboard/vehicle-file.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { ecuSchema, type VehicleEcu } from '../../src/vehicle/schema.ts';
 

@@ -4,11 +4,11 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, onTestFinished } from 'vitest';
-import { Ceremony } from '../../src/cli/keys-ceremony.ts';
-import { KeyFolder } from '../../src/cli/keys-folder.ts';
-import { type InitChoice, initialise } from '../../src/cli/keys-init.ts';
-import type { Passphrases } from '../../src/cli/keys-passphrase.ts';
-import type { KeysWork } from '../../src/cli/keys-work.ts';
+import { Ceremony } from '../../src/signing/ceremony.ts';
+import { KeyFolder } from '../../src/signing/folder.ts';
+import { type InitChoice, initialise } from '../../src/signing/init.ts';
+import type { Passphrases } from '../../src/signing/passphrase.ts';
+import type { KeysWork } from '../../src/signing/work.ts';
 
 export const NOW = Date.UTC(2026, 8, 1);
 

@@ -3,13 +3,13 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { renew, revoke, rotate, setThreshold } from '../../src/cli/keys-change.ts';
-import { currentRoot } from '../../src/cli/keys-draft.ts';
-import { exportOnline } from '../../src/cli/keys-export.ts';
-import { KeyFolder, ONLINE_ROLES, parseCard } from '../../src/cli/keys-folder.ts';
-import { acceptFile, signFile } from '../../src/cli/keys-sign.ts';
-import { listing } from '../../src/cli/keys-view.ts';
+import { renew, revoke, rotate, setThreshold } from '../../src/cli/keys/change.ts';
+import { acceptFile, signFile } from '../../src/cli/keys/sign.ts';
 import { InputError } from '../../src/core/errors.ts';
+import { currentRoot } from '../../src/signing/draft.ts';
+import { exportOnline } from '../../src/signing/export.ts';
+import { KeyFolder, ONLINE_ROLES, parseCard } from '../../src/signing/folder.ts';
+import { listing } from '../../src/signing/overview.ts';
 import { checkRootChain, RepositoryUpdate, trustRoot } from '../../src/trust/repository.ts';
 import { RepositoryWriter } from '../../src/trust/repository-writer.ts';
 import { parseSignedRole, roleKeysOf } from '../../src/trust/role-signing.ts';
@@ -112,7 +112,7 @@ describe('keys init', () => {
     const work = await begun();
     const before = await work.folder.metadata('director');
     const choice = { rootKeys: 1, rootThreshold: 1, targetsKeys: 1, targetsThreshold: 1 };
-    const { initialise } = await import('../../src/cli/keys-init.ts');
+    const { initialise } = await import('../../src/signing/init.ts');
     expect((await refusal(initialise(work, choice))).message).toMatch(/nothing was changed/);
     expect(await work.folder.metadata('director')).toEqual(before);
     const fresh = await openWork();

@@ -3,10 +3,10 @@
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { JOURNAL_FILE } from '../../src/campaign/journal.ts';
-import { CHIP_FILE } from '../../src/cli/own-chip.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
 import { DEVICE_FILE } from '../../src/device/device.ts';
+import { CHIP_FILE } from '../../src/onboard/own-chip.ts';
 import { COMMANDS_FILE } from '../../src/tmu/services/command-entry.ts';
 import { CONFIGURATION_FILE } from '../../src/tmu/services/configuration-keeper.ts';
 import { PROGRESS_FILE, STATUS_FILE } from '../../src/tmu/status.ts';

@@ -3,14 +3,14 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { makeKey, release } from '../../src/cli/release-device.ts';
-import { InputError } from '../../src/core/errors.ts';
+import { makeKey, release } from '../../src/cli/release/device.ts';
 import {
   type Profile,
   readReleaseKey,
   signedBy,
   signedManifest,
-} from '../../src/services/chunked/package.ts';
+} from '../../src/contract/chunked/package.ts';
+import { InputError } from '../../src/core/errors.ts';
 import { temporaryFolder } from './keys-support.ts';
 
 const PASSPHRASE = 'a long passphrase for tests';

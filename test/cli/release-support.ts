@@ -3,9 +3,9 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { type KeyFolder, REPOSITORIES } from '../../src/cli/keys-folder.ts';
-import { type Credentials, ReleaseBackend } from '../../src/cli/release-backend.ts';
-import type { ReleaseChoice, ReleaseWork } from '../../src/cli/release-sign.ts';
+import { type KeyFolder, REPOSITORIES } from '../../src/signing/folder.ts';
+import type { ReleaseChoice, ReleaseWork } from '../../src/signing/release.ts';
+import { type Credentials, ReleaseBackend } from '../../src/signing/release-backend.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { parseSignedRole } from '../../src/trust/role-signing.ts';
 import { problemResponse } from '../support/problem-response.ts';

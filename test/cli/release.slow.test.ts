@@ -3,10 +3,10 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { rotate, setThreshold } from '../../src/cli/keys-change.ts';
-import { acceptFile, signFile } from '../../src/cli/keys-sign.ts';
-import { push } from '../../src/cli/release-push.ts';
-import { add, list, revoke } from '../../src/cli/release-sign.ts';
+import { rotate, setThreshold } from '../../src/cli/keys/change.ts';
+import { acceptFile, signFile } from '../../src/cli/keys/sign.ts';
+import { push } from '../../src/signing/push.ts';
+import { add, list, revoke } from '../../src/signing/release.ts';
 import { checkTargetsFile } from '../../src/trust/repository.ts';
 import { parseSignedRole } from '../../src/trust/role-signing.ts';
 import { begun, NOW, openWork, temporaryFolder, workOn } from './keys-support.ts';

@@ -3,11 +3,15 @@
 import * as fs from 'node:fs/promises';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { addRelease } from '../../src/cli/define-release.ts';
-import { BackendError, type Credentials, ReleaseBackend } from '../../src/cli/release-backend.ts';
-import { push } from '../../src/cli/release-push.ts';
-import { add, customOf, list, revoke } from '../../src/cli/release-sign.ts';
+import { addRelease } from '../../src/cli/release/options.ts';
 import { InputError } from '../../src/core/errors.ts';
+import { push } from '../../src/signing/push.ts';
+import { add, customOf, list, revoke } from '../../src/signing/release.ts';
+import {
+  BackendError,
+  type Credentials,
+  ReleaseBackend,
+} from '../../src/signing/release-backend.ts';
 import { begun } from './keys-support.ts';
 import {
   CHOICE,

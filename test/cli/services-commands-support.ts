@@ -2,15 +2,15 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import inject from 'light-my-request';
-import { addToken } from '../../server/auth/registry-commands.ts';
-import { AuditLog } from '../../server/db/audit.ts';
-import { DeviceStore } from '../../server/db/devices.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { DeviceStore } from '../../server/features/registry/store.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { createServer } from '../../server/server.ts';
 import { loadWeb } from '../../server/web/assets.ts';
-import type { OperatorWork } from '../../src/cli/operator.ts';
-import { OperatorBackend } from '../../src/cli/operator-backend.ts';
+import type { OperatorWork } from '../../src/cli/services/operator.ts';
+import type { SyncAnswer } from '../../src/contract/sync.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { SyncAnswer } from '../../src/services/sync.ts';
+import { OperatorBackend } from '../../src/link/operator-backend.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';

@@ -1,11 +1,11 @@
 // `can-ota config`, `command` and `telemetry`: the longer conversations with a backend.
 
 import { describe, expect, it } from 'vitest';
-import { cancel, list, send } from '../../src/cli/command-command.ts';
-import { history, set } from '../../src/cli/config-command.ts';
-import type { OperatorBackend } from '../../src/cli/operator-backend.ts';
+import { cancel, list, send } from '../../src/cli/services/command.ts';
+import { history, set } from '../../src/cli/services/config.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
+import type { OperatorBackend } from '../../src/link/operator-backend.ts';
 import { reportOf, VIN } from '../server/services-support.ts';
 import { POWER, startWorld, WISH } from './services-commands-support.ts';
 

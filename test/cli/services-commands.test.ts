@@ -1,17 +1,17 @@
 // `can-ota config`, `command` and `telemetry` against a backend in memory: what they ask, say, wait for, and their exit codes.
 
 import { describe, expect, it } from 'vitest';
-import { BackendError } from '../../src/cli/backend-connection.ts';
-import { send } from '../../src/cli/command-command.ts';
-import { set, show } from '../../src/cli/config-command.ts';
-import { assignments } from '../../src/cli/operator.ts';
-import { OperatorBackend, RefusedError } from '../../src/cli/operator-backend.ts';
 import { createProgram } from '../../src/cli/program.ts';
-import { show as showTelemetry } from '../../src/cli/telemetry-command.ts';
-import { textTable } from '../../src/cli/text-table.ts';
+import { send } from '../../src/cli/services/command.ts';
+import { set, show } from '../../src/cli/services/config.ts';
+import { assignments } from '../../src/cli/services/operator.ts';
+import { show as showTelemetry } from '../../src/cli/services/telemetry.ts';
+import { DEFAULT_CONFIGURATION } from '../../src/contract/configuration.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
-import { DEFAULT_CONFIGURATION } from '../../src/services/configuration.ts';
+import { textTable } from '../../src/core/text-table.ts';
+import { BackendError } from '../../src/link/backend-connection.ts';
+import { OperatorBackend, RefusedError } from '../../src/link/operator-backend.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { reportOf, VIN } from '../server/services-support.ts';
 import { problemResponse } from '../support/problem-response.ts';

@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
-import { addSimulate } from '../../src/cli/define-simulate.ts';
+import { addSimulate } from '../../src/cli/simulate/options.ts';
 import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 
 it('names every category of faults', () => {

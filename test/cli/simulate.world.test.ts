@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sharesOf } from '../../src/cli/simulate-limits.ts';
+import { sharesOf } from '../../src/sim/limits.ts';
 
 const cli = path.resolve('src/cli/main.ts');
 

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { readStatus, statusLines } from '../../src/cli/status.ts';
+import { readStatus, statusLines } from '../../src/cli/state/status.ts';
 import { lockFolder } from '../../src/core/lock.ts';
 import { bytesOf, World } from '../tmu/support.ts';
 import { stateFolder } from './state-folder-support.ts';

@@ -5,9 +5,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { MetadataSource, SourceAnswer } from '../../src/cli/metadata-source.ts';
-import { TufClient } from '../../src/cli/tuf.ts';
+import { TufClient } from '../../src/cli/tuf/tuf.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
+import type { MetadataSource, SourceAnswer } from '../../src/link/metadata-source.ts';
 import { versionsOf } from '../../src/trust/repository.ts';
 import { MOCK_NOW_MS, MockRepository } from '../support/mock-repositories.ts';
 

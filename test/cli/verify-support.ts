@@ -7,10 +7,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { SourceOptions } from '../../src/cli/metadata-source.ts';
-import { runVerification, type VerifyJob, type VerifyResult } from '../../src/cli/verify-run.ts';
-import { repositorySource } from '../../src/cli/verify-source.ts';
+import { runVerification, type VerifyJob, type VerifyResult } from '../../src/cli/verify/run.ts';
+import { repositorySource } from '../../src/cli/verify/source.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
+import type { SourceOptions } from '../../src/link/metadata-source.ts';
 import type { MockRepositories, RepositoryName } from '../support/mock-repositories.ts';
 import { MOCK_NOW_MS, MOCK_VIN, mockRepositories } from '../support/mock-repositories.ts';
 

@@ -1,8 +1,8 @@
 // `can-ota release withdraw-device`: what is said about each answer of the backend.
 
 import { describe, expect, it } from 'vitest';
-import type { WithdrawReply } from '../../src/cli/release-backend.ts';
-import { withdraw } from '../../src/cli/withdraw-device.ts';
+import { withdraw } from '../../src/cli/release/withdraw-device.ts';
+import type { WithdrawReply } from '../../src/signing/release-backend.ts';
 
 const WISH = { model: 'PUMP-1', version: '1.1.0', profile: 'default', reason: 'a fault' } as const;
 const REPLY: WithdrawReply = {

@@ -1,7 +1,7 @@
 // A device and a registry for the tests of enrolment.
 
+import { publicPem } from '../../src/contract/chunked/sign-package.ts';
 import type { DeviceRegistry } from '../../src/device/enroll.ts';
-import { publicPem } from '../../src/services/chunked/sign-package.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { DeviceWorld, imageOf, MODEL, releaseKey } from './support.ts';
 

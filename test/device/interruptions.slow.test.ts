@@ -3,12 +3,12 @@
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { HttpClient } from '../../src/link/http-client.ts';
+import type { HttpTransport } from '../../src/link/http-transport.ts';
+import { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import type { NetworkFault } from '../../src/sim/simulated-network.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
-import type { HttpTransport } from '../../src/tmu/http-transport.ts';
-import { SealedClient } from '../../src/tmu/sealed-client.ts';
 import { DeviceWorld, imageOf, type RunningDevice, SERVER } from './support.ts';
 
 const CHUNK_BYTES = 256;

@@ -1,10 +1,10 @@
 // What a device says to an offer before the first byte has come.
 
 import { describe, expect, it } from 'vitest';
+import { readReleaseKey } from '../../src/contract/chunked/package.ts';
+import { encryptedLength } from '../../src/contract/chunked/package-cipher.ts';
+import { manifestFor, publicPem, signManifest } from '../../src/contract/chunked/sign-package.ts';
 import { offerFault, usableBytes } from '../../src/device/offer.ts';
-import { readReleaseKey } from '../../src/services/chunked/package.ts';
-import { encryptedLength } from '../../src/services/chunked/package-cipher.ts';
-import { manifestFor, publicPem, signManifest } from '../../src/services/chunked/sign-package.ts';
 import { imageOf, MODEL, releaseKey } from './support.ts';
 
 const key = releaseKey('default');

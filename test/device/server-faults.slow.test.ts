@@ -1,8 +1,8 @@
 // Each way in which a bench server spoils a chunked download: how the device ends, and that it is none the worse for it.
 
 import { describe, expect, it } from 'vitest';
+import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../src/contract/chunked/faults.ts';
 import type { CycleEnd } from '../../src/device/client.ts';
-import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../src/services/chunked/faults.ts';
 import { DeviceWorld, imageOf } from './support.ts';
 
 interface Ending {

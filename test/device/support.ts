@@ -5,10 +5,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
 import inject from 'light-my-request';
 import { expect } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { type CanOtaServer, createServer, type ServerOptions } from '../../server/server.ts';
 import { loadWeb } from '../../server/web/assets.ts';
-import { HttpRegistry } from '../../src/cli/provision-registry.ts';
+import type { Profile } from '../../src/contract/chunked/package.ts';
+import {
+  generateReleaseKey,
+  manifestFor,
+  publicPem,
+  signManifest,
+} from '../../src/contract/chunked/sign-package.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { CycleEnd } from '../../src/device/client.ts';
@@ -16,13 +22,8 @@ import type { DeviceEvent } from '../../src/device/device-event.ts';
 import { enroll } from '../../src/device/enroll.ts';
 import { type OpenClientOptions, openDeviceClient } from '../../src/device/open-client.ts';
 import { type DeviceStatus, readDeviceStatus } from '../../src/device/read-status.ts';
-import type { Profile } from '../../src/services/chunked/package.ts';
-import {
-  generateReleaseKey,
-  manifestFor,
-  publicPem,
-  signManifest,
-} from '../../src/services/chunked/sign-package.ts';
+import { HttpRegistry } from '../../src/factory/registry.ts';
+import type { HttpRequest } from '../../src/link/http-transport.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import {
@@ -31,7 +32,6 @@ import {
   SimulatedNetwork,
 } from '../../src/sim/simulated-network.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import type { HttpRequest } from '../../src/tmu/http-transport.ts';
 
 type App = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 

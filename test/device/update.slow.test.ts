@@ -1,10 +1,10 @@
 // A whole update of a small device: from the check to the confirmed image, and what it does meanwhile.
 
 import { describe, expect, it } from 'vitest';
+import { PROFILES } from '../../src/contract/chunked/package.ts';
 import { CHECK_INTERVAL_MS } from '../../src/device/client.ts';
 import type { DeviceEvent } from '../../src/device/device-event.ts';
 import { ARENA_BYTES } from '../../src/device/working-memory.ts';
-import { PROFILES } from '../../src/services/chunked/package.ts';
 import { DeviceWorld, imageOf, MODEL } from './support.ts';
 
 function outcomeOf(events: readonly DeviceEvent[]) {

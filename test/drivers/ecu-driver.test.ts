@@ -1,9 +1,10 @@
 // The driver against our own ECUs: activation, verification, confirmation and every way back.
 
 import { describe, expect, it } from 'vitest';
-import type { ImageSource, MetadataSource, Target } from '../../src/campaign/ports.ts';
+import type { MetadataSource, Target } from '../../src/campaign/ports.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import type { ImageSource } from '../../src/image/image-source.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { benchVehicle, imageOf as bytesOf } from '../support/ecu-bench.ts';
 import { plainOf } from '../support/secured-message.ts';

@@ -1,8 +1,8 @@
 // ECUs of others behind the driver of the services: few DIDs at once, routines that run on, masks, odd answers.
 
 import { describe, expect, it } from 'vitest';
+import type { CommandOrder } from '../../src/contract/command.ts';
 import { UdsEcuServices } from '../../src/drivers/ecu-services.ts';
-import type { CommandOrder } from '../../src/services/command.ts';
 import { parseVehicle } from '../../src/vehicle/load.ts';
 import { type Answer, ScriptedEcu } from './support.ts';
 

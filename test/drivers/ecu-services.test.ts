@@ -1,9 +1,9 @@
 // Commands to real ECUs over UDS: done, refused, not begun, in doubt, and the truth afterwards.
 
 import { describe, expect, it } from 'vitest';
+import type { CommandOrder } from '../../src/contract/command.ts';
 import { fromHex } from '../../src/core/bytes.ts';
 import { UdsEcuServices } from '../../src/drivers/ecu-services.ts';
-import type { CommandOrder } from '../../src/services/command.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { plainOf } from '../support/secured-message.ts';
 import { benchAuthority, EcuLink } from './ecu-link.ts';

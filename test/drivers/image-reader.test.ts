@@ -2,8 +2,8 @@
 
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import type { ImageSource } from '../../src/campaign/ports.ts';
 import { ImageReader } from '../../src/drivers/image-reader.ts';
+import type { ImageSource } from '../../src/image/image-source.ts';
 
 const PIECE = 64 * 1024;
 

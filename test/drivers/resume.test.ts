@@ -2,9 +2,10 @@
 
 import { describe, expect, it } from 'vitest';
 import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
-import type { DriverResult, ImageSource, Target } from '../../src/campaign/ports.ts';
+import type { DriverResult, Target } from '../../src/campaign/ports.ts';
 import { concatBytes, toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import type { ImageSource } from '../../src/image/image-source.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchEcuIdentity } from '../../src/trust/bench-keys.ts';

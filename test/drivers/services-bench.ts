@@ -2,9 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import type { EcuFaults } from '../../ecus/bootloader/faults.ts';
+import type { CommandOrder } from '../../src/contract/command.ts';
+import type { RunResult } from '../../src/contract/ecu-services.ts';
 import { UdsEcuServices } from '../../src/drivers/ecu-services.ts';
-import type { CommandOrder } from '../../src/services/command.ts';
-import type { RunResult } from '../../src/services/ecu-services.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { parseVehicle } from '../../src/vehicle/load.ts';
 import type { Vehicle } from '../../src/vehicle/schema.ts';

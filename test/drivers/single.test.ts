@@ -1,12 +1,13 @@
 // One ECU by hand: a campaign of one through the reducer, against our own ECUs and a scripted one of another make.
 
 import { describe, expect, it } from 'vitest';
-import type { ImageSource, Target } from '../../src/campaign/ports.ts';
+import type { Target } from '../../src/campaign/ports.ts';
 import type { SingleOptions, SingleResult } from '../../src/campaign/single.ts';
 import { runSingle } from '../../src/campaign/single.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { readDids } from '../../src/drivers/read-dids.ts';
+import type { ImageSource } from '../../src/image/image-source.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { findEcu } from '../../src/vehicle/load.ts';

@@ -1,9 +1,9 @@
 // A scripted ECU: what is asked and what it answers as hexadecimal literals, in order.
 
 import { createHash } from 'node:crypto';
-import type { ImageSource } from '../../src/campaign/ports.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { sleep } from '../../src/core/clock.ts';
+import type { ImageSource } from '../../src/image/image-source.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import type { RequestOptions, UdsReply, UdsRequester } from '../../src/uds/reply.ts';
 import { findEcu } from '../../src/vehicle/load.ts';

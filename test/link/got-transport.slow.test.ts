@@ -5,8 +5,8 @@ import net from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { describeError } from '../../src/core/errors.ts';
 import type { LinkOptions } from '../../src/link/agents.ts';
+import { createGotTransport } from '../../src/link/got-transport.ts';
 import type { LinkError } from '../../src/link/link-error.ts';
-import { createGotTransport } from '../../src/tmu/got-transport.ts';
 import { forwardProxy, listening, pem, tlsServer } from '../support/link-servers.ts';
 
 const ca = pem('ca.pem');

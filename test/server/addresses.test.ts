@@ -2,7 +2,11 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AddressList, canonicalAddress, clientAddress } from '../../server/auth/addresses.ts';
+import {
+  AddressList,
+  canonicalAddress,
+  clientAddress,
+} from '../../server/platform/auth/addresses.ts';
 import { InputError } from '../../src/core/errors.ts';
 
 describe('canonicalAddress', () => {

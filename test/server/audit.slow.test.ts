@@ -1,8 +1,8 @@
 // The audit log: what it holds, pages and filters, and that a flood cannot fill the disk.
 
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { AuditLog } from '../../server/db/audit.ts';
-import { openDatabase } from '../../server/db/database.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';

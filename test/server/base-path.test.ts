@@ -1,7 +1,11 @@
 // The path below which a proxy serves us: how it is written, and when it is taken off what comes in.
 
 import { describe, expect, it } from 'vitest';
-import { readBasePath, requireBasePath, withoutBase } from '../../server/http/base-path.ts';
+import {
+  readBasePath,
+  requireBasePath,
+  withoutBase,
+} from '../../server/platform/http/base-path.ts';
 import { InputError } from '../../src/core/errors.ts';
 
 describe('a base path', () => {

@@ -1,7 +1,7 @@
 // What a vehicle knows and the server does not, and which command leads out.
 
 import { describe, expect, it } from 'vitest';
-import { behind } from '../../server/director/behind.ts';
+import { behind } from '../../server/features/director/behind.ts';
 
 const ALL = { root: 1, timestamp: 4, snapshot: 3, targets: 2 };
 const own = { director: ALL, images: ALL };

@@ -1,7 +1,7 @@
 // Ranges of RFC 9110 14.2 and the comparison of entity tags.
 
 import { describe, expect, it } from 'vitest';
-import { matchesEtag, planRange, sendsEverything } from '../../server/images/byte-range.ts';
+import { matchesEtag, planRange, sendsEverything } from '../../server/platform/http/byte-range.ts';
 
 const ETAG = '"abc"';
 

@@ -1,7 +1,7 @@
 // Campaigns under way: what vehicles tell of them, cancelling with its one answer, and outcomes that are reported once.
 
 import { describe, expect, it } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { type Backend, type Client, json, type Reply, startBackend } from './support.ts';
 import { bearer, startSigned, TestVehicle } from './trust-support.ts';
 

@@ -1,14 +1,14 @@
 // How a check-in's telemetry reads.
 
 import { expect, it } from 'vitest';
-import type { VehicleRecord } from '../../server/db/vehicles.ts';
 import {
   checkinJson,
   durationText,
   sizeText,
   telemetryView,
-} from '../../server/routes/checkin-view.ts';
-import type { CheckinTelemetry } from '../../src/services/checkin-telemetry.ts';
+} from '../../server/features/vehicles/checkin-view.ts';
+import type { VehicleRecord } from '../../server/features/vehicles/store.ts';
+import type { CheckinTelemetry } from '../../src/contract/checkin-telemetry.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
 const record = (telemetry?: CheckinTelemetry): VehicleRecord =>

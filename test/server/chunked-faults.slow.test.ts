@@ -5,8 +5,8 @@ import {
   CHUNK_FAULT_NAMES,
   type ChunkFault,
   type ChunkFaultRates,
-} from '../../src/services/chunked/faults.ts';
-import type { ReceiverEvent } from '../../src/services/chunked/receiver.ts';
+} from '../../src/contract/chunked/faults.ts';
+import type { ReceiverEvent } from '../../src/contract/chunked/receiver.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { ChunkedDevice, releasePackage } from '../support/chunked-device.ts';
 import { InjectedBackend } from './injected-support.ts';

@@ -2,18 +2,18 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { concatBytes } from '../../src/core/bytes.ts';
-import { PROFILES, type Profile } from '../../src/services/chunked/package.ts';
+import { PROFILES, type Profile } from '../../src/contract/chunked/package.ts';
 import {
   CHECK_PATH,
   CHUNK_PATH,
   checkAnswer,
   VERIFY_PATH,
   verifyAnswer,
-} from '../../src/services/chunked/protocol.ts';
-import { generateReleaseKey } from '../../src/services/chunked/sign-package.ts';
+} from '../../src/contract/chunked/protocol.ts';
+import { generateReleaseKey } from '../../src/contract/chunked/sign-package.ts';
+import { concatBytes } from '../../src/core/bytes.ts';
+import type { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
-import type { SealedClient } from '../../src/tmu/sealed-client.ts';
 import { ChunkedDevice, MODEL, releasePackage } from '../support/chunked-device.ts';
 import { InjectedBackend } from './injected-support.ts';
 import { bearer } from './trust-support.ts';

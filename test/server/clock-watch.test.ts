@@ -2,9 +2,9 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
-import { ClockWatch } from '../../server/clock-watch.ts';
-import { AuditLog } from '../../server/db/audit.ts';
-import { openDatabase } from '../../server/db/database.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { ClockWatch } from '../../server/features/operations/clock-watch.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { systemClock, type Timer } from '../../src/core/clock.ts';
 import { json, type Reply, ShiftedClock, startBackend } from './support.ts';
 

@@ -2,7 +2,11 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, type EcuFacts, type SignedRelease } from '../../server/director/decide.ts';
+import {
+  decide,
+  type EcuFacts,
+  type SignedRelease,
+} from '../../server/features/director/decide.ts';
 import { inRange } from '../../src/core/version-range.ts';
 
 function release(

@@ -1,10 +1,10 @@
 // The Director over HTTP: what a good manifest leads to, and what becomes of every kind of bad one.
 
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { addToken, setDeviceStatus } from '../../server/auth/registry-commands.ts';
-import { AuditLog } from '../../server/db/audit.ts';
-import { openDatabase } from '../../server/db/database.ts';
-import { VehicleStore } from '../../server/db/vehicles.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { addToken, setDeviceStatus } from '../../server/features/registry/tool-commands.ts';
+import { VehicleStore } from '../../server/features/vehicles/store.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';

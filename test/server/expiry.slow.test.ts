@@ -1,10 +1,10 @@
 // What runs out is said in time: in the log, by /healthz, by /metrics and on the pages, before and after.
 
 import { describe, expect, it } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
-import type { ServiceToken } from '../../server/db/service-tokens.ts';
-import { ExpiryWatch } from '../../server/expiry-watch.ts';
-import type { Uptane } from '../../server/uptane.ts';
+import type { Uptane } from '../../server/features/director/uptane.ts';
+import { ExpiryWatch } from '../../server/features/operations/expiry-watch.ts';
+import type { ServiceToken } from '../../server/features/registry/service-token-store.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { buildRoot, signRole } from '../../src/trust/role-signing.ts';

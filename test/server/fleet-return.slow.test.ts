@@ -1,9 +1,9 @@
 // A fleet behind one address comes back after a restart of the server, while strangers flood it.
 
 import { describe, expect, it } from 'vitest';
-import { CallerGate } from '../../server/auth/callers.ts';
-import { HttpProblem } from '../../server/errors.ts';
-import type { AppContext, Services } from '../../server/http/context.ts';
+import { CallerGate } from '../../server/platform/auth/callers.ts';
+import type { AppContext, Services } from '../../server/platform/http/context.ts';
+import { HttpProblem } from '../../server/platform/http/errors.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { TimerHeap } from '../../src/sim/timer-heap.ts';
 import { InjectedBackend } from './injected-support.ts';

@@ -1,10 +1,10 @@
 // What the guards leave behind: metrics for operators, a disk that strangers cannot fill, tokens that end.
 
 import { describe, expect, it } from 'vitest';
-import { addToken, listTokens } from '../../server/auth/registry-commands.ts';
-import { CampaignStore } from '../../server/db/campaigns.ts';
-import { openDatabase } from '../../server/db/database.ts';
-import { ReportStore } from '../../server/db/reports.ts';
+import { CampaignStore } from '../../server/features/campaigns/store.ts';
+import { addToken, listTokens } from '../../server/features/registry/tool-commands.ts';
+import { ReportStore } from '../../server/features/vehicles/report-store.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { InjectedBackend } from './injected-support.ts';

@@ -1,7 +1,7 @@
 // The image repository over HTTP: uploads signed offline, Snapshot and Timestamp signed here, names, restarts, refusals.
 
 import { describe, expect, it } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { generateSigner, toPem } from '../../src/trust/signing-key.ts';
 import { json } from './support.ts';
 import { bearer, Ceremony, DAY_MS, logIn, startSigned, TestVehicle } from './trust-support.ts';

@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { FileStream } from '../../server/images/file-stream.ts';
-import { ImageStore } from '../../server/images/image-store.ts';
+import { FileStream } from '../../server/features/releases/file-stream.ts';
+import { ImageStore } from '../../server/features/releases/image-store.ts';
 import type { StorageFile } from '../../src/core/storage.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';

@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openDatabase } from '../../server/db/database.ts';
-import { NodeSqliteDialect } from '../../server/db/sqlite-dialect.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
+import { NodeSqliteDialect } from '../../server/platform/db/sqlite-dialect.ts';
 import { createServer } from '../../server/server.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { InputError } from '../../src/core/errors.ts';

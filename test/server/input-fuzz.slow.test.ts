@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { reportBody } from '../../server/routes/input.ts';
+import { reportBody } from '../../server/platform/http/input.ts';
 import { json, startBackend } from './support.ts';
 import { bearer, startSigned, TestVehicle, VIN } from './trust-support.ts';
 

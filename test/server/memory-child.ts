@@ -1,6 +1,6 @@
 // A backend in a process of its own, which tells its port and, at each line of input, its peak memory in KiB.
 
-import { addUser } from '../../server/auth/user-commands.ts';
+import { addUser } from '../../server/features/people/tool-commands.ts';
 import { createServer } from '../../server/server.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';

@@ -5,7 +5,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { compare } from '@node-rs/bcrypt';
 import { describe, expect, it, vi } from 'vitest';
-import { changePassword, removeUser } from '../../server/auth/user-commands.ts';
+import { changePassword, removeUser } from '../../server/features/people/tool-commands.ts';
 import { cookieOf, FAST_BCRYPT, json, PASSWORD, startBackend } from './support.ts';
 
 // Counted, and done.

@@ -1,9 +1,9 @@
 // Registers devices in a folder that another process works on too: `registry-child.ts DIR COUNT`.
 
 import { randomBytes } from 'node:crypto';
-import { AuditLog } from '../../server/db/audit.ts';
-import { openDatabase } from '../../server/db/database.ts';
-import { DeviceStore } from '../../server/db/devices.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { DeviceStore } from '../../server/features/registry/store.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';

@@ -10,7 +10,7 @@ import {
   removeToken,
   reopenDevice,
   setDeviceStatus,
-} from '../../server/auth/registry-commands.ts';
+} from '../../server/features/registry/tool-commands.ts';
 import { generateX25519 } from '../../src/trust/signing-key.ts';
 import {
   type Backend,

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { listDevices } from '../../server/auth/registry-commands.ts';
+import { listDevices } from '../../server/features/registry/tool-commands.ts';
 import { temporaryFolder } from './support.ts';
 
 describe('POST /provision', () => {

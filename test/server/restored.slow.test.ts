@@ -2,7 +2,7 @@
 
 import { cp, rename, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { declareRestored } from '../../server/auth/restored-command.ts';
+import { declareRestored } from '../../server/features/registry/restored-command.ts';
 import type { KnownVersions } from '../../src/trust/manifest.ts';
 import { versionsOf } from '../../src/trust/repository.ts';
 import { temporaryFolder } from './support.ts';

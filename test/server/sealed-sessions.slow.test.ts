@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/core/bytes.ts';
+import { DeviceKeys } from '../../src/link/device-keys.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { DeviceKeys } from '../../src/tmu/device-keys.ts';
 import { trustRoot } from '../../src/trust/repository.ts';
 import { encrypts, readHead, SEALED_TYPE, SUITES } from '../../src/trust/sealed-session.ts';
 import { checkSessionSignature } from '../../src/trust/session-signature.ts';

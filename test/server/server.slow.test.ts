@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { ServerError } from '../../server/errors.ts';
+import { ServerError } from '../../server/platform/http/errors.ts';
 import { createServer } from '../../server/server.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { InputError } from '../../src/core/errors.ts';

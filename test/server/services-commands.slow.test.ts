@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isStepForward } from '../../server/db/command-rows.ts';
-import { type CommandReport, type CommandState, isFinal } from '../../src/services/command.ts';
+import { isStepForward } from '../../server/features/commands/rows.ts';
+import { type CommandReport, type CommandState, isFinal } from '../../src/contract/command.ts';
 import {
   ACTOR,
   order,

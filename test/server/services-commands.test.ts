@@ -1,9 +1,9 @@
 // Commands at the backend: which are taken, in which order they leave, how often, and what reports may change.
 
 import { describe, expect, it } from 'vitest';
-import { isStepForward } from '../../server/db/command-rows.ts';
-import { COMMAND_STATES, type CommandState, isFinal } from '../../src/services/command.ts';
-import { MAX_COMMANDS } from '../../src/services/sync.ts';
+import { isStepForward } from '../../server/features/commands/rows.ts';
+import { COMMAND_STATES, type CommandState, isFinal } from '../../src/contract/command.ts';
+import { MAX_COMMANDS } from '../../src/contract/sync.ts';
 import {
   ACTOR,
   CATALOGUE,

@@ -1,7 +1,7 @@
 // Measured data at the backend: the newest twenty thousand samples.
 
 import { describe, expect, it } from 'vitest';
-import type { Batch, Sample } from '../../src/services/telemetry.ts';
+import type { Batch, Sample } from '../../src/contract/telemetry.ts';
 import { type Stores, startVehicle, VIN } from './services-support.ts';
 
 const SENDER = '0123456789abcdef';

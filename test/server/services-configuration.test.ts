@@ -1,10 +1,10 @@
 // Configurations and measured data at the backend: versions and reports, numbered batches, what is kept.
 
 import { describe, expect, it } from 'vitest';
-import { configurationView, csvOf } from '../../server/routes/operator-views.ts';
-import { DEFAULT_CONFIGURATION } from '../../src/services/configuration.ts';
-import type { SyncRequest } from '../../src/services/sync.ts';
-import { type Batch, packBatch, type Sample, unpackBatch } from '../../src/services/telemetry.ts';
+import { configurationView, csvOf } from '../../server/features/commands/views.ts';
+import { DEFAULT_CONFIGURATION } from '../../src/contract/configuration.ts';
+import type { SyncRequest } from '../../src/contract/sync.ts';
+import { type Batch, packBatch, type Sample, unpackBatch } from '../../src/contract/telemetry.ts';
 import { ACTOR, type Stores, startVehicle, sync, VIN } from './services-support.ts';
 
 type Report = NonNullable<SyncRequest['configuration']['report']>;

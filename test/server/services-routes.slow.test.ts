@@ -1,7 +1,7 @@
 // Configuration, commands and measured data over HTTP: who may, what is refused and why, and the forms of the page.
 
 import { describe, expect, it } from 'vitest';
-import { addToken } from '../../server/auth/registry-commands.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
 import {
   CATALOGUE,
   openStores,

@@ -1,14 +1,14 @@
 // The contacts of a vehicle as they come in: sealed, from its Primary, and from nobody else.
 
 import { describe, expect, it } from 'vitest';
+import type { CommandReport } from '../../src/contract/command.ts';
+import { DEFAULT_CONFIGURATION } from '../../src/contract/configuration.ts';
+import { type SyncRequest, TELEMETRY_PATH } from '../../src/contract/sync.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { CommandReport } from '../../src/services/command.ts';
-import { DEFAULT_CONFIGURATION } from '../../src/services/configuration.ts';
-import { type SyncRequest, TELEMETRY_PATH } from '../../src/services/sync.ts';
+import { HttpClient } from '../../src/link/http-client.ts';
+import { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
-import { SealedClient } from '../../src/tmu/sealed-client.ts';
 import { SealedBackend } from '../../src/tmu/services/sealed-backend.ts';
 import { InjectedTransport } from '../support/injected-transport.ts';
 import { InjectedBackend } from './injected-support.ts';

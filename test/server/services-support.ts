@@ -2,18 +2,18 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
-import { addToken } from '../../server/auth/registry-commands.ts';
-import { AuditLog } from '../../server/db/audit.ts';
-import { CommandStore } from '../../server/db/commands.ts';
-import { ConfigurationStore } from '../../server/db/configurations.ts';
-import { type Database, type DataFolder, openDatabase } from '../../server/db/database.ts';
-import { TelemetryStore } from '../../server/db/telemetry.ts';
-import { handleSync } from '../../server/db/vehicle-sync.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { CommandStore } from '../../server/features/commands/store.ts';
+import { handleSync } from '../../server/features/commands/vehicle-sync.ts';
+import { ConfigurationStore } from '../../server/features/configuration/store.ts';
+import { addToken } from '../../server/features/registry/tool-commands.ts';
+import { TelemetryStore } from '../../server/features/telemetry/store.ts';
+import { type Database, type DataFolder, openDatabase } from '../../server/platform/db/database.ts';
+import type { Catalogue, CommandReport, CommandRequest } from '../../src/contract/command.ts';
+import type { SyncAnswer, SyncRequest } from '../../src/contract/sync.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { Random } from '../../src/core/random.ts';
-import type { Catalogue, CommandReport, CommandRequest } from '../../src/services/command.ts';
-import type { SyncAnswer, SyncRequest } from '../../src/services/sync.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { type Backend, json } from './support.ts';

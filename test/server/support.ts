@@ -5,7 +5,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { addUser } from '../../server/auth/user-commands.ts';
+import { addUser } from '../../server/features/people/tool-commands.ts';
 import { createServer, type ServerOptions } from '../../server/server.ts';
 import { type Clock, systemClock, type Timer } from '../../src/core/clock.ts';
 import { type Logger, silentLogger } from '../../src/core/logger.ts';

@@ -1,7 +1,7 @@
 // Token buckets under a flood of addresses that were never seen before.
 
 import { expect, it } from 'vitest';
-import { AddressBuckets } from '../../server/auth/token-bucket.ts';
+import { AddressBuckets } from '../../server/platform/auth/token-bucket.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 
 it('have a fixed number, whatever addresses come', () => {

@@ -1,7 +1,11 @@
 // Token buckets: bursts, growing blocks, and that nobody pays for another.
 
 import { describe, expect, it } from 'vitest';
-import { AddressBuckets, IdentityBuckets, SharedBucket } from '../../server/auth/token-bucket.ts';
+import {
+  AddressBuckets,
+  IdentityBuckets,
+  SharedBucket,
+} from '../../server/platform/auth/token-bucket.ts';
 import { systemRandom } from '../../src/core/random.ts';
 
 const LIMIT = { burst: 10, perSecond: 2 };

@@ -1,7 +1,7 @@
 // Passwords at the cost that a server uses.
 
 import { describe, expect, it } from 'vitest';
-import { Passwords } from '../../server/auth/passwords.ts';
+import { Passwords } from '../../server/features/people/passwords.ts';
 import { PASSWORD } from './support.ts';
 
 describe('Passwords', () => {

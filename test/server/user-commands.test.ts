@@ -1,8 +1,13 @@
 // The user commands: names, roles, passwords, and messages that say what to do.
 
 import { describe, expect, it } from 'vitest';
-import { Passwords } from '../../server/auth/passwords.ts';
-import { addUser, changePassword, listUsers, removeUser } from '../../server/auth/user-commands.ts';
+import { Passwords } from '../../server/features/people/passwords.ts';
+import {
+  addUser,
+  changePassword,
+  listUsers,
+  removeUser,
+} from '../../server/features/people/tool-commands.ts';
 import { InputError } from '../../src/core/errors.ts';
 import { FAST_BCRYPT, PASSWORD, temporaryFolder } from './support.ts';
 

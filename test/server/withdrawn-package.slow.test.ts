@@ -3,14 +3,13 @@
 import { DatabaseSync } from 'node:sqlite';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { declareRestored } from '../../server/auth/restored-command.ts';
-import { addUser } from '../../server/auth/user-commands.ts';
-import { AuditLog } from '../../server/db/audit.ts';
-import { openDatabase } from '../../server/db/database.ts';
-import { ImageStore } from '../../server/images/image-store.ts';
-import { openOta } from '../../server/ota/open-ota.ts';
-import type { Asker } from '../../server/ota/ota-service.ts';
-import { silentLogger } from '../../src/core/logger.ts';
+import { AuditLog } from '../../server/features/audit/store.ts';
+import { addUser } from '../../server/features/people/tool-commands.ts';
+import { declareRestored } from '../../server/features/registry/restored-command.ts';
+import { ImageStore } from '../../server/features/releases/image-store.ts';
+import { openOta } from '../../server/features/small-devices/open.ts';
+import type { Asker } from '../../server/features/small-devices/ota-service.ts';
+import { openDatabase } from '../../server/platform/db/database.ts';
 import {
   CHECK_PATH,
   CHUNK_PATH,
@@ -18,8 +17,9 @@ import {
   checkRequest,
   VERIFY_PATH,
   verifyAnswer,
-} from '../../src/services/chunked/protocol.ts';
-import { manifestFor, signManifest } from '../../src/services/chunked/sign-package.ts';
+} from '../../src/contract/chunked/protocol.ts';
+import { manifestFor, signManifest } from '../../src/contract/chunked/sign-package.ts';
+import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { classicFrame } from '../../src/bus/can-frame.ts';
 import { asciiBytes } from '../../src/core/bytes.ts';
 import { sleep } from '../../src/core/clock.ts';
+import type { HttpResponse } from '../../src/link/http-transport.ts';
 import {
   type MachineEvent,
   type Program,
@@ -15,7 +16,6 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedWire } from '../../src/sim/simulated-bus.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import type { HttpResponse } from '../../src/tmu/http-transport.ts';
 
 setFlagsFromString('--expose-gc');
 

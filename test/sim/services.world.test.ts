@@ -1,7 +1,7 @@
 // The invariants of configuration, commands and telemetry: content with a healthy world, and with none that was tampered with.
 
 import { describe, expect, it } from 'vitest';
-import { CHUNK_FAULT_NAMES } from '../../src/services/chunked/faults.ts';
+import { CHUNK_FAULT_NAMES } from '../../src/contract/chunked/faults.ts';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
 import { commandFaults } from '../../src/sim/invariants/command.ts';
 import { configurationFaults } from '../../src/sim/invariants/configuration.ts';

@@ -1,13 +1,13 @@
 // The way between a vehicle and its repositories, in the hands of somebody who listens, drops and changes.
 
 import type {
-  BackendFailure,
   Checkin,
   DownloadAnswer,
   LatestAnswer,
   MetadataBody,
   RepositoryName,
 } from '../../src/campaign/ports.ts';
+import type { BackendFailure } from '../../src/core/backend-failure.ts';
 import type { SignedJson } from '../../src/trust/manifest.ts';
 import { away, UptaneBackend } from '../tmu/uptane/support.ts';
 

@@ -3,11 +3,8 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { toHex } from '../../src/core/bytes.ts';
-import { silentLogger } from '../../src/core/logger.ts';
-import type { Storage, StorageFile } from '../../src/core/storage.ts';
-import { type Profile, readReleaseKey, verifyPackage } from '../../src/services/chunked/package.ts';
-import { DECRYPTOR_BYTES, PackageDecryptor } from '../../src/services/chunked/package-decryptor.ts';
+import { type Profile, readReleaseKey, verifyPackage } from '../../src/contract/chunked/package.ts';
+import { DECRYPTOR_BYTES, PackageDecryptor } from '../../src/contract/chunked/package-decryptor.ts';
 import {
   CHECK_PATH,
   CHUNK_PATH,
@@ -23,18 +20,21 @@ import {
   type TransferFacts,
   VERIFY_PATH,
   verifyAnswer,
-} from '../../src/services/chunked/protocol.ts';
-import { ChunkReceiver, type ReceiverEvent } from '../../src/services/chunked/receiver.ts';
+} from '../../src/contract/chunked/protocol.ts';
+import { ChunkReceiver, type ReceiverEvent } from '../../src/contract/chunked/receiver.ts';
 import {
   generateReleaseKey,
   manifestFor,
   publicPem,
   signManifest,
-} from '../../src/services/chunked/sign-package.ts';
+} from '../../src/contract/chunked/sign-package.ts';
+import { toHex } from '../../src/core/bytes.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import type { Storage, StorageFile } from '../../src/core/storage.ts';
+import { HttpClient } from '../../src/link/http-client.ts';
+import { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
-import { SealedClient } from '../../src/tmu/sealed-client.ts';
 import { deviceKeyOf } from '../../src/trust/device-session.ts';
 import type { InjectedBackend } from '../server/injected-support.ts';
 import { json, type Reply } from '../server/support.ts';

@@ -1,7 +1,7 @@
 // HTTP between a client and a server in one process, with somebody in the middle who sees, keeps and changes what passes.
 
 import inject from 'light-my-request';
-import type { HttpRequest, HttpResponse, HttpTransport } from '../../src/tmu/http-transport.ts';
+import type { HttpRequest, HttpResponse, HttpTransport } from '../../src/link/http-transport.ts';
 
 /** The server: something that answers requests of Node's kind. */
 interface App {

@@ -1,4 +1,4 @@
-// A refusal as our server sends it (server/http/problems.ts), for clients under test.
+// A refusal as our server sends it (server/platform/http/problems.ts), for clients under test.
 
 export function problemResponse(
   status: number,

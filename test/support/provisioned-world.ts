@@ -3,21 +3,21 @@
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { createEcu } from '../../ecus/create-ecu.ts';
-import { addUser } from '../../server/auth/user-commands.ts';
+import { addUser } from '../../server/features/people/tool-commands.ts';
 import { createServer } from '../../server/server.ts';
-import { openBus } from '../../src/bus/open-bus.ts';
 import {
   BenchFactory,
   benchToken,
   provisionBench,
   type ReleaseImage,
-} from '../../src/cli/bench-factory.ts';
-import { writeBenchVehicle } from '../../src/cli/bench-vehicle.ts';
-import { loadVehicle } from '../../src/cli/vehicle-file.ts';
+} from '../../src/bench/factory.ts';
+import { openBus } from '../../src/bus/open-bus.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
+import { writeBenchVehicle } from '../../src/onboard/bench-vehicle.ts';
+import { loadVehicle } from '../../src/onboard/vehicle-file.ts';
 
 /** The person who may upload by hand. */
 export const PERSON = 'anna';

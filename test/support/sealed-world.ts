@@ -3,14 +3,14 @@
 import { z } from 'zod';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import { seededRandom } from '../../src/sim/seeded-random.ts';
-import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
+import { HttpClient } from '../../src/link/http-client.ts';
 import {
   type Refusal,
   SealedClient,
   type SealedClientOptions,
-} from '../../src/tmu/sealed-client.ts';
+} from '../../src/link/sealed-client.ts';
+import { seededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { SEALED_TYPE } from '../../src/trust/sealed-session.ts';
 import { InjectedBackend } from '../server/injected-support.ts';
 import type { TestEcu } from '../server/trust-support.ts';

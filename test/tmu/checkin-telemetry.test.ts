@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { alwaysReady } from '../../src/campaign/ports.ts';
+import type { BusTelemetry } from '../../src/contract/checkin-telemetry.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { BusTelemetry } from '../../src/services/checkin-telemetry.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { type TelemetryOptions, TelemetryReader } from '../../src/tmu/checkin-telemetry.ts';
 import type { TmuOptions } from '../../src/tmu/tmu.ts';

@@ -8,7 +8,7 @@ import {
   checkAnswer,
   STATUS_PATH,
   statusAnswer,
-} from '../../src/services/chunked/protocol.ts';
+} from '../../src/contract/chunked/protocol.ts';
 import { type DeviceWorld, imageOf, SERVER } from '../device/support.ts';
 import { chunks, ready } from './chunked-download-support.ts';
 

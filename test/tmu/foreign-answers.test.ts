@@ -2,20 +2,20 @@
 
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { CHECK_PATH, CHUNK_PATH, checkAnswer } from '../../src/contract/chunked/protocol.ts';
+import { SYNC_PATH } from '../../src/contract/sync.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { MemoryStorage } from '../../src/core/memory-storage.ts';
-import { CHECK_PATH, CHUNK_PATH, checkAnswer } from '../../src/services/chunked/protocol.ts';
-import { SYNC_PATH } from '../../src/services/sync.ts';
+import { HttpClient } from '../../src/link/http-client.ts';
+import type { HttpRequest, HttpResponse, HttpTransport } from '../../src/link/http-transport.ts';
+import { SealedClient } from '../../src/link/sealed-client.ts';
+import { SealedState } from '../../src/link/sealed-state.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { downloadImage } from '../../src/tmu/download.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
-import { HttpClient } from '../../src/tmu/http-client.ts';
-import type { HttpRequest, HttpResponse, HttpTransport } from '../../src/tmu/http-transport.ts';
 import { ImageStore } from '../../src/tmu/image-store.ts';
-import { SealedClient } from '../../src/tmu/sealed-client.ts';
-import { SealedState } from '../../src/tmu/sealed-state.ts';
 import { fetchMetadata } from '../../src/tmu/uptane/metadata-client.ts';
 import { MOCK_NOW_MS, mockRepositories } from '../support/mock-repositories.ts';
 import { bytesOf, sha256 } from './support.ts';

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MAX_COMMANDS } from '../../src/services/sync.ts';
+import { MAX_COMMANDS } from '../../src/contract/sync.ts';
 import { AWAY, type LinkFault, type RunFault, ServicesWorld } from './services-support.ts';
 
 describe('what is remembered', () => {

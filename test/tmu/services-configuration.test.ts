@@ -7,8 +7,8 @@ import {
   checkParameter,
   DEFAULT_CONFIGURATION,
   PARAMETER_NAMES,
-} from '../../src/services/configuration.ts';
-import { configurationReport } from '../../src/services/sync.ts';
+} from '../../src/contract/configuration.ts';
+import { configurationReport } from '../../src/contract/sync.ts';
 import { judge } from '../../src/tmu/services/configuration-judge.ts';
 import { ModelEcus, ServicesWorld } from './services-support.ts';
 

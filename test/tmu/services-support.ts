@@ -1,22 +1,19 @@
 // ECUs that count what they are made to do, a backend that wants things, and the services of a vehicle between them.
 
-import type { BackendFailure } from '../../src/campaign/ports.ts';
-import { silentLogger } from '../../src/core/logger.ts';
-import type { Storage } from '../../src/core/storage.ts';
 import {
   type Catalogue,
   type CommandOrder,
   type CommandReport,
   isFinal,
-} from '../../src/services/command.ts';
-import type { WantedParameters } from '../../src/services/configuration.ts';
+} from '../../src/contract/command.ts';
+import type { WantedParameters } from '../../src/contract/configuration.ts';
 import type {
   EcuServices,
   ProbeResult,
   Reading,
   ReadResult,
   RunResult,
-} from '../../src/services/ecu-services.ts';
+} from '../../src/contract/ecu-services.ts';
 import {
   type ConfigurationReport,
   MAX_COMMANDS,
@@ -24,8 +21,11 @@ import {
   type SyncRequest,
   syncAnswer,
   syncRequest,
-} from '../../src/services/sync.ts';
-import { type Batch, packBatch, unpackBatch } from '../../src/services/telemetry.ts';
+} from '../../src/contract/sync.ts';
+import { type Batch, packBatch, unpackBatch } from '../../src/contract/telemetry.ts';
+import type { BackendFailure } from '../../src/core/backend-failure.ts';
+import { silentLogger } from '../../src/core/logger.ts';
+import type { Storage } from '../../src/core/storage.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { EcuGate } from '../../src/tmu/services/ecu-gate.ts';

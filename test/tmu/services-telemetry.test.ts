@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Reading } from '../../src/contract/ecu-services.ts';
+import { sample } from '../../src/contract/telemetry.ts';
 import { silentLogger } from '../../src/core/logger.ts';
-import type { Reading } from '../../src/services/ecu-services.ts';
-import { sample } from '../../src/services/telemetry.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { BatchStore } from '../../src/tmu/services/batch-store.ts';
 import { TelemetryWindow } from '../../src/tmu/services/telemetry-window.ts';

@@ -6,7 +6,6 @@ import type {
   ApprovalQuestion,
   Approver,
   Backend,
-  BackendFailure,
   CampaignOrders,
   CampaignStatusReport,
   CancelOrder,
@@ -30,7 +29,8 @@ import type {
   TransferReport,
   VersionReport,
 } from '../../src/campaign/ports.ts';
-import { DownloadCut } from '../../src/campaign/ports.ts';
+import type { BackendFailure } from '../../src/core/backend-failure.ts';
+import { DownloadCut } from '../../src/core/backend-failure.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';

@@ -1,7 +1,7 @@
 // All faults by category: a row here and a module beside it are all that a fault needs. A fault that stands twice is drawn twice as often.
 
+import type { ChunkFault } from '../../contract/chunked/faults.ts';
 import type { Random } from '../../core/random.ts';
-import type { ChunkFault } from '../../services/chunked/faults.ts';
 import type { EcuName } from '../machine-names.ts';
 import { ATTACK_MODULES } from './attacker.ts';
 import { away } from './away.ts';

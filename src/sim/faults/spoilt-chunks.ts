@@ -1,7 +1,7 @@
 // The backend spoils what it sends in chunks, as `can-ota server --fault` does.
 
-import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../services/chunked/faults.ts';
-import { CHUNK_PATH } from '../../services/chunked/protocol.ts';
+import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../contract/chunked/faults.ts';
+import { CHUNK_PATH } from '../../contract/chunked/protocol.ts';
 import { type FaultModule, faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
 

@@ -1,13 +1,13 @@
 // Telemetry that the backend has not taken yet: one file for each window, and one that says what was sent (`telemetry/`).
 
 import { z } from 'zod';
+import { type Batch, MAX_SAMPLES, type Sample, sample } from '../../contract/telemetry.ts';
 import { toHex } from '../../core/bytes.ts';
 import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Random } from '../../core/random.ts';
 import type { Storage } from '../../core/storage.ts';
-import { type Batch, MAX_SAMPLES, type Sample, sample } from '../../services/telemetry.ts';
 
 export const TELEMETRY_FOLDER = 'telemetry';
 const HEAD_FILE = `${TELEMETRY_FOLDER}/sent.json`;

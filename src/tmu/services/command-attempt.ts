@@ -1,10 +1,10 @@
 // One try of one command at its ECU: probe, write down that it begins, run, and what is known afterwards.
 
+import { checkCommand } from '../../contract/command.ts';
+import type { Configuration } from '../../contract/configuration.ts';
+import type { EcuServices, RunResult } from '../../contract/ecu-services.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import { checkCommand } from '../../services/command.ts';
-import type { Configuration } from '../../services/configuration.ts';
-import type { EcuServices, RunResult } from '../../services/ecu-services.ts';
 import type { BackendTime } from './backend-time.ts';
 import type { CommandEntry, Ending } from './command-entry.ts';
 

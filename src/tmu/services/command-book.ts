@@ -1,10 +1,10 @@
 // The commands that this vehicle knows: taken durably, each once, and reported until the backend has heard how they ended.
 
+import type { CommandOrder, CommandReport, CommandState } from '../../contract/command.ts';
+import { MAX_COMMANDS } from '../../contract/sync.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Storage } from '../../core/storage.ts';
-import type { CommandOrder, CommandReport, CommandState } from '../../services/command.ts';
-import { MAX_COMMANDS } from '../../services/sync.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import type { BackendTime } from './backend-time.ts';
 import {

@@ -1,14 +1,14 @@
 // One command as the vehicle keeps it: the order, how far it has come, and what the backend is told.
 
 import { z } from 'zod';
-import { LogCodec } from '../../core/record-log.ts';
 import {
   type CommandOrder,
   type CommandReport,
   type CommandState,
   commandOrder,
   commandReport,
-} from '../../services/command.ts';
+} from '../../contract/command.ts';
+import { LogCodec } from '../../core/record-log.ts';
 
 export const COMMANDS_FILE = 'commands.journal';
 export const OLD_COMMANDS_FILE = 'commands.1.journal';

@@ -1,12 +1,12 @@
 // Runs the commands of this vehicle: one at a time on each ECU, in their order, and each exactly once.
 
+import type { CommandReport } from '../../contract/command.ts';
+import type { Configuration } from '../../contract/configuration.ts';
+import type { EcuServices } from '../../contract/ecu-services.ts';
+import type { SyncAnswer } from '../../contract/sync.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { CommandReport } from '../../services/command.ts';
-import type { Configuration } from '../../services/configuration.ts';
-import type { EcuServices } from '../../services/ecu-services.ts';
-import type { SyncAnswer } from '../../services/sync.ts';
 import type { BackendTime } from './backend-time.ts';
 import { type Attempted, attempt, CANCELLED, expired, inDoubt, settle } from './command-attempt.ts';
 import type { CommandBook } from './command-book.ts';

@@ -1,8 +1,8 @@
 // Judges a wanted configuration: each parameter alone, against this vehicle, and all of them together. Pure.
 
 import type { ApprovalPhase } from '../../campaign/ports.ts';
-import { sortedJson } from '../../services/catalogue-digest.ts';
-import type { Catalogue } from '../../services/command.ts';
+import { sortedJson } from '../../contract/catalogue-digest.ts';
+import type { Catalogue } from '../../contract/command.ts';
 import {
   type CheckedParameter,
   type Configuration,
@@ -13,8 +13,8 @@ import {
   type ParameterResult,
   type RejectionCode,
   type WantedParameters,
-} from '../../services/configuration.ts';
-import type { EcuServices } from '../../services/ecu-services.ts';
+} from '../../contract/configuration.ts';
+import type { EcuServices } from '../../contract/ecu-services.ts';
 
 /** What a vehicle can do, and what it allows. */
 export interface VehicleLimits {
@@ -31,7 +31,7 @@ export interface VehicleLimits {
  */
 export const MAX_READS_PER_SECOND = 10;
 const MAX_REASON = 500;
-/** In one report (src/services/sync.ts). */
+/** In one report (src/contract/sync.ts). */
 const MAX_RESULTS = 64;
 
 export interface Judgement {

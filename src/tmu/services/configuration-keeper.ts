@@ -1,22 +1,22 @@
 // The remote configuration of this vehicle (`config.json`): what is in force, which version was judged, what is to be reported.
 
 import { z } from 'zod';
-import type { Clock } from '../../core/clock.ts';
-import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
-import type { Logger } from '../../core/logger.ts';
-import type { Storage } from '../../core/storage.ts';
 import {
   type Configuration,
   DEFAULT_CONFIGURATION,
   PARAMETER_NAMES,
   type WantedParameters,
-} from '../../services/configuration.ts';
+} from '../../contract/configuration.ts';
 import {
   type ConfigurationReport,
   configurationReport,
   type SyncAnswer,
   type SyncRequest,
-} from '../../services/sync.ts';
+} from '../../contract/sync.ts';
+import type { Clock } from '../../core/clock.ts';
+import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Storage } from '../../core/storage.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import { checkHere, judge, type VehicleLimits } from './configuration-judge.ts';
 

@@ -1,15 +1,15 @@
 // The services of the backend over the sealed session of this vehicle.
 
-import type { BackendFailure } from '../../campaign/ports.ts';
 import {
   SYNC_PATH,
   type SyncAnswer,
   type SyncRequest,
   syncAnswer,
   TELEMETRY_PATH,
-} from '../../services/sync.ts';
-import { type Batch, batchAnswer, packBatch } from '../../services/telemetry.ts';
-import type { SealedClient } from '../sealed-client.ts';
+} from '../../contract/sync.ts';
+import { type Batch, batchAnswer, packBatch } from '../../contract/telemetry.ts';
+import type { BackendFailure } from '../../core/backend-failure.ts';
+import type { SealedClient } from '../../link/sealed-client.ts';
 import type { ServiceBackend } from './service-backend.ts';
 
 export class SealedBackend implements ServiceBackend {

@@ -1,8 +1,8 @@
 // What the services need of the backend; the sealed session does it over HTTP.
 
-import type { BackendFailure } from '../../campaign/ports.ts';
-import type { SyncAnswer, SyncRequest } from '../../services/sync.ts';
-import type { Batch } from '../../services/telemetry.ts';
+import type { SyncAnswer, SyncRequest } from '../../contract/sync.ts';
+import type { Batch } from '../../contract/telemetry.ts';
+import type { BackendFailure } from '../../core/backend-failure.ts';
 
 export interface ServiceBackend {
   sync(

@@ -1,8 +1,8 @@
 // What was read of each DID since the last upload: count, mean, least, most, and the last reading as it came.
 
+import type { Reading } from '../../contract/ecu-services.ts';
+import type { Sample } from '../../contract/telemetry.ts';
 import { toHex } from '../../core/bytes.ts';
-import type { Reading } from '../../services/ecu-services.ts';
-import type { Sample } from '../../services/telemetry.ts';
 
 interface Gathered {
   atWallMs: number;

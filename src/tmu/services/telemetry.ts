@@ -1,13 +1,13 @@
 // Reads the configured DIDs, gathers them in windows, and brings the windows to the backend, in order and without loss.
 
-import type { BackendFailure } from '../../campaign/ports.ts';
+import type { Configuration } from '../../contract/configuration.ts';
+import type { EcuServices, ReadResult } from '../../contract/ecu-services.ts';
+import { MAX_SAMPLES } from '../../contract/telemetry.ts';
+import type { BackendFailure } from '../../core/backend-failure.ts';
 import type { Clock } from '../../core/clock.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { jitter, type Random } from '../../core/random.ts';
-import type { Configuration } from '../../services/configuration.ts';
-import type { EcuServices, ReadResult } from '../../services/ecu-services.ts';
-import { MAX_SAMPLES } from '../../services/telemetry.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import type { BatchStore } from './batch-store.ts';
 import { Bell } from './bell.ts';

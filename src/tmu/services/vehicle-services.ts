@@ -1,15 +1,15 @@
 // Remote configuration, commands and telemetry of one vehicle, and its contact with the backend about them.
 
 import type { ApprovalPhase } from '../../campaign/ports.ts';
+import { catalogueDigest } from '../../contract/catalogue-digest.ts';
+import type { Configuration } from '../../contract/configuration.ts';
+import type { EcuServices } from '../../contract/ecu-services.ts';
+import { MAX_COMMANDS, type SyncAnswer, type SyncRequest } from '../../contract/sync.ts';
 import type { Clock } from '../../core/clock.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { jitter, type Random } from '../../core/random.ts';
 import type { Storage } from '../../core/storage.ts';
-import { catalogueDigest } from '../../services/catalogue-digest.ts';
-import type { Configuration } from '../../services/configuration.ts';
-import type { EcuServices } from '../../services/ecu-services.ts';
-import { MAX_COMMANDS, type SyncAnswer, type SyncRequest } from '../../services/sync.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import { BackendTime } from './backend-time.ts';
 import { BatchStore } from './batch-store.ts';

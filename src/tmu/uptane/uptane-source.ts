@@ -1,7 +1,10 @@
 // The Primary of Uptane (5.4.2 to 5.4.4): check-in, time, full verification of both repositories, bundles for the ECUs.
 
-import type { Backend, BackendFailure, Failed, Offer } from '../../campaign/ports.ts';
+import type { Backend, Failed, Offer } from '../../campaign/ports.ts';
+import type { BackendFailure } from '../../core/backend-failure.ts';
 import { toHex } from '../../core/bytes.ts';
+import type { PaceLimits } from '../../link/pace.ts';
+import { retrying } from '../../link/retry.ts';
 import {
   type AttackCode,
   faultText,
@@ -17,8 +20,6 @@ import type { IdentityFile } from '../../trust/identity-file.ts';
 import { RepositoryUpdate, versionsOf } from '../../trust/repository.ts';
 import type { LocalSigner } from '../../trust/signing-key.ts';
 import { checkTime } from '../../trust/time-attestation.ts';
-import type { PaceLimits } from '../pace.ts';
-import { retrying } from '../retry.ts';
 import type { TrustedCheck, TrustedSource, TrustedTools, Wanted } from '../trusted-source.ts';
 import { fetchMetadata } from './metadata-client.ts';
 import { type TrustAnchors, TrustFiles } from './trust-files.ts';

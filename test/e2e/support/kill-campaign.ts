@@ -7,7 +7,7 @@ import { historyOf } from '../../../src/campaign/history.ts';
 import { decodeJournal } from '../../../src/campaign/journal.ts';
 import { replay } from '../../../src/campaign/reducer.ts';
 import type { CampaignState } from '../../../src/campaign/state.ts';
-import { readJournals } from '../../../src/cli/state-folder.ts';
+import { readJournals } from '../../../src/cli/state/state-folder.ts';
 import { seededRandom } from '../../../src/sim/seeded-random.ts';
 import { type EcuFiles, readCounter, readEcu, readRuns } from './ecu-files.ts';
 import { freePort } from './http.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createCgw } from '../../../ecus/cgw/create-cgw.ts';
 import { SignalBoard } from '../../../ecus/cgw/signal-board.ts';
-import { parseSignals } from '../../../src/cli/cgw.ts';
+import { parseSignals } from '../../../src/cli/ecu/cgw.ts';
 import { toHex } from '../../../src/core/bytes.ts';
 import { InputError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/logger.ts';

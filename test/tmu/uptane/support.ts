@@ -1,16 +1,16 @@
 // A vehicle of two ECUs and a TMU between mock repositories and a network that can be told to fail.
 
 import type {
-  BackendFailure,
   Checkin,
   DriverResult,
   EcuDriver,
   MetadataBody,
   RepositoryName,
 } from '../../../src/campaign/ports.ts';
-import { DownloadCut } from '../../../src/campaign/ports.ts';
+import type { CheckinTelemetry } from '../../../src/contract/checkin-telemetry.ts';
+import type { BackendFailure } from '../../../src/core/backend-failure.ts';
+import { DownloadCut } from '../../../src/core/backend-failure.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
-import type { CheckinTelemetry } from '../../../src/services/checkin-telemetry.ts';
 import { seededRandom } from '../../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../../src/sim/virtual-clock.ts';
 import type { TmuEvent } from '../../../src/tmu/tmu-event.ts';

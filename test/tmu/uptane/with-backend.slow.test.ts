@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { setDeviceStatus } from '../../../server/auth/registry-commands.ts';
+import { setDeviceStatus } from '../../../server/features/registry/tool-commands.ts';
 import type {
   DriverResult,
   EcuDriver,

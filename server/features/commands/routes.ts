@@ -1,0 +1,255 @@
+// What operators want of vehicles and see of them: configuration (/config), commands (/commands), measured data (/telemetry), the last check-in.
+
+import type Router from '@koa/router';
+import type { Middleware } from 'koa';
+import { describeParameters } from '../../../src/contract/configuration.ts';
+import { parseInput } from '../../platform/http/body.ts';
+import type { AppContext, RequestState, Services } from '../../platform/http/context.ts';
+import { HttpProblem } from '../../platform/http/errors.ts';
+import { guardedRouter } from '../../platform/http/guarded-router.ts';
+import { prefersHtml } from '../../platform/http/problems.ts';
+import { seeOther } from '../../platform/http/show-page.ts';
+import type { ChangeResult, ConfigurationChange } from '../configuration/store.ts';
+import { checkinJson } from '../vehicles/checkin-view.ts';
+import { type FormName, vehiclePage } from '../vehicles/page.ts';
+import { shownState } from '../vehicles/vehicle-state.ts';
+import {
+  commandBody,
+  commandOfForm,
+  commandsQuery,
+  configurationBody,
+  configurationOfForm,
+  expectedVersion,
+  telemetryQuery,
+} from './input.ts';
+import { knownVehicle, mayChange, type OperatorRequest } from './operator-access.ts';
+import type { StoredCommand } from './rows.ts';
+import { MAX_OPEN, type NotOrdered, type OrderedCommand } from './store.ts';
+import { configurationView, csvOf, warningsOf } from './views.ts';
+
+export function operatorRoutes(
+  services: Services,
+  sessions: Middleware<RequestState>,
+): Router<RequestState> {
+  const router = guardedRouter(services, sessions);
+  configurationRoutes(router, services);
+  commandRoutes(router, services);
+
+  router.get('/telemetry/:vin', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    const { format, ...filter } = parseInput(telemetryQuery, { ...ctx.query });
+    const samples = await services.telemetry.samples(vin, filter);
+    const accepted = ctx.accepts('application/json', 'text/csv') === 'text/csv' ? 'csv' : 'json';
+    if ((format ?? accepted) === 'csv') {
+      ctx.type = 'text/csv; charset=utf-8';
+      ctx.body = csvOf(samples);
+      return;
+    }
+    ctx.body = { vin, counts: await services.telemetry.counts(vin), samples };
+  });
+
+  router.get('/vehicles/:vin/checkin', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    const vehicle = await services.vehicles.find(vin);
+    if (vehicle === undefined) {
+      throw new HttpProblem(404, 'VEHICLE_UNKNOWN', `${vin} has not checked in yet`);
+    }
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = checkinJson(shownState(vehicle, services.clock.wallMs()));
+  });
+
+  return router;
+}
+
+function configurationRoutes(router: Router<RequestState>, services: Services): void {
+  const { configurations } = services;
+  const change = async (
+    vin: string,
+    wish: ConfigurationChange,
+    { who, address }: OperatorRequest,
+  ): Promise<Record<string, unknown>> => {
+    const result = await configurations.change(vin, wish, { who, address });
+    if (result.kind === 'other-version') throw changedMeanwhile(vin, result);
+    const { version } = result.configuration;
+    const warnings = warningsOf(wish.parameters);
+    return { vin, version, changed: result.kind === 'changed', warnings };
+  };
+
+  router.get('/config/schema', async (ctx) => {
+    ctx.body = describeParameters();
+  });
+
+  router.get('/config/:vin', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    ctx.body = await configurationView(configurations, vin);
+  });
+
+  router.put('/config/:vin', async (ctx) => {
+    const request = await mayChange(ctx, services);
+    const vin = await knownVehicle(ctx, services);
+    const { parameters, comment } = parseInput(configurationBody, jsonOf(request));
+    const expected = expectedVersion(ctx.get('If-Match'));
+    ctx.body = await change(vin, { parameters, comment, expected }, request);
+  });
+
+  // The form of the page: a browser can send no PUT without a script.
+  router.post('/config/:vin', async (ctx) => {
+    const request = await mayChange(ctx, services);
+    const vin = await knownVehicle(ctx, services);
+    await inPlace(ctx, services, { vin, form: 'configuration', request }, async () => {
+      const { body, expected } = configurationOfForm(formOf(request));
+      ctx.body = await change(vin, { ...body, expected }, request);
+    });
+  });
+}
+
+function commandRoutes(router: Router<RequestState>, services: Services): void {
+  const { commands } = services;
+
+  router.get('/commands/:vin', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    const query = parseInput(commandsQuery, { ...ctx.query });
+    ctx.body = { vin, commands: await commands.list(vin, query) };
+  });
+
+  router.get('/commands/:vin/catalogue', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    const told = await commands.catalogue(vin);
+    if (told === undefined) throw noCatalogue(vin);
+    ctx.body = { vin, ...told };
+  });
+
+  router.get('/commands/:vin/:id', async (ctx) => {
+    const vin = await knownVehicle(ctx, services);
+    const command = await commands.find(vin, String(ctx.params.id));
+    if (command === undefined) throw noCommand(vin);
+    ctx.body = command;
+  });
+
+  router.post('/commands/:vin', async (ctx) => {
+    const request = await mayChange(ctx, services);
+    const { who, address, kind, value } = request;
+    const vin = await knownVehicle(ctx, services);
+    const order = async (wish: OrderedCommand): Promise<void> => {
+      const result = await commands.order(vin, wish, { who, address });
+      if (result.kind !== 'ordered' && result.kind !== 'known') throw notOrdered(vin, result);
+      ctx.status = result.kind === 'ordered' ? 201 : 200;
+      ctx.body = { ...result.command, created: result.kind === 'ordered' };
+    };
+    if (kind !== 'form') {
+      await order(parseInput(commandBody, value));
+      return;
+    }
+    await inPlace(ctx, services, { vin, form: 'command', request }, async () => {
+      const told = await commands.catalogue(vin);
+      await order(commandOfForm(value, told?.catalogue));
+    });
+  });
+
+  const cancel = async (ctx: AppContext, { who, address }: OperatorRequest): Promise<void> => {
+    const vin = await knownVehicle(ctx, services);
+    const result = await commands.cancel(vin, String(ctx.params.id), { who, address });
+    if (result.kind === 'unknown') throw noCommand(vin);
+    if (result.kind === 'over') throw overAlready(result.command);
+    ctx.status = result.kind === 'requested' ? 202 : 200;
+    ctx.body = { ...result.command };
+  };
+
+  router.delete('/commands/:vin/:id', async (ctx) => {
+    await cancel(ctx, await mayChange(ctx, services));
+  });
+
+  router.post('/commands/:vin/:id/cancel', async (ctx) => {
+    const request = await mayChange(ctx, services);
+    const vin = await knownVehicle(ctx, services);
+    const place = { vin, form: 'cancel', request } as const;
+    await inPlace(ctx, services, place, () => cancel(ctx, request));
+  });
+}
+
+/**
+ * Does what a form asks for. A browser is led back to the vehicle's page; where that fails it gets the page with what
+ * was wrong, beside the form and with what was filled in.
+ */
+async function inPlace(
+  ctx: AppContext,
+  services: Services,
+  { vin, form, request }: { vin: string; form: FormName; request: OperatorRequest },
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (problem) {
+    if (!(problem instanceof HttpProblem)) throw problem;
+    if (!prefersHtml(ctx) || request.person === undefined) throw problem;
+    const fields = request.value as Readonly<Record<string, string>>;
+    await vehiclePage(ctx, services, request.person, vin, { form, problem, fields });
+    return;
+  }
+  if (!prefersHtml(ctx)) return;
+  const place = form === 'configuration' ? 'configuration' : 'commands';
+  seeOther(ctx, `/vehicles?${new URLSearchParams({ vin })}#${place}`);
+}
+
+function jsonOf({ kind, value }: OperatorRequest): unknown {
+  if (kind === 'json') return value;
+  throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
+}
+
+function formOf({ kind, value }: OperatorRequest): unknown {
+  if (kind === 'form') return value;
+  throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'POST is for the form of the page: use PUT');
+}
+
+function changedMeanwhile(
+  vin: string,
+  { version }: Extract<ChangeResult, { kind: 'other-version' }>,
+): HttpProblem {
+  return new HttpProblem(
+    409,
+    'CONFIGURATION_CHANGED',
+    `the configuration of ${vin} is at version ${version} now: look at it and change it again`,
+  );
+}
+
+function noCatalogue(vin: string): HttpProblem {
+  return new HttpProblem(
+    409,
+    'NO_CATALOGUE',
+    `${vin} has not told yet what its ECUs can be told to do: it does at its first contact`,
+  );
+}
+
+function noCommand(vin: string): HttpProblem {
+  return new HttpProblem(404, 'NOT_FOUND', `there is no such command for ${vin}`);
+}
+
+function overAlready({ id, state, endedAt }: StoredCommand): HttpProblem {
+  return new HttpProblem(
+    409,
+    'COMMAND_OVER',
+    `there is nothing to cancel: ${id} ended ${endedAt} with ${state}`,
+  );
+}
+
+function notOrdered(vin: string, result: NotOrdered): HttpProblem {
+  switch (result.kind) {
+    case 'no-catalogue':
+      return noCatalogue(vin);
+    case 'key-reused': {
+      const { id, ecu, action } = result.command;
+      const detail = `under this key ${ecu} ${action} was ordered as ${id}: choose another key`;
+      return new HttpProblem(409, 'KEY_REUSED', detail);
+    }
+    case 'too-many':
+      return new HttpProblem(
+        409,
+        'COMMAND_LIMIT',
+        `${MAX_OPEN} commands for ${vin} are not over yet: wait for them or cancel some`,
+      );
+    case 'expiry':
+      return new HttpProblem(400, 'BAD_FIELD', `expiresAt: ${result.reason}`);
+    default:
+      return new HttpProblem(422, result.refusal.code, result.refusal.reason);
+  }
+}

@@ -1,0 +1,69 @@
+// What the guards against floods have done, as metrics.
+
+import { bearerOf } from '../../platform/auth/callers.ts';
+import { GUARDS } from '../../platform/auth/guard-counts.ts';
+import type { AppContext, Services } from '../../platform/http/context.ts';
+import { counter, gauge, type Metric } from '../../platform/http/metrics.ts';
+
+/** Callers that are named, those that were refused most often first. */
+const NAMED = 50;
+
+/**
+ * Names are for operators alone: a token of the role `operator`, or a person who is logged in. Throws HttpProblem 401, 403, 429
+ * for a token that is not right.
+ */
+export async function mayReadNames(ctx: AppContext, services: Services): Promise<boolean> {
+  const isTool = bearerOf(ctx) !== undefined;
+  if (isTool) await services.gate.service(ctx, services, 'operator');
+  return isTool || ctx.state.person !== undefined;
+}
+
+/** The totals are for everybody who may use the server, who was refused for those who may read names. */
+export function guardMetrics(services: Services, mayName: boolean): Metric[] {
+  return [...totals(services), ...(mayName ? named(services) : [])];
+}
+
+function totals({ gate, clock }: Services): Metric[] {
+  const all = gate.counts.totals(clock.nowMs());
+  const of = (value: 'refused' | 'waitSeconds' | 'waiting') =>
+    all.map((total) => [{ guard: total.guard }, total[value]] as const);
+  const meaning = Object.entries(GUARDS)
+    .map(([guard, what]) => `${guard} (${what})`)
+    .join(', ');
+  return [
+    counter(
+      'can_ota_guard_refused_total',
+      `Requests that were answered 429 since the start, by what they were counted by: ${meaning}.`,
+      of('refused'),
+    ),
+    counter(
+      'can_ota_guard_wait_seconds_total',
+      'Sum of the waits that were told with them.',
+      of('waitSeconds'),
+    ),
+    gauge('can_ota_guard_waiting', 'Callers that have to wait now.', of('waiting')),
+  ];
+}
+
+function named({ gate, clock }: Services): Metric[] {
+  const all = gate.counts.callers(clock.nowMs(), NAMED);
+  const of = (value: 'refused' | 'leftSeconds' | 'longestSeconds') =>
+    all.map(({ guard, caller, ...numbers }) => [{ guard, caller }, numbers[value]] as const);
+  return [
+    counter(
+      'can_ota_guard_caller_refused_total',
+      `The same by caller: a serial, a token, or a network. The ${NAMED} that were refused most often.`,
+      of('refused'),
+    ),
+    gauge(
+      'can_ota_guard_caller_wait_seconds',
+      'How long the caller has to wait from now; 0 when it may ask again.',
+      of('leftSeconds'),
+    ),
+    gauge(
+      'can_ota_guard_caller_longest_wait_seconds',
+      'The longest wait that the caller was told.',
+      of('longestSeconds'),
+    ),
+  ];
+}

@@ -1,0 +1,84 @@
+// POST /ota/packages/withdraw: a package for small devices is not offered any more; by tools, and by the form of the page.
+
+import { z } from 'zod';
+import {
+  hardwareModel,
+  packageVersion,
+  profileName,
+} from '../../../src/contract/chunked/package.ts';
+import { parseInput } from '../../platform/http/body.ts';
+import type { AppContext, Services } from '../../platform/http/context.ts';
+import { HttpProblem } from '../../platform/http/errors.ts';
+import { reasonText } from '../../platform/http/input.ts';
+import { prefersHtml } from '../../platform/http/problems.ts';
+import { seeOther } from '../../platform/http/show-page.ts';
+import { mayChange, type OperatorRequest } from '../commands/operator-access.ts';
+import { homePage } from '../releases/page.ts';
+import type { DevicePackage, PackageName } from './package-store.ts';
+import { packageJson } from './receive-package.ts';
+
+const withdrawal = {
+  model: hardwareModel,
+  version: packageVersion,
+  profile: profileName.default('default'),
+  reason: reasonText('say why: the audit log and the list of packages keep it'),
+};
+const withdrawBody = z.strictObject(withdrawal);
+const withdrawForm = z.strictObject({
+  ...withdrawal,
+  /** The box of the form; a browser sends nothing for one that is not ticked. */
+  confirm: z.literal('yes', 'tick the box: a withdrawn version does not come back'),
+  _csrf: z.string(),
+});
+
+export async function withdrawPackage(ctx: AppContext, services: Services): Promise<void> {
+  const request = await mayChange(ctx, services);
+  ctx.set('Cache-Control', 'no-store');
+  if (request.kind === 'json') {
+    ctx.body = await withdraw(services, request, parseInput(withdrawBody, request.value));
+    return;
+  }
+  try {
+    ctx.body = await withdraw(services, request, parseInput(withdrawForm, request.value));
+  } catch (problem) {
+    const { person } = request;
+    if (!(problem instanceof HttpProblem) || !prefersHtml(ctx) || person === undefined) {
+      throw problem;
+    }
+    const fields = request.value as Readonly<Record<string, string>>;
+    await homePage(ctx, services, person, { withdrawal: { problem, fields } });
+    return;
+  }
+  if (prefersHtml(ctx)) seeOther(ctx, '/#packages');
+}
+
+/** What devices of the model are offered from now on stands in the answer. Throws HttpProblem 404. */
+async function withdraw(
+  { packages, images }: Services,
+  { who, address }: OperatorRequest,
+  { reason, ...name }: PackageName & { readonly reason: string },
+): Promise<Record<string, unknown>> {
+  const result = await packages.withdraw(name, reason, { who, address }, (sha256) =>
+    images.remove(sha256),
+  );
+  if (result.kind === 'unknown') throw notReleased(name);
+  const offered = await packages.newest(name.model, name.profile);
+  return {
+    ...packageJson(result.package),
+    changed: result.kind === 'withdrawn',
+    stopped: result.stopped,
+    offered: offered === undefined ? null : nameOf(offered),
+  };
+}
+
+function nameOf({ signed: { manifest } }: DevicePackage): Record<string, unknown> {
+  return { version: manifest.version, counter: manifest.counter };
+}
+
+function notReleased({ model, version, profile }: PackageName): HttpProblem {
+  return new HttpProblem(
+    404,
+    'NOT_FOUND',
+    `there is no package ${model} ${version} with profile ${profile}: GET /ota/packages lists what was released`,
+  );
+}

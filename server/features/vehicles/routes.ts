@@ -1,0 +1,205 @@
+// What vehicles ask: /latest_version, /get_nonce, /ota_download and /report_versions.
+
+import { createHash } from 'node:crypto';
+import type Router from '@koa/router';
+import { z } from 'zod';
+import { requireOwnVehicle } from '../../platform/auth/access.ts';
+import { networkOf } from '../../platform/auth/addresses.ts';
+import { parseInput, readSmallBody } from '../../platform/http/body.ts';
+import { matchesEtag } from '../../platform/http/byte-range.ts';
+import type { AppContext, RequestState, Services } from '../../platform/http/context.ts';
+import { HttpProblem } from '../../platform/http/errors.ts';
+import { guardedRouter } from '../../platform/http/guarded-router.ts';
+import { ecuName, imageFile, reportBody, vehicleId } from '../../platform/http/input.ts';
+import { sendImage } from '../releases/send-image.ts';
+import type { Asker, NonceRefusal } from './nonce-store.ts';
+import { NONCE_LIFE_MS } from './nonce-store.ts';
+import { downloadOf, type OfferedRelease, offeredReleases, requireHere } from './offered.ts';
+
+// Built once: zod compiles a schema, which costs more than using it.
+const ecuQuery = z.object({
+  ecu: z.union([ecuName.transform((name) => [name]), z.array(ecuName).max(64)]).default([]),
+});
+const vinInput = z.object({ vin: vehicleId.optional() });
+const nonceText = z.string().regex(/^[0-9a-f]{32}$/i);
+
+const REFUSALS: Record<NonceRefusal, string> = {
+  UNKNOWN: 'this nonce was never given out: get one from /get_nonce',
+  FOREIGN: 'this nonce was given to another client: get one from /get_nonce',
+  EXPIRED: 'this nonce has expired: get another one from /get_nonce',
+  OTHER_FILE: 'this nonce belongs to another file: get one for each file',
+  USED: 'this nonce has been used for the whole image: get another one from /get_nonce (a download that was cut off goes on with a Range until the last byte was sent)',
+};
+
+export function vehicleRoutes(services: Services): Router<RequestState> {
+  const router = guardedRouter(services);
+
+  router.get('/latest_version', async (ctx) => {
+    const vin = vinOf(ctx);
+    const ecus = parseInput(ecuQuery, { ecu: ctx.query.ecu }).ecu;
+    const offered = await offeredReleases(services, ecus);
+    const body = JSON.stringify({ vin: vin ?? null, releases: offered.map(releaseJson) });
+    // The tag covers what the Director decides by: a vehicle that is told 304 does not ask it.
+    const revision = services.uptane?.releases.revision ?? '';
+    const registry = vin === undefined ? [] : await services.devices.ofVehicle(vin);
+    const devices = registry.map(({ serial, status, updatedAt }) => [serial, status, updatedAt]);
+    const decidedBy = JSON.stringify([revision, devices]);
+    const etag = `"${createHash('sha256').update(decidedBy).update(body).digest('base64url')}"`;
+    ctx.set('ETag', etag);
+    ctx.set('Cache-Control', 'private, no-cache');
+    ctx.vary('X-Vehicle-VIN');
+    if (matchesEtag(ctx.headers['if-none-match'], etag)) {
+      ctx.status = 304;
+      return;
+    }
+    ctx.type = 'application/json';
+    ctx.body = body;
+  });
+
+  router.register('/get_nonce', ['GET', 'POST'], async (ctx) => {
+    if (ctx.method === 'HEAD') {
+      ctx.status = 200; // a look gives nothing out
+      return;
+    }
+    const asker = askerOf(ctx);
+    const nonce = await services.nonces.issue(asker);
+    if (nonce === undefined) {
+      await refused(services, asker, 'LIMIT');
+      services.gate.counts.refused('nonce', asker.address, 60_000, services.clock.nowMs());
+      throw new HttpProblem(
+        429,
+        'NONCE_LIMIT',
+        'this address has too many open nonces: use them or wait until they expire',
+        { headers: { 'Retry-After': '60' } },
+      );
+    }
+    await services.audit.record({ action: 'nonce.issued', ...identity(asker) });
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { nonce, expiresInSeconds: NONCE_LIFE_MS / 1000 };
+  });
+
+  router.get('/ota_download/:file', async (ctx) => {
+    // The name is judged as text first, then the nonce: who has none cannot find out which files exist.
+    const name = imageFile.safeParse(ctx.params.file);
+    if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
+    const asker = askerOf(ctx);
+    const nonce = await checkedNonce(ctx, services, asker);
+    const release = await downloadOf(services, name.data);
+    await requireHere(services, release.file);
+    await sendImage(ctx, services, release, {
+      who: asker.vin ?? '',
+      stranger: asker.stranger,
+      actions: {
+        start: 'download.start',
+        complete: 'download.complete',
+        aborted: 'download.aborted',
+      },
+      allow: async (whole) => {
+        const refusal = await services.nonces.claim(nonce, asker, release, whole);
+        if (refusal !== undefined) throw await refused(services, asker, refusal);
+      },
+      sent: (sent) => services.nonces.sent(nonce, release, sent),
+    });
+  });
+
+  router.post('/report_versions', async (ctx) => {
+    const body = await readSmallBody(ctx, services.clock);
+    if (body.kind !== 'json') {
+      throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
+    }
+    const report = parseInput(reportBody, body.value);
+    requireOwnVehicle(ctx, report.vin);
+    const stranger = strangerOf(ctx);
+    if (stranger !== undefined) await services.gate.stranger(ctx, services);
+    if (await services.reports.add(report, ctx.state.address, stranger)) {
+      await services.audit.record({
+        action: 'report',
+        stranger: stranger !== undefined,
+        who: report.vin,
+        address: ctx.state.address,
+        detail: `${report.outcome} ${report.ecus.map((ecu) => `${ecu.name} ${ecu.version ?? '?'}`).join(', ')}`,
+      });
+    }
+    // The digest shows that this server has the report: the vehicle deletes its copy then.
+    ctx.set('X-Checksum-SHA256', createHash('sha256').update(body.bytes).digest('hex'));
+    ctx.status = 204;
+  });
+
+  return router;
+}
+
+function releaseJson(release: OfferedRelease): Record<string, unknown> {
+  return {
+    ecu: release.ecu,
+    version: release.version,
+    file: release.file,
+    size: release.size,
+    sha256: release.sha256,
+    notes: release.notes,
+    url: `/ota_download/${encodeURIComponent(release.file)}`,
+  };
+}
+
+async function checkedNonce(ctx: AppContext, services: Services, asker: Client): Promise<string> {
+  const given = ctx.query.nonce;
+  if (given === undefined || given === '') {
+    await services.audit.record({
+      action: 'nonce.refused',
+      ...identity(asker),
+      detail: 'NONCE_MISSING',
+    });
+    throw new HttpProblem(
+      403,
+      'NONCE_MISSING',
+      'a download needs ?nonce= with one from /get_nonce',
+    );
+  }
+  const nonce = nonceText.safeParse(given);
+  if (!nonce.success) throw await refused(services, asker, 'UNKNOWN');
+  const refusal = await services.nonces.check(nonce.data.toLowerCase(), asker);
+  if (refusal !== undefined) throw await refused(services, asker, refusal);
+  return nonce.data.toLowerCase();
+}
+
+async function refused(
+  services: Services,
+  asker: Client,
+  refusal: NonceRefusal | 'LIMIT',
+): Promise<HttpProblem> {
+  const code = `NONCE_${refusal}` as const;
+  await services.audit.record({ action: 'nonce.refused', ...identity(asker), detail: code });
+  return new HttpProblem(403, code, refusal === 'LIMIT' ? '' : REFUSALS[refusal]);
+}
+
+/** Who asks, and from where, for the log. */
+interface Client extends Asker {
+  readonly from: string;
+  readonly stranger: boolean;
+}
+
+/** The network of a vehicle that is not logged in, where vehicles need no log-in. */
+function strangerOf(ctx: AppContext): string | undefined {
+  return ctx.state.device === undefined ? networkOf(ctx.state.address) : undefined;
+}
+
+function askerOf(ctx: AppContext): Client {
+  const { address, device } = ctx.state;
+  const stranger = device === undefined;
+  return { address: device?.serial ?? address, vin: vinOf(ctx), from: address, stranger };
+}
+
+/** What was asked for; of a device with a session always its own vehicle. */
+function vinOf(ctx: AppContext): string | undefined {
+  const given = ctx.query.vin ?? ctx.headers['x-vehicle-vin'];
+  const { vin } = parseInput(vinInput, { vin: given });
+  if (vin !== undefined) requireOwnVehicle(ctx, vin);
+  return vin ?? ctx.state.device?.vin;
+}
+
+function identity({ vin, from, stranger }: Client): {
+  who: string;
+  address: string;
+  stranger: boolean;
+} {
+  return { who: vin ?? '', address: from, stranger };
+}

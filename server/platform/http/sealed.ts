@@ -1,0 +1,97 @@
+// Paths of devices whose requests and answers are sealed: opened before the work, and sealed again with whatever comes of it.
+
+import type { Readable } from 'node:stream';
+import type Router from '@koa/router';
+import type { z } from 'zod';
+import { parseJsonBytes } from '../../../src/core/json.ts';
+import { SEALED_TYPE, type SealedSession, sealMessage } from '../../../src/trust/sealed-session.ts';
+import { type ReceivedMessage, receiveMessage } from '../../features/registry/sealed-sessions.ts';
+import type { Device } from '../../features/registry/store.ts';
+import { accessOf, requireRole } from '../auth/access.ts';
+import { badJson, parseInput, readBytes } from './body.ts';
+import type { AppContext, RequestState, Services } from './context.ts';
+import { HttpProblem } from './errors.ts';
+
+export interface SealedRequest {
+  readonly ctx: AppContext;
+  readonly device: Device;
+  readonly session: SealedSession;
+  readonly sequence: number;
+  readonly body: Uint8Array;
+  /** The body as JSON of this form. Throws HttpProblem 400. */
+  readonly json: <T extends z.ZodType>(schema: T) => z.output<T>;
+}
+
+export type SealedAnswer =
+  | { readonly json: unknown; readonly status?: number }
+  | { readonly bytes: Uint8Array; readonly status?: number }
+  /** Goes out as it is: whoever sends this authenticates it by other means. */
+  | { readonly plain: Uint8Array | Readable; readonly status?: number };
+
+/** The largest body of a request unless told. */
+const MAX_BYTES = 64 * 1024;
+
+/** Adds POST `path`. What `handle` throws as HttpProblem is sealed, too; what comes before cannot be. */
+export function sealedPost(
+  router: Router<RequestState>,
+  services: Services,
+  path: string,
+  handle: (request: SealedRequest) => Promise<SealedAnswer>,
+  options: { readonly maxBytes?: number; readonly uncounted?: boolean } = {},
+): void {
+  const access = accessOf('POST', path);
+  if (access.for !== 'sealed') throw new Error(`POST ${path} is no sealed route in the table`);
+  router.post(path, async (ctx) => {
+    if (ctx.is(SEALED_TYPE) === false) {
+      throw new HttpProblem(
+        415,
+        'UNSUPPORTED_MEDIA_TYPE',
+        `expected a body of type ${SEALED_TYPE}`,
+      );
+    }
+    const message = await readBytes(ctx, services.clock, options.maxBytes ?? MAX_BYTES);
+    const received = await receiveMessage(ctx, services, message, options);
+    ctx.state.device = received.device;
+    ctx.set('Cache-Control', 'no-store');
+    let answer: SealedAnswer;
+    try {
+      await requireRole(ctx, services, access, received.device);
+      answer = await handle({ ...received, ctx, json: (schema) => jsonOf(received.body, schema) });
+    } catch (error) {
+      if (!(error instanceof HttpProblem)) throw error;
+      ctx.set(error.headers);
+      answer = { status: error.status, json: { code: error.code, detail: error.message } };
+    }
+    send(ctx, received, answer);
+  });
+}
+
+function send(ctx: AppContext, { session, sequence }: ReceivedMessage, answer: SealedAnswer): void {
+  const { status = 200 } = answer;
+  ctx.status = status;
+  if ('plain' in answer) {
+    ctx.type = 'application/octet-stream';
+    ctx.body = asBody(answer.plain);
+    return;
+  }
+  const body = 'json' in answer ? Buffer.from(JSON.stringify(answer.json)) : answer.bytes;
+  const context = { from: 'server', path: ctx.path, sequence, status } as const;
+  ctx.type = SEALED_TYPE;
+  ctx.body = asBody(sealMessage(session, context, body));
+}
+
+function asBody(bytes: Uint8Array | Readable): Buffer | Readable {
+  return bytes instanceof Uint8Array
+    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    : bytes;
+}
+
+function jsonOf<T extends z.ZodType>(body: Uint8Array, schema: T): z.output<T> {
+  let value: unknown;
+  try {
+    value = parseJsonBytes(body);
+  } catch (cause) {
+    throw badJson('the body', cause);
+  }
+  return parseInput(schema, value);
+}

@@ -1,0 +1,41 @@
+// The bus of a bench: two benches on one bus would answer each other's questions.
+
+import type { Context } from '../core/context.ts';
+import { InputError } from '../core/errors.ts';
+import { lockName } from '../core/lock.ts';
+import { type BusOptions, lockedBus, type OpenedBus, openCommandBus } from '../onboard/bus.ts';
+
+/**
+ * Opens the bus and keeps other benches away from it. Where nobody named a bus, the second bench takes one of its own.
+ * Throws InputError when a bus was named that another bench is on.
+ */
+export async function openBenchBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+  const opened = await openCommandBus(options, context);
+  const { kind, name } = opened.bus;
+  const lock = await lockName(`bench-${process.getuid?.() ?? 0}-${kind}-${name}`);
+  if (lock !== undefined) {
+    // Its TMU is a tester, and so is the bench itself while it provisions the vehicle.
+    const held = await lockedBus(opened, { command: 'bench', besideTester: 'warn' });
+    return {
+      bus: held.bus,
+      why: held.why,
+      [Symbol.asyncDispose]: async () => {
+        await held[Symbol.asyncDispose]();
+        await lock.release();
+      },
+    };
+  }
+  await opened[Symbol.asyncDispose]();
+  if (options.bus !== undefined) {
+    throw new InputError(
+      '--bus',
+      `another bench is on ${name}: name another bus, like --bus local:second`,
+    );
+  }
+  const own = await openBenchBus({ ...options, bus: `local:bench-${process.pid}` }, context);
+  return {
+    ...own,
+    [Symbol.asyncDispose]: own[Symbol.asyncDispose],
+    why: `local:${own.bus.name}, because another bench is on ${name}`,
+  };
+}

@@ -1,0 +1,229 @@
+// `can-ota bench`: a whole vehicle and its backend as processes on one bus, one update from end to end.
+
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { openBenchBus } from '../../bench/bus.ts';
+import { Children } from '../../bench/children.ts';
+import type { ReleaseImage } from '../../bench/factory.ts';
+import { checkEncrypted, chooseImages } from '../../bench/images.ts';
+import { type BusMeter, limitOf, openMeter } from '../../bench/meter.ts';
+import { runServicesBench, servicesVehicle } from '../../bench/services.ts';
+import { type BenchRow, type BenchView, benchTable, openBenchView } from '../../bench/view.ts';
+import { BenchWorld } from '../../bench/world.ts';
+import { outcomeExitCode } from '../../campaign/outcome.ts';
+import { systemClock } from '../../core/clock.ts';
+import { pc } from '../../core/colours.ts';
+import type { Context } from '../../core/context.ts';
+import { ExitCode } from '../../core/exit-code.ts';
+import { DiskStorage } from '../../core/storage.ts';
+import { formatDuration } from '../../core/units.ts';
+import { writeBenchVehicle } from '../../onboard/bench-vehicle.ts';
+import type { BusOptions, OpenedBus } from '../../onboard/bus.ts';
+import { loadVehicle } from '../../onboard/vehicle-file.ts';
+import type { TmuEvent } from '../../tmu/tmu-event.ts';
+import { findEcu } from '../../vehicle/load.ts';
+import type { Vehicle } from '../../vehicle/schema.ts';
+import { type CommonOptions, runCommand } from '../context.ts';
+
+interface BenchOptions extends CommonOptions, BusOptions {
+  readonly vehicle?: string;
+  readonly approve: 'ask' | 'yes' | 'no';
+  readonly image: readonly ReleaseImage[];
+  readonly data?: string;
+  readonly approvalTimeout: number;
+  readonly encrypt: readonly string[];
+  readonly scenario: 'update' | 'services';
+  readonly transport: 'http' | 'chunked';
+}
+
+type Verified = Pick<Extract<TmuEvent, { kind: 'verified' }>, 'director' | 'images'>;
+type Outcome = Extract<TmuEvent, { kind: 'outcome' }>;
+
+export function bench(options: BenchOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const described = await loadVehicle(options.vehicle, false);
+    const images = await chooseImages(options.image, described);
+    checkEncrypted(options.encrypt, images);
+    const folder = options.data ?? (await mkdtemp(path.join(tmpdir(), 'can-ota-bench-')));
+    const data = await DiskStorage.openOwn(folder); // created, and refused where nothing can be written
+    try {
+      const services = options.scenario === 'services';
+      const vehicleFile = await writeBenchVehicle(
+        data,
+        services ? servicesVehicle(described) : described,
+      );
+      const vehicle = await loadVehicle(vehicleFile, options.fd === true);
+      const setting = { ...options, vehicle: vehicleFile };
+      if (services) return await runServicesBench(setting, context, vehicle, data.location);
+      return await new Bench(setting, context, vehicle, images, data.location).run();
+    } finally {
+      if (options.data === undefined) await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+class Bench {
+  readonly #options: BenchOptions & { readonly vehicle: string };
+  readonly #context: Context;
+  readonly #vehicle: Vehicle;
+  readonly #images: readonly ReleaseImage[];
+  readonly #folder: string;
+  #verified: Verified | undefined;
+
+  constructor(
+    options: BenchOptions & { readonly vehicle: string },
+    context: Context,
+    vehicle: Vehicle,
+    images: readonly ReleaseImage[],
+    folder: string,
+  ) {
+    this.#options = options;
+    this.#context = context;
+    this.#vehicle = vehicle;
+    this.#images = images;
+    this.#folder = folder;
+  }
+
+  async run(): Promise<ExitCode> {
+    const startMs = systemClock.nowMs();
+    // First on the bus: this process keeps the broker of a local bus, and it outlives all others.
+    await using opened = await openBenchBus(this.#options, this.#context);
+    const meter = await openMeter(opened.bus, this.#vehicle);
+    const view = openBenchView(this.#context.json, meter);
+    const ending = new AbortController();
+    let cycle: Promise<unknown> | undefined;
+    try {
+      view.line(`bench on ${opened.why}`);
+      await using children = new Children();
+      const aborted = new Promise<never>((_, reject) => {
+        const stop = (): void => reject(this.#context.signal.reason);
+        if (this.#context.signal.aborted) stop();
+        this.#context.signal.addEventListener('abort', stop, { once: true });
+      });
+      aborted.catch(() => {});
+      const signal = AbortSignal.any([this.#context.signal, ending.signal]);
+      const running = this.#cycle(children, opened, view, signal);
+      cycle = running;
+      const outcome = await Promise.race([running, children.failure, aborted]);
+      view.close();
+      return await this.#report(outcome, opened, meter, (systemClock.nowMs() - startMs) / 1000);
+    } finally {
+      // Whatever is still being prepared must not write into a folder that is being removed.
+      ending.abort('the bench ends');
+      await cycle?.catch(() => {});
+      meter.close();
+      view.close();
+    }
+  }
+
+  /** Everything up to the outcome that the TMU reports. */
+  async #cycle(
+    children: Children,
+    { bus }: OpenedBus,
+    view: BenchView,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    const world = new BenchWorld({
+      ...{ options: this.#options, context: this.#context, vehicle: this.#vehicle },
+      ...{ folder: this.#folder, bus, children, view, signal },
+    });
+    const { url } = await world.prepare({
+      images: this.#images,
+      encrypted: new Set(this.#options.encrypt),
+    });
+    let outcome: Outcome | undefined;
+    const tmu = world.startTmu(url, ['--once'], {
+      mayEnd: true,
+      onLine: (line) => {
+        const event = JSON.parse(line) as TmuEvent | { error: { message: string } };
+        if ('error' in event) return;
+        if (event.kind === 'outcome') outcome = event;
+        if (event.kind === 'verified') {
+          const { director, images } = event;
+          this.#verified = { director, images };
+        }
+        view.tmu(event);
+        this.#context.emit(event);
+      },
+    });
+    // To its end: after the outcome it has still to speak with the backend, and our report is the last word.
+    const exit = await tmu.exited;
+    if (outcome === undefined) throw tmu.failure(exit);
+    return outcome;
+  }
+
+  async #report(
+    outcome: Outcome,
+    { bus }: OpenedBus,
+    meter: BusMeter,
+    seconds: number,
+  ): Promise<ExitCode> {
+    const rows = outcome.ecus.map((ecu): BenchRow => {
+      const description = findEcu(this.#vehicle, ecu.name);
+      const limit = limitOf(description, this.#vehicle, bus);
+      const { name, from, to, reported, sha256, bytes } = ecu;
+      // A bus without a bit rate can be faster than any wire: the share ends at 1.
+      const limitShare = ecu.seconds > 0 ? Math.min(1, bytes / ecu.seconds / limit) : 0;
+      return { name, from, to, reported, sha256, bytes, seconds: ecu.seconds, limitShare };
+    });
+    const mismatch = outcome.outcome === 'SUCCESS' ? await this.#compareFlash(rows) : undefined;
+    if (!this.#context.json) {
+      if (rows.length > 0) this.#context.say(benchTable(rows));
+      const colour = outcome.outcome === 'SUCCESS' ? pc.green : pc.yellow;
+      this.#context.say(
+        `${colour(outcome.outcome)} in ${formatDuration(seconds * 1000)}, ${meter.frames} frames on ${bus.name}` +
+          `${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`,
+      );
+      if (outcome.outcome === 'SUCCESS' && mismatch === undefined) {
+        this.#context.say(
+          'Every flash file has the SHA-256 that its ECU computed and that was released.',
+        );
+      }
+    }
+    if (mismatch !== undefined) process.stderr.write(`can-ota: ${mismatch}\n`);
+    this.#context.emit({
+      outcome: outcome.outcome,
+      ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
+      bus: { kind: bus.kind, name: bus.name },
+      seconds: round(seconds),
+      frames: meter.frames,
+      ecus: rows.map((row) => ({
+        ...row,
+        seconds: round(row.seconds),
+        limitShare: round(row.limitShare),
+      })),
+      verified: this.#verified ?? null,
+      ...(mismatch === undefined ? {} : { mismatch }),
+    });
+    return mismatch === undefined ? outcomeExitCode(outcome.outcome) : ExitCode.internal;
+  }
+
+  /** The bench's own eyes: the flash file on disk against what the ECU said and what was released. */
+  async #compareFlash(rows: readonly BenchRow[]): Promise<string | undefined> {
+    for (const { name, sha256 } of rows) {
+      const released = this.#images.find(({ ecu }) => ecu === name)!;
+      const expected = await fileDigest(released.file);
+      const banks = await Promise.all(
+        ['bank-a.bin', 'bank-b.bin'].map((bank) =>
+          fileDigest(path.join(this.#folder, name.toLowerCase(), bank)).catch(() => undefined),
+        ),
+      );
+      if (sha256 !== expected) return `${name} reports SHA-256 ${sha256}, released was ${expected}`;
+      if (!banks.includes(expected))
+        return `no flash file of ${name} has the released SHA-256 ${expected}`;
+    }
+    return undefined;
+  }
+}
+
+async function fileDigest(file: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+}
+
+function round(value: number): number {
+  return Math.round(value * 10_000) / 10_000;
+}

@@ -1,0 +1,69 @@
+// `can-ota cgw`: the central gateway, an ECU like the others, with the driver's console.
+
+import { createCgw } from '../../../ecus/cgw/create-cgw.ts';
+import { SignalBoard } from '../../../ecus/cgw/signal-board.ts';
+import { InputError } from '../../core/errors.ts';
+import { ExitCode } from '../../core/exit-code.ts';
+import { openCommandBus } from '../../onboard/bus.ts';
+import { loadVehicle } from '../../onboard/vehicle-file.ts';
+import type { Vehicle } from '../../vehicle/schema.ts';
+import { announceReady, runCommand, untilAborted } from '../context.ts';
+import { type FlashOptions, reportEcuEvent, simulationOptions } from './ecu.ts';
+
+interface CgwOptions extends FlashOptions {
+  readonly approve: 'ask' | 'yes' | 'no';
+  readonly approvalTimeout: number;
+  readonly signal: readonly string[];
+}
+
+export function cgw(options: CgwOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    const signals = parseSignals(options.signal, vehicle);
+    const simulation = await simulationOptions(options);
+    await using opened = await openCommandBus(options, context);
+    const name = vehicle.approval?.ecu ?? 'CGW';
+    const asking = options.approve === 'ask';
+    const screen = asking && process.stdin.isTTY === true && process.stdout.isTTY === true;
+    const gateway = await createCgw({
+      ...simulation,
+      signals,
+      vehicle,
+      bus: opened.bus,
+      logger: context.logger,
+      approve: options.approve,
+      timeoutMs: options.approvalTimeout * 1000,
+      // With --json standard output belongs to the events; the driver's lines go to standard error.
+      terminal: asking
+        ? { input: process.stdin, output: context.json ? process.stderr : process.stdout }
+        : undefined,
+      onInterrupt: () => process.kill(process.pid, 'SIGINT'),
+      onEvent: (event) => {
+        if (!screen || context.json) reportEcuEvent(name, event, context);
+      },
+    });
+    if (!screen)
+      context.say(`${name} on ${opened.why}; flash in ${simulation.storage.location}; Ctrl-C ends`);
+    announceReady();
+    const end = await Promise.race([gateway.ecu.stopped, untilAborted(context.signal)]);
+    await gateway.close();
+    return end === 'failed' ? ExitCode.ecuFailed : ExitCode.success;
+  });
+}
+
+/** `speed=50`: numbers where the vehicle file names no values. Throws InputError. */
+export function parseSignals(
+  texts: readonly string[],
+  vehicle: Vehicle,
+): Record<string, number | string | undefined> {
+  const board = new SignalBoard(vehicle, vehicle.approval?.ecu ?? 'CGW');
+  const given: Record<string, number | string | undefined> = {};
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new InputError('--signal', `${text}: expected NAME=VALUE, like speed=50`);
+    const name = text.slice(0, at);
+    board.setText(name, text.slice(at + 1));
+    given[name] = board.get(name);
+  }
+  return given;
+}

@@ -1,0 +1,211 @@
+// `can-ota ecu NAME`: one simulated ECU as a process of its own.
+
+import { readFile } from 'node:fs/promises';
+import type { EcuEvent } from '../../../ecus/bootloader/device.ts';
+import type { FactoryImage } from '../../../ecus/bootloader/factory-image.ts';
+import type { EcuFaults } from '../../../ecus/bootloader/faults.ts';
+import { type CreateEcuOptions, createEcu } from '../../../ecus/create-ecu.ts';
+import { systemClock } from '../../core/clock.ts';
+import type { Context } from '../../core/context.ts';
+import { InputError } from '../../core/errors.ts';
+import { ExitCode } from '../../core/exit-code.ts';
+import { lockFolder } from '../../core/lock.ts';
+import { systemRandom } from '../../core/random.ts';
+import { DiskStorage } from '../../core/storage.ts';
+import { fileFault } from '../../core/text-file.ts';
+import { formatBytes } from '../../core/units.ts';
+import { type BusOptions, openCommandBus } from '../../onboard/bus.ts';
+import { loadVehicle } from '../../onboard/vehicle-file.ts';
+import { findEcu } from '../../vehicle/load.ts';
+import { announceReady, type CommonOptions, runCommand, untilAborted } from '../context.ts';
+
+export interface FlashOptions extends CommonOptions, BusOptions {
+  readonly vehicle?: string;
+  readonly flash: string;
+  readonly image?: { readonly file: string; readonly version: string };
+  readonly fault: readonly string[];
+  readonly benchKeys?: boolean;
+}
+
+export function ecu(name: string, options: FlashOptions): Promise<void> {
+  return runCommand(options, async (context) => {
+    const vehicle = await loadVehicle(options.vehicle, options.fd === true);
+    findEcu(vehicle, name); // a wrong name is said before a bus is opened
+    const simulation = await simulationOptions(options);
+    await using opened = await openCommandBus(options, context);
+    const running = await createEcu({
+      ...simulation,
+      name,
+      vehicle,
+      bus: opened.bus,
+      logger: context.logger,
+      onEvent: (event) => reportEcuEvent(name, event, context),
+    });
+    context.say(`${name} on ${opened.why}; flash in ${simulation.storage.location}; Ctrl-C ends`);
+    announceReady();
+    const end = await Promise.race([running.stopped, untilAborted(context.signal)]);
+    await running.close();
+    return end === 'failed' ? ExitCode.ecuFailed : ExitCode.success;
+  });
+}
+
+/** What `ecu` and `cgw` have in common: storage, factory image, faults, keys, the machine's clock and random. */
+export async function simulationOptions(
+  options: FlashOptions,
+): Promise<
+  Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults' | 'factoryImage' | 'benchKeys'>
+> {
+  const faults = parseFaults(options.fault);
+  const factoryImage = options.image && (await readFactoryImage(options.image));
+  const storage = await DiskStorage.openOwn(options.flash);
+  // Until this process ends: two ECUs on one flash would overwrite each other's banks.
+  await lockFolder(storage.location);
+  return {
+    storage,
+    clock: systemClock,
+    random: systemRandom,
+    faults,
+    benchKeys: options.benchKeys === true,
+    ...(factoryImage === undefined ? {} : { factoryImage }),
+  };
+}
+
+async function readFactoryImage(image: { file: string; version: string }): Promise<FactoryImage> {
+  try {
+    return { image: Uint8Array.from(await readFile(image.file)), version: image.version };
+  } catch (error) {
+    throw new InputError('--image', fileFault(image.file, error), { cause: error });
+  }
+}
+
+/** From one reset of a loop to the next. */
+const RESET_LOOP_MS = 3000;
+
+const RESETS = {
+  request: 'resets',
+  'trial-expired': 'resets: nobody confirmed the new image',
+  fault: 'resets by itself',
+} as const;
+
+/** `fail-write=1000`, `refuse-boot`: throws InputError with the list of what there is. */
+export function parseFaults(texts: readonly string[]): EcuFaults {
+  let faults: EcuFaults = {};
+  for (const text of texts) faults = { ...faults, ...parseFault(text) };
+  return faults;
+}
+
+function parseFault(text: string): EcuFaults {
+  const [name, value] = text.split('=', 2) as [string, string | undefined];
+  const count = (): number => {
+    const parsed = Number(value ?? Number.NaN);
+    if (!Number.isInteger(parsed) || parsed < 0) {
+      throw new InputError('--fault', `${text}: expected ${name}=NUMBER`);
+    }
+    return parsed;
+  };
+  switch (name) {
+    case 'fail-write':
+      return { failWriteAt: count() };
+    case 'power-loss':
+      return { losePowerAfter: count() };
+    case 'refuse-boot':
+      return { refuseNewImage: true };
+    case 'self-test':
+      return { failSelfTest: true };
+    case 'hardware-id':
+      if (value === undefined || value === '') {
+        throw new InputError('--fault', `${text}: expected hardware-id=TEXT`);
+      }
+      return { hardwareId: value };
+    case 'chip-id':
+      if (!/^[0-9a-fA-F]{32}$/.test(value ?? '')) {
+        throw new InputError('--fault', `${text}: expected chip-id=32 hexadecimal digits`);
+      }
+      return { chipId: value!.toLowerCase() };
+    case 'silent':
+      return { silent: true };
+    case 'slow':
+      return { slowMs: count() };
+    case 'stuck':
+      return { stuckAfter: count() };
+    case 'reset-loop':
+      return { resetLoop: { times: count(), everyMs: RESET_LOOP_MS } };
+    case 'hot':
+      return { hot: true };
+    case 'garbage':
+      return { wrongAnswers: { count: count(), kind: 'garbage' } };
+    default:
+      throw new InputError(
+        '--fault',
+        `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS stuck=REQUESTS reset-loop=TIMES hot garbage=ANSWERS`,
+      );
+  }
+}
+
+/** Events as lines; progress only for machines, it comes with every block. */
+export function reportEcuEvent(name: string, event: EcuEvent, context: Context): void {
+  context.emit({ ecu: name, ...event });
+  const text = eventText(event);
+  if (text !== undefined) context.say(`${name}: ${text}`);
+}
+
+function eventText(event: EcuEvent): string | undefined {
+  switch (event.kind) {
+    case 'boot':
+      return event.bank === null
+        ? `stays in the bootloader: ${event.reason}`
+        : `runs ${event.version} from bank ${event.bank} (${event.mode}): ${event.reason}`;
+    case 'boot-failed':
+      return `${event.version} did not start`;
+    case 'session':
+      return undefined;
+    case 'boot-refused':
+      return `bank ${event.bank} may not start (${event.code}): ${event.reason}`;
+    case 'metadata':
+      return event.version === null
+        ? 'metadata verified, there is nothing for this ECU in it'
+        : `${event.version} is announced, its metadata is verified`;
+    case 'first-image':
+      return `${event.version} is announced as its first image`;
+    case 'metadata-refused':
+      return `metadata refused (${event.code}): ${event.reason}`;
+    case 'image-refused':
+      return `image refused (${event.code}): ${event.reason}`;
+    case 'not-ready':
+      return `refused: ${event.reason}`;
+    case 'keys':
+      return 'has made its own keys';
+    case 'root':
+      return `trusts ${event.file}`;
+    case 'root-refused':
+      return `does not trust ${event.reason}`;
+    case 'locked':
+      return `is ${event.serial} from now on; its readout is locked`;
+    case 'erase':
+      return `bank ${event.bank} is erased`;
+    case 'resume':
+      return `bank ${event.bank}: goes on after ${formatBytes(event.received)}`;
+    case 'progress':
+      return event.received === event.size ? `${formatBytes(event.size)} received` : undefined;
+    case 'check':
+      return `bank ${event.bank}: ${event.passed ? 'correct' : 'WRONG'}, ${event.version}, sha256 ${event.sha256}`;
+    case 'activate':
+      return 'the next reset tries the new image';
+    case 'confirm':
+      return 'the new image is confirmed';
+    case 'commit':
+      return `takes nothing below security counter ${event.counter} any more`;
+    case 'rollback':
+      return 'goes back to the image before';
+    case 'reset':
+      return RESETS[event.reason];
+    case 'fault':
+      return 'hangs, until it is reset';
+    case 'power-lost':
+      return 'power lost';
+    case 'failed':
+      return `stopped: ${event.reason}`;
+    case 'approval':
+      return `approval ${event.status}`;
+  }
+}

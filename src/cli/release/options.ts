@@ -1,0 +1,157 @@
+// The options of `can-ota release ...`.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { withSigning } from '../keys/options.ts';
+import { command, withLogIn, withNetwork, withOutput } from '../program-options.ts';
+import { addDeviceRelease, addDeviceWithdrawal } from './device-options.ts';
+
+export function addRelease(program: Command): void {
+  const release = command(
+    program,
+    'release',
+    'Releases: signed here with offline keys, then handed to the backend.',
+    `can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --keys ceremony
+     can-ota release list --keys ceremony`,
+  );
+
+  define(
+    release,
+    'add',
+    'Sign an image as a release, and upload image and metadata. Exit code 4: it waits for signatures and is not published.',
+    `can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --keys ceremony
+     can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --depends 'INV=>=1.0.0' --keys ceremony --server http://127.0.0.1:8080 --user alice
+     can-ota release add bms.bin --ecu BMS --version 3.0.0 --hardware BMS-HW-2 --encrypt --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
+     can-ota release add inv.bin --ecu INV --version 1.4.2 --hardware INV-HW-1 --forced --notes 'Keeps the motor from cutting out' --keys ceremony`,
+  )
+    .argument('<file>', 'the image')
+    .requiredOption('--ecu <name>', 'for which ECU', ecuName)
+    // `--version` of the program itself stands before the command.
+    .requiredOption('--version <text>', 'version of the image', versionText)
+    .requiredOption('--hardware <id...>', 'hardware ids that it runs on')
+    .option(
+      '--counter <number>',
+      'release counter: no ECU goes back below one that it has confirmed (default: highest known + 1)',
+      counter,
+    )
+    .option('--encrypt', 'send it to every ECU encrypted for that ECU')
+    .option(
+      '--forced',
+      'a safety release: drivers are told, and not asked (conditions of the vehicle still hold)',
+    )
+    .option('--notes <text>', 'what is new, for people', notes)
+    .addOption(
+      new Option(
+        '--depends <ecu=range>',
+        'needs this version of another ECU, like INV=>=1.0.0 (repeatable)',
+      )
+        .argParser(dependency)
+        .default({}, 'of none'),
+    )
+    .action(async (file, options) => (await import('./release.ts')).addRelease(file, options));
+
+  withFolder(
+    command(
+      release,
+      'list',
+      'List the signed releases.',
+      `can-ota release list --keys ceremony
+       can-ota release list --keys ceremony --json`,
+    ),
+  ).action(async (options) => (await import('./release.ts')).listReleases(options));
+
+  define(
+    release,
+    'revoke',
+    'Take a release out of the signed list: nobody can be told to install it any more.',
+    `can-ota release revoke EDT 2.1.0 --keys ceremony
+     can-ota release revoke EDT 2.1.0 --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
+  )
+    .argument('<ecu>')
+    .argument('<version>')
+    .action(async (ecu, version, options) =>
+      (await import('./release.ts')).revokeRelease(ecu, version, options),
+    );
+
+  addDeviceRelease(release);
+  addDeviceWithdrawal(release);
+
+  define(
+    release,
+    'push',
+    'Hand signed metadata to the backend: after others have signed, after a rotation, or after it was restored from a backup.',
+    `can-ota release push --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
+     can-ota release push edt.bin inv.bin --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
+  )
+    .argument('[image...]', 'images of signed releases that the backend has lost')
+    .action(async (files, options) => (await import('./release.ts')).pushReleases(files, options));
+
+  withNetwork(
+    withFolder(
+      command(
+        release,
+        'pull',
+        'Take over what the backend has published: another copy of the folder went on, or two copies went apart.',
+        `can-ota release pull --keys ceremony --server http://127.0.0.1:8080
+       can-ota release pull --keys ceremony --server http://127.0.0.1:8080 --json`,
+      ),
+    ),
+  )
+    .requiredOption('--server <url>', 'the backend')
+    .action(async (options) => (await import('./release.ts')).pullReleases(options));
+}
+
+function define(parent: Command, name: string, summary: string, examples: string): Command {
+  return withLogIn(
+    withSigning(withFolder(command(parent, name, summary, examples))).option(
+      '--server <url>',
+      'the backend (default: sign only)',
+    ),
+  );
+}
+
+function withFolder(target: Command): Command {
+  return withOutput(target).option('--keys <dir>', 'folder of the key ceremony', 'can-ota-keys');
+}
+
+function ecuName(value: string): string {
+  if (/^[A-Z][A-Z0-9_]{0,15}$/.test(value)) return value;
+  throw new InvalidArgumentError('expected 1 to 16 characters: a capital letter, then A-Z 0-9 _');
+}
+
+const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/;
+
+function versionText(value: string): string {
+  if (VERSION.test(value) && !value.includes('..')) return value;
+  throw new InvalidArgumentError(
+    'expected 1 to 32 characters 0-9 A-Z a-z . + _ - without two dots in a row, like 2.1.0',
+  );
+}
+
+/** What every reader of a release can count to. */
+const LARGEST_COUNTER = 2 ** 32 - 1;
+
+function counter(value: string): number {
+  const parsed = Number(value);
+  if (!/^\d+$/.test(value) || parsed > LARGEST_COUNTER) {
+    throw new InvalidArgumentError(`expected a whole number from 0 to ${LARGEST_COUNTER}`);
+  }
+  return parsed;
+}
+
+function notes(value: string): string {
+  if (value.length > 2000) throw new InvalidArgumentError('at most 2000 characters');
+  return value;
+}
+
+function dependency(
+  value: string,
+  all: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const [, ecu, range] = /^([A-Z][A-Z0-9_]{0,15})=(.+)$/.exec(value) ?? [];
+  const parts = range?.trim().split(/\s+/) ?? [];
+  const readable = parts.every((part) => VERSION.test(part.replace(/^(>=|<=|>|<|=)/, '')));
+  if (ecu === undefined || parts.length === 0 || !readable) {
+    throw new InvalidArgumentError("expected ECU=RANGE, like 'INV=>=1.0.0' or 'INV=>=1.0.0 <2'");
+  }
+  return { ...all, [ecu]: parts.join(' ') };
+}

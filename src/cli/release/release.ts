@@ -1,0 +1,138 @@
+// `can-ota release ...`: sign a release with offline keys, and hand image and metadata to the backend.
+
+import { password as askPassword } from '@inquirer/prompts';
+import { requirePlausibleClock } from '../../core/build-date.ts';
+import { systemClock } from '../../core/clock.ts';
+import { InputError } from '../../core/errors.ts';
+import { ExitCode } from '../../core/exit-code.ts';
+import { readSecretLine } from '../../core/secret-file.ts';
+import { type NetworkOptions, networkOf } from '../../link/network.ts';
+import { Ceremony, DEFAULT_VALIDITY_DAYS } from '../../signing/ceremony.ts';
+import { KeyFolder } from '../../signing/folder.ts';
+import { type PassphraseOptions, passphraseSource } from '../../signing/passphrase.ts';
+import { push } from '../../signing/push.ts';
+import {
+  add,
+  list,
+  type PublishState,
+  type ReleaseChoice,
+  type ReleaseWork,
+  revoke,
+} from '../../signing/release.ts';
+import { type Credentials, ReleaseBackend } from '../../signing/release-backend.ts';
+import { pushImages } from '../../signing/release-images.ts';
+import { type CommonOptions, runCommand } from '../context.ts';
+import { pullFrom } from '../keys/keys.ts';
+
+export interface LogInOptions extends NetworkOptions {
+  readonly user?: string;
+  readonly passwordFile?: string;
+  readonly tokenFile?: string;
+}
+
+/** Which backend, and who asks. */
+export interface ReachOptions extends LogInOptions {
+  readonly server?: string;
+}
+
+interface ReleaseOptions extends CommonOptions, PassphraseOptions, ReachOptions {
+  readonly keys: string;
+  readonly key?: readonly string[];
+  /** Days; a list signs nothing and has none. */
+  readonly validity?: number;
+}
+
+function withReleases(
+  options: ReleaseOptions,
+  body: (work: ReleaseWork) => Promise<PublishState>,
+): Promise<void> {
+  return runCommand(options, async (context) => {
+    requirePlausibleClock(systemClock.wallMs());
+    await using folder = await KeyFolder.open(options.keys);
+    const ceremony = new Ceremony({
+      folder,
+      clock: systemClock,
+      passphrases: await passphraseSource(options),
+      validityDays: options.validity ?? DEFAULT_VALIDITY_DAYS,
+      signWith: options.key,
+    });
+    // Before anything is signed: nobody signs and then finds that he may not upload.
+    const backend = await logIn(options, context.signal);
+    const state = await body({ context, folder, ceremony, backend });
+    // A script that goes on after 0 believes that the release is published.
+    return state === 'waiting' ? ExitCode.deferred : ExitCode.success;
+  });
+}
+
+export function addRelease(file: string, options: ReleaseOptions & ReleaseChoice): Promise<void> {
+  return withReleases(options, (work) => add(work, file, options));
+}
+
+export function listReleases(options: ReleaseOptions): Promise<void> {
+  return withReleases(options, async (work) => {
+    await list(work);
+    return 'signed';
+  });
+}
+
+export function revokeRelease(
+  ecu: string,
+  version: string,
+  options: ReleaseOptions,
+): Promise<void> {
+  return withReleases(options, (work) => revoke(work, ecu, version));
+}
+
+/** Images first: a signed list never names what cannot be had. */
+export function pushReleases(files: readonly string[], options: ReleaseOptions): Promise<void> {
+  return withReleases(options, async (work) => {
+    await pushImages(work, files);
+    return push(work);
+  });
+}
+
+/** Reads public files only: no log-in is needed. */
+export function pullReleases(
+  options: CommonOptions & NetworkOptions & { keys: string; server: string },
+): Promise<void> {
+  return pullFrom({ ...options, dir: options.keys });
+}
+
+/** Undefined without --server: then it is only signed. */
+export async function logIn(
+  options: ReachOptions,
+  signal: AbortSignal,
+): Promise<ReleaseBackend | undefined> {
+  const { server: url } = options;
+  if (url === undefined) return undefined;
+  const { fetch } = await networkOf(options, url);
+  return ReleaseBackend.logIn(
+    { url, clock: systemClock, signal, fetch },
+    await credentialsOf(options),
+  );
+}
+
+/** Throws InputError when nobody can log in. */
+export async function credentialsOf(options: LogInOptions): Promise<Credentials> {
+  const { user, passwordFile, tokenFile } = options;
+  if (tokenFile !== undefined) {
+    return { kind: 'token', token: await readSecretLine(tokenFile, '--token-file') };
+  }
+  if (user === undefined) {
+    throw new InputError('--server', 'who are you? Give --token-file FILE, or --user NAME');
+  }
+  if (passwordFile !== undefined) {
+    const password = await readSecretLine(passwordFile, '--password-file');
+    return { kind: 'password', user, password };
+  }
+  if (process.stdin.isTTY !== true) {
+    throw new InputError('--user', 'there is no terminal to ask on: give --password-file FILE');
+  }
+  const password = await askPassword({ message: `Password of ${user}`, mask: true }).catch(
+    (error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'ExitPromptError') throw error;
+      throw new InputError('--user', 'no password was entered: nothing was done');
+    },
+  );
+  return { kind: 'password', user, password };
+}

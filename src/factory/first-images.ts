@@ -1,0 +1,80 @@
+// `can-ota provision --image ECU=FILE[@VERSION]`: the first images, opened and compared with the vehicle file.
+
+import { stat } from 'node:fs/promises';
+import { InputError } from '../core/errors.ts';
+import type { FirstImage } from '../drivers/first-image.ts';
+import { openImageFile } from '../image/image-file.ts';
+import {
+  FIRST_LINE_BYTES,
+  IMAGE_VERSION,
+  versionFromDigest,
+  versionInImage,
+} from '../uds/first-image.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+
+/** As it was given: `EDT=edt.bin` or `EDT=edt.bin@2.1.0`. */
+export interface ImageOption {
+  readonly ecu: string;
+  readonly place: string;
+}
+
+export interface FirstImages extends AsyncDisposable {
+  readonly byEcu: ReadonlyMap<string, FirstImage>;
+  /** Sentences for a person. */
+  readonly notes: readonly string[];
+}
+
+const OPTION = '--image';
+
+/** Opens every image before anything is done. `names`: the ECUs that are provisioned now. Throws InputError. */
+export async function openFirstImages(
+  given: readonly ImageOption[],
+  vehicle: Vehicle,
+  names: readonly string[],
+): Promise<FirstImages> {
+  const byEcu = new Map<string, FirstImage>();
+  const notes: string[] = [];
+  await using opened = new AsyncDisposableStack();
+  for (const { ecu: name, place } of given) {
+    const { memory } = findEcu(vehicle, name);
+    if (!names.includes(name)) {
+      throw new InputError(OPTION, `${name} is not provisioned by this command: name it, too`);
+    }
+    if (byEcu.has(name)) throw new InputError(OPTION, `two images for ${name}: give one`);
+    const { file, version } = await splitPlace(place);
+    const image = opened.use(await openImageFile(file, OPTION));
+    if (image.length > memory.bankSize) {
+      throw new InputError(
+        OPTION,
+        `${file} has ${image.length} bytes, a bank of ${name} holds ${memory.bankSize}`,
+      );
+    }
+    const named = version ?? versionInImage(await image.read(0, FIRST_LINE_BYTES));
+    if (named === undefined) {
+      const text = `${file} names no version: ${name} tells ${versionFromDigest(image.sha256)} of it (ECU=FILE@VERSION names one)`;
+      notes.push(text);
+    }
+    byEcu.set(name, { image, version: named ?? versionFromDigest(image.sha256) });
+  }
+  const kept = opened.move();
+  return { byEcu, notes, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** A file whose name holds an @ is that file. */
+async function splitPlace(
+  place: string,
+): Promise<{ readonly file: string; readonly version?: string }> {
+  const match = /^(.+)@([^@/]+)$/.exec(place);
+  const isFile = await stat(place).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+  if (match === null || isFile) return { file: place };
+  const version = match[2]!;
+  if (IMAGE_VERSION.test(version)) return { file: match[1]!, version };
+  throw new InputError(
+    OPTION,
+    `version ${JSON.stringify(version)}: expected 1 to 32 characters 0-9 A-Z a-z . + _ -, like 2.1.0`,
+  );
+}

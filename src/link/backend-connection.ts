@@ -1,0 +1,203 @@
+// A connection to the backend as people and tools have it: log in or show a token, ask, and understand refusals.
+
+import { z } from 'zod';
+import { type Clock, sleep } from '../core/clock.ts';
+import { CanOtaError, describeError, InputError } from '../core/errors.ts';
+import { parseJson } from './foreign-answer.ts';
+import { type JudgedAnswer, judgeAnswer } from './judged-answer.ts';
+
+/** The backend cannot be reached, or refuses for a reason that no option changes. */
+export class BackendError extends CanOtaError {
+  readonly code: 'UNREACHABLE' | 'FOREIGN_ANSWER' | 'REFUSED' | 'UNINTELLIGIBLE';
+
+  constructor(code: BackendError['code'], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+export type Credentials =
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'password'; readonly user: string; readonly password: string };
+
+export interface BackendOptions {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly fetch?: typeof fetch;
+}
+
+export interface SendOptions {
+  /** Refusals that come back for the caller to judge. */
+  readonly allowed?: readonly number[];
+  /** Missing: `order`. */
+  readonly expects?: 'json' | 'order' | 'metadata';
+  /** Of the answer. Missing: 64 KiB. */
+  readonly maxBytes?: number;
+}
+
+/** What the backend answered. */
+export interface BackendReply {
+  readonly ok: true;
+  readonly body: Uint8Array;
+  readonly headers: Headers;
+  readonly url: URL;
+}
+
+/** What the backend refused. */
+export interface BackendRefusal {
+  readonly ok: false;
+  readonly status: number;
+  readonly code: string;
+  /** In the words of the backend. */
+  readonly why: string;
+  /** Where nothing else can be made of it. */
+  readonly error: CanOtaError;
+}
+
+export type BackendAnswer = BackendReply | BackendRefusal;
+
+const loginAnswer = z.object({ csrfToken: z.string().min(1) });
+
+/** A backend that is busy says when to come back; nobody waits longer than this at a prompt. */
+const LONGEST_WAIT_S = 60;
+const TRIES = 3;
+
+export class BackendConnection {
+  readonly #options: BackendOptions;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  private constructor(options: BackendOptions, headers: Readonly<Record<string, string>>) {
+    this.#options = options;
+    this.#headers = headers;
+  }
+
+  /** For what everybody may read. */
+  static withoutLogIn(options: BackendOptions): BackendConnection {
+    return new BackendConnection(options, {});
+  }
+
+  /** Throws InputError for a wrong name, password or address, BackendError. */
+  static async logIn(
+    options: BackendOptions,
+    credentials: Credentials,
+  ): Promise<BackendConnection> {
+    if (credentials.kind === 'token') {
+      return new BackendConnection(options, { authorization: `Bearer ${credentials.token}` });
+    }
+    const guest = new BackendConnection(options, {});
+    const { user: name, password } = credentials;
+    const response = await guest.send('log-in', '/login', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name, password }),
+    });
+    // No refusal is allowed: what comes back is an answer.
+    if (!response.ok) throw response.error;
+    const cookie = response.headers
+      .getSetCookie()
+      .map((line) => line.split(';', 1)[0])
+      .join('; ');
+    const { csrfToken } = answer(response, loginAnswer, 'log-in');
+    return new BackendConnection(options, { cookie, 'x-csrf-token': csrfToken });
+  }
+
+  /** Throws InputError and BackendError for what is not ours, and for every refusal but those that are `allowed`. */
+  async send(
+    doing: string,
+    path: string,
+    init: RequestInit,
+    { allowed = [], expects = 'order', maxBytes }: SendOptions = {},
+  ): Promise<BackendAnswer> {
+    const { url: server, clock, signal, fetch: send = fetch } = this.#options;
+    const url = target(server, path);
+    for (let attempt = 1; ; attempt++) {
+      let response: Response;
+      try {
+        response = await send(url, {
+          ...init,
+          redirect: 'manual',
+          signal,
+          headers: {
+            accept: 'application/json',
+            // RFC 9110 12.5.3: without it any coding is welcome.
+            'accept-encoding': 'identity',
+            ...this.#headers,
+            ...init.headers,
+          },
+        });
+      } catch (error) {
+        if (error instanceof InputError || signal.aborted) throw error;
+        throw new BackendError(
+          'UNREACHABLE',
+          `${server} cannot be reached for the ${doing}: ${describeError(error)}`,
+          error,
+        );
+      }
+      const { headers } = response;
+      const judged = await judgeAnswer(response, { url, expects, maxBytes, signal });
+      switch (judged.kind) {
+        case 'answer':
+          return { ok: true, body: judged.body, headers, url };
+        case 'cut':
+          throw new BackendError('UNREACHABLE', `${server}, ${doing}: ${judged.why}`);
+        case 'foreign':
+          throw foreign(doing, judged.why);
+        case 'refusal': {
+          const { status } = judged;
+          if (allowed.includes(status)) return { ok: false, ...refusal(judged, doing) };
+          const waitS = Number(headers.get('retry-after') ?? Number.NaN);
+          if (status !== 429 || attempt === TRIES || !(waitS >= 0 && waitS <= LONGEST_WAIT_S)) {
+            throw refusal(judged, doing).error;
+          }
+          if ((await sleep(clock, 'retry-after', waitS * 1000, signal)) === 'aborted') {
+            throw signal.reason;
+          }
+          break;
+        }
+        default:
+          judged satisfies never;
+      }
+    }
+  }
+}
+
+function target(url: string, path: string): URL {
+  try {
+    // A backend may stand below a path of its own.
+    return new URL(path.slice(1), url.endsWith('/') ? url : `${url}/`);
+  } catch (error) {
+    throw new InputError('--server', `${url} is no address: expected http://HOST:PORT`, {
+      cause: error,
+    });
+  }
+}
+
+/** Throws BackendError for what is no such JSON. */
+export function answer<T>({ body, url }: BackendReply, schema: z.ZodType<T>, doing: string): T {
+  const parsed = parseJson(body, schema, url);
+  if ('value' in parsed) return parsed.value;
+  throw foreign(doing, parsed.reason);
+}
+
+/** The network answered in place of the backend: asking again from another network, or later, can help. */
+function foreign(doing: string, why: string): BackendError {
+  return new BackendError(
+    'FOREIGN_ANSWER',
+    `the answer to the ${doing} is not from a can-ota backend: ${why}`,
+  );
+}
+
+function refusal(
+  { status, code, detail }: Extract<JudgedAnswer, { kind: 'refusal' }>,
+  doing: string,
+): Omit<BackendRefusal, 'ok'> {
+  const message = `the backend refused the ${doing} with ${status}: ${code}: ${detail}`;
+  const told = { status, code, why: detail };
+  if (status === 401 || status === 403) {
+    return { ...told, error: new InputError('--user or --token-file', message) };
+  }
+  // A conflict is with what is there already: another version, other keys.
+  if (status === 409) return { ...told, error: new InputError('--server', message) };
+  return { ...told, error: new BackendError('REFUSED', message) };
+}

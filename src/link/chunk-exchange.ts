@@ -1,0 +1,140 @@
+// One exchange of the chunked download: asks for what is missing, and gives out each chunk that is authentic.
+
+import {
+  CHUNK_PATH,
+  type ChunkRequest,
+  chunkCost,
+  chunkKey,
+} from '../contract/chunked/protocol.ts';
+import type { ChunkReceiver, ReceiverEvent } from '../contract/chunked/receiver.ts';
+import type { BackendFailure } from '../core/backend-failure.ts';
+import type { Clock } from '../core/clock.ts';
+import { describeError, systemErrorCode } from '../core/errors.ts';
+import type { ChunkPace } from './chunk-pace.ts';
+import { type PaceLimits, PaceWatch } from './pace.ts';
+import type { SealedClient } from './sealed-client.ts';
+
+export type ReceivedChunk = Extract<ReceiverEvent, { kind: 'next' | 'out-of-order' }>;
+
+export interface ChunkExchange {
+  readonly client: SealedClient;
+  readonly clock: Clock;
+  readonly transfer: string;
+  /** SHA-256 of the image as it travels, hexadecimal. */
+  readonly image: string;
+  readonly receiver: ChunkReceiver;
+  /** In one answer. */
+  readonly most?: number;
+  readonly limits: PaceLimits;
+  readonly pace: ChunkPace;
+  readonly signal: AbortSignal;
+  /** Resolved before the next piece of the answer is looked at: `data` is gone then. */
+  readonly store: (chunk: ReceivedChunk) => Promise<void> | void;
+  /** What was wrong with an answer. */
+  readonly onTrouble?: (trouble: string) => void;
+}
+
+/**
+ * `answered` when it brought something, whatever else was wrong with it. Asking again is safe at any time, also in
+ * another session. Throws what `store` throws.
+ */
+export async function exchangeChunks(
+  options: ChunkExchange,
+): Promise<{ readonly kind: 'answered' } | BackendFailure> {
+  const { client, transfer, receiver, most, signal } = options;
+  const wanted = receiver.wanted(most);
+  if (wanted === undefined) return { kind: 'answered' };
+  const request: ChunkRequest =
+    'from' in wanted ? { transfer, ...wanted } : { transfer, numbers: [...wanted.numbers] };
+  const chunks = 'from' in wanted ? wanted.count : wanted.numbers.length;
+  await options.pace.spend(chunkCost(chunks * receiver.chunkBytes), signal);
+  // Ends this exchange's connection, whatever way it ends.
+  const end = new AbortController();
+  const opened = await client.open(CHUNK_PATH, new TextEncoder().encode(JSON.stringify(request)), {
+    signal: AbortSignal.any([signal, end.signal]),
+    // Its budget is its own: what it has used up holds up nothing else.
+    ownPause: true,
+  });
+  if (opened.kind === 'failed') return opened;
+  const troubles: string[] = [];
+  const tell = (trouble: string): void => {
+    troubles.push(trouble);
+    options.onTrouble?.(trouble);
+  };
+  receiver.begin(chunkKey(opened.session, options.image));
+  try {
+    const broken = await readAnswer(options, opened.response.body, tell);
+    const cut = receiver.end();
+    if (cut !== undefined) tell(troubleOf(cut)!);
+    if (broken !== undefined) tell(broken.reason);
+    if (receiver.barrenAnswers === 0) return { kind: 'answered' };
+    if (broken !== undefined) return broken;
+    const why = troubles[0] ?? 'it is empty';
+    return failed('NO_CHUNK', `an answer to ${CHUNK_PATH} brought nothing that is missing: ${why}`);
+  } finally {
+    opened.response.destroy();
+    end.abort();
+  }
+}
+
+async function readAnswer(
+  { clock, limits, receiver, store }: ChunkExchange,
+  body: AsyncIterable<Uint8Array>,
+  tell: (trouble: string) => void,
+): Promise<BackendFailure | undefined> {
+  const watch = new PaceWatch(clock, limits, body);
+  try {
+    for (;;) {
+      const piece = await nextPiece(watch);
+      if (piece === undefined) return undefined;
+      if ('kind' in piece) return piece;
+      for (let at = 0; at < piece.length; ) {
+        const { taken, event } = receiver.take(piece.subarray(at));
+        at += taken;
+        if (event === undefined) continue;
+        if (event.kind === 'next' || event.kind === 'out-of-order') await store(event);
+        const trouble = troubleOf(event);
+        if (trouble !== undefined) tell(trouble);
+      }
+    }
+  } finally {
+    watch.close();
+  }
+}
+
+async function nextPiece(watch: PaceWatch): Promise<Uint8Array | BackendFailure | undefined> {
+  try {
+    const piece = await watch.next();
+    if (piece !== 'stalled' && piece !== 'slow') return piece;
+    return failed(
+      piece === 'stalled' ? 'STALLED' : 'TOO_SLOW',
+      `the answer to ${CHUNK_PATH} does not go on`,
+    );
+  } catch (error) {
+    const code = systemErrorCode(error) ?? 'CUT';
+    return failed(code, `the answer to ${CHUNK_PATH} was cut: ${describeError(error)}`);
+  }
+}
+
+function troubleOf(event: ReceiverEvent): string | undefined {
+  switch (event.kind) {
+    case 'next':
+      return undefined;
+    case 'out-of-order':
+      return `chunk ${event.number} came before its turn`;
+    case 'repeated':
+      return `chunk ${event.number} came once more`;
+    case 'too-far':
+      return `chunk ${event.number} came much too early`;
+    case 'foreign':
+      return `chunk ${event.number} is not authentic`;
+    case 'unreadable':
+      return event.reason;
+    case 'truncated':
+      return `the answer ends within a chunk, after ${event.bytes} bytes of it`;
+  }
+}
+
+function failed(code: string, reason: string): BackendFailure {
+  return { kind: 'failed', code, reason, transient: true };
+}

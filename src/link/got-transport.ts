@@ -1,0 +1,89 @@
+// HTTP over real sockets, by `got`: direct or through a proxy, with the CA and the client certificate of the operator.
+
+import { Readable } from 'node:stream';
+import got, { type OptionsInit } from 'got';
+import { LinkAgents, type LinkOptions } from './agents.ts';
+import type { HttpRequest, HttpResponse, HttpTransport } from './http-transport.ts';
+import { type LinkFacts, linkError } from './link-error.ts';
+
+/** More than a vehicle sends: the other methods, and a body that is read while it is sent. */
+export interface GotRequest extends Omit<HttpRequest, 'method' | 'body' | 'timeout'> {
+  readonly method: string;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly timeout?: Partial<NonNullable<HttpRequest['timeout']>> & {
+    /** From the sent request to the head of the answer. */
+    readonly answerMs?: number;
+  };
+}
+
+export interface GotTransport extends HttpTransport {
+  /** Rejects with LinkError, or with InputError for a proxy variable that names no usable proxy. */
+  open(request: GotRequest): Promise<HttpResponse>;
+}
+
+export function createGotTransport(link: LinkOptions): GotTransport {
+  const agents = new LinkAgents(link);
+  return {
+    async open({ method, url, headers, body, timeout, signal }: GotRequest): Promise<HttpResponse> {
+      const { agent, proxy } = agents.route(url);
+      const { hasCa, hasClientCertificate } = agents;
+      const facts: LinkFacts = { url, proxy, hasCa, hasClientCertificate };
+      const options = {
+        method: method as NonNullable<OptionsInit['method']>,
+        headers: { ...headers },
+        ...bodyOf(method, body),
+        ...(timeout === undefined ? {} : { timeout: timeoutsOf(timeout) }),
+        ...(signal === undefined ? {} : { signal }),
+        ...(agent === undefined ? {} : { agent }),
+        isStream: true,
+        throwHttpErrors: false,
+        // The server is the one of the configuration, and images have their length and hash as they are.
+        followRedirect: false,
+        decompress: false,
+        retry: { limit: 0 },
+      } satisfies OptionsInit & { isStream: true };
+      const stream = got.stream(url, options);
+      try {
+        const response = await new Promise<{
+          statusCode: number;
+          headers: NodeJS.Dict<string | string[]>;
+        }>((resolve, reject) => {
+          stream.once('response', resolve);
+          stream.once('error', reject);
+        });
+        // From here on errors come out of reading; an error after the last reader has gone is ignored.
+        stream.on('error', () => {});
+        return {
+          status: response.statusCode,
+          headers: response.headers,
+          body: stream as AsyncIterable<Uint8Array>,
+          destroy: () => void stream.destroy(),
+        };
+      } catch (error) {
+        stream.on('error', () => {});
+        stream.destroy();
+        throw linkError(error, facts);
+      }
+    },
+  };
+}
+
+/** The real network, without a proxy and with the CAs of Node. */
+export const gotTransport: GotTransport = createGotTransport({ environment: {} });
+
+function bodyOf(method: string, body: GotRequest['body']): { readonly body?: Buffer | Readable } {
+  if (body === undefined) {
+    // Without one `got` waits for what is written into its stream.
+    return method === 'GET' || method === 'HEAD' ? {} : { body: Buffer.alloc(0) };
+  }
+  if (!(body instanceof Uint8Array)) return { body: Readable.from(body, { objectMode: false }) };
+  return { body: Buffer.from(body.buffer, body.byteOffset, body.length) };
+}
+
+function timeoutsOf({ requestMs, connectMs, answerMs }: NonNullable<GotRequest['timeout']>) {
+  return {
+    ...(connectMs === undefined ? {} : { lookup: connectMs, connect: connectMs }),
+    ...(requestMs === undefined ? {} : { request: requestMs }),
+    ...(answerMs === undefined ? {} : { response: answerMs }),
+  };
+}

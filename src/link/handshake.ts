@@ -1,0 +1,148 @@
+// Challenge and response with the backend: it proves that it knows this device before anything of ours is told.
+
+import { z } from 'zod';
+import type { BackendFailure } from '../core/backend-failure.ts';
+import { toHex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import {
+  clientProof,
+  type Exchanged,
+  SESSION_NONCE_BYTES,
+  sameProof,
+  serverProof,
+} from '../trust/device-session.ts';
+import { agreedKey, type ExchangedKeys, signedByClient } from '../trust/key-agreement.ts';
+import { bindingOf, type SessionWish } from '../trust/session-opening.ts';
+import { generateX25519, type LocalSigner } from '../trust/signing-key.ts';
+import type { DeviceKeys } from './device-keys.ts';
+import { parseJson } from './foreign-answer.ts';
+import { type HttpClient, withSignal } from './http-client.ts';
+
+/** Own key and trust in the backend's, in place of a shared key. */
+export interface KeyPairCredential {
+  readonly signer: LocalSigner;
+  /** Undefined when the signature is right; otherwise what is wrong with it. */
+  readonly problem: (
+    signature: unknown,
+    exchanged: Exchanged,
+    keys: ExchangedKeys,
+  ) => Promise<string | undefined> | string | undefined;
+}
+
+export interface HandshakeOptions {
+  readonly serial: string;
+  /** Number of the own chip: the backend compares it with its registry. */
+  readonly hwId: string;
+  readonly keys: DeviceKeys;
+  readonly pair?: KeyPairCredential | undefined;
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly client: HttpClient;
+  /** The server's address, with a slash at its end. */
+  readonly base: URL;
+}
+
+/** Both sides have proven themselves; `answer` is the server's last word, of the form that was asked for. */
+export interface Agreed<T> {
+  readonly kind: 'agreed';
+  readonly exchanged: Exchanged;
+  readonly key: Uint8Array;
+  readonly answer: T;
+}
+
+const challengeSchema = z.object({
+  challenge: z.string().min(1).max(1024),
+  serverNonce: z.string().regex(/^[0-9a-f]{16,128}$/),
+  serverProof: z.string().max(256),
+  nextProof: z.string().max(256).optional(),
+  serverKey: z.string().max(64).optional(),
+  serverSignature: z.unknown().optional(),
+});
+type ChallengeAnswer = z.output<typeof challengeSchema>;
+
+/** With `wish` for a sealed session, otherwise for a token. */
+export async function shakeHands<T>(
+  options: HandshakeOptions,
+  schema: z.ZodType<T>,
+  wish?: SessionWish,
+  signal?: AbortSignal,
+): Promise<Agreed<T> | BackendFailure> {
+  const { serial, hwId, random, keys, clock, pair } = options;
+  const clientNonce = toHex(random.bytes(SESSION_NONCE_BYTES));
+  const own = pair === undefined ? undefined : generateX25519(random);
+  const clientKey = own === undefined ? {} : { clientKey: toHex(own.publicKey) };
+  const question = { serial, hw_id: hwId, clientNonce, ...clientKey };
+  const challenge = await post(options, 'auth/challenge', question, challengeSchema, signal);
+  if ('kind' in challenge) return challenge;
+  const told = challenge.value;
+  const plain: Exchanged = {
+    serial,
+    clientNonce,
+    serverNonce: told.serverNonce,
+    challenge: told.challenge,
+  };
+  const exchanged = wish === undefined ? plain : { ...plain, binding: bindingOf(wish) };
+  let key: Uint8Array | undefined;
+  let clientSignature = {};
+  if (pair === undefined || own === undefined) {
+    key = keys.candidates.find((candidate) => isProvenBy(candidate, plain, told));
+    if (key === undefined) {
+      return unproven(
+        options,
+        `it does not know the key of ${serial}: either it is not our backend, or this device is not in its registry ` +
+          '(provision it with "can-ota provision")',
+      );
+    }
+  } else {
+    const exchangedKeys = { clientKey: toHex(own.publicKey), serverKey: told.serverKey ?? '' };
+    const problem = await pair.problem(told.serverSignature, plain, exchangedKeys);
+    key = problem === undefined ? agreedKey(own.privateKey, exchangedKeys, 'client') : undefined;
+    if (key === undefined || !isProvenBy(key, plain, told)) {
+      return unproven(options, `its signature of the session ${problem ?? 'is for other keys'}`);
+    }
+    const signature = pair.signer.sign(signedByClient(exchanged, exchangedKeys));
+    clientSignature = { clientSignature: signature };
+  }
+  const proof = clientProof(key, exchanged);
+  const sealed = wish === undefined ? {} : { sealed: wish };
+  const body = { challenge: told.challenge, clientProof: proof, ...clientSignature, ...sealed };
+  const answer = await post(options, 'auth/response', body, schema, signal);
+  if ('kind' in answer) return answer;
+  // Not before: until it has our proof, the backend may go on with the key before this one.
+  if (pair === undefined) await keys.proven(key, clock.wallMs());
+  return { kind: 'agreed', exchanged, key, answer: answer.value };
+}
+
+export function unproven({ base }: { readonly base: URL }, what: string): BackendFailure {
+  return {
+    kind: 'failed',
+    code: 'SERVER_NOT_AUTHENTIC',
+    reason: `${base.origin} has not proven itself: ${what}`,
+    transient: false,
+  };
+}
+
+function isProvenBy(key: Uint8Array, exchanged: Exchanged, told: ChallengeAnswer): boolean {
+  const expected = serverProof(key, exchanged);
+  return sameProof(expected, told.serverProof) || sameProof(expected, told.nextProof ?? '');
+}
+
+async function post<T>(
+  { client, base }: HandshakeOptions,
+  path: string,
+  body: unknown,
+  schema: z.ZodType<T>,
+  signal?: AbortSignal,
+): Promise<{ readonly value: T } | BackendFailure> {
+  const url = new URL(path, base);
+  const answer = await client.json(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    ...withSignal(signal),
+  });
+  if ('kind' in answer) return answer;
+  if (answer.status !== 200) return client.refused(answer, url);
+  return parseJson(answer.body, schema, url);
+}

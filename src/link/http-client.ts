@@ -1,0 +1,416 @@
+// HTTP as the TMU needs it: limits on what comes back, patience where the server asks for it, every mistake as a value.
+
+import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
+import {
+  type Expected,
+  foreignAnswer,
+  foreignHead,
+  foreignProblem,
+  isProblem,
+  problemWords,
+} from './foreign-answer.ts';
+import { gotTransport } from './got-transport.ts';
+import type { HttpResponse, HttpTransport } from './http-transport.ts';
+import { answerAdvice, LinkError } from './link-error.ts';
+
+/** A JSON answer beyond this is garbage: nothing of the server may fill our memory. */
+const MAX_JSON_BYTES = 1024 * 1024;
+/** A page that is not ours is read no further, for what it says. */
+const MAX_ADVICE_BYTES = 4096;
+export const REQUEST_MS = 20_000;
+export const CONNECT_MS = 10_000;
+/**
+ * Nobody may keep a vehicle from asking for longer than this, whatever Retry-After says: an answer of ten years
+ * would be a freeze attack.
+ */
+export const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
+/** A pause that was slept on another timer may end this much early. */
+const EARLY_MS = 20;
+
+/** An answer that is ours, as far as its form can tell. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: Uint8Array;
+}
+
+/** What a caller says of one request; the rest is the client's. */
+export interface HttpInit {
+  readonly method?: 'GET' | 'POST';
+  /** An answer of another form is a failure. Missing: JSON. */
+  readonly expects?: Expected;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly signal?: AbortSignal;
+  /** 429 is for this path alone; otherwise all paths of the server are left alone for as long as it asks. */
+  readonly ownPause?: boolean;
+  /** The server is not ours: it gets none of the headers that say who is asking. */
+  readonly stranger?: boolean;
+}
+
+export interface HttpClientOptions {
+  readonly clock: Clock;
+  /** Sent with every request. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** For requests with a JSON answer, from the name look-up to the last byte. */
+  readonly requestMs?: number | undefined;
+  /** Missing: the real network. */
+  readonly transport?: HttpTransport | undefined;
+}
+
+export class HttpClient {
+  readonly #options: HttpClientOptions;
+  /** The key is an origin, or an address without its query. The value: when it may be asked again (429, or 503 with Retry-After). */
+  readonly #notBeforeMs = new Map<string, number>();
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+  }
+
+  /** One request with a short answer. What is not ours is a failure, whatever its status. */
+  async json(url: URL, init: HttpInit): Promise<Answer | BackendFailure> {
+    const deadline = this.#deadline(init.signal);
+    try {
+      const opened = await this.#send(url, init, url, deadline, this.#requestMs);
+      return 'kind' in opened ? opened : await this.#readAll(opened, url, deadline, init.expects);
+    } finally {
+      deadline.detach();
+    }
+  }
+
+  /** Sends the request and waits for the head of the answer. `shown` is the address in messages. */
+  async open(url: URL, init: HttpInit, shown = url): Promise<HttpResponse | BackendFailure> {
+    const deadline = this.#deadline(init.signal);
+    try {
+      return await this.#send(url, init, shown, deadline);
+    } finally {
+      // The body takes as long as it takes; whoever reads it watches its pace.
+      deadline.close();
+    }
+  }
+
+  /** The short body of an answer that is open: a refusal, or what a sealed request brought. */
+  async whole(
+    opened: HttpResponse,
+    url: URL,
+    { expects, signal }: Pick<HttpInit, 'expects' | 'signal'>,
+  ): Promise<Answer | BackendFailure> {
+    const deadline = this.#deadline(signal);
+    try {
+      return await this.#readAll(opened, url, deadline, expects);
+    } finally {
+      deadline.detach();
+    }
+  }
+
+  get #requestMs(): number {
+    return this.#options.requestMs ?? REQUEST_MS;
+  }
+
+  #deadline(signal: AbortSignal | undefined): Deadline {
+    return new Deadline(this.#options.clock, this.#requestMs, signal);
+  }
+
+  async #send(
+    url: URL,
+    init: HttpInit,
+    shown: URL,
+    deadline: Deadline,
+    requestMs?: number,
+  ): Promise<HttpResponse | BackendFailure> {
+    const pause = this.#pauseOf(url);
+    if (pause !== undefined) {
+      deadline.detach();
+      return pause;
+    }
+    const { transport = gotTransport } = this.#options;
+    const headers = {
+      'user-agent': 'can-ota-tmu',
+      accept: 'application/json, application/octet-stream',
+      // RFC 9110 12.5.3: without it any coding is welcome, and hashes and lengths are of the bytes as they are.
+      'accept-encoding': 'identity',
+      ...(init.stranger === true ? {} : this.#options.headers),
+      ...init.headers,
+    };
+    try {
+      const sent = transport.open({
+        method: init.method ?? 'GET',
+        url,
+        headers,
+        ...(init.body === undefined ? {} : { body: bytesOf(init.body) }),
+        timeout: { connectMs: CONNECT_MS, ...(requestMs === undefined ? {} : { requestMs }) },
+        signal: deadline.signal,
+      });
+      const response = await deadline.race(sent, (late) => late.destroy());
+      if (response.status === 429 || response.status === 503) {
+        const waitMs = this.#retryAfterMs(response.headers['retry-after']);
+        if (waitMs !== undefined) {
+          const isOwn = init.ownPause === true && response.status === 429;
+          const what = isOwn ? pathOf(url) : url.origin;
+          this.#notBeforeMs.set(what, this.#options.clock.nowMs() + waitMs);
+        }
+      }
+      const foreign = foreignHead(response, init.expects ?? 'json', headers);
+      if (foreign !== undefined) {
+        const advice = await adviceOf(response, url, deadline);
+        deadline.detach();
+        response.destroy();
+        return this.#foreign(response, shown, foreign, advice);
+      }
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+        destroy: () => {
+          deadline.detach();
+          response.destroy();
+        },
+      };
+    } catch (error) {
+      deadline.detach();
+      return unreachable(shown, error);
+    }
+  }
+
+  async #readAll(
+    response: HttpResponse,
+    url: URL,
+    deadline: Deadline,
+    expects: Expected = 'json',
+  ): Promise<Answer | BackendFailure> {
+    const { status, headers } = response;
+    const chunks = response.body[Symbol.asyncIterator]();
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    try {
+      for (;;) {
+        const next = await deadline.race(chunks.next());
+        if (next.done === true) break;
+        length += next.value.length;
+        if (length > MAX_JSON_BYTES) {
+          return foreignAnswer(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
+        }
+        parts.push(next.value);
+      }
+    } catch (error) {
+      return unreachable(url, error);
+    } finally {
+      response.destroy();
+    }
+    const body = Buffer.concat(parts);
+    const isJudged = status >= 400 && isProblem(headers) && expects !== 'anything';
+    const foreign = isJudged ? foreignProblem(status, body) : undefined;
+    return foreign === undefined
+      ? { status, headers, body }
+      : this.#foreign(response, url, foreign);
+  }
+
+  /** What an answer of ours that says no means. */
+  refused(answer: Answer, url: URL): BackendFailure {
+    const { status } = answer;
+    const problem = problemWords(answer.body);
+    const retryAfterMs = this.#retryAfterMs(answer.headers['retry-after']);
+    return {
+      kind: 'failed',
+      code: `HTTP_${status}`,
+      reason: `${url.origin}${url.pathname} answered ${status}${problem === '' ? '' : ` (${problem})`}`,
+      transient: isBusy(status),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
+  }
+
+  /** The network, or a proxy in front of a server that is away: both may ask for patience. */
+  #foreign(
+    { status, headers }: Pick<Answer, 'status' | 'headers'>,
+    url: URL,
+    what: string,
+    advice?: string,
+  ): BackendFailure {
+    const failure = foreignAnswer(url, what, status, advice);
+    const retryAfterMs = this.#retryAfterMs(headers['retry-after']);
+    return {
+      ...failure,
+      ...(isBusy(status) ? { code: `HTTP_${status}` } : {}),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
+  }
+
+  /** A server that asked for a pause gets it on every path, also on those that it has not refused yet. */
+  #pauseOf(url: URL): BackendFailure | undefined {
+    const { origin } = url;
+    const until = [origin, pathOf(url)].map((what) => this.#notBeforeMs.get(what) ?? 0);
+    const leftMs = Math.max(...until) - this.#options.clock.nowMs();
+    if (leftMs <= EARLY_MS) return undefined;
+    const retryAfterMs = Math.ceil(leftMs);
+    return {
+      kind: 'failed',
+      code: 'HTTP_429',
+      reason: `${origin} asked not to be asked for another ${Math.ceil(leftMs / 1000)} s (Retry-After)`,
+      transient: true,
+      retryAfterMs,
+    };
+  }
+
+  /** RFC 9110 10.2.3: seconds or a date. */
+  #retryAfterMs(value: string | string[] | undefined): number | undefined {
+    const text = typeof value === 'string' ? value : value?.[0];
+    if (text === undefined) return undefined;
+    if (/^\d{1,9}$/.test(text)) return Math.min(Number(text) * 1000, LONGEST_RETRY_AFTER_MS);
+    const dateMs = Date.parse(text);
+    if (Number.isNaN(dateMs)) return undefined;
+    const leftMs = Math.max(0, dateMs - this.#options.clock.wallMs());
+    return Math.min(leftMs, LONGEST_RETRY_AFTER_MS);
+  }
+}
+
+function pathOf({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`;
+}
+
+/** Throws InputError when `address` is none of HTTP. */
+export function baseUrl(address: string, option: string): URL {
+  const base = URL.parse(address);
+  if (base === null || !['http:', 'https:'].includes(base.protocol)) {
+    throw new InputError(
+      option,
+      `${JSON.stringify(address)} is no address: expected http://host:port or https://host`,
+    );
+  }
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return base;
+}
+
+export function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+export function header(answer: Pick<Answer, 'headers'>, name: string): string | undefined {
+  const value = answer.headers[name];
+  return typeof value === 'string' ? value : value?.[0];
+}
+
+export function lengthOf(value: string | string[] | undefined): number | undefined {
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
+/** The body of a download or of metadata. */
+export async function* chunksOf(response: HttpResponse): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    for await (const chunk of response.body) yield chunk;
+  } catch (error) {
+    throw new DownloadCut(systemErrorCode(error) ?? 'CUT', describeError(error), error);
+  } finally {
+    response.destroy();
+  }
+}
+
+/** Ends the waiting for a server that says nothing, on the clock that is handed in. */
+class Deadline {
+  /** For the transport: aborted when it is too late, or when the caller wants nothing any more. */
+  readonly signal: AbortSignal;
+  readonly #outer: AbortSignal | undefined;
+  readonly #timer: Timer;
+  readonly #over: Promise<never>;
+  readonly #stop: () => void;
+
+  constructor(clock: Clock, limitMs: number, outer: AbortSignal | undefined) {
+    const own = new AbortController();
+    this.signal = own.signal;
+    this.#outer = outer;
+    let end: (error: Error) => void = () => {};
+    this.#over = new Promise<never>((_resolve, reject) => {
+      end = reject;
+    });
+    // Where nobody is waiting at the moment, it is no unhandled rejection.
+    this.#over.catch(() => {});
+    this.#stop = () => {
+      end(withCode('ABORTED', 'the request was given up'));
+      own.abort();
+    };
+    this.#timer = clock.after('http-request', limitMs, () => {
+      end(withCode('ETIMEDOUT', `no complete answer within ${limitMs} ms`));
+      own.abort();
+    });
+    if (outer?.aborted === true) this.#stop();
+    else outer?.addEventListener('abort', this.#stop, { once: true });
+  }
+
+  /** What `work` resolves to; throws when that is too late. `late` gets what comes nevertheless. */
+  async race<T>(work: Promise<T>, late?: (value: T) => void): Promise<T> {
+    let isOver = false;
+    work.then(
+      (value) => {
+        if (isOver) late?.(value);
+      },
+      () => {},
+    );
+    try {
+      return await Promise.race([work, this.#over]);
+    } catch (error) {
+      isOver = true;
+      throw error;
+    }
+  }
+
+  /** The answer is there: only the caller's own signal ends the rest. */
+  close(): void {
+    this.#timer.cancel();
+  }
+
+  /** Nobody reads any more: a signal that lives as long as the daemon must not gather listeners. */
+  detach(): void {
+    this.#timer.cancel();
+    this.#outer?.removeEventListener('abort', this.#stop);
+  }
+}
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? new TextEncoder().encode(body) : body;
+}
+
+function withCode(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** What a proxy or a TLS front says with the beginning of its page. */
+async function adviceOf(
+  { status, headers, body }: HttpResponse,
+  url: URL,
+  deadline: Deadline,
+): Promise<string | undefined> {
+  const { location } = headers;
+  const parts: Uint8Array[] = [];
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    for (let length = 0; status >= 400 && length < MAX_ADVICE_BYTES; ) {
+      const next = await deadline.race(chunks.next());
+      if (next.done === true) break;
+      length += next.value.length;
+      parts.push(next.value);
+    }
+  } catch {
+    // The page is only read for its words.
+  }
+  const text = new TextDecoder().decode(Buffer.concat(parts));
+  return answerAdvice(status, typeof location === 'string' ? location : undefined, text, url);
+}
+
+function unreachable(url: URL, error: unknown): BackendFailure {
+  const code = systemErrorCode(error) ?? 'NETWORK';
+  // A sentence that says what to do needs no advice about the network in general.
+  const explained = error instanceof LinkError && error.explained;
+  const advice = explained ? '' : '; check --server and the network';
+  return {
+    kind: 'failed',
+    code,
+    reason: `${url.origin}${url.pathname} cannot be reached (${code}): ${describeError(error)}${advice}`,
+    transient: true,
+  };
+}
+
+/** Asking again later can help, also where a proxy says it. */
+function isBusy(status: number): boolean {
+  return status >= 500 || status === 429 || status === 408;
+}

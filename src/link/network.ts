@@ -1,0 +1,106 @@
+// How this process reaches servers: proxies of the environment, --ca, --client-cert and --client-key.
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { InputError } from '../core/errors.ts';
+import { readSecretLine, requireOwnerOnly } from '../core/secret-file.ts';
+import { readTextFile } from '../core/text-file.ts';
+import { certificatesIn } from '../trust/certificates.ts';
+import type { LinkOptions } from './agents.ts';
+import { fetchOver } from './fetch-transport.ts';
+import { createGotTransport, type GotTransport } from './got-transport.ts';
+import { proxyFor } from './proxy-environment.ts';
+
+/** Options of each command that asks a server (`withNetwork`). */
+export interface NetworkOptions {
+  readonly ca?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
+  readonly clientKeyPassphrase?: string;
+}
+
+export interface Network {
+  readonly transport: GotTransport;
+  readonly fetch: typeof fetch;
+}
+
+/**
+ * Throws InputError for a file that is no certificate or key, for a key that does not belong to its certificate, and
+ * where one of `servers` would go through a proxy that cannot be used.
+ */
+export async function networkOf(
+  options: NetworkOptions,
+  ...servers: readonly (string | undefined)[]
+): Promise<Network> {
+  const environment = process.env;
+  for (const server of servers) {
+    const url = URL.parse(server ?? '');
+    if (url !== null) proxyFor(url, environment);
+  }
+  const transport = createGotTransport({ environment, ...(await tlsOf(options)) });
+  return { transport, fetch: fetchOver(transport) };
+}
+
+async function tlsOf(options: NetworkOptions): Promise<Omit<LinkOptions, 'environment'>> {
+  const { ca, clientCert, clientKey, clientKeyPassphrase } = options;
+  const trusted = ca === undefined ? {} : { ca: await readCertificates(ca, '--ca') };
+  if (clientCert === undefined) {
+    if (clientKey === undefined && clientKeyPassphrase === undefined) return trusted;
+    throw new InputError('--client-cert', 'is missing: --client-key is the key of a certificate');
+  }
+  const certificate = await readCertificates(clientCert, '--client-cert');
+  // One file may hold both, as curl takes it.
+  const keyFile = clientKey ?? clientCert;
+  await refuseToken(keyFile);
+  await requireOwnerOnly(keyFile, '--client-key');
+  const key = await readTextFile(keyFile, '--client-key');
+  if (!key.includes('PRIVATE KEY-----')) {
+    throw new InputError(
+      '--client-key',
+      `${keyFile} holds no private key: expected PEM with BEGIN PRIVATE KEY`,
+    );
+  }
+  const passphrase =
+    clientKeyPassphrase === undefined
+      ? undefined
+      : await readSecretLine(clientKeyPassphrase, '--client-key-passphrase');
+  checkPair(certificate, clientCert, openKey(key, keyFile, passphrase));
+  return { ...trusted, certificate, key, ...(passphrase === undefined ? {} : { passphrase }) };
+}
+
+/** Node's TLS takes keys as bytes only. */
+async function refuseToken(keyFile: string): Promise<void> {
+  if (!keyFile.startsWith('pkcs11:')) return;
+  throw new InputError(
+    '--client-key',
+    'a key in a PKCS#11 token cannot be used here: let a local TLS proxy hold it (docs/operations/networks.md) and give its address as the server',
+  );
+}
+
+/** Throws InputError unless each certificate of the file can be read. */
+async function readCertificates(file: string, option: string): Promise<string> {
+  const all = certificatesIn(await readTextFile(file, option), option, file);
+  return all.map((certificate) => certificate.toString()).join('');
+}
+
+function openKey(pem: string, file: string, passphrase: string | undefined): KeyObject {
+  try {
+    return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) });
+  } catch (cause) {
+    const encrypted = /ENCRYPTED/.test(pem);
+    const why = !encrypted
+      ? 'it is damaged'
+      : passphrase === undefined
+        ? 'it is encrypted: give --client-key-passphrase FILE'
+        : 'the passphrase is wrong, or it is damaged';
+    throw new InputError('--client-key', `${file} cannot be opened: ${why}`, { cause });
+  }
+}
+
+/** The first certificate is the client's own; the rest is its chain. */
+function checkPair(certificate: string, file: string, key: KeyObject): void {
+  if (new X509Certificate(certificate).checkPrivateKey(key)) return;
+  throw new InputError(
+    '--client-key',
+    `is not the key of the first certificate in ${file}: put the client's own certificate first, its chain behind it`,
+  );
+}

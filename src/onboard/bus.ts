@@ -1,0 +1,138 @@
+// Opens the bus that a command was told to use, with its trace and its lock, and connects to ECUs as the tester.
+
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import type { CanBus } from '../bus/can-bus.ts';
+import { TraceWriter } from '../bus/candump-log.ts';
+import { openBus } from '../bus/open-bus.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
+import type { Context } from '../core/context.ts';
+import { InputError } from '../core/errors.ts';
+import { testerAddresses } from '../isotp/address.ts';
+import { IsoTpChannel } from '../isotp/channel.ts';
+import { transportConfig } from '../isotp/config.ts';
+import { UdsClient } from '../uds/client.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
+import { type BesideTester, lockBus, tellTester } from './bus-lock.ts';
+
+export interface BusOptions {
+  readonly bus?: string;
+  readonly fd?: boolean;
+  readonly trace?: string;
+}
+
+export interface OpenedBus extends AsyncDisposable {
+  readonly bus: CanBus;
+  /** Which bus and why, for people. */
+  readonly why: string;
+}
+
+/** Throws BusError, or InputError when the trace file cannot be written. */
+export async function openCommandBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+  const clock = systemClock;
+  const { bus, why } = await openBus(options.bus, {
+    clock,
+    fd: options.fd === true,
+    logger: context.logger,
+  });
+  const trace =
+    options.trace === undefined ? undefined : await openTrace(options.trace, bus, clock);
+  bus.onState(({ state, reason }) => context.logger.warn({ bus: bus.name, state }, reason));
+  return {
+    bus,
+    why,
+    [Symbol.asyncDispose]: async () => {
+      await trace?.();
+      await bus.close();
+    },
+  };
+}
+
+export interface TesterOptions extends BusOptions {
+  /** Goes on beside another tester. */
+  readonly beside?: boolean;
+}
+
+/**
+ * The same for a command that programs: it holds the bus against others of this kind. Throws BusInUseError where
+ * another process holds it and neither `whenHeld` nor `--beside` allows it.
+ */
+export async function openTesterBus(
+  options: TesterOptions,
+  context: Context,
+  command: string,
+  whenHeld: BesideTester = 'refuse',
+): Promise<OpenedBus> {
+  return lockedBus(await openCommandBus(options, context), {
+    command,
+    besideTester: options.beside === true ? 'warn' : whenHeld,
+  });
+}
+
+/** The lock is given back when the bus is closed. */
+export async function lockedBus(
+  opened: OpenedBus,
+  use: { readonly command: string; readonly besideTester: BesideTester },
+): Promise<OpenedBus> {
+  try {
+    const lock = await lockBus(opened.bus, { ...use, warn: warnPerson });
+    return {
+      bus: opened.bus,
+      why: opened.why,
+      [Symbol.asyncDispose]: async () => {
+        await opened[Symbol.asyncDispose]();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** For a command that only reads: it says when another process programs on this bus. */
+export async function openReaderBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+  const opened = await openCommandBus(options, context);
+  await tellTester(opened.bus, warnPerson);
+  return opened;
+}
+
+function warnPerson(line: string): void {
+  process.stderr.write(`can-ota: ${line}\n`);
+}
+
+/** Every frame into a candump log. Resolves to the function that completes the file. */
+async function openTrace(file: string, bus: CanBus, clock: Clock): Promise<() => Promise<void>> {
+  const stream = createWriteStream(file);
+  try {
+    await once(stream, 'open');
+  } catch (error) {
+    throw new InputError('--trace', `${file} cannot be written`, { cause: error });
+  }
+  const writer = new TraceWriter({ bus, clock, sink: (line) => stream.write(`${line}\n`) });
+  return async () => {
+    writer.close();
+    stream.end();
+    await once(stream, 'finish');
+  };
+}
+
+/** A UDS client for one ECU; its functional requests reach all ECUs of the same functional address. */
+export function connectTester(
+  bus: CanBus,
+  ecu: VehicleEcu,
+  { logger, clock = systemClock }: Pick<Context, 'logger'> & { readonly clock?: Clock },
+): UdsClient {
+  const { physical, functional } = testerAddresses(ecu.address);
+  const config = transportConfig(ecu);
+  const common = { bus, clock, config };
+  return new UdsClient({
+    connection: new IsoTpChannel({ ...common, address: physical }),
+    ...(functional === undefined
+      ? {}
+      : { functional: new IsoTpChannel({ ...common, address: functional, kind: 'functional' }) }),
+    clock,
+    timing: ecu.timing,
+    logger,
+  });
+}

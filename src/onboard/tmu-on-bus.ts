@@ -1,0 +1,325 @@
+// The telematics unit put together on a bus: clients, drivers, approver, signals, Uptane. For the daemon and the simulation.
+
+import { BusMeter } from '../bus/bus-meter.ts';
+import type { CanBus } from '../bus/can-bus.ts';
+import type { Backend, EcuDriver } from '../campaign/ports.ts';
+import { fromHex } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import type { FolderLock } from '../core/lock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Random } from '../core/random.ts';
+import type { Storage } from '../core/storage.ts';
+import { BusSilence } from '../drivers/bus-silence.ts';
+import { CgwApprover } from '../drivers/cgw-approver.ts';
+import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
+import { UdsEcuServices } from '../drivers/ecu-services.ts';
+import { Exchange } from '../drivers/exchange.ts';
+import type { KeyCommand } from '../drivers/security-key.ts';
+import { UdsVehicleState } from '../drivers/vehicle-signals.ts';
+import { testerAddresses } from '../isotp/address.ts';
+import { DeviceKeys } from '../link/device-keys.ts';
+import type { DeviceIdentity } from '../link/device-session.ts';
+import type { KeyPairCredential } from '../link/handshake.ts';
+import { baseUrl, HttpClient } from '../link/http-client.ts';
+import type { HttpTransport } from '../link/http-transport.ts';
+import { SealedClient } from '../link/sealed-client.ts';
+import { chunkedDownloads } from '../tmu/chunked-download.ts';
+import { HttpBackend } from '../tmu/http-backend.ts';
+import { SealedBackend } from '../tmu/services/sealed-backend.ts';
+import { Tmu, type TmuOptions } from '../tmu/tmu.ts';
+import { type TrustAnchors, TrustFiles } from '../tmu/uptane/trust-files.ts';
+import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
+import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
+import { benchWorld } from '../trust/bench-keys.ts';
+import type { IdentityFile } from '../trust/identity-file.ts';
+import type { Suite } from '../trust/sealed-session.ts';
+import { checkSessionSignature } from '../trust/session-signature.ts';
+import { signerFromSeed } from '../trust/signing-key.ts';
+import type { UdsClient } from '../uds/client.ts';
+import { findEcu } from '../vehicle/load.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { connectTester } from './bus.ts';
+import { authorityOf } from './vehicle-secrets.ts';
+
+/** Where the backend is. */
+export interface ServerAddress {
+  /** `https://host[:port][/prefix]` */
+  readonly server: string;
+  /** Where the image repository is another server. */
+  readonly images?: string | undefined;
+  /** Missing: the real network. */
+  readonly transport?: HttpTransport;
+}
+
+export interface TmuOnBusOptions
+  extends Pick<
+    TmuOptions,
+    | 'pollMs'
+    | 'checkinIntervalMs'
+    | 'approvalTimeoutSeconds'
+    | 'campaign'
+    | 'downloadLimits'
+    | 'events'
+  > {
+  /** From one contact about configuration, commands and telemetry to the next; 10 s unless told otherwise. */
+  readonly syncIntervalMs?: number;
+  /** With its secrets (`withSecrets`). */
+  readonly vehicle: Vehicle;
+  readonly identity: IdentityFile;
+  readonly bus: CanBus;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly backend: ServerAddress | Backend;
+  /** How the sealed session is opened and encrypted; over the shared key, with ChaCha20-Poly1305 unless told otherwise. */
+  readonly session?: SessionChoice;
+  /** Images come over the chunked protocol, in chunks of at most so many bytes. Not with the keys of the bench. */
+  readonly chunkBytes?: number | undefined;
+  /** The public keys of the bench as first Roots, and no session: no registry knows the identity that every bench has. */
+  readonly benchKeys?: boolean;
+  /** What this TMU runs, for its own version report. */
+  readonly software: OwnSoftware;
+  /** Milliseconds since the machine started. */
+  readonly uptimeMs: () => number;
+  /** For conditions on the time of day: how far local time is ahead of UTC; that of the machine when missing. */
+  readonly utcOffsetMinutes?: (wallMs: number) => number;
+  /** For `security.algorithm: command`. */
+  readonly runCommand?: KeyCommand;
+  /** Something around each driver; tests and sabotage. */
+  readonly wrapDriver?: (driver: EcuDriver, name: string) => EcuDriver;
+  readonly lock?: (location: string) => Promise<FolderLock>;
+}
+
+export interface SessionChoice {
+  readonly proof: 'shared-key' | 'key-pair';
+  readonly suite: Suite;
+}
+
+export interface TmuOnBus {
+  readonly tmu: Tmu;
+  /** Frees the state directory and the bus' listeners; the bus stays open. Not while the TMU runs. */
+  close(): Promise<void>;
+}
+
+/** Throws InputError for an address that is none, and for a vehicle whose approval has no key. */
+export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
+  const { vehicle, identity, bus, storage, clock, random, logger, software } = options;
+  const benchKeys = options.benchKeys === true;
+  const clients = new Map<string, UdsClient>();
+  const clientFor = (name: string): UdsClient =>
+    cached(clients, name, () => connectTester(bus, findEcu(vehicle, name), { logger, clock }));
+  // One functional address silences all ECUs behind it, so their drivers share who asked for silence.
+  const silences = new Map<string, BusSilence>();
+  const silenceOf = ({ address, name }: VehicleEcu): BusSilence => {
+    const behind = functionalOf(address) ?? name;
+    const members = (): readonly Exchange[] =>
+      vehicle.ecus
+        .filter((ecu) => (functionalOf(ecu.address) ?? ecu.name) === behind)
+        .map((ecu) => new Exchange({ ecu, requester: clientFor(ecu.name), clock }));
+    return cached(silences, behind, () => new BusSilence({ members, clock }));
+  };
+  const drivers = new Map<string, EcuDriver>();
+  const driverFor = (name: string): EcuDriver =>
+    cached(drivers, name, () => {
+      const ecu = findEcu(vehicle, name);
+      const driver = new UdsEcuDriver({
+        ecu,
+        requester: clientFor(name),
+        clock,
+        silence: silenceOf(ecu),
+        authority: authorityOf(identity, name),
+        ...(options.runCommand === undefined ? {} : { runCommand: options.runCommand }),
+        logger,
+      });
+      return options.wrapDriver?.(driver, name) ?? driver;
+    });
+  const { approval } = vehicle;
+  if (approval !== undefined && approval.key === undefined) {
+    throw new InputError('approval.key', 'neither the vehicle file nor identity.json has it');
+  }
+  const keys = once(() => DeviceKeys.open(deviceOf(identity), storage, clock));
+  // Its sequence numbers are on the disk: nobody may have a second one.
+  const sealed = once(() => sealedClientOf(options, keys));
+  const services = servicesOf(
+    options,
+    clientFor,
+    sealed,
+    (name) => silenceOf(findEcu(vehicle, name)).held,
+  );
+  const meter = new BusMeter(bus, clock);
+  const tmu = new Tmu({
+    ...campaignOptions(options),
+    machine: { uptimeMs: options.uptimeMs, buses: async () => [await meter.read()] },
+    ...(services === undefined ? {} : { services }),
+    backend: backendOf(options, benchKeys, keys, sealed),
+    storage,
+    vehicle,
+    clock,
+    random,
+    logger,
+    trusted: (tools) =>
+      UptaneSource.open(tools, {
+        identity,
+        signer: signerFromSeed(fromHex(identity.signingSeed)),
+        software,
+        ...(benchKeys ? { anchors: benchAnchors() } : {}),
+      }),
+    driverFor,
+    restoreTraffic: async () => {
+      const all = new Set(vehicle.ecus.map(silenceOf));
+      await Promise.all([...all].map((silence) => silence.restore()));
+    },
+    vehicleState: new UdsVehicleState({
+      vehicle,
+      requesterFor: clientFor,
+      clock,
+      logger,
+      ...(options.utcOffsetMinutes === undefined
+        ? {}
+        : { utcOffsetMinutes: options.utcOffsetMinutes }),
+    }),
+    ...(approval === undefined
+      ? {}
+      : {
+          approver: new CgwApprover({
+            ecu: findEcu(vehicle, approval.ecu),
+            key: approval.key!,
+            requester: clientFor(approval.ecu),
+            clock,
+            random,
+            logger,
+          }),
+        }),
+  });
+  return {
+    tmu,
+    close: async () => {
+      await tmu.close();
+      for (const client of clients.values()) client.close();
+    },
+  };
+}
+
+function campaignOptions(options: TmuOnBusOptions): Partial<TmuOptions> {
+  const { pollMs, checkinIntervalMs, approvalTimeoutSeconds, campaign } = options;
+  const { downloadLimits, events, lock } = options;
+  return {
+    ...(pollMs === undefined ? {} : { pollMs }),
+    ...(checkinIntervalMs === undefined ? {} : { checkinIntervalMs }),
+    ...(approvalTimeoutSeconds === undefined ? {} : { approvalTimeoutSeconds }),
+    ...(campaign === undefined ? {} : { campaign }),
+    ...(downloadLimits === undefined ? {} : { downloadLimits }),
+    ...(events === undefined ? {} : { events }),
+    ...(lock === undefined ? {} : { lock }),
+  };
+}
+
+/** A registry has to know the vehicle: none knows the identity of the bench. */
+function servicesOf(
+  options: TmuOnBusOptions,
+  requesterFor: (name: string) => UdsClient,
+  sealed: () => Promise<SealedClient>,
+  isSilenced: (name: string) => boolean,
+): TmuOptions['services'] | undefined {
+  const { backend, benchKeys, vehicle, identity, runCommand, syncIntervalMs } = options;
+  if ('latest' in backend || benchKeys === true) return undefined;
+  const { clock, logger } = options;
+  return {
+    ecus: new UdsEcuServices({
+      ...{ vehicle, requesterFor, clock, logger, isSilenced },
+      authorityFor: (ecu) => authorityOf(identity, ecu),
+      ...(runCommand === undefined ? {} : { runCommand }),
+    }),
+    backend: async () => new SealedBackend(await sealed()),
+    ...(syncIntervalMs === undefined ? {} : { syncIntervalMs }),
+  };
+}
+
+async function sealedClientOf(
+  options: TmuOnBusOptions,
+  keys: () => Promise<DeviceKeys>,
+): Promise<SealedClient> {
+  const { backend, vehicle, identity, clock, session } = options;
+  if ('latest' in backend) throw new Error('a backend that is handed in has no sealed session');
+  const { transport } = backend;
+  const base = baseUrl(backend.server, 'server');
+  const headers = { 'x-vehicle-vin': vehicle.vin };
+  const client = new HttpClient({ clock, headers, transport });
+  const device = deviceOf(identity);
+  return SealedClient.open({
+    ...options,
+    ...{ client, base, device, keys: await keys() },
+    ...(session === undefined ? {} : { suite: session.suite }),
+    ...(session?.proof === 'key-pair' ? { pair: keyPairOf(options) } : {}),
+  });
+}
+
+/** The vehicle's own key, and the Director's Root that it trusts at this moment. */
+function keyPairOf({ identity, storage, logger }: TmuOnBusOptions): KeyPairCredential {
+  return {
+    signer: signerFromSeed(fromHex(identity.signingSeed)),
+    problem: async (signature, exchanged, keys) => {
+      const { trust } = await TrustFiles.open(storage, logger);
+      const verdict = checkSessionSignature(signature, trust.director.root, exchanged, keys);
+      return verdict.ok ? undefined : verdict.reason;
+    },
+  };
+}
+
+function backendOf(
+  options: TmuOnBusOptions,
+  benchKeys: boolean,
+  keys: () => Promise<DeviceKeys>,
+  connect: () => Promise<SealedClient>,
+): Backend {
+  const { backend, vehicle, clock, random, identity, chunkBytes } = options;
+  if ('latest' in backend) return backend;
+  const http = new HttpBackend({
+    server: backend.server,
+    images: backend.images,
+    transport: backend.transport,
+    vin: vehicle.vin,
+    clock,
+    identity: benchKeys ? undefined : { device: deviceOf(identity), random, keys },
+  });
+  return chunkBytes === undefined
+    ? http
+    : chunkedDownloads({ backend: http, connect, clock, random, chunkBytes });
+}
+
+function deviceOf({ serial, hwId, deviceSecret }: IdentityFile): DeviceIdentity {
+  return { serial, hwId, deviceSecret: fromHex(deviceSecret) };
+}
+
+/** The functional address as a key; undefined where there is none. */
+function functionalOf(address: VehicleEcu['address']): string | undefined {
+  const functional = testerAddresses(address).functional;
+  return functional && JSON.stringify([functional.tx, functional.txAddressByte]);
+}
+
+function benchAnchors(): TrustAnchors {
+  const { directorRoot, imagesRoot } = benchWorld();
+  return { director: directorRoot, images: imagesRoot };
+}
+
+/** The work of its first call is that of all; one that failed is done again. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let done: Promise<T> | undefined;
+  return () => {
+    done ??= work().catch((error: unknown) => {
+      done = undefined;
+      throw error;
+    });
+    return done;
+  };
+}
+
+function cached<T>(all: Map<string, T>, name: string, make: () => T): T {
+  const known = all.get(name);
+  if (known !== undefined) return known;
+  const made = make();
+  all.set(name, made);
+  return made;
+}

@@ -1,0 +1,21 @@
+// Which vehicle a command works on: a file of the user, or the bench vehicle that comes with the package.
+
+import path from 'node:path';
+import { packageRoot } from '../core/package-root.ts';
+import { readTextFile } from '../core/text-file.ts';
+import { parseVehicle } from '../vehicle/load.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+
+export const benchVehicleFile = path.join(packageRoot, 'ecus', 'bench-vehicle.yaml');
+
+/** Throws InputError that names the file and what to do. */
+export async function loadVehicle(file: string | undefined, fd: boolean): Promise<Vehicle> {
+  const where = file ?? benchVehicleFile;
+  const vehicle = parseVehicle(await readTextFile(where, '--vehicle'), where);
+  return fd ? { ...vehicle, ecus: vehicle.ecus.map(withFd) } : vehicle;
+}
+
+/** CAN FD with full frames, unless the file says more. */
+export function withFd(ecu: VehicleEcu): VehicleEcu {
+  return ecu.fd === false ? { ...ecu, fd: { txDl: 64, brs: true } } : ecu;
+}

@@ -1,0 +1,247 @@
+// `can-ota release pull`, `can-ota keys pull`: takes over what the backend has published, and keeps what it replaces.
+
+import { InputError } from '../core/errors.ts';
+import { faultText } from '../trust/attack.ts';
+import { checkRootChain } from '../trust/repository.ts';
+import { countSignatures, roleKeysOf, type TargetSpec } from '../trust/role-signing.ts';
+import { keyIdOf } from '../trust/signing-key.ts';
+import { rolesOf } from './ceremony.ts';
+import {
+  type Comparison,
+  compare,
+  fileOf,
+  nameOf,
+  type PublishedFiles,
+  sameContent,
+} from './compare.ts';
+import { draftName, openDrafts, parse } from './draft.ts';
+import { type KeyFolder, REPOSITORIES, type RepositoryName } from './folder.ts';
+import { keepCounters, listed, type SignedRelease } from './release-list.ts';
+import { type AsideWork, setAside } from './set-aside.ts';
+
+/** A file of the backend that was checked and will be written. */
+interface Taken {
+  readonly version: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Brings the folder to the published state. Everything is checked before the first file is written: each Root follows
+ * the one before it, Targets are signed by the keys of such a Root. Files and drafts of this folder that are not part
+ * of the published state go to `set-aside/`. Throws InputError for another ceremony and for a chain that does not hold.
+ */
+export async function pull(work: AsideWork, backend: PublishedFiles): Promise<void> {
+  const { context, folder } = work;
+  const roots = new Map<RepositoryName, RootPull>();
+  for (const repository of REPOSITORIES)
+    roots.set(repository, await checkRoots(work, backend, repository));
+  const images = roots.get('images')!;
+  const comparison = await compare(folder, backend, 'images', 'targets');
+  const targets = checkTargets(folder, comparison, images.chain);
+  const before = await releasesBefore(folder, comparison);
+
+  let changed = false;
+  for (const [repository, { comparison: root, taken }] of roots) {
+    if (await take(work, root, taken)) changed = true;
+    if (taken.length > 0) await sayUnknownKeys(work, repository, taken.at(-1)!.bytes);
+  }
+  if (await take(work, comparison, targets === undefined ? [] : [targets])) changed = true;
+  if (targets !== undefined) await afterTargets(work, comparison, targets, before);
+  if (!changed) {
+    context.emit({ pulled: [], upToDate: true });
+    const ahead = [images.comparison, roots.get('director')!.comparison, comparison].some(
+      ({ relation, there }) => relation === 'ahead' && there > 0,
+    );
+    context.say(
+      ahead
+        ? 'The backend has nothing newer. This folder has more than the backend: can-ota release push'
+        : 'The folder has what the backend has.',
+    );
+  }
+}
+
+interface RootPull {
+  readonly comparison: Comparison;
+  /** Roots of the folder and of the backend that belong together, the newest first. */
+  readonly chain: readonly Uint8Array[];
+  readonly taken: readonly Taken[];
+}
+
+async function checkRoots(
+  { folder }: AsideWork,
+  backend: PublishedFiles,
+  repository: RepositoryName,
+): Promise<RootPull> {
+  const comparison = await compare(folder, backend, repository, 'root');
+  const { common, there, newest, here, relation } = comparison;
+  if (there === 0 || newest === undefined) {
+    return { comparison, chain: await chainOf(folder, repository, here), taken: [] };
+  }
+  if (common === 0) {
+    const [first] = await folder.versions(repository, 'root');
+    const reason =
+      first === undefined
+        ? `has no ${repository}/1.root.json: begin with a copy of the ceremony's folder`
+        : `is another ceremony than that of the backend: no ${repository} Root has the same content. Nothing was changed`;
+    throw new InputError(folder.storage.location, reason);
+  }
+  const chain = await chainOf(folder, repository, relation === 'ahead' ? here : common);
+  const taken: Taken[] = [];
+  for (let version = common + 1; version <= there; version++) {
+    const bytes = version === there ? newest : await fileOf(backend, repository, 'root', version);
+    const where = `${repository} Root ${version} of the backend`;
+    if (bytes === undefined) throw new InputError(where, 'is missing: nothing was changed');
+    const verdict = checkRootChain(chain[0]!, bytes);
+    if (!verdict.ok) {
+      throw new InputError(where, `is refused: ${faultText(verdict)}. Nothing was changed`);
+    }
+    chain.unshift(bytes);
+    taken.push({ version, bytes });
+  }
+  return { comparison, chain, taken };
+}
+
+async function chainOf(
+  folder: KeyFolder,
+  repository: RepositoryName,
+  upTo: number,
+): Promise<Uint8Array[]> {
+  const chain: Uint8Array[] = [];
+  for (const version of await folder.versions(repository, 'root')) {
+    if (version > upTo) continue;
+    chain.unshift((await folder.storage.read(`${repository}/${version}.root.json`))!);
+  }
+  return chain;
+}
+
+/** Targets to take over, undefined where the folder has them. They may have expired: a refresh comes next. */
+function checkTargets(
+  folder: KeyFolder,
+  { there, newest, relation }: Comparison,
+  chain: readonly Uint8Array[],
+): Taken | undefined {
+  if (newest === undefined || relation === 'same' || relation === 'ahead') return undefined;
+  const where = `Targets ${there} of the backend`;
+  const file = parse(newest, where);
+  const signed = chain.some((bytes) => {
+    const keys = roleKeysOf(parse(bytes, folder.path('images')).signed, 'targets');
+    return keys !== undefined && countSignatures(file, keys).missing === 0;
+  });
+  if (!signed) {
+    throw new InputError(
+      where,
+      'is not signed by enough keys of this ceremony: do not trust this backend. Nothing was changed',
+    );
+  }
+  return { version: there, bytes: newest };
+}
+
+/** Sets aside what differs, then writes. A run that was cut is finished by the next one. True when a file changed. */
+async function take(
+  work: AsideWork,
+  comparison: Comparison,
+  taken: readonly Taken[],
+): Promise<boolean> {
+  if (taken.length === 0) return false;
+  const { context, folder } = work;
+  const { repository, role, common } = comparison;
+  const versions = (await folder.versions(repository, role)).filter((version) => version > common);
+  for (const version of versions) {
+    const name = `${repository}/${version}.${role}.json`;
+    const own = (await folder.storage.read(name))!;
+    const kept = taken.find((file) => file.version === version);
+    if (kept !== undefined && sameContent(kept.bytes, own)) continue;
+    // Without a comparison (the backend keeps the last Targets only) an older file may be the published one.
+    if (comparison.relation === 'behind') continue;
+    await setAside(work, name, `${repository}-${version}.${role}`, own);
+  }
+  for (const { version, bytes } of taken) {
+    await folder.storage.replace(`${repository}/${version}.${role}.json`, bytes);
+  }
+  for (const draft of await openDrafts(folder)) {
+    if (draft.repository !== repository || draft.role !== role) continue;
+    const name = `${repository}-${draft.version}.${role}.draft`;
+    await setAside(work, draftName(draft), name, draft.bytes);
+  }
+  const version = taken.at(-1)!.version;
+  context.emit({ pulled: `${repository} ${role}`, version });
+  context.say(`${nameOf(comparison)} ${version} (${repository}) is taken over from the backend`);
+  return true;
+}
+
+interface Before {
+  readonly here: readonly SignedRelease[];
+  /** Undefined where no common version is known. */
+  readonly common: readonly SignedRelease[] | undefined;
+}
+
+async function releasesBefore(folder: KeyFolder, { here, common }: Comparison): Promise<Before> {
+  const read = async (version: number): Promise<readonly SignedRelease[]> => {
+    const bytes = await folder.storage.read(`images/${version}.targets.json`);
+    return bytes === undefined ? [] : releasesIn(bytes);
+  };
+  const drafts = await openDrafts(folder);
+  const draft = drafts.find(
+    ({ repository, role }) => repository === 'images' && role === 'targets',
+  );
+  return {
+    here: draft === undefined ? await read(here) : releasesIn(draft.bytes),
+    common: common === 0 ? undefined : await read(common),
+  };
+}
+
+function releasesIn(bytes: Uint8Array): readonly SignedRelease[] {
+  const { targets } = parse(bytes, 'Targets').signed;
+  return listed(new Map(Object.entries(targets as Record<string, TargetSpec>)));
+}
+
+/** Counters never go back, and the person hears which of their changes are not published. */
+async function afterTargets(
+  { context, folder }: AsideWork,
+  comparison: Comparison,
+  { bytes }: Taken,
+  before: Before,
+): Promise<void> {
+  const published = releasesIn(bytes);
+  await keepCounters(folder, [...published, ...before.here]);
+  const names = (releases: readonly SignedRelease[]): Set<string> =>
+    new Set(releases.map(({ name }) => name));
+  const there = names(published);
+  const here = names(before.here);
+  const common = before.common === undefined ? undefined : names(before.common);
+  for (const { name, sha256, custom } of before.here) {
+    if (there.has(name) || common?.has(name) === true) continue;
+    if (common === undefined && comparison.relation !== 'apart') continue;
+    const { ecu, version } = custom;
+    context.emit({ notPublished: name, ecu, version, sha256 });
+    context.say(
+      `${ecu} ${version} (${name}) was signed here and is not published: release add it again`,
+    );
+  }
+  for (const { name, custom } of before.common ?? []) {
+    if (here.has(name) || !there.has(name)) continue;
+    const { ecu, version } = custom;
+    context.emit({ stillPublished: name, ecu, version });
+    context.say(
+      `${ecu} ${version} (${name}) was revoked here and is still published: release revoke it again`,
+    );
+  }
+}
+
+/** The other copy may have made keys: what is signed or exported next needs them. */
+async function sayUnknownKeys(
+  { context, folder }: AsideWork,
+  repository: RepositoryName,
+  root: Uint8Array,
+): Promise<void> {
+  const known = new Set((await folder.keys()).map(({ keyId }) => keyId));
+  for (const [role, { keys }] of rolesOf(parse(root, `${repository} Root`).signed)) {
+    for (const keyId of keys.map(keyIdOf).filter((id) => !known.has(id))) {
+      context.emit({ unknownKey: keyId, repository, role });
+      context.say(
+        `${repository} ${role} has the key ${keyId.slice(0, 12)}, which is not in this folder: ` +
+          'copy its files below public/ and private/ from the other copy of the folder',
+      );
+    }
+  }
+}

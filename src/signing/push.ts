@@ -1,0 +1,93 @@
+// Brings the backend the signed metadata that it does not have: Roots of both repositories, Targets of the images.
+
+import { InputError } from '../core/errors.ts';
+import type { Outcome } from './ceremony.ts';
+import { compare, requireCurrent, requireNotBehind } from './compare.ts';
+import { REPOSITORIES, type RepositoryName } from './folder.ts';
+import type { PublishState, ReleaseWork } from './release.ts';
+import type { MetadataAnswer, ReleaseBackend } from './release-backend.ts';
+
+/**
+ * All signed metadata that the backend does not have: after others have signed, after a rotation. Throws InputError for
+ * a folder that is behind the backend, or has gone apart from it.
+ */
+export async function push(work: ReleaseWork): Promise<PublishState> {
+  if (work.backend === undefined) throw new InputError('--server', 'which backend?');
+  await requireCurrent(work.folder, work.backend);
+  for (const repository of REPOSITORIES) await pushRoots(work, work.backend, repository);
+  return pushTargets(work, work.backend, undefined);
+}
+
+/** Throws InputError, BackendError. `outcome`: of the change that made these Targets; a draft is left here. */
+export async function pushTargets(
+  { context, folder }: ReleaseWork,
+  backend: ReleaseBackend,
+  outcome: Outcome | undefined,
+): Promise<PublishState> {
+  if (outcome?.state === 'draft') {
+    context.emit({ published: false, version: outcome.version });
+    context.say(
+      'The release is not published: it waits for signatures. can-ota release push when it has them.',
+    );
+    return 'waiting';
+  }
+  const comparison = await compare(folder, backend, 'images', 'targets');
+  const { here: version } = comparison;
+  if (version === 0) return 'published';
+  // Another copy of the folder may have been faster.
+  requireNotBehind(folder, comparison);
+  if (comparison.relation === 'same') {
+    context.say(`the backend has Targets ${version} already, with the same content`);
+    return 'published';
+  }
+  const bytes = (await folder.storage.read(`images/${version}.targets.json`))!;
+  const answer = await backend.uploadMetadata('/metadata/targets', bytes);
+  if (!answer.taken) {
+    if (answer.code === 'METADATA_REFUSED') {
+      requireNotBehind(folder, await compare(folder, backend, 'images', 'targets'));
+    }
+    // A push to a Director brings it Roots; Targets are for its image repository.
+    if (answer.code !== 'NO_REPOSITORY' || outcome !== undefined) throw answer.error;
+    context.say('this backend has no image repository: push Targets to the one that has');
+    return 'published';
+  }
+  context.emit({ pushed: 'images targets', version });
+  context.say(`Targets ${version} is with the backend`);
+  return 'published';
+}
+
+/**
+ * A backend takes the Root that it has and the one after it. So the newest is offered first, then older ones until one
+ * is taken, and from there on upwards.
+ */
+async function pushRoots(
+  { context, folder }: ReleaseWork,
+  backend: ReleaseBackend,
+  repository: RepositoryName,
+): Promise<void> {
+  const path = repository === 'images' ? '/metadata/root' : '/director/metadata/root';
+  const offer = async (version: number): Promise<MetadataAnswer> => {
+    const bytes = (await folder.storage.read(`${repository}/${version}.root.json`))!;
+    return backend.uploadMetadata(path, bytes);
+  };
+  const versions = await folder.versions(repository, 'root');
+  let refusal: MetadataAnswer | undefined;
+  for (const version of versions.toReversed()) {
+    const answer = await offer(version);
+    if (!answer.taken) {
+      if (answer.code === 'NO_REPOSITORY') return;
+      // Other keys are needed: an older Root would not help.
+      if (answer.code !== 'METADATA_REFUSED') throw answer.error;
+      refusal ??= answer;
+      continue;
+    }
+    for (const next of versions.filter((other) => other > version)) {
+      const later = await offer(next);
+      if (!later.taken) throw later.error;
+    }
+    context.emit({ pushed: `${repository} root`, version: versions.at(-1) });
+    context.say(`Root ${versions.at(-1)} (${repository}) is with the backend`);
+    return;
+  }
+  if (refusal?.taken === false) throw refusal.error;
+}

@@ -1,0 +1,228 @@
+// The backend as somebody who releases sees it: log in or show a token, upload images and signed metadata.
+
+import { openAsBlob } from 'node:fs';
+import { z } from 'zod';
+import { type CanOtaError, InputError } from '../core/errors.ts';
+import { fileFault } from '../core/text-file.ts';
+import {
+  answer,
+  BackendConnection,
+  BackendError,
+  type BackendOptions,
+  type BackendReply,
+  type Credentials,
+} from '../link/backend-connection.ts';
+
+export { BackendError, type BackendOptions, type Credentials } from '../link/backend-connection.ts';
+
+export interface ImageUpload {
+  readonly ecu: string;
+  readonly version: string;
+  readonly notes: string;
+  /** Path on this machine, and the name that the image has from now on. */
+  readonly path: string;
+  readonly name: string;
+}
+
+export type MetadataAnswer =
+  | { readonly taken: true }
+  /** `code` is that of the backend: `NO_REPOSITORY`, `METADATA_REFUSED`. */
+  | { readonly taken: false; readonly code: string | undefined; readonly error: CanOtaError };
+
+export type CancelReply = Readonly<z.infer<typeof cancelOrder>>;
+
+const cancelOrder = z.object({
+  vin: z.string(),
+  campaign: z.string(),
+  order: z.string(),
+  by: z.string(),
+  reason: z.string(),
+  state: z.enum(['open', 'accepted', 'refused']),
+  answer: z
+    .string()
+    .nullish()
+    .transform((answer) => answer ?? null),
+});
+const askAgainAnswer = z.object({ vin: z.string(), campaign: z.string(), created: z.boolean() });
+export type AskAgainReply =
+  | ({ readonly kind: 'ordered' } & Readonly<z.infer<typeof askAgainAnswer>>)
+  | { readonly kind: 'no-refusal'; readonly reason: string };
+const campaignAnswer = z.object({ orders: z.array(cancelOrder) });
+const withdrawAnswer = z.object({
+  model: z.string(),
+  version: z.string(),
+  profile: z.string(),
+  withdrawn: z.object({ by: z.string(), at: z.string(), reason: z.string() }),
+  changed: z.boolean(),
+  /** Serial numbers of the devices whose download was stopped. */
+  stopped: z.array(z.string()),
+  /** What devices of this model are offered now. */
+  offered: z.object({ version: z.string(), counter: z.number() }).nullable(),
+});
+export type WithdrawReply = Readonly<z.infer<typeof withdrawAnswer>>;
+const metadataAnswer = z.object({ version: z.number(), created: z.boolean() });
+const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
+
+export class ReleaseBackend {
+  readonly #connection: BackendConnection;
+
+  private constructor(connection: BackendConnection) {
+    this.#connection = connection;
+  }
+
+  /** Throws InputError for a wrong name, password or address, BackendError. */
+  static async logIn(options: BackendOptions, credentials: Credentials): Promise<ReleaseBackend> {
+    return new ReleaseBackend(await BackendConnection.logIn(options, credentials));
+  }
+
+  /** For what everybody may read. */
+  static withoutLogIn(options: BackendOptions): ReleaseBackend {
+    return new ReleaseBackend(BackendConnection.withoutLogIn(options));
+  }
+
+  /** False when the backend had these bytes under this ECU and version already. */
+  async uploadImage(image: ImageUpload): Promise<boolean> {
+    const form = new FormData();
+    form.set('ecu', image.ecu);
+    form.set('version', image.version);
+    form.set('notes', image.notes);
+    form.set('file', await imageBlob(image.path), image.name);
+    const { file, created } = await this.uploadForm(
+      `upload of ${image.path}`,
+      '/upload',
+      form,
+      uploadAnswer,
+    );
+    if (file !== image.name) {
+      throw new BackendError(
+        'UNINTELLIGIBLE',
+        `the backend calls the image ${file}, the signature is for ${image.name}: nothing was released`,
+      );
+    }
+    return created;
+  }
+
+  /** `doing` is for messages. Throws InputError and BackendError. */
+  async uploadForm<T>(
+    doing: string,
+    path: string,
+    form: FormData,
+    schema: z.ZodType<T>,
+  ): Promise<T> {
+    return answer(await this.#get(doing, path, { method: 'POST', body: form }), schema, doing);
+  }
+
+  /** Throws InputError where there is no such package. The same again is answered the same. */
+  async withdrawPackage(wish: {
+    readonly model: string;
+    readonly version: string;
+    readonly profile: string;
+    readonly reason: string;
+  }): Promise<WithdrawReply> {
+    const doing = `withdrawal of ${wish.model} ${wish.version}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(wish),
+    };
+    const reply = await this.#connection.send(doing, '/ota/packages/withdraw', init, {
+      allowed: [404],
+    });
+    if (reply.ok) return answer(reply, withdrawAnswer, doing);
+    const { code, why, error } = reply;
+    if (code !== 'NOT_FOUND') throw error;
+    throw new InputError('package', why);
+  }
+
+  /** `path` below the backend: `/metadata/targets`. What it does not take comes back, for the caller to judge. */
+  async uploadMetadata(path: string, bytes: Uint8Array): Promise<MetadataAnswer> {
+    const doing = `metadata ${path}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: Uint8Array.from(bytes),
+    };
+    const reply = await this.#connection.send(doing, path, init, { allowed: [409, 422] });
+    if (!reply.ok) return { taken: false, code: reply.code, error: reply.error };
+    answer(reply, metadataAnswer, doing);
+    return { taken: true };
+  }
+
+  /** Orders the end of the campaign of a vehicle. The same order again where there is one. */
+  async cancelCampaign(
+    vin: string,
+    reason: string,
+  ): Promise<
+    | { readonly kind: 'ordered'; readonly order: CancelReply }
+    | { readonly kind: 'no-campaign'; readonly reason: string }
+  > {
+    const doing = `order to ${vin}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ reason }),
+    };
+    const path = `/vehicles/${encodeURIComponent(vin)}/cancel`;
+    const reply = await this.#connection.send(doing, path, init, { allowed: [409] });
+    if (reply.ok) return { kind: 'ordered', order: answer(reply, cancelOrder, doing) };
+    const { code, why, error } = reply;
+    if (code !== 'NO_CAMPAIGN') throw error;
+    return { kind: 'no-campaign', reason: why };
+  }
+
+  /** Has the driver asked again about the campaign that was refused last. */
+  async askAgain(vin: string, reason: string): Promise<AskAgainReply> {
+    const doing = `order to ${vin}`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ reason }),
+    };
+    const path = `/vehicles/${encodeURIComponent(vin)}/ask-again`;
+    const reply = await this.#connection.send(doing, path, init, { allowed: [409] });
+    if (reply.ok) return { kind: 'ordered', ...answer(reply, askAgainAnswer, doing) };
+    const { code, why, error } = reply;
+    if (code !== 'NO_REFUSAL') throw error;
+    return { kind: 'no-refusal', reason: why };
+  }
+
+  /** The newest first. */
+  async cancelOrders(vin: string): Promise<readonly CancelReply[]> {
+    const doing = `look at the campaign of ${vin}`;
+    const path = `/vehicles/${encodeURIComponent(vin)}/campaign`;
+    return answer(await this.#get(doing, path, { method: 'GET' }), campaignAnswer, doing).orders;
+  }
+
+  /** A public file of metadata; undefined when the backend says that it has none. */
+  async read(path: string): Promise<Uint8Array | undefined> {
+    const reply = await this.#connection.send(
+      path,
+      path,
+      { method: 'GET' },
+      {
+        allowed: [404],
+        expects: 'metadata',
+        maxBytes: MAX_METADATA_BYTES,
+      },
+    );
+    return reply.ok ? reply.body : undefined;
+  }
+
+  async #get(doing: string, path: string, init: RequestInit): Promise<BackendReply> {
+    const reply = await this.#connection.send(doing, path, init);
+    if (!reply.ok) throw reply.error;
+    return reply;
+  }
+}
+
+/** The largest file of metadata that any reader takes. */
+const MAX_METADATA_BYTES = 4 * 1024 * 1024;
+
+/** Throws InputError. `openAsBlob` throws at once, before there is a promise. */
+async function imageBlob(file: string): Promise<Blob> {
+  try {
+    return await openAsBlob(file);
+  } catch (error) {
+    throw new InputError(file, fileFault(file, error), { cause: error });
+  }
+}

@@ -1,0 +1,33 @@
+// Hands images of signed releases to a backend again that has lost them: nothing is signed for it.
+
+import { InputError } from '../core/errors.ts';
+import { openImageFile } from '../image/image-file.ts';
+import { newestTargets, type ReleaseWork } from './release.ts';
+import { listed } from './release-list.ts';
+
+/** Each file has to be an image of the newest Targets, by its bytes. Throws InputError, BackendError. */
+export async function pushImages(work: ReleaseWork, files: readonly string[]): Promise<void> {
+  const { context, folder, backend } = work;
+  if (files.length === 0) return;
+  if (backend === undefined) throw new InputError('--server', 'which backend?');
+  const releases = listed((await newestTargets(folder)).targets);
+  const images: { file: string; release: (typeof releases)[number] }[] = [];
+  for (const file of files) {
+    await using image = await openImageFile(file, 'FILE');
+    const found = releases.filter(({ sha256 }) => sha256 === image.sha256);
+    if (found.length === 0) {
+      throw new InputError(
+        file,
+        'is the image of no signed release: can-ota release list shows them, can-ota release add signs one',
+      );
+    }
+    images.push(...found.map((release) => ({ file, release })));
+  }
+  for (const { file, release } of images) {
+    const { name, custom } = release;
+    const { ecu, version, notes } = custom;
+    const created = await backend.uploadImage({ ecu, version, notes, path: file, name });
+    context.emit({ uploaded: name, created });
+    context.say(`${name} is uploaded${created ? '' : ' (it was there already)'}`);
+  }
+}

@@ -1,0 +1,186 @@
+// What is done with releases: sign Targets with one more or one less, and hand over what they name.
+
+import type { Context } from '../core/context.ts';
+import { InputError } from '../core/errors.ts';
+import { sameVersion } from '../core/version-order.ts';
+import { openImageFile } from '../image/image-file.ts';
+import type { TargetSpec } from '../trust/role-signing.ts';
+import type { Ceremony, Outcome } from './ceremony.ts';
+import { requireCurrent } from './compare.ts';
+import { openDraft, parse } from './draft.ts';
+import type { KeyFolder } from './folder.ts';
+import { namer, outcomeLines } from './overview.ts';
+import { pushTargets } from './push.ts';
+import type { ReleaseBackend } from './release-backend.ts';
+import {
+  givenCounters,
+  keepCounters,
+  listed,
+  type ReleaseCustom,
+  type SignedRelease,
+} from './release-list.ts';
+
+export interface ReleaseChoice {
+  readonly ecu: string;
+  readonly version: string;
+  readonly hardware: readonly string[];
+  /** Default: that of the same image, otherwise one more than the highest of the ECU. */
+  readonly counter?: number;
+  readonly encrypt?: boolean;
+  readonly forced?: boolean;
+  readonly notes?: string;
+  readonly depends?: Readonly<Record<string, string>>;
+}
+
+export interface ReleaseWork {
+  readonly context: Pick<Context, 'say' | 'emit'>;
+  readonly folder: KeyFolder;
+  readonly ceremony: Ceremony;
+  /** Undefined: sign only. */
+  readonly backend: ReleaseBackend | undefined;
+}
+
+/** `signed`: no backend was asked for. `waiting`: the backend does not get Targets that lack signatures. */
+export type PublishState = 'signed' | 'waiting' | 'published';
+
+/** Signs the image as a release and uploads both. Throws InputError, BackendError. */
+export async function add(
+  work: ReleaseWork,
+  file: string,
+  choice: ReleaseChoice,
+): Promise<PublishState> {
+  const { context, ceremony, backend } = work;
+  if (backend !== undefined) await requireCurrent(work.folder, backend);
+  await using image = await openImageFile(file, 'FILE');
+  const { length, sha256 } = image;
+  const { ecu, version } = choice;
+  const name = `${ecu}-${version}-${sha256.slice(0, 12)}.bin`;
+  const before = listed((await newestTargets(work.folder)).targets);
+  const given = await givenCounters(work.folder);
+  const custom = customOf(choice, name, before, given[ecu]);
+  const outcome = await ceremony.changeTargets((writer) =>
+    writer.putTarget(name, { length, hashes: { sha256 }, custom: { ...custom } }),
+  );
+  await keepCounters(work.folder, [{ custom }]);
+  await tell(work, outcome, { release: 'added', name, length, sha256, custom });
+  if (backend === undefined) return 'signed';
+  // The image first: a signed list never names what cannot be had.
+  const created = await backend.uploadImage({
+    ecu,
+    version,
+    notes: custom.notes,
+    path: file,
+    name,
+  });
+  context.emit({ uploaded: name, created });
+  context.say(`${name} is uploaded${created ? '' : ' (it was there already)'}`);
+  return pushTargets(work, backend, outcome);
+}
+
+export async function list({ context, folder }: ReleaseWork): Promise<void> {
+  const { version: targetsVersion, targets, draft } = await newestTargets(folder);
+  const releases = listed(targets);
+  for (const { name, length, sha256, custom } of releases) {
+    context.emit({ name, length, sha256, ...custom, targetsVersion, draft });
+    const { ecu, version, releaseCounter, hardwareIds, encrypt, forced, dependencies } = custom;
+    const needs = Object.entries(dependencies).map(([other, range]) => `${other} ${range}`);
+    context.say(
+      `${name}  ${ecu} ${version}, counter ${releaseCounter}, for ${hardwareIds.join(' ')}, ` +
+        `${length} bytes${encrypt ? ', encrypted' : ''}${forced ? ', safety release' : ''}` +
+        (needs.length > 0 ? `, needs ${needs.join(', ')}` : ''),
+    );
+  }
+  if (releases.length === 0) context.say('no releases yet: can-ota release add FILE');
+  if (draft) {
+    context.say(`Targets ${targetsVersion} is a draft: signatures are missing (can-ota keys list)`);
+  }
+}
+
+/** Takes releases of an ECU out of Targets: no Director can hand them out any more. */
+export async function revoke(
+  work: ReleaseWork,
+  ecu: string,
+  version: string,
+): Promise<PublishState> {
+  if (work.backend !== undefined) await requireCurrent(work.folder, work.backend);
+  const { targets } = await newestTargets(work.folder);
+  const names = listed(targets)
+    .filter(({ custom }) => custom.ecu === ecu && sameVersion(custom.version, version))
+    .map(({ name }) => name);
+  if (names.length === 0) {
+    throw new InputError(`${ecu} ${version}`, 'is no release: can-ota release list shows them');
+  }
+  const outcome = await work.ceremony.changeTargets((writer) => {
+    for (const name of names) writer.removeTarget(name);
+  });
+  await tell(work, outcome, { release: 'revoked', ecu, version, names });
+  return work.backend === undefined ? 'signed' : pushTargets(work, work.backend, outcome);
+}
+
+/** Checks what can be checked before signing, and fills in the counter. Throws InputError. */
+export function customOf(
+  choice: ReleaseChoice,
+  name: string,
+  before: readonly SignedRelease[],
+  highestGiven = 0,
+): ReleaseCustom {
+  const { ecu, version } = choice;
+  const other = before.find(
+    (release) =>
+      release.name !== name &&
+      release.custom.ecu === ecu &&
+      sameVersion(release.custom.version, version),
+  );
+  if (other !== undefined) {
+    const known = other.custom.version;
+    throw new InputError(
+      '--version',
+      known === version
+        ? `${ecu} ${version} was released with other content (SHA-256 ${other.sha256}): give this image a new version`
+        : `${ecu} ${version} is the same version as ${known}, which was released (SHA-256 ${other.sha256}): ` +
+            `write ${known} for that image, or give this one a new version`,
+    );
+  }
+  const known = before.find((release) => release.name === name)?.custom.releaseCounter;
+  const counters = before.flatMap(({ custom }) =>
+    custom.ecu === ecu ? [custom.releaseCounter] : [],
+  );
+  return {
+    ecu,
+    version,
+    hardwareIds: [...new Set(choice.hardware)],
+    releaseCounter: choice.counter ?? known ?? Math.max(highestGiven, ...counters) + 1,
+    dependencies: choice.depends ?? {},
+    encrypt: choice.encrypt ?? false,
+    forced: choice.forced ?? false,
+    // Uptane 5.2: strings are in Normalization Form C; a terminal may type them otherwise.
+    notes: (choice.notes ?? '').normalize('NFC').trim(),
+  };
+}
+
+export async function newestTargets(folder: KeyFolder): Promise<{
+  readonly version: number;
+  readonly targets: ReadonlyMap<string, TargetSpec>;
+  readonly draft: boolean;
+}> {
+  const draft = await openDraft(folder, 'images', 'targets');
+  const version = draft?.version ?? (await folder.versions('images', 'targets')).at(-1);
+  if (version === undefined) {
+    throw new InputError('--keys', `${folder.path('images')} has no Targets: can-ota keys init`);
+  }
+  const name = `images/${version}.targets.json`;
+  const bytes = draft?.bytes ?? (await folder.storage.read(name))!;
+  const { signed } = parse(bytes, folder.path(name));
+  const targets = new Map(Object.entries(signed.targets as Record<string, TargetSpec>));
+  return { version, targets, draft: draft !== undefined };
+}
+
+async function tell(
+  { context, folder }: ReleaseWork,
+  outcome: Outcome,
+  fact: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { fact: file, text } = outcomeLines(folder, outcome, namer(await folder.keys()));
+  context.emit({ ...fact, ...file });
+  context.say(text);
+}
