@@ -3,9 +3,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import {
   CATALOGUE,
   openStores,
@@ -29,6 +31,31 @@ const PHONE: BrowserContextOptions = {
   isMobile: true,
   hasTouch: true,
 };
+
+/** Serves `target` below `/ota` and nothing else. Resolves to its address. */
+async function startPrefixProxy(target: string, cutsOff: boolean): Promise<string> {
+  const proxy = createServer((incoming, outgoing) => {
+    const url = incoming.url ?? '';
+    if (!url.startsWith('/ota/')) {
+      outgoing.writeHead(404).end('no such site');
+      return;
+    }
+    const { method, headers } = incoming;
+    const onwards = request(
+      target + (cutsOff ? url.slice(4) : url),
+      { method, headers },
+      (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      },
+    );
+    onwards.once('error', () => outgoing.destroy());
+    incoming.pipe(onwards);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void proxy.close());
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+}
 
 describe.skipIf(missing !== undefined)('the pages in a browser', () => {
   let browser: Browser;
@@ -115,6 +142,38 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     await page.goto(`${backend.url}/audit`);
     expect(page.url()).toBe(`${backend.url}/login`);
     expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it.each(['left on', 'cut off'])('work below a path of a proxy, which is %s', async (how) => {
+    const backend = await startBackend({ basePath: '/ota' });
+    const site = await startPrefixProxy(backend.url, how === 'cut off');
+    const { page, complaints } = await visit({ ...backend, url: `${site}/ota/` });
+    await logIn(page);
+    expect(page.url()).toBe(`${site}/ota/`);
+    await release(page, '2.0.0');
+    await page.getByRole('status').getByText(SHA256).waitFor();
+    expect(page.url()).toMatch(/\/ota\/\?released=/);
+    // By script: what the server refuses is said in place.
+    await page.getByLabel('ECU').fill('EDT');
+    await page.getByLabel('Version').fill('2.0.0');
+    const other = { name: 'other.bin', mimeType: 'application/octet-stream' };
+    await page.getByLabel('Image').setInputFiles({ ...other, buffer: Buffer.from('other') });
+    await page.getByRole('button', { name: 'Release' }).click();
+    await page.getByRole('alert').getByText('was released with other content').waitFor();
+    const download = page.waitForEvent('download');
+    await page.getByRole('link', { name: '2.0.0' }).click();
+    expect(await (await download).failure()).toBe(null);
+    for (const name of ['Vehicles', 'Devices', 'Audit log']) {
+      await page.getByRole('link', { name, exact: true }).click();
+      await page.getByRole('heading', { name, exact: true }).waitFor();
+      expect(page.url()).toMatch(new RegExp(`^${site}/ota/`));
+    }
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByRole('heading', { name: 'Log in' }).waitFor();
+    expect(page.url()).toBe(`${site}/ota/login`);
+    // The refused upload is one for the browser, too.
+    expect(complaints).toEqual([expect.stringContaining('409')]);
     await page.context().close();
   });
 
