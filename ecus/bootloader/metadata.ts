@@ -1,6 +1,7 @@
 // What an ECU does with metadata before anything is erased: every check of the receipt, in the standard's order.
 
 import { fromHex, toHex } from '../../src/core/bytes.ts';
+import { isVersionText } from '../../src/core/names.ts';
 import type { Random } from '../../src/core/random.ts';
 import { type AttackCode, accepted, refused, type Verdict } from '../../src/trust/attack.ts';
 import { decodeBundle } from '../../src/trust/bundle.ts';
@@ -10,7 +11,6 @@ import { verifyBundle } from '../../src/trust/partial-verification.ts';
 import { filesOf, type RepositoryTrust } from '../../src/trust/repository.ts';
 import { losesKey } from '../../src/trust/root-check.ts';
 import { checkTime } from '../../src/trust/time-attestation.ts';
-import { IMAGE_VERSION } from '../../src/uds/first-image.ts';
 import type { Device } from './device.ts';
 import { newerRoots } from './newer-roots.ts';
 
@@ -114,7 +114,7 @@ export class MetadataCheck {
       return refuse('ENDLESS_DATA', `has ${target.length} bytes, a bank takes 1 to ${bankSize}`);
     }
     // The boot record has room for so much, and a version must not be taken for anything else.
-    if (!IMAGE_VERSION.test(target.version)) {
+    if (!isVersionText(target.version)) {
       const text = JSON.stringify(target.version.slice(0, 40));
       return refuse('MALFORMED', `has version ${text}, expected 1 to 32 letters, digits, . + _ -`);
     }

@@ -3,6 +3,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { DurableFile } from '../../src/core/durable-file.ts';
+import { sha256Hex } from '../../src/core/names.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import { carriedFor, HEADER_BYTES } from '../../src/trust/image-encryption.ts';
 import type { ResumeState } from '../../src/uds/resume-state.ts';
@@ -15,7 +16,7 @@ const pointSchema = z
     bank: z.union([z.literal(0), z.literal(1)]),
     /** Target name and digest as signed: the rest of another image must not follow. */
     name: z.string().max(256),
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    sha256: sha256Hex,
     /** Of the plain image, in bytes. */
     length: z.number().int().min(1),
     encrypted: z.boolean(),

@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import { equalBytes, toHex } from '../../src/core/bytes.ts';
 import { DurableFile } from '../../src/core/durable-file.ts';
+import { sha256Hex } from '../../src/core/names.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import {
   ATTACKS,
@@ -38,7 +39,7 @@ const trustSchema = z.strictObject({
   director: files,
   images: files,
   /** SHA-256 of every Director Root that was ever accepted: images verified under an older one still boot. */
-  rootDigests: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
+  rootDigests: z.array(sha256Hex),
 });
 type TrustContent = z.infer<typeof trustSchema>;
 

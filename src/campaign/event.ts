@@ -1,10 +1,11 @@
 // What can happen to a campaign. Events are the journal's content, so their form is a schema.
 
 import { z } from 'zod';
+import { sha256Hex } from '../core/names.ts';
 import { ATTACKS } from '../trust/attack.ts';
 import { APPROVAL_PHASES } from '../vehicle/approval.ts';
 import { CYCLE_OUTCOMES } from './outcome.ts';
-import { planSchema, sha256Hex } from './plan.ts';
+import { planSchema } from './plan.ts';
 import { CHANGED, DRIVER_ERRORS } from './ports.ts';
 import { retryPolicySchema } from './retry-policy.ts';
 

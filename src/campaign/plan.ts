@@ -3,11 +3,8 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
+import { sha256Hex } from '../core/names.ts';
 import { formatBytes } from '../core/units.ts';
-
-export const sha256Hex = z
-  .string()
-  .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
 
 /** Every other hash that was signed about a file: all of them are checked (Uptane 5.4.3.2). */
 export const furtherHashes = z

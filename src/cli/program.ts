@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
+import { ECU_NAME } from '../core/names.ts';
 import { packageVersion } from '../core/package-root.ts';
 import { addCampaign } from './campaign/options.ts';
 import { addDevice } from './device/options.ts';
@@ -18,6 +19,8 @@ import { addHistory, addStatus } from './state/options.ts';
 import { suiteOption } from './suite.ts';
 import { addTuf } from './tuf/options.ts';
 import { addVerify } from './verify/options.ts';
+
+const BENCH_IMAGE = new RegExp(`^(${ECU_NAME})=(.+)@([^@/]+)$`);
 
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<ExitCode> {
@@ -332,7 +335,7 @@ export interface ImageArgument {
 }
 
 function parseImageArgument(value: string): ImageArgument {
-  const match = /^([A-Z][A-Z0-9_]{0,15})=(.+)@([^@/]+)$/.exec(value);
+  const match = BENCH_IMAGE.exec(value);
   if (match === null)
     throw new InvalidArgumentError('expected ECU=FILE@VERSION, like EDT=edt.bin@2.1.0');
   return { ecu: match[1]!, file: match[2]!, version: version(match[3]!) };

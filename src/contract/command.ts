@@ -1,6 +1,7 @@
 // Commands to ECUs: what an ECU offers, an order, its states, and its result.
 
 import { z } from 'zod';
+import { ecuName } from '../core/names.ts';
 import { lineText } from '../core/text.ts';
 
 export const COMMAND_STATES = [
@@ -27,9 +28,6 @@ export function isFinal(state: CommandState): boolean {
 }
 
 const name = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'expected a name such as setPowerLimit');
-const ecuName = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected the name of an ECU, such as INV');
 
 export const argumentDescription = z.discriminatedUnion('type', [
   z.strictObject({

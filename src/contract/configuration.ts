@@ -1,18 +1,16 @@
 // Remote configuration: the parameters, what each may be, and how a vehicle answers for each of them.
 
 import { z } from 'zod';
+import { ECU_NAME, ecuName } from '../core/names.ts';
 import { lineText } from '../core/text.ts';
 
 /** An ECU and one of its data identifiers: `INV.FD40`. */
 export const didName = z
   .string()
   .regex(
-    /^[A-Z][A-Z0-9_]{0,15}\.[0-9A-F]{4}$/,
+    new RegExp(`^${ECU_NAME}\\.[0-9A-F]{4}$`),
     'expected ECU.DID with the DID as four hexadecimal digits, such as INV.FD40',
   );
-const ecuName = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected the name of an ECU, such as INV');
 const bound = z
   .strictObject({
     min: z.number().optional(),

@@ -1,6 +1,7 @@
 // One contact of a vehicle with its backend: it tells what it has done, and hears what is wanted. POST /vehicle/sync, sealed.
 
 import { z } from 'zod';
+import { sha256Hex } from '../core/names.ts';
 import { catalogue, commandOrder, commandReport } from './command.ts';
 import { parameterResult, wantedParameters } from './configuration.ts';
 
@@ -33,7 +34,7 @@ export const syncRequest = z.object({
     /** What the ECUs can be told to do; sent when the backend asked for it. */
     catalogue: catalogue.optional(),
     /** SHA-256 of the catalogue's canonical JSON, hexadecimal. */
-    catalogueDigest: z.string().regex(/^[0-9a-f]{64}$/),
+    catalogueDigest: sha256Hex,
   }),
 });
 export type SyncRequest = Readonly<z.output<typeof syncRequest>>;

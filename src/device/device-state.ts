@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { signedManifest } from '../contract/chunked/package.ts';
+import { sha256Hex } from '../core/names.ts';
 
 export const DEVICE_STATES = [
   'idle',
@@ -41,7 +42,7 @@ const transferSchema = z.strictObject({
   /** Of the encrypted image, in bytes. */
   length: z.number().int().min(1),
   /** Of the encrypted image, hexadecimal. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: sha256Hex,
   chunkBytes: z.number().int().min(1),
 });
 export type DeviceTransfer = Readonly<z.infer<typeof transferSchema>>;

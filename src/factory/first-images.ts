@@ -2,14 +2,10 @@
 
 import { stat } from 'node:fs/promises';
 import { InputError } from '../core/errors.ts';
+import { isVersionText } from '../core/names.ts';
 import type { FirstImage } from '../drivers/first-image.ts';
 import { openImageFile } from '../image/image-file.ts';
-import {
-  FIRST_LINE_BYTES,
-  IMAGE_VERSION,
-  versionFromDigest,
-  versionInImage,
-} from '../uds/first-image.ts';
+import { FIRST_LINE_BYTES, versionFromDigest, versionInImage } from '../uds/first-image.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 
@@ -72,7 +68,7 @@ async function splitPlace(
   );
   if (match === null || isFile) return { file: place };
   const version = match[2]!;
-  if (IMAGE_VERSION.test(version)) return { file: match[1]!, version };
+  if (isVersionText(version)) return { file: match[1]!, version };
   throw new InputError(
     OPTION,
     `version ${JSON.stringify(version)}: expected 1 to 32 characters 0-9 A-Z a-z . + _ -, like 2.1.0`,

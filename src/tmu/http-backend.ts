@@ -17,6 +17,7 @@ import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
+import { ecuName, sha256Hex, versionText } from '../core/names.ts';
 import type { Random } from '../core/random.ts';
 import type { DeviceKeys } from '../link/device-keys.ts';
 import { type DeviceIdentity, DeviceSession } from '../link/device-session.ts';
@@ -57,12 +58,12 @@ export interface HttpBackendOptions {
 }
 
 const releaseSchema = z.object({
-  ecu: z.string().regex(/^[A-Z][A-Z0-9_]{0,15}$/),
-  version: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/),
+  ecu: ecuName,
+  version: versionText,
   // One segment of a path: no separators, and no name that means a folder.
   file: z.string().regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,255}$/u),
   size: z.number().int().positive().max(LARGEST_IMAGE_BYTES),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: sha256Hex,
   notes: z
     .string()
     .max(100_000)

@@ -2,12 +2,13 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import type { PlanItem } from '../campaign/plan.ts';
+import { SHA256_HEX } from '../core/names.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
 import type { ImageSource } from '../image/image-source.ts';
 
 const FOLDER = 'images';
 const PIECE_BYTES = 1024 * 1024;
-const NAME = /^([0-9a-f]{64})\.(bin|part)$/;
+const NAME = new RegExp(`^(${SHA256_HEX})\\.(bin|part)$`);
 
 /**
  * SHA-256 of bulk data by node:crypto: 1,660 MiB/s where @noble/hashes does 174 MiB/s (measured on one core of an

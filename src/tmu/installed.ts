@@ -2,10 +2,11 @@
 
 import type { Installed } from '../campaign/decide.ts';
 import { DurableFile, type FileCodec } from '../core/durable-file.ts';
+import { ECU_NAME, SHA256_HEX } from '../core/names.ts';
 import type { Storage } from '../core/storage.ts';
 
 const FILE = 'downloaded_sha.txt';
-const LINE = /^([0-9a-f]{64}) {2}([A-Z][A-Z0-9_]{0,15}) (\S{1,64})$/;
+const LINE = new RegExp(`^(${SHA256_HEX}) {2}(${ECU_NAME}) (\\S{1,64})$`);
 
 export type KnownInstalled = Installed & { readonly sha256: string };
 

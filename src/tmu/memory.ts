@@ -2,8 +2,9 @@
 
 import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
-import { furtherHashes, planItemSchema, sha256Hex } from '../campaign/plan.ts';
+import { furtherHashes, planItemSchema } from '../campaign/plan.ts';
 import { DurableFile, jsonFile } from '../core/durable-file.ts';
+import { sha256Hex } from '../core/names.ts';
 import type { Storage } from '../core/storage.ts';
 import { APPROVAL_PHASES, approvalFactsSchema } from '../vehicle/approval.ts';
 

@@ -1,6 +1,7 @@
 // What a Director's Targets may say (Uptane 5.4.4.6 steps 6 to 8), and what they say to whom.
 
 import type { TargetFile, Targets } from '@tufjs/models';
+import { isSha256Hex } from '../core/names.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { hashesFault } from './file-hash.ts';
 import type { Trusted } from './metadata.ts';
@@ -136,7 +137,7 @@ function verifiedTarget(
   // 5.3.2: a name must not lead out of a folder.
   if (!isSafeName(target.path)) return malformed('its name is no path below a folder');
   const { sha256 } = target.hashes;
-  if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return malformed('has no sha256');
+  if (sha256 === undefined || !isSha256Hex(sha256)) return malformed('has no sha256');
   // 5.4.3.2: all hashes that are listed are checked.
   const uncheckable = dialect === 'strict' ? hashesFault(target.hashes) : undefined;
   if (uncheckable !== undefined) return malformed(uncheckable);

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { fromHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import { ecuName } from '../core/names.ts';
 import { speakerKey } from './authority.ts';
 import { plainText, serialName } from './signed-json.ts';
 
@@ -39,10 +40,7 @@ const identityFileSchema = z.strictObject({
   /** X25519 private key: ECUs take orders that are authenticated by it; see authority.ts. */
   agreementKey: secret(32, 32),
   /** By name of the vehicle file. */
-  ecus: z.record(
-    z.string().regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected the name of an ECU, such as EDT'),
-    ecuSchema,
-  ),
+  ecus: z.record(ecuName, ecuSchema),
   /** Authenticates the driver's answer; missing where no ECU asks the driver. */
   approvalKey: secret(32, 32).optional(),
 });

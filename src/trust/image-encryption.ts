@@ -15,6 +15,7 @@ import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, concatBytes, equalBytes, fromHex, uintToBytes } from '../core/bytes.ts';
+import { isSha256Hex } from '../core/names.ts';
 import type { Random } from '../core/random.ts';
 import { accepted, refused, type TrustFault, type Verdict } from './attack.ts';
 import { lengthPrefixed } from './length-prefixed.ts';
@@ -322,7 +323,7 @@ function nonceOf(prefix: Uint8Array, index: number, last: boolean): Uint8Array {
 }
 
 function requireFacts({ sha256: digest, length }: ImageFacts): void {
-  if (!/^[0-9a-f]{64}$/.test(digest)) throw new RangeError(`no SHA-256: ${JSON.stringify(digest)}`);
+  if (!isSha256Hex(digest)) throw new RangeError(`no SHA-256: ${JSON.stringify(digest)}`);
   if (!Number.isSafeInteger(length) || length < 0 || length > MAX_LENGTH) {
     throw new RangeError(`no length of an image: ${length}`);
   }

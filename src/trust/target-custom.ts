@@ -2,13 +2,14 @@
 
 import type { TargetFile } from '@tufjs/models';
 import { z } from 'zod';
+import { sha256Hex } from '../core/names.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { type Dialect, RULES } from './profile.ts';
 import { quoted } from './strict-json.ts';
 
 const text = z.string().min(1).max(128);
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits in lower case');
+const sha256 = sha256Hex;
 
 /** Of an image that is encrypted for one ECU (5.2.3.1): the file that travels. */
 const encryptedImage = z.object({

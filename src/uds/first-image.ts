@@ -2,19 +2,17 @@
 
 import { z } from 'zod';
 import { asciiText } from '../core/bytes.ts';
+import { sha256Hex, versionText } from '../core/names.ts';
 
 /** Name for RequestFileTransfer (38). */
 export const FIRST_IMAGE_FILE = 'first-image.json';
 
-/** Versions that a boot record has room for. */
-export const IMAGE_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/;
-
 const schema = z.strictObject({
-  version: z.string().regex(IMAGE_VERSION),
+  version: versionText,
   /** bytes */
   length: z.int().positive(),
   /** SHA-256 of the whole image, hexadecimal. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: sha256Hex,
 });
 export type FirstImage = z.infer<typeof schema>;
 

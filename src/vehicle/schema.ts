@@ -1,6 +1,7 @@
 // The vehicle description: one strict schema; types and the published JSON schema come from it.
 
 import { z } from 'zod';
+import { ecuName } from '../core/names.ts';
 import { condition, policy, vehicleSignal } from './condition-schema.ts';
 import { routineId } from './layout-schema.ts';
 import { ecuCommands, ecuData } from './service-schema.ts';
@@ -170,12 +171,7 @@ const memory = z.strictObject({
 });
 
 const ecuFields = {
-  name: z
-    .string()
-    .regex(
-      /^[A-Z][A-Z0-9_]{0,15}$/,
-      'expected 1 to 16 characters: a capital letter, then A-Z 0-9 _',
-    ),
+  name: ecuName,
   /** What DID F191 must answer; an image for other hardware is refused. */
   hardwareId: z.string().min(1).max(32),
   description: z.string().max(80).default(''),

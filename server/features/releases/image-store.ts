@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { systemErrorCode } from '../../../src/core/errors.ts';
+import { isSha256Hex } from '../../../src/core/names.ts';
 import { type Storage, StorageError } from '../../../src/core/storage.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { FileStream } from './file-stream.ts';
@@ -30,7 +31,6 @@ export interface OpenImage {
 const IMAGES = 'images';
 const INCOMING = 'incoming';
 export const IMAGE_FOLDERS = [IMAGES, INCOMING] as const;
-const SHA256 = /^[0-9a-f]{64}$/;
 
 export class ImageStore {
   readonly #storage: Storage;
@@ -139,7 +139,7 @@ export class ImageStore {
 
 function nameOf(sha256: string): string {
   // The only names that ever become paths: no request text reaches this folder.
-  if (!SHA256.test(sha256)) throw new RangeError(`not a SHA-256: ${sha256}`);
+  if (!isSha256Hex(sha256)) throw new RangeError(`not a SHA-256: ${sha256}`);
   return `${IMAGES}/${sha256}`;
 }
 

@@ -3,11 +3,12 @@
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
+import { ecuName } from '../../../src/core/names.ts';
 import { drain, parseInput } from '../../platform/http/body.ts';
 import type { AppContext, Person, RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { ecuName, imageFile, notesText, versionText } from '../../platform/http/input.ts';
+import { imageFile, notesText, releaseVersion } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
 import { requireCsrf } from '../people/people.ts';
@@ -19,7 +20,7 @@ import type { AddResult } from './store.ts';
 
 const uploadFields = z.object({
   ecu: ecuName,
-  version: versionText,
+  version: releaseVersion,
   notes: notesText.default(''),
 });
 

@@ -1,10 +1,14 @@
 // What vehicles are offered: every release as long as nothing is signed, afterwards what the image repository lists.
 
+import { SHA256_HEX } from '../../../src/core/names.ts';
 import { compareVersions } from '../../../src/core/version-order.ts';
 import type { Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import { type ImageFile, imageNotFound } from '../releases/send-image.ts';
+
+/** An image in a repository with consistent names: `SHA256.FILE`. */
+const HASHED_NAME = new RegExp(`^(?:(${SHA256_HEX})\\.)?(.+)$`);
 
 export interface OfferedRelease extends ImageFile {
   readonly ecu: string;
@@ -64,7 +68,7 @@ export async function publicTarget(
 ): Promise<ImageFile> {
   const { uptane } = services;
   // 5.3.2: a repository with consistent snapshots has its images under their hashes too.
-  const [, sha256, file] = /^(?:([0-9a-f]{64})\.)?(.+)$/.exec(name)!;
+  const [, sha256, file] = HASHED_NAME.exec(name)!;
   const found = await (async (): Promise<ImageFile | undefined> => {
     const copy = await uptane?.encrypted.byFile(file!);
     if (copy !== undefined) return { file: file!, size: copy.length, sha256: copy.sha256 };

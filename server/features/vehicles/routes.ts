@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type Router from '@koa/router';
 import { z } from 'zod';
+import { ecuName } from '../../../src/core/names.ts';
 import { requireOwnVehicle } from '../../platform/auth/access.ts';
 import { networkOf } from '../../platform/auth/addresses.ts';
 import { parseInput, readSmallBody } from '../../platform/http/body.ts';
@@ -10,7 +11,7 @@ import { matchesEtag } from '../../platform/http/byte-range.ts';
 import type { AppContext, RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { ecuName, imageFile, reportBody, vehicleId } from '../../platform/http/input.ts';
+import { imageFile, reportBody, vehicleId } from '../../platform/http/input.ts';
 import { sendImage } from '../releases/send-image.ts';
 import type { Asker, NonceRefusal } from './nonce-store.ts';
 import { NONCE_LIFE_MS } from './nonce-store.ts';

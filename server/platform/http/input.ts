@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { fromHex } from '../../../src/core/bytes.ts';
+import { ECU_NAME, ecuName, VERSION_TEXT, versionText } from '../../../src/core/names.ts';
 import { isSafeLine, isSafeText, lineText as line } from '../../../src/core/text.ts';
 import { SUITES } from '../../../src/trust/sealed-session.ts';
 import { x25519Agree } from '../../../src/trust/signing-key.ts';
@@ -11,17 +12,10 @@ export const vehicleId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'expected a VIN: 1 to 32 letters, digits, _ or -');
 
-export const ecuName = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]{0,15}$/, 'expected 1 to 16 characters: a capital letter, then A-Z 0-9 _');
-
-export const versionText = z
-  .string()
-  .regex(
-    /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/,
-    'expected 1 to 32 characters: 0-9 A-Z a-z . + _ -, the first one a letter or digit',
-  )
-  .refine((text) => !text.includes('..'), 'two dots in a row are not allowed');
+export const releaseVersion = versionText.refine(
+  (text) => !text.includes('..'),
+  'two dots in a row are not allowed',
+);
 
 const UNSAFE = 'characters that control a terminal or the direction of text are not allowed';
 
@@ -36,7 +30,7 @@ export const notesText = z
 export const imageFile = z
   .string()
   .regex(
-    /^[A-Z][A-Z0-9_]{0,15}-[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}-[0-9a-f]{12}\.bin$/,
+    new RegExp(`^${ECU_NAME}-${VERSION_TEXT}-[0-9a-f]{12}\\.bin$`),
     'not the name of an image: use the url that /latest_version gives',
   );
 

@@ -1,9 +1,12 @@
 // The options of `can-ota release ...`.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { ECU_NAME, isEcuName } from '../../core/names.ts';
 import { withSigning } from '../keys/options.ts';
 import { command, withLogIn, withNetwork, withOutput } from '../program-options.ts';
 import { addDeviceRelease, addDeviceWithdrawal } from './device-options.ts';
+
+const DEPENDENCY = new RegExp(`^(${ECU_NAME})=(.+)$`);
 
 export function addRelease(program: Command): void {
   const release = command(
@@ -114,7 +117,7 @@ function withFolder(target: Command): Command {
 }
 
 function ecuName(value: string): string {
-  if (/^[A-Z][A-Z0-9_]{0,15}$/.test(value)) return value;
+  if (isEcuName(value)) return value;
   throw new InvalidArgumentError('expected 1 to 16 characters: a capital letter, then A-Z 0-9 _');
 }
 
@@ -147,7 +150,7 @@ function dependency(
   value: string,
   all: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
-  const [, ecu, range] = /^([A-Z][A-Z0-9_]{0,15})=(.+)$/.exec(value) ?? [];
+  const [, ecu, range] = DEPENDENCY.exec(value) ?? [];
   const parts = range?.trim().split(/\s+/) ?? [];
   const readable = parts.every((part) => VERSION.test(part.replace(/^(>=|<=|>|<|=)/, '')));
   if (ecu === undefined || parts.length === 0 || !readable) {

@@ -10,6 +10,7 @@ import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto
 import { z } from 'zod';
 import { fromHex } from '../../core/bytes.ts';
 import { LARGEST_IMAGE_BYTES } from '../../core/image-limit.ts';
+import { sha256Hex } from '../../core/names.ts';
 
 export const PROFILES = ['default', 'rsa'] as const;
 export type Profile = (typeof PROFILES)[number];
@@ -40,7 +41,7 @@ export const manifestSchema = z.strictObject({
   /** bytes of the plain image */
   length: z.number().int().min(1).max(LARGEST_IMAGE_BYTES),
   /** Of the plain image. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits in lower case'),
+  sha256: sha256Hex,
 });
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 

@@ -10,6 +10,7 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { concatBytes, fromHex, uintToBytes } from '../../core/bytes.ts';
+import { sha256Hex } from '../../core/names.ts';
 import { lineText } from '../../core/text.ts';
 import { lengthPrefixed } from '../../trust/length-prefixed.ts';
 import { exportKey, type SealedSession } from '../../trust/sealed-session.ts';
@@ -38,7 +39,7 @@ const LEAST_COST_BYTES = 8192;
 export const RECORD_HEAD_BYTES = 6;
 export const RECORD_MAC_BYTES = 32;
 
-const digest = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits in lower case');
+const digest = sha256Hex;
 const transferId = z.string().regex(/^[0-9a-f]{8,64}$/, 'expected the id of a transfer');
 const bytes = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const chunkNumber = z
