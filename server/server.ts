@@ -63,12 +63,13 @@ import {
 import { type DataFolder, openDatabase, privateFile } from './platform/db/database.ts';
 import { type FileLock, lockFile } from './platform/db/sqlite-dialect.ts';
 import { requireBasePath } from './platform/http/base-path.ts';
-import type { RequestState, Services } from './platform/http/context.ts';
 import { HttpProblem, ServerError } from './platform/http/errors.ts';
 import { arrival, frontDoor } from './platform/http/front-door.ts';
 import { listen, type RunningServer } from './platform/http/listen.ts';
 import { problems } from './platform/http/problems.ts';
+import type { RequestState } from './platform/http/request.ts';
 import { securityHeaders } from './platform/http/security-headers.ts';
+import type { Services } from './platform/http/services.ts';
 import { loadWeb, type WebFiles } from './web/assets.ts';
 import { Pages } from './web/pages.ts';
 

@@ -1,8 +1,9 @@
 // What the vehicle's sensors say: values that a bench or a simulation sets, answered as the vehicle file lays them out.
 
 import { describeError, InputError } from '../../src/core/errors.ts';
+import type { VehicleSignal } from '../../src/vehicle/condition-schema.ts';
 import { conversion, sameDimension, type UnitName, unitOf } from '../../src/vehicle/quantity.ts';
-import type { Vehicle, VehicleSignal } from '../../src/vehicle/schema.ts';
+import type { Vehicle } from '../../src/vehicle/schema.ts';
 import { encodeSignal, signalText } from '../../src/vehicle/signals.ts';
 import type { LiveDid } from '../profile.ts';
 

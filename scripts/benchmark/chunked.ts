@@ -14,7 +14,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
-import type { DeviceIdentity } from '../../src/link/device-session.ts';
+import type { DeviceIdentity } from '../../src/link/device-keys.ts';
 import { baseUrl, HttpClient } from '../../src/link/http-client.ts';
 import { SealedClient } from '../../src/link/sealed-client.ts';
 import { chunkedDownloads } from '../../src/tmu/chunked-download.ts';

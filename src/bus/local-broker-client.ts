@@ -4,7 +4,6 @@ import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
 import { Control, controlCode, controlWords, writeTime } from './control-record.ts';
 import { CAN_MTU, isErrorRecord, recordFault, recordLength } from './linux-frame.ts';
-import type { BrokerLimits, BrokerRecord } from './local-broker.ts';
 import {
   type Hello,
   MAX_HANDSHAKE_BYTES,
@@ -14,6 +13,28 @@ import {
 } from './local-handshake.ts';
 import { monotonicMs } from './monotonic.ts';
 import type { WireNode } from './wire.ts';
+
+/** A record in the chunk of bytes that it came in. */
+export interface BrokerRecord {
+  readonly bytes: Uint8Array;
+  readonly at: number;
+  readonly length: number;
+}
+
+export interface BrokerLimits {
+  /** Frames that may wait for one client; beyond it nothing is read from the client. */
+  readonly queueFrames: number;
+  /** Unpaced wire: bytes that may wait for a reader before the wire waits for him. */
+  readonly holdBytes: number;
+  /** How long the wire waits for a reader that takes nothing; after that his bytes pile up. */
+  readonly holdMs: number;
+  /** A reader with more than this waiting is cut off, and told so when he comes back. */
+  readonly cutOffBytes: number;
+  /** After a takeover: how long the wire is held for the other clients to come back. */
+  readonly gatherMs: number;
+  /** How long a connection may take for its first line, and a client for the answer to `retire`. */
+  readonly answerMs: number;
+}
 
 export interface BrokerClientOptions {
   readonly limits: BrokerLimits;

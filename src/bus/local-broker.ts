@@ -5,33 +5,11 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { frameDurationMs } from './bit-timing.ts';
 import { busyRecord, Control, controlRecord } from './control-record.ts';
 import { CAN_MTU, decodeFrame, markEcho, readWord } from './linux-frame.ts';
-import { BrokerClient } from './local-broker-client.ts';
+import { BrokerClient, type BrokerLimits, type BrokerRecord } from './local-broker-client.ts';
 import { type Hello, PROTOCOL_VERSION, type Welcome } from './local-handshake.ts';
 import { monotonicMs } from './monotonic.ts';
 import { ThreadSleep } from './thread-sleep.ts';
 import { arbitrationKeyOfWord, Wire, type WireNode } from './wire.ts';
-
-/** A record in the chunk of bytes that it came in. */
-export interface BrokerRecord {
-  readonly bytes: Uint8Array;
-  readonly at: number;
-  readonly length: number;
-}
-
-export interface BrokerLimits {
-  /** Frames that may wait for one client; beyond it nothing is read from the client. */
-  readonly queueFrames: number;
-  /** Unpaced wire: bytes that may wait for a reader before the wire waits for him. */
-  readonly holdBytes: number;
-  /** How long the wire waits for a reader that takes nothing; after that his bytes pile up. */
-  readonly holdMs: number;
-  /** A reader with more than this waiting is cut off, and told so when he comes back. */
-  readonly cutOffBytes: number;
-  /** After a takeover: how long the wire is held for the other clients to come back. */
-  readonly gatherMs: number;
-  /** How long a connection may take for its first line, and a client for the answer to `retire`. */
-  readonly answerMs: number;
-}
 
 export const BROKER_LIMITS: BrokerLimits = {
   queueFrames: 2048,

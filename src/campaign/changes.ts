@@ -1,8 +1,6 @@
 // What a campaign has changed in each ECU, as the drivers told it: undo, reset and words follow from this.
 
-import type { EcuStep } from './event.ts';
-import type { Changed } from './ports.ts';
-import type { ByEcu } from './state.ts';
+import type { Changed, EcuStep } from './ports.ts';
 
 export interface Change {
   /** An image beside the running one: it is forgotten on the way back. */
@@ -12,6 +10,8 @@ export interface Change {
 }
 /** An ECU that is not in it was not changed. */
 export type Changes = ByEcu<Change>;
+
+export type ByEcu<T> = Readonly<Record<string, T>>;
 
 const NONE: Change = { staging: 'no', activation: 'no' };
 const WEIGHT: Readonly<Record<Changed, number>> = { no: 0, unknown: 1, yes: 2 };

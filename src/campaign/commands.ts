@@ -2,10 +2,10 @@
 
 import { assertNever } from '../core/errors.ts';
 import { changedIn } from './changes.ts';
-import type { EcuStep } from './event.ts';
 import { lastGroup, nextGroup, nextPerBus } from './group.ts';
 import { mixedResult } from './mixed.ts';
 import type { PlanItem } from './plan.ts';
+import type { EcuStep } from './ports.ts';
 import { retryPauseMs } from './retry-policy.ts';
 import {
   allConfirmed,

@@ -3,7 +3,7 @@
 import { assertNever } from '../core/errors.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { ImageSource } from '../image/image-source.ts';
-import type { CampaignEvent, EcuStep } from './event.ts';
+import type { CampaignEvent } from './event.ts';
 import type {
   Changed,
   DriverFailure,
@@ -11,6 +11,7 @@ import type {
   DriverResult,
   EcuDriver,
   EcuReport,
+  EcuStep,
   Failed,
   HealthChecks,
   RollbackOrder,

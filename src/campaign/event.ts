@@ -6,7 +6,7 @@ import { ATTACKS } from '../trust/attack.ts';
 import { APPROVAL_PHASES } from '../vehicle/approval.ts';
 import { CYCLE_OUTCOMES } from './outcome.ts';
 import { planSchema } from './plan.ts';
-import { CHANGED, DRIVER_ERRORS } from './ports.ts';
+import { CHANGED, DRIVER_ERRORS, ECU_STEPS } from './ports.ts';
 import { retryPolicySchema } from './retry-policy.ts';
 
 const ecu = z.string().min(1).max(16);
@@ -20,10 +20,6 @@ const changed = z.enum(CHANGED);
 const evidence = hex16.optional();
 
 const dtcs = z.array(z.string().regex(/^[0-9A-F]{6}$/)).max(1024);
-
-/** The steps of one ECU. */
-export const ECU_STEPS = ['stage', 'activate', 'verify', 'confirm', 'commit', 'roll-back'] as const;
-export type EcuStep = (typeof ECU_STEPS)[number];
 
 /** Who approved: the driver, the policy of the vehicle file in his place, or a forced safety release nobody. */
 export const APPROVED_BY = ['driver', 'policy', 'forced'] as const;

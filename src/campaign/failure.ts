@@ -2,12 +2,12 @@
 
 import { isTouched, noted } from './changes.ts';
 import { commandsOf } from './commands.ts';
-import type { EcuStep, EventOf } from './event.ts';
+import type { EventOf } from './event.ts';
 import { owe } from './forward.ts';
 import { includes, lastGroup } from './group.ts';
 import { put } from './interruption.ts';
 import type { CycleOutcome } from './outcome.ts';
-import type { DriverErrorCode } from './ports.ts';
+import type { DriverErrorCode, EcuStep } from './ports.ts';
 import { afterFailure, NO_TRIES } from './retry-policy.ts';
 import {
   type CampaignState,

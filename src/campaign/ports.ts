@@ -9,6 +9,10 @@ import type { ApprovalFacts, ApprovalPhase } from '../vehicle/approval.ts';
 
 export type { ApprovalPhase } from '../vehicle/approval.ts';
 
+/** The steps of one ECU. */
+export const ECU_STEPS = ['stage', 'activate', 'verify', 'confirm', 'commit', 'roll-back'] as const;
+export type EcuStep = (typeof ECU_STEPS)[number];
+
 /** Why a driver gave up. A closed set: the reducer decides by these. */
 export const DRIVER_ERRORS = [
   /** No answer within the time of the vehicle file. */

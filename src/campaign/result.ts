@@ -1,9 +1,9 @@
 // The result of a campaign, put together from what its states have gathered.
 
+import type { ByEcu } from './changes.ts';
 import { type Changes, changedIn } from './changes.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type {
-  ByEcu,
   Campaign,
   CampaignResult,
   CampaignState,

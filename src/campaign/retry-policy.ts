@@ -2,8 +2,7 @@
 
 import { z } from 'zod';
 import { InputError } from '../core/errors.ts';
-import type { EcuStep } from './event.ts';
-import type { DriverErrorCode } from './ports.ts';
+import type { DriverErrorCode, EcuStep } from './ports.ts';
 
 /** Kinds of failure that a vehicle file can give limits for. */
 export const FAILURE_KINDS = [

@@ -9,7 +9,7 @@ import type { Random } from '../core/random.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import { commandsOf } from './commands.ts';
 import { type EcuCommand, performEcuStep, type StepReport } from './ecu-step.ts';
-import type { CampaignEvent, EcuStep, EventOf } from './event.ts';
+import type { CampaignEvent, EventOf } from './event.ts';
 import { type Plan, planDigest } from './plan.ts';
 import type {
   Changed,
@@ -19,6 +19,7 @@ import type {
   EcuDriver,
   EcuIdentity,
   EcuReport,
+  EcuStep,
   Failed,
   HealthChecks,
   Target,

@@ -1,11 +1,11 @@
 // The states of a campaign. Each carries exactly its own data; together they are what a restart needs to know.
 
 import type { z } from 'zod';
-import type { Changes } from './changes.ts';
-import type { EcuStep, limitsSchema } from './event.ts';
+import type { ByEcu, Changes } from './changes.ts';
+import type { limitsSchema } from './event.ts';
 import type { CycleOutcome } from './outcome.ts';
 import type { Plan, PlanItem } from './plan.ts';
-import type { ApprovalPhase, Changed, DriverErrorCode } from './ports.ts';
+import type { ApprovalPhase, Changed, DriverErrorCode, EcuStep } from './ports.ts';
 import { DEFAULT_RETRY_POLICY, type Tries } from './retry-policy.ts';
 
 export type CampaignConfig = Readonly<z.infer<typeof limitsSchema>>;
@@ -101,8 +101,6 @@ export interface Cause {
   readonly reason: string;
   readonly ecu?: string;
 }
-
-export type ByEcu<T> = Readonly<Record<string, T>>;
 
 /** What every state has in which steps of ECUs can fail. */
 interface Working {

@@ -12,9 +12,10 @@ import { type Logger, silentLogger } from '../core/logger.ts';
 import { isMalformed } from '../uds/codec.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
+import type { VehicleSignal } from '../vehicle/condition-schema.ts';
 import { type CompiledCondition, conditionsAt } from '../vehicle/conditions.ts';
 import { findEcu } from '../vehicle/load.ts';
-import type { ConditionGate, Vehicle, VehicleSignal } from '../vehicle/schema.ts';
+import type { ConditionGate, Vehicle } from '../vehicle/schema.ts';
 import { decodeSignal, type SignalReading, SUPPLY_SIGNAL } from '../vehicle/signals.ts';
 import { Exchange, type Exchanged } from './exchange.ts';
 

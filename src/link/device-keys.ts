@@ -7,7 +7,14 @@ import type { Clock } from '../core/clock.ts';
 import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 import { deviceKeyOf } from '../trust/device-session.ts';
-import type { DeviceIdentity } from './device-session.ts';
+
+export interface DeviceIdentity {
+  readonly serial: string;
+  /** Number of the chip that it was provisioned with. */
+  readonly hwId: string;
+  /** 32 bytes; what the registry keeps is its SHA-256. */
+  readonly deviceSecret: Uint8Array;
+}
 
 const FILE = 'device-key.json';
 

@@ -5,17 +5,9 @@ import type { BackendFailure } from '../core/backend-failure.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { sameProof, sessionKeys } from '../trust/device-session.ts';
-import { DeviceKeys } from './device-keys.ts';
+import { type DeviceIdentity, DeviceKeys } from './device-keys.ts';
 import { shakeHands, unproven } from './handshake.ts';
 import type { HttpClient } from './http-client.ts';
-
-export interface DeviceIdentity {
-  readonly serial: string;
-  /** Number of the chip that it was provisioned with. */
-  readonly hwId: string;
-  /** 32 bytes; what the registry keeps is its SHA-256. */
-  readonly deviceSecret: Uint8Array;
-}
 
 export interface DeviceSessionOptions {
   readonly device: DeviceIdentity;

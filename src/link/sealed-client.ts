@@ -19,8 +19,8 @@ import {
 } from '../trust/sealed-session.ts';
 import { openingProof } from '../trust/session-opening.ts';
 import { generateX25519 } from '../trust/signing-key.ts';
+import type { DeviceIdentity } from './device-keys.ts';
 import { DeviceKeys } from './device-keys.ts';
-import type { DeviceIdentity } from './device-session.ts';
 import { type Expected, parseJson, problemCode } from './foreign-answer.ts';
 import { type KeyPairCredential, shakeHands, unproven } from './handshake.ts';
 import { type Answer, type HttpClient, header, withSignal } from './http-client.ts';

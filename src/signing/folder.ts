@@ -18,6 +18,7 @@ import {
   toPem,
 } from '../trust/signing-key.ts';
 import type { Passphrases } from './passphrase.ts';
+import { type TokenPlace, tokenPlace } from './token-place.ts';
 
 export const REPOSITORIES = ['director', 'images'] as const;
 export type RepositoryName = (typeof REPOSITORIES)[number];
@@ -27,14 +28,6 @@ export const ONLINE_ROLES: Readonly<Record<RepositoryName, readonly string[]>> =
   director: ['targets', 'snapshot', 'timestamp', 'time'],
   images: ['snapshot', 'timestamp'],
 };
-
-/** Where a key lives that is in no file. */
-const tokenPlace = z.strictObject({
-  module: z.string().min(1),
-  token: z.string().min(1),
-  label: z.string().min(1),
-});
-export type TokenPlace = z.infer<typeof tokenPlace>;
 
 /** `public/NAME.json`: what others may know, and what they need to name the key in a Root. */
 const keyCard = z.strictObject({

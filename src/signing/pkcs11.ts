@@ -11,7 +11,7 @@ import {
   type SigningAlgorithm,
   verifyWith,
 } from '../trust/signing-key.ts';
-import type { TokenPlace } from './folder.ts';
+import type { TokenPlace } from './token-place.ts';
 
 /** As much of graphene-pk11 as is used here. */
 interface Graphene {

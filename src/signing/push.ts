@@ -1,11 +1,23 @@
 // Brings the backend the signed metadata that it does not have: Roots of both repositories, Targets of the images.
 
+import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
-import type { Outcome } from './ceremony.ts';
+import type { Ceremony, Outcome } from './ceremony.ts';
 import { compare, requireCurrent, requireNotBehind } from './compare.ts';
+import type { KeyFolder } from './folder.ts';
 import { REPOSITORIES, type RepositoryName } from './folder.ts';
-import type { PublishState, ReleaseWork } from './release.ts';
 import type { MetadataAnswer, ReleaseBackend } from './release-backend.ts';
+
+export interface ReleaseWork {
+  readonly context: Pick<Context, 'say' | 'emit'>;
+  readonly folder: KeyFolder;
+  readonly ceremony: Ceremony;
+  /** Undefined: sign only. */
+  readonly backend: ReleaseBackend | undefined;
+}
+
+/** `signed`: no backend was asked for. `waiting`: the backend does not get Targets that lack signatures. */
+export type PublishState = 'signed' | 'waiting' | 'published';
 
 /**
  * All signed metadata that the backend does not have: after others have signed, after a rotation. Throws InputError for

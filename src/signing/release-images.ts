@@ -2,7 +2,8 @@
 
 import { InputError } from '../core/errors.ts';
 import { openImageFile } from '../image/image-file.ts';
-import { newestTargets, type ReleaseWork } from './release.ts';
+import type { ReleaseWork } from './push.ts';
+import { newestTargets } from './release.ts';
 import { listed } from './release-list.ts';
 
 /** Each file has to be an image of the newest Targets, by its bytes. Throws InputError, BackendError. */

@@ -1,17 +1,15 @@
 // What is done with releases: sign Targets with one more or one less, and hand over what they name.
 
-import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
 import { sameVersion } from '../core/version-order.ts';
 import { openImageFile } from '../image/image-file.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
-import type { Ceremony, Outcome } from './ceremony.ts';
+import type { Outcome } from './ceremony.ts';
 import { requireCurrent } from './compare.ts';
 import { openDraft, parse } from './draft.ts';
 import type { KeyFolder } from './folder.ts';
 import { namer, outcomeLines } from './overview.ts';
-import { pushTargets } from './push.ts';
-import type { ReleaseBackend } from './release-backend.ts';
+import { type PublishState, pushTargets, type ReleaseWork } from './push.ts';
 import {
   givenCounters,
   keepCounters,
@@ -31,17 +29,6 @@ export interface ReleaseChoice {
   readonly notes?: string;
   readonly depends?: Readonly<Record<string, string>>;
 }
-
-export interface ReleaseWork {
-  readonly context: Pick<Context, 'say' | 'emit'>;
-  readonly folder: KeyFolder;
-  readonly ceremony: Ceremony;
-  /** Undefined: sign only. */
-  readonly backend: ReleaseBackend | undefined;
-}
-
-/** `signed`: no backend was asked for. `waiting`: the backend does not get Targets that lack signatures. */
-export type PublishState = 'signed' | 'waiting' | 'published';
 
 /** Signs the image as a release and uploads both. Throws InputError, BackendError. */
 export async function add(

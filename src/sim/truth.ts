@@ -2,24 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { EcuTruth, ReadFile } from './ecu-truth.ts';
 import { ECU_NAMES, type EcuName, OTHER_MAKE } from './machine-names.ts';
 import { readPlainTruth } from './other-make/memory.ts';
-
-/** A file of one disk, whole; undefined where there is none. */
-export type ReadFile = (name: string) => Uint8Array | undefined;
-
-export interface EcuTruth {
-  /** SHA-256 over the bytes of the bank that a boot would choose first; undefined: none that counts as an image. */
-  readonly sha256: string | undefined;
-  /** `settled`: nothing is on trial and no change of banks is under way. */
-  readonly standing: 'settled' | 'trial' | 'pending' | 'none';
-  /** The security counter. */
-  readonly counter: number;
-  /** That of the signed header beside the active bank; 0 for the factory image. */
-  readonly imageCounter: number;
-  /** Codes of failed tests: three bytes each. */
-  readonly troubleCodes: readonly number[];
-}
 
 export type Truths = Readonly<Record<EcuName, EcuTruth>>;
 

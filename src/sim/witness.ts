@@ -10,6 +10,7 @@ import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { Did, Sid } from '../uds/sid.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { DriverDeed } from './driver-model.ts';
+import type { ReadFile } from './ecu-truth.ts';
 import type { InvariantName } from './invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from './invariants/invariant.ts';
 import { isMadeGood } from './invariants/words.ts';
@@ -21,14 +22,7 @@ import type { ServicesFacts } from './services-facts.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import type { SmallDevice } from './small-device.ts';
-import {
-  bankHash,
-  imageCounter,
-  type ReadFile,
-  readEcuTruth,
-  type Truths,
-  truthsOf,
-} from './truth.ts';
+import { bankHash, imageCounter, readEcuTruth, type Truths, truthsOf } from './truth.ts';
 
 /** Ends that a campaign can have; the others are reasons to try again. */
 const NO_END = new Set(['BACKEND_UNAVAILABLE', 'INTERRUPTED', 'UP_TO_DATE']);

@@ -19,8 +19,8 @@ import type { Clock } from '../core/clock.ts';
 import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
 import { ecuName, sha256Hex, versionText } from '../core/names.ts';
 import type { Random } from '../core/random.ts';
-import type { DeviceKeys } from '../link/device-keys.ts';
-import { type DeviceIdentity, DeviceSession } from '../link/device-session.ts';
+import type { DeviceIdentity, DeviceKeys } from '../link/device-keys.ts';
+import { DeviceSession } from '../link/device-session.ts';
 import { followRedirects, withoutSearch } from '../link/follow-redirects.ts';
 import { foreignAnswer, isOctets, parseJson, signedJson } from '../link/foreign-answer.ts';
 import {

@@ -1,8 +1,7 @@
 // What the daemon tells whoever watches it. Everything is JSON-serialisable: `can-ota tmu --json` prints it as lines.
 
-import type { EcuStep } from '../campaign/event.ts';
 import type { CycleOutcome } from '../campaign/outcome.ts';
-import type { ApprovalPhase } from '../campaign/ports.ts';
+import type { ApprovalPhase, EcuStep } from '../campaign/ports.ts';
 import type { CampaignState, EcuOutcome } from '../campaign/state.ts';
 import type { CommandState } from '../contract/command.ts';
 import type { ParameterResult } from '../contract/configuration.ts';

@@ -1,9 +1,10 @@
 // Whether signals, conditions and policy of a vehicle file fit together: what its schema cannot say.
 
 import { hexNumber } from '../core/bytes.ts';
+import type { VehicleSignal } from './condition-schema.ts';
 import { CONDITION_VARIABLES, compileCondition } from './conditions.ts';
 import { ExpressionError, isReservedWord } from './expression-tokens.ts';
-import type { Vehicle, VehicleSignal } from './schema.ts';
+import type { Vehicle } from './schema.ts';
 import { rawRange } from './signals.ts';
 
 /** A mistake with its place in the file. */

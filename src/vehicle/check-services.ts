@@ -1,7 +1,7 @@
 // Whether the data and commands of an ECU make sense: what their schema cannot say.
 
 import { placeArguments } from './commands.ts';
-import type { ArgumentFields, CommandFields, DatumFields } from './service-schema.ts';
+import type { ArgumentFields, CommandFields, DatumFields } from './service-fields.ts';
 import { rawRange } from './signals.ts';
 
 /** A mistake, and the field that it is in. */

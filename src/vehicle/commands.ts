@@ -1,7 +1,7 @@
 // A command of the vehicle file: what it does to the ECU, and its arguments as bytes.
 
 import { fromHex } from '../core/bytes.ts';
-import type { ArgumentFields, CommandFields } from './service-schema.ts';
+import type { ArgumentFields, CommandFields } from './service-fields.ts';
 import { encodeSignal } from './signals.ts';
 
 /** What is sent, and how it is told afterwards whether it ran. */

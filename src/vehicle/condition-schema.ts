@@ -103,3 +103,5 @@ export const policy = z.strictObject({
     })
     .prefault({}),
 });
+
+export type VehicleSignal = z.output<typeof vehicleSignal>;

@@ -1,10 +1,11 @@
 // The vehicle's conditions, ready to be asked: which signals they need, whether they hold, and what to tell the driver.
 
 import { assertNever } from '../core/errors.ts';
+import type { VehicleSignal } from './condition-schema.ts';
 import { clockText, parseExpression } from './expression.ts';
 import { type Condition, checkExpression, type NameType, type Scope } from './expression-check.ts';
 import { unitOf } from './quantity.ts';
-import type { ConditionGate, ConditionRule, Vehicle, VehicleSignal } from './schema.ts';
+import type { ConditionGate, ConditionRule, Vehicle } from './schema.ts';
 import { type SignalReading, signalText } from './signals.ts';
 
 /** What conditions may speak of besides signals. */

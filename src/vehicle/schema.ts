@@ -273,7 +273,6 @@ export type EcuSecurity = VehicleEcu['security'];
 export type EcuProgramming = VehicleEcu['programming'];
 export type EcuDatum = VehicleEcu['data'][string];
 export type EcuCommand = VehicleEcu['commands'][string];
-export type VehicleSignal = Vehicle['signals'][string];
 export type ConditionRule = Vehicle['conditions'][number];
 export type ConditionGate = ConditionRule['gates'][number];
 export type VehiclePolicy = Vehicle['policy'];

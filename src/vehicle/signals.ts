@@ -1,7 +1,7 @@
 // A signal of the vehicle as bytes of a data identifier: decoded for conditions, encoded by simulated ECUs.
 
 import { bytesToUint, hexNumber, uintToBytes } from '../core/bytes.ts';
-import type { VehicleSignal } from './schema.ts';
+import type { VehicleSignal } from './condition-schema.ts';
 
 /** The signal that tells the supply voltage. */
 export const SUPPLY_SIGNAL = 'battery';

@@ -1,9 +1,10 @@
 // What flash says: phases by what is done to the ECU, hints by the options of the call, the ECU's content as seen.
 
 import { describe, expect, it } from 'vitest';
-import type { CampaignEvent, EcuStep } from '../../src/campaign/event.ts';
-import { adviceByFile } from '../../src/cli/flash/target-advice.ts';
-import { type TargetOptions, targetEcu } from '../../src/cli/flash/target-ecu.ts';
+import type { CampaignEvent } from '../../src/campaign/event.ts';
+import type { EcuStep } from '../../src/campaign/ports.ts';
+import { adviceByFile, type TargetOptions } from '../../src/cli/flash/target-advice.ts';
+import { targetEcu } from '../../src/cli/flash/target-ecu.ts';
 import { contentText, phaseOf, stepText, successText } from '../../src/cli/flash/words.ts';
 import { ADVICE_TOPICS, type AdviceTopic } from '../../src/drivers/advice.ts';
 import { benchVehicleFile, loadVehicle } from '../../src/onboard/vehicle-file.ts';

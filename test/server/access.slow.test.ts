@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { addUser } from '../../server/features/people/tool-commands.ts';
 import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { ACCESS } from '../../server/platform/auth/access.ts';
-import type { RequestState } from '../../server/platform/http/context.ts';
+import type { RequestState } from '../../server/platform/http/request.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { HttpClient } from '../../src/link/http-client.ts';
 import { SealedClient } from '../../src/link/sealed-client.ts';

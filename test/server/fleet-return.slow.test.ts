@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { CallerGate } from '../../server/platform/auth/callers.ts';
-import type { AppContext, Services } from '../../server/platform/http/context.ts';
 import { HttpProblem } from '../../server/platform/http/errors.ts';
+import type { AppContext } from '../../server/platform/http/request.ts';
+import type { Services } from '../../server/platform/http/services.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { TimerHeap } from '../../src/sim/timer-heap.ts';
 import { InjectedBackend } from './injected-support.ts';

@@ -1,11 +1,12 @@
 // Each invariant sees what it is there for, and keeps quiet about everything that is in order.
 
 import { describe, expect, it } from 'vitest';
+import type { EcuTruth } from '../../src/sim/ecu-truth.ts';
 import { INVARIANTS } from '../../src/sim/invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from '../../src/sim/invariants/invariant.ts';
 import { type Ending, Invariants } from '../../src/sim/invariants.ts';
 import { ECU_NAMES, type EcuName } from '../../src/sim/machine-names.ts';
-import type { EcuTruth, Truths } from '../../src/sim/truth.ts';
+import type { Truths } from '../../src/sim/truth.ts';
 
 const OLD = 'old'.padEnd(64, '0');
 const NEW = 'new'.padEnd(64, '0');

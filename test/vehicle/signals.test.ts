@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
-import { type VehicleSignal, vehicleSchema } from '../../src/vehicle/schema.ts';
+import type { VehicleSignal } from '../../src/vehicle/condition-schema.ts';
+import { vehicleSchema } from '../../src/vehicle/schema.ts';
 import { decodeSignal, encodeSignal, signalText } from '../../src/vehicle/signals.ts';
 
 const signal = (described: object): VehicleSignal =>

@@ -2,9 +2,10 @@
 
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput, readSmallBody } from '../../platform/http/body.ts';
-import type { AppContext, Person, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { vehicleId } from '../../platform/http/input.ts';
+import type { AppContext, Person } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { requireCsrf } from '../people/people.ts';
 
 /** What an operator sent; the person where it was one. */

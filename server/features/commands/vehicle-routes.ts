@@ -4,10 +4,11 @@ import type Router from '@koa/router';
 import { SYNC_PATH, syncRequest, TELEMETRY_PATH } from '../../../src/contract/sync.ts';
 import { unpackBatch } from '../../../src/contract/telemetry.ts';
 import { requireOwnVehicle } from '../../platform/auth/access.ts';
-import type { RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
+import type { RequestState } from '../../platform/http/request.ts';
 import { sealedPost } from '../../platform/http/sealed.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { handleSync } from './vehicle-sync.ts';
 
 /** Sixteen reports, one of a configuration, and what the ECUs of a large vehicle can be told to do. */

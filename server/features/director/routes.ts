@@ -6,10 +6,11 @@ import { checkinTelemetry } from '../../../src/contract/checkin-telemetry.ts';
 import { MAX_TIME_NONCES } from '../../../src/trust/time-attestation.ts';
 import { requireOwnVehicle } from '../../platform/auth/access.ts';
 import { parseInput, readJson } from '../../platform/http/body.ts';
-import type { RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { hexText, vehicleId } from '../../platform/http/input.ts';
+import type { RequestState } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { metadataFile, sendMetadata } from '../releases/send-metadata.ts';
 import type { Director } from './director.ts';
 

@@ -13,10 +13,10 @@ import {
 } from '../../../src/trust/repository.ts';
 import { fileOf, versionedFileOf } from '../../../src/trust/retrieval.ts';
 import { ServerError } from '../../platform/http/errors.ts';
-import type { WatchedFile } from '../operations/expiry-watch.ts';
 import type { ImageStore } from '../releases/image-store.ts';
 import type { MetadataStore, StoredMetadata } from '../releases/metadata-store.ts';
 import type { RootChain } from '../releases/root-chain.ts';
+import type { WatchedFile } from '../releases/signed-releases.ts';
 import { type ReleaseSource, releasesIn } from '../releases/signed-releases.ts';
 import type { SignedRelease } from './decide.ts';
 

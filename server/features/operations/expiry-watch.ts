@@ -10,6 +10,7 @@ import type { ServiceTokenStore } from '../registry/service-token-store.ts';
 import { type TokenExpiry, tokenExpiryOf } from '../registry/token-expiry.ts';
 import type { RepositoryName } from '../releases/metadata-store.ts';
 import { ONLINE_ROLES } from '../releases/root-chain.ts';
+import type { WatchedFile } from '../releases/signed-releases.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -33,14 +34,6 @@ export interface Expiry {
   readonly onlineRoles: readonly string[];
   /** For people: what happens and what to do. Undefined while nothing has to be done. */
   readonly notice: string | undefined;
-}
-
-/** A file of a repository that is watched. */
-export interface WatchedFile {
-  readonly role: string;
-  readonly bytes: Uint8Array;
-  /** How long a signature of an online key lasts: the server renews it at half of this time. */
-  readonly renewedAfterMs?: number | undefined;
 }
 
 export interface ExpiryWatchOptions {

@@ -2,8 +2,9 @@
 
 import { bearerOf } from '../../platform/auth/callers.ts';
 import { GUARDS } from '../../platform/auth/guard-counts.ts';
-import type { AppContext, Services } from '../../platform/http/context.ts';
 import { counter, gauge, type Metric } from '../../platform/http/metrics.ts';
+import type { AppContext } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 
 /** Callers that are named, those that were refused most often first. */
 const NAMED = 50;

@@ -3,7 +3,7 @@
 import { createHmac } from 'node:crypto';
 import { constantTimeEqual, toHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
-import type { AppContext } from '../../platform/http/context.ts';
+import type { AppContext } from '../../platform/http/request.ts';
 
 const COOKIE = 'can-ota-client';
 const LIFE_MS = 180 * 86_400_000;

@@ -6,8 +6,9 @@ import type { Middleware } from 'koa';
 import createSession from 'koa-session';
 import { toHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
-import type { AppContext, Person, RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
+import type { AppContext, Person, RequestState } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { SESSION_IDLE_MS, type SessionData } from './session-store.ts';
 import type { Role } from './store.ts';
 

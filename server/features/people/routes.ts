@@ -3,11 +3,12 @@
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { parseInput, readSmallBody } from '../../platform/http/body.ts';
-import type { AppContext, RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { loginBody } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
+import type { AppContext, RequestState } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
 import { clientOf, rememberClient } from './known-client.ts';
 import { endSession, requireCsrf, requireSameOrigin, startSession } from './people.ts';

@@ -7,11 +7,12 @@ import { encrypts } from '../../../src/trust/sealed-session.ts';
 import { generateX25519 } from '../../../src/trust/signing-key.ts';
 import { deviceProblem } from '../../platform/auth/callers.ts';
 import { parseInput, readJson } from '../../platform/http/body.ts';
-import type { RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { challengeBody, responseBody, rotateBody } from '../../platform/http/input.ts';
+import type { RequestState } from '../../platform/http/request.ts';
 import { sealedPost } from '../../platform/http/sealed.ts';
+import type { Services } from '../../platform/http/services.ts';
 
 export function deviceRoutes(services: Services): Router<RequestState> {
   const router = guardedRouter(services);

@@ -3,10 +3,11 @@
 import type Router from '@koa/router';
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput, readJson } from '../../platform/http/body.ts';
-import type { RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { activateBody, provisionBody } from '../../platform/http/input.ts';
+import type { RequestState } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import type { Actor, Device, DeviceRefusal, Twin } from './store.ts';
 
 export function registryRoutes(services: Services): Router<RequestState> {

@@ -7,8 +7,9 @@ import {
   readHead,
   type SealedSession,
 } from '../../../src/trust/sealed-session.ts';
-import type { AppContext, Services } from '../../platform/http/context.ts';
 import { HttpProblem, type ProblemCode } from '../../platform/http/errors.ts';
+import type { AppContext } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import type { Device } from './store.ts';
 
 export interface ReceivedMessage {

@@ -14,10 +14,10 @@ import { parseSignedRole } from '../../../src/trust/role-signing.ts';
 import { HttpProblem, ServerError } from '../../platform/http/errors.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import type { VersionFloor } from '../director/version-floor.ts';
-import type { WatchedFile } from '../operations/expiry-watch.ts';
 import { checkTargets } from './check-targets.ts';
 import type { MetadataStore, StoredMetadata } from './metadata-store.ts';
 import type { RootChain } from './root-chain.ts';
+import type { WatchedFile } from './signed-releases.ts';
 import { type ReleaseSource, releasesIn } from './signed-releases.ts';
 import type { TrustFolder } from './trust-folder.ts';
 

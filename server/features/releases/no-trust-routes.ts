@@ -1,8 +1,8 @@
 // A server that signs nothing (no --trust) says so where a TMU asks for what is signed.
 
 import Router from '@koa/router';
-import type { RequestState } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
+import type { RequestState } from '../../platform/http/request.ts';
 
 /** In place of the routes of Director and image repository. */
 export function noTrustRoutes(): Router<RequestState> {

@@ -1,8 +1,9 @@
 // Sends an image with ranges and digests, and records how far it came.
 
 import { matchesEtag, planRange, sendsEverything } from '../../platform/http/byte-range.ts';
-import type { AppContext, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
+import type { AppContext } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import type { AuditAction } from '../audit/store.ts';
 
 export interface ImageFile {

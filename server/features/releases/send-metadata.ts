@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
-import type { AppContext } from '../../platform/http/context.ts';
+import type { AppContext } from '../../platform/http/request.ts';
 
 /** `timestamp` and `timestamp.json` are the same file; names on a repository have the ending. */
 export function metadataFile(name: string): string {

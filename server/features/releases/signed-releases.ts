@@ -6,6 +6,14 @@ import type { RepositoryTrust, RoleVersions } from '../../../src/trust/repositor
 import { readImage } from '../../../src/trust/target-custom.ts';
 import type { SignedRelease } from '../director/decide.ts';
 
+/** A file of a repository that is watched. */
+export interface WatchedFile {
+  readonly role: string;
+  readonly bytes: Uint8Array;
+  /** How long a signature of an online key lasts: the server renews it at half of this time. */
+  readonly renewedAfterMs?: number | undefined;
+}
+
 /** Where a Director learns what was released. */
 export interface ReleaseSource {
   /** True once there are Targets. */

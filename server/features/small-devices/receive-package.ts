@@ -10,8 +10,9 @@ import {
 } from '../../../src/contract/chunked/package.ts';
 import { parseJsonText } from '../../../src/core/json.ts';
 import { badJson, parseInput } from '../../platform/http/body.ts';
-import type { AppContext, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
+import type { AppContext } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { receiveUpload } from '../releases/receive-upload.ts';
 import type { AddPackageResult, DevicePackage } from './package-store.ts';
 

@@ -17,11 +17,12 @@ import {
 } from '../../../src/contract/chunked/protocol.ts';
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput } from '../../platform/http/body.ts';
-import type { RequestState, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { imageFile, serialText } from '../../platform/http/input.ts';
+import type { RequestState } from '../../platform/http/request.ts';
 import { type SealedRequest, sealedPost } from '../../platform/http/sealed.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { storageProblem } from '../releases/image-store.ts';
 import { imageNotFound } from '../releases/send-image.ts';
 import { downloadOf, requireHere } from '../vehicles/offered.ts';

@@ -7,10 +7,11 @@ import {
   profileName,
 } from '../../../src/contract/chunked/package.ts';
 import { parseInput } from '../../platform/http/body.ts';
-import type { AppContext, Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { reasonText } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
+import type { AppContext } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
 import { mayChange, type OperatorRequest } from '../commands/operator-access.ts';
 import { homePage } from '../releases/page.ts';

@@ -2,8 +2,8 @@
 
 import { SHA256_HEX } from '../../../src/core/names.ts';
 import { compareVersions } from '../../../src/core/version-order.ts';
-import type { Services } from '../../platform/http/context.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
+import type { Services } from '../../platform/http/services.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import { type ImageFile, imageNotFound } from '../releases/send-image.ts';
 

@@ -1,7 +1,8 @@
 // The page of one vehicle: its campaign, ECUs, configuration, commands, measured data and reports.
 
-import type { AppContext, Person, Services } from '../../platform/http/context.ts';
 import type { HttpProblem } from '../../platform/http/errors.ts';
+import type { AppContext, Person } from '../../platform/http/request.ts';
+import type { Services } from '../../platform/http/services.ts';
 import { show } from '../../platform/http/show-page.ts';
 import { configurationView } from '../commands/views.ts';
 import { telemetryView } from './checkin-view.ts';

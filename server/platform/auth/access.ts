@@ -5,9 +5,10 @@ import { requirePerson } from '../../features/people/people.ts';
 import type { Role } from '../../features/people/store.ts';
 import type { TokenRole } from '../../features/registry/service-token-store.ts';
 import type { Device } from '../../features/registry/store.ts';
-import type { AppContext, RequestState, Services } from '../http/context.ts';
 import { HttpProblem } from '../http/errors.ts';
 import { prefersHtml } from '../http/problems.ts';
+import type { AppContext, RequestState } from '../http/request.ts';
+import type { Services } from '../http/services.ts';
 import { bearerOf } from './callers.ts';
 
 export type Access =

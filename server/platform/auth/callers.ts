@@ -3,9 +3,10 @@
 import type { Random } from '../../../src/core/random.ts';
 import type { ServiceToken, TokenRole } from '../../features/registry/service-token-store.ts';
 import type { Device } from '../../features/registry/store.ts';
-import type { AppContext, Services } from '../http/context.ts';
 import { HttpProblem } from '../http/errors.ts';
+import type { AppContext } from '../http/request.ts';
 import { networkOf } from './addresses.ts';
+import type { CallerStores } from './caller-stores.ts';
 import type { ClientCertificates } from './client-certificates.ts';
 import { type Guard, GuardCounts } from './guard-counts.ts';
 import {
@@ -88,97 +89,100 @@ export class CallerGate {
    */
   async identify(
     ctx: AppContext,
-    services: Services,
+    stores: CallerStores,
     expected: 'device' | TokenRole = 'device',
   ): Promise<Caller> {
-    const nowMs = services.clock.nowMs();
+    const nowMs = stores.clock.nowMs();
     const bearer = bearerOf(ctx);
-    const serial =
-      bearer === undefined ? undefined : await services.deviceSessions.serialOf(bearer);
+    const serial = bearer === undefined ? undefined : await stores.deviceSessions.serialOf(bearer);
     if (serial !== undefined) {
-      await this.known(ctx, services, serial);
-      const device = await services.devices.bySerial(serial);
+      await this.known(ctx, stores, serial);
+      const device = await stores.devices.bySerial(serial);
       if (device?.status === 'active') {
-        await this.certificate(ctx, services, device);
+        await this.certificate(ctx, stores, device);
         return { kind: 'device', device };
       }
-      await services.deviceSessions.end(serial);
-      throw await refusedDevice(ctx, services, serial);
+      await stores.deviceSessions.end(serial);
+      throw await refusedDevice(ctx, stores, serial);
     }
-    await this.anonymous(ctx, services);
+    await this.anonymous(ctx, stores);
     if (bearer === undefined) return { kind: 'anonymous' };
-    const token = await services.serviceTokens.find(bearer);
+    const token = await stores.serviceTokens.find(bearer);
     if (token === undefined) {
       throw expected === 'device'
-        ? await refusedDevice(ctx, services, '')
-        : await refusedToken(ctx, services, expected);
+        ? await refusedDevice(ctx, stores, '')
+        : await refusedToken(ctx, stores, expected);
     }
-    if (services.serviceTokens.hasExpired(token)) throw await expiredToken(ctx, services, token);
+    if (stores.serviceTokens.hasExpired(token)) throw await expiredToken(ctx, stores, token);
     this.#addresses.giveBack(networkOf(ctx.state.address), nowMs);
-    await this.known(ctx, services, `token ${token.name}`);
+    await this.known(ctx, stores, `token ${token.name}`);
     return { kind: 'service', token };
   }
 
   /** The second factor of a device that has proven itself. Throws HttpProblem 403 where it is wanted and wrong. */
-  async certificate(ctx: AppContext, services: Services, device: Device): Promise<void> {
-    await this.#certificates?.require(ctx, services, device);
+  async certificate(ctx: AppContext, stores: CallerStores, device: Device): Promise<void> {
+    await this.#certificates?.require(ctx, stores, device);
   }
 
   /** Counts a request of an identity that has proven itself. Throws HttpProblem 429. */
-  async known(ctx: AppContext, services: Services, identity: string): Promise<void> {
-    const waitMs = this.#identities.take(identity, services.clock.nowMs());
-    await this.refuse(ctx, services, 'identity', identity, waitMs);
+  async known(ctx: AppContext, stores: CallerStores, identity: string): Promise<void> {
+    const waitMs = this.#identities.take(identity, stores.clock.nowMs());
+    await this.refuse(ctx, stores, 'identity', identity, waitMs);
   }
 
   /** Counts bytes of a chunked download in place of a request. Throws HttpProblem 429. */
   async transfer(
     ctx: AppContext,
-    services: Services,
+    stores: CallerStores,
     serial: string,
     bytes: number,
   ): Promise<void> {
-    const waitMs = this.#transfers.take(serial, bytes, services.clock.nowMs());
-    await this.refuse(ctx, services, 'transfer', serial, waitMs);
+    const waitMs = this.#transfers.take(serial, bytes, stores.clock.nowMs());
+    await this.refuse(ctx, stores, 'transfer', serial, waitMs);
   }
 
   /** Counts what a vehicle without a log-in has the server write down. Throws HttpProblem 429. */
-  async stranger(ctx: AppContext, services: Services): Promise<void> {
+  async stranger(ctx: AppContext, stores: CallerStores): Promise<void> {
     const network = networkOf(ctx.state.address);
-    const waitMs = this.#strangers.take(network, services.clock.nowMs());
-    await this.refuse(ctx, services, 'stranger', network, waitMs);
+    const waitMs = this.#strangers.take(network, stores.clock.nowMs());
+    await this.refuse(ctx, stores, 'stranger', network, waitMs);
   }
 
   /** Counts a request without an identity. Throws HttpProblem 429. */
-  async anonymous(ctx: AppContext, services: Services, purpose: Purpose = 'other'): Promise<void> {
-    const nowMs = services.clock.nowMs();
+  async anonymous(
+    ctx: AppContext,
+    stores: CallerStores,
+    purpose: Purpose = 'other',
+  ): Promise<void> {
+    const nowMs = stores.clock.nowMs();
     const network = networkOf(ctx.state.address);
     // In this order: one address that asks too often leaves the tokens of all others alone.
     const waitMs = this.#addresses.take(network, nowMs, purpose);
-    await this.refuse(ctx, services, 'address', network, waitMs);
+    await this.refuse(ctx, stores, 'address', network, waitMs);
     const sharedMs = this.#anonymous.take(nowMs, purpose);
     if (sharedMs !== undefined) this.#addresses.giveBack(network, nowMs);
-    await this.refuse(ctx, services, 'anonymous', '', sharedMs);
+    await this.refuse(ctx, stores, 'anonymous', '', sharedMs);
   }
 
   /**
    * The device on a vehicle path; undefined where vehicles need not log in and this one has not. Throws HttpProblem
    * 401 and 429.
    */
-  async vehicle(ctx: AppContext, services: Services): Promise<Device | undefined> {
-    const caller = await this.identify(ctx, services);
+  async vehicle(ctx: AppContext, stores: CallerStores): Promise<Device | undefined> {
+    const caller = await this.identify(ctx, stores);
     if (caller.kind === 'device') {
       ctx.state.device = caller.device;
       return caller.device;
     }
-    const open = this.#policy === 'auto' && !(await services.devices.holdsDevices());
+    const open = this.#policy === 'auto' && !(await stores.devices.holdsDevices());
     if (caller.kind === 'anonymous' && open) return undefined;
-    throw await refusedDevice(ctx, services, '');
+    throw await refusedDevice(ctx, stores, '');
   }
 
   /** The device, where nothing works without one. */
-  async device(ctx: AppContext, services: Services): Promise<Device> {
-    const device = await this.vehicle(ctx, services);
-    if (device === undefined) throw await refusedDevice(ctx, services, '');
+  async device(ctx: AppContext, stores: CallerStores): Promise<Device> {
+    const device = await this.vehicle(ctx, stores);
+    if (device === undefined) throw await refusedDevice(ctx, stores, '');
     return device;
   }
 
@@ -188,30 +192,30 @@ export class CallerGate {
    */
   async service(
     ctx: AppContext,
-    services: Services,
+    stores: CallerStores,
     role: TokenRole,
     ...others: readonly TokenRole[]
   ): Promise<ServiceToken> {
-    const caller = await this.identify(ctx, services, role);
+    const caller = await this.identify(ctx, stores, role);
     if (caller.kind === 'service' && [role, ...others].includes(caller.token.role)) {
       return caller.token;
     }
     const name = caller.kind === 'service' ? caller.token.name : undefined;
-    throw await refusedToken(ctx, services, role, name);
+    throw await refusedToken(ctx, stores, role, name);
   }
 
   /** Nothing without `waitMs`; otherwise it is counted, on record, and thrown: HttpProblem 429. */
   async refuse(
     ctx: AppContext,
-    services: Services,
+    stores: CallerStores,
     guard: Guard,
     caller: string,
     waitMs: number | undefined,
   ): Promise<void> {
     if (waitMs === undefined) return;
     const seconds = Math.max(1, Math.ceil(waitMs / 1000));
-    this.counts.refused(guard, caller, waitMs, services.clock.nowMs());
-    await services.audit.record({
+    this.counts.refused(guard, caller, waitMs, stores.clock.nowMs());
+    await stores.audit.record({
       action: 'refused.rate',
       who: guard === 'identity' || guard === 'transfer' ? caller : '',
       address: networkOf(ctx.state.address),
@@ -233,10 +237,10 @@ export function bearerOf(ctx: AppContext): string | undefined {
 /** Unknown, revoked, factory-only, expired, missing: one answer, so that nobody learns which serials exist. */
 async function refusedDevice(
   ctx: AppContext,
-  services: Services,
+  stores: CallerStores,
   serial: string,
 ): Promise<HttpProblem> {
-  await services.audit.record({
+  await stores.audit.record({
     action: 'refused.device',
     who: serial,
     address: ctx.state.address,
@@ -248,11 +252,11 @@ async function refusedDevice(
 /** `name`: of a token that is valid, and of another role. */
 async function refusedToken(
   ctx: AppContext,
-  services: Services,
+  stores: CallerStores,
   role: TokenRole,
   name?: string,
 ): Promise<HttpProblem> {
-  await services.audit.record({
+  await stores.audit.record({
     action: 'refused.token',
     who: name ?? '',
     address: ctx.state.address,
@@ -269,12 +273,12 @@ async function refusedToken(
 
 async function expiredToken(
   ctx: AppContext,
-  services: Services,
+  stores: CallerStores,
   { name, role, expiresAt }: ServiceToken,
 ): Promise<HttpProblem> {
   const { address } = ctx.state;
   const detail = `expired: ${ctx.method} ${ctx.path}`.slice(0, 80);
-  await services.audit.record({ action: 'refused.token', who: name, address, detail });
+  await stores.audit.record({ action: 'refused.token', who: name, address, detail });
   return new HttpProblem(
     401,
     'TOKEN_EXPIRED',

@@ -5,8 +5,9 @@ import type { Clock } from '../../../src/core/clock.ts';
 import { InputError } from '../../../src/core/errors.ts';
 import { certificatesIn } from '../../../src/trust/certificates.ts';
 import type { Device } from '../../features/registry/store.ts';
-import type { AppContext, Services } from '../http/context.ts';
 import { HttpProblem } from '../http/errors.ts';
+import type { AppContext } from '../http/request.ts';
+import type { CallerStores } from './caller-stores.ts';
 
 export interface CertificateOptions {
   /** PEM of the CAs that issue certificates of devices. */
@@ -51,12 +52,12 @@ export class ClientCertificates {
   }
 
   /** Throws HttpProblem 403 unless the request came with a certificate of this device. */
-  async require(ctx: AppContext, services: Services, device: Device): Promise<void> {
+  async require(ctx: AppContext, stores: CallerStores, device: Device): Promise<void> {
     const fault = this.#fault(ctx, device);
     if (fault === undefined) return;
     const { address } = ctx.state;
     const detail = `client certificate: ${fault}`.slice(0, 200);
-    await services.audit.record({ action: 'refused.device', who: device.serial, address, detail });
+    await stores.audit.record({ action: 'refused.device', who: device.serial, address, detail });
     throw new HttpProblem(
       403,
       'DEVICE_CERTIFICATE',

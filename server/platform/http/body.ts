@@ -4,8 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import type { Clock } from '../../../src/core/clock.ts';
 import { JsonDepthError, parseJsonBytes } from '../../../src/core/json.ts';
-import type { AppContext } from './context.ts';
 import { HttpProblem } from './errors.ts';
+import type { AppContext } from './request.ts';
 
 const MAX_BYTES = 64 * 1024;
 const DEADLINE_MS = 10_000;

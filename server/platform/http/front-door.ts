@@ -5,8 +5,8 @@ import type { Clock } from '../../../src/core/clock.ts';
 import type { AuditLog } from '../../features/audit/store.ts';
 import { type AddressList, clientAddress, type ProxyTrust } from '../auth/addresses.ts';
 import { readBasePath, withoutBase } from './base-path.ts';
-import type { RequestState } from './context.ts';
 import { HttpProblem } from './errors.ts';
+import type { RequestState } from './request.ts';
 
 /** Sets address, host, TLS and base path of the request. Refuses nothing. */
 export function arrival(options: {

@@ -3,7 +3,8 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { accessOf, guard } from '../auth/access.ts';
-import type { RequestState, Services } from './context.ts';
+import type { RequestState } from './request.ts';
+import type { Services } from './services.ts';
 
 /** Routes for people need `sessions`. Adding a route without a row in the table throws Error. */
 export function guardedRouter(

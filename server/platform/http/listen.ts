@@ -6,9 +6,9 @@ import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
 import { type Clock, sleep } from '../../../src/core/clock.ts';
 import { systemErrorCode } from '../../../src/core/errors.ts';
-import type { RequestState } from './context.ts';
 import { type ProblemCode, ServerError } from './errors.ts';
 import { problemBody } from './problems.ts';
+import type { RequestState } from './request.ts';
 
 export interface RunningServer {
   readonly host: string;

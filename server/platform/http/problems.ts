@@ -6,8 +6,8 @@ import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import type { Pages } from '../../web/pages.ts';
 import { drain } from './body.ts';
-import type { AppContext, RequestState } from './context.ts';
 import { HttpProblem, type ProblemCode, ServerError } from './errors.ts';
+import type { AppContext, RequestState } from './request.ts';
 
 /** When a client may ask again. */
 const BUSY_RETRY_S = 2;

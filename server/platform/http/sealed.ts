@@ -9,8 +9,9 @@ import { type ReceivedMessage, receiveMessage } from '../../features/registry/se
 import type { Device } from '../../features/registry/store.ts';
 import { accessOf, requireRole } from '../auth/access.ts';
 import { badJson, parseInput, readBytes } from './body.ts';
-import type { AppContext, RequestState, Services } from './context.ts';
 import { HttpProblem } from './errors.ts';
+import type { AppContext, RequestState } from './request.ts';
+import type { Services } from './services.ts';
 
 export interface SealedRequest {
   readonly ctx: AppContext;

@@ -2,7 +2,7 @@
 
 import type Koa from 'koa';
 import helmet from 'koa-helmet';
-import type { RequestState } from './context.ts';
+import type { RequestState } from './request.ts';
 
 /** HSTS behind TLS, our own or that of a trusted proxy; over plain HTTP browsers must ignore it. */
 export function securityHeaders(): Koa.Middleware<RequestState> {

@@ -2,8 +2,9 @@
 
 import type { Context } from 'koa';
 import type { PageData, PageName } from '../../web/pages.ts';
-import type { AppContext, Person, Services } from './context.ts';
 import { prefersHtml } from './problems.ts';
+import type { AppContext, Person } from './request.ts';
+import type { Services } from './services.ts';
 
 export async function show(
   ctx: AppContext,

@@ -20,7 +20,8 @@ import { runKeyCommand } from '../../onboard/key-command.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
 import { FlashProgress } from './progress.ts';
-import { type TargetOptions, targetEcu } from './target-ecu.ts';
+import type { TargetOptions } from './target-advice.ts';
+import { targetEcu } from './target-ecu.ts';
 import {
   contentText,
   hasOneBank,

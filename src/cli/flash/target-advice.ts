@@ -2,9 +2,18 @@
 
 import { type Advice, vehicleFileAdvice } from '../../drivers/advice.ts';
 import { benchVehicleFile } from '../../onboard/vehicle-file.ts';
+import type { SecretOptions } from '../../onboard/vehicle-secrets.ts';
 import { isShippedSecret } from '../../trust/bench-keys.ts';
 import type { VehicleEcu } from '../../vehicle/schema.ts';
-import type { TargetOptions } from './target-ecu.ts';
+
+export interface TargetOptions extends SecretOptions {
+  readonly vehicle?: string;
+  readonly fd?: boolean;
+  readonly address?: number;
+  readonly hmacKey?: string;
+  readonly xorKey?: string;
+  readonly level?: number;
+}
 
 /** For an ECU of a vehicle file, as the file has it. */
 export function adviceByFile(options: TargetOptions, described: VehicleEcu): Advice {

@@ -4,12 +4,7 @@ import { InputError } from '../../core/errors.ts';
 import type { Advice } from '../../drivers/advice.ts';
 import type { Authority } from '../../drivers/secured-requester.ts';
 import { loadVehicle, withFd } from '../../onboard/vehicle-file.ts';
-import {
-  authorityOf,
-  ecuWithSecret,
-  type SecretOptions,
-  secretsOf,
-} from '../../onboard/vehicle-secrets.ts';
+import { authorityOf, ecuWithSecret, secretsOf } from '../../onboard/vehicle-secrets.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import {
   ecuSchema,
@@ -17,16 +12,7 @@ import {
   type Vehicle,
   type VehicleEcu,
 } from '../../vehicle/schema.ts';
-import { adviceByFile, adviceByOptions } from './target-advice.ts';
-
-export interface TargetOptions extends SecretOptions {
-  readonly vehicle?: string;
-  readonly fd?: boolean;
-  readonly address?: number;
-  readonly hmacKey?: string;
-  readonly xorKey?: string;
-  readonly level?: number;
-}
+import { adviceByFile, adviceByOptions, type TargetOptions } from './target-advice.ts';
 
 const IDENTIFIERS = /^([0-9a-fA-F]{3}|[0-9a-fA-F]{8}):([0-9a-fA-F]{3}|[0-9a-fA-F]{8})$/;
 

@@ -1,6 +1,7 @@
 // What `can-ota flash` says: its phases by what is done to the ECU, and what is in the ECU at the end.
 
-import type { CampaignEvent, EcuStep } from '../../campaign/event.ts';
+import type { CampaignEvent } from '../../campaign/event.ts';
+import type { EcuStep } from '../../campaign/ports.ts';
 import type { EcuContent, SingleResult, SingleStep } from '../../campaign/single.ts';
 import { formatBytes, formatDuration, formatRate } from '../../core/units.ts';
 import type { VehicleEcu } from '../../vehicle/schema.ts';

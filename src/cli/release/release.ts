@@ -10,15 +10,8 @@ import { type NetworkOptions, networkOf } from '../../link/network.ts';
 import { Ceremony, DEFAULT_VALIDITY_DAYS } from '../../signing/ceremony.ts';
 import { KeyFolder } from '../../signing/folder.ts';
 import { type PassphraseOptions, passphraseSource } from '../../signing/passphrase.ts';
-import { push } from '../../signing/push.ts';
-import {
-  add,
-  list,
-  type PublishState,
-  type ReleaseChoice,
-  type ReleaseWork,
-  revoke,
-} from '../../signing/release.ts';
+import { type PublishState, push, type ReleaseWork } from '../../signing/push.ts';
+import { add, list, type ReleaseChoice, revoke } from '../../signing/release.ts';
 import { type Credentials, ReleaseBackend } from '../../signing/release-backend.ts';
 import { pushImages } from '../../signing/release-images.ts';
 import { type CommonOptions, runCommand } from '../context.ts';

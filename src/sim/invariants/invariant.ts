@@ -1,8 +1,9 @@
 // What an invariant is: words, and what it looks at of the things that are seen of one vehicle.
 
+import type { EcuTruth } from '../ecu-truth.ts';
 import type { EcuName } from '../machine-names.ts';
 import type { ServicesFacts } from '../services-facts.ts';
-import type { EcuTruth, Truths } from '../truth.ts';
+import type { Truths } from '../truth.ts';
 
 /** A row of the backend's table of reports. */
 export interface ReportRow {

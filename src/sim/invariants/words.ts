@@ -1,7 +1,8 @@
 // How invariants speak of what ECUs run.
 
+import type { EcuTruth } from '../ecu-truth.ts';
 import { ECU_NAMES, type EcuName } from '../machine-names.ts';
-import type { EcuTruth, Truths } from '../truth.ts';
+import type { Truths } from '../truth.ts';
 import type { CampaignEnd, Step } from './invariant.ts';
 
 export function mixtureText({ start }: Step, truths: Truths): string {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import type { Storage } from '../../core/storage.ts';
-import type { EcuTruth, ReadFile } from '../truth.ts';
+import type { EcuTruth, ReadFile } from '../ecu-truth.ts';
 
 const FLASH = 'flash.bin';
 const FACTS = 'facts.json';

@@ -1,6 +1,5 @@
-// What a request carries through the middleware, and what every route is given.
+// What every route is given.
 
-import type { RouterContext } from '@koa/router';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import type { Random } from '../../../src/core/random.ts';
@@ -15,14 +14,11 @@ import type { ExpiryWatch } from '../../features/operations/expiry-watch.ts';
 import type { LoginThrottle } from '../../features/people/login-throttle.ts';
 import type { Passwords } from '../../features/people/passwords.ts';
 import type { SessionStore } from '../../features/people/session-store.ts';
-import type { Role, UserStore } from '../../features/people/store.ts';
+import type { UserStore } from '../../features/people/store.ts';
 import type { DeviceSessions } from '../../features/registry/device-sessions.ts';
 import type { SealedSessionStore } from '../../features/registry/sealed-session-store.ts';
-import type {
-  ServiceToken,
-  ServiceTokenStore,
-} from '../../features/registry/service-token-store.ts';
-import type { Device, DeviceStore } from '../../features/registry/store.ts';
+import type { ServiceTokenStore } from '../../features/registry/service-token-store.ts';
+import type { DeviceStore } from '../../features/registry/store.ts';
 import type { ImageStore } from '../../features/releases/image-store.ts';
 import type { ReleaseStore } from '../../features/releases/store.ts';
 import type { OtaService } from '../../features/small-devices/ota-service.ts';
@@ -35,34 +31,6 @@ import type { VehicleStore } from '../../features/vehicles/store.ts';
 import type { Pages } from '../../web/pages.ts';
 import type { CallerGate } from '../auth/callers.ts';
 import type { Database } from '../db/database.ts';
-
-export interface Person {
-  readonly name: string;
-  readonly role: Role;
-  /** A token for this session's forms. */
-  readonly csrfToken: string;
-}
-
-export interface RequestState {
-  /** Canonical address of the client, behind trusted proxies. */
-  address: string;
-  /** The client speaks TLS, to us or to a trusted proxy. */
-  secure: boolean;
-  /** A trusted proxy hands the request on: its header fields are believed. */
-  viaProxy: boolean;
-  /** Host and port that the client used. */
-  host: string;
-  /** Path below which the client knows us: empty, or like `/ota`. Stands in front of every address of a page. */
-  base: string;
-  /** Set behind the session middleware when somebody is logged in. */
-  person?: Person;
-  /** Set where a vehicle has proven which device it is. */
-  device?: Device;
-  /** Set where a tool has proven itself with a token. */
-  token?: ServiceToken;
-}
-
-export type AppContext = RouterContext<RequestState>;
 
 /** Everything that routes work with. */
 export interface Services {
