@@ -10,8 +10,7 @@ import { UdsServer } from '../../src/uds/server.ts';
 import { Session } from '../../src/uds/sid.ts';
 import type { Motion } from '../motion.ts';
 import { NormalTraffic } from '../normal-traffic.ts';
-import { Application } from './application.ts';
-import { bindingFault, verifyBank } from './boot-check.ts';
+import { bindingFault, verifyBank } from './boot/boot-check.ts';
 import {
   type BankIndex,
   type BootCause,
@@ -20,22 +19,31 @@ import {
   bankLetter,
   decideBoot,
   trialExpired,
-} from './boot-record.ts';
+} from './boot/boot-record.ts';
 import { type Device, type EcuEvent, NO_VERSION, type Running } from './device.ts';
+import { Application } from './diagnostics/application.ts';
+import { SecuredData } from './diagnostics/secured-data.ts';
+import { seedKeyAlgorithm } from './diagnostics/security-key.ts';
+import { securityAccess, serviceHandlers } from './diagnostics/services.ts';
+import { storeTroubleCode } from './diagnostics/trouble-codes.ts';
+import { provisioningRoutines } from './factory/provisioning.ts';
+import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
 import { programGate, SELF_TEST_DTC } from './faults.ts';
 import { FaultsOfALife } from './faulty-connection.ts';
-import type { FlashMemory, ProgramGate } from './flash-memory.ts';
-import { closeMemory, type Memory, type MemoryOptions, openMemory, powerOff } from './memory.ts';
-import { MetadataCheck } from './metadata.ts';
-import { isPlain } from './plain.ts';
-import { Programming } from './programming.ts';
-import { type ProvisioningNeeds, provisioningRoutines } from './provisioning.ts';
-import { bootloaderRoutines, type RoutineRule, Routines } from './routines.ts';
-import { SecuredData } from './secured-data.ts';
-import { seedKeyAlgorithm } from './security-key.ts';
-import { securityAccess, serviceHandlers } from './services.ts';
-import { storeTroubleCode } from './trouble-codes.ts';
-import type { RetainedReports } from './trust-store.ts';
+import type { FlashMemory, ProgramGate } from './flash/flash-memory.ts';
+import {
+  closeMemory,
+  type Memory,
+  type MemoryOptions,
+  openMemory,
+  powerOff,
+} from './flash/memory.ts';
+import type { RetainedReports } from './flash/trust-store.ts';
+import { MetadataCheck } from './programming/metadata.ts';
+import { isPlain } from './programming/plain.ts';
+import { Programming } from './programming/programming.ts';
+import type { RoutineRule } from './programming/routine-rule.ts';
+import { bootloaderRoutines, Routines } from './programming/routines.ts';
 
 /** Opens one end of an ISO-TP conversation, from the ECU's side. */
 export type Connect = (

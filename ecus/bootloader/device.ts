@@ -5,10 +5,10 @@ import type { AttackCode } from '../../src/trust/attack.ts';
 import type { SessionReason } from '../../src/uds/server-types.ts';
 import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import type { EcuProfile } from '../profile.ts';
-import type { BankIndex } from './boot-record.ts';
+import type { BankIndex } from './boot/boot-record.ts';
+import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
 import type { EcuFaults } from './faults.ts';
-import type { Memory } from './memory.ts';
-import type { ProvisioningNeeds } from './provisioning.ts';
+import type { Memory } from './flash/memory.ts';
 
 /** Everything is JSON-serialisable: the command line prints it as lines. */
 export type EcuEvent =

@@ -1,6 +1,6 @@
 // Faults that can be asked for on the command line, so that a tester meets what real ECUs do on a bad day.
 
-import type { ProgramGate } from './flash-memory.ts';
+import type { ProgramGate } from './flash/flash-memory.ts';
 
 /** Kinds of wrong answers: to another service, of another identifier, or bytes that mean nothing. */
 export const WRONG_ANSWERS = ['service', 'identifier', 'garbage'] as const;

@@ -10,7 +10,7 @@ import {
   decodeOutcome,
   encodeApprovalResult,
 } from '../../src/vehicle/approval.ts';
-import type { RoutineOutcome, RoutineRule } from '../bootloader/routines.ts';
+import type { RoutineOutcome, RoutineRule } from '../bootloader/programming/routine-rule.ts';
 import {
   answer,
   ask,

@@ -120,6 +120,21 @@ describe('imports', () => {
     expect(broken).toEqual([]);
   });
 
+  it('make no circle of files', () => {
+    const targets = new Map<string, string[]>(files.map((file) => [file, []]));
+    for (const { file, target } of imports) {
+      if (!target.startsWith('.')) continue;
+      const other = path.posix.join(path.posix.dirname(file), target);
+      if (targets.has(other)) targets.get(file)!.push(other);
+    }
+    // What imports nothing that is left goes, again and again: what stays is in a circle, or above one.
+    const below = (left: ReadonlyMap<string, string[]>): Map<string, string[]> =>
+      new Map([...left].filter(([, others]) => others.some((other) => left.has(other))));
+    let left: Map<string, string[]> = targets;
+    for (let next = below(left); next.size < left.size; next = below(left)) left = next;
+    expect([...left.keys()]).toEqual([]);
+  });
+
   it('keep each package in its one home', () => {
     const strays = imports.flatMap(({ file, target }) => {
       const homes = HOMES[target];

@@ -1,8 +1,8 @@
 // The table of attacks: SecurityAccess, what the factory has locked in an ECU, and its flash between two boots.
 
 import { expect } from 'vitest';
-import { type BootRecord, bootRecordSchema } from '../../ecus/bootloader/boot-record.ts';
-import { decodeSealed, encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+import { type BootRecord, bootRecordSchema } from '../../ecus/bootloader/boot/boot-record.ts';
+import { decodeSealed, encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import { createEcu } from '../../ecus/create-ecu.ts';
 import { concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { bankLetter, bootRecordSchema } from '../../ecus/bootloader/boot-record.ts';
-import { decodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+import { bankLetter, bootRecordSchema } from '../../ecus/bootloader/boot/boot-record.ts';
+import { decodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import { allGone, folder, freshBus, root, scenario, start } from './support/processes.ts';
 import { sha256 } from './support/vehicle.ts';
 

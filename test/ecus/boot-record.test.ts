@@ -18,8 +18,8 @@ import {
   rollback as rollbackOf,
   trialExpired,
   withBank,
-} from '../../ecus/bootloader/boot-record.ts';
-import { decodeSealed, encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+} from '../../ecus/bootloader/boot/boot-record.ts';
+import { decodeSealed, encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 
 const FACTORY = '01'.repeat(32);
 const NEW = '02'.repeat(32);

@@ -1,8 +1,8 @@
 // What an ECU is shown before it confirms and before it raises its counter: the evidence of a whole campaign.
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import { bootRecordSchema } from '../../ecus/bootloader/boot-record.ts';
-import { decodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+import { bootRecordSchema } from '../../ecus/bootloader/boot/boot-record.ts';
+import { decodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { commitmentOf } from '../../src/trust/authority.ts';
 import { CAMPAIGN, digestOf, EcuBench, imageOf } from '../support/ecu-bench.ts';

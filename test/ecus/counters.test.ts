@@ -1,14 +1,18 @@
 // When an ECU raises its security counter, and when a version report costs a write of its flash.
 
 import { describe, expect, it } from 'vitest';
-import { type BootParts, bindingFault, raiseCounter } from '../../ecus/bootloader/boot-check.ts';
+import {
+  type BootParts,
+  bindingFault,
+  raiseCounter,
+} from '../../ecus/bootloader/boot/boot-check.ts';
 import {
   type BankRecord,
   BLANK_RECORD,
   type BootRecord,
-} from '../../ecus/bootloader/boot-record.ts';
-import type { Identity } from '../../ecus/bootloader/identity.ts';
-import { TrustStore } from '../../ecus/bootloader/trust-store.ts';
+} from '../../ecus/bootloader/boot/boot-record.ts';
+import type { Identity } from '../../ecus/bootloader/factory/identity.ts';
+import { TrustStore } from '../../ecus/bootloader/flash/trust-store.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
 const running: BankRecord = {

@@ -1,7 +1,7 @@
 // The flash memory of an ECU closes each file that it opens.
 
 import { expect, it } from 'vitest';
-import { FlashMemory } from '../../ecus/bootloader/flash-memory.ts';
+import { FlashMemory } from '../../ecus/bootloader/flash/flash-memory.ts';
 import type { StorageFile } from '../../src/core/storage.ts';
 import { imageOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';

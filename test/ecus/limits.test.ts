@@ -1,6 +1,9 @@
 // Limits of an ECU at their edges: the last value that is taken and the first one that is not.
 
 import { describe, expect, it } from 'vitest';
+import { storeTroubleCode } from '../../ecus/bootloader/diagnostics/trouble-codes.ts';
+import { NvData } from '../../ecus/bootloader/flash/nv-data.ts';
+import { encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import {
   type Download,
   type DownloadArea,
@@ -10,10 +13,7 @@ import {
   startImage,
   transferBlock,
   transferExit,
-} from '../../ecus/bootloader/download.ts';
-import { NvData } from '../../ecus/bootloader/nv-data.ts';
-import { encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
-import { storeTroubleCode } from '../../ecus/bootloader/trouble-codes.ts';
+} from '../../ecus/bootloader/programming/download.ts';
 import { BANK_SIZE, EcuBench, imageOf, releaseOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 

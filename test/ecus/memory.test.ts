@@ -1,15 +1,15 @@
 // What an ECU keeps over a reset: it is there again, byte by byte, and nothing is written once the power is off.
 
 import { describe, expect, it } from 'vitest';
-import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 
 import {
   type Memory,
   type MemoryOptions,
   openMemory,
   powerOff,
-} from '../../ecus/bootloader/memory.ts';
-import { NvData } from '../../ecus/bootloader/nv-data.ts';
+} from '../../ecus/bootloader/flash/memory.ts';
+import { NvData } from '../../ecus/bootloader/flash/nv-data.ts';
 import { profileOf } from '../../ecus/profiles.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';

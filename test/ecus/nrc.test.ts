@@ -1,7 +1,7 @@
 // One row for each mistake of a tester: what it does before, the wrong request, the NRC that the standard names.
 
 import { describe, expect, it } from 'vitest';
-import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 import { concatBytes, toHex } from '../../src/core/bytes.ts';
 import {
   BANK_ADDRESS,

@@ -1,7 +1,7 @@
 // The power is cut at every operation on the disk of a whole update: the ECU always boots a verified image.
 
 import { describe, expect, it } from 'vitest';
-import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';

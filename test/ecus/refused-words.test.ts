@@ -1,7 +1,7 @@
 // What an ECU tells the outside when it refuses metadata, and what it keeps of a download near its end.
 
 import { describe, expect, it } from 'vitest';
-import { FlashMemory } from '../../ecus/bootloader/flash-memory.ts';
+import { FlashMemory } from '../../ecus/bootloader/flash/flash-memory.ts';
 import { EcuBench, imageOf, releaseOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 import { begin, fd03, plain } from './resume-support.ts';

@@ -2,12 +2,12 @@
 
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import {
   type ResumePoint,
   ResumeStore,
   TransferPosition,
-} from '../../ecus/bootloader/resume-point.ts';
-import { encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+} from '../../ecus/bootloader/programming/resume-point.ts';
 import { BLOCK_BYTES, HEADER_BYTES, TAG_BYTES } from '../../src/trust/image-encryption.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 

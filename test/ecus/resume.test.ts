@@ -2,7 +2,7 @@
 
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+import { encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { BLOCK_BYTES, HEADER_BYTES, TAG_BYTES } from '../../src/trust/image-encryption.ts';
 import {

@@ -1,9 +1,9 @@
 // Who can write the flash but has no key gets nothing started: header, signatures, counter and bytes must agree.
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import { bootRecordSchema } from '../../ecus/bootloader/boot-record.ts';
-import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
-import { decodeSealed, encodeSealed } from '../../ecus/bootloader/sealed-json.ts';
+import { bootRecordSchema } from '../../ecus/bootloader/boot/boot-record.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
+import { decodeSealed, encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
 import { decodeBundle, encodeBundle } from '../../src/trust/bundle.ts';

@@ -1,7 +1,12 @@
 // What the boot decision says of a trial: which boot it is, of how many.
 
 import { expect, it } from 'vitest';
-import { activate, BLANK_RECORD, decideBoot, withBank } from '../../ecus/bootloader/boot-record.ts';
+import {
+  activate,
+  BLANK_RECORD,
+  decideBoot,
+  withBank,
+} from '../../ecus/bootloader/boot/boot-record.ts';
 
 it('counts the boots of a trial up', () => {
   const valid = (version: string, proven: boolean, sha256: string) =>

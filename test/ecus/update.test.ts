@@ -1,7 +1,7 @@
 // One ECU from the factory through updates: identification, download, trial, confirmation, fall-back.
 
 import { describe, expect, it } from 'vitest';
-import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import {
   CAMPAIGN,

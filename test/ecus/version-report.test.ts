@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { builtInFactoryImage } from '../../ecus/bootloader/factory-image.ts';
+import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 import { EcuBench, fileName, imageOf, releaseOf } from '../support/ecu-bench.ts';
 
 const reportOf = async (bench: EcuBench) => JSON.parse(await bench.text('FD22')).signed;

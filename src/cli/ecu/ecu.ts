@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import type { EcuEvent } from '../../../ecus/bootloader/device.ts';
-import type { FactoryImage } from '../../../ecus/bootloader/factory-image.ts';
+import type { FactoryImage } from '../../../ecus/bootloader/factory/factory-image.ts';
 import type { EcuFaults } from '../../../ecus/bootloader/faults.ts';
 import { type CreateEcuOptions, createEcu } from '../../../ecus/create-ecu.ts';
 import { systemClock } from '../../core/clock.ts';

@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { bootRecordSchema } from '../../../ecus/bootloader/boot-record.ts';
-import { decodeSealed } from '../../../ecus/bootloader/sealed-json.ts';
+import { bootRecordSchema } from '../../../ecus/bootloader/boot/boot-record.ts';
+import { decodeSealed } from '../../../ecus/bootloader/flash/sealed-json.ts';
 
 export interface EcuFiles {
   /** SHA-256 over the bytes of the active bank. */

@@ -1,0 +1,171 @@
+// Service 84 of an ECU: each message carries its own authority. An open session gives no right to change what lasts.
+
+import {
+  concatBytes,
+  constantTimeEqual,
+  equalBytes,
+  fromHex,
+  uintToBytes,
+} from '../../../src/core/bytes.ts';
+import type { Random } from '../../../src/core/random.ts';
+import {
+  AUTHORITY_CALCULATION,
+  AUTHORITY_CHALLENGE_BYTES,
+  AUTHORITY_MAC_BYTES,
+  type AuthorityRole,
+  challengeMac,
+  listenerKey,
+  requestMac,
+  responseMac,
+} from '../../../src/trust/authority.ts';
+import { Nrc } from '../../../src/uds/nrc.ts';
+import { admit } from '../../../src/uds/server-dispatch.ts';
+import { negativeResponse, withoutSuppressBit } from '../../../src/uds/server-engine.ts';
+import type {
+  Reply,
+  ServiceContext,
+  ServiceHandler,
+  ServiceHandlers,
+} from '../../../src/uds/server-types.ts';
+import * as securedData from '../../../src/uds/services/secured-data-transmission.ts';
+import { Sid } from '../../../src/uds/sid.ts';
+import type { Identity } from '../factory/identity.ts';
+
+/** Services that may stand inside. What opens a session or a level has no meaning there. */
+const INSIDE: ReadonlySet<number> = new Set([
+  Sid.ecuReset,
+  Sid.clearDiagnosticInformation,
+  Sid.readDtcInformation,
+  Sid.readDataByIdentifier,
+  Sid.writeDataByIdentifier,
+  Sid.inputOutputControlByIdentifier,
+  Sid.routineControl,
+]);
+
+const LAST_COUNTER = 0xffff;
+
+/** The newest message that was accepted, and its answer. */
+interface Answered {
+  readonly mac: Uint8Array;
+  readonly response: Uint8Array;
+}
+
+/** One life of an ECU: the challenge and the counter are in RAM, so that no message costs a flash cell. */
+export class SecuredData {
+  readonly #identity: Identity;
+  readonly #random: Random;
+  /** A key for each role, with the speaker it belongs to: the factory may replace the TMU. */
+  readonly #keys = new Map<
+    AuthorityRole,
+    { readonly speaker: string; readonly key: Uint8Array | undefined }
+  >();
+  #challenge: Uint8Array;
+  #counter = 0;
+  #last: Answered | undefined;
+
+  constructor(identity: Identity, random: Random) {
+    this.#identity = identity;
+    this.#random = random;
+    this.#challenge = random.bytes(AUTHORITY_CHALLENGE_BYTES);
+  }
+
+  /** For DID FD24. Reading it changes nothing. */
+  challenge(): Uint8Array {
+    const key = this.#keyOf('tester');
+    return concatBytes(
+      this.#challenge,
+      uintToBytes(this.#counter, 2),
+      key === undefined
+        ? new Uint8Array(AUTHORITY_MAC_BYTES)
+        : challengeMac(key, this.#challenge, this.#counter),
+    );
+  }
+
+  /** `handlers`: the services of this ECU; asked for late, since service 84 is one of them. */
+  handler(handlers: () => ServiceHandlers): ServiceHandler {
+    return {
+      functional: false,
+      minLength: 9,
+      handle: (bytes, context) => this.#handle(bytes, context, handlers()),
+    };
+  }
+
+  async #handle(
+    bytes: Uint8Array,
+    context: ServiceContext,
+    handlers: ServiceHandlers,
+  ): Promise<Reply> {
+    const message = securedData.decodeRequest(bytes);
+    if (typeof message === 'number') return { nrc: message };
+    const role = roleOf(message.calculation);
+    if (role === undefined || message.mac.length !== AUTHORITY_MAC_BYTES) {
+      return { nrc: Nrc.requestOutOfRange };
+    }
+    const key = this.#keyOf(role);
+    if (key === undefined) return { nrc: Nrc.conditionsNotCorrect };
+    const challenge = this.#challenge;
+    const { mac, counter, inner, calculation } = message;
+    if (!constantTimeEqual(requestMac(key, challenge, message.authenticated), mac)) {
+      return { nrc: Nrc.secureDataVerificationFailed };
+    }
+    if (counter <= this.#counter) {
+      // A tester that lost the answer asks again, and nothing is done twice. Anything older is a replay.
+      return this.#last !== undefined && equalBytes(this.#last.mac, mac)
+        ? { positive: this.#last.response }
+        : { nrc: Nrc.secureDataVerificationFailed };
+    }
+    this.#counter = counter;
+    this.#last = undefined;
+    const reply = await this.#inside(inner, { ...context, authority: role }, handlers);
+    const answer = 'nrc' in reply ? negativeResponse(inner[0]!, reply.nrc) : reply.positive;
+    const response = securedData.encodeResponse(
+      { calculation, counter, inner: answer },
+      AUTHORITY_MAC_BYTES,
+      (authenticated) => responseMac(key, challenge, mac, authenticated),
+    );
+    this.#last = { mac: Uint8Array.from(mac), response };
+    if (counter === LAST_COUNTER) this.#renew();
+    const { afterSent } = reply;
+    return { positive: response, ...(afterSent === undefined ? {} : { afterSent }) };
+  }
+
+  async #inside(
+    inner: Uint8Array,
+    context: ServiceContext,
+    handlers: ServiceHandlers,
+  ): Promise<Reply> {
+    if (!INSIDE.has(inner[0]!)) return { nrc: Nrc.secureDataTransmissionNotAllowed };
+    const request = withoutSuppressBit(inner);
+    const admission = admit(handlers, request, context);
+    if (admission.kind === 'refuse') return { nrc: admission.nrc };
+    try {
+      return await admission.handler.handle(request, context);
+    } catch {
+      // Annex A.1: what the server itself would say, here with a MAC. The storage has its own line in the log.
+      return { nrc: Nrc.generalProgrammingFailure };
+    }
+  }
+
+  /** No counter is used twice: behind the last one comes another challenge. */
+  #renew(): void {
+    this.#challenge = this.#random.bytes(AUTHORITY_CHALLENGE_BYTES);
+    this.#counter = 0;
+    this.#last = undefined;
+  }
+
+  #keyOf(role: AuthorityRole): Uint8Array | undefined {
+    const { locked, content } = this.#identity;
+    const speaker = role === 'tester' ? content.testerKey : content.factoryKey;
+    if (!locked || content.encryptionKey === null || speaker === null) return undefined;
+    const known = this.#keys.get(role);
+    if (known?.speaker === speaker) return known.key;
+    const key = listenerKey(role, fromHex(content.encryptionKey), fromHex(speaker));
+    this.#keys.set(role, { speaker, key });
+    return key;
+  }
+}
+
+function roleOf(calculation: number): AuthorityRole | undefined {
+  if (calculation === AUTHORITY_CALCULATION.tester) return 'tester';
+  return calculation === AUTHORITY_CALCULATION.factory ? 'factory' : undefined;
+}

@@ -1,0 +1,69 @@
+// The end of provisioning: what is bound and locked for good, and the well-known keys that a bench has instead.
+
+import { toHex } from '../../../src/core/bytes.ts';
+import {
+  benchApprovalKey,
+  benchEcuIdentity,
+  benchWorld,
+  isShippedSecret,
+} from '../../../src/trust/bench-keys.ts';
+import { ProvisioningState } from '../../../src/uds/sid.ts';
+import type { FlashMemory } from '../flash/flash-memory.ts';
+import type { Identity, IdentityContent } from './identity.ts';
+
+/** All that are there, as hexadecimal digits. */
+export function secretsOf(content: Partial<IdentityContent>): string[] {
+  const { deviceSecret, securityAccessKey, approvalKey, testerKey, factoryKey } = content;
+  return [deviceSecret, securityAccessKey, approvalKey, testerKey, factoryKey].filter(
+    (each) => typeof each === 'string',
+  );
+}
+
+export function hasShippedSecret(identity: Identity): boolean {
+  return secretsOf(identity.content).some(isShippedSecret);
+}
+
+/** One durable write: everything that is bound, and the lock itself. */
+export async function lock(
+  identity: Identity,
+  flash: FlashMemory,
+  deviceId: Uint8Array,
+  hardwareId: string,
+  change: Partial<IdentityContent>,
+): Promise<void> {
+  const running = flash.record.banks[flash.record.activeBank];
+  await identity.store({
+    ...change,
+    binding: { deviceId: toHex(deviceId), hardwareId },
+    factoryImage:
+      running.content === 'valid' && running.proven
+        ? { sha256: running.sha256, version: running.version, length: running.length }
+        : null,
+    locked: true,
+  });
+}
+
+/** A virgin ECU of a bench gives itself the well-known keys: they protect nothing, and need no factory. */
+export async function provisionForBench(options: {
+  readonly name: string;
+  readonly identity: Identity;
+  readonly flash: FlashMemory;
+  readonly deviceId: Uint8Array;
+  readonly hardwareId: string;
+}): Promise<void> {
+  const { identity, flash, name } = options;
+  if (identity.state !== ProvisioningState.virgin) return;
+  const own = benchEcuIdentity(name);
+  const world = benchWorld();
+  await lock(identity, flash, options.deviceId, options.hardwareId, {
+    serial: own.serial,
+    signingSeed: toHex(own.signingSeed),
+    encryptionKey: toHex(own.encryption.privateKey),
+    deviceSecret: toHex(own.deviceSecret),
+    securityAccessKey: toHex(own.securityAccessKey),
+    approvalKey: toHex(benchApprovalKey()),
+    testerKey: toHex(benchEcuIdentity('TMU').encryption.publicKey),
+    directorRoot: Buffer.from(world.directorRoot).toString('base64'),
+    imagesRoot: Buffer.from(world.imagesRoot).toString('base64'),
+  });
+}

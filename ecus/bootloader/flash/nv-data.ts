@@ -1,0 +1,96 @@
+// What an ECU remembers besides its firmware: serial number, fingerprint, security attempts, trouble codes.
+
+import { z } from 'zod';
+import { DurableFile, readFileOnce } from '../../../src/core/durable-file.ts';
+import type { Storage } from '../../../src/core/storage.ts';
+import { sealedFile } from './sealed-json.ts';
+
+const NV_FILE = 'nv';
+
+/** Wrong keys until the delay starts. */
+export const MAX_SECURITY_ATTEMPTS = 3;
+
+const nvSchema = z.strictObject({
+  format: z.literal(1),
+  serial: z.string().min(1).max(32),
+  /** Written by the tester into F190; the vehicle file's VIN until then. */
+  vin: z.string().length(17).nullable(),
+  /** F15A as hexadecimal: who programmed last. */
+  fingerprint: z.string().regex(/^(?:[0-9a-f]{2}){0,64}$/),
+  /** Wrong security keys since the last right one: a reset does not forget them. */
+  failedAttempts: z.number().int().min(0).max(255),
+  dtcs: z
+    .array(
+      z.strictObject({
+        /** Three bytes. */
+        code: z.number().int().min(0).max(0xff_ffff),
+        /** Status mask of ISO 14229-1 annex D.2. */
+        status: z.number().int().min(0).max(0xff),
+      }),
+    )
+    .max(64),
+  /** What testers wrote into the application, by DID; the bytes as hexadecimal digits. */
+  values: z.record(z.string().regex(/^[0-9a-f]{4}$/), z.string().regex(/^[0-9a-f]*$/)).default({}),
+  /** How often each routine of the application was begun, by its identifier. */
+  runs: z.record(z.string().regex(/^[0-9a-f]{4}$/), z.number().int().min(0)).default({}),
+});
+export type NvContent = z.infer<typeof nvSchema>;
+export type StoredDtc = NvContent['dtcs'][number];
+
+export class NvData {
+  readonly #file: DurableFile<NvContent>;
+  #content: NvContent;
+
+  private constructor(file: DurableFile<NvContent>) {
+    this.#file = file;
+    this.#content = file.content;
+  }
+
+  /** Reads it; a missing or damaged file is made anew. `damaged` says why the old one was given up. */
+  static async open(
+    storage: Storage,
+    newSerial: () => string,
+    initialDtcs: readonly StoredDtc[],
+  ): Promise<{ readonly nv: NvData; readonly damaged: string | undefined }> {
+    const initial = (failedAttempts: number): NvContent => ({
+      format: 1,
+      serial: newSerial(),
+      vin: null,
+      fingerprint: '',
+      failedAttempts,
+      dtcs: [...initialDtcs],
+      values: {},
+      runs: {},
+    });
+    const codec = sealedFile(nvSchema);
+    const read = await readFileOnce(storage, NV_FILE, codec);
+    if (read.state === 'known') {
+      const file = new DurableFile(storage, NV_FILE, codec, read.content);
+      return { nv: new NvData(file), damaged: undefined };
+    }
+    const damaged = read.state === 'missing' ? undefined : read.state.damaged;
+    // A damaged memory may have held an exhausted counter: whoever damaged it gains nothing.
+    const content = initial(damaged === undefined ? 0 : MAX_SECURITY_ATTEMPTS);
+    return { nv: new NvData(await DurableFile.create(storage, NV_FILE, codec, content)), damaged };
+  }
+
+  get content(): NvContent {
+    return this.#content;
+  }
+
+  /** The change counts at once; it is durable when this resolves. Throws StorageError. */
+  async store(change: Partial<Omit<NvContent, 'format'>>): Promise<void> {
+    this.#content = { ...this.#content, ...change };
+    const next = this.#content;
+    await this.#file.update(() => next);
+  }
+
+  powerOff(): void {
+    this.#file.powerOff();
+  }
+
+  /** Resolves when everything stored so far is durable or has failed. */
+  settled(): Promise<void> {
+    return this.#file.settled();
+  }
+}

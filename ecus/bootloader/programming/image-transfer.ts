@@ -1,0 +1,131 @@
+// The bytes of an image on their way into the bank: opened where they are encrypted, made durable from time to time.
+
+import { fromHex, toHex } from '../../../src/core/bytes.ts';
+import { accepted, type Verdict } from '../../../src/trust/attack.ts';
+import { ImageDecryptor } from '../../../src/trust/image-encryption.ts';
+import type { ImageHeader } from '../../../src/trust/image-header.ts';
+import type { Device } from '../device.ts';
+import type { Release } from './metadata.ts';
+import { type ResumePoint, TransferPosition } from './resume-point.ts';
+
+export class ImageTransfer {
+  readonly #device: Device;
+  readonly #header: ImageHeader;
+  readonly #decryptor: ImageDecryptor | undefined;
+  readonly #position: TransferPosition;
+  /** Bytes on the wire so far, and at the last durable point. */
+  #carried: number;
+  #durable: number;
+
+  private constructor(
+    device: Device,
+    header: ImageHeader,
+    decryptor: ImageDecryptor | undefined,
+    from: ResumePoint | undefined,
+  ) {
+    this.#device = device;
+    this.#header = header;
+    this.#decryptor = decryptor;
+    this.#position = new TransferPosition(from);
+    this.#carried = from?.carried ?? 0;
+    this.#durable = this.#carried;
+  }
+
+  /** Opens the bank: blank, or behind what is durable of this image. Throws FlashFault, StorageError. */
+  static async begin(
+    device: Device,
+    header: ImageHeader,
+    encrypted: boolean,
+    from: ResumePoint | undefined,
+  ): Promise<ImageTransfer> {
+    const decryptor = encrypted ? newDecryptor(device, header, from) : undefined;
+    if (from === undefined) await device.flash.beginWrite();
+    else await device.flash.resumeWrite(from.received);
+    return new ImageTransfer(device, header, decryptor, from);
+  }
+
+  /** The next bytes. A refusal is for the whole image. Throws FlashFault, StorageError. */
+  async take(bytes: Uint8Array): Promise<Verdict<void>> {
+    const { flash } = this.#device;
+    const image = this.#decryptor?.update(bytes) ?? accepted(bytes);
+    if (!image.ok) return image;
+    await flash.append(image.value);
+    this.#carried += bytes.length;
+    const { carried, received } = this.#decryptor?.position ?? {
+      carried: this.#carried,
+      received: this.#carried,
+    };
+    this.#position.push(bytes, carried, received);
+    if (this.#carried - this.#durable >= this.#device.checkpointBytes) await this.#checkpoint();
+    return accepted(undefined);
+  }
+
+  /** Everything has come and is durable; what is in the bank is for the check to say. */
+  async finish(): Promise<Verdict<void>> {
+    const { flash } = this.#device;
+    const rest = this.#decryptor?.finish();
+    if (rest?.ok === false) return rest;
+    if (rest !== undefined) await flash.append(rest.value);
+    await flash.finishWrite();
+    return accepted(undefined);
+  }
+
+  /** The bytes first: what the point promises is there. The last bytes need none, the check of the image follows. */
+  async #checkpoint(): Promise<void> {
+    const { flash, resume } = this.#device;
+    const { name, sha256, length } = this.#header;
+    // Without a digest the ECU cannot tell later whether it is the same image.
+    if (sha256 === '') return;
+    const { received, carried, crc32 } = this.#position.resumable;
+    if (received === 0 || received >= length || carried <= this.#durable) return;
+    await flash.checkpoint();
+    await resume.set({
+      bank: flash.targetBank,
+      name,
+      sha256,
+      length,
+      encrypted: this.#decryptor !== undefined,
+      received,
+      carried,
+      crc32,
+      header: this.#decryptor === undefined ? '' : toHex(this.#decryptor.header),
+    });
+    this.#durable = carried;
+  }
+}
+
+function newDecryptor(
+  device: Device,
+  { serial, name, sha256, length }: ImageHeader,
+  from: ResumePoint | undefined,
+): ImageDecryptor {
+  const { encryptionKey } = device.identity.content;
+  if (encryptionKey === null) throw new Error('a locked ECU has its keys');
+  return new ImageDecryptor(
+    { privateKey: fromHex(encryptionKey), serial, name, sha256, length },
+    from && { header: fromHex(from.header), received: from.received },
+  );
+}
+
+/** Where the download of this image into this bank can go on; undefined: it must begin with an erase. */
+export function resumePointFor(device: Device, release: Release | undefined) {
+  const point = unfinishedDownload(device);
+  if (point === undefined || release === undefined) return undefined;
+  const { name, sha256, length } = release.header;
+  const same =
+    point.sha256 === sha256 &&
+    point.length === length &&
+    (release.format === 'either' || (release.format === 'encrypted') === point.encrypted) &&
+    // The name is in the key.
+    (!point.encrypted || point.name === name);
+  return same ? point : undefined;
+}
+
+/** What DID FD03 tells of: the bank that a download goes to holds the beginning of an image. */
+export function unfinishedDownload({ flash, resume }: Device): ResumePoint | undefined {
+  const { point } = resume;
+  const bank = flash.targetBank;
+  return point?.bank === bank && flash.record.banks[bank].content === 'receiving'
+    ? point
+    : undefined;
+}

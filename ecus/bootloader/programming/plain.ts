@@ -1,0 +1,40 @@
+// An ECU told to be a plain one (`metadata: skip`): it verifies nothing, and SecurityAccess alone lets a tester program it.
+
+import {
+  FIRST_LINE_BYTES,
+  versionFromDigest,
+  versionInImage,
+} from '../../../src/uds/first-image.ts';
+import type { VehicleEcu } from '../../../src/vehicle/schema.ts';
+import type { BankIndex } from '../boot/boot-record.ts';
+import type { Device } from '../device.ts';
+import type { Release } from './metadata.ts';
+
+export function isPlain(ecu: VehicleEcu): boolean {
+  return ecu.programming.metadata === 'skip';
+}
+
+/** The release of a plain ECU: it takes any bytes that fit, and no signature is checked. */
+export function plainRelease({ ecu, hardwareId, nv }: Device, length: number): Release {
+  const header = {
+    serial: nv.content.serial,
+    hardwareId,
+    name: ecu.name,
+    version: '',
+    length,
+    sha256: '',
+    securityCounter: 0,
+    dependencies: {},
+  };
+  return { header, format: 'plain', record: undefined };
+}
+
+/** As the image names it at the end of its first line of text; else the beginning of its digest. */
+export async function plainVersion(
+  { flash }: Pick<Device, 'flash'>,
+  bank: BankIndex,
+  sha256: string,
+): Promise<string> {
+  const head = await flash.read(bank, 0, FIRST_LINE_BYTES);
+  return versionInImage(head) ?? versionFromDigest(sha256);
+}

@@ -1,0 +1,306 @@
+// RoutineControl (31) of the bootloader: which routine exists where, and what it answers.
+
+import { fromHex, toHex } from '../../../src/core/bytes.ts';
+import type { Random } from '../../../src/core/random.ts';
+import { commitmentOf, commitmentsDigest, RECEIPT_BYTES } from '../../../src/trust/authority.ts';
+import {
+  decodeActivateOption,
+  decodeEvidenceOption,
+  decodeRollbackOption,
+} from '../../../src/uds/campaign-record.ts';
+import { decodeAddressAndLength } from '../../../src/uds/memory-transfer.ts';
+import { Nrc } from '../../../src/uds/nrc.ts';
+import type { Reply, ServiceContext, ServiceHandler } from '../../../src/uds/server-types.ts';
+import * as routineControl from '../../../src/uds/services/routine-control.ts';
+import { RoutineControlType } from '../../../src/uds/services/routine-control.ts';
+import { Routine, Session } from '../../../src/uds/sid.ts';
+import { raiseCounter, verifyBank } from '../boot/boot-check.ts';
+import {
+  activate,
+  type BankCampaign,
+  type BankIndex,
+  campaignOf,
+  confirm,
+  type RecordChange,
+  rollback,
+} from '../boot/boot-record.ts';
+import type { Device } from '../device.ts';
+import type { Programming } from './programming.ts';
+import type { RoutineOutcome, RoutineRule } from './routine-rule.ts';
+
+/** Status byte of the routines that either work or are refused. */
+const DONE = Uint8Array.of(0);
+
+/** Bits of the status byte of checkProgrammingPreconditions; 0 when all are met. */
+export const Precondition = {
+  /** An image on trial must be confirmed or rolled back first. */
+  trialRunning: 0x01,
+  /** A rollback was requested and awaits its reset. */
+  rollbackPending: 0x02,
+} as const;
+
+/** Status byte of checkProgrammingDependencies: 0 when the bank holds a verified image. */
+export const Dependency = { met: 0, noVerifiedImage: 1 } as const;
+
+export function bootloaderRoutines(
+  device: Device,
+  programming: Programming,
+  random: Random,
+): Readonly<Record<number, RoutineRule>> {
+  const { flash, ecu } = device;
+  const change = async (event: 'activate' | 'confirm' | 'rollback', step: RecordChange) => {
+    const outcome = await flash.update(step);
+    if (outcome === 'refused') return { nrc: Nrc.conditionsNotCorrect };
+    if (outcome === 'changed') device.emit({ kind: event });
+    return DONE;
+  };
+  /** A way that no boot would go: better said now than found out by the reset. */
+  const refusedBank = async (bank: BankIndex): Promise<{ nrc: Nrc } | undefined> => {
+    if (ecu.memory.banks === 1 || flash.record.banks[bank].content !== 'valid') return undefined;
+    const verified = await verifyBank(device, bank);
+    if (verified.ok) return undefined;
+    const { code, where, reason } = verified;
+    device.emit({ kind: 'image-refused', code, reason: `${where}: ${reason}` });
+    return { nrc: Nrc.conditionsNotCorrect };
+  };
+  const extended = [Session.extended, Session.programming];
+  return {
+    [Routine.checkProgrammingPreconditions]: {
+      sessions: extended,
+      access: 'open',
+      start: empty(() => {
+        const { trial, rollbackPending } = flash.record;
+        return Uint8Array.of(
+          (trial === null ? 0 : Precondition.trialRunning) |
+            (rollbackPending ? Precondition.rollbackPending : 0),
+        );
+      }),
+    },
+    [Routine.eraseMemory]: {
+      sessions: [Session.programming],
+      access: 'unlocked',
+      start: async (record) => {
+        if (record.length > 0) {
+          const area = decodeAddressAndLength(record, 0);
+          if (typeof area === 'number') return { nrc: area };
+          const { address, bankSize } = ecu.memory;
+          if (area.address !== address || area.size < 1 || area.size > bankSize) {
+            return { nrc: Nrc.requestOutOfRange };
+          }
+        }
+        const nrc = await programming.erase();
+        return nrc === undefined ? DONE : { nrc };
+      },
+    },
+    [Routine.checkMemory]: {
+      sessions: [Session.programming],
+      access: 'unlocked',
+      start: async (record) => {
+        if (record.length !== 0 && record.length !== 32) {
+          return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        }
+        const status = await programming.checkMemory(record.length === 0 ? undefined : record);
+        return typeof status === 'number' ? Uint8Array.of(status) : status;
+      },
+    },
+    [Routine.checkProgrammingDependencies]: {
+      sessions: [Session.programming],
+      access: 'unlocked',
+      start: empty(() =>
+        Uint8Array.of(
+          flash.record.banks[flash.targetBank].content === 'valid'
+            ? Dependency.met
+            : Dependency.noVerifiedImage,
+        ),
+      ),
+    },
+    [Routine.activateBank]: {
+      sessions: extended,
+      access: 'authority',
+      start: async (record) => {
+        const option = decodeActivateOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        const sha256 = toHex(option.sha256);
+        const isNamed = flash.record.banks[flash.targetBank].sha256 === sha256;
+        const refused = isNamed ? await refusedBank(flash.targetBank) : undefined;
+        if (refused !== undefined) return refused;
+        const campaign = toHex(option.campaign);
+        const receipt = toHex(random.bytes(RECEIPT_BYTES));
+        return change('activate', activate({ campaign, sha256, receipt }));
+      },
+    },
+    [Routine.confirmBank]: {
+      sessions: extended,
+      access: 'authority',
+      // An image that failed its self test must not become the confirmed one, whoever asks for it.
+      start: async (record) => {
+        const option = decodeEvidenceOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        if (!device.running.selfTestPassed || !runsWhatItHolds(device)) {
+          return { nrc: Nrc.conditionsNotCorrect };
+        }
+        // What this ECU has told of its receipt stands among the commitments, or they are not those of its campaign.
+        const own = campaignOf(flash.record);
+        const told = option.evidence.map(toHex);
+        if (own === null || !told.includes(commitment(own))) return { nrc: Nrc.requestOutOfRange };
+        const campaign = toHex(option.campaign);
+        const evidence = toHex(commitmentsDigest(option.evidence));
+        const confirmed = await change('confirm', confirm(campaign, evidence));
+        if (!(confirmed instanceof Uint8Array)) return confirmed;
+        return Uint8Array.of(...confirmed, ...fromHex(own.receipt));
+      },
+      // Whether a confirmation would be taken: a tester asks every ECU before it confirms the first one.
+      results: (record) =>
+        record.length > 0
+          ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat }
+          : Uint8Array.of(device.running.selfTestPassed ? 0 : 1),
+    },
+    [Routine.commitCounter]: {
+      sessions: extended,
+      access: 'authority',
+      // Only with the receipts of all ECUs of the campaign: a raised counter has no way back, and no boot raises it.
+      start: async (record) => {
+        const option = decodeEvidenceOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        const own = campaignOf(flash.record);
+        if (!device.identity.locked || !runsWhatItHolds(device)) {
+          return { nrc: Nrc.conditionsNotCorrect };
+        }
+        if (own === null || own.evidence === null || own.id !== toHex(option.campaign)) {
+          return { nrc: Nrc.conditionsNotCorrect };
+        }
+        const commitments = option.evidence.map((each) => commitmentOf(option.campaign, each));
+        if (toHex(commitmentsDigest(commitments)) !== own.evidence) {
+          return { nrc: Nrc.requestOutOfRange };
+        }
+        const before = device.trust.counters.security;
+        const raised = await raiseCounter(device);
+        if (raised === undefined) return { nrc: Nrc.conditionsNotCorrect };
+        if (raised.counter > before) device.emit({ kind: 'commit', counter: raised.counter });
+        return DONE;
+      },
+    },
+    [Routine.rollbackBank]: {
+      sessions: extended,
+      access: 'authority',
+      start: async (record) => {
+        if (ecu.memory.banks === 1) return { nrc: Nrc.requestOutOfRange };
+        const option = decodeRollbackOption(record);
+        if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        const { evenConfirmed } = option;
+        // Once the counter has risen above it, an older image cannot be gone back to any more.
+        const refused =
+          evenConfirmed &&
+          flash.record.trial === null &&
+          flash.record.banks[flash.targetBank].proven
+            ? await refusedBank(flash.targetBank)
+            : undefined;
+        return refused ?? change('rollback', rollback(toHex(option.campaign), evenConfirmed));
+      },
+    },
+  };
+}
+
+/** What an ECU tells of its receipt before it gives it away; hexadecimal. */
+export function commitment({ id, receipt }: BankCampaign): string {
+  return toHex(commitmentOf(fromHex(id), fromHex(receipt)));
+}
+
+/** False in the bootloader alone, and while the only bank holds an image that no boot has started yet. */
+function runsWhatItHolds({ running, flash }: Device): boolean {
+  if (running.bank === 'recovery') return false;
+  const { content, sha256 } = flash.record.banks[running.bank];
+  return content === 'valid' && sha256 === running.sha256;
+}
+
+function empty(
+  run: () => RoutineOutcome | Promise<RoutineOutcome>,
+): (record: Uint8Array) => RoutineOutcome | Promise<RoutineOutcome> {
+  return (record) =>
+    record.length > 0 ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat } : run();
+}
+
+/** What `unlocked` and `authority` need now. */
+export interface RoutineGuard {
+  /** Undefined: no level is asked for. */
+  securityLevel(): number | undefined;
+  needsAuthority(): boolean;
+}
+
+/** Service 31 over a table of routines. */
+export class Routines {
+  readonly #rules: Readonly<Record<number, RoutineRule>>;
+  readonly #access: RoutineGuard;
+  readonly #results = new Map<number, Uint8Array>();
+
+  constructor(rules: Readonly<Record<number, RoutineRule>>, access: RoutineGuard) {
+    this.#rules = rules;
+    this.#access = access;
+  }
+
+  /** Results of routines belong to the session in which these ran. */
+  forget(): void {
+    this.#results.clear();
+  }
+
+  handler(): ServiceHandler {
+    return {
+      minLength: 4,
+      subFunctions: { 1: {}, 2: {}, 3: {} },
+      functional: false,
+      handle: (bytes, context) => this.#handle(bytes, context),
+    };
+  }
+
+  /** ISO 14229-1 14.2: the routine in this session (31), security (33), sub-function (12), then its own checks. */
+  async #handle(bytes: Uint8Array, context: ServiceContext): Promise<Reply> {
+    const request = routineControl.decodeRequest(bytes);
+    if (typeof request === 'number') return { nrc: request };
+    const { control, routine, data } = request;
+    const rule = this.#rules[routine];
+    const isHere =
+      context.authority !== undefined || (rule?.sessions?.includes(context.session) ?? true);
+    if (rule === undefined || !isHere) return { nrc: Nrc.requestOutOfRange };
+    const against =
+      control === RoutineControlType.requestRoutineResults
+        ? undefined
+        : this.#refuse(rule, context);
+    if (against !== undefined) return { nrc: against };
+    const outcome = await this.#run(rule, control, routine, data, context);
+    if (!(outcome instanceof Uint8Array)) return outcome;
+    return { positive: routineControl.encodeResponse(control, routine, outcome) };
+  }
+
+  #refuse({ access }: RoutineRule, context: ServiceContext): Nrc | undefined {
+    if (access === 'open' || context.authority !== undefined) return undefined;
+    if (access === 'authority' && this.#access.needsAuthority()) {
+      return Nrc.secureDataTransmissionRequired;
+    }
+    const level = this.#access.securityLevel();
+    return level === undefined || context.securityLevel === level
+      ? undefined
+      : Nrc.securityAccessDenied;
+  }
+
+  async #run(
+    rule: RoutineRule,
+    control: RoutineControlType,
+    routine: number,
+    data: Uint8Array,
+    context: ServiceContext,
+  ): Promise<RoutineOutcome> {
+    switch (control) {
+      case RoutineControlType.startRoutine: {
+        const outcome = await rule.start(data, context);
+        if (outcome instanceof Uint8Array) this.#results.set(routine, outcome);
+        return outcome;
+      }
+      case RoutineControlType.stopRoutine:
+        return rule.stop?.(data) ?? { nrc: Nrc.subFunctionNotSupported };
+      case RoutineControlType.requestRoutineResults:
+        if (rule.results !== undefined) return rule.results(data);
+        if (data.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
+        return this.#results.get(routine) ?? { nrc: Nrc.requestSequenceError };
+    }
+  }
+}
