@@ -88,7 +88,8 @@ export class Child {
 }
 
 const extension = path.extname(import.meta.filename);
-const cliFile = path.join(import.meta.dirname, `main${extension}`);
+/** The program that starts us, and that each process of a bench is. */
+const cliFile = path.join(import.meta.dirname, '..', 'cli', `main${extension}`);
 
 /** How long a process may take to end after SIGTERM. */
 const PATIENCE_MS = 3000;
