@@ -6,7 +6,7 @@ import { carriesFd, interfaceCounter } from './interface-status.ts';
 
 export interface CountedFrames {
   readonly frames: number;
-  /** Of payload. */
+  /** Payload bytes. */
   readonly bytes: number;
 }
 

@@ -43,7 +43,7 @@ export interface EcuStepPorts {
   readonly openImage: () => Promise<OpenImage | undefined>;
   /** Asked directly before the image is used. */
   readonly stillWanted: () => Promise<{ readonly ok: true } | Failed>;
-  /** Asked directly before a staging changes the ECU. An event ends the staging. Missing: nobody can take it back. */
+  /** Asked directly before a staging changes the ECU. An event ends the staging. Missing: the approval is final. */
   readonly stillApproved?: () => Promise<'stands' | 'interrupted' | CampaignEvent>;
   /** Undefined: the image of before is not kept. */
   readonly openPrevious: () => Promise<PreviousImage | undefined>;

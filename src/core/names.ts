@@ -16,12 +16,12 @@ export const isEcuName = (text: string): boolean => ECU.test(text);
 export const isVersionText = (text: string): boolean => VERSION.test(text);
 export const isSha256Hex = (text: string): boolean => SHA256.test(text);
 
-/** Of an ECU in the vehicle file. */
+/** The name of an ECU in the vehicle file. */
 export const ecuName = z
   .string()
   .regex(ECU, 'expected 1 to 16 characters: a capital letter, then A-Z 0-9 _');
 
-/** Of software that is released. */
+/** The version of released software. */
 export const versionText = z
   .string()
   .regex(

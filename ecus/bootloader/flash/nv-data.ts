@@ -69,7 +69,7 @@ export class NvData {
       return { nv: new NvData(file), damaged: undefined };
     }
     const damaged = read.state === 'missing' ? undefined : read.state.damaged;
-    // A damaged memory may have held an exhausted counter: whoever damaged it gains nothing.
+    // A damaged memory may have held an exhausted counter: damaging it gains nothing.
     const content = initial(damaged === undefined ? 0 : MAX_SECURITY_ATTEMPTS);
     return { nv: new NvData(await DurableFile.create(storage, NV_FILE, codec, content)), damaged };
   }

@@ -109,7 +109,7 @@ export class ExpiryWatch {
     await this.#lookAtTokens();
   }
 
-  /** Each step once: a token that nobody needs any more is no reason to say it again. */
+  /** Each step is told once, also for a token that is not used any more. */
   async #lookAtTokens(): Promise<void> {
     const { logger } = this.#options;
     const due = (await this.tokenExpiries()).filter(({ notice }) => notice !== undefined);

@@ -190,7 +190,7 @@ export class DevicePackageStore {
     return result;
   }
 
-  /** Of those that are offered the one with the highest counter, of equal ones the last that was released. */
+  /** The offered package with the highest counter; of equal ones the last that was released. */
   async newest(model: string, profile: Profile): Promise<DevicePackage | undefined> {
     const row = await this.#db.query
       .selectFrom('device_packages')

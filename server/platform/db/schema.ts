@@ -187,7 +187,7 @@ export interface DeviceTokensTable {
   /** SHA-256 of the token: a copy of the database opens no session. */
   token_hash: string;
   serial: string;
-  /** Of the device, in their order. */
+  /** Counts the sessions of one device. */
   number: number;
   opened_at: string;
   expires_at: string;

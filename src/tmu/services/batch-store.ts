@@ -175,7 +175,7 @@ export class BatchStore {
         const { number, dropped: before } = flight;
         return { vin, number, sender: this.#head.sender, dropped: before, samples };
       }
-      // Whether the backend has it, nobody knows: its number is not used for anything else.
+      // The backend may have it: its number is not used for anything else.
       await this.#leave(flight.number);
     }
   }
