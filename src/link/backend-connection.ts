@@ -32,7 +32,7 @@ export interface SendOptions {
   readonly allowed?: readonly number[];
   /** Missing: `order`. */
   readonly expects?: 'json' | 'order' | 'metadata';
-  /** Of the answer. Missing: 64 KiB. */
+  /** Largest answer in bytes. Missing: 64 KiB. */
   readonly maxBytes?: number;
 }
 
@@ -59,7 +59,7 @@ export type BackendAnswer = BackendReply | BackendRefusal;
 
 const loginAnswer = z.object({ csrfToken: z.string().min(1) });
 
-/** A backend that is busy says when to come back; nobody waits longer than this at a prompt. */
+/** A busy backend says when to come back. The longest wait at a prompt. */
 const LONGEST_WAIT_S = 60;
 const TRIES = 3;
 

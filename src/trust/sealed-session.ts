@@ -37,7 +37,7 @@ const CODES: Readonly<Record<Suite, number>> = {
   'aes-256-ccm': 3,
 };
 
-/** Whether nobody on the way can read the messages. */
+/** Whether the messages are encrypted on the way. */
 export function encrypts(suite: Suite): boolean {
   return suite !== 'hmac';
 }
