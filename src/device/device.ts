@@ -103,7 +103,10 @@ export class Device {
     );
     if (typeof state === 'object') {
       // What it says can all be found out again: from the boot record, and from the backend.
-      onEvent?.({ kind: 'trouble', reason: `${DEVICE_FILE} is started again with defaults: ${state.damaged}` });
+      onEvent?.({
+        kind: 'trouble',
+        reason: `${DEVICE_FILE} is started again with defaults: ${state.damaged}`,
+      });
     }
     return new Device(options, known, bootRecord, file);
   }
