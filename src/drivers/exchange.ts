@@ -65,7 +65,7 @@ export function isNotKnown(result: { readonly ok: boolean; readonly nrc?: number
 }
 
 /** Whether the request and its answer came through is not known. */
-export function wasLost(failed: { readonly code: DriverErrorCode }): boolean {
+export function wasLost(failed: { readonly code: string }): boolean {
   return failed.code === 'SILENT' || failed.code === 'TRANSPORT' || failed.code === 'UNEXPECTED';
 }
 

@@ -4,7 +4,9 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { fromHex, toHex } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
+import { wasLost } from '../drivers/exchange.ts';
 import type { FirstImage } from '../drivers/first-image.ts';
+import type { Provisioned } from '../drivers/provision-access.ts';
 import type {
   EcuProvisions,
   FactoryFacts,
@@ -22,6 +24,9 @@ import type { TrustAnchors } from './trust-anchors.ts';
 
 /** Name of the TMU in the registry. */
 export const TMU_NAME = 'TMU';
+
+/** Times that one step of an ECU is begun whose frames get lost. */
+const STEP_TRIES = 3;
 
 export type ProvisionEvent =
   | {
@@ -207,7 +212,9 @@ class VehicleRun {
 
   /** What a run before this one has programmed and locked. */
   async #keptImage(name: string, serial: string, first: FirstImage): Promise<boolean> {
-    const right = await this.#provisioner(name).checkImage(first, this.#run.signal);
+    const { signal } = this.#run;
+    const provisioner = this.#provisioner(name);
+    const right = await this.#patiently(name, () => provisioner.checkImage(first, signal));
     if (right.ok) {
       const { version, image } = first;
       this.#imageDone(name, {
@@ -227,10 +234,12 @@ class VehicleRun {
 
   async #program(name: string, first: FirstImage): Promise<boolean> {
     const { signal, onEvent } = this.#run;
-    const done = await this.#provisioner(name).program(first, {
-      ...(signal === undefined ? {} : { signal }),
-      progress: ({ sent, total }) => onEvent({ kind: 'progress', name, sent, total }),
-    });
+    const done = await this.#patiently(name, () =>
+      this.#provisioner(name).program(first, {
+        ...(signal === undefined ? {} : { signal }),
+        progress: ({ sent, total }) => onEvent({ kind: 'progress', name, sent, total }),
+      }),
+    );
     if (!done.ok) {
       this.#fail(name, done);
       return false;
@@ -340,25 +349,27 @@ class VehicleRun {
     const hwId = facts.deviceId;
     const locked = facts.state === ProvisioningState.locked;
     if (!locked) {
-      const written = await provisioner.write(provisions, signal);
+      const written = await this.#patiently(name, () => provisioner.write(provisions, signal));
       if (!written.ok) return written;
       // Before the lock: afterwards nobody can ask for the hash any more.
       const known = await registry.provision({ hwId, ...written.value }, signal);
       if (!known.ok) return known;
-      const closed = await provisioner.lock(signal);
+      const closed = await this.#patiently(name, () => provisioner.lock(signal));
       if (!closed.ok) return closed;
     }
     const { factoryKey, vehicle } = this.#run;
     if (locked && factoryKey !== undefined) {
-      const adopted = await provisioner.adopt(provisions, vehicle.vin, factoryKey, signal);
+      const adopted = await this.#patiently(name, () =>
+        provisioner.adopt(provisions, vehicle.vin, factoryKey, signal),
+      );
       if (!adopted.ok) return adopted;
     }
-    const proven = await provisioner.verify(provisions, signal);
+    const proven = await this.#patiently(name, () => provisioner.verify(provisions, signal));
     if (!proven.ok) return proven;
     const first = this.#run.images?.get(name);
     if (first !== undefined) {
       // Once more behind the lock: this is what leaves the factory.
-      const right = await provisioner.checkImage(first, signal);
+      const right = await this.#patiently(name, () => provisioner.checkImage(first, signal));
       if (!right.ok) return right;
     }
     this.#ecuKeys.set(name, proven.value.encryptionKey);
@@ -382,6 +393,18 @@ class VehicleRun {
       directorRoot: anchors.director,
       imagesRoot: anchors.images,
     };
+  }
+
+  /**
+   * A step of an ECU that has answered before is done again from its beginning when a frame is lost: it keeps what is
+   * there already. A bus that is down, and somebody who stops the run, end it at once.
+   */
+  async #patiently<T>(name: string, step: () => Promise<Provisioned<T>>): Promise<Provisioned<T>> {
+    for (let tries = 1; ; tries++) {
+      const done = await step();
+      if (done.ok || tries === STEP_TRIES || !wasLost(done)) return done;
+      this.#run.onEvent({ kind: 'note', text: `${done.reason}; ${name} is asked again` });
+    }
   }
 
   #provisioner(name: string): ReturnType<ProvisionRun['provisionerFor']> {

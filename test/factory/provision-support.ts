@@ -14,6 +14,7 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { benchWorld } from '../../src/trust/bench-keys.ts';
 import { parseIdentity } from '../../src/trust/identity-file.ts';
+import type { UdsRequester } from '../../src/uds/reply.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { EcuLink } from '../drivers/ecu-link.ts';
@@ -100,6 +101,8 @@ export class Factory {
   readonly events: ProvisionEvent[] = [];
   storage = new FaultStorage();
   vehicle = VEHICLE;
+  /** Requests (hexadecimal, from their beginning) that are not heard; each is taken off when it was lost. */
+  readonly lost: string[] = [];
   images: ReadonlyMap<string, FirstImage> = new Map();
 
   static async start(hardwareId?: string): Promise<Factory> {
@@ -137,12 +140,25 @@ export class Factory {
       storage,
       random,
       provisionerFor: (name, onStep) => {
-        const requester = this.links.get(name)!.client;
+        const requester = this.#lossy(this.links.get(name)!.client);
         return new Provisioner({ ecu: findEcu(vehicle, name), requester, clock, random, onStep });
       },
       onEvent: (event) => events.push(event),
     });
     return clock.within(60_000, run);
+  }
+
+  #lossy(client: UdsRequester): UdsRequester {
+    return {
+      broadcast: (request) => client.broadcast(request),
+      keepAlive: (on) => client.keepAlive(on),
+      request: async (request, options) => {
+        const at = this.lost.findIndex((start) => toHex(request).startsWith(start.toLowerCase()));
+        if (at < 0) return client.request(request, options);
+        this.lost.splice(at, 1);
+        return { kind: 'transport', result: 'N_TIMEOUT_Bs', reason: 'no flow control' };
+      },
+    };
   }
 
   get identity() {

@@ -62,6 +62,31 @@ describe('a new vehicle', () => {
     expect(registry.named('ENGINE')).toMatchObject({ hwId: `${VIN}-ENGINE` });
   });
 
+  it.each([
+    ['its device secret', '2EFD13'],
+    ['the making of its keys', '31010220'],
+    ['the lock', '31010221'],
+  ])('goes on where a frame is lost: %s', async (_what, request) => {
+    const factory = await Factory.start();
+    factory.lost.push(request, request);
+    expect((await factory.provision()).failures).toEqual([]);
+    expect(factory.lost).toEqual([]);
+    expect(factory.events).toContainEqual({
+      kind: 'note',
+      text: expect.stringMatching(/N_TIMEOUT_Bs.*is asked again$/),
+    });
+  });
+
+  it('gives an ECU up that is not heard for good', async () => {
+    const factory = await Factory.start();
+    factory.lost.push(...Array<string>(99).fill('2EFD13'));
+    const { failures } = await factory.provision();
+    expect(failures).toMatchObject([
+      { name: 'CGW', code: 'TRANSPORT' },
+      { name: 'EDT', code: 'TRANSPORT' },
+    ]);
+  });
+
   it('with a wrong part changes nothing at all', async () => {
     const factory = await Factory.start('EDT-HW-7');
     const { failures } = await factory.provision();
