@@ -2,12 +2,13 @@ import { defineConfig } from 'vitest/config';
 
 /** By their names: the folder e2e and *.world start processes, *.slow count many steps, the rest takes milliseconds. */
 const SLOW = 'test/**/*.slow.test.ts';
+const SIMULATION = 'test/sim/**/*.world.test.ts';
 const WORLD = ['test/**/*.world.test.ts', 'test/e2e/**/*.test.ts'];
 const VCAN = 'test/e2e/vcan*.test.ts';
 
 const MINUTE_MS = 60_000;
 
-// Four projects by speed. Limits only end what hangs: no test depends on how fast the machine is.
+// Projects by speed. Limits only end what hangs: no test depends on how fast the machine is.
 export default defineConfig({
   test: {
     // One process a core: Vitest itself would leave one of them out, which is half of a small machine.
@@ -34,9 +35,19 @@ export default defineConfig({
       },
       {
         test: {
+          // Much computing in virtual time, and no process that waits for another.
+          name: 'simulation',
+          include: [SIMULATION],
+          testTimeout: 20 * MINUTE_MS,
+          hookTimeout: 10 * MINUTE_MS,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'world',
           include: WORLD,
-          exclude: [VCAN],
+          exclude: [SIMULATION, VCAN],
           testTimeout: 20 * MINUTE_MS,
           hookTimeout: 10 * MINUTE_MS,
           // Each file owns processes and a bus; two cores carry one file at a time.
