@@ -22,7 +22,7 @@ import { serviceRoutes } from './features/commands/vehicle-routes.ts';
 import { ConfigurationStore } from './features/configuration/store.ts';
 import { BackupWatch } from './features/director/backup-watch.ts';
 import { directorRoutes } from './features/director/routes.ts';
-import { openUptane, type UptaneOptions } from './features/director/uptane.ts';
+import { openUptane, type ServerUptaneOptions } from './features/director/uptane.ts';
 import { ClockWatch } from './features/operations/clock-watch.ts';
 import { ExpiryWatch } from './features/operations/expiry-watch.ts';
 import { operationsRoutes } from './features/operations/routes.ts';
@@ -104,7 +104,7 @@ export interface ServerOptions {
   /** Nonces that one address may have open, 1000 unless told: many vehicles may share an address. */
   openNoncesPerAddress?: number;
   /** Director and image repository; without it nothing is signed, and every upload is offered at once. */
-  uptane?: UptaneOptions;
+  uptane?: ServerUptaneOptions;
   /** `required`: vehicles have to log in from the start; otherwise from the first registered device on. */
   devices?: DevicePolicy;
   /** true: a sealed session has to encrypt; the suite `hmac` is refused. */

@@ -20,7 +20,7 @@ import {
   decideBoot,
   trialExpired,
 } from './boot/boot-record.ts';
-import { type Device, type EcuEvent, NO_VERSION, type Running } from './device.ts';
+import { type BootedEcu, type EcuEvent, NO_VERSION, type RunningSoftware } from './device.ts';
 import { Application } from './diagnostics/application.ts';
 import { SecuredData } from './diagnostics/secured-data.ts';
 import { seedKeyAlgorithm } from './diagnostics/security-key.ts';
@@ -33,7 +33,7 @@ import { FaultsOfALife } from './faulty-connection.ts';
 import type { FlashMemory, ProgramGate } from './flash/flash-memory.ts';
 import {
   closeMemory,
-  type Memory,
+  type EcuMemory,
   type MemoryOptions,
   openMemory,
   powerOff,
@@ -80,7 +80,7 @@ export type EcuEnd = 'closed' | 'power-lost' | 'failed';
 
 /** What runs between two resets. */
 interface Life {
-  readonly device: Device;
+  readonly device: BootedEcu;
   readonly server: UdsServer | undefined;
   readonly connections: readonly IsoTpConnection[];
   readonly traffic: NormalTraffic | undefined;
@@ -95,7 +95,7 @@ export class Ecu {
   /** Counts over all lives: a fault happens once. */
   readonly #gate: ProgramGate;
   #life: Life | undefined;
-  #memory: Memory | undefined;
+  #memory: EcuMemory | undefined;
   /** What the reset controller tells the next boot, and what its RAM has kept. */
   #cause: BootCause = 'other';
   #retained: RetainedReports | undefined;
@@ -138,7 +138,7 @@ export class Ecu {
   }
 
   /** What the last boot started; undefined while the ECU boots or is dead. */
-  get running(): Running | undefined {
+  get running(): RunningSoftware | undefined {
     return this.#life?.device.running;
   }
 
@@ -185,7 +185,7 @@ export class Ecu {
     const { run } = decision;
     const selfTestPassed = !(run !== 'recovery' && run.trial && faults.failSelfTest === true);
     if (!selfTestPassed) await storeTroubleCode(nv, SELF_TEST_DTC);
-    const running: Running = {
+    const running: RunningSoftware = {
       bank: run === 'recovery' ? 'recovery' : run.bank,
       version: run === 'recovery' ? NO_VERSION : flash.record.banks[run.bank].version,
       sha256: run === 'recovery' ? '' : flash.record.banks[run.bank].sha256,
@@ -222,7 +222,7 @@ export class Ecu {
   }
 
   /** Every decision is durable before it is acted on; only a bank that passes every check is started. */
-  async #chooseBank(memory: Memory): Promise<BootDecision> {
+  async #chooseBank(memory: EcuMemory): Promise<BootDecision> {
     const { trialBoots, faults, clock, bootMs } = this.#options;
     const { flash } = memory;
     // Another chip: nothing is changed, so that the flash still boots where it belongs.
@@ -249,7 +249,7 @@ export class Ecu {
   }
 
   /** The hash of the bytes first, then everything that was signed about them. */
-  async #mayStart(memory: Memory, bank: BankIndex): Promise<boolean> {
+  async #mayStart(memory: EcuMemory, bank: BankIndex): Promise<boolean> {
     const { logger, ecu } = this.#options;
     if (!(await memory.flash.intact(bank))) {
       logger.error({ ecu: ecu.name, bank: bankLetter(bank) }, 'hash of the bank is wrong');
@@ -263,7 +263,7 @@ export class Ecu {
     return false;
   }
 
-  #startLife(device: Device): void {
+  #startLife(device: BootedEcu): void {
     const { ecu, clock, random, connect, logger, faults } = this.#options;
     const { identity } = device;
     const metadata = new MetadataCheck(device, random);

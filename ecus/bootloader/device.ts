@@ -8,7 +8,7 @@ import type { EcuProfile } from '../profile.ts';
 import type { BankIndex } from './boot/boot-record.ts';
 import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
 import type { EcuFaults } from './faults.ts';
-import type { Memory } from './flash/memory.ts';
+import type { EcuMemory } from './flash/memory.ts';
 
 /** Everything is JSON-serialisable: the command line prints it as lines. */
 export type EcuEvent =
@@ -69,7 +69,7 @@ export type EcuEvent =
   | { readonly kind: 'approval'; readonly campaignId: string; readonly status: string };
 
 /** What the last boot started. */
-export interface Running {
+export interface RunningSoftware {
   readonly bank: BankIndex | 'recovery';
   readonly version: string;
   /** Of the image that was started, hexadecimal; empty in the bootloader alone. */
@@ -82,7 +82,7 @@ export interface Running {
 }
 
 /** One life of an ECU, from a boot to the next reset. */
-export interface Device extends Memory {
+export interface BootedEcu extends EcuMemory {
   readonly ecu: VehicleEcu;
   readonly vin: string;
   readonly needs: ProvisioningNeeds;
@@ -91,7 +91,7 @@ export interface Device extends Memory {
   readonly profile: EcuProfile;
   readonly faults: EcuFaults;
   readonly logger: Logger;
-  readonly running: Running;
+  readonly running: RunningSoftware;
   /** A download is made durable once this many bytes have come since the last time. */
   readonly checkpointBytes: number;
   emit(event: EcuEvent): void;

@@ -6,7 +6,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AuditLog } from '../../server/features/audit/store.ts';
-import { type Device, DeviceStore } from '../../server/features/registry/store.ts';
+import { DeviceStore, type RegisteredDevice } from '../../server/features/registry/store.ts';
 import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { openDatabase } from '../../server/platform/db/database.ts';
 import { toHex } from '../../src/core/bytes.ts';
@@ -105,7 +105,7 @@ async function eachOnce<T>(all: readonly T[], call: (one: T) => Promise<unknown>
 }
 
 interface Ecu {
-  readonly device: Device;
+  readonly device: RegisteredDevice;
   readonly signer: LocalSigner;
 }
 

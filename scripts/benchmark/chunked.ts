@@ -20,7 +20,7 @@ import { SealedClient } from '../../src/link/sealed-client.ts';
 import { chunkedDownloads } from '../../src/tmu/chunked-download.ts';
 import { downloadImage } from '../../src/tmu/download.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
-import { ImageStore } from '../../src/tmu/image-store.ts';
+import { VehicleImageStore } from '../../src/tmu/image-store.ts';
 import { deviceKeyOf } from '../../src/trust/device-session.ts';
 import { hasKey, Worker } from './processes.ts';
 
@@ -63,7 +63,7 @@ export async function measureChunked(
     const { url } = (await server.until(hasKey('url'))) as unknown as { url: string };
     const release = await upload(url, token);
     const rate = async (name: string, backendOf: (vehicle: Vehicle) => Promise<Backend>) => {
-      const images = new ImageStore(await DiskStorage.open(path.join(folder, name)));
+      const images = new VehicleImageStore(await DiskStorage.open(path.join(folder, name)));
       const backends = await Promise.all(vehicles.map(backendOf));
       return rateOf(seconds, images, backends, release);
     };
@@ -86,7 +86,7 @@ export async function measureChunked(
 /** Sessions are opened before the time is taken; each image is fetched whole and made durable. */
 async function rateOf(
   seconds: number,
-  images: ImageStore,
+  images: VehicleImageStore,
   backends: readonly Backend[],
   release: Release,
 ): Promise<number> {

@@ -3,13 +3,13 @@
 import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
 import { lockName } from '../core/lock.ts';
-import { type BusOptions, lockedBus, type OpenedBus, openCommandBus } from '../onboard/bus.ts';
+import { type BusOptions, lockedBus, type OwnedBus, openCommandBus } from '../onboard/bus.ts';
 
 /**
  * Opens the bus and keeps other benches away from it. Where nobody named a bus, the second bench takes one of its own.
  * Throws InputError when a bus was named that another bench is on.
  */
-export async function openBenchBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+export async function openBenchBus(options: BusOptions, context: Context): Promise<OwnedBus> {
   const opened = await openCommandBus(options, context);
   const { kind, name } = opened.bus;
   const lock = await lockName(`bench-${process.getuid?.() ?? 0}-${kind}-${name}`);

@@ -41,7 +41,7 @@ export function limitOf(ecu: VehicleEcu, vehicle: Vehicle, bus: CanBus): number 
 }
 
 /** Frames on the bus since the meter was opened. */
-export interface BusMeter {
+export interface FrameMeter {
   readonly frames: number;
   /** Share of the last second or so in which the wire was in use, at the bit rates of `bitRates`. */
   readonly load: number;
@@ -52,7 +52,7 @@ export interface BusMeter {
  * A local bus is listened to, frame by frame. An interface is asked for its counters: listening to all of its
  * frames would take the time that the ECUs beside us need.
  */
-export async function openMeter(bus: CanBus, vehicle: Vehicle): Promise<BusMeter> {
+export async function openMeter(bus: CanBus, vehicle: Vehicle): Promise<FrameMeter> {
   const rates = bitRates(bus, vehicle, Object.keys(vehicle.buses)[0]!);
   if (bus.kind !== 'socketcan') return new ListeningMeter(bus, rates);
   // A vcan counts every frame as sent and, looped back, as received; a real controller counts it once.
@@ -81,7 +81,7 @@ class Load {
   }
 }
 
-class ListeningMeter implements BusMeter {
+class ListeningMeter implements FrameMeter {
   readonly #subscription: { close(): void };
   readonly #load = new Load();
   #busyMs = 0;
@@ -103,7 +103,7 @@ class ListeningMeter implements BusMeter {
   }
 }
 
-class CountingMeter implements BusMeter {
+class CountingMeter implements FrameMeter {
   readonly #name: string;
   readonly #directions: readonly ('tx' | 'rx')[];
   readonly #load = new Load();

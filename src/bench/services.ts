@@ -7,11 +7,7 @@ import type { Context } from '../core/context.ts';
 import { CanOtaError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { formatDuration } from '../core/units.ts';
-import {
-  type CommandReply,
-  OperatorBackend,
-  type OrderedCommand,
-} from '../link/operator-backend.ts';
+import { type CommandReply, type NewCommand, OperatorBackend } from '../link/operator-backend.ts';
 import { readIdentity, withSecrets } from '../onboard/vehicle-secrets.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -346,7 +342,7 @@ class ServicesBench {
   async #order(
     vin: string,
     what: string,
-    command: Omit<OrderedCommand, 'key'>,
+    command: Omit<NewCommand, 'key'>,
   ): Promise<Ordered & { readonly code: string | undefined }> {
     const key = `bench-${crypto.randomUUID()}`;
     const ordered = await this.#operator.order(vin, { ...command, key });
@@ -412,7 +408,7 @@ interface Ordered {
   readonly reply: CommandReply;
 }
 
-function power(kw: number): Omit<OrderedCommand, 'key'> {
+function power(kw: number): Omit<NewCommand, 'key'> {
   return { ecu: 'INV', action: 'setPowerLimit', arguments: { power: kw }, priority: 5 };
 }
 

@@ -5,7 +5,7 @@ import { systemClock } from '../core/clock.ts';
 import { pc } from '../core/colours.ts';
 import { formatBytes, formatRate, formatShare } from '../core/units.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
-import type { BusMeter } from './meter.ts';
+import type { FrameMeter } from './meter.ts';
 
 export interface BenchView {
   line(text: string): void;
@@ -13,7 +13,7 @@ export interface BenchView {
   close(): void;
 }
 
-export function openBenchView(json: boolean, meter: BusMeter): BenchView {
+export function openBenchView(json: boolean, meter: FrameMeter): BenchView {
   if (json) return { line: () => {}, tmu: () => {}, close: () => {} };
   return process.stdout.isTTY === true ? new BarView(meter) : new LineView();
 }
@@ -105,14 +105,14 @@ const MAX_BAR = 40;
  * driver is asked there are none: what he types moves the cursor, and his question should stand alone.
  */
 export class BarView implements BenchView {
-  readonly #meter: Pick<BusMeter, 'load' | 'frames'>;
+  readonly #meter: Pick<FrameMeter, 'load' | 'frames'>;
   readonly #terminal: BarTerminal;
   readonly #transfers = new Map<string, Transfer>();
   /** Rows of the bars on the screen. */
   #painted = 0;
   #asking = false;
 
-  constructor(meter: Pick<BusMeter, 'load' | 'frames'>, terminal: BarTerminal = process.stdout) {
+  constructor(meter: Pick<FrameMeter, 'load' | 'frames'>, terminal: BarTerminal = process.stdout) {
     this.#meter = meter;
     this.#terminal = terminal;
   }

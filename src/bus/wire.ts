@@ -32,7 +32,7 @@ function arbitrationKeyOf(id: number, extended: boolean, remote: boolean, fd: bo
 }
 
 /** A frame that waits for the wire. */
-export interface Waiting<T> {
+export interface WaitingFrame<T> {
   readonly key: number;
   /** Wire time of the frame; 0 on an unpaced wire. */
   readonly durationMs: number;
@@ -43,7 +43,7 @@ export interface Waiting<T> {
 
 /** One transmitter: its frames go out in the order in which they came. */
 export class WireNode<T> {
-  readonly queue = new Fifo<Waiting<T>>();
+  readonly queue = new Fifo<WaitingFrame<T>>();
   /** Takes no part in arbitration before: an error passive node suspends its transmission. */
   notBeforeMs = Number.NEGATIVE_INFINITY;
 }
@@ -58,7 +58,7 @@ export type Deliver<T> = (node: WireNode<T>, item: T, endMs: number) => void;
 export class Wire<T> {
   readonly #nodes: WireNode<T>[] = [];
   /** The frame whose bits are on the wire, its node and its end. */
-  #current: Waiting<T> | undefined;
+  #current: WaitingFrame<T> | undefined;
   #currentNode: WireNode<T> | undefined;
   #endMs = 0;
   #freeAtMs = Number.NEGATIVE_INFINITY;
@@ -107,12 +107,12 @@ export class Wire<T> {
     return node.queue.drain().map((waiting) => waiting.item);
   }
 
-  enqueue(node: WireNode<T>, waiting: Waiting<T>): void {
+  enqueue(node: WireNode<T>, waiting: WaitingFrame<T>): void {
     node.queue.push(waiting);
   }
 
   /** A frame of `node` that was spoiled on the wire, before all others of the node: ISO 11898-1 8.3.4. */
-  sendAgain(node: WireNode<T>, waiting: Waiting<T>): void {
+  sendAgain(node: WireNode<T>, waiting: WaitingFrame<T>): void {
     node.queue.unshift(waiting);
   }
 
@@ -141,7 +141,7 @@ export class Wire<T> {
       if (endMs > nowMs) return endMs;
       if (delivered++ >= limit) return nowMs;
       const node = this.#currentNode!;
-      const waiting: Waiting<T> = this.#current;
+      const waiting: WaitingFrame<T> = this.#current;
       this.#current = undefined;
       this.#freeAtMs = endMs;
       this.#busyMs += waiting.durationMs;
@@ -179,7 +179,7 @@ export class Wire<T> {
 
   /** Finds who wins at `startMs`; returns when the first of those who are not ready then will be. */
   #arbitrate(startMs: number): number {
-    let best: Waiting<T> | undefined;
+    let best: WaitingFrame<T> | undefined;
     let earliestMs = Number.POSITIVE_INFINITY;
     const nodes = this.#nodes;
     for (let index = 0; index < nodes.length; index++) {

@@ -2,25 +2,25 @@
 
 import type { Changed, EcuStep } from './ports.ts';
 
-export interface Change {
+export interface EcuChange {
   /** An image beside the running one: it is forgotten on the way back. */
   readonly staging: Changed;
   /** What runs, or is going to run. */
   readonly activation: Changed;
 }
 /** An ECU that is not in it was not changed. */
-export type Changes = ByEcu<Change>;
+export type Changes = ByEcu<EcuChange>;
 
 export type ByEcu<T> = Readonly<Record<string, T>>;
 
-const NONE: Change = { staging: 'no', activation: 'no' };
+const NONE: EcuChange = { staging: 'no', activation: 'no' };
 const WEIGHT: Readonly<Record<Changed, number>> = { no: 0, unknown: 1, yes: 2 };
 
 export function worse(a: Changed, b: Changed): Changed {
   return WEIGHT[a] >= WEIGHT[b] ? a : b;
 }
 
-export function changeOf(changes: Changes, ecu: string): Change {
+export function changeOf(changes: Changes, ecu: string): EcuChange {
   return changes[ecu] ?? NONE;
 }
 
@@ -43,7 +43,7 @@ export function noted(
   changed: Changed,
 ): Changes {
   const part = step === 'stage' ? 'staging' : 'activation';
-  const news = ecus.flatMap((ecu): [string, Change][] => {
+  const news = ecus.flatMap((ecu): [string, EcuChange][] => {
     const before = changeOf(changes, ecu);
     const after = worse(before[part], changed);
     return after === before[part] ? [] : [[ecu, { ...before, [part]: after }]];

@@ -21,15 +21,15 @@ import type {
 import type { Note } from './runner.ts';
 import type { CampaignCommand } from './state.ts';
 
-export type EcuCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
+export type EcuStepCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
 
-export interface OpenImage extends ImageSource {
+export interface OpenedImage extends ImageSource {
   close(): Promise<void>;
 }
 
 /** The image of before, with what it is inside where it is encrypted. */
 export interface PreviousImage extends Omit<RollbackOrder['previous'], 'version' | 'image'> {
-  readonly image: OpenImage;
+  readonly image: OpenedImage;
 }
 
 /** What a step needs besides its command. */
@@ -40,7 +40,7 @@ export interface EcuStepPorts {
   /** Its activation writes the image; an ECU with two banks holds the image itself by then. */
   readonly hasOneBank: boolean;
   /** Undefined: the image is not there any more. */
-  readonly openImage: () => Promise<OpenImage | undefined>;
+  readonly openImage: () => Promise<OpenedImage | undefined>;
   /** Asked directly before the image is used. */
   readonly stillWanted: () => Promise<{ readonly ok: true } | Failed>;
   /** Asked directly before a staging changes the ECU. An event ends the staging. Missing: the approval is final. */
@@ -63,7 +63,7 @@ export type StepReport = { readonly ecu: string; readonly step: EcuStep } & (
 
 /** Undefined: interrupted. Throws what the image store throws. */
 export async function performEcuStep(
-  command: EcuCommand,
+  command: EcuStepCommand,
   ports: EcuStepPorts,
   hooks: Pick<DriverHooks, 'progress'> & { readonly signal: AbortSignal },
 ): Promise<CampaignEvent | undefined> {
@@ -95,7 +95,7 @@ export async function performEcuStep(
 }
 
 async function perform(
-  command: EcuCommand,
+  command: EcuStepCommand,
   ports: EcuStepPorts,
   hooks: DriverHooks,
 ): Promise<DriverResult<CampaignEvent>> {
@@ -150,11 +150,11 @@ async function perform(
 }
 
 /** In the name of the campaign, and with what the ECU told before. */
-function targetOf({ item, campaign }: EcuCommand, { target }: EcuStepPorts): Target {
+function targetOf({ item, campaign }: EcuStepCommand, { target }: EcuStepPorts): Target {
   return { ...target, campaign, from: toldBefore(item) };
 }
 
-function toldBefore({ from }: EcuCommand['item']): EcuReport {
+function toldBefore({ from }: EcuStepCommand['item']): EcuReport {
   return {
     version: from.version === UNKNOWN_VERSION ? undefined : from.version,
     sha256: from.sha256 ?? undefined,
@@ -163,7 +163,7 @@ function toldBefore({ from }: EcuCommand['item']): EcuReport {
 
 /** `stage`, and the activation of an ECU with one bank: both read the image. */
 async function withImage(
-  { step, item }: EcuCommand,
+  { step, item }: EcuStepCommand,
   { driver, openImage, stillWanted }: EcuStepPorts,
   target: Target,
   hooks: DriverHooks,
@@ -190,7 +190,7 @@ async function withImage(
 }
 
 async function rollBack(
-  { item, changed }: EcuCommand,
+  { item, changed }: EcuStepCommand,
   { driver, openPrevious }: EcuStepPorts,
   target: Target,
   hooks: DriverHooks,

@@ -5,6 +5,7 @@ import type { ImageSource } from '../image/image-source.ts';
 import type { AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import type { EncryptedImage } from '../trust/director.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import type { ApprovalFacts, ApprovalPhase } from '../vehicle/approval.ts';
 
 export type { ApprovalPhase } from '../vehicle/approval.ts';
@@ -91,7 +92,7 @@ export interface EcuIdentity {
 }
 
 /** Makes the metadata for one ECU out of what it trusts and asks (`EcuTrustState.nonce`). */
-export type MetadataSource = (
+export type EcuMetadataSource = (
   state: EcuTrustState,
 ) => Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed>;
 
@@ -109,7 +110,7 @@ export interface Target {
   readonly plain?: { readonly length: number; readonly sha256: string };
   readonly encryption?: EncryptedImage;
   /** Bytes are sent as they are; missing for an ECU that verifies nothing (`metadata: skip`). */
-  readonly metadata?: MetadataSource | Uint8Array;
+  readonly metadata?: EcuMetadataSource | Uint8Array;
 }
 
 /** `length` bytes of `total` are in the ECU. */
@@ -383,7 +384,7 @@ export type DownloadAnswer =
     }
   | BackendFailure;
 
-export interface VersionReport {
+export interface CampaignReport {
   readonly vin: string;
   readonly outcome: string;
   /** Finer than the outcome; the code of an attack where one was detected. */
@@ -401,8 +402,6 @@ export interface VersionReport {
     readonly error?: string;
   }[];
 }
-
-export type RepositoryName = 'director' | 'images';
 
 export type MetadataBody =
   | {
@@ -465,7 +464,7 @@ export interface Backend {
     signal?: AbortSignal,
   ): Promise<DownloadAnswer>;
   report(
-    report: VersionReport,
+    report: CampaignReport,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure>;
   /** Tells where the campaign is, and hears what the operator wants of it. */

@@ -17,7 +17,7 @@ import {
   type SafeState,
 } from './state.ts';
 
-export interface Step {
+export interface CampaignStep {
   readonly state: CampaignState;
   readonly commands: readonly CampaignCommand[];
 }
@@ -26,7 +26,7 @@ export interface Step {
  * One step. An event that the state does not expect (a late answer, a repeated one) changes nothing, so the shell
  * may deliver every event at least once.
  */
-export function step(state: CampaignState, event: CampaignEvent): Step {
+export function step(state: CampaignState, event: CampaignEvent): CampaignStep {
   const next = reduce(state, event);
   if (next === state) return { state, commands: [] };
   const running = new Set(commandsOf(state).map(commandKey));

@@ -43,7 +43,7 @@ export interface RunnerOptions {
 }
 
 /** What an event has changed. Equal: it came too late, or said nothing new. */
-export interface Change {
+export interface StateChange {
   readonly before: CampaignState;
   readonly after: CampaignState;
 }
@@ -61,7 +61,7 @@ type Finished = { readonly key: string } & (
 
 interface Injected {
   readonly event: CampaignEvent;
-  readonly resolve: (change: Change) => void;
+  readonly resolve: (change: StateChange) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -114,7 +114,7 @@ export class CampaignRunner {
    * An event from outside (`cancelled`, `condition-lost`) at any time, also in the middle of `run`. Durable before
    * anything follows from it, and when this resolves. Rejects with StorageError; then nothing has happened.
    */
-  inject(event: CampaignEvent): Promise<Change> {
+  inject(event: CampaignEvent): Promise<StateChange> {
     if (!this.#isRunning) return this.#exclusively(() => this.#apply(event));
     return new Promise((resolve, reject) => {
       this.#inbox.push({ event, resolve, reject });
@@ -185,7 +185,7 @@ export class CampaignRunner {
   }
 
   /** The step itself: durable first, then the state. */
-  async #apply(given: CampaignEvent): Promise<Change> {
+  async #apply(given: CampaignEvent): Promise<StateChange> {
     const event =
       given.kind === 'offered' && given.limits === undefined
         ? { ...given, limits: this.#options.config }
@@ -200,7 +200,7 @@ export class CampaignRunner {
   }
 
   async #takeInjected({ event, resolve, reject }: Injected, signal: AbortSignal): Promise<void> {
-    let change: Change;
+    let change: StateChange;
     try {
       change = await this.#exclusively(() => this.#apply(event));
     } catch (error) {

@@ -8,7 +8,7 @@ import { MemoryStorage } from '../core/memory-storage.ts';
 import type { Random } from '../core/random.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import { commandsOf } from './commands.ts';
-import { type EcuCommand, performEcuStep, type StepReport } from './ecu-step.ts';
+import { type EcuStepCommand, performEcuStep, type StepReport } from './ecu-step.ts';
 import type { CampaignEvent, EventOf } from './event.ts';
 import { type Plan, planDigest } from './plan.ts';
 import type {
@@ -133,7 +133,7 @@ class Single {
   readonly #identity: EcuIdentity;
   readonly #warnings: string[];
   /** The command that the driver does or did last. */
-  #last: EcuCommand | undefined;
+  #last: EcuStepCommand | undefined;
   /** What ended the forward way. */
   #failure: { readonly step: EcuStep; readonly failure: Failure } | undefined;
   #retried = false;
@@ -205,7 +205,7 @@ class Single {
   }
 
   async #ecu(
-    command: EcuCommand,
+    command: EcuStepCommand,
     signal: AbortSignal,
     note: Note,
   ): Promise<CampaignEvent | undefined> {
@@ -238,7 +238,7 @@ class Single {
     return { knownDtcs: compareTroubleCodes ? knownDtcs : undefined, heartbeatMs };
   }
 
-  #tell(report: StepReport, { changed, tries }: EcuCommand): void {
+  #tell(report: StepReport, { changed, tries }: EcuStepCommand): void {
     const { step } = report;
     const facts = { step, changed, tries };
     switch (report.status) {

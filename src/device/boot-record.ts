@@ -20,7 +20,7 @@ const bankSchema = z.strictObject({
   /** The signed package as it came, checked again before each boot; null for the image of the factory. */
   signed: z.string().max(16_384).nullable(),
 });
-export type BankRecord = Readonly<z.infer<typeof bankSchema>>;
+export type DeviceBankRecord = Readonly<z.infer<typeof bankSchema>>;
 
 export const bootRecordSchema = z.strictObject({
   format: z.literal(1),
@@ -35,12 +35,12 @@ export const bootRecordSchema = z.strictObject({
   /** The image that was left last because it could not, or should not, run. */
   left: z.strictObject({ sha256: z.string().max(64), reason: z.string().max(500) }).nullable(),
 });
-export type BootRecord = Readonly<z.infer<typeof bootRecordSchema>>;
+export type DeviceBootRecord = Readonly<z.infer<typeof bootRecordSchema>>;
 
 /** Boots that new software gets to be confirmed in. */
 export const TRIAL_BOOTS = 3;
 
-const EMPTY: BankRecord = {
+const EMPTY: DeviceBankRecord = {
   content: 'empty',
   version: '',
   counter: 0,
@@ -50,7 +50,7 @@ const EMPTY: BankRecord = {
   signed: null,
 };
 
-export const BLANK_RECORD: BootRecord = {
+export const BLANK_RECORD: DeviceBootRecord = {
   format: 1,
   active: 0,
   banks: [EMPTY, EMPTY],
@@ -68,21 +68,24 @@ export function bankLetter(bank: Bank): 'A' | 'B' {
   return bank === 0 ? 'A' : 'B';
 }
 
-export type ImageFacts = Pick<BankRecord, 'version' | 'counter' | 'length' | 'sha256' | 'signed'>;
+export type DeviceImageFacts = Pick<
+  DeviceBankRecord,
+  'version' | 'counter' | 'length' | 'sha256' | 'signed'
+>;
 
 /** The factory has put an image into bank A. */
-export function installed(facts: ImageFacts): BootRecord {
+export function installed(facts: DeviceImageFacts): DeviceBootRecord {
   return withBank(BLANK_RECORD, 0, { ...facts, content: 'valid', proven: true });
 }
 
 /** The other bank is about to be written. The running one stays what it is. */
-export function writing(record: BootRecord): BootRecord {
+export function writing(record: DeviceBootRecord): DeviceBootRecord {
   const spoilt = withBank(record, otherBank(record.active), { ...EMPTY, content: 'writing' });
   return { ...spoilt, activation: false, left: null };
 }
 
 /** The other bank holds a verified image: the next boot tries it. */
-export function activated(record: BootRecord, facts: ImageFacts): BootRecord {
+export function activated(record: DeviceBootRecord, facts: DeviceImageFacts): DeviceBootRecord {
   const filled = withBank(record, otherBank(record.active), {
     ...facts,
     content: 'valid',
@@ -92,13 +95,13 @@ export function activated(record: BootRecord, facts: ImageFacts): BootRecord {
 }
 
 /** The trial has ended well: from now on nothing older runs. */
-export function confirmed(record: BootRecord): BootRecord {
+export function confirmed(record: DeviceBootRecord): DeviceBootRecord {
   const counter = Math.max(record.counter, record.banks[record.active].counter);
   return { ...withBank(record, record.active, { proven: true }), trial: null, counter };
 }
 
 /** Back to the bank before; the one that is left never runs again as it is. */
-export function fellBack(record: BootRecord, reason: string): BootRecord {
+export function fellBack(record: DeviceBootRecord, reason: string): DeviceBootRecord {
   const { active, banks } = record;
   return {
     ...withBank(record, active, { ...EMPTY, content: 'writing' }),
@@ -109,16 +112,16 @@ export function fellBack(record: BootRecord, reason: string): BootRecord {
   };
 }
 
-export interface BootDecision {
+export interface DeviceBootDecision {
   /** To be stored before the bank is started. */
-  readonly record: BootRecord;
+  readonly record: DeviceBootRecord;
   readonly run: { readonly bank: Bank; readonly trial: boolean } | 'recovery';
   /** For events and logs. */
   readonly reason: string;
 }
 
 /** What to start. The caller checks the bank, and asks again with `fellBack` where it may not run. */
-export function decideBoot(record: BootRecord): BootDecision {
+export function decideBoot(record: DeviceBootRecord): DeviceBootDecision {
   const { active } = record;
   if (record.trial === null && record.activation) {
     const bank = otherBank(active);
@@ -148,14 +151,18 @@ export function decideBoot(record: BootRecord): BootDecision {
   return confirmedBoot(record, 'confirmed image');
 }
 
-function confirmedBoot(record: BootRecord, reason: string): BootDecision {
+function confirmedBoot(record: DeviceBootRecord, reason: string): DeviceBootDecision {
   const { content, proven } = record.banks[record.active];
   return content === 'valid' && proven
     ? { record, run: { bank: record.active, trial: false }, reason }
     : { record, run: 'recovery', reason: `${reason}; no bank holds an image that may run` };
 }
 
-function withBank(record: BootRecord, bank: Bank, change: Partial<BankRecord>): BootRecord {
+function withBank(
+  record: DeviceBootRecord,
+  bank: Bank,
+  change: Partial<DeviceBankRecord>,
+): DeviceBootRecord {
   const changed = { ...record.banks[bank], ...change };
   return {
     ...record,

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import {
-  type DeviceFacts,
+  type PackageRecipient,
   type SignedManifest,
   signedManifest,
   verifyPackage,
@@ -11,10 +11,10 @@ import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import type { Storage } from '../core/storage.ts';
 import { bankDigest } from './banks.ts';
 import {
-  type BankRecord,
-  type BootRecord,
   bankLetter,
   bootRecordSchema,
+  type DeviceBankRecord,
+  type DeviceBootRecord,
   decideBoot,
   fellBack,
 } from './boot-record.ts';
@@ -24,7 +24,7 @@ import type { WorkingMemory } from './working-memory.ts';
 const FILE = 'boot-record.json';
 
 /** What was started. */
-export interface Running {
+export interface StartedSoftware {
   readonly version: string;
   readonly counter: number;
   readonly sha256: string;
@@ -35,7 +35,7 @@ export interface BootOptions {
   readonly storage: Storage;
   readonly memory: WorkingMemory;
   /** For the signature of the image, which is checked again at each boot. */
-  readonly facts: Pick<DeviceFacts, 'model' | 'releaseKey'>;
+  readonly facts: Pick<PackageRecipient, 'model' | 'releaseKey'>;
   readonly onEvent: (event: DeviceEvent) => void;
   /** New software never starts. */
   readonly refuseNew: boolean;
@@ -44,36 +44,36 @@ export interface BootOptions {
 const codec = jsonFile(bootRecordSchema);
 
 /** Durable when it resolves. */
-export async function writeBootRecord(storage: Storage, record: BootRecord): Promise<void> {
+export async function writeBootRecord(storage: Storage, record: DeviceBootRecord): Promise<void> {
   await DurableFile.create(storage, FILE, codec, record);
 }
 
 /** Undefined where there is none, or where it says nothing that can be believed. Throws StorageError. */
-export async function readBootRecord(storage: Storage): Promise<BootRecord | undefined> {
+export async function readBootRecord(storage: Storage): Promise<DeviceBootRecord | undefined> {
   const read = await readFileOnce(storage, FILE, codec);
   return read.state === 'known' ? read.content : undefined;
 }
 
 export class Bootloader {
   readonly #options: BootOptions;
-  readonly #file: DurableFile<BootRecord>;
+  readonly #file: DurableFile<DeviceBootRecord>;
 
-  constructor(options: BootOptions, record: BootRecord) {
+  constructor(options: BootOptions, record: DeviceBootRecord) {
     this.#options = options;
     this.#file = new DurableFile(options.storage, FILE, codec, record);
   }
 
-  get record(): BootRecord {
+  get record(): DeviceBootRecord {
     return this.#file.content;
   }
 
   /** What the next boot finds is the old record or the new one. */
-  async store(record: BootRecord): Promise<void> {
+  async store(record: DeviceBootRecord): Promise<void> {
     await this.#file.update(() => record);
   }
 
   /** Undefined: nothing may run, and only an update helps. */
-  async boot(): Promise<Running | undefined> {
+  async boot(): Promise<StartedSoftware | undefined> {
     const { onEvent, refuseNew } = this.#options;
     for (;;) {
       const { record, run, reason } = decideBoot(this.record);
@@ -103,7 +103,7 @@ export class Bootloader {
   }
 
   /** Why the bank may not run; undefined when it may. */
-  async #problemOf(image: BankRecord, bank: 0 | 1): Promise<string | undefined> {
+  async #problemOf(image: DeviceBankRecord, bank: 0 | 1): Promise<string | undefined> {
     const { storage, memory, facts } = this.#options;
     if (image.content !== 'valid') return `bank ${bankLetter(bank)} holds no image`;
     if (image.signed !== null) {

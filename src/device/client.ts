@@ -11,13 +11,13 @@ import {
 import { sleep } from '../core/clock.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { SealedClient } from '../link/sealed-client.ts';
-import type { Device, Ended } from './device.ts';
+import type { Ended, SmallDevice } from './device.ts';
 import type { Answered, DeviceBackend } from './device-backend.ts';
 import type { DeviceReport, DeviceTransfer } from './device-state.ts';
 import { fetchImage } from './fetch-image.ts';
 import { judgeStaged } from './install.ts';
 import { checkRequestOf, offerFault, usableBytes } from './offer.ts';
-import { type Held, Staging } from './staging.ts';
+import { type StagedChunks, Staging } from './staging.ts';
 import { reportOf, settle } from './trial.ts';
 
 export const CHECK_INTERVAL_MS = 6 * 60 * 60_000;
@@ -30,7 +30,7 @@ const ROUNDS = 2;
 const OVER = [TRANSFER_ENDED, TRANSFER_UNKNOWN];
 
 export interface DeviceClientOptions {
-  readonly device: Device;
+  readonly device: SmallDevice;
   readonly backend: DeviceBackend;
   readonly sealed: SealedClient;
   readonly random: Random;
@@ -115,7 +115,7 @@ export class DeviceClient {
 
   async #offered(
     answer: CheckAnswer,
-    held: Held | undefined,
+    held: StagedChunks | undefined,
     signal: AbortSignal,
     again: boolean,
   ): Promise<Stop> {
@@ -253,7 +253,7 @@ export class DeviceClient {
     return { serial: device.identity.serial, deviceKey: sealed.keys.current };
   }
 
-  #held(transfer: DeviceTransfer): Promise<Held> {
+  #held(transfer: DeviceTransfer): Promise<StagedChunks> {
     return this.#withStaging(transfer, (staging) => staging.held());
   }
 

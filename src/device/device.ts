@@ -1,11 +1,11 @@
 // The device itself: its memory, its files, what it runs, its normal work. What it does about updates is the client's.
 
-import type { DeviceFacts } from '../contract/chunked/package.ts';
+import type { PackageRecipient } from '../contract/chunked/package.ts';
 import type { Clock } from '../core/clock.ts';
 import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
-import { Bootloader, type Running, readBootRecord } from './boot.ts';
+import { Bootloader, readBootRecord, type StartedSoftware } from './boot.ts';
 import { confirmed } from './boot-record.ts';
 import type { DeviceEvent, DeviceOutcome } from './device-event.ts';
 import {
@@ -15,8 +15,8 @@ import {
   NEW_DEVICE,
   requireWay,
 } from './device-state.ts';
-import { type DeviceFaults, PowerCut } from './faults.ts';
-import { type Identity, readIdentity } from './identity.ts';
+import { type DeviceFaults, DevicePowerCut } from './faults.ts';
+import { readIdentity, type SmallDeviceIdentity } from './identity.ts';
 import { NormalWork } from './normal-work.ts';
 import { WorkingMemory } from './working-memory.ts';
 
@@ -37,18 +37,18 @@ export interface Ended {
   readonly reason?: string;
 }
 
-export class Device {
+export class SmallDevice {
   readonly storage: Storage;
   readonly clock: Clock;
   readonly memory: WorkingMemory;
   readonly faults: DeviceFaults;
-  readonly identity: Identity;
+  readonly identity: SmallDeviceIdentity;
   readonly bootloader: Bootloader;
   readonly work: NormalWork;
   readonly onEvent: (event: DeviceEvent) => void;
-  readonly #releaseKey: DeviceFacts['releaseKey'];
+  readonly #releaseKey: PackageRecipient['releaseKey'];
   readonly #file: DurableFile<DeviceFile>;
-  #running: Running | undefined;
+  #running: StartedSoftware | undefined;
 
   private constructor(
     options: DeviceOptions,
@@ -79,7 +79,7 @@ export class Device {
   }
 
   /** Powered off still. Throws InputError for a folder in which no device was enrolled, StorageError. */
-  static async open(options: DeviceOptions): Promise<Device> {
+  static async open(options: DeviceOptions): Promise<SmallDevice> {
     const { storage, onEvent } = options;
     const known = await readIdentity(storage);
     if (known === undefined) {
@@ -108,7 +108,7 @@ export class Device {
         reason: `${DEVICE_FILE} is started again with defaults: ${state.damaged}`,
       });
     }
-    return new Device(options, known, bootRecord, file);
+    return new SmallDevice(options, known, bootRecord, file);
   }
 
   get file(): DeviceFile {
@@ -116,7 +116,7 @@ export class Device {
   }
 
   /** Undefined in recovery. */
-  get running(): Running | undefined {
+  get running(): StartedSoftware | undefined {
     return this.#running;
   }
 
@@ -125,7 +125,7 @@ export class Device {
   }
 
   /** What a package is judged by. */
-  get facts(): DeviceFacts {
+  get facts(): PackageRecipient {
     const { counter } = this.bootloader.record;
     return { model: this.identity.model, counter, releaseKey: this.#releaseKey };
   }
@@ -157,7 +157,7 @@ export class Device {
       ...(code === null ? {} : { code }),
       ...(reason === null ? {} : { reason }),
     });
-    if (this.faults.powerCut === state) throw new PowerCut(state);
+    if (this.faults.powerCut === state) throw new DevicePowerCut(state);
   }
 
   /** Without going anywhere. */

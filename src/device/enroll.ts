@@ -12,7 +12,7 @@ import { deviceKeyOf } from '../trust/device-session.ts';
 import { BankWriter } from './banks.ts';
 import { writeBootRecord } from './boot.ts';
 import { installed } from './boot-record.ts';
-import { type Identity, readIdentity, writeIdentity } from './identity.ts';
+import { readIdentity, type SmallDeviceIdentity, writeIdentity } from './identity.ts';
 
 const FILE = 'enrolment.json';
 const ID_BYTES = 16;
@@ -49,7 +49,7 @@ export interface EnrollOptions {
 }
 
 export type EnrollResult =
-  | { readonly ok: true; readonly identity: Identity }
+  | { readonly ok: true; readonly identity: SmallDeviceIdentity }
   | { readonly ok: false; readonly code: string; readonly reason: string };
 
 const draftSchema = z.strictObject({
@@ -98,7 +98,14 @@ export async function enroll(options: EnrollOptions): Promise<EnrollResult> {
   if (!active.ok) return active;
   await installFactoryImage(storage, factory);
   const { serial } = active.value;
-  const identity: Identity = { format: 1, serial, hwId, model, deviceSecret, releaseKey };
+  const identity: SmallDeviceIdentity = {
+    format: 1,
+    serial,
+    hwId,
+    model,
+    deviceSecret,
+    releaseKey,
+  };
   // Last: from here on it is a device.
   await writeIdentity(storage, identity);
   await storage.remove(FILE);

@@ -16,7 +16,7 @@ export interface DeviceFaults {
 }
 
 /** The supply breaks down: whoever gets this does nothing more. */
-export class PowerCut extends Error {
+export class DevicePowerCut extends Error {
   constructor(state: DeviceStateName) {
     super(`the power was cut in state ${state}`);
     this.name = 'PowerCut';

@@ -19,18 +19,23 @@ const identitySchema = z.strictObject({
   /** Public, PEM: pinned for the whole life of the device. What it is decides the profile. */
   releaseKey: z.string().max(4096),
 });
-export type Identity = Readonly<z.infer<typeof identitySchema>>;
+export type SmallDeviceIdentity = Readonly<z.infer<typeof identitySchema>>;
 const codec = jsonFile(identitySchema);
 
 /** Durable when it resolves. Throws StorageError. */
-export async function writeIdentity(storage: Storage, identity: Identity): Promise<void> {
+export async function writeIdentity(
+  storage: Storage,
+  identity: SmallDeviceIdentity,
+): Promise<void> {
   await DurableFile.create(storage, IDENTITY_FILE, codec, identity);
 }
 
 /** Undefined for a device that was never enrolled. Throws InputError for a file that cannot be used. */
 export async function readIdentity(
   storage: Storage,
-): Promise<{ readonly identity: Identity; readonly releaseKey: ReleaseKey } | undefined> {
+): Promise<
+  { readonly identity: SmallDeviceIdentity; readonly releaseKey: ReleaseKey } | undefined
+> {
   const read = await readFileOnce(storage, IDENTITY_FILE, codec);
   const where = `${storage.location}/${IDENTITY_FILE}`;
   if (read.state === 'missing') return undefined;

@@ -1,7 +1,11 @@
 // From the staged, encrypted image to a bank: opened once to judge it, and once more to write it.
 
 import { createHash } from 'node:crypto';
-import { type Manifest, type PackageFault, packageFault } from '../contract/chunked/package.ts';
+import {
+  type PackageFault,
+  type PackageManifest,
+  packageFault,
+} from '../contract/chunked/package.ts';
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import { DECRYPTOR_BYTES, PackageDecryptor } from '../contract/chunked/package-decryptor.ts';
 import type { Storage } from '../core/storage.ts';
@@ -11,7 +15,7 @@ import type { Staging } from './staging.ts';
 import type { WorkingMemory } from './working-memory.ts';
 
 export interface StagedPackage {
-  readonly manifest: Manifest;
+  readonly manifest: PackageManifest;
   /** Of the encrypted image, hexadecimal. */
   readonly sha256: string;
   readonly to: PackageKey;

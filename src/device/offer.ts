@@ -1,20 +1,20 @@
 // The question to the backend, and what is to be said about its answer before the first byte has come.
 
 import {
-  type DeviceFacts,
+  type PackageRecipient,
   type SignedManifest,
   verifyPackage,
 } from '../contract/chunked/package.ts';
 import { encryptedLength } from '../contract/chunked/package-cipher.ts';
 import type { CheckRequest, TransferFacts } from '../contract/chunked/protocol.ts';
-import type { Device } from './device.ts';
+import type { SmallDevice } from './device.ts';
 import type { DeviceTransfer } from './device-state.ts';
-import type { Held } from './staging.ts';
+import type { StagedChunks } from './staging.ts';
 
 /** `held`: of the transfer that the device keeps, where it keeps one. */
 export function checkRequestOf(
-  { identity, version, facts, file: { transfer } }: Device,
-  held: Held | undefined,
+  { identity, version, facts, file: { transfer } }: SmallDevice,
+  held: StagedChunks | undefined,
   chunkBytes: number,
   again: boolean,
 ): CheckRequest {
@@ -38,7 +38,7 @@ export function checkRequestOf(
 export function offerFault(
   signed: SignedManifest,
   { image, chunkBytes }: TransferFacts,
-  device: DeviceFacts,
+  device: PackageRecipient,
   most: number,
 ): { readonly code: string; readonly reason: string } | undefined {
   const verdict = verifyPackage(signed, device);
@@ -57,7 +57,7 @@ export function offerFault(
 export function usableBytes(
   { image, chunkBytes, prefix }: TransferFacts,
   kept: DeviceTransfer | null,
-  held: Held | undefined,
+  held: StagedChunks | undefined,
 ): number {
   const isSame =
     kept?.sha256 === image.sha256 && kept.length === image.length && kept.chunkBytes === chunkBytes;

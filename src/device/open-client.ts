@@ -11,7 +11,7 @@ import type { HttpTransport } from '../link/http-transport.ts';
 import { SealedClient } from '../link/sealed-client.ts';
 import type { Suite } from '../trust/sealed-session.ts';
 import { DeviceClient } from './client.ts';
-import { Device } from './device.ts';
+import { SmallDevice } from './device.ts';
 import { DeviceBackend } from './device-backend.ts';
 import type { DeviceEvent } from './device-event.ts';
 import type { DeviceFaults } from './faults.ts';
@@ -41,10 +41,10 @@ export interface OpenClientOptions {
 /** Powered off still. Throws InputError for a bad address or a folder without a device, StorageError. */
 export async function openDeviceClient(
   options: OpenClientOptions,
-): Promise<{ readonly device: Device; readonly client: DeviceClient }> {
+): Promise<{ readonly device: SmallDevice; readonly client: DeviceClient }> {
   const { server, storage, clock, random, logger, onEvent, memory, faults, suite } = options;
   const base = baseUrl(server, 'server');
-  const device = await Device.open({
+  const device = await SmallDevice.open({
     storage,
     clock,
     onEvent,

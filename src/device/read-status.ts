@@ -9,7 +9,7 @@ import { DEVICE_FILE } from './device.ts';
 import { type DeviceFile, deviceFileSchema, NEW_DEVICE } from './device-state.ts';
 import { readIdentity } from './identity.ts';
 
-export interface DeviceStatus {
+export interface SmallDeviceStatus {
   readonly serial: string;
   readonly model: string;
   readonly profile: string;
@@ -32,7 +32,7 @@ export interface DeviceStatus {
 }
 
 /** Throws InputError for a folder without a device, StorageError. */
-export async function readDeviceStatus(storage: Storage): Promise<DeviceStatus> {
+export async function readDeviceStatus(storage: Storage): Promise<SmallDeviceStatus> {
   const known = await readIdentity(storage);
   if (known === undefined) {
     throw new InputError(storage.location, 'there is no device in this folder');

@@ -15,7 +15,7 @@ const FILE = 'download.bin';
 const CRC_BYTES = 4;
 
 /** Sound chunks from the first one on. */
-export interface Held {
+export interface StagedChunks {
   readonly chunks: number;
   /** bytes of the image */
   readonly bytes: number;
@@ -40,7 +40,7 @@ export class Staging {
   }
 
   /** Reads back what is there, and forgets what is behind the first gap. Throws StorageError. */
-  async held(): Promise<Held> {
+  async held(): Promise<StagedChunks> {
     const hash = createHash('sha256');
     let chunks = 0;
     let bytes = 0;

@@ -2,7 +2,7 @@
 
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import { activated, fellBack, otherBank, writing } from './boot-record.ts';
-import type { Device, Ended } from './device.ts';
+import type { Ended, SmallDevice } from './device.ts';
 import type { DeviceBackend } from './device-backend.ts';
 import type { DeviceReport, DeviceTransfer } from './device-state.ts';
 import { type CheckResult, complaint, judge } from './diagnostics.ts';
@@ -10,7 +10,7 @@ import { writeStaged } from './install.ts';
 import { Staging } from './staging.ts';
 
 export interface TrialOptions {
-  readonly device: Device;
+  readonly device: SmallDevice;
   readonly backend: DeviceBackend;
   /** For the image of the package. */
   readonly to: () => PackageKey;
@@ -96,7 +96,7 @@ async function prove(
 }
 
 async function finish(
-  device: Device,
+  device: SmallDevice,
   transfer: DeviceTransfer,
   checks: readonly CheckResult[] = [],
 ): Promise<Ended> {
@@ -107,7 +107,7 @@ async function finish(
 }
 
 async function comeBack(
-  device: Device,
+  device: SmallDevice,
   transfer: DeviceTransfer,
   code: string,
   why: string,
@@ -129,7 +129,7 @@ async function comeBack(
 
 /** What runs was not touched, or nothing does. */
 async function giveUp(
-  device: Device,
+  device: SmallDevice,
   transfer: DeviceTransfer,
   code: string,
   reason: string,
@@ -142,7 +142,7 @@ async function giveUp(
 }
 
 export function reportOf(
-  device: Device,
+  device: SmallDevice,
   { id, package: { manifest } }: DeviceTransfer,
   { outcome, code, reason }: Pick<DeviceReport, 'outcome' | 'code' | 'reason'>,
   checks: readonly CheckResult[] = [],

@@ -55,7 +55,7 @@ import {
   rollBackBank,
   unseenText,
 } from './rollback.ts';
-import type { Authority } from './secured-requester.ts';
+import type { OrderAuthority } from './secured-requester.ts';
 import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
 import { namingUnprovisioned } from './unprovisioned.ts';
@@ -68,7 +68,7 @@ export interface UdsEcuDriverOptions {
   /** Shared by the ECUs behind one functional address; own one when missing. */
   readonly silence?: BusSilence;
   /** By which an ECU of ours takes orders. */
-  readonly authority?: Authority | undefined;
+  readonly authority?: OrderAuthority | undefined;
   /** For `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;

@@ -18,7 +18,7 @@ import type { EcuOrder } from './ecu-services-evidence.ts';
 import { DidReader, readingOf } from './ecu-services-read.ts';
 import { CommandRunner } from './ecu-services-run.ts';
 import { Exchange } from './exchange.ts';
-import type { Authority } from './secured-requester.ts';
+import type { OrderAuthority } from './secured-requester.ts';
 import type { KeyCommand } from './security-key.ts';
 import { SessionRest } from './session-rest.ts';
 
@@ -27,7 +27,7 @@ export interface UdsEcuServicesOptions {
   /** Of an ECU by name; shared with its driver, so that requests take turns. */
   readonly requesterFor: (ecu: string) => UdsRequester;
   /** By which an ECU of ours takes orders; see `ExchangeOptions`. */
-  readonly authorityFor?: (ecu: string) => Authority | undefined;
+  readonly authorityFor?: (ecu: string) => OrderAuthority | undefined;
   readonly clock: Clock;
   readonly logger?: Logger;
   /** For `security.algorithm: command`. */

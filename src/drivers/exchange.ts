@@ -11,7 +11,7 @@ import { Did, Session, Sid, sidText } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { type Advice, type AdviceTopic, vehicleFileAdvice } from './advice.ts';
 import { isLost, nextBusyPauseMs, patienceMs, repeatPauseMs, repeatRule } from './repeats.ts';
-import { type Authority, SecuredRequester } from './secured-requester.ts';
+import { type OrderAuthority, SecuredRequester } from './secured-requester.ts';
 
 /** A failure with the negative response code where there was one. */
 export interface Refusal extends Failed {
@@ -126,7 +126,7 @@ export interface ExchangeOptions {
   /** What a person can do about a failure; that of a vehicle file unless given. */
   readonly advice?: Advice;
   /** By which this ECU takes orders; missing for one of another make. */
-  readonly authority?: Authority | undefined;
+  readonly authority?: OrderAuthority | undefined;
 }
 
 /** All requests of a driver go through here. */
@@ -136,7 +136,7 @@ export class Exchange {
   readonly #requester: UdsRequester;
   readonly #advice: Advice;
   #deafUntilMs = 0;
-  readonly #authority: Authority | undefined;
+  readonly #authority: OrderAuthority | undefined;
 
   constructor(options: ExchangeOptions) {
     this.ecu = options.ecu;

@@ -19,7 +19,7 @@ import * as securedData from '../uds/services/secured-data-transmission.ts';
 import { Did, NEGATIVE_RESPONSE, Sid } from '../uds/sid.ts';
 
 /** Who speaks to one ECU, and the key that both have; see `src/trust/authority.ts`. */
-export interface Authority {
+export interface OrderAuthority {
   readonly role: AuthorityRole;
   readonly key: Uint8Array;
 }
@@ -75,11 +75,11 @@ function sentTo(requester: UdsRequester): Sent {
  */
 export class SecuredRequester implements UdsRequester {
   readonly #plain: UdsRequester;
-  readonly #authority: Authority;
+  readonly #authority: OrderAuthority;
   readonly #once: boolean;
 
   /** `once`: no second message with another challenge is ever made of a request, since the first may have been done. */
-  constructor(plain: UdsRequester, authority: Authority, { once = false } = {}) {
+  constructor(plain: UdsRequester, authority: OrderAuthority, { once = false } = {}) {
     this.#plain = plain;
     this.#authority = authority;
     this.#once = once;

@@ -18,7 +18,7 @@ import { signerFromSeed, x25519PublicKey } from '../trust/signing-key.ts';
 import { ProvisioningState } from '../uds/sid.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
-import type { DeviceFacts, Registry, RegistryRow } from './registry.ts';
+import type { DeviceRegistration, Registry, RegistryRow } from './registry.ts';
 import { IdentityStore, keepAnchors, mergedIdentity, type Part, withKeys } from './tmu-identity.ts';
 import type { TrustAnchors } from './trust-anchors.ts';
 
@@ -316,7 +316,7 @@ class VehicleRun {
     this.#done(TMU_NAME, deviceId, row.serial, already ? 'already' : 'provisioned');
   }
 
-  async #register(name: string, facts: DeviceFacts): Promise<RegistryRow | undefined> {
+  async #register(name: string, facts: DeviceRegistration): Promise<RegistryRow | undefined> {
     const answer = await this.#run.registry.provision(facts, this.#run.signal);
     if (answer.ok) return answer.value;
     this.#fail(name, answer);

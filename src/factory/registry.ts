@@ -8,7 +8,7 @@ import { parseJson } from '../link/foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from '../link/judged-answer.ts';
 
 /** What is told about a device; both calls may be repeated, what is left out stays as it is. */
-export interface DeviceFacts {
+export interface DeviceRegistration {
   /** The chip's own number, never given to another device. */
   readonly hwId: string;
   readonly vin?: string;
@@ -36,7 +36,7 @@ export interface RegistryFailure {
 export type RegistryAnswer = { readonly ok: true; readonly value: RegistryRow } | RegistryFailure;
 
 export interface Registry {
-  provision(facts: DeviceFacts, signal?: AbortSignal): Promise<RegistryAnswer>;
+  provision(facts: DeviceRegistration, signal?: AbortSignal): Promise<RegistryAnswer>;
   activate(hwId: string, signal?: AbortSignal): Promise<RegistryAnswer>;
 }
 
@@ -76,7 +76,7 @@ export class HttpRegistry implements Registry {
     target(options.server, 'provision');
   }
 
-  provision(facts: DeviceFacts, signal?: AbortSignal): Promise<RegistryAnswer> {
+  provision(facts: DeviceRegistration, signal?: AbortSignal): Promise<RegistryAnswer> {
     return this.#post(
       'provision',
       {

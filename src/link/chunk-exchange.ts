@@ -6,7 +6,7 @@ import {
   chunkCost,
   chunkKey,
 } from '../contract/chunked/protocol.ts';
-import type { ChunkReceiver, ReceiverEvent } from '../contract/chunked/receiver.ts';
+import type { ChunkEvent, ChunkReceiver } from '../contract/chunked/receiver.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import type { Clock } from '../core/clock.ts';
 import { describeError, systemErrorCode } from '../core/errors.ts';
@@ -14,7 +14,7 @@ import type { ChunkPace } from './chunk-pace.ts';
 import { type PaceLimits, PaceWatch } from './pace.ts';
 import type { SealedClient } from './sealed-client.ts';
 
-export type ReceivedChunk = Extract<ReceiverEvent, { kind: 'next' | 'out-of-order' }>;
+export type ReceivedChunk = Extract<ChunkEvent, { kind: 'next' | 'out-of-order' }>;
 
 export interface ChunkExchange {
   readonly client: SealedClient;
@@ -116,7 +116,7 @@ async function nextPiece(watch: PaceWatch): Promise<Uint8Array | BackendFailure 
   }
 }
 
-function troubleOf(event: ReceiverEvent): string | undefined {
+function troubleOf(event: ChunkEvent): string | undefined {
   switch (event.kind) {
     case 'next':
       return undefined;

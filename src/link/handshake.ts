@@ -7,8 +7,8 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import {
   clientProof,
-  type Exchanged,
   SESSION_NONCE_BYTES,
+  type SessionExchange,
   sameProof,
   serverProof,
 } from '../trust/device-session.ts';
@@ -25,7 +25,7 @@ export interface KeyPairCredential {
   /** Undefined when the signature is right; otherwise what is wrong with it. */
   readonly problem: (
     signature: unknown,
-    exchanged: Exchanged,
+    exchanged: SessionExchange,
     keys: ExchangedKeys,
   ) => Promise<string | undefined> | string | undefined;
 }
@@ -46,7 +46,7 @@ export interface HandshakeOptions {
 /** Both sides have proven themselves; `answer` is the server's last word, of the form that was asked for. */
 export interface Agreed<T> {
   readonly kind: 'agreed';
-  readonly exchanged: Exchanged;
+  readonly exchanged: SessionExchange;
   readonly key: Uint8Array;
   readonly answer: T;
 }
@@ -76,7 +76,7 @@ export async function shakeHands<T>(
   const challenge = await post(options, 'auth/challenge', question, challengeSchema, signal);
   if ('kind' in challenge) return challenge;
   const told = challenge.value;
-  const plain: Exchanged = {
+  const plain: SessionExchange = {
     serial,
     clientNonce,
     serverNonce: told.serverNonce,
@@ -123,7 +123,7 @@ export function unproven({ base }: { readonly base: URL }, what: string): Backen
   };
 }
 
-function isProvenBy(key: Uint8Array, exchanged: Exchanged, told: ChallengeAnswer): boolean {
+function isProvenBy(key: Uint8Array, exchanged: SessionExchange, told: ChallengeAnswer): boolean {
   const expected = serverProof(key, exchanged);
   return sameProof(expected, told.serverProof) || sameProof(expected, told.nextProof ?? '');
 }

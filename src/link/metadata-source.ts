@@ -40,11 +40,11 @@ export interface SourceOptions {
   readonly clock?: Clock;
   readonly fetch?: typeof fetch;
   readonly signal?: AbortSignal | undefined;
-  readonly limits?: Partial<RateLimits>;
+  readonly limits?: Partial<LeastRate>;
 }
 
 /** Uptane 3.2.2, slow retrieval: who sends less is not worth waiting for. */
-export interface RateLimits {
+export interface LeastRate {
   /** Between two pieces, and before the first one. */
   readonly silenceMs: number;
   /** Mean rate, once `graceMs` are over. */
@@ -52,7 +52,7 @@ export interface RateLimits {
   readonly graceMs: number;
 }
 
-export const RATE_LIMITS: RateLimits = {
+export const RATE_LIMITS: LeastRate = {
   silenceMs: 10_000,
   leastBytesPerSecond: 1024,
   graceMs: 5000,
@@ -118,7 +118,7 @@ export function folderSource(folder: string): MetadataSource {
   return sourceOf(open, encodeURIComponent);
 }
 
-const NO_LIMITS: RateLimits = { silenceMs: 0, leastBytesPerSecond: 0, graceMs: 0 };
+const NO_LIMITS: LeastRate = { silenceMs: 0, leastBytesPerSecond: 0, graceMs: 0 };
 
 function sourceOf(
   open: MetadataSource['open'],
@@ -149,7 +149,7 @@ async function* limited(
   place: string,
   maxBytes: number,
   clock: Clock,
-  { silenceMs, leastBytesPerSecond, graceMs }: RateLimits,
+  { silenceMs, leastBytesPerSecond, graceMs }: LeastRate,
   abort: AbortController,
 ): AsyncGenerator<Uint8Array | 'too-long' | 'too-slow'> {
   const reader = body.getReader();

@@ -135,7 +135,7 @@ const telemetryReply = z.object({
 });
 export type TelemetryReply = Readonly<z.output<typeof telemetryReply>>;
 
-export type OrderedCommand = Pick<CommandRequest, 'ecu' | 'action' | 'arguments' | 'priority'> & {
+export type NewCommand = Pick<CommandRequest, 'ecu' | 'action' | 'arguments' | 'priority'> & {
   readonly key: string;
   readonly expiresInS?: number;
 };
@@ -174,7 +174,7 @@ export class OperatorBackend {
     return this.#ask(pathOf('config', vin), { ...init, headers }, changeReply);
   }
 
-  order(vin: string, command: OrderedCommand): Promise<CommandReply> {
+  order(vin: string, command: NewCommand): Promise<CommandReply> {
     return this.#ask(pathOf('commands', vin), body('POST', command), commandReply);
   }
 

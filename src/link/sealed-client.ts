@@ -28,7 +28,7 @@ import type { HttpResponse } from './http-transport.ts';
 import { SealedState } from './sealed-state.ts';
 
 /** An answer or a request that was refused, here or there. */
-export interface Refusal {
+export interface SealedRefusal {
   /** MALFORMED, WRONG_SESSION or FORGED: an answer; otherwise the code of the backend: MESSAGE_REPLAYED, SESSION_UNKNOWN. */
   readonly code: string;
   readonly path: string;
@@ -47,7 +47,7 @@ export interface SealedClientOptions {
   readonly keys?: DeviceKeys;
   readonly pair?: KeyPairCredential;
   readonly suite?: Suite;
-  readonly onRefused?: (refusal: Refusal) => void;
+  readonly onRefused?: (refusal: SealedRefusal) => void;
 }
 
 export interface PostOptions {

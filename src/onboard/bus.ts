@@ -21,14 +21,14 @@ export interface BusOptions {
   readonly trace?: string;
 }
 
-export interface OpenedBus extends AsyncDisposable {
+export interface OwnedBus extends AsyncDisposable {
   readonly bus: CanBus;
   /** Which bus and why, for people. */
   readonly why: string;
 }
 
 /** Throws BusError, or InputError when the trace file cannot be written. */
-export async function openCommandBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+export async function openCommandBus(options: BusOptions, context: Context): Promise<OwnedBus> {
   const clock = systemClock;
   const { bus, why } = await openBus(options.bus, {
     clock,
@@ -62,7 +62,7 @@ export async function openTesterBus(
   context: Context,
   command: string,
   whenHeld: BesideTester = 'refuse',
-): Promise<OpenedBus> {
+): Promise<OwnedBus> {
   return lockedBus(await openCommandBus(options, context), {
     command,
     besideTester: options.beside === true ? 'warn' : whenHeld,
@@ -71,9 +71,9 @@ export async function openTesterBus(
 
 /** The lock is given back when the bus is closed. */
 export async function lockedBus(
-  opened: OpenedBus,
+  opened: OwnedBus,
   use: { readonly command: string; readonly besideTester: BesideTester },
-): Promise<OpenedBus> {
+): Promise<OwnedBus> {
   try {
     const lock = await lockBus(opened.bus, { ...use, warn: warnPerson });
     return {
@@ -91,7 +91,7 @@ export async function lockedBus(
 }
 
 /** For a command that only reads: it says when another process programs on this bus. */
-export async function openReaderBus(options: BusOptions, context: Context): Promise<OpenedBus> {
+export async function openReaderBus(options: BusOptions, context: Context): Promise<OwnedBus> {
   const opened = await openCommandBus(options, context);
   await tellTester(opened.bus, warnPerson);
   return opened;

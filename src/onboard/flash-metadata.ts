@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { Failed, MetadataSource, Target } from '../campaign/ports.ts';
+import type { EcuMetadataSource, Failed, Target } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
@@ -93,7 +93,7 @@ export async function identityBeside({
 function benchMetadata(
   { ecu, vehicle, file, image }: Flashed,
   { version = 'unknown', counter }: MetadataOptions,
-): MetadataSource {
+): EcuMetadataSource {
   return async (state) => {
     // Not before what the ECU has seen, whatever the clock of this machine says.
     const timeMs = Math.max(Math.floor(systemClock.wallMs()), Date.parse(state.time ?? '') || 0);
@@ -126,7 +126,7 @@ async function trustedMetadata(
   place: string,
   { ecu, vehicle }: Flashed,
   logger: Logger,
-): Promise<MetadataSource> {
+): Promise<EcuMetadataSource> {
   if (options.server === undefined) {
     throw new InputError(
       '--server',

@@ -28,7 +28,7 @@ import { chunkedDownloads } from '../tmu/chunked-download.ts';
 import { HttpBackend } from '../tmu/http-backend.ts';
 import { SealedBackend } from '../tmu/services/sealed-backend.ts';
 import { Tmu, type TmuOptions } from '../tmu/tmu.ts';
-import { type TrustAnchors, TrustFiles } from '../tmu/uptane/trust-files.ts';
+import { type FirstRoots, TrustFiles } from '../tmu/uptane/trust-files.ts';
 import { UptaneSource } from '../tmu/uptane/uptane-source.ts';
 import type { OwnSoftware } from '../tmu/uptane/vehicle-reports.ts';
 import { benchWorld } from '../trust/bench-keys.ts';
@@ -299,7 +299,7 @@ function functionalOf(address: VehicleEcu['address']): string | undefined {
   return functional && JSON.stringify([functional.tx, functional.txAddressByte]);
 }
 
-function benchAnchors(): TrustAnchors {
+function benchAnchors(): FirstRoots {
   const { directorRoot, imagesRoot } = benchWorld();
   return { director: directorRoot, images: imagesRoot };
 }

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { toHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
 import { readTextFile } from '../core/text-file.ts';
-import type { Authority } from '../drivers/secured-requester.ts';
+import type { OrderAuthority } from '../drivers/secured-requester.ts';
 import { benchApprovalKey, benchEcuIdentity, isShippedSecret } from '../trust/bench-keys.ts';
 import { ecuAuthority, type IdentityFile, parseIdentity } from '../trust/identity-file.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
@@ -114,7 +114,7 @@ export function benchIdentity(vin: string, ecus: readonly VehicleEcu[]): Identit
 }
 
 /** How an ECU of ours knows that an order is the TMU's; undefined without an identity that has its key. */
-export function authorityOf(secrets: Secrets | undefined, ecu: string): Authority | undefined {
+export function authorityOf(secrets: Secrets | undefined, ecu: string): OrderAuthority | undefined {
   const key = secrets === undefined ? undefined : ecuAuthority(secrets, ecu);
   return key === undefined ? undefined : { role: 'tester', key };
 }

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import { RepositoryWriter } from '../trust/repository-writer.ts';
 import {
   addSignature,
@@ -26,7 +27,7 @@ import {
   parse,
   signDraft,
 } from './draft.ts';
-import type { KeyFolder, KnownKey, RepositoryName } from './folder.ts';
+import type { KeyFolder, KnownKey } from './folder.ts';
 import type { Passphrases } from './passphrase.ts';
 import { highestAside } from './set-aside.ts';
 
@@ -44,7 +45,7 @@ export interface CeremonyOptions {
 }
 
 /** What became of a change. */
-export interface Outcome {
+export interface CeremonyOutcome {
   readonly repository: RepositoryName;
   readonly role: 'root' | 'targets';
   readonly version: number;
@@ -71,7 +72,7 @@ export class Ceremony {
   async begin(
     repository: RepositoryName,
     roles: Readonly<Record<string, RoleKeys>>,
-  ): Promise<Outcome> {
+  ): Promise<CeremonyOutcome> {
     const { folder } = this.#options;
     if ((await currentRoot(folder, repository)) !== undefined) {
       throw new InputError(
@@ -90,7 +91,7 @@ export class Ceremony {
   async changeRoot(
     repository: RepositoryName,
     change: (roles: Map<string, RoleKeys>) => void = () => {},
-  ): Promise<Outcome[]> {
+  ): Promise<CeremonyOutcome[]> {
     const { folder } = this.#options;
     const current = await currentRoot(folder, repository);
     if (current === undefined) {
@@ -115,7 +116,9 @@ export class Ceremony {
   }
 
   /** Targets of the image repository with what `change` does to the list; a draft that waits goes on from there. */
-  async changeTargets(change: (writer: RepositoryWriter) => void = () => {}): Promise<Outcome> {
+  async changeTargets(
+    change: (writer: RepositoryWriter) => void = () => {},
+  ): Promise<CeremonyOutcome> {
     const { folder, clock, validityDays } = this.#options;
     const opened = RepositoryWriter.open(await folder.metadata('images'), {
       signers: {},
@@ -146,7 +149,7 @@ export class Ceremony {
   }
 
   /** Adds the signatures of keys that are here; a finished Root brings Targets along where their keys changed. */
-  async sign(draft: Draft): Promise<Outcome[]> {
+  async sign(draft: Draft): Promise<CeremonyOutcome[]> {
     const outcome = await this.#collect(draft, 0);
     return [outcome, ...(await this.#followRoot(outcome))];
   }
@@ -158,7 +161,7 @@ export class Ceremony {
     return bytes;
   }
 
-  async #collect(draft: Draft, dropped: number): Promise<Outcome> {
+  async #collect(draft: Draft, dropped: number): Promise<CeremonyOutcome> {
     const { folder, clock } = this.#options;
     const named = this.#options.signWith !== undefined;
     let candidates = await this.#candidates();
@@ -196,7 +199,7 @@ export class Ceremony {
   }
 
   /** A Root that takes away what Targets was signed with leaves it without force: it is signed anew at once. */
-  async #followRoot(root: Outcome): Promise<Outcome[]> {
+  async #followRoot(root: CeremonyOutcome): Promise<CeremonyOutcome[]> {
     const { folder } = this.#options;
     if (root.role !== 'root' || root.state !== 'finished' || root.repository !== 'images')
       return [];

@@ -2,9 +2,10 @@
 
 import { InputError } from '../core/errors.ts';
 import { BackendError } from '../link/backend-connection.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import { payloadBytes } from '../trust/role-signing.ts';
 import { type OfflineRole, parse } from './draft.ts';
-import { type KeyFolder, REPOSITORIES, type RepositoryName } from './folder.ts';
+import { type KeyFolder, REPOSITORIES } from './folder.ts';
 import type { ReleaseBackend } from './release-backend.ts';
 
 /** What can be asked of a backend here: a public file by its path, undefined where there is none. */

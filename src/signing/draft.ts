@@ -1,6 +1,7 @@
 // A Root or Targets file that collects signatures: who must sign, who has, and when it is finished.
 
 import { InputError } from '../core/errors.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import { checkRootChain, checkTargetsFile } from '../trust/repository.ts';
 import {
   addSignature,
@@ -15,7 +16,7 @@ import {
   type SignedRole,
 } from '../trust/role-signing.ts';
 import type { Signer } from '../trust/signing-key.ts';
-import { type KeyFolder, REPOSITORIES, type RepositoryName } from './folder.ts';
+import { type KeyFolder, REPOSITORIES } from './folder.ts';
 
 export type OfflineRole = 'root' | 'targets';
 

@@ -5,16 +5,11 @@ import path from 'node:path';
 import { InputError } from '../core/errors.ts';
 import { createSecretFile, requireOwnerOnly } from '../core/secret-file.ts';
 import { DiskStorage } from '../core/storage.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import { roleKeysOf } from '../trust/role-signing.ts';
 import { keyIdOf } from '../trust/signing-key.ts';
 import { currentRoot } from './draft.ts';
-import {
-  type KeyFolder,
-  type KnownKey,
-  ONLINE_ROLES,
-  REPOSITORIES,
-  type RepositoryName,
-} from './folder.ts';
+import { type KeyFolder, type KnownKey, ONLINE_ROLES, REPOSITORIES } from './folder.ts';
 
 export interface ExportedFile {
   readonly file: string;

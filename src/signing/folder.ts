@@ -8,6 +8,7 @@ import { type FolderLock, lockFolder } from '../core/lock.ts';
 import { createSecretFile, requireOwnerOnly } from '../core/secret-file.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { fileFault } from '../core/text-file.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import {
   generateSigner,
   keyIdOf,
@@ -21,7 +22,6 @@ import type { Passphrases } from './passphrase.ts';
 import { type TokenPlace, tokenPlace } from './token-place.ts';
 
 export const REPOSITORIES = ['director', 'images'] as const;
-export type RepositoryName = (typeof REPOSITORIES)[number];
 
 /** Roles whose keys the backend holds. The others never leave the people who sign with them (5.3.1). */
 export const ONLINE_ROLES: Readonly<Record<RepositoryName, readonly string[]>> = {

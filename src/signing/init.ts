@@ -4,7 +4,7 @@ import path from 'node:path';
 import { InputError } from '../core/errors.ts';
 import type { RoleKeys } from '../trust/role-signing.ts';
 import type { SigningAlgorithm } from '../trust/signing-key.ts';
-import type { Outcome } from './ceremony.ts';
+import type { CeremonyOutcome } from './ceremony.ts';
 import { currentRoot } from './draft.ts';
 import { type KeyFolder, type KnownKey, ONLINE_ROLES, REPOSITORIES } from './folder.ts';
 import { keyFacts } from './overview.ts';
@@ -33,7 +33,7 @@ export async function initialise(work: KeysWork, options: InitChoice): Promise<v
     }
   }
   const secret = await work.passphrases.forNewKeys();
-  const outcomes: Outcome[] = [];
+  const outcomes: CeremonyOutcome[] = [];
   for (const repository of REPOSITORIES) {
     const roles: Record<string, RoleKeys> = {};
     for (const [role, count, threshold] of [

@@ -4,7 +4,7 @@ import { expiryStage, stageText } from '../trust/expiry-stage.ts';
 import type { RolePayload, SignatureCount } from '../trust/role-signing.ts';
 import { roleKeysOf } from '../trust/role-signing.ts';
 import { keyIdOf } from '../trust/signing-key.ts';
-import { DAY_MS, type Outcome, rolesOf } from './ceremony.ts';
+import { type CeremonyOutcome, DAY_MS, rolesOf } from './ceremony.ts';
 import {
   currentRoot,
   type Draft,
@@ -143,7 +143,7 @@ function wanted({ missing, unsigned }: SignatureCount, nameOf: NameOf): string {
 }
 
 /** What a change came to, for people and for machines. */
-export function outcomeLines(folder: KeyFolder, outcome: Outcome, nameOf: NameOf): Line {
+export function outcomeLines(folder: KeyFolder, outcome: CeremonyOutcome, nameOf: NameOf): Line {
   const { repository, role, version, state, needs, signedBy, skipped, dropped } = outcome;
   const name = `${repository} ${role === 'root' ? 'Root' : 'Targets'} ${version}`;
   const lines = [

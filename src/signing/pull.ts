@@ -2,6 +2,7 @@
 
 import { InputError } from '../core/errors.ts';
 import { faultText } from '../trust/attack.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import { checkRootChain } from '../trust/repository.ts';
 import { countSignatures, roleKeysOf, type TargetSpec } from '../trust/role-signing.ts';
 import { keyIdOf } from '../trust/signing-key.ts';
@@ -15,8 +16,8 @@ import {
   sameContent,
 } from './compare.ts';
 import { draftName, openDrafts, parse } from './draft.ts';
-import { type KeyFolder, REPOSITORIES, type RepositoryName } from './folder.ts';
-import { keepCounters, listed, type SignedRelease } from './release-list.ts';
+import { type KeyFolder, REPOSITORIES } from './folder.ts';
+import { keepCounters, type ListedRelease, listed } from './release-list.ts';
 import { type AsideWork, setAside } from './set-aside.ts';
 
 /** A file of the backend that was checked and will be written. */
@@ -170,13 +171,13 @@ async function take(
 }
 
 interface Before {
-  readonly here: readonly SignedRelease[];
+  readonly here: readonly ListedRelease[];
   /** Undefined where no common version is known. */
-  readonly common: readonly SignedRelease[] | undefined;
+  readonly common: readonly ListedRelease[] | undefined;
 }
 
 async function releasesBefore(folder: KeyFolder, { here, common }: Comparison): Promise<Before> {
-  const read = async (version: number): Promise<readonly SignedRelease[]> => {
+  const read = async (version: number): Promise<readonly ListedRelease[]> => {
     const bytes = await folder.storage.read(`images/${version}.targets.json`);
     return bytes === undefined ? [] : releasesIn(bytes);
   };
@@ -190,7 +191,7 @@ async function releasesBefore(folder: KeyFolder, { here, common }: Comparison): 
   };
 }
 
-function releasesIn(bytes: Uint8Array): readonly SignedRelease[] {
+function releasesIn(bytes: Uint8Array): readonly ListedRelease[] {
   const { targets } = parse(bytes, 'Targets').signed;
   return listed(new Map(Object.entries(targets as Record<string, TargetSpec>)));
 }
@@ -204,7 +205,7 @@ async function afterTargets(
 ): Promise<void> {
   const published = releasesIn(bytes);
   await keepCounters(folder, [...published, ...before.here]);
-  const names = (releases: readonly SignedRelease[]): Set<string> =>
+  const names = (releases: readonly ListedRelease[]): Set<string> =>
     new Set(releases.map(({ name }) => name));
   const there = names(published);
   const here = names(before.here);

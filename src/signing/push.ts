@@ -2,11 +2,12 @@
 
 import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
-import type { Ceremony, Outcome } from './ceremony.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
+import type { Ceremony, CeremonyOutcome } from './ceremony.ts';
 import { compare, requireCurrent, requireNotBehind } from './compare.ts';
 import type { KeyFolder } from './folder.ts';
-import { REPOSITORIES, type RepositoryName } from './folder.ts';
-import type { MetadataAnswer, ReleaseBackend } from './release-backend.ts';
+import { REPOSITORIES } from './folder.ts';
+import type { ReleaseBackend, UploadAnswer } from './release-backend.ts';
 
 export interface ReleaseWork {
   readonly context: Pick<Context, 'say' | 'emit'>;
@@ -34,7 +35,7 @@ export async function push(work: ReleaseWork): Promise<PublishState> {
 export async function pushTargets(
   { context, folder }: ReleaseWork,
   backend: ReleaseBackend,
-  outcome: Outcome | undefined,
+  outcome: CeremonyOutcome | undefined,
 ): Promise<PublishState> {
   if (outcome?.state === 'draft') {
     context.emit({ published: false, version: outcome.version });
@@ -78,12 +79,12 @@ async function pushRoots(
   repository: RepositoryName,
 ): Promise<void> {
   const path = repository === 'images' ? '/metadata/root' : '/director/metadata/root';
-  const offer = async (version: number): Promise<MetadataAnswer> => {
+  const offer = async (version: number): Promise<UploadAnswer> => {
     const bytes = (await folder.storage.read(`${repository}/${version}.root.json`))!;
     return backend.uploadMetadata(path, bytes);
   };
   const versions = await folder.versions(repository, 'root');
-  let refusal: MetadataAnswer | undefined;
+  let refusal: UploadAnswer | undefined;
   for (const version of versions.toReversed()) {
     const answer = await offer(version);
     if (!answer.taken) {

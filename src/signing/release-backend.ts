@@ -24,7 +24,7 @@ export interface ImageUpload {
   readonly name: string;
 }
 
-export type MetadataAnswer =
+export type UploadAnswer =
   | { readonly taken: true }
   /** `code` is that of the backend: `NO_REPOSITORY`, `METADATA_REFUSED`. */
   | { readonly taken: false; readonly code: string | undefined; readonly error: CanOtaError };
@@ -135,7 +135,7 @@ export class ReleaseBackend {
   }
 
   /** `path` below the backend: `/metadata/targets`. What it does not take comes back, for the caller to judge. */
-  async uploadMetadata(path: string, bytes: Uint8Array): Promise<MetadataAnswer> {
+  async uploadMetadata(path: string, bytes: Uint8Array): Promise<UploadAnswer> {
     const doing = `metadata ${path}`;
     const init = {
       method: 'POST',

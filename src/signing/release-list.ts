@@ -18,7 +18,7 @@ const releaseCustom = z.object({
 });
 export type ReleaseCustom = z.infer<typeof releaseCustom>;
 
-export interface SignedRelease {
+export interface ListedRelease {
   readonly name: string;
   readonly length: number;
   readonly sha256: string;
@@ -44,7 +44,7 @@ export async function givenCounters(folder: KeyFolder): Promise<Readonly<Record<
 /** Writes down that these counters were given out. A counter never goes back. */
 export async function keepCounters(
   folder: KeyFolder,
-  releases: readonly Pick<SignedRelease, 'custom'>[],
+  releases: readonly Pick<ListedRelease, 'custom'>[],
 ): Promise<void> {
   const counters: Record<string, number> = { ...(await givenCounters(folder)) };
   for (const { custom } of releases) {
@@ -54,13 +54,13 @@ export async function keepCounters(
 }
 
 /** Releases in a Targets list, in the order of ECU and counter. What is no release of ours is left out. */
-export function listed(targets: ReadonlyMap<string, TargetSpec>): SignedRelease[] {
+export function listed(targets: ReadonlyMap<string, TargetSpec>): ListedRelease[] {
   const releases = [...targets].flatMap(([name, { length, hashes, custom }]) => {
     const fields = releaseCustom.safeParse(custom);
     if (!fields.success) return [];
     return [{ name, length, sha256: hashes.sha256 ?? '', custom: fields.data }];
   });
-  const key = ({ custom }: SignedRelease): string =>
+  const key = ({ custom }: ListedRelease): string =>
     `${custom.ecu} ${String(custom.releaseCounter).padStart(16, '0')}`;
   return releases.sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }

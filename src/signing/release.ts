@@ -4,7 +4,7 @@ import { InputError } from '../core/errors.ts';
 import { sameVersion } from '../core/version-order.ts';
 import { openImageFile } from '../image/image-file.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
-import type { Outcome } from './ceremony.ts';
+import type { CeremonyOutcome } from './ceremony.ts';
 import { requireCurrent } from './compare.ts';
 import { openDraft, parse } from './draft.ts';
 import type { KeyFolder } from './folder.ts';
@@ -13,9 +13,9 @@ import { type PublishState, pushTargets, type ReleaseWork } from './push.ts';
 import {
   givenCounters,
   keepCounters,
+  type ListedRelease,
   listed,
   type ReleaseCustom,
-  type SignedRelease,
 } from './release-list.ts';
 
 export interface ReleaseChoice {
@@ -108,7 +108,7 @@ export async function revoke(
 export function customOf(
   choice: ReleaseChoice,
   name: string,
-  before: readonly SignedRelease[],
+  before: readonly ListedRelease[],
   highestGiven = 0,
 ): ReleaseCustom {
   const { ecu, version } = choice;
@@ -164,7 +164,7 @@ export async function newestTargets(folder: KeyFolder): Promise<{
 
 async function tell(
   { context, folder }: ReleaseWork,
-  outcome: Outcome,
+  outcome: CeremonyOutcome,
   fact: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const { fact: file, text } = outcomeLines(folder, outcome, namer(await folder.keys()));

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../core/clock.ts';
 import type { Context } from '../core/context.ts';
-import type { Ceremony, Outcome } from './ceremony.ts';
+import type { Ceremony, CeremonyOutcome } from './ceremony.ts';
 import type { KeyFolder } from './folder.ts';
 import { namer, outcomeLines } from './overview.ts';
 import type { Passphrases } from './passphrase.ts';
@@ -17,7 +17,7 @@ export interface KeysWork {
 
 export async function show(
   { context, folder }: KeysWork,
-  outcomes: readonly Outcome[],
+  outcomes: readonly CeremonyOutcome[],
 ): Promise<void> {
   const nameOf = namer(await folder.keys());
   for (const outcome of outcomes) {

@@ -10,7 +10,7 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import { type FaultCategory, moduleOf } from './faults/catalogue.ts';
 import { allOn, Injector } from './injector.ts';
 import { isMadeGood } from './invariants/words.ts';
-import { type Ending, Invariants, type Violation } from './invariants.ts';
+import { type CampaignEnding, Invariants, type Violation } from './invariants.ts';
 import type { MachineEvent } from './machine.ts';
 import {
   ECU_NAMES,
@@ -32,7 +32,7 @@ import { createWorld, type SimulatedWorld, type WorldEvent } from './world.ts';
 
 export interface EpisodeResult {
   /** Of the campaigns with faults that came to an end, vehicle by vehicle. */
-  readonly endings: readonly Ending[];
+  readonly endings: readonly CampaignEnding[];
   readonly proofs: number;
   readonly violations: readonly Violation[];
   readonly virtualMs: number;
@@ -102,7 +102,7 @@ class Episode {
   readonly #released: Record<EcuName, Map<string, string>>;
   readonly #wanted: Record<EcuName, string>;
   readonly #factory: Partial<Record<EcuName, string>> = {};
-  readonly #endings: Ending[] = [];
+  readonly #endings: CampaignEnding[] = [];
   readonly #faults: Partial<Record<FaultCategory, number>> = {};
   #world!: SimulatedWorld;
   #lanes: readonly Lane[] = [];

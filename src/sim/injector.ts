@@ -11,13 +11,13 @@ import type { DiskMoment, DiskOperation } from './simulated-disk.ts';
 import type { NetworkFault } from './simulated-network.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
-import type { SmallDevice } from './small-device.ts';
+import type { SimulatedSmallDevice } from './small-device.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 export interface InjectorOptions {
   readonly vehicle: SimulatedVehicle;
   readonly server: SimulatedServer;
-  readonly smallDevice?: SmallDevice | undefined;
+  readonly smallDevice?: SimulatedSmallDevice | undefined;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly faults: readonly Fault[];

@@ -6,7 +6,7 @@ import type {
   InvariantOptions,
   Observation,
   Seen,
-  Step,
+  SeenCampaign,
   Watch,
 } from './invariants/invariant.ts';
 import { allRun } from './invariants/words.ts';
@@ -23,9 +23,9 @@ export interface Violation {
 }
 
 /** How a campaign ended, by the report in the database that fits the bytes in the ECUs. */
-export type Ending = 'success' | 'rolledBack' | 'rejected' | 'safeState';
+export type CampaignEnding = 'success' | 'rolledBack' | 'rejected' | 'safeState';
 
-interface OpenStep extends Step {
+interface OpenStep extends SeenCampaign {
   readonly activated: Set<EcuName>;
   readonly asked: Set<EcuName>;
   readonly confirmed: Set<EcuName>;
@@ -53,7 +53,7 @@ export class Invariants {
   }
 
   /** Of the campaign that came to rest last. */
-  get ending(): Ending | undefined {
+  get ending(): CampaignEnding | undefined {
     const outcome = this.#step?.end?.last?.outcome;
     if (outcome === undefined) return undefined;
     if (outcome === 'SUCCESS') return 'success';
@@ -91,7 +91,7 @@ export class Invariants {
     };
   }
 
-  #endOf({ reports, truths }: Seen<'rest'>, { start }: Step): CampaignEnd {
+  #endOf({ reports, truths }: Seen<'rest'>, { start }: SeenCampaign): CampaignEnd {
     const last = reports.slice(this.#reportsBefore).at(-1);
     return {
       last,
@@ -155,4 +155,4 @@ export class Invariants {
   }
 }
 
-type Handler = (seen: Observation, step: Step, broken: (text: string) => void) => void;
+type Handler = (seen: Observation, step: SeenCampaign, broken: (text: string) => void) => void;

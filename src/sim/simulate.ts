@@ -6,7 +6,7 @@ import { crashed } from './crash.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
 import { WorkerError } from './episode-pool.ts';
 import { FAULT_CATEGORIES, type FaultCategory, type ProfileEntry } from './faults/catalogue.ts';
-import type { Ending, Violation } from './invariants.ts';
+import type { CampaignEnding, Violation } from './invariants.ts';
 import { profileText } from './profiles.ts';
 import { type FoundViolation, replayCommand, type SimulationReport } from './report.ts';
 import {
@@ -73,7 +73,7 @@ class Simulation {
   readonly #options: SimulateOptions;
   readonly #startMs: number;
   readonly #digest = createHash('sha256');
-  readonly #endings: Record<Ending, number> = {
+  readonly #endings: Record<CampaignEnding, number> = {
     success: 0,
     rolledBack: 0,
     rejected: 0,

@@ -4,7 +4,7 @@ import { frameDurationMs } from '../bus/bit-timing.ts';
 import { copyOf } from '../bus/bus-endpoint.ts';
 import type { BusState } from '../bus/can-bus.ts';
 import type { CanFrame } from '../bus/can-frame.ts';
-import { arbitrationKey, type Waiting, Wire, type WireNode } from '../bus/wire.ts';
+import { arbitrationKey, type WaitingFrame, Wire, type WireNode } from '../bus/wire.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { FrameDigest } from './frame-digest.ts';
 import {
@@ -67,7 +67,7 @@ const ERROR_FRAME_BITS = -(1 + 3) + 6 + 8 + 3;
 const SUSPEND_BITS = 8;
 
 /** Of each frame one object, which is its place in the queue, too. */
-class Transmission implements Waiting<Transmission> {
+class Transmission implements WaitingFrame<Transmission> {
   readonly key: number;
   readonly durationMs: number;
   readonly readyMs: number;

@@ -3,9 +3,10 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { TrustFolder } from '../../server/features/releases/trust-folder.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
-import { ONLINE_ROLES, REPOSITORIES, type RepositoryName } from '../signing/folder.ts';
+import { ONLINE_ROLES, REPOSITORIES } from '../signing/folder.ts';
 import { customOf, type ReleaseChoice } from '../signing/release.ts';
 import { listed } from '../signing/release-list.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 import { RepositoryWriter, ROOT_VALIDITY_MS } from '../trust/repository-writer.ts';
 import type { RoleKeys } from '../trust/role-signing.ts';
 import { type LocalSigner, signerFromSeed } from '../trust/signing-key.ts';

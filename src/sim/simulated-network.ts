@@ -20,7 +20,7 @@ export interface NetworkServer {
 }
 
 /** One request and its answer. */
-export interface Exchange {
+export interface HttpExchange {
   /** From 1, over all lives of the TMU. */
   readonly n: number;
   readonly atMs: number;
@@ -78,7 +78,7 @@ export class SimulatedNetwork implements HttpTransport {
   #covered = true;
   #waiting: (() => void)[] = [];
   /** Asked once for each exchange, before it begins; undefined: nothing happens to it. */
-  fault: ((exchange: Exchange) => NetworkFault | undefined) | undefined;
+  fault: ((exchange: HttpExchange) => NetworkFault | undefined) | undefined;
 
   constructor(options: SimulatedNetworkOptions) {
     this.#options = options;

@@ -27,7 +27,7 @@ export interface ServerTokens {
 }
 
 /** All that a backend keeps. */
-export interface ServerState {
+export interface BackendState {
   readonly database: Uint8Array;
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
@@ -39,14 +39,14 @@ export interface SimulatedServerOptions {
   readonly trust: TrustFolder;
   readonly tokens: ServerTokens;
   /** Missing: a new one, with the tokens to be added before it starts. */
-  readonly state?: ServerState;
+  readonly state?: BackendState;
 }
 
 /** Operators have more to say than vehicles. */
 type OperatorRequest = Omit<HttpRequest, 'method'> & { readonly method: 'POST' | 'PUT' | 'DELETE' };
 
 /** One row of the table of reports, as the vehicle sent it. */
-export interface ReportRow {
+export interface SentReportRow {
   readonly id: string;
   readonly vin: string;
   readonly campaign: string | null;
@@ -270,23 +270,23 @@ export class SimulatedServer implements NetworkServer {
   }
 
   /** In the order of their coming. Read from the table itself. */
-  reports(vin: string): ReportRow[] {
+  reports(vin: string): SentReportRow[] {
     const rows = this.database
       .prepare(
         'select id, vin, campaign, outcome, code, reason from reports where vin = ? order by id',
       )
-      .all(vin) as unknown as Omit<ReportRow, 'ecus'>[];
+      .all(vin) as unknown as Omit<SentReportRow, 'ecus'>[];
     const ecus = this.database.prepare(
       'select name, from_version as "from", version, sha256, error from report_ecus where report_id = ? order by position',
     );
     return rows.map((row) => ({
       ...row,
-      ecus: ecus.all(row.id) as unknown as ReportRow['ecus'],
+      ecus: ecus.all(row.id) as unknown as SentReportRow['ecus'],
     }));
   }
 
   /** For another world that begins where this one is now. */
-  state(): ServerState {
+  state(): BackendState {
     return { database: this.database.serialize(), files: this.disk.files() };
   }
 

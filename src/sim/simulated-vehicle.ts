@@ -39,7 +39,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 
 export const TMU = 'TMU' as const;
 /** `TMU`, or the name of an ECU in the vehicle file; `driver` is none, and speaks, too. */
-export type MachineName = string;
+export type VehicleMachine = string;
 
 /** What the parts of a vehicle tell, as they tell it. */
 export type VehicleEvent =
@@ -53,7 +53,7 @@ export type VehicleEvent =
 /** Something around the ports of the product; see WorldSabotage. */
 export interface VehicleWrappers {
   readonly wrapDriver?: (driver: EcuDriver, ecu: string, vin: string) => EcuDriver;
-  readonly wrapStorage?: (storage: Storage, machine: MachineName, vin: string) => Storage;
+  readonly wrapStorage?: (storage: Storage, machine: VehicleMachine, vin: string) => Storage;
   readonly wrapNetwork?: (transport: HttpTransport, vin: string) => HttpTransport;
 }
 
@@ -65,7 +65,7 @@ export interface SimulatedVehicleOptions extends VehicleWrappers {
   readonly logger: Logger;
   readonly server: SimulatedServer;
   /** Of each machine, durably; missing: an ECU that comes from the chip factory. */
-  readonly disks: ReadonlyMap<MachineName, ReadonlyMap<string, Uint8Array>>;
+  readonly disks: ReadonlyMap<VehicleMachine, ReadonlyMap<string, Uint8Array>>;
   /** What an ECU of this name runs when it is new. */
   readonly factoryImage: (ecu: string) => { readonly image: Uint8Array; readonly version: string };
   /** Of the ECU of another make, where the vehicle file has one. */
@@ -76,7 +76,7 @@ export interface SimulatedVehicleOptions extends VehicleWrappers {
   /** Of the sealed messages. */
   readonly session?: SessionChoice | undefined;
   readonly approvalTimeoutSeconds: number;
-  readonly onEvent: (machine: MachineName, event: VehicleEvent) => void;
+  readonly onEvent: (machine: VehicleMachine, event: VehicleEvent) => void;
 }
 
 /** From one contact of the services to the next. */
@@ -103,7 +103,7 @@ export class SimulatedVehicle {
   readonly driver: DriverModel;
   /** What any node on the bus could have written down. */
   readonly eavesdropper: Eavesdropper;
-  readonly machines: ReadonlyMap<MachineName, SimulatedMachine>;
+  readonly machines: ReadonlyMap<VehicleMachine, SimulatedMachine>;
   readonly #options: SimulatedVehicleOptions;
   readonly #faults = new Map<string, Writable<EcuFaults>>();
   readonly #ecus = new Map<string, Ecu>();
@@ -136,7 +136,7 @@ export class SimulatedVehicle {
   }
 
   /** Throws for a name that is none. */
-  machine(name: MachineName): SimulatedMachine {
+  machine(name: VehicleMachine): SimulatedMachine {
     const machine = this.machines.get(name);
     if (machine === undefined) throw new Error(`${this.vin} has no ${name}`);
     return machine;
@@ -200,7 +200,7 @@ export class SimulatedVehicle {
 
   #usualSignals: Record<string, SignalValue> = {};
 
-  #machine(name: MachineName): SimulatedMachine {
+  #machine(name: VehicleMachine): SimulatedMachine {
     const { clock, random, disks } = this.#options;
     return new SimulatedMachine({
       name,
@@ -317,11 +317,11 @@ export class SimulatedVehicle {
     return { stopped: tmu.run(end.signal) };
   }
 
-  #storage(name: MachineName, life: MachineLife): Storage {
+  #storage(name: VehicleMachine, life: MachineLife): Storage {
     return this.#options.wrapStorage?.(life.storage, name, this.vin) ?? life.storage;
   }
 
-  #emit(machine: MachineName, event: VehicleEvent): void {
+  #emit(machine: VehicleMachine, event: VehicleEvent): void {
     this.#options.onEvent(machine, event);
   }
 }

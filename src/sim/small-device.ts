@@ -4,7 +4,7 @@ import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { manifestFor, publicPem, signManifest } from '../contract/chunked/sign-package.ts';
 import { concatBytes } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
-import { type BootRecord, bootRecordSchema } from '../device/boot-record.ts';
+import { bootRecordSchema, type DeviceBootRecord } from '../device/boot-record.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import { enroll } from '../device/enroll.ts';
 import { openDeviceClient } from '../device/open-client.ts';
@@ -39,7 +39,7 @@ const FREE_BYTES = 64 * 1024;
 /** PKCS #8 of an Ed25519 key, in front of its seed (RFC 8410). */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-export class SmallDevice {
+export class SimulatedSmallDevice {
   readonly machine: SimulatedMachine;
   readonly network: SimulatedNetwork;
   /** Versions by SHA-256: that of the factory, and all releases. */
@@ -208,7 +208,7 @@ function packageForm(manifest: string, publicKey: string, image: Uint8Array) {
   return { body, contentType: `multipart/form-data; boundary=${BOUNDARY}` };
 }
 
-function recordOf(bytes: Uint8Array | undefined): BootRecord | undefined {
+function recordOf(bytes: Uint8Array | undefined): DeviceBootRecord | undefined {
   if (bytes === undefined) return undefined;
   try {
     return bootRecordSchema.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data;

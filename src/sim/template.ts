@@ -14,12 +14,12 @@ import type { Character } from './other-make/character.ts';
 import { type SeededRandom, seededRandom } from './seeded-random.ts';
 import { type FactoryFiles, keyCeremony } from './simulated-factory.ts';
 import {
+  type BackendState,
   fetchFrom,
-  type ServerState,
   type ServerTokens,
   SimulatedServer,
 } from './simulated-server.ts';
-import { type MachineName, SimulatedVehicle, TMU } from './simulated-vehicle.ts';
+import { SimulatedVehicle, TMU, type VehicleMachine } from './simulated-vehicle.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface TemplateOptions {
@@ -31,10 +31,10 @@ export interface TemplateOptions {
   readonly imageBytes: number;
 }
 
-export type Disks = ReadonlyMap<MachineName, ReadonlyMap<string, Uint8Array>>;
+export type Disks = ReadonlyMap<VehicleMachine, ReadonlyMap<string, Uint8Array>>;
 
 export interface Template {
-  readonly server: ServerState;
+  readonly server: BackendState;
   readonly tokens: ServerTokens;
   readonly factory: FactoryFiles;
   readonly vehicles: readonly { readonly vehicle: Vehicle; readonly disks: Disks }[];

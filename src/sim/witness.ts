@@ -21,7 +21,7 @@ import type { PlainEcuEvent } from './other-make/services.ts';
 import type { ServicesFacts } from './services-facts.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
-import type { SmallDevice } from './small-device.ts';
+import type { SimulatedSmallDevice } from './small-device.ts';
 import { bankHash, imageCounter, readEcuTruth, type Truths, truthsOf } from './truth.ts';
 
 /** Ends that a campaign can have; the others are reasons to try again. */
@@ -180,7 +180,7 @@ export class Witness {
     this.#tell({ kind: 'backend-rest', lost });
   }
 
-  deviceRests(device: SmallDevice | undefined): void {
+  deviceRests(device: SimulatedSmallDevice | undefined): void {
     if (device === undefined) return;
     const completed = device
       .transfers()

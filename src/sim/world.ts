@@ -10,12 +10,12 @@ import { type SeededRandom, seededRandom } from './seeded-random.ts';
 import { ReleaseSigner, type SignedImage } from './simulated-factory.ts';
 import { SimulatedServer } from './simulated-server.ts';
 import {
-  type MachineName,
   SimulatedVehicle,
   type VehicleEvent,
+  type VehicleMachine,
   type VehicleWrappers,
 } from './simulated-vehicle.ts';
-import { SmallDevice } from './small-device.ts';
+import { SimulatedSmallDevice } from './small-device.ts';
 import { FACTORY_SEED, factoryImageOf, imageOf, type Template, templateOf } from './template.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -25,7 +25,7 @@ export interface WorldEvent {
   /** VIN. */
   readonly vehicle: string;
   /** `TMU`, the name of an ECU, or `driver`. */
-  readonly machine: MachineName;
+  readonly machine: VehicleMachine;
   readonly event: VehicleEvent;
 }
 
@@ -110,7 +110,7 @@ export class SimulatedWorld {
   readonly clock: VirtualClock;
   readonly server: SimulatedServer;
   readonly vehicles: readonly SimulatedVehicle[];
-  readonly smallDevice: SmallDevice | undefined;
+  readonly smallDevice: SimulatedSmallDevice | undefined;
   readonly #options: WorldOptions;
   readonly #random: SeededRandom;
   readonly #signer: ReleaseSigner;
@@ -135,7 +135,7 @@ export class SimulatedWorld {
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
     this.smallDevice =
       options.smallDevice === true
-        ? new SmallDevice({
+        ? new SimulatedSmallDevice({
             ...{ clock: this.clock, server: this.server, imageBytes },
             random: this.#random.fork('small device'),
             token: template.tokens.factory,
@@ -271,7 +271,7 @@ export class SimulatedWorld {
     return this.clock.run(promise, limitMs, { strict: this.#options.strict ?? true });
   }
 
-  #emit(vehicle: string, machine: MachineName, event: VehicleEvent): void {
+  #emit(vehicle: string, machine: VehicleMachine, event: VehicleEvent): void {
     const told: WorldEvent = { atMs: this.clock.nowMs(), vehicle, machine, event };
     for (const listener of this.#listeners) listener(told);
   }

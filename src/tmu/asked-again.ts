@@ -3,10 +3,10 @@
 import type { Approver, Backend } from '../campaign/ports.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
-import type { Memory, Remembered } from './memory.ts';
+import type { Remembered, TmuMemory } from './memory.ts';
 
 export interface AskedAgainOptions {
-  readonly memory: Memory;
+  readonly memory: TmuMemory;
   readonly backend: Pick<Backend, 'campaign'>;
   readonly approver?: Approver | undefined;
   readonly vehicle: Pick<Vehicle, 'vin'>;

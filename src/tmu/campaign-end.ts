@@ -1,13 +1,13 @@
 // What a campaign has led to is written down: what runs, what is kept, what is remembered, and what is reported.
 
 import { type PlanItem, planTargetsKey } from '../campaign/plan.ts';
-import type { Approver, VersionReport } from '../campaign/ports.ts';
+import type { Approver, CampaignReport } from '../campaign/ports.ts';
 import type { CampaignResult } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
-import type { ImageStore } from './image-store.ts';
+import type { VehicleImageStore } from './image-store.ts';
 import type { InstalledFile } from './installed.ts';
 import type { Inventory } from './inventory.ts';
-import type { Memory, MemoryContent } from './memory.ts';
+import type { MemoryContent, TmuMemory } from './memory.ts';
 import type { Outbox } from './outbox.ts';
 import { retentionOf } from './retention.ts';
 import type { TrustedSource } from './trusted-source.ts';
@@ -15,11 +15,11 @@ import type { TrustedSource } from './trusted-source.ts';
 export interface CampaignEndOptions {
   readonly vin: string;
   readonly clock: Clock;
-  readonly memory: Memory;
+  readonly memory: TmuMemory;
   readonly installed: InstalledFile;
   readonly inventory: Inventory;
   readonly outbox: Outbox;
-  readonly images: ImageStore;
+  readonly images: VehicleImageStore;
   readonly trusted: Pick<TrustedSource, 'installed'>;
   readonly approver: Approver | undefined;
 }
@@ -107,7 +107,7 @@ function keptImage({ to, download, encryption }: PlanItem): MemoryContent['image
 }
 
 /** What the backend learns of a campaign; texts have the lengths that it takes. */
-export function reportOf(result: CampaignResult, vin: string): VersionReport {
+export function reportOf(result: CampaignResult, vin: string): CampaignReport {
   const { warnings } = result;
   return {
     vin,

@@ -11,7 +11,7 @@ import type {
   ConditionQuery,
   VehicleState,
 } from '../campaign/ports.ts';
-import type { Change } from '../campaign/runner.ts';
+import type { StateChange } from '../campaign/runner.ts';
 import type { Campaign, CampaignState } from '../campaign/state.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
@@ -32,7 +32,7 @@ export interface CampaignWatchOptions {
   readonly logger: Logger;
   readonly emit: TmuListener;
   /** Of the campaign's runner; durable when it resolves. */
-  readonly inject: (event: CampaignEvent) => Promise<Change>;
+  readonly inject: (event: CampaignEvent) => Promise<StateChange>;
   readonly approver: Approver | undefined;
   /** What the driver has approved for the staging; undefined where he was not asked. */
   readonly approved: (campaign: Campaign) => ApprovalQuestion | undefined;

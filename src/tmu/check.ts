@@ -12,7 +12,7 @@ import { retrying } from '../link/retry.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { isAskedAgain } from './asked-again.ts';
 import type { Inventory } from './inventory.ts';
-import type { Memory, Remembered } from './memory.ts';
+import type { Remembered, TmuMemory } from './memory.ts';
 import type { Outbox } from './outbox.ts';
 import { plannedEcus } from './ranks.ts';
 import { stands } from './retention.ts';
@@ -24,7 +24,7 @@ export interface CheckOptions {
   readonly trusted: TrustedSource;
   readonly vehicle: Vehicle;
   readonly inventory: Inventory;
-  readonly memory: Memory;
+  readonly memory: TmuMemory;
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly random: Random;

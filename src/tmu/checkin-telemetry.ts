@@ -18,7 +18,7 @@ export interface MachineFacts {
   readonly buses: () => Promise<readonly BusTelemetry[]>;
 }
 
-export interface TelemetryOptions {
+export interface CheckinTelemetryOptions {
   /** Missing: uptime of the machine and buses are not told. */
   readonly machine: MachineFacts | undefined;
   readonly storage: Storage;
@@ -29,11 +29,11 @@ export interface TelemetryOptions {
 }
 
 export class TelemetryReader {
-  readonly #options: TelemetryOptions;
+  readonly #options: CheckinTelemetryOptions;
   readonly #startedMs: number;
 
   /** Made when the daemon starts. */
-  constructor(options: TelemetryOptions) {
+  constructor(options: CheckinTelemetryOptions) {
     this.#options = options;
     this.#startedMs = options.clock.nowMs();
   }

@@ -8,7 +8,7 @@ import { StorageError, type StorageFile } from '../core/storage.ts';
 import { foreignBeginning } from '../link/foreign-answer.ts';
 import { type PaceLimits, PaceWatch } from '../link/pace.ts';
 import { type RetryOptions, retrying } from '../link/retry.ts';
-import { bulkSha256, hashRange, type ImageStore } from './image-store.ts';
+import { bulkSha256, hashRange, type VehicleImageStore } from './image-store.ts';
 import type { TrafficMeter } from './traffic-meter.ts';
 
 export type DownloadLimits = PaceLimits;
@@ -17,7 +17,7 @@ export const DEFAULT_DOWNLOAD_LIMITS: DownloadLimits = { stallMs: 30_000, leastB
 
 export interface DownloadOptions extends RetryOptions {
   readonly backend: Backend;
-  readonly images: ImageStore;
+  readonly images: VehicleImageStore;
   readonly release: Pick<Release, 'file' | 'size' | 'sha256'>;
   readonly limits?: DownloadLimits;
   readonly onProgress?: (received: number) => void;

@@ -1,6 +1,6 @@
 // Does the commands of a campaign with the ports of this vehicle. Every command may come again after a restart.
 
-import { type EcuCommand, performEcuStep, type StepReport } from '../campaign/ecu-step.ts';
+import { type EcuStepCommand, performEcuStep, type StepReport } from '../campaign/ecu-step.ts';
 import type { CampaignEvent } from '../campaign/event.ts';
 import { type PlanItem, planTargetsKey } from '../campaign/plan.ts';
 import type {
@@ -21,8 +21,8 @@ import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Approvals } from './approvals.ts';
 import { type DownloadLimits, downloadImage } from './download.ts';
-import type { ImageStore } from './image-store.ts';
-import type { Memory, OwedCommit } from './memory.ts';
+import type { VehicleImageStore } from './image-store.ts';
+import type { OwedCommit, TmuMemory } from './memory.ts';
 import { hasOneBank } from './ranks.ts';
 import { renewed } from './retention.ts';
 import type { TmuListener } from './tmu-event.ts';
@@ -35,8 +35,8 @@ export interface ExecutorOptions {
   readonly driverFor: (ecu: string) => EcuDriver;
   readonly approvals: Approvals;
   readonly vehicle: Vehicle;
-  readonly images: ImageStore;
-  readonly memory: Memory;
+  readonly images: VehicleImageStore;
+  readonly memory: TmuMemory;
   readonly traffic: TrafficMeter;
   readonly clock: Clock;
   readonly random: Random;
@@ -155,7 +155,7 @@ export class Executor {
   }
 
   #ecu(
-    command: EcuCommand,
+    command: EcuStepCommand,
     campaign: Campaign,
     signal: AbortSignal,
     note: Note,

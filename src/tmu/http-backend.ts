@@ -5,13 +5,12 @@ import { z } from 'zod';
 import type {
   Backend,
   CampaignOrders,
+  CampaignReport,
   CampaignStatusReport,
   Checkin,
   DownloadAnswer,
   LatestAnswer,
   MetadataBody,
-  RepositoryName,
-  VersionReport,
 } from '../campaign/ports.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
@@ -34,6 +33,7 @@ import {
   withSignal,
 } from '../link/http-client.ts';
 import type { HttpResponse, HttpTransport } from '../link/http-transport.ts';
+import type { RepositoryName } from '../trust/full-verification.ts';
 
 export interface HttpBackendOptions {
   /** `https://host[:port][/prefix]` */
@@ -204,7 +204,7 @@ export class HttpBackend implements Backend {
   }
 
   async report(
-    report: VersionReport,
+    report: CampaignReport,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure> {
     const url = this.#url('report_versions');

@@ -22,7 +22,7 @@ export interface StoredImage extends ImageSource {
   close(): Promise<void>;
 }
 
-export class ImageStore {
+export class VehicleImageStore {
   readonly #storage: Storage;
 
   constructor(storage: Storage) {

@@ -2,7 +2,7 @@
 
 import type { Installed } from '../campaign/decide.ts';
 import { digestOf } from '../campaign/plan.ts';
-import type { DriverFailure, EcuDriver, EcuIdentity, VersionReport } from '../campaign/ports.ts';
+import type { CampaignReport, DriverFailure, EcuDriver, EcuIdentity } from '../campaign/ports.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { InstalledFile } from './installed.ts';
 
@@ -67,7 +67,7 @@ export class Inventory {
   report(
     vin: string,
     outcome: string,
-  ): { readonly digest: string; readonly report: VersionReport } {
+  ): { readonly digest: string; readonly report: CampaignReport } {
     const ecus = [...this.#seen]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, identity]) => ({

@@ -155,7 +155,7 @@ export function decodeMemory(bytes: Uint8Array): MemoryContent | undefined {
   return 'value' in decoded ? decoded.value : undefined;
 }
 
-export class Memory {
+export class TmuMemory {
   readonly #file: DurableFile<MemoryContent>;
 
   private constructor(file: DurableFile<MemoryContent>) {
@@ -165,9 +165,9 @@ export class Memory {
   /** `damaged`: the file was unreadable and is begun anew. What it held can all be found out again. */
   static async open(
     storage: Storage,
-  ): Promise<{ readonly memory: Memory; readonly damaged: boolean }> {
+  ): Promise<{ readonly memory: TmuMemory; readonly damaged: boolean }> {
     const { file, state } = await DurableFile.open(storage, MEMORY_FILE, codec, EMPTY);
-    return { memory: new Memory(file), damaged: typeof state === 'object' };
+    return { memory: new TmuMemory(file), damaged: typeof state === 'object' };
   }
 
   get content(): MemoryContent {

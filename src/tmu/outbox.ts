@@ -1,7 +1,7 @@
 // Reports that the backend has not taken yet: kept through restarts, sent in order, each at least once.
 
 import { z } from 'zod';
-import type { Backend, CampaignStatusReport, VersionReport } from '../campaign/ports.ts';
+import type { Backend, CampaignReport, CampaignStatusReport } from '../campaign/ports.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import type { Logger } from '../core/logger.ts';
@@ -43,7 +43,7 @@ const outboxSchema = z.array(
   ]),
 );
 type Entry =
-  | { readonly id: string; readonly report: VersionReport }
+  | { readonly id: string; readonly report: CampaignReport }
   /** How an order of the operator was answered. */
   | { readonly id: string; readonly campaign: CampaignStatusReport }
   /** The Director does not know yet how a campaign ended; the manifest is made when it is sent. */
@@ -82,7 +82,7 @@ export class Outbox {
    * The same id a second time replaces the first: finishing a campaign may be repeated after a restart. With
    * `checkin` the Director is told afterwards what each ECU says.
    */
-  put(id: string, report: VersionReport, { checkin = false } = {}): Promise<void> {
+  put(id: string, report: CampaignReport, { checkin = false } = {}): Promise<void> {
     return this.#change((entries) => {
       const others = entries.filter((entry) => entry.id !== id && !(checkin && 'checkin' in entry));
       return [...others, { id, report }, ...(checkin ? [CHECKIN] : [])];

@@ -34,10 +34,10 @@ import { type MachineFacts, TelemetryReader } from './checkin-telemetry.ts';
 import { cycleResult } from './cycle-result.ts';
 import type { DownloadLimits } from './download.ts';
 import { Executor } from './executor.ts';
-import { ImageStore } from './image-store.ts';
+import { VehicleImageStore } from './image-store.ts';
 import { InstalledFile } from './installed.ts';
 import { Inventory } from './inventory.ts';
-import { Memory } from './memory.ts';
+import { TmuMemory } from './memory.ts';
 import { Outbox } from './outbox.ts';
 import { busyEcus } from './services/busy-ecus.ts';
 import { EcuGate } from './services/ecu-gate.ts';
@@ -92,11 +92,11 @@ const APPROVAL_TIMEOUT_SECONDS = 30;
 interface Opened {
   readonly lock: FolderLock;
   readonly runner: CampaignRunner;
-  readonly memory: Memory;
+  readonly memory: TmuMemory;
   readonly outbox: Outbox;
   readonly installed: InstalledFile;
   readonly inventory: Inventory;
-  readonly images: ImageStore;
+  readonly images: VehicleImageStore;
   readonly executor: Executor;
   readonly approvals: Approvals;
   readonly trusted: TrustedSource;
@@ -241,12 +241,12 @@ export class Tmu {
     const { storage, clock, logger, driverFor } = this.#options;
     const lock = await (this.#options.lock ?? lockFolder)(storage.location);
     try {
-      const { memory, damaged } = await Memory.open(storage);
+      const { memory, damaged } = await TmuMemory.open(storage);
       if (damaged) {
         logger.warn({}, `${storage.location}/state.json was unreadable and is begun anew`);
       }
       const installed = await InstalledFile.open(storage);
-      const images = new ImageStore(storage);
+      const images = new VehicleImageStore(storage);
       const { bytesPerDay } = this.#options.vehicle.policy.network;
       const traffic = new TrafficMeter({ memory, clock, bytesPerDay });
       const backend = traffic.counting(this.#options.backend);

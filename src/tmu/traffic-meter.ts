@@ -2,10 +2,10 @@
 
 import type { Backend, MetadataBody } from '../campaign/ports.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Memory, Traffic } from './memory.ts';
+import type { TmuMemory, Traffic } from './memory.ts';
 
 export interface TrafficOptions {
-  readonly memory: Memory;
+  readonly memory: TmuMemory;
   readonly clock: Clock;
   /** Of images; null: counted, not limited. */
   readonly bytesPerDay: number | null;

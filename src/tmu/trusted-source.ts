@@ -30,7 +30,7 @@ export type TrustedCheck =
   | { readonly kind: 'interrupted' };
 
 /** Which image an ECU shall get; a part of a plan item. */
-export interface Wanted {
+export interface WantedImage {
   readonly ecu: string;
   readonly targetName: string;
   readonly to: { readonly sha256: string; readonly size: number };
@@ -48,7 +48,7 @@ export interface TrustedSource {
     signal: AbortSignal,
   ): Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed>;
   /** For an ECU that verifies nothing: whether both repositories (still) want this image in it. */
-  stands(wanted: Wanted, signal: AbortSignal): Promise<{ readonly ok: true } | Failed>;
+  stands(wanted: WantedImage, signal: AbortSignal): Promise<{ readonly ok: true } | Failed>;
   /** The campaign has succeeded: nothing older than this may be installed any more. */
   installed(
     images: readonly { readonly ecu: string; readonly releaseCounter: number }[],

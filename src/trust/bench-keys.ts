@@ -26,7 +26,7 @@ const IMAGES_ROLES = ['root', 'timestamp', 'snapshot', 'targets'] as const;
 
 type Signers<Role extends string> = Readonly<Record<Role, LocalSigner>>;
 
-export interface BenchWorld {
+export interface BenchRepositories {
   readonly director: Signers<(typeof DIRECTOR_ROLES)[number]>;
   readonly images: Signers<(typeof IMAGES_ROLES)[number]>;
   /** Version 1, the same bytes in every process. */
@@ -79,15 +79,15 @@ const DAY_MS = 86_400_000;
 /** The Roots of the bench do not expire while anybody remembers it: everybody could sign the next one. */
 const ROOT_EXPIRES_MS = Date.UTC(2100, 0);
 
-let world: BenchWorld | undefined;
+let world: BenchRepositories | undefined;
 
 /** Made at the first call, in a few ms. */
-export function benchWorld(): BenchWorld {
+export function benchWorld(): BenchRepositories {
   world ??= makeWorld();
   return world;
 }
 
-function makeWorld(): BenchWorld {
+function makeWorld(): BenchRepositories {
   const director = signers('director', DIRECTOR_ROLES);
   const images = signers('images', IMAGES_ROLES);
   return { director, images, directorRoot: rootOf(director), imagesRoot: rootOf(images) };

@@ -17,7 +17,7 @@ import { lengthPrefixed } from './length-prefixed.ts';
 export const SESSION_NONCE_BYTES = 16;
 
 /** What both sides know after the first two messages. */
-export interface Exchanged {
+export interface SessionExchange {
   readonly serial: string;
   /** Hexadecimal, the device's. */
   readonly clientNonce: string;
@@ -52,12 +52,12 @@ export function deviceKeyOf(deviceSecret: Uint8Array): Uint8Array {
 }
 
 /** Hexadecimal. Made by the device after it has checked the server's. */
-export function clientProof(key: Uint8Array, exchanged: Exchanged): string {
+export function clientProof(key: Uint8Array, exchanged: SessionExchange): string {
   return proof(LABELS.client, key, exchanged, bound(exchanged));
 }
 
 /** Hexadecimal. The server gives it to whoever asks: it proves the server, and tells nothing of the key. */
-export function serverProof(key: Uint8Array, exchanged: Exchanged): string {
+export function serverProof(key: Uint8Array, exchanged: SessionExchange): string {
   return proof(LABELS.server, key, exchanged, []);
 }
 
@@ -68,7 +68,7 @@ export function sameProof(expected: string, given: string): boolean {
 }
 
 /** The same on both sides, and other ones for every exchange. */
-export function sessionKeys(key: Uint8Array, exchanged: Exchanged): SessionKeys {
+export function sessionKeys(key: Uint8Array, exchanged: SessionExchange): SessionKeys {
   const { serial, clientNonce, serverNonce, challenge } = exchanged;
   const salt = lengthPrefixed(clientNonce, serverNonce);
   const info = lengthPrefixed(LABELS.keys, serial, challenge, ...bound(exchanged));
@@ -80,14 +80,14 @@ export function sessionKeys(key: Uint8Array, exchanged: Exchanged): SessionKeys 
   };
 }
 
-function bound({ binding }: Exchanged): readonly string[] {
+function bound({ binding }: SessionExchange): readonly string[] {
   return binding === undefined ? [] : [binding];
 }
 
 function proof(
   label: string,
   key: Uint8Array,
-  { serial, clientNonce, serverNonce, challenge }: Exchanged,
+  { serial, clientNonce, serverNonce, challenge }: SessionExchange,
   bindings: readonly string[],
 ): string {
   const message = lengthPrefixed(label, serial, clientNonce, serverNonce, challenge, ...bindings);

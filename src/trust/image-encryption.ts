@@ -41,7 +41,7 @@ const LABEL = 'can-ota image encryption 1';
 const WHERE = 'encrypted image';
 
 /** What is encrypted, and for whom: all of it goes into the key. */
-export interface ImageFacts {
+export interface EncryptionFacts {
   readonly serial: string;
   /** Target name, as signed. */
   readonly name: string;
@@ -75,7 +75,7 @@ export function carriedFor(received: number): number | undefined {
  * X25519 key (the registry took it from a device).
  */
 export function encryptImage(
-  { recipient, ...facts }: ImageFacts & { readonly recipient: Uint8Array },
+  { recipient, ...facts }: EncryptionFacts & { readonly recipient: Uint8Array },
   random: Random,
 ): ImageEncryptor {
   requireFacts(facts);
@@ -121,7 +121,7 @@ export function encryptImage(
 /** Gives out only what is authenticated; keeps one block and never more, however the chunks come. */
 export class ImageDecryptor {
   readonly #privateKey: Uint8Array;
-  readonly #facts: ImageFacts;
+  readonly #facts: EncryptionFacts;
   readonly #blocks: BlockStream;
   /** The header as far as it has come. */
   #header: Uint8Array = new Uint8Array();
@@ -133,7 +133,7 @@ export class ImageDecryptor {
    * its header comes along. Throws RangeError for facts that cannot be, and for a place that is no end of a block.
    */
   constructor(
-    { privateKey, ...facts }: ImageFacts & { readonly privateKey: Uint8Array },
+    { privateKey, ...facts }: EncryptionFacts & { readonly privateKey: Uint8Array },
     from?: { readonly header: Uint8Array; readonly received: number },
   ) {
     requireFacts(facts);
@@ -302,7 +302,7 @@ function deriveKeys(
   shared: Uint8Array,
   header: Uint8Array,
   recipient: Uint8Array,
-  { serial, name, sha256: digest, length }: ImageFacts,
+  { serial, name, sha256: digest, length }: EncryptionFacts,
 ): Keys {
   const info = lengthPrefixed(
     LABEL,
@@ -322,7 +322,7 @@ function nonceOf(prefix: Uint8Array, index: number, last: boolean): Uint8Array {
   return concatBytes(prefix, uintToBytes(index, 4), Uint8Array.of(last ? 1 : 0));
 }
 
-function requireFacts({ sha256: digest, length }: ImageFacts): void {
+function requireFacts({ sha256: digest, length }: EncryptionFacts): void {
   if (!isSha256Hex(digest)) throw new RangeError(`no SHA-256: ${JSON.stringify(digest)}`);
   if (!Number.isSafeInteger(length) || length < 0 || length > MAX_LENGTH) {
     throw new RangeError(`no length of an image: ${length}`);

@@ -3,7 +3,7 @@
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { fromHex } from '../core/bytes.ts';
-import type { Exchanged } from './device-session.ts';
+import type { SessionExchange } from './device-session.ts';
 import { lengthPrefixed } from './length-prefixed.ts';
 import { exportKey, type SealedSession } from './sealed-session.ts';
 import { x25519Agree } from './signing-key.ts';
@@ -33,7 +33,7 @@ export function agreedKey(
 }
 
 /** What the device signs with its own key: the whole exchange. */
-export function signedByClient(exchanged: Exchanged, keys: ExchangedKeys): Uint8Array {
+export function signedByClient(exchanged: SessionExchange, keys: ExchangedKeys): Uint8Array {
   const { serial, clientNonce, serverNonce, challenge, binding = '' } = exchanged;
   return lengthPrefixed(
     LABELS.signature,
@@ -43,7 +43,10 @@ export function signedByClient(exchanged: Exchanged, keys: ExchangedKeys): Uint8
 }
 
 /** What the backend signs (role `time` of the Director): the whole exchange as it is until then. */
-export function signedByServer(exchanged: Exchanged, keys: ExchangedKeys): Record<string, string> {
+export function signedByServer(
+  exchanged: SessionExchange,
+  keys: ExchangedKeys,
+): Record<string, string> {
   const { serial, clientNonce, serverNonce, challenge } = exchanged;
   return { _type: 'session', serial, clientNonce, serverNonce, challenge, ...keys };
 }

@@ -38,7 +38,7 @@ export interface VersionReport {
 }
 
 /** What the Primary sends about the whole vehicle (5.4.2.1.1). */
-export interface Manifest {
+export interface VehicleManifest {
   readonly vin: string;
   /** Serial number of the Primary. */
   readonly primary: string;
@@ -151,7 +151,7 @@ export function checkVersionReport(
 }
 
 /** Throws ZodError for what no Director would accept: check reports with `readVersionReport` before. */
-export function signManifest(manifest: Manifest, signer: LocalSigner): SignedJson {
+export function signManifest(manifest: VehicleManifest, signer: LocalSigner): SignedJson {
   const { vin, primary, reports, knows } = manifest;
   const known = knows === undefined ? {} : { knows };
   const signed = { _type: 'version-manifest', vin, primary, reports, ...known };
@@ -159,7 +159,7 @@ export function signManifest(manifest: Manifest, signer: LocalSigner): SignedJso
 }
 
 /** From bytes or parsed JSON: the Primary's signature. The reports inside have been checked in their form only. */
-export function checkManifest(input: unknown, primaryKey: PublicKeyJson): Verdict<Manifest> {
+export function checkManifest(input: unknown, primaryKey: PublicKeyJson): Verdict<VehicleManifest> {
   const read = readManifest(input);
   if (!read.ok) return read;
   return isSignedBy(read.value.signed, primaryKey)
@@ -170,7 +170,7 @@ export function checkManifest(input: unknown, primaryKey: PublicKeyJson): Verdic
 /** Who says that he has sent it, before anything is proven: to find the key for `checkManifest`. */
 export function readManifest(
   input: unknown,
-): Verdict<{ readonly signed: SignedJson; readonly manifest: Manifest }> {
+): Verdict<{ readonly signed: SignedJson; readonly manifest: VehicleManifest }> {
   const read = readSigned(input, signedManifest, WHERE);
   if (!read.ok) return read;
   const { _type, ...manifest } = read.value.signed;

@@ -3,7 +3,7 @@
 import type { Root } from '@tufjs/models';
 import { z } from 'zod';
 import { accepted, refused, type Verdict } from './attack.ts';
-import type { Exchanged } from './device-session.ts';
+import type { SessionExchange } from './device-session.ts';
 import { type ExchangedKeys, signedByServer } from './key-agreement.ts';
 import { rootAuthority, type Trusted } from './metadata.ts';
 import { countSigners, readSigned, signedSchema } from './signed-json.ts';
@@ -27,7 +27,7 @@ const sessionSchema = signedSchema(
 export function checkSessionSignature(
   input: unknown,
   root: Trusted<Root>,
-  exchanged: Exchanged,
+  exchanged: SessionExchange,
   keys: ExchangedKeys,
 ): Verdict<void> {
   const read = readSigned(input, sessionSchema, WHERE);

@@ -14,14 +14,14 @@ const schema = z.strictObject({
   /** SHA-256 of the whole image, hexadecimal. */
   sha256: sha256Hex,
 });
-export type FirstImage = z.infer<typeof schema>;
+export type FirstImageRecord = z.infer<typeof schema>;
 
-export function encodeFirstImage({ version, length, sha256 }: FirstImage): Uint8Array {
+export function encodeFirstImage({ version, length, sha256 }: FirstImageRecord): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ version, length, sha256 }));
 }
 
 /** Undefined when the bytes are something else. */
-export function decodeFirstImage(bytes: Uint8Array): FirstImage | undefined {
+export function decodeFirstImage(bytes: Uint8Array): FirstImageRecord | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     return schema.safeParse(JSON.parse(text)).data;

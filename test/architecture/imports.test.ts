@@ -156,6 +156,22 @@ describe('imports', () => {
   });
 });
 
+describe('names', () => {
+  it('no type is exported twice', () => {
+    const declared = new Map<string, string[]>();
+    // The codecs of UDS services are read behind the name of their module: `readDataByIdentifier.encodeRequest`.
+    for (const file of files.filter((name) => !name.startsWith('src/uds/services/'))) {
+      const text = readFileSync(path.join(root, file), 'utf8');
+      const pattern = /^export (?:declare )?(?:abstract )?(?:interface|type|class) (\w+)/gm;
+      for (const [, name] of text.matchAll(pattern)) {
+        declared.set(name!, [...(declared.get(name!) ?? []), file]);
+      }
+    }
+    expect(declared.size).toBeGreaterThan(500);
+    expect([...declared].filter(([, homes]) => homes.length > 1)).toEqual([]);
+  });
+});
+
 describe('capabilities', () => {
   it('clock, random and files of the machine are asked for in src/core and the composition root only', () => {
     const machine =

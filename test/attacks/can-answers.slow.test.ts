@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import { checkVehicleManifest } from '../../server/features/director/check-manifest.ts';
-import type { Device } from '../../server/features/registry/store.ts';
+import type { RegisteredDevice } from '../../server/features/registry/store.ts';
 import { asciiBytes, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import {
   type SignedJson,
@@ -229,9 +229,14 @@ attack(
 );
 
 /** As the registry of the backend has the vehicle. */
-async function inventory(): Promise<Device[]> {
+async function inventory(): Promise<RegisteredDevice[]> {
   const made = await factoryVehicle();
-  const device = (serial: string, name: string, primary: boolean, signingKey: string): Device => ({
+  const device = (
+    serial: string,
+    name: string,
+    primary: boolean,
+    signingKey: string,
+  ): RegisteredDevice => ({
     ...{ hwId: serial, serial, status: 'active', createdAt: '', updatedAt: '', vin: VIN, name },
     ...{ hardwareId: `${name}-HW-1`, primary, signingKey, encryptionKey: undefined },
     secretHash: undefined,

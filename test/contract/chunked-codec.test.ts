@@ -4,9 +4,9 @@ import { canonicalize } from '@tufjs/canonical-json';
 import { describe, expect, it } from 'vitest';
 import { CHUNK_FAULT_NAMES, parseChunkFault } from '../../src/contract/chunked/faults.ts';
 import {
-  type Manifest,
   manifestBytes,
   manifestSchema,
+  type PackageManifest,
   readReleaseKey,
   signedBy,
 } from '../../src/contract/chunked/package.ts';
@@ -66,7 +66,7 @@ function counting() {
   };
 }
 
-function encrypted(manifest: Manifest): string {
+function encrypted(manifest: PackageManifest): string {
   const encryptor = encryptPackage(manifest, TO, counting());
   const parts = [encryptor.head, encryptor.update(PLAIN), encryptor.finish()];
   return parts.map(toHex).join('');

@@ -4,7 +4,7 @@ import { createCipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type Manifest,
+  type PackageManifest,
   PROFILES,
   type Profile,
   type ReleaseKey,
@@ -43,14 +43,14 @@ function imageOf(length: number): Uint8Array {
   return seededRandom(`image ${length}`).bytes(length);
 }
 
-function encrypted(manifest: Manifest, image: Uint8Array, to = TO): Uint8Array {
+function encrypted(manifest: PackageManifest, image: Uint8Array, to = TO): Uint8Array {
   const encryptor = encryptPackage(manifest, to, seededRandom('encryption'));
   return concatBytes(encryptor.head, encryptor.update(image), encryptor.finish());
 }
 
 /** In pieces of these sizes, again and again; the image, or the code of what is wrong. */
 function open(
-  manifest: Manifest,
+  manifest: PackageManifest,
   blob: Uint8Array,
   { to = TO, pieces = [1000] }: { to?: PackageKey; pieces?: readonly number[] } = {},
 ): Uint8Array | string {
@@ -75,7 +75,8 @@ function open(
 }
 
 describe.each(PROFILES)('an encrypted image of profile %s', (profile) => {
-  const manifestOf = (image: Uint8Array): Manifest => manifestFor(image, { ...FACTS, profile });
+  const manifestOf = (image: Uint8Array): PackageManifest =>
+    manifestFor(image, { ...FACTS, profile });
 
   it.each([1, 15, 16, 17, 4095, 4096, 4097, 8192, 12_345])('of %d bytes opens', (length) => {
     const image = imageOf(length);
@@ -138,7 +139,7 @@ describe.each(PROFILES)('an encrypted image of profile %s', (profile) => {
     const image = imageOf(5000);
     const manifest = manifestOf(image);
     const blob = encrypted(manifest, image);
-    const others: [Manifest, PackageKey][] = [
+    const others: [PackageManifest, PackageKey][] = [
       [manifest, { ...TO, serial: 'CO-000002' }],
       [manifest, { ...TO, deviceKey: new Uint8Array(32).fill(8) }],
       [{ ...manifest, model: 'SENSOR-2' }, TO],
@@ -162,7 +163,7 @@ describe.each(PROFILES)('an encrypted image of profile %s', (profile) => {
     const signed = signManifest(manifest, KEYS[profile]);
     const device = { model: 'SENSOR-1', counter: 5, releaseKey: keyOf(profile) };
     expect(verifyPackage(signed, device)).toEqual({ ok: true, manifest });
-    const faults = (change: Partial<Manifest>, on = device): string => {
+    const faults = (change: Partial<PackageManifest>, on = device): string => {
       const verdict = verifyPackage(signManifest({ ...manifest, ...change }, KEYS[profile]), on);
       return verdict.ok ? 'ok' : verdict.code;
     };

@@ -7,7 +7,7 @@ import {
   encodeRecord,
   recordBytes,
 } from '../../src/contract/chunked/protocol.ts';
-import { ChunkReceiver, type ReceiverEvent } from '../../src/contract/chunked/receiver.ts';
+import { type ChunkEvent, ChunkReceiver } from '../../src/contract/chunked/receiver.ts';
 import { concatBytes } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 
@@ -54,8 +54,8 @@ export class Bench {
   }
 
   /** One whole answer, in pieces of this size; what was new is stored. */
-  answer(bytes: Uint8Array, key = KEY, piece = 100): ReceiverEvent[] {
-    const events: ReceiverEvent[] = [];
+  answer(bytes: Uint8Array, key = KEY, piece = 100): ChunkEvent[] {
+    const events: ChunkEvent[] = [];
     this.receiver.begin(key);
     for (let at = 0; at < bytes.length; ) {
       const { taken, event } = this.receiver.take(bytes.subarray(at, at + piece));

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   activated,
-  type BootRecord,
   confirmed,
+  type DeviceBootRecord,
   decideBoot,
   fellBack,
   installed,
@@ -23,7 +23,11 @@ const image = (counter: number) => ({
 const factory = installed({ ...image(0), signed: null });
 
 /** As a boot does it: the record is stored, the bank runs. */
-function boot(record: BootRecord): { record: BootRecord; version: string; trial: boolean } {
+function boot(record: DeviceBootRecord): {
+  record: DeviceBootRecord;
+  version: string;
+  trial: boolean;
+} {
   const decision = decideBoot(record);
   if (decision.run === 'recovery') return { record: decision.record, version: '', trial: false };
   const { bank, trial } = decision.run;

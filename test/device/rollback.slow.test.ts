@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { DEVICE_STATES } from '../../src/device/device-state.ts';
 import { CHECKS } from '../../src/device/diagnostics.ts';
-import { type DeviceFaults, PowerCut } from '../../src/device/faults.ts';
+import { type DeviceFaults, DevicePowerCut } from '../../src/device/faults.ts';
 import type { OpenClientOptions } from '../../src/device/open-client.ts';
 import type { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { DeviceWorld, imageOf } from './support.ts';
@@ -104,7 +104,7 @@ describe('a power cut in state', () => {
     it(`${state} costs nothing but time`, async () => {
       const badDiagnostics = state === 'rollback' ? { badDiagnostics: 'version' as const } : {};
       const { world, disk, device } = await updated({ powerCut: state, ...badDiagnostics });
-      await expect(device.once()).rejects.toThrow(PowerCut);
+      await expect(device.once()).rejects.toThrow(DevicePowerCut);
       disk.cut(world.random.fork(state));
       const next = await world.device(disk, { faults: badDiagnostics });
       const settled = await next.start();
@@ -125,7 +125,7 @@ describe('a power cut in state', () => {
   it('error costs nothing but time', async () => {
     const { world, disk, device } = await updated({ powerCut: 'error' });
     world.network.fault = ({ path }) => (path === '/ota/chunk' ? { kind: 'cut' } : undefined);
-    await expect(device.once()).rejects.toThrow(PowerCut);
+    await expect(device.once()).rejects.toThrow(DevicePowerCut);
     disk.cut(world.random.fork('error'));
     world.network.fault = undefined;
     const next = await world.device(disk);

@@ -21,7 +21,7 @@ import type { CycleEnd } from '../../src/device/client.ts';
 import type { DeviceEvent } from '../../src/device/device-event.ts';
 import { enroll } from '../../src/device/enroll.ts';
 import { type OpenClientOptions, openDeviceClient } from '../../src/device/open-client.ts';
-import { type DeviceStatus, readDeviceStatus } from '../../src/device/read-status.ts';
+import { readDeviceStatus, type SmallDeviceStatus } from '../../src/device/read-status.ts';
 import { HttpRegistry } from '../../src/factory/registry.ts';
 import type { HttpRequest } from '../../src/link/http-transport.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -286,7 +286,7 @@ export class DeviceWorld {
     };
   }
 
-  status(disk: SimulatedDisk): Promise<DeviceStatus> {
+  status(disk: SimulatedDisk): Promise<SmallDeviceStatus> {
     return readDeviceStatus(disk.open());
   }
 

@@ -1,7 +1,7 @@
 // The driver against our own ECUs: activation, verification, confirmation and every way back.
 
 import { describe, expect, it } from 'vitest';
-import type { MetadataSource, Target } from '../../src/campaign/ports.ts';
+import type { EcuMetadataSource, Target } from '../../src/campaign/ports.ts';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import type { ImageSource } from '../../src/image/image-source.ts';
@@ -184,7 +184,7 @@ describe('an ECU with two banks', () => {
     const replayed: Target = {
       ...target,
       metadata: async (state) => {
-        const made = await (target.metadata as MetadataSource)(state);
+        const made = await (target.metadata as EcuMetadataSource)(state);
         if (made.ok) first ??= made.value;
         return made.ok ? { ok: true, value: first! } : made;
       },

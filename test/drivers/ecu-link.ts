@@ -9,7 +9,7 @@ import { runSingle, type SingleOptions, type SingleResult } from '../../src/camp
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
-import type { Authority } from '../../src/drivers/secured-requester.ts';
+import type { OrderAuthority } from '../../src/drivers/secured-requester.ts';
 import type { ImageSource } from '../../src/image/image-source.ts';
 import type { ConnectionListener, IsoTpConnection } from '../../src/isotp/connection.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -40,7 +40,7 @@ export function signedTarget(
 }
 
 /** By which the bench's TMU gives orders to this ECU of the bench. */
-export function benchAuthority(name: string): Authority {
+export function benchAuthority(name: string): OrderAuthority {
   return { role: 'tester', key: benchTesterKey(name) };
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type {
   DriverFailure,
   DriverResult,
-  MetadataSource,
+  EcuMetadataSource,
   Target,
 } from '../../src/campaign/ports.ts';
 import { hexNumber, toHex } from '../../src/core/bytes.ts';
@@ -19,7 +19,7 @@ const SHA = image.sha256.toUpperCase();
 const OLD_SHA = '11'.repeat(32);
 const UNWATCHED = { knownDtcs: undefined, heartbeatMs: 0 };
 const states: EcuTrustState[] = [];
-const metadata: MetadataSource = async (state) => {
+const metadata: EcuMetadataSource = async (state) => {
   states.push(state);
   return { ok: true, value: BUNDLE };
 };

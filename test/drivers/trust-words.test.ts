@@ -5,7 +5,7 @@ import { concatBytes, fromHex, toHex, uintToBytes } from '../../src/core/bytes.t
 import { reset } from '../../src/drivers/activation.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { Exchange, type Refusal } from '../../src/drivers/exchange.ts';
-import type { Authority } from '../../src/drivers/secured-requester.ts';
+import type { OrderAuthority } from '../../src/drivers/secured-requester.ts';
 import {
   explainRefusal,
   metadataFor,
@@ -18,14 +18,14 @@ import { type Answer, ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const PEER = 'EDT (0x7E1 -> 0x7E9)';
 const KEY = fromHex('5a'.repeat(32));
-const AUTHORITY: Authority = { role: 'tester', key: KEY };
+const AUTHORITY: OrderAuthority = { role: 'tester', key: KEY };
 const CHALLENGE = (() => {
   const challenge = new Uint8Array(16).fill(0xc1);
   const mac = challengeMac(KEY, challenge, 0);
   return `62FD24${toHex(concatBytes(challenge, uintToBytes(0, 2), mac)).toUpperCase()}`;
 })();
 
-function exchangeOf(table: Record<string, Answer | Answer[]>, authority?: Authority) {
+function exchangeOf(table: Record<string, Answer | Answer[]>, authority?: OrderAuthority) {
   const ecu = new ScriptedEcu(table);
   return {
     ecu,
@@ -160,7 +160,7 @@ describe('a refusal', () => {
 });
 
 describe('the word that a report has come', () => {
-  const tell = async (change: Record<string, unknown>, authority?: Authority) => {
+  const tell = async (change: Record<string, unknown>, authority?: OrderAuthority) => {
     const ecu = new ScriptedEcu({ '22FD24': CHALLENGE, '84': 'silent', '22FD22': '7F2231' });
     const driver = new UdsEcuDriver({
       ...{ ecu: ecuOf(change), requester: ecu, clock: ecu.clock, authority },
@@ -192,7 +192,11 @@ describe('the word that a report has come', () => {
 });
 
 describe('a reset', () => {
-  const send = async (answer: string, change: Record<string, unknown>, authority?: Authority) => {
+  const send = async (
+    answer: string,
+    change: Record<string, unknown>,
+    authority?: OrderAuthority,
+  ) => {
     const ecu = new ScriptedEcu({ '22FD24': CHALLENGE, '84': answer, '1101': '5101' });
     const exchange = new Exchange({
       ...{ ecu: ecuOf(change), requester: ecu, clock: ecu.clock, authority },

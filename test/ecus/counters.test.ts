@@ -11,7 +11,7 @@ import {
   BLANK_RECORD,
   type BootRecord,
 } from '../../ecus/bootloader/boot/boot-record.ts';
-import type { Identity } from '../../ecus/bootloader/factory/identity.ts';
+import type { FactoryIdentity } from '../../ecus/bootloader/factory/identity.ts';
 import { TrustStore } from '../../ecus/bootloader/flash/trust-store.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
@@ -83,7 +83,7 @@ describe('version reports', () => {
   const identity = {
     damaged: undefined,
     content: { directorRoot: null, imagesRoot: null },
-  } as unknown as Identity;
+  } as unknown as FactoryIdentity;
   const AHEAD = 2 ** 20;
 
   it('are set aside 2 to the 20th at a time: the one behind them costs the next write', async () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 
 import {
-  type Memory,
+  type EcuMemory,
   type MemoryOptions,
   openMemory,
   powerOff,
@@ -69,7 +69,7 @@ describe('the memory of an ECU', () => {
       factoryImage: builtInFactoryImage('EDT'),
     };
   }
-  const open = (storage: FaultStorage): Promise<Memory> =>
+  const open = (storage: FaultStorage): Promise<EcuMemory> =>
     openMemory(optionsFor(storage), () => 'ok');
 
   it('is the same device after a power cut', async () => {

@@ -8,7 +8,7 @@ import {
   type ProvisionOutcome,
   provisionVehicle,
 } from '../../src/factory/provision.ts';
-import type { DeviceFacts, Registry, RegistryAnswer } from '../../src/factory/registry.ts';
+import type { DeviceRegistration, Registry, RegistryAnswer } from '../../src/factory/registry.ts';
 import type { TrustAnchors } from '../../src/factory/trust-anchors.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
@@ -45,7 +45,7 @@ export const ANCHORS: TrustAnchors = {
 
 export const TMU_ID = '0123456789abcdef0123456789abcdef';
 
-export interface Device extends DeviceFacts {
+export interface Device extends DeviceRegistration {
   readonly serial: string;
   status: 'factory_only' | 'active';
 }
@@ -57,11 +57,12 @@ export class MemoryRegistry implements Registry {
   failAt = 0;
   #calls = 0;
 
-  async provision(facts: DeviceFacts): Promise<RegistryAnswer> {
+  async provision(facts: DeviceRegistration): Promise<RegistryAnswer> {
     if (++this.#calls === this.failAt) return unreachable;
     const known = this.devices.get(facts.hwId);
     const changed = Object.entries(facts).some(
-      ([field, value]) => value !== undefined && known?.[field as keyof DeviceFacts] !== value,
+      ([field, value]) =>
+        value !== undefined && known?.[field as keyof DeviceRegistration] !== value,
     );
     if (known?.status === 'active' && changed) {
       return { ok: false, code: 'DEVICE_ACTIVE', reason: `${known.serial} is active` };

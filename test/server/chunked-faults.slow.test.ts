@@ -6,7 +6,7 @@ import {
   type ChunkFault,
   type ChunkFaultRates,
 } from '../../src/contract/chunked/faults.ts';
-import type { ReceiverEvent } from '../../src/contract/chunked/receiver.ts';
+import type { ChunkEvent } from '../../src/contract/chunked/receiver.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { ChunkedDevice, releasePackage } from '../support/chunked-device.ts';
 import { InjectedBackend } from './injected-support.ts';
@@ -17,7 +17,7 @@ const HOUR_MS = 3_600_000;
 
 interface Row {
   /** What the receiver says of spoilt answers; `none` where the device notices elsewhere. */
-  readonly event: ReceiverEvent['kind'] | 'none';
+  readonly event: ChunkEvent['kind'] | 'none';
   /** Where it always happens: what the device ends with, and where the server believes it is. */
   readonly always: string;
   readonly state: string;

@@ -3,8 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  type AssignableEcu,
   decide,
-  type EcuFacts,
   type SignedRelease,
 } from '../../server/features/director/decide.ts';
 import { inRange } from '../../src/core/version-range.ts';
@@ -30,7 +30,7 @@ function release(
   };
 }
 
-function ecu(name: string, installed?: string, more: Partial<EcuFacts> = {}): EcuFacts {
+function ecu(name: string, installed?: string, more: Partial<AssignableEcu> = {}): AssignableEcu {
   return {
     ...{ serial: `S-${name}`, name, hardwareId: `${name}-HW`, canDecrypt: false },
     ...{ installedSha256: installed === undefined ? undefined : `${name}-${installed}` },
@@ -39,7 +39,7 @@ function ecu(name: string, installed?: string, more: Partial<EcuFacts> = {}): Ec
 }
 
 /** `EDT 2, INV 1 (runs)` */
-function told(ecus: readonly EcuFacts[], releases: readonly SignedRelease[]): string[] {
+function told(ecus: readonly AssignableEcu[], releases: readonly SignedRelease[]): string[] {
   return decide(ecus, releases).map(
     ({ ecu: { name }, release: { version }, installed }) =>
       `${name} ${version}${installed ? ' (runs)' : ''}`,

@@ -8,7 +8,7 @@ import { addUser } from '../../server/features/people/tool-commands.ts';
 import { declareRestored } from '../../server/features/registry/restored-command.ts';
 import { ImageStore } from '../../server/features/releases/image-store.ts';
 import { openOta } from '../../server/features/small-devices/open.ts';
-import type { Asker } from '../../server/features/small-devices/ota-service.ts';
+import type { SmallDeviceCaller } from '../../server/features/small-devices/ota-service.ts';
 import { openDatabase } from '../../server/platform/db/database.ts';
 import {
   CHECK_PATH,
@@ -161,7 +161,7 @@ describe('a package that is withdrawn', () => {
     };
     const device = { serial: 'CO-1', hardwareId: MODEL, secretHash: '5a'.repeat(32) };
     const answer = await ota.checkPackage(
-      { device, session: undefined, address: '' } as unknown as Asker,
+      { device, session: undefined, address: '' } as unknown as SmallDeviceCaller,
       checkRequest.parse({ kind: 'package', ...name, version: '1.0.0', counter: 1 }) as never,
     );
     expect(await withdrawn).toMatchObject({ kind: 'withdrawn' });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { EcuTruth } from '../../src/sim/ecu-truth.ts';
 import { INVARIANTS } from '../../src/sim/invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from '../../src/sim/invariants/invariant.ts';
-import { type Ending, Invariants } from '../../src/sim/invariants.ts';
+import { type CampaignEnding, Invariants } from '../../src/sim/invariants.ts';
 import { ECU_NAMES, type EcuName } from '../../src/sim/machine-names.ts';
 import type { Truths } from '../../src/sim/truth.ts';
 
@@ -113,7 +113,7 @@ const BACK: readonly Body[] = [
 function seen(
   bodies: readonly Body[],
   stepMs = 1,
-): { broken: string[]; ending: Ending | undefined } {
+): { broken: string[]; ending: CampaignEnding | undefined } {
   const invariants = new Invariants({
     released: () => released,
     withdrawalGraceMs: 100,

@@ -5,9 +5,9 @@ import type {
   DownloadAnswer,
   LatestAnswer,
   MetadataBody,
-  RepositoryName,
 } from '../../src/campaign/ports.ts';
 import type { BackendFailure } from '../../src/core/backend-failure.ts';
+import type { RepositoryName } from '../../src/trust/full-verification.ts';
 import type { SignedJson } from '../../src/trust/manifest.ts';
 import { away, UptaneBackend } from '../tmu/uptane/support.ts';
 

@@ -21,7 +21,7 @@ import {
   VERIFY_PATH,
   verifyAnswer,
 } from '../../src/contract/chunked/protocol.ts';
-import { ChunkReceiver, type ReceiverEvent } from '../../src/contract/chunked/receiver.ts';
+import { type ChunkEvent, ChunkReceiver } from '../../src/contract/chunked/receiver.ts';
 import {
   generateReleaseKey,
   manifestFor,
@@ -96,7 +96,7 @@ export class ChunkedDevice {
   readonly profile: Profile;
   readonly transport: InjectedTransport;
   readonly disk: SimulatedDisk;
-  readonly events: ReceiverEvent['kind'][] = [];
+  readonly events: ChunkEvent['kind'][] = [];
   version = '1.0.0';
   counter = 1;
   chunkBytes = 256;

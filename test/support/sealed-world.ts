@@ -5,9 +5,9 @@ import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { HttpClient } from '../../src/link/http-client.ts';
 import {
-  type Refusal,
   SealedClient,
   type SealedClientOptions,
+  type SealedRefusal,
 } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
@@ -26,7 +26,7 @@ export class SealedWorld {
   readonly device: TestEcu;
   readonly transport: InjectedTransport;
   readonly disk = new SimulatedDisk();
-  readonly refusals: Refusal[] = [];
+  readonly refusals: SealedRefusal[] = [];
   #lives = 0;
 
   private constructor(backend: InjectedBackend, device: TestEcu) {

@@ -5,7 +5,7 @@ import { alwaysReady } from '../../src/campaign/ports.ts';
 import type { BusTelemetry } from '../../src/contract/checkin-telemetry.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { type TelemetryOptions, TelemetryReader } from '../../src/tmu/checkin-telemetry.ts';
+import { type CheckinTelemetryOptions, TelemetryReader } from '../../src/tmu/checkin-telemetry.ts';
 import type { TmuOptions } from '../../src/tmu/tmu.ts';
 import type { TrustedTools } from '../../src/tmu/trusted-source.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
@@ -18,7 +18,7 @@ const BUS: BusTelemetry = {
 };
 const signal = new AbortController().signal;
 
-function reader(changes: Partial<TelemetryOptions> = {}) {
+function reader(changes: Partial<CheckinTelemetryOptions> = {}) {
   const clock = new VirtualClock();
   const warnings: object[] = [];
   const logger = {

@@ -11,8 +11,8 @@ import type { NetworkFault } from '../../src/sim/simulated-network.ts';
 import { chunkedDownloads } from '../../src/tmu/chunked-download.ts';
 import { downloadImage } from '../../src/tmu/download.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
-import { ImageStore } from '../../src/tmu/image-store.ts';
-import { Memory } from '../../src/tmu/memory.ts';
+import { VehicleImageStore } from '../../src/tmu/image-store.ts';
+import { TmuMemory } from '../../src/tmu/memory.ts';
 import { TrafficMeter } from '../../src/tmu/traffic-meter.ts';
 import { deviceKeyOf } from '../../src/trust/device-session.ts';
 import { DeviceWorld, imageOf, SERVER } from '../device/support.ts';
@@ -63,9 +63,9 @@ export async function ready(
     random,
     ...(chunkBytes === undefined ? {} : { chunkBytes }),
   });
-  const images = new ImageStore(storage);
+  const images = new VehicleImageStore(storage);
   const release = { file, size, sha256 };
-  const { memory } = await Memory.open(storage);
+  const { memory } = await TmuMemory.open(storage);
   const traffic = new TrafficMeter({ memory, clock, bytesPerDay: null });
   const paths: string[] = [];
   let fault: (path: string) => NetworkFault | undefined = () => undefined;

@@ -10,7 +10,7 @@ import { HttpBackend } from '../../src/tmu/http-backend.ts';
 import {
   clientProof,
   deviceKeyOf,
-  type Exchanged,
+  type SessionExchange,
   serverProof,
   sessionKeys,
 } from '../../src/trust/device-session.ts';
@@ -32,7 +32,7 @@ class Registry {
   /** Of the next requests with a token. */
   statuses: number[] = [];
   readonly tokens = new Set<string>();
-  readonly #exchanges = new Map<string, Exchanged>();
+  readonly #exchanges = new Map<string, SessionExchange>();
   #count = 0;
   nowMs = 0;
 
@@ -72,7 +72,7 @@ class Registry {
     switch (path) {
       case '/auth/challenge': {
         const challenge = `c${++this.#count}`;
-        const exchanged: Exchanged = {
+        const exchanged: SessionExchange = {
           serial: body.serial!,
           clientNonce: body.clientNonce!,
           serverNonce: toHex(seededRandom(this.#count).bytes(16)),

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { DEFAULT_DOWNLOAD_LIMITS, downloadImage } from '../../src/tmu/download.ts';
-import { ImageStore } from '../../src/tmu/image-store.ts';
+import { VehicleImageStore } from '../../src/tmu/image-store.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 import { bytesOf, type DownloadFault, FakeBackend, refused, sha256 } from './support.ts';
 
@@ -17,7 +17,7 @@ function start(...faults: DownloadFault[]) {
   backend.release('EDT', '2.0.0', image);
   backend.downloadFaults = faults;
   const storage = new FaultStorage();
-  const images = new ImageStore(storage);
+  const images = new VehicleImageStore(storage);
   const retries: string[] = [];
   const progress: number[] = [];
   const download = (signal: AbortSignal = new AbortController().signal) =>

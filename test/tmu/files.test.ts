@@ -9,7 +9,7 @@ import { FolderBusyError, lockFolder } from '../../src/core/lock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { formatInstalled, InstalledFile, parseInstalled } from '../../src/tmu/installed.ts';
-import { Memory } from '../../src/tmu/memory.ts';
+import { TmuMemory } from '../../src/tmu/memory.ts';
 import { Outbox } from '../../src/tmu/outbox.ts';
 import { factsOf, rollbackSeconds, updateSeconds } from '../../src/tmu/question.ts';
 import { RateMeter, StatusFiles } from '../../src/tmu/status.ts';
@@ -65,7 +65,7 @@ describe('state.json and outbox.json', () => {
             ['outbox.json', encode(text)],
           ]),
         );
-        expect((await Memory.open(storage)).damaged).toBe(true);
+        expect((await TmuMemory.open(storage)).damaged).toBe(true);
         expect((await Outbox.open(storage)).size).toBe(0);
       }),
       { numRuns: 200, seed: 1 },
@@ -74,7 +74,7 @@ describe('state.json and outbox.json', () => {
 
   it('remember a bounded number of things', async () => {
     const storage = new FaultStorage();
-    const { memory } = await Memory.open(storage);
+    const { memory } = await TmuMemory.open(storage);
     const outbox = await Outbox.open(storage);
     for (let index = 0; index < 100; index++) {
       const key = index.toString(16).padStart(64, '0');
@@ -87,7 +87,7 @@ describe('state.json and outbox.json', () => {
       await outbox.put(key, { vin: 'V', outcome: 'SUCCESS', ecus: [] });
     }
     expect(memory.content.remembered).toHaveLength(64);
-    expect((await Memory.open(storage)).memory.content).toEqual(memory.content);
+    expect((await TmuMemory.open(storage)).memory.content).toEqual(memory.content);
     expect((await Outbox.open(storage)).size).toBe(50);
     await outbox.put((99).toString(16).padStart(64, '0'), { vin: 'V', outcome: 'X', ecus: [] });
     expect(outbox.size).toBe(50); // the same report once more

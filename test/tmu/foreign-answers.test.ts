@@ -15,7 +15,7 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { downloadImage } from '../../src/tmu/download.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
-import { ImageStore } from '../../src/tmu/image-store.ts';
+import { VehicleImageStore } from '../../src/tmu/image-store.ts';
 import { fetchMetadata } from '../../src/tmu/uptane/metadata-client.ts';
 import { MOCK_NOW_MS, mockRepositories } from '../support/mock-repositories.ts';
 import { bytesOf, sha256 } from './support.ts';
@@ -212,7 +212,7 @@ const steps: Readonly<Record<string, Step>> = {
           nonce: async () => ({ kind: 'nonce', nonce: 'n' }),
           download: backend.download.bind(backend),
         }),
-        images: new ImageStore(new MemoryStorage()),
+        images: new VehicleImageStore(new MemoryStorage()),
         release,
         clock,
         random: seededRandom(),

@@ -9,7 +9,7 @@ import { onTestFinished } from 'vitest';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
 import { HttpBackend } from '../../src/tmu/http-backend.ts';
-import { ImageStore } from '../../src/tmu/image-store.ts';
+import { VehicleImageStore } from '../../src/tmu/image-store.ts';
 
 export const VIN = '1CANXTABENCH00001';
 export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
@@ -61,9 +61,9 @@ export const release = {
   notes: 'n',
 };
 
-export async function store(): Promise<{ storage: DiskStorage; images: ImageStore }> {
+export async function store(): Promise<{ storage: DiskStorage; images: VehicleImageStore }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-tmu-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const storage = await DiskStorage.open(folder);
-  return { storage, images: new ImageStore(storage) };
+  return { storage, images: new VehicleImageStore(storage) };
 }

@@ -7,7 +7,7 @@ import {
   retryPolicySchema,
 } from '../../src/campaign/retry-policy.ts';
 import { campaignConfigOf } from '../../src/tmu/campaign-config.ts';
-import { Memory } from '../../src/tmu/memory.ts';
+import { TmuMemory } from '../../src/tmu/memory.ts';
 import { Outbox } from '../../src/tmu/outbox.ts';
 import { plannedEcus } from '../../src/tmu/ranks.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
@@ -144,7 +144,7 @@ it('the outbox loses nothing when two come at the same time', async () => {
 describe('the memory', () => {
   it('loses no change when two come at the same time', async () => {
     const storage = slowStorage();
-    const { memory } = await Memory.open(storage);
+    const { memory } = await TmuMemory.open(storage);
     const entry = { outcome: 'DEFERRED', count: 1, notBeforeWallMs: 1 } as const;
     await Promise.all([
       memory.update({ reportedAttack: 'FREEZE' }),
@@ -152,14 +152,14 @@ describe('the memory', () => {
       memory.remember({ ...entry, key: 'b'.repeat(64) }),
       memory.update({ reportedInventory: 'x' }),
     ]);
-    const again = (await Memory.open(storage)).memory.content;
+    const again = (await TmuMemory.open(storage)).memory.content;
     expect(again).toMatchObject({ reportedAttack: 'FREEZE', reportedInventory: 'x' });
     expect(again.remembered).toHaveLength(2);
   });
 
   it('of an earlier version is read', async () => {
     const storage = new FaultStorage();
-    const { memory } = await Memory.open(storage);
+    const { memory } = await TmuMemory.open(storage);
     await memory.update({ reportedInventory: 'x' });
     const {
       owedCommits: _o,
@@ -167,7 +167,7 @@ describe('the memory', () => {
       ...old
     } = JSON.parse(new TextDecoder().decode(storage.contents('state.json')));
     await storage.replace('state.json', new TextEncoder().encode(JSON.stringify(old)));
-    const opened = await Memory.open(storage);
+    const opened = await TmuMemory.open(storage);
     expect(opened.damaged).toBe(false);
     expect(opened.memory.content).toMatchObject({ owedCommits: [], traffic: null });
   });

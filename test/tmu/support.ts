@@ -7,6 +7,7 @@ import type {
   Approver,
   Backend,
   CampaignOrders,
+  CampaignReport,
   CampaignStatusReport,
   CancelOrder,
   Changed,
@@ -22,12 +23,10 @@ import type {
   MetadataBody,
   Offer,
   Release,
-  RepositoryName,
   RollbackOrder,
   RollbackReport,
   Target,
   TransferReport,
-  VersionReport,
 } from '../../src/campaign/ports.ts';
 import type { BackendFailure } from '../../src/core/backend-failure.ts';
 import { DownloadCut } from '../../src/core/backend-failure.ts';
@@ -37,9 +36,10 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Tmu, type TmuOptions } from '../../src/tmu/tmu.ts';
 import type { CycleResult, TmuEvent } from '../../src/tmu/tmu-event.ts';
-import type { TrustedCheck, TrustedSource, Wanted } from '../../src/tmu/trusted-source.ts';
+import type { TrustedCheck, TrustedSource, WantedImage } from '../../src/tmu/trusted-source.ts';
 import { commitmentOf } from '../../src/trust/authority.ts';
 import type { EcuTrustState } from '../../src/trust/bundle.ts';
+import type { RepositoryName } from '../../src/trust/full-verification.ts';
 import { type Vehicle, vehicleSchema } from '../../src/vehicle/schema.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
@@ -92,7 +92,7 @@ export class FakeBackend implements Backend {
   downloadFaults: DownloadFault[] = [];
   reportFaults: BackendFailure[] = [];
   readonly calls: string[] = [];
-  readonly reports: VersionReport[] = [];
+  readonly reports: CampaignReport[] = [];
   chunkBytes = 1000;
   readonly #clock: VirtualClock;
   #nonces = 0;
@@ -179,7 +179,7 @@ export class FakeBackend implements Backend {
     }
   }
 
-  async report(report: VersionReport): Promise<{ kind: 'accepted' } | BackendFailure> {
+  async report(report: CampaignReport): Promise<{ kind: 'accepted' } | BackendFailure> {
     const fault = this.reportFaults.shift();
     this.calls.push(`report ${report.outcome}`);
     if (fault !== undefined) return fault;
@@ -277,7 +277,7 @@ export class FakeTrusted implements TrustedSource {
     );
   }
 
-  async stands({ ecu }: Wanted): Promise<Awaited<ReturnType<TrustedSource['stands']>>> {
+  async stands({ ecu }: WantedImage): Promise<Awaited<ReturnType<TrustedSource['stands']>>> {
     this.calls.push(`stands ${ecu}`);
     return this.standing.shift() ?? { ok: true };
   }

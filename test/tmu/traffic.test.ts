@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { Memory } from '../../src/tmu/memory.ts';
+import { TmuMemory } from '../../src/tmu/memory.ts';
 import { TrafficMeter } from '../../src/tmu/traffic-meter.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 import { bytesOf, vehicle, World } from './support.ts';
@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 
 async function meter(bytesPerDay: number | null, storage = new FaultStorage()) {
   const clock = new VirtualClock(Date.UTC(2026, 0, 1, 20));
-  const { memory } = await Memory.open(storage);
+  const { memory } = await TmuMemory.open(storage);
   return { clock, storage, memory, traffic: new TrafficMeter({ memory, clock, bytesPerDay }) };
 }
 

@@ -7,7 +7,7 @@ import { toHex } from '../../src/core/bytes.ts';
 import {
   clientProof,
   deviceKeyOf,
-  type Exchanged,
+  type SessionExchange,
   sameProof,
   serverProof,
   sessionKeys,
@@ -15,7 +15,7 @@ import {
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, index) => index);
 const KEY = deviceKeyOf(SECRET);
-const EXCHANGED: Exchanged = {
+const EXCHANGED: SessionExchange = {
   serial: 'CO-000001',
   clientNonce: '000102030405060708090a0b0c0d0e0f',
   serverNonce: 'f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff',
@@ -94,7 +94,7 @@ describe('proofs', () => {
     const text = fc.string({ maxLength: 8 });
     fc.assert(
       fc.property(fc.array(text, { minLength: 4, maxLength: 4 }), fc.nat(2), (texts, at) => {
-        const of = ([a, b, c, d]: string[]): Exchanged => ({
+        const of = ([a, b, c, d]: string[]): SessionExchange => ({
           serial: a!,
           clientNonce: b!,
           serverNonce: c!,

@@ -7,9 +7,9 @@ import type { Random } from '../../src/core/random.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import {
   BLOCK_BYTES,
+  type EncryptionFacts,
   encryptImage,
   ImageDecryptor,
-  type ImageFacts,
   TAG_BYTES,
 } from '../../src/trust/image-encryption.ts';
 import { generateX25519 } from '../../src/trust/signing-key.ts';
@@ -21,7 +21,7 @@ export function imageOf(length: number, seed = 7): Uint8Array {
   return seededRandom(seed).bytes(length);
 }
 
-export function factsOf(image: Uint8Array): ImageFacts {
+export function factsOf(image: Uint8Array): EncryptionFacts {
   return {
     serial: 'CO-000001',
     name: 'EDT-2.0.0-0123456789ab.bin',
@@ -58,7 +58,7 @@ export interface Decrypted {
 /** All plain text that was given out, and how it ended. */
 export function decrypt(
   blob: Uint8Array,
-  facts: ImageFacts,
+  facts: EncryptionFacts,
   how: { sizes?: readonly number[]; privateKey?: Uint8Array } = {},
 ): Decrypted {
   const decryptor = new ImageDecryptor({

@@ -6,10 +6,10 @@ import { concatBytes, toHex } from '../../src/core/bytes.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import {
   BLOCK_BYTES,
+  type EncryptionFacts,
   encryptImage,
   HEADER_BYTES,
   ImageDecryptor,
-  type ImageFacts,
 } from '../../src/trust/image-encryption.ts';
 import { generateX25519 } from '../../src/trust/signing-key.ts';
 import {
@@ -106,7 +106,7 @@ describe('tampering', () => {
     }
   });
 
-  it.each<[string, Partial<ImageFacts>]>([
+  it.each<[string, Partial<EncryptionFacts>]>([
     ['serial', { serial: 'CO-000002' }],
     ['name', { name: 'INV-2.0.0-0123456789ab.bin' }],
     ['sha256', { sha256: '00'.repeat(32) }],

@@ -3,10 +3,10 @@
 import { toHex } from '../../../src/core/bytes.ts';
 import { accepted, refused, type Verdict } from '../../../src/trust/attack.ts';
 import type { ImageHeader } from '../../../src/trust/image-header.ts';
-import type { Memory } from '../flash/memory.ts';
+import type { EcuMemory } from '../flash/memory.ts';
 import { type BankIndex, bankLetter } from './boot-record.ts';
 
-export type BootParts = Omit<Memory, 'nv'>;
+export type BootParts = Omit<EcuMemory, 'nv'>;
 
 /** What is in a bank, as far as it was signed. */
 export interface VerifiedBank {

@@ -1,11 +1,11 @@
 // The way back of an ECU with a single bank: the signed header of the image that was overwritten is kept.
 
-import type { Device } from '../device.ts';
-import type { Release } from '../programming/metadata.ts';
+import type { BootedEcu } from '../device.ts';
+import type { AcceptedRelease } from '../programming/metadata.ts';
 import { verifyBank } from './boot-check.ts';
 
 /** Before the erase. What runs and may run is what a failed update goes back to; a torn bank is not. */
-export async function keepPrevious(device: Device): Promise<void> {
+export async function keepPrevious(device: BootedEcu): Promise<void> {
   const { flash, trust } = device;
   const bank = flash.record.activeBank;
   if (flash.record.banks[bank].content !== 'valid') return;
@@ -19,7 +19,7 @@ export async function keepPrevious(device: Device): Promise<void> {
  * What may be programmed again without new metadata: exactly the image before this one, as long as this one was not
  * confirmed (then the security counter is above it). Undefined: there is none.
  */
-export async function previousRelease(device: Device): Promise<Release | undefined> {
+export async function previousRelease(device: BootedEcu): Promise<AcceptedRelease | undefined> {
   const { identity, trust, hardwareId } = device;
   const { serial, factoryImage } = identity.content;
   if (serial === null) return undefined;

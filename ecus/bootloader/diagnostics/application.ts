@@ -14,7 +14,7 @@ import type {
   ControllableDid,
   WritableDid,
 } from '../../profile.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import type { RoutineOutcome, RoutineRule } from '../programming/routine-rule.ts';
 
 const { ControlParameter } = inputOutputControl;
@@ -26,7 +26,7 @@ export const RunStatus = { done: 0, notRun: 1 } as const;
 const COUNTER_BYTES = 4;
 
 export class Application {
-  readonly #device: Device;
+  readonly #device: BootedEcu;
   readonly #clock: Clock;
   readonly #writable: ReadonlyMap<number, WritableDid>;
   readonly #controllable: ReadonlyMap<number, ControllableDid>;
@@ -35,7 +35,7 @@ export class Application {
   /** Results of the last run in this life, by routine. */
   readonly #results = new Map<number, Uint8Array>();
 
-  constructor(device: Device, clock: Clock) {
+  constructor(device: BootedEcu, clock: Clock) {
     this.#device = device;
     this.#clock = clock;
     const { writable = [], controllable = [] } = device.profile;

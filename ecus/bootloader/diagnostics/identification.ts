@@ -10,7 +10,7 @@ import * as readData from '../../../src/uds/services/read-data-by-identifier.ts'
 import * as writeData from '../../../src/uds/services/write-data-by-identifier.ts';
 import { Did, Session } from '../../../src/uds/sid.ts';
 import { type BootRecord, bootStateOf, campaignOf, otherBank } from '../boot/boot-record.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import { readProvisioned, writeProvisioned } from '../factory/provisioning.ts';
 import { unfinishedDownload } from '../programming/image-transfer.ts';
 import type { MetadataCheck } from '../programming/metadata.ts';
@@ -32,7 +32,7 @@ const MAX_FINGERPRINT = 32;
 
 /** Where the data of identifiers come from and go to. */
 export interface DataParts {
-  readonly device: Device;
+  readonly device: BootedEcu;
   readonly metadata: MetadataCheck;
   readonly application: Application;
   readonly securedData: SecuredData;
@@ -140,7 +140,7 @@ function campaignRecordOf(record: BootRecord): Uint8Array {
 }
 
 /** Computed now over the bytes in the bank file; undefined where there is no verified image. */
-async function digestOf(device: Device, which: 'active' | 'inactive'): Promise<Value> {
+async function digestOf(device: BootedEcu, which: 'active' | 'inactive'): Promise<Value> {
   const { flash, ecu } = device;
   if (which === 'inactive' && ecu.memory.banks === 1) return undefined;
   const active = flash.record.activeBank;
@@ -194,7 +194,7 @@ export async function writeDataByIdentifier(
   }
 }
 
-async function writeVin(device: Device, data: Uint8Array): Promise<Nrc | undefined> {
+async function writeVin(device: BootedEcu, data: Uint8Array): Promise<Nrc | undefined> {
   if (data.length !== 17) return Nrc.incorrectMessageLengthOrInvalidFormat;
   const vin = asciiText(data);
   if (!/^[A-HJ-NPR-Z0-9]{17}$/.test(vin)) return Nrc.requestOutOfRange;
@@ -203,7 +203,7 @@ async function writeVin(device: Device, data: Uint8Array): Promise<Nrc | undefin
 }
 
 /** The Director has this version report, and with it what the report tells of an attack. */
-async function reportReceived(device: Device, data: Uint8Array): Promise<Nrc | undefined> {
+async function reportReceived(device: BootedEcu, data: Uint8Array): Promise<Nrc | undefined> {
   if (data.length !== REPORT_COUNTER_BYTES) return Nrc.incorrectMessageLengthOrInvalidFormat;
   const known = await device.trust.reportReceived(bytesToUint(data));
   return known ? undefined : Nrc.requestOutOfRange;

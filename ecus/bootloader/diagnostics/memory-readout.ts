@@ -4,7 +4,7 @@ import { Nrc } from '../../../src/uds/nrc.ts';
 import type { Reply } from '../../../src/uds/server-types.ts';
 import * as readMemory from '../../../src/uds/services/read-memory-by-address.ts';
 import * as requestUpload from '../../../src/uds/services/request-upload.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 
 /** What one answer holds besides its identifier, whatever the transport could take. */
 const MAX_READ_BYTES = 4094;
@@ -12,7 +12,7 @@ const MAX_READ_BYTES = 4094;
 const BLANK = 0xff;
 
 /** Bank A lies at the address of the vehicle file, bank B behind it. Bytes that were never written are FF. */
-export async function readMemoryByAddress(device: Device, bytes: Uint8Array): Promise<Reply> {
+export async function readMemoryByAddress(device: BootedEcu, bytes: Uint8Array): Promise<Reply> {
   const request = readMemory.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };
   // 11.3.4: 31 for a range that does not exist, then 33.
@@ -36,7 +36,7 @@ export async function readMemoryByAddress(device: Device, bytes: Uint8Array): Pr
 }
 
 /** Uploads are not offered in the factory either: 23 does it. After the lock the answer is that of 23. */
-export function refuseUpload(device: Device, bytes: Uint8Array): Reply {
+export function refuseUpload(device: BootedEcu, bytes: Uint8Array): Reply {
   const request = requestUpload.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };
   return {

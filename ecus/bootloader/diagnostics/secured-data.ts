@@ -29,7 +29,7 @@ import type {
 } from '../../../src/uds/server-types.ts';
 import * as securedData from '../../../src/uds/services/secured-data-transmission.ts';
 import { Sid } from '../../../src/uds/sid.ts';
-import type { Identity } from '../factory/identity.ts';
+import type { FactoryIdentity } from '../factory/identity.ts';
 
 /** Services that may stand inside. What opens a session or a level has no meaning there. */
 const INSIDE: ReadonlySet<number> = new Set([
@@ -52,7 +52,7 @@ interface Answered {
 
 /** One life of an ECU: the challenge and the counter are in RAM, so that no message costs a flash cell. */
 export class SecuredData {
-  readonly #identity: Identity;
+  readonly #identity: FactoryIdentity;
   readonly #random: Random;
   /** A key for each role, with the speaker it belongs to: the factory may replace the TMU. */
   readonly #keys = new Map<
@@ -63,7 +63,7 @@ export class SecuredData {
   #counter = 0;
   #last: Answered | undefined;
 
-  constructor(identity: Identity, random: Random) {
+  constructor(identity: FactoryIdentity, random: Random) {
     this.#identity = identity;
     this.#random = random;
     this.#challenge = random.bytes(AUTHORITY_CHALLENGE_BYTES);

@@ -7,7 +7,7 @@ import { SecurityAccess } from '../../../src/uds/security.ts';
 import type { ServiceHandler, ServiceHandlers } from '../../../src/uds/server-types.ts';
 import * as ecuReset from '../../../src/uds/services/ecu-reset.ts';
 import { Session, Sid } from '../../../src/uds/sid.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import { HOW_TO_PROVISION } from '../factory/provisioning.ts';
 import { MAX_SECURITY_ATTEMPTS } from '../flash/nv-data.ts';
 import type { MetadataCheck } from '../programming/metadata.ts';
@@ -26,7 +26,7 @@ const FACTORY_SESSIONS = [Session.programming, Session.extended] as const;
 
 /** Service 27 for the ECU's algorithm, with the attempts in its non-volatile data. */
 export function securityAccess(
-  device: Device,
+  device: BootedEcu,
   algorithm: SeedKeyAlgorithm,
   random: Random,
   nowMs: number,
@@ -50,7 +50,7 @@ export function securityAccess(
 }
 
 export interface ServiceParts {
-  readonly device: Device;
+  readonly device: BootedEcu;
   readonly application: Application;
   readonly programming: Programming;
   readonly metadata: MetadataCheck;
@@ -174,7 +174,7 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
 /** The TMU has to come to its word while somebody else restarts an ECU on trial again and again. */
 const RESTART_PAUSE_MS = 10_000;
 
-function restartsTooOften({ flash, running, identity }: Device, nowMs: number): boolean {
+function restartsTooOften({ flash, running, identity }: BootedEcu, nowMs: number): boolean {
   const isOnTrial = identity.locked && flash.record.trial !== null;
   return isOnTrial && running.requested && nowMs - running.sinceMs < RESTART_PAUSE_MS;
 }

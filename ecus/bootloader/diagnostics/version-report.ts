@@ -5,10 +5,12 @@ import { signVersionReport, type VersionReport } from '../../../src/trust/manife
 import { signerFromSeed } from '../../../src/trust/signing-key.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
 import { verifyBank } from '../boot/boot-check.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 
 /** JSON text for DID FD22, with a new counter each time; 22 from an ECU that has no key to sign with. */
-export async function versionReport(device: Device): Promise<Uint8Array | { readonly nrc: Nrc }> {
+export async function versionReport(
+  device: BootedEcu,
+): Promise<Uint8Array | { readonly nrc: Nrc }> {
   const { identity, trust } = device;
   const { serial, signingSeed } = identity.content;
   if (!identity.locked || serial === null || signingSeed === null || trust.fault !== undefined) {
@@ -29,7 +31,7 @@ export async function versionReport(device: Device): Promise<Uint8Array | { read
 }
 
 /** The bank that runs; an ECU that waits in its bootloader runs nothing, and says so. */
-async function installedImage(device: Device): Promise<VersionReport['installed']> {
+async function installedImage(device: BootedEcu): Promise<VersionReport['installed']> {
   const { flash, running, ecu } = device;
   if (running.bank === 'recovery') {
     return { name: 'none', version: running.version, length: 0, hashes: { sha256: EMPTY_SHA256 } };

@@ -1,11 +1,11 @@
 // The first image of an ECU: until the lock the factory tells length, digest and version, and no signature is asked for.
 
 import { decodeFirstImage, FIRST_IMAGE_FILE } from '../../../src/uds/first-image.ts';
-import type { Device } from '../device.ts';
-import type { Release } from '../programming/metadata.ts';
+import type { BootedEcu } from '../device.ts';
+import type { AcceptedRelease } from '../programming/metadata.ts';
 
 /** What `first-image.json` allows to be programmed, or why it is refused. */
-export function firstRelease(device: Device, bytes: Uint8Array): Release | string {
+export function firstRelease(device: BootedEcu, bytes: Uint8Array): AcceptedRelease | string {
   const { identity, ecu, hardwareId } = device;
   const first = decodeFirstImage(bytes);
   if (first === undefined) {

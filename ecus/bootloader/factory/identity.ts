@@ -62,7 +62,7 @@ export type TesterSecrets = Partial<
   Pick<IdentityContent, 'testerKey' | 'securityAccessKey' | 'approvalKey'>
 >;
 
-export class Identity {
+export class FactoryIdentity {
   readonly #file: DurableFile<IdentityContent>;
   /** Why the file cannot be trusted. Then the ECU is neither virgin nor able to do anything. */
   readonly damaged: string | undefined;
@@ -72,14 +72,14 @@ export class Identity {
     this.damaged = typeof state === 'object' ? state.damaged : undefined;
   }
 
-  static async open(storage: Storage): Promise<Identity> {
+  static async open(storage: Storage): Promise<FactoryIdentity> {
     const { file, state } = await DurableFile.open(
       storage,
       IDENTITY_FILE,
       sealedFile(identitySchema),
       VIRGIN,
     );
-    return new Identity(file, state);
+    return new FactoryIdentity(file, state);
   }
 
   get content(): IdentityContent {

@@ -9,7 +9,7 @@ import {
 } from '../../../src/trust/bench-keys.ts';
 import { ProvisioningState } from '../../../src/uds/sid.ts';
 import type { FlashMemory } from '../flash/flash-memory.ts';
-import type { Identity, IdentityContent } from './identity.ts';
+import type { FactoryIdentity, IdentityContent } from './identity.ts';
 
 /** All that are there, as hexadecimal digits. */
 export function secretsOf(content: Partial<IdentityContent>): string[] {
@@ -19,13 +19,13 @@ export function secretsOf(content: Partial<IdentityContent>): string[] {
   );
 }
 
-export function hasShippedSecret(identity: Identity): boolean {
+export function hasShippedSecret(identity: FactoryIdentity): boolean {
   return secretsOf(identity.content).some(isShippedSecret);
 }
 
 /** One durable write: everything that is bound, and the lock itself. */
 export async function lock(
-  identity: Identity,
+  identity: FactoryIdentity,
   flash: FlashMemory,
   deviceId: Uint8Array,
   hardwareId: string,
@@ -46,7 +46,7 @@ export async function lock(
 /** A virgin ECU of a bench gives itself the well-known keys: they protect nothing, and need no factory. */
 export async function provisionForBench(options: {
   readonly name: string;
-  readonly identity: Identity;
+  readonly identity: FactoryIdentity;
   readonly flash: FlashMemory;
   readonly deviceId: Uint8Array;
   readonly hardwareId: string;

@@ -7,9 +7,9 @@ import { trustRoot } from '../../../src/trust/repository.ts';
 import { generateX25519, signerFromSeed, x25519PublicKey } from '../../../src/trust/signing-key.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
 import { Did, Routine, Session } from '../../../src/uds/sid.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import type { RoutineRule } from '../programming/routine-rule.ts';
-import type { Identity, IdentityContent } from './identity.ts';
+import type { FactoryIdentity, IdentityContent } from './identity.ts';
 import { lock, secretsOf } from './lock.ts';
 import type { ProvisioningNeeds } from './provisioning-needs.ts';
 
@@ -30,7 +30,7 @@ export const HOW_TO_PROVISION =
 
 /** What of the data identifiers FD11 to FD17 may be read now. */
 export function readProvisioned(
-  device: Device,
+  device: BootedEcu,
   did: number,
 ): Uint8Array | { readonly nrc: Nrc } | undefined {
   const { identity } = device;
@@ -62,7 +62,10 @@ export function readProvisioned(
   }
 }
 
-function secret(identity: Identity, value: string | null): Uint8Array | { readonly nrc: Nrc } {
+function secret(
+  identity: FactoryIdentity,
+  value: string | null,
+): Uint8Array | { readonly nrc: Nrc } {
   if (identity.locked) return { nrc: Nrc.securityAccessDenied };
   return value === null ? { nrc: Nrc.conditionsNotCorrect } : fromHex(value);
 }
@@ -74,7 +77,7 @@ function publicKeysOf(signingSeed: string, encryptionKey: string): Uint8Array {
 
 /** Writes one of the identifiers that are open until the lock; undefined for any other. Durable when it resolves. */
 export async function writeProvisioned(
-  device: Device,
+  device: BootedEcu,
   did: number,
   data: Uint8Array,
   authority: string | undefined,
@@ -145,7 +148,7 @@ function provisionedChange(
 
 /** A Root that came by RequestFileTransfer: it must be signed by its own keys. Returns why it is refused. */
 export async function takeRoot(
-  device: Device,
+  device: BootedEcu,
   file: RootFile,
   bytes: Uint8Array,
 ): Promise<string | undefined> {
@@ -158,7 +161,7 @@ export async function takeRoot(
 
 /** Routines 0220 and 0221. */
 export function provisioningRoutines(
-  device: Device,
+  device: BootedEcu,
   random: Random,
 ): Readonly<Record<number, RoutineRule>> {
   const { identity } = device;

@@ -8,7 +8,7 @@ import type { Storage } from '../../../src/core/storage.ts';
 import type { VehicleEcu } from '../../../src/vehicle/schema.ts';
 import type { EcuProfile } from '../../profile.ts';
 import type { FactoryImage } from '../factory/factory-image.ts';
-import { Identity } from '../factory/identity.ts';
+import { FactoryIdentity } from '../factory/identity.ts';
 import { hasShippedSecret, provisionForBench } from '../factory/lock.ts';
 import type { EcuFaults } from '../faults.ts';
 import { ResumeStore } from '../programming/resume-point.ts';
@@ -30,10 +30,10 @@ export interface MemoryOptions {
   readonly benchKeys: boolean;
 }
 
-export interface Memory {
+export interface EcuMemory {
   readonly flash: FlashMemory;
   readonly nv: NvData;
-  readonly identity: Identity;
+  readonly identity: FactoryIdentity;
   readonly trust: TrustStore;
   readonly resume: ResumeStore;
   /** FD10: of the chip, or another one when that fault was asked for. */
@@ -47,7 +47,7 @@ export async function openMemory(
   options: MemoryOptions,
   gate: ProgramGate,
   retained?: RetainedReports,
-): Promise<Memory> {
+): Promise<EcuMemory> {
   const { storage, ecu, logger, faults, random } = options;
   const { flash, state } = await FlashMemory.open({ storage, banks: ecu.memory.banks, gate });
   if (state === 'missing') {
@@ -68,7 +68,7 @@ export async function openMemory(
   const ownId = await openChipId(storage, random);
   const deviceId = faults.chipId === undefined ? ownId : fromHex(faults.chipId);
   const hardwareId = faults.hardwareId ?? ecu.hardwareId;
-  const identity = await Identity.open(storage);
+  const identity = await FactoryIdentity.open(storage);
   if (options.benchKeys) {
     await provisionForBench({ name: ecu.name, identity, flash, deviceId, hardwareId });
   } else if (hasShippedSecret(identity)) {
@@ -84,12 +84,18 @@ export async function openMemory(
 }
 
 /** From now on nothing reaches the disk any more, as when the supply breaks down. */
-export function powerOff({ flash, nv, identity, trust, resume }: Memory): void {
+export function powerOff({ flash, nv, identity, trust, resume }: EcuMemory): void {
   for (const part of [flash, nv, identity, trust, resume]) part.powerOff();
 }
 
 /** Resolves when everything stored so far is durable or has failed, and no file is open. */
-export async function closeMemory({ flash, nv, identity, trust, resume }: Memory): Promise<void> {
+export async function closeMemory({
+  flash,
+  nv,
+  identity,
+  trust,
+  resume,
+}: EcuMemory): Promise<void> {
   await flash.close();
   await Promise.all([nv, identity, trust, resume].map((part) => part.settled()));
 }

@@ -24,7 +24,7 @@ import {
   versionsOf,
 } from '../../../src/trust/repository.ts';
 import type { BankIndex } from '../boot/boot-record.ts';
-import type { Identity } from '../factory/identity.ts';
+import type { FactoryIdentity } from '../factory/identity.ts';
 import { sealedFile } from './sealed-json.ts';
 
 const TRUST_FILE = 'trust';
@@ -108,7 +108,7 @@ export class TrustStore {
   /** Throws StorageError. Damage is no exception: see `fault` and `warnings`. */
   static async open(
     storage: Storage,
-    identity: Identity,
+    identity: FactoryIdentity,
     retained?: RetainedReports,
   ): Promise<{ readonly store: TrustStore; readonly warnings: readonly string[] }> {
     const trust = await DurableFile.open(storage, TRUST_FILE, sealedFile(trustSchema), NO_TRUST);
@@ -134,7 +134,7 @@ export class TrustStore {
   }
 
   /** Again from the files, after the identity has got its Roots. */
-  reload(identity: Identity): void {
+  reload(identity: FactoryIdentity): void {
     this.#passed = [];
     const { directorRoot, imagesRoot } = identity.content;
     if (identity.damaged !== undefined || directorRoot === null || imagesRoot === null) {
@@ -157,7 +157,7 @@ export class TrustStore {
   }
 
   /** Digests of the Director Roots under which an image may have been verified, the factory's among them. */
-  rootDigests(identity: Identity): ReadonlySet<string> {
+  rootDigests(identity: FactoryIdentity): ReadonlySet<string> {
     const { directorRoot } = identity.content;
     const first = directorRoot === null ? [] : [digestOf(Buffer.from(directorRoot, 'base64'))];
     return new Set([...first, ...this.#files.content.rootDigests]);
@@ -167,7 +167,7 @@ export class TrustStore {
    * What was signed about the image of a record. Its signatures were the same a moment ago: what has passed is not
    * verified again in this life, and that is for exactly these bytes, read from the flash each time.
    */
-  checkRecord(record: Uint8Array, identity: Identity, serial: string): Verdict<ImageHeader> {
+  checkRecord(record: Uint8Array, identity: FactoryIdentity, serial: string): Verdict<ImageHeader> {
     const known = this.#passed.find(
       (each) => each.serial === serial && equalBytes(each.record, record),
     );

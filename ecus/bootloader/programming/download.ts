@@ -38,7 +38,7 @@ export interface DownloadArea {
 /** dataFormatIdentifier: compression in the upper nibble, encryption in the lower (15.2.2.1). */
 export const DataFormat = { plain: 0x00, encrypted: 0x01 } as const;
 
-export type Step<Accepted> =
+export type DownloadStep<Accepted> =
   | ({ readonly nrc?: undefined; readonly state: Download } & Accepted)
   | { readonly nrc: Nrc };
 
@@ -55,7 +55,7 @@ export function startImage(
   },
   area: DownloadArea,
   maxBlockLength: number,
-): Step<{ readonly resumed: boolean }> {
+): DownloadStep<{ readonly resumed: boolean }> {
   const { dataFormat } = request;
   if (dataFormat !== DataFormat.plain && dataFormat !== DataFormat.encrypted) {
     return { nrc: Nrc.requestOutOfRange };
@@ -95,7 +95,7 @@ export function startFile(
     readonly size: number;
   },
   maxBlockLength: number,
-): Step<object> {
+): DownloadStep<object> {
   if (request.dataFormat !== DataFormat.plain) return { nrc: Nrc.requestOutOfRange };
   if (request.size < 1 || request.size > MAX_FILE_BYTES) return { nrc: Nrc.requestOutOfRange };
   if (state.kind === 'receiving') return { nrc: Nrc.conditionsNotCorrect };
@@ -119,7 +119,7 @@ export function transferBlock(
   state: Download,
   counter: number,
   length: number,
-): Step<{ readonly write: boolean }> {
+): DownloadStep<{ readonly write: boolean }> {
   if (state.kind !== 'receiving') return { nrc: Nrc.requestSequenceError };
   if (length === 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
   // 15.4.4: 31 when the record is not consistent with maxNumberOfBlockLength (SID and counter included).
@@ -143,7 +143,7 @@ export function transferBlock(
 export function transferExit(
   state: Download,
   parameterLength: number,
-): Step<{ readonly target: 'image' | 'file'; readonly size: number }> {
+): DownloadStep<{ readonly target: 'image' | 'file'; readonly size: number }> {
   if (state.kind !== 'receiving' || state.received < state.size) {
     return { nrc: Nrc.requestSequenceError };
   }

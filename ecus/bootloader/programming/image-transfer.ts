@@ -4,12 +4,12 @@ import { fromHex, toHex } from '../../../src/core/bytes.ts';
 import { accepted, type Verdict } from '../../../src/trust/attack.ts';
 import { ImageDecryptor } from '../../../src/trust/image-encryption.ts';
 import type { ImageHeader } from '../../../src/trust/image-header.ts';
-import type { Device } from '../device.ts';
-import type { Release } from './metadata.ts';
+import type { BootedEcu } from '../device.ts';
+import type { AcceptedRelease } from './metadata.ts';
 import { type ResumePoint, TransferPosition } from './resume-point.ts';
 
 export class ImageTransfer {
-  readonly #device: Device;
+  readonly #device: BootedEcu;
   readonly #header: ImageHeader;
   readonly #decryptor: ImageDecryptor | undefined;
   readonly #position: TransferPosition;
@@ -18,7 +18,7 @@ export class ImageTransfer {
   #durable: number;
 
   private constructor(
-    device: Device,
+    device: BootedEcu,
     header: ImageHeader,
     decryptor: ImageDecryptor | undefined,
     from: ResumePoint | undefined,
@@ -33,7 +33,7 @@ export class ImageTransfer {
 
   /** Opens the bank: blank, or behind what is durable of this image. Throws FlashFault, StorageError. */
   static async begin(
-    device: Device,
+    device: BootedEcu,
     header: ImageHeader,
     encrypted: boolean,
     from: ResumePoint | undefined,
@@ -95,7 +95,7 @@ export class ImageTransfer {
 }
 
 function newDecryptor(
-  device: Device,
+  device: BootedEcu,
   { serial, name, sha256, length }: ImageHeader,
   from: ResumePoint | undefined,
 ): ImageDecryptor {
@@ -108,7 +108,7 @@ function newDecryptor(
 }
 
 /** Where the download of this image into this bank can go on; undefined: it must begin with an erase. */
-export function resumePointFor(device: Device, release: Release | undefined) {
+export function resumePointFor(device: BootedEcu, release: AcceptedRelease | undefined) {
   const point = unfinishedDownload(device);
   if (point === undefined || release === undefined) return undefined;
   const { name, sha256, length } = release.header;
@@ -122,7 +122,7 @@ export function resumePointFor(device: Device, release: Release | undefined) {
 }
 
 /** What DID FD03 tells of: the bank that a download goes to holds the beginning of an image. */
-export function unfinishedDownload({ flash, resume }: Device): ResumePoint | undefined {
+export function unfinishedDownload({ flash, resume }: BootedEcu): ResumePoint | undefined {
   const { point } = resume;
   const bank = flash.targetBank;
   return point?.bank === bank && flash.record.banks[bank].content === 'receiving'

@@ -11,13 +11,13 @@ import { verifyBundle } from '../../../src/trust/partial-verification.ts';
 import { filesOf, type RepositoryTrust } from '../../../src/trust/repository.ts';
 import { losesKey } from '../../../src/trust/root-check.ts';
 import { checkTime } from '../../../src/trust/time-attestation.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import { newerRoots } from './newer-roots.ts';
 
 const NONCE_BYTES = 16;
 
 /** What may be programmed now. */
-export interface Release {
+export interface AcceptedRelease {
   readonly header: ImageHeader;
   /** How its bytes must come. */
   readonly format: 'plain' | 'encrypted' | 'either';
@@ -27,11 +27,11 @@ export interface Release {
 
 /** One life of an ECU: the nonce is in RAM, and a reset forgets it. */
 export class MetadataCheck {
-  readonly #device: Device;
+  readonly #device: BootedEcu;
   readonly #random: Random;
   #nonce: string | undefined;
 
-  constructor(device: Device, random: Random) {
+  constructor(device: BootedEcu, random: Random) {
     this.#device = device;
     this.#random = random;
   }
@@ -49,7 +49,7 @@ export class MetadataCheck {
    * Everything about a bundle; what is accepted is durable when this resolves, what is refused has changed nothing.
    * Undefined: it is in order, and has no image for this ECU. Throws StorageError.
    */
-  async accept(bytes: Uint8Array): Promise<Verdict<Release | undefined>> {
+  async accept(bytes: Uint8Array): Promise<Verdict<AcceptedRelease | undefined>> {
     const { identity, trust, flash, ecu } = this.#device;
     const { serial } = identity.content;
     const before = trust.trust;
@@ -106,7 +106,7 @@ export class MetadataCheck {
    * Serial, hardware and counter were compared by `verifyBundle`, which got them as facts. What is left is what nobody
    * else knows: this bank and this boot record.
    */
-  #release(target: VerifiedTarget, director: RepositoryTrust): Verdict<Release> {
+  #release(target: VerifiedTarget, director: RepositoryTrust): Verdict<AcceptedRelease> {
     const { bankSize } = this.#device.ecu.memory;
     const refuse = (code: AttackCode, reason: string) =>
       refused(code, 'director targets', `${target.name} ${reason}`);

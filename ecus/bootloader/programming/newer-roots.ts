@@ -5,7 +5,7 @@ import { checkRootChain, type RepositoryTrust } from '../../../src/trust/reposit
 
 type TrustedRoot = RepositoryTrust['root'];
 
-export interface RootChain {
+export interface NewerRoots {
   readonly newest: TrustedRoot;
   /** Texts of the newest and of all on the way to it. */
   readonly texts: readonly Uint8Array[];
@@ -18,7 +18,7 @@ export interface RootChain {
 export function newerRoots(
   { root, dialect }: RepositoryTrust,
   files: ReadonlyMap<string, Uint8Array>,
-): Verdict<RootChain> {
+): Verdict<NewerRoots> {
   let newest = root;
   const texts = [root.bytes];
   for (;;) {

@@ -7,15 +7,15 @@ import {
 } from '../../../src/uds/first-image.ts';
 import type { VehicleEcu } from '../../../src/vehicle/schema.ts';
 import type { BankIndex } from '../boot/boot-record.ts';
-import type { Device } from '../device.ts';
-import type { Release } from './metadata.ts';
+import type { BootedEcu } from '../device.ts';
+import type { AcceptedRelease } from './metadata.ts';
 
 export function isPlain(ecu: VehicleEcu): boolean {
   return ecu.programming.metadata === 'skip';
 }
 
 /** The release of a plain ECU: it takes any bytes that fit, and no signature is checked. */
-export function plainRelease({ ecu, hardwareId, nv }: Device, length: number): Release {
+export function plainRelease({ ecu, hardwareId, nv }: BootedEcu, length: number): AcceptedRelease {
   const header = {
     serial: nv.content.serial,
     hardwareId,
@@ -31,7 +31,7 @@ export function plainRelease({ ecu, hardwareId, nv }: Device, length: number): R
 
 /** As the image names it at the end of its first line of text; else the beginning of its digest. */
 export async function plainVersion(
-  { flash }: Pick<Device, 'flash'>,
+  { flash }: Pick<BootedEcu, 'flash'>,
   bank: BankIndex,
   sha256: string,
 ): Promise<string> {

@@ -15,7 +15,7 @@ import * as transferData from '../../../src/uds/services/transfer-data.ts';
 import { bindingFault, raiseCounter } from '../boot/boot-check.ts';
 import { type BankIndex, bankLetter, withBank } from '../boot/boot-record.ts';
 import { keepPrevious, previousRelease } from '../boot/previous-image.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import { firstRelease } from '../factory/first-image.ts';
 import { HOW_TO_PROVISION, isRootFile, type RootFile, takeRoot } from '../factory/provisioning.ts';
 import { FlashFault, isFlashFailure } from '../flash/flash-memory.ts';
@@ -29,7 +29,7 @@ import {
   transferExit,
 } from './download.ts';
 import { ImageTransfer, resumePointFor } from './image-transfer.ts';
-import type { MetadataCheck, Release } from './metadata.ts';
+import type { AcceptedRelease, MetadataCheck } from './metadata.ts';
 import { isPlain, plainRelease, plainVersion } from './plain.ts';
 
 /** The bundle of signed metadata, by RequestFileTransfer. */
@@ -45,12 +45,12 @@ export const CheckResult = {
 } as const;
 
 export class Programming {
-  readonly #device: Device;
+  readonly #device: BootedEcu;
   readonly #metadata: MetadataCheck;
   readonly #maxBlockLength: number;
   #download: Download = IDLE;
   #file: { readonly name: FileName; readonly bytes: Uint8Array } | undefined;
-  #release: Release | undefined;
+  #release: AcceptedRelease | undefined;
   /** `#release` is the first image, of which the factory told before the lock. */
   #isFirst = false;
   /** `#release` came without metadata: the image before this one, into a single bank. */
@@ -64,7 +64,7 @@ export class Programming {
   /** In this session: a bank that happens to be blank is no permission to write. */
   #erased = false;
 
-  constructor(device: Device, metadata: MetadataCheck, maxBlockLength: number) {
+  constructor(device: BootedEcu, metadata: MetadataCheck, maxBlockLength: number) {
     this.#device = device;
     this.#metadata = metadata;
     this.#maxBlockLength = maxBlockLength;
@@ -134,7 +134,7 @@ export class Programming {
   }
 
   /** A single bank goes back to its last image without metadata; so does what was interrupted of that. */
-  async #releaseOfBefore(): Promise<Release | undefined> {
+  async #releaseOfBefore(): Promise<AcceptedRelease | undefined> {
     return this.#device.ecu.memory.banks === 1 ? previousRelease(this.#device) : undefined;
   }
 
@@ -333,7 +333,7 @@ export class Programming {
   }
 
   /** Once more what will stand beside the bank: a record that no boot would accept must not cost the old image. */
-  async #refusesRecord({ record, header }: Release): Promise<boolean> {
+  async #refusesRecord({ record, header }: AcceptedRelease): Promise<boolean> {
     if (record === undefined) return false;
     const { identity, trust } = this.#device;
     const checked = trust.checkRecord(record, identity, header.serial);
@@ -419,7 +419,7 @@ export class Programming {
   }
 
   /** The header first: a bank that counts as valid has one. */
-  async #makeValid(bank: BankIndex, { header, record }: Release): Promise<void> {
+  async #makeValid(bank: BankIndex, { header, record }: AcceptedRelease): Promise<void> {
     const { flash, trust, ecu, resume } = this.#device;
     const { version, length, sha256 } = header;
     // A single bank has nothing to be tried against: the next boot runs it.

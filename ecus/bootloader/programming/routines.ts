@@ -24,7 +24,7 @@ import {
   type RecordChange,
   rollback,
 } from '../boot/boot-record.ts';
-import type { Device } from '../device.ts';
+import type { BootedEcu } from '../device.ts';
 import type { Programming } from './programming.ts';
 import type { RoutineOutcome, RoutineRule } from './routine-rule.ts';
 
@@ -43,7 +43,7 @@ export const Precondition = {
 export const Dependency = { met: 0, noVerifiedImage: 1 } as const;
 
 export function bootloaderRoutines(
-  device: Device,
+  device: BootedEcu,
   programming: Programming,
   random: Random,
 ): Readonly<Record<number, RoutineRule>> {
@@ -207,7 +207,7 @@ export function commitment({ id, receipt }: BankCampaign): string {
 }
 
 /** False in the bootloader alone, and while the only bank holds an image that no boot has started yet. */
-function runsWhatItHolds({ running, flash }: Device): boolean {
+function runsWhatItHolds({ running, flash }: BootedEcu): boolean {
   if (running.bank === 'recovery') return false;
   const { content, sha256 } = flash.record.banks[running.bank];
   return content === 'valid' && sha256 === running.sha256;

@@ -5,7 +5,7 @@ import { keepNewest } from '../../platform/db/keep-newest.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { Actor } from '../registry/store.ts';
-import type { CampaignRecord, CampaignStore } from './store.ts';
+import type { CampaignStore, StoredCampaign } from './store.ts';
 
 /** Orders kept of one vehicle. Only people and tools give any. */
 const KEEP_PER_VIN = 20;
@@ -23,7 +23,7 @@ export interface AskOrder {
 
 export type AskResult =
   | { readonly kind: 'ordered' | 'known'; readonly order: AskOrder }
-  | { readonly kind: 'no-refusal'; readonly last: CampaignRecord | undefined };
+  | { readonly kind: 'no-refusal'; readonly last: StoredCampaign | undefined };
 
 export class AskOrderStore {
   readonly #db: Database;

@@ -5,7 +5,7 @@ import { keepNewest } from '../../platform/db/keep-newest.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { Actor } from '../registry/store.ts';
-import type { CampaignRecord, CampaignStore } from './store.ts';
+import type { CampaignStore, StoredCampaign } from './store.ts';
 
 /** Orders kept of one vehicle. Only people and tools give any. */
 const KEEP_PER_VIN = 20;
@@ -29,11 +29,11 @@ export interface StoredOrder {
   readonly answeredAt: string | undefined;
 }
 
-export type OrderResult =
+export type CancelOrderResult =
   /** `known`: the order that is open, or that the vehicle has accepted, and no second one. */
   | { readonly kind: 'ordered' | 'known'; readonly order: StoredOrder }
   /** `last`: the last one that was heard of. */
-  | { readonly kind: 'no-campaign'; readonly last: CampaignRecord | undefined };
+  | { readonly kind: 'no-campaign'; readonly last: StoredCampaign | undefined };
 
 export class CancelOrderStore {
   readonly #db: Database;
@@ -47,8 +47,8 @@ export class CancelOrderStore {
   }
 
   /** Orders the end of the campaign that is under way; asking twice makes no second order. */
-  async cancel(vin: string, reason: string, { who, address }: Actor): Promise<OrderResult> {
-    return this.#db.query.transaction().execute(async (transaction): Promise<OrderResult> => {
+  async cancel(vin: string, reason: string, { who, address }: Actor): Promise<CancelOrderResult> {
+    return this.#db.query.transaction().execute(async (transaction): Promise<CancelOrderResult> => {
       const last = await this.#campaigns.last(vin, transaction);
       if (last === undefined || last.endedAt !== undefined) return { kind: 'no-campaign', last };
       const { campaign } = last;

@@ -14,7 +14,7 @@ import type { Services } from '../../platform/http/services.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
 import { requireCsrf } from '../people/people.ts';
 import type { StoredOrder } from './cancel-order-store.ts';
-import type { CampaignRecord } from './store.ts';
+import type { StoredCampaign } from './store.ts';
 
 /** A vehicle tells so of a campaign that has ended by its driver's word, and hears whether it is asked again. */
 const REFUSED_STATE = 'refused';
@@ -112,7 +112,7 @@ function orderJson(order: StoredOrder, created: boolean): Record<string, unknown
   return { ...order, answer: order.answer ?? null, created };
 }
 
-function noCampaign(vin: string, last: CampaignRecord | undefined): HttpProblem {
+function noCampaign(vin: string, last: StoredCampaign | undefined): HttpProblem {
   const known =
     last === undefined
       ? `${vin} has told of no campaign`
@@ -120,7 +120,7 @@ function noCampaign(vin: string, last: CampaignRecord | undefined): HttpProblem 
   return new HttpProblem(409, 'NO_CAMPAIGN', `there is nothing to cancel: ${known}`);
 }
 
-function noRefusal(vin: string, last: CampaignRecord | undefined): HttpProblem {
+function noRefusal(vin: string, last: StoredCampaign | undefined): HttpProblem {
   const known =
     last === undefined
       ? `${vin} has told of no campaign`

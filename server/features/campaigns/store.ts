@@ -15,7 +15,7 @@ const TOUCH_AFTER_MS = 30_000;
 const STILL_OPEN = 'ROLLBACK_FAILED';
 const OPEN_STATE = 'safe-state';
 
-export interface CampaignRecord {
+export interface StoredCampaign {
   readonly vin: string;
   readonly campaign: string;
   /** As the vehicle called it last: `staging`, `safe-state`. */
@@ -67,7 +67,7 @@ export class CampaignStore {
   async last(
     vin: string,
     query: Kysely<Schema> = this.#db.query,
-  ): Promise<CampaignRecord | undefined> {
+  ): Promise<StoredCampaign | undefined> {
     const row = await query
       .selectFrom('campaigns')
       .selectAll()
@@ -79,7 +79,7 @@ export class CampaignStore {
   }
 
   /** Campaigns that are under way, of any vehicle: of each the one that began last. */
-  async underWay(limit: number): Promise<CampaignRecord[]> {
+  async underWay(limit: number): Promise<StoredCampaign[]> {
     const newest = this.#db.query
       .selectFrom('campaigns')
       .select(({ fn }) => fn.max('id').as('id'))
@@ -99,7 +99,7 @@ export class CampaignStore {
     query: Kysely<Schema>,
     vin: string,
     campaign: string,
-  ): Promise<CampaignRecord | undefined> {
+  ): Promise<StoredCampaign | undefined> {
     const row = await query
       .selectFrom('campaigns')
       .selectAll()
@@ -129,7 +129,7 @@ export class CampaignStore {
     await this.#prune(query, vin);
   }
 
-  async #touch(known: CampaignRecord, state: string): Promise<void> {
+  async #touch(known: StoredCampaign, state: string): Promise<void> {
     const since = this.#db.timestamp(-TOUCH_AFTER_MS);
     if (known.state === state && known.heardAt > since) return;
     await this.#db.query
@@ -150,7 +150,7 @@ export class CampaignStore {
   }
 }
 
-function recordOf(row: Schema['campaigns']): CampaignRecord {
+function recordOf(row: Schema['campaigns']): StoredCampaign {
   return {
     vin: row.vin,
     campaign: row.campaign,

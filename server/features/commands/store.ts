@@ -31,7 +31,7 @@ export interface OrderedCommand extends CommandRequest {
   readonly expiresInS?: number | undefined;
 }
 
-export type OrderResult =
+export type CommandOrderResult =
   | { readonly kind: 'ordered'; readonly command: StoredCommand }
   /** The same request came before, under the same key. */
   | { readonly kind: 'known'; readonly command: StoredCommand }
@@ -69,40 +69,46 @@ export class CommandStore {
   }
 
   /** A new command, checked against what the vehicle says that its ECUs can do. */
-  async order(vin: string, request: OrderedCommand, { who, address }: Actor): Promise<OrderResult> {
+  async order(
+    vin: string,
+    request: OrderedCommand,
+    { who, address }: Actor,
+  ): Promise<CommandOrderResult> {
     const { ecu, action, arguments: given, priority, key } = request;
-    return this.#db.query.transaction().execute(async (transaction): Promise<OrderResult> => {
-      await expireAtHome(transaction, this.#db, vin);
-      const before = key === undefined ? undefined : await this.#byKey(transaction, vin, key);
-      if (before !== undefined) {
-        const isSame = isDeepStrictEqual(JSON.parse(before.request), asked(request));
-        return { kind: isSame ? 'known' : 'key-reused', command: commandOf(before) };
-      }
-      const told = await this.catalogue(vin, transaction);
-      if (told === undefined) return { kind: 'no-catalogue' };
-      const refusal = checkCommand(told.catalogue, request);
-      if (!refusal.ok) return { kind: 'refused', refusal };
-      const expiry = expiryOf(request, this.#db.clock.wallMs());
-      if (!expiry.ok) return { kind: 'expiry', reason: expiry.reason };
-      if ((await this.#countOpen(transaction, vin)) >= MAX_OPEN) return { kind: 'too-many' };
-      const row: Schema['commands'] = {
-        ...NEW_COMMAND,
-        ...{ id: this.#db.newId(), vin, ecu, action, priority, key: key ?? null },
-        arguments: JSON.stringify(given),
-        expires_at: expiry.at,
-        request: JSON.stringify(asked(request)),
-        created_by: who,
-        created_at: this.#db.timestamp(),
-      };
-      await transaction.insertInto('commands').values(row).execute();
-      await this.#audit.add(transaction, {
-        action: 'command.ordered',
-        ...{ who, address },
-        detail: `${vin}, ${row.id}: ${ecu} ${action} ${row.arguments}, until ${expiry.at}`,
+    return this.#db.query
+      .transaction()
+      .execute(async (transaction): Promise<CommandOrderResult> => {
+        await expireAtHome(transaction, this.#db, vin);
+        const before = key === undefined ? undefined : await this.#byKey(transaction, vin, key);
+        if (before !== undefined) {
+          const isSame = isDeepStrictEqual(JSON.parse(before.request), asked(request));
+          return { kind: isSame ? 'known' : 'key-reused', command: commandOf(before) };
+        }
+        const told = await this.catalogue(vin, transaction);
+        if (told === undefined) return { kind: 'no-catalogue' };
+        const refusal = checkCommand(told.catalogue, request);
+        if (!refusal.ok) return { kind: 'refused', refusal };
+        const expiry = expiryOf(request, this.#db.clock.wallMs());
+        if (!expiry.ok) return { kind: 'expiry', reason: expiry.reason };
+        if ((await this.#countOpen(transaction, vin)) >= MAX_OPEN) return { kind: 'too-many' };
+        const row: Schema['commands'] = {
+          ...NEW_COMMAND,
+          ...{ id: this.#db.newId(), vin, ecu, action, priority, key: key ?? null },
+          arguments: JSON.stringify(given),
+          expires_at: expiry.at,
+          request: JSON.stringify(asked(request)),
+          created_by: who,
+          created_at: this.#db.timestamp(),
+        };
+        await transaction.insertInto('commands').values(row).execute();
+        await this.#audit.add(transaction, {
+          action: 'command.ordered',
+          ...{ who, address },
+          detail: `${vin}, ${row.id}: ${ecu} ${action} ${row.arguments}, until ${expiry.at}`,
+        });
+        await this.#prune(transaction, vin);
+        return { kind: 'ordered', command: commandOf(row) };
       });
-      await this.#prune(transaction, vin);
-      return { kind: 'ordered', command: commandOf(row) };
-    });
   }
 
   /** At once while it is here; what has left for the vehicle is asked back. */

@@ -14,7 +14,7 @@ const KEEP_PER_VIN = 50;
 /** A vehicle that claims to have judged a higher one is not believed: there would be no room for the next. */
 const HIGHEST_JUDGED = 2 ** 31;
 
-export interface StoredReport {
+export interface ConfigurationReportRow {
   readonly results: readonly ParameterResult[];
   readonly inForce: Readonly<Record<string, unknown>>;
   /** By the vehicle's clock, and by ours. */
@@ -30,7 +30,7 @@ export interface StoredConfiguration {
   readonly changedAt: string;
   readonly comment: string | undefined;
   /** Undefined until the vehicle has told. */
-  readonly report: StoredReport | undefined;
+  readonly report: ConfigurationReportRow | undefined;
 }
 
 export interface ConfigurationChange {

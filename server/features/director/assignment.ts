@@ -3,13 +3,13 @@
 import type { EncryptedImage } from '../../../src/trust/director.ts';
 import type { VersionReport } from '../../../src/trust/manifest.ts';
 import type { TargetSpec } from '../../../src/trust/role-signing.ts';
-import type { Device } from '../registry/store.ts';
-import type { VehicleState } from '../vehicles/store.ts';
+import type { RegisteredDevice } from '../registry/store.ts';
+import type { FleetState } from '../vehicles/store.ts';
 import { nameOf } from './check-manifest.ts';
-import type { Decision } from './decide.ts';
+import type { ImageAssignment } from './decide.ts';
 
 export interface AssignedImage {
-  readonly decision: Decision;
+  readonly decision: ImageAssignment;
   readonly encryption: EncryptedImage | undefined;
 }
 
@@ -32,9 +32,9 @@ export function targetsOf(assigned: readonly AssignedImage[]): Record<string, Ta
 /** An attack that was reported comes first, then what is still to be installed. */
 export function stateOf(
   assigned: readonly AssignedImage[],
-  ecus: readonly Device[],
+  ecus: readonly RegisteredDevice[],
   attacks: readonly (readonly [string, VersionReport])[],
-): readonly [VehicleState, string] {
+): readonly [FleetState, string] {
   if (attacks.length > 0) {
     const told = attacks.map(([serial, { attack }]) => {
       const ecu = ecus.find((other) => other.serial === serial);

@@ -9,8 +9,8 @@ import {
 } from '../../../src/trust/manifest.ts';
 import type { PublicKeyJson } from '../../../src/trust/signing-key.ts';
 import type { ProblemCode } from '../../platform/http/errors.ts';
-import type { Device } from '../registry/store.ts';
-import type { EcuReport } from '../vehicles/store.ts';
+import type { RegisteredDevice } from '../registry/store.ts';
+import type { StoredEcuReport } from '../vehicles/store.ts';
 
 /** Clocks of ECUs run a little differently from ours. */
 const CLOCK_TOLERANCE_MS = 5 * 60_000;
@@ -31,13 +31,13 @@ export type ManifestResult =
 
 export interface ManifestFacts {
   readonly vin: string;
-  readonly primary: Device;
+  readonly primary: RegisteredDevice;
   /** The active ECUs of the vehicle, its Primary among them. */
-  readonly inventory: readonly Device[];
+  readonly inventory: readonly RegisteredDevice[];
   /** Serials of the vehicle that are registered but not active: what they say is not used. */
   readonly inactive: ReadonlySet<string>;
   /** The last report of each, by serial. */
-  readonly known: ReadonlyMap<string, EcuReport>;
+  readonly known: ReadonlyMap<string, StoredEcuReport>;
   /**
    * A key of the role `time` was taken away: an ECU can have a time ahead of ours that the old key has signed, until its
    * next metadata bundle brings the Root that takes the time back.
@@ -91,7 +91,7 @@ export function checkVehicleManifest(manifest: unknown, facts: ManifestFacts): M
 
 function checkReport(
   signed: unknown,
-  device: Device,
+  device: RegisteredDevice,
   {
     primaryKey,
     last,
@@ -99,7 +99,7 @@ function checkReport(
     nowMs,
   }: Pick<ManifestFacts, 'timeWasReset' | 'nowMs'> & {
     readonly primaryKey: PublicKeyJson;
-    readonly last: EcuReport | undefined;
+    readonly last: StoredEcuReport | undefined;
   },
 ): ManifestRefusal | { readonly kind: 'report'; readonly report: VersionReport } {
   // The signature of each Secondary's contribution matches its key. Who has none registered is an ECU of another
@@ -132,12 +132,12 @@ function checkReport(
 }
 
 /** As metadata writes it; undefined where none is registered. */
-export function keyOf(device: Device): PublicKeyJson | undefined {
+export function keyOf(device: RegisteredDevice): PublicKeyJson | undefined {
   if (device.signingKey === undefined) return undefined;
   return { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: device.signingKey } };
 }
 
-export function nameOf(device: Device): string {
+export function nameOf(device: RegisteredDevice): string {
   return device.name === undefined ? device.serial : `${device.name} (${device.serial})`;
 }
 

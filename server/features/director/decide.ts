@@ -23,7 +23,7 @@ export interface SignedRelease {
   readonly custom: Readonly<Record<string, unknown>>;
 }
 
-export interface EcuFacts {
+export interface AssignableEcu {
   readonly serial: string;
   readonly name: string;
   readonly hardwareId: string;
@@ -35,14 +35,14 @@ export interface EcuFacts {
   readonly canDecrypt: boolean;
 }
 
-export interface Decision {
-  readonly ecu: EcuFacts;
+export interface ImageAssignment {
+  readonly ecu: AssignableEcu;
   readonly release: SignedRelease;
   readonly installed: boolean;
 }
 
 interface Choice {
-  readonly ecu: EcuFacts;
+  readonly ecu: AssignableEcu;
   /** The newest first. The last one is to stay as it is: what it runs, or `undefined` where that is not known. */
   readonly candidates: readonly (SignedRelease | undefined)[];
   at: number;
@@ -50,9 +50,9 @@ interface Choice {
 
 /** One decision for each ECU about which something can be said, in the order of `ecus`. */
 export function decide(
-  ecus: readonly EcuFacts[],
+  ecus: readonly AssignableEcu[],
   releases: readonly SignedRelease[],
-): readonly Decision[] {
+): readonly ImageAssignment[] {
   const choices = ecus.map((ecu): Choice => {
     // What it runs must have been signed for it: bytes that were released for another ECU say nothing.
     const fitting = releases.filter((release) => isFor(release, ecu)).sort(newestFirst);
@@ -72,7 +72,7 @@ export function decide(
   });
 }
 
-function isFor(release: SignedRelease, ecu: EcuFacts): boolean {
+function isFor(release: SignedRelease, ecu: AssignableEcu): boolean {
   return (
     release.ecu === ecu.name &&
     release.hardwareIds.includes(ecu.hardwareId) &&

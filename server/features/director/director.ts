@@ -12,15 +12,15 @@ import { signTime } from '../../../src/trust/time-attestation.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { AuditEvent, AuditLog } from '../audit/store.ts';
 import type { ClockWatch } from '../operations/clock-watch.ts';
-import type { Device, DeviceStore } from '../registry/store.ts';
+import type { DeviceStore, RegisteredDevice } from '../registry/store.ts';
 import type { RootChain } from '../releases/root-chain.ts';
 import type { ReleaseSource } from '../releases/signed-releases.ts';
-import type { NewReport, VehicleRecord, VehicleState, VehicleStore } from '../vehicles/store.ts';
+import type { FleetState, NewReport, VehicleRecord, VehicleStore } from '../vehicles/store.ts';
 import { type AssignedImage, stateOf, targetsOf } from './assignment.ts';
 import type { BackupWatch } from './backup-watch.ts';
 import { type Behind, behind, type OwnVersions } from './behind.ts';
 import { checkVehicleManifest, type ManifestRefusal, nameOf } from './check-manifest.ts';
-import { type Decision, decide, type SignedRelease } from './decide.ts';
+import { decide, type ImageAssignment, type SignedRelease } from './decide.ts';
 import type { ImageEncryption } from './encrypt-image.ts';
 import { isDue, VehicleFiles } from './vehicle-files.ts';
 import type { VersionFloor } from './version-floor.ts';
@@ -42,7 +42,7 @@ export interface DirectorOptions {
   readonly logger: Logger;
 }
 
-export interface Checkin {
+export interface ReceivedCheckin {
   readonly vin: string;
   readonly manifest?: unknown;
   readonly telemetry?: CheckinTelemetry | undefined;
@@ -55,7 +55,7 @@ export interface CheckinAnswer {
     readonly snapshot: number;
     readonly targets: number;
   };
-  readonly status: VehicleState;
+  readonly status: FleetState;
 }
 
 /** `timestamp.json`, `7.targets.json`. */
@@ -78,7 +78,11 @@ export class Director {
    * the manifest is missing or broken; 503 `BACKEND_BEHIND` when the vehicle knows newer metadata than this server, which must
    * have been restored from a backup. Then the vehicle is marked for attention, and nothing new is signed.
    */
-  async checkin(device: Device, body: Checkin, address: string): Promise<CheckinAnswer> {
+  async checkin(
+    device: RegisteredDevice,
+    body: ReceivedCheckin,
+    address: string,
+  ): Promise<CheckinAnswer> {
     const { vin } = body;
     if (device.vin !== vin || !device.primary) {
       throw new HttpProblem(
@@ -138,7 +142,11 @@ export class Director {
     }
   }
 
-  async #checkin(device: Device, body: Checkin, address: string): Promise<CheckinAnswer> {
+  async #checkin(
+    device: RegisteredDevice,
+    body: ReceivedCheckin,
+    address: string,
+  ): Promise<CheckinAnswer> {
     const { devices, vehicles, chain, clock } = this.#options;
     const { vin } = body;
     const inventory = await devices.ofVehicle(vin);
@@ -266,7 +274,7 @@ export class Director {
   }
 
   #newReport(
-    ecu: Device,
+    ecu: RegisteredDevice,
     reports: ReadonlyMap<string, VersionReport>,
     known: ReadonlyMap<string, { readonly releaseCounter: number }>,
   ): NewReport {
@@ -292,7 +300,7 @@ export class Director {
 
   /** 5.3.2.1 steps 5 and 6. An image that cannot be had now is decided about without it. */
   async #decide(
-    ecus: readonly Device[],
+    ecus: readonly RegisteredDevice[],
     heard: readonly NewReport[],
   ): Promise<readonly AssignedImage[]> {
     const { releases, holds, logger } = this.#options;
@@ -332,8 +340,8 @@ export class Director {
   }
 
   async #copyFor(
-    { ecu, release }: Decision,
-    ecus: readonly Device[],
+    { ecu, release }: ImageAssignment,
+    ecus: readonly RegisteredDevice[],
   ): Promise<EncryptedImage | undefined> {
     if (!release.encrypt) return undefined;
     const key = ecus.find(({ serial }) => serial === ecu.serial)!.encryptionKey!;

@@ -4,13 +4,14 @@ import type { Clock } from '../../../src/core/clock.ts';
 import { InputError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import type { Random } from '../../../src/core/random.ts';
+import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { ClockWatch } from '../operations/clock-watch.ts';
 import type { DeviceStore } from '../registry/store.ts';
 import { ImageRepository } from '../releases/image-repository.ts';
 import type { ImageStore } from '../releases/image-store.ts';
-import { MetadataStore, type RepositoryName } from '../releases/metadata-store.ts';
+import { MetadataStore } from '../releases/metadata-store.ts';
 import { RootChain } from '../releases/root-chain.ts';
 import type { ReleaseSource, WatchedFile } from '../releases/signed-releases.ts';
 import type { ReleaseStore } from '../releases/store.ts';
@@ -27,7 +28,7 @@ import { VersionFloor } from './version-floor.ts';
 export const SERVER_ROLES = ['all', 'director', 'images'] as const;
 export type ServerRole = (typeof SERVER_ROLES)[number];
 
-export interface UptaneOptions {
+export interface ServerUptaneOptions {
   readonly role: ServerRole;
   /** The folder of --trust. */
   readonly trustDir?: string;
@@ -72,14 +73,18 @@ export interface UptaneDeps {
   readonly clockWatch: ClockWatch;
 }
 
-async function trustFolder({ trust, trustDir, passphrase }: UptaneOptions): Promise<TrustFolder> {
+async function trustFolder({
+  trust,
+  trustDir,
+  passphrase,
+}: ServerUptaneOptions): Promise<TrustFolder> {
   if (trust !== undefined) return trust;
   if (trustDir === undefined) throw new InputError('--trust', 'which folder?');
   return readTrustFolder(trustDir, passphrase);
 }
 
 /** Throws ServerError `TRUST` for a folder that does not fit, InputError for an address that is none. */
-export async function openUptane(options: UptaneOptions, deps: UptaneDeps): Promise<Uptane> {
+export async function openUptane(options: ServerUptaneOptions, deps: UptaneDeps): Promise<Uptane> {
   const { role } = options;
   const folder = await trustFolder(options);
   const store = new MetadataStore(deps.db);

@@ -4,11 +4,11 @@ import type { Clock, Timer } from '../../../src/core/clock.ts';
 import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import { type ExpiryStage, expiryStage, expiryWords } from '../../../src/trust/expiry-stage.ts';
+import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import { parseSignedRole } from '../../../src/trust/role-signing.ts';
 import type { Uptane } from '../director/uptane.ts';
 import type { ServiceTokenStore } from '../registry/service-token-store.ts';
 import { type TokenExpiry, tokenExpiryOf } from '../registry/token-expiry.ts';
-import type { RepositoryName } from '../releases/metadata-store.ts';
 import { ONLINE_ROLES } from '../releases/root-chain.ts';
 import type { WatchedFile } from '../releases/signed-releases.ts';
 

@@ -7,7 +7,7 @@ import type { Clock } from '../../../src/core/clock.ts';
 import type { Random } from '../../../src/core/random.ts';
 import {
   clientProof,
-  type Exchanged,
+  type SessionExchange,
   sameProof,
   serverProof,
   sessionKeys,
@@ -24,7 +24,7 @@ import type { SignedJson } from '../../../src/trust/signed-json.ts';
 import { ed25519PublicKey, verifyWith, x25519PublicKey } from '../../../src/trust/signing-key.ts';
 import type { DeviceTokenStore } from './device-token-store.ts';
 import type { SealedSessionStore } from './sealed-session-store.ts';
-import type { Device, DeviceStore } from './store.ts';
+import type { DeviceStore, RegisteredDevice } from './store.ts';
 
 /** How long a device has to answer. */
 const CHALLENGE_LIFE_MS = 60_000;
@@ -137,7 +137,7 @@ export class DeviceSessions {
       clientKey,
     };
     const challenge = this.#seal(facts);
-    const exchanged: Exchanged = { ...facts, challenge };
+    const exchanged: SessionExchange = { ...facts, challenge };
     const common = {
       challenge,
       serverNonce: facts.serverNonce,
@@ -210,7 +210,7 @@ export class DeviceSessions {
     const facts = this.#unseal(challenge);
     if (facts === undefined) return undefined;
     const { serial, clientKey } = facts;
-    const exchanged: Exchanged = {
+    const exchanged: SessionExchange = {
       ...facts,
       challenge,
       ...(wish === undefined ? {} : { binding: bindingOf(wish) }),
@@ -259,7 +259,7 @@ export class DeviceSessions {
   }
 
   /** A device that is not there has a key too, which nobody knows: the answer looks and takes as long as a real one. */
-  #keyOf(serial: string, device: Device | undefined): Uint8Array {
+  #keyOf(serial: string, device: RegisteredDevice | undefined): Uint8Array {
     const nobody = createHmac('sha256', this.#secret).update(`nobody|${serial}`).digest();
     return device?.secretHash === undefined ? Uint8Array.from(nobody) : fromHex(device.secretHash);
   }
@@ -272,7 +272,7 @@ export class DeviceSessions {
   }
 
   /** Our key of this exchange follows from the challenge: nothing is stored for it either. */
-  #pairOf(exchanged: Exchanged, clientKey: string): Pair | undefined {
+  #pairOf(exchanged: SessionExchange, clientKey: string): Pair | undefined {
     const mac = createHmac('sha256', this.#secret).update(`pair|${exchanged.challenge}`).digest();
     const privateKey = Uint8Array.from(mac);
     const keys = { clientKey, serverKey: toHex(x25519PublicKey(privateKey)) };
@@ -312,12 +312,12 @@ export class DeviceSessions {
 export interface OtherChip {
   /** As the device told it. */
   readonly otherChip: string;
-  readonly device: Device;
+  readonly device: RegisteredDevice;
 }
 
 interface Proven {
-  readonly device: Device;
-  readonly exchanged: Exchanged;
+  readonly device: RegisteredDevice;
+  readonly exchanged: SessionExchange;
   readonly key: Uint8Array;
 }
 
@@ -328,8 +328,8 @@ interface Pair {
 
 /** By the key that the factory has registered. */
 function isSigned(
-  device: Device | undefined,
-  exchanged: Exchanged,
+  device: RegisteredDevice | undefined,
+  exchanged: SessionExchange,
   keys: ExchangedKeys,
   signature: string | undefined,
 ): boolean {

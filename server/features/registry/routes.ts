@@ -8,7 +8,7 @@ import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { activateBody, provisionBody } from '../../platform/http/input.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
-import type { Actor, Device, DeviceRefusal, Twin } from './store.ts';
+import type { Actor, DeviceRefusal, RegisteredDevice, Twin } from './store.ts';
 
 export function registryRoutes(services: Services): Router<RequestState> {
   const router = guardedRouter(services);
@@ -62,7 +62,7 @@ export function registryRoutes(services: Services): Router<RequestState> {
 }
 
 /** All but the hash of the secret, with which anybody could log in as the device. */
-export function deviceJson(device: Device): Record<string, unknown> {
+export function deviceJson(device: RegisteredDevice): Record<string, unknown> {
   return {
     hw_id: device.hwId,
     serial: device.serial,

@@ -17,7 +17,7 @@ export interface DeviceFacts {
   readonly secretHash: string | undefined;
 }
 
-export interface Device extends DeviceFacts {
+export interface RegisteredDevice extends DeviceFacts {
   readonly hwId: string;
   readonly serial: string;
   readonly status: DeviceStatus;
@@ -25,7 +25,7 @@ export interface Device extends DeviceFacts {
   readonly updatedAt: string;
 }
 
-export function rowOf(device: Device): DevicesTable {
+export function rowOf(device: RegisteredDevice): DevicesTable {
   return {
     hw_id: device.hwId,
     serial: device.serial,
@@ -42,7 +42,7 @@ export function rowOf(device: Device): DevicesTable {
   };
 }
 
-export function deviceOf(row: DevicesTable): Device {
+export function deviceOf(row: DevicesTable): RegisteredDevice {
   return {
     hwId: row.hw_id,
     serial: row.serial,

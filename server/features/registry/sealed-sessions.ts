@@ -10,11 +10,11 @@ import {
 import { HttpProblem, type ProblemCode } from '../../platform/http/errors.ts';
 import type { AppContext } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
-import type { Device } from './store.ts';
+import type { RegisteredDevice } from './store.ts';
 
 export interface ReceivedMessage {
   readonly session: SealedSession;
-  readonly device: Device;
+  readonly device: RegisteredDevice;
   readonly sequence: number;
   readonly body: Uint8Array;
 }

@@ -4,21 +4,27 @@ import type { Transaction } from 'kysely';
 import type { Database } from '../../platform/db/database.ts';
 import type { DevicesTable, Schema } from '../../platform/db/schema.ts';
 import type { AuditEvent, AuditLog } from '../audit/store.ts';
-import { type Device, type DeviceFacts, type DeviceStatus, deviceOf, rowOf } from './rows.ts';
+import {
+  type DeviceFacts,
+  type DeviceStatus,
+  deviceOf,
+  type RegisteredDevice,
+  rowOf,
+} from './rows.ts';
 
-export type { Device, DeviceFacts, DeviceStatus } from './rows.ts';
+export type { DeviceFacts, DeviceStatus, RegisteredDevice } from './rows.ts';
 
 /** Why a device cannot be registered, changed or activated. */
 export type DeviceRefusal =
-  | { readonly kind: 'active'; readonly field: string; readonly device: Device }
-  | { readonly kind: 'revoked'; readonly device: Device }
+  | { readonly kind: 'active'; readonly field: string; readonly device: RegisteredDevice }
+  | { readonly kind: 'revoked'; readonly device: RegisteredDevice }
   /** Another device holds what must be held once: the key, the place in the vehicle, the role of its Primary. */
-  | { readonly kind: 'taken'; readonly what: string; readonly device: Device }
-  | { readonly kind: 'incomplete'; readonly field: string; readonly device: Device }
+  | { readonly kind: 'taken'; readonly what: string; readonly device: RegisteredDevice }
+  | { readonly kind: 'incomplete'; readonly field: string; readonly device: RegisteredDevice }
   | { readonly kind: 'unknown' };
 
 export type ProvisionResult =
-  | { readonly kind: 'created' | 'changed' | 'same'; readonly device: Device }
+  | { readonly kind: 'created' | 'changed' | 'same'; readonly device: RegisteredDevice }
   | DeviceRefusal;
 
 /** How often a device opened a session that another one had opened before it, and when last. */
@@ -83,7 +89,7 @@ export class DeviceStore {
       const taken = await this.#taken(transaction, hwId, next);
       if (taken !== undefined) return taken;
       const now = this.#db.timestamp();
-      const device: Device = {
+      const device: RegisteredDevice = {
         ...next,
         hwId,
         serial: known?.serial ?? (await this.#nextSerial(transaction)),
@@ -108,7 +114,7 @@ export class DeviceStore {
   }
 
   /** The factory is done with the device. Undefined when it is active already or is so now. */
-  async activate(hwId: string, actor: Actor): Promise<Device | DeviceRefusal> {
+  async activate(hwId: string, actor: Actor): Promise<RegisteredDevice | DeviceRefusal> {
     return this.#db.query.transaction().execute(async (transaction) => {
       const device = await this.#find(transaction, 'hw_id', hwId);
       if (device === undefined) return { kind: 'unknown' };
@@ -122,7 +128,7 @@ export class DeviceStore {
     serial: string,
     status: 'active' | 'revoked',
     actor: Actor,
-  ): Promise<Device | DeviceRefusal> {
+  ): Promise<RegisteredDevice | DeviceRefusal> {
     return this.#db.query.transaction().execute(async (transaction) => {
       const device = await this.#find(transaction, 'serial', serial);
       if (device === undefined) return { kind: 'unknown' };
@@ -138,7 +144,7 @@ export class DeviceStore {
    * The same chip goes through the factory again: its flash, or its state directory, is lost. Its keys, its secret and
    * its sessions are forgotten; serial and place in the vehicle stay. Until it is activated it is refused everywhere.
    */
-  async reopen(serial: string, actor: Actor): Promise<Device | DeviceRefusal> {
+  async reopen(serial: string, actor: Actor): Promise<RegisteredDevice | DeviceRefusal> {
     return this.#db.query.transaction().execute(async (transaction) => {
       const device = await this.#find(transaction, 'serial', serial);
       if (device === undefined) return { kind: 'unknown' };
@@ -150,7 +156,7 @@ export class DeviceStore {
       });
       if (taken !== undefined) return taken;
       const updatedAt = this.#db.timestamp();
-      const reopened: Device = {
+      const reopened: RegisteredDevice = {
         ...device,
         status: 'factory_only',
         signingKey: undefined,
@@ -186,12 +192,12 @@ export class DeviceStore {
     );
   }
 
-  async bySerial(serial: string): Promise<Device | undefined> {
+  async bySerial(serial: string): Promise<RegisteredDevice | undefined> {
     return this.#find(this.#db.query, 'serial', serial);
   }
 
   /** The ECUs of a vehicle, whatever their status, by serial. */
-  async ofVehicle(vin: string): Promise<Device[]> {
+  async ofVehicle(vin: string): Promise<RegisteredDevice[]> {
     const rows = await this.#db.query
       .selectFrom('devices')
       .selectAll()
@@ -202,7 +208,7 @@ export class DeviceStore {
   }
 
   /** By serial, the newest first when `limit` cuts. */
-  async list(limit = 100_000): Promise<Device[]> {
+  async list(limit = 100_000): Promise<RegisteredDevice[]> {
     const rows = await this.#db.query
       .selectFrom('devices')
       .selectAll()
@@ -223,9 +229,9 @@ export class DeviceStore {
 
   async #setActive(
     transaction: Transaction<Schema>,
-    device: Device,
+    device: RegisteredDevice,
     actor: Actor,
-  ): Promise<Device | DeviceRefusal> {
+  ): Promise<RegisteredDevice | DeviceRefusal> {
     if (device.status === 'active') return device;
     // A Primary without them could neither log in nor sign what its vehicle says.
     if (device.primary) {
@@ -243,10 +249,10 @@ export class DeviceStore {
 
   async #write(
     transaction: Transaction<Schema>,
-    device: Device,
+    device: RegisteredDevice,
     status: DeviceStatus,
     event: AuditEvent,
-  ): Promise<Device> {
+  ): Promise<RegisteredDevice> {
     if (device.status === status) return device;
     const updatedAt = this.#db.timestamp();
     await transaction
@@ -262,7 +268,7 @@ export class DeviceStore {
     query: Database['query'],
     column: 'hw_id' | 'serial',
     value: string,
-  ): Promise<Device | undefined> {
+  ): Promise<RegisteredDevice | undefined> {
     const row = await query
       .selectFrom('devices')
       .selectAll()
@@ -332,14 +338,14 @@ function given(facts: Partial<DeviceFacts>): Partial<DeviceFacts> {
 }
 
 function changedFields(
-  known: Device | undefined,
+  known: RegisteredDevice | undefined,
   facts: Partial<DeviceFacts>,
 ): (keyof DeviceFacts)[] {
   const fields = Object.keys(given(facts)) as (keyof DeviceFacts)[];
   return known === undefined ? [] : fields.filter((field) => facts[field] !== known[field]);
 }
 
-function describe(device: Device): string {
+function describe(device: RegisteredDevice): string {
   const place = [device.vin, device.name].filter((part) => part !== undefined).join(' ');
   return `${device.serial} (${device.hwId}${place === '' ? '' : `, ${place}`})`;
 }

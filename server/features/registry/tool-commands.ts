@@ -14,7 +14,7 @@ import {
   TOKEN_ROLES,
   type TokenRole,
 } from './service-token-store.ts';
-import { type Actor, type Device, DeviceStore, type Twin } from './store.ts';
+import { type Actor, DeviceStore, type RegisteredDevice, type Twin } from './store.ts';
 
 export interface RegistryCommandOptions {
   clock?: Clock;
@@ -36,7 +36,7 @@ const tokenName = z
 export function listDevices(
   dataDir: DataFolder,
   options: RegistryCommandOptions = {},
-): Promise<Device[]> {
+): Promise<RegisteredDevice[]> {
   return withRegistry(dataDir, options, ({ devices }) => devices.list());
 }
 
@@ -46,7 +46,7 @@ export function setDeviceStatus(
   serial: string,
   status: 'active' | 'revoked',
   options: RegistryCommandOptions = {},
-): Promise<Device> {
+): Promise<RegisteredDevice> {
   return withRegistry(dataDir, options, async ({ devices }) => {
     const result = await devices.setStatus(serial, status, OPERATOR);
     if ('kind' in result) throw new InputError('serial', explainRefusal(result, serial));
@@ -62,7 +62,7 @@ export function reopenDevice(
   dataDir: DataFolder,
   serial: string,
   options: RegistryCommandOptions = {},
-): Promise<Device> {
+): Promise<RegisteredDevice> {
   return withRegistry(dataDir, options, async ({ devices }) => {
     const result = await devices.reopen(serial, OPERATOR);
     if ('kind' in result) throw new InputError('serial', explainRefusal(result, serial));

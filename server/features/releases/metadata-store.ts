@@ -1,8 +1,7 @@
 // Signed metadata that is the same for every vehicle: the Roots of both repositories, and the image repository's files.
 
+import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import type { Database } from '../../platform/db/database.ts';
-
-export type RepositoryName = 'director' | 'images';
 
 export interface StoredMetadata {
   readonly role: string;

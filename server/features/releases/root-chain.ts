@@ -1,6 +1,7 @@
 // The Roots of one repository as the server keeps them, and the online keys that sign for its roles.
 
 import { faultText } from '../../../src/trust/attack.ts';
+import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import { checkRootChain, trustRoot } from '../../../src/trust/repository.ts';
 import {
   parseSignedRole,
@@ -10,7 +11,7 @@ import {
 } from '../../../src/trust/role-signing.ts';
 import { keyIdOf, type Signer } from '../../../src/trust/signing-key.ts';
 import { HttpProblem, ServerError } from '../../platform/http/errors.ts';
-import type { MetadataStore, RepositoryName, StoredMetadata } from './metadata-store.ts';
+import type { MetadataStore, StoredMetadata } from './metadata-store.ts';
 import type { TrustFolder } from './trust-folder.ts';
 
 /** Roles that the server signs. The keys of all others are kept where no server is (5.3.1, 5.3.2). */

@@ -6,7 +6,7 @@ import type { AppContext } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import type { AuditAction } from '../audit/store.ts';
 
-export interface ImageFile {
+export interface PublishedFile {
   /** The public name. */
   readonly file: string;
   /** bytes */
@@ -34,7 +34,7 @@ export interface Sending {
 export async function sendImage(
   ctx: AppContext,
   services: Services,
-  release: ImageFile,
+  release: PublishedFile,
   sending: Sending,
 ): Promise<void> {
   const etag = `"${release.sha256}"`;

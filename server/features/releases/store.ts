@@ -4,7 +4,7 @@ import { compareVersions, sameVersion } from '../../../src/core/version-order.ts
 import type { Database } from '../../platform/db/database.ts';
 import type { ReleasesTable } from '../../platform/db/schema.ts';
 
-export interface Release {
+export interface StoredRelease {
   readonly id: string;
   readonly ecu: string;
   readonly version: string;
@@ -17,18 +17,18 @@ export interface Release {
 }
 
 export type AddResult =
-  | { readonly kind: 'added'; readonly release: Release }
+  | { readonly kind: 'added'; readonly release: StoredRelease }
   /** The same bytes were released under this ECU and version before, maybe in another spelling of the version. */
-  | { readonly kind: 'same'; readonly release: Release }
+  | { readonly kind: 'same'; readonly release: StoredRelease }
   /** Other bytes have this ECU and version: a version never changes what it means, in whatever spelling. */
-  | { readonly kind: 'conflict'; readonly release: Release };
+  | { readonly kind: 'conflict'; readonly release: StoredRelease };
 
 export class ReleaseStore {
   readonly #db: Database;
   /** Newest upload first. This process is the only writer (it holds the data folder's lock). */
-  #releases: Release[] = [];
-  #byFile = new Map<string, Release>();
-  #newest = new Map<string, Release>();
+  #releases: StoredRelease[] = [];
+  #byFile = new Map<string, StoredRelease>();
+  #newest = new Map<string, StoredRelease>();
 
   private constructor(db: Database) {
     this.#db = db;
@@ -40,11 +40,11 @@ export class ReleaseStore {
     return store;
   }
 
-  all(): readonly Release[] {
+  all(): readonly StoredRelease[] {
     return this.#releases;
   }
 
-  byFile(file: string): Release | undefined {
+  byFile(file: string): StoredRelease | undefined {
     return this.#byFile.get(file);
   }
 
@@ -53,13 +53,13 @@ export class ReleaseStore {
   }
 
   /** The newest release of each ECU by version, sorted by ECU; of all ECUs when none is named. */
-  newest(ecus: readonly string[] = []): Release[] {
+  newest(ecus: readonly string[] = []): StoredRelease[] {
     const names = ecus.length === 0 ? [...this.#newest.keys()] : [...new Set(ecus)];
     return names.sort().flatMap((name) => this.#newest.get(name) ?? []);
   }
 
-  async add(release: Omit<Release, 'id' | 'file' | 'uploadedAt'>): Promise<AddResult> {
-    const row: Release = {
+  async add(release: Omit<StoredRelease, 'id' | 'file' | 'uploadedAt'>): Promise<AddResult> {
+    const row: StoredRelease = {
       ...release,
       id: this.#db.newId(),
       file: `${release.ecu}-${release.version}-${release.sha256.slice(0, 12)}.bin`,
@@ -112,7 +112,7 @@ export class ReleaseStore {
   }
 }
 
-function releaseOf(row: ReleasesTable): Release {
+function releaseOf(row: ReleasesTable): StoredRelease {
   return {
     id: row.id,
     ecu: row.ecu,

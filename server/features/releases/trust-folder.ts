@@ -3,9 +3,10 @@
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
 import { describeError, systemErrorCode } from '../../../src/core/errors.ts';
+import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import { type Signer, signerFromPem } from '../../../src/trust/signing-key.ts';
 import { ServerError } from '../../platform/http/errors.ts';
-import type { RepositoryName, StoredMetadata } from './metadata-store.ts';
+import type { StoredMetadata } from './metadata-store.ts';
 
 export interface OnlineKey {
   /** For messages. */

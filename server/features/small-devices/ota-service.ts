@@ -20,12 +20,12 @@ import {
 } from '../../../src/contract/chunked/protocol.ts';
 import type { SealedSession } from '../../../src/trust/sealed-session.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
-import type { Device } from '../registry/store.ts';
+import type { RegisteredDevice } from '../registry/store.ts';
 import type { ImageStore, OpenImage } from '../releases/image-store.ts';
 import { type ChunkFaults, readRecords } from './chunk-answer.ts';
 import type { DeviceCopies } from './device-copies.ts';
 import type { DevicePackageStore } from './package-store.ts';
-import type { NewTransfer, Transfer, TransferEnd, TransferStore } from './transfer-store.ts';
+import type { NewTransfer, TransferEnd, TransferRow, TransferStore } from './transfer-store.ts';
 
 export interface OtaParts {
   readonly packages: DevicePackageStore;
@@ -38,8 +38,8 @@ export interface OtaParts {
 }
 
 /** A device that has proven itself, and where it asks from. */
-export interface Asker {
-  readonly device: Device;
+export interface SmallDeviceCaller {
+  readonly device: RegisteredDevice;
   readonly session: SealedSession;
   readonly address: string;
 }
@@ -63,7 +63,7 @@ export class OtaService {
   }
 
   /** Throws HttpProblem 409 for a device whose entry in the registry does not fit what it says. */
-  async checkPackage(asker: Asker, wish: PackageCheck): Promise<CheckAnswer> {
+  async checkPackage(asker: SmallDeviceCaller, wish: PackageCheck): Promise<CheckAnswer> {
     const { packages, transfers, copies, faults } = this.#parts;
     const { serial, secretHash } = requireFacts(asker.device, wish.model);
     for (;;) {
@@ -89,7 +89,11 @@ export class OtaService {
   }
 
   /** Of a file that is here. */
-  async checkFile(asker: Asker, wish: Check, offered: OfferedFile): Promise<CheckAnswer> {
+  async checkFile(
+    asker: SmallDeviceCaller,
+    wish: Check,
+    offered: OfferedFile,
+  ): Promise<CheckAnswer> {
     const transfer = await this.#open(asker, wish, {
       packageId: undefined,
       what: offered.file,
@@ -105,7 +109,7 @@ export class OtaService {
    * Throws HttpProblem 404, 409 for a transfer that is over, 416 for chunks behind the end.
    */
   async chunks(
-    { device, session }: Asker,
+    { device, session }: SmallDeviceCaller,
     wish: z.output<typeof chunkRequest>,
     count: (bytes: number) => Promise<void>,
   ): Promise<Uint8Array> {
@@ -136,7 +140,10 @@ export class OtaService {
   }
 
   /** The same again gets the same answer. */
-  async verify(asker: Asker, wish: z.output<typeof verifyRequest>): Promise<VerifyAnswer> {
+  async verify(
+    asker: SmallDeviceCaller,
+    wish: z.output<typeof verifyRequest>,
+  ): Promise<VerifyAnswer> {
     const transfer = await this.#known(asker.device.serial, wish.transfer);
     const right = wish.sha256 === transfer.image;
     if (transfer.state === 'verified' && wish.result === 'ok' && right) return { next: 'install' };
@@ -154,7 +161,7 @@ export class OtaService {
   }
 
   /** What the device says about itself is recorded, whatever was believed before. The same again changes nothing. */
-  async complete(asker: Asker, wish: z.output<typeof completeRequest>): Promise<void> {
+  async complete(asker: SmallDeviceCaller, wish: z.output<typeof completeRequest>): Promise<void> {
     const transfer = await this.#known(asker.device.serial, wish.transfer);
     if (transfer.state === wish.outcome && transfer.version === wish.version) return;
     const { outcome: state, version, code, reason, diagnostics } = wish;
@@ -167,7 +174,10 @@ export class OtaService {
     });
   }
 
-  async status(asker: Asker, { held }: z.output<typeof statusRequest>): Promise<StatusAnswer> {
+  async status(
+    asker: SmallDeviceCaller,
+    { held }: z.output<typeof statusRequest>,
+  ): Promise<StatusAnswer> {
     const transfer = await this.#parts.transfers.last(asker.device.serial);
     if (transfer === undefined) return { transfer: null };
     const { state, asked } = transfer;
@@ -179,7 +189,7 @@ export class OtaService {
    * package was withdrawn meanwhile.
    */
   async #open(
-    { device: { serial }, address }: Asker,
+    { device: { serial }, address }: SmallDeviceCaller,
     wish: Check,
     wanted: Omit<NewTransfer, 'serial' | 'image' | 'chunkBytes'>,
   ): Promise<TransferFacts | undefined> {
@@ -199,7 +209,7 @@ export class OtaService {
     return begun === undefined ? undefined : this.#facts(begun, wish.held);
   }
 
-  async #facts(transfer: Transfer, held: Held | undefined): Promise<TransferFacts> {
+  async #facts(transfer: TransferRow, held: Held | undefined): Promise<TransferFacts> {
     const { id, image, length, chunkBytes } = transfer;
     const same =
       held !== undefined && held.image === image && held.bytes > 0 && held.bytes <= length;
@@ -209,7 +219,7 @@ export class OtaService {
     return { id, image: { length, sha256: image }, chunkBytes, prefix, pace: this.#parts.pace };
   }
 
-  #prefix(transfer: Transfer, bytes: number): Promise<string> {
+  #prefix(transfer: TransferRow, bytes: number): Promise<string> {
     return this.#withImage(transfer, async (image) => {
       const hash = createHash('sha256');
       for (let at = 0; at < bytes; ) {
@@ -222,7 +232,7 @@ export class OtaService {
     });
   }
 
-  async #withImage<T>(transfer: Transfer, work: (image: OpenImage) => Promise<T>): Promise<T> {
+  async #withImage<T>(transfer: TransferRow, work: (image: OpenImage) => Promise<T>): Promise<T> {
     const image = await this.#parts.images.openImage(transfer.content);
     // A copy for the device is replaced by the next one.
     if (image === undefined) throw over(transfer);
@@ -233,13 +243,13 @@ export class OtaService {
     }
   }
 
-  async #running(serial: string, id: string): Promise<Transfer> {
+  async #running(serial: string, id: string): Promise<TransferRow> {
     const transfer = await this.#known(serial, id);
     if (transfer.state !== 'downloading') throw over(transfer);
     return transfer;
   }
 
-  async #known(serial: string, id: string): Promise<Transfer> {
+  async #known(serial: string, id: string): Promise<TransferRow> {
     const transfer = await this.#parts.transfers.find(serial, id);
     if (transfer === undefined) {
       throw new HttpProblem(
@@ -251,14 +261,18 @@ export class OtaService {
     return transfer;
   }
 
-  #end({ device, address }: Asker, transfer: Transfer, end: TransferEnd): Promise<void> {
+  #end(
+    { device, address }: SmallDeviceCaller,
+    transfer: TransferRow,
+    end: TransferEnd,
+  ): Promise<void> {
     return this.#parts.transfers.end(transfer, end, { who: device.serial, address });
   }
 }
 
 const PIECE_BYTES = 256 * 1024;
 
-function over({ state, what, reason }: Transfer): HttpProblem {
+function over({ state, what, reason }: TransferRow): HttpProblem {
   if (state === 'withdrawn') {
     return new HttpProblem(
       409,
@@ -275,7 +289,7 @@ function over({ state, what, reason }: Transfer): HttpProblem {
 
 /** The keys of a copy are made of them, and nobody gets a package for other hardware. */
 function requireFacts(
-  { serial, secretHash, hardwareId }: Device,
+  { serial, secretHash, hardwareId }: RegisteredDevice,
   model: string,
 ): { readonly serial: string; readonly secretHash: string } {
   if (secretHash === undefined || hardwareId === undefined) {

@@ -1,7 +1,11 @@
 // Packages for small devices, the key that each model's packages are signed with, and the copies that were encrypted.
 
 import type { Kysely } from 'kysely';
-import type { Manifest, Profile, SignedManifest } from '../../../src/contract/chunked/package.ts';
+import type {
+  PackageManifest,
+  Profile,
+  SignedManifest,
+} from '../../../src/contract/chunked/package.ts';
 import { sameVersion } from '../../../src/core/version-order.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { DevicePackagesTable, Schema } from '../../platform/db/schema.ts';
@@ -273,7 +277,7 @@ async function rowOf(
 }
 
 function packageOf(row: DevicePackagesTable): DevicePackage {
-  const manifest: Manifest = {
+  const manifest: PackageManifest = {
     type: 'can-ota device package',
     format: 1,
     model: row.model,

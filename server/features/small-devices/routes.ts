@@ -26,7 +26,7 @@ import type { Services } from '../../platform/http/services.ts';
 import { storageProblem } from '../releases/image-store.ts';
 import { imageNotFound } from '../releases/send-image.ts';
 import { downloadOf, requireHere } from '../vehicles/offered.ts';
-import type { Asker, OfferedFile } from './ota-service.ts';
+import type { OfferedFile, SmallDeviceCaller } from './ota-service.ts';
 import { packageJson, receivePackage } from './receive-package.ts';
 import { withdrawPackage } from './withdraw-package.ts';
 
@@ -119,7 +119,7 @@ export function otaRoutes(
   return router;
 }
 
-function askerOf({ ctx, device, session }: SealedRequest): Asker {
+function askerOf({ ctx, device, session }: SealedRequest): SmallDeviceCaller {
   return { device, session, address: ctx.state.address };
 }
 

@@ -7,7 +7,7 @@ import type { TransfersTable } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { Actor } from '../registry/store.ts';
 
-export interface Transfer {
+export interface TransferRow {
   readonly id: string;
   readonly serial: string;
   /** Undefined for a file. */
@@ -34,13 +34,13 @@ export interface Transfer {
 }
 
 export type NewTransfer = Pick<
-  Transfer,
+  TransferRow,
   'serial' | 'packageId' | 'what' | 'image' | 'content' | 'length' | 'chunkBytes'
 >;
 
 /** How it ended, or that it was verified. */
-export type TransferEnd = Pick<Transfer, 'state'> &
-  Partial<Pick<Transfer, 'version' | 'code' | 'reason' | 'diagnostics'>>;
+export type TransferEnd = Pick<TransferRow, 'state'> &
+  Partial<Pick<TransferRow, 'version' | 'code' | 'reason' | 'diagnostics'>>;
 
 /** Transfers kept of one device. */
 const KEEP_PER_DEVICE = 20;
@@ -55,7 +55,7 @@ export class TransferStore {
   }
 
   /** Begins one, and ends the one that this device has open. Undefined when the package was withdrawn meanwhile. */
-  async begin(wanted: NewTransfer, actor: Actor): Promise<Transfer | undefined> {
+  async begin(wanted: NewTransfer, actor: Actor): Promise<TransferRow | undefined> {
     const { serial } = wanted;
     const now = this.#db.timestamp();
     const row: TransfersTable = {
@@ -108,7 +108,7 @@ export class TransferStore {
   }
 
   /** Undefined when this device has no such transfer (any more). */
-  async find(serial: string, id: string): Promise<Transfer | undefined> {
+  async find(serial: string, id: string): Promise<TransferRow | undefined> {
     const row = await this.#db.query
       .selectFrom('transfers')
       .selectAll()
@@ -119,7 +119,7 @@ export class TransferStore {
   }
 
   /** The last one of a device. */
-  async last(serial: string): Promise<Transfer | undefined> {
+  async last(serial: string): Promise<TransferRow | undefined> {
     return (await this.list({ serial, limit: 1 }))[0];
   }
 
@@ -141,7 +141,7 @@ export class TransferStore {
   async list(filter: {
     readonly serial?: string | undefined;
     readonly limit: number;
-  }): Promise<Transfer[]> {
+  }): Promise<TransferRow[]> {
     let select = this.#db.query.selectFrom('transfers').selectAll().orderBy('id', 'desc');
     if (filter.serial !== undefined) select = select.where('serial', '=', filter.serial);
     return (await select.limit(filter.limit).execute()).map(transferOf);
@@ -165,7 +165,7 @@ export class TransferStore {
       .execute();
   }
 
-  async end(transfer: Transfer, end: TransferEnd, actor: Actor): Promise<void> {
+  async end(transfer: TransferRow, end: TransferEnd, actor: Actor): Promise<void> {
     await this.#db.query.transaction().execute(async (transaction) => {
       await transaction
         .updateTable('transfers')
@@ -189,7 +189,7 @@ export class TransferStore {
   }
 }
 
-function transferOf(row: TransfersTable): Transfer {
+function transferOf(row: TransfersTable): TransferRow {
   return {
     id: row.id,
     serial: row.serial,

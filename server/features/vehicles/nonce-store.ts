@@ -14,7 +14,7 @@ const REMEMBER_MS = 60 * 60 * 1000;
 const PRUNE_EVERY_MS = 60_000;
 
 /** Who asks. */
-export interface Asker {
+export interface NonceOwner {
   /** The serial of a device with a session, which may change its address; otherwise the address. */
   readonly address: string;
   /** Where one was given, or the session says it. */
@@ -36,7 +36,7 @@ export class NonceStore {
   }
 
   /** 32 hexadecimal digits; undefined when the address has too many open ones. */
-  async issue(asker: Asker): Promise<string | undefined> {
+  async issue(asker: NonceOwner): Promise<string | undefined> {
     await this.#prune();
     const now = this.#db.timestamp();
     const open = await this.#db.query
@@ -69,7 +69,7 @@ export class NonceStore {
   }
 
   /** Why `asker` may not read anything with `nonce`; undefined when he may. Changes nothing. */
-  async check(nonce: string, asker: Asker): Promise<NonceRefusal | undefined> {
+  async check(nonce: string, asker: NonceOwner): Promise<NonceRefusal | undefined> {
     return (await this.#judge(nonce, asker)).refusal;
   }
 
@@ -80,7 +80,7 @@ export class NonceStore {
    */
   async claim(
     nonce: string,
-    asker: Asker,
+    asker: NonceOwner,
     wanted: { readonly releaseId: string | null; readonly file: string },
     whole: boolean,
   ): Promise<NonceRefusal | undefined> {
@@ -129,7 +129,7 @@ export class NonceStore {
 
   async #judge(
     nonce: string,
-    asker: Asker,
+    asker: NonceOwner,
   ): Promise<{ refusal: NonceRefusal | undefined; file: string | null }> {
     const row = await this.#db.query
       .selectFrom('nonces')

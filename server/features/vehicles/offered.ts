@@ -5,12 +5,12 @@ import { compareVersions } from '../../../src/core/version-order.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { Services } from '../../platform/http/services.ts';
 import type { SignedRelease } from '../director/decide.ts';
-import { type ImageFile, imageNotFound } from '../releases/send-image.ts';
+import { imageNotFound, type PublishedFile } from '../releases/send-image.ts';
 
 /** An image in a repository with consistent names: `SHA256.FILE`. */
 const HASHED_NAME = new RegExp(`^(?:(${SHA256_HEX})\\.)?(.+)$`);
 
-export interface OfferedRelease extends ImageFile {
+export interface OfferedRelease extends PublishedFile {
   readonly ecu: string;
   readonly version: string;
   readonly notes: string;
@@ -44,7 +44,7 @@ export async function offeredReleases(
 export async function downloadOf(
   services: Services,
   file: string,
-): Promise<ImageFile & { readonly releaseId: string | null }> {
+): Promise<PublishedFile & { readonly releaseId: string | null }> {
   const { uptane } = services;
   const uploaded = services.releases.byFile(file);
   const releaseId = uploaded?.id ?? null;
@@ -65,11 +65,11 @@ export async function publicTarget(
   services: Services,
   name: string,
   mayReadPlain: boolean,
-): Promise<ImageFile> {
+): Promise<PublishedFile> {
   const { uptane } = services;
   // 5.3.2: a repository with consistent snapshots has its images under their hashes too.
   const [, sha256, file] = HASHED_NAME.exec(name)!;
-  const found = await (async (): Promise<ImageFile | undefined> => {
+  const found = await (async (): Promise<PublishedFile | undefined> => {
     const copy = await uptane?.encrypted.byFile(file!);
     if (copy !== undefined) return { file: file!, size: copy.length, sha256: copy.sha256 };
     const release = signedAs(services, file!);

@@ -23,7 +23,7 @@ export interface ReportEcu {
   readonly error: string | undefined;
 }
 
-export interface Report {
+export interface ReceivedReport {
   readonly vin: string;
   readonly outcome: string;
   /** Finer than the outcome: FREEZE. */
@@ -34,7 +34,7 @@ export interface Report {
   readonly ecus: readonly ReportEcu[];
 }
 
-export interface StoredReport extends Report {
+export interface StoredReport extends ReceivedReport {
   readonly id: string;
   readonly address: string;
   readonly receivedAt: string;
@@ -58,7 +58,7 @@ export class ReportStore {
    * A campaign may have two outcomes: the way back failed, and came to its end later. `stranger`: the network that it
    * came from, where no device was logged in.
    */
-  async add(report: Report, address: string, stranger?: string): Promise<boolean> {
+  async add(report: ReceivedReport, address: string, stranger?: string): Promise<boolean> {
     const id = this.#db.newId();
     const bytes = bytesOf(report);
     const { vin, campaign, outcome } = report;
@@ -233,6 +233,6 @@ function fairShare(amounts: readonly number[], most: number): number {
 }
 
 /** What a report fills, about. */
-function bytesOf(report: Report): number {
+function bytesOf(report: ReceivedReport): number {
   return Buffer.byteLength(JSON.stringify(report)) + ROW_BYTES * (1 + report.ecus.length);
 }

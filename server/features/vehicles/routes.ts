@@ -14,7 +14,7 @@ import { imageFile, reportBody, vehicleId } from '../../platform/http/input.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import { sendImage } from '../releases/send-image.ts';
-import type { Asker, NonceRefusal } from './nonce-store.ts';
+import type { NonceOwner, NonceRefusal } from './nonce-store.ts';
 import { NONCE_LIFE_MS } from './nonce-store.ts';
 import { downloadOf, type OfferedRelease, offeredReleases, requireHere } from './offered.ts';
 
@@ -174,7 +174,7 @@ async function refused(
 }
 
 /** Who asks, and from where, for the log. */
-interface Client extends Asker {
+interface Client extends NonceOwner {
   readonly from: string;
   readonly stranger: boolean;
 }

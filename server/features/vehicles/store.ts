@@ -10,11 +10,11 @@ import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditEvent, AuditLog } from '../audit/store.ts';
 
 /** `new`: has not checked in. `pending`: shall install something. Every state leads to another one or is final. */
-export type VehicleState = 'new' | 'pending' | 'up-to-date' | 'needs-attention';
+export type FleetState = 'new' | 'pending' | 'up-to-date' | 'needs-attention';
 
 export interface VehicleRecord {
   readonly vin: string;
-  readonly state: VehicleState;
+  readonly state: FleetState;
   readonly reason: string;
   readonly stateSince: string;
   readonly checkedInAt: string | undefined;
@@ -30,7 +30,7 @@ export interface VehicleRecord {
 }
 
 /** What an ECU said in its last version report (5.4.2.1). */
-export interface EcuReport {
+export interface StoredEcuReport {
   readonly serial: string;
   readonly counter: number;
   readonly file: string;
@@ -46,7 +46,7 @@ export interface EcuReport {
   readonly receivedAt: string;
 }
 
-export type NewReport = Omit<EcuReport, 'attackAt' | 'receivedAt'>;
+export type NewReport = Omit<StoredEcuReport, 'attackAt' | 'receivedAt'>;
 
 export interface SignedVehicleFiles {
   readonly versions: {
@@ -114,7 +114,7 @@ export class VehicleStore {
     return { known: await count(), ...each };
   }
 
-  async reports(serials: readonly string[]): Promise<Map<string, EcuReport>> {
+  async reports(serials: readonly string[]): Promise<Map<string, StoredEcuReport>> {
     if (serials.length === 0) return new Map();
     const rows = await this.#db.query
       .selectFrom('ecu_reports')
@@ -201,7 +201,7 @@ export class VehicleStore {
   }
 
   /** Writes, and notes in the audit log, only what is new. */
-  async setState(vin: string, state: VehicleState, reason: string, address: string): Promise<void> {
+  async setState(vin: string, state: FleetState, reason: string, address: string): Promise<void> {
     await this.#db.query.transaction().execute(async (transaction) => {
       const known = await this.#ensure(transaction, vin);
       if (known.state === state && known.reason === reason) return;
@@ -300,7 +300,7 @@ class CounterReused extends Error {}
 function recordOf(row: Schema['vehicles']): VehicleRecord {
   return {
     vin: row.vin,
-    state: row.state as VehicleState,
+    state: row.state as FleetState,
     reason: row.reason,
     stateSince: row.state_since,
     checkedInAt: row.checked_in_at ?? undefined,

@@ -4,7 +4,7 @@ import type { Middleware } from 'koa';
 import { requirePerson } from '../../features/people/people.ts';
 import type { Role } from '../../features/people/store.ts';
 import type { TokenRole } from '../../features/registry/service-token-store.ts';
-import type { Device } from '../../features/registry/store.ts';
+import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { HttpProblem } from '../http/errors.ts';
 import { prefersHtml } from '../http/problems.ts';
 import type { AppContext, RequestState } from '../http/request.ts';
@@ -209,7 +209,7 @@ export async function requireRole(
   ctx: AppContext,
   services: Services,
   access: Access,
-  device: Device,
+  device: RegisteredDevice,
 ): Promise<void> {
   if (!('primary' in access) || device.primary) return;
   await services.audit.record({

@@ -2,7 +2,7 @@
 
 import type { Random } from '../../../src/core/random.ts';
 import type { ServiceToken, TokenRole } from '../../features/registry/service-token-store.ts';
-import type { Device } from '../../features/registry/store.ts';
+import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { HttpProblem } from '../http/errors.ts';
 import type { AppContext } from '../http/request.ts';
 import { networkOf } from './addresses.ts';
@@ -46,7 +46,7 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
 export type DevicePolicy = 'auto' | 'required';
 
 export type Caller =
-  | { readonly kind: 'device'; readonly device: Device }
+  | { readonly kind: 'device'; readonly device: RegisteredDevice }
   | { readonly kind: 'service'; readonly token: ServiceToken }
   | { readonly kind: 'anonymous' };
 
@@ -120,7 +120,11 @@ export class CallerGate {
   }
 
   /** The second factor of a device that has proven itself. Throws HttpProblem 403 where it is wanted and wrong. */
-  async certificate(ctx: AppContext, stores: CallerStores, device: Device): Promise<void> {
+  async certificate(
+    ctx: AppContext,
+    stores: CallerStores,
+    device: RegisteredDevice,
+  ): Promise<void> {
     await this.#certificates?.require(ctx, stores, device);
   }
 
@@ -168,7 +172,7 @@ export class CallerGate {
    * The device on a vehicle path; undefined where vehicles need not log in and this one has not. Throws HttpProblem
    * 401 and 429.
    */
-  async vehicle(ctx: AppContext, stores: CallerStores): Promise<Device | undefined> {
+  async vehicle(ctx: AppContext, stores: CallerStores): Promise<RegisteredDevice | undefined> {
     const caller = await this.identify(ctx, stores);
     if (caller.kind === 'device') {
       ctx.state.device = caller.device;
@@ -180,7 +184,7 @@ export class CallerGate {
   }
 
   /** The device, where nothing works without one. */
-  async device(ctx: AppContext, stores: CallerStores): Promise<Device> {
+  async device(ctx: AppContext, stores: CallerStores): Promise<RegisteredDevice> {
     const device = await this.vehicle(ctx, stores);
     if (device === undefined) throw await refusedDevice(ctx, stores, '');
     return device;

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../../../src/core/clock.ts';
 import { InputError } from '../../../src/core/errors.ts';
 import { certificatesIn } from '../../../src/trust/certificates.ts';
-import type { Device } from '../../features/registry/store.ts';
+import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { HttpProblem } from '../http/errors.ts';
 import type { AppContext } from '../http/request.ts';
 import type { CallerStores } from './caller-stores.ts';
@@ -52,7 +52,7 @@ export class ClientCertificates {
   }
 
   /** Throws HttpProblem 403 unless the request came with a certificate of this device. */
-  async require(ctx: AppContext, stores: CallerStores, device: Device): Promise<void> {
+  async require(ctx: AppContext, stores: CallerStores, device: RegisteredDevice): Promise<void> {
     const fault = this.#fault(ctx, device);
     if (fault === undefined) return;
     const { address } = ctx.state;
@@ -65,7 +65,7 @@ export class ClientCertificates {
     );
   }
 
-  #fault(ctx: AppContext, device: Device): string | undefined {
+  #fault(ctx: AppContext, device: RegisteredDevice): string | undefined {
     // Anybody can write a header: only the proxy has seen the handshake.
     if (!ctx.state.viaProxy) return 'the request did not come through a trusted proxy';
     const value = ctx.req.headers[this.#header];

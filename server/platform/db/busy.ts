@@ -8,7 +8,7 @@ import { ServerError } from '../http/errors.ts';
 const PAUSES_MS = [5, 10, 20, 40, 80, 160, 300, 400];
 
 /** What one database knows of being held. */
-export interface Held {
+export interface DatabaseHold {
   /**
    * The last statement that needed the database had to give up. Until one gets through, each has one try: those who
    * stand behind it must not wait for each other's patience.
@@ -20,9 +20,9 @@ export interface Held {
 export class PatientConnection implements DatabaseConnection {
   readonly #connection: DatabaseConnection;
   readonly #clock: Clock;
-  readonly #held: Held;
+  readonly #held: DatabaseHold;
 
-  constructor(connection: DatabaseConnection, clock: Clock, held: Held) {
+  constructor(connection: DatabaseConnection, clock: Clock, held: DatabaseHold) {
     this.#connection = connection;
     this.#clock = clock;
     this.#held = held;

@@ -13,7 +13,7 @@ import {
 } from 'kysely';
 import type { Clock } from '../../../src/core/clock.ts';
 import { describeError } from '../../../src/core/errors.ts';
-import { databaseError, type Held, PatientConnection } from './busy.ts';
+import { type DatabaseHold, databaseError, PatientConnection } from './busy.ts';
 
 /** Statements kept compiled; the server has some forty different ones. */
 const STATEMENT_CACHE = 200;
@@ -79,7 +79,7 @@ class Connection implements SqliteDatabase {
 
 class PatientDriver extends SqliteDriver {
   readonly #clock: Clock;
-  readonly #held: Held = { gaveUp: false };
+  readonly #held: DatabaseHold = { gaveUp: false };
 
   constructor(open: () => Promise<SqliteDatabase>, clock: Clock) {
     super({ database: open });

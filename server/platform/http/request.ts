@@ -3,7 +3,7 @@
 import type { RouterContext } from '@koa/router';
 import type { Role } from '../../features/people/store.ts';
 import type { ServiceToken } from '../../features/registry/service-token-store.ts';
-import type { Device } from '../../features/registry/store.ts';
+import type { RegisteredDevice } from '../../features/registry/store.ts';
 
 export interface Person {
   readonly name: string;
@@ -26,7 +26,7 @@ export interface RequestState {
   /** Set behind the session middleware when somebody is logged in. */
   person?: Person;
   /** Set where a vehicle has proven which device it is. */
-  device?: Device;
+  device?: RegisteredDevice;
   /** Set where a tool has proven itself with a token. */
   token?: ServiceToken;
 }

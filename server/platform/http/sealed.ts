@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { parseJsonBytes } from '../../../src/core/json.ts';
 import { SEALED_TYPE, type SealedSession, sealMessage } from '../../../src/trust/sealed-session.ts';
 import { type ReceivedMessage, receiveMessage } from '../../features/registry/sealed-sessions.ts';
-import type { Device } from '../../features/registry/store.ts';
+import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { accessOf, requireRole } from '../auth/access.ts';
 import { badJson, parseInput, readBytes } from './body.ts';
 import { HttpProblem } from './errors.ts';
@@ -15,7 +15,7 @@ import type { Services } from './services.ts';
 
 export interface SealedRequest {
   readonly ctx: AppContext;
-  readonly device: Device;
+  readonly device: RegisteredDevice;
   readonly session: SealedSession;
   readonly sequence: number;
   readonly body: Uint8Array;

@@ -8,7 +8,7 @@ import { openBenchBus } from '../../bench/bus.ts';
 import { Children } from '../../bench/children.ts';
 import type { ReleaseImage } from '../../bench/factory.ts';
 import { checkEncrypted, chooseImages } from '../../bench/images.ts';
-import { type BusMeter, limitOf, openMeter } from '../../bench/meter.ts';
+import { type FrameMeter, limitOf, openMeter } from '../../bench/meter.ts';
 import { runServicesBench, servicesVehicle } from '../../bench/services.ts';
 import { type BenchRow, type BenchView, benchTable, openBenchView } from '../../bench/view.ts';
 import { BenchWorld } from '../../bench/world.ts';
@@ -20,7 +20,7 @@ import { ExitCode } from '../../core/exit-code.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { formatDuration } from '../../core/units.ts';
 import { writeBenchVehicle } from '../../onboard/bench-vehicle.ts';
-import type { BusOptions, OpenedBus } from '../../onboard/bus.ts';
+import type { BusOptions, OwnedBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import type { TmuEvent } from '../../tmu/tmu-event.ts';
 import { findEcu } from '../../vehicle/load.ts';
@@ -121,7 +121,7 @@ class Bench {
   /** Everything up to the outcome that the TMU reports. */
   async #cycle(
     children: Children,
-    { bus }: OpenedBus,
+    { bus }: OwnedBus,
     view: BenchView,
     signal: AbortSignal,
   ): Promise<Outcome> {
@@ -156,8 +156,8 @@ class Bench {
 
   async #report(
     outcome: Outcome,
-    { bus }: OpenedBus,
-    meter: BusMeter,
+    { bus }: OwnedBus,
+    meter: FrameMeter,
     seconds: number,
   ): Promise<ExitCode> {
     const rows = outcome.ecus.map((ecu): BenchRow => {

@@ -15,9 +15,9 @@ import { formatBytes, formatDuration } from '../../core/units.ts';
 import type { CycleEnd } from '../../device/client.ts';
 import type { DeviceEvent } from '../../device/device-event.ts';
 import { enroll as enrollDevice } from '../../device/enroll.ts';
-import { PowerCut, parseDeviceFaults } from '../../device/faults.ts';
+import { DevicePowerCut, parseDeviceFaults } from '../../device/faults.ts';
 import { openDeviceClient } from '../../device/open-client.ts';
-import { type DeviceStatus, readDeviceStatus } from '../../device/read-status.ts';
+import { readDeviceStatus, type SmallDeviceStatus } from '../../device/read-status.ts';
 import { HttpRegistry } from '../../factory/registry.ts';
 import { type NetworkOptions, networkOf } from '../../link/network.ts';
 import { CHIP_FILE, readChip, requireOwnChip } from '../../onboard/own-chip.ts';
@@ -137,7 +137,7 @@ export function run(options: RunOptions): Promise<void> {
       return end.outcome === 'interrupted' ? context.interruption() : endCode(end);
     } catch (error) {
       // As a power cut does: nothing more of this process reaches the disk.
-      if (error instanceof PowerCut) process.kill(process.pid, 'SIGKILL');
+      if (error instanceof DevicePowerCut) process.kill(process.pid, 'SIGKILL');
       throw error;
     } finally {
       await lock.release();
@@ -242,7 +242,7 @@ function eventText(event: DeviceEvent): string | undefined {
   }
 }
 
-function statusLines(shown: DeviceStatus): string[] {
+function statusLines(shown: SmallDeviceStatus): string[] {
   const { serial, model, state, version, bank, trial, counter, last, transfer, reason } = shown;
   const lines = [
     `${serial} (${model}, profile ${shown.profile}): ${state}${reason === null ? '' : `: ${reason}`}`,

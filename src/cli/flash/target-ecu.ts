@@ -2,7 +2,7 @@
 
 import { InputError } from '../../core/errors.ts';
 import type { Advice } from '../../drivers/advice.ts';
-import type { Authority } from '../../drivers/secured-requester.ts';
+import type { OrderAuthority } from '../../drivers/secured-requester.ts';
 import { loadVehicle, withFd } from '../../onboard/vehicle-file.ts';
 import { authorityOf, ecuWithSecret, secretsOf } from '../../onboard/vehicle-secrets.ts';
 import { findEcu } from '../../vehicle/load.ts';
@@ -22,7 +22,7 @@ export interface TargetEcu {
   readonly vehicle: Vehicle | undefined;
   readonly advice: Advice;
   /** By which an ECU of ours takes orders; by --identity or --bench-keys. */
-  readonly authority: Authority | undefined;
+  readonly authority: OrderAuthority | undefined;
 }
 
 /** Throws InputError. `REQUEST:RESPONSE` has the widths of candump: 3 digits are 11 bit, 8 digits are 29 bit. */

@@ -1,7 +1,7 @@
 // Changes of who may sign: rotate, revoke, threshold. And the renewal of what is about to expire.
 
 import { InputError } from '../../core/errors.ts';
-import { DAY_MS, type Outcome, rolesOf } from '../../signing/ceremony.ts';
+import { type CeremonyOutcome, DAY_MS, rolesOf } from '../../signing/ceremony.ts';
 import {
   currentRoot,
   draftName,
@@ -9,15 +9,10 @@ import {
   parse,
   requireRepository,
 } from '../../signing/draft.ts';
-import {
-  type KeyFolder,
-  type KnownKey,
-  ONLINE_ROLES,
-  REPOSITORIES,
-  type RepositoryName,
-} from '../../signing/folder.ts';
+import { type KeyFolder, type KnownKey, ONLINE_ROLES, REPOSITORIES } from '../../signing/folder.ts';
 import { namer } from '../../signing/overview.ts';
 import { type KeysWork, show } from '../../signing/work.ts';
+import type { RepositoryName } from '../../trust/full-verification.ts';
 import type { RoleKeys } from '../../trust/role-signing.ts';
 import { keyIdOf, type SigningAlgorithm } from '../../trust/signing-key.ts';
 
@@ -34,7 +29,7 @@ export async function rotate(
   name: string,
   role: string,
   choice: RotateChoice,
-): Promise<readonly Outcome[]> {
+): Promise<readonly CeremonyOutcome[]> {
   const { folder, ceremony, passphrases } = work;
   const repository = requireRepository(name);
   const held = await heldKeys(work, repository, role);
@@ -69,7 +64,7 @@ export async function revoke(work: KeysWork, name: string): Promise<void> {
     keys: keys.filter((key) => keyIdOf(key) !== keyId),
     threshold,
   });
-  const outcomes: Outcome[] = [];
+  const outcomes: CeremonyOutcome[] = [];
   for (const repository of REPOSITORIES) {
     const roles = await newestRoles(work, repository);
     if ([...roles.values()].every((role) => others(role).keys.length === role.keys.length)) {
@@ -113,7 +108,7 @@ export async function setThreshold(
 export async function renew(work: KeysWork, withinDays: number): Promise<void> {
   const { folder, ceremony, clock, context } = work;
   const limitMs = clock.wallMs() + withinDays * DAY_MS;
-  const outcomes: Outcome[] = [];
+  const outcomes: CeremonyOutcome[] = [];
   for (const repository of REPOSITORIES) {
     const root = await currentRoot(folder, repository);
     if (root === undefined || Date.parse(root.signed.expires) >= limitMs) continue;

@@ -1,6 +1,6 @@
 // `can-ota server`: the backend.
 
-import type { ServerRole, UptaneOptions } from '../../../server/features/director/uptane.ts';
+import type { ServerRole, ServerUptaneOptions } from '../../../server/features/director/uptane.ts';
 import { createServer } from '../../../server/server.ts';
 import type { ChunkFaultRates } from '../../contract/chunked/faults.ts';
 import { requirePlausibleClock } from '../../core/build-date.ts';
@@ -105,7 +105,7 @@ function benchFaults({ bench, fault }: ServerOptions): ChunkFaultRates {
 }
 
 /** Throws InputError for options that mean nothing together, and for secret files that others can read. */
-async function uptaneOptions(options: ServerOptions): Promise<UptaneOptions | undefined> {
+async function uptaneOptions(options: ServerOptions): Promise<ServerUptaneOptions | undefined> {
   const { trust, role, imagesUrl, imagesTokenFile, passphraseFile } = options;
   if (trust === undefined) {
     if (role === 'all' && imagesUrl === undefined) return undefined;

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { deviceJson, twinText } from '../../../server/features/registry/routes.ts';
-import type { Device } from '../../../server/features/registry/store.ts';
+import type { RegisteredDevice } from '../../../server/features/registry/store.ts';
 import { tokenExpiryOf } from '../../../server/features/registry/token-expiry.ts';
 import {
   addToken,
@@ -122,7 +122,7 @@ export function reopen(serial: string, options: DataOptions): Promise<void> {
   });
 }
 
-function line(device: Device): string {
+function line(device: RegisteredDevice): string {
   const { serial, status, vin, name, hardwareId, hwId } = device;
   return [serial, status, vin ?? '-', name ?? '-', hardwareId ?? '-', hwId].join('\t');
 }

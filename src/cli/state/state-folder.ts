@@ -62,7 +62,7 @@ const statusSchema = z.object({
 export type StoredStatus = z.infer<typeof statusSchema>;
 export type StoredTransfer = z.infer<typeof transferSchema>;
 
-export interface Progress {
+export interface StoredProgress {
   /** 0 to 100, or ERROR; null before the first cycle. */
   readonly progress: string | null;
   /** null where there is none, or none that is understood. */
@@ -70,7 +70,7 @@ export interface Progress {
 }
 
 /** What the daemon said last; it may be dead since then. */
-export async function readProgress(folder: string): Promise<Progress> {
+export async function readProgress(folder: string): Promise<StoredProgress> {
   const text = async (name: string): Promise<string> =>
     new TextDecoder().decode(await readBytes(folder, name));
   const progress = (await text(PROGRESS_FILE)).trim();

@@ -19,7 +19,7 @@ import { CONFIGURATION_FILE, versionIn } from '../../tmu/services/configuration-
 import { readBytes } from './state-folder.ts';
 
 /** One command as the vehicle has it; `acknowledged`: the backend has heard how it ended. */
-export interface StoredCommand extends CommandReport {
+export interface VehicleCommand extends CommandReport {
   readonly ecu: string;
   readonly action: string;
   readonly arguments: Readonly<Record<string, number | string>>;
@@ -32,7 +32,7 @@ export interface ServicesStatus {
   /** Version of the configuration that was judged last, 0 for none. */
   readonly configuration: number;
   /** That are not over. */
-  readonly commands: readonly StoredCommand[];
+  readonly commands: readonly VehicleCommand[];
   /** Uploads of telemetry that the backend does not have. */
   readonly telemetry: number;
 }
@@ -52,7 +52,7 @@ export async function readServices(folder: string): Promise<ServicesStatus | nul
 }
 
 /** Of both journals, in the order of their coming. Throws StorageError for files that cannot be read. */
-export async function readCommands(folder: string): Promise<StoredCommand[]> {
+export async function readCommands(folder: string): Promise<VehicleCommand[]> {
   const all = new Map<string, CommandEntry>();
   for (const file of [OLD_COMMANDS_FILE, COMMANDS_FILE]) {
     for (const entry of entriesIn(await readBytes(folder, file))) all.set(entry.order.id, entry);
@@ -60,7 +60,7 @@ export async function readCommands(folder: string): Promise<StoredCommand[]> {
   return [...all.values()].sort((a, b) => a.arrival - b.arrival).map(stored);
 }
 
-function stored(entry: CommandEntry): StoredCommand {
+function stored(entry: CommandEntry): VehicleCommand {
   const { ecu, action, arguments: given, priority, expiresAt } = entry.order;
   const acknowledged = entry.state.kind === 'ended' && entry.state.acknowledged;
   return {
@@ -80,7 +80,7 @@ export function servicesLines({ configuration, commands, telemetry }: ServicesSt
 }
 
 /** For `can-ota history --commands`. */
-export function commandLine(command: StoredCommand): string {
+export function commandLine(command: VehicleCommand): string {
   const { id, ecu, action, state, code, reason, result, at } = command;
   const given = Object.entries(command.arguments).map(([name, value]) => ` ${name}=${value}`);
   const end = [code, reason ?? result].filter((part) => part !== undefined).join(': ');

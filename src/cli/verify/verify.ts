@@ -19,7 +19,7 @@ import { REPOSITORIES, runVerification, type VerifyJob, type VerifyResult } from
 import { vehicleFetch } from './session.ts';
 import { repositorySource } from './source.ts';
 
-export interface VerifyOptions extends CommonOptions, NetworkOptions {
+export interface VerifyCommandOptions extends CommonOptions, NetworkOptions {
   readonly director: string;
   readonly images: string;
   readonly ecu: readonly string[];
@@ -37,7 +37,7 @@ export interface VerifyOptions extends CommonOptions, NetworkOptions {
   readonly save?: string;
 }
 
-export function verify(options: VerifyOptions): Promise<void> {
+export function verify(options: VerifyCommandOptions): Promise<void> {
   return runCommand(options, async (context) => {
     try {
       return await verifyOnce(options, context);
@@ -58,7 +58,7 @@ function failed(error: unknown, context: Context): ExitCode {
   return ExitCode.internal;
 }
 
-async function verifyOnce(options: VerifyOptions, context: Context): Promise<ExitCode> {
+async function verifyOnce(options: VerifyCommandOptions, context: Context): Promise<ExitCode> {
   const { profile, save } = options;
   const nowMs = options.time ?? Math.floor(systemClock.wallMs());
   const ecus = ecusOf(options);
@@ -86,7 +86,7 @@ async function verifyOnce(options: VerifyOptions, context: Context): Promise<Exi
 }
 
 async function jobOf(
-  options: VerifyOptions,
+  options: VerifyCommandOptions,
   nowMs: number,
   ecus: readonly EcuFacts[],
   { signal }: Context,
@@ -118,7 +118,7 @@ async function jobOf(
 }
 
 /** `--ecu` and `--hardware` in pairs, in their order. */
-function ecusOf({ ecu, hardware, counter }: VerifyOptions): EcuFacts[] {
+function ecusOf({ ecu, hardware, counter }: VerifyCommandOptions): EcuFacts[] {
   if (ecu.length !== hardware.length) {
     throw new InputError(
       '--hardware',
@@ -137,7 +137,7 @@ function ecusOf({ ecu, hardware, counter }: VerifyOptions): EcuFacts[] {
   }));
 }
 
-async function anchorsOf(options: VerifyOptions): Promise<VerifyJob['anchors']> {
+async function anchorsOf(options: VerifyCommandOptions): Promise<VerifyJob['anchors']> {
   const anchors: Partial<Record<RepositoryName, Uint8Array>> = {};
   for (const name of REPOSITORIES) {
     const file = options[`${name}Root`];

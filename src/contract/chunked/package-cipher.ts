@@ -15,7 +15,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, concatBytes, fromHex, uintToBytes } from '../../core/bytes.ts';
 import type { Random } from '../../core/random.ts';
 import { lengthPrefixed } from '../../trust/length-prefixed.ts';
-import type { Manifest, Profile } from './package.ts';
+import type { PackageManifest, Profile } from './package.ts';
 
 export const BLOCK_BYTES = 4096;
 export const TAG_BYTES = 16;
@@ -46,7 +46,10 @@ export interface PackageEncryptor {
 }
 
 /** bytes of the image as it travels */
-export function encryptedLength({ profile, length }: Pick<Manifest, 'profile' | 'length'>): number {
+export function encryptedLength({
+  profile,
+  length,
+}: Pick<PackageManifest, 'profile' | 'length'>): number {
   if (profile === 'default') {
     return HEAD_BYTES + length + TAG_BYTES * Math.ceil(length / BLOCK_BYTES);
   }
@@ -55,7 +58,7 @@ export function encryptedLength({ profile, length }: Pick<Manifest, 'profile' | 
 
 /** With a salt of its own, so that no two copies share a key. */
 export function encryptPackage(
-  manifest: Manifest,
+  manifest: PackageManifest,
   to: PackageKey,
   random: Random,
 ): PackageEncryptor {
@@ -78,7 +81,11 @@ export function ivOf(head: Uint8Array): Uint8Array {
   return head.subarray(HEAD_BYTES);
 }
 
-function blockEncryptor(manifest: Manifest, to: PackageKey, head: Uint8Array): PackageEncryptor {
+function blockEncryptor(
+  manifest: PackageManifest,
+  to: PackageKey,
+  head: Uint8Array,
+): PackageEncryptor {
   const { key, prefix } = blockKeys(manifest, to, head);
   const check = new PlainCheck(manifest);
   const block = new Uint8Array(BLOCK_BYTES);
@@ -115,7 +122,11 @@ function blockEncryptor(manifest: Manifest, to: PackageKey, head: Uint8Array): P
   };
 }
 
-function cbcEncryptor(manifest: Manifest, to: PackageKey, head: Uint8Array): PackageEncryptor {
+function cbcEncryptor(
+  manifest: PackageManifest,
+  to: PackageKey,
+  head: Uint8Array,
+): PackageEncryptor {
   const { key, macKey } = cbcKeys(manifest, to, head);
   const cipher = createCipheriv('aes-256-cbc', key, ivOf(head));
   const mac = createHmac('sha256', macKey).update(head);
@@ -142,7 +153,7 @@ export class PlainCheck {
   readonly #expected: string;
   left: number;
 
-  constructor({ length, sha256: expected }: Manifest) {
+  constructor({ length, sha256: expected }: PackageManifest) {
     this.left = length;
     this.#expected = expected;
   }
@@ -169,7 +180,12 @@ export function cbcLength(length: number): number {
   return (Math.floor(length / CBC_BYTES) + 1) * CBC_BYTES;
 }
 
-function derive(manifest: Manifest, to: PackageKey, head: Uint8Array, length: number): Uint8Array {
+function derive(
+  manifest: PackageManifest,
+  to: PackageKey,
+  head: Uint8Array,
+  length: number,
+): Uint8Array {
   const info = lengthPrefixed(
     LABEL,
     manifest.profile,
@@ -183,7 +199,7 @@ function derive(manifest: Manifest, to: PackageKey, head: Uint8Array, length: nu
 }
 
 export function blockKeys(
-  manifest: Manifest,
+  manifest: PackageManifest,
   to: PackageKey,
   head: Uint8Array,
 ): { readonly key: Uint8Array; readonly prefix: Uint8Array } {
@@ -192,7 +208,7 @@ export function blockKeys(
 }
 
 export function cbcKeys(
-  manifest: Manifest,
+  manifest: PackageManifest,
   to: PackageKey,
   head: Uint8Array,
 ): { readonly key: Uint8Array; readonly macKey: Uint8Array } {

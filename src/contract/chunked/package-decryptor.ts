@@ -2,7 +2,7 @@
 
 import { createDecipheriv, createHmac } from 'node:crypto';
 import { constantTimeEqual, equalBytes } from '../../core/bytes.ts';
-import { type Manifest, type PackageFault, packageFault } from './package.ts';
+import { type PackageFault, type PackageManifest, packageFault } from './package.ts';
 import {
   BLOCK_BYTES,
   blockKeys,
@@ -37,7 +37,7 @@ export type Opened =
  * known at the end, so what is given out goes where it is not run before `finish` is ok.
  */
 export class PackageDecryptor {
-  readonly #manifest: Manifest;
+  readonly #manifest: PackageManifest;
   readonly #to: PackageKey;
   readonly #memory: Uint8Array;
   readonly #check: PlainCheck;
@@ -49,7 +49,7 @@ export class PackageDecryptor {
 
   /** Throws RangeError for less memory than DECRYPTOR_BYTES. */
   constructor(options: {
-    readonly manifest: Manifest;
+    readonly manifest: PackageManifest;
     readonly to: PackageKey;
     readonly memory: Uint8Array;
   }) {
@@ -136,7 +136,7 @@ class BlockOpener {
   readonly #head: Uint8Array;
   #index = 0;
 
-  constructor(manifest: Manifest, to: PackageKey, head: Uint8Array) {
+  constructor(manifest: PackageManifest, to: PackageKey, head: Uint8Array) {
     this.#keys = blockKeys(manifest, to, head);
     this.#head = head;
   }
@@ -172,7 +172,7 @@ class CbcOpener {
   #bodyLeft: number;
   #done = false;
 
-  constructor({ length, ...facts }: Manifest, to: PackageKey, head: Uint8Array) {
+  constructor({ length, ...facts }: PackageManifest, to: PackageKey, head: Uint8Array) {
     const { key, macKey } = cbcKeys({ length, ...facts }, to, head);
     this.#decipher = createDecipheriv('aes-256-cbc', key, ivOf(head));
     this.#decipher.setAutoPadding(false);

@@ -43,7 +43,7 @@ export const manifestSchema = z.strictObject({
   /** Of the plain image. */
   sha256: sha256Hex,
 });
-export type Manifest = Readonly<z.output<typeof manifestSchema>>;
+export type PackageManifest = Readonly<z.output<typeof manifestSchema>>;
 
 export const signedManifest = z.strictObject({
   manifest: manifestSchema,
@@ -89,7 +89,7 @@ export interface ReleaseKey {
  * Canonical JSON: its fields are texts without characters that need escaping and whole numbers, so sorted fields
  * without spaces are all there is to it.
  */
-export function manifestBytes(manifest: Manifest): Uint8Array {
+export function manifestBytes(manifest: PackageManifest): Uint8Array {
   const fields = Object.entries(manifest).sort(([a], [b]) => (a < b ? -1 : 1));
   return new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
 }
@@ -133,7 +133,7 @@ export function signedBy({ manifest, signature }: SignedManifest, key: ReleaseKe
 }
 
 /** What a device knows of itself. */
-export interface DeviceFacts {
+export interface PackageRecipient {
   readonly model: string;
   /** The highest release counter that it has confirmed. */
   readonly counter: number;
@@ -143,8 +143,8 @@ export interface DeviceFacts {
 
 /** Whether a device that runs `running` wants this package: another version, and no step back. */
 export function isNewerPackage(
-  { version, counter }: Pick<Manifest, 'version' | 'counter'>,
-  running: Pick<Manifest, 'version' | 'counter'>,
+  { version, counter }: Pick<PackageManifest, 'version' | 'counter'>,
+  running: Pick<PackageManifest, 'version' | 'counter'>,
 ): boolean {
   return version !== running.version && counter >= running.counter;
 }
@@ -152,8 +152,8 @@ export function isNewerPackage(
 /** Everything about a package that can be judged before its first byte has come. */
 export function verifyPackage(
   signed: SignedManifest,
-  device: DeviceFacts,
-): { readonly ok: true; readonly manifest: Manifest } | PackageFault {
+  device: PackageRecipient,
+): { readonly ok: true; readonly manifest: PackageManifest } | PackageFault {
   const { manifest } = signed;
   if (manifest.profile !== device.releaseKey.profile) {
     return packageFault(

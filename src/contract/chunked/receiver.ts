@@ -16,7 +16,7 @@ import {
 /** How far ahead of the first missing chunk one is still taken. */
 export const AHEAD_CHUNKS = 2 * MAX_CHUNKS;
 
-export type ReceiverEvent =
+export type ChunkEvent =
   /**
    * One that was missing. It belongs at `offset`; `data` is a view of the receiver's memory, good until the next call.
    * `out-of-order`: another one before it is missing still.
@@ -38,10 +38,10 @@ export type ReceiverEvent =
   /** The answer ended within a record. */
   | { readonly kind: 'truncated'; readonly bytes: number };
 
-export type ReceiverCounts = Readonly<Record<ReceiverEvent['kind'], number>>;
+export type ReceiverCounts = Readonly<Record<ChunkEvent['kind'], number>>;
 
 /** What to ask for. */
-export type Wanted =
+export type WantedChunks =
   | { readonly from: number; readonly count: number }
   | { readonly numbers: readonly number[] };
 
@@ -67,7 +67,7 @@ export class ChunkReceiver {
   #lost = false;
   #progress = false;
   #barren = 0;
-  readonly #counts: Record<ReceiverEvent['kind'], number> = {
+  readonly #counts: Record<ChunkEvent['kind'], number> = {
     next: 0,
     'out-of-order': 0,
     repeated: 0,
@@ -119,7 +119,7 @@ export class ChunkReceiver {
   }
 
   /** What to ask for next; undefined when all is here. What was lost is asked for by its numbers. */
-  wanted(most: number = MAX_CHUNKS): Wanted | undefined {
+  wanted(most: number = MAX_CHUNKS): WantedChunks | undefined {
     if (this.complete) return undefined;
     const limit = Math.max(1, Math.min(most, MAX_CHUNKS));
     if (this.#ahead.size === 0) {
@@ -150,7 +150,7 @@ export class ChunkReceiver {
    * The next bytes of the answer, in whatever pieces: takes up to one whole record of them. Call again with what it
    * did not take. A chunk that is given out counts as here: where it cannot be stored, this receiver is of no more use.
    */
-  take(bytes: Uint8Array): { readonly taken: number; readonly event?: ReceiverEvent } {
+  take(bytes: Uint8Array): { readonly taken: number; readonly event?: ChunkEvent } {
     if (this.#key === undefined) throw new Error('take without begin');
     if (this.#lost) return { taken: bytes.length };
     const headTaken = this.#fill(bytes, RECORD_HEAD_BYTES);
@@ -172,7 +172,7 @@ export class ChunkReceiver {
   }
 
   /** After the last bytes of an answer, also of one that broke off. */
-  end(): ReceiverEvent | undefined {
+  end(): ChunkEvent | undefined {
     const bytes = this.#filled;
     this.#filled = 0;
     this.#key = undefined;
@@ -187,7 +187,7 @@ export class ChunkReceiver {
     return count;
   }
 
-  #record(number: number, length: number, key: ChunkKey): ReceiverEvent {
+  #record(number: number, length: number, key: ChunkKey): ChunkEvent {
     const end = RECORD_HEAD_BYTES + length;
     const data = this.#memory.subarray(RECORD_HEAD_BYTES, end);
     const mac = this.#memory.subarray(end, end + RECORD_MAC_BYTES);
@@ -204,7 +204,7 @@ export class ChunkReceiver {
     return { kind, number, offset: number * chunkBytes, data };
   }
 
-  #seen<T extends ReceiverEvent>(event: T): T {
+  #seen<T extends ChunkEvent>(event: T): T {
     this.#counts[event.kind]++;
     return event;
   }

@@ -8,8 +8,8 @@ import {
   sign,
 } from 'node:crypto';
 import {
-  type Manifest,
   manifestBytes,
+  type PackageManifest,
   type Profile,
   profileOf,
   type SignedManifest,
@@ -30,8 +30,8 @@ export function publicPem(privateKey: KeyObject): string {
 /** What a manifest says of an image. */
 export function manifestFor(
   image: Uint8Array,
-  facts: Pick<Manifest, 'model' | 'version' | 'counter' | 'profile'>,
-): Manifest {
+  facts: Pick<PackageManifest, 'model' | 'version' | 'counter' | 'profile'>,
+): PackageManifest {
   return {
     type: 'can-ota device package',
     format: 1,
@@ -42,7 +42,7 @@ export function manifestFor(
 }
 
 /** Throws TypeError for a key of another profile. */
-export function signManifest(manifest: Manifest, privateKey: KeyObject): SignedManifest {
+export function signManifest(manifest: PackageManifest, privateKey: KeyObject): SignedManifest {
   const profile = profileOf(privateKey);
   if (profile !== manifest.profile) {
     throw new TypeError(

@@ -3,7 +3,7 @@
 import type { DriverChoice } from '../driver-model.ts';
 import { type FaultModule, faultModule } from './fault.ts';
 
-export interface DriverAnswer {
+export interface DriverAnswerFault {
   readonly category: 'driver';
   readonly kind: 'deny' | 'later' | 'later-ignition' | 'silence';
   readonly afterMs: number;
@@ -19,8 +19,11 @@ export const laterIgnition = driverAnswer('later-ignition', (afterMs) => ({
 }));
 export const silence = driverAnswer('silence', () => ({ answer: 'silence' }));
 
-function driverAnswer(kind: DriverAnswer['kind'], choose: Choose): FaultModule<DriverAnswer> {
-  return faultModule<DriverAnswer>({
+function driverAnswer(
+  kind: DriverAnswerFault['kind'],
+  choose: Choose,
+): FaultModule<DriverAnswerFault> {
+  return faultModule<DriverAnswerFault>({
     category: 'driver',
     kind,
     draw: (draw) => ({ category: 'driver', kind, afterMs: draw.between(0, 20_000) }),

@@ -8,7 +8,7 @@ import type { FrameFate } from '../simulated-bus.ts';
 import type { NetworkFault } from '../simulated-network.ts';
 import type { SimulatedServer } from '../simulated-server.ts';
 import type { SimulatedVehicle } from '../simulated-vehicle.ts';
-import type { SmallDevice } from '../small-device.ts';
+import type { SimulatedSmallDevice } from '../small-device.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
 import type { Draw } from './draw.ts';
 import type { Trigger } from './trigger.ts';
@@ -60,7 +60,7 @@ export interface FaultContext {
   readonly vehicle: SimulatedVehicle;
   readonly server: SimulatedServer;
   /** In a world that has one, for the first vehicle only. */
-  readonly smallDevice: SmallDevice | undefined;
+  readonly smallDevice: SimulatedSmallDevice | undefined;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   /** The fault has happened. */

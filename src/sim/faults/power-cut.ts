@@ -4,7 +4,7 @@ import { type MachineName, OUR_MACHINES } from '../machine-names.ts';
 import { faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
 
-export interface PowerCut {
+export interface PowerCutFault {
   readonly category: 'power';
   readonly kind: 'cut';
   readonly at: Trigger;
@@ -12,7 +12,7 @@ export interface PowerCut {
   readonly offMs: number;
 }
 
-export const powerCut = faultModule<PowerCut>({
+export const powerCut = faultModule<PowerCutFault>({
   category: 'power',
   kind: 'cut',
   draw(draw) {

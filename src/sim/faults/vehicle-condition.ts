@@ -3,7 +3,7 @@
 import { type FaultModule, faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
 
-export interface VehicleCondition {
+export interface ConditionFault {
   readonly category: 'vehicle';
   readonly kind: 'moving' | 'low-battery';
   readonly at: Trigger;
@@ -14,11 +14,11 @@ export const moving = vehicleCondition('moving', 'speed', 50);
 export const lowBattery = vehicleCondition('low-battery', 'battery', 11);
 
 function vehicleCondition(
-  kind: VehicleCondition['kind'],
+  kind: ConditionFault['kind'],
   signal: string,
   value: number,
-): FaultModule<VehicleCondition> {
-  return faultModule<VehicleCondition>({
+): FaultModule<ConditionFault> {
+  return faultModule<ConditionFault>({
     category: 'vehicle',
     kind,
     draw: (draw) => ({

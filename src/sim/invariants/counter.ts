@@ -2,7 +2,7 @@
 
 import { ECU_NAMES, type EcuName } from '../machine-names.ts';
 import type { Truths } from '../truth.ts';
-import { type Broken, invariant, type Step } from './invariant.ts';
+import { type Broken, invariant, type SeenCampaign } from './invariant.ts';
 
 export const counter = invariant({
   name: 'counter',
@@ -20,11 +20,11 @@ export const counter = invariant({
   }),
 });
 
-function allRise(truths: Truths, step: Step, broken: Broken): void {
+function allRise(truths: Truths, step: SeenCampaign, broken: Broken): void {
   for (const ecu of ECU_NAMES) rises(ecu, truths[ecu].counter, step, broken);
 }
 
-function rises(ecu: EcuName, now: number, { counters }: Step, broken: Broken): void {
+function rises(ecu: EcuName, now: number, { counters }: SeenCampaign, broken: Broken): void {
   const before = counters.get(ecu) ?? 0;
   if (now < before) broken(`the counter of ${ecu} fell from ${before} to ${now}`);
 }

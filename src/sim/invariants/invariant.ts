@@ -122,7 +122,7 @@ export interface InvariantOptions {
 }
 
 /** What was seen of the present campaign before the observation at hand. */
-export interface Step {
+export interface SeenCampaign {
   readonly start: Seen<'start'>;
   /** ECUs whose newest release is not what they ran at the start. */
   readonly planned: readonly EcuName[];
@@ -153,7 +153,7 @@ export type Broken = (text: string) => void;
 
 /** Handlers by what was seen; each episode and vehicle has its own. */
 export type Watch = {
-  readonly [K in Observation['kind']]?: (seen: Seen<K>, step: Step, broken: Broken) => void;
+  readonly [K in Observation['kind']]?: (seen: Seen<K>, step: SeenCampaign, broken: Broken) => void;
 };
 
 export interface Invariant<N extends string = string> {

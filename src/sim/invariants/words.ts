@@ -3,9 +3,9 @@
 import type { EcuTruth } from '../ecu-truth.ts';
 import { ECU_NAMES, type EcuName } from '../machine-names.ts';
 import type { Truths } from '../truth.ts';
-import type { CampaignEnd, Step } from './invariant.ts';
+import type { CampaignEnd, SeenCampaign } from './invariant.ts';
 
-export function mixtureText({ start }: Step, truths: Truths): string {
+export function mixtureText({ start }: SeenCampaign, truths: Truths): string {
   return ECU_NAMES.map((ecu) => {
     const { sha256, standing } = truths[ecu];
     const isNew = sha256 === start.wanted[ecu];

@@ -6,11 +6,11 @@ import type { EcuServices, RunResult } from '../../contract/ecu-services.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { BackendTime } from './backend-time.ts';
-import type { CommandEntry, Ending } from './command-entry.ts';
+import type { CommandEnding, CommandEntry } from './command-entry.ts';
 
 /** What the next step with a command is. */
 export type Attempted =
-  | { readonly kind: 'ended'; readonly ending: Ending }
+  | { readonly kind: 'ended'; readonly ending: CommandEnding }
   /** It has not been done, and trying again is safe. `begun`: the journal says that it has begun. */
   | {
       readonly kind: 'again';
@@ -83,16 +83,16 @@ export async function settle(
   return { kind: 'again', code: 'SILENT', reason, begun: true };
 }
 
-export function inDoubt(reason: string): Ending {
+export function inDoubt(reason: string): CommandEnding {
   return { state: 'failed', code: 'IN_DOUBT', reason, runs: 1 };
 }
 
-export function expired({ order }: CommandEntry): Ending {
+export function expired({ order }: CommandEntry): CommandEnding {
   const reason = `it was not begun by ${order.expiresAt}`;
   return { state: 'expired', reason, runs: 0 };
 }
 
-export const CANCELLED: Ending = { state: 'cancelled', runs: 0 };
+export const CANCELLED: CommandEnding = { state: 'cancelled', runs: 0 };
 
 /** Why it must not begin now, or ever. */
 function obstacleOf(entry: CommandEntry, options: AttemptOptions): Attempted | undefined {

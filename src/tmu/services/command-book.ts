@@ -8,8 +8,8 @@ import type { Storage } from '../../core/storage.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import type { BackendTime } from './backend-time.ts';
 import {
+  type CommandEnding,
   type CommandEntry,
-  type Ending,
   endedEntry,
   isOpen,
   MAX_ORDER_BYTES,
@@ -130,7 +130,7 @@ export class CommandBook {
   }
 
   /** Durable before it is told. Throws StorageError. */
-  async end(entry: CommandEntry, ending: Ending): Promise<void> {
+  async end(entry: CommandEntry, ending: CommandEnding): Promise<void> {
     await this.#journal.put(endedEntry(entry, ending, this.#options.clock.wallMs()));
     this.#cancelled.delete(entry.order.id);
     const { state, code, reason } = ending;

@@ -69,12 +69,16 @@ export function byTurn(a: CommandEntry, b: CommandEntry): number {
 }
 
 /** How a command ended. */
-export type Ending = Pick<CommandReport, 'state' | 'runs'> &
+export type CommandEnding = Pick<CommandReport, 'state' | 'runs'> &
   Partial<Pick<CommandReport, 'code' | 'reason' | 'nrc' | 'result'>>;
 
 const MAX_TEXT = 500;
 
-export function endedEntry(entry: CommandEntry, ending: Ending, wallMs: number): CommandEntry {
+export function endedEntry(
+  entry: CommandEntry,
+  ending: CommandEnding,
+  wallMs: number,
+): CommandEntry {
   const at = new Date(wallMs).toISOString();
   const { reason, result, ...rest } = ending;
   const report: CommandReport = {

@@ -10,7 +10,7 @@ import type { Logger } from '../../core/logger.ts';
 import type { BackendTime } from './backend-time.ts';
 import { type Attempted, attempt, CANCELLED, expired, inDoubt, settle } from './command-attempt.ts';
 import type { CommandBook } from './command-book.ts';
-import { byTurn, type CommandEntry, type Ending } from './command-entry.ts';
+import { byTurn, type CommandEnding, type CommandEntry } from './command-entry.ts';
 import type { EcuGate } from './ecu-gate.ts';
 
 export interface CommandQueueOptions {
@@ -38,7 +38,7 @@ interface Progress {
   tries: number;
   questions: number;
   /** How it ended, while the journal could not be written. */
-  ending: Ending | undefined;
+  ending: CommandEnding | undefined;
 }
 
 export class CommandQueue {
@@ -243,7 +243,7 @@ export class CommandQueue {
   }
 
   /** Once it is known how a command ended it stays known, also while the disk is full. */
-  async #end(entry: CommandEntry, ending: Ending): Promise<void> {
+  async #end(entry: CommandEntry, ending: CommandEnding): Promise<void> {
     const { id } = entry.order;
     this.#progressOf(id).ending = ending;
     await this.#book.end(entry, ending);

@@ -1,11 +1,12 @@
 // Fetches the files that a verification asks for, with limits on size and pace while they stream.
 
-import type { Backend, RepositoryName } from '../../campaign/ports.ts';
+import type { Backend } from '../../campaign/ports.ts';
 import { type BackendFailure, DownloadCut } from '../../core/backend-failure.ts';
 import { describeError } from '../../core/errors.ts';
 import { foreignBeginning, foreignMetadata } from '../../link/foreign-answer.ts';
 import { type PaceLimits, PaceWatch } from '../../link/pace.ts';
 import { type RetryOptions, retrying } from '../../link/retry.ts';
+import type { RepositoryName } from '../../trust/full-verification.ts';
 import type { MetadataAnswer, MetadataRequest } from '../../trust/repository.ts';
 
 /** A file of a few kB that takes longer than this is held back by somebody (slow retrieval attack). */

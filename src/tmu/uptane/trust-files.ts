@@ -2,14 +2,13 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
-import type { RepositoryName } from '../../campaign/ports.ts';
 import { equalBytes, toHex } from '../../core/bytes.ts';
 import { DurableFile, type FileCodec } from '../../core/durable-file.ts';
 import { InputError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Storage } from '../../core/storage.ts';
 import { ATTACKS, type AttackCode, faultText } from '../../trust/attack.ts';
-import type { VehicleTrust } from '../../trust/full-verification.ts';
+import type { RepositoryName, VehicleTrust } from '../../trust/full-verification.ts';
 import { filesOf, type RepositoryTrust, restoreTrust, versionsOf } from '../../trust/repository.ts';
 import { losesKey } from '../../trust/root-check.ts';
 import { isObject, parseJson } from '../../trust/strict-json.ts';
@@ -46,7 +45,7 @@ type FloorFile = keyof typeof FLOORS;
 
 export type Roots = ReadonlyMap<number, Uint8Array>;
 /** The first Roots, where the state directory has none yet. */
-export type TrustAnchors = Readonly<Record<RepositoryName, Uint8Array>>;
+export type FirstRoots = Readonly<Record<RepositoryName, Uint8Array>>;
 
 interface Repository {
   trust: RepositoryTrust;
@@ -79,7 +78,7 @@ export class TrustFiles {
   }
 
   /** Throws InputError where there is no Root to begin with, or where a Root, the time floor or a counter is damaged. */
-  static async open(storage: Storage, logger: Logger, anchors?: TrustAnchors): Promise<TrustFiles> {
+  static async open(storage: Storage, logger: Logger, anchors?: FirstRoots): Promise<TrustFiles> {
     const opened: Partial<Record<RepositoryName, Repository>> = {};
     for (const name of REPOSITORIES) {
       opened[name] = await openRepository(storage, name, logger, anchors?.[name]);

@@ -20,9 +20,9 @@ import type { IdentityFile } from '../../trust/identity-file.ts';
 import { RepositoryUpdate, versionsOf } from '../../trust/repository.ts';
 import type { LocalSigner } from '../../trust/signing-key.ts';
 import { checkTime } from '../../trust/time-attestation.ts';
-import type { TrustedCheck, TrustedSource, TrustedTools, Wanted } from '../trusted-source.ts';
+import type { TrustedCheck, TrustedSource, TrustedTools, WantedImage } from '../trusted-source.ts';
 import { fetchMetadata } from './metadata-client.ts';
-import { type TrustAnchors, TrustFiles } from './trust-files.ts';
+import { type FirstRoots, TrustFiles } from './trust-files.ts';
 import { type OwnSoftware, vehicleManifest } from './vehicle-reports.ts';
 
 export interface UptaneOptions {
@@ -30,7 +30,7 @@ export interface UptaneOptions {
   readonly signer: LocalSigner;
   readonly software: OwnSoftware;
   /** The first Roots, where the state directory has none yet (a bench). */
-  readonly anchors?: TrustAnchors;
+  readonly anchors?: FirstRoots;
   readonly limits?: PaceLimits;
   /** A verification older than this does not vouch for an image any more. */
   readonly stalenessMs?: number;
@@ -155,7 +155,7 @@ export class UptaneSource implements TrustedSource {
   }
 
   async stands(
-    { ecu, targetName, to }: Wanted,
+    { ecu, targetName, to }: WantedImage,
     signal: AbortSignal,
   ): Promise<{ readonly ok: true } | Failed> {
     const { clock } = this.#tools;

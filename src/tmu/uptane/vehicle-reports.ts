@@ -39,7 +39,7 @@ export interface VehicleReportsOptions {
   readonly emit: TmuListener;
 }
 
-export interface VehicleManifest {
+export interface SignedReports {
   readonly manifest: SignedJson;
   /** Why an ECU has no report in it, one sentence each. */
   readonly missing: readonly string[];
@@ -54,7 +54,7 @@ export interface VehicleManifest {
 export async function vehicleManifest(
   options: VehicleReportsOptions,
   signal: AbortSignal,
-): Promise<VehicleManifest | undefined> {
+): Promise<SignedReports | undefined> {
   const { vehicle, serial, serials, signer, emit } = options;
   const reports: Record<string, SignedJson> = {};
   const missing: string[] = [];

@@ -28,7 +28,7 @@ export const ReportType = {
   reportDtcExtDataRecordByDtcNumber: 0x06,
   reportSupportedDtc: 0x0a,
 } as const;
-export type Report = keyof typeof ReportType;
+export type DtcReport = keyof typeof ReportType;
 
 /** Annex D.2: bits of statusOfDTC. */
 export const DtcStatus = {
@@ -92,8 +92,8 @@ export type Response =
     } & DtcAndStatus)
   | { readonly report: 'raw'; readonly subFunction: number; readonly data: Uint8Array };
 
-const REPORTS = new Map<number, Report>(
-  Object.entries(ReportType).map(([name, code]) => [code, name as Report]),
+const REPORTS = new Map<number, DtcReport>(
+  Object.entries(ReportType).map(([name, code]) => [code, name as DtcReport]),
 );
 
 /** `19 <sub-function> [mask | DTC and record number]` */
@@ -131,7 +131,11 @@ export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   return reader.exact ? { ...body, suppress } : Nrc.incorrectMessageLengthOrInvalidFormat;
 }
 
-function readRequest(report: Report | undefined, subFunction: number, reader: Reader): RequestBody {
+function readRequest(
+  report: DtcReport | undefined,
+  subFunction: number,
+  reader: Reader,
+): RequestBody {
   switch (report) {
     case 'reportNumberOfDtcByStatusMask':
     case 'reportDtcByStatusMask':
@@ -198,7 +202,11 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
     : malformed(`${bytes.length} bytes do not fit report type 0x${hex2(subFunction)}`);
 }
 
-function readResponse(report: Report | undefined, subFunction: number, reader: Reader): Response {
+function readResponse(
+  report: DtcReport | undefined,
+  subFunction: number,
+  reader: Reader,
+): Response {
   switch (report) {
     case 'reportNumberOfDtcByStatusMask':
       return {

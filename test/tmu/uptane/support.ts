@@ -5,7 +5,6 @@ import type {
   DriverResult,
   EcuDriver,
   MetadataBody,
-  RepositoryName,
 } from '../../../src/campaign/ports.ts';
 import type { CheckinTelemetry } from '../../../src/contract/checkin-telemetry.ts';
 import type { BackendFailure } from '../../../src/core/backend-failure.ts';
@@ -17,6 +16,7 @@ import type { TmuEvent } from '../../../src/tmu/tmu-event.ts';
 import type { InstalledImage } from '../../../src/tmu/trusted-source.ts';
 import { type UptaneOptions, UptaneSource } from '../../../src/tmu/uptane/uptane-source.ts';
 import type { AttackCode } from '../../../src/trust/attack.ts';
+import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import {
   checkManifest,
   signVersionReport,
