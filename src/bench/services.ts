@@ -13,9 +13,9 @@ import type { TmuEvent } from '../tmu/tmu-event.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import { openBenchBus } from './bus.ts';
 import { type Child, Children } from './children.ts';
+import { inverterFacts } from './inverter-facts.ts';
 import { openMeter } from './meter.ts';
 import { benchDevice, type DeviceFigures } from './services-device.ts';
-import { inverterTruth } from './services-truth.ts';
 import { type BenchView, openBenchView } from './view.ts';
 import { BenchWorld, type BenchWorldOptions } from './world.ts';
 
@@ -326,7 +326,7 @@ class ServicesBench {
     const { bus, vehicle, context } = this.#parts;
     // Its run counter is behind SecurityAccess.
     const identity = await readIdentity(`${this.#world.stateDir}/identity.json`, '--data');
-    const truth = await inverterTruth(bus, withSecrets(vehicle, identity, false), context);
+    const truth = await inverterFacts(bus, withSecrets(vehicle, identity, false), context);
     const calibrations = commands.filter(({ reply }) => reply.action === 'calibrate');
     const told = calibrations.reduce((sum, { reply }) => sum + reply.runs, 0);
     this.#expect(

@@ -193,23 +193,23 @@ export class DeviceClient {
     const { memory } = device;
     const { id, sha256, package: signed } = transfer;
     await device.enter('verifying');
-    const judged = await this.#withStaging(transfer, (staging) =>
+    const checked = await this.#withStaging(transfer, (staging) =>
       judgeStaged({ manifest: signed.manifest, sha256, to: this.#packageKey(), staging, memory }),
     );
-    const verdict = judged.ok
+    const verdict = checked.ok
       ? { result: 'ok' as const }
-      : { result: 'failed' as const, code: judged.code, reason: judged.reason.slice(0, 500) };
+      : { result: 'failed' as const, code: checked.code, reason: checked.reason.slice(0, 500) };
     const answer = await backend.verify(
-      { transfer: id, sha256: judged.sha256, ...verdict },
+      { transfer: id, sha256: checked.sha256, ...verdict },
       signal,
     );
-    const isWrong = !judged.ok || (answer.kind === 'value' && answer.value.next === 'discard');
+    const isWrong = !checked.ok || (answer.kind === 'value' && answer.value.next === 'discard');
     if (isWrong) {
       await this.#withStaging(transfer, (staging) => staging.clear());
       const why = answer.kind === 'value' ? answer.value.reason : undefined;
-      const { code, reason } = judged.ok
+      const { code, reason } = checked.ok
         ? { code: 'DISCARDED', reason: why ?? 'the backend does not agree with what is stored' }
-        : judged;
+        : checked;
       const stop = await this.#failed(code, reason, true, { transfer: null });
       return { ...stop, anew: true };
     }

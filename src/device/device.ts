@@ -124,7 +124,7 @@ export class SmallDevice {
     return this.#running?.version ?? '';
   }
 
-  /** What a package is judged by. */
+  /** What a package is checked against. */
   get facts(): PackageRecipient {
     const { counter } = this.bootloader.record;
     return { model: this.identity.model, counter, releaseKey: this.#releaseKey };

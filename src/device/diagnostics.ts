@@ -24,7 +24,7 @@ export interface Findings {
 export const LEAST_FREE_BYTES = 8 * 1024;
 
 /** All of them, in their order. */
-export function judge(findings: Findings, expectedVersion: string): readonly CheckResult[] {
+export function checkFindings(findings: Findings, expectedVersion: string): readonly CheckResult[] {
   const { freeBytes, version } = findings;
   const reached = (check: CheckName, found: Findings['network']): CheckResult => ({
     check,

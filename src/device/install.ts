@@ -1,4 +1,4 @@
-// From the staged, encrypted image to a bank: opened once to judge it, and once more to write it.
+// From the staged, encrypted image to a bank: opened once to check it, and once more to write it.
 
 import { createHash } from 'node:crypto';
 import {

@@ -5,7 +5,7 @@ import { activated, fellBack, otherBank, writing } from './boot-record.ts';
 import type { Ended, SmallDevice } from './device.ts';
 import type { DeviceBackend } from './device-backend.ts';
 import type { DeviceReport, DeviceTransfer } from './device-state.ts';
-import { type CheckResult, complaint, judge } from './diagnostics.ts';
+import { type CheckResult, checkFindings, complaint } from './diagnostics.ts';
 import { writeStaged } from './install.ts';
 import { Staging } from './staging.ts';
 
@@ -78,7 +78,10 @@ async function prove(
   const { version } = transfer.package.manifest;
   const reached = await backend.reach(signal);
   if (signal.aborted) return { outcome: 'interrupted' };
-  const found = judge({ ...reached, freeBytes: freeBytes(), version: device.version }, version);
+  const found = checkFindings(
+    { ...reached, freeBytes: freeBytes(), version: device.version },
+    version,
+  );
   const { badDiagnostics } = device.faults;
   const checks = found.map((each) =>
     each.check === badDiagnostics ? { ...each, ok: false, found: 'a fault on purpose' } : each,

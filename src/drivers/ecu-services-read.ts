@@ -110,7 +110,7 @@ export class DidReader {
   ): Promise<Exchanged<Uint8Array>> {
     for (let tries = 1; ; tries++) {
       const reply = await this.#exchange.reply(request, signal, LIMITS);
-      const answer = this.#exchange.judge(request, doing, reply);
+      const answer = this.#exchange.interpret(request, doing, reply);
       if (answer.ok || !answer.transient || answer.code === 'INTERRUPTED' || tries >= TRIES) {
         return answer;
       }

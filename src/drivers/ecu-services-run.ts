@@ -114,7 +114,7 @@ export class CommandRunner {
         : { kind: 'refused', nrc: reply.nrc, reason: text };
     }
     if (act.kind === 'adjust') this.#session.hold(act.did);
-    const answer = this.#exchange.judge(request, action, reply);
+    const answer = this.#exchange.interpret(request, action, reply);
     if (!answer.ok) return { kind: 'in-doubt', reason: clipped(answer.reason) };
     if (act.kind === 'return') this.#session.letGo(act.did);
     const unfinished = await this.#untilDone(act, action, signal);

@@ -266,7 +266,7 @@ export class Exchange {
     options: AskOptions = {},
   ): Promise<Exchanged<Uint8Array>> {
     const { reply, tries, busy } = await this.#carried(request, signal, options);
-    const answer = this.judge(request, doing, reply);
+    const answer = this.interpret(request, doing, reply);
     if (answer.ok) return answer;
     if (busy !== undefined && busy.waitedMs > 0) {
       const reason = `${answer.reason} (repeated for ${Math.round(busy.waitedMs)} ms, ${this.field(busy.field)})`;
@@ -335,7 +335,7 @@ export class Exchange {
     );
   }
 
-  judge(
+  interpret(
     request: Uint8Array,
     doing: string,
     reply: UdsReply | 'interrupted',

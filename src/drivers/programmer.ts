@@ -73,7 +73,7 @@ async function restore(options: ProgramOptions, quiet: boolean, isReset: boolean
     pendingLimitMs: RESTORE_MS,
     patienceMs: RESTORE_MS,
   });
-  const left = exchange.judge(request, 'leaving the programming session', reply);
+  const left = exchange.interpret(request, 'leaving the programming session', reply);
   // A reset has ended the session already.
   if (!left.ok && left.code !== 'BUS' && !isReset) warnings.push(left.reason);
 }

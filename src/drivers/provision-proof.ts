@@ -110,7 +110,7 @@ async function checkRefusals(exchange: Exchange, signal?: AbortSignal): Promise<
   for (const [what, request] of probes) {
     const reply = await exchange.reply(request, signal);
     if (reply === 'interrupted' || (reply.kind !== 'positive' && reply.kind !== 'negative')) {
-      return exchange.judge(request, `asking a locked ECU for ${what}`, reply) as Refusal;
+      return exchange.interpret(request, `asking a locked ECU for ${what}`, reply) as Refusal;
     }
     if (reply.kind === 'negative' && reply.nrc === Nrc.securityAccessDenied) continue;
     const came = reply.kind === 'positive' ? 'was told' : `was answered by ${nrcText(reply.nrc)}`;

@@ -145,7 +145,7 @@ export class UdsVehicleState implements VehicleState {
     const doing = `reading DID ${hexNumber(did, 4)}`;
     for (let tries = 1; ; tries++) {
       const reply = await exchange.reply(request, signal, LIMITS);
-      const answer = exchange.judge(request, doing, reply);
+      const answer = exchange.interpret(request, doing, reply);
       if (answer.ok) {
         const response = readDataByIdentifier.decodeResponse(answer.value);
         if (isMalformed(response)) {

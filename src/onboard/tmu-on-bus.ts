@@ -26,7 +26,7 @@ import type { HttpTransport } from '../link/http-transport.ts';
 import { SealedClient } from '../link/sealed-client.ts';
 import { chunkedDownloads } from '../tmu/chunked-download.ts';
 import { HttpBackend } from '../tmu/http-backend.ts';
-import { SealedBackend } from '../tmu/services/sealed-backend.ts';
+import { SealedBackend } from '../tmu/remote/sealed-backend.ts';
 import { Tmu, type TmuOptions } from '../tmu/tmu.ts';
 import { type FirstRoots, TrustFiles } from '../tmu/uptane/trust-files.ts';
 import { UptaneSource } from '../tmu/uptane/uptane-source.ts';

@@ -25,7 +25,7 @@ export type DriverChoice =
   | { readonly answer: 'later'; readonly minutes: number; readonly afterMs?: number }
   | { readonly answer: 'silence' };
 
-/** What he has typed, and when: the truth that nobody else's records change. */
+/** What he has typed, and when: no other record changes it. */
 export interface DriverDeed {
   readonly atMs: number;
   readonly campaign: string;

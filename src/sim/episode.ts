@@ -21,13 +21,13 @@ import {
   type MachineName,
   OTHER_MAKE,
 } from './machine-names.ts';
+import { Observer } from './observer.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 import { seededRandom } from './seeded-random.ts';
 import { ServicesView } from './services-facts.ts';
 import type { SimulatedVehicle } from './simulated-vehicle.ts';
-import { NOT_FITTED, type Truths } from './truth.ts';
-import { Witness } from './witness.ts';
+import { NOT_FITTED, type VehicleContents } from './vehicle-contents.ts';
 import { createWorld, type SimulatedWorld, type WorldEvent } from './world.ts';
 
 export interface EpisodeResult {
@@ -88,11 +88,11 @@ export function createEpisodeRunner(options: EpisodeOptions): RunEpisode {
 interface Lane {
   readonly vehicle: SimulatedVehicle;
   readonly invariants: Invariants;
-  readonly witness: Witness;
+  readonly observer: Observer;
   readonly services: ServicesView;
   injector: Injector | undefined;
   /** When the campaign began. */
-  before: Truths | undefined;
+  before: VehicleContents | undefined;
 }
 
 class Episode {
@@ -181,17 +181,17 @@ class Episode {
       approvalNeeded: true,
     });
     const nowMs = (): number => clock.nowMs();
-    const witness = new Witness({ vehicle, server, invariants, nowMs, released });
+    const observer = new Observer({ vehicle, server, invariants, nowMs, released });
     const services = new ServicesView(vehicle, server);
     const lane: Lane = {
-      ...{ vehicle, invariants, witness, services },
+      ...{ vehicle, invariants, observer, services },
       injector: undefined,
       before: undefined,
     };
     const { trace } = this.#options;
     vehicle.wire.filter = (frame, from) => lane.injector?.onFrame(frame, from) ?? 'pass';
     vehicle.wire.trace = ({ frame, from, atMs }) => {
-      witness.onFrame(frame, from);
+      observer.onFrame(frame, from);
       vehicle.eavesdropper.hear(frame, from);
       if (trace !== undefined && index === 0) {
         const wallMs = clock.wallMs() - clock.nowMs() + atMs;
@@ -201,7 +201,7 @@ class Episode {
     for (const name of fittedMachines(vehicle)) {
       vehicle.machine(name).disk.onOperation = (_n, operation, moment) => {
         if (moment === 'after' && name !== TMU_NAME && name !== OTHER_MAKE)
-          witness.onWritten(name, operation.name);
+          observer.onWritten(name, operation.name);
         lane.injector?.onOperation(name, operation, moment);
       };
     }
@@ -243,13 +243,13 @@ class Episode {
     for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
     if (!proof) await world.releaseForDevice();
     for (const lane of this.#lanes) {
-      const { witness } = lane;
-      lane.before = witness.truths();
+      const { observer } = lane;
+      lane.before = observer.contents();
       const faults = campaign.faults.filter(({ vehicle }) => this.#lanes[vehicle] === lane);
       const onlyTime =
         faults.length > 0 && faults.every(({ fault }) => moduleOf(fault).onlyTime === true);
       const wanted = { ...this.#wanted };
-      witness.start({ campaign: campaign.number, proof, forced, onlyTime, wanted });
+      observer.start({ campaign: campaign.number, proof, forced, onlyTime, wanted });
     }
     const ended = await this.#untilAtRest();
     this.#first ??= this.#counts();
@@ -261,31 +261,31 @@ class Episode {
     if (this.#crash !== undefined) return;
     if (!rested) {
       for (const lane of this.#lanes.filter((one) => !isAtRest(one))) {
-        lane.witness.failed('stuck', whyNotAtRest(lane));
+        lane.observer.failed('stuck', whyNotAtRest(lane));
       }
       if (!this.#deviceRests) {
-        this.#lanes[0]!.witness.failed('stuck', 'the small device has not come to its release');
+        this.#lanes[0]!.observer.failed('stuck', 'the small device has not come to its release');
       }
       return;
     }
-    this.#lanes[0]!.witness.backendRests(world.server.lost(world.releases));
-    this.#lanes[0]!.witness.deviceRests(world.smallDevice);
-    for (const { witness, services, invariants } of this.#lanes) {
-      witness.rest();
-      witness.services(services.facts());
+    this.#lanes[0]!.observer.backendRests(world.server.lost(world.releases));
+    this.#lanes[0]!.observer.deviceRests(world.smallDevice);
+    for (const { observer, services, invariants } of this.#lanes) {
+      observer.rest();
+      observer.services(services.facts());
       if (proof) this.#proofs++;
       else if (invariants.ending !== undefined) this.#endings.push(invariants.ending);
     }
     if (!proof && this.#violations().length === 0) await this.#recover();
   }
 
-  /** At rest, and with its normal traffic. What a vehicle has put off may begin in every wait, and ends before it is judged. */
+  /** At rest, and with its normal traffic. What a vehicle has put off may begin in every wait, and ends before the invariants are checked. */
   async #untilSettled(): Promise<boolean> {
     for (;;) {
       if (!(await this.#untilAtRest()) || this.#crash !== undefined) return false;
-      for (const { witness } of this.#lanes) witness.listenForTraffic();
+      for (const { observer } of this.#lanes) observer.listenForTraffic();
       await this.#world.until(
-        () => this.#lanes.every((lane) => lane.witness.hasTraffic && isAtRest(lane)),
+        () => this.#lanes.every((lane) => lane.observer.hasTraffic && isAtRest(lane)),
         TRAFFIC_LIMIT_MS,
       );
       if (this.#lanes.every(isAtRest)) return true;
@@ -306,14 +306,14 @@ class Episode {
   #onDevice(event: DeviceEvent | MachineEvent): void {
     const [first] = this.#lanes;
     if (event.kind === 'program-ended') {
-      first!.witness.failed('crash', `the small device ended: ${event.reason}`);
+      first!.observer.failed('crash', `the small device ended: ${event.reason}`);
     }
-    first!.witness.onDevice(event, this.#world.smallDevice!.held?.version);
+    first!.observer.onDevice(event, this.#world.smallDevice!.held?.version);
   }
 
   /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
   async #recover(): Promise<void> {
-    const waiting = this.#lanes.filter(({ witness }) => witness.needsRecovery);
+    const waiting = this.#lanes.filter(({ observer }) => observer.needsRecovery);
     if (waiting.length === 0) return;
     await this.#world.until(
       () => this.#crash !== undefined || waiting.every((lane) => this.#hasRecovered(lane)),
@@ -321,24 +321,24 @@ class Episode {
     );
     if (this.#crash !== undefined) return;
     for (const lane of waiting) {
-      const { witness } = lane;
+      const { observer } = lane;
       if (!this.#hasRecovered(lane)) {
-        witness.failed('recovery', 'what was left to do is still not done after hours');
+        observer.failed('recovery', 'what was left to do is still not done after hours');
       } else if (this.#stranded(lane).length === 0) {
-        witness.recovered();
+        observer.recovered();
       }
     }
   }
 
   /** Beside ECUs that are stranded, the others have gone back. */
   #hasRecovered(lane: Lane): boolean {
-    const { witness, before } = lane;
+    const { observer, before } = lane;
     const stranded = this.#stranded(lane);
-    if (stranded.length === 0) return witness.hasRecovered;
-    const truths = witness.truths();
+    if (stranded.length === 0) return observer.hasRecovered;
+    const contents = observer.contents();
     const others = ECU_NAMES.filter((ecu) => !stranded.includes(ecu));
     const areBack = others.every(
-      (ecu) => truths[ecu].sha256 === before![ecu].sha256 && isMadeGood(truths[ecu]),
+      (ecu) => contents[ecu].sha256 === before![ecu].sha256 && isMadeGood(contents[ecu]),
     );
     return areBack && isAtRest(lane);
   }
@@ -347,14 +347,14 @@ class Episode {
    * ECUs with one bank that cannot be taken back: what a factory has put into them the TMU never had, and only a
    * release for them leads out of the declared mixed state.
    */
-  #stranded({ witness, before }: Lane): readonly EcuName[] {
-    if (!witness.isMixed) return [];
-    const truths = witness.truths();
+  #stranded({ observer, before }: Lane): readonly EcuName[] {
+    if (!observer.isMixed) return [];
+    const contents = observer.contents();
     const { singleBank, otherMake } = this.#plan;
     const oneBank = otherMake === null ? singleBank : [...singleBank, OTHER_MAKE];
     return ECU_NAMES.filter((ecu) => oneBank.includes(ecu)).filter((ecu) => {
       const old = before![ecu].sha256;
-      return old === this.#factory[ecu] && truths[ecu].sha256 !== old;
+      return old === this.#factory[ecu] && contents[ecu].sha256 !== old;
     });
   }
 
@@ -365,15 +365,15 @@ class Episode {
       return;
     }
     const lane = this.#lanes.find((one) => one.vehicle.vin === vehicle)!;
-    const { witness, injector } = lane;
+    const { observer, injector } = lane;
     switch (event.from) {
       case 'tmu':
         if (event.tmu.kind === 'state') injector?.onState(event.tmu.state);
         if (event.tmu.kind === 'command' && event.tmu.state === 'executing') injector?.onCommand();
-        witness.onTmu(event.tmu);
+        observer.onTmu(event.tmu);
         break;
       case 'driver':
-        witness.onDriver(event.deed);
+        observer.onDriver(event.deed);
         break;
       case 'ecu': {
         const name = machine as EcuName;
@@ -381,17 +381,17 @@ class Episode {
         if (ecu.kind === 'reset') injector?.onMoment('reset', name);
         if (ecu.kind === 'boot-failed') injector?.onMoment('boot-failed', name);
         if (ecu.kind === 'boot' && ecu.mode === 'trial') injector?.onMoment('trial-boot', name);
-        witness.onEcu(name, ecu);
+        observer.onEcu(name, ecu);
         break;
       }
       case 'plain-ecu':
-        witness.onPlainEcu(event.plain);
+        observer.onPlainEcu(event.plain);
         break;
       case 'machine':
-        if (machine === TMU_NAME && event.machine.kind === 'power-on') witness.onTmuStart();
+        if (machine === TMU_NAME && event.machine.kind === 'power-on') observer.onTmuStart();
         if (event.machine.kind === 'program-ended') {
           const allowed = injector?.onProgramEnded(machine) ?? false;
-          if (!allowed) witness.failed('crash', `${machine} ended: ${event.machine.reason}`);
+          if (!allowed) observer.failed('crash', `${machine} ended: ${event.machine.reason}`);
         }
         break;
     }
@@ -445,20 +445,20 @@ function sessionOf(episode: number): SessionChoice {
 
 const TMU_NAME = 'TMU';
 
-function isAtRest({ vehicle, witness, services, injector }: Lane): boolean {
+function isAtRest({ vehicle, observer, services, injector }: Lane): boolean {
   const quiet = injector?.quiet ?? true;
-  return quiet && witness.atRest && allOn(vehicle) && areUp(vehicle) && services.settled;
+  return quiet && observer.atRest && allOn(vehicle) && areUp(vehicle) && services.settled;
 }
 
 function areUp(vehicle: SimulatedVehicle): boolean {
   return fittedEcus(vehicle).every((name) => vehicle.running(name) !== undefined);
 }
 
-function whyNotAtRest({ vehicle, witness, services, injector }: Lane): string {
+function whyNotAtRest({ vehicle, observer, services, injector }: Lane): string {
   if (!(injector?.quiet ?? true)) return 'a fault has not been mended';
   const off = fittedMachines(vehicle).filter((name) => !vehicle.machine(name).alive);
   if (off.length > 0) return `${off.join(', ')} did not start again`;
-  return witness.atRest ? (services.unsettled ?? 'nothing') : witness.restlessness();
+  return observer.atRest ? (services.unsettled ?? 'nothing') : observer.restlessness();
 }
 
 function withSingleBanks(vehicle: Vehicle, names: readonly EcuName[]): Vehicle {

@@ -1,4 +1,4 @@
-// What must hold whatever goes wrong. Judged by what disks, wire, driver and database show, not by what the TMU says.
+// What must hold whatever goes wrong. Checked by what disks, wire, driver and database show, not by what the TMU says.
 
 import { INVARIANTS, type InvariantName } from './invariants/catalogue.ts';
 import type {
@@ -11,7 +11,7 @@ import type {
 } from './invariants/invariant.ts';
 import { allRun } from './invariants/words.ts';
 import { ECU_NAMES, type EcuName, OTHER_MAKE } from './machine-names.ts';
-import type { Truths } from './truth.ts';
+import type { VehicleContents } from './vehicle-contents.ts';
 
 export interface Violation {
   readonly invariant: InvariantName;
@@ -81,7 +81,7 @@ export class Invariants {
   #begin(start: Seen<'start'>): OpenStep {
     return {
       start,
-      planned: ECU_NAMES.filter((ecu) => start.truths[ecu].sha256 !== start.wanted[ecu]),
+      planned: ECU_NAMES.filter((ecu) => start.contents[ecu].sha256 !== start.wanted[ecu]),
       activated: new Set(),
       asked: new Set(),
       confirmed: new Set(),
@@ -91,13 +91,13 @@ export class Invariants {
     };
   }
 
-  #endOf({ reports, truths }: Seen<'rest'>, { start }: SeenCampaign): CampaignEnd {
+  #endOf({ reports, contents }: Seen<'rest'>, { start }: SeenCampaign): CampaignEnd {
     const last = reports.slice(this.#reportsBefore).at(-1);
     return {
       last,
       isDeclared: last?.outcome === 'ROLLBACK_FAILED',
-      isNew: allRun(truths, (ecu) => start.wanted[ecu]),
-      isOld: allRun(truths, (ecu) => start.truths[ecu].sha256),
+      isNew: allRun(contents, (ecu) => start.wanted[ecu]),
+      isOld: allRun(contents, (ecu) => start.contents[ecu].sha256),
     };
   }
 
@@ -105,7 +105,7 @@ export class Invariants {
   #remember(seen: Observation, step: OpenStep): void {
     switch (seen.kind) {
       case 'start':
-        this.#seenCounters(seen.truths);
+        this.#seenCounters(seen.contents);
         break;
       case 'boot':
         this.#seenCounter(seen.ecu, seen.counter);
@@ -128,7 +128,7 @@ export class Invariants {
         break;
       case 'rest':
       case 'recovered':
-        this.#seenCounters(seen.truths);
+        this.#seenCounters(seen.contents);
         this.#reportsBefore = seen.reports.length;
         break;
       default:
@@ -136,8 +136,8 @@ export class Invariants {
     }
   }
 
-  #seenCounters(truths: Truths): void {
-    for (const ecu of ECU_NAMES) this.#seenCounter(ecu, truths[ecu].counter);
+  #seenCounters(contents: VehicleContents): void {
+    for (const ecu of ECU_NAMES) this.#seenCounter(ecu, contents[ecu].counter);
   }
 
   #seenCounter(ecu: EcuName, counter: number): void {

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
-import { sealed } from './truth.ts';
+import { sealed } from './vehicle-contents.ts';
 
 /** The ECU that is worth commanding, its routine that counts its runs, and the value that it keeps. */
 const INVERTER = 'INV';

@@ -1,4 +1,4 @@
-// A small device of a simulated world: the reference client on a machine and a network of its own, and the truth about it.
+// A small device of a simulated world: the reference client on a machine and a network of its own, and what it really holds.
 
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { manifestFor, publicPem, signManifest } from '../contract/chunked/sign-package.ts';

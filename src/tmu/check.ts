@@ -71,14 +71,14 @@ export async function check(
   if ('fault' in hint) return hint.fault;
   const known = options.memory.content.verified;
   if (known !== null && hint.unchanged && !isDue(options)) {
-    const quiet = await judge(options, known.offers, signal);
+    const quiet = await assess(options, known.offers, signal);
     if (quiet !== 'news') return quiet;
   }
   // Nothing is begun on the word of an unsigned hint, or on signatures of yesterday.
   const verified = await verify(options, hint.etag, signal);
   if ('fault' in verified) return verified.fault;
-  const judged = await judge(options, verified.offers, signal);
-  const end = judged === 'news' ? await makePlan(options, verified.offers, signal) : judged;
+  const assessed = await assess(options, verified.offers, signal);
+  const end = assessed === 'news' ? await makePlan(options, verified.offers, signal) : assessed;
   // Nothing of what was decided earlier is left to do, and nothing new is decided: that is not "up to date".
   if (verified.incomplete === undefined || end?.event.kind !== 'nothing') return end;
   return end.event.outcome === 'UP_TO_DATE' ? incomplete(verified.incomplete) : end;
@@ -208,7 +208,7 @@ async function insecure(options: CheckOptions, code: string, reason: string): Pr
 }
 
 /** What the offers mean for the ECUs as they are; `news` when one of them should be installed. */
-async function judge(
+async function assess(
   options: Look,
   offers: readonly Offer[],
   signal: AbortSignal,

@@ -112,7 +112,7 @@ export type TmuEvent =
       readonly where: string;
       readonly reason: string;
     }
-  /** A configuration that the backend wants was judged; what is accepted is in force. */
+  /** A configuration that the backend wants was checked; what is accepted is in force. */
   | {
       readonly kind: 'configuration';
       readonly version: number;

@@ -39,15 +39,15 @@ import { InstalledFile } from './installed.ts';
 import { Inventory } from './inventory.ts';
 import { TmuMemory } from './memory.ts';
 import { Outbox } from './outbox.ts';
-import { busyEcus } from './services/busy-ecus.ts';
-import { EcuGate } from './services/ecu-gate.ts';
-import { VehicleServices, type VehicleServicesOptions } from './services/vehicle-services.ts';
+import { busyEcus } from './remote/busy-ecus.ts';
+import { EcuGate } from './remote/ecu-gate.ts';
+import { RemoteFeatures, type RemoteFeaturesOptions } from './remote/remote-features.ts';
+import { RetryTimer } from './retry-timer.ts';
 import { StatusFiles } from './status.ts';
 import { StatusTracker } from './status-tracker.ts';
 import type { CycleResult, TmuEvent, TmuListener } from './tmu-event.ts';
 import { TrafficMeter } from './traffic-meter.ts';
 import type { TrustedSource, TrustedTools } from './trusted-source.ts';
-import { Upkeep } from './upkeep.ts';
 
 export interface TmuOptions {
   readonly backend: Backend;
@@ -76,7 +76,7 @@ export interface TmuOptions {
   readonly approvalTimeoutSeconds?: number;
   readonly downloadLimits?: DownloadLimits;
   /** Remote configuration, commands and telemetry; missing: none. */
-  readonly services?: Pick<VehicleServicesOptions, 'ecus' | 'backend' | 'syncIntervalMs'>;
+  readonly services?: Pick<RemoteFeaturesOptions, 'ecus' | 'backend' | 'syncIntervalMs'>;
   /** Takes the state directory for this process; the simulation hands in one without sockets. */
   readonly lock?: (location: string) => Promise<FolderLock>;
   /** For the telemetry of check-ins. */
@@ -103,7 +103,7 @@ interface Opened {
   readonly traffic: TrafficMeter;
   /** Counts what it fetches. */
   readonly backend: Backend;
-  readonly services: VehicleServices | undefined;
+  readonly services: RemoteFeatures | undefined;
 }
 
 export class Tmu {
@@ -116,8 +116,8 @@ export class Tmu {
   #finished: CampaignResult | undefined;
   /** While a cycle runs. */
   #watch: CampaignWatch | undefined;
-  readonly #recovery: Upkeep;
-  readonly #commits: Upkeep;
+  readonly #recovery: RetryTimer;
+  readonly #commits: RetryTimer;
   /** Between the campaigns and the services. */
   readonly #gate = new EcuGate();
   /** The bus is as an earlier run has left it. */
@@ -125,8 +125,8 @@ export class Tmu {
 
   constructor(options: TmuOptions) {
     this.#options = options;
-    this.#recovery = new Upkeep(options.clock);
-    this.#commits = new Upkeep(options.clock);
+    this.#recovery = new RetryTimer(options.clock);
+    this.#commits = new RetryTimer(options.clock);
     this.#config = campaignConfigOf(options.vehicle, options.campaign);
     this.#statusFiles = new StatusFiles(options);
     this.#tracker = new StatusTracker(this.#statusFiles, options.clock);
@@ -324,10 +324,10 @@ export class Tmu {
     if (busyEcus(runner.state, vehicle).length > 0) await restoreTraffic?.();
   }
 
-  async #openServices(): Promise<VehicleServices | undefined> {
+  async #openServices(): Promise<RemoteFeatures | undefined> {
     const { services, vehicle, approver } = this.#options;
     if (services === undefined) return undefined;
-    return VehicleServices.open({
+    return RemoteFeatures.open({
       ...this.#options,
       ...services,
       vin: vehicle.vin,

@@ -7,8 +7,8 @@ import { createProgram } from '../../src/cli/program.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
 import { DEVICE_FILE } from '../../src/device/device.ts';
 import { CHIP_FILE } from '../../src/onboard/own-chip.ts';
-import { COMMANDS_FILE } from '../../src/tmu/services/command-entry.ts';
-import { CONFIGURATION_FILE } from '../../src/tmu/services/configuration-keeper.ts';
+import { COMMANDS_FILE } from '../../src/tmu/remote/command-entry.ts';
+import { CONFIGURATION_FILE } from '../../src/tmu/remote/configuration-store.ts';
 import { PROGRESS_FILE, STATUS_FILE } from '../../src/tmu/status.ts';
 
 function helpOf(command: Command): string {

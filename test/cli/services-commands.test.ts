@@ -46,7 +46,7 @@ describe('config set', () => {
     const report = { version: 1, at: '2026-01-01T00:00:00Z', results: [result], inForce };
     await world.contact({ version: 1, report });
     expect(await world.clock.within(3000, running)).toBe(code);
-    expect(world.said.at(-1)).toContain('has judged version 1');
+    expect(world.said.at(-1)).toContain('has checked version 1');
     // What controls a terminal is stopped at the server.
     const kept = 'reason' in result ? { ...result, reason: 'too much' } : result;
     expect(world.emitted.at(-1)).toMatchObject({ version: 1, report: { results: [kept] } });

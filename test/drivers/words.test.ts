@@ -94,7 +94,7 @@ describe('a reply that is no positive one', () => {
     ['22', negative(0x22), 'PRECONDITION', false, /; bring the vehicle into the condition for /],
     ['33', negative(0x33), 'SECURITY', false, /^EDT .* refused /],
   ])('%s', (_what, reply, code, transient, reason) => {
-    expect(exchange.judge(request, 'reading it', reply)).toMatchObject({
+    expect(exchange.interpret(request, 'reading it', reply)).toMatchObject({
       ...{ ok: false, code, transient },
       reason: typeof reason === 'string' ? reason : expect.stringMatching(reason),
     });
@@ -114,7 +114,7 @@ describe('a reply that is no positive one', () => {
     [0x94, 'PRECONDITION'],
     [0x95, 'REFUSED'],
   ])('NRC %i is %s', (nrc, code) => {
-    expect(exchange.judge(request, 'reading it', negative(nrc))).toMatchObject({ code, nrc });
+    expect(exchange.interpret(request, 'reading it', negative(nrc))).toMatchObject({ code, nrc });
   });
 
   it('says how often it was asked, and for how long it was busy', async () => {

@@ -9,7 +9,7 @@ import { HttpClient } from '../../src/link/http-client.ts';
 import { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { SealedBackend } from '../../src/tmu/services/sealed-backend.ts';
+import { SealedBackend } from '../../src/tmu/remote/sealed-backend.ts';
 import { InjectedTransport } from '../support/injected-transport.ts';
 import { InjectedBackend } from './injected-support.ts';
 import { CATALOGUE, DIGEST, reportOf } from './services-support.ts';

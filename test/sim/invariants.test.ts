@@ -1,27 +1,27 @@
 // Each invariant sees what it is there for, and keeps quiet about everything that is in order.
 
 import { describe, expect, it } from 'vitest';
-import type { EcuTruth } from '../../src/sim/ecu-truth.ts';
+import type { EcuContents } from '../../src/sim/ecu-contents.ts';
 import { INVARIANTS } from '../../src/sim/invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from '../../src/sim/invariants/invariant.ts';
 import { type CampaignEnding, Invariants } from '../../src/sim/invariants.ts';
 import { ECU_NAMES, type EcuName } from '../../src/sim/machine-names.ts';
-import type { Truths } from '../../src/sim/truth.ts';
+import type { VehicleContents } from '../../src/sim/vehicle-contents.ts';
 
 const OLD = 'old'.padEnd(64, '0');
 const NEW = 'new'.padEnd(64, '0');
 const CAMPAIGN = 'c1';
 
-const settled: EcuTruth = {
+const settled: EcuContents = {
   sha256: OLD,
   standing: 'settled',
   counter: 1,
   imageCounter: 1,
   troubleCodes: [0x123456],
 };
-const updated: EcuTruth = { ...settled, sha256: NEW, counter: 2, imageCounter: 2 };
+const updated: EcuContents = { ...settled, sha256: NEW, counter: 2, imageCounter: 2 };
 
-function truths(changed: Partial<Record<EcuName, Partial<EcuTruth>>> = {}): Truths {
+function contents(changed: Partial<Record<EcuName, Partial<EcuContents>>> = {}): VehicleContents {
   const all = ECU_NAMES.map((ecu) => [ecu, { ...settled, ...changed[ecu] }]);
   return Object.fromEntries(all);
 }
@@ -44,7 +44,7 @@ const START: Body = {
   campaign: 1,
   proof: false,
   forced: false,
-  truths: truths(),
+  contents: contents(),
   wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: OLD, OBC: OLD },
 };
 const APPROVED: Body = { kind: 'driver', answer: 'approved', campaign: CAMPAIGN };
@@ -57,10 +57,10 @@ const boot = (ecu: EcuName, sha256 = NEW, imageCounter = 2, counter = 1): Body =
   counter,
 });
 const asked = (ecu: EcuName): Body => ({ kind: 'asked', ecu });
-const confirmed = (ecu: EcuName, truth: Partial<EcuTruth> = {}): Body => ({
+const confirmed = (ecu: EcuName, content: Partial<EcuContents> = {}): Body => ({
   kind: 'confirmed',
   ecu,
-  truth: { ...updated, ...truth },
+  content: { ...updated, ...content },
 });
 const counter = (ecu: EcuName, value = 2): Body => ({ kind: 'counter', ecu, counter: value });
 const row = (outcome: string, more: Partial<ReportRow> = {}): ReportRow => ({
@@ -73,7 +73,7 @@ const row = (outcome: string, more: Partial<ReportRow> = {}): ReportRow => ({
 type Rest = Extract<Body, { kind: 'rest' }>;
 const rest = (outcome: string, more: Partial<Rest> = {}): Body => ({
   kind: 'rest',
-  truths: truths(),
+  contents: contents(),
   dead: [],
   imageless: [],
   silent: [],
@@ -82,7 +82,7 @@ const rest = (outcome: string, more: Partial<Rest> = {}): Body => ({
   told: [{ campaign: CAMPAIGN, outcome }],
   ...more,
 });
-const BOTH_NEW = truths({ EDT: updated, INV: updated });
+const BOTH_NEW = contents({ EDT: updated, INV: updated });
 
 /** A campaign without a fault, from its start to its rest. */
 const GOOD: readonly Body[] = [
@@ -98,7 +98,7 @@ const GOOD: readonly Body[] = [
   confirmed('INV'),
   counter('EDT'),
   counter('INV'),
-  rest('SUCCESS', { truths: BOTH_NEW }),
+  rest('SUCCESS', { contents: BOTH_NEW }),
 ];
 const BACK: readonly Body[] = [
   START,
@@ -163,7 +163,7 @@ describe('what is in order', () => {
       ...START,
       campaign: 2,
       proof: true,
-      truths: truths({ EDT: { ...updated, counter: 1 }, INV: updated }),
+      contents: contents({ EDT: { ...updated, counter: 1 }, INV: updated }),
       wanted: { CGW: OLD, EDT: NEW, INV: NEW, BMS: NEW, OBC: OLD },
     };
     const allNew = { ...BOTH_NEW, BMS: updated };
@@ -177,26 +177,26 @@ describe('what is in order', () => {
       confirmed('BMS'),
       counter('BMS'),
       rest('SUCCESS', {
-        truths: allNew,
+        contents: allNew,
         reports: [row('SUCCESS'), row('SUCCESS', { campaign: 'c2' })],
       }),
     ];
     const owing = changed(
       changed(GOOD, is('counter', 'EDT')),
       is('rest'),
-      rest('SUCCESS', { truths: { ...BOTH_NEW, EDT: { ...updated, counter: 1 } } }),
+      rest('SUCCESS', { contents: { ...BOTH_NEW, EDT: { ...updated, counter: 1 } } }),
     );
     expect(seen([...owing, ...proof]).broken).toEqual([]);
   });
 
   it('is a declared mixed state, spelled out as it is', () => {
-    const mixed = truths({ EDT: { ...updated, counter: 1, standing: 'trial' } });
+    const mixed = contents({ EDT: { ...updated, counter: 1, standing: 'trial' } });
     const ecus = [
       { name: 'EDT', version: '2.0.0', sha256: null, error: null },
       { name: 'INV', version: '1.0.0', sha256: null, error: null },
     ];
     const declared = rest('ROLLBACK_FAILED', {
-      truths: mixed,
+      contents: mixed,
       reports: [row('ROLLBACK_FAILED', { ecus })],
     });
     expect(seen(changed(BACK, is('rest'), declared))).toEqual({ broken: [], ending: 'safeState' });
@@ -230,24 +230,28 @@ describe('what is not in order', () => {
     [
       'only one of two is new',
       ['mixture', 'outcome'],
-      changed(BACK, is('rest'), rest('ROLLBACK_COMPLETED', { truths: truths({ EDT: updated }) })),
+      changed(
+        BACK,
+        is('rest'),
+        rest('ROLLBACK_COMPLETED', { contents: contents({ EDT: updated }) }),
+      ),
     ],
     [
       'the new software is reported, the old one runs',
       ['outcome'],
-      changed(GOOD, is('rest'), rest('SUCCESS', { truths: truths({ EDT: settled }) })).filter(
+      changed(GOOD, is('rest'), rest('SUCCESS', { contents: contents({ EDT: settled }) })).filter(
         (body) => body.kind !== 'counter' && body.kind !== 'confirmed',
       ),
     ],
     [
       'a way back is reported that nobody went',
       ['outcome'],
-      changed(GOOD, is('rest'), rest('ROLLBACK_COMPLETED', { truths: BOTH_NEW })),
+      changed(GOOD, is('rest'), rest('ROLLBACK_COMPLETED', { contents: BOTH_NEW })),
     ],
     [
       'a rejection is reported, and the new software runs',
       ['outcome'],
-      changed(GOOD, is('rest'), rest('USER_REJECTED', { truths: BOTH_NEW })),
+      changed(GOOD, is('rest'), rest('USER_REJECTED', { contents: BOTH_NEW })),
     ],
     [
       'something runs that nobody signed',
@@ -265,7 +269,7 @@ describe('what is not in order', () => {
       changed(
         BACK,
         is('rest'),
-        rest('ROLLBACK_COMPLETED', { truths: truths({ BMS: { counter: 0 } }) }),
+        rest('ROLLBACK_COMPLETED', { contents: contents({ BMS: { counter: 0 } }) }),
       ),
     ],
     [
@@ -285,7 +289,7 @@ describe('what is not in order', () => {
         ...GOOD.filter(is('boot', 'INV')),
         asked('INV'),
         confirmed('INV'),
-        rest('SUCCESS', { truths: BOTH_NEW }),
+        rest('SUCCESS', { contents: BOTH_NEW }),
       ],
     ],
     [
@@ -367,10 +371,10 @@ describe('what is not in order', () => {
       ['unapproved-erase'],
       [
         ...GOOD,
-        { ...START, campaign: 2, truths: BOTH_NEW },
+        { ...START, campaign: 2, contents: BOTH_NEW },
         erase('BMS'),
         rest('USER_REJECTED', {
-          truths: BOTH_NEW,
+          contents: BOTH_NEW,
           told: [],
           reports: [row('SUCCESS'), row('USER_REJECTED', { campaign: 'c2' })],
         }),
@@ -382,7 +386,7 @@ describe('what is not in order', () => {
       changed(
         GOOD,
         is('rest'),
-        rest('SUCCESS', { truths: BOTH_NEW, reports: [row('SUCCESS'), row('SUCCESS')] }),
+        rest('SUCCESS', { contents: BOTH_NEW, reports: [row('SUCCESS'), row('SUCCESS')] }),
       ),
     ],
     ['no outcome came', ['report'], [START, rest('x', { reports: [], told: [] })]],
@@ -406,7 +410,7 @@ describe('what is not in order', () => {
         GOOD,
         is('rest'),
         rest('SUCCESS', {
-          truths: { ...BOTH_NEW, INV: { ...updated, standing: 'trial' } },
+          contents: { ...BOTH_NEW, INV: { ...updated, standing: 'trial' } },
         }),
       ),
     ],
@@ -432,7 +436,7 @@ describe('what is not in order', () => {
         BACK,
         is('rest'),
         rest('ROLLBACK_FAILED', {
-          truths: truths({ EDT: updated }),
+          contents: contents({ EDT: updated }),
           reports: [
             row('ROLLBACK_FAILED', {
               ecus: [{ name: 'EDT', version: '1.0.0', sha256: null, error: null }],
@@ -458,7 +462,7 @@ describe('what is not in order', () => {
       [
         { ...START, proof: true },
         ...GOOD.slice(1, -1),
-        rest('SUCCESS', { truths: { ...BOTH_NEW, BMS: { ...settled, imageCounter: 7 } } }),
+        rest('SUCCESS', { contents: { ...BOTH_NEW, BMS: { ...settled, imageCounter: 7 } } }),
       ],
     ],
     [
@@ -468,7 +472,7 @@ describe('what is not in order', () => {
         ...GOOD,
         {
           kind: 'recovered',
-          truths: {
+          contents: {
             ...BOTH_NEW,
             INV: { ...updated, sha256: OLD },
             BMS: { ...settled, standing: 'trial' },
@@ -484,7 +488,7 @@ describe('what is not in order', () => {
         ...GOOD,
         {
           kind: 'recovered',
-          truths: { ...BOTH_NEW, INV: { ...updated, imageCounter: 3 } },
+          contents: { ...BOTH_NEW, INV: { ...updated, imageCounter: 3 } },
           reports: [],
         },
       ],

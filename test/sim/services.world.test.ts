@@ -12,12 +12,12 @@ import { createWorld } from '../../src/sim/world.ts';
 
 const MINUTE_MS = 60_000;
 
-/** A vehicle that was configured, commanded and read, with its witness. */
+/** A vehicle that was configured, commanded and read, with its observer. */
 async function healthy() {
   const world = await createWorld({ seed: 'services' });
   const [vehicle] = world.vehicles;
   const { server } = world;
-  const witness = new ServicesView(vehicle!, server);
+  const observer = new ServicesView(vehicle!, server);
   const { vin } = vehicle!;
   await world.advance(MINUTE_MS / 4);
   const parameters = { pollInterval: 1, uploadInterval: 5, dids: ['INV.FD40'] };
@@ -26,10 +26,10 @@ async function healthy() {
     server.operate('POST', `/commands/${vin}`, { ecu: 'INV', action, arguments: given });
   await order('setPowerLimit', { power: 70 });
   await order('calibrate', {});
-  expect(witness.settled).toBe(false);
-  expect(await world.until(() => witness.settled, 10 * MINUTE_MS)).toBe(true);
+  expect(observer.settled).toBe(false);
+  expect(await world.until(() => observer.settled, 10 * MINUTE_MS)).toBe(true);
   await world.advance(MINUTE_MS);
-  return { world, witness, database: server.database };
+  return { world, observer, database: server.database };
 }
 
 /** Names of the invariants that do not hold, one for each thing. */
@@ -44,9 +44,9 @@ function faultsIn(view: ServicesView): string[] {
 
 describe('the invariants of the services', () => {
   it('finds nothing in a healthy world', async () => {
-    const { world, witness } = await healthy();
-    expect(faultsIn(witness)).toEqual([]);
-    expect(witness.unsettled).toBeUndefined();
+    const { world, observer } = await healthy();
+    expect(faultsIn(observer)).toEqual([]);
+    expect(observer.unsettled).toBeUndefined();
     world.close();
   });
 
@@ -64,9 +64,9 @@ describe('the invariants of the services', () => {
       "insert into telemetry_samples select 'x', vin, did, at, count, mean, min, max, unit, raw, received_at from telemetry_samples limit 1",
     ],
   ])('finds a %s that is not as it is told: %s', async (invariant, change) => {
-    const { world, witness, database } = await healthy();
+    const { world, observer, database } = await healthy();
     database.exec(change);
-    expect(faultsIn(witness)).toEqual([invariant]);
+    expect(faultsIn(observer)).toEqual([invariant]);
     world.close();
   });
 
@@ -74,10 +74,10 @@ describe('the invariants of the services', () => {
     "update commands set state = 'executing' where action = 'calibrate'",
     'update configurations set results = null',
   ])('waits for what is open: %s', async (change) => {
-    const { world, witness, database } = await healthy();
+    const { world, observer, database } = await healthy();
     database.exec(change);
-    expect(witness.settled).toBe(false);
-    expect(witness.unsettled).toEqual(expect.any(String));
+    expect(observer.settled).toBe(false);
+    expect(observer.unsettled).toEqual(expect.any(String));
     world.close();
   });
 });

@@ -6,7 +6,7 @@ import type { Observation } from '../../src/sim/invariants/invariant.ts';
 import { Invariants } from '../../src/sim/invariants.ts';
 import { ECU_NAMES } from '../../src/sim/machine-names.ts';
 import type { CampaignPlan, EpisodePlan } from '../../src/sim/scenario.ts';
-import { NOT_FITTED } from '../../src/sim/truth.ts';
+import { NOT_FITTED } from '../../src/sim/vehicle-contents.ts';
 import { createWorld } from '../../src/sim/world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -103,9 +103,9 @@ describe('the invariant of the small device', () => {
       withdrawalGraceMs: 0,
       approvalNeeded: true,
     });
-    const truths = Object.fromEntries(ECU_NAMES.map((ecu) => [ecu, NOT_FITTED]));
+    const contents = Object.fromEntries(ECU_NAMES.map((ecu) => [ecu, NOT_FITTED]));
     const wanted = Object.fromEntries(ECU_NAMES.map((ecu) => [ecu, NOT_FITTED.sha256]));
-    const start = { kind: 'start', campaign: 1, proof: false, forced: false, truths, wanted };
+    const start = { kind: 'start', campaign: 1, proof: false, forced: false, contents, wanted };
     for (const body of [start, ...bodies]) {
       invariants.observe({ ...body, atMs: 0 } as unknown as Observation);
     }

@@ -61,7 +61,7 @@ export function makeDeviceKey(options: DeviceKeyOptions): Promise<void> {
   });
 }
 
-/** Throws InputError, BackendError. Nothing is sent before all that can be judged here is right. */
+/** Throws InputError, BackendError. Nothing is sent before everything that can be checked here is right. */
 export async function release(
   context: Teller,
   file: string,

@@ -143,7 +143,7 @@ export async function set(
     context.say(printable(`  ${parameter} ${code}: ${reason}`));
   }
   if (report !== undefined) {
-    context.say(`${vin}: the vehicle has judged version ${version} at ${report.judgedAt}`);
+    context.say(`${vin}: the vehicle has checked version ${version} at ${report.judgedAt}`);
     return rejected.length > 0 ? ExitCode.preconditionFailed : ExitCode.success;
   }
   if (isOver(last)) {
@@ -181,7 +181,7 @@ function headline({ vin, wanted, reported, pending }: ConfigurationReply): strin
   const why = comment === undefined ? '' : ` (${comment})`;
   const heard =
     reported === undefined ? 'it has reported none yet' : `it reported version ${reported.version}`;
-  const state = pending ? `pending, ${heard}` : 'the vehicle has judged it';
+  const state = pending ? `pending, ${heard}` : 'the vehicle has checked it';
   return printable(`${vin}: version ${version} by ${changedBy}, ${changedAt}${why}; ${state}`);
 }
 

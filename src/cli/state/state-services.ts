@@ -6,7 +6,7 @@ import type { CommandReport } from '../../contract/command.ts';
 import { pc } from '../../core/colours.ts';
 import { systemErrorCode } from '../../core/errors.ts';
 import { StorageError } from '../../core/storage.ts';
-import { TELEMETRY_FOLDER, windowsAmong } from '../../tmu/services/batch-store.ts';
+import { TELEMETRY_FOLDER, windowsAmong } from '../../tmu/remote/batch-store.ts';
 import {
   COMMANDS_FILE,
   type CommandEntry,
@@ -14,8 +14,8 @@ import {
   isOpen,
   OLD_COMMANDS_FILE,
   reportOf,
-} from '../../tmu/services/command-entry.ts';
-import { CONFIGURATION_FILE, versionIn } from '../../tmu/services/configuration-keeper.ts';
+} from '../../tmu/remote/command-entry.ts';
+import { CONFIGURATION_FILE, versionIn } from '../../tmu/remote/configuration-store.ts';
 import { readBytes } from './state-folder.ts';
 
 /** One command as the vehicle has it; `acknowledged`: the backend has heard how it ended. */
@@ -29,7 +29,7 @@ export interface VehicleCommand extends CommandReport {
 }
 
 export interface ServicesStatus {
-  /** Version of the configuration that was judged last, 0 for none. */
+  /** Version of the configuration that was checked last, 0 for none. */
   readonly configuration: number;
   /** That are not over. */
   readonly commands: readonly VehicleCommand[];

@@ -59,7 +59,7 @@ export async function metadataFolder(repository: RepositoryName, place: string):
       return folder;
     }
   }
-  // It is there and says nothing: that is for the verification to judge.
+  // The file is there and empty: the verification refuses it.
   return place;
 }
 

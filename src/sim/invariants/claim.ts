@@ -8,13 +8,13 @@ export const claim = invariant({
   name: 'claim',
   says: 'nothing is reported of what an ECU runs that its memory contradicts',
   watch: () => ({
-    rest({ truths, released }, { end }, broken) {
+    rest({ contents, released }, { end }, broken) {
       // A declared mixed state has an invariant of its own.
       if (end!.last === undefined || end!.isDeclared) return;
       for (const { name, version, sha256, error } of end!.last.ecus) {
         const ecu = ECU_NAMES.find((known) => known === name);
         if (ecu === undefined || error !== null) continue;
-        const held = truths[ecu].sha256;
+        const held = contents[ecu].sha256;
         const really =
           held === undefined ? 'nothing' : (released[ecu].get(held) ?? 'unknown bytes');
         if (version !== null && version !== really) {

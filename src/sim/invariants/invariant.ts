@@ -1,9 +1,9 @@
 // What an invariant is: words, and what it looks at of the things that are seen of one vehicle.
 
-import type { EcuTruth } from '../ecu-truth.ts';
+import type { EcuContents } from '../ecu-contents.ts';
 import type { EcuName } from '../machine-names.ts';
 import type { ServicesFacts } from '../services-facts.ts';
-import type { Truths } from '../truth.ts';
+import type { VehicleContents } from '../vehicle-contents.ts';
 
 /** A row of the backend's table of reports. */
 export interface ReportRow {
@@ -32,7 +32,7 @@ export type Observation = { readonly atMs: number } & (
       readonly onlyTime?: boolean;
       /** A safety release: nobody has to approve, but the driver is told before anything is erased. */
       readonly forced: boolean;
-      readonly truths: Truths;
+      readonly contents: VehicleContents;
       /** SHA-256 of the newest release of each ECU. */
       readonly wanted: Readonly<Record<EcuName, string>>;
     }
@@ -63,11 +63,11 @@ export type Observation = { readonly atMs: number } & (
   | { readonly kind: 'programming'; readonly ecu: EcuName; readonly accepted: boolean }
   /** The one bank of an ECU of another make holds a whole image again. */
   | { readonly kind: 'written'; readonly ecu: EcuName; readonly sha256: string }
-  | { readonly kind: 'confirmed'; readonly ecu: EcuName; readonly truth: EcuTruth }
+  | { readonly kind: 'confirmed'; readonly ecu: EcuName; readonly content: EcuContents }
   | { readonly kind: 'counter'; readonly ecu: EcuName; readonly counter: number }
   | {
       readonly kind: 'rest';
-      readonly truths: Truths;
+      readonly contents: VehicleContents;
       readonly dead: readonly string[];
       /** Run nothing but their bootloader: the one bank holds no image that may be started. */
       readonly imageless: readonly EcuName[];
@@ -104,7 +104,7 @@ export type Observation = { readonly atMs: number } & (
   /** What was left to do after the rest is done. */
   | {
       readonly kind: 'recovered';
-      readonly truths: Truths;
+      readonly contents: VehicleContents;
       readonly reports: readonly ReportRow[];
     }
   /** The episode itself has seen that it does not hold. */

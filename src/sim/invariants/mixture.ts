@@ -7,10 +7,10 @@ export const mixture = invariant({
   name: 'mixture',
   says: 'all ECUs of a campaign run the new software, or all run the old one',
   watch: () => ({
-    rest({ truths }, step, broken) {
+    rest({ contents }, step, broken) {
       const { last, isNew, isOld, isDeclared } = step.end!;
       if (isNew || isOld || isDeclared) return;
-      broken(`after ${last?.outcome ?? 'nothing'}: ${mixtureText(step, truths)}`);
+      broken(`after ${last?.outcome ?? 'nothing'}: ${mixtureText(step, contents)}`);
     },
   }),
 });

@@ -7,11 +7,11 @@ export const outcome = invariant({
   name: 'outcome',
   says: 'the outcome is what became of the vehicle',
   watch: () => ({
-    rest({ truths }, step, broken) {
+    rest({ contents }, step, broken) {
       const { last, isNew, isOld, isDeclared } = step.end!;
       if (last === undefined || isDeclared) return;
       const isTrue = last.outcome === 'SUCCESS' ? isNew : isOld;
-      if (!isTrue) broken(`${outcomeText(step.end!)} was reported: ${mixtureText(step, truths)}`);
+      if (!isTrue) broken(`${outcomeText(step.end!)} was reported: ${mixtureText(step, contents)}`);
     },
   }),
 });

@@ -8,14 +8,14 @@ export const proof = invariant({
   name: 'proof',
   says: 'the next campaign without faults succeeds',
   watch: () => ({
-    rest({ truths }, { start, end }, broken) {
+    rest({ contents }, { start, end }, broken) {
       if (!start.proof || end!.last === undefined) return;
       if (end!.last.outcome !== 'SUCCESS') {
         broken(`the campaign without faults ended as ${outcomeText(end!)}`);
         return;
       }
       for (const ecu of ECU_NAMES) {
-        const { counter, imageCounter } = truths[ecu];
+        const { counter, imageCounter } = contents[ecu];
         if (counter === imageCounter) continue;
         broken(`${ecu} runs an image with counter ${imageCounter}, its own is still ${counter}`);
       }

@@ -8,14 +8,14 @@ export const recovery = invariant({
   name: 'recovery',
   says: 'a mixed state and owed counters are made good as soon as everything works',
   watch: () => ({
-    recovered({ truths }, step, broken) {
-      const { wanted, truths: before } = step.start;
+    recovered({ contents }, step, broken) {
+      const { wanted, contents: before } = step.start;
       const isWhole =
-        allRun(truths, (ecu) => wanted[ecu]) || allRun(truths, (ecu) => before[ecu].sha256);
-      if (!isWhole) broken(`after it: ${mixtureText(step, truths)}`);
+        allRun(contents, (ecu) => wanted[ecu]) || allRun(contents, (ecu) => before[ecu].sha256);
+      if (!isWhole) broken(`after it: ${mixtureText(step, contents)}`);
       for (const ecu of ECU_NAMES) {
-        if (isMadeGood(truths[ecu])) continue;
-        const { standing, counter, imageCounter } = truths[ecu];
+        if (isMadeGood(contents[ecu])) continue;
+        const { standing, counter, imageCounter } = contents[ecu];
         broken(
           `${ecu} is ${standing} with counter ${counter}, that of its image is ${imageCounter}`,
         );

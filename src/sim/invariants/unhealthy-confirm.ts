@@ -6,9 +6,9 @@ export const unhealthyConfirm = invariant({
   name: 'unhealthy-confirm',
   says: 'no ECU is confirmed that has stored new trouble codes',
   watch: () => ({
-    confirmed({ ecu, truth }, { start }, broken) {
-      const known = new Set(start.truths[ecu].troubleCodes);
-      const codes = truth.troubleCodes
+    confirmed({ ecu, content }, { start }, broken) {
+      const known = new Set(start.contents[ecu].troubleCodes);
+      const codes = content.troubleCodes
         .filter((code) => !known.has(code))
         .map((code) => code.toString(16).toUpperCase().padStart(6, '0'));
       if (codes.length > 0)

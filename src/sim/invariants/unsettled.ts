@@ -7,10 +7,10 @@ export const unsettled = invariant({
   name: 'unsettled',
   says: 'nothing is on trial or pending after the end',
   watch: () => ({
-    rest({ truths }, { end }, broken) {
+    rest({ contents }, { end }, broken) {
       if (end!.isDeclared) return;
       for (const ecu of ECU_NAMES) {
-        const { standing } = truths[ecu];
+        const { standing } = contents[ecu];
         if (standing !== 'settled') broken(`${ecu} is left ${standing}`);
       }
     },

@@ -39,7 +39,7 @@ export const untouched = invariant({
           broken(`${ecu} was erased, and had only refused to be programmed`);
       },
       written({ ecu, sha256 }, { start }, broken) {
-        const isSame = sha256 === start.truths[ecu].sha256 && sha256 !== start.wanted[ecu];
+        const isSame = sha256 === start.contents[ecu].sha256 && sha256 !== start.wanted[ecu];
         // Erased only once, and that for what it had held.
         if (isSame && touchOf(ecu).erases === 1) {
           broken(`${ecu} was given what it ran already, and nothing else had been written into it`);

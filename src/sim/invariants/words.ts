@@ -1,15 +1,15 @@
 // How invariants speak of what ECUs run.
 
-import type { EcuTruth } from '../ecu-truth.ts';
+import type { EcuContents } from '../ecu-contents.ts';
 import { ECU_NAMES, type EcuName } from '../machine-names.ts';
-import type { Truths } from '../truth.ts';
+import type { VehicleContents } from '../vehicle-contents.ts';
 import type { CampaignEnd, SeenCampaign } from './invariant.ts';
 
-export function mixtureText({ start }: SeenCampaign, truths: Truths): string {
+export function mixtureText({ start }: SeenCampaign, contents: VehicleContents): string {
   return ECU_NAMES.map((ecu) => {
-    const { sha256, standing } = truths[ecu];
+    const { sha256, standing } = contents[ecu];
     const isNew = sha256 === start.wanted[ecu];
-    const isOld = sha256 === start.truths[ecu].sha256;
+    const isOld = sha256 === start.contents[ecu].sha256;
     const what = isNew && isOld ? 'unchanged' : isNew ? 'new' : isOld ? 'old' : shortHash(sha256);
     return `${ecu} ${what}${standing === 'settled' ? '' : ` (${standing})`}`;
   }).join(', ');
@@ -25,11 +25,14 @@ export function outcomeText({ last }: CampaignEnd): string {
 }
 
 /** Nothing is on trial, pending or owed. */
-export function isMadeGood({ standing, counter, imageCounter }: EcuTruth): boolean {
+export function isMadeGood({ standing, counter, imageCounter }: EcuContents): boolean {
   return standing === 'settled' && counter === imageCounter;
 }
 
 /** Every ECU runs what `want` says. */
-export function allRun(truths: Truths, want: (ecu: EcuName) => string | undefined): boolean {
-  return ECU_NAMES.every((ecu) => truths[ecu].sha256 === want(ecu));
+export function allRun(
+  contents: VehicleContents,
+  want: (ecu: EcuName) => string | undefined,
+): boolean {
+  return ECU_NAMES.every((ecu) => contents[ecu].sha256 === want(ecu));
 }

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import type { Storage } from '../../core/storage.ts';
-import type { EcuTruth, ReadFile } from '../ecu-truth.ts';
+import type { EcuContents, ReadFile } from '../ecu-contents.ts';
 
 const FLASH = 'flash.bin';
 const FACTS = 'facts.json';
@@ -117,7 +117,7 @@ export class PlainMemory {
 }
 
 /** By the bytes on its disk. It has neither counter nor trial. */
-export function readPlainTruth(read: ReadFile): EcuTruth {
+export function readPlainContents(read: ReadFile): EcuContents {
   const facts = factsOf(read(FACTS));
   const flash = read(FLASH);
   const valid = facts?.valid === true && flash !== undefined;

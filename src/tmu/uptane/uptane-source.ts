@@ -252,20 +252,20 @@ export class UptaneSource implements TrustedSource {
 
   /** 5.4.4.2 step 1: the time, signed for our own nonce. */
   async #trustTime(time: unknown, nonce: string, signal: AbortSignal): Promise<Timed> {
-    const judge = (): Verdict<{ timeMs: number }> => {
+    const verify = (): Verdict<{ timeMs: number }> => {
       if (time === null || time === undefined) {
         return refused('FREEZE', 'time attestation', 'the backend gave no signed time');
       }
       const { root } = this.#files.trust.director;
       return checkTime(time, root, nonce, this.#files.floorMs);
     };
-    let verdict = judge();
+    let verdict = verify();
     if (!verdict.ok && time !== null) {
       // The key of the time may have changed while the vehicle was off: newer Roots say so. They are signed by the
       // Roots before them, so they need no time; whether the last one has expired is for the verification to say.
       const advanced = await this.#advanceDirectorRoot(signal);
       if (advanced !== undefined) return advanced;
-      verdict = judge();
+      verdict = verify();
     }
     if (!verdict.ok) {
       if (verdict.code !== 'ROLLBACK') return verdict;

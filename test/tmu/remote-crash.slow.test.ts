@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { type DiskMoment, SimulatedDisk } from '../../src/sim/simulated-disk.ts';
-import { ServicesWorld } from './services-support.ts';
+import { ServicesWorld } from './remote-support.ts';
 
 /** With a trace at the ECU, and one without. */
 const TRACED = ['a', 'limit', 'dim'];

@@ -1,25 +1,25 @@
-// Wakes a loop before its time; what rings while nobody waits is heard by the next wait.
+// Wakes a loop before its time. A signal that is raised while nothing waits ends the next wait at once.
 
 import type { Clock } from '../../core/clock.ts';
 
-export class Bell {
-  #hasRung = false;
+export class WakeSignal {
+  #isRaised = false;
   #wake: (() => void) | undefined;
 
-  ring(): void {
-    this.#hasRung = true;
+  raise(): void {
+    this.#isRaised = true;
     this.#wake?.();
   }
 
-  /** What has rung so far is being seen to. */
-  hush(): void {
-    this.#hasRung = false;
+  /** What was raised so far is being handled. */
+  clear(): void {
+    this.#isRaised = false;
   }
 
-  /** Until it rings, `ms` have passed (undefined: however long), or the signal comes. One waiter at a time. */
+  /** Ends when it is raised, when `ms` have passed (undefined: no limit), or when `signal` aborts. One waiter at a time. */
   wait(clock: Clock, name: string, ms: number | undefined, signal: AbortSignal): Promise<void> {
-    if (this.#hasRung || signal.aborted) {
-      this.#hasRung = false;
+    if (this.#isRaised || signal.aborted) {
+      this.#isRaised = false;
       return Promise.resolve();
     }
     return new Promise((resolve) => {
@@ -27,7 +27,7 @@ export class Bell {
         timer?.cancel();
         signal.removeEventListener('abort', end);
         this.#wake = undefined;
-        this.#hasRung = false;
+        this.#isRaised = false;
         resolve();
       };
       const timer = ms === undefined ? undefined : clock.after(name, ms, end);

@@ -9,8 +9,8 @@ import { readStatus, statusLines } from '../../src/cli/state/status.ts';
 import { catalogueDigest } from '../../src/contract/catalogue-digest.ts';
 import type { SyncRequest } from '../../src/contract/sync.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
-import { EcuGate } from '../../src/tmu/services/ecu-gate.ts';
-import { SealedBackend } from '../../src/tmu/services/sealed-backend.ts';
+import { EcuGate } from '../../src/tmu/remote/ecu-gate.ts';
+import { SealedBackend } from '../../src/tmu/remote/sealed-backend.ts';
 import type { TmuOptions } from '../../src/tmu/tmu.ts';
 import {
   AWAY,
@@ -19,7 +19,7 @@ import {
   ModelEcus,
   ServicesWorld,
   VIN,
-} from './services-support.ts';
+} from './remote-support.ts';
 import { bytesOf, vehicle, World } from './support.ts';
 
 /** A TMU with services; a campaign for EDT and INV waits at the backend. */

@@ -10,7 +10,7 @@ import type { TmuEvent } from '../tmu/tmu-event.ts';
 import { Did, Sid } from '../uds/sid.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { DriverDeed } from './driver-model.ts';
-import type { ReadFile } from './ecu-truth.ts';
+import type { ReadFile } from './ecu-contents.ts';
 import type { InvariantName } from './invariants/catalogue.ts';
 import type { Observation, Released, ReportRow } from './invariants/invariant.ts';
 import { isMadeGood } from './invariants/words.ts';
@@ -22,7 +22,13 @@ import type { ServicesFacts } from './services-facts.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import type { SimulatedSmallDevice } from './small-device.ts';
-import { bankHash, imageCounter, readEcuTruth, type Truths, truthsOf } from './truth.ts';
+import {
+  bankHash,
+  contentsOf,
+  imageCounter,
+  readEcuContents,
+  type VehicleContents,
+} from './vehicle-contents.ts';
 
 /** Ends that a campaign can have; the others are reasons to try again. */
 const NO_END = new Set(['BACKEND_UNAVAILABLE', 'INTERRUPTED', 'UP_TO_DATE']);
@@ -39,7 +45,7 @@ type Body = Observation extends infer O ? (O extends Observation ? Omit<O, 'atMs
 /** Single frame of 19 (ReadDTCInformation): the health check of new software, which nothing else sends. */
 const READ_DTC = 0x19;
 
-export interface WitnessOptions {
+export interface ObserverOptions {
   readonly vehicle: SimulatedVehicle;
   readonly server: SimulatedServer;
   readonly invariants: Invariants;
@@ -47,8 +53,8 @@ export interface WitnessOptions {
   readonly released: () => Released;
 }
 
-export class Witness {
-  readonly #options: WitnessOptions;
+export class Observer {
+  readonly #options: ObserverOptions;
   /** Request identifiers, by ECU. */
   readonly #requests: ReadonlyMap<number, EcuName>;
   readonly #told = new Map<string, { campaign: string; outcome: string }>();
@@ -59,7 +65,7 @@ export class Witness {
   #reportsBefore = 0;
   #betweenPolls = false;
 
-  constructor(options: WitnessOptions) {
+  constructor(options: ObserverOptions) {
     this.#options = options;
     const { vehicle } = options;
     this.#requests = new Map(
@@ -84,14 +90,14 @@ export class Witness {
     this.#ended = false;
     this.#rests = false;
     this.#reportsBefore = this.#reports().length;
-    this.#tell({ kind: 'start', truths: this.truths(), ...facts });
+    this.#tell({ kind: 'start', contents: this.contents(), ...facts });
   }
 
   /** By the durable bytes on the disks. */
-  truths(): Truths {
+  contents(): VehicleContents {
     const { vehicle } = this.#options;
     const fitted = fittedEcus(vehicle);
-    return truthsOf((ecu) => {
+    return contentsOf((ecu) => {
       if (!fitted.includes(ecu)) return undefined;
       const files = vehicle.machine(ecu).disk.files();
       return (name) => files.get(name);
@@ -139,7 +145,7 @@ export class Witness {
         }
         break;
       case 'confirm':
-        this.#tell({ kind: 'confirmed', ecu, truth: readEcuTruth(this.#current(ecu)) });
+        this.#tell({ kind: 'confirmed', ecu, content: readEcuContents(this.#current(ecu)) });
         break;
       default:
         break;
@@ -198,7 +204,7 @@ export class Witness {
   /** An operation on the disk of an ECU is done. */
   onWritten(ecu: EcuName, name: string): void {
     if (name !== 'counters') return;
-    const { counter } = readEcuTruth(this.#current(ecu));
+    const { counter } = readEcuContents(this.#current(ecu));
     this.#tell({ kind: 'counter', ecu, counter });
   }
 
@@ -256,7 +262,7 @@ export class Witness {
     const imageless = fitted.filter((name) => vehicle.running(name)?.bank === 'recovery');
     this.#tell({
       kind: 'rest',
-      truths: this.truths(),
+      contents: this.contents(),
       dead: [...new Set<string>([...dead, ...unbooted])],
       imageless,
       silent: this.#listening,
@@ -285,12 +291,12 @@ export class Witness {
   }
 
   recovered(): void {
-    this.#tell({ kind: 'recovered', truths: this.truths(), reports: this.#reports() });
+    this.#tell({ kind: 'recovered', contents: this.contents(), reports: this.#reports() });
   }
 
   #isMadeGood(): boolean {
-    const truths = this.truths();
-    return Object.values(truths).every(isMadeGood);
+    const contents = this.contents();
+    return Object.values(contents).every(isMadeGood);
   }
 
   /** The campaign whose last word is a mixed state. */
@@ -312,7 +318,7 @@ export class Witness {
 
   #onBoot(ecu: EcuName, bank: 'A' | 'B' | null): void {
     const read = this.#current(ecu);
-    const { counter } = readEcuTruth(read);
+    const { counter } = readEcuContents(read);
     const index = bank === 'B' ? 1 : 0;
     this.#tell({
       kind: 'boot',

@@ -13,15 +13,15 @@ import type { Storage } from '../../core/storage.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import { BackendTime } from './backend-time.ts';
 import { BatchStore } from './batch-store.ts';
-import { Bell } from './bell.ts';
-import { CommandBook, type CommandLimits } from './command-book.ts';
 import { CommandQueue } from './command-queue.ts';
-import { ConfigurationKeeper } from './configuration-keeper.ts';
+import { type CommandLimits, VehicleCommandStore } from './command-store.ts';
+import { VehicleConfigurationStore } from './configuration-store.ts';
 import type { EcuGate } from './ecu-gate.ts';
-import type { ServiceBackend } from './service-backend.ts';
+import type { ServiceBackend } from './remote-backend.ts';
 import { Telemetry } from './telemetry.ts';
+import { WakeSignal } from './wake-signal.ts';
 
-export interface VehicleServicesOptions {
+export interface RemoteFeaturesOptions {
   readonly vin: string;
   readonly ecus: EcuServices;
   /** Opened once the state directory is taken. */
@@ -48,54 +48,54 @@ const LONGEST_SYNC_MS = 10 * 60_000;
 /** A single cycle waits for its commands no longer than this. */
 const DRAIN_MS = 60_000;
 
-export class VehicleServices {
-  readonly #options: VehicleServicesOptions;
+export class RemoteFeatures {
+  readonly #options: RemoteFeaturesOptions;
   readonly #backend: ServiceBackend;
-  readonly #configuration: ConfigurationKeeper;
-  readonly #book: CommandBook;
-  readonly #commands: CommandQueue;
+  readonly #configuration: VehicleConfigurationStore;
+  readonly #commands: VehicleCommandStore;
+  readonly #queue: CommandQueue;
   readonly #telemetry: Telemetry;
   readonly #time: BackendTime;
   readonly #catalogueDigest: string;
-  readonly #news: Bell;
+  readonly #news: WakeSignal;
   #wantsCatalogue = false;
   #contact: 'found' | 'lost' | undefined;
 
   private constructor(
-    options: VehicleServicesOptions,
+    options: RemoteFeaturesOptions,
     parts: {
       readonly backend: ServiceBackend;
-      readonly configuration: ConfigurationKeeper;
-      readonly book: CommandBook;
+      readonly configuration: VehicleConfigurationStore;
+      readonly commands: VehicleCommandStore;
       readonly store: BatchStore;
       readonly time: BackendTime;
-      readonly news: Bell;
+      readonly news: WakeSignal;
     },
   ) {
     this.#options = options;
     this.#backend = parts.backend;
     this.#configuration = parts.configuration;
-    this.#book = parts.book;
+    this.#commands = parts.commands;
     this.#time = parts.time;
     this.#news = parts.news;
     this.#catalogueDigest = catalogueDigest(options.ecus.catalogue);
     const configuration = (): Configuration => this.configuration;
     const limits = (): Configuration['limits'] => this.configuration.limits;
-    this.#commands = new CommandQueue({ ...options, ...parts, limits });
+    this.#queue = new CommandQueue({ ...options, ...parts, limits });
     this.#telemetry = new Telemetry({ ...options, ...parts, configuration });
   }
 
   /** Throws StorageError. */
-  static async open(options: VehicleServicesOptions): Promise<VehicleServices> {
+  static async open(options: RemoteFeaturesOptions): Promise<RemoteFeatures> {
     const { ecus, approval, canAsk } = options;
-    const news = new Bell();
+    const news = new WakeSignal();
     const time = new BackendTime(options.clock);
-    const onChange = (): void => news.ring();
+    const onChange = (): void => news.raise();
     const vehicle = { ecus, approval, canAsk };
-    return new VehicleServices(options, {
+    return new RemoteFeatures(options, {
       backend: await options.backend(),
-      configuration: await ConfigurationKeeper.open({ ...options, vehicle, onChange }),
-      book: await CommandBook.open({ ...options, time, onChange }),
+      configuration: await VehicleConfigurationStore.open({ ...options, vehicle, onChange }),
+      commands: await VehicleCommandStore.open({ ...options, time, onChange }),
       store: await BatchStore.open(options),
       time,
       news,
@@ -111,7 +111,7 @@ export class VehicleServices {
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([
       this.#stayInContact(signal),
-      this.#commands.run(signal),
+      this.#queue.run(signal),
       this.#telemetry.run(signal),
     ]);
   }
@@ -125,11 +125,11 @@ export class VehicleServices {
     const stop = (): void => end.abort();
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    const commands = this.#commands.run(end.signal);
+    const commands = this.#queue.run(end.signal);
     try {
       const result = await cycle();
       if (!signal.aborted && (await this.#meet(signal)) === undefined) {
-        await this.#commands.drained(DRAIN_MS, signal);
+        await this.#queue.drained(DRAIN_MS, signal);
         await this.#telemetry.once(signal);
         if (!signal.aborted) await this.#meet(signal);
       }
@@ -143,7 +143,7 @@ export class VehicleServices {
 
   /** Not while `run` or `beside` is under way. */
   async close(): Promise<void> {
-    await this.#book.close();
+    await this.#commands.close();
   }
 
   async #stayInContact(signal: AbortSignal): Promise<void> {
@@ -156,8 +156,8 @@ export class VehicleServices {
       const backedOff = Math.min(longest, syncIntervalMs * 2 ** Math.min(failures, 16));
       const inMs = Math.max(failure?.retryAfterMs ?? 0, jitter(random, backedOff, SYNC_JITTER));
       // News is for a backend that answers; one that does not is left in peace.
-      const bell = failure === undefined ? this.#news : new Bell();
-      await bell.wait(clock, 'service-contact', inMs, signal);
+      const wake = failure === undefined ? this.#news : new WakeSignal();
+      await wake.wait(clock, 'service-contact', inMs, signal);
     }
   }
 
@@ -165,7 +165,7 @@ export class VehicleServices {
   async #meet(signal: AbortSignal): Promise<{ readonly retryAfterMs?: number } | undefined> {
     const { clock, logger } = this.#options;
     // What comes from now on is told by the next one.
-    this.#news.hush();
+    this.#news.clear();
     const request = this.#request();
     const sentMs = clock.nowMs();
     try {
@@ -191,7 +191,7 @@ export class VehicleServices {
       vin,
       configuration: this.#configuration.tell(),
       commands: {
-        reports: this.#book.reports(),
+        reports: this.#commands.reports(),
         ...(this.#wantsCatalogue ? { catalogue: ecus.catalogue } : {}),
         catalogueDigest: this.#catalogueDigest,
       },
@@ -203,11 +203,11 @@ export class VehicleServices {
     const before = this.configuration;
     await this.#configuration.take(configuration);
     if (this.configuration !== before) this.#telemetry.changed();
-    await this.#commands.take(commands, told.reports);
+    await this.#queue.take(commands, told.reports);
     // A backend that asks again for what it has just been given has to wait for its turn.
     const asksForCatalogue = commands.wantsCatalogue && told.catalogue === undefined;
     const hasMore = told.reports.length === MAX_COMMANDS && commands.acknowledged.length > 0;
-    if (asksForCatalogue || hasMore) this.#news.ring();
+    if (asksForCatalogue || hasMore) this.#news.raise();
   }
 
   #changed(status: 'found' | 'lost', reason?: string): void {

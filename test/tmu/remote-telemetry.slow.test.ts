@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LinkFault, ServicesWorld } from './services-support.ts';
+import { type LinkFault, ServicesWorld } from './remote-support.ts';
 
 /** Reads INV.FD40 and EDT.FD01 every 5 s, and uploads every 20 s. */
 function world(): ServicesWorld {

@@ -10,10 +10,10 @@ import type { Logger } from '../../core/logger.ts';
 import { jitter, type Random } from '../../core/random.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import type { BatchStore } from './batch-store.ts';
-import { Bell } from './bell.ts';
 import type { EcuGate } from './ecu-gate.ts';
-import type { ServiceBackend } from './service-backend.ts';
+import type { ServiceBackend } from './remote-backend.ts';
 import { TelemetryWindow } from './telemetry-window.ts';
+import { WakeSignal } from './wake-signal.ts';
 
 export interface TelemetryOptions {
   readonly vin: string;
@@ -39,11 +39,11 @@ export class Telemetry {
   readonly #options: TelemetryOptions;
   readonly #window = new TelemetryWindow();
   /** The configuration has changed. */
-  readonly #changed = new Bell();
+  readonly #changed = new WakeSignal();
   /** There is something to upload. */
-  readonly #full = new Bell();
+  readonly #full = new WakeSignal();
   /** The backend answers again. */
-  readonly #found = new Bell();
+  readonly #found = new WakeSignal();
   /** ECUs that did not answer last time: said once. */
   readonly #silent = new Set<string>();
 
@@ -53,12 +53,12 @@ export class Telemetry {
 
   /** The configuration is another one. */
   changed(): void {
-    this.#changed.ring();
+    this.#changed.raise();
   }
 
   /** The backend answers again: what waits for the end of a pause need not. */
   found(): void {
-    this.#found.ring();
+    this.#found.raise();
   }
 
   /** Until the signal comes; resolves when nothing is under way any more, with what was read on disk. */
@@ -145,7 +145,7 @@ export class Telemetry {
       logger.error({ error: describeError(error) }, 'a window of telemetry cannot be kept');
       this.#lost(count, `it cannot be written: ${describeError(error)}`);
     }
-    this.#full.ring();
+    this.#full.raise();
   }
 
   #lost(samples: number, why: string): void {
@@ -158,8 +158,8 @@ export class Telemetry {
     const { clock, random } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
-      this.#full.hush();
-      this.#found.hush();
+      this.#full.clear();
+      this.#found.clear();
       const failure = await this.#upload(signal);
       failures = failure === undefined ? 0 : failures + 1;
       if (failure === undefined) {

@@ -28,12 +28,12 @@ import { silentLogger } from '../../src/core/logger.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import { EcuGate } from '../../src/tmu/services/ecu-gate.ts';
-import type { ServiceBackend } from '../../src/tmu/services/service-backend.ts';
+import { EcuGate } from '../../src/tmu/remote/ecu-gate.ts';
+import type { ServiceBackend } from '../../src/tmu/remote/remote-backend.ts';
 import {
-  VehicleServices,
-  type VehicleServicesOptions,
-} from '../../src/tmu/services/vehicle-services.ts';
+  RemoteFeatures,
+  type RemoteFeaturesOptions,
+} from '../../src/tmu/remote/remote-features.ts';
 import type { TmuEvent } from '../../src/tmu/tmu-event.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
@@ -302,11 +302,11 @@ export class ServicesWorld {
   gate = new EcuGate();
 
   open(
-    change: Partial<VehicleServicesOptions> = {},
+    change: Partial<RemoteFeaturesOptions> = {},
     storage: Storage = this.storage,
-  ): Promise<VehicleServices> {
+  ): Promise<RemoteFeatures> {
     this.gate = new EcuGate();
-    return VehicleServices.open({
+    return RemoteFeatures.open({
       vin: VIN,
       ecus: this.ecus,
       backend: async () => this.backend,
@@ -323,7 +323,7 @@ export class ServicesWorld {
   }
 
   /** A process that lives for so long, and is stopped in order. */
-  async live(ms: number, change: Partial<VehicleServicesOptions> = {}): Promise<VehicleServices> {
+  async live(ms: number, change: Partial<RemoteFeaturesOptions> = {}): Promise<RemoteFeatures> {
     const services = await this.open(change);
     const abort = new AbortController();
     const running = services.run(abort.signal);

@@ -10,7 +10,7 @@ import {
 import { type Batch, batchAnswer, packBatch } from '../../contract/telemetry.ts';
 import type { BackendFailure } from '../../core/backend-failure.ts';
 import type { SealedClient } from '../../link/sealed-client.ts';
-import type { ServiceBackend } from './service-backend.ts';
+import type { ServiceBackend } from './remote-backend.ts';
 
 export class SealedBackend implements ServiceBackend {
   readonly #client: Pick<SealedClient, 'json' | 'post' | 'rotateWhenDue'>;

@@ -3,7 +3,7 @@
 /** A file of one disk, whole; undefined where there is none. */
 export type ReadFile = (name: string) => Uint8Array | undefined;
 
-export interface EcuTruth {
+export interface EcuContents {
   /** SHA-256 over the bytes of the bank that a boot would choose first; undefined: none that counts as an image. */
   readonly sha256: string | undefined;
   /** `settled`: nothing is on trial and no change of banks is under way. */

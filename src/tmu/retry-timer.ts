@@ -4,7 +4,7 @@ import { recoveryPauseMs } from '../campaign/retry-policy.ts';
 import type { Clock } from '../core/clock.ts';
 
 /** Due at once in a new process, then after 1 min, 2 min and so on up to an hour. */
-export class Upkeep {
+export class RetryTimer {
   readonly #clock: Clock;
   #tries = 0;
   #dueMs = Number.NEGATIVE_INFINITY;

@@ -1,7 +1,7 @@
 // Commands from the backend to the ECUs: each exactly once, in their order, whatever link, clock and ECU do.
 
 import { describe, expect, it } from 'vitest';
-import { ServicesWorld } from './services-support.ts';
+import { ServicesWorld } from './remote-support.ts';
 
 describe('a command', () => {
   it('is delivered, executed and completed, and the operator hears of it soon', async () => {

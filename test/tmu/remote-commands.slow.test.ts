@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_COMMANDS } from '../../src/contract/sync.ts';
-import { AWAY, type LinkFault, type RunFault, ServicesWorld } from './services-support.ts';
+import { AWAY, type LinkFault, type RunFault, ServicesWorld } from './remote-support.ts';
 
 describe('what is remembered', () => {
   it('is bounded: more stay with the backend, and all are done in the end', async () => {

@@ -6,10 +6,10 @@ import type { Reading } from '../../src/contract/ecu-services.ts';
 import { sample } from '../../src/contract/telemetry.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
-import { BatchStore } from '../../src/tmu/services/batch-store.ts';
-import { TelemetryWindow } from '../../src/tmu/services/telemetry-window.ts';
+import { BatchStore } from '../../src/tmu/remote/batch-store.ts';
+import { TelemetryWindow } from '../../src/tmu/remote/telemetry-window.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
-import { AWAY, ServicesWorld, VIN } from './services-support.ts';
+import { AWAY, ServicesWorld, VIN } from './remote-support.ts';
 
 function reading(value?: number): Reading {
   const raw = Uint8Array.of(0xab, 0xcd);

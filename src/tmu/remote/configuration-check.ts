@@ -1,4 +1,4 @@
-// Judges a wanted configuration: each parameter alone, against this vehicle, and all of them together. Pure.
+// Checks a wanted configuration: each parameter alone, against this vehicle, and all of them together. Pure.
 
 import type { ApprovalPhase } from '../../campaign/ports.ts';
 import { sortedJson } from '../../contract/catalogue-digest.ts';
@@ -40,7 +40,7 @@ export interface Judgement {
 }
 
 /** A parameter that is not wanted goes back to its default; what is rejected keeps its old value. */
-export function judge(
+export function checkConfiguration(
   wanted: WantedParameters,
   before: Configuration,
   vehicle: VehicleLimits,

@@ -9,7 +9,7 @@ import { connectTester } from '../onboard/bus.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 
-export interface InverterTruth {
+export interface InverterFacts {
   /** Runs of its calibration, over all its life. */
   readonly calibrations: number;
   readonly powerLimitKw: number;
@@ -19,11 +19,11 @@ const INVERTER = 'INV';
 const POWER_LIMIT = 0xfd50;
 
 /** Not while another tester speaks with it. Throws Error when it does not answer. */
-export async function inverterTruth(
+export async function inverterFacts(
   bus: CanBus,
   vehicle: Vehicle,
   context: Pick<Context, 'logger' | 'signal'>,
-): Promise<InverterTruth> {
+): Promise<InverterFacts> {
   const client = connectTester(bus, findEcu(vehicle, INVERTER), context);
   try {
     const services = new UdsEcuServices({

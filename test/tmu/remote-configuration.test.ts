@@ -9,8 +9,8 @@ import {
   PARAMETER_NAMES,
 } from '../../src/contract/configuration.ts';
 import { configurationReport } from '../../src/contract/sync.ts';
-import { judge } from '../../src/tmu/services/configuration-judge.ts';
-import { ModelEcus, ServicesWorld } from './services-support.ts';
+import { checkConfiguration } from '../../src/tmu/remote/configuration-check.ts';
+import { ModelEcus, ServicesWorld } from './remote-support.ts';
 
 const vehicle = {
   ecus: new ModelEcus(new ServicesWorld().clock),
@@ -19,7 +19,11 @@ const vehicle = {
 } as const;
 
 function judged(wanted: Record<string, unknown>, before: Partial<Configuration> = {}) {
-  const { results, inForce } = judge(wanted, { ...DEFAULT_CONFIGURATION, ...before }, vehicle);
+  const { results, inForce } = checkConfiguration(
+    wanted,
+    { ...DEFAULT_CONFIGURATION, ...before },
+    vehicle,
+  );
   const byName = Object.fromEntries(
     results.map((result) => [
       result.parameter,
@@ -77,7 +81,7 @@ describe('the judgement', () => {
     const approval = { download: 'ask', activate: 'none' } as const;
     expect(judged({ approval }).inForce.approval).toEqual(approval);
     const alone = { ...vehicle, canAsk: false };
-    const { results } = judge({ approval }, DEFAULT_CONFIGURATION, alone);
+    const { results } = checkConfiguration({ approval }, DEFAULT_CONFIGURATION, alone);
     expect(results.find(({ parameter }) => parameter === 'approval')).toMatchObject({
       code: 'NOT_ALLOWED',
       reason: expect.stringContaining('no console'),
@@ -116,7 +120,7 @@ describe('the judgement', () => {
       fc.property(fc.array(wanted, { minLength: 1, maxLength: 4 }), (steps) => {
         let before: Configuration = DEFAULT_CONFIGURATION;
         for (const step of steps) {
-          const { results, inForce } = judge(step, before, vehicle);
+          const { results, inForce } = checkConfiguration(step, before, vehicle);
           for (const name of PARAMETER_NAMES) {
             expect(checkParameter(name, inForce[name]).ok).toBe(true);
             const result = results.find(({ parameter }) => parameter === name)!;
@@ -133,7 +137,7 @@ describe('the judgement', () => {
 
   it('reports no more than a report has room for', () => {
     const many = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`x${n}`, n]));
-    const { results, inForce } = judge(
+    const { results, inForce } = checkConfiguration(
       many,
       { ...DEFAULT_CONFIGURATION, pollInterval: 5 },
       vehicle,

@@ -2,11 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { EcuTruth, ReadFile } from './ecu-truth.ts';
+import type { EcuContents, ReadFile } from './ecu-contents.ts';
 import { ECU_NAMES, type EcuName, OTHER_MAKE } from './machine-names.ts';
-import { readPlainTruth } from './other-make/memory.ts';
+import { readPlainContents } from './other-make/memory.ts';
 
-export type Truths = Readonly<Record<EcuName, EcuTruth>>;
+export type VehicleContents = Readonly<Record<EcuName, EcuContents>>;
 
 const BANKS = ['bank-a', 'bank-b'] as const;
 const TEST_FAILED = 0x01;
@@ -26,7 +26,7 @@ const nvSchema = z.object({
 });
 
 /** A file that is missing or does not fit its checksum counts as what it is: nothing to run, counter 0. */
-export function readEcuTruth(read: ReadFile): EcuTruth {
+export function readEcuContents(read: ReadFile): EcuContents {
   const record = sealed(read('boot-record'), bootRecordSchema);
   const nv = sealed(read('nv'), nvSchema);
   const common = {
@@ -70,7 +70,7 @@ export function imageCounter(read: ReadFile, bank: 0 | 1): number {
 }
 
 /** What stands for an ECU that the vehicle does not have: wanted and held are always the same. */
-export const NOT_FITTED: EcuTruth = {
+export const NOT_FITTED: EcuContents = {
   sha256: 'not fitted',
   standing: 'settled',
   counter: 0,
@@ -79,15 +79,15 @@ export const NOT_FITTED: EcuTruth = {
 };
 
 /** Of all ECUs at one moment; `readerOf` gives nothing for one that the vehicle does not have. */
-export function truthsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): Truths {
-  const entries = ECU_NAMES.map((ecu) => [ecu, truthOf(ecu, readerOf(ecu))] as const);
-  return Object.fromEntries(entries) as unknown as Truths;
+export function contentsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): VehicleContents {
+  const entries = ECU_NAMES.map((ecu) => [ecu, contentOf(ecu, readerOf(ecu))] as const);
+  return Object.fromEntries(entries) as unknown as VehicleContents;
 }
 
 /** Whatever make it is. */
-export function truthOf(ecu: EcuName, read: ReadFile | undefined): EcuTruth {
+export function contentOf(ecu: EcuName, read: ReadFile | undefined): EcuContents {
   if (read === undefined) return NOT_FITTED;
-  return ecu === OTHER_MAKE ? readPlainTruth(read) : readEcuTruth(read);
+  return ecu === OTHER_MAKE ? readPlainContents(read) : readEcuContents(read);
 }
 
 /** JSON, and below it the hash of its line. */

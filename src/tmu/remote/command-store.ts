@@ -19,7 +19,7 @@ import {
 } from './command-entry.ts';
 import { CommandJournal } from './command-journal.ts';
 
-export interface CommandBookOptions {
+export interface VehicleCommandStoreOptions {
   readonly storage: Storage;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -40,23 +40,23 @@ const COMMAND_LIMITS: CommandLimits = { open: 64, kept: 512 };
 /** An ended command is remembered for so long after its expiry, so that a late repetition is answered as it ended. */
 const REMEMBER_MS = 24 * 60 * 60_000;
 
-export class CommandBook {
-  readonly #options: CommandBookOptions;
+export class VehicleCommandStore {
+  readonly #options: VehicleCommandStoreOptions;
   readonly #journal: CommandJournal;
   readonly #cancelled = new Set<string>();
   /** By id: the state that the backend has heard of. */
   readonly #heard = new Map<string, CommandState>();
   #arrivals: number;
 
-  private constructor(options: CommandBookOptions, journal: CommandJournal) {
+  private constructor(options: VehicleCommandStoreOptions, journal: CommandJournal) {
     this.#options = options;
     this.#journal = journal;
     this.#arrivals = Math.max(-1, ...journal.all.map(({ arrival }) => arrival)) + 1;
   }
 
   /** Throws StorageError. */
-  static async open(options: CommandBookOptions): Promise<CommandBook> {
-    return new CommandBook(options, await CommandJournal.open(options));
+  static async open(options: VehicleCommandStoreOptions): Promise<VehicleCommandStore> {
+    return new VehicleCommandStore(options, await CommandJournal.open(options));
   }
 
   get open(): readonly CommandEntry[] {

@@ -9,12 +9,12 @@ import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { BackendTime } from './backend-time.ts';
 import { type Attempted, attempt, CANCELLED, expired, inDoubt, settle } from './command-attempt.ts';
-import type { CommandBook } from './command-book.ts';
 import { byTurn, type CommandEnding, type CommandEntry } from './command-entry.ts';
+import type { VehicleCommandStore } from './command-store.ts';
 import type { EcuGate } from './ecu-gate.ts';
 
 export interface CommandQueueOptions {
-  readonly book: CommandBook;
+  readonly commands: VehicleCommandStore;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly ecus: EcuServices;
@@ -43,7 +43,7 @@ interface Progress {
 
 export class CommandQueue {
   readonly #options: CommandQueueOptions;
-  readonly #book: CommandBook;
+  readonly #commands: VehicleCommandStore;
   /** By ECU: the one that works on its commands. */
   readonly #workers = new Map<string, Promise<void>>();
   /** By ECU: what lets others in, where a command was begun and it is not known how it ended. */
@@ -57,8 +57,8 @@ export class CommandQueue {
   /** Commands that were begun in an earlier life keep their ECU until it is known how they ended. */
   constructor(options: CommandQueueOptions) {
     this.#options = options;
-    this.#book = options.book;
-    for (const { order, state } of this.#book.open) {
+    this.#commands = options.commands;
+    for (const { order, state } of this.#commands.open) {
       if (state.kind !== 'begun' || this.#kept.has(order.ecu)) continue;
       this.#kept.set(order.ecu, options.gate.resume(order.ecu));
     }
@@ -101,28 +101,28 @@ export class CommandQueue {
    */
   async take(answer: SyncAnswer['commands'], told: readonly CommandReport[]): Promise<void> {
     const heard = new Set(answer.acknowledged);
-    for (const report of told) if (heard.has(report.id)) await this.#book.acknowledge(report);
-    for (const order of answer.orders) await this.#book.receive(order);
-    for (const id of answer.cancel) this.#book.cancel(id);
+    for (const report of told) if (heard.has(report.id)) await this.#commands.acknowledge(report);
+    for (const order of answer.orders) await this.#commands.receive(order);
+    for (const id of answer.cancel) this.#commands.cancel(id);
     await this.#endWhatMayNotBegin();
-    await this.#book.compact();
+    await this.#commands.compact();
     this.#pump();
   }
 
   /** Also while its ECU is busy. */
   async #endWhatMayNotBegin(): Promise<void> {
     const nowMs = this.#options.time.nowMs() ?? Number.NEGATIVE_INFINITY;
-    for (const entry of this.#book.open) {
+    for (const entry of this.#commands.open) {
       const { id, expiresAt } = entry.order;
       if (entry.state.kind !== 'received' || this.#inWork.has(id)) continue;
-      if (this.#book.isCancelled(id)) await this.#end(entry, CANCELLED);
+      if (this.#commands.isCancelled(id)) await this.#end(entry, CANCELLED);
       else if (nowMs >= Date.parse(expiresAt)) await this.#end(entry, expired(entry));
     }
   }
 
   #pump(): void {
     if (this.#signal.aborted) return;
-    for (const { order } of this.#book.open) {
+    for (const { order } of this.#commands.open) {
       const { ecu } = order;
       if (this.#workers.has(ecu) || this.#next(ecu) === undefined) continue;
       const work = this.#work(ecu, this.#signal).finally(() => {
@@ -137,7 +137,7 @@ export class CommandQueue {
   /** Nothing begins before the backend has said what time it is. */
   #next(ecu: string): CommandEntry | undefined {
     const mayBegin = this.#options.time.nowMs() !== undefined;
-    return this.#book.open
+    return this.#commands.open
       .filter(({ order, state }) => order.ecu === ecu && (mayBegin || state.kind === 'begun'))
       .sort(byTurn)[0];
   }
@@ -176,7 +176,7 @@ export class CommandQueue {
     try {
       const attempted = await this.#try(entry, signal);
       // Beginning has written it down meanwhile.
-      return await this.#follow(this.#book.get(id) ?? entry, attempted);
+      return await this.#follow(this.#commands.get(id) ?? entry, attempted);
     } finally {
       this.#inWork.delete(id);
     }
@@ -192,8 +192,8 @@ export class CommandQueue {
       return settle(entry, state.mark, this.#options, signal);
     }
     const begin = (begun: CommandEntry, mark: string | null): Promise<void> =>
-      this.#book.begin(begun, mark);
-    const isCancelled = (id: string): boolean => this.#book.isCancelled(id);
+      this.#commands.begin(begun, mark);
+    const isCancelled = (id: string): boolean => this.#commands.isCancelled(id);
     return attempt(entry, { ...this.#options, begin, isCancelled }, signal);
   }
 
@@ -213,7 +213,7 @@ export class CommandQueue {
         const { tries } = progress;
         this.#options.logger.info({ command: id, code, reason, tries }, 'a command was not begun');
         if (tries < MAX_TRIES) {
-          if (begun) await this.#book.again(entry);
+          if (begun) await this.#commands.again(entry);
           return RETRY_MS * tries;
         }
         const failed = { state: 'failed', code: 'SILENT', runs: 0 } as const;
@@ -246,7 +246,7 @@ export class CommandQueue {
   async #end(entry: CommandEntry, ending: CommandEnding): Promise<void> {
     const { id } = entry.order;
     this.#progressOf(id).ending = ending;
-    await this.#book.end(entry, ending);
+    await this.#commands.end(entry, ending);
     this.#progress.delete(id);
   }
 }

@@ -1,4 +1,4 @@
-// The remote configuration of this vehicle (`config.json`): what is in force, which version was judged, what is to be reported.
+// The remote configuration of this vehicle (`config.json`): what is in force, which version was checked, what is to be reported.
 
 import { z } from 'zod';
 import {
@@ -18,13 +18,13 @@ import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts'
 import type { Logger } from '../../core/logger.ts';
 import type { Storage } from '../../core/storage.ts';
 import type { TmuListener } from '../tmu-event.ts';
-import { checkHere, judge, type VehicleLimits } from './configuration-judge.ts';
+import { checkConfiguration, checkHere, type VehicleLimits } from './configuration-check.ts';
 
 export const CONFIGURATION_FILE = 'config.json';
 
 const fileSchema = z.object({
   format: z.literal(1),
-  /** Of the last one that was judged, 0 for none. */
+  /** Version that was checked last, 0 for none. */
   version: z.number().int().min(0),
   inForce: z.record(z.string(), z.json()),
   /** Until the backend has acknowledged it. */
@@ -42,7 +42,7 @@ const codec = jsonFile(
   ),
 );
 
-export interface ConfigurationKeeperOptions {
+export interface VehicleConfigurationStoreOptions {
   readonly storage: Storage;
   readonly vehicle: VehicleLimits;
   readonly clock: Clock;
@@ -52,11 +52,11 @@ export interface ConfigurationKeeperOptions {
   readonly onChange?: () => void;
 }
 
-export class ConfigurationKeeper {
-  readonly #options: ConfigurationKeeperOptions;
+export class VehicleConfigurationStore {
+  readonly #options: VehicleConfigurationStoreOptions;
   readonly #file: DurableFile<Kept>;
 
-  private constructor(options: ConfigurationKeeperOptions, kept: Kept) {
+  private constructor(options: VehicleConfigurationStoreOptions, kept: Kept) {
     this.#options = options;
     this.#file = new DurableFile(options.storage, CONFIGURATION_FILE, codec, kept);
   }
@@ -66,11 +66,11 @@ export class ConfigurationKeeper {
    * this vehicle does not allow any more (its file or its software is another one) goes back to its default.
    * Throws StorageError.
    */
-  static async open(options: ConfigurationKeeperOptions): Promise<ConfigurationKeeper> {
+  static async open(options: VehicleConfigurationStoreOptions): Promise<VehicleConfigurationStore> {
     const { storage, logger } = options;
     const read = await readFileOnce(storage, CONFIGURATION_FILE, codec);
     if (read.state === 'known') {
-      return new ConfigurationKeeper(options, stillAllowed(read.content, options));
+      return new VehicleConfigurationStore(options, stillAllowed(read.content, options));
     }
     if (read.state !== 'missing') {
       const text = `${storage.location}/${CONFIGURATION_FILE} was unreadable: the defaults are in force until the backend has sent its configuration again`;
@@ -78,14 +78,14 @@ export class ConfigurationKeeper {
       options.emit({ kind: 'warning', text });
     }
     const none: Kept = { format: 1, version: 0, inForce: DEFAULT_CONFIGURATION, report: null };
-    return new ConfigurationKeeper(options, none);
+    return new VehicleConfigurationStore(options, none);
   }
 
   get inForce(): Configuration {
     return this.#kept.inForce;
   }
 
-  /** Of the last one that was judged, 0 for none. */
+  /** Version that was checked last, 0 for none. */
   get version(): number {
     return this.#kept.version;
   }
@@ -102,13 +102,13 @@ export class ConfigurationKeeper {
       await this.#file.update((kept) => ({ ...kept, report: null }));
     }
     if (wanted === null || wanted.version === this.#kept.version) return;
-    await this.#judge(wanted.version, wanted.parameters);
+    await this.#check(wanted.version, wanted.parameters);
   }
 
   /** Durable before it is in force, and before it is reported. */
-  async #judge(version: number, parameters: WantedParameters): Promise<void> {
+  async #check(version: number, parameters: WantedParameters): Promise<void> {
     const { clock, vehicle, emit, onChange } = this.#options;
-    const { results, inForce } = judge(parameters, this.#kept.inForce, vehicle);
+    const { results, inForce } = checkConfiguration(parameters, this.#kept.inForce, vehicle);
     const report: ConfigurationReport = {
       version,
       at: new Date(clock.wallMs()).toISOString(),
@@ -125,13 +125,13 @@ export class ConfigurationKeeper {
   }
 }
 
-/** The version that was judged last, for whoever reads the folder beside the daemon; undefined for a file that is none. */
+/** The version that was checked last, for programs that read the folder beside the daemon; undefined for a file that is none. */
 export function versionIn(bytes: Uint8Array): number | undefined {
   const decoded = codec.decode(bytes);
   return 'value' in decoded ? decoded.value.version : undefined;
 }
 
-function stillAllowed(kept: Kept, options: ConfigurationKeeperOptions): Kept {
+function stillAllowed(kept: Kept, options: VehicleConfigurationStoreOptions): Kept {
   const inForce: Record<string, unknown> = {};
   for (const name of PARAMETER_NAMES) {
     const checked = checkHere(name, kept.inForce[name], options.vehicle);

@@ -1,4 +1,4 @@
-// The backend's time: by it the expiry of commands is judged, whatever the vehicle's own clock says.
+// The backend's time: the expiry of commands is checked against it, not against the vehicle's own clock.
 
 import type { Clock } from '../../core/clock.ts';
 
