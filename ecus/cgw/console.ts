@@ -116,8 +116,9 @@ class ScreenConsole implements DriverConsole {
     const { output } = this.#options.terminal;
     const lines = renderPrompt(
       { ...this.#view, denying: this.#denying },
-      output.columns ?? 80,
-      output.rows ?? 24,
+      // A terminal without a size says 0.
+      output.columns || 80,
+      output.rows || 24,
       this.#options.colour ?? pc.isColorSupported,
     );
     // Line by line over the old picture, then clear the rest: no flicker.

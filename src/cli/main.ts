@@ -5,11 +5,7 @@ const needed = [24, 15] as const;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
-  process.stderr.write(
-    `can-ota needs Node.js ${needed.join('.')} or newer, this is ${process.versions.node}.\n` +
-      'In a clone, `npm ci` brings one along: run it with `npx can-ota` or `npm run`.\n',
-  );
-  process.exitCode = 2;
+  await underNewerNode();
 } else {
   // Compiled code of the sources is kept between starts: half the start-up time of every process of a bench. By the
   // environment it reaches the threads, too, which have modules of their own.
@@ -20,4 +16,37 @@ if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
   guardOutput();
   const { main } = await import('./program.ts');
   process.exitCode = outputExitCode(await main(process.argv));
+}
+
+/** The npm package `node`, in a clone or beside an installed package, holds a Node that is new enough. */
+async function underNewerNode(): Promise<void> {
+  const { createRequire } = await import('node:module');
+  let program: string | undefined;
+  try {
+    program = createRequire(import.meta.url).resolve('node/bin/node');
+  } catch {
+    // It is not there.
+  }
+  if (program === undefined || program === process.execPath) {
+    process.stderr.write(
+      `can-ota needs Node.js ${needed.join('.')} or newer, this is ${process.versions.node}.\n` +
+        'Install a newer one, or the npm package node@24 beside can-ota: npm install -g node@24\n',
+    );
+    process.exitCode = 2;
+    return;
+  }
+  const { spawn } = await import('node:child_process');
+  const child = spawn(program, process.argv.slice(1), { stdio: 'inherit' });
+  // Control-C reaches both by the terminal; the others are handed on. The child ends in good order, and we with it.
+  process.on('SIGINT', () => {});
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => child.kill(signal));
+  }
+  child.on('error', (error) => {
+    process.stderr.write(`can-ota: ${program}: ${error.message}\n`);
+    process.exitCode = 2;
+  });
+  child.on('exit', (code, signal) => {
+    process.exitCode = signal === null ? (code ?? 1) : 1;
+  });
 }

@@ -7,6 +7,7 @@ import { ECU_NAME } from '../core/names.ts';
 import { packageVersion } from '../core/package-root.ts';
 import { addCampaign } from './campaign/options.ts';
 import { addDevice } from './device/options.ts';
+import { readEnvironment } from './environment.ts';
 import { addKeys } from './keys/options.ts';
 import { addResetTime } from './keys/reset-time-options.ts';
 import { command, EXIT_CODES, withBeside, withNetwork, withVehicle } from './program-options.ts';
@@ -18,6 +19,7 @@ import { addSimulate } from './simulate/options.ts';
 import { addHistory, addStatus } from './state/options.ts';
 import { suiteOption } from './suite.ts';
 import { addTuf } from './tuf/options.ts';
+import { addVehicle } from './vehicle/options.ts';
 import { addVerify } from './verify/options.ts';
 
 const BENCH_IMAGE = new RegExp(`^(${ECU_NAME})=(.+)@([^@/]+)$`);
@@ -52,6 +54,7 @@ export function createProgram(): Command {
   addFlash(program);
   addRead(program);
   addMonitor(program);
+  addVehicle(program);
   addProvision(program);
   addDevice(program);
   addKeys(program);
@@ -62,6 +65,7 @@ export function createProgram(): Command {
   addTuf(program);
   addVerify(program);
   addSimulate(program);
+  readEnvironment(program);
   return program;
 }
 

@@ -1,0 +1,21 @@
+// A vehicle file to begin with: that of the bench, with another VIN and without the secrets that everybody has.
+
+import { readTextFile } from '../core/text-file.ts';
+import { benchVehicleFile } from './vehicle-file.ts';
+
+const HEADER = `# The description of one vehicle, for every command of can-ota (--vehicle). docs/vehicle-file.md explains each field.
+# Secrets of ECUs and the key of the approval are not in here: "can-ota provision" makes them.`;
+
+/** The lines of the shipped file as they stand. `vin` is not checked here: the text goes through `parseVehicle`. */
+export async function newVehicleText(vin: string): Promise<string> {
+  const shipped = await readTextFile(benchVehicleFile, 'the bench vehicle');
+  const body = shipped
+    .slice(shipped.indexOf('\nvin:') + 1)
+    .replace(/^vin: .*$/m, `vin: ${vin}`)
+    .replace(/^ +(?:secret|key): .*\n/gm, '')
+    .replace(
+      'ECU that asks the driver, and the key that authenticates the answer.',
+      'ECU that asks the driver.',
+    );
+  return `${HEADER}\n${body}`;
+}
