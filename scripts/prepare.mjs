@@ -46,7 +46,8 @@ if (
     '-p',
     'tsconfig.build.json',
   ]) ||
-  !run(process.execPath, [path.join(root, 'scripts', 'write-build-date.mjs')])
+  !run(process.execPath, [path.join(root, 'scripts', 'write-build-date.mjs')]) ||
+  !run('node', [path.join(root, 'scripts', 'write-man.mjs')])
 ) {
   process.exit(1);
 }

@@ -6,6 +6,7 @@ import { ExitCode } from '../core/exit-code.ts';
 import { ECU_NAME } from '../core/names.ts';
 import { packageVersion } from '../core/package-root.ts';
 import { addCampaign } from './campaign/options.ts';
+import { addCompletion } from './completion/options.ts';
 import { addDevice } from './device/options.ts';
 import { readEnvironment } from './environment.ts';
 import { addKeys } from './keys/options.ts';
@@ -65,6 +66,7 @@ export function createProgram(): Command {
   addTuf(program);
   addVerify(program);
   addSimulate(program);
+  addCompletion(program);
   readEnvironment(program);
   return program;
 }

@@ -77,7 +77,7 @@ describe('the command line', () => {
           (name) => `can-ota server ${name}`,
         ),
         ...['device', 'token', 'restored'].map((name) => `can-ota server ${name}`),
-        ...['vehicle', 'vehicle new', 'vehicle check', 'vehicle schema'].map(
+        ...['completion', 'vehicle', 'vehicle new', 'vehicle check', 'vehicle schema'].map(
           (name) => `can-ota ${name}`,
         ),
       ].sort(),

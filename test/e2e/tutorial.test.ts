@@ -58,7 +58,8 @@ class Terminal {
   }
 
   async shows(text: string | RegExp): Promise<RegExpExecArray> {
-    const pattern = typeof text === 'string' ? new RegExp(text.replaceAll(/[^\w\s]/g, '\\$&')) : text;
+    const pattern =
+      typeof text === 'string' ? new RegExp(text.replaceAll(/[^\w\s]/g, '\\$&')) : text;
     const late = setTimeout(() => this.#changed.reject(new Error('late')), WAIT_MS);
     try {
       for (;;) {
