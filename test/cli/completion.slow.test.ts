@@ -1,6 +1,9 @@
 // Completion scripts and manual pages name every command and every option, and shells and troff can read them.
 
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { manualPages } from '../../src/cli/completion/man-pages.ts';
@@ -29,10 +32,11 @@ describe.each(SHELLS)('the completion of %s', (shell) => {
   });
 
   it.skipIf(!has(shell))('is understood by its shell', () => {
-    const { status, stderr } = spawnSync(shell, ['-n', '/dev/stdin'], {
-      input: script,
-      encoding: 'utf8',
-    });
+    const folder = mkdtempSync(path.join(tmpdir(), 'completion-'));
+    const file = path.join(folder, shell);
+    writeFileSync(file, script);
+    const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
     expect(stderr).toBe('');
     expect(status).toBe(0);
   });
@@ -60,10 +64,9 @@ describe('manual pages', () => {
   });
 
   it.skipIf(!has('groff'))('are understood by groff', () => {
-    for (const [name, page] of pages) {
-      const args = ['-man', '-ww', '-Tascii', '-Z'];
-      const { stderr } = spawnSync('groff', args, { input: page, encoding: 'utf8' });
-      expect(stderr.replaceAll(/.*cannot (adjust|break) line.*\n/g, ''), name).toBe('');
-    }
+    const args = ['-man', '-ww', '-Tascii', '-Z'];
+    const input = [...pages.values()].join('');
+    const { stderr } = spawnSync('groff', args, { input, encoding: 'utf8' });
+    expect(stderr.replaceAll(/.*cannot (adjust|break) line.*\n/g, '')).toBe('');
   });
 });
