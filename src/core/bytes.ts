@@ -26,6 +26,13 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** The byte at `index`; throws RangeError where the array ends before it. */
+export function byteAt(bytes: Uint8Array, index: number): number {
+  const byte = bytes[index];
+  if (byte === undefined) throw new RangeError(`no byte ${index} in ${bytes.length} bytes`);
+  return byte;
+}
+
 /** Not constant in time: for frames and digests that are public. Secrets use `constantTimeEqual`. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
@@ -35,7 +42,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
-  for (let index = 0; index < a.length; index++) difference |= a[index]! ^ b[index]!;
+  for (let index = 0; index < a.length; index++) difference |= byteAt(a, index) ^ byteAt(b, index);
   return difference === 0;
 }
 

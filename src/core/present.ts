@@ -1,0 +1,23 @@
+// What a caller knows to be there and the compiler cannot: an item of a list, the value of a map.
+
+/** The item at `index`; throws RangeError where the list ends before it. */
+export function itemAt<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`no item ${index} in a list of ${list.length}`);
+  return item;
+}
+
+/** `value`, which is never missing here; throws an error that names `what` where it is. */
+export function present<T>(value: T | null | undefined, what: string): T {
+  if (value === undefined || value === null) throw new Error(`${what} is missing`);
+  return value;
+}
+
+/** The value under `key`; where the map has none, what `make` returns is added and returned. */
+export function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const value = make();
+  map.set(key, value);
+  return value;
+}
