@@ -1,5 +1,6 @@
 // How long a frame occupies the wire: every bit of CAN 2.0 and CAN FD frames, stuff bits included. ISO 11898-1.
 
+import { byteAt } from '../core/bytes.ts';
 import type { CanFrame } from './can-frame.ts';
 import { classicStuffedBits } from './classic-bits.ts';
 
@@ -77,7 +78,7 @@ export function dlcOf(dataLength: number): number {
 export function crc15(of: Uint8Array, bitCount: number): number {
   let crc = 0;
   for (let index = 0; index < bitCount; index++) {
-    const next = of[index]! ^ (crc >>> 14);
+    const next = byteAt(of, index) ^ (crc >>> 14);
     crc = (crc << 1) & 0x7fff;
     if (next !== 0) crc ^= CRC15_POLYNOMIAL;
   }
@@ -90,7 +91,7 @@ let stuffRun = 0;
 function countStuffBits(from: number, to: number): number {
   let stuffed = 0;
   for (let index = from; index < to; index++) {
-    const bit = bits[index]!;
+    const bit = byteAt(bits, index);
     if (bit !== stuffLast) {
       stuffLast = bit;
       stuffRun = 1;
@@ -119,7 +120,7 @@ export function frameBits(frame: CanFrame): FrameBits {
   }
   const { data } = frame;
   const brsAt = pushHeader(frame, frame.remote, data.length);
-  for (let index = 0; index < data.length; index++) push(data[index]!, 8);
+  for (const byte of data) push(byte, 8);
   stuffLast = -1;
   stuffRun = 0;
   const head = brsAt + 1;
@@ -172,34 +173,46 @@ export function averageFrameBits(shape: FrameShape): FrameBits {
   return fdBits(shape.brs, head + before, length - head + all - before, dataLength);
 }
 
+/** Chances of 0 to 4 equal bits at the end of what is on the wire; 0 only at the start. */
+type RunChances = readonly [number, number, number, number, number];
+
 /** Expected stuff bits in the first `to` bits, and in the first `mark` of them: a Markov chain over the run. */
 function expectedStuffBits(to: number, mark = 0): [all: number, beforeMark: number] {
-  // chance[bit][run]: the last bit on the wire is `bit`, after `run` equal ones (0 only at the start).
-  let chance = [
-    [0, 0, 0, 0, 0],
-    [1, 0, 0, 0, 0], // idle is recessive, but its bits count for no run
-  ];
+  // Idle is recessive, but its bits count for no run.
+  let ones: RunChances = [1, 0, 0, 0, 0];
+  let zeros: RunChances = [0, 0, 0, 0, 0];
   let expected = 0;
   let beforeMark = 0;
   for (let index = 0; index < to; index++) {
     if (index === mark) beforeMark = expected;
-    const next = [
-      [0, 0, 0, 0, 0],
-      [0, 0, 0, 0, 0],
+    const bit = bits[index];
+    const one = bit === RANDOM ? 0.5 : bit === 1 ? 1 : 0;
+    const zero = 1 - one;
+    // A fifth equal bit is followed by a stuff bit, which begins a run of the other value.
+    const fifthOne = one * ones[4];
+    const fifthZero = zero * zeros[4];
+    expected += fifthZero + fifthOne;
+    [ones, zeros] = [
+      runsAfter(one, ones, zeros, fifthZero),
+      runsAfter(zero, zeros, ones, fifthOne),
     ];
-    for (let bit = 0; bit < 2; bit++) {
-      const likely = bits[index] === RANDOM ? 0.5 : bits[index] === bit ? 1 : 0;
-      if (likely === 0) continue;
-      for (let run = 0; run < 5; run++) {
-        next[bit]![1]! += likely * chance[1 - bit]![run]!;
-        if (run === 0) next[bit]![1]! += likely * chance[bit]![0]!;
-        else if (run < 4) next[bit]![run + 1]! += likely * chance[bit]![run]!;
-      }
-      const fifth = likely * chance[bit]![4]!;
-      expected += fifth;
-      next[1 - bit]![1]! += fifth;
-    }
-    chance = next;
   }
   return [expected, mark >= to ? expected : beforeMark];
+}
+
+/** The runs of one bit value after a further bit, which has this value with the chance `likely`. */
+function runsAfter(
+  likely: number,
+  same: RunChances,
+  other: RunChances,
+  stuffed: number,
+): RunChances {
+  const changed = other[0] + other[1] + other[2] + other[3] + other[4];
+  return [
+    0,
+    likely * (same[0] + changed) + stuffed,
+    likely * same[1],
+    likely * same[2],
+    likely * same[3],
+  ];
 }

@@ -1,5 +1,6 @@
 // What all buses share: subscriptions, monitors, state, counters, and exactly one outcome per frame.
 
+import { copyBytes } from '../core/bytes.ts';
 import type {
   BusFrame,
   BusState,
@@ -37,18 +38,19 @@ function guarded<A>(call: (argument: A) => void, argument: A): void {
   }
 }
 
-/** A copy with its own bytes. Byte by byte: for 8 of them that is faster than any method of the typed arrays. */
+/** A copy with its own bytes. */
 export function copyOf(frame: CanFrame): CanFrame {
   const { id, extended, data, fd, brs, remote } = frame;
   const copy = new Uint8Array(data.length);
-  for (let at = 0; at < data.length; at++) copy[at] = data[at]!;
+  copyBytes(data, 0, copy, 0, data.length);
   return { id, extended, data: copy, fd, brs, remote };
 }
 
 function accepts(filters: readonly CanFilter[], frame: CanFrame): boolean {
   if (filters.length === 0) return true;
   for (let index = 0; index < filters.length; index++) {
-    if (filterAccepts(filters[index]!, frame)) return true;
+    const filter = filters[index];
+    if (filter !== undefined && filterAccepts(filter, frame)) return true;
   }
   return false;
 }

@@ -1,6 +1,7 @@
 // How a bus has done since the last look: state, load, frames, errors. Only what the bus has really counted.
 
 import type { Clock } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import type { BusState, BusStatistics, CanBus, WireFacts } from './can-bus.ts';
 
 export interface BusReading {
@@ -52,11 +53,9 @@ export class BusMeter {
     return {
       name,
       state,
-      ...(load === undefined ? {} : { load }),
+      ...defined({ load }),
       frames: this.#bus.statistics(),
-      ...(errors === undefined ? {} : { errors }),
-      ...(dropped === undefined ? {} : { dropped }),
-      ...(errorCounters === undefined ? {} : { errorCounters }),
+      ...defined({ errors, dropped, errorCounters }),
     };
   }
 

@@ -69,10 +69,10 @@ export function parseFrameText(text: string): CanFrame | undefined {
       text,
     );
   if (match === null) return undefined;
-  const [, idText, remote, flags, fdData, data] = match;
+  const [, idText = '', remote, flags, fdData, data] = match;
   const frame: CanFrame = {
-    id: Number.parseInt(idText!, 16),
-    extended: idText!.length === 8,
+    id: Number.parseInt(idText, 16),
+    extended: idText.length === 8,
     data: Uint8Array.from(Buffer.from((fdData ?? data ?? '').replaceAll('.', ''), 'hex')),
     fd: flags !== undefined,
     brs: flags !== undefined && (Number.parseInt(flags, 16) & 1) === 1,

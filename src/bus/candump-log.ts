@@ -36,23 +36,21 @@ function errorText({ errorClass, detail }: ErrorEntry): string {
 export function parseLogLine(line: string): LogEntry | undefined {
   const match = /^\((\d+)\.(\d{6})\)\s+(\S+)\s+([0-9A-Fa-f]+#\S*)(?:\s+[RT]\b.*)?\s*$/.exec(line);
   if (match === null) return undefined;
-  const [, seconds, micros, interfaceName, text] = match;
-  const head = {
-    wallMs: Number(seconds) * 1000 + Number(micros) / 1000,
-    interfaceName: interfaceName!,
-  };
-  const error = parseErrorText(text!);
+  const [, seconds, micros, interfaceName = '', text = ''] = match;
+  const head = { wallMs: Number(seconds) * 1000 + Number(micros) / 1000, interfaceName };
+  const error = parseErrorText(text);
   if (error !== undefined) return { ...head, error };
-  const frame = parseFrameText(text!);
+  const frame = parseFrameText(text);
   return frame === undefined ? undefined : { ...head, frame };
 }
 
 function parseErrorText(text: string): ErrorEntry | undefined {
   const match = /^([23][0-9A-Fa-f]{7})#((?:[0-9A-Fa-f]{2}){0,8})$/.exec(text);
   if (match === null) return undefined;
+  const [, errorClass = '', detail = ''] = match;
   return {
-    errorClass: Number.parseInt(match[1]!, 16) & CAN_EFF_MASK,
-    detail: Uint8Array.from(Buffer.from(match[2]!, 'hex')),
+    errorClass: Number.parseInt(errorClass, 16) & CAN_EFF_MASK,
+    detail: Uint8Array.from(Buffer.from(detail, 'hex')),
   };
 }
 

@@ -1,5 +1,6 @@
 // Bits of CAN 2.0 frames by table, a byte at a time: a simulated bus asks for every frame. ISO 11898-1 10.4, 10.5.
 
+import { byteAt } from '../core/bytes.ts';
 import type { CanFrame } from './can-frame.ts';
 
 const CRC15_POLYNOMIAL = 0x4599;
@@ -63,7 +64,7 @@ export function classicStuffedBits(frame: CanFrame): number {
     crc = crcStep(crcStep(crc, (id >>> 9) & 0xff), (id >>> 1) & 0xff);
     crc = crcStep(crc, last);
     for (const byte of [0x80 | first, second, (id >>> 9) & 0xff, (id >>> 1) & 0xff, last]) {
-      const step = STUFF_TABLE[(state << 8) | byte]!;
+      const step = byteAt(STUFF_TABLE, (state << 8) | byte);
       stuffed += step >> 3;
       state = step & 7;
     }
@@ -71,29 +72,30 @@ export function classicStuffedBits(frame: CanFrame): number {
     headerBits = 19;
     const header = (id << 7) | remote | data.length; // IDE and r0 are zero
     crc = crcStep(crcStep(crcStep(0, header >>> 16), (header >>> 8) & 0xff), header & 0xff);
-    let step = STUFF_TABLE[(state << 8) | 0b10101000 | (header >>> 16)]!;
+    let step = byteAt(STUFF_TABLE, (state << 8) | 0b10101000 | (header >>> 16));
     stuffed = step >> 3;
-    step = STUFF_TABLE[((step & 7) << 8) | ((header >>> 8) & 0xff)]!;
+    step = byteAt(STUFF_TABLE, ((step & 7) << 8) | ((header >>> 8) & 0xff));
     stuffed += step >> 3;
-    step = STUFF_TABLE[((step & 7) << 8) | (header & 0xff)]!;
+    step = byteAt(STUFF_TABLE, ((step & 7) << 8) | (header & 0xff));
     stuffed += step >> 3;
     state = step & 7;
   }
   for (let at = 0; at < data.length; at++) {
-    const byte = data[at]!;
+    const byte = byteAt(data, at);
     crc = crcStep(crc, byte);
-    const step = STUFF_TABLE[(state << 8) | byte]!;
+    const step = byteAt(STUFF_TABLE, (state << 8) | byte);
     stuffed += step >> 3;
     state = step & 7;
   }
   // The sixteenth bit differs from the last one of the CRC: it ends every run and is never followed by a stuff bit.
-  let step = STUFF_TABLE[(state << 8) | (crc >>> 7)]!;
+  let step = byteAt(STUFF_TABLE, (state << 8) | (crc >>> 7));
   stuffed += step >> 3;
-  step = STUFF_TABLE[((step & 7) << 8) | ((crc << 1) & 0xff) | (~crc & 1)]!;
+  step = byteAt(STUFF_TABLE, ((step & 7) << 8) | ((crc << 1) & 0xff) | (~crc & 1));
   stuffed += step >> 3;
   return headerBits + 8 * data.length + CRC15_BITS + stuffed;
 }
 
 function crcStep(crc: number, byte: number): number {
+  // biome-ignore lint/style/noNonNullAssertion: masked to the 256 entries, and once a byte of every frame
   return ((crc << 8) & 0x7fff) ^ CRC15_TABLE[((crc >>> 7) ^ byte) & 0xff]!;
 }

@@ -1,6 +1,7 @@
 // Control records between the processes of a local bus, in the form of struct can_frame like everything there.
 
-import { CAN_EFF_MASK, CAN_MTU, encodeErrorFrame, readWord } from './linux-frame.ts';
+import { copyBytes } from '../core/bytes.ts';
+import { CAN_EFF_MASK, CAN_MTU, encodeErrorFrame, LITTLE_ENDIAN, readWord } from './linux-frame.ts';
 
 /**
  * After the first line every record is a frame or, with CAN_ERR_FLAG set, control: one of these numbers in the
@@ -29,8 +30,7 @@ export const Control = {
 
 /** Two 32 bit words or one double: the data of a control record. */
 const scratch = new Uint8Array(8);
-const scratchWords = new Uint32Array(scratch.buffer);
-const scratchTime = new Float64Array(scratch.buffer);
+const scratchView = new DataView(scratch.buffer);
 
 export function controlCode(bytes: Uint8Array, at: number): number {
   return readWord(bytes, at) & CAN_EFF_MASK;
@@ -42,8 +42,8 @@ export function controlWords(bytes: Uint8Array, at: number): readonly [number, n
 
 /** Of `time` and `busy`. */
 export function controlTimeMs(bytes: Uint8Array, at: number): number {
-  for (let index = 0; index < 8; index++) scratch[index] = bytes[at + 8 + index]!;
-  return scratchTime[0]!;
+  copyBytes(bytes, at + 8, scratch, 0, 8);
+  return scratchView.getFloat64(0, LITTLE_ENDIAN);
 }
 
 /** Writes 16 bytes at `at`. */
@@ -54,19 +54,19 @@ export function writeControl(
   first = 0,
   second = 0,
 ): void {
-  scratchWords[0] = first;
-  scratchWords[1] = second;
+  scratchView.setUint32(0, first, LITTLE_ENDIAN);
+  scratchView.setUint32(4, second, LITTLE_ENDIAN);
   encodeErrorFrame(code, scratch, into, at);
 }
 
 export function writeTime(into: Uint8Array, at: number, timeMs: number): void {
-  scratchTime[0] = timeMs;
+  scratchView.setFloat64(0, timeMs, LITTLE_ENDIAN);
   encodeErrorFrame(Control.time, scratch, into, at);
 }
 
 export function busyRecord(busyMs: number): Uint8Array {
   const record = new Uint8Array(CAN_MTU);
-  scratchTime[0] = busyMs;
+  scratchView.setFloat64(0, busyMs, LITTLE_ENDIAN);
   encodeErrorFrame(Control.busy, scratch, record, 0);
   return record;
 }

@@ -42,7 +42,7 @@ export class Fifo<T> {
   /** Removes and returns everything, oldest first. */
   drain(): T[] {
     const all: T[] = [];
-    while (this.#length > 0) all.push(this.shift()!);
+    for (let item = this.shift(); item !== undefined; item = this.shift()) all.push(item);
     this.#ring = new Array<T | undefined>(FIRST_SIZE).fill(undefined);
     this.#head = 0;
     return all;

@@ -1,5 +1,6 @@
 // What the kernel has counted on a CAN interface, as facts about the wire: time in use, errors, dropped frames.
 
+import { defined } from '../core/optional.ts';
 import type { WireFacts } from './can-bus.ts';
 import type { InterfaceFacts } from './interface-facts.ts';
 import { carriesFd, interfaceCounter } from './interface-status.ts';
@@ -53,8 +54,6 @@ export function interfaceWireFacts(name: string, facts: InterfaceFacts): WireFac
   return {
     era: `interface ${facts.index}`,
     ...busy,
-    ...(errors === undefined ? {} : { errors }),
-    ...(dropped === undefined ? {} : { dropped }),
-    ...(errorCounters === undefined ? {} : { errorCounters }),
+    ...defined({ errors, dropped, errorCounters }),
   };
 }

@@ -1,6 +1,7 @@
 // Codec of the kernel's struct can_frame (16 bytes) and struct canfd_frame (72 bytes), linux/can.h.
 
 import { endianness } from 'node:os';
+import { byteAt, copyBytes } from '../core/bytes.ts';
 import type { CanFilter } from './can-bus.ts';
 import { type CanFrame, FD_LENGTHS } from './can-frame.ts';
 
@@ -33,16 +34,16 @@ const IS_FD_LENGTH = Uint8Array.from({ length: 256 }, (_, length) =>
 );
 
 // can_id has the byte order of the machine.
-const SHIFTS = endianness() === 'LE' ? [0, 8, 16, 24] : [24, 16, 8, 0];
-const [SHIFT_0, SHIFT_1, SHIFT_2, SHIFT_3] = SHIFTS as [number, number, number, number];
+export const LITTLE_ENDIAN = endianness() === 'LE';
+const [SHIFT_0, SHIFT_1, SHIFT_2, SHIFT_3] = LITTLE_ENDIAN ? [0, 8, 16, 24] : [24, 16, 8, 0];
 
 /** can_id or any other 32 bit number of a record, unsigned. */
 export function readWord(bytes: Uint8Array, at: number): number {
   return (
-    ((bytes[at]! << SHIFT_0) |
-      (bytes[at + 1]! << SHIFT_1) |
-      (bytes[at + 2]! << SHIFT_2) |
-      (bytes[at + 3]! << SHIFT_3)) >>>
+    ((byteAt(bytes, at) << SHIFT_0) |
+      (byteAt(bytes, at + 1) << SHIFT_1) |
+      (byteAt(bytes, at + 2) << SHIFT_2) |
+      (byteAt(bytes, at + 3) << SHIFT_3)) >>>
     0
   );
 }
@@ -60,7 +61,7 @@ export function writeWord(bytes: Uint8Array, at: number, value: number): void {
  */
 export function recordLength(bytes: Uint8Array, at: number): 16 | 72 | undefined {
   if (bytes.length - at < AT_DATA) return undefined;
-  return (bytes[at + AT_FLAGS]! & CANFD_FDF) !== 0 ? CANFD_MTU : CAN_MTU;
+  return (byteAt(bytes, at + AT_FLAGS) & CANFD_FDF) !== 0 ? CANFD_MTU : CAN_MTU;
 }
 
 export function frameRecordLength(frame: CanFrame): 16 | 72 {
@@ -81,7 +82,7 @@ export function encodeFrame(frame: CanFrame, into: Uint8Array, at: number): numb
   into[at + AT_RESERVED] = 0;
   into[at + AT_RESERVED + 1] = 0;
   const from = at + AT_DATA;
-  for (let index = 0; index < data.length; index++) into[from + index] = data[index]!;
+  copyBytes(data, 0, into, from, data.length);
   into.fill(0, from + data.length, at + length);
   return length;
 }
@@ -93,9 +94,9 @@ export function recordFault(bytes: Uint8Array, at: number): string | undefined {
   const extended = (word & CAN_EFF_FLAG) !== 0;
   const id = word & CAN_EFF_MASK;
   if (!extended && id > CAN_SFF_MASK) return `11 bit identifier 0x${id.toString(16)}`;
-  const length = bytes[at + AT_LENGTH]!;
+  const length = byteAt(bytes, at + AT_LENGTH);
   const remote = (word & CAN_RTR_FLAG) !== 0;
-  if ((bytes[at + AT_FLAGS]! & CANFD_FDF) !== 0) {
+  if ((byteAt(bytes, at + AT_FLAGS) & CANFD_FDF) !== 0) {
     if (remote) return 'remote CAN FD frame';
     if (IS_FD_LENGTH[length] === 0) return `CAN FD frame of ${length} bytes`;
     return undefined;
@@ -106,15 +107,13 @@ export function recordFault(bytes: Uint8Array, at: number): string | undefined {
 /** The frame of a record without fault. `data` is a copy. A remote frame's requested length is not kept. */
 export function decodeFrame(bytes: Uint8Array, at: number): CanFrame {
   const word = readWord(bytes, at);
-  const flags = bytes[at + AT_FLAGS]!;
+  const flags = byteAt(bytes, at + AT_FLAGS);
   const extended = (word & CAN_EFF_FLAG) !== 0;
   const remote = (word & CAN_RTR_FLAG) !== 0;
   const fd = (flags & CANFD_FDF) !== 0;
-  const length = remote ? 0 : bytes[at + AT_LENGTH]!;
+  const length = remote ? 0 : byteAt(bytes, at + AT_LENGTH);
   const data = new Uint8Array(length);
-  for (let index = 0, from = at + AT_DATA; index < length; index++) {
-    data[index] = bytes[from + index]!;
-  }
+  copyBytes(bytes, at + AT_DATA, data, 0, length);
   return {
     id: word & (extended ? CAN_EFF_MASK : CAN_SFF_MASK),
     extended,
@@ -127,7 +126,7 @@ export function decodeFrame(bytes: Uint8Array, at: number): CanFrame {
 
 /** CANFD_ESI: the sender was error passive. */
 export function isErrorPassiveSender(bytes: Uint8Array, at: number): boolean {
-  return (bytes[at + AT_FLAGS]! & (CANFD_FDF | CANFD_ESI)) === (CANFD_FDF | CANFD_ESI);
+  return (byteAt(bytes, at + AT_FLAGS) & (CANFD_FDF | CANFD_ESI)) === (CANFD_FDF | CANFD_ESI);
 }
 
 export function isErrorRecord(bytes: Uint8Array, at: number): boolean {

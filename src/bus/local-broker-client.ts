@@ -1,6 +1,7 @@
 // One client as the broker sees it: reads its handshake and records, collects what goes to it, watches its pace.
 
 import type { Socket } from 'node:net';
+import { copyBytes } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { Control, controlCode, controlWords, writeTime } from './control-record.ts';
 import { CAN_MTU, isErrorRecord, recordFault, recordLength } from './linux-frame.ts';
@@ -48,6 +49,12 @@ export interface BrokerClientOptions {
   readonly onGone: () => void;
 }
 
+/** As struct can_filter: a can_id with its flags, and the bits of it that count. */
+interface WordFilter {
+  readonly id: number;
+  readonly mask: number;
+}
+
 const NOTHING = new Uint8Array(0);
 /** Output is collected in blocks of this size. */
 const BLOCK_BYTES = 16 * 1024;
@@ -64,9 +71,8 @@ export class BrokerClient {
   readonly #options: BrokerClientOptions;
   #phase: 'handshake' | 'open' | 'gone' = 'handshake';
   #rest: Uint8Array = NOTHING;
-  /** Pairs of id and mask as in struct can_filter. */
-  #filters: readonly number[] = [];
-  #newFilters: number[] = [];
+  #filters: readonly WordFilter[] = [];
+  #newFilters: WordFilter[] = [];
   #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   #used = 0;
   #toldMs = Number.NaN;
@@ -101,9 +107,9 @@ export class BrokerClient {
   /** As the kernel's filters: any one match is enough. */
   accepts(canId: number): boolean {
     const filters = this.#filters;
-    for (let index = 0; index < filters.length; index += 2) {
-      const mask = filters[index + 1]!;
-      if ((canId & mask) === (filters[index]! & mask)) return true;
+    for (let index = 0; index < filters.length; index++) {
+      const filter = filters[index];
+      if (filter !== undefined && ((canId ^ filter.id) & filter.mask) === 0) return true;
     }
     return false;
   }
@@ -117,10 +123,8 @@ export class BrokerClient {
       writeTime(this.#block, this.#used, endMs);
       this.#used += CAN_MTU;
     }
-    const block = this.#block;
-    let to = this.#used;
-    for (let index = at; index < at + length; index++) block[to++] = bytes[index]!;
-    this.#used = to;
+    copyBytes(bytes, at, this.#block, this.#used, length);
+    this.#used += length;
     this.#framesSinceDrain++;
   }
 
@@ -250,9 +254,11 @@ export class BrokerClient {
       case Control.filterBegin:
         this.#newFilters = [];
         break;
-      case Control.filterAdd:
-        this.#newFilters.push(...controlWords(bytes, at));
+      case Control.filterAdd: {
+        const [id, mask] = controlWords(bytes, at);
+        this.#newFilters.push({ id, mask });
         break;
+      }
       case Control.filterCommit:
         this.#filters = this.#newFilters;
         break;

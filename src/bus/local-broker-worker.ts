@@ -3,6 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../core/clock.ts';
 import { systemErrorCode } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import { type BrokerOptions, LocalBroker } from './local-broker.ts';
 import { preferThisThread } from './thread-priority.ts';
 
@@ -11,7 +12,7 @@ export type BrokerWorkerMessage =
   | { readonly kind: 'listening' }
   | { readonly kind: 'failed'; readonly code: string };
 
-const port = parentPort!;
+const port = present(parentPort, 'the port of the worker thread');
 const say = (message: BrokerWorkerMessage): void => port.postMessage(message);
 
 preferThisThread();

@@ -2,6 +2,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import { frameDurationMs } from './bit-timing.ts';
 import { busyRecord, Control, controlRecord } from './control-record.ts';
 import { CAN_MTU, decodeFrame, markEcho, readWord } from './linux-frame.ts';
@@ -161,7 +162,7 @@ export class LocalBroker {
       this.#gather.cancel();
       this.#gather = this.#clock.after('gather', 5, () => this.#gathered());
     }
-    return { ...head, pid: process.pid, bitrate, dataBitrate, ...(cutOff && { cutOff }) };
+    return { ...head, pid: process.pid, bitrate, dataBitrate, ...defined({ cutOff }) };
   }
 
   #runsAt(option: string): string {

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { sleep } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import { systemRandom } from '../core/random.ts';
 import { type BrokerHost, startBroker } from './broker-host.ts';
 import { BusEndpoint } from './bus-endpoint.ts';
@@ -255,8 +256,7 @@ export class LocalBus extends BusEndpoint {
         {
           client: this.#clientId,
           pid: process.pid,
-          ...(wanted.bitrate !== undefined && { bitrate: wanted.bitrate }),
-          ...(wanted.dataBitrate !== undefined && { dataBitrate: wanted.dataBitrate }),
+          ...defined({ bitrate: wanted.bitrate, dataBitrate: wanted.dataBitrate }),
         },
         clock,
         ANSWER_MS,

@@ -35,6 +35,9 @@ export interface Refused {
   readonly reason: string;
 }
 
+/** What a line holds before it is checked. */
+type Unchecked<T> = { readonly [Key in keyof T]?: unknown };
+
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
 }
@@ -43,11 +46,14 @@ function isOptionalNumber(value: unknown): boolean {
   return value === undefined || isNumber(value);
 }
 
-function parseObject(line: string): Record<string, unknown> | undefined {
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseObject(line: string): object | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-    return value as Record<string, unknown>;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -56,36 +62,42 @@ function parseObject(line: string): Record<string, unknown> | undefined {
 /** Undefined when the line is no greeting. Loading zod would double the time that a takeover takes. */
 export function parseHello(line: string): Hello | undefined {
   const hello = parseObject(line);
-  const good =
-    hello !== undefined &&
+  return hello !== undefined && isHello(hello) ? hello : undefined;
+}
+
+function isHello(hello: Unchecked<Hello>): hello is Hello {
+  return (
     isNumber(hello.canOta) &&
     isNumber(hello.pid) &&
     typeof hello.client === 'string' &&
     hello.client.length <= 64 &&
     isOptionalNumber(hello.bitrate) &&
-    isOptionalNumber(hello.dataBitrate);
-  return good ? (hello as unknown as Hello) : undefined;
+    isOptionalNumber(hello.dataBitrate)
+  );
 }
 
 /** Undefined when the line is no answer of a broker. */
 export function parseWelcome(line: string): Welcome | undefined {
   const welcome = parseObject(line);
-  if (welcome === undefined || !isNumber(welcome.canOta)) return undefined;
-  const { refused, cutOff } = welcome;
-  if (refused !== undefined) {
-    const known = refused === 'CONFIG_MISMATCH' || refused === 'BROKER';
-    return known && typeof welcome.reason === 'string'
-      ? (welcome as unknown as Refused)
-      : undefined;
-  }
-  if (!isNumber(welcome.bitrate) || !isNumber(welcome.dataBitrate)) return undefined;
-  if (!isNumber(welcome.pid)) return undefined;
-  if (cutOff !== undefined) {
-    const told = cutOff as Record<string, unknown> | null;
-    if (typeof told !== 'object' || told === null) return undefined;
-    if (!isNumber(told.frames) || typeof told.reason !== 'string') return undefined;
-  }
-  return welcome as unknown as Accepted;
+  if (welcome === undefined) return undefined;
+  return isRefused(welcome) || isAccepted(welcome) ? welcome : undefined;
+}
+
+function isRefused(welcome: Unchecked<Refused>): welcome is Refused {
+  const { canOta, refused, reason } = welcome;
+  const known = refused === 'CONFIG_MISMATCH' || refused === 'BROKER';
+  return isNumber(canOta) && known && typeof reason === 'string';
+}
+
+function isAccepted(welcome: Unchecked<Accepted & { refused: never }>): welcome is Accepted {
+  const { canOta, pid, bitrate, dataBitrate, cutOff, refused } = welcome;
+  if (refused !== undefined || !isNumber(canOta)) return false;
+  if (!isNumber(bitrate) || !isNumber(dataBitrate) || !isNumber(pid)) return false;
+  return cutOff === undefined || (isObject(cutOff) && isCutOff(cutOff));
+}
+
+function isCutOff(cutOff: Unchecked<NonNullable<Accepted['cutOff']>>): boolean {
+  return isNumber(cutOff.frames) && typeof cutOff.reason === 'string';
 }
 
 /** The name in Linux's abstract namespace: no file, gone with its process. One namespace a user. */

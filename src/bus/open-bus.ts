@@ -51,7 +51,10 @@ function bad(text: string, what: string): BusError {
 /** Throws BusError BAD_SPEC, whose message says what is accepted. */
 export function parseBusSpec(text: string): BusSpec {
   const local = /^local:([^?]*)(?:\?(.*))?$/s.exec(text);
-  if (local !== null) return parseLocal(text, local[1]!, local[2]);
+  if (local !== null) {
+    const [, name = '', parameters] = local;
+    return parseLocal(text, name, parameters);
+  }
   const interfaceName = text.startsWith('socketcan:') ? text.slice('socketcan:'.length) : text;
   if (interfaceName === '') throw bad(text, 'the name is empty');
   if (interfaceName === 'local') throw bad(text, 'the embedded bus needs a name');

@@ -2,6 +2,7 @@
 
 import type { Clock, Timer } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
+import { itemAt } from '../core/present.ts';
 import type { BusState } from './can-bus.ts';
 import type { CanFrame } from './can-frame.ts';
 import { readErrorFrame } from './error-frame.ts';
@@ -12,8 +13,8 @@ import {
   CAN_EFF_MASK,
   CAN_SFF_MASK,
   decodeFrame,
+  frameRecordLength,
   kernelFilter,
-  recordLength,
 } from './linux-frame.ts';
 import { monotonicMs } from './monotonic.ts';
 import { RecordBatch } from './record-batch.ts';
@@ -116,8 +117,9 @@ export class SocketCanThread {
     switch (message.kind) {
       case 'send':
         for (let at = 0; at < message.records.length; ) {
-          this.#queue.push(decodeFrame(message.records, at));
-          at += recordLength(message.records, at)!;
+          const frame = decodeFrame(message.records, at);
+          this.#queue.push(frame);
+          at += frameRecordLength(frame);
         }
         this.#pump();
         break;
@@ -189,12 +191,13 @@ export class SocketCanThread {
 
   #pump(): void {
     const nowMs = this.#parts.clock.nowMs();
-    while (this.#queue.length > 0 && this.#unconfirmed.length < MAX_UNCONFIRMED) {
+    while (this.#unconfirmed.length < MAX_UNCONFIRMED) {
+      const frame = this.#queue.peek();
+      if (frame === undefined) return;
       if (this.#state === 'down' || this.#state === 'bus-off') {
         this.#giveUp(`${this.#name} is ${this.#state}`);
         return;
       }
-      const frame = this.#queue.peek()!;
       const word = (frame.id | (frame.extended ? CAN_EFF_FLAG : 0)) >>> 0;
       if (!this.#sentIds.has(word)) {
         this.#sentIds.add(word);
@@ -305,7 +308,7 @@ export class SocketCanThread {
       (entry) => !entry.echoed && sameFrame(entry.frame, message),
     );
     if (at < 0) return false;
-    this.#unconfirmed[at]!.echoed = true;
+    itemAt(this.#unconfirmed, at).echoed = true;
     // A virtual wire keeps the order: what should have come before was lost in our receive buffer.
     if (this.#parts.virtual && at > 0) this.#assumeEchoed(at);
     this.#confirm(atMs);
@@ -315,8 +318,9 @@ export class SocketCanThread {
   /** Controllers with several mailboxes may send out of order; outcomes are told in order all the same. */
   #confirm(atMs: number): void {
     let count = 0;
-    while (this.#unconfirmed[count]?.echoed === true) {
-      this.#batch.add(this.#unconfirmed[count]!.frame, atMs, true);
+    for (const { echoed, frame } of this.#unconfirmed) {
+      if (!echoed) break;
+      this.#batch.add(frame, atMs, true);
       count++;
     }
     this.#unconfirmed.splice(0, count);
@@ -397,9 +401,8 @@ export class SocketCanThread {
 
   #checkEchoes(): void {
     const nowMs = this.#parts.clock.nowMs();
-    while (this.#abandoned.length > 0 && nowMs - this.#abandoned[0]!.sentMs > FORGET_MS) {
-      this.#abandoned.shift();
-    }
+    const kept = this.#abandoned.findIndex(({ sentMs }) => nowMs - sentMs <= FORGET_MS);
+    this.#abandoned.splice(0, kept < 0 ? this.#abandoned.length : kept);
     const oldest = this.#unconfirmed[0];
     if (oldest === undefined) return;
     const waitedMs = nowMs - oldest.sentMs;

@@ -3,12 +3,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import { canRawLoaded, interfaceCounter, interfaceStatus } from './interface-status.ts';
 import type { FromThread, SocketCanThreadOptions, ToThread } from './socketcan-protocol.ts';
 import { type RawChannel, SocketCanThread } from './socketcan-thread.ts';
 import { preferThisThread } from './thread-priority.ts';
 
-const port = parentPort!;
+const port = present(parentPort, 'the port of the worker thread');
 const say = (message: FromThread, transfer: ArrayBuffer[] = []): void =>
   port.postMessage(message, transfer);
 

@@ -1,5 +1,6 @@
 // The engine of one wire: queues of its nodes, arbitration by identifier, pacing in wire time. No I/O, no clock.
 
+import { present } from '../core/present.ts';
 import type { CanFrame } from './can-frame.ts';
 import { Fifo } from './fifo.ts';
 import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG } from './linux-frame.ts';
@@ -140,7 +141,7 @@ export class Wire<T> {
       const endMs = this.#endMs;
       if (endMs > nowMs) return endMs;
       if (delivered++ >= limit) return nowMs;
-      const node = this.#currentNode!;
+      const node = present(this.#currentNode, 'the node of the frame on the wire');
       const waiting: WaitingFrame<T> = this.#current;
       this.#current = undefined;
       this.#freeAtMs = endMs;
@@ -167,9 +168,9 @@ export class Wire<T> {
       this.#winner = undefined;
       return startMs;
     }
-    const winner = this.#winner!;
+    const winner = present(this.#winner, 'the winner of the arbitration');
     this.#winner = undefined;
-    this.#current = winner.queue.shift()!;
+    this.#current = present(winner.queue.shift(), 'the frame of the winner');
     this.#currentNode = winner;
     this.#endMs = startMs + this.#current.durationMs;
     return undefined;
@@ -183,9 +184,9 @@ export class Wire<T> {
     let earliestMs = Number.POSITIVE_INFINITY;
     const nodes = this.#nodes;
     for (let index = 0; index < nodes.length; index++) {
-      const node = nodes[index]!;
-      const head = node.queue.peek();
-      if (head === undefined) continue;
+      const node = nodes[index];
+      const head = node?.queue.peek();
+      if (node === undefined || head === undefined) continue;
       const readyMs = Math.max(head.readyMs, node.notBeforeMs);
       if (readyMs > startMs) {
         if (readyMs < earliestMs) earliestMs = readyMs;

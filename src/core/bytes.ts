@@ -29,8 +29,27 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 /** The byte at `index`; throws RangeError where the array ends before it. */
 export function byteAt(bytes: Uint8Array, index: number): number {
   const byte = bytes[index];
-  if (byte === undefined) throw new RangeError(`no byte ${index} in ${bytes.length} bytes`);
+  if (byte === undefined) throw noByte(index, bytes.length);
   return byte;
+}
+
+/** Apart from `byteAt`, which the engine inlines where it is small. */
+function noByte(index: number, length: number): RangeError {
+  return new RangeError(`no byte ${index} in ${length} bytes`);
+}
+
+/**
+ * Copies `count` bytes. Byte by byte: for the 8 to 64 bytes of a frame that is faster than `set`
+ * with a subarray. Throws RangeError where `from` ends before them.
+ */
+export function copyBytes(
+  from: Uint8Array,
+  fromAt: number,
+  into: Uint8Array,
+  intoAt: number,
+  count: number,
+): void {
+  for (let index = 0; index < count; index++) into[intoAt + index] = byteAt(from, fromAt + index);
 }
 
 /** Not constant in time: for frames and digests that are public. Secrets use `constantTimeEqual`. */

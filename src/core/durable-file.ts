@@ -138,6 +138,6 @@ export function parsedBy<T>(
 ): { readonly value: T } | { readonly fault: string } {
   const parsed = schema.safeParse(JSON.parse(text));
   if (parsed.success) return { value: parsed.data };
-  const issue = parsed.error.issues[0]!;
-  return { fault: `${issue.path.join('.')}: ${issue.message}` };
+  const [issue] = parsed.error.issues;
+  return { fault: `${issue?.path.join('.')}: ${issue?.message}` };
 }

@@ -81,9 +81,11 @@ export class LogCodec<T> {
 
   #decodeLine(line: Uint8Array): LogRecord<T> | undefined {
     const match = LINE.exec(new TextDecoder().decode(line));
-    if (match === null || checkOf(match[2]!) !== match[1]) return undefined;
+    if (match === null) return undefined;
+    const [, check, text = ''] = match;
+    if (checkOf(text) !== check) return undefined;
     try {
-      const json = headSchema.parse(JSON.parse(match[2]!));
+      const json = headSchema.parse(JSON.parse(text));
       const { n, at, [this.#key]: value, ...more } = json;
       const parsed = this.#schema.safeParse(value);
       if (!parsed.success || Object.keys(more).length > 0) return undefined;
@@ -142,11 +144,12 @@ export class RecordLog<T> {
     files: LogFiles,
     codec: LogCodec<T>,
   ): Promise<{ readonly log: RecordLog<T>; readonly content: LogContent<T> }> {
-    const bytes = await storage.read(files.current);
+    const known = await storage.read(files.current);
+    const bytes = known ?? new Uint8Array();
     // `replace` makes the name durable too; a file made by `open` could vanish with the power.
-    if (bytes === undefined) await storage.replace(files.current, new Uint8Array());
-    const content = codec.decode(bytes ?? new Uint8Array());
-    if (content.end === 'damaged') await storage.replace(files.damaged, bytes!);
+    if (known === undefined) await storage.replace(files.current, bytes);
+    const content = codec.decode(bytes);
+    if (content.end === 'damaged') await storage.replace(files.damaged, bytes);
     const file = await storage.open(files.current);
     if (content.end !== 'whole') {
       await file.truncate(content.goodBytes);

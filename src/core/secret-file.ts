@@ -66,7 +66,7 @@ export async function readSecretLine(file: string, option: string): Promise<stri
   } catch (error) {
     throw new InputError(option, fileFault(file, error), { cause: error });
   }
-  const line = text.split(/\r?\n/, 1)[0]!;
+  const [line = ''] = text.split(/\r?\n/, 1);
   if (line === '') throw new InputError(option, `${file} is empty: one line is expected`);
   return line;
 }

@@ -11,7 +11,7 @@ export function textTable(rows: readonly (readonly string[])[]): string[] {
   }
   return shown.map((row) =>
     row
-      .map((cell, column) => cell.padEnd(widths[column]!))
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join('  ')
       .trimEnd(),
   );

@@ -15,11 +15,12 @@ interface Numbered {
 function parse(version: string): Numbered | undefined {
   const match = NUMBERED.exec(version);
   if (match === null) return undefined;
-  const numbers = match[1]!.split('.');
+  const [, digits = '', preRelease, build = ''] = match;
+  const numbers = digits.split('.');
   // `2026-09-01` is a date, not version 2026 with a pre-release.
-  if (match[2] !== undefined && numbers.length === 1) return undefined;
-  while (numbers.length > 1 && /^0+$/.test(numbers.at(-1)!)) numbers.pop();
-  return { numbers, preRelease: match[2]?.split('.') ?? [], build: match[3] ?? '' };
+  if (preRelease !== undefined && numbers.length === 1) return undefined;
+  while (numbers.length > 1 && /^0+$/.test(numbers.at(-1) ?? '')) numbers.pop();
+  return { numbers, preRelease: preRelease?.split('.') ?? [], build };
 }
 
 /**
@@ -69,8 +70,10 @@ function compareLists(
   b: readonly string[],
   compare: (left: string, right: string) => number,
 ): number {
-  for (let index = 0; index < a.length && index < b.length; index++) {
-    const order = compare(a[index]!, b[index]!);
+  for (const [index, left] of a.entries()) {
+    const right = b[index];
+    if (right === undefined) break;
+    const order = compare(left, right);
     if (order !== 0) return order;
   }
   return a.length - b.length;

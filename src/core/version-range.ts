@@ -15,8 +15,9 @@ export function inRange(version: string | undefined, range: string): boolean {
     if (part === '*') return true;
     const match = COMPARATOR.exec(part);
     if (match === null || version === UNKNOWN_VERSION) return false;
-    const order = compareVersions(version, match[2]!);
-    switch (match[1]) {
+    const [, comparator, bound = ''] = match;
+    const order = compareVersions(version, bound);
+    switch (comparator) {
       case '>=':
         return order >= 0;
       case '>':

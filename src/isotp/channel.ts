@@ -3,6 +3,7 @@
 import type { BusFrame, CanBus, SendOutcome, Subscription } from '../bus/can-bus.ts';
 import type { CanFrame } from '../bus/can-frame.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import { present } from '../core/present.ts';
 import { type IsoTpAddress, receiveFilter } from './address.ts';
 import { defaultIsoTpConfig, type IsoTpConfig } from './config.ts';
 import type { ConnectionListener, IsoTpConnection, NResult, SendResult } from './connection.ts';
@@ -253,7 +254,8 @@ export class IsoTpChannel implements IsoTpConnection {
       if (this.#timerDueMs <= dueMs) return;
       this.#timer.cancel();
     }
-    const { name } = earlier(this.#sender.deadline(), this.#receiver.deadline())!;
+    const next = earlier(this.#sender.deadline(), this.#receiver.deadline());
+    const { name } = present(next, 'the deadline of the timer');
     this.#timerDueMs = dueMs;
     this.#timer = this.#clock.after(name, dueMs - nowMs, this.#onTimer);
   }

@@ -1,5 +1,7 @@
 // ISO 15765-2:2016 9.6: protocol control information, the first bytes of every frame's data.
 
+import { byteAt, bytesToUint } from '../core/bytes.ts';
+
 /** FlowStatus, table 19. */
 export const FlowStatus = { continueToSend: 0, wait: 1, overflow: 2 } as const;
 export type FlowStatus = (typeof FlowStatus)[keyof typeof FlowStatus];
@@ -58,7 +60,7 @@ function decodeSingle(data: Uint8Array, at: number, nibble: number): Pci {
   const escaped = data.length > 8;
   if (escaped && nibble !== 0)
     return ignore('single frame above 8 bytes without the length escape');
-  const length = escaped ? data[at + 1]! : nibble;
+  const length = escaped ? byteAt(data, at + 1) : nibble;
   const dataAt = at + (escaped ? 2 : 1);
   // 9.6.2.2: SF_DL of zero, or larger than the frame holds, is ignored.
   if (length === 0) return ignore('single frame of length 0');
@@ -70,15 +72,14 @@ function decodeSingle(data: Uint8Array, at: number, nibble: number): Pci {
 /** 9.6.3: 12 bit length, or zero and 32 bit. */
 function decodeFirst(data: Uint8Array, at: number, nibble: number): Pci {
   if (data.length < 8) return ignore('first frame below 8 bytes');
-  const short = (nibble << 8) | data[at + 1]!;
+  const short = (nibble << 8) | byteAt(data, at + 1);
   if (short !== 0) {
     // 9.6.3.2: FF_DL must be more than a single frame of this CAN_DL holds.
     if (short < minFirstFrameLength(data.length, at))
       return ignore(`first frame of length ${short}`);
     return { kind: 'first', length: short, dataAt: at + 2 };
   }
-  const length =
-    data[at + 2]! * 0x1000000 + ((data[at + 3]! << 16) | (data[at + 4]! << 8) | data[at + 5]!);
+  const length = bytesToUint(data.subarray(at + 2, at + 6));
   // 9.6.3.2: the escape is for lengths that need it.
   if (length <= MAX_12_BIT_LENGTH) return ignore(`escaped first frame of length ${length}`);
   return { kind: 'first', length, dataAt: at + 6 };

@@ -1,6 +1,7 @@
 // ISO 15765-2 receiver of one message at a time: an engine without I/O. The channel feeds it frames and time,
 // sends the flow controls that it pulls, and takes the events.
 
+import { copyBytes } from '../core/bytes.ts';
 import { assertNever } from '../core/errors.ts';
 import type { IsoTpConfig } from './config.ts';
 import type { NResult } from './connection.ts';
@@ -178,9 +179,7 @@ export class IsoTpReceiver {
       grown.set(reception.buffer.subarray(0, reception.filled));
       reception.buffer = grown;
     }
-    const { buffer } = reception;
-    for (let index = 0; index < count; index++)
-      buffer[reception.filled + index] = data[from + index]!;
+    copyBytes(data, from, reception.buffer, reception.filled, count);
     reception.filled = end;
   }
 

@@ -2,6 +2,7 @@
 // confirmations, flow controls and time.
 
 import { fdLength } from '../bus/can-frame.ts';
+import { copyBytes } from '../core/bytes.ts';
 import { consecutivePayload, type IsoTpConfig, txDl } from './config.ts';
 import type { NResult } from './connection.ts';
 import { FlowStatus, MAX_12_BIT_LENGTH, maxSingleFrameLength, type Pci, stMinToMs } from './pci.ts';
@@ -265,7 +266,7 @@ export class IsoTpSender {
     const frame = this.#blank(1 + payload);
     const at = this.#addressBytes;
     frame[at] = 0x20 | this.#sequence;
-    for (let index = 0; index < payload; index++) frame[at + 1 + index] = message[from + index]!;
+    copyBytes(message, from, frame, at + 1, payload);
     this.#sequence = (this.#sequence + 1) & 0x0f;
     this.#sent += payload;
     return frame;

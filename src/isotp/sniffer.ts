@@ -1,6 +1,7 @@
 // A passive listener: puts the messages of others together from the frames of a trace or a live bus.
 
 import type { BusFrame } from '../bus/can-bus.ts';
+import { getOrAdd } from '../core/present.ts';
 import type { IsoTpAddress } from './address.ts';
 import { defaultIsoTpConfig } from './config.ts';
 import { decodePci, FlowStatus } from './pci.ts';
@@ -70,7 +71,7 @@ export class IsoTpSniffer {
       frames: 0,
       startMs: 0,
     };
-    this.#tracks.set(key, [...(this.#tracks.get(key) ?? []), track]);
+    getOrAdd(this.#tracks, key, () => []).push(track);
   }
 
   /** Whether frames of this identifier belong to a route. */
