@@ -6,6 +6,7 @@ import { pc } from '../core/colours.ts';
 import type { Context } from '../core/context.ts';
 import { CanOtaError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
+import { defined } from '../core/optional.ts';
 import { formatDuration } from '../core/units.ts';
 import { type CommandReply, type NewCommand, OperatorBackend } from '../link/operator-backend.ts';
 import { readIdentity, withSecrets } from '../onboard/vehicle-secrets.ts';
@@ -183,9 +184,7 @@ class ServicesBench {
         what,
         state: reply.state,
         runs: reply.runs,
-        ...(reply.code === undefined ? {} : { code: reply.code }),
-        ...(reply.nrc === undefined ? {} : { nrc: reply.nrc }),
-        ...(reply.reason === undefined ? {} : { reason: reply.reason }),
+        ...defined({ code: reply.code, nrc: reply.nrc, reason: reply.reason }),
       })),
       telemetry,
       device: device.figures,

@@ -1,6 +1,7 @@
 // One step of one ECU: the command of the reducer, done by a driver, comes back as an event.
 
 import { assertNever } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import type { CampaignEvent } from './event.ts';
@@ -110,7 +111,7 @@ async function perform(
         kind: 'staged',
         ecu,
         ...transferOf(report),
-        ...(report.dtcs === undefined ? {} : { dtcs: [...report.dtcs] }),
+        ...defined({ dtcs: report.dtcs === undefined ? undefined : [...report.dtcs] }),
       }));
     case 'activate':
       return mapped(
@@ -124,13 +125,13 @@ async function perform(
         await driver.verify(target, ports.checksOf(command.knownDtcs), signal),
         ({ version = null, sha256 = null, commitment }) => ({
           ...{ kind: 'verified', ecu, version, sha256 },
-          ...(commitment === undefined ? {} : { commitment }),
+          ...defined({ commitment }),
         }),
       );
     case 'confirm':
       return mapped(await driver.confirm(target, command.evidence, signal), (receipt) => ({
         ...{ kind: 'confirmed', ecu },
-        ...(receipt === undefined ? {} : { receipt }),
+        ...defined({ receipt }),
       }));
     case 'commit':
       return mapped(await driver.commit(target, command.evidence, signal), () => ({
@@ -198,7 +199,7 @@ async function rollBack(
   const kept = await openPrevious();
   try {
     const { version, sha256 } = toldBefore(item);
-    const previous = { version, ...(sha256 === undefined ? {} : { sha256 }), ...kept };
+    const previous = { version, ...defined({ sha256 }), ...kept };
     return await driver.rollback({ target, previous, changed }, hooks);
   } finally {
     await kept?.image.close();
@@ -222,6 +223,6 @@ function transferOf({ bytes, transferMs, resumedAt, changed }: TransferReport): 
     bytes,
     seconds: transferMs / 1000,
     changed,
-    ...(resumedAt === undefined ? {} : { resumedAt }),
+    ...defined({ resumedAt }),
   };
 }

@@ -1,5 +1,6 @@
 // The forward way: what an ECU has done moves the campaign on, group by group.
 
+import { defined } from '../core/optional.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import { noted, worse } from './changes.ts';
 import type { EventOf } from './event.ts';
@@ -46,7 +47,7 @@ export function activated(state: CampaignState, event: EventOf<'activated'>): Ca
           ...state.transfers,
           [event.ecu]: {
             ...transferOf(event),
-            ...(before?.dtcs === undefined ? {} : { dtcs: before.dtcs }),
+            ...defined({ dtcs: before?.dtcs }),
           },
         }
       : state.transfers;
@@ -83,7 +84,7 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
     ]);
   }
   const { commitment } = event;
-  const told = { version, sha256, ...(commitment === undefined ? {} : { commitment }) };
+  const told = { version, sha256, ...defined({ commitment }) };
   const done = { ...state.verified, [ecu]: told };
   if (Object.keys(done).length < campaign.plan.items.length) {
     return { ...state, verified: done, tries: without(state.tries, ecu), restarts: 0 };
@@ -158,7 +159,7 @@ function transferOf(event: EventOf<'staged'> | EventOf<'activated'>): Transfer {
   return {
     bytes,
     seconds,
-    ...(resumedAt === undefined ? {} : { resumedAt }),
+    ...defined({ resumedAt }),
     ...('dtcs' in event && event.dtcs !== undefined ? { dtcs: event.dtcs } : {}),
   };
 }

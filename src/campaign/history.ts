@@ -1,5 +1,6 @@
 // What the journal tells about campaigns, the oldest first: when, what, who approved it, and how it ended per ECU.
 
+import { defined } from '../core/optional.ts';
 import type { ApprovedBy, CampaignEvent } from './event.ts';
 import type { JournalRecord } from './journal.ts';
 import { mixedResult } from './mixed.ts';
@@ -137,7 +138,6 @@ function soFar(state: WithCampaign): CampaignResult {
     'verified' in state ? state.verified : 'undone' in state ? state.undone : undefined;
   return resultOf(state.campaign, 'INTERRUPTED', {
     ...('changes' in state ? { changes: state.changes } : {}),
-    ...(transfers === undefined ? {} : { transfers }),
-    ...(reported === undefined ? {} : { reported }),
+    ...defined({ transfers, reported }),
   });
 }

@@ -20,11 +20,12 @@ export function mixedText(state: SafeState): string {
   const { campaign, changes, undone, failed } = state;
   const lost = lostOf(state);
   return campaign.plan.items
-    .map(({ ecu, from, to }) =>
-      lost.includes(ecu)
-        ? `${ecu} may run ${to.version}, it could not be taken back to ${from.version}: ${failed[ecu]!.reason}`
-        : `${ecu} runs ${undone[ecu]?.version ?? from.version} (${changedIn(changes, ecu) === 'no' ? 'unchanged' : 'old'})`,
-    )
+    .map(({ ecu, from, to }) => {
+      const failure = failed[ecu];
+      return lost.includes(ecu) && failure !== undefined
+        ? `${ecu} may run ${to.version}, it could not be taken back to ${from.version}: ${failure.reason}`
+        : `${ecu} runs ${undone[ecu]?.version ?? from.version} (${changedIn(changes, ecu) === 'no' ? 'unchanged' : 'old'})`;
+    })
     .join('; ');
 }
 

@@ -1,6 +1,7 @@
 // What happens next, in one sentence: from the state alone, so it is true after a kill, too.
 
 import { assertNever } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import { isTouched } from './changes.ts';
 import { commandsOf } from './commands.ts';
 import { lostOf } from './mixed.ts';
@@ -93,7 +94,8 @@ function goingBack(state: StateOf<'rolling-back'>): string {
   const { campaign, cause, attempt, pending } = state;
   const group = working(state);
   const back = group.map((ecu) => {
-    const from = campaign.plan.items.find((item) => item.ecu === ecu)!.from.version;
+    const item = campaign.plan.items.find((one) => one.ecu === ecu);
+    const from = present(item, `${ecu} in the plan`).from.version;
     return isTouched(state.changes, ecu)
       ? `${ecu} back to ${from}`
       : `back what is staged in ${ecu}`;

@@ -1,6 +1,7 @@
 // The campaign as a pure step: event in, next state and commands out. What a restart needs follows from the state alone.
 
 import { assertNever } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { commandKey, commandsOf } from './commands.ts';
 import type { CampaignEvent, EventOf } from './event.ts';
 import { changing, resumed, rolledBack, stepFailed } from './failure.ts';
@@ -79,7 +80,7 @@ function reduce(state: CampaignState, event: CampaignEvent): CampaignState {
         ? over(state.campaign, event.outcome, {
             code: event.code,
             reason: event.reason,
-            ...(event.untilWallMs === undefined ? {} : { untilWallMs: event.untilWallMs }),
+            ...defined({ untilWallMs: event.untilWallMs }),
           })
         : state;
     case 'answered':

@@ -1,5 +1,6 @@
 // The result of a campaign, put together from what its states have gathered.
 
+import { defined } from '../core/optional.ts';
 import type { ByEcu } from './changes.ts';
 import { type Changes, changedIn } from './changes.ts';
 import type { CycleOutcome } from './outcome.ts';
@@ -50,17 +51,13 @@ export function resultOf(
         (report !== undefined && 'unchanged' in report && report.unchanged),
       bytes: transfer?.bytes ?? 0,
       seconds: transfer?.seconds ?? 0,
-      ...(transfer?.resumedAt === undefined ? {} : { resumedAt: transfer.resumedAt }),
-      ...(error === undefined ? {} : { error }),
+      ...defined({ resumedAt: transfer?.resumedAt, error }),
     };
   });
   const { id, startedWallMs, plan, planDigest, warnings } = campaign;
   return {
     ...{ id, outcome, startedWallMs, plan, planDigest, ecus, warnings, uncommitted, receipts },
-    ...(code === undefined ? {} : { code }),
-    ...(reason === undefined ? {} : { reason }),
-    ...(untilWallMs === undefined ? {} : { untilWallMs }),
-    ...(until === undefined ? {} : { until }),
+    ...defined({ code, reason, untilWallMs, until }),
   };
 }
 

@@ -137,9 +137,10 @@ export function afterFailure(
   policy: RetryPolicy,
 ): { readonly tries: Tries; readonly again: boolean } {
   const kind = failureKind(failure.code);
+  const ofKind = (before.byKind[kind] ?? 0) + 1;
   const tries: Tries = {
     failed: before.failed + 1,
-    byKind: { ...before.byKind, [kind]: (before.byKind[kind] ?? 0) + 1 },
+    byKind: { ...before.byKind, [kind]: ofKind },
     // A clock is of no use here: it starts anew, or jumps, with every restart. What the tries took adds up.
     spentMs: before.failed === 0 ? 0 : before.spentMs + Math.max(0, failure.tookMs ?? 0),
   };
@@ -147,7 +148,7 @@ export function afterFailure(
   const limit = policy[kind];
   const again =
     failure.transient &&
-    tries.byKind[kind]! < limit.tries * factor &&
+    ofKind < limit.tries * factor &&
     tries.spentMs < limit.seconds * 1000 * factor;
   return { tries, again };
 }

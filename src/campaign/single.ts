@@ -5,6 +5,8 @@ import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { MemoryStorage } from '../core/memory-storage.ts';
+import { defined } from '../core/optional.ts';
+import { itemAt } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import { commandsOf } from './commands.ts';
@@ -121,7 +123,7 @@ export async function runSingle(options: SingleOptions): Promise<SingleResult> {
     const { code, reason, attack } = identity;
     return {
       ...{ ok: false, code, reason, step: 'identify', content: { kind: 'unchanged' } },
-      ...(attack === undefined ? {} : { attack }),
+      ...defined({ attack }),
       warnings: [],
     };
   }
@@ -302,15 +304,14 @@ class Single {
 
   #ended(result: CampaignResult): SingleResult {
     const warnings = this.#warnings;
-    const [outcome] = result.ecus;
     if (this.#failure === undefined) {
-      const { bytes, seconds, resumedAt, reported, sha256 } = outcome!;
+      const { bytes, seconds, resumedAt, reported, sha256 } = itemAt(result.ecus, 0);
       return {
         ok: true,
         from: this.#identity.version,
         report: { version: reported ?? undefined, sha256: sha256 ?? undefined },
         ...{ bytes, seconds },
-        ...(resumedAt === undefined ? {} : { resumedAt }),
+        ...defined({ resumedAt }),
         // A later try may have found what an earlier one has written.
         heldAlready: bytes === 0 && !this.#retried,
         ...(result.uncommitted.length > 0 && this.#counterOwed !== undefined
@@ -326,7 +327,7 @@ class Single {
       ...failure,
       step,
       content: this.#contentAfter(step),
-      ...(back === undefined ? {} : { rolledBack: 'kind' in back }),
+      ...defined({ rolledBack: back === undefined ? undefined : 'kind' in back }),
       warnings,
     };
   }
@@ -363,7 +364,7 @@ class Single {
 type Failure = Pick<DriverFailure, 'code' | 'reason' | 'attack'>;
 
 function failureOf({ code, reason, attack }: EventOf<'step-failed'>): Failure {
-  return { code, reason, ...(attack === undefined ? {} : { attack }) };
+  return { code, reason, ...defined({ attack }) };
 }
 
 /** The forward way has come to its end without success. */

@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import { describeError } from './errors.ts';
+import { firstIssue } from './schema-issue.ts';
 import type { Storage } from './storage.ts';
 
 /** How a content stands in its file. */
@@ -138,6 +139,6 @@ export function parsedBy<T>(
 ): { readonly value: T } | { readonly fault: string } {
   const parsed = schema.safeParse(JSON.parse(text));
   if (parsed.success) return { value: parsed.data };
-  const [issue] = parsed.error.issues;
-  return { fault: `${issue?.path.join('.')}: ${issue?.message}` };
+  const issue = firstIssue(parsed.error);
+  return { fault: `${issue.path.join('.')}: ${issue.message}` };
 }

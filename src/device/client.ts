@@ -9,6 +9,7 @@ import {
   type TransferPace,
 } from '../contract/chunked/protocol.ts';
 import { sleep } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { SealedClient } from '../link/sealed-client.ts';
 import type { Ended, SmallDevice } from './device.ts';
@@ -266,8 +267,7 @@ export class DeviceClient {
       kind: 'outcome',
       outcome,
       version: device.version,
-      ...(code === undefined ? {} : { code }),
-      ...(reason === undefined ? {} : { reason }),
+      ...defined({ code, reason }),
       peakBytes,
       capacityBytes,
     });

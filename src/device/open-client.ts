@@ -4,6 +4,7 @@ import { DEFAULT_CHUNK_BYTES } from '../contract/chunked/protocol.ts';
 import { fromHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import { baseUrl, HttpClient } from '../link/http-client.ts';
@@ -48,8 +49,7 @@ export async function openDeviceClient(
     storage,
     clock,
     onEvent,
-    ...(memory === undefined ? {} : { memory }),
-    ...(faults === undefined ? {} : { faults }),
+    ...defined({ memory, faults }),
   });
   const { serial, hwId, deviceSecret } = device.identity;
   const http = new HttpClient({
@@ -66,7 +66,7 @@ export async function openDeviceClient(
     clock,
     random,
     logger,
-    ...(suite === undefined ? {} : { suite }),
+    ...defined({ suite }),
     onRefused: ({ code, path }) =>
       onEvent({ kind: 'trouble', reason: `${path}: a message is refused (${code})` }),
   });
@@ -78,7 +78,7 @@ export async function openDeviceClient(
     random,
     chunkBytes: options.chunkBytes ?? DEFAULT_CHUNK_BYTES,
     freeBytes: options.freeBytes ?? (() => device.memory.capacity - device.memory.usedBytes),
-    ...(checkIntervalMs === undefined ? {} : { checkIntervalMs }),
+    ...defined({ checkIntervalMs }),
   });
   return { device, client };
 }

@@ -1,6 +1,7 @@
 // A verified image is written, booted on trial, and either confirmed or left again; from any instant on once more.
 
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
+import { defined } from '../core/optional.ts';
 import { activated, fellBack, otherBank, writing } from './boot-record.ts';
 import type { Ended, SmallDevice } from './device.ts';
 import type { DeviceBackend } from './device-backend.ts';
@@ -155,8 +156,7 @@ export function reportOf(
     transfer: id,
     version: device.version === '' ? manifest.version : device.version,
     outcome,
-    ...(code === undefined ? {} : { code }),
-    ...(reason === undefined ? {} : { reason: reason.slice(0, 500) }),
+    ...defined({ code, reason: reason?.slice(0, 500) }),
     ...(checks.length === 0 ? {} : { diagnostics }),
   };
 }

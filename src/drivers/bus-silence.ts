@@ -1,6 +1,7 @@
 // Quiet on the bus while ECUs are programmed: trouble codes and normal traffic off for all, on again when the last one is done.
 
 import { type Clock, sleep } from '../core/clock.ts';
+import { present } from '../core/present.ts';
 import * as communicationControl from '../uds/services/communication-control.ts';
 import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
@@ -119,7 +120,7 @@ export class BusSilence {
    * the silence. So each ECU is asked until it answers. One that hears nothing for so long has left by S3.
    */
   async #confirm(member: Pick<Exchange, 'reply'>): Promise<void> {
-    const { clock } = this.#ecus!;
+    const { clock } = present(this.#ecus, 'the list of silenced ECUs');
     const endMs = clock.nowMs() + S3_OVER_MS;
     const request = diagnosticSessionControl.encodeRequest(Session.default);
     for (;;) {

@@ -1,5 +1,6 @@
 // RequestDownload: from the beginning, from what an interrupted transfer left, or not at all.
 
+import { defined } from '../core/optional.ts';
 import { Nrc } from '../uds/nrc.ts';
 import type { ResumeState } from '../uds/resume-state.ts';
 import * as requestDownload from '../uds/services/request-download.ts';
@@ -39,7 +40,7 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
     reader,
     maxBlockLength: blockLength(exchange, opened.value.maxBlockLength),
     doing: step.doing,
-    ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
+    ...defined({ signal: hooks.signal }),
     progress: (bytes) => hooks.progress?.({ sent: bytes, total: image.length }),
   });
   if (!sent.ok) {

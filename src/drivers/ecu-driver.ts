@@ -17,6 +17,7 @@ import type {
 import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import {
   EVIDENCE_BYTES,
   encodeActivateOption,
@@ -568,7 +569,7 @@ export class UdsEcuDriver implements EcuDriver {
     if (done.ok) return { ...done, warnings };
     const { ok, code, reason, transient, attack } = await namingUnprovisioned(this.#exchange, done);
     this.#logger.warn({ ecu: this.#ecu.name, code }, reason);
-    return { ok, code, reason, transient, changed, ...(attack === undefined ? {} : { attack }) };
+    return { ok, code, reason, transient, changed, ...defined({ attack }) };
   }
 }
 

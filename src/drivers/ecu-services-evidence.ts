@@ -2,6 +2,7 @@
 
 import type { Arguments } from '../contract/command.ts';
 import { bytesToUint, toHex } from '../core/bytes.ts';
+import { present } from '../core/present.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { type CommandAct, placeArguments } from '../vehicle/commands.ts';
@@ -84,7 +85,10 @@ export class Evidence {
   ): Promise<string> {
     const { ecu } = this.#exchange;
     const asked = placeArguments(command)
-      .map(({ name, ...argument }) => `${name} ${signalText(argument, given[name]!)}`)
+      .map(
+        ({ name, ...argument }) =>
+          `${name} ${signalText(argument, present(given[name], `argument ${name}`))}`,
+      )
       .join(', ');
     switch (act.kind) {
       case 'write': {
@@ -104,7 +108,7 @@ export class Evidence {
 
   /** `run 3` */
   async #runs({ routine, counter }: RoutineAct, signal: AbortSignal): Promise<Exchanged<string>> {
-    const { offset, length } = counter!;
+    const { offset, length } = present(counter, 'the counter of the routine');
     const results = await this.results(routine, signal);
     // 24: nothing has been started yet.
     if (!results.ok && results.nrc === Nrc.requestSequenceError) return { ok: true, value: NO_RUN };

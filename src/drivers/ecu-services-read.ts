@@ -3,6 +3,8 @@
 import type { Reading } from '../contract/ecu-services.ts';
 import { asciiText, hexNumber } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
+import { itemAt } from '../core/present.ts';
 import { isMalformed } from '../uds/codec.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
@@ -48,7 +50,7 @@ export class DidReader {
     if (isMalformed(response)) {
       return this.#exchange.malformed(request, doing, response.malformed);
     }
-    const { data } = response.records[0]!;
+    const { data } = itemAt(response.records, 0);
     this.#lengths.set(did, data.length);
     return { ok: true, value: data };
   }
@@ -94,7 +96,8 @@ export class DidReader {
 
   /** Undefined unless every DID is there, in order, and as long as it was. */
   #split(dids: readonly number[], bytes: Uint8Array): ReadonlyMap<number, Uint8Array> | undefined {
-    const length = dids.reduce((sum, did) => sum + 2 + this.#lengths.get(did)!, 1);
+    let length = 1;
+    for (const did of dids) length += 2 + (this.#lengths.get(did) ?? Number.NaN);
     if (bytes.length !== length) return undefined;
     const response = readDataByIdentifier.decodeResponse(bytes, (did) => this.#lengths.get(did));
     if (isMalformed(response)) return undefined;
@@ -138,7 +141,7 @@ export function readingOf(ecu: VehicleEcu, did: number, raw: Uint8Array): Readin
   return {
     ...reading,
     value: decoded.value,
-    ...(datum?.unit === undefined ? {} : { unit: datum.unit }),
+    ...defined({ unit: datum?.unit }),
   };
 }
 

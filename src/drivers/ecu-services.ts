@@ -11,6 +11,7 @@ import type { EcuServices, ProbeResult, ReadResult, RunResult } from '../contrac
 import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { present } from '../core/present.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { actOf, encodeArguments } from '../vehicle/commands.ts';
 import type { EcuCommand, Vehicle, VehicleEcu } from '../vehicle/schema.ts';
@@ -119,8 +120,8 @@ export class UdsEcuServices implements EcuServices {
   #find(given: CommandOrder): { runner: CommandRunner; order: EcuOrder } | Fault {
     const checked = checkCommand(this.catalogue, given);
     if (!checked.ok) return { code: checked.code, reason: checked.reason };
-    const { ecu, runner } = this.#access(given.ecu)!;
-    const command = ecu.commands[given.action]!;
+    const { ecu, runner } = present(this.#access(given.ecu), `access to ${given.ecu}`);
+    const command = present(ecu.commands[given.action], `command ${given.action}`);
     try {
       const { action, arguments: args } = given;
       const bytes = encodeArguments(command, args);
@@ -193,7 +194,12 @@ function argumentsOf(command: EcuCommand): Record<string, ArgumentDescription> {
     Object.entries(command.arguments).map(([name, { values, unit = '', min, max }]) => [
       name,
       values === undefined
-        ? { type: 'number', unit, min: min!, max: max! }
+        ? {
+            type: 'number',
+            unit,
+            min: present(min, `min of ${name}`),
+            max: present(max, `max of ${name}`),
+          }
         : { type: 'choice', choices: Object.values(values) },
     ]),
   );

@@ -1,8 +1,9 @@
 // One request to one ECU, and what its reply means for a driver: bytes, or a failure that a person can act on.
 
 import type { DriverErrorCode, Failed } from '../campaign/ports.ts';
-import { hexNumber } from '../core/bytes.ts';
+import { byteAt, hexNumber } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import { isMalformed, type Malformed } from '../uds/codec.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import type { UdsReply, UdsRequester } from '../uds/reply.ts';
@@ -32,7 +33,7 @@ export function failure(
   transient = false,
   nrc?: number,
 ): Refusal {
-  return { ok: false, code, reason, transient, ...(nrc === undefined ? {} : { nrc }) };
+  return { ok: false, code, reason, transient, ...defined({ nrc }) };
 }
 
 /** `EDT (7E1 -> 7E9)`: name and identifiers as the vehicle file gives them. */
@@ -239,7 +240,7 @@ export class Exchange {
       if (signal?.aborted) return { reply: 'interrupted', busy: undefined };
       const reply = await this.#requester.request(request, {
         pendingLimitMs,
-        ...(signal === undefined ? {} : { signal }),
+        ...defined({ signal }),
       });
       if (signal?.aborted && reply.kind !== 'positive') {
         return { reply: 'interrupted', busy: undefined };
@@ -331,7 +332,7 @@ export class Exchange {
   malformed(request: Uint8Array, doing: string, reason: string): Refusal {
     return failure(
       'MALFORMED',
-      `${this.peer}: the answer to ${sidText(request[0]!)} while ${doing} breaks its format: ${reason}`,
+      `${this.peer}: the answer to ${sidText(byteAt(request, 0))} while ${doing} breaks its format: ${reason}`,
     );
   }
 
@@ -340,7 +341,7 @@ export class Exchange {
     doing: string,
     reply: UdsReply | 'interrupted',
   ): Exchanged<Uint8Array> {
-    const what = `${sidText(request[0]!)} while ${doing}`;
+    const what = `${sidText(byteAt(request, 0))} while ${doing}`;
     if (reply === 'interrupted') {
       return failure('INTERRUPTED', `${this.peer}: stopped before ${what} was answered`, true);
     }

@@ -2,6 +2,7 @@
 
 import type { DriverHooks } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import {
   CAMPAIGN_BYTES,
@@ -169,7 +170,7 @@ class Attempt {
       warnings: [],
       fact: new ChangeFact(),
       held,
-      ...(andThen === undefined ? {} : { andThen }),
+      ...defined({ andThen }),
     });
   }
 

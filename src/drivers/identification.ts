@@ -1,7 +1,7 @@
 // What an ECU says about itself: identification, boot state, digests, trouble codes.
 
 import type { EcuIdentity } from '../campaign/ports.ts';
-import { asciiText, toHex } from '../core/bytes.ts';
+import { asciiText, byteAt, toHex } from '../core/bytes.ts';
 import { type BootState, decodeBootState } from '../uds/boot-state.ts';
 import { decodeResumeState, type ResumeState } from '../uds/resume-state.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
@@ -30,7 +30,7 @@ export async function readDid(
 /** Printable text; padding (NUL, blanks, FF) at the end does not count. */
 export function didText(bytes: Uint8Array): string {
   let end = bytes.length;
-  while (end > 0 && [0x00, 0x20, 0xff].includes(bytes[end - 1]!)) end--;
+  while (end > 0 && [0x00, 0x20, 0xff].includes(byteAt(bytes, end - 1))) end--;
   return asciiText(bytes.subarray(0, end)).replace(/[^\x20-\x7e]/g, '?');
 }
 

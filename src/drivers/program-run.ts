@@ -1,6 +1,7 @@
 // What the steps of one programming sequence share: what is programmed, what has been done so far, and routines.
 
 import type { DriverHooks } from '../campaign/ports.ts';
+import { present } from '../core/present.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
@@ -50,7 +51,7 @@ export interface Run extends ProgramOptions {
 export function isSkipped(step: ProgrammingStep, failed: Refusal, run: Run): boolean {
   if (step.policy !== 'try' || !isNotKnown(failed)) return false;
   run.warnings.push(
-    `${run.exchange.ecu.name}: ${step.name} skipped, the ECU answered ${nrcText(failed.nrc!)}`,
+    `${run.exchange.ecu.name}: ${step.name} skipped, the ECU answered ${nrcText(present(failed.nrc, 'the code of the negative response'))}`,
   );
   return true;
 }

@@ -3,6 +3,7 @@
 import type { TransferReport } from '../campaign/ports.ts';
 import { sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
 import { Session, Sid } from '../uds/sid.ts';
@@ -145,7 +146,7 @@ async function sendMetadata(
     },
     maxBlockLength: blockLength(exchange, opened.value.maxBlockLength),
     doing: step.doing,
-    ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
+    ...defined({ signal: hooks.signal }),
   });
   if (sent.ok) return { ok: true, value: undefined };
   return sent.code === 'REFUSED' ? explainRefusal(exchange, sent, `the ${step.name}`) : sent;

@@ -2,6 +2,7 @@
 
 import type { DriverErrorCode } from '../campaign/ports.ts';
 import { equalBytes, hexNumber, toHex } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
@@ -222,7 +223,7 @@ export async function sendFile(
     },
     maxBlockLength: Math.min(opened.value.maxBlockLength, maxBlockLength),
     doing,
-    ...(signal === undefined ? {} : { signal }),
+    ...defined({ signal }),
   });
   return sent.ok ? DONE : sent;
 }

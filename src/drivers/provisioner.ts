@@ -3,6 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { DriverHooks } from '../campaign/ports.ts';
 import { asciiBytes, equalBytes, fromHex, toHex } from '../core/bytes.ts';
+import { present } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import { speakerKey } from '../trust/authority.ts';
 import { Did, type ProvisioningState, Routine } from '../uds/sid.ts';
@@ -223,7 +224,7 @@ export class Provisioner {
       return refuse('NOT_LOCKED', `${this.#peer}: has no keys of its own (DID FD12)`);
     }
     const factory = new Exchange({ ...this.#options, authority: { role: 'factory', key } });
-    const orders = factory.secured()!;
+    const orders = present(factory.secured(), 'the authority of the factory');
     const { testerKey, securityAccessKey, approvalKey } = provisions;
     const told = await readIfWritten(orders, Did.testerKey, 'key of the TMU', signal);
     if (!told.ok) return told;

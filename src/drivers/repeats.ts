@@ -1,5 +1,7 @@
 // Which requests are sent again when their answer is lost, how often, and which only after a look at the ECU.
 
+import { bytesToUint } from '../core/bytes.ts';
+import { itemAt } from '../core/present.ts';
 import { Nrc } from '../uds/nrc.ts';
 import type { UdsReply } from '../uds/reply.ts';
 import { Routine, Sid } from '../uds/sid.ts';
@@ -35,7 +37,7 @@ const ROWS: readonly Row[] = [
   { sid: Sid.communicationControl, rule: AGAIN },
   { sid: Sid.controlDtcSetting, rule: AGAIN },
   // requestSeed. A key is never sent twice: `unlock` asks for a seed again, which tells whether the first one counted.
-  { sid: Sid.securityAccess, applies: ([, level]) => level! % 2 === 1, rule: AGAIN },
+  { sid: Sid.securityAccess, applies: ([, level = 0]) => level % 2 === 1, rule: AGAIN },
   { sid: Sid.routineControl, applies: ([, control]) => control === RESULTS, rule: AGAIN },
   { sid: Sid.routineControl, applies: isReadingRoutine, rule: AGAIN },
   {
@@ -80,7 +82,7 @@ export function shorterBlock(bytes: number): number | undefined {
 const PAUSES_MS = [50, 250] as const;
 
 export function repeatPauseMs(tries: number): number {
-  return PAUSES_MS[Math.min(tries, PAUSES_MS.length) - 1]!;
+  return itemAt(PAUSES_MS, Math.min(tries, PAUSES_MS.length) - 1);
 }
 
 /**
@@ -121,7 +123,7 @@ export function nextBusyPauseMs(before: number | undefined): number {
 }
 
 function startsRoutine(request: Uint8Array, routine: number): boolean {
-  return request[1] === START && ((request[2]! << 8) | request[3]!) === routine;
+  return request[1] === START && bytesToUint(request.subarray(2, 4)) === routine;
 }
 
 /** Routines that look, compute and compare, and leave the ECU as it is. */

@@ -1,6 +1,6 @@
 // A requester whose orders and questions carry authority of their own: service 84 around each of them.
 
-import { bytesToUint, constantTimeEqual, equalBytes } from '../core/bytes.ts';
+import { byteAt, bytesToUint, constantTimeEqual, equalBytes } from '../core/bytes.ts';
 import {
   AUTHORITY_CALCULATION,
   AUTHORITY_CHALLENGE_BYTES,
@@ -94,7 +94,7 @@ export class SecuredRequester implements UdsRequester {
   }
 
   request(request: Uint8Array, options: RequestOptions = {}): Promise<UdsReply> {
-    if (!SECURED.has(request[0]!)) return this.#plain.request(request, options);
+    if (!SECURED.has(byteAt(request, 0))) return this.#plain.request(request, options);
     const sent = sentTo(this.#plain);
     const reply = sent.turn.then(() => this.#secured(request, options));
     sent.turn = reply.catch(() => {});
@@ -195,7 +195,7 @@ export class SecuredRequester implements UdsRequester {
       case 'positive':
         return { kind: 'positive', data, atMs: reply.atMs };
       case 'negative':
-        return { kind: 'negative', sid: inner[0]!, nrc: match.nrc };
+        return { kind: 'negative', sid: byteAt(inner, 0), nrc: match.nrc };
       case 'pending':
         return { kind: 'malformed', data, reason: 'responsePending inside of service 84' };
       case 'malformed':

@@ -2,7 +2,7 @@
 
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import { fromHex } from '../core/bytes.ts';
+import { byteAt, fromHex } from '../core/bytes.ts';
 import { describeError } from '../core/errors.ts';
 import type { EcuSecurity } from '../vehicle/schema.ts';
 
@@ -21,7 +21,7 @@ export async function keyFor(
       return { key: hmac(sha256, fromHex(security.secret), seed).slice(0, 16) };
     case 'xor': {
       const constant = fromHex(security.constant);
-      return { key: seed.map((byte, index) => byte ^ constant[index % constant.length]!) };
+      return { key: seed.map((byte, index) => byte ^ byteAt(constant, index % constant.length)) };
     }
     case 'command': {
       if (runCommand === undefined) {

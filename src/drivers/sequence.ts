@@ -72,7 +72,7 @@ export interface SequenceInput {
 
 /** Every step from the extended session to the checked memory. Identification comes before, restoring after. */
 export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
-  const { ecu, image } = input;
+  const { ecu, image, metadata } = input;
   const profile = ecu.programming;
   const check = withPolicy(profile.checkMemory, (policy) =>
     routine(
@@ -149,10 +149,10 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
         input.fingerprint,
       ),
     })),
-    input.metadata === undefined
+    metadata === undefined
       ? undefined
       : withPolicy(profile.metadata, (policy) =>
-          fileStep('signed metadata', 'metadata.json', input.metadata!, policy),
+          fileStep('signed metadata', 'metadata.json', metadata, policy),
         ),
     input.firstImage === undefined
       ? undefined

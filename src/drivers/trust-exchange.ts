@@ -3,6 +3,8 @@
 import { z } from 'zod';
 import type { Target } from '../campaign/ports.ts';
 import { toHex, uintToBytes } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import { ATTACKS, type AttackCode } from '../trust/attack.ts';
 import type { EcuTrustState } from '../trust/bundle.ts';
 import { Nrc } from '../uds/nrc.ts';
@@ -82,7 +84,7 @@ export async function readTrustState(
   }
   const parsed = stateSchema.safeParse(jsonOf(bytes.value));
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
+    const issue = firstIssue(parsed.error);
     const request = readDataByIdentifier.encodeRequest(Did.trustState);
     return exchange.malformed(request, doing, `${issue.path.join('.')}: ${issue.message}`);
   }
@@ -153,7 +155,7 @@ export async function explainRefusal(
     code: 'UNTRUSTED',
     transient: false,
     reason: `${exchange.peer} does not accept ${what}: ${why} (${refused.reason})`,
-    ...(attack === undefined ? {} : { attack }),
+    ...defined({ attack }),
   };
 }
 

@@ -9,6 +9,7 @@ import type {
 import { hexNumber } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import { present } from '../core/present.ts';
 import { isMalformed } from '../uds/codec.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
@@ -98,8 +99,8 @@ export class UdsVehicleState implements VehicleState {
     const described = this.#signal(IGNITION);
     const values = Object.values(described?.values ?? {});
     if (!values.includes(IGNITION_OFF)) return 'unknown';
-    const reading = (await this.#read([IGNITION], signal)).get(IGNITION)!;
-    if (!reading.ok) return 'unknown';
+    const reading = (await this.#read([IGNITION], signal)).get(IGNITION);
+    if (reading?.ok !== true) return 'unknown';
     return reading.value === IGNITION_OFF ? 'off' : 'on';
   }
 
@@ -108,8 +109,10 @@ export class UdsVehicleState implements VehicleState {
     const volts = VOLTS[described?.unit ?? ''];
     // In another unit, such as percent of its charge, it says nothing about the voltage.
     if (described === undefined || volts === undefined) return undefined;
-    const reading = (await this.#read([SUPPLY_SIGNAL], signal)).get(SUPPLY_SIGNAL)!;
-    return reading.ok && typeof reading.value === 'number' ? reading.value * volts : undefined;
+    const reading = (await this.#read([SUPPLY_SIGNAL], signal)).get(SUPPLY_SIGNAL);
+    return reading?.ok === true && typeof reading.value === 'number'
+      ? reading.value * volts
+      : undefined;
   }
 
   /** Every ECU and DID once, however many signals are in it; one after the other. */
@@ -120,7 +123,7 @@ export class UdsVehicleState implements VehicleState {
     const records = new Map<string, Exchanged<Uint8Array>>();
     const readings = new Map<string, SignalReading>();
     for (const name of new Set(names)) {
-      const described = this.#signal(name)!;
+      const described = present(this.#signal(name), `signal ${name}`);
       const key = `${described.ecu} ${described.did}`;
       let record = records.get(key);
       if (record === undefined) {

@@ -2,6 +2,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { fromHex, toHex } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import { wasLost } from '../drivers/exchange.ts';
@@ -236,7 +237,7 @@ class VehicleRun {
     const { signal, onEvent } = this.#run;
     const done = await this.#patiently(name, () =>
       this.#provisioner(name).program(first, {
-        ...(signal === undefined ? {} : { signal }),
+        ...defined({ signal }),
         progress: ({ sent, total }) => onEvent({ kind: 'progress', name, sent, total }),
       }),
     );

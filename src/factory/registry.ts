@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type Clock, sleep } from '../core/clock.ts';
 import { describeError, InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { jitter, type Random } from '../core/random.ts';
 import { parseJson } from '../link/foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from '../link/judged-answer.ts';
@@ -208,7 +209,7 @@ function target(server: string, path: string): URL {
 }
 
 function failed(code: string, reason: string, againInMs?: number): Failed {
-  return { ok: false, code, reason, ...(againInMs === undefined ? {} : { againInMs }) };
+  return { ok: false, code, reason, ...defined({ againInMs }) };
 }
 
 function interrupted(path: string): RegistryFailure {

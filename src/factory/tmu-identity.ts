@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import type { FactoryFacts } from '../drivers/provisioner.ts';
@@ -146,7 +147,7 @@ export function mergedIdentity(input: MergeInput): Merged {
     const ecuKey = known?.serial === part.serial ? known.encryptionKey : undefined;
     ecus[name] = {
       ...{ serial: part.serial, hardwareId, securityAccessKey: given ?? secret() },
-      ...(ecuKey === undefined ? {} : { encryptionKey: ecuKey }),
+      ...defined({ encryptionKey: ecuKey }),
     };
   }
   const approvalKey = approvalKeyFor(vehicle, before?.approvalKey, secret);
@@ -159,7 +160,7 @@ export function mergedIdentity(input: MergeInput): Merged {
     signingSeed: before?.signingSeed ?? secret(),
     agreementKey: before?.agreementKey ?? secret(),
     ecus,
-    ...(approvalKey === undefined ? {} : { approvalKey }),
+    ...defined({ approvalKey }),
   };
   return { ok: true, value, notes };
 }

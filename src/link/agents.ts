@@ -2,6 +2,7 @@
 
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { defined } from '../core/optional.ts';
 import { type Environment, type LinkProxy, proxyFor } from './proxy-environment.ts';
 
 /** PEM texts. */
@@ -60,10 +61,7 @@ export class LinkAgents {
     // As Node's own agents are.
     const common = { keepAlive: true, scheduling: 'lifo', timeout: 5000 } as const;
     const tls = {
-      ...(ca === undefined ? {} : { ca }),
-      ...(certificate === undefined ? {} : { cert: certificate }),
-      ...(key === undefined ? {} : { key }),
-      ...(passphrase === undefined ? {} : { passphrase }),
+      ...defined({ ca, cert: certificate, key, passphrase }),
     };
     const withTls = secure && Object.keys(tls).length > 0;
     if (proxy === undefined && !withTls) return {};
@@ -76,7 +74,7 @@ export class LinkAgents {
       agent: secure
         ? { https: new HttpsAgent({ ...common, ...tls, ...through }) }
         : { http: new HttpAgent({ ...common, ...through }) },
-      ...(proxy === undefined ? {} : { proxy }),
+      ...defined({ proxy }),
     };
   }
 }

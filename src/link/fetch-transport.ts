@@ -1,6 +1,7 @@
 // `fetch` over the transport of the vehicle: the tools have the same proxies, CAs and sentences for faults.
 
 import { randomUUID } from 'node:crypto';
+import { defined } from '../core/optional.ts';
 import type { GotTransport } from './got-transport.ts';
 import { CONNECT_MS } from './http-client.ts';
 
@@ -25,7 +26,7 @@ export function fetchOver(transport: GotTransport): typeof fetch {
           ...Object.fromEntries(headers),
           ...fields,
         },
-        ...(body === undefined ? {} : { body }),
+        ...defined({ body }),
         timeout: { connectMs: CONNECT_MS, answerMs: ANSWER_MS },
         ...(init.signal ? { signal: init.signal } : {}),
       });

@@ -2,6 +2,7 @@
 
 import { Readable } from 'node:stream';
 import got, { type OptionsInit } from 'got';
+import { defined } from '../core/optional.ts';
 import { LinkAgents, type LinkOptions } from './agents.ts';
 import type { HttpRequest, HttpResponse, HttpTransport } from './http-transport.ts';
 import { type LinkFacts, linkError } from './link-error.ts';
@@ -32,9 +33,11 @@ export function createGotTransport(link: LinkOptions): GotTransport {
         method: method as NonNullable<OptionsInit['method']>,
         headers: { ...headers },
         ...bodyOf(method, body),
-        ...(timeout === undefined ? {} : { timeout: timeoutsOf(timeout) }),
-        ...(signal === undefined ? {} : { signal }),
-        ...(agent === undefined ? {} : { agent }),
+        ...defined({
+          timeout: timeout === undefined ? undefined : timeoutsOf(timeout),
+          signal,
+          agent,
+        }),
         isStream: true,
         throwHttpErrors: false,
         // The server is the one of the configuration, and images have their length and hash as they are.
@@ -83,7 +86,6 @@ function bodyOf(method: string, body: GotRequest['body']): { readonly body?: Buf
 function timeoutsOf({ requestMs, connectMs, answerMs }: NonNullable<GotRequest['timeout']>) {
   return {
     ...(connectMs === undefined ? {} : { lookup: connectMs, connect: connectMs }),
-    ...(requestMs === undefined ? {} : { request: requestMs }),
-    ...(answerMs === undefined ? {} : { response: answerMs }),
+    ...defined({ request: requestMs, response: answerMs }),
   };
 }

@@ -3,6 +3,7 @@
 import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import {
   type Expected,
   foreignAnswer,
@@ -139,8 +140,8 @@ export class HttpClient {
         method: init.method ?? 'GET',
         url,
         headers,
-        ...(init.body === undefined ? {} : { body: bytesOf(init.body) }),
-        timeout: { connectMs: CONNECT_MS, ...(requestMs === undefined ? {} : { requestMs }) },
+        ...defined({ body: init.body === undefined ? undefined : bytesOf(init.body) }),
+        timeout: { connectMs: CONNECT_MS, ...defined({ requestMs }) },
         signal: deadline.signal,
       });
       const response = await deadline.race(sent, (late) => late.destroy());
@@ -217,7 +218,7 @@ export class HttpClient {
       code: `HTTP_${status}`,
       reason: `${url.origin}${url.pathname} answered ${status}${problem === '' ? '' : ` (${problem})`}`,
       transient: isBusy(status),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...defined({ retryAfterMs }),
     };
   }
 
@@ -233,7 +234,7 @@ export class HttpClient {
     return {
       ...failure,
       ...(isBusy(status) ? { code: `HTTP_${status}` } : {}),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...defined({ retryAfterMs }),
     };
   }
 

@@ -2,6 +2,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { readSecretLine, requireOwnerOnly } from '../core/secret-file.ts';
 import { readTextFile } from '../core/text-file.ts';
 import { certificatesIn } from '../trust/certificates.ts';
@@ -64,7 +65,7 @@ async function tlsOf(options: NetworkOptions): Promise<Omit<LinkOptions, 'enviro
       ? undefined
       : await readSecretLine(clientKeyPassphrase, '--client-key-passphrase');
   checkPair(certificate, clientCert, openKey(key, keyFile, passphrase));
-  return { ...trusted, certificate, key, ...(passphrase === undefined ? {} : { passphrase }) };
+  return { ...trusted, certificate, key, ...defined({ passphrase }) };
 }
 
 /** Node's TLS takes keys as bytes only. */
@@ -84,7 +85,7 @@ async function readCertificates(file: string, option: string): Promise<string> {
 
 function openKey(pem: string, file: string, passphrase: string | undefined): KeyObject {
   try {
-    return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) });
+    return createPrivateKey({ key: pem, ...defined({ passphrase }) });
   } catch (cause) {
     const encrypted = /ENCRYPTED/.test(pem);
     const why = !encrypted

@@ -9,6 +9,7 @@ import {
 } from '../contract/command.ts';
 import { parameterResult, type WantedParameters } from '../contract/configuration.ts';
 import { CanOtaError, InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import {
   answer,
   BackendConnection,
@@ -169,7 +170,7 @@ export class OperatorBackend {
     },
   ): Promise<ChangeReply> {
     const { parameters, comment, expected } = change;
-    const init = body('PUT', { parameters, ...(comment === undefined ? {} : { comment }) });
+    const init = body('PUT', { parameters, ...defined({ comment }) });
     const headers = { ...init.headers, 'if-match': `"${expected}"` };
     return this.#ask(pathOf('config', vin), { ...init, headers }, changeReply);
   }

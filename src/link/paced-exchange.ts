@@ -2,6 +2,7 @@
 
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { sleep } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import { type ChunkExchange, exchangeChunks } from './chunk-exchange.ts';
 import { LONGEST_WAIT_MS, type RetryOptions, retrying } from './retry.ts';
@@ -19,7 +20,7 @@ export function exchangeInPace(
   options: PacedExchange,
 ): Promise<{ readonly kind: 'answered' } | BackendFailure | { readonly kind: 'interrupted' }> {
   const { clock, random, signal, onRetry } = options;
-  const retry = { clock, random, signal, ...(onRetry === undefined ? {} : { onRetry }) };
+  const retry = { clock, random, signal, ...defined({ onRetry }) };
   return retrying(async (inner) => {
     for (let waitedMs = 0; ; ) {
       const outcome = await exchangeChunks({ ...options, signal: inner });

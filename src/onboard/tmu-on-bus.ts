@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
 import type { FolderLock } from '../core/lock.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import { BusSilence } from '../drivers/bus-silence.ts';
@@ -130,7 +131,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
         clock,
         silence: silenceOf(ecu),
         authority: authorityOf(identity, name),
-        ...(options.runCommand === undefined ? {} : { runCommand: options.runCommand }),
+        ...defined({ runCommand: options.runCommand }),
         logger,
       });
       return options.wrapDriver?.(driver, name) ?? driver;
@@ -152,7 +153,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
   const tmu = new Tmu({
     ...campaignOptions(options),
     machine: { uptimeMs: options.uptimeMs, buses: async () => [await meter.read()] },
-    ...(services === undefined ? {} : { services }),
+    ...defined({ services }),
     backend: backendOf(options, benchKeys, keys, sealed),
     storage,
     vehicle,
@@ -206,13 +207,15 @@ function campaignOptions(options: TmuOnBusOptions): Partial<TmuOptions> {
   const { pollMs, checkinIntervalMs, approvalTimeoutSeconds, campaign } = options;
   const { downloadLimits, events, lock } = options;
   return {
-    ...(pollMs === undefined ? {} : { pollMs }),
-    ...(checkinIntervalMs === undefined ? {} : { checkinIntervalMs }),
-    ...(approvalTimeoutSeconds === undefined ? {} : { approvalTimeoutSeconds }),
-    ...(campaign === undefined ? {} : { campaign }),
-    ...(downloadLimits === undefined ? {} : { downloadLimits }),
-    ...(events === undefined ? {} : { events }),
-    ...(lock === undefined ? {} : { lock }),
+    ...defined({
+      pollMs,
+      checkinIntervalMs,
+      approvalTimeoutSeconds,
+      campaign,
+      downloadLimits,
+      events,
+      lock,
+    }),
   };
 }
 
@@ -230,10 +233,10 @@ function servicesOf(
     ecus: new UdsEcuServices({
       ...{ vehicle, requesterFor, clock, logger, isSilenced },
       authorityFor: (ecu) => authorityOf(identity, ecu),
-      ...(runCommand === undefined ? {} : { runCommand }),
+      ...defined({ runCommand }),
     }),
     backend: async () => new SealedBackend(await sealed()),
-    ...(syncIntervalMs === undefined ? {} : { syncIntervalMs }),
+    ...defined({ syncIntervalMs }),
   };
 }
 
@@ -251,7 +254,7 @@ async function sealedClientOf(
   return SealedClient.open({
     ...options,
     ...{ client, base, device, keys: await keys() },
-    ...(session === undefined ? {} : { suite: session.suite }),
+    ...defined({ suite: session?.suite }),
     ...(session?.proof === 'key-pair' ? { pair: keyPairOf(options) } : {}),
   });
 }

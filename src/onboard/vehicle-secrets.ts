@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { toHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { readTextFile } from '../core/text-file.ts';
 import type { OrderAuthority } from '../drivers/secured-requester.ts';
 import { benchApprovalKey, benchEcuIdentity, isShippedSecret } from '../trust/bench-keys.ts';
@@ -73,7 +74,7 @@ export function withSecrets(
   if (approval === undefined) return { ...vehicle, ecus };
   if (!benchKeys) refuseShipped(approval.key, 'approval.key');
   const key = approval.key ?? secrets?.approvalKey;
-  return { ...vehicle, ecus, approval: { ...approval, ...(key === undefined ? {} : { key }) } };
+  return { ...vehicle, ecus, approval: { ...approval, ...defined({ key }) } };
 }
 
 export function ecuWithSecret(

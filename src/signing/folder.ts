@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { describeError, InputError } from '../core/errors.ts';
 import { type FolderLock, lockFolder } from '../core/lock.ts';
+import { defined } from '../core/optional.ts';
 import { createSecretFile, requireOwnerOnly } from '../core/secret-file.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { fileFault } from '../core/text-file.ts';
@@ -125,7 +126,7 @@ export class KeyFolder implements AsyncDisposable {
   /** A key that stays elsewhere: with another person, or in a token. */
   async register(name: string, publicKey: PublicKeyJson, pkcs11?: TokenPlace): Promise<KnownKey> {
     await this.#requireFree(name);
-    return this.#register({ name, publicKey, ...(pkcs11 === undefined ? {} : { pkcs11 }) });
+    return this.#register({ name, publicKey, ...defined({ pkcs11 }) });
   }
 
   /** Throws InputError for a key that is not here, a wrong passphrase, a key file that others can read. */

@@ -1,5 +1,6 @@
 // The program of a worker process: plays the episodes that it is sent, one after the other.
 
+import { defined } from '../core/optional.ts';
 import { crashed } from './crash.ts';
 import { createEpisodeRunner, type EpisodeResult } from './episode.ts';
 import { measuring } from './limits.ts';
@@ -26,7 +27,7 @@ const say = (message: FromWorker): void => void process.send!(message);
 const plain = createEpisodeRunner({
   imageBytes,
   sabotage: sabotage === undefined ? undefined : sabotageOf(sabotage),
-  ...(limitMs === undefined ? {} : { limitMs }),
+  ...defined({ limitMs }),
 });
 const run =
   measured > 0 ? measuring(plain, measured, (limits) => say({ kind: 'limits', limits })) : plain;

@@ -3,6 +3,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { formatLogEntry } from '../bus/candump-log.ts';
 import { describeError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { SessionChoice } from '../onboard/tmu-on-bus.ts';
 import { SUITES } from '../trust/sealed-session.ts';
@@ -149,7 +150,7 @@ class Episode {
         const changed = withSingleBanks(vehicle, singleBank);
         return sabotage?.vehicle?.(changed) ?? changed;
       },
-      ...(sabotage === undefined ? {} : { sabotage: sabotage.world() }),
+      ...defined({ sabotage: sabotage?.world() }),
     });
     try {
       this.#lanes = this.#world.vehicles.map((vehicle, index) => this.#lane(vehicle, index));
@@ -430,7 +431,7 @@ class Episode {
       frames: this.#lanes.reduce((sum, { vehicle }) => sum + vehicle.wire.frames, 0),
       digest: this.#digest.copy().digest('hex'),
       faults: this.#faults,
-      ...(this.#first === undefined ? {} : { first: this.#first }),
+      ...defined({ first: this.#first }),
     };
   }
 }

@@ -2,6 +2,7 @@
 // may run at a time, but what is told of them, and in which order, does not depend on how many.
 
 import { createHash } from 'node:crypto';
+import { defined } from '../core/optional.ts';
 import { crashed } from './crash.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
 import { WorkerError } from './episode-pool.ts';
@@ -291,7 +292,7 @@ class Simulation {
       digest: this.#digest.copy().digest('hex'),
       seed,
       profile: profileText(categories),
-      ...(sabotage === undefined ? {} : { sabotage }),
+      ...defined({ sabotage }),
       vehicles,
       imageBytes,
       episodes: this.#episodes,

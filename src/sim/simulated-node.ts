@@ -12,6 +12,7 @@ import {
 import type { CanFrame } from '../bus/can-frame.ts';
 import { ErrorClass, readErrorFrame } from '../bus/error-frame.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import { type ConfinementState, ErrorConfinement } from './error-confinement.ts';
 
 /** A node's bus, with what only the simulation can do to it. */
@@ -104,7 +105,7 @@ export class SimulatedNode extends BusEndpoint implements SimulatedBus {
     const { bitrate, errorFrames } = this.#wire;
     return {
       era: 'simulated',
-      ...(bitrate === undefined ? {} : { busyMs: this.#wire.busyMsNow() }),
+      ...defined({ busyMs: bitrate === undefined ? undefined : this.#wire.busyMsNow() }),
       errors: errorFrames,
       errorCounters: this.errorCounters,
     };

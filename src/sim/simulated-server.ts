@@ -9,6 +9,7 @@ import { type CanOtaServer, createServer } from '../../server/server.ts';
 import { loadWeb, type WebFiles } from '../../server/web/assets.ts';
 import type { ChunkFault } from '../contract/chunked/faults.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import type { HttpRequest } from '../link/http-transport.ts';
 import { SimulatedMachine } from './machine.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -307,7 +308,7 @@ async function answerOf(app: App, request: HttpRequest | OperatorRequest): Promi
     headers: { host: url.host, ...headers },
     authority: url.host,
     validate: false,
-    ...(body === undefined ? {} : { payload: asBuffer(body) }),
+    ...defined({ payload: body === undefined ? undefined : asBuffer(body) }),
   } as Parameters<typeof inject>[1]);
   return {
     status: response.statusCode,

@@ -8,6 +8,7 @@ import type { SignalBoard, SignalValue } from '../../ecus/cgw/signal-board.ts';
 import { createEcu } from '../../ecus/create-ecu.ts';
 import type { EcuDriver } from '../campaign/ports.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import type { Storage } from '../core/storage.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { HttpTransport } from '../link/http-transport.ts';
@@ -125,7 +126,7 @@ export class SimulatedVehicle {
       clock,
       name: vehicle.vin,
       bitrate: bus?.bitrate ?? 500_000,
-      ...(bus?.dataBitrate === undefined ? {} : { dataBitrate: bus.dataBitrate }),
+      ...defined({ dataBitrate: bus?.dataBitrate }),
     });
     this.network = new SimulatedNetwork({ clock, server, random: random.fork('network') });
     this.eavesdropper = new Eavesdropper(vehicle);
@@ -304,7 +305,7 @@ export class SimulatedVehicle {
       pollMs: this.#options.pollMs,
       syncIntervalMs: SYNC_MS,
       chunkBytes: this.#options.chunkBytes,
-      ...(session === undefined ? {} : { session }),
+      ...defined({ session }),
       approvalTimeoutSeconds: this.#options.approvalTimeoutSeconds,
       events: life.whileAlive((event: TmuEvent) => this.#emit(TMU, { from: 'tmu', tmu: event })),
       lock: async () => NO_LOCK,

@@ -4,6 +4,7 @@ import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { manifestFor, publicPem, signManifest } from '../contract/chunked/sign-package.ts';
 import { concatBytes } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import { bootRecordSchema, type DeviceBootRecord } from '../device/boot-record.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import { enroll } from '../device/enroll.ts';
@@ -170,7 +171,7 @@ export class SimulatedSmallDevice {
   async #start(life: MachineLife): Promise<{ readonly stopped: Promise<unknown> }> {
     const { server, suite } = this.#options;
     const { client } = await openDeviceClient({
-      ...(suite === undefined ? {} : { suite }),
+      ...defined({ suite }),
       server: server.url,
       storage: life.storage,
       clock: life.clock,

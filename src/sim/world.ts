@@ -1,6 +1,7 @@
 // A whole world in one process: a backend, vehicles with their TMUs and ECUs, networks, drivers, disks, and one clock.
 
 import { type Logger, silentLogger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import type { SessionChoice } from '../onboard/tmu-on-bus.ts';
 import type { ReleaseChoice } from '../signing/release.ts';
 import { findEcu } from '../vehicle/load.ts';
@@ -205,9 +206,7 @@ export class SimulatedWorld {
       const { forced, depends, encrypt } = order;
       return {
         ...{ ecu, version, image, hardware: [findEcu(first!.vehicle, ecu).hardwareId] },
-        ...(forced === undefined ? {} : { forced }),
-        ...(depends === undefined ? {} : { depends }),
-        ...(encrypt === undefined ? {} : { encrypt }),
+        ...defined({ forced, depends, encrypt }),
       };
     });
     const release = this.clock.hold('release');

@@ -4,6 +4,7 @@ import { type PlanItem, planTargetsKey } from '../campaign/plan.ts';
 import type { Approver, CampaignReport } from '../campaign/ports.ts';
 import type { CampaignResult } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import type { VehicleImageStore } from './image-store.ts';
 import type { InstalledFile } from './installed.ts';
 import type { Inventory } from './inventory.ts';
@@ -112,9 +113,9 @@ export function reportOf(result: CampaignResult, vin: string): CampaignReport {
   return {
     vin,
     outcome: result.outcome,
-    ...(result.code === undefined ? {} : { code: result.code }),
+    ...defined({ code: result.code }),
     campaign: result.id,
-    ...(result.reason === undefined ? {} : { reason: result.reason.slice(0, 2000) }),
+    ...defined({ reason: result.reason?.slice(0, 2000) }),
     ...(warnings.length === 0 ? {} : { warnings: warnings.map((text) => text.slice(0, 1000)) }),
     ecus: result.ecus.map((ecu) => ({
       name: ecu.name,
@@ -122,7 +123,7 @@ export function reportOf(result: CampaignResult, vin: string): CampaignReport {
       from: ecu.from,
       version: ecu.reported ?? ecu.from,
       ...(ecu.sha256 === null ? {} : { sha256: ecu.sha256 }),
-      ...(ecu.error === undefined ? {} : { error: ecu.error.slice(0, 1000) }),
+      ...defined({ error: ecu.error?.slice(0, 1000) }),
     })),
   };
 }

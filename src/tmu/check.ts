@@ -7,6 +7,7 @@ import type { ApprovalPhase, Approver, Backend, Offer, VehicleState } from '../c
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import { jitter, type Random } from '../core/random.ts';
 import { retrying } from '../link/retry.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -396,7 +397,6 @@ function nothing(
   return {
     kind: 'nothing',
     outcome,
-    ...(code === undefined ? {} : { code }),
-    ...(reason === undefined ? {} : { reason }),
+    ...defined({ code, reason }),
   };
 }

@@ -9,6 +9,7 @@ import {
 import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
 import type { Storage } from '../core/storage.ts';
 
 /** What only the machine knows. */
@@ -46,10 +47,12 @@ export class TelemetryReader {
     const buses = await this.#part('buses', async () => machine?.buses());
     const told = {
       daemonUptimeS: wholeSeconds(clock.nowMs() - this.#startedMs),
-      ...(machine === undefined ? {} : { systemUptimeS: wholeSeconds(machine.uptimeMs()) }),
-      ...(space === undefined ? {} : { storage: space }),
+      ...defined({
+        systemUptimeS: machine === undefined ? undefined : wholeSeconds(machine.uptimeMs()),
+        storage: space,
+      }),
       // Thousandths: what a scale adds behind them is no measurement.
-      ...(supply === undefined ? {} : { supplyV: Math.round(supply * 1000) / 1000 }),
+      ...defined({ supplyV: supply === undefined ? undefined : Math.round(supply * 1000) / 1000 }),
       buses: (buses ?? []).slice(0, MAX_BUSES),
     };
     const checked = checkinTelemetry.safeParse(told);

@@ -2,6 +2,7 @@
 
 import { mixedResult } from '../campaign/mixed.ts';
 import type { CampaignResult, CampaignState } from '../campaign/state.ts';
+import { defined } from '../core/optional.ts';
 import type { Checked } from './check.ts';
 import type { CycleResult } from './tmu-event.ts';
 
@@ -34,11 +35,13 @@ export function cycleResult({ end, state, finished, checked, seconds }: Cycle): 
   const untilWallMs = remembered?.notBeforeWallMs ?? undefined;
   return {
     outcome: remembered?.outcome ?? outcome,
-    ...(code === undefined ? {} : { code }),
-    ...(reason === undefined ? {} : { reason }),
-    ...(remembered === undefined ? {} : { remembered: true as const }),
-    ...(untilWallMs === undefined ? {} : { untilWallMs }),
-    ...(remembered?.until === undefined ? {} : { until: remembered.until }),
+    ...defined({
+      code,
+      reason,
+      remembered: remembered === undefined ? undefined : (true as const),
+      untilWallMs,
+      until: remembered?.until,
+    }),
     ecus: [],
     seconds,
   };
@@ -48,10 +51,7 @@ function ofCampaign(result: CampaignResult): Omit<CycleResult, 'seconds'> {
   const { id, outcome, ecus, code, reason, untilWallMs, until, warnings } = result;
   return {
     outcome,
-    ...(code === undefined ? {} : { code }),
-    ...(reason === undefined ? {} : { reason }),
-    ...(untilWallMs === undefined ? {} : { untilWallMs }),
-    ...(until === undefined ? {} : { until }),
+    ...defined({ code, reason, untilWallMs, until }),
     ...(warnings.length === 0 ? {} : { warnings }),
     campaign: id,
     ecus,

@@ -15,6 +15,7 @@ import type { Note } from '../campaign/runner.ts';
 import type { Campaign, CampaignCommand, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { EncryptedImage } from '../trust/director.ts';
 import { findEcu } from '../vehicle/load.ts';
@@ -109,7 +110,7 @@ export class Executor {
       clock,
       random,
       signal,
-      ...(downloadLimits === undefined ? {} : { limits: downloadLimits }),
+      ...defined({ limits: downloadLimits }),
       onProgress: (received) =>
         emit({ kind: 'download-progress', ecu, file, received, total: size }),
       onRetry: (retry) => emit({ kind: 'retry', doing: `downloading ${file}`, ...retry }),

@@ -3,6 +3,7 @@
 import type { Installed } from '../campaign/decide.ts';
 import { digestOf } from '../campaign/plan.ts';
 import type { CampaignReport, DriverFailure, EcuDriver, EcuIdentity } from '../campaign/ports.ts';
+import { defined } from '../core/optional.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
 import type { InstalledFile } from './installed.ts';
 
@@ -73,8 +74,7 @@ export class Inventory {
       .map(([name, identity]) => ({
         name,
         version: identity.version ?? UNKNOWN_VERSION,
-        ...(identity.hardwareId === undefined ? {} : { hardwareId: identity.hardwareId }),
-        ...(identity.sha256 === undefined ? {} : { sha256: identity.sha256 }),
+        ...defined({ hardwareId: identity.hardwareId, sha256: identity.sha256 }),
       }));
     return { digest: digestOf(ecus), report: { vin, outcome, ecus } };
   }

@@ -3,6 +3,7 @@
 import { planTargetsKey } from '../campaign/plan.ts';
 import type { DriverErrorCode } from '../campaign/ports.ts';
 import type { CampaignResult } from '../campaign/state.ts';
+import { defined } from '../core/optional.ts';
 import { ATTACKS } from '../trust/attack.ts';
 import type { Remembered } from './memory.ts';
 
@@ -52,13 +53,12 @@ export function retentionOf(
   return {
     key: planTargetsKey(result.plan),
     outcome,
-    ...(code === undefined ? {} : { code }),
-    ...(reason === undefined ? {} : { reason }),
+    ...defined({ code, reason }),
     campaign: id,
     count,
     ...(rollbacks === 0 ? {} : { rollbacks }),
     notBeforeWallMs,
-    ...(until === undefined ? {} : { until }),
+    ...defined({ until }),
     releases: result.plan.items.map(({ ecu, to }) => ({ ecu, version: to.version })),
     atWallMs: nowWallMs,
     // Whoever cancelled and then releases the same once more means it.

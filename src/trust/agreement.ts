@@ -13,10 +13,10 @@ export interface Voice {
  * each role that counts has its threshold of keys which no other role that counts needs.
  */
 export function independentVoices(voices: readonly Voice[]): number {
-  /** Whose voice a key is, by its place in `voices`. */
-  let owners = new Map<string, number>();
-  const claim = (voice: number, seen: Set<string>): boolean => {
-    for (const key of voices[voice]!.signers) {
+  /** Whose voice a key is. */
+  let owners = new Map<string, Voice>();
+  const claim = (voice: Voice, seen: Set<string>): boolean => {
+    for (const key of voice.signers) {
       if (seen.has(key) || owners.get(key) === voice) continue;
       seen.add(key);
       const owner = owners.get(key);
@@ -29,9 +29,9 @@ export function independentVoices(voices: readonly Voice[]): number {
   };
   const counted = new Set<string>();
   // Those that take the fewest keys first: they leave the most to the others.
-  const order = [...voices.keys()].sort((a, b) => voices[a]!.threshold - voices[b]!.threshold);
+  const order = voices.toSorted((a, b) => a.threshold - b.threshold);
   for (const voice of order) {
-    const { name, threshold } = voices[voice]!;
+    const { name, threshold } = voice;
     if (counted.has(name)) continue;
     const before = new Map(owners);
     let claimed = 0;

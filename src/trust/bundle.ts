@@ -1,6 +1,7 @@
 // The metadata that the Primary brings to one ECU over the bus (Uptane 5.4.3.5): its form, and what belongs into it.
 
 import { z } from 'zod';
+import { present } from '../core/present.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { searchSteps } from './delegations.ts';
 import type { VehicleTrust } from './full-verification.ts';
@@ -107,8 +108,10 @@ export function bundleFor(
   addNewer(director, trust.director, state.director);
   addNewer(images, trust.images, state.images);
   const all = filesOf(trust.images);
-  for (const role of delegatedRoles(trust, serial))
-    images.set(fileOf(role), all.get(fileOf(role))!);
+  for (const role of delegatedRoles(trust, serial)) {
+    const file = fileOf(role);
+    images.set(file, present(all.get(file), file));
+  }
   return { time, director, images };
 }
 

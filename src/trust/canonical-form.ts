@@ -19,7 +19,7 @@ function sortedJson(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
   if (isObject(value)) {
     const names = Object.keys(value).sort();
-    return `{${names.map((name) => `${asciiString(name)}:${sortedJson(value[name]!)}`).join(',')}}`;
+    return `{${names.map((name) => `${asciiString(name)}:${sortedJson(value[name] ?? null)}`).join(',')}}`;
   }
   return typeof value === 'string' ? asciiString(value) : JSON.stringify(value);
 }

@@ -14,6 +14,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import type { TargetFile, Targets } from '@tufjs/models';
 import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
+import { getOrAdd, itemAt, present } from '../core/present.ts';
 import { independentVoices, type Voice } from './agreement.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { type Authority, signersOf, type Trusted } from './metadata.ts';
@@ -80,7 +81,7 @@ export function delegationsFor(
   }
   const found: Delegation[] = [];
   for (const name of roleNames(targets)) {
-    const role = delegations.roles![name]!;
+    const role = present(delegations.roles?.[name], `delegation ${name}`);
     const { keyIDs, threshold, terminating, paths = [], pathHashPrefixes = [] } = role;
     const matches =
       paths.some((pattern) => matchesPattern(target, pattern)) ||
@@ -194,7 +195,8 @@ export function* searchSteps(
 function* visit(search: Search, file: Trusted<Targets>, visited: Set<string>): Steps<Found> {
   const { targets } = file.metadata.signed;
   // Step 2.
-  if (Object.hasOwn(targets, search.name)) return accepted(targets[search.name]!);
+  const own = Object.hasOwn(targets, search.name) ? targets[search.name] : undefined;
+  if (own !== undefined) return accepted(own);
   const { dialect } = search.holder.trust;
   const delegations = delegationsFor(file, search.name, search.hardwareId, dialect);
   if (!delegations.ok) return delegations;
@@ -202,7 +204,7 @@ function* visit(search: Search, file: Trusted<Targets>, visited: Set<string>): S
   for (const { roles, terminating, minRolesInAgreement } of delegations.value) {
     const found =
       minRolesInAgreement === undefined
-        ? yield* ask(search, roles[0]!, visited)
+        ? yield* ask(search, itemAt(roles, 0), visited)
         : yield* askAll(search, roles, minRolesInAgreement, visited);
     if (!found.ok || found.value !== 'none') return found;
     // Step 3. Roles below a terminating delegation have been asked, as in TUF 5.6.7; nobody else is.
@@ -258,15 +260,15 @@ function* askAll(
     } else if (typeof found.value !== 'string') {
       const { dialect, targets } = search.holder.trust;
       const { name, authority } = role;
-      const signers = signersOf(targets.get(name)!, authority);
+      const signers = signersOf(present(targets.get(name), `role ${name}`), authority);
       const spoken = { name, signers, threshold: authority.threshold, target: found.value };
       const said = statement(found.value, dialect);
-      agreeing.set(said, [...(agreeing.get(said) ?? []), spoken]);
+      getOrAdd(agreeing, said, () => []).push(spoken);
     }
   }
   // Step 2.2: of several sets that are large enough, the one with the earliest role; so they stand in the map.
-  const enough = [...agreeing.values()].find((set) => independentVoices(set) >= minimum);
-  return enough === undefined ? fault : accepted(enough[0]!.target);
+  const [first] = [...agreeing.values()].find((set) => independentVoices(set) >= minimum) ?? [];
+  return first === undefined ? fault : accepted(first.target);
 }
 
 /** What must be the same: length, hashes, and the fields that must match. */

@@ -111,13 +111,13 @@ function assignments(
   for (const target of Object.values(targets.metadata.signed.targets)) {
     const assignment = readAssignment(target, dialect);
     if (!assignment.ok) return assignment;
-    for (const serial of Object.keys(assignment.value.ecus)) {
+    for (const [serial, ecu] of Object.entries(assignment.value.ecus)) {
       const other = bySerial.get(serial);
       if (other !== undefined) {
         const reason = `assigns both ${quoted(other.name)} and ${quoted(target.path)} to ECU ${quoted(serial)}`;
         return refused('DUPLICATE_ECU', 'targets', reason);
       }
-      const one = verifiedTarget(target, assignment.value, serial, dialect);
+      const one = verifiedTarget(target, assignment.value, ecu, serial, dialect);
       if (!one.ok) return one;
       bySerial.set(serial, one.value);
     }
@@ -128,10 +128,10 @@ function assignments(
 function verifiedTarget(
   target: TargetFile,
   assignment: Assignment,
+  { hardwareId, encryption }: Assignment['ecus'][string],
   serial: string,
   dialect: Dialect,
 ): Verdict<VerifiedTarget> {
-  const { hardwareId, encryption } = assignment.ecus[serial]!;
   const malformed = (reason: string): Verdict<VerifiedTarget> =>
     refused('MALFORMED', 'targets', `image ${quoted(target.path)}: ${reason}`);
   // 5.3.2: a name must not lead out of a folder.

@@ -16,9 +16,10 @@ export type FurtherHashes = Readonly<Partial<Record<'sha384' | 'sha512', string>
 
 /** Undefined where SHA-256 is all that is listed. */
 export function furtherHashes(hashes: Readonly<Record<string, string>>): FurtherHashes | undefined {
-  const further = HASHES.flatMap((name) =>
-    name !== 'sha256' && Object.hasOwn(hashes, name) ? [[name, hashes[name]!]] : [],
-  );
+  const further = HASHES.flatMap((name) => {
+    const hash = Object.hasOwn(hashes, name) ? hashes[name] : undefined;
+    return name === 'sha256' || hash === undefined ? [] : [[name, hash]];
+  });
   return further.length === 0 ? undefined : Object.fromEntries(further);
 }
 
@@ -67,14 +68,14 @@ export function checkFileHashes(bytes: Uint8Array, named: NamedFile, where: stri
   if (named.length !== undefined && bytes.length !== named.length) {
     return wrong(`has ${bytes.length} bytes, ${named.length} were named`);
   }
-  const entries = Object.entries(named.hashes ?? {});
-  const known = HASHES.filter((name) => Object.hasOwn(named.hashes ?? {}, name));
-  if (entries.length > 0 && known.length === 0) {
+  const { hashes = {} } = named;
+  const known = HASHES.filter((name) => Object.hasOwn(hashes, name));
+  if (Object.keys(hashes).length > 0 && known.length === 0) {
     return wrong(`none of its hashes is one of ${HASHES.join(', ')}`);
   }
   for (const name of known) {
     const actual = createHash(name).update(bytes).digest('hex');
-    if (actual !== named.hashes![name]) return wrong(`its ${name} is not the one that was named`);
+    if (actual !== hashes[name]) return wrong(`its ${name} is not the one that was named`);
   }
   return accepted(undefined);
 }

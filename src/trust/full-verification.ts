@@ -1,6 +1,7 @@
 // Full verification: both repositories, in the order of Uptane 5.4.4.2.
 
 import type { TargetFile, Targets } from '@tufjs/models';
+import { present } from '../core/present.ts';
 import { accepted, refused, type TrustFault, type Verdict } from './attack.ts';
 import { searchSteps } from './delegations.ts';
 import {
@@ -84,6 +85,11 @@ export class FullVerification {
   }
 }
 
+/** After `updateSteps`. */
+function topTargets({ trust }: TrustHolder): Trusted<Targets> {
+  return present(trust.targets.get('targets'), 'Targets of the Director');
+}
+
 function* verificationSteps(
   director: TrustHolder,
   images: TrustHolder,
@@ -104,7 +110,7 @@ function* verificationSteps(
     }),
   );
   if (!updated.ok) return updated;
-  const targets = director.trust.targets.get('targets')!;
+  const targets = topTargets(director);
   const assigned = inRepository('director', readDirector(targets, rules));
   if (!assigned.ok) return assigned;
   // Step 6: nothing to install, nothing to ask the image repository.
@@ -143,7 +149,7 @@ function* matchSteps(
     const reason = `nobody who may has signed image ${quoted(name)} for ${hardwareId}`;
     return refused('UNKNOWN_TARGET', 'targets', reason);
   }
-  const ordered = director.trust.targets.get('targets')!.metadata.signed.targets[name]!;
+  const ordered = present(topTargets(director).metadata.signed.targets[name], name);
   return checkMatch(director.trust, images.trust, ordered, found.value, target);
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { fromHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
 import { ecuName } from '../core/names.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import { speakerKey } from './authority.ts';
 import { plainText, serialName } from './signed-json.ts';
 
@@ -59,9 +60,9 @@ export function parseIdentity(text: string, where: string): IdentityFile {
   }
   const parsed = identityFileSchema.safeParse(json);
   if (parsed.success) return checked(parsed.data, where);
-  const [issue] = parsed.error.issues;
-  const field = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `;
-  throw new InputError(where, `${field}${issue!.message}`);
+  const { path, message } = firstIssue(parsed.error);
+  const field = path.length === 0 ? '' : `${path.join('.')}: `;
+  throw new InputError(where, `${field}${message}`);
 }
 
 /** The TMU's key to one of its ECUs; undefined for an ECU of another make, and for one that is not locked yet. */

@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { canonicalize } from '@tufjs/canonical-json';
 import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { readDirector, type VerifiedTarget } from './director.ts';
 import { furtherHashes } from './file-hash.ts';
@@ -57,7 +58,7 @@ export function headerOf(target: VerifiedTarget): ImageHeader {
     version,
     length,
     sha256: target.sha256,
-    ...(hashes === undefined ? {} : { hashes }),
+    ...defined({ hashes }),
     securityCounter: releaseCounter,
     dependencies: { ...dependencies },
   };

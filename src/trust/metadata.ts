@@ -10,6 +10,7 @@ import {
   type Targets,
   type Timestamp,
 } from '@tufjs/models';
+import { present } from '../core/present.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { canonicalForms } from './canonical-form.ts';
 import { type Dialect, type DialectRules, RULES } from './profile.ts';
@@ -79,7 +80,7 @@ export function openEnvelope(
     return malformed('is not {signed: {...}, signatures: [...]}');
   }
   const type = field(signed, '_type');
-  const expected = rules.oldForm ? `${kind[0]!.toUpperCase()}${kind.slice(1)}` : kind;
+  const expected = rules.oldForm ? `${kind.charAt(0).toUpperCase()}${kind.slice(1)}` : kind;
   if (type !== expected) {
     return malformed(`"_type" is ${JSON.stringify(type ?? null)}, expected "${expected}"`);
   }
@@ -282,6 +283,11 @@ export function rootAuthority(root: Trusted<Root>, role: string): Authority | un
   const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
   if (entry === undefined) return undefined;
   return { keyIds: entry.keyIDs, threshold: entry.threshold, keys: root.keys };
+}
+
+/** Who signs a top-level role: a Root that is trusted names them all. */
+export function topAuthority(root: Trusted<Root>, role: RoleKind): Authority {
+  return present(rootAuthority(root, role), `role ${role} of Root`);
 }
 
 /** Uptane 5.4.4: "lower than the expiration": a file is expired from the second that it names. */

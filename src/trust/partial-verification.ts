@@ -1,11 +1,12 @@
 // What an ECU checks of what the Primary brings over the bus: its Director alone, or both repositories (5.4.4).
 
 import type { Targets } from '@tufjs/models';
+import { present } from '../core/present.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import type { MetadataBundle } from './bundle.ts';
 import { type EcuFacts, readDirector, type VerifiedTarget } from './director.ts';
 import { at, FullVerification, type RepositoryName } from './full-verification.ts';
-import { rootAuthority, type Trusted } from './metadata.ts';
+import { type Trusted, topAuthority } from './metadata.ts';
 import { fileOf, type MetadataAnswer, type MetadataRequest, Retrieval } from './retrieval.ts';
 import { nextTargets } from './role-checks.ts';
 import { rootSteps } from './root-check.ts';
@@ -47,7 +48,8 @@ function verifyPartially(options: BundleVerification): Verdict<VerifiedBundle> {
   for (let request = roots.next(); request !== undefined; request = roots.next()) {
     roots.accept(answerFrom(bundle.director, request));
   }
-  if (roots.outcome?.ok !== true) return at('director', roots.outcome!);
+  const rotated = present(roots.outcome, 'the outcome of the Roots');
+  if (!rotated.ok) return at('director', rotated);
   const targets = newTargets(holder.trust, bundle, nowMs);
   if (!targets.ok) return at('director', targets);
   const { dialect } = holder.trust;
@@ -69,7 +71,7 @@ function newTargets(
   if (bytes === undefined) {
     return refused('MISSING_METADATA', 'targets', 'the bundle has no targets.json of the Director');
   }
-  return nextTargets(trust, rootAuthority(trust.root, 'targets')!, bytes, nowMs);
+  return nextTargets(trust, topAuthority(trust.root, 'targets'), bytes, nowMs);
 }
 
 /** 5.4.4.2, with the bundle in place of the network. */
@@ -94,8 +96,8 @@ function verifyFully(options: BundleVerification): Verdict<VerifiedBundle> {
     const { repository, request } = next;
     verification.accept(answerFrom(bundle[repository], request, kept(trust, repository, request)));
   }
-  const { outcome } = verification;
-  if (outcome?.ok !== true) return outcome!;
+  const outcome = present(verification.outcome, 'the outcome of the verification');
+  if (!outcome.ok) return outcome;
   return accepted({ trust: verification.trust, target: outcome.value[0] });
 }
 

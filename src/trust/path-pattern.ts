@@ -1,12 +1,16 @@
 // Patterns of delegations (TUF 4.5, PATHPATTERN): the wildcards of a Unix shell, one path segment at a time.
 
+import { itemAt } from '../core/present.ts';
+
 /** Case matters, and neither `*` nor `?` stands for a slash. Takes linear time in both lengths, whoever wrote them. */
 export function matchesPattern(path: string, pattern: string): boolean {
   const segments = path.split('/');
   const patterns = pattern.split('/');
   return (
     segments.length === patterns.length &&
-    segments.every((segment, index) => matchesSegment([...segment], tokens(patterns[index]!)))
+    segments.every((segment, index) =>
+      matchesSegment([...segment], tokens(itemAt(patterns, index))),
+    )
   );
 }
 
@@ -16,7 +20,7 @@ function tokens(pattern: string): Token[] {
   const characters = [...pattern];
   const list: Token[] = [];
   for (let at = 0; at < characters.length; at++) {
-    const character = characters[at]!;
+    const character = itemAt(characters, at);
     if (character === '*') list.push('any');
     else if (character === '?') list.push(() => true);
     else {
@@ -43,9 +47,9 @@ function characterSet(inside: readonly string[]): (character: string) => boolean
   return (character) => {
     let found = false;
     for (let at = 0; at < members.length; at++) {
-      const from = members[at]!;
+      const from = itemAt(members, at);
       const isRange = members[at + 1] === '-' && at + 2 < members.length;
-      const to = isRange ? members[at + 2]! : from;
+      const to = isRange ? itemAt(members, at + 2) : from;
       if (character >= from && character <= to) found = true;
       if (isRange) at += 2;
     }
@@ -64,7 +68,7 @@ function matchesSegment(text: readonly string[], pattern: readonly Token[]): boo
     if (now === 'any') {
       star = token++;
       resume = at;
-    } else if (now?.(text[at]!) === true) {
+    } else if (now?.(itemAt(text, at)) === true) {
       at++;
       token++;
     } else if (star >= 0) {

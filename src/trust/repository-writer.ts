@@ -4,6 +4,8 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import {
   buildRoot,
@@ -147,7 +149,7 @@ export class RepositoryWriter {
 
   /** The newest Root. */
   get root(): RolePayload {
-    return this.#files.get('root.json')!.role.signed;
+    return present(this.#files.get('root.json'), 'root.json').role.signed;
   }
 
   /** By name, as the next `publish` will list them. */
@@ -248,9 +250,9 @@ export class RepositoryWriter {
       ...buildTargets({
         ...this.#next('targets', nowMs),
         targets: Object.fromEntries(this.#targets),
-        ...(this.#custom === undefined ? {} : { custom: this.#custom }),
+        ...defined({ custom: this.#custom }),
       }),
-      ...(this.#delegations === undefined ? {} : { delegations: this.#delegations }),
+      ...defined({ delegations: this.#delegations }),
     };
   }
 

@@ -1,6 +1,7 @@
 // One repository as its reader knows it, and the checks of Uptane 5.4.4.3 to 5.4.4.6 that carry it forward.
 
 import type { Root, Targets } from '@tufjs/models';
+import { defined } from '../core/optional.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import {
   checkExpiry,
@@ -9,6 +10,7 @@ import {
   rootAuthority,
   type SignedByKind,
   type Trusted,
+  topAuthority,
   toTrusted,
 } from './metadata.ts';
 import type { Dialect } from './profile.ts';
@@ -116,9 +118,11 @@ export function versionsOf({ root, timestamp, snapshot, targets }: RepositoryTru
   const top = targets.get('targets');
   return {
     root: root.version,
-    ...(timestamp === undefined ? {} : { timestamp: timestamp.version }),
-    ...(snapshot === undefined ? {} : { snapshot: snapshot.version }),
-    ...(top === undefined ? {} : { targets: top.version }),
+    ...defined({
+      timestamp: timestamp?.version,
+      snapshot: snapshot?.version,
+      targets: top?.version,
+    }),
   };
 }
 
@@ -188,7 +192,7 @@ export function checkTargetsFile(
 ): Verdict<Trusted<Targets>> {
   const trust = trustRoot(root, dialect);
   if (!trust.ok) return trust;
-  const authority = rootAuthority(trust.value.root, 'targets')!;
+  const authority = topAuthority(trust.value.root, 'targets');
   const file = checkedFile('targets', next, 'targets', authority, dialect);
   if (!file.ok) return file;
   const known =

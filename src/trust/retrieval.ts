@@ -63,13 +63,24 @@ export function* fetchFile(request: MetadataRequest): Steps<Uint8Array | undefin
     case 'too-slow':
       return refused('SLOW_RETRIEVAL', where, `${request.file} comes too slowly`);
     default:
-      return request.optional
-        ? accepted(undefined)
-        : refused('MISSING_METADATA', where, `there is no ${request.file}`);
+      return request.optional ? accepted(undefined) : missing(request);
   }
 }
 
-function tooLong({ role, file, maxBytes }: MetadataRequest): Verdict<never> {
+export type RequiredRequest = Omit<MetadataRequest, 'optional'>;
+
+/** Asks for one file that must be there. */
+export function* fetchRequired(request: RequiredRequest): Steps<Uint8Array> {
+  const bytes = yield* fetchFile({ ...request, optional: false });
+  if (!bytes.ok) return bytes;
+  return bytes.value === undefined ? missing(request) : accepted(bytes.value);
+}
+
+function missing({ role, file }: RequiredRequest): Verdict<never> {
+  return refused('MISSING_METADATA', role, `there is no ${file}`);
+}
+
+function tooLong({ role, file, maxBytes }: RequiredRequest): Verdict<never> {
   return refused('ENDLESS_DATA', role, `${file} is longer than ${maxBytes} bytes`);
 }
 

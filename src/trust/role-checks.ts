@@ -2,6 +2,7 @@
 
 import type { Targets } from '@tufjs/models';
 import { equalBytes } from '../core/bytes.ts';
+import { present } from '../core/present.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import { checkMetadataFile } from './file-hash.ts';
 import {
@@ -11,16 +12,16 @@ import {
   type Envelope,
   openEnvelope,
   type RoleKind,
-  rootAuthority,
   type SignedByKind,
   type Trusted,
+  topAuthority,
   toTrusted,
 } from './metadata.ts';
 import { type Dialect, MAX_BYTES, RULES } from './profile.ts';
 import {
-  fetchFile,
+  fetchRequired,
   fileOf,
-  type MetadataRequest,
+  type RequiredRequest,
   type Steps,
   versionedFileOf,
 } from './retrieval.ts';
@@ -30,20 +31,20 @@ import { type RepositoryTrust, type TrustHolder, withTargets } from './trust-sta
 /** 5.4.4.4. */
 export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void> {
   const { dialect } = holder.trust;
-  const bytes = yield* fetchFile({
+  const bytes = yield* fetchRequired({
     role: 'timestamp',
     file: fileOf('timestamp'),
     maxBytes: MAX_BYTES.timestamp,
-    optional: false,
   });
   if (!bytes.ok) return bytes;
   // Step 2: arbitrary software.
-  const authority = rootAuthority(holder.trust.root, 'timestamp')!;
-  const next = checkedFile('timestamp', bytes.value!, 'timestamp', authority, dialect);
+  const authority = topAuthority(holder.trust.root, 'timestamp');
+  const next = checkedFile('timestamp', bytes.value, 'timestamp', authority, dialect);
   if (!next.ok) return next;
   const trusted = holder.trust.timestamp;
   // The same version is the same file: another text under it is not looked at (TUF 5.4.3).
-  if (isKept(trusted, next.value, dialect)) return checkExpiry(trusted!, nowMs, 'timestamp');
+  const kept = keptFile(trusted, next.value, dialect);
+  if (kept !== undefined) return checkExpiry(kept, nowMs, 'timestamp');
   // Step 3: rollback, of Timestamp and of the Snapshot that it names.
   const fresh = checkNotOlder(next.value, trusted, 'timestamp');
   if (!fresh.ok) return fresh;
@@ -69,7 +70,7 @@ export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void>
 /** 5.4.4.5. */
 export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> {
   const { dialect, root, timestamp } = holder.trust;
-  const named = timestamp!.metadata.signed.snapshotMeta;
+  const named = present(timestamp, 'Timestamp').metadata.signed.snapshotMeta;
   const trusted = holder.trust.snapshot;
   // 5.4.4.2 step 4: what we have is what Timestamp names.
   if (
@@ -79,14 +80,16 @@ export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> 
     return checkExpiry(trusted, nowMs, 'snapshot');
   }
   // Step 1.
-  const bytes = yield* fetchFile(namedRequest(holder.trust, 'snapshot', named, MAX_BYTES.snapshot));
+  const bytes = yield* fetchRequired(
+    namedRequest(holder.trust, 'snapshot', named, MAX_BYTES.snapshot),
+  );
   if (!bytes.ok) return bytes;
   // Step 2: mix and match.
-  const right = checkMetadataFile(bytes.value!, named, 'snapshot', dialect);
+  const right = checkMetadataFile(bytes.value, named, 'snapshot', dialect);
   if (!right.ok) return right;
   // Step 3: arbitrary software.
-  const authority = rootAuthority(root, 'snapshot')!;
-  const next = checkedFile('snapshot', bytes.value!, 'snapshot', authority, dialect);
+  const authority = topAuthority(root, 'snapshot');
+  const next = checkedFile('snapshot', bytes.value, 'snapshot', authority, dialect);
   if (!next.ok) return next;
   const same = checkNamedVersion(next.value, named.version, 'snapshot', 'Timestamp');
   if (!same.ok) return same;
@@ -116,7 +119,7 @@ export function* targetsSteps(
   snapshots: boolean,
   inspect?: (targets: Trusted<Targets>) => Verdict<unknown>,
 ): Steps<void> {
-  const authority = rootAuthority(holder.trust.root, 'targets')!;
+  const authority = topAuthority(holder.trust.root, 'targets');
   const next = snapshots
     ? yield* listedTargets(holder, 'targets', authority, nowMs)
     : yield* unlistedTargets(holder, authority, nowMs);
@@ -136,7 +139,7 @@ export function* listedTargets(
   nowMs: number,
 ): Steps<Trusted<Targets>> {
   const { snapshot, dialect } = holder.trust;
-  const { meta } = snapshot!.metadata.signed;
+  const { meta } = present(snapshot, 'Snapshot').metadata.signed;
   const listed = Object.hasOwn(meta, `${role}.json`) ? meta[`${role}.json`] : undefined;
   if (listed === undefined) {
     return refused('MISSING_METADATA', role, `Snapshot does not list ${quoted(`${role}.json`)}`);
@@ -151,12 +154,12 @@ export function* listedTargets(
     return current.ok ? accepted(trusted) : current;
   }
   // Step 1.
-  const bytes = yield* fetchFile(namedRequest(holder.trust, role, listed, MAX_BYTES.targets));
+  const bytes = yield* fetchRequired(namedRequest(holder.trust, role, listed, MAX_BYTES.targets));
   if (!bytes.ok) return bytes;
-  const right = checkMetadataFile(bytes.value!, listed, role, dialect);
+  const right = checkMetadataFile(bytes.value, listed, role, dialect);
   if (!right.ok) return right;
   // Step 3: arbitrary software. It stands before step 2 so that a version is only believed when it was signed.
-  const next = checkedFile('targets', bytes.value!, role, authority, dialect);
+  const next = checkedFile('targets', bytes.value, role, authority, dialect);
   if (!next.ok) return next;
   // Step 2: mix and match.
   const same = checkNamedVersion(next.value, listed.version, role, 'Snapshot');
@@ -170,14 +173,13 @@ function* unlistedTargets(
   authority: Authority,
   nowMs: number,
 ): Steps<Trusted<Targets>> {
-  const bytes = yield* fetchFile({
+  const bytes = yield* fetchRequired({
     role: 'targets',
     file: fileOf('targets'),
     maxBytes: MAX_BYTES.targets,
-    optional: false,
   });
   if (!bytes.ok) return bytes;
-  return nextTargets(holder.trust, authority, bytes.value!, nowMs);
+  return nextTargets(holder.trust, authority, bytes.value, nowMs);
 }
 
 /** New top-level Targets on their own: partial verification (5.4.4.1), a Director without Snapshot. */
@@ -190,17 +192,23 @@ export function nextTargets(
   const next = checkedFile('targets', bytes, 'targets', authority, trust.dialect);
   if (!next.ok) return next;
   const trusted = trust.targets.get('targets');
-  if (isKept(trusted, next.value, trust.dialect)) {
-    const current = checkExpiry(trusted!, nowMs, 'targets');
-    return current.ok ? accepted(trusted!) : current;
+  const kept = keptFile(trusted, next.value, trust.dialect);
+  if (kept !== undefined) {
+    const current = checkExpiry(kept, nowMs, 'targets');
+    return current.ok ? accepted(kept) : current;
   }
   return checkedTargets(next.value, trusted, nowMs, 'targets');
 }
 
-/** Is what is trusted the answer, because nothing newer came? */
-function isKept(trusted: Envelope | undefined, next: Envelope, dialect: Dialect): boolean {
-  if (trusted?.version !== next.version) return false;
-  return RULES[dialect].sameVersion === 'kept' || equalBytes(trusted.bytes, next.bytes);
+/** The trusted file where it is the answer, because nothing newer came. */
+function keptFile<T extends Envelope>(
+  trusted: T | undefined,
+  next: Envelope,
+  dialect: Dialect,
+): T | undefined {
+  if (trusted?.version !== next.version) return undefined;
+  const isKept = RULES[dialect].sameVersion === 'kept' || equalBytes(trusted.bytes, next.bytes);
+  return isKept ? trusted : undefined;
 }
 
 function checkedTargets(
@@ -237,13 +245,12 @@ function namedRequest(
   role: string,
   named: { readonly version: number; readonly length?: number | undefined },
   limit: number,
-): MetadataRequest {
+): RequiredRequest {
   const versioned = root.metadata.signed.consistentSnapshot;
   return {
     role,
     file: versioned ? versionedFileOf(role, named.version) : fileOf(role),
     maxBytes: RULES[dialect].namedFile === 'exact' ? Math.min(named.length ?? limit, limit) : limit,
-    optional: false,
   };
 }
 

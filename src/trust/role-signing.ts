@@ -1,6 +1,7 @@
 // Builds the signed part of each role (TUF 1.0.31, Uptane 5.2) and signs it. The checks of a reader are elsewhere.
 
 import { canonicalize } from '@tufjs/canonical-json';
+import { defined } from '../core/optional.ts';
 import { keyIdOf, type PublicKeyJson, type Signer, verifyWith } from './signing-key.ts';
 
 export const SPEC_VERSION = '1.0.31';
@@ -97,7 +98,7 @@ export function buildRoot(spec: RootSpec): RolePayload {
   const roles: Record<string, { keyids: string[]; threshold: number }> = {};
   for (const [name, role] of Object.entries(spec.roles)) {
     const keyids = role.keys.map(keyIdOf);
-    for (const [index, keyid] of keyids.entries()) keys[keyid] = role.keys[index]!;
+    for (const key of role.keys) keys[keyIdOf(key)] = key;
     roles[name] = { keyids, threshold: role.threshold };
   }
   return {
@@ -112,8 +113,10 @@ export function buildTargets(spec: TargetsSpec): RolePayload {
   return {
     ...header('targets', spec),
     targets: spec.targets,
-    ...(spec.custom === undefined ? {} : { custom: spec.custom }),
-    ...(spec.delegations === undefined ? {} : { delegations: delegationsOf(spec.delegations) }),
+    ...defined({
+      custom: spec.custom,
+      delegations: spec.delegations === undefined ? undefined : delegationsOf(spec.delegations),
+    }),
   };
 }
 
@@ -122,15 +125,17 @@ export function delegationsOf(specs: readonly (DelegationSpec | MultiRoleSpec)[]
   const keys: Record<string, PublicKeyJson> = {};
   const signersOf = ({ keys: held, threshold }: RoleKeys) => {
     const keyids = held.map(keyIdOf);
-    for (const [index, keyid] of keyids.entries()) keys[keyid] = held[index]!;
+    for (const key of held) keys[keyIdOf(key)] = key;
     return { keyids, threshold };
   };
   const roles = specs.map((spec) => ({
     name: spec.name,
     terminating: spec.terminating ?? false,
-    ...(spec.paths === undefined ? {} : { paths: spec.paths }),
-    ...(spec.pathHashPrefixes === undefined ? {} : { path_hash_prefixes: spec.pathHashPrefixes }),
-    ...(spec.hardwareIds === undefined ? {} : { hardwareIds: spec.hardwareIds }),
+    ...defined({
+      paths: spec.paths,
+      path_hash_prefixes: spec.pathHashPrefixes,
+      hardwareIds: spec.hardwareIds,
+    }),
     ...('roles' in spec
       ? {
           // Nobody signs in the name of the whole: each of its roles has a file and keys of its own.

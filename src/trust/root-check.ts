@@ -9,6 +9,7 @@ import {
   openEnvelope,
   rootAuthority,
   type Trusted,
+  topAuthority,
   toTrusted,
 } from './metadata.ts';
 import { type Dialect, MAX_BYTES, MAX_ROOTS } from './profile.ts';
@@ -21,7 +22,7 @@ export function selfSignedRoot(bytes: Uint8Array, dialect: Dialect): Verdict<Tru
   if (!file.ok) return file;
   const root = toTrusted('root', file.value, 'root', dialect);
   if (!root.ok) return root;
-  const signed = checkSignatures(root.value, rootAuthority(root.value, 'root')!, 'root');
+  const signed = checkSignatures(root.value, topAuthority(root.value, 'root'), 'root');
   return signed.ok ? root : signed;
 }
 
@@ -64,12 +65,12 @@ export function nextRoot(
   const file = openEnvelope('root', bytes, 'root', dialect);
   if (!file.ok) return file;
   // Step 2.3: arbitrary software. A threshold of the old keys...
-  const old = checkSignatures(file.value, rootAuthority(current, 'root')!, 'root');
+  const old = checkSignatures(file.value, topAuthority(current, 'root'), 'root');
   if (!old.ok) return old;
   const next = toTrusted('root', file.value, 'root', dialect);
   if (!next.ok) return next;
   // ...and a threshold of the new ones.
-  const own = checkSignatures(next.value, rootAuthority(next.value, 'root')!, 'root');
+  const own = checkSignatures(next.value, topAuthority(next.value, 'root'), 'root');
   if (!own.ok) return own;
   // Step 2.4: rollback. Not even a newer one than asked for: none may be left out.
   if (next.value.version !== current.version + 1) {

@@ -13,6 +13,7 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import {
+  byteAt,
   bytesToUint,
   concatBytes,
   constantTimeEqual,
@@ -196,7 +197,8 @@ function nonceOf({ iv }: DirectionKeys, sequence: number): Uint8Array {
   const number = uintToBytes(sequence, SEQUENCE_BYTES);
   const nonce = Uint8Array.from(iv);
   const at = NONCE_BYTES - SEQUENCE_BYTES;
-  for (let index = 0; index < SEQUENCE_BYTES; index++) nonce[at + index]! ^= number[index]!;
+  for (const [index, byte] of number.entries())
+    nonce[at + index] = byteAt(nonce, at + index) ^ byte;
   return nonce;
 }
 

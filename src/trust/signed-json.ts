@@ -4,6 +4,8 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { canonicalize } from '@tufjs/canonical-json';
 import { z } from 'zod';
 import { toHex } from '../core/bytes.ts';
+import { itemAt } from '../core/present.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import { accepted, refused, type Verdict } from './attack.ts';
 import {
   keyIdOf,
@@ -87,10 +89,12 @@ export function signJson(
   const digest = toHex(sha256(bytes));
   const sigs = signers.map((signer) => signer.sign(bytes));
   const whole = (values: readonly string[]): SignedJson => ({
-    signatures: values.map((sig, index) => {
-      const { keyId, publicKey } = signers[index]!;
-      return { keyid: keyId, method: publicKey.scheme, hash: { function: 'sha256', digest }, sig };
-    }),
+    signatures: signers.map(({ keyId, publicKey }, index) => ({
+      keyid: keyId,
+      method: publicKey.scheme,
+      hash: { function: 'sha256', digest },
+      sig: itemAt(values, index),
+    })),
     signed,
   });
   return sigs.every((sig) => typeof sig === 'string')
@@ -108,7 +112,7 @@ export function readSigned<T>(input: unknown, schema: z.ZodType<T>, where: strin
   if (!json.ok) return json;
   const parsed = schema.safeParse(json.value);
   if (parsed.success) return accepted(parsed.data);
-  const issue = parsed.error.issues[0]!;
+  const issue = firstIssue(parsed.error);
   const place = issue.path.length === 0 ? '' : `"${issue.path.join('.')}": `;
   return refused('MALFORMED', where, `${place}${issue.message}`);
 }

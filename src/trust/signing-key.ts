@@ -12,6 +12,7 @@ import {
 import { sha256 } from '@noble/hashes/sha2.js';
 import { canonicalize } from '@tufjs/canonical-json';
 import { concatBytes, fromHex, toHex } from '../core/bytes.ts';
+import { present } from '../core/present.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 
 /** A public key as metadata writes it (TUF 4.2): Ed25519 as 64 hex digits, ECDSA as PEM. */
@@ -128,8 +129,13 @@ export function generateX25519(random: Random = systemRandom): X25519KeyPair {
 
 /** Throws RangeError when the private key has not 32 bytes. */
 export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
-  const { x } = createPublicKey(rawPrivateKey('x25519', privateKey)).export({ format: 'jwk' });
-  return Uint8Array.from(Buffer.from(x!, 'base64url'));
+  return rawBytesOf(createPublicKey(rawPrivateKey('x25519', privateKey)));
+}
+
+/** The bytes of a public key of Curve25519 (RFC 8037 2). */
+function rawBytesOf(publicKey: KeyObject): Uint8Array {
+  const { x } = publicKey.export({ format: 'jwk' });
+  return Uint8Array.from(Buffer.from(present(x, 'x of the public key'), 'base64url'));
 }
 
 /**
@@ -169,7 +175,7 @@ function publicKeyOf(key: KeyObject): PublicKeyJson {
 
 function jsonOf(key: KeyObject): PublicKeyJson | undefined {
   if (key.asymmetricKeyType === 'ed25519') {
-    return ed25519PublicKey(Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url'));
+    return ed25519PublicKey(rawBytesOf(key));
   }
   if (!isP256(key)) return undefined;
   const keyval = { public: key.export({ type: 'spki', format: 'pem' }).toString() };

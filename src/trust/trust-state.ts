@@ -1,6 +1,7 @@
 // What a reader trusts of one repository: immutable, made anew by every file that is accepted.
 
 import type { Root, Snapshot, Targets, Timestamp } from '@tufjs/models';
+import { defined } from '../core/optional.ts';
 import type { Trusted } from './metadata.ts';
 import type { Dialect } from './profile.ts';
 
@@ -37,8 +38,7 @@ export function withFiles(
   return {
     dialect,
     root,
-    ...(timestamp === undefined ? {} : { timestamp }),
-    ...(snapshot === undefined ? {} : { snapshot }),
+    ...defined({ timestamp, snapshot }),
     targets,
   };
 }

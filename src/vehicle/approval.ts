@@ -5,11 +5,13 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
 import {
   asciiBytes,
+  byteAt,
   bytesToUint,
   concatBytes,
   constantTimeEqual,
   uintToBytes,
 } from '../core/bytes.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 
 /** Bytes of the fields in front of the facts. */
 export const CAMPAIGN_ID_BYTES = 16;
@@ -143,7 +145,7 @@ export function decodeApprovalRequest(
   }
   const facts = approvalFactsSchema.safeParse(json);
   if (!facts.success) {
-    const issue = facts.error.issues[0]!;
+    const issue = firstIssue(facts.error);
     return { fault: 'bad-facts', reason: `${issue.path.join('.')}: ${issue.message}` };
   }
   return {
@@ -212,7 +214,8 @@ export function encodeApprovalResult(
 
 /** Undefined when the bytes are no result. The MAC is not checked here: see `verifyApproval`. */
 export function decodeApprovalResult(record: Uint8Array): ApprovalResult | undefined {
-  if (record.length !== RESULT_BYTES || record[0]! > ApprovalStatus.askAgain) return undefined;
+  if (record.length !== RESULT_BYTES || byteAt(record, 0) > ApprovalStatus.askAgain)
+    return undefined;
   return {
     status: record[0] as ApprovalStatus,
     untilUnixS: bytesToUint(record.subarray(1, 5)),
@@ -241,7 +244,7 @@ export function encodeOutcome(outcome: string): Uint8Array {
   if (bytes.length <= MAX_OUTCOME_BYTES) return bytes;
   let end = MAX_OUTCOME_BYTES;
   // A continuation byte begins no character (RFC 3629 3).
-  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  while ((byteAt(bytes, end) & 0xc0) === 0x80) end--;
   return bytes.slice(0, end);
 }
 

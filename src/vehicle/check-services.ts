@@ -68,10 +68,10 @@ function faultOfArguments(command: CommandFields): ServiceFault | undefined {
   for (const [index, { name, offset }] of placed.entries()) {
     const before = placed[index - 1];
     const end = before === undefined ? 0 : before.offset + before.length;
-    if (offset < end) {
+    if (before !== undefined && offset < end) {
       return {
         path: ['arguments', name],
-        message: `${name} begins at byte ${offset}, where ${before!.name} still is (up to byte ${end - 1}): give one of them another offset`,
+        message: `${name} begins at byte ${offset}, where ${before.name} still is (up to byte ${end - 1}): give one of them another offset`,
       };
     }
     if (offset > end) {

@@ -1,5 +1,7 @@
 // For messages about unknown names: which known one was probably meant.
 
+import { itemAt } from '../core/present.ts';
+
 /** `; did you mean "speed"? expected one of speed, gear`, to follow a statement. */
 export function closestName(word: string, known: readonly string[]): string {
   const list = known.length === 0 ? '' : `, expected one of ${known.join(', ')}`;
@@ -19,13 +21,13 @@ function distance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      const replace = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const replace = itemAt(row, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swap = swapped ? above[j - 2]! + 1 : Number.POSITIVE_INFINITY;
-      next.push(Math.min(replace, row[j]! + 1, next[j - 1]! + 1, swap));
+      const swap = swapped ? itemAt(above, j - 2) + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min(replace, itemAt(row, j) + 1, itemAt(next, j - 1) + 1, swap));
     }
     above = row;
     row = next;
   }
-  return row[b.length]!;
+  return itemAt(row, b.length);
 }

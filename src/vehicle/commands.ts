@@ -1,6 +1,7 @@
 // A command of the vehicle file: what it does to the ECU, and its arguments as bytes.
 
 import { fromHex } from '../core/bytes.ts';
+import { present } from '../core/present.ts';
 import type { ArgumentFields, CommandFields } from './service-fields.ts';
 import { encodeSignal } from './signals.ts';
 
@@ -25,7 +26,9 @@ export type CommandAct =
 export function actOf(command: CommandFields): CommandAct {
   const { write, control, option, mask, routine, counter, running, readBack = true } = command;
   if (write !== undefined) return { kind: 'write', did: write, readBack };
-  if (control === undefined) return { kind: 'routine', routine: routine!, counter, running };
+  if (control === undefined) {
+    return { kind: 'routine', routine: present(routine, 'the routine'), counter, running };
+  }
   return option === 'return'
     ? { kind: 'return', did: control, readBack }
     : { kind: 'adjust', did: control, mask: fromHex(mask ?? ''), readBack };

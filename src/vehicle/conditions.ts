@@ -1,6 +1,7 @@
 // The vehicle's conditions, ready to be asked: which signals they need, whether they hold, and what to tell the driver.
 
 import { assertNever } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import type { VehicleSignal } from './condition-schema.ts';
 import { clockText, parseExpression } from './expression.ts';
 import { type Condition, checkExpression, type NameType, type Scope } from './expression-check.ts';
@@ -90,7 +91,9 @@ function problemOf(
   }
   const truth = condition.evaluate(values);
   if (truth.ok && truth.holds) return undefined;
-  const facts = condition.names.map((name) => factText(name, values.get(name)!, signals));
+  const facts = condition.names.map((name) =>
+    factText(name, present(values.get(name), `the value of ${name}`), signals),
+  );
   const what = truth.ok ? '' : `${truth.reason}; `;
   const seen = facts.length === 0 ? '' : `; ${facts.join(', ')}`;
   return `${say}(${rule.name}: ${what}required is ${rule.require}${seen})`;
@@ -100,7 +103,7 @@ function problemOf(
 function factText(name: string, value: number | string, signals: Vehicle['signals']): string {
   const signal = Object.hasOwn(signals, name) ? signals[name] : undefined;
   if (signal !== undefined) return `${name} is ${signalText(signal, value)}`;
-  const type = CONDITION_VARIABLES[name]!;
+  const type = present(CONDITION_VARIABLES[name], `condition variable ${name}`);
   switch (type.kind) {
     case 'quantity':
       return `${name} is ${value} ${type.unit.text}`;

@@ -1,6 +1,7 @@
 // The words of the language of conditions: numbers with their units, times of day, names, operators.
 
 import { CanOtaError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { isUnitName, UNIT_NAMES, type UnitName } from './quantity.ts';
 
 /** An expression that nobody can understand or that compares apples with volts. `column` counts from 1. */
@@ -90,7 +91,7 @@ export function tokensOf(text: string): Token[] {
         kind: 'number',
         column,
         text: number[0],
-        ...(unit === undefined ? {} : { unit }),
+        ...defined({ unit }),
       });
       continue;
     }
@@ -116,15 +117,17 @@ function minutesOf(match: RegExpExecArray, column: number): number {
 /** A word right behind a number can only have been meant as its unit. */
 function refuseUnit(text: string, at: number): void {
   const word = /^\s*([A-Za-z_°][A-Za-z0-9_°/]*)/.exec(text.slice(at));
-  if (word === null || KEYWORDS.has(word[1]!)) return;
+  if (word === null) return;
+  const [whole, unit = ''] = word;
+  if (KEYWORDS.has(unit)) return;
   throw new ExpressionError(
-    at + word[0].length - word[1]!.length + 1,
-    `"${word[1]}" is no unit, expected one of ${UNIT_NAMES.join(' ')}`,
+    at + whole.length - unit.length + 1,
+    `"${unit}" is no unit, expected one of ${UNIT_NAMES.join(' ')}`,
   );
 }
 
 function foreign(text: string, at: number): ExpressionError {
-  const found = [...text.slice(at)][0]!;
+  const [found = ''] = text.slice(at);
   const hint = FOREIGN.find(([theirs]) => text.startsWith(theirs, at));
   return new ExpressionError(
     at + 1,

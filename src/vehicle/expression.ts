@@ -1,5 +1,7 @@
 // The language of conditions: `speed == 0 and battery >= 12.2 V`. Text to tree and back; no meaning, no I/O.
 
+import { defined } from '../core/optional.ts';
+import { itemAt } from '../core/present.ts';
 import { ExpressionError, KEYWORDS, type Token, tokensOf } from './expression-tokens.ts';
 import type { UnitName } from './quantity.ts';
 
@@ -125,7 +127,7 @@ class Parser {
   }
 
   #peek(): Token {
-    return this.#tokens[this.#next]!;
+    return itemAt(this.#tokens, this.#next);
   }
 
   /** Takes the next token when it is one of these words or symbols. */
@@ -222,7 +224,7 @@ class Parser {
           kind: 'number',
           column,
           text,
-          ...(token.unit === undefined ? {} : { unit: token.unit }),
+          ...defined({ unit: token.unit }),
         };
       case 'clock':
         this.#next++;

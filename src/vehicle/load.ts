@@ -2,6 +2,8 @@
 
 import { LineCounter, parseDocument } from 'yaml';
 import { InputError } from '../core/errors.ts';
+import { itemAt } from '../core/present.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import { faultOfConditions } from './check-conditions.ts';
 import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
 
@@ -29,7 +31,7 @@ export function parseVehicle(text: string, where: string): Vehicle {
     throw new InputError(at, `${fieldPath(path)}: ${message}`);
   };
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
+    const issue = firstIssue(parsed.error);
     return refuse(issue.path, issue.message);
   }
   refuseSeveralBuses(parsed.data, refuse);
@@ -169,7 +171,7 @@ function idText(id: number, extended: boolean): string {
 
 /** The bus that an ECU is on. */
 export function busOf(vehicle: Vehicle, ecu: VehicleEcu): string {
-  return ecu.bus ?? Object.keys(vehicle.buses)[0]!;
+  return ecu.bus ?? itemAt(Object.keys(vehicle.buses), 0);
 }
 
 /** Throws InputError with the names that exist. */

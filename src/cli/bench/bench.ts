@@ -17,6 +17,7 @@ import { systemClock } from '../../core/clock.ts';
 import { pc } from '../../core/colours.ts';
 import type { Context } from '../../core/context.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { formatDuration } from '../../core/units.ts';
 import { writeBenchVehicle } from '../../onboard/bench-vehicle.ts';
@@ -185,7 +186,7 @@ class Bench {
     if (mismatch !== undefined) process.stderr.write(`can-ota: ${mismatch}\n`);
     this.#context.emit({
       outcome: outcome.outcome,
-      ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
+      ...defined({ reason: outcome.reason }),
       bus: { kind: bus.kind, name: bus.name },
       seconds: round(seconds),
       frames: meter.frames,
@@ -195,7 +196,7 @@ class Bench {
         limitShare: round(row.limitShare),
       })),
       verified: this.#verified ?? null,
-      ...(mismatch === undefined ? {} : { mismatch }),
+      ...defined({ mismatch }),
     });
     return mismatch === undefined ? outcomeExitCode(outcome.outcome) : ExitCode.internal;
   }

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import { networkOf } from '../../link/network.ts';
 import { type CancelReply, ReleaseBackend } from '../../signing/release-backend.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
@@ -27,7 +28,7 @@ export function cancelCampaign(vin: string, options: CancelOptions): Promise<voi
     );
     return cancel({ context, backend, clock: systemClock }, vin, {
       reason,
-      ...(waitS === undefined ? {} : { waitMs: waitS * 1000 }),
+      ...defined({ waitMs: waitS === undefined ? undefined : waitS * 1000 }),
     });
   });
 }

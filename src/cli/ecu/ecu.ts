@@ -10,6 +10,7 @@ import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { lockFolder } from '../../core/lock.ts';
+import { defined } from '../../core/optional.ts';
 import { systemRandom } from '../../core/random.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { fileFault } from '../../core/text-file.ts';
@@ -66,7 +67,7 @@ export async function simulationOptions(
     random: systemRandom,
     faults,
     benchKeys: options.benchKeys === true,
-    ...(factoryImage === undefined ? {} : { factoryImage }),
+    ...defined({ factoryImage }),
   };
 }
 

@@ -8,6 +8,7 @@ import { pc } from '../../core/colours.ts';
 import type { Context } from '../../core/context.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { silentLogger } from '../../core/logger.ts';
+import { defined } from '../../core/optional.ts';
 import { systemRandom } from '../../core/random.ts';
 import { formatBytes, formatDuration } from '../../core/units.ts';
 import { UdsEcuDriver } from '../../drivers/ecu-driver.ts';
@@ -64,7 +65,7 @@ export function flash(name: string, file: string, given: FlashOptions): Promise<
       target: {
         version: options.version,
         image,
-        ...(metadata === undefined ? {} : { metadata }),
+        ...defined({ metadata }),
       },
       clock: systemClock,
       random: systemRandom,
@@ -163,7 +164,7 @@ function showFailure(
     ecu: name,
     ok: false,
     phase: phaseOf(step, ecu),
-    error: { code, message: reason, ...(attack === undefined ? {} : { attack }) },
+    error: { code, message: reason, ...defined({ attack }) },
     rolledBack,
     content: content.kind,
   });

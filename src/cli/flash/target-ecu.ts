@@ -1,6 +1,7 @@
 // The ECU that `flash` and `read` talk to: one of the vehicle file, or any by its two identifiers.
 
 import { InputError } from '../../core/errors.ts';
+import { defined } from '../../core/optional.ts';
 import type { Advice } from '../../drivers/advice.ts';
 import type { OrderAuthority } from '../../drivers/secured-requester.ts';
 import { loadVehicle, withFd } from '../../onboard/vehicle-file.ts';
@@ -69,7 +70,7 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
       extended,
     },
     memory: {
-      ...(options.address === undefined ? {} : { address: options.address }),
+      ...defined({ address: options.address }),
       banks: 1,
       bankSize: 0xffff_ffff,
     },

@@ -16,6 +16,7 @@ import { systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import { createSecretFile, readSecretLine, requireOwnerOnly } from '../../core/secret-file.ts';
 import { fileFault } from '../../core/text-file.ts';
 import { type NetworkOptions, networkOf } from '../../link/network.ts';
@@ -120,7 +121,7 @@ async function openKey(options: DeviceReleaseOptions): Promise<KeyObject> {
   }
   let key: KeyObject;
   try {
-    key = createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) });
+    key = createPrivateKey({ key: pem, ...defined({ passphrase }) });
   } catch (cause) {
     const why = encrypted ? 'the passphrase is wrong, or it is damaged' : 'it is no private key';
     throw new InputError('--key', `${file} cannot be opened: ${why}`, { cause });

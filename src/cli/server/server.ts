@@ -7,6 +7,7 @@ import { requirePlausibleClock } from '../../core/build-date.ts';
 import { systemClock } from '../../core/clock.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import { systemRandom } from '../../core/random.ts';
 import { readSecretLine } from '../../core/secret-file.ts';
 import { readTextFile } from '../../core/text-file.ts';
@@ -55,9 +56,9 @@ export function server(options: ServerOptions): Promise<void> {
       trustProxy: options.trustProxy ?? false,
       maxUploadBytes: Math.floor(options.maxUpload * 1024 * 1024),
       ...(options.secureCookies === true ? { secureCookies: true } : {}),
-      ...(options.basePath === undefined ? {} : { basePath: options.basePath }),
+      ...defined({ basePath: options.basePath }),
       encryptedOnly: options.encryptedSessions === true,
-      ...(uptane === undefined ? {} : { uptane }),
+      ...defined({ uptane }),
       devices: options.devices,
       deviceCertificates: await deviceCertificates(options),
       chunkFaults,
@@ -83,7 +84,7 @@ export function server(options: ServerOptions): Promise<void> {
 async function deviceCertificates({ deviceCa, clientCertHeader: header }: ServerOptions) {
   if (deviceCa !== undefined) {
     const ca = await readTextFile(deviceCa, '--device-ca');
-    return { ca, ...(header === undefined ? {} : { header }) };
+    return { ca, ...defined({ header }) };
   }
   if (header === undefined) return undefined;
   throw new InputError('--client-cert-header', 'is for --device-ca FILE');

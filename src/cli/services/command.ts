@@ -4,6 +4,7 @@ import { type ArgumentDescription, type CommandState, isFinal } from '../../cont
 import { toHex } from '../../core/bytes.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import { type Random, systemRandom } from '../../core/random.ts';
 import { printable, textTable } from '../../core/text-table.ts';
 import type { CommandReply } from '../../link/operator-backend.ts';
@@ -32,8 +33,7 @@ export function sendCommand(
   return withBackend(options, (work) =>
     send({ ...work, random: systemRandom }, vin, {
       ...{ ecu, action, given, priority, waitS },
-      ...(key === undefined ? {} : { key }),
-      ...(expiresInS === undefined ? {} : { expiresInS }),
+      ...defined({ key, expiresInS }),
     }),
   );
 }
@@ -102,7 +102,7 @@ export async function send(
   const ordered = await backend.order(vin, {
     ...{ ecu, action, priority, arguments: argumentsOf(given) },
     key: key ?? toHex(random.bytes(16)),
-    ...(expiresInS === undefined ? {} : { expiresInS }),
+    ...defined({ expiresInS }),
   });
   const command = await untilOver(work, ordered, waitS);
   return told(work, command, waitS, 'completed');
@@ -126,7 +126,7 @@ export async function list(
 ): Promise<ExitCode> {
   const commands = await backend.commands(vin, {
     limit,
-    ...(state === undefined ? {} : { state }),
+    ...defined({ state }),
   });
   for (const command of commands) context.emit(command);
   if (commands.length === 0) context.say(`${vin}: no commands`);

@@ -1,6 +1,7 @@
 // `can-ota telemetry show`: what a vehicle has measured.
 
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import { printable, textTable } from '../../core/text-table.ts';
 import type { TelemetryReply } from '../../link/operator-backend.ts';
 import { type OperatorOptions, type OperatorWork, withBackend } from './operator.ts';
@@ -28,8 +29,7 @@ export async function show(
     typeof since === 'number' ? new Date(clock.wallMs() - since * 1000).toISOString() : since;
   const reply = await backend.telemetry(vin, {
     limit,
-    ...(did === undefined ? {} : { did }),
-    ...(from === undefined ? {} : { since: from }),
+    ...defined({ did, since: from }),
   });
   const { counts, samples } = reply;
   context.emit(reply);

@@ -6,6 +6,7 @@ import { performance } from 'node:perf_hooks';
 import type { Context } from '../../core/context.ts';
 import { describeError, InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { defined } from '../../core/optional.ts';
 import type { RunEpisode } from '../../sim/episode.ts';
 import { createEpisodeRunner } from '../../sim/episode.ts';
 import { EpisodePool } from '../../sim/episode-pool.ts';
@@ -117,8 +118,7 @@ async function runSeeds(
     jobs,
     nowMs: () => performance.now(),
     campaigns: episode === undefined ? campaigns : undefined,
-    ...(episode === undefined ? {} : { episode }),
-    ...(only === undefined ? {} : { only }),
+    ...defined({ episode, only }),
     // A history that was cut down by hand is as short as somebody wanted it.
     shrinkLimit: options.shrink && only === undefined ? SHRINK_LIMIT : 0,
     maxFailures: MAX_FAILURES,

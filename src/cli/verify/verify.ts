@@ -7,6 +7,7 @@ import type { Context } from '../../core/context.ts';
 import { CanOtaError, describeError, InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { lockFolder } from '../../core/lock.ts';
+import { defined } from '../../core/optional.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { fileFault } from '../../core/text-file.ts';
 import { type NetworkOptions, networkOf } from '../../link/network.ts';
@@ -133,7 +134,7 @@ function ecusOf({ ecu, hardware, counter }: VerifyCommandOptions): EcuFacts[] {
   return ecu.map((serial, index) => ({
     serial,
     hardwareId: hardware[index]!,
-    ...(counter === undefined ? {} : { releaseCounter: counter }),
+    ...defined({ releaseCounter: counter }),
   }));
 }
 

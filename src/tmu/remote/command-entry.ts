@@ -8,6 +8,7 @@ import {
   commandOrder,
   commandReport,
 } from '../../contract/command.ts';
+import { defined } from '../../core/optional.ts';
 import { LogCodec } from '../../core/record-log.ts';
 
 export const COMMANDS_FILE = 'commands.journal';
@@ -83,8 +84,7 @@ export function endedEntry(
   const { reason, result, ...rest } = ending;
   const report: CommandReport = {
     ...rest,
-    ...(reason === undefined ? {} : { reason: reason.slice(0, MAX_TEXT) }),
-    ...(result === undefined ? {} : { result: result.slice(0, MAX_TEXT) }),
+    ...defined({ reason: reason?.slice(0, MAX_TEXT), result: result?.slice(0, MAX_TEXT) }),
     id: entry.order.id,
     at,
   };

@@ -4,6 +4,7 @@ import type { CommandOrder, CommandReport, CommandState } from '../../contract/c
 import { MAX_COMMANDS } from '../../contract/sync.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
+import { defined } from '../../core/optional.ts';
 import type { Storage } from '../../core/storage.ts';
 import type { TmuListener } from '../tmu-event.ts';
 import type { BackendTime } from './backend-time.ts';
@@ -136,8 +137,7 @@ export class VehicleCommandStore {
     const { state, code, reason } = ending;
     this.#tell(entry, {
       state,
-      ...(code === undefined ? {} : { code }),
-      ...(reason === undefined ? {} : { reason }),
+      ...defined({ code, reason }),
     });
   }
 

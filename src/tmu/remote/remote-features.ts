@@ -8,6 +8,7 @@ import { MAX_COMMANDS, type SyncAnswer, type SyncRequest } from '../../contract/
 import type { Clock } from '../../core/clock.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import { defined } from '../../core/optional.ts';
 import { jitter, type Random } from '../../core/random.ts';
 import type { Storage } from '../../core/storage.ts';
 import type { TmuListener } from '../tmu-event.ts';
@@ -213,7 +214,7 @@ export class RemoteFeatures {
   #changed(status: 'found' | 'lost', reason?: string): void {
     if (status === this.#contact) return;
     this.#contact = status;
-    this.#options.emit({ kind: 'contact', status, ...(reason === undefined ? {} : { reason }) });
+    this.#options.emit({ kind: 'contact', status, ...defined({ reason }) });
     if (status === 'found') this.#telemetry.found();
   }
 }

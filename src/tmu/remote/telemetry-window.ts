@@ -3,6 +3,7 @@
 import type { Reading } from '../../contract/ecu-services.ts';
 import type { Sample } from '../../contract/telemetry.ts';
 import { toHex } from '../../core/bytes.ts';
+import { defined } from '../../core/optional.ts';
 
 interface Gathered {
   atWallMs: number;
@@ -60,7 +61,7 @@ function sampleOf(did: string, of: Gathered): Sample {
     count,
     // The rounding of a sum must not put the mean outside of what was read.
     ...(values === 0 ? {} : { mean: Math.min(max, Math.max(min, sum / values)), min, max }),
-    ...(unit === undefined ? {} : { unit }),
+    ...defined({ unit }),
     ...(last.raw.length > MAX_RAW_BYTES ? {} : { raw: toHex(last.raw) }),
   };
 }

@@ -3,6 +3,7 @@
 import type { Backend, Failed, Offer } from '../../campaign/ports.ts';
 import type { BackendFailure } from '../../core/backend-failure.ts';
 import { toHex } from '../../core/bytes.ts';
+import { defined } from '../../core/optional.ts';
 import type { PaceLimits } from '../../link/pace.ts';
 import { retrying } from '../../link/retry.ts';
 import {
@@ -332,8 +333,7 @@ export class UptaneSource implements TrustedSource {
           serial,
           hardwareId,
           name,
-          ...(sha256 === undefined ? {} : { installedSha256: sha256 }),
-          ...(counter === undefined ? {} : { releaseCounter: counter }),
+          ...defined({ installedSha256: sha256, releaseCounter: counter }),
         },
       ];
     });
@@ -359,7 +359,7 @@ export class UptaneSource implements TrustedSource {
         ...this.#tools,
         signal,
         onRetry: (retry) => this.#tools.emit({ kind: 'retry', doing, ...retry }),
-        ...(limits === undefined ? {} : { limits }),
+        ...defined({ limits }),
       },
       repository,
       request,
@@ -401,7 +401,7 @@ function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Of
   const hashes = furtherHashes(target.hashes);
   const download =
     encryption === undefined
-      ? { file: name, size: length, sha256, ...(hashes === undefined ? {} : { hashes }) }
+      ? { file: name, size: length, sha256, ...defined({ hashes }) }
       : { file: encryption.file, size: encryption.length, sha256: encryption.sha256 };
   return [
     {

@@ -1,0 +1,9 @@
+// What a schema found wrong: the first fault is enough to mend a file or a body.
+
+import type { z } from 'zod';
+import { present } from './present.ts';
+
+/** The first issue; an error of zod has at least one. */
+export function firstIssue(error: z.ZodError): z.core.$ZodIssue {
+  return present(error.issues[0], 'the issue of a schema error');
+}
