@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { ECU_NAME, ecuName } from '../core/names.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import { lineText } from '../core/text.ts';
 
 /** An ECU and one of its data identifiers: `INV.FD40`. */
@@ -156,7 +157,7 @@ export function checkParameter(name: string, value: unknown): CheckedParameter {
   const { schema } = PARAMETERS[name as ParameterName];
   const parsed = schema.safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };
-  const issue = parsed.error.issues[0]!;
+  const issue = firstIssue(parsed.error);
   const at = issue.path.length === 0 ? name : z.core.toDotPath([name, ...issue.path]);
   const isRange = issue.code === 'too_big' || issue.code === 'too_small';
   return {

@@ -52,6 +52,11 @@ export function copyBytes(
   for (let index = 0; index < count; index++) into[intoAt + index] = byteAt(from, fromAt + index);
 }
 
+/** Flips the bits of `mask` in the byte at `index`; throws RangeError where the array ends before it. */
+export function flipBits(bytes: Uint8Array, index: number, mask: number): void {
+  bytes[index] = byteAt(bytes, index) ^ mask;
+}
+
 /** Not constant in time: for frames and digests that are public. Secrets use `constantTimeEqual`. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);

@@ -8,6 +8,7 @@ import {
 } from '../contract/chunked/package.ts';
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import { DECRYPTOR_BYTES, PackageDecryptor } from '../contract/chunked/package-decryptor.ts';
+import { flipBits } from '../core/bytes.ts';
 import type { Storage } from '../core/storage.ts';
 import { BankWriter, bankDigest } from './banks.ts';
 import type { Bank } from './boot-record.ts';
@@ -59,7 +60,7 @@ export async function writeStaged(
   try {
     let intact = !spoil;
     const verdict = await openStaged(staged, async (plain) => {
-      if (!intact) plain[0]! ^= 0xff;
+      if (!intact) flipBits(plain, 0, 0xff);
       intact = true;
       await writer.append(plain);
     });

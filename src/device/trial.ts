@@ -2,6 +2,7 @@
 
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import { activated, fellBack, otherBank, writing } from './boot-record.ts';
 import type { Ended, SmallDevice } from './device.ts';
 import type { DeviceBackend } from './device-backend.ts';
@@ -30,7 +31,7 @@ export async function settle(
   const { device } = options;
   const { record } = device.bootloader;
   const { running } = device;
-  const transfer = device.file.transfer!;
+  const transfer = present(device.file.transfer, 'the transfer of the package');
   const { manifest } = transfer.package;
   if (running?.trial === true) return prove(options, transfer, signal);
   if (record.left?.sha256 === manifest.sha256) {

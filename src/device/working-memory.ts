@@ -51,10 +51,10 @@ export class WorkingMemory {
   allocate(what: string, length: number): Block {
     let offset = 0;
     let index = 0;
-    for (; index < this.#taken.length; index++) {
-      const next = this.#taken[index]!;
+    for (const next of this.#taken) {
       if (next.offset - offset >= length) break;
       offset = next.offset + next.length;
+      index++;
     }
     if (offset + length > this.capacity) {
       throw new WorkingMemoryError(

@@ -67,8 +67,8 @@ async function splitPlace(
     () => false,
   );
   if (match === null || isFile) return { file: place };
-  const version = match[2]!;
-  if (isVersionText(version)) return { file: match[1]!, version };
+  const [, file = '', version = ''] = match;
+  if (isVersionText(version)) return { file, version };
   throw new InputError(
     OPTION,
     `version ${JSON.stringify(version)}: expected 1 to 32 characters 0-9 A-Z a-z . + _ -, like 2.1.0`,

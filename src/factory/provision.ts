@@ -3,6 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { fromHex, toHex } from '../core/bytes.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import { wasLost } from '../drivers/exchange.ts';
@@ -152,12 +153,14 @@ class VehicleRun {
       if (row === undefined) return outcome;
       rows.set(part.name, row);
     }
+    const rowOf = ({ name }: { readonly name: string }): RegistryRow =>
+      present(rows.get(name), `the registry row of ${name}`);
     const merged = mergedIdentity({
       vehicle,
       before: store.identity,
       serial: tmu.serial,
       hwId: this.#run.deviceId,
-      parts: parts.map((part) => ({ ...part, serial: rows.get(part.name)!.serial })),
+      parts: parts.map((part) => ({ ...part, serial: rowOf(part).serial })),
       random,
       adopts: this.#run.factoryKey !== undefined,
     });
@@ -170,7 +173,7 @@ class VehicleRun {
     await store.save(identity);
     await keepAnchors(storage, anchors);
     if (!(await this.#registerTmuKeys(identity))) return outcome;
-    await Promise.all(parts.map((part) => this.#finish(part, rows.get(part.name)!, identity)));
+    await Promise.all(parts.map((part) => this.#finish(part, rowOf(part), identity)));
     // Of those that are locked: from now on they take the orders of this TMU.
     const complete = withKeys(identity, this.#ecuKeys);
     await store.save(complete);
@@ -384,9 +387,10 @@ class VehicleRun {
     const { vehicle, anchors, factoryKey } = this.#run;
     const asks = vehicle.approval?.ecu === name;
     const { approvalKey } = identity;
+    const { serial, securityAccessKey } = present(identity.ecus[name], `the identity of ${name}`);
     return {
-      serial: identity.ecus[name]!.serial,
-      securityAccessKey: identity.ecus[name]!.securityAccessKey,
+      serial,
+      securityAccessKey,
       approvalKey: asks ? approvalKey : undefined,
       agreementKey: identity.agreementKey,
       testerKey: toHex(x25519PublicKey(fromHex(identity.agreementKey))),

@@ -65,7 +65,8 @@ export async function exchangeChunks(
   try {
     const broken = await readAnswer(options, opened.response.body, tell);
     const cut = receiver.end();
-    if (cut !== undefined) tell(troubleOf(cut)!);
+    const trouble = cut === undefined ? undefined : troubleOf(cut);
+    if (trouble !== undefined) tell(trouble);
     if (broken !== undefined) tell(broken.reason);
     if (receiver.barrenAnswers === 0) return { kind: 'answered' };
     if (broken !== undefined) return broken;

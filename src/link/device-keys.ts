@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
+import { present } from '../core/present.ts';
 import type { Storage } from '../core/storage.ts';
 import { deviceKeyOf } from '../trust/device-session.ts';
 
@@ -111,7 +112,7 @@ export class DeviceKeys {
   }
 
   get #content(): Content {
-    return (this.#file?.content ?? this.#fixed)!;
+    return present(this.#file?.content ?? this.#fixed, 'the keys of the device');
   }
 
   async #change(change: (content: Content) => Content): Promise<void> {

@@ -4,6 +4,7 @@
 // the network: asking again later helps, and nothing is concluded from them. The third is found by signatures and hashes.
 
 import { z } from 'zod';
+import { firstIssue } from '../core/schema-issue.ts';
 import { SEALED_TYPE } from '../trust/sealed-session.ts';
 
 /** What a request may be answered with; refusals (problem details, RFC 9457) are always possible. */
@@ -177,7 +178,7 @@ export function parseJson<T>(
   if (json === undefined) return foreignAnswer(url, `no JSON: ${beginning(body)}`);
   const parsed = schema.safeParse(json);
   if (parsed.success) return { value: parsed.data };
-  const issue = parsed.error.issues[0]!;
+  const issue = firstIssue(parsed.error);
   return foreignAnswer(url, `${issue.path.join('.')}: ${issue.message}`);
 }
 

@@ -178,7 +178,7 @@ function plainAdvice(code: string, error: unknown, url: URL): string | undefined
   if (code.startsWith('HPE_')) {
     const packet = (rootOf(error) as { rawPacket?: Uint8Array } | undefined)?.rawPacket;
     // RFC 8446 5.1: a TLS record begins with its type, 21 for an alert and 22 for a handshake, and version 3.x.
-    if (packet !== undefined && [21, 22].includes(packet[0]!) && packet[1] === 3) {
+    if (packet !== undefined && [21, 22].includes(packet[0] ?? 0) && packet[1] === 3) {
       return `${url.host} speaks TLS on this port: use https://${url.host}`;
     }
     return `${url.host} does not answer in HTTP: check the port`;

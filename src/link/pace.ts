@@ -1,6 +1,7 @@
 // The least pace of what comes over the network: a server that stops, and one that drips (slow retrieval attack).
 
 import type { Clock } from '../core/clock.ts';
+import { present } from '../core/present.ts';
 
 export interface PaceLimits {
   /** A window of this length without `leastBytes` ends the attempt. */
@@ -47,7 +48,7 @@ export class PaceWatch {
     chunk.catch(() => {}); // when the verdict comes first, nobody waits for it any more
     const first = await Promise.race([chunk, late]);
     this.#wake = undefined;
-    if (first === undefined) return this.#verdict!;
+    if (first === undefined) return present(this.#verdict, 'the verdict on the pace');
     if (first.done) return undefined;
     this.#inWindow += first.value.length;
     return first.value;

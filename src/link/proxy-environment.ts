@@ -23,7 +23,7 @@ export function proxyFor(url: URL, env: Environment): LinkProxy | undefined {
   );
   if (variable === undefined) return undefined;
   if (goesDirect(url, env.no_proxy || env.NO_PROXY || '')) return undefined;
-  return { url: parseProxy(env[variable]!.trim(), variable), variable };
+  return { url: parseProxy((env[variable] ?? '').trim(), variable), variable };
 }
 
 /** The proxy's address without its name and password, and its variable. */

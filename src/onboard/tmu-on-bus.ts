@@ -9,6 +9,7 @@ import { InputError } from '../core/errors.ts';
 import type { FolderLock } from '../core/lock.ts';
 import type { Logger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
 import { BusSilence } from '../drivers/bus-silence.ts';
@@ -186,7 +187,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
       : {
           approver: new CgwApprover({
             ecu: findEcu(vehicle, approval.ecu),
-            key: approval.key!,
+            key: present(approval.key, 'the key of the approval'),
             requester: clientFor(approval.ecu),
             clock,
             random,

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import type { RepositoryName } from '../trust/full-verification.ts';
 import { RepositoryWriter } from '../trust/repository-writer.ts';
 import {
@@ -205,7 +206,8 @@ export class Ceremony {
       return [];
     const version = (await folder.versions('images', 'targets')).at(-1);
     if (version === undefined) return [];
-    const bytes = (await folder.storage.read(`images/${version}.targets.json`))!;
+    const name = `images/${version}.targets.json`;
+    const bytes = present(await folder.storage.read(name), name);
     const needs = await needsOf(folder, { repository: 'images', role: 'targets', version, bytes });
     return missingOf(needs) === 0 ? [] : [await this.changeTargets()];
   }
@@ -230,7 +232,7 @@ export class Ceremony {
 /** By role name, with the keys themselves. */
 export function rolesOf(root: RolePayload): Map<string, RoleKeys> {
   const names = Object.keys(root.roles as Record<string, unknown>);
-  return new Map(names.map((name) => [name, roleKeysOf(root, name)!]));
+  return new Map(names.map((name) => [name, present(roleKeysOf(root, name), `role ${name}`)]));
 }
 
 function requirePossible(repository: string, name: string, { keys, threshold }: RoleKeys): void {

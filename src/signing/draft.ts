@@ -1,6 +1,7 @@
 // A Root or Targets file that collects signatures: who must sign, who has, and when it is finished.
 
 import { InputError } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import type { RepositoryName } from '../trust/full-verification.ts';
 import { checkRootChain, checkTargetsFile } from '../trust/repository.ts';
 import {
@@ -62,7 +63,7 @@ export async function openDrafts(folder: KeyFolder): Promise<Draft[]> {
       repository: match[1] as RepositoryName,
       version: Number(match[2]),
       role: match[3] as OfflineRole,
-      bytes: (await folder.storage.read(`drafts/${file}`))!,
+      bytes: present(await folder.storage.read(`drafts/${file}`), file),
     });
   }
   return drafts;
@@ -76,7 +77,7 @@ export async function currentRoot(
   const version = (await folder.versions(repository, 'root')).at(-1);
   if (version === undefined) return undefined;
   const name = `${repository}/${version}.root.json`;
-  const bytes = (await folder.storage.read(name))!;
+  const bytes = present(await folder.storage.read(name), name);
   return { bytes, signed: parse(bytes, folder.path(name)).signed };
 }
 

@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { describeError, InputError } from '../core/errors.ts';
 import { type FolderLock, lockFolder } from '../core/lock.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import { createSecretFile, requireOwnerOnly } from '../core/secret-file.ts';
 import { DiskStorage } from '../core/storage.ts';
 import { fileFault } from '../core/text-file.ts';
@@ -91,7 +93,7 @@ export class KeyFolder implements AsyncDisposable {
     const keys: KnownKey[] = [];
     for (const file of await this.storage.list('public')) {
       if (!file.endsWith('.json')) continue;
-      const bytes = (await this.storage.read(`public/${file}`))!;
+      const bytes = present(await this.storage.read(`public/${file}`), file);
       const card = parseCard(Buffer.from(bytes).toString('utf8'), this.path(`public/${file}`));
       keys.push(await this.#known(card));
     }
@@ -144,7 +146,7 @@ export class KeyFolder implements AsyncDisposable {
     }
     if (key.token !== undefined) {
       const { tokenSigner } = await import('./pkcs11.ts');
-      return tokenSigner(key.token, key.publicKey, secret!);
+      return tokenSigner(key.token, key.publicKey, present(secret, 'the PIN of the token'));
     }
     const file = this.path(`private/${name}.pem`);
     await requireOwnerOnly(file, name);
@@ -171,7 +173,7 @@ export class KeyFolder implements AsyncDisposable {
     const files = new Map<string, Uint8Array>();
     for (const file of await this.storage.list(repository)) {
       if (/^[1-9]\d*\.[A-Za-z0-9._-]+\.json$/.test(file)) {
-        files.set(file, (await this.storage.read(`${repository}/${file}`))!);
+        files.set(file, present(await this.storage.read(`${repository}/${file}`), file));
       }
     }
     return files;
@@ -199,7 +201,7 @@ export class KeyFolder implements AsyncDisposable {
 
   async #requireFree(name: string): Promise<void> {
     const checked = keyCard.shape.name.safeParse(name);
-    if (!checked.success) throw new InputError(name, checked.error.issues[0]!.message);
+    if (!checked.success) throw new InputError(name, firstIssue(checked.error).message);
     if ((await this.keys()).some((key) => key.name === name)) {
       throw new InputError(name, 'a key of this name is there already and is never replaced');
     }

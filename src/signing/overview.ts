@@ -1,5 +1,6 @@
 // What `can-ota keys` shows: who may sign what, how many days are left, who is missing.
 
+import { present } from '../core/present.ts';
 import { expiryStage, stageText } from '../trust/expiry-stage.ts';
 import type { RolePayload, SignatureCount } from '../trust/role-signing.ts';
 import { roleKeysOf } from '../trust/role-signing.ts';
@@ -63,7 +64,7 @@ export async function listing(folder: KeyFolder, nowMs: number): Promise<Line[]>
     const version = (await folder.versions(repository, 'targets')).at(-1);
     if (version === undefined) continue;
     const file = `${repository}/${version}.targets.json`;
-    const targets = parse((await folder.storage.read(file))!, folder.path(file)).signed;
+    const targets = parse(present(await folder.storage.read(file), file), folder.path(file)).signed;
     lines.push(fileLine(repository, 'targets', targets, nowMs));
   }
   return [
@@ -183,7 +184,7 @@ export function summaryOf(signed: RolePayload, nameOf: NameOf): string[] {
   const lines = [`${signed._type} version ${signed.version}, expires ${signed.expires}`];
   if (signed._type === 'root') {
     for (const role of Object.keys(signed.roles as object)) {
-      const { keys, threshold } = roleKeysOf(signed, role)!;
+      const { keys, threshold } = present(roleKeysOf(signed, role), `role ${role}`);
       const names = keys.map((key) => nameOf(keyIdOf(key))).join(', ');
       lines.push(`  ${role}: ${threshold} of ${keys.length}: ${names}`);
     }

@@ -2,6 +2,7 @@
 
 import { createPublicKey } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { byteAt } from '../core/bytes.ts';
 import { describeError, InputError } from '../core/errors.ts';
 import {
   ed25519PublicKey,
@@ -185,11 +186,10 @@ function loadGraphene(): Graphene {
 }
 
 function p256PublicKey(point: Buffer): PublicKeyJson {
-  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((half) =>
-    half.toString('base64url'),
-  );
+  const x = point.subarray(1, 33).toString('base64url');
+  const y = point.subarray(33).toString('base64url');
   const key = createPublicKey({
-    key: { kty: 'EC', crv: 'P-256', x: x!, y: y! },
+    key: { kty: 'EC', crv: 'P-256', x, y },
     format: 'jwk',
   });
   const pem = key.export({ type: 'spki', format: 'pem' }).toString();
@@ -203,7 +203,7 @@ export function ecdsaDer(signature: Buffer): Buffer {
     const first = number.findIndex((byte) => byte !== 0);
     const digits = first < 0 ? Buffer.from([0]) : number.subarray(first);
     // A first bit of 1 would make it negative.
-    const value = digits[0]! >= 0x80 ? Buffer.concat([Buffer.from([0]), digits]) : digits;
+    const value = byteAt(digits, 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), digits]) : digits;
     return Buffer.concat([Buffer.from([0x02, value.length]), value]);
   });
   const body = Buffer.concat(integers);

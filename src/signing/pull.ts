@@ -1,6 +1,7 @@
 // `can-ota release pull`, `can-ota keys pull`: takes over what the backend has published, and keeps what it replaces.
 
 import { InputError } from '../core/errors.ts';
+import { itemAt, present } from '../core/present.ts';
 import { faultText } from '../trust/attack.ts';
 import type { RepositoryName } from '../trust/full-verification.ts';
 import { checkRootChain } from '../trust/repository.ts';
@@ -36,7 +37,7 @@ export async function pull(work: AsideWork, backend: PublishedFiles): Promise<vo
   const roots = new Map<RepositoryName, RootPull>();
   for (const repository of REPOSITORIES)
     roots.set(repository, await checkRoots(work, backend, repository));
-  const images = roots.get('images')!;
+  const images = present(roots.get('images'), 'the Roots of images');
   const comparison = await compare(folder, backend, 'images', 'targets');
   const targets = checkTargets(folder, comparison, images.chain);
   const before = await releasesBefore(folder, comparison);
@@ -44,13 +45,14 @@ export async function pull(work: AsideWork, backend: PublishedFiles): Promise<vo
   let changed = false;
   for (const [repository, { comparison: root, taken }] of roots) {
     if (await take(work, root, taken)) changed = true;
-    if (taken.length > 0) await sayUnknownKeys(work, repository, taken.at(-1)!.bytes);
+    const newest = taken.at(-1);
+    if (newest !== undefined) await sayUnknownKeys(work, repository, newest.bytes);
   }
   if (await take(work, comparison, targets === undefined ? [] : [targets])) changed = true;
   if (targets !== undefined) await afterTargets(work, comparison, targets, before);
   if (!changed) {
     context.emit({ pulled: [], upToDate: true });
-    const ahead = [images.comparison, roots.get('director')!.comparison, comparison].some(
+    const ahead = [...[...roots.values()].map((root) => root.comparison), comparison].some(
       ({ relation, there }) => relation === 'ahead' && there > 0,
     );
     context.say(
@@ -92,7 +94,7 @@ async function checkRoots(
     const bytes = version === there ? newest : await fileOf(backend, repository, 'root', version);
     const where = `${repository} Root ${version} of the backend`;
     if (bytes === undefined) throw new InputError(where, 'is missing: nothing was changed');
-    const verdict = checkRootChain(chain[0]!, bytes);
+    const verdict = checkRootChain(itemAt(chain, 0), bytes);
     if (!verdict.ok) {
       throw new InputError(where, `is refused: ${faultText(verdict)}. Nothing was changed`);
     }
@@ -110,7 +112,8 @@ async function chainOf(
   const chain: Uint8Array[] = [];
   for (const version of await folder.versions(repository, 'root')) {
     if (version > upTo) continue;
-    chain.unshift((await folder.storage.read(`${repository}/${version}.root.json`))!);
+    const name = `${repository}/${version}.root.json`;
+    chain.unshift(present(await folder.storage.read(name), name));
   }
   return chain;
 }
@@ -149,7 +152,7 @@ async function take(
   const versions = (await folder.versions(repository, role)).filter((version) => version > common);
   for (const version of versions) {
     const name = `${repository}/${version}.${role}.json`;
-    const own = (await folder.storage.read(name))!;
+    const own = present(await folder.storage.read(name), name);
     const kept = taken.find((file) => file.version === version);
     if (kept !== undefined && sameContent(kept.bytes, own)) continue;
     // Without a comparison (the backend keeps the last Targets only) an older file may be the published one.
@@ -164,7 +167,7 @@ async function take(
     const name = `${repository}-${draft.version}.${role}.draft`;
     await setAside(work, draftName(draft), name, draft.bytes);
   }
-  const version = taken.at(-1)!.version;
+  const { version } = itemAt(taken, taken.length - 1);
   context.emit({ pulled: `${repository} ${role}`, version });
   context.say(`${nameOf(comparison)} ${version} (${repository}) is taken over from the backend`);
   return true;

@@ -2,6 +2,7 @@
 
 import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import type { RepositoryName } from '../trust/full-verification.ts';
 import type { Ceremony, CeremonyOutcome } from './ceremony.ts';
 import { compare, requireCurrent, requireNotBehind } from './compare.ts';
@@ -53,7 +54,8 @@ export async function pushTargets(
     context.say(`the backend has Targets ${version} already, with the same content`);
     return 'published';
   }
-  const bytes = (await folder.storage.read(`images/${version}.targets.json`))!;
+  const name = `images/${version}.targets.json`;
+  const bytes = present(await folder.storage.read(name), name);
   const answer = await backend.uploadMetadata('/metadata/targets', bytes);
   if (!answer.taken) {
     if (answer.code === 'METADATA_REFUSED') {
@@ -80,7 +82,8 @@ async function pushRoots(
 ): Promise<void> {
   const path = repository === 'images' ? '/metadata/root' : '/director/metadata/root';
   const offer = async (version: number): Promise<UploadAnswer> => {
-    const bytes = (await folder.storage.read(`${repository}/${version}.root.json`))!;
+    const name = `${repository}/${version}.root.json`;
+    const bytes = present(await folder.storage.read(name), name);
     return backend.uploadMetadata(path, bytes);
   };
   const versions = await folder.versions(repository, 'root');

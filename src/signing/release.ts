@@ -1,6 +1,7 @@
 // What is done with releases: sign Targets with one more or one less, and hand over what they name.
 
 import { InputError } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import { sameVersion } from '../core/version-order.ts';
 import { openImageFile } from '../image/image-file.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
@@ -156,7 +157,7 @@ export async function newestTargets(folder: KeyFolder): Promise<{
     throw new InputError('--keys', `${folder.path('images')} has no Targets: can-ota keys init`);
   }
   const name = `images/${version}.targets.json`;
-  const bytes = draft?.bytes ?? (await folder.storage.read(name))!;
+  const bytes = draft?.bytes ?? present(await folder.storage.read(name), name);
   const { signed } = parse(bytes, folder.path(name));
   const targets = new Map(Object.entries(signed.targets as Record<string, TargetSpec>));
   return { version, targets, draft: draft !== undefined };

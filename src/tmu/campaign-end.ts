@@ -82,13 +82,9 @@ async function writeInstalled(
     case 'ROLLBACK_FAILED':
       // What the ECU said after the way back; where it said nothing, it is asked by the next cycle.
       await installed.set(
-        result.ecus
-          .filter(({ reported }) => reported !== null)
-          .map(({ name, reported, sha256 }) => ({
-            ecu: name,
-            sha256: sha256 ?? undefined,
-            version: reported!,
-          })),
+        result.ecus.flatMap(({ name, reported, sha256 }) =>
+          reported === null ? [] : [{ ecu: name, sha256: sha256 ?? undefined, version: reported }],
+        ),
       );
       return;
     default:

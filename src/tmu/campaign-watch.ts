@@ -16,6 +16,7 @@ import type { Campaign, CampaignState } from '../campaign/state.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { present } from '../core/present.ts';
 import { jitter, type Random } from '../core/random.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Outbox } from './outbox.ts';
@@ -173,7 +174,7 @@ export class CampaignWatch {
       this.#approval = undefined;
       return;
     }
-    const campaign = campaignOf(this.#state)!;
+    const campaign = present(campaignOf(this.#state), 'the campaign that is staged');
     const question = approved(campaign);
     if (this.#approval !== undefined || approver === undefined) return;
     if (question === undefined || this.#end.signal.aborted) return;

@@ -8,6 +8,7 @@ import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import { jitter, type Random } from '../core/random.ts';
 import { retrying } from '../link/retry.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -279,7 +280,7 @@ async function choose(
     }
     remembered ??= known;
   }
-  return { remembered: remembered! };
+  return { remembered: present(remembered, 'what is remembered of the sets') };
 }
 
 /** `fine`, or how the check ends. An ECU without news that is silent is only a warning. */

@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
+import { firstIssue } from '../core/schema-issue.ts';
 import type { Storage } from '../core/storage.ts';
 
 /** What only the machine knows. */
@@ -57,7 +58,7 @@ export class TelemetryReader {
     };
     const checked = checkinTelemetry.safeParse(told);
     if (checked.success) return checked.data;
-    const { path, message } = checked.error.issues[0]!;
+    const { path, message } = firstIssue(checked.error);
     logger.warn({ problem: [...path, message].join(' ') }, 'the check-in goes without telemetry');
     return undefined;
   }

@@ -182,7 +182,8 @@ async function receive(
         return isPage ? failed('FOREIGN_ANSWER', reason) : swapped('TOO_LONG', reason);
       }
       const ahead = release.size - part.received;
-      const count = (await options.traffic?.take(next.length, ahead)) ?? next.length;
+      const { traffic } = options;
+      const count = (await traffic?.take(next.length, ahead)) ?? next.length;
       const kept = next.subarray(0, count);
       await part.file.write(part.received, kept);
       part.hash.update(kept);
@@ -193,7 +194,7 @@ async function receive(
         part.unsynced = 0;
       }
       onProgress?.(part.received);
-      if (count < next.length) return overBudget(options, part, options.traffic!);
+      if (traffic !== undefined && count < next.length) return overBudget(options, part, traffic);
     }
   } catch (error) {
     if (!(error instanceof DownloadCut)) throw error;

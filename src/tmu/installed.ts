@@ -15,7 +15,9 @@ export function parseInstalled(text: string): Map<string, KnownInstalled> {
   const installed = new Map<string, KnownInstalled>();
   for (const line of text.split('\n')) {
     const match = LINE.exec(line.trimEnd());
-    if (match !== null) installed.set(match[2]!, { sha256: match[1]!, version: match[3]! });
+    if (match === null) continue;
+    const [, sha256 = '', ecu = '', version = ''] = match;
+    installed.set(ecu, { sha256, version });
   }
   return installed;
 }

@@ -109,8 +109,9 @@ export class Outbox {
     logger: Logger,
     signal: AbortSignal,
   ): Promise<void> {
-    while (this.#entries.length > 0 && !signal.aborted) {
-      const entry = this.#entries[0]!;
+    while (!signal.aborted) {
+      const [entry] = this.#entries;
+      if (entry === undefined) return;
       if (!(await this.#send(entry, () => checkIn(signal), backend, logger, signal))) return;
     }
   }

@@ -3,6 +3,7 @@
 import type { Plan } from '../campaign/plan.ts';
 import type { ApprovalPhase, ApprovalQuestion, ConditionQuery } from '../campaign/ports.ts';
 import type { Campaign } from '../campaign/state.ts';
+import { present } from '../core/present.ts';
 import { type ApprovalFacts, MAX_FACTS_BYTES } from '../vehicle/approval.ts';
 import { busOf, findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
@@ -119,7 +120,8 @@ export function rollbackSeconds(plan: Plan, vehicle: Vehicle): number {
  * (29.9 kB/s at 500 kbit/s), CAN FD with 64 bytes 0.708 of its data rate at 500k/2M (177 kB/s).
  */
 function transferSeconds(bytes: number, ecu: VehicleEcu, vehicle: Vehicle): number {
-  const bus = vehicle.buses[busOf(vehicle, ecu)]!;
+  const name = busOf(vehicle, ecu);
+  const bus = present(vehicle.buses[name], `bus ${name}`);
   const bytesPerSecond =
     ecu.fd === false ? (bus.bitrate * 0.478) / 8 : (bus.dataBitrate * 0.708) / 8;
   return bytes / bytesPerSecond;

@@ -13,10 +13,10 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import {
-  byteAt,
   bytesToUint,
   concatBytes,
   constantTimeEqual,
+  flipBits,
   fromHex,
   toHex,
   uintToBytes,
@@ -197,8 +197,7 @@ function nonceOf({ iv }: DirectionKeys, sequence: number): Uint8Array {
   const number = uintToBytes(sequence, SEQUENCE_BYTES);
   const nonce = Uint8Array.from(iv);
   const at = NONCE_BYTES - SEQUENCE_BYTES;
-  for (const [index, byte] of number.entries())
-    nonce[at + index] = byteAt(nonce, at + index) ^ byte;
+  for (const [index, byte] of number.entries()) flipBits(nonce, at + index, byte);
   return nonce;
 }
 

@@ -2,6 +2,7 @@
 
 import { createDecipheriv, createHmac } from 'node:crypto';
 import { constantTimeEqual, equalBytes } from '../../core/bytes.ts';
+import { present } from '../../core/present.ts';
 import { type PackageFault, type PackageManifest, packageFault } from './package.ts';
 import {
   BLOCK_BYTES,
@@ -79,7 +80,7 @@ export class PackageDecryptor {
       this.#opener = opener;
       return opened(part.length);
     }
-    const opener = this.#opener!;
+    const opener = present(this.#opener, 'the opener of the image');
     const size = opener.wants(this.#check.left);
     if (size === 0) return this.#refuse('LENGTH', 'goes on after its end');
     const part = bytes.subarray(0, size - this.#filled);

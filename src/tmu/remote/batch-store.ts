@@ -6,6 +6,7 @@ import { toHex } from '../../core/bytes.ts';
 import { DurableFile, jsonFile, readFileOnce } from '../../core/durable-file.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import { present } from '../../core/present.ts';
 import type { Random } from '../../core/random.ts';
 import type { Storage } from '../../core/storage.ts';
 
@@ -87,8 +88,8 @@ export class BatchStore {
       const bytes = await storage.read(fileOf(index));
       const samples = bytes === undefined ? undefined : samplesIn(bytes);
       const isWanted = index >= head.first || index === head.flight?.window;
-      if (isWanted && samples !== undefined) {
-        windows.push({ index, bytes: bytes!.length, samples: samples.length });
+      if (isWanted && bytes !== undefined && samples !== undefined) {
+        windows.push({ index, bytes: bytes.length, samples: samples.length });
         continue;
       }
       if (isWanted) logger.warn({ file: name }, 'a window of telemetry is unreadable');
@@ -181,7 +182,7 @@ export class BatchStore {
   }
 
   async #leave(sent: number, dropped = this.#head.dropped): Promise<void> {
-    const window = this.#head.flight!.window;
+    const { window } = present(this.#head.flight, 'the batch on its way');
     const first = Math.max(this.#head.first, window + 1);
     await this.#write({ ...this.#head, sent, dropped, first, flight: null });
     this.#windows = this.#windows.filter(({ index }) => index > window);

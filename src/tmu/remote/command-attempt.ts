@@ -112,8 +112,8 @@ function obstacleOf(entry: CommandEntry, options: AttemptOptions): Attempted | u
 }
 
 function beyondLimit({ order }: CommandEntry, limits: Configuration['limits']): string | undefined {
-  if (!Object.hasOwn(limits, order.ecu)) return undefined;
-  for (const [limited, { min, max }] of Object.entries(limits[order.ecu]!)) {
+  const own = Object.hasOwn(limits, order.ecu) ? limits[order.ecu] : undefined;
+  for (const [limited, { min, max }] of Object.entries(own ?? {})) {
     const [action, argument = ''] = limited.split('.');
     const value = Object.hasOwn(order.arguments, argument) ? order.arguments[argument] : undefined;
     if (action !== order.action || typeof value !== 'number') continue;

@@ -56,7 +56,7 @@ export class EcuGate {
     return () => {
       if (!isInside) return;
       isInside = false;
-      const left = this.#inside.get(ecu)! - 1;
+      const left = (this.#inside.get(ecu) ?? 0) - 1;
       if (left > 0) this.#inside.set(ecu, left);
       else this.#inside.delete(ecu);
       this.#look();

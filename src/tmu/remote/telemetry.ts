@@ -100,7 +100,7 @@ export class Telemetry {
 
   async #readAll(signal: AbortSignal): Promise<void> {
     const { configuration, gate } = this.#options;
-    const byEcu = Map.groupBy(configuration().dids, (did) => did.split('.')[0]!);
+    const byEcu = Map.groupBy(configuration().dids, (did) => partsOf(did).ecu);
     for (const [ecu, dids] of byEcu) {
       if (signal.aborted) return;
       // Somebody else is there: the next round comes.
@@ -116,7 +116,7 @@ export class Telemetry {
 
   async #readOne(ecu: string, dids: readonly string[], signal: AbortSignal): Promise<void> {
     const { ecus, clock, emit } = this.#options;
-    const numbers = dids.map((did) => Number.parseInt(did.split('.')[1]!, 16));
+    const numbers = dids.map((did) => partsOf(did).number);
     let read: ReadResult;
     try {
       read = await ecus.read(ecu, numbers, signal);
@@ -205,4 +205,10 @@ export class Telemetry {
 function behind(stored: number, number: number): BackendFailure {
   const reason = `the backend has only the batches up to ${stored} after number ${number}`;
   return { kind: 'failed', code: 'BEHIND', reason, transient: true };
+}
+
+/** `BMS.F40D`: the ECU and the number of the DID. */
+function partsOf(did: string): { readonly ecu: string; readonly number: number } {
+  const [ecu = '', digits = ''] = did.split('.');
+  return { ecu, number: Number.parseInt(digits, 16) };
 }

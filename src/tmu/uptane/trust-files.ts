@@ -6,6 +6,7 @@ import { equalBytes, toHex } from '../../core/bytes.ts';
 import { DurableFile, type FileCodec } from '../../core/durable-file.ts';
 import { InputError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import { present } from '../../core/present.ts';
 import type { Storage } from '../../core/storage.ts';
 import { ATTACKS, type AttackCode, faultText } from '../../trust/attack.ts';
 import type { RepositoryName, VehicleTrust } from '../../trust/full-verification.ts';
@@ -137,15 +138,14 @@ export class TrustFiles {
     trust: RepositoryTrust,
   ): Promise<void> {
     const files = storageNames(filesOf(trust));
-    const root = files.get(ROOT)!;
+    const root = present(files.get(ROOT), ROOT);
     const { root: version } = versionsOf(trust);
     if (!repository.roots.has(version)) {
       await this.#storage.replace(`${FOLDER}/${name}/${version}.${ROOT}`, root);
       repository.roots.set(version, root);
     }
-    const order = [ROOT, ...[...files.keys()].filter((file) => file !== ROOT)];
-    for (const file of order) {
-      const bytes = files.get(file)!;
+    const others = [...files].filter(([file]) => file !== ROOT);
+    for (const [file, bytes] of [[ROOT, root] as const, ...others]) {
       const before = repository.written.get(file);
       if (before !== undefined && equalBytes(before, bytes)) continue;
       await this.#storage.replace(`${FOLDER}/${name}/${file}`, bytes);
@@ -189,7 +189,8 @@ export class TrustFiles {
   async raiseCounters(changes: Readonly<Record<string, number>>): Promise<void> {
     await this.#counters.update((counters) => {
       const isNews = Object.entries(changes).some(
-        ([serial, counter]) => !Object.hasOwn(counters, serial) || counter > counters[serial]!,
+        ([serial, counter]) =>
+          !Object.hasOwn(counters, serial) || counter > (counters[serial] ?? 0),
       );
       if (!isNews) return counters;
       const next: Record<string, number> = { ...counters };
@@ -212,7 +213,7 @@ async function openRepository(
   const roots = new Map<number, Uint8Array>();
   for (const file of await storage.list(folder)) {
     if (!file.endsWith('.json')) continue;
-    const bytes = (await storage.read(`${folder}/${file}`))!;
+    const bytes = present(await storage.read(`${folder}/${file}`), file);
     const version = NUMBERED_ROOT.exec(file)?.[1];
     if (version === undefined) written.set(file, bytes);
     else roots.set(Number(version), bytes);
@@ -243,8 +244,9 @@ async function openRepository(
     logger.warn({ repository: name, dropped }, 'damaged metadata is fetched again');
   const { root: version } = versionsOf(trust);
   if (!roots.has(version)) {
-    await storage.replace(`${folder}/${version}.${ROOT}`, written.get(ROOT)!);
-    roots.set(version, written.get(ROOT)!);
+    const root = present(written.get(ROOT), ROOT);
+    await storage.replace(`${folder}/${version}.${ROOT}`, root);
+    roots.set(version, root);
   }
   return { trust, written, roots };
 }

@@ -4,6 +4,7 @@ import type { Backend, Failed, Offer } from '../../campaign/ports.ts';
 import type { BackendFailure } from '../../core/backend-failure.ts';
 import { toHex } from '../../core/bytes.ts';
 import { defined } from '../../core/optional.ts';
+import { present } from '../../core/present.ts';
 import type { PaceLimits } from '../../link/pace.ts';
 import { retrying } from '../../link/retry.ts';
 import {
@@ -98,7 +99,8 @@ export class UptaneSource implements TrustedSource {
     const result = await this.#verify(now.timeMs, signal);
     if (result !== undefined) return result;
     const names = new Map([...this.#serials].map(([name, serial]) => [serial, name]));
-    const offers = this.#verified!.targets.flatMap((target) => offerOf(target, names));
+    const { targets } = present(this.#verified, 'what was verified');
+    const offers = targets.flatMap((target) => offerOf(target, names));
     if (sent.kind === 'checked-in') return { kind: 'offers', offers, checkedIn: true };
     return { kind: 'offers', offers, checkedIn: false, incomplete: this.#incomplete(sent) };
   }
