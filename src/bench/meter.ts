@@ -7,6 +7,7 @@ import { interfaceFacts } from '../bus/interface-facts.ts';
 import { interfaceCounter } from '../bus/interface-status.ts';
 import { transferLimit } from '../bus/transfer-limit.ts';
 import { systemClock } from '../core/clock.ts';
+import { itemAt, present } from '../core/present.ts';
 import { testerAddresses } from '../isotp/address.ts';
 import { busOf } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
@@ -18,7 +19,7 @@ export interface BitRates {
 }
 
 export function bitRates(bus: CanBus, vehicle: Vehicle, busName: string): BitRates {
-  const described = vehicle.buses[busName]!;
+  const described = present(vehicle.buses[busName], `bus ${busName}`);
   const bitrate = bus.bitrate ?? described.bitrate;
   return { bitrate, dataBitrate: bus.dataBitrate ?? Math.max(bitrate, described.dataBitrate) };
 }
@@ -53,7 +54,7 @@ export interface FrameMeter {
  * frames would take the time that the ECUs beside us need.
  */
 export async function openMeter(bus: CanBus, vehicle: Vehicle): Promise<FrameMeter> {
-  const rates = bitRates(bus, vehicle, Object.keys(vehicle.buses)[0]!);
+  const rates = bitRates(bus, vehicle, itemAt(Object.keys(vehicle.buses), 0));
   if (bus.kind !== 'socketcan') return new ListeningMeter(bus, rates);
   // A vcan counts every frame as sent and, looped back, as received; a real controller counts it once.
   const virtual = (await interfaceFacts(bus.name))?.driver === 'vcan';

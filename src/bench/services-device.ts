@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { present } from '../core/present.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { Child, Children } from './children.ts';
 import { firmware, STANDARD } from './images.ts';
@@ -37,8 +38,9 @@ export interface DeviceBenchOptions {
 }
 
 const MODEL = 'SENSOR-1';
-const OLD = { file: STANDARD.INV!.factory, version: '1.0.0' };
-const NEW = { file: STANDARD.INV!.release, version: '2.0.0' };
+const INV = present(STANDARD.INV, 'INV of the standard images');
+const OLD = { file: INV.factory, version: '1.0.0' };
+const NEW = { file: INV.release, version: '2.0.0' };
 /** So much of the image has come when the device is killed. */
 const KILL_AT = 0.4;
 

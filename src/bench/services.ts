@@ -7,6 +7,7 @@ import type { Context } from '../core/context.ts';
 import { CanOtaError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import { formatDuration } from '../core/units.ts';
 import { type CommandReply, type NewCommand, OperatorBackend } from '../link/operator-backend.ts';
 import { readIdentity, withSecrets } from '../onboard/vehicle-secrets.ts';
@@ -262,11 +263,12 @@ class ServicesBench {
     this.#expect(once.reply.state === 'completed', `the calibration: ${text(once)}`);
     // Without the limit of the configuration the inverter itself has to refuse what its hardware cannot do.
     const { wanted } = await this.#operator.configuration(vin);
-    const { limits: _, ...without } = wanted!.parameters as Record<string, unknown>;
+    const { parameters } = present(wanted, `the wanted configuration of ${vin}`);
+    const { limits: _, ...without } = parameters as Record<string, unknown>;
     await this.#set(vin, without);
     const refused = await this.#order(vin, 'more than the hardware can do', power(BEYOND_KW));
     this.#expect(refused.reply.nrc === 0x31, `beyond the hardware: ${text(refused)}`);
-    await this.#set(vin, wanted!.parameters);
+    await this.#set(vin, parameters);
     return [good, once, refused];
   }
 

@@ -344,7 +344,8 @@ function parseImageArgument(value: string): ImageArgument {
   const match = BENCH_IMAGE.exec(value);
   if (match === null)
     throw new InvalidArgumentError('expected ECU=FILE@VERSION, like EDT=edt.bin@2.1.0');
-  return { ecu: match[1]!, file: match[2]!, version: version(match[3]!) };
+  const [, ecu = '', file = '', text = ''] = match;
+  return { ecu, file, version: version(text) };
 }
 
 /** As the backend and the ECUs take it. */
@@ -360,7 +361,8 @@ function version(text: string): string {
 function fileAtVersion(value: string): { readonly file: string; readonly version: string } {
   const match = /^(.+)@([^@/]+)$/.exec(value);
   if (match === null) throw new InvalidArgumentError('expected FILE@VERSION, like edt.bin@1.0.0');
-  return { file: match[1]!, version: version(match[2]!) };
+  const [, file = '', text = ''] = match;
+  return { file, version: version(text) };
 }
 
 function number(value: string, minimum: number, maximum: number, what: string): number {

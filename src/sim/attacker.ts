@@ -2,6 +2,7 @@
 
 import { type CanFrame, classicFrame } from '../bus/can-frame.ts';
 import type { Clock } from '../core/clock.ts';
+import { itemAt } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import { receiveFilter, testerAddresses } from '../isotp/address.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -58,7 +59,7 @@ export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]
   let stopped = false;
   let replayAt = Math.floor(random.fraction() * heard.length);
   const oneOf = <T>(choices: readonly T[]): T =>
-    choices[Math.floor(random.fraction() * choices.length)]!;
+    itemAt(choices, Math.floor(random.fraction() * choices.length));
   const single = (payload: readonly number[], id: { id: number; extended: boolean }): CanFrame => {
     const data = new Uint8Array(8).fill(0xcc);
     data.set([payload.length, ...payload]);

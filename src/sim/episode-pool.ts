@@ -69,11 +69,11 @@ export class EpisodePool {
   }
 
   #next(): void {
-    while (this.#queue.length > 0) {
+    for (let task = this.#queue[0]; task !== undefined; task = this.#queue[0]) {
       const idle = [...this.#workers].find(({ task }) => task === undefined);
       const worker = idle ?? (this.#workers.size < this.#options.jobs ? this.#start() : undefined);
       if (worker === undefined) return;
-      const task = this.#queue.shift()!;
+      this.#queue.shift();
       worker.task = task;
       // What cannot be sent is told by the end of the process, or as its error.
       worker.process.send(

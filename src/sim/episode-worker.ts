@@ -20,9 +20,9 @@ export type FromWorker =
   | { readonly kind: 'result'; readonly result: EpisodeResult }
   | { readonly kind: 'limits'; readonly limits: Readonly<Record<string, number>> };
 
-const options = JSON.parse(process.argv[2]!) as WorkerOptions;
+const options = JSON.parse(process.argv[2] ?? '') as WorkerOptions;
 const { imageBytes, sabotage, limitMs, measured } = options;
-const say = (message: FromWorker): void => void process.send!(message);
+const say = (message: FromWorker): void => void process.send?.(message);
 
 const plain = createEpisodeRunner({
   imageBytes,

@@ -4,6 +4,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { formatLogEntry } from '../bus/candump-log.ts';
 import { describeError } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
+import { itemAt, present } from '../core/present.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { SessionChoice } from '../onboard/tmu-on-bus.ts';
 import { SUITES } from '../trust/sealed-session.ts';
@@ -118,7 +119,11 @@ class Episode {
     const perEcu = <T>(make: () => T) =>
       Object.fromEntries(ECU_NAMES.map((ecu) => [ecu, make()])) as Record<EcuName, T>;
     this.#released = perEcu(() => new Map<string, string>());
-    this.#wanted = perEcu(() => NOT_FITTED.sha256!);
+    this.#wanted = perEcu(() => NOT_FITTED.sha256);
+  }
+
+  get #firstLane(): Lane {
+    return itemAt(this.#lanes, 0);
   }
 
   get #limitMs(): number {
@@ -154,7 +159,7 @@ class Episode {
     });
     try {
       this.#lanes = this.#world.vehicles.map((vehicle, index) => this.#lane(vehicle, index));
-      for (const ecu of fittedEcus(this.#world.vehicles[0]!)) {
+      for (const ecu of fittedEcus(itemAt(this.#world.vehicles, 0))) {
         const { image, version } = this.#world.factoryImage(ecu);
         const sha256 = createHash('sha256').update(image).digest('hex');
         this.#factory[ecu] = sha256;
@@ -265,12 +270,12 @@ class Episode {
         lane.observer.failed('stuck', whyNotAtRest(lane));
       }
       if (!this.#deviceRests) {
-        this.#lanes[0]!.observer.failed('stuck', 'the small device has not come to its release');
+        this.#firstLane.observer.failed('stuck', 'the small device has not come to its release');
       }
       return;
     }
-    this.#lanes[0]!.observer.backendRests(world.server.lost(world.releases));
-    this.#lanes[0]!.observer.deviceRests(world.smallDevice);
+    this.#firstLane.observer.backendRests(world.server.lost(world.releases));
+    this.#firstLane.observer.deviceRests(world.smallDevice);
     for (const { observer, services, invariants } of this.#lanes) {
       observer.rest();
       observer.services(services.facts());
@@ -305,11 +310,11 @@ class Episode {
   }
 
   #onDevice(event: DeviceEvent | MachineEvent): void {
-    const [first] = this.#lanes;
+    const { observer } = this.#firstLane;
     if (event.kind === 'program-ended') {
-      first!.observer.failed('crash', `the small device ended: ${event.reason}`);
+      observer.failed('crash', `the small device ended: ${event.reason}`);
     }
-    first!.observer.onDevice(event, this.#world.smallDevice!.held?.version);
+    observer.onDevice(event, this.#world.smallDevice?.held?.version);
   }
 
   /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
@@ -338,8 +343,9 @@ class Episode {
     if (stranded.length === 0) return observer.hasRecovered;
     const contents = observer.contents();
     const others = ECU_NAMES.filter((ecu) => !stranded.includes(ecu));
+    const old = present(before, 'the contents before the campaign');
     const areBack = others.every(
-      (ecu) => contents[ecu].sha256 === before![ecu].sha256 && isMadeGood(contents[ecu]),
+      (ecu) => contents[ecu].sha256 === old[ecu].sha256 && isMadeGood(contents[ecu]),
     );
     return areBack && isAtRest(lane);
   }
@@ -354,7 +360,7 @@ class Episode {
     const { singleBank, otherMake } = this.#plan;
     const oneBank = otherMake === null ? singleBank : [...singleBank, OTHER_MAKE];
     return ECU_NAMES.filter((ecu) => oneBank.includes(ecu)).filter((ecu) => {
-      const old = before![ecu].sha256;
+      const old = present(before, 'the contents before the campaign')[ecu].sha256;
       return old === this.#factory[ecu] && contents[ecu].sha256 !== old;
     });
   }
@@ -365,7 +371,10 @@ class Episode {
       this.#onDevice(event.device);
       return;
     }
-    const lane = this.#lanes.find((one) => one.vehicle.vin === vehicle)!;
+    const lane = present(
+      this.#lanes.find((one) => one.vehicle.vin === vehicle),
+      `the lane of ${vehicle}`,
+    );
     const { observer, injector } = lane;
     switch (event.from) {
       case 'tmu':
@@ -440,7 +449,7 @@ class Episode {
 function sessionOf(episode: number): SessionChoice {
   return {
     proof: episode % 2 === 0 ? 'shared-key' : 'key-pair',
-    suite: SUITES[Math.floor(episode / 2) % SUITES.length]!,
+    suite: itemAt(SUITES, Math.floor(episode / 2) % SUITES.length),
   };
 }
 

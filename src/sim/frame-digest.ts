@@ -9,14 +9,13 @@ import type { CanFrame } from '../bus/can-frame.ts';
 export class FrameDigest {
   #low = 0xdeadbeef | 0;
   #high = 0x41c6ce57 | 0;
-  readonly #time = new Float64Array(1);
-  readonly #timeWords = new Uint32Array(this.#time.buffer);
+  readonly #time = new DataView(new ArrayBuffer(8));
 
   /** `outcome`: a small number that tells what became of the frame. */
   add(frame: CanFrame, atMs: number, outcome: number): void {
-    this.#time[0] = atMs;
-    this.#word(this.#timeWords[0]!);
-    this.#word(this.#timeWords[1]!);
+    this.#time.setFloat64(0, atMs, true);
+    this.#word(this.#time.getUint32(0, true));
+    this.#word(this.#time.getUint32(4, true));
     const flags =
       (frame.extended ? 1 : 0) | (frame.fd ? 2 : 0) | (frame.brs ? 4 : 0) | (frame.remote ? 8 : 0);
     this.#word(frame.id);
@@ -24,7 +23,7 @@ export class FrameDigest {
     this.#word((outcome << 16) | (flags << 8) | data.length);
     for (let at = 0; at < data.length; at += 4) {
       this.#word(
-        data[at]! |
+        (data[at] ?? 0) |
           ((data[at + 1] ?? 0) << 8) |
           ((data[at + 2] ?? 0) << 16) |
           ((data[at + 3] ?? 0) << 24),

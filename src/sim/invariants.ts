@@ -43,9 +43,10 @@ export class Invariants {
   #reportsBefore = 0;
 
   constructor(options: InvariantOptions) {
-    this.#watches = INVARIANTS.flatMap((one) =>
-      'watch' in one ? [{ name: one.name, watch: one.watch!(options) }] : [],
-    );
+    this.#watches = INVARIANTS.flatMap((one) => {
+      const watch = one.watch?.(options);
+      return watch === undefined ? [] : [{ name: one.name, watch }];
+    });
   }
 
   get violations(): readonly Violation[] {

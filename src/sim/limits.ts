@@ -1,6 +1,7 @@
 // What limits the speed of a simulation: where the processor's time goes, sampled by the profiler of the engine.
 
 import { Session } from 'node:inspector/promises';
+import { present } from '../core/present.ts';
 import type { RunEpisode } from './episode.ts';
 
 interface ProfileNode {
@@ -71,7 +72,7 @@ export function measuring(
     try {
       return await runEpisode(plan);
     } finally {
-      if (++episodes === measured) onLimits(await meter!.stop());
+      if (++episodes === measured && meter !== undefined) onLimits(await meter.stop());
     }
   };
 }
@@ -85,7 +86,8 @@ export function sharesOf(nodes: readonly ProfileNode[]): Readonly<Record<string,
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const part = partOf(next.node) ?? next.part;
     hits[part] = (hits[part] ?? 0) + (next.node.hitCount ?? 0);
-    for (const id of next.node.children ?? []) stack.push({ node: byId.get(id)!, part });
+    for (const id of next.node.children ?? [])
+      stack.push({ node: present(byId.get(id), `node ${id}`), part });
   }
   delete hits.idle;
   const all = Object.values(hits).reduce((sum, count) => sum + count, 0);

@@ -214,7 +214,7 @@ export class Observer {
       if (ecu !== undefined) this.#onRequest(ecu, frame.data);
     } else if (this.#listening.length > 0) {
       const ecu = this.#listening.find(
-        (name) => name === from && this.#trafficIds.get(name)!.has(frame.id),
+        (name) => name === from && this.#trafficIds.get(name)?.has(frame.id) === true,
       );
       if (ecu !== undefined) {
         this.#heard.add(ecu);
@@ -225,8 +225,9 @@ export class Observer {
 
   /** Of the TMU; by its first frame. */
   #onRequest(ecu: EcuName, data: Uint8Array): void {
-    const isSingle = data[0]! >> 4 === 0;
-    const isFirst = data[0]! >> 4 === 1;
+    const [pci = 0] = data;
+    const isSingle = pci >> 4 === 0;
+    const isFirst = pci >> 4 === 1;
     if (!isSingle && !isFirst) return;
     const [sid, second, third] = data.subarray(isSingle ? 1 : 2);
     if (isSingle && sid === READ_DTC) this.#tell({ kind: 'asked', ecu });
@@ -246,7 +247,7 @@ export class Observer {
 
   /** From now on; `hasTraffic` once every ECU that has some was heard. */
   listenForTraffic(): void {
-    this.#listening = OUR_ECUS.filter((name) => this.#trafficIds.get(name)!.size > 0);
+    this.#listening = OUR_ECUS.filter((name) => (this.#trafficIds.get(name)?.size ?? 0) > 0);
     this.#heard = new Set();
   }
 

@@ -1,5 +1,6 @@
 // A power cut at every write and every frame of one campaign in turn: for each machine, and for all at once.
 
+import { present } from '../core/present.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
 import type { Trigger } from './faults/trigger.ts';
 import { ECU_NAMES, type EcuName, type MachineName, OUR_MACHINES } from './machine-names.ts';
@@ -45,7 +46,7 @@ export async function powerCuts(options: PowerCutOptions): Promise<PowerCutRepor
       `the campaign without a cut ended as ${whole.endings[0]}: ${JSON.stringify(whole.violations)}`,
     );
   }
-  const { writes, frames } = whole.first!;
+  const { writes, frames } = present(whole.first, 'the counts of the first campaign');
   const cases = cutsOf(options, writes, frames);
   const failed: PowerCutCase[] = [];
   const endings: Record<string, number> = {};

@@ -2,6 +2,7 @@
 
 import { CHUNK_FAULTS } from '../contract/chunked/faults.ts';
 import { InputError } from '../core/errors.ts';
+import { itemAt } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import { drawFault, type Fault, faultText, type ProfileEntry } from './faults/catalogue.ts';
 import { dimensionsOf } from './faults/draw.ts';
@@ -188,7 +189,7 @@ function withOtherMake(
       faults.push({ vehicle, fault: drawFault('make', random, dimensions, ecus) });
     }
     if (categories.length === 0 || random.fraction() < 0.5) continue;
-    const category = categories[Math.floor(random.fraction() * categories.length)]!;
+    const category = itemAt(categories, Math.floor(random.fraction() * categories.length));
     faults.push({ vehicle, fault: drawFault(category, random, dimensions, [OTHER_MAKE]) });
   }
   return { ...campaign, ecus, faults };
@@ -206,7 +207,7 @@ function planCampaign(
   for (let vehicle = 0; vehicle < vehicles; vehicle++) {
     const count = categories.length === 0 ? 0 : below(MAX_FAULTS + 1);
     for (let n = 0; n < count; n++) {
-      const category = categories[below(categories.length)]!;
+      const category = itemAt(categories, below(categories.length));
       faults.push({ vehicle, fault: drawFault(category, random, dimensions, ecus) });
     }
   }
@@ -256,7 +257,7 @@ function otherMakeText({ security, knows, answerMs, bootMs, eraseMs }: Character
 export function selectionText(full: EpisodePlan, kept: EpisodePlan): string {
   return kept.campaigns
     .map(({ number, ecus, faults }) => {
-      const all = full.campaigns.find((campaign) => campaign.number === number)!.faults;
+      const all = full.campaigns.find((campaign) => campaign.number === number)?.faults ?? [];
       const indices = faults.map((fault) => all.indexOf(fault));
       return `${number}/${ecus.join('+')}/${indices.join('+')}`;
     })
@@ -273,10 +274,11 @@ export function selectFrom(full: EpisodePlan, text: string): EpisodePlan {
     const campaign =
       full.campaigns.find(({ number }) => number === Number(match[1])) ??
       bad(`there is no campaign ${match[1]}`);
-    const names = match[2]!.split('+');
+    const [, , ecuNames = '', faultIndices = ''] = match;
+    const names = ecuNames.split('+');
     const ecus = campaign.ecus.filter((ecu) => names.includes(ecu));
     if (ecus.length !== names.length) bad(`campaign ${match[1]} is for ${campaign.ecus.join('+')}`);
-    const indices = match[3] === '' ? [] : match[3]!.split('+').map(Number);
+    const indices = faultIndices === '' ? [] : faultIndices.split('+').map(Number);
     const faults = indices.map(
       (index) => campaign.faults[index] ?? bad(`campaign ${match[1]} has no fault ${index}`),
     );

@@ -1,5 +1,6 @@
 // The shortest history that still fails: campaigns and faults are left out as long as the same invariant breaks.
 
+import { itemAt } from '../core/present.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 
 export interface ShrinkOptions {
@@ -82,9 +83,9 @@ class Trial {
 
   async ecus(plan: EpisodePlan): Promise<EpisodePlan> {
     let current = plan;
-    for (let index = 0; index < plan.campaigns.length; index++) {
-      for (const ecu of plan.campaigns[index]!.ecus) {
-        const campaign = current.campaigns[index]!;
+    for (const [index, { ecus: all }] of plan.campaigns.entries()) {
+      for (const ecu of all) {
+        const campaign = itemAt(current.campaigns, index);
         const ecus = campaign.ecus.filter((other) => other !== ecu);
         if (ecus.length === 0) continue;
         const smaller = replaced(current, index, { ...campaign, ecus });

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { defined } from '../core/optional.ts';
+import { itemAt, present } from '../core/present.ts';
 import { crashed } from './crash.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
 import { WorkerError } from './episode-pool.ts';
@@ -137,7 +138,7 @@ class Simulation {
     const early = this.#begun.get(this.#turn);
     if (early?.plan.campaigns.length !== plan.campaigns.length) this.#begin(this.#turn, plan);
     this.#beginMore();
-    const result = await this.#begun.get(this.#turn)!.result;
+    const result = await present(this.#begun.get(this.#turn), `episode ${this.#turn}`).result;
     this.#begun.delete(this.#turn++);
     await this.#take(full, plan, result);
   }
@@ -225,12 +226,13 @@ class Simulation {
     violations: readonly Violation[],
   ): Promise<void> {
     const { onViolation } = this.#options;
+    const first = itemAt(violations, 0);
     // What comes after it has nothing to do with it.
     const upTo = {
       ...plan,
-      campaigns: plan.campaigns.filter(({ number }) => number <= violations[0]!.campaign),
+      campaigns: plan.campaigns.filter(({ number }) => number <= first.campaign),
     };
-    const shortest = await this.#shrink(upTo.campaigns.length > 0 ? upTo : plan, violations[0]!);
+    const shortest = await this.#shrink(upTo.campaigns.length > 0 ? upTo : plan, first);
     const firsts = violations.filter(
       (one, index) => violations.findIndex((two) => two.invariant === one.invariant) === index,
     );

@@ -244,8 +244,8 @@ export class SimulatedWire implements NodeWire {
     const listeners = this.#listenersOf(frame);
     const copies = copy || listeners.length > 1;
     for (let index = 0; index < listeners.length; index++) {
-      const node = listeners[index]!;
-      if (node === sent.from || missedBy?.includes(node.node)) continue;
+      const node = listeners[index];
+      if (node === undefined || node === sent.from || missedBy?.includes(node.node)) continue;
       node.hears(copies ? copyOf(frame) : frame, atMs);
     }
   }

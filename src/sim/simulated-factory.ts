@@ -3,6 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { TrustFolder } from '../../server/features/releases/trust-folder.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
+import { itemAt, present } from '../core/present.ts';
 import { ONLINE_ROLES, REPOSITORIES } from '../signing/folder.ts';
 import { customOf, type ReleaseChoice } from '../signing/release.ts';
 import { listed } from '../signing/release-list.ts';
@@ -45,7 +46,7 @@ export async function keyCeremony(seed: string, nowMs: number): Promise<FactoryF
       root: { keys: root.map(({ publicKey }) => publicKey), threshold: ROOT_THRESHOLD },
     };
     const targets = repository === 'images' ? [offlineTargets(seed)] : [];
-    if (repository === 'images') roles.targets = single(targets[0]!);
+    if (repository === 'images') roles.targets = single(itemAt(targets, 0));
     for (const role of ONLINE_ROLES[repository])
       roles[role] = single(online(seed, repository, role));
     const writer = await RepositoryWriter.create({
@@ -56,9 +57,17 @@ export async function keyCeremony(seed: string, nowMs: number): Promise<FactoryF
     });
     await writer.publish(nowMs);
     const files = writer.files();
-    metadata[repository].push({ role: 'root', version: 1, bytes: files.get('1.root.json')! });
+    metadata[repository].push({
+      role: 'root',
+      version: 1,
+      bytes: present(files.get('1.root.json'), '1.root.json'),
+    });
     if (repository === 'director') continue;
-    metadata.images.push({ role: 'targets', version: 1, bytes: files.get('1.targets.json')! });
+    metadata.images.push({
+      role: 'targets',
+      version: 1,
+      bytes: present(files.get('1.targets.json'), '1.targets.json'),
+    });
     images = files;
   }
   const keys = REPOSITORIES.flatMap((repository) =>
@@ -99,7 +108,7 @@ export class ReleaseSigner {
       images.push({ ecu, version, name, image, sha256: digest, counter: custom.releaseCounter });
     }
     await this.#writer.publish(nowMs);
-    return { images, targets: this.#writer.files().get('targets.json')! };
+    return { images, targets: present(this.#writer.files().get('targets.json'), 'targets.json') };
   }
 }
 

@@ -1,5 +1,6 @@
 // The network between a TMU and its backend, in one process: the server's own application, faults in front of it.
 
+import { flipBits } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { HttpRequest, HttpResponse, HttpTransport } from '../link/http-transport.ts';
@@ -215,7 +216,7 @@ function flipped(bytes: Uint8Array, random: Random): Uint8Array {
   if (wrong.length === 0) return wrong;
   for (let left = 1 + Math.floor(wrong.length / 100); left > 0; left--) {
     const at = Math.floor(random.fraction() * wrong.length);
-    wrong[at]! ^= 1 << Math.floor(random.fraction() * 8);
+    flipBits(wrong, at, 1 << Math.floor(random.fraction() * 8));
   }
   return wrong;
 }

@@ -1,6 +1,8 @@
 // What time and bad luck do to the memory of an ECU, done to its disk from outside.
 
 import { createHash } from 'node:crypto';
+import { flipBits } from '../core/bytes.ts';
+import { itemAt } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
@@ -32,11 +34,11 @@ export function rotBank(disk: SimulatedDisk, random: Random): boolean {
   );
   if (record === undefined || record.trial !== null) return false;
   const staged = 1 - record.activeBank;
-  const { content, proven } = record.banks[staged]!;
+  const { content, proven } = itemAt(record.banks, staged);
   const name = `bank-${'ab'[staged]}.bin`;
   const bytes = disk.contents(name);
   if (content !== 'valid' || proven || bytes === undefined || bytes.length === 0) return false;
-  bytes[Math.floor(random.fraction() * bytes.length)]! ^= 0x10;
+  flipBits(bytes, Math.floor(random.fraction() * bytes.length), 0x10);
   disk.put(name, bytes);
   return true;
 }
@@ -45,7 +47,8 @@ function contentOf<T>(disk: SimulatedDisk, name: string): T | undefined {
   const bytes = disk.contents(name);
   if (bytes === undefined) return undefined;
   try {
-    return JSON.parse(new TextDecoder().decode(bytes).split('\n')[0]!) as T;
+    const [line = ''] = new TextDecoder().decode(bytes).split('\n');
+    return JSON.parse(line) as T;
   } catch {
     return undefined;
   }

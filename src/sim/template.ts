@@ -4,6 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { addToken } from '../../server/features/registry/tool-commands.ts';
 import { asciiBytes, toHex } from '../core/bytes.ts';
 import { silentLogger } from '../core/logger.ts';
+import { present } from '../core/present.ts';
 import { provisionVehicle } from '../factory/provision.ts';
 import { HttpRegistry } from '../factory/registry.ts';
 import { withoutShippedSecrets } from '../onboard/bench-vehicle.ts';
@@ -58,7 +59,8 @@ export async function templateOf(options: TemplateOptions): Promise<Template> {
   const key = JSON.stringify([vehicles, imageBytes, otherMake]);
   let template = made.get(key);
   if (template === undefined) {
-    if (made.size >= KEPT) made.delete(made.keys().next().value!);
+    const [oldest] = made.keys();
+    if (oldest !== undefined && made.size >= KEPT) made.delete(oldest);
     template = make(vehicles, imageBytes, otherMake);
     made.set(key, template);
     template.catch(() => made.delete(key));
@@ -161,7 +163,10 @@ async function provision(
     random: random.fork(`factory ${vin}`),
   });
   const anchorOf = (repository: 'director' | 'images') => {
-    const { bytes, version } = trust.metadata[repository].find(({ role }) => role === 'root')!;
+    const { bytes, version } = present(
+      trust.metadata[repository].find(({ role }) => role === 'root'),
+      `Root of ${repository}`,
+    );
     return { bytes, version };
   };
   const { failures } = await provisionVehicle({
@@ -173,7 +178,7 @@ async function provision(
       ...{ server: server.url, token, clock, random: random.fork(`registry ${vin}`) },
       fetch: fetchFrom(server),
     }),
-    storage: machines.get(TMU)!.disk.open(),
+    storage: present(machines.get(TMU), TMU).disk.open(),
     random: random.fork(`identity ${vin}`),
     provisionerFor: testers.provisionerFor,
     onEvent: () => {},

@@ -84,8 +84,8 @@ export class TimerHeap {
     let at = from;
     while (at > 0) {
       const parentAt = (at - 1) >> 2;
-      const parent = timers[parentAt]!;
-      if (!before(timer, parent)) break;
+      const parent = timers[parentAt];
+      if (parent === undefined || !before(timer, parent)) break;
       timers[at] = parent;
       at = parentAt;
     }
@@ -94,19 +94,19 @@ export class TimerHeap {
 
   #removeFirst(): void {
     const timers = this.#timers;
-    const last = timers.pop()!;
+    const last = timers.pop();
     const count = timers.length;
-    if (count === 0) return;
+    if (last === undefined || count === 0) return;
     let at = 0;
     for (;;) {
       const firstChild = 4 * at + 1;
-      if (firstChild >= count) break;
       let leastAt = firstChild;
-      let least = timers[firstChild]!;
+      let least = timers[firstChild];
+      if (least === undefined) break;
       const end = Math.min(firstChild + 4, count);
       for (let child = firstChild + 1; child < end; child++) {
-        const other = timers[child]!;
-        if (before(other, least)) {
+        const other = timers[child];
+        if (other !== undefined && before(other, least)) {
           least = other;
           leastAt = child;
         }

@@ -70,13 +70,13 @@ export function imageCounter(read: ReadFile, bank: 0 | 1): number {
 }
 
 /** What stands for an ECU that the vehicle does not have: wanted and held are always the same. */
-export const NOT_FITTED: EcuContents = {
+export const NOT_FITTED = {
   sha256: 'not fitted',
   standing: 'settled',
   counter: 0,
   imageCounter: 0,
   troubleCodes: [],
-};
+} as const satisfies EcuContents;
 
 /** Of all ECUs at one moment; `readerOf` gives nothing for one that the vehicle does not have. */
 export function contentsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): VehicleContents {

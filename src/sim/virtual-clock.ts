@@ -153,9 +153,9 @@ export class VirtualClock implements Clock {
     if (next === undefined || next.dueMs > untilMs) return false;
     this.#timers.removeFirst();
     if (next.dueMs > this.#nowMs) this.#nowMs = next.dueMs;
-    const fire = next.fire!;
+    const { fire } = next;
     next.fire = undefined;
-    fire();
+    fire?.();
     return true;
   }
 }

@@ -2,6 +2,7 @@
 
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
+import { present } from '../core/present.ts';
 import type { SessionChoice } from '../onboard/tmu-on-bus.ts';
 import type { ReleaseChoice } from '../signing/release.ts';
 import { findEcu } from '../vehicle/load.ts';
@@ -205,7 +206,12 @@ export class SimulatedWorld {
       const image = order.image ?? imageOf(random, `release ${ecu} ${version}`, imageBytes);
       const { forced, depends, encrypt } = order;
       return {
-        ...{ ecu, version, image, hardware: [findEcu(first!.vehicle, ecu).hardwareId] },
+        ...{
+          ecu,
+          version,
+          image,
+          hardware: [findEcu(present(first, 'the first vehicle').vehicle, ecu).hardwareId],
+        },
         ...defined({ forced, depends, encrypt }),
       };
     });

@@ -18,6 +18,7 @@ import { pc } from '../../core/colours.ts';
 import type { Context } from '../../core/context.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { defined } from '../../core/optional.ts';
+import { present } from '../../core/present.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { formatDuration } from '../../core/units.ts';
 import { writeBenchVehicle } from '../../onboard/bench-vehicle.ts';
@@ -204,7 +205,8 @@ class Bench {
   /** The bench's own eyes: the flash file on disk against what the ECU said and what was released. */
   async #compareFlash(rows: readonly BenchRow[]): Promise<string | undefined> {
     for (const { name, sha256 } of rows) {
-      const released = this.#images.find(({ ecu }) => ecu === name)!;
+      const image = this.#images.find(({ ecu }) => ecu === name);
+      const released = present(image, `the image of ${name}`);
       const expected = await fileDigest(released.file);
       const banks = await Promise.all(
         ['bank-a.bin', 'bank-b.bin'].map((bank) =>

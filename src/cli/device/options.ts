@@ -100,7 +100,8 @@ function hardwareId(value: string): string {
 function fileAtVersion(value: string): { readonly file: string; readonly version: string } {
   const match = /^(.+)@([0-9A-Za-z][0-9A-Za-z.+_-]{0,31})$/.exec(value);
   if (match === null) throw new InvalidArgumentError('expected FILE@VERSION, like pump.bin@1.0.0');
-  return { file: match[1]!, version: match[2]! };
+  const [, file = '', version = ''] = match;
+  return { file, version };
 }
 
 function seconds(value: string): number {

@@ -119,10 +119,10 @@ function parseFault(text: string): EcuFaults {
       }
       return { hardwareId: value };
     case 'chip-id':
-      if (!/^[0-9a-fA-F]{32}$/.test(value ?? '')) {
+      if (value === undefined || !/^[0-9a-fA-F]{32}$/.test(value)) {
         throw new InputError('--fault', `${text}: expected chip-id=32 hexadecimal digits`);
       }
-      return { chipId: value!.toLowerCase() };
+      return { chipId: value.toLowerCase() };
     case 'silent':
       return { silent: true };
     case 'slow':

@@ -2,6 +2,7 @@
 
 import { InputError } from '../../core/errors.ts';
 import { defined } from '../../core/optional.ts';
+import { firstIssue } from '../../core/schema-issue.ts';
 import type { Advice } from '../../drivers/advice.ts';
 import type { OrderAuthority } from '../../drivers/secured-requester.ts';
 import { loadVehicle, withFd } from '../../onboard/vehicle-file.ts';
@@ -79,7 +80,7 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
     programming: { ...STANDARD_PROGRAMMING, identify: 'skip' },
   });
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
+    const issue = firstIssue(parsed.error);
     throw new InputError('ECU', `${name}: ${issue.path.join('.')}: ${issue.message}`);
   }
   const ecu = options.fd === true ? withFd(parsed.data) : parsed.data;

@@ -1,6 +1,7 @@
 // Changes of who may sign: rotate, revoke, threshold. And the renewal of what is about to expire.
 
 import { InputError } from '../../core/errors.ts';
+import { present } from '../../core/present.ts';
 import { type CeremonyOutcome, DAY_MS, rolesOf } from '../../signing/ceremony.ts';
 import {
   currentRoot,
@@ -48,7 +49,7 @@ export async function rotate(
         )
       : await folder.key(choice.new);
   const outcomes = await ceremony.changeRoot(repository, (roles) => {
-    const { keys, threshold } = roles.get(role)!;
+    const { keys, threshold } = present(roles.get(role), `role ${role}`);
     requireNew(keys, fresh);
     const others = keys.filter((key) => keyIdOf(key) !== oldKey.keyId);
     roles.set(role, { keys: [...others, fresh.publicKey], threshold });
@@ -94,7 +95,7 @@ export async function setThreshold(
   const added: KnownKey[] = [];
   for (const key of add) added.push(await work.folder.key(key));
   const outcomes = await work.ceremony.changeRoot(repository, (roles) => {
-    const keys = [...roles.get(role)!.keys];
+    const keys = [...present(roles.get(role), `role ${role}`).keys];
     for (const key of added) {
       requireNew(keys, key);
       keys.push(key.publicKey);
@@ -117,7 +118,7 @@ export async function renew(work: KeysWork, withinDays: number): Promise<void> {
   const version = (await folder.versions('images', 'targets')).at(-1);
   if (version !== undefined && !outcomes.some(({ role }) => role === 'targets')) {
     const file = `images/${version}.targets.json`;
-    const { signed } = parse((await folder.storage.read(file))!, folder.path(file));
+    const { signed } = parse(present(await folder.storage.read(file), file), folder.path(file));
     if (Date.parse(signed.expires) < limitMs) outcomes.push(await ceremony.changeTargets());
   }
   if (outcomes.length === 0) context.say(`nothing expires within ${withinDays} days`);
@@ -154,7 +155,8 @@ export async function heldKeys(
 }
 
 function only(names: readonly string[], where: string): string {
-  if (names.length === 1) return names[0]!;
+  const [first] = names;
+  if (first !== undefined && names.length === 1) return first;
   throw new InputError('--old', `${where} has several keys, name one of them: ${names.join(', ')}`);
 }
 

@@ -1,11 +1,15 @@
 // The options of `can-ota keys reset-time`, which signs like a key command and asks the backend like a release command.
 
 import type { Command } from 'commander';
+import { present } from '../../core/present.ts';
 import { command, withLogIn, withOutput } from '../program-options.ts';
 import { withSigning } from './options.ts';
 
 export function addResetTime(program: Command): void {
-  const keys = program.commands.find((each) => each.name() === 'keys')!;
+  const keys = present(
+    program.commands.find((each) => each.name() === 'keys'),
+    'the command keys',
+  );
   withLogIn(
     withSigning(
       withOutput(

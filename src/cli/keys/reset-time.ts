@@ -9,6 +9,7 @@
 
 import { systemClock } from '../../core/clock.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { itemAt } from '../../core/present.ts';
 import { Ceremony } from '../../signing/ceremony.ts';
 import { exportOnline } from '../../signing/export.ts';
 import { KeyFolder } from '../../signing/folder.ts';
@@ -61,7 +62,7 @@ export async function resetTime(
   backend: ReleaseBackend | undefined,
 ): Promise<'draft' | 'finished'> {
   const { context, folder, ceremony } = work;
-  const old = (await heldKeys(work, REPOSITORY, ROLE))[0]!;
+  const old = itemAt(await heldKeys(work, REPOSITORY, ROLE), 0);
   const outcomes = await rotate(work, REPOSITORY, ROLE, { old });
   if (outcomes.some(({ state }) => state === 'draft')) {
     context.say(

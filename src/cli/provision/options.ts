@@ -54,5 +54,6 @@ function imageOption(value: string): ImageOption {
   if (match === null) {
     throw new InvalidArgumentError('expected ECU=FILE or ECU=FILE@VERSION, like EDT=edt.bin@1.0.0');
   }
-  return { ecu: match[1]!, place: match[2]! };
+  const [, ecu = '', place = ''] = match;
+  return { ecu, place };
 }

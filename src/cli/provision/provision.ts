@@ -7,6 +7,7 @@ import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { lockFolder } from '../../core/lock.ts';
+import { itemAt } from '../../core/present.ts';
 import { systemRandom } from '../../core/random.ts';
 import { readSecretLine } from '../../core/secret-file.ts';
 import { DiskStorage } from '../../core/storage.ts';
@@ -170,7 +171,7 @@ function result(outcome: ProvisionOutcome, vehicle: Vehicle, context: Context): 
     'Not everything is done: correct what is said above, and run the same command again.',
   );
   if (context.signal.aborted) return context.interruption();
-  return exitCodeOf(failures[0]!.code);
+  return exitCodeOf(itemAt(failures, 0).code);
 }
 
 function exitCodeOf(code: string): ExitCode {

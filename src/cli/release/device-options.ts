@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { hardwareModel, PROFILES, packageVersion } from '../../contract/chunked/package.ts';
+import { firstIssue } from '../../core/schema-issue.ts';
 import { command, withLogIn, withNetwork, withOutput } from '../program-options.ts';
 
 export function addDeviceRelease(release: Command): void {
@@ -98,5 +99,5 @@ function counter(value: string): number {
 
 function checked(parsed: ReturnType<typeof hardwareModel.safeParse>): string {
   if (parsed.success) return parsed.data;
-  throw new InvalidArgumentError(parsed.error.issues[0]!.message);
+  throw new InvalidArgumentError(firstIssue(parsed.error).message);
 }

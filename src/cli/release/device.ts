@@ -17,6 +17,7 @@ import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { defined } from '../../core/optional.ts';
+import { present } from '../../core/present.ts';
 import { createSecretFile, readSecretLine, requireOwnerOnly } from '../../core/secret-file.ts';
 import { fileFault } from '../../core/text-file.ts';
 import { type NetworkOptions, networkOf } from '../../link/network.ts';
@@ -101,7 +102,7 @@ export async function makeKey(context: Teller, options: DeviceKeyOptions): Promi
   const out = path.resolve(options.out);
   const privateKey = generateReleaseKey(profile);
   const publicKey = publicPem(privateKey);
-  const { id } = readReleaseKey(publicKey)!;
+  const { id } = present(readReleaseKey(publicKey), 'the key that was made');
   await createSecretFile(out, toPem(privateKey, await passphrases.forNewKeys()), '--out');
   await createSecretFile(`${out}.pub`, publicKey, '--out');
   context.emit({ key: out, publicKey: `${out}.pub`, profile, keyId: id });

@@ -68,7 +68,7 @@ async function readPassword(): Promise<string> {
       text += String(chunk);
       if (text.includes('\n') || text.length > MAX_INPUT) break;
     }
-    const line = text.split(/\r?\n/, 1)[0]!;
+    const [line = ''] = text.split(/\r?\n/, 1);
     if (line === '')
       throw new InputError('password', 'standard input holds none: pipe it in as one line');
     return line;

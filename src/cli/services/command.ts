@@ -184,7 +184,7 @@ function whyOf({ code, reason, result }: CommandReply): string {
 }
 
 function timesOf(command: CommandReply): string[][] {
-  const times = [
+  const times: readonly (readonly [what: string, at: string | undefined, who?: string])[] = [
     ['ordered', command.createdAt, `by ${command.createdBy}`],
     ['left for the vehicle', command.handedOutAt],
     ['delivered', command.deliveredAt],
@@ -193,7 +193,7 @@ function timesOf(command: CommandReply): string[][] {
     ['ended', command.endedAt],
     ['not begun after', command.expiresAt],
   ];
-  return times.flatMap(([what, at, who = '']) => (at === undefined ? [] : [[what!, at, who]]));
+  return times.flatMap(([what, at, who = '']) => (at === undefined ? [] : [[what, at, who]]));
 }
 
 function formText([name, form]: [string, ArgumentDescription]): string {

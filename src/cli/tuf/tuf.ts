@@ -6,6 +6,7 @@ import { systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
 import { describeError, InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { present } from '../../core/present.ts';
 import { DiskStorage, type Storage } from '../../core/storage.ts';
 import { httpSource, type MetadataSource } from '../../link/metadata-source.ts';
 import { type NetworkOptions, networkOf } from '../../link/network.ts';
@@ -177,7 +178,7 @@ export class TufClient {
   async download(name: string, images: MetadataSource, folder: Storage): Promise<string> {
     const search = new TargetSearch(this.#trust, name, this.#nowMs);
     await this.#serve(search);
-    const target = unwrap(search.outcome!);
+    const target = unwrap(present(search.outcome, 'the outcome of the search'));
     if (target === undefined) {
       throw new Refusal(refused('UNKNOWN_TARGET', 'targets', `nobody has signed ${name}`));
     }

@@ -1,5 +1,6 @@
 // One full verification of two repositories, from what is trusted to a verdict: the work of `can-ota verify`.
 
+import { present } from '../../core/present.ts';
 import type { Storage } from '../../core/storage.ts';
 import { accepted, refused, type Verdict } from '../../trust/attack.ts';
 import { bundleFor, encodeBundle } from '../../trust/bundle.ts';
@@ -75,11 +76,11 @@ async function verifyWith(
     }
   }
   for (const name of REPOSITORIES) {
-    const begun = await beginWith(job, name, states[name]!, firstUse);
+    const begun = await beginWith(job, name, stateOf(states, name), firstUse);
     if (!begun.ok) return begun;
   }
   const verification = new FullVerification({
-    trust: trustOf(states) as VehicleTrust,
+    trust: wholeTrustOf(states),
     nowMs: job.nowMs,
     vin: job.vin,
     ecus: job.ecus,
@@ -90,9 +91,9 @@ async function verifyWith(
   for (let next = verification.next(); next !== undefined; next = verification.next()) {
     verification.accept(await job.sources[next.repository].answer(next.request));
     // What was right stays, also when the next file is not: it guards against rollback.
-    for (const name of REPOSITORIES) await states[name]!.keep(verification.trust[name]);
+    for (const name of REPOSITORIES) await stateOf(states, name).keep(verification.trust[name]);
   }
-  return verification.outcome!;
+  return present(verification.outcome, 'the outcome of the verification');
 }
 
 /** A state that has no Root gets the one that was handed over, or the first one that the repository shows. */
@@ -131,11 +132,24 @@ async function firstRoot(source: RepositorySource): Promise<Verdict<Uint8Array>>
     const request = { role: 'root', file, maxBytes: MAX_BYTES.root, optional: true };
     const retrieval = new Retrieval(fetchFile(request));
     retrieval.accept(await source.answer(request));
-    const fetched = retrieval.outcome!;
+    const fetched = present(retrieval.outcome, 'the outcome of the retrieval');
     if (!fetched.ok) return fetched;
     if (fetched.value !== undefined) return accepted(fetched.value);
   }
   return refused('MISSING_METADATA', 'root', 'there is neither 1.root.json nor root.json');
+}
+
+function stateOf(states: States, name: RepositoryName): RepositoryState {
+  return present(states[name], `the state of ${name}`);
+}
+
+/** Of states that have begun. */
+function wholeTrustOf(states: States): VehicleTrust {
+  const { director, images } = trustOf(states);
+  return {
+    director: present(director, 'the trust in director'),
+    images: present(images, 'the trust in images'),
+  };
 }
 
 function trustOf(states: States): Partial<VehicleTrust> {
@@ -148,8 +162,11 @@ function trustOf(states: States): Partial<VehicleTrust> {
 }
 
 /** Of an ECU nothing is known: it gets everything, and no time, which only its own nonce can ask for. */
-function bundleOf({ director, images }: States, serial: string): Uint8Array {
-  const roots = { director: director!.roots, images: images!.roots };
+function bundleOf(states: States, serial: string): Uint8Array {
+  const roots = {
+    director: stateOf(states, 'director').roots,
+    images: stateOf(states, 'images').roots,
+  };
   const state = {
     verification: 'full',
     director: { root: 1 },
@@ -157,6 +174,5 @@ function bundleOf({ director, images }: States, serial: string): Uint8Array {
     counter: 0,
     time: null,
   } as const;
-  const trust = { director: director!.trust!, images: images!.trust! };
-  return encodeBundle(bundleFor(trust, roots, state, null, serial));
+  return encodeBundle(bundleFor(wholeTrustOf(states), roots, state, null, serial));
 }

@@ -1,6 +1,7 @@
 // What `can-ota verify` trusts between its runs: a folder for each repository, durable before the next file is asked for.
 
 import { equalBytes } from '../../core/bytes.ts';
+import { present } from '../../core/present.ts';
 import type { Storage } from '../../core/storage.ts';
 import { refused, type Verdict } from '../../trust/attack.ts';
 import type { RootHistory } from '../../trust/bundle.ts';
@@ -77,7 +78,7 @@ export class RepositoryState {
   async keep(trust: RepositoryTrust): Promise<void> {
     if (trust === this.#trust) return;
     const files = filesOf(trust);
-    const root = files.get(ROOT)!;
+    const root = present(files.get(ROOT), ROOT);
     const { root: version } = versionsOf(trust);
     if (!this.#roots.has(version)) {
       await this.#storage.replace(`${this.#name}/${version}.${ROOT}`, root);

@@ -8,6 +8,7 @@ import { CanOtaError, describeError, InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { lockFolder } from '../../core/lock.ts';
 import { defined } from '../../core/optional.ts';
+import { itemAt, present } from '../../core/present.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { fileFault } from '../../core/text-file.ts';
 import { type NetworkOptions, networkOf } from '../../link/network.ts';
@@ -82,7 +83,7 @@ async function verifyOnce(options: VerifyCommandOptions, context: Context): Prom
     process.stderr.write(`can-ota: refused: ${faultText(result.outcome)}\n`);
     return ExitCode.internal; // 1: refused, the only other code
   }
-  if (save !== undefined) await saveBundle(result, ecus[0]!.serial, save);
+  if (save !== undefined) await saveBundle(result, itemAt(ecus, 0).serial, save);
   return ExitCode.success;
 }
 
@@ -102,7 +103,12 @@ async function jobOf(
       fetch:
         identity === undefined || name !== 'director'
           ? network.fetch
-          : vehicleFetch(identity, options.identity!, options.director, network),
+          : vehicleFetch(
+              identity,
+              present(options.identity, '--identity'),
+              options.director,
+              network,
+            ),
     });
   return {
     sources: { director: await source('director'), images: await source('images') },
@@ -133,7 +139,7 @@ function ecusOf({ ecu, hardware, counter }: VerifyCommandOptions): EcuFacts[] {
   }
   return ecu.map((serial, index) => ({
     serial,
-    hardwareId: hardware[index]!,
+    hardwareId: itemAt(hardware, index),
     ...defined({ releaseCounter: counter }),
   }));
 }

@@ -1,6 +1,7 @@
 // All faults by category: a row here and a module beside it are all that a fault needs. A fault that stands twice is drawn twice as often.
 
 import type { ChunkFault } from '../../contract/chunked/faults.ts';
+import { itemAt } from '../../core/present.ts';
 import type { Random } from '../../core/random.ts';
 import type { EcuName } from '../machine-names.ts';
 import { ATTACK_MODULES } from './attacker.ts';
@@ -146,7 +147,7 @@ function choice<Given, R extends Row<Given>>(given: (draw: Draw) => Given, rows:
     draw(draw: Draw): ReturnType<R['draw']> {
       const shared = given(draw);
       // Nothing is drawn where there is no choice.
-      const row = rows.length === 1 ? rows[0]! : draw.oneOf(rows);
+      const row = rows.length === 1 ? itemAt(rows, 0) : draw.oneOf(rows);
       return row.draw(draw, shared) as ReturnType<R['draw']>;
     },
   };

@@ -1,5 +1,6 @@
 // What the draws of all faults share: a seeded random, and the size of the campaign over which faults are spread.
 
+import { itemAt } from '../../core/present.ts';
 import type { Random } from '../../core/random.ts';
 import { type EcuName, type MachineName, OUR_ECUS } from '../machine-names.ts';
 import { CAMPAIGN_PHASES, type Trigger } from './trigger.ts';
@@ -86,7 +87,7 @@ export class Draw {
   }
 
   oneOf<const T>(choices: readonly T[]): T {
-    return choices[Math.floor(this.#random.fraction() * choices.length)]!;
+    return itemAt(choices, Math.floor(this.#random.fraction() * choices.length));
   }
 
   /** Whole numbers, both ends included. */

@@ -1,6 +1,7 @@
 // Somebody at the diagnostic plug speaks with an ECU at the same time.
 
 import { classicFrame } from '../../bus/can-frame.ts';
+import { itemAt } from '../../core/present.ts';
 import { testerAddresses } from '../../isotp/address.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import type { EcuName } from '../machine-names.ts';
@@ -43,7 +44,7 @@ export const secondTester = faultModule<SecondTester, Trigger>({
         void bus.close();
         return;
       }
-      const payload = PAYLOADS[left % PAYLOADS.length]!;
+      const payload = itemAt(PAYLOADS, left % PAYLOADS.length);
       const data = Uint8Array.from([...payload, 0, 0, 0, 0, 0]).subarray(0, 8);
       bus.send(classicFrame(tx.id, data, tx.extended));
       clock.after('second-tester', GAP_MS, () => ask(left - 1));

@@ -1,5 +1,6 @@
 // The answers of an ECU are garbled, or negative for no reason.
 
+import { byteAt, flipBits } from '../../core/bytes.ts';
 import { testerAddresses } from '../../isotp/address.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import type { EcuName } from '../machine-names.ts';
@@ -38,12 +39,12 @@ export const wrongAnswers = faultModule<WrongAnswers, EcuName>({
 /** A negative response where there is a request to refuse, nonsense otherwise. */
 function wrong(data: Uint8Array, random: SeededRandom): Uint8Array {
   const changed = data.slice();
-  const isSingle = data.length > 2 && data[0]! >> 4 === 0;
+  const isSingle = data.length > 2 && byteAt(data, 0) >> 4 === 0;
   if (isSingle && random.fraction() < 0.5) {
-    changed.set([0x03, 0x7f, data[1]! - 0x40, 0x22].slice(0, data.length));
+    changed.set([0x03, 0x7f, byteAt(data, 1) - 0x40, 0x22].slice(0, data.length));
     return changed;
   }
   const at = Math.floor(random.fraction() * data.length);
-  if (data.length > 0) changed[at]! ^= 1 + Math.floor(random.fraction() * 255);
+  if (data.length > 0) flipBits(changed, at, 1 + Math.floor(random.fraction() * 255));
   return changed;
 }

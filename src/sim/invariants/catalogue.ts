@@ -1,5 +1,6 @@
 // All invariants: a row here and a module beside it are all that an invariant needs. Closed set: the names stand in the JSON of the command and in replay files.
 
+import { present } from '../../core/present.ts';
 import { acknowledged } from './acknowledged.ts';
 import { claim } from './claim.ts';
 import { command } from './command.ts';
@@ -58,5 +59,8 @@ export type InvariantName = (typeof INVARIANTS)[number]['name'];
 
 /** What holds, in words. */
 export function invariantText(name: InvariantName): string {
-  return INVARIANTS.find((one) => one.name === name)!.says;
+  return present(
+    INVARIANTS.find((one) => one.name === name),
+    name,
+  ).says;
 }

@@ -10,18 +10,18 @@ export const claim = invariant({
   watch: () => ({
     rest({ contents, released }, { end }, broken) {
       // A declared mixed state has an invariant of its own.
-      if (end!.last === undefined || end!.isDeclared) return;
-      for (const { name, version, sha256, error } of end!.last.ecus) {
+      if (end.last === undefined || end.isDeclared) return;
+      for (const { name, version, sha256, error } of end.last.ecus) {
         const ecu = ECU_NAMES.find((known) => known === name);
         if (ecu === undefined || error !== null) continue;
         const held = contents[ecu].sha256;
         const really =
           held === undefined ? 'nothing' : (released[ecu].get(held) ?? 'unknown bytes');
         if (version !== null && version !== really) {
-          broken(`${ecu} holds ${really}, ${end!.last.outcome} says that it runs ${version}`);
+          broken(`${ecu} holds ${really}, ${end.last.outcome} says that it runs ${version}`);
         }
         if (sha256 !== null && sha256 !== held) {
-          broken(`${ecu} holds ${shortHash(held)}, ${end!.last.outcome} says ${shortHash(sha256)}`);
+          broken(`${ecu} holds ${shortHash(held)}, ${end.last.outcome} says ${shortHash(sha256)}`);
         }
       }
     },

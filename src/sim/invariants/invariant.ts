@@ -135,8 +135,11 @@ export interface SeenCampaign {
   readonly informed: boolean;
   /** Highest security counters that were ever seen. */
   readonly counters: ReadonlyMap<EcuName, number>;
-  /** From `rest` on. */
-  readonly end: CampaignEnd | undefined;
+}
+
+/** At its rest. */
+export interface RestingCampaign extends SeenCampaign {
+  readonly end: CampaignEnd;
 }
 
 export interface CampaignEnd {
@@ -153,7 +156,11 @@ export type Broken = (text: string) => void;
 
 /** Handlers by what was seen; each episode and vehicle has its own. */
 export type Watch = {
-  readonly [K in Observation['kind']]?: (seen: Seen<K>, step: SeenCampaign, broken: Broken) => void;
+  readonly [K in Observation['kind']]?: (
+    seen: Seen<K>,
+    step: K extends 'rest' ? RestingCampaign : SeenCampaign,
+    broken: Broken,
+  ) => void;
 };
 
 export interface Invariant<N extends string = string> {

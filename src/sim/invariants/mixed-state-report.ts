@@ -8,10 +8,10 @@ export const mixedStateReport = invariant({
   says: 'a declared mixed state is spelled out as it is',
   watch: () => ({
     rest({ contents, released }, step, broken) {
-      const { last, isDeclared, isOld } = step.end!;
+      const { last, isDeclared, isOld } = step.end;
       // An ECU that nobody confirmed may have gone back by itself since.
-      if (!isDeclared || isOld) return;
-      for (const { name, version, error } of last!.ecus) {
+      if (last === undefined || !isDeclared || isOld) return;
+      for (const { name, version, error } of last.ecus) {
         if (error !== null) continue;
         const ecu = ECU_NAMES.find((known) => known === name);
         const { sha256 } = ecu === undefined ? { sha256: undefined } : contents[ecu];

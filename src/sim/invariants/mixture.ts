@@ -8,7 +8,7 @@ export const mixture = invariant({
   says: 'all ECUs of a campaign run the new software, or all run the old one',
   watch: () => ({
     rest({ contents }, step, broken) {
-      const { last, isNew, isOld, isDeclared } = step.end!;
+      const { last, isNew, isOld, isDeclared } = step.end;
       if (isNew || isOld || isDeclared) return;
       broken(`after ${last?.outcome ?? 'nothing'}: ${mixtureText(step, contents)}`);
     },

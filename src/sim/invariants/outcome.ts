@@ -8,10 +8,10 @@ export const outcome = invariant({
   says: 'the outcome is what became of the vehicle',
   watch: () => ({
     rest({ contents }, step, broken) {
-      const { last, isNew, isOld, isDeclared } = step.end!;
+      const { last, isNew, isOld, isDeclared } = step.end;
       if (last === undefined || isDeclared) return;
       const isTrue = last.outcome === 'SUCCESS' ? isNew : isOld;
-      if (!isTrue) broken(`${outcomeText(step.end!)} was reported: ${mixtureText(step, contents)}`);
+      if (!isTrue) broken(`${outcomeText(step.end)} was reported: ${mixtureText(step, contents)}`);
     },
   }),
 });

@@ -8,8 +8,8 @@ export const patience = invariant({
   says: 'a campaign succeeds in which an ECU was only slow or busy',
   watch: () => ({
     rest(_seen, { start, end }, broken) {
-      if (start.onlyTime !== true || end!.last?.outcome === 'SUCCESS') return;
-      broken(`an ECU was only slow or busy, and the campaign ended as ${outcomeText(end!)}`);
+      if (start.onlyTime !== true || end.last?.outcome === 'SUCCESS') return;
+      broken(`an ECU was only slow or busy, and the campaign ended as ${outcomeText(end)}`);
     },
   }),
 });

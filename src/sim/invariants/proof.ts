@@ -9,9 +9,9 @@ export const proof = invariant({
   says: 'the next campaign without faults succeeds',
   watch: () => ({
     rest({ contents }, { start, end }, broken) {
-      if (!start.proof || end!.last === undefined) return;
-      if (end!.last.outcome !== 'SUCCESS') {
-        broken(`the campaign without faults ended as ${outcomeText(end!)}`);
+      if (!start.proof || end.last === undefined) return;
+      if (end.last.outcome !== 'SUCCESS') {
+        broken(`the campaign without faults ended as ${outcomeText(end)}`);
         return;
       }
       for (const ecu of ECU_NAMES) {

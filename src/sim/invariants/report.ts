@@ -18,7 +18,7 @@ export const report = invariant({
           broken(`${outcome} of ${campaign} never came to the backend`);
         }
       }
-      if (end!.last === undefined) {
+      if (end.last === undefined) {
         broken('the campaign has ended, and the backend knows of no outcome');
       }
     },

@@ -8,7 +8,7 @@ export const traffic = invariant({
   watch: () => ({
     rest({ silent, imageless }, { end }, broken) {
       for (const ecu of silent) {
-        if (end!.isDeclared && imageless.includes(ecu)) continue;
+        if (end.isDeclared && imageless.includes(ecu)) continue;
         broken(`${ecu} does not send its normal traffic`);
       }
     },

@@ -30,7 +30,7 @@ export const unapprovedErase = invariant({
       },
       rest(_seen, { end }) {
         // A declared mixed state is made good later, by the same approval.
-        if (!end!.isDeclared) approval = undefined;
+        if (!end.isDeclared) approval = undefined;
       },
       recovered() {
         approval = undefined;

@@ -8,7 +8,7 @@ export const unsettled = invariant({
   says: 'nothing is on trial or pending after the end',
   watch: () => ({
     rest({ contents }, { end }, broken) {
-      if (end!.isDeclared) return;
+      if (end.isDeclared) return;
       for (const ecu of ECU_NAMES) {
         const { standing } = contents[ecu];
         if (standing !== 'settled') broken(`${ecu} is left ${standing}`);

@@ -1,5 +1,6 @@
 // How an ECU of another make behaves for its whole life: drawn once for an episode, from a random of its own.
 
+import { byteAt } from '../../core/bytes.ts';
 import type { Random } from '../../core/random.ts';
 import { ecuSchema, type VehicleEcu } from '../../vehicle/schema.ts';
 import { OTHER_MAKE } from '../machine-names.ts';
@@ -67,5 +68,5 @@ export function descriptionOf({ security }: Character): VehicleEcu {
 /** The key that fits a seed. */
 export function xorKey(seed: Uint8Array): Uint8Array {
   const constant = Buffer.from(XOR_CONSTANT, 'hex');
-  return seed.map((byte, at) => byte ^ constant[at % constant.length]!);
+  return seed.map((byte, at) => byte ^ byteAt(constant, at % constant.length));
 }

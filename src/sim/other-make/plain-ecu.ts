@@ -1,6 +1,7 @@
 // An ECU of another make: standard UDS, one bank, a bootloader apart from its application, no digest and no signatures.
 
 import type { CanBus } from '../../bus/can-bus.ts';
+import { byteAt } from '../../core/bytes.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { sleep } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
@@ -135,7 +136,7 @@ export class PlainEcu {
     }
     this.#restartS3();
     if (this.#busy || this.#options.faults.busy) {
-      if (!functional) this.#refuse(request[0]!, Nrc.busyRepeatRequest);
+      if (!functional) this.#refuse(byteAt(request, 0), Nrc.busyRepeatRequest);
       return;
     }
     this.#busy = true;
@@ -148,7 +149,7 @@ export class PlainEcu {
 
   async #serve(machine: Machine, request: Uint8Array, functional: boolean): Promise<void> {
     const { clock, character, faults } = this.#options;
-    const sid = request[0]!;
+    const sid = byteAt(request, 0);
     await sleep(clock, 'answer', character.answerMs);
     if (this.#machine !== machine) return;
     const reply = await answer(machine, request).catch(() => ({

@@ -94,8 +94,8 @@ function knows({ character }: Machine, what: Optional): boolean {
 }
 
 async function session(machine: Machine, request: Uint8Array): Promise<PlainReply> {
-  const wanted = request[1]! & 0x7f;
-  const suppressed = (request[1]! & 0x80) !== 0;
+  const wanted = byteOf(request, 1) & 0x7f;
+  const suppressed = (byteOf(request, 1) & 0x80) !== 0;
   const positive = sessionAnswer(wanted);
   switch (wanted) {
     case Session.default:
@@ -136,10 +136,12 @@ function sessionAnswer(session: number): Uint8Array {
 
 function readDid(machine: Machine, request: Uint8Array): PlainReply {
   if (request.length !== 3) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
-  const did = (request[1]! << 8) | request[2]!;
+  const did = (byteOf(request, 1) << 8) | byteOf(request, 2);
   const value = didValue(machine, did);
   if (value === undefined) return { nrc: Nrc.requestOutOfRange };
-  return { positive: concatBytes(Uint8Array.of(0x62, request[1]!, request[2]!), value) };
+  return {
+    positive: concatBytes(Uint8Array.of(0x62, byteOf(request, 1), byteOf(request, 2)), value),
+  };
 }
 
 function didValue(machine: Machine, did: number): Uint8Array | undefined {
@@ -162,8 +164,11 @@ function quiet(machine: Machine, request: Uint8Array, what: Optional): PlainRepl
   if (machine.session === Session.default) {
     return { nrc: Nrc.serviceNotSupportedInActiveSession };
   }
-  const suppressed = (request[1]! & 0x80) !== 0;
-  return { positive: Uint8Array.of(request[0]! + 0x40, request[1]! & 0x7f), suppressed };
+  const suppressed = (byteOf(request, 1) & 0x80) !== 0;
+  return {
+    positive: Uint8Array.of(byteOf(request, 0) + 0x40, byteOf(request, 1) & 0x7f),
+    suppressed,
+  };
 }
 
 function preconditions(machine: Machine, request: Uint8Array): PlainReply {
@@ -203,11 +208,11 @@ async function routine(machine: Machine, request: Uint8Array): Promise<PlainRepl
 }
 
 function routineOf(request: Uint8Array): number | undefined {
-  return request[1] === 0x01 ? (request[2]! << 8) | request[3]! : undefined;
+  return request[1] === 0x01 ? (byteOf(request, 2) << 8) | byteOf(request, 3) : undefined;
 }
 
 function started(request: Uint8Array, status: number): { readonly positive: Uint8Array } {
-  return { positive: Uint8Array.of(0x71, 0x01, request[2]!, request[3]!, status) };
+  return { positive: Uint8Array.of(0x71, 0x01, byteOf(request, 2), byteOf(request, 3), status) };
 }
 
 async function program(machine: Machine, request: Uint8Array): Promise<PlainReply> {
@@ -219,7 +224,7 @@ async function program(machine: Machine, request: Uint8Array): Promise<PlainRepl
   switch (request[0]) {
     case Sid.writeDataByIdentifier:
       if (!knows(machine, 'fingerprint')) return { nrc: Nrc.serviceNotSupported };
-      return { positive: Uint8Array.of(0x6e, request[1]!, request[2]!) };
+      return { positive: Uint8Array.of(0x6e, byteOf(request, 1), byteOf(request, 2)) };
     case Sid.requestDownload:
       return download(machine, request);
     case Sid.transferData:
@@ -264,7 +269,7 @@ async function download(machine: Machine, request: Uint8Array): Promise<PlainRep
 async function transfer(machine: Machine, request: Uint8Array): Promise<PlainReply> {
   const { memory, download: open } = machine;
   if (open === undefined) return { nrc: Nrc.requestSequenceError };
-  const block = request[1]!;
+  const block = byteOf(request, 1);
   const positive = Uint8Array.of(0x76, block);
   // The answer was lost, and the block comes again.
   if (memory.length > 0 && block === ((open.block - 1) & 0xff)) return { positive };
@@ -296,4 +301,9 @@ async function erase(machine: Machine): Promise<void> {
 async function complete({ memory, onEvent }: Machine): Promise<void> {
   await memory.makeValid();
   onEvent({ kind: 'written', sha256: memory.sha256 });
+}
+
+/** 0 where the request ends before it: this firmware looks into a buffer of zeros. */
+function byteOf(request: Uint8Array, index: number): number {
+  return request[index] ?? 0;
 }
