@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { transferLimit } from '../src/bus/transfer-limit.ts';
+import { present } from '../src/core/present.ts';
 import { measureCheckins } from './benchmark/checkins.ts';
 import { measureChunked } from './benchmark/chunked.ts';
 import { measureDownload } from './benchmark/download-memory.ts';
@@ -244,10 +245,10 @@ async function flood(spec: string, fd: boolean): Promise<void> {
   const sent = await sender.until(hasKey('sent'));
   counter.tell();
   const heard = await counter.until(hasKey('frames'));
-  const lost = sent.sent! - heard.frames;
+  const lost = present(sent.sent, 'the frames that were sent') - heard.frames;
   row(
     `${fd ? 'CAN FD, 64 bytes' : 'classic, 8 bytes'}`,
-    per(heard.perSecond!, 'frames/s'),
+    per(present(heard.perSecond, 'the frames a second'), 'frames/s'),
     `${sent.sent} sent, ${lost} not heard`,
   );
 }

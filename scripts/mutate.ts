@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+import { present } from '../src/core/present.ts';
 import { seededRandom } from '../src/sim/seeded-random.ts';
 import { Compiler, mutated } from './mutate/compiler.ts';
 import { copiesOf } from './mutate/copies.ts';
@@ -155,7 +156,10 @@ function keyOf({ file, start, end, change }: Mutation): string {
 }
 
 function scoreOf(file: string): Score {
-  const folder = values.folder.find((each) => file.startsWith(`${each}/`))!;
+  const folder = present(
+    values.folder.find((each) => file.startsWith(`${each}/`)),
+    `the folder of ${file}`,
+  );
   const score = scores.get(folder) ?? { noticed: 0, late: 0, survivors: [] };
   scores.set(folder, score);
   return score;

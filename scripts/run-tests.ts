@@ -104,8 +104,8 @@ interface Ended {
 async function run(stage: Stage, output: 'shown' | 'kept'): Promise<Ended> {
   if (output === 'shown') process.stdout.write(`\n== ${stage.name}\n`);
   const startedMs = Date.now();
-  const [program, ...args] = stage.command;
-  const child = spawn(program!, args, {
+  const [program = '', ...args] = stage.command;
+  const child = spawn(program, args, {
     cwd: root,
     stdio: output === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
     env: {

@@ -4,6 +4,7 @@
 
 import { classicFrame, fdFrame } from '../../src/bus/can-frame.ts';
 import { openBus } from '../../src/bus/open-bus.ts';
+import { byteAt } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { normalAddress, reverseAddress } from '../../src/isotp/address.ts';
@@ -87,7 +88,9 @@ switch (role) {
       config: { fd: fd ? { txDl: 64, brs: true } : false },
     });
     if (role === 'answer') {
-      channel.listen({ onMessage: (message) => channel.send(Uint8Array.of(0x76, message[1]!)) });
+      channel.listen({
+        onMessage: (message) => channel.send(Uint8Array.of(0x76, byteAt(message, 1))),
+      });
       say('ready');
       await new Promise((resolve) => process.stdin.once('data', resolve));
       break;

@@ -12,6 +12,8 @@ import { openDatabase } from '../../server/platform/db/database.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { defined } from '../../src/core/optional.ts';
+import { itemAt, present } from '../../src/core/present.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { clientProof, deviceKeyOf } from '../../src/trust/device-session.ts';
 import { signManifest, signVersionReport } from '../../src/trust/manifest.ts';
@@ -58,7 +60,7 @@ export async function measureCheckins(seconds: number): Promise<CheckinRates> {
     const healthzPerSecond = await rate(seconds, () => client.get('/healthz'));
     let next = 0;
     const unchangedPerSecond = await rate(seconds, () =>
-      vehicles[next++ % vehicles.length]!.checkIn(client),
+      itemAt(vehicles, next++ % vehicles.length).checkIn(client),
     );
     let changed = 0;
     let tookMs = 0;
@@ -156,7 +158,7 @@ class Vehicle {
   }
 
   get #primary(): Ecu {
-    return this.#ecus[0]!;
+    return itemAt(this.#ecus, 0);
   }
 
   async logIn(client: Client): Promise<void> {
@@ -230,7 +232,7 @@ class Publisher {
     await this.upload(ecu, counter);
     this.#world.release(ecu, counter);
     const { images } = await this.#world.publish(systemClock.wallMs());
-    const targets = Buffer.from(images.get('targets.json')!);
+    const targets = Buffer.from(present(images.get('targets.json'), 'targets.json'));
     await this.#client.send('/metadata/targets', targets, 'application/json', this.#token);
   }
 
@@ -240,7 +242,7 @@ class Publisher {
     form.set('version', `${counter}.0.0`);
     form.set('file', new Blob([Uint8Array.from(imageOf(ecu, counter))]), 'image.bin');
     const request = new Response(form);
-    const type = request.headers.get('content-type')!;
+    const type = present(request.headers.get('content-type'), 'content-type');
     await this.#client.send('/upload', Buffer.from(await request.arrayBuffer()), type, this.#token);
   }
 }
@@ -270,7 +272,7 @@ class Client {
     const headers = {
       'Content-Type': type,
       'Content-Length': body.length,
-      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+      ...defined({ Authorization: token === undefined ? undefined : `Bearer ${token}` }),
     };
     return this.#ask('POST', target, headers, body);
   }

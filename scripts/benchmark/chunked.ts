@@ -12,6 +12,7 @@ import type { Backend } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { itemAt } from '../../src/core/present.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
 import type { DeviceIdentity } from '../../src/link/device-keys.ts';
@@ -106,7 +107,7 @@ async function rateOf(
   let count = 0;
   const startMs = performance.now();
   const endMs = startMs + seconds * 1000;
-  while (performance.now() < endMs) await fetchOnce(backends[count++ % backends.length]!);
+  while (performance.now() < endMs) await fetchOnce(itemAt(backends, count++ % backends.length));
   return (1000 * count * release.size) / (performance.now() - startMs);
 }
 

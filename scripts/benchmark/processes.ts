@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { present } from '../../src/core/present.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -20,7 +21,7 @@ export class Worker implements AsyncDisposable {
       stdio: ['pipe', 'pipe', 'inherit'],
       cwd: root,
     });
-    createInterface(this.#process.stdout!).on('line', (line) => {
+    createInterface(present(this.#process.stdout, 'its output')).on('line', (line) => {
       const next = this.#waiting.shift();
       if (next === undefined) this.#lines.push(line);
       else next(line);
@@ -31,7 +32,7 @@ export class Worker implements AsyncDisposable {
   }
 
   get pid(): number {
-    return this.#process.pid!;
+    return present(this.#process.pid, 'the id of the process');
   }
 
   /** The next line as JSON; undefined when the process has ended. */
@@ -55,7 +56,7 @@ export class Worker implements AsyncDisposable {
 
   /** Tells a process that waits for it to come to its end. */
   tell(): void {
-    this.#process.stdin!.write('\n');
+    this.#process.stdin?.write('\n');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

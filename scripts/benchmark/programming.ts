@@ -7,6 +7,7 @@ import path from 'node:path';
 import { openBus } from '../../src/bus/open-bus.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { defined } from '../../src/core/optional.ts';
 import { BusSilence } from '../../src/drivers/bus-silence.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { connectTester } from '../../src/onboard/bus.ts';
@@ -51,7 +52,7 @@ export async function programTogether(
           campaign: '0'.repeat(32),
           version: '2.0.0',
           image,
-          ...(metadata && { metadata }),
+          ...defined({ metadata }),
         });
         if (!staged.ok) throw new Error(staged.reason);
         return staged.value.transferMs / 1000;

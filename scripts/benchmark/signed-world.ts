@@ -3,6 +3,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { present } from '../../src/core/present.ts';
 import { RepositoryWriter } from '../../src/trust/repository-writer.ts';
 import type { RoleKeys, TargetSpec } from '../../src/trust/role-signing.ts';
 import { generateSigner, type LocalSigner, toPem } from '../../src/trust/signing-key.ts';
@@ -46,7 +47,7 @@ export class SignedWorld {
     for (const repository of ['director', 'images'] as const) {
       const names = ['root', ...ROLES[repository]];
       const signersOf = (role: string) =>
-        world.#keys.get(`${repository}-${role}`)!.map(({ signer }) => signer);
+        present(world.#keys.get(`${repository}-${role}`), role).map(({ signer }) => signer);
       const roles = names.map((role): [string, RoleKeys] => [
         role,
         {
@@ -84,21 +85,25 @@ export class SignedWorld {
         notes: '',
       },
     };
-    this.#writers.get('images')!.putTarget(name, target);
+    this.#writer('images').putTarget(name, target);
     return { name, target };
+  }
+
+  #writer(name: RepositoryName): RepositoryWriter {
+    return present(this.#writers.get(name), name);
   }
 
   assign(serial: string, name: string, target: TargetSpec): void {
     const { hardwareIds } = target.custom as { hardwareIds: readonly string[] };
     const ecuIdentifiers = { [serial]: { hardwareId: hardwareIds[0] } };
     const custom = { ...target.custom, ecuIdentifiers };
-    this.#writers.get('director')!.putTarget(name, { ...target, custom });
+    this.#writer('director').putTarget(name, { ...target, custom });
   }
 
   /** Signs what has changed; all files under all their names. */
   async publish(nowMs: number): Promise<Record<RepositoryName, ReadonlyMap<string, Uint8Array>>> {
     for (const writer of this.#writers.values()) await writer.publish(nowMs);
-    const files = (name: RepositoryName) => this.#writers.get(name)!.files();
+    const files = (name: RepositoryName) => this.#writer(name).files();
     return { director: files('director'), images: files('images') };
   }
 
@@ -110,13 +115,26 @@ export class SignedWorld {
     }
     for (const [name, [key]] of this.#keys) {
       if (name.endsWith('-root') || name === 'images-targets') continue;
-      await writeFile(path.join(folder, 'online', `${name}.pem`), toPem(key!.privateKey), {
-        mode: 0o600,
-      });
+      await writeFile(
+        path.join(folder, 'online', `${name}.pem`),
+        toPem(present(key, name).privateKey),
+        {
+          mode: 0o600,
+        },
+      );
     }
-    await writeFile(path.join(folder, 'director/1.root.json'), director.get('1.root.json')!);
-    await writeFile(path.join(folder, 'images/1.root.json'), images.get('1.root.json')!);
-    await writeFile(path.join(folder, 'images/1.targets.json'), images.get('1.targets.json')!);
+    await writeFile(
+      path.join(folder, 'director/1.root.json'),
+      present(director.get('1.root.json'), '1.root.json'),
+    );
+    await writeFile(
+      path.join(folder, 'images/1.root.json'),
+      present(images.get('1.root.json'), '1.root.json'),
+    );
+    await writeFile(
+      path.join(folder, 'images/1.targets.json'),
+      present(images.get('1.targets.json'), '1.targets.json'),
+    );
   }
 }
 

@@ -2,7 +2,9 @@
 
 import { Session } from 'node:inspector/promises';
 import { NormalTraffic } from '../../ecus/normal-traffic.ts';
+import { byteAt } from '../../src/core/bytes.ts';
 import { sleep } from '../../src/core/clock.ts';
+import { itemAt } from '../../src/core/present.ts';
 import { normalAddress } from '../../src/isotp/address.ts';
 import { IsoTpChannel } from '../../src/isotp/channel.ts';
 import { SimulatedWire } from '../../src/sim/simulated-bus.ts';
@@ -36,7 +38,8 @@ export async function measureSimulatedTransfer(seconds: number): Promise<Simulat
   const clock = new VirtualClock();
   const wire = new SimulatedWire({ clock, bitrate: BITRATE });
   for (const id of ECUS) attachEcu(clock, wire, id);
-  const address = normalAddress(standard(ECUS[0]!), standard(ECUS[0]! + 8));
+  const first = itemAt(ECUS, 0);
+  const address = normalAddress(standard(first), standard(first + 8));
   const client = new UdsClient({
     connection: new IsoTpChannel({ bus: wire.attach('tester'), clock, address }),
     clock,
@@ -78,7 +81,7 @@ function attachEcu(clock: VirtualClock, wire: SimulatedWire, id: number): void {
     handlers: {
       [Sid.transferData]: {
         minLength: 2,
-        handle: (request) => ({ positive: Uint8Array.of(0x76, request[1]!) }),
+        handle: (request) => ({ positive: Uint8Array.of(0x76, byteAt(request, 1)) }),
       },
     },
   });

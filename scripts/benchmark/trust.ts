@@ -9,6 +9,7 @@ import {
   randomBytes,
   verify,
 } from 'node:crypto';
+import { itemAt, present } from '../../src/core/present.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { FullVerification, type VehicleTrust } from '../../src/trust/full-verification.ts';
 import { BLOCK_BYTES, encryptImage, ImageDecryptor } from '../../src/trust/image-encryption.ts';
@@ -73,7 +74,7 @@ async function filesWith(images: number): Promise<Files> {
 
 function anchors(files: Files): VehicleTrust {
   const anchor = (name: RepositoryName) => {
-    const trust = trustRoot(files[name].get('1.root.json')!);
+    const trust = trustRoot(fileOf(files, name, '1.root.json'));
     if (!trust.ok) throw new Error(trust.reason);
     return trust.value;
   };
@@ -99,11 +100,18 @@ function verified(files: Files, trust: VehicleTrust): VehicleTrust {
   return verification.trust;
 }
 
+function fileOf(files: Files, repository: RepositoryName, name: string): Uint8Array {
+  return present(files[repository].get(name), name);
+}
+
 /** The files of one verification, once each. */
 function readFiles(files: Files): [RepositoryName, Uint8Array][] {
   const names = ['1.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'];
   return (['director', 'images'] as const).flatMap((repository) =>
-    names.map((name): [RepositoryName, Uint8Array] => [repository, files[repository].get(name)!]),
+    names.map((name): [RepositoryName, Uint8Array] => [
+      repository,
+      fileOf(files, repository, name),
+    ]),
   );
 }
 
@@ -121,22 +129,24 @@ interface RootFields {
 /** As many of each file as its threshold asks for. */
 function signaturesIn(files: Files): BareSignature[] {
   return readFiles(files).flatMap(([repository, file]) => {
-    const { keys, roles } = parseSignedRole(files[repository].get('1.root.json')!)
+    const { keys, roles } = parseSignedRole(fileOf(files, repository, '1.root.json'))
       .signed as unknown as RootFields;
     const { signed, signatures } = parseSignedRole(file);
     const bytes = payloadBytes(signed);
-    return signatures.slice(0, roles[signed._type]!.threshold).map(({ keyid, sig }) => ({
-      bytes,
-      key: createPublicKey({
-        key: {
-          kty: 'OKP',
-          crv: 'Ed25519',
-          x: Buffer.from(keys[keyid]!.keyval.public, 'hex').toString('base64url'),
-        },
-        format: 'jwk',
-      }),
-      signature: Buffer.from(sig, 'hex'),
-    }));
+    return signatures
+      .slice(0, present(roles[signed._type], signed._type).threshold)
+      .map(({ keyid, sig }) => ({
+        bytes,
+        key: createPublicKey({
+          key: {
+            kty: 'OKP',
+            crv: 'Ed25519',
+            x: Buffer.from(present(keys[keyid], keyid).keyval.public, 'hex').toString('base64url'),
+          },
+          format: 'jwk',
+        }),
+        signature: Buffer.from(sig, 'hex'),
+      }));
   });
 }
 
@@ -150,7 +160,10 @@ function median(seconds: number, work: () => void): number {
     work();
     took.push(performance.now() - startMs);
   } while (performance.now() < endMs);
-  return took.sort((a, b) => a - b)[took.length >> 1]!;
+  return itemAt(
+    took.sort((a, b) => a - b),
+    took.length >> 1,
+  );
 }
 
 export interface DecryptionRate {
@@ -201,9 +214,8 @@ export function measureDecryption(seconds: number): DecryptionRate {
       decipher.final();
     }),
     blocksBytesPerSecond: rate(() => {
-      for (let at = 0; at < blocks.length; at++) {
-        const { text, tag: blockTag } = blocks[at]!;
-        const decipher = createDecipheriv('aes-256-gcm', key, nonces[at]!);
+      for (const [at, { text, tag: blockTag }] of blocks.entries()) {
+        const decipher = createDecipheriv('aes-256-gcm', key, itemAt(nonces, at));
         decipher.setAuthTag(blockTag);
         decipher.update(text);
         decipher.final();

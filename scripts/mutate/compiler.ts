@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { API, type Snapshot } from 'typescript/unstable/sync';
+import { itemAt } from '../../src/core/present.ts';
 import { type Mutation, mutationsOf } from './mutations.ts';
 
 export class Compiler implements Disposable {
@@ -38,7 +39,7 @@ export class Compiler implements Disposable {
   }
 
   #program() {
-    return this.#snapshot.getProjects()[0]!.program;
+    return itemAt(this.#snapshot.getProjects(), 0).program;
   }
 
   #changed(file: string): void {

@@ -91,7 +91,7 @@ export async function performEcuStep(
     return ended;
   }
   onStep({ ecu, step, status: 'failed', failure: done });
-  const why = attack === undefined ? {} : { attack };
+  const why = defined({ attack });
   return { kind: 'step-failed', step, ecu, code, reason, transient, changed, ...why };
 }
 

@@ -4,6 +4,7 @@ import type { PackageRecipient } from '../contract/chunked/package.ts';
 import type { Clock } from '../core/clock.ts';
 import { DurableFile, jsonFile } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import type { Storage } from '../core/storage.ts';
 import { Bootloader, readBootRecord, type StartedSoftware } from './boot.ts';
 import { confirmed } from './boot-record.ts';
@@ -154,8 +155,7 @@ export class SmallDevice {
     this.onEvent({
       kind: 'state',
       state,
-      ...(code === null ? {} : { code }),
-      ...(reason === null ? {} : { reason }),
+      ...defined({ code: code ?? undefined, reason: reason ?? undefined }),
     });
     if (this.faults.powerCut === state) throw new DevicePowerCut(state);
   }

@@ -85,7 +85,7 @@ function bodyOf(method: string, body: GotRequest['body']): { readonly body?: Buf
 
 function timeoutsOf({ requestMs, connectMs, answerMs }: NonNullable<GotRequest['timeout']>) {
   return {
-    ...(connectMs === undefined ? {} : { lookup: connectMs, connect: connectMs }),
+    ...defined({ lookup: connectMs, connect: connectMs }),
     ...defined({ request: requestMs, response: answerMs }),
   };
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import {
   clientProof,
@@ -71,7 +72,7 @@ export async function shakeHands<T>(
   const { serial, hwId, random, keys, clock, pair } = options;
   const clientNonce = toHex(random.bytes(SESSION_NONCE_BYTES));
   const own = pair === undefined ? undefined : generateX25519(random);
-  const clientKey = own === undefined ? {} : { clientKey: toHex(own.publicKey) };
+  const clientKey = defined({ clientKey: own && toHex(own.publicKey) });
   const question = { serial, hw_id: hwId, clientNonce, ...clientKey };
   const challenge = await post(options, 'auth/challenge', question, challengeSchema, signal);
   if ('kind' in challenge) return challenge;
@@ -105,7 +106,7 @@ export async function shakeHands<T>(
     clientSignature = { clientSignature: signature };
   }
   const proof = clientProof(key, exchanged);
-  const sealed = wish === undefined ? {} : { sealed: wish };
+  const sealed = defined({ sealed: wish });
   const body = { challenge: told.challenge, clientProof: proof, ...clientSignature, ...sealed };
   const answer = await post(options, 'auth/response', body, schema, signal);
   if ('kind' in answer) return answer;

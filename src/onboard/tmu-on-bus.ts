@@ -178,9 +178,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
       requesterFor: clientFor,
       clock,
       logger,
-      ...(options.utcOffsetMinutes === undefined
-        ? {}
-        : { utcOffsetMinutes: options.utcOffsetMinutes }),
+      ...defined({ utcOffsetMinutes: options.utcOffsetMinutes }),
     }),
     ...(approval === undefined
       ? {}

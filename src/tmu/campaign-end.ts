@@ -118,7 +118,7 @@ export function reportOf(result: CampaignResult, vin: string): CampaignReport {
       hardwareId: ecu.hardwareId,
       from: ecu.from,
       version: ecu.reported ?? ecu.from,
-      ...(ecu.sha256 === null ? {} : { sha256: ecu.sha256 }),
+      ...defined({ sha256: ecu.sha256 ?? undefined }),
       ...defined({ error: ecu.error?.slice(0, 1000) }),
     })),
   };

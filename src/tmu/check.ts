@@ -174,7 +174,7 @@ async function failed(
 ): Promise<Checked> {
   const { memory, clock } = options;
   const { code, reason, retryAfterMs } = failure;
-  const again = retryAfterMs === undefined ? {} : { retryAfterMs };
+  const again = defined({ retryAfterMs });
   if (isDue(options)) {
     const sinceMs = await failingSince(options);
     if (clock.wallMs() - sinceMs >= STALENESS_MS) {

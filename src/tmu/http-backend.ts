@@ -17,6 +17,7 @@ import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
 import { ecuName, sha256Hex, versionText } from '../core/names.ts';
+import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { DeviceIdentity, DeviceKeys } from '../link/device-keys.ts';
 import { DeviceSession } from '../link/device-session.ts';
@@ -123,7 +124,7 @@ export class HttpBackend implements Backend {
     url.searchParams.set('vin', this.#vin);
     for (const ecu of ecus) url.searchParams.append('ecu', ecu);
     const answer = await this.#json(url, {
-      headers: etag === undefined ? {} : { 'if-none-match': etag },
+      headers: defined({ 'if-none-match': etag }),
       ...withSignal(signal),
     });
     if ('kind' in answer) return answer;

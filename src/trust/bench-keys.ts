@@ -2,6 +2,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, fromHex, toHex } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
 import { type EcuTrustState, encodeBundle } from './bundle.ts';
 import type { EncryptedImage } from './director.ts';
 import {
@@ -153,7 +154,7 @@ function directorTargets({ ecus }: BenchBundleOptions): Record<string, TargetSpe
     const ecuIdentifiers = Object.fromEntries(
       mine.map(({ serial, hardwareId, image: { encryption } }) => [
         serial,
-        { hardwareId, ...(encryption && { encryption }) },
+        { hardwareId, ...defined({ encryption }) },
       ]),
     );
     targets[ecu.image.name] = { ...target, custom: { ...target.custom, ecuIdentifiers } };
@@ -205,7 +206,7 @@ function files(
     hashes: { sha256: toHex(sha256(bytes)) },
   });
 
-  const spec = { ...next('targets'), targets, ...(custom && { custom }) };
+  const spec = { ...next('targets'), targets, ...defined({ custom }) };
   const targetsFile = signed('targets', buildTargets(spec));
   if (!full) return new Map([['targets.json', targetsFile]]);
   const snapshotSpec = { ...next('snapshot'), meta: { 'targets.json': of(spec, targetsFile) } };

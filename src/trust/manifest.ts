@@ -1,6 +1,7 @@
 // Version reports of ECUs and the vehicle version manifest of the Primary (Uptane 5.4.2.1), signed and checked.
 
 import { z } from 'zod';
+import { defined } from '../core/optional.ts';
 import { ATTACKS, type AttackCode, accepted, refused, type Verdict } from './attack.ts';
 import {
   isCanonical,
@@ -153,7 +154,7 @@ export function checkVersionReport(
 /** Throws ZodError for what no Director would accept: check reports with `readVersionReport` before. */
 export function signManifest(manifest: VehicleManifest, signer: LocalSigner): SignedJson {
   const { vin, primary, reports, knows } = manifest;
-  const known = knows === undefined ? {} : { knows };
+  const known = defined({ knows });
   const signed = { _type: 'version-manifest', vin, primary, reports, ...known };
   return signJson(manifestSchema.parse(signed), [signer]);
 }

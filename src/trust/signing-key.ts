@@ -12,6 +12,7 @@ import {
 import { sha256 } from '@noble/hashes/sha2.js';
 import { canonicalize } from '@tufjs/canonical-json';
 import { concatBytes, fromHex, toHex } from '../core/bytes.ts';
+import { defined } from '../core/optional.ts';
 import { present } from '../core/present.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 
@@ -85,9 +86,7 @@ export function signerFromSeed(seed: Uint8Array): LocalSigner {
  * wrong, TypeError for a key of another kind.
  */
 export function signerFromPem(pem: string, passphrase?: string): LocalSigner {
-  return signerOf(
-    createPrivateKey({ key: pem, format: 'pem', ...(passphrase !== undefined && { passphrase }) }),
-  );
+  return signerOf(createPrivateKey({ key: pem, format: 'pem', ...defined({ passphrase }) }));
 }
 
 /**

@@ -92,7 +92,7 @@ function securityOf({ hmacKey, xorKey, level }: TargetOptions): unknown {
   if (hmacKey !== undefined && xorKey !== undefined) {
     throw new InputError('--xor-key', 'give one of --hmac-key and --xor-key');
   }
-  const common = level === undefined ? {} : { level };
+  const common = defined({ level });
   if (hmacKey !== undefined) return { algorithm: 'hmac-sha256', secret: hmacKey, ...common };
   if (xorKey !== undefined) return { algorithm: 'xor', constant: xorKey, ...common };
   return { algorithm: 'none' };

@@ -224,7 +224,7 @@ export class UptaneSource implements TrustedSource {
     this.#missing = made.missing;
     const telemetry = await this.#tools.telemetry(signal);
     if (signal.aborted) return { kind: 'interrupted' };
-    const told = telemetry === undefined ? {} : { telemetry };
+    const told = defined({ telemetry });
     const sent = await this.#retrying('checking in', signal, (inner) =>
       backend.checkin({ vin: vehicle.vin, manifest, ...told, nonces }, inner),
     );
