@@ -9,6 +9,7 @@ import type { Clock } from '../src/core/clock.ts';
 import { describeError, InputError } from '../src/core/errors.ts';
 import { LARGEST_IMAGE_BYTES, LARGEST_IMAGE_TEXT } from '../src/core/image-limit.ts';
 import type { Logger } from '../src/core/logger.ts';
+import { defined } from '../src/core/optional.ts';
 import type { Random } from '../src/core/random.ts';
 import { DiskStorage, type Storage } from '../src/core/storage.ts';
 import { AuditLog } from './features/audit/store.ts';
@@ -185,7 +186,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   const sealedSessions = new SealedSessionStore(db, audit);
   const director = uptane?.director;
   const gate = new CallerGate(random, {
-    ...(options.rateLimits === undefined ? {} : { limits: options.rateLimits }),
+    ...defined({ limits: options.rateLimits }),
     policy: options.devices,
     certificates,
   });

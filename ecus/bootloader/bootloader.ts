@@ -4,6 +4,7 @@ import type { CanBus } from '../../src/bus/can-bus.ts';
 import { fromHex } from '../../src/core/bytes.ts';
 import { type Clock, sleep, type Timer } from '../../src/core/clock.ts';
 import { describeError, InputError } from '../../src/core/errors.ts';
+import { defined } from '../../src/core/optional.ts';
 import { type IsoTpAddress, reverseAddress, testerAddresses } from '../../src/isotp/address.ts';
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { UdsServer } from '../../src/uds/server.ts';
@@ -317,7 +318,7 @@ export class Ecu {
       faultsNow.wrap(connect(reverseAddress(addresses.functional), { functional: true }));
     const server = new UdsServer({
       physical,
-      ...(functional && { functional }),
+      ...defined({ functional }),
       clock,
       logger,
       handlers: serviceHandlers({
@@ -334,7 +335,7 @@ export class Ecu {
         isMoving: () => this.#options.motion?.isMoving() === true,
         reset: () => this.reset('request'),
       }),
-      ...(security && { security }),
+      ...defined({ security }),
       onSession: (_from, to, reason) => {
         routines.forget();
         if (to !== Session.extended) application.release();

@@ -7,6 +7,7 @@ import {
   fromHex,
   uintToBytes,
 } from '../../../src/core/bytes.ts';
+import { defined } from '../../../src/core/optional.ts';
 import type { Random } from '../../../src/core/random.ts';
 import {
   AUTHORITY_CALCULATION,
@@ -126,7 +127,7 @@ export class SecuredData {
     this.#last = { mac: Uint8Array.from(mac), response };
     if (counter === LAST_COUNTER) this.#renew();
     const { afterSent } = reply;
-    return { positive: response, ...(afterSent === undefined ? {} : { afterSent }) };
+    return { positive: response, ...defined({ afterSent }) };
   }
 
   async #inside(

@@ -3,6 +3,7 @@
 import { type Kysely, sql } from 'kysely';
 import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
+import { defined } from '../../../src/core/optional.ts';
 import { cleanLine } from '../../../src/core/text.ts';
 import { networkOf } from '../../platform/auth/addresses.ts';
 import type { Database } from '../../platform/db/database.ts';
@@ -300,7 +301,7 @@ const SHARES = new Set(
 /** The row for refusals that have no row of their own. */
 function summed({ action, stranger }: AuditEvent): AuditEvent {
   const detail = 'too many different ones to list';
-  return { action, address: 'many', detail, ...(stranger === undefined ? {} : { stranger }) };
+  return { action, address: 'many', detail, ...defined({ stranger }) };
 }
 
 /** Whole characters, at most TEXT_BYTES of UTF-8. */

@@ -1,6 +1,7 @@
 // One contact of a vehicle, in one transaction: what it tells is stored first, and what it is told follows from that.
 
 import type { SyncAnswer, SyncRequest } from '../../../src/contract/sync.ts';
+import { defined } from '../../../src/core/optional.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { ConfigurationStore } from '../configuration/store.ts';
@@ -20,7 +21,7 @@ export function handleSync(
 ): Promise<SyncAnswer> {
   return db.query.transaction().execute(async (transaction): Promise<SyncAnswer> => {
     const { version, report } = configuration;
-    const heard = { version, ...(report === undefined ? {} : { report }) };
+    const heard = { version, ...defined({ report }) };
     await configurations.heard(transaction, vin, heard, address);
     const commands = new CommandContact(transaction, { db, audit }, { vin, address });
     const wantsCatalogue = await commands.heardCatalogue(told.catalogueDigest, told.catalogue);

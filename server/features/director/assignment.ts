@@ -1,5 +1,6 @@
 // What was decided for a vehicle: as the entries of its Targets, and as the state that people see.
 
+import { defined } from '../../../src/core/optional.ts';
 import type { EncryptedImage } from '../../../src/trust/director.ts';
 import type { VersionReport } from '../../../src/trust/manifest.ts';
 import type { TargetSpec } from '../../../src/trust/role-signing.ts';
@@ -21,7 +22,7 @@ export function targetsOf(assigned: readonly AssignedImage[]): Record<string, Ta
     const ecuIdentifiers = Object.fromEntries(
       images.map(({ decision: { ecu }, encryption }) => [
         ecu.serial,
-        { hardwareId: ecu.hardwareId, ...(encryption === undefined ? {} : { encryption }) },
+        { hardwareId: ecu.hardwareId, ...defined({ encryption }) },
       ]),
     );
     targets[name] = { length, hashes, custom: { ...custom, ecuIdentifiers } };

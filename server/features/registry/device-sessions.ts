@@ -4,6 +4,7 @@
 import { createHmac } from 'node:crypto';
 import { constantTimeEqual, fromHex, toHex } from '../../../src/core/bytes.ts';
 import type { Clock } from '../../../src/core/clock.ts';
+import { defined } from '../../../src/core/optional.ts';
 import type { Random } from '../../../src/core/random.ts';
 import {
   clientProof,
@@ -213,7 +214,7 @@ export class DeviceSessions {
     const exchanged: SessionExchange = {
       ...facts,
       challenge,
-      ...(wish === undefined ? {} : { binding: bindingOf(wish) }),
+      ...defined({ binding: wish === undefined ? undefined : bindingOf(wish) }),
     };
     const device = await this.#devices.bySerial(serial);
     const pair = clientKey === '' ? undefined : this.#pairOf(exchanged, clientKey);

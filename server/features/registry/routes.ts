@@ -1,6 +1,7 @@
 // The factory's side of the registry: POST /provision and POST /provision/activate.
 
 import type Router from '@koa/router';
+import { defined } from '../../../src/core/optional.ts';
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput, readJson } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
@@ -22,7 +23,7 @@ export function registryRoutes(services: Services): Router<RequestState> {
         vin: body.vin,
         name: body.name,
         hardwareId: body.hardware_id,
-        ...(body.primary === undefined ? {} : { primary: body.primary }),
+        ...defined({ primary: body.primary }),
         signingKey: body.signing_key,
         encryptionKey: body.encryption_key,
         secretHash: body.device_secret_hash,

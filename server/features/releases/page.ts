@@ -3,6 +3,7 @@
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
+import { defined } from '../../../src/core/optional.ts';
 import { sameVersion } from '../../../src/core/version-order.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import type { HttpProblem } from '../../platform/http/errors.ts';
@@ -89,7 +90,7 @@ export function pageRoutes(
     // One more than is shown tells whether there is an older page.
     const found = await services.audit.list({ limit: AUDIT_PAGE + 1, before, category, text: q });
     const entries = found.slice(0, AUDIT_PAGE);
-    const filter = { ...(category === undefined ? {} : { category }), ...(q === '' ? {} : { q }) };
+    const filter = { ...defined({ category }), ...(q === '' ? {} : { q }) };
     const address = (more: Record<string, string>): string => {
       const query = new URLSearchParams({ ...filter, ...more }).toString();
       return `${ctx.state.base}/audit${query === '' ? '' : `?${query}`}`;

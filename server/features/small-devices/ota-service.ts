@@ -18,6 +18,7 @@ import {
   type VerifyAnswer,
   type verifyRequest,
 } from '../../../src/contract/chunked/protocol.ts';
+import { defined } from '../../../src/core/optional.ts';
 import type { SealedSession } from '../../../src/trust/sealed-session.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { RegisteredDevice } from '../registry/store.ts';
@@ -168,9 +169,7 @@ export class OtaService {
     await this.#end(asker, transfer, {
       state,
       version,
-      ...(code === undefined ? {} : { code }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(diagnostics === undefined ? {} : { diagnostics }),
+      ...defined({ code, reason, diagnostics }),
     });
   }
 
