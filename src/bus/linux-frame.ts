@@ -37,13 +37,13 @@ const IS_FD_LENGTH = Uint8Array.from({ length: 256 }, (_, length) =>
 export const LITTLE_ENDIAN = endianness() === 'LE';
 const [SHIFT_0, SHIFT_1, SHIFT_2, SHIFT_3] = LITTLE_ENDIAN ? [0, 8, 16, 24] : [24, 16, 8, 0];
 
-/** can_id or any other 32 bit number of a record, unsigned. */
+/** can_id or any other 32 bit number of a whole record, unsigned. On the path of every frame: no call. */
 export function readWord(bytes: Uint8Array, at: number): number {
   return (
-    ((byteAt(bytes, at) << SHIFT_0) |
-      (byteAt(bytes, at + 1) << SHIFT_1) |
-      (byteAt(bytes, at + 2) << SHIFT_2) |
-      (byteAt(bytes, at + 3) << SHIFT_3)) >>>
+    (((bytes[at] ?? 0) << SHIFT_0) |
+      ((bytes[at + 1] ?? 0) << SHIFT_1) |
+      ((bytes[at + 2] ?? 0) << SHIFT_2) |
+      ((bytes[at + 3] ?? 0) << SHIFT_3)) >>>
     0
   );
 }

@@ -1,6 +1,5 @@
 // The engine of one wire: queues of its nodes, arbitration by identifier, pacing in wire time. No I/O, no clock.
 
-import { present } from '../core/present.ts';
 import type { CanFrame } from './can-frame.ts';
 import { Fifo } from './fifo.ts';
 import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG } from './linux-frame.ts';
@@ -134,14 +133,14 @@ export class Wire<T> {
    */
   step(nowMs: number, deliver: Deliver<T>, limit = Number.POSITIVE_INFINITY): number | undefined {
     for (let delivered = 0; ; ) {
-      if (this.#current === undefined) {
+      if (this.#current === undefined || this.#currentNode === undefined) {
         const waitUntilMs = this.#start(nowMs);
-        if (this.#current === undefined) return waitUntilMs;
+        if (this.#current === undefined || this.#currentNode === undefined) return waitUntilMs;
       }
       const endMs = this.#endMs;
       if (endMs > nowMs) return endMs;
       if (delivered++ >= limit) return nowMs;
-      const node = present(this.#currentNode, 'the node of the frame on the wire');
+      const node: WireNode<T> = this.#currentNode;
       const waiting: WaitingFrame<T> = this.#current;
       this.#current = undefined;
       this.#freeAtMs = endMs;
@@ -168,11 +167,13 @@ export class Wire<T> {
       this.#winner = undefined;
       return startMs;
     }
-    const winner = present(this.#winner, 'the winner of the arbitration');
+    const winner: WireNode<T> | undefined = this.#winner;
+    const next = winner?.queue.shift();
     this.#winner = undefined;
-    this.#current = present(winner.queue.shift(), 'the frame of the winner');
+    if (next === undefined) return undefined;
+    this.#current = next;
     this.#currentNode = winner;
-    this.#endMs = startMs + this.#current.durationMs;
+    this.#endMs = startMs + next.durationMs;
     return undefined;
   }
 

@@ -1,7 +1,7 @@
 // Members that are there or not, and values that are known to be there.
 
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { byteAt } from '../../src/core/bytes.ts';
+import { byteAt, copyBytes, flipBits } from '../../src/core/bytes.ts';
 import { defined } from '../../src/core/optional.ts';
 import { getOrAdd, itemAt, present } from '../../src/core/present.ts';
 
@@ -47,5 +47,19 @@ describe('what is known to be there', () => {
     getOrAdd(map, 'a', () => []).push(1);
     getOrAdd(map, 'a', () => [9]).push(2);
     expect([...map]).toEqual([['a', [1, 2]]]);
+  });
+
+  it('is copied as it is, whatever its length, and never in part', () => {
+    for (const count of [0, 1, 8, 23, 24, 64]) {
+      const from = Uint8Array.from({ length: count + 2 }, (_, index) => index + 1);
+      const into = new Uint8Array(count + 3);
+      copyBytes(from, 2, into, 1, count);
+      expect([...into]).toEqual([0, ...from.subarray(2), 0, 0]);
+      expect(() => copyBytes(from, 3, into, 0, count)).toThrow(RangeError);
+    }
+    const bytes = Uint8Array.of(0x0f);
+    flipBits(bytes, 0, 0x11);
+    expect(bytes[0]).toBe(0x1e);
+    expect(() => flipBits(bytes, 1, 1)).toThrow(RangeError);
   });
 });
