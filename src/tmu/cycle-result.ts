@@ -3,7 +3,7 @@
 import { mixedResult } from '../campaign/mixed.ts';
 import type { CampaignResult, CampaignState } from '../campaign/state.ts';
 import { defined } from '../core/optional.ts';
-import type { Checked } from './check.ts';
+import type { Checked } from './check-options.ts';
 import type { CycleResult } from './tmu-event.ts';
 
 export interface Cycle {

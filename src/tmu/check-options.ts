@@ -1,0 +1,62 @@
+// What one check of the backend needs, and how it ends.
+
+import type { EventOf } from '../campaign/event.ts';
+import type { Plan } from '../campaign/plan.ts';
+import type { ApprovalPhase, Approver, Backend, VehicleState } from '../campaign/ports.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
+import type { Random } from '../core/random.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
+import type { Inventory } from './inventory.ts';
+import type { Remembered, TmuMemory } from './memory.ts';
+import type { Outbox } from './outbox.ts';
+import type { TmuListener } from './tmu-event.ts';
+import type { TrustedSource } from './trusted-source.ts';
+
+export interface CheckOptions {
+  readonly backend: Backend;
+  readonly trusted: TrustedSource;
+  readonly vehicle: Vehicle;
+  readonly inventory: Inventory;
+  readonly memory: TmuMemory;
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly emit: TmuListener;
+  readonly vehicleState: VehicleState;
+  readonly approver?: Approver;
+  /** Phases of this plan in which the driver is asked, besides the installation. */
+  readonly asks: (plan: Plan) => ApprovalPhase[];
+  /** ECUs that could not be taken back: only a plan that writes all of them leads out of the safe state. */
+  readonly lost: readonly string[];
+  /** Signatures are checked this often even when the backend says that nothing is new. */
+  readonly checkinIntervalMs?: number;
+}
+
+export interface Checked {
+  readonly event: EventOf<'nothing'> | EventOf<'offered'>;
+  /** The server asked not to be asked again before this long. */
+  readonly retryAfterMs?: number;
+  /** The outcome is the one of an earlier cycle. */
+  readonly remembered?: Remembered;
+}
+
+/** Through one check. */
+export interface Look extends CheckOptions {
+  /** ECUs that have said in this check what they are. */
+  readonly asked: Set<string>;
+}
+
+export function nothing(
+  outcome: EventOf<'nothing'>['outcome'],
+  code?: string,
+  reason?: string,
+): EventOf<'nothing'> {
+  return {
+    kind: 'nothing',
+    outcome,
+    ...defined({ code, reason }),
+  };
+}
