@@ -10,9 +10,10 @@ import { IsoTpChannel } from '../src/isotp/channel.ts';
 import { transportConfig } from '../src/isotp/config.ts';
 import { findEcu } from '../src/vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../src/vehicle/schema.ts';
+import { usesProvisionedKey } from '../src/vehicle/security/all.ts';
 import { type Connect, Ecu } from './bootloader/bootloader.ts';
 import type { EcuEvent } from './bootloader/device.ts';
-import { refuseShippedSecret } from './bootloader/diagnostics/security-key.ts';
+import { refuseShippedSecret } from './bootloader/diagnostics/security-access.ts';
 import { builtInFactoryImage, type FactoryImage } from './bootloader/factory/factory-image.ts';
 import { provisioningNeeds } from './bootloader/factory/provisioning-needs.ts';
 import type { EcuFaults } from './bootloader/faults.ts';
@@ -68,7 +69,7 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   const { name, vehicle, bus } = options;
   const ecu = asBuilt(findEcu(vehicle, name));
   const benchKeys = options.benchKeys === true;
-  if (!benchKeys && ecu.security.algorithm === 'hmac-sha256') {
+  if (!benchKeys && usesProvisionedKey(ecu.security)) {
     refuseShippedSecret(ecu.security.secret, `security.secret of ${name}`);
   }
   const maxBlockLength = options.maxBlockLength ?? 0xfff;

@@ -24,8 +24,8 @@ import {
 import { type BootedEcu, type EcuEvent, NO_VERSION, type RunningSoftware } from './device.ts';
 import { Application } from './diagnostics/application.ts';
 import { SecuredData } from './diagnostics/secured-data.ts';
-import { seedKeyAlgorithm } from './diagnostics/security-key.ts';
-import { securityAccess, serviceHandlers } from './diagnostics/services.ts';
+import { securityAccess, seedKeyCheck } from './diagnostics/security-access.ts';
+import { serviceHandlers } from './diagnostics/services.ts';
 import { storeTroubleCode } from './diagnostics/trouble-codes.ts';
 import { provisioningRoutines } from './factory/provisioning.ts';
 import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
@@ -128,7 +128,7 @@ export class Ecu {
         `has ${factoryImage.image.length} bytes, a bank of ${ecu.name} takes 1 to ${ecu.memory.bankSize}`,
       );
     }
-    seedKeyAlgorithm(ecu.security, ecu.name, () => null); // complains before anything is written
+    seedKeyCheck(ecu.security, ecu.name, () => null); // complains before anything is written
     const started = new Ecu(options);
     await started.#boot();
     return started;
@@ -270,11 +270,11 @@ export class Ecu {
     const metadata = new MetadataCheck(device, random);
     const programming = new Programming(device, metadata, this.#options.maxBlockLength);
     const provisionedKey = (): string | null => identity.content.securityAccessKey;
-    const algorithm = seedKeyAlgorithm(ecu.security, ecu.name, provisionedKey);
-    const security = algorithm && securityAccess(device, algorithm, random, clock.nowMs());
+    const keyCheck = seedKeyCheck(ecu.security, ecu.name, provisionedKey);
+    const security = keyCheck && securityAccess(device.nv, keyCheck, random, clock.nowMs());
     // Until the lock the factory needs no key; a plain ECU is never locked.
     const securityLevel = (): number | undefined =>
-      identity.locked || isPlain(ecu) ? algorithm?.level : undefined;
+      identity.locked || isPlain(ecu) ? keyCheck?.level : undefined;
     const application = new Application(device, clock);
     const securedData = new SecuredData(identity, random);
     const routines = new Routines(

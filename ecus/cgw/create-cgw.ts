@@ -5,7 +5,7 @@ import { InputError } from '../../src/core/errors.ts';
 import { Routine } from '../../src/uds/sid.ts';
 import type { Ecu } from '../bootloader/bootloader.ts';
 import type { EcuEvent } from '../bootloader/device.ts';
-import { refuseShippedSecret } from '../bootloader/diagnostics/security-key.ts';
+import { refuseShippedSecret } from '../bootloader/diagnostics/security-access.ts';
 import { type CreateEcuOptions, createEcu } from '../create-ecu.ts';
 import { speedFrame } from '../motion.ts';
 import { type DriverTerminal, openConsole } from './console.ts';

@@ -8,6 +8,7 @@ import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.t
 import * as routineControl from '../uds/services/routine-control.ts';
 import { Did, Routine, Session } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import type { ChangeFact } from './change-fact.ts';
 import {
   type AskOptions,
@@ -18,7 +19,6 @@ import {
   wasLost,
 } from './exchange.ts';
 import { readBootState, readDid, readDigest } from './identification.ts';
-import type { KeyCommand } from './security-key.ts';
 import { enterSession, unlock } from './unlock.ts';
 
 /** What a two-bank ECU holds. */

@@ -1,5 +1,6 @@
 // Orders to the banks of an ECU: sent once, looked at when the answer is lost, and the restart behind them.
 
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import {
   type BankRoutine,
   type Banks,
@@ -12,7 +13,6 @@ import {
 import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, type Refusal, wasLost } from './exchange.ts';
 import { awaitBanks } from './restart.ts';
-import type { KeyCommand } from './security-key.ts';
 
 /** Times that a bank routine is sent whose answer is lost and which was not carried out. */
 const ORDER_TRIES = 2;

@@ -26,6 +26,7 @@ import {
 import type { UdsRequester } from '../uds/reply.ts';
 import { Did, Routine } from '../uds/sid.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import {
   authentic,
   type BankRoutine,
@@ -57,7 +58,6 @@ import {
   unseenText,
 } from './rollback.ts';
 import type { OrderAuthority } from './secured-requester.ts';
-import type { KeyCommand } from './security-key.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
 import { namingUnprovisioned } from './unprovisioned.ts';
 import { isOf, readReport, verifyRunning } from './verification.ts';

@@ -8,11 +8,11 @@ import * as inputOutputControl from '../uds/services/input-output-control.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
 import type { CommandAct } from '../vehicle/commands.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { type EcuOrder, Evidence, showsRun, tells } from './ecu-services-evidence.ts';
 import type { DidReader } from './ecu-services-read.ts';
 import { CommandSession } from './ecu-services-session.ts';
 import type { Exchange, Exchanged, Refusal } from './exchange.ts';
-import type { KeyCommand } from './security-key.ts';
 
 const { ControlParameter } = inputOutputControl;
 

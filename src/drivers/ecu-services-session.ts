@@ -2,9 +2,9 @@
 
 import { Did, Session } from '../uds/sid.ts';
 import type { EcuCommand } from '../vehicle/schema.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import type { Exchange, Exchanged } from './exchange.ts';
 import { readDid } from './identification.ts';
-import type { KeyCommand } from './security-key.ts';
 import { enterSession, unlock } from './unlock.ts';
 
 const DONE = { ok: true, value: undefined } as const;

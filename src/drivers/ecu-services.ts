@@ -15,12 +15,12 @@ import { present } from '../core/present.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { actOf, encodeArguments } from '../vehicle/commands.ts';
 import type { EcuCommand, Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import type { EcuOrder } from './ecu-services-evidence.ts';
 import { DidReader, readingOf } from './ecu-services-read.ts';
 import { CommandRunner } from './ecu-services-run.ts';
 import { Exchange } from './exchange.ts';
 import type { OrderAuthority } from './secured-requester.ts';
-import type { KeyCommand } from './security-key.ts';
 import { SessionRest } from './session-rest.ts';
 
 export interface UdsEcuServicesOptions {

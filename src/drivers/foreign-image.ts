@@ -3,10 +3,10 @@
 import type { DriverHooks } from '../campaign/ports.ts';
 import { runSingle } from '../campaign/single.ts';
 import type { Random } from '../core/random.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { UdsEcuDriver } from './ecu-driver.ts';
 import { type Exchanged, type ExchangeOptions, failure } from './exchange.ts';
 import type { FirstImage, FirstImageReport } from './first-image.ts';
-import type { KeyCommand } from './security-key.ts';
 
 export interface ForeignOptions extends ExchangeOptions {
   readonly random: Random;

@@ -5,10 +5,10 @@ import { present } from '../core/present.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import type { BusSilence } from './bus-silence.ts';
 import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
-import type { KeyCommand } from './security-key.ts';
 import { type ProgrammingStep, type RoutineStep, startRoutine } from './sequence.ts';
 import { explainRefusal } from './trust-exchange.ts';
 

@@ -8,6 +8,7 @@ import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.t
 import * as readMemoryByAddress from '../uds/services/read-memory-by-address.ts';
 import * as requestUpload from '../uds/services/request-upload.ts';
 import { Did } from '../uds/sid.ts';
+import { usesProvisionedKey } from '../vehicle/security/all.ts';
 import { readCampaignRecord } from './activation.ts';
 import { Exchange, type ExchangeOptions, type Refusal } from './exchange.ts';
 import {
@@ -153,8 +154,9 @@ async function checkKey(
   signal?: AbortSignal,
 ): Promise<Provisioned<void>> {
   const { ecu } = options;
-  if (secret === undefined || ecu.security.algorithm !== 'hmac-sha256') return DONE;
-  const withKey = { ...ecu, security: { ...ecu.security, secret } };
+  const { security } = ecu;
+  if (secret === undefined || !usesProvisionedKey(security)) return DONE;
+  const withKey = { ...ecu, security: { ...security, secret } };
   const exchange = new Exchange({ ...options, ecu: withKey });
   const opened = await unlock(exchange, undefined, signal);
   if (opened.ok || opened.code !== 'SECURITY') return opened;

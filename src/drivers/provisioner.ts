@@ -7,6 +7,7 @@ import { present } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import { speakerKey } from '../trust/authority.ts';
 import { Did, type ProvisioningState, Routine } from '../uds/sid.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { isOurs } from './activation.ts';
 import { Exchange, type ExchangeOptions } from './exchange.ts';
 import {
@@ -33,7 +34,6 @@ import {
   writeDid,
 } from './provision-access.ts';
 import { proveLocked } from './provision-proof.ts';
-import type { KeyCommand } from './security-key.ts';
 import { readTrustState } from './trust-exchange.ts';
 
 /** What an ECU tells before anything is written. */

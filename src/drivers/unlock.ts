@@ -5,8 +5,9 @@ import { Nrc } from '../uds/nrc.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as securityAccess from '../uds/services/security-access.ts';
 import type { Session } from '../uds/sid.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
+import { keyFromSeed } from '../vehicle/security/all.ts';
 import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
-import { type KeyCommand, keyFor } from './security-key.ts';
 
 /** Annex I: an ECU whose attempts are used up refuses for a while, usually 10 s; how often it is asked meanwhile. */
 const DELAY_POLL_MS = 1000;
@@ -42,8 +43,8 @@ export async function unlock(
     const seed = await askSeed(exchange, level, doing, signal);
     if (!seed.ok) return seed;
     if (securityAccess.isUnlockedSeed(seed.value)) return { ok: true, value: undefined };
-    const made = await keyFor(security, seed.value, runCommand);
-    if (!('key' in made)) {
+    const made = await keyFromSeed(security, seed.value, { runCommand });
+    if (made.key === undefined) {
       const why = made.reason ?? exchange.advise('no-key');
       return failure('SECURITY', `${exchange.peer}: no key for its seed: ${why}`);
     }

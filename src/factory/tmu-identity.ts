@@ -16,6 +16,7 @@ import {
 import { trustRoot, versionsOf } from '../trust/repository.ts';
 import { ProvisioningState } from '../uds/sid.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { usesProvisionedKey } from '../vehicle/security/all.ts';
 import type { TrustAnchors } from './trust-anchors.ts';
 
 const IDENTITY_FILE = 'identity.json';
@@ -135,7 +136,7 @@ export function mergedIdentity(input: MergeInput): Merged {
       notes.push(`${name} is a new part: ${part.serial} takes the place of ${known.serial}`);
     }
     ecus[name] = { serial: part.serial, hardwareId };
-    if (facts === undefined || security.algorithm !== 'hmac-sha256') continue;
+    if (facts === undefined || !usesProvisionedKey(security)) continue;
     const kept = known?.serial === part.serial ? known.securityAccessKey : undefined;
     const given = security.secret?.toLowerCase() ?? kept;
     if (given === undefined && facts.state === ProvisioningState.locked && !adopts) {

@@ -3,6 +3,7 @@
 import type { DiskStorage } from '../core/storage.ts';
 import { isShippedSecret } from '../trust/bench-keys.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { usesProvisionedKey } from '../vehicle/security/all.ts';
 
 const FILE = 'vehicle.json';
 
@@ -27,7 +28,7 @@ export function withoutShippedSecrets(vehicle: Vehicle): Vehicle {
 
 function withoutShippedSecret(ecu: VehicleEcu): VehicleEcu {
   const { security } = ecu;
-  if (security.algorithm !== 'hmac-sha256') return ecu;
+  if (!usesProvisionedKey(security)) return ecu;
   const { secret, ...rest } = security;
   return secret !== undefined && isShippedSecret(secret) ? { ...ecu, security: rest } : ecu;
 }

@@ -17,7 +17,6 @@ import { CgwApprover } from '../drivers/cgw-approver.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
 import { UdsEcuServices } from '../drivers/ecu-services.ts';
 import { Exchange } from '../drivers/exchange.ts';
-import type { KeyCommand } from '../drivers/security-key.ts';
 import { UdsVehicleState } from '../drivers/vehicle-signals.ts';
 import { testerAddresses } from '../isotp/address.ts';
 import type { DeviceIdentity } from '../link/device-keys.ts';
@@ -41,6 +40,7 @@ import { signerFromSeed } from '../trust/signing-key.ts';
 import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { connectTester } from './bus.ts';
 import { authorityOf } from './vehicle-secrets.ts';
 

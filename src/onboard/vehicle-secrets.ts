@@ -9,6 +9,7 @@ import type { OrderAuthority } from '../drivers/secured-requester.ts';
 import { benchApprovalKey, benchEcuIdentity, isShippedSecret } from '../trust/bench-keys.ts';
 import { ecuAuthority, type IdentityFile, parseIdentity } from '../trust/identity-file.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { usesProvisionedKey } from '../vehicle/security/all.ts';
 
 export interface SecretOptions {
   /** identity.json as `can-ota provision` wrote it. */
@@ -83,7 +84,7 @@ export function ecuWithSecret(
   benchKeys: boolean,
 ): VehicleEcu {
   const { security } = ecu;
-  if (security.algorithm !== 'hmac-sha256') return ecu;
+  if (!usesProvisionedKey(security)) return ecu;
   if (!benchKeys) refuseShipped(security.secret, `${ecu.name}.security.secret`);
   const secret = security.secret ?? secrets?.ecus[ecu.name]?.securityAccessKey;
   return secret === undefined ? ecu : { ...ecu, security: { ...security, secret } };

@@ -3,20 +3,15 @@
 import { z } from 'zod';
 import { ecuName } from '../core/names.ts';
 import { condition, policy, vehicleSignal } from './condition-schema.ts';
+import { byte, hexSecret } from './field-schema.ts';
 import { routineId } from './layout-schema.ts';
+import { securitySchema } from './security/all.ts';
 import { ecuCommands, ecuData } from './service-schema.ts';
 
 const identifier = z
   .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
   .transform((value) => Number(value))
   .pipe(z.number().int().min(0).max(0x1fffffff));
-const byte = z
-  .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]{1,2}$/)])
-  .transform((value) => Number(value))
-  .pipe(z.number().int().min(0).max(0xff));
-const hexSecret = z
-  .string('expected 16 to 64 bytes as hexadecimal digits, in quotes when they look like a number')
-  .regex(/^(?:[0-9a-fA-F]{2}){16,64}$/, 'expected 16 to 64 bytes as hexadecimal digits');
 
 /** ISO 15765-2 10.3: which identifiers and address bytes lead to the ECU. */
 const address = z.discriminatedUnion('mode', [
@@ -82,29 +77,6 @@ const transport = z.strictObject({
   /** Padding byte; null sends frames as short as they are (classic CAN). */
   padding: byte.nullable().default(0xcc),
 });
-
-const security = z.discriminatedUnion('algorithm', [
-  z.strictObject({ algorithm: z.literal('none') }),
-  z.strictObject({
-    /** First 16 bytes of HMAC-SHA256(secret, seed). */
-    algorithm: z.literal('hmac-sha256'),
-    level: byte.default(0x01),
-    /** Missing: the key that the ECU was provisioned with. */
-    secret: hexSecret.optional(),
-  }),
-  z.strictObject({
-    /** Every byte of the seed xor the bytes of `constant`, repeated. Found in many older ECUs. */
-    algorithm: z.literal('xor'),
-    level: byte.default(0x01),
-    constant: z.string().regex(/^(?:[0-9a-fA-F]{2}){1,64}$/),
-  }),
-  z.strictObject({
-    /** A program of the ECU's maker: seed as hexadecimal argument, key as hexadecimal line on its output. */
-    algorithm: z.literal('command'),
-    level: byte.default(0x01),
-    command: z.string().min(1),
-  }),
-]);
 
 /** `try` goes on when the ECU answers that it does not know the service, sub-function, routine or identifier. */
 const step = z.enum(['required', 'try', 'skip']);
@@ -202,7 +174,7 @@ const ecuFields = {
   timing: timing.prefault({}),
   transport: transport.prefault({}),
   memory: memory.prefault({}),
-  security: security.default({ algorithm: 'none' }),
+  security: securitySchema.default({ algorithm: 'none' }),
   /** What the ECU checks by itself (Uptane 5.4.4): the Director's Targets, or both repositories with all roles. */
   verification: z.enum(['partial', 'full']).default('partial'),
   programming: z
@@ -269,7 +241,6 @@ export const vehicleSchema = z.strictObject({
 export type Vehicle = z.infer<typeof vehicleSchema>;
 export type VehicleEcu = Vehicle['ecus'][number];
 export type EcuAddress = VehicleEcu['address'];
-export type EcuSecurity = VehicleEcu['security'];
 export type EcuProgramming = VehicleEcu['programming'];
 export type EcuDatum = VehicleEcu['data'][string];
 export type EcuCommand = VehicleEcu['commands'][string];

@@ -1,15 +1,13 @@
 // The service table of one life of an ECU: which service exists in which session, and who answers it.
 
 import { type Clock, sleep } from '../../../src/core/clock.ts';
-import type { Random } from '../../../src/core/random.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
-import { SecurityAccess } from '../../../src/uds/security.ts';
+import type { SecurityAccess } from '../../../src/uds/security.ts';
 import type { ServiceHandler, ServiceHandlers } from '../../../src/uds/server-types.ts';
 import * as ecuReset from '../../../src/uds/services/ecu-reset.ts';
 import { Session, Sid } from '../../../src/uds/sid.ts';
 import type { BootedEcu } from '../device.ts';
 import { HOW_TO_PROVISION } from '../factory/provisioning.ts';
-import { MAX_SECURITY_ATTEMPTS } from '../flash/nv-data.ts';
 import type { MetadataCheck } from '../programming/metadata.ts';
 import { isPlain } from '../programming/plain.ts';
 import type { Programming } from '../programming/programming.ts';
@@ -18,36 +16,9 @@ import type { Application } from './application.ts';
 import { readDataByIdentifier, writeDataByIdentifier } from './identification.ts';
 import { readMemoryByAddress, refuseUpload } from './memory-readout.ts';
 import type { SecuredData } from './secured-data.ts';
-import type { SeedKeyAlgorithm } from './security-key.ts';
 import { clearDiagnosticInformation, DTC_REPORTS, readDtcInformation } from './trouble-codes.ts';
 
-const SEED_BYTES = 16;
 const FACTORY_SESSIONS = [Session.programming, Session.extended] as const;
-
-/** Service 27 for the ECU's algorithm, with the attempts in its non-volatile data. */
-export function securityAccess(
-  device: BootedEcu,
-  algorithm: SeedKeyAlgorithm,
-  random: Random,
-  nowMs: number,
-): SecurityAccess {
-  const { nv } = device;
-  return new SecurityAccess(
-    {
-      random,
-      levels: [algorithm.level],
-      seedLength: SEED_BYTES,
-      keyLength: SEED_BYTES,
-      checkKey: (_level, seed, key) => algorithm.accepts(seed, key),
-      maxAttempts: MAX_SECURITY_ATTEMPTS,
-      delayMs: 10_000,
-      sessions: [Session.extended, Session.programming],
-      record: { failedAttempts: nv.content.failedAttempts },
-      save: ({ failedAttempts }) => nv.store({ failedAttempts }),
-    },
-    nowMs,
-  );
-}
 
 export interface ServiceParts {
   readonly device: BootedEcu;

@@ -1,10 +1,11 @@
 // What an ECU needs from the factory, by its vehicle file.
 
-import type { EcuSecurity, Vehicle } from '../../../src/vehicle/schema.ts';
+import type { Vehicle } from '../../../src/vehicle/schema.ts';
+import { type EcuSecurity, usesProvisionedKey } from '../../../src/vehicle/security/all.ts';
 
 /** What this ECU cannot do without; some of it depends on the vehicle file. */
 export interface ProvisioningNeeds {
-  /** SecurityAccess by HMAC, and no secret of its own in the vehicle file. */
+  /** SecurityAccess with a provisioned key: the vehicle file has no secret of its own. */
   readonly securityAccessKey: boolean;
   /** The ECU asks the driver, and the vehicle file has no key for that. */
   readonly approvalKey: boolean;
@@ -16,7 +17,7 @@ export function provisioningNeeds(
   approval: Vehicle['approval'],
 ): ProvisioningNeeds {
   return {
-    securityAccessKey: security.algorithm === 'hmac-sha256' && security.secret === undefined,
+    securityAccessKey: usesProvisionedKey(security) && security.secret === undefined,
     approvalKey: approval?.ecu === ecuName && approval.key === undefined,
   };
 }

@@ -5,6 +5,7 @@ import { benchVehicleFile } from '../../onboard/vehicle-file.ts';
 import type { SecretOptions } from '../../onboard/vehicle-secrets.ts';
 import { isShippedSecret } from '../../trust/bench-keys.ts';
 import type { VehicleEcu } from '../../vehicle/schema.ts';
+import { algorithmOf, usesProvisionedKey } from '../../vehicle/security/all.ts';
 
 export interface TargetOptions extends SecretOptions {
   readonly vehicle?: string;
@@ -42,26 +43,19 @@ export function adviceByFile(options: TargetOptions, described: VehicleEcu): Adv
 function securityOf({ identity, benchKeys }: TargetOptions, ecu: VehicleEcu, file: string): string {
   const { security } = ecu;
   const inFile = `in the vehicle file ${file}`;
-  switch (security.algorithm) {
-    case 'none':
-      return `describe its security access (security) ${inFile}`;
-    case 'xor':
-      return `check security.level and security.constant ${inFile}`;
-    case 'command':
-      return `check security.level and the program of security.command ${inFile}`;
-    case 'hmac-sha256':
-      if (
-        benchKeys === true &&
-        (security.secret === undefined || isShippedSecret(security.secret))
-      ) {
-        return 'it does not have the keys of the bench: one that was provisioned needs --identity, and a vehicle file without security.secret';
-      }
-      if (security.secret !== undefined)
-        return `check security.level and security.secret ${inFile}`;
+  if (security.algorithm === 'none') return `describe its security access (security) ${inFile}`;
+  if (usesProvisionedKey(security)) {
+    const { secret } = security;
+    if (benchKeys === true && (secret === undefined || isShippedSecret(secret))) {
+      return 'it does not have the keys of the bench: one that was provisioned needs --identity, and a vehicle file without security.secret';
+    }
+    if (secret === undefined) {
       return identity === undefined
         ? 'give --identity with the identity.json of its provisioning'
         : `check that ${identity} (--identity) is the one of its last provisioning`;
+    }
   }
+  return `check security.level and ${algorithmOf(security).decisive} ${inFile}`;
 }
 
 /** For an ECU that is named by its identifiers: no vehicle file says anything of it. */

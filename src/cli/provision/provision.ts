@@ -27,6 +27,7 @@ import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import { isShippedSecret } from '../../trust/bench-keys.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
+import { usesProvisionedKey } from '../../vehicle/security/all.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
 
 interface ProvisionOptions extends CommonOptions, TesterOptions, NetworkOptions {
@@ -111,7 +112,7 @@ function refuseShippedSecrets(vehicle: Vehicle): void {
     );
   };
   for (const { name, security } of vehicle.ecus) {
-    const secret = security.algorithm === 'hmac-sha256' ? security.secret : undefined;
+    const secret = usesProvisionedKey(security) ? security.secret : undefined;
     if (secret !== undefined && isShippedSecret(secret)) refuse(`security.secret of ${name}`);
   }
   const key = vehicle.approval?.key;

@@ -1,0 +1,66 @@
+// Every seed and key algorithm that `security` of the vehicle file may name. A new one is a file here and a word in this list.
+
+import { z } from 'zod';
+import type { KeyResult, KeySources } from './algorithm.ts';
+import { command } from './command.ts';
+import { hmacSha256 } from './hmac-sha256.ts';
+import { xor } from './xor.ts';
+
+const ALGORITHMS = [hmacSha256, xor, command] as const;
+
+export const securitySchema = z.discriminatedUnion('algorithm', [
+  z.strictObject({ algorithm: z.literal('none') }),
+  ...ALGORITHMS.map(({ schema }) => schema),
+]);
+
+/** `security` of one ECU in the vehicle file. */
+export type EcuSecurity = z.infer<typeof securitySchema>;
+/** Of an ECU that asks for a key. */
+export type SeedKeySecurity = Exclude<EcuSecurity, { algorithm: 'none' }>;
+
+type WithSecret<Each> = Each extends unknown ? ('secret' extends keyof Each ? Each : never) : never;
+/** Of an ECU whose key may come from its provisioning. */
+export type ProvisionedSecurity = WithSecret<EcuSecurity>;
+
+/** A row without the type of its fields: the schema has checked that they belong to its name. */
+interface Algorithm {
+  readonly name: string;
+  readonly decisive: string;
+  readonly provisioned?: boolean;
+  readonly simulated?: { readonly seedBytes: number; readonly keyBytes: number };
+  keyFromSeed(
+    fields: object,
+    seed: Uint8Array,
+    sources: KeySources,
+  ): KeyResult | Promise<KeyResult>;
+}
+
+const BY_NAME: ReadonlyMap<string, Algorithm> = new Map(
+  ALGORITHMS.map((row): [string, Algorithm] => [row.name, row]),
+);
+
+/** The algorithm that the vehicle file names. */
+export function algorithmOf({ algorithm }: SeedKeySecurity): Algorithm {
+  const row = BY_NAME.get(algorithm);
+  if (row === undefined) throw new RangeError(`no security algorithm is called ${algorithm}`);
+  return row;
+}
+
+/** The key that an ECU with this `security` expects for a seed. */
+export function keyFromSeed(
+  security: SeedKeySecurity,
+  seed: Uint8Array,
+  sources: KeySources,
+): KeyResult | Promise<KeyResult> {
+  return algorithmOf(security).keyFromSeed(security, seed, sources);
+}
+
+/** Where `security.secret` is missing, the key of the provisioning counts. */
+export function usesProvisionedKey(security: EcuSecurity): security is ProvisionedSecurity {
+  return security.algorithm !== 'none' && algorithmOf(security).provisioned === true;
+}
+
+/** Names of the algorithms that a simulated ECU can check, for messages. */
+export const SIMULATED_ALGORITHMS: readonly string[] = ALGORITHMS.filter(
+  (row) => 'simulated' in row,
+).map(({ name }) => name);
