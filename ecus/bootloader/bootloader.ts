@@ -5,12 +5,19 @@ import { fromHex } from '../../src/core/bytes.ts';
 import { type Clock, sleep, type Timer } from '../../src/core/clock.ts';
 import { describeError, InputError } from '../../src/core/errors.ts';
 import { defined } from '../../src/core/optional.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { Random } from '../../src/core/random.ts';
+import type { Storage } from '../../src/core/storage.ts';
 import { type IsoTpAddress, reverseAddress, testerAddresses } from '../../src/isotp/address.ts';
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { UdsServer } from '../../src/uds/server.ts';
 import { Session } from '../../src/uds/sid.ts';
+import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import type { Motion } from '../motion.ts';
 import { NormalTraffic } from '../normal-traffic.ts';
+import type { EcuProfile } from '../profile.ts';
+import type { BankDriver } from './boot/bank-driver.ts';
+import { bankDriverFor } from './boot/banks.ts';
 import { bindingFault, verifyBank } from './boot/boot-check.ts';
 import {
   type BankIndex,
@@ -27,18 +34,14 @@ import { SecuredData } from './diagnostics/secured-data.ts';
 import { securityAccess, seedKeyCheck } from './diagnostics/security-access.ts';
 import { serviceHandlers } from './diagnostics/services.ts';
 import { storeTroubleCode } from './diagnostics/trouble-codes.ts';
+import type { FactoryImage } from './factory/factory-image.ts';
 import { provisioningRoutines } from './factory/provisioning.ts';
 import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
-import { programGate, SELF_TEST_DTC } from './faults.ts';
+import { type EcuFaults, programGate, SELF_TEST_DTC } from './faults.ts';
 import { FaultsOfALife } from './faulty-connection.ts';
 import type { FlashMemory, ProgramGate } from './flash/flash-memory.ts';
-import {
-  closeMemory,
-  type EcuMemory,
-  type MemoryOptions,
-  openMemory,
-  powerOff,
-} from './flash/memory.ts';
+import { closeMemory, type EcuMemory, powerOff } from './flash/memory.ts';
+import { openMemory } from './flash/open-memory.ts';
 import type { RetainedReports } from './flash/trust-store.ts';
 import { MetadataCheck } from './programming/metadata.ts';
 import { isPlain } from './programming/plain.ts';
@@ -52,7 +55,17 @@ export type Connect = (
   options: { readonly functional: boolean },
 ) => IsoTpConnection;
 
-export interface EcuOptions extends MemoryOptions {
+export interface EcuOptions {
+  readonly ecu: VehicleEcu;
+  readonly profile: EcuProfile;
+  readonly storage: Storage;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly faults: EcuFaults;
+  /** Installed when the storage is that of a new device. */
+  readonly factoryImage: FactoryImage;
+  /** A virgin ECU takes the well-known keys of a bench by itself. */
+  readonly benchKeys: boolean;
   readonly vin: string;
   readonly connect: Connect;
   /** Where normal traffic goes; undefined: there is none. */
@@ -95,6 +108,7 @@ export class Ecu {
   readonly #listeners = new Set<(event: EcuEvent) => void>();
   /** Counts over all lives: a fault happens once. */
   readonly #gate: ProgramGate;
+  readonly #banks: BankDriver;
   #life: Life | undefined;
   #memory: EcuMemory | undefined;
   /** What the reset controller tells the next boot, and what its RAM has kept. */
@@ -113,6 +127,7 @@ export class Ecu {
   private constructor(options: EcuOptions) {
     this.#options = options;
     this.#gate = programGate(options.faults);
+    this.#banks = bankDriverFor(options.ecu.memory.banks);
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
@@ -178,7 +193,18 @@ export class Ecu {
   async #boot(): Promise<void> {
     const { faults, clock, ecu, profile, logger } = this.#options;
     if (this.#memory !== undefined) await closeMemory(this.#memory);
-    const memory = await openMemory(this.#options, this.#gate, this.#retained);
+    const memory = await openMemory(
+      {
+        ...this.#options,
+        name: ecu.name,
+        hardwareId: faults.hardwareId ?? ecu.hardwareId,
+        chipId: faults.chipId,
+        banks: this.#banks,
+        dtcs: profile.dtcs,
+      },
+      this.#gate,
+      this.#retained,
+    );
     this.#memory = memory;
     const { flash, nv } = memory;
     const requested = this.#cause === 'requested';
@@ -198,6 +224,7 @@ export class Ecu {
     this.#startLife({
       ...memory,
       ecu,
+      banks: this.#banks,
       vin: this.#options.vin,
       needs: this.#options.needs,
       benchKeys: this.#options.benchKeys,

@@ -5,6 +5,7 @@ import type { AttackCode } from '../../src/trust/attack.ts';
 import type { SessionReason } from '../../src/uds/server-types.ts';
 import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import type { EcuProfile } from '../profile.ts';
+import type { BankDriver } from './boot/bank-driver.ts';
 import type { BankIndex } from './boot/boot-record.ts';
 import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
 import type { EcuFaults } from './faults.ts';
@@ -84,6 +85,7 @@ export interface RunningSoftware {
 /** One life of an ECU, from a boot to the next reset. */
 export interface BootedEcu extends EcuMemory {
   readonly ecu: VehicleEcu;
+  readonly banks: BankDriver;
   readonly vin: string;
   readonly needs: ProvisioningNeeds;
   /** Secrets that come with can-ota are allowed. */

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { BankDriver } from '../../ecus/bootloader/boot/bank-driver.ts';
 import {
   activate as activateOf,
   BLANK_RECORD,
@@ -19,6 +20,8 @@ import {
   trialExpired,
   withBank,
 } from '../../ecus/bootloader/boot/boot-record.ts';
+import { singleBank } from '../../ecus/bootloader/boot/single-bank.ts';
+import { twoBanks } from '../../ecus/bootloader/boot/two-banks.ts';
 import { decodeSealed, encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 
 const FACTORY = '01'.repeat(32);
@@ -129,21 +132,24 @@ describe('decideBoot', () => {
 });
 
 describe('FD00', () => {
+  const told = (record: BootRecord, recovery = false, banks: BankDriver = twoBanks) =>
+    bootStateOf(record, recovery, banks.inactive(record));
+
   it('tells the state as it is', () => {
-    expect(bootStateOf(activate(staged)!, false, 2)).toEqual({
+    expect(told(activate(staged)!)).toEqual({
       activeBank: 0,
       mode: 'confirmed',
       inactive: 'valid',
       activationPending: true,
       trialBootsLeft: 0,
     });
-    expect(bootStateOf(boot(activate(staged)!).record, false, 2)).toMatchObject({
+    expect(told(boot(activate(staged)!).record)).toMatchObject({
       activeBank: 1,
       mode: 'trial',
       trialBootsLeft: 2,
     });
-    expect(bootStateOf(BLANK_RECORD, true, 2).mode).toBe('recovery');
-    expect(bootStateOf(staged, false, 1).inactive).toBe('empty');
+    expect(told(BLANK_RECORD, true).mode).toBe('recovery');
+    expect(told(staged, false, singleBank).inactive).toBe('empty');
   });
 });
 

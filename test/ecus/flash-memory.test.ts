@@ -1,6 +1,7 @@
 // The flash memory of an ECU closes each file that it opens.
 
 import { expect, it } from 'vitest';
+import { twoBanks } from '../../ecus/bootloader/boot/two-banks.ts';
 import { FlashMemory } from '../../ecus/bootloader/flash/flash-memory.ts';
 import type { StorageFile } from '../../src/core/storage.ts';
 import { imageOf } from '../support/ecu-bench.ts';
@@ -32,7 +33,7 @@ it.each<[string, (flash: FlashMemory) => Promise<unknown>]>([
   ['cut off by the end of the ECU', (flash) => flash.close()],
 ])('a write that is %s leaves no file open', async (_how, end) => {
   const storage = new CountingStorage();
-  const { flash } = await FlashMemory.open({ storage, banks: 2, gate: () => 'ok' });
+  const { flash } = await FlashMemory.open({ storage, banks: twoBanks, gate: () => 'ok' });
   await flash.erase();
   expect(storage.openFiles).toBe(0);
   await flash.beginWrite();
@@ -48,7 +49,7 @@ it.each<[string, (flash: FlashMemory) => Promise<unknown>]>([
   ['a read', (flash) => flash.read(0, 0, 4)],
 ])('%s leaves no file open', async (_what, run) => {
   const storage = new CountingStorage();
-  const { flash } = await FlashMemory.open({ storage, banks: 2, gate: () => 'ok' });
+  const { flash } = await FlashMemory.open({ storage, banks: twoBanks, gate: () => 'ok' });
   await run(flash);
   expect(storage.openFiles).toBe(0);
 });

@@ -5,14 +5,13 @@ import { storeTroubleCode } from '../../ecus/bootloader/diagnostics/trouble-code
 import { NvData } from '../../ecus/bootloader/flash/nv-data.ts';
 import { encodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import {
-  type Download,
+  type BlockSequence,
   type DownloadArea,
-  IDLE,
+  exitRefusal,
   MAX_FILE_BYTES,
   startFile,
   startImage,
   transferBlock,
-  transferExit,
 } from '../../ecus/bootloader/programming/download.ts';
 import { BANK_SIZE, EcuBench, imageOf, releaseOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
@@ -20,11 +19,11 @@ import { FaultStorage } from '../support/fault-storage.ts';
 describe('an image', () => {
   const area: DownloadArea = {
     ...{ address: 0x1000, size: 100, blank: true, expectedLength: 100, format: 'plain' },
-    resume: undefined,
+    ...{ resume: undefined, isBusy: false },
   };
   const request = { dataFormat: 0, address: 0x1000, size: 100 };
   const nrcOf = (change: Partial<typeof request>, where: Partial<DownloadArea> = {}) =>
-    startImage(IDLE, { ...request, ...change }, { ...area, ...where }, 12).nrc;
+    startImage({ ...request, ...change }, { ...area, ...where }, 12).nrc;
 
   it.each<[string, Partial<typeof request>, Partial<DownloadArea>, number | undefined]>([
     ['as large as the bank', {}, {}, undefined],
@@ -48,12 +47,9 @@ describe('an image', () => {
     const resume = { received: 40, carried: 44, encrypted: false };
     const rest = { address: 0x1028, size: 60 };
     const blank = false;
-    expect(startImage(IDLE, { ...request, ...rest }, { ...area, resume, blank }, 12)).toEqual({
+    expect(startImage({ ...request, ...rest }, { ...area, resume, blank }, 12)).toEqual({
       resumed: true,
-      state: {
-        ...{ kind: 'receiving', target: 'image', size: 100, received: 44, maxBlockLength: 12 },
-        lastCounter: undefined,
-      },
+      blocks: { size: 100, received: 44, maxBlockLength: 12, lastCounter: undefined },
     });
     expect(nrcOf({ ...rest, size: 61 }, { resume, blank })).toBe(0x31);
     expect(nrcOf({ ...rest, size: 59 }, { resume, blank })).toBe(0x31);
@@ -64,10 +60,10 @@ describe('an image', () => {
   });
 
   it('is refused while another one is received', () => {
-    const first = startImage(IDLE, request, area, 12);
-    if (first.nrc !== undefined) throw new Error('refused');
-    expect(startImage(first.state, request, area, 12)).toEqual({ nrc: 0x22 });
-    expect(startFile(first.state, { dataFormat: 0, size: 1 }, 12)).toEqual({ nrc: 0x22 });
+    expect(nrcOf({}, { isBusy: true })).toBe(0x22);
+    expect(nrcOf({ size: 101 }, { isBusy: true })).toBe(0x31);
+    expect(startFile({ dataFormat: 0, size: 1 }, 12, true)).toEqual({ nrc: 0x22 });
+    expect(startFile({ dataFormat: 0, size: 0 }, 12, true)).toEqual({ nrc: 0x31 });
   });
 });
 
@@ -80,17 +76,16 @@ describe('a file', () => {
     [1, 1, 0x31],
   ])('in the form %i of %i bytes', (dataFormat, size, nrc) => {
     expect(MAX_FILE_BYTES).toBe(262_144);
-    expect(startFile(IDLE, { dataFormat, size }, 12).nrc).toBe(nrc);
+    expect(startFile({ dataFormat, size }, 12, false).nrc).toBe(nrc);
   });
 });
 
 describe('a block', () => {
-  const at = (received: number, lastCounter?: number): Download => ({
-    ...{ kind: 'receiving', target: 'image', size: 300, maxBlockLength: 12 },
-    ...{ received, lastCounter },
+  const at = (received: number, lastCounter?: number): BlockSequence => ({
+    ...{ size: 300, maxBlockLength: 12, received, lastCounter },
   });
 
-  it.each<[string, Download, number, number, number | undefined]>([
+  it.each<[string, BlockSequence, number, number, number | undefined]>([
     ['the first', at(0), 1, 10, undefined],
     ['the first, longer than was agreed', at(0), 1, 11, 0x31],
     ['the first, empty', at(0), 1, 0, 0x13],
@@ -102,23 +97,31 @@ describe('a block', () => {
     ['the last', at(290, 5), 6, 10, undefined],
     ['longer than what is left', at(295, 5), 6, 6, 0x71],
     ['behind the last', at(300, 5), 6, 1, 0x24],
-  ])('%s', (_which, state, counter, length, nrc) => {
-    expect(transferBlock(state, counter, length).nrc).toBe(nrc);
+  ])('%s', (_which, blocks, counter, length, nrc) => {
+    expect(transferBlock(blocks, counter, length).nrc).toBe(nrc);
   });
 
   it('that comes again is answered and not written', () => {
-    expect(transferBlock(at(100, 5), 5, 10)).toEqual({ state: at(100, 5), write: false });
+    expect(transferBlock(at(100, 5), 5, 10)).toEqual({ blocks: at(100, 5), write: false });
     expect(transferBlock(at(300, 5), 5, 10)).toMatchObject({ write: false });
-    expect(transferBlock(at(100, 5), 6, 10)).toEqual({ state: at(110, 6), write: true });
-    expect(transferBlock(IDLE, 1, 10)).toEqual({ nrc: 0x24 });
+    expect(transferBlock(at(100, 5), 6, 10)).toEqual({ blocks: at(110, 6), write: true });
   });
 
   it('is the last one before the exit', () => {
-    expect(transferExit(at(299, 5), 0)).toEqual({ nrc: 0x24 });
-    expect(transferExit(at(300, 5), 0)).toEqual({ state: IDLE, target: 'image', size: 300 });
-    expect(transferExit(at(300, 5), 1)).toEqual({ nrc: 0x31 });
-    expect(transferExit(IDLE, 0)).toEqual({ nrc: 0x24 });
+    expect(exitRefusal(at(299, 5), 0)).toBe(0x24);
+    expect(exitRefusal(at(300, 5), 0)).toBeUndefined();
+    expect(exitRefusal(at(300, 5), 1)).toBe(0x31);
   });
+});
+
+it.each([
+  ['3601AA', '7F3624'],
+  ['37', '7F3724'],
+  ['3701', '7F3724'],
+])('%s without a transfer is %s', async (request, answer) => {
+  const bench = await EcuBench.start();
+  await bench.prepare();
+  expect(await bench.ask(request)).toBe(answer);
 });
 
 describe('eraseMemory', () => {

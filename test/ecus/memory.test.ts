@@ -1,15 +1,12 @@
 // What an ECU keeps over a reset: it is there again, byte by byte, and nothing is written once the power is off.
 
 import { describe, expect, it } from 'vitest';
+import { twoBanks } from '../../ecus/bootloader/boot/two-banks.ts';
 import { builtInFactoryImage } from '../../ecus/bootloader/factory/factory-image.ts';
 
-import {
-  type EcuMemory,
-  type MemoryOptions,
-  openMemory,
-  powerOff,
-} from '../../ecus/bootloader/flash/memory.ts';
+import { type EcuMemory, powerOff } from '../../ecus/bootloader/flash/memory.ts';
 import { NvData } from '../../ecus/bootloader/flash/nv-data.ts';
+import { type MemoryOptions, openMemory } from '../../ecus/bootloader/flash/open-memory.ts';
 import { profileOf } from '../../ecus/profiles.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -62,10 +59,10 @@ describe('non-volatile data', () => {
 
 describe('the memory of an ECU', () => {
   function optionsFor(storage: FaultStorage): MemoryOptions {
-    const ecu = findEcu(benchVehicle, 'EDT');
+    const { name, hardwareId } = findEcu(benchVehicle, 'EDT');
     return {
-      ...{ ecu, storage, random: seededRandom('memory'), logger: silentLogger },
-      ...{ profile: profileOf('EDT'), faults: {}, benchKeys: true },
+      ...{ name, hardwareId, storage, random: seededRandom('memory'), logger: silentLogger },
+      ...{ dtcs: profileOf('EDT').dtcs, chipId: undefined, banks: twoBanks, benchKeys: true },
       factoryImage: builtInFactoryImage('EDT'),
     };
   }

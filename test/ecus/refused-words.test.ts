@@ -1,6 +1,7 @@
 // What an ECU tells the outside when it refuses metadata, and what it keeps of a download near its end.
 
 import { describe, expect, it } from 'vitest';
+import { twoBanks } from '../../ecus/bootloader/boot/two-banks.ts';
 import { FlashMemory } from '../../ecus/bootloader/flash/flash-memory.ts';
 import { EcuBench, imageOf, releaseOf } from '../support/ecu-bench.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
@@ -69,7 +70,7 @@ it('the last bytes of a download leave no place to go on from: the check follows
 
 it('a bank is intact only where the record says that it is valid', async () => {
   const storage = new FaultStorage();
-  const { flash } = await FlashMemory.open({ storage, banks: 2, gate: () => 'ok' });
+  const { flash } = await FlashMemory.open({ storage, banks: twoBanks, gate: () => 'ok' });
   expect(await flash.intact(0)).toBe(false);
   await flash.install(image, '1.0.0');
   expect([await flash.intact(0), await flash.intact(1)]).toEqual([true, false]);

@@ -285,10 +285,16 @@ export function campaignOf(record: BootRecord): BankCampaign | null {
   return record.banks[activationPending ? otherBank(activeBank) : activeBank].campaign;
 }
 
-/** What DID FD00 tells. `recovery`: this boot found nothing to run. */
-export function bootStateOf(record: BootRecord, recovery: boolean, banks: 1 | 2): BootState {
-  const inactive: BankContent =
-    banks === 1 ? 'empty' : record.banks[otherBank(record.activeBank)].content;
+/**
+ * What DID FD00 tells. `recovery`: this boot found nothing to run. `beside`: the bank beside the active one; undefined
+ * where there is none, which is told as empty.
+ */
+export function bootStateOf(
+  record: BootRecord,
+  recovery: boolean,
+  beside: BankIndex | undefined,
+): BootState {
+  const inactive: BankContent = beside === undefined ? 'empty' : record.banks[beside].content;
   return {
     activeBank: record.activeBank,
     mode: recovery ? 'recovery' : record.trial === null ? 'confirmed' : 'trial',

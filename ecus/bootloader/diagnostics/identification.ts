@@ -9,7 +9,7 @@ import type { Reply, ServiceContext } from '../../../src/uds/server-types.ts';
 import * as readData from '../../../src/uds/services/read-data-by-identifier.ts';
 import * as writeData from '../../../src/uds/services/write-data-by-identifier.ts';
 import { Did, Session } from '../../../src/uds/sid.ts';
-import { type BootRecord, bootStateOf, campaignOf, otherBank } from '../boot/boot-record.ts';
+import { type BootRecord, bootStateOf, campaignOf } from '../boot/boot-record.ts';
 import type { BootedEcu } from '../device.ts';
 import { readProvisioned, writeProvisioned } from '../factory/provisioning.ts';
 import { unfinishedDownload } from '../programming/image-transfer.ts';
@@ -66,7 +66,7 @@ function readDid(
   did: number,
   context: ServiceContext,
 ): Value | Promise<Value> {
-  const { flash, nv, running, ecu } = device;
+  const { flash, nv, running, ecu, banks } = device;
   switch (did) {
     case Did.activeDiagnosticSession:
       return Uint8Array.of(context.session);
@@ -87,7 +87,7 @@ function readDid(
       return nv.content.fingerprint === '' ? undefined : fromHex(nv.content.fingerprint);
     case Did.bootState:
       return encodeBootState(
-        bootStateOf(flash.record, running.bank === 'recovery', ecu.memory.banks),
+        bootStateOf(flash.record, running.bank === 'recovery', banks.inactive(flash.record)),
       );
     case Did.activeBankDigest:
       return digestOf(device, 'active');
@@ -141,11 +141,10 @@ function campaignRecordOf(record: BootRecord): Uint8Array {
 
 /** Computed now over the bytes in the bank file; undefined where there is no verified image. */
 async function digestOf(device: BootedEcu, which: 'active' | 'inactive'): Promise<Value> {
-  const { flash, ecu } = device;
-  if (which === 'inactive' && ecu.memory.banks === 1) return undefined;
-  const active = flash.record.activeBank;
-  const bank = which === 'active' ? active : otherBank(active);
-  if (flash.record.banks[bank].content !== 'valid') return undefined;
+  const { flash, banks } = device;
+  const { record } = flash;
+  const bank = which === 'active' ? record.activeBank : banks.inactive(record);
+  if (bank === undefined || record.banks[bank].content !== 'valid') return undefined;
   return (await flash.digest(bank)).sha256;
 }
 

@@ -2,7 +2,7 @@
 
 import { decodeFirstImage, FIRST_IMAGE_FILE } from '../../../src/uds/first-image.ts';
 import type { BootedEcu } from '../device.ts';
-import type { AcceptedRelease } from '../programming/metadata.ts';
+import type { AcceptedRelease } from '../programming/release.ts';
 
 /** What `first-image.json` allows to be programmed, or why it is refused. */
 export function firstRelease(device: BootedEcu, bytes: Uint8Array): AcceptedRelease | string {

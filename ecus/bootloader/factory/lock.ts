@@ -1,6 +1,7 @@
 // The end of provisioning: what is bound and locked for good, and the well-known keys that a bench has instead.
 
 import { toHex } from '../../../src/core/bytes.ts';
+import { InputError } from '../../../src/core/errors.ts';
 import {
   benchApprovalKey,
   benchEcuIdentity,
@@ -19,8 +20,13 @@ export function secretsOf(content: Partial<IdentityContent>): string[] {
   );
 }
 
-export function hasShippedSecret(identity: FactoryIdentity): boolean {
-  return secretsOf(identity.content).some(isShippedSecret);
+/** Throws InputError for an identity with the public keys of the bench; `where`: the folder of the flash. */
+export function refuseBenchIdentity(identity: FactoryIdentity, where: string): void {
+  if (!secretsOf(identity.content).some(isShippedSecret)) return;
+  throw new InputError(
+    where,
+    'this flash was provisioned with the public keys of the bench: add --bench-keys, or begin with an empty folder',
+  );
 }
 
 /** One durable write: everything that is bound, and the lock itself. */

@@ -12,7 +12,6 @@ import {
   type BootRecord,
   bootRecordSchema,
   EMPTY_BANK,
-  otherBank,
   type RecordChange,
   withBank,
 } from '../boot/boot-record.ts';
@@ -41,8 +40,8 @@ export class FlashFault extends Error {
 
 export interface FlashMemoryOptions {
   readonly storage: Storage;
-  /** Banks of a single-bank ECU: the running image is overwritten. */
-  readonly banks: 1 | 2;
+  /** Which bank a download goes to. */
+  readonly banks: { target(record: BootRecord): BankIndex };
   readonly gate: ProgramGate;
 }
 
@@ -58,7 +57,7 @@ interface OpenWrite {
 
 export class FlashMemory {
   readonly #storage: Storage;
-  readonly #banks: 1 | 2;
+  readonly #banks: FlashMemoryOptions['banks'];
   readonly #gate: ProgramGate;
   readonly #record: DurableFile<BootRecord>;
   #write: OpenWrite | undefined;
@@ -97,7 +96,7 @@ export class FlashMemory {
 
   /** The bank that a download goes to. */
   get targetBank(): BankIndex {
-    return this.#banks === 1 ? this.record.activeBank : otherBank(this.record.activeBank);
+    return this.#banks.target(this.record);
   }
 
   /**

@@ -1,28 +1,24 @@
-// What a download may do next: requests 34, 36, 37 and 38 as steps of a state. Pure, no memory is touched here.
+// What a transfer may do next: requests 34, 36, 37 and 38 as steps of a block sequence. Pure, no memory is touched here.
 
 import { encryptedLength } from '../../../src/trust/image-encryption.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
 
-export type Download =
-  | { readonly kind: 'idle' }
-  | {
-      readonly kind: 'receiving';
-      /** `image` goes to the bank, `file` is kept in RAM. */
-      readonly target: 'image' | 'file';
-      /** Bytes on the wire: more than memorySize where the image is encrypted. */
-      readonly size: number;
-      readonly received: number;
-      /** Counter of the last accepted block; undefined before the first. */
-      readonly lastCounter: number | undefined;
-      readonly maxBlockLength: number;
-    };
-
-export const IDLE: Download = { kind: 'idle' };
+/** A transfer under way, as TransferData counts it. */
+export interface BlockSequence {
+  /** Bytes on the wire: more than memorySize where the image is encrypted. */
+  readonly size: number;
+  readonly received: number;
+  /** Counter of the last accepted block; undefined before the first. */
+  readonly lastCounter: number | undefined;
+  readonly maxBlockLength: number;
+}
 
 /** Where and how much an image may be. */
 export interface DownloadArea {
   readonly address: number;
   readonly size: number;
+  /** A transfer is under way. */
+  readonly isBusy: boolean;
   /** The bank was erased in this session and nothing has been written since. */
   readonly blank: boolean;
   /** Of the plain image, from the signed metadata; undefined: no metadata was accepted. */
@@ -38,16 +34,13 @@ export interface DownloadArea {
 /** dataFormatIdentifier: compression in the upper nibble, encryption in the lower (15.2.2.1). */
 export const DataFormat = { plain: 0x00, encrypted: 0x01 } as const;
 
-export type DownloadStep<Accepted> =
-  | ({ readonly nrc?: undefined; readonly state: Download } & Accepted)
-  | { readonly nrc: Nrc };
+export type DownloadStep<Accepted> = ({ readonly nrc?: undefined } & Accepted) | { readonly nrc: Nrc };
 
 /** Largest file of 38: it is kept in RAM. */
 export const MAX_FILE_BYTES = 256 * 1024;
 
 /** ISO 14229-1:2020 15.2 RequestDownload, checks in the order of its NRC table: the format and range, then the state. */
 export function startImage(
-  state: Download,
   request: {
     readonly dataFormat: number;
     readonly address: number;
@@ -55,7 +48,7 @@ export function startImage(
   },
   area: DownloadArea,
   maxBlockLength: number,
-): DownloadStep<{ readonly resumed: boolean }> {
+): DownloadStep<{ readonly blocks: BlockSequence; readonly resumed: boolean }> {
   const { dataFormat } = request;
   if (dataFormat !== DataFormat.plain && dataFormat !== DataFormat.encrypted) {
     return { nrc: Nrc.requestOutOfRange };
@@ -72,43 +65,37 @@ export function startImage(
   if (request.address !== area.address + received || request.size < 1 || size > area.size) {
     return { nrc: Nrc.requestOutOfRange };
   }
-  // Signed is the format too: an image that was released encrypted must not come in plain.
+  // The format is signed too: an image that was released encrypted must not come in plain.
   if (area.expectedLength !== undefined) {
     const right = area.format === 'either' || dataFormat === DataFormat[area.format];
     if (size !== area.expectedLength || !right) return { nrc: Nrc.requestOutOfRange };
   }
-  // 15.2.4: 22 while a download is going on already. Also for a bank that was not erased, and without metadata.
-  if (state.kind === 'receiving' || area.expectedLength === undefined) {
+  // 15.2.4: 22 while a transfer is under way already, without metadata, and for a bank that was not erased.
+  if (area.isBusy || area.expectedLength === undefined || !(resumed || area.blank)) {
     return { nrc: Nrc.conditionsNotCorrect };
   }
-  if (!resumed && !area.blank) return { nrc: Nrc.conditionsNotCorrect };
   const wireSize = encrypted ? encryptedLength(size) : size;
   const carried = resumed ? resume.carried : 0;
-  return { state: receiving('image', wireSize, maxBlockLength, carried), resumed };
+  return { blocks: sequence(wireSize, maxBlockLength, carried), resumed };
 }
 
 /** ISO 14229-1:2020 15.6 RequestFileTransfer: adding a file of a known name; the caller knows the names. */
 export function startFile(
-  state: Download,
   request: {
     readonly dataFormat: number;
     readonly size: number;
   },
   maxBlockLength: number,
-): DownloadStep<object> {
+  isBusy: boolean,
+): DownloadStep<{ readonly blocks: BlockSequence }> {
   if (request.dataFormat !== DataFormat.plain) return { nrc: Nrc.requestOutOfRange };
   if (request.size < 1 || request.size > MAX_FILE_BYTES) return { nrc: Nrc.requestOutOfRange };
-  if (state.kind === 'receiving') return { nrc: Nrc.conditionsNotCorrect };
-  return { state: receiving('file', request.size, maxBlockLength) };
+  if (isBusy) return { nrc: Nrc.conditionsNotCorrect };
+  return { blocks: sequence(request.size, maxBlockLength) };
 }
 
-function receiving(
-  target: 'image' | 'file',
-  size: number,
-  maxBlockLength: number,
-  received = 0,
-): Download {
-  return { kind: 'receiving', target, size, received, lastCounter: undefined, maxBlockLength };
+function sequence(size: number, maxBlockLength: number, received = 0): BlockSequence {
+  return { size, received, lastCounter: undefined, maxBlockLength };
 }
 
 /**
@@ -116,37 +103,30 @@ function receiving(
  * last block is answered positively and not written again.
  */
 export function transferBlock(
-  state: Download,
+  blocks: BlockSequence,
   counter: number,
   length: number,
-): DownloadStep<{ readonly write: boolean }> {
-  if (state.kind !== 'receiving') return { nrc: Nrc.requestSequenceError };
+): DownloadStep<{ readonly blocks: BlockSequence; readonly write: boolean }> {
   if (length === 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
   // 15.4.4: 31 when the record is not consistent with maxNumberOfBlockLength (SID and counter included).
-  if (length + 2 > state.maxBlockLength) return { nrc: Nrc.requestOutOfRange };
+  if (length + 2 > blocks.maxBlockLength) return { nrc: Nrc.requestOutOfRange };
   // 15.4: the tester repeats a block whose response was lost; the server answers and writes nothing.
-  if (counter === state.lastCounter) return { state, write: false };
+  if (counter === blocks.lastCounter) return { blocks, write: false };
   // 15.4.4: 24 when all data of memorySize has been received already.
-  if (state.received === state.size) return { nrc: Nrc.requestSequenceError };
+  if (blocks.received === blocks.size) return { nrc: Nrc.requestSequenceError };
   // 15.4.2: the counter starts at 01 and goes on with 00 after FF.
-  const next = ((state.lastCounter ?? 0) + 1) & 0xff;
+  const next = ((blocks.lastCounter ?? 0) + 1) & 0xff;
   if (counter !== next) return { nrc: Nrc.wrongBlockSequenceCounter };
   // 15.4.4: 71 when the module's length does not meet memorySize.
-  if (length > state.size - state.received) return { nrc: Nrc.transferDataSuspended };
+  if (length > blocks.size - blocks.received) return { nrc: Nrc.transferDataSuspended };
   return {
-    state: { ...state, received: state.received + length, lastCounter: counter },
+    blocks: { ...blocks, received: blocks.received + length, lastCounter: counter },
     write: true,
   };
 }
 
-/** ISO 14229-1:2020 15.5 RequestTransferExit: 24 as long as bytes are missing. */
-export function transferExit(
-  state: Download,
-  parameterLength: number,
-): DownloadStep<{ readonly target: 'image' | 'file'; readonly size: number }> {
-  if (state.kind !== 'receiving' || state.received < state.size) {
-    return { nrc: Nrc.requestSequenceError };
-  }
-  if (parameterLength > 0) return { nrc: Nrc.requestOutOfRange };
-  return { state: IDLE, target: state.target, size: state.size };
+/** What stands against RequestTransferExit, ISO 14229-1:2020 15.5: 24 as long as bytes are missing. */
+export function exitRefusal(blocks: BlockSequence, parameterLength: number): Nrc | undefined {
+  if (blocks.received < blocks.size) return Nrc.requestSequenceError;
+  return parameterLength > 0 ? Nrc.requestOutOfRange : undefined;
 }

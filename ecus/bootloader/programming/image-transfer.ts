@@ -5,7 +5,7 @@ import { accepted, type Verdict } from '../../../src/trust/attack.ts';
 import { ImageDecryptor } from '../../../src/trust/image-encryption.ts';
 import type { ImageHeader } from '../../../src/trust/image-header.ts';
 import type { BootedEcu } from '../device.ts';
-import type { AcceptedRelease } from './metadata.ts';
+import type { AcceptedRelease } from './release.ts';
 import { type ResumePoint, TransferPosition } from './resume-point.ts';
 
 export class ImageTransfer {

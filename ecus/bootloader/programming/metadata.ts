@@ -6,24 +6,16 @@ import type { Random } from '../../../src/core/random.ts';
 import { type AttackCode, accepted, refused, type Verdict } from '../../../src/trust/attack.ts';
 import { decodeBundle } from '../../../src/trust/bundle.ts';
 import type { VerifiedTarget } from '../../../src/trust/director.ts';
-import { encodeBankRecord, headerOf, type ImageHeader } from '../../../src/trust/image-header.ts';
+import { encodeBankRecord, headerOf } from '../../../src/trust/image-header.ts';
 import { verifyBundle } from '../../../src/trust/partial-verification.ts';
 import { filesOf, type RepositoryTrust } from '../../../src/trust/repository.ts';
 import { losesKey } from '../../../src/trust/root-check.ts';
 import { checkTime } from '../../../src/trust/time-attestation.ts';
 import type { BootedEcu } from '../device.ts';
 import { newerRoots } from './newer-roots.ts';
+import type { AcceptedRelease } from './release.ts';
 
 const NONCE_BYTES = 16;
-
-/** What may be programmed now. */
-export interface AcceptedRelease {
-  readonly header: ImageHeader;
-  /** How its bytes must come. */
-  readonly format: 'plain' | 'encrypted' | 'either';
-  /** Goes beside the bank with the image, so that every boot can check it again. The factory image has none. */
-  readonly record: Uint8Array | undefined;
-}
 
 /** One life of an ECU: the nonce is in RAM, and a reset forgets it. */
 export class MetadataCheck {
@@ -103,8 +95,8 @@ export class MetadataCheck {
   }
 
   /**
-   * Serial, hardware and counter were compared by `verifyBundle`, which got them as facts. What is left is what nobody
-   * else knows: this bank and this boot record.
+   * Serial, hardware and counter were compared by `verifyBundle`, which got them as facts. What is left is what only
+   * the ECU knows: this bank and this boot record.
    */
   #release(target: VerifiedTarget, director: RepositoryTrust): Verdict<AcceptedRelease> {
     const { bankSize } = this.#device.ecu.memory;
@@ -119,11 +111,16 @@ export class MetadataCheck {
       return refuse('MALFORMED', `has version ${text}, expected 1 to 32 letters, digits, . + _ -`);
     }
     const files = filesOf(director);
+    const targets = files.get('targets.json');
+    const root = files.get('root.json');
+    if (targets === undefined || root === undefined) {
+      throw new Error('a verified Director has its Root and its Targets');
+    }
     const header = headerOf(target);
     return accepted({
       header,
       format: target.encryption === undefined ? 'plain' : 'encrypted',
-      record: encodeBankRecord(header, files.get('targets.json')!, files.get('root.json')!),
+      record: encodeBankRecord(header, targets, root),
     });
   }
 }

@@ -8,7 +8,7 @@ import {
 import type { VehicleEcu } from '../../../src/vehicle/schema.ts';
 import type { BankIndex } from '../boot/boot-record.ts';
 import type { BootedEcu } from '../device.ts';
-import type { AcceptedRelease } from './metadata.ts';
+import type { AcceptedRelease } from './release.ts';
 
 export function isPlain(ecu: VehicleEcu): boolean {
   return ecu.programming.metadata === 'skip';

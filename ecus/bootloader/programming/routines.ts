@@ -14,11 +14,10 @@ import type { Reply, ServiceContext, ServiceHandler } from '../../../src/uds/ser
 import * as routineControl from '../../../src/uds/services/routine-control.ts';
 import { RoutineControlType } from '../../../src/uds/services/routine-control.ts';
 import { Routine, Session } from '../../../src/uds/sid.ts';
-import { raiseCounter, verifyBank } from '../boot/boot-check.ts';
+import { raiseCounter } from '../boot/boot-check.ts';
 import {
   activate,
   type BankCampaign,
-  type BankIndex,
   campaignOf,
   confirm,
   type RecordChange,
@@ -47,19 +46,18 @@ export function bootloaderRoutines(
   programming: Programming,
   random: Random,
 ): Readonly<Record<number, RoutineRule>> {
-  const { flash, ecu } = device;
+  const { flash, ecu, banks } = device;
   const change = async (event: 'activate' | 'confirm' | 'rollback', step: RecordChange) => {
     const outcome = await flash.update(step);
     if (outcome === 'refused') return { nrc: Nrc.conditionsNotCorrect };
     if (outcome === 'changed') device.emit({ kind: event });
     return DONE;
   };
-  /** A way that no boot would go: better said now than found out by the reset. */
-  const refusedBank = async (bank: BankIndex): Promise<{ nrc: Nrc } | undefined> => {
-    if (ecu.memory.banks === 1 || flash.record.banks[bank].content !== 'valid') return undefined;
-    const verified = await verifyBank(device, bank);
-    if (verified.ok) return undefined;
-    const { code, where, reason } = verified;
+  /** An image that no boot would start is refused now, and not first by the reset. */
+  const refusedTarget = async (): Promise<{ nrc: Nrc } | undefined> => {
+    const refusal = await banks.targetRefusal(device);
+    if (refusal === undefined) return undefined;
+    const { code, where, reason } = refusal;
     device.emit({ kind: 'image-refused', code, reason: `${where}: ${reason}` });
     return { nrc: Nrc.conditionsNotCorrect };
   };
@@ -122,7 +120,7 @@ export function bootloaderRoutines(
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         const sha256 = toHex(option.sha256);
         const isNamed = flash.record.banks[flash.targetBank].sha256 === sha256;
-        const refused = isNamed ? await refusedBank(flash.targetBank) : undefined;
+        const refused = isNamed ? await refusedTarget() : undefined;
         if (refused !== undefined) return refused;
         const campaign = toHex(option.campaign);
         const receipt = toHex(random.bytes(RECEIPT_BYTES));
@@ -184,7 +182,7 @@ export function bootloaderRoutines(
       sessions: extended,
       access: 'authority',
       start: async (record) => {
-        if (ecu.memory.banks === 1) return { nrc: Nrc.requestOutOfRange };
+        if (!banks.canSwitch) return { nrc: Nrc.requestOutOfRange };
         const option = decodeRollbackOption(record);
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         const { evenConfirmed } = option;
@@ -193,7 +191,7 @@ export function bootloaderRoutines(
           evenConfirmed &&
           flash.record.trial === null &&
           flash.record.banks[flash.targetBank].proven
-            ? await refusedBank(flash.targetBank)
+            ? await refusedTarget()
             : undefined;
         return refused ?? change('rollback', rollback(toHex(option.campaign), evenConfirmed));
       },
