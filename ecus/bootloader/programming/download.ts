@@ -34,7 +34,9 @@ export interface DownloadArea {
 /** dataFormatIdentifier: compression in the upper nibble, encryption in the lower (15.2.2.1). */
 export const DataFormat = { plain: 0x00, encrypted: 0x01 } as const;
 
-export type DownloadStep<Accepted> = ({ readonly nrc?: undefined } & Accepted) | { readonly nrc: Nrc };
+export type DownloadStep<Accepted> =
+  | ({ readonly nrc?: undefined } & Accepted)
+  | { readonly nrc: Nrc };
 
 /** Largest file of 38: it is kept in RAM. */
 export const MAX_FILE_BYTES = 256 * 1024;
