@@ -4,7 +4,8 @@ import type { Clock, Timer } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
-import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET, Sid } from '../../src/uds/sid.ts';
+import { Sid } from '../../src/uds/services/all.ts';
+import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET } from '../../src/uds/sid.ts';
 import type { EcuFaults, WrongAnswer } from './faults.ts';
 
 export interface FaultsOfALifeOptions {

@@ -11,7 +11,7 @@ import { SimulatedWire } from '../../src/sim/simulated-bus.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { UdsClient } from '../../src/uds/client.ts';
 import { UdsServer } from '../../src/uds/server.ts';
-import { Sid } from '../../src/uds/sid.ts';
+import { Sid } from '../../src/uds/services/all.ts';
 
 export interface SimulationRate {
   readonly frames: number;

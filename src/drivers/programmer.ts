@@ -4,9 +4,10 @@ import type { TransferReport } from '../campaign/ports.ts';
 import { sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
+import { Sid } from '../uds/services/all.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
-import { Session, Sid } from '../uds/sid.ts';
+import { Session } from '../uds/sid.ts';
 import { download } from './download.ts';
 import type { Exchanged } from './exchange.ts';
 import {

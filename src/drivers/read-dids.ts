@@ -1,7 +1,7 @@
 // Data identifiers of one ECU, each by a request of its own: what `can-ota read` does.
 
 import { hexNumber } from '../core/bytes.ts';
-import { Sid } from '../uds/sid.ts';
+import { Sid } from '../uds/services/all.ts';
 import { Exchange, type ExchangeOptions } from './exchange.ts';
 import { readDid } from './identification.ts';
 

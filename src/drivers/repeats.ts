@@ -4,7 +4,8 @@ import { bytesToUint } from '../core/bytes.ts';
 import { itemAt } from '../core/present.ts';
 import { Nrc } from '../uds/nrc.ts';
 import type { UdsReply } from '../uds/reply.ts';
-import { Routine, Sid } from '../uds/sid.ts';
+import { Sid } from '../uds/services/all.ts';
+import { Routine } from '../uds/sid.ts';
 import type { EcuProgramming } from '../vehicle/schema.ts';
 
 export type RepeatRule =

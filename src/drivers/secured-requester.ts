@@ -14,9 +14,10 @@ import { isMalformed } from '../uds/codec.ts';
 import { matchResponse } from '../uds/match.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import type { RequestOptions, UdsReply, UdsRequester } from '../uds/reply.ts';
+import { Sid } from '../uds/services/all.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import * as securedData from '../uds/services/secured-data-transmission.ts';
-import { Did, NEGATIVE_RESPONSE, Sid } from '../uds/sid.ts';
+import { Did, NEGATIVE_RESPONSE } from '../uds/sid.ts';
 
 /** Who speaks to one ECU, and the key that both have; see `src/trust/authority.ts`. */
 export interface OrderAuthority {

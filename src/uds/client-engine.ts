@@ -26,8 +26,9 @@ import {
 import { matchResponse } from './match.ts';
 import type { UdsReply } from './reply.ts';
 import { suppressesPositive } from './request-form.ts';
+import { Sid } from './services/all.ts';
 import { toldAfter } from './session-timing.ts';
-import { Sid, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
+import { SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
 /** The stamps of an echo and of a received frame may differ by this much. */
 const EARLY_MS = 2;

@@ -5,7 +5,7 @@ import { assertNever, CanOtaError } from '../core/errors.ts';
 import type { NResult } from '../isotp/connection.ts';
 import { Nrc, nrcText } from './nrc.ts';
 import type { UdsReply } from './reply.ts';
-import { sidText } from './sid.ts';
+import { sidText } from './services/all.ts';
 
 export type UdsErrorCode =
   | 'NEGATIVE_RESPONSE'

@@ -4,7 +4,8 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { hex2 } from './codec.ts';
 import { Nrc } from './nrc.ts';
 import { expectedEcho } from './request-form.ts';
-import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET, sidText } from './sid.ts';
+import { sidText } from './services/all.ts';
+import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET } from './sid.ts';
 
 export type Match =
   | { readonly kind: 'positive' }

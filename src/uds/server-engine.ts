@@ -2,9 +2,10 @@
 
 import { assertNever } from '../core/errors.ts';
 import { Nrc } from './nrc.ts';
-import { hasSubFunction, suppressesPositive } from './request-form.ts';
+import { suppressesPositive } from './request-form.ts';
 import type { Reply, ServerTiming, SessionReason } from './server-types.ts';
-import { NEGATIVE_RESPONSE, Session, Sid, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
+import { Sid } from './services/all.ts';
+import { NEGATIVE_RESPONSE, Session, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
 export interface IncomingRequest {
   readonly message: Uint8Array;
@@ -283,13 +284,4 @@ function restartS3(state: ServerState, nowMs: number, timing: ServerTiming): Ser
 
 function quiet(state: ServerState): ServerStep {
   return { state, effects: [] };
-}
-
-/** The request as handlers see it: bit 7 of a sub-function is the session layer's business. */
-export function withoutSuppressBit(message: Uint8Array): Uint8Array {
-  if (message.length < 2 || !hasSubFunction(message[0]!)) return message;
-  if ((message[1]! & SUPPRESS_POSITIVE_RESPONSE) === 0) return message;
-  const copy = Uint8Array.from(message);
-  copy[1] = copy[1]! & ~SUPPRESS_POSITIVE_RESPONSE;
-  return copy;
 }

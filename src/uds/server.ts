@@ -6,6 +6,7 @@ import { assertNever, describeError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import type { IsoTpConnection } from '../isotp/connection.ts';
 import { Nrc } from './nrc.ts';
+import { withoutSuppressBit } from './request-form.ts';
 import type { SecurityAccess } from './security.ts';
 import { admit } from './server-dispatch.ts';
 import {
@@ -17,7 +18,6 @@ import {
   type ServerState,
   serverDueMs,
   stepServer,
-  withoutSuppressBit,
 } from './server-engine.ts';
 import {
   type CommunicationState,
@@ -35,7 +35,8 @@ import {
   type ServiceHandlers,
   type SessionReason,
 } from './server-types.ts';
-import { POSITIVE_RESPONSE_OFFSET, Session, Sid } from './sid.ts';
+import { Sid, serviceOf } from './services/all.ts';
+import { POSITIVE_RESPONSE_OFFSET, Session } from './sid.ts';
 
 export type { CommunicationState } from './server-handlers.ts';
 export type {
@@ -67,14 +68,6 @@ export interface UdsServerOptions {
   readonly onCommunication?: (state: CommunicationState) => void;
   readonly onDtcSetting?: (on: boolean) => void;
 }
-
-/** Services whose failure inside has a name of its own, generalProgrammingFailure. */
-const PROGRAMMING: ReadonlySet<number> = new Set([
-  Sid.writeDataByIdentifier,
-  Sid.routineControl,
-  Sid.transferData,
-  Sid.requestTransferExit,
-]);
 
 /** A timer that fires later than this finds a process that was blocked. */
 const LATE_MS = 5;
@@ -294,7 +287,8 @@ export class UdsServer {
       'handler failed',
     );
     return {
-      nrc: PROGRAMMING.has(job.sid) ? Nrc.generalProgrammingFailure : Nrc.generalReject,
+      nrc:
+        serviceOf(job.sid)?.programs === true ? Nrc.generalProgrammingFailure : Nrc.generalReject,
     };
   }
 

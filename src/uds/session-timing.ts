@@ -2,8 +2,9 @@
 
 import { isMalformed } from './codec.ts';
 import type { UdsReply } from './reply.ts';
+import { Sid } from './services/all.ts';
 import * as diagnosticSessionControl from './services/diagnostic-session-control.ts';
-import { Sid, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
+import { SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
 /** As the tester counts them; what is missing was not declared. */
 export interface ToldTiming {

@@ -1,42 +1,9 @@
-// ISO 14229-1:2020 table 2: service identifiers of requests. A positive response adds 0x40.
-
-export const Sid = {
-  diagnosticSessionControl: 0x10,
-  ecuReset: 0x11,
-  clearDiagnosticInformation: 0x14,
-  readDtcInformation: 0x19,
-  readDataByIdentifier: 0x22,
-  readMemoryByAddress: 0x23,
-  securityAccess: 0x27,
-  communicationControl: 0x28,
-  authentication: 0x29,
-  writeDataByIdentifier: 0x2e,
-  inputOutputControlByIdentifier: 0x2f,
-  routineControl: 0x31,
-  requestDownload: 0x34,
-  requestUpload: 0x35,
-  transferData: 0x36,
-  requestTransferExit: 0x37,
-  requestFileTransfer: 0x38,
-  testerPresent: 0x3e,
-  securedDataTransmission: 0x84,
-  controlDtcSetting: 0x85,
-} as const;
-export type Sid = (typeof Sid)[keyof typeof Sid];
+// Codes of ISO 14229-1 that several services share: sessions, data identifiers, routines, first bytes of responses.
 
 export const NEGATIVE_RESPONSE = 0x7f;
 export const POSITIVE_RESPONSE_OFFSET = 0x40;
 /** Bit 7 of a sub-function: suppressPosRspMsgIndicationBit. */
 export const SUPPRESS_POSITIVE_RESPONSE = 0x80;
-
-const names = new Map<number, string>(Object.entries(Sid).map(([name, sid]) => [sid, name]));
-
-/** `transferData (0x36)` */
-export function sidText(sid: number): string {
-  const code = `0x${sid.toString(16).toUpperCase().padStart(2, '0')}`;
-  const name = names.get(sid);
-  return name === undefined ? `service ${code}` : `${name} (${code})`;
-}
 
 export const Session = {
   default: 0x01,

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fromHex } from '../../src/core/bytes.ts';
 import { describeMessage, messageKind } from '../../src/uds/describe.ts';
-import { Sid } from '../../src/uds/sid.ts';
+import { Sid } from '../../src/uds/services/all.ts';
 
 test.each([
   ['22F195', '22 F195 readDataByIdentifier systemSupplierECUSoftwareVersionNumber'],

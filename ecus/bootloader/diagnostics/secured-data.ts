@@ -20,16 +20,17 @@ import {
   responseMac,
 } from '../../../src/trust/authority.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
+import { withoutSuppressBit } from '../../../src/uds/request-form.ts';
 import { admit } from '../../../src/uds/server-dispatch.ts';
-import { negativeResponse, withoutSuppressBit } from '../../../src/uds/server-engine.ts';
+import { negativeResponse } from '../../../src/uds/server-engine.ts';
 import type {
   Reply,
   ServiceContext,
   ServiceHandler,
   ServiceHandlers,
 } from '../../../src/uds/server-types.ts';
+import { Sid } from '../../../src/uds/services/all.ts';
 import * as securedData from '../../../src/uds/services/secured-data-transmission.ts';
-import { Sid } from '../../../src/uds/sid.ts';
 import type { FactoryIdentity } from '../factory/identity.ts';
 
 /** Services that may stand inside. What opens a session or a level has no meaning there. */

@@ -9,7 +9,7 @@ import type { Advice } from '../../drivers/advice.ts';
 import { readDids } from '../../drivers/read-dids.ts';
 import { type BusOptions, connectTester, openReaderBus } from '../../onboard/bus.ts';
 import type { SecretOptions } from '../../onboard/vehicle-secrets.ts';
-import { didText } from '../../uds/describe.ts';
+import { didText } from '../../uds/did-names.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
 import { targetEcu } from './target-ecu.ts';
 

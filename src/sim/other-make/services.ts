@@ -3,8 +3,9 @@
 import { asciiBytes, concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
 import type { Random } from '../../core/random.ts';
 import { Nrc } from '../../uds/nrc.ts';
+import { Sid } from '../../uds/services/all.ts';
 import * as requestDownload from '../../uds/services/request-download.ts';
-import { Did, Routine, Session, Sid } from '../../uds/sid.ts';
+import { Did, Routine, Session } from '../../uds/sid.ts';
 import { type Character, FLASH_ADDRESS, type Optional, xorKey } from './character.ts';
 import type { PlainEcuFaults } from './faults.ts';
 import type { PlainMemory } from './memory.ts';

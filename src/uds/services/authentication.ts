@@ -13,9 +13,11 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { nameIn } from '../words.ts';
 
-const SID = Sid.authentication;
+const SID = 0x29;
 
 /** Table 72: authenticationTask. */
 export const AuthenticationTask = {
@@ -231,3 +233,16 @@ function decodeFields(
   }
   return reader.exact ? fields : undefined;
 }
+
+export const row = serviceRow({
+  name: 'authentication',
+  sid: SID,
+  subFunctions: AuthenticationTask,
+  echoed: 1,
+  request: (_message, subFunction) => nameIn(AuthenticationTask, subFunction),
+  response(message, subFunction) {
+    const known = Object.values<number | undefined>(AuthenticationReturn).includes(message[2]);
+    const result = known ? nameIn(AuthenticationReturn, message[2] ?? 0) : '';
+    return `${nameIn(AuthenticationTask, subFunction)} ${result}`.trim();
+  },
+});

@@ -1,11 +1,12 @@
 // ClearDiagnosticInformation (14), ISO 14229-1 12.2.
 
-import { concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
 import { checkedByte, type Malformed, Reader, requestProblem, responseProblem } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.clearDiagnosticInformation;
+const SID = 0x14;
 
 /** Annex D.1: every DTC. */
 export const ALL_GROUPS = 0xff_ffff;
@@ -43,3 +44,13 @@ export function encodeResponse(): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Record<never, never> | Malformed {
   return responseProblem(bytes, SID, 1, 1) ?? {};
 }
+
+export const row = serviceRow({
+  name: 'clearDiagnosticInformation',
+  sid: SID,
+  echoed: 0,
+  request(message) {
+    const group = toHex(message.subarray(1, 4)).toUpperCase();
+    return group === 'FFFFFF' ? 'all DTCs' : `group ${group}`;
+  },
+});

@@ -11,9 +11,11 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { nameIn } from '../words.ts';
 
-const SID = Sid.communicationControl;
+const SID = 0x28;
 
 /** Table 54: controlType. The last two address one node behind the server. */
 export const ControlType = {
@@ -91,3 +93,16 @@ export function encodeResponse(control: number): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   return responseProblem(bytes, SID, 2, 2) ?? { control: bytes[1]! };
 }
+
+export const row = serviceRow({
+  name: 'communicationControl',
+  sid: SID,
+  subFunctions: ControlType,
+  echoed: 1,
+  request(message, subFunction) {
+    const type = (message[2] ?? 0) & 3;
+    const messages = type === 0 ? '' : nameIn(CommunicationType, type);
+    return `${nameIn(ControlType, subFunction)} ${messages}`.trim();
+  },
+  response: (_message, subFunction) => nameIn(ControlType, subFunction),
+});

@@ -9,9 +9,11 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { nameIn } from '../words.ts';
 
-const SID = Sid.controlDtcSetting;
+const SID = 0x85;
 
 /** Table 128: DTCSettingType. */
 export const DtcSetting = { on: 0x01, off: 0x02 } as const;
@@ -53,3 +55,12 @@ export function encodeResponse(setting: number): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   return responseProblem(bytes, SID, 2, 2) ?? { setting: bytes[1]! };
 }
+
+export const row = serviceRow({
+  name: 'controlDtcSetting',
+  sid: SID,
+  subFunctions: DtcSetting,
+  echoed: 1,
+  request: (_message, subFunction) => nameIn(DtcSetting, subFunction),
+  response: (_message, subFunction) => nameIn(DtcSetting, subFunction),
+});

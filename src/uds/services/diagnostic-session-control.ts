@@ -10,9 +10,11 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET, Session } from '../sid.ts';
+import { decodedText, nameIn } from '../words.ts';
 
-const SID = Sid.diagnosticSessionControl;
+const SID = 0x10;
 
 export interface Request {
   readonly session: number;
@@ -61,3 +63,16 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
     bytes.length === 2 ? undefined : { p2Ms: reader.uint(2), p2StarMs: reader.uint(2) * 10 };
   return { session: bytes[1]!, timing };
 }
+
+export const row = serviceRow({
+  name: 'diagnosticSessionControl',
+  sid: SID,
+  subFunctions: Session,
+  echoed: 1,
+  request: (_message, subFunction) => nameIn(Session, subFunction),
+  response: (message, subFunction) =>
+    decodedText(decodeResponse(message), ({ timing }) => {
+      const times = timing === undefined ? '' : ` P2 ${timing.p2Ms} ms P2* ${timing.p2StarMs} ms`;
+      return `${nameIn(Session, subFunction)}${times}`;
+    }),
+});

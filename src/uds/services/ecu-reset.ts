@@ -9,9 +9,11 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { nameIn } from '../words.ts';
 
-const SID = Sid.ecuReset;
+const SID = 0x11;
 
 /** Table 34: resetType. */
 export const ResetType = {
@@ -60,3 +62,12 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
     responseProblem(bytes, SID, length, length) ?? { type: bytes[1]!, powerDownSeconds: bytes[2] }
   );
 }
+
+export const row = serviceRow({
+  name: 'ecuReset',
+  sid: SID,
+  subFunctions: ResetType,
+  echoed: 1,
+  request: (_message, subFunction) => nameIn(ResetType, subFunction),
+  response: (_message, subFunction) => nameIn(ResetType, subFunction),
+});

@@ -9,10 +9,13 @@ import {
   requestProblem,
   responseProblem,
 } from '../codec.ts';
+import { didOf } from '../did-names.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { bytesText, nameIn } from '../words.ts';
 
-const SID = Sid.inputOutputControlByIdentifier;
+const SID = 0x2f;
 
 /** Annex E.1: inputOutputControlParameter. It is no sub-function: bit 7 suppresses nothing. */
 export const ControlParameter = {
@@ -103,4 +106,20 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
 
 function isParameter(value: number): value is ControlParameter {
   return value >= 0x00 && value <= 0x03;
+}
+
+export const row = serviceRow({
+  name: 'inputOutputControlByIdentifier',
+  sid: SID,
+  echoed: 3,
+  named: [2],
+  request: controlText,
+  response: controlText,
+});
+
+function controlText(message: Uint8Array): string {
+  const parameter = message[3];
+  if (parameter === undefined) return didOf(message);
+  const name = nameIn(ControlParameter, parameter);
+  return `${name} ${didOf(message)} ${bytesText(message, 4)}`.trim();
 }

@@ -9,10 +9,12 @@ import {
   requestProblem,
   responseProblem,
 } from '../codec.ts';
+import { didOf, didText, readData } from '../did-names.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.readDataByIdentifier;
+const SID = 0x22;
 
 export interface Request {
   /** At least one. */
@@ -74,3 +76,18 @@ export function decodeResponse(
   }
   return { records };
 }
+
+export const row = serviceRow({
+  name: 'readDataByIdentifier',
+  sid: SID,
+  echoed: 2,
+  named: [2],
+  request(message) {
+    const reader = new Reader(message, 1);
+    const names: string[] = [];
+    while (reader.left >= 2) names.push(didText(reader.uint(2)));
+    const more = names.length > 8 ? ` and ${names.length - 8} more` : '';
+    return names.slice(0, 8).join(' ') + more;
+  },
+  response: (message) => `${didOf(message)} ${readData(message)}`.trim(),
+});

@@ -1,6 +1,6 @@
 // ReadDTCInformation (19), ISO 14229-1 12.3: the sub-functions in use; the others travel as bytes.
 
-import { concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
 import { assertNever } from '../../core/errors.ts';
 import {
   checkedByte,
@@ -14,10 +14,12 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { bytesText, decodedText, nameIn, SHOWN_BYTES } from '../words.ts';
 import type { DataRecord } from './read-data-by-identifier.ts';
 
-const SID = Sid.readDtcInformation;
+const SID = 0x19;
 
 /** Table 317, the ones with a codec here. */
 export const ReportType = {
@@ -272,3 +274,22 @@ function readDtcs(reader: Reader): DtcAndStatus[] {
 function encodeDtcAndStatus({ dtc, status }: DtcAndStatus): Uint8Array {
   return concatBytes(uintToBytes(dtc, 3), Uint8Array.of(checkedByte(status, 'status')));
 }
+
+export const row = serviceRow({
+  name: 'readDtcInformation',
+  sid: SID,
+  subFunctions: ReportType,
+  echoed: 1,
+  request(message, subFunction) {
+    const rest = toHex(message.subarray(2, 2 + SHOWN_BYTES)).toUpperCase();
+    return `${nameIn(ReportType, subFunction)} ${rest}`.trim();
+  },
+  response(message, subFunction) {
+    const name = nameIn(ReportType, subFunction);
+    const words = decodedText(decodeResponse(message), (response) => {
+      if ('count' in response) return `${response.count} DTCs`;
+      return 'dtcs' in response ? `${response.dtcs.length} DTCs` : bytesText(message, 2);
+    });
+    return `${name} ${words}`.trim();
+  },
+});

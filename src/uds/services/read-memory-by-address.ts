@@ -9,9 +9,11 @@ import {
   type MemoryRequestInput,
 } from '../memory-transfer.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { memoryText } from '../words.ts';
 
-const SID = Sid.readMemoryByAddress;
+const SID = 0x23;
 
 export type Request = Omit<MemoryRequest, 'dataFormat'>;
 
@@ -38,3 +40,10 @@ export function encodeResponse(data: Uint8Array): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   return responseProblem(bytes, SID, 2) ?? { data: bytes.subarray(1) };
 }
+
+export const row = serviceRow({
+  name: 'readMemoryByAddress',
+  sid: SID,
+  echoed: 0,
+  request: (message) => memoryText(decodeRequest(message)),
+});

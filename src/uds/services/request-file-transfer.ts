@@ -13,9 +13,11 @@ import {
 } from '../codec.ts';
 import { bytesNeeded } from '../memory-transfer.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { decodedText, printable } from '../words.ts';
 
-const SID = Sid.requestFileTransfer;
+const SID = 0x38;
 
 /** Annex G.1: modeOfOperation. Not a sub-function: bit 7 suppresses nothing. */
 export const ModeOfOperation = {
@@ -215,3 +217,23 @@ function readResponse(mode: Request['mode'], reader: Reader): Response {
       return assertNever(mode);
   }
 }
+
+export const row = serviceRow({
+  name: 'requestFileTransfer',
+  sid: SID,
+  echoed: 1,
+  named: [1],
+  request: (message) =>
+    decodedText(decodeRequest(message), (request) => {
+      const size = 'size' in request ? ` ${request.size} bytes` : '';
+      return `${request.mode} ${printable(request.path)}${size}`;
+    }),
+  response: (message) =>
+    decodedText(decodeResponse(message), (response) => {
+      const block =
+        'maxBlockLength' in response ? ` blocks of up to ${response.maxBlockLength} bytes` : '';
+      const size = 'size' in response ? ` ${response.size} bytes` : '';
+      const position = 'position' in response ? ` from byte ${response.position}` : '';
+      return `${response.mode}${size}${position}${block}`;
+    }),
+});

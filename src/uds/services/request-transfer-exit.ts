@@ -3,9 +3,10 @@
 import { concatBytes } from '../../core/bytes.ts';
 import { type Malformed, requestProblem, responseProblem } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.requestTransferExit;
+const SID = 0x37;
 
 export interface Request {
   /** transferRequestParameterRecord, the vehicle manufacturer's. Often empty. */
@@ -31,3 +32,10 @@ export function encodeResponse(data: Uint8Array = new Uint8Array()): Uint8Array 
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   return responseProblem(bytes, SID, 1) ?? { data: bytes.subarray(1) };
 }
+
+export const row = serviceRow({
+  name: 'requestTransferExit',
+  sid: SID,
+  echoed: 0,
+  programs: true,
+});

@@ -11,25 +11,36 @@ import {
   type MemoryResponse,
 } from '../memory-transfer.ts';
 import type { Nrc } from '../nrc.ts';
-import { Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { blockLengthText, memoryText } from '../words.ts';
+
+const SID = 0x35;
 
 export type Request = MemoryRequest;
 export type Response = MemoryResponse;
 
 /** `35 <dataFormat> <addressAndLengthFormat> <address> <size>`, 4 bytes each unless told otherwise. */
 export function encodeRequest(input: MemoryRequestInput): Uint8Array {
-  return encodeMemoryRequest(Sid.requestUpload, input);
+  return encodeMemoryRequest(SID, input);
 }
 
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
-  return decodeMemoryRequest(Sid.requestUpload, bytes);
+  return decodeMemoryRequest(SID, bytes);
 }
 
 /** `75 <width of the length, upper nibble> <maxNumberOfBlockLength>` */
 export function encodeResponse(maxBlockLength: number, width?: number): Uint8Array {
-  return encodeMemoryResponse(Sid.requestUpload, maxBlockLength, width);
+  return encodeMemoryResponse(SID, maxBlockLength, width);
 }
 
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
-  return decodeMemoryResponse(Sid.requestUpload, bytes);
+  return decodeMemoryResponse(SID, bytes);
 }
+
+export const row = serviceRow({
+  name: 'requestUpload',
+  sid: SID,
+  echoed: 0,
+  request: (message) => memoryText(decodeRequest(message)),
+  response: (message) => blockLengthText(decodeResponse(message)),
+});

@@ -1,7 +1,8 @@
 // RoutineControl (31), ISO 14229-1 14.2.
 
-import { concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { concatBytes, hexNumber, uintToBytes } from '../../core/bytes.ts';
 import {
+  hex4,
   joinSubFunction,
   type Malformed,
   malformed,
@@ -10,10 +11,13 @@ import {
   responseProblem,
   splitSubFunction,
 } from '../codec.ts';
+import { decodeAddressAndLength } from '../memory-transfer.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET, Routine } from '../sid.ts';
+import { bytesText, nameIn } from '../words.ts';
 
-const SID = Sid.routineControl;
+const SID = 0x31;
 
 /** Table 426: routineControlType. */
 export const RoutineControlType = {
@@ -88,4 +92,37 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
 
 function isControl(value: number): value is RoutineControlType {
   return value >= 0x01 && value <= 0x03;
+}
+
+export const row = serviceRow({
+  name: 'routineControl',
+  sid: SID,
+  subFunctions: RoutineControlType,
+  echoed: 3,
+  named: [1, 2],
+  programs: true,
+  request(message, subFunction) {
+    const isErase = routineOf(message) === Routine.eraseMemory;
+    const area = isErase ? decodeAddressAndLength(message, 4) : undefined;
+    return area === undefined || typeof area === 'number'
+      ? routineText(message, subFunction)
+      : `${routineName(message, subFunction)} ${hexNumber(area.address)} ${area.size} bytes`;
+  },
+  response: routineText,
+});
+
+function routineOf(message: Uint8Array): number | undefined {
+  return message.length < 4 ? undefined : new Reader(message, 2).uint(2);
+}
+
+function routineName(message: Uint8Array, control: number): string {
+  const what = nameIn(RoutineControlType, control);
+  const id = routineOf(message);
+  if (id === undefined) return `${what} (too short)`;
+  const known = Object.values<number>(Routine).includes(id);
+  return `${what} ${known ? nameIn(Routine, id) : `routine 0x${hex4(id)}`}`;
+}
+
+function routineText(message: Uint8Array, control: number): string {
+  return `${routineName(message, control)} ${bytesText(message, 4)}`.trim();
 }

@@ -10,9 +10,11 @@ import {
   responseProblem,
 } from '../codec.ts';
 import { Nrc } from '../nrc.ts';
-import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { type DescribeMessage, serviceRow } from '../service-row.ts';
+import { NEGATIVE_RESPONSE, POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
+import { decodedText } from '../words.ts';
 
-const SID = Sid.securedDataTransmission;
+const SID = 0x84;
 
 /** Table 490: bits of the administrative parameter. */
 export const Administrative = {
@@ -133,4 +135,17 @@ function decode(bytes: Uint8Array): (SecuredMessage & { readonly parameter: numb
   if (!reader.exact) return undefined;
   const authenticated = bytes.subarray(0, bytes.length - macLength);
   return { parameter, calculation, counter, inner, mac, authenticated };
+}
+
+export const row = serviceRow({
+  name: 'securedDataTransmission',
+  sid: SID,
+  echoed: 0,
+  request: (message, _subFunction, describe) => securedText(decodeRequest(message), describe),
+  response: (message, _subFunction, describe) => securedText(decodeResponse(message), describe),
+});
+
+/** The message inside, which is only authenticated. */
+function securedText(message: SecuredMessage | Malformed | Nrc, describe: DescribeMessage): string {
+  return decodedText(message, ({ counter, inner }) => `number ${counter}: ${describe(inner)}`);
 }

@@ -10,9 +10,10 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.securityAccess;
+const SID = 0x27;
 
 /**
  * `level` is the odd sub-function of requestSeed; sendKey is the even one above it. `data` is the
@@ -92,3 +93,29 @@ function subFunctionOf(kind: Request['kind'], level: number): number {
   }
   return joinSubFunction(kind === 'requestSeed' ? level : level + 1);
 }
+
+function isSeedRequest(subFunction: number): boolean {
+  return subFunction % 2 === 1;
+}
+
+/** The odd sub-function of a level, from either of its two. */
+function levelOf(subFunction: number): number {
+  return isSeedRequest(subFunction) ? subFunction : subFunction - 1;
+}
+
+export const row = serviceRow({
+  name: 'securityAccess',
+  sid: SID,
+  // Levels, which the vehicle manufacturer numbers.
+  subFunctions: {},
+  echoed: 1,
+  request: (_message, subFunction) =>
+    `${isSeedRequest(subFunction) ? 'requestSeed' : 'sendKey'} level ${levelOf(subFunction)}`,
+  response(message, subFunction) {
+    const level = `level ${levelOf(subFunction)}`;
+    if (!isSeedRequest(subFunction)) return `${level} unlocked`;
+    const seed = message.subarray(2);
+    const isOpen = seed.length > 0 && isUnlockedSeed(seed);
+    return `${level} ${isOpen ? 'is unlocked already' : `seed of ${seed.length} bytes`}`;
+  },
+});

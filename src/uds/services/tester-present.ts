@@ -9,9 +9,10 @@ import {
   splitSubFunction,
 } from '../codec.ts';
 import { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.testerPresent;
+const SID = 0x3e;
 
 export interface Request {
   readonly suppress: boolean;
@@ -40,3 +41,12 @@ export function decodeResponse(bytes: Uint8Array): Record<never, never> | Malfor
   if (problem !== undefined) return problem;
   return bytes[1] === 0 ? {} : malformed('the sub-function must be 00');
 }
+
+export const row = serviceRow({
+  name: 'testerPresent',
+  sid: SID,
+  subFunctions: { zeroSubFunction: 0x00 },
+  echoed: 1,
+  request: () => '',
+  response: () => '',
+});

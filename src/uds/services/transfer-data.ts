@@ -2,9 +2,10 @@
 
 import { checkedByte, type Malformed, requestProblem, responseProblem } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.transferData;
+const SID = 0x36;
 
 /** Service identifier and block counter: what maxNumberOfBlockLength holds besides the data. */
 export const HEADER_LENGTH = 2;
@@ -47,4 +48,20 @@ function block(sid: number, counter: number, data: Uint8Array): Uint8Array {
   message[1] = checkedByte(counter, 'blockSequenceCounter');
   message.set(data, HEADER_LENGTH);
   return message;
+}
+
+export const row = serviceRow({
+  name: 'transferData',
+  sid: SID,
+  echoed: 1,
+  named: [1],
+  programs: true,
+  request: blockText,
+  response: blockText,
+});
+
+function blockText(message: Uint8Array): string {
+  if (message.length < HEADER_LENGTH) return '(too short)';
+  const length = message.length - HEADER_LENGTH;
+  return `block ${message[1]}${length === 0 ? '' : ` ${length} bytes`}`;
 }

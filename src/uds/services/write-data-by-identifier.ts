@@ -2,10 +2,12 @@
 
 import { concatBytes, uintToBytes } from '../../core/bytes.ts';
 import { type Malformed, Reader, requestProblem, responseProblem } from '../codec.ts';
+import { didOf, writtenData } from '../did-names.ts';
 import type { Nrc } from '../nrc.ts';
-import { POSITIVE_RESPONSE_OFFSET, Sid } from '../sid.ts';
+import { serviceRow } from '../service-row.ts';
+import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
-const SID = Sid.writeDataByIdentifier;
+const SID = 0x2e;
 
 export interface Request {
   readonly did: number;
@@ -40,3 +42,13 @@ export function encodeResponse(did: number): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   return responseProblem(bytes, SID, 3, 3) ?? { did: new Reader(bytes, 1).uint(2) };
 }
+
+export const row = serviceRow({
+  name: 'writeDataByIdentifier',
+  sid: SID,
+  echoed: 2,
+  named: [2],
+  programs: true,
+  request: (message) => `${didOf(message)} ${writtenData(message)}`.trim(),
+  response: didOf,
+});
