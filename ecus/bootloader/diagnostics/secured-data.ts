@@ -1,6 +1,7 @@
 // Service 84 of an ECU: each message carries its own authority. An open session gives no right to change what lasts.
 
 import {
+  byteAt,
   concatBytes,
   constantTimeEqual,
   equalBytes,
@@ -29,20 +30,8 @@ import type {
   ServiceHandler,
   ServiceHandlers,
 } from '../../../src/uds/server-types.ts';
-import { Sid } from '../../../src/uds/services/all.ts';
 import * as securedData from '../../../src/uds/services/secured-data-transmission.ts';
 import type { FactoryIdentity } from '../factory/identity.ts';
-
-/** Services that may stand inside. What opens a session or a level has no meaning there. */
-const INSIDE: ReadonlySet<number> = new Set([
-  Sid.ecuReset,
-  Sid.clearDiagnosticInformation,
-  Sid.readDtcInformation,
-  Sid.readDataByIdentifier,
-  Sid.writeDataByIdentifier,
-  Sid.inputOutputControlByIdentifier,
-  Sid.routineControl,
-]);
 
 const LAST_COUNTER = 0xffff;
 
@@ -50,6 +39,12 @@ const LAST_COUNTER = 0xffff;
 interface Answered {
   readonly mac: Uint8Array;
   readonly response: Uint8Array;
+}
+
+/** What service 84 may carry: identifiers that are allowed inside, and who answers them. */
+export interface InsideServices {
+  readonly securable: ReadonlySet<number>;
+  readonly handlers: ServiceHandlers;
 }
 
 /** One life of an ECU: the challenge and the counter are in RAM, so that no message costs a flash cell. */
@@ -83,19 +78,19 @@ export class SecuredData {
     );
   }
 
-  /** `handlers`: the services of this ECU; asked for late, since service 84 is one of them. */
-  handler(handlers: () => ServiceHandlers): ServiceHandler {
+  /** `inside` is asked late: service 84 is one of the services of this ECU. */
+  handler(inside: () => InsideServices): ServiceHandler {
     return {
       functional: false,
       minLength: 9,
-      handle: (bytes, context) => this.#handle(bytes, context, handlers()),
+      handle: (bytes, context) => this.#handle(bytes, context, inside()),
     };
   }
 
   async #handle(
     bytes: Uint8Array,
     context: ServiceContext,
-    handlers: ServiceHandlers,
+    services: InsideServices,
   ): Promise<Reply> {
     const message = securedData.decodeRequest(bytes);
     if (typeof message === 'number') return { nrc: message };
@@ -118,8 +113,8 @@ export class SecuredData {
     }
     this.#counter = counter;
     this.#last = undefined;
-    const reply = await this.#inside(inner, { ...context, authority: role }, handlers);
-    const answer = 'nrc' in reply ? negativeResponse(inner[0]!, reply.nrc) : reply.positive;
+    const reply = await this.#inside(inner, { ...context, authority: role }, services);
+    const answer = 'nrc' in reply ? negativeResponse(byteAt(inner, 0), reply.nrc) : reply.positive;
     const response = securedData.encodeResponse(
       { calculation, counter, inner: answer },
       AUTHORITY_MAC_BYTES,
@@ -134,9 +129,9 @@ export class SecuredData {
   async #inside(
     inner: Uint8Array,
     context: ServiceContext,
-    handlers: ServiceHandlers,
+    { securable, handlers }: InsideServices,
   ): Promise<Reply> {
-    if (!INSIDE.has(inner[0]!)) return { nrc: Nrc.secureDataTransmissionNotAllowed };
+    if (!securable.has(byteAt(inner, 0))) return { nrc: Nrc.secureDataTransmissionNotAllowed };
     const request = withoutSuppressBit(inner);
     const admission = admit(handlers, request, context);
     if (admission.kind === 'refuse') return { nrc: admission.nrc };

@@ -15,14 +15,8 @@ import * as routineControl from '../../../src/uds/services/routine-control.ts';
 import { RoutineControlType } from '../../../src/uds/services/routine-control.ts';
 import { Routine, Session } from '../../../src/uds/sid.ts';
 import { raiseCounter } from '../boot/boot-check.ts';
-import {
-  activate,
-  type BankCampaign,
-  campaignOf,
-  confirm,
-  type RecordChange,
-  rollback,
-} from '../boot/boot-record.ts';
+import { activate, campaignOf, confirm, type RecordChange, rollback } from '../boot/boot-record.ts';
+import { commitment } from '../boot/campaign-evidence.ts';
 import type { BootedEcu } from '../device.ts';
 import type { Programming } from './programming.ts';
 import type { RoutineOutcome, RoutineRule } from './routine-rule.ts';
@@ -197,11 +191,6 @@ export function bootloaderRoutines(
       },
     },
   };
-}
-
-/** What an ECU tells of its receipt before it gives it away; hexadecimal. */
-export function commitment({ id, receipt }: BankCampaign): string {
-  return toHex(commitmentOf(fromHex(id), fromHex(receipt)));
 }
 
 /** False in the bootloader alone, and while the only bank holds an image that no boot has started yet. */

@@ -1,18 +1,28 @@
-// Reading the flash through the bus (23, 35): open in the factory, closed for good by the lock, as APPROTECT does.
+// ReadMemoryByAddress (23): the flash, open in the factory and closed for good by the lock, as APPROTECT does.
 
-import { Nrc } from '../../../src/uds/nrc.ts';
-import type { Reply } from '../../../src/uds/server-types.ts';
-import * as readMemory from '../../../src/uds/services/read-memory-by-address.ts';
-import * as requestUpload from '../../../src/uds/services/request-upload.ts';
-import type { BootedEcu } from '../device.ts';
+import { Nrc } from '../../../../src/uds/nrc.ts';
+import type { Reply } from '../../../../src/uds/server-types.ts';
+import * as readMemory from '../../../../src/uds/services/read-memory-by-address.ts';
+import type { BootedEcu } from '../../device.ts';
+import { type EcuService, FACTORY_SESSIONS } from './ecu-service.ts';
 
 /** What one answer holds besides its identifier, whatever the transport could take. */
 const MAX_READ_BYTES = 4094;
 /** An erased cell. */
 const BLANK = 0xff;
 
+export const service: EcuService = {
+  sid: readMemory.row.sid,
+  handler: ({ device }) => ({
+    sessions: FACTORY_SESSIONS,
+    functional: false,
+    minLength: 4,
+    handle: (bytes) => readMemoryByAddress(device, bytes),
+  }),
+};
+
 /** Bank A lies at the address of the vehicle file, bank B behind it. Bytes that were never written are FF. */
-export async function readMemoryByAddress(device: BootedEcu, bytes: Uint8Array): Promise<Reply> {
+async function readMemoryByAddress(device: BootedEcu, bytes: Uint8Array): Promise<Reply> {
   const request = readMemory.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };
   // 11.3.4: 31 for a range that does not exist, then 33.
@@ -33,13 +43,4 @@ export async function readMemoryByAddress(device: BootedEcu, bytes: Uint8Array):
     }
   }
   return { positive: readMemory.encodeResponse(data) };
-}
-
-/** Uploads are not offered in the factory either: 23 does it. After the lock the answer is that of 23. */
-export function refuseUpload(device: BootedEcu, bytes: Uint8Array): Reply {
-  const request = requestUpload.decodeRequest(bytes);
-  if (typeof request === 'number') return { nrc: request };
-  return {
-    nrc: device.identity.locked ? Nrc.securityAccessDenied : Nrc.uploadDownloadNotAccepted,
-  };
 }
