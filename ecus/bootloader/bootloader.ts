@@ -46,8 +46,9 @@ import type { RetainedReports } from './flash/trust-store.ts';
 import { MetadataCheck } from './programming/metadata.ts';
 import { isPlain } from './programming/plain.ts';
 import { Programming } from './programming/programming.ts';
+import { Routines } from './programming/routine-control.ts';
 import type { RoutineRule } from './programming/routine-rule.ts';
-import { bootloaderRoutines, Routines } from './programming/routines.ts';
+import { bootloaderRoutines } from './programming/routines.ts';
 
 /** Opens one end of an ISO-TP conversation, from the ECU's side. */
 export type Connect = (

@@ -13,6 +13,13 @@ export interface BlockSequence {
   readonly maxBlockLength: number;
 }
 
+/** What RequestDownload asks for. */
+export interface DownloadRequest {
+  readonly dataFormat: number;
+  readonly address: number;
+  readonly size: number;
+}
+
 /** Where and how much an image may be. */
 export interface DownloadArea {
   readonly address: number;
@@ -43,11 +50,7 @@ export const MAX_FILE_BYTES = 256 * 1024;
 
 /** ISO 14229-1:2020 15.2 RequestDownload, checks in the order of its NRC table: the format and range, then the state. */
 export function startImage(
-  request: {
-    readonly dataFormat: number;
-    readonly address: number;
-    readonly size: number;
-  },
+  request: DownloadRequest,
   area: DownloadArea,
   maxBlockLength: number,
 ): DownloadStep<{ readonly blocks: BlockSequence; readonly resumed: boolean }> {

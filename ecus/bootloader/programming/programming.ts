@@ -4,22 +4,23 @@
 import { describeError } from '../../../src/core/errors.ts';
 import type { TrustFault } from '../../../src/trust/attack.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
-import type { Reply } from '../../../src/uds/server-types.ts';
-import * as download from '../../../src/uds/services/request-download.ts';
-import * as fileTransfer from '../../../src/uds/services/request-file-transfer.ts';
-import * as exit from '../../../src/uds/services/request-transfer-exit.ts';
-import * as transferData from '../../../src/uds/services/transfer-data.ts';
 import { bankLetter } from '../boot/boot-record.ts';
 import type { BootedEcu } from '../device.ts';
-import { isRootFile } from '../factory/provisioning.ts';
 import { FlashFault, isFlashFailure } from '../flash/flash-memory.ts';
 import { checkTargetBank } from './check-memory.ts';
-import { DataFormat, exitRefusal, startFile, startImage, transferBlock } from './download.ts';
+import {
+  DataFormat,
+  type DownloadRequest,
+  exitRefusal,
+  startFile,
+  startImage,
+  transferBlock,
+} from './download.ts';
 import { ImageTransfer, resumePointFor } from './image-transfer.ts';
 import type { MetadataCheck } from './metadata.ts';
 import { isPlain, plainRelease } from './plain.ts';
 import { acceptsRecord, canVerify, noteRefusedImage } from './readiness.ts';
-import { announcedFile, takeFile } from './received-file.ts';
+import { announcedFile, type FileRequest, takeFile } from './received-file.ts';
 import {
   accepted,
   awaitsCheck,
@@ -31,16 +32,20 @@ import {
   releaseOf,
 } from './state.ts';
 
+/** The NRC against a request, or undefined where it is answered positively. */
+type Outcome = Nrc | undefined | Promise<Nrc | undefined>;
+
 export class Programming {
   readonly #device: BootedEcu;
   readonly #metadata: MetadataCheck;
-  readonly #maxBlockLength: number;
+  /** maxNumberOfBlockLength of 34 and 38. */
+  readonly maxBlockLength: number;
   #state: ProgrammingState = NEW_SESSION;
 
   constructor(device: BootedEcu, metadata: MetadataCheck, maxBlockLength: number) {
     this.#device = device;
     this.#metadata = metadata;
-    this.#maxBlockLength = maxBlockLength;
+    this.maxBlockLength = maxBlockLength;
   }
 
   /** End of the programming session: what is unfinished stays unfinished, metadata is forgotten. */
@@ -50,10 +55,8 @@ export class Programming {
   }
 
   /** 34: from the beginning of a bank that was erased, or behind what is durable of the same image. */
-  async requestDownload(bytes: Uint8Array): Promise<Reply> {
-    const request = download.decodeRequest(bytes);
-    if (typeof request === 'number') return { nrc: request };
-    if (!this.#isReady()) return { nrc: Nrc.conditionsNotCorrect };
+  async requestDownload(request: DownloadRequest): Promise<Nrc | undefined> {
+    if (!this.#isReady()) return Nrc.conditionsNotCorrect;
     const device = this.#device;
     const { flash, ecu, banks } = device;
     const permission = isPlain(ecu)
@@ -75,14 +78,12 @@ export class Programming {
         format: release?.format ?? 'plain',
         resume: point,
       },
-      this.#maxBlockLength,
+      this.maxBlockLength,
     );
-    if (step.nrc !== undefined) return { nrc: step.nrc };
-    if (release === undefined) return { nrc: Nrc.conditionsNotCorrect };
+    if (step.nrc !== undefined) return step.nrc;
+    if (release === undefined) return Nrc.conditionsNotCorrect;
     const { blocks, resumed } = step;
-    if (resumed && !(await acceptsRecord(device, release))) {
-      return { nrc: Nrc.conditionsNotCorrect };
-    }
+    if (resumed && !(await acceptsRecord(device, release))) return Nrc.conditionsNotCorrect;
     return this.#programming(async () => {
       this.#state = { kind: 'waiting', permission, bank: 'untouched' };
       const transfer = await ImageTransfer.begin(
@@ -96,7 +97,7 @@ export class Programming {
         const bank = bankLetter(flash.targetBank);
         device.emit({ kind: 'resume', bank, received: point.received });
       }
-      return { positive: download.encodeResponse(this.#maxBlockLength) };
+      return undefined;
     });
   }
 
@@ -108,98 +109,81 @@ export class Programming {
     return release === undefined ? permission : { kind: 'previous', release };
   }
 
-  /** 38 */
-  requestFileTransfer(bytes: Uint8Array): Reply {
-    const request = fileTransfer.decodeRequest(bytes);
-    if (typeof request === 'number') return { nrc: request };
+  /** 38: the mode that is answered, or an NRC. */
+  requestFileTransfer(request: FileRequest): 'addFile' | 'replaceFile' | Nrc {
     const file = announcedFile(this.#device, request);
-    if (file.nrc !== undefined) return { nrc: file.nrc };
+    if (file.nrc !== undefined) return file.nrc;
     const { name } = file;
     const state = this.#state;
     const isBusy = state.kind !== 'waiting';
-    const step = startFile(file, this.#maxBlockLength, isBusy);
-    if (step.nrc !== undefined) return { nrc: step.nrc };
-    if (isBusy) return { nrc: Nrc.conditionsNotCorrect };
-    if (name === METADATA_FILE && !canVerify(this.#device)) {
-      return { nrc: Nrc.conditionsNotCorrect };
-    }
+    const step = startFile(file, this.maxBlockLength, isBusy);
+    if (step.nrc !== undefined) return step.nrc;
+    if (isBusy) return Nrc.conditionsNotCorrect;
+    if (name === METADATA_FILE && !canVerify(this.#device)) return Nrc.conditionsNotCorrect;
     this.#state = {
       kind: 'receiving-file',
-      // A Root permits nothing; any other file replaces what was permitted before.
-      permission: isRootFile(name) ? state.permission : NEW_SESSION.permission,
+      permission: file.permitsNothing ? state.permission : NEW_SESSION.permission,
       bank: state.bank,
       name,
       bytes: new Uint8Array(file.size),
       blocks: step.blocks,
     };
-    return {
-      positive: fileTransfer.encodeResponse({
-        mode: file.mode,
-        maxBlockLength: this.#maxBlockLength,
-        dataFormat: 0,
-      }),
-    };
+    return file.mode;
   }
 
   /** 36 */
-  transferData(bytes: Uint8Array): Reply | Promise<Reply> {
-    const request = transferData.decodeRequest(bytes);
-    if (typeof request === 'number') return { nrc: request };
+  transferData(counter: number, data: Uint8Array): Outcome {
     const state = this.#state;
-    if (state.kind === 'waiting') return { nrc: Nrc.requestSequenceError };
-    const step = transferBlock(state.blocks, request.counter, request.data.length);
-    if (step.nrc !== undefined) return { nrc: step.nrc };
+    if (state.kind === 'waiting') return Nrc.requestSequenceError;
+    const step = transferBlock(state.blocks, counter, data.length);
+    if (step.nrc !== undefined) return step.nrc;
     const { blocks, write } = step;
-    const positive = transferData.encodeResponse(request.counter);
-    if (!write) return { positive };
+    if (!write) return undefined;
     if (state.kind === 'receiving-file') {
-      state.bytes.set(request.data, state.blocks.received);
+      state.bytes.set(data, state.blocks.received);
       this.#state = { ...state, blocks };
-      return { positive };
+      return undefined;
     }
     return this.#programming(async () => {
-      const taken = await state.transfer.take(request.data);
+      const taken = await state.transfer.take(data);
       if (!taken.ok) return this.#refuseImage(taken);
       this.#state = { ...state, blocks };
       this.#device.emit({ kind: 'progress', received: blocks.received, size: blocks.size });
-      return { positive };
+      return undefined;
     });
   }
 
-  /** 37 */
-  transferExit(bytes: Uint8Array): Reply | Promise<Reply> {
-    const request = exit.decodeRequest(bytes);
-    if (typeof request === 'number') return { nrc: request };
+  /** 37, with that many bytes of transferRequestParameterRecord. */
+  transferExit(parameterLength: number): Outcome {
     const state = this.#state;
-    if (state.kind === 'waiting') return { nrc: Nrc.requestSequenceError };
-    const nrc = exitRefusal(state.blocks, request.data.length);
-    if (nrc !== undefined) return { nrc };
+    if (state.kind === 'waiting') return Nrc.requestSequenceError;
+    const nrc = exitRefusal(state.blocks, parameterLength);
+    if (nrc !== undefined) return nrc;
     if (state.kind === 'receiving-file') return this.#takeFile(state);
     this.#state = interrupted(state);
     return this.#programming(async () => {
       const finished = await state.transfer.finish();
       if (!finished.ok) return this.#refuseImage(finished);
       this.#state = { kind: 'waiting', permission: state.permission, bank: 'transferred' };
-      return { positive: exit.encodeResponse() };
+      return undefined;
     });
   }
 
   /** The bytes are not those that were signed: the bank stays invalid and must be erased again. */
-  async #refuseImage(fault: TrustFault): Promise<Reply> {
+  async #refuseImage(fault: TrustFault): Promise<Nrc> {
     this.#state = interrupted(this.#state);
     await this.#device.flash.abandonWrite();
     await this.#device.resume.forget();
     await noteRefusedImage(this.#device, fault.code, fault.reason);
-    return { nrc: Nrc.generalProgrammingFailure };
+    return Nrc.generalProgrammingFailure;
   }
 
-  async #takeFile(state: Extract<ProgrammingState, { kind: 'receiving-file' }>): Promise<Reply> {
+  async #takeFile(
+    state: Extract<ProgrammingState, { kind: 'receiving-file' }>,
+  ): Promise<Nrc | undefined> {
     const { permission, bank, name, bytes } = state;
     this.#state = { kind: 'waiting', permission, bank };
-    const nrc = await takeFile(this.#device, this.#metadata, name, bytes, (granted) =>
-      this.#permit(granted),
-    );
-    return nrc === undefined ? { positive: exit.encodeResponse() } : { nrc };
+    return takeFile(this.#device, this.#metadata, name, bytes, (granted) => this.#permit(granted));
   }
 
   /** Whether this ECU programs at all; an event says why not. */
@@ -233,13 +217,12 @@ export class Programming {
     if (isForNew) await banks.keepRunning(device);
     this.#state = interrupted(this.#state);
     device.emit({ kind: 'erase', bank: bankLetter(flash.targetBank) });
-    const reply = await this.#programming(async () => {
+    return this.#programming(async () => {
       await device.resume.forget();
       await flash.erase();
       this.#state = { kind: 'waiting', permission: this.#state.permission, bank: 'erased' };
       return undefined;
     });
-    return reply?.nrc;
   }
 
   /** checkMemory: the status byte, or an NRC. `expected`: the tester's own digest. */
@@ -260,7 +243,7 @@ export class Programming {
       if (checked.accepted) this.#state = accepted(this.#state);
       return checked;
     });
-    return 'status' in outcome ? outcome.status : { nrc: outcome.nrc };
+    return typeof outcome === 'number' ? { nrc: outcome } : outcome.status;
   }
 
   #permit(permission: Permission): void {
@@ -268,7 +251,7 @@ export class Programming {
   }
 
   /** Memory that does not take the bytes is 72, and the download is over: the bank must be erased again. */
-  async #programming<T>(work: () => Promise<T>): Promise<T | { readonly nrc: Nrc }> {
+  async #programming<T>(work: () => Promise<T>): Promise<T | Nrc> {
     try {
       return await work();
     } catch (error) {
@@ -282,7 +265,7 @@ export class Programming {
       await this.#device.flash.abandonWrite().catch(() => {});
       // A cell that does not take its bytes is not tried again without an erase.
       await this.#device.resume.forget().catch(() => {});
-      return { nrc: Nrc.generalProgrammingFailure };
+      return Nrc.generalProgrammingFailure;
     }
   }
 }

@@ -10,18 +10,23 @@ import type { MetadataCheck } from './metadata.ts';
 import { isPlain } from './plain.ts';
 import { type FileName, METADATA_FILE, type Permission } from './state.ts';
 
+/** What RequestFileTransfer asks for. */
+export type FileRequest = fileTransfer.Request;
+
 export interface AnnouncedFile {
   readonly nrc?: undefined;
   readonly name: FileName;
   readonly mode: 'addFile' | 'replaceFile';
   readonly size: number;
   readonly dataFormat: number;
+  /** A Root: what was permitted before stays. Any other file replaces it. */
+  readonly permitsNothing: boolean;
 }
 
 /** The file that the request announces, or the NRC against it. */
 export function announcedFile(
   device: BootedEcu,
-  request: fileTransfer.Request,
+  request: FileRequest,
 ): { readonly nrc: Nrc } | AnnouncedFile {
   // 15.6.4: 31 for a mode that is not supported. A second file of the same name replaces the first.
   if (request.mode !== 'addFile' && request.mode !== 'replaceFile') {
@@ -33,7 +38,7 @@ export function announcedFile(
   if (!isOfFactory && name !== METADATA_FILE) return { nrc: Nrc.requestOutOfRange };
   if (isOfFactory && device.identity.locked) return { nrc: Nrc.securityAccessDenied };
   if (request.compressedSize !== size) return { nrc: Nrc.requestOutOfRange };
-  return { name, mode, size, dataFormat };
+  return { name, mode, size, dataFormat, permitsNothing: isRootFile(name) };
 }
 
 /** Called as soon as the file counts. */

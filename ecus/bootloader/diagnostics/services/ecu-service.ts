@@ -8,7 +8,7 @@ import type { BootedEcu } from '../../device.ts';
 import type { MetadataCheck } from '../../programming/metadata.ts';
 import { isPlain } from '../../programming/plain.ts';
 import type { Programming } from '../../programming/programming.ts';
-import type { Routines } from '../../programming/routines.ts';
+import type { Routines } from '../../programming/routine-control.ts';
 import type { Application } from '../application.ts';
 import type { InsideServices, SecuredData } from '../secured-data.ts';
 

@@ -1,6 +1,10 @@
 // RequestTransferExit (37): the end of an image or a file.
 
-import { row } from '../../../../src/uds/services/request-transfer-exit.ts';
+import {
+  decodeRequest,
+  encodeResponse,
+  row,
+} from '../../../../src/uds/services/request-transfer-exit.ts';
 import { type EcuService, programmingHandler } from './ecu-service.ts';
 
 export const service: EcuService = {
@@ -8,6 +12,12 @@ export const service: EcuService = {
   handler: (parts) =>
     programmingHandler(parts, {
       minLength: 1,
-      handle: (bytes) => parts.programming.transferExit(bytes),
+      handle: async (bytes) => {
+        const request = decodeRequest(bytes);
+        if (typeof request === 'number') return { nrc: request };
+        const { programming } = parts;
+        const nrc = await programming.transferExit(request.data.length);
+        return nrc === undefined ? { positive: encodeResponse() } : { nrc };
+      },
     }),
 };

@@ -1,6 +1,6 @@
 // TransferData (36): blocks of an image or a file.
 
-import { row } from '../../../../src/uds/services/transfer-data.ts';
+import { decodeRequest, encodeResponse, row } from '../../../../src/uds/services/transfer-data.ts';
 import { type EcuService, programmingHandler } from './ecu-service.ts';
 
 export const service: EcuService = {
@@ -8,6 +8,12 @@ export const service: EcuService = {
   handler: (parts) =>
     programmingHandler(parts, {
       minLength: 2,
-      handle: (bytes) => parts.programming.transferData(bytes),
+      handle: async (bytes) => {
+        const request = decodeRequest(bytes);
+        if (typeof request === 'number') return { nrc: request };
+        const { programming } = parts;
+        const nrc = await programming.transferData(request.counter, request.data);
+        return nrc === undefined ? { positive: encodeResponse(request.counter) } : { nrc };
+      },
     }),
 };
