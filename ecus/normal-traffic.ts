@@ -16,8 +16,9 @@ export class NormalTraffic {
   readonly #clock: Clock;
   readonly #frames: readonly CyclicFrame[];
   readonly #sinceMs: number;
-  #timers: (Timer | undefined)[] = [];
-  #counts: number[];
+  /** By frame: its next transmission, and how often it was sent. */
+  readonly #timers = new Map<CyclicFrame, Timer>();
+  readonly #counts = new Map<CyclicFrame, number>();
   #enabled = false;
 
   /** Starts switched off. */
@@ -26,23 +27,24 @@ export class NormalTraffic {
     this.#clock = clock;
     this.#frames = frames;
     this.#sinceMs = clock.nowMs();
-    this.#counts = frames.map(() => 0);
   }
 
   enable(on: boolean): void {
     if (on === this.#enabled) return;
     this.#enabled = on;
-    for (const timer of this.#timers) timer?.cancel();
-    this.#timers = on ? this.#frames.map((_frame, index) => this.#later(index)) : [];
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    if (!on) return;
+    for (const frame of this.#frames) this.#timers.set(frame, this.#later(frame));
   }
 
-  #later(index: number): Timer {
-    return this.#clock.after('normal-traffic', this.#frames[index]!.periodMs, () => {
+  #later(frame: CyclicFrame): Timer {
+    const { id, periodMs, data } = frame;
+    return this.#clock.after('normal-traffic', periodMs, () => {
       if (!this.#enabled) return;
-      this.#timers[index] = this.#later(index);
-      const { id, data } = this.#frames[index]!;
-      const count = this.#counts[index]!;
-      this.#counts[index] = count + 1;
+      this.#timers.set(frame, this.#later(frame));
+      const count = this.#counts.get(frame) ?? 0;
+      this.#counts.set(frame, count + 1);
       // A bus that is down loses cyclic frames, as in a vehicle; the next one comes in a moment.
       this.#bus.send(classicFrame(id, data(this.#clock.nowMs() - this.#sinceMs, count)));
     });

@@ -1,5 +1,6 @@
 // Faults between an ECU and the bus, in one life of it: it hangs, it resets again and again, it answers nonsense.
 
+import { byteAt } from '../../src/core/bytes.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { IsoTpConnection } from '../../src/isotp/connection.ts';
@@ -98,13 +99,13 @@ function wrong(message: Uint8Array, kind: WrongAnswer, random: Random): Uint8Arr
     case 'identifier': {
       if (message.length < 3) return wrong(message, 'service', random);
       const changed = Uint8Array.from(message);
-      changed[2]! ^= 0x01;
+      changed[2] = byteAt(changed, 2) ^ 0x01;
       return changed;
     }
     case 'garbage': {
       const bytes = Uint8Array.from(random.bytes(1 + Math.floor(random.fraction() * 20)));
       // Not the right answer by chance.
-      if (bytes[0] === message[0]) bytes[0]! ^= 0xff;
+      if (bytes[0] === message[0]) bytes[0] = byteAt(bytes, 0) ^ 0xff;
       return bytes;
     }
   }

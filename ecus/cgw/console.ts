@@ -3,13 +3,13 @@
 import pc from 'picocolors';
 import { ApprovalStatus } from '../../src/vehicle/approval.ts';
 import {
+  type ApprovalState,
   canAskAgain,
   canWithdraw,
-  type Desk,
   type DriverAnswer,
   isInformation,
   MAX_LATER_MINUTES,
-} from './approval-desk.ts';
+} from './approval-state.ts';
 import {
   type DriverView,
   informationLines,
@@ -88,8 +88,8 @@ class ScreenConsole implements DriverConsole {
   }
 
   show(view: DriverView): void {
-    const before = this.#view?.desk;
-    if (before === undefined || !sameSituation(before, view.desk)) this.#denying = false;
+    const before = this.#view?.approval;
+    if (before === undefined || !sameSituation(before, view.approval)) this.#denying = false;
     this.#view = view;
     this.#paint();
   }
@@ -136,7 +136,7 @@ class ScreenConsole implements DriverConsole {
 
   /** A deny ends the release for this vehicle: one wrong key must not do it. */
   #press(key: string): void {
-    const asking = this.#view?.desk.kind === 'asking';
+    const asking = this.#view?.approval.kind === 'asking';
     if (this.#denying && asking) {
       this.#denying = false;
       if (key === 'd' || key === CONFIRM_KEY) this.#options.onAnswer({ kind: 'deny' });
@@ -162,7 +162,7 @@ class LineConsole implements DriverConsole {
   #line = '';
   /** "deny" was typed once for this question. */
   #denying = false;
-  #shown: Desk | undefined;
+  #shown: ApprovalState | undefined;
   #outcome: string | undefined;
 
   constructor(options: ConsoleOptions) {
@@ -172,27 +172,27 @@ class LineConsole implements DriverConsole {
   }
 
   show(view: DriverView): void {
-    const { desk } = view;
+    const { approval } = view;
     if (view.outcome !== undefined && view.outcome !== this.#outcome) {
       this.#print([`${OUTCOME_LABEL}: ${view.outcome}`]);
     }
     this.#outcome = view.outcome;
     const before = this.#shown;
-    this.#shown = desk;
-    if (before !== undefined && sameSituation(before, desk)) return;
+    this.#shown = approval;
+    if (before !== undefined && sameSituation(before, approval)) return;
     this.#denying = false;
-    if (desk.kind === 'asking') {
-      const seconds = Math.ceil((desk.deadlineMs - view.nowMs) / 1000);
-      this.#print(questionLines(desk.request.facts, seconds));
-    } else if (desk.kind === 'answered' && isInformation(desk.request)) {
-      this.#print(informationLines(desk, view.clockText));
-    } else if (desk.kind === 'answered') {
-      const hint = canWithdraw(desk)
+    if (approval.kind === 'asking') {
+      const seconds = Math.ceil((approval.deadlineMs - view.nowMs) / 1000);
+      this.#print(questionLines(approval.request.facts, seconds));
+    } else if (approval.kind === 'answered' && isInformation(approval.request)) {
+      this.#print(informationLines(approval, view.clockText));
+    } else if (approval.kind === 'answered') {
+      const hint = canWithdraw(approval)
         ? ' ("withdraw" takes it back)'
-        : canAskAgain(desk)
+        : canAskAgain(approval)
           ? ' ("now" has the question asked again)'
           : '';
-      this.#print([`${outcomeText(desk, view.clockText)}${hint}`]);
+      this.#print([`${outcomeText(approval, view.clockText)}${hint}`]);
     }
   }
 
@@ -212,8 +212,8 @@ class LineConsole implements DriverConsole {
     for (const line of lines) {
       const words = line.trim();
       if (words === '') continue;
-      const [first, ...rest] = words.split(/\s+/);
-      if (first!.toLowerCase() === 'signal' && this.#options.onSignal !== undefined) {
+      const [first = '', ...rest] = words.split(/\s+/);
+      if (first.toLowerCase() === 'signal' && this.#options.onSignal !== undefined) {
         this.#print(this.#options.onSignal(rest));
         continue;
       }
@@ -237,13 +237,13 @@ class LineConsole implements DriverConsole {
   };
 }
 
-function fitsNow(given: DriverAnswer, desk: Desk | undefined): boolean {
-  if (desk === undefined) return false;
-  if (given.kind === 'withdraw') return canWithdraw(desk);
-  return given.kind === 'again' ? canAskAgain(desk) : desk.kind === 'asking';
+function fitsNow(given: DriverAnswer, approval: ApprovalState | undefined): boolean {
+  if (approval === undefined) return false;
+  if (given.kind === 'withdraw') return canWithdraw(approval);
+  return given.kind === 'again' ? canAskAgain(approval) : approval.kind === 'asking';
 }
 
-function sameSituation(a: Desk, b: Desk): boolean {
+function sameSituation(a: ApprovalState, b: ApprovalState): boolean {
   if (a.kind !== b.kind) return false;
   if (a.kind === 'idle' || b.kind === 'idle') return true;
   if (a.kind === 'answered' && b.kind === 'answered' && a.status !== b.status) return false;
@@ -259,13 +259,15 @@ export function parseAnswer(line: string): DriverAnswer | undefined {
   if (/^now(\s+after\s+all)?$/i.test(line)) return { kind: 'again' };
   const match = /^(approve|deny|withdraw|later(?:\s+(\d{1,5}))?)$/i.exec(line);
   if (match === null) return undefined;
-  const word = match[1]!.toLowerCase();
+  const [, text = '', given] = match;
+  const word = text.toLowerCase();
   if (word === 'approve' || word === 'deny' || word === 'withdraw') return { kind: word };
-  const minutes = match[2] === undefined ? 60 : Number(match[2]);
+  const minutes = given === undefined ? 60 : Number(given);
   return minutes >= 1 && minutes <= MAX_LATER_MINUTES ? { kind: 'later', minutes } : undefined;
 }
 
 /** For events and logs. */
 export function statusText(status: ApprovalStatus): string {
-  return Object.entries(ApprovalStatus).find(([, code]) => code === status)![0];
+  const found = Object.entries(ApprovalStatus).find(([, code]) => code === status);
+  return found?.[0] ?? `status ${status}`;
 }

@@ -1,4 +1,4 @@
-// Routine 0200 on the CGW: joins the desk (what was asked and answered), the console, and the wire format.
+// Routine 0200 on the CGW: joins the approval (what was asked and answered), the console, and the wire format.
 
 import { toHex } from '../../src/core/bytes.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
@@ -12,14 +12,14 @@ import {
 } from '../../src/vehicle/approval.ts';
 import type { RoutineOutcome, RoutineRule } from '../bootloader/programming/routine-rule.ts';
 import {
+  type ApprovalState,
   answer,
   ask,
-  type Desk,
   type DriverAnswer,
   expire,
-  IDLE_DESK,
+  IDLE_APPROVAL,
   stop,
-} from './approval-desk.ts';
+} from './approval-state.ts';
 import { type DriverConsole, statusText } from './console.ts';
 
 /** Who answers: the driver, or nobody needs to. */
@@ -44,7 +44,7 @@ const NOTHING = new Uint8Array();
 export class DriverApproval {
   readonly #options: DriverApprovalOptions;
   #console: DriverConsole | undefined;
-  #desk: Desk = IDLE_DESK;
+  #approval: ApprovalState = IDLE_APPROVAL;
   #timeoutMs = 0;
   #outcome: string | undefined;
   #tick: Timer | undefined;
@@ -87,7 +87,7 @@ export class DriverApproval {
           };
         }
         // It would push an open question from the screen.
-        if (this.#desk.kind === 'asking') return { nrc: Nrc.conditionsNotCorrect };
+        if (this.#approval.kind === 'asking') return { nrc: Nrc.conditionsNotCorrect };
         this.#outcome = decoded.text;
         this.show();
         return NOTHING;
@@ -97,19 +97,19 @@ export class DriverApproval {
 
   /** What the driver typed or pressed. */
   give(given: DriverAnswer): void {
-    this.#change(answer(this.#desk, given, this.#options.clock.wallMs()));
+    this.#change(answer(this.#approval, given, this.#options.clock.wallMs()));
   }
 
   /** The RAM of the CGW is lost: question and answer with it. The TMU will ask again. */
   forget(): void {
-    this.#change(IDLE_DESK);
+    this.#change(IDLE_APPROVAL);
   }
 
   /** Paints again, for a changed status line. */
   show(): void {
     const { clock, clockText, status } = this.#options;
     this.#console?.show({
-      desk: this.#desk,
+      approval: this.#approval,
       timeoutMs: this.#timeoutMs,
       nowMs: clock.nowMs(),
       status: status(),
@@ -138,13 +138,13 @@ export class DriverApproval {
     const timeoutMs = this.#options.timeoutMs ?? request.facts.timeoutSeconds * 1000;
     const { clock } = this.#options;
     const nowUnixS = Math.floor(clock.wallMs() / 1000);
-    const asked = ask(this.#desk, request, clock.nowMs() + timeoutMs, nowUnixS);
+    const asked = ask(this.#approval, request, clock.nowMs() + timeoutMs, nowUnixS);
     if (asked === 'busy') return { nrc: Nrc.conditionsNotCorrect };
     if (asked.fresh) {
       this.#timeoutMs = timeoutMs;
       this.#outcome = undefined;
     }
-    this.#change(asked.desk);
+    this.#change(asked.approval);
     if (asked.fresh) {
       if (this.#options.approve === 'yes') this.give({ kind: 'approve' });
       if (this.#options.approve === 'no') this.give({ kind: 'deny' });
@@ -154,7 +154,7 @@ export class DriverApproval {
 
   #stop(record: Uint8Array): RoutineOutcome {
     if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
-    const stopped = stop(this.#desk);
+    const stopped = stop(this.#approval);
     if (stopped === undefined) return { nrc: Nrc.requestSequenceError };
     this.#change(stopped);
     return NOTHING;
@@ -165,39 +165,46 @@ export class DriverApproval {
     if (record.length !== 0 && record.length !== APPROVAL_CHALLENGE_BYTES) {
       return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
     }
-    const desk = this.#desk;
-    if (desk.kind === 'idle') return { nrc: Nrc.requestSequenceError };
+    const approval = this.#approval;
+    if (approval.kind === 'idle') return { nrc: Nrc.requestSequenceError };
     const key = this.#options.key();
     if (key === undefined) return { nrc: Nrc.conditionsNotCorrect };
-    return desk.kind === 'asking'
-      ? encodeApprovalResult(key, desk.request, ApprovalStatus.waiting, 0, record)
-      : encodeApprovalResult(key, desk.request, desk.status, desk.untilUnixS, record);
+    return approval.kind === 'asking'
+      ? encodeApprovalResult(key, approval.request, ApprovalStatus.waiting, 0, record)
+      : encodeApprovalResult(key, approval.request, approval.status, approval.untilUnixS, record);
   }
 
-  #change(desk: Desk): void {
-    const before = this.#desk;
-    this.#desk = desk;
+  #change(approval: ApprovalState): void {
+    const before = this.#approval;
+    this.#approval = approval;
     this.#tick?.cancel();
     this.#tick = undefined;
-    if (desk.kind === 'asking') {
+    if (approval.kind === 'asking') {
       // The countdown moves once a second, and the last step is the time-out itself.
-      const leftMs = desk.deadlineMs - this.#options.clock.nowMs();
+      const leftMs = approval.deadlineMs - this.#options.clock.nowMs();
       this.#tick = this.#options.clock.after(
         'approval-countdown',
         leftMs % 1000 || Math.min(leftMs, 1000),
-        () => this.#change(expire(this.#desk, this.#options.clock.nowMs())),
+        () => this.#change(expire(this.#approval, this.#options.clock.nowMs())),
       );
     }
     const another =
-      before.kind !== 'idle' && desk.kind !== 'idle' && before.request.facts !== desk.request.facts;
-    if (desk.kind !== 'idle' && (another || statusOf(desk) !== statusOf(before))) {
-      this.#options.onChange(toHex(desk.request.campaignId), statusText(statusOf(desk)!));
+      before.kind !== 'idle' &&
+      approval.kind !== 'idle' &&
+      before.request.facts !== approval.request.facts;
+    const status = statusOf(approval);
+    if (
+      approval.kind !== 'idle' &&
+      status !== undefined &&
+      (another || status !== statusOf(before))
+    ) {
+      this.#options.onChange(toHex(approval.request.campaignId), statusText(status));
     }
     this.show();
   }
 }
 
-function statusOf(desk: Desk): ApprovalStatus | undefined {
-  if (desk.kind === 'idle') return undefined;
-  return desk.kind === 'asking' ? ApprovalStatus.waiting : desk.status;
+function statusOf(approval: ApprovalState): ApprovalStatus | undefined {
+  if (approval.kind === 'idle') return undefined;
+  return approval.kind === 'asking' ? ApprovalStatus.waiting : approval.status;
 }

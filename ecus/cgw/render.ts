@@ -7,11 +7,11 @@ import {
   ApprovalStatus,
   UNTIL_IGNITION_OFF,
 } from '../../src/vehicle/approval.ts';
-import { canAskAgain, canWithdraw, type Desk, isInformation } from './approval-desk.ts';
+import { type ApprovalState, canAskAgain, canWithdraw, isInformation } from './approval-state.ts';
 import { cutText, padText, textWidth, wrapText } from './text-layout.ts';
 
 export interface DriverView {
-  readonly desk: Desk;
+  readonly approval: ApprovalState;
   /** Of the question, for the countdown bar. */
   readonly timeoutMs: number;
   readonly nowMs: number;
@@ -67,22 +67,22 @@ const WORDS: Readonly<Record<ApprovalPhase, PhaseWords>> = {
 };
 
 /** What became of a question, in the driver's words. */
-export function outcomeText(desk: Desk, clockText: (unixS: number) => string): string {
-  if (desk.kind === 'idle') return 'No update is waiting.';
-  if (desk.kind === 'asking') return 'A software update is waiting for your answer.';
-  const { facts } = desk.request;
+export function outcomeText(approval: ApprovalState, clockText: (unixS: number) => string): string {
+  if (approval.kind === 'idle') return 'No update is waiting.';
+  if (approval.kind === 'asking') return 'A software update is waiting for your answer.';
+  const { facts } = approval.request;
   const words = WORDS[facts.phase];
-  switch (desk.status) {
+  switch (approval.status) {
     case ApprovalStatus.approved:
       if (facts.forced) return `A safety update ${words.underWay}. It cannot be refused.`;
-      if (isInformation(desk.request)) {
+      if (isInformation(approval.request)) {
         return `A software update ${words.underWay}. It was approved in advance.`;
       }
-      return desk.settled ? 'You approved the update.' : words.approved;
+      return approval.settled ? 'You approved the update.' : words.approved;
     case ApprovalStatus.later:
-      return desk.untilUnixS === UNTIL_IGNITION_OFF
+      return approval.untilUnixS === UNTIL_IGNITION_OFF
         ? 'You chose later. You will be asked again when the ignition was switched off.'
-        : `You chose later. You will be asked again after ${clockText(desk.untilUnixS)}.`;
+        : `You chose later. You will be asked again after ${clockText(approval.untilUnixS)}.`;
     case ApprovalStatus.denied:
       return 'You denied the update. Nothing is changed. You will not be asked again for this release.';
     case ApprovalStatus.timedOut:
@@ -128,25 +128,25 @@ export function renderPrompt(
 ): string[] {
   const c = pc.createColors(colour);
   const width = Math.max(1, columns - 2 * MARGIN.length);
-  const { desk } = view;
-  const vin = desk.kind === 'idle' ? '' : desk.request.facts.vin;
+  const { approval } = view;
+  const vin = approval.kind === 'idle' ? '' : approval.request.facts.vin;
   const title = padText('CENTRAL GATEWAY', Math.max(0, width - textWidth(vin)));
   const head = [c.bold(cutText(`${title}${vin}`, width)), c.dim('─'.repeat(width)), ''];
   const body: string[] = [];
-  const told = desk.kind === 'answered' && isInformation(desk.request);
-  if (view.outcome !== undefined && desk.kind !== 'asking') {
+  const told = approval.kind === 'answered' && isInformation(approval.request);
+  if (view.outcome !== undefined && approval.kind !== 'asking') {
     body.push(c.dim(cutText(`${OUTCOME_LABEL}:`, width)));
     for (const line of wrapText(view.outcome, width)) body.push(c.bold(line));
     body.push('');
   }
-  if (desk.kind === 'asking' || (told && view.outcome === undefined)) {
-    const { facts } = desk.request;
+  if (approval.kind === 'asking' || (told && view.outcome === undefined)) {
+    const { facts } = approval.request;
     const title = facts.forced ? 'SAFETY UPDATE' : WORDS[facts.phase].title;
     body.push(c.bold(c.yellow(cutText(title, width))), '');
     // On a narrow window a label stands above its text instead of beside it.
     const beside = width >= NARROW_COLUMNS;
     const textColumns = beside ? width - LABEL_COLUMNS : width;
-    for (const [label, paragraphs] of factRows(desk.request.facts)) {
+    for (const [label, paragraphs] of factRows(approval.request.facts)) {
       const lines = paragraphs.flatMap((paragraph) => wrapText(paragraph, textColumns));
       if (!beside) body.push(c.bold(cutText(label, width)));
       lines.forEach((line, index) => {
@@ -156,10 +156,11 @@ export function renderPrompt(
       body.push('');
     }
   } else if (view.outcome === undefined) {
-    for (const line of wrapText(outcomeText(desk, view.clockText), width)) body.push(c.bold(line));
+    for (const line of wrapText(outcomeText(approval, view.clockText), width))
+      body.push(c.bold(line));
     body.push('');
-    if (desk.kind === 'answered') {
-      for (const ecu of desk.request.facts.ecus) {
+    if (approval.kind === 'answered') {
+      for (const ecu of approval.request.facts.ecus) {
         body.push(cutText(`${ecu.name}  ${ecu.from} → ${ecu.to}`, width));
       }
       body.push('');
@@ -181,9 +182,9 @@ export function renderPrompt(
 }
 
 function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createColors>): string[] {
-  const { desk } = view;
-  if (desk.kind === 'asking') {
-    const leftMs = Math.max(0, desk.deadlineMs - view.nowMs);
+  const { approval } = view;
+  if (approval.kind === 'asking') {
+    const leftMs = Math.max(0, approval.deadlineMs - view.nowMs);
     const seconds = Math.ceil(leftMs / 1000);
     const text = ` ${seconds} s`;
     const barColumns = Math.max(0, Math.min(40, width - textWidth(text)));
@@ -193,7 +194,7 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
     const denying = view.denying === true;
     const question = denying
       ? 'Deny this update? It will not be offered again by itself.'
-      : WORDS[desk.request.facts.phase].question;
+      : WORDS[approval.request.facts.phase].question;
     return [
       c.bold(cutText(question, width)),
       '',
@@ -218,13 +219,18 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
     ];
   }
   const lines: string[] = [];
-  if (desk.kind === 'answered' && isInformation(desk.request) && view.outcome === undefined) {
-    for (const line of wrapText(outcomeText(desk, view.clockText), width)) lines.push(c.bold(line));
+  if (
+    approval.kind === 'answered' &&
+    isInformation(approval.request) &&
+    view.outcome === undefined
+  ) {
+    for (const line of wrapText(outcomeText(approval, view.clockText), width))
+      lines.push(c.bold(line));
     lines.push('');
   }
-  if (canWithdraw(desk))
+  if (canWithdraw(approval))
     lines.push(keys([['W', 'Withdraw the approval', 'Withdraw']], width, c), '');
-  if (canAskAgain(desk)) lines.push(keys([['N', 'Now after all', 'Now']], width, c), '');
+  if (canAskAgain(approval)) lines.push(keys([['N', 'Now after all', 'Now']], width, c), '');
   lines.push(c.dim(cutText(view.status, width)));
   return lines;
 }
@@ -254,9 +260,12 @@ export function questionLines(facts: ApprovalFacts, seconds: number): string[] {
 }
 
 /** What the driver is told and not asked, without a screen. */
-export function informationLines(desk: Desk, clockText: (unixS: number) => string): string[] {
-  if (desk.kind === 'idle') return [];
-  return [...factLines(desk.request.facts), `  ${outcomeText(desk, clockText)}`];
+export function informationLines(
+  approval: ApprovalState,
+  clockText: (unixS: number) => string,
+): string[] {
+  if (approval.kind === 'idle') return [];
+  return [...factLines(approval.request.facts), `  ${outcomeText(approval, clockText)}`];
 }
 
 function factLines(facts: ApprovalFacts): string[] {

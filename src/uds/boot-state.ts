@@ -1,5 +1,7 @@
 // Codec of the data identifier FD00: what an ECU of ours holds in its banks. Both sides use it.
 
+import { byteAt } from '../core/bytes.ts';
+
 /** `empty` erased or never written, `receiving` a download is unfinished, `valid` hash checked. */
 export type BankContent = 'empty' | 'receiving' | 'valid';
 
@@ -31,14 +33,14 @@ export function encodeBootState(state: BootState): Uint8Array {
 /** Undefined when the bytes are no boot state. */
 export function decodeBootState(bytes: Uint8Array): BootState | undefined {
   if (bytes.length !== 5) return undefined;
-  const mode = MODES[bytes[1]!];
-  const inactive = CONTENTS[bytes[2]!];
-  if (mode === undefined || inactive === undefined || bytes[3]! > 1) return undefined;
+  const mode = MODES[byteAt(bytes, 1)];
+  const inactive = CONTENTS[byteAt(bytes, 2)];
+  if (mode === undefined || inactive === undefined || byteAt(bytes, 3) > 1) return undefined;
   return {
-    activeBank: bytes[0]!,
+    activeBank: byteAt(bytes, 0),
     mode,
     inactive,
     activationPending: bytes[3] === 1,
-    trialBootsLeft: bytes[4]!,
+    trialBootsLeft: byteAt(bytes, 4),
   };
 }

@@ -1,5 +1,6 @@
 // One request at a time without I/O, ISO 14229-2: P2 and P2* of the client, responsePending, abandoned requests, S3.
 
+import { byteAt } from '../core/bytes.ts';
 import { assertNever } from '../core/errors.ts';
 import type { SendResult } from '../isotp/connection.ts';
 import {
@@ -229,7 +230,7 @@ function refused(
   nowMs: number,
   config: ClientConfig,
 ): ClientStep {
-  const sid = phase.asked.request[0]!;
+  const sid = byteAt(phase.asked.request, 0);
   const pended = phase.pended ? ({ pended: true } as const) : {};
   return end(state, { kind: 'negative', sid, nrc, ...pended }, nowMs, config);
 }

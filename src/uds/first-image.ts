@@ -36,7 +36,7 @@ const VERSION = /\b(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,16})$/;
 
 /** The version at the end of an image's first line of text; undefined where there is none. */
 export function versionInImage(head: Uint8Array): string | undefined {
-  const line = asciiText(head.subarray(0, FIRST_LINE_BYTES)).split('\n', 1)[0]!;
+  const [line = ''] = asciiText(head.subarray(0, FIRST_LINE_BYTES)).split('\n', 1);
   return VERSION.exec(line.trimEnd())?.[1];
 }
 

@@ -1,6 +1,6 @@
 // Does this message answer that request? ISO 14229-1 8.3: SID, echoed parameters, form of a negative response.
 
-import { equalBytes, toHex } from '../core/bytes.ts';
+import { byteAt, equalBytes, toHex } from '../core/bytes.ts';
 import { hex2 } from './codec.ts';
 import { Nrc } from './nrc.ts';
 import { expectedEcho } from './request-form.ts';
@@ -18,7 +18,7 @@ export type Match =
   | { readonly kind: 'foreign'; readonly reason: string };
 
 export function matchResponse(request: Uint8Array, message: Uint8Array): Match {
-  const sid = request[0]!;
+  const sid = byteAt(request, 0);
   const first = message[0];
   if (first === undefined) return { kind: 'foreign', reason: 'the message is empty' };
   if (first === NEGATIVE_RESPONSE) return matchNegative(sid, message);
@@ -47,7 +47,7 @@ export function matchResponse(request: Uint8Array, message: Uint8Array): Match {
 
 /** Whether a message that begins with `start` may be an answer to `request`: the first frame of a long one is enough. */
 export function couldAnswer(request: Uint8Array, start: Uint8Array): boolean {
-  const sid = request[0]!;
+  const sid = byteAt(request, 0);
   if (start[0] === NEGATIVE_RESPONSE) return start.length < 2 || start[1] === sid;
   if (start[0] !== sid + POSITIVE_RESPONSE_OFFSET) return false;
   const echo = expectedEcho(request).subarray(0, start.length - 1);

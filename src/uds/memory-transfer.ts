@@ -1,6 +1,6 @@
 // What RequestDownload (34) and RequestUpload (35) share, ISO 14229-1 15.2 and 15.3: memory and block length.
 
-import { concatBytes, uintToBytes } from '../core/bytes.ts';
+import { byteAt, concatBytes, uintToBytes } from '../core/bytes.ts';
 import {
   checkedByte,
   type Malformed,
@@ -73,7 +73,7 @@ export function decodeMemoryRequest(sid: number, bytes: Uint8Array): MemoryReque
   const problem = requestProblem(bytes, sid, 5);
   if (problem !== undefined) return problem;
   const memory = decodeAddressAndLength(bytes, 2);
-  return typeof memory === 'number' ? memory : { dataFormat: bytes[1]!, ...memory };
+  return typeof memory === 'number' ? memory : { dataFormat: byteAt(bytes, 1), ...memory };
 }
 
 /** The width of maxNumberOfBlockLength is the smallest that holds it, at least 2 bytes. */
@@ -92,7 +92,7 @@ export function decodeMemoryResponse(sid: number, bytes: Uint8Array): MemoryResp
   const problem = responseProblem(bytes, sid, 3);
   if (problem !== undefined) return problem;
   // Table 444: the lower nibble of lengthFormatIdentifier is reserved and not ours to judge.
-  const width = bytes[1]! >> 4;
+  const width = byteAt(bytes, 1) >> 4;
   if (width === 0) return malformed('lengthFormatIdentifier announces no maxNumberOfBlockLength');
   if (bytes.length !== 2 + width) {
     return malformed(`expected ${width} bytes of maxNumberOfBlockLength, got ${bytes.length - 2}`);

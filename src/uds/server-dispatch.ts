@@ -13,7 +13,8 @@ export function admit(
   request: Uint8Array,
   context: Asking & Pick<ServiceContext, 'functional'>,
 ): Admission {
-  const handler = handlers[request[0]!];
+  const [sid, subFunction] = request;
+  const handler = sid === undefined ? undefined : handlers[sid];
   // Figure 5: the service as such.
   if (handler === undefined) return refuse(Nrc.serviceNotSupported);
   if (context.functional && handler.functional === false) return refuse(Nrc.serviceNotSupported);
@@ -24,8 +25,8 @@ export function admit(
   // Figure 6: length first, then the sub-function.
   if (request.length < handler.minLength) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
   if (handler.subFunctions === undefined) return { kind: 'run', handler };
-  if (request.length < 2) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
-  const rule = handler.subFunctions[request[1]!];
+  if (subFunction === undefined) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
+  const rule = handler.subFunctions[subFunction];
   if (rule === undefined) return refuse(Nrc.subFunctionNotSupported);
   if (!existsIn(rule.sessions, context)) {
     return refuse(Nrc.subFunctionNotSupportedInActiveSession);

@@ -1,5 +1,6 @@
 // Session layer of a server without I/O, ISO 14229-1 8.7 and ISO 14229-2: S3, P2, P2*, responsePending, suppression.
 
+import { byteAt } from '../core/bytes.ts';
 import { assertNever } from '../core/errors.ts';
 import { Nrc } from './nrc.ts';
 import { suppressesPositive } from './request-form.ts';
@@ -161,7 +162,7 @@ function begin(state: ServerState, request: IncomingRequest, timing: ServerTimin
   const job: Job = {
     ...request,
     id: state.nextId,
-    sid: request.message[0]!,
+    sid: byteAt(request.message, 0),
     suppress: suppressesPositive(request.message),
   };
   return {

@@ -1,6 +1,6 @@
 // The UDS server of an ECU: the engine of server-engine.ts on a connection and a clock, with a table of handlers.
 
-import { toHex } from '../core/bytes.ts';
+import { byteAt, toHex } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { assertNever, describeError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
@@ -304,7 +304,7 @@ export class UdsServer {
     } catch (error) {
       // Annex A.1: the answer does not fit the transport.
       if (error instanceof RangeError && message.length > 3) {
-        this.#send(negativeResponse(message[0]! & ~0x40, Nrc.responseTooLong), final);
+        this.#send(negativeResponse(byteAt(message, 0) & ~0x40, Nrc.responseTooLong), final);
         return;
       }
       this.#logger.error({ error: describeError(error) }, 'answer could not be sent');

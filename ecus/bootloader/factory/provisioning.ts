@@ -201,7 +201,7 @@ export function provisioningRoutines(
           return { nrc: Nrc.conditionsNotCorrect };
         }
         await lock(identity, device.flash, device.deviceId, device.hardwareId, {});
-        device.emit({ kind: 'locked', serial: identity.content.serial! });
+        device.emit({ kind: 'locked', serial: identity.content.serial ?? '' });
         return Uint8Array.of(0);
       },
     },

@@ -1,6 +1,6 @@
 // Authentication (29), ISO 14229-1:2020 10.6: both concepts, certificates (APCE) and challenge-response (ACR).
 
-import { concatBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes } from '../../core/bytes.ts';
 import {
   checkedByte,
   field16,
@@ -158,7 +158,7 @@ export function encodeRequest(request: Request): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   const task = TASKS.get(subFunction);
   if (task === undefined) return Nrc.subFunctionNotSupported;
   const fields = decodeFields(REQUESTS[task], new Reader(bytes, 2));
@@ -181,12 +181,12 @@ export function encodeResponse(response: Response): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const problem = responseProblem(bytes, SID, 3);
   if (problem !== undefined) return problem;
-  const task = TASKS.get(bytes[1]!);
+  const task = TASKS.get(byteAt(bytes, 1));
   if (task === undefined) return malformed(`authenticationTask ${bytes[1]} is reserved`);
   const fields = decodeFields(RESPONSES[task], new Reader(bytes, 3));
   if (fields === undefined)
     return malformed(`the fields of ${task} do not fit ${bytes.length} bytes`);
-  return { task, returnParameter: bytes[2]!, ...fields } as Response;
+  return { task, returnParameter: byteAt(bytes, 2), ...fields } as Response;
 }
 
 function encodeFields(layout: Layout, values: Readonly<Record<string, unknown>>): Uint8Array {

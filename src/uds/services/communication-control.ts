@@ -1,6 +1,6 @@
 // CommunicationControl (28), ISO 14229-1 10.5.
 
-import { concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes, uintToBytes } from '../../core/bytes.ts';
 import {
   checkedByte,
   joinSubFunction,
@@ -78,7 +78,7 @@ export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   return (
     requestProblem(bytes, SID, length, length) ?? {
       control: subFunction,
-      type: bytes[2]!,
+      type: byteAt(bytes, 2),
       node: hasNode(subFunction) ? new Reader(bytes, 3).uint(2) : undefined,
       suppress,
     }
@@ -91,7 +91,7 @@ export function encodeResponse(control: number): Uint8Array {
 }
 
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
-  return responseProblem(bytes, SID, 2, 2) ?? { control: bytes[1]! };
+  return responseProblem(bytes, SID, 2, 2) ?? { control: byteAt(bytes, 1) };
 }
 
 export const row = serviceRow({

@@ -1,6 +1,6 @@
 // ControlDTCSetting (85), ISO 14229-1 10.8.
 
-import { concatBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes } from '../../core/bytes.ts';
 import {
   joinSubFunction,
   type Malformed,
@@ -43,7 +43,7 @@ export function encodeRequest(
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   return { setting: subFunction, data: bytes.subarray(2), suppress };
 }
 
@@ -53,7 +53,7 @@ export function encodeResponse(setting: number): Uint8Array {
 }
 
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
-  return responseProblem(bytes, SID, 2, 2) ?? { setting: bytes[1]! };
+  return responseProblem(bytes, SID, 2, 2) ?? { setting: byteAt(bytes, 1) };
 }
 
 export const row = serviceRow({

@@ -1,6 +1,6 @@
 // DiagnosticSessionControl (10), ISO 14229-1 10.2.
 
-import { concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes, uintToBytes } from '../../core/bytes.ts';
 import {
   joinSubFunction,
   type Malformed,
@@ -41,7 +41,7 @@ export function encodeRequest(session: number, suppress = false): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   return { session: subFunction, suppress };
 }
 
@@ -61,7 +61,7 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const reader = new Reader(bytes, 2);
   const timing =
     bytes.length === 2 ? undefined : { p2Ms: reader.uint(2), p2StarMs: reader.uint(2) * 10 };
-  return { session: bytes[1]!, timing };
+  return { session: byteAt(bytes, 1), timing };
 }
 
 export const row = serviceRow({

@@ -1,5 +1,6 @@
 // ECUReset (11), ISO 14229-1 10.3.
 
+import { byteAt } from '../../core/bytes.ts';
 import {
   checkedByte,
   joinSubFunction,
@@ -43,7 +44,7 @@ export function encodeRequest(type: number, suppress = false): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   return { type: subFunction, suppress };
 }
 
@@ -59,7 +60,10 @@ export function encodeResponse(type: number, powerDownSeconds?: number): Uint8Ar
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const length = bytes[1] === ResetType.enableRapidPowerShutDown ? 3 : 2;
   return (
-    responseProblem(bytes, SID, length, length) ?? { type: bytes[1]!, powerDownSeconds: bytes[2] }
+    responseProblem(bytes, SID, length, length) ?? {
+      type: byteAt(bytes, 1),
+      powerDownSeconds: bytes[2],
+    }
   );
 }
 

@@ -1,6 +1,6 @@
 // InputOutputControlByIdentifier (2F), ISO 14229-1 13.2.
 
-import { concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes, uintToBytes } from '../../core/bytes.ts';
 import {
   hex2,
   type Malformed,
@@ -66,7 +66,7 @@ export function encodeRequest(
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 4);
   if (problem !== undefined) return problem;
-  const parameter = bytes[3]!;
+  const parameter = byteAt(bytes, 3);
   if (!isParameter(parameter)) return Nrc.requestOutOfRange;
   return { did: new Reader(bytes, 1).uint(2), parameter, data: bytes.subarray(4) };
 }
@@ -97,7 +97,7 @@ export function encodeResponse(
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const problem = responseProblem(bytes, SID, 4);
   if (problem !== undefined) return problem;
-  const parameter = bytes[3]!;
+  const parameter = byteAt(bytes, 3);
   if (!isParameter(parameter)) {
     return malformed(`inputOutputControlParameter 0x${hex2(parameter)} is reserved`);
   }

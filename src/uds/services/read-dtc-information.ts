@@ -1,6 +1,6 @@
 // ReadDTCInformation (19), ISO 14229-1 12.3: the sub-functions in use; the others travel as bytes.
 
-import { concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
 import { assertNever } from '../../core/errors.ts';
 import {
   checkedByte,
@@ -126,7 +126,7 @@ export function encodeRequest(request: RequestInput): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   const report = REPORTS.get(subFunction);
   const reader = new Reader(bytes, 2);
   const body = readRequest(report, subFunction, reader);
@@ -196,7 +196,7 @@ export function encodeResponse(response: Response): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const problem = responseProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const subFunction = bytes[1]!;
+  const subFunction = byteAt(bytes, 1);
   const reader = new Reader(bytes, 2);
   const response = readResponse(REPORTS.get(subFunction), subFunction, reader);
   return reader.exact

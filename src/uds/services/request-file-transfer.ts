@@ -1,6 +1,6 @@
 // RequestFileTransfer (38), ISO 14229-1:2020 15.6.
 
-import { asciiBytes, asciiText, concatBytes, uintToBytes } from '../../core/bytes.ts';
+import { asciiBytes, asciiText, byteAt, concatBytes, uintToBytes } from '../../core/bytes.ts';
 import { assertNever } from '../../core/errors.ts';
 import {
   checkedByte,
@@ -108,7 +108,7 @@ export function encodeRequest(request: Request): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 5);
   if (problem !== undefined) return problem;
-  const mode = MODES.get(bytes[1]!);
+  const mode = MODES.get(byteAt(bytes, 1));
   if (mode === undefined) return Nrc.requestOutOfRange;
   const reader = new Reader(bytes, 2);
   const path = asciiText(reader.field16());
@@ -182,7 +182,7 @@ export function encodeResponse(response: Response): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const problem = responseProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const mode = MODES.get(bytes[1]!);
+  const mode = MODES.get(byteAt(bytes, 1));
   if (mode === undefined) return malformed(`modeOfOperation ${bytes[1]} is reserved`);
   const reader = new Reader(bytes, 2);
   const response = readResponse(mode, reader);

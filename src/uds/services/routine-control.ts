@@ -1,6 +1,6 @@
 // RoutineControl (31), ISO 14229-1 14.2.
 
-import { concatBytes, hexNumber, uintToBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes, hexNumber, uintToBytes } from '../../core/bytes.ts';
 import {
   hex4,
   joinSubFunction,
@@ -59,7 +59,7 @@ export function encodeRequest(
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 4);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   if (!isControl(subFunction)) return Nrc.subFunctionNotSupported;
   return {
     control: subFunction,
@@ -85,7 +85,7 @@ export function encodeResponse(
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const problem = responseProblem(bytes, SID, 4);
   if (problem !== undefined) return problem;
-  const control = bytes[1]!;
+  const control = byteAt(bytes, 1);
   if (!isControl(control)) return malformed(`routineControlType ${control} is reserved`);
   return { control, routine: new Reader(bytes, 2).uint(2), data: bytes.subarray(4) };
 }

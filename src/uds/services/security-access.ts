@@ -1,6 +1,6 @@
 // SecurityAccess (27), ISO 14229-1 10.4: seed and key on the wire; the rules are in ../security.ts.
 
-import { concatBytes } from '../../core/bytes.ts';
+import { byteAt, concatBytes } from '../../core/bytes.ts';
 import {
   joinSubFunction,
   type Malformed,
@@ -46,7 +46,7 @@ export function encodeRequest(
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   if (subFunction === 0 || subFunction === 0x7f) return Nrc.subFunctionNotSupported;
   const kind = subFunction % 2 === 1 ? 'requestSeed' : 'sendKey';
   const data = bytes.subarray(2);
@@ -69,7 +69,7 @@ export function encodeResponse(
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   const problem = responseProblem(bytes, SID, 2);
   if (problem !== undefined) return problem;
-  const subFunction = bytes[1]!;
+  const subFunction = byteAt(bytes, 1);
   if (subFunction === 0 || subFunction >= 0x7f) {
     return malformed(`sub-function ${subFunction} is reserved`);
   }

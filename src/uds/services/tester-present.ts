@@ -1,5 +1,6 @@
 // TesterPresent (3E), ISO 14229-1 10.7.
 
+import { byteAt } from '../../core/bytes.ts';
 import {
   joinSubFunction,
   type Malformed,
@@ -27,7 +28,7 @@ export function encodeRequest(suppress = false): Uint8Array {
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 2, 2);
   if (problem !== undefined) return problem;
-  const { subFunction, suppress } = splitSubFunction(bytes[1]!);
+  const { subFunction, suppress } = splitSubFunction(byteAt(bytes, 1));
   return subFunction === 0 ? { suppress } : Nrc.subFunctionNotSupported;
 }
 

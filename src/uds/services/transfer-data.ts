@@ -1,5 +1,6 @@
 // TransferData (36), ISO 14229-1 15.4.
 
+import { byteAt } from '../../core/bytes.ts';
 import { checkedByte, type Malformed, requestProblem, responseProblem } from '../codec.ts';
 import type { Nrc } from '../nrc.ts';
 import { serviceRow } from '../service-row.ts';
@@ -30,7 +31,7 @@ export function encodeRequest(counter: number, data: Uint8Array = new Uint8Array
 }
 
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
-  return requestProblem(bytes, SID, 2) ?? { counter: bytes[1]!, data: bytes.subarray(2) };
+  return requestProblem(bytes, SID, 2) ?? { counter: byteAt(bytes, 1), data: bytes.subarray(2) };
 }
 
 /** `76 <counter> [data]` */
@@ -39,7 +40,7 @@ export function encodeResponse(counter: number, data: Uint8Array = new Uint8Arra
 }
 
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
-  return responseProblem(bytes, SID, 2) ?? { counter: bytes[1]!, data: bytes.subarray(2) };
+  return responseProblem(bytes, SID, 2) ?? { counter: byteAt(bytes, 1), data: bytes.subarray(2) };
 }
 
 function block(sid: number, counter: number, data: Uint8Array): Uint8Array {

@@ -1,7 +1,11 @@
 // The console on a terminal: keys, resize, Control-C, and a terminal that is left as it was found.
 
 import { describe, expect, it } from 'vitest';
-import { type Desk, type DriverAnswer, IDLE_DESK } from '../../../ecus/cgw/approval-desk.ts';
+import {
+  type ApprovalState,
+  type DriverAnswer,
+  IDLE_APPROVAL,
+} from '../../../ecus/cgw/approval-state.ts';
 import { openConsole } from '../../../ecus/cgw/console.ts';
 import type { ApprovalFacts } from '../../../src/vehicle/approval.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
@@ -17,7 +21,7 @@ const FACTS: ApprovalFacts = {
   instructions: '',
   timeoutSeconds: 30,
 };
-const ASKING: Extract<Desk, { kind: 'asking' }> = {
+const ASKING: Extract<ApprovalState, { kind: 'asking' }> = {
   kind: 'asking',
   deadlineMs: 30_000,
   request: {
@@ -27,8 +31,8 @@ const ASKING: Extract<Desk, { kind: 'asking' }> = {
     facts: FACTS,
   },
 };
-const view = (desk: Desk) => ({
-  desk,
+const view = (approval: ApprovalState) => ({
+  approval,
   nowMs: 0,
   timeoutMs: 30_000,
   status: 'CGW 1.0.0',
@@ -74,7 +78,7 @@ describe('the screen console', () => {
 
   it('denies with a second key only, and any other key leads back', () => {
     const { terminal, answers, console } = open(true);
-    console.show(view(IDLE_DESK));
+    console.show(view(IDLE_APPROVAL));
     terminal.type('dd');
     expect(answers).toEqual([]);
     console.show(view(ASKING));
@@ -86,7 +90,7 @@ describe('the screen console', () => {
       terminal.type('d');
     }
     // Another question begins without the first key of the one before.
-    console.show(view(IDLE_DESK));
+    console.show(view(IDLE_APPROVAL));
     console.show(view({ ...ASKING, request: { ...ASKING.request, facts: { ...FACTS } } }));
     terminal.type('d');
     expect(answers).toEqual([]);
@@ -97,7 +101,7 @@ describe('the screen console', () => {
 
   it('paints again when the window changes', () => {
     const { terminal, console } = open(true);
-    console.show(view(IDLE_DESK));
+    console.show(view(IDLE_APPROVAL));
     const before = terminal.text.length;
     terminal.resize(30, 5);
     const painted = terminal.text.slice(before);
@@ -124,11 +128,11 @@ describe('the screen console', () => {
 describe('the line console', () => {
   it('prints each outcome once', () => {
     const { terminal, console } = open(false);
-    const told = { ...view(IDLE_DESK), outcome: 'Everything is new.' };
+    const told = { ...view(IDLE_APPROVAL), outcome: 'Everything is new.' };
     console.show(told);
     console.show(told);
     expect(terminal.text).toBe('About the last update: Everything is new.\n');
-    console.show(view(IDLE_DESK));
+    console.show(view(IDLE_APPROVAL));
     console.show(told); // the next update ended the same way
     expect(terminal.text.split('Everything is new.')).toHaveLength(3);
     console.close();
@@ -171,7 +175,7 @@ describe('the line console', () => {
   it('takes no answer to a question that was not there', () => {
     const { terminal, answers, console } = open(false);
     terminal.type('approve\n');
-    console.show(view(IDLE_DESK));
+    console.show(view(IDLE_APPROVAL));
     terminal.type('approve\nwithdraw\n');
     expect(answers).toEqual([]);
     expect(terminal.text).toContain('nothing is waiting for "approve"');

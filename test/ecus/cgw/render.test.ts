@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Desk } from '../../../ecus/cgw/approval-desk.ts';
+import type { ApprovalState } from '../../../ecus/cgw/approval-state.ts';
 import { parseAnswer } from '../../../ecus/cgw/console.ts';
 import {
   type DriverView,
@@ -38,16 +38,16 @@ const request = {
   nonce: new Uint8Array(16),
   facts,
 };
-const asking: Desk = { kind: 'asking', request, deadlineMs: 30_000 };
-const answered = (status: Exclude<ApprovalStatus, 0>, settled = false): Desk => ({
+const asking: ApprovalState = { kind: 'asking', request, deadlineMs: 30_000 };
+const answered = (status: Exclude<ApprovalStatus, 0>, settled = false): ApprovalState => ({
   kind: 'answered',
   request,
   status,
   untilUnixS: 0,
   settled,
 });
-const view = (desk: Desk, nowMs = 0): DriverView => ({
-  desk,
+const view = (approval: ApprovalState, nowMs = 0): DriverView => ({
+  approval,
   nowMs,
   timeoutMs: 30_000,
   status: 'CGW 1.0.0',
@@ -85,14 +85,14 @@ describe('the screen', () => {
   });
 
   it('says what became of it', () => {
-    const shown = (desk: Desk) => renderPrompt(view(desk), 80, 24).join('\n');
+    const shown = (approval: ApprovalState) => renderPrompt(view(approval), 80, 24).join('\n');
     expect(shown({ kind: 'idle' })).toContain('No update is waiting.');
     expect(shown(answered(ApprovalStatus.approved))).toContain('You approved the update.');
     expect(shown(answered(ApprovalStatus.approved))).toContain(' W  Withdraw the approval');
     expect(shown(answered(ApprovalStatus.approved, true))).not.toContain('Withdraw');
     expect(shown(answered(ApprovalStatus.later))).toContain('asked again after 14:30');
     const atIgnitionOff = { ...answered(ApprovalStatus.later), untilUnixS: UNTIL_IGNITION_OFF };
-    expect(shown(atIgnitionOff as Desk)).toContain(
+    expect(shown(atIgnitionOff as ApprovalState)).toContain(
       'asked again when the ignition was switched off',
     );
     const denied = shown(answered(ApprovalStatus.denied));
@@ -113,11 +113,11 @@ describe('the screen', () => {
     ['activate', 'May it be started now?', 'It is being started now.'],
   ] as const)('knows what it asks for: %s', (phase, question, approved) => {
     const asks = { ...request, facts: { ...facts, phase } };
-    const shown = (desk: Desk) => renderPrompt(view(desk), 80, 24).join('\n');
+    const shown = (approval: ApprovalState) => renderPrompt(view(approval), 80, 24).join('\n');
     expect(shown({ ...asking, request: asks })).toContain(question);
     expect(questionLines(asks.facts, 30).join('\n')).toContain(question);
     const answer = answered(ApprovalStatus.approved);
-    expect(shown({ ...answer, request: asks } as Desk)).toContain(approved);
+    expect(shown({ ...answer, request: asks } as ApprovalState)).toContain(approved);
   });
 
   it('shows what is not asked with all its facts, and no key', () => {
@@ -128,7 +128,7 @@ describe('the screen', () => {
       const told = {
         ...answered(ApprovalStatus.approved, true),
         request: { ...request, facts: { ...facts, ...more } },
-      } as Desk;
+      } as ApprovalState;
       const text = renderPrompt(view(told), 80, 24).join('\n');
       expect(text).toContain(says);
       expect(text).toContain('charging after a cold start');
@@ -142,7 +142,8 @@ describe('the screen', () => {
 
   it('tells how the last update ended, until the next question', () => {
     const outcome = 'Taken back. EDT runs 1.0.0.';
-    const shown = (desk: Desk) => renderPrompt({ ...view(desk), outcome }, 80, 24).join('\n');
+    const shown = (approval: ApprovalState) =>
+      renderPrompt({ ...view(approval), outcome }, 80, 24).join('\n');
     expect(shown({ kind: 'idle' })).toContain('About the last update:\n  Taken back. EDT');
     expect(shown(answered(ApprovalStatus.approved, true))).not.toContain('You approved');
     expect(shown(asking)).not.toContain('Taken back');
@@ -169,13 +170,13 @@ describe('the screen', () => {
         text,
         (columns, rows, purpose, changes) => {
           const strange = { ...facts, purpose, ecus: [{ ...facts.ecus[0]!, changes }] };
-          const desk: Desk = { ...asking, request: { ...request, facts: strange } };
-          const told: Desk = {
+          const approval: ApprovalState = { ...asking, request: { ...request, facts: strange } };
+          const told: ApprovalState = {
             ...answered(ApprovalStatus.approved, true),
             request: { ...request, facts: { ...strange, forced: true } },
-          } as Desk;
+          } as ApprovalState;
           for (const [shown, outcome] of [
-            [desk, undefined],
+            [approval, undefined],
             [answered(ApprovalStatus.approved), undefined],
             [told, undefined],
             [told, purpose],

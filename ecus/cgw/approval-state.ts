@@ -7,7 +7,7 @@ import {
   UNTIL_IGNITION_OFF,
 } from '../../src/vehicle/approval.ts';
 
-export type Desk =
+export type ApprovalState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'asking'; readonly request: ApprovalRequest; readonly deadlineMs: number }
   | {
@@ -34,7 +34,7 @@ export type DriverAnswer =
 /** Longest `later`: a week. */
 export const MAX_LATER_MINUTES = 7 * 24 * 60;
 
-export const IDLE_DESK: Desk = { kind: 'idle' };
+export const IDLE_APPROVAL: ApprovalState = { kind: 'idle' };
 
 /**
  * The start request. Asked again with the same campaign, plan and phase, an open question or a standing approval stays
@@ -42,99 +42,108 @@ export const IDLE_DESK: Desk = { kind: 'idle' };
  * driver is only told of is approved at once and cannot be taken back. `busy`: another question is open.
  */
 export function ask(
-  desk: Desk,
+  approval: ApprovalState,
   request: ApprovalRequest,
   deadlineMs: number,
   nowUnixS: number,
-): { readonly desk: Desk; readonly fresh: boolean } | 'busy' {
-  const same = desk.kind !== 'idle' && sameQuestion(desk.request, request);
-  if (same && desk.kind === 'asking') {
-    return { desk: { ...desk, request: { ...desk.request, nonce: request.nonce } }, fresh: false };
-  }
-  if (desk.kind === 'asking') return 'busy';
-  if (isInformation(request)) {
-    const told = same ? { ...desk.request, nonce: request.nonce } : request;
+): { readonly approval: ApprovalState; readonly fresh: boolean } | 'busy' {
+  const same = approval.kind !== 'idle' && sameQuestion(approval.request, request);
+  if (same && approval.kind === 'asking') {
     return {
-      desk: { ...answered(told, ApprovalStatus.approved), settled: true },
+      approval: { ...approval, request: { ...approval.request, nonce: request.nonce } },
+      fresh: false,
+    };
+  }
+  if (approval.kind === 'asking') return 'busy';
+  if (isInformation(request)) {
+    const told = same ? { ...approval.request, nonce: request.nonce } : request;
+    return {
+      approval: { ...answered(told, ApprovalStatus.approved), settled: true },
       fresh: !same,
     };
   }
-  if (same && desk.kind === 'answered') {
+  if (same && approval.kind === 'answered') {
     // The tester repeats a request whose response it lost, or was restarted before it read the answer.
-    if (equalBytes(desk.request.nonce, request.nonce) && holds(desk, nowUnixS)) {
-      return { desk, fresh: false };
+    if (equalBytes(approval.request.nonce, request.nonce) && holds(approval, nowUnixS)) {
+      return { approval, fresh: false };
     }
-    if (desk.status === ApprovalStatus.approved && !desk.settled) {
+    if (approval.status === ApprovalStatus.approved && !approval.settled) {
       return {
-        desk: { ...desk, request: { ...desk.request, nonce: request.nonce } },
+        approval: { ...approval, request: { ...approval.request, nonce: request.nonce } },
         fresh: false,
       };
     }
   }
-  return { desk: { kind: 'asking', request, deadlineMs }, fresh: true };
+  return { approval: { kind: 'asking', request, deadlineMs }, fresh: true };
 }
 
 /** What the driver said; an answer that fits nothing changes nothing. */
-export function answer(desk: Desk, given: DriverAnswer, wallMs: number): Desk {
+export function answer(
+  approval: ApprovalState,
+  given: DriverAnswer,
+  wallMs: number,
+): ApprovalState {
   if (given.kind === 'withdraw') {
-    return desk.kind === 'answered' && canWithdraw(desk)
-      ? { ...desk, status: ApprovalStatus.withdrawn }
-      : desk;
+    return approval.kind === 'answered' && canWithdraw(approval)
+      ? { ...approval, status: ApprovalStatus.withdrawn }
+      : approval;
   }
   if (given.kind === 'again') {
-    return desk.kind === 'answered' && canAskAgain(desk)
-      ? { ...desk, status: ApprovalStatus.askAgain, untilUnixS: 0 }
-      : desk;
+    return approval.kind === 'answered' && canAskAgain(approval)
+      ? { ...approval, status: ApprovalStatus.askAgain, untilUnixS: 0 }
+      : approval;
   }
-  if (desk.kind !== 'asking') return desk;
+  if (approval.kind !== 'asking') return approval;
   switch (given.kind) {
     case 'approve':
-      return answered(desk.request, ApprovalStatus.approved);
+      return answered(approval.request, ApprovalStatus.approved);
     case 'deny':
-      return answered(desk.request, ApprovalStatus.denied);
+      return answered(approval.request, ApprovalStatus.denied);
     case 'later-ignition':
-      return answered(desk.request, ApprovalStatus.later, UNTIL_IGNITION_OFF);
+      return answered(approval.request, ApprovalStatus.later, UNTIL_IGNITION_OFF);
     case 'later': {
       const minutes = Math.min(MAX_LATER_MINUTES, Math.max(1, Math.round(given.minutes)));
       const untilUnixS = Math.floor(wallMs / 1000) + minutes * 60;
-      return answered(desk.request, ApprovalStatus.later, untilUnixS);
+      return answered(approval.request, ApprovalStatus.later, untilUnixS);
     }
   }
 }
 
 /** Silence counts as not approved. */
-export function expire(desk: Desk, nowMs: number): Desk {
-  return desk.kind === 'asking' && nowMs >= desk.deadlineMs
-    ? answered(desk.request, ApprovalStatus.timedOut)
-    : desk;
+export function expire(approval: ApprovalState, nowMs: number): ApprovalState {
+  return approval.kind === 'asking' && nowMs >= approval.deadlineMs
+    ? answered(approval.request, ApprovalStatus.timedOut)
+    : approval;
 }
 
 /**
  * The stop request: an open question is withdrawn, an approval becomes final (the point of no return is reached).
  * Undefined when nothing was ever asked.
  */
-export function stop(desk: Desk): Desk | undefined {
-  switch (desk.kind) {
+export function stop(approval: ApprovalState): ApprovalState | undefined {
+  switch (approval.kind) {
     case 'idle':
       return undefined;
     case 'asking':
-      return { ...answered(desk.request, ApprovalStatus.withdrawn), settled: true };
+      return { ...answered(approval.request, ApprovalStatus.withdrawn), settled: true };
     case 'answered':
-      return { ...desk, settled: true };
+      return { ...approval, settled: true };
   }
 }
 
 /** The driver may still take his approval back. */
-export function canWithdraw(desk: Desk): boolean {
-  return desk.kind === 'answered' && desk.status === ApprovalStatus.approved && !desk.settled;
+export function canWithdraw(approval: ApprovalState): boolean {
+  return (
+    approval.kind === 'answered' && approval.status === ApprovalStatus.approved && !approval.settled
+  );
 }
 
 /** The driver may ask for the question again. What the TMU has withdrawn is not waiting any more. */
-export function canAskAgain(desk: Desk): boolean {
-  if (desk.kind !== 'answered' || isInformation(desk.request)) return false;
+export function canAskAgain(approval: ApprovalState): boolean {
+  if (approval.kind !== 'answered' || isInformation(approval.request)) return false;
   const { denied, later, timedOut, withdrawn } = ApprovalStatus;
-  if (desk.status === withdrawn) return !desk.settled;
-  return desk.status === denied || desk.status === later || desk.status === timedOut;
+  if (approval.status === withdrawn) return !approval.settled;
+  return approval.status === denied || approval.status === later || approval.status === timedOut;
 }
 
 /** The driver is told, not asked: a forced safety release, or one that the vehicle's policy approves. */
@@ -154,15 +163,15 @@ function sameQuestion(a: ApprovalRequest, b: ApprovalRequest): boolean {
 }
 
 /** An answer of the driver that still counts. Silence is none: whoever asks again may get one. */
-function holds(desk: Extract<Desk, { kind: 'answered' }>, nowUnixS: number): boolean {
-  if (desk.status === ApprovalStatus.later) return desk.untilUnixS > nowUnixS;
-  return desk.status !== ApprovalStatus.timedOut && desk.status !== ApprovalStatus.askAgain;
+function holds(approval: Extract<ApprovalState, { kind: 'answered' }>, nowUnixS: number): boolean {
+  if (approval.status === ApprovalStatus.later) return approval.untilUnixS > nowUnixS;
+  return approval.status !== ApprovalStatus.timedOut && approval.status !== ApprovalStatus.askAgain;
 }
 
 function answered(
   request: ApprovalRequest,
   status: Exclude<ApprovalStatus, 0>,
   untilUnixS = 0,
-): Extract<Desk, { kind: 'answered' }> {
+): Extract<ApprovalState, { kind: 'answered' }> {
   return { kind: 'answered', request, status, untilUnixS, settled: false };
 }
