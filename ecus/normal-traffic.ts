@@ -1,4 +1,4 @@
-// Cyclic frames of normal communication, as long as the ECU runs and nobody has switched them off (28).
+// Cyclic frames of normal communication, as long as the ECU runs and no tester has switched them off (28).
 
 import type { CanBus } from '../src/bus/can-bus.ts';
 import { classicFrame } from '../src/bus/can-frame.ts';

@@ -45,7 +45,7 @@ export interface WritableDid {
 }
 
 /**
- * An output that a tester may take over (2F) in the extended session, until he gives it back or the session ends. At
+ * An output that a tester may take over (2F) in the extended session, until the tester returns it or the session ends. At
  * most 4 bytes, unsigned.
  */
 export interface ControllableDid {
@@ -85,7 +85,7 @@ export interface EcuProfile {
   readonly routines?: readonly ApplicationRoutine[];
 }
 
-/** For ECUs that the vehicle file names and nobody has described here. */
+/** For ECUs of the vehicle file without a profile of their own. */
 export const genericProfile: EcuProfile = {
   partNumber: 'CO-0000-00',
   dtcs: [],

@@ -69,7 +69,7 @@ export interface EcuOptions {
   readonly benchKeys: boolean;
   readonly vin: string;
   readonly connect: Connect;
-  /** Where normal traffic goes; undefined: there is none. */
+  /** Where normal traffic goes; undefined: no normal traffic. */
   readonly trafficBus: CanBus | undefined;
   readonly clock: Clock;
   readonly needs: ProvisioningNeeds;
@@ -171,7 +171,7 @@ export class Ecu {
     return { close: () => this.#listeners.delete(listener) };
   }
 
-  /** As by 11 01: RAM is lost, and after the boot time the bootloader decides anew. */
+  /** As by 11 01: RAM is lost, and after the boot time the bootloader decides again. */
   reset(reason: 'request' | 'trial-expired' | 'fault'): void {
     if (this.#end !== undefined || this.#life === undefined) return;
     this.#emit({ kind: 'reset', reason });

@@ -26,7 +26,7 @@ export type DriverAnswer =
   /** Later, when the ignition was switched off. */
   | { readonly kind: 'later-ignition' }
   | { readonly kind: 'deny' }
-  /** Takes an approval back. */
+  /** Withdraws an approval. */
   | { readonly kind: 'withdraw' }
   /** Now after all: the driver wants to be asked again. */
   | { readonly kind: 'again' };
@@ -131,7 +131,7 @@ export function stop(approval: ApprovalState): ApprovalState | undefined {
   }
 }
 
-/** The driver may still take his approval back. */
+/** The driver may still withdraw the approval. */
 export function canWithdraw(approval: ApprovalState): boolean {
   return (
     approval.kind === 'answered' && approval.status === ApprovalStatus.approved && !approval.settled
@@ -162,7 +162,7 @@ function sameQuestion(a: ApprovalRequest, b: ApprovalRequest): boolean {
   );
 }
 
-/** An answer of the driver that still counts. Silence is none: whoever asks again may get one. */
+/** An answer of the driver that still counts. Silence is no answer: the next question may get one. */
 function holds(approval: Extract<ApprovalState, { kind: 'answered' }>, nowUnixS: number): boolean {
   if (approval.status === ApprovalStatus.later) return approval.untilUnixS > nowUnixS;
   return approval.status !== ApprovalStatus.timedOut && approval.status !== ApprovalStatus.askAgain;

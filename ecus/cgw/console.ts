@@ -1,4 +1,4 @@
-// Where the driver answers: a screen on a terminal, lines on anything else, nobody where answers are automatic.
+// Where the driver answers: a screen on a terminal, lines on any other output, and no console where answers are automatic.
 
 import pc from 'picocolors';
 import { ApprovalStatus } from '../../src/vehicle/approval.ts';

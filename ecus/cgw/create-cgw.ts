@@ -18,7 +18,7 @@ export interface CreateCgwOptions
   readonly name?: string;
   /** `yes` and `no` answer by themselves; they are for benches and tests. */
   readonly approve: ApproveMode;
-  /** Left out: nobody is asked, and with `ask` every question times out. */
+  /** Left out: the driver is not asked, and with `ask` every question times out. */
   readonly terminal?: DriverTerminal | undefined;
   /** How long a question stays open; left out: as long as the asker says (30 s unless told otherwise). */
   readonly timeoutMs?: number;

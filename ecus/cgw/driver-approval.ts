@@ -22,11 +22,11 @@ import {
 } from './approval-state.ts';
 import { type DriverConsole, statusText } from './console.ts';
 
-/** Who answers: the driver, or nobody needs to. */
+/** Who answers: the driver, or a rule without asking. */
 export type ApproveMode = 'ask' | 'yes' | 'no';
 
 export interface DriverApprovalOptions {
-  /** Asked for with every request; undefined: nobody has provisioned one. */
+  /** Asked for with every request; undefined: no key is provisioned. */
   readonly key: () => Uint8Array | undefined;
   readonly approve: ApproveMode;
   /** Left out: as long as the request says. */
@@ -70,7 +70,7 @@ export class DriverApproval {
   }
 
   /**
-   * Routine 0204: the TMU tells how the update ended. Only information: whoever forges it changes a text on a screen,
+   * Routine 0204: the TMU tells how the update ended. Only information: a forged outcome changes a text on a screen,
    * never an answer, and a new question wipes it away.
    */
   outcomeRoutine(): RoutineRule {
@@ -133,7 +133,7 @@ export class DriverApproval {
             : Nrc.requestOutOfRange,
       };
     }
-    // An answer that nobody can check would be worth nothing: the driver is not even asked.
+    // Without a key the TMU could not check the answer, so the driver is not asked.
     if (this.#options.key() === undefined) return { nrc: Nrc.conditionsNotCorrect };
     const timeoutMs = this.#options.timeoutMs ?? request.facts.timeoutSeconds * 1000;
     const { clock } = this.#options;

@@ -25,7 +25,7 @@ export interface DriverView {
   clockText(unixS: number): string;
 }
 
-/** `about 2 minutes`, in whole minutes from a minute on: nobody plans his day by seconds. */
+/** `about 2 minutes`, in whole minutes from a minute on: drivers do not plan by seconds. */
 export function durationText(seconds: number): string {
   if (seconds < 1) return 'less than a second';
   if (seconds < 60) return `about ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`;
@@ -33,7 +33,7 @@ export function durationText(seconds: number): string {
   return `about ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}`;
 }
 
-/** In front of what the TMU tells: nobody vouches for it. */
+/** Before a text of the TMU that is not authenticated. */
 export const OUTCOME_LABEL = 'About the last update';
 
 interface PhaseWords {

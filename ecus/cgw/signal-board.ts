@@ -33,7 +33,7 @@ export class SignalBoard {
   readonly #values = new Map<string, SignalValue>();
   readonly #ecu: string;
 
-  /** Those signals of the vehicle file that this ECU answers for. Throws InputError for a value that is none. */
+  /** Those signals of the vehicle file that this ECU answers for. Throws InputError for an invalid value. */
   constructor(vehicle: Vehicle, ecu: string, values: Readonly<Record<string, SignalValue>> = {}) {
     this.#ecu = ecu;
     this.#signals = new Map(

@@ -30,7 +30,7 @@ export const edtProfile: EcuProfile = {
       meaning: 'brightness, 1 %',
       bytes: 1,
       initial: 70,
-      // Below 5 % nobody would find the way back.
+      // A display below 5 % would be too dark for setting it brighter again.
       refuses: (value) => (value < 5 || value > 100 ? Nrc.requestOutOfRange : undefined),
     },
   ],

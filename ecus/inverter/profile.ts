@@ -75,7 +75,7 @@ export const inverterProfile: EcuProfile = {
       own: fanDuty,
       refuses: (value, state) => {
         if (value > 100) return Nrc.requestOutOfRange;
-        // Nobody takes the cooling away from a power stage that needs it.
+        // A hot power stage keeps its cooling.
         return value < 100 && tooHot(state) ? Nrc.temperatureTooHigh : undefined;
       },
     },

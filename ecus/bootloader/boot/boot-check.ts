@@ -88,7 +88,7 @@ async function signedHeader(
 }
 
 /**
- * No image older than the running one shall ever run again. Undefined: nobody has confirmed it, or it could not be
+ * No image older than the running one shall ever run again. Undefined: it is not confirmed, or it could not be
  * started; then nothing is changed. `atMost`: a counter above this one is left alone. Throws StorageError.
  */
 export async function raiseCounter(

@@ -41,7 +41,7 @@ export const bootRecordSchema = z.strictObject({
   activationPending: z.boolean(),
   /** The next boot goes back to the other bank. */
   rollbackPending: z.boolean(),
-  /** The active bank runs on trial; nobody has confirmed it. */
+  /** The active bank runs on trial: its image is not confirmed yet. */
   trial: z
     .strictObject({
       bootsLeft: z.number().int().min(0).max(255),
@@ -249,7 +249,7 @@ export function confirm(campaign: string, evidence: string): RecordChange {
 
 /**
  * Routine 0212. On trial: back to the previous bank. Before activation: the staged image is forgotten. An ECU
- * that nobody staged stays as it is, so that a campaign may roll back all its ECUs without asking which it
+ * without a staged image stays as it is, so that a campaign may roll back all its ECUs without asking which it
  * has reached. `evenConfirmed` goes back even from a confirmed image, while the previous one is still there. What
  * one campaign activated is not undone in the name of another.
  */

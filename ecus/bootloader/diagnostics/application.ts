@@ -153,7 +153,7 @@ export class Application {
     };
   }
 
-  /** Counted durably before it begins: whoever lost the answer learns from the counter whether it was begun. */
+  /** Counted durably before it begins: a tester that lost the answer learns from the counter whether it was begun. */
   async #run(described: ApplicationRoutine): Promise<RoutineOutcome> {
     const { routine, takesMs } = described;
     const { nv } = this.#device;

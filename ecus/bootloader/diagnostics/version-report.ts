@@ -46,7 +46,7 @@ async function installedImage(device: BootedEcu): Promise<VersionReport['install
 /** SHA-256 of no bytes. */
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
-/** The name that a backend would give the factory image, which nobody uploaded. */
+/** The name that a backend would give the factory image, which was never uploaded. */
 function factoryFileName(ecuName: string, version: string, sha256: string): string {
   return `${ecuName}-${version}-${sha256.slice(0, 12)}.bin`;
 }

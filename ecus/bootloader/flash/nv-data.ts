@@ -46,7 +46,7 @@ export class NvData {
     this.#content = file.content;
   }
 
-  /** Reads it; a missing or damaged file is made anew. `damaged` says why the old one was given up. */
+  /** Reads it; a missing or damaged file is created again. `damaged` says why the old one was given up. */
   static async open(
     storage: Storage,
     newSerial: () => string,

@@ -47,7 +47,7 @@ const countersSchema = z.strictObject({
   format: z.literal(1),
   /** Highest release counter that was ever confirmed. */
   security: z.number().int().min(0),
-  /** Version reports up to this counter were set aside; none of a later life has one of them. */
+  /** Counters of version reports up to this one are set aside: no later life uses them again. */
   report: z.number().int().min(0),
   /** The latest attested time, milliseconds since 1970; 0 before the first. */
   timeMs: z.number().int().min(0),
@@ -122,7 +122,9 @@ export class TrustStore {
     const warnings: string[] = [];
     if (typeof trust.state === 'object') {
       // The Roots of the factory are still there: whatever came later is fetched and verified again.
-      warnings.push(`trusted metadata damaged, begun anew: ${trust.state.damaged}`);
+      warnings.push(
+        `trusted metadata damaged, started again from the factory Roots: ${trust.state.damaged}`,
+      );
     }
     if (typeof counters.state === 'object') {
       // Counters that are lost could be lower than they were: nothing may be programmed with them.

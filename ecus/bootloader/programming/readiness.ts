@@ -1,4 +1,4 @@
-// Why an ECU programs nothing now, whoever signed it; and what it notes of an image that it refuses.
+// Why an ECU programs nothing now, even with valid signatures; and what it notes of an image that it refuses.
 
 import type { AttackCode } from '../../../src/trust/attack.ts';
 import { bindingFault } from '../boot/boot-check.ts';

@@ -29,13 +29,13 @@ const pointSchema = z
     /** Of an encrypted image: its header as hexadecimal digits, from which the key is derived again. */
     header: z.string().regex(/^(?:[0-9a-f]{2})*$/),
   })
-  // The file has a checksum and no signature: whoever can write it must not bring the bootloader down.
+  // The file has a checksum and no signature: a forged file must not bring the bootloader down.
   .refine(
     ({ encrypted, header, received, carried, length }) =>
       received < length &&
       header.length === (encrypted ? 2 * HEADER_BYTES : 0) &&
       carried === (encrypted ? carriedFor(received) : received),
-    'the place is none of this transfer',
+    'the position does not belong to this transfer',
   );
 export type ResumePoint = z.infer<typeof pointSchema>;
 

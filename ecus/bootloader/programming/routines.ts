@@ -121,7 +121,7 @@ export function bootloaderRoutines(
     [Routine.confirmBank]: {
       sessions: extended,
       access: 'authority',
-      // An image that failed its self test must not become the confirmed one, whoever asks for it.
+      // An image that failed its self test is never confirmed, whatever authority asks for it.
       start: async (record) => {
         const option = decodeEvidenceOption(record);
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
@@ -147,7 +147,7 @@ export function bootloaderRoutines(
     [Routine.commitCounter]: {
       sessions: extended,
       access: 'authority',
-      // Only with the receipts of all ECUs of the campaign: a raised counter has no way back, and no boot raises it.
+      // Only with the receipts of all ECUs of the campaign: a raised counter cannot be lowered, and no boot raises it.
       start: async (record) => {
         const option = decodeEvidenceOption(record);
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
