@@ -3,7 +3,7 @@
 import type { ProgramGate } from './flash/flash-memory.ts';
 
 /** Kinds of wrong answers: to another service, of another identifier, or bytes that mean nothing. */
-export const WRONG_ANSWERS = ['service', 'identifier', 'garbage'] as const;
+const WRONG_ANSWERS = ['service', 'identifier', 'garbage'] as const;
 export type WrongAnswer = (typeof WRONG_ANSWERS)[number];
 
 /**

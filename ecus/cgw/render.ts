@@ -95,7 +95,7 @@ export function outcomeText(approval: ApprovalState, clockText: (unixS: number) 
 }
 
 /** The facts as label and paragraphs; both consoles show the same ones in the same order (UNECE R156). */
-export function factRows(facts: ApprovalFacts): readonly (readonly [string, readonly string[]])[] {
+function factRows(facts: ApprovalFacts): readonly (readonly [string, readonly string[]])[] {
   const nameWidth = Math.max(...facts.ecus.map((ecu) => textWidth(ecu.name)));
   return [
     ['Why', [facts.purpose]],

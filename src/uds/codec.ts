@@ -18,11 +18,6 @@ export function isMalformed(value: object): value is Malformed {
   return 'malformed' in value;
 }
 
-/** Tells the result of a `decodeRequest` apart: a request is an object, a refusal a number. */
-export function isNrc<T extends object>(value: T | Nrc): value is Nrc {
-  return typeof value === 'number';
-}
-
 /** ISO 14229-1 8.2.2: bits 0 to 6 are the sub-function, bit 7 suppresses the positive response. */
 export interface SubFunction {
   readonly subFunction: number;

@@ -23,7 +23,7 @@ export function decodedText<Message extends object>(
   return isMalformed(message) ? malformedText(message.malformed) : words(message as Message);
 }
 
-export function malformedText(reason: string): string {
+function malformedText(reason: string): string {
   return `(malformed: ${reason})`;
 }
 

@@ -20,7 +20,7 @@ import type { RoutineOutcome, RoutineRule } from '../programming/routine-rule.ts
 const { ControlParameter } = inputOutputControl;
 
 /** First byte of the results of a routine: its findings follow, or nothing was found since power-on. */
-export const RunStatus = { done: 0, notRun: 1 } as const;
+const RunStatus = { done: 0, notRun: 1 } as const;
 
 /** Bytes of a run counter. */
 const COUNTER_BYTES = 4;

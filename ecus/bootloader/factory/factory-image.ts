@@ -3,7 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, concatBytes, uintToBytes } from '../../../src/core/bytes.ts';
 
-export const FACTORY_VERSION = '1.0.0';
+const FACTORY_VERSION = '1.0.0';
 const FACTORY_IMAGE_BYTES = 4096;
 
 export interface FactoryImage {

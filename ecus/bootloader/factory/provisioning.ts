@@ -14,7 +14,7 @@ import { lock, secretsOf } from './lock.ts';
 import type { ProvisioningNeeds } from './provisioning-needs.ts';
 
 /** Files of RequestFileTransfer that hold the first Roots. */
-export const ROOT_FILES = {
+const ROOT_FILES = {
   'director.root.json': 'directorRoot',
   'images.root.json': 'imagesRoot',
 } as const;

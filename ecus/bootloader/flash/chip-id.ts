@@ -5,7 +5,7 @@ import type { Random } from '../../../src/core/random.ts';
 import type { Storage } from '../../../src/core/storage.ts';
 
 const CHIP_FILE = 'chip-id';
-export const CHIP_ID_BYTES = 16;
+const CHIP_ID_BYTES = 16;
 
 /** Read it; a chip without one is a new chip. Throws StorageError. */
 export async function openChipId(storage: Storage, random: Random): Promise<Uint8Array> {

@@ -323,6 +323,6 @@ function textOf(trust: RepositoryTrust): Record<string, string> {
 }
 
 /** SHA-256 of a Root, hexadecimal. */
-export function digestOf(root: Uint8Array): string {
+function digestOf(root: Uint8Array): string {
   return toHex(sha256(root));
 }

@@ -10,7 +10,7 @@ import type { AcceptedRelease } from './release.ts';
 import { type Permission, releaseOf } from './state.ts';
 
 /** Status byte of checkMemory. */
-export const CheckResult = {
+const CheckResult = {
   correct: 0,
   /** The bytes in the bank do not have the hash that the tester or the metadata names. */
   wrongHash: 1,

@@ -9,7 +9,7 @@ export type RoutineOutcome = Uint8Array | { readonly nrc: Nrc };
 /**
  * `unlocked`: by SecurityAccess. `authority`: once the ECU is locked, service 84 around the very message; 38 without.
  */
-export type RoutineAccess = 'open' | 'unlocked' | 'authority';
+type RoutineAccess = 'open' | 'unlocked' | 'authority';
 
 export interface RoutineRule {
   /**

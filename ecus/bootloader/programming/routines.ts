@@ -22,7 +22,7 @@ import type { RoutineOutcome, RoutineRule } from './routine-rule.ts';
 const DONE = Uint8Array.of(0);
 
 /** Bits of the status byte of checkProgrammingPreconditions; 0 when all are met. */
-export const Precondition = {
+const Precondition = {
   /** An image on trial must be confirmed or rolled back first. */
   trialRunning: 0x01,
   /** A rollback was requested and awaits its reset. */
@@ -30,7 +30,7 @@ export const Precondition = {
 } as const;
 
 /** Status byte of checkProgrammingDependencies: 0 when the bank holds a verified image. */
-export const Dependency = { met: 0, noVerifiedImage: 1 } as const;
+const Dependency = { met: 0, noVerifiedImage: 1 } as const;
 
 export function bootloaderRoutines(
   device: BootedEcu,

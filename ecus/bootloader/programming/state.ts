@@ -27,7 +27,7 @@ export type Permission =
   | { readonly kind: 'plain'; readonly release: AcceptedRelease };
 
 /** What this session has done to the target bank. A bank that was blank before the session is no permission to write. */
-export type TargetBank =
+type TargetBank =
   | 'untouched'
   | 'erased'
   /** A whole image has come and awaits its check. */
