@@ -1,8 +1,9 @@
 // The row that each file of this folder exports: one service of the simulated ECU.
 
 import type { Clock } from '../../../../src/core/clock.ts';
+import type { Nrc } from '../../../../src/uds/nrc.ts';
 import type { SecurityAccess } from '../../../../src/uds/security.ts';
-import type { ServiceHandler } from '../../../../src/uds/server-types.ts';
+import type { Reply, ServiceHandler } from '../../../../src/uds/server-types.ts';
 import { Session } from '../../../../src/uds/sid.ts';
 import type { BootedEcu } from '../../device.ts';
 import type { MetadataCheck } from '../../programming/metadata.ts';
@@ -64,4 +65,14 @@ export function programmingHandler(
       return parts.securityLevel();
     },
   };
+}
+
+/** The reply to what a service did: positive, or the NRC against it. What is done at once is answered at once. */
+export function replyAfter(
+  done: Nrc | undefined | Promise<Nrc | undefined>,
+  positive: () => Uint8Array,
+): Reply | Promise<Reply> {
+  const reply = (nrc: Nrc | undefined): Reply =>
+    nrc === undefined ? { positive: positive() } : { nrc };
+  return done instanceof Promise ? done.then(reply) : reply(done);
 }

@@ -5,19 +5,18 @@ import {
   encodeResponse,
   row,
 } from '../../../../src/uds/services/request-transfer-exit.ts';
-import { type EcuService, programmingHandler } from './ecu-service.ts';
+import { type EcuService, programmingHandler, replyAfter } from './ecu-service.ts';
 
 export const service: EcuService = {
   sid: row.sid,
   handler: (parts) =>
     programmingHandler(parts, {
       minLength: 1,
-      handle: async (bytes) => {
+      handle: (bytes) => {
         const request = decodeRequest(bytes);
         if (typeof request === 'number') return { nrc: request };
         const { programming } = parts;
-        const nrc = await programming.transferExit(request.data.length);
-        return nrc === undefined ? { positive: encodeResponse() } : { nrc };
+        return replyAfter(programming.transferExit(request.data.length), () => encodeResponse());
       },
     }),
 };
