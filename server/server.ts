@@ -26,6 +26,7 @@ import { directorRoutes } from './features/director/routes.ts';
 import { openUptane, type ServerUptaneOptions } from './features/director/uptane.ts';
 import { ClockWatch } from './features/operations/clock-watch.ts';
 import { ExpiryWatch } from './features/operations/expiry-watch.ts';
+import { openApiRoutes } from './features/operations/openapi-routes.ts';
 import { operationsRoutes } from './features/operations/routes.ts';
 import { LoginThrottle } from './features/people/login-throttle.ts';
 import { Passwords } from './features/people/passwords.ts';
@@ -66,6 +67,7 @@ import { type FileLock, lockFile } from './platform/db/sqlite-dialect.ts';
 import { requireBasePath } from './platform/http/base-path.ts';
 import { HttpProblem, ServerError } from './platform/http/errors.ts';
 import { arrival, frontDoor } from './platform/http/front-door.ts';
+import type { GuardedRouter, KnownEndpoint } from './platform/http/guarded-router.ts';
 import { listen, type RunningServer } from './platform/http/listen.ts';
 import { problems } from './platform/http/problems.ts';
 import type { RequestState } from './platform/http/request.ts';
@@ -283,6 +285,7 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
     ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),
     uptane === undefined ? noTrustRoutes() : metadataRoutes(services, uptane, sessions),
     operationsRoutes(services, web.files, sessions),
+    openApiRoutes(services, () => routers.flatMap(endpointsOf)),
     sessionRoutes(services, sessions),
     ...(forReleases ? [uploadRoutes(services, sessions)] : []),
     pageRoutes(services, sessions),
@@ -365,6 +368,11 @@ function deviceCertificates(options: ServerOptions): ClientCertificates | undefi
 function proxyTrust(option: boolean | readonly string[] | undefined): ProxyTrust {
   if (option === undefined || option === false) return false;
   return option === true ? 'direct-peer' : new AddressList(option, 'trusted proxies');
+}
+
+/** None of a router that only refuses. */
+function endpointsOf(router: Router<RequestState>): readonly KnownEndpoint[] {
+  return 'endpoints' in router ? (router as GuardedRouter).endpoints : [];
 }
 
 function mount(app: Koa<RequestState>, router: Router<RequestState>): void {

@@ -27,6 +27,9 @@ export function isFinal(state: CommandState): boolean {
   return FINAL_STATES.includes(state);
 }
 
+/** How far ahead the expiry of a command may be. */
+export const LONGEST_EXPIRY_S = 30 * 24 * 3600;
+
 const name = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'expected a name such as setPowerLimit');
 
 export const argumentDescription = z.discriminatedUnion('type', [

@@ -13,6 +13,7 @@ import type { Storage } from '../../src/core/storage.ts';
 import { type SeededRandom, seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { requireContract } from './contract-support.ts';
 import type { Reply, RequestOptions } from './support.ts';
 import {
   bearer,
@@ -101,6 +102,13 @@ export class InjectedBackend implements VehicleBackend {
     const { statusCode: status, rawPayload, headers: answered } = response;
     const digest = createHash('sha256').update(rawPayload).digest('hex');
     this.answers.push(`${method} ${path} ${status} ${JSON.stringify(answered)} ${digest}`);
+    requireContract({
+      method,
+      path,
+      status,
+      headers: answered as Reply['headers'],
+      body: rawPayload,
+    });
     return {
       status,
       headers: answered as Reply['headers'],

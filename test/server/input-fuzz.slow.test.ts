@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { reportBody } from '../../server/platform/http/input.ts';
+import { versionReport } from '../../src/contract/endpoints/vehicles/report-versions.ts';
 import { json, startBackend } from './support.ts';
 import { bearer, startSigned, TestVehicle, VIN } from './trust-support.ts';
 
@@ -35,7 +35,7 @@ const bentReport = fc
 it('the report schema decides about any JSON without throwing', () => {
   fc.assert(
     fc.property(fc.oneof(fc.jsonValue(), bentReport), (value) => {
-      const parsed = reportBody.safeParse(value);
+      const parsed = versionReport.safeParse(value);
       if (parsed.success) expect(parsed.data.ecus.length).toBeLessThanOrEqual(64);
     }),
     { numRuns: 3000 },

@@ -10,6 +10,7 @@ import { createServer, type ServerOptions } from '../../server/server.ts';
 import { type Clock, systemClock, type Timer } from '../../src/core/clock.ts';
 import { type Logger, silentLogger } from '../../src/core/logger.ts';
 import { systemRandom } from '../../src/core/random.ts';
+import { requireContract } from './contract-support.ts';
 
 export const PASSWORD = 'a password for tests';
 export const FAST_BCRYPT = 4;
@@ -201,8 +202,17 @@ export async function request(
         response.on('end', () => {
           const whole = Buffer.concat(chunks);
           const text = whole.toString('utf8');
+          const { statusCode: status = 0 } = response;
+          try {
+            const { method = 'GET' } = init;
+            const { headers: answered } = response;
+            requireContract({ method, path: target, status, headers: answered, body: whole });
+          } catch (error) {
+            reject(error);
+            return;
+          }
           resolve({
-            status: response.statusCode!,
+            status,
             headers: response.headers,
             body: whole,
             text,

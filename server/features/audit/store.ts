@@ -1,6 +1,7 @@
 // The audit log: who did what from where. Refusals are counted together, so that a flood stays a line.
 
 import { type Kysely, sql } from 'kysely';
+import { AUDIT_CATEGORIES } from '../../../src/contract/endpoints/people/pages.ts';
 import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import { defined } from '../../../src/core/optional.ts';
@@ -71,7 +72,6 @@ export const AUDIT_ACTIONS = {
   'refused.session': 'refusals',
 } as const;
 export type AuditAction = keyof typeof AUDIT_ACTIONS;
-export const AUDIT_CATEGORIES = ['people', 'devices', 'vehicles', 'attacks', 'refusals'] as const;
 export type AuditCategory = (typeof AUDIT_CATEGORIES)[number];
 
 export interface AuditEvent {

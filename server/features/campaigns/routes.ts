@@ -2,12 +2,15 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import { z } from 'zod';
+import { askAgain } from '../../../src/contract/endpoints/campaigns/ask-again.ts';
+import { cancelCampaign, orderReason } from '../../../src/contract/endpoints/campaigns/cancel.ts';
+import { showCampaign } from '../../../src/contract/endpoints/campaigns/show.ts';
+import { campaignStatus, REFUSED_STATE } from '../../../src/contract/endpoints/campaigns/status.ts';
+import { vehiclePath } from '../../../src/contract/fields.ts';
 import { nameOf, requireOwnVehicle } from '../../platform/auth/access.ts';
-import { parseInput, readJson, readSmallBody } from '../../platform/http/body.ts';
+import { parseInput, readBody, readJson, readSmallBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { cancelBody, statusBody, vehicleId } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -16,19 +19,14 @@ import { requireCsrf } from '../people/people.ts';
 import type { StoredOrder } from './cancel-order-store.ts';
 import type { StoredCampaign } from './store.ts';
 
-/** A vehicle tells so of a campaign that has ended by its driver's word, and hears whether it is asked again. */
-const REFUSED_STATE = 'refused';
-
-const vehiclePath = z.object({ vin: vehicleId });
-
 export function campaignRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
   const router = guardedRouter(services, sessions);
 
-  router.post('/vehicle/campaign', async (ctx) => {
-    const body = parseInput(statusBody, await readJson(ctx, services.clock));
+  router.answer(campaignStatus, async (ctx) => {
+    const body = await readBody(ctx, campaignStatus, services.clock);
     const { vin, campaign, state, answer } = body;
     requireOwnVehicle(ctx, vin);
     if (ctx.state.device === undefined) await services.gate.stranger(ctx, services);
@@ -51,7 +49,7 @@ export function campaignRoutes(
     };
   });
 
-  router.get('/vehicles/:vin/campaign', async (ctx) => {
+  router.answer(showCampaign, async (ctx) => {
     const { vin } = parseInput(vehiclePath, ctx.params);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = {
@@ -61,7 +59,7 @@ export function campaignRoutes(
     };
   });
 
-  router.post('/vehicles/:vin/cancel', async (ctx) => {
+  router.answer(cancelCampaign, async (ctx) => {
     const { vin } = parseInput(vehiclePath, ctx.params);
     const { who, reason } = await orderOf(ctx, services);
     const result = await services.cancelOrders.cancel(vin, reason, {
@@ -78,7 +76,7 @@ export function campaignRoutes(
     ctx.body = orderJson(result.order, result.kind === 'ordered');
   });
 
-  router.post('/vehicles/:vin/ask-again', async (ctx) => {
+  router.answer(askAgain, async (ctx) => {
     const { vin } = parseInput(vehiclePath, ctx.params);
     const { who, reason } = await orderOf(ctx, services);
     const { address } = ctx.state;
@@ -99,13 +97,13 @@ async function orderOf(
 ): Promise<{ who: string; reason: string }> {
   const who = nameOf(ctx);
   if (ctx.state.token !== undefined) {
-    return { who, ...parseInput(cancelBody, await readJson(ctx, services.clock)) };
+    return { who, ...parseInput(orderReason, (await readJson(ctx, services.clock)).value) };
   }
   const body = await readSmallBody(ctx, services.clock);
   const field = (body.value as { _csrf?: unknown } | null)?._csrf;
   const header = ctx.get('X-CSRF-Token');
   await requireCsrf(ctx, services, header === '' ? String(field ?? '') : header);
-  return { who, ...parseInput(cancelBody, body.value) };
+  return { who, ...parseInput(orderReason, body.value) };
 }
 
 function orderJson(order: StoredOrder, created: boolean): Record<string, unknown> {

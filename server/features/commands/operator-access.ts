@@ -1,9 +1,9 @@
 // Who may look at the services of a vehicle and who may change them: tools by token, people by session.
 
+import { vehicleId } from '../../../src/contract/fields.ts';
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput, readSmallBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
-import { vehicleId } from '../../platform/http/input.ts';
 import type { AppContext, Person } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import { requireCsrf } from '../people/people.ts';

@@ -3,9 +3,22 @@
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { describeParameters } from '../../../src/contract/configuration.ts';
+import { cancelCommand, submitCancel } from '../../../src/contract/endpoints/commands/cancel.ts';
+import { showCatalogue } from '../../../src/contract/endpoints/commands/catalogue.ts';
+import { listCommands } from '../../../src/contract/endpoints/commands/list.ts';
+import { orderCommand } from '../../../src/contract/endpoints/commands/order.ts';
+import { showCommand } from '../../../src/contract/endpoints/commands/show.ts';
+import {
+  changeConfiguration,
+  submitConfiguration,
+} from '../../../src/contract/endpoints/configuration/change.ts';
+import { describeConfiguration } from '../../../src/contract/endpoints/configuration/describe.ts';
+import { showConfiguration } from '../../../src/contract/endpoints/configuration/show.ts';
+import { listSamples } from '../../../src/contract/endpoints/telemetry/list-samples.ts';
+import { vehicleCheckin } from '../../../src/contract/endpoints/vehicles/vehicle-checkin.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
-import { guardedRouter } from '../../platform/http/guarded-router.ts';
+import { type GuardedRouter, guardedRouter } from '../../platform/http/guarded-router.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -14,15 +27,7 @@ import type { ChangeResult, ConfigurationChange } from '../configuration/store.t
 import { checkinJson } from '../vehicles/checkin-view.ts';
 import { type FormName, vehiclePage } from '../vehicles/page.ts';
 import { shownState } from '../vehicles/vehicle-state.ts';
-import {
-  commandBody,
-  commandOfForm,
-  commandsQuery,
-  configurationBody,
-  configurationOfForm,
-  expectedVersion,
-  telemetryQuery,
-} from './input.ts';
+import { commandOfForm, configurationOfForm, expectedVersion } from './input.ts';
 import { knownVehicle, mayChange, type OperatorRequest } from './operator-access.ts';
 import type { StoredCommand } from './rows.ts';
 import { MAX_OPEN, type NotOrdered, type OrderedCommand } from './store.ts';
@@ -36,9 +41,9 @@ export function operatorRoutes(
   configurationRoutes(router, services);
   commandRoutes(router, services);
 
-  router.get('/telemetry/:vin', async (ctx) => {
+  router.answer(listSamples, async (ctx) => {
     const vin = await knownVehicle(ctx, services);
-    const { format, ...filter } = parseInput(telemetryQuery, { ...ctx.query });
+    const { format, ...filter } = parseInput(listSamples.request.query, { ...ctx.query });
     const samples = await services.telemetry.samples(vin, filter);
     const accepted = ctx.accepts('application/json', 'text/csv') === 'text/csv' ? 'csv' : 'json';
     if ((format ?? accepted) === 'csv') {
@@ -49,7 +54,7 @@ export function operatorRoutes(
     ctx.body = { vin, counts: await services.telemetry.counts(vin), samples };
   });
 
-  router.get('/vehicles/:vin/checkin', async (ctx) => {
+  router.answer(vehicleCheckin, async (ctx) => {
     const vin = await knownVehicle(ctx, services);
     const vehicle = await services.vehicles.find(vin);
     if (vehicle === undefined) {
@@ -62,7 +67,7 @@ export function operatorRoutes(
   return router;
 }
 
-function configurationRoutes(router: Router<RequestState>, services: Services): void {
+function configurationRoutes(router: GuardedRouter, services: Services): void {
   const { configurations } = services;
   const change = async (
     vin: string,
@@ -76,25 +81,25 @@ function configurationRoutes(router: Router<RequestState>, services: Services): 
     return { vin, version, changed: result.kind === 'changed', warnings };
   };
 
-  router.get('/config/schema', async (ctx) => {
+  router.answer(describeConfiguration, async (ctx) => {
     ctx.body = describeParameters();
   });
 
-  router.get('/config/:vin', async (ctx) => {
+  router.answer(showConfiguration, async (ctx) => {
     const vin = await knownVehicle(ctx, services);
     ctx.body = await configurationView(configurations, vin);
   });
 
-  router.put('/config/:vin', async (ctx) => {
+  router.answer(changeConfiguration, async (ctx) => {
     const request = await mayChange(ctx, services);
     const vin = await knownVehicle(ctx, services);
-    const { parameters, comment } = parseInput(configurationBody, jsonOf(request));
+    const { parameters, comment } = parseInput(changeConfiguration.request.body, jsonOf(request));
     const expected = expectedVersion(ctx.get('If-Match'));
     ctx.body = await change(vin, { parameters, comment, expected }, request);
   });
 
   // The form of the page: a browser can send no PUT without a script.
-  router.post('/config/:vin', async (ctx) => {
+  router.answer(submitConfiguration, async (ctx) => {
     const request = await mayChange(ctx, services);
     const vin = await knownVehicle(ctx, services);
     await inPlace(ctx, services, { vin, form: 'configuration', request }, async () => {
@@ -104,30 +109,30 @@ function configurationRoutes(router: Router<RequestState>, services: Services): 
   });
 }
 
-function commandRoutes(router: Router<RequestState>, services: Services): void {
+function commandRoutes(router: GuardedRouter, services: Services): void {
   const { commands } = services;
 
-  router.get('/commands/:vin', async (ctx) => {
+  router.answer(listCommands, async (ctx) => {
     const vin = await knownVehicle(ctx, services);
-    const query = parseInput(commandsQuery, { ...ctx.query });
+    const query = parseInput(listCommands.request.query, { ...ctx.query });
     ctx.body = { vin, commands: await commands.list(vin, query) };
   });
 
-  router.get('/commands/:vin/catalogue', async (ctx) => {
+  router.answer(showCatalogue, async (ctx) => {
     const vin = await knownVehicle(ctx, services);
     const told = await commands.catalogue(vin);
     if (told === undefined) throw noCatalogue(vin);
     ctx.body = { vin, ...told };
   });
 
-  router.get('/commands/:vin/:id', async (ctx) => {
+  router.answer(showCommand, async (ctx) => {
     const vin = await knownVehicle(ctx, services);
     const command = await commands.find(vin, String(ctx.params.id));
     if (command === undefined) throw noCommand(vin);
     ctx.body = command;
   });
 
-  router.post('/commands/:vin', async (ctx) => {
+  router.answer(orderCommand, async (ctx) => {
     const request = await mayChange(ctx, services);
     const { who, address, kind, value } = request;
     const vin = await knownVehicle(ctx, services);
@@ -138,7 +143,7 @@ function commandRoutes(router: Router<RequestState>, services: Services): void {
       ctx.body = { ...result.command, created: result.kind === 'ordered' };
     };
     if (kind !== 'form') {
-      await order(parseInput(commandBody, value));
+      await order(parseInput(orderCommand.request.body, value));
       return;
     }
     await inPlace(ctx, services, { vin, form: 'command', request }, async () => {
@@ -156,11 +161,11 @@ function commandRoutes(router: Router<RequestState>, services: Services): void {
     ctx.body = { ...result.command };
   };
 
-  router.delete('/commands/:vin/:id', async (ctx) => {
+  router.answer(cancelCommand, async (ctx) => {
     await cancel(ctx, await mayChange(ctx, services));
   });
 
-  router.post('/commands/:vin/:id/cancel', async (ctx) => {
+  router.answer(submitCancel, async (ctx) => {
     const request = await mayChange(ctx, services);
     const vin = await knownVehicle(ctx, services);
     const place = { vin, form: 'cancel', request } as const;

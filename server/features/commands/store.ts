@@ -10,6 +10,7 @@ import {
   checkCommand,
   FINAL_STATES,
   isFinal,
+  LONGEST_EXPIRY_S,
 } from '../../../src/contract/command.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { Schema } from '../../platform/db/schema.ts';
@@ -24,7 +25,6 @@ export const MAX_OPEN = 100;
 /** A command that its vehicle never spoke of again is as good as over so long after its expiry. */
 const FORGOTTEN_AFTER_MS = 30 * 24 * 3600_000;
 const DEFAULT_EXPIRY_S = 3600;
-export const LONGEST_EXPIRY_S = 30 * 24 * 3600;
 
 export interface OrderedCommand extends CommandRequest {
   /** In place of `expiresAt`: from now, by our clock. */

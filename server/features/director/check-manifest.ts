@@ -1,5 +1,6 @@
 // A vehicle version manifest against the inventory (5.3.2.1 steps 3 and 4): complete, signed by each ECU, not replayed.
 
+import type { ProblemCode } from '../../../src/contract/problem.ts';
 import { faultText } from '../../../src/trust/attack.ts';
 import {
   checkManifest,
@@ -8,7 +9,6 @@ import {
   type VersionReport,
 } from '../../../src/trust/manifest.ts';
 import type { PublicKeyJson } from '../../../src/trust/signing-key.ts';
-import type { ProblemCode } from '../../platform/http/errors.ts';
 import type { RegisteredDevice } from '../registry/store.ts';
 import type { StoredEcuReport } from '../vehicles/store.ts';
 

@@ -2,6 +2,9 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
+import { health } from '../../../src/contract/endpoints/operations/health.ts';
+import { metrics } from '../../../src/contract/endpoints/operations/metrics.ts';
+import { staticFile } from '../../../src/contract/endpoints/operations/static-file.ts';
 import { describeError } from '../../../src/core/errors.ts';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
@@ -37,7 +40,7 @@ export function operationsRoutes(
   };
   const uptimeSeconds = (): number => Math.floor((services.clock.nowMs() - startedMs) / 1000);
 
-  router.get('/healthz', async (ctx) => {
+  router.answer(health, async (ctx) => {
     const healthy = await databaseAnswers();
     const metadata = healthy ? await services.expiry.expiries() : [];
     const tokens = healthy
@@ -76,7 +79,7 @@ export function operationsRoutes(
     };
   });
 
-  router.get('/metrics', async (ctx) => {
+  router.answer(metrics, async (ctx) => {
     const mayName = await mayReadNames(ctx as AppContext, services);
     const healthy = await databaseAnswers();
     ctx.set('Cache-Control', 'no-store');
@@ -92,7 +95,7 @@ export function operationsRoutes(
     ]);
   });
 
-  router.get('/static/:name', (ctx) => {
+  router.answer(staticFile, (ctx) => {
     const file = files.get(ctx.params.name ?? '');
     if (file === undefined) return;
     const etag = `"${file.hash}"`;

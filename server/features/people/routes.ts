@@ -2,10 +2,12 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
+import { logIn, logInPage } from '../../../src/contract/endpoints/people/log-in.ts';
+import { logOut } from '../../../src/contract/endpoints/people/log-out.ts';
+import { showSession } from '../../../src/contract/endpoints/people/session.ts';
 import { parseInput, readSmallBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { loginBody } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -19,7 +21,7 @@ export function sessionRoutes(
 ): Router<RequestState> {
   const router = guardedRouter(services, sessions);
 
-  router.get('/login', (ctx) => {
+  router.answer(logInPage, (ctx) => {
     if (ctx.state.person !== undefined) {
       seeOther(ctx, '/');
       return;
@@ -27,12 +29,12 @@ export function sessionRoutes(
     loginPage(ctx, services, { name: '', error: undefined });
   });
 
-  router.post('/login', async (ctx) => {
+  router.answer(logIn, async (ctx) => {
     await requireSameOrigin(ctx, services);
     const body = await readSmallBody(ctx, services.clock);
-    const { name, password } = parseInput(loginBody, body.value);
+    const { name, password } = parseInput(logIn.request.body, body.value);
     try {
-      const user = await logIn(ctx, services, name, password);
+      const user = await checkLogIn(ctx, services, name, password);
       const person = await startSession(ctx, { name: user.name, role: user.role });
       if (body.kind === 'form') rememberClient(ctx, services.random, user);
       ctx.set('Cache-Control', 'no-store');
@@ -49,13 +51,13 @@ export function sessionRoutes(
     }
   });
 
-  router.get('/session', async (ctx) => {
+  router.answer(showSession, async (ctx) => {
     const person = ctx.state.person!;
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { user: person.name, role: person.role, csrfToken: person.csrfToken };
   });
 
-  router.post('/logout', async (ctx) => {
+  router.answer(logOut, async (ctx) => {
     const person = ctx.state.person!;
     let token = ctx.get('X-CSRF-Token');
     if (token === '' && ctx.request.length !== undefined && ctx.request.length > 0) {
@@ -80,7 +82,12 @@ export function sessionRoutes(
 }
 
 /** Throws HttpProblem 429, or 401 with one answer for a wrong name and a wrong password. */
-async function logIn(ctx: AppContext, services: Services, givenName: string, password: string) {
+async function checkLogIn(
+  ctx: AppContext,
+  services: Services,
+  givenName: string,
+  password: string,
+) {
   const name = givenName.toLowerCase();
   const { address } = ctx.state;
   const user = await services.users.find(name);

@@ -1,15 +1,17 @@
 // The sessions of devices: POST /auth/challenge, POST /auth/response, and the next key by POST /auth/rotate.
 
 import type Router from '@koa/router';
+import { challenge } from '../../../src/contract/endpoints/registry/challenge.ts';
+import { answerChallenge } from '../../../src/contract/endpoints/registry/response.ts';
+import { rotate } from '../../../src/contract/endpoints/registry/rotate.ts';
 import { toHex } from '../../../src/core/bytes.ts';
 import { nextDeviceKey } from '../../../src/trust/key-agreement.ts';
 import { encrypts } from '../../../src/trust/sealed-session.ts';
 import { generateX25519 } from '../../../src/trust/signing-key.ts';
 import { deviceProblem } from '../../platform/auth/callers.ts';
-import { parseInput, readJson } from '../../platform/http/body.ts';
+import { readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { challengeBody, responseBody, rotateBody } from '../../platform/http/input.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import { sealedPost } from '../../platform/http/sealed.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -18,12 +20,12 @@ export function deviceRoutes(services: Services): Router<RequestState> {
   const router = guardedRouter(services);
   const { deviceSessions, sealedSessions } = services;
 
-  router.post('/auth/challenge', async (ctx) => {
-    const body = parseInput(challengeBody, await readJson(ctx, services.clock));
+  router.answer(challenge, async (ctx) => {
+    const body = await readBody(ctx, challenge, services.clock);
     const { serial, hw_id: hwId, clientNonce, clientKey } = body;
     const device = { serial, hwId };
-    const challenge = await deviceSessions.challenge(device, clientNonce, clientKey);
-    if (challenge === undefined) {
+    const given = await deviceSessions.challenge(device, clientNonce, clientKey);
+    if (given === undefined) {
       throw new HttpProblem(
         409,
         'NO_KEY_PAIR',
@@ -31,15 +33,15 @@ export function deviceRoutes(services: Services): Router<RequestState> {
       );
     }
     ctx.set('Cache-Control', 'no-store');
-    ctx.body = challenge;
+    ctx.body = given;
   });
 
-  router.post('/auth/response', async (ctx) => {
-    const body = parseInput(responseBody, await readJson(ctx, services.clock));
+  router.answer(answerChallenge, async (ctx) => {
+    const body = await readBody(ctx, answerChallenge, services.clock);
     if (!deviceSessions.isFirstAnswer(body.challenge)) {
       await services.gate.anonymous(ctx, services, 'log-in');
     }
-    const { challenge, clientProof: proof, clientSignature: signature, sealed: wish } = body;
+    const { clientProof: proof, clientSignature: signature, sealed: wish } = body;
     if (wish !== undefined && services.encryptedOnly && !encrypts(wish.suite)) {
       throw new HttpProblem(
         403,
@@ -47,7 +49,7 @@ export function deviceRoutes(services: Services): Router<RequestState> {
         `this server takes no sealed session without encryption (--encrypted-sessions): use a suite other than ${wish.suite}`,
       );
     }
-    const answer = { challenge, proof, signature };
+    const answer = { challenge: body.challenge, proof, signature };
     const session =
       wish === undefined
         ? await deviceSessions.respond(answer)
@@ -79,8 +81,8 @@ export function deviceRoutes(services: Services): Router<RequestState> {
   });
 
   // Sealed by the key that is in use: both sides have both keys until the device proves the next one.
-  sealedPost(router, services, '/auth/rotate', async ({ session, json }) => {
-    const { clientKey } = json(rotateBody);
+  sealedPost(router, services, rotate, async ({ session, json }) => {
+    const { clientKey } = json(rotate.request.body);
     const pair = generateX25519(services.random);
     const keys = { clientKey, serverKey: toHex(pair.publicKey) };
     const next = nextDeviceKey(session, pair.privateKey, keys, 'server');

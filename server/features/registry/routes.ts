@@ -2,11 +2,12 @@
 
 import type Router from '@koa/router';
 import { defined } from '../../../src/core/optional.ts';
+import { activate } from '../../../src/contract/endpoints/registry/activate.ts';
+import { provision } from '../../../src/contract/endpoints/registry/provision.ts';
 import { nameOf } from '../../platform/auth/access.ts';
-import { parseInput, readJson } from '../../platform/http/body.ts';
+import { readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { activateBody, provisionBody } from '../../platform/http/input.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import type { Actor, DeviceRefusal, RegisteredDevice, Twin } from './store.ts';
@@ -14,8 +15,8 @@ import type { Actor, DeviceRefusal, RegisteredDevice, Twin } from './store.ts';
 export function registryRoutes(services: Services): Router<RequestState> {
   const router = guardedRouter(services);
 
-  router.post('/provision', async (ctx) => {
-    const body = parseInput(provisionBody, await readJson(ctx, services.clock));
+  router.answer(provision, async (ctx) => {
+    const body = await readBody(ctx, provision, services.clock);
     const actor = { who: nameOf(ctx), address: ctx.state.address };
     const result = await services.devices.provision(
       body.hw_id,
@@ -43,8 +44,8 @@ export function registryRoutes(services: Services): Router<RequestState> {
     }
   });
 
-  router.post('/provision/activate', async (ctx) => {
-    const body = parseInput(activateBody, await readJson(ctx, services.clock));
+  router.answer(activate, async (ctx) => {
+    const body = await readBody(ctx, activate, services.clock);
     const actor = { who: nameOf(ctx), address: ctx.state.address };
     const result = await services.devices.activate(body.hw_id, actor);
     if ('kind' in result) throw await refused(result, body.hw_id, actor);

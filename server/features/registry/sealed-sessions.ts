@@ -1,5 +1,6 @@
 // What a sealed request has to be: of a session that lasts, as the device sent it, for the first time, and of a device that is active.
 
+import type { ProblemCode } from '../../../src/contract/problem.ts';
 import {
   encrypts,
   type MessageHead,
@@ -7,7 +8,7 @@ import {
   readHead,
   type SealedSession,
 } from '../../../src/trust/sealed-session.ts';
-import { HttpProblem, type ProblemCode } from '../../platform/http/errors.ts';
+import { HttpProblem } from '../../platform/http/errors.ts';
 import type { AppContext } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import type { RegisteredDevice } from './store.ts';

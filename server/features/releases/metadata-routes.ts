@@ -2,7 +2,14 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import { z } from 'zod';
+import { directorRoot } from '../../../src/contract/endpoints/director/director-root.ts';
+import { uploadDirectorRoot } from '../../../src/contract/endpoints/director/upload-root.ts';
+import { imageMetadata } from '../../../src/contract/endpoints/releases/image-metadata.ts';
+import { target } from '../../../src/contract/endpoints/releases/target.ts';
+import {
+  MAX_METADATA_BYTES,
+  uploadMetadata,
+} from '../../../src/contract/endpoints/releases/upload-metadata.ts';
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput, readBytes } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
@@ -15,14 +22,6 @@ import { publicTarget, requireHere } from '../vehicles/offered.ts';
 import { sendImage } from './send-image.ts';
 import { metadataFile, sendMetadata } from './send-metadata.ts';
 
-/** Targets of ten thousand images have about 6 MiB. */
-const MAX_METADATA_BYTES = 16 * 1024 * 1024;
-
-const roleName = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'expected 1 to 64 letters, digits, _ -');
-const uploadPath = z.object({ role: roleName });
-
 export function metadataRoutes(
   services: Services,
   uptane: Uptane,
@@ -30,7 +29,7 @@ export function metadataRoutes(
 ): Router<RequestState> {
   const router = guardedRouter(services, sessions);
 
-  router.get('/metadata/:file', async (ctx) => {
+  router.answer(imageMetadata, async (ctx) => {
     const file = metadataFile(ctx.params.file ?? '');
     const bytes = await uptane.imageMetadata(file);
     if (bytes === undefined) {
@@ -40,7 +39,7 @@ export function metadataRoutes(
   });
 
   // Roots only: the other files of a Director belong to one vehicle.
-  router.get('/director/metadata/:file', async (ctx) => {
+  router.answer(directorRoot, async (ctx) => {
     const file = metadataFile(ctx.params.file ?? '');
     const [, version] = /^(?:([1-9]\d{0,8})\.)?root\.json$/.exec(file) ?? [undefined, 'none'];
     const roots = uptane.directorRoots;
@@ -49,7 +48,7 @@ export function metadataRoutes(
     sendMetadata(ctx, file, bytes);
   });
 
-  router.get('/targets/:file', async (ctx) => {
+  router.answer(target, async (ctx) => {
     const mayReadPlain = ctx.state.token?.role === 'director';
     await uptane.releases.refresh();
     const image = await publicTarget(services, ctx.params.file ?? '', mayReadPlain);
@@ -57,9 +56,9 @@ export function metadataRoutes(
     await sendImage(ctx, services, image, { who: '', actions: {} });
   });
 
-  router.post('/metadata/:role', async (ctx) => {
+  router.answer(uploadMetadata, async (ctx) => {
     const who = await publisher(ctx, services);
-    const { role } = parseInput(uploadPath, ctx.params);
+    const { role } = parseInput(uploadMetadata.request.params, ctx.params);
     const { images } = uptane;
     if (images === undefined) {
       throw new HttpProblem(
@@ -71,7 +70,7 @@ export function metadataRoutes(
     await publish(ctx, services, `images ${role}`, who, (bytes) => images.upload(role, bytes));
   });
 
-  router.post('/director/metadata/root', async (ctx) => {
+  router.answer(uploadDirectorRoot, async (ctx) => {
     const who = await publisher(ctx, services);
     const { directorRoots } = uptane;
     if (directorRoots === undefined) {

@@ -1,6 +1,10 @@
 // A server that signs nothing (no --trust) says so where a TMU asks for what is signed.
 
 import Router from '@koa/router';
+import { checkin } from '../../../src/contract/endpoints/director/checkin.ts';
+import { vehicleTime } from '../../../src/contract/endpoints/director/time.ts';
+import { vehicleMetadata } from '../../../src/contract/endpoints/director/vehicle-metadata.ts';
+import { imageMetadata } from '../../../src/contract/endpoints/releases/image-metadata.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 
@@ -15,9 +19,8 @@ export function noTrustRoutes(): Router<RequestState> {
         'the folder of "can-ota keys export-online"',
     );
   };
-  router.post('/vehicle/checkin', refuse);
-  router.post('/vehicle/time', refuse);
-  router.get('/director/:vin/metadata/:file', refuse);
-  router.get('/metadata/:file', refuse);
+  for (const { path, method } of [checkin, vehicleTime, vehicleMetadata, imageMetadata]) {
+    router.register(path, [method], refuse);
+  }
   return router;
 }

@@ -2,17 +2,21 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import { z } from 'zod';
 import { defined } from '../../../src/core/optional.ts';
+import {
+  AUDIT_CATEGORIES,
+  auditPage,
+  devicesPage,
+  homePage as homePageOf,
+  vehiclesPage,
+} from '../../../src/contract/endpoints/people/pages.ts';
 import { sameVersion } from '../../../src/core/version-order.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import type { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { vehicleId } from '../../platform/http/input.ts';
 import type { AppContext, Person, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import { show } from '../../platform/http/show-page.ts';
-import { AUDIT_CATEGORIES } from '../audit/store.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import { deviceJson, twinText } from '../registry/routes.ts';
 import { packageJson } from '../small-devices/receive-package.ts';
@@ -26,33 +30,19 @@ const VEHICLES_SHOWN = 200;
 const DEVICES_SHOWN = 1000;
 const PACKAGES_SHOWN = 200;
 
-const auditQuery = z.object({
-  category: z
-    .union([z.literal(''), z.enum(AUDIT_CATEGORIES)])
-    .optional()
-    .transform((value) => (value === '' ? undefined : value)),
-  q: z.string().max(100).default(''),
-  before: z
-    .string()
-    .regex(/^[0-9a-f]{28}$/, 'expected the id of an entry')
-    .optional(),
-});
-
-const vehicleQuery = z.object({ vin: vehicleId.optional() });
-
 export function pageRoutes(
   services: Services,
   sessions: Middleware<RequestState>,
 ): Router<RequestState> {
   const router = guardedRouter(services, sessions);
 
-  router.get('/', async (ctx) => {
+  router.answer(homePageOf, async (ctx) => {
     await homePage(ctx, services, ctx.state.person!, {});
   });
 
-  router.get('/vehicles', async (ctx) => {
+  router.answer(vehiclesPage, async (ctx) => {
     const person = ctx.state.person!;
-    const { vin } = parseInput(vehicleQuery, { vin: ctx.query.vin });
+    const { vin } = parseInput(vehiclesPage.request.query, { vin: ctx.query.vin });
     if (vin !== undefined) {
       await vehiclePage(ctx, services, person, vin, {});
       return;
@@ -71,7 +61,7 @@ export function pageRoutes(
     });
   });
 
-  router.get('/devices', async (ctx) => {
+  router.answer(devicesPage, async (ctx) => {
     const person = ctx.state.person!;
     const devices = await services.devices.list(DEVICES_SHOWN);
     const twins = await services.devices.twins();
@@ -84,9 +74,9 @@ export function pageRoutes(
     });
   });
 
-  router.get('/audit', async (ctx) => {
+  router.answer(auditPage, async (ctx) => {
     const person = ctx.state.person!;
-    const { category, q, before } = parseInput(auditQuery, { ...ctx.query });
+    const { category, q, before } = parseInput(auditPage.request.query, { ...ctx.query });
     // One more than is shown tells whether there is an older page.
     const found = await services.audit.list({ limit: AUDIT_PAGE + 1, before, category, text: q });
     const entries = found.slice(0, AUDIT_PAGE);

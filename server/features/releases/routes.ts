@@ -2,12 +2,15 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import { z } from 'zod';
-import { ecuName } from '../../../src/core/names.ts';
+import {
+  uploadFields,
+  uploadImage,
+} from '../../../src/contract/endpoints/releases/upload-image.ts';
+import { uploadedImage } from '../../../src/contract/endpoints/releases/uploaded-image.ts';
+import { imageFile } from '../../../src/contract/fields.ts';
 import { drain, parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { imageFile, notesText, releaseVersion } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext, Person, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -18,12 +21,6 @@ import { homePage } from './page.ts';
 import { receiveUpload, type Upload } from './receive-upload.ts';
 import { imageNotFound, sendImage } from './send-image.ts';
 import type { AddResult } from './store.ts';
-
-const uploadFields = z.object({
-  ecu: ecuName,
-  version: releaseVersion,
-  notes: notesText.default(''),
-});
 
 /** What came before the file, as far as it came. */
 const earlyFields = uploadFields.partial();
@@ -41,7 +38,7 @@ export function uploadRoutes(
     return result;
   };
 
-  router.post('/upload', async (ctx) => {
+  router.answer(uploadImage, async (ctx) => {
     const person = uploader(ctx);
     const fields = new Map<string, string>();
     try {
@@ -71,7 +68,7 @@ export function uploadRoutes(
     }
   });
 
-  router.get('/upload/:file', async (ctx) => {
+  router.answer(uploadedImage, async (ctx) => {
     const person = ctx.state.person!;
     const name = imageFile.safeParse(ctx.params.file);
     if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);

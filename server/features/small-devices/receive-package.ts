@@ -1,6 +1,5 @@
 // A package for small devices comes in: judged by its signature before the image is taken, and by its digest afterwards.
 
-import { z } from 'zod';
 import {
   type ReleaseKey,
   readReleaseKey,
@@ -8,6 +7,7 @@ import {
   signedBy,
   signedManifest,
 } from '../../../src/contract/chunked/package.ts';
+import { packageFields } from '../../../src/contract/endpoints/small-devices/add-package.ts';
 import { parseJsonText } from '../../../src/core/json.ts';
 import { badJson, parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
@@ -15,11 +15,6 @@ import type { AppContext } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import { receiveUpload } from '../releases/receive-upload.ts';
 import type { AddPackageResult, DevicePackage } from './package-store.ts';
-
-const formFields = z.object({
-  manifest: z.string('is missing: expected the signed manifest as JSON').max(4096),
-  public_key: z.string('is missing: expected the public key as PEM').max(2048),
-});
 
 interface Judged {
   readonly signed: SignedManifest;
@@ -91,7 +86,7 @@ async function judge(
   { packages }: Services,
   fields: Readonly<Record<string, string>>,
 ): Promise<Judged> {
-  const { manifest, public_key: pem } = parseInput(formFields, fields);
+  const { manifest, public_key: pem } = parseInput(packageFields, fields);
   const signed = parseInput(signedManifest, jsonOf(manifest));
   const key = readReleaseKey(pem);
   if (key === undefined) {

@@ -2,24 +2,21 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import {
-  CHECK_PATH,
-  CHUNK_PATH,
-  COMPLETE_PATH,
-  checkRequest,
-  chunkCost,
-  chunkRequest,
-  completeRequest,
-  STATUS_PATH,
-  statusRequest,
-  VERIFY_PATH,
-  verifyRequest,
-} from '../../../src/contract/chunked/protocol.ts';
+import { chunkCost } from '../../../src/contract/chunked/protocol.ts';
+import { addPackage } from '../../../src/contract/endpoints/small-devices/add-package.ts';
+import { otaCheck } from '../../../src/contract/endpoints/small-devices/check.ts';
+import { otaChunk } from '../../../src/contract/endpoints/small-devices/chunk.ts';
+import { otaComplete } from '../../../src/contract/endpoints/small-devices/complete.ts';
+import { listPackages } from '../../../src/contract/endpoints/small-devices/list-packages.ts';
+import { listTransfers } from '../../../src/contract/endpoints/small-devices/list-transfers.ts';
+import { otaStatus } from '../../../src/contract/endpoints/small-devices/status.ts';
+import { otaVerify } from '../../../src/contract/endpoints/small-devices/verify.ts';
+import { withdrawPackage } from '../../../src/contract/endpoints/small-devices/withdraw-package.ts';
+import { imageFile } from '../../../src/contract/fields.ts';
 import { nameOf } from '../../platform/auth/access.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { imageFile, serialText } from '../../platform/http/input.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import { type SealedRequest, sealedPost } from '../../platform/http/sealed.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -28,7 +25,7 @@ import { imageNotFound } from '../releases/send-image.ts';
 import { downloadOf, requireHere } from '../vehicles/offered.ts';
 import type { OfferedFile, SmallDeviceCaller } from './ota-service.ts';
 import { packageJson, receivePackage } from './receive-package.ts';
-import { withdrawPackage } from './withdraw-package.ts';
+import { answerWithdrawal } from './withdraw-package.ts';
 
 /** Rows in an answer to an operator. */
 const LISTED = 200;
@@ -40,8 +37,8 @@ export function otaRoutes(
   const router = guardedRouter(services, sessions);
   const { ota, transfers, packages } = services;
 
-  sealedPost(router, services, CHECK_PATH, async (request) => {
-    const wish = request.json(checkRequest);
+  sealedPost(router, services, otaCheck, async (request) => {
+    const wish = request.json(otaCheck.request.body);
     if (wish.kind === 'package') return { json: await ota.checkPackage(askerOf(request), wish) };
     const offered = await offeredFile(services, request, wish);
     return { json: await ota.checkFile(askerOf(request), wish, offered) };
@@ -51,7 +48,7 @@ export function otaRoutes(
   sealedPost(
     router,
     services,
-    CHUNK_PATH,
+    otaChunk,
     async (request) => {
       const { ctx, device } = request;
       let counted = false;
@@ -60,7 +57,9 @@ export function otaRoutes(
         await services.gate.transfer(ctx, services, device.serial, chunkCost(bytes));
       };
       try {
-        return { plain: await ota.chunks(askerOf(request), request.json(chunkRequest), count) };
+        return {
+          plain: await ota.chunks(askerOf(request), request.json(otaChunk.request.body), count),
+        };
       } catch (error) {
         if (!counted) await services.gate.known(ctx, services, device.serial);
         throw error;
@@ -69,20 +68,20 @@ export function otaRoutes(
     { uncounted: true },
   );
 
-  sealedPost(router, services, VERIFY_PATH, async (request) => ({
-    json: await ota.verify(askerOf(request), request.json(verifyRequest)),
+  sealedPost(router, services, otaVerify, async (request) => ({
+    json: await ota.verify(askerOf(request), request.json(otaVerify.request.body)),
   }));
 
-  sealedPost(router, services, COMPLETE_PATH, async (request) => {
-    await ota.complete(askerOf(request), request.json(completeRequest));
+  sealedPost(router, services, otaComplete, async (request) => {
+    await ota.complete(askerOf(request), request.json(otaComplete.request.body));
     return { json: { recorded: true } };
   });
 
-  sealedPost(router, services, STATUS_PATH, async (request) => ({
-    json: await ota.status(askerOf(request), request.json(statusRequest)),
+  sealedPost(router, services, otaStatus, async (request) => ({
+    json: await ota.status(askerOf(request), request.json(otaStatus.request.body)),
   }));
 
-  router.post('/ota/packages', async (ctx) => {
+  router.answer(addPackage, async (ctx) => {
     const name = nameOf(ctx);
     try {
       const result = await receivePackage(ctx, services, name);
@@ -102,18 +101,17 @@ export function otaRoutes(
     }
   });
 
-  router.post('/ota/packages/withdraw', (ctx) => withdrawPackage(ctx, services));
+  router.answer(withdrawPackage, (ctx) => answerWithdrawal(ctx, services));
 
-  router.get('/ota/packages', async (ctx) => {
+  router.answer(listPackages, async (ctx) => {
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { packages: (await packages.list(LISTED)).map(packageJson) };
   });
 
-  router.get('/ota/transfers', async (ctx) => {
-    const { serial } = ctx.query;
-    const of = serial === undefined ? undefined : parseInput(serialText, serial);
+  router.answer(listTransfers, async (ctx) => {
+    const { serial } = parseInput(listTransfers.request.query, { ...ctx.query });
     ctx.set('Cache-Control', 'no-store');
-    ctx.body = { transfers: await transfers.list({ serial: of, limit: LISTED }) };
+    ctx.body = { transfers: await transfers.list({ serial, limit: LISTED }) };
   });
 
   return router;

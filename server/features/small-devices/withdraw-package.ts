@@ -1,14 +1,8 @@
 // POST /ota/packages/withdraw: a package for small devices is not offered any more; by tools, and by the form of the page.
 
-import { z } from 'zod';
-import {
-  hardwareModel,
-  packageVersion,
-  profileName,
-} from '../../../src/contract/chunked/package.ts';
+import { withdrawPackage } from '../../../src/contract/endpoints/small-devices/withdraw-package.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
-import { reasonText } from '../../platform/http/input.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
@@ -18,29 +12,23 @@ import { homePage } from '../releases/page.ts';
 import type { DevicePackage, PackageName } from './package-store.ts';
 import { packageJson } from './receive-package.ts';
 
-const withdrawal = {
-  model: hardwareModel,
-  version: packageVersion,
-  profile: profileName.default('default'),
-  reason: reasonText('say why: the audit log and the list of packages keep it'),
-};
-const withdrawBody = z.strictObject(withdrawal);
-const withdrawForm = z.strictObject({
-  ...withdrawal,
-  /** The box of the form; a browser sends nothing for one that is not ticked. */
-  confirm: z.literal('yes', 'tick the box: a withdrawn version does not come back'),
-  _csrf: z.string(),
-});
-
-export async function withdrawPackage(ctx: AppContext, services: Services): Promise<void> {
+export async function answerWithdrawal(ctx: AppContext, services: Services): Promise<void> {
   const request = await mayChange(ctx, services);
   ctx.set('Cache-Control', 'no-store');
   if (request.kind === 'json') {
-    ctx.body = await withdraw(services, request, parseInput(withdrawBody, request.value));
+    ctx.body = await withdraw(
+      services,
+      request,
+      parseInput(withdrawPackage.request.body, request.value),
+    );
     return;
   }
   try {
-    ctx.body = await withdraw(services, request, parseInput(withdrawForm, request.value));
+    ctx.body = await withdraw(
+      services,
+      request,
+      parseInput(withdrawPackage.request.form, request.value),
+    );
   } catch (problem) {
     const { person } = request;
     if (!(problem instanceof HttpProblem) || !prefersHtml(ctx) || person === undefined) {

@@ -2,15 +2,17 @@
 
 import { createHash } from 'node:crypto';
 import type Router from '@koa/router';
-import { z } from 'zod';
-import { ecuName } from '../../../src/core/names.ts';
+import { otaDownload } from '../../../src/contract/endpoints/vehicles/download.ts';
+import { latestVersion } from '../../../src/contract/endpoints/vehicles/latest-version.ts';
+import { getNonce, nonceText, postNonce } from '../../../src/contract/endpoints/vehicles/nonce.ts';
+import { reportVersions } from '../../../src/contract/endpoints/vehicles/report-versions.ts';
+import { imageFile } from '../../../src/contract/fields.ts';
 import { requireOwnVehicle } from '../../platform/auth/access.ts';
 import { networkOf } from '../../platform/auth/addresses.ts';
-import { parseInput, readSmallBody } from '../../platform/http/body.ts';
+import { parseInput, readJson } from '../../platform/http/body.ts';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { imageFile, reportBody, vehicleId } from '../../platform/http/input.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
 import type { Services } from '../../platform/http/services.ts';
 import { sendImage } from '../releases/send-image.ts';
@@ -19,11 +21,8 @@ import { NONCE_LIFE_MS } from './nonce-store.ts';
 import { downloadOf, type OfferedRelease, offeredReleases, requireHere } from './offered.ts';
 
 // Built once: zod compiles a schema, which costs more than using it.
-const ecuQuery = z.object({
-  ecu: z.union([ecuName.transform((name) => [name]), z.array(ecuName).max(64)]).default([]),
-});
-const vinInput = z.object({ vin: vehicleId.optional() });
-const nonceText = z.string().regex(/^[0-9a-f]{32}$/i);
+const ecuQuery = latestVersion.request.query.pick({ ecu: true });
+const vinQuery = latestVersion.request.query.pick({ vin: true });
 
 const REFUSALS: Record<NonceRefusal, string> = {
   UNKNOWN: 'this nonce was never given out: get one from /get_nonce',
@@ -36,7 +35,7 @@ const REFUSALS: Record<NonceRefusal, string> = {
 export function vehicleRoutes(services: Services): Router<RequestState> {
   const router = guardedRouter(services);
 
-  router.get('/latest_version', async (ctx) => {
+  router.answer(latestVersion, async (ctx) => {
     const vin = vinOf(ctx);
     const ecus = parseInput(ecuQuery, { ecu: ctx.query.ecu }).ecu;
     const offered = await offeredReleases(services, ecus);
@@ -58,7 +57,7 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     ctx.body = body;
   });
 
-  router.register('/get_nonce', ['GET', 'POST'], async (ctx) => {
+  const giveNonce = async (ctx: AppContext): Promise<void> => {
     if (ctx.method === 'HEAD') {
       ctx.status = 200; // a look gives nothing out
       return;
@@ -78,9 +77,11 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     await services.audit.record({ action: 'nonce.issued', ...identity(asker) });
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { nonce, expiresInSeconds: NONCE_LIFE_MS / 1000 };
-  });
+  };
+  router.answer(getNonce, giveNonce);
+  router.answer(postNonce, giveNonce);
 
-  router.get('/ota_download/:file', async (ctx) => {
+  router.answer(otaDownload, async (ctx) => {
     // The name is judged as text first, then the nonce: who has none cannot find out which files exist.
     const name = imageFile.safeParse(ctx.params.file);
     if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
@@ -104,12 +105,9 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     });
   });
 
-  router.post('/report_versions', async (ctx) => {
-    const body = await readSmallBody(ctx, services.clock);
-    if (body.kind !== 'json') {
-      throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
-    }
-    const report = parseInput(reportBody, body.value);
+  router.answer(reportVersions, async (ctx) => {
+    const body = await readJson(ctx, services.clock);
+    const report = parseInput(reportVersions.request.body, body.value);
     requireOwnVehicle(ctx, report.vin);
     const stranger = strangerOf(ctx);
     if (stranger !== undefined) await services.gate.stranger(ctx, services);
@@ -193,7 +191,7 @@ function askerOf(ctx: AppContext): Client {
 /** What was asked for; of a device with a session always its own vehicle. */
 function vinOf(ctx: AppContext): string | undefined {
   const given = ctx.query.vin ?? ctx.headers['x-vehicle-vin'];
-  const { vin } = parseInput(vinInput, { vin: given });
+  const { vin } = parseInput(vinQuery, { vin: given });
   if (vin !== undefined) requireOwnVehicle(ctx, vin);
   return vin ?? ctx.state.device?.vin;
 }

@@ -1,6 +1,7 @@
 // Who may use which route: one table for all of them, and the guard that stands in front of each.
 
 import type { Middleware } from 'koa';
+import type { EndpointId } from '../../../src/contract/endpoints/endpoints.ts';
 import { requirePerson } from '../../features/people/people.ts';
 import type { Role } from '../../features/people/store.ts';
 import type { TokenRole } from '../../features/registry/service-token-store.ts';
@@ -50,97 +51,93 @@ const changer: Access = { for: 'operators', person: 'admin', tokens: ['operator'
 const publisher: Access = { for: 'operators', person: 'admin', tokens: ['release'] };
 const page: Access = { for: 'operators', person: 'viewer', page: true };
 
-/** The key is method and path. A route without a row stops the server at its start. */
-export const ACCESS: Readonly<Record<string, Access>> = {
-  'GET /healthz': { for: 'everybody' },
+/** The key is the id of the endpoint. */
+export const ACCESS: Readonly<Record<EndpointId, Access>> = {
+  health: { for: 'everybody' },
+  openApi: { for: 'everybody' },
   // Names of callers are for operators: the route asks for a token or a log-in before it tells them.
-  'GET /metrics': { for: 'everybody', session: true },
-  'GET /static/:name': { for: 'everybody' },
+  metrics: { for: 'everybody', session: true },
+  staticFile: { for: 'everybody' },
 
-  'POST /auth/challenge': { for: 'everybody', counted: 'log-in' },
+  challenge: { for: 'everybody', counted: 'log-in' },
   // The first answer to a challenge was paid for with the challenge; the route counts all others.
-  'POST /auth/response': { for: 'everybody' },
-  'POST /auth/rotate': sealed,
+  answerChallenge: { for: 'everybody' },
+  rotateKey: sealed,
 
-  'GET /latest_version': vehicle,
-  'GET /get_nonce': vehicle,
-  'POST /get_nonce': vehicle,
-  'GET /ota_download/:file': vehicle,
-  'POST /report_versions': speaker,
-  'POST /vehicle/campaign': speaker,
-  'POST /vehicle/checkin': { for: 'device', primary: true },
-  'POST /vehicle/time': anyDevice,
-  'POST /vehicle/sync': sealedSpeaker,
-  'POST /telemetry': sealedSpeaker,
-  'GET /director/:vin/metadata/:file': anyDevice,
+  latestVersion: vehicle,
+  getNonce: vehicle,
+  postNonce: vehicle,
+  otaDownload: vehicle,
+  reportVersions: speaker,
+  campaignStatus: speaker,
+  checkin: { for: 'device', primary: true },
+  vehicleTime: anyDevice,
+  vehicleSync: sealedSpeaker,
+  telemetryUpload: sealedSpeaker,
+  vehicleMetadata: anyDevice,
   // Roots alone: the other files of a Director belong to one vehicle.
-  'GET /director/metadata/:file': { for: 'everybody', counted: 'identified' },
-  'GET /metadata/:file': { for: 'everybody', counted: 'identified' },
-  'GET /targets/:file': { for: 'everybody', counted: 'identified' },
+  directorRoot: { for: 'everybody', counted: 'identified' },
+  imageMetadata: { for: 'everybody', counted: 'identified' },
+  target: { for: 'everybody', counted: 'identified' },
 
-  'POST /ota/check': sealed,
-  'POST /ota/chunk': sealed,
-  'POST /ota/verify': sealed,
-  'POST /ota/complete': sealed,
-  'POST /ota/status': sealed,
+  otaCheck: sealed,
+  otaChunk: sealed,
+  otaVerify: sealed,
+  otaComplete: sealed,
+  otaStatus: sealed,
 
-  'POST /provision': factory,
-  'POST /provision/activate': factory,
+  provision: factory,
+  activateDevice: factory,
 
-  'POST /ota/packages': { for: 'operators', tokens: ['release'] },
-  'POST /ota/packages/withdraw': publisher,
-  'GET /ota/packages': { for: 'operators', person: 'viewer', tokens: ['operator', 'release'] },
-  'GET /ota/transfers': { for: 'operators', person: 'viewer', tokens: ['operator', 'release'] },
-  'POST /upload': publisher,
-  'GET /upload/:file': { for: 'operators', person: 'admin' },
-  'POST /metadata/:role': publisher,
-  'POST /director/metadata/root': publisher,
+  addPackage: { for: 'operators', tokens: ['release'] },
+  withdrawPackage: publisher,
+  listPackages: { for: 'operators', person: 'viewer', tokens: ['operator', 'release'] },
+  listTransfers: { for: 'operators', person: 'viewer', tokens: ['operator', 'release'] },
+  uploadImage: publisher,
+  uploadedImage: { for: 'operators', person: 'admin' },
+  uploadMetadata: publisher,
+  uploadDirectorRoot: publisher,
 
-  'GET /vehicles/:vin/campaign': {
+  showCampaign: {
     for: 'operators',
     person: 'viewer',
     tokens: ['operator', 'release'],
   },
-  'GET /vehicles/:vin/checkin': reader,
-  'POST /vehicles/:vin/cancel': {
+  vehicleCheckin: reader,
+  cancelCampaign: {
     for: 'operators',
     person: 'admin',
     tokens: ['operator', 'release'],
   },
-  'POST /vehicles/:vin/ask-again': {
+  askAgain: {
     for: 'operators',
     person: 'admin',
     tokens: ['operator', 'release'],
   },
-  'GET /config/schema': reader,
-  'GET /config/:vin': reader,
-  'PUT /config/:vin': changer,
-  'POST /config/:vin': changer,
-  'GET /commands/:vin': reader,
-  'GET /commands/:vin/catalogue': reader,
-  'GET /commands/:vin/:id': reader,
-  'POST /commands/:vin': changer,
-  'DELETE /commands/:vin/:id': changer,
-  'POST /commands/:vin/:id/cancel': changer,
-  'GET /telemetry/:vin': reader,
+  describeConfiguration: reader,
+  showConfiguration: reader,
+  changeConfiguration: changer,
+  submitConfiguration: changer,
+  listCommands: reader,
+  showCatalogue: reader,
+  showCommand: reader,
+  orderCommand: changer,
+  cancelCommand: changer,
+  submitCancel: changer,
+  listSamples: reader,
 
-  'GET /login': { for: 'everybody', session: true },
-  'POST /login': { for: 'everybody', session: true },
-  'GET /session': { for: 'operators', person: 'viewer' },
-  'POST /logout': { for: 'operators', person: 'viewer' },
-  'GET /': page,
-  'GET /vehicles': page,
-  'GET /devices': page,
-  'GET /audit': page,
+  logInPage: { for: 'everybody', session: true },
+  logIn: { for: 'everybody', session: true },
+  showSession: { for: 'operators', person: 'viewer' },
+  logOut: { for: 'operators', person: 'viewer' },
+  homePage: page,
+  vehiclesPage: page,
+  devicesPage: page,
+  auditPage: page,
 };
 
-/** Throws Error for a route that has no row. */
-export function accessOf(method: string, path: string): Access {
-  const route = `${method} ${path}`;
-  const access = Object.hasOwn(ACCESS, route) ? ACCESS[route] : undefined;
-  if (access === undefined)
-    throw new Error(`${route} has no row in server/platform/auth/access.ts`);
-  return access;
+export function accessOf({ id }: { readonly id: EndpointId }): Access {
+  return ACCESS[id];
 }
 
 /**

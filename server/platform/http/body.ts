@@ -2,12 +2,16 @@
 
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
+import {
+  type Endpoint,
+  type EndpointRequest,
+  MAX_BODY_BYTES,
+} from '../../../src/contract/endpoint.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { JsonDepthError, parseJsonBytes } from '../../../src/core/json.ts';
 import { HttpProblem } from './errors.ts';
 import type { AppContext } from './request.ts';
 
-const MAX_BYTES = 64 * 1024;
 const DEADLINE_MS = 10_000;
 /** What is read of a refused body, so that the client comes to read the refusal. */
 const DRAIN_BYTES = 8 * 1024 * 1024;
@@ -21,7 +25,7 @@ export type SmallBody =
 export async function readSmallBody(
   ctx: AppContext,
   clock: Clock,
-  maxBytes = MAX_BYTES,
+  maxBytes = MAX_BODY_BYTES,
 ): Promise<SmallBody> {
   const type = ctx.is('application/json', 'application/*+json', 'urlencoded');
   if (type === false || type === null || ctx.get('Content-Encoding') !== '') {
@@ -49,14 +53,28 @@ export function badJson(what: string, cause: unknown): HttpProblem {
   return new HttpProblem(400, 'BAD_JSON', `${what} is refused: ${reason}`, { cause });
 }
 
-/** As `readSmallBody`, for paths that take nothing but JSON. */
+/** An endpoint with a JSON body. */
+export interface WithBody<T extends z.ZodType> extends Endpoint {
+  readonly request: EndpointRequest & { readonly body: T };
+}
+
+/** The JSON body of an endpoint that takes nothing else, checked. Throws HttpProblem 400, 408, 413, 415. */
+export async function readBody<T extends z.ZodType>(
+  ctx: AppContext,
+  { request }: WithBody<T>,
+  clock: Clock,
+): Promise<z.output<T>> {
+  return parseInput(request.body, (await readJson(ctx, clock, request.maxBytes)).value);
+}
+
+/** JSON and the bytes that it came in. Throws HttpProblem 400, 408, 413, 415. */
 export async function readJson(
   ctx: AppContext,
   clock: Clock,
-  maxBytes = MAX_BYTES,
-): Promise<unknown> {
+  maxBytes?: number,
+): Promise<Extract<SmallBody, { kind: 'json' }>> {
   const body = await readSmallBody(ctx, clock, maxBytes);
-  if (body.kind === 'json') return body.value;
+  if (body.kind === 'json') return body;
   throw new HttpProblem(415, 'UNSUPPORTED_MEDIA_TYPE', 'expected application/json');
 }
 

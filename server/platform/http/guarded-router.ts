@@ -1,29 +1,43 @@
-// A router whose routes all stand behind the guard of the access table: there is no other way to add one.
+// A router whose routes are endpoints of the contract and stand behind the guard of the access table. A route is added by `answer` only.
 
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
+import type { Endpoint } from '../../../src/contract/endpoint.ts';
+import type { EndpointId } from '../../../src/contract/endpoints/endpoints.ts';
 import { accessOf, guard } from '../auth/access.ts';
-import type { RequestState } from './request.ts';
+import type { AppContext, RequestState } from './request.ts';
 import type { Services } from './services.ts';
 
-/** Routes for people need `sessions`. Adding a route without a row in the table throws Error. */
+/** An endpoint that is in the list of the contract. */
+export type KnownEndpoint = Endpoint & { readonly id: EndpointId };
+
+export interface GuardedRouter extends Router<RequestState> {
+  /** Answers an endpoint, behind its guard. Throws Error for a second answer to the same endpoint. */
+  answer(endpoint: KnownEndpoint, handle: (ctx: AppContext) => Promise<void> | void): void;
+  /** What it answers, in the order of their coming. */
+  readonly endpoints: readonly KnownEndpoint[];
+}
+
+/** Routes for people need `sessions`. */
 export function guardedRouter(
   services: Services,
   sessions?: Middleware<RequestState>,
-): Router<RequestState> {
+): GuardedRouter {
   const router = new Router<RequestState>();
   const register = router.register.bind(router);
+  const endpoints: KnownEndpoint[] = [];
   // What `get`, `post` and the others end in.
-  router.register = (path, methods, middleware, options) => {
-    if (methods.length === 0) return register(path, methods, middleware, options);
-    if (typeof path !== 'string') throw new Error('a guarded route has one path, and it is text');
-    const handlers = [middleware].flat();
-    for (const method of methods) {
-      const access = accessOf(method.toUpperCase(), path);
-      const entry = guard(services, sessions, access) as (typeof handlers)[number];
-      register(path, [method], [entry, ...handlers], options);
-    }
-    return router;
+  router.register = (path) => {
+    throw new Error(`${String(path)} is a route without an endpoint: add it with answer()`);
   };
-  return router;
+  return Object.assign(router, {
+    endpoints,
+    answer: (endpoint: KnownEndpoint, handle: (ctx: AppContext) => Promise<void> | void): void => {
+      if (endpoints.includes(endpoint)) throw new Error(`${endpoint.id} is answered twice`);
+      endpoints.push(endpoint);
+      const entry = guard(services, sessions, accessOf(endpoint));
+      type Handler = Parameters<typeof register>[2];
+      register(endpoint.path, [endpoint.method], [entry, handle] as unknown as Handler);
+    },
+  });
 }

@@ -4,9 +4,10 @@ import { createServer as createHttpServer, type Server, STATUS_CODES } from 'nod
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
+import type { ProblemCode } from '../../../src/contract/problem.ts';
 import { type Clock, sleep } from '../../../src/core/clock.ts';
 import { systemErrorCode } from '../../../src/core/errors.ts';
-import { type ProblemCode, ServerError } from './errors.ts';
+import { ServerError } from './errors.ts';
 import { problemBody } from './problems.ts';
 import type { RequestState } from './request.ts';
 

@@ -2,11 +2,12 @@
 
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Middleware } from 'koa';
+import type { ProblemCode } from '../../../src/contract/problem.ts';
 import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
 import type { Pages } from '../../web/pages.ts';
 import { drain } from './body.ts';
-import { HttpProblem, type ProblemCode, ServerError } from './errors.ts';
+import { HttpProblem, ServerError } from './errors.ts';
 import type { AppContext, RequestState } from './request.ts';
 
 /** When a client may ask again. */

@@ -1,8 +1,8 @@
 // Paths of devices whose requests and answers are sealed: opened before the work, and sealed again with whatever comes of it.
 
 import type { Readable } from 'node:stream';
-import type Router from '@koa/router';
 import type { z } from 'zod';
+import { MAX_BODY_BYTES } from '../../../src/contract/endpoint.ts';
 import { parseJsonBytes } from '../../../src/core/json.ts';
 import { SEALED_TYPE, type SealedSession, sealMessage } from '../../../src/trust/sealed-session.ts';
 import { type ReceivedMessage, receiveMessage } from '../../features/registry/sealed-sessions.ts';
@@ -10,7 +10,8 @@ import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { accessOf, requireRole } from '../auth/access.ts';
 import { badJson, parseInput, readBytes } from './body.ts';
 import { HttpProblem } from './errors.ts';
-import type { AppContext, RequestState } from './request.ts';
+import type { GuardedRouter, KnownEndpoint } from './guarded-router.ts';
+import type { AppContext } from './request.ts';
 import type { Services } from './services.ts';
 
 export interface SealedRequest {
@@ -29,20 +30,18 @@ export type SealedAnswer =
   /** Goes out as it is: whoever sends this authenticates it by other means. */
   | { readonly plain: Uint8Array | Readable; readonly status?: number };
 
-/** The largest body of a request unless told. */
-const MAX_BYTES = 64 * 1024;
-
-/** Adds POST `path`. What `handle` throws as HttpProblem is sealed, too; what comes before cannot be. */
+/** Answers an endpoint with sealed messages. What `handle` throws as HttpProblem is sealed, too; what comes before cannot be. */
 export function sealedPost(
-  router: Router<RequestState>,
+  router: GuardedRouter,
   services: Services,
-  path: string,
+  endpoint: KnownEndpoint,
   handle: (request: SealedRequest) => Promise<SealedAnswer>,
-  options: { readonly maxBytes?: number; readonly uncounted?: boolean } = {},
+  options: { readonly uncounted?: boolean } = {},
 ): void {
-  const access = accessOf('POST', path);
-  if (access.for !== 'sealed') throw new Error(`POST ${path} is no sealed route in the table`);
-  router.post(path, async (ctx) => {
+  const access = accessOf(endpoint);
+  if (access.for !== 'sealed') throw new Error(`${endpoint.id} is no sealed route in the table`);
+  const { maxBytes = MAX_BODY_BYTES } = endpoint.request ?? {};
+  router.answer(endpoint, async (ctx) => {
     if (ctx.is(SEALED_TYPE) === false) {
       throw new HttpProblem(
         415,
@@ -50,7 +49,7 @@ export function sealedPost(
         `expected a body of type ${SEALED_TYPE}`,
       );
     }
-    const message = await readBytes(ctx, services.clock, options.maxBytes ?? MAX_BYTES);
+    const message = await readBytes(ctx, services.clock, maxBytes);
     const received = await receiveMessage(ctx, services, message, options);
     ctx.state.device = received.device;
     ctx.set('Cache-Control', 'no-store');

@@ -1,0 +1,22 @@
+// An order to cancel a campaign, and the answer of the vehicle.
+
+import { z } from 'zod';
+import { timeText } from '../../fields.ts';
+
+export const cancelOrder = z
+  .object({
+    vin: z.string(),
+    campaign: z.string(),
+    order: z.string(),
+    by: z.string(),
+    reason: z.string(),
+    orderedAt: timeText,
+    state: z.enum(['open', 'accepted', 'refused']),
+    /** Why, as the vehicle says it. */
+    answer: z
+      .string()
+      .nullish()
+      .transform((answer) => answer ?? null),
+    answeredAt: timeText.optional(),
+  })
+  .meta({ id: 'CancelOrder' });

@@ -1,0 +1,25 @@
+// POST /ota/check: what there is for a small device.
+
+import { checkAnswer, checkRequest } from '../../chunked/protocol.ts';
+import { endpoint } from '../../endpoint.ts';
+import { SEALED_PROBLEMS } from '../../problem.ts';
+
+export const otaCheck = endpoint({
+  id: 'otaCheck',
+  method: 'POST',
+  path: '/ota/check',
+  summary: 'What there is for a small device; begins a transfer, or goes on with one.',
+  sealed: true,
+  request: { body: checkRequest },
+  response: { statuses: { 200: 'a transfer, or why there is none' }, body: checkAnswer },
+  problems: [
+    ...SEALED_PROBLEMS,
+    'BAD_NAME',
+    'DEVICE_INCOMPLETE',
+    'ENCRYPTED_ONLY',
+    'MODEL_MISMATCH',
+    'NOT_FOUND',
+    'TRANSFER_ENDED',
+    'UPSTREAM',
+  ],
+});

@@ -1,0 +1,32 @@
+// GET /vehicles/:vin/checkin: what a vehicle told with its last check-in.
+
+import { z } from 'zod';
+import { checkinTelemetry } from '../../checkin-telemetry.ts';
+import { endpoint } from '../../endpoint.ts';
+import { timeText, vehiclePath } from '../../fields.ts';
+import { READER_PROBLEMS } from '../../problem.ts';
+
+export const VEHICLE_STATES = ['new', 'pending', 'up-to-date', 'needs-attention'] as const;
+export const vehicleState = z.enum(VEHICLE_STATES);
+
+export const vehicleCheckin = endpoint({
+  id: 'vehicleCheckin',
+  method: 'GET',
+  path: '/vehicles/:vin/checkin',
+  summary: 'What a vehicle told with its last check-in.',
+  request: { params: vehiclePath },
+  response: {
+    statuses: { 200: 'state and telemetry' },
+    body: z.object({
+      vin: z.string(),
+      state: vehicleState,
+      reason: z.string(),
+      checkedInAt: timeText.nullable(),
+      telemetryAt: timeText.nullable(),
+      telemetry: checkinTelemetry.nullable(),
+      /** A sentence each. */
+      summary: z.array(z.string()),
+    }),
+  },
+  problems: [...READER_PROBLEMS, 'BAD_FIELD', 'VEHICLE_UNKNOWN'],
+});
