@@ -139,7 +139,7 @@ function answersOf({ id, sealed, response }: Endpoint, schemas: Schemas): Json {
       : Object.fromEntries(
           types.map((type) => [
             type,
-            { schema: type === JSON_TYPE && schema !== undefined ? schema : { type: 'string' } },
+            { schema: type === JSON_TYPE ? (schema ?? {}) : { type: 'string' } },
           ]),
         );
   return Object.fromEntries(

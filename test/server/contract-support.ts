@@ -22,6 +22,8 @@ export interface ObservedAnswer {
   readonly body: Uint8Array;
 }
 
+const NOTHING_THERE = 'there is nothing under this address';
+
 const ALL: readonly Endpoint[] = ENDPOINTS;
 /** Literal paths first, as the server has them. */
 const PATTERNS = ALL.map((endpoint) => ({
@@ -58,6 +60,8 @@ function problemIn(
     const parsed = problemDetails.safeParse(JSON.parse(text));
     if (!parsed.success) return parsed.error.issues[0]!.message;
     const code = parsed.data.code as ProblemCode;
+    // A server of another role does not answer this endpoint at all.
+    if (code === 'NOT_FOUND' && parsed.data.detail === NOTHING_THERE) return undefined;
     const known: readonly ProblemCode[] = [...problems, ...COMMON_PROBLEMS];
     if (!known.includes(code)) return `the code ${code} is not among its problems`;
     const statuses: readonly number[] = PROBLEM_STATUS[code];

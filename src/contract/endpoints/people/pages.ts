@@ -2,12 +2,12 @@
 
 import { z } from 'zod';
 import { endpoint } from '../../endpoint.ts';
-import { HTML_TYPE, vehicleId } from '../../fields.ts';
+import { HTML_TYPE, JSON_TYPE, vehicleId } from '../../fields.ts';
 import { PERSON_PROBLEMS } from '../../problem.ts';
 
 const response = {
-  statuses: { 200: 'the page', 303: 'to the log-in page' },
-  types: [HTML_TYPE],
+  statuses: { 200: 'the page, or what is on it as JSON', 303: 'to the log-in page' },
+  types: [HTML_TYPE, JSON_TYPE],
 } as const;
 
 export const homePage = endpoint({
