@@ -53,6 +53,11 @@ export const MAX_BODY_BYTES = 64 * 1024;
 /** Largest JSON answer in bytes where the endpoint does not name one. */
 export const MAX_ANSWER_BYTES = 1024 * 1024;
 
+/** An endpoint with a JSON answer. */
+export interface WithAnswer<T extends z.ZodType> extends Pick<Endpoint, 'path' | 'method'> {
+  readonly response: EndpointResponse & { readonly body: T };
+}
+
 /** Keeps the types of an endpoint exact. */
 export function endpoint<const E extends Endpoint>(description: E): E {
   return description;

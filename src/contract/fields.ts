@@ -79,7 +79,8 @@ const PROBE = new Uint8Array(32).fill(0x42);
 /** ISO 8601 with the offset to UTC. */
 export const timeText = z.iso.datetime({ offset: true });
 
-const signedObject = z.looseObject({
+/** A file of a repository, or what a role signed. */
+export const signedObject = z.looseObject({
   signed: z.looseObject({}),
   signatures: z.array(z.unknown()),
 });

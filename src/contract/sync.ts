@@ -5,9 +5,6 @@ import { sha256Hex } from '../core/names.ts';
 import { catalogue, commandOrder, commandReport } from './command.ts';
 import { parameterResult, wantedParameters } from './configuration.ts';
 
-export const SYNC_PATH = '/vehicle/sync';
-export const TELEMETRY_PATH = '/telemetry';
-
 /** Orders and reports in one contact; what is left comes with the next one. */
 export const MAX_COMMANDS = 16;
 

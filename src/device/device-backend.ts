@@ -1,20 +1,18 @@
 // What a device asks its backend: short sealed requests, repeated as long as that can help.
 
 import type { z } from 'zod';
-import {
-  CHECK_PATH,
-  type CheckAnswer,
-  type CheckRequest,
-  COMPLETE_PATH,
-  checkAnswer,
-  completeAnswer,
-  STATUS_PATH,
-  statusAnswer,
-  VERIFY_PATH,
-  type VerifyAnswer,
-  type VerifyRequest,
-  verifyAnswer,
+import type {
+  CheckAnswer,
+  CheckRequest,
+  VerifyAnswer,
+  VerifyRequest,
 } from '../contract/chunked/protocol.ts';
+import { urlOf, type WithAnswer } from '../contract/endpoint.ts';
+import { health } from '../contract/endpoints/operations/health.ts';
+import { otaCheck } from '../contract/endpoints/small-devices/check.ts';
+import { otaComplete } from '../contract/endpoints/small-devices/complete.ts';
+import { otaStatus } from '../contract/endpoints/small-devices/status.ts';
+import { otaVerify } from '../contract/endpoints/small-devices/verify.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { HttpClient } from '../link/http-client.ts';
@@ -57,15 +55,15 @@ export class DeviceBackend {
   /** With nothing held of an image, nothing is encrypted under the key: it may change. */
   async check(request: CheckRequest, signal: AbortSignal): Promise<Answered<CheckAnswer>> {
     if (request.held === undefined) await this.#options.sealed.rotateWhenDue(signal);
-    return this.#ask(CHECK_PATH, request, checkAnswer, signal);
+    return this.#ask(otaCheck, request, signal);
   }
 
   verify(request: VerifyRequest, signal: AbortSignal): Promise<Answered<VerifyAnswer>> {
-    return this.#ask(VERIFY_PATH, request, verifyAnswer, signal);
+    return this.#ask(otaVerify, request, signal);
   }
 
   complete(report: DeviceReport, signal: AbortSignal): Promise<Answered<unknown>> {
-    return this.#ask(COMPLETE_PATH, report, completeAnswer, signal);
+    return this.#ask(otaComplete, report, signal);
   }
 
   /** Whether anything can be reached, and whether it is our backend. */
@@ -73,13 +71,13 @@ export class DeviceBackend {
     const { http, base, clock, random } = this.#options;
     const pinged = await retrying(
       async (inner) => {
-        const url = new URL('healthz', base);
+        const url = urlOf(base, health);
         const answer = await http.json(url, { expects: 'anything', signal: inner });
         return 'kind' in answer ? answer : { kind: 'reachable' as const };
       },
       { clock, random, signal, onRetry: this.#onRetry },
     );
-    const asked = await this.#ask(STATUS_PATH, {}, statusAnswer, signal);
+    const asked = await this.#ask(otaStatus, {}, signal);
     return {
       network: pinged.kind === 'reachable' ? 'reachable' : { reason: reasonOf(pinged) },
       backend: asked.kind === 'value' ? 'reachable' : { reason: reasonOf(asked) },
@@ -90,16 +88,15 @@ export class DeviceBackend {
     this.#options.onEvent({ kind: 'retry', ...retry });
   };
 
-  #ask<T>(
-    path: string,
+  #ask<T extends z.ZodType>(
+    endpoint: WithAnswer<T>,
     value: unknown,
-    schema: z.ZodType<T>,
     signal: AbortSignal,
-  ): Promise<Answered<T>> {
+  ): Promise<Answered<z.output<T>>> {
     const { sealed, clock, random } = this.#options;
     return retrying(
       async (inner) => {
-        const answer = await sealed.json(path, value, schema, inner);
+        const answer = await sealed.json(endpoint, value, inner);
         return 'kind' in answer ? answer : { kind: 'value' as const, value: answer.value };
       },
       { clock, random, signal, onRetry: this.#onRetry },

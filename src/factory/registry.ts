@@ -1,6 +1,8 @@
 // The registry as the factory sees it: POST /provision and POST /provision/activate, repeated until they are answered.
 
-import { z } from 'zod';
+import { activate } from '../contract/endpoints/registry/activate.ts';
+import { deviceRow } from '../contract/endpoints/registry/device-row.ts';
+import { provision } from '../contract/endpoints/registry/provision.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { describeError, InputError } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
@@ -51,12 +53,6 @@ export interface HttpRegistryOptions {
   readonly timeoutMs?: number;
 }
 
-const rowSchema = z.object({
-  hw_id: z.string(),
-  serial: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/),
-  status: z.enum(['factory_only', 'active', 'revoked']),
-});
-
 const TIMEOUT_MS = 10_000;
 const RETRIES = 3;
 const FIRST_DELAY_MS = 500;
@@ -74,12 +70,12 @@ export class HttpRegistry implements Registry {
   /** Throws InputError for an address that is none. */
   constructor(options: HttpRegistryOptions) {
     this.#options = options;
-    target(options.server, 'provision');
+    target(options.server, provision.path);
   }
 
   provision(facts: DeviceRegistration, signal?: AbortSignal): Promise<RegistryAnswer> {
     return this.#post(
-      'provision',
+      provision.path,
       {
         hw_id: facts.hwId,
         vin: facts.vin,
@@ -96,7 +92,7 @@ export class HttpRegistry implements Registry {
   }
 
   activate(hwId: string, signal?: AbortSignal): Promise<RegistryAnswer> {
-    return this.#post('provision/activate', { hw_id: hwId }, hwId, signal);
+    return this.#post(activate.path, { hw_id: hwId }, hwId, signal);
   }
 
   async #post(
@@ -150,11 +146,11 @@ export class HttpRegistry implements Registry {
       judged = await judgeAnswer(response, { url, expects: 'order', signal: both });
     } catch (error) {
       const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : describeError(error);
-      return failed('UNREACHABLE', `${server} cannot be reached for POST /${path}: ${why}`, 0);
+      return failed('UNREACHABLE', `${server} cannot be reached for POST ${path}: ${why}`, 0);
     }
     switch (judged.kind) {
       case 'answer': {
-        const parsed = parseJson(judged.body, rowSchema, url);
+        const parsed = parseJson(judged.body, deviceRow, url);
         if (!('value' in parsed)) return foreign(path, parsed.reason, 0);
         const { hw_id, serial, status } = parsed.value;
         if (hw_id === hwId) return { ok: true, value: { serial, status } };
@@ -165,7 +161,7 @@ export class HttpRegistry implements Registry {
       case 'foreign':
         return foreign(path, judged.why, waitMs);
       case 'cut':
-        return failed('UNREACHABLE', `${server}, POST /${path}: ${judged.why}`, 0);
+        return failed('UNREACHABLE', `${server}, POST ${path}: ${judged.why}`, 0);
       default:
         return judged satisfies never;
     }
@@ -177,14 +173,14 @@ function refusal(
   path: string,
   waitMs: number,
 ): Failed {
-  const reason = `the registry refused POST /${path} with ${status} ${code}: ${detail}`;
+  const reason = `the registry refused POST ${path} with ${status} ${code}: ${detail}`;
   const busy = status === 429 || status >= 500;
   return busy && waitMs <= LONGEST_WAIT_MS ? failed(code, reason, waitMs) : failed(code, reason);
 }
 
 /** The network answered in place of the registry, or a proxy whose server is away: asking again may help. */
 function foreign(path: string, why: string, waitMs: number): Failed {
-  const reason = `the answer to POST /${path} is not from a can-ota backend: ${why}`;
+  const reason = `the answer to POST ${path} is not from a can-ota backend: ${why}`;
   return waitMs <= LONGEST_WAIT_MS
     ? failed('FOREIGN_ANSWER', reason, waitMs)
     : failed('FOREIGN_ANSWER', reason);
@@ -200,7 +196,7 @@ function retryAfterMs({ status, headers }: Response): number {
 function target(server: string, path: string): URL {
   try {
     // A backend may stand below a path of its own.
-    return new URL(path, server.endsWith('/') ? server : `${server}/`);
+    return new URL(path.slice(1), server.endsWith('/') ? server : `${server}/`);
   } catch (error) {
     throw new InputError('--server', `${server} is no address: expected http://HOST:PORT`, {
       cause: error,
@@ -213,5 +209,5 @@ function failed(code: string, reason: string, againInMs?: number): Failed {
 }
 
 function interrupted(path: string): RegistryFailure {
-  return { ok: false, code: 'INTERRUPTED', reason: `stopped before POST /${path} was answered` };
+  return { ok: false, code: 'INTERRUPTED', reason: `stopped before POST ${path} was answered` };
 }

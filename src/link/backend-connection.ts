@@ -1,6 +1,7 @@
 // A connection to the backend as people and tools have it: log in or show a token, ask, and understand refusals.
 
-import { z } from 'zod';
+import type { z } from 'zod';
+import { logIn } from '../contract/endpoints/people/log-in.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { parseJson } from './foreign-answer.ts';
@@ -57,8 +58,6 @@ export interface BackendRefusal {
 
 export type BackendAnswer = BackendReply | BackendRefusal;
 
-const loginAnswer = z.object({ csrfToken: z.string().min(1) });
-
 /** A busy backend says when to come back. The longest wait at a prompt. */
 const LONGEST_WAIT_S = 60;
 const TRIES = 3;
@@ -87,7 +86,7 @@ export class BackendConnection {
     }
     const guest = new BackendConnection(options, {});
     const { user: name, password } = credentials;
-    const response = await guest.send('log-in', '/login', {
+    const response = await guest.send('log-in', logIn.path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ name, password }),
@@ -98,7 +97,7 @@ export class BackendConnection {
       .getSetCookie()
       .map((line) => line.split(';', 1)[0])
       .join('; ');
-    const { csrfToken } = answer(response, loginAnswer, 'log-in');
+    const { csrfToken } = answer(response, logIn.response.body, 'log-in');
     return new BackendConnection(options, { cookie, 'x-csrf-token': csrfToken });
   }
 
@@ -174,7 +173,11 @@ function target(url: string, path: string): URL {
 }
 
 /** Throws BackendError for what is no such JSON. */
-export function answer<T>({ body, url }: BackendReply, schema: z.ZodType<T>, doing: string): T {
+export function answer<T extends z.ZodType>(
+  { body, url }: BackendReply,
+  schema: T,
+  doing: string,
+): z.output<T> {
   const parsed = parseJson(body, schema, url);
   if ('value' in parsed) return parsed.value;
   throw foreign(doing, parsed.reason);

@@ -1,12 +1,8 @@
 // One exchange of the chunked download: asks for what is missing, and gives out each chunk that is authentic.
 
-import {
-  CHUNK_PATH,
-  type ChunkRequest,
-  chunkCost,
-  chunkKey,
-} from '../contract/chunked/protocol.ts';
+import { type ChunkRequest, chunkCost, chunkKey } from '../contract/chunked/protocol.ts';
 import type { ChunkEvent, ChunkReceiver } from '../contract/chunked/receiver.ts';
+import { otaChunk } from '../contract/endpoints/small-devices/chunk.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import type { Clock } from '../core/clock.ts';
 import { describeError, systemErrorCode } from '../core/errors.ts';
@@ -50,11 +46,15 @@ export async function exchangeChunks(
   await options.pace.spend(chunkCost(chunks * receiver.chunkBytes), signal);
   // Ends this exchange's connection, whatever way it ends.
   const end = new AbortController();
-  const opened = await client.open(CHUNK_PATH, new TextEncoder().encode(JSON.stringify(request)), {
-    signal: AbortSignal.any([signal, end.signal]),
-    // Its budget is its own: what it has used up holds up nothing else.
-    ownPause: true,
-  });
+  const opened = await client.open(
+    otaChunk.path,
+    new TextEncoder().encode(JSON.stringify(request)),
+    {
+      signal: AbortSignal.any([signal, end.signal]),
+      // Its budget is its own: what it has used up holds up nothing else.
+      ownPause: true,
+    },
+  );
   if (opened.kind === 'failed') return opened;
   const troubles: string[] = [];
   const tell = (trouble: string): void => {
@@ -71,7 +71,10 @@ export async function exchangeChunks(
     if (receiver.barrenAnswers === 0) return { kind: 'answered' };
     if (broken !== undefined) return broken;
     const why = troubles[0] ?? 'it is empty';
-    return failed('NO_CHUNK', `an answer to ${CHUNK_PATH} brought nothing that is missing: ${why}`);
+    return failed(
+      'NO_CHUNK',
+      `an answer to ${otaChunk.path} brought nothing that is missing: ${why}`,
+    );
   } finally {
     opened.response.destroy();
     end.abort();
@@ -109,11 +112,11 @@ async function nextPiece(watch: PaceWatch): Promise<Uint8Array | BackendFailure 
     if (piece !== 'stalled' && piece !== 'slow') return piece;
     return failed(
       piece === 'stalled' ? 'STALLED' : 'TOO_SLOW',
-      `the answer to ${CHUNK_PATH} does not go on`,
+      `the answer to ${otaChunk.path} does not go on`,
     );
   } catch (error) {
     const code = systemErrorCode(error) ?? 'CUT';
-    return failed(code, `the answer to ${CHUNK_PATH} was cut: ${describeError(error)}`);
+    return failed(code, `the answer to ${otaChunk.path} was cut: ${describeError(error)}`);
   }
 }
 

@@ -1,6 +1,6 @@
 // The session of this vehicle with its backend: both prove that they know the device's key, then a token does, for a while.
 
-import { z } from 'zod';
+import { tokenSession } from '../contract/endpoints/registry/response.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
@@ -24,11 +24,6 @@ export interface DeviceSessionOptions {
 const EARLY_MS = 30_000;
 /** A server whose clock is far ahead must not make every request begin with a new session. */
 const LEAST_LIFE_MS = 60_000;
-
-const sessionSchema = z.object({
-  token: z.string().max(256),
-  expiresAt: z.iso.datetime({ offset: true }),
-});
 
 export type TokenAnswer = { readonly kind: 'token'; readonly token: string } | BackendFailure;
 
@@ -65,7 +60,7 @@ export class DeviceSession {
     const keys = (await this.#options.keys?.()) ?? DeviceKeys.fixed(device);
     const agreed = await shakeHands(
       { ...this.#options, serial, hwId, keys },
-      sessionSchema,
+      tokenSession,
       undefined,
       signal,
     );

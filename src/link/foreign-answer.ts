@@ -4,6 +4,8 @@
 // the network: asking again later helps, and nothing is concluded from them. The third is found by signatures and hashes.
 
 import { z } from 'zod';
+import { JSON_TYPE, OCTETS_TYPE, signedObject } from '../contract/fields.ts';
+import { PROBLEM_TYPE, problemDetails } from '../contract/problem.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 import { SEALED_TYPE } from '../trust/sealed-session.ts';
 
@@ -42,21 +44,9 @@ export interface ForeignAnswer {
   readonly transient: true;
 }
 
-const PROBLEM_TYPE = 'application/problem+json';
-const JSON_TYPE = 'application/json';
-const OCTETS_TYPE = 'application/octet-stream';
 const PAGE = /^(?:text\/html|application\/xhtml\+xml)$/;
 /** An image is never one of these, whatever web server sends it. */
 const NO_IMAGE = /^(?:text\/(?!plain$)|multipart\/)|[/+](?:json|xml|javascript)$|xhtml/;
-
-/** What our server says when it refuses; see server/platform/http/problems.ts. */
-const problemSchema = z.object({
-  type: z.literal('about:blank'),
-  title: z.string().max(200),
-  status: z.number(),
-  detail: z.string(),
-  code: z.string().regex(/^[A-Z][A-Z0-9_]{1,63}$/),
-});
 
 /** Any problem, and what is inside of a sealed refusal: for messages only. */
 const wordsSchema = z.object({
@@ -116,7 +106,7 @@ export function isProblem(headers: Head['headers']): boolean {
 
 /** What shows that a refusal with this body is not ours; undefined where it is. */
 export function foreignProblem(status: number, body: Uint8Array): string | undefined {
-  const parsed = problemSchema.safeParse(jsonOf(body));
+  const parsed = problemDetails.safeParse(jsonOf(body));
   if (!parsed.success) return 'its refusal has another form';
   return parsed.data.status === status ? undefined : 'its refusal is for another status';
 }
@@ -137,16 +127,6 @@ export function foreignBeginning(bytes: Uint8Array): string | undefined {
   const isOtherObject = /^\{\s*"(?!signed"|signatures")[^"]*"/.test(text);
   return isPage || isOtherObject ? `no signed JSON object: ${beginning(bytes)}` : undefined;
 }
-
-const signedObject = z.looseObject({
-  signed: z.looseObject({}),
-  signatures: z.array(z.unknown()),
-});
-
-/** An object with signatures in an answer of JSON, as it came. */
-export const signedJson = z.custom<unknown>((value) => signedObject.safeParse(value).success, {
-  message: 'expected an object with signed and signatures',
-});
 
 /** What to do about an answer that is not ours, where nothing better is known. */
 export const FOREIGN_ADVICE =
@@ -169,11 +149,11 @@ export function foreignAnswer(
 }
 
 /** The body of an answer that must be JSON of this form. */
-export function parseJson<T>(
+export function parseJson<T extends z.ZodType>(
   body: Uint8Array,
-  schema: z.ZodType<T>,
+  schema: T,
   url: URL,
-): { readonly value: T } | ForeignAnswer {
+): { readonly value: z.output<T> } | ForeignAnswer {
   const json = jsonOf(body);
   if (json === undefined) return foreignAnswer(url, `no JSON: ${beginning(body)}`);
   const parsed = schema.safeParse(json);
@@ -193,7 +173,7 @@ export function problemWords(body: Uint8Array): string {
 
 /** What our refusal says; `foreignProblem` has found that it is ours. */
 export function problemOf(body: Uint8Array): { readonly code: string; readonly detail: string } {
-  const { code, detail } = problemSchema.parse(jsonOf(body));
+  const { code, detail } = problemDetails.parse(jsonOf(body));
   return { code, detail: detail.replace(/\p{Cc}/gu, ' ') };
 }
 

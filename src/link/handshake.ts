@@ -1,6 +1,9 @@
 // Challenge and response with the backend: it proves that it knows this device before anything of ours is told.
 
-import { z } from 'zod';
+import type { z } from 'zod';
+import { urlOf } from '../contract/endpoint.ts';
+import { challenge } from '../contract/endpoints/registry/challenge.ts';
+import { answerChallenge } from '../contract/endpoints/registry/response.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
@@ -52,15 +55,7 @@ export interface Agreed<T> {
   readonly answer: T;
 }
 
-const challengeSchema = z.object({
-  challenge: z.string().min(1).max(1024),
-  serverNonce: z.string().regex(/^[0-9a-f]{16,128}$/),
-  serverProof: z.string().max(256),
-  nextProof: z.string().max(256).optional(),
-  serverKey: z.string().max(64).optional(),
-  serverSignature: z.unknown().optional(),
-});
-type ChallengeAnswer = z.output<typeof challengeSchema>;
+type ChallengeAnswer = z.output<typeof challenge.response.body>;
 
 /** With `wish` for a sealed session, otherwise for a token. */
 export async function shakeHands<T>(
@@ -74,9 +69,9 @@ export async function shakeHands<T>(
   const own = pair === undefined ? undefined : generateX25519(random);
   const clientKey = defined({ clientKey: own && toHex(own.publicKey) });
   const question = { serial, hw_id: hwId, clientNonce, ...clientKey };
-  const challenge = await post(options, 'auth/challenge', question, challengeSchema, signal);
-  if ('kind' in challenge) return challenge;
-  const told = challenge.value;
+  const given = await post(options, challenge.path, question, challenge.response.body, signal);
+  if ('kind' in given) return given;
+  const told = given.value;
   const plain: SessionExchange = {
     serial,
     clientNonce,
@@ -108,7 +103,7 @@ export async function shakeHands<T>(
   const proof = clientProof(key, exchanged);
   const sealed = defined({ sealed: wish });
   const body = { challenge: told.challenge, clientProof: proof, ...clientSignature, ...sealed };
-  const answer = await post(options, 'auth/response', body, schema, signal);
+  const answer = await post(options, answerChallenge.path, body, schema, signal);
   if ('kind' in answer) return answer;
   // Not before: until it has our proof, the backend may go on with the key before this one.
   if (pair === undefined) await keys.proven(key, clock.wallMs());
@@ -131,12 +126,12 @@ function isProvenBy(key: Uint8Array, exchanged: SessionExchange, told: Challenge
 
 async function post<T>(
   { client, base }: HandshakeOptions,
-  path: string,
+  path: `/${string}`,
   body: unknown,
   schema: z.ZodType<T>,
   signal?: AbortSignal,
 ): Promise<{ readonly value: T } | BackendFailure> {
-  const url = new URL(path, base);
+  const url = urlOf(base, { path });
   const answer = await client.json(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -1,15 +1,18 @@
 // The backend as an operator sees it: configuration, commands and measured data of vehicles.
 
-import { z } from 'zod';
-import {
-  actionDescription,
-  COMMAND_STATES,
-  type CommandRequest,
-  type CommandState,
-} from '../contract/command.ts';
-import { parameterResult, type WantedParameters } from '../contract/configuration.ts';
+import type { z } from 'zod';
+import type { CommandRequest, CommandState } from '../contract/command.ts';
+import type { WantedParameters } from '../contract/configuration.ts';
+import { MAX_ANSWER_BYTES, pathOf, type WithAnswer } from '../contract/endpoint.ts';
+import { cancelCommand } from '../contract/endpoints/commands/cancel.ts';
+import { showCatalogue } from '../contract/endpoints/commands/catalogue.ts';
+import { listCommands } from '../contract/endpoints/commands/list.ts';
+import { orderCommand } from '../contract/endpoints/commands/order.ts';
+import { showCommand } from '../contract/endpoints/commands/show.ts';
+import { changeConfiguration } from '../contract/endpoints/configuration/change.ts';
+import { showConfiguration } from '../contract/endpoints/configuration/show.ts';
+import { listSamples } from '../contract/endpoints/telemetry/list-samples.ts';
 import { CanOtaError, InputError } from '../core/errors.ts';
-import { defined } from '../core/optional.ts';
 import {
   answer,
   BackendConnection,
@@ -27,122 +30,19 @@ export class RefusedError extends CanOtaError {
   }
 }
 
-const json = z.unknown();
-const text = z.string();
-const configurationVersion = z.object({
-  version: z.number(),
-  parameters: z.record(z.string(), json),
-  changedBy: text,
-  changedAt: text,
-  comment: text.optional(),
-  report: z
-    .object({
-      results: z.array(parameterResult),
-      inForce: z.record(z.string(), json),
-      judgedAt: text,
-      reportedAt: text,
-    })
-    .optional(),
-});
-export type ConfigurationVersion = Readonly<z.output<typeof configurationVersion>>;
+type AnswerOf<E extends WithAnswer<z.ZodType>> = Readonly<z.output<E['response']['body']>>;
 
-const configurationReply = z.object({
-  vin: text,
-  wanted: configurationVersion.optional(),
-  reported: configurationVersion.optional(),
-  inForce: z.record(z.string(), json).optional(),
-  pending: z.boolean(),
-  parameters: z.array(
-    z.object({
-      parameter: text,
-      title: text,
-      unit: text,
-      wanted: json.optional(),
-      inForce: json.optional(),
-      state: text,
-      code: text.optional(),
-      reason: text.optional(),
-    }),
-  ),
-  history: z.array(configurationVersion),
-});
-export type ConfigurationReply = Readonly<z.output<typeof configurationReply>>;
-
-const changeReply = z.object({
-  vin: text,
-  version: z.number(),
-  changed: z.boolean(),
-  warnings: z.array(z.object({ parameter: text, code: text, reason: text })),
-});
-export type ChangeReply = Readonly<z.output<typeof changeReply>>;
-
-const commandReply = z.object({
-  id: text,
-  vin: text,
-  ecu: text,
-  action: text,
-  arguments: z.record(z.string(), z.union([z.number(), z.string()])),
-  priority: z.number(),
-  expiresAt: text,
-  key: text.optional(),
-  createdBy: text,
-  createdAt: text,
-  state: z.enum(COMMAND_STATES),
-  handedOutAt: text.optional(),
-  deliveredAt: text.optional(),
-  executingAt: text.optional(),
-  endedAt: text.optional(),
-  vehicleAt: text.optional(),
-  cancelledBy: text.optional(),
-  cancelledAt: text.optional(),
-  code: text.optional(),
-  reason: text.optional(),
-  nrc: z.number().optional(),
-  result: text.optional(),
-  runs: z.number(),
-});
-export type CommandReply = Readonly<z.output<typeof commandReply>>;
-
-const commandsReply = z.object({ commands: z.array(commandReply) });
-const catalogueReply = z.object({
-  vin: text,
-  catalogue: z.record(z.string(), z.record(z.string(), actionDescription)),
-  toldAt: text,
-});
-export type CatalogueReply = Readonly<z.output<typeof catalogueReply>>;
-
-const telemetryReply = z.object({
-  vin: text,
-  counts: z.object({
-    batches: z.number(),
-    samples: z.number(),
-    duplicates: z.number(),
-    lost: z.number(),
-    dropped: z.number(),
-  }),
-  samples: z.array(
-    z.object({
-      did: text,
-      at: text,
-      count: z.number(),
-      mean: z.number().optional(),
-      min: z.number().optional(),
-      max: z.number().optional(),
-      unit: text.optional(),
-      raw: text.optional(),
-      receivedAt: text,
-    }),
-  ),
-});
-export type TelemetryReply = Readonly<z.output<typeof telemetryReply>>;
+export type ConfigurationReply = AnswerOf<typeof showConfiguration>;
+export type ConfigurationVersion = NonNullable<ConfigurationReply['wanted']>;
+export type ChangeReply = AnswerOf<typeof changeConfiguration>;
+export type CommandReply = AnswerOf<typeof showCommand>;
+export type CatalogueReply = AnswerOf<typeof showCatalogue>;
+export type TelemetryReply = AnswerOf<typeof listSamples>;
 
 export type NewCommand = Pick<CommandRequest, 'ecu' | 'action' | 'arguments' | 'priority'> & {
   readonly key: string;
   readonly expiresInS?: number;
 };
-
-/** Twenty thousand samples; fifty configurations with their reports. */
-const MAX_ANSWER = 16 * 1024 * 1024;
 
 /** All of it throws InputError for what is wrong with the question, RefusedError for a conflict, and BackendError. */
 export class OperatorBackend {
@@ -157,7 +57,7 @@ export class OperatorBackend {
   }
 
   configuration(vin: string): Promise<ConfigurationReply> {
-    return this.#ask(pathOf('config', vin), { method: 'GET' }, configurationReply);
+    return this.#ask(showConfiguration, pathOf(showConfiguration, { vin }));
   }
 
   /** Only when `expected` is the version that is wanted still; RefusedError `CONFIGURATION_CHANGED` otherwise. */
@@ -169,18 +69,18 @@ export class OperatorBackend {
       readonly expected: number;
     },
   ): Promise<ChangeReply> {
-    const { parameters, comment, expected } = change;
-    const init = body('PUT', { parameters, ...defined({ comment }) });
-    const headers = { ...init.headers, 'if-match': `"${expected}"` };
-    return this.#ask(pathOf('config', vin), { ...init, headers }, changeReply);
+    const { expected, ...wish } = change;
+    return this.#ask(changeConfiguration, pathOf(changeConfiguration, { vin }), wish, {
+      'if-match': `"${expected}"`,
+    });
   }
 
   order(vin: string, command: NewCommand): Promise<CommandReply> {
-    return this.#ask(pathOf('commands', vin), body('POST', command), commandReply);
+    return this.#ask(orderCommand, pathOf(orderCommand, { vin }), command);
   }
 
   command(vin: string, id: string): Promise<CommandReply> {
-    return this.#ask(pathOf('commands', vin, id), { method: 'GET' }, commandReply);
+    return this.#ask(showCommand, pathOf(showCommand, { vin, id }));
   }
 
   /** The newest first. */
@@ -188,16 +88,16 @@ export class OperatorBackend {
     vin: string,
     filter: { readonly state?: CommandState; readonly limit: number },
   ): Promise<readonly CommandReply[]> {
-    const path = `${pathOf('commands', vin)}?${query(filter)}`;
-    return (await this.#ask(path, { method: 'GET' }, commandsReply)).commands;
+    const path = `${pathOf(listCommands, { vin })}?${query(filter)}`;
+    return (await this.#ask(listCommands, path)).commands;
   }
 
   cancel(vin: string, id: string): Promise<CommandReply> {
-    return this.#ask(pathOf('commands', vin, id), { method: 'DELETE' }, commandReply);
+    return this.#ask(cancelCommand, pathOf(cancelCommand, { vin, id }));
   }
 
   catalogue(vin: string): Promise<CatalogueReply> {
-    return this.#ask(pathOf('commands', vin, 'catalogue'), { method: 'GET' }, catalogueReply);
+    return this.#ask(showCatalogue, pathOf(showCatalogue, { vin }));
   }
 
   /** The newest first. */
@@ -205,32 +105,33 @@ export class OperatorBackend {
     vin: string,
     filter: { readonly did?: string; readonly since?: string; readonly limit: number },
   ): Promise<TelemetryReply> {
-    const path = `${pathOf('telemetry', vin)}?${query(filter)}`;
-    return this.#ask(path, { method: 'GET' }, telemetryReply);
+    return this.#ask(listSamples, `${pathOf(listSamples, { vin })}?${query(filter)}`);
   }
 
-  async #ask<T>(path: string, init: RequestInit, schema: z.ZodType<T>): Promise<T> {
-    const doing = `request ${init.method} ${path.split('?', 1)[0]}`;
-    const reply = await this.#connection.send(doing, path, init, {
-      allowed: [400, 404, 409, 422],
-      maxBytes: MAX_ANSWER,
-    });
-    if (reply.ok) return answer(reply, schema, doing);
+  async #ask<T extends z.ZodType>(
+    { method, response }: WithAnswer<T>,
+    path: string,
+    body?: object,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<z.output<T>> {
+    const doing = `request ${method} ${path.split('?', 1)[0]}`;
+    const json =
+      body === undefined
+        ? {}
+        : {
+            headers: { 'content-type': 'application/json', ...headers },
+            body: JSON.stringify(body),
+          };
+    const reply = await this.#connection.send(
+      doing,
+      path,
+      { method, ...json },
+      { allowed: [400, 404, 409, 422], maxBytes: response.maxBytes ?? MAX_ANSWER_BYTES },
+    );
+    if (reply.ok) return answer(reply, response.body, doing);
     if (reply.status === 409) throw new RefusedError(reply.code, reply.why);
     throw new InputError(reply.code, reply.why);
   }
-}
-
-function pathOf(...parts: readonly string[]): string {
-  return `/${parts.map(encodeURIComponent).join('/')}`;
-}
-
-function body(method: string, value: unknown): RequestInit & { headers: Record<string, string> } {
-  return {
-    method,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(value),
-  };
 }
 
 function query(filter: Readonly<Record<string, string | number>>): string {

@@ -1,6 +1,9 @@
 // Sealed requests of a device: one at a time, each with a number of its own, in a session that is opened and renewed by itself.
 
-import { z } from 'zod';
+import type { z } from 'zod';
+import type { WithAnswer } from '../contract/endpoint.ts';
+import { sealedSession } from '../contract/endpoints/registry/response.ts';
+import { rotate } from '../contract/endpoints/registry/rotate.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
@@ -56,14 +59,6 @@ export interface PostOptions {
   readonly ownPause?: boolean;
 }
 
-const openedSchema = z.object({
-  expiresAt: z.iso.datetime({ offset: true }),
-  counter: z.number().int().min(0),
-  proof: z.string().max(128),
-});
-const ROTATE = '/auth/rotate';
-const rotatedSchema = z.object({ serverKey: z.string().regex(/^[0-9a-f]{64}$/) });
-
 /** What the backend says of a session that it does not take (any more): with another one it may. */
 const SESSION_CODES = ['SESSION_UNKNOWN', 'MESSAGE_REPLAYED', 'MESSAGE_FORGED'];
 const TRIES = 2;
@@ -100,17 +95,23 @@ export class SealedClient {
   }
 
   /** A lost answer is a failure: the caller asks again, under a new number. */
-  async json<T>(
-    path: string,
+  json<T extends z.ZodType>(
+    endpoint: WithAnswer<T>,
     value: unknown,
-    schema: z.ZodType<T>,
     signal?: AbortSignal,
-  ): Promise<{ readonly value: T } | BackendFailure> {
-    const body = new TextEncoder().encode(JSON.stringify(value));
+  ): Promise<{ readonly value: z.output<T> } | BackendFailure> {
+    return this.ask(endpoint, new TextEncoder().encode(JSON.stringify(value)), signal);
+  }
+
+  /** As `json`, with a body that is made already. */
+  async ask<T extends z.ZodType>(
+    { path, response }: WithAnswer<T>,
+    body: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<{ readonly value: z.output<T> } | BackendFailure> {
     const answer = await this.post(path, body, { signal });
     if (answer.kind === 'failed') return answer;
-    const url = this.#url(path);
-    return parseJson(answer.body, schema, url);
+    return parseJson(answer.body, response.body, this.#url(path));
   }
 
   /** A sealed refusal is a failure with the code `HTTP_<status>`. */
@@ -165,12 +166,17 @@ export class SealedClient {
     const clientKey = toHex(pair.publicKey);
     const body = new TextEncoder().encode(JSON.stringify({ clientKey }));
     return this.#inTurn(async () => {
-      const answer = await this.#send(ROTATE, body, { signal }, async (message, session, n) => {
-        const whole = await this.#whole(ROTATE, message, session, n, signal);
-        return whole.kind === 'answer' ? { ...whole, session } : whole;
-      });
+      const answer = await this.#send(
+        rotate.path,
+        body,
+        { signal },
+        async (message, session, n) => {
+          const whole = await this.#whole(rotate.path, message, session, n, signal);
+          return whole.kind === 'answer' ? { ...whole, session } : whole;
+        },
+      );
       if (answer.kind === 'failed') return answer;
-      const told = parseJson(answer.body, rotatedSchema, this.#url(ROTATE));
+      const told = parseJson(answer.body, rotate.response.body, this.#url(rotate.path));
       if ('kind' in told) return told;
       const keys = { clientKey, serverKey: told.value.serverKey };
       const next = nextDeviceKey(answer.session, pair.privateKey, keys, 'client');
@@ -295,7 +301,7 @@ export class SealedClient {
     const wish = { suite, counter: await this.#state.count() };
     const agreed = await shakeHands(
       { ...this.#options, serial, hwId, keys: this.#keys },
-      openedSchema,
+      sealedSession,
       wish,
       signal,
     );

@@ -1,5 +1,8 @@
 // Brings the backend the signed metadata that it does not have: Roots of both repositories, Targets of the images.
 
+import { pathOf } from '../contract/endpoint.ts';
+import { uploadDirectorRoot } from '../contract/endpoints/director/upload-root.ts';
+import { uploadMetadata } from '../contract/endpoints/releases/upload-metadata.ts';
 import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
 import { present } from '../core/present.ts';
@@ -56,7 +59,7 @@ export async function pushTargets(
   }
   const name = `images/${version}.targets.json`;
   const bytes = present(await folder.storage.read(name), name);
-  const answer = await backend.uploadMetadata('/metadata/targets', bytes);
+  const answer = await backend.uploadMetadata(pathOf(uploadMetadata, { role: 'targets' }), bytes);
   if (!answer.taken) {
     if (answer.code === 'METADATA_REFUSED') {
       requireNotBehind(folder, await compare(folder, backend, 'images', 'targets'));
@@ -80,7 +83,8 @@ async function pushRoots(
   backend: ReleaseBackend,
   repository: RepositoryName,
 ): Promise<void> {
-  const path = repository === 'images' ? '/metadata/root' : '/director/metadata/root';
+  const path =
+    repository === 'images' ? pathOf(uploadMetadata, { role: 'root' }) : uploadDirectorRoot.path;
   const offer = async (version: number): Promise<UploadAnswer> => {
     const name = `${repository}/${version}.root.json`;
     const bytes = present(await folder.storage.read(name), name);

@@ -1,7 +1,15 @@
 // The backend as somebody who releases sees it: log in or show a token, upload images and signed metadata.
 
 import { openAsBlob } from 'node:fs';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { pathOf, type WithAnswer } from '../contract/endpoint.ts';
+import { askAgain } from '../contract/endpoints/campaigns/ask-again.ts';
+import { cancelCampaign } from '../contract/endpoints/campaigns/cancel.ts';
+import type { cancelOrder } from '../contract/endpoints/campaigns/cancel-order.ts';
+import { showCampaign } from '../contract/endpoints/campaigns/show.ts';
+import { uploadImage } from '../contract/endpoints/releases/upload-image.ts';
+import { publishedMetadata } from '../contract/endpoints/releases/upload-metadata.ts';
+import { withdrawPackage } from '../contract/endpoints/small-devices/withdraw-package.ts';
 import { type CanOtaError, InputError } from '../core/errors.ts';
 import { fileFault } from '../core/text-file.ts';
 import {
@@ -29,39 +37,12 @@ export type UploadAnswer =
   /** `code` is that of the backend: `NO_REPOSITORY`, `METADATA_REFUSED`. */
   | { readonly taken: false; readonly code: string | undefined; readonly error: CanOtaError };
 
-export type CancelReply = Readonly<z.infer<typeof cancelOrder>>;
+export type CancelReply = Readonly<z.output<typeof cancelOrder>>;
 
-const cancelOrder = z.object({
-  vin: z.string(),
-  campaign: z.string(),
-  order: z.string(),
-  by: z.string(),
-  reason: z.string(),
-  state: z.enum(['open', 'accepted', 'refused']),
-  answer: z
-    .string()
-    .nullish()
-    .transform((answer) => answer ?? null),
-});
-const askAgainAnswer = z.object({ vin: z.string(), campaign: z.string(), created: z.boolean() });
 export type AskAgainReply =
-  | ({ readonly kind: 'ordered' } & Readonly<z.infer<typeof askAgainAnswer>>)
+  | ({ readonly kind: 'ordered' } & Readonly<z.output<typeof askAgain.response.body>>)
   | { readonly kind: 'no-refusal'; readonly reason: string };
-const campaignAnswer = z.object({ orders: z.array(cancelOrder) });
-const withdrawAnswer = z.object({
-  model: z.string(),
-  version: z.string(),
-  profile: z.string(),
-  withdrawn: z.object({ by: z.string(), at: z.string(), reason: z.string() }),
-  changed: z.boolean(),
-  /** Serial numbers of the devices whose download was stopped. */
-  stopped: z.array(z.string()),
-  /** What devices of this model are offered now. */
-  offered: z.object({ version: z.string(), counter: z.number() }).nullable(),
-});
-export type WithdrawReply = Readonly<z.infer<typeof withdrawAnswer>>;
-const metadataAnswer = z.object({ version: z.number(), created: z.boolean() });
-const uploadAnswer = z.object({ file: z.string(), created: z.boolean() });
+export type WithdrawReply = Readonly<z.output<typeof withdrawPackage.response.body>>;
 
 export class ReleaseBackend {
   readonly #connection: BackendConnection;
@@ -87,12 +68,7 @@ export class ReleaseBackend {
     form.set('version', image.version);
     form.set('notes', image.notes);
     form.set('file', await imageBlob(image.path), image.name);
-    const { file, created } = await this.uploadForm(
-      `upload of ${image.path}`,
-      '/upload',
-      form,
-      uploadAnswer,
-    );
+    const { file, created } = await this.uploadForm(`upload of ${image.path}`, uploadImage, form);
     if (file !== image.name) {
       throw new BackendError(
         'UNINTELLIGIBLE',
@@ -103,13 +79,12 @@ export class ReleaseBackend {
   }
 
   /** `doing` is for messages. Throws InputError and BackendError. */
-  async uploadForm<T>(
+  async uploadForm<T extends z.ZodType>(
     doing: string,
-    path: string,
+    { method, path, response }: WithAnswer<T>,
     form: FormData,
-    schema: z.ZodType<T>,
-  ): Promise<T> {
-    return answer(await this.#get(doing, path, { method: 'POST', body: form }), schema, doing);
+  ): Promise<z.output<T>> {
+    return answer(await this.#get(doing, path, { method, body: form }), response.body, doing);
   }
 
   /** Throws InputError where there is no such package. The same again is answered the same. */
@@ -125,10 +100,10 @@ export class ReleaseBackend {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(wish),
     };
-    const reply = await this.#connection.send(doing, '/ota/packages/withdraw', init, {
+    const reply = await this.#connection.send(doing, withdrawPackage.path, init, {
       allowed: [404],
     });
-    if (reply.ok) return answer(reply, withdrawAnswer, doing);
+    if (reply.ok) return answer(reply, withdrawPackage.response.body, doing);
     const { code, why, error } = reply;
     if (code !== 'NOT_FOUND') throw error;
     throw new InputError('package', why);
@@ -144,7 +119,7 @@ export class ReleaseBackend {
     };
     const reply = await this.#connection.send(doing, path, init, { allowed: [409, 422] });
     if (!reply.ok) return { taken: false, code: reply.code, error: reply.error };
-    answer(reply, metadataAnswer, doing);
+    answer(reply, publishedMetadata, doing);
     return { taken: true };
   }
 
@@ -162,9 +137,12 @@ export class ReleaseBackend {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ reason }),
     };
-    const path = `/vehicles/${encodeURIComponent(vin)}/cancel`;
+    const path = pathOf(cancelCampaign, { vin });
     const reply = await this.#connection.send(doing, path, init, { allowed: [409] });
-    if (reply.ok) return { kind: 'ordered', order: answer(reply, cancelOrder, doing) };
+    if (reply.ok) {
+      const { created: _, ...order } = answer(reply, cancelCampaign.response.body, doing);
+      return { kind: 'ordered', order };
+    }
     const { code, why, error } = reply;
     if (code !== 'NO_CAMPAIGN') throw error;
     return { kind: 'no-campaign', reason: why };
@@ -178,9 +156,9 @@ export class ReleaseBackend {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ reason }),
     };
-    const path = `/vehicles/${encodeURIComponent(vin)}/ask-again`;
+    const path = pathOf(askAgain, { vin });
     const reply = await this.#connection.send(doing, path, init, { allowed: [409] });
-    if (reply.ok) return { kind: 'ordered', ...answer(reply, askAgainAnswer, doing) };
+    if (reply.ok) return { kind: 'ordered', ...answer(reply, askAgain.response.body, doing) };
     const { code, why, error } = reply;
     if (code !== 'NO_REFUSAL') throw error;
     return { kind: 'no-refusal', reason: why };
@@ -189,8 +167,12 @@ export class ReleaseBackend {
   /** The newest first. */
   async cancelOrders(vin: string): Promise<readonly CancelReply[]> {
     const doing = `look at the campaign of ${vin}`;
-    const path = `/vehicles/${encodeURIComponent(vin)}/campaign`;
-    return answer(await this.#get(doing, path, { method: 'GET' }), campaignAnswer, doing).orders;
+    const path = pathOf(showCampaign, { vin });
+    return answer(
+      await this.#get(doing, path, { method: 'GET' }),
+      showCampaign.response.body,
+      doing,
+    ).orders;
   }
 
   /** A public file of metadata; undefined when the backend says that it has none. */

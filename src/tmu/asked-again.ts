@@ -1,6 +1,7 @@
 // Whether a release that the driver has denied or put off is asked again now: the driver or the operator wants it.
 
 import type { Approver, Backend } from '../campaign/ports.ts';
+import { REFUSED_STATE } from '../contract/endpoints/campaigns/status.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { Remembered, TmuMemory } from './memory.ts';
@@ -15,9 +16,6 @@ export interface AskedAgainOptions {
 
 /** Ends of a campaign by the driver's word or silence. */
 const BY_DRIVER: ReadonlySet<string> = new Set(['DENIED', 'LATER', 'TIMED_OUT', 'WITHDRAWN']);
-
-/** The state under which a vehicle tells the backend of a campaign that its driver has refused. */
-export const REFUSED_STATE = 'refused';
 
 export function isByDriver({ outcome, code }: Pick<Remembered, 'outcome' | 'code'>): boolean {
   const refusal = outcome === 'USER_REJECTED' || outcome === 'DEFERRED';

@@ -2,14 +2,13 @@
 
 import type { Backend, DownloadAnswer } from '../campaign/ports.ts';
 import {
-  CHECK_PATH,
   type CheckRequest,
-  checkAnswer,
   DEFAULT_CHUNK_BYTES,
   recordBytes,
   type TransferFacts,
 } from '../contract/chunked/protocol.ts';
 import { ChunkReceiver } from '../contract/chunked/receiver.ts';
+import { otaCheck } from '../contract/endpoints/small-devices/check.ts';
 import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
@@ -63,14 +62,14 @@ async function download(
 ): Promise<DownloadAnswer> {
   const { chunkBytes = DEFAULT_CHUNK_BYTES } = options;
   const request: CheckRequest = { kind: 'file', file, sha256, chunkBytes };
-  const answer = await client.json(CHECK_PATH, request, checkAnswer, signal);
+  const answer = await client.json(otaCheck, request, signal);
   if ('kind' in answer) return answer;
   if (answer.value.kind === 'none') {
-    return notThere(`${CHECK_PATH}: the backend has no file ${file} for this vehicle`);
+    return notThere(`${otaCheck.path}: the backend has no file ${file} for this vehicle`);
   }
   const { transfer } = answer.value;
   if (transfer.image.sha256 !== sha256) {
-    return notThere(`${CHECK_PATH}: asked was ${sha256}, offered is ${transfer.image.sha256}`);
+    return notThere(`${otaCheck.path}: asked was ${sha256}, offered is ${transfer.image.sha256}`);
   }
   if (offset > transfer.image.length) {
     return notThere(

@@ -1,7 +1,6 @@
 // The backend over HTTP: one method for each path of the server, with the session of this vehicle where it has one.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import { z } from 'zod';
 import type {
   Backend,
   CampaignOrders,
@@ -12,17 +11,25 @@ import type {
   LatestAnswer,
   MetadataBody,
 } from '../campaign/ports.ts';
+import { pathOf, urlOf } from '../contract/endpoint.ts';
+import { campaignStatus } from '../contract/endpoints/campaigns/status.ts';
+import { checkin as checkinEndpoint } from '../contract/endpoints/director/checkin.ts';
+import { vehicleTime } from '../contract/endpoints/director/time.ts';
+import { vehicleMetadata } from '../contract/endpoints/director/vehicle-metadata.ts';
+import { imageMetadata } from '../contract/endpoints/releases/image-metadata.ts';
+import { otaDownload } from '../contract/endpoints/vehicles/download.ts';
+import { latestVersion } from '../contract/endpoints/vehicles/latest-version.ts';
+import { getNonce } from '../contract/endpoints/vehicles/nonce.ts';
+import { reportVersions } from '../contract/endpoints/vehicles/report-versions.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
-import { LARGEST_IMAGE_BYTES } from '../core/image-limit.ts';
-import { ecuName, sha256Hex, versionText } from '../core/names.ts';
 import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { DeviceIdentity, DeviceKeys } from '../link/device-keys.ts';
 import { DeviceSession } from '../link/device-session.ts';
 import { followRedirects, withoutSearch } from '../link/follow-redirects.ts';
-import { foreignAnswer, isOctets, parseJson, signedJson } from '../link/foreign-answer.ts';
+import { foreignAnswer, isOctets, parseJson } from '../link/foreign-answer.ts';
 import {
   type Answer,
   baseUrl,
@@ -58,37 +65,7 @@ export interface HttpBackendOptions {
   readonly transport?: HttpTransport | undefined;
 }
 
-const releaseSchema = z.object({
-  ecu: ecuName,
-  version: versionText,
-  // One segment of a path: no separators, and no name that means a folder.
-  file: z.string().regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,255}$/u),
-  size: z.number().int().positive().max(LARGEST_IMAGE_BYTES),
-  sha256: sha256Hex,
-  notes: z
-    .string()
-    .max(100_000)
-    .nullish()
-    .transform((notes) => (notes ?? '').slice(0, 4096)),
-});
-const latestSchema = z.object({ releases: z.array(releaseSchema).max(1000) });
-const nonceSchema = z.object({ nonce: z.string().regex(/^[0-9A-Za-z_-]{16,128}$/) });
-const ordersSchema = z.object({
-  cancel: z
-    .object({
-      order: z.string().min(1).max(128),
-      by: z.string().max(256),
-      reason: z.string().max(2000),
-    })
-    .nullable(),
-  askAgain: z
-    .object({ by: z.string().max(256), reason: z.string().max(2000) })
-    .nullish()
-    .transform((order) => order ?? null),
-});
 const ROOT = /^\d+\.root\.json$/;
-/** Null: the server gives no time. The attestation itself is checked where the keys are known. */
-const timeSchema = z.object({ time: signedJson.nullable() });
 
 export class HttpBackend implements Backend {
   readonly #base: URL;
@@ -120,7 +97,7 @@ export class HttpBackend implements Backend {
     etag: string | undefined,
     signal?: AbortSignal,
   ): Promise<LatestAnswer> {
-    const url = this.#url('latest_version');
+    const url = urlOf(this.#base, latestVersion);
     url.searchParams.set('vin', this.#vin);
     for (const ecu of ecus) url.searchParams.append('ecu', ecu);
     const answer = await this.#json(url, {
@@ -130,24 +107,24 @@ export class HttpBackend implements Backend {
     if ('kind' in answer) return answer;
     if (answer.status === 304) return { kind: 'not-modified' };
     if (answer.status !== 200) return this.#client.refused(answer, url);
-    const parsed = parseJson(answer.body, latestSchema, url);
+    const parsed = parseJson(answer.body, latestVersion.response.body, url);
     if ('kind' in parsed) return parsed;
     return {
       kind: 'releases',
       etag: header(answer, 'etag'),
-      releases: parsed.value.releases,
+      releases: parsed.value.releases.map(({ url: _, ...release }) => release),
     };
   }
 
   async nonce(
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'nonce'; readonly nonce: string } | BackendFailure> {
-    const url = this.#url('get_nonce');
+    const url = urlOf(this.#base, getNonce);
     url.searchParams.set('vin', this.#vin);
     const answer = await this.#json(url, withSignal(signal));
     if ('kind' in answer) return answer;
     if (answer.status !== 200) return this.#client.refused(answer, url);
-    const parsed = parseJson(answer.body, nonceSchema, url);
+    const parsed = parseJson(answer.body, getNonce.response.body, url);
     return 'kind' in parsed ? parsed : { kind: 'nonce', nonce: parsed.value.nonce };
   }
 
@@ -157,7 +134,7 @@ export class HttpBackend implements Backend {
     offset: number,
     signal?: AbortSignal,
   ): Promise<DownloadAnswer> {
-    const url = this.#url(`ota_download/${encodeURIComponent(release.file)}`);
+    const url = urlOf(this.#base, otaDownload, { file: release.file });
     url.searchParams.set('nonce', nonce);
     const shown = withoutSearch(url);
     const init = {
@@ -208,7 +185,7 @@ export class HttpBackend implements Backend {
     report: CampaignReport,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure> {
-    const url = this.#url('report_versions');
+    const url = urlOf(this.#base, reportVersions);
     const answer = await this.#post(url, report, signal, 'nothing');
     if ('kind' in answer) return answer;
     if (answer.status !== 204) return this.#client.refused(answer, url);
@@ -222,11 +199,11 @@ export class HttpBackend implements Backend {
     status: CampaignStatusReport,
     signal?: AbortSignal,
   ): Promise<CampaignOrders | BackendFailure> {
-    const url = this.#url('vehicle/campaign');
+    const url = urlOf(this.#base, campaignStatus);
     const answer = await this.#post(url, status, signal);
     if ('kind' in answer) return answer;
     if (answer.status !== 200) return this.#client.refused(answer, url);
-    const parsed = parseJson(answer.body, ordersSchema, url);
+    const parsed = parseJson(answer.body, campaignStatus.response.body, url);
     return 'kind' in parsed ? parsed : { kind: 'orders', ...parsed.value };
   }
 
@@ -234,7 +211,7 @@ export class HttpBackend implements Backend {
     checkin: Checkin,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'checked-in'; readonly time: unknown } | BackendFailure> {
-    const time = await this.#timed('vehicle/checkin', checkin, signal);
+    const time = await this.#timed(checkinEndpoint, checkin, signal);
     return 'kind' in time ? time : { kind: 'checked-in', ...time };
   }
 
@@ -242,7 +219,7 @@ export class HttpBackend implements Backend {
     nonces: readonly string[],
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'time'; readonly time: unknown } | BackendFailure> {
-    const time = await this.#timed('vehicle/time', { nonces }, signal);
+    const time = await this.#timed(vehicleTime, { nonces }, signal);
     return 'kind' in time ? time : { kind: 'time', ...time };
   }
 
@@ -254,8 +231,8 @@ export class HttpBackend implements Backend {
     // Names of metadata files are percent-encoded already.
     const url =
       repository === 'director'
-        ? this.#url(`director/${encodeURIComponent(this.#vin)}/metadata/${file}`)
-        : new URL(`metadata/${file}`, this.#images);
+        ? metadataUrl(this.#base, pathOf(vehicleMetadata, { vin: this.#vin, file: '' }), file)
+        : metadataUrl(this.#images, pathOf(imageMetadata, { file: '' }), file);
     // A plain web server has words of its own for a file that is not there, which the next Root mostly is not.
     const isOptional = url.origin !== this.#base.origin && ROOT.test(file);
     const expects = isOptional ? 'optional-metadata' : 'metadata';
@@ -272,20 +249,16 @@ export class HttpBackend implements Backend {
 
   /** A request whose answer carries a time attestation. */
   async #timed(
-    path: string,
+    endpoint: typeof checkinEndpoint | typeof vehicleTime,
     body: unknown,
     signal: AbortSignal | undefined,
   ): Promise<{ readonly time: unknown } | BackendFailure> {
-    const url = this.#url(path);
+    const url = urlOf(this.#base, endpoint);
     const answer = await this.#post(url, body, signal);
     if ('kind' in answer) return answer;
     if (answer.status !== 200) return this.#client.refused(answer, url);
-    const parsed = parseJson(answer.body, timeSchema, url);
+    const parsed = parseJson(answer.body, endpoint.response.body, url);
     return 'kind' in parsed ? parsed : { time: parsed.value.time ?? null };
-  }
-
-  #url(path: string): URL {
-    return new URL(path, this.#base);
   }
 
   #post(
@@ -336,6 +309,11 @@ export class HttpBackend implements Backend {
     const whole = await this.#client.whole(opened, url, {});
     return 'kind' in whole ? whole : this.#client.refused(whole, url);
   }
+}
+
+/** `folder`: a path that ends with a slash. */
+function metadataUrl(base: URL, folder: string, file: string): URL {
+  return new URL(folder.slice(1) + file, base);
 }
 
 function digestOf(text: string): string {

@@ -14,7 +14,7 @@ import { problemResponse } from '../support/problem-response.ts';
 
 const ORDER = {
   ...{ vin: 'VIN1', campaign: 'c1', order: 'o1', by: 'tool', reason: 'why' },
-  ...{ state: 'open', answer: null },
+  ...{ orderedAt: '2026-01-01T00:00:00.000Z', state: 'open', answer: null },
 } as const satisfies CancelReply;
 
 /** `answerAtMs`: when the vehicle is heard. */

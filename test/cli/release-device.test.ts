@@ -68,7 +68,14 @@ function listen(): Seen {
     const request = new Request(url, init);
     seen.authorization = request.headers.get('authorization');
     seen.form = await request.formData();
-    return Response.json({ created: true, sha256: '', key_id: 'id' }, { status: 201 });
+    const {
+      type: _,
+      format: __,
+      ...manifest
+    } = JSON.parse(String(seen.form.get('manifest'))).manifest;
+    const released = { released_by: 'tool', released_at: '2026-01-01T00:00:00.000Z' };
+    const answered = { ...manifest, ...released, key_id: 'id', withdrawn: null, created: true };
+    return Response.json(answered, { status: 201 });
   };
   const seen: Seen = { form: undefined, authorization: null, fetch: answer as typeof fetch };
   return seen;

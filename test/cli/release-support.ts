@@ -75,7 +75,7 @@ export class FakeBackend {
       const { name, password } = (await request.json()) as { name: string; password: string };
       if (password !== 'right') return problem(401, 'LOGIN_FAILED');
       const headers = { 'set-cookie': `session=${name}; HttpOnly` };
-      return Response.json({ user: name, csrfToken: 'token-of-page' }, { headers });
+      return Response.json({ user: name, role: 'admin', csrfToken: 'token-of-page' }, { headers });
     }
     if (request.method === 'GET') {
       const bytes = this.metadata.get(pathname);
@@ -89,7 +89,8 @@ export class FakeBackend {
     if (pathname === '/upload') {
       this.form = await request.formData();
       const { name } = this.form.get('file') as File;
-      return Response.json({ file: name, created: true }, { status: 201 });
+      const told = { ecu: 'EDT', version: '1', size: 1, sha256: '00'.repeat(32), notes: '' };
+      return Response.json({ ...told, file: name, created: true }, { status: 201 });
     }
     const bytes = new Uint8Array(await request.arrayBuffer());
     const { _type, version } = parseSignedRole(bytes).signed;
@@ -104,7 +105,8 @@ export class FakeBackend {
     if (_type === 'targets' && version <= known) return problem(422, 'METADATA_REFUSED');
     if (version >= known) this.metadata.set(`${pathname}.json`, bytes);
     this.metadata.set(pathname.replace(/([a-z]+)$/, `${version}.$1.json`), bytes);
-    return Response.json({ version, created: version !== root }, { status: 201 });
+    const role = pathname.slice(1);
+    return Response.json({ role, version, created: version !== root }, { status: 201 });
   };
 
   logIn(credentials: Credentials = TOKEN): Promise<ReleaseBackend> {

@@ -140,7 +140,11 @@ describe('with a backend', () => {
   it.each<[string, () => Response, RegExp, new (...all: never[]) => Error]>([
     [
       'another name for the image',
-      () => Response.json({ file: 'b', created: true }),
+      () =>
+        Response.json({
+          ...{ ecu: 'EDT', version: '1', file: 'b', size: 1, sha256: '00'.repeat(32), notes: '' },
+          created: true,
+        }),
       /calls the image b/,
       BackendError,
     ],

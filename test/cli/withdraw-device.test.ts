@@ -9,6 +9,8 @@ const REPLY: WithdrawReply = {
   model: 'PUMP-1',
   version: '1.1.0',
   profile: 'default',
+  ...{ counter: 2, length: 1024, sha256: '00'.repeat(32), key_id: '11'.repeat(32) },
+  ...{ released_by: 'tool', released_at: '2025-12-01T00:00:00.000Z' },
   withdrawn: { by: 'anna', at: '2026-01-01T00:00:00.000Z', reason: 'a fault' },
   changed: true,
   stopped: ['CO-000001', 'CO-000002'],

@@ -8,7 +8,12 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { problemResponse } from '../support/problem-response.ts';
 
 const HW_ID = '00112233445566778899aabbccddeeff';
-const ROW = { hw_id: HW_ID, serial: 'CO-000001', status: 'factory_only' };
+const ROW = {
+  ...{ hw_id: HW_ID, serial: 'CO-000001', status: 'factory_only' },
+  ...{ vin: null, name: null, hardware_id: null, primary: false },
+  ...{ signing_key: null, encryption_key: null, has_device_secret: false },
+  ...{ created_at: '2026-01-01T00:00:00.000Z', updated_at: '2026-01-01T00:00:00.000Z' },
+};
 
 type Answer = () => Response | Promise<Response>;
 

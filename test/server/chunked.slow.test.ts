@@ -3,14 +3,10 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { PROFILES, type Profile } from '../../src/contract/chunked/package.ts';
-import {
-  CHECK_PATH,
-  CHUNK_PATH,
-  checkAnswer,
-  VERIFY_PATH,
-  verifyAnswer,
-} from '../../src/contract/chunked/protocol.ts';
 import { generateReleaseKey } from '../../src/contract/chunked/sign-package.ts';
+import { otaCheck } from '../../src/contract/endpoints/small-devices/check.ts';
+import { otaChunk } from '../../src/contract/endpoints/small-devices/chunk.ts';
+import { otaVerify } from '../../src/contract/endpoints/small-devices/verify.ts';
 import { concatBytes } from '../../src/core/bytes.ts';
 import type { SealedClient } from '../../src/link/sealed-client.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -41,7 +37,7 @@ async function states(backend: InjectedBackend): Promise<string[]> {
 }
 
 async function check(device: ChunkedDevice, client: SealedClient, more = {}) {
-  const told = await client.json(CHECK_PATH, device.wish(more), checkAnswer);
+  const told = await client.json(otaCheck, device.wish(more));
   if ('kind' in told) return told.reason;
   return told.value;
 }
@@ -53,7 +49,7 @@ async function begun(device: ChunkedDevice, client: SealedClient, more = {}) {
 }
 
 const askChunk = (client: SealedClient, wish: Record<string, unknown>) =>
-  client.open(CHUNK_PATH, Buffer.from(JSON.stringify(wish)));
+  client.open(otaChunk.path, Buffer.from(JSON.stringify(wish)));
 
 describe('a device', () => {
   it.each(PROFILES)('gets its package in chunks: %s', async (profile) => {
@@ -80,7 +76,7 @@ describe('a device', () => {
     const bodies = [device, other].map(({ transport }) =>
       concatBytes(
         ...transport.passed
-          .filter(({ request }) => request.path === CHUNK_PATH)
+          .filter(({ request }) => request.path === otaChunk.path)
           .map(({ answer }) => answer!.body),
       ),
     );
@@ -129,7 +125,7 @@ describe('a device', () => {
     const { backend, device } = await ready();
     let answers = 0;
     device.transport.onAnswer = (answer, { path }) => {
-      if (path === CHUNK_PATH && ++answers === 2) {
+      if (path === otaChunk.path && ++answers === 2) {
         backend.database.prepare("update devices set status = 'revoked'").run();
       }
       return answer;
@@ -219,11 +215,7 @@ describe('a device', () => {
     const { backend, device } = await ready();
     const client = await device.boot();
     const verify = async (id: string, sha256: string) => {
-      const told = await client.json(
-        VERIFY_PATH,
-        { transfer: id, sha256, result: 'ok' },
-        verifyAnswer,
-      );
+      const told = await client.json(otaVerify, { transfer: id, sha256, result: 'ok' });
       return 'kind' in told ? told.reason : told.value.next;
     };
     const first = await begun(device, client);
@@ -303,7 +295,7 @@ describe('a download that is cut', () => {
     const { device } = await ready();
     let answers = 0;
     device.transport.onAnswer = (answer, { path }) =>
-      path === CHUNK_PATH && ++answers > 2 ? 'drop' : answer;
+      path === otaChunk.path && ++answers > 2 ? 'drop' : answer;
     expect(await device.update()).toBe('NO_PROGRESS');
     expect(device.events).toHaveLength(8);
     device.transport.onAnswer = (answer) => answer;
@@ -316,7 +308,7 @@ describe('a download that is cut', () => {
     const { backend, device } = await ready();
     let answers = 0;
     device.transport.onAnswer = (answer, { path }) =>
-      path === CHUNK_PATH && ++answers > 2 ? 'drop' : answer;
+      path === otaChunk.path && ++answers > 2 ? 'drop' : answer;
     expect(await device.update()).toBe('NO_PROGRESS');
     await backend.restart();
     device.transport.onAnswer = (answer) => answer;
@@ -327,7 +319,7 @@ describe('a download that is cut', () => {
 
   it('begins at zero when what was stored is not what was sent', async () => {
     const { device } = await ready();
-    device.transport.onAnswer = (answer, { path }) => (path === VERIFY_PATH ? 'drop' : answer);
+    device.transport.onAnswer = (answer, { path }) => (path === otaVerify.path ? 'drop' : answer);
     expect(await device.update()).toBe('ECONNRESET');
     const stored = device.stored()!;
     stored[17]! ^= 1;
@@ -415,7 +407,7 @@ describe('a file of a vehicle', () => {
     const digest = createHash('sha256').update(IMAGE).digest('hex');
     const ask = async (more: object = {}) => {
       const wish = { kind: 'file', file: name, sha256: digest, chunkBytes: 1024, ...more };
-      const told = await client.json(CHECK_PATH, wish, checkAnswer);
+      const told = await client.json(otaCheck, wish);
       return 'kind' in told ? told.reason : told.value;
     };
     const answer = await ask();
@@ -429,7 +421,7 @@ describe('a file of a vehicle', () => {
     expect(await ask({ file: '../x' })).toContain('BAD_NAME');
     const stranger = await device.boot();
     const wish = { kind: 'file', file: name, sha256: digest };
-    expect(await stranger.json(CHECK_PATH, wish, checkAnswer)).toMatchObject({
+    expect(await stranger.json(otaCheck, wish)).toMatchObject({
       reason: expect.stringContaining('FOREIGN_VEHICLE'),
     });
   });

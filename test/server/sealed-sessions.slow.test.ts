@@ -1,6 +1,7 @@
 // Sealed sessions between a real client and a real server, with somebody in the middle, power cuts on both sides, and time.
 
 import { describe, expect, it } from 'vitest';
+import { rotate } from '../../src/contract/endpoints/registry/rotate.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { DeviceKeys } from '../../src/link/device-keys.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -10,7 +11,7 @@ import { encrypts, readHead, SEALED_TYPE, SUITES } from '../../src/trust/sealed-
 import { checkSessionSignature } from '../../src/trust/session-signature.ts';
 import { generateX25519, signerFromSeed } from '../../src/trust/signing-key.ts';
 import type { PassedRequest } from '../support/injected-transport.ts';
-import { PATH, rotated, SealedWorld } from '../support/sealed-world.ts';
+import { PATH, SealedWorld } from '../support/sealed-world.ts';
 import { InjectedBackend } from './injected-support.ts';
 import { json } from './support.ts';
 
@@ -29,7 +30,7 @@ describe('a sealed session', () => {
     expect(await world.ask(client)).toEqual(good);
     expect(await world.ask(client)).toEqual(good);
     // Refused inside: the answer is sealed as well.
-    const bad = await client.json(PATH, { clientKey: '00' }, rotated);
+    const bad = await client.json(rotate, { clientKey: '00' });
     expect(bad).toMatchObject({ kind: 'failed', code: 'HTTP_400', transient: false });
     expect(bad).toMatchObject({ reason: expect.stringContaining('clientKey') });
     const { answer } = world.transport.passed.at(-1)!;
@@ -334,13 +335,13 @@ describe('the key of a device', () => {
     expect(await client.rotate()).toEqual({ kind: 'rotated' });
     expect(toHex(client.keys.current)).not.toBe(before);
     expect(world.audit('device.key')).toBe(1);
-    expect(await client.json(PATH, { clientKey: '00' }, rotated)).toMatchObject({
+    expect(await client.json(rotate, { clientKey: '00' })).toMatchObject({
       code: 'HTTP_400',
     });
     // After a restart of both sides it is still this one.
     await world.backend.restart();
     const next = await world.client();
-    expect(await next.json(PATH, { clientKey: '00' }, rotated)).toMatchObject({ code: 'HTTP_400' });
+    expect(await next.json(rotate, { clientKey: '00' })).toMatchObject({ code: 'HTTP_400' });
     // Whoever has only the first key is nobody.
     const thief = await world.client({ storage: new SimulatedDisk().open() });
     expect(await world.ask(thief)).toMatchObject({ code: 'SERVER_NOT_AUTHENTIC' });
@@ -361,7 +362,7 @@ describe('the key of a device', () => {
     await client.rotateWhenDue();
     await client.rotateWhenDue();
     expect(world.audit('device.key')).toBe(1);
-    expect(await client.json(PATH, { clientKey: '00' }, rotated)).toMatchObject({
+    expect(await client.json(rotate, { clientKey: '00' })).toMatchObject({
       code: 'HTTP_400',
     });
     const { serial, hwId, secret } = world.device;
@@ -386,7 +387,7 @@ describe('the key of a device', () => {
       world.transport.onAnswer = (answer) => answer;
       if (lostAt % 2 === 0) world.disk.cut(seededRandom(lostAt));
       const after = await world.client();
-      expect([lostAt, await after.json(PATH, { clientKey: '00' }, rotated)]).toMatchObject([
+      expect([lostAt, await after.json(rotate, { clientKey: '00' })]).toMatchObject([
         lostAt,
         { code: 'HTTP_400' },
       ]);

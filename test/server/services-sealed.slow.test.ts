@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import type { CommandReport } from '../../src/contract/command.ts';
 import { DEFAULT_CONFIGURATION } from '../../src/contract/configuration.ts';
-import { type SyncRequest, TELEMETRY_PATH } from '../../src/contract/sync.ts';
+import { telemetryUpload } from '../../src/contract/endpoints/vehicles/telemetry-upload.ts';
+import type { SyncRequest } from '../../src/contract/sync.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { HttpClient } from '../../src/link/http-client.ts';
 import { SealedClient } from '../../src/link/sealed-client.ts';
@@ -136,9 +137,9 @@ describe('a vehicle', () => {
     const { backend, client, primary } = await start();
     const odd = { ...contact(), commands: { reports: [], catalogueDigest: 'x' } };
     expect(await primary.sync(odd, never)).toMatchObject({ kind: 'failed', code: 'HTTP_400' });
-    const bad = await client.post(TELEMETRY_PATH, Buffer.from('no batch'));
+    const bad = await client.post(telemetryUpload.path, Buffer.from('no batch'));
     expect(bad).toMatchObject({ kind: 'failed', code: 'HTTP_400' });
-    for (const path of ['/vehicle/sync', TELEMETRY_PATH]) {
+    for (const path of ['/vehicle/sync', telemetryUpload.path]) {
       expect((await backend.request(path, json(contact()))).status).toBe(415);
     }
   });

@@ -10,15 +10,11 @@ import { ImageStore } from '../../server/features/releases/image-store.ts';
 import { openOta } from '../../server/features/small-devices/open.ts';
 import type { SmallDeviceCaller } from '../../server/features/small-devices/ota-service.ts';
 import { openDatabase } from '../../server/platform/db/database.ts';
-import {
-  CHECK_PATH,
-  CHUNK_PATH,
-  checkAnswer,
-  checkRequest,
-  VERIFY_PATH,
-  verifyAnswer,
-} from '../../src/contract/chunked/protocol.ts';
+import { checkRequest } from '../../src/contract/chunked/protocol.ts';
 import { manifestFor, signManifest } from '../../src/contract/chunked/sign-package.ts';
+import { otaCheck } from '../../src/contract/endpoints/small-devices/check.ts';
+import { otaChunk } from '../../src/contract/endpoints/small-devices/chunk.ts';
+import { otaVerify } from '../../src/contract/endpoints/small-devices/verify.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
@@ -93,11 +89,11 @@ describe('a package that is withdrawn', () => {
     await releasePackage(backend, OTHER, { model: 'SENSOR-9' });
     const device = await ChunkedDevice.enrolled(backend);
     const client = await device.boot();
-    const told = await client.json(CHECK_PATH, device.wish(), checkAnswer);
+    const told = await client.json(otaCheck, device.wish());
     if ('kind' in told || told.value.kind !== 'transfer') throw new Error('no transfer');
     const { id, image } = told.value.transfer;
     const ask = () =>
-      client.open(CHUNK_PATH, Buffer.from(JSON.stringify({ transfer: id, from: 0, count: 1 })));
+      client.open(otaChunk.path, Buffer.from(JSON.stringify({ transfer: id, from: 0, count: 1 })));
     expect((await ask()).kind).toBe('open');
     const plain = backend.disk.files().size;
     expect((await withdraw(backend)).json.stopped).toEqual([device.serial]);
@@ -113,7 +109,7 @@ describe('a package that is withdrawn', () => {
       ),
     });
     const verify = { transfer: id, sha256: image.sha256, result: 'ok' };
-    expect(await client.json(VERIFY_PATH, verify, verifyAnswer)).toMatchObject({
+    expect(await client.json(otaVerify, verify)).toMatchObject({
       code: 'HTTP_409',
       reason: expect.stringContaining('PACKAGE_WITHDRAWN'),
     });
@@ -176,11 +172,11 @@ describe('a package that is withdrawn', () => {
     await releasePackage(backend, IMAGE);
     const device = await ChunkedDevice.enrolled(backend);
     const client = await device.boot();
-    const told = await client.json(CHECK_PATH, device.wish(), checkAnswer);
+    const told = await client.json(otaCheck, device.wish());
     if ('kind' in told || told.value.kind !== 'transfer') throw new Error('no transfer');
     const { id, image } = told.value.transfer;
     const verify = { transfer: id, sha256: image.sha256, result: 'ok' };
-    expect(await client.json(VERIFY_PATH, verify, verifyAnswer)).toEqual({
+    expect(await client.json(otaVerify, verify)).toEqual({
       value: { next: 'install' },
     });
     expect((await withdraw(backend)).json.stopped).toEqual([]);

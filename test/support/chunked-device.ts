@@ -6,20 +6,11 @@ import { z } from 'zod';
 import { type Profile, readReleaseKey, verifyPackage } from '../../src/contract/chunked/package.ts';
 import { DECRYPTOR_BYTES, PackageDecryptor } from '../../src/contract/chunked/package-decryptor.ts';
 import {
-  CHECK_PATH,
-  CHUNK_PATH,
   type CheckRequest,
-  COMPLETE_PATH,
   type CompleteRequest,
-  checkAnswer,
   chunkKey,
-  completeAnswer,
   recordBytes,
-  STATUS_PATH,
-  statusAnswer,
   type TransferFacts,
-  VERIFY_PATH,
-  verifyAnswer,
 } from '../../src/contract/chunked/protocol.ts';
 import { type ChunkEvent, ChunkReceiver } from '../../src/contract/chunked/receiver.ts';
 import {
@@ -28,6 +19,11 @@ import {
   publicPem,
   signManifest,
 } from '../../src/contract/chunked/sign-package.ts';
+import { otaCheck } from '../../src/contract/endpoints/small-devices/check.ts';
+import { otaChunk } from '../../src/contract/endpoints/small-devices/chunk.ts';
+import { otaComplete } from '../../src/contract/endpoints/small-devices/complete.ts';
+import { otaStatus } from '../../src/contract/endpoints/small-devices/status.ts';
+import { otaVerify } from '../../src/contract/endpoints/small-devices/verify.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import type { Storage, StorageFile } from '../../src/core/storage.ts';
@@ -185,7 +181,7 @@ export class ChunkedDevice {
         ...held,
         ...(note === undefined ? {} : { transfer: note.transfer }),
       });
-      const told = await sealed.json(CHECK_PATH, wish, checkAnswer);
+      const told = await sealed.json(otaCheck, wish);
       if ('kind' in told) return codeOf(told);
       const answer = told.value;
       if (answer.kind === 'none') return `none: ${answer.why}`;
@@ -210,7 +206,7 @@ export class ChunkedDevice {
       const opened = await this.#open(file, judged.manifest, transfer, sealed.keys.current);
       if (opened !== 'ok') return await this.#refuse(sealed, transfer, digest, opened);
       const wanted = { transfer: transfer.id, sha256: digest, result: 'ok' };
-      const verified = await sealed.json(VERIFY_PATH, wanted, verifyAnswer);
+      const verified = await sealed.json(otaVerify, wanted);
       if ('kind' in verified) return codeOf(verified);
       expect(verified.value).toEqual({ next: 'install' });
       this.version = judged.manifest.version;
@@ -233,7 +229,7 @@ export class ChunkedDevice {
     while (!receiver.complete) {
       if (receiver.barrenAnswers >= PATIENCE) return 'NO_PROGRESS';
       const wanted = { transfer: transfer.id, ...receiver.wanted(this.most) };
-      const opened = await sealed.open(CHUNK_PATH, Buffer.from(JSON.stringify(wanted)));
+      const opened = await sealed.open(otaChunk.path, Buffer.from(JSON.stringify(wanted)));
       if (opened.kind === 'failed') {
         if (!opened.transient) return codeOf(opened);
         receiver.begin({ key: new Uint8Array(32), context: new Uint8Array() });
@@ -267,14 +263,14 @@ export class ChunkedDevice {
     outcome: CompleteRequest['outcome'],
   ): Promise<string> {
     const report = { transfer, version: this.version, outcome, diagnostics: { freeBytes: 4096 } };
-    const told = await sealed.json(COMPLETE_PATH, report, completeAnswer);
+    const told = await sealed.json(otaComplete, report);
     if ('kind' in told) return codeOf(told);
     await this.#forget();
     return outcome;
   }
 
   async status(sealed: SealedClient) {
-    const told = await sealed.json(STATUS_PATH, {}, statusAnswer);
+    const told = await sealed.json(otaStatus, {});
     if ('kind' in told) throw new Error(told.reason);
     return told.value.transfer;
   }
@@ -291,7 +287,7 @@ export class ChunkedDevice {
     code: string,
   ): Promise<string> {
     const report = { transfer: transfer.id, sha256, result: 'failed', code };
-    const told = await sealed.json(VERIFY_PATH, report, verifyAnswer);
+    const told = await sealed.json(otaVerify, report);
     if (!('kind' in told)) expect(told.value.next).toBe('discard');
     await this.#forget();
     return code;

@@ -1,6 +1,6 @@
 // A device with a sealed client, its backend, and somebody in the middle: the disk survives, the client does not.
 
-import { z } from 'zod';
+import { rotate } from '../../src/contract/endpoints/registry/rotate.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { HttpClient } from '../../src/link/http-client.ts';
@@ -16,9 +16,8 @@ import { InjectedBackend } from '../server/injected-support.ts';
 import type { TestEcu } from '../server/trust-support.ts';
 import { InjectedTransport, type PassedRequest } from './injected-transport.ts';
 
-export const rotated = z.object({ serverKey: z.string() });
 /** A sealed path that every device may ask. */
-export const PATH = '/auth/rotate';
+export const PATH = rotate.path;
 
 /** A device of a backend: its disk survives, its client does not. */
 export class SealedWorld {
@@ -60,7 +59,7 @@ export class SealedWorld {
 
   /** A sealed request that the server has something to answer to, whichever client sends it. */
   ask(client: SealedClient) {
-    return client.json(PATH, { clientKey: toHex(this.device.encryption.publicKey) }, rotated);
+    return client.json(rotate, { clientKey: toHex(this.device.encryption.publicKey) });
   }
 
   /** Requests that were sealed, in the order of their coming. */

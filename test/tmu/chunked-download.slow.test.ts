@@ -2,13 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import {
-  CHECK_PATH,
-  CHUNK_PATH,
-  checkAnswer,
-  STATUS_PATH,
-  statusAnswer,
-} from '../../src/contract/chunked/protocol.ts';
+import { otaCheck } from '../../src/contract/endpoints/small-devices/check.ts';
+import { otaChunk } from '../../src/contract/endpoints/small-devices/chunk.ts';
+import { otaStatus } from '../../src/contract/endpoints/small-devices/status.ts';
 import { type DeviceWorld, imageOf, SERVER } from '../device/support.ts';
 import { chunks, ready } from './chunked-download-support.ts';
 
@@ -103,17 +99,17 @@ describe('a chunked download', () => {
     const told = await world.settle(
       sealed().then(async (device) => {
         const wish = { kind: 'file', ...release, size: undefined, chunkBytes: 1024 };
-        const check = await device.json(CHECK_PATH, wish, checkAnswer);
+        const check = await device.json(otaCheck, wish);
         if ('kind' in check || check.value.kind !== 'transfer') throw new Error('no transfer');
         const { id } = check.value.transfer;
         const statuses: (string | number)[] = [];
         for (const from of [0, 32, 64, 96]) {
           const question = Buffer.from(JSON.stringify({ transfer: id, from, count: 32 }));
-          const answer = await device.open(CHUNK_PATH, question, { ownPause: true });
+          const answer = await device.open(otaChunk.path, question, { ownPause: true });
           if (answer.kind === 'open') answer.response.destroy();
           statuses.push(answer.kind === 'open' ? 200 : `${answer.code} ${answer.retryAfterMs}`);
         }
-        const status = await device.json(STATUS_PATH, {}, statusAnswer);
+        const status = await device.json(otaStatus, {});
         const health = await client.json(new URL('/healthz', SERVER), {});
         return { statuses, status: 'value' in status, health: 'status' in health };
       }),

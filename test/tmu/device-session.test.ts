@@ -96,7 +96,13 @@ class Registry {
       default: {
         const known = authorization !== undefined && this.tokens.has(authorization.slice(7));
         const status = this.statuses.shift() ?? (known ? 200 : 401);
-        return { status, body: { nonce: '0123456789abcdef0123456789abcdef', releases: [] } };
+        return {
+          status,
+          body: {
+            ...{ nonce: '0123456789abcdef0123456789abcdef', expiresInSeconds: 300 },
+            ...{ vin: null, releases: [] },
+          },
+        };
       }
     }
   }

@@ -2,8 +2,12 @@
 
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { CHECK_PATH, CHUNK_PATH, checkAnswer } from '../../src/contract/chunked/protocol.ts';
-import { SYNC_PATH } from '../../src/contract/sync.ts';
+import type { z } from 'zod';
+import type { WithAnswer } from '../../src/contract/endpoint.ts';
+import { otaCheck } from '../../src/contract/endpoints/small-devices/check.ts';
+import { otaChunk } from '../../src/contract/endpoints/small-devices/chunk.ts';
+import { vehicleSync } from '../../src/contract/endpoints/vehicles/sync.ts';
+import { telemetryUpload } from '../../src/contract/endpoints/vehicles/telemetry-upload.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { MemoryStorage } from '../../src/core/memory-storage.ts';
@@ -199,10 +203,13 @@ function metadataStep(repository: 'director' | 'images', file: string): Step {
 
 const steps: Readonly<Record<string, Step>> = {
   'latest version': {
-    right: json({ releases: [] }),
+    right: json({ vin: null, releases: [] }),
     run: (backend) => backend.latest(['EDT'], undefined),
   },
-  nonce: { right: json({ nonce: '0123456789abcdef' }), run: (backend) => backend.nonce() },
+  nonce: {
+    right: json({ nonce: '0123456789abcdef'.repeat(2), expiresInSeconds: 300 }),
+    run: (backend) => backend.nonce(),
+  },
   image: {
     right: octets(image),
     run: (backend, clock) =>
@@ -220,7 +227,10 @@ const steps: Readonly<Record<string, Step>> = {
       }),
   },
   'check-in': {
-    right: json({ time }),
+    right: json({
+      ...{ time, status: 'up-to-date' },
+      director: { root: 1, timestamp: 1, snapshot: 1, targets: 1 },
+    }),
     run: (backend) => backend.checkin({ vin: VIN, manifest: {}, nonces: [] }),
   },
   time: { right: json({ time }), run: (backend) => backend.time([]) },
@@ -341,11 +351,12 @@ describe('a sealed request', () => {
   it.each(answers)('%s is the network, and no word of the backend', async (_kind, foreign) => {
     const { client, network } = await sealed(() => foreign);
     const body = text('{}');
-    for (const path of [SYNC_PATH, '/telemetry', CHECK_PATH]) {
-      const answer = await client.post(path, body);
+    const asked: readonly WithAnswer<z.ZodType>[] = [vehicleSync, telemetryUpload, otaCheck];
+    for (const endpoint of asked) {
+      const answer = await client.post(endpoint.path, body);
       expect(answer).toMatchObject({ kind: 'failed', transient: true });
       expect(answer).not.toHaveProperty('sealed');
-      expect(await client.json(path, {}, checkAnswer)).toMatchObject({ kind: 'failed' });
+      expect(await client.json(endpoint, {})).toMatchObject({ kind: 'failed' });
     }
     // The session stays: nobody who matters has refused it.
     expect(network.paths.filter((path) => path.startsWith('/auth/'))).toEqual([]);
@@ -353,7 +364,7 @@ describe('a sealed request', () => {
 
   it.each(answers)('for records: %s brings none', async (kind, foreign) => {
     const { client } = await sealed(() => foreign);
-    const answer = await client.open(CHUNK_PATH, text('{}'));
+    const answer = await client.open(otaChunk.path, text('{}'));
     // Octets are judged one by one by their HMAC.
     if (kind === 'the right one, cut') return expect(answer.kind).toBe('open');
     expect(answer).toMatchObject({ kind: 'failed', transient: true });

@@ -127,7 +127,10 @@ describe('the latest version', () => {
     const handler: Handler = (request, response) => {
       requests++;
       if (request.url!.startsWith('/get_nonce')) {
-        return json({ nonce: '0123456789abcdef0123456789abcdef' })(request, response);
+        return json({ nonce: '0123456789abcdef0123456789abcdef', expiresInSeconds: 300 })(
+          request,
+          response,
+        );
       }
       response.statusCode = 429;
       response.setHeader('retry-after', '60');
@@ -199,7 +202,10 @@ describe('downloads over real connections', () => {
     };
     const { backend } = await serve((request, response) => {
       if (request.url!.startsWith('/get_nonce')) {
-        return json({ nonce: '0123456789abcdef0123456789abcdef' })(request, response);
+        return json({ nonce: '0123456789abcdef0123456789abcdef', expiresInSeconds: 300 })(
+          request,
+          response,
+        );
       }
       ranges.push(request.headers.range);
       handler(request, response, client);

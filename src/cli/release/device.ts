@@ -3,7 +3,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
 import { type Profile, profileOf, readReleaseKey } from '../../contract/chunked/package.ts';
 import {
   generateReleaseKey,
@@ -11,6 +10,7 @@ import {
   publicPem,
   signManifest,
 } from '../../contract/chunked/sign-package.ts';
+import { addPackage } from '../../contract/endpoints/small-devices/add-package.ts';
 import { requirePlausibleClock } from '../../core/build-date.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
@@ -40,8 +40,6 @@ export interface DeviceKeyOptions extends CommonOptions, PassphraseOptions {
   readonly profile: Profile;
   readonly out: string;
 }
-
-const answerSchema = z.object({ created: z.boolean(), sha256: z.string(), key_id: z.string() });
 
 /** What the work needs of its command. */
 type Teller = Pick<Context, 'say' | 'emit' | 'signal'>;
@@ -84,12 +82,7 @@ export async function release(
   form.set('manifest', JSON.stringify(signed));
   form.set('public_key', publicPem(key));
   form.set('file', new Blob([image]), 'image.bin');
-  const { created, key_id } = await backend.uploadForm(
-    `upload of ${file}`,
-    '/ota/packages',
-    form,
-    answerSchema,
-  );
+  const { created, key_id } = await backend.uploadForm(`upload of ${file}`, addPackage, form);
   context.emit({ released: signed.manifest, created, keyId: key_id });
   const again = created ? '' : ' (it was there already)';
   context.say(`${model} ${version} is released, ${image.length} bytes, counter ${counter}${again}`);

@@ -22,12 +22,6 @@ import {
   signedManifest,
 } from './package.ts';
 
-export const CHECK_PATH = '/ota/check';
-export const CHUNK_PATH = '/ota/chunk';
-export const VERIFY_PATH = '/ota/verify';
-export const COMPLETE_PATH = '/ota/complete';
-export const STATUS_PATH = '/ota/status';
-
 export const DEFAULT_CHUNK_BYTES = 1024;
 export const MIN_CHUNK_BYTES = 256;
 export const MAX_CHUNK_BYTES = 16_384;

@@ -1,7 +1,7 @@
 // The backend spoils what it sends in chunks, as `can-ota server --fault` does.
 
 import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../contract/chunked/faults.ts';
-import { CHUNK_PATH } from '../../contract/chunked/protocol.ts';
+import { otaChunk } from '../../contract/endpoints/small-devices/chunk.ts';
 import { type FaultModule, faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
 
@@ -34,7 +34,7 @@ function spoiltChunks(kind: ChunkFault): FaultModule<SpoiltChunks> {
       if (kind === 'timeout') {
         const late = exchanges(
           ({ path }) =>
-            path === CHUNK_PATH && random.fraction() < rate
+            path === otaChunk.path && random.fraction() < rate
               ? { kind: 'delay', ms: LATE_MS }
               : undefined,
           'others',
