@@ -3,12 +3,14 @@
 import { activate } from '../contract/endpoints/registry/activate.ts';
 import { deviceRow } from '../contract/endpoints/registry/device-row.ts';
 import { provision } from '../contract/endpoints/registry/provision.ts';
-import { type Clock, sleep } from '../core/clock.ts';
+import type { BackendFailure } from '../core/backend-failure.ts';
+import type { Clock } from '../core/clock.ts';
 import { describeError, InputError } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
-import { jitter, type Random } from '../core/random.ts';
+import type { Random } from '../core/random.ts';
 import { parseJson } from '../link/foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from '../link/judged-answer.ts';
+import { readRetryAfter, retrying } from '../link/retry.ts';
 
 /** What is told about a device; both calls may be repeated, what is left out stays as it is. */
 export interface DeviceRegistration {
@@ -54,16 +56,6 @@ export interface HttpRegistryOptions {
 }
 
 const TIMEOUT_MS = 10_000;
-const RETRIES = 3;
-const FIRST_DELAY_MS = 500;
-/** A registry that asks for more patience gets it from the next run. */
-const LONGEST_WAIT_MS = 60_000;
-
-interface Failed extends RegistryFailure {
-  /** Undefined: asking again cannot help. */
-  readonly againInMs?: number;
-}
-
 export class HttpRegistry implements Registry {
   readonly #options: HttpRegistryOptions;
 
@@ -102,18 +94,22 @@ export class HttpRegistry implements Registry {
     signal: AbortSignal | undefined,
   ): Promise<RegistryAnswer> {
     const { clock, random } = this.#options;
-    for (let attempt = 0; ; attempt++) {
-      const answer = await this.#attempt(path, body, hwId, signal);
-      if (answer.ok) return answer;
-      if (signal?.aborted) return interrupted(path);
-      if (answer.againInMs === undefined || attempt === RETRIES) return answer;
-      const delayMs = Math.max(
-        answer.againInMs,
-        jitter(random, FIRST_DELAY_MS * 2 ** attempt, 0.3),
-      );
-      if ((await sleep(clock, 'registry-retry', delayMs, signal)) === 'aborted') {
-        return interrupted(path);
-      }
+    const sent = await retrying((inner) => this.#attempt(path, body, hwId, inner), {
+      ...{ clock, random, signal: signal ?? new AbortController().signal },
+    });
+    switch (sent.kind) {
+      case 'row':
+        return { ok: true, value: sent.row };
+      case 'interrupted':
+        return {
+          ok: false,
+          code: 'INTERRUPTED',
+          reason: `stopped before POST ${path} was answered`,
+        };
+      case 'failed':
+        return { ok: false, code: sent.code, reason: sent.reason };
+      default:
+        return sent satisfies never;
     }
   }
 
@@ -121,14 +117,14 @@ export class HttpRegistry implements Registry {
     path: string,
     body: object,
     hwId: string,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly ok: true; readonly value: RegistryRow } | Failed> {
-    const { server, token, fetch: send = fetch, timeoutMs = TIMEOUT_MS } = this.#options;
+    signal: AbortSignal,
+  ): Promise<{ readonly kind: 'row'; readonly row: RegistryRow } | BackendFailure> {
+    const { server, token, clock, fetch: send = fetch, timeoutMs = TIMEOUT_MS } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
-    const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+    const both = AbortSignal.any([signal, timeout]);
     const url = target(server, path);
     let judged: JudgedAnswer;
-    let waitMs: number;
+    let waitMs: number | undefined;
     try {
       const response = await send(url, {
         method: 'POST',
@@ -142,55 +138,47 @@ export class HttpRegistry implements Registry {
         body: JSON.stringify(body),
         signal: both,
       });
-      waitMs = retryAfterMs(response);
+      waitMs = readRetryAfter(response.headers.get('retry-after'), clock.wallMs());
       judged = await judgeAnswer(response, { url, expects: 'order', signal: both });
     } catch (error) {
       const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : describeError(error);
-      return failed('UNREACHABLE', `${server} cannot be reached for POST ${path}: ${why}`, 0);
+      return failed('UNREACHABLE', `${server} cannot be reached for POST ${path}: ${why}`);
     }
     switch (judged.kind) {
       case 'answer': {
         const parsed = parseJson(judged.body, deviceRow, url);
-        if (!('value' in parsed)) return foreign(path, parsed.reason, 0);
+        if (!('value' in parsed)) return foreign(path, parsed.reason);
         const { hw_id, serial, status } = parsed.value;
-        if (hw_id === hwId) return { ok: true, value: { serial, status } };
-        return foreign(path, 'it speaks of another chip', 0);
+        if (hw_id === hwId) return { kind: 'row', row: { serial, status } };
+        return foreign(path, 'it speaks of another chip');
       }
       case 'refusal':
         return refusal(judged, path, waitMs);
       case 'foreign':
         return foreign(path, judged.why, waitMs);
       case 'cut':
-        return failed('UNREACHABLE', `${server}, POST ${path}: ${judged.why}`, 0);
+        return failed('UNREACHABLE', `${server}, POST ${path}: ${judged.why}`);
       default:
         return judged satisfies never;
     }
   }
 }
 
+/** A busy registry is asked again; any other refusal is final. */
 function refusal(
   { status, code, detail }: Extract<JudgedAnswer, { kind: 'refusal' }>,
   path: string,
-  waitMs: number,
-): Failed {
+  waitMs: number | undefined,
+): BackendFailure {
   const reason = `the registry refused POST ${path} with ${status} ${code}: ${detail}`;
-  const busy = status === 429 || status >= 500;
-  return busy && waitMs <= LONGEST_WAIT_MS ? failed(code, reason, waitMs) : failed(code, reason);
+  const isBusy = status === 429 || status >= 500;
+  return isBusy ? failed(code, reason, waitMs) : { kind: 'failed', code, reason, transient: false };
 }
 
 /** The network answered in place of the registry, or a proxy whose server is away: asking again may help. */
-function foreign(path: string, why: string, waitMs: number): Failed {
+function foreign(path: string, why: string, waitMs?: number): BackendFailure {
   const reason = `the answer to POST ${path} is not from a can-ota backend: ${why}`;
-  return waitMs <= LONGEST_WAIT_MS
-    ? failed('FOREIGN_ANSWER', reason, waitMs)
-    : failed('FOREIGN_ANSWER', reason);
-}
-
-/** What a busy server or proxy asks for; 0 where it asks for nothing. */
-function retryAfterMs({ status, headers }: Response): number {
-  if (status !== 429 && status < 500) return 0;
-  const seconds = Number(headers.get('retry-after') ?? 0);
-  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : 0;
+  return failed('FOREIGN_ANSWER', reason, waitMs);
 }
 
 function target(server: string, path: string): URL {
@@ -204,10 +192,6 @@ function target(server: string, path: string): URL {
   }
 }
 
-function failed(code: string, reason: string, againInMs?: number): Failed {
-  return { ok: false, code, reason, ...defined({ againInMs }) };
-}
-
-function interrupted(path: string): RegistryFailure {
-  return { ok: false, code: 'INTERRUPTED', reason: `stopped before POST ${path} was answered` };
+function failed(code: string, reason: string, retryAfterMs?: number): BackendFailure {
+  return { kind: 'failed', code, reason, transient: true, ...defined({ retryAfterMs }) };
 }

@@ -2,10 +2,11 @@
 
 import type { z } from 'zod';
 import { logIn } from '../contract/endpoints/people/log-in.ts';
-import { type Clock, sleep } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { parseJson } from './foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from './judged-answer.ts';
+import { readRetryAfter, retrying } from './retry.ts';
 
 /** The backend cannot be reached, or refuses for a reason that no option changes. */
 export class BackendError extends CanOtaError {
@@ -33,7 +34,7 @@ export interface SendOptions {
   readonly allowed?: readonly number[];
   /** Missing: `order`. */
   readonly expects?: 'json' | 'order' | 'metadata';
-  /** Largest answer in bytes. Missing: 64 KiB. */
+  /** Largest answer in bytes. Missing: MAX_ANSWER_BYTES. */
   readonly maxBytes?: number;
 }
 
@@ -57,10 +58,6 @@ export interface BackendRefusal {
 }
 
 export type BackendAnswer = BackendReply | BackendRefusal;
-
-/** A busy backend says when to come back. The longest wait at a prompt. */
-const LONGEST_WAIT_S = 60;
-const TRIES = 3;
 
 export class BackendConnection {
   readonly #options: BackendOptions;
@@ -106,57 +103,76 @@ export class BackendConnection {
     doing: string,
     path: string,
     init: RequestInit,
-    { allowed = [], expects = 'order', maxBytes }: SendOptions = {},
+    options: SendOptions = {},
   ): Promise<BackendAnswer> {
+    const { clock, signal } = this.#options;
+    let busy: BackendRefusal | undefined;
+    const sent = await retrying(
+      async () => {
+        const reply = await this.#attempt(doing, path, init, options);
+        if (reply.ok || reply.waitMs === undefined) return { kind: 'reply' as const, reply };
+        busy = reply;
+        const { code, why: reason, waitMs: retryAfterMs } = reply;
+        return { kind: 'failed', code, reason, transient: true, atOnce: true, retryAfterMs };
+      },
+      { clock, signal },
+    );
+    if (sent.kind === 'interrupted') throw signal.reason;
+    const reply = sent.kind === 'reply' ? sent.reply : busy!;
+    if (!reply.ok && !options.allowed?.includes(reply.status)) throw reply.error;
+    return reply;
+  }
+
+  /** One request. `waitMs`: the backend is busy, and says when to come back. */
+  async #attempt(
+    doing: string,
+    path: string,
+    init: RequestInit,
+    { allowed = [], expects = 'order', maxBytes }: SendOptions,
+  ): Promise<BackendReply | (BackendRefusal & { readonly waitMs?: number })> {
     const { url: server, clock, signal, fetch: send = fetch } = this.#options;
     const url = target(server, path);
-    for (let attempt = 1; ; attempt++) {
-      let response: Response;
-      try {
-        response = await send(url, {
-          ...init,
-          redirect: 'manual',
-          signal,
-          headers: {
-            accept: 'application/json',
-            // RFC 9110 12.5.3: without it any coding is welcome.
-            'accept-encoding': 'identity',
-            ...this.#headers,
-            ...init.headers,
-          },
-        });
-      } catch (error) {
-        if (error instanceof InputError || signal.aborted) throw error;
-        throw new BackendError(
-          'UNREACHABLE',
-          `${server} cannot be reached for the ${doing}: ${describeError(error)}`,
-          error,
-        );
+    let response: Response;
+    try {
+      response = await send(url, {
+        ...init,
+        redirect: 'manual',
+        signal,
+        headers: {
+          accept: 'application/json',
+          // RFC 9110 12.5.3: without it any coding is welcome.
+          'accept-encoding': 'identity',
+          ...this.#headers,
+          ...init.headers,
+        },
+      });
+    } catch (error) {
+      if (error instanceof InputError || signal.aborted) throw error;
+      throw new BackendError(
+        'UNREACHABLE',
+        `${server} cannot be reached for the ${doing}: ${describeError(error)}`,
+        error,
+      );
+    }
+    const { headers } = response;
+    const judged = await judgeAnswer(response, { url, expects, maxBytes, signal });
+    switch (judged.kind) {
+      case 'answer':
+        return { ok: true, body: judged.body, headers, url };
+      case 'cut':
+        throw new BackendError('UNREACHABLE', `${server}, ${doing}: ${judged.why}`);
+      case 'foreign':
+        throw foreign(doing, judged.why);
+      case 'refusal': {
+        const isBusy = judged.status === 429 && !allowed.includes(judged.status);
+        const waitMs = isBusy
+          ? readRetryAfter(headers.get('retry-after'), clock.wallMs())
+          : undefined;
+        const refused = { ok: false, ...refusal(judged, doing) } as const;
+        return waitMs === undefined ? refused : { ...refused, waitMs };
       }
-      const { headers } = response;
-      const judged = await judgeAnswer(response, { url, expects, maxBytes, signal });
-      switch (judged.kind) {
-        case 'answer':
-          return { ok: true, body: judged.body, headers, url };
-        case 'cut':
-          throw new BackendError('UNREACHABLE', `${server}, ${doing}: ${judged.why}`);
-        case 'foreign':
-          throw foreign(doing, judged.why);
-        case 'refusal': {
-          const { status } = judged;
-          if (allowed.includes(status)) return { ok: false, ...refusal(judged, doing) };
-          const waitS = Number(headers.get('retry-after') ?? Number.NaN);
-          if (status !== 429 || attempt === TRIES || !(waitS >= 0 && waitS <= LONGEST_WAIT_S)) {
-            throw refusal(judged, doing).error;
-          }
-          if ((await sleep(clock, 'retry-after', waitS * 1000, signal)) === 'aborted') {
-            throw signal.reason;
-          }
-          break;
-        }
-        default:
-          judged satisfies never;
-      }
+      default:
+        return judged satisfies never;
     }
   }
 }

@@ -104,13 +104,6 @@ export function isProblem(headers: Head['headers']): boolean {
   return contentType(headers).type === PROBLEM_TYPE;
 }
 
-/** What shows that a refusal with this body is not ours; undefined where it is. */
-export function foreignProblem(status: number, body: Uint8Array): string | undefined {
-  const parsed = problemDetails.safeParse(jsonOf(body));
-  if (!parsed.success) return 'its refusal has another form';
-  return parsed.data.status === status ? undefined : 'its refusal is for another status';
-}
-
 /**
  * What shows that this is no file of a repository, or only the beginning of one; undefined for an object that is signed, by
  * whomever. Whether its signatures are right is for the verification.
@@ -162,24 +155,30 @@ export function parseJson<T extends z.ZodType>(
   return foreignAnswer(url, `${issue.path.join('.')}: ${issue.message}`);
 }
 
-/** What a refusal says, for messages: its code and a sentence. */
-export function problemWords(body: Uint8Array): string {
-  const parsed = wordsSchema.safeParse(jsonOf(body));
-  if (!parsed.success) return '';
-  const { code, title, detail } = parsed.data;
-  const text = [code, (detail ?? title)?.slice(0, 500)].filter((part) => part !== undefined);
-  return text.join(': ').replace(/\p{Cc}/gu, ' ');
+/** What a refusal says. */
+export interface ReadProblem {
+  /** Empty where it has none. */
+  readonly code: string;
+  /** A sentence; empty where it has none. */
+  readonly detail: string;
+  /** What shows that it is not ours; undefined where it is. The content of a sealed refusal has no form of its own. */
+  readonly foreign: string | undefined;
 }
 
-/** What our refusal says; `foreignProblem` has found that it is ours. */
-export function problemOf(body: Uint8Array): { readonly code: string; readonly detail: string } {
-  const { code, detail } = problemDetails.parse(jsonOf(body));
-  return { code, detail: detail.replace(/\p{Cc}/gu, ' ') };
+/** Reads a refusal: problem details of ours, those of another server, or the content of a sealed refusal. */
+export function readProblem(status: number, body: Uint8Array): ReadProblem {
+  const json = jsonOf(body);
+  const ours = problemDetails.safeParse(json);
+  const { code = '', title = '', detail = title } = wordsSchema.safeParse(json).data ?? {};
+  const said = { code, detail: detail.replace(/\p{Cc}/gu, ' ') };
+  if (!ours.success) return { ...said, foreign: 'its refusal has another form' };
+  const isForOther = ours.data.status !== status;
+  return { ...said, foreign: isForOther ? 'its refusal is for another status' : undefined };
 }
 
-/** The code of a refusal; empty where it has none. */
-export function problemCode(body: Uint8Array): string {
-  return wordsSchema.safeParse(jsonOf(body)).data?.code ?? '';
+/** For messages: the code and the beginning of the sentence. */
+export function problemText({ code, detail }: ReadProblem): string {
+  return [code, detail.slice(0, 500)].filter((part) => part !== '').join(': ');
 }
 
 function isOfType(type: string, expected: Exclude<Expected, 'nothing' | 'anything'>): boolean {

@@ -1,5 +1,6 @@
 // HTTP as the TMU needs it: limits on what comes back, patience where the server asks for it, every mistake as a value.
 
+import { MAX_ANSWER_BYTES } from '../contract/endpoint.ts';
 import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { describeError, InputError, systemErrorCode } from '../core/errors.ts';
@@ -8,25 +9,20 @@ import {
   type Expected,
   foreignAnswer,
   foreignHead,
-  foreignProblem,
   isProblem,
-  problemWords,
+  problemText,
+  readProblem,
 } from './foreign-answer.ts';
 import { gotTransport } from './got-transport.ts';
 import type { HttpResponse, HttpTransport } from './http-transport.ts';
+import { type LimitedAnswer, LimitedBytes, readUpTo } from './limited-answer.ts';
 import { answerAdvice, LinkError } from './link-error.ts';
+import { readRetryAfter } from './retry.ts';
 
-/** A JSON answer beyond this is garbage: nothing of the server may fill our memory. */
-const MAX_JSON_BYTES = 1024 * 1024;
 /** A page that is not ours is read no further, for what it says. */
 const MAX_ADVICE_BYTES = 4096;
 export const REQUEST_MS = 20_000;
 export const CONNECT_MS = 10_000;
-/**
- * Nobody may keep a vehicle from asking for longer than this, whatever Retry-After says: an answer of ten years
- * would be a freeze attack.
- */
-export const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
 /** A pause that was slept on another timer may end this much early. */
 const EARLY_MS = 20;
 
@@ -146,7 +142,7 @@ export class HttpClient {
       });
       const response = await deadline.race(sent, (late) => late.destroy());
       if (response.status === 429 || response.status === 503) {
-        const waitMs = this.#retryAfterMs(response.headers['retry-after']);
+        const waitMs = this.#waitMs(response.headers['retry-after']);
         if (waitMs !== undefined) {
           const isOwn = init.ownPause === true && response.status === 429;
           const what = isOwn ? pathOf(url) : url.origin;
@@ -183,26 +179,20 @@ export class HttpClient {
   ): Promise<Answer | BackendFailure> {
     const { status, headers } = response;
     const chunks = response.body[Symbol.asyncIterator]();
-    const parts: Uint8Array[] = [];
-    let length = 0;
+    let read: LimitedAnswer;
     try {
-      for (;;) {
-        const next = await deadline.race(chunks.next());
-        if (next.done === true) break;
-        length += next.value.length;
-        if (length > MAX_JSON_BYTES) {
-          return foreignAnswer(url, `more than ${MAX_JSON_BYTES} bytes of answer`);
-        }
-        parts.push(next.value);
-      }
+      read = await readUpTo(MAX_ANSWER_BYTES, () => nextOf(chunks, deadline));
     } catch (error) {
       return unreachable(url, error);
     } finally {
       response.destroy();
     }
-    const body = Buffer.concat(parts);
+    if (read.kind === 'long') {
+      return foreignAnswer(url, `more than ${MAX_ANSWER_BYTES} bytes of answer`);
+    }
+    const body = read.bytes;
     const isJudged = status >= 400 && isProblem(headers) && expects !== 'anything';
-    const foreign = isJudged ? foreignProblem(status, body) : undefined;
+    const foreign = isJudged ? readProblem(status, body).foreign : undefined;
     return foreign === undefined
       ? { status, headers, body }
       : this.#foreign(response, url, foreign);
@@ -211,8 +201,8 @@ export class HttpClient {
   /** What an answer of ours that says no means. */
   refused(answer: Answer, url: URL): BackendFailure {
     const { status } = answer;
-    const problem = problemWords(answer.body);
-    const retryAfterMs = this.#retryAfterMs(answer.headers['retry-after']);
+    const problem = problemText(readProblem(status, answer.body));
+    const retryAfterMs = this.#waitMs(answer.headers['retry-after']);
     return {
       kind: 'failed',
       code: `HTTP_${status}`,
@@ -230,7 +220,7 @@ export class HttpClient {
     advice?: string,
   ): BackendFailure {
     const failure = foreignAnswer(url, what, status, advice);
-    const retryAfterMs = this.#retryAfterMs(headers['retry-after']);
+    const retryAfterMs = this.#waitMs(headers['retry-after']);
     return {
       ...failure,
       ...(isBusy(status) ? { code: `HTTP_${status}` } : {}),
@@ -254,16 +244,17 @@ export class HttpClient {
     };
   }
 
-  /** RFC 9110 10.2.3: seconds or a date. */
-  #retryAfterMs(value: string | string[] | undefined): number | undefined {
-    const text = typeof value === 'string' ? value : value?.[0];
-    if (text === undefined) return undefined;
-    if (/^\d{1,9}$/.test(text)) return Math.min(Number(text) * 1000, LONGEST_RETRY_AFTER_MS);
-    const dateMs = Date.parse(text);
-    if (Number.isNaN(dateMs)) return undefined;
-    const leftMs = Math.max(0, dateMs - this.#options.clock.wallMs());
-    return Math.min(leftMs, LONGEST_RETRY_AFTER_MS);
+  #waitMs(value: string | string[] | undefined): number | undefined {
+    return readRetryAfter(value, this.#options.clock.wallMs());
   }
+}
+
+async function nextOf(
+  chunks: AsyncIterator<Uint8Array>,
+  deadline: Deadline,
+): Promise<Uint8Array | undefined> {
+  const next = await deadline.race(chunks.next());
+  return next.done === true ? undefined : next.value;
 }
 
 function pathOf({ origin, pathname }: URL): string {
@@ -382,19 +373,14 @@ async function adviceOf(
   deadline: Deadline,
 ): Promise<string | undefined> {
   const { location } = headers;
-  const parts: Uint8Array[] = [];
+  const page = new LimitedBytes(MAX_ADVICE_BYTES);
   const chunks = body[Symbol.asyncIterator]();
   try {
-    for (let length = 0; status >= 400 && length < MAX_ADVICE_BYTES; ) {
-      const next = await deadline.race(chunks.next());
-      if (next.done === true) break;
-      length += next.value.length;
-      parts.push(next.value);
-    }
+    if (status >= 400) await readUpTo(MAX_ADVICE_BYTES, () => nextOf(chunks, deadline), page);
   } catch {
     // The page is only read for its words.
   }
-  const text = new TextDecoder().decode(Buffer.concat(parts));
+  const text = new TextDecoder().decode(page.bytes);
   return answerAdvice(status, typeof location === 'string' ? location : undefined, text, url);
 }
 

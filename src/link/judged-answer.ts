@@ -1,18 +1,17 @@
 // The answer to a request of a tool, read to its end and judged: ours, a refusal of ours, or something of the network.
 
+import { MAX_ANSWER_BYTES } from '../contract/endpoint.ts';
 import { describeError } from '../core/errors.ts';
 import {
   type Expected,
   FOREIGN_ADVICE,
   foreignHead,
   foreignMetadata,
-  foreignProblem,
-  problemOf,
+  readProblem,
 } from './foreign-answer.ts';
+import { type LimitedAnswer, LimitedBytes, readUpTo } from './limited-answer.ts';
 import { answerAdvice } from './link-error.ts';
 
-/** Answers are small; more is not ours. */
-const MAX_BYTES = 64 * 1024;
 /** A page that is not ours is read no further, for what it says. */
 const MAX_ADVICE_BYTES = 4096;
 
@@ -36,7 +35,7 @@ export async function judgeAnswer(
   {
     url,
     expects,
-    maxBytes = MAX_BYTES,
+    maxBytes = MAX_ANSWER_BYTES,
     signal,
   }: {
     readonly url: URL;
@@ -63,15 +62,15 @@ export async function judgeAnswer(
   if (read.kind === 'long') return foreign(`it is longer than ${maxBytes} bytes`);
   const { bytes: body } = read;
   if (status >= 400) {
-    const other = foreignProblem(status, body);
-    return other === undefined ? { kind: 'refusal', status, ...problemOf(body) } : foreign(other);
+    const { code, detail, foreign: other } = readProblem(status, body);
+    return other === undefined ? { kind: 'refusal', status, code, detail } : foreign(other);
   }
   const other = expects === 'metadata' ? foreignMetadata(body) : undefined;
   return other === undefined ? { kind: 'answer', status, body } : foreign(other);
 }
 
 type Read =
-  | { readonly kind: 'whole' | 'long'; readonly bytes: Uint8Array }
+  | LimitedAnswer
   | { readonly kind: 'cut'; readonly bytes: Uint8Array; readonly why: string };
 
 /** Up to `maxBytes`; the rest is not waited for. */
@@ -80,18 +79,14 @@ async function bytesOf(
   maxBytes: number,
   signal: AbortSignal | undefined,
 ): Promise<Read> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  const bytes = () => Buffer.concat(parts).subarray(0, maxBytes);
+  const read = new LimitedBytes(maxBytes);
+  const pieces = response.body?.values();
   try {
-    for await (const part of response.body ?? []) {
-      parts.push(part);
-      length += part.length;
-      if (length > maxBytes) return { kind: 'long', bytes: bytes() };
-    }
-    return { kind: 'whole', bytes: bytes() };
+    return await readUpTo(maxBytes, async () => (await pieces?.next())?.value, read);
   } catch (error) {
     if (signal?.aborted === true) throw error;
-    return { kind: 'cut', bytes: bytes(), why: `the answer was cut: ${describeError(error)}` };
+    return { kind: 'cut', bytes: read.bytes, why: `the answer was cut: ${describeError(error)}` };
+  } finally {
+    await pieces?.return?.().catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-// Repeats what a network can spoil: at most three times, with growing and jittered pauses, on the clock that is handed in.
+// The retry policy of all clients: three times at most, with growing and jittered pauses, and as long as the server asks.
 
 import pRetry from 'p-retry';
 import type { BackendFailure } from '../core/backend-failure.ts';
@@ -7,7 +7,8 @@ import { jitter, type Random } from '../core/random.ts';
 
 export interface RetryOptions {
   readonly clock: Clock;
-  readonly random: Random;
+  /** Missing: nothing is waited for beyond what the server asks, as with a person at a prompt. */
+  readonly random?: Random;
   readonly signal: AbortSignal;
   readonly onRetry?: (retry: {
     readonly retry: number;
@@ -22,6 +23,9 @@ const FIRST_DELAY_MS = 1000;
 const JITTER = 0.3;
 /** A server that asks for more patience than this gets it: from the next poll, not from a sleeping cycle. */
 export const LONGEST_WAIT_MS = 60_000;
+
+/** The longest pause that any server can ask for, whatever Retry-After says. */
+export const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
 
 /** Carries a failure through p-retry, which knows only errors. */
 class Failed extends Error {
@@ -56,7 +60,8 @@ export async function retrying<T extends { readonly kind: string }>(
       shouldRetry: ({ error }) => error instanceof Failed && mayRetry(error.failure),
       onFailedAttempt: async ({ error, retriesConsumed, retriesLeft }) => {
         if (!(error instanceof Failed) || retriesLeft <= 0 || !mayRetry(error.failure)) return;
-        const grown = jitter(random, FIRST_DELAY_MS * 2 ** retriesConsumed, JITTER);
+        const grown =
+          random === undefined ? 0 : jitter(random, FIRST_DELAY_MS * 2 ** retriesConsumed, JITTER);
         const { reason, atOnce, retryAfterMs = 0 } = error.failure;
         const delayMs = Math.round(atOnce === true ? retryAfterMs : Math.max(grown, retryAfterMs));
         options.onRetry?.({ retry: retriesConsumed + 1, of: RETRIES, delayMs, reason });
@@ -68,6 +73,22 @@ export async function retrying<T extends { readonly kind: string }>(
     if (error instanceof Failed) return error.failure;
     throw error;
   }
+}
+
+/**
+ * The wait that a server asks for (RFC 9110 10.2.3: seconds or a date), in milliseconds. An answer of ten years would be a
+ * freeze attack: it counts as LONGEST_RETRY_AFTER_MS. Undefined where it asks for none.
+ */
+export function readRetryAfter(
+  value: string | readonly string[] | null | undefined,
+  wallMs: number,
+): number | undefined {
+  const text = typeof value === 'string' ? value : value?.[0];
+  if (text === undefined) return undefined;
+  if (/^\d{1,9}$/.test(text)) return Math.min(Number(text) * 1000, LONGEST_RETRY_AFTER_MS);
+  const dateMs = Date.parse(text);
+  if (Number.isNaN(dateMs)) return undefined;
+  return Math.min(Math.max(0, dateMs - wallMs), LONGEST_RETRY_AFTER_MS);
 }
 
 function isFailure(outcome: { readonly kind: string }): outcome is BackendFailure {

@@ -24,7 +24,7 @@ import { openingProof } from '../trust/session-opening.ts';
 import { generateX25519 } from '../trust/signing-key.ts';
 import type { DeviceIdentity } from './device-keys.ts';
 import { DeviceKeys } from './device-keys.ts';
-import { type Expected, parseJson, problemCode } from './foreign-answer.ts';
+import { type Expected, parseJson, readProblem } from './foreign-answer.ts';
 import { type KeyPairCredential, shakeHands, unproven } from './handshake.ts';
 import { type Answer, type HttpClient, header, withSignal } from './http-client.ts';
 import type { HttpResponse } from './http-transport.ts';
@@ -258,7 +258,7 @@ export class SealedClient {
     if (!isSealed(answer)) {
       // It is not authenticated: it may cost a new session, and never more.
       const failure = this.#options.client.refused(answer, url);
-      const code = problemCode(answer.body);
+      const code = readProblem(status, answer.body).code;
       if (status === 401 && SESSION_CODES.includes(code)) return { kind: 'unknown', code, failure };
       return failure;
     }

@@ -131,7 +131,7 @@ describe('with a backend', () => {
     expect(backend.asked).toHaveLength(3);
     backend.answers.push(busy('3600'));
     await expect(session.read('/x')).rejects.toThrow(/429: BUSY/);
-    backend.answers.push(busy('0'), busy('0'), busy('0'));
+    backend.answers.push(busy('0'), busy('0'), busy('0'), busy('0'));
     const tries = expect(session.read('/x')).rejects.toThrow(/429/);
     await backend.clock.advance(1);
     await tries;

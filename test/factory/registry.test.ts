@@ -112,7 +112,7 @@ describe('the registry client', () => {
     expect(await clock.within(60_000, registry.activate(HW_ID))).toMatchObject({
       ok: false,
       code: 'FOREIGN_ANSWER',
-      reason: expect.stringContaining('it is longer than 65536 bytes'),
+      reason: expect.stringContaining('it is longer than 1048576 bytes'),
     });
   });
 

@@ -4,6 +4,7 @@ import type { Backend } from '../../campaign/ports.ts';
 import { type BackendFailure, DownloadCut } from '../../core/backend-failure.ts';
 import { describeError } from '../../core/errors.ts';
 import { foreignBeginning, foreignMetadata } from '../../link/foreign-answer.ts';
+import { LimitedBytes } from '../../link/limited-answer.ts';
 import { type PaceLimits, PaceWatch } from '../../link/pace.ts';
 import { type RetryOptions, retrying } from '../../link/retry.ts';
 import type { RepositoryName } from '../../trust/full-verification.ts';
@@ -52,11 +53,10 @@ async function fetchOnce(
   if (body.kind === 'missing') return { kind: 'answer', answer: { kind: 'missing' } };
   const limits = options.limits ?? METADATA_LIMITS;
   const watch = new PaceWatch(options.clock, limits, body.chunks);
-  const parts: Uint8Array[] = [];
-  let length = 0;
+  const read = new LimitedBytes(maxBytes);
   /** The page of a network may be long and slow, too. */
   const foreignSoFar = (): BackendFailure | undefined => {
-    const foreign = foreignBeginning(Buffer.concat(parts));
+    const foreign = foreignBeginning(read.bytes);
     return foreign === undefined ? undefined : notOurs(repository, file, foreign);
   };
   try {
@@ -65,15 +65,13 @@ async function fetchOnce(
       if (next === 'stalled' || next === 'slow') {
         const slow = failed(
           TOO_SLOW,
-          `${repository} ${file}: fewer than ${limits.leastBytes} bytes in ${limits.stallMs} ms after ${length} bytes`,
+          `${repository} ${file}: fewer than ${limits.leastBytes} bytes in ${limits.stallMs} ms after ${read.length} bytes`,
         );
         return foreignSoFar() ?? slow;
       }
       if (next === undefined) break;
-      length += next.length;
-      parts.push(next);
       // Endless data: not one byte more than the verifier wants to see.
-      if (length > maxBytes) {
+      if (!read.add(next)) {
         return foreignSoFar() ?? { kind: 'answer', answer: { kind: 'too-long' } };
       }
     }
@@ -81,16 +79,19 @@ async function fetchOnce(
     if (!(error instanceof DownloadCut)) throw error;
     return failed(
       error.code,
-      `${repository} ${file}: cut after ${length} bytes: ${describeError(error)}`,
+      `${repository} ${file}: cut after ${read.length} bytes: ${describeError(error)}`,
     );
   } finally {
     watch.close();
     attemptEnd.abort();
   }
-  if (body.total !== undefined && body.total > length) {
-    return failed('TOO_SHORT', `${repository} ${file} ends after ${length} of ${body.total} bytes`);
+  if (body.total !== undefined && body.total > read.length) {
+    return failed(
+      'TOO_SHORT',
+      `${repository} ${file} ends after ${read.length} of ${body.total} bytes`,
+    );
   }
-  const bytes = Uint8Array.from(Buffer.concat(parts));
+  const bytes = Uint8Array.from(read.bytes);
   const foreign = foreignMetadata(bytes);
   if (foreign !== undefined) return notOurs(repository, file, foreign);
   return { kind: 'answer', answer: { kind: 'bytes', bytes } };
