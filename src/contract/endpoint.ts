@@ -21,7 +21,7 @@ export interface EndpointRequest {
 }
 
 /** What an endpoint answers when it does not refuse. */
-export interface EndpointResponse {
+interface EndpointResponse {
   /** Statuses with their meaning. */
   readonly statuses: Readonly<Record<number, string>>;
   /** Of a JSON answer. */
@@ -64,7 +64,7 @@ export function endpoint<const E extends Endpoint>(description: E): E {
 }
 
 /** Names of the parameters in a path: `'vin' | 'id'` of `/commands/:vin/:id`. */
-export type PathParams<Path extends string> = Path extends `${string}/:${infer Rest}`
+type PathParams<Path extends string> = Path extends `${string}/:${infer Rest}`
   ? Rest extends `${infer Name}/${infer More}`
     ? Name | PathParams<`/${More}`>
     : Rest

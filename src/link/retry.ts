@@ -18,14 +18,14 @@ export interface RetryOptions {
   }) => void;
 }
 
-export const RETRIES = 3;
+const RETRIES = 3;
 const FIRST_DELAY_MS = 1000;
 const JITTER = 0.3;
 /** A server that asks for more patience than this gets it: from the next poll, not from a sleeping cycle. */
 export const LONGEST_WAIT_MS = 60_000;
 
 /** The longest pause that any server can ask for, whatever Retry-After says. */
-export const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
+const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
 
 /** Carries a failure through p-retry, which knows only errors. */
 class Failed extends Error {

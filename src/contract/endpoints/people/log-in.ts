@@ -5,7 +5,7 @@ import { endpoint } from '../../endpoint.ts';
 import { HTML_TYPE, SEE_OTHER, safeLine } from '../../fields.ts';
 import { BODY_PROBLEMS } from '../../problem.ts';
 
-export const ROLES = ['admin', 'viewer'] as const;
+const ROLES = ['admin', 'viewer'] as const;
 
 const logInFields = z.object({ name: safeLine(200), password: z.string().max(1000) });
 

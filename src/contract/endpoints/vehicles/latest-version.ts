@@ -8,7 +8,7 @@ import { DEVICE_PROBLEMS } from '../../problem.ts';
 
 const LONGEST_NOTES = 4096;
 
-export const offeredRelease = z
+const offeredRelease = z
   .object({
     ecu: ecuName,
     version: versionText,

@@ -6,7 +6,7 @@ import { endpoint } from '../../endpoint.ts';
 import { timeText, vehiclePath } from '../../fields.ts';
 import { READER_PROBLEMS } from '../../problem.ts';
 
-export const VEHICLE_STATES = ['new', 'pending', 'up-to-date', 'needs-attention'] as const;
+const VEHICLE_STATES = ['new', 'pending', 'up-to-date', 'needs-attention'] as const;
 export const vehicleState = z.enum(VEHICLE_STATES);
 
 export const vehicleCheckin = endpoint({
