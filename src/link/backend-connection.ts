@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { logIn } from '../contract/endpoints/people/log-in.ts';
 import type { Clock } from '../core/clock.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
+import { present } from '../core/present.ts';
 import { parseJson } from './foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from './judged-answer.ts';
 import { readRetryAfter, retrying } from './retry.ts';
@@ -118,7 +119,8 @@ export class BackendConnection {
       { clock, signal },
     );
     if (sent.kind === 'interrupted') throw signal.reason;
-    const reply = sent.kind === 'reply' ? sent.reply : busy!;
+    const reply =
+      sent.kind === 'reply' ? sent.reply : present(busy, 'the refusal of a busy backend');
     if (!reply.ok && !options.allowed?.includes(reply.status)) throw reply.error;
     return reply;
   }

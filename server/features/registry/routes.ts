@@ -1,9 +1,9 @@
 // The factory's side of the registry: POST /provision and POST /provision/activate.
 
 import type Router from '@koa/router';
-import { defined } from '../../../src/core/optional.ts';
 import { activate } from '../../../src/contract/endpoints/registry/activate.ts';
 import { provision } from '../../../src/contract/endpoints/registry/provision.ts';
+import { defined } from '../../../src/core/optional.ts';
 import { nameOf } from '../../platform/auth/access.ts';
 import { readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';

@@ -2,7 +2,6 @@
 
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
-import { defined } from '../../../src/core/optional.ts';
 import {
   AUDIT_CATEGORIES,
   auditPage,
@@ -10,6 +9,7 @@ import {
   homePage as homePageOf,
   vehiclesPage,
 } from '../../../src/contract/endpoints/people/pages.ts';
+import { defined } from '../../../src/core/optional.ts';
 import { sameVersion } from '../../../src/core/version-order.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import type { HttpProblem } from '../../platform/http/errors.ts';
