@@ -1,13 +1,15 @@
-// Writes the JSON schema of the vehicle description, which editors use, and the reference page of vehicle files.
+// Writes what is made from schemas: the JSON schema of vehicle files, which editors use, and two pages of the documentation.
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { httpPage } from '../src/contract/http-page.ts';
 import { vehicleFilePage, vehicleJsonSchema } from '../src/vehicle/json-schema.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const texts = {
   'src/vehicle/vehicle.schema.json': `${JSON.stringify(vehicleJsonSchema(), null, 2)}\n`,
   'docs/vehicle-file.md': vehicleFilePage(),
+  'docs/http-paths.md': httpPage(),
 };
 for (const [file, text] of Object.entries(texts)) {
   writeFileSync(path.join(root, file), text);
