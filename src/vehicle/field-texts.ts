@@ -1,5 +1,7 @@
 // What each field of a vehicle file means, in a sentence: for editors (JSON schema) and for docs/vehicle-file.md.
 
+import { SECURITY_SUMMARY, SECURITY_TEXTS } from './security/all.ts';
+
 const NUMBER_IN_BYTES = {
   offset: 'First byte of the number in the data.',
   length: 'Bytes of the number, most significant first.',
@@ -95,20 +97,9 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['ecus[].memory.bankSize', 'Room of one bank, bytes.'],
   ['ecus[].memory.banks', '2: the inactive bank is programmed; 1: the only one is.'],
   ['ecus[].security', 'SecurityAccess (27).'],
-  [
-    'ecus[].security.algorithm',
-    'none; hmac-sha256: first 16 bytes of HMAC-SHA256(secret, seed); xor: seed xor constant; command: a program of the ECU’s maker.',
-  ],
+  ['ecus[].security.algorithm', SECURITY_SUMMARY],
   ['ecus[].security.level', 'Level of requestSeed, odd.'],
-  [
-    'ecus[].security.secret',
-    'hmac-sha256: the key, 16 to 64 bytes as hexadecimal digits. Missing: the one that provisioning made.',
-  ],
-  ['ecus[].security.constant', 'xor: the bytes, repeated over the seed, as hexadecimal digits.'],
-  [
-    'ecus[].security.command',
-    'command: program that gets the seed as its last argument and prints the key, both as hexadecimal digits.',
-  ],
+  ...below('ecus[].security', SECURITY_TEXTS),
   [
     'ecus[].verification',
     'What the ECU verifies by itself (Uptane): the Director alone, or both repositories.',

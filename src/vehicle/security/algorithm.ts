@@ -23,6 +23,10 @@ export interface AlgorithmRow<Name extends string, Fields extends z.ZodRawShape>
   readonly name: Name;
   /** Its fields in the vehicle file, beside `algorithm` and `level`. */
   readonly fields: Fields;
+  /** How the key comes from the seed, for the reference of the vehicle file. */
+  readonly summary: string;
+  /** What each field means, for the same reference. */
+  readonly texts: Readonly<Record<keyof Fields & string, string>>;
   /** What of the vehicle file decides about the key, for messages. */
   readonly decisive: string;
   /** Where `secret` may be missing in the vehicle file: then the key counts that the ECU was provisioned with. */

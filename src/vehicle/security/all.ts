@@ -60,6 +60,23 @@ export function usesProvisionedKey(security: EcuSecurity): security is Provision
   return security.algorithm !== 'none' && algorithmOf(security).provisioned === true;
 }
 
+/** What `security.algorithm` may be, for the reference of the vehicle file. */
+export const SECURITY_SUMMARY = `none; ${ALGORITHMS.map(({ name, summary }) => `${name}: ${summary}`).join('; ')}.`;
+
+/** What each field of an algorithm means, for the same reference. A field of two algorithms has both texts. */
+export const SECURITY_TEXTS: Readonly<Record<string, string>> = fieldTexts();
+
+function fieldTexts(): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const { name, texts: own } of ALGORITHMS) {
+    for (const [field, text] of Object.entries(own)) {
+      const before = texts[field] === undefined ? '' : `${texts[field]} `;
+      texts[field] = `${before}${name}: ${text}`;
+    }
+  }
+  return texts;
+}
+
 /** Names of the algorithms that a simulated ECU can check, for messages. */
 export const SIMULATED_ALGORITHMS: readonly string[] = ALGORITHMS.filter(
   (row) => 'simulated' in row,

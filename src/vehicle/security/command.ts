@@ -10,6 +10,11 @@ export const command = securityAlgorithm({
   fields: {
     command: z.string().min(1),
   },
+  summary: 'a program of the ECU’s maker',
+  texts: {
+    command:
+      'program that gets the seed as its last argument and prints the key, both as hexadecimal digits.',
+  },
   decisive: 'the program of security.command',
   async keyFromSeed({ command: program }, seed, { runCommand }) {
     if (runCommand === undefined) {

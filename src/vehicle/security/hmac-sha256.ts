@@ -14,6 +14,11 @@ export const hmacSha256 = securityAlgorithm({
     /** Missing: the key that the ECU was provisioned with. */
     secret: hexSecret.optional(),
   },
+  summary: 'first 16 bytes of HMAC-SHA256(secret, seed)',
+  texts: {
+    secret:
+      'the key, 16 to 64 bytes as hexadecimal digits. Missing: the one that provisioning made.',
+  },
   decisive: 'security.secret',
   provisioned: true,
   simulated: { seedBytes: 16, keyBytes: KEY_BYTES },

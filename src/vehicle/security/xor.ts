@@ -9,6 +9,8 @@ export const xor = securityAlgorithm({
   fields: {
     constant: z.string().regex(/^(?:[0-9a-fA-F]{2}){1,64}$/),
   },
+  summary: 'seed xor constant',
+  texts: { constant: 'the bytes, repeated over the seed, as hexadecimal digits.' },
   decisive: 'security.constant',
   simulated: { seedBytes: 16, keyBytes: 16 },
   keyFromSeed({ constant }, seed) {
