@@ -1,0 +1,84 @@
+// `can-ota/flash`: programs one ECU of any make for programs of others, as `can-ota flash` does.
+
+import { createHash } from 'node:crypto';
+import type { CanBus } from '../bus/can-bus.ts';
+import type { DriverHooks } from '../campaign/ports.ts';
+import { runSingle, type SingleResult, type SingleStep } from '../campaign/single.ts';
+import { systemClock } from '../core/clock.ts';
+import { InputError } from '../core/errors.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import { defined } from '../core/optional.ts';
+import { systemRandom } from '../core/random.ts';
+import { firstIssue } from '../core/schema-issue.ts';
+import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
+import type { ImageSource } from '../image/image-source.ts';
+import { connectTester } from '../onboard/bus.ts';
+import { ecuSchema, STANDARD_PROGRAMMING, type VehicleEcu } from '../vehicle/schema.ts';
+
+export type { SingleResult, SingleStep } from '../campaign/single.ts';
+export type { ImageSource } from '../image/image-source.ts';
+export type { VehicleEcu } from '../vehicle/schema.ts';
+
+/** An ECU as an entry of a vehicle file has it (docs/vehicle-file.md); what is missing gets the defaults. */
+export interface FlashTarget {
+  readonly address: unknown;
+  readonly [field: string]: unknown;
+}
+
+export interface FlashOptions extends Pick<DriverHooks, 'progress' | 'signal'> {
+  readonly bus: CanBus;
+  readonly ecu: FlashTarget;
+  /** The bytes, or a source that reads them piece by piece. */
+  readonly image: Uint8Array | ImageSource;
+  /** What the ECU shall tell afterwards; compared where it is given. */
+  readonly version?: string;
+  readonly onStep?: (step: SingleStep) => void;
+  readonly logger?: Logger;
+}
+
+/** What the ECU refuses is a result. Throws InputError for a target that is none. */
+export async function flashEcu(options: FlashOptions): Promise<SingleResult> {
+  const { bus, image, version, onStep, progress, signal, logger = silentLogger } = options;
+  const ecu = targetOf(options.ecu);
+  const requester = connectTester(bus, ecu, { logger });
+  try {
+    return await runSingle({
+      driver: new UdsEcuDriver({ ecu, requester, clock: systemClock, logger }),
+      ecu,
+      hasOneBank: ecu.programming.activation === 'reset' || ecu.memory.banks === 1,
+      target: { version, image: image instanceof Uint8Array ? sourceOf(image) : image },
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      ...defined({ onStep, progress, signal }),
+    });
+  } finally {
+    requester.close();
+  }
+}
+
+function targetOf(target: FlashTarget): VehicleEcu {
+  const parsed = ecuSchema.safeParse({
+    name: 'ECU',
+    hardwareId: 'unknown',
+    security: { algorithm: 'none' },
+    ...target,
+    memory: { banks: 1, bankSize: 0xffff_ffff, ...(target.memory as object | undefined) },
+    // Nothing is known that its hardware id could be compared with, unless it was given.
+    programming: target.programming ?? {
+      ...STANDARD_PROGRAMMING,
+      ...(target.hardwareId === undefined && { identify: 'skip' }),
+    },
+  });
+  if (parsed.success) return parsed.data;
+  const issue = firstIssue(parsed.error);
+  throw new InputError('ecu', `${issue.path.join('.')}: ${issue.message}`);
+}
+
+function sourceOf(bytes: Uint8Array): ImageSource {
+  return {
+    length: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+  };
+}
