@@ -25,7 +25,7 @@ export interface FlashTarget {
   readonly [field: string]: unknown;
 }
 
-export interface FlashOptions extends Pick<DriverHooks, 'progress' | 'signal'> {
+export interface FlashEcuOptions extends Pick<DriverHooks, 'progress' | 'signal'> {
   readonly bus: CanBus;
   readonly ecu: FlashTarget;
   /** The bytes, or a source that reads them piece by piece. */
@@ -37,7 +37,7 @@ export interface FlashOptions extends Pick<DriverHooks, 'progress' | 'signal'> {
 }
 
 /** What the ECU refuses is a result. Throws InputError for a target that is none. */
-export async function flashEcu(options: FlashOptions): Promise<SingleResult> {
+export async function flashEcu(options: FlashEcuOptions): Promise<SingleResult> {
   const { bus, image, version, onStep, progress, signal, logger = silentLogger } = options;
   const ecu = targetOf(options.ecu);
   const requester = connectTester(bus, ecu, { logger });

@@ -47,7 +47,7 @@ export { Session } from '../uds/sid.ts';
 /** ISO 14229-2 with patience for gateways, and two minutes of responsePending. */
 const TIMING: ClientTiming = { p2Ms: 500, p2StarMs: 5000, pendingLimitMs: 120_000 };
 
-export interface TesterOptions extends IsoTpOptions {
+export interface ConnectOptions extends IsoTpOptions {
   readonly timing?: Partial<ClientTiming>;
   readonly logger?: Logger;
 }
@@ -62,7 +62,7 @@ export interface Tester extends Disposable {
 export function connectTester(
   bus: CanBus,
   address: AddressSpec,
-  options: TesterOptions = {},
+  options: ConnectOptions = {},
 ): Tester {
   const { clock = systemClock, logger = silentLogger, timing } = options;
   const { physical, functional } = openTester(bus, address, options);
@@ -81,7 +81,7 @@ export function connectTester(
   return { client, close, [Symbol.dispose]: close };
 }
 
-export interface EcuOptions
+export interface ServeOptions
   extends IsoTpOptions,
     Omit<UdsServerOptions, 'physical' | 'functional' | 'clock' | 'handlers'> {
   /** By service identifier; 10, 28, 3E and 85 are built in. */
@@ -89,13 +89,13 @@ export interface EcuOptions
 }
 
 /** A server with its connections; `close` ends both. */
-export interface Ecu extends Disposable {
+export interface ServedEcu extends Disposable {
   readonly server: UdsServer;
   close(): void;
 }
 
 /** Throws RangeError for a configuration that contradicts the bus. */
-export function serveEcu(bus: CanBus, address: AddressSpec, options: EcuOptions): Ecu {
+export function serveEcu(bus: CanBus, address: AddressSpec, options: ServeOptions): ServedEcu {
   const { clock = systemClock } = options;
   const { physical, functional } = openEcu(bus, address, options);
   const server = new UdsServer({ ...options, physical, ...(functional && { functional }), clock });

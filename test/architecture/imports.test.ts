@@ -44,6 +44,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'src/signing': ['src/link', ...BELOW],
   'src/factory': ['src/drivers', 'src/link', 'src/uds', ...BELOW],
   'src/onboard': [...VEHICLE_SIDE, ...WIRE],
+  'src/library': ['src/onboard', ...VEHICLE_SIDE, ...WIRE],
   ecus: [...WIRE, ...BELOW],
   server: ['src/contract', 'src/image', 'src/trust', 'src/core'],
   'src/bench': WORLD,
@@ -64,6 +65,25 @@ const HOMES: Record<string, readonly string[]> = {
   '@tufjs/models': ['src/trust/'],
   '@tufjs/canonical-json': ['src/trust/'],
 };
+
+/**
+ * Files that put parts together: commands, what onboard, bench and simulation assemble, the object at the top of a room,
+ * and lists. Everything else imports few files.
+ */
+const COMPOSITION_ROOTS: readonly RegExp[] = [
+  /^src\/(cli|onboard|bench|library)\//,
+  /^src\/tmu\/(tmu|executor|remote\/remote-features|uptane\/uptane-source)\.ts$/,
+  /^src\/(device\/open-client|link\/sealed-client|tmu\/http-backend)\.ts$/,
+  /^src\/campaign\/single\.ts$/,
+  /^src\/drivers\/(ecu-driver|ecu-services|first-image)\.ts$/,
+  /^src\/factory\/provision\.ts$/,
+  /^src\/sim\/(simulated-vehicle|small-device|episode|observer|template)\.ts$/,
+  /^src\/sim\/(faults|invariants)\/catalogue\.ts$/,
+  /^src\/uds\/services\/all\.ts$/,
+  /^ecus\/(create-ecu|bootloader\/bootloader)\.ts$/,
+  /^server\/(server|compose)\.ts$/,
+];
+const MOST_IMPORTS = 15;
 
 interface Import {
   readonly file: string;
@@ -133,6 +153,21 @@ describe('imports', () => {
     let left: Map<string, string[]> = targets;
     for (let next = below(left); next.size < left.size; next = below(left)) left = next;
     expect([...left.keys()]).toEqual([]);
+  });
+
+  it('are few in a file that puts nothing together', () => {
+    const counts = new Map<string, Set<string>>();
+    for (const { file, target } of imports) {
+      // The endpoints of the contract are one file each: a folder of them counts as one.
+      const place = path.posix.join(path.posix.dirname(file), target);
+      const counted = place.includes('src/contract/endpoints/') ? path.posix.dirname(place) : place;
+      if (target.startsWith('.')) counts.set(file, (counts.get(file) ?? new Set()).add(counted));
+    }
+    const many = [...counts].filter(
+      ([file, { size }]) =>
+        size > MOST_IMPORTS && !COMPOSITION_ROOTS.some((pattern) => pattern.test(file)),
+    );
+    expect(many.map(([file, { size }]) => `${file}: ${size}`)).toEqual([]);
   });
 
   it('keep each package in its one home', () => {
