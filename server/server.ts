@@ -9,55 +9,16 @@ import type { Clock } from '../src/core/clock.ts';
 import { describeError, InputError } from '../src/core/errors.ts';
 import { LARGEST_IMAGE_BYTES, LARGEST_IMAGE_TEXT } from '../src/core/image-limit.ts';
 import type { Logger } from '../src/core/logger.ts';
-import { defined } from '../src/core/optional.ts';
 import type { Random } from '../src/core/random.ts';
 import { DiskStorage, type Storage } from '../src/core/storage.ts';
+import { composeFeatures } from './compose.ts';
 import { AuditLog } from './features/audit/store.ts';
-import { AskOrderStore } from './features/campaigns/ask-order-store.ts';
-import { CancelOrderStore } from './features/campaigns/cancel-order-store.ts';
-import { campaignRoutes } from './features/campaigns/routes.ts';
-import { CampaignStore } from './features/campaigns/store.ts';
-import { operatorRoutes } from './features/commands/routes.ts';
-import { CommandStore } from './features/commands/store.ts';
-import { serviceRoutes } from './features/commands/vehicle-routes.ts';
-import { ConfigurationStore } from './features/configuration/store.ts';
-import { BackupWatch } from './features/director/backup-watch.ts';
-import { directorRoutes } from './features/director/routes.ts';
-import { openUptane, type ServerUptaneOptions } from './features/director/uptane.ts';
-import { ClockWatch } from './features/operations/clock-watch.ts';
-import { ExpiryWatch } from './features/operations/expiry-watch.ts';
-import { openApiRoutes } from './features/operations/openapi-routes.ts';
-import { operationsRoutes } from './features/operations/routes.ts';
-import { LoginThrottle } from './features/people/login-throttle.ts';
+import type { ServerUptaneOptions } from './features/director/uptane.ts';
 import { Passwords } from './features/people/passwords.ts';
-import { peopleSessions } from './features/people/people.ts';
-import { sessionRoutes } from './features/people/routes.ts';
-import { SessionStore } from './features/people/session-store.ts';
-import { UserStore } from './features/people/store.ts';
-import { deviceRoutes } from './features/registry/device-routes.ts';
-import { DeviceSessions } from './features/registry/device-sessions.ts';
-import { DeviceTokenStore } from './features/registry/device-token-store.ts';
 import { checkLineage } from './features/registry/restored-command.ts';
-import { registryRoutes } from './features/registry/routes.ts';
-import { SealedSessionStore } from './features/registry/sealed-session-store.ts';
-import { ServiceTokenStore } from './features/registry/service-token-store.ts';
-import { DeviceStore } from './features/registry/store.ts';
-import { IMAGE_FOLDERS, ImageStore } from './features/releases/image-store.ts';
-import { metadataRoutes } from './features/releases/metadata-routes.ts';
-import { missingImages } from './features/releases/missing-images.ts';
-import { noTrustRoutes } from './features/releases/no-trust-routes.ts';
-import { pageRoutes } from './features/releases/page.ts';
-import { uploadRoutes } from './features/releases/routes.ts';
-import { ReleaseStore } from './features/releases/store.ts';
-import { openOta } from './features/small-devices/open.ts';
-import { otaRoutes } from './features/small-devices/routes.ts';
-import { TelemetryStore } from './features/telemetry/store.ts';
-import { NonceStore } from './features/vehicles/nonce-store.ts';
-import { ReportStore } from './features/vehicles/report-store.ts';
-import { vehicleRoutes } from './features/vehicles/routes.ts';
-import { VehicleStore } from './features/vehicles/store.ts';
+import { IMAGE_FOLDERS } from './features/releases/image-store.ts';
 import { AddressList, LOOPBACK_CIDRS, type ProxyTrust } from './platform/auth/addresses.ts';
-import { CallerGate, type DevicePolicy, type RateLimits } from './platform/auth/callers.ts';
+import type { DevicePolicy, RateLimits } from './platform/auth/callers.ts';
 import {
   type CertificateOptions,
   ClientCertificates,
@@ -67,14 +28,11 @@ import { type FileLock, lockFile } from './platform/db/sqlite-dialect.ts';
 import { requireBasePath } from './platform/http/base-path.ts';
 import { HttpProblem, ServerError } from './platform/http/errors.ts';
 import { arrival, frontDoor } from './platform/http/front-door.ts';
-import type { GuardedRouter, KnownEndpoint } from './platform/http/guarded-router.ts';
 import { listen, type RunningServer } from './platform/http/listen.ts';
 import { problems } from './platform/http/problems.ts';
 import type { RequestState } from './platform/http/request.ts';
 import { securityHeaders } from './platform/http/security-headers.ts';
-import type { Services } from './platform/http/services.ts';
 import { loadWeb, type WebFiles } from './web/assets.ts';
-import { Pages } from './web/pages.ts';
 
 export interface ServerOptions {
   /**
@@ -164,98 +122,41 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   });
   const running = new Set<Promise<unknown>>();
   const audit = new AuditLog(db, logger);
-  if (typeof database === 'string') {
-    await checkLineage(database, { db, audit, logger, alone: options.uptane?.role === 'images' });
-  }
-  const web = options.web ?? (await loadWeb());
-  const devices = new DeviceStore(db, audit);
-  const vehicles = new VehicleStore(db, audit);
-  const releases = await ReleaseStore.open(db);
-  const images = await ImageStore.open(storage, db.newId);
-  const campaigns = new CampaignStore(db);
-  const watch = new BackupWatch(logger);
-  const clockWatch = new ClockWatch({ db, clock, logger, audit });
-  const stores = { db, clock, random, logger, audit, devices, vehicles, releases, images };
-  const deps = { ...stores, watch, clockWatch };
-  const uptane =
-    options.uptane === undefined
-      ? undefined
-      : await openUptane(options.uptane, deps).catch(async (error) => {
-          await db.close();
-          lock.release();
-          throw error;
-        });
-  const sealedSessions = new SealedSessionStore(db, audit);
-  const director = uptane?.director;
-  const gate = new CallerGate(random, {
-    ...defined({ limits: options.rateLimits }),
-    policy: options.devices,
-    certificates,
-  });
-  const { burst: burstBytes, perSecond: bytesPerSecond } = gate.transferLimit;
-  const pace = { burstBytes, bytesPerSecond };
-  const serviceTokens = new ServiceTokenStore(db, audit);
-  const expiry = new ExpiryWatch({ uptane, tokens: serviceTokens, clock, logger });
-  const services: Services = {
-    uptane,
-    expiry,
-    vehicles,
-    devices,
-    sealedSessions,
-    deviceSessions: new DeviceSessions({
-      devices,
-      sealed: sealedSessions,
-      tokens: new DeviceTokenStore(db),
-      clock,
-      random,
-      sign: director === undefined ? undefined : (signed) => director.signSession(signed),
-    }),
-    serviceTokens,
-    gate,
-    db,
-    clock,
-    random,
-    logger,
-    notices: () => [
-      ...clockWatch.notices(),
-      ...[watch.notice, missingImages(uptane?.images, releases)].filter(
-        (notice) => notice !== undefined,
-      ),
-    ],
-    version: web.version,
-    maxUploadBytes,
-    encryptedOnly: options.encryptedOnly === true,
-    passwords,
-    audit,
-    users: new UserStore(db),
-    sessions: new SessionStore(db),
-    releases,
-    nonces: new NonceStore(db, random, options.openNoncesPerAddress),
-    campaigns,
-    cancelOrders: new CancelOrderStore(db, audit, campaigns),
-    askOrders: new AskOrderStore(db, audit, campaigns),
-    configurations: new ConfigurationStore(db, audit),
-    commands: new CommandStore(db, audit),
-    telemetry: new TelemetryStore(db, audit),
-    reports: new ReportStore(db, campaigns),
-    images,
-    ...openOta(deps, pace, options.chunkFaults),
-    throttle: new LoginThrottle(random),
-    pages: new Pages(web),
-    background: (work) => {
-      const tracked = work
-        .catch((error) => logger.error({ error: describeError(error) }, 'background work failed'))
-        .finally(() => running.delete(tracked));
-      running.add(tracked);
-    },
-  };
-
   const app = new Koa<RequestState>();
+  const open = async (): ReturnType<typeof composeFeatures> => {
+    if (typeof database === 'string') {
+      await checkLineage(database, { db, audit, logger, alone: options.uptane?.role === 'images' });
+    }
+    const foundation = { db, storage, clock, random, logger, audit };
+    return composeFeatures(app, foundation, {
+      uptane: options.uptane,
+      certificates,
+      devices: options.devices,
+      rateLimits: options.rateLimits,
+      encryptedOnly: options.encryptedOnly === true,
+      openNoncesPerAddress: options.openNoncesPerAddress,
+      chunkFaults: options.chunkFaults,
+      maxUploadBytes,
+      passwords,
+      web: options.web ?? (await loadWeb()),
+      background: (work) => {
+        const tracked = work
+          .catch((error) => logger.error({ error: describeError(error) }, 'background work failed'))
+          .finally(() => running.delete(tracked));
+        running.add(tracked);
+      },
+    });
+  };
+  const { routers, pages, clockWatch, expiry } = await open().catch(async (error) => {
+    await db.close();
+    lock.release();
+    throw error;
+  });
+
   app.on('error', (error) => {
     // What is left to arrive here are clients that went away in the middle of an answer.
     logger.debug({ error: describeError(error) }, 'a response ended early');
   });
-  const routers: Router<RequestState>[] = [];
   const { secureCookies } = options;
   const isRoute = (path: string, method: string): boolean =>
     routers.some((router) => router.match(path, method).route);
@@ -265,31 +166,8 @@ export async function createServer(options: ServerOptions): Promise<CanOtaServer
   });
   app.use(arrival({ trust, secureCookies, basePath, isRoute, clock }));
   app.use(securityHeaders());
-  app.use(problems(logger, services.pages));
+  app.use(problems(logger, pages));
   app.use(frontDoor({ allow, audit }));
-  const sessions = peopleSessions(app, services, random);
-  const forVehicles = options.uptane?.role !== 'images';
-  const forReleases = options.uptane?.role !== 'director';
-  routers.push(
-    ...(forVehicles
-      ? [
-          vehicleRoutes(services),
-          registryRoutes(services),
-          deviceRoutes(services),
-          campaignRoutes(services, sessions),
-          otaRoutes(services, sessions),
-          serviceRoutes(services),
-          operatorRoutes(services, sessions),
-        ]
-      : []),
-    ...(uptane?.director === undefined ? [] : [directorRoutes(services, uptane.director)]),
-    uptane === undefined ? noTrustRoutes() : metadataRoutes(services, uptane, sessions),
-    operationsRoutes(services, web.files, sessions),
-    openApiRoutes(services, () => routers.flatMap(endpointsOf)),
-    sessionRoutes(services, sessions),
-    ...(forReleases ? [uploadRoutes(services, sessions)] : []),
-    pageRoutes(services, sessions),
-  );
   for (const router of routers) mount(app, router);
 
   let closed: Promise<void> | undefined;
@@ -368,11 +246,6 @@ function deviceCertificates(options: ServerOptions): ClientCertificates | undefi
 function proxyTrust(option: boolean | readonly string[] | undefined): ProxyTrust {
   if (option === undefined || option === false) return false;
   return option === true ? 'direct-peer' : new AddressList(option, 'trusted proxies');
-}
-
-/** None of a router that only refuses. */
-function endpointsOf(router: Router<RequestState>): readonly KnownEndpoint[] {
-  return 'endpoints' in router ? (router as GuardedRouter).endpoints : [];
 }
 
 function mount(app: Koa<RequestState>, router: Router<RequestState>): void {

@@ -1,7 +1,7 @@
 // The pages: eta templates with escaping on, and the few ways in which they show values.
 
 import { Eta } from 'eta/core';
-import type { Person } from '../platform/http/request.ts';
+import type { Person } from '../platform/auth/identity.ts';
 import type { WebFiles } from './assets.ts';
 
 export type PageName = 'login' | 'home' | 'vehicles' | 'devices' | 'audit' | 'error';

@@ -117,6 +117,7 @@ function serverExitCode(code: string): ExitCode {
     case 'DATA_DIRECTORY_BUSY':
     case 'DATABASE_BUSY':
       return ExitCode.stateDirectoryBusy;
+    case 'DATABASE_ROW':
     case 'DATABASE_STORAGE':
       return ExitCode.storage;
     default:

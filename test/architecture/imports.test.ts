@@ -140,6 +140,14 @@ describe('imports', () => {
     expect(broken).toEqual([]);
   });
 
+  it('of the server go from features to the platform, never back', () => {
+    const broken = imports.filter(({ file, target }) => {
+      const other = path.posix.join(path.posix.dirname(file), target);
+      return file.startsWith('server/platform/') && /^server\/(features\/|[^/]+$)/.test(other);
+    });
+    expect(broken).toEqual([]);
+  });
+
   it('make no circle of files', () => {
     const targets = new Map<string, string[]>(files.map((file) => [file, []]));
     for (const { file, target } of imports) {

@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest';
 import { checkVehicleManifest } from '../../server/features/director/check-manifest.ts';
-import type { RegisteredDevice } from '../../server/features/registry/store.ts';
+import type { RegisteredDevice } from '../../server/platform/auth/identity.ts';
 import { asciiBytes, concatBytes, fromHex, toHex } from '../../src/core/bytes.ts';
 import {
   type SignedJson,

@@ -7,7 +7,7 @@ import {
   sizeText,
   telemetryView,
 } from '../../server/features/vehicles/checkin-view.ts';
-import type { VehicleRecord } from '../../server/features/vehicles/store.ts';
+import type { VehicleRecord } from '../../server/features/vehicles/rows.ts';
 import type { CheckinTelemetry } from '../../src/contract/checkin-telemetry.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';

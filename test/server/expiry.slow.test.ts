@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Uptane } from '../../server/features/director/uptane.ts';
 import { ExpiryWatch } from '../../server/features/operations/expiry-watch.ts';
-import type { ServiceToken } from '../../server/features/registry/service-token-store.ts';
 import { addToken } from '../../server/features/registry/tool-commands.ts';
+import type { ServiceToken } from '../../server/platform/auth/identity.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { buildRoot, signRole } from '../../src/trust/role-signing.ts';

@@ -1,10 +1,10 @@
 // A fleet behind one address comes back after a restart of the server, while strangers flood it.
 
 import { describe, expect, it } from 'vitest';
+import type { CallerSources } from '../../server/platform/auth/caller-sources.ts';
 import { CallerGate } from '../../server/platform/auth/callers.ts';
 import { HttpProblem } from '../../server/platform/http/errors.ts';
 import type { AppContext } from '../../server/platform/http/request.ts';
-import type { Services } from '../../server/platform/http/services.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { TimerHeap } from '../../src/sim/timer-heap.ts';
 import { InjectedBackend } from './injected-support.ts';
@@ -16,17 +16,19 @@ const SECOND = 1000;
 /** The gate in virtual time, without the rest of the server. */
 class Gate {
   nowMs = 0;
-  readonly gate = new CallerGate(seededRandom('gate'));
-  readonly #services = {
-    clock: { nowMs: () => this.nowMs },
-    audit: { record: async () => {} },
-  } as unknown as Services;
+  readonly gate = new CallerGate(
+    {
+      clock: { nowMs: () => this.nowMs },
+      audit: { record: async () => {} },
+    } as unknown as CallerSources,
+    seededRandom('gate'),
+  );
 
   /** Seconds to wait, undefined when the request may go on. */
   async ask(address: string, purpose: 'log-in' | 'other'): Promise<number | undefined> {
     const ctx = { state: { address } } as AppContext;
     try {
-      await this.gate.anonymous(ctx, this.#services, purpose);
+      await this.gate.anonymous(ctx, purpose);
       return undefined;
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;

@@ -7,7 +7,7 @@ import { AuditLog } from '../../server/features/audit/store.ts';
 import { addUser } from '../../server/features/people/tool-commands.ts';
 import { declareRestored } from '../../server/features/registry/restored-command.ts';
 import { ImageStore } from '../../server/features/releases/image-store.ts';
-import { openOta } from '../../server/features/small-devices/open.ts';
+import { openSmallDevices } from '../../server/features/small-devices/open.ts';
 import type { SmallDeviceCaller } from '../../server/features/small-devices/ota-service.ts';
 import { openDatabase } from '../../server/platform/db/database.ts';
 import { checkRequest } from '../../src/contract/chunked/protocol.ts';
@@ -138,7 +138,10 @@ describe('a package that is withdrawn', () => {
       },
     };
     const pace = { burstBytes: 1, bytesPerSecond: 1 };
-    const { ota, packages, transfers } = openOta({ db, audit, images, random, clock }, pace);
+    const { ota, packages, transfers } = openSmallDevices(
+      { db, audit, images, random, clock },
+      pace,
+    );
     for (const [version, counter] of [
       ['1.0.5', 2],
       ['1.1.0', 3],

@@ -10,6 +10,7 @@ import { networkOf } from '../../platform/auth/addresses.ts';
 import type { Database } from '../../platform/db/database.ts';
 import { keepNewest } from '../../platform/db/keep-newest.ts';
 import type { Schema } from '../../platform/db/schema.ts';
+import { type AuditCategory, type AuditEntry, entryOf } from './rows.ts';
 
 /** Each action belongs to one category. */
 export const AUDIT_ACTIONS = {
@@ -72,8 +73,6 @@ export const AUDIT_ACTIONS = {
   'refused.session': 'refusals',
 } as const;
 export type AuditAction = keyof typeof AUDIT_ACTIONS;
-export type AuditCategory = (typeof AUDIT_CATEGORIES)[number];
-
 export interface AuditEvent {
   readonly action: AuditAction;
   /** A user's name or a VIN; empty when neither is known. */
@@ -82,18 +81,6 @@ export interface AuditEvent {
   readonly detail?: string;
   /** Without an identity that was proven: such entries have a share of their own. */
   readonly stranger?: boolean;
-}
-
-export interface AuditEntry {
-  readonly id: string;
-  readonly at: string;
-  readonly lastAt: string;
-  readonly count: number;
-  readonly category: AuditCategory;
-  readonly action: string;
-  readonly who: string;
-  readonly address: string;
-  readonly detail: string;
 }
 
 /**
@@ -193,17 +180,7 @@ export class AuditLog {
       );
     }
     const rows = await select.limit(filter.limit).execute();
-    return rows.map((row) => ({
-      id: row.id,
-      at: row.at,
-      lastAt: row.last_at,
-      count: row.count,
-      category: row.category as AuditCategory,
-      action: row.action,
-      who: row.who,
-      address: row.address,
-      detail: row.detail,
-    }));
+    return rows.map(entryOf);
   }
 
   async #count(event: AuditEvent): Promise<void> {

@@ -1,38 +1,46 @@
 // Campaigns under way: vehicles tell where they are (POST /vehicle/campaign), operators cancel (POST /vehicles/<vin>/cancel).
 
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
 import { askAgain } from '../../../src/contract/endpoints/campaigns/ask-again.ts';
 import { cancelCampaign, orderReason } from '../../../src/contract/endpoints/campaigns/cancel.ts';
 import { showCampaign } from '../../../src/contract/endpoints/campaigns/show.ts';
 import { campaignStatus, REFUSED_STATE } from '../../../src/contract/endpoints/campaigns/status.ts';
 import { vehiclePath } from '../../../src/contract/fields.ts';
-import { nameOf, requireOwnVehicle } from '../../platform/auth/access.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { nameOf, type RouteGuard, requireOwnVehicle } from '../../platform/auth/access.ts';
+import type { CallerGate } from '../../platform/auth/callers.ts';
+import { requireCsrf } from '../../platform/auth/person-session.ts';
 import { parseInput, readBody, readJson, readSmallBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
-import { requireCsrf } from '../people/people.ts';
-import type { StoredOrder } from './cancel-order-store.ts';
-import type { StoredCampaign } from './store.ts';
+import type { AuditLog } from '../audit/store.ts';
+import type { OrderStore } from './order-store.ts';
+import type { StoredCampaign, StoredCancelOrder } from './rows.ts';
+import type { CampaignStore } from './store.ts';
 
-export function campaignRoutes(
-  services: Services,
-  sessions: Middleware<RequestState>,
-): Router<RequestState> {
-  const router = guardedRouter(services, sessions);
+export interface CampaignRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly gate: CallerGate;
+  readonly campaigns: CampaignStore;
+  readonly orders: OrderStore;
+}
+
+export function campaignRoutes(parts: CampaignRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
 
   router.answer(campaignStatus, async (ctx) => {
-    const body = await readBody(ctx, campaignStatus, services.clock);
+    const body = await readBody(ctx, campaignStatus, parts.clock);
     const { vin, campaign, state, answer } = body;
     requireOwnVehicle(ctx, vin);
-    if (ctx.state.device === undefined) await services.gate.stranger(ctx, services);
-    const { campaigns, cancelOrders } = services;
+    if (ctx.state.device === undefined) await parts.gate.stranger(ctx);
+    const { campaigns, orders } = parts;
     if (state === REFUSED_STATE) {
-      const ask = await services.askOrders.open(vin, campaign);
+      const ask = await orders.openAsk(vin, campaign);
       ctx.set('Cache-Control', 'no-store');
       ctx.body = {
         cancel: null,
@@ -40,9 +48,9 @@ export function campaignRoutes(
       };
       return;
     }
-    if (answer !== undefined) await cancelOrders.answered(vin, answer, ctx.state.address);
+    if (answer !== undefined) await orders.answered(vin, answer, ctx.state.address);
     await campaigns.heard(vin, campaign, state);
-    const open = await cancelOrders.open(vin, campaign);
+    const open = await orders.openCancel(vin, campaign);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = {
       cancel: open === undefined ? null : { order: open.order, by: open.by, reason: open.reason },
@@ -54,15 +62,15 @@ export function campaignRoutes(
     ctx.set('Cache-Control', 'no-store');
     ctx.body = {
       vin,
-      campaign: (await services.campaigns.last(vin)) ?? null,
-      orders: await services.cancelOrders.list(vin),
+      campaign: (await parts.campaigns.last(vin)) ?? null,
+      orders: await parts.orders.list(vin),
     };
   });
 
   router.answer(cancelCampaign, async (ctx) => {
     const { vin } = parseInput(vehiclePath, ctx.params);
-    const { who, reason } = await orderOf(ctx, services);
-    const result = await services.cancelOrders.cancel(vin, reason, {
+    const { who, reason } = await orderOf(ctx, parts);
+    const result = await parts.orders.cancel(vin, reason, {
       who,
       address: ctx.state.address,
     });
@@ -78,9 +86,9 @@ export function campaignRoutes(
 
   router.answer(askAgain, async (ctx) => {
     const { vin } = parseInput(vehiclePath, ctx.params);
-    const { who, reason } = await orderOf(ctx, services);
+    const { who, reason } = await orderOf(ctx, parts);
     const { address } = ctx.state;
-    const result = await services.askOrders.order(vin, reason, { who, address });
+    const result = await parts.orders.askAgain(vin, reason, { who, address });
     if (result.kind === 'no-refusal') throw noRefusal(vin, result.last);
     ctx.set('Cache-Control', 'no-store');
     ctx.status = result.kind === 'ordered' ? 202 : 200;
@@ -93,20 +101,20 @@ export function campaignRoutes(
 /** An administrator with his CSRF token, or a tool with a token of the role `operator` or `release`. */
 async function orderOf(
   ctx: AppContext,
-  services: Services,
+  parts: Pick<CampaignRoutesParts, 'clock' | 'audit'>,
 ): Promise<{ who: string; reason: string }> {
   const who = nameOf(ctx);
   if (ctx.state.token !== undefined) {
-    return { who, ...parseInput(orderReason, (await readJson(ctx, services.clock)).value) };
+    return { who, ...parseInput(orderReason, (await readJson(ctx, parts.clock)).value) };
   }
-  const body = await readSmallBody(ctx, services.clock);
+  const body = await readSmallBody(ctx, parts.clock);
   const field = (body.value as { _csrf?: unknown } | null)?._csrf;
   const header = ctx.get('X-CSRF-Token');
-  await requireCsrf(ctx, services, header === '' ? String(field ?? '') : header);
+  await requireCsrf(ctx, parts, header === '' ? String(field ?? '') : header);
   return { who, ...parseInput(orderReason, body.value) };
 }
 
-function orderJson(order: StoredOrder, created: boolean): Record<string, unknown> {
+function orderJson(order: StoredCancelOrder, created: boolean): Record<string, unknown> {
   return { ...order, answer: order.answer ?? null, created };
 }
 

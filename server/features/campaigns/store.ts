@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely';
 import type { Database } from '../../platform/db/database.ts';
 import { keepNewest } from '../../platform/db/keep-newest.ts';
 import type { Schema } from '../../platform/db/schema.ts';
+import { campaignOf, type StoredCampaign } from './rows.ts';
 
 /** Campaigns kept of one vehicle, and of all together: vehicles may come without a log-in. */
 const KEEP_PER_VIN = 20;
@@ -14,17 +15,6 @@ const TOUCH_AFTER_MS = 30_000;
 /** The one outcome after which a campaign goes on: the vehicle tries the way back at each start. */
 const STILL_OPEN = 'ROLLBACK_FAILED';
 const OPEN_STATE = 'safe-state';
-
-export interface StoredCampaign {
-  readonly vin: string;
-  readonly campaign: string;
-  /** As the vehicle called it last: `staging`, `safe-state`. */
-  readonly state: string;
-  readonly startedAt: string;
-  readonly heardAt: string;
-  /** When the vehicle reported its outcome. */
-  readonly endedAt: string | undefined;
-}
 
 export class CampaignStore {
   readonly #db: Database;
@@ -75,7 +65,7 @@ export class CampaignStore {
       .orderBy('id', 'desc')
       .limit(1)
       .executeTakeFirst();
-    return row === undefined ? undefined : recordOf(row);
+    return row === undefined ? undefined : campaignOf(row);
   }
 
   /** Campaigns that are under way, of any vehicle: of each the one that began last. */
@@ -92,7 +82,7 @@ export class CampaignStore {
       .orderBy('heard_at', 'desc')
       .limit(limit)
       .execute();
-    return rows.map(recordOf);
+    return rows.map(campaignOf);
   }
 
   async #find(
@@ -106,7 +96,7 @@ export class CampaignStore {
       .where('vin', '=', vin)
       .where('campaign', '=', campaign)
       .executeTakeFirst();
-    return row === undefined ? undefined : recordOf(row);
+    return row === undefined ? undefined : campaignOf(row);
   }
 
   async #begin(
@@ -148,15 +138,4 @@ export class CampaignStore {
     this.#sincePrune = 0;
     await keepNewest(query, 'campaigns', KEEP_ALL);
   }
-}
-
-function recordOf(row: Schema['campaigns']): StoredCampaign {
-  return {
-    vin: row.vin,
-    campaign: row.campaign,
-    state: row.state,
-    startedAt: row.started_at,
-    heardAt: row.heard_at,
-    endedAt: row.ended_at ?? undefined,
-  };
 }

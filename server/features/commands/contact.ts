@@ -6,7 +6,8 @@ import { MAX_COMMANDS } from '../../../src/contract/sync.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
-import { commandOf, isStepForward, OPEN_STATES } from './rows.ts';
+import { catalogueDigestOf } from '../configuration/vehicle-rows.ts';
+import { commandIdOf, commandOf, isStepForward, OPEN_STATES, type StoredCommand } from './rows.ts';
 import { expireAtHome } from './store.ts';
 
 const MAX_CANCELS = 64;
@@ -38,7 +39,7 @@ export class CommandContact {
       .select('catalogue_digest')
       .where('vin', '=', vin)
       .executeTakeFirst();
-    if (known?.catalogue_digest === digest) return false;
+    if (known !== undefined && catalogueDigestOf(known).catalogue_digest === digest) return false;
     if (catalogue === undefined) return true;
     const told = {
       catalogue: JSON.stringify(catalogue),
@@ -67,8 +68,9 @@ export class CommandContact {
         .where('id', '=', report.id)
         .executeTakeFirst();
       if (row === undefined) continue; // so old that it was forgotten here
-      if (row.vin === this.#vin) await this.#step(row, report);
-      else foreign.push(row.id);
+      const command = commandOf(row);
+      if (command.vin === this.#vin) await this.#step(command, report);
+      else foreign.push(command.id);
     }
     if (foreign.length > 0) {
       const ids = foreign.join(', ');
@@ -92,16 +94,20 @@ export class CommandContact {
       .orderBy('id')
       .limit(MAX_COMMANDS)
       .execute();
-    const first = rows.filter((row) => row.handed_out_at === null).map(({ id }) => id);
+    const commands = rows.map(commandOf);
+    const first = commands.filter((command) => command.handedOutAt === undefined);
     if (first.length > 0) {
       await this.#transaction
         .updateTable('commands')
         .set({ handed_out_at: now })
-        .where('id', 'in', first)
+        .where(
+          'id',
+          'in',
+          first.map(({ id }) => id),
+        )
         .execute();
     }
-    return rows.map((row) => {
-      const { id, ecu, action, arguments: given, expiresAt, priority } = commandOf(row);
+    return commands.map(({ id, ecu, action, arguments: given, expiresAt, priority }) => {
       return { id, ecu, action, arguments: given, expiresAt, priority };
     });
   }
@@ -117,12 +123,12 @@ export class CommandContact {
       .orderBy('id')
       .limit(MAX_CANCELS)
       .execute();
-    return rows.map(({ id }) => id);
+    return rows.map((row) => commandIdOf(row).id);
   }
 
-  async #step(row: Schema['commands'], report: CommandReport): Promise<void> {
+  async #step(command: StoredCommand, report: CommandReport): Promise<void> {
     const { state } = report;
-    if (!isStepForward(commandOf(row).state, state)) return;
+    if (!isStepForward(command.state, state)) return;
     const now = this.#db.timestamp();
     const isBegun = state === 'executing';
     const isEnd = state !== 'delivered' && !isBegun;
@@ -131,8 +137,8 @@ export class CommandContact {
       .set({
         state,
         vehicle_at: report.at,
-        delivered_at: row.delivered_at ?? now,
-        executing_at: isBegun ? now : row.executing_at,
+        delivered_at: command.deliveredAt ?? now,
+        executing_at: isBegun ? now : (command.executingAt ?? null),
         ended_at: isEnd ? now : null,
         code: report.code ?? null,
         reason: report.reason ?? null,
@@ -140,13 +146,13 @@ export class CommandContact {
         result: report.result ?? null,
         runs: report.runs,
       })
-      .where('id', '=', row.id)
+      .where('id', '=', command.id)
       .execute();
     if (!isEnd) return;
     const why = report.reason ?? report.result;
     await this.#note(
       'command.reported',
-      `${row.id}, ${row.ecu} ${row.action}: ${[state, report.code, why].filter(Boolean).join(', ')}`,
+      `${command.id}, ${command.ecu} ${command.action}: ${[state, report.code, why].filter(Boolean).join(', ')}`,
     );
   }
 

@@ -1,7 +1,6 @@
 // What operators want of vehicles and see of them: configuration (/config), commands (/commands), measured data (/telemetry), the last check-in.
 
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
 import { describeParameters } from '../../../src/contract/configuration.ts';
 import { cancelCommand, submitCancel } from '../../../src/contract/endpoints/commands/cancel.ts';
 import { showCatalogue } from '../../../src/contract/endpoints/commands/catalogue.ts';
@@ -16,59 +15,78 @@ import { describeConfiguration } from '../../../src/contract/endpoints/configura
 import { showConfiguration } from '../../../src/contract/endpoints/configuration/show.ts';
 import { listSamples } from '../../../src/contract/endpoints/telemetry/list-samples.ts';
 import { vehicleCheckin } from '../../../src/contract/endpoints/vehicles/vehicle-checkin.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { RouteGuard } from '../../platform/auth/access.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
-import { type GuardedRouter, guardedRouter } from '../../platform/http/guarded-router.ts';
+import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
-import type { ChangeResult, ConfigurationChange } from '../configuration/store.ts';
+import type {
+  ChangeResult,
+  ConfigurationChange,
+  ConfigurationStore,
+} from '../configuration/store.ts';
+import type { TelemetryStore } from '../telemetry/store.ts';
 import { checkinJson } from '../vehicles/checkin-view.ts';
-import { type FormName, vehiclePage } from '../vehicles/page.ts';
+import type { FormName, VehiclePages } from '../vehicles/page.ts';
+import type { VehicleStore } from '../vehicles/store.ts';
 import { shownState } from '../vehicles/vehicle-state.ts';
 import { commandOfForm, configurationOfForm, expectedVersion } from './input.ts';
-import { knownVehicle, mayChange, type OperatorRequest } from './operator-access.ts';
+import type { OperatorAccess, OperatorRequest } from './operator-access.ts';
 import type { StoredCommand } from './rows.ts';
-import { MAX_OPEN, type NotOrdered, type OrderedCommand } from './store.ts';
+import { type CommandStore, MAX_OPEN, type NotOrdered, type OrderedCommand } from './store.ts';
 import { configurationView, csvOf, warningsOf } from './views.ts';
 
-export function operatorRoutes(
-  services: Services,
-  sessions: Middleware<RequestState>,
-): Router<RequestState> {
-  const router = guardedRouter(services, sessions);
-  configurationRoutes(router, services);
-  commandRoutes(router, services);
+export interface ObservationRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly operators: OperatorAccess;
+  readonly telemetry: TelemetryStore;
+  readonly vehicles: VehicleStore;
+}
+
+/** What was heard of a vehicle. */
+export function observationRoutes(parts: ObservationRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
 
   router.answer(listSamples, async (ctx) => {
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     const { format, ...filter } = parseInput(listSamples.request.query, { ...ctx.query });
-    const samples = await services.telemetry.samples(vin, filter);
+    const samples = await parts.telemetry.samples(vin, filter);
     const accepted = ctx.accepts('application/json', 'text/csv') === 'text/csv' ? 'csv' : 'json';
     if ((format ?? accepted) === 'csv') {
       ctx.type = 'text/csv; charset=utf-8';
       ctx.body = csvOf(samples);
       return;
     }
-    ctx.body = { vin, counts: await services.telemetry.counts(vin), samples };
+    ctx.body = { vin, counts: await parts.telemetry.counts(vin), samples };
   });
 
   router.answer(vehicleCheckin, async (ctx) => {
-    const vin = await knownVehicle(ctx, services);
-    const vehicle = await services.vehicles.find(vin);
+    const vin = await parts.operators.knownVehicle(ctx);
+    const vehicle = await parts.vehicles.find(vin);
     if (vehicle === undefined) {
       throw new HttpProblem(404, 'VEHICLE_UNKNOWN', `${vin} has not checked in yet`);
     }
     ctx.set('Cache-Control', 'no-store');
-    ctx.body = checkinJson(shownState(vehicle, services.clock.wallMs()));
+    ctx.body = checkinJson(shownState(vehicle, parts.clock.wallMs()));
   });
 
   return router;
 }
 
-function configurationRoutes(router: GuardedRouter, services: Services): void {
-  const { configurations } = services;
+export interface ConfigurationRoutesParts {
+  readonly guard: RouteGuard;
+  readonly operators: OperatorAccess;
+  readonly pages: VehiclePages;
+  readonly configurations: ConfigurationStore;
+}
+
+export function configurationRoutes(parts: ConfigurationRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+  const { configurations } = parts;
   const change = async (
     vin: string,
     wish: ConfigurationChange,
@@ -86,13 +104,13 @@ function configurationRoutes(router: GuardedRouter, services: Services): void {
   });
 
   router.answer(showConfiguration, async (ctx) => {
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     ctx.body = await configurationView(configurations, vin);
   });
 
   router.answer(changeConfiguration, async (ctx) => {
-    const request = await mayChange(ctx, services);
-    const vin = await knownVehicle(ctx, services);
+    const request = await parts.operators.mayChange(ctx);
+    const vin = await parts.operators.knownVehicle(ctx);
     const { parameters, comment } = parseInput(changeConfiguration.request.body, jsonOf(request));
     const expected = expectedVersion(ctx.get('If-Match'));
     ctx.body = await change(vin, { parameters, comment, expected }, request);
@@ -100,42 +118,52 @@ function configurationRoutes(router: GuardedRouter, services: Services): void {
 
   // The form of the page: a browser can send no PUT without a script.
   router.answer(submitConfiguration, async (ctx) => {
-    const request = await mayChange(ctx, services);
-    const vin = await knownVehicle(ctx, services);
-    await inPlace(ctx, services, { vin, form: 'configuration', request }, async () => {
+    const request = await parts.operators.mayChange(ctx);
+    const vin = await parts.operators.knownVehicle(ctx);
+    await inPlace(ctx, parts.pages, { vin, form: 'configuration', request }, async () => {
       const { body, expected } = configurationOfForm(formOf(request));
       ctx.body = await change(vin, { ...body, expected }, request);
     });
   });
+
+  return router;
 }
 
-function commandRoutes(router: GuardedRouter, services: Services): void {
-  const { commands } = services;
+export interface CommandRoutesParts {
+  readonly guard: RouteGuard;
+  readonly operators: OperatorAccess;
+  readonly pages: VehiclePages;
+  readonly commands: CommandStore;
+}
+
+export function commandRoutes(parts: CommandRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+  const { commands } = parts;
 
   router.answer(listCommands, async (ctx) => {
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     const query = parseInput(listCommands.request.query, { ...ctx.query });
     ctx.body = { vin, commands: await commands.list(vin, query) };
   });
 
   router.answer(showCatalogue, async (ctx) => {
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     const told = await commands.catalogue(vin);
     if (told === undefined) throw noCatalogue(vin);
     ctx.body = { vin, ...told };
   });
 
   router.answer(showCommand, async (ctx) => {
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     const command = await commands.find(vin, String(ctx.params.id));
     if (command === undefined) throw noCommand(vin);
     ctx.body = command;
   });
 
   router.answer(orderCommand, async (ctx) => {
-    const request = await mayChange(ctx, services);
+    const request = await parts.operators.mayChange(ctx);
     const { who, address, kind, value } = request;
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     const order = async (wish: OrderedCommand): Promise<void> => {
       const result = await commands.order(vin, wish, { who, address });
       if (result.kind !== 'ordered' && result.kind !== 'known') throw notOrdered(vin, result);
@@ -146,14 +174,14 @@ function commandRoutes(router: GuardedRouter, services: Services): void {
       await order(parseInput(orderCommand.request.body, value));
       return;
     }
-    await inPlace(ctx, services, { vin, form: 'command', request }, async () => {
+    await inPlace(ctx, parts.pages, { vin, form: 'command', request }, async () => {
       const told = await commands.catalogue(vin);
       await order(commandOfForm(value, told?.catalogue));
     });
   });
 
   const cancel = async (ctx: AppContext, { who, address }: OperatorRequest): Promise<void> => {
-    const vin = await knownVehicle(ctx, services);
+    const vin = await parts.operators.knownVehicle(ctx);
     const result = await commands.cancel(vin, String(ctx.params.id), { who, address });
     if (result.kind === 'unknown') throw noCommand(vin);
     if (result.kind === 'over') throw overAlready(result.command);
@@ -162,15 +190,17 @@ function commandRoutes(router: GuardedRouter, services: Services): void {
   };
 
   router.answer(cancelCommand, async (ctx) => {
-    await cancel(ctx, await mayChange(ctx, services));
+    await cancel(ctx, await parts.operators.mayChange(ctx));
   });
 
   router.answer(submitCancel, async (ctx) => {
-    const request = await mayChange(ctx, services);
-    const vin = await knownVehicle(ctx, services);
+    const request = await parts.operators.mayChange(ctx);
+    const vin = await parts.operators.knownVehicle(ctx);
     const place = { vin, form: 'cancel', request } as const;
-    await inPlace(ctx, services, place, () => cancel(ctx, request));
+    await inPlace(ctx, parts.pages, place, () => cancel(ctx, request));
   });
+
+  return router;
 }
 
 /**
@@ -179,7 +209,7 @@ function commandRoutes(router: GuardedRouter, services: Services): void {
  */
 async function inPlace(
   ctx: AppContext,
-  services: Services,
+  pages: VehiclePages,
   { vin, form, request }: { vin: string; form: FormName; request: OperatorRequest },
   work: () => Promise<void>,
 ): Promise<void> {
@@ -189,7 +219,7 @@ async function inPlace(
     if (!(problem instanceof HttpProblem)) throw problem;
     if (!prefersHtml(ctx) || request.person === undefined) throw problem;
     const fields = request.value as Readonly<Record<string, string>>;
-    await vehiclePage(ctx, services, request.person, vin, { form, problem, fields });
+    await pages.one(ctx, request.person, vin, { form, problem, fields });
     return;
   }
   if (!prefersHtml(ctx)) return;

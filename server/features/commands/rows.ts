@@ -1,12 +1,13 @@
 // A command as it is stored, and which state may follow which.
 
+import { z } from 'zod';
 import {
   type Arguments,
   COMMAND_STATES,
   type CommandState,
   isFinal,
 } from '../../../src/contract/command.ts';
-import type { CommandsTable } from '../../platform/db/schema.ts';
+import { count, json, tableRows, text, time } from '../../platform/db/row.ts';
 
 /** Not final: the vehicle may still do something about them. */
 export const OPEN_STATES = COMMAND_STATES.filter((state) => !isFinal(state));
@@ -51,30 +52,68 @@ function rankOf(state: CommandState): number {
   return isFinal(state) ? COMMAND_STATES.length : COMMAND_STATES.indexOf(state);
 }
 
-export function commandOf(row: CommandsTable): StoredCommand {
-  return {
-    id: row.id,
-    vin: row.vin,
-    ecu: row.ecu,
-    action: row.action,
-    arguments: JSON.parse(row.arguments),
-    priority: row.priority,
-    expiresAt: row.expires_at,
-    key: row.key ?? undefined,
-    createdBy: row.created_by,
-    createdAt: row.created_at,
-    state: row.state as CommandState,
-    handedOutAt: row.handed_out_at ?? undefined,
-    deliveredAt: row.delivered_at ?? undefined,
-    executingAt: row.executing_at ?? undefined,
-    endedAt: row.ended_at ?? undefined,
-    vehicleAt: row.vehicle_at ?? undefined,
-    cancelledBy: row.cancelled_by ?? undefined,
-    cancelledAt: row.cancelled_at ?? undefined,
-    code: row.code ?? undefined,
-    reason: row.reason ?? undefined,
-    nrc: row.nrc ?? undefined,
-    result: row.result ?? undefined,
-    runs: row.runs,
+const commandRows = tableRows('commands', {
+  id: text,
+  vin: text,
+  ecu: text,
+  action: text,
+  arguments: json(z.record(z.string(), z.union([z.number(), z.string()]))),
+  priority: z.int(),
+  expires_at: time,
+  key: text.nullable(),
+  request: json(z.record(z.string(), z.unknown())),
+  created_by: text,
+  created_at: time,
+  state: z.enum(COMMAND_STATES),
+  handed_out_at: time.nullable(),
+  delivered_at: time.nullable(),
+  executing_at: time.nullable(),
+  ended_at: time.nullable(),
+  vehicle_at: text.nullable(),
+  cancelled_by: text.nullable(),
+  cancelled_at: time.nullable(),
+  code: text.nullable(),
+  reason: text.nullable(),
+  nrc: count.nullable(),
+  result: text.nullable(),
+  runs: count,
+});
+export const commandIdOf = commandRows.only('id');
+
+export function commandOf(row: unknown): StoredCommand {
+  return orderedCommandOf(row).command;
+}
+
+/** With what was asked for, which tells the same request from another one under the same key. */
+export function orderedCommandOf(row: unknown): {
+  readonly command: StoredCommand;
+  readonly request: Readonly<Record<string, unknown>>;
+} {
+  const read = commandRows.read(row);
+  const command: StoredCommand = {
+    id: read.id,
+    vin: read.vin,
+    ecu: read.ecu,
+    action: read.action,
+    arguments: read.arguments,
+    priority: read.priority,
+    expiresAt: read.expires_at,
+    key: read.key ?? undefined,
+    createdBy: read.created_by,
+    createdAt: read.created_at,
+    state: read.state,
+    handedOutAt: read.handed_out_at ?? undefined,
+    deliveredAt: read.delivered_at ?? undefined,
+    executingAt: read.executing_at ?? undefined,
+    endedAt: read.ended_at ?? undefined,
+    vehicleAt: read.vehicle_at ?? undefined,
+    cancelledBy: read.cancelled_by ?? undefined,
+    cancelledAt: read.cancelled_at ?? undefined,
+    code: read.code ?? undefined,
+    reason: read.reason ?? undefined,
+    nrc: read.nrc ?? undefined,
+    result: read.result ?? undefined,
+    runs: read.runs,
   };
+  return { command, request: read.request };
 }

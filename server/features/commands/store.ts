@@ -13,10 +13,12 @@ import {
   LONGEST_EXPIRY_S,
 } from '../../../src/contract/command.ts';
 import type { Database } from '../../platform/db/database.ts';
+import { total } from '../../platform/db/row.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
+import { catalogueOf } from '../configuration/vehicle-rows.ts';
 import type { Actor } from '../registry/store.ts';
-import { commandOf, OPEN_STATES, type StoredCommand } from './rows.ts';
+import { commandOf, OPEN_STATES, orderedCommandOf, type StoredCommand } from './rows.ts';
 
 /** Commands kept of one vehicle that are over. */
 const KEEP_PER_VIN = 500;
@@ -81,8 +83,9 @@ export class CommandStore {
         await expireAtHome(transaction, this.#db, vin);
         const before = key === undefined ? undefined : await this.#byKey(transaction, vin, key);
         if (before !== undefined) {
-          const isSame = isDeepStrictEqual(JSON.parse(before.request), asked(request));
-          return { kind: isSame ? 'known' : 'key-reused', command: commandOf(before) };
+          const { command, request: known } = orderedCommandOf(before);
+          const isSame = isDeepStrictEqual(known, asked(request));
+          return { kind: isSame ? 'known' : 'key-reused', command };
         }
         const told = await this.catalogue(vin, transaction);
         if (told === undefined) return { kind: 'no-catalogue' };
@@ -115,33 +118,35 @@ export class CommandStore {
   async cancel(vin: string, id: string, { who, address }: Actor): Promise<CancelResult> {
     return this.#db.query.transaction().execute(async (transaction): Promise<CancelResult> => {
       await expireAtHome(transaction, this.#db, vin);
-      const row = await rowOf(transaction, vin, id);
-      if (row === undefined) return { kind: 'unknown' };
-      if (row.state === 'cancelled') return { kind: 'cancelled', command: commandOf(row) };
-      if (isFinal(row.state as CommandState)) return { kind: 'over', command: commandOf(row) };
-      if (row.cancelled_at !== null) return { kind: 'requested', command: commandOf(row) };
-      const isHere = row.state === 'pending' && row.handed_out_at === null;
+      const known = await commandWith(transaction, vin, id);
+      if (known === undefined) return { kind: 'unknown' };
+      if (known.state === 'cancelled') return { kind: 'cancelled', command: known };
+      if (isFinal(known.state)) return { kind: 'over', command: known };
+      if (known.cancelledAt !== undefined) return { kind: 'requested', command: known };
+      const isHere = known.state === 'pending' && known.handedOutAt === undefined;
       const now = this.#db.timestamp();
-      const changed = {
-        cancelled_by: who,
-        cancelled_at: now,
-        ...(isHere ? { state: 'cancelled', ended_at: now } : {}),
-      };
-      await transaction.updateTable('commands').set(changed).where('id', '=', id).execute();
+      const changed = await transaction
+        .updateTable('commands')
+        .set({
+          cancelled_by: who,
+          cancelled_at: now,
+          ...(isHere ? { state: 'cancelled', ended_at: now } : {}),
+        })
+        .where('id', '=', id)
+        .returningAll()
+        .executeTakeFirstOrThrow();
       await this.#audit.add(transaction, {
         action: 'command.cancelled',
         ...{ who, address },
         detail: `${vin}, ${id}: ${isHere ? 'it had not left for the vehicle' : 'the vehicle is asked'}`,
       });
-      const command = commandOf({ ...row, ...changed });
-      return { kind: isHere ? 'cancelled' : 'requested', command };
+      return { kind: isHere ? 'cancelled' : 'requested', command: commandOf(changed) };
     });
   }
 
   async find(vin: string, id: string): Promise<StoredCommand | undefined> {
     await expireAtHome(this.#db.query, this.#db, vin);
-    const row = await rowOf(this.#db.query, vin, id);
-    return row === undefined ? undefined : commandOf(row);
+    return commandWith(this.#db.query, vin, id);
   }
 
   /** The newest first. */
@@ -166,9 +171,10 @@ export class CommandStore {
       .select(['catalogue', 'catalogue_digest', 'catalogue_at'])
       .where('vin', '=', vin)
       .executeTakeFirst();
-    const { catalogue, catalogue_digest: digest, catalogue_at: toldAt } = row ?? {};
-    if (catalogue == null || digest == null || toldAt == null) return undefined;
-    return { catalogue: JSON.parse(catalogue), digest, toldAt };
+    if (row === undefined) return undefined;
+    const { catalogue, catalogue_digest: digest, catalogue_at: toldAt } = catalogueOf(row);
+    if (catalogue === null || digest === null || toldAt === null) return undefined;
+    return { catalogue, digest, toldAt };
   }
 
   #byKey(query: Kysely<Schema>, vin: string, key: string): Promise<Schema['commands'] | undefined> {
@@ -188,7 +194,7 @@ export class CommandStore {
       .where('state', 'in', OPEN_STATES)
       .where('expires_at', '>', this.#db.timestamp(-FORGOTTEN_AFTER_MS))
       .executeTakeFirstOrThrow();
-    return Number(open);
+    return total('commands', open);
   }
 
   async #prune(query: Kysely<Schema>, vin: string): Promise<void> {
@@ -225,17 +231,18 @@ export async function expireAtHome(
     .execute();
 }
 
-function rowOf(
+async function commandWith(
   query: Kysely<Schema>,
   vin: string,
   id: string,
-): Promise<Schema['commands'] | undefined> {
-  return query
+): Promise<StoredCommand | undefined> {
+  const row = await query
     .selectFrom('commands')
     .selectAll()
     .where('vin', '=', vin)
     .where('id', '=', id)
     .executeTakeFirst();
+  return row === undefined ? undefined : commandOf(row);
 }
 
 const NEW_COMMAND = {

@@ -1,4 +1,4 @@
-// What operators are shown of a vehicle's services: its configuration side by side, its measured data as a table.
+// What operators are shown of a vehicle's remote features: its configuration side by side, its measured data as a table.
 
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -8,8 +8,9 @@ import {
   type ParameterName,
   type WantedParameters,
 } from '../../../src/contract/configuration.ts';
-import type { ConfigurationStore, StoredConfiguration } from '../configuration/store.ts';
-import type { StoredSample } from '../telemetry/store.ts';
+import type { StoredConfiguration } from '../configuration/rows.ts';
+import type { ConfigurationStore } from '../configuration/store.ts';
+import type { StoredSample } from '../telemetry/rows.ts';
 
 /** One parameter: what is wanted, what is in force, and what the vehicle said about the difference. */
 export interface ParameterView {
@@ -50,9 +51,12 @@ export async function configurationView(
   const history = await configurations.history(vin);
   const [wanted] = history;
   const reported = history
-    .filter(({ report }) => report !== undefined)
-    .sort((a, b) => a.report!.reportedAt.localeCompare(b.report!.reportedAt))
-    .at(-1);
+    .flatMap((configuration) => {
+      const { report } = configuration;
+      return report === undefined ? [] : [{ configuration, at: report.reportedAt }];
+    })
+    .sort((a, b) => a.at.localeCompare(b.at))
+    .at(-1)?.configuration;
   const inForce = reported?.report?.inForce;
   const names = new Set([
     ...PARAMETER_NAMES,

@@ -2,36 +2,19 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Kysely } from 'kysely';
-import type { ParameterResult, WantedParameters } from '../../../src/contract/configuration.ts';
+import type { WantedParameters } from '../../../src/contract/configuration.ts';
 import type { ConfigurationReport } from '../../../src/contract/sync.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { Actor } from '../registry/store.ts';
+import { configurationOf, type StoredConfiguration } from './rows.ts';
+import { judgedVersionOf } from './vehicle-rows.ts';
 
 /** Versions kept of one vehicle, each with its report. */
 const KEEP_PER_VIN = 50;
 /** A vehicle that claims to have judged a higher one is not believed: there would be no room for the next. */
 const HIGHEST_JUDGED = 2 ** 31;
-
-export interface ConfigurationReportRow {
-  readonly results: readonly ParameterResult[];
-  readonly inForce: Readonly<Record<string, unknown>>;
-  /** By the vehicle's clock, and by ours. */
-  readonly judgedAt: string;
-  readonly reportedAt: string;
-}
-
-export interface StoredConfiguration {
-  readonly vin: string;
-  readonly version: number;
-  readonly parameters: WantedParameters;
-  readonly changedBy: string;
-  readonly changedAt: string;
-  readonly comment: string | undefined;
-  /** Undefined until the vehicle has told. */
-  readonly report: ConfigurationReportRow | undefined;
-}
 
 export interface ConfigurationChange {
   readonly parameters: WantedParameters;
@@ -131,7 +114,7 @@ export class ConfigurationStore {
       .select('judged_version')
       .where('vin', '=', vin)
       .executeTakeFirst();
-    return row?.judged_version ?? 0;
+    return row === undefined ? 0 : judgedVersionOf(row).judged_version;
   }
 
   /** Takes in what the vehicle says in one contact; what was known already is not written again. */
@@ -202,25 +185,4 @@ function differences(before: WantedParameters, after: WantedParameters): string 
 
 function ownValue(parameters: WantedParameters, name: string): unknown {
   return Object.hasOwn(parameters, name) ? parameters[name] : undefined;
-}
-
-function configurationOf(row: Schema['configurations']): StoredConfiguration {
-  const { results, in_force, judged_at, reported_at } = row;
-  const isReported = results !== null && in_force !== null && reported_at !== null;
-  return {
-    vin: row.vin,
-    version: row.version,
-    parameters: JSON.parse(row.parameters),
-    changedBy: row.changed_by,
-    changedAt: row.changed_at,
-    comment: row.comment ?? undefined,
-    report: isReported
-      ? {
-          results: JSON.parse(results),
-          inForce: JSON.parse(in_force),
-          judgedAt: judged_at ?? reported_at,
-          reportedAt: reported_at,
-        }
-      : undefined,
-  };
 }

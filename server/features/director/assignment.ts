@@ -1,11 +1,12 @@
 // What was decided for a vehicle: as the entries of its Targets, and as the state that people see.
 
 import { defined } from '../../../src/core/optional.ts';
+import { itemAt } from '../../../src/core/present.ts';
 import type { EncryptedImage } from '../../../src/trust/director.ts';
 import type { VersionReport } from '../../../src/trust/manifest.ts';
 import type { TargetSpec } from '../../../src/trust/role-signing.ts';
-import type { RegisteredDevice } from '../registry/store.ts';
-import type { FleetState } from '../vehicles/store.ts';
+import type { RegisteredDevice } from '../../platform/auth/identity.ts';
+import type { FleetState } from '../vehicles/rows.ts';
 import { nameOf } from './check-manifest.ts';
 import type { ImageAssignment } from './decide.ts';
 
@@ -18,7 +19,7 @@ export interface AssignedImage {
 export function targetsOf(assigned: readonly AssignedImage[]): Record<string, TargetSpec> {
   const targets: Record<string, TargetSpec> = {};
   for (const [name, images] of Map.groupBy(assigned, ({ decision }) => decision.release.name)) {
-    const { length, hashes, custom } = images[0]!.decision.release;
+    const { length, hashes, custom } = itemAt(images, 0).decision.release;
     const ecuIdentifiers = Object.fromEntries(
       images.map(({ decision: { ecu }, encryption }) => [
         ecu.serial,

@@ -1,6 +1,7 @@
 // A vehicle version manifest against the inventory (5.3.2.1 steps 3 and 4): complete, signed by each ECU, not replayed.
 
 import type { ProblemCode } from '../../../src/contract/problem.ts';
+import { present } from '../../../src/core/present.ts';
 import { faultText } from '../../../src/trust/attack.ts';
 import {
   checkManifest,
@@ -9,8 +10,8 @@ import {
   type VersionReport,
 } from '../../../src/trust/manifest.ts';
 import type { PublicKeyJson } from '../../../src/trust/signing-key.ts';
-import type { RegisteredDevice } from '../registry/store.ts';
-import type { StoredEcuReport } from '../vehicles/store.ts';
+import type { RegisteredDevice } from '../../platform/auth/identity.ts';
+import type { StoredEcuReport } from '../vehicles/rows.ts';
 
 /** Clocks of ECUs run a little differently from ours. */
 const CLOCK_TOLERANCE_MS = 5 * 60_000;
@@ -51,7 +52,7 @@ export function checkVehicleManifest(manifest: unknown, facts: ManifestFacts): M
   if (manifest === undefined || manifest === null) {
     return refuse('MANIFEST_MISSING', 'the check-in has no manifest');
   }
-  const primaryKey = keyOf(primary)!;
+  const primaryKey = present(keyOf(primary), `the signing key of the Primary ${primary.serial}`);
   // The signature of the manifest matches the key of the Primary that sent it.
   const checked = checkManifest(manifest, primaryKey);
   if (!checked.ok) {

@@ -5,17 +5,20 @@ import type { CheckinTelemetry } from '../../../src/contract/checkin-telemetry.t
 import type { Clock } from '../../../src/core/clock.ts';
 import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
+import { present } from '../../../src/core/present.ts';
 import type { EncryptedImage } from '../../../src/trust/director.ts';
 import type { SignedJson, VersionReport } from '../../../src/trust/manifest.ts';
 import { signJson } from '../../../src/trust/signed-json.ts';
 import { signTime } from '../../../src/trust/time-attestation.ts';
+import type { RegisteredDevice } from '../../platform/auth/identity.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { AuditEvent, AuditLog } from '../audit/store.ts';
 import type { ClockWatch } from '../operations/clock-watch.ts';
-import type { DeviceStore, RegisteredDevice } from '../registry/store.ts';
+import type { DeviceStore } from '../registry/store.ts';
 import type { RootChain } from '../releases/root-chain.ts';
 import type { ReleaseSource } from '../releases/signed-releases.ts';
-import type { FleetState, NewReport, VehicleRecord, VehicleStore } from '../vehicles/store.ts';
+import type { FleetState, VehicleRecord } from '../vehicles/rows.ts';
+import type { NewReport, VehicleStore } from '../vehicles/store.ts';
 import { type AssignedImage, stateOf, targetsOf } from './assignment.ts';
 import type { BackupWatch } from './backup-watch.ts';
 import { type Behind, behind, type OwnVersions } from './behind.ts';
@@ -127,14 +130,18 @@ export class Director {
     return vehicles.file(vin, role, current[`${role}Version`]);
   }
 
+  /** A vehicle that has checked in: its row is never deleted. */
+  async #known(vin: string): Promise<VehicleRecord> {
+    return present(await this.#options.vehicles.find(vin), `the row of ${vin}`);
+  }
+
   async #renewed(known: VehicleRecord): Promise<VehicleRecord> {
-    const { clock, vehicles, logger } = this.#options;
+    const { clock, logger } = this.#options;
     if (!isDue(known, clock.wallMs())) return known;
     try {
       return await this.#inTurn(known.vin, async () => {
-        const now = (await vehicles.find(known.vin))!;
-        await this.#files.renew(now);
-        return (await vehicles.find(known.vin))!;
+        await this.#files.renew(await this.#known(known.vin));
+        return this.#known(known.vin);
       });
     } catch (error) {
       logger.error({ vin: known.vin, error: describeError(error) }, 'cannot be signed again');
@@ -176,7 +183,8 @@ export class Director {
     const known = await vehicles.find(vin);
     await this.#options.floor.current();
     const lag = () => behind(knows, this.#ownVersions(known));
-    if (lag() !== undefined) throw await this.#isBehind(vin, lag, address);
+    const found = lag();
+    if (found !== undefined) throw await this.#isBehind(vin, found, lag, address);
     this.#options.watch.caughtUp(vin);
     const attacks = [...checked.reports].filter(([, { attack }]) => attack !== '');
     const heard = active.map((ecu) => this.#newReport(ecu, checked.reports, reports));
@@ -188,12 +196,12 @@ export class Director {
       attacks: attacks
         .filter(([serial, { attack }]) => reports.get(serial)?.attack !== attack)
         .map(([serial, { attack }]): AuditEvent => {
-          const ecu = active.find((other) => other.serial === serial)!;
+          const ecu = active.find((other) => other.serial === serial);
           return {
             action: 'vehicle.attack',
             who: vin,
             address,
-            detail: `${nameOf(ecu)}: ${attack}`,
+            detail: `${ecu === undefined ? serial : nameOf(ecu)}: ${attack}`,
           };
         }),
     });
@@ -201,7 +209,7 @@ export class Director {
     const decisions = await this.#decide(active, heard);
     await this.#files.publish(vin, await vehicles.find(vin), targetsOf(decisions));
     const [state, reason] = stateOf(decisions, active, attacks);
-    const now = (await vehicles.find(vin))!;
+    const now = await this.#known(vin);
     // Most check-ins change nothing, and a transaction for nothing is a fifth of one.
     if (now.state !== state || now.reason !== reason) {
       await vehicles.setState(vin, state, reason, address);
@@ -239,11 +247,11 @@ export class Director {
 
   async #isBehind(
     vin: string,
+    { what, wayOut }: Behind,
     lag: () => Behind | undefined,
     address: string,
   ): Promise<HttpProblem> {
     const { vehicles, watch } = this.#options;
-    const { what, wayOut } = lag()!;
     watch.isBehind(vin, { what, wayOut }, lag);
     const reason = `the vehicle knows newer metadata than this server, which was restored from a backup: ${what}. Run ${wayOut}`;
     await vehicles.setState(vin, 'needs-attention', reason, address);
@@ -278,7 +286,8 @@ export class Director {
     reports: ReadonlyMap<string, VersionReport>,
     known: ReadonlyMap<string, { readonly releaseCounter: number }>,
   ): NewReport {
-    const { installed, attack, time, counter } = reports.get(ecu.serial)!;
+    const report = present(reports.get(ecu.serial), `the report of ${ecu.serial}`);
+    const { installed, attack, time, counter } = report;
     const { sha256 } = installed.hashes;
     const running = this.#options.releases
       .releases()
@@ -344,7 +353,8 @@ export class Director {
     ecus: readonly RegisteredDevice[],
   ): Promise<EncryptedImage | undefined> {
     if (!release.encrypt) return undefined;
-    const key = ecus.find(({ serial }) => serial === ecu.serial)!.encryptionKey!;
+    const device = ecus.find(({ serial }) => serial === ecu.serial);
+    const key = present(device?.encryptionKey, `the encryption key of ${ecu.serial}`);
     return this.#options.encryption.copyFor(ecu.serial, key, release);
   }
 

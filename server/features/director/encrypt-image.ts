@@ -6,7 +6,8 @@ import type { EncryptedImage } from '../../../src/trust/director.ts';
 import { encryptedLength, encryptImage } from '../../../src/trust/image-encryption.ts';
 import type { ImageStore, OpenImage } from '../releases/image-store.ts';
 import type { SignedRelease } from './decide.ts';
-import type { EncryptedCopy, EncryptedImageStore } from './encrypted-image-store.ts';
+import type { EncryptedImageStore } from './encrypted-image-store.ts';
+import type { EncryptedCopy } from './rows.ts';
 
 /** Opens the plain image, here or from where it is; undefined where there is none. */
 export type OpenPlainImage = (release: SignedRelease) => Promise<OpenImage | undefined>;

@@ -1,21 +1,7 @@
 // Copies of images that were encrypted for one ECU each: made once, found again by ECU, key and target name.
 
 import type { Database } from '../../platform/db/database.ts';
-import type { EncryptedImagesTable } from '../../platform/db/schema.ts';
-
-export interface EncryptedCopy {
-  /** The public name in URLs. */
-  readonly file: string;
-  readonly serial: string;
-  /** The ECU's key, hexadecimal: with another key the ECU could not read it. */
-  readonly encryptionKey: string;
-  /** The target, and its plain image. */
-  readonly name: string;
-  readonly plainSha256: string;
-  /** Of the copy. */
-  readonly length: number;
-  readonly sha256: string;
-}
+import { type EncryptedCopy, encryptedCopyOf } from './rows.ts';
 
 export class EncryptedImageStore {
   readonly #db: Database;
@@ -36,7 +22,7 @@ export class EncryptedImageStore {
       .where('encryption_key', '=', encryptionKey)
       .where('name', '=', name)
       .executeTakeFirst();
-    return row === undefined ? undefined : copyOf(row);
+    return row === undefined ? undefined : encryptedCopyOf(row);
   }
 
   async byFile(file: string): Promise<EncryptedCopy | undefined> {
@@ -45,7 +31,7 @@ export class EncryptedImageStore {
       .selectAll()
       .where('file', '=', file)
       .executeTakeFirst();
-    return row === undefined ? undefined : copyOf(row);
+    return row === undefined ? undefined : encryptedCopyOf(row);
   }
 
   /** The first one stays where two were made at the same time; the result is the one that counts. */
@@ -64,18 +50,6 @@ export class EncryptedImageStore {
       })
       .onConflict((conflict) => conflict.columns(['serial', 'encryption_key', 'name']).doNothing())
       .execute();
-    return (await this.find(copy.serial, copy.encryptionKey, copy.name))!;
+    return (await this.find(copy.serial, copy.encryptionKey, copy.name)) ?? copy;
   }
-}
-
-function copyOf(row: EncryptedImagesTable): EncryptedCopy {
-  return {
-    file: row.file,
-    serial: row.serial,
-    encryptionKey: row.encryption_key,
-    name: row.name,
-    plainSha256: row.plain_sha256,
-    length: row.length,
-    sha256: row.sha256,
-  };
 }

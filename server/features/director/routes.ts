@@ -4,27 +4,34 @@ import type Router from '@koa/router';
 import { checkin } from '../../../src/contract/endpoints/director/checkin.ts';
 import { vehicleTime } from '../../../src/contract/endpoints/director/time.ts';
 import { vehicleMetadata } from '../../../src/contract/endpoints/director/vehicle-metadata.ts';
-import { requireOwnVehicle } from '../../platform/auth/access.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { type RouteGuard, requireOwnVehicle } from '../../platform/auth/access.ts';
 import { parseInput, readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import type { RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
+import { type RequestState, requiredDevice } from '../../platform/http/request.ts';
 import { metadataFile, sendMetadata } from '../releases/send-metadata.ts';
 import type { Director } from './director.ts';
 
-export function directorRoutes(services: Services, director: Director): Router<RequestState> {
-  const router = guardedRouter(services);
+export interface DirectorRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly director: Director;
+}
+
+export function directorRoutes(parts: DirectorRoutesParts): Router<RequestState> {
+  const { director } = parts;
+  const router = guardedRouter(parts.guard);
 
   router.answer(checkin, async (ctx) => {
-    const body = await readBody(ctx, checkin, services.clock);
-    const answer = await director.checkin(ctx.state.device!, body, ctx.state.address);
+    const body = await readBody(ctx, checkin, parts.clock);
+    const answer = await director.checkin(requiredDevice(ctx), body, ctx.state.address);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { time: await director.time(body.nonces), ...answer };
   });
 
   router.answer(vehicleTime, async (ctx) => {
-    const body = await readBody(ctx, vehicleTime, services.clock);
+    const body = await readBody(ctx, vehicleTime, parts.clock);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { time: await director.time(body.nonces) };
   });

@@ -14,8 +14,9 @@ import {
 import { fileOf, versionedFileOf } from '../../../src/trust/retrieval.ts';
 import { ServerError } from '../../platform/http/errors.ts';
 import type { ImageStore } from '../releases/image-store.ts';
-import type { MetadataStore, StoredMetadata } from '../releases/metadata-store.ts';
+import type { MetadataStore } from '../releases/metadata-store.ts';
 import type { RootChain } from '../releases/root-chain.ts';
+import type { StoredMetadata } from '../releases/rows.ts';
 import type { WatchedFile } from '../releases/signed-releases.ts';
 import { type ReleaseSource, releasesIn } from '../releases/signed-releases.ts';
 import type { SignedRelease } from './decide.ts';

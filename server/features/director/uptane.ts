@@ -73,6 +73,11 @@ export interface UptaneDeps {
   readonly clockWatch: ClockWatch;
 }
 
+/** The image repository of this server, or that of another one. */
+type ImageSource =
+  | { readonly images: ImageRepository; readonly upstream?: undefined }
+  | { readonly upstream: UpstreamImages; readonly images?: undefined };
+
 async function trustFolder({
   trust,
   trustDir,
@@ -96,23 +101,22 @@ export async function openUptane(options: ServerUptaneOptions, deps: UptaneDeps)
     signs: role !== 'director',
     ...reread,
   });
-  const images =
+  const source: ImageSource =
     role === 'director'
-      ? undefined
-      : await ImageRepository.open(imageRoots, folder, { ...deps, store, floor });
-  const upstream =
-    role === 'director'
-      ? await UpstreamImages.open({
-          url: upstreamUrl(options.imagesUrl),
-          token: options.imagesToken,
-          chain: imageRoots,
-          store,
-          images: deps.images,
-          fetch: options.fetch ?? fetch,
-          clock: deps.clock,
-          logger: deps.logger,
-        })
-      : undefined;
+      ? {
+          upstream: await UpstreamImages.open({
+            url: upstreamUrl(options.imagesUrl),
+            token: options.imagesToken,
+            chain: imageRoots,
+            store,
+            images: deps.images,
+            fetch: options.fetch ?? fetch,
+            clock: deps.clock,
+            logger: deps.logger,
+          }),
+        }
+      : { images: await ImageRepository.open(imageRoots, folder, { ...deps, store, floor }) };
+  const { images, upstream } = source;
   const directorRoots =
     role === 'images'
       ? undefined
@@ -121,7 +125,7 @@ export async function openUptane(options: ServerUptaneOptions, deps: UptaneDeps)
     await deps.clockWatch.enter(directorRoots.signers('time').map(({ keyId }) => keyId));
   }
   const encrypted = new EncryptedImageStore(deps.db);
-  const releases: ReleaseSource = images ?? upstream!;
+  const releases: ReleaseSource = source.images ?? source.upstream;
   const fetchImage = async (release: SignedRelease): Promise<void> => {
     if (upstream === undefined || (await deps.images.has(release.sha256))) return;
     await upstream.fetchImage(release);
@@ -134,7 +138,8 @@ export async function openUptane(options: ServerUptaneOptions, deps: UptaneDeps)
     directorRoots,
     fetchImage,
     watchedFiles: async () => {
-      const files = images === undefined ? upstream!.watched() : await images.watched();
+      const files =
+        source.images === undefined ? source.upstream.watched() : await source.images.watched();
       const roots =
         directorRoots === undefined ? [] : [['director', rootOf(directorRoots)] as const];
       return [
@@ -144,9 +149,9 @@ export async function openUptane(options: ServerUptaneOptions, deps: UptaneDeps)
       ];
     },
     imageMetadata: async (name) => {
-      if (images !== undefined) return images.file(name);
-      await upstream!.refresh();
-      return upstream!.file(name);
+      if (source.images !== undefined) return source.images.file(name);
+      await source.upstream.refresh();
+      return source.upstream.file(name);
     },
     director:
       directorRoots === undefined

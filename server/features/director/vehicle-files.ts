@@ -13,7 +13,8 @@ import {
   type TargetSpec,
 } from '../../../src/trust/role-signing.ts';
 import type { RootChain } from '../releases/root-chain.ts';
-import type { SignedVehicleFiles, VehicleRecord, VehicleStore } from '../vehicles/store.ts';
+import type { VehicleRecord } from '../vehicles/rows.ts';
+import type { SignedVehicleFiles, VehicleStore } from '../vehicles/store.ts';
 import type { VersionFloor } from './version-floor.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,9 @@
 // The number above which every new version of metadata goes on: raised when this data came back from a backup.
 
 import type { Kysely } from 'kysely';
+import { readCounter, setCounter } from '../../platform/db/counters.ts';
 import type { Database } from '../../platform/db/database.ts';
+import { total } from '../../platform/db/row.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 
 const FLOOR = 'version-floor';
@@ -21,12 +23,7 @@ export class VersionFloor {
 
   /** 0 as long as nothing was ever restored. */
   async current(query: Kysely<Schema> = this.#db.query): Promise<number> {
-    const row = await query
-      .selectFrom('counters')
-      .select('value')
-      .where('name', '=', FLOOR)
-      .executeTakeFirst();
-    this.#latest = row?.value ?? 0;
+    this.#latest = await readCounter(query, FLOOR);
     return this.#latest;
   }
 
@@ -40,7 +37,7 @@ export class VersionFloor {
       .selectFrom('metadata')
       .select(({ fn }) => fn.max('version').as('version'))
       .where('role', 'in', ['snapshot', 'timestamp'])
-      .executeTakeFirst();
+      .executeTakeFirstOrThrow();
     const vehicles = await query
       .selectFrom('vehicles')
       .select(({ fn }) => [
@@ -48,20 +45,16 @@ export class VersionFloor {
         fn.max('snapshot_version').as('snapshot'),
         fn.max('timestamp_version').as('timestamp'),
       ])
-      .executeTakeFirst();
+      .executeTakeFirstOrThrow();
     const value = Math.max(
       Math.floor(wallMs / 1000),
       (await this.current(query)) + 1,
-      stored?.version ?? 0,
-      vehicles?.targets ?? 0,
-      vehicles?.snapshot ?? 0,
-      vehicles?.timestamp ?? 0,
+      total('metadata', stored.version),
+      total('vehicles', vehicles.targets),
+      total('vehicles', vehicles.snapshot),
+      total('vehicles', vehicles.timestamp),
     );
-    await query
-      .insertInto('counters')
-      .values({ name: FLOOR, value })
-      .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
-      .execute();
+    await setCounter(query, FLOOR, value);
     return value;
   }
 }

@@ -3,6 +3,7 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import { describeError } from '../../../src/core/errors.ts';
 import type { Logger } from '../../../src/core/logger.ts';
+import { readCounter, setCounter } from '../../platform/db/counters.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { AuditLog } from '../audit/store.ts';
 
@@ -69,11 +70,7 @@ export class ClockWatch {
     const known = this.#signed.get(this.#keys) ?? 0;
     if (timeMs <= known) return;
     const value = Math.ceil(timeMs + AHEAD_MS);
-    await this.#parts.db.query
-      .insertInto('counters')
-      .values({ name: this.#keys, value })
-      .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
-      .execute();
+    await setCounter(this.#parts.db.query, this.#keys, value);
     this.#signed.set(this.#keys, value);
   }
 
@@ -81,16 +78,12 @@ export class ClockWatch {
   async enter(keyIds: readonly string[]): Promise<void> {
     this.#keys = `time-signed:${[...keyIds].sort().join(',')}`;
     if (this.#signed.has(this.#keys)) return;
-    const row = await this.#parts.db.query
-      .selectFrom('counters')
-      .select('value')
-      .where('name', '=', this.#keys)
-      .executeTakeFirst()
-      .catch((error: unknown) => {
-        this.#parts.logger.error({ error: describeError(error) }, 'the signed time cannot be read');
-        throw error;
-      });
-    this.#signed.set(this.#keys, row?.value ?? 0);
+    const { db, logger } = this.#parts;
+    const signedMs = await readCounter(db.query, this.#keys).catch((error: unknown) => {
+      logger.error({ error: describeError(error) }, 'the signed time cannot be read');
+      throw error;
+    });
+    this.#signed.set(this.#keys, signedMs);
     this.#tellBehind();
   }
 

@@ -113,12 +113,12 @@ export class ExpiryWatch {
   async #lookAtTokens(): Promise<void> {
     const { logger } = this.#options;
     const due = (await this.tokenExpiries()).filter(({ notice }) => notice !== undefined);
-    for (const { name, role, expires, daysLeft, stage, notice, dormant } of due) {
+    for (const { name, role, expires, daysLeft, stage, notice = '', dormant } of due) {
       if (this.#loggedTokens.get(name) === stage) continue;
       this.#loggedTokens.set(name, stage);
       const fields = { token: name, role, expires, daysLeft };
-      if ((stage === 'day' || stage === 'expired') && !dormant) logger.error(fields, notice!);
-      else logger.warn(fields, notice!);
+      if ((stage === 'day' || stage === 'expired') && !dormant) logger.error(fields, notice);
+      else logger.warn(fields, notice);
     }
     // A token that was removed, or the next one of this name.
     for (const name of this.#loggedTokens.keys()) {

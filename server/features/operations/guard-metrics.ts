@@ -1,10 +1,15 @@
 // What the guards against floods have done, as metrics.
 
-import { bearerOf } from '../../platform/auth/callers.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { bearerOf, type CallerGate } from '../../platform/auth/callers.ts';
 import { GUARDS } from '../../platform/auth/guard-counts.ts';
 import { counter, gauge, type Metric } from '../../platform/http/metrics.ts';
 import type { AppContext } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
+
+export interface GuardMetricsParts {
+  readonly gate: CallerGate;
+  readonly clock: Clock;
+}
 
 /** Callers that are named, those that were refused most often first. */
 const NAMED = 50;
@@ -13,18 +18,18 @@ const NAMED = 50;
  * Names are for operators alone: a token of the role `operator`, or a person who is logged in. Throws HttpProblem 401, 403, 429
  * for a token that is not right.
  */
-export async function mayReadNames(ctx: AppContext, services: Services): Promise<boolean> {
+export async function mayReadNames(ctx: AppContext, gate: CallerGate): Promise<boolean> {
   const isTool = bearerOf(ctx) !== undefined;
-  if (isTool) await services.gate.service(ctx, services, 'operator');
+  if (isTool) await gate.service(ctx, 'operator');
   return isTool || ctx.state.person !== undefined;
 }
 
 /** The totals are for everybody who may use the server, who was refused for those who may read names. */
-export function guardMetrics(services: Services, mayName: boolean): Metric[] {
-  return [...totals(services), ...(mayName ? named(services) : [])];
+export function guardMetrics(parts: GuardMetricsParts, mayName: boolean): Metric[] {
+  return [...totals(parts), ...(mayName ? named(parts) : [])];
 }
 
-function totals({ gate, clock }: Services): Metric[] {
+function totals({ gate, clock }: GuardMetricsParts): Metric[] {
   const all = gate.counts.totals(clock.nowMs());
   const of = (value: 'refused' | 'waitSeconds' | 'waiting') =>
     all.map((total) => [{ guard: total.guard }, total[value]] as const);
@@ -46,7 +51,7 @@ function totals({ gate, clock }: Services): Metric[] {
   ];
 }
 
-function named({ gate, clock }: Services): Metric[] {
+function named({ gate, clock }: GuardMetricsParts): Metric[] {
   const all = gate.counts.callers(clock.nowMs(), NAMED);
   const of = (value: 'refused' | 'leftSeconds' | 'longestSeconds') =>
     all.map(({ guard, caller, ...numbers }) => [{ guard, caller }, numbers[value]] as const);

@@ -3,14 +3,13 @@
 import { createHash } from 'node:crypto';
 import { openApi } from '../../../src/contract/endpoints/operations/openapi.ts';
 import { openApiOf, type Security } from '../../../src/contract/openapi.ts';
-import { accessOf } from '../../platform/auth/access.ts';
+import { accessOf, type RouteGuard } from '../../platform/auth/access.ts';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
 import {
   type GuardedRouter,
   guardedRouter,
   type KnownEndpoint,
 } from '../../platform/http/guarded-router.ts';
-import type { Services } from '../../platform/http/services.ts';
 import { SESSION_COOKIE } from '../people/people.ts';
 
 const SECURITY_SCHEMES = {
@@ -34,15 +33,16 @@ const SECURITY_SCHEMES = {
 
 /** `endpoints`: all that the server answers, read at the first request. */
 export function openApiRoutes(
-  services: Services,
+  guard: RouteGuard,
+  version: string,
   endpoints: () => readonly KnownEndpoint[],
 ): GuardedRouter {
-  const router = guardedRouter(services);
+  const router = guardedRouter(guard);
   let printed: ReturnType<typeof openApiOf> | undefined;
 
   router.answer(openApi, (ctx) => {
     printed ??= openApiOf(endpoints(), {
-      version: services.version,
+      version,
       security: securityOf,
       securitySchemes: SECURITY_SCHEMES,
     });

@@ -1,19 +1,20 @@
 // For operations and browsers: /healthz, /metrics and the files under /static.
 
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
 import { health } from '../../../src/contract/endpoints/operations/health.ts';
 import { metrics } from '../../../src/contract/endpoints/operations/metrics.ts';
 import { staticFile } from '../../../src/contract/endpoints/operations/static-file.ts';
-import { describeError } from '../../../src/core/errors.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { RouteGuard } from '../../platform/auth/access.ts';
+import type { CallerGate } from '../../platform/auth/callers.ts';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { gauge, METRICS_TYPE, type Metric, metricsText } from '../../platform/http/metrics.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
 import type { StaticFile } from '../../web/assets.ts';
 import type { TokenExpiry } from '../registry/token-expiry.ts';
-import type { Expiry } from './expiry-watch.ts';
+import type { VehicleStore } from '../vehicles/store.ts';
+import type { Expiry, ExpiryWatch } from './expiry-watch.ts';
 import { guardMetrics, mayReadNames } from './guard-metrics.ts';
 
 const DAY_MS = 86_400_000;
@@ -21,37 +22,43 @@ const DAY_MS = 86_400_000;
 const SILENT_MS = { day: DAY_MS, week: 7 * DAY_MS, month: 30 * DAY_MS } as const;
 type Silent = Readonly<Record<keyof typeof SILENT_MS, number>>;
 
-export function operationsRoutes(
-  services: Services,
-  files: ReadonlyMap<string, StaticFile>,
-  sessions: Middleware<RequestState>,
-): Router<RequestState> {
-  const router = guardedRouter(services, sessions);
-  const startedMs = services.clock.nowMs();
+/** What the server knows of itself. */
+export interface ServerFacts {
+  readonly version: string;
+  /** False where the database does not answer; the reason is logged. */
+  databaseAnswers(): Promise<boolean>;
+  /** What operators have to know and do something about, a sentence each. */
+  notices(): readonly string[];
+}
 
-  const databaseAnswers = async (): Promise<boolean> => {
-    try {
-      await services.db.ping();
-      return true;
-    } catch (error) {
-      services.logger.error({ error: describeError(error) }, 'the database does not answer');
-      return false;
-    }
-  };
-  const uptimeSeconds = (): number => Math.floor((services.clock.nowMs() - startedMs) / 1000);
+export interface HealthRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly gate: CallerGate;
+  readonly server: ServerFacts;
+  readonly expiry: ExpiryWatch;
+  readonly vehicles: VehicleStore;
+}
+
+export function healthRoutes(parts: HealthRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+  const { databaseAnswers } = parts.server;
+  const startedMs = parts.clock.nowMs();
+
+  const uptimeSeconds = (): number => Math.floor((parts.clock.nowMs() - startedMs) / 1000);
 
   router.answer(health, async (ctx) => {
     const healthy = await databaseAnswers();
-    const metadata = healthy ? await services.expiry.expiries() : [];
+    const metadata = healthy ? await parts.expiry.expiries() : [];
     const tokens = healthy
-      ? (await services.expiry.tokenExpiries()).filter((token) => isDue(token) && !token.dormant)
+      ? (await parts.expiry.tokenExpiries()).filter((token) => isDue(token) && !token.dormant)
       : [];
     ctx.set('Cache-Control', 'no-store');
     // Metadata that expires needs a person. It does not help when a load balancer takes the server away.
     ctx.status = healthy ? 200 : 503;
     ctx.body = {
       status: healthy ? statusOf([...metadata, ...tokens]) : 'failed',
-      version: services.version,
+      version: parts.server.version,
       database: healthy ? 'ok' : 'failed',
       uptimeSeconds: uptimeSeconds(),
       metadata: metadata.map(({ repository, role, version, expires, daysLeft, stage }) => ({
@@ -63,7 +70,7 @@ export function operationsRoutes(
         stage,
       })),
       // A vehicle without reception is no fault of the backend: it does not change the status.
-      vehicles: healthy ? await services.vehicles.silence(SILENT_MS) : null,
+      vehicles: healthy ? await parts.vehicles.silence(SILENT_MS) : null,
       // Anybody on the list may read this: a token has no name here.
       tokens: tokens.map(({ role, expires, daysLeft, stage }) => ({
         role,
@@ -72,7 +79,7 @@ export function operationsRoutes(
         stage,
       })),
       notices: [
-        ...services.notices(),
+        ...parts.server.notices(),
         ...metadata.flatMap(({ notice }) => notice ?? []),
         ...tokens.flatMap(({ publicNotice }) => publicNotice ?? []),
       ],
@@ -80,20 +87,30 @@ export function operationsRoutes(
   });
 
   router.answer(metrics, async (ctx) => {
-    const mayName = await mayReadNames(ctx as AppContext, services);
+    const mayName = await mayReadNames(ctx as AppContext, parts.gate);
     const healthy = await databaseAnswers();
     ctx.set('Cache-Control', 'no-store');
     ctx.set('Content-Type', METRICS_TYPE);
     ctx.body = metricsText([
-      gauge('can_ota_info', 'Version of the backend.', [[{ version: services.version }, 1]]),
+      gauge('can_ota_info', 'Version of the backend.', [[{ version: parts.server.version }, 1]]),
       gauge('can_ota_uptime_seconds', 'Time since the backend started.', [[{}, uptimeSeconds()]]),
       gauge('can_ota_database_up', '1 while the database answers.', [[{}, healthy ? 1 : 0]]),
-      ...(healthy ? expiryMetrics(await services.expiry.expiries()) : []),
-      ...(healthy ? vehicleMetrics(await services.vehicles.silence(SILENT_MS)) : []),
-      ...(healthy ? tokenMetrics(await services.expiry.tokenExpiries(), mayName) : []),
-      ...guardMetrics(services, mayName),
+      ...(healthy ? expiryMetrics(await parts.expiry.expiries()) : []),
+      ...(healthy ? vehicleMetrics(await parts.vehicles.silence(SILENT_MS)) : []),
+      ...(healthy ? tokenMetrics(await parts.expiry.tokenExpiries(), mayName) : []),
+      ...guardMetrics(parts, mayName),
     ]);
   });
+
+  return router;
+}
+
+/** What the pages load: styles, scripts, icons. */
+export function staticRoutes(
+  guard: RouteGuard,
+  files: ReadonlyMap<string, StaticFile>,
+): Router<RequestState> {
+  const router = guardedRouter(guard);
 
   router.answer(staticFile, (ctx) => {
     const file = files.get(ctx.params.name ?? '');

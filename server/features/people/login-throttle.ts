@@ -77,7 +77,10 @@ export class LoginThrottle {
     }
     this.#known.delete(known);
     this.#known.add(known);
-    if (this.#known.size > KNOWN_ASKERS) this.#known.delete(this.#known.values().next().value!);
+    for (const oldest of this.#known) {
+      if (this.#known.size <= KNOWN_ASKERS) break;
+      this.#known.delete(oldest);
+    }
   }
 
   #asker({ address, name, client }: LoginTry): string {

@@ -1,8 +1,9 @@
 // Sessions of people, in the shape that koa-session asks of an external store.
 
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Database } from '../../platform/db/database.ts';
+import { sessionData, sessionOf } from './rows.ts';
 
 /** A session ends after this long without a request. */
 export const SESSION_IDLE_MS = 8 * 60 * 60 * 1000;
@@ -11,8 +12,7 @@ export const SESSION_LIFE_MS = 24 * 60 * 60 * 1000;
 /** A session that only lives on is written at most this often. */
 const TOUCH_AFTER_MS = 60_000;
 
-const sessionData = z.object({ user: z.string(), csrfSecret: z.string() });
-export type SessionData = z.infer<typeof sessionData>;
+type SessionData = z.output<typeof sessionData>;
 
 export class SessionStore {
   readonly #db: Database;
@@ -28,8 +28,9 @@ export class SessionStore {
       .where('id_hash', '=', hashOf(id))
       .where('created_at', '>', this.#db.timestamp(-SESSION_LIFE_MS))
       .executeTakeFirst();
-    if (row === undefined || row.expires_at <= this.#db.timestamp()) return undefined;
-    return sessionData.parse(JSON.parse(row.data));
+    if (row === undefined) return undefined;
+    const { data, expires_at } = sessionOf(row);
+    return expires_at <= this.#db.timestamp() ? undefined : data;
   }
 
   async set(id: string, data: unknown, _maxAge: number, how: { changed: boolean }): Promise<void> {

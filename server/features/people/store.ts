@@ -1,16 +1,8 @@
 // People: names, roles and password hashes.
 
+import type { Role } from '../../platform/auth/identity.ts';
 import type { Database } from '../../platform/db/database.ts';
-
-export const ROLES = ['admin', 'viewer'] as const;
-/** `admin` uploads and downloads, `viewer` looks. */
-export type Role = (typeof ROLES)[number];
-
-export interface User {
-  readonly name: string;
-  readonly role: Role;
-  readonly createdAt: string;
-}
+import { type User, type UserWithHash, userOf, userWithHashOf } from './rows.ts';
 
 export class UserStore {
   readonly #db: Database;
@@ -19,19 +11,13 @@ export class UserStore {
     this.#db = db;
   }
 
-  async find(name: string): Promise<(User & { readonly passwordHash: string }) | undefined> {
+  async find(name: string): Promise<UserWithHash | undefined> {
     const row = await this.#db.query
       .selectFrom('users')
       .selectAll()
       .where('name', '=', name)
       .executeTakeFirst();
-    if (row === undefined) return undefined;
-    return {
-      name: row.name,
-      role: row.role as Role,
-      createdAt: row.created_at,
-      passwordHash: row.password_hash,
-    };
+    return row === undefined ? undefined : userWithHashOf(row);
   }
 
   /** False when the name is taken. */
@@ -73,10 +59,6 @@ export class UserStore {
       .select(['name', 'role', 'created_at'])
       .orderBy('name')
       .execute();
-    return rows.map((row) => ({
-      name: row.name,
-      role: row.role as Role,
-      createdAt: row.created_at,
-    }));
+    return rows.map(userOf);
   }
 }

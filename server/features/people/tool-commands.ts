@@ -3,10 +3,13 @@
 import { z } from 'zod';
 import { type Clock, systemClock } from '../../../src/core/clock.ts';
 import { InputError } from '../../../src/core/errors.ts';
+import { itemAt } from '../../../src/core/present.ts';
 import { type Random, systemRandom } from '../../../src/core/random.ts';
+import { ROLES, type Role } from '../../platform/auth/identity.ts';
 import { type Database, type DataFolder, openDatabase } from '../../platform/db/database.ts';
 import { Passwords } from './passwords.ts';
-import { ROLES, type Role, type User, UserStore } from './store.ts';
+import type { User } from './rows.ts';
+import { UserStore } from './store.ts';
 
 export interface UserCommandOptions {
   clock?: Clock;
@@ -82,7 +85,7 @@ export async function listUsers(
 
 function checkName(name: string): string {
   const parsed = userName.safeParse(name.toLowerCase());
-  if (!parsed.success) throw new InputError('name', parsed.error.issues[0]!.message);
+  if (!parsed.success) throw new InputError('name', itemAt(parsed.error.issues, 0).message);
   return parsed.data;
 }
 

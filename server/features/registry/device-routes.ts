@@ -4,24 +4,34 @@ import type Router from '@koa/router';
 import { challenge } from '../../../src/contract/endpoints/registry/challenge.ts';
 import { answerChallenge } from '../../../src/contract/endpoints/registry/response.ts';
 import { rotate } from '../../../src/contract/endpoints/registry/rotate.ts';
-import { toHex } from '../../../src/core/bytes.ts';
-import { nextDeviceKey } from '../../../src/trust/key-agreement.ts';
+import type { Clock } from '../../../src/core/clock.ts';
 import { encrypts } from '../../../src/trust/sealed-session.ts';
-import { generateX25519 } from '../../../src/trust/signing-key.ts';
-import { deviceProblem } from '../../platform/auth/callers.ts';
+import type { RouteGuard } from '../../platform/auth/access.ts';
+import { type CallerGate, deviceProblem } from '../../platform/auth/callers.ts';
+import type { SealedGuard } from '../../platform/auth/sealed-message.ts';
 import { readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import { sealedPost } from '../../platform/http/sealed.ts';
-import type { Services } from '../../platform/http/services.ts';
+import type { AuditLog } from '../audit/store.ts';
+import type { DeviceSessions } from './device-sessions.ts';
 
-export function deviceRoutes(services: Services): Router<RequestState> {
-  const router = guardedRouter(services);
-  const { deviceSessions, sealedSessions } = services;
+export interface DeviceRoutesParts {
+  readonly guard: RouteGuard;
+  readonly sealed: SealedGuard;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly gate: CallerGate;
+  readonly deviceSessions: DeviceSessions;
+}
+
+export function deviceRoutes(parts: DeviceRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+  const { deviceSessions } = parts;
 
   router.answer(challenge, async (ctx) => {
-    const body = await readBody(ctx, challenge, services.clock);
+    const body = await readBody(ctx, challenge, parts.clock);
     const { serial, hw_id: hwId, clientNonce, clientKey } = body;
     const device = { serial, hwId };
     const given = await deviceSessions.challenge(device, clientNonce, clientKey);
@@ -37,12 +47,12 @@ export function deviceRoutes(services: Services): Router<RequestState> {
   });
 
   router.answer(answerChallenge, async (ctx) => {
-    const body = await readBody(ctx, answerChallenge, services.clock);
+    const body = await readBody(ctx, answerChallenge, parts.clock);
     if (!deviceSessions.isFirstAnswer(body.challenge)) {
-      await services.gate.anonymous(ctx, services, 'log-in');
+      await parts.gate.anonymous(ctx, 'log-in');
     }
     const { clientProof: proof, clientSignature: signature, sealed: wish } = body;
-    if (wish !== undefined && services.encryptedOnly && !encrypts(wish.suite)) {
+    if (wish !== undefined && parts.sealed.encryptedOnly && !encrypts(wish.suite)) {
       throw new HttpProblem(
         403,
         'SUITE_REFUSED',
@@ -55,7 +65,7 @@ export function deviceRoutes(services: Services): Router<RequestState> {
         ? await deviceSessions.respond(answer)
         : await deviceSessions.openSealed({ ...answer, wish }, ctx.state.address);
     if (session === undefined) {
-      await services.audit.record({
+      await parts.audit.record({
         action: 'refused.device',
         address: ctx.state.address,
         detail: 'POST /auth/response',
@@ -64,7 +74,7 @@ export function deviceRoutes(services: Services): Router<RequestState> {
     }
     if ('otherChip' in session) {
       const { otherChip, device } = session;
-      await services.audit.record({
+      await parts.audit.record({
         action: 'device.chip',
         who: device.serial,
         address: ctx.state.address,
@@ -81,14 +91,13 @@ export function deviceRoutes(services: Services): Router<RequestState> {
   });
 
   // Sealed by the key that is in use: both sides have both keys until the device proves the next one.
-  sealedPost(router, services, rotate, async ({ session, json }) => {
+  sealedPost(router, parts.sealed, rotate, async ({ session, json }) => {
     const { clientKey } = json(rotate.request.body);
-    const pair = generateX25519(services.random);
-    const keys = { clientKey, serverKey: toHex(pair.publicKey) };
-    const next = nextDeviceKey(session, pair.privateKey, keys, 'server');
-    if (next === undefined) throw new HttpProblem(400, 'BAD_FIELD', 'clientKey: no X25519 key');
-    await sealedSessions.propose(session.serial, toHex(next));
-    return { json: { serverKey: keys.serverKey } };
+    const serverKey = await deviceSessions.rotate(session, clientKey);
+    if (serverKey === undefined) {
+      throw new HttpProblem(400, 'BAD_FIELD', 'clientKey: no X25519 key');
+    }
+    return { json: { serverKey } };
   });
 
   return router;

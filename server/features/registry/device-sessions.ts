@@ -16,16 +16,23 @@ import {
 import {
   agreedKey,
   type ExchangedKeys,
+  nextDeviceKey,
   signedByClient,
   signedByServer,
 } from '../../../src/trust/key-agreement.ts';
 import type { SealedSession } from '../../../src/trust/sealed-session.ts';
 import { bindingOf, openingProof, type SessionWish } from '../../../src/trust/session-opening.ts';
 import type { SignedJson } from '../../../src/trust/signed-json.ts';
-import { ed25519PublicKey, verifyWith, x25519PublicKey } from '../../../src/trust/signing-key.ts';
+import {
+  ed25519PublicKey,
+  generateX25519,
+  verifyWith,
+  x25519PublicKey,
+} from '../../../src/trust/signing-key.ts';
+import type { RegisteredDevice } from '../../platform/auth/identity.ts';
 import type { DeviceTokenStore } from './device-token-store.ts';
 import type { SealedSessionStore } from './sealed-session-store.ts';
-import type { DeviceStore, RegisteredDevice } from './store.ts';
+import type { DeviceStore } from './store.ts';
 
 /** How long a device has to answer. */
 const CHALLENGE_LIFE_MS = 60_000;
@@ -239,6 +246,19 @@ export class DeviceSessions {
       return { device, exchanged, key: nextKey };
     }
     return { device, exchanged, key };
+  }
+
+  /**
+   * Agrees on the next key of a device; both keys open sessions until the device has proven the next one. Returns our X25519 key,
+   * hexadecimal; undefined where `clientKey` is none.
+   */
+  async rotate(session: SealedSession, clientKey: string): Promise<string | undefined> {
+    const pair = generateX25519(this.#random);
+    const serverKey = toHex(pair.publicKey);
+    const next = nextDeviceKey(session, pair.privateKey, { clientKey, serverKey }, 'server');
+    if (next === undefined) return undefined;
+    await this.#sealed.propose(session.serial, toHex(next));
+    return serverKey;
   }
 
   /** The serial of a live session. Whether the device is still active is for the caller to look up. */

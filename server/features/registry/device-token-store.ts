@@ -2,6 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import type { Database } from '../../platform/db/database.ts';
+import { total } from '../../platform/db/row.ts';
+import { tokenOwnerOf } from './rows.ts';
 
 /** A device that starts again leaves its last session behind; with more, the oldest ends. */
 const TOKENS_PER_DEVICE = 2;
@@ -26,8 +28,8 @@ export class DeviceTokenStore {
         .selectFrom('device_tokens')
         .select((select) => select.fn.max('number').as('number'))
         .where('serial', '=', serial)
-        .executeTakeFirst();
-      const number = (last?.number ?? 0) + 1;
+        .executeTakeFirstOrThrow();
+      const number = total('device_tokens', last.number) + 1;
       await transaction
         .insertInto('device_tokens')
         .values({
@@ -56,7 +58,7 @@ export class DeviceTokenStore {
       .where('expires_at', '>', this.#db.timestamp())
       .where('opened_at', '<=', this.#db.timestamp(FUTURE_MS))
       .executeTakeFirst();
-    return row?.serial;
+    return row === undefined ? undefined : tokenOwnerOf(row).serial;
   }
 
   async end(serial: string): Promise<void> {

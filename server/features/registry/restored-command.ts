@@ -5,6 +5,7 @@ import { InputError } from '../../../src/core/errors.ts';
 import { type Logger, silentLogger } from '../../../src/core/logger.ts';
 import { type Random, systemRandom } from '../../../src/core/random.ts';
 import { DiskStorage } from '../../../src/core/storage.ts';
+import { readCounter, setCounter } from '../../platform/db/counters.ts';
 import { enterLineage } from '../../platform/db/data-lineage.ts';
 import {
   DATABASE_FILE,
@@ -12,6 +13,7 @@ import {
   type DataFolder,
   openDatabase,
 } from '../../platform/db/database.ts';
+import { total } from '../../platform/db/row.ts';
 import { AuditLog } from '../audit/store.ts';
 import { VersionFloor } from '../director/version-floor.ts';
 import { SERIAL_COUNTER } from './store.ts';
@@ -106,18 +108,10 @@ export async function goOnAbove(
   return db.query.transaction().execute(async (transaction): Promise<Restored> => {
     const wallMs = db.clock.wallMs();
     const above = await new VersionFloor(db).raise(transaction, wallMs);
-    const known = await transaction
-      .selectFrom('counters')
-      .select('value')
-      .where('name', '=', SERIAL_COUNTER)
-      .executeTakeFirst();
+    const known = await readCounter(transaction, SERIAL_COUNTER);
     const seconds = Math.max(0, Math.floor((wallMs - SERIALS_SINCE_MS) / 1000));
-    const serialsAbove = Math.max(known?.value ?? 0, seconds);
-    await transaction
-      .insertInto('counters')
-      .values({ name: SERIAL_COUNTER, value: serialsAbove })
-      .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: serialsAbove }))
-      .execute();
+    const serialsAbove = Math.max(known, seconds);
+    await setCounter(transaction, SERIAL_COUNTER, serialsAbove);
     const ended = await transaction.deleteFrom('sealed_sessions').executeTakeFirst();
     const people = await transaction.deleteFrom('sessions').executeTakeFirst();
     await transaction.deleteFrom('nonces').execute();
@@ -132,6 +126,11 @@ export async function goOnAbove(
       .select(({ fn }) => fn.countAll<number>().as('packages'))
       .where('withdrawn_at', 'is', null)
       .executeTakeFirstOrThrow();
-    return { above, serialsAbove, endedSessions, packages: Number(offered.packages) };
+    return {
+      above,
+      serialsAbove,
+      endedSessions,
+      packages: total('device_packages', offered.packages),
+    };
   });
 }

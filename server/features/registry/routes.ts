@@ -3,22 +3,31 @@
 import type Router from '@koa/router';
 import { activate } from '../../../src/contract/endpoints/registry/activate.ts';
 import { provision } from '../../../src/contract/endpoints/registry/provision.ts';
+import type { Clock } from '../../../src/core/clock.ts';
 import { defined } from '../../../src/core/optional.ts';
-import { nameOf } from '../../platform/auth/access.ts';
+import { nameOf, type RouteGuard } from '../../platform/auth/access.ts';
+import type { RegisteredDevice } from '../../platform/auth/identity.ts';
 import { readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import type { RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
-import type { Actor, DeviceRefusal, RegisteredDevice, Twin } from './store.ts';
+import type { AuditLog } from '../audit/store.ts';
+import type { Actor, DeviceRefusal, DeviceStore, Twin } from './store.ts';
 
-export function registryRoutes(services: Services): Router<RequestState> {
-  const router = guardedRouter(services);
+export interface RegistryRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly devices: DeviceStore;
+}
+
+export function registryRoutes(parts: RegistryRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
 
   router.answer(provision, async (ctx) => {
-    const body = await readBody(ctx, provision, services.clock);
+    const body = await readBody(ctx, provision, parts.clock);
     const actor = { who: nameOf(ctx), address: ctx.state.address };
-    const result = await services.devices.provision(
+    const result = await parts.devices.provision(
       body.hw_id,
       {
         vin: body.vin,
@@ -45,9 +54,9 @@ export function registryRoutes(services: Services): Router<RequestState> {
   });
 
   router.answer(activate, async (ctx) => {
-    const body = await readBody(ctx, activate, services.clock);
+    const body = await readBody(ctx, activate, parts.clock);
     const actor = { who: nameOf(ctx), address: ctx.state.address };
-    const result = await services.devices.activate(body.hw_id, actor);
+    const result = await parts.devices.activate(body.hw_id, actor);
     if ('kind' in result) throw await refused(result, body.hw_id, actor);
     ctx.set('Cache-Control', 'no-store');
     ctx.body = deviceJson(result);
@@ -58,7 +67,7 @@ export function registryRoutes(services: Services): Router<RequestState> {
   async function refused(refusal: DeviceRefusal, hwId: string, actor: Actor): Promise<HttpProblem> {
     const problem = registryProblem(refusal, hwId);
     const detail = `chip ${hwId}: ${problem.code}: ${problem.message}`;
-    await services.audit.record({ action: 'device.refused', ...actor, detail });
+    await parts.audit.record({ action: 'device.refused', ...actor, detail });
     return problem;
   }
 }

@@ -1,10 +1,11 @@
 // Sealed sessions with devices, the last sequence number of each, and the keys that devices are changing to.
 
-import { fromHex, toHex } from '../../../src/core/bytes.ts';
-import type { SealedSession, Suite } from '../../../src/trust/sealed-session.ts';
+import { toHex } from '../../../src/core/bytes.ts';
+import type { SealedSession } from '../../../src/trust/sealed-session.ts';
 import type { Database } from '../../platform/db/database.ts';
 import { keepNewest } from '../../platform/db/keep-newest.ts';
 import type { AuditLog } from '../audit/store.ts';
+import { nextKeyOf, openedOf, SESSION_COLUMNS, sealedSessionOf } from './rows.ts';
 import type { Actor } from './store.ts';
 
 /** The one in use, and the one before it, whose last messages may still be on their way. */
@@ -32,12 +33,13 @@ export class SealedSessionStore {
     const { id, serial, suite, secret } = session;
     const expiresAt = this.#db.timestamp(lifeMs);
     return this.#db.query.transaction().execute(async (transaction) => {
-      const known = await transaction
+      const row = await transaction
         .selectFrom('device_keys')
         .select(['counter', 'twin_count'])
         .where('serial', '=', serial)
         .executeTakeFirst();
-      const last = known?.counter ?? 0;
+      const known = row === undefined ? { counter: 0, twin_count: 0 } : openedOf(row);
+      const last = known.counter;
       if (counter <= last) {
         await this.#audit.add(transaction, {
           action: 'device.twin',
@@ -52,9 +54,7 @@ export class SealedSessionStore {
       const twin = counter <= last;
       const seen = {
         counter: highest,
-        ...(twin
-          ? { twin_count: (known?.twin_count ?? 0) + 1, twin_at: this.#db.timestamp() }
-          : {}),
+        ...(twin ? { twin_count: known.twin_count + 1, twin_at: this.#db.timestamp() } : {}),
       };
       await transaction
         .insertInto('device_keys')
@@ -86,13 +86,11 @@ export class SealedSessionStore {
   async find(id: string): Promise<SealedSession | undefined> {
     const row = await this.#db.query
       .selectFrom('sealed_sessions')
-      .select(['session', 'serial', 'suite', 'secret'])
+      .select(SESSION_COLUMNS)
       .where('session', '=', id)
       .where('expires_at', '>', this.#db.timestamp())
       .executeTakeFirst();
-    if (row === undefined) return undefined;
-    const { session, serial, suite, secret } = row;
-    return { id: session, serial, suite: suite as Suite, secret: fromHex(secret) };
+    return row === undefined ? undefined : sealedSessionOf(row);
   }
 
   /** Durably takes a sequence number; false when it, or a higher one, was taken before. */
@@ -117,7 +115,7 @@ export class SealedSessionStore {
       .select('next_key')
       .where('serial', '=', serial)
       .executeTakeFirst();
-    return row?.next_key ?? undefined;
+    return row === undefined ? undefined : (nextKeyOf(row).next_key ?? undefined);
   }
 
   /** From now on the device may prove either key; a next one that it has never used is forgotten. */

@@ -2,27 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import type { Random } from '../../../src/core/random.ts';
+import type { ServiceToken, TokenRole } from '../../platform/auth/identity.ts';
 import type { Database } from '../../platform/db/database.ts';
-import type { ServiceTokensTable } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
+import { TOKEN_COLUMNS, tokenOf } from './rows.ts';
 import type { Actor } from './store.ts';
-
-export const TOKEN_ROLES = ['factory', 'release', 'director', 'operator'] as const;
-/**
- * `factory` provisions, `release` uploads images and metadata and cancels campaigns, `operator` cancels campaigns,
- * configures vehicles, commands their ECUs and reads what they measured, `director` reads plain images for encryption.
- */
-export type TokenRole = (typeof TOKEN_ROLES)[number];
-
-export interface ServiceToken {
-  readonly name: string;
-  readonly role: TokenRole;
-  readonly createdAt: string;
-  /** Undefined for a token that does not expire. */
-  readonly expiresAt: string | undefined;
-  /** Not more exact than an hour. */
-  readonly usedAt: string | undefined;
-}
 
 /** A use is written down at most this often. */
 const TOUCH_AFTER_MS = 3_600_000;
@@ -85,7 +69,7 @@ export class ServiceTokenStore {
   async list(): Promise<ServiceToken[]> {
     const rows = await this.#db.query
       .selectFrom('service_tokens')
-      .select(COLUMNS)
+      .select(TOKEN_COLUMNS)
       .orderBy('name')
       .execute();
     return rows.map(tokenOf);
@@ -96,17 +80,17 @@ export class ServiceTokenStore {
     if (!FORM.test(token)) return undefined;
     const row = await this.#db.query
       .selectFrom('service_tokens')
-      .select(COLUMNS)
+      .select(TOKEN_COLUMNS)
       .where('token_hash', '=', hashOf(token))
       .executeTakeFirst();
     if (row === undefined) return undefined;
     const found = tokenOf(row);
     if (this.hasExpired(found)) return found;
-    if (row.used_at === null || row.used_at <= this.#db.timestamp(-TOUCH_AFTER_MS)) {
+    if (found.usedAt === undefined || found.usedAt <= this.#db.timestamp(-TOUCH_AFTER_MS)) {
       await this.#db.query
         .updateTable('service_tokens')
         .set({ used_at: this.#db.timestamp() })
-        .where('name', '=', row.name)
+        .where('name', '=', found.name)
         .execute();
     }
     return found;
@@ -115,18 +99,6 @@ export class ServiceTokenStore {
   hasExpired({ expiresAt }: ServiceToken): boolean {
     return expiresAt !== undefined && expiresAt <= this.#db.timestamp();
   }
-}
-
-const COLUMNS = ['name', 'role', 'created_at', 'expires_at', 'used_at'] as const;
-
-function tokenOf(row: Pick<ServiceTokensTable, (typeof COLUMNS)[number]>): ServiceToken {
-  return {
-    name: row.name,
-    role: row.role as TokenRole,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at ?? undefined,
-    usedAt: row.used_at ?? undefined,
-  };
 }
 
 function hashOf(token: string): string {

@@ -1,18 +1,12 @@
 // The registry's table: devices by hardware id, with serials that are given out one after the other.
 
 import type { Transaction } from 'kysely';
+import type { DeviceFacts, DeviceStatus, RegisteredDevice } from '../../platform/auth/identity.ts';
+import { nextNumber } from '../../platform/db/counters.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { DevicesTable, Schema } from '../../platform/db/schema.ts';
 import type { AuditEvent, AuditLog } from '../audit/store.ts';
-import {
-  type DeviceFacts,
-  type DeviceStatus,
-  deviceOf,
-  type RegisteredDevice,
-  rowOf,
-} from './rows.ts';
-
-export type { DeviceFacts, DeviceStatus, RegisteredDevice } from './rows.ts';
+import { DEVICE_STATE, deviceOf, deviceStateOf, rowOf, twinOf } from './rows.ts';
 
 /** Why a device cannot be registered, changed or activated. */
 export type DeviceRefusal =
@@ -185,10 +179,12 @@ export class DeviceStore {
       .where('twin_count', '>', 0)
       .execute();
     return new Map(
-      rows.map(({ serial, twin_count, twin_at }) => [
-        serial,
-        { count: twin_count, lastAt: twin_at ?? '' },
-      ]),
+      rows
+        .map(twinOf)
+        .map(({ serial, twin_count, twin_at }) => [
+          serial,
+          { count: twin_count, lastAt: twin_at ?? '' },
+        ]),
     );
   }
 
@@ -205,6 +201,20 @@ export class DeviceStore {
       .orderBy('serial')
       .execute();
     return rows.map(deviceOf);
+  }
+
+  /** Changes with every change of a device of this vehicle. */
+  async revisionOf(vin: string): Promise<readonly (readonly [string, DeviceStatus, string])[]> {
+    const rows = await this.#db.query
+      .selectFrom('devices')
+      .select(DEVICE_STATE)
+      .where('vin', '=', vin)
+      .orderBy('serial')
+      .execute();
+    return rows.map((row) => {
+      const { serial, status, updated_at } = deviceStateOf(row);
+      return [serial, status, updated_at];
+    });
   }
 
   /** By serial, the newest first when `limit` cuts. */
@@ -307,17 +317,7 @@ export class DeviceStore {
   }
 
   async #nextSerial(transaction: Transaction<Schema>): Promise<string> {
-    await transaction
-      .insertInto('counters')
-      .values({ name: SERIAL_COUNTER, value: 0 })
-      .onConflict((conflict) => conflict.column('name').doNothing())
-      .execute();
-    const { value } = await transaction
-      .updateTable('counters')
-      .set((set) => ({ value: set('value', '+', 1) }))
-      .where('name', '=', SERIAL_COUNTER)
-      .returning('value')
-      .executeTakeFirstOrThrow();
+    const value = await nextNumber(transaction, SERIAL_COUNTER);
     return `CO-${String(value).padStart(6, '0')}`;
   }
 }

@@ -1,7 +1,7 @@
 // When the tokens of tools end, and what people are told about it: 30, 7 and 1 days before, and after.
 
 import { type ExpiryStage, expiryStage, expiryWords } from '../../../src/trust/expiry-stage.ts';
-import type { ServiceToken, TokenRole } from './service-token-store.ts';
+import type { ServiceToken, TokenRole } from '../../platform/auth/identity.ts';
 
 const DAY_MS = 86_400_000;
 /** A token that no tool has shown for this long is not missed by anyone when it ends. */

@@ -4,17 +4,19 @@ import { z } from 'zod';
 import { type Clock, systemClock } from '../../../src/core/clock.ts';
 import { InputError } from '../../../src/core/errors.ts';
 import { type Logger, silentLogger } from '../../../src/core/logger.ts';
+import { itemAt } from '../../../src/core/present.ts';
 import { type Random, systemRandom } from '../../../src/core/random.ts';
+import {
+  type RegisteredDevice,
+  type ServiceToken,
+  TOKEN_ROLES,
+  type TokenRole,
+} from '../../platform/auth/identity.ts';
 import { type DataFolder, openDatabase } from '../../platform/db/database.ts';
 import { AuditLog } from '../audit/store.ts';
 import { explainRefusal } from './routes.ts';
-import {
-  type ServiceToken,
-  ServiceTokenStore,
-  TOKEN_ROLES,
-  type TokenRole,
-} from './service-token-store.ts';
-import { type Actor, DeviceStore, type RegisteredDevice, type Twin } from './store.ts';
+import { ServiceTokenStore } from './service-token-store.ts';
+import { type Actor, DeviceStore, type Twin } from './store.ts';
 
 export interface RegistryCommandOptions {
   clock?: Clock;
@@ -90,7 +92,7 @@ export async function addToken(
 ): Promise<string> {
   const lifeMs = (options.lifeDays ?? TOKEN_LIFE_DAYS) * 86_400_000;
   const parsedName = tokenName.safeParse(name);
-  if (!parsedName.success) throw new InputError('name', parsedName.error.issues[0]!.message);
+  if (!parsedName.success) throw new InputError('name', itemAt(parsedName.error.issues, 0).message);
   const parsedRole = z.enum(TOKEN_ROLES).safeParse(role);
   if (!parsedRole.success) {
     throw new InputError(

@@ -1,6 +1,7 @@
 // Uploaded Targets: signed by who may sign them under the Root and the delegations of now, newer, and not expired.
 
 import { z } from 'zod';
+import { itemAt } from '../../../src/core/present.ts';
 import { accepted, refused, type Verdict } from '../../../src/trust/attack.ts';
 import {
   type Authority,
@@ -36,7 +37,7 @@ export function checkTargets(
   if (!file.ok) return file;
   // Two may delegate to one name with different keys; each vehicle path through the delegations checks its own.
   const verdicts = authorities.map((authority) => checkSignatures(file.value, authority, role));
-  const signed = verdicts.find(({ ok }) => ok) ?? verdicts[0]!;
+  const signed = verdicts.find(({ ok }) => ok) ?? itemAt(verdicts, 0);
   if (!signed.ok) return signed;
   if (published !== undefined && file.value.version <= published.version) {
     return refused(

@@ -15,8 +15,9 @@ import { HttpProblem, ServerError } from '../../platform/http/errors.ts';
 import type { SignedRelease } from '../director/decide.ts';
 import type { VersionFloor } from '../director/version-floor.ts';
 import { checkTargets } from './check-targets.ts';
-import type { MetadataStore, StoredMetadata } from './metadata-store.ts';
+import type { MetadataStore } from './metadata-store.ts';
 import type { RootChain } from './root-chain.ts';
+import type { StoredMetadata } from './rows.ts';
 import type { WatchedFile } from './signed-releases.ts';
 import { type ReleaseSource, releasesIn } from './signed-releases.ts';
 import type { TrustFolder } from './trust-folder.ts';
@@ -149,10 +150,9 @@ export class ImageRepository implements ReleaseSource {
 
   /** A metadata file by its versioned or unversioned name; what is near its end is signed again first. */
   async file(name: string): Promise<Uint8Array | undefined> {
-    const match = FILE.exec(name);
-    if (match === null) return undefined;
-    const role = match[2]!;
-    const version = match[1] === undefined ? undefined : Number(match[1]);
+    const [, number, role] = FILE.exec(name) ?? [];
+    if (role === undefined) return undefined;
+    const version = number === undefined ? undefined : Number(number);
     if (role === 'root') {
       return version === undefined ? this.#chain.bytes : this.#chain.find(version);
     }

@@ -1,7 +1,6 @@
 // The image repository's interface (5.3.1): metadata and images for everybody, uploads of what was signed offline.
 
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
 import { directorRoot } from '../../../src/contract/endpoints/director/director-root.ts';
 import { uploadDirectorRoot } from '../../../src/contract/endpoints/director/upload-root.ts';
 import { imageMetadata } from '../../../src/contract/endpoints/releases/image-metadata.ts';
@@ -10,24 +9,31 @@ import {
   MAX_METADATA_BYTES,
   uploadMetadata,
 } from '../../../src/contract/endpoints/releases/upload-metadata.ts';
-import { nameOf } from '../../platform/auth/access.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { nameOf, type RouteGuard } from '../../platform/auth/access.ts';
+import { requireCsrf } from '../../platform/auth/person-session.ts';
 import { parseInput, readBytes } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
+import type { AuditLog } from '../audit/store.ts';
 import type { Uptane } from '../director/uptane.ts';
-import { requireCsrf } from '../people/people.ts';
-import { publicTarget, requireHere } from '../vehicles/offered.ts';
-import { sendImage } from './send-image.ts';
+import type { AvailableReleases } from './available.ts';
+import type { ImageSender } from './send-image.ts';
 import { metadataFile, sendMetadata } from './send-metadata.ts';
 
-export function metadataRoutes(
-  services: Services,
-  uptane: Uptane,
-  sessions: Middleware<RequestState>,
-): Router<RequestState> {
-  const router = guardedRouter(services, sessions);
+export interface MetadataRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly uptane: Uptane;
+  readonly available: AvailableReleases;
+  readonly sender: ImageSender;
+}
+
+export function metadataRoutes(parts: MetadataRoutesParts): Router<RequestState> {
+  const { uptane, available, sender } = parts;
+  const router = guardedRouter(parts.guard);
 
   router.answer(imageMetadata, async (ctx) => {
     const file = metadataFile(ctx.params.file ?? '');
@@ -50,14 +56,13 @@ export function metadataRoutes(
 
   router.answer(target, async (ctx) => {
     const mayReadPlain = ctx.state.token?.role === 'director';
-    await uptane.releases.refresh();
-    const image = await publicTarget(services, ctx.params.file ?? '', mayReadPlain);
-    await requireHere(services, image.file);
-    await sendImage(ctx, services, image, { who: '', actions: {} });
+    const image = await available.publicTarget(ctx.params.file ?? '', mayReadPlain);
+    await available.requireHere(image.file);
+    await sender.send(ctx, image, { who: '', actions: {} });
   });
 
   router.answer(uploadMetadata, async (ctx) => {
-    const who = await publisher(ctx, services);
+    const who = await publisher(ctx, parts);
     const { role } = parseInput(uploadMetadata.request.params, ctx.params);
     const { images } = uptane;
     if (images === undefined) {
@@ -67,16 +72,16 @@ export function metadataRoutes(
         'this server is a Director only: upload to its image repository',
       );
     }
-    await publish(ctx, services, `images ${role}`, who, (bytes) => images.upload(role, bytes));
+    await publish(ctx, parts, `images ${role}`, who, (bytes) => images.upload(role, bytes));
   });
 
   router.answer(uploadDirectorRoot, async (ctx) => {
-    const who = await publisher(ctx, services);
+    const who = await publisher(ctx, parts);
     const { directorRoots } = uptane;
     if (directorRoots === undefined) {
       throw new HttpProblem(409, 'NO_REPOSITORY', 'this server is no Director');
     }
-    await publish(ctx, services, 'director root', who, async (bytes) => {
+    await publish(ctx, parts, 'director root', who, async (bytes) => {
       const same = Buffer.compare(directorRoots.bytes, bytes) === 0;
       if (same) return { version: directorRoots.version, changed: false };
       return { version: await directorRoots.add(bytes), changed: true };
@@ -87,24 +92,27 @@ export function metadataRoutes(
 }
 
 /** A person needs his CSRF token, too. */
-async function publisher(ctx: AppContext, services: Services): Promise<string> {
-  if (ctx.state.token === undefined) await requireCsrf(ctx, services, ctx.get('X-CSRF-Token'));
+async function publisher(
+  ctx: AppContext,
+  parts: Pick<MetadataRoutesParts, 'audit'>,
+): Promise<string> {
+  if (ctx.state.token === undefined) await requireCsrf(ctx, parts, ctx.get('X-CSRF-Token'));
   return nameOf(ctx);
 }
 
 async function publish(
   ctx: AppContext,
-  services: Services,
+  parts: Pick<MetadataRoutesParts, 'audit' | 'clock'>,
   what: string,
   who: string,
   take: (bytes: Uint8Array) => Promise<{ version: number; changed: boolean }>,
 ): Promise<void> {
   const { address } = ctx.state;
-  const bytes = Uint8Array.from(await readBytes(ctx, services.clock, MAX_METADATA_BYTES));
+  const bytes = Uint8Array.from(await readBytes(ctx, parts.clock, MAX_METADATA_BYTES));
   try {
     const { version, changed } = await take(bytes);
     if (changed) {
-      await services.audit.record({
+      await parts.audit.record({
         action: 'metadata.published',
         who,
         address,
@@ -116,7 +124,7 @@ async function publish(
     ctx.body = { role: what, version, created: changed };
   } catch (error) {
     if (!(error instanceof HttpProblem)) throw error;
-    await services.audit.record({
+    await parts.audit.record({
       action: 'metadata.refused',
       who,
       address,

@@ -2,12 +2,7 @@
 
 import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import type { Database } from '../../platform/db/database.ts';
-
-export interface StoredMetadata {
-  readonly role: string;
-  readonly version: number;
-  readonly bytes: Uint8Array;
-}
+import { metadataBytesOf, metadataOf, type StoredMetadata } from './rows.ts';
 
 /** Versions kept of a role for readers that are in the middle of a refresh; Roots are kept all. */
 const KEEP_VERSIONS = 10;
@@ -38,18 +33,19 @@ export class MetadataStore {
       .where('metadata.repository', '=', repository)
       .where('metadata.role', '!=', 'root')
       .execute();
-    return [...(await this.roots(repository)), ...others];
+    return [...(await this.roots(repository)), ...others.map(metadataOf)];
   }
 
   /** By version, the oldest first. */
   async roots(repository: RepositoryName): Promise<StoredMetadata[]> {
-    return this.#db.query
+    const rows = await this.#db.query
       .selectFrom('metadata')
       .select(['role', 'version', 'bytes'])
       .where('repository', '=', repository)
       .where('role', '=', 'root')
       .orderBy('version')
       .execute();
+    return rows.map(metadataOf);
   }
 
   async find(
@@ -64,7 +60,7 @@ export class MetadataStore {
       .where('role', '=', role)
       .where('version', '=', version)
       .executeTakeFirst();
-    return row?.bytes;
+    return row === undefined ? undefined : metadataBytesOf(row).bytes;
   }
 
   /** All of them or none. A version that is there already is never changed: throws. */

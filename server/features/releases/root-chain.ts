@@ -1,5 +1,6 @@
 // The Roots of one repository as the server keeps them, and the online keys that sign for its roles.
 
+import { present } from '../../../src/core/present.ts';
 import { faultText } from '../../../src/trust/attack.ts';
 import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import { checkRootChain, trustRoot } from '../../../src/trust/repository.ts';
@@ -11,7 +12,8 @@ import {
 } from '../../../src/trust/role-signing.ts';
 import { keyIdOf, type Signer } from '../../../src/trust/signing-key.ts';
 import { HttpProblem, ServerError } from '../../platform/http/errors.ts';
-import type { MetadataStore, StoredMetadata } from './metadata-store.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import type { StoredMetadata } from './rows.ts';
 import type { TrustFolder } from './trust-folder.ts';
 
 /** Roles that the server signs. The keys of all others are kept where no server is (5.3.1, 5.3.2). */
@@ -84,11 +86,16 @@ export class RootChain {
   }
 
   get version(): number {
-    return this.#roots.at(-1)!.version;
+    return this.#newest.version;
   }
 
   get bytes(): Uint8Array {
-    return this.#roots.at(-1)!.bytes;
+    return this.#newest.bytes;
+  }
+
+  /** `open` refuses a chain without one. */
+  get #newest(): StoredMetadata {
+    return present(this.#roots.at(-1), 'the newest Root');
   }
 
   get current(): RolePayload {

@@ -1,35 +1,46 @@
 // Releases go in (POST /upload) and administrators fetch images directly (GET /upload/<file>).
 
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
 import {
   uploadFields,
   uploadImage,
 } from '../../../src/contract/endpoints/releases/upload-image.ts';
 import { uploadedImage } from '../../../src/contract/endpoints/releases/uploaded-image.ts';
 import { imageFile } from '../../../src/contract/fields.ts';
+import { firstIssue } from '../../../src/core/schema-issue.ts';
+import type { RouteGuard } from '../../platform/auth/access.ts';
+import type { Person } from '../../platform/auth/identity.ts';
+import { requireCsrf } from '../../platform/auth/person-session.ts';
 import { drain, parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
-import type { AppContext, Person, RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
+import { type AppContext, type RequestState, requiredPerson } from '../../platform/http/request.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
-import { requireCsrf } from '../people/people.ts';
-import { storageProblem } from './image-store.ts';
-import { homePage } from './page.ts';
+import type { AuditLog } from '../audit/store.ts';
+import type { DevicePackageStore } from '../small-devices/package-store.ts';
+import { type ImageStore, storageProblem } from './image-store.ts';
+import type { HomePage } from './page.ts';
 import { receiveUpload, type Upload } from './receive-upload.ts';
-import { imageNotFound, sendImage } from './send-image.ts';
-import type { AddResult } from './store.ts';
+import { type ImageSender, imageNotFound } from './send-image.ts';
+import type { AddResult, ReleaseStore } from './store.ts';
 
 /** What came before the file, as far as it came. */
 const earlyFields = uploadFields.partial();
 
-export function uploadRoutes(
-  services: Services,
-  sessions: Middleware<RequestState>,
-): Router<RequestState> {
-  const router = guardedRouter(services, sessions);
+export interface UploadRoutesParts {
+  readonly guard: RouteGuard;
+  readonly audit: AuditLog;
+  readonly releases: ReleaseStore;
+  readonly images: ImageStore;
+  readonly packages: Pick<DevicePackageStore, 'holds'>;
+  readonly sender: ImageSender;
+  readonly page: HomePage;
+  readonly maxUploadBytes: number;
+}
+
+export function uploadRoutes(parts: UploadRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
   // One at a time: between the look at the table and the new row no other upload may end.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -42,9 +53,9 @@ export function uploadRoutes(
     const person = uploader(ctx);
     const fields = new Map<string, string>();
     try {
-      const upload = await receive(ctx, services, fields);
-      const result = await inTurn(() => release(services, person, upload));
-      await services.audit.record({
+      const upload = await receive(ctx, parts, fields);
+      const result = await inTurn(() => release(parts, person, upload));
+      await parts.audit.record({
         action: 'upload',
         who: person.name,
         address: ctx.state.address,
@@ -55,7 +66,7 @@ export function uploadRoutes(
       const problem = storageProblem(error);
       if (!(problem instanceof HttpProblem)) throw problem;
       if (problem.code !== 'CSRF') {
-        await services.audit.record({
+        await parts.audit.record({
           action: 'upload.refused',
           who: person.name,
           address: ctx.state.address,
@@ -64,17 +75,17 @@ export function uploadRoutes(
       }
       if (!prefersHtml(ctx)) throw problem;
       drain(ctx.req);
-      await homePage(ctx, services, person, { problem, fields });
+      await parts.page.show(ctx, person, { problem, fields });
     }
   });
 
   router.answer(uploadedImage, async (ctx) => {
-    const person = ctx.state.person!;
+    const person = requiredPerson(ctx);
     const name = imageFile.safeParse(ctx.params.file);
-    if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
-    const found = services.releases.byFile(name.data);
+    if (!name.success) throw new HttpProblem(400, 'BAD_NAME', firstIssue(name.error).message);
+    const found = parts.releases.byFile(name.data);
     if (found === undefined) throw imageNotFound();
-    await sendImage(ctx, services, found, {
+    await parts.sender.send(ctx, found, {
       who: person.name,
       actions: { complete: 'image.download', aborted: 'image.download' },
     });
@@ -84,25 +95,28 @@ export function uploadRoutes(
 }
 
 /** An administrator, or the release tool with its token: that one has no session that a page could abuse. */
-function uploader({ state: { person, token } }: AppContext): Person {
-  return person ?? { name: token!.name, role: 'admin', csrfToken: '' };
+function uploader(ctx: AppContext): Person {
+  const { token } = ctx.state;
+  return token === undefined
+    ? requiredPerson(ctx)
+    : { name: token.name, role: 'admin', csrfToken: '' };
 }
 
 /** `seen` receives the fields as far as they came, for a form that is shown again. */
 async function receive(
   ctx: AppContext,
-  services: Services,
+  parts: UploadRoutesParts,
   seen: Map<string, string>,
 ): Promise<Upload> {
   const header = ctx.get('X-CSRF-Token');
   const byTool = ctx.state.token !== undefined;
-  if (header !== '' && !byTool) await requireCsrf(ctx, services, header);
+  if (header !== '' && !byTool) await requireCsrf(ctx, parts, header);
   const upload = await receiveUpload(ctx.req, {
-    images: services.images,
-    maxBytes: services.maxUploadBytes,
+    images: parts.images,
+    maxBytes: parts.maxUploadBytes,
     beforeFile: async (fields) => {
       for (const [name, value] of fields) seen.set(name, value);
-      if (header === '' && !byTool) await requireCsrf(ctx, services, fields.get('_csrf'));
+      if (header === '' && !byTool) await requireCsrf(ctx, parts, fields.get('_csrf'));
       // What came before the file is judged before the file is taken in; the rest afterwards.
       const given = Object.fromEntries(fields);
       parseInput(earlyFields, { ecu: given.ecu, version: given.version, notes: given.notes });
@@ -112,17 +126,20 @@ async function receive(
   return upload;
 }
 
-async function release(services: Services, person: Person, upload: Upload): Promise<AddResult> {
+async function release(
+  parts: UploadRoutesParts,
+  person: Person,
+  upload: Upload,
+): Promise<AddResult> {
   const { image } = upload;
-  const known =
-    services.releases.holds(image.sha256) || (await services.packages.holds(image.sha256));
+  const known = parts.releases.holds(image.sha256) || (await parts.packages.holds(image.sha256));
   let kept = false;
   try {
     const fields = parseInput(uploadFields, Object.fromEntries(upload.fields));
     // The file is there before the row that names it: a power cut in between leaves a file without a row,
     // which the next upload of the same image replaces.
     await image.commit();
-    const result = await services.releases.add({
+    const result = await parts.releases.add({
       ...fields,
       size: image.size,
       sha256: image.sha256,
@@ -142,7 +159,7 @@ async function release(services: Services, person: Person, upload: Upload): Prom
     return result;
   } finally {
     await image.discard();
-    if (!kept && !known) await services.images.remove(image.sha256);
+    if (!kept && !known) await parts.images.remove(image.sha256);
   }
 }
 

@@ -2,19 +2,7 @@
 
 import { compareVersions, sameVersion } from '../../../src/core/version-order.ts';
 import type { Database } from '../../platform/db/database.ts';
-import type { ReleasesTable } from '../../platform/db/schema.ts';
-
-export interface StoredRelease {
-  readonly id: string;
-  readonly ecu: string;
-  readonly version: string;
-  readonly file: string;
-  readonly size: number;
-  readonly sha256: string;
-  readonly notes: string;
-  readonly uploadedBy: string;
-  readonly uploadedAt: string;
-}
+import { releaseOf, type StoredRelease } from './rows.ts';
 
 export type AddResult =
   | { readonly kind: 'added'; readonly release: StoredRelease }
@@ -71,8 +59,8 @@ export class ReleaseStore {
         .selectAll()
         .where('ecu', '=', row.ecu)
         .execute();
-      const same = rows.find(({ version }) => sameVersion(version, row.version));
-      if (same !== undefined) return releaseOf(same);
+      const same = rows.map(releaseOf).find(({ version }) => sameVersion(version, row.version));
+      if (same !== undefined) return same;
       await transaction
         .insertInto('releases')
         .values({
@@ -110,18 +98,4 @@ export class ReleaseStore {
       }
     }
   }
-}
-
-function releaseOf(row: ReleasesTable): StoredRelease {
-  return {
-    id: row.id,
-    ecu: row.ecu,
-    version: row.version,
-    file: row.file,
-    size: row.size,
-    sha256: row.sha256,
-    notes: row.notes,
-    uploadedBy: row.uploaded_by,
-    uploadedAt: row.uploaded_at,
-  };
 }

@@ -6,7 +6,7 @@ import { describeError, systemErrorCode } from '../../../src/core/errors.ts';
 import type { RepositoryName } from '../../../src/trust/full-verification.ts';
 import { type Signer, signerFromPem } from '../../../src/trust/signing-key.ts';
 import { ServerError } from '../../platform/http/errors.ts';
-import type { StoredMetadata } from './metadata-store.ts';
+import type { StoredMetadata } from './rows.ts';
 
 export interface OnlineKey {
   /** For messages. */
@@ -52,10 +52,10 @@ export async function readTrustFolder(dir: string, passphrase?: string): Promise
 async function readMetadata(folder: string): Promise<StoredMetadata[]> {
   const files: StoredMetadata[] = [];
   for (const name of await list(folder, '.json')) {
-    const match = VERSIONED.exec(name);
-    if (match === null) continue;
+    const [, version, role] = VERSIONED.exec(name) ?? [];
+    if (role === undefined) continue;
     const bytes = Uint8Array.from(await read(path.join(folder, name)));
-    files.push({ role: match[2]!, version: Number(match[1]), bytes });
+    files.push({ role, version: Number(version), bytes });
   }
   return files.sort((a, b) => a.version - b.version);
 }

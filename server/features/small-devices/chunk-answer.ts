@@ -63,12 +63,12 @@ export class ChunkFaults {
   /** The same text with its first hexadecimal digit changed. */
   spoil(fault: ChunkFault, hex: string): string {
     if (!this.hits(fault)) return hex;
-    return (Number.parseInt(hex[0]!, 16) ^ 1).toString(16) + hex.slice(1);
+    return (Number.parseInt(hex.slice(0, 1), 16) ^ 1).toString(16) + hex.slice(1);
   }
 
   #flip(bytes: Uint8Array, from: number, to: number): void {
     const at = from + Math.floor(this.#random.fraction() * (to - from));
-    bytes[at]! ^= 0x01;
+    bytes[at] = (bytes[at] ?? 0) ^ 0x01;
   }
 }
 

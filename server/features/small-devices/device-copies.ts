@@ -6,7 +6,8 @@ import { fromHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { ImageStore, OpenImage } from '../releases/image-store.ts';
-import type { DeviceCopy, DevicePackage, DevicePackageStore } from './package-store.ts';
+import type { DevicePackageStore } from './package-store.ts';
+import type { DeviceCopy, DevicePackage } from './rows.ts';
 
 export class DeviceCopies {
   readonly #packages: DevicePackageStore;

@@ -20,13 +20,14 @@ import {
 } from '../../../src/contract/chunked/protocol.ts';
 import { defined } from '../../../src/core/optional.ts';
 import type { SealedSession } from '../../../src/trust/sealed-session.ts';
+import type { RegisteredDevice } from '../../platform/auth/identity.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
-import type { RegisteredDevice } from '../registry/store.ts';
 import type { ImageStore, OpenImage } from '../releases/image-store.ts';
 import { type ChunkFaults, readRecords } from './chunk-answer.ts';
 import type { DeviceCopies } from './device-copies.ts';
 import type { DevicePackageStore } from './package-store.ts';
-import type { NewTransfer, TransferEnd, TransferRow, TransferStore } from './transfer-store.ts';
+import type { TransferRow } from './rows.ts';
+import type { NewTransfer, TransferEnd, TransferStore } from './transfer-store.ts';
 
 export interface OtaParts {
   readonly packages: DevicePackageStore;

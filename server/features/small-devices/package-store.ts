@@ -1,34 +1,21 @@
 // Packages for small devices, the key that each model's packages are signed with, and the copies that were encrypted.
 
 import type { Kysely } from 'kysely';
-import type {
-  PackageManifest,
-  Profile,
-  SignedManifest,
-} from '../../../src/contract/chunked/package.ts';
+import type { Profile, SignedManifest } from '../../../src/contract/chunked/package.ts';
 import { sameVersion } from '../../../src/core/version-order.ts';
 import type { Database } from '../../platform/db/database.ts';
-import type { DevicePackagesTable, Schema } from '../../platform/db/schema.ts';
+import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { Actor } from '../registry/store.ts';
-
-export interface DevicePackage {
-  readonly id: string;
-  readonly signed: SignedManifest;
-  /** Of the key that signed it. */
-  readonly keyId: string;
-  readonly releasedBy: string;
-  readonly releasedAt: string;
-  /** Undefined of a package that is offered. */
-  readonly withdrawn: Withdrawal | undefined;
-}
-
-export interface Withdrawal {
-  readonly by: string;
-  /** ISO 8601 */
-  readonly at: string;
-  readonly reason: string;
-}
+import {
+  copyDigestOf,
+  type DeviceCopy,
+  type DevicePackage,
+  deviceCopyOf,
+  packageOf,
+  pinnedKeyOf,
+  transferOwnerOf,
+} from './rows.ts';
 
 /** What names a package. */
 export interface PackageName {
@@ -51,15 +38,6 @@ export type WithdrawResult =
       readonly stopped: readonly string[];
     }
   | { readonly kind: 'unknown' };
-
-/** The image of a package, encrypted for one device. */
-export interface DeviceCopy {
-  readonly packageId: string;
-  /** Tells by which secret of the device it was encrypted. */
-  readonly secretMark: string;
-  readonly length: number;
-  readonly sha256: string;
-}
 
 export class DevicePackageStore {
   readonly #db: Database;
@@ -87,7 +65,7 @@ export class DevicePackageStore {
       })
       .onConflict((conflict) => conflict.columns(['model', 'profile']).doNothing())
       .execute();
-    return (await this.keyOf(model, profile))!;
+    return (await this.keyOf(model, profile)) ?? key.id;
   }
 
   /** Id of the key. */
@@ -98,7 +76,7 @@ export class DevicePackageStore {
       .where('model', '=', model)
       .where('profile', '=', profile)
       .executeTakeFirst();
-    return row?.key_id;
+    return row === undefined ? undefined : pinnedKeyOf(row).key_id;
   }
 
   async add(
@@ -109,12 +87,13 @@ export class DevicePackageStore {
     const { model, version, counter, profile, length, sha256 } = manifest;
     const id = this.#db.newId();
     return this.#db.query.transaction().execute(async (transaction): Promise<AddPackageResult> => {
-      const row = await rowOf(transaction, manifest);
-      if (row !== undefined) {
-        if (row.withdrawn_at !== null) return { kind: 'withdrawn', package: packageOf(row) };
+      const known = await packageNamed(transaction, manifest);
+      if (known !== undefined) {
+        if (known.withdrawn !== undefined) return { kind: 'withdrawn', package: known };
+        const its = known.signed.manifest;
         // Another spelling is another signed manifest of the same version.
-        const same = row.version === version && row.sha256 === sha256 && row.counter === counter;
-        return { kind: same ? 'same' : 'conflict', package: packageOf(row) };
+        const same = its.version === version && its.sha256 === sha256 && its.counter === counter;
+        return { kind: same ? 'same' : 'conflict', package: known };
       }
       const added = await transaction
         .insertInto('device_packages')
@@ -139,8 +118,7 @@ export class DevicePackageStore {
 
   /** In whatever spelling of its version. */
   async find(name: PackageName): Promise<DevicePackage | undefined> {
-    const row = await rowOf(this.#db.query, name);
-    return row === undefined ? undefined : packageOf(row);
+    return packageNamed(this.#db.query, name);
   }
 
   /**
@@ -158,36 +136,35 @@ export class DevicePackageStore {
     const result = await this.#db.query
       .transaction()
       .execute(async (transaction): Promise<WithdrawResult> => {
-        const row = await rowOf(transaction, name);
-        if (row === undefined) return { kind: 'unknown' };
-        if (row.withdrawn_at !== null) {
-          return { kind: 'known', package: packageOf(row), stopped: [] };
-        }
+        const known = await packageNamed(transaction, name);
+        if (known === undefined) return { kind: 'unknown' };
+        if (known.withdrawn !== undefined) return { kind: 'known', package: known, stopped: [] };
+        const { model, version, profile } = known.signed.manifest;
         const changed = await transaction
           .updateTable('device_packages')
           .set({ withdrawn_at: now, withdrawn_by: actor.who, withdrawn_reason: reason })
-          .where('id', '=', row.id)
+          .where('id', '=', known.id)
           .returningAll()
           .executeTakeFirstOrThrow();
         const ended = await transaction
           .updateTable('transfers')
           .set({ state: 'withdrawn', code: 'PACKAGE_WITHDRAWN', reason, changed_at: now })
-          .where('package_id', '=', row.id)
+          .where('package_id', '=', known.id)
           .where('state', '=', 'downloading')
           .returning('serial')
           .execute();
         const gone = await transaction
           .deleteFrom('device_copies')
-          .where('package_id', '=', row.id)
+          .where('package_id', '=', known.id)
           .returning('sha256')
           .execute();
-        copies.push(...gone.map(({ sha256 }) => sha256));
+        copies.push(...gone.map((row) => copyDigestOf(row).sha256));
         await this.#audit.add(transaction, {
           action: 'package.withdrawn',
           ...actor,
-          detail: `${row.model} ${row.version}, profile ${row.profile}: ${reason}`,
+          detail: `${model} ${version}, profile ${profile}: ${reason}`,
         });
-        const stopped = ended.map(({ serial }) => serial);
+        const stopped = ended.map((row) => transferOwnerOf(row).serial);
         return { kind: 'withdrawn', package: packageOf(changed), stopped };
       });
     for (const sha256 of copies) await onCopy(sha256);
@@ -237,13 +214,7 @@ export class DevicePackageStore {
       .selectAll()
       .where('serial', '=', serial)
       .executeTakeFirst();
-    if (row === undefined) return undefined;
-    return {
-      packageId: row.package_id,
-      secretMark: row.secret_mark,
-      length: row.length,
-      sha256: row.sha256,
-    };
+    return row === undefined ? undefined : deviceCopyOf(row);
   }
 
   /** A device has one copy at a time. */
@@ -263,43 +234,15 @@ export class DevicePackageStore {
   }
 }
 
-async function rowOf(
+async function packageNamed(
   query: Kysely<Schema>,
   { model, version, profile }: PackageName,
-): Promise<DevicePackagesTable | undefined> {
+): Promise<DevicePackage | undefined> {
   const rows = await query
     .selectFrom('device_packages')
     .selectAll()
     .where('model', '=', model)
     .where('profile', '=', profile)
     .execute();
-  return rows.find((row) => sameVersion(row.version, version));
-}
-
-function packageOf(row: DevicePackagesTable): DevicePackage {
-  const manifest: PackageManifest = {
-    type: 'can-ota device package',
-    format: 1,
-    model: row.model,
-    version: row.version,
-    counter: row.counter,
-    profile: row.profile as Profile,
-    length: row.length,
-    sha256: row.sha256,
-  };
-  return {
-    id: row.id,
-    signed: { manifest, signature: row.signature },
-    keyId: row.key_id,
-    releasedBy: row.released_by,
-    releasedAt: row.released_at,
-    withdrawn:
-      row.withdrawn_at === null
-        ? undefined
-        : {
-            by: row.withdrawn_by ?? '',
-            at: row.withdrawn_at,
-            reason: row.withdrawn_reason ?? '',
-          },
-  };
+  return rows.map(packageOf).find(({ signed }) => sameVersion(signed.manifest.version, version));
 }

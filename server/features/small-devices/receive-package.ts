@@ -9,12 +9,24 @@ import {
 } from '../../../src/contract/chunked/package.ts';
 import { packageFields } from '../../../src/contract/endpoints/small-devices/add-package.ts';
 import { parseJsonText } from '../../../src/core/json.ts';
+import { itemAt, present } from '../../../src/core/present.ts';
 import { badJson, parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import type { AppContext } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
+import type { AuditLog } from '../audit/store.ts';
+import type { ImageStore } from '../releases/image-store.ts';
 import { receiveUpload } from '../releases/receive-upload.ts';
-import type { AddPackageResult, DevicePackage } from './package-store.ts';
+import type { ReleaseStore } from '../releases/store.ts';
+import type { AddPackageResult, DevicePackageStore } from './package-store.ts';
+import type { DevicePackage } from './rows.ts';
+
+export interface PackageIntake {
+  readonly audit: AuditLog;
+  readonly images: ImageStore;
+  readonly packages: DevicePackageStore;
+  readonly releases: Pick<ReleaseStore, 'holds'>;
+  readonly maxUploadBytes: number;
+}
 
 interface Judged {
   readonly signed: SignedManifest;
@@ -30,20 +42,21 @@ interface Judged {
  */
 export async function receivePackage(
   ctx: AppContext,
-  services: Services,
+  parts: PackageIntake,
   who: string,
 ): Promise<AddPackageResult> {
-  const { images, packages, releases, audit } = services;
+  const { images, packages, releases, audit } = parts;
   const found: Judged[] = [];
   const upload = await receiveUpload(ctx.req, {
     images,
-    maxBytes: services.maxUploadBytes,
+    maxBytes: parts.maxUploadBytes,
     beforeFile: async (fields) => {
-      found.push(await judge(services, Object.fromEntries(fields)));
+      found.push(await judge(parts, Object.fromEntries(fields)));
     },
   });
   const { image } = upload;
-  const { signed, key, pem } = found[0]!;
+  // An upload without a file was refused above, and what is before a file was checked.
+  const { signed, key, pem } = itemAt(found, 0);
   const { manifest } = signed;
   let kept = releases.holds(image.sha256) || (await packages.holds(image.sha256));
   try {
@@ -83,7 +96,7 @@ export async function receivePackage(
 }
 
 async function judge(
-  { packages }: Services,
+  { packages }: Pick<PackageIntake, 'packages'>,
   fields: Readonly<Record<string, string>>,
 ): Promise<Judged> {
   const { manifest, public_key: pem } = parseInput(packageFields, fields);
@@ -115,7 +128,7 @@ function requireKey(pinned: string, { manifest }: SignedManifest, key: ReleaseKe
 }
 
 function withdrawnForGood({ signed: { manifest }, withdrawn }: DevicePackage): HttpProblem {
-  const { by, at, reason } = withdrawn!;
+  const { by, at, reason } = present(withdrawn, 'the withdrawal of a withdrawn package');
   return new HttpProblem(
     409,
     'PACKAGE_WITHDRAWN',

@@ -1,7 +1,6 @@
 // The chunked download of small devices: five sealed paths of theirs, packages in (POST /ota/packages), lists for operators.
 
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
 import { chunkCost } from '../../../src/contract/chunked/protocol.ts';
 import { addPackage } from '../../../src/contract/endpoints/small-devices/add-package.ts';
 import { otaCheck } from '../../../src/contract/endpoints/small-devices/check.ts';
@@ -13,85 +12,109 @@ import { otaStatus } from '../../../src/contract/endpoints/small-devices/status.
 import { otaVerify } from '../../../src/contract/endpoints/small-devices/verify.ts';
 import { withdrawPackage } from '../../../src/contract/endpoints/small-devices/withdraw-package.ts';
 import { imageFile } from '../../../src/contract/fields.ts';
-import { nameOf } from '../../platform/auth/access.ts';
+import { firstIssue } from '../../../src/core/schema-issue.ts';
+import { nameOf, type RouteGuard } from '../../platform/auth/access.ts';
+import type { CallerGate } from '../../platform/auth/callers.ts';
+import type { SealedGuard } from '../../platform/auth/sealed-message.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import { type SealedRequest, sealedPost } from '../../platform/http/sealed.ts';
-import type { Services } from '../../platform/http/services.ts';
+import type { AvailableReleases } from '../releases/available.ts';
 import { storageProblem } from '../releases/image-store.ts';
 import { imageNotFound } from '../releases/send-image.ts';
-import { downloadOf, requireHere } from '../vehicles/offered.ts';
-import type { OfferedFile, SmallDeviceCaller } from './ota-service.ts';
-import { packageJson, receivePackage } from './receive-package.ts';
-import { answerWithdrawal } from './withdraw-package.ts';
+import type { OfferedFile, OtaService, SmallDeviceCaller } from './ota-service.ts';
+import { type PackageIntake, packageJson, receivePackage } from './receive-package.ts';
+import type { TransferStore } from './transfer-store.ts';
+import { answerWithdrawal, type WithdrawalParts } from './withdraw-package.ts';
 
 /** Rows in an answer to an operator. */
 const LISTED = 200;
 
-export function otaRoutes(
-  services: Services,
-  sessions: Middleware<RequestState>,
-): Router<RequestState> {
-  const router = guardedRouter(services, sessions);
-  const { ota, transfers, packages } = services;
+export interface ChunkRoutesParts {
+  readonly guard: RouteGuard;
+  readonly sealed: SealedGuard;
+  readonly gate: CallerGate;
+  readonly ota: OtaService;
+  readonly available: AvailableReleases;
+}
 
-  sealedPost(router, services, otaCheck, async (request) => {
+/** What devices ask. */
+export function chunkRoutes(parts: ChunkRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+  const { ota, sealed } = parts;
+
+  sealedPost(router, sealed, otaCheck, async (request) => {
     const wish = request.json(otaCheck.request.body);
     if (wish.kind === 'package') return { json: await ota.checkPackage(askerOf(request), wish) };
-    const offered = await offeredFile(services, request, wish);
+    const offered = await offeredFile(parts.available, request, wish);
     return { json: await ota.checkFile(askerOf(request), wish, offered) };
   });
 
   // An open download has a budget of its own, in bytes; what asks for anything else counts like any request.
   sealedPost(
     router,
-    services,
+    sealed,
     otaChunk,
     async (request) => {
       const { ctx, device } = request;
       let counted = false;
       const count = async (bytes: number): Promise<void> => {
         counted = true;
-        await services.gate.transfer(ctx, services, device.serial, chunkCost(bytes));
+        await parts.gate.transfer(ctx, device.serial, chunkCost(bytes));
       };
       try {
         return {
           plain: await ota.chunks(askerOf(request), request.json(otaChunk.request.body), count),
         };
       } catch (error) {
-        if (!counted) await services.gate.known(ctx, services, device.serial);
+        if (!counted) await parts.gate.known(ctx, device.serial);
         throw error;
       }
     },
     { uncounted: true },
   );
 
-  sealedPost(router, services, otaVerify, async (request) => ({
+  sealedPost(router, sealed, otaVerify, async (request) => ({
     json: await ota.verify(askerOf(request), request.json(otaVerify.request.body)),
   }));
 
-  sealedPost(router, services, otaComplete, async (request) => {
+  sealedPost(router, sealed, otaComplete, async (request) => {
     await ota.complete(askerOf(request), request.json(otaComplete.request.body));
     return { json: { recorded: true } };
   });
 
-  sealedPost(router, services, otaStatus, async (request) => ({
+  sealedPost(router, sealed, otaStatus, async (request) => ({
     json: await ota.status(askerOf(request), request.json(otaStatus.request.body)),
   }));
+
+  return router;
+}
+
+export interface PackageRoutesParts {
+  readonly guard: RouteGuard;
+  readonly intake: PackageIntake;
+  readonly withdrawal: WithdrawalParts;
+  readonly transfers: TransferStore;
+}
+
+/** What tools and operators do with packages. */
+export function packageRoutes(parts: PackageRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+  const { intake, withdrawal, transfers } = parts;
 
   router.answer(addPackage, async (ctx) => {
     const name = nameOf(ctx);
     try {
-      const result = await receivePackage(ctx, services, name);
+      const result = await receivePackage(ctx, intake, name);
       ctx.set('Cache-Control', 'no-store');
       ctx.status = result.kind === 'added' ? 201 : 200;
       ctx.body = { ...packageJson(result.package), created: result.kind === 'added' };
     } catch (error) {
       const problem = storageProblem(error);
       if (!(problem instanceof HttpProblem)) throw problem;
-      await services.audit.record({
+      await intake.audit.record({
         action: 'package.refused',
         who: name,
         address: ctx.state.address,
@@ -101,11 +124,11 @@ export function otaRoutes(
     }
   });
 
-  router.answer(withdrawPackage, (ctx) => answerWithdrawal(ctx, services));
+  router.answer(withdrawPackage, (ctx) => answerWithdrawal(ctx, withdrawal));
 
   router.answer(listPackages, async (ctx) => {
     ctx.set('Cache-Control', 'no-store');
-    ctx.body = { packages: (await packages.list(LISTED)).map(packageJson) };
+    ctx.body = { packages: (await intake.packages.list(LISTED)).map(packageJson) };
   });
 
   router.answer(listTransfers, async (ctx) => {
@@ -123,7 +146,7 @@ function askerOf({ ctx, device, session }: SealedRequest): SmallDeviceCaller {
 
 /** A file of /ota_download for a vehicle. Throws HttpProblem 400, 403, 404. */
 async function offeredFile(
-  services: Services,
+  available: AvailableReleases,
   { device }: SealedRequest,
   wish: { readonly file: string; readonly sha256: string },
 ): Promise<OfferedFile> {
@@ -131,10 +154,10 @@ async function offeredFile(
     throw new HttpProblem(403, 'FOREIGN_VEHICLE', `${device.serial} belongs to no vehicle`);
   }
   const name = imageFile.safeParse(wish.file);
-  if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
-  const offered = await downloadOf(services, name.data);
+  if (!name.success) throw new HttpProblem(400, 'BAD_NAME', firstIssue(name.error).message);
+  const offered = await available.download(name.data);
   // The vehicle knows from signed metadata which bytes it wants; others of this name are of no use to it.
   if (offered.sha256 !== wish.sha256) throw imageNotFound();
-  await requireHere(services, name.data);
+  await available.requireHere(name.data);
   return offered;
 }

@@ -1,37 +1,11 @@
 // Chunked downloads: one that is open for each device, and how the last ones ended.
 
-import type { TransferState } from '../../../src/contract/chunked/protocol.ts';
 import type { Database } from '../../platform/db/database.ts';
 import { keepNewest } from '../../platform/db/keep-newest.ts';
 import type { TransfersTable } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { Actor } from '../registry/store.ts';
-
-export interface TransferRow {
-  readonly id: string;
-  readonly serial: string;
-  /** Undefined for a file. */
-  readonly packageId: string | undefined;
-  /** For people: `MODEL VERSION`, or the name of the file. */
-  readonly what: string;
-  /** SHA-256 of what travels, as the device was told. */
-  readonly image: string;
-  /** The stored file that is sent. */
-  readonly content: string;
-  /** bytes of it */
-  readonly length: number;
-  readonly chunkBytes: number;
-  readonly state: TransferState;
-  /** Highest chunk that was asked for, plus one. */
-  readonly asked: number;
-  /** That the device runs, as it said at the end. */
-  readonly version: string | undefined;
-  readonly code: string | undefined;
-  readonly reason: string | undefined;
-  readonly diagnostics: Readonly<Record<string, unknown>> | undefined;
-  readonly startedAt: string;
-  readonly changedAt: string;
-}
+import { type TransferRow, transferOf, transferStateOf } from './rows.ts';
 
 export type NewTransfer = Pick<
   TransferRow,
@@ -134,7 +108,7 @@ export class TransferStore {
       .orderBy('id', 'desc')
       .limit(1)
       .executeTakeFirst();
-    return row?.state === 'rolled-back';
+    return row !== undefined && transferStateOf(row).state === 'rolled-back';
   }
 
   /** The newest first. */
@@ -187,28 +161,4 @@ export class TransferStore {
       });
     });
   }
-}
-
-function transferOf(row: TransfersTable): TransferRow {
-  return {
-    id: row.id,
-    serial: row.serial,
-    packageId: row.package_id ?? undefined,
-    what: row.what,
-    image: row.image,
-    content: row.content,
-    length: row.length,
-    chunkBytes: row.chunk_bytes,
-    state: row.state as TransferState,
-    asked: row.asked,
-    version: row.version ?? undefined,
-    code: row.code ?? undefined,
-    reason: row.reason ?? undefined,
-    diagnostics:
-      row.diagnostics === null
-        ? undefined
-        : (JSON.parse(row.diagnostics) as Readonly<Record<string, unknown>>),
-    startedAt: row.started_at,
-    changedAt: row.changed_at,
-  };
 }

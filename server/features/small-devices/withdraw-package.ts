@@ -5,19 +5,27 @@ import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { prefersHtml } from '../../platform/http/problems.ts';
 import type { AppContext } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
 import { seeOther } from '../../platform/http/show-page.ts';
-import { mayChange, type OperatorRequest } from '../commands/operator-access.ts';
-import { homePage } from '../releases/page.ts';
-import type { DevicePackage, PackageName } from './package-store.ts';
+import type { OperatorAccess, OperatorRequest } from '../commands/operator-access.ts';
+import type { ImageStore } from '../releases/image-store.ts';
+import type { HomePage } from '../releases/page.ts';
+import type { DevicePackageStore, PackageName } from './package-store.ts';
 import { packageJson } from './receive-package.ts';
+import type { DevicePackage } from './rows.ts';
 
-export async function answerWithdrawal(ctx: AppContext, services: Services): Promise<void> {
-  const request = await mayChange(ctx, services);
+export interface WithdrawalParts {
+  readonly operators: OperatorAccess;
+  readonly packages: DevicePackageStore;
+  readonly images: ImageStore;
+  readonly page: HomePage;
+}
+
+export async function answerWithdrawal(ctx: AppContext, parts: WithdrawalParts): Promise<void> {
+  const request = await parts.operators.mayChange(ctx);
   ctx.set('Cache-Control', 'no-store');
   if (request.kind === 'json') {
     ctx.body = await withdraw(
-      services,
+      parts,
       request,
       parseInput(withdrawPackage.request.body, request.value),
     );
@@ -25,7 +33,7 @@ export async function answerWithdrawal(ctx: AppContext, services: Services): Pro
   }
   try {
     ctx.body = await withdraw(
-      services,
+      parts,
       request,
       parseInput(withdrawPackage.request.form, request.value),
     );
@@ -35,7 +43,7 @@ export async function answerWithdrawal(ctx: AppContext, services: Services): Pro
       throw problem;
     }
     const fields = request.value as Readonly<Record<string, string>>;
-    await homePage(ctx, services, person, { withdrawal: { problem, fields } });
+    await parts.page.show(ctx, person, { withdrawal: { problem, fields } });
     return;
   }
   if (prefersHtml(ctx)) seeOther(ctx, '/#packages');
@@ -43,7 +51,7 @@ export async function answerWithdrawal(ctx: AppContext, services: Services): Pro
 
 /** What devices of the model are offered from now on stands in the answer. Throws HttpProblem 404. */
 async function withdraw(
-  { packages, images }: Services,
+  { packages, images }: WithdrawalParts,
   { who, address }: OperatorRequest,
   { reason, ...name }: PackageName & { readonly reason: string },
 ): Promise<Record<string, unknown>> {

@@ -4,8 +4,10 @@ import type { Kysely } from 'kysely';
 import type { Batch, Sample } from '../../../src/contract/telemetry.ts';
 import type { Database } from '../../platform/db/database.ts';
 import { keepNewest } from '../../platform/db/keep-newest.ts';
+import { total } from '../../platform/db/row.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditLog } from '../audit/store.ts';
+import { type StoredSample, sampleOf, senderOf } from './rows.ts';
 
 /** Samples kept of one vehicle. */
 const KEEP_SAMPLES = 20_000;
@@ -13,12 +15,6 @@ const KEEP_SAMPLES = 20_000;
 const KEEP_SENDERS = 16;
 /** Parameters of one statement are few; a sample has eleven. */
 const ROWS_AT_ONCE = 64;
-
-export interface StoredSample extends Sample {
-  /** By the vehicle's clock, in UTC. */
-  readonly at: string;
-  readonly receivedAt: string;
-}
 
 /** Over all senders of the vehicle that are known. */
 export interface TelemetryCounts {
@@ -135,11 +131,11 @@ export class TelemetryStore {
       .where('vin', '=', vin)
       .executeTakeFirstOrThrow();
     return {
-      batches: Number(sums.batches ?? 0),
-      samples: Number(sums.samples ?? 0),
-      duplicates: Number(sums.duplicates ?? 0),
-      lost: Number(sums.lost ?? 0),
-      dropped: Number(sums.dropped ?? 0),
+      batches: total('telemetry_senders', sums.batches),
+      samples: total('telemetry_senders', sums.samples),
+      duplicates: total('telemetry_senders', sums.duplicates),
+      lost: total('telemetry_senders', sums.lost),
+      dropped: total('telemetry_senders', sums.dropped),
     };
   }
 
@@ -154,7 +150,7 @@ export class TelemetryStore {
       .where('vin', '=', vin)
       .where('sender', '=', sender)
       .executeTakeFirst();
-    if (known !== undefined) return known;
+    if (known !== undefined) return senderOf(known);
     const row: Schema['telemetry_senders'] = {
       ...{ id: this.#db.newId(), vin, sender, highest: 0, batches: 0, samples: 0 },
       ...{ duplicates: 0, lost: 0, dropped: 0, heard_at: this.#db.timestamp() },
@@ -180,18 +176,4 @@ export class TelemetryStore {
       received_at: now,
     };
   }
-}
-
-function sampleOf(row: Schema['telemetry_samples']): StoredSample {
-  return {
-    did: row.did,
-    at: row.at,
-    count: row.count,
-    ...(row.mean === null ? {} : { mean: row.mean }),
-    ...(row.min === null ? {} : { min: row.min }),
-    ...(row.max === null ? {} : { max: row.max }),
-    ...(row.unit === null ? {} : { unit: row.unit }),
-    ...(row.raw === null ? {} : { raw: row.raw }),
-    receivedAt: row.received_at,
-  };
 }

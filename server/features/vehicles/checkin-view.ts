@@ -1,7 +1,7 @@
 // What a vehicle told of itself with its last check-in, for people and for programs.
 
 import type { BusTelemetry, CheckinTelemetry } from '../../../src/contract/checkin-telemetry.ts';
-import type { VehicleRecord } from './store.ts';
+import type { VehicleRecord } from './rows.ts';
 
 /** As JSON for operators; `summary` is a sentence each. */
 export function checkinJson(vehicle: VehicleRecord): Record<string, unknown> {

@@ -5,6 +5,8 @@ import { sql } from 'kysely';
 import { toHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
 import type { Database } from '../../platform/db/database.ts';
+import { total } from '../../platform/db/row.ts';
+import { nonceOf } from './rows.ts';
 
 export const NONCE_LIFE_MS = 5 * 60 * 1000;
 /** Nonces that one address may have open unless told; more is a fault or a flood. */
@@ -47,7 +49,7 @@ export class NonceStore {
       .where('used_at', 'is', null)
       .where('ended_at', 'is', null)
       .executeTakeFirstOrThrow();
-    if (Number(open.count) >= this.#openPerAddress) return undefined;
+    if (total('nonces', open.count) >= this.#openPerAddress) return undefined;
     const nonce = toHex(this.#random.bytes(16));
     await this.#db.query
       .insertInto('nonces')
@@ -131,12 +133,13 @@ export class NonceStore {
     nonce: string,
     asker: NonceOwner,
   ): Promise<{ refusal: NonceRefusal | undefined; file: string | null }> {
-    const row = await this.#db.query
+    const found = await this.#db.query
       .selectFrom('nonces')
       .selectAll()
       .where('hash', '=', hashOf(nonce))
       .executeTakeFirst();
-    if (row === undefined) return { refusal: 'UNKNOWN', file: null };
+    if (found === undefined) return { refusal: 'UNKNOWN', file: null };
+    const row = nonceOf(found);
     // Whoever is not the asker learns nothing about the state. A VIN that is left out claims nothing:
     // the address is what cannot be made up, so it must match always and the VIN whenever it is given.
     const foreign =

@@ -1,17 +1,28 @@
-// The page of one vehicle: its campaign, ECUs, configuration, commands, measured data and reports.
+// The pages of vehicles: all of them, and one with its campaign, ECUs, remote features and reports.
 
+import type Router from '@koa/router';
+import { vehiclesPage } from '../../../src/contract/endpoints/people/pages.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { RouteGuard } from '../../platform/auth/access.ts';
+import type { Person } from '../../platform/auth/identity.ts';
+import { parseInput } from '../../platform/http/body.ts';
 import type { HttpProblem } from '../../platform/http/errors.ts';
-import type { AppContext, Person } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
-import { show } from '../../platform/http/show-page.ts';
-import { configurationView } from '../commands/views.ts';
+import { guardedRouter } from '../../platform/http/guarded-router.ts';
+import { type AppContext, type RequestState, requiredPerson } from '../../platform/http/request.ts';
+import { type PageFrame, show } from '../../platform/http/show-page.ts';
+import type { OrderStore } from '../campaigns/order-store.ts';
+import type { CampaignStore } from '../campaigns/store.ts';
+import type { RemoteView } from '../commands/remote-view.ts';
+import type { DeviceStore } from '../registry/store.ts';
 import { telemetryView } from './checkin-view.ts';
+import type { ReportStore } from './report-store.ts';
+import type { VehicleStore } from './store.ts';
 import { shownState } from './vehicle-state.ts';
 
+const VEHICLES_SHOWN = 200;
 const REPORTS_SHOWN = 200;
 const CAMPAIGNS_SHOWN = 200;
 const ORDERS_SHOWN = 5;
-const COMMANDS_SHOWN = 20;
 
 export type FormName = 'configuration' | 'command' | 'cancel';
 
@@ -22,60 +33,91 @@ export interface RefusedForm {
   readonly fields?: Readonly<Record<string, string>>;
 }
 
-export async function vehiclePage(
-  ctx: AppContext,
-  services: Services,
-  person: Person,
-  vin: string,
-  { form, problem, fields = {} }: RefusedForm,
-): Promise<void> {
-  if (problem !== undefined) {
-    ctx.status = problem.status;
-    ctx.set(problem.headers);
+export interface VehiclePagesParts {
+  readonly frame: PageFrame;
+  readonly clock: Clock;
+  readonly vehicles: VehicleStore;
+  readonly devices: DeviceStore;
+  readonly reports: ReportStore;
+  readonly campaigns: CampaignStore;
+  readonly orders: OrderStore;
+  readonly remote: RemoteView;
+}
+
+export class VehiclePages {
+  readonly #parts: VehiclePagesParts;
+
+  constructor(parts: VehiclePagesParts) {
+    this.#parts = parts;
   }
-  const known = [await services.vehicles.find(vin)].filter((vehicle) => vehicle !== undefined);
-  await show(ctx, services, person, 'vehicles', {
-    title: `Vehicle ${vin}`,
-    vin,
-    reports: await services.reports.latest(REPORTS_SHOWN, vin),
-    states: known.map((vehicle) => shownState(vehicle, services.clock.wallMs())),
-    ecus: await ecusOf(services, vin),
-    told: known.map(telemetryView).at(0),
-    campaigns: await services.campaigns.underWay(CAMPAIGNS_SHOWN),
-    campaign: await services.campaigns.last(vin),
-    orders: await services.cancelOrders.list(vin, ORDERS_SHOWN),
-    services: await servicesOf(services, vin),
-    form,
-    problem: problem?.message,
-    fields,
+
+  async all(ctx: AppContext, person: Person): Promise<void> {
+    const { frame, clock, vehicles, reports, campaigns } = this.#parts;
+    const known = await vehicles.list(VEHICLES_SHOWN);
+    await show(ctx, frame, person, 'vehicles', {
+      title: 'Vehicles',
+      vin: undefined,
+      reports: await reports.vehicles(VEHICLES_SHOWN),
+      states: known.map((vehicle) => shownState(vehicle, clock.wallMs())),
+      ecus: [],
+      told: undefined,
+      campaigns: await campaigns.underWay(VEHICLES_SHOWN),
+      campaign: undefined,
+      orders: [],
+    });
+  }
+
+  async one(
+    ctx: AppContext,
+    person: Person,
+    vin: string,
+    { form, problem, fields = {} }: RefusedForm = {},
+  ): Promise<void> {
+    const { frame, clock, vehicles, reports, campaigns, orders, remote } = this.#parts;
+    if (problem !== undefined) {
+      ctx.status = problem.status;
+      ctx.set(problem.headers);
+    }
+    const known = [await vehicles.find(vin)].filter((vehicle) => vehicle !== undefined);
+    await show(ctx, frame, person, 'vehicles', {
+      title: `Vehicle ${vin}`,
+      vin,
+      reports: await reports.latest(REPORTS_SHOWN, vin),
+      states: known.map((vehicle) => shownState(vehicle, clock.wallMs())),
+      ecus: await this.#ecusOf(vin),
+      told: known.map(telemetryView).at(0),
+      campaigns: await campaigns.underWay(CAMPAIGNS_SHOWN),
+      campaign: await campaigns.last(vin),
+      orders: await orders.list(vin, ORDERS_SHOWN),
+      services: await remote.of(vin),
+      form,
+      problem: problem?.message,
+      fields,
+    });
+  }
+
+  /** The ECUs of a vehicle, each with what it said last. */
+  async #ecusOf(vin: string): Promise<Record<string, unknown>[]> {
+    const devices = await this.#parts.devices.ofVehicle(vin);
+    const reports = await this.#parts.vehicles.reports(devices.map(({ serial }) => serial));
+    return devices.map(({ serial, name, status }) => ({
+      ...reports.get(serial),
+      serial,
+      name,
+      status,
+    }));
+  }
+}
+
+export function vehiclesRoutes(guard: RouteGuard, pages: VehiclePages): Router<RequestState> {
+  const router = guardedRouter(guard);
+
+  router.answer(vehiclesPage, async (ctx) => {
+    const { vin } = parseInput(vehiclesPage.request.query, { vin: ctx.query.vin });
+    const person = requiredPerson(ctx);
+    if (vin === undefined) await pages.all(ctx, person);
+    else await pages.one(ctx, person, vin);
   });
-}
 
-/** Undefined for a vehicle of which no device is registered: nobody could tell it anything. */
-async function servicesOf(
-  { devices, configurations, commands, telemetry, db }: Services,
-  vin: string,
-): Promise<Record<string, unknown> | undefined> {
-  if ((await devices.ofVehicle(vin)).length === 0) return undefined;
-  return {
-    configuration: await configurationView(configurations, vin),
-    commands: await commands.list(vin, { limit: COMMANDS_SHOWN }),
-    catalogue: (await commands.catalogue(vin))?.catalogue,
-    counts: await telemetry.counts(vin),
-    samples: await telemetry.latest(vin),
-    /** For the next order: sending the form twice makes one command. */
-    key: db.newId(),
-  };
-}
-
-/** The ECUs of a vehicle, each with what it said last. */
-async function ecusOf(services: Services, vin: string): Promise<Record<string, unknown>[]> {
-  const devices = await services.devices.ofVehicle(vin);
-  const reports = await services.vehicles.reports(devices.map(({ serial }) => serial));
-  return devices.map(({ serial, name, status }) => ({
-    ...reports.get(serial),
-    serial,
-    name,
-    status,
-  }));
+  return router;
 }

@@ -3,7 +3,15 @@
 import { sql } from 'kysely';
 import type { Database } from '../../platform/db/database.ts';
 import { keepNewest } from '../../platform/db/keep-newest.ts';
+import { total } from '../../platform/db/row.ts';
 import type { CampaignStore } from '../campaigns/store.ts';
+import {
+  type ReceivedReport,
+  reportEcuOf,
+  reportOf,
+  reportOwnerOf,
+  type StoredReport,
+} from './rows.ts';
 
 /** Reports kept of one vehicle. */
 const KEEP_PER_VIN = 100;
@@ -13,32 +21,6 @@ export const DEFAULT_REPORT_BYTES = { vehicles: 512 * 1024 * 1024, strangers: 16
 const PRUNE_PARTS = 16;
 /** Row and indexes of a report, and of each ECU in it. */
 const ROW_BYTES = 300;
-
-export interface ReportEcu {
-  readonly name: string;
-  readonly hardwareId: string | undefined;
-  readonly from: string | undefined;
-  readonly version: string | undefined;
-  readonly sha256: string | undefined;
-  readonly error: string | undefined;
-}
-
-export interface ReceivedReport {
-  readonly vin: string;
-  readonly outcome: string;
-  /** Finer than the outcome: FREEZE. */
-  readonly code: string | undefined;
-  readonly campaign: string | undefined;
-  readonly reason: string | undefined;
-  readonly warnings: readonly string[];
-  readonly ecus: readonly ReportEcu[];
-}
-
-export interface StoredReport extends ReceivedReport {
-  readonly id: string;
-  readonly address: string;
-  readonly receivedAt: string;
-}
 
 export class ReportStore {
   readonly #db: Database;
@@ -137,49 +119,23 @@ export class ReportStore {
     return this.#withEcus(rows);
   }
 
-  async #withEcus(
-    rows: readonly {
-      id: string;
-      vin: string;
-      address: string;
-      outcome: string;
-      code: string | null;
-      campaign: string | null;
-      reason: string | null;
-      warnings: string | null;
-      received_at: string;
-    }[],
-  ): Promise<StoredReport[]> {
-    if (rows.length === 0) return [];
+  async #withEcus(rows: readonly unknown[]): Promise<StoredReport[]> {
+    const reports = rows.map(reportOf);
+    if (reports.length === 0) return [];
     const ecus = await this.#db.query
       .selectFrom('report_ecus')
       .selectAll()
       .where(
         'report_id',
         'in',
-        rows.map((row) => row.id),
+        reports.map(({ id }) => id),
       )
       .orderBy('position')
       .execute();
-    const byReport = Map.groupBy(ecus, (ecu) => ecu.report_id);
-    return rows.map((row) => ({
-      id: row.id,
-      vin: row.vin,
-      address: row.address,
-      outcome: row.outcome,
-      code: row.code ?? undefined,
-      campaign: row.campaign ?? undefined,
-      reason: row.reason ?? undefined,
-      warnings: row.warnings === null ? [] : (JSON.parse(row.warnings) as string[]),
-      receivedAt: row.received_at,
-      ecus: (byReport.get(row.id) ?? []).map((ecu) => ({
-        name: ecu.name,
-        hardwareId: ecu.hardware_id ?? undefined,
-        from: ecu.from_version ?? undefined,
-        version: ecu.version ?? undefined,
-        sha256: ecu.sha256 ?? undefined,
-        error: ecu.error ?? undefined,
-      })),
+    const byReport = Map.groupBy(ecus.map(reportEcuOf), ({ reportId }) => reportId);
+    return reports.map((report) => ({
+      ...report,
+      ecus: (byReport.get(report.id) ?? []).map(({ reportId: _, ...ecu }) => ecu),
     }));
   }
 
@@ -200,7 +156,10 @@ export class ReportStore {
       .where('stranger', 'is not', null)
       .groupBy('stranger')
       .execute();
-    const held = rows.map(({ stranger, bytes }) => ({ stranger, bytes: Number(bytes) }));
+    const held = rows.map(({ stranger, bytes }) => ({
+      stranger: reportOwnerOf({ stranger }).stranger,
+      bytes: total('reports', bytes),
+    }));
     const share = fairShare(
       held.map(({ bytes }) => bytes),
       most,

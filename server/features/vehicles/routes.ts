@@ -7,18 +7,27 @@ import { latestVersion } from '../../../src/contract/endpoints/vehicles/latest-v
 import { getNonce, nonceText, postNonce } from '../../../src/contract/endpoints/vehicles/nonce.ts';
 import { reportVersions } from '../../../src/contract/endpoints/vehicles/report-versions.ts';
 import { imageFile } from '../../../src/contract/fields.ts';
-import { requireOwnVehicle } from '../../platform/auth/access.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { firstIssue } from '../../../src/core/schema-issue.ts';
+import { type RouteGuard, requireOwnVehicle } from '../../platform/auth/access.ts';
 import { networkOf } from '../../platform/auth/addresses.ts';
+import type { CallerGate } from '../../platform/auth/callers.ts';
 import { parseInput, readJson } from '../../platform/http/body.ts';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import type { AppContext, RequestState } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
-import { sendImage } from '../releases/send-image.ts';
-import type { NonceOwner, NonceRefusal } from './nonce-store.ts';
-import { NONCE_LIFE_MS } from './nonce-store.ts';
-import { downloadOf, type OfferedRelease, offeredReleases, requireHere } from './offered.ts';
+import type { AuditLog } from '../audit/store.ts';
+import type { DeviceStore } from '../registry/store.ts';
+import type { AvailableRelease, AvailableReleases } from '../releases/available.ts';
+import type { ImageSender } from '../releases/send-image.ts';
+import {
+  NONCE_LIFE_MS,
+  type NonceOwner,
+  type NonceRefusal,
+  type NonceStore,
+} from './nonce-store.ts';
+import type { ReportStore } from './report-store.ts';
 
 // Built once: zod compiles a schema, which costs more than using it.
 const ecuQuery = latestVersion.request.query.pick({ ecu: true });
@@ -32,18 +41,28 @@ const REFUSALS: Record<NonceRefusal, string> = {
   USED: 'this nonce has been used for the whole image: get another one from /get_nonce (a download that was cut off goes on with a Range until the last byte was sent)',
 };
 
-export function vehicleRoutes(services: Services): Router<RequestState> {
-  const router = guardedRouter(services);
+export interface VersionRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly gate: CallerGate;
+  readonly available: AvailableReleases;
+  readonly devices: DeviceStore;
+  readonly reports: ReportStore;
+}
+
+/** What is new, and what a vehicle runs. */
+export function versionRoutes(parts: VersionRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
 
   router.answer(latestVersion, async (ctx) => {
     const vin = vinOf(ctx);
     const ecus = parseInput(ecuQuery, { ecu: ctx.query.ecu }).ecu;
-    const offered = await offeredReleases(services, ecus);
+    const offered = await parts.available.newest(ecus);
     const body = JSON.stringify({ vin: vin ?? null, releases: offered.map(releaseJson) });
     // The tag covers what the Director decides by: a vehicle that is told 304 does not ask it.
-    const revision = services.uptane?.releases.revision ?? '';
-    const registry = vin === undefined ? [] : await services.devices.ofVehicle(vin);
-    const devices = registry.map(({ serial, status, updatedAt }) => [serial, status, updatedAt]);
+    const revision = parts.available.revision;
+    const devices = vin === undefined ? [] : await parts.devices.revisionOf(vin);
     const decidedBy = JSON.stringify([revision, devices]);
     const etag = `"${createHash('sha256').update(decidedBy).update(body).digest('base64url')}"`;
     ctx.set('ETag', etag);
@@ -57,62 +76,14 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
     ctx.body = body;
   });
 
-  const giveNonce = async (ctx: AppContext): Promise<void> => {
-    if (ctx.method === 'HEAD') {
-      ctx.status = 200; // a look gives nothing out
-      return;
-    }
-    const asker = askerOf(ctx);
-    const nonce = await services.nonces.issue(asker);
-    if (nonce === undefined) {
-      await refused(services, asker, 'LIMIT');
-      services.gate.counts.refused('nonce', asker.address, 60_000, services.clock.nowMs());
-      throw new HttpProblem(
-        429,
-        'NONCE_LIMIT',
-        'this address has too many open nonces: use them or wait until they expire',
-        { headers: { 'Retry-After': '60' } },
-      );
-    }
-    await services.audit.record({ action: 'nonce.issued', ...identity(asker) });
-    ctx.set('Cache-Control', 'no-store');
-    ctx.body = { nonce, expiresInSeconds: NONCE_LIFE_MS / 1000 };
-  };
-  router.answer(getNonce, giveNonce);
-  router.answer(postNonce, giveNonce);
-
-  router.answer(otaDownload, async (ctx) => {
-    // The name is judged as text first, then the nonce: who has none cannot find out which files exist.
-    const name = imageFile.safeParse(ctx.params.file);
-    if (!name.success) throw new HttpProblem(400, 'BAD_NAME', name.error.issues[0]!.message);
-    const asker = askerOf(ctx);
-    const nonce = await checkedNonce(ctx, services, asker);
-    const release = await downloadOf(services, name.data);
-    await requireHere(services, release.file);
-    await sendImage(ctx, services, release, {
-      who: asker.vin ?? '',
-      stranger: asker.stranger,
-      actions: {
-        start: 'download.start',
-        complete: 'download.complete',
-        aborted: 'download.aborted',
-      },
-      allow: async (whole) => {
-        const refusal = await services.nonces.claim(nonce, asker, release, whole);
-        if (refusal !== undefined) throw await refused(services, asker, refusal);
-      },
-      sent: (sent) => services.nonces.sent(nonce, release, sent),
-    });
-  });
-
   router.answer(reportVersions, async (ctx) => {
-    const body = await readJson(ctx, services.clock);
+    const body = await readJson(ctx, parts.clock);
     const report = parseInput(reportVersions.request.body, body.value);
     requireOwnVehicle(ctx, report.vin);
     const stranger = strangerOf(ctx);
-    if (stranger !== undefined) await services.gate.stranger(ctx, services);
-    if (await services.reports.add(report, ctx.state.address, stranger)) {
-      await services.audit.record({
+    if (stranger !== undefined) await parts.gate.stranger(ctx);
+    if (await parts.reports.add(report, ctx.state.address, stranger)) {
+      await parts.audit.record({
         action: 'report',
         stranger: stranger !== undefined,
         who: report.vin,
@@ -128,7 +99,72 @@ export function vehicleRoutes(services: Services): Router<RequestState> {
   return router;
 }
 
-function releaseJson(release: OfferedRelease): Record<string, unknown> {
+export interface DownloadRoutesParts {
+  readonly guard: RouteGuard;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly gate: CallerGate;
+  readonly available: AvailableReleases;
+  readonly sender: ImageSender;
+  readonly nonces: NonceStore;
+}
+
+/** Nonces, and the images that they open. */
+export function downloadRoutes(parts: DownloadRoutesParts): Router<RequestState> {
+  const router = guardedRouter(parts.guard);
+
+  const giveNonce = async (ctx: AppContext): Promise<void> => {
+    if (ctx.method === 'HEAD') {
+      ctx.status = 200; // a look gives nothing out
+      return;
+    }
+    const asker = askerOf(ctx);
+    const nonce = await parts.nonces.issue(asker);
+    if (nonce === undefined) {
+      await refused(parts, asker, 'LIMIT');
+      parts.gate.counts.refused('nonce', asker.address, 60_000, parts.clock.nowMs());
+      throw new HttpProblem(
+        429,
+        'NONCE_LIMIT',
+        'this address has too many open nonces: use them or wait until they expire',
+        { headers: { 'Retry-After': '60' } },
+      );
+    }
+    await parts.audit.record({ action: 'nonce.issued', ...identity(asker) });
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { nonce, expiresInSeconds: NONCE_LIFE_MS / 1000 };
+  };
+  router.answer(getNonce, giveNonce);
+  router.answer(postNonce, giveNonce);
+
+  router.answer(otaDownload, async (ctx) => {
+    // The name is judged as text first, then the nonce: who has none cannot find out which files exist.
+    const name = imageFile.safeParse(ctx.params.file);
+    if (!name.success) throw new HttpProblem(400, 'BAD_NAME', firstIssue(name.error).message);
+    const asker = askerOf(ctx);
+    const nonce = await checkedNonce(ctx, parts, asker);
+    const release = await parts.available.download(name.data);
+    await parts.available.requireHere(release.file);
+    await parts.sender.send(ctx, release, {
+      who: asker.vin ?? '',
+      stranger: asker.stranger,
+      actions: {
+        start: 'download.start',
+        complete: 'download.complete',
+        aborted: 'download.aborted',
+      },
+      allow: async (whole) => {
+        const refusal = await parts.nonces.claim(nonce, asker, release, whole);
+        if (refusal !== undefined) throw await refused(parts, asker, refusal);
+      },
+      sent: (sent) => parts.nonces.sent(nonce, release, sent),
+    });
+  });
+
+  return router;
+}
+
+function releaseJson(release: AvailableRelease): Record<string, unknown> {
   return {
     ecu: release.ecu,
     version: release.version,
@@ -140,10 +176,14 @@ function releaseJson(release: OfferedRelease): Record<string, unknown> {
   };
 }
 
-async function checkedNonce(ctx: AppContext, services: Services, asker: Client): Promise<string> {
+async function checkedNonce(
+  ctx: AppContext,
+  parts: Pick<DownloadRoutesParts, 'audit' | 'nonces'>,
+  asker: Client,
+): Promise<string> {
   const given = ctx.query.nonce;
   if (given === undefined || given === '') {
-    await services.audit.record({
+    await parts.audit.record({
       action: 'nonce.refused',
       ...identity(asker),
       detail: 'NONCE_MISSING',
@@ -155,19 +195,19 @@ async function checkedNonce(ctx: AppContext, services: Services, asker: Client):
     );
   }
   const nonce = nonceText.safeParse(given);
-  if (!nonce.success) throw await refused(services, asker, 'UNKNOWN');
-  const refusal = await services.nonces.check(nonce.data.toLowerCase(), asker);
-  if (refusal !== undefined) throw await refused(services, asker, refusal);
+  if (!nonce.success) throw await refused(parts, asker, 'UNKNOWN');
+  const refusal = await parts.nonces.check(nonce.data.toLowerCase(), asker);
+  if (refusal !== undefined) throw await refused(parts, asker, refusal);
   return nonce.data.toLowerCase();
 }
 
 async function refused(
-  services: Services,
+  parts: Pick<DownloadRoutesParts, 'audit'>,
   asker: Client,
   refusal: NonceRefusal | 'LIMIT',
 ): Promise<HttpProblem> {
   const code = `NONCE_${refusal}` as const;
-  await services.audit.record({ action: 'nonce.refused', ...identity(asker), detail: code });
+  await parts.audit.record({ action: 'nonce.refused', ...identity(asker), detail: code });
   return new HttpProblem(403, code, refusal === 'LIMIT' ? '' : REFUSALS[refusal]);
 }
 

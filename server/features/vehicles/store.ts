@@ -1,50 +1,19 @@
 // Vehicles as the Director knows them: their state, what their ECUs said last, and what was signed for them.
 
 import type { Transaction } from 'kysely';
-import {
-  type CheckinTelemetry,
-  checkinTelemetry,
-} from '../../../src/contract/checkin-telemetry.ts';
+import type { CheckinTelemetry } from '../../../src/contract/checkin-telemetry.ts';
 import type { Database } from '../../platform/db/database.ts';
+import { total } from '../../platform/db/row.ts';
 import type { Schema } from '../../platform/db/schema.ts';
 import type { AuditEvent, AuditLog } from '../audit/store.ts';
-
-/** `new`: has not checked in. `pending`: shall install something. Every state leads to another one or is final. */
-export type FleetState = 'new' | 'pending' | 'up-to-date' | 'needs-attention';
-
-export interface VehicleRecord {
-  readonly vin: string;
-  readonly state: FleetState;
-  readonly reason: string;
-  readonly stateSince: string;
-  readonly checkedInAt: string | undefined;
-  readonly manifestSha256: string | undefined;
-  /** What the vehicle told of itself last, and when. */
-  readonly telemetry: CheckinTelemetry | undefined;
-  readonly telemetryAt: string | undefined;
-  readonly decisionSha256: string | undefined;
-  readonly targetsVersion: number;
-  readonly snapshotVersion: number;
-  readonly timestampVersion: number;
-  readonly renewAt: string | undefined;
-}
-
-/** What an ECU said in its last version report (5.4.2.1). */
-export interface StoredEcuReport {
-  readonly serial: string;
-  readonly counter: number;
-  readonly file: string;
-  readonly length: number;
-  readonly sha256: string;
-  /** The highest that it was ever seen with, 0 for none. */
-  readonly releaseCounter: number;
-  /** Empty where it has detected none. */
-  readonly attack: string;
-  readonly attackAt: string | undefined;
-  /** The latest time that it could verify. */
-  readonly time: string | undefined;
-  readonly receivedAt: string;
-}
+import {
+  ecuReportOf,
+  type FleetState,
+  type StoredEcuReport,
+  type VehicleRecord,
+  vehicleFileOf,
+  vehicleOf,
+} from './rows.ts';
 
 export type NewReport = Omit<StoredEcuReport, 'attackAt' | 'receivedAt'>;
 
@@ -78,7 +47,7 @@ export class VehicleStore {
       .selectAll()
       .where('vin', '=', vin)
       .executeTakeFirst();
-    return row === undefined ? undefined : recordOf(row);
+    return row === undefined ? undefined : vehicleOf(row);
   }
 
   async list(limit: number): Promise<VehicleRecord[]> {
@@ -89,7 +58,7 @@ export class VehicleStore {
       .orderBy('vin')
       .limit(limit)
       .execute();
-    return rows.map(recordOf);
+    return rows.map(vehicleOf);
   }
 
   /** Vehicles that have checked in, and how many of them are silent for longer than each of these times. */
@@ -105,7 +74,7 @@ export class VehicleStore {
         ? select
         : select.where('checked_in_at', '<', before)
       ).executeTakeFirstOrThrow();
-      return Number(row.vehicles);
+      return total('vehicles', row.vehicles);
     };
     const silent = Object.entries<number>(longerThanMs).map(
       async ([name, ms]) => [name, await count(this.#db.timestamp(-ms))] as const,
@@ -121,23 +90,7 @@ export class VehicleStore {
       .selectAll()
       .where('serial', 'in', serials)
       .execute();
-    return new Map(
-      rows.map((row) => [
-        row.serial,
-        {
-          serial: row.serial,
-          counter: row.counter,
-          file: row.file,
-          length: row.length,
-          sha256: row.sha256,
-          releaseCounter: row.release_counter,
-          attack: row.attack,
-          attackAt: row.attack_at ?? undefined,
-          time: row.verified_time ?? undefined,
-          receivedAt: row.received_at,
-        },
-      ]),
-    );
+    return new Map(rows.map(ecuReportOf).map((report) => [report.serial, report]));
   }
 
   /**
@@ -262,7 +215,7 @@ export class VehicleStore {
       .where('role', '=', role)
       .where('version', '=', version)
       .executeTakeFirst();
-    return row?.bytes;
+    return row === undefined ? undefined : vehicleFileOf(row).bytes;
   }
 
   async #ensure(transaction: Transaction<Schema>, vin: string): Promise<VehicleRecord> {
@@ -290,32 +243,9 @@ export class VehicleStore {
       .selectAll()
       .where('vin', '=', vin)
       .executeTakeFirstOrThrow();
-    return recordOf(row);
+    return vehicleOf(row);
   }
 }
 
 /** Rolls the transaction back. */
 class CounterReused extends Error {}
-
-function recordOf(row: Schema['vehicles']): VehicleRecord {
-  return {
-    vin: row.vin,
-    state: row.state as FleetState,
-    reason: row.reason,
-    stateSince: row.state_since,
-    checkedInAt: row.checked_in_at ?? undefined,
-    manifestSha256: row.manifest_sha256 ?? undefined,
-    telemetry: telemetryOf(row.telemetry),
-    telemetryAt: row.telemetry_at ?? undefined,
-    decisionSha256: row.decision_sha256 ?? undefined,
-    targetsVersion: row.targets_version,
-    snapshotVersion: row.snapshot_version,
-    timestampVersion: row.timestamp_version,
-    renewAt: row.renew_at ?? undefined,
-  };
-}
-
-/** Undefined also for what an earlier version has stored in another form. */
-function telemetryOf(text: string | null): CheckinTelemetry | undefined {
-  return text === null ? undefined : checkinTelemetry.safeParse(JSON.parse(text)).data;
-}

@@ -1,6 +1,6 @@
 // The state of a vehicle as it is shown: what waits for too long needs attention, so that nothing is pending for ever.
 
-import type { VehicleRecord } from './store.ts';
+import type { VehicleRecord } from './rows.ts';
 
 const DAY_MS = 24 * 3_600_000;
 /** A vehicle that shall install something and is silent for this long. */

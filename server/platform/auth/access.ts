@@ -2,15 +2,13 @@
 
 import type { Middleware } from 'koa';
 import type { EndpointId } from '../../../src/contract/endpoints/endpoints.ts';
-import { requirePerson } from '../../features/people/people.ts';
-import type { Role } from '../../features/people/store.ts';
-import type { TokenRole } from '../../features/registry/service-token-store.ts';
-import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { HttpProblem } from '../http/errors.ts';
 import { prefersHtml } from '../http/problems.ts';
 import type { AppContext, RequestState } from '../http/request.ts';
-import type { Services } from '../http/services.ts';
-import { bearerOf } from './callers.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import { bearerOf, type Caller, type CallerGate } from './callers.ts';
+import type { RegisteredDevice, Role, TokenRole } from './identity.ts';
+import { requirePerson } from './person-session.ts';
 
 export type Access =
   /**
@@ -140,58 +138,57 @@ export function accessOf({ id }: { readonly id: EndpointId }): Access {
   return ACCESS[id];
 }
 
-/**
- * Lets a request through with `person`, `token` or `device` in its state. Throws HttpProblem 401, 403 and 429. Routes
- * for people need `sessions`, which loads their log-in.
- */
+/** What stands in front of every route. */
+export interface RouteGuard {
+  readonly gate: CallerGate;
+  readonly audit: AuditTrail;
+  /** Loads the log-in of a person. */
+  readonly sessions: Middleware<RequestState>;
+}
+
+/** Lets a request through with `person`, `token` or `device` in its state. Throws HttpProblem 401, 403 and 429. */
 export function guard(
-  services: Services,
-  sessions: Middleware<RequestState> | undefined,
+  { gate, audit, sessions }: RouteGuard,
   access: Access,
 ): Middleware<RequestState> {
   switch (access.for) {
     case 'everybody': {
-      if (access.session === true) return withSessions(sessions);
+      if (access.session === true) return sessions;
       const { counted } = access;
       if (counted === undefined) return (_ctx, next) => next();
       return async (ctx, next) => {
         const context = ctx as AppContext;
-        if (counted === 'log-in') await services.gate.anonymous(context, services, counted);
-        else note(context, await services.gate.identify(context, services));
+        if (counted === 'log-in') await gate.anonymous(context, counted);
+        else note(context, await gate.identify(context));
         await next();
       };
     }
     case 'device':
       return async (ctx, next) => {
         const context = ctx as AppContext;
-        const { gate } = services;
-        const device = await (access.open === true ? gate.vehicle : gate.device).call(
-          gate,
-          context,
-          services,
-        );
-        if (device !== undefined) await requireRole(context, services, access, device);
+        const device = await (access.open === true ? gate.vehicle(context) : gate.device(context));
+        if (device !== undefined) await requireRole(context, audit, access, device);
         await next();
       };
     case 'sealed':
       return (_ctx, next) => next();
     case 'operators': {
-      const load = access.person === undefined ? undefined : withSessions(sessions);
       return async (ctx, next) => {
         const context = ctx as AppContext;
         ctx.set('Cache-Control', 'no-store');
         const [role, ...others] = access.tokens ?? [];
-        if (role !== undefined && (load === undefined || bearerOf(context) !== undefined)) {
-          context.state.token = await services.gate.service(context, services, role, ...others);
+        const isTool = access.person === undefined || bearerOf(context) !== undefined;
+        if (role !== undefined && isTool) {
+          context.state.token = await gate.service(context, role, ...others);
           return next();
         }
-        return load!(ctx, async () => {
+        return sessions(ctx, async () => {
           if (access.page === true && context.state.person === undefined && prefersHtml(context)) {
             ctx.redirect(`${context.state.base}/login`);
             ctx.status = 303;
             return;
           }
-          await requirePerson(context, services, access.person);
+          await requirePerson(context, { audit }, access.person);
           await next();
         });
       };
@@ -204,12 +201,12 @@ export function guard(
 /** Throws HttpProblem 403 where only a Primary may ask and `device` is none. */
 export async function requireRole(
   ctx: AppContext,
-  services: Services,
+  audit: AuditTrail,
   access: Access,
   device: RegisteredDevice,
 ): Promise<void> {
   if (!('primary' in access) || device.primary) return;
-  await services.audit.record({
+  await audit.record({
     action: 'refused.device',
     who: device.serial,
     address: ctx.state.address,
@@ -239,12 +236,7 @@ export function nameOf(ctx: AppContext): string {
   return ctx.state.token?.name ?? ctx.state.person?.name ?? '';
 }
 
-function note(ctx: AppContext, caller: Awaited<ReturnType<Services['gate']['identify']>>): void {
+function note(ctx: AppContext, caller: Caller): void {
   if (caller.kind === 'device') ctx.state.device = caller.device;
   if (caller.kind === 'service') ctx.state.token = caller.token;
-}
-
-function withSessions(sessions: Middleware<RequestState> | undefined): Middleware<RequestState> {
-  if (sessions === undefined) throw new Error('a route for people needs the session middleware');
-  return sessions;
 }

@@ -17,7 +17,7 @@ export function canonicalAddress(text: string): string | undefined {
   const compressed = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
   if (mapped === null) return compressed;
-  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
+  const [high = 0, low = 0] = mapped.slice(1).map((group) => Number.parseInt(group, 16));
   return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
 }
 
@@ -39,9 +39,9 @@ export class AddressList {
   /** `where` names the option in messages. Throws InputError for an entry that is no network. */
   constructor(cidrs: readonly string[], where: string) {
     for (const cidr of cidrs) {
-      const match = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(cidr.trim());
-      const address = match === null ? undefined : canonicalAddress(match[1]!);
-      if (match === null || address === undefined) {
+      const [, given = '', length] = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(cidr.trim()) ?? [];
+      const address = canonicalAddress(given);
+      if (address === undefined) {
         throw new InputError(
           where,
           `${JSON.stringify(cidr)} is not an address or network: expected for example 10.0.0.0/8, 192.168.1.7 or fd00::/8`,
@@ -49,8 +49,8 @@ export class AddressList {
       }
       const bits = isIPv4(address) ? 32 : 128;
       // A network that was written as ::ffff:10.0.0.0/104 is the IPv4 network 10.0.0.0/8.
-      const offset = isIPv4(address) && isIPv6(match[1]!) ? 96 : 0;
-      const prefix = match[2] === undefined ? bits : Number(match[2]) - offset;
+      const offset = isIPv4(address) && isIPv6(given) ? 96 : 0;
+      const prefix = length === undefined ? bits : Number(length) - offset;
       if (prefix < 0 || prefix > bits) {
         throw new InputError(where, `${cidr}: the prefix must be 0 to ${bits + offset}`);
       }
@@ -81,9 +81,10 @@ export function clientAddress(
   let address = canonicalAddress(peer ?? '');
   if (trust === false || forwardedFor === undefined || address === undefined) return address;
   const hops = forwardedFor.split(',').map((hop) => hop.trim());
-  if (trust === 'direct-peer') return forwardedAddress(hops.at(-1)!);
-  while (hops.length > 0 && trust.has(address)) {
-    const next = forwardedAddress(hops.pop()!);
+  if (trust === 'direct-peer') return forwardedAddress(hops.at(-1) ?? '');
+  for (const hop of hops.reverse()) {
+    if (!trust.has(address)) break;
+    const next = forwardedAddress(hop);
     if (next === undefined) return undefined;
     address = next;
   }

@@ -1,14 +1,14 @@
 // Which program is asking: a device with a session, a tool with a token, or nobody known; and how often each may.
 
 import type { Random } from '../../../src/core/random.ts';
-import type { ServiceToken, TokenRole } from '../../features/registry/service-token-store.ts';
-import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { HttpProblem } from '../http/errors.ts';
 import type { AppContext } from '../http/request.ts';
 import { networkOf } from './addresses.ts';
-import type { CallerStores } from './caller-stores.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { CallerSources } from './caller-sources.ts';
 import type { ClientCertificates } from './client-certificates.ts';
 import { type Guard, GuardCounts } from './guard-counts.ts';
+import type { RegisteredDevice, ServiceToken, TokenRole } from './identity.ts';
 import {
   AddressBuckets,
   type BucketLimit,
@@ -51,6 +51,7 @@ export type Caller =
   | { readonly kind: 'anonymous' };
 
 export class CallerGate {
+  readonly #sources: CallerSources;
   /** What it refused. */
   readonly counts = new GuardCounts();
   /** The limit for the chunked downloads of each device, which the devices are told. */
@@ -64,14 +65,16 @@ export class CallerGate {
   readonly #certificates: ClientCertificates | undefined;
 
   constructor(
+    sources: CallerSources,
     random: Random,
     options: {
-      limits?: Partial<RateLimits>;
+      limits?: Partial<RateLimits> | undefined;
       policy?: DevicePolicy | undefined;
       /** Given: each device shows its certificate, too. */
       certificates?: ClientCertificates | undefined;
     } = {},
   ) {
+    this.#sources = sources;
     const limits = { ...DEFAULT_RATE_LIMITS, ...options.limits };
     this.#identities = new IdentityBuckets(limits.identity);
     this.#addresses = new AddressBuckets(limits.address, random);
@@ -87,106 +90,91 @@ export class CallerGate {
    * Who asks, after the request was counted where it belongs: a request of an identity costs no other caller, and a
    * request without an identity costs no identity. Throws HttpProblem 429, or 401 for a token that is not valid (any more).
    */
-  async identify(
-    ctx: AppContext,
-    stores: CallerStores,
-    expected: 'device' | TokenRole = 'device',
-  ): Promise<Caller> {
-    const nowMs = stores.clock.nowMs();
+  async identify(ctx: AppContext, expected: 'device' | TokenRole = 'device'): Promise<Caller> {
+    const nowMs = this.#sources.clock.nowMs();
     const bearer = bearerOf(ctx);
-    const serial = bearer === undefined ? undefined : await stores.deviceSessions.serialOf(bearer);
+    const serial =
+      bearer === undefined ? undefined : await this.#sources.deviceSessions.serialOf(bearer);
     if (serial !== undefined) {
-      await this.known(ctx, stores, serial);
-      const device = await stores.devices.bySerial(serial);
+      await this.known(ctx, serial);
+      const device = await this.#sources.devices.bySerial(serial);
       if (device?.status === 'active') {
-        await this.certificate(ctx, stores, device);
+        await this.certificate(ctx, device);
         return { kind: 'device', device };
       }
-      await stores.deviceSessions.end(serial);
-      throw await refusedDevice(ctx, stores, serial);
+      await this.#sources.deviceSessions.end(serial);
+      throw await refusedDevice(ctx, this.#sources.audit, serial);
     }
-    await this.anonymous(ctx, stores);
+    await this.anonymous(ctx);
     if (bearer === undefined) return { kind: 'anonymous' };
-    const token = await stores.serviceTokens.find(bearer);
+    const token = await this.#sources.serviceTokens.find(bearer);
     if (token === undefined) {
       throw expected === 'device'
-        ? await refusedDevice(ctx, stores, '')
-        : await refusedToken(ctx, stores, expected);
+        ? await refusedDevice(ctx, this.#sources.audit, '')
+        : await refusedToken(ctx, this.#sources.audit, expected);
     }
-    if (stores.serviceTokens.hasExpired(token)) throw await expiredToken(ctx, stores, token);
+    if (this.#sources.serviceTokens.hasExpired(token))
+      throw await expiredToken(ctx, this.#sources.audit, token);
     this.#addresses.giveBack(networkOf(ctx.state.address), nowMs);
-    await this.known(ctx, stores, `token ${token.name}`);
+    await this.known(ctx, `token ${token.name}`);
     return { kind: 'service', token };
   }
 
   /** The second factor of a device that has proven itself. Throws HttpProblem 403 where it is wanted and wrong. */
-  async certificate(
-    ctx: AppContext,
-    stores: CallerStores,
-    device: RegisteredDevice,
-  ): Promise<void> {
-    await this.#certificates?.require(ctx, stores, device);
+  async certificate(ctx: AppContext, device: RegisteredDevice): Promise<void> {
+    await this.#certificates?.require(ctx, this.#sources.audit, device);
   }
 
   /** Counts a request of an identity that has proven itself. Throws HttpProblem 429. */
-  async known(ctx: AppContext, stores: CallerStores, identity: string): Promise<void> {
-    const waitMs = this.#identities.take(identity, stores.clock.nowMs());
-    await this.refuse(ctx, stores, 'identity', identity, waitMs);
+  async known(ctx: AppContext, identity: string): Promise<void> {
+    const waitMs = this.#identities.take(identity, this.#sources.clock.nowMs());
+    await this.refuse(ctx, 'identity', identity, waitMs);
   }
 
   /** Counts bytes of a chunked download in place of a request. Throws HttpProblem 429. */
-  async transfer(
-    ctx: AppContext,
-    stores: CallerStores,
-    serial: string,
-    bytes: number,
-  ): Promise<void> {
-    const waitMs = this.#transfers.take(serial, bytes, stores.clock.nowMs());
-    await this.refuse(ctx, stores, 'transfer', serial, waitMs);
+  async transfer(ctx: AppContext, serial: string, bytes: number): Promise<void> {
+    const waitMs = this.#transfers.take(serial, bytes, this.#sources.clock.nowMs());
+    await this.refuse(ctx, 'transfer', serial, waitMs);
   }
 
   /** Counts what a vehicle without a log-in has the server write down. Throws HttpProblem 429. */
-  async stranger(ctx: AppContext, stores: CallerStores): Promise<void> {
+  async stranger(ctx: AppContext): Promise<void> {
     const network = networkOf(ctx.state.address);
-    const waitMs = this.#strangers.take(network, stores.clock.nowMs());
-    await this.refuse(ctx, stores, 'stranger', network, waitMs);
+    const waitMs = this.#strangers.take(network, this.#sources.clock.nowMs());
+    await this.refuse(ctx, 'stranger', network, waitMs);
   }
 
   /** Counts a request without an identity. Throws HttpProblem 429. */
-  async anonymous(
-    ctx: AppContext,
-    stores: CallerStores,
-    purpose: Purpose = 'other',
-  ): Promise<void> {
-    const nowMs = stores.clock.nowMs();
+  async anonymous(ctx: AppContext, purpose: Purpose = 'other'): Promise<void> {
+    const nowMs = this.#sources.clock.nowMs();
     const network = networkOf(ctx.state.address);
     // In this order: one address that asks too often leaves the tokens of all others alone.
     const waitMs = this.#addresses.take(network, nowMs, purpose);
-    await this.refuse(ctx, stores, 'address', network, waitMs);
+    await this.refuse(ctx, 'address', network, waitMs);
     const sharedMs = this.#anonymous.take(nowMs, purpose);
     if (sharedMs !== undefined) this.#addresses.giveBack(network, nowMs);
-    await this.refuse(ctx, stores, 'anonymous', '', sharedMs);
+    await this.refuse(ctx, 'anonymous', '', sharedMs);
   }
 
   /**
    * The device on a vehicle path; undefined where vehicles need not log in and this one has not. Throws HttpProblem
    * 401 and 429.
    */
-  async vehicle(ctx: AppContext, stores: CallerStores): Promise<RegisteredDevice | undefined> {
-    const caller = await this.identify(ctx, stores);
+  async vehicle(ctx: AppContext): Promise<RegisteredDevice | undefined> {
+    const caller = await this.identify(ctx);
     if (caller.kind === 'device') {
       ctx.state.device = caller.device;
       return caller.device;
     }
-    const open = this.#policy === 'auto' && !(await stores.devices.holdsDevices());
+    const open = this.#policy === 'auto' && !(await this.#sources.devices.holdsDevices());
     if (caller.kind === 'anonymous' && open) return undefined;
-    throw await refusedDevice(ctx, stores, '');
+    throw await refusedDevice(ctx, this.#sources.audit, '');
   }
 
   /** The device, where nothing works without one. */
-  async device(ctx: AppContext, stores: CallerStores): Promise<RegisteredDevice> {
-    const device = await this.vehicle(ctx, stores);
-    if (device === undefined) throw await refusedDevice(ctx, stores, '');
+  async device(ctx: AppContext): Promise<RegisteredDevice> {
+    const device = await this.vehicle(ctx);
+    if (device === undefined) throw await refusedDevice(ctx, this.#sources.audit, '');
     return device;
   }
 
@@ -196,30 +184,28 @@ export class CallerGate {
    */
   async service(
     ctx: AppContext,
-    stores: CallerStores,
     role: TokenRole,
     ...others: readonly TokenRole[]
   ): Promise<ServiceToken> {
-    const caller = await this.identify(ctx, stores, role);
+    const caller = await this.identify(ctx, role);
     if (caller.kind === 'service' && [role, ...others].includes(caller.token.role)) {
       return caller.token;
     }
     const name = caller.kind === 'service' ? caller.token.name : undefined;
-    throw await refusedToken(ctx, stores, role, name);
+    throw await refusedToken(ctx, this.#sources.audit, role, name);
   }
 
   /** Nothing without `waitMs`; otherwise it is counted, on record, and thrown: HttpProblem 429. */
   async refuse(
     ctx: AppContext,
-    stores: CallerStores,
     guard: Guard,
     caller: string,
     waitMs: number | undefined,
   ): Promise<void> {
     if (waitMs === undefined) return;
     const seconds = Math.max(1, Math.ceil(waitMs / 1000));
-    this.counts.refused(guard, caller, waitMs, stores.clock.nowMs());
-    await stores.audit.record({
+    this.counts.refused(guard, caller, waitMs, this.#sources.clock.nowMs());
+    await this.#sources.audit.record({
       action: 'refused.rate',
       who: guard === 'identity' || guard === 'transfer' ? caller : '',
       address: networkOf(ctx.state.address),
@@ -241,10 +227,10 @@ export function bearerOf(ctx: AppContext): string | undefined {
 /** Unknown, revoked, factory-only, expired, missing: one answer, so that nobody learns which serials exist. */
 async function refusedDevice(
   ctx: AppContext,
-  stores: CallerStores,
+  audit: AuditTrail,
   serial: string,
 ): Promise<HttpProblem> {
-  await stores.audit.record({
+  await audit.record({
     action: 'refused.device',
     who: serial,
     address: ctx.state.address,
@@ -256,11 +242,11 @@ async function refusedDevice(
 /** `name`: of a token that is valid, and of another role. */
 async function refusedToken(
   ctx: AppContext,
-  stores: CallerStores,
+  audit: AuditTrail,
   role: TokenRole,
   name?: string,
 ): Promise<HttpProblem> {
-  await stores.audit.record({
+  await audit.record({
     action: 'refused.token',
     who: name ?? '',
     address: ctx.state.address,
@@ -277,12 +263,12 @@ async function refusedToken(
 
 async function expiredToken(
   ctx: AppContext,
-  stores: CallerStores,
+  audit: AuditTrail,
   { name, role, expiresAt }: ServiceToken,
 ): Promise<HttpProblem> {
   const { address } = ctx.state;
   const detail = `expired: ${ctx.method} ${ctx.path}`.slice(0, 80);
-  await stores.audit.record({ action: 'refused.token', who: name, address, detail });
+  await audit.record({ action: 'refused.token', who: name, address, detail });
   return new HttpProblem(
     401,
     'TOKEN_EXPIRED',

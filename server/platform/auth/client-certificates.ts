@@ -4,10 +4,10 @@ import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../../../src/core/clock.ts';
 import { InputError } from '../../../src/core/errors.ts';
 import { certificatesIn } from '../../../src/trust/certificates.ts';
-import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { HttpProblem } from '../http/errors.ts';
 import type { AppContext } from '../http/request.ts';
-import type { CallerStores } from './caller-stores.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { RegisteredDevice } from './identity.ts';
 
 export interface CertificateOptions {
   /** PEM of the CAs that issue certificates of devices. */
@@ -52,12 +52,12 @@ export class ClientCertificates {
   }
 
   /** Throws HttpProblem 403 unless the request came with a certificate of this device. */
-  async require(ctx: AppContext, stores: CallerStores, device: RegisteredDevice): Promise<void> {
+  async require(ctx: AppContext, audit: AuditTrail, device: RegisteredDevice): Promise<void> {
     const fault = this.#fault(ctx, device);
     if (fault === undefined) return;
     const { address } = ctx.state;
     const detail = `client certificate: ${fault}`.slice(0, 200);
-    await stores.audit.record({ action: 'refused.device', who: device.serial, address, detail });
+    await audit.record({ action: 'refused.device', who: device.serial, address, detail });
     throw new HttpProblem(
       403,
       'DEVICE_CERTIFICATE',
@@ -86,7 +86,10 @@ export class ClientCertificates {
     if (this.#seen.has(text)) return this.#seen.get(text);
     const certificate = parseHeader(text);
     const shown = certificate && this.#judge(certificate);
-    if (this.#seen.size >= CACHED) this.#seen.delete(this.#seen.keys().next().value!);
+    for (const oldest of this.#seen.keys()) {
+      if (this.#seen.size < CACHED) break;
+      this.#seen.delete(oldest);
+    }
     this.#seen.set(text, shown);
     return shown;
   }

@@ -1,5 +1,7 @@
 // What the guards against floods have done: how many requests each one refused, whom, and how long they have to wait.
 
+import { present } from '../../../src/core/present.ts';
+
 /** What a refused request was counted by. */
 export const GUARDS = {
   identity: 'requests of a device with a session, or of a token',
@@ -49,7 +51,7 @@ export class GuardCounts {
   readonly #callers = new Map<string, Entry>();
 
   refused(guard: Guard, caller: string, waitMs: number, nowMs: number): void {
-    const total = this.#totals.get(guard)!;
+    const total = present(this.#totals.get(guard), `the total of ${guard}`);
     total.refused++;
     total.waitMs += waitMs;
     const key = `${guard} ${caller}`;
@@ -60,7 +62,10 @@ export class GuardCounts {
     // Behind all others: a map keeps the order in which its keys came.
     this.#callers.delete(key);
     this.#callers.set(key, entry);
-    if (this.#callers.size > CALLERS) this.#callers.delete(this.#callers.keys().next().value!);
+    for (const oldest of this.#callers.keys()) {
+      if (this.#callers.size <= CALLERS) break;
+      this.#callers.delete(oldest);
+    }
   }
 
   /** One for each guard. */

@@ -53,7 +53,8 @@ export class PatientConnection implements DatabaseConnection {
   }
 
   streamQuery<R>(query: CompiledQuery, chunkSize?: number): AsyncIterableIterator<QueryResult<R>> {
-    return this.#connection.streamQuery<R>(query, chunkSize!);
+    // Kysely asks for a size and SQLite reads row by row: it takes none.
+    return this.#connection.streamQuery<R>(query, chunkSize ?? 1);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { DiskStorage } from '../../../src/core/storage.ts';
+import { readCounter, setCounter } from './counters.ts';
 import { DATABASE_FILE, type Database } from './database.ts';
 
 const FILE = 'lineage.json';
@@ -23,20 +24,11 @@ export async function enterLineage(folder: string, db: Database): Promise<Lineag
   const storage = await DiskStorage.open(folder);
   const database = await storage.identity(DATABASE_FILE);
   const kept = parse(await storage.read(FILE));
-  const row = await db.query
-    .selectFrom('counters')
-    .select('value')
-    .where('name', '=', GENERATION)
-    .executeTakeFirst();
-  const here = row?.value ?? 0;
+  const here = await readCounter(db.query, GENERATION);
   const lineage = compared(kept, { database, generation: here });
   // The database first: a crash between the two leaves a file that is behind, which means nothing.
   const generation = Math.max(here, kept?.generation ?? 0) + 1;
-  await db.query
-    .insertInto('counters')
-    .values({ name: GENERATION, value: generation })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: generation }))
-    .execute();
+  await setCounter(db.query, GENERATION, generation);
   const text = `${JSON.stringify({ format: 1, database, generation })}\n`;
   await storage.replace(FILE, new TextEncoder().encode(text));
   return lineage;

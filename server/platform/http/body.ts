@@ -9,6 +9,7 @@ import {
 } from '../../../src/contract/endpoint.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { JsonDepthError, parseJsonBytes } from '../../../src/core/json.ts';
+import { itemAt } from '../../../src/core/present.ts';
 import { HttpProblem } from './errors.ts';
 import type { AppContext } from './request.ts';
 
@@ -129,7 +130,7 @@ export function drain(req: IncomingMessage): void {
 export function parseInput<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
+  const issue = itemAt(parsed.error.issues, 0);
   const field = issue.path.length === 0 ? 'the input' : z.core.toDotPath(issue.path);
   throw new HttpProblem(400, 'BAD_FIELD', `${field}: ${issue.message}`);
 }

@@ -7,6 +7,7 @@ export type ServerErrorCode =
   | 'DATA_DIRECTORY_BUSY'
   | 'DATABASE'
   | 'DATABASE_BUSY'
+  | 'DATABASE_ROW'
   | 'DATABASE_STORAGE'
   | 'LISTEN'
   | 'TRUST';

@@ -2,8 +2,8 @@
 
 import type { Middleware } from 'koa';
 import type { Clock } from '../../../src/core/clock.ts';
-import type { AuditLog } from '../../features/audit/store.ts';
 import { type AddressList, clientAddress, type ProxyTrust } from '../auth/addresses.ts';
+import type { AuditTrail } from '../auth/audit-trail.ts';
 import { readBasePath, withoutBase } from './base-path.ts';
 import { HttpProblem } from './errors.ts';
 import type { RequestState } from './request.ts';
@@ -57,7 +57,7 @@ export function arrival(options: {
 /** Refuses an address that is not on the list with 403, for every path. */
 export function frontDoor(options: {
   allow: AddressList;
-  audit: AuditLog;
+  audit: AuditTrail;
 }): Middleware<RequestState> {
   return async (ctx, next) => {
     const { address } = ctx.state;

@@ -1,12 +1,10 @@
 // A router whose routes are endpoints of the contract and stand behind the guard of the access table. A route is added by `answer` only.
 
 import Router from '@koa/router';
-import type { Middleware } from 'koa';
 import type { Endpoint } from '../../../src/contract/endpoint.ts';
 import type { EndpointId } from '../../../src/contract/endpoints/endpoints.ts';
-import { accessOf, guard } from '../auth/access.ts';
+import { accessOf, guard, type RouteGuard } from '../auth/access.ts';
 import type { AppContext, RequestState } from './request.ts';
-import type { Services } from './services.ts';
 
 /** An endpoint that is in the list of the contract. */
 export type KnownEndpoint = Endpoint & { readonly id: EndpointId };
@@ -18,11 +16,7 @@ export interface GuardedRouter extends Router<RequestState> {
   readonly endpoints: readonly KnownEndpoint[];
 }
 
-/** Routes for people need `sessions`. */
-export function guardedRouter(
-  services: Services,
-  sessions?: Middleware<RequestState>,
-): GuardedRouter {
+export function guardedRouter(routeGuard: RouteGuard): GuardedRouter {
   const router = new Router<RequestState>();
   const register = router.register.bind(router);
   const endpoints: KnownEndpoint[] = [];
@@ -35,7 +29,7 @@ export function guardedRouter(
     answer: (endpoint: KnownEndpoint, handle: (ctx: AppContext) => Promise<void> | void): void => {
       if (endpoints.includes(endpoint)) throw new Error(`${endpoint.id} is answered twice`);
       endpoints.push(endpoint);
-      const entry = guard(services, sessions, accessOf(endpoint));
+      const entry = guard(routeGuard, accessOf(endpoint));
       type Handler = Parameters<typeof register>[2];
       register(endpoint.path, [endpoint.method], [entry, handle] as unknown as Handler);
     },

@@ -1,16 +1,7 @@
 // What a request carries through the middleware.
 
 import type { RouterContext } from '@koa/router';
-import type { Role } from '../../features/people/store.ts';
-import type { ServiceToken } from '../../features/registry/service-token-store.ts';
-import type { RegisteredDevice } from '../../features/registry/store.ts';
-
-export interface Person {
-  readonly name: string;
-  readonly role: Role;
-  /** A token for this session's forms. */
-  readonly csrfToken: string;
-}
+import type { Person, RegisteredDevice, ServiceToken } from '../auth/identity.ts';
 
 export interface RequestState {
   /** Canonical address of the client, behind trusted proxies. */
@@ -32,3 +23,15 @@ export interface RequestState {
 }
 
 export type AppContext = RouterContext<RequestState>;
+
+/** The person behind a request. Throws Error on a route that the access table does not give to people alone. */
+export function requiredPerson({ state: { person } }: AppContext): Person {
+  if (person === undefined) throw new Error('the guard let a request without a person through');
+  return person;
+}
+
+/** The device behind a request. Throws Error on a route that the access table does not give to devices alone. */
+export function requiredDevice({ state: { device } }: AppContext): RegisteredDevice {
+  if (device === undefined) throw new Error('the guard let a request without a device through');
+  return device;
+}

@@ -5,14 +5,13 @@ import type { z } from 'zod';
 import { MAX_BODY_BYTES } from '../../../src/contract/endpoint.ts';
 import { parseJsonBytes } from '../../../src/core/json.ts';
 import { SEALED_TYPE, type SealedSession, sealMessage } from '../../../src/trust/sealed-session.ts';
-import { type ReceivedMessage, receiveMessage } from '../../features/registry/sealed-sessions.ts';
-import type { RegisteredDevice } from '../../features/registry/store.ts';
 import { accessOf, requireRole } from '../auth/access.ts';
+import type { RegisteredDevice } from '../auth/identity.ts';
+import { type ReceivedMessage, receiveMessage, type SealedGuard } from '../auth/sealed-message.ts';
 import { badJson, parseInput, readBytes } from './body.ts';
 import { HttpProblem } from './errors.ts';
 import type { GuardedRouter, KnownEndpoint } from './guarded-router.ts';
 import type { AppContext } from './request.ts';
-import type { Services } from './services.ts';
 
 export interface SealedRequest {
   readonly ctx: AppContext;
@@ -33,7 +32,7 @@ export type SealedAnswer =
 /** Answers an endpoint with sealed messages. What `handle` throws as HttpProblem is sealed, too; what comes before cannot be. */
 export function sealedPost(
   router: GuardedRouter,
-  services: Services,
+  guard: SealedGuard,
   endpoint: KnownEndpoint,
   handle: (request: SealedRequest) => Promise<SealedAnswer>,
   options: { readonly uncounted?: boolean } = {},
@@ -49,13 +48,13 @@ export function sealedPost(
         `expected a body of type ${SEALED_TYPE}`,
       );
     }
-    const message = await readBytes(ctx, services.clock, maxBytes);
-    const received = await receiveMessage(ctx, services, message, options);
+    const message = await readBytes(ctx, guard.clock, maxBytes);
+    const received = await receiveMessage(ctx, guard, message, options);
     ctx.state.device = received.device;
     ctx.set('Cache-Control', 'no-store');
     let answer: SealedAnswer;
     try {
-      await requireRole(ctx, services, access, received.device);
+      await requireRole(ctx, guard.audit, access, received.device);
       answer = await handle({ ...received, ctx, json: (schema) => jsonOf(received.body, schema) });
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;

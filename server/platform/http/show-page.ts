@@ -2,13 +2,20 @@
 
 import type { Context } from 'koa';
 import type { PageData, PageName } from '../../web/pages.ts';
+import type { Person } from '../auth/identity.ts';
 import { prefersHtml } from './problems.ts';
-import type { AppContext, Person } from './request.ts';
-import type { Services } from './services.ts';
+import type { AppContext } from './request.ts';
+
+/** What every page needs besides its own data. */
+export interface PageFrame {
+  render(page: PageName, data: PageData): string;
+  /** What operators have to know and do something about, a sentence each. */
+  notices(): Promise<readonly string[]>;
+}
 
 export async function show(
   ctx: AppContext,
-  services: Services,
+  frame: PageFrame,
   person: Person,
   page: PageName,
   data: Omit<PageData, 'person' | 'base'> & { title: string },
@@ -19,9 +26,9 @@ export async function show(
     ctx.body = data;
     return;
   }
-  const notices = [...services.notices(), ...(await services.expiry.notices())];
+  const notices = await frame.notices();
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = services.pages.render(page, { ...data, person, notices, base: ctx.state.base });
+  ctx.body = frame.render(page, { ...data, person, notices, base: ctx.state.base });
 }
 
 /** After a form: 303 to one of our pages, below the path that the client knows. */

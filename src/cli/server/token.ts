@@ -2,7 +2,6 @@
 
 import path from 'node:path';
 import { deviceJson, twinText } from '../../../server/features/registry/routes.ts';
-import type { RegisteredDevice } from '../../../server/features/registry/store.ts';
 import { tokenExpiryOf } from '../../../server/features/registry/token-expiry.ts';
 import {
   addToken,
@@ -13,6 +12,7 @@ import {
   reopenDevice,
   setDeviceStatus,
 } from '../../../server/features/registry/tool-commands.ts';
+import type { RegisteredDevice } from '../../../server/platform/auth/identity.ts';
 import { systemClock } from '../../core/clock.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';

@@ -1,6 +1,8 @@
 // What a sealed request has to be: of a session that lasts, as the device sent it, for the first time, and of a device that is active.
 
 import type { ProblemCode } from '../../../src/contract/problem.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { Logger } from '../../../src/core/logger.ts';
 import {
   encrypts,
   type MessageHead,
@@ -8,10 +10,30 @@ import {
   readHead,
   type SealedSession,
 } from '../../../src/trust/sealed-session.ts';
-import { HttpProblem } from '../../platform/http/errors.ts';
-import type { AppContext } from '../../platform/http/request.ts';
-import type { Services } from '../../platform/http/services.ts';
-import type { RegisteredDevice } from './store.ts';
+import { HttpProblem } from '../http/errors.ts';
+import type { AppContext } from '../http/request.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { CallerSources } from './caller-sources.ts';
+import type { CallerGate } from './callers.ts';
+import type { RegisteredDevice } from './identity.ts';
+
+/** What it takes to open the messages of devices. */
+export interface SealedGuard {
+  readonly sealedSessions: {
+    /** One that has not expired. */
+    find(id: string): Promise<SealedSession | undefined>;
+    /** Durably takes a sequence number; false when it, or a higher one, was taken before. */
+    take(id: string, sequence: number): Promise<boolean>;
+    end(serial: string): Promise<void>;
+  };
+  readonly devices: Pick<CallerSources['devices'], 'bySerial'>;
+  readonly gate: CallerGate;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Sessions without encryption (suite `hmac`) are refused. */
+  readonly encryptedOnly: boolean;
+}
 
 export interface ReceivedMessage {
   readonly session: SealedSession;
@@ -27,23 +49,23 @@ export interface ReceivedMessage {
  */
 export async function receiveMessage(
   ctx: AppContext,
-  services: Services,
+  guard: SealedGuard,
   message: Uint8Array,
   options: { readonly uncounted?: boolean } = {},
 ): Promise<ReceivedMessage> {
-  const { sealedSessions, devices } = services;
+  const { sealedSessions, devices, gate } = guard;
   const head = readHead(message);
   if (head === undefined) {
-    throw await refusal(ctx, services, 'MESSAGE_MALFORMED', undefined, 'the body is no message');
+    throw await refusal(ctx, guard, 'MESSAGE_MALFORMED', undefined, 'the body is no message');
   }
   const found = await sealedSessions.find(head.session);
   // Opened before this server took no such sessions: the device opens another one, and is told why not.
-  const isRefused = found !== undefined && services.encryptedOnly && !encrypts(found.suite);
+  const isRefused = found !== undefined && guard.encryptedOnly && !encrypts(found.suite);
   const session = isRefused ? undefined : found;
   if (session === undefined) {
     throw await refusal(
       ctx,
-      services,
+      guard,
       'SESSION_UNKNOWN',
       undefined,
       'there is no such session (any more): POST /auth/challenge and /auth/response with "sealed" open one',
@@ -55,7 +77,7 @@ export async function receiveMessage(
   if (!opened.ok) {
     throw await refusal(
       ctx,
-      services,
+      guard,
       'MESSAGE_FORGED',
       serial,
       'it is not what the device sent to this path',
@@ -64,19 +86,19 @@ export async function receiveMessage(
   if (!(await sealedSessions.take(session.id, sequence))) {
     throw await refusal(
       ctx,
-      services,
+      guard,
       'MESSAGE_REPLAYED',
       serial,
       `number ${sequence}, or a later one, was taken before`,
     );
   }
-  if (options.uncounted !== true) await services.gate.known(ctx, services, serial);
+  if (options.uncounted !== true) await gate.known(ctx, serial);
   const device = await devices.bySerial(serial);
   if (device?.status !== 'active') {
     await sealedSessions.end(serial);
-    throw await refusal(ctx, services, 'DEVICE_REFUSED', serial, 'the device is not active');
+    throw await refusal(ctx, guard, 'DEVICE_REFUSED', serial, 'the device is not active');
   }
-  await services.gate.certificate(ctx, services, device);
+  await gate.certificate(ctx, device);
   return { session, device, sequence, body: opened.body };
 }
 
@@ -86,18 +108,18 @@ function contextOf(ctx: AppContext, { sequence }: MessageHead) {
 
 async function refusal(
   ctx: AppContext,
-  services: Services,
+  guard: SealedGuard,
   code: Extract<ProblemCode, `MESSAGE_${string}` | 'SESSION_UNKNOWN' | 'DEVICE_REFUSED'>,
   serial: string | undefined,
   text: string,
 ): Promise<HttpProblem> {
-  await services.gate.anonymous(ctx, services);
-  await services.audit.record({
+  await guard.gate.anonymous(ctx);
+  await guard.audit.record({
     action: 'refused.message',
     who: serial ?? '',
     address: ctx.state.address,
     detail: `${code} on ${ctx.path}`,
   });
-  services.logger.warn({ code, path: ctx.path, serial: serial ?? null }, 'a message is refused');
+  guard.logger.warn({ code, path: ctx.path, serial: serial ?? null }, 'a message is refused');
   return new HttpProblem(code === 'MESSAGE_MALFORMED' ? 400 : 401, code, text);
 }
