@@ -33,6 +33,7 @@ const vitest = (project: string, file: string): string[] => [
 const stages: Stage[] = [
   { name: 'format and lint', command: ['biome', 'check', '.'] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
+  { name: 'unused files, exports and packages', command: ['knip'] },
   // The package that the tests on vcan0 and of the package itself run.
   { name: 'build', command: ['tsc', '-p', 'tsconfig.build.json'] },
   { name: 'unit', command: vitest('unit', report('unit')), report: report('unit') },

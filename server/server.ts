@@ -80,8 +80,6 @@ export interface ServerOptions {
   web?: WebFiles;
 }
 
-export type { RunningServer } from './platform/http/listen.ts';
-
 export interface CanOtaServer {
   readonly app: Koa<RequestState>;
   /** Throws ServerError `LISTEN` when the port or address cannot be had. Port 0 takes a free one. */
@@ -90,7 +88,7 @@ export interface CanOtaServer {
   close(): Promise<void>;
 }
 
-export const DEFAULT_MAX_UPLOAD_BYTES = 64 * 1024 * 1024;
+const DEFAULT_MAX_UPLOAD_BYTES = 64 * 1024 * 1024;
 
 /**
  * Opens the data folder and builds the application. Throws InputError for a bad option and ServerError

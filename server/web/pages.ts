@@ -54,7 +54,7 @@ export class Pages {
 }
 
 /** `1,234 bytes`, `12.3 KiB`, `4.5 MiB`. */
-export function formatBytes(size: number): string {
+function formatBytes(size: number): string {
   if (size < 10_000) return `${size.toLocaleString('en')} bytes`;
   const units = ['KiB', 'MiB', 'GiB'];
   let value = size / 1024;
@@ -68,12 +68,12 @@ export function formatBytes(size: number): string {
 }
 
 /** `2026-01-31 12:34:56`, UTC. */
-export function formatTime(iso: string): string {
+function formatTime(iso: string): string {
   return iso.slice(0, 19).replace('T', ' ');
 }
 
 /** How a campaign's outcome is coloured. */
-export function outcomeTone(outcome: string): 'good' | 'calm' | 'bad' {
+function outcomeTone(outcome: string): 'good' | 'calm' | 'bad' {
   if (outcome === 'SUCCESS') return 'good';
   return ['UP_TO_DATE', 'DEFERRED', 'USER_REJECTED', 'INTERRUPTED'].includes(outcome)
     ? 'calm'
@@ -81,7 +81,7 @@ export function outcomeTone(outcome: string): 'good' | 'calm' | 'bad' {
 }
 
 /** How the code beside an outcome is coloured: attacks and faults stand out, decisions of people do not. */
-export function codeTone(code: string): 'good' | 'calm' | 'bad' {
+function codeTone(code: string): 'good' | 'calm' | 'bad' {
   if (code === 'RECOVERED') return 'good';
   return ['CANCELLED', 'CONDITION', 'DENIED', 'LATER', 'TIMED_OUT', 'WITHDRAWN'].includes(code)
     ? 'calm'
@@ -89,23 +89,23 @@ export function codeTone(code: string): 'good' | 'calm' | 'bad' {
 }
 
 /** The way back has failed: nobody may overlook that this vehicle runs old and new software side by side. */
-export function isMixed(outcome: string): boolean {
+function isMixed(outcome: string): boolean {
   return outcome === 'ROLLBACK_FAILED' || outcome === 'safe-state';
 }
 
 /** How the state of a vehicle or device is coloured. */
-export function stateTone(state: string): 'good' | 'calm' | 'bad' {
+function stateTone(state: string): 'good' | 'calm' | 'bad' {
   if (state === 'up-to-date' || state === 'active') return 'good';
   return state === 'needs-attention' || state === 'revoked' ? 'bad' : 'calm';
 }
 
 /** How the state of a command or of a parameter is coloured. */
-export function serviceTone(state: string): 'good' | 'calm' | 'bad' {
+function serviceTone(state: string): 'good' | 'calm' | 'bad' {
   if (state === 'completed' || state === 'set') return 'good';
   return ['failed', 'expired', 'rejected', 'differs'].includes(state) ? 'bad' : 'calm';
 }
 
 /** Any JSON, with a space where a line may break. */
-export function formatValue(value: unknown): string {
+function formatValue(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value).replaceAll(',"', ', "');
 }

@@ -29,7 +29,7 @@ export interface ReleaseImage {
 }
 
 /** The bench cannot provision its vehicle. Its exit code is that of an ECU that refuses. */
-export class DriverError extends CanOtaError {
+class DriverError extends CanOtaError {
   readonly code: string;
 
   constructor(code: string, message: string) {

@@ -13,12 +13,12 @@ import { busOf } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 
 /** The bit rates that shares refer to: the wire's own, or the vehicle's where the bus has none (vcan, unpaced). */
-export interface BitRates {
+interface BitRates {
   readonly bitrate: number;
   readonly dataBitrate: number;
 }
 
-export function bitRates(bus: CanBus, vehicle: Vehicle, busName: string): BitRates {
+function bitRates(bus: CanBus, vehicle: Vehicle, busName: string): BitRates {
   const described = present(vehicle.buses[busName], `bus ${busName}`);
   const bitrate = bus.bitrate ?? described.bitrate;
   return { bitrate, dataBitrate: bus.dataBitrate ?? Math.max(bitrate, described.dataBitrate) };

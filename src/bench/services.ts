@@ -21,7 +21,7 @@ import { benchDevice, type DeviceFigures } from './services-device.ts';
 import { type BenchView, openBenchView } from './view.ts';
 import { BenchWorld, type BenchWorldOptions } from './world.ts';
 
-export interface ServicesReport {
+interface ServicesReport {
   readonly outcome: 'SUCCESS' | 'FAILED';
   readonly config: {
     readonly accepted: readonly string[];
@@ -65,7 +65,7 @@ const ALLOWED_KW = 150;
 const BEYOND_KW = 130;
 const LIMIT_KW = 40;
 
-export class ServicesError extends CanOtaError {
+class ServicesError extends CanOtaError {
   readonly code = 'SERVICES';
 }
 

@@ -5,7 +5,7 @@ import type { CanFrame } from './can-frame.ts';
 import { classicStuffedBits } from './classic-bits.ts';
 
 /** 10.4.6: three recessive bits of intermission before the next frame may start. */
-export const INTERMISSION_BITS = 3;
+const INTERMISSION_BITS = 3;
 
 /** Bits of one frame, intermission included, by the bit rate at which they run. */
 export interface FrameBits {

@@ -6,7 +6,7 @@ import { type CanFrame, frameText, parseFrameText } from './can-frame.ts';
 import { CAN_EFF_MASK, CAN_ERR_FLAG } from './linux-frame.ts';
 
 /** An error frame as candump writes it: the class bits of linux/can/error.h and their 8 bytes of detail. */
-export interface ErrorEntry {
+interface ErrorEntry {
   readonly errorClass: number;
   readonly detail: Uint8Array;
 }

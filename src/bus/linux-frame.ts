@@ -17,9 +17,9 @@ export const CAN_EFF_MASK = 0x1fffffff;
 export const CAN_SFF_MASK = 0x7ff;
 
 /** struct canfd_frame.flags. FDF is what tells a canfd_frame from a can_frame in a stream of both. */
-export const CANFD_BRS = 0x01;
+const CANFD_BRS = 0x01;
 export const CANFD_ESI = 0x02;
-export const CANFD_FDF = 0x04;
+const CANFD_FDF = 0x04;
 
 /** Value of the reserved byte (__res0) that marks the echo of the reader's own frame. */
 const ECHO = 1;
@@ -48,7 +48,7 @@ export function readWord(bytes: Uint8Array, at: number): number {
   );
 }
 
-export function writeWord(bytes: Uint8Array, at: number, value: number): void {
+function writeWord(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> SHIFT_0;
   bytes[at + 1] = value >>> SHIFT_1;
   bytes[at + 2] = value >>> SHIFT_2;

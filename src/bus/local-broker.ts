@@ -12,7 +12,7 @@ import { monotonicMs } from './monotonic.ts';
 import { ThreadSleep } from './thread-sleep.ts';
 import { arbitrationKeyOfWord, Wire, type WireNode } from './wire.ts';
 
-export const BROKER_LIMITS: BrokerLimits = {
+const BROKER_LIMITS: BrokerLimits = {
   queueFrames: 2048,
   holdBytes: 1024 * 1024,
   holdMs: 2000,

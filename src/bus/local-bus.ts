@@ -17,8 +17,8 @@ import { brokerPath } from './local-handshake.ts';
 import { monotonicOffsetMs } from './monotonic.ts';
 
 /** bit/s of a wire whose starter names none. */
-export const DEFAULT_BITRATE = 500_000;
-export const DEFAULT_DATA_BITRATE = 2_000_000;
+const DEFAULT_BITRATE = 500_000;
+const DEFAULT_DATA_BITRATE = 2_000_000;
 
 export interface LocalBusOptions {
   readonly name: string;

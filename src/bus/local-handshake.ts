@@ -29,7 +29,7 @@ export interface Accepted {
   readonly cutOff?: { readonly frames: number; readonly reason: string };
 }
 
-export interface Refused {
+interface Refused {
   readonly canOta: number;
   readonly refused: 'CONFIG_MISMATCH' | 'BROKER';
   readonly reason: string;

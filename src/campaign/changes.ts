@@ -2,7 +2,7 @@
 
 import type { Changed, EcuStep } from './ports.ts';
 
-export interface EcuChange {
+interface EcuChange {
   /** An image beside the running one: it is forgotten on the way back. */
   readonly staging: Changed;
   /** What runs, or is going to run. */
@@ -20,7 +20,7 @@ export function worse(a: Changed, b: Changed): Changed {
   return WEIGHT[a] >= WEIGHT[b] ? a : b;
 }
 
-export function changeOf(changes: Changes, ecu: string): EcuChange {
+function changeOf(changes: Changes, ecu: string): EcuChange {
   return changes[ecu] ?? NONE;
 }
 

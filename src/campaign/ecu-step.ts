@@ -24,12 +24,12 @@ import type { CampaignCommand } from './state.ts';
 
 export type EcuStepCommand = Extract<CampaignCommand, { kind: 'ecu' }>;
 
-export interface OpenedImage extends ImageSource {
+interface OpenedImage extends ImageSource {
   close(): Promise<void>;
 }
 
 /** The image of before, with what it is inside where it is encrypted. */
-export interface PreviousImage extends Omit<RollbackOrder['previous'], 'version' | 'image'> {
+interface PreviousImage extends Omit<RollbackOrder['previous'], 'version' | 'image'> {
   readonly image: OpenedImage;
 }
 

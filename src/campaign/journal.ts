@@ -8,7 +8,7 @@ export const JOURNAL_FILE = 'journal.log';
 /** The journal before the last rotation, kept for the history. */
 export const OLD_JOURNAL_FILE = 'journal.1.log';
 /** A journal with damage in its middle is kept under this name for whoever wants to know why. */
-export const DAMAGED_JOURNAL_FILE = 'journal.damaged.log';
+const DAMAGED_JOURNAL_FILE = 'journal.damaged.log';
 
 export interface JournalRecord {
   readonly sequence: number;

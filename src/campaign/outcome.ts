@@ -3,7 +3,7 @@
 import { ExitCode } from '../core/exit-code.ts';
 
 /** Outcomes of a campaign. */
-export const OUTCOMES = [
+const OUTCOMES = [
   'SUCCESS',
   'UP_TO_DATE',
   'USER_REJECTED',
@@ -14,7 +14,6 @@ export const OUTCOMES = [
   'ROLLBACK_COMPLETED',
   'ROLLBACK_FAILED',
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
 
 /** A cycle can also end before anything in the vehicle was touched: no backend, or told to stop. */
 export const CYCLE_OUTCOMES = [...OUTCOMES, 'BACKEND_UNAVAILABLE', 'INTERRUPTED'] as const;

@@ -90,7 +90,7 @@ export interface RolledBack extends Reported {
 }
 
 /** With the commitment of an ECU that will prove its confirmation. */
-export interface Verified extends Reported {
+interface Verified extends Reported {
   readonly commitment?: string;
 }
 

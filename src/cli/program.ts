@@ -334,7 +334,7 @@ function addMonitor(program: Command): void {
     .action(async (options) => (await import('./monitor/monitor.ts')).monitor(options));
 }
 
-export interface ImageArgument {
+interface ImageArgument {
   readonly ecu: string;
   readonly file: string;
   readonly version: string;

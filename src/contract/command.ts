@@ -32,7 +32,7 @@ export const LONGEST_EXPIRY_S = 30 * 24 * 3600;
 
 const name = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'expected a name such as setPowerLimit');
 
-export const argumentDescription = z.discriminatedUnion('type', [
+const argumentDescription = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('number'),
     unit: z.string().max(16).default(''),
@@ -46,11 +46,10 @@ export const argumentDescription = z.discriminatedUnion('type', [
 ]);
 export type ArgumentDescription = Readonly<z.output<typeof argumentDescription>>;
 
-export const actionDescription = z.strictObject({
+const actionDescription = z.strictObject({
   title: z.string().max(120),
   arguments: z.record(name, argumentDescription),
 });
-export type ActionDescription = Readonly<z.output<typeof actionDescription>>;
 
 /** What the ECUs of a vehicle can be told to do; the vehicle tells it to the backend. */
 export const catalogue = z.record(ecuName, z.record(name, actionDescription));

@@ -31,7 +31,7 @@ const seconds = (least: number, most: number) =>
 const consent = z.enum(['ask', 'none'], 'expected ask or none');
 
 /** The most DIDs that are read in one round. */
-export const MAX_DIDS = 32;
+const MAX_DIDS = 32;
 
 /**
  * One schema for all: whoever sets a parameter, stores it, applies it or shows it works with this table. Names are
@@ -93,7 +93,7 @@ export type Configuration = {
 /** What an operator wants, as he wrote it: any JSON under any name, so that the vehicle can say what is wrong with it. */
 export type WantedParameters = Readonly<Record<string, unknown>>;
 
-export const REJECTION_CODES = [
+const REJECTION_CODES = [
   /** This software has no such parameter. */
   'UNKNOWN_PARAMETER',
   /** Not of the type or form that the schema asks for. */

@@ -50,7 +50,7 @@ const EMPTY: DeviceBankRecord = {
   signed: null,
 };
 
-export const BLANK_RECORD: DeviceBootRecord = {
+const BLANK_RECORD: DeviceBootRecord = {
   format: 1,
   active: 0,
   banks: [EMPTY, EMPTY],

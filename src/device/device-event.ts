@@ -3,7 +3,7 @@
 import type { DeviceStateName } from './device-state.ts';
 import type { CheckResult } from './diagnostics.ts';
 
-export const DEVICE_OUTCOMES = ['success', 'up-to-date', 'rolled-back', 'failed'] as const;
+const DEVICE_OUTCOMES = ['success', 'up-to-date', 'rolled-back', 'failed'] as const;
 export type DeviceOutcome = (typeof DEVICE_OUTCOMES)[number];
 
 export type DeviceEvent =

@@ -21,7 +21,7 @@ export interface Findings {
 }
 
 /** A download with the usual chunks takes 5,140 bytes: with less than this the next one would not fit. */
-export const LEAST_FREE_BYTES = 8 * 1024;
+const LEAST_FREE_BYTES = 8 * 1024;
 
 /** All of them, in their order. */
 export function checkFindings(findings: Findings, expectedVersion: string): readonly CheckResult[] {

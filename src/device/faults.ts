@@ -23,7 +23,7 @@ export class DevicePowerCut extends Error {
   }
 }
 
-export const DEVICE_FAULTS =
+const DEVICE_FAULTS =
   `refuse-boot, bad-diagnostics[=${CHECKS.join('|')}], bad-flash, ` +
   `power-cut=${DEVICE_STATES.join('|')}`;
 

@@ -6,7 +6,7 @@ import { DurableFile, jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
 import type { Storage } from '../core/storage.ts';
 
-export const IDENTITY_FILE = 'identity.json';
+const IDENTITY_FILE = 'identity.json';
 
 const identitySchema = z.strictObject({
   format: z.literal(1),

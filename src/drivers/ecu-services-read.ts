@@ -128,7 +128,7 @@ const TOO_MANY: ReadonlySet<number> = new Set([
 ]);
 
 /** `INV.FD40` */
-export function didNameOf(ecu: string, did: number): string {
+function didNameOf(ecu: string, did: number): string {
   return `${ecu}.${did.toString(16).toUpperCase().padStart(4, '0')}`;
 }
 

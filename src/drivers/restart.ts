@@ -16,7 +16,7 @@ const POLL = { once: true, patienceMs: 0 } as const;
 const SETTLE_MS = 1000;
 
 /** What an ECU with one bank tells of itself. */
-export interface Told extends EcuReport {
+interface Told extends EcuReport {
   readonly session: number | undefined;
 }
 

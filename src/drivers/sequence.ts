@@ -51,7 +51,7 @@ export type ProgrammingStep =
 export type RoutineStep = Extract<ProgrammingStep, { kind: 'routine' }>;
 
 /** Bytes that are known now, or the CRC-32 of the image, which is known after the transfer. */
-export type RoutineOption =
+type RoutineOption =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'crc32' };
 

@@ -25,7 +25,7 @@ import { IdentityStore, keepAnchors, mergedIdentity, type Part, withKeys } from 
 import type { TrustAnchors } from './trust-anchors.ts';
 
 /** Name of the TMU in the registry. */
-export const TMU_NAME = 'TMU';
+const TMU_NAME = 'TMU';
 
 /** Times that one step of an ECU is begun whose frames get lost. */
 const STEP_TRIES = 3;
@@ -105,7 +105,7 @@ export interface ProvisionOutcome {
 }
 
 /** An ECU of ours has a bootloader that verifies; in others nothing can be written. */
-export function isOurs(ecu: VehicleEcu): boolean {
+function isOurs(ecu: VehicleEcu): boolean {
   return ecu.programming.metadata !== 'skip';
 }
 

@@ -31,7 +31,7 @@ export interface RegistryRow {
   readonly status: 'factory_only' | 'active' | 'revoked';
 }
 
-export interface RegistryFailure {
+interface RegistryFailure {
   readonly ok: false;
   /** `UNREACHABLE`, `FOREIGN_ANSWER`, `INTERRUPTED`, or the code of the registry (`DEVICE_TAKEN`). */
   readonly code: string;

@@ -8,8 +8,6 @@ export type FlowStatus = (typeof FlowStatus)[keyof typeof FlowStatus];
 
 /** Largest length that the 12 bit of a first frame hold; above it the 32 bit escape is used. */
 export const MAX_12_BIT_LENGTH = 0xfff;
-/** Largest length that ISO-TP can name at all. */
-export const MAX_32_BIT_LENGTH = 0xffff_ffff;
 
 /**
  * What a frame says. `dataAt` is where the payload starts within the frame's data.

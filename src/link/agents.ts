@@ -6,7 +6,7 @@ import { defined } from '../core/optional.ts';
 import { type Environment, type LinkProxy, proxyFor } from './proxy-environment.ts';
 
 /** PEM texts. */
-export interface LinkTls {
+interface LinkTls {
   /** Only these CAs are trusted; missing: those of Node, and of NODE_EXTRA_CA_CERTS. */
   readonly ca?: string;
   /** The client's certificate, followed by the chain that the server needs. */

@@ -10,7 +10,7 @@ import type { ChunkPace } from './chunk-pace.ts';
 import { type PaceLimits, PaceWatch } from './pace.ts';
 import type { SealedClient } from './sealed-client.ts';
 
-export type ReceivedChunk = Extract<ChunkEvent, { kind: 'next' | 'out-of-order' }>;
+type ReceivedChunk = Extract<ChunkEvent, { kind: 'next' | 'out-of-order' }>;
 
 export interface ChunkExchange {
   readonly client: SealedClient;

@@ -8,7 +8,7 @@ import type { HttpRequest, HttpResponse, HttpTransport } from './http-transport.
 import { type LinkFacts, linkError } from './link-error.ts';
 
 /** More than a vehicle sends: the other methods, and a body that is read while it is sent. */
-export interface GotRequest extends Omit<HttpRequest, 'method' | 'body' | 'timeout'> {
+interface GotRequest extends Omit<HttpRequest, 'method' | 'body' | 'timeout'> {
   readonly method: string;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   readonly timeout?: Partial<NonNullable<HttpRequest['timeout']>> & {

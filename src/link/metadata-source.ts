@@ -44,7 +44,7 @@ export interface SourceOptions {
 }
 
 /** Uptane 3.2.2, slow retrieval: who sends less is not worth waiting for. */
-export interface LeastRate {
+interface LeastRate {
   /** Between two pieces, and before the first one. */
   readonly silenceMs: number;
   /** Mean rate, once `graceMs` are over. */
@@ -52,7 +52,7 @@ export interface LeastRate {
   readonly graceMs: number;
 }
 
-export const RATE_LIMITS: LeastRate = {
+const RATE_LIMITS: LeastRate = {
   silenceMs: 10_000,
   leastBytesPerSecond: 1024,
   graceMs: 5000,

@@ -63,7 +63,7 @@ export interface PostOptions {
 const SESSION_CODES = ['SESSION_UNKNOWN', 'MESSAGE_REPLAYED', 'MESSAGE_FORGED'];
 const TRIES = 2;
 /** How old a device's key becomes. */
-export const ROTATE_AFTER_MS = 30 * 24 * 3_600_000;
+const ROTATE_AFTER_MS = 30 * 24 * 3_600_000;
 /** Where the clocks of both sides disagree about when it ends. */
 const LEAST_LIFE_MS = 60_000;
 

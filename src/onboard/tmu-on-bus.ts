@@ -45,7 +45,7 @@ import { connectTester } from './bus.ts';
 import { authorityOf } from './vehicle-secrets.ts';
 
 /** Where the backend is. */
-export interface ServerAddress {
+interface ServerAddress {
   /** `https://host[:port][/prefix]` */
   readonly server: string;
   /** Where the image repository is another server. */

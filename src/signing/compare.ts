@@ -41,10 +41,7 @@ const ROLES: readonly (readonly [RepositoryName, OfflineRole])[] = [
 ];
 
 /** All offline roles that the backend publishes. Throws BackendError. */
-export async function compareAll(
-  folder: KeyFolder,
-  backend: PublishedFiles,
-): Promise<Comparison[]> {
+async function compareAll(folder: KeyFolder, backend: PublishedFiles): Promise<Comparison[]> {
   const all: Comparison[] = [];
   for (const [repository, role] of ROLES)
     all.push(await compare(folder, backend, repository, role));

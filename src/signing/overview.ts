@@ -18,7 +18,7 @@ import {
 import { type KeyFolder, type KnownKey, REPOSITORIES } from './folder.ts';
 
 /** Whole days, negative when it is over. */
-export function daysLeft(expires: string, nowMs: number): number {
+function daysLeft(expires: string, nowMs: number): number {
   return Math.floor((Date.parse(expires) - nowMs) / DAY_MS);
 }
 
@@ -114,7 +114,7 @@ export function keyFacts(key: KnownKey): Record<string, unknown> {
   return { key: key.name, keyId: key.keyId, scheme: key.publicKey.scheme, kept: key.kept };
 }
 
-export function draftFacts(draft: Draft, needs: readonly Need[], nameOf: NameOf) {
+function draftFacts(draft: Draft, needs: readonly Need[], nameOf: NameOf) {
   return {
     draft: draftName(draft),
     repository: draft.repository,

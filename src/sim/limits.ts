@@ -39,12 +39,12 @@ const PARTS: readonly { readonly part: string; readonly name?: RegExp; readonly 
   { part: 'TMU', url: /src\/(tmu|campaign)\// },
 ];
 
-export interface LimitMeter {
+interface LimitMeter {
   /** Ends the measurement; the shares of all parts sum up to 1. */
   stop(): Promise<Readonly<Record<string, number>>>;
 }
 
-export async function measureLimits(): Promise<LimitMeter> {
+async function measureLimits(): Promise<LimitMeter> {
   const session = new Session();
   session.connect();
   await session.post('Profiler.enable');

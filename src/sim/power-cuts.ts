@@ -20,7 +20,7 @@ export interface PowerCutOptions {
   readonly stopped?: () => boolean;
 }
 
-export interface PowerCutCase {
+interface PowerCutCase {
   readonly plan: EpisodePlan;
   readonly machines: readonly MachineName[];
   readonly at: Trigger;

@@ -22,7 +22,7 @@ export interface FoundViolation {
   readonly replay: string;
 }
 
-export type FaultCounts = Readonly<Record<FaultCategory, number>>;
+type FaultCounts = Readonly<Record<FaultCategory, number>>;
 
 /** The last line of `can-ota simulate --json`. The first ten members are a contract. */
 export interface SimulationReport {

@@ -8,7 +8,7 @@ import type { SimulatedDisk } from './simulated-disk.ts';
 
 /** Failed now, and confirmed (ISO 14229-1 annex D.2). */
 const FAILED = 0x09;
-export const PLANTED_CODE = 0xd1_a1fe;
+const PLANTED_CODE = 0xd1_a1fe;
 
 interface Bank {
   readonly content: string;

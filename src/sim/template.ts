@@ -32,7 +32,7 @@ export interface TemplateOptions {
   readonly imageBytes: number;
 }
 
-export type Disks = ReadonlyMap<VehicleMachine, ReadonlyMap<string, Uint8Array>>;
+type Disks = ReadonlyMap<VehicleMachine, ReadonlyMap<string, Uint8Array>>;
 
 export interface Template {
   readonly server: BackendState;
@@ -45,7 +45,7 @@ export interface Template {
 
 /** The seed of all keys of all simulated worlds. */
 export const FACTORY_SEED = 'factory';
-export const FACTORY_VERSION = '1.0.0';
+const FACTORY_VERSION = '1.0.0';
 const START_WALL_MS = Date.UTC(2026, 0, 1);
 /** Different vehicles in one process: a few at most. */
 const KEPT = 8;

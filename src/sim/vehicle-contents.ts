@@ -85,7 +85,7 @@ export function contentsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): Ve
 }
 
 /** Whatever make it is. */
-export function contentOf(ecu: EcuName, read: ReadFile | undefined): EcuContents {
+function contentOf(ecu: EcuName, read: ReadFile | undefined): EcuContents {
   if (read === undefined) return NOT_FITTED;
   return ecu === OTHER_MAKE ? readPlainContents(read) : readEcuContents(read);
 }

@@ -104,7 +104,7 @@ function keptImage({ to, download, encryption }: PlanItem): MemoryContent['image
 }
 
 /** What the backend learns of a campaign; texts have the lengths that it takes. */
-export function reportOf(result: CampaignResult, vin: string): CampaignReport {
+function reportOf(result: CampaignResult, vin: string): CampaignReport {
   const { warnings } = result;
   return {
     vin,

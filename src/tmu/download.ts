@@ -34,7 +34,7 @@ export type DownloadResult =
   | { readonly kind: 'interrupted' };
 
 /** No more bytes today; what is here is kept. */
-export interface OverBudget {
+interface OverBudget {
   readonly kind: 'over-budget';
   readonly reason: string;
   readonly untilWallMs: number;

@@ -44,7 +44,7 @@ export interface BenchEcuIdentity {
   readonly securityAccessKey: Uint8Array;
 }
 
-export interface BenchImage {
+interface BenchImage {
   /** Target name. */
   readonly name: string;
   /** Of the plain image. */

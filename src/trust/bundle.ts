@@ -35,7 +35,7 @@ export type RootHistory = ReadonlyMap<number, Uint8Array>;
 
 const FORMAT = 'can-ota-metadata-1';
 
-export const MAX_BUNDLE_BYTES = 262_144;
+const MAX_BUNDLE_BYTES = 262_144;
 
 const files = z.record(z.string().regex(/^[^/\\]{1,250}\.json$/), z.string());
 const bundleSchema = z.strictObject({

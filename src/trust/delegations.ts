@@ -32,7 +32,7 @@ import { field, quoted } from './strict-json.ts';
 import { matchSection, readImage } from './target-custom.ts';
 import { type RepositoryTrust, TOP_LEVEL, type TrustHolder, withTargets } from './trust-state.ts';
 
-export interface DelegatedRole {
+interface DelegatedRole {
   readonly name: string;
   readonly authority: Authority;
 }

@@ -4,7 +4,7 @@
  * `strict` is ours. `tuf` is any TUF 1.0 repository. `aktualizr` is the dialect of that client and its servers, for
  * those who ask for it.
  */
-export const DIALECTS = ['strict', 'tuf', 'aktualizr'] as const;
+const DIALECTS = ['strict', 'tuf', 'aktualizr'] as const;
 export type Dialect = (typeof DIALECTS)[number];
 
 export const SCHEMES = [

@@ -15,7 +15,7 @@ import { accepted, refused, type Verdict } from './attack.ts';
 import { type DialectRules, SCHEMES, type SignatureScheme } from './profile.ts';
 import { field, isObject, type JsonObject, type JsonValue, quoted } from './strict-json.ts';
 
-export interface VerificationKey {
+interface VerificationKey {
   readonly keyId: string;
   /** The same for the same key in whatever form it is written: `ed25519 <x>`. A threshold counts these. */
   readonly material: string;

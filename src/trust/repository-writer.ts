@@ -31,7 +31,7 @@ import { keyIdOf, type Signer } from './signing-key.ts';
 export type RoleSigners = Readonly<Record<string, readonly Signer[] | undefined>>;
 
 /** The roles that `publish` signs. Root is signed by people, one draft after the other. */
-export const PUBLISHED_ROLES = ['targets', 'snapshot', 'timestamp'] as const;
+const PUBLISHED_ROLES = ['targets', 'snapshot', 'timestamp'] as const;
 export type PublishedRole = (typeof PUBLISHED_ROLES)[number];
 
 const DAY_MS = 86_400_000;

@@ -36,7 +36,7 @@ export type { Trusted } from './metadata.ts';
 export type { MetadataAnswer, MetadataRequest } from './retrieval.ts';
 export { type RepositoryTrust, type RoleVersions, TOP_LEVEL } from './trust-state.ts';
 
-export type LastRole = 'timestamp' | 'snapshot' | 'targets';
+type LastRole = 'timestamp' | 'snapshot' | 'targets';
 
 export interface UpdateOptions {
   /** Where to stop. Default: `targets`. */

@@ -4,9 +4,9 @@ import { canonicalize } from '@tufjs/canonical-json';
 import { defined } from '../core/optional.ts';
 import { keyIdOf, type PublicKeyJson, type Signer, verifyWith } from './signing-key.ts';
 
-export const SPEC_VERSION = '1.0.31';
+const SPEC_VERSION = '1.0.31';
 
-export type RoleType = 'root' | 'timestamp' | 'snapshot' | 'targets';
+type RoleType = 'root' | 'timestamp' | 'snapshot' | 'targets';
 
 /** What is signed. More fields follow by role; `unknown` because a damaged one must be possible in tests. */
 export interface RolePayload {

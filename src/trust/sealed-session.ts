@@ -73,7 +73,7 @@ export interface MessageHead {
 }
 
 /** Why a message is refused: `MALFORMED` is none, `WRONG_SESSION` is of another one, `FORGED` is not what was sent. */
-export type MessageFault = 'MALFORMED' | 'WRONG_SESSION' | 'FORGED';
+type MessageFault = 'MALFORMED' | 'WRONG_SESSION' | 'FORGED';
 
 export type OpenedMessage =
   | { readonly ok: true; readonly body: Uint8Array }

@@ -17,7 +17,7 @@ import {
 import { parseJson } from './strict-json.ts';
 
 /** The five attributes of 5.4.2.1.1, `sig` over the canonical JSON of `signed`, whose hash is `hash.digest`. */
-export interface JsonSignature {
+interface JsonSignature {
   readonly keyid: string;
   readonly method: string;
   readonly hash: { readonly function: 'sha256'; readonly digest: string };

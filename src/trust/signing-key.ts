@@ -36,7 +36,7 @@ export interface LocalSigner extends Signer {
   sign(bytes: Uint8Array): string;
 }
 
-export const SIGNING_ALGORITHMS = ['ed25519', 'ecdsa-p256'] as const;
+const SIGNING_ALGORITHMS = ['ed25519', 'ecdsa-p256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
 /** Raw 32 byte keys of RFC 7748. */

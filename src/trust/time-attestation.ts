@@ -17,9 +17,6 @@ import type { LocalSigner, Signer } from './signing-key.ts';
 
 export type { SignedJson } from './signed-json.ts';
 
-/** A nonce has 128 bits: nobody can have asked for the right one by luck. */
-export const TIME_NONCE_BYTES = 16;
-
 /** One attestation answers at most so many ECUs; more are another request. */
 export const MAX_TIME_NONCES = 64;
 

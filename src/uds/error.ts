@@ -92,7 +92,7 @@ export function replyText(reply: UdsReply): string {
 }
 
 /** What to do about a reply that is no success; empty where nothing helps in general. */
-export function replyAdvice(reply: UdsReply): string {
+function replyAdvice(reply: UdsReply): string {
   switch (reply.kind) {
     case 'positive':
     case 'suppressed':
@@ -122,7 +122,7 @@ const CODES = {
 } as const satisfies Record<Exclude<UdsReply['kind'], 'positive' | 'suppressed'>, UdsErrorCode>;
 
 /** The error that stands for a reply that is no success. `doing`: what was asked for, as in `erasing bank B`. */
-export function replyError(
+function replyError(
   reply: Exclude<UdsReply, { kind: 'positive' | 'suppressed' }>,
   doing: string,
 ): UdsError {

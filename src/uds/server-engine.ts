@@ -8,7 +8,7 @@ import type { Reply, ServerTiming, SessionReason } from './server-types.ts';
 import { Sid } from './services/all.ts';
 import { NEGATIVE_RESPONSE, Session, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
-export interface IncomingRequest {
+interface IncomingRequest {
   readonly message: Uint8Array;
   readonly functional: boolean;
   readonly atMs: number;
@@ -77,7 +77,7 @@ export interface ServerStep {
 }
 
 /** responsePending leaves this share of P2 or P2* after the start, so that it is on the bus in time. */
-export const PENDING_SHARE = 0.6;
+const PENDING_SHARE = 0.6;
 /** Requests that may overtake the confirmation of the last answer; a tester has one, a second tester another. */
 const MAX_HELD = 4;
 

@@ -46,7 +46,6 @@ export type {
   ServiceHandler,
   ServiceHandlers,
   SessionReason,
-  SubFunctionRule,
 } from './server-types.ts';
 
 export interface UdsServerOptions {

@@ -14,9 +14,9 @@ import {
 import { firstIssue } from '../core/schema-issue.ts';
 
 /** Bytes of the fields in front of the facts. */
-export const CAMPAIGN_ID_BYTES = 16;
-export const PLAN_DIGEST_BYTES = 32;
-export const APPROVAL_NONCE_BYTES = 16;
+const CAMPAIGN_ID_BYTES = 16;
+const PLAN_DIGEST_BYTES = 32;
+const APPROVAL_NONCE_BYTES = 16;
 /** Fresh bytes in the request for the result: without them an earlier answer could be repeated after a withdrawal. */
 export const APPROVAL_CHALLENGE_BYTES = 16;
 const REQUEST_HEAD_BYTES = CAMPAIGN_ID_BYTES + PLAN_DIGEST_BYTES + APPROVAL_NONCE_BYTES;

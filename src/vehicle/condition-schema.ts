@@ -25,7 +25,7 @@ export const vehicleSignal = z
   );
 
 /** What a campaign waits for: before bytes go to ECUs (`stage`) and before the new software starts (`activate`). */
-export const CONDITION_GATES = ['stage', 'activate'] as const;
+const CONDITION_GATES = ['stage', 'activate'] as const;
 
 export const condition = z.strictObject({
   name: z

@@ -18,7 +18,7 @@ export const CONDITION_VARIABLES: Readonly<Record<string, NameType>> = {
   time: { kind: 'clock' },
 };
 
-export interface ConditionInputs {
+interface ConditionInputs {
   readonly updateSeconds: number;
   readonly rollbackSeconds: number;
   /** Minutes since midnight where the vehicle is. */

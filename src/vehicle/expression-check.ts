@@ -18,7 +18,7 @@ export type Scope = ReadonlyMap<string, NameType>;
 /** Quantities in the unit of their name, choices by name, clocks as minutes. */
 export type Values = ReadonlyMap<string, number | string>;
 
-export type Truth =
+type Truth =
   | { readonly ok: true; readonly holds: boolean }
   /** It cannot be said: a value is missing, or something was divided by zero. */
   | { readonly ok: false; readonly reason: string };

@@ -240,11 +240,9 @@ export const vehicleSchema = z.strictObject({
 /** Defaults filled in, identifiers as numbers. */
 export type Vehicle = z.infer<typeof vehicleSchema>;
 export type VehicleEcu = Vehicle['ecus'][number];
-export type EcuAddress = VehicleEcu['address'];
 export type EcuProgramming = VehicleEcu['programming'];
 export type EcuDatum = VehicleEcu['data'][string];
 export type EcuCommand = VehicleEcu['commands'][string];
 export type ConditionRule = Vehicle['conditions'][number];
 export type ConditionGate = ConditionRule['gates'][number];
-export type VehiclePolicy = Vehicle['policy'];
 export type ProgrammingStepPolicy = z.infer<typeof step>;

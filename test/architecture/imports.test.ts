@@ -82,6 +82,8 @@ const COMPOSITION_ROOTS: readonly RegExp[] = [
   /^src\/uds\/services\/all\.ts$/,
   /^ecus\/(create-ecu|bootloader\/bootloader)\.ts$/,
   /^server\/(server|compose)\.ts$/,
+  /^server\/features\/[^/]+\/(open|routes|page)\.ts$/,
+  /^server\/features\/(director\/(director|uptane)|releases\/image-repository)\.ts$/,
 ];
 const MOST_IMPORTS = 15;
 

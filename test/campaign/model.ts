@@ -14,7 +14,7 @@ import {
 import { hash } from './support.ts';
 
 /** Small, so that every limit is met. */
-export const TIGHT: CampaignConfig = {
+const TIGHT: CampaignConfig = {
   retry: retryPolicyOf(
     Object.fromEntries(
       ['bus', 'silent', 'busy', 'restart', 'transfer', 'refused', 'trust', 'activation'].map(

@@ -23,7 +23,7 @@ import {
   VIN,
 } from '../server/services-support.ts';
 
-export const web = await loadWeb();
+const web = await loadWeb();
 
 export interface World extends OperatorWork {
   readonly clock: VirtualClock;

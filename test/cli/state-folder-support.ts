@@ -16,7 +16,7 @@ export async function stateFolder(w?: World): Promise<string> {
   return folder;
 }
 
-export async function writeState(folder: string, w: World): Promise<void> {
+async function writeState(folder: string, w: World): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const name of FILES) {
     const bytes = w.storage.contents(name);

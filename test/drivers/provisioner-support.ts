@@ -48,7 +48,7 @@ function x25519(fill: string) {
   const privateKey = fromHex(fill.repeat(32));
   return { privateKey, publicKey: x25519PublicKey(privateKey) };
 }
-export const TMU = x25519('44');
+const TMU = x25519('44');
 export const OTHER_TMU = x25519('45');
 export const FACTORY = x25519('55');
 
@@ -63,7 +63,7 @@ export const PROVISIONS: EcuProvisions = {
   imagesRoot: { bytes: benchWorld().imagesRoot, version: 1 },
 };
 
-export const WITHIN_MS = 60_000;
+const WITHIN_MS = 60_000;
 
 export interface Setup {
   readonly link: EcuLink;

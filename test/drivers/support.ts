@@ -28,7 +28,7 @@ export type Answer =
 const P2_MS = 150;
 const P2_STAR_MS = 5000;
 const PENDING_LIMIT_MS = 120_000;
-export const CLOCK_START = Date.UTC(2026, 0, 31);
+const CLOCK_START = Date.UTC(2026, 0, 31);
 
 /**
  * Answers from a table: the longest key that the request begins with. A list of answers is used up one by one, the
@@ -117,7 +117,7 @@ function closed(): UdsReply {
   return { kind: 'transport', result: 'CLOSED', reason: 'aborted by the caller' };
 }
 
-export const SECRET = '000102030405060708090a0b0c0d0e0f';
+const SECRET = '000102030405060708090a0b0c0d0e0f';
 
 export function ecuOf(change: Record<string, unknown> = {}): VehicleEcu {
   const vehicle = vehicleSchema.parse({

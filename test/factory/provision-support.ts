@@ -21,7 +21,7 @@ import { EcuLink } from '../drivers/ecu-link.ts';
 import { FaultStorage } from '../support/fault-storage.ts';
 
 export const VIN = '1CANXTABENCH00001';
-export const ecu = (name: string, index: number, change: object = {}): object => ({
+const ecu = (name: string, index: number, change: object = {}): object => ({
   name,
   hardwareId: `${name}-HW-1`,
   address: { mode: 'normal', request: 0x7e0 + index, response: 0x7e8 + index, functional: 0x7df },
@@ -45,13 +45,13 @@ export const ANCHORS: TrustAnchors = {
 
 export const TMU_ID = '0123456789abcdef0123456789abcdef';
 
-export interface Device extends DeviceRegistration {
+interface Device extends DeviceRegistration {
   readonly serial: string;
   status: 'factory_only' | 'active';
 }
 
 /** The rules of the real one: idempotent, serials in order, an active device keeps its keys. */
-export class MemoryRegistry implements Registry {
+class MemoryRegistry implements Registry {
   readonly devices = new Map<string, Device>();
   /** Fails the n-th call, counted from 1. */
   failAt = 0;
@@ -93,7 +93,7 @@ export class MemoryRegistry implements Registry {
   }
 }
 
-export const unreachable = { ok: false, code: 'UNREACHABLE', reason: 'nobody is there' } as const;
+const unreachable = { ok: false, code: 'UNREACHABLE', reason: 'nobody is there' } as const;
 
 export class Factory {
   readonly clock = new VirtualClock();

@@ -31,7 +31,7 @@ const PATTERNS = ALL.map((endpoint) => ({
   pattern: new RegExp(`^${endpoint.path.replace(/:[A-Za-z]+/g, '[^/]+')}$`),
 })).sort((a, b) => Number(a.endpoint.path.includes(':')) - Number(b.endpoint.path.includes(':')));
 
-export function endpointOf(method: string, path: string): Endpoint | undefined {
+function endpointOf(method: string, path: string): Endpoint | undefined {
   const [plain = ''] = path.split('?');
   return PATTERNS.find(({ endpoint, pattern }) => endpoint.method === method && pattern.test(plain))
     ?.endpoint;

@@ -76,7 +76,7 @@ export async function testerKeyTo(name: EcuName): Promise<Uint8Array> {
 
 export const tmuSigner: LocalSigner = signerFromSeed(fromHex(identity.signingSeed));
 
-export interface FactoryEcu {
+interface FactoryEcu {
   readonly storage: FaultStorage;
   /** As the registry keeps them. */
   readonly signingKey: PublicKeyJson;

@@ -6,7 +6,7 @@ import type { AttackCode } from '../../src/trust/attack.ts';
 export type Place = 'repository' | 'network' | 'CAN bus';
 
 /** How an attack ends where nobody names an attack: outcomes of the TMU, refusals of the backend, NRCs. */
-export type OtherEnd =
+type OtherEnd =
   /** Nothing was refused, because there was nothing to refuse. */
   | 'none'
   | `NRC ${string}`
@@ -48,7 +48,7 @@ export interface Row extends Attack {
 }
 
 /** Carries out the attack, asserts what else must hold, and returns how it ended. */
-export type Run = () => Promise<string>;
+type Run = () => Promise<string>;
 export type AddAttack = (attack: Attack, run: Run) => void;
 
 const rows: Row[] = [];

@@ -37,7 +37,7 @@ export interface PairOptions {
 const SINGLE_FRAME = 7;
 
 /** One message as it left its sender. */
-export interface Sent {
+interface Sent {
   readonly from: 'a' | 'b';
   readonly message: Uint8Array;
   /** When its last frame was on the wire. */

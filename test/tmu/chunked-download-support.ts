@@ -17,8 +17,8 @@ import { TrafficMeter } from '../../src/tmu/traffic-meter.ts';
 import { deviceKeyOf } from '../../src/trust/device-session.ts';
 import { DeviceWorld, imageOf, SERVER } from '../device/support.ts';
 
-export const VIN = 'WVWZZZ1JZXW000001';
-export const deviceSecret = new Uint8Array(32).fill(7);
+const VIN = 'WVWZZZ1JZXW000001';
+const deviceSecret = new Uint8Array(32).fill(7);
 
 export async function ready(
   size: number,

@@ -506,7 +506,7 @@ function nothingDone(changed: TransferReport['changed']): TransferReport {
   return { bytes: 0, transferMs: 0, changed, held: false };
 }
 
-export class FakeApprover implements Approver {
+class FakeApprover implements Approver {
   answers: ApprovalAnswer[] = [];
   rechecks: (ApprovalAnswer | ForgottenApproval)[] = [];
   readonly asked: ApprovalQuestion[] = [];

@@ -8,7 +8,7 @@ import { checkTime } from '../../src/trust/time-attestation.ts';
 
 export const NOW_MS = Date.UTC(2026, 0, 31, 12);
 export const VIN = '1CANXTABENCH00001';
-export const NONCE = '000102030405060708090a0b0c0d0e0f';
+const NONCE = '000102030405060708090a0b0c0d0e0f';
 export const MODES = ['partial', 'full'] as const;
 
 export function virginState(verification: 'partial' | 'full'): EcuTrustState {

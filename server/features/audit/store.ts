@@ -13,7 +13,7 @@ import type { Schema } from '../../platform/db/schema.ts';
 import { type AuditCategory, type AuditEntry, entryOf } from './rows.ts';
 
 /** Each action belongs to one category. */
-export const AUDIT_ACTIONS = {
+const AUDIT_ACTIONS = {
   'login.ok': 'people',
   'login.failed': 'refusals',
   'login.throttled': 'refusals',

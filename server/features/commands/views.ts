@@ -13,7 +13,7 @@ import type { ConfigurationStore } from '../configuration/store.ts';
 import type { StoredSample } from '../telemetry/rows.ts';
 
 /** One parameter: what is wanted, what is in force, and what the vehicle said about the difference. */
-export interface ParameterView {
+interface ParameterView {
   readonly parameter: string;
   readonly title: string;
   readonly unit: string;

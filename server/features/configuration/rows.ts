@@ -8,7 +8,7 @@ import {
 } from '../../../src/contract/configuration.ts';
 import { count, json, tableRows, text, time } from '../../platform/db/row.ts';
 
-export interface ConfigurationReportRow {
+interface ConfigurationReportRow {
   readonly results: readonly ParameterResult[];
   readonly inForce: Readonly<Record<string, unknown>>;
   /** By the vehicle's clock, and by ours. */

@@ -133,7 +133,7 @@ function checkReport(
 }
 
 /** As metadata writes it; undefined where none is registered. */
-export function keyOf(device: RegisteredDevice): PublicKeyJson | undefined {
+function keyOf(device: RegisteredDevice): PublicKeyJson | undefined {
   if (device.signingKey === undefined) return undefined;
   return { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: device.signingKey } };
 }

@@ -113,7 +113,8 @@ export class UpstreamImages implements ReleaseSource {
       match?.[2] === 'snapshot.json'
         ? snapshot?.version
         : targets.get(match?.[2]?.replace(/\.json$/, '') ?? '')?.version;
-    return match !== null && String(current) === match[1] ? files.get(match[2]!) : undefined;
+    const [, version, plain] = match ?? [];
+    return plain !== undefined && String(current) === version ? files.get(plain) : undefined;
   }
 
   /** All files but the Root. The other server renews Snapshot and Timestamp: they matter when they have expired. */

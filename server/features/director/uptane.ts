@@ -25,7 +25,7 @@ import { EncryptedImageStore } from './encrypted-image-store.ts';
 import { UpstreamImages } from './upstream-images.ts';
 import { VersionFloor } from './version-floor.ts';
 
-export const SERVER_ROLES = ['all', 'director', 'images'] as const;
+const SERVER_ROLES = ['all', 'director', 'images'] as const;
 export type ServerRole = (typeof SERVER_ROLES)[number];
 
 export interface ServerUptaneOptions {

@@ -3,7 +3,7 @@
 import { compare, hash } from '@node-rs/bcrypt';
 import { InputError } from '../../../src/core/errors.ts';
 
-export const DEFAULT_BCRYPT_COST = 12;
+const DEFAULT_BCRYPT_COST = 12;
 const MIN_CHARACTERS = 10;
 /** bcrypt reads no further; what it would ignore must not be accepted. */
 const MAX_BYTES = 72;
@@ -16,7 +16,7 @@ function bytesOf(password: string): Buffer {
 }
 
 /** Throws InputError that says what is wrong with a new password. */
-export function checkNewPassword(password: string): void {
+function checkNewPassword(password: string): void {
   if ([...password].length < MIN_CHARACTERS) {
     throw new InputError('password', `too short: use at least ${MIN_CHARACTERS} characters`);
   }

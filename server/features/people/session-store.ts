@@ -8,7 +8,7 @@ import { sessionData, sessionOf } from './rows.ts';
 /** A session ends after this long without a request. */
 export const SESSION_IDLE_MS = 8 * 60 * 60 * 1000;
 /** A session ends this long after the log-in, whatever happens. */
-export const SESSION_LIFE_MS = 24 * 60 * 60 * 1000;
+const SESSION_LIFE_MS = 24 * 60 * 60 * 1000;
 /** A session that only lives on is written at most this often. */
 const TOUCH_AFTER_MS = 60_000;
 

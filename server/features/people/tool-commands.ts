@@ -18,7 +18,7 @@ export interface UserCommandOptions {
   bcryptCost?: number;
 }
 
-export const userName = z
+const userName = z
   .string()
   .regex(
     /^[a-z0-9][a-z0-9._@-]{0,63}$/,

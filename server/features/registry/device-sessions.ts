@@ -37,9 +37,9 @@ import type { DeviceStore } from './store.ts';
 /** How long a device has to answer. */
 const CHALLENGE_LIFE_MS = 60_000;
 /** How long a token lasts; a device gets the next one in two requests. */
-export const SESSION_LIFE_MS = 15 * 60_000;
+const SESSION_LIFE_MS = 15 * 60_000;
 /** How long a sealed session lasts; a device opens the next one when half of it is over. */
-export const SEALED_LIFE_MS = 24 * 3_600_000;
+const SEALED_LIFE_MS = 24 * 3_600_000;
 
 export interface Challenge {
   readonly challenge: string;

@@ -99,7 +99,7 @@ export async function checkLineage(
  * One transaction. What is not stored here any more must not be given out a second time with other contents: versions of
  * metadata, serial numbers, sequence numbers of sealed sessions. Nonces that were used since would be good once more.
  */
-export async function goOnAbove(
+async function goOnAbove(
   db: Database,
   audit: AuditLog,
   actor: { readonly who: string; readonly address: string },

@@ -70,13 +70,14 @@ export class DeviceStore {
       const changed = changedFields(known, facts);
       if (known !== undefined) {
         if (known.status === 'revoked') return { kind: 'revoked', device: known };
-        if (changed.length === 0) {
+        const [first] = changed;
+        if (first === undefined) {
           const event = { action: 'device.repeated', ...actor, detail: describe(known) } as const;
           await this.#audit.add(transaction, event);
           return { kind: 'same', device: known };
         }
         if (known.status === 'active') {
-          return { kind: 'active', field: COLUMNS[changed[0]!], device: known };
+          return { kind: 'active', field: COLUMNS[first], device: known };
         }
       }
       const next = { ...(known ?? NOTHING), ...given(facts) };

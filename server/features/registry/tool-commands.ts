@@ -81,7 +81,7 @@ export function listTwins(
 }
 
 /** How long a token is good unless told: longer than the metadata that it is needed for to renew. */
-export const TOKEN_LIFE_DAYS = 730;
+const TOKEN_LIFE_DAYS = 730;
 
 /** The token, which is shown this once. Throws InputError for a bad or taken name, or an unknown role. */
 export async function addToken(

@@ -8,7 +8,7 @@ import { type Signer, signerFromPem } from '../../../src/trust/signing-key.ts';
 import { ServerError } from '../../platform/http/errors.ts';
 import type { StoredMetadata } from './rows.ts';
 
-export interface OnlineKey {
+interface OnlineKey {
   /** For messages. */
   readonly file: string;
   readonly signer: Signer;

@@ -16,7 +16,7 @@ export interface DevicePackage {
   readonly withdrawn: Withdrawal | undefined;
 }
 
-export interface Withdrawal {
+interface Withdrawal {
   readonly by: string;
   /** ISO 8601 */
   readonly at: string;

@@ -8,7 +8,7 @@ import {
 import { bit, bytes, count, hex, json, tableRows, text, time } from '../../platform/db/row.ts';
 
 /** `new`: has not checked in. `pending`: shall install something. Every state leads to another one or is final. */
-export const FLEET_STATES = ['new', 'pending', 'up-to-date', 'needs-attention'] as const;
+const FLEET_STATES = ['new', 'pending', 'up-to-date', 'needs-attention'] as const;
 export type FleetState = (typeof FLEET_STATES)[number];
 
 export interface VehicleRecord {

@@ -50,7 +50,7 @@ const publisher: Access = { for: 'operators', person: 'admin', tokens: ['release
 const page: Access = { for: 'operators', person: 'viewer', page: true };
 
 /** The key is the id of the endpoint. */
-export const ACCESS: Readonly<Record<EndpointId, Access>> = {
+const ACCESS: Readonly<Record<EndpointId, Access>> = {
   health: { for: 'everybody' },
   openApi: { for: 'everybody' },
   // Names of callers are for operators: the route asks for a token or a log-in before it tells them.

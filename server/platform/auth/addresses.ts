@@ -25,7 +25,7 @@ export function canonicalAddress(text: string): string | undefined {
  * The address of one hop of X-Forwarded-For. Some proxies add the port (Azure, IIS), and IPv6 then stands in brackets;
  * RFC 7239 adds quotes.
  */
-export function forwardedAddress(hop: string): string | undefined {
+function forwardedAddress(hop: string): string | undefined {
   const text = hop.trim().replace(/^"(.*)"$/, '$1');
   const [, inside] =
     /^\[([^\]]+)\](?::\d{1,5})?$/.exec(text) ?? /^([0-9.]+):\d{1,5}$/.exec(text) ?? [];

@@ -1,7 +1,7 @@
 // Where refusals are written down: the part of the audit log that the platform needs.
 
 /** The refusals that come from the platform itself. The audit log knows more actions. */
-export type RefusalAction =
+type RefusalAction =
   | 'refused.address'
   | 'refused.csrf'
   | 'refused.device'
@@ -11,7 +11,7 @@ export type RefusalAction =
   | 'refused.session'
   | 'refused.token';
 
-export interface RefusedRequest {
+interface RefusedRequest {
   readonly action: RefusalAction;
   /** A user's name, a serial or a token's name; empty when none is known. */
   readonly who?: string;

@@ -34,7 +34,7 @@ export interface RateLimits {
   readonly stranger: BucketLimit;
 }
 
-export const DEFAULT_RATE_LIMITS: RateLimits = {
+const DEFAULT_RATE_LIMITS: RateLimits = {
   identity: { burst: 300, perSecond: 5 },
   address: { burst: 3000, perSecond: 100 },
   anonymous: { burst: 10_000, perSecond: 2000 },

@@ -16,7 +16,7 @@ export interface CertificateOptions {
   readonly header?: string;
 }
 
-export const CERTIFICATE_HEADER = 'Client-Cert';
+const CERTIFICATE_HEADER = 'Client-Cert';
 
 /** Certificates that were read already: a device sends the same one with every request. */
 const CACHED = 1000;

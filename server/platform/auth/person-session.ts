@@ -9,7 +9,7 @@ import type { Person, Role } from './identity.ts';
 const tokens = new Tokens();
 
 /** What the session middleware keeps of a person who is logged in. */
-export interface PersonSession {
+interface PersonSession {
   user?: string;
   csrfSecret?: string;
   regenerate(): Promise<void>;

@@ -1,6 +1,6 @@
 // The tables. Times are ISO 8601 text in UTC (they sort), identifiers are text: nothing here is SQLite's own.
 
-export interface UsersTable {
+interface UsersTable {
   name: string;
   role: string;
   password_hash: string;
@@ -8,7 +8,7 @@ export interface UsersTable {
   changed_at: string;
 }
 
-export interface SessionsTable {
+interface SessionsTable {
   /** SHA-256 of the cookie's value: a copy of the database opens no session. */
   id_hash: string;
   user_name: string;
@@ -17,7 +17,7 @@ export interface SessionsTable {
   expires_at: string;
 }
 
-export interface ReleasesTable {
+interface ReleasesTable {
   id: string;
   ecu: string;
   version: string;
@@ -30,7 +30,7 @@ export interface ReleasesTable {
   uploaded_at: string;
 }
 
-export interface NoncesTable {
+interface NoncesTable {
   /** SHA-256 of the nonce. */
   hash: string;
   address: string;
@@ -51,7 +51,7 @@ export interface NoncesTable {
   ended_at: string | null;
 }
 
-export interface ReportsTable {
+interface ReportsTable {
   id: string;
   vin: string;
   address: string;
@@ -69,7 +69,7 @@ export interface ReportsTable {
   stranger: string | null;
 }
 
-export interface ReportEcusTable {
+interface ReportEcusTable {
   report_id: string;
   position: number;
   name: string;
@@ -81,7 +81,7 @@ export interface ReportEcusTable {
 }
 
 /** What vehicles tell of their campaigns. */
-export interface CampaignsTable {
+interface CampaignsTable {
   /** In the order in which they were first heard of. */
   id: string;
   vin: string;
@@ -93,7 +93,7 @@ export interface CampaignsTable {
   ended_at: string | null;
 }
 
-export interface CancelOrdersTable {
+interface CancelOrdersTable {
   id: string;
   vin: string;
   campaign: string;
@@ -106,7 +106,7 @@ export interface CancelOrdersTable {
   answered_at: string | null;
 }
 
-export interface AuditTable {
+interface AuditTable {
   id: string;
   /** First and last time; they differ where equal refusals were counted together. */
   at: string;
@@ -121,13 +121,13 @@ export interface AuditTable {
   detail: string;
 }
 
-export interface CountersTable {
+interface CountersTable {
   name: string;
   /** The last number that was given out. */
   value: number;
 }
 
-export interface SealedSessionsTable {
+interface SealedSessionsTable {
   id: string;
   /** 16 bytes, hexadecimal. */
   session: string;
@@ -141,7 +141,7 @@ export interface SealedSessionsTable {
   expires_at: string;
 }
 
-export interface DeviceKeysTable {
+interface DeviceKeysTable {
   serial: string;
   /** Of the last session, as the device counts them. */
   counter: number;
@@ -172,7 +172,7 @@ export interface DevicesTable {
   encryption_key: string | null;
 }
 
-export interface ServiceTokensTable {
+interface ServiceTokensTable {
   name: string;
   role: string;
   token_hash: string;
@@ -183,7 +183,7 @@ export interface ServiceTokensTable {
   used_at: string | null;
 }
 
-export interface DeviceTokensTable {
+interface DeviceTokensTable {
   /** SHA-256 of the token: a copy of the database opens no session. */
   token_hash: string;
   serial: string;
@@ -194,7 +194,7 @@ export interface DeviceTokensTable {
 }
 
 /** Signed metadata that is the same for every vehicle: all roots, and the image repository. */
-export interface MetadataTable {
+interface MetadataTable {
   /** `director` or `images`. */
   repository: string;
   role: string;
@@ -203,7 +203,7 @@ export interface MetadataTable {
   stored_at: string;
 }
 
-export interface VehiclesTable {
+interface VehiclesTable {
   vin: string;
   /** `new`, `pending`, `up-to-date` or `needs-attention`. */
   state: string;
@@ -224,7 +224,7 @@ export interface VehiclesTable {
   renew_at: string | null;
 }
 
-export interface VehicleMetadataTable {
+interface VehicleMetadataTable {
   vin: string;
   role: string;
   version: number;
@@ -232,7 +232,7 @@ export interface VehicleMetadataTable {
 }
 
 /** The last version report of each ECU. */
-export interface EcuReportsTable {
+interface EcuReportsTable {
   serial: string;
   counter: number;
   file: string;
@@ -246,7 +246,7 @@ export interface EcuReportsTable {
   received_at: string;
 }
 
-export interface EncryptedImagesTable {
+interface EncryptedImagesTable {
   file: string;
   serial: string;
   encryption_key: string;
@@ -259,7 +259,7 @@ export interface EncryptedImagesTable {
 }
 
 /** What operators want of a vehicle, version by version, and what it said about each. */
-export interface ConfigurationsTable {
+interface ConfigurationsTable {
   vin: string;
   version: number;
   /** JSON, as the operator wrote it. */
@@ -277,7 +277,7 @@ export interface ConfigurationsTable {
 }
 
 /** What a vehicle says of itself in its contacts. */
-export interface VehicleServicesTable {
+interface VehicleServicesTable {
   vin: string;
   /** Of the configuration that it judged last, 0 for none. */
   judged_version: number;
@@ -287,7 +287,7 @@ export interface VehicleServicesTable {
   catalogue_at: string | null;
 }
 
-export interface CommandsTable {
+interface CommandsTable {
   id: string;
   vin: string;
   ecu: string;
@@ -320,7 +320,7 @@ export interface CommandsTable {
 }
 
 /** Each store of measured data that ever sent: what it sent, and what is missing. */
-export interface TelemetrySendersTable {
+interface TelemetrySendersTable {
   id: string;
   vin: string;
   sender: string;
@@ -336,7 +336,7 @@ export interface TelemetrySendersTable {
   heard_at: string;
 }
 
-export interface TelemetrySamplesTable {
+interface TelemetrySamplesTable {
   id: string;
   vin: string;
   did: string;
@@ -352,7 +352,7 @@ export interface TelemetrySamplesTable {
 }
 
 /** The key that packages of a model are signed with: the first one under which one came. */
-export interface ReleaseKeysTable {
+interface ReleaseKeysTable {
   model: string;
   profile: string;
   key_id: string;
@@ -361,7 +361,7 @@ export interface ReleaseKeysTable {
   pinned_at: string;
 }
 
-export interface DevicePackagesTable {
+interface DevicePackagesTable {
   id: string;
   model: string;
   version: string;
@@ -380,7 +380,7 @@ export interface DevicePackagesTable {
   withdrawn_reason: string | null;
 }
 
-export interface DeviceCopiesTable {
+interface DeviceCopiesTable {
   serial: string;
   package_id: string;
   /** Of the secret by which it was encrypted. */

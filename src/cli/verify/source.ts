@@ -44,7 +44,7 @@ const NAMES: Readonly<Record<RepositoryName, readonly string[]>> = {
 };
 
 /** The folder with the files: `place` itself, or the one below it that is this repository's. */
-export async function metadataFolder(repository: RepositoryName, place: string): Promise<string> {
+async function metadataFolder(repository: RepositoryName, place: string): Promise<string> {
   const names = NAMES[repository];
   const candidates = [
     '.',

@@ -106,7 +106,7 @@ export function readReleaseKey(pem: string): ReleaseKey | undefined {
 }
 
 /** Of a public key. Undefined for a key of no profile. */
-export function releaseKeyOf(key: KeyObject): ReleaseKey | undefined {
+function releaseKeyOf(key: KeyObject): ReleaseKey | undefined {
   const profile = profileOf(key);
   if (profile === undefined) return undefined;
   const der = key.export({ type: 'spki', format: 'der' });

@@ -23,8 +23,8 @@ import {
 } from './package.ts';
 
 export const DEFAULT_CHUNK_BYTES = 1024;
-export const MIN_CHUNK_BYTES = 256;
-export const MAX_CHUNK_BYTES = 16_384;
+const MIN_CHUNK_BYTES = 256;
+const MAX_CHUNK_BYTES = 16_384;
 /** Chunks in one answer. */
 export const MAX_CHUNKS = 32;
 /** What an answer counts at least in the budget of a download: a question for a few bytes is work too. */
@@ -84,7 +84,7 @@ export const checkRequest = z.discriminatedUnion('kind', [
 export type CheckRequest = z.input<typeof checkRequest>;
 
 /** How much of an open download the backend sends at once, and in each second; it counts `chunkCost`. */
-export const transferPace = z.object({
+const transferPace = z.object({
   burstBytes: bytes.min(1),
   bytesPerSecond: z.number().positive(),
 });
@@ -95,7 +95,7 @@ export function chunkCost(bytes: number): number {
   return Math.max(bytes, LEAST_COST_BYTES);
 }
 
-export const transferFacts = z.object({
+const transferFacts = z.object({
   id: transferId,
   /** As it travels: of a package that is the encrypted image. */
   image: z.object({ length: bytes.min(1), sha256: digest }),
@@ -189,7 +189,6 @@ export const TRANSFER_STATES = [
 export type TransferState = (typeof TRANSFER_STATES)[number];
 
 export const statusRequest = z.strictObject({ held: held.optional() });
-export type StatusRequest = z.input<typeof statusRequest>;
 
 export const statusAnswer = z.object({
   /** The last one of this device. */

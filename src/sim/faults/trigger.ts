@@ -22,7 +22,7 @@ export const CAMPAIGN_PHASES = [
   'committing',
   'rolling-back',
 ] as const;
-export type CampaignPhase = (typeof CAMPAIGN_PHASES)[number];
+type CampaignPhase = (typeof CAMPAIGN_PHASES)[number];
 
 export function triggerText(trigger: Trigger): string {
   switch (trigger.on) {

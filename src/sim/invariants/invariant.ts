@@ -138,7 +138,7 @@ export interface SeenCampaign {
 }
 
 /** At its rest. */
-export interface RestingCampaign extends SeenCampaign {
+interface RestingCampaign extends SeenCampaign {
   readonly end: CampaignEnd;
 }
 

@@ -15,7 +15,7 @@ const HEAD_FILE = `${TELEMETRY_FOLDER}/sent.json`;
 const WINDOW_NAME = /^(\d{12})\.json$/;
 const SENDER_BYTES = 8;
 
-export interface StoreLimits {
+interface StoreLimits {
   readonly windows: number;
   /** Of the files. */
   readonly bytes: number;

@@ -38,7 +38,6 @@ const entrySchema = z.object({
   ]),
 });
 export type CommandEntry = Readonly<z.output<typeof entrySchema>>;
-export type EndedState = Extract<CommandEntry['state'], { kind: 'ended' }>;
 
 /** Every record is one command as it is from then on; the last one of a command counts. */
 export const commandCodec = new LogCodec<CommandEntry>('command', entrySchema);

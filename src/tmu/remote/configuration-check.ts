@@ -29,7 +29,7 @@ export interface VehicleLimits {
  * DIDs read in a second, over all ECUs. One DID is a request and an answer of one to three frames, some 400 bits on the
  * wire: ten of them are below 1 % of a bus with 500 kbit/s.
  */
-export const MAX_READS_PER_SECOND = 10;
+const MAX_READS_PER_SECOND = 10;
 const MAX_REASON = 500;
 /** In one report (src/contract/sync.ts). */
 const MAX_RESULTS = 64;

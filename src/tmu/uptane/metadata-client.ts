@@ -11,7 +11,7 @@ import type { RepositoryName } from '../../trust/full-verification.ts';
 import type { MetadataAnswer, MetadataRequest } from '../../trust/repository.ts';
 
 /** A file of a few kB that takes longer than this is held back by somebody (slow retrieval attack). */
-export const METADATA_LIMITS: PaceLimits = { stallMs: 10_000, leastBytes: 4 * 1024 };
+const METADATA_LIMITS: PaceLimits = { stallMs: 10_000, leastBytes: 4 * 1024 };
 
 const TOO_SLOW = 'TOO_SLOW';
 

@@ -17,7 +17,7 @@ import { decodedText } from '../words.ts';
 const SID = 0x84;
 
 /** Table 490: bits of the administrative parameter. */
-export const Administrative = {
+const Administrative = {
   isRequest: 0x0001,
   preEstablishedKey: 0x0008,
   encrypted: 0x0010,
@@ -36,7 +36,7 @@ const RESPONSE_PARAMETER = Administrative.preEstablishedKey | Administrative.sig
 const HEADER_BYTES = 8;
 
 /** 0 to 65535; rises with each message under one key. */
-export type AntiReplayCounter = number;
+type AntiReplayCounter = number;
 
 export interface Secured {
   /** signatureEncryptionCalculation: which key and algorithm; the vehicle manufacturer's. */

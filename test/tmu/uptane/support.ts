@@ -57,7 +57,7 @@ export const vehicle: Vehicle = vehicleSchema.parse({
 });
 
 const signerOf = (seed: number): LocalSigner => signerFromSeed(new Uint8Array(32).fill(seed));
-export const tmuSigner = signerOf(1);
+const tmuSigner = signerOf(1);
 const edtSigner = signerOf(2);
 
 /** How the network treats one file. */

@@ -35,7 +35,7 @@ export function anchors(mock: MockRepositories): VehicleTrust {
 }
 
 /** What the Primary has verified. */
-export function primary(mock: MockRepositories, nowMs = MOCK_NOW_MS): VehicleTrust {
+function primary(mock: MockRepositories, nowMs = MOCK_NOW_MS): VehicleTrust {
   const ecus = [EDT, { serial: 'CO-000002', hardwareId: 'INV-HW-1' }];
   const options = { trust: anchors(mock), nowMs, vin: MOCK_VIN, ecus, primary: true };
   const full = new FullVerification(options);
@@ -44,7 +44,7 @@ export function primary(mock: MockRepositories, nowMs = MOCK_NOW_MS): VehicleTru
   return full.trust;
 }
 
-export function stateOf(trust: EcuTrust, verification: 'partial' | 'full'): EcuTrustState {
+function stateOf(trust: EcuTrust, verification: 'partial' | 'full'): EcuTrustState {
   return {
     verification,
     director: versionsOf(trust.director),

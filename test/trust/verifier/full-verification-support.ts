@@ -13,7 +13,7 @@ import { must } from './support.ts';
 export const EDT: EcuFacts = { serial: 'CO-000001', hardwareId: 'EDT-HW-1', name: 'EDT' };
 export const INV: EcuFacts = { serial: 'CO-000002', hardwareId: 'INV-HW-1', name: 'INV' };
 
-export function anchors(mock: MockRepositories): VehicleTrust {
+function anchors(mock: MockRepositories): VehicleTrust {
   return {
     director: must(trustRoot(mock.director.anchor)),
     images: must(trustRoot(mock.images.anchor)),

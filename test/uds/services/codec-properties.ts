@@ -7,7 +7,7 @@ import { isMalformed, type Malformed } from '../../../src/uds/codec.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
 
 /** Bytes that often begin like a message of the service. */
-export function messageOf(sid: number): fc.Arbitrary<Uint8Array> {
+function messageOf(sid: number): fc.Arbitrary<Uint8Array> {
   return fc
     .uint8Array({ maxLength: 40 })
     .chain((rest) => fc.constantFrom(Uint8Array.of(sid, ...rest), rest));
