@@ -33,14 +33,18 @@ import { metadataRoutes } from './features/releases/metadata-routes.ts';
 import { missingImages } from './features/releases/missing-images.ts';
 import { noTrustRoutes } from './features/releases/no-trust-routes.ts';
 import { HomePage, homeRoutes } from './features/releases/page.ts';
+import { ReleaseIntake } from './features/releases/release-intake.ts';
 import { uploadRoutes } from './features/releases/routes.ts';
 import { ImageSender } from './features/releases/send-image.ts';
 import { ReleaseStore } from './features/releases/store.ts';
+import { uploadedRoutes } from './features/releases/uploaded-routes.ts';
 import { openSmallDevices } from './features/small-devices/open.ts';
+import { downloadRoutes } from './features/vehicles/download-routes.ts';
 import { NonceStore } from './features/vehicles/nonce-store.ts';
-import { VehiclePages, vehiclesRoutes } from './features/vehicles/page.ts';
+import { VehiclePages } from './features/vehicles/page.ts';
+import { vehiclesRoutes } from './features/vehicles/page-routes.ts';
 import { ReportStore } from './features/vehicles/report-store.ts';
-import { downloadRoutes, versionRoutes } from './features/vehicles/routes.ts';
+import { versionRoutes } from './features/vehicles/routes.ts';
 import { VehicleStore } from './features/vehicles/store.ts';
 import type { RouteGuard } from './platform/auth/access.ts';
 import { CallerGate, type DevicePolicy, type RateLimits } from './platform/auth/callers.ts';
@@ -171,10 +175,10 @@ export async function composeFeatures(
   });
 
   const forVehicles = (): Router<RequestState>[] => [
-    versionRoutes({ guard, clock, audit, gate, available, devices, reports }),
-    downloadRoutes({ guard, clock, audit, gate, available, sender, nonces }),
+    versionRoutes({ guard, clock, audit, available, devices, reports }),
+    downloadRoutes({ guard, clock, audit, available, sender, nonces }),
     ...registry.routes(guard, sealed),
-    campaignRoutes({ guard, clock, audit, gate, campaigns, orders }),
+    campaignRoutes({ guard, clock, audit, campaigns, orders }),
     ...small.routes(guard, sealed, {
       available,
       intake: { audit, images, releases, maxUploadBytes },
@@ -182,11 +186,11 @@ export async function composeFeatures(
     }),
     ...remote.routes(guard, sealed, vehiclePages),
   ];
-  const forReleases = (): Router<RequestState> =>
-    uploadRoutes({
-      ...{ guard, audit, releases, images, packages, sender },
-      ...{ page: home, maxUploadBytes },
-    });
+  const intake = new ReleaseIntake({ audit, images, releases, packages, maxUploadBytes });
+  const forReleases = (): Router<RequestState>[] => [
+    uploadRoutes({ guard, audit, intake, page: home }),
+    uploadedRoutes({ guard, releases, sender }),
+  ];
   const role = options.uptane?.role;
   const routers: Router<RequestState>[] = [
     ...(role === 'images' ? [] : forVehicles()),
@@ -194,11 +198,11 @@ export async function composeFeatures(
     uptane === undefined
       ? noTrustRoutes()
       : metadataRoutes({ guard, clock, audit, uptane, available, sender }),
-    healthRoutes({ guard, clock, gate, server, expiry, vehicles }),
+    healthRoutes({ guard, clock, server, expiry, vehicles }),
     staticRoutes(guard, options.web.files),
     openApiRoutes(guard, server.version, () => routers.flatMap(endpointsOf)),
     people.routes(guard, frame),
-    ...(role === 'director' ? [] : [forReleases()]),
+    ...(role === 'director' ? [] : forReleases()),
     homeRoutes(guard, home),
     vehiclesRoutes(guard, vehiclePages),
     devicesRoutes({ guard, frame, devices }),

@@ -81,9 +81,8 @@ const COMPOSITION_ROOTS: readonly RegExp[] = [
   /^src\/sim\/(faults|invariants)\/catalogue\.ts$/,
   /^src\/uds\/services\/all\.ts$/,
   /^ecus\/(create-ecu|bootloader\/bootloader)\.ts$/,
-  /^server\/(server|compose)\.ts$/,
-  /^server\/features\/[^/]+\/(open|routes|page)\.ts$/,
-  /^server\/features\/(director\/(director|uptane)|releases\/image-repository)\.ts$/,
+  /^server\/(server|compose|features\/[^/]+\/open)\.ts$/,
+  /^server\/features\/director\/(director|uptane)\.ts$/,
 ];
 const MOST_IMPORTS = 15;
 

@@ -8,7 +8,6 @@ import { campaignStatus, REFUSED_STATE } from '../../../src/contract/endpoints/c
 import { vehiclePath } from '../../../src/contract/fields.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { nameOf, type RouteGuard, requireOwnVehicle } from '../../platform/auth/access.ts';
-import type { CallerGate } from '../../platform/auth/callers.ts';
 import { requireCsrf } from '../../platform/auth/person-session.ts';
 import { parseInput, readBody, readJson, readSmallBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
@@ -25,7 +24,6 @@ export interface CampaignRoutesParts {
   readonly guard: RouteGuard;
   readonly clock: Clock;
   readonly audit: AuditLog;
-  readonly gate: CallerGate;
   readonly campaigns: CampaignStore;
   readonly orders: OrderStore;
 }
@@ -37,7 +35,7 @@ export function campaignRoutes(parts: CampaignRoutesParts): Router<RequestState>
     const body = await readBody(ctx, campaignStatus, parts.clock);
     const { vin, campaign, state, answer } = body;
     requireOwnVehicle(ctx, vin);
-    if (ctx.state.device === undefined) await parts.gate.stranger(ctx);
+    if (ctx.state.device === undefined) await parts.guard.gate.stranger(ctx);
     const { campaigns, orders } = parts;
     if (state === REFUSED_STATE) {
       const ask = await orders.openAsk(vin, campaign);

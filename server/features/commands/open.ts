@@ -7,14 +7,17 @@ import type { SealedGuard } from '../../platform/auth/sealed-message.ts';
 import type { Database } from '../../platform/db/database.ts';
 import type { RequestState } from '../../platform/http/request.ts';
 import type { AuditLog } from '../audit/store.ts';
+import { configurationRoutes } from '../configuration/routes.ts';
 import { ConfigurationStore } from '../configuration/store.ts';
 import type { DeviceStore } from '../registry/store.ts';
+import { telemetryRoutes } from '../telemetry/routes.ts';
 import { TelemetryStore } from '../telemetry/store.ts';
+import { checkinRoutes } from '../vehicles/checkin-routes.ts';
 import type { VehiclePages } from '../vehicles/page.ts';
 import type { VehicleStore } from '../vehicles/store.ts';
 import type { OperatorAccess } from './operator-access.ts';
 import { RemoteView } from './remote-view.ts';
-import { commandRoutes, configurationRoutes, observationRoutes } from './routes.ts';
+import { commandRoutes } from './routes.ts';
 import { CommandStore } from './store.ts';
 import { remoteRoutes } from './vehicle-routes.ts';
 
@@ -43,7 +46,8 @@ export function openRemote(parts: RemoteParts): Remote {
       remoteRoutes({ guard, sealed, sync: { db, audit, configurations }, telemetry }),
       configurationRoutes({ guard, operators, pages, configurations }),
       commandRoutes({ guard, operators, pages, commands }),
-      observationRoutes({ guard, clock, operators, telemetry, vehicles }),
+      telemetryRoutes({ guard, operators, telemetry }),
+      checkinRoutes({ guard, clock, operators, vehicles }),
     ],
   };
 }

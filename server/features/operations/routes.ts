@@ -6,7 +6,6 @@ import { metrics } from '../../../src/contract/endpoints/operations/metrics.ts';
 import { staticFile } from '../../../src/contract/endpoints/operations/static-file.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { RouteGuard } from '../../platform/auth/access.ts';
-import type { CallerGate } from '../../platform/auth/callers.ts';
 import { matchesEtag } from '../../platform/http/byte-range.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import { gauge, METRICS_TYPE, type Metric, metricsText } from '../../platform/http/metrics.ts';
@@ -34,7 +33,6 @@ export interface ServerFacts {
 export interface HealthRoutesParts {
   readonly guard: RouteGuard;
   readonly clock: Clock;
-  readonly gate: CallerGate;
   readonly server: ServerFacts;
   readonly expiry: ExpiryWatch;
   readonly vehicles: VehicleStore;
@@ -87,7 +85,7 @@ export function healthRoutes(parts: HealthRoutesParts): Router<RequestState> {
   });
 
   router.answer(metrics, async (ctx) => {
-    const mayName = await mayReadNames(ctx as AppContext, parts.gate);
+    const mayName = await mayReadNames(ctx as AppContext, parts.guard.gate);
     const healthy = await databaseAnswers();
     ctx.set('Cache-Control', 'no-store');
     ctx.set('Content-Type', METRICS_TYPE);
@@ -98,7 +96,7 @@ export function healthRoutes(parts: HealthRoutesParts): Router<RequestState> {
       ...(healthy ? expiryMetrics(await parts.expiry.expiries()) : []),
       ...(healthy ? vehicleMetrics(await parts.vehicles.silence(SILENT_MS)) : []),
       ...(healthy ? tokenMetrics(await parts.expiry.tokenExpiries(), mayName) : []),
-      ...guardMetrics(parts, mayName),
+      ...guardMetrics({ gate: parts.guard.gate, clock: parts.clock }, mayName),
     ]);
   });
 

@@ -7,7 +7,7 @@ import { rotate } from '../../../src/contract/endpoints/registry/rotate.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { encrypts } from '../../../src/trust/sealed-session.ts';
 import type { RouteGuard } from '../../platform/auth/access.ts';
-import { type CallerGate, deviceProblem } from '../../platform/auth/callers.ts';
+import { deviceProblem } from '../../platform/auth/callers.ts';
 import type { SealedGuard } from '../../platform/auth/sealed-message.ts';
 import { readBody } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
@@ -22,7 +22,6 @@ export interface DeviceRoutesParts {
   readonly sealed: SealedGuard;
   readonly clock: Clock;
   readonly audit: AuditLog;
-  readonly gate: CallerGate;
   readonly deviceSessions: DeviceSessions;
 }
 
@@ -49,7 +48,7 @@ export function deviceRoutes(parts: DeviceRoutesParts): Router<RequestState> {
   router.answer(answerChallenge, async (ctx) => {
     const body = await readBody(ctx, answerChallenge, parts.clock);
     if (!deviceSessions.isFirstAnswer(body.challenge)) {
-      await parts.gate.anonymous(ctx, 'log-in');
+      await parts.guard.gate.anonymous(ctx, 'log-in');
     }
     const { clientProof: proof, clientSignature: signature, sealed: wish } = body;
     if (wish !== undefined && parts.sealed.encryptedOnly && !encrypts(wish.suite)) {

@@ -53,7 +53,7 @@ export function openRegistry({
     serviceTokens: new ServiceTokenStore(db, audit),
     routes: (guard, sealed) => [
       registryRoutes({ guard, clock, audit, devices }),
-      deviceRoutes({ guard, sealed, clock, audit, gate: guard.gate, deviceSessions }),
+      deviceRoutes({ guard, sealed, clock, audit, deviceSessions }),
     ],
   };
 }

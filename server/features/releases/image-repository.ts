@@ -12,14 +12,12 @@ import {
 import { RepositoryWriter } from '../../../src/trust/repository-writer.ts';
 import { parseSignedRole } from '../../../src/trust/role-signing.ts';
 import { HttpProblem, ServerError } from '../../platform/http/errors.ts';
-import type { SignedRelease } from '../director/decide.ts';
 import type { VersionFloor } from '../director/version-floor.ts';
 import { checkTargets } from './check-targets.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { RootChain } from './root-chain.ts';
 import type { StoredMetadata } from './rows.ts';
-import type { WatchedFile } from './signed-releases.ts';
-import { type ReleaseSource, releasesIn } from './signed-releases.ts';
+import { type ReleaseSource, releasesIn, type WatchedFile } from './signed-releases.ts';
 import type { TrustFolder } from './trust-folder.ts';
 
 /** `timestamp.json`, `7.snapshot.json`. */
@@ -45,7 +43,7 @@ export class ImageRepository implements ReleaseSource {
   #writer: RepositoryWriter;
   /** The newest of each role, by role. */
   readonly #newest = new Map<string, StoredMetadata>();
-  #releases: readonly SignedRelease[] = [];
+  #releases: ReturnType<ReleaseSource['releases']> = [];
   #digests: ReadonlySet<string> = new Set();
   #renewed = { nowMs: Number.NEGATIVE_INFINITY, wallMs: Number.NEGATIVE_INFINITY };
   /** One after the other: versions rise by one. */
@@ -109,7 +107,7 @@ export class ImageRepository implements ReleaseSource {
     return roles.map(([role, { version }]) => `${role} ${version}`).join(',');
   }
 
-  releases(): readonly SignedRelease[] {
+  releases(): ReturnType<ReleaseSource['releases']> {
     return this.#releases;
   }
 

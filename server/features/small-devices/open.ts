@@ -13,11 +13,12 @@ import type { AuditLog } from '../audit/store.ts';
 import type { AvailableReleases } from '../releases/available.ts';
 import type { ImageStore } from '../releases/image-store.ts';
 import { ChunkFaults } from './chunk-answer.ts';
+import { chunkRoutes } from './chunk-routes.ts';
 import { DeviceCopies } from './device-copies.ts';
 import { OtaService } from './ota-service.ts';
 import { DevicePackageStore } from './package-store.ts';
 import type { PackageIntake } from './receive-package.ts';
-import { chunkRoutes, packageRoutes } from './routes.ts';
+import { packageRoutes } from './routes.ts';
 import { TransferStore } from './transfer-store.ts';
 import type { WithdrawalParts } from './withdraw-package.ts';
 
@@ -60,7 +61,7 @@ export function openSmallDevices(
     transfers,
     ota,
     routes: (guard, sealed, { available, intake, withdrawal }) => [
-      chunkRoutes({ guard, sealed, gate: guard.gate, ota, available }),
+      chunkRoutes({ guard, sealed, ota, available }),
       packageRoutes({
         guard,
         intake: { ...intake, packages },

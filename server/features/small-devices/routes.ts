@@ -1,96 +1,22 @@
-// The chunked download of small devices: five sealed paths of theirs, packages in (POST /ota/packages), lists for operators.
+// Packages for small devices go in (POST /ota/packages) and are withdrawn; lists of packages and transfers for operators.
 
 import type Router from '@koa/router';
-import { chunkCost } from '../../../src/contract/chunked/protocol.ts';
 import { addPackage } from '../../../src/contract/endpoints/small-devices/add-package.ts';
-import { otaCheck } from '../../../src/contract/endpoints/small-devices/check.ts';
-import { otaChunk } from '../../../src/contract/endpoints/small-devices/chunk.ts';
-import { otaComplete } from '../../../src/contract/endpoints/small-devices/complete.ts';
 import { listPackages } from '../../../src/contract/endpoints/small-devices/list-packages.ts';
 import { listTransfers } from '../../../src/contract/endpoints/small-devices/list-transfers.ts';
-import { otaStatus } from '../../../src/contract/endpoints/small-devices/status.ts';
-import { otaVerify } from '../../../src/contract/endpoints/small-devices/verify.ts';
 import { withdrawPackage } from '../../../src/contract/endpoints/small-devices/withdraw-package.ts';
-import { imageFile } from '../../../src/contract/fields.ts';
-import { firstIssue } from '../../../src/core/schema-issue.ts';
 import { nameOf, type RouteGuard } from '../../platform/auth/access.ts';
-import type { CallerGate } from '../../platform/auth/callers.ts';
-import type { SealedGuard } from '../../platform/auth/sealed-message.ts';
 import { parseInput } from '../../platform/http/body.ts';
 import { HttpProblem } from '../../platform/http/errors.ts';
 import { guardedRouter } from '../../platform/http/guarded-router.ts';
 import type { RequestState } from '../../platform/http/request.ts';
-import { type SealedRequest, sealedPost } from '../../platform/http/sealed.ts';
-import type { AvailableReleases } from '../releases/available.ts';
 import { storageProblem } from '../releases/image-store.ts';
-import { imageNotFound } from '../releases/send-image.ts';
-import type { OfferedFile, OtaService, SmallDeviceCaller } from './ota-service.ts';
 import { type PackageIntake, packageJson, receivePackage } from './receive-package.ts';
 import type { TransferStore } from './transfer-store.ts';
 import { answerWithdrawal, type WithdrawalParts } from './withdraw-package.ts';
 
 /** Rows in an answer to an operator. */
 const LISTED = 200;
-
-export interface ChunkRoutesParts {
-  readonly guard: RouteGuard;
-  readonly sealed: SealedGuard;
-  readonly gate: CallerGate;
-  readonly ota: OtaService;
-  readonly available: AvailableReleases;
-}
-
-/** What devices ask. */
-export function chunkRoutes(parts: ChunkRoutesParts): Router<RequestState> {
-  const router = guardedRouter(parts.guard);
-  const { ota, sealed } = parts;
-
-  sealedPost(router, sealed, otaCheck, async (request) => {
-    const wish = request.json(otaCheck.request.body);
-    if (wish.kind === 'package') return { json: await ota.checkPackage(askerOf(request), wish) };
-    const offered = await offeredFile(parts.available, request, wish);
-    return { json: await ota.checkFile(askerOf(request), wish, offered) };
-  });
-
-  // An open download has a budget of its own, in bytes; what asks for anything else counts like any request.
-  sealedPost(
-    router,
-    sealed,
-    otaChunk,
-    async (request) => {
-      const { ctx, device } = request;
-      let counted = false;
-      const count = async (bytes: number): Promise<void> => {
-        counted = true;
-        await parts.gate.transfer(ctx, device.serial, chunkCost(bytes));
-      };
-      try {
-        return {
-          plain: await ota.chunks(askerOf(request), request.json(otaChunk.request.body), count),
-        };
-      } catch (error) {
-        if (!counted) await parts.gate.known(ctx, device.serial);
-        throw error;
-      }
-    },
-    { uncounted: true },
-  );
-
-  sealedPost(router, sealed, otaVerify, async (request) => ({
-    json: await ota.verify(askerOf(request), request.json(otaVerify.request.body)),
-  }));
-
-  sealedPost(router, sealed, otaComplete, async (request) => {
-    await ota.complete(askerOf(request), request.json(otaComplete.request.body));
-    return { json: { recorded: true } };
-  });
-
-  sealedPost(router, sealed, otaStatus, async (request) => ({
-    json: await ota.status(askerOf(request), request.json(otaStatus.request.body)),
-  }));
-
-  return router;
-}
 
 export interface PackageRoutesParts {
   readonly guard: RouteGuard;
@@ -99,7 +25,6 @@ export interface PackageRoutesParts {
   readonly transfers: TransferStore;
 }
 
-/** What tools and operators do with packages. */
 export function packageRoutes(parts: PackageRoutesParts): Router<RequestState> {
   const router = guardedRouter(parts.guard);
   const { intake, withdrawal, transfers } = parts;
@@ -138,26 +63,4 @@ export function packageRoutes(parts: PackageRoutesParts): Router<RequestState> {
   });
 
   return router;
-}
-
-function askerOf({ ctx, device, session }: SealedRequest): SmallDeviceCaller {
-  return { device, session, address: ctx.state.address };
-}
-
-/** A file of /ota_download for a vehicle. Throws HttpProblem 400, 403, 404. */
-async function offeredFile(
-  available: AvailableReleases,
-  { device }: SealedRequest,
-  wish: { readonly file: string; readonly sha256: string },
-): Promise<OfferedFile> {
-  if (device.vin === undefined) {
-    throw new HttpProblem(403, 'FOREIGN_VEHICLE', `${device.serial} belongs to no vehicle`);
-  }
-  const name = imageFile.safeParse(wish.file);
-  if (!name.success) throw new HttpProblem(400, 'BAD_NAME', firstIssue(name.error).message);
-  const offered = await available.download(name.data);
-  // The vehicle knows from signed metadata which bytes it wants; others of this name are of no use to it.
-  if (offered.sha256 !== wish.sha256) throw imageNotFound();
-  await available.requireHere(name.data);
-  return offered;
 }

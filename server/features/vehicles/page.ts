@@ -1,14 +1,9 @@
 // The pages of vehicles: all of them, and one with its campaign, ECUs, remote features and reports.
 
-import type Router from '@koa/router';
-import { vehiclesPage } from '../../../src/contract/endpoints/people/pages.ts';
 import type { Clock } from '../../../src/core/clock.ts';
-import type { RouteGuard } from '../../platform/auth/access.ts';
 import type { Person } from '../../platform/auth/identity.ts';
-import { parseInput } from '../../platform/http/body.ts';
 import type { HttpProblem } from '../../platform/http/errors.ts';
-import { guardedRouter } from '../../platform/http/guarded-router.ts';
-import { type AppContext, type RequestState, requiredPerson } from '../../platform/http/request.ts';
+import type { AppContext } from '../../platform/http/request.ts';
 import { type PageFrame, show } from '../../platform/http/show-page.ts';
 import type { OrderStore } from '../campaigns/order-store.ts';
 import type { CampaignStore } from '../campaigns/store.ts';
@@ -107,17 +102,4 @@ export class VehiclePages {
       status,
     }));
   }
-}
-
-export function vehiclesRoutes(guard: RouteGuard, pages: VehiclePages): Router<RequestState> {
-  const router = guardedRouter(guard);
-
-  router.answer(vehiclesPage, async (ctx) => {
-    const { vin } = parseInput(vehiclesPage.request.query, { vin: ctx.query.vin });
-    const person = requiredPerson(ctx);
-    if (vin === undefined) await pages.all(ctx, person);
-    else await pages.one(ctx, person, vin);
-  });
-
-  return router;
 }
