@@ -52,7 +52,7 @@ export interface ServerOptions {
   logger: Logger;
   /** Networks that may use the server; loopback only when none is given. */
   allowCidrs?: readonly string[];
-  /** Believe X-Forwarded-* of the direct peer (true) or of these networks. Default: of nobody. */
+  /** Believe X-Forwarded-* of the direct peer (true) or of these networks. Default: of no peer. */
   trustProxy?: boolean | readonly string[];
   /** Largest image. Default 64 MiB, at most LARGEST_IMAGE_BYTES. */
   maxUploadBytes?: number;
@@ -64,7 +64,7 @@ export interface ServerOptions {
   bcryptCost?: number;
   /** Nonces that one address may have open, 1000 unless told: many vehicles may share an address. */
   openNoncesPerAddress?: number;
-  /** Director and image repository; without it nothing is signed, and every upload is offered at once. */
+  /** Director and image repository; without it nothing is signed, and every upload is available to vehicles at once. */
   uptane?: ServerUptaneOptions;
   /** `required`: vehicles have to log in from the start; otherwise from the first registered device on. */
   devices?: DevicePolicy;

@@ -88,7 +88,7 @@ function codeTone(code: string): 'good' | 'calm' | 'bad' {
     : 'bad';
 }
 
-/** The way back has failed: nobody may overlook that this vehicle runs old and new software side by side. */
+/** The rollback has failed: the vehicle runs old and new software side by side, and the page must make that plain. */
 function isMixed(outcome: string): boolean {
   return outcome === 'ROLLBACK_FAILED' || outcome === 'safe-state';
 }

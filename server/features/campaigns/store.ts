@@ -12,7 +12,7 @@ const KEEP_ALL = 200_000;
 const PRUNE_ALL_EVERY = 500;
 /** A vehicle that says the same again is written down at most this often. */
 const TOUCH_AFTER_MS = 30_000;
-/** The one outcome after which a campaign goes on: the vehicle tries the way back at each start. */
+/** The one outcome after which a campaign goes on: the vehicle tries the rollback again at each start. */
 const STILL_OPEN = 'ROLLBACK_FAILED';
 const OPEN_STATE = 'safe-state';
 

@@ -1,4 +1,4 @@
-// Commands in a contact of their vehicle: its reports first, then what it shall do. Inside one transaction of the contact.
+// Commands in one contact of a vehicle: first its reports, then its orders. All of it is inside one transaction.
 
 import type { Kysely } from 'kysely';
 import type { Catalogue, CommandOrder, CommandReport } from '../../../src/contract/command.ts';
@@ -57,7 +57,7 @@ export class CommandContact {
 
   /**
    * Takes reports in, each as far as it is news. Returns the ids of all of them: also of those that count for nothing,
-   * so that they are not told for ever.
+   * so that the vehicle does not send them again.
    */
   async heard(reports: readonly CommandReport[]): Promise<string[]> {
     const foreign: string[] = [];
@@ -112,7 +112,7 @@ export class CommandContact {
     });
   }
 
-  /** Ids that the vehicle may have and shall not begin any more. */
+  /** Ids of commands that the vehicle may have and must not begin any more. */
   async cancels(): Promise<string[]> {
     const rows = await this.#transaction
       .selectFrom('commands')

@@ -24,7 +24,7 @@ export interface StoredCommand {
   readonly createdBy: string;
   readonly createdAt: string;
   readonly state: CommandState;
-  /** When it left for the vehicle first; while it is `pending`, nobody knows whether it arrived. */
+  /** When it left for the vehicle first; while it is `pending`, it is unknown whether it arrived. */
   readonly handedOutAt: string | undefined;
   readonly deliveredAt: string | undefined;
   readonly executingAt: string | undefined;

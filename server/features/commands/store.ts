@@ -1,4 +1,4 @@
-// Commands to the ECUs of a vehicle: ordered, looked at and cancelled by operators. What the vehicle says is in command-contact.ts.
+// Commands to the ECUs of a vehicle: ordered, looked at and cancelled by operators. What the vehicle says is in contact.ts.
 
 import { isDeepStrictEqual } from 'node:util';
 import { type Kysely, sql } from 'kysely';

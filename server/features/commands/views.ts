@@ -22,7 +22,7 @@ interface ParameterView {
   /** Undefined where the vehicle has not told. */
   readonly inForce: unknown;
   /**
-   * `pending`: the vehicle has not judged this yet; `set`: as it is wanted; `default`: nobody wants anything;
+   * `pending`: the vehicle has not answered yet; `set`: as it was ordered; `default`: no operator has set it;
    * `differs`: the vehicle says neither that it took this nor that it did not.
    */
   readonly state: 'pending' | 'set' | 'default' | 'rejected' | 'differs';

@@ -13,7 +13,7 @@ import { judgedVersionOf } from './vehicle-rows.ts';
 
 /** Versions kept of one vehicle, each with its report. */
 const KEEP_PER_VIN = 50;
-/** A vehicle that claims to have judged a higher one is not believed: there would be no room for the next. */
+/** The highest version that a vehicle is believed to have applied: a higher one would leave no room for the next. */
 const HIGHEST_JUDGED = 2 ** 31;
 
 export interface ConfigurationChange {
@@ -53,7 +53,7 @@ export class ConfigurationStore {
       }
       const row: Schema['configurations'] = {
         vin,
-        // A vehicle whose backend was restored from an older copy has judged versions that are not here any more.
+        // After a restore from an older copy a vehicle may know versions that are not stored here any more.
         version: Math.max(version, await this.judged(vin, transaction)) + 1,
         parameters: JSON.stringify(parameters),
         changed_by: who,
@@ -107,7 +107,7 @@ export class ConfigurationStore {
     return rows.map(configurationOf);
   }
 
-  /** The version that the vehicle says it has judged last, 0 for none. */
+  /** The version that the vehicle says it has checked last, 0 for none. */
   async judged(vin: string, query: Kysely<Schema> = this.#db.query): Promise<number> {
     const row = await query
       .selectFrom('vehicle_services')

@@ -37,7 +37,7 @@ export class VehicleFiles {
     this.#clock = clock;
   }
 
-  /** Makes `targets` what the vehicle is told. Versions rise for ever and are stored before they are served. */
+  /** Makes `targets` what the vehicle is told. Versions only rise and are stored before they are served. */
   async publish(
     vin: string,
     known: VehicleRecord | undefined,

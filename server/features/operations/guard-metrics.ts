@@ -24,7 +24,7 @@ export async function mayReadNames(ctx: AppContext, gate: CallerGate): Promise<b
   return isTool || ctx.state.person !== undefined;
 }
 
-/** The totals are for everybody who may use the server, who was refused for those who may read names. */
+/** The totals are for every allowed address; who was refused is for operators, who may read names. */
 export function guardMetrics(parts: GuardMetricsParts, mayName: boolean): Metric[] {
   return [...totals(parts), ...(mayName ? named(parts) : [])];
 }

@@ -69,7 +69,7 @@ export function healthRoutes(parts: HealthRoutesParts): Router<RequestState> {
       })),
       // A vehicle without reception is no fault of the backend: it does not change the status.
       vehicles: healthy ? await parts.vehicles.silence(SILENT_MS) : null,
-      // Anybody on the list may read this: a token has no name here.
+      // Every allowed address may read this: a token has no name here.
       tokens: tokens.map(({ role, expires, daysLeft, stage }) => ({
         role,
         expires,

@@ -1,4 +1,4 @@
-// The log-in of a person: how often somebody may try, and whether name and password are right.
+// The log-in of a person: how often a client may try, and whether name and password are right.
 
 import type { Clock } from '../../../src/core/clock.ts';
 import type { CallerGate } from '../../platform/auth/callers.ts';

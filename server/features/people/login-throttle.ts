@@ -12,7 +12,7 @@ const PER_ADDRESS = 30;
 const PER_ASKER = 10;
 /** For one name, of all addresses from which it has not logged in: against guessing from many addresses. */
 const PER_NAME = 300;
-/** Addresses from which somebody has logged in, remembered while the server runs. */
+/** Addresses with a successful log-in, remembered while the server runs. */
 const KNOWN_ASKERS = 10_000;
 
 /** Who tries to log in. */

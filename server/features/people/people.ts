@@ -56,7 +56,7 @@ export function peopleSessions(
     });
 }
 
-/** Starts a session under a new identifier, so that nobody can have planted it. Returns the person. */
+/** Starts a session under a new identifier: an identifier that an attacker has planted is worth nothing. Returns the person. */
 export async function startSession(
   ctx: AppContext,
   user: { readonly name: string; readonly role: Role },

@@ -35,7 +35,7 @@ export class SessionStore {
 
   async set(id: string, data: unknown, _maxAge: number, how: { changed: boolean }): Promise<void> {
     const parsed = sessionData.safeParse(data);
-    if (!parsed.success) return; // nobody has logged in: nothing worth a row
+    if (!parsed.success) return; // without a log-in there is nothing to store
     const idHash = hashOf(id);
     const expires = this.#db.timestamp(SESSION_IDLE_MS);
     if (!how.changed) {

@@ -128,7 +128,7 @@ export class DeviceSessions {
 
   /**
    * A challenge for any serial: whether there is such a device, and whether it may log in, cannot be told from it.
-   * Nothing is kept, so a flood of questions fills nothing and pushes nobody's challenge out. With `clientKey` (X25519, hexadecimal)
+   * Nothing is stored, so a flood of questions fills no memory and pushes out no other challenge. With `clientKey` (X25519, hexadecimal)
    * for an exchange by key pairs; undefined where this server signs none.
    */
   async challenge(
@@ -279,13 +279,13 @@ export class DeviceSessions {
     }
   }
 
-  /** A device that is not there has a key too, which nobody knows: the answer looks and takes as long as a real one. */
+  /** An unknown device gets a random key: the answer looks like a real one and takes as long. */
   #keyOf(serial: string, device: RegisteredDevice | undefined): Uint8Array {
-    const nobody = createHmac('sha256', this.#secret).update(`nobody|${serial}`).digest();
-    return device?.secretHash === undefined ? Uint8Array.from(nobody) : fromHex(device.secretHash);
+    const unknown = createHmac('sha256', this.#secret).update(`nobody|${serial}`).digest();
+    return device?.secretHash === undefined ? Uint8Array.from(unknown) : fromHex(device.secretHash);
   }
 
-  /** Nobody's where the device has none that it may change to. */
+  /** A random key where the device has no next one. */
   async #nextKeyOf(serial: string): Promise<Uint8Array> {
     const next = await this.#sealed.nextKey(serial);
     if (next !== undefined) return fromHex(next);

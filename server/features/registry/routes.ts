@@ -72,7 +72,7 @@ export function registryRoutes(parts: RegistryRoutesParts): Router<RequestState>
   }
 }
 
-/** All but the hash of the secret, with which anybody could log in as the device. */
+/** Everything except the hash of the secret: with that hash a client could log in as the device. */
 export function deviceJson(device: RegisteredDevice): Record<string, unknown> {
   return {
     hw_id: device.hwId,

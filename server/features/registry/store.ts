@@ -58,7 +58,7 @@ export class DeviceStore {
 
   /**
    * Registers a device, or adds to what is known of it while it is `factory_only`. The same call again changes
-   * nothing. Serials follow one another without a gap, whoever asks at the same time.
+   * nothing. Serials follow one another without a gap, also for requests at the same time.
    */
   async provision(
     hwId: string,

@@ -21,7 +21,7 @@ export interface TokenExpiry {
   readonly dormant: boolean;
   /** For people: what happens and what to do. Undefined while nothing has to be done. */
   readonly notice: string | undefined;
-  /** The same without the name, which is not for everybody. */
+  /** The same without the name of the token, for pages without a log-in. */
   readonly publicNotice: string | undefined;
 }
 

@@ -96,7 +96,7 @@ export class ImageRepository implements ReleaseSource {
     return repository;
   }
 
-  /** True once there are Targets: from then on an image that they do not list is offered to nobody. */
+  /** True as soon as there are Targets: from then on no vehicle gets an image that they do not list. */
   get published(): boolean {
     return this.#newest.has('targets');
   }
@@ -126,7 +126,7 @@ export class ImageRepository implements ReleaseSource {
     };
   }
 
-  /** Goes on above the floor, where somebody has raised it. */
+  /** Goes on above the floor where an operator has raised it. */
   async refresh(): Promise<void> {
     if (!this.published) return;
     const { timestamp = 0, snapshot = 0 } = this.versions;
@@ -234,7 +234,7 @@ export class ImageRepository implements ReleaseSource {
         files.push({ role, version: parseSignedRole(bytes).signed.version, bytes });
       }
     } catch (error) {
-      // The old ones go on until they expire; that is a reason to wake somebody, none to stop.
+      // The old files are valid until they expire: an operator has to act, and the server goes on.
       this.#logger.error(
         { error: describeError(error) },
         'Snapshot and Timestamp of the image repository cannot be signed: see --trust',

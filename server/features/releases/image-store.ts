@@ -35,7 +35,7 @@ export const IMAGE_FOLDERS = [IMAGES, INCOMING] as const;
 export class ImageStore {
   readonly #storage: Storage;
   readonly #newName: () => string;
-  /** What is there. Opening a file makes it, so nobody opens what is not in here. */
+  /** What is there. Opening a file creates it, so only files of this set are opened. */
   readonly #known: Set<string>;
 
   private constructor(storage: Storage, newName: () => string, known: readonly string[]) {
@@ -110,14 +110,14 @@ export class ImageStore {
   async openImage(sha256: string): Promise<OpenImage | undefined> {
     const name = nameOf(sha256);
     if (!this.#known.has(sha256)) {
-      // Somebody may have put it back meanwhile.
+      // It may have been put back meanwhile.
       if (!(await this.#storage.list(IMAGES)).includes(sha256)) return undefined;
       this.#known.add(sha256);
     }
     const file = await this.#storage.open(name);
     const size = await file.size();
     if (size === 0) {
-      // Somebody took it away, and opening has made an empty file. No image is empty.
+      // The file was taken away, and opening has created an empty one. No image is empty.
       this.#known.delete(sha256);
       await file.close();
       return undefined;

@@ -1,4 +1,4 @@
-// The image repository's interface (5.3.1): metadata and images for everybody, uploads of what was signed offline.
+// The image repository's interface (5.3.1): public metadata and images, and uploads of what was signed offline.
 
 import type Router from '@koa/router';
 import { directorRoot } from '../../../src/contract/endpoints/director/director-root.ts';

@@ -49,7 +49,7 @@ export async function receiveUpload(req: IncomingMessage, options: UploadOptions
         else fields.set(name, value);
       });
       parser.on('file', (name, stream, info) => {
-        stream.on('error', () => {}); // whoever reads it hears of it; before that nobody does
+        stream.on('error', () => {}); // a reader of the stream gets the error; before the first read there is none
         if (name !== 'file') return fail(badForm('the image must be in the field "file"'));
         fileName = info.filename ?? '';
         staging = stage(stream, fileName, fields, options);

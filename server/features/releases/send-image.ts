@@ -19,7 +19,7 @@ export interface Sending {
   readonly who: string;
   /** `who` has proven nothing. */
   readonly stranger?: boolean;
-  /** What is written into the audit log; nothing for files that anybody may read. */
+  /** What is written into the audit log; nothing for public files. */
   readonly actions: {
     readonly start?: AuditAction;
     readonly complete?: AuditAction;

@@ -17,7 +17,7 @@ import type { RequestState } from '../../platform/http/request.ts';
 import { type SealedRequest, sealedPost } from '../../platform/http/sealed.ts';
 import type { AvailableReleases } from '../releases/available.ts';
 import { imageNotFound } from '../releases/send-image.ts';
-import type { OfferedFile, OtaService, SmallDeviceCaller } from './ota-service.ts';
+import type { OtaService, SmallDeviceCaller, TransferFile } from './ota-service.ts';
 
 export interface ChunkRoutesParts {
   readonly guard: RouteGuard;
@@ -33,7 +33,7 @@ export function chunkRoutes(parts: ChunkRoutesParts): Router<RequestState> {
   sealedPost(router, sealed, otaCheck, async (request) => {
     const wish = request.json(otaCheck.request.body);
     if (wish.kind === 'package') return { json: await ota.checkPackage(askerOf(request), wish) };
-    const offered = await offeredFile(parts.available, request, wish);
+    const offered = await fileFor(parts.available, request, wish);
     return { json: await ota.checkFile(askerOf(request), wish, offered) };
   });
 
@@ -82,11 +82,11 @@ function askerOf({ ctx, device, session }: SealedRequest): SmallDeviceCaller {
 }
 
 /** A file of /ota_download for a vehicle. Throws HttpProblem 400, 403, 404. */
-async function offeredFile(
+async function fileFor(
   available: AvailableReleases,
   { device }: SealedRequest,
   wish: { readonly file: string; readonly sha256: string },
-): Promise<OfferedFile> {
+): Promise<TransferFile> {
   if (device.vin === undefined) {
     throw new HttpProblem(403, 'FOREIGN_VEHICLE', `${device.serial} belongs to no vehicle`);
   }

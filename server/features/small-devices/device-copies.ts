@@ -36,7 +36,7 @@ export class DeviceCopies {
       if (since !== undefined) return since;
       const known = await this.#packages.copyOf(serial);
       const copy = await this.#make(serial, secretHash, released);
-      // The new row first: a power cut in between leaves a file that nobody names, and no name without its file.
+      // The new row first: a power cut in between leaves the old file without a row, and never a row without its file.
       if (known !== undefined && known.sha256 !== copy.sha256) {
         await this.#images.remove(known.sha256);
       }

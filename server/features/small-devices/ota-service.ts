@@ -51,7 +51,7 @@ type PackageCheck = Extract<Check, { kind: 'package' }>;
 type Held = NonNullable<Check['held']>;
 
 /** A file that a vehicle may fetch. */
-export interface OfferedFile {
+export interface TransferFile {
   readonly file: string;
   readonly size: number;
   readonly sha256: string;
@@ -94,7 +94,7 @@ export class OtaService {
   async checkFile(
     asker: SmallDeviceCaller,
     wish: Check,
-    offered: OfferedFile,
+    offered: TransferFile,
   ): Promise<CheckAnswer> {
     const transfer = await this.#open(asker, wish, {
       packageId: undefined,
@@ -287,7 +287,7 @@ function over({ state, what, reason }: TransferRow): HttpProblem {
   return new HttpProblem(409, 'TRANSFER_ENDED', `${why}; POST /ota/check begins the next one`);
 }
 
-/** The keys of a copy are made of them, and nobody gets a package for other hardware. */
+/** The keys of a copy are made of these facts. No device gets a package for other hardware. */
 function requireFacts(
   { serial, secretHash, hardwareId }: RegisteredDevice,
   model: string,

@@ -1,4 +1,4 @@
-// A package for small devices comes in: judged by its signature before the image is taken, and by its digest afterwards.
+// A package for small devices comes in: its signature is checked before the image is received, its digest afterwards.
 
 import {
   type ReleaseKey,
@@ -28,7 +28,7 @@ export interface PackageIntake {
   readonly maxUploadBytes: number;
 }
 
-interface Judged {
+interface CheckedPackage {
   readonly signed: SignedManifest;
   readonly key: ReleaseKey;
   readonly pem: string;
@@ -46,12 +46,12 @@ export async function receivePackage(
   who: string,
 ): Promise<AddPackageResult> {
   const { images, packages, releases, audit } = parts;
-  const found: Judged[] = [];
+  const found: CheckedPackage[] = [];
   const upload = await receiveUpload(ctx.req, {
     images,
     maxBytes: parts.maxUploadBytes,
     beforeFile: async (fields) => {
-      found.push(await judge(parts, Object.fromEntries(fields)));
+      found.push(await checkPackage(parts, Object.fromEntries(fields)));
     },
   });
   const { image } = upload;
@@ -95,10 +95,10 @@ export async function receivePackage(
   }
 }
 
-async function judge(
+async function checkPackage(
   { packages }: Pick<PackageIntake, 'packages'>,
   fields: Readonly<Record<string, string>>,
-): Promise<Judged> {
+): Promise<CheckedPackage> {
   const { manifest, public_key: pem } = parseInput(packageFields, fields);
   const signed = parseInput(signedManifest, jsonOf(manifest));
   const key = readReleaseKey(pem);

@@ -67,7 +67,7 @@ export function downloadRoutes(parts: DownloadRoutesParts): Router<RequestState>
   router.answer(postNonce, giveNonce);
 
   router.answer(otaDownload, async (ctx) => {
-    // The name is judged as text first, then the nonce: who has none cannot find out which files exist.
+    // The name is checked as text first, then the nonce: a client without one cannot find out which files exist.
     const name = imageFile.safeParse(ctx.params.file);
     if (!name.success) throw new HttpProblem(400, 'BAD_NAME', firstIssue(name.error).message);
     const asker = askerOf(ctx);

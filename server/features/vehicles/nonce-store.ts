@@ -72,7 +72,7 @@ export class NonceStore {
 
   /** Why `asker` may not read anything with `nonce`; undefined when he may. Changes nothing. */
   async check(nonce: string, asker: NonceOwner): Promise<NonceRefusal | undefined> {
-    return (await this.#judge(nonce, asker)).refusal;
+    return (await this.#examine(nonce, asker)).refusal;
   }
 
   /**
@@ -86,7 +86,7 @@ export class NonceStore {
     wanted: { readonly releaseId: string | null; readonly file: string },
     whole: boolean,
   ): Promise<NonceRefusal | undefined> {
-    const { refusal, file: bound } = await this.#judge(nonce, asker);
+    const { refusal, file: bound } = await this.#examine(nonce, asker);
     if (refusal !== undefined) return refusal;
     if (bound !== null && bound !== wanted.file) return 'OTHER_FILE';
     const now = this.#db.timestamp();
@@ -105,7 +105,7 @@ export class NonceStore {
     if (whole) update = update.where('used_at', 'is', null);
     if ((await update.executeTakeFirst()).numUpdatedRows === 1n) return undefined;
     // It ended, or went to another file, since it was looked at.
-    return whole ? 'USED' : ((await this.#judge(nonce, asker)).refusal ?? 'OTHER_FILE');
+    return whole ? 'USED' : ((await this.#examine(nonce, asker)).refusal ?? 'OTHER_FILE');
   }
 
   /**
@@ -129,7 +129,7 @@ export class NonceStore {
       .execute();
   }
 
-  async #judge(
+  async #examine(
     nonce: string,
     asker: NonceOwner,
   ): Promise<{ refusal: NonceRefusal | undefined; file: string | null }> {
@@ -140,7 +140,7 @@ export class NonceStore {
       .executeTakeFirst();
     if (found === undefined) return { refusal: 'UNKNOWN', file: null };
     const row = nonceOf(found);
-    // Whoever is not the asker learns nothing about the state. A VIN that is left out claims nothing:
+    // Another client learns nothing about the state. A VIN that is left out claims nothing:
     // the address is what cannot be made up, so it must match always and the VIN whenever it is given.
     const foreign =
       row.address !== asker.address || (asker.vin !== undefined && asker.vin !== row.vin);

@@ -37,7 +37,7 @@ export class ReportStore {
 
   /**
    * False where this outcome of this campaign was stored before: a vehicle that did not get our answer says it again.
-   * A campaign may have two outcomes: the way back failed, and came to its end later. `stranger`: the network that it
+   * A campaign may have two outcomes: its rollback failed, and was completed later. `stranger`: the network that it
    * came from, where no device was logged in.
    */
   async add(report: ReceivedReport, address: string, stranger?: string): Promise<boolean> {

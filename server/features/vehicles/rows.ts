@@ -7,7 +7,7 @@ import {
 } from '../../../src/contract/checkin-telemetry.ts';
 import { bit, bytes, count, hex, json, tableRows, text, time } from '../../platform/db/row.ts';
 
-/** `new`: has not checked in. `pending`: shall install something. Every state leads to another one or is final. */
+/** `new`: has not checked in. `pending`: has something to install. Every state leads to another one or is final. */
 const FLEET_STATES = ['new', 'pending', 'up-to-date', 'needs-attention'] as const;
 export type FleetState = (typeof FLEET_STATES)[number];
 

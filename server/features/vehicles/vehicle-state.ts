@@ -1,9 +1,9 @@
-// The state of a vehicle as it is shown: what waits for too long needs attention, so that nothing is pending for ever.
+// The state of a vehicle as it is shown: a vehicle that is pending for too long needs attention.
 
 import type { VehicleRecord } from './rows.ts';
 
 const DAY_MS = 24 * 3_600_000;
-/** A vehicle that shall install something and is silent for this long. */
+/** How long a vehicle with something to install may be silent. */
 const SILENT_MS = DAY_MS;
 /** A vehicle that checks in, and still has not installed it. */
 const PENDING_MS = 7 * DAY_MS;

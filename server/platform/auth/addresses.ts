@@ -70,7 +70,7 @@ export type ProxyTrust = false | 'direct-peer' | AddressList;
 
 /**
  * The address of the client. `X-Forwarded-For` is read from the right, only as far as each hop is trusted:
- * what stands further left was written by whoever wanted to. Undefined when a trusted proxy says something
+ * what stands further left can be written by every client. Undefined when a trusted proxy says something
  * that is not an address.
  */
 export function clientAddress(

@@ -1,4 +1,4 @@
-// Which program is asking: a device with a session, a tool with a token, or nobody known; and how often each may.
+// Which program is asking: a device with a session, a tool with a token, or an unknown one; and how often each may.
 
 import type { Random } from '../../../src/core/random.ts';
 import { HttpProblem } from '../http/errors.ts';
@@ -224,7 +224,7 @@ export function bearerOf(ctx: AppContext): string | undefined {
   return token;
 }
 
-/** Unknown, revoked, factory-only, expired, missing: one answer, so that nobody learns which serials exist. */
+/** Unknown, revoked, factory-only, expired, missing: one answer, which does not tell which serials exist. */
 async function refusedDevice(
   ctx: AppContext,
   audit: AuditTrail,

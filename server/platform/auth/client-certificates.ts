@@ -66,7 +66,7 @@ export class ClientCertificates {
   }
 
   #fault(ctx: AppContext, device: RegisteredDevice): string | undefined {
-    // Anybody can write a header: only the proxy has seen the handshake.
+    // Every client can write a header: only the proxy has seen the handshake.
     if (!ctx.state.viaProxy) return 'the request did not come through a trusted proxy';
     const value = ctx.req.headers[this.#header];
     const text = (Array.isArray(value) ? value[0] : value) ?? '';
@@ -85,7 +85,7 @@ export class ClientCertificates {
   #read(text: string): Shown | undefined {
     if (this.#seen.has(text)) return this.#seen.get(text);
     const certificate = parseHeader(text);
-    const shown = certificate && this.#judge(certificate);
+    const shown = certificate && this.#examine(certificate);
     for (const oldest of this.#seen.keys()) {
       if (this.#seen.size < CACHED) break;
       this.#seen.delete(oldest);
@@ -94,7 +94,7 @@ export class ClientCertificates {
     return shown;
   }
 
-  #judge(certificate: X509Certificate): Shown {
+  #examine(certificate: X509Certificate): Shown {
     const issued = this.#cas.some(
       (ca) => certificate.checkIssued(ca) && certificate.verify(ca.publicKey),
     );

@@ -1,4 +1,4 @@
-// What a request of a person has to prove: that somebody is logged in, with which role, and that a form is ours.
+// What a request of a person has to prove: a log-in, its role, and that a form comes from this server.
 
 import Tokens from 'csrf';
 import { HttpProblem } from '../http/errors.ts';
@@ -26,7 +26,7 @@ export function csrfTokenOf(secret: string): string {
   return tokens.create(secret);
 }
 
-/** Throws HttpProblem 401 when nobody is logged in, 403 when the role is not enough. */
+/** Throws HttpProblem 401 without a log-in, 403 when the role is not enough. */
 export async function requirePerson(
   ctx: AppContext,
   { audit }: { readonly audit: AuditTrail },
@@ -84,7 +84,7 @@ export async function requireCsrf(
 
 /**
  * For the log-in form, which has no session yet that could hold a token: a browser says where a form comes
- * from, and another site must not log anybody in. Programs say nothing and are no danger.
+ * from, and another site must not log a person in. Programs send neither field and are no danger.
  */
 export async function requireSameOrigin(
   ctx: AppContext,

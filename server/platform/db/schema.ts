@@ -133,7 +133,7 @@ interface SealedSessionsTable {
   session: string;
   serial: string;
   suite: string;
-  /** 32 bytes, hexadecimal: like the device's key, whoever reads it can be this device. */
+  /** 32 bytes, hexadecimal: like the device's key: a reader of it can act as this device. */
   secret: string;
   /** The last sequence number of the device. */
   highest: number;
@@ -374,7 +374,7 @@ interface DevicePackagesTable {
   key_id: string;
   released_by: string;
   released_at: string;
-  /** All three are null of a package that is offered. */
+  /** All three are null for a package that is not withdrawn. */
   withdrawn_at: string | null;
   withdrawn_by: string | null;
   withdrawn_reason: string | null;

@@ -1,4 +1,4 @@
-// Small request bodies (JSON, forms) with a limit of size and time, and the end of bodies that nobody wants.
+// Small request bodies (JSON, forms) with a limit of size and time, and the end of bodies that are not read.
 
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';

@@ -14,7 +14,7 @@ export interface RequestState {
   host: string;
   /** Path below which the client knows us: empty, or like `/ota`. Stands in front of every address of a page. */
   base: string;
-  /** Set behind the session middleware when somebody is logged in. */
+  /** Set behind the session middleware for a person who is logged in. */
   person?: Person;
   /** Set where a vehicle has proven which device it is. */
   device?: RegisteredDevice;

@@ -26,7 +26,7 @@ export interface SealedRequest {
 export type SealedAnswer =
   | { readonly json: unknown; readonly status?: number }
   | { readonly bytes: Uint8Array; readonly status?: number }
-  /** Goes out as it is: whoever sends this authenticates it by other means. */
+  /** Goes out as it is: the handler authenticates it by other means. */
   | { readonly plain: Uint8Array | Readable; readonly status?: number };
 
 /** Answers an endpoint with sealed messages. What `handle` throws as HttpProblem is sealed, too; what comes before cannot be. */
