@@ -125,6 +125,7 @@ describe('tmu', () => {
     };
     const text = (status: number, body: string): Lies => ({ latest: { status, body } });
     const climbing = JSON.stringify({
+      vin: null,
       releases: [
         { ecu: 'EDT', version: '2.0.0', size: 9, sha256: edt.sha256, file: '../../etc/passwd' },
       ],
@@ -136,7 +137,13 @@ describe('tmu', () => {
       ['an early end', ends, 'BACKEND_UNAVAILABLE', 11, '1000'],
       ['a cut', cut, 'BACKEND_UNAVAILABLE', 11, 'of 40000 bytes'],
       ['no JSON', text(200, '<html>welcome</html>'), 'BACKEND_UNAVAILABLE', 11, '<html>'],
-      ['other JSON', text(200, '{"releases":[{"ecu":5}]}'), 'BACKEND_UNAVAILABLE', 11, 'ecu'],
+      [
+        'other JSON',
+        text(200, '{"vin":null,"releases":[{"ecu":5}]}'),
+        'BACKEND_UNAVAILABLE',
+        11,
+        'ecu',
+      ],
       ['a path', text(200, climbing), 'BACKEND_UNAVAILABLE', 11, 'file'],
       ['an error', text(503, ''), 'BACKEND_UNAVAILABLE', 11, '503'],
       ['endless JSON', text(200, ' '.repeat(2_000_000)), 'BACKEND_UNAVAILABLE', 11, '1048576'],
