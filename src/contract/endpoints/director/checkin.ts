@@ -36,13 +36,11 @@ export const checkin = endpoint({
     body: z.object({
       /** Null: the server gives no time. */
       time: signedJson.nullable(),
-      director: z.object({
-        root: version,
-        timestamp: version,
-        snapshot: version,
-        targets: version,
-      }),
-      status: vehicleState,
+      /** Versions of the vehicle's metadata; the metadata itself counts. */
+      director: z
+        .object({ root: version, timestamp: version, snapshot: version, targets: version })
+        .optional(),
+      status: vehicleState.optional(),
     }),
   },
   problems: [

@@ -21,8 +21,8 @@ const offeredRelease = z
       .max(100_000)
       .nullish()
       .transform((notes) => (notes ?? '').slice(0, LONGEST_NOTES)),
-    /** The path of the image; its download needs a nonce. */
-    url: z.string().max(1000),
+    /** The path of the image; its download needs a nonce. Clients know it without. */
+    url: z.string().max(1000).optional(),
   })
   .meta({ id: 'OfferedRelease' });
 
@@ -45,7 +45,7 @@ export const latestVersion = endpoint({
     statuses: { 200: 'the releases', 304: 'nothing has changed since the answer with this tag' },
     body: z.object({
       /** Null where the request names no vehicle. */
-      vin: z.string().nullable(),
+      vin: z.string().nullish(),
       releases: z.array(offeredRelease).max(1000),
     }),
   },

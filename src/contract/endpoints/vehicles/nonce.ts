@@ -17,7 +17,11 @@ const nonce = {
   },
   response: {
     statuses: { 200: 'the nonce' },
-    body: z.object({ nonce: nonceText, expiresInSeconds: z.number().int().min(1) }),
+    /** This server gives 32 hexadecimal digits; a client takes any token of this form. */
+    body: z.object({
+      nonce: z.string().regex(/^[0-9A-Za-z_-]{16,128}$/),
+      expiresInSeconds: z.number().int().min(1).optional(),
+    }),
   },
   problems: [...DEVICE_PROBLEMS, 'BAD_FIELD', 'NONCE_LIMIT'],
 } as const;
