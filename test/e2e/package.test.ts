@@ -1,7 +1,7 @@
 // What npm would publish: built, packed, unpacked elsewhere, and run from there.
 
 import { spawnSync } from 'node:child_process';
-import { symlink } from 'node:fs/promises';
+import { copyFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { folder, freshBus, root, run, scenario } from './support/processes.ts';
@@ -81,7 +81,13 @@ describe('the package', () => {
     expect(simulated.last).toMatchObject({ episodes: 3 });
 
     if (old !== undefined) {
-      const refused = await run(['--help'], { program: [old, main] });
+      // The npm package `node` is beside it: that Node runs the command.
+      const helped = await run(['--help'], { program: [old, main] });
+      expect(helped.lines).toEqual(help.lines);
+      expect(await helped.code()).toBe(0);
+      const alone = path.join(await folder(), 'main.mjs');
+      await copyFile(main, alone);
+      const refused = await run(['--help'], { program: [old, alone] });
       expect(await refused.code()).toBe(2);
       expect(refused.stderr).toMatch(/^can-ota needs Node\.js 24\.\d+ or newer, this is \d+/);
       expect(refused.stderr).not.toMatch(/^\s+at |SyntaxError/m);

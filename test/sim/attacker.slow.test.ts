@@ -34,7 +34,7 @@ async function sent(attack: Attack, heard = [classicFrame(0x7e1, Uint8Array.of(2
   return frames;
 }
 
-describe('an attacker', { timeout: 60_000 }, () => {
+describe('an attacker', () => {
   it('injects requests, each as a single frame', async () => {
     const frames = await sent('requests');
     expect(frames.length).toBeGreaterThan(80);

@@ -36,7 +36,7 @@ async function withPool<T>(
   }
 }
 
-describe('workers', { timeout: 60_000 }, () => {
+describe('workers', () => {
   it('play an episode as this process does', async () => {
     const plans = [0, 1].map((episode) => planEpisode(options, episode, 1));
     const here = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });
@@ -64,7 +64,7 @@ describe('workers', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a worker', { timeout: 20_000 }, () => {
+describe('a worker', () => {
   let folder: string;
   let program: URL;
 

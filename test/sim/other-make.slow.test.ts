@@ -40,7 +40,7 @@ function plan(otherMake: Character, ...campaigns: CampaignPlan[]) {
   return { ...facts, otherMake, campaigns };
 }
 
-describe('an ECU of another make', { timeout: 30_000 }, () => {
+describe('an ECU of another make', () => {
   it.each([
     ['that knows everything', character],
     ['that knows nothing more than it must', { ...character, knows: [], security: 'none' }],

@@ -8,7 +8,7 @@ import { createWorld } from '../../src/sim/world.ts';
 
 const LIMIT_MS = 3_600_000;
 
-describe('the power of the backend', { timeout: 60_000 }, () => {
+describe('the power of the backend', () => {
   it('takes what was not synced, and undoes what was not committed', async () => {
     const world = await createWorld({ seed: 'server power', imageBytes: 3000 });
     const { server } = world;

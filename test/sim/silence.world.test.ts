@@ -99,7 +99,7 @@ const stuck = (n: number): Fault => ({
 /** Longer than any power cut here, and S3. */
 const LONGEST_MS = 8000;
 
-describe('normal traffic comes back', { timeout: 60_000 }, async () => {
+describe('normal traffic comes back', async () => {
   const undisturbed = await play();
   const off = numberOf(undisturbed, OFF);
   const on = numberOf(undisturbed, ON);

@@ -28,7 +28,7 @@ function plan(...faults: CampaignPlan['faults'][]): EpisodePlan {
   };
 }
 
-describe('a small device', { timeout: 60_000 }, () => {
+describe('a small device', () => {
   it.each(['chacha20-poly1305', 'hmac'] as const)(
     'comes to each release with %s',
     async (suite) => {
