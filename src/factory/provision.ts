@@ -6,6 +6,7 @@ import { defined } from '../core/optional.ts';
 import { present } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import type { Storage } from '../core/storage.ts';
+import { isOurs } from '../drivers/activation.ts';
 import { wasLost } from '../drivers/exchange.ts';
 import type { FirstImage } from '../drivers/first-image.ts';
 import type { Provisioned } from '../drivers/provision-access.ts';
@@ -19,7 +20,7 @@ import type { IdentityFile } from '../trust/identity-file.ts';
 import { signerFromSeed, x25519PublicKey } from '../trust/signing-key.ts';
 import { ProvisioningState } from '../uds/sid.ts';
 import { findEcu } from '../vehicle/load.ts';
-import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import type { Vehicle } from '../vehicle/schema.ts';
 import type { DeviceRegistration, Registry, RegistryRow } from './registry.ts';
 import { IdentityStore, keepAnchors, mergedIdentity, type Part, withKeys } from './tmu-identity.ts';
 import type { TrustAnchors } from './trust-anchors.ts';
@@ -102,11 +103,6 @@ export interface ProvisionOutcome {
   readonly images: readonly Extract<ProvisionEvent, { kind: 'image' }>[];
   readonly devices: readonly Extract<ProvisionEvent, { kind: 'device' }>[];
   readonly failures: readonly Extract<ProvisionEvent, { kind: 'failed' }>[];
-}
-
-/** An ECU of ours has a bootloader that verifies; in others nothing can be written. */
-function isOurs(ecu: VehicleEcu): boolean {
-  return ecu.programming.metadata !== 'skip';
 }
 
 /**

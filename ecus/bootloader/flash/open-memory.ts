@@ -16,7 +16,7 @@ import { NvData, type StoredDtc } from './nv-data.ts';
 import { type RetainedReports, TrustStore } from './trust-store.ts';
 
 export interface MemoryOptions {
-  /** Of the ECU, for its serial number and messages. */
+  /** Name of the ECU, for its serial number and messages. */
   readonly name: string;
   readonly hardwareId: string;
   /** Chip number as hexadecimal digits in place of the stored one. */

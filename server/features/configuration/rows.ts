@@ -11,7 +11,7 @@ import { count, json, tableRows, text, time } from '../../platform/db/row.ts';
 interface ConfigurationReportRow {
   readonly results: readonly ParameterResult[];
   readonly inForce: Readonly<Record<string, unknown>>;
-  /** By the vehicle's clock, and by ours. */
+  /** Time by the vehicle's clock; `reportedAt` by the server's. */
   readonly judgedAt: string;
   readonly reportedAt: string;
 }

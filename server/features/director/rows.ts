@@ -11,7 +11,7 @@ export interface EncryptedCopy {
   /** The target, and its plain image. */
   readonly name: string;
   readonly plainSha256: string;
-  /** Of the copy. */
+  /** Bytes of the encrypted copy. */
   readonly length: number;
   readonly sha256: string;
 }

@@ -8,7 +8,7 @@ import { count, hex, json, tableRows, text, time } from '../../platform/db/row.t
 export interface DevicePackage {
   readonly id: string;
   readonly signed: SignedManifest;
-  /** Of the key that signed it. */
+  /** Identifies the key that signed it. */
   readonly keyId: string;
   readonly releasedBy: string;
   readonly releasedAt: string;

@@ -5,7 +5,7 @@ import type { Sample } from '../../../src/contract/telemetry.ts';
 import { count, tableRows, text, time } from '../../platform/db/row.ts';
 
 export interface StoredSample extends Sample {
-  /** By the vehicle's clock, in UTC. */
+  /** Time by the vehicle's clock, in UTC. */
   readonly at: string;
   readonly receivedAt: string;
 }

@@ -271,7 +271,7 @@ interface ConfigurationsTable {
   results: string | null;
   /** JSON: all parameters that were in force then. */
   in_force: string | null;
-  /** By the vehicle's clock, and by ours. */
+  /** Times by the vehicle's clock, and by the server's. */
   judged_at: string | null;
   reported_at: string | null;
 }
@@ -340,7 +340,7 @@ interface TelemetrySamplesTable {
   id: string;
   vin: string;
   did: string;
-  /** By the vehicle's clock, in UTC. */
+  /** Time by the vehicle's clock, in UTC. */
   at: string;
   count: number;
   mean: number | null;

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { EXIT_CODES } from '../program-options.ts';
 
-/** By file name: `can-ota-server-token.1`. */
+/** Text of each page by its file name: `can-ota-server-token.1`. */
 export function manualPages(program: Command): Map<string, string> {
   const pages = new Map<string, string>();
   const add = (command: Command, path: readonly string[]): void => {

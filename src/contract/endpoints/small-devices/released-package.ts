@@ -7,7 +7,7 @@ import { timeText } from '../../fields.ts';
 export const releasedPackage = z
   .object({
     ...manifestSchema.omit({ type: true, format: true }).shape,
-    /** Of the key that signed it. */
+    /** Identifies the key that signed it. */
     key_id: z.string(),
     released_by: z.string(),
     released_at: timeText,
