@@ -71,11 +71,17 @@ interface VitestReport {
     readonly assertionResults: readonly {
       readonly status: string;
       readonly fullName: string;
+      readonly failureMessages: readonly string[];
     }[];
+    /** Why the file as a whole failed; empty otherwise. */
+    readonly message: string;
+    readonly name: string;
   }[];
 }
 
 const leftOut: string[] = [];
+/** Said again at the end: what a stage printed may be thousands of lines above it. */
+const failures: string[] = [];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 let broken = false;
 
@@ -89,6 +95,7 @@ for (const [index, stage] of stages.entries()) {
 rmSync(out, { recursive: true, force: true });
 
 process.stdout.write('\n');
+for (const failure of failures) process.stdout.write(`FAILED ${failure}\n\n`);
 for (const reason of leftOut) process.stdout.write(`left out: ${reason}\n`);
 process.stdout.write(
   `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`,
@@ -136,7 +143,10 @@ function judge(stage: Stage, { status, seconds, kept }: Ended): void {
   }
   if (stage.report !== undefined) count(stage.name, stage.report);
   else if (status === 0) totals.passed++;
-  else totals.failed++;
+  else {
+    totals.failed++;
+    failures.push(`${stage.name}: see its output above`);
+  }
   if (status !== 0) broken = true;
   process.stdout.write(
     `== ${stage.name}: ${status === 0 ? 'passed' : `FAILED (${status})`} in ${seconds} s\n`,
@@ -150,14 +160,23 @@ function count(stage: string, file: string): void {
   } catch {
     // No report: the runner itself did not get far enough, which is a failure whatever its exit code.
     totals.failed++;
+    failures.push(`${stage}: it ended without a report, see its output above`);
     broken = true;
     return;
   }
   totals.passed += result.numPassedTests;
   totals.failed += result.numFailedTests;
   totals.skipped += result.numPendingTests;
-  for (const test of result.testResults.flatMap((suite) => suite.assertionResults)) {
-    if (test.status === 'skipped' || test.status === 'pending')
-      leftOut.push(`${stage}: ${test.fullName}`);
+  for (const suite of result.testResults) {
+    const file = path.relative(root, suite.name);
+    if (suite.message !== '') failures.push(`${stage}: ${file}\n${suite.message}`);
+    for (const test of suite.assertionResults) {
+      if (test.status === 'skipped' || test.status === 'pending')
+        leftOut.push(`${stage}: ${test.fullName}`);
+      if (test.status === 'failed')
+        failures.push(
+          `${stage}: ${file}: ${test.fullName}\n${test.failureMessages.join('\n')}`.trimEnd(),
+        );
+    }
   }
 }

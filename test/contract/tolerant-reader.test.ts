@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { checkin } from '../../src/contract/endpoints/director/checkin.ts';
+import { challenge } from '../../src/contract/endpoints/registry/challenge.ts';
 import { latestVersion } from '../../src/contract/endpoints/vehicles/latest-version.ts';
 import { getNonce } from '../../src/contract/endpoints/vehicles/nonce.ts';
 
@@ -12,6 +13,11 @@ describe('an answer with what is needed', () => {
     ['releases', latestVersion, { releases: [release] }],
     ['a nonce of another form', getNonce, { nonce: 'Zm9vYmFyYmF6cXV4eA' }],
     ['a check-in', checkin, { time: null }],
+    [
+      'a challenge',
+      challenge,
+      { challenge: 'c', serverNonce: 'ab'.repeat(16), serverProof: 'x', expiresAt: '' },
+    ],
   ])('is taken: %s', (_what, endpoint, answer) => {
     expect(endpoint.response.body.safeParse(answer).success).toBe(true);
     expect(endpoint.response.body.safeParse({ ...answer, news: 'x' }).success).toBe(true);

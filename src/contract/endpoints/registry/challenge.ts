@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { endpoint } from '../../endpoint.ts';
-import { agreementKey, hardwareText, hexText, serialText, timeText } from '../../fields.ts';
+import { agreementKey, hardwareText, hexText, serialText } from '../../fields.ts';
 import { BODY_PROBLEMS } from '../../problem.ts';
 
 export const challenge = endpoint({
@@ -27,7 +27,8 @@ export const challenge = endpoint({
       serverProof: z.string().max(256),
       /** Under the key that the device may have changed to. */
       nextProof: z.string().max(256).optional(),
-      expiresAt: timeText,
+      /** ISO 8601, for people: the server counts by its own clock. */
+      expiresAt: z.string().max(64).optional(),
       serverKey: z.string().max(64).optional(),
       /** The exchange, signed by the role `time`. */
       serverSignature: z.unknown().optional(),
