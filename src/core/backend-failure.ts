@@ -9,9 +9,9 @@ export interface BackendFailure {
   readonly transient: boolean;
   /** What the server asked for by Retry-After. */
   readonly retryAfterMs?: number;
-  /** No pause before the next try: it is the answer that was wrong, and not the server that is busy. */
+  /** The next try follows without a pause: the answer was wrong, and the server is not busy. */
   readonly atOnce?: true;
-  /** The backend itself says so, in a sealed answer. Of anything else what it ends must be able to begin again. */
+  /** The backend itself says so in a sealed answer. Work that any other failure ended must be able to begin again. */
   readonly sealed?: true;
 }
 

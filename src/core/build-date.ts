@@ -1,4 +1,4 @@
-// When this package was built: no right clock shows an earlier time.
+// When this package was built: a clock that shows an earlier time is wrong.
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,12 +10,12 @@ const BUILD_DATE_FILE = path.join(packageRoot, 'dist', 'build-date.json');
 /** The date of the sources, for a clone that was never built. */
 const SOURCE_DATE_MS = Date.UTC(2026, 8, 1);
 /**
- * A clock that is a little slow is not refused: the machine that builds may have been fast. This check finds clocks
- * that were reset (1970, 2000, the date of the firmware).
+ * How far a clock may be behind the build date: the clock of the build machine may have been fast. The check finds
+ * clocks that were reset (1970, 2000, the date of the firmware).
  */
 const TOLERANCE_MS = 2 * 86_400_000;
 
-/** In ms since 1970. `file` is for tests. */
+/** The build date in ms since 1970. Tests hand in another `file`. */
 export function buildDateMs(file: string = BUILD_DATE_FILE): number {
   try {
     const { builtAt } = JSON.parse(readFileSync(file, 'utf8')) as { builtAt?: unknown };
@@ -26,7 +26,7 @@ export function buildDateMs(file: string = BUILD_DATE_FILE): number {
   }
 }
 
-/** Throws InputError for a clock that is before the build date: what it signs would expire too early or be refused. */
+/** Throws InputError for a clock before the build date: signatures made by it would expire too early or be refused. */
 export function requirePlausibleClock(nowMs: number, builtMs: number = buildDateMs()): void {
   if (nowMs >= builtMs - TOLERANCE_MS) return;
   const [now, built] = [nowMs, builtMs].map((ms) => new Date(ms).toISOString());

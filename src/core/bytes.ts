@@ -33,12 +33,12 @@ export function byteAt(bytes: Uint8Array, index: number): number {
   return byte;
 }
 
-/** Apart from `byteAt`, which the engine inlines where it is small. */
+/** Separate from `byteAt`, which stays small enough to be inlined by the engine. */
 function noByte(index: number, length: number): RangeError {
   return new RangeError(`no byte ${index} in ${length} bytes`);
 }
 
-/** From this many bytes on `set` with a subarray is faster than a loop; measured, both ways round. */
+/** The length from which `set` with a subarray is faster than a loop, as measured. */
 const LOOP_BELOW = 24;
 
 /** Copies `count` bytes; throws RangeError where `from` ends before them. */
@@ -66,7 +66,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
-/** Compares secrets of equal length without telling by time where they differ. */
+/** Compares secrets; for equal lengths the duration does not depend on where they differ. */
 export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;

@@ -22,7 +22,7 @@ export interface Clock {
   after(name: string, delayMs: number, fire: () => void): Timer;
 }
 
-/** Below this remainder the system clock polls instead of sleeping: `setTimeout` knows whole milliseconds. */
+/** The remainder below which the system clock polls instead of sleeping: `setTimeout` has whole milliseconds. */
 const POLL_BELOW_MS = 1;
 
 class SystemTimer implements Timer {

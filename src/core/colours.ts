@@ -7,5 +7,5 @@ const wanted =
   (FORCE_COLOR !== undefined && FORCE_COLOR !== '0') ||
   (process.stdout.isTTY === true && TERM !== 'dumb');
 
-/** https://no-color.org: the variable with any text switches them off. */
+/** https://no-color.org: NO_COLOR with any text switches the colours off. */
 export const pc = picocolors.createColors(wanted && (NO_COLOR === undefined || NO_COLOR === ''));

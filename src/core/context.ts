@@ -1,4 +1,4 @@
-// What a command is given of its process: where it speaks, and when it has to end.
+// What a command gets from its process: its output, and the signal to end.
 
 import type { ExitCode } from './exit-code.ts';
 import type { Logger } from './logger.ts';

@@ -5,14 +5,14 @@ import { describeError } from './errors.ts';
 import { firstIssue } from './schema-issue.ts';
 import type { Storage } from './storage.ts';
 
-/** How a content stands in its file. */
+/** How a content is written to its file and read from it. */
 export interface FileCodec<T> {
   encode(content: T): Uint8Array;
-  /** `fault`: why the bytes cannot be believed. */
+  /** `fault`: what is wrong with the bytes. */
   decode(bytes: Uint8Array): { readonly value: T } | { readonly fault: string };
 }
 
-/** `damaged`: why nothing in the file is believed. */
+/** `damaged`: what is wrong with the file; nothing in it is used. */
 export type FileState = 'known' | 'missing' | { readonly damaged: string };
 
 export type Read<T> =
@@ -42,7 +42,7 @@ export class DurableFile<T> {
   #tail: Promise<void> = Promise.resolve();
   #poweredOff = false;
 
-  /** `content`: what was read, or counts in place of a file that is missing or damaged. */
+  /** `content`: what was read, or the initial content where the file is missing or damaged. */
   constructor(storage: Storage, name: string, codec: FileCodec<T>, content: T) {
     this.#storage = storage;
     this.#name = name;
@@ -73,15 +73,15 @@ export class DurableFile<T> {
     return new DurableFile(storage, name, codec, content);
   }
 
-  /** What the next start finds. */
+  /** The durable content, which the next start finds. */
   get content(): T {
     return this.#content;
   }
 
   /**
-   * `change` sees the content as it is when its turn has come; the same object back writes nothing. The change counts when
-   * it is durable, which is when this resolves. Rejects with StorageError and with what `change` throws; then nothing
-   * has changed, and the next update has its own try.
+   * Calls `change` with the content when all earlier updates are done; if it returns the same object, nothing is written.
+   * The change is durable when this resolves. Rejects with StorageError, and with what `change` throws: then nothing has
+   * changed, and later updates still run.
    */
   update(change: (content: T) => T): Promise<T> {
     const done = this.#tail.then(async () => {
@@ -99,7 +99,7 @@ export class DurableFile<T> {
     return done;
   }
 
-  /** From now on nothing reaches the disk any more, as when the supply breaks down. */
+  /** Stops all writes, as a loss of power does. */
   powerOff(): void {
     this.#poweredOff = true;
   }
@@ -110,7 +110,7 @@ export class DurableFile<T> {
   }
 }
 
-/** Throws for a content that the next start would take for damage. */
+/** Throws for a content that `decode` would refuse at the next start. */
 function readable<T>(codec: FileCodec<T>, content: T): Uint8Array {
   const bytes = codec.encode(content);
   const decoded = codec.decode(bytes);
@@ -132,7 +132,7 @@ export function jsonFile<T>(schema: z.ZodType<T>): FileCodec<T> {
   };
 }
 
-/** `text` as JSON of this schema. Throws SyntaxError. */
+/** Parses `text` as JSON of this schema. Throws SyntaxError. */
 export function parsedBy<T>(
   schema: z.ZodType<T>,
   text: string,

@@ -21,7 +21,7 @@ export class InputError extends CanOtaError {
   }
 }
 
-/** Closes a switch over a union: the compiler refuses a missing case, the run time names it. */
+/** Closes a switch over a union: the compiler refuses a missing case, the error at run time names it. */
 export function assertNever(value: never): never {
   throw new Error(`unreachable case: ${JSON.stringify(value)}`);
 }

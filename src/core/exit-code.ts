@@ -3,7 +3,7 @@
 export const ExitCode = {
   /** Done, or `SUCCESS` of a campaign. */
   success: 0,
-  /** A mistake of ours. The message asks for a report. */
+  /** A mistake in can-ota itself. The message asks for a report. */
   internal: 1,
   /** A wrong option, file or field. */
   usage: 2,
@@ -15,7 +15,7 @@ export const ExitCode = {
   preconditionFailed: 8,
   rollbackCompleted: 9,
   rollbackFailed: 10,
-  /** The backend cannot be reached, or what it says cannot be understood. */
+  /** The backend cannot be reached, or its answer cannot be understood. */
   backendUnavailable: 11,
   /** The bus is missing, cannot be opened, or was lost. */
   busUnavailable: 12,

@@ -1,7 +1,7 @@
-// The one bound of images: upload page, release tools, backend, TMU and packages say the same.
+// The largest image: one limit for upload page, release tools, backend, TMU and packages.
 
-/** bytes. Addresses and lengths of ECU memory have 32 bits here, and so has the largest image. */
+/** Largest image in bytes: addresses and lengths of ECU memory have 32 bits here. */
 export const LARGEST_IMAGE_BYTES = 2 ** 32 - 1;
 
-/** For messages. */
+/** The limit as text for messages. */
 export const LARGEST_IMAGE_TEXT = `${LARGEST_IMAGE_BYTES} bytes (4 GiB less one)`;

@@ -1,8 +1,8 @@
-// JSON from outside, with one limit of depth: code that walks through the value may do it by recursion.
+// JSON from outside with a limited depth, so that code may walk through the value by recursion.
 
 import { CanOtaError } from './errors.ts';
 
-/** Arrays and objects inside each other. The deepest message of ours has nine. */
+/** How deep arrays and objects may be nested. The deepest message of can-ota has nine levels. */
 export const MAX_JSON_DEPTH = 32;
 
 export class JsonDepthError extends CanOtaError {
@@ -13,13 +13,13 @@ export class JsonDepthError extends CanOtaError {
   }
 }
 
-/** Throws JsonDepthError, and SyntaxError for what is no JSON. */
+/** Throws JsonDepthError, and SyntaxError for text that is not JSON. */
 export function parseJsonText(text: string): unknown {
   if (depthExceeds(text, MAX_JSON_DEPTH)) throw new JsonDepthError();
   return JSON.parse(text);
 }
 
-/** Throws SyntaxError as `parseJsonText`, and TypeError for bytes that are no UTF-8. */
+/** Throws like `parseJsonText`, and TypeError for bytes that are not UTF-8. */
 export function parseJsonBytes(bytes: Uint8Array): unknown {
   return parseJsonText(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
@@ -34,7 +34,7 @@ function depthExceeds(text: string, limit: number): boolean {
     const [mark] = found;
     if (mark === '"') {
       STRING.lastIndex = found.index;
-      // A string without an end is no JSON, and its parser says so.
+      // A string without an end is not JSON; the parser reports it.
       if (!STRING.test(text)) return false;
       STRUCTURE.lastIndex = STRING.lastIndex;
     } else if (mark === '[' || mark === '{') {

@@ -1,8 +1,8 @@
-// Small files of /proc and /sys: facts about the machine, not state of ours. Read at once, without waiting.
+// Small files of /proc and /sys: facts about the machine, no state of ours. Read and written synchronously.
 
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 
-/** The text without its last line end; undefined where there is no such file or it may not be read. */
+/** The text without its last line end; undefined where the file is missing or may not be read. */
 export function readKernelFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trimEnd();
@@ -11,7 +11,7 @@ export function readKernelFile(path: string): string | undefined {
   }
 }
 
-/** Whether the kernel took it. */
+/** Returns whether the kernel accepted the text. */
 export function writeKernelFile(path: string, text: string): boolean {
   try {
     writeFileSync(path, text);

@@ -1,4 +1,4 @@
-// One process at a time on a folder: a lock that vanishes with its owner, however that one ends.
+// One process at a time on a folder: the lock ends with its owner, also after kill -9.
 
 import * as fs from 'node:fs/promises';
 import net from 'node:net';
@@ -7,7 +7,7 @@ import { CanOtaError, systemErrorCode } from './errors.ts';
 /** Another process works on the folder. */
 export class FolderBusyError extends CanOtaError {
   readonly code = 'FOLDER_BUSY';
-  /** Process id of the owner, undefined when it did not say. */
+  /** Process id of the owner, undefined when the owner did not answer. */
   readonly pid: number | undefined;
 
   constructor(folder: string, pid: number | undefined) {
@@ -41,8 +41,8 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
 }
 
 /**
- * The same for a name instead of a folder; undefined when another process has it. `purpose` is told to whoever asks
- * for the owner: letters, digits and hyphens.
+ * Locks a name in place of a folder; undefined when another process holds it. The owner tells `purpose` to processes
+ * that ask with `nameOwner`: letters, digits and hyphens.
  */
 export function lockName(name: string, purpose = ''): Promise<FolderLock | undefined> {
   return listenOn(nameAddress(name), purpose);
@@ -70,19 +70,19 @@ async function listenOn(address: string, purpose = ''): Promise<FolderLock | und
   return { release: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
-/** What an owner says of itself; both are undefined when it does not answer. */
+/** What an owner tells about itself; both members are undefined when it does not answer. */
 export interface LockOwner {
   readonly pid: number | undefined;
   readonly purpose: string | undefined;
 }
 
-/** Who has `name` locked; undefined: nobody. Nothing is locked by asking. */
+/** The process that has locked `name`; undefined when it is free. Asking locks nothing. */
 export async function nameOwner(name: string): Promise<LockOwner | undefined> {
   const { isThere, pid, purpose } = await connectOwner(nameAddress(name));
   return isThere ? { pid, purpose } : undefined;
 }
 
-/** Who has `folder` locked; undefined: nobody. Nothing is locked by asking. */
+/** The process that has locked `folder`; undefined when it is free. Asking locks nothing. */
 export async function folderOwner(
   folder: string,
 ): Promise<{ readonly pid: number | undefined } | undefined> {

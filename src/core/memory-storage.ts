@@ -1,4 +1,4 @@
-// Files that live as long as the process: for work that nothing has to remember after its end.
+// Files in memory that end with the process: for work without state after its end.
 
 import type { Storage, StorageFile } from './storage.ts';
 

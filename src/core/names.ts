@@ -1,8 +1,8 @@
-// Names that many files and messages carry: one grammar each.
+// Names in many files and messages: one grammar for each.
 
 import { z } from 'zod';
 
-/** Pattern sources, for grammars that are made of them. */
+/** Sources of the patterns, for grammars that contain them. */
 export const ECU_NAME = '[A-Z][A-Z0-9_]{0,15}';
 export const VERSION_TEXT = '[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}';
 export const SHA256_HEX = '[0-9a-f]{64}';
@@ -29,5 +29,5 @@ export const versionText = z
     'expected 1 to 32 characters: 0-9 A-Z a-z . + _ -, the first one a letter or digit',
   );
 
-/** 32 bytes. */
+/** A SHA-256 digest of 32 bytes as hexadecimal text. */
 export const sha256Hex = z.string().regex(SHA256, 'expected 64 hexadecimal digits in lower case');

@@ -1,7 +1,7 @@
-// Members of an object that are there or not: with `exactOptionalPropertyTypes` a member that is
-// undefined is not the same as a member that is absent.
+// Optional members of an object: with `exactOptionalPropertyTypes` a member that is undefined is not the same as
+// a member that is absent.
 
-/** `T` with each member that may be undefined as an optional one that is never undefined. */
+/** `T` in which each member that may be undefined is optional instead, and never undefined. */
 export type Defined<T> = {
   [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key];
 } & {

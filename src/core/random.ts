@@ -14,7 +14,7 @@ export const systemRandom: Random = {
   fraction: () => randomBytes(4).readUInt32BE() / 2 ** 32,
 };
 
-/** `centre` changed by at most `share` of itself in either direction, so that a fleet does not call at once. */
+/** `centre` changed by at most `share` of itself in either direction, so that a fleet does not call at the same time. */
 export function jitter(random: Random, centre: number, share: number): number {
   return centre * (1 + share * (2 * random.fraction() - 1));
 }

@@ -1,4 +1,4 @@
-// An append-only log with a checksum per record: what was not written completely does not count.
+// An append-only log with a checksum per record: a record that was not written completely is ignored.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
@@ -7,7 +7,7 @@ import type { Storage, StorageFile } from './storage.ts';
 
 export interface LogRecord<T> {
   readonly sequence: number;
-  /** When it was written. */
+  /** When the record was written. */
   readonly wallMs: number;
   readonly value: T;
 }
@@ -18,15 +18,15 @@ export interface LogContent<T> {
   readonly goodBytes: number;
   /** `torn`: the last record was cut by a power loss. `damaged`: whole records follow a broken one. */
   readonly end: 'whole' | 'torn' | 'damaged';
-  /** Whole records behind the damage, for whoever can use them without what is missing before. */
+  /** Whole records behind the damage, for readers that do not need the missing ones. */
   readonly behind: readonly LogRecord<T>[];
 }
 
 export interface LogFiles {
   readonly current: string;
-  /** The one before the last rewrite, kept for the history. */
+  /** Name of the log before the last rewrite, kept for the history. */
   readonly old: string;
-  /** One with damage in its middle is kept under this name for whoever wants to know why. */
+  /** Name under which a log with damage in its middle is kept for diagnosis. */
   readonly damaged: string;
 }
 
@@ -46,7 +46,7 @@ export class LogCodec<T> {
     this.#schema = schema;
   }
 
-  /** Throws for a value that `decode` would take for damage: everything behind it would be lost with it. */
+  /** Throws for a value that `decode` would refuse as damage: all records behind it would be lost, too. */
   encode(record: LogRecord<T>): Uint8Array {
     const checked = this.#schema.safeParse(record.value);
     if (!checked.success) {
@@ -60,7 +60,7 @@ export class LogCodec<T> {
     return new TextEncoder().encode(`${checkOf(json)} ${json}\n`);
   }
 
-  /** Reads as far as records are whole and in sequence. Never throws, whatever the bytes are. */
+  /** Reads records as long as they are whole and in sequence. Never throws. */
   decode(bytes: Uint8Array): LogContent<T> {
     const records: LogRecord<T>[] = [];
     let at = 0;
@@ -114,7 +114,7 @@ function checkOf(json: string): string {
   return toHex(sha256(new TextEncoder().encode(json))).slice(0, CHECK_DIGITS);
 }
 
-/** The open log. One owner at a time: the lock of the folder sees to that. */
+/** The open log. The lock of the folder makes sure that it has one owner at a time. */
 export class RecordLog<T> {
   readonly #storage: Storage;
   readonly #files: LogFiles;
@@ -138,7 +138,7 @@ export class RecordLog<T> {
     this.#sequence = start.sequence;
   }
 
-  /** Opens or creates it, and cuts off what is torn. Throws StorageError. */
+  /** Opens or creates the log and cuts off a torn record. Throws StorageError. */
   static async open<T>(
     storage: Storage,
     files: LogFiles,
@@ -182,8 +182,8 @@ export class RecordLog<T> {
   }
 
   /**
-   * Puts fewer records in the place of all; the old file stays for the history. In one step: after a power cut, or a
-   * full disk, either all are there or these. `records` in their order; they are numbered anew. Throws StorageError.
+   * Replaces all records by `records`, which are numbered again in their order; the old file stays for the history. After a
+   * power cut or on a full disk the log has either all old records or all new ones. Throws StorageError.
    */
   async rewrite(records: readonly Omit<LogRecord<T>, 'sequence'>[]): Promise<void> {
     const first = Math.max(0, this.#sequence - records.length);
@@ -195,7 +195,7 @@ export class RecordLog<T> {
     await this.#storage.replace(this.#files.current, bytes);
     this.#size = bytes.length;
     this.#sequence = first + records.length;
-    // What is still open has no name any more: nothing may be written there.
+    // The file that is still open has no name any more: nothing may be written to it.
     const old = this.#file;
     this.#file = undefined;
     await old?.close();

@@ -1,4 +1,4 @@
-// What a schema found wrong: the first fault is enough to mend a file or a body.
+// The first fault that a schema found: enough for a person to correct a file or a body.
 
 import type { z } from 'zod';
 import { present } from './present.ts';

@@ -1,4 +1,4 @@
-// Secret files: made once and never replaced, readable by their owner alone.
+// Secret files: created once, never replaced, readable by their owner alone.
 
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
@@ -24,8 +24,8 @@ export async function requireOwnerOnly(file: string, where: string): Promise<voi
 }
 
 /**
- * Makes the file with mode 0600, whole and durable or not at all. Throws InputError when there is one of this name
- * already: a key is never overwritten.
+ * Creates the file with mode 0600, whole and durable or not at all. Throws InputError when the file exists: a key is
+ * never overwritten.
  */
 export async function createSecretFile(file: string, text: string, where: string): Promise<void> {
   const folder = path.dirname(file);
@@ -37,7 +37,7 @@ export async function createSecretFile(file: string, text: string, where: string
       await handle.writeFile(text);
       await handle.sync();
       await handle.close();
-      // Unlike a rename, a link does not replace what is there.
+      // Unlike a rename, a link does not replace an existing file.
       await fs.link(temporary, file);
     } finally {
       await handle.close().catch(() => {});

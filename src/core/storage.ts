@@ -46,7 +46,7 @@ export interface Storage {
   remove(name: string): Promise<void>;
   /** Names of the files directly in `folder`, sorted; empty where there is none. */
   list(folder: string): Promise<string[]>;
-  /** Room of the file system that the folder is on. Undefined where it has no limit of its own. */
+  /** Space of the file system that the folder is on. Undefined where the storage has no limit. */
   space(): Promise<StorageSpace | undefined>;
 }
 
@@ -167,14 +167,14 @@ export class DiskStorage implements Storage {
   }
 
   /**
-   * The same for a folder that holds state of ours. Throws StorageError `NO_ACCESS` for one in which other users may
-   * write: they could plant links and files of their own between two of our steps.
+   * As `open`, for a folder with state of can-ota. Throws StorageError `NO_ACCESS` for a folder in which other users may
+   * write: between two steps they could put links and files there.
    */
   static async openOwn(root: string): Promise<DiskStorage> {
     const storage = await DiskStorage.open(root);
     const { location } = storage;
     const { mode, gid } = await fs.stat(location);
-    // A group that is the primary one of this user is theirs alone, as umask 002 takes for granted.
+    // The primary group of this user has no other members, as umask 002 assumes.
     const byGroup = (mode & 0o020) !== 0 && gid !== process.getegid?.();
     if ((mode & 0o002) === 0 && !byGroup) return storage;
     throw new StorageError(
@@ -194,8 +194,8 @@ export class DiskStorage implements Storage {
   }
 
   /**
-   * Which file this is on the disk: a copy of it is another one. A file system gives a number a second time, but not with the
-   * same time of birth. Throws StorageError.
+   * Identifies this file on the disk; a copy has another identity. The inode alone is not enough: a file system reuses its
+   * number, but not with the same time of birth. Throws StorageError.
    */
   async identity(name: string): Promise<string> {
     const file = this.#resolve(name);
@@ -291,7 +291,7 @@ export class DiskStorage implements Storage {
   }
 }
 
-/** A file that was not there. What a crash, or somebody else, left under its name is removed, never followed. */
+/** Creates a file. What a crash or another user left under its name is removed, never followed. */
 async function openNew(file: string): Promise<fs.FileHandle> {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
@@ -305,7 +305,7 @@ async function openNew(file: string): Promise<fs.FileHandle> {
 }
 
 /**
- * As `mkdir -p`, owner only. Node's own `recursive` tries for ever where the parent is there but takes no folders
+ * As `mkdir -p`, owner only. Node's own `recursive` never ends where the parent exists but takes no folders
  * (`/proc`).
  */
 async function makeFolder(folder: string): Promise<void> {

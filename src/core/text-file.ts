@@ -1,4 +1,4 @@
-// Text files that a person named: what is wrong with one, in words that help.
+// Text files that a person named, and messages that say what is wrong with one.
 
 import { readFile } from 'node:fs/promises';
 import { InputError, systemErrorCode } from './errors.ts';

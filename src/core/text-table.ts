@@ -1,6 +1,6 @@
-// Columns of text for people. What others have written cannot move the cursor or colour the terminal.
+// Columns of text for people. Text from outside cannot move the cursor or colour the terminal.
 
-/** Lines with columns as wide as their widest cell; the last one ends where it ends. */
+/** Lines with columns as wide as their widest cell; the last column is not padded. */
 export function textTable(rows: readonly (readonly string[])[]): string[] {
   const shown = rows.map((row) => row.map(printable));
   const widths: number[] = [];
@@ -17,8 +17,8 @@ export function textTable(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Without control characters. */
+/** `text` with a space in place of control characters. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is kept out
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern removes them
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
 }

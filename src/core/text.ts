@@ -1,4 +1,4 @@
-// Text of people and machines that is shown in logs, pages and terminals: what may not be in it.
+// Which characters are allowed in text of people and machines that logs, pages and terminals show.
 
 import { z } from 'zod';
 
@@ -26,5 +26,5 @@ export function isSafeText(text: string): boolean {
   return safeText.test(text);
 }
 
-/** One line that is told by a machine: it is cleaned, because a report must not be lost for a character. */
+/** One line from a machine: it is cleaned, not refused, so that no report is lost for a character. */
 export const lineText = (most: number) => z.string().max(most).overwrite(cleanLine);

@@ -1,6 +1,6 @@
 // Which of two versions is newer. One total order over everything that an upload or an ECU may call a version.
 
-/** What an ECU says that does not know its version. It is older than every other version. */
+/** The version that an ECU reports when it does not know its own. It is older than every other version. */
 export const UNKNOWN_VERSION = 'unknown';
 
 /** `1.2`, `v1.2.3`, `1.2.3.4-rc.1+build`: numbers with dots, then what Semantic Versioning 2.0.0 allows. */
@@ -41,7 +41,7 @@ export function compareVersions(a: string, b: string): number {
   return (
     compareLists(left.numbers, right.numbers, compareDigits) ||
     comparePreRelease(left.preRelease, right.preRelease) ||
-    // Builds have no precedence in the standard; an order is needed all the same.
+    // The standard gives builds no precedence, but this order has to be total.
     compareNaturally(left.build, right.build)
   );
 }
@@ -55,7 +55,7 @@ function isUnknown(version: string): boolean {
   return version === '' || version === UNKNOWN_VERSION;
 }
 
-/** Semantic Versioning 11.3 and 11.4: none is newest; numbers are older than words; words by code point. */
+/** Semantic Versioning 11.3 and 11.4: no pre-release is newest; numbers are older than words; words by code point. */
 function comparePreRelease(a: readonly string[], b: readonly string[]): number {
   if (a.length === 0 || b.length === 0) return b.length - a.length;
   return compareLists(a, b, (left, right) => {

@@ -1,10 +1,10 @@
-// What a release asks of another ECU's version: `>=1.0.0`, `>=1.0.0 <2`, `1.4.2`.
+// Which version of another ECU a release requires: `>=1.0.0`, `>=1.0.0 <2`, `1.4.2`.
 
 import { compareVersions, UNKNOWN_VERSION } from './version-order.ts';
 
 const COMPARATOR = /^(>=|<=|>|<|=)?\s*([0-9A-Za-z][0-9A-Za-z.+_-]{0,31})$/;
 
-/** True where every part of `range` holds; `*` always does. A range that cannot be read holds never. */
+/** True when every part of `range` holds; `*` always holds. False for a range that cannot be read. */
 export function inRange(version: string | undefined, range: string): boolean {
   if (version === undefined) return false;
   const parts = range
