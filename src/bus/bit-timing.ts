@@ -1,4 +1,4 @@
-// How long a frame occupies the wire: every bit of CAN 2.0 and CAN FD frames, stuff bits included. ISO 11898-1.
+// How long a frame occupies the wire: all bits of CAN 2.0 and CAN FD frames, stuff bits included. ISO 11898-1.
 
 import { byteAt } from '../core/bytes.ts';
 import type { CanFrame } from './can-frame.ts';
@@ -28,7 +28,7 @@ export interface FrameShape {
 const TAIL_BITS = 1 + 1 + 1 + 7;
 const CRC15_BITS = 15;
 const CRC15_POLYNOMIAL = 0x4599;
-/** In place of a bit of which both values are equally likely. */
+/** Stands for a bit that is 0 or 1 with equal chance. */
 const RANDOM = 2;
 
 // Longest stuffed part: a CAN FD frame with 29 bit identifier and 64 bytes. One buffer serves all calls.
@@ -173,7 +173,7 @@ export function averageFrameBits(shape: FrameShape): FrameBits {
   return fdBits(shape.brs, head + before, length - head + all - before, dataLength);
 }
 
-/** Chances of 0 to 4 equal bits at the end of what is on the wire; 0 only at the start. */
+/** Chances that the bits on the wire end in a run of 0 to 4 equal bits; a run of 0 exists only at the start. */
 type RunChances = readonly [number, number, number, number, number];
 
 /** Expected stuff bits in the first `to` bits, and in the first `mark` of them: a Markov chain over the run. */
@@ -200,7 +200,7 @@ function expectedStuffBits(to: number, mark = 0): [all: number, beforeMark: numb
   return [expected, mark >= to ? expected : beforeMark];
 }
 
-/** The runs of one bit value after a further bit, which has this value with the chance `likely`. */
+/** The chances of the run lengths of one bit value after a further bit, which has this value with the chance `likely`. */
 function runsAfter(
   likely: number,
   same: RunChances,

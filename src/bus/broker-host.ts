@@ -8,17 +8,17 @@ import { threadUrl } from './thread-url.ts';
 
 export interface BrokerHost {
   readonly running: boolean;
-  /** Lets the broker hand over, then ends its thread. */
+  /** Lets the broker hand over its clients, then ends its thread. */
   retire(): Promise<void>;
 }
 
-/** Undefined when another broker was faster. Rejects when the thread cannot be started. */
+/** Undefined when the broker of another process was faster. Rejects when the thread cannot be started. */
 export function startBroker(
   options: BrokerOptions,
   logger: Logger,
 ): Promise<BrokerHost | undefined> {
   return new Promise((resolve, reject) => {
-    // The options of this process's Node (an inspector, a test runner's loaders) are not for the thread.
+    // The thread does not get the options of this process's Node (an inspector, a test runner's loaders).
     const worker = new Worker(threadUrl('local-broker-worker'), {
       workerData: { ...options, ownThread: true },
       execArgv: [],

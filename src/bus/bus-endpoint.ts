@@ -27,7 +27,7 @@ interface Subscriber {
   readonly onFrame: (seen: BusFrame) => void;
 }
 
-/** One that throws must not keep the frames behind it from the others; the error still ends the process. */
+/** An error in one listener must not keep frames from the others; it still ends the process. */
 function guarded<A>(call: (argument: A) => void, argument: A): void {
   try {
     call(argument);
@@ -56,9 +56,9 @@ function accepts(filters: readonly CanFilter[], frame: CanFrame): boolean {
 }
 
 /**
- * Base of the buses. A subclass moves frames: `transmit` hands one on, `listening` tells it what is wanted;
- * it reports back with `confirmed`, `failed`, `received`, `changeState`. Frames that pass the first checks get
- * their outcomes in the order of `send`.
+ * Base of the buses. A subclass moves frames: `transmit` puts one on its way, `listening` tells which frames of other
+ * nodes are wanted. It reports back with `confirmed`, `failed`, `received`, `changeState`. Frames that pass the first
+ * checks get their outcomes in the order of `send`.
  */
 export abstract class BusEndpoint implements CanBus {
   abstract readonly kind: CanBus['kind'];
@@ -96,8 +96,8 @@ export abstract class BusEndpoint implements CanBus {
   send(frame: CanFrame, done?: (outcome: SendOutcome) => void): void {
     const refusal = this.#refusal(frame);
     if (refusal !== undefined) {
-      // Never from inside `send`, nor before the event loop had its turn: a caller that tries again in `done`
-      // would recurse, or keep the bus from ever coming back.
+      // Not from inside `send`, and not before the event loop had its turn: a caller that tries again in `done` would
+      // recurse, or block the events that bring the bus back.
       if (done !== undefined) this.soon(() => done(refusal));
       return;
     }
@@ -135,7 +135,7 @@ export abstract class BusEndpoint implements CanBus {
   }
 
   monitor(onFrame: (seen: BusFrame) => void): Subscription {
-    // A function of its own: the same listener may monitor twice.
+    // A function for each call: the same listener may monitor twice.
     const monitor = (seen: BusFrame): void => onFrame(seen);
     this.#monitors = [...this.#monitors, monitor];
     this.#listen();
@@ -181,11 +181,11 @@ export abstract class BusEndpoint implements CanBus {
 
   /** Puts a frame on its way. It is the newest of `pendingCount`. */
   protected abstract transmit(frame: CanFrame): void;
-  /** What is wanted of others' frames: undefined is all, an empty list nothing. */
+  /** Tells which frames of other nodes are wanted: undefined means all, an empty list none. */
   protected abstract listening(filters: readonly CanFilter[] | undefined): void;
   protected abstract shutDown(): Promise<void>;
 
-  /** Calls after what is under way; a bus of virtual time has its own idea of that. */
+  /** Calls after the work under way; a bus of virtual time overrides this. */
   protected soon(call: () => void): void {
     setImmediate(call);
   }
@@ -225,7 +225,7 @@ export abstract class BusEndpoint implements CanBus {
   /** The `count` oldest frames without outcome will not be sent. */
   protected failed(count: number, code: SendFailure, reason: string): void {
     const outcome: SendOutcome = { kind: 'failed', code, reason };
-    // Taken off first: what a callback sends now is not one of them.
+    // Removed before the callbacks: frames that a callback sends now are not among them.
     const failed: Pending[] = [];
     for (let index = 0; index < count; index++) {
       const pending = this.#pending.shift();
@@ -246,7 +246,7 @@ export abstract class BusEndpoint implements CanBus {
     }
   }
 
-  /** The power is gone: frames without an outcome get none, nobody is told anything any more. */
+  /** Loss of power: pending frames get no outcome, and listeners are not called any more. */
   protected silence(): void {
     this.#closed = true;
     this.#subscribers = [];

@@ -1,4 +1,4 @@
-// How a bus has done since the last look: state, load, frames, errors. Only what the bus has really counted.
+// State, load, frames and errors of a bus since the last reading. Only what the bus has counted.
 
 import type { Clock } from '../core/clock.ts';
 import { defined } from '../core/optional.ts';
@@ -7,13 +7,13 @@ import type { BusState, BusStatistics, CanBus, WireFacts } from './can-bus.ts';
 export interface BusReading {
   readonly name: string;
   readonly state: BusState;
-  /** Missing: the bus cannot tell, or this is the first look. */
+  /** Missing: the bus cannot tell, or this is the first reading. */
   readonly load?: {
     /** Share of the time in which the wire was in use, 0 to 1000. */
     readonly permille: number;
-    /** The time that it is about: since the look before. */
+    /** The time that the share refers to: since the reading before. */
     readonly overS: number;
-    /** True: the load was this at least. */
+    /** True: the real load was at least this. */
     readonly isLeast: boolean;
   };
   /** Frames of this process since it opened the bus. */
@@ -28,7 +28,7 @@ interface Sample {
   readonly facts: WireFacts | undefined;
 }
 
-/** Below it the share depends on single frames. */
+/** Shortest time for a share; below it the share depends on single frames. */
 const LEAST_TIME_MS = 100;
 
 export class BusMeter {
@@ -36,7 +36,7 @@ export class BusMeter {
   readonly #clock: Clock;
   #last: Promise<Sample>;
 
-  /** The first reading is about the time from now on. */
+  /** The first reading covers the time from now on. */
   constructor(bus: CanBus, clock: Clock) {
     this.#bus = bus;
     this.#clock = clock;

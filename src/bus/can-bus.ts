@@ -1,11 +1,11 @@
-// What every bus is: SocketCAN, the local bus and the simulated one pass the same contract tests.
+// The interface of every bus: SocketCAN, the local bus and the simulated one pass the same contract tests.
 
 import { CanOtaError } from '../core/errors.ts';
 import type { CanFrame } from './can-frame.ts';
 
 /**
- * Accepts data frames with `(frame.id & mask) === (id & mask)` of the named width only. Remote frames pass no
- * filter but the empty list: the kernel's filters are set with the remote bit in the mask, and every bus agrees.
+ * Accepts data frames with `(frame.id & mask) === (id & mask)` of the named width only. Remote frames pass only an empty
+ * list of filters: the kernel's filters have the remote bit in the mask, and every bus does the same.
  */
 export interface CanFilter {
   readonly id: number;
@@ -30,7 +30,7 @@ export function filterAccepts(filter: CanFilter, frame: CanFrame): boolean {
 export interface BusFrame {
   readonly frame: CanFrame;
   readonly atMs: number;
-  /** `tx`: sent by this very bus object, seen again as its echo. Only monitors get these. */
+  /** `tx`: the echo of a frame that this bus object sent. Only monitors get these. */
   readonly direction: 'rx' | 'tx';
 }
 
@@ -47,7 +47,7 @@ export type BusState = 'active' | 'warning' | 'passive' | 'bus-off' | 'down';
 
 export interface BusStateChange {
   readonly state: BusState;
-  /** What the controller or the broker said. */
+  /** What the controller or the broker reported. */
   readonly reason: string;
   readonly atMs: number;
 }
@@ -66,17 +66,17 @@ export interface BusStatistics {
 
 /** What a bus knows of its wire and of its controller. A member that this bus cannot tell is missing. */
 export interface WireFacts {
-  /** Identifies the counting: with another value all counters have begun again. */
+  /** Identifies the counting: when the value changes, all counters have started again. */
   readonly era: string;
   /** Time in which the wire was in use by any node, in ms. */
   readonly busyMs?: number;
-  /** `busyMs` is the least that it can have been: the frames were counted, their stuff bits were not. */
+  /** `busyMs` is a lower bound: the frames were counted, their stuff bits were not. */
   readonly isLeast?: boolean;
   /** Errors on the wire that were counted by the controller (or, in the simulation, by the wire). */
   readonly errors?: number;
   /** Frames that the interface has dropped in either direction. */
   readonly dropped?: number;
-  /** TEC and REC of ISO 11898-1 12.1.4, as they are now. */
+  /** Present TEC and REC of ISO 11898-1 12.1.4. */
   readonly errorCounters?: { readonly transmit: number; readonly receive: number };
 }
 
@@ -95,17 +95,17 @@ export interface CanBus {
    * a receiver chooses its ISO-TP block size below it. Infinity where the bus holds its senders back.
    */
   readonly receiveBurst: number;
-  /** Frames that may be handed over before the first is on the wire; `send` beyond it still queues, in order. */
+  /** Frames that may be handed over before the first is on the wire; further ones still queue, in order. */
   readonly transmitQueue: number;
 
   /**
-   * Queues a frame. Never drops silently: `done` is called once, when the frame was on the wire (its echo was
+   * Queues a frame. No frame is dropped silently: `done` is called once, when the frame was on the wire (its echo was
    * seen) or could not be sent. Frames of one bus object keep their order. A malformed frame is REFUSED.
    */
   send(frame: CanFrame, done?: (outcome: SendOutcome) => void): void;
-  /** Frames of others that pass one of `filters` (empty list: all). Not the own ones. */
+  /** Frames of other nodes that pass one of `filters` (empty list: all), without frames of this bus object. */
   subscribe(filters: readonly CanFilter[], onFrame: (seen: BusFrame) => void): Subscription;
-  /** Every frame on the bus, the own ones included with direction `tx`. */
+  /** Every frame on the bus; those of this bus object have the direction `tx`. */
   monitor(onFrame: (seen: BusFrame) => void): Subscription;
   readonly state: BusState;
   onState(listener: (change: BusStateChange) => void): Subscription;

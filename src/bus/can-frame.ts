@@ -62,7 +62,7 @@ export function frameText(frame: CanFrame): string {
   return frame.fd ? `${id}##${frame.brs ? 1 : 0}${data}` : `${id}#${data}`;
 }
 
-/** Reads the notation of `frameText`; undefined when the text is none. */
+/** Reads the notation of `frameText`; undefined for any other text. */
 export function parseFrameText(text: string): CanFrame | undefined {
   const match =
     /^([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#(?:(R\d?)|#([0-9A-Fa-f])((?:[0-9A-Fa-f]{2})*)|((?:[0-9A-Fa-f]{2}\.?)*))$/.exec(

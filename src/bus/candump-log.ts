@@ -32,7 +32,7 @@ function errorText({ errorClass, detail }: ErrorEntry): string {
   return `${id}#${Buffer.from(detail).toString('hex').toUpperCase()}`;
 }
 
-/** Undefined for a line that is none: an empty one, a comment, a damaged one. A direction at its end is ignored. */
+/** Undefined for an empty line, a comment or a damaged line. A direction at the end of a line is ignored. */
 export function parseLogLine(line: string): LogEntry | undefined {
   const match = /^\((\d+)\.(\d{6})\)\s+(\S+)\s+([0-9A-Fa-f]+#\S*)(?:\s+[RT]\b.*)?\s*$/.exec(line);
   if (match === null) return undefined;
@@ -61,15 +61,15 @@ export interface TraceWriterOptions {
   readonly sink: (line: string) => void;
 }
 
-/** Writes every frame that the bus carries, the own ones included, from the construction to `close`. */
+/** Writes every frame on the bus, those of this process included, from the construction to `close`. */
 export class TraceWriter {
   readonly #subscription: Subscription;
   #frames = 0;
 
   constructor({ bus, clock, sink }: TraceWriterOptions) {
-    // Spaces would end the field; the name of a local bus has none.
+    // A space would end the field; the name of a local bus has none.
     const interfaceName = bus.name;
-    // Once: the wall clock has whole milliseconds and can be set, the distances between frames must not suffer.
+    // Read once: the wall clock has whole milliseconds and can be set, which must not change the distance of frames.
     const offsetMs = clock.wallMs() - clock.nowMs();
     this.#subscription = bus.monitor(({ frame, atMs }) => {
       this.#frames++;

@@ -1,4 +1,4 @@
-// Bits of CAN 2.0 frames by table, a byte at a time: a simulated bus asks for every frame. ISO 11898-1 10.4, 10.5.
+// Number of bits of CAN 2.0 frames by table, a byte at a time, because simulation needs it per frame. ISO 11898-1 10.4, 10.5.
 
 import { byteAt } from '../core/bytes.ts';
 import type { CanFrame } from './can-frame.ts';
@@ -6,7 +6,7 @@ import type { CanFrame } from './can-frame.ts';
 const CRC15_POLYNOMIAL = 0x4599;
 const CRC15_BITS = 15;
 
-/** The CRC register after eight further bits, by its upper eight bits combined with them. */
+/** Change of the CRC register by eight further bits, indexed by its upper eight bits combined with them. */
 const CRC15_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   let crc = byte << 7;
   for (let bit = 0; bit < 8; bit++) {
@@ -14,16 +14,15 @@ const CRC15_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   }
   return crc & 0x7fff;
 });
-
 /**
- * Where the stuffing stands: the last bit on the wire, and how many equal ones (1 to 4) it ends. After a fifth one
- * the stuff bit follows at once, so there is no state for it.
+ * State of the bit stuffing: the last bit on the wire, and how many equal bits (1 to 4) it ends. There is no state
+ * for a fifth one, because the stuff bit follows at once.
  */
 function stuffState(last: number, run: number): number {
   return last * 4 + run - 1;
 }
 
-/** By state and byte: stuff bits inserted (in the upper bits), and the state after them (in the lower three). */
+/** Indexed by state and byte: stuff bits inserted (in the upper bits), and the state after them (in the lower three). */
 const STUFF_TABLE = Uint8Array.from({ length: 8 * 256 }, (_, index) => {
   let last = index >> 10;
   let run = ((index >> 8) & 3) + 1;
@@ -42,10 +41,10 @@ const STUFF_TABLE = Uint8Array.from({ length: 8 * 256 }, (_, index) => {
   return (stuffed << 3) | stuffState(last, run);
 });
 
-/** Any state will do before the padding: it alternates, and leaves one recessive bit before SOF. */
+/** State before the padding: any is right, because the padding alternates and leaves one recessive bit before SOF. */
 const BEFORE_PADDING = stuffState(0, 1);
 
-/** Header, data and CRC of a CAN 2.0 frame with their stuff bits: all that is not of fixed form. */
+/** Header, data and CRC of a CAN 2.0 frame with their stuff bits: the frame without its parts of fixed form. */
 export function classicStuffedBits(frame: CanFrame): number {
   const { id, data } = frame;
   const remote = frame.remote ? 0x40 : 0;
@@ -53,8 +52,8 @@ export function classicStuffedBits(frame: CanFrame): number {
   let state = BEFORE_PADDING;
   let stuffed = 0;
   let headerBits: number;
-  // The header is filled up to whole bytes in front: with zeros for the CRC, on which they have no effect, and
-  // alternating for the stuffing, where they add nothing.
+  // The header is padded to whole bytes in front: with zeros for the CRC, which do not change it, and with alternating
+  // bits for the stuffing, which need no stuff bits.
   if (frame.extended) {
     headerBits = 39;
     const first = id >>> 23;
@@ -96,6 +95,6 @@ export function classicStuffedBits(frame: CanFrame): number {
 }
 
 function crcStep(crc: number, byte: number): number {
-  // biome-ignore lint/style/noNonNullAssertion: masked to the 256 entries, and once a byte of every frame
+  // biome-ignore lint/style/noNonNullAssertion: masked to the 256 entries, and run for each byte of every frame
   return ((crc << 8) & 0x7fff) ^ CRC15_TABLE[((crc >>> 7) ^ byte) & 0xff]!;
 }

@@ -1,18 +1,18 @@
-// Control records between the processes of a local bus, in the form of struct can_frame like everything there.
+// Control records between the processes of a local bus, in the form of struct can_frame like all other records.
 
 import { copyBytes } from '../core/bytes.ts';
 import { CAN_EFF_MASK, CAN_MTU, encodeErrorFrame, LITTLE_ENDIAN, readWord } from './linux-frame.ts';
 
 /**
- * After the first line every record is a frame or, with CAN_ERR_FLAG set, control: one of these numbers in the
- * identifier and 8 bytes of data. A broker has no real error frames to tell of.
+ * After the first line every record is a frame or, with CAN_ERR_FLAG set, a control record: one of these numbers in the
+ * identifier and 8 bytes of data. A broker has no error frames, so the flag is free.
  */
 export const Control = {
   /** Client: the filters that follow replace the old ones. */
   filterBegin: 1,
   /** Client: data is a struct can_filter; mask 0 lets everything through. */
   filterAdd: 2,
-  /** Client: from here on the new filters hold. Before the first time nothing passes. */
+  /** Client: from here on the new filters hold. Before the first commit no frame passes. */
   filterCommit: 3,
   /** Client: the answer to `retire`; no frame follows it. */
   retired: 4,
@@ -20,15 +20,15 @@ export const Control = {
   askBusy: 5,
   /** Broker: end of the following frames on the wire, a double with milliseconds of CLOCK_MONOTONIC. */
   time: 16,
-  /** Broker: how many clients there are, and the receiver's place among them (two 32 bit words). */
+  /** Broker: how many clients there are, and the receiver's position among them (two 32 bit words). */
   peers: 17,
-  /** Broker: about to end; send nothing more, say `retired`, and find each other again afterwards. */
+  /** Broker: it is about to end. Clients answer `retired`, send nothing more and connect again afterwards. */
   retire: 18,
   /** Broker: how long the wire was in use since it started, a double with milliseconds. */
   busy: 19,
 } as const;
 
-/** Two 32 bit words or one double: the data of a control record. */
+/** Data of a control record: two 32 bit words or one double. */
 const scratch = new Uint8Array(8);
 const scratchView = new DataView(scratch.buffer);
 
@@ -40,13 +40,13 @@ export function controlWords(bytes: Uint8Array, at: number): readonly [number, n
   return [readWord(bytes, at + 8), readWord(bytes, at + 12)];
 }
 
-/** Of `time` and `busy`. */
+/** The time in a `time` or `busy` record. */
 export function controlTimeMs(bytes: Uint8Array, at: number): number {
   copyBytes(bytes, at + 8, scratch, 0, 8);
   return scratchView.getFloat64(0, LITTLE_ENDIAN);
 }
 
-/** Writes 16 bytes at `at`. */
+/** Writes a control record of 16 bytes at `at`. */
 export function writeControl(
   into: Uint8Array,
   at: number,

@@ -16,14 +16,14 @@ export const ErrorClass = {
   counters: 0x200,
 } as const;
 
-/** detail[1] of the class `controller`. */
+/** Bits of detail[1] in an error frame of the class `controller`. */
 const RX_OVERFLOW = 0x01;
 const TX_OVERFLOW = 0x02;
 const WARNING = 0x04 | 0x08;
 const PASSIVE = 0x10 | 0x20;
 const ACTIVE = 0x40;
 
-/** detail[2] of the class `protocol`. */
+/** Names of the bits of detail[2] in an error frame of the class `protocol`. */
 const PROTOCOL_ERRORS = [
   'bit error',
   'form error',
@@ -73,14 +73,14 @@ export function readErrorFrame(errorClass: number, detail: Uint8Array): ErrorRep
     reasons.push('transceiver error: check the wiring');
   }
   if ((errorClass & ErrorClass.noAcknowledge) !== 0) {
-    reasons.push('nobody acknowledged: is another node on the bus, at the same bit rate?');
+    reasons.push('no node acknowledged: is another node on the bus, at the same bit rate?');
   }
   if ((errorClass & ErrorClass.busError) !== 0) reasons.push('bus error');
   if ((errorClass & ErrorClass.restarted) !== 0) {
     state = 'active';
     reasons.push('controller restarted');
   }
-  // Last: nothing in the same frame may talk a bus-off away.
+  // Last: nothing else in the same frame may hide a bus-off.
   if ((errorClass & ErrorClass.busOff) !== 0) {
     state = 'bus-off';
     reasons.push('bus-off: the controller took itself off the bus');

@@ -1,8 +1,8 @@
-// A first-in first-out queue that neither copies on removal nor keeps what was removed alive.
+// A first-in first-out queue that does not copy on removal and keeps no reference to removed items.
 
 const FIRST_SIZE = 16;
 
-/** A ring that doubles when it is full; a queue that is empty again and again makes no garbage. */
+/** A ring that doubles when it is full; a queue that becomes empty again and again makes no garbage. */
 export class Fifo<T> {
   /** Its length is a power of two. */
   #ring: (T | undefined)[] = new Array<T | undefined>(FIRST_SIZE).fill(undefined);

@@ -10,7 +10,7 @@ export interface InterfaceFacts extends InterfaceStatus {
   readonly driver: string | undefined;
   readonly bitrate: number | undefined;
   readonly dataBitrate: number | undefined;
-  /** Of the controller, undefined where there is none. */
+  /** State of the controller, undefined where there is none. */
   readonly state: BusState | undefined;
   /** TEC and REC, where the driver tells them. */
   readonly errorCounters: { readonly transmit: number; readonly receive: number } | undefined;
@@ -43,7 +43,7 @@ const STATES: Readonly<Record<string, BusState>> = {
   STOPPED: 'down',
 };
 
-/** What `ip -j -d link show` printed; nothing known where it cannot be read. */
+/** Reads the output of `ip -j -d link show`; the result is empty where it cannot be read. */
 export function parseIpLink(
   text: string,
 ): Pick<InterfaceFacts, 'driver' | 'bitrate' | 'dataBitrate' | 'state' | 'errorCounters'> {
@@ -51,7 +51,7 @@ export function parseIpLink(
   try {
     info = linkSchema.parse(JSON.parse(text))[0]?.linkinfo;
   } catch {
-    // An ip of another make: sysfs has told what is needed.
+    // The output of another `ip`: sysfs has what is needed.
   }
   const data = info?.info_data;
   const counters = data?.berr_counter;
@@ -64,7 +64,7 @@ export function parseIpLink(
   };
 }
 
-/** Undefined where there is no such interface. A machine without `ip` tells less. */
+/** Undefined where there is no such interface. On a machine without `ip` some facts are missing. */
 export async function interfaceFacts(name: string): Promise<InterfaceFacts | undefined> {
   const status = interfaceStatus(name);
   if (status === undefined) return undefined;

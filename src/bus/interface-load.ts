@@ -1,4 +1,4 @@
-// What the kernel has counted on a CAN interface, as facts about the wire: time in use, errors, dropped frames.
+// Kernel counters of a CAN interface as facts about the wire: time in use, errors, dropped frames.
 
 import { defined } from '../core/optional.ts';
 import type { WireFacts } from './can-bus.ts';
@@ -13,14 +13,14 @@ export interface CountedFrames {
 
 /** Bits of a CAN 2.0 frame with 11 bit identifier besides its data, intermission included, without stuff bits. */
 const CLASSIC_BITS = 1 + 11 + 1 + 2 + 4 + 15 + 1 + 2 + 7 + 3;
-/** The same of a CAN FD frame with BRS: from SOF to the BRS bit, and from the CRC delimiter to the intermission. */
+/** Bits of a CAN FD frame with BRS at the nominal bit rate: SOF to the BRS bit, CRC delimiter to intermission. */
 const FD_NOMINAL_BITS = 17 + 1 + 2 + 7 + 3;
-/** ESI and DLC, stuff count, CRC of 17 bits and their fixed stuff bits, at the data bit rate. */
+/** Bits at the data bit rate besides the data: ESI and DLC, stuff count, CRC of 17 bits and their fixed stuff bits. */
 const FD_DATA_BITS = 5 + 4 + 17 + 6;
 
 /**
- * The least time that these frames took. The kernel counts frames and bytes only; it does not count stuff bits, 29 bit
- * identifiers or which frames were CAN FD frames, and each of these can only make the time longer.
+ * The least time that these frames took. The kernel counts frames and bytes only. It does not count stuff bits, 29 bit
+ * identifiers or CAN FD frames, and each of these can only make the time longer.
  */
 export function leastBusyMs(
   { frames, bytes }: CountedFrames,

@@ -1,4 +1,4 @@
-// What sysfs says about a CAN interface: cheap enough to be asked often. Free of zod: threads load this.
+// What sysfs says about a CAN interface, cheap enough to be read often. Without zod, because threads load this file.
 
 import { readKernelFile } from '../core/kernel-files.ts';
 import { CANFD_MTU } from './linux-frame.ts';
@@ -9,13 +9,13 @@ const IFF_UP = 0x1;
 /** IFNAMSIZ of linux/if.h without the zero at the end. */
 export const MAX_INTERFACE_NAME = 15;
 
-/** What sysfs says at this moment. */
+/** What sysfs says at present. */
 export interface InterfaceStatus {
-  /** Changes when an interface was removed and made again. */
+  /** Changes when an interface was removed and created again. */
   readonly index: string;
   readonly isCan: boolean;
   readonly up: boolean;
-  /** 16: CAN 2.0 only, 72: CAN FD too. */
+  /** 16: CAN 2.0 only; 72: CAN FD, too. */
   readonly mtu: number;
 }
 
@@ -52,7 +52,7 @@ export function interfaceCounter(
   return text === undefined ? undefined : Number(text);
 }
 
-/** The protocol CAN_RAW is there: built in, or its modules are loaded. */
+/** Returns whether the protocol CAN_RAW exists: built in, or its modules are loaded. */
 export function canRawLoaded(): boolean {
   return readKernelFile('/proc/net/can/version') !== undefined;
 }

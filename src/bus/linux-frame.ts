@@ -37,7 +37,7 @@ const IS_FD_LENGTH = Uint8Array.from({ length: 256 }, (_, length) =>
 export const LITTLE_ENDIAN = endianness() === 'LE';
 const [SHIFT_0, SHIFT_1, SHIFT_2, SHIFT_3] = LITTLE_ENDIAN ? [0, 8, 16, 24] : [24, 16, 8, 0];
 
-/** can_id or any other 32 bit number of a whole record, unsigned. On the path of every frame: no call. */
+/** Reads can_id or any other 32 bit number of a whole record, unsigned. No function calls: every frame passes here. */
 export function readWord(bytes: Uint8Array, at: number): number {
   return (
     (((bytes[at] ?? 0) << SHIFT_0) |
@@ -87,7 +87,7 @@ export function encodeFrame(frame: CanFrame, into: Uint8Array, at: number): numb
   return length;
 }
 
-/** Says what makes a record no CAN frame; undefined when `decodeFrame` may have it. */
+/** Says why a record is not a CAN frame; undefined when `decodeFrame` can read it. */
 export function recordFault(bytes: Uint8Array, at: number): string | undefined {
   const word = readWord(bytes, at);
   if ((word & CAN_ERR_FLAG) !== 0) return 'error frame where a data frame was expected';
@@ -104,7 +104,7 @@ export function recordFault(bytes: Uint8Array, at: number): string | undefined {
   return length > 8 ? `classic frame of ${length} bytes` : undefined;
 }
 
-/** The frame of a record without fault. `data` is a copy. A remote frame's requested length is not kept. */
+/** The frame of a record without fault. `data` is a copy. The requested length of a remote frame is lost. */
 export function decodeFrame(bytes: Uint8Array, at: number): CanFrame {
   const word = readWord(bytes, at);
   const flags = byteAt(bytes, at + AT_FLAGS);
@@ -124,7 +124,7 @@ export function decodeFrame(bytes: Uint8Array, at: number): CanFrame {
   };
 }
 
-/** CANFD_ESI: the sender was error passive. */
+/** Returns whether CANFD_ESI is set: the sender was error passive. */
 export function isErrorPassiveSender(bytes: Uint8Array, at: number): boolean {
   return (byteAt(bytes, at + AT_FLAGS) & (CANFD_FDF | CANFD_ESI)) === (CANFD_FDF | CANFD_ESI);
 }

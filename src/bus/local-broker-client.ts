@@ -1,4 +1,4 @@
-// One client as the broker sees it: reads its handshake and records, collects what goes to it, watches its pace.
+// One client of the broker: reads its handshake and records, collects its output, slows the wire for a slow reader.
 
 import type { Socket } from 'node:net';
 import { copyBytes } from '../core/bytes.ts';
@@ -15,7 +15,7 @@ import {
 import { monotonicMs } from './monotonic.ts';
 import type { WireNode } from './wire.ts';
 
-/** A record in the chunk of bytes that it came in. */
+/** A record inside of the chunk of bytes that it arrived in. */
 export interface BrokerRecord {
   readonly bytes: Uint8Array;
   readonly at: number;
@@ -23,13 +23,13 @@ export interface BrokerRecord {
 }
 
 export interface BrokerLimits {
-  /** Frames that may wait for one client; beyond it nothing is read from the client. */
+  /** Frames of one client that may wait for the wire; above it the broker reads nothing from the client. */
   readonly queueFrames: number;
-  /** Unpaced wire: bytes that may wait for a reader before the wire waits for him. */
+  /** Unpaced wire: bytes that may wait for one reader before the wire waits for it. */
   readonly holdBytes: number;
-  /** How long the wire waits for a reader that takes nothing; after that his bytes pile up. */
+  /** How long the wire waits for a reader that takes nothing; after that its bytes collect. */
   readonly holdMs: number;
-  /** A reader with more than this waiting is cut off, and told so when he comes back. */
+  /** A reader with more waiting bytes than this is cut off; when it connects again, it gets the reason. */
   readonly cutOffBytes: number;
   /** After a takeover: how long the wire is held for the other clients to come back. */
   readonly gatherMs: number;
@@ -41,7 +41,7 @@ export interface BrokerClientOptions {
   readonly limits: BrokerLimits;
   readonly node: WireNode<BrokerRecord>;
   readonly onHello: (hello: Hello) => Welcome;
-  /** `readyMs`: when it was read, CLOCK_MONOTONIC. */
+  /** `readyMs`: when the record was read, CLOCK_MONOTONIC. */
   readonly onRecord: (record: BrokerRecord, readyMs: number) => void;
   readonly onRetired: () => void;
   readonly onAskBusy: () => void;
@@ -49,21 +49,21 @@ export interface BrokerClientOptions {
   readonly onGone: () => void;
 }
 
-/** As struct can_filter: a can_id with its flags, and the bits of it that count. */
+/** Like struct can_filter: a can_id with its flags, and a mask of the bits that are compared. */
 interface WordFilter {
   readonly id: number;
   readonly mask: number;
 }
 
 const NOTHING = new Uint8Array(0);
-/** Output is collected in blocks of this size. */
+/** Size of the blocks in which output is collected. */
 const BLOCK_BYTES = 16 * 1024;
-/** Longest record with a time record before it. */
+/** Length of the longest record with a time record before it, rounded up. */
 const RESERVE_BYTES = 96;
 
 export class BrokerClient {
   readonly node: WireNode<BrokerRecord>;
-  /** Chosen by the client. */
+  /** Identifier of the client, chosen by itself. */
   id = '';
   retired = false;
   readonly #socket: Socket;
@@ -99,12 +99,12 @@ export class BrokerClient {
     return this.#socket.writableLength;
   }
 
-  /** At most this many frames are among them. */
+  /** Upper bound of the frames among `waitingBytes`. */
   get waitingFrames(): number {
     return this.#framesSinceDrain;
   }
 
-  /** As the kernel's filters: any one match is enough. */
+  /** As with the kernel's filters, one match is enough. */
   accepts(canId: number): boolean {
     const filters = this.#filters;
     for (let index = 0; index < filters.length; index++) {
@@ -132,7 +132,7 @@ export class BrokerClient {
     if (this.#used > 0 && this.#phase === 'open') {
       this.#socket.write(this.#block.subarray(0, this.#used));
       this.#used = 0;
-      // The kernel took all of it at once, or the stream still needs the block.
+      // The block is free again when the kernel took all of it; otherwise the stream still needs it.
       if (this.#socket.writableLength > 0) this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
       else this.#framesSinceDrain = 0;
     }
@@ -142,14 +142,14 @@ export class BrokerClient {
     }
   }
 
-  /** A control record, behind what was collected. */
+  /** Sends a control record after the collected records. */
   write(record: Uint8Array): void {
     if (this.#phase !== 'open') return;
     this.flush();
     this.#socket.write(record);
   }
 
-  /** Whether the wire has to wait for this reader; `onEnd` is called when that ends without a drain. */
+  /** Whether the wire has to wait for this reader. `onEnd` is called when the wait ends without a drain. */
   holdsBack(onEnd: () => void): boolean {
     if (this.#stalled || this.#socket.writableLength <= this.#options.limits.holdBytes)
       return false;
@@ -204,7 +204,7 @@ export class BrokerClient {
       if (!this.#greet(bytes.subarray(0, end))) return;
       at = end + 1;
     }
-    // One time for all that came together: reading must not make frames later than they are.
+    // One time for all records of a chunk: reading takes time, which must not make frames later.
     const nowMs = monotonicMs();
     while (this.#phase === 'open') {
       const length = recordLength(bytes, at);
@@ -269,7 +269,7 @@ export class BrokerClient {
       case Control.askBusy:
         this.#options.onAskBusy();
         break;
-      default: // of a later version: no harm in not knowing it
+      default: // a record of a later version: it is safe to ignore
     }
   }
 }

@@ -1,4 +1,4 @@
-// Entry of the thread that runs a broker, so that a busy main thread does not stall the bus of all others.
+// Entry of the thread that runs a broker: a busy main thread does not stall the bus of the other processes.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../core/clock.ts';
@@ -7,7 +7,7 @@ import { present } from '../core/present.ts';
 import { type BrokerOptions, LocalBroker } from './local-broker.ts';
 import { preferThisThread } from './thread-priority.ts';
 
-/** What the thread says: exactly one of these after its start. */
+/** Messages of the thread: exactly one of these after its start. */
 export type BrokerWorkerMessage =
   | { readonly kind: 'listening' }
   | { readonly kind: 'failed'; readonly code: string };
@@ -18,7 +18,7 @@ const say = (message: BrokerWorkerMessage): void => port.postMessage(message);
 preferThisThread();
 try {
   const broker = await LocalBroker.listen(workerData as BrokerOptions, systemClock);
-  // Any message means: retire. The thread ends by itself when nothing is open any more.
+  // Any message means: retire. The thread ends when nothing is open any more.
   port.once('message', () => {
     void broker.retire().then(() => port.close());
   });

@@ -1,4 +1,4 @@
-// The broker of a local bus: the wire engine in real time, its nodes on the other ends of Unix sockets.
+// The broker of a local bus: the wire engine in real time, with its nodes connected by Unix sockets.
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
@@ -23,32 +23,32 @@ const BROKER_LIMITS: BrokerLimits = {
 
 export interface BrokerOptions {
   readonly path: string;
-  /** bit/s; 0: unpaced. */
+  /** Nominal bit rate in bit/s; 0: unpaced. */
   readonly bitrate: number;
   readonly dataBitrate: number;
-  /** Clients that are known to come back: the wire waits for them (a takeover). */
+  /** After a takeover: number of clients that will come back. The wire waits for them. */
   readonly expectedClients?: number;
   readonly limits?: Partial<BrokerLimits>;
-  /** The thread does nothing else: it may be tuned for short sleeps. */
+  /** The thread does nothing else, so it may be tuned for short sleeps. */
   readonly ownThread?: boolean;
 }
 
-/** Frames handed on between two looks at the sockets. */
+/** How many frames are delivered before the sockets are read again. */
 const FRAMES_PER_STEP = 256;
-/** While a frame is on the wire the sockets are looked at this often; sleeping in between. */
+/** How often the sockets are read while a frame is on the wire; the thread sleeps in between. */
 const POLL_MS = 0.1;
 
-/** Runs until `retire` or the end of the process. Owns its thread's event loop as far as timing goes. */
+/** Runs until `retire` or the end of the process. It controls the timing of its thread's event loop. */
 export class LocalBroker {
   readonly #options: BrokerOptions;
   readonly #limits: BrokerLimits;
   readonly #clock: Clock;
   readonly #server: Server;
   readonly #wire = new Wire<BrokerRecord>();
-  /** Everyone who is connected, and those of them who are through the handshake, in order of arrival. */
+  /** All connections, and the clients among them that completed the handshake, in order of arrival. */
   readonly #connections = new Set<BrokerClient>();
   readonly #clients: BrokerClient[] = [];
-  /** By the id of a client that was cut off: what to tell him. */
+  /** What to tell clients that were cut off, by client id. */
   readonly #cutOff = new Map<string, { frames: number; reason: string }>();
   readonly #sleep: ThreadSleep;
   #scheduled = false;
@@ -84,7 +84,7 @@ export class LocalBroker {
     return this.#clients.length;
   }
 
-  /** Lets everything that was accepted reach the wire and its readers, then closes. */
+  /** Sends all accepted frames to the wire and its readers, then closes. */
   async retire(): Promise<void> {
     if (this.#retiring) return;
     this.#retiring = true;
@@ -101,7 +101,7 @@ export class LocalBroker {
     for (const client of [...this.#connections]) client.destroy();
   }
 
-  /** Asks `check` now and after every progress, until it calls back or the time is up. */
+  /** Calls `check` now and after each progress, until it calls back or the time is over. */
   #within(check: (done: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
@@ -158,7 +158,7 @@ export class LocalBroker {
       this.#gather !== undefined &&
       this.#clients.length >= (this.#options.expectedClients ?? 0)
     ) {
-      // The last one's filters are still in his socket: a moment more.
+      // The filters of the last client are still in its socket: wait a moment for them.
       this.#gather.cancel();
       this.#gather = this.#clock.after('gather', 5, () => this.#gathered());
     }
@@ -224,7 +224,7 @@ export class LocalBroker {
     }
   };
 
-  /** Once per turn of the event loop, after the sockets were read: arbitration is between all that have come. */
+  /** Runs once a turn of the event loop, after the sockets were read: all frames that arrived take part in arbitration. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -235,7 +235,7 @@ export class LocalBroker {
     this.#scheduled = false;
     if (this.#gather !== undefined || this.#mustHold()) return;
     const nextMs = this.#wire.step(monotonicMs(), this.#deliver, FRAMES_PER_STEP);
-    // A client that is cut off takes itself out of the list.
+    // A client that is cut off removes itself from the list.
     for (const client of [...this.#clients]) {
       client.flush();
       if (client.waitingBytes > this.#limits.cutOffBytes) this.#cut(client);
@@ -246,7 +246,7 @@ export class LocalBroker {
     this.#schedule();
   };
 
-  /** An unpaced wire goes no faster than its slowest reader, within reason. `onDrain` ends the wait. */
+  /** An unpaced wire waits for its slowest reader, up to `holdMs`. `onDrain` ends the wait. */
   #mustHold(): boolean {
     if (this.#options.bitrate > 0) return false;
     return this.#clients.some((client) => client.holdsBack(() => this.#schedule()));

@@ -1,4 +1,4 @@
-// The embedded bus: processes of this machine joined through a Unix socket, whoever comes first runs the wire.
+// The embedded bus: processes of this machine joined by a Unix socket. The first process runs the wire.
 
 import { toHex } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
@@ -16,30 +16,30 @@ import { type ConnectionEvents, LocalConnection } from './local-connection.ts';
 import { brokerPath } from './local-handshake.ts';
 import { monotonicOffsetMs } from './monotonic.ts';
 
-/** bit/s of a wire whose starter names none. */
+/** Bit rate of a wire in bit/s where the process that starts it names none. */
 const DEFAULT_BITRATE = 500_000;
 const DEFAULT_DATA_BITRATE = 2_000_000;
 
 export interface LocalBusOptions {
   readonly name: string;
-  /** bit/s, 0: unpaced. Missing: what the wire has, 500000 when it starts with us. */
+  /** Nominal bit rate in bit/s, 0: unpaced. Missing: that of the wire, or 500000 when this process starts it. */
   readonly bitrate?: number | undefined;
-  /** bit/s of the data phase. Missing: what the wire has, 2000000 when it starts with us. */
+  /** Bit rate of the data phase in bit/s. Missing: that of the wire, or 2000000 when this process starts it. */
   readonly dataBitrate?: number | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Whether this process may run the wire, at the start and when another process that did has ended. */
+  /** Whether this process may run the wire: at the start, and after the process that ran it has ended. */
   readonly hostBroker?: boolean;
 }
 
-/** Frames that the broker may hold of us without an outcome. */
+/** Frames of this process that may be at the broker without an outcome. */
 const TRANSMIT_QUEUE = 256;
-/** How long frames wait for the bus to come back, and `open` for its start. */
+/** How long frames wait for the bus to come back, and how long `open` waits for its start. */
 const RECONNECT_MS = 2000;
 const ANSWER_MS = 2000;
 const RETRY_MS = 15;
 const SLOW_RETRY_MS = 250;
-/** Between the tries of two processes to become the new broker. */
+/** Time between the attempts of two processes to become the new broker. */
 const RANK_STEP_MS = 60;
 
 export class LocalBus extends BusEndpoint {
@@ -59,9 +59,9 @@ export class LocalBus extends BusEndpoint {
   #connections = 0;
   #host: BrokerHost | undefined;
   #reconnecting: Promise<void> | undefined;
-  /** Handed over by `send`, not yet to the broker. */
+  /** Frames that `send` has queued and the broker does not have yet. */
   readonly #waiting = new Fifo<CanFrame>();
-  /** At the broker, no outcome yet. */
+  /** Number of frames at the broker without an outcome. */
   #inFlight = 0;
   #flushing = false;
   #retiring = false;
@@ -81,7 +81,7 @@ export class LocalBus extends BusEndpoint {
   /** Rejects with BusError CONFIG_MISMATCH or BROKER. */
   static async open(options: LocalBusOptions): Promise<LocalBus> {
     const bus = new LocalBus(options);
-    // Of this attempt alone: who is let in at the last moment must come back later as everybody else.
+    // For this attempt only: a client that is accepted at the last moment must be able to connect again later.
     const late = new AbortController();
     const limit = options.clock.after('reconnect', RECONNECT_MS, () => late.abort());
     try {
@@ -102,7 +102,7 @@ export class LocalBus extends BusEndpoint {
     return this.bitrate === undefined ? undefined : this.#wire?.dataBitrate;
   }
 
-  /** This process runs the wire. */
+  /** True while this process runs the wire. */
   get hosting(): boolean {
     return this.#host?.running === true;
   }
@@ -162,7 +162,7 @@ export class LocalBus extends BusEndpoint {
     const { bitrate, dataBitrate, cutOff } = connection.accepted;
     this.#wire = { bitrate, dataBitrate };
     this.#connection = connection;
-    // Another connection may be to another broker, which counts from zero.
+    // The new connection may be to another broker, which counts from zero.
     this.#connections++;
     this.#retiring = false;
     if (cutOff !== undefined) {
@@ -199,7 +199,7 @@ export class LocalBus extends BusEndpoint {
     });
   }
 
-  /** Everything without an outcome fails: what the broker had may or may not have been on the wire. */
+  /** All frames without an outcome fail; those at the broker may have been on the wire. */
   #fail(reason: string): void {
     this.#waiting.drain();
     this.#inFlight = 0;
@@ -209,10 +209,10 @@ export class LocalBus extends BusEndpoint {
 
   async #reconnect(handedOver: boolean, reason: string): Promise<void> {
     const lostAtMs = this.#clock.nowMs();
-    // Without a hand-over the first in the row was the process that ended.
+    // Without a hand-over the client with the lowest rank was in the process that ended.
     const rank = Math.max(0, this.#peers.rank - (handedOver ? 0 : 1));
     const expected = Math.max(1, this.#peers.count - (handedOver ? 0 : 1));
-    // After a hand-over nobody needs to know of it unless it takes longer than this.
+    // A hand-over is reported only if it takes longer than this.
     this.#giveUp = this.#clock.after('reconnect', RECONNECT_MS, () => {
       this.#downReason = `local:${this.name} is down: ${reason}`;
       this.#fail(reason);
@@ -222,7 +222,7 @@ export class LocalBus extends BusEndpoint {
       try {
         const fromMs = lostAtMs + rank * RANK_STEP_MS;
         const connection = await this.#connect(fromMs, expected, this.#abort.signal);
-        if (connection === undefined) return; // closed meanwhile
+        if (connection === undefined) return; // the bus was closed in the meantime
         this.#giveUp.cancel();
         if (this.closed) {
           await connection.close(this.#clock, ANSWER_MS);
@@ -233,7 +233,7 @@ export class LocalBus extends BusEndpoint {
         this.#use(connection);
         return;
       } catch (error) {
-        // Somebody else runs the wire differently now, or does not answer: that may pass.
+        // Another process runs the wire with other bit rates now, or does not answer: this may pass.
         const message = describeError(error);
         if (message !== complained) this.#options.logger.warn({ bus: this.name }, message);
         complained = message;
@@ -242,7 +242,7 @@ export class LocalBus extends BusEndpoint {
     }
   }
 
-  /** Connects, and starts a broker from `hostFromMs` on where there is none. Undefined when aborted. */
+  /** Connects; where there is no broker, starts one from `hostFromMs` on. Undefined when aborted. */
   async #connect(
     hostFromMs: number,
     expectedClients: number,
@@ -295,7 +295,7 @@ export class LocalBus extends BusEndpoint {
 function noBroker(name: string): BusError {
   return new BusError(
     'BROKER',
-    `nobody runs local:${name}: start the process that does first (an ECU, the TMU daemon, the bench)`,
+    `no process runs local:${name}: start the process that does first (an ECU, the TMU daemon, the bench)`,
   );
 }
 

@@ -39,7 +39,7 @@ export class LocalConnection {
   readonly #events: ConnectionEvents;
   readonly #reader: RecordReader;
   #closed = false;
-  /** Who waits for the next `busy`. */
+  /** Callbacks that wait for the next `busy`. */
   readonly #onBusy = new Set<(busyMs: number | undefined) => void>();
 
   private constructor(
@@ -56,19 +56,19 @@ export class LocalConnection {
       onFrame: events.onFrame,
       onControl: (code, bytes, at) => this.#control(code, bytes, at),
       onFault: (fault) => {
-        this.#end(`the broker sent what is no frame (${fault})`);
+        this.#end(`the broker sent an invalid record (${fault})`);
         socket.destroy();
       },
     });
     socket.on('data', (chunk) => this.#reader.push(chunk));
     socket.on('close', () => this.#end('the process that ran the bus ended'));
-    // What came behind the welcome, after the caller has got this object.
+    // Bytes after the welcome, handled when the caller has this object.
     if (rest.length > 0) queueMicrotask(() => this.#reader.push(rest));
   }
 
   /**
-   * Undefined when nobody listens at `path`. Rejects with BusError: CONFIG_MISMATCH when the wire runs at other
-   * bit rates, BROKER when the other end does not answer or not in this protocol.
+   * Undefined when no process listens at `path`. Rejects with BusError: CONFIG_MISMATCH when the wire runs at other
+   * bit rates, BROKER when the other end does not answer or speaks another protocol.
    */
   static async open(
     path: string,
@@ -82,7 +82,7 @@ export class LocalConnection {
       socket.once('connect', () => resolve(true));
       socket.once('error', (error) => {
         const code = systemErrorCode(error);
-        // EAGAIN: the broker's queue of new connections is full; it is there, but soon is soon enough.
+        // EAGAIN: the broker's queue of new connections is full. The broker exists, so a later attempt will do.
         if (code === 'ECONNREFUSED' || code === 'ENOENT' || code === 'EAGAIN') resolve(false);
         else reject(new BusError('BROKER', 'the local bus cannot be reached', { cause: error }));
       });
@@ -91,13 +91,13 @@ export class LocalConnection {
     socket.on('error', () => {}); // `close` follows
     socket.write(`${JSON.stringify({ canOta: PROTOCOL_VERSION, ...hello })}\n`);
     const [line, rest] = await firstLine(socket, clock, answerMs);
-    if (line === undefined) return undefined; // it ended while we came
+    if (line === undefined) return undefined; // the broker ended while we connected
     const welcome = parseWelcome(line);
     if (welcome === undefined) {
       socket.destroy();
       throw new BusError(
         'BROKER',
-        'what listens under the name of this bus is no can-ota: take another name',
+        'the process that listens under the name of this bus is not can-ota: take another name',
       );
     }
     if ('refused' in welcome) {
@@ -117,7 +117,7 @@ export class LocalConnection {
     this.#socket.write(bytes);
   }
 
-  /** Undefined: everything. Holds for every frame that is sent after this call. */
+  /** Sets the filters for every frame that is sent after this call. Undefined: everything passes. */
   listen(filters: readonly CanFilter[] | undefined): void {
     const list = filters === undefined ? [{ id: 0, mask: 0 }] : filters.map(kernelFilter);
     const bytes = new Uint8Array((list.length + 2) * CAN_MTU);
@@ -129,7 +129,7 @@ export class LocalConnection {
     this.#socket.write(bytes);
   }
 
-  /** How long the wire was in use so far, in ms. Undefined: the broker is gone, or does not answer within `limitMs`. */
+  /** How long the wire was in use so far, in ms. Undefined: the broker is gone, or did not answer within `limitMs`. */
   busyMs(clock: Clock, limitMs: number): Promise<number | undefined> {
     if (this.#closed) return Promise.resolve(undefined);
     return new Promise((resolve) => {
@@ -186,12 +186,12 @@ export class LocalConnection {
         for (const take of [...this.#onBusy]) take(busyMs);
         break;
       }
-      default: // of a later version: no harm in not knowing it
+      default: // a record of a later version: it is safe to ignore
     }
   }
 }
 
-/** The line without its end and what came behind it; no line when the other end closed first. */
+/** The line without its end, and the bytes after it; no line when the other end closed first. */
 function firstLine(
   socket: Socket,
   clock: Clock,

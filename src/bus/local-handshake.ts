@@ -1,15 +1,15 @@
-// The first line each way between a process and the broker of a local bus, as JSON. Free of zod: threads load this.
+// The first line each way between a process and the broker of a local bus, as JSON. Without zod: threads load this file.
 
 /** Version of the protocol; a broker of another version refuses. */
 export const PROTOCOL_VERSION = 1;
 
-/** A longer first line is no handshake. */
+/** Longest first line in bytes; a longer one is not a handshake. */
 export const MAX_HANDSHAKE_BYTES = 4096;
 
-/** The first line of a client. A bit rate that it leaves out may be any. */
+/** The first line of a client. Without a bit rate the client accepts any. */
 export interface Hello {
   readonly canOta: number;
-  /** Tells a client that comes back from a new one. */
+  /** Identifies the client when it connects again. */
   readonly client: string;
   readonly pid: number;
   readonly bitrate?: number;
@@ -22,7 +22,7 @@ export type Welcome = Accepted | Refused;
 export interface Accepted {
   readonly canOta: number;
   readonly pid: number;
-  /** bit/s; 0: the wire is not paced. */
+  /** Nominal bit rate in bit/s; 0: the wire is not paced. */
   readonly bitrate: number;
   readonly dataBitrate: number;
   /** What this client missed because it was cut off. */
@@ -35,7 +35,7 @@ interface Refused {
   readonly reason: string;
 }
 
-/** What a line holds before it is checked. */
+/** The members of a line before they are checked. */
 type Unchecked<T> = { readonly [Key in keyof T]?: unknown };
 
 function isNumber(value: unknown): value is number {
@@ -59,7 +59,7 @@ function parseObject(line: string): object | undefined {
   }
 }
 
-/** Undefined when the line is no greeting. Loading zod would double the time that a takeover takes. */
+/** Undefined when the line is not a greeting. Without zod, because loading it would double the time of a takeover. */
 export function parseHello(line: string): Hello | undefined {
   const hello = parseObject(line);
   return hello !== undefined && isHello(hello) ? hello : undefined;
@@ -76,7 +76,7 @@ function isHello(hello: Unchecked<Hello>): hello is Hello {
   );
 }
 
-/** Undefined when the line is no answer of a broker. */
+/** Undefined when the line is not the answer of a broker. */
 export function parseWelcome(line: string): Welcome | undefined {
   const welcome = parseObject(line);
   if (welcome === undefined) return undefined;
@@ -100,7 +100,7 @@ function isCutOff(cutOff: Unchecked<NonNullable<Accepted['cutOff']>>): boolean {
   return isNumber(cutOff.frames) && typeof cutOff.reason === 'string';
 }
 
-/** The name in Linux's abstract namespace: no file, gone with its process. One namespace a user. */
+/** The name in Linux's abstract namespace, which ends with its process and leaves no file. Each user has a namespace. */
 export function brokerPath(name: string): string {
   return `\0can-ota/${process.getuid?.() ?? 0}/${name}`;
 }

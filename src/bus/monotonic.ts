@@ -1,8 +1,8 @@
-// CLOCK_MONOTONIC in milliseconds: the one clock that all processes and threads of a machine read alike.
+// CLOCK_MONOTONIC in milliseconds: the same clock in all processes and threads of a machine.
 
 import type { Clock } from '../core/clock.ts';
 
-/** Milliseconds with fractions; the zero point means nothing but is the same for every process. */
+/** Milliseconds with fractions; the zero point means nothing, but all processes have the same. */
 export function monotonicMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;

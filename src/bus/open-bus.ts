@@ -1,4 +1,4 @@
-// Buses by name: reads the one word that people write for a bus, and opens it.
+// Buses by name: reads the text that names a bus, and opens the bus.
 
 import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
@@ -13,7 +13,7 @@ export type BusSpec =
   | {
       readonly kind: 'local';
       readonly name: string;
-      /** bit/s; 0: unpaced; undefined: whatever the wire has. */
+      /** Nominal bit rate in bit/s; 0: unpaced; undefined: that of the wire. */
       readonly bitrate: number | undefined;
       readonly dataBitrate: number | undefined;
     };
@@ -21,9 +21,9 @@ export type BusSpec =
 export interface OpenBusOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** CAN FD is going to be used: an interface that cannot is refused. */
+  /** CAN FD will be used: an interface without CAN FD is refused. */
   readonly fd?: boolean;
-  /** Whether this process may run the wire of a local bus; true unless told otherwise. */
+  /** Whether this process may run the wire of a local bus; true by default. */
   readonly hostBroker?: boolean;
 }
 
@@ -48,7 +48,7 @@ function bad(text: string, what: string): BusError {
   return new BusError('BAD_SPEC', `"${text}" names no bus: ${what}; ${ACCEPTED}`);
 }
 
-/** Throws BusError BAD_SPEC, whose message says what is accepted. */
+/** Throws BusError BAD_SPEC; its message says what is accepted. */
 export function parseBusSpec(text: string): BusSpec {
   const local = /^local:([^?]*)(?:\?(.*))?$/s.exec(text);
   if (local !== null) {
@@ -75,7 +75,7 @@ function parseLocal(text: string, name: string, query: string | undefined): BusS
   let dataBitrate: number | undefined;
   const seen = new Set<string>();
   for (const [key, value] of new URLSearchParams(query ?? '')) {
-    if (seen.has(key)) throw bad(text, `${key} stands there twice`);
+    if (seen.has(key)) throw bad(text, `${key} is given twice`);
     seen.add(key);
     if (key === 'bitrate') bitrate = value === '0' ? 0 : rate(text, key, value, BITRATES);
     else if (key === 'data-bitrate') dataBitrate = rate(text, key, value, DATA_BITRATES);
@@ -98,8 +98,8 @@ function rate(
 }
 
 /**
- * Opens the bus that `spec` names; without one `vcan0` where it exists and can be opened, otherwise `local:bench`.
- * Rejects with BusError.
+ * Opens the bus that `spec` names. Without `spec` it opens `vcan0` where that exists and can be opened, otherwise
+ * `local:bench`. Rejects with BusError.
  */
 export async function openBus(
   spec: string | undefined,

@@ -1,11 +1,11 @@
-// Collects records for the main thread: few messages, in order, and none lost while it is busy.
+// Collects records for the main thread: few messages, in order, without loss while the main thread is busy.
 
 import type { CanFrame } from './can-frame.ts';
 import { writeTime } from './control-record.ts';
 import { CAN_MTU, CANFD_MTU, encodeFrame, markEcho } from './linux-frame.ts';
 import type { FromThread } from './socketcan-protocol.ts';
 
-/** Batches on their way to a main thread that has not said that it dealt with them. */
+/** How many batches may be sent before the main thread has acknowledged the first. */
 const MAX_UNACKNOWLEDGED = 2;
 const FIRST_BYTES = 4096;
 
@@ -24,7 +24,7 @@ export class RecordBatch {
     this.#say = say;
   }
 
-  /** Echoes are never dropped: each is the outcome of a frame. */
+  /** Adds a frame. Echoes are never dropped: each is the outcome of a frame. */
   add(frame: CanFrame, atMs: number, echo: boolean): void {
     if (this.#used >= this.#maxBytes && !echo) {
       this.#dropped++;
@@ -40,7 +40,7 @@ export class RecordBatch {
     markEcho(this.#bytes, this.#used, echo);
     this.#used += length;
     if (this.#scheduled) return;
-    // Everything that the socket had in this turn goes together.
+    // All frames that the socket had in this turn go into one batch.
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -53,12 +53,12 @@ export class RecordBatch {
     if (!this.#scheduled && this.#unacknowledged < MAX_UNACKNOWLEDGED) this.flush();
   }
 
-  /** At once, whatever is under way: before a message that must not overtake the records. */
+  /** Sends all records at once, for a message that must not overtake them. */
   flush(): void {
     if (this.#used > 0) {
       const records = this.#bytes.slice(0, this.#used);
       this.#used = 0;
-      // Grown for a busy main thread: not kept for quiet times.
+      // The buffer has grown while the main thread was busy: it is not kept.
       if (this.#bytes.length > 64 * FIRST_BYTES) this.#bytes = new Uint8Array(FIRST_BYTES);
       this.#unacknowledged++;
       this.#say({ kind: 'records', records }, [records.buffer]);

@@ -1,15 +1,15 @@
-// Takes a stream of struct can_frame records apart: echoes, frames of others, control records.
+// Splits a stream of struct can_frame records: echoes, frames of other nodes, control records.
 
 import type { CanFrame } from './can-frame.ts';
 import { Control, controlCode, controlTimeMs } from './control-record.ts';
 import { decodeFrame, isEcho, isErrorRecord, recordFault, recordLength } from './linux-frame.ts';
 
-/** Times are those of the last time record. */
+/** Called for each record; times are those of the last time record. */
 export interface RecordEvents {
   readonly onEcho: (atMs: number) => void;
   readonly onFrame: (frame: CanFrame, atMs: number) => void;
   readonly onControl: (code: number, bytes: Uint8Array, at: number) => void;
-  /** The stream cannot be understood; nothing more is read from it. */
+  /** The stream cannot be understood; it is not read any further. */
   readonly onFault: (fault: string) => void;
 }
 
@@ -25,12 +25,12 @@ export class RecordReader {
     this.#events = events;
   }
 
-  /** Reads nothing more, the rest of the current chunk included. */
+  /** Reads nothing more, not even the rest of the current chunk. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** `chunk` may end inside a record. It is not kept. */
+  /** Reads `chunk`, which may end inside a record. No reference to it is kept. */
   push(chunk: Uint8Array): void {
     let bytes = chunk;
     if (this.#rest.length > 0) {

@@ -1,4 +1,4 @@
-// A Linux SocketCAN interface as a bus: checks it, runs the thread that owns its sockets, talks with that thread.
+// A Linux SocketCAN interface as a bus: checks it, runs the thread that owns its sockets, talks to that thread.
 
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../core/clock.ts';
@@ -21,18 +21,18 @@ export interface SocketCanBusOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /**
-   * CAN FD is going to be used: refused where the interface carries none, and received frames of up to 8 bytes
-   * are reported as CAN FD, because the package does not tell.
+   * CAN FD will be used: an interface without CAN FD is refused, and received frames of up to 8 bytes are reported as
+   * CAN FD, because the package does not tell them apart.
    */
   readonly fd?: boolean;
-  /** Bytes of frames that may wait for a busy main thread; 64 MiB unless told otherwise. */
+  /** Bytes of frames that may wait for a busy main thread; 64 MiB by default. */
   readonly maxWaitingBytes?: number;
 }
 
 const TRANSMIT_QUEUE = 64;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const CLOSE_MS = 2000;
-/** The package's reader thread looks every 100 ms whether it should stop. */
+/** How long `close` waits for the thread: the package's reader thread checks every 100 ms whether it should stop. */
 const EXIT_MS = 1000;
 
 export class SocketCanBus extends BusEndpoint {
@@ -81,7 +81,7 @@ export class SocketCanBus extends BusEndpoint {
       onEcho: (atMs) => this.confirmed(atMs + this.#offsetMs),
       onFrame: (frame, atMs) => this.received(frame, atMs + this.#offsetMs),
       onControl: () => {},
-      onFault: (fault) => this.#ended(`its thread wrote what is no frame (${fault})`),
+      onFault: (fault) => this.#ended(`its thread wrote an invalid record (${fault})`),
     });
     worker.on('message', (message: FromThread) => this.#take(message));
     worker.on('error', (error) => this.#ended(`its thread failed: ${error.message}`));
@@ -137,7 +137,7 @@ export class SocketCanBus extends BusEndpoint {
   }
 
   protected override listening(filters: readonly CanFilter[] | undefined): void {
-    // What was sent before goes before.
+    // Frames that were sent before the change go out before it.
     this.#handOver();
     this.#tell({ kind: 'listen', filters });
   }
@@ -189,7 +189,7 @@ export class SocketCanBus extends BusEndpoint {
         this.countLost(message.frames);
         this.#logger.warn({ bus: this.name, lost: message.frames }, message.reason);
         break;
-      default: // open, refused: dealt with where they are waited for
+      default: // open, refused: `open` handles these
     }
   }
 
@@ -202,15 +202,15 @@ export class SocketCanBus extends BusEndpoint {
     this.changeState(state, reason, atMs);
   }
 
-  /** The thread is no more: nothing can be sent or heard, and nothing brings it back. */
+  /** The thread has ended: nothing can be sent or received, and the bus does not come back. */
   #ended(reason: string): void {
     this.#enter('down', `${this.name}: ${reason}`, this.#clock.nowMs());
     this.failed(this.pendingCount, 'BUS_DOWN', `${this.name}: ${reason}`);
   }
 
   /**
-   * A process that exits without `close` would tear down the thread's event loop under the package's own reader
-   * thread, which ends in a segmentation fault: stop that one first.
+   * Stops the package's reader thread when the process exits without `close`: otherwise it would use the event loop that
+   * the exit has removed, which ends in a segmentation fault.
    */
   #stopAtExit(): void {
     if (!this.#running) return;

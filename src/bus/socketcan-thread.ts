@@ -1,4 +1,4 @@
-// Sending and receiving on a SocketCAN interface by the package's channels: retry, echoes, filters, bus state.
+// Sends and receives on a SocketCAN interface by the package's channels: retry, echoes, filters, bus state.
 
 import type { Clock, Timer } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
@@ -20,7 +20,7 @@ import { monotonicMs } from './monotonic.ts';
 import { RecordBatch } from './record-batch.ts';
 import type { FromThread, SocketCanThreadOptions, ToThread } from './socketcan-protocol.ts';
 
-/** A frame as the package takes and gives it. */
+/** A frame in the form of the package. */
 export interface PackageMessage {
   id: number;
   data: Buffer;
@@ -48,26 +48,26 @@ export interface SocketCanThreadParts extends SocketCanThreadOptions {
   readonly open: () => RawChannel;
   /** Undefined while there is no such interface. */
   readonly interfaceStatus: () => InterfaceStatus | undefined;
-  /** Every frame that the interface carried, as far as the kernel counts them. */
+  /** Number of frames that the interface carried, as far as the kernel counts them. */
   readonly packets: () => number | undefined;
   readonly say: (message: FromThread, transfer?: ArrayBuffer[]) => void;
 }
 
-/** Echoes take room in the receive buffer too: no more of them are ever expected than leave room for others. */
+/** Most echoes that may be expected at once: they take space in the receive buffer, and other frames need the rest. */
 const MAX_UNCONFIRMED = 64;
-/** ISO 15765-2 N_As: a frame that is not on the wire by then is given up. */
+/** ISO 15765-2 N_As: how long a frame may take to be on the wire before it is given up. */
 const N_AS_MS = 1000;
-/** A virtual wire sends at once: an echo that is not there by then was lost in our receive buffer. */
+/** How long the echo on a virtual wire may take, which sends at once: later it was lost in our receive buffer. */
 const VIRTUAL_ECHO_MS = 250;
 const RETRY_MS = 1;
 const WATCH_MS = 200;
-/** How long an echo of a frame that was given up is still recognized as such. */
+/** How long the echo of a frame that was given up is still recognized as an echo. */
 const FORGET_MS = 10_000;
 const AUDIT_MS = 1000;
-/** CAN_RAW_FILTER_MAX is 512; setsockopt would refuse more, and the package does not say so. */
+/** Most filters of one channel: CAN_RAW_FILTER_MAX is 512, and the package hides the error of setsockopt above it. */
 const MAX_FILTERS = 500;
 const EVERYTHING = { id: 0, mask: 0 };
-/** "Not everything": the only way to a channel that hears nothing, as a list of filters cannot be emptied. */
+/** A filter that no frame passes: the package cannot take an empty list of filters. */
 const NOTHING = { id: 0, mask: 0, invert: true };
 
 interface Unconfirmed {
@@ -80,9 +80,9 @@ export class SocketCanThread {
   readonly #parts: SocketCanThreadParts;
   readonly #name: string;
   readonly #batch: RecordBatch;
-  /** Sends only. A channel's own frames do not come back to itself. */
+  /** The channel for sending. A channel does not receive its own frames. */
   #transmitter: RawChannel;
-  /** Hears the others and the echoes of the transmitter. */
+  /** The channel that receives the frames of other nodes and the echoes of the transmitter. */
   #receiver: RawChannel;
   #receiverRuns = false;
   #index: string | undefined;
@@ -97,12 +97,12 @@ export class SocketCanThread {
   #retry: Timer | undefined;
   #watch: Timer | undefined;
   #state: BusState = 'active';
-  /** Counting what came against the kernel's counter, while everything is heard. */
+  /** Received frames compared with the kernel's counter, while no filter is set. */
   #audit:
     | { kernelBase: number; seen: number; kernel: number; dueMs: number; lost: number }
     | undefined;
 
-  /** Throws what the package throws when a channel cannot be opened. */
+  /** Throws the error of the package when a channel cannot be opened. */
   constructor(parts: SocketCanThreadParts) {
     this.#parts = parts;
     this.#name = parts.interfaceName;
@@ -144,7 +144,7 @@ export class SocketCanThread {
   #openTransmitter(): RawChannel {
     const channel = this.#parts.open();
     channel.setRxFilters([NOTHING]);
-    // Nobody reads this socket: error frames would fill it.
+    // This socket is never read: error frames would fill it.
     channel.setErrorFilters(0);
     return channel;
   }
@@ -162,7 +162,7 @@ export class SocketCanThread {
     return channel;
   }
 
-  /** Blocks up to 100 ms, the beat of the package's own thread. */
+  /** Blocks for up to 100 ms, the interval in which the package's own thread checks for the end. */
   #stopReceiver(): void {
     if (!this.#receiverRuns) return;
     this.#receiverRuns = false;
@@ -176,7 +176,7 @@ export class SocketCanThread {
     );
     for (const word of this.#sentIds) {
       const extended = (word & CAN_EFF_FLAG) !== 0;
-      // Without the remote bit in the mask: our own remote frames have echoes too.
+      // Without the remote bit in the mask, because our own remote frames have echoes, too.
       list.push({
         id: word,
         mask: ((extended ? CAN_EFF_MASK : CAN_SFF_MASK) | CAN_EFF_FLAG) >>> 0,
@@ -227,15 +227,15 @@ export class SocketCanThread {
     return this.#transmitter.send(message) > 0;
   }
 
-  /** -1 is all that the package says: a full queue passes, a missing interface has to be looked for. */
+  /** The package returns -1 for every error: a full queue passes, a missing interface has to be looked for. */
   #blocked(nowMs: number): void {
     this.#checkInterface();
     if (this.#queue.length === 0) return;
     this.#blockedSinceMs ??= nowMs;
     if (nowMs - this.#blockedSinceMs >= N_AS_MS) {
       this.#giveUp(
-        `the kernel took no frame for ${N_AS_MS} ms: the transmit queue of ${this.#name} is full (nobody ` +
-          'acknowledges, or others keep the bus busy), or the interface carries no CAN FD',
+        `the kernel took no frame for ${N_AS_MS} ms: the transmit queue of ${this.#name} is full (no node ` +
+          'acknowledges, or other nodes keep the bus busy), or the interface carries no CAN FD',
       );
       return;
     }
@@ -246,7 +246,7 @@ export class SocketCanThread {
     });
   }
 
-  /** Every frame without outcome fails; echoes that still come are ours all the same. */
+  /** Every frame without outcome fails; echoes that still arrive are recognized as ours. */
   #giveUp(reason: string): void {
     const count = this.#unconfirmed.length + this.#queue.drain().length;
     this.#abandoned.push(...this.#unconfirmed.filter((entry) => !entry.echoed));
@@ -258,8 +258,8 @@ export class SocketCanThread {
   }
 
   /**
-   * All frames that the package hands over in one turn (up to 100) get the time of the first: asking for each
-   * costs as much as receiving it where the clock is a real system call.
+   * All frames that the package hands over in one turn (up to 100) get the time of the first: where the clock is a real
+   * system call, reading it for each frame costs as much as receiving the frame.
    */
   #turnTimeMs(): number {
     if (this.#turnMs === undefined) {
@@ -309,13 +309,13 @@ export class SocketCanThread {
     );
     if (at < 0) return false;
     itemAt(this.#unconfirmed, at).echoed = true;
-    // A virtual wire keeps the order: what should have come before was lost in our receive buffer.
+    // A virtual wire keeps the order: the missing echoes before this one were lost in our receive buffer.
     if (this.#parts.virtual && at > 0) this.#assumeEchoed(at);
     this.#confirm(atMs);
     return true;
   }
 
-  /** Controllers with several mailboxes may send out of order; outcomes are told in order all the same. */
+  /** Controllers with several mailboxes may send out of order; the outcomes are still reported in order. */
   #confirm(atMs: number): void {
     let count = 0;
     for (const { echoed, frame } of this.#unconfirmed) {
@@ -385,7 +385,7 @@ export class SocketCanThread {
     }
     if (this.#state !== 'down' && this.#receiverRuns && status.index === this.#index) return;
     try {
-      // Sockets stay bound to an interface that went down, not to one that was removed and made again.
+      // Sockets stay bound to an interface that went down, but not to one that was removed and created again.
       if (!this.#receiverRuns || status.index !== this.#index) {
         this.#stopReceiver();
         this.#transmitter = this.#openTransmitter();
@@ -393,7 +393,7 @@ export class SocketCanThread {
         this.#index = status.index;
       }
     } catch {
-      return; // gone again; the next look decides
+      return; // the interface is gone again; the next check decides
     }
     this.#abandoned = [];
     this.#enter('active', `interface ${this.#name} is up again`, nowMs);
@@ -418,7 +418,7 @@ export class SocketCanThread {
     }
   }
 
-  /** Counts begin after the filter is open, so that they can only be too low. */
+  /** Both counts begin after the filter is open, so that the number of lost frames can only be too low. */
   #startAudit(): void {
     if (!this.#parts.virtual) return;
     const kernelBase = this.#parts.packets();
@@ -432,7 +432,7 @@ export class SocketCanThread {
     };
   }
 
-  /** What the kernel had counted at the last look must have been read by now; the rest was lost. */
+  /** All frames that the kernel had counted at the last check must have been read by now; the missing ones were lost. */
   #checkAudit(): void {
     const audit = this.#audit;
     if (audit === undefined || this.#parts.clock.nowMs() < audit.dueMs) return;

@@ -38,7 +38,7 @@ async function loadPackage(): Promise<Package | undefined> {
 
 async function main(): Promise<void> {
   const options = workerData as SocketCanThreadOptions;
-  // Before the package starts its own reader thread, which inherits it.
+  // Before the package starts its reader thread, which inherits the priority.
   preferThisThread();
   const socketcan = await loadPackage();
   if (socketcan === undefined) return port.close();
@@ -58,7 +58,7 @@ async function main(): Promise<void> {
         }),
     });
   } catch (error) {
-    // The package has one message for everything that can go wrong with a socket.
+    // The package has one message for every error of a socket.
     say({
       kind: 'refused',
       code: 'NO_PERMISSION',

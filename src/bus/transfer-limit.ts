@@ -1,12 +1,12 @@
-// What the frame bits allow: the best goodput of UDS TransferData over ISO-TP on a wire that is never idle.
+// The limit that the frame bits set: the best goodput of UDS TransferData over ISO-TP on a wire that is never idle.
 
 import { averageFrameBits, bitsDurationMs, type FrameShape } from './bit-timing.ts';
 import { fdLength } from './can-frame.ts';
 
 export interface TransferLimitOptions {
-  /** bit/s */
+  /** Nominal bit rate in bit/s. */
   readonly bitrate: number;
-  /** bit/s; only asked for with `fd` and `brs`. */
+  /** Bit rate of the data phase in bit/s; used with `fd` and `brs` only. */
   readonly dataBitrate?: number;
   readonly fd: boolean;
   /** TX_DL of both sides: 8 for CAN 2.0, up to 64 for CAN FD. */
@@ -20,7 +20,7 @@ export interface TransferLimitOptions {
   readonly responseId?: number;
   /** Bytes before the PCI: 1 for extended and mixed addressing. */
   readonly addressBytes?: 0 | 1;
-  /** BS of the receiver; 0: one flow control a block. */
+  /** BS of the receiver; 0: one flow control for the whole block. */
   readonly blockSize?: number;
   /** STmin of the receiver. */
   readonly stMinMs?: number;
@@ -37,7 +37,7 @@ export interface TransferLimit {
   readonly formula: string;
 }
 
-/** Payload of SID 0x36 and the block counter in every request. */
+/** Bytes of a request besides the data: SID 0x36 and the block counter. */
 const TRANSFER_DATA_HEAD = 2;
 
 /** Throws RangeError when the block is too short to carry data or TX_DL cannot hold a frame. */
@@ -96,7 +96,7 @@ export function transferLimit(options: TransferLimitOptions): TransferLimit {
     const rest = blockLength - firstData;
     const consecutive = Math.ceil(rest / perFrame);
     const lastData = rest - (consecutive - 1) * perFrame;
-    // The sequence number changes the stuffing: every value has its share.
+    // The sequence number changes the stuffing: the average over all of its values.
     for (let number = 0; number < 16; number++) {
       const full = durationMs(requestId, [...addressByte, 0x20 | number, ...random(perFrame)]);
       requestMs += ((consecutive - 1) * full) / 16;

@@ -6,14 +6,14 @@ import { CAN_EFF_FLAG, CAN_EFF_MASK, CAN_RTR_FLAG } from './linux-frame.ts';
 
 /**
  * The bits that take part in arbitration as a number: the lower one wins (dominant is 0). ISO 11898-1 10.4.2.2:
- * 11 bits of identifier; RTR or SRR; IDE; 18 bits of identifier; RTR; FDF. So a data frame beats the remote
- * frame of its identifier, an 11 bit frame the 29 bit frames that begin alike.
+ * 11 bits of identifier; RTR or SRR; IDE; 18 bits of identifier; RTR; FDF. So a data frame wins against the remote
+ * frame of its identifier, and an 11 bit frame against the 29 bit frames that begin with the same bits.
  */
 export function arbitrationKey(frame: Pick<CanFrame, 'id' | 'extended' | 'remote' | 'fd'>): number {
   return arbitrationKeyOf(frame.id, frame.extended, frame.remote, frame.fd);
 }
 
-/** The same of a can_id with its flags. */
+/** The same from a can_id with its flags. */
 export function arbitrationKeyOfWord(canId: number, fd: boolean): number {
   return arbitrationKeyOf(
     canId & CAN_EFF_MASK,
@@ -36,24 +36,24 @@ export interface WaitingFrame<T> {
   readonly key: number;
   /** Wire time of the frame; 0 on an unpaced wire. */
   readonly durationMs: number;
-  /** From when on it takes part in arbitration. */
+  /** The instant from which on the frame takes part in arbitration. */
   readonly readyMs: number;
   readonly item: T;
 }
 
-/** One transmitter: its frames go out in the order in which they came. */
+/** One transmitter: its frames go out in the order in which they were queued. */
 export class WireNode<T> {
   readonly queue = new Fifo<WaitingFrame<T>>();
-  /** Takes no part in arbitration before: an error passive node suspends its transmission. */
+  /** Until then the node takes no part in arbitration: an error passive node suspends its transmission. */
   notBeforeMs = Number.NEGATIVE_INFINITY;
 }
 
-/** Called when a frame is through. It may queue further frames. */
+/** Called when a frame has ended. It may queue further frames. */
 export type Deliver<T> = (node: WireNode<T>, item: T, endMs: number) => void;
 
 /**
- * One wire. Time only moves by `step(nowMs)`; a step that comes late does not lose wire time, because the next
- * frame starts at the end of the one before it, or when it became ready, whichever is later.
+ * One wire. Time moves only by `step(nowMs)`. A late step loses no wire time, because the next frame starts at the end
+ * of the frame before it, or when it became ready, whichever is later.
  */
 export class Wire<T> {
   readonly #nodes: WireNode<T>[] = [];
@@ -93,8 +93,8 @@ export class Wire<T> {
   }
 
   /**
-   * Takes a node off and returns what it still had waiting. A frame of it that is on the wire comes to its end
-   * and is delivered: nobody can take back bits that others have begun to read.
+   * Removes a node and returns its waiting frames. Its frame on the wire still comes to its end and is delivered: other
+   * nodes have begun to read its bits.
    */
   detach(node: WireNode<T>): T[] {
     const at = this.#nodes.indexOf(node);
@@ -102,7 +102,7 @@ export class Wire<T> {
     return node.queue.drain().map((waiting) => waiting.item);
   }
 
-  /** Drops what waits at `node` and returns it; the node stays. */
+  /** Drops the waiting frames of `node` and returns them; the node stays. */
   clear(node: WireNode<T>): T[] {
     return node.queue.drain().map((waiting) => waiting.item);
   }
@@ -111,25 +111,25 @@ export class Wire<T> {
     node.queue.push(waiting);
   }
 
-  /** A frame of `node` that was spoiled on the wire, before all others of the node: ISO 11898-1 8.3.4. */
+  /** Queues a frame of `node` that was spoiled on the wire, before all others of the node: ISO 11898-1 8.3.4. */
   sendAgain(node: WireNode<T>, waiting: WaitingFrame<T>): void {
     node.queue.unshift(waiting);
   }
 
-  /** From within `deliver`: that frame is followed by `durationMs` of other bits, such as an error frame. */
+  /** Called within `deliver`: the frame is followed by `durationMs` of other bits, such as an error frame. */
   occupy(durationMs: number): void {
     this.#freeAtMs += durationMs;
     this.#busyMs += durationMs;
   }
 
-  /** Nothing is sent before `nowMs`, although it was ready earlier: after the wire was held. */
+  /** Starts no frame before `nowMs`, even if it was ready earlier: for a wire that was held. */
   notBefore(nowMs: number): void {
     this.#freeAtMs = Math.max(this.#freeAtMs, nowMs);
   }
 
   /**
-   * Ends every frame that is through by `nowMs`, in order, at most `limit` of them. Returns when to step again
-   * (`nowMs` itself when the limit ended it), undefined when nothing waits.
+   * Ends all frames whose bits are through by `nowMs`, in order, at most `limit` of them. Returns when to step again
+   * (`nowMs` itself when the limit was reached), undefined when no frame waits.
    */
   step(nowMs: number, deliver: Deliver<T>, limit = Number.POSITIVE_INFINITY): number | undefined {
     for (let delivered = 0; ; ) {
@@ -151,13 +151,13 @@ export class Wire<T> {
   }
 
   /**
-   * Arbitration at the earliest instant when the wire is free and someone is ready, if that has come. Otherwise
-   * returns that instant, undefined when nobody waits.
+   * Starts the frame that wins the arbitration at the earliest instant when the wire is free and a node is ready, if that
+   * instant has come. Otherwise returns that instant, undefined when no frame waits.
    */
   #start(nowMs: number): number | undefined {
     let startMs = this.#freeAtMs;
     let earliestMs = this.#arbitrate(startMs);
-    // On a busy wire the first look decides: somebody was ready before it became free.
+    // On a busy wire the first arbitration decides: a node was ready before the wire became free.
     if (this.#winner === undefined) {
       if (earliestMs === Number.POSITIVE_INFINITY) return undefined;
       startMs = Math.max(earliestMs, startMs);
@@ -179,7 +179,7 @@ export class Wire<T> {
 
   #winner: WireNode<T> | undefined;
 
-  /** Finds who wins at `startMs`; returns when the first of those who are not ready then will be. */
+  /** Finds the winner at `startMs`; returns when the first of the nodes that are not ready by then will be ready. */
   #arbitrate(startMs: number): number {
     let best: WaitingFrame<T> | undefined;
     let earliestMs = Number.POSITIVE_INFINITY;

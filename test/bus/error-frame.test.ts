@@ -23,7 +23,7 @@ describe('error frames', () => {
       receiveOverflow: false,
       reason: 'stuff error; bus error',
     });
-    expect(read(0x020, '').reason).toContain('nobody acknowledged');
+    expect(read(0x020, '').reason).toContain('no node acknowledged');
   });
 
   it('let bus-off win over everything else in the frame', () => {
