@@ -1,4 +1,4 @@
-// ISO 15765-2:2016 10.3: how a message finds its way. One address serves one direction pair of one peer.
+// ISO 15765-2:2016 10.3: addressing of messages. One address serves both directions to and from one peer.
 
 import { type CanFilter, exactFilter } from '../bus/can-bus.ts';
 
@@ -9,8 +9,8 @@ export interface CanId {
 }
 
 /**
- * Ready for the wire: which identifier to send with, which to listen to, and the address byte before the PCI
- * that extended and mixed addressing add (undefined: none). Built by the functions below.
+ * An address in the form of the wire: the identifier to send with, the identifier to listen to, and the address byte
+ * before the PCI in extended and mixed addressing (otherwise undefined). Built by the functions below.
  */
 export interface IsoTpAddress {
   readonly mode: 'normal' | 'normal-fixed' | 'extended' | 'mixed';
@@ -86,7 +86,7 @@ function normalAddressAs(
   };
 }
 
-/** The same conversation seen from the other end. */
+/** The address as the other end of the same conversation uses it. */
 export function reverseAddress(address: IsoTpAddress): IsoTpAddress {
   return {
     mode: address.mode,
@@ -97,12 +97,12 @@ export function reverseAddress(address: IsoTpAddress): IsoTpAddress {
   };
 }
 
-/** The kernel filter that lets exactly this peer's frames through. */
+/** The kernel filter that accepts the frames of this peer only. */
 export function receiveFilter(address: IsoTpAddress): CanFilter {
   return exactFilter(address.rx.id, address.rx.extended);
 }
 
-/** An address as people write it down, from the tester's side; the vehicle description has this form. */
+/** An address in the form of the vehicle description, from the tester's side. */
 export type AddressSpec =
   | {
       readonly mode: 'normal';
@@ -138,7 +138,7 @@ export type AddressSpec =
 /** 10.3.4: the target address byte of a functional request to all ECUs behind extended addressing. */
 const FUNCTIONAL_TARGET = 0xfe;
 
-/** The tester's view; the ECU takes `reverseAddress` of each. `functional` is send-only for the tester. */
+/** The addresses of the tester; the ECU takes `reverseAddress` of each. The tester only sends on `functional`. */
 export function testerAddresses(spec: AddressSpec): {
   readonly physical: IsoTpAddress;
   readonly functional: IsoTpAddress | undefined;

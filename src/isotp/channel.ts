@@ -17,11 +17,11 @@ export interface IsoTpChannelOptions {
   readonly address: IsoTpAddress;
   readonly config?: Partial<IsoTpConfig>;
   /**
-   * `functional`: single frames only, as ISO 15765-2 demands of functional addressing. The tester sends such,
-   * the ECU receives such; neither answers with flow control.
+   * `functional`: single frames only, as ISO 15765-2 demands for functional addressing. The tester sends them, the ECU
+   * receives them, and neither sends flow control.
    */
   readonly kind?: 'physical' | 'functional';
-  /** Left out: always ready. */
+  /** Missing: always ready. */
   readonly readiness?: Readiness;
 }
 
@@ -30,10 +30,10 @@ interface Outgoing {
   readonly done: ((result: SendResult) => void) | undefined;
 }
 
-/** Frames ahead keep the wire full while our process is away; more of them only delay an abort. */
+/** Most frames in the queue of the bus: they keep the wire full while our process is busy; more would delay an abort. */
 const MAX_SEND_AHEAD = 64;
 
-/** `auto` block size on a bus that can lose frames: at most 255, and half the burst, for two peers at once. */
+/** `auto` block size on a bus that can lose frames: half the burst, so that two peers may send, and at most 255. */
 function resolveBlockSize(config: IsoTpConfig, bus: CanBus): number {
   if (config.blockSize !== 'auto') return config.blockSize;
   if (bus.receiveBurst === Number.POSITIVE_INFINITY) return 0;
@@ -53,9 +53,9 @@ export class IsoTpChannel implements IsoTpConnection {
   readonly #subscription: Subscription;
   readonly #pciAt: number;
   #sending: Outgoing | undefined;
-  /** Tells confirmations of an abandoned message from those of the present one. */
+  /** Number of the present message: confirmations of an abandoned message carry an older one. */
   #generation = 0;
-  /** For the frames of the present message. */
+  /** Handles the outcomes of the frames of the present message. */
   #onMessageOutcome: (outcome: SendOutcome) => void = () => {};
   #timer: Timer | undefined;
   #timerDueMs = 0;
@@ -150,7 +150,7 @@ export class IsoTpChannel implements IsoTpConnection {
     this.#pump();
   };
 
-  /** Moves everything on that can move: messages into the sender, frames onto the bus, the timer. */
+  /** Does all that is possible now: hands messages to the sender and frames to the bus, and sets the timer. */
   #pump(): void {
     if (this.#closed) return;
     const nowMs = this.#clock.nowMs();
@@ -172,7 +172,7 @@ export class IsoTpChannel implements IsoTpConnection {
         const data = this.#sender.pull(nowMs);
         if (data === undefined) break;
         this.#transmit(data, done);
-        if (generation !== this.#generation) return; // the bus answered at once and the message has ended
+        if (generation !== this.#generation) return; // the bus answered at once, and the message has ended
       }
     }
     this.#arm(nowMs);
@@ -242,7 +242,7 @@ export class IsoTpChannel implements IsoTpConnection {
     }
   }
 
-  /** One timer for the nearest deadline. A later deadline leaves the running timer, which re-arms when it fires. */
+  /** Sets one timer for the nearest deadline. For a later one the running timer stays and is set again when it fires. */
   #arm(nowMs: number): void {
     const dueMs = Math.min(this.#sender.dueMs(), this.#receiver.dueMs());
     if (dueMs === Number.POSITIVE_INFINITY) {

@@ -1,9 +1,9 @@
-// What can be chosen about one ISO-TP connection, with the defaults of ISO 15765-2 and ISO 15765-4.
+// Configuration of one ISO-TP connection, with the defaults of ISO 15765-2 and ISO 15765-4.
 
 export interface IsoTpConfig {
   /** TX_DL and bit-rate switch of CAN FD frames; false: classic frames. */
   readonly fd: false | { readonly txDl: number; readonly brs: boolean };
-  /** Fill byte up to 8 bytes; null: frames as short as they are (CAN FD above 8 bytes is always filled up). */
+  /** Fill byte up to 8 bytes; null: no padding (CAN FD frames above 8 bytes are always padded). */
   readonly padding: number | null;
   /** Consecutive frames that we accept per flow control; 0: no limit. `auto` fits the receive burst of the bus. */
   readonly blockSize: number | 'auto';
@@ -54,7 +54,7 @@ export function txDl(config: IsoTpConfig): number {
   return config.fd === false ? 8 : config.fd.txDl;
 }
 
-/** What a description of an ECU says about its connection; both ends make the same configuration of it. */
+/** The connection in the description of an ECU; both ends make the same configuration of it. */
 export interface TransportSpec {
   readonly fd: IsoTpConfig['fd'];
   readonly transport: Pick<IsoTpConfig, 'blockSize' | 'stMin' | 'padding'>;

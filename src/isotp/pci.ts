@@ -10,8 +10,8 @@ export type FlowStatus = (typeof FlowStatus)[keyof typeof FlowStatus];
 export const MAX_12_BIT_LENGTH = 0xfff;
 
 /**
- * What a frame says. `dataAt` is where the payload starts within the frame's data.
- * `ignore` names why the standard has the frame ignored.
+ * The content of a frame. `dataAt` is where the payload starts within the frame's data. `ignore` names the reason why
+ * the standard demands to ignore the frame.
  */
 export type Pci =
   | { readonly kind: 'single'; readonly length: number; readonly dataAt: number }
@@ -19,7 +19,7 @@ export type Pci =
   | { readonly kind: 'consecutive'; readonly sequence: number; readonly dataAt: number }
   | {
       readonly kind: 'flow-control';
-      /** A number above 2 is reserved: N_INVALID_FS. */
+      /** A value above 2 is reserved: N_INVALID_FS. */
       readonly status: number;
       readonly blockSize: number;
       /** The raw byte; `stMinToMs` reads it. */
@@ -97,7 +97,7 @@ function ignore(reason: string): Pci {
   return { kind: 'ignore', reason };
 }
 
-/** 9.6.5.4: 00..7F milliseconds, F1..F9 hundreds of microseconds, everything else reserved: as 127 ms. */
+/** 9.6.5.4: 00..7F are milliseconds, F1..F9 hundreds of microseconds; all other values are reserved and mean 127 ms. */
 export function stMinToMs(stMin: number): number {
   if (stMin <= 0x7f) return stMin;
   if (stMin >= 0xf1 && stMin <= 0xf9) return (stMin - 0xf0) / 10;

@@ -8,15 +8,15 @@ import type { NResult } from './connection.ts';
 import { FlowStatus, type Pci } from './pci.ts';
 import { blankFrame, type Deadline } from './sender.ts';
 
-/** What the layer above learns. */
+/** Events for the layer above. */
 export type ReceiverEvent =
   | { readonly kind: 'message'; readonly message: Uint8Array }
   | { readonly kind: 'first-frame'; readonly length: number }
-  /** A first frame that is left alone. */
+  /** A first frame that the screen refuses. */
   | { readonly kind: 'unwanted'; readonly start: Uint8Array; readonly length: number }
   | { readonly kind: 'error'; readonly result: NResult; readonly reason: string };
 
-/** Asked before each flow control: may the peer go on with its message of `length` bytes? */
+/** Called before each flow control: may the peer continue its message of `length` bytes? */
 export type Readiness = (length: number) => 'continue' | 'wait' | 'overflow';
 
 /** `blockSize` resolved; `readiness` is left out where the receiver is always ready. */
@@ -41,7 +41,7 @@ interface Reception {
   sinceMs: number;
 }
 
-/** A peer that announces much gets memory as it delivers, not as it announces. */
+/** Memory that is allocated at a first frame: more follows as data arrives, not for the announced length. */
 const FIRST_ALLOCATION = 0x1_0000;
 
 export class IsoTpReceiver {
@@ -54,7 +54,7 @@ export class IsoTpReceiver {
   readonly #events: ReceiverEvent[] = [];
   #wanted: (start: Uint8Array) => boolean = () => true;
 
-  /** `addressByte` goes before the PCI of the flow controls that we send. */
+  /** `addressByte`: the byte before the PCI of our flow controls, undefined where the addressing has none. */
   constructor(config: ReceiverConfig, addressByte: number | undefined) {
     this.#config = config;
     this.#addressByte = addressByte;
@@ -75,7 +75,7 @@ export class IsoTpReceiver {
     switch (pci.kind) {
       case 'single': {
         const message = data.slice(pci.dataAt, pci.dataAt + pci.length);
-        // Table 23: a new message ends the one under way. One for somebody else is no message of this conversation.
+        // Table 23: a new message ends the one under way, but a message to another node is not part of this conversation.
         if (this.#reception !== undefined && this.#wanted(message)) {
           this.#giveUp('N_UNEXP_PDU', 'a single frame came instead of a consecutive frame');
         }
@@ -107,7 +107,7 @@ export class IsoTpReceiver {
 
   #firstFrame(length: number, data: Uint8Array, dataAt: number, nowMs: number): void {
     if (length > this.#config.maxMessageLength) {
-      // 9.6.3.2: too long for our buffer is answered, not kept silent.
+      // 9.6.3.2: a message that is too long for our buffer is answered with overflow.
       this.#flowStatus = FlowStatus.overflow;
       this.#events.push({
         kind: 'error',
@@ -139,7 +139,7 @@ export class IsoTpReceiver {
     if (reception === undefined) return; // table 23: ignored when no message is under way
     const left = reception.length - reception.filled;
     const full = reception.rxDl - dataAt;
-    // A frame that is not RX_DL long can only be the last one; any other is no part of this message.
+    // A frame that is not RX_DL long can only be the last one; otherwise it is not part of this message.
     if (
       data.length > reception.rxDl ||
       (data.length < reception.rxDl && left > data.length - dataAt)
@@ -155,7 +155,7 @@ export class IsoTpReceiver {
     this.#store(reception, data, dataAt, payload);
     reception.sequence = (sequence + 1) & 0x0f;
     reception.sinceMs = nowMs;
-    // A frame after a block's end that came before our flow control was confirmed is still in order.
+    // A frame after the end of a block that arrives before the confirmation of our flow control is still in order.
     if (reception.phase === 'flow-control-unconfirmed') reception.phase = 'data';
     if (reception.filled === reception.length) {
       this.#reception = undefined;
@@ -218,7 +218,7 @@ export class IsoTpReceiver {
     }
   }
 
-  /** The flow control to hand to the bus now, once. */
+  /** Returns the flow control that must be sent now, once. */
   pull(nowMs: number): Uint8Array | undefined {
     const status = this.#flowStatus;
     if (status === undefined) return undefined;
@@ -266,7 +266,7 @@ export class IsoTpReceiver {
     }
   }
 
-  /** The instant of `deadline`, Infinity while nothing runs. */
+  /** The instant of `deadline`, Infinity while no timer runs. */
   dueMs(): number {
     const reception = this.#reception;
     if (reception === undefined) return Number.POSITIVE_INFINITY;
@@ -299,12 +299,12 @@ export class IsoTpReceiver {
     }
   }
 
-  /** The bus lost frames or went down: what is under way cannot become whole. */
+  /** The bus lost frames or went down: the message under way cannot be completed. */
   fail(result: NResult, reason: string): void {
     this.#giveUp(result, reason);
   }
 
-  /** The next event, once. Call until undefined. */
+  /** Returns and removes the next event. Call until undefined. */
   take(): ReceiverEvent | undefined {
     return this.#events.shift();
   }

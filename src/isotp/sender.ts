@@ -9,14 +9,14 @@ import { FlowStatus, MAX_12_BIT_LENGTH, maxSingleFrameLength, type Pci, stMinToM
 
 type State =
   | { readonly kind: 'idle' }
-  /** A single frame or first frame that the bus has not taken yet. */
+  /** The bus has not taken the single frame or first frame yet. */
   | { readonly kind: 'opening'; readonly frame: Uint8Array; readonly more: boolean }
-  /** The last frame of the message is with the bus. */
+  /** The bus has the last frame of the message. */
   | { readonly kind: 'finishing' }
   /** N_Bs runs from the confirmation of the first frame or of the last frame of a block, and from each FC.WAIT. */
   | {
       readonly kind: 'waiting-flow-control';
-      /** When the first FC.WAIT came, undefined: none has come. */
+      /** When the first FC.WAIT came, undefined before. */
       waitSinceMs: number | undefined;
     }
   | {
@@ -30,7 +30,7 @@ type State =
 
 const IDLE: State = { kind: 'idle' };
 
-/** The instant at which `tick` must be called, and the timer's name. */
+/** When `tick` must be called, and the name of the timer. */
 export interface Deadline {
   readonly name: 'N_As' | 'N_Bs' | 'N_Cs' | 'N_Ar' | 'N_Br' | 'N_Cr';
   readonly atMs: number;
@@ -45,15 +45,15 @@ export class IsoTpSender {
   readonly #perFrame: number;
   #state: State = IDLE;
   #message: Uint8Array = new Uint8Array(0);
-  /** Bytes of the message that frames were made of. */
+  /** Bytes of the message that are in frames already. */
   #sent = 0;
   #sequence = 0;
-  /** Frames with the bus, not confirmed yet. */
+  /** Frames that the bus has and did not confirm yet. */
   #unconfirmed = 0;
-  /** When the oldest of them was handed over, or the one before it confirmed: N_As counts from here. */
+  /** Start of N_As: when the oldest unconfirmed frame was handed over, or the frame before it was confirmed. */
   #unconfirmedSinceMs = 0;
   #flowControlDueMs = 0;
-  /** How long FC.WAIT has held this message up in blocks that are done. */
+  /** How long FC.WAIT has delayed this message, without the present block. */
   #waitedMs = 0;
 
   /** `sendAhead`: frames that may wait in the bus's queue while STmin is zero. */
@@ -94,7 +94,7 @@ export class IsoTpSender {
     return length <= maxSingleFrameLength(txDl(this.#config), this.#addressBytes);
   }
 
-  /** The next frame's data when one may be handed to the bus now. Call until undefined. */
+  /** Returns the data of the next frame that may be handed to the bus now. Call until undefined. */
   pull(nowMs: number): Uint8Array | undefined {
     const state = this.#state;
     if (state.kind === 'opening') {
@@ -141,14 +141,14 @@ export class IsoTpSender {
     return undefined;
   }
 
-  /** A flow control of the peer. One that nobody waits for is ignored (table 23). */
+  /** Handles a flow control of the peer. An unexpected one is ignored (table 23). */
   flowControl(pci: Extract<Pci, { kind: 'flow-control' }>, nowMs: number): NResult | undefined {
     const state = this.#state;
     if (state.kind !== 'waiting-flow-control') return undefined;
     switch (pci.status) {
       case FlowStatus.continueToSend:
         if (state.waitSinceMs !== undefined) this.#waitedMs += nowMs - state.waitSinceMs;
-        // 9.6.5.3: BS and STmin of each flow control hold from here on.
+        // 9.6.5.3: BS and STmin of each flow control are valid from here on.
         this.#state = {
           kind: 'sending',
           stMinMs: stMinToMs(pci.stMin),
@@ -157,7 +157,7 @@ export class IsoTpSender {
         };
         return undefined;
       case FlowStatus.wait:
-        // 9.7: N_WFTmax is the receiver's own count, which we do not know. Our patience is a time.
+        // 9.7: N_WFTmax is counted by the receiver, and the sender does not know it. The sender limits the time instead.
         state.waitSinceMs ??= nowMs;
         this.#flowControlDueMs = nowMs + this.#config.nBsMs;
         return undefined;
@@ -168,7 +168,7 @@ export class IsoTpSender {
     }
   }
 
-  /** Time has come to `nowMs`. Returns the time-out that ended the message, if one did. */
+  /** Checks the timers at `nowMs`. Returns the time-out that ended the message, if one did. */
   tick(nowMs: number): NResult | undefined {
     if (this.#unconfirmed > 0 && nowMs >= this.#unconfirmedSinceMs + this.#config.nAsMs) {
       return this.#end('N_TIMEOUT_A');
@@ -190,12 +190,12 @@ export class IsoTpSender {
     return Math.min(this.#flowControlDueMs, this.#waitDueMs(waitSinceMs));
   }
 
-  /** Ends the message without a word on the bus. */
+  /** Ends the message without sending anything. */
   abort(): void {
     this.#end('N_ERROR');
   }
 
-  /** The instant of `deadline`, Infinity while nothing runs: asked for every frame, so without an object. */
+  /** The instant of `deadline`, Infinity while no timer runs. Called for every frame, so it creates no object. */
   dueMs(): number {
     if (this.#unconfirmed > 0) return this.#unconfirmedSinceMs + this.#config.nAsMs;
     const state = this.#state;
@@ -203,7 +203,7 @@ export class IsoTpSender {
     return state.kind === 'sending' ? state.notBeforeMs : Number.POSITIVE_INFINITY;
   }
 
-  /** When `tick` (or, for N_Cs, `pull`) is due; undefined while nothing runs. */
+  /** When `tick` (or, for N_Cs, `pull`) is due; undefined while no timer runs. */
   deadline(): Deadline | undefined {
     const state = this.#state;
     if (this.#unconfirmed > 0) {
@@ -277,10 +277,10 @@ export class IsoTpSender {
   }
 }
 
-/** Padding of a CAN FD frame above 8 bytes where none is configured (10.4.2.1 recommends CC). */
+/** Padding of a CAN FD frame above 8 bytes where no padding is configured (10.4.2.1 recommends CC). */
 const MANDATORY_PADDING = 0xcc;
 
-/** A frame for an address byte and `used` bytes, of a length that CAN can carry, filled with padding. */
+/** A frame for an address byte and `used` bytes: its length is one that CAN can carry, and it is filled with padding. */
 export function blankFrame(
   config: IsoTpConfig,
   addressByte: number | undefined,

@@ -1,4 +1,4 @@
-// A passive listener: puts the messages of others together from the frames of a trace or a live bus.
+// A passive listener: assembles the messages of other nodes from the frames of a trace or a live bus.
 
 import type { BusFrame } from '../bus/can-bus.ts';
 import { getOrAdd } from '../core/present.ts';
@@ -7,10 +7,10 @@ import { defaultIsoTpConfig } from './config.ts';
 import { decodePci, FlowStatus } from './pci.ts';
 import { IsoTpReceiver, type ReceiverConfig } from './receiver.ts';
 
-/** One direction of one conversation, under the name that the output shows. */
+/** One direction of one conversation, with the name for the output. */
 export interface SniffedRoute {
   readonly name: string;
-  /** `tx` of this address is the identifier that carries the messages, as their sender sees it. */
+  /** `tx` of this address is the identifier of the messages, from the view of their sender. */
   readonly address: IsoTpAddress;
 }
 
@@ -30,7 +30,7 @@ export type SniffedEvent =
       readonly atMs: number;
     }
   | {
-      /** Wait and overflow are worth showing; a plain "continue to send" is not. */
+      /** Wait or overflow; "continue to send" is not reported. */
       readonly kind: 'flow-control';
       readonly route: string;
       readonly status: 'wait' | 'overflow';
@@ -45,7 +45,7 @@ interface Track {
   startMs: number;
 }
 
-/** We never answer, so a block never ends for us and nothing is too long to be watched up to 16 MiB. */
+/** The sniffer never answers, so blocks have no end here. Messages of up to 16 MiB are watched. */
 const config: ReceiverConfig = {
   ...defaultIsoTpConfig,
   blockSize: 0,
@@ -106,7 +106,7 @@ export class IsoTpSniffer {
     track.frames++;
     receiver.frame(pci, data, atMs);
     receiver.pull(atMs);
-    receiver.confirmed(atMs); // the addressed node answers in our stead
+    receiver.confirmed(atMs); // the receiving node sends the flow control
     for (let event = receiver.take(); event !== undefined; event = receiver.take()) {
       if (event.kind === 'first-frame' || event.kind === 'unwanted') continue;
       const { frames, startMs } = track;

@@ -1,4 +1,4 @@
-// `can-ota/can`: buses, frames and candump logs for programs of others. Clock and logger have defaults here.
+// `can-ota/can`: buses, frames and candump logs as a library. Clock and logger have defaults here.
 
 import type { CanBus } from '../bus/can-bus.ts';
 import { openBus as openNamedBus } from '../bus/open-bus.ts';
@@ -23,7 +23,7 @@ export { formatLogEntry, parseLogLine } from '../bus/candump-log.ts';
 
 /**
  * Opens a bus by name: `can0` and `vcan0` are interfaces of Linux, `local:NAME` joins processes of this user
- * (`?bitrate=500000&data-bitrate=2000000`, 0 for an unpaced one). Close it in the end. Throws BusError.
+ * (`?bitrate=500000&data-bitrate=2000000`, 0 for an unpaced bus). The caller closes the bus. Throws BusError.
  */
 export async function openBus(
   spec: string,

@@ -1,4 +1,4 @@
-// `can-ota/flash`: programs one ECU of any make for programs of others, as `can-ota flash` does.
+// `can-ota/flash`: programs one ECU of any make as a library, as `can-ota flash` does.
 
 import { createHash } from 'node:crypto';
 import type { CanBus } from '../bus/can-bus.ts';
@@ -19,7 +19,7 @@ export type { SingleResult, SingleStep } from '../campaign/single.ts';
 export type { ImageSource } from '../image/image-source.ts';
 export type { VehicleEcu } from '../vehicle/schema.ts';
 
-/** An ECU as an entry of a vehicle file has it (docs/vehicle-file.md); what is missing gets the defaults. */
+/** An ECU in the form of an entry of the vehicle file (docs/vehicle-file.md); missing fields get the defaults. */
 export interface FlashTarget {
   readonly address: unknown;
   readonly [field: string]: unknown;
@@ -28,15 +28,15 @@ export interface FlashTarget {
 export interface FlashEcuOptions extends Pick<DriverHooks, 'progress' | 'signal'> {
   readonly bus: CanBus;
   readonly ecu: FlashTarget;
-  /** The bytes, or a source that reads them piece by piece. */
+  /** The bytes, or a source that reads them in pieces. */
   readonly image: Uint8Array | ImageSource;
-  /** What the ECU shall tell afterwards; compared where it is given. */
+  /** The version that the ECU must report afterwards; compared where it is given. */
   readonly version?: string;
   readonly onStep?: (step: SingleStep) => void;
   readonly logger?: Logger;
 }
 
-/** What the ECU refuses is a result. Throws InputError for a target that is none. */
+/** A refusal of the ECU is a result. Throws InputError for an invalid target. */
 export async function flashEcu(options: FlashEcuOptions): Promise<SingleResult> {
   const { bus, image, version, onStep, progress, signal, logger = silentLogger } = options;
   const ecu = targetOf(options.ecu);
@@ -64,7 +64,7 @@ function targetOf(target: FlashTarget): VehicleEcu {
     security: { algorithm: 'none' },
     ...target,
     memory: { banks: 1, bankSize: 0xffff_ffff, ...(target.memory as object | undefined) },
-    // Nothing is known that its hardware id could be compared with, unless it was given.
+    // Without a given hardware id there is nothing to compare that of the ECU with.
     programming: target.programming ?? {
       ...STANDARD_PROGRAMMING,
       ...(target.hardwareId === undefined && { identify: 'skip' }),

@@ -1,4 +1,4 @@
-// `can-ota/isotp`: ISO 15765-2 for programs of others: addresses, and a connection of either side on a bus.
+// `can-ota/isotp`: ISO 15765-2 as a library: addresses, and a connection of either side on a bus.
 
 import type { CanBus } from '../bus/can-bus.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -26,17 +26,17 @@ export type {
 
 export interface IsoTpOptions {
   readonly config?: Partial<IsoTpConfig>;
-  /** That of the machine unless given: a test hands in a virtual one. */
+  /** The clock of the machine by default; a test hands in a virtual one. */
   readonly clock?: Clock;
 }
 
-/** Both connections of one side: `functional` reaches all ECUs, where the address has one. */
+/** The connections of one side: `functional` reaches all ECUs, where the address has one. */
 export interface IsoTpPair {
   readonly physical: IsoTpChannel;
   readonly functional: IsoTpChannel | undefined;
 }
 
-/** The side of a tester. Throws RangeError for a configuration that contradicts the bus. */
+/** Opens the tester's side. Throws RangeError for a configuration that contradicts the bus. */
 export function openTester(
   bus: CanBus,
   address: AddressSpec,
@@ -46,7 +46,7 @@ export function openTester(
   return pairOf(bus, physical, functional, options);
 }
 
-/** The side of an ECU. Throws RangeError for a configuration that contradicts the bus. */
+/** Opens the ECU's side. Throws RangeError for a configuration that contradicts the bus. */
 export function openEcu(bus: CanBus, address: AddressSpec, options: IsoTpOptions = {}): IsoTpPair {
   const { physical, functional } = testerAddresses(address);
   return pairOf(bus, reverseAddress(physical), functional && reverseAddress(functional), options);

@@ -1,4 +1,4 @@
-// `can-ota/uds`: ISO 14229-1 for programs of others: client, server, and the codec of each service.
+// `can-ota/uds`: ISO 14229-1 as a library: client, server, and the codec of each service.
 
 import type { CanBus } from '../bus/can-bus.ts';
 import { systemClock } from '../core/clock.ts';
@@ -44,7 +44,7 @@ export * as transferData from '../uds/services/transfer-data.ts';
 export * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
 export { Session } from '../uds/sid.ts';
 
-/** ISO 14229-2 with patience for gateways, and two minutes of responsePending. */
+/** Times of ISO 14229-2 with a margin for gateways, and two minutes of responsePending. */
 const TIMING: ClientTiming = { p2Ms: 500, p2StarMs: 5000, pendingLimitMs: 120_000 };
 
 export interface ConnectOptions extends IsoTpOptions {
