@@ -1,4 +1,4 @@
-// Answers that a client discards: counted, and told once with a summary later, not one line each.
+// Answers that a client discards: counted, with one log line at the first and summaries later, not a line for each.
 
 import { toHex } from '../core/bytes.ts';
 import type { Logger } from '../core/logger.ts';
@@ -6,7 +6,7 @@ import type { ClientEffect } from './client-state.ts';
 
 type Discarded = Extract<ClientEffect, { kind: 'discarded' }>;
 
-/** From one line about further answers to the next. */
+/** Least time between two summaries. */
 const SUMMARY_MS = 60_000;
 
 const HOW_TO_READ: Readonly<Record<Discarded['answer'], string>> = {
@@ -18,7 +18,7 @@ const HOW_TO_READ: Readonly<Record<Discarded['answer'], string>> = {
 export class AnswerLog {
   readonly #logger: Logger;
   readonly #counts = { foreign: 0, late: 0 };
-  /** What the log has told of them. */
+  /** The counts in the last log line. */
   readonly #told = { foreign: 0, late: 0 };
   #lastMs = Number.NEGATIVE_INFINITY;
 
@@ -42,7 +42,7 @@ export class AnswerLog {
     }
   }
 
-  /** Tells what was counted since the last line. */
+  /** Logs the answers that were counted since the last line. */
   close(): void {
     this.#summary();
   }

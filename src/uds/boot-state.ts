@@ -1,4 +1,4 @@
-// Codec of the data identifier FD00: what an ECU of ours holds in its banks. Both sides use it.
+// Codec of the data identifier FD00: the state of an ECU's banks. Both sides use it.
 
 import { byteAt } from '../core/bytes.ts';
 
@@ -7,12 +7,12 @@ export type BankContent = 'empty' | 'receiving' | 'valid';
 
 export interface BootState {
   readonly activeBank: number;
-  /** `trial`: runs an image that nobody confirmed yet. `recovery`: bootloader only, nothing bootable. */
+  /** `trial`: runs an image that is not confirmed yet. `recovery`: bootloader only, no bank is bootable. */
   readonly mode: 'confirmed' | 'trial' | 'recovery';
   readonly inactive: BankContent;
   /** The inactive bank will be booted by the next reset. */
   readonly activationPending: boolean;
-  /** Boots left before an unconfirmed trial falls back. */
+  /** Boots that are left before the ECU leaves an unconfirmed trial. */
   readonly trialBootsLeft: number;
 }
 
@@ -30,7 +30,7 @@ export function encodeBootState(state: BootState): Uint8Array {
   );
 }
 
-/** Undefined when the bytes are no boot state. */
+/** Undefined for bytes that are not a boot state. */
 export function decodeBootState(bytes: Uint8Array): BootState | undefined {
   if (bytes.length !== 5) return undefined;
   const mode = MODES[byteAt(bytes, 1)];

@@ -1,10 +1,10 @@
-// What an ECU of ours is told of a campaign: options of routines 0210 to 0213, and the data identifier FD25.
+// Campaign data of an ECU: options of routines 0210 to 0213, and the data identifier FD25.
 
 import { concatBytes } from '../core/bytes.ts';
 
-/** Of a campaign: its id. */
+/** Length of a campaign id. */
 export const CAMPAIGN_BYTES = 16;
-/** Of a commitment and of a receipt. */
+/** Length of a commitment and of a receipt. */
 export const EVIDENCE_BYTES = 16;
 const DIGEST_BYTES = 32;
 
@@ -24,7 +24,7 @@ export function encodeCampaignRecord({ state, campaign, commitment }: CampaignRe
   return concatBytes(Uint8Array.of(STATES.indexOf(state)), campaign, commitment);
 }
 
-/** Undefined when the bytes are no campaign record. */
+/** Undefined for bytes that are not a campaign record. */
 export function decodeCampaignRecord(bytes: Uint8Array): CampaignRecord | undefined {
   const state = STATES[bytes[0] ?? STATES.length];
   if (state === undefined || bytes.length !== 1 + CAMPAIGN_BYTES + EVIDENCE_BYTES) return undefined;
@@ -35,7 +35,7 @@ export function decodeCampaignRecord(bytes: Uint8Array): CampaignRecord | undefi
   };
 }
 
-/** Of 0210: the campaign, and SHA-256 of the image that shall run. */
+/** Option of 0210: the campaign, and the SHA-256 of the image to run. */
 export interface ActivateOption {
   readonly campaign: Uint8Array;
   readonly sha256: Uint8Array;
@@ -50,7 +50,7 @@ export function decodeActivateOption(bytes: Uint8Array): ActivateOption | undefi
   return { campaign: bytes.subarray(0, CAMPAIGN_BYTES), sha256: bytes.subarray(CAMPAIGN_BYTES) };
 }
 
-/** Of 0211: the campaign and the commitments of all its ECUs. Of 0213: the campaign and the receipts of all. */
+/** Option of 0211: the campaign and the commitments of all its ECUs. Option of 0213: the campaign and all receipts. */
 export interface EvidenceOption {
   readonly campaign: Uint8Array;
   /** 16 bytes each; at least one. */
@@ -71,7 +71,7 @@ export function decodeEvidenceOption(bytes: Uint8Array): EvidenceOption | undefi
   return { campaign: bytes.subarray(0, CAMPAIGN_BYTES), evidence };
 }
 
-/** Of 0212: the campaign, and whether the ECU goes back from a confirmed image, too. */
+/** Option of 0212: the campaign, and whether the ECU also leaves a confirmed image. */
 export interface RollbackOption {
   readonly campaign: Uint8Array;
   readonly evenConfirmed: boolean;

@@ -31,14 +31,14 @@ import { Sid } from './services/all.ts';
 import { toldAfter } from './session-timing.ts';
 import { SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
-/** The stamps of an echo and of a received frame may differ by this much. */
+/** How much the time stamps of an echo and of a received frame may differ. */
 const EARLY_MS = 2;
-/** Of abandoned requests: more than these are forgotten, oldest first. */
+/** How many abandoned requests are remembered; older ones are forgotten. */
 const MAX_ABANDONED = 8;
 /** 3E 80 */
 export const TESTER_PRESENT = Uint8Array.of(Sid.testerPresent, SUPPRESS_POSITIVE_RESPONSE);
 
-/** When the next `tick` is due, and the standard's name of what runs out then. */
+/** When the next `tick` is due, and the standard's name of the timer that ends then. */
 export function clientDue(
   state: ClientState,
   config: ClientConfig,
@@ -106,7 +106,7 @@ function ask(state: ClientState, request: Uint8Array, pendingLimitMs: number): C
   };
 }
 
-/** P2 starts here, at the time on the wire, not when we heard of it. */
+/** Starts P2 at the time of the request on the wire, not when its confirmation arrived here. */
 function confirm(
   state: ClientState,
   id: number,
@@ -146,7 +146,7 @@ function confirm(
   return next;
 }
 
-/** ISO 15765-2 gives up what is under way when a request of somebody else comes in between: then nobody answers our frames. */
+/** ISO 15765-2: another tester's request in between makes the ECU give up our segmented one, and then it stays silent. */
 function unsent(
   state: ClientState,
   phase: Extract<Phase, { kind: 'sending' }>,
@@ -161,7 +161,7 @@ function unsent(
       ? {
           kind: 'unexpected',
           data: served.data,
-          reason: `${served.reason}, and our message was not taken to its end: ${reason}`,
+          reason: `${served.reason}, and the ECU did not take our whole request: ${reason}`,
           spoiled: true,
         }
       : { kind: 'transport', result, reason };
@@ -187,7 +187,9 @@ function receive(
     const late = lateFor(state, message.data, message.atMs) !== undefined;
     return {
       state,
-      effects: [late ? lateAnswer(message.data) : foreignAnswer(message.data, 'nothing was asked')],
+      effects: [
+        late ? lateAnswer(message.data) : foreignAnswer(message.data, 'no request is open'),
+      ],
     };
   }
   const match = matchResponse(phase.asked.request, message.data);
@@ -235,7 +237,7 @@ function refused(
   return end(state, { kind: 'negative', sid, nrc, ...pended }, nowMs, config);
 }
 
-/** Only the loss of our own answer ends the request. */
+/** Ends the request only if its own answer was lost. */
 function receiveError(
   state: ClientState,
   { result, reason }: Extract<ClientInput, { kind: 'receive-error' }>,
@@ -247,17 +249,17 @@ function receiveError(
     return quiet({ ...state, phase: { ...phase, firstFrame: undefined } });
   }
   if (phase.kind !== 'waiting') return quiet(state);
-  // The frame that came in between may be the answer, and is judged next.
+  // The frame that came in between may be the answer; it is handled next.
   if (result === 'N_UNEXP_PDU') {
     const dueMs = nowMs + (phase.timer === 'P2' ? p2Of(state, config) : p2StarOf(state, config));
     return quiet({ ...state, phase: { ...phase, receiving: undefined, dueMs } });
   }
-  // Of a message that was begun for an older request; one above our limit is refused at its first frame.
+  // The lost message answered an older request. A message above our limit is refused at its first frame.
   if (phase.receiving === undefined && result !== 'N_BUFFER_OVFLW') return quiet(state);
   return abandon(state, phase.asked, { kind: 'transport', result, reason }, nowMs, config);
 }
 
-/** ISO 14229-2 table 4: the start of a segmented answer stops P2 and P2*; its end is N_Cr's business. */
+/** ISO 14229-2 table 4: the start of a segmented answer stops P2 and P2*; from then on N_Cr watches the answer. */
 function stopP2(state: ClientState, length: number, atMs: number): ClientState {
   const { phase } = state;
   if (phase.kind === 'sending') {
@@ -274,7 +276,7 @@ function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientSt
   if (due === undefined || nowMs < due.dueMs) return quiet(state);
   if (due.name === 'S3client') {
     return {
-      // 3E 80 to one ECU may be refused: such an answer must not be taken for the one to the next request.
+      // 3E 80 to one ECU may be refused: that answer must not be taken for the answer to the next request.
       state: {
         ...(config.functionalKeepAlive
           ? state
@@ -321,7 +323,7 @@ function remember(state: ClientState, request: Uint8Array, untilMs: number): Cli
 }
 
 function end(state: ClientState, reply: UdsReply, nowMs: number, config: ClientConfig): ClientStep {
-  // Every request keeps the session of this one ECU; a functional tester present serves others, too.
+  // Every request keeps the session of this ECU, but a functional tester present keeps those of other ECUs, too.
   const { phase } = state;
   const request = phase.kind === 'idle' ? undefined : phase.asked.request;
   const restart = state.keepAliveDueMs !== undefined && !config.functionalKeepAlive;

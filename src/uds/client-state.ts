@@ -1,4 +1,4 @@
-// What the UDS client knows between two steps of client-engine.ts: its configuration, the open request, its inputs and effects.
+// The state of the UDS client between two steps of client-engine.ts: configuration, open request, inputs and effects.
 
 import type { NResult, SendResult } from '../isotp/connection.ts';
 import type { UdsReply } from './reply.ts';
@@ -9,7 +9,7 @@ export interface ClientTiming {
   readonly p2Ms: number;
   /** P2*client: from a responsePending to the next one or the start of the answer. */
   readonly p2StarMs: number;
-  /** Longest total wait although the ECU keeps saying responsePending. */
+  /** Longest total wait while the ECU keeps answering responsePending. */
   readonly pendingLimitMs: number;
 }
 
@@ -17,7 +17,7 @@ export interface ClientConfig {
   readonly timing: ClientTiming;
   /** S3client: 2000 ms. */
   readonly s3Ms: number;
-  /** Tester present goes to all ECUs at its own pace; otherwise to this one, between requests. */
+  /** Tester present goes to all ECUs, independent of requests; otherwise to this ECU, between requests. */
   readonly functionalKeepAlive: boolean;
 }
 
@@ -27,7 +27,7 @@ export interface Message {
 }
 
 export interface Asked {
-  /** Of this attempt: confirmations of older ones are told apart by it. */
+  /** Number of this attempt, which tells its confirmation from those of older attempts. */
   readonly id: number;
   readonly request: Uint8Array;
   readonly pendingLimitMs: number;
@@ -39,15 +39,15 @@ export interface Waiting {
   readonly sentMs: number;
   readonly timer: 'P2' | 'P2*';
   readonly dueMs: number;
-  /** Length of the answer whose first frame has come: the deadline is the one of the whole wait. */
+  /** Length of the answer whose first frame has come; `dueMs` then covers the whole wait. */
   readonly receiving: number | undefined;
   /** The ECU has said responsePending: an answer must follow, suppressed or not. */
   readonly pended: boolean;
-  /** It got its time again for a long answer to somebody else: once, since the next one was asked for behind ours. */
+  /** The wait was extended once, because the ECU sent a long answer to another tester before it could answer us. */
   readonly extended: boolean;
   /**
-   * The first message since the request was handed to `send` that answers nothing we asked, told when nothing
-   * better comes: an ECU that serves somebody else may have lost our request.
+   * The first message since `send` that does not answer our requests. It becomes the reply if no answer comes: an ECU that
+   * serves another tester may have lost our request.
    */
   readonly foreign: Foreign | undefined;
 }
@@ -55,13 +55,13 @@ export interface Waiting {
 export interface Foreign {
   readonly data: Uint8Array;
   readonly reason: string;
-  /** It came before our message was complete. */
+  /** It came before our request was complete. */
   readonly spoiled?: true;
 }
 
 export type Phase =
   | { readonly kind: 'idle' }
-  /** Messages that overtake the confirmation are judged when it is here. */
+  /** Messages that overtake the confirmation are kept in `early` until it arrives. */
   | {
       readonly kind: 'sending';
       readonly asked: Asked;
@@ -80,9 +80,9 @@ export interface Abandoned {
 export interface ClientState {
   readonly phase: Phase;
   readonly abandoned: readonly Abandoned[];
-  /** Undefined: nobody wants the session kept. */
+  /** Undefined: the session is not kept. */
   readonly keepAliveDueMs: number | undefined;
-  /** What the ECU declared for the session that it is in. */
+  /** The times that the ECU declared for its present session. */
   readonly told: ToldTiming;
   readonly nextId: number;
 }
@@ -112,7 +112,7 @@ export type ClientEffect =
   | { readonly kind: 'tester-present' }
   | {
       readonly kind: 'discarded';
-      /** `late`: to an older request of ours. `foreign`: to no request of ours. */
+      /** `late`: answers an older request of ours. `foreign`: answers no request of ours. */
       readonly answer: 'late' | 'foreign';
       readonly message: Uint8Array;
       readonly reason: string;
@@ -131,7 +131,7 @@ export const initialClientState: ClientState = {
   nextId: 1,
 };
 
-/** The larger of what the ECU declared and what is configured. */
+/** The larger of the declared and the configured time. */
 export function p2Of({ told }: ClientState, { timing }: ClientConfig): number {
   return Math.max(timing.p2Ms, told.p2Ms ?? 0);
 }

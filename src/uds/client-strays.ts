@@ -1,4 +1,4 @@
-// Messages that do not answer the open request of the UDS client: of another tester, or late ones of our own.
+// Messages that do not answer the open request of the UDS client: answers to another tester, or late ones to us.
 
 import {
   type Abandoned,
@@ -16,10 +16,10 @@ import {
 import { couldAnswer, matchResponse } from './match.ts';
 
 /**
- * Whether a segmented message that begins with `start` is to be received: an answer to the open request is, and a late one
- * to a request that was given up. Refused, it would keep the ECU busy for N_Bs (1 s), which is longer than P2, and the
- * open request would look unanswered. Flow control for any other one would go to an ECU that answers another tester, and
- * mix with that tester's own. Without an open request nothing is received.
+ * Whether to receive a segmented message that begins with `start`: yes for an answer to the open request, and for a late
+ * answer to a request that was given up. Without flow control the late answer would keep the ECU busy for N_Bs (1 s),
+ * which is longer than P2, and the open request would seem unanswered. Any other message answers another tester, whose
+ * flow control ours would disturb. Without an open request nothing is received.
  */
 export function isWanted(
   { phase, abandoned }: ClientState,
@@ -31,7 +31,7 @@ export function isWanted(
   return abandoned.some(({ request, untilMs }) => nowMs <= untilMs && couldAnswer(request, start));
 }
 
-/** A late answer to an older request is dropped; anything else is remembered. Either way we go on waiting. */
+/** Drops a late answer to an older request and remembers any other message. In both cases the wait goes on. */
 export function foreign(
   state: ClientState,
   phase: Waiting,
@@ -39,7 +39,7 @@ export function foreign(
   reason: string,
   config: ClientConfig,
 ): ClientStep {
-  // The message whose first frame was taken for our answer: ours could not start meanwhile, and gets its full time again.
+  // The first frame of this message was taken for our answer. Our answer could not start meanwhile, so P2 starts again.
   const taken = phase.receiving === message.data.length;
   const p2Ms = p2Of(state, config);
   const dueMs = taken ? Math.max(message.atMs, phase.sentMs) + p2Ms : phase.dueMs;
@@ -50,7 +50,7 @@ export function foreign(
     receiving: taken ? undefined : phase.receiving,
     foreign: phase.foreign ?? (late ? undefined : strayOf(message.data, reason)),
   };
-  // An older request that is still pending has its answer yet to come.
+  // An older request that was pending will still get its answer.
   const extended = late && { ...late, untilMs: message.atMs + p2StarOf(state, config) };
   return {
     state: {
@@ -74,8 +74,8 @@ export function lateFor(
 }
 
 /**
- * A long answer that is not for us. While the ECU sends it, ours cannot start: it gets its time again, once. A tester that
- * polls more often than P2 would make it wait up to the total time otherwise.
+ * A long answer that is not for us. The ECU cannot start our answer while it sends this one, so the wait is extended,
+ * but only once: a tester that polls more often than P2 would otherwise extend it up to the total limit.
  */
 export function unwanted(
   state: ClientState,
@@ -96,7 +96,7 @@ export function unwanted(
   if (phase.kind !== 'waiting') return { state, effects };
   const limitMs = phase.sentMs + phase.asked.pendingLimitMs;
   const againMs = Math.min(atMs + p2Of(state, config), limitMs);
-  // What was given up before it was complete has no answer to come.
+  // A request that the ECU gave up before it was complete gets no answer.
   const isDelayed = !phase.extended && phase.foreign?.spoiled !== true;
   return {
     state: {

@@ -23,7 +23,7 @@ export type { ClientTiming } from './client-state.ts';
 
 export interface UdsClientOptions {
   readonly connection: IsoTpConnection;
-  /** Send-only, to all ECUs. Without it, broadcasts and tester present go to the one ECU. */
+  /** Send-only, to all ECUs. Without it, broadcasts and tester present go to this ECU only. */
   readonly functional?: IsoTpConnection;
   readonly clock: Clock;
   readonly timing: ClientTiming;
@@ -34,14 +34,14 @@ export interface UdsClientOptions {
 const S3_CLIENT_MS = 2000;
 
 /**
- * ISO 14229-2 table 4, P3client_Func: what every ECU gets to deal with a functional request that nobody answers.
- * At least P2server_max, which is 50 ms unless an ECU says otherwise.
+ * ISO 14229-2 table 4, P3client_Func: how long every ECU has to handle a functional request without an answer. At least
+ * P2server_max, which is 50 ms unless an ECU declares another value.
  */
 const P3_CLIENT_FUNC_MS = 100;
 
-/** A timer that fires later than this finds a process that was blocked. */
+/** A timer that fires later than this shows that the process was blocked. */
 const LATE_MS = 5;
-/** What such a process gets to hand over what has arrived meanwhile. */
+/** Time for a blocked process to handle the messages that have arrived. */
 const GRACE_MS = 50;
 
 interface QueuedRequest {
@@ -61,7 +61,7 @@ interface QueuedBroadcast {
 
 type Queued = QueuedRequest | QueuedBroadcast;
 
-/** One request at a time, in the order of the calls. What an ECU does wrong is a reply, never a throw. */
+/** Sends one request at a time, in the order of the calls. A fault of the ECU is a reply, never an exception. */
 export class UdsClient implements UdsRequester {
   readonly #options: UdsClientOptions;
   readonly #config: ClientConfig;
@@ -97,12 +97,12 @@ export class UdsClient implements UdsRequester {
     );
   }
 
-  /** Answers to no request of ours since this client was made: another tester talks to the same ECU. */
+  /** Answers to no request of this client since its creation: another tester talks to the same ECU. */
   get foreignAnswers(): number {
     return this.#answerLog.foreign;
   }
 
-  /** Throws RangeError for an empty request. An aborted or closed one ends as transport failure CLOSED. */
+  /** Throws RangeError for an empty request. An aborted request ends as transport failure CLOSED, also when the client closes. */
   request(request: Uint8Array, options: RequestOptions = {}): Promise<UdsReply> {
     if (request.length === 0) throw new RangeError('a request has at least one byte');
     return new Promise((resolve) => {
@@ -126,8 +126,8 @@ export class UdsClient implements UdsRequester {
   }
 
   /**
-   * Resolves when the request has left. It takes its turn among the requests, and the next one waits for
-   * P3client so that the slowest ECU is done with it. Rejects with UdsError TRANSPORT.
+   * Resolves when the request was sent. It waits for the requests before it, and the next one waits for P3client, so that
+   * the slowest ECU has handled it. Rejects with UdsError TRANSPORT.
    */
   async broadcast(request: Uint8Array): Promise<void> {
     if (request.length === 0) throw new RangeError('a request has at least one byte');
@@ -148,7 +148,7 @@ export class UdsClient implements UdsRequester {
     this.#feed({ kind: 'keep-alive', on });
   }
 
-  /** Ends everything that is queued or under way. The connections belong to the caller. */
+  /** Ends all queued and open requests. The connections belong to the caller. */
   close(): void {
     if (this.#closed) return;
     this.#feed({ kind: 'keep-alive', on: false });
@@ -197,7 +197,7 @@ export class UdsClient implements UdsRequester {
       this.#current = undefined;
       if (result.result === 'N_OK') next.resolve();
       else next.reject(transportError(result.result, result.reason));
-      // ISO 14229-2 table 4: P3client_Func, for ECUs that are told not to answer.
+      // ISO 14229-2 table 4: P3client_Func, for ECUs that must not answer.
       const pauseMs = Math.min(P3_CLIENT_FUNC_MS, this.#config.timing.p2Ms);
       const leftMs = result.atMs + pauseMs - this.#options.clock.nowMs();
       this.#pause = this.#options.clock.after('P3client_Func', Math.max(0, leftMs), () => {
@@ -257,7 +257,7 @@ export class UdsClient implements UdsRequester {
     }
   }
 
-  /** A message that the connection refuses to take ends like one that it could not send. */
+  /** Sends a message; if the connection refuses it, the request ends like one that could not be sent. */
   #send(
     connection: IsoTpConnection,
     message: Uint8Array,
@@ -281,7 +281,7 @@ export class UdsClient implements UdsRequester {
     if (due === undefined) return;
     const delayMs = Math.max(0, due.dueMs - this.#options.clock.nowMs());
     this.#timer = this.#options.clock.after(due.name, delayMs, () => {
-      // Late: the process was blocked, and an answer may lie in its queue behind this very timer.
+      // Late: the process was blocked, and an answer may wait in its queue behind this timer.
       const lateMs = this.#options.clock.nowMs() - due.dueMs;
       if (lateMs <= LATE_MS) this.#tick();
       else this.#timer = this.#options.clock.after(due.name, GRACE_MS, () => this.#tick());

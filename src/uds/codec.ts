@@ -1,10 +1,10 @@
-// What the codecs of the services share: results as values, sub-function byte, length-prefixed fields.
+// Shared parts of the services' codecs: results as values, sub-function byte, length-prefixed fields.
 
 import { concatBytes, uintToBytes } from '../core/bytes.ts';
 import { Nrc } from './nrc.ts';
 import { POSITIVE_RESPONSE_OFFSET, SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
-/** A positive response that breaks its format. The reason is for people. */
+/** A positive response with a wrong format. The reason is a text for people. */
 export interface Malformed {
   readonly malformed: string;
 }
@@ -13,7 +13,7 @@ export function malformed(reason: string): Malformed {
   return { malformed: reason };
 }
 
-/** Tells the result of a `decodeResponse` apart. */
+/** True for the result of a `decodeResponse` that could not be decoded. */
 export function isMalformed(value: object): value is Malformed {
   return 'malformed' in value;
 }
@@ -39,7 +39,7 @@ export function joinSubFunction(subFunction: number, suppress = false): number {
   return subFunction | (suppress ? SUPPRESS_POSITIVE_RESPONSE : 0);
 }
 
-/** Throws RangeError for what is no byte: a typed array would cut it silently. */
+/** Throws RangeError for a value that is not a byte: a typed array would cut it silently. */
 export function checkedByte(value: number, what: string): number {
   if (!Number.isInteger(value) || value < 0 || value > 0xff) {
     throw new RangeError(`${what} ${value} does not fit into a byte`);
@@ -85,22 +85,22 @@ export function responseProblem(
   return undefined;
 }
 
-/** Two hexadecimal digits, upper case. */
+/** Formats two hexadecimal digits, upper case. */
 export function hex2(value: number): string {
   return value.toString(16).toUpperCase().padStart(2, '0');
 }
 
-/** Four hexadecimal digits, upper case. */
+/** Formats four hexadecimal digits, upper case. */
 export function hex4(value: number): string {
   return value.toString(16).toUpperCase().padStart(4, '0');
 }
 
-/** A 16-bit length and that many bytes. */
+/** Encodes a 16-bit length and the bytes. */
 export function field16(bytes: Uint8Array): Uint8Array {
   return concatBytes(uintToBytes(bytes.length, 2), bytes);
 }
 
-/** Reads big-endian fields from left to right; a field beyond the end gives undefined and spoils the rest. */
+/** Reads big-endian fields from left to right. After a read beyond the end all reads give 0 or no bytes: see `failed`. */
 export class Reader {
   readonly #bytes: Uint8Array;
   #at: number;
@@ -116,12 +116,12 @@ export class Reader {
     return this.#failed;
   }
 
-  /** Bytes that nobody has read. */
+  /** Number of bytes that were not read yet. */
   get left(): number {
     return this.#bytes.length - this.#at;
   }
 
-  /** Everything was read and nothing was missing. */
+  /** True when everything was read and nothing was missing. */
   get exact(): boolean {
     return !this.#failed && this.left === 0;
   }
@@ -147,7 +147,7 @@ export class Reader {
     return value;
   }
 
-  /** A 16-bit length and that many bytes. */
+  /** Reads a 16-bit length and that many bytes. */
   field16(): Uint8Array {
     return this.take(this.uint(2));
   }

@@ -1,4 +1,4 @@
-// One line of text about any UDS message, for monitors and traces. Never throws, whatever the bytes.
+// One line of text about any UDS message, for monitors and traces. Throws for no bytes.
 
 import { hex2, hex4, Reader, splitSubFunction } from './codec.ts';
 import { Nrc, nrcName } from './nrc.ts';

@@ -1,10 +1,10 @@
-// Names of data identifiers, for traces and messages; and which of them hold secrets.
+// Names of data identifiers for traces and messages, and the list of those that contain secrets.
 
 import { hex4, Reader } from './codec.ts';
 import { Did } from './sid.ts';
 import { bytesText, valueText } from './words.ts';
 
-/** Table C.1, the ones that traces of programming show; names as in the standard. */
+/** Identifiers of table C.1 that traces of programming show, and ours; names as in the standard. */
 const DID_NAMES: ReadonlyMap<number, string> = new Map<number, string>([
   [0xf180, 'bootSoftwareIdentification'],
   [0xf181, 'applicationSoftwareIdentification'],
@@ -48,29 +48,29 @@ const DID_NAMES: ReadonlyMap<number, string> = new Map<number, string>([
   [Did.campaignRecord, 'campaignRecord'],
 ]);
 
-/** What a trace must not spell out. */
+/** Data identifiers whose data a trace must not show. */
 const SECRET_DIDS: ReadonlySet<number> = new Set([
   Did.deviceSecret,
   Did.securityAccessKey,
   Did.approvalKey,
 ]);
 
-/** The standard's name of a data identifier, its number where it has none. */
+/** The standard's name of a data identifier, or its number where it has no name. */
 export function didText(did: number): string {
   return DID_NAMES.get(did) ?? `DID 0x${hex4(did)}`;
 }
 
-/** The identifier behind the SID. */
+/** Text of the identifier after the SID. */
 export function didOf(message: Uint8Array): string {
   return message.length < 3 ? '(too short)' : didText(new Reader(message, 1).uint(2));
 }
 
-/** Of a message that writes an identifier: the data as bytes, of a secret only how many. */
+/** Data of a message that writes an identifier, as bytes; for a secret only their number. */
 export function writtenData(message: Uint8Array): string {
   return isSecret(message) ? hidden(message) : bytesText(message, 3);
 }
 
-/** Of a message that tells an identifier: the data as text or bytes, of a secret only how many. */
+/** Data of a message that reports an identifier, as text or bytes; for a secret only their number. */
 export function readData(message: Uint8Array): string {
   return isSecret(message) ? hidden(message) : valueText(message.subarray(3));
 }

@@ -1,4 +1,4 @@
-// Errors of the UDS layer, for those who prefer a throw to a value.
+// Errors of the UDS layer, for callers that want an exception and not a value.
 
 import { toHex } from '../core/bytes.ts';
 import { assertNever, CanOtaError } from '../core/errors.ts';
@@ -14,13 +14,13 @@ export type UdsErrorCode =
   | 'UNEXPECTED'
   | 'TRANSPORT';
 
-/** An ECU did not do what was asked. The message says what was being done, what happened and what to do. */
+/** An ECU did not do what was requested. The message says what was tried, what happened and what to do. */
 export class UdsError extends CanOtaError {
   readonly code: UdsErrorCode;
-  /** With NEGATIVE_RESPONSE. */
+  /** Set with NEGATIVE_RESPONSE. */
   readonly nrc: number | undefined;
   readonly sid: number | undefined;
-  /** With TRANSPORT. */
+  /** Set with TRANSPORT. */
   readonly result: NResult | undefined;
 
   constructor(
@@ -41,26 +41,26 @@ export class UdsError extends CanOtaError {
   }
 }
 
-/** What to do about a refusal, where there is something to do. */
+/** What to do about a negative response. Codes without an advice are missing. */
 const ADVICE: ReadonlyMap<number, string> = new Map<number, string>([
   [Nrc.serviceNotSupported, 'set this step to "skip" or "try" in the vehicle description'],
   [Nrc.subFunctionNotSupported, 'set this step to "skip" or "try" in the vehicle description'],
   [Nrc.busyRepeatRequest, 'the ECU is busy with another request: repeat it later'],
   [Nrc.conditionsNotCorrect, 'check ignition, speed and supply voltage, then repeat'],
-  [Nrc.requestSequenceError, 'a step before this one is missing: start the programming anew'],
+  [Nrc.requestSequenceError, 'a step before this one is missing: start the programming again'],
   [Nrc.requestOutOfRange, 'check addresses, sizes and identifiers in the vehicle description'],
   [Nrc.securityAccessDenied, 'unlock the ECU first: check its security in the vehicle description'],
   [Nrc.authenticationRequired, 'authenticate (service 29) first'],
   [Nrc.invalidKey, 'the secret in the vehicle description is not the one of this ECU'],
   [Nrc.exceededNumberOfAttempts, 'too many wrong keys: wait for the delay and check the secret'],
   [Nrc.requiredTimeDelayNotExpired, 'wait until the delay after wrong keys is over'],
-  [Nrc.uploadDownloadNotAccepted, 'the ECU takes no download now: reset it and start anew'],
-  [Nrc.transferDataSuspended, 'the transfer broke off: start the programming anew'],
+  [Nrc.uploadDownloadNotAccepted, 'the ECU takes no download now: reset it and start again'],
+  [Nrc.transferDataSuspended, 'the transfer broke off: start the programming again'],
   [
     Nrc.generalProgrammingFailure,
     'the flash could not be written or erased: repeat, then suspect the ECU',
   ],
-  [Nrc.wrongBlockSequenceCounter, 'a block was lost: start the programming anew'],
+  [Nrc.wrongBlockSequenceCounter, 'a block was lost: start the programming again'],
   [Nrc.subFunctionNotSupportedInActiveSession, 'another diagnostic session is needed for this'],
   [Nrc.serviceNotSupportedInActiveSession, 'another diagnostic session is needed for this'],
   [Nrc.voltageTooHigh, 'check the supply voltage, then repeat'],
@@ -91,7 +91,7 @@ export function replyText(reply: UdsReply): string {
   }
 }
 
-/** What to do about a reply that is no success; empty where nothing helps in general. */
+/** What to do about a reply that is not a success; empty where there is no general advice. */
 function replyAdvice(reply: UdsReply): string {
   switch (reply.kind) {
     case 'positive':
@@ -121,7 +121,7 @@ const CODES = {
   transport: 'TRANSPORT',
 } as const satisfies Record<Exclude<UdsReply['kind'], 'positive' | 'suppressed'>, UdsErrorCode>;
 
-/** The error that stands for a reply that is no success. `doing`: what was asked for, as in `erasing bank B`. */
+/** The error for a reply that is not a success. `doing`: what was tried, for example `erasing bank B`. */
 function replyError(
   reply: Exclude<UdsReply, { kind: 'positive' | 'suppressed' }>,
   doing: string,
@@ -138,8 +138,8 @@ function replyError(
 }
 
 /**
- * The data of a positive response, SID included; empty when none was asked for and none came. Anything else
- * throws UdsError.
+ * The data of a positive response, SID included; empty for a response that was suppressed as requested. Throws UdsError
+ * for any other reply.
  */
 export function expectPositive(reply: UdsReply, doing: string): Uint8Array {
   switch (reply.kind) {

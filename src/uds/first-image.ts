@@ -1,15 +1,15 @@
-// What the factory tells an ECU of ours about its first image: the file `first-image.json`, taken until the lock.
+// The factory's description of an ECU's first image: the file `first-image.json`, which the ECU accepts until the lock.
 
 import { z } from 'zod';
 import { asciiText } from '../core/bytes.ts';
 import { sha256Hex, versionText } from '../core/names.ts';
 
-/** Name for RequestFileTransfer (38). */
+/** File name in RequestFileTransfer (38). */
 export const FIRST_IMAGE_FILE = 'first-image.json';
 
 const schema = z.strictObject({
   version: versionText,
-  /** bytes */
+  /** Length of the image in bytes. */
   length: z.int().positive(),
   /** SHA-256 of the whole image, hexadecimal. */
   sha256: sha256Hex,
@@ -20,7 +20,7 @@ export function encodeFirstImage({ version, length, sha256 }: FirstImageRecord):
   return new TextEncoder().encode(JSON.stringify({ version, length, sha256 }));
 }
 
-/** Undefined when the bytes are something else. */
+/** Undefined for any other bytes. */
 export function decodeFirstImage(bytes: Uint8Array): FirstImageRecord | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -30,7 +30,7 @@ export function decodeFirstImage(bytes: Uint8Array): FirstImageRecord | undefine
   }
 }
 
-/** How far into an image its first line is looked for. */
+/** Bytes of an image in which its first line is searched. */
 export const FIRST_LINE_BYTES = 128;
 const VERSION = /\b(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,16})$/;
 
@@ -40,7 +40,7 @@ export function versionInImage(head: Uint8Array): string | undefined {
   return VERSION.exec(line.trimEnd())?.[1];
 }
 
-/** For an image that names no version: the beginning of its digest. */
+/** The version of an image that names none: the beginning of its digest. */
 export function versionFromDigest(sha256: string): string {
   return `image-${sha256.slice(0, 8)}`;
 }

@@ -1,4 +1,4 @@
-// Does this message answer that request? ISO 14229-1 8.3: SID, echoed parameters, form of a negative response.
+// Checks whether a message answers a request. ISO 14229-1 8.3: SID, echoed parameters, form of a negative response.
 
 import { byteAt, equalBytes, toHex } from '../core/bytes.ts';
 import { hex2 } from './codec.ts';
@@ -12,9 +12,9 @@ export type Match =
   | { readonly kind: 'negative'; readonly nrc: number }
   /** responsePending */
   | { readonly kind: 'pending' }
-  /** Of this request, but its form is broken. */
+  /** An answer to this request with a wrong format. */
   | { readonly kind: 'malformed'; readonly reason: string }
-  /** Of something else. */
+  /** A message that does not answer this request. */
   | { readonly kind: 'foreign'; readonly reason: string };
 
 export function matchResponse(request: Uint8Array, message: Uint8Array): Match {
@@ -45,7 +45,7 @@ export function matchResponse(request: Uint8Array, message: Uint8Array): Match {
   return { kind: 'positive' };
 }
 
-/** Whether a message that begins with `start` may be an answer to `request`: the first frame of a long one is enough. */
+/** Whether a message that begins with `start` may answer `request`: the first frame of a long message is enough. */
 export function couldAnswer(request: Uint8Array, start: Uint8Array): boolean {
   const sid = byteAt(request, 0);
   if (start[0] === NEGATIVE_RESPONSE) return start.length < 2 || start[1] === sid;

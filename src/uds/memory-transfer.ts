@@ -1,4 +1,4 @@
-// What RequestDownload (34) and RequestUpload (35) share, ISO 14229-1 15.2 and 15.3: memory and block length.
+// Shared parts of RequestDownload (34) and RequestUpload (35), ISO 14229-1 15.2 and 15.3: memory and block length.
 
 import { byteAt, concatBytes, uintToBytes } from '../core/bytes.ts';
 import {
@@ -27,10 +27,10 @@ export interface MemoryResponse {
   readonly maxBlockLength: number;
 }
 
-/** What a caller gives: plain data and 4 bytes for address and size unless told otherwise. */
+/** Input of a caller: plain data, and 4 bytes for address and size by default. */
 export type MemoryRequestInput = Pick<MemoryRequest, 'address' | 'size'> & Partial<MemoryRequest>;
 
-/** Annex H.1 addressAndLengthFormatIdentifier, address and size: also the argument of eraseMemory (31 FF00). */
+/** Annex H.1: addressAndLengthFormatIdentifier, address and size; also the argument of eraseMemory (31 FF00). */
 export function encodeAddressAndLength(input: MemoryRequestInput): Uint8Array {
   const addressBytes = nibble(input.addressBytes ?? 4, 'memoryAddress');
   const sizeBytes = nibble(input.sizeBytes ?? 4, 'memorySize');
@@ -42,8 +42,8 @@ export function encodeAddressAndLength(input: MemoryRequestInput): Uint8Array {
 }
 
 /**
- * Reads what `encodeAddressAndLength` writes from `at` to the end of `bytes`. A width of 0, or a number that no
- * memory of ours reaches (2^53), is requestOutOfRange; a length that does not fit the widths 0x13.
+ * Reads the output of `encodeAddressAndLength` from `at` to the end of `bytes`. Returns requestOutOfRange for a width of 0
+ * and for a number of 2^53 or more; 0x13 for a length that does not fit the widths.
  */
 export function decodeAddressAndLength(
   bytes: Uint8Array,
@@ -76,7 +76,7 @@ export function decodeMemoryRequest(sid: number, bytes: Uint8Array): MemoryReque
   return typeof memory === 'number' ? memory : { dataFormat: byteAt(bytes, 1), ...memory };
 }
 
-/** The width of maxNumberOfBlockLength is the smallest that holds it, at least 2 bytes. */
+/** The width of maxNumberOfBlockLength is the smallest that is enough, at least 2 bytes. */
 export function encodeMemoryResponse(
   sid: number,
   maxBlockLength: number,
@@ -91,19 +91,19 @@ export function encodeMemoryResponse(
 export function decodeMemoryResponse(sid: number, bytes: Uint8Array): MemoryResponse | Malformed {
   const problem = responseProblem(bytes, sid, 3);
   if (problem !== undefined) return problem;
-  // Table 444: the lower nibble of lengthFormatIdentifier is reserved and not ours to judge.
+  // Table 444: the lower nibble of lengthFormatIdentifier is reserved and is not checked.
   const width = byteAt(bytes, 1) >> 4;
   if (width === 0) return malformed('lengthFormatIdentifier announces no maxNumberOfBlockLength');
   if (bytes.length !== 2 + width) {
     return malformed(`expected ${width} bytes of maxNumberOfBlockLength, got ${bytes.length - 2}`);
   }
   const maxBlockLength = new Reader(bytes, 2).uint(width);
-  // Below 3 no data byte fits beside the identifier and the counter.
+  // Below 3 there is no space for data after the identifier and the counter.
   if (maxBlockLength < 3) return malformed(`maxNumberOfBlockLength ${maxBlockLength} is below 3`);
   return { maxBlockLength: Math.min(maxBlockLength, Number.MAX_SAFE_INTEGER) };
 }
 
-/** How many bytes an unsigned number needs, at least one. */
+/** Number of bytes of an unsigned number, at least one. */
 export function bytesNeeded(value: number): number {
   let bytes = 1;
   while (value >= 2 ** (8 * bytes)) bytes++;

@@ -1,4 +1,4 @@
-// What can be told of a request from the row of its service alone: sub-function byte and echoed bytes.
+// The form of a request by the row of its service: sub-function byte and echoed bytes.
 
 import { serviceOf } from './services/all.ts';
 import { SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
@@ -24,7 +24,7 @@ export function withSuppressedPositive(request: Uint8Array): Uint8Array {
   return byte === undefined ? request : withSecondByte(request, byte | SUPPRESS_POSITIVE_RESPONSE);
 }
 
-/** The request as handlers see it: bit 7 of a sub-function concerns the session layer only. */
+/** The request in the form for handlers: without bit 7 of a sub-function, which concerns the session layer only. */
 export function withoutSuppressBit(request: Uint8Array): Uint8Array {
   const byte = subFunctionByte(request);
   return byte === undefined || (byte & SUPPRESS_POSITIVE_RESPONSE) === 0

@@ -1,18 +1,18 @@
-// Codec of the data identifier FD03: how far an interrupted download is durable in an ECU of ours. Both sides use it.
+// Codec of the data identifier FD03: how much of an interrupted download is durable in an ECU. Both sides use it.
 
 import { concatBytes, fromHex, toHex, uintToBytes } from '../core/bytes.ts';
 
-/** What a transfer may go on from, after a reset, a power cut or another tester. */
+/** Where a transfer may continue after a reset, a power cut or another tester. */
 export interface ResumeState {
-  /** Of the plain image that the bank shall hold in the end; hexadecimal, lower case. */
+  /** SHA-256 of the complete plain image of the bank; hexadecimal, lower case. */
   readonly sha256: string;
-  /** Bytes of that image that are durable in the bank: where RequestDownload goes on. */
+  /** Bytes of that image that are durable in the bank: RequestDownload continues there. */
   readonly received: number;
   /** Bytes of the whole image. */
   readonly total: number;
-  /** Bytes that travelled to get there: more than `received` where the image is encrypted. */
+  /** Bytes that were transferred for it: more than `received` where the image is encrypted. */
   readonly carried: number;
-  /** CRC-32 (ISO 3309) over those: the rest of another file must not follow on them. */
+  /** CRC-32 (ISO 3309) over the transferred bytes: the rest of another file must not follow them. */
   readonly crc32: number;
 }
 
@@ -29,7 +29,7 @@ export function encodeResumeState(state: ResumeState): Uint8Array {
   );
 }
 
-/** Undefined when the bytes are no such state: nothing received, everything received, or another format. */
+/** Undefined for bytes that are not such a state: nothing received, everything received, or another format. */
 export function decodeResumeState(bytes: Uint8Array): ResumeState | undefined {
   if (bytes.length !== LENGTH) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

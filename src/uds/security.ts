@@ -1,11 +1,11 @@
-// SecurityAccess on the server's side, ISO 14229-1 10.4 and annex I: seeds, keys, attempts, delays.
+// The server's side of SecurityAccess, ISO 14229-1 10.4 and annex I: seeds, keys, attempts, delays.
 
 import type { Random } from '../core/random.ts';
 import { Nrc } from './nrc.ts';
 import type { Reply, ServiceHandler, SubFunctionRule } from './server-types.ts';
 import * as securityAccess from './services/security-access.ts';
 
-/** What must outlive a reset, or the attempts could be counted anew by switching the power off. */
+/** The part that must survive a reset: otherwise a power cut would reset the number of attempts. */
 export interface SecurityRecord {
   /** Wrong keys since the last right one. */
   readonly failedAttempts: number;
@@ -15,17 +15,17 @@ export interface SecurityOptions {
   readonly random: Random;
   /** Odd sub-functions of requestSeed. */
   readonly levels: readonly number[];
-  /** Bytes of a seed, 16 unless told otherwise. */
+  /** Bytes of a seed, 16 by default. */
   readonly seedLength?: number;
-  /** Bytes of a key where all keys have one length: others are 0x13 and no attempt. */
+  /** Length of all keys, where they have one length: another length is answered 0x13 and is not an attempt. */
   readonly keyLength?: number;
   /** Compares in constant time (`constantTimeEqual`). */
   checkKey(level: number, seed: Uint8Array, key: Uint8Array): boolean | Promise<boolean>;
-  /** Wrong keys until the delay starts; 3 unless told otherwise. */
+  /** Wrong keys until the delay starts; 3 by default. */
   readonly maxAttempts?: number;
-  /** 10 s unless told otherwise. Runs after power-on, too, while the attempts are exhausted. */
+  /** 10 s by default. The delay also runs after power-on while no attempts are left. */
   readonly delayMs?: number;
-  /** Sessions in which the service exists; all but the default one when missing. */
+  /** Sessions in which the service exists; when missing, all but the default session. */
   readonly sessions?: readonly number[];
   /** The record of the last run, undefined for a new ECU. */
   readonly record?: SecurityRecord;
@@ -36,8 +36,8 @@ export interface SecurityOptions {
 const EMPTY = new Uint8Array();
 
 /**
- * The state machine of annex I, as handler of service 27. One level is unlocked at a time. After the delay one
- * more attempt is allowed; only a right key forgets the wrong ones.
+ * The state machine of annex I as a handler of service 27. One level is unlocked at a time. After the delay one more
+ * attempt is allowed; only a right key resets the count of wrong ones.
  */
 export class SecurityAccess {
   readonly #options: SecurityOptions;
@@ -46,13 +46,13 @@ export class SecurityAccess {
   #unlocked = 0;
   #pending: { readonly level: number; readonly seed: Uint8Array } | undefined;
   #failedAttempts: number;
-  /** As it is in the record. */
+  /** Number of attempts in the durable record. */
   #savedAttempts: number;
   #delayUntilMs: number | undefined;
-  /** Counts lockings, so that a key whose check was overtaken by one unlocks nothing. */
+  /** Number of locks: a key whose check began before a lock unlocks nothing. */
   #epoch = 0;
 
-  /** `nowMs`: power-on. */
+  /** `nowMs`: time of power-on. */
   constructor(options: SecurityOptions, nowMs: number) {
     this.#options = options;
     this.#maxAttempts = options.maxAttempts ?? 3;
@@ -78,14 +78,14 @@ export class SecurityAccess {
     this.#epoch++;
   }
 
-  /** Locks; when the attempts were exhausted, the delay starts anew (annex I, transition 1). */
+  /** Locks; when no attempts were left, the delay starts again (annex I, transition 1). */
   powerOn(nowMs: number): void {
     this.lock();
     this.#delayUntilMs =
       this.#failedAttempts >= this.#maxAttempts ? nowMs + this.#delayMs : undefined;
   }
 
-  /** Handler of service 27; `UdsServer` takes it by itself. `sessions`: where the options name none. */
+  /** Handler of service 27, which `UdsServer` adds itself. `sessions`: used where the options have none. */
   handler(sessions: readonly number[]): ServiceHandler {
     const subFunctions: Record<number, SubFunctionRule> = {};
     for (const level of this.#options.levels) {
@@ -121,7 +121,7 @@ export class SecurityAccess {
       this.#failedAttempts = Math.min(this.#failedAttempts, this.#maxAttempts - 1);
     }
     const seed = this.#options.random.bytes(length);
-    // A zero seed would say "unlocked".
+    // A seed of zeros would mean "unlocked".
     if (securityAccess.isUnlockedSeed(seed)) seed[length - 1] = 1;
     this.#pending = { level, seed };
     return { positive: securityAccess.encodeResponse('requestSeed', level, seed) };
@@ -135,8 +135,8 @@ export class SecurityAccess {
     if (this.#options.keyLength !== undefined && key.length !== this.#options.keyLength) {
       return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
     }
-    // A seed serves one key. The attempt is counted durably before the key is judged: whoever cuts the power
-    // at the right moment gains nothing.
+    // A seed is valid for one key. The attempt is counted durably before the key is checked, so a power cut cannot
+    // remove it.
     this.#pending = undefined;
     const failedBefore = this.#failedAttempts;
     const epoch = this.#epoch;
@@ -154,7 +154,7 @@ export class SecurityAccess {
 
   async #count(failedAttempts: number): Promise<void> {
     this.#failedAttempts = failedAttempts;
-    // Wrong keys after the delay find the same number stored: they cost no flash cell.
+    // A wrong key after the delay does not change the stored number, so it costs no write to the flash.
     if (failedAttempts === this.#savedAttempts) return;
     await this.#options.save?.(this.record);
     this.#savedAttempts = failedAttempts;

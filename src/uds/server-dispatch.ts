@@ -1,4 +1,4 @@
-// Which handler runs, or which NRC stands against it: the checks of ISO 14229-1 8.7 in the standard's order.
+// Finds the handler of a request or the NRC against it: the checks of ISO 14229-1 8.7 in the standard's order.
 
 import { Nrc } from './nrc.ts';
 import type { ServiceContext, ServiceHandler, ServiceHandlers } from './server-types.ts';
@@ -7,7 +7,7 @@ export type Admission =
   | { readonly kind: 'run'; readonly handler: ServiceHandler }
   | { readonly kind: 'refuse'; readonly nrc: Nrc };
 
-/** `request` has bit 7 of its sub-function cleared. What is left to the handler: 24, 31, 22, 72 and its own. */
+/** `request` has bit 7 of its sub-function cleared. The handler checks the rest: 24, 31, 22, 72 and its own codes. */
 export function admit(
   handlers: ServiceHandlers,
   request: Uint8Array,
@@ -15,7 +15,7 @@ export function admit(
 ): Admission {
   const [sid, subFunction] = request;
   const handler = sid === undefined ? undefined : handlers[sid];
-  // Figure 5: the service as such.
+  // Figure 5: the service itself.
   if (handler === undefined) return refuse(Nrc.serviceNotSupported);
   if (context.functional && handler.functional === false) return refuse(Nrc.serviceNotSupported);
   if (!existsIn(handler.sessions, context)) {
@@ -38,7 +38,7 @@ export function admit(
   return { kind: 'run', handler };
 }
 
-/** A message with authority of its own needs neither a session nor a level that somebody has opened. */
+/** Who asks: a message with its own authority needs neither a session nor an unlocked level. */
 type Asking = Pick<ServiceContext, 'session' | 'securityLevel' | 'authority'>;
 
 function existsIn(

@@ -14,7 +14,7 @@ interface IncomingRequest {
   readonly atMs: number;
 }
 
-/** A request under way. `id` tells a late settlement from the current one. */
+/** A request under way. `id` distinguishes the result of its handler from that of an older request. */
 export interface Job extends IncomingRequest {
   readonly id: number;
   readonly sid: number;
@@ -31,14 +31,14 @@ type Phase =
       readonly dueMs: number;
       readonly pendings: number;
     }
-  /** The answer is on its way; requests that overtake its confirmation wait. */
+  /** The answer is being sent; requests that overtake its confirmation wait. */
   | { readonly kind: 'sending'; readonly job: Job }
-  /** Answered for at `pendingLimitMs`, but the handler is still at work: everything else is busy. */
+  /** The request was answered at `pendingLimitMs`, but its handler still works: all other requests get busy. */
   | { readonly kind: 'stuck'; readonly job: Job };
 
 export interface ServerState {
   readonly session: number;
-  /** Undefined while S3 stands still: default session, or a request under way. */
+  /** Undefined while S3 does not run: in the default session, or while a request is under way. */
   readonly s3DueMs: number | undefined;
   readonly phase: Phase;
   readonly held: readonly IncomingRequest[];
@@ -51,7 +51,7 @@ export type ServerInput =
   | { readonly kind: 'receive-error' }
   | { readonly kind: 'settled'; readonly id: number; readonly reply: Reply }
   | { readonly kind: 'sent'; readonly id: number }
-  /** The shell has run what followed the last answer; held requests may go on. */
+  /** The shell has run `afterSent` of the last answer; waiting requests may continue. */
   | { readonly kind: 'resume' }
   | { readonly kind: 'session'; readonly session: number; readonly reason: SessionReason }
   | { readonly kind: 'tick' };
@@ -76,9 +76,9 @@ export interface ServerStep {
   readonly effects: readonly ServerEffect[];
 }
 
-/** responsePending leaves this share of P2 or P2* after the start, so that it is on the bus in time. */
+/** Share of P2 or P2* after which responsePending is sent, so that it is on the bus in time. */
 const PENDING_SHARE = 0.6;
-/** Requests that may overtake the confirmation of the last answer; a tester has one, a second tester another. */
+/** How many requests may overtake the confirmation of the last answer: one of each of several testers. */
 const MAX_HELD = 4;
 
 export const initialServerState: ServerState = {
@@ -141,10 +141,10 @@ export function stepServer(
 
 function receive(state: ServerState, request: IncomingRequest, timing: ServerTiming): ServerStep {
   const sid = request.message[0];
-  // 8.2.1: bit 6 marks responses. Answering one could start an endless exchange between two servers.
+  // 8.2.1: bit 6 marks responses. An answer to a response could start an endless exchange between two servers.
   if (sid === undefined || (sid & 0x40) !== 0) return quiet(state);
   if (state.phase.kind === 'idle' && state.held.length === 0) return begin(state, request, timing);
-  // ISO 14229-2 7.5: the tester's sign of life is welcome at any time and asks for nothing.
+  // ISO 14229-2 7.5: this tester present is accepted at any time and needs no answer.
   if (isSilentTesterPresent(request.message)) return quiet(state);
   const waits = state.phase.kind === 'sending' || state.phase.kind === 'idle';
   if (waits && state.held.length < MAX_HELD) {
@@ -208,14 +208,14 @@ function settle(
   };
 }
 
-/** 8.7.2: whoever was told to wait gets an answer; otherwise bit 7 and functional addressing silence some. */
+/** 8.7.2: after a responsePending an answer must follow; otherwise bit 7 and functional addressing suppress some. */
 function mustAnswer(job: Job, reply: Reply, pendings: number): boolean {
   if (pendings > 0) return true;
   if (!('nrc' in reply)) return !job.suppress;
   return !job.functional || !SILENT_WHEN_FUNCTIONAL.has(reply.nrc);
 }
 
-/** Tables 4 to 8: what a server that was not meant does not say to a functional request. */
+/** Tables 4 to 8: codes that a server does not send in answer to a functional request. */
 const SILENT_WHEN_FUNCTIONAL: ReadonlySet<number> = new Set([
   Nrc.serviceNotSupported,
   Nrc.subFunctionNotSupported,
@@ -275,7 +275,7 @@ function tick(state: ServerState, nowMs: number, timing: ServerTiming): ServerSt
   return quiet(state);
 }
 
-/** S3 runs in every session but the default one, from the end of an answer to the start of a request. */
+/** S3 runs in every session but the default session, from the end of an answer to the start of a request. */
 function restartS3(state: ServerState, nowMs: number, timing: ServerTiming): ServerState {
   const runs =
     state.session !== Session.default &&

@@ -7,7 +7,7 @@ import * as controlDtcSetting from './services/control-dtc-setting.ts';
 import * as sessionControl from './services/diagnostic-session-control.ts';
 import * as testerPresent from './services/tester-present.ts';
 
-/** 28: what the ECU may still do on the bus, per kind of message. */
+/** State of service 28: what the ECU may do on the bus, for each kind of message. */
 export interface CommunicationState {
   readonly normal: { readonly receive: boolean; readonly transmit: boolean };
   readonly networkManagement: { readonly receive: boolean; readonly transmit: boolean };
@@ -19,7 +19,7 @@ export const FULL_COMMUNICATION: CommunicationState = {
 };
 
 /**
- * 10. The change takes place when the answer has left (10.2.1). `mayEnter` names an NRC against it, for example
+ * Service 10. The session changes when the answer was sent (10.2.1). `mayEnter` returns an NRC against it, for example
  * conditionsNotCorrect for the programming session while the vehicle drives.
  */
 export function sessionControlHandler(options: {
@@ -44,7 +44,7 @@ export function sessionControlHandler(options: {
   };
 }
 
-/** 3E. Restarting S3 is what every request does. */
+/** Service 3E. It only answers, because every request restarts S3. */
 export function testerPresentHandler(): ServiceHandler {
   return {
     subFunctions: { 0: {} },
@@ -57,7 +57,7 @@ export function testerPresentHandler(): ServiceHandler {
   };
 }
 
-/** 28, for the node itself: control types 00 to 03. */
+/** Service 28 for the node itself: control types 00 to 03. */
 export function communicationControlHandler(options: {
   readonly sessions: readonly number[];
   state(): CommunicationState;
@@ -90,7 +90,7 @@ export function communicationControlHandler(options: {
   };
 }
 
-/** 85. DTCSettingControlOptionRecord is the vehicle manufacturer's; this node knows none. */
+/** Service 85. DTCSettingControlOptionRecord is defined by the vehicle manufacturer; this node accepts none. */
 export function controlDtcSettingHandler(options: {
   readonly sessions: readonly number[];
   change(on: boolean): void;

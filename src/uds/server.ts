@@ -50,30 +50,30 @@ export type {
 
 export interface UdsServerOptions {
   readonly physical: IsoTpConnection;
-  /** Requests to all ECUs; answers to them leave through `physical`. */
+  /** Requests to all ECUs; their answers are sent on `physical`. */
   readonly functional?: IsoTpConnection;
   readonly clock: Clock;
-  /** By service identifier. They take precedence over the built-in 10, 27, 28, 3E and 85. */
+  /** Handlers by service identifier. They replace the built-in ones of 10, 27, 28, 3E and 85. */
   readonly handlers?: ServiceHandlers;
-  /** Sessions that 10 knows: default, programming and extended unless told otherwise. */
+  /** Sessions that service 10 accepts; default, programming and extended by default. */
   readonly sessions?: readonly number[];
-  /** An NRC stands against entering the session. */
+  /** Returns an NRC against entering the session, undefined to allow it. */
   readonly mayEnterSession?: (session: number, context: ServiceContext) => Nrc | undefined;
   readonly security?: SecurityAccess;
   readonly timing?: Partial<ServerTiming>;
   readonly logger?: Logger;
-  /** After every change, including re-entry of the same session. */
+  /** Called after every change, including re-entry of the same session. */
   readonly onSession?: (from: number, to: number, reason: SessionReason) => void;
   readonly onCommunication?: (state: CommunicationState) => void;
   readonly onDtcSetting?: (on: boolean) => void;
 }
 
-/** A timer that fires later than this finds a process that was blocked. */
+/** A timer that fires later than this shows that the process was blocked. */
 const LATE_MS = 5;
-/** What such a process gets to hand over what has arrived meanwhile. */
+/** Time for a blocked process to handle the messages that have arrived. */
 const GRACE_MS = 50;
 
-/** Answers one request at a time. Nothing that a peer sends makes it throw. */
+/** Answers one request at a time. No message of a peer makes it throw. */
 export class UdsServer {
   readonly #options: UdsServerOptions;
   readonly #timing: ServerTiming;
@@ -142,12 +142,12 @@ export class UdsServer {
     return this.#state.phase.kind !== 'idle';
   }
 
-  /** For handlers of the ECU that replace service 10; call it from `afterSent`. */
+  /** For handlers of an ECU that replace service 10; they call it from `afterSent`. */
   changeSession(session: number): void {
     this.#feed({ kind: 'session', session, reason: 'request' });
   }
 
-  /** As after power-on: default session, locked, nothing under way. What a handler still answers is dropped. */
+  /** Restores the state after power-on: default session, locked, no request. Answers of running handlers are dropped. */
   reset(): void {
     const from = this.#state.session;
     this.#state = { ...initialServerState, nextId: this.#state.nextId + 1 };
@@ -158,7 +158,7 @@ export class UdsServer {
     this.#arm();
   }
 
-  /** Stops listening to its timers and to its peers; the connections belong to the caller. */
+  /** Stops the timers and ignores further messages; the connections belong to the caller. */
   close(): void {
     this.#closed = true;
     this.#inputs = [];
@@ -178,7 +178,7 @@ export class UdsServer {
     });
   }
 
-  /** Inputs that arise while effects run wait for their turn. */
+  /** Inputs that arrive while effects run are queued. */
   #feed(input: ServerInput): void {
     if (this.#closed) return;
     this.#inputs.push(input);
@@ -260,7 +260,7 @@ export class UdsServer {
   }
 
   #settle(job: Job, reply: Reply): void {
-    // After a reset the job is of the past, and so is what should follow it.
+    // After a reset the job does not exist any more: its answer and its `afterSent` are dropped.
     const { phase } = this.#state;
     if (phase.kind === 'idle' || phase.job.id !== job.id) return;
     const checked = this.#checked(job, reply);
@@ -268,14 +268,14 @@ export class UdsServer {
     this.#feed({ kind: 'settled', id: job.id, reply: checked });
   }
 
-  /** No answer, or one to another service, is a mistake in the handler that must not reach the bus. */
+  /** A missing answer, or an answer to another service, is a mistake in the handler that must not reach the bus. */
   #checked(job: Job, reply: Reply | undefined): Reply {
     if (reply === undefined) return this.#failure(job, new Error('the handler gave no answer'));
     if ('nrc' in reply || reply.positive[0] === job.sid + POSITIVE_RESPONSE_OFFSET) return reply;
     return this.#failure(
       job,
       new Error(
-        `the handler's answer ${toHex(reply.positive.subarray(0, 8))} is of another service`,
+        `the handler's answer ${toHex(reply.positive.subarray(0, 8))} belongs to another service`,
       ),
     );
   }
@@ -301,7 +301,7 @@ export class UdsServer {
         done?.();
       });
     } catch (error) {
-      // Annex A.1: the answer does not fit the transport.
+      // Annex A.1: the answer is too long for the transport.
       if (error instanceof RangeError && message.length > 3) {
         this.#send(negativeResponse(byteAt(message, 0) & ~0x40, Nrc.responseTooLong), final);
         return;
@@ -311,7 +311,7 @@ export class UdsServer {
     }
   }
 
-  /** ISO 14229-1 10.2.1 table 23: what a change of session does to the rest. */
+  /** ISO 14229-1 10.2.1 table 23: effects of a change of session. */
   #enter(from: number, to: number, reason: SessionReason): void {
     this.#options.security?.lock();
     if (to === Session.default) {
@@ -341,7 +341,7 @@ export class UdsServer {
     }
   }
 
-  /** One timer for whatever the engine waits for next. */
+  /** Sets one timer for the next deadline of the engine. */
   #arm(): void {
     const dueMs = this.#closed ? undefined : serverDueMs(this.#state);
     if (dueMs === this.#timerDueMs) return;
@@ -353,7 +353,7 @@ export class UdsServer {
     const name = handling ? 'P2server' : 'S3server';
     const delayMs = Math.max(0, dueMs - this.#options.clock.nowMs());
     this.#timer = this.#options.clock.after(name, delayMs, () => {
-      // Late: the process was blocked, and a request that keeps the session may lie behind this very timer.
+      // Late: the process was blocked, and a request that keeps the session may wait behind this timer.
       const lateMs = this.#options.clock.nowMs() - dueMs;
       if (handling || lateMs <= LATE_MS) this.#tick();
       else this.#timer = this.#options.clock.after(name, GRACE_MS, () => this.#tick());

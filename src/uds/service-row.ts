@@ -1,6 +1,6 @@
-// The row that each file of services/ exports: all that monitor, client and server must know of a service.
+// The row that each file of services/ exports: the facts about a service for monitor, client and server.
 
-/** What a row needs to describe a message inside of a message. */
+/** Describes a message inside of another message, for rows. */
 export type DescribeMessage = (message: Uint8Array) => string;
 
 export interface ServiceRow {
@@ -12,13 +12,13 @@ export interface ServiceRow {
   readonly subFunctions?: Readonly<Record<string, number>>;
   /** Bytes after the SID that a positive response repeats; a sub-function counts as one, without bit 7. */
   readonly echoed: number;
-  /** Widths in bytes of what names a request in a trace; missing: the sub-function, where there is one. */
+  /** Widths in bytes of the fields that name a request in a trace; missing: the sub-function, where there is one. */
   readonly named?: readonly number[];
   /** A failure inside a server is generalProgrammingFailure (72), not generalReject (10). */
   readonly programs?: boolean;
-  /** Words for a request in a trace; missing: its bytes. `subFunction` comes without bit 7. */
+  /** Text for a request in a trace; missing: its bytes. `subFunction` is without bit 7. */
   request?(message: Uint8Array, subFunction: number, describe: DescribeMessage): string;
-  /** Words for a positive response; missing: its bytes. */
+  /** Text for a positive response; missing: its bytes. */
   response?(message: Uint8Array, subFunction: number, describe: DescribeMessage): string;
 }
 

@@ -1,4 +1,4 @@
-// What an ECU declares about its own times: P2server_max and P2*server_max of its answer to 10, ISO 14229-1 10.2.
+// The times that an ECU declares: P2server_max and P2*server_max of its answer to 10, ISO 14229-1 10.2.
 
 import { isMalformed } from './codec.ts';
 import type { UdsReply } from './reply.ts';
@@ -6,19 +6,19 @@ import { Sid } from './services/all.ts';
 import * as diagnosticSessionControl from './services/diagnostic-session-control.ts';
 import { SUPPRESS_POSITIVE_RESPONSE } from './sid.ts';
 
-/** As the tester counts them; what is missing was not declared. */
+/** Times as the tester uses them; a missing one was not declared. */
 export interface ToldTiming {
   readonly p2Ms?: number;
   readonly p2StarMs?: number;
 }
 
-/** ISO 14229-2 6.2: delta P2, what a request and its answer need on their way, gateways included. */
+/** ISO 14229-2 6.2: delta P2, the time of a request and its answer on the bus, gateways included. */
 const WAY_MS = 50;
 const DEFAULT_SESSION = 0x01;
 
 /**
- * What counts after `request` was settled with `reply`. A new session has the times of its answer; where the answer
- * leaves them out or they are 0, those from before stay. The default session and an ECU that restarts begin anew.
+ * The times that are valid after `request` ended with `reply`. A new session has the times of its answer; times that are
+ * missing there or 0 do not change. They are forgotten in the default session and after a reset of the ECU.
  */
 export function toldAfter(told: ToldTiming, request: Uint8Array, reply: UdsReply): ToldTiming {
   if (reply.kind !== 'positive' && reply.kind !== 'suppressed') return told;

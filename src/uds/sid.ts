@@ -13,7 +13,7 @@ export const Session = {
 } as const;
 export type Session = (typeof Session)[keyof typeof Session];
 
-/** Data identifiers of ISO 14229-1 table C.1 that we use, then ours from the system supplier's range FD00..FEFF. */
+/** Data identifiers of ISO 14229-1 table C.1 in use here, then ours from the system supplier's range FD00..FEFF. */
 export const Did = {
   activeDiagnosticSession: 0xf186,
   sparePartNumber: 0xf187,
@@ -26,19 +26,19 @@ export const Did = {
   applicationSoftwareFingerprint: 0xf15a,
   /** Boot state, see `src/uds/boot-state.ts`. */
   bootState: 0xfd00,
-  /** SHA-256 that the ECU computes, at the moment of the request, over the image in its active bank: 32 bytes. */
+  /** SHA-256 that the ECU computes over the image in its active bank at each request: 32 bytes. */
   activeBankDigest: 0xfd01,
-  /** SHA-256 computed over the verified image in the inactive bank; requestOutOfRange when it holds none. */
+  /** SHA-256 computed over the verified image in the inactive bank; requestOutOfRange without such an image. */
   inactiveBankDigest: 0xfd02,
-  /** How far an interrupted download is durable, see `src/uds/resume-state.ts`; requestOutOfRange without one. */
+  /** How much of an interrupted download is durable, see `src/uds/resume-state.ts`; requestOutOfRange without a download. */
   resumeState: 0xfd03,
-  /** Unique number of the chip, 16 bytes; nothing can write it. */
+  /** Unique number of the chip, 16 bytes; read-only. */
   deviceId: 0xfd10,
   /** One byte, see `ProvisioningState`. */
   provisioningState: 0xfd11,
   /** Public halves of the ECU's own keys: Ed25519 for reports, X25519 for encrypted images; 32 bytes each. */
   publicKeys: 0xfd12,
-  /** Secret of the device sessions, 32 bytes. Like the next two: read and written until the readout is locked. */
+  /** Secret of the device sessions, 32 bytes. Like the next two it can be read and written until the readout is locked. */
   deviceSecret: 0xfd13,
   /** Secret of SecurityAccess, 16 to 64 bytes. */
   securityAccessKey: 0xfd14,
@@ -50,7 +50,7 @@ export const Did = {
   factoryKey: 0xfd17,
   /** Versions of the metadata that the ECU trusts, its latest verified time and report counter, as JSON. */
   trustState: 0xfd20,
-  /** 16 bytes that the next signed time must carry; others once a bundle has used them, and after each reset. */
+  /** 16 bytes that the next signed time must carry; they change when a bundle has used them, and after each reset. */
   timeNonce: 0xfd21,
   /** Signed version report as JSON; its counter rises with each read. */
   versionReport: 0xfd22,
@@ -61,36 +61,36 @@ export const Did = {
    * the TMU (16 bytes; zeros before the lock).
    */
   securedDataChallenge: 0xfd24,
-  /** What the ECU knows of the campaign that changed it last, see `src/uds/campaign-record.ts`. */
+  /** The last campaign that changed the ECU, see `src/uds/campaign-record.ts`. */
   campaignRecord: 0xfd25,
 } as const;
 
-/** Routine identifiers: FF00 and FF01 are the standard's, the others are the vehicle manufacturer's. */
+/** Routine identifiers: FF00 and FF01 are defined by the standard, the others by the vehicle manufacturer. */
 export const Routine = {
   eraseMemory: 0xff00,
   checkProgrammingDependencies: 0xff01,
   /** The driver's approval, on the CGW only. */
   driverApproval: 0x0200,
-  /** How the update ended, for the driver: UTF-8 text. On the CGW only. */
+  /** Shows the driver how the update ended: UTF-8 text. On the CGW only. */
   updateOutcome: 0x0204,
   /** Argument: SHA-256 of the image just transferred, 32 bytes. Result: one byte, 0 = correct. */
   checkMemory: 0x0202,
   /** Result: one byte, 0 = all met. */
   checkProgrammingPreconditions: 0x0203,
-  /** The ECU makes its own keys anew; until the readout is locked. */
+  /** The ECU creates new keys; possible until the readout is locked. */
   generateKeys: 0x0220,
-  /** Ends provisioning for good: secrets and memory cannot be read or written any more. */
+  /** Ends provisioning permanently: secrets and memory cannot be read or written any more. */
   lockReadout: 0x0221,
-  /** Next reset boots the inactive bank on trial. Options of 0210 to 0213: `src/uds/campaign-record.ts`. */
+  /** The next reset boots the inactive bank on trial. Options of 0210 to 0213: `src/uds/campaign-record.ts`. */
   activateBank: 0x0210,
-  /** Makes the running trial bank the confirmed one; the way back stays open. Results: one byte, 0 = self test passed. */
+  /** Makes the running trial bank the confirmed one; a rollback stays possible. Results: one byte, 0 = self test passed. */
   confirmBank: 0x0211,
-  /** Next reset boots the previous bank. Before activation: forgets the staged image. */
+  /** The next reset boots the previous bank. Before activation: the ECU forgets the staged image. */
   rollbackBank: 0x0212,
-  /** Raises the security counter to that of the running, confirmed image: no older one runs ever again. */
+  /** Raises the security counter to that of the running, confirmed image: from then on no older image can run. */
   commitCounter: 0x0213,
 } as const;
 
-/** Value of the data identifier FD11. `open`: something was provisioned, nothing is locked yet. */
+/** Value of the data identifier FD11. `open`: something was provisioned, but the ECU is not locked yet. */
 export const ProvisioningState = { virgin: 0, open: 1, locked: 2 } as const;
 export type ProvisioningState = (typeof ProvisioningState)[keyof typeof ProvisioningState];

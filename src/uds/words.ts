@@ -1,20 +1,20 @@
-// Pieces of the one line that describes a message: bytes, names, and what could not be decoded.
+// Parts of the line that describes a message: bytes, names, and bytes that could not be decoded.
 
 import { asciiText, hexNumber } from '../core/bytes.ts';
 import { hex2, isMalformed, type Malformed } from './codec.ts';
 import type { MemoryRequest, MemoryResponse } from './memory-transfer.ts';
 import { type Nrc, nrcName } from './nrc.ts';
 
-/** At most so many bytes of data are written out. */
+/** How many bytes of data are shown at most. */
 export const SHOWN_BYTES = 12;
 
-/** The name of a code in a table of the standard, its number where it has none. */
+/** The name of a code in a table of the standard, or its number where it has no name. */
 export function nameIn(table: Readonly<Record<string, number>>, code: number): string {
   const found = Object.entries(table).find(([, value]) => value === code);
   return found?.[0] ?? `0x${hex2(code)}`;
 }
 
-/** Words for what was decoded, or why it could not be decoded. */
+/** Text for the decoded message, or why it could not be decoded. */
 export function decodedText<Message extends object>(
   message: Message | Malformed | Nrc,
   words: (message: Message) => string,
@@ -33,7 +33,7 @@ export function bytesText(bytes: Uint8Array, from: number): string {
   return `${spaced(rest.subarray(0, SHOWN_BYTES))} ... ${rest.length} bytes`;
 }
 
-/** Data as text where all of it is printable, as hexadecimal bytes otherwise. */
+/** Data as text if all of it is printable, otherwise as hexadecimal bytes. */
 export function valueText(bytes: Uint8Array): string {
   const printableBytes = bytes.every((byte) => byte >= 0x20 && byte < 0x7f);
   return bytes.length > 0 && printableBytes && bytes.length <= 64
@@ -41,7 +41,7 @@ export function valueText(bytes: Uint8Array): string {
     : bytesText(bytes, 0);
 }
 
-/** A path from the bus must not move the cursor of a terminal. */
+/** Text from the bus without control characters, which could move the cursor of a terminal. */
 export function printable(text: string): string {
   const short = text.length > 64 ? `${text.slice(0, 64)}...` : text;
   return short.replace(/[^\x20-\x7e]/g, '?');
@@ -51,7 +51,7 @@ export function spaced(bytes: Uint8Array): string {
   return Array.from(bytes, hex2).join(' ');
 }
 
-/** Requests of 23, 34 and 35. */
+/** Text for requests of 23, 34 and 35. */
 export function memoryText(
   request: (Pick<MemoryRequest, 'address' | 'size'> & Partial<MemoryRequest>) | Nrc,
 ): string {
@@ -61,7 +61,7 @@ export function memoryText(
   });
 }
 
-/** Responses of 34 and 35. */
+/** Text for responses of 34 and 35. */
 export function blockLengthText(response: MemoryResponse | Malformed): string {
   return decodedText(response, ({ maxBlockLength }) => `blocks of up to ${maxBlockLength} bytes`);
 }

@@ -49,7 +49,7 @@ test('a refusal says what was being done, what happened and what to do', () => {
     sid: 0x36,
   });
   expect(error.message).toBe(
-    'sending block 7: refused transferData (0x36): wrongBlockSequenceCounter (0x73); a block was lost: start the programming anew',
+    'sending block 7: refused transferData (0x36): wrongBlockSequenceCounter (0x73); a block was lost: start the programming again',
   );
 });
 

@@ -354,7 +354,7 @@ describe('mistakes of a handler', () => {
   test('an answer of another service does not reach the bus', async () => {
     start({ handlers: { 34: { minLength: 1, handle: () => ({ positive: fromHex('6e00') }) } } });
     expect(await ask('22')).toEqual(['7f2210']);
-    expect(errors[0]).toContain('of another service');
+    expect(errors[0]).toContain('to another service');
   });
 
   test('no answer at all is 0x10', async () => {

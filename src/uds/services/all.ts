@@ -1,4 +1,4 @@
-// Every service with a codec here: its row makes it known to monitor, client and server. A new one is a file and a line here.
+// All services with a codec here; monitor, client and server know them by their rows. A new one is a file and a line here.
 
 import { hex2 } from '../codec.ts';
 import type { ServiceRow } from '../service-row.ts';
@@ -58,7 +58,7 @@ export type Sid = Row['sid'];
 const OWN: ReadonlyMap<number, ServiceRow> = bySid(SERVICES);
 const ALL: ReadonlyMap<number, ServiceRow> = bySid([...SERVICES, ...OTHER_SERVICES]);
 
-/** The row of a service of the standard, with or without a codec here. */
+/** The row of a service of the standard, also of one without a codec here. */
 export function serviceOf(sid: number): ServiceRow | undefined {
   return ALL.get(sid);
 }

@@ -48,15 +48,15 @@ export const AuthenticationReturn = {
 
 /**
  * One field of a message: `u8` and `u16` are numbers, `algorithm` the 16 bytes of algorithmIndicator (an object
- * identifier, padded), `bytes` a 16-bit length and that many bytes, `some` the same but never empty.
+ * identifier, padded), `bytes` a 16-bit length and that many bytes, `some` the same with at least one byte.
  */
 type Kind = 'u8' | 'u16' | 'algorithm' | 'bytes' | 'some';
 type Layout = readonly (readonly [name: string, kind: Kind])[];
 
-/** algorithmIndicator is 16 bytes long in every message that has one. */
+/** Length of algorithmIndicator in every message that has one. */
 export const ALGORITHM_INDICATOR_LENGTH = 16;
 
-/** Tables 74 to 79. */
+/** Fields of requests, tables 74 to 79. */
 const REQUESTS = {
   deAuthenticate: [],
   verifyCertificateUnidirectional: [
@@ -96,7 +96,7 @@ const REQUESTS = {
   authenticationConfiguration: [],
 } as const satisfies Record<Task, Layout>;
 
-/** Tables 81 to 87; authenticationReturnParameter stands before all of them. */
+/** Fields of responses, tables 81 to 87; authenticationReturnParameter comes before all of them. */
 const RESPONSES = {
   deAuthenticate: [],
   verifyCertificateUnidirectional: [
@@ -132,7 +132,7 @@ type Fields<L extends Layout> = {
   readonly [Field in L[number] as Field[0]]: Field[1] extends 'u8' | 'u16' ? number : Uint8Array;
 };
 
-/** Discriminated by `task`; the fields are named as in the standard. */
+/** A request by `task`; the fields have the names of the standard. */
 export type Request = {
   [T in Task]: { readonly task: T; readonly suppress: boolean } & Fields<(typeof REQUESTS)[T]>;
 }[Task];
@@ -216,7 +216,7 @@ function encodeFields(layout: Layout, values: Readonly<Record<string, unknown>>)
   );
 }
 
-/** Undefined when a field is missing, empty where it must not be, or bytes are left over. */
+/** Undefined when a field is missing or wrongly empty, or when bytes are left over. */
 function decodeFields(
   layout: Layout,
   reader: Reader,

@@ -8,7 +8,7 @@ import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
 const SID = 0x14;
 
-/** Annex D.1: every DTC. */
+/** Annex D.1: the group of all DTCs. */
 export const ALL_GROUPS = 0xff_ffff;
 
 export interface Request {

@@ -17,7 +17,7 @@ import { nameIn } from '../words.ts';
 
 const SID = 0x28;
 
-/** Table 54: controlType. The last two address one node behind the server. */
+/** Table 54: controlType. The last two address a node behind the server. */
 export const ControlType = {
   enableRxAndTx: 0x00,
   enableRxAndDisableTx: 0x01,
@@ -27,7 +27,7 @@ export const ControlType = {
   enableRxAndTxWithEnhancedAddressInformation: 0x05,
 } as const;
 
-/** Annex B.1: bits 0 and 1 of communicationType; the upper nibble is the subnet, 0 this node's all. */
+/** Annex B.1: bits 0 and 1 of communicationType; the upper nibble is the subnet, 0 means all of this node. */
 export const CommunicationType = {
   normal: 0x01,
   networkManagement: 0x02,

@@ -29,7 +29,7 @@ export interface Timing {
 
 export interface Response {
   readonly session: number;
-  /** Undefined from servers older than the 2013 edition, which may leave the record out. */
+  /** Undefined from servers older than the 2013 edition, which may omit the record. */
   readonly timing: Timing | undefined;
 }
 
@@ -45,7 +45,7 @@ export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   return { session: subFunction, suppress };
 }
 
-/** `50 <session> <P2 / 1 ms> <P2* / 10 ms>`, both rounded up so that nobody waits too short. */
+/** `50 <session> <P2 / 1 ms> <P2* / 10 ms>`, both rounded up so that no tester waits too short. */
 export function encodeResponse(session: number, timing: Timing): Uint8Array {
   return concatBytes(
     Uint8Array.of(SID + POSITIVE_RESPONSE_OFFSET, joinSubFunction(session)),

@@ -32,7 +32,7 @@ export interface Request {
 
 export interface Response {
   readonly type: number;
-  /** Seconds in stand-by, 255: not known. Only after enableRapidPowerShutDown. */
+  /** Seconds in stand-by, 255: unknown. Only after enableRapidPowerShutDown. */
   readonly powerDownSeconds: number | undefined;
 }
 

@@ -30,8 +30,8 @@ export interface Request {
   readonly did: number;
   readonly parameter: ControlParameter;
   /**
-   * controlState of a shortTermAdjustment, then the controlEnableMask where the identifier has several parameters:
-   * the wire carries no length of either, `splitState` knows.
+   * controlState of a shortTermAdjustment, then the controlEnableMask where the identifier has several parameters. The
+   * message carries the length of neither; see `splitState`.
    */
   readonly data: Uint8Array;
 }
@@ -39,7 +39,7 @@ export interface Request {
 export interface Response {
   readonly did: number;
   readonly parameter: ControlParameter;
-  /** What the input or output is now; may be empty. */
+  /** The present state of the input or output; may be empty. */
   readonly state: Uint8Array;
 }
 
@@ -62,7 +62,7 @@ export function encodeRequest(
   );
 }
 
-/** A parameter that is reserved is 31 and not 12: it is no sub-function (13.2.4). */
+/** A reserved parameter gives 31 and not 12, because it is not a sub-function (13.2.4). */
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 4);
   if (problem !== undefined) return problem;

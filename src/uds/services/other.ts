@@ -1,8 +1,8 @@
-// Services without a codec of ours that a trace may show, ISO 14229-1:2020 table 2.
+// Services without a codec here that a trace may show, ISO 14229-1:2020 table 2.
 
 import type { ServiceRow } from '../service-row.ts';
 
-/** The sub-functions of these are not told apart here. */
+/** Sub-functions of a service whose names are not listed here. */
 const UNNAMED = {};
 
 export const OTHER_SERVICES: readonly ServiceRow[] = [

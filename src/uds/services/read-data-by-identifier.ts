@@ -55,8 +55,8 @@ export function encodeResponse(...records: readonly DataRecord[]): Uint8Array {
 }
 
 /**
- * The wire carries no lengths: without `lengthOf` the whole response is one record. With it, a record of unknown
- * length (undefined) takes all that is left.
+ * The message carries no lengths: without `lengthOf` the whole response is one record. With it, a record of unknown
+ * length (undefined) takes the rest of the response.
  */
 export function decodeResponse(
   bytes: Uint8Array,

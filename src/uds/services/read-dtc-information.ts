@@ -1,4 +1,4 @@
-// ReadDTCInformation (19), ISO 14229-1 12.3: the sub-functions in use; the others travel as bytes.
+// ReadDTCInformation (19), ISO 14229-1 12.3: the sub-functions in use; the data of others stay bytes.
 
 import { byteAt, concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
 import { assertNever } from '../../core/errors.ts';
@@ -21,7 +21,7 @@ import type { DataRecord } from './read-data-by-identifier.ts';
 
 const SID = 0x19;
 
-/** Table 317, the ones with a codec here. */
+/** Table 317: the report types with a codec here. */
 export const ReportType = {
   reportNumberOfDtcByStatusMask: 0x01,
   reportDtcByStatusMask: 0x02,
@@ -44,7 +44,7 @@ export const DtcStatus = {
   warningIndicatorRequested: 0x80,
 } as const;
 
-/** Annex D.4: DTCFormatIdentifier of ISO 14229-1 itself. */
+/** Annex D.4: DTCFormatIdentifier of the format of ISO 14229-1. */
 export const DTC_FORMAT_ISO_14229_1 = 0x01;
 
 type RequestBody =
@@ -55,14 +55,14 @@ type RequestBody =
   | { readonly report: 'reportDtcSnapshotIdentification' | 'reportSupportedDtc' }
   | {
       readonly report: 'reportDtcSnapshotRecordByDtcNumber' | 'reportDtcExtDataRecordByDtcNumber';
-      /** 24 bit. */
+      /** DTC of 24 bits. */
       readonly dtc: number;
-      /** FF: all records. */
+      /** Number of the record; FF: all records. */
       readonly recordNumber: number;
     }
   | { readonly report: 'raw'; readonly subFunction: number; readonly data: Uint8Array };
 
-/** What `encodeRequest` takes; `suppress` is false unless given. */
+/** Input of `encodeRequest`; `suppress` is false by default. */
 export type RequestInput = RequestBody & { readonly suppress?: boolean };
 export type Request = RequestBody & { readonly suppress: boolean };
 
@@ -87,7 +87,7 @@ export type Response =
       readonly report: 'reportDtcSnapshotIdentification';
       readonly records: readonly { readonly dtc: number; readonly recordNumber: number }[];
     }
-  /** `data`: records one after the other; `decodeSnapshotRecords` takes snapshots apart. */
+  /** `data`: records one after the other; `decodeSnapshotRecords` reads snapshots. */
   | ({
       readonly report: 'reportDtcSnapshotRecordByDtcNumber' | 'reportDtcExtDataRecordByDtcNumber';
       readonly data: Uint8Array;
@@ -240,7 +240,7 @@ export interface SnapshotRecord {
   readonly records: readonly DataRecord[];
 }
 
-/** Takes the `data` of 59 04 apart: record number, number of DIDs, DIDs with data whose lengths only the caller knows. */
+/** Reads the `data` of 59 04: record number, number of DIDs, DIDs with data whose lengths only the caller knows. */
 export function decodeSnapshotRecords(
   data: Uint8Array,
   lengthOf: (did: number) => number | undefined,

@@ -1,4 +1,4 @@
-// ReadMemoryByAddress (23), ISO 14229-1 11.3: bytes of the memory as they are.
+// ReadMemoryByAddress (23), ISO 14229-1 11.3: bytes of the memory.
 
 import { concatBytes } from '../../core/bytes.ts';
 import { type Malformed, requestProblem, responseProblem } from '../codec.ts';
@@ -22,7 +22,7 @@ export interface Response {
   readonly data: Uint8Array;
 }
 
-/** `23 <addressAndLengthFormat> <address> <size>`, 4 bytes each unless told otherwise. */
+/** `23 <addressAndLengthFormat> <address> <size>`, 4 bytes each by default. */
 export function encodeRequest(input: Omit<MemoryRequestInput, 'dataFormat'>): Uint8Array {
   return concatBytes(Uint8Array.of(SID), encodeAddressAndLength(input));
 }
@@ -36,7 +36,7 @@ export function encodeResponse(data: Uint8Array): Uint8Array {
   return concatBytes(Uint8Array.of(SID + POSITIVE_RESPONSE_OFFSET), data);
 }
 
-/** The wire repeats neither address nor size: the caller compares the length with what was asked. */
+/** The response repeats neither address nor size: the caller compares its length with the request. */
 export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   return responseProblem(bytes, SID, 2) ?? { data: bytes.subarray(1) };
 }

@@ -19,7 +19,7 @@ const SID = 0x34;
 export type Request = MemoryRequest;
 export type Response = MemoryResponse;
 
-/** `34 <dataFormat> <addressAndLengthFormat> <address> <size>`, 4 bytes each unless told otherwise. */
+/** `34 <dataFormat> <addressAndLengthFormat> <address> <size>`, 4 bytes each by default. */
 export function encodeRequest(input: MemoryRequestInput): Uint8Array {
   return encodeMemoryRequest(SID, input);
 }

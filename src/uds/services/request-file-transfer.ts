@@ -30,7 +30,7 @@ export const ModeOfOperation = {
 } as const;
 
 interface FileRequest {
-  /** filePathAndName, one byte a character, 1 to 65,535 of them. */
+  /** filePathAndName, one byte a character, 1 to 65,535 characters. */
   readonly path: string;
 }
 
@@ -62,7 +62,7 @@ export type Response =
     } & TransferResponse)
   /** `size`: bytes of directory information to be read. */
   | ({ readonly mode: 'readDir'; readonly size: number } & TransferResponse)
-  /** `position`: the byte of the file from which on TransferData continues. */
+  /** `position`: the byte of the file at which TransferData continues. */
   | ({
       readonly mode: 'resumeFile';
       readonly dataFormat: number;
@@ -73,7 +73,7 @@ const MODES = new Map<number, Request['mode']>(
   Object.entries(ModeOfOperation).map(([name, code]) => [code, name as Request['mode']]),
 );
 
-/** `38 <mode> <length of path, 2> <path> [dataFormat] [width, sizes]`; throws RangeError for what does not fit. */
+/** `38 <mode> <length of path, 2> <path> [dataFormat] [width, sizes]`; throws RangeError for a value that does not fit. */
 export function encodeRequest(request: Request): Uint8Array {
   if (request.path.length === 0) throw new RangeError('filePathAndName must not be empty');
   const head = [
@@ -104,7 +104,7 @@ export function encodeRequest(request: Request): Uint8Array {
   return concatBytes(...head);
 }
 
-/** An unknown mode or a size beyond 2^53 is requestOutOfRange. */
+/** Returns requestOutOfRange for an unknown mode or a size beyond 2^53. */
 export function decodeRequest(bytes: Uint8Array): Request | Nrc {
   const problem = requestProblem(bytes, SID, 5);
   if (problem !== undefined) return problem;
@@ -150,7 +150,7 @@ export function encodeResponse(response: Response): Uint8Array {
     head,
     Uint8Array.of(width),
     uintToBytes(response.maxBlockLength, width),
-    // 15.6.3.2: a directory has no data format, the byte is 00.
+    // 15.6.3.2: a directory has no data format, so the byte is 00.
     Uint8Array.of(
       response.mode === 'readDir' ? 0 : checkedByte(response.dataFormat, 'dataFormatIdentifier'),
     ),
@@ -189,7 +189,7 @@ export function decodeResponse(bytes: Uint8Array): Response | Malformed {
   if (!reader.exact) return malformed(`${bytes.length} bytes do not fit the fields of ${mode}`);
   const numbers = Object.values(response).filter((value) => typeof value === 'number');
   if (!numbers.every(Number.isSafeInteger)) return malformed('a size is beyond 2^53');
-  // Below 3 no data byte fits beside the identifier and the counter.
+  // Below 3 there is no space for data after the identifier and the counter.
   if ('maxBlockLength' in response && response.maxBlockLength < 3) {
     return malformed(`maxNumberOfBlockLength ${response.maxBlockLength} is below 3`);
   }

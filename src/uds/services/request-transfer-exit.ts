@@ -9,7 +9,7 @@ import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 const SID = 0x37;
 
 export interface Request {
-  /** transferRequestParameterRecord, the vehicle manufacturer's. Often empty. */
+  /** transferRequestParameterRecord, defined by the vehicle manufacturer. Often empty. */
   readonly data: Uint8Array;
 }
 

@@ -19,7 +19,7 @@ const SID = 0x35;
 export type Request = MemoryRequest;
 export type Response = MemoryResponse;
 
-/** `35 <dataFormat> <addressAndLengthFormat> <address> <size>`, 4 bytes each unless told otherwise. */
+/** `35 <dataFormat> <addressAndLengthFormat> <address> <size>`, 4 bytes each by default. */
 export function encodeRequest(input: MemoryRequestInput): Uint8Array {
   return encodeMemoryRequest(SID, input);
 }

@@ -1,4 +1,4 @@
-// SecuredDataTransmission (84), ISO 14229-1:2020 clause 16: another service, with a counter against replay and a MAC.
+// SecuredDataTransmission (84), ISO 14229-1:2020 clause 16: a message inside, a counter against replay, and a MAC.
 
 import { concatBytes, uintToBytes } from '../../core/bytes.ts';
 import {
@@ -35,24 +35,24 @@ const RESPONSE_PARAMETER = Administrative.preEstablishedKey | Administrative.sig
 /** Bytes before the inner message: SID, administrative parameter, calculation, length of the MAC, counter. */
 const HEADER_BYTES = 8;
 
-/** 0 to 65535; rises with each message under one key. */
+/** A number from 0 to 65535 that rises with each message under one key. */
 type AntiReplayCounter = number;
 
 export interface Secured {
-  /** signatureEncryptionCalculation: which key and algorithm; the vehicle manufacturer's. */
+  /** signatureEncryptionCalculation: key and algorithm, defined by the vehicle manufacturer. */
   readonly calculation: number;
   readonly counter: AntiReplayCounter;
-  /** A whole message of another service, its SID first; in a response also a negative one. */
+  /** A whole message of another service, SID first; in a response it may be a negative one. */
   readonly inner: Uint8Array;
 }
 
 export interface SecuredMessage extends Secured {
-  /** What the MAC is calculated over: the whole message without the MAC. */
+  /** The input of the MAC: the whole message without the MAC. */
   readonly authenticated: Uint8Array;
   readonly mac: Uint8Array;
 }
 
-/** `84 <0069> <calculation> <MAC length> <counter> <inner request> <MAC>`; `mac` is asked for the bytes before it. */
+/** `84 <0069> <calculation> <MAC length> <counter> <inner request> <MAC>`; `mac` gets the bytes before it. */
 export function encodeRequest(
   secured: Secured,
   macLength: number,
@@ -90,7 +90,7 @@ export function decodeResponse(bytes: Uint8Array): SecuredMessage | Malformed {
   return read;
 }
 
-/** SID of the service that an inner response answers; undefined for bytes that answer none. */
+/** SID of the service that an inner response answers; undefined for bytes that are not a response. */
 export function answeredSid(inner: Uint8Array): number | undefined {
   if (inner[0] === NEGATIVE_RESPONSE) return inner.length === 3 ? inner[1] : undefined;
   return inner[0] === undefined ? undefined : inner[0] - POSITIVE_RESPONSE_OFFSET;
@@ -145,7 +145,7 @@ export const row = serviceRow({
   response: (message, _subFunction, describe) => securedText(decodeResponse(message), describe),
 });
 
-/** The message inside, which is only authenticated. */
+/** The inner message; it is authenticated but not encrypted. */
 function securedText(message: SecuredMessage | Malformed | Nrc, describe: DescribeMessage): string {
   return decodedText(message, ({ counter, inner }) => `number ${counter}: ${describe(inner)}`);
 }

@@ -98,7 +98,7 @@ function isSeedRequest(subFunction: number): boolean {
   return subFunction % 2 === 1;
 }
 
-/** The odd sub-function of a level, from either of its two. */
+/** The odd sub-function of a level, from its odd or even one. */
 function levelOf(subFunction: number): number {
   return isSeedRequest(subFunction) ? subFunction : subFunction - 1;
 }
@@ -106,7 +106,7 @@ function levelOf(subFunction: number): number {
 export const row = serviceRow({
   name: 'securityAccess',
   sid: SID,
-  // Levels, which the vehicle manufacturer numbers.
+  // The sub-functions are levels, which the vehicle manufacturer numbers.
   subFunctions: {},
   echoed: 1,
   request: (_message, subFunction) =>

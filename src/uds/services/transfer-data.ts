@@ -8,11 +8,11 @@ import { POSITIVE_RESPONSE_OFFSET } from '../sid.ts';
 
 const SID = 0x36;
 
-/** Service identifier and block counter: what maxNumberOfBlockLength holds besides the data. */
+/** Bytes of service identifier and block counter, which maxNumberOfBlockLength includes. */
 export const HEADER_LENGTH = 2;
 
 export interface Request {
-  /** Starts with 1 after the request of the transfer, and goes on with 0 after 255. */
+  /** Starts with 1 after the request of the transfer; 255 is followed by 0. */
   readonly counter: number;
   /** A view of the message. Empty when uploading. */
   readonly data: Uint8Array;
