@@ -13,21 +13,21 @@ import {
 } from '../core/bytes.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 
-/** Bytes of the fields in front of the facts. */
+/** Lengths in bytes of the fields before the facts. */
 const CAMPAIGN_ID_BYTES = 16;
 const PLAN_DIGEST_BYTES = 32;
 const APPROVAL_NONCE_BYTES = 16;
-/** Fresh bytes in the request for the result: without them an earlier answer could be repeated after a withdrawal. */
+/** Length of the random bytes in the request for the result: they prevent the replay of an answer after a withdrawal. */
 export const APPROVAL_CHALLENGE_BYTES = 16;
 const REQUEST_HEAD_BYTES = CAMPAIGN_ID_BYTES + PLAN_DIGEST_BYTES + APPROVAL_NONCE_BYTES;
 const MAC_BYTES = 32;
 const RESULT_BYTES = 1 + 4 + MAC_BYTES;
 
-/** Fits into one ISO-TP message of 4095 bytes together with the routine's head. */
+/** Longest facts: together with the routine's head they fit into one ISO-TP message of 4095 bytes. */
 export const MAX_FACTS_BYTES = 4000;
 
-// The facts end on a terminal: a control character could redraw what the driver reads, and so could the
-// characters that turn the writing direction around.
+// A terminal shows the facts: a control character or a change of the writing direction could alter what the driver
+// reads.
 const text = (max: number) =>
   z
     .string()
@@ -37,17 +37,17 @@ const text = (max: number) =>
       'no control characters are allowed here',
     );
 
-/** What the driver is asked for: the same campaign may ask up to three times. */
+/** Phases for which the driver is asked: one campaign may ask up to three times. */
 export const APPROVAL_PHASES = ['download', 'install', 'activate'] as const;
 export type ApprovalPhase = (typeof APPROVAL_PHASES)[number];
 
-/** What the driver is told before he answers (UNECE R156 7.2.2.1). */
+/** The information for the driver before the answer (UNECE R156 7.2.2.1). */
 export const approvalFactsSchema = z.object({
   vin: text(17),
   phase: z.enum(APPROVAL_PHASES),
-  /** A safety release that cannot be refused: it is shown, and approved without a question. */
+  /** A safety release that cannot be refused: the driver sees it, and it is approved without a question. */
   forced: z.boolean(),
-  /** Approved by the vehicle's policy: the driver is told, not asked. */
+  /** Approved by the vehicle's policy: the driver is informed, not asked. */
   informOnly: z.literal(true).optional(),
   /** Why the update is made. */
   purpose: text(400),
@@ -57,28 +57,28 @@ export const approvalFactsSchema = z.object({
         name: text(16),
         from: text(32),
         to: text(32),
-        /** What is different afterwards, in the driver's words. */
+        /** What changes, in the driver's words. */
         changes: text(400),
       }),
     )
     .min(1)
     .max(32),
   durationSeconds: z.number().int().min(0).max(86_400),
-  /** What cannot be used meanwhile. */
+  /** What cannot be used during the update. */
   unavailable: z.array(text(80)).max(32),
-  /** What the driver has to do, for instance park and leave the ignition on. */
+  /** What the driver has to do, for example park and leave the ignition on. */
   instructions: text(400),
-  /** How long the question stays open. */
+  /** How long the driver can answer. */
   timeoutSeconds: z.number().int().min(1).max(3600),
 });
 export type ApprovalFacts = z.infer<typeof approvalFactsSchema>;
 
 export interface ApprovalRequest {
-  /** 16 bytes; the same id asked again is the same question. */
+  /** 16 bytes; a second request with the same id is the same question. */
   readonly campaignId: Uint8Array;
-  /** SHA-256 over the plan, 32 bytes: what exactly is approved. */
+  /** SHA-256 over the plan, 32 bytes: the driver approves exactly this plan. */
   readonly planDigest: Uint8Array;
-  /** 16 fresh bytes of the TMU: an old answer cannot be replayed. */
+  /** 16 random bytes of the TMU: an old answer cannot be replayed. */
   readonly nonce: Uint8Array;
   readonly facts: ApprovalFacts;
 }
@@ -89,20 +89,20 @@ export const ApprovalStatus = {
   later: 2,
   denied: 3,
   timedOut: 4,
-  /** By the driver after he had approved, or by the TMU (stop routine). */
+  /** Withdrawn by the driver after the approval, or by the TMU (stop routine). */
   withdrawn: 5,
-  /** The driver wants to be asked again, after "deny", "later" or silence. It approves nothing. */
+  /** The driver asks for the question again, after "deny", "later" or silence. This approves nothing. */
   askAgain: 6,
 } as const;
 export type ApprovalStatus = (typeof ApprovalStatus)[keyof typeof ApprovalStatus];
 
-/** In the place of a time: later, when the ignition was switched off. */
+/** Value in place of a time: the driver may be asked again when the ignition was switched off. */
 export const UNTIL_IGNITION_OFF = 0xffff_ffff;
 
 export interface ApprovalResult {
   readonly status: ApprovalStatus;
   /**
-   * `later`: when the driver may be asked again, seconds since 1970 or `UNTIL_IGNITION_OFF`; 0 for every other status.
+   * `later`: when the driver may be asked again, in seconds since 1970 or `UNTIL_IGNITION_OFF`; 0 for every other status.
    */
   readonly untilUnixS: number;
   /** HMAC-SHA256, 32 bytes. */
@@ -126,7 +126,7 @@ export function encodeApprovalRequest(request: ApprovalRequest): Uint8Array {
   return concatBytes(request.campaignId, request.planDigest, request.nonce, facts);
 }
 
-/** The request, or why the bytes are none. `wrong-length` and `bad-facts` get different NRCs. */
+/** Decodes the request, or says what is wrong. `wrong-length` and `bad-facts` get different NRCs. */
 export function decodeApprovalRequest(
   record: Uint8Array,
 ): ApprovalRequest | { readonly fault: 'wrong-length' | 'bad-facts'; readonly reason: string } {
@@ -156,7 +156,7 @@ export function decodeApprovalRequest(
   };
 }
 
-/** What a result is bound to: the question as the driver saw it. */
+/** The request that a result is bound to: the question as the driver saw it. */
 export type ApprovalBinding = ApprovalRequest;
 
 const NO_CHALLENGE = new Uint8Array();
@@ -189,8 +189,8 @@ export function approvalMac(
 }
 
 /**
- * SHA-256 over the JSON of the facts as the schema orders it: whoever changes the text on its way has the driver
- * approve another question. Not over the time to think, which a restarted TMU may count anew.
+ * SHA-256 over the JSON of the facts in the order of the schema: a text that was changed on its way belongs to another
+ * question. The time to answer is left out, because a restarted TMU may start it again.
  */
 function factsDigest(facts: ApprovalFacts): Uint8Array {
   const shown = { ...approvalFactsSchema.parse(facts), timeoutSeconds: 0 };
@@ -212,7 +212,7 @@ export function encodeApprovalResult(
   );
 }
 
-/** Undefined when the bytes are no result. The MAC is not checked here: see `verifyApproval`. */
+/** Undefined for bytes that are not a result. The MAC is not checked here: see `verifyApproval`. */
 export function decodeApprovalResult(record: Uint8Array): ApprovalResult | undefined {
   if (record.length !== RESULT_BYTES || byteAt(record, 0) > ApprovalStatus.askAgain)
     return undefined;
@@ -223,7 +223,7 @@ export function decodeApprovalResult(record: Uint8Array): ApprovalResult | undef
   };
 }
 
-/** True when the holder of the key gave exactly this result to exactly this question, asked with this challenge. */
+/** True if the holder of the key gave this result to this question, asked with this challenge. */
 export function verifyApproval(
   key: Uint8Array,
   binding: ApprovalBinding,
@@ -233,22 +233,22 @@ export function verifyApproval(
   return constantTimeEqual(approvalMac(key, binding, status, untilUnixS, challenge), mac);
 }
 
-/** Bytes of the text of routine 0204, which tells the driver how an update ended. Nobody authenticates it. */
+/** Longest text of routine 0204 in bytes, which tells the driver how an update ended. The text is not authenticated. */
 export const MAX_OUTCOME_BYTES = 1000;
 const outcomeSchema = text(MAX_OUTCOME_BYTES);
 
-/** UTF-8; control characters become blanks, and what is too long is cut between two characters. */
+/** Encodes UTF-8; control characters become blanks, and a text that is too long is cut between two characters. */
 export function encodeOutcome(outcome: string): Uint8Array {
   const clean = outcome.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, ' ');
   const bytes = new TextEncoder().encode(clean);
   if (bytes.length <= MAX_OUTCOME_BYTES) return bytes;
   let end = MAX_OUTCOME_BYTES;
-  // A continuation byte begins no character (RFC 3629 3).
+  // A continuation byte does not begin a character (RFC 3629 3).
   while ((byteAt(bytes, end) & 0xc0) === 0x80) end--;
   return bytes.slice(0, end);
 }
 
-/** The text, or why the bytes are none that may be shown. */
+/** Decodes the text, or says why it may not be shown. */
 export function decodeOutcome(
   record: Uint8Array,
 ): { readonly text: string } | { readonly fault: 'wrong-length' | 'bad-text' } {

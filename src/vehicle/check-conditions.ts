@@ -1,4 +1,4 @@
-// Whether signals, conditions and policy of a vehicle file fit together: what its schema cannot say.
+// Checks that a schema cannot express: whether signals, conditions and policy of a vehicle file fit together.
 
 import { hexNumber } from '../core/bytes.ts';
 import type { VehicleSignal } from './condition-schema.ts';
@@ -13,7 +13,7 @@ export interface VehicleFault {
   readonly message: string;
 }
 
-/** The first mistake; undefined when there is none. */
+/** The first mistake, or undefined. */
 export function faultOfConditions(vehicle: Vehicle): VehicleFault | undefined {
   for (const [name, signal] of Object.entries(vehicle.signals)) {
     const fault = faultOfSignal(name, signal, vehicle);
@@ -39,7 +39,7 @@ export function faultOfConditions(vehicle: Vehicle): VehicleFault | undefined {
     }
   }
   for (const phase of ['download', 'activate'] as const) {
-    // `install` asks by default, and a vehicle without a driver's console is approved by the author of its file.
+    // `install` asks by default; in a vehicle without a driver's console the author of the file approves.
     if (vehicle.policy.approval[phase] === 'ask' && vehicle.approval === undefined) {
       return {
         path: ['policy', 'approval', phase],
@@ -62,7 +62,7 @@ function faultOfSignal(
   if (isReservedWord(name) || Object.hasOwn(CONDITION_VARIABLES, name)) {
     return {
       path: ['signals', name],
-      message: `${name} has a meaning of its own in conditions: give the signal another name`,
+      message: `${name} has a fixed meaning in conditions: give the signal another name`,
     };
   }
   if (!vehicle.ecus.some((ecu) => ecu.name === signal.ecu)) {
@@ -92,8 +92,5 @@ function faultOfSignal(
   );
   return taken === undefined
     ? undefined
-    : at(
-        'values',
-        `${taken} is the name of something else in conditions: call the value otherwise`,
-      );
+    : at('values', `${taken} is already a name in conditions: give the value another name`);
 }

@@ -1,10 +1,10 @@
-// Whether the data and commands of an ECU make sense: what their schema cannot say.
+// Checks that a schema cannot express: whether the data and commands of an ECU make sense.
 
 import { placeArguments } from './commands.ts';
 import type { ArgumentFields, CommandFields, DatumFields } from './service-fields.ts';
 import { rawRange } from './signals.ts';
 
-/** A mistake, and the field that it is in. */
+/** A mistake and its field. */
 export interface ServiceFault {
   readonly path: readonly string[];
   readonly message: string;
@@ -14,7 +14,7 @@ const KINDS = ['write', 'control', 'routine'] as const;
 
 export function faultOfDatum(datum: DatumFields): ServiceFault | undefined {
   if (datum.text && (datum.values !== undefined || datum.unit !== undefined)) {
-    return at('text', 'what is text has neither a unit nor named values');
+    return at('text', 'text has neither a unit nor named values');
   }
   if (datum.unit !== undefined && datum.values !== undefined) {
     return at('values', 'data has either a unit or named values');
@@ -30,9 +30,10 @@ export function faultOfCommand(command: CommandFields): ServiceFault | undefined
 function faultOfKind(command: CommandFields): ServiceFault | undefined {
   const kinds = KINDS.filter((kind) => command[kind] !== undefined);
   const [kind, second] = kinds;
-  if (kind === undefined) return at('title', 'nothing is done: give write, control or routine');
+  if (kind === undefined)
+    return at('title', 'the command does nothing: give write, control or routine');
   if (second !== undefined) {
-    return at(second, `${kind} and ${second} are two commands: give each a name of its own`);
+    return at(second, `${kind} and ${second} are two commands: make an entry for each`);
   }
   const { option, mask, counter, running, readBack } = command;
   const hasArguments = Object.keys(command.arguments).length > 0;
@@ -52,7 +53,7 @@ function faultOfKind(command: CommandFields): ServiceFault | undefined {
     return at('arguments', 'an output is given back without arguments');
   }
   if ((kind === 'write' || option === 'adjust') && !hasArguments) {
-    return at(kind, 'arguments are missing: what the ECU is sent is made of them');
+    return at(kind, 'arguments are missing: the request to the ECU is made of them');
   }
   return undefined;
 }
@@ -77,7 +78,7 @@ function faultOfArguments(command: CommandFields): ServiceFault | undefined {
     if (offset > end) {
       return {
         path: ['arguments', name],
-        message: `no argument says what byte ${end} is: expected ${name} to begin there, or one more argument`,
+        message: `no argument covers byte ${end}: expected ${name} to begin there, or one more argument`,
       };
     }
   }

@@ -1,20 +1,20 @@
-// For messages about unknown names: which known one was probably meant.
+// For messages about unknown names: the known name that was probably meant.
 
 import { itemAt } from '../core/present.ts';
 
-/** `; did you mean "speed"? expected one of speed, gear`, to follow a statement. */
+/** `; did you mean "speed"? expected one of speed, gear`: the end of a message about an unknown name. */
 export function closestName(word: string, known: readonly string[]): string {
   const list = known.length === 0 ? '' : `, expected one of ${known.join(', ')}`;
   const near = known
     .map((name) => ({ name, edits: distance(word.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)[0];
-  // More than a third of the word wrong is no slip of the finger.
+  // A name in which more than a third of the letters differ was not meant.
   return near !== undefined && near.edits <= Math.max(1, Math.floor(word.length / 3))
     ? `; did you mean "${near.name}"?`
     : list;
 }
 
-/** Damerau-Levenshtein: two letters in the wrong order are one slip. */
+/** Damerau-Levenshtein distance: two letters in the wrong order count as one edit. */
 function distance(a: string, b: string): number {
   let above: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -1,11 +1,11 @@
-// A command of the vehicle file: what it does to the ECU, and its arguments as bytes.
+// A command of the vehicle file: its effect on the ECU, and its arguments as bytes.
 
 import { fromHex } from '../core/bytes.ts';
 import { present } from '../core/present.ts';
 import type { ArgumentFields, CommandFields } from './service-fields.ts';
 import { encodeSignal } from './signals.ts';
 
-/** What is sent, and how it is told afterwards whether it ran. */
+/** The request of a command, and how to find out afterwards whether it ran. */
 export type CommandAct =
   | { readonly kind: 'write'; readonly did: number; readonly readBack: boolean }
   | {
@@ -39,7 +39,7 @@ export type PlacedArgument = Omit<ArgumentFields, 'offset'> & {
   readonly offset: number;
 };
 
-/** In the order of the file, each with its place: what names none stands right behind the one before it. */
+/** The arguments in the order of the file, each with its offset: one without an offset follows the argument before it. */
 export function placeArguments(command: Pick<CommandFields, 'arguments'>): PlacedArgument[] {
   let end = 0;
   return Object.entries(command.arguments).map(([name, argument]) => {
@@ -49,7 +49,7 @@ export function placeArguments(command: Pick<CommandFields, 'arguments'>): Place
   });
 }
 
-/** The bytes for these arguments. Throws RangeError for one that is missing or no value of its argument. */
+/** Encodes the arguments. Throws RangeError for a missing or invalid argument. */
 export function encodeArguments(
   command: Pick<CommandFields, 'arguments'>,
   given: Readonly<Record<string, number | string>>,

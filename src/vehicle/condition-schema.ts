@@ -4,19 +4,19 @@ import { z } from 'zod';
 import { didId, numberLayout, offset, valueNames } from './layout-schema.ts';
 import { UNIT_NAMES } from './quantity.ts';
 
-/** One value that an ECU measures, cut out of a data identifier. Raw value times `scale` plus `add` is the value. */
+/** One measured value of an ECU, read from a data identifier. The value is the raw value times `scale` plus `add`. */
 export const vehicleSignal = z
   .strictObject({
-    /** Name of the ECU that answers for it. */
+    /** Name of the ECU that has the value. */
     ecu: z.string(),
     did: didId,
-    /** In the data of the DID. */
+    /** First byte in the data of the DID. */
     offset: offset.default(0),
     ...numberLayout,
     /** Missing: a plain number. */
     unit: z.enum(UNIT_NAMES).optional(),
     values: valueNames.optional(),
-    /** Raw value by which the ECU says that it has none (often all bits set). */
+    /** Raw value that means "no value" (often all bits set). */
     notAvailable: z.number().int().optional(),
   })
   .refine(
@@ -24,7 +24,7 @@ export const vehicleSignal = z
     'a signal has either a unit or named values',
   );
 
-/** What a campaign waits for: before bytes go to ECUs (`stage`) and before the new software starts (`activate`). */
+/** Gates of a campaign: before ECUs are programmed (`stage`) and before the new software starts (`activate`). */
 const CONDITION_GATES = ['stage', 'activate'] as const;
 
 export const condition = z.strictObject({
@@ -37,48 +37,48 @@ export const condition = z.strictObject({
     .array(z.enum(CONDITION_GATES))
     .min(1)
     .default([...CONDITION_GATES]),
-  /** What the driver can do about it: `Stop the vehicle.` */
+  /** What the driver can do to meet the condition: `Stop the vehicle.` */
   say: z.string().max(200).default(''),
 });
 
-/** `none`: approved by this very policy. */
+/** `none`: the policy itself approves. */
 const approvalPolicy = z.enum(['none', 'ask']);
 
 /** Limits for one kind of failure. */
 const retryLimit = z.strictObject({
-  /** In all, the first one included. */
+  /** Number of tries, the first one included. */
   tries: z.number().int().min(1).max(100),
-  /** No further try is begun when so much time has passed since the first failure. */
+  /** No further try begins later than this after the first failure. */
   seconds: z
     .number()
     .nonnegative()
     .max(7 * 86_400),
 });
 
-/** The campaign's kinds of failure (src/campaign/retry-policy.ts); what is missing keeps its built-in limit. */
+/** Limits for the campaign's kinds of failure (src/campaign/retry-policy.ts); missing ones keep the built-in limit. */
 const retry = z.strictObject({
   /** The bus is missing, was lost, or lost a message. */
   bus: retryLimit.optional(),
-  /** No answer. */
+  /** The ECU does not answer. */
   silent: retryLimit.optional(),
-  /** It asked to wait until the time for that was over. */
+  /** The ECU asked to wait until the time for waiting was over. */
   busy: retryLimit.optional(),
   /** The ECU restarted in the middle. */
   restart: retryLimit.optional(),
-  /** What arrived is not what was sent. */
+  /** The received data differ from the sent data. */
   transfer: retryLimit.optional(),
-  /** A negative response. */
+  /** The ECU sent a negative response. */
   refused: retryLimit.optional(),
-  /** Keys, signatures and metadata. */
+  /** Keys, signatures or metadata were refused. */
   trust: retryLimit.optional(),
-  /** The new software does not start or is not sound. */
+  /** The new software does not start or fails its check. */
   activation: retryLimit.optional(),
-  /** The backend cannot be reached, or somebody else answers in its place. */
+  /** The backend cannot be reached, or another server answers in its place. */
   network: retryLimit.optional(),
 });
 
 export const policy = z.strictObject({
-  /** Who is asked before each phase. A forced safety release asks nobody, it only informs. */
+  /** Phases in which the driver is asked. A forced safety release only informs the driver. */
   approval: z
     .strictObject({
       download: approvalPolicy.default('none'),
@@ -89,16 +89,16 @@ export const policy = z.strictObject({
   retry: retry.prefault({}),
   network: z
     .strictObject({
-      /** Bytes of images that may be fetched in one day (UTC); null: no limit. */
+      /** Bytes of images that may be downloaded in one day (UTC); null: no limit. */
       bytesPerDay: z.number().int().positive().nullable().default(null),
     })
     .prefault({}),
-  /** What new software has to show before it is confirmed. */
+  /** Checks of new software before it is confirmed. */
   diagnostics: z
     .strictObject({
-      /** How long it has to answer without a restart; 0: not watched. */
+      /** How long the software must answer without a restart; 0: not checked. */
       heartbeatSeconds: z.number().min(0).max(600).default(2),
-      /** `compare`: a trouble code that was not there before the update fails it. */
+      /** `compare`: a trouble code that did not exist before the update fails it. */
       troubleCodes: z.enum(['compare', 'ignore']).default('compare'),
     })
     .prefault({}),

@@ -1,4 +1,4 @@
-// The vehicle's conditions, ready to be asked: which signals they need, whether they hold, and what to tell the driver.
+// The vehicle's conditions in compiled form: which signals they need, whether they hold, and what to tell the driver.
 
 import { assertNever } from '../core/errors.ts';
 import { present } from '../core/present.ts';
@@ -9,9 +9,9 @@ import { unitOf } from './quantity.ts';
 import type { ConditionGate, ConditionRule, Vehicle } from './schema.ts';
 import { type SignalReading, signalText } from './signals.ts';
 
-/** What conditions may speak of besides signals. */
+/** Names besides signals that conditions may use. */
 export const CONDITION_VARIABLES: Readonly<Record<string, NameType>> = {
-  /** How long the update takes, and how long a way back would take. */
+  /** Duration of the update, and duration of a rollback. */
   update: { kind: 'quantity', unit: unitOf('s') },
   rollback: { kind: 'quantity', unit: unitOf('s') },
   /** Local time of day. */
@@ -21,9 +21,9 @@ export const CONDITION_VARIABLES: Readonly<Record<string, NameType>> = {
 interface ConditionInputs {
   readonly updateSeconds: number;
   readonly rollbackSeconds: number;
-  /** Minutes since midnight where the vehicle is. */
+  /** Local time of the vehicle in minutes since midnight. */
   readonly localMinutes: number;
-  /** Of every signal that the condition needs. */
+  /** Readings of all signals that the condition needs. */
   readonly signals: ReadonlyMap<string, SignalReading>;
 }
 
@@ -31,7 +31,7 @@ export interface CompiledCondition {
   readonly rule: ConditionRule;
   /** Names of the signals that have to be read. */
   readonly signals: readonly string[];
-  /** Undefined when it holds, otherwise what is wrong and what to do. A signal that cannot be read is wrong too. */
+  /** Undefined when the condition holds, otherwise what is wrong and what to do; also for a signal that cannot be read. */
   problem(inputs: ConditionInputs): string | undefined;
 }
 
@@ -48,7 +48,7 @@ export function compileCondition(
   };
 }
 
-/** Those that count at a gate. Throws ExpressionError. */
+/** The conditions of a gate. Throws ExpressionError. */
 export function conditionsAt(vehicle: Vehicle, gate: ConditionGate): readonly CompiledCondition[] {
   return vehicle.conditions
     .filter(({ gates }) => gates.includes(gate))
@@ -85,7 +85,7 @@ function problemOf(
       values.set(name, reading.value);
       continue;
     }
-    // Fails closed: nobody starts an update because a sensor is silent.
+    // Fails closed: a missing reading never starts an update.
     const reason = reading?.reason ?? 'it was not read';
     return `${say}(${rule.name}: ${name} cannot be read: ${reason})`;
   }

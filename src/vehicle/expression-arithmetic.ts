@@ -1,13 +1,13 @@
-// Numbers of conditions: which units may meet, what cannot be computed, when two measurements are equal.
+// Arithmetic of conditions: which units fit together, what cannot be computed, when two measurements are equal.
 
 import type { ArithmeticOperator, ComparisonOperator } from './expression.ts';
 import { ExpressionError } from './expression-tokens.ts';
 import { conversion, isPlain, sameDimension, type Unit } from './quantity.ts';
 
-/** What cannot be computed; never leaves `evaluate`. */
+/** Thrown for a value that cannot be computed; `evaluate` catches it. */
 export class Undefined extends Error {}
 
-/** A plain number takes the unit that it stands beside. */
+/** The common unit of two operands; a plain number takes the unit of the other one. */
 export function common(
   left: Unit,
   right: Unit,
@@ -32,7 +32,7 @@ export function compute(operator: ArithmeticOperator, a: number, b: number): num
   return value;
 }
 
-/** Raw values times a scale are rarely exact: 121 times 0.1 V must be 12.1 V. */
+/** Relative difference up to which values are equal: raw values times a scale are rarely exact (121 times 0.1 V). */
 const TOLERANCE = 1e-9;
 
 export function compareNumbers(operator: ComparisonOperator, a: number, b: number): boolean {

@@ -1,4 +1,4 @@
-// The meaning of a condition: every name known, every unit fitting, all of it checked before it is first asked.
+// Checks and compiles a condition before its first use: all names must be known, and all units must fit.
 
 import { assertNever } from '../core/errors.ts';
 import { closestName } from './closest-name.ts';
@@ -7,7 +7,7 @@ import { common, compareNumbers, compute, Undefined } from './expression-arithme
 import { ExpressionError } from './expression-tokens.ts';
 import { combine, isPlain, NO_UNIT, type Unit, unitOf } from './quantity.ts';
 
-/** What a name stands for. */
+/** The type of a name. */
 export type NameType =
   | { readonly kind: 'quantity'; readonly unit: Unit }
   | { readonly kind: 'choice'; readonly values: readonly string[] }
@@ -15,16 +15,16 @@ export type NameType =
   | { readonly kind: 'clock' };
 
 export type Scope = ReadonlyMap<string, NameType>;
-/** Quantities in the unit of their name, choices by name, clocks as minutes. */
+/** Values by name: quantities in the unit of their name, choices by name, clocks as minutes. */
 export type Values = ReadonlyMap<string, number | string>;
 
 type Truth =
   | { readonly ok: true; readonly holds: boolean }
-  /** It cannot be said: a value is missing, or something was divided by zero. */
+  /** The condition cannot be decided: a value is missing, or something was divided by zero. */
   | { readonly ok: false; readonly reason: string };
 
 export interface Condition {
-  /** Names that it speaks of, in the order of their first mention. */
+  /** Names in the expression, in the order of their first use. */
   readonly names: readonly string[];
   evaluate(values: Values): Truth;
 }
@@ -39,10 +39,10 @@ type Typed =
       readonly choices: readonly string[];
       readonly of: (values: Values) => string;
     }
-  /** A word that is no signal: it may be a named value of what it is compared with. */
+  /** A word that is not a signal: it may be a named value of the other operand. */
   | { readonly kind: 'word'; readonly word: string };
 
-/** Throws ExpressionError with the column of what does not fit. */
+/** Throws ExpressionError with the column of the mistake. */
 export function checkExpression(expression: Expression, scope: Scope): Condition {
   const checker = new Checker(scope);
   const top = checker.typed(expression);
@@ -99,7 +99,7 @@ class Checker {
         const right = this.#truth(expression.right, expression.kind);
         const isAnd = expression.kind === 'and';
         const of = (values: Values): boolean => {
-          // Both sides always: what cannot be known makes the whole unknown, wherever it stands.
+          // Both sides are always evaluated: an unknown value makes the whole condition unknown, wherever it is.
           const [a, b] = [left(values), right(values)];
           return isAnd ? a && b : a || b;
         };
@@ -116,7 +116,7 @@ class Checker {
     }
   }
 
-  /** `a quantity in V`, `the value "park"`, as messages call it. */
+  /** Text for messages: `a quantity in V`, `the value "park"`. */
   nameOf(typed: Typed, expression: Expression): string {
     switch (typed.kind) {
       case 'truth':
@@ -208,7 +208,7 @@ class Checker {
       };
     }
     const unit = combine(left.unit, right.unit, operator === '*' ? 1 : -1);
-    // Minutes by seconds are a plain number, 60 times as many.
+    // Minutes divided by seconds are a plain number, 60 times as large.
     const plain = isPlain(unit);
     const factor = plain ? unit.factor : 1;
     return {
@@ -277,7 +277,7 @@ class Checker {
     const low = this.typed(expression.low);
     const high = this.typed(expression.high);
     if (of.kind === 'clock' && low.kind === 'clock' && high.kind === 'clock') {
-      // Half open, and over midnight where the end is the earlier one.
+      // Half open; passes midnight if the end is earlier than the start.
       return (values) => {
         const [time, from, to] = [of.of(values), low.of(values), high.of(values)];
         return from <= to ? time >= from && time < to : time >= from || time < to;
@@ -326,7 +326,7 @@ class Checker {
   }
 }
 
-/** Where the text of the expression begins, as far as its parts know. */
+/** Column of the first known part of the expression. */
 function firstColumn(expression: Expression): number {
   switch (expression.kind) {
     case 'arithmetic':

@@ -1,10 +1,10 @@
-// The words of the language of conditions: numbers with their units, times of day, names, operators.
+// The tokens of the language of conditions: numbers with their units, times of day, names, operators.
 
 import { CanOtaError } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
 import { isUnitName, UNIT_NAMES, type UnitName } from './quantity.ts';
 
-/** An expression that nobody can understand or that compares apples with volts. `column` counts from 1. */
+/** A mistake in an expression: its text, its names or its units. `column` counts from 1. */
 export class ExpressionError extends CanOtaError {
   readonly code = 'EXPRESSION';
   readonly column: number;
@@ -15,7 +15,7 @@ export class ExpressionError extends CanOtaError {
   }
 }
 
-/** Bounds the depth of the tree too: every level costs a character. */
+/** Longest expression. It limits the depth of the tree, too, because every level takes a character. */
 export const MAX_EXPRESSION_LENGTH = 500;
 export const KEYWORDS: ReadonlySet<string> = new Set(['and', 'or', 'not', 'in']);
 
@@ -34,14 +34,14 @@ export type Token =
     }
   | { readonly kind: 'word' | 'symbol' | 'end'; readonly column: number; readonly text: string };
 
-/** Words that no signal and no named value may have. */
+/** Returns whether a word is reserved: signals and named values must have other names. */
 export function isReservedWord(word: string): boolean {
   return KEYWORDS.has(word) || isUnitName(word) || word === 'true' || word === 'false';
 }
 
 const CLOCK = /(\d{1,2}):(\d{2})(?![\d:])/y;
 const NUMBER = /\d+(?:\.\d+)?/y;
-// Longest first: `min` is no `m`, `km/h` no `km`.
+// Longest first, so that `min` is not read as `m`, nor `km/h` as `km`.
 const UNIT = new RegExp(
   `\\s*(${[...UNIT_NAMES].sort((a, b) => b.length - a.length).join('|')})(?![A-Za-z0-9_])`,
   'y',
@@ -49,7 +49,7 @@ const UNIT = new RegExp(
 const WORD = /[A-Za-z_][A-Za-z0-9_]*/y;
 const SYMBOL = /==|!=|<=|>=|\.\.|[<>()+\-*/]/y;
 
-/** What other languages write, and what is written here. */
+/** Operators of other languages, and the ones to write here. */
 const FOREIGN: readonly (readonly [string, string])[] = [
   ['&&', 'and'],
   ['||', 'or'],
@@ -57,7 +57,7 @@ const FOREIGN: readonly (readonly [string, string])[] = [
   ['=', '=='],
 ];
 
-/** Ends with one of kind `end`. Throws ExpressionError. */
+/** The tokens of `text`, ended by one of kind `end`. Throws ExpressionError. */
 export function tokensOf(text: string): Token[] {
   if (text.length > MAX_EXPRESSION_LENGTH) {
     throw new ExpressionError(
@@ -114,7 +114,7 @@ function minutesOf(match: RegExpExecArray, column: number): number {
   return minutes;
 }
 
-/** A word right behind a number can only have been meant as its unit. */
+/** Refuses an unknown unit: a word after a number can only be meant as its unit. */
 function refuseUnit(text: string, at: number): void {
   const word = /^\s*([A-Za-z_°][A-Za-z0-9_°/]*)/.exec(text.slice(at));
   if (word === null) return;

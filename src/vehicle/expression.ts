@@ -1,4 +1,4 @@
-// The language of conditions: `speed == 0 and battery >= 12.2 V`. Text to tree and back; no meaning, no I/O.
+// The language of conditions: `speed == 0 and battery >= 12.2 V`. Text to tree and back, without meaning or I/O.
 
 import { defined } from '../core/optional.ts';
 import { itemAt } from '../core/present.ts';
@@ -8,9 +8,9 @@ import type { UnitName } from './quantity.ts';
 export type ArithmeticOperator = '+' | '-' | '*' | '/';
 export type ComparisonOperator = '==' | '!=' | '<' | '<=' | '>' | '>=';
 
-/** `column`: where it stands in the text; of the operator where there is one. */
+/** `column`: the position in the text; for an operation that of its operator. */
 export type Expression =
-  /** `text` are the digits as they were written. */
+  /** `text`: the digits as written. */
   | {
       readonly kind: 'number';
       readonly column: number;
@@ -67,7 +67,7 @@ export function parseExpression(text: string): Expression {
   return new Parser(tokensOf(text)).whole();
 }
 
-/** With a pair of parentheses around every part; parsing it gives the same tree. */
+/** Prints the expression with parentheses around every part; parsing the result gives the same tree. */
 export function printExpression(expression: Expression): string {
   const inner = (part: Expression): string => {
     const leaf = part.kind === 'number' || part.kind === 'clock' || part.kind === 'name';
@@ -117,7 +117,7 @@ class Parser {
     const expression = this.#or();
     const { kind, text } = this.#peek();
     if (kind === 'end') return expression;
-    // `0 < speed < 5` reads well and means nothing.
+    // `0 < speed < 5` looks right, but has no meaning here.
     const chained = COMPARISONS.has(text) || text === 'in';
     throw this.#unexpected(
       chained
@@ -130,7 +130,7 @@ class Parser {
     return itemAt(this.#tokens, this.#next);
   }
 
-  /** Takes the next token when it is one of these words or symbols. */
+  /** Takes the next token if it is one of these words or symbols. */
   #take(...texts: readonly string[]): Token | undefined {
     const token = this.#peek();
     const fits = (token.kind === 'word' || token.kind === 'symbol') && texts.includes(token.text);

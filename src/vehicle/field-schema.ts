@@ -1,4 +1,4 @@
-// Numbers and secrets as the vehicle file writes them.
+// Numbers and secrets in the form of the vehicle file.
 
 import { z } from 'zod';
 

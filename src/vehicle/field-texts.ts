@@ -1,4 +1,4 @@
-// What each field of a vehicle file means, in a sentence: for editors (JSON schema) and for docs/vehicle-file.md.
+// The meaning of each field of a vehicle file in a sentence: for editors (JSON schema) and for docs/vehicle-file.md.
 
 import { SECURITY_SUMMARY, SECURITY_TEXTS } from './security/all.ts';
 
@@ -20,7 +20,7 @@ function below(prefix: string, texts: Readonly<Record<string, string>>): [string
   return Object.entries(texts).map(([name, text]) => [`${prefix}.${name}`, text]);
 }
 
-/** By path: `[]` is any entry of a list, `NAME` any key that the file chooses. */
+/** Texts by path: `[]` is any entry of a list, `NAME` any key of the file. */
 export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>([
   ['$schema', 'Where editors find the schema; not read.'],
   ['vin', 'Vehicle identification number (ISO 3779): 17 characters without I, O and Q.'],

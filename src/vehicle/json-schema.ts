@@ -1,4 +1,4 @@
-// The published JSON schema, made from the same zod schema that the loader checks with, and the reference page from it.
+// The published JSON schema, made from the zod schema of the loader, and the reference page made from it.
 
 import { z } from 'zod';
 import { FIELD_TEXTS } from './field-texts.ts';
@@ -6,13 +6,13 @@ import { vehicleSchema } from './schema.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** JSON schema (draft 2020-12) of what may be written down, before defaults are filled in. */
+/** JSON schema (draft 2020-12) of the file as written, without defaults filled in. */
 export function vehicleJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(vehicleSchema, { io: 'input', target: 'draft-2020-12' });
   return { ...described(schema as Schema, ''), title: 'can-ota vehicle description' };
 }
 
-/** Paths of all fields, in the order of the schema, each once. */
+/** Paths of all fields, once each, in the order of the schema. */
 export function fieldPaths(): string[] {
   return [...new Set([...fields(vehicleJsonSchema(), '')].map(({ path }) => path))];
 }
@@ -27,7 +27,7 @@ function described(schema: Schema, path: string): Record<string, unknown> {
   const text = FIELD_TEXTS.get(path);
   if (text !== undefined) copy.description = text;
   for (const keyword of ['anyOf', 'oneOf']) {
-    // Variants bear no text of their own: it stands at the field.
+    // Variants have no text: the field has it.
     const variants = schema[keyword] as readonly Schema[] | undefined;
     if (variants !== undefined) {
       copy[keyword] = variants.map((variant) => {
@@ -85,7 +85,7 @@ function* fields(schema: Schema, path: string): Generator<Field> {
   }
 }
 
-/** docs/vehicle-file.md. */
+/** The text of docs/vehicle-file.md. */
 export function vehicleFilePage(): string {
   const rows = new Map<string, Field>();
   for (const field of fields(vehicleJsonSchema(), '')) {

@@ -1,4 +1,4 @@
-// How a value lies in bytes: what signals, data and arguments of the vehicle file have in common.
+// Layout of a value in bytes: the shared fields of signals, data and arguments of the vehicle file.
 
 import { z } from 'zod';
 
@@ -9,14 +9,14 @@ const id16 = z
 export const didId = id16;
 export const routineId = id16;
 
-/** First byte in the data. */
+/** First byte of the value in the data. */
 export const offset = z.number().int().min(0).max(4000);
 
-/** Raw value times `scale` plus `add` is the value. */
+/** The value is the raw value times `scale` plus `add`. */
 export const numberLayout = {
-  /** Bytes, the most significant first. */
+  /** Number of bytes, the most significant first. */
   length: z.number().int().min(1).max(4).default(1),
-  /** Two's complement. */
+  /** The raw value is in two's complement. */
   signed: z.boolean().default(false),
   scale: z
     .number()
@@ -25,7 +25,7 @@ export const numberLayout = {
   add: z.number().default(0),
 };
 
-/** For what is no quantity: what each raw value is called, `{ 0: off, 1: on }`. */
+/** Names of raw values, for values that are not quantities: `{ 0: off, 1: on }`. */
 export const valueNames = z
   .record(
     z.string().regex(/^\d{1,10}$/, 'expected the raw value as a number'),

@@ -7,7 +7,7 @@ import { firstIssue } from '../core/schema-issue.ts';
 import { faultOfConditions } from './check-conditions.ts';
 import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
 
-/** Throws InputError that names file, place, what was expected. `where` is the file's name. */
+/** Throws InputError that names the file, the place, and what was expected. `where`: name of the file. */
 export function parseVehicle(text: string, where: string): Vehicle {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
@@ -20,7 +20,7 @@ export function parseVehicle(text: string, where: string): Vehicle {
     );
   }
   const parsed = vehicleSchema.safeParse(plainValue(document, where));
-  /** What is missing in the file has the place of what it is missing in. */
+  /** Throws with the position of the field; a missing field has the position of its parent. */
   const refuse = (path: readonly PropertyKey[], message: string): never => {
     let offset: number | undefined;
     for (let depth = path.length; offset === undefined && depth > 0; depth--) {
@@ -40,7 +40,7 @@ export function parseVehicle(text: string, where: string): Vehicle {
   return fault === undefined ? parsed.data : refuse(fault.path, fault.message);
 }
 
-/** A few bytes of nested aliases must not become gigabytes: the parser refuses above 50. */
+/** The parser refuses more than 50 aliases: a few bytes of nested ones could become gigabytes. */
 function plainValue(document: ReturnType<typeof parseDocument>, where: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 50 });
@@ -58,7 +58,7 @@ function fieldPath(path: readonly PropertyKey[]): string {
     .join('');
 }
 
-/** Every command opens one bus: an ECU on another one would be asked there, and some other ECU may answer for it. */
+/** Every command opens one bus. A request to an ECU of another bus could reach a different ECU on this one. */
 function refuseSeveralBuses(
   { buses }: Vehicle,
   refuse: (path: readonly PropertyKey[], message: string) => never,
@@ -72,7 +72,7 @@ function refuseSeveralBuses(
   );
 }
 
-/** What a schema cannot say: names that exist, identifiers that are used once, an order without cycles. */
+/** Checks that a schema cannot express: names that exist, identifiers that are used once, an order without cycles. */
 function checkReferences(vehicle: Vehicle, where: string): void {
   const names = new Set<string>();
   const users = new Map<string, string>();
@@ -123,7 +123,7 @@ function checkReferences(vehicle: Vehicle, where: string): void {
   activationOrder(vehicle, where);
 }
 
-/** `7E0`, `18DA40F1`, or with the address byte that tells ECUs on one identifier apart: `700/40`. */
+/** `7E0`, `18DA40F1`, or with the address byte that distinguishes ECUs on one identifier: `700/40`. */
 function physicalIds(ecu: VehicleEcu): [kind: string, id: string][] {
   const a = ecu.address;
   if (a.mode === 'normal-fixed') {
@@ -174,7 +174,7 @@ export function busOf(vehicle: Vehicle, ecu: VehicleEcu): string {
   return ecu.bus ?? itemAt(Object.keys(vehicle.buses), 0);
 }
 
-/** Throws InputError with the names that exist. */
+/** Throws InputError that lists the existing names. */
 export function findEcu(vehicle: Vehicle, name: string): VehicleEcu {
   const ecu = vehicle.ecus.find((candidate) => candidate.name === name);
   if (ecu === undefined) {

@@ -1,21 +1,21 @@
-// Units of what conditions speak of: which can be compared with which, and how to convert.
+// Units in conditions: which can be compared with each other, and how to convert them.
 
-/** Exponents of the base quantities; what is missing is 0. */
+/** Exponents of the base quantities; a missing one is 0. */
 type Dimension = Readonly<Partial<Record<BaseQuantity, number>>>;
 type BaseQuantity = 'voltage' | 'current' | 'speed' | 'length' | 'time' | 'temperature' | 'share';
 
-/** A number of something. `factor` turns it into the base unit (V, A, km/h, m, s, degC, %). */
+/** A unit of measurement. `factor` converts it into the base unit (V, A, km/h, m, s, degC, %). */
 export interface Unit {
-  /** As it is written; `` for a plain number. */
+  /** The text in expressions; `` for a plain number. */
   readonly text: string;
   readonly dimension: Dimension;
   readonly factor: number;
 }
 
-/** A plain number. */
+/** The unit of a plain number. */
 export const NO_UNIT: Unit = { text: '', dimension: {}, factor: 1 };
 
-// degC is linear here: differences and limits need no other scale, so there is none to convert to.
+// degC is a base unit: differences and limits need no other temperature scale.
 const UNITS = {
   V: { dimension: { voltage: 1 }, factor: 1 },
   mV: { dimension: { voltage: 1 }, factor: 0.001 },
@@ -39,7 +39,7 @@ export function isUnitName(text: string): text is UnitName {
   return Object.hasOwn(UNITS, text);
 }
 
-/** A plain number without a name. */
+/** The unit of this name; without a name that of a plain number. */
 export function unitOf(name: UnitName | undefined): Unit {
   return name === undefined ? NO_UNIT : { text: name, ...UNITS[name] };
 }
@@ -55,12 +55,12 @@ export function sameDimension(a: Unit, b: Unit): boolean {
   );
 }
 
-/** What a number in `from` is multiplied with to be one in `to`; only of the same dimension. */
+/** The factor that converts a number in `from` to `to`; both must have the same dimension. */
 export function conversion(from: Unit, to: Unit): number {
   return from.factor / to.factor;
 }
 
-/** The unit of a product (`sign` 1) or quotient (-1); without a dimension it may still have a factor (min by s). */
+/** The unit of a product (`sign` 1) or quotient (-1); it may have a factor without a dimension (min divided by s). */
 export function combine(a: Unit, b: Unit, sign: 1 | -1): Unit {
   if (isPlain(b)) return a;
   if (isPlain(a) && sign === 1) return b;

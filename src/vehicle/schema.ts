@@ -13,7 +13,7 @@ const identifier = z
   .transform((value) => Number(value))
   .pipe(z.number().int().min(0).max(0x1fffffff));
 
-/** ISO 15765-2 10.3: which identifiers and address bytes lead to the ECU. */
+/** ISO 15765-2 10.3: identifiers and address bytes of the ECU. */
 const address = z.discriminatedUnion('mode', [
   z.strictObject({
     mode: z.literal('normal'),
@@ -50,12 +50,12 @@ const address = z.discriminatedUnion('mode', [
 
 const timing = z.strictObject({
   /**
-   * ISO 14229-2: how long the tester waits for an answer, and after a responsePending. P2client is P2server_max
-   * (50 ms) and the way there and back; the rest is patience with gateways and with busy testers.
+   * ISO 14229-2: how long the tester waits for an answer, and after a responsePending. P2client is P2server_max (50 ms)
+   * and the time on the way; the rest is a margin for gateways and busy testers.
    */
   p2Ms: z.number().positive().default(500),
   p2StarMs: z.number().positive().default(5000),
-  /** Longest total wait while the ECU keeps saying responsePending (erasing takes long). */
+  /** Longest total wait while the ECU keeps answering responsePending (an erase takes long). */
   pendingLimitMs: z.number().positive().default(120_000),
   /** Longest total wait while the ECU refuses one request with busyRepeatRequest (NRC 21). */
   busyLimitMs: z.number().positive().default(25_000),
@@ -70,19 +70,19 @@ const timing = z.strictObject({
 });
 
 const transport = z.strictObject({
-  /** What we ask of the sender as receiver; `auto` fits the bus. Blocks of 0 frames: no limit. */
+  /** Block size that the tester asks for as receiver; `auto` fits the bus, 0 is no limit. */
   blockSize: z.union([z.literal('auto'), z.number().int().min(0).max(255)]).default('auto'),
-  /** Separation time that we ask for, as the STmin byte. */
+  /** Separation time that the tester asks for, as the STmin byte. */
   stMin: byte.default(0),
-  /** Padding byte; null sends frames as short as they are (classic CAN). */
+  /** Padding byte; null: no padding (classic CAN). */
   padding: byte.nullable().default(0xcc),
 });
 
-/** `try` goes on when the ECU answers that it does not know the service, sub-function, routine or identifier. */
+/** `try`: the step is left out if the ECU does not know its service, sub-function, routine or identifier. */
 const step = z.enum(['required', 'try', 'skip']);
 
 const programming = z.strictObject({
-  /** Pause after the positive answer to 10 02, for an ECU that restarts into its bootloader and is deaf meanwhile. */
+  /** Pause after the positive answer to 10 02, for an ECU that restarts into its bootloader and is silent meanwhile. */
   sessionPauseMs: z.number().min(0).default(0),
   identify: step.default('required'),
   controlDtcSetting: step.default('required'),
@@ -107,7 +107,7 @@ const programming = z.strictObject({
   dependenciesRoutine: routineId.default(0xff01),
   /** `bank`: routines 0210 to 0212 and FD00. `reset`: one bank, the reset runs the new image at once. */
   activation: z.enum(['bank', 'reset']).default('bank'),
-  /** Upper limit for maxNumberOfBlockLength, whatever the ECU offers. */
+  /** Upper limit for the ECU's maxNumberOfBlockLength. */
   maxBlockLength: z.number().int().min(3).max(0xffff_ffff).default(0xfff),
 });
 
@@ -132,7 +132,7 @@ const memory = z.strictObject({
     .transform(Number)
     .pipe(z.number().int().min(0).max(0xffff_ffff))
     .default(0x0800_0000),
-  /** Bytes that one bank holds. */
+  /** Size of one bank in bytes. */
   bankSize: z
     .number()
     .int()
@@ -147,7 +147,7 @@ const ecuFields = {
   /** What DID F191 must answer; an image for other hardware is refused. */
   hardwareId: z.string().min(1).max(32),
   description: z.string().max(80).default(''),
-  /** A name from `buses`; the first one when it is missing. */
+  /** A name from `buses`; the first one by default. */
   bus: z.string().optional(),
   address,
   /** TX_DL of CAN FD frames to this ECU; false: classic CAN. */
@@ -175,7 +175,7 @@ const ecuFields = {
   transport: transport.prefault({}),
   memory: memory.prefault({}),
   security: securitySchema.default({ algorithm: 'none' }),
-  /** What the ECU checks by itself (Uptane 5.4.4): the Director's Targets, or both repositories with all roles. */
+  /** What the ECU verifies by itself (Uptane 5.4.4): the Director's Targets, or both repositories with all roles. */
   verification: z.enum(['partial', 'full']).default('partial'),
   programming: z
     .union([z.literal('can-ota'), z.literal('standard'), programming])
@@ -193,9 +193,9 @@ const ecuFields = {
   dependsOn: z.array(z.string()).default([]),
   /** What the driver cannot use while this ECU is updated, for the approval prompt. */
   unavailable: z.string().max(80).default(''),
-  /** What its data identifiers hold. Without any, nothing is known of it, and every DID may be asked for. */
+  /** The contents of its data identifiers. Without any, every DID may be read, and its meaning is unknown. */
   data: ecuData.default({}),
-  /** What it can be told to do from the backend. */
+  /** The commands that the backend may give it. */
   commands: ecuCommands.default({}),
 };
 
@@ -206,7 +206,7 @@ export const vehicleSchema = z.strictObject({
   vin: z
     .string()
     .regex(/^[A-HJ-NPR-Z0-9]{17}$/, 'expected 17 characters without I, O and Q (ISO 3779)'),
-  /** By name. More than one is refused when the file is loaded: commands open one bus. */
+  /** Buses by name. More than one is refused when the file is loaded, because commands open one bus. */
   buses: z
     .record(
       z.string().regex(/^[a-z][a-z0-9-]{0,15}$/),
@@ -218,12 +218,12 @@ export const vehicleSchema = z.strictObject({
     )
     .refine((buses) => Object.keys(buses).length > 0, 'expected at least one bus'),
   /**
-   * The ECU that asks the driver, and the key of at least 16 bytes that authenticates its answers; without a key
-   * here the one that the ECU was provisioned with counts.
+   * The ECU that asks the driver, and the key of at least 16 bytes that authenticates its answers. Without a key here the
+   * key from the provisioning of that ECU is used.
    */
   approval: z.strictObject({ ecu: z.string(), key: hexSecret.optional() }).optional(),
   ecus: z.array(ecuSchema).min(1),
-  /** What conditions speak of, by name. */
+  /** The signals for conditions, by name. */
   signals: z
     .record(
       z
@@ -237,7 +237,7 @@ export const vehicleSchema = z.strictObject({
   policy: policy.prefault({}),
 });
 
-/** Defaults filled in, identifiers as numbers. */
+/** The vehicle with defaults filled in and identifiers as numbers. */
 export type Vehicle = z.infer<typeof vehicleSchema>;
 export type VehicleEcu = Vehicle['ecus'][number];
 export type EcuProgramming = VehicleEcu['programming'];

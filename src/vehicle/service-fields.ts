@@ -1,4 +1,4 @@
-// The fields of data and commands in the vehicle file, before they are compared with each other.
+// The fields of data and commands in the vehicle file, before the checks that compare them.
 
 import { z } from 'zod';
 import { didId, numberLayout, offset, routineId, valueNames } from './layout-schema.ts';
@@ -9,7 +9,7 @@ export const name = z
     /^[a-z][A-Za-z0-9]{0,31}$/,
     'expected a small letter, then letters and digits, at most 32',
   );
-/** For people: nothing is calculated with it. */
+/** Unit for people: nothing is calculated with it. */
 const unit = z.string().regex(/^\S{1,16}$/, 'expected a unit of at most 16 characters, such as kW');
 
 export const datumFields = z.strictObject({
@@ -18,15 +18,15 @@ export const datumFields = z.strictObject({
   ...numberLayout,
   unit: unit.optional(),
   values: valueNames.optional(),
-  /** Raw value by which the ECU says that it has none. */
+  /** Raw value that means "no value". */
   notAvailable: z.number().int().optional(),
-  /** The whole DID is text and no number. */
+  /** The whole DID is a text, not a number. */
   text: z.literal(true).optional(),
 });
 
-/** Where an argument goes in the bytes of a command, and what it may be: a number, or one of some words. */
+/** Position and range of an argument in the bytes of a command: a number, or one of some words. */
 const argument = z.strictObject({
-  /** Missing: right behind the argument before it. */
+  /** Missing: directly after the argument before it. */
   offset: offset.optional(),
   ...numberLayout,
   unit: unit.optional(),
@@ -36,33 +36,33 @@ const argument = z.strictObject({
 });
 
 export const commandFields = z.strictObject({
-  /** What it does, for operators. */
+  /** What the command does, for operators. */
   title: z.string().min(1).max(120),
-  /** Exactly one of `write`, `control` and `routine`. A DID that is written (2E). */
+  /** DID that is written (2E). A command has exactly one of `write`, `control` and `routine`. */
   write: didId.optional(),
-  /** A DID whose output is taken over or given back (2F). */
+  /** DID whose output is controlled or given back (2F). */
   control: didId.optional(),
   option: z.enum(['adjust', 'return']).optional(),
-  /** controlEnableMask behind the state, for a DID of several parameters. */
+  /** controlEnableMask after the state, for a DID with several parameters. */
   mask: z
     .string()
     .regex(/^(?:[0-9a-fA-F]{2}){1,32}$/, 'expected the bytes of the mask as hexadecimal digits')
     .optional(),
-  /** A routine that is started (31). */
+  /** Routine that is started (31). */
   routine: routineId.optional(),
-  /** In the order of their bytes. */
+  /** Arguments in the order of their bytes. */
   arguments: z.record(name, argument).default({}),
-  /** `default`: as the ECU is, neither another session nor SecurityAccess. */
+  /** `default`: neither another session nor SecurityAccess. */
   session: z.enum(['default', 'extended']).default('extended'),
-  /** `ecu`: SecurityAccess as the ECU has it. */
+  /** `ecu`: SecurityAccess as in the description of the ECU. */
   security: z.enum(['ecu', 'none']).default('ecu'),
-  /** How a lost answer is settled. Write and control: the DID can be read, and tells (true unless told otherwise). */
+  /** Write and control: the DID can be read back to settle a lost answer (true by default). */
   readBack: z.boolean().optional(),
-  /** Routine: where its results (31 03) have a counter of its runs; without one nothing tells. */
+  /** Routine: position of a run counter in its results (31 03), which settles a lost answer. */
   counter: z
     .strictObject({ offset: offset.default(0), length: z.number().int().min(1).max(4).default(1) })
     .optional(),
-  /** Routine whose start is answered before it is done: as long as this byte of its results has this value, it runs. */
+  /** Routine that is answered before it has ended: it runs as long as this byte of its results has this value. */
   running: z
     .strictObject({ offset: offset.default(0), value: z.number().int().min(0).max(255) })
     .optional(),

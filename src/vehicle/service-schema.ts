@@ -1,4 +1,4 @@
-// The part of the vehicle file that says what an ECU tells and what it can be told to do: data and commands.
+// The part of the vehicle file with the data and commands of an ECU.
 
 import { z } from 'zod';
 import { faultOfCommand, faultOfDatum } from './check-services.ts';

@@ -3,17 +3,17 @@
 import { bytesToUint, hexNumber, uintToBytes } from '../core/bytes.ts';
 import type { VehicleSignal } from './condition-schema.ts';
 
-/** The signal that tells the supply voltage. */
+/** Name of the signal of the supply voltage. */
 export const SUPPLY_SIGNAL = 'battery';
 
-/** What of a signal says where its value is and what it means; data and arguments of an ECU have it too. */
+/** Position and meaning of a value; signals, data and arguments of an ECU have it. */
 export type ValueLayout = Pick<
   VehicleSignal,
   'offset' | 'length' | 'signed' | 'scale' | 'add' | 'values' | 'notAvailable'
 >;
 
 export type SignalReading =
-  /** In the unit of the signal, or the name of the value. */
+  /** `value`: a number in the unit of the signal, or the name of the value. */
   | { readonly ok: true; readonly value: number | string }
   | { readonly ok: false; readonly reason: string };
 
@@ -32,7 +32,7 @@ export function decodeSignal(
   const raw = rawOf(signal, data.subarray(offset, offset + length));
   if (raw === signal.notAvailable) return { ok: false, reason: 'the ECU says: not available' };
   if (values === undefined) {
-    // 12 digits: what the scale adds behind them is no measurement.
+    // 12 digits: further ones come from the scale, not from the measurement.
     return { ok: true, value: Number((raw * signal.scale + signal.add).toPrecision(12)) };
   }
   const name = values[String(raw)];
@@ -42,8 +42,8 @@ export function decodeSignal(
 }
 
 /**
- * Writes the value into `data` at its place. Throws RangeError when it is no value of the signal; undefined is "not
- * available", which the signal must know.
+ * Writes the value into `data` at its position; undefined writes "not available", which the signal must define. Throws
+ * RangeError for a value that the signal cannot have.
  */
 export function encodeSignal(
   signal: ValueLayout,
@@ -59,7 +59,7 @@ export function encodeSignal(
   data.set(uintToBytes(raw < 0 ? raw + 256 ** length : raw, length), signal.offset);
 }
 
-/** Raw values that fit. */
+/** The range of raw values that fit. */
 export function rawRange({ length, signed }: Pick<ValueLayout, 'length' | 'signed'>): {
   readonly least: number;
   readonly most: number;
@@ -84,7 +84,7 @@ function rawOf({ signed, length }: ValueLayout, bytes: Uint8Array): number {
 function rawValue(signal: ValueLayout, value: number | string | undefined): number {
   const { values, notAvailable, scale, add } = signal;
   if (value === undefined) {
-    if (notAvailable === undefined) throw new RangeError('it has no "not available"');
+    if (notAvailable === undefined) throw new RangeError('the signal has no "not available" value');
     return notAvailable;
   }
   if (values !== undefined) {

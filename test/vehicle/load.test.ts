@@ -189,13 +189,13 @@ describe('bad vehicle files say where and what', () => {
     ],
     [
       `${base}signals:\n  time: { ecu: A, did: 1 }`,
-      'v.yaml:6: signals.time: time has a meaning of its own in conditions',
+      'v.yaml:6: signals.time: time has a fixed meaning in conditions',
     ],
-    [`${base}signals: { and: { ecu: A, did: 1 } }`, 'signals.and: and has a meaning of its own'],
-    [`${base}signals: { km: { ecu: A, did: 1 } }`, 'signals.km: km has a meaning of its own'],
+    [`${base}signals: { and: { ecu: A, did: 1 } }`, 'signals.and: and has a fixed meaning'],
+    [`${base}signals: { km: { ecu: A, did: 1 } }`, 'signals.km: km has a fixed meaning'],
     [
       `${signals}  door: { ecu: A, did: 1, values: { 0: speed } }`,
-      'v.yaml:8: signals.door.values: speed is the name of something else in conditions',
+      'v.yaml:8: signals.door.values: speed is already a name in conditions',
     ],
     [`${base}signals: { a: { ecu: A, did: 1, unit: kph } }`, 'v.yaml:5: signals.a.unit: '],
     [

@@ -119,7 +119,10 @@ describe('a mistake is named with its line and field', () => {
   const one = 'arguments: { a: { min: 0, max: 1 } }';
   it.each([
     ['{ write: 1 }', `${act}.title: `],
-    ['{ title: x }', `v.yaml:6: ${act}.title: nothing is done: give write, control or routine`],
+    [
+      '{ title: x }',
+      `v.yaml:6: ${act}.title: the command does nothing: give write, control or routine`,
+    ],
     [
       `{ title: x, write: 1, routine: 2, ${one} }`,
       `${act}.routine: write and routine are two commands`,
@@ -174,7 +177,7 @@ describe('a mistake is named with its line and field', () => {
     ],
     [
       '{ title: x, write: 1, arguments: { a: { min: 0, max: 1 }, b: { offset: 3, min: 0, max: 1 } } }',
-      `${act}.arguments.b: no argument says what byte 1 is`,
+      `${act}.arguments.b: no argument covers byte 1`,
     ],
     ['{ title: x, routine: 1, session: programming }', `${act}.session: `],
   ])('%s', (text, message) => {
@@ -184,7 +187,7 @@ describe('a mistake is named with its line and field', () => {
   });
 
   it.each([
-    ['{ did: 1, text: true, unit: V }', 'ecus[0].data.x.text: what is text has neither'],
+    ['{ did: 1, text: true, unit: V }', 'ecus[0].data.x.text: text has neither'],
     ['{ did: 1, unit: V, values: { 0: a } }', 'data has either a unit or named values'],
     ['{ did: 1, values: { 300: a } }', '300 does not fit into 1 byte (0 to 255)'],
     [

@@ -1,37 +1,37 @@
-// What a seed and key algorithm is: the form of the row in each file of this folder.
+// The row that each seed and key algorithm of this folder exports.
 
 import { z } from 'zod';
 import { byte } from '../field-schema.ts';
 
-/** Runs the program of an ECU's maker: seed and key as hexadecimal digits. Handed in by the composition root. */
+/** Runs the program of an ECU's maker: seed and key are hexadecimal digits. Handed in by the composition root. */
 export type KeyCommand = (command: string, seedHex: string) => Promise<string>;
 
-/** What a key may need besides the seed and the fields of the vehicle file. */
+/** Inputs of a key besides the seed and the fields of the vehicle file. */
 export interface KeySources {
-  /** The key that the ECU was provisioned with, as hexadecimal digits. */
+  /** The key from the provisioning of the ECU, as hexadecimal digits. */
   readonly provisioned?: string | undefined;
   readonly runCommand?: KeyCommand | undefined;
 }
 
-/** The key, or why there is none; without a reason no secret is known. */
+/** The key, or the reason why there is none. Without a reason the secret is unknown. */
 export type KeyResult =
   | { readonly key: Uint8Array }
   | { readonly key?: undefined; readonly reason: string | undefined };
 
 export interface AlgorithmRow<Name extends string, Fields extends z.ZodRawShape> {
-  /** `security.algorithm` in the vehicle file. */
+  /** Name for `security.algorithm` in the vehicle file. */
   readonly name: Name;
   /** Its fields in the vehicle file, beside `algorithm` and `level`. */
   readonly fields: Fields;
-  /** How the key comes from the seed, for the reference of the vehicle file. */
+  /** How the key is made from the seed, for the reference of the vehicle file. */
   readonly summary: string;
-  /** What each field means, for the same reference. */
+  /** The meaning of each field, for the same reference. */
   readonly texts: Readonly<Record<keyof Fields & string, string>>;
-  /** What of the vehicle file decides about the key, for messages. */
+  /** The field of the vehicle file that determines the key, for messages. */
   readonly decisive: string;
-  /** Where `secret` may be missing in the vehicle file: then the key counts that the ECU was provisioned with. */
+  /** `secret` may be missing in the vehicle file: then the key from the provisioning of the ECU is used. */
   readonly provisioned?: boolean;
-  /** Bytes of seed and key in a simulated ECU. Missing: only the ECU's maker can compute the key. */
+  /** Lengths in bytes of seed and key in a simulated ECU. Missing: only the program of the ECU's maker computes the key. */
   readonly simulated?: { readonly seedBytes: number; readonly keyBytes: number };
   keyFromSeed(
     fields: z.infer<z.ZodObject<Fields>>,
@@ -40,7 +40,7 @@ export interface AlgorithmRow<Name extends string, Fields extends z.ZodRawShape>
   ): KeyResult | Promise<KeyResult>;
 }
 
-/** The row with its schema of `security` in the vehicle file. */
+/** Makes a row with its schema of `security` in the vehicle file. */
 export function securityAlgorithm<const Name extends string, Fields extends z.ZodRawShape>(
   row: AlgorithmRow<Name, Fields>,
 ) {

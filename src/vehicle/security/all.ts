@@ -1,4 +1,4 @@
-// Every seed and key algorithm that `security` of the vehicle file may name. A new one is a file here and a word in this list.
+// All seed and key algorithms for `security` of the vehicle file. A new one is a file here and a line in this list.
 
 import { z } from 'zod';
 import type { KeyResult, KeySources } from './algorithm.ts';
@@ -15,14 +15,14 @@ export const securitySchema = z.discriminatedUnion('algorithm', [
 
 /** `security` of one ECU in the vehicle file. */
 export type EcuSecurity = z.infer<typeof securitySchema>;
-/** Of an ECU that asks for a key. */
+/** `security` of an ECU with a seed and a key. */
 export type SeedKeySecurity = Exclude<EcuSecurity, { algorithm: 'none' }>;
 
 type WithSecret<Each> = Each extends unknown ? ('secret' extends keyof Each ? Each : never) : never;
-/** Of an ECU whose key may come from its provisioning. */
+/** `security` of an ECU whose key may come from its provisioning. */
 export type ProvisionedSecurity = WithSecret<EcuSecurity>;
 
-/** A row without the type of its fields: the schema has checked that they belong to its name. */
+/** A row without the type of its fields: the schema has checked that they belong to the algorithm. */
 interface Algorithm {
   readonly name: string;
   readonly decisive: string;
@@ -55,15 +55,15 @@ export function keyFromSeed(
   return algorithmOf(security).keyFromSeed(security, seed, sources);
 }
 
-/** Where `security.secret` is missing, the key of the provisioning counts. */
+/** True where `security.secret` is missing: then the key from the provisioning is used. */
 export function usesProvisionedKey(security: EcuSecurity): security is ProvisionedSecurity {
   return security.algorithm !== 'none' && algorithmOf(security).provisioned === true;
 }
 
-/** What `security.algorithm` may be, for the reference of the vehicle file. */
+/** The values of `security.algorithm`, for the reference of the vehicle file. */
 export const SECURITY_SUMMARY = `none; ${ALGORITHMS.map(({ name, summary }) => `${name}: ${summary}`).join('; ')}.`;
 
-/** What each field of an algorithm means, for the same reference. A field of two algorithms has both texts. */
+/** The meaning of each field of an algorithm, for the same reference. A field of two algorithms has both texts. */
 export const SECURITY_TEXTS: Readonly<Record<string, string>> = fieldTexts();
 
 function fieldTexts(): Record<string, string> {

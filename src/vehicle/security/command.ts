@@ -1,4 +1,4 @@
-// command: a program of the ECU's maker takes the seed as a hexadecimal argument and prints the key as a hexadecimal line.
+// command: a program of the ECU's maker gets the seed as a hexadecimal argument and prints the key as a hexadecimal line.
 
 import { z } from 'zod';
 import { fromHex, toHex } from '../../core/bytes.ts';

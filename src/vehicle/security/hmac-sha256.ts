@@ -11,7 +11,7 @@ const KEY_BYTES = 16;
 export const hmacSha256 = securityAlgorithm({
   name: 'hmac-sha256',
   fields: {
-    /** Missing: the key that the ECU was provisioned with. */
+    /** Missing: the key from the provisioning of the ECU. */
     secret: hexSecret.optional(),
   },
   summary: 'first 16 bytes of HMAC-SHA256(secret, seed)',
