@@ -1,26 +1,26 @@
-// How many of the roles that say the same count, where some of them must agree (Uptane 5.4.4.9).
+// How many of the agreeing roles count, where several roles must agree (Uptane 5.4.4.9).
 
-/** One role that has spoken: the keys that have signed its file rightly, and how many of them it takes. */
+/** The statement of one role: the keys that have signed its file, and how many of them are needed. */
 export interface Voice {
   readonly name: string;
-  /** What the keys are, not what they are called. */
+  /** Identifies keys by their material, not by their ids. */
   readonly signers: ReadonlySet<string>;
   readonly threshold: number;
 }
 
 /**
- * Roles that speak for themselves. A role that is named twice counts once; and so does a key that several roles name:
- * each role that counts has its threshold of keys which no other role that counts needs.
+ * Number of roles that are independent of each other. A role that is named twice counts once, and a key of several roles
+ * counts for one of them: each counted role has a threshold of keys that no other counted role uses.
  */
 export function independentVoices(voices: readonly Voice[]): number {
-  /** Whose voice a key is. */
+  /** The role that each key counts for. */
   let owners = new Map<string, Voice>();
   const claim = (voice: Voice, seen: Set<string>): boolean => {
     for (const key of voice.signers) {
       if (seen.has(key) || owners.get(key) === voice) continue;
       seen.add(key);
       const owner = owners.get(key);
-      // The role that has this key may do with another one.
+      // The role that has this key may be able to use another one.
       if (owner !== undefined && !claim(owner, seen)) continue;
       owners.set(key, voice);
       return true;
@@ -28,7 +28,7 @@ export function independentVoices(voices: readonly Voice[]): number {
     return false;
   };
   const counted = new Set<string>();
-  // Those that take the fewest keys first: they leave the most to the others.
+  // Roles with the lowest threshold first: they leave the most keys to the others.
   const order = voices.toSorted((a, b) => a.threshold - b.threshold);
   for (const voice of order) {
     const { name, threshold } = voice;

@@ -1,7 +1,7 @@
-// Authority over an ECU: the key by which one speaker (the TMU, the factory) authenticates single messages to it (service 84).
+// Authority over an ECU: the key by which a speaker (TMU or factory) authenticates single messages to it (service 84).
 //
-// The key comes from X25519 between the speaker's key and the ECU's own key, which the ECU made by itself: the bus
-// carries the public halves only, also in the factory.
+// X25519 makes the key from the speaker's key pair and the ECU's, which the ECU has generated: only the public halves
+// are on the bus, also in the factory.
 
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -10,23 +10,23 @@ import { concatBytes, uintToBytes } from '../core/bytes.ts';
 import { lengthPrefixed } from './length-prefixed.ts';
 import { x25519Agree, x25519PublicKey } from './signing-key.ts';
 
-/** Who speaks. The factory changes what the lock has closed: the VIN, and which TMU gives orders. */
+/** The sender of a message. The factory may change what the lock has closed: the VIN, and the TMU that gives orders. */
 export type AuthorityRole = 'tester' | 'factory';
 
-/** signatureEncryptionCalculation of service 84: HMAC-SHA-256 cut to 16 bytes, under the key of this role. */
+/** signatureEncryptionCalculation of service 84: HMAC-SHA-256 cut to 16 bytes, with the key of this role. */
 export const AUTHORITY_CALCULATION = { tester: 0x01, factory: 0x02 } as const satisfies Record<
   AuthorityRole,
   number
 >;
 
-/** RFC 2104 5: at least half of the hash. */
+/** Length of a MAC. RFC 2104 5: at least half of the hash. */
 export const AUTHORITY_MAC_BYTES = 16;
-/** Of the ECU's challenge, new after each of its resets. */
+/** Length of the ECU's challenge, which is new after each of its resets. */
 export const AUTHORITY_CHALLENGE_BYTES = 16;
 
 const LABEL = 'can-ota authority 1';
 
-/** The speaker's key to one ECU, 32 bytes; undefined for a foreign key that is no X25519 key. */
+/** The speaker's key to one ECU, 32 bytes; undefined if the ECU's key is not an X25519 key. */
 export function speakerKey(
   role: AuthorityRole,
   privateKey: Uint8Array,
@@ -35,7 +35,7 @@ export function speakerKey(
   return derive(role, privateKey, ecuKey, x25519PublicKey(privateKey), ecuKey);
 }
 
-/** The same key, from the ECU's side. */
+/** The same key, computed by the ECU. */
 export function listenerKey(
   role: AuthorityRole,
   privateKey: Uint8Array,
@@ -57,14 +57,14 @@ function derive(
 }
 
 /**
- * Over what an ECU tells a tester before its message: nobody else can tell a number that is far ahead, which would let an
- * order that was held back be delivered behind a newer one.
+ * MAC over challenge and counter that an ECU tells a tester before its message. Without it another node could tell a
+ * counter that is far ahead: an order with it could be held back and delivered after a newer one.
  */
 export function challengeMac(key: Uint8Array, challenge: Uint8Array, counter: number): Uint8Array {
   return mac(key, lengthPrefixed('challenge', challenge, uintToBytes(counter, 2)));
 }
 
-/** Over the ECU's challenge and the whole request: service, arguments, counter. */
+/** MAC over the ECU's challenge and the whole request: service, arguments, counter. */
 export function requestMac(
   key: Uint8Array,
   challenge: Uint8Array,
@@ -73,7 +73,7 @@ export function requestMac(
   return mac(key, lengthPrefixed('request', challenge, authenticated));
 }
 
-/** Over the request that is answered, too: no answer fits another request. */
+/** MAC over the answer and its request: an answer to another request is not valid. */
 export function responseMac(
   key: Uint8Array,
   challenge: Uint8Array,
@@ -87,18 +87,18 @@ function mac(key: Uint8Array, message: Uint8Array): Uint8Array {
   return hmac(sha256, key, message).slice(0, AUTHORITY_MAC_BYTES);
 }
 
-/** Bytes of a receipt and of a commitment. */
+/** Length of a receipt and of a commitment. */
 export const RECEIPT_BYTES = 16;
 
 /**
- * What an ECU tells of its receipt before it has confirmed. The receipt itself proves later, to every ECU that was told
- * this commitment, that it has.
+ * The value that an ECU tells about its receipt before it has confirmed. The receipt itself later proves the confirmation
+ * to every ECU that knows this commitment.
  */
 export function commitmentOf(campaign: Uint8Array, receipt: Uint8Array): Uint8Array {
   return sha256(lengthPrefixed('can-ota receipt 1', campaign, receipt)).slice(0, RECEIPT_BYTES);
 }
 
-/** Names a set of commitments, whatever their order. */
+/** Identifies a set of commitments in any order. */
 export function commitmentsDigest(commitments: readonly Uint8Array[]): Uint8Array {
   const sorted = commitments.map((each) => Buffer.from(each)).sort(Buffer.compare);
   return sha256(concatBytes(...sorted));

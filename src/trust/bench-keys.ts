@@ -1,4 +1,4 @@
-// Keys of a bench, made from a public seed: whoever has can-ota has them. Never for a vehicle.
+// Keys of a bench, made from a public seed: they come with can-ota, so they are not secret. Never for a vehicle.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, fromHex, toHex } from '../core/bytes.ts';
@@ -30,14 +30,14 @@ type Signers<Role extends string> = Readonly<Record<Role, LocalSigner>>;
 export interface BenchRepositories {
   readonly director: Signers<(typeof DIRECTOR_ROLES)[number]>;
   readonly images: Signers<(typeof IMAGES_ROLES)[number]>;
-  /** Version 1, the same bytes in every process. */
+  /** Root version 1, the same bytes in every process. */
   readonly directorRoot: Uint8Array;
   readonly imagesRoot: Uint8Array;
 }
 
 export interface BenchEcuIdentity {
   readonly serial: string;
-  /** Ed25519. */
+  /** Seed of an Ed25519 key. */
   readonly signingSeed: Uint8Array;
   readonly encryption: X25519KeyPair;
   readonly deviceSecret: Uint8Array;
@@ -47,7 +47,7 @@ export interface BenchEcuIdentity {
 interface BenchImage {
   /** Target name. */
   readonly name: string;
-  /** Of the plain image. */
+  /** Length of the plain image in bytes. */
   readonly length: number;
   readonly sha256: string;
   readonly version: string;
@@ -59,30 +59,30 @@ interface BenchImage {
 
 export interface BenchBundleOptions {
   readonly vin: string;
-  /** Several ECUs may have the same image; with none the Director has nothing for this vehicle. */
+  /** Several ECUs may get the same image; without any the Director has nothing for this vehicle. */
   readonly ecus: readonly {
     readonly serial: string;
     readonly hardwareId: string;
-    /** Of the vehicle file; the serial of a bench has it. */
+    /** Name in the vehicle file; the serial of a bench contains it. */
     readonly ecu?: string;
     readonly image: BenchImage;
   }[];
-  /** From DID FD21, hexadecimal. */
+  /** Nonce from DID FD21, hexadecimal. */
   readonly nonce: string;
   readonly timeMs: number;
-  /** From DID FD20: what is signed is newer than all of it. */
+  /** State from DID FD20: the signed metadata are newer than everything in it. */
   readonly state: EcuTrustState;
 }
 
 const SEED = 'can-ota bench keys, public, never for a vehicle';
 const SERIAL_PREFIX = 'BENCH-';
 const DAY_MS = 86_400_000;
-/** The Roots of the bench do not expire while anybody remembers it: everybody could sign the next one. */
+/** The Roots of the bench practically never expire: their keys are public, so an attacker could sign the next one anyway. */
 const ROOT_EXPIRES_MS = Date.UTC(2100, 0);
 
 let world: BenchRepositories | undefined;
 
-/** Made at the first call, in a few ms. */
+/** Computed at the first call, in a few ms. */
 export function benchWorld(): BenchRepositories {
   world ??= makeWorld();
   return world;
@@ -110,7 +110,7 @@ function rootOf(held: Signers<'root'>): Uint8Array {
   return signRoleNow(buildRoot({ version: 1, expiresMs: ROOT_EXPIRES_MS, roles }), [held.root]);
 }
 
-/** Of an ECU, or of the TMU, by its name (`EDT`) or serial number (`BENCH-EDT`). */
+/** Identity of an ECU or of the TMU by its name (`EDT`) or serial number (`BENCH-EDT`). */
 export function benchEcuIdentity(nameOrSerial: string): BenchEcuIdentity {
   const name = nameOf(nameOrSerial);
   const privateKey = bytesFor(`${name} encryption`);
@@ -123,14 +123,14 @@ export function benchEcuIdentity(nameOrSerial: string): BenchEcuIdentity {
   };
 }
 
-/** 32 bytes that authenticate the driver's answer. */
+/** The key of 32 bytes that authenticates the driver's answer. */
 export function benchApprovalKey(): Uint8Array {
   return bytesFor('approval');
 }
 
 /**
- * Metadata for one ECU as `metadata.json` of RequestFileTransfer, signed on the spot: enough for partial and for full
- * verification, whichever its state asks for. Versions count seconds, and are never lower than one above the ECU's.
+ * Metadata for one ECU as `metadata.json` of RequestFileTransfer, signed at once: enough for partial or full verification,
+ * depending on its state. Versions are seconds, and always higher than those of the ECU.
  */
 export function benchBundle(options: BenchBundleOptions): Uint8Array {
   const { director, images } = benchWorld();
@@ -145,7 +145,7 @@ export function benchBundle(options: BenchBundleOptions): Uint8Array {
   });
 }
 
-/** Director: the same fields as the image repository, and who gets the image. */
+/** Targets of the Director: the fields of the image repository, and the ECUs that get the image. */
 function directorTargets({ ecus }: BenchBundleOptions): Record<string, TargetSpec> {
   const targets: Record<string, TargetSpec> = {};
   for (const ecu of ecus) {
@@ -228,7 +228,7 @@ export const SHIPPED_SECRETS: ReadonlySet<string> = new Set([
   '40c279949b0e28b764a4b58e8ec879608a4f0dc0fe58ab15f4c5ce324fe25660',
 ]);
 
-/** The ECUs of the bench vehicle: their keys are as public as its file. */
+/** The ECUs of the bench vehicle: their keys are public. */
 const BENCH_NAMES = ['TMU', 'CGW', 'EDT', 'INV', 'BMS'];
 
 /**

@@ -1,4 +1,4 @@
-// The metadata that the Primary brings to one ECU over the bus (Uptane 5.4.3.5): its form, and what belongs into it.
+// The metadata that the Primary brings to one ECU over the bus (Uptane 5.4.3.5): form and content.
 
 import { z } from 'zod';
 import { present } from '../core/present.ts';
@@ -10,7 +10,7 @@ import { fileOf, Retrieval, versionedFileOf } from './retrieval.ts';
 import { type JsonValue, parseJson } from './strict-json.ts';
 import { readAssignment } from './target-custom.ts';
 
-/** Roots under their versioned names (`2.root.json`), everything else unversioned. */
+/** Roots under their versioned names (`2.root.json`), all other files under unversioned names. */
 export interface MetadataBundle {
   /** A signed time attestation, or null. */
   readonly time: unknown;
@@ -18,19 +18,19 @@ export interface MetadataBundle {
   readonly images: ReadonlyMap<string, Uint8Array>;
 }
 
-/** What an ECU says of itself before it is given metadata (DID FD20, the nonce from FD21). */
+/** The state that an ECU reports before it gets metadata (DID FD20, the nonce from FD21). */
 export interface EcuTrustState {
   readonly verification: 'partial' | 'full';
   readonly director: RoleVersions;
   readonly images?: RoleVersions;
-  /** Of its version reports. */
+  /** Counter of its version reports. */
   readonly counter: number;
   /** The latest attested time, ISO 8601. */
   readonly time: string | null;
   readonly nonce?: string;
 }
 
-/** Every Root by version, so that an ECU that was away for long can follow. */
+/** All Roots by version: an ECU that was off for long needs each of them. */
 export type RootHistory = ReadonlyMap<number, Uint8Array>;
 
 const FORMAT = 'can-ota-metadata-1';
@@ -45,7 +45,7 @@ const bundleSchema = z.strictObject({
   images: files,
 });
 
-/** JSON, with every file as the text that it is: its bytes must come out as they were signed. */
+/** JSON with every file as a text, so that its bytes stay as they were signed. */
 export function encodeBundle({ time, director, images }: MetadataBundle): Uint8Array {
   const json = {
     format: FORMAT,
@@ -89,9 +89,9 @@ function bytesOf(map: Readonly<Record<string, string>>): ReadonlyMap<string, Uin
 }
 
 /**
- * The smallest set for an ECU in this state: Roots that it has not seen, the Director's Targets, and for full
- * verification what is newer of all other roles, with the delegated roles that lead to its image. Without `serial` all
- * delegated roles travel.
+ * The smallest set of files for an ECU in this state: the Roots that it has not seen, the Director's Targets, and for full
+ * verification the newer files of all other roles, with the delegated roles that lead to its image. Without `serial` it
+ * has all delegated roles.
  */
 export function bundleFor(
   trust: VehicleTrust,
@@ -115,7 +115,7 @@ export function bundleFor(
   return { time, director, images };
 }
 
-/** From the ECU's version on. An ECU that names none has the anchor of its provisioning, which may be any. */
+/** Roots after the ECU's version. An ECU that reports none has the anchor of its provisioning, which may be any version. */
 function newRoots(
   trust: RepositoryTrust,
   history: RootHistory,
@@ -135,7 +135,7 @@ function addNewer(
 ): void {
   const versions = versionsOf(trust);
   const all = filesOf(trust);
-  // A new Root may have taken the keys of what the ECU has: then it needs the file again, whatever its version.
+  // A new Root may have removed the keys of the ECU's files: then the ECU needs each file again, even of the same version.
   const sameRoot = state?.root === versions.root;
   for (const role of ['timestamp', 'snapshot', 'targets'] as const) {
     const bytes = all.get(fileOf(role));
@@ -158,7 +158,7 @@ function delegatedRoles({ director, images }: VehicleTrust, serial: string | und
   return all.filter((role) => needed.has(role));
 }
 
-/** The delegated roles that a search visits, told by the files that it asks for when it has none of them. */
+/** The delegated roles that a search visits: the files that it asks for when it has none of them. */
 function rolesAsked(
   images: RepositoryTrust,
   name: string,

@@ -1,10 +1,10 @@
-// The text of a JSON value that is signed and hashed. Dialects differ in it.
+// The text of a JSON value for signatures and hashes. It depends on the dialect.
 
 import { canonicalize } from '@tufjs/canonical-json';
 import type { DialectRules } from './profile.ts';
 import { isObject, type JsonValue } from './strict-json.ts';
 
-/** In UTF-8. One form, or two where the dialect has two and they differ for this value. */
+/** The canonical forms in UTF-8: one, or two where the dialect has two and they differ for this value. */
 export function canonicalForms(value: JsonValue, { canonical }: DialectRules): Uint8Array[] {
   const texts = new Set([canonicalize(value)]);
   if (canonical === 'OLPC or sorted JSON') texts.add(sortedJson(value));
@@ -12,8 +12,8 @@ export function canonicalForms(value: JsonValue, { canonical }: DialectRules): U
 }
 
 /**
- * Names sorted, no spaces, otherwise plain JSON in ASCII: a line break is `\n` here, where OLPC's form has the line
- * break itself. Every RSA key has one.
+ * JSON in ASCII with sorted names and without spaces: a line break is `\n` here, where OLPC's form has the line break
+ * itself. The text of every RSA key contains one.
  */
 function sortedJson(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;

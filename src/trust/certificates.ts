@@ -6,8 +6,8 @@ import { InputError } from '../core/errors.ts';
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
 /**
- * All certificates of a text, in their order. `where` names the option, `what` the file. Throws InputError where there
- * is none, or one that cannot be read.
+ * All certificates of a text, in their order. `where` names the option, `what` the file. Throws InputError if there is no
+ * certificate, or one that cannot be read.
  */
 export function certificatesIn(text: string, where: string, what: string): X509Certificate[] {
   const all = text.match(PEM);

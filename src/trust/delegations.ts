@@ -1,14 +1,14 @@
-// Who may speak about an image: the search through delegations of Uptane 5.4.4.8 and 5.4.4.9.
+// Which role may sign an image: the search through delegations of Uptane 5.4.4.8 and 5.4.4.9.
 //
-// A delegation to several roles together (TAP 3) stands in the list `delegations.roles` like any other, so that it has
-// its place in their order, and the parser of TUF lets it through:
+// A delegation to several roles together (TAP 3) is an entry of the list `delegations.roles` like any other. So it has a
+// place in their order, and the parser of TUF accepts it:
 //
 //   {"name": "suppliers", "keyids": [], "threshold": 1, "terminating": false, "paths": ["EDT-*"],
 //    "hardwareIds": ["EDT-HW-1"], "min_roles_in_agreement": 2,
 //    "roles": [{"name": "supplier-a", "keyids": [...], "threshold": 1}, {"name": "supplier-b", ...}]}
 //
-// It has no keys of its own: to a client that does not know TAP 3 it is a role that nobody can sign. `hardwareIds` may
-// stand in an ordinary delegation, too; without it every hardware id is meant.
+// It has no keys: a client without TAP 3 takes it for a role without a valid signature. `hardwareIds` is also possible in
+// an ordinary delegation; without it the delegation covers every hardware id.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { TargetFile, Targets } from '@tufjs/models';
@@ -40,7 +40,7 @@ interface DelegatedRole {
 export interface Delegation {
   readonly name: string;
   readonly terminating: boolean;
-  /** One, or those of which some number must agree. */
+  /** One role, or the roles of which some number must agree. */
   readonly roles: readonly DelegatedRole[];
   /** How many of `roles` must agree; undefined for an ordinary delegation. */
   readonly minRolesInAgreement: number | undefined;
@@ -126,7 +126,7 @@ function single(name: string, terminating: boolean, authority: Authority): Deleg
   return { name, terminating, roles: [{ name, authority }], minRolesInAgreement: undefined };
 }
 
-/** As listed: the models keep delegations by name, and an object puts a role called "7" before all others. */
+/** Role names in their listed order: the models store delegations by name, and an object puts a role "7" first. */
 function roleNames({ signed }: Trusted<Targets>): string[] {
   const roles = field(signed.delegations, 'roles');
   return Array.isArray(roles) ? roles.map((role) => String(field(role, 'name'))) : [];
@@ -136,7 +136,7 @@ function pathHash(target: string): string {
   return toHex(sha256(new TextEncoder().encode(target)));
 }
 
-/** One image of a repository whose top-level roles are up to date. */
+/** The search for one image in a repository whose top-level roles are up to date. */
 export class TargetSearch {
   readonly #holder: TrustHolder;
   readonly #retrieval: Retrieval<TargetFile | undefined>;
@@ -146,7 +146,7 @@ export class TargetSearch {
     this.#retrieval = new Retrieval(searchSteps(this.#holder, name, hardwareId, nowMs));
   }
 
-  /** With the delegated roles that were accepted on the way. */
+  /** The trust with the delegated roles that the search has accepted. */
   get trust(): RepositoryTrust {
     return this.#holder.trust;
   }
@@ -159,7 +159,7 @@ export class TargetSearch {
     return this.#retrieval.accept(answer);
   }
 
-  /** When nothing more is asked for: the image, or undefined where nobody who may has signed one of this name. */
+  /** Set when the search has ended: the image, or undefined if no authorized role has signed one of this name. */
   get outcome(): Verdict<TargetFile | undefined> | undefined {
     return this.#retrieval.outcome;
   }
@@ -170,14 +170,14 @@ interface Search {
   readonly name: string;
   readonly hardwareId: string | undefined;
   readonly nowMs: number;
-  /** Shared by all branches: roles asked so far. */
+  /** Number of roles that may still be visited, shared by all branches. */
   readonly budget: { left: number };
 }
 
-/** `stop`: a terminating delegation has had its say. */
+/** `stop`: a terminating delegation ended the search. */
 type Found = TargetFile | 'none' | 'stop';
 
-/** 5.4.4.8: depth first, in the listed order, each role once. Undefined: no authority has signed it. */
+/** 5.4.4.8: depth first, in the listed order, each role once. Undefined: no authorized role has signed the image. */
 export function* searchSteps(
   holder: TrustHolder,
   name: string,
@@ -207,13 +207,13 @@ function* visit(search: Search, file: Trusted<Targets>, visited: Set<string>): S
         ? yield* ask(search, itemAt(roles, 0), visited)
         : yield* askAll(search, roles, minRolesInAgreement, visited);
     if (!found.ok || found.value !== 'none') return found;
-    // Step 3. Roles below a terminating delegation have been asked, as in TUF 5.6.7; nobody else is.
+    // Step 3. The roles below a terminating delegation were visited, as in TUF 5.6.7; no further role is.
     if (terminating) return accepted('stop');
   }
   return accepted('none');
 }
 
-/** Step 1 for one delegated role, then everything below it. */
+/** Step 1 for one delegated role, then the roles below it. */
 function* ask(
   search: Search,
   { name, authority }: DelegatedRole,
@@ -235,14 +235,14 @@ function* ask(
   return yield* visit(search, file.value, visited);
 }
 
-/** What one of several roles has said, and with which keys. */
+/** The statement of one of several roles, with its keys. */
 interface Spoken extends Voice {
   readonly target: TargetFile;
 }
 
 /**
- * 5.4.4.9: enough of the roles must say the same, each of them with keys of its own. One whose file is missing or wrong has not spoken; when the others
- * are too few without it, its fault is what is reported.
+ * 5.4.4.9: enough of the roles must say the same, each with keys that count for it alone. A role whose file is missing or
+ * wrong does not count; if too few other roles agree, its fault is reported.
  */
 function* askAll(
   search: Search,
@@ -253,7 +253,7 @@ function* askAll(
   const agreeing = new Map<string, Spoken[]>();
   let fault: Verdict<Found> = accepted('none');
   for (const role of roles) {
-    // Each of them is asked on its own: what one has visited is open to the next.
+    // Each role is visited separately: a role that one branch has visited may be visited by the next.
     const found = yield* ask(search, role, new Set(visited));
     if (!found.ok) {
       if (fault.ok) fault = found;
@@ -266,14 +266,14 @@ function* askAll(
       getOrAdd(agreeing, said, () => []).push(spoken);
     }
   }
-  // Step 2.2: of several sets that are large enough, the one with the earliest role; so they stand in the map.
+  // Step 2.2: of several sets that are large enough, the one with the earliest role, which is also the first in the map.
   const [first] = [...agreeing.values()].find((set) => independentVoices(set) >= minimum) ?? [];
   return first === undefined ? fault : accepted(first.target);
 }
 
-/** What must be the same: length, hashes, and the fields that must match. */
+/** The part on which roles must agree: length, hashes, and the fields that must match. */
 function statement(target: TargetFile, dialect: Dialect): string {
   const fields = readImage(target, dialect);
-  // Unreadable fields agree with nobody's readable ones.
+  // Unreadable fields never agree with readable ones.
   return JSON.stringify(fields.ok ? [...matchSection(target, fields.value)] : target.toJSON());
 }

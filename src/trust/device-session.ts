@@ -4,8 +4,8 @@
 //     server -> device   challenge id (it holds serial and chip), serverNonce, serverProof
 //     device -> server   challenge id, clientProof
 //
-// A proof is an HMAC under the device's key over a label for its direction and everything that was exchanged: neither
-// side's proof is of use to the other, to another device or in another exchange.
+// A proof is an HMAC under the device's key over a label for its direction and all exchanged values. It is therefore not
+// valid in the other direction, for another device or in another exchange.
 
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -13,26 +13,26 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { constantTimeEqual, toHex } from '../core/bytes.ts';
 import { lengthPrefixed } from './length-prefixed.ts';
 
-/** A nonce has 128 bits, written as 32 lower-case hex digits. */
+/** Length of a nonce: 128 bits, written as 32 lower-case hex digits. */
 export const SESSION_NONCE_BYTES = 16;
 
-/** What both sides know after the first two messages. */
+/** The values that both sides know after the first two messages. */
 export interface SessionExchange {
   readonly serial: string;
-  /** Hexadecimal, the device's. */
+  /** Nonce of the device, hexadecimal. */
   readonly clientNonce: string;
-  /** Hexadecimal, the server's. */
+  /** Nonce of the server, hexadecimal. */
   readonly serverNonce: string;
-  /** Names this exchange on the server. */
+  /** Identifies this exchange on the server. */
   readonly challenge: string;
-  /** What else both sides agree on with it: the device's proof and all keys hold for this alone. */
+  /** Further values that both sides agree on: the device's proof and all keys depend on them. */
   readonly binding?: string;
 }
 
 export interface SessionKeys {
-  /** For `Authorization: Bearer`. */
+  /** Token for `Authorization: Bearer`. */
   readonly token: string;
-  /** Of a sealed session: 16 bytes as hexadecimal digits, and the 32 bytes that its keys are made from. */
+  /** Identifier of a sealed session: 16 bytes as hexadecimal digits. `secret`: the 32 bytes that its keys are made from. */
   readonly id: string;
   readonly secret: Uint8Array;
 }
@@ -44,30 +44,30 @@ const LABELS = {
 } as const;
 
 /**
- * SHA-256 of the device secret: the key of all proofs, and what the registry keeps as `device_secret_hash` (in hex).
- * It never travels; whoever reads it in the registry can be this device to this server, so it is a secret there too.
+ * SHA-256 of the device secret: the key of all proofs, which the registry stores as `device_secret_hash` (in hex). It is
+ * never sent. With it a reader of the registry could act as this device, so it is a secret there, too.
  */
 export function deviceKeyOf(deviceSecret: Uint8Array): Uint8Array {
   return sha256(deviceSecret);
 }
 
-/** Hexadecimal. Made by the device after it has checked the server's. */
+/** The device's proof, hexadecimal. The device makes it after it has checked the server's proof. */
 export function clientProof(key: Uint8Array, exchanged: SessionExchange): string {
   return proof(LABELS.client, key, exchanged, bound(exchanged));
 }
 
-/** Hexadecimal. The server gives it to whoever asks: it proves the server, and tells nothing of the key. */
+/** The server's proof, hexadecimal. Every client may get it: it authenticates the server and does not reveal the key. */
 export function serverProof(key: Uint8Array, exchanged: SessionExchange): string {
   return proof(LABELS.server, key, exchanged, []);
 }
 
-/** Without telling by time where they differ. */
+/** Compares in constant time. */
 export function sameProof(expected: string, given: string): boolean {
   const encoder = new TextEncoder();
   return constantTimeEqual(encoder.encode(expected), encoder.encode(given));
 }
 
-/** The same on both sides, and other ones for every exchange. */
+/** The keys of a session: the same on both sides, different for every exchange. */
 export function sessionKeys(key: Uint8Array, exchanged: SessionExchange): SessionKeys {
   const { serial, clientNonce, serverNonce, challenge } = exchanged;
   const salt = lengthPrefixed(clientNonce, serverNonce);

@@ -1,4 +1,4 @@
-// What a Director's Targets may say (Uptane 5.4.4.6 steps 6 to 8), and what they say to whom.
+// The rules for a Director's Targets (Uptane 5.4.4.6 steps 6 to 8), and their assignments of images to ECUs.
 
 import type { TargetFile, Targets } from '@tufjs/models';
 import { isSha256Hex } from '../core/names.ts';
@@ -25,40 +25,40 @@ export interface VerifiedTarget {
   readonly releaseCounter: number;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly encrypt: boolean;
-  /** A safety release: the driver is told, not asked. */
+  /** A safety release: the driver is informed, not asked. */
   readonly forced: boolean;
   readonly notes: string;
   readonly encryption: EncryptedImage | undefined;
 }
 
-/** What is known of an ECU that is there. */
+/** Known facts about an installed ECU. */
 export interface EcuFacts {
   readonly serial: string;
   readonly hardwareId: string;
-  /** As the vehicle file and `custom.ecu` call it. */
+  /** Name in the vehicle file and in `custom.ecu`. */
   readonly name?: string;
   readonly installedSha256?: string;
-  /** The highest one that was ever accepted: nothing lower may follow. */
+  /** The highest counter that was ever accepted: a lower one is refused. */
   readonly releaseCounter?: number;
 }
 
 export interface DirectorRules {
   readonly dialect: Dialect;
-  /** Undefined: not known, and so not compared. */
+  /** Undefined: unknown, so it is not compared. */
   readonly vin: string | undefined;
   readonly ecus: readonly EcuFacts[];
-  /** The Primary knows all ECUs of the vehicle; an ECU by itself knows only itself. */
+  /** The Primary knows all ECUs of the vehicle; another ECU knows only itself. */
   readonly primary: boolean;
-  /** What was trusted before. */
+  /** The Targets that were trusted before. */
   readonly previous?: Trusted<Targets> | undefined;
 }
 
-/** All assignments, or those to `ecus` where the reader is not the Primary. */
+/** All assignments, or those to `ecus` if the reader is not the Primary. */
 export function readDirector(
   targets: Trusted<Targets>,
   rules: DirectorRules,
 ): Verdict<readonly VerifiedTarget[]> {
-  // Step 6: no delegations. An empty field counts, too.
+  // Step 6: no delegations. An empty field is refused, too.
   if (targets.metadata.signed.delegations !== undefined) {
     const reason = 'a Director signs for itself, and may not delegate';
     return refused('DELEGATION_IN_DIRECTOR', 'targets', reason);
@@ -73,7 +73,7 @@ export function readDirector(
   for (const target of assigned.value.values()) {
     const facts = rules.ecus.find(({ serial }) => serial === target.serial);
     if (facts === undefined) {
-      // Step 8: a Primary knows every ECU that can be meant.
+      // Step 8: a Primary knows every ECU of the vehicle.
       if (rules.primary) {
         const reason = `assigns ${quoted(target.name)} to ECU ${quoted(target.serial)}, which is not in this vehicle`;
         return refused('UNKNOWN_ECU', 'targets', reason);
@@ -89,8 +89,8 @@ export function readDirector(
 }
 
 /**
- * 5.2.3.1: a Director that has nothing for a vehicle names it, or its empty list would keep any other vehicle out of
- * date. Ours names it always, so that no list can be given to another vehicle.
+ * 5.2.3.1: a Director without an image for a vehicle must name that vehicle. Otherwise its empty list could keep any other
+ * vehicle from updates. Our Director always names the vehicle, so no list can be given to another one.
  */
 function checkVehicle(targets: Trusted<Targets>, { vin, dialect }: DirectorRules): Verdict<void> {
   const named = field(field(targets.signed, 'custom'), 'vin');
@@ -102,7 +102,7 @@ function checkVehicle(targets: Trusted<Targets>, { vin, dialect }: DirectorRules
   return refused('WRONG_VEHICLE', 'targets', `${whom}, this is ${vin}`);
 }
 
-/** By serial; each once (step 7). */
+/** Assignments by serial; each serial once (step 7). */
 function assignments(
   targets: Trusted<Targets>,
   dialect: Dialect,
@@ -138,7 +138,7 @@ function verifiedTarget(
   if (!isSafeName(target.path)) return malformed('its name is no path below a folder');
   const { sha256 } = target.hashes;
   if (sha256 === undefined || !isSha256Hex(sha256)) return malformed('has no sha256');
-  // 5.4.3.2: all hashes that are listed are checked.
+  // 5.4.3.2: all listed hashes are checked.
   const uncheckable = dialect === 'strict' ? hashesFault(target.hashes) : undefined;
   if (uncheckable !== undefined) return malformed(uncheckable);
   if (assignment.encrypt && encryption === undefined) {
@@ -185,7 +185,7 @@ function checkFits(
     const reason = `${image} is for ${quoted(target.ecu)}, ECU ${facts.serial} is ${facts.name}`;
     return refused('WRONG_ECU', 'targets', reason);
   }
-  // 5.4.4.2 step 10.2.3: not lower than what the ECU has accepted, nor than what was assigned to it before.
+  // 5.4.4.2 step 10.2.3: not lower than the counter that the ECU has accepted, nor than that of its last assignment.
   const floor = Math.max(facts.releaseCounter ?? 0, before?.releaseCounter ?? 0);
   if (target.releaseCounter < floor) {
     const reason = `${image} has release counter ${target.releaseCounter}, ECU ${facts.serial} was given ${floor}: release it again with a higher one`;

@@ -1,4 +1,4 @@
-// How near signed metadata or a token is to its end, in the steps at which people are told: 30, 7 and 1 days before, and after.
+// How close signed metadata or a token is to its expiry, in steps for messages to people: 30, 7 and 1 days before, and after.
 
 export type ExpiryStage = 'valid' | 'month' | 'week' | 'day' | 'expired';
 
@@ -13,7 +13,7 @@ export function expiryStage(expiresMs: number, nowMs: number): ExpiryStage {
   return leftMs <= 30 * DAY_MS ? 'month' : 'valid';
 }
 
-/** `expires in 5 days`, `expires within a day`, `expired 2 days ago`, for a sentence about the file. */
+/** Part of a sentence about the file: `expires in 5 days`, `expires within a day`, `expired 2 days ago`. */
 export function expiryWords(expiresMs: number, nowMs: number): string {
   const leftMs = expiresMs - nowMs;
   const days = Math.floor(Math.abs(leftMs) / DAY_MS);
@@ -22,7 +22,7 @@ export function expiryWords(expiresMs: number, nowMs: number): string {
   return leftMs <= DAY_MS ? 'expires within a day' : `expires in ${count}`;
 }
 
-/** `20 days left`, `EXPIRES SOON, 5 days left`, `EXPIRED 2 days ago`, for a list; the days are those of `expiryWords`. */
+/** Text for a list: `20 days left`, `EXPIRES SOON, 5 days left`, `EXPIRED 2 days ago`; days as in `expiryWords`. */
 export function stageText(expiresMs: number, nowMs: number): string {
   const days = Math.floor(Math.abs(expiresMs - nowMs) / DAY_MS);
   const count = `${days} ${days === 1 ? 'day' : 'days'}`;

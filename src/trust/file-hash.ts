@@ -1,4 +1,4 @@
-// Length and hashes of a file as somebody signed them. Every hash that is named is checked (Uptane 5.4.3.2).
+// Length and hashes of a file as they were signed. Every listed hash is checked (Uptane 5.4.3.2).
 
 import { createHash } from 'node:crypto';
 import { accepted, refused, type Verdict } from './attack.ts';
@@ -6,15 +6,15 @@ import { canonicalForms } from './canonical-form.ts';
 import { type Dialect, RULES } from './profile.ts';
 import { parseJson, quoted } from './strict-json.ts';
 
-/** Hash functions that count; a file that names none of them cannot be checked. */
+/** Known hash functions; a file without any of them cannot be checked. */
 export const HASHES = ['sha256', 'sha384', 'sha512'] as const;
 
 const HEX_DIGITS = { sha256: 64, sha384: 96, sha512: 128 } as const;
 
-/** Those beside SHA-256, by which an image goes everywhere. */
+/** Hashes in addition to SHA-256, which identifies an image in all other places. */
 export type FurtherHashes = Readonly<Partial<Record<'sha384' | 'sha512', string>>>;
 
-/** Undefined where SHA-256 is all that is listed. */
+/** Undefined if only SHA-256 is listed. */
 export function furtherHashes(hashes: Readonly<Record<string, string>>): FurtherHashes | undefined {
   const further = HASHES.flatMap((name) => {
     const hash = Object.hasOwn(hashes, name) ? hashes[name] : undefined;
@@ -23,7 +23,7 @@ export function furtherHashes(hashes: Readonly<Record<string, string>>): Further
   return further.length === 0 ? undefined : Object.fromEntries(further);
 }
 
-/** "Check that all hashes listed in the metadata match": what is wrong with a list of which one cannot be checked. */
+/** "Check that all hashes listed in the metadata match": what is wrong with a list if one cannot be checked. */
 export function hashesFault(hashes: Readonly<Record<string, string>>): string | undefined {
   for (const [name, value] of Object.entries(hashes)) {
     const known = HASHES.find((each) => each === name);
@@ -42,7 +42,7 @@ export interface NamedFile {
   readonly hashes?: Readonly<Record<string, string>> | undefined;
 }
 
-/** The same for metadata, as its dialect names it. */
+/** The same for metadata, in the form of its dialect. */
 export function checkMetadataFile(
   bytes: Uint8Array,
   named: NamedFile,
@@ -62,7 +62,7 @@ export function checkMetadataFile(
   );
 }
 
-/** MIX_AND_MATCH when the bytes are not the ones that were named. */
+/** MIX_AND_MATCH if the bytes do not have the named length and hashes. */
 export function checkFileHashes(bytes: Uint8Array, named: NamedFile, where: string): Verdict<void> {
   const wrong = (reason: string): Verdict<void> => refused('MIX_AND_MATCH', where, reason);
   if (named.length !== undefined && bytes.length !== named.length) {

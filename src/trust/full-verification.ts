@@ -37,16 +37,16 @@ export interface FullVerificationOptions {
   readonly trust: VehicleTrust;
   /** Attested time (step 1), in ms since 1970. */
   readonly nowMs: number;
-  /** Undefined: not known, and so not compared. */
+  /** Undefined: unknown, so it is not compared. */
   readonly vin: string | undefined;
   readonly ecus: readonly EcuFacts[];
-  /** Knows all ECUs of the vehicle, so that an unknown serial is an attack. */
+  /** The caller knows all ECUs of the vehicle, so an unknown serial is an attack. */
   readonly primary: boolean;
-  /** Update the image repository's metadata, too, when every ECU has what the Director assigns. */
+  /** Update the image repository's metadata even if every ECU already has what the Director assigns. */
   readonly alwaysCheckImages?: boolean;
 }
 
-/** Asks for files and is answered; keeps what was accepted even when a later file is refused. */
+/** Asks for files and gets answers; keeps accepted files even if a later one is refused. */
 export class FullVerification {
   readonly #director: TrustHolder;
   readonly #images: TrustHolder;
@@ -58,12 +58,12 @@ export class FullVerification {
     this.#retrieval = new Retrieval(verificationSteps(this.#director, this.#images, options));
   }
 
-  /** Worth persisting after every answer. */
+  /** The accepted state, to be stored after every answer. */
   get trust(): VehicleTrust {
     return { director: this.#director.trust, images: this.#images.trust };
   }
 
-  /** Undefined when it is done, or something was refused. */
+  /** The next request; undefined at the end or after a refusal. */
   next(): VehicleRequest | undefined {
     return this.#retrieval.next();
   }
@@ -72,12 +72,12 @@ export class FullVerification {
     return this.#retrieval.accept(answer);
   }
 
-  /** Undefined as long as something is asked for. */
+  /** Undefined while a file is requested. */
   get outcome(): Verdict<readonly VerifiedTarget[]> | undefined {
     return this.#retrieval.outcome;
   }
 
-  /** One image for each ECU that is to have one. Throws before the end and after a refusal. */
+  /** One image for each ECU that gets one. Throws before the end and after a refusal. */
   result(): readonly VerifiedTarget[] {
     const { outcome } = this;
     if (outcome?.ok !== true) throw new Error('there is no verified result');
@@ -85,7 +85,7 @@ export class FullVerification {
   }
 }
 
-/** After `updateSteps`. */
+/** The Director's Targets; called after `updateSteps`. */
 function topTargets({ trust }: TrustHolder): Trusted<Targets> {
   return present(trust.targets.get('targets'), 'Targets of the Director');
 }
@@ -98,10 +98,10 @@ function* verificationSteps(
   const { nowMs, vin, ecus, primary } = options;
   const { dialect } = director.trust;
   const rules: DirectorRules = { dialect, vin, ecus, primary };
-  // What a stolen key has assigned is no floor any more when a new Root has taken it away: so it is looked up then.
+  // The previous Targets are read after the update of Root: if a new Root removed a stolen key, its Targets set no floor.
   const inspect = (targets: Trusted<Targets>): Verdict<unknown> =>
     readDirector(targets, { ...rules, previous: director.trust.targets.get('targets') });
-  // Steps 2 to 5. New Targets that break a Director's rules are not even trusted: the old ones stay.
+  // Steps 2 to 5. New Targets that break a Director's rules are not trusted: the old ones stay.
   const updated = yield* of(
     'director',
     updateSteps(director, nowMs, {
@@ -113,12 +113,12 @@ function* verificationSteps(
   const targets = topTargets(director);
   const assigned = inRepository('director', readDirector(targets, rules));
   if (!assigned.ok) return assigned;
-  // Step 6: nothing to install, nothing to ask the image repository.
+  // Step 6: there is nothing to install, so the image repository is not asked.
   const installed = assigned.value.every(({ serial, sha256 }) =>
     ecus.some((ecu) => ecu.serial === serial && ecu.installedSha256 === sha256),
   );
   if (installed && options.alwaysCheckImages !== true) {
-    // What only the Director has said is no word for the driver.
+    // Texts that only the Director has signed are not for the driver.
     return accepted(assigned.value.map((target) => ({ ...target, forced: false, notes: '' })));
   }
   // Steps 6 to 9.
@@ -134,7 +134,7 @@ function* verificationSteps(
   return accepted(matched);
 }
 
-/** Step 10, for one image: as it was assigned, with the text for the driver that the image repository has signed. */
+/** Step 10 for one image: the assignment, with the text for the driver that the image repository has signed. */
 function* matchSteps(
   director: TrustHolder,
   images: TrustHolder,
@@ -146,7 +146,7 @@ function* matchSteps(
   const found = yield* searchSteps(images, name, hardwareId, nowMs);
   if (!found.ok) return found;
   if (found.value === undefined) {
-    const reason = `nobody who may has signed image ${quoted(name)} for ${hardwareId}`;
+    const reason = `no authorized role has signed image ${quoted(name)} for ${hardwareId}`;
     return refused('UNKNOWN_TARGET', 'targets', reason);
   }
   const ordered = present(topTargets(director).metadata.signed.targets[name], name);
@@ -154,8 +154,8 @@ function* matchSteps(
 }
 
 /**
- * Steps 10.2.1 and 10.2.2; the release counter itself (10.2.3) was compared with the Director's rules. The notes are what
- * the driver reads and consents to: a Director, whose keys are online, has no say in them.
+ * Steps 10.2.1 and 10.2.2; the release counter (10.2.3) was compared with the Director's rules. The driver reads the notes
+ * and consents to them, so they come from the image repository: the Director's keys are online.
  */
 function checkMatch(
   director: RepositoryTrust,
@@ -167,7 +167,7 @@ function checkMatch(
   const { hardwareId, name } = target;
   const image = readImage(signed, images.dialect);
   if (!image.ok) return image;
-  // A compromised Director cannot order what the image was not made for.
+  // A compromised Director cannot assign an image to hardware that it was not made for.
   if (!image.value.hardwareIds.includes(hardwareId)) {
     const reason = `image ${quoted(name)} is for ${image.value.hardwareIds.join(', ')}, not for ${hardwareId}`;
     return refused('WRONG_HARDWARE', 'targets', reason);
@@ -194,7 +194,7 @@ function checkMatch(
   return accepted(matched);
 }
 
-/** Names the repository in what is asked and in what is refused. */
+/** Adds the repository to requests and refusals. */
 function* of<T>(repository: RepositoryName, steps: Steps<T>): Steps<T, VehicleRequest> {
   let step = steps.next();
   while (step.done !== true) step = steps.next(yield { repository, request: step.value });

@@ -1,4 +1,4 @@
-// The TMU's identity.json: who this vehicle is to the backend, and the secrets that it shares with its ECUs.
+// The TMU's identity.json: the vehicle's identity for the backend, and the secrets that it shares with its ECUs.
 
 import { z } from 'zod';
 import { fromHex } from '../core/bytes.ts';
@@ -21,41 +21,41 @@ const secret = (least: number, most: number) =>
 const ecuSchema = z.strictObject({
   serial: serialName,
   hardwareId: plainText(1, 128),
-  /** Of SecurityAccess; missing for an ECU of another make, whose key is not ours. */
+  /** Key of SecurityAccess; missing for an ECU of another make, whose key is not in here. */
   securityAccessKey: secret(16, 64).optional(),
-  /** Its own X25519 public key, by which it takes orders from this TMU; missing likewise, and until it is locked. */
+  /** The ECU's X25519 public key, by which it takes orders from this TMU; missing for other makes, and before the lock. */
   encryptionKey: secret(32, 32).optional(),
 });
 
 const identityFileSchema = z.strictObject({
   format: z.literal(1),
   vin: plainText(1, 64),
-  /** Of the TMU itself. */
+  /** Serial number of the TMU. */
   serial: serialName,
   /** Number of the chip that the TMU was provisioned with. */
   hwId: plainText(1, 64),
-  /** The session with the backend is made from it; see device-session.ts. */
+  /** Secret for the session with the backend; see device-session.ts. */
   deviceSecret: secret(32, 32),
-  /** Ed25519: signs the vehicle manifest and the TMU's own version report. */
+  /** Ed25519 seed: signs the vehicle manifest and the TMU's version report. */
   signingSeed: secret(32, 32),
   /** X25519 private key: ECUs take orders that are authenticated by it; see authority.ts. */
   agreementKey: secret(32, 32),
-  /** By name of the vehicle file. */
+  /** ECUs by their names in the vehicle file. */
   ecus: z.record(ecuName, ecuSchema),
-  /** Authenticates the driver's answer; missing where no ECU asks the driver. */
+  /** Key that authenticates the driver's answer; missing where no ECU asks the driver. */
   approvalKey: secret(32, 32).optional(),
 });
 
 export type IdentityFile = Readonly<z.infer<typeof identityFileSchema>>;
 export type IdentityEcu = Readonly<z.infer<typeof ecuSchema>>;
 
-/** Throws InputError that names the field, and never shows a secret. */
+/** Throws InputError that names the field and never contains a secret. */
 export function parseIdentity(text: string, where: string): IdentityFile {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    // The parser's own message quotes the text around the mistake, and with it perhaps a secret.
+    // The parser's message quotes the text around the mistake, which may contain a secret.
     throw new InputError(where, 'is not JSON: restore it from a copy, or run can-ota provision');
   }
   const parsed = identityFileSchema.safeParse(json);
@@ -75,14 +75,14 @@ export function ecuAuthority(
   return speakerKey('tester', fromHex(agreementKey), fromHex(ecuKey));
 }
 
-/** What `parseIdentity` reads. Throws InputError like it. */
+/** Formats what `parseIdentity` reads. Throws InputError, too. */
 export function formatIdentity(identity: IdentityFile): string {
   const text = `${JSON.stringify(identity, undefined, 2)}\n`;
   parseIdentity(text, 'identity');
   return text;
 }
 
-/** One serial number for two devices would let one speak for the other. */
+/** Checks the serial numbers: with one number for two devices, each could act as the other. */
 function checked(identity: IdentityFile, where: string): IdentityFile {
   const owners = new Map([[identity.serial, 'the TMU']]);
   for (const [name, { serial }] of Object.entries(identity.ecus)) {

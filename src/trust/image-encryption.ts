@@ -6,10 +6,10 @@
 //     4  1  version, 1                   38  16  salt
 //     5  1  log2 of the block size, 12   54      blocks
 //
-// Shared secret, salt, both public keys, serial, target name, SHA-256 and length of the plain image make key and nonce
-// prefix, so a blob opens for one ECU as one image. A nonce is prefix (7), block number (4), last flag (1), the
-// STREAM construction of Hoang, Reyhanitabar, Rogaway, Vizar: blocks cannot be swapped, left out, added or moved.
-// The header is associated data of each block.
+// Key and nonce prefix are made from shared secret, salt, both public keys, serial, target name, SHA-256 and length of the
+// plain image, so a blob can be opened by one ECU and as one image only. A nonce is prefix (7), block number (4), last
+// flag (1), the STREAM construction of Hoang, Reyhanitabar, Rogaway, Vizar: blocks cannot be swapped, left out, added or
+// moved. The header is associated data of each block.
 
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
 import { hkdf } from '@noble/hashes/hkdf.js';
@@ -34,28 +34,28 @@ const SALT_AT = PUBLIC_KEY_AT + KEY_BYTES;
 export const HEADER_BYTES = SALT_AT + SALT_BYTES;
 const AES_KEY_BYTES = 32;
 const PREFIX_BYTES = 7;
-/** Block numbers have 32 bits. */
+/** Longest image in bytes: block numbers have 32 bits. */
 const MAX_LENGTH = BLOCK_BYTES * 2 ** 32;
 const CIPHER = 'aes-256-gcm';
 const LABEL = 'can-ota image encryption 1';
 const WHERE = 'encrypted image';
 
-/** What is encrypted, and for whom: all of it goes into the key. */
+/** The image and its recipient: the key depends on all of these facts. */
 export interface EncryptionFacts {
   readonly serial: string;
   /** Target name, as signed. */
   readonly name: string;
-  /** Of the plain image, hexadecimal. */
+  /** SHA-256 of the plain image, hexadecimal. */
   readonly sha256: string;
-  /** Of the plain image, in bytes. */
+  /** Length of the plain image in bytes. */
   readonly length: number;
 }
 
 export interface ImageEncryptor {
   readonly header: Uint8Array;
-  /** Encrypted blocks for the next bytes of the image: none, or several. */
+  /** Returns the encrypted blocks that are complete with the next bytes of the image: none, or several. */
   update(chunk: Uint8Array): Uint8Array;
-  /** The rest. Throws RangeError when the bytes were not those of `length` and `sha256`. */
+  /** Returns the rest. Throws RangeError if the bytes do not have `length` and `sha256`. */
   finish(): Uint8Array;
 }
 
@@ -64,15 +64,15 @@ export function encryptedLength(length: number): number {
   return HEADER_BYTES + length + TAG_BYTES * blockCount(length);
 }
 
-/** Where the blocks of the first `received` bytes of an image end in its blob; undefined where no block ends there. */
+/** Position in the blob after the blocks of the first `received` bytes; undefined if no block ends there. */
 export function carriedFor(received: number): number | undefined {
   const blocks = received / BLOCK_BYTES;
   return Number.isInteger(blocks) ? HEADER_BYTES + received + blocks * TAG_BYTES : undefined;
 }
 
 /**
- * Each blob has a key of its own. Throws RangeError for facts that cannot be, and for a recipient's key that is no
- * X25519 key (the registry took it from a device).
+ * Each blob has a new key. Throws RangeError for impossible facts, and for a recipient's key that is not an X25519 key
+ * (the registry got it from a device).
  */
 export function encryptImage(
   { recipient, ...facts }: EncryptionFacts & { readonly recipient: Uint8Array },
@@ -107,7 +107,7 @@ export function encryptImage(
       return concatBytes(...sealed);
     },
     finish() {
-      // Only the block of an empty image is still missing here.
+      // Only the block of an empty image can be missing here.
       const sealed = blocks.push(new Uint8Array()).map(seal);
       if (!blocks.done) throw new RangeError(`fewer than the ${facts.length} bytes of the image`);
       if (hash.digest('hex') !== facts.sha256) {
@@ -118,19 +118,19 @@ export function encryptImage(
   };
 }
 
-/** Gives out only what is authenticated; keeps one block and never more, however the chunks come. */
+/** Returns only authenticated text; stores at most one block, for chunks of any size. */
 export class ImageDecryptor {
   readonly #privateKey: Uint8Array;
   readonly #facts: EncryptionFacts;
   readonly #blocks: BlockStream;
-  /** The header as far as it has come. */
+  /** The part of the header that has arrived. */
   #header: Uint8Array = new Uint8Array();
   #keys: Keys | undefined;
   #fault: TrustFault | undefined;
 
   /**
-   * `from`: goes on behind the blocks of the first `received` bytes of the image, which another decryptor has opened;
-   * its header comes along. Throws RangeError for facts that cannot be, and for a place that is no end of a block.
+   * `from`: continues after the blocks of the first `received` bytes of the image, which another decryptor has opened, with
+   * its header. Throws RangeError for impossible facts, and for a position that is not the end of a block.
    */
   constructor(
     { privateKey, ...facts }: EncryptionFacts & { readonly privateKey: Uint8Array },
@@ -141,7 +141,7 @@ export class ImageDecryptor {
     this.#facts = facts;
     const index = (from?.received ?? 0) / BLOCK_BYTES;
     if (!Number.isInteger(index) || index >= blockCount(facts.length)) {
-      throw new RangeError(`no end of a block: ${from?.received} of ${facts.length} bytes`);
+      throw new RangeError(`not the end of a block: ${from?.received} of ${facts.length} bytes`);
     }
     this.#blocks = new BlockStream(facts.length, TAG_BYTES, index);
     if (from === undefined) return;
@@ -149,12 +149,12 @@ export class ImageDecryptor {
     this.#header = Uint8Array.from(from.header);
   }
 
-  /** As far as it has come. */
+  /** The part of the header that has arrived. */
   get header(): Uint8Array {
     return this.#header;
   }
 
-  /** Where the last whole block ended: `carried` bytes of the blob, `received` bytes of the image. */
+  /** End of the last complete block: `carried` bytes of the blob, `received` bytes of the image. */
   get position(): { readonly carried: number; readonly received: number } {
     const { index } = this.#blocks;
     if (this.#header.length < HEADER_BYTES) return { carried: 0, received: 0 };
@@ -163,8 +163,8 @@ export class ImageDecryptor {
   }
 
   /**
-   * The plain text of the blocks that are complete with these bytes. IMAGE_MISMATCH from the first wrong byte on; of
-   * the chunk it is in, nothing is given out.
+   * Returns the plain text of the blocks that are complete with these bytes. IMAGE_MISMATCH from the first wrong byte on;
+   * nothing is returned of the chunk that contains it.
    */
   update(chunk: Uint8Array): Verdict<Uint8Array> {
     if (this.#fault !== undefined) return this.#fault;
@@ -172,7 +172,7 @@ export class ImageDecryptor {
     if (missing > 0) this.#header = concatBytes(this.#header, chunk.subarray(0, missing));
     if (this.#header.length < HEADER_BYTES) return accepted(new Uint8Array());
     const keys = this.#keys ?? this.#openHeader();
-    if (keys === undefined) return this.#refuse('its header is none, or is for another method');
+    if (keys === undefined) return this.#refuse('its header is damaged, or is for another method');
     this.#keys = keys;
     const plain: Uint8Array[] = [];
     for (const block of this.#blocks.push(chunk.subarray(Math.max(0, missing)))) {
@@ -189,7 +189,7 @@ export class ImageDecryptor {
   }
 
   /**
-   * Empty; or IMAGE_MISMATCH where the end is missing. Whether the image has its SHA-256 is for the reader to check.
+   * Returns no bytes; IMAGE_MISMATCH if the end is missing. The reader checks the SHA-256 of the image.
    */
   finish(): Verdict<Uint8Array> {
     if (this.#fault !== undefined) return this.#fault;
@@ -218,7 +218,7 @@ export class ImageDecryptor {
     try {
       return concatBytes(plain, decipher.final());
     } catch {
-      return undefined; // the tag is wrong: nothing of it was given out
+      return undefined; // the tag is wrong: no text was returned
     }
   }
 
@@ -235,7 +235,7 @@ interface Block {
   readonly last: boolean;
 }
 
-/** Cuts a stream into the blocks of an image whose length is known; `extra` bytes follow the text of each block. */
+/** Splits a stream into the blocks of an image of known length; `extra` bytes follow the text of each block. */
 class BlockStream {
   readonly #length: number;
   readonly #extra: number;
@@ -253,7 +253,7 @@ class BlockStream {
     this.#kept = new Uint8Array(Math.min(length, BLOCK_BYTES) + extra);
   }
 
-  /** Of the block that comes next. */
+  /** Number of the next block. */
   get index(): number {
     return this.#index;
   }
@@ -262,7 +262,7 @@ class BlockStream {
     return this.#index === this.#count && !this.overflow;
   }
 
-  /** The blocks that are complete now. */
+  /** Returns the blocks that are complete now. */
   push(chunk: Uint8Array): Block[] {
     const blocks: Block[] = [];
     let at = 0;
@@ -288,7 +288,7 @@ class BlockStream {
   }
 }
 
-/** An empty image has one empty block: its end is authenticated too. */
+/** Number of blocks. An empty image has one empty block, so that its end is authenticated, too. */
 function blockCount(length: number): number {
   return Math.max(1, Math.ceil(length / BLOCK_BYTES));
 }
@@ -323,8 +323,8 @@ function nonceOf(prefix: Uint8Array, index: number, last: boolean): Uint8Array {
 }
 
 function requireFacts({ sha256: digest, length }: EncryptionFacts): void {
-  if (!isSha256Hex(digest)) throw new RangeError(`no SHA-256: ${JSON.stringify(digest)}`);
+  if (!isSha256Hex(digest)) throw new RangeError(`not a SHA-256: ${JSON.stringify(digest)}`);
   if (!Number.isSafeInteger(length) || length < 0 || length > MAX_LENGTH) {
-    throw new RangeError(`no length of an image: ${length}`);
+    throw new RangeError(`not the length of an image: ${length}`);
   }
 }

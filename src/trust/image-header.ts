@@ -1,4 +1,4 @@
-// The signed header that an ECU keeps beside each bank, and checks again before every boot.
+// The signed header that an ECU stores with each bank and checks before every boot.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { canonicalize } from '@tufjs/canonical-json';
@@ -14,21 +14,21 @@ import { hexDigits, plainText, serialName, sha256Hex } from './signed-json.ts';
 import { parseJson } from './strict-json.ts';
 
 const headerSchema = z.strictObject({
-  /** The one ECU that may run it. */
+  /** Serial of the only ECU that may run the image. */
   serial: serialName,
   hardwareId: plainText(1, 128),
   /** Target name. */
   name: plainText(1, 256),
   version: plainText(1, 128),
-  /** Of the plain image, in bytes. */
+  /** Length of the plain image in bytes. */
   length: z.int().nonnegative(),
-  /** Of the plain image, hexadecimal. */
+  /** SHA-256 of the plain image, hexadecimal. */
   sha256: sha256Hex,
-  /** Every other hash that was listed (Uptane 5.4.3.2). */
+  /** All further hashes that were listed (Uptane 5.4.3.2). */
   hashes: z
     .strictObject({ sha384: hexDigits(96).optional(), sha512: hexDigits(128).optional() })
     .optional(),
-  /** Release counter: once it is confirmed, nothing lower runs any more. */
+  /** Release counter: after it is confirmed, no image with a lower one runs. */
   securityCounter: z.int().nonnegative(),
   /** Versions that other ECUs must run, by name: `{ INV: '>=1.0.0' }`. */
   dependencies: z.record(plainText(1, 128), plainText(1, 128)),
@@ -38,12 +38,12 @@ export type ImageHeader = Readonly<z.infer<typeof headerSchema>>;
 const recordSchema = z.strictObject({
   format: z.literal('can-ota-bank-1'),
   header: headerSchema,
-  /** The Director's Targets that assign the image, and the Root whose keys signed them, as they were received. */
+  /** The Director's Targets that assign the image, and the Root whose keys signed them, as received. */
   targets: z.string(),
   root: z.string(),
 });
 
-/** What travels over the bus has at most 256 KiB; what is larger was not written by us. */
+/** Longest record in bytes. A bundle on the bus has at most 256 KiB, so a longer record is damaged. */
 const MAX_RECORD_BYTES = 1_048_576;
 
 const WHERE = 'image header';
@@ -64,7 +64,7 @@ export function headerOf(target: VerifiedTarget): ImageHeader {
   };
 }
 
-/** `targets` and `root`: the files of the Director that were verified. Throws TypeError when they are not UTF-8. */
+/** `targets` and `root`: the verified files of the Director. Throws TypeError if they are not UTF-8. */
 export function encodeBankRecord(
   header: ImageHeader,
   targets: Uint8Array,
@@ -81,12 +81,12 @@ export function encodeBankRecord(
 }
 
 /**
- * The header, once every step from an accepted Root to it holds: the Root is one of `acceptedRoots` (SHA-256, hex),
- * its keys signed the Targets, and these assign exactly this image to this ECU. Nothing expires here: what was
- * verified once runs until something newer is confirmed, and a parked vehicle still starts.
+ * Returns the header if the whole chain to it is valid: the Root is one of `acceptedRoots` (SHA-256, hex), its keys signed
+ * the Targets, and these assign exactly this image to this ECU. Nothing expires here: a verified image runs until a newer
+ * one is confirmed, and a vehicle that was parked for long still starts.
  *
  * MALFORMED, ARBITRARY_SOFTWARE, WRONG_ECU, IMAGE_MISMATCH (the header is not what was signed), and the faults of a
- * Director's Targets. Counter, hardware and the bytes of the bank are compared by whoever knows them.
+ * Director's Targets. The caller compares counter, hardware and the bytes of the bank.
  */
 export function checkBankRecord(
   record: Uint8Array,
@@ -119,7 +119,7 @@ function assignedImage(
   { serial, hardwareId }: Pick<ImageHeader, 'serial' | 'hardwareId'>,
 ): Verdict<VerifiedTarget> {
   if (!acceptedRoots.has(toHex(sha256(root)))) {
-    return refused('ARBITRARY_SOFTWARE', WHERE, 'its Root is none that this ECU has accepted');
+    return refused('ARBITRARY_SOFTWARE', WHERE, 'its Root is not one that this ECU has accepted');
   }
   const trust = trustRoot(root, 'strict');
   if (!trust.ok) return refused(trust.code, WHERE, `Root: ${trust.reason}`);

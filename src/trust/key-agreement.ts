@@ -1,4 +1,4 @@
-// Keys that two sides make together: for a session by key pairs, and for the next key of a device.
+// Keys that two sides agree on: for a session by key pairs, and for the next key of a device.
 
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -20,7 +20,7 @@ const LABELS = {
   next: 'can-ota device key 1, next',
 } as const;
 
-/** In place of the shared key of a device: 32 bytes; undefined for a foreign key that is none. */
+/** The key in place of the shared key of a device: 32 bytes; undefined if the peer's key is invalid. */
 export function agreedKey(
   privateKey: Uint8Array,
   keys: ExchangedKeys,
@@ -32,7 +32,7 @@ export function agreedKey(
   return hkdf(sha256, shared, undefined, info, 32);
 }
 
-/** What the device signs with its own key: the whole exchange. */
+/** The bytes that the device signs: the whole exchange. */
 export function signedByClient(exchanged: SessionExchange, keys: ExchangedKeys): Uint8Array {
   const { serial, clientNonce, serverNonce, challenge, binding = '' } = exchanged;
   return lengthPrefixed(
@@ -42,7 +42,7 @@ export function signedByClient(exchanged: SessionExchange, keys: ExchangedKeys):
   );
 }
 
-/** What the backend signs (role `time` of the Director): the whole exchange as it is until then. */
+/** The bytes that the backend signs (role `time` of the Director): the exchange up to its answer. */
 export function signedByServer(
   exchanged: SessionExchange,
   keys: ExchangedKeys,
@@ -52,8 +52,8 @@ export function signedByServer(
 }
 
 /**
- * The next key of a device, 32 bytes, agreed on in a session: whoever knew the old one and only listened does not know it.
- * Undefined for a foreign key that is none.
+ * The next key of a device, 32 bytes, agreed on in a session: an attacker who knew the old key and only listened does not
+ * know the new one. Undefined if the peer's key is invalid.
  */
 export function nextDeviceKey(
   session: SealedSession,

@@ -1,4 +1,4 @@
-// Several fields as one byte string that can be split in one way only: what MACs and key derivations are made over.
+// Several fields as one byte string that can be split in one way only: input of MACs and key derivations.
 
 import { concatBytes, uintToBytes } from '../core/bytes.ts';
 

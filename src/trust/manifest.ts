@@ -19,35 +19,35 @@ import type { LocalSigner, PublicKeyJson } from './signing-key.ts';
 
 export type { SignedJson } from './signed-json.ts';
 
-/** What one ECU says about itself (5.4.2.1.2). */
+/** The report of one ECU about itself (5.4.2.1.2). */
 export interface VersionReport {
   /** Its serial number. */
   readonly ecu: string;
-  /** Name, length and hashes as the metadata of this image has them. */
+  /** Name, length and hashes of the image as in its metadata. */
   readonly installed: {
     readonly name: string;
     readonly version: string;
     readonly length: number;
     readonly hashes: { readonly sha256: string };
   };
-  /** What was tried against it since its last report; empty: nothing. */
+  /** The attack on the ECU since its last report; empty: none. */
   readonly attack: AttackCode | '';
-  /** The latest time that it could verify, `2030-01-31T12:00:00.000Z`; null before the first. */
+  /** The latest verified time, `2030-01-31T12:00:00.000Z`; null before the first. */
   readonly time: string | null;
-  /** Rises with every report, so that none counts twice. */
+  /** Rises with every report, so that no report counts twice. */
   readonly counter: number;
 }
 
-/** What the Primary sends about the whole vehicle (5.4.2.1.1). */
+/** The Primary's report about the whole vehicle (5.4.2.1.1). */
 export interface VehicleManifest {
   readonly vin: string;
   /** Serial number of the Primary. */
   readonly primary: string;
-  /** By serial number, as each ECU has signed it; whoever reads them checks each with that ECU's key. */
+  /** Reports by serial number, signed by the ECUs; the reader checks each with the key of its ECU. */
   readonly reports: Readonly<Record<string, SignedJson>>;
   /**
-   * Versions of the metadata that the vehicle trusts: a backend that is behind them was restored from a backup. Missing:
-   * the vehicle does not say.
+   * Versions of the metadata that the vehicle trusts: a backend with older ones was restored from a backup. Missing: the
+   * vehicle does not report them.
    */
   readonly knows?: KnownVersions | undefined;
 }
@@ -66,7 +66,7 @@ const knownRoles = z
   .readonly();
 const knownVersions = z.strictObject({ director: knownRoles, images: knownRoles });
 
-/** One more field than the interfaces have: a key that signs several things never signs one that reads as another. */
+/** Has one field more than the interface (`_type`): a signature of one kind of message is not valid for another kind. */
 const reportSchema = z.strictObject({
   _type: z.literal('version-report'),
   ecu: serialName,
@@ -83,7 +83,7 @@ const reportSchema = z.strictObject({
 
 const signedReport = signedSchema(reportSchema);
 
-/** Reports inside a manifest may be wrong in every way that canonical JSON can hold: that is for their own check. */
+/** Reports inside a manifest only need a canonical form here: each is checked separately. */
 const manifestSchema = z.strictObject({
   _type: z.literal('version-manifest'),
   vin: plainText(1, 64),
@@ -114,8 +114,8 @@ export function signVersionReport(report: VersionReport, signer: LocalSigner): S
 }
 
 /**
- * The form of a version report, whoever signed it: what a Primary can check of an ECU before it puts the report into
- * its manifest. MALFORMED, or WRONG_ECU where it is about another one.
+ * Reads a version report without a check of its signature, for a Primary that puts an ECU's report into its manifest.
+ * MALFORMED, or WRONG_ECU if it is about another ECU.
  */
 export function readVersionReport(
   input: unknown,
@@ -132,8 +132,8 @@ export function readVersionReport(
 }
 
 /**
- * From bytes or parsed JSON. MALFORMED; UNSIGNED_REPORT without a right signature of this key over the right hash.
- * With `serial` also WRONG_ECU. Whether its counter was seen before is for the Director to know.
+ * Reads bytes or parsed JSON. MALFORMED; UNSIGNED_REPORT without a valid signature of this key over the right hash; with
+ * `serial` also WRONG_ECU. The Director checks whether the counter was seen before.
  */
 export function checkVersionReport(
   input: unknown,
@@ -151,7 +151,7 @@ export function checkVersionReport(
   return accepted(report);
 }
 
-/** Throws ZodError for what no Director would accept: check reports with `readVersionReport` before. */
+/** Throws ZodError for reports that no Director would accept: check them with `readVersionReport` before. */
 export function signManifest(manifest: VehicleManifest, signer: LocalSigner): SignedJson {
   const { vin, primary, reports, knows } = manifest;
   const known = defined({ knows });
@@ -159,7 +159,7 @@ export function signManifest(manifest: VehicleManifest, signer: LocalSigner): Si
   return signJson(manifestSchema.parse(signed), [signer]);
 }
 
-/** From bytes or parsed JSON: the Primary's signature. The reports inside have been checked in their form only. */
+/** Checks the Primary's signature; `input` is bytes or parsed JSON. Of the reports inside only the form is checked. */
 export function checkManifest(input: unknown, primaryKey: PublicKeyJson): Verdict<VehicleManifest> {
   const read = readManifest(input);
   if (!read.ok) return read;
@@ -168,7 +168,7 @@ export function checkManifest(input: unknown, primaryKey: PublicKeyJson): Verdic
     : unsigned(WHERE, 'Primary');
 }
 
-/** Who says that he has sent it, before anything is proven: to find the key for `checkManifest`. */
+/** The Primary that a manifest names, before anything is proven: to find the key for `checkManifest`. */
 export function readManifest(
   input: unknown,
 ): Verdict<{ readonly signed: SignedJson; readonly manifest: VehicleManifest }> {

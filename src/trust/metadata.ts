@@ -1,4 +1,4 @@
-// One metadata file: read strictly, its signatures counted by distinct keys, then handed to the models of TUF.
+// One metadata file: read strictly, its signatures counted by different keys, then parsed by the models of TUF.
 
 import {
   Metadata,
@@ -17,7 +17,7 @@ import { type Dialect, type DialectRules, RULES } from './profile.ts';
 import { type KeyRing, modelKey, readKeys } from './public-key.ts';
 import { field, isObject, type JsonObject, parseJson, quoted } from './strict-json.ts';
 
-/** Verified metadata in the classes of the models, for those who read on. */
+/** Verified metadata in the classes of the models, for readers. */
 export type { TargetFile, Targets } from '@tufjs/models';
 
 export interface SignedByKind {
@@ -28,28 +28,28 @@ export interface SignedByKind {
 }
 export type RoleKind = keyof SignedByKind;
 
-/** What can be said of a file before anybody's signature was checked. */
+/** The parts of a file that are known before any signature is checked. */
 export interface Envelope {
   readonly kind: RoleKind;
   readonly dialect: Dialect;
   readonly bytes: Uint8Array;
-  /** The signed part as it was received: signatures are over its canonical form, unknown fields included. */
+  /** The signed part as received: signatures are over its canonical form, unknown fields included. */
   readonly signed: JsonObject;
-  /** By key id. */
+  /** Signatures by key id. */
   readonly signatures: ReadonlyMap<string, string>;
   readonly version: number;
-  /** In ms since 1970. */
+  /** Expiry in ms since 1970. */
   readonly expiresMs: number;
 }
 
-/** A file that was signed as it must be. */
+/** A file with enough valid signatures. */
 export interface Trusted<T extends Root | Timestamp | Snapshot | Targets> extends Envelope {
   readonly metadata: Metadata<T>;
-  /** The keys that it names for other roles (Root, delegations). */
+  /** The keys that it lists for other roles (Root, delegations). */
   readonly keys: KeyRing;
 }
 
-/** Who may sign a role. */
+/** The keys that may sign a role. */
 export interface Authority {
   readonly keyIds: readonly string[];
   readonly threshold: number;
@@ -113,19 +113,19 @@ function expiryMs(value: unknown, { expiry }: DialectRules): number | undefined 
       : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
   const ms = form.test(value) ? Date.parse(value) : Number.NaN;
   if (Number.isNaN(ms)) return undefined;
-  // 2030-02-30 must not become the second of March.
+  // Without this check Date would turn 2030-02-30 into the second of March.
   const exact =
     expiry !== 'seconds in UTC' || new Date(ms).toISOString() === `${value.slice(0, 19)}.000Z`;
   return exact ? ms : undefined;
 }
 
 /**
- * Signatures are what verification costs, and many images lead to the same file: the same question about the same
- * object is not computed twice.
+ * Results of signature checks, which take most of the time of a verification. Many images lead to the same file, so the
+ * result for the same object is not computed twice.
  */
 const CHECKED = new WeakMap<JsonObject, ReadonlySet<string>>();
 
-/** ARBITRARY_SOFTWARE unless a threshold of different keys has signed; one key counts once under whatever ids. */
+/** ARBITRARY_SOFTWARE unless a threshold of different keys has signed; a key with several ids counts once. */
 export function checkSignatures(
   file: Envelope,
   authority: Authority,
@@ -147,7 +147,7 @@ export function checkSignatures(
   );
 }
 
-/** The keys of a role that have signed a file rightly, by what they are; the search ends with `enough` of them. */
+/** The keys of a role that have validly signed a file, by their material; the search ends at `enough` of them. */
 export function signersOf(
   file: Envelope,
   authority: Authority,
@@ -165,7 +165,7 @@ export function signersOf(
   return signers;
 }
 
-/** Reads what was signed. The signatures are for the caller to check. */
+/** Parses the signed part. The caller checks the signatures. */
 export function toTrusted<K extends RoleKind>(
   kind: K,
   file: Envelope,
@@ -190,8 +190,8 @@ export function toTrusted<K extends RoleKind>(
 type ModelJson = Parameters<typeof Metadata.fromJSON>[1];
 
 /**
- * The models build maps by copying them for every entry: 10,000 targets would take them seconds. So the long lists are
- * filled in here, entry by entry, from the same classes. Fields for which the models have a default must be there.
+ * The models copy a map for every entry that they add: 10,000 targets would take seconds. So the long lists are filled in
+ * here, entry by entry, with the same classes. Fields for which the models have a default must be present.
  */
 function modelOf(
   kind: RoleKind,
@@ -249,7 +249,7 @@ function modelOf(
   return metadata;
 }
 
-/** Hexadecimal digits come in both cases. */
+/** Hexadecimal digits may be upper or lower case. */
 function lowerHashes(entry: ModelJson): ModelJson {
   const { hashes } = entry as unknown as JsonObject;
   if (!isObject(hashes)) return entry;
@@ -267,7 +267,7 @@ function* entriesOf(object: JsonObject): Generator<[string, ModelJson]> {
   }
 }
 
-/** A Director of the old form names no keys for roles that it does not have; nobody can sign those. */
+/** A Director of the old form names no keys for the roles that it does not have; no signature is valid for those. */
 const NO_ROLES = Object.fromEntries(
   ['root', 'timestamp', 'snapshot', 'targets'].map((role) => [role, { keyids: [], threshold: 1 }]),
 );
@@ -277,7 +277,7 @@ function modelKeys(keys: JsonObject, rules: DialectRules): Record<string, unknow
   return Object.fromEntries(readable.filter(([, key]) => key !== undefined));
 }
 
-/** Who signs a role, by Root; undefined for a role that it does not know. */
+/** The keys of a role by Root; undefined for a role that Root does not name. */
 export function rootAuthority(root: Trusted<Root>, role: string): Authority | undefined {
   const { roles } = root.metadata.signed;
   const entry = Object.hasOwn(roles, role) ? roles[role] : undefined;
@@ -285,7 +285,7 @@ export function rootAuthority(root: Trusted<Root>, role: string): Authority | un
   return { keyIds: entry.keyIDs, threshold: entry.threshold, keys: root.keys };
 }
 
-/** Who signs a top-level role: a Root that is trusted names them all. */
+/** The keys of a top-level role: a trusted Root names all of them. */
 export function topAuthority(root: Trusted<Root>, role: RoleKind): Authority {
   return present(rootAuthority(root, role), `role ${role} of Root`);
 }
@@ -294,6 +294,6 @@ export function topAuthority(root: Trusted<Root>, role: RoleKind): Authority {
 export function checkExpiry(file: Envelope, nowMs: number, where: string): Verdict<void> {
   if (nowMs < file.expiresMs) return accepted(undefined);
   const expired = new Date(file.expiresMs).toISOString();
-  const reason = `version ${file.version} expired at ${expired}: no newer one is being told`;
+  const reason = `version ${file.version} expired at ${expired}: no newer version is available`;
   return refused('FREEZE', where, reason);
 }

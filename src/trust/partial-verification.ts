@@ -1,4 +1,4 @@
-// What an ECU checks of what the Primary brings over the bus: its Director alone, or both repositories (5.4.4).
+// How an ECU checks the metadata from the Primary: those of the Director alone, or of both repositories (5.4.4).
 
 import type { Targets } from '@tufjs/models';
 import { present } from '../core/present.ts';
@@ -12,7 +12,7 @@ import { nextTargets } from './role-checks.ts';
 import { rootSteps } from './root-check.ts';
 import { type RepositoryTrust, type TrustHolder, withTargets } from './trust-state.ts';
 
-/** Without `images` an ECU can verify partially only. */
+/** Without `images` an ECU can only verify partially. */
 export interface EcuTrust {
   readonly director: RepositoryTrust;
   readonly images?: RepositoryTrust;
@@ -22,20 +22,20 @@ export interface BundleVerification {
   readonly trust: EcuTrust;
   readonly verification: 'partial' | 'full';
   readonly bundle: MetadataBundle;
-  /** The attested time, checked before this (5.4.2.4), in ms since 1970. */
+  /** The attested time, which was checked before (5.4.2.4), in ms since 1970. */
   readonly nowMs: number;
   readonly vin: string;
   readonly ecu: EcuFacts;
 }
 
 export interface VerifiedBundle {
-  /** To be kept in place of the old one. */
+  /** The new trust, to be stored in place of the old one. */
   readonly trust: EcuTrust;
-  /** Undefined: there is nothing for this ECU. */
+  /** Undefined: there is no image for this ECU. */
   readonly target: VerifiedTarget | undefined;
 }
 
-/** All or nothing: a refused bundle leaves the ECU's trust as it was. */
+/** A refused bundle leaves the ECU's trust unchanged. */
 export function verifyBundle(options: BundleVerification): Verdict<VerifiedBundle> {
   return options.verification === 'full' ? verifyFully(options) : verifyPartially(options);
 }
@@ -53,7 +53,7 @@ function verifyPartially(options: BundleVerification): Verdict<VerifiedBundle> {
   const targets = newTargets(holder.trust, bundle, nowMs);
   if (!targets.ok) return at('director', targets);
   const { dialect } = holder.trust;
-  // What a stolen key has assigned is no floor any more when a new Root has taken it away.
+  // Read after the update of Root: if a new Root removed a stolen key, its Targets set no floor.
   const previous = holder.trust.targets.get('targets');
   const rules = { dialect, vin, ecus: [ecu], primary: false, previous };
   const assigned = readDirector(targets.value, rules);
@@ -89,7 +89,7 @@ function verifyFully(options: BundleVerification): Verdict<VerifiedBundle> {
     vin,
     ecus: [ecu],
     primary: false,
-    // Whatever runs here may have come before this ECU verified fully: the image repository has its say each time.
+    // The running image may be older than the ECU's full verification, so the image repository is checked each time.
     alwaysCheckImages: true,
   });
   for (let next = verification.next(); next !== undefined; next = verification.next()) {
@@ -101,7 +101,7 @@ function verifyFully(options: BundleVerification): Verdict<VerifiedBundle> {
   return accepted({ trust: verification.trust, target: outcome.value[0] });
 }
 
-/** A Timestamp that the ECU has already need not travel again: it is as fresh as its expiry says. */
+/** The stored Timestamp, which need not be in the bundle again: it is valid until its expiry. */
 function kept(
   trust: Readonly<Record<RepositoryName, RepositoryTrust>>,
   repository: RepositoryName,

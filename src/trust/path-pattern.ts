@@ -2,7 +2,7 @@
 
 import { itemAt } from '../core/present.ts';
 
-/** Case matters, and neither `*` nor `?` stands for a slash. Takes linear time in both lengths, whoever wrote them. */
+/** Case matters, and neither `*` nor `?` matches a slash. Takes linear time in both lengths for any pattern. */
 export function matchesPattern(path: string, pattern: string): boolean {
   const segments = path.split('/');
   const patterns = pattern.split('/');
@@ -35,7 +35,7 @@ function tokens(pattern: string): Token[] {
   return list;
 }
 
-/** Where `[...]` ends; a bracket right at its beginning belongs to it. -1 without an end: the bracket is a character. */
+/** End of `[...]`; a bracket directly at its beginning belongs to it. -1 without an end: the bracket is a character. */
 function setEnd(characters: readonly string[], start: number): number {
   const first = start + (characters[start + 1] === '!' ? 2 : 1);
   return characters.indexOf(']', first + 1);
@@ -57,7 +57,7 @@ function characterSet(inside: readonly string[]): (character: string) => boolean
   };
 }
 
-/** With `*` it is enough to come back to the last one: an earlier one could not do better. */
+/** After a mismatch the match continues at the last `*`: an earlier one could not match more. */
 function matchesSegment(text: readonly string[], pattern: readonly Token[]): boolean {
   let at = 0;
   let token = 0;

@@ -1,8 +1,8 @@
-// The dialects of metadata, and how large a file may be. What a dialect allows stands in one table.
+// The dialects of metadata in one table, and how large a file may be.
 
 /**
- * `strict` is ours. `tuf` is any TUF 1.0 repository. `aktualizr` is the dialect of that client and its servers, for
- * those who ask for it.
+ * `strict` is ours. `tuf` is any TUF 1.0 repository. `aktualizr` is the dialect of that client and its servers, used on
+ * request only.
  */
 const DIALECTS = ['strict', 'tuf', 'aktualizr'] as const;
 export type Dialect = (typeof DIALECTS)[number];
@@ -20,26 +20,26 @@ export type SignatureScheme = (typeof SCHEMES)[number];
 export interface DialectRules {
   /** Key ids are SHA-256 over the canonical JSON of {keytype, scheme, keyval}; otherwise they are opaque. */
   readonly keyIds: 'recomputed' | 'opaque';
-  /** What one key's material under two ids does: refuses the file, or counts as one. */
+  /** Effect of a key that is listed under two ids: the file is refused, or the key counts once. */
   readonly sameKeyTwice: 'refused' | 'counted once';
   /** Uptane 5.2: strings in Unicode Normalization Form C. */
   readonly nfc: boolean;
-  /** A key that cannot be read refuses the file, or signs nothing. */
+  /** Effect of a key that cannot be read: the file is refused, or the key signs nothing. */
   readonly unreadableKey: 'refused' | 'ignored';
-  /** Signature schemes that count; keys of all others sign nothing. */
+  /** Accepted signature schemes; keys of other schemes sign nothing. */
   readonly schemes: readonly SignatureScheme[];
   /** `_type` is `Root`, there is no `spec_version`, keys have no `scheme`, signatures may be base64. */
   readonly oldForm: boolean;
-  /** What is signed: OLPC's canonical JSON (TUF), or also JSON with sorted names and without spaces. */
+  /** The signed form: OLPC's canonical JSON (TUF), or also JSON with sorted names and without spaces. */
   readonly canonical: 'OLPC' | 'OLPC or sorted JSON';
-  /** Length and hashes of metadata are those of the file; or hashes alone, which may be of its canonical form. */
+  /** Length and hashes of metadata are those of the file; or only the hashes, which may be of its canonical form. */
   readonly namedFile: 'exact' | 'by content';
-  /** A new Timestamp or Director Targets of the version that is trusted: not looked at, or taken when it is signed. */
+  /** A new Timestamp or Director Targets with the trusted version: ignored, or accepted if it is signed. */
   readonly sameVersion: 'kept' | 'replaced';
-  /** Timestamp names the hash of Snapshot (Uptane 5.2.5); TUF leaves it open. */
+  /** Timestamp contains the hash of Snapshot (Uptane 5.2.5); TUF makes it optional. */
   readonly snapshotHash: boolean;
   readonly lowestVersion: 0 | 1;
-  /** `YYYY-MM-DDTHH:MM:SSZ` and nothing else (TUF 4.2.1). */
+  /** `YYYY-MM-DDTHH:MM:SSZ` and no other form (TUF 4.2.1). */
   readonly expiry: 'seconds in UTC' | 'any ISO 8601';
   /** The Director has Timestamp and Snapshot (5.3.2); otherwise its Targets follow its Root. */
   readonly directorSnapshot: boolean;
@@ -97,12 +97,12 @@ export const MAX_BYTES = {
   root: 512_000,
   timestamp: 16_384,
   snapshot: 2_000_000,
-  /** Room for some 20,000 images. */
+  /** Enough for about 20,000 images. */
   targets: 8_388_608,
 } as const;
 
-/** New Roots in one update; the next update goes on where this one ended. */
+/** Most new Roots in one update; the next update continues from there. */
 export const MAX_ROOTS = 256;
 
-/** Delegated roles that are visited for one image. */
+/** Most delegated roles that are visited for one image. */
 export const MAX_DELEGATIONS = 64;

@@ -1,4 +1,4 @@
-// Public keys as metadata names them: read, told apart by what they are (not by what they are called), verified with.
+// Public keys in metadata: read, compared by their material (not by their ids), and used to verify signatures.
 
 import {
   constants,
@@ -17,13 +17,13 @@ import { field, isObject, type JsonObject, type JsonValue, quoted } from './stri
 
 interface VerificationKey {
   readonly keyId: string;
-  /** The same for the same key in whatever form it is written: `ed25519 <x>`. A threshold counts these. */
+  /** The same for all spellings of the same key: `ed25519 <x>`. A threshold counts these. */
   readonly material: string;
-  /** False for a wrong signature and for what is none at all. */
+  /** False for a wrong or malformed signature. */
   verify(bytes: Uint8Array, signature: string): boolean;
 }
 
-/** Those of `keys` that can be verified with, by key id. */
+/** The usable keys of `keys` by key id. */
 export type KeyRing = ReadonlyMap<string, VerificationKey>;
 
 const CURVES: Readonly<Partial<Record<SignatureScheme, readonly [jwk: string, openssl: string]>>> =
@@ -35,8 +35,8 @@ const CURVES: Readonly<Partial<Record<SignatureScheme, readonly [jwk: string, op
 const PEM = '-----BEGIN PUBLIC KEY-----';
 
 /**
- * The field `keys` of Root or of delegations. KEY_CONFUSION where the dialect wants an id to be its key's, or one key
- * to stand there once; MALFORMED for a key that cannot be read, where that matters.
+ * Reads the field `keys` of Root or of delegations. KEY_CONFUSION if the dialect demands that an id belongs to its key or
+ * that a key is listed once; MALFORMED for an unreadable key if the dialect refuses those.
  */
 export function readKeys(
   keys: JsonValue | undefined,
@@ -53,7 +53,7 @@ export function readKeys(
       const reason = `key ${quoted(keyId)} is not {keytype, scheme, keyval: {public}}`;
       return refused('MALFORMED', where, reason);
     }
-    // Uptane 5.2.1: an id is a hash over the value, the type and the scheme. Two ids of one key would sign twice.
+    // Uptane 5.2.1: an id is a hash over the value, the type and the scheme. A key with two ids would sign twice.
     if (rules.keyIds === 'recomputed' && keyIdOfJson(key) !== keyId) {
       const reason = `key id ${quoted(keyId)} is not the SHA-256 of its key: expected ${keyIdOfJson(key)}`;
       return refused('KEY_CONFUSION', where, reason);
@@ -87,14 +87,14 @@ function keyFields(json: JsonValue, { oldForm }: DialectRules): KeyFields | unde
   return typeof scheme === 'string' ? { keytype, scheme, keyval } : undefined;
 }
 
-/** What a key without a scheme signs with. */
+/** The scheme of a key that names none, by its type. */
 const OLD_SCHEMES: Readonly<Record<string, SignatureScheme | undefined>> = {
   ed25519: 'ed25519',
   rsa: 'rsassa-pss-sha256',
   ecdsa: 'ecdsa-sha2-nistp256',
 };
 
-/** As models want it: the key with its scheme, under its own id. Undefined for one that they cannot take. */
+/** The key in the form of the models, with its scheme and id. Undefined for a key that the models cannot read. */
 export function modelKey(json: JsonValue, rules: DialectRules): JsonObject | undefined {
   const key = keyFields(json, rules);
   return key === undefined || !isObject(json) ? undefined : { ...json, ...key };
@@ -104,7 +104,7 @@ function keyIdOfJson({ keytype, scheme, keyval }: KeyFields): string {
   return toHex(sha256(new TextEncoder().encode(canonicalize({ keytype, scheme, keyval }))));
 }
 
-/** Undefined for a scheme that does not count here and for a value that is no key of it. */
+/** Undefined for a scheme that is not accepted, and for a value that is not a key of the scheme. */
 function verificationKey(
   keyId: string,
   { keytype, scheme: named, keyval }: KeyFields,
@@ -145,7 +145,7 @@ function importKey(keytype: string, scheme: SignatureScheme, value: string): Key
     if (keytype !== 'rsa' || !value.startsWith(PEM)) return undefined;
     const key = createPublicKey(value);
     const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-    // Shorter ones are broken, longer ones keep an ECU busy.
+    // Shorter keys can be broken, longer keys take an ECU too much time.
     return key.asymmetricKeyType === 'rsa' && bits >= 2048 && bits <= 8192 ? key : undefined;
   } catch {
     return undefined; // not a key: it signs nothing
@@ -195,6 +195,6 @@ function verifySignature(
     const padding = constants.RSA_PKCS1_PSS_PADDING;
     return verify(digest, bytes, scheme.startsWith('rsa') ? { key, padding } : key, signature);
   } catch {
-    return false; // a signature that is not even in the right form
+    return false; // not even in the form of a signature
   }
 }

@@ -1,4 +1,4 @@
-// A repository as its signer sees it: put targets, publish. Signs only the roles whose keys it holds (Uptane 5.3).
+// A repository from the view of its signer: put targets, publish. Signs only the roles whose keys it has (Uptane 5.3).
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
@@ -27,16 +27,16 @@ import {
 } from './role-signing.ts';
 import { keyIdOf, type Signer } from './signing-key.ts';
 
-/** The signers at hand by role. A role without any is left as it is: its file comes from elsewhere. */
+/** The available signers by role. A role without signers is not changed: its file comes from elsewhere. */
 export type RoleSigners = Readonly<Record<string, readonly Signer[] | undefined>>;
 
-/** The roles that `publish` signs. Root is signed by people, one draft after the other. */
+/** The roles that `publish` signs. People sign Root, one draft after the other. */
 const PUBLISHED_ROLES = ['targets', 'snapshot', 'timestamp'] as const;
 export type PublishedRole = (typeof PUBLISHED_ROLES)[number];
 
 const DAY_MS = 86_400_000;
 
-/** How long a signature lasts, in ms; a role is signed anew when half of it is over. */
+/** How long a signature is valid, in ms; a role is signed again after half of this time. */
 export const DEFAULT_VALIDITY_MS: Readonly<Record<PublishedRole, number>> = {
   targets: 365 * DAY_MS,
   snapshot: 7 * DAY_MS,
@@ -45,7 +45,7 @@ export const DEFAULT_VALIDITY_MS: Readonly<Record<PublishedRole, number>> = {
 
 export const ROOT_VALIDITY_MS = 365 * DAY_MS;
 
-/** A signature that lasts this much longer than it may is replaced: the clock was ahead when it was made. */
+/** Tolerance for a signature that is valid for too long because the clock was ahead; above it the signature is replaced. */
 const CLOCK_SLACK_MS = 7 * DAY_MS;
 
 export interface WriterOptions {
@@ -55,10 +55,10 @@ export interface WriterOptions {
 
 export interface CreateOptions extends WriterOptions {
   readonly nowMs: number;
-  /** Who may sign what. Default: the signers at hand of each role, threshold 1. */
+  /** The keys of each role. Default: its available signers, threshold 1. */
   readonly roles?: Readonly<Record<string, RoleKeys>>;
   readonly rootExpiresMs?: number;
-  /** Of Targets as a whole: `{vin}` for a Director. */
+  /** `custom` of the Targets file: `{vin}` for a Director. */
   readonly custom?: Readonly<Record<string, unknown>>;
 }
 
@@ -85,17 +85,17 @@ type TargetsFields = z.infer<typeof targetsFields>;
 export class RepositoryWriter {
   readonly #signers: RoleSigners;
   readonly #validityMs: Readonly<Record<PublishedRole, number>>;
-  /** By unversioned name: `root.json`, `targets.json`, `supplier.json`. */
+  /** Files by unversioned name: `root.json`, `targets.json`, `supplier.json`. */
   readonly #files = new Map<string, StoredFile>();
-  /** Every Root by version: a reader that was away for long needs each of them. */
+  /** All Roots by version: a reader that was off for long needs each of them. */
   readonly #roots = new Map<number, StoredFile>();
-  /** What no `publish` has given out yet. */
+  /** Files that no `publish` has returned yet. */
   #pending = new Map<string, Uint8Array>();
   #targets = new Map<string, TargetSpec>();
   #custom: Readonly<Record<string, unknown>> | undefined;
   #delegations: unknown;
   #changed = false;
-  /** Versions up to this one are not signed (any more). */
+  /** New files get versions above this one. */
   #floor = 0;
 
   private constructor({ signers, validityMs }: WriterOptions) {
@@ -122,8 +122,9 @@ export class RepositoryWriter {
   }
 
   /**
-   * From what `files` gave: of each name the newest version counts; `root.json` or `N.root.json` must be there. A
-   * Targets file that was not signed by its keys (of any Root at hand) is refused: its list would be signed anew.
+   * Opens a repository from the result of `files`: of each name the newest version is used; `root.json` or `N.root.json`
+   * must exist. A Targets file without valid signatures (by the keys of any Root here) is refused, because its list would
+   * be signed again.
    */
   static open(
     files: ReadonlyMap<string, Uint8Array>,
@@ -152,12 +153,12 @@ export class RepositoryWriter {
     return present(this.#files.get('root.json'), 'root.json').role.signed;
   }
 
-  /** By name, as the next `publish` will list them. */
+  /** Targets by name, as the next `publish` will list them. */
   get targets(): ReadonlyMap<string, TargetSpec> {
     return this.#targets;
   }
 
-  /** Version of `targets`, `snapshot`, a delegated role...; undefined where there is no file of it yet. */
+  /** Version of `targets`, `snapshot`, a delegated role...; undefined if it has no file yet. */
   version(role: string): number | undefined {
     return this.#files.get(`${role}.json`)?.role.signed.version;
   }
@@ -173,14 +174,14 @@ export class RepositoryWriter {
     this.#changed = true;
   }
 
-  /** False when there was none of this name. */
+  /** False if there was no target of this name. */
   removeTarget(name: string): boolean {
     const removed = this.#targets.delete(name);
     this.#changed ||= removed;
     return removed;
   }
 
-  /** Replaces the whole list, and `custom` of the file where it is given. */
+  /** Replaces the whole list, and `custom` of the file if it is given. */
   setTargets(
     targets: ReadonlyMap<string, TargetSpec>,
     custom: Readonly<Record<string, unknown>> | undefined = this.#custom,
@@ -190,15 +191,15 @@ export class RepositoryWriter {
     this.#changed = true;
   }
 
-  /** In the order of their priority; their files come by `putFile`. */
+  /** Delegations in the order of their priority; their files come by `putFile`. */
   setDelegations(delegations: readonly (DelegationSpec | MultiRoleSpec)[]): void {
     this.#delegations = delegations.length === 0 ? undefined : delegationsOf(delegations);
     this.#changed = true;
   }
 
   /**
-   * A file that was signed elsewhere: a new Root, Targets from an offline key, a delegated role; by unversioned name.
-   * Whether it may replace the old one is for the caller to check (`checkRootChain`, `checkTargetsFile`).
+   * Adds a file that was signed elsewhere: a new Root, Targets from an offline key, a delegated role; by unversioned name.
+   * The caller checks whether it may replace the old one (`checkRootChain`, `checkTargetsFile`).
    */
   putFile(name: string, bytes: Uint8Array): Verdict<void> {
     const role = parsed(name, bytes);
@@ -216,10 +217,9 @@ export class RepositoryWriter {
   }
 
   /**
-   * Signs what has changed, what half of its time has passed of, what would last longer than it may (a clock was ahead), what
-   * is not above the version `floor`, and what its Root's keys no longer cover; gives out every new file under its names
-   * (`3.targets.json` and `targets.json`). Throws InputError when the keys at hand are not enough for a role of which there
-   * are any.
+   * Signs the roles that have changed, have less than half of their time left, are valid for too long (a clock was ahead),
+   * have a version up to `floor`, or are no longer covered by the keys of Root. Returns every new file under its names
+   * (`3.targets.json` and `targets.json`). Throws InputError if a role has signers, but not enough of them.
    */
   async publish(nowMs: number, floor = 0): Promise<Map<string, Uint8Array>> {
     this.#floor = floor;
@@ -244,7 +244,7 @@ export class RepositoryWriter {
     return published;
   }
 
-  /** The next Targets, unsigned: for keys that are not here. Its file comes back by `putFile`. */
+  /** The next Targets, unsigned, for keys that are elsewhere. The signed file comes back by `putFile`. */
   nextTargets(nowMs: number): RolePayload {
     return {
       ...buildTargets({
@@ -256,7 +256,7 @@ export class RepositoryWriter {
     };
   }
 
-  /** All that a repository serves and all that `open` needs, under versioned and unversioned names. */
+  /** All files that a repository serves and that `open` needs, under versioned and unversioned names. */
   files(): Map<string, Uint8Array> {
     const files = new Map<string, Uint8Array>();
     for (const [version, { bytes }] of this.#roots) files.set(`${version}.root.json`, bytes);
@@ -297,15 +297,15 @@ export class RepositoryWriter {
     if (missing > 0) {
       throw new InputError(
         `keys of ${name}`,
-        `Root version ${this.root.version} wants ${role.threshold} signatures, ${missing} of them are missing: ` +
-          'give it the keys that this Root names',
+        `Root version ${this.root.version} needs ${role.threshold} signatures, ${missing} of them are missing: ` +
+          'use the keys that this Root names',
       );
     }
     this.#store(`${name}.json`, file);
     if (name === 'targets') this.#changed = false;
   }
 
-  /** What a Targets file lists, once it is known who signed it. */
+  /** The contents of a Targets file after a check of its signatures. */
   #listOf(file: SignedRole): Verdict<TargetsFields> {
     const signed = [...this.#roots.values()].some(({ role: { signed: root } }) => {
       const keys = roleKeysOf(root, 'targets');
@@ -342,7 +342,7 @@ export class RepositoryWriter {
     return meta as Readonly<Record<string, MetaSpec>> | undefined;
   }
 
-  /** Targets and the delegated roles: what Snapshot lists. */
+  /** The files that Snapshot lists: Targets and the delegated roles. */
   #targetsFiles(): Record<string, MetaSpec> {
     const names = [...this.#files].filter(([, { role }]) => role.signed._type === 'targets');
     return Object.fromEntries(
@@ -355,11 +355,11 @@ function parsed(name: string, bytes: Uint8Array): Verdict<SignedRole> {
   try {
     return accepted(parseSignedRole(bytes));
   } catch (error) {
-    return refused('MALFORMED', name, `is no metadata: ${(error as Error).message}`);
+    return refused('MALFORMED', name, `is not metadata: ${(error as Error).message}`);
   }
 }
 
-/** 5.2.7: by version, except for Timestamp, whose version a reader cannot know; and the plain name for people. */
+/** 5.2.7: names with the version (except Timestamp, whose version a reader cannot know), and the plain name for people. */
 function namesOf(name: string, { signed }: SignedRole): string[] {
   return signed._type === 'timestamp' ? [name] : [`${signed.version}.${name}`, name];
 }
@@ -383,7 +383,7 @@ function sameMeta(
   return one !== undefined && text(one) === text(other);
 }
 
-/** Those of the signers whose keys `root` names for the role: a revoked key at hand signs nothing. */
+/** The signers whose keys `root` lists for the role: an available signer with a revoked key signs nothing. */
 function signersOf(root: RolePayload, name: string, held: readonly Signer[]): Signer[] {
   const ids = new Set(roleKeysOf(root, name)?.keys.map(keyIdOf));
   return held.filter(({ keyId }) => ids.has(keyId));

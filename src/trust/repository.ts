@@ -1,4 +1,4 @@
-// One repository as its reader knows it, and the checks of Uptane 5.4.4.3 to 5.4.4.6 that carry it forward.
+// One repository from the view of its reader, and the checks of Uptane 5.4.4.3 to 5.4.4.6 that update it.
 
 import type { Root, Targets } from '@tufjs/models';
 import { defined } from '../core/optional.ts';
@@ -39,15 +39,15 @@ export { type RepositoryTrust, type RoleVersions, TOP_LEVEL } from './trust-stat
 type LastRole = 'timestamp' | 'snapshot' | 'targets';
 
 export interface UpdateOptions {
-  /** Where to stop. Default: `targets`. */
+  /** The last role to update. Default: `targets`. */
   readonly upTo?: LastRole;
   /** False for a repository without Timestamp and Snapshot: its Targets follow its Root. */
   readonly snapshots?: boolean;
-  /** A last word on new Targets before they are trusted: the rules of a Director. */
+  /** Further check of new Targets before they are trusted: the rules of a Director. */
   readonly inspect?: (targets: Trusted<Targets>) => Verdict<unknown>;
 }
 
-/** A trust anchor: a Root that was handed over in a safe place. It must be signed by itself; it may have expired. */
+/** A trust anchor: a Root that was handed over in a safe place. It must be signed with its own keys; it may have expired. */
 export function trustRoot(
   bytes: Uint8Array,
   dialect: Dialect = 'strict',
@@ -57,8 +57,8 @@ export function trustRoot(
 }
 
 /**
- * What `filesOf` gave, read back. Storage may have failed: a damaged Root is a fault, any other damaged file, or one
- * that the Root's keys did not sign, is dropped and will be asked for again.
+ * Reads the result of `filesOf`. Storage may have failed: a damaged Root is a fault. Any other file that is damaged, or not
+ * signed by the keys of Root, is dropped and will be requested again.
  */
 export function restoreTrust(
   files: ReadonlyMap<string, Uint8Array>,
@@ -105,7 +105,7 @@ function delegatedRoleOf(name: string): string | undefined {
   }
 }
 
-/** To be kept: `root.json`, `timestamp.json`, `snapshot.json`, `targets.json` and delegated roles, as received. */
+/** The files to store: `root.json`, `timestamp.json`, `snapshot.json`, `targets.json` and delegated roles, as received. */
 export function filesOf(trust: RepositoryTrust): ReadonlyMap<string, Uint8Array> {
   const files = new Map([['root.json', trust.root.bytes]]);
   if (trust.timestamp !== undefined) files.set('timestamp.json', trust.timestamp.bytes);
@@ -127,8 +127,8 @@ export function versionsOf({ root, timestamp, snapshot, targets }: RepositoryTru
 }
 
 /**
- * One update of the top-level roles. Never reads a clock, keeps what it accepted even when a later file is refused:
- * `trust` is worth persisting after every answer.
+ * One update of the top-level roles. It reads no clock, and keeps the files that it accepted even if a later one is
+ * refused: `trust` should be stored after every answer.
  */
 export class RepositoryUpdate {
   readonly #holder: TrustHolder;
@@ -143,7 +143,7 @@ export class RepositoryUpdate {
     return this.#holder.trust;
   }
 
-  /** Undefined when everything is up to date, or something was refused. */
+  /** The next request; undefined if everything is up to date, or a file was refused. */
   next(): MetadataRequest | undefined {
     return this.#retrieval.next();
   }
@@ -154,7 +154,7 @@ export class RepositoryUpdate {
   }
 }
 
-/** Root, Timestamp, Snapshot, Targets, as far as is asked for. */
+/** Root, Timestamp, Snapshot, Targets, up to the requested role. */
 export function* updateSteps(
   holder: TrustHolder,
   nowMs: number,
@@ -172,7 +172,7 @@ export function* updateSteps(
   return yield* targetsSteps(holder, nowMs, snapshots, options.inspect);
 }
 
-/** For whoever publishes: may `next` follow `current`? Expiry is not looked at. */
+/** Check before publishing: may `next` follow `current`? Expiry is not checked. */
 export function checkRootChain(
   current: Uint8Array,
   next: Uint8Array,
@@ -182,7 +182,7 @@ export function checkRootChain(
   return root.ok ? nextRoot(root.value, next, dialect) : root;
 }
 
-/** For whoever publishes: are these Targets signed by the keys of `root`, newer than `previous`, and not expired? */
+/** Check before publishing: are these Targets signed by the keys of `root`, newer than `previous`, and not expired? */
 export function checkTargetsFile(
   root: Uint8Array,
   previous: Uint8Array | undefined,

@@ -1,15 +1,15 @@
-// How the checks ask for files without knowing where they come from: a step asks, its owner answers.
+// How the checks request files without knowing their source: a step requests, its owner answers.
 
 import { accepted, refused, type Verdict } from './attack.ts';
 import { quoted } from './strict-json.ts';
 
-/** `file` is ready for a URL and a file system: role names in it are percent-encoded. */
+/** `file` may be used in a URL and as a file name: role names in it are percent-encoded. */
 export interface MetadataRequest {
   readonly role: string;
   readonly file: string;
-  /** Nothing beyond this is worth reading. */
+  /** Longest answer; the owner need not read more. */
   readonly maxBytes: number;
-  /** It may well not be there (the next Root). */
+  /** The file may be missing (the next Root). */
   readonly optional: boolean;
 }
 
@@ -19,10 +19,10 @@ export type MetadataAnswer =
   | { readonly kind: 'too-long' }
   | { readonly kind: 'too-slow' };
 
-/** A check that asks for files on its way. */
+/** A check that requests files. */
 export type Steps<T, R = MetadataRequest> = Generator<R, Verdict<T>, MetadataAnswer>;
 
-/** Name of a role's file, unversioned. A role name may hold anything; its file name may not leave a folder. */
+/** Name of a role's file, unversioned. A role name may contain anything, but its file name must not leave a folder. */
 export function fileOf(role: string): string {
   const encoded = encodeURIComponent(role).replace(
     /[!'()*]/g,
@@ -35,12 +35,12 @@ export function versionedFileOf(role: string, version: number): string {
   return `${version}.${fileOf(role)}`;
 }
 
-/** With the longest version before it and `.new` behind it, a name that every file system of a vehicle takes: 255 bytes. */
+/** Longest file name: with the longest version before it and `.new` after it, it has 255 bytes, as file systems allow. */
 const MAX_FILE_NAME = 234;
 
 /**
- * MALFORMED for a delegated role that has no file: an empty name, or one that is too long for a file system. Percent
- * encoding makes three bytes of each byte beyond ASCII.
+ * MALFORMED for a delegated role without a possible file name: an empty role name, or one that is too long for a file
+ * system. Percent encoding makes three bytes of each byte beyond ASCII.
  */
 export function checkRoleName(role: string): Verdict<void> {
   if (role === '') return refused('MALFORMED', 'delegations', 'a delegated role has no name');
@@ -50,7 +50,7 @@ export function checkRoleName(role: string): Verdict<void> {
   return refused('MALFORMED', 'delegations', reason);
 }
 
-/** Asks for one file. Undefined for an optional one that is not there. */
+/** Requests one file. Undefined for an optional file that is missing. */
 export function* fetchFile(request: MetadataRequest): Steps<Uint8Array | undefined> {
   const where = request.role;
   const answer = yield request;
@@ -69,7 +69,7 @@ export function* fetchFile(request: MetadataRequest): Steps<Uint8Array | undefin
 
 export type RequiredRequest = Omit<MetadataRequest, 'optional'>;
 
-/** Asks for one file that must be there. */
+/** Requests one file that must exist. */
 export function* fetchRequired(request: RequiredRequest): Steps<Uint8Array> {
   const bytes = yield* fetchFile({ ...request, optional: false });
   if (!bytes.ok) return bytes;
@@ -84,7 +84,7 @@ function tooLong({ role, file, maxBytes }: RequiredRequest): Verdict<never> {
   return refused('ENDLESS_DATA', role, `${file} is longer than ${maxBytes} bytes`);
 }
 
-/** Steps as an object that is asked and answered: `next`, `accept`, and at the end the outcome. */
+/** Steps as an object: `next` returns a request, `accept` takes its answer, and `outcome` is the result. */
 export class Retrieval<T, R = MetadataRequest> {
   readonly #steps: Steps<T, R>;
   #state: IteratorResult<R, Verdict<T>> | undefined;
@@ -93,13 +93,13 @@ export class Retrieval<T, R = MetadataRequest> {
     this.#steps = steps;
   }
 
-  /** What is needed now; undefined when it is done or refused. */
+  /** The present request; undefined at the end or after a refusal. */
   next(): R | undefined {
     this.#state ??= this.#steps.next();
     return this.#state.done === true ? undefined : this.#state.value;
   }
 
-  /** Answers the request. Throws when there is none. */
+  /** Answers the request. Throws if there is none. */
   accept(answer: MetadataAnswer): Verdict<void> {
     if (this.next() === undefined) throw new Error('nothing was asked for');
     this.#state = this.#steps.next(answer);
@@ -107,7 +107,7 @@ export class Retrieval<T, R = MetadataRequest> {
     return done === true && !value.ok ? value : accepted(undefined);
   }
 
-  /** Undefined as long as something is asked for. */
+  /** Undefined while a file is requested. */
   get outcome(): Verdict<T> | undefined {
     this.next();
     return this.#state?.done === true ? this.#state.value : undefined;

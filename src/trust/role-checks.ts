@@ -1,4 +1,4 @@
-// How to check Timestamp, Snapshot and Targets (Uptane 5.4.4.4 to 5.4.4.6), step by step with the attack each stops.
+// How to check Timestamp, Snapshot and Targets (Uptane 5.4.4.4 to 5.4.4.6), step by step with the attack that each stops.
 
 import type { Targets } from '@tufjs/models';
 import { equalBytes } from '../core/bytes.ts';
@@ -28,7 +28,7 @@ import {
 import { quoted } from './strict-json.ts';
 import { type RepositoryTrust, type TrustHolder, withTargets } from './trust-state.ts';
 
-/** 5.4.4.4. */
+/** Timestamp, 5.4.4.4. */
 export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void> {
   const { dialect } = holder.trust;
   const bytes = yield* fetchRequired({
@@ -42,7 +42,7 @@ export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void>
   const next = checkedFile('timestamp', bytes.value, 'timestamp', authority, dialect);
   if (!next.ok) return next;
   const trusted = holder.trust.timestamp;
-  // The same version is the same file: another text under it is not looked at (TUF 5.4.3).
+  // The same version is the same file: a different text with that version is ignored (TUF 5.4.3).
   const kept = keptFile(trusted, next.value, dialect);
   if (kept !== undefined) return checkExpiry(kept, nowMs, 'timestamp');
   // Step 3: rollback, of Timestamp and of the Snapshot that it names.
@@ -57,7 +57,7 @@ export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void>
     const reason = `names Snapshot version ${version}, older than ${known}, which is trusted`;
     return refused('ROLLBACK', 'timestamp', reason);
   }
-  // 5.2.5: a hash of Snapshot is there, where the dialect keeps to it.
+  // 5.2.5: the hash of Snapshot must be present, if the dialect demands it.
   if (RULES[dialect].snapshotHash && Object.keys(hashes ?? {}).length === 0) {
     return refused('MALFORMED', 'timestamp', 'names no hash of Snapshot');
   }
@@ -67,12 +67,12 @@ export function* timestampSteps(holder: TrustHolder, nowMs: number): Steps<void>
   return current;
 }
 
-/** 5.4.4.5. */
+/** Snapshot, 5.4.4.5. */
 export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> {
   const { dialect, root, timestamp } = holder.trust;
   const named = present(timestamp, 'Timestamp').metadata.signed.snapshotMeta;
   const trusted = holder.trust.snapshot;
-  // 5.4.4.2 step 4: what we have is what Timestamp names.
+  // 5.4.4.2 step 4: the trusted Snapshot is the one that Timestamp names.
   if (
     trusted?.version === named.version &&
     checkMetadataFile(trusted.bytes, named, '', dialect).ok
@@ -96,7 +96,7 @@ export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> 
   // Step 4: rollback.
   const fresh = checkNotOlder(next.value, trusted, 'snapshot');
   if (!fresh.ok) return fresh;
-  // Steps 5 and 6: rollback of a file that is listed, or its removal.
+  // Steps 5 and 6: rollback of a listed file, or its removal.
   const { meta } = next.value.metadata.signed;
   for (const [file, { version }] of Object.entries(trusted?.metadata.signed.meta ?? {})) {
     const now = Object.hasOwn(meta, file) ? meta[file] : undefined;
@@ -112,7 +112,7 @@ export function* snapshotSteps(holder: TrustHolder, nowMs: number): Steps<void> 
   return current;
 }
 
-/** 5.4.4.6, for the top-level Targets. */
+/** Top-level Targets, 5.4.4.6. */
 export function* targetsSteps(
   holder: TrustHolder,
   nowMs: number,
@@ -131,7 +131,7 @@ export function* targetsSteps(
   return accepted(undefined);
 }
 
-/** Targets or a delegated role as Snapshot lists it: the one that is trusted, or one that is asked for. */
+/** Targets or a delegated role as Snapshot lists it: the trusted file, or a requested one. */
 export function* listedTargets(
   holder: TrustHolder,
   role: string,
@@ -158,7 +158,7 @@ export function* listedTargets(
   if (!bytes.ok) return bytes;
   const right = checkMetadataFile(bytes.value, listed, role, dialect);
   if (!right.ok) return right;
-  // Step 3: arbitrary software. It stands before step 2 so that a version is only believed when it was signed.
+  // Step 3: arbitrary software. It comes before step 2, because the version of an unsigned file is not known.
   const next = checkedFile('targets', bytes.value, role, authority, dialect);
   if (!next.ok) return next;
   // Step 2: mix and match.
@@ -167,7 +167,7 @@ export function* listedTargets(
   return checkedTargets(next.value, trusted, nowMs, role);
 }
 
-/** Targets where there is no Snapshot to name a version: the newest there are. */
+/** The newest Targets, where there is no Snapshot to name a version. */
 function* unlistedTargets(
   holder: TrustHolder,
   authority: Authority,
@@ -182,7 +182,7 @@ function* unlistedTargets(
   return nextTargets(holder.trust, authority, bytes.value, nowMs);
 }
 
-/** New top-level Targets on their own: partial verification (5.4.4.1), a Director without Snapshot. */
+/** New top-level Targets without other files: partial verification (5.4.4.1), a Director without Snapshot. */
 export function nextTargets(
   trust: RepositoryTrust,
   authority: Authority,
@@ -200,7 +200,7 @@ export function nextTargets(
   return checkedTargets(next.value, trusted, nowMs, 'targets');
 }
 
-/** The trusted file where it is the answer, because nothing newer came. */
+/** The trusted file if the next one is not newer. */
 function keptFile<T extends Envelope>(
   trusted: T | undefined,
   next: Envelope,
@@ -225,7 +225,7 @@ function checkedTargets(
   return current.ok ? accepted(next) : current;
 }
 
-/** Reads a file whose signatures are right. */
+/** Reads a file and checks its signatures. */
 export function checkedFile<K extends RoleKind>(
   kind: K,
   bytes: Uint8Array,
@@ -239,7 +239,7 @@ export function checkedFile<K extends RoleKind>(
   return signed.ok ? toTrusted(kind, file.value, role, dialect) : signed;
 }
 
-/** 5.3.2: names carry the version where the repository keeps all versions. */
+/** 5.3.2: names contain the version if the repository keeps all versions. */
 function namedRequest(
   { root, dialect }: RepositoryTrust,
   role: string,

@@ -1,4 +1,4 @@
-// Builds the signed part of each role (TUF 1.0.31, Uptane 5.2) and signs it. The checks of a reader are elsewhere.
+// Builds the signed part of each role (TUF 1.0.31, Uptane 5.2) and signs it. The checks for readers are elsewhere.
 
 import { canonicalize } from '@tufjs/canonical-json';
 import { defined } from '../core/optional.ts';
@@ -8,7 +8,7 @@ const SPEC_VERSION = '1.0.31';
 
 type RoleType = 'root' | 'timestamp' | 'snapshot' | 'targets';
 
-/** What is signed. More fields follow by role; `unknown` because a damaged one must be possible in tests. */
+/** The signed part. It has further fields for each role; `unknown` allows damaged ones in tests. */
 export interface RolePayload {
   readonly _type: RoleType;
   readonly spec_version: string;
@@ -27,7 +27,7 @@ export interface SignedRole<P = RolePayload> {
   readonly signed: P;
 }
 
-/** Who may sign a role, and how many of them must. */
+/** The keys of a role, and how many of them must sign. */
 export interface RoleKeys {
   readonly keys: readonly PublicKeyJson[];
   readonly threshold: number;
@@ -40,7 +40,7 @@ interface Common {
 }
 
 export interface RootSpec extends Common {
-  /** `root`, `timestamp`, `snapshot`, `targets`, and for a Director `time`: who signs time attestations. */
+  /** `root`, `timestamp`, `snapshot`, `targets`, and for a Director `time`, which signs time attestations. */
   readonly roles: Readonly<Record<string, RoleKeys>>;
   readonly consistentSnapshot?: boolean;
 }
@@ -54,19 +54,19 @@ export interface TargetSpec {
 
 export interface TargetsSpec extends Common {
   readonly targets: Readonly<Record<string, TargetSpec>>;
-  /** Of the file as a whole: a Director names the vehicle here (5.2.3.1), `{vin}`. */
+  /** `custom` of the whole file: a Director names the vehicle here (5.2.3.1), `{vin}`. */
   readonly custom?: Readonly<Record<string, unknown>>;
-  /** In the order of their priority (5.2.3.2). */
+  /** Delegations in the order of their priority (5.2.3.2). */
   readonly delegations?: readonly (DelegationSpec | MultiRoleSpec)[];
 }
 
-/** One delegated role, and what is delegated to it (5.2.3.2). */
+/** One delegated role, and the targets that are delegated to it (5.2.3.2). */
 export interface DelegationSpec extends RoleKeys {
   readonly name: string;
   /** Patterns of target names; either these or `pathHashPrefixes`. */
   readonly paths?: readonly string[];
   readonly pathHashPrefixes?: readonly string[];
-  /** Without it the delegation holds for every hardware id. */
+  /** Without it the delegation covers every hardware id. */
   readonly hardwareIds?: readonly string[];
   readonly terminating?: boolean;
 }
@@ -77,7 +77,7 @@ export interface MultiRoleSpec extends Omit<DelegationSpec, keyof RoleKeys> {
   readonly roles: readonly (RoleKeys & { readonly name: string })[];
 }
 
-/** How one metadata file names another. */
+/** How one metadata file refers to another. */
 export interface MetaSpec {
   readonly version: number;
   readonly length?: number;
@@ -85,7 +85,7 @@ export interface MetaSpec {
 }
 
 export interface SnapshotSpec extends Common {
-  /** By unversioned file name: `targets.json`, `supplier.json`. */
+  /** Listed files by unversioned name: `targets.json`, `supplier.json`. */
   readonly meta: Readonly<Record<string, MetaSpec>>;
 }
 
@@ -120,7 +120,7 @@ export function buildTargets(spec: TargetsSpec): RolePayload {
   };
 }
 
-/** As it stands in the field `delegations` of Targets. */
+/** The field `delegations` of Targets. */
 export function delegationsOf(specs: readonly (DelegationSpec | MultiRoleSpec)[]) {
   const keys: Record<string, PublicKeyJson> = {};
   const signersOf = ({ keys: held, threshold }: RoleKeys) => {
@@ -138,7 +138,7 @@ export function delegationsOf(specs: readonly (DelegationSpec | MultiRoleSpec)[]
     }),
     ...('roles' in spec
       ? {
-          // Nobody signs in the name of the whole: each of its roles has a file and keys of its own.
+          // No key signs for the group: each of its roles has a file and keys.
           keyids: [],
           threshold: 1,
           min_roles_in_agreement: spec.minRolesInAgreement,
@@ -166,22 +166,22 @@ function header(type: RoleType, spec: Common) {
   };
 }
 
-/** ISO 8601 in UTC without fractions, as TUF 4.2.1 wants it. */
+/** ISO 8601 in UTC without fractions, as in TUF 4.2.1. */
 export function expiryText(ms: number): string {
   return `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, 19)}Z`;
 }
 
-/** The bytes that a signature is over: OLPC canonical JSON. */
+/** The bytes that are signed: OLPC canonical JSON. */
 export function payloadBytes(payload: unknown): Uint8Array {
   return new TextEncoder().encode(canonicalize(payload));
 }
 
-/** A metadata file as it stands on a repository. */
+/** A metadata file in the form of a repository. */
 export function fileBytes(role: SignedRole<unknown>): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(role));
 }
 
-/** Signs with every signer. The file is ready to be published when they are enough for the role. */
+/** Signs with every signer. The file may be published if they are enough for the role. */
 export async function signRole(
   payload: RolePayload,
   signers: readonly Signer[],
@@ -205,7 +205,7 @@ export function signRoleNow(payload: RolePayload, signers: readonly Signer[]): U
   return fileBytes({ signatures, signed: payload });
 }
 
-/** The same file with one more signature; an older one of the same key is replaced. */
+/** Adds a signature to the file; an older one of the same key is replaced. */
 export async function addSignature(file: Uint8Array, signer: Signer): Promise<Uint8Array> {
   const { signed, signatures } = parseSignedRole(file);
   const sig = await signer.sign(payloadBytes(signed));
@@ -214,8 +214,8 @@ export async function addSignature(file: Uint8Array, signer: Signer): Promise<Ui
 }
 
 /**
- * One of our own files, or a draft that people pass around. Throws SyntaxError or TypeError: whoever takes files from
- * outside calls the verifier, not this.
+ * Reads a file of ours, or a draft that people pass on. Throws SyntaxError or TypeError. Files from outside need the
+ * verifier, not this function.
  */
 export function parseSignedRole(file: Uint8Array): SignedRole {
   const role = JSON.parse(
@@ -234,7 +234,7 @@ export function parseSignedRole(file: Uint8Array): SignedRole {
   return { signatures, signed };
 }
 
-/** The keys of a role as a Root payload names them; undefined where the role is missing. */
+/** The keys of a role in a Root payload; undefined if the role is missing. */
 export function roleKeysOf(root: RolePayload, role: string): RoleKeys | undefined {
   const roles = root.roles as Record<string, { keyids: string[]; threshold: number } | undefined>;
   const keys = root.keys as Record<string, PublicKeyJson | undefined>;
@@ -247,14 +247,14 @@ export function roleKeysOf(root: RolePayload, role: string): RoleKeys | undefine
 }
 
 export interface SignatureCount {
-  /** Key ids of those of the role who signed, in the role's order. */
+  /** Key ids of the role that have signed, in the role's order. */
   readonly signed: readonly string[];
   readonly unsigned: readonly string[];
   /** How many of `unsigned` must still sign; zero when the role has signed. */
   readonly missing: number;
 }
 
-/** Who of `role` has signed the file with a right signature. One key counts once, under whatever ids it stands. */
+/** Counts the valid signatures of `role`. A key with several ids counts once. */
 export function countSignatures(file: SignedRole, role: RoleKeys): SignatureCount {
   const bytes = payloadBytes(file.signed);
   const signed: string[] = [];

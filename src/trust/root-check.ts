@@ -1,4 +1,4 @@
-// How to check Root (Uptane 5.4.4.3): every version in turn, signed by the old keys and by its own.
+// How to check Root (Uptane 5.4.4.3): every version in turn, signed by the old keys and by its own keys.
 
 import type { Root } from '@tufjs/models';
 import { refused, type Verdict } from './attack.ts';
@@ -16,7 +16,7 @@ import { type Dialect, MAX_BYTES, MAX_ROOTS } from './profile.ts';
 import { fetchFile, type Steps, versionedFileOf } from './retrieval.ts';
 import { type RepositoryTrust, type TrustHolder, withFiles } from './trust-state.ts';
 
-/** A Root that is signed by itself. */
+/** A Root that is signed with its own keys. */
 export function selfSignedRoot(bytes: Uint8Array, dialect: Dialect): Verdict<Trusted<Root>> {
   const file = openEnvelope('root', bytes, 'root', dialect);
   if (!file.ok) return file;
@@ -27,7 +27,7 @@ export function selfSignedRoot(bytes: Uint8Array, dialect: Dialect): Verdict<Tru
 }
 
 /**
- * 5.4.4.3: every Root from the next one to the newest. `snapshots` is false where Targets follow their Root (partial
+ * 5.4.4.3: all Roots from the next one to the newest. `snapshots` is false if Targets follow their Root (partial
  * verification, a Director without Snapshot).
  */
 export function* rootSteps(holder: TrustHolder, nowMs: number, snapshots: boolean): Steps<void> {
@@ -37,7 +37,7 @@ export function* rootSteps(holder: TrustHolder, nowMs: number, snapshots: boolea
       const reason = `more than ${MAX_ROOTS} new Roots in one update: the next update goes on from version ${root.version}`;
       return refused('ENDLESS_DATA', 'root', reason);
     }
-    // Step 2.2: the version is in the name; nothing there means that ours is the latest.
+    // Step 2.2: the version is in the name; a missing file means that ours is the latest.
     const file = versionedFileOf('root', root.version + 1);
     const bytes = yield* fetchFile({
       role: 'root',
@@ -49,14 +49,14 @@ export function* rootSteps(holder: TrustHolder, nowMs: number, snapshots: boolea
     if (bytes.value === undefined) break;
     const next = nextRoot(root, bytes.value, dialect);
     if (!next.ok) return next;
-    // Step 2.5, and step 4 at once: so whatever is persisted after this fits together.
+    // Step 2.5, and at once step 4, so that the files stored after this step belong together.
     holder.trust = afterRotation(holder.trust, next.value, snapshots);
   }
   // Step 3: freeze. Only the latest one must not have expired.
   return checkExpiry(holder.trust.root, nowMs, 'root');
 }
 
-/** May `bytes` follow `current`? Expiry is not looked at: only the latest one must not have expired. */
+/** May `bytes` follow `current`? Expiry is not checked: only the latest Root must not have expired. */
 export function nextRoot(
   current: Trusted<Root>,
   bytes: Uint8Array,
@@ -72,7 +72,7 @@ export function nextRoot(
   // ...and a threshold of the new ones.
   const own = checkSignatures(next.value, topAuthority(next.value, 'root'), 'root');
   if (!own.ok) return own;
-  // Step 2.4: rollback. Not even a newer one than asked for: none may be left out.
+  // Step 2.4: rollback. A later version than requested is refused, too: no Root may be skipped.
   if (next.value.version !== current.version + 1) {
     const reason = `is version ${next.value.version} where ${current.version + 1} must follow`;
     return refused('ROLLBACK', 'root', reason);
@@ -81,13 +81,13 @@ export function nextRoot(
 }
 
 /**
- * Step 4: recovery from a fast-forward attack. Whoever stole a key can have counted a version up to where nothing newer
- * can follow, so Timestamp and Snapshot of a key that is gone are no floor any more.
+ * Step 4: recovery from a fast-forward attack. The thief of a key can raise a version so far that no newer one can follow.
+ * Timestamp and Snapshot of a removed key therefore set no floor any more.
  *
- * Targets are not in that step: 5.4.4.6 step 4 compares with the previous Targets, whatever became of the keys. With one
- * of several keys gone, older Targets are still signed by the others, and an ECU without Snapshot has no other floor. So
- * this floor goes only with all of the old keys (of Targets, or of the Snapshot that names its version): then no older
- * file is signed as the new Root asks.
+ * Targets are not part of that step: 5.4.4.6 step 4 compares with the previous Targets, also after a change of keys. If one
+ * of several keys is removed, the others still sign older Targets, and an ECU without Snapshot has no other floor. So this
+ * floor is dropped only if all old keys are removed (of Targets, or of the Snapshot that names its version): then the new
+ * Root accepts no older file.
  */
 function afterRotation(
   trust: RepositoryTrust,
@@ -104,7 +104,7 @@ function afterRotation(
   const { timestamp, snapshot } = trust;
   const snapshotGone = gone('snapshot') || unsigned(snapshot, 'snapshot');
   const both = snapshotGone || gone('timestamp') || unsigned(timestamp, 'timestamp');
-  // A Snapshot names the version of Targets. Without one Targets stand for themselves.
+  // A Snapshot names the version of Targets. Without Snapshot only the keys of Targets matter.
   const noTargets =
     replacesKeys(trust.root, next, 'targets') ||
     (snapshots && replacesKeys(trust.root, next, 'snapshot'));
@@ -116,13 +116,13 @@ function afterRotation(
   );
 }
 
-/** Whether `next` takes a key away from the role: what that key has signed is no floor any more. */
+/** Whether `next` removes a key of the role: the files that this key has signed set no floor any more. */
 export function losesKey(before: Trusted<Root>, next: Trusted<Root>, role: string): boolean {
   const left = materials(next, role);
   return [...materials(before, role)].some((material) => !left.has(material));
 }
 
-/** Whether too few of the role's old keys are left to sign anything as `next` asks. */
+/** Whether the remaining old keys of the role are below its threshold in `next`. */
 function replacesKeys(before: Trusted<Root>, next: Trusted<Root>, role: string): boolean {
   const old = materials(before, role);
   const left = [...materials(next, role)].filter((material) => old.has(material)).length;

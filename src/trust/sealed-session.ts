@@ -1,12 +1,12 @@
-// Messages that nobody on the way can forge, replay, reorder, reflect or carry into another session, or read unless the suite is `hmac`.
+// Messages that cannot be forged, replayed, reordered, reflected or moved to another session, nor read (except with `hmac`).
 //
 //     0  1  version, 1                  18  6  sequence number
 //     1  1  suite of the session        24     body
 //     2 16  session                            tag: 32 bytes of the HMAC, 16 of an AEAD
 //
-// Each direction has keys of its own. Sender, path, status of the answer and all of the head above are authenticated with
-// the body. A sequence number is used once in each direction: an answer bears that of its request, and a sender never
-// goes back, also not after a power cut. It makes the nonce of the AEAD, so a number that came twice would give plain text away.
+// Each direction has different keys. Sender, path, status of the answer and the whole head are authenticated with the body.
+// A sequence number is used once in each direction: an answer has that of its request, and a sender never goes back, also
+// not after a power cut. The nonce of the AEAD is made from it, so a repeated number would reveal plain text.
 
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { hkdf } from '@noble/hashes/hkdf.js';
@@ -25,12 +25,12 @@ import { lengthPrefixed } from './length-prefixed.ts';
 
 /**
  * RFC 8439, NIST SP 800-38D, NIST SP 800-38C: 256 bit keys, nonces of 12 bytes, tags of 16. `hmac` is HMAC-SHA256 alone:
- * messages are authenticated and travel in the clear.
+ * messages are authenticated, but not encrypted.
  */
 export const SUITES = ['chacha20-poly1305', 'aes-256-gcm', 'aes-256-ccm', 'hmac'] as const;
 export type Suite = (typeof SUITES)[number];
 
-/** The second byte of a message. */
+/** The second byte of a message, by suite. */
 const CODES: Readonly<Record<Suite, number>> = {
   hmac: 0,
   'chacha20-poly1305': 1,
@@ -38,7 +38,7 @@ const CODES: Readonly<Record<Suite, number>> = {
   'aes-256-ccm': 3,
 };
 
-/** Whether the messages are encrypted on the way. */
+/** Whether the messages are encrypted. */
 export function encrypts(suite: Suite): boolean {
   return suite !== 'hmac';
 }
@@ -48,17 +48,17 @@ export const SEALED_TYPE = 'application/vnd.can-ota.sealed';
 export interface SealedSession {
   /** 16 bytes as hexadecimal digits. */
   readonly id: string;
-  /** Of the device. */
+  /** Serial number of the device. */
   readonly serial: string;
   readonly suite: Suite;
-  /** 32 bytes, known to both sides alone. */
+  /** 32 bytes that only both sides know. */
   readonly secret: Uint8Array;
 }
 
-/** All that a message is bound to, besides its session. */
+/** The facts that a message is bound to, besides its session. */
 export interface MessageContext {
   readonly from: 'device' | 'server';
-  /** Of the request, without query. */
+  /** Path of the request, without query. */
   readonly path: string;
   /** 1 to 2^48 - 1. */
   readonly sequence: number;
@@ -66,13 +66,13 @@ export interface MessageContext {
   readonly status: number;
 }
 
-/** What a message says of itself; nothing of it is believed before `openMessage` has. */
+/** The head of a message; it is not authenticated before `openMessage`. */
 export interface MessageHead {
   readonly session: string;
   readonly sequence: number;
 }
 
-/** Why a message is refused: `MALFORMED` is none, `WRONG_SESSION` is of another one, `FORGED` is not what was sent. */
+/** Why a message is refused: `MALFORMED` is not a message, `WRONG_SESSION` is of another session, `FORGED` was changed. */
 type MessageFault = 'MALFORMED' | 'WRONG_SESSION' | 'FORGED';
 
 export type OpenedMessage =
@@ -95,13 +95,13 @@ const LABELS = {
   exported: 'can-ota sealed session 1, exported key',
 } as const;
 
-/** The bytes that go out. Throws RangeError for a sequence number that cannot be. */
+/** The bytes to send. Throws RangeError for an impossible sequence number. */
 export function sealMessage(
   session: SealedSession,
   context: MessageContext,
   body: Uint8Array,
 ): Uint8Array {
-  if (context.sequence < 1) throw new RangeError(`no sequence number: ${context.sequence}`);
+  if (context.sequence < 1) throw new RangeError(`not a sequence number: ${context.sequence}`);
   const keys = keysOf(session, context.from);
   const head = concatBytes(
     Uint8Array.of(VERSION, CODES[session.suite]),
@@ -118,7 +118,7 @@ export function sealMessage(
   return concatBytes(head, text, cipher.getAuthTag());
 }
 
-/** Undefined for what cannot be a message. */
+/** Undefined for bytes that cannot be a message. */
 export function readHead(message: Uint8Array): MessageHead | undefined {
   const code = message[1];
   if (message[0] !== VERSION || code === undefined || code >= SUITES.length) return undefined;
@@ -130,7 +130,7 @@ export function readHead(message: Uint8Array): MessageHead | undefined {
   };
 }
 
-/** Nothing of the body is given out before all of the message is known to be right. */
+/** Returns the body only if the whole message is authentic. */
 export function openMessage(
   session: SealedSession,
   context: MessageContext,
@@ -139,9 +139,9 @@ export function openMessage(
   const head = readHead(message);
   if (head === undefined) return { ok: false, code: 'MALFORMED' };
   if (head.session !== session.id) return { ok: false, code: 'WRONG_SESSION' };
-  // An answer to another request is right by itself, and not here.
+  // An answer to another request is authentic, but not valid here.
   if (head.sequence !== context.sequence) return { ok: false, code: 'FORGED' };
-  // Both sides have agreed on one suite: a message of another one is not taken, above all none in the clear.
+  // Both sides have agreed on one suite: a message of another suite is refused, above all one without encryption.
   if (message[1] !== CODES[session.suite]) return { ok: false, code: 'FORGED' };
   const keys = keysOf(session, context.from);
   const bound = boundTo(context, message.subarray(0, HEAD_BYTES));
@@ -157,7 +157,7 @@ export function openMessage(
   const text = message.subarray(HEAD_BYTES, end);
   const decipher = aead(session.suite, keys, context.sequence, 'open');
   try {
-    // CCM takes the tag before the text, and says at once when it is wrong.
+    // CCM needs the tag before the text, and reports a wrong one at once.
     decipher.setAuthTag(message.subarray(end));
     decipher.setAAD(bound, { plaintextLength: text.length });
     return { ok: true, body: concatBytes(decipher.update(text), decipher.final()) };
@@ -215,7 +215,7 @@ function aead(suite: Aead, keys: DirectionKeys, sequence: number, doing: 'seal')
 function aead(suite: Aead, keys: DirectionKeys, sequence: number, doing: 'open'): Open;
 function aead(suite: Aead, keys: DirectionKeys, sequence: number, doing: 'seal' | 'open'): unknown {
   const nonce = nonceOf(keys, sequence);
-  // Node's types know each mode under its own name; all three take these options.
+  // Node's types have each mode under its own name; all three accept these options.
   const name = suite as 'aes-256-ccm';
   const options = { authTagLength: TAG_BYTES };
   return doing === 'seal'

@@ -1,4 +1,4 @@
-// How a sealed session is agreed on: what the device's proof covers, and the server's word for what it has stored.
+// The agreement on a sealed session: the values that the device's proof covers, and the server's proof of what it stored.
 
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -8,7 +8,7 @@ import { exportKey, type SealedSession, type Suite } from './sealed-session.ts';
 
 export interface SessionWish {
   readonly suite: Suite;
-  /** How many sessions this device has opened, with this one: a second device with the same key shows in it. */
+  /** How many sessions this device has opened, this one included: it reveals a second device with the same key. */
   readonly counter: number;
 }
 
@@ -17,7 +17,7 @@ export function bindingOf({ suite, counter }: SessionWish): string {
   return `sealed ${suite} ${counter}`;
 }
 
-/** Hexadecimal: the server has the session until `expiresAt`, and the last counter it knew was `counter`. */
+/** Hexadecimal. Proves that the server has the session until `expiresAt`, and that `counter` was its last counter. */
 export function openingProof(session: SealedSession, expiresAt: string, counter: number): string {
   const message = lengthPrefixed(expiresAt, String(counter));
   return toHex(hmac(sha256, exportKey(session, 'opened'), message));

@@ -23,7 +23,7 @@ const sessionSchema = signedSchema(
   }),
 );
 
-/** MALFORMED; ARBITRARY_SOFTWARE: too few keys of the role, or it is for another exchange. */
+/** MALFORMED; ARBITRARY_SOFTWARE: too few keys of the role, or the signature is for another exchange. */
 export function checkSessionSignature(
   input: unknown,
   root: Trusted<Root>,

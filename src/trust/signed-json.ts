@@ -1,4 +1,4 @@
-// The signed form of reports, manifests and times (Uptane 5.4.2.1): a payload, and who has signed which hash of it.
+// The signed form of reports, manifests and times (Uptane 5.4.2.1): a payload, and signatures over its hash.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { canonicalize } from '@tufjs/canonical-json';
@@ -29,7 +29,7 @@ export interface SignedJson {
   readonly signed: unknown;
 }
 
-/** Nobody signs a thing eight times. */
+/** Most signatures of one message. */
 const MAX_SIGNATURES = 8;
 
 const MAX_DEPTH = 8;
@@ -37,10 +37,10 @@ const MAX_DEPTH = 8;
 export const hexDigits = (length: number) =>
   z.string().regex(new RegExp(`^[0-9a-f]{${length}}$`), `expected ${length} lower-case hex digits`);
 
-/** A digest as everything signed here writes it. */
+/** A SHA-256 digest in signed messages. */
 export const sha256Hex = hexDigits(64);
 
-/** A serial number, or whatever else names one ECU; also the key of an object. */
+/** A serial number or another identifier of one ECU; also used as the key of an object. */
 export const serialName = z
   .string()
   .regex(/^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/, 'expected 1 to 64 letters, digits, . _ -');
@@ -53,7 +53,7 @@ export const plainText = (least: number, most: number) =>
     .max(most)
     .refine((text) => text.isWellFormed(), 'expected whole characters');
 
-/** A time in UTC with milliseconds, in the one form that `toISOString` gives. */
+/** A time in UTC with milliseconds, in the form of `toISOString`. */
 export const isoTime = z.string().refine((text) => {
   const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) ? Date.parse(text) : Number.NaN;
   return !Number.isNaN(ms) && new Date(ms).toISOString() === text;
@@ -70,7 +70,7 @@ const signatures = z
   )
   .max(MAX_SIGNATURES);
 
-/** The form of all of them around the payload `signed`. */
+/** The form around the payload `signed`. */
 export function signedSchema<T extends z.ZodType>(signed: T) {
   return z.strictObject({ signatures, signed });
 }
@@ -80,7 +80,7 @@ export function signJson(
   signed: unknown,
   signers: readonly Signer[],
 ): SignedJson | Promise<SignedJson>;
-/** Answers at once where all keys are in memory. Throws TypeError for a payload that canonical JSON cannot hold. */
+/** Answers at once if all keys are in memory. Throws TypeError for a payload without a canonical form. */
 export function signJson(
   signed: unknown,
   signers: readonly Signer[],
@@ -103,8 +103,8 @@ export function signJson(
 }
 
 /**
- * The form alone, from bytes or from JSON that was parsed before. Bytes get the strict parser: a name that stands
- * twice would mean one thing here and another elsewhere. Refused with MALFORMED.
+ * Reads the form only, from bytes or from parsed JSON. Bytes get the strict parser, because other readers may understand a
+ * name that appears twice differently. Refused with MALFORMED.
  */
 export function readSigned<T>(input: unknown, schema: z.ZodType<T>, where: string): Verdict<T> {
   const json =
@@ -120,14 +120,14 @@ export function readSigned<T>(input: unknown, schema: z.ZodType<T>, where: strin
 /** A key that may have signed. */
 export interface CheckingKey {
   readonly keyId: string;
-  /** What 5.4.2.1.1 calls the signing method. */
+  /** Name of the signing method in 5.4.2.1.1. */
   readonly scheme: string;
-  /** The same for one key under several ids: it counts once. */
+  /** The same for one key with several ids, which counts once. */
   readonly material: string;
   verify(bytes: Uint8Array, sig: string): boolean;
 }
 
-/** How many different keys of `keys` have signed: the hash must be the payload's, and the signature right. */
+/** How many different keys of `keys` have signed: the hash must be the payload's, and the signature valid. */
 export function countSigners(
   { signed, signatures: given }: SignedJson,
   keys: Iterable<CheckingKey>,

@@ -23,11 +23,11 @@ export interface PublicKeyJson {
   readonly keyval: { readonly public: string };
 }
 
-/** Whoever can sign: a key in memory, or one in a token that answers later. */
+/** A signer: a key in memory, or one in a token that answers later. */
 export interface Signer {
   readonly keyId: string;
   readonly publicKey: PublicKeyJson;
-  /** Hexadecimal; of ECDSA the DER form. A key that is not in memory may reject. */
+  /** Returns the signature as hexadecimal digits, for ECDSA of the DER form. A key that is not in memory may reject. */
   sign(bytes: Uint8Array): Promise<string> | string;
 }
 
@@ -48,17 +48,17 @@ export interface X25519KeyPair {
 /** Length in bytes of an Ed25519 seed, an Ed25519 public key, and both halves of an X25519 key. */
 export const KEY_BYTES = 32;
 
-/** RFC 8410 section 7: what stands before the 32 bytes in PKCS #8 (private) and in SPKI (public). */
+/** RFC 8410 section 7: the bytes before the 32 bytes of the key in PKCS #8 (private) and in SPKI (public). */
 const DER = {
   ed25519: { pkcs8: '302e020100300506032b657004220420', spki: '302a300506032b6570032100' },
   x25519: { pkcs8: '302e020100300506032b656e04220420', spki: '302a300506032b656e032100' },
 } as const;
 type RawCurve = keyof typeof DER;
 
-/** Length of SubjectPublicKeyInfo with an uncompressed point. */
+/** Length of a SubjectPublicKeyInfo with an uncompressed point. */
 const P256_SPKI_BYTES = 91;
 
-/** Uptane 5.2.1: SHA-256 over the canonical JSON of type, scheme and value. Other fields of a key do not count. */
+/** Uptane 5.2.1: SHA-256 over the canonical JSON of type, scheme and value, without other fields of the key. */
 export function keyIdOf({ keytype, scheme, keyval }: PublicKeyJson): string {
   const text = canonicalize({ keytype, scheme, keyval: { public: keyval.public } });
   return toHex(sha256(new TextEncoder().encode(text)));
@@ -76,13 +76,13 @@ export function generateSigner(
   return { signer: signerOf(privateKey), privateKey };
 }
 
-/** The Ed25519 key of a seed (RFC 8032 5.1.5). Throws RangeError when it has not 32 bytes. */
+/** The Ed25519 key of a seed (RFC 8032 5.1.5). Throws RangeError if the seed does not have 32 bytes. */
 export function signerFromSeed(seed: Uint8Array): LocalSigner {
   return signerOf(rawPrivateKey('ed25519', seed));
 }
 
 /**
- * From PKCS #8 PEM. Throws Error when the file is damaged, encrypted without a passphrase, or the passphrase is
+ * Reads PKCS #8 PEM. Throws Error if the file is damaged, encrypted without a passphrase given, or the passphrase is
  * wrong, TypeError for a key of another kind.
  */
 export function signerFromPem(pem: string, passphrase?: string): LocalSigner {
@@ -90,8 +90,8 @@ export function signerFromPem(pem: string, passphrase?: string): LocalSigner {
 }
 
 /**
- * PKCS #8 PEM; with a passphrase encrypted by AES-256-CBC under PBKDF2, which stretches little: the passphrase must
- * be a long one. Throws RangeError for an empty passphrase.
+ * Writes PKCS #8 PEM; with a passphrase it is encrypted by AES-256-CBC under PBKDF2, which hardly slows down guessing: the
+ * passphrase must be long. Throws RangeError for an empty passphrase.
  */
 export function toPem(privateKey: KeyObject, passphrase?: string): string {
   if (passphrase === undefined) {
@@ -103,7 +103,7 @@ export function toPem(privateKey: KeyObject, passphrase?: string): string {
     .toString();
 }
 
-/** False for a wrong signature, and for whatever is no signature or no key of a scheme that is known here. */
+/** False for a wrong or malformed signature, and for a key of an unknown scheme. */
 export function verifyWith(publicKey: PublicKeyJson, bytes: Uint8Array, sigHex: string): boolean {
   const key = importPublicKey(publicKey);
   if (key === undefined || !/^(?:[0-9a-fA-F]{2})+$/.test(sigHex)) return false;
@@ -115,7 +115,7 @@ export function verifyWith(publicKey: PublicKeyJson, bytes: Uint8Array, sigHex: 
   }
 }
 
-/** The public half of an Ed25519 key as metadata writes it. Throws RangeError when it has not 32 bytes. */
+/** The public half of an Ed25519 key in the form of metadata. Throws RangeError if it does not have 32 bytes. */
 export function ed25519PublicKey(raw: Uint8Array): PublicKeyJson {
   requireLength(raw, 'an Ed25519 public key');
   return { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: toHex(raw) } };
@@ -126,7 +126,7 @@ export function generateX25519(random: Random = systemRandom): X25519KeyPair {
   return { privateKey, publicKey: x25519PublicKey(privateKey) };
 }
 
-/** Throws RangeError when the private key has not 32 bytes. */
+/** Throws RangeError if the private key does not have 32 bytes. */
 export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
   return rawBytesOf(createPublicKey(rawPrivateKey('x25519', privateKey)));
 }
@@ -138,8 +138,8 @@ function rawBytesOf(publicKey: KeyObject): Uint8Array {
 }
 
 /**
- * The secret that two X25519 keys share (RFC 7748 6.1). Undefined where the peer's key is none: another length, or a
- * point of small order, with which anybody would share the same secret.
+ * The secret that two X25519 keys share (RFC 7748 6.1). Undefined if the peer's key is invalid: another length, or a point
+ * of small order, which would give every private key the same secret.
  */
 export function x25519Agree(
   privateKey: Uint8Array,
@@ -181,14 +181,14 @@ function jsonOf(key: KeyObject): PublicKeyJson | undefined {
   return { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256', keyval };
 }
 
-/** Keys that were right. Importing one takes a third of the time of a verification, and the same few come all day. */
+/** Imported keys. An import takes a third of the time of a verification, and the same few keys come again and again. */
 const imported = new Map<string, KeyObject>();
-/** Others choose which keys they show us. One in its one spelling has at most 200 bytes, so these are few. */
+/** Limit of the cache, because peers choose the keys. A key in its one spelling has at most 200 bytes. */
 const MAX_IMPORTED = 500;
 
 /**
- * A key has one spelling, and so one id: 64 lower-case digits, or the PEM that OpenSSL writes. Another spelling of it
- * would be a second key of the same person.
+ * Accepts one spelling of a key, and so one id: 64 lower-case digits, or the PEM that OpenSSL writes. A second spelling
+ * would count as a second key.
  */
 function importPublicKey(json: PublicKeyJson): KeyObject | undefined {
   const { keytype, scheme, keyval } = json;
@@ -208,11 +208,11 @@ function importPublicKey(json: PublicKeyJson): KeyObject | undefined {
     imported.set(name, key);
     return key;
   } catch {
-    return undefined; // no key: it has signed nothing
+    return undefined; // not a key: it has signed nothing
   }
 }
 
-/** With the point in its long form, which is the one that everybody writes. */
+/** Expects the point in its uncompressed form, which is the common one. */
 function isP256(key: KeyObject): boolean {
   return (
     key.asymmetricKeyType === 'ec' &&

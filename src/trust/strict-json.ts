@@ -1,4 +1,4 @@
-// JSON as signed metadata needs it: one text has one meaning, whoever reads it. Everything else is refused.
+// JSON for signed metadata: a text has the same meaning for every reader. Everything else is refused.
 
 import { accepted, refused, type Verdict } from './attack.ts';
 
@@ -12,14 +12,14 @@ export interface JsonOptions {
   readonly nfc?: boolean;
 }
 
-/** Arrays and objects inside each other; metadata needs eight. */
+/** How deep arrays and objects may be nested; metadata need eight levels. */
 const MAX_DEPTH = 64;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Parses UTF-8 JSON. Refused with MALFORMED: damaged UTF-8 and a byte order mark, a name twice in an object (readers
- * differ in which one they take), numbers that are not whole and exact, half surrogate pairs, and deep nesting.
+ * differ in which one they use), numbers that are not whole and exact, half surrogate pairs, and deep nesting.
  */
 export function parseJson(
   bytes: Uint8Array,
@@ -44,12 +44,12 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** An own field of an object; undefined for anything else (`constructor` is no field). */
+/** An own field of an object; undefined for anything else (`constructor` is not a field). */
 export function field(value: JsonValue | undefined, name: string): JsonValue | undefined {
   return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
-/** For messages: a foreign string, short and without control characters. */
+/** Text for messages: a string from outside, short and without control characters. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
 }
@@ -106,8 +106,8 @@ class Parser {
     do {
       this.#skip();
       const name = this.#string();
-      if (Object.hasOwn(object, name)) this.#fail(`the name ${quoted(name)} stands twice`);
-      // Assigning it would change the object's prototype instead of adding a field.
+      if (Object.hasOwn(object, name)) this.#fail(`the name ${quoted(name)} appears twice`);
+      // An assignment would change the object's prototype and not add a field.
       if (name === '__proto__') this.#fail('the name __proto__');
       this.#skip();
       if (!this.#took(':')) this.#fail('":" expected');
@@ -132,7 +132,7 @@ class Parser {
   }
 
   #string(): string {
-    // Nearly all strings are plain ASCII, for which there is nothing else to check.
+    // Nearly all strings are plain ASCII, which needs no further check.
     const plain = this.#match(PLAIN);
     if (plain !== undefined) return plain.slice(1, -1);
     const value = this.#escapedString();
@@ -161,7 +161,7 @@ class Parser {
   #number(): number {
     const source = this.#match(NUMBER) ?? this.#fail('a value expected');
     const value = Number(source);
-    // Canonical JSON knows whole numbers only; the text must be the one that is signed.
+    // Canonical JSON has whole numbers only, and the text must be the signed one.
     if (!Number.isSafeInteger(value) || String(value) !== source) {
       this.#fail(`the number ${source.slice(0, 40)} is not whole and exact`);
     }

@@ -1,4 +1,4 @@
-// What Targets say about an image beyond its length and hashes: the fields that must match in both repositories.
+// The facts of Targets about an image besides its length and hashes: the fields that must match in both repositories.
 
 import type { TargetFile } from '@tufjs/models';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ const text = z.string().min(1).max(128);
 
 const sha256 = sha256Hex;
 
-/** Of an image that is encrypted for one ECU (5.2.3.1): the file that travels. */
+/** The file of an image that is encrypted for one ECU (5.2.3.1). */
 const encryptedImage = z.object({
   file: text.regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, 'expected a plain file name'),
   length: z.int().nonnegative(),
@@ -27,7 +27,7 @@ const imageFields = z.object({
   releaseCounter: z.int().nonnegative(),
   dependencies: z.record(text, text).default({}),
   encrypt: z.boolean().default(false),
-  /** A safety release: the driver is told, not asked. */
+  /** A safety release: the driver is informed, not asked. */
   forced: z.boolean().default(false),
   notes: z.string().max(4096).default(''),
 });
@@ -38,8 +38,8 @@ const ecuIdentifiers = z.record(
 );
 
 /**
- * Another client's repositories carry what they carry; `null` stands for nothing there. Some of them name the hardware
- * as a Director does, by ECU, in the image repository, too.
+ * Fields in repositories of another client: they may have any other fields, and `null` means missing. Some of them name
+ * the hardware by ECU in the image repository, too, as a Director does.
  */
 const looseImageFields = z
   .object({
@@ -72,9 +72,9 @@ export interface ImageFields {
   readonly notes: string;
 }
 
-/** One image that a Director assigns, and to whom. */
+/** One image that a Director assigns, and the ECUs that get it. */
 export interface Assignment extends ImageFields {
-  /** By serial. */
+  /** ECUs by serial. */
   readonly ecus: Readonly<
     Record<
       string,
@@ -83,7 +83,7 @@ export interface Assignment extends ImageFields {
   >;
 }
 
-/** MALFORMED names the image and the field. */
+/** MALFORMED: the reason names the image and the field. */
 export function readImage(target: TargetFile, dialect: Dialect): Verdict<ImageFields> {
   const schema = RULES[dialect].customFields === 'required' ? imageFields : looseImageFields;
   const fields = schema.safeParse(target.custom);
@@ -106,8 +106,8 @@ function malformed({ path }: TargetFile, error: z.ZodError): Verdict<never> {
 }
 
 /**
- * The part of which every authority must say the same (5.2.3.1: the "SHALL match" section), one line of text for each
- * field. Not the notes, which a vehicle takes from the image repository alone, and not to whom a Director gives the image.
+ * The part in which all authorities must agree (5.2.3.1: the "SHALL match" section), one line of text for each field. It
+ * has neither the notes, which come from the image repository alone, nor the ECUs that get the image.
  */
 export function matchSection(
   target: TargetFile,

@@ -1,4 +1,4 @@
-// Signed time: the Director's role `time` says what time it is, to whoever sent one of the nonces in it (5.4.3).
+// Signed time: the Director's role `time` signs the time together with the nonces of the ECUs that asked (5.4.3).
 
 import type { Root } from '@tufjs/models';
 import { z } from 'zod';
@@ -17,7 +17,7 @@ import type { LocalSigner, Signer } from './signing-key.ts';
 
 export type { SignedJson } from './signed-json.ts';
 
-/** One attestation answers at most so many ECUs; more are another request. */
+/** Most ECUs that one attestation answers; further ECUs need another request. */
 export const MAX_TIME_NONCES = 64;
 
 const WHERE = 'time attestation';
@@ -33,9 +33,9 @@ const timeSchema = signedSchema(
 );
 
 export interface TimeAttestation {
-  /** Milliseconds since 1970, UTC; cut to whole ones. */
+  /** Milliseconds since 1970, UTC; fractions are cut off. */
   readonly timeMs: number;
-  /** 16 bytes each, lower-case hex. */
+  /** Nonces of 16 bytes each, lower-case hex. */
   readonly nonces: readonly string[];
 }
 
@@ -57,11 +57,11 @@ export function signTime(
 }
 
 /**
- * Against the role `time` of the Director's newest Root (in bytes or parsed JSON; null: there was none). `nonce` is
- * the one that was sent for this very answer, `floorMs` the latest time that was accepted before.
+ * Checks the attestation with the role `time` of the Director's newest Root (bytes or parsed JSON; null: there was none).
+ * `nonce` was sent for this answer, `floorMs` is the latest time that was accepted before.
  *
- * MALFORMED, ARBITRARY_SOFTWARE (too few keys of the role), FREEZE (no time, or the answer to somebody else's
- * question, which may be an old one), ROLLBACK (before the floor).
+ * MALFORMED, ARBITRARY_SOFTWARE (too few keys of the role), FREEZE (no time, or the answer to another request, which may
+ * be an old one), ROLLBACK (before the floor).
  */
 export function checkTime(
   input: unknown,
@@ -70,7 +70,7 @@ export function checkTime(
   floorMs: number,
 ): Verdict<{ readonly timeMs: number }> {
   if (input === null || input === undefined) {
-    return refused('FREEZE', WHERE, 'there is none, so nobody can tell what has expired');
+    return refused('FREEZE', WHERE, 'there is no signed time, so expiry cannot be checked');
   }
   const read = readSigned(input, timeSchema, WHERE);
   if (!read.ok) return read;

@@ -1,17 +1,17 @@
-// What a reader trusts of one repository: immutable, made anew by every file that is accepted.
+// The trusted files of one repository: immutable, with a new state for every accepted file.
 
 import type { Root, Snapshot, Targets, Timestamp } from '@tufjs/models';
 import { defined } from '../core/optional.ts';
 import type { Trusted } from './metadata.ts';
 import type { Dialect } from './profile.ts';
 
-/** What was verified, and is the floor for what may come. Immutable: a step makes a new one. */
+/** The verified files, which set the floor for new ones. Immutable: each step makes a new state. */
 export interface RepositoryTrust {
   readonly dialect: Dialect;
   readonly root: Trusted<Root>;
   readonly timestamp?: Trusted<Timestamp>;
   readonly snapshot?: Trusted<Snapshot>;
-  /** `targets` and the delegated roles by name. A delegated one is checked anew whenever a delegation leads to it. */
+  /** `targets` and the delegated roles by name. A delegated role is checked again for each delegation that leads to it. */
   readonly targets: ReadonlyMap<string, Trusted<Targets>>;
 }
 
@@ -22,7 +22,7 @@ export interface RoleVersions {
   readonly targets?: number;
 }
 
-/** The state that steps carry forward. */
+/** The state that the steps update. */
 export interface TrustHolder {
   trust: RepositoryTrust;
 }

@@ -190,7 +190,7 @@ describe('a time', () => {
     const where = 'time attestation';
     expect(check(null, { time: keys })).toEqual({
       ...{ ok: false, code: 'FREEZE', where },
-      reason: 'there is none, so nobody can tell what has expired',
+      reason: 'there is no signed time, so expiry cannot be checked',
     });
     expect(check(signed, {})).toEqual({
       ...{ ok: false, code: 'ARBITRARY_SOFTWARE', where },
@@ -228,7 +228,7 @@ describe('a bank record', () => {
     const where = 'image header';
     expect(checkBankRecord(record, new Set(), SERIAL)).toEqual({
       ...{ ok: false, code: 'ARBITRARY_SOFTWARE', where },
-      reason: 'its Root is none that this ECU has accepted',
+      reason: 'its Root is not one that this ECU has accepted',
     });
     expect(checkBankRecord(record, ACCEPTED, 'BENCH-INV')).toEqual({
       ...{ ok: false, code: 'WRONG_ECU', where },
@@ -269,7 +269,9 @@ describe('the decryptor', () => {
       expect(from(received).position.received).toBe(received);
     }
     for (const received of [1, BLOCK - 1, BLOCK + 1, 3 * BLOCK, 4 * BLOCK]) {
-      expect(() => from(received)).toThrow(`no end of a block: ${received} of ${3 * BLOCK} bytes`);
+      expect(() => from(received)).toThrow(
+        `not the end of a block: ${received} of ${3 * BLOCK} bytes`,
+      );
     }
     expect(() => from(BLOCK, header.subarray(1))).toThrow('the header is not whole');
   });

@@ -161,7 +161,7 @@ describe('tampering', () => {
       tampered[at]! += 1;
       const decryptor = new ImageDecryptor({ privateKey: ECU_KEY.privateKey, ...facts });
       const verdict = decryptor.update(tampered);
-      expect(verdict.ok ? '' : verdict.reason).toContain('its header is none');
+      expect(verdict.ok ? '' : verdict.reason).toContain('its header is damaged');
     }
   });
 

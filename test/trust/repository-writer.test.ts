@@ -242,7 +242,7 @@ describe('a rotation', () => {
     writer.putFile('root.json', await nextRoot(roles));
     const failure = await writer.publish(NOW).catch((error) => error);
     expect(failure).toBeInstanceOf(InputError);
-    expect(failure.message).toMatch(/keys of snapshot: Root version 2 wants 1 signatures/);
+    expect(failure.message).toMatch(/keys of snapshot: Root version 2 needs 1 signatures/);
   });
 
   it('of the Targets key leaves a list that the old key signed readable, for its successor', async () => {

@@ -49,8 +49,8 @@ describe('strict JSON', () => {
   });
 
   it.each([
-    ['a name twice', '{"a":1,"b":2,"a":1}', 'the name "a" stands twice'],
-    ['a name twice, once escaped', '{"a":1,"\\u0061":2}', 'the name "a" stands twice'],
+    ['a name twice', '{"a":1,"b":2,"a":1}', 'the name "a" appears twice'],
+    ['a name twice, once escaped', '{"a":1,"\\u0061":2}', 'the name "a" appears twice'],
     ['a fraction', '{"version":1.5}', 'the number 1.5 is not whole and exact'],
     ['a whole number with a point', '1.0', 'not whole and exact'],
     ['an exponent', '1e3', 'not whole and exact'],
