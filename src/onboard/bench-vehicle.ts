@@ -1,4 +1,4 @@
-// The vehicle of a bench: as the user describes it, without the secrets that everybody has, so that provisioned ones count.
+// The vehicle of a bench: as the user describes it, but without the public secrets, so that the provisioned ones are used.
 
 import type { DiskStorage } from '../core/storage.ts';
 import { isShippedSecret } from '../trust/bench-keys.ts';
@@ -14,7 +14,7 @@ export async function writeBenchVehicle(data: DiskStorage, vehicle: Vehicle): Pr
   return `${data.location}/${FILE}`;
 }
 
-/** The same vehicle with nothing in it that comes with can-ota and protects nothing. */
+/** The same vehicle without the secrets that come with can-ota, because those protect nothing. */
 export function withoutShippedSecrets(vehicle: Vehicle): Vehicle {
   const { approval } = vehicle;
   return {

@@ -1,4 +1,4 @@
-// One tester at a time on a bus: who programs holds the bus's lock, and who comes beside is told.
+// One tester at a time on a bus: a process that programs holds the bus's lock, and other testers are warned or refused.
 
 import type { CanBus } from '../bus/can-bus.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -11,34 +11,34 @@ export class BusInUseError extends CanOtaError {
 
   constructor(bus: CanBus, owner: LockOwner) {
     super(
-      `${beside(bus, owner)}, and two that program disturb each other: wait for its end or stop it; ` +
-        '--beside goes on all the same',
+      `${beside(bus, owner)}, and two testers that program disturb each other: wait for its end or stop it; ` +
+        '--beside goes on anyway',
     );
   }
 }
 
-/** `refuse`: not beside another tester. `warn`: beside it, and with the lock as soon as that is free. */
+/** Beside another tester: `refuse` throws; `warn` goes on with a warning, and takes the lock when it is free. */
 export type BesideTester = 'refuse' | 'warn';
 
 export interface BusLockOptions {
-  /** The command that is told to others. */
+  /** Name of the command, for messages of other processes. */
   readonly command: string;
   readonly besideTester: BesideTester;
-  /** A line for people on standard error. */
+  /** Prints a line for people on standard error. */
   readonly warn: (line: string) => void;
   readonly clock?: Clock;
   /** The process that started this one: a bench holds the bus for its TMU. */
   readonly parentPid?: number;
 }
 
-/** From one attempt to the next to get the lock that another tester has. */
+/** Time between two attempts to get the lock from another tester. */
 const AGAIN_MS = 5000;
-/** An owner that ends between our attempt and our question leaves the lock free: this often we look again. */
+/** Number of attempts: an owner that ends between our attempt and our question leaves the lock free. */
 const TRIES = 3;
 
 /**
- * Takes the lock of `bus` until it is released. It vanishes with its process, however that one ends, and it needs no
- * folder that somebody may not write to. Throws BusInUseError.
+ * Takes the lock of `bus` until it is released. The lock ends with its process, also after kill -9, and needs no folder,
+ * for which the user could lack the permission. Throws BusInUseError.
  */
 export async function lockBus(bus: CanBus, options: BusLockOptions): Promise<FolderLock> {
   const { command, besideTester, warn, clock = systemClock } = options;
@@ -64,7 +64,7 @@ export async function lockBus(bus: CanBus, options: BusLockOptions): Promise<Fol
   return lockWhenFree(name, command, clock);
 }
 
-/** Says so when another process is the tester on `bus`. Nothing is locked. */
+/** Warns when another process is the tester on `bus`. Locks nothing. */
 export async function tellTester(bus: CanBus, warn: (line: string) => void): Promise<void> {
   const owner = await nameOwner(lockNameOf(bus));
   if (owner !== undefined) warn(`${beside(bus, owner)}: its messages are on the bus, too`);
@@ -92,7 +92,7 @@ function lockWhenFree(name: string, command: string, clock: Clock): FolderLock {
   };
 }
 
-/** An interface is one for all users of the machine; a local bus is one of each user. */
+/** All users of the machine share an interface, but each user has separate local buses. */
 function lockNameOf(bus: CanBus): string {
   return bus.kind === 'local'
     ? `bus-local-${process.getuid?.() ?? 0}-${bus.name}`

@@ -1,4 +1,4 @@
-// Opens the bus that a command was told to use, with its trace and its lock, and connects to ECUs as the tester.
+// Opens the bus of a command, with its trace and its lock, and connects to ECUs as the tester.
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -23,7 +23,7 @@ export interface BusOptions {
 
 export interface OwnedBus extends AsyncDisposable {
   readonly bus: CanBus;
-  /** Which bus and why, for people. */
+  /** Which bus it is and why, for people. */
   readonly why: string;
 }
 
@@ -49,13 +49,13 @@ export async function openCommandBus(options: BusOptions, context: Context): Pro
 }
 
 export interface TesterOptions extends BusOptions {
-  /** Goes on beside another tester. */
+  /** Go on although there is another tester. */
   readonly beside?: boolean;
 }
 
 /**
- * The same for a command that programs: it holds the bus against others of this kind. Throws BusInUseError where
- * another process holds it and neither `whenHeld` nor `--beside` allows it.
+ * The same for a command that programs: it holds the bus against other such commands. Throws BusInUseError where another
+ * process holds it and neither `whenHeld` nor `--beside` allows it.
  */
 export async function openTesterBus(
   options: TesterOptions,
@@ -69,7 +69,7 @@ export async function openTesterBus(
   });
 }
 
-/** The lock is given back when the bus is closed. */
+/** Takes the lock and releases it when the bus is closed. */
 export async function lockedBus(
   opened: OwnedBus,
   use: { readonly command: string; readonly besideTester: BesideTester },
@@ -90,7 +90,7 @@ export async function lockedBus(
   }
 }
 
-/** For a command that only reads: it says when another process programs on this bus. */
+/** For a command that only reads: warns when another process programs on this bus. */
 export async function openReaderBus(options: BusOptions, context: Context): Promise<OwnedBus> {
   const opened = await openCommandBus(options, context);
   await tellTester(opened.bus, warnPerson);
@@ -101,7 +101,7 @@ function warnPerson(line: string): void {
   process.stderr.write(`can-ota: ${line}\n`);
 }
 
-/** Every frame into a candump log. Resolves to the function that completes the file. */
+/** Writes every frame into a candump log. Resolves to the function that completes the file. */
 async function openTrace(file: string, bus: CanBus, clock: Clock): Promise<() => Promise<void>> {
   const stream = createWriteStream(file);
   try {
@@ -117,7 +117,7 @@ async function openTrace(file: string, bus: CanBus, clock: Clock): Promise<() =>
   };
 }
 
-/** A UDS client for one ECU; its functional requests reach all ECUs of the same functional address. */
+/** A UDS client for one ECU; its functional requests reach all ECUs with the same functional address. */
 export function connectTester(
   bus: CanBus,
   ecu: VehicleEcu,

@@ -1,4 +1,4 @@
-// What provisioning has of the machine: one tester for each ECU on the bus, and the TMU's own chip number.
+// The machine's side of provisioning: a tester for each ECU on the bus, and the TMU's chip number.
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,18 +19,18 @@ import { runKeyCommand } from './key-command.ts';
 import { CHIP_FILE } from './own-chip.ts';
 
 /**
- * Every write is durable before its answer, and all ECUs of a vehicle are provisioned at the same time, perhaps by a
- * machine that is busy: an answer that is late here must not send anybody to look for a broken wire.
+ * How long a tester of the factory waits for an answer. Every write is durable before its answer, and all ECUs of a vehicle
+ * are provisioned at the same time, so a busy machine answers late: this must not look like a broken wire.
  */
 const PATIENCE_MS = 3000;
 
 export interface TestersOptions extends Pick<Context, 'logger'> {
-  /** Those of the machine unless told otherwise. */
+  /** The clock of the machine by default. */
   readonly clock?: Clock;
   readonly random?: Random;
 }
 
-/** One client an ECU, closed in the end: two of them would both give flow control to its long answers. */
+/** One client for each ECU, closed at the end: two clients would both send flow control for its long answers. */
 export class Testers implements Disposable {
   readonly #bus: CanBus;
   readonly #vehicle: Vehicle;
@@ -66,14 +66,14 @@ export class Testers implements Disposable {
 const DEVICE_ID_BYTES = 16;
 
 export interface DeviceId {
-  /** Hexadecimal. */
+  /** The number as hexadecimal digits. */
   readonly value: string;
   readonly file: string;
-  /** It was missing: `value` is new. */
+  /** The number was missing, and `value` is new. */
   readonly made: boolean;
 }
 
-/** The number of the TMU's chip. Throws InputError for a file that holds anything else, StorageError. */
+/** Reads the number of the TMU's chip. Throws InputError for a file with any other content, StorageError. */
 export async function readDeviceId(stateDir: string, file?: string): Promise<DeviceId> {
   const where = file ?? path.join(stateDir, CHIP_FILE);
   const text = await readFile(where, 'utf8').catch((error: unknown) => {

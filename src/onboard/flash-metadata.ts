@@ -1,4 +1,4 @@
-// Where `can-ota flash` has the signed metadata from: a bundle, what a TMU trusts, or the public keys of a bench.
+// The source of the signed metadata for `can-ota flash`: a bundle, the trust of a TMU, or the public keys of a bench.
 
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -24,7 +24,7 @@ export interface MetadataOptions extends SecretOptions, NetworkOptions {
   readonly metadata?: string;
   readonly server?: string;
   readonly version?: string;
-  /** Release counter that is signed with --bench-keys. */
+  /** Release counter for the signature of --bench-keys. */
   readonly counter?: number;
 }
 
@@ -35,7 +35,7 @@ interface Flashed {
   readonly image: { readonly length: number; readonly sha256: string };
 }
 
-/** An ECU of another make verifies nothing and gets none. Throws InputError. */
+/** Undefined for an ECU of another make, which verifies no metadata. Throws InputError. */
 export async function metadataOf(
   options: MetadataOptions,
   flashed: Flashed,
@@ -47,8 +47,8 @@ export async function metadataOf(
     throw new InputError(
       '--metadata',
       vehicle === undefined
-        ? 'an ECU that is named by its identifiers takes none'
-        : `${ecu.name} takes none (programming.metadata is "skip")`,
+        ? 'an ECU that is named by its identifiers takes no metadata'
+        : `${ecu.name} takes no metadata (programming.metadata is "skip")`,
     );
   }
   if (options.benchKeys === true) {
@@ -58,7 +58,7 @@ export async function metadataOf(
   if (options.metadata === undefined) {
     throw new InputError(
       '--metadata',
-      `${ecu.name} verifies what it is given: name a bundle or the state directory of a TMU, ` +
+      `${ecu.name} verifies signed metadata: name a bundle or the state directory of a TMU, ` +
         'or add --bench-keys on a bench',
     );
   }
@@ -71,7 +71,7 @@ export async function metadataOf(
   return trustedMetadata(options, place, flashed, logger);
 }
 
-/** The state directory of a TMU has its identity, too, by which its ECUs take orders. */
+/** The identity in the state directory of a TMU, by which its ECUs take orders. */
 export async function identityBeside({
   identity,
   benchKeys,
@@ -87,15 +87,15 @@ export async function identityBeside({
 }
 
 /**
- * Signed on the spot with keys that everybody has. Without a counter it is the time in seconds: whatever was confirmed
- * before, this is newer, also when its version is lower.
+ * Signs metadata with the public keys of the bench. The default counter is the time in seconds, so the image is newer than
+ * any confirmed one, also if its version is lower.
  */
 function benchMetadata(
   { ecu, vehicle, file, image }: Flashed,
   { version = 'unknown', counter }: MetadataOptions,
 ): EcuMetadataSource {
   return async (state) => {
-    // Not before what the ECU has seen, whatever the clock of this machine says.
+    // Not before the time that the ECU has seen, even if the clock of this machine is behind.
     const timeMs = Math.max(Math.floor(systemClock.wallMs()), Date.parse(state.time ?? '') || 0);
     const { length, sha256 } = image;
     const target = {
@@ -120,7 +120,7 @@ function benchMetadata(
   };
 }
 
-/** What a TMU of this vehicle has verified; the time for the ECU's nonce comes from the backend. */
+/** The metadata that a TMU of this vehicle has verified; the time for the ECU's nonce comes from the backend. */
 async function trustedMetadata(
   options: MetadataOptions,
   place: string,
@@ -130,7 +130,7 @@ async function trustedMetadata(
   if (options.server === undefined) {
     throw new InputError(
       '--server',
-      `${place} has the metadata; the ECU also wants the time, signed for its own nonce: name the backend that signs it`,
+      `${place} has the metadata; the ECU also needs the time, signed for its nonce: name the backend that signs it`,
     );
   }
   const file = options.identity ?? path.join(place, 'identity.json');

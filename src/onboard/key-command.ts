@@ -1,4 +1,4 @@
-// Runs the program of an ECU's maker that turns a seed into a key; see `security.algorithm: command`.
+// Runs the program of an ECU's maker that computes a key from a seed; see `security.algorithm: command`.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -1,19 +1,19 @@
-// The chip that this machine is: its number, and the identity that must have been made for it.
+// The number of this machine's chip, and the check that an identity was made for it.
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CanOtaError, InputError, systemErrorCode } from '../core/errors.ts';
 import { fileFault } from '../core/text-file.ts';
 
-/** Where the chip's number is kept unless told otherwise; below the state directory. */
+/** File with the chip's number by default, below the state directory. */
 export const CHIP_FILE = 'device-id';
 
-/** The identity belongs to another chip: it was copied, or the part was exchanged. */
+/** The identity belongs to another chip: it was copied, or the chip was replaced. */
 export class OtherChipError extends CanOtaError {
   readonly code = 'OTHER_CHIP';
 }
 
-/** As the registry takes it. Undefined when there is no such file. Throws InputError. */
+/** The number in the form of the registry. Undefined if there is no such file. Throws InputError. */
 export async function readChip(stateDir: string, file?: string): Promise<string | undefined> {
   const where = file ?? path.join(stateDir, CHIP_FILE);
   const text = await readFile(where, 'utf8').catch((error: unknown) => {
@@ -28,7 +28,7 @@ export async function readChip(stateDir: string, file?: string): Promise<string 
   );
 }
 
-/** `chip`: undefined where this machine does not know its number. Throws OtherChipError. */
+/** `chip`: undefined if this machine does not know its number. Throws OtherChipError. */
 export function requireOwnChip(
   identity: { readonly serial: string; readonly hwId: string },
   chip: string | undefined,
@@ -37,6 +37,6 @@ export function requireOwnChip(
   if (chip === undefined || chip.toLowerCase() === identity.hwId.toLowerCase()) return;
   throw new OtherChipError(
     `${identity.serial} belongs to chip ${identity.hwId}, this is chip ${chip}: its state directory was copied, or the ` +
-      `part was exchanged; nothing was sent. Give this device an identity of its own: ${how}`,
+      `part was exchanged; nothing was sent. Give this device its own identity: ${how}`,
   );
 }

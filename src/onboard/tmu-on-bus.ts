@@ -1,4 +1,4 @@
-// The telematics unit put together on a bus: clients, drivers, approver, signals, Uptane. For the daemon and the simulation.
+// Puts the telematics unit together on a bus: clients, drivers, approver, signals, Uptane. For daemon and simulation.
 
 import { BusMeter } from '../bus/bus-meter.ts';
 import type { CanBus } from '../bus/can-bus.ts';
@@ -44,11 +44,11 @@ import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { connectTester } from './bus.ts';
 import { authorityOf } from './vehicle-secrets.ts';
 
-/** Where the backend is. */
+/** Address of the backend. */
 interface ServerAddress {
   /** `https://host[:port][/prefix]` */
   readonly server: string;
-  /** Where the image repository is another server. */
+  /** Address of the image repository, if it is another server. */
   readonly images?: string | undefined;
   /** Missing: the real network. */
   readonly transport?: HttpTransport;
@@ -64,9 +64,9 @@ export interface TmuOnBusOptions
     | 'downloadLimits'
     | 'events'
   > {
-  /** From one contact about configuration, commands and telemetry to the next; 10 s unless told otherwise. */
+  /** Time between two contacts about configuration, commands and telemetry; 10 s by default. */
   readonly syncIntervalMs?: number;
-  /** With its secrets (`withSecrets`). */
+  /** The vehicle with its secrets (`withSecrets`). */
   readonly vehicle: Vehicle;
   readonly identity: IdentityFile;
   readonly bus: CanBus;
@@ -75,21 +75,21 @@ export interface TmuOnBusOptions
   readonly random: Random;
   readonly logger: Logger;
   readonly backend: ServerAddress | Backend;
-  /** How the sealed session is opened and encrypted; over the shared key, with ChaCha20-Poly1305 unless told otherwise. */
+  /** How the sealed session is opened and encrypted; by default with the shared key and ChaCha20-Poly1305. */
   readonly session?: SessionChoice;
-  /** Images come over the chunked protocol, in chunks of at most so many bytes. Not with the keys of the bench. */
+  /** Images come over the chunked protocol, in chunks of at most this many bytes. Not with the keys of the bench. */
   readonly chunkBytes?: number | undefined;
-  /** The public keys of the bench as first Roots, and no session: no registry knows the identity that every bench has. */
+  /** Use the public keys of the bench as first Roots, without a session: the bench identity is in no registry. */
   readonly benchKeys?: boolean;
-  /** What this TMU runs, for its own version report. */
+  /** The software of this TMU, for its own version report. */
   readonly software: OwnSoftware;
   /** Milliseconds since the machine started. */
   readonly uptimeMs: () => number;
-  /** For conditions on the time of day: how far local time is ahead of UTC; that of the machine when missing. */
+  /** For conditions on the time of day: how far local time is ahead of UTC; by default that of the machine. */
   readonly utcOffsetMinutes?: (wallMs: number) => number;
   /** For `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
-  /** Something around each driver; tests and sabotage. */
+  /** Wraps each driver, for tests and injected faults. */
   readonly wrapDriver?: (driver: EcuDriver, name: string) => EcuDriver;
   readonly lock?: (location: string) => Promise<FolderLock>;
 }
@@ -101,18 +101,18 @@ export interface SessionChoice {
 
 export interface TmuOnBus {
   readonly tmu: Tmu;
-  /** Frees the state directory and the bus' listeners; the bus stays open. Not while the TMU runs. */
+  /** Frees the state directory and the bus listeners; the bus stays open. Call it only when the TMU does not run. */
   close(): Promise<void>;
 }
 
-/** Throws InputError for an address that is none, and for a vehicle whose approval has no key. */
+/** Throws InputError for an invalid address, and for a vehicle whose approval has no key. */
 export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
   const { vehicle, identity, bus, storage, clock, random, logger, software } = options;
   const benchKeys = options.benchKeys === true;
   const clients = new Map<string, UdsClient>();
   const clientFor = (name: string): UdsClient =>
     cached(clients, name, () => connectTester(bus, findEcu(vehicle, name), { logger, clock }));
-  // One functional address silences all ECUs behind it, so their drivers share who asked for silence.
+  // One functional address silences all ECUs behind it, so their drivers share the state of the silence.
   const silences = new Map<string, BusSilence>();
   const silenceOf = ({ address, name }: VehicleEcu): BusSilence => {
     const behind = functionalOf(address) ?? name;
@@ -142,7 +142,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
     throw new InputError('approval.key', 'neither the vehicle file nor identity.json has it');
   }
   const keys = once(() => DeviceKeys.open(deviceOf(identity), storage, clock));
-  // Its sequence numbers are on the disk: nobody may have a second one.
+  // Only one may exist, because its sequence numbers are on the disk.
   const sealed = once(() => sealedClientOf(options, keys));
   const services = servicesOf(
     options,
@@ -218,7 +218,7 @@ function campaignOptions(options: TmuOnBusOptions): Partial<TmuOptions> {
   };
 }
 
-/** A registry has to know the vehicle: none knows the identity of the bench. */
+/** Undefined with the identity of the bench, because services need a vehicle that is in the registry. */
 function servicesOf(
   options: TmuOnBusOptions,
   requesterFor: (name: string) => UdsClient,
@@ -258,7 +258,7 @@ async function sealedClientOf(
   });
 }
 
-/** The vehicle's own key, and the Director's Root that it trusts at this moment. */
+/** The vehicle's own key, and the Director's Root that it trusts at present. */
 function keyPairOf({ identity, storage, logger }: TmuOnBusOptions): KeyPairCredential {
   return {
     signer: signerFromSeed(fromHex(identity.signingSeed)),
@@ -306,7 +306,7 @@ function benchAnchors(): FirstRoots {
   return { director: directorRoot, images: imagesRoot };
 }
 
-/** The work of its first call is that of all; one that failed is done again. */
+/** All calls share the work of the first one; after a failure the next call starts it again. */
 function once<T>(work: () => Promise<T>): () => Promise<T> {
   let done: Promise<T> | undefined;
   return () => {

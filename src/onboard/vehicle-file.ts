@@ -1,4 +1,4 @@
-// Which vehicle a command works on: a file of the user, or the bench vehicle that comes with the package.
+// The vehicle of a command: a file of the user, or the bench vehicle that comes with the package.
 
 import path from 'node:path';
 import { packageRoot } from '../core/package-root.ts';
@@ -15,7 +15,7 @@ export async function loadVehicle(file: string | undefined, fd: boolean): Promis
   return fd ? { ...vehicle, ecus: vehicle.ecus.map(withFd) } : vehicle;
 }
 
-/** CAN FD with full frames, unless the file says more. */
+/** CAN FD with full frames, unless the file has other settings. */
 export function withFd(ecu: VehicleEcu): VehicleEcu {
   return ecu.fd === false ? { ...ecu, fd: { txDl: 64, brs: true } } : ecu;
 }

@@ -14,30 +14,30 @@ import { usesProvisionedKey } from '../vehicle/security/all.ts';
 export interface SecretOptions {
   /** identity.json as `can-ota provision` wrote it. */
   readonly identity?: string;
-  /** Secrets that everybody has are taken; for a bench only. */
+  /** Use the public secrets that come with can-ota; for a bench only. */
   readonly benchKeys?: boolean;
 }
 
-/** What fills in the secrets that a vehicle file leaves out. */
+/** Secrets that complete a vehicle file. */
 export type Secrets = Pick<IdentityFile, 'ecus' | 'approvalKey' | 'agreementKey'>;
 
 const HOW =
   'leave it out, so that the provisioned key of identity.json counts, or add --bench-keys on a bench';
 
-/** Throws InputError for a file that others may read, or that is none. */
+/** Throws InputError for a file that others may read, or that is not an identity file. */
 export async function readIdentity(file: string, option: string): Promise<IdentityFile> {
   const text = await readTextFile(file, option);
   const { mode } = await stat(file);
   if ((mode & 0o077) !== 0) {
     throw new InputError(
       option,
-      `${file} holds secrets and others may read it: chmod 600 ${file}, and think about who has read it`,
+      `${file} holds secrets and others may read it: chmod 600 ${file}, and check who could have read it`,
     );
   }
   return parseIdentity(text, file);
 }
 
-/** By the options of a command; undefined where neither was given. */
+/** The secrets by the options of a command; undefined if neither was given. */
 export async function secretsOf(
   options: SecretOptions,
   vehicle: Vehicle | undefined,
@@ -51,7 +51,7 @@ export async function secretsOf(
   return identity;
 }
 
-/** One vehicle's keys are of no use to another, and a wrong key costs an ECU one of its attempts. */
+/** The keys of one vehicle do not work in another, and a wrong key costs an attempt of the ECU. */
 export function checkVin(
   { vin }: IdentityFile,
   vehicle: Pick<Vehicle, 'vin'> | undefined,
@@ -60,11 +60,11 @@ export function checkVin(
   if (vehicle === undefined || vehicle.vin === vin) return;
   throw new InputError(
     where,
-    `is the identity of ${vin}, the vehicle file describes ${vehicle.vin}: take the right one of each`,
+    `is the identity of ${vin}, the vehicle file describes ${vehicle.vin}: take two files of the same vehicle`,
   );
 }
 
-/** Fills what the file leaves out. Throws InputError for a secret that comes with can-ota, outside of a bench. */
+/** Adds the secrets that the file omits. Throws InputError for a secret that comes with can-ota, except on a bench. */
 export function withSecrets(
   vehicle: Vehicle,
   secrets: Secrets | undefined,
@@ -90,7 +90,7 @@ export function ecuWithSecret(
   return secret === undefined ? ecu : { ...ecu, security: { ...security, secret } };
 }
 
-/** Who a vehicle of the bench is. The backend does not know it: there is no session. */
+/** The identity of a bench vehicle. The backend does not know it, so there is no session. */
 export function benchIdentity(vin: string, ecus: readonly VehicleEcu[]): IdentityFile {
   const tmu = benchEcuIdentity('TMU');
   return {
@@ -115,7 +115,7 @@ export function benchIdentity(vin: string, ecus: readonly VehicleEcu[]): Identit
   };
 }
 
-/** How an ECU of ours knows that an order is the TMU's; undefined without an identity that has its key. */
+/** How an ECU of ours recognizes the TMU's orders; undefined without an identity that has the ECU's key. */
 export function authorityOf(secrets: Secrets | undefined, ecu: string): OrderAuthority | undefined {
   const key = secrets === undefined ? undefined : ecuAuthority(secrets, ecu);
   return key === undefined ? undefined : { role: 'tester', key };
