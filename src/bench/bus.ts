@@ -1,4 +1,4 @@
-// The bus of a bench: two benches on one bus would answer each other's questions.
+// The bus of a bench: two benches on one bus would answer each other's requests.
 
 import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
@@ -6,15 +6,15 @@ import { lockName } from '../core/lock.ts';
 import { type BusOptions, lockedBus, type OwnedBus, openCommandBus } from '../onboard/bus.ts';
 
 /**
- * Opens the bus and keeps other benches away from it. Where nobody named a bus, the second bench takes one of its own.
- * Throws InputError when a bus was named that another bench is on.
+ * Opens the bus and keeps other benches away from it. If no bus was named, a second bench takes another one. Throws
+ * InputError if a bus was named that another bench uses.
  */
 export async function openBenchBus(options: BusOptions, context: Context): Promise<OwnedBus> {
   const opened = await openCommandBus(options, context);
   const { kind, name } = opened.bus;
   const lock = await lockName(`bench-${process.getuid?.() ?? 0}-${kind}-${name}`);
   if (lock !== undefined) {
-    // Its TMU is a tester, and so is the bench itself while it provisions the vehicle.
+    // The TMU of a bench is a tester, and so is the bench while it provisions the vehicle.
     const held = await lockedBus(opened, { command: 'bench', besideTester: 'warn' });
     return {
       bus: held.bus,

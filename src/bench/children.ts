@@ -1,4 +1,4 @@
-// The processes of a bench: started, watched, and ended with it, whatever ends it.
+// The processes of a bench: started, watched, and ended with it in every case.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
@@ -10,10 +10,10 @@ export interface ChildExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A process of the bench ended that should not have. */
+/** A process of the bench ended too early. */
 export class ChildError extends CanOtaError {
   readonly code = 'CHILD';
-  /** Its own exit code; undefined when a signal ended it. */
+  /** Exit code of the process; undefined when a signal ended it. */
   readonly exitCode: number | undefined;
 
   constructor(message: string, exit: ChildExit) {
@@ -25,11 +25,11 @@ export class ChildError extends CanOtaError {
 export interface ChildOptions {
   /** Called with each line of standard output. */
   readonly onLine?: (line: string) => void;
-  /** The process may end by itself; for all others ending early is a failure of the bench. */
+  /** The process may end by itself; the early end of any other process is a failure of the bench. */
   readonly mayEnd?: boolean;
-  /** What is typed here goes to this process (the CGW, whose driver sits at our terminal). */
+  /** Input from our terminal goes to this process (the CGW, whose driver uses our terminal). */
   readonly input?: boolean;
-  /** What it writes to standard error is shown at once; of all others the end is shown when they fail. */
+  /** Its standard error is shown at once; of all other processes the last part is shown when they fail. */
   readonly showErrors?: boolean;
 }
 
@@ -43,16 +43,16 @@ export class Child {
   constructor(name: string, args: readonly string[], options: ChildOptions) {
     this.name = name;
     this.process = spawn(process.execPath, [...process.execArgv, cliFile, ...args], {
-      // The bench is on this machine: no proxy has a part in it.
+      // The bench is on this machine, so it uses no proxy.
       env: { ...process.env, no_proxy: '*', NO_PROXY: '*' },
       stdio: [options.input === true ? 'inherit' : 'ignore', 'pipe', 'pipe', 'ipc'],
     });
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
     this.#ready = promise;
-    promise.catch(() => {}); // reported by whoever waits for it
+    promise.catch(() => {}); // reported to the caller of `ready`
     this.process.on('message', (message) => resolve(message as Record<string, unknown>));
     this.process.stderr?.on('data', (chunk: Buffer) => {
-      // What was shown as it came is not told again at the end.
+      // Errors that were shown at once are not shown again at the end.
       if (options.showErrors === true) process.stderr.write(chunk);
       else this.#errors = `${this.#errors}${chunk}`.slice(-4096);
     });
@@ -69,7 +69,7 @@ export class Child {
     void this.exited.then((exit) => reject(this.failure(exit)));
   }
 
-  /** What the process announced, once it is ready. Throws ChildError when it ended before. */
+  /** The message that the process sent when it was ready. Throws ChildError when it ended before. */
   ready(): Promise<Record<string, unknown>> {
     return this.#ready;
   }
@@ -82,13 +82,13 @@ export class Child {
   failure(exit: ChildExit): ChildError {
     const how =
       exit.signal === null ? `ended with code ${exit.code}` : `was ended by ${exit.signal}`;
-    const what = `${this.name} ${how} in the middle of the bench, which ends with it`;
+    const what = `${this.name} ${how} during the bench, which ends now`;
     return new ChildError(`${what}${this.errors === '' ? '' : `:\n${this.errors}`}`, exit);
   }
 }
 
 const extension = path.extname(import.meta.filename);
-/** The program that starts us, and that each process of a bench is. */
+/** The program of this process and of each process of a bench. */
 const cliFile = path.join(import.meta.dirname, '..', 'cli', `main${extension}`);
 
 /** How long a process may take to end after SIGTERM. */
@@ -103,12 +103,12 @@ export class Children implements AsyncDisposable {
     this.#failure.promise.catch(() => {});
   }
 
-  /** Rejects with a ChildError as soon as a process ends that should not. */
+  /** Rejects with a ChildError as soon as a process ends too early. */
   get failure(): Promise<never> {
     return this.#failure.promise;
   }
 
-  /** Throws ChildError once all are being ended: whoever starts them one after the other may not know yet. */
+  /** Throws ChildError while all processes are being ended: a caller that starts several may not know that yet. */
   start(name: string, args: readonly string[], options: ChildOptions = {}): Child {
     if (this.#ending) {
       throw new ChildError(`${name} is not started: the bench ends`, { code: null, signal: null });
@@ -124,7 +124,7 @@ export class Children implements AsyncDisposable {
     return child;
   }
 
-  /** Ends every process: SIGTERM, and SIGKILL for those that do not listen. */
+  /** Ends every process: SIGTERM, and SIGKILL for those that do not end in time. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending = true;
     const left = [...this.#children];

@@ -1,4 +1,4 @@
-// What comes before a vehicle drives: the key ceremony, the backend's tokens, signed releases, and provisioning.
+// The steps before a vehicle drives: the key ceremony, the backend's tokens, signed releases, and provisioning.
 
 import { addToken } from '../../server/features/registry/tool-commands.ts';
 import type { CanBus } from '../bus/can-bus.ts';
@@ -38,21 +38,21 @@ class DriverError extends CanOtaError {
   }
 }
 
-/** Nobody sits at a bench's keys: they are in files that only their owner can read. */
+/** A bench has no people who could type a passphrase: its keys are in files that only their owner can read. */
 const NO_PASSPHRASES: Passphrases = {
   toOpen: async () => undefined,
   forNewKeys: async () => undefined,
 };
 const QUIET: Pick<Context, 'say' | 'emit'> = { say: () => {}, emit: () => {} };
 
-/** As `can-ota keys init` proposes: two of three people for a Root. */
+/** The numbers that `can-ota keys init` proposes: two of three people for a Root. */
 const CEREMONY = { rootKeys: 3, rootThreshold: 2, targetsKeys: 1, targetsThreshold: 1 };
 
-/** The offline side of a bench. A kept folder is used again: its keys, releases and serial numbers stay. */
+/** The offline side of a bench. An existing folder is used again: its keys, releases and serial numbers stay. */
 export class BenchFactory implements AsyncDisposable {
   readonly #keys: KeyFolder;
   readonly #ceremony: Ceremony;
-  /** What the backend gets. */
+  /** Folder of the files for the backend. */
   readonly trustDir: string;
 
   private constructor(keys: KeyFolder, ceremony: Ceremony, trustDir: string) {
@@ -84,7 +84,7 @@ export class BenchFactory implements AsyncDisposable {
     return this.#keys[Symbol.asyncDispose]();
   }
 
-  /** Signs every image offline and brings it to the backend. Throws InputError, BackendError. */
+  /** Signs every image offline and uploads it. Throws InputError, BackendError. */
   async release(
     backend: { readonly url: string; readonly token: string },
     images: readonly ReleaseImage[],
@@ -113,7 +113,7 @@ export class BenchFactory implements AsyncDisposable {
   }
 }
 
-/** A token with a name of its own at each start: a kept database knows those of earlier benches. */
+/** A token with a new name at each start: an existing database has those of earlier benches. */
 export function benchToken(
   serverData: string,
   role: 'factory' | 'release' | 'operator',
@@ -134,7 +134,7 @@ export interface BenchProvisioning {
   readonly onEvent: (event: ProvisionEvent) => void;
 }
 
-/** Every ECU and the TMU, over the bench's bus. Throws DriverError. */
+/** Provisions every ECU and the TMU over the bench's bus. Throws DriverError. */
 export async function provisionBench(options: BenchProvisioning): Promise<void> {
   const { bus, vehicle, server, token, stateDir, onEvent, signal } = options;
   const storage = await DiskStorage.openOwn(stateDir);

@@ -1,4 +1,4 @@
-// Which images a bench releases: those of the command line, or the standard ones.
+// The images that a bench releases: those of the command line, or the standard ones.
 
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ import type { ReleaseImage } from './factory.ts';
 /** Real firmware images, part of the package. */
 export const firmware = path.join(packageRoot, 'test', 'fixtures', 'firmware');
 
-/** What the factory put in, and what the bench releases: real images of the demo ECU, an older and a newer. */
+/** The images of the factory and of the release: real images of the demo ECU, an older and a newer one. */
 export const STANDARD: Readonly<
   Record<string, { readonly factory: string; readonly release: string }>
 > = {

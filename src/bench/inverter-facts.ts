@@ -1,4 +1,4 @@
-// What an inverter was really made to do, read from it by nobody's word but its own.
+// The real state of an inverter, read from the inverter itself.
 
 import type { CanBus } from '../bus/can-bus.ts';
 import { bytesToUint } from '../core/bytes.ts';
@@ -10,7 +10,7 @@ import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 
 export interface InverterFacts {
-  /** Runs of its calibration, over all its life. */
+  /** Number of calibrations during its life. */
   readonly calibrations: number;
   readonly powerLimitKw: number;
 }
@@ -18,7 +18,7 @@ export interface InverterFacts {
 const INVERTER = 'INV';
 const POWER_LIMIT = 0xfd50;
 
-/** Not while another tester speaks with it. Throws Error when it does not answer. */
+/** Must not run while another tester talks to the inverter. Throws Error when it does not answer. */
 export async function inverterFacts(
   bus: CanBus,
   vehicle: Vehicle,
@@ -41,9 +41,9 @@ export async function inverterFacts(
     };
     const probe = await services.probe(order, context.signal);
     if (probe.kind === 'failed') throw new Error(probe.reason);
-    if (probe.kind !== 'mark') throw new Error('it tells no run counter');
+    if (probe.kind !== 'mark') throw new Error('the inverter reports no run counter');
     return {
-      // `run 3`, or that there was none.
+      // `run 3`, or a text without a number if it never ran.
       calibrations: Number(/\d+/.exec(probe.mark)?.[0] ?? 0),
       powerLimitKw: limit?.value ?? bytesToUint(limit?.raw ?? new Uint8Array()) / 10,
     };

@@ -12,7 +12,7 @@ import { testerAddresses } from '../isotp/address.ts';
 import { busOf } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 
-/** The bit rates that shares refer to: the wire's own, or the vehicle's where the bus has none (vcan, unpaced). */
+/** The bit rates for shares: those of the wire, or those of the vehicle where the bus has none (vcan, unpaced). */
 interface BitRates {
   readonly bitrate: number;
   readonly dataBitrate: number;
@@ -44,14 +44,14 @@ export function limitOf(ecu: VehicleEcu, vehicle: Vehicle, bus: CanBus): number 
 /** Frames on the bus since the meter was opened. */
 export interface FrameMeter {
   readonly frames: number;
-  /** Share of the last second or so in which the wire was in use, at the bit rates of `bitRates`. */
+  /** Share of about the last second in which the wire was in use, at the bit rates of `bitRates`. */
   readonly load: number;
   close(): void;
 }
 
 /**
- * A local bus is listened to, frame by frame. An interface is asked for its counters: listening to all of its
- * frames would take the time that the ECUs beside us need.
+ * Listens to each frame of a local bus. Of an interface only the counters are read: listening to all of its frames would
+ * take the processor time that the ECUs on this machine need.
  */
 export async function openMeter(bus: CanBus, vehicle: Vehicle): Promise<FrameMeter> {
   const rates = bitRates(bus, vehicle, itemAt(Object.keys(vehicle.buses), 0));
@@ -61,7 +61,7 @@ export async function openMeter(bus: CanBus, vehicle: Vehicle): Promise<FrameMet
   return new CountingMeter(bus.name, virtual ? ['tx'] : ['tx', 'rx'], rates);
 }
 
-/** Over which the bus load is averaged. */
+/** Time over which the bus load is averaged. */
 const WINDOW_MS = 1000;
 
 class Load {
@@ -69,7 +69,7 @@ class Load {
   #startBusyMs = 0;
   #share = 0;
 
-  /** `busyMs`: wire time since the beginning. */
+  /** `busyMs`: wire time since the start. */
   at(busyMs: number): number {
     const nowMs = systemClock.nowMs();
     const elapsedMs = nowMs - this.#startMs;
@@ -110,7 +110,7 @@ class CountingMeter implements FrameMeter {
   readonly #load = new Load();
   readonly #startFrames: number;
   readonly #startBytes: number;
-  /** Of a frame without data, and of one byte of data with average stuffing. */
+  /** Wire time of a frame without data, and of one byte of data with average stuffing. */
   readonly #frameMs: number;
   readonly #byteMs: number;
 

@@ -1,4 +1,4 @@
-// A small device on the bench: enrolled, updated in chunks, killed in the middle of it, and looked at in the end.
+// A small device on the bench: enrolled, updated in chunks, killed during the update, and checked at the end.
 
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -13,13 +13,13 @@ import type { BenchTokens } from './world.ts';
 export interface DeviceFigures {
   readonly from: string;
   readonly to: string;
-  /** Of the flash file that the device runs in the end. */
+  /** SHA-256 of the flash file that the device runs at the end. */
   readonly sha256: string;
-  /** Of which the encrypted image was made up. */
+  /** Number of chunks of the encrypted image. */
   readonly chunks: number;
-  /** It went on where it was killed. */
+  /** The second run continued where the first one was killed. */
   readonly resumed: boolean;
-  /** bytes of working memory at most */
+  /** Largest working memory in bytes. */
   readonly peakBytes: number;
 }
 
@@ -30,7 +30,7 @@ export interface DeviceOnBench {
 
 export interface DeviceBenchOptions {
   readonly children: Children;
-  /** Of the bench. */
+  /** Folder of the bench. */
   readonly folder: string;
   readonly url: string;
   readonly tokens: BenchTokens;
@@ -41,7 +41,7 @@ const MODEL = 'SENSOR-1';
 const INV = present(STANDARD.INV, 'INV of the standard images');
 const OLD = { file: INV.factory, version: '1.0.0' };
 const NEW = { file: INV.release, version: '2.0.0' };
-/** So much of the image has come when the device is killed. */
+/** Share of the image after which the device is killed. */
 const KILL_AT = 0.4;
 
 export async function benchDevice(options: DeviceBenchOptions): Promise<DeviceOnBench> {
@@ -83,7 +83,8 @@ export async function benchDevice(options: DeviceBenchOptions): Promise<DeviceOn
     problems.push(`the device ended with ${second.outcome}${second.reason}`);
   }
   if (!held) problems.push(`no bank of the device has the released SHA-256 ${released}`);
-  if (second.resumedAt === 0) problems.push('the device began anew after it was killed');
+  if (second.resumedAt === 0)
+    problems.push('the device started from the beginning after it was killed');
   return {
     figures: {
       from: first.from,
@@ -109,7 +110,7 @@ interface Watched {
   peakBytes: number;
 }
 
-/** `killAt`: SIGKILL when this share of the image is there. */
+/** `killAt`: the share of the image after which the process gets SIGKILL. */
 async function watched(
   { children }: DeviceBenchOptions,
   args: readonly string[],
@@ -156,7 +157,7 @@ function note(seen: Watched, event: DeviceEvent): void {
   }
 }
 
-/** Throws ChildError when it does not end well. */
+/** Throws ChildError if the process does not end with 0. */
 async function finished(
   { children }: DeviceBenchOptions,
   name: string,
@@ -167,7 +168,7 @@ async function finished(
   if (exit.code !== 0) throw child.failure(exit);
 }
 
-/** SHA-256 of its first `length` bytes, or of all. */
+/** SHA-256 of the first `length` bytes of a file, or of all. */
 async function digestOf(file: string, length: number | undefined): Promise<string> {
   const bytes = await readFile(file);
   return createHash('sha256').update(bytes.subarray(0, length)).digest('hex');

@@ -1,4 +1,4 @@
-// `can-ota bench --scenario services`: configuration, commands, telemetry and a small device, as an operator sees them, and as the disks do.
+// `can-ota bench --scenario services`: configuration, commands, telemetry and a small device, seen by an operator and on disk.
 
 import { isFinal } from '../contract/command.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
@@ -26,7 +26,7 @@ interface ServicesReport {
   readonly config: {
     readonly accepted: readonly string[];
     readonly rejected: readonly { parameter: string; code: string; reason: string }[];
-    /** What the same configuration once more changed. */
+    /** Whether sending the same configuration again changed anything. */
     readonly repeated: { readonly changed: boolean };
   };
   readonly commands: readonly {
@@ -39,28 +39,28 @@ interface ServicesReport {
     readonly reason?: string;
   }[];
   readonly telemetry: {
-    /** Samples that the backend holds. */
+    /** Number of samples at the backend. */
     readonly sent: number;
-    /** Kept by the vehicle and not at the backend. */
+    /** Number of samples that the vehicle stored and the backend does not have. */
     readonly lost: number;
-    /** More than once at the backend. */
+    /** Number of samples that the backend has more than once. */
     readonly duplicates: number;
-    /** Kept by the vehicle while the backend was away. */
+    /** Number of samples that the vehicle stored while the backend was away. */
     readonly keptWhileAway: number;
   };
   readonly device: DeviceFigures;
-  /** What is not as it should be. */
+  /** Deviations from the expected result. */
   readonly mismatches: readonly string[];
   readonly seconds: number;
 }
 
-/** Longest wait for anything here: processes start slowly on a busy machine. */
+/** Longest wait for any event here: processes start slowly on a busy machine. */
 const LIMIT_MS = 60_000;
 const LOOK_EVERY_MS = 200;
 /** How long the backend is away: several readings, and more than one upload. */
 const AWAY_MS = 8000;
 const EXPIRES_S = 1;
-/** What the vehicle file of this bench allows beyond what the inverter can do: it has to say no by itself. */
+/** Limit in the vehicle file of this bench, above that of the inverter: the inverter itself has to refuse. */
 const ALLOWED_KW = 150;
 const BEYOND_KW = 130;
 const LIMIT_KW = 40;
@@ -133,7 +133,7 @@ class ServicesBench {
   #operator!: OperatorBackend;
   #server!: Child;
   #tmu!: Child;
-  /** Samples that the vehicle has kept, and uploads that wait. */
+  /** Samples that the vehicle has stored, and uploads that wait. */
   #kept = 0;
   #waiting = 0;
 
@@ -217,7 +217,7 @@ class ServicesBench {
         ? [{ parameter: result.parameter, code: result.code, reason: result.reason }]
         : [],
     );
-    // What was refused in it is refused again, and everything else is as it was.
+    // The same configuration again: the refused parameters are refused again, and nothing else changes.
     const before = await this.#operator.configuration(vin);
     const again = await this.#operator.configure(vin, {
       parameters: partly,
@@ -236,7 +236,7 @@ class ServicesBench {
     };
   }
 
-  /** Resolves with what the vehicle says of it. */
+  /** Resolves with the results that the vehicle reports. */
   async #set(vin: string, parameters: Readonly<Record<string, unknown>>) {
     const before = await this.#operator.configuration(vin);
     const expected = before.wanted?.version ?? 0;
@@ -272,7 +272,7 @@ class ServicesBench {
     return [good, once, refused];
   }
 
-  /** The vehicle goes on measuring while nobody takes it. */
+  /** The vehicle continues to measure while the backend is away. */
   async #loseBackend(): Promise<number> {
     const before = this.#kept;
     const port = Number(new URL(this.#url).port);
@@ -286,7 +286,7 @@ class ServicesBench {
     return kept;
   }
 
-  /** Nobody is there to take it before it is too late. */
+  /** The TMU is off until the command has expired. */
   async #expire(vin: string): Promise<Ordered> {
     await this.#stop(this.#tmu);
     const ordered = await this.#operator.order(vin, {
@@ -296,7 +296,7 @@ class ServicesBench {
     });
     await this.#pause(EXPIRES_S * 1000 + 500);
     await this.#startTmu();
-    const expired = await this.#final(vin, 'one that nobody took in time', ordered);
+    const expired = await this.#final(vin, 'a command that expired', ordered);
     this.#expect(expired.reply.state === 'expired', `the late command: ${text(expired)}`);
     return expired;
   }
@@ -308,7 +308,7 @@ class ServicesBench {
       if (this.#waiting > 0) return false;
       found = await this.#operator.telemetry(vin, { limit: MOST });
       return found.samples.length >= this.#kept;
-    }).catch(() => {}); // what is missing is counted below
+    }).catch(() => {}); // missing samples are counted below
     const distinct = new Set(found.samples.map(({ did, at }) => `${did} ${at}`)).size;
     const figures = {
       sent: found.samples.length,
@@ -322,10 +322,10 @@ class ServicesBench {
     return figures;
   }
 
-  /** The bench's own eyes: what the inverter was really made to do. */
+  /** Compares the reports with the real state of the inverter. */
   async #lookAtInverter(commands: readonly Ordered[]): Promise<void> {
     const { bus, vehicle, context } = this.#parts;
-    // Its run counter is behind SecurityAccess.
+    // The inverter's run counter is protected by SecurityAccess.
     const identity = await readIdentity(`${this.#world.stateDir}/identity.json`, '--data');
     const truth = await inverterFacts(bus, withSecrets(vehicle, identity, false), context);
     const calibrations = commands.filter(({ reply }) => reply.action === 'calibrate');
@@ -397,7 +397,7 @@ class ServicesBench {
     const endMs = this.#clock.nowMs() + LIMIT_MS;
     while (!(await holds())) {
       if (this.#clock.nowMs() > endMs) {
-        throw new ServicesError(`waited ${formatDuration(LIMIT_MS)} in vain: ${what}`);
+        throw new ServicesError(`waited ${formatDuration(LIMIT_MS)} without success: ${what}`);
       }
       await this.#pause(LOOK_EVERY_MS);
     }

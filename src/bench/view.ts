@@ -1,4 +1,4 @@
-// What a person sees of a bench: bars on a terminal, lines elsewhere, and the table at the end.
+// The output of a bench for people: bars on a terminal, lines elsewhere, and the table at the end.
 
 import Table from 'cli-table3';
 import { systemClock } from '../core/clock.ts';
@@ -22,7 +22,7 @@ const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
-/** For logs: one line per step, none per block. */
+/** Lines for logs: one for each step, none for blocks. */
 class LineView implements BenchView {
   line(text: string): void {
     print(text);
@@ -43,7 +43,7 @@ const STEP_TEXT = {
   verify: 'new version and digest read back',
   confirm: 'confirmed',
   commit: 'security counter raised',
-  'roll-back': 'brought back',
+  'roll-back': 'rolled back',
 } as const;
 
 function eventLine(event: TmuEvent): string | undefined {
@@ -89,26 +89,26 @@ interface Transfer {
   done: number;
 }
 
-/** The part of the terminal that this needs of a stream. */
+/** The part of a terminal stream that is used here. */
 export interface BarTerminal {
   write(text: string): unknown;
   readonly columns?: number;
 }
 
 const LABEL_COLUMNS = 14;
-/** Behind a bar: percentage, rate, time left. */
+/** Columns after a bar: percentage, rate, time left. */
 const TEXT_COLUMNS = 34;
 const MAX_BAR = 40;
 
 /**
- * For people: a bar for each transfer that is under way and one for the bus, below the lines that stay. While the
- * driver is asked there are none: what he types moves the cursor, and his question should stand alone.
+ * For people: a bar for each running transfer and one for the bus, below the lines that stay. While the driver is asked
+ * there are no bars: the driver's input moves the cursor, and the question should stand alone.
  */
 export class BarView implements BenchView {
   readonly #meter: Pick<FrameMeter, 'load' | 'frames'>;
   readonly #terminal: BarTerminal;
   readonly #transfers = new Map<string, Transfer>();
-  /** Rows of the bars on the screen. */
+  /** Rows of the bars on the screen at present. */
   #painted = 0;
   #asking = false;
 
@@ -146,7 +146,7 @@ export class BarView implements BenchView {
     else this.#transfers.set(label, { label, startMs: systemClock.nowMs(), total, done });
   }
 
-  /** Lines that stay take the place of the bars, which move below them. */
+  /** Replaces the bars by lines that stay; the bars move below them. */
   #paint(lines: string): void {
     const bars = this.#asking ? [] : this.#bars();
     const erase = this.#painted > 0 ? `\x1b[${this.#painted}A\r\x1b[J` : '';
@@ -175,7 +175,7 @@ export class BarView implements BenchView {
     return `${formatRate(rate)}, ${((total - done) / rate).toFixed(0)} s left`;
   }
 
-  /** Never wider than the terminal: a line that wraps could not be taken back. */
+  /** Never wider than the terminal, because a wrapped line could not be removed. */
   #bar(label: string, share: number, text: string): string {
     const columns = (this.#terminal.columns ?? 80) - 1;
     const width = Math.max(5, Math.min(MAX_BAR, columns - LABEL_COLUMNS - TEXT_COLUMNS));

@@ -1,4 +1,4 @@
-// What every bench has: its ECUs on the bus, a key ceremony, a backend that can be started again, and a provisioned vehicle.
+// The common parts of every bench: ECUs on the bus, a key ceremony, a backend that can restart, and a provisioned vehicle.
 
 import path from 'node:path';
 import type { CanBus } from '../bus/can-bus.ts';
@@ -23,7 +23,7 @@ export interface BenchWorldParts {
   readonly options: BenchWorldOptions;
   readonly context: Context;
   readonly vehicle: Vehicle;
-  /** Of the bench. */
+  /** Folder of the bench. */
   readonly folder: string;
   readonly bus: CanBus;
   readonly children: Children;
@@ -37,7 +37,7 @@ export interface BenchTokens {
   readonly operator: string;
 }
 
-/** What is released before the vehicle drives. */
+/** The images that are released before the vehicle drives. */
 export interface BenchReleases {
   readonly images: readonly ReleaseImage[];
   readonly encrypted: ReadonlySet<string>;
@@ -67,7 +67,7 @@ export class BenchWorld {
     return path.join(this.#parts.folder, 'server');
   }
 
-  /** Starts ECUs and backend, releases what there is, and provisions the vehicle. */
+  /** Starts ECUs and backend, releases the images, and provisions the vehicle. */
   async prepare(
     releases: BenchReleases,
     server: ChildOptions = {},
@@ -103,7 +103,7 @@ export class BenchWorld {
     return { url, server: child, tokens };
   }
 
-  /** On the data of the one before. Port 0 takes a free one; a ready server tells its `url`. */
+  /** Starts the backend on the data of the previous one. Port 0 takes a free port; a ready server reports its `url`. */
   startServer(port: number, options: ChildOptions = {}): Child {
     const trust = path.join(this.#parts.folder, 'trust');
     return this.#parts.children.start(
@@ -149,17 +149,17 @@ export class BenchWorld {
         String(approvalTimeout),
         ...(context.json ? ['--json'] : []),
       ],
-      // The driver sits at our terminal: what is typed goes to the CGW, what the CGW says is shown.
+      // The driver uses our terminal: input goes to the CGW, and the output of the CGW is shown.
       approve === 'ask'
         ? {
             input: true,
-            // What it says as an ECU is known from the TMU.
+            // The CGW's messages as an ECU are left out, because the TMU reports them.
             onLine: (line) => {
               if (!line.startsWith(`${name}: `) && !line.startsWith(`${name} on `)) {
                 view.line(`${name}  ${line}`);
               }
             },
-            // With --json the question stands there.
+            // With --json the question is on standard error.
             showErrors: context.json,
           }
         : {},

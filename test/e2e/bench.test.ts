@@ -277,7 +277,7 @@ describe('bench', () => {
           await allGone(bench);
           expect(bench.stderr, name).toMatch(
             // The question to the driver may stand before it.
-            new RegExp(`^can-ota: ${name} was ended by SIGKILL in the middle of the bench`, 'm'),
+            new RegExp(`^can-ota: ${name} was ended by SIGKILL during the bench`, 'm'),
           );
           expect(bench.stderr, name).not.toMatch(/^\s+at /m);
           expect(bench.last, name).toMatchObject({ error: { code: 'CHILD', exitCode: 1 } });
