@@ -6,15 +6,15 @@ const NUMBER_IN_BYTES = {
   offset: 'First byte of the number in the data.',
   length: 'Bytes of the number, most significant first.',
   signed: 'The number is in two’s complement.',
-  scale: 'What one unit of the raw number is worth.',
+  scale: 'Factor from the raw number to the value.',
   add: 'What is added after scaling.',
   unit: 'Unit of the scaled number.',
-  values: 'Names of raw numbers, for data that count states and not quantities.',
+  values: 'Names of raw numbers, for data that are states and not quantities.',
   notAvailable: 'Raw number by which the ECU says that it has no value.',
 } as const;
 
 const STEP =
-  'required: a failure ends the update; try: an ECU that does not know it is programmed without; skip: not sent.';
+  'required: a failure ends the update; try: left out if the ECU does not support it; skip: never sent.';
 
 function below(prefix: string, texts: Readonly<Record<string, string>>): [string, string][] {
   return Object.entries(texts).map(([name, text]) => [`${prefix}.${name}`, text]);
@@ -61,14 +61,14 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['ecus[].fd', 'false: classic CAN; otherwise CAN FD with these frames.'],
   ['ecus[].fd.txDl', 'Longest frame that is sent to the ECU, bytes.'],
   ['ecus[].fd.brs', 'Frames switch to the bit rate of the data phase.'],
-  ['ecus[].timing', 'Times of ISO 14229-2 and limits of patience.'],
+  ['ecus[].timing', 'Times of ISO 14229-2 and longest total waits.'],
   [
     'ecus[].timing.p2Ms',
-    'How long the tester waits for an answer (P2client), ms. Longer times that the ECU declares count.',
+    'How long the tester waits for an answer (P2client), ms. A longer time that the ECU declares is used instead.',
   ],
   [
     'ecus[].timing.p2StarMs',
-    'How long it waits after a responsePending (P2*), ms. Longer times that the ECU declares count.',
+    'How long it waits after a responsePending (P2*), ms. A longer time that the ECU declares is used instead.',
   ],
   [
     'ecus[].timing.pendingLimitMs',
@@ -186,7 +186,7 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   }),
   ['signals', 'Signals for conditions, by name.'],
   ['signals.NAME', 'One signal.'],
-  ['signals.NAME.ecu', 'ECU that answers for it.'],
+  ['signals.NAME.ecu', 'ECU that reports it.'],
   ['signals.NAME.did', 'Data identifier.'],
   ...below('signals.NAME', NUMBER_IN_BYTES),
   ['signals.NAME.values.NAME', 'Name of one raw number.'],
@@ -196,7 +196,7 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['conditions[].require', 'Expression over signals that must be true.'],
   [
     'conditions[].gates',
-    'Where it counts: before images are written (stage), before new software starts (activate).',
+    'When it is checked: before images are written (stage), before new software starts (activate).',
   ],
   ['conditions[].gates[]', 'One gate.'],
   ['conditions[].say', 'What the driver is told to do.'],
@@ -212,12 +212,12 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ...Object.entries({
     bus: 'the bus is down',
     silent: 'an ECU does not answer',
-    busy: 'an ECU was busy for all of its time',
+    busy: 'an ECU stayed busy until the time limit',
     restart: 'an ECU restarted in the middle',
     transfer: 'a transfer broke off',
     refused: 'an ECU refused',
     trust: 'an ECU refused signed metadata',
-    activation: 'new software did not come up',
+    activation: 'new software did not start',
     network: 'the network failed',
   }).flatMap(([kind, when]): [string, string][] => [
     [`policy.retry.${kind}`, `When ${when}.`],
@@ -230,6 +230,6 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['policy.diagnostics.heartbeatSeconds', 'How long it has to answer without a restart, s.'],
   [
     'policy.diagnostics.troubleCodes',
-    'compare: no trouble codes that were not there before; ignore: they do not count.',
+    'compare: no new trouble codes; ignore: trouble codes are not checked.',
   ],
 ]);
