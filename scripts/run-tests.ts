@@ -12,8 +12,9 @@ interface Stage {
   readonly report?: string;
   /** The exit code that means "this machine cannot", with what is missing. */
   readonly cannot?: { readonly code: number; readonly why: string };
-  /** Runs beside the stage before it; what it says is shown afterwards. */
-  readonly beside?: boolean;
+  /** Runs beside the stages behind it, until one that needs the machine for itself; what it says is shown then. */
+  readonly meanwhile?: boolean;
+  readonly alone?: boolean;
 }
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -30,6 +31,8 @@ const vitest = (project: string, file: string): string[] => [
   `--outputFile.json=${file}`,
 ];
 
+const GENTLY = ['nice', '-n', '19'];
+
 const stages: Stage[] = [
   { name: 'format and lint', command: ['biome', 'check', '.'] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
@@ -37,29 +40,29 @@ const stages: Stage[] = [
   // The package that the tests on vcan0 and of the package itself run.
   { name: 'build', command: ['tsc', '-p', 'tsconfig.build.json'] },
   { name: 'unit', command: vitest('unit', report('unit')), report: report('unit') },
-  { name: 'slow', command: vitest('slow', report('slow')), report: report('slow') },
-  {
-    name: 'simulation',
-    // In virtual time: it takes what the stage beside it leaves, whose processes have deadlines on the bus.
-    command: ['nice', '-n', '19', ...vitest('simulation', report('simulation'))],
-    report: report('simulation'),
-  },
   {
     name: 'processes, vcan0',
-    // In the user-mode kernel the host's folder $CAN_OTA_OUT is what survives.
+    // In the user-mode kernel, which has one processor, the host's folder $CAN_OTA_OUT is what survives.
     command: [path.join(root, 'scripts/with-vcan.sh'), ...vitest('vcan', report('vcan'))],
     report: report('vcan'),
-    // Its kernel has one processor.
-    beside: true,
+    meanwhile: true,
     cannot: {
       code: 125,
       why: 'no vcan in this kernel and no user-mode kernel: install user-mode-linux, iproute2, kmod and can-utils',
     },
   },
+  // In virtual time: both take what the processes on vcan0 leave, which have deadlines.
+  { name: 'slow', command: [...GENTLY, ...vitest('slow', report('slow'))], report: report('slow') },
+  {
+    name: 'simulation',
+    command: [...GENTLY, ...vitest('simulation', report('simulation'))],
+    report: report('simulation'),
+  },
   {
     name: 'processes, local bus',
     command: vitest('world', report('world')),
     report: report('world'),
+    alone: true,
   },
 ];
 
@@ -85,13 +88,17 @@ const failures: string[] = [];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 let broken = false;
 
-for (const [index, stage] of stages.entries()) {
-  if (stage.beside === true) continue;
-  const next = stages[index + 1];
-  const besides = next?.beside === true ? run(next, 'kept') : undefined;
+let beside: { readonly stage: Stage; readonly ended: Promise<Ended> } | undefined;
+
+for (const stage of stages) {
+  if (stage.meanwhile === true) {
+    beside = { stage, ended: run(stage, 'kept') };
+    continue;
+  }
+  if (stage.alone === true) await settle();
   judge(stage, await run(stage, 'shown'));
-  if (next !== undefined && besides !== undefined) judge(next, await besides);
 }
+await settle();
 rmSync(out, { recursive: true, force: true });
 
 process.stdout.write('\n');
@@ -101,6 +108,12 @@ process.stdout.write(
   `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`,
 );
 process.exitCode = broken || totals.failed > 0 ? 1 : 0;
+
+/** The stage that runs beside the others. */
+async function settle(): Promise<void> {
+  if (beside !== undefined) judge(beside.stage, await beside.ended);
+  beside = undefined;
+}
 
 interface Ended {
   readonly status: number | null;

@@ -1,4 +1,4 @@
-// A fixed number of seeds over all faults; `npm run soak` and `can-ota simulate` do the same with others.
+// A fixed seed over all faults (`CAN_OTA_EPISODES=50` for more); `npm run soak` and `can-ota simulate` do the same with others.
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
@@ -6,7 +6,7 @@ import { FAULT_CATEGORIES } from '../../src/sim/faults/catalogue.ts';
 import { episodeText, planEpisode } from '../../src/sim/scenario.ts';
 
 const IMAGE_BYTES = 16_384;
-const EPISODES = 8;
+const EPISODES = Number(process.env.CAN_OTA_EPISODES ?? 4);
 
 const run = createEpisodeRunner({ imageBytes: IMAGE_BYTES, sabotage: undefined });
 
