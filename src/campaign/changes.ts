@@ -1,14 +1,14 @@
-// What a campaign has changed in each ECU, as the drivers told it: undo, reset and words follow from this.
+// What a campaign has changed in each ECU, as the drivers reported it. Rollback, reset and messages depend on it.
 
 import type { Changed, EcuStep } from './ports.ts';
 
 interface EcuChange {
-  /** An image beside the running one: it is forgotten on the way back. */
+  /** Whether an image was written beside the running one; a rollback discards it. */
   readonly staging: Changed;
-  /** What runs, or is going to run. */
+  /** Whether the running image, or the one that starts next, was changed. */
   readonly activation: Changed;
 }
-/** An ECU that is not in it was not changed. */
+/** Changes by ECU name; an ECU without an entry was not changed. */
 export type Changes = ByEcu<EcuChange>;
 
 export type ByEcu<T> = Readonly<Record<string, T>>;
@@ -24,18 +24,18 @@ function changeOf(changes: Changes, ecu: string): EcuChange {
   return changes[ecu] ?? NONE;
 }
 
-/** Of the ECU as a whole. */
+/** What was changed in the ECU as a whole: the worse of staging and activation. */
 export function changedIn(changes: Changes, ecu: string): Changed {
   const { staging, activation } = changeOf(changes, ecu);
   return worse(staging, activation);
 }
 
-/** Its activation has begun, or may have. */
+/** Whether the activation of the ECU has begun or may have begun. */
 export function isTouched(changes: Changes, ecu: string): boolean {
   return changeOf(changes, ecu).activation !== 'no';
 }
 
-/** A later word does not take an earlier one back. */
+/** Adds what a step has changed; a later report never lowers an earlier one. */
 export function noted(
   changes: Changes,
   step: EcuStep,

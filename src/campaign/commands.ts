@@ -1,4 +1,4 @@
-// The commands that belong to a state: what has to be under way, whether the state was just entered or read from the journal.
+// The commands that must be under way in a state, whether the state was just entered or read from the journal.
 
 import { assertNever } from '../core/errors.ts';
 import { changedIn } from './changes.ts';
@@ -15,7 +15,7 @@ import {
   type StateOf,
 } from './state.ts';
 
-/** Two commands with one key are the same work. */
+/** Key of a command; two commands with the same key are the same work. */
 export function commandKey(command: CampaignCommand): string {
   switch (command.kind) {
     case 'check':
@@ -34,7 +34,7 @@ export function commandKey(command: CampaignCommand): string {
   }
 }
 
-/** Everything that has to be under way in this state: what a restart gives out again. */
+/** All commands that must be under way in this state. After a restart they are given again. */
 export function commandsOf(state: CampaignState): CampaignCommand[] {
   switch (state.kind) {
     case 'idle':
@@ -93,7 +93,7 @@ function stepOf(
   });
 }
 
-/** What an ECU must be told before it confirms, and before it raises its counter. */
+/** The evidence that an ECU needs before it confirms (commitments) and before it raises its counter (receipts). */
 function evidenceFor(state: Forward | StateOf<'rolling-back'>, step: EcuStep): readonly string[] {
   if (state.kind !== 'committing') return [];
   if (step === 'commit') return Object.values(state.receipts);

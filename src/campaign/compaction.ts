@@ -1,4 +1,4 @@
-// A safe state can last for months, with an attempt to leave it at every start: what its journal needs of all that.
+// Shortens the journal of a safe state, which can last for months with one attempt to leave it at every start.
 
 import type { JournalRecord } from './journal.ts';
 import { lostOf } from './mixed.ts';
@@ -6,12 +6,13 @@ import { step } from './reducer.ts';
 import { type CampaignState, IDLE } from './state.ts';
 
 /**
- * The records that lead to the safe state in which `records` end, without the attempts to leave it that brought nothing
- * back (the one under way, too); how many there were is forgotten. Undefined where they end in anything else. Pure.
+ * The records that lead to the safe state in which `records` end. Attempts to leave it that brought no ECU back are
+ * left out, and so is an attempt under way; their number is lost. Undefined where `records` do not end in a safe state.
+ * Pure.
  */
 export function compacted(records: readonly JournalRecord[]): JournalRecord[] | undefined {
   let kept: JournalRecord[] = [];
-  // Safe states that are not left yet, the outer ones first: a later campaign can end in one of its own.
+  // Safe states not left yet, the oldest first: a campaign begun in a safe state can end in a second one.
   let marks: { readonly campaign: string; readonly kept: number; readonly lost: number }[] = [];
   let state: CampaignState = IDLE;
   for (const record of records) {

@@ -5,12 +5,12 @@ import { inRange } from '../core/version-range.ts';
 import type { Plan } from './plan.ts';
 import type { EcuIdentity, Offer } from './ports.ts';
 
-/** What the decision needs to know of an ECU, from the vehicle file. */
+/** The facts of an ECU in the vehicle file that the decision needs. */
 export interface PlannedEcu {
   readonly name: string;
   readonly hardwareId: string;
   readonly bankSize: number;
-  /** Place in the order of activation, from 0; ECUs of one rank go together. */
+  /** Place in the order of activation, from 0; ECUs of the same rank are activated together. */
   readonly rank: number;
   readonly bus: string;
 }
@@ -21,7 +21,7 @@ export interface Installed {
   readonly version: string;
 }
 
-/** Offers that are not installed yet and are not lower, for ECUs of this vehicle, in their order of activation. */
+/** Offers for ECUs of this vehicle with a version that is not installed and not lower, in the order of activation. */
 export function candidates(
   offers: readonly Offer[],
   ecus: readonly PlannedEcu[],
@@ -49,13 +49,13 @@ function newest(offers: readonly Offer[]): Offer | undefined {
 function isNews(release: Offer, has: Installed): boolean {
   const order = compareVersions(release.version, has.version);
   if (order < 0) return false; // never to a lower version
-  // The same version is news only when the ECU itself says that it holds other bytes.
+  // The same version is a candidate only when the ECU reports that it holds other bytes.
   return has.sha256 === undefined ? order > 0 : has.sha256 !== release.sha256;
 }
 
 export type Decision =
   | { readonly kind: 'nothing' }
-  /** An offer cannot be installed in this vehicle, whatever is tried. */
+  /** An offer can never be installed in this vehicle. */
   | {
       readonly kind: 'impossible';
       readonly code: 'WRONG_HARDWARE' | 'IMAGE_TOO_LARGE' | 'DEPENDENCY';
@@ -64,7 +64,7 @@ export type Decision =
     }
   | { readonly kind: 'plan'; readonly plan: Plan };
 
-/** Makes the plan out of the candidates, with what each ECU has just said about itself. */
+/** Makes the plan from the candidates and from what each ECU has just reported. */
 export function decide(
   vin: string,
   wanted: readonly Offer[],
@@ -122,8 +122,8 @@ export function decide(
 }
 
 /**
- * What an image needs of other ECUs is signed by the image repository, too. The Director decides by it; a Director
- * that is in wrong hands can leave it aside, and give the vehicle a mixture that nobody has tested.
+ * Checks the dependencies of an image on other ECUs, which the image repository has signed. The Director obeys them,
+ * but an attacker who controls the Director can ignore them and give the vehicle an untested combination.
  */
 function unmetDependency(
   wanted: readonly Offer[],

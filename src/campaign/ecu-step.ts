@@ -1,4 +1,4 @@
-// One step of one ECU: the command of the reducer, done by a driver, comes back as an event.
+// Runs one step of one ECU: a driver carries out the reducer's command, and the result is an event.
 
 import { assertNever } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
@@ -28,25 +28,25 @@ interface OpenedImage extends ImageSource {
   close(): Promise<void>;
 }
 
-/** The image of before, with what it is inside where it is encrypted. */
+/** The previous image; for an encrypted blob also the digest and length of the plain image. */
 interface PreviousImage extends Omit<RollbackOrder['previous'], 'version' | 'image'> {
   readonly image: OpenedImage;
 }
 
-/** What a step needs besides its command. */
+/** The inputs of a step besides its command. */
 export interface EcuStepPorts {
   readonly driver: EcuDriver;
-  /** What the ECU shall run. Its image is only named: what reads it, opens it. */
+  /** The target of the ECU. It only names the image; the steps that read the image open it. */
   readonly target: Omit<Target, 'campaign' | 'from'>;
-  /** Its activation writes the image; an ECU with two banks holds the image itself by then. */
+  /** Whether activation writes the image. An ECU with two banks already holds the image by then. */
   readonly hasOneBank: boolean;
-  /** Undefined: the image is not there any more. */
+  /** Opens the image; undefined when the store no longer has it. */
   readonly openImage: () => Promise<OpenedImage | undefined>;
-  /** Asked directly before the image is used. */
+  /** Called directly before the image is used. */
   readonly stillWanted: () => Promise<{ readonly ok: true } | Failed>;
-  /** Asked directly before a staging changes the ECU. An event ends the staging. Missing: the approval is final. */
+  /** Called directly before staging changes the ECU. An event ends the staging. Missing: the approval is final. */
   readonly stillApproved?: () => Promise<'stands' | 'interrupted' | CampaignEvent>;
-  /** Undefined: the image of before is not kept. */
+  /** Opens the previous image; undefined when the store does not keep it. */
   readonly openPrevious: () => Promise<PreviousImage | undefined>;
   readonly checksOf: (knownDtcs: readonly string[] | undefined) => HealthChecks;
   readonly onStep: (step: StepReport) => void;
@@ -57,12 +57,12 @@ export type StepReport = { readonly ecu: string; readonly step: EcuStep } & (
   | { readonly status: 'begun' }
   | { readonly status: 'done'; readonly event: CampaignEvent }
   | { readonly status: 'failed'; readonly failure: DriverFailure }
-  /** It will be given again. */
+  /** The command will be given again. */
   | { readonly status: 'interrupted'; readonly reason: string }
   | { readonly status: 'warning'; readonly text: string }
 );
 
-/** Undefined: interrupted. Throws what the image store throws. */
+/** Runs the step; undefined when it was interrupted. Throws the errors of the image store. */
 export async function performEcuStep(
   command: EcuStepCommand,
   ports: EcuStepPorts,
@@ -150,7 +150,7 @@ async function perform(
   }
 }
 
-/** In the name of the campaign, and with what the ECU told before. */
+/** The target with the id of the campaign and with what the ECU reported before the update. */
 function targetOf({ item, campaign }: EcuStepCommand, { target }: EcuStepPorts): Target {
   return { ...target, campaign, from: toldBefore(item) };
 }
@@ -162,7 +162,7 @@ function toldBefore({ from }: EcuStepCommand['item']): EcuReport {
   };
 }
 
-/** `stage`, and the activation of an ECU with one bank: both read the image. */
+/** Runs a step that reads the image: `stage`, or the activation of an ECU with one bank. */
 async function withImage(
   { step, item }: EcuStepCommand,
   { driver, openImage, stillWanted }: EcuStepPorts,

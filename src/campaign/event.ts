@@ -1,4 +1,4 @@
-// What can happen to a campaign. Events are the journal's content, so their form is a schema.
+// The events of a campaign. The journal stores them, so a schema defines their form.
 
 import { z } from 'zod';
 import { sha256Hex } from '../core/names.ts';
@@ -16,16 +16,16 @@ const transfer = { bytes: z.number().nonnegative(), seconds: z.number().nonnegat
 const reported = { version: z.string().nullable(), sha256: sha256Hex.nullable() };
 
 const changed = z.enum(CHANGED);
-/** 16 bytes: a commitment or a receipt; missing for an ECU that proves nothing. */
+/** A commitment or a receipt, 16 bytes; missing for an ECU that gives no proof of its confirmation. */
 const evidence = hex16.optional();
 
 const dtcs = z.array(z.string().regex(/^[0-9A-F]{6}$/)).max(1024);
 
-/** Who approved: the driver, the policy of the vehicle file in his place, or a forced safety release nobody. */
+/** Who approved: the driver, or the policy of the vehicle file; `forced` is a safety release without an approval. */
 export const APPROVED_BY = ['driver', 'policy', 'forced'] as const;
 export type ApprovedBy = (typeof APPROVED_BY)[number];
 
-/** `interrupted` is no answer: the question comes again. */
+/** The answer to an approval request. `interrupted` means no answer: the TMU asks again. */
 const answer = z.union([
   z.strictObject({ kind: z.literal('approved') }),
   z.strictObject({ kind: z.literal('later'), untilWallMs: z.number() }),
@@ -37,17 +37,17 @@ const answer = z.union([
   z.strictObject({ kind: z.literal('unreachable'), reason }),
 ]);
 
-/** Limits that hold for one campaign: its journal leads to the same state whatever the configuration says later. */
+/** Limits of one campaign, journaled so that a replay does not depend on the configuration of a later start. */
 export const limitsSchema = z.strictObject({
   retry: retryPolicySchema,
-  /** Wait before the second try; it doubles. */
+  /** Pause before the second try; it doubles with each further try. */
   retryDelayMs: z.number().nonnegative(),
-  /** Restarts of the process without any progress before the campaign is undone. */
+  /** Number of restarts of the process without progress after which the campaign is undone. */
   restartLimit: z.number().int().nonnegative(),
 });
 
 export const eventSchema = z.discriminatedUnion('kind', [
-  /** Time to ask the backend. Not journaled: most polls find nothing. */
+  /** It is time to ask the backend. Not journaled, because most polls find no update. */
   z.strictObject({ kind: z.literal('poll') }),
   /** The check ended without a campaign. Not journaled. */
   z.strictObject({
@@ -63,17 +63,17 @@ export const eventSchema = z.discriminatedUnion('kind', [
     wallMs: z.number(),
     plan: planSchema,
     planDigest: sha256Hex,
-    /** Phases whose approval is a step of its own besides `install`, which always is. Missing: none. */
+    /** Phases besides `install` that need a separate approval; `install` always does. Missing: none. */
     asks: z.array(z.enum(APPROVAL_PHASES)).optional(),
-    /** Filled in by the runner from its configuration. Missing: the defaults. */
+    /** Limits that the runner fills in from its configuration. Missing: the defaults. */
     limits: limitsSchema.optional(),
   }),
   /**
-   * The process started again while the campaign was under way, or tries once more to lead out of the safe state.
-   * An open question is asked under a new nonce.
+   * The process started again while the campaign was under way, or tries once more to leave the safe state.
+   * An open approval request is sent again with a new nonce.
    */
   z.strictObject({ kind: z.literal('resumed'), nonce: hex16 }),
-  /** Nothing was asked or touched yet: the campaign is dropped, a new check decides afresh. */
+  /** The campaign is dropped before anything was asked or changed; a new check decides again. */
   z.strictObject({ kind: z.literal('abandoned'), reason }),
   z.strictObject({ kind: z.literal('downloaded'), sha256: sha256Hex }),
   z.strictObject({
@@ -81,11 +81,12 @@ export const eventSchema = z.discriminatedUnion('kind', [
     outcome: z.enum(['DOWNLOAD_INTEGRITY_FAILED', 'BACKEND_UNAVAILABLE', 'DEFERRED']),
     code: z.string(),
     reason,
-    /** With DEFERRED: the network budget of the day is used up. */
+    /** With DEFERRED: when the network budget, which is used up for today, is available again. */
     untilWallMs: z.number().optional(),
   }),
   /**
-   * To the open question. `withdrawn` also while ECUs are staged: the driver takes back what he approved.
+   * The answer to the open approval request. `withdrawn` can also come while ECUs are staged: the driver withdraws the
+   * approval.
    */
   z.strictObject({
     kind: z.literal('answered'),
@@ -93,7 +94,7 @@ export const eventSchema = z.discriminatedUnion('kind', [
     by: z.enum(APPROVED_BY),
     answer,
   }),
-  /** The vehicle is (or is not) in a condition to go on, and the approval still stands (or not). */
+  /** The result of a gate: whether the vehicle's conditions hold and the approval still stands. */
   z.strictObject({
     kind: z.literal('gate'),
     gate: z.enum(['stage', 'activate']),
@@ -108,19 +109,19 @@ export const eventSchema = z.discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('forged'), reason }),
     ]),
   }),
-  /** A condition of the vehicle no longer holds while ECUs are worked on. */
+  /** A condition of the vehicle no longer holds while ECUs are being updated. */
   z.strictObject({ kind: z.literal('condition-lost'), condition: z.string(), reason }),
-  /** The operator wants the campaign to end. */
+  /** The operator cancels the campaign. */
   z.strictObject({ kind: z.literal('cancelled'), order: z.string(), by: z.string(), reason }),
-  /** The next request of this step is the first one of this try that can change its ECU. */
+  /** The next request of this step is the first in this try that can change its ECU. */
   z.strictObject({ kind: z.literal('changing'), step: z.enum(['stage', 'activate']), ecu }),
   z.strictObject({
     kind: z.literal('staged'),
     ecu,
     ...transfer,
-    /** bytes that the ECU already held from an earlier try */
+    /** Bytes that the ECU already held from an earlier try. */
     resumedAt: z.number().nonnegative().optional(),
-    /** Trouble codes from before anything was touched. */
+    /** Trouble codes read before anything was changed. */
     dtcs: dtcs.optional(),
     changed,
   }),
@@ -133,13 +134,13 @@ export const eventSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('verified'), ecu, ...reported, commitment: evidence }),
   z.strictObject({ kind: z.literal('confirmed'), ecu, receipt: evidence }),
-  /** Its security counter is raised. */
+  /** The ECU has raised its security counter. */
   z.strictObject({ kind: z.literal('committed'), ecu }),
   z.strictObject({
     kind: z.literal('rolled-back'),
     ecu,
     ...reported,
-    /** There was nothing to take back. */
+    /** True when there was nothing to roll back. */
     unchanged: z.boolean(),
   }),
   z.strictObject({
@@ -149,13 +150,13 @@ export const eventSchema = z.discriminatedUnion('kind', [
     code: z.enum(DRIVER_ERRORS),
     reason,
     transient: z.boolean(),
-    /** In the ECU, by this try. */
+    /** What this try has changed in the ECU. */
     changed,
-    /** This try with the pause in front of it; filled in by the runner. */
+    /** Duration of this try with the pause before it; the runner fills it in. */
     tookMs: z.number().nonnegative().optional(),
     attack: z.enum(ATTACKS).optional(),
   }),
-  /** The result is written down and reported: the campaign is over. */
+  /** The result is stored and reported: the campaign is over. */
   z.strictObject({ kind: z.literal('closed') }),
 ]);
 export type CampaignEvent = z.infer<typeof eventSchema>;

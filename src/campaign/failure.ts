@@ -1,4 +1,4 @@
-// A step that failed, and a process that started again: another try, the way back, or the end of the way back.
+// Handles a failed step and a restart of the process: another try, the rollback, or the end of the rollback.
 
 import { isTouched, noted } from './changes.ts';
 import { commandsOf } from './commands.ts';
@@ -41,7 +41,7 @@ function isUnderWay(state: WithSteps, step: EcuStep, ecu: string): boolean {
   );
 }
 
-/** What the step has changed is unknown until it ends. */
+/** Notes that a step begins to change its ECU. What it has changed is unknown until it ends. */
 export function changing(state: CampaignState, { step, ecu }: EventOf<'changing'>): CampaignState {
   if (!hasSteps(state) || !isUnderWay(state, step, ecu)) return state;
   const tries = state.tries[ecu] ?? NO_TRIES;
@@ -49,7 +49,7 @@ export function changing(state: CampaignState, { step, ecu }: EventOf<'changing'
   return { ...state, tries: { ...state.tries, [ecu]: { ...tries, changing: true } } };
 }
 
-/** While no running software was touched some failures have an outcome of their own. */
+/** The outcome of a failure. Some codes have a special outcome as long as no running software was changed. */
 function outcomeOf(state: Forward, code: DriverErrorCode): CycleOutcome {
   const { items } = state.campaign.plan;
   if (items.some(({ ecu }) => isTouched(state.changes, ecu))) return 'ROLLBACK_COMPLETED';
@@ -68,7 +68,7 @@ function outcomeOf(state: Forward, code: DriverErrorCode): CycleOutcome {
   }
 }
 
-/** Those that cannot be taken back do not keep the others from going back. */
+/** Gives up the rollback of these ECUs; the rollback of the others goes on. */
 function giveUp(
   state: StateOf<'rolling-back'>,
   ecus: readonly string[],
@@ -97,7 +97,10 @@ export function rolledBack(state: CampaignState, event: EventOf<'rolled-back'>):
   });
 }
 
-/** No loop is endless: a process that dies again and again at the same place does not try for ever. */
+/**
+ * Handles a restart of the process. Restarts without progress are limited, so a crash at one place cannot repeat for
+ * ever.
+ */
 export function resumed(state: CampaignState, { nonce }: EventOf<'resumed'>): CampaignState {
   if (state.kind === 'safe-state') return state.reported ? recover(state) : state;
   if (state.kind !== 'awaiting-approval' && !hasSteps(state)) return state;
@@ -106,16 +109,16 @@ export function resumed(state: CampaignState, { nonce }: EventOf<'resumed'>): Ca
   const reason = `${restarts} restarts without progress while ${state.kind}`;
   if (state.kind === 'awaiting-approval') {
     if (isTooMany) return put(state, 'INTERRUPTED', reason, {});
-    // What was answered to the old question while nobody listened (a time-out) shall not count.
+    // An answer to the old request (a time-out while the process was down) must not count.
     return { ...state, restarts, campaign: { ...state.campaign, nonce } };
   }
   if (!isTooMany) {
-    // Meanwhile the driver may have taken his approval back, and the vehicle may have driven off.
+    // Meanwhile the driver may have withdrawn the approval, and the vehicle may have driven off.
     if (state.kind === 'staging') {
       const changes = withUnderWay(state);
       return { ...state, restarts, changes, gate: state.gate ?? 'stage' };
     }
-    // After a restart every way back gets its tries again.
+    // After a restart a rollback gets all its tries again.
     return state.kind === 'rolling-back'
       ? { ...state, restarts, tries: {} }
       : { ...state, restarts, changes: withUnderWay(state) };

@@ -1,4 +1,4 @@
-// The forward way: what an ECU has done moves the campaign on, group by group.
+// The forward steps of a campaign: each report of an ECU moves the campaign on, group by group.
 
 import { defined } from '../core/optional.ts';
 import { UNKNOWN_VERSION } from '../core/version-order.ts';
@@ -36,11 +36,11 @@ export function activated(state: CampaignState, event: EventOf<'activated'>): Ca
   const { plan } = state.campaign;
   if (!includes(nextGroup(plan, state.activated), event.ecu)) return state;
   const names = [...state.activated, event.ecu];
-  // It runs the new software: there is something to take back, whoever began it.
+  // The ECU runs the new software, so there is something to roll back even when an earlier try changed it.
   const changed = worse(event.changed, 'unknown');
   const changes = noted(state.changes, 'activate', [event.ecu], changed);
   const before = state.transfers[event.ecu];
-  // A single-bank ECU is written by its activation: its bytes come with this event, its trouble codes with the former.
+  // A single-bank ECU is written by its activation: its bytes come with this event, its trouble codes with `staged`.
   const transfers =
     event.bytes > 0 || before === undefined
       ? {
@@ -68,14 +68,14 @@ export function verified(state: CampaignState, event: EventOf<'verified'>): Camp
   if (item === undefined) return state;
   const { version, sha256, ecu } = event;
   const { to } = item;
-  // What the ECU cannot say is null: the driver has decided that this kind of ECU need not say it.
+  // null: the ECU does not report it, and the driver has decided that this kind of ECU need not.
   if (sha256 !== null && sha256 !== to.sha256) {
     const reason = `${ecu} runs an image with SHA-256 ${sha256} after activation, expected ${to.sha256}`;
     return undo(state, { outcome: 'ROLLBACK_COMPLETED', code: 'DIGEST_MISMATCH', reason, ecu }, [
       ecu,
     ]);
   }
-  // A person who programs one ECU need not name a version: whatever it reports is right.
+  // Without a named version (a person programs one ECU) every reported version is accepted.
   const isNamed = to.version !== UNKNOWN_VERSION;
   if (isNamed && version !== null && version !== to.version) {
     const reason = `${ecu} reports version ${JSON.stringify(version)} after activation, expected ${to.version}`;
@@ -124,7 +124,9 @@ export function committed(state: CampaignState, { ecu }: EventOf<'committed'>): 
   return succeedWhenDone({ ...state, committed: names, tries, restarts: 0 });
 }
 
-/** All are confirmed: nothing leads back any more. What cannot be committed now is owed. */
+/**
+ * Notes a commit that failed. All ECUs are confirmed, so no rollback is possible; the commit is owed and tried later.
+ */
 export function owe(
   state: StateOf<'committing'>,
   ecus: readonly string[],

@@ -1,8 +1,8 @@
-// Ranks: which ECUs are worked on together, forwards and backwards.
+// Ranks: which ECUs are updated or rolled back together.
 
 import type { Plan, PlanItem } from './plan.ts';
 
-/** The lowest rank in which something is left to do; empty when all are done. */
+/** The items of the lowest rank that is not done; empty when all are done. */
 export function nextGroup({ items }: Plan, done: Iterable<string>): PlanItem[] {
   const names = new Set(done);
   const left = items.filter(({ ecu }) => !names.has(ecu));
@@ -10,7 +10,7 @@ export function nextGroup({ items }: Plan, done: Iterable<string>): PlanItem[] {
   return left.filter(({ order }) => order === rank);
 }
 
-/** The highest rank of those that still go back. */
+/** The items of the highest rank that must still be rolled back. */
 export function lastGroup({ items }: Plan, pending: Iterable<string>): PlanItem[] {
   const names = new Set(pending);
   const left = items.filter(({ ecu }) => names.has(ecu));
@@ -18,7 +18,7 @@ export function lastGroup({ items }: Plan, pending: Iterable<string>): PlanItem[
   return left.filter(({ order }) => order === rank).reverse();
 }
 
-/** Staging is bound by the buses alone: the first on each that is not staged yet. */
+/** Staging is limited by the buses only: the first item on each bus that is not staged yet. */
 export function nextPerBus({ items }: Plan, done: Iterable<string>): PlanItem[] {
   const names = new Set(done);
   const first = new Map<string, PlanItem>();
@@ -32,7 +32,7 @@ export function includes(group: readonly PlanItem[], ecu: string): boolean {
   return group.some((item) => item.ecu === ecu);
 }
 
-/** What is right for one ECU must not touch what the others of its group have gathered. */
+/** The record without the entry of one ECU; the entries of the other ECUs stay. */
 export function without<T>(
   map: Readonly<Record<string, T>>,
   ecu: string,

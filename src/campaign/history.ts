@@ -1,4 +1,4 @@
-// What the journal tells about campaigns, the oldest first: when, what, who approved it, and how it ended per ECU.
+// The history of campaigns from the journal, the oldest first: time, plan, who approved it, and the result per ECU.
 
 import { defined } from '../core/optional.ts';
 import type { ApprovedBy, CampaignEvent } from './event.ts';
@@ -13,13 +13,13 @@ export interface HistoryEcu {
   readonly name: string;
   readonly from: string;
   readonly to: string;
-  /** What it reported last; null where it was not asked. */
+  /** Version that the ECU reported last; null where it was not asked. */
   readonly reported: string | null;
-  /** Nothing was changed in it. */
+  /** True when nothing was changed in the ECU. */
   readonly unchanged: boolean;
-  /** Carried over the bus. */
+  /** Bytes carried over the bus. */
   readonly bytes: number;
-  /** Of the transfer. */
+  /** Duration of the transfer. */
   readonly seconds: number;
   readonly resumedAt?: number;
   readonly error?: string;
@@ -28,15 +28,15 @@ export interface HistoryEcu {
 export interface HistoryEntry {
   readonly id: string;
   readonly startedWallMs: number;
-  /** null: under way. */
+  /** End of the campaign; null while it is under way. */
   readonly endedWallMs: number | null;
   readonly outcome: CycleOutcome | null;
   readonly code: string | null;
   readonly reason: string | null;
   readonly warnings: readonly string[];
-  /** null: nobody (yet). */
+  /** Who approved the campaign; null while it is not approved. */
   readonly approvedBy: ApprovedBy | null;
-  /** How often the process began anew in the middle. */
+  /** Number of restarts of the process during the campaign. */
   readonly restarts: number;
   readonly ecus: readonly HistoryEcu[];
 }
@@ -56,14 +56,14 @@ interface Gathered {
 }
 
 /**
- * Pure. Records of several files stand one after the other; a campaign that comes again (a journal that was shortened)
- * is told once. One that was dropped before anything happened (`abandoned`) is no campaign.
+ * The campaigns in the records of one or several files, in order. A campaign that appears twice (a shortened journal)
+ * gives one entry. A campaign that was dropped before anything happened (`abandoned`) gives none. Pure.
  */
 export function historyOf(records: readonly JournalRecord[]): HistoryEntry[] {
   const campaigns = new Map<string, Gathered>();
   let state: CampaignState = IDLE;
   for (const { event, wallMs } of records) {
-    // Files follow each other without a seam: an offer that cannot be begins the next one.
+    // Files follow each other without a mark: an offer that this state cannot accept begins the next file.
     if (event.kind === 'offered' && step(state, event).state === state) state = IDLE;
     const before = state;
     state = step(before, event).state;
@@ -87,7 +87,7 @@ function campaignOf(state: CampaignState): string | undefined {
   return state.kind === 'idle' ? state.finished?.id : undefined;
 }
 
-/** The driver's word counts most, then that nobody was asked for safety's sake. */
+/** Weight of an approval: the driver counts most, then a forced safety release, then the policy. */
 const WEIGHT: Readonly<Record<ApprovedBy, number>> = { policy: 1, forced: 2, driver: 3 };
 
 function take(
@@ -130,7 +130,7 @@ function entryOf({ current, approvedBy, restarts, ended }: Gathered): HistoryEnt
   };
 }
 
-/** What is known of a campaign under way; its outcome is not shown. */
+/** The result so far of a campaign under way; its outcome is not shown. */
 function soFar(state: WithCampaign): CampaignResult {
   const transfers =
     'transfers' in state ? state.transfers : 'staged' in state ? state.staged : undefined;

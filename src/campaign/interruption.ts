@@ -1,4 +1,4 @@
-// What stops a campaign from outside: the driver's answer, a gate, a lost condition, the operator. And what comes too late.
+// Events from outside that stop a campaign: the driver's answer, a gate, a lost condition, an operator's order.
 
 import { assertNever } from '../core/errors.ts';
 import type { EventOf } from './event.ts';
@@ -11,7 +11,7 @@ const WITHDRAWN: Cause = {
   code: 'WITHDRAWN',
   reason: 'the driver took the approval back',
 };
-/** More than this nobody reads, and what comes again and again must not fill the journal. */
+/** Limit of warnings per campaign, so that an event that repeats cannot fill the result. */
 const MAX_WARNINGS = 32;
 
 export function answered(state: CampaignState, event: EventOf<'answered'>): CampaignState {
@@ -27,8 +27,8 @@ export function answered(state: CampaignState, event: EventOf<'answered'>): Camp
     case 'later':
       return put(state, 'LATER', 'the driver chose a later time', answer);
     case 'timed-out':
-      // Nobody said no: the question comes again later.
-      return put(state, 'TIMED_OUT', 'nobody answered the question in time', {});
+      // The driver did not deny it: the TMU asks again later.
+      return put(state, 'TIMED_OUT', 'the driver did not answer in time', {});
     case 'denied':
       return undo(state, {
         outcome: 'USER_REJECTED',
@@ -71,8 +71,8 @@ function approved({
 }
 
 /**
- * Put off, whatever the phase. Images that are staged already stay where they are: nothing runs of them, and the next
- * campaign finds them there.
+ * Defers the campaign, in any phase. Staged images stay in their banks: none of them runs, and the next campaign uses
+ * them.
  */
 export function put(
   { campaign, staged, changes }: StateOf<'awaiting-approval'>,
@@ -96,7 +96,7 @@ export function gate(state: CampaignState, event: EventOf<'gate'>): CampaignStat
   switch (result.kind) {
     case 'open': {
       if (event.gate === 'stage') return { ...state, gate: null, begun: true };
-      // The point of no return: from here on forwards is the safer way.
+      // The point of no return: from here on it is safer to finish than to stop.
       const { campaign, staged: transfers, changes } = state;
       return {
         kind: 'activating',
@@ -119,7 +119,7 @@ export function gate(state: CampaignState, event: EventOf<'gate'>): CampaignStat
   }
 }
 
-/** Gates look for themselves: only while ECUs are worked on a loss means something. */
+/** Handles a lost condition. It counts only while ECUs are being updated; gates check the conditions themselves. */
 export function conditionLost(
   state: CampaignState,
   { condition, reason }: EventOf<'condition-lost'>,
@@ -159,7 +159,7 @@ export function cancelled(
   }
 }
 
-/** How an order to cancel is answered that comes in this state; `state` is the one before the event. */
+/** The answer to an order to cancel. `state` is the state before the event. */
 export function cancelVerdict(state: CampaignState): {
   readonly accepted: boolean;
   readonly reason: string;

@@ -1,18 +1,18 @@
-// The campaign journal: append-only, a checksum per record. What was not written completely does not count.
+// The campaign journal: append-only, with a checksum per record. An incomplete record does not count.
 
 import { LogCodec, type LogContent, RecordLog } from '../core/record-log.ts';
 import type { Storage } from '../core/storage.ts';
 import { type CampaignEvent, eventSchema } from './event.ts';
 
 export const JOURNAL_FILE = 'journal.log';
-/** The journal before the last rotation, kept for the history. */
+/** Name of the journal before the last rotation, kept for the history. */
 export const OLD_JOURNAL_FILE = 'journal.1.log';
-/** A journal with damage in its middle is kept under this name for whoever wants to know why. */
+/** Name under which a journal that is damaged in the middle is kept for analysis. */
 const DAMAGED_JOURNAL_FILE = 'journal.damaged.log';
 
 export interface JournalRecord {
   readonly sequence: number;
-  /** When it was written. */
+  /** Wall time at which the record was written. */
   readonly wallMs: number;
   readonly event: CampaignEvent;
 }
@@ -20,20 +20,20 @@ export interface JournalRecord {
 const codec = new LogCodec<CampaignEvent>('event', eventSchema);
 const FILES = { current: JOURNAL_FILE, old: OLD_JOURNAL_FILE, damaged: DAMAGED_JOURNAL_FILE };
 
-/** One line, see LogCodec. */
+/** Encodes a record as one line, see LogCodec. */
 export function encodeRecord({ sequence, wallMs, event }: JournalRecord): Uint8Array {
   return codec.encode({ sequence, wallMs, value: event });
 }
 
 export interface JournalContent {
   readonly records: readonly JournalRecord[];
-  /** Bytes of whole records from the start of the file. */
+  /** Length of the whole records at the start of the file, in bytes. */
   readonly goodBytes: number;
-  /** `torn`: the last record was cut by a power loss. `damaged`: whole records follow a broken one. */
+  /** `torn`: a power loss cut the last record. `damaged`: whole records follow a broken one. */
   readonly end: 'whole' | 'torn' | 'damaged';
 }
 
-/** Reads as far as records are whole and in sequence. Never throws, whatever the bytes are. */
+/** Reads records up to the first that is broken or out of sequence. Never throws. */
 export function decodeJournal(bytes: Uint8Array): JournalContent {
   return contentOf(codec.decode(bytes));
 }
@@ -43,7 +43,7 @@ function contentOf({ records, goodBytes, end }: LogContent<CampaignEvent>): Jour
   return { records: events, goodBytes, end };
 }
 
-/** The open journal. One owner at a time: the state directory's lock sees to that. */
+/** The open journal. The lock of the state directory ensures a single owner. */
 export class Journal {
   readonly #log: RecordLog<CampaignEvent>;
 
@@ -51,7 +51,7 @@ export class Journal {
     this.#log = log;
   }
 
-  /** Opens or creates it, and cuts off what is torn. Throws StorageError. */
+  /** Opens or creates the journal, and cuts off a torn record. Throws StorageError. */
   static async open(
     storage: Storage,
   ): Promise<{ readonly journal: Journal; readonly content: JournalContent }> {
@@ -63,19 +63,20 @@ export class Journal {
     return this.#log.sizeBytes;
   }
 
-  /** Resolves when the record is durable. After an error the journal is as it was before. */
+  /** Appends an event; resolves when the record is durable. After an error the journal is unchanged. */
   append(event: CampaignEvent, wallMs: number): Promise<void> {
     return this.#log.append(event, wallMs);
   }
 
-  /** Begins a new file; the old one stays for the history. Only while no campaign is under way. */
+  /** Begins a new file; the old one is kept for the history. Only while no campaign is under way. */
   async rotate(): Promise<void> {
     await this.rewrite([]);
   }
 
   /**
-   * Puts fewer records in the place of all; the old file stays for the history. In one step: after a power cut, or a
-   * full disk, either all are there or these. `records` in their order; they are numbered anew. Throws StorageError.
+   * Replaces all records by fewer ones, in one atomic step: after a power cut or on a full disk the journal holds
+   * either all the old records or all the new ones. The old file is kept for the history. `records` are in order and
+   * get new sequence numbers. Throws StorageError.
    */
   rewrite(records: readonly Omit<JournalRecord, 'sequence'>[]): Promise<void> {
     return this.#log.rewrite(records.map(({ wallMs, event }) => ({ wallMs, value: event })));

@@ -1,10 +1,10 @@
-// The mixed state: which ECUs could not be taken back, and how it is told.
+// The mixed state: which ECUs could not be rolled back, and its description.
 
 import { changedIn, isTouched } from './changes.ts';
 import { resultOf } from './result.ts';
 import type { CampaignResult, SafeState } from './state.ts';
 
-/** ECUs that may run what they must not. One that could not forget what never ran is no mixture. */
+/** ECUs that may run the wrong software. An ECU that only failed to discard a staged image is not one of them. */
 export function lostOf({
   campaign,
   changes,
@@ -15,7 +15,7 @@ export function lostOf({
     .filter((ecu) => isTouched(changes, ecu) && failed[ecu] !== undefined);
 }
 
-/** The mixed state, spelled out per ECU. */
+/** Describes the mixed state, ECU by ECU. */
 export function mixedText(state: SafeState): string {
   const { campaign, changes, undone, failed } = state;
   const lost = lostOf(state);
@@ -41,7 +41,7 @@ export function mixedResult(state: SafeState): CampaignResult {
   });
 }
 
-/** What went wrong, by ECU. */
+/** The failures, by ECU name. */
 export function errorsOf({
   failed,
   cause,

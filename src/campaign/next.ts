@@ -1,4 +1,4 @@
-// What happens next, in one sentence: from the state alone, so it is true after a kill, too.
+// Describes the next step in one sentence. It depends on the state alone, so it is right after a kill, too.
 
 import { assertNever } from '../core/errors.ts';
 import { present } from '../core/present.ts';
@@ -7,7 +7,7 @@ import { commandsOf } from './commands.ts';
 import { lostOf } from './mixed.ts';
 import { allConfirmed, type Campaign, type CampaignState, type StateOf } from './state.ts';
 
-/** One sentence without a full stop, for instance `stages INV next (EDT is done), then activates both`. */
+/** The next step, one sentence without a full stop: `stages INV next (EDT is done), then activates both`. */
 export function nextStep(state: CampaignState): string {
   switch (state.kind) {
     case 'idle':
@@ -47,7 +47,9 @@ export function nextStep(state: CampaignState): string {
   }
 }
 
-/** The same of a process that has just begun: it does not go on with what it cannot have watched meanwhile. */
+/**
+ * The next step of a process that has just started: it checks the conditions again, which it could not watch meanwhile.
+ */
 export function nextStepAfterRestart(state: CampaignState): string {
   return nextStep(
     state.kind === 'staging' && state.gate === null ? { ...state, gate: 'stage' } : state,
@@ -106,7 +108,7 @@ function goingBack(state: StateOf<'rolling-back'>): string {
   return `takes ${list(back)}${rest}, then reports ${end}`;
 }
 
-/** Who has his turn, and who is done. */
+/** Names the ECUs that come next and those that are done. */
 function now(
   state: StateOf<'staging' | 'activating' | 'verifying' | 'committing'>,
   done: readonly string[],
@@ -135,7 +137,7 @@ function everyone({ plan }: Campaign): string {
   return list(plan.items.map(({ ecu }) => ecu));
 }
 
-/** `A`, `A and B`, `A, B and C` */
+/** Joins names: `A`, `A and B`, `A, B and C`. */
 function list(names: readonly string[]): string {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }

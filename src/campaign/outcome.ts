@@ -2,7 +2,7 @@
 
 import { ExitCode } from '../core/exit-code.ts';
 
-/** Outcomes of a campaign. */
+/** The outcomes of a campaign. */
 const OUTCOMES = [
   'SUCCESS',
   'UP_TO_DATE',
@@ -15,7 +15,7 @@ const OUTCOMES = [
   'ROLLBACK_FAILED',
 ] as const;
 
-/** A cycle can also end before anything in the vehicle was touched: no backend, or told to stop. */
+/** The outcomes of a cycle. The last two end a cycle before anything in the vehicle was changed. */
 export const CYCLE_OUTCOMES = [...OUTCOMES, 'BACKEND_UNAVAILABLE', 'INTERRUPTED'] as const;
 export type CycleOutcome = (typeof CYCLE_OUTCOMES)[number];
 
@@ -33,7 +33,7 @@ const EXIT_CODES: Record<CycleOutcome, ExitCode> = {
   INTERRUPTED: ExitCode.terminated,
 };
 
-/** A command that knows which signal ended it uses `ExitCode.interrupted` for SIGINT instead of 143. */
+/** The exit code of an outcome. A command that was ended by SIGINT uses `ExitCode.interrupted` instead of 143. */
 export function outcomeExitCode(outcome: CycleOutcome): ExitCode {
   return EXIT_CODES[outcome];
 }

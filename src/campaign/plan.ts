@@ -1,4 +1,4 @@
-// The plan of a campaign: what goes where, in which order. It can be printed, and its digest is what the driver approves.
+// The plan of a campaign: which image for which ECU, in which order. The driver approves its digest.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
@@ -6,7 +6,7 @@ import { toHex } from '../core/bytes.ts';
 import { sha256Hex } from '../core/names.ts';
 import { formatBytes } from '../core/units.ts';
 
-/** Every other hash that was signed about a file: all of them are checked (Uptane 5.4.3.2). */
+/** All other signed hashes of a file; each of them is checked (Uptane 5.4.3.2). */
 export const furtherHashes = z
   .strictObject({
     sha384: z.string().length(96).optional(),
@@ -17,11 +17,11 @@ export const furtherHashes = z
 export const planItemSchema = z.strictObject({
   ecu: z.string().min(1).max(16),
   hardwareId: z.string().max(64),
-  /** Rank: ECUs of one rank are activated together, ranks in rising order. An ECU with one bank is alone in its rank. */
+  /** Rank: ECUs of the same rank are activated together, in rising order. An ECU with one bank is alone in its rank. */
   order: z.number().int().nonnegative(),
-  /** Name of its bus: one ECU at a time is staged on each. */
+  /** Name of the ECU's bus; one ECU at a time is staged on each bus. */
   bus: z.string().max(16),
-  /** A safety release that is not asked for. */
+  /** Whether it is a safety release, which needs no approval. */
   forced: z.boolean(),
   from: z.strictObject({ version: z.string().max(64), sha256: sha256Hex.nullable() }),
   /** The plain image, as both repositories signed it. */
@@ -32,20 +32,20 @@ export const planItemSchema = z.strictObject({
     releaseCounter: z.number().int().nonnegative(),
   }),
   targetName: z.string().min(1).max(255),
-  /** What is fetched: the image, or the blob that was encrypted for this ECU. */
+  /** The file to download: the image, or the blob that was encrypted for this ECU. */
   download: z.strictObject({
     file: z.string().min(1).max(255),
     sha256: sha256Hex,
     size: z.number().int().positive(),
     hashes: furtherHashes,
   }),
-  /** How the blob is encrypted; null: it is the image itself. */
+  /** The encryption of the blob; null when the file is the plain image. */
   encryption: z.literal('X25519-HKDF-SHA256-AES-256-GCM').nullable(),
   notes: z.string().max(4096),
 });
 export type PlanItem = z.infer<typeof planItemSchema>;
 
-/** Items stand in the order of activation: ranks rise. */
+/** The plan; its items are in the order of activation (rising ranks). */
 export const planSchema = z.strictObject({
   vin: z.string(),
   items: z.array(planItemSchema).min(1).max(256),
@@ -53,8 +53,8 @@ export const planSchema = z.strictObject({
 export type Plan = z.infer<typeof planSchema>;
 
 /**
- * JSON with sorted keys and without white space: equal values have equal bytes. Values are what JSON can hold;
- * undefined members are left out. Throws TypeError for numbers that JSON cannot hold.
+ * JSON with sorted keys and without white space, so that equal values have equal bytes. Undefined members are left out.
+ * Throws TypeError for values that JSON cannot hold, such as NaN.
  */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
@@ -77,12 +77,12 @@ export function digestOf(value: unknown): string {
   return toHex(sha256(new TextEncoder().encode(canonicalJson(value))));
 }
 
-/** What the driver approves: every fact of the plan. */
+/** Digest of every fact of the plan; the driver approves this digest. */
 export function planDigest(plan: Plan): string {
   return digestOf(plan);
 }
 
-/** Names a set of targets whatever runs now: what was refused or failed is remembered under it. */
+/** Key of a set of targets, independent of the running versions. Refused and failed sets are remembered by it. */
 export function targetsKey(
   targets: readonly {
     readonly ecu: string;
@@ -106,7 +106,7 @@ export function planTargetsKey(plan: Plan): string {
   );
 }
 
-/** One line per ECU, in the order of activation; equal numbers go together. */
+/** The plan as text: one line per ECU in the order of activation; ECUs with the same number are activated together. */
 export function planText(plan: Plan): string {
   return plan.items
     .map(

@@ -1,4 +1,4 @@
-// What a campaign needs of the outside. Mistakes of the outside come back as values; only a broken disk throws.
+// The interfaces that a campaign needs: driver, approver, vehicle, backend. They return failures as values.
 
 import type { BackendFailure } from '../core/backend-failure.ts';
 import type { ImageSource } from '../image/image-source.ts';
@@ -10,17 +10,17 @@ import type { ApprovalFacts, ApprovalPhase } from '../vehicle/approval.ts';
 
 export type { ApprovalPhase } from '../vehicle/approval.ts';
 
-/** The steps of one ECU. */
+/** The steps of one ECU, in order. */
 export const ECU_STEPS = ['stage', 'activate', 'verify', 'confirm', 'commit', 'roll-back'] as const;
 export type EcuStep = (typeof ECU_STEPS)[number];
 
-/** Why a driver gave up. A closed set: the reducer decides by these. */
+/** Why a driver gave up. The set is closed, because the reducer decides by these codes. */
 export const DRIVER_ERRORS = [
   /** No answer within the time of the vehicle file. */
   'SILENT',
   /** A negative response. */
   'REFUSED',
-  /** It asked to wait (NRC 21, 94, 78, FC.WAIT) for longer than the vehicle file allows. */
+  /** The ECU asked to wait (NRC 21, 94, 78, FC.WAIT) for longer than the vehicle file allows. */
   'BUSY',
   'MALFORMED',
   'UNEXPECTED',
@@ -32,7 +32,7 @@ export const DRIVER_ERRORS = [
   'RESET',
   'WRONG_HARDWARE',
   'IMAGE_TOO_LARGE',
-  /** Empty, shorter than announced, or not the bytes that its digest names. */
+  /** The image is empty, shorter than announced, or does not match its digest. */
   'IMAGE_INVALID',
   /** Security access refused, key or seed not acceptable. */
   'SECURITY',
@@ -40,41 +40,41 @@ export const DRIVER_ERRORS = [
   'PRECONDITION',
   'DIGEST_MISMATCH',
   'VERSION_MISMATCH',
-  /** Activation asked for an image that the ECU does not hold. */
+  /** The ECU does not hold the image that it shall activate. */
   'NOT_STAGED',
   /** The new image did not start, or failed its self test. */
   'SELF_TEST',
   /** A single-bank ECU must be restored, and its previous image is not in the store. */
   'NO_PREVIOUS_IMAGE',
-  /** Signed metadata is missing, stale or not believed; by the Primary or by the ECU itself. */
+  /** The Primary or the ECU found signed metadata missing, stale or invalid. */
   'UNTRUSTED',
-  /** Signed metadata cannot be had: the backend does not answer, or somebody else answers in its place. */
+  /** Signed metadata cannot be fetched: the backend does not answer, or a proxy answers in its place. */
   'BACKEND',
   /** Trouble codes that were not there before the update. */
   'DIAGNOSTICS',
-  /** It fell silent, or restarted, while it was watched after the update. */
+  /** The ECU fell silent or restarted during the watch after the update. */
   'HEARTBEAT',
   'INTERRUPTED',
 ] as const;
 export type DriverErrorCode = (typeof DRIVER_ERRORS)[number];
 
-/** Whether something was changed in an ECU, from the first request on that can. `unknown`: sent, and the answer was lost. */
+/** Whether a step has changed the ECU. `unknown`: a request that can change it was sent, and the answer was lost. */
 export const CHANGED = ['no', 'unknown', 'yes'] as const;
 export type Changed = (typeof CHANGED)[number];
 
-/** Why something was not done. */
+/** The reason of a failure. */
 export interface Failed {
   readonly ok: false;
   readonly code: DriverErrorCode;
-  /** Names the ECU, what was asked, what came, what to do. */
+  /** Names the ECU, what was asked, what was answered and what to do. */
   readonly reason: string;
-  /** Trying the same once more can help (silence, a reset, a lost message). */
+  /** Whether another try can succeed (after silence, a reset, a lost message). */
   readonly transient: boolean;
-  /** With UNTRUSTED: what was detected, where it is known. */
+  /** With UNTRUSTED: the attack that was detected, where it is known. */
   readonly attack?: AttackCode;
 }
 
-/** Of a driver, which always says what it has done to the ECU by then. */
+/** The failure of a driver, which always reports what it has changed in the ECU. */
 export interface DriverFailure extends Failed {
   readonly changed: Changed;
 }
@@ -87,33 +87,33 @@ export interface EcuIdentity {
   readonly hardwareId: string | undefined;
   readonly version: string | undefined;
   readonly serialNumber: string | undefined;
-  /** Of the image in the active bank, computed by the ECU; undefined where it cannot. */
+  /** SHA-256 of the active bank as the ECU computed it; undefined where the ECU cannot. */
   readonly sha256: string | undefined;
 }
 
-/** Makes the metadata for one ECU out of what it trusts and asks (`EcuTrustState.nonce`). */
+/** Makes the metadata for one ECU from its trust state and its nonce (`EcuTrustState.nonce`). */
 export type EcuMetadataSource = (
   state: EcuTrustState,
 ) => Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed>;
 
-/** What an ECU shall run. */
+/** What one ECU shall run in one campaign. */
 export interface Target {
-  /** Id of the campaign that asks, 16 bytes as hexadecimal digits; ECUs that verify act in its name only. */
+  /** Id of the campaign, 16 bytes as hexadecimal digits; an ECU that verifies accepts orders of this campaign only. */
   readonly campaign: string;
-  /** Undefined: whatever the ECU reports (a bench tool that names no version). */
+  /** Expected version. Undefined: any version is accepted (a bench tool that names none). */
   readonly version: string | undefined;
-  /** What the ECU told before the update, where that is kept: it has to tell as much of the new software. */
+  /** The ECU's report before the update, where it is kept; the report of the new software must have the same parts. */
   readonly from?: EcuReport;
-  /** What travels over the bus: the image, or the blob that was encrypted for this ECU. */
+  /** The bytes to transfer: the image, or the blob that was encrypted for this ECU. */
   readonly image: ImageSource;
-  /** With an encrypted blob: the image that the ECU must end up with. Missing: `image` itself. */
+  /** With an encrypted blob: the plain image that the ECU must hold in the end. Missing: `image` itself. */
   readonly plain?: { readonly length: number; readonly sha256: string };
   readonly encryption?: EncryptedImage;
-  /** Bytes are sent as they are; missing for an ECU that verifies nothing (`metadata: skip`). */
+  /** Bytes are sent unchanged; missing for an ECU that does not verify metadata (`metadata: skip`). */
   readonly metadata?: EcuMetadataSource | Uint8Array;
 }
 
-/** `length` bytes of `total` are in the ECU. */
+/** Progress of a transfer: the ECU holds `length` of `total` bytes. */
 export interface EcuProgress {
   readonly sent: number;
   readonly total: number;
@@ -123,90 +123,95 @@ export interface DriverHooks {
   readonly signal?: AbortSignal;
   readonly progress?: (progress: EcuProgress) => void;
   /**
-   * `stage` and `activate` only: waited for before the first request that can change the ECU. False: the step is not
-   * wanted any more, nothing is sent. Missing: no record is kept.
+   * Called in `stage` and `activate` before the first request that can change the ECU; the driver waits for it. False:
+   * the step is no longer wanted, and the driver sends nothing. Missing: no record is kept.
    */
   readonly changing?: () => Promise<boolean>;
 }
 
 export interface TransferReport {
-  /** Carried over the bus; 0 when the ECU already held the image. */
+  /** Bytes carried over the bus; 0 when the ECU already held the image. */
   readonly bytes: number;
-  /** From the first RequestDownload to the last RequestTransferExit. */
+  /** Time from the first RequestDownload to the last RequestTransferExit. */
   readonly transferMs: number;
   /**
-   * `stage`: the ECU holds the image now, and whether this is to be forgotten on the way back. `activate`: what runs was
-   * changed. `unknown` where the ECU ran this image already, and nobody knows since when.
+   * `stage`: whether a rollback must discard the image that the ECU holds now. `activate`: whether the running software
+   * was changed. `unknown`: the ECU already ran this image, and it is not known since when.
    */
   readonly changed: Changed;
-  /** The ECU held this very image, whole and by its digest: none of it was carried. */
+  /** True when the ECU already held the whole image, checked by its digest, and nothing was transferred. */
   readonly held: boolean;
-  /** bytes that the ECU already held durably, from an earlier try */
+  /** Bytes that the ECU already held durably from an earlier try. */
   readonly resumedAt?: number;
-  /** `stage` only: trouble codes (6 hex digits, upper case) from before anything was touched. */
+  /** `stage` only: trouble codes (6 hex digits, upper case) read before anything was changed. */
   readonly dtcs?: readonly string[];
 }
 
-/** What new software has to stand before it is confirmed, besides version, digest and self test. */
+/** Checks that new software must pass before it is confirmed, besides version, digest and self test. */
 export interface HealthChecks {
-  /** Trouble codes (6 hex digits, upper case) that were there before; a new failing one fails. undefined: not compared. */
+  /**
+   * Trouble codes (6 hex digits, upper case) from before the update; a new failing code fails the check. undefined: not
+   * compared.
+   */
   readonly knownDtcs: readonly string[] | undefined;
-  /** ms that the new software has to answer without a restart; 0: not watched. */
+  /** Time that the new software must answer without a restart; 0: not watched. */
   readonly heartbeatMs: number;
 }
 
-/** What the ECU runs, as it says itself. */
+/** What the ECU runs, as it reports it. */
 export interface EcuReport {
   readonly version: string | undefined;
   readonly sha256: string | undefined;
   /**
-   * `verify` only: the ECU's commitment to the receipt by which it will prove its confirmation, 16 bytes as hexadecimal
-   * digits; undefined for an ECU that proves nothing.
+   * `verify` only: the ECU's commitment to the receipt that will prove its confirmation, 16 bytes as hexadecimal
+   * digits; undefined for an ECU that gives no such proof.
    */
   readonly commitment?: string | undefined;
 }
 
-/** What an ECU says after its rollback. */
+/** The report of an ECU after its rollback. */
 export interface RollbackReport extends EcuReport {
-  /** There was nothing to take back: it runs what it ran all the time. */
+  /** True when there was nothing to roll back: the ECU ran the same software all the time. */
   readonly unchanged: boolean;
 }
 
-/** The way back. */
+/** The input of a rollback. */
 export interface RollbackOrder {
-  /** The image that must not run. */
+  /** The target whose image must not run. */
   readonly target: Target;
   /**
-   * What ran before, with the digest that it told; the image where the store keeps it (a single-bank ECU needs it). It
-   * comes without metadata: an ECU that verifies has kept the record by which it once accepted that image.
+   * The software that ran before, with the digest that the ECU reported, and its image where the store keeps it (a
+   * single-bank ECU needs it). It has no metadata: an ECU that verifies keeps the record by which it accepted that
+   * image.
    */
   readonly previous: Partial<Omit<Target, 'version'>> &
     Pick<Target, 'version'> & { readonly sha256?: string };
   /**
-   * What is known of the tries so far, also of those before a restart. `no`: nothing is sent but questions. `unknown`:
-   * the ECU is asked first. Missing: what this driver remembers counts, otherwise it is unknown.
+   * What the tries so far have changed, including those before a restart. `no`: the driver only sends requests that
+   * read. `unknown`: the driver asks the ECU first. Missing: the driver uses what it remembers, otherwise `unknown`.
    */
   readonly changed?: Changed;
 }
 
 /**
- * One ECU. Every method is idempotent and can be repeated after an interruption at any instant: it asks the ECU
- * first what it holds. A single-bank ECU is only checked by `stage` and written by `activate`, so that nothing is
- * lost while another ECU may still refuse.
+ * The driver of one ECU. Every method is idempotent and can be repeated after an interruption at any instant: it first
+ * asks the ECU what it holds. `stage` only checks a single-bank ECU, and `activate` writes it, so that its software is
+ * not lost while another ECU can still refuse.
  */
 export interface EcuDriver {
   identify(signal?: AbortSignal): Promise<DriverResult<EcuIdentity>>;
   stage(target: Target, hooks?: DriverHooks): Promise<DriverResult<TransferReport>>;
   activate(target: Target, hooks?: DriverHooks): Promise<DriverResult<TransferReport>>;
-  /** Version, digest and self test of what runs now, then the health checks. */
+  /** Checks version, digest and self test of the running software, then makes the health checks. */
   verify(
     target: Target,
     checks: HealthChecks,
     signal?: AbortSignal,
   ): Promise<DriverResult<EcuReport>>;
   /**
-   * Ends the trial; rollback stays possible until `commit`. `commitments`: of all ECUs of the campaign that made one. The
-   * value is this ECU's receipt, 16 bytes as hexadecimal digits; undefined for an ECU that proves nothing.
+   * Ends the trial; rollback stays possible until `commit`. `commitments`: those of all ECUs of the campaign. The value
+   * is this ECU's receipt, 16 bytes as hexadecimal digits; undefined for an ECU that gives no proof of its
+   * confirmation.
    */
   confirm(
     target: Target,
@@ -214,8 +219,8 @@ export interface EcuDriver {
     signal?: AbortSignal,
   ): Promise<DriverResult<string | undefined>>;
   /**
-   * Raises the security counter to that of the confirmed image: from then on nothing older boots. `receipts`: of all
-   * ECUs whose commitments went with the confirmations; without them an ECU does not do it.
+   * Raises the security counter to that of the confirmed image; from then on the ECU does not boot an older one.
+   * `receipts`: those of all ECUs whose commitments were sent with `confirm`; an ECU refuses the commit without them.
    */
   commit(
     target: Target,
@@ -223,9 +228,9 @@ export interface EcuDriver {
     signal?: AbortSignal,
   ): Promise<DriverResult<void>>;
   rollback(order: RollbackOrder, hooks?: DriverHooks): Promise<DriverResult<RollbackReport>>;
-  /** Uptane 5.4.2.1: the report that the ECU signed with its own key, as JSON; undefined where it has none. */
+  /** The report that the ECU signed with its own key (Uptane 5.4.2.1), as JSON; undefined where it has none. */
   versionReport(signal?: AbortSignal): Promise<DriverResult<Uint8Array | undefined>>;
-  /** The Director has the version report of this counter: the ECU may forget the attack that it told of. */
+  /** Tells the ECU that the Director has the version report of this counter; the ECU may delete the attack in it. */
   reportReceived(counter: number, signal?: AbortSignal): Promise<DriverResult<void>>;
 }
 
@@ -236,7 +241,7 @@ export interface ApprovalQuestion {
   readonly planDigest: string;
   /** 16 bytes as hexadecimal digits; new for every campaign, kept through restarts. */
   readonly nonce: string;
-  /** Part of the identity of the question: one campaign may ask three times. */
+  /** Phase of the request; one campaign may ask for up to three approvals. */
   readonly phase: ApprovalPhase;
   readonly facts: ApprovalFacts;
 }
@@ -250,67 +255,67 @@ export type ApprovalAnswer =
   | { readonly kind: 'withdrawn' }
   /** The answer is not authentic. */
   | { readonly kind: 'forged'; readonly reason: string }
-  /** `refused`: the ECU answers, but not this question. Its bootloader may run. */
+  /** `refused`: the ECU answers, but refuses this request. Its bootloader may run. */
   | { readonly kind: 'unreachable'; readonly reason: string; readonly refused?: true }
   | { readonly kind: 'interrupted' };
 
-/** The console answers, and knows nothing of the approval: it has lost its memory, and perhaps a withdrawal with it. */
+/** The console answers without knowing the approval: it has lost its memory, and perhaps a withdrawal with it. */
 export interface ForgottenApproval {
   readonly kind: 'forgotten';
   readonly reason: string;
 }
 
-/** Asks the driver. Asking the same campaign again continues the same question. */
+/** Asks the driver. A second call for the same campaign continues the same request. */
 export interface Approver {
   ask(question: ApprovalQuestion, signal?: AbortSignal): Promise<ApprovalAnswer>;
-  /** Whether the approval still stands. `final`: from now on it cannot be withdrawn any more. */
+  /** Checks whether the approval still stands. `final`: from now on the driver cannot withdraw it. */
   recheck(
     question: ApprovalQuestion,
     final: boolean,
     signal?: AbortSignal,
   ): Promise<ApprovalAnswer | ForgottenApproval>;
-  /** Takes the question away from the driver; best effort. */
+  /** Removes the request from the driver's console; best effort. */
   withdraw(question: ApprovalQuestion): Promise<void>;
-  /** Shows an update that is not asked for: forced, or approved by policy. */
+  /** Shows an update that needs no answer: forced, or approved by policy. */
   inform(
     question: ApprovalQuestion,
     signal?: AbortSignal,
   ): Promise<
     { readonly kind: 'informed' } | { readonly kind: 'unreachable'; readonly reason: string }
   >;
-  /** Whether the driver, who did not approve this question, wants to be asked again. Silence is "no". */
+  /** Whether the driver, who did not approve this request, wants to be asked again. No answer means false. */
   wantsAgain(question: ApprovalQuestion, signal?: AbortSignal): Promise<boolean>;
-  /** Shows the driver how it ended; a mixed state is spelled out. Best effort, never rejects. */
+  /** Shows the driver the result; a mixed state is described per ECU. Best effort, never rejects. */
   tell(text: string, signal?: AbortSignal): Promise<void>;
 }
 
-/** What a condition may depend on. */
+/** Values that a condition can use. */
 export interface ConditionQuery {
   readonly gate: 'stage' | 'activate';
-  /** How long the update takes from now on. */
+  /** Estimated remaining duration of the update. */
   readonly updateSeconds: number;
-  /** How long the way back would take. */
+  /** Estimated duration of a rollback. */
   readonly rollbackSeconds: number;
 }
 
 export type VehicleCondition =
   | { readonly ok: true }
-  /** `condition` is its name in the vehicle file. */
+  /** `condition` is the name of the condition in the vehicle file. */
   | { readonly ok: false; readonly condition: string; readonly reason: string };
 export type LostCondition = Extract<VehicleCondition, { ok: false }>;
 
 /** Preconditions of the vehicle as a whole: speed, voltage, gear. */
 export interface VehicleState {
   check(query: ConditionQuery, signal?: AbortSignal): Promise<VehicleCondition>;
-  /** Looks again and again; resolves with the first condition that is lost, undefined when the signal came. */
+  /** Checks the conditions repeatedly; resolves with the first lost condition, or undefined when the signal aborts. */
   watch(query: ConditionQuery, signal: AbortSignal): Promise<LostCondition | undefined>;
-  /** For "later, at the next ignition off". `unknown` where the vehicle has no such signal. */
+  /** State of the ignition, for "later, at the next ignition off". `unknown` where the vehicle has no such signal. */
   ignition(signal?: AbortSignal): Promise<'on' | 'off' | 'unknown'>;
-  /** Volts of the supply. Undefined where the vehicle has no such signal, or its ECU does not tell it. */
+  /** Supply voltage in V. Undefined where the vehicle has no such signal or the ECU does not report it. */
   supplyV(signal?: AbortSignal): Promise<number | undefined>;
 }
 
-/** For vehicles (and benches) without conditions. */
+/** State of a vehicle or bench without conditions: always ready. */
 export const alwaysReady: VehicleState = {
   check: async () => ({ ok: true }),
   watch: (_query, signal) =>
@@ -322,43 +327,46 @@ export const alwaysReady: VehicleState = {
   supplyV: async () => undefined,
 };
 
-/** One release as `/latest_version` tells it: a hint, nobody signed it. */
+/** One release as `/latest_version` reports it: an unsigned hint. */
 export interface Release {
   readonly ecu: string;
   readonly version: string;
-  /** Name below `/ota_download/`. */
+  /** File name below `/ota_download/`. */
   readonly file: string;
-  /** bytes */
+  /** Size in bytes. */
   readonly size: number;
   readonly sha256: string;
   readonly notes: string;
 }
 
-/** What the Director wants an ECU of this vehicle to run, verified against both repositories. */
+/** A release that the Director assigns to an ECU of this vehicle, verified against both repositories. */
 export interface Offer {
   readonly ecu: string;
   readonly version: string;
   /** Name of the target in both repositories. */
   readonly targetName: string;
-  /** bytes of the plain image */
+  /** Size of the plain image in bytes. */
   readonly size: number;
-  /** Of the plain image. */
+  /** SHA-256 of the plain image. */
   readonly sha256: string;
   readonly releaseCounter: number;
-  /** What is fetched: the image, or the blob that was encrypted for this ECU. */
+  /** The file to download: the image, or the blob that was encrypted for this ECU. */
   readonly download: {
     readonly file: string;
     readonly size: number;
     readonly sha256: string;
-    /** Every other hash that was signed about it. */
+    /** All other signed hashes of the file. */
     readonly hashes?:
       | { readonly sha384?: string | undefined; readonly sha512?: string | undefined }
       | undefined;
   };
   readonly encryption: EncryptedImage | null;
-  /** Versions that other ECUs of the vehicle must run, by name: `{ INV: '>=1.0.0' }`. */
+  /** Versions that other ECUs of the vehicle must run, by ECU name: `{ INV: '>=1.0.0' }`. */
   readonly dependencies: Readonly<Record<string, string>>;
-  /** A safety release that is installed without asking; the driver is still told. Signed by both repositories. */
+  /**
+   * Whether it is a safety release, which is installed without approval; the driver is told. Signed by both
+   * repositories.
+   */
   readonly forced: boolean;
   readonly notes: string;
 }
@@ -375,11 +383,11 @@ export type LatestAnswer =
 export type DownloadAnswer =
   | {
       readonly kind: 'body';
-      /** Where the body starts: what was asked for, or 0 when the server ignored the range. */
+      /** Offset of the body's first byte: as requested, or 0 when the server ignored the range. */
       readonly offset: number;
-      /** Size of the whole file as the server announces it. */
+      /** Size of the whole file as the server announces it, in bytes. */
       readonly total: number | undefined;
-      /** Ends early by throwing DownloadCut. */
+      /** The body; a connection that breaks early throws DownloadCut. */
       readonly chunks: AsyncIterable<Uint8Array>;
     }
   | BackendFailure;
@@ -387,11 +395,11 @@ export type DownloadAnswer =
 export interface CampaignReport {
   readonly vin: string;
   readonly outcome: string;
-  /** Finer than the outcome; the code of an attack where one was detected. */
+  /** More exact than the outcome; the code of an attack where one was detected. */
   readonly code?: string;
   readonly campaign?: string;
   readonly reason?: string;
-  /** What the outcome does not say. */
+  /** Facts that the outcome does not show. */
   readonly warnings?: readonly string[];
   readonly ecus: readonly {
     readonly name: string;
@@ -406,26 +414,26 @@ export interface CampaignReport {
 export type MetadataBody =
   | {
       readonly kind: 'body';
-      /** As announced; nothing may rely on it. */
+      /** Size as the server announces it, in bytes; it is not verified. */
       readonly total: number | undefined;
-      /** Ends early by throwing DownloadCut. */
+      /** The body; a connection that breaks early throws DownloadCut. */
       readonly chunks: AsyncIterable<Uint8Array>;
     }
   | { readonly kind: 'missing' }
   | BackendFailure;
 
-/** Uptane 5.4.2: what the vehicle tells the Director. */
+/** The vehicle's report to the Director (Uptane 5.4.2). */
 export interface Checkin {
   readonly vin: string;
-  /** Signed by the Primary. */
+  /** Manifest, signed by the Primary. */
   readonly manifest: unknown;
-  /** What the Primary tells of itself (src/contract/checkin-telemetry.ts). */
+  /** State of the Primary itself (src/contract/checkin-telemetry.ts). */
   readonly telemetry?: unknown;
-  /** For the time attestation: 16 bytes each, hexadecimal. */
+  /** Nonces for the time attestation, 16 bytes each, hexadecimal. */
   readonly nonces: readonly string[];
 }
 
-/** Where the campaign is, and how an order of the operator was answered. */
+/** State of the campaign, and the answer to an order of the operator. */
 export interface CampaignStatusReport {
   readonly vin: string;
   readonly campaign: string;
@@ -433,11 +441,11 @@ export interface CampaignStatusReport {
   readonly answer?: { readonly order: string; readonly accepted: boolean; readonly reason: string };
 }
 
-/** What operators want of a campaign. */
+/** The operators' orders about a campaign. */
 export interface CampaignOrders {
   readonly kind: 'orders';
   readonly cancel: CancelOrder | null;
-  /** An order about a campaign that the driver has refused: ask again. */
+  /** Order to ask the driver again about a campaign that the driver has refused. */
   readonly askAgain?: { readonly by: string; readonly reason: string } | null;
 }
 
@@ -467,12 +475,12 @@ export interface Backend {
     report: CampaignReport,
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'accepted' } | BackendFailure>;
-  /** Tells where the campaign is, and hears what the operator wants of it. */
+  /** Reports the state of the campaign and returns the operators' orders. */
   campaign(
     status: CampaignStatusReport,
     signal?: AbortSignal,
   ): Promise<CampaignOrders | BackendFailure>;
-  /** `time` is the signed attestation as it came, null where the server gave none. */
+  /** `time` is the signed attestation, unchanged; null where the server gave none. */
   checkin(
     checkin: Checkin,
     signal?: AbortSignal,
@@ -481,6 +489,6 @@ export interface Backend {
     nonces: readonly string[],
     signal?: AbortSignal,
   ): Promise<{ readonly kind: 'time'; readonly time: unknown } | BackendFailure>;
-  /** One file of a repository's metadata (`2.root.json`). Whoever reads the body limits size and pace. */
+  /** One metadata file of a repository (`2.root.json`). The caller limits size and pace of the body. */
   metadata(repository: RepositoryName, file: string, signal?: AbortSignal): Promise<MetadataBody>;
 }

@@ -1,4 +1,4 @@
-// The campaign as a pure step: event in, next state and commands out. What a restart needs follows from the state alone.
+// The campaign as a pure step: event in, next state and commands out. A restart needs nothing but the state.
 
 import { assertNever } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
@@ -24,8 +24,8 @@ export interface CampaignStep {
 }
 
 /**
- * One step. An event that the state does not expect (a late answer, a repeated one) changes nothing, so the shell
- * may deliver every event at least once.
+ * One step. An event that the state does not expect (late or repeated) changes nothing, so the shell may deliver an
+ * event more than once.
  */
 export function step(state: CampaignState, event: CampaignEvent): CampaignStep {
   const next = reduce(state, event);
@@ -37,7 +37,7 @@ export function step(state: CampaignState, event: CampaignEvent): CampaignStep {
   };
 }
 
-/** The state that a journal leads to. The limits are in its events: no configuration changes what has happened. */
+/** The state after all records of a journal. The limits are in its events, so the configuration has no influence. */
 export function replay(records: Iterable<{ readonly event: CampaignEvent }>): CampaignState {
   let state: CampaignState = IDLE;
   for (const { event } of records) state = reduce(state, event);
@@ -119,7 +119,7 @@ function offered(state: CampaignState, event: EventOf<'offered'>): CampaignState
   const mixed = restingIn(state);
   if (mixed === undefined) return state;
   const { id, nonce, plan, planDigest, wallMs, asks = [] } = event;
-  // Out of a mixture only leads what writes every ECU that is lost: anything else would leave it mixed.
+  // Only a plan that writes every lost ECU ends a mixed state; any other plan would leave the vehicle mixed.
   const covers = (ecu: string): boolean => plan.items.some((item) => item.ecu === ecu);
   if (mixed !== null && !lostOf(mixed).every(covers)) {
     return state.kind === 'checking' ? mixed : state;
@@ -142,7 +142,10 @@ function offered(state: CampaignState, event: EventOf<'offered'>): CampaignState
     : { kind: 'downloading', campaign, done: [] };
 }
 
-/** Undefined: something is under way. Polls are not journaled, so a replay meets the offer at rest. */
+/**
+ * The safe state in which the vehicle rests, null without one, undefined while something is under way. Polls are not
+ * journaled, so in a replay an offer comes at rest.
+ */
 function restingIn(state: CampaignState): SafeState | null | undefined {
   if (state.kind === 'checking') return state.mixed;
   if (state.kind === 'safe-state') return state.reported ? state : undefined;

@@ -1,4 +1,4 @@
-// The result of a campaign, put together from what its states have gathered.
+// Makes the result of a campaign from the data of its states.
 
 import { defined } from '../core/optional.ts';
 import type { ByEcu } from './changes.ts';
@@ -20,7 +20,7 @@ interface Gathered {
   readonly untilWallMs?: number;
   readonly until?: 'ignition-off';
   readonly transfers?: ByEcu<Transfer>;
-  /** Missing: nothing was begun. */
+  /** What was changed; missing when no step was begun. */
   readonly changes?: Changes;
   readonly reported?: ByEcu<Reported | RolledBack>;
   readonly errors?: ByEcu<string>;
@@ -61,12 +61,12 @@ export function resultOf(
   };
 }
 
-/** Ends a campaign without a way back: no ECU runs anything of it, or all do. */
+/** Ends a campaign without a rollback: either no ECU runs its software, or all do. */
 export function over(campaign: Campaign, outcome: CycleOutcome, gathered: Gathered): CampaignState {
   return {
     kind: 'idle',
     finished: resultOf(campaign, outcome, gathered),
-    // A success has written every ECU that was lost (see `offered`); after anything else they are as lost as before.
+    // A success has written every lost ECU (see `offered`); after any other outcome they stay lost.
     mixed: outcome === 'SUCCESS' ? null : campaign.mixed,
   };
 }

@@ -1,28 +1,28 @@
-// How often and how long a step of an ECU is tried again, by kind of failure.
+// How often and for how long a step of an ECU is tried again, by kind of failure.
 
 import { z } from 'zod';
 import { InputError } from '../core/errors.ts';
 import type { DriverErrorCode, EcuStep } from './ports.ts';
 
-/** Kinds of failure that a vehicle file can give limits for. */
+/** Kinds of failure for which a vehicle file can set limits. */
 export const FAILURE_KINDS = [
-  /** The bus is missing, was lost, or lost a message. */
+  /** The bus is missing, was lost or has lost a message. */
   'bus',
-  /** No answer. */
+  /** The ECU does not answer. */
   'silent',
-  /** It asked to wait until the time for that was over. */
+  /** The ECU asked to wait for longer than is allowed. */
   'busy',
   /** The ECU restarted in the middle. */
   'restart',
-  /** What came, or what arrived there, is not what it should be. */
+  /** A response or the received image is wrong. */
   'transfer',
-  /** A negative response. */
+  /** The ECU gave a negative response. */
   'refused',
-  /** Keys, signatures and metadata. */
+  /** Keys, signatures or metadata are not valid. */
   'trust',
-  /** The new software does not start or is not sound. */
+  /** The new software does not start or fails its checks. */
   'activation',
-  /** The backend cannot be reached, or somebody else answers in its place. */
+  /** The backend does not answer, or a proxy answers in its place. */
   'network',
 ] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
@@ -58,9 +58,9 @@ export function failureKind(code: DriverErrorCode): FailureKind {
 }
 
 const retryLimitSchema = z.strictObject({
-  /** In all, the first one included. */
+  /** Number of tries, including the first. */
   tries: z.number().int().min(1).max(1000),
-  /** No further try is begun when so much time has passed since the first failure, pauses included. */
+  /** Time since the first failure, pauses included, after which no further try begins. */
   seconds: z
     .number()
     .nonnegative()
@@ -86,16 +86,16 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   silent: { tries: 3, seconds: 900 },
   busy: { tries: 3, seconds: 900 },
   restart: { tries: 3, seconds: 900 },
-  // A transfer of some minutes that broke near its end is worth another.
+  // A transfer of some minutes can break near its end: 1800 s leave time for one more.
   transfer: { tries: 3, seconds: 1800 },
   refused: { tries: 3, seconds: 300 },
   trust: { tries: 3, seconds: 300 },
   activation: { tries: 3, seconds: 600 },
-  // Each of them asks four times.
+  // Each of these tries sends its request four times.
   network: { tries: 3, seconds: 900 },
 };
 
-/** The defaults, with what a vehicle file (`policy.retry`) says otherwise. Throws InputError for an unknown kind. */
+/** The defaults with the changes of a vehicle file (`policy.retry`). Throws InputError for an unknown kind. */
 export function retryPolicyOf(changes: Readonly<Record<string, RetryLimit>> = {}): RetryPolicy {
   const unknown = Object.keys(changes).find((kind) => !FAILURE_KINDS.some((k) => k === kind));
   if (unknown !== undefined) {
@@ -107,13 +107,13 @@ export function retryPolicyOf(changes: Readonly<Record<string, RetryLimit>> = {}
   return { ...DEFAULT_RETRY_POLICY, ...changes };
 }
 
-/** What is known of one step of one ECU while it is under way: its failed tries, and how far this one has come. */
+/** The tries of one step of one ECU: the failed ones, and the progress of the current one. */
 export interface Tries {
   readonly failed: number;
   readonly byKind: Readonly<Partial<Record<FailureKind, number>>>;
-  /** ms since the first failure, as far as this process and those before it were running. */
+  /** Time since the first failure during which this process or an earlier one was running. */
   readonly spentMs: number;
-  /** The driver was about to send a request of this try that can change the ECU. */
+  /** Set before the driver sends the first request of this try that can change the ECU. */
   readonly changing?: true;
 }
 
@@ -122,14 +122,14 @@ export const NO_TRIES: Tries = { failed: 0, byKind: {}, spentMs: 0 };
 export interface Failure {
   readonly code: DriverErrorCode;
   readonly transient: boolean;
-  /** What this try took, with the pause in front of it. */
+  /** Duration of this try with the pause before it. */
   readonly tookMs?: number | undefined;
 }
 
-/** Giving up on the way back leaves a mixture: it gets twice of everything. */
+/** Factor for the limits of a rollback: they are doubled because a rollback that gives up leaves a mixed state. */
 const WAY_BACK_FACTOR = 2;
 
-/** The tries with this failure, and whether there is another one. */
+/** Adds this failure to the tries, and decides whether another try follows. */
 export function afterFailure(
   before: Tries,
   step: EcuStep,
@@ -141,7 +141,7 @@ export function afterFailure(
   const tries: Tries = {
     failed: before.failed + 1,
     byKind: { ...before.byKind, [kind]: ofKind },
-    // A clock is of no use here: it starts anew, or jumps, with every restart. What the tries took adds up.
+    // Durations of tries are added up, because a clock starts again or jumps with every restart.
     spentMs: before.failed === 0 ? 0 : before.spentMs + Math.max(0, failure.tookMs ?? 0),
   };
   const factor = step === 'roll-back' ? WAY_BACK_FACTOR : 1;
@@ -155,13 +155,13 @@ export function afterFailure(
 
 const LONGEST_PAUSE_MS = 60_000;
 
-/** The pause before the next try: it doubles. */
+/** The pause before the next try; it doubles with each failure. */
 export function retryPauseMs(failed: number, firstMs: number): number {
   if (failed === 0) return 0;
   return Math.min(Math.max(LONGEST_PAUSE_MS, firstMs), firstMs * 2 ** Math.min(failed - 1, 30));
 }
 
-/** The safe state is left by a later way back: pauses between its attempts while the process runs, 1 min to 1 h. */
+/** The pause before the next attempt to leave the safe state while the process runs, 1 min to 1 h. */
 export function recoveryPauseMs(attempts: number): number {
   return Math.min(3_600_000, 60_000 * 2 ** Math.min(attempts, 10));
 }

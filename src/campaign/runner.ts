@@ -1,4 +1,4 @@
-// Runs a campaign: journals every event before its commands run, gives the commands to the executor, and stops at safe points.
+// Runs a campaign: journals each event before its commands run, hands them to the executor, stops at safe points.
 
 import type { Clock } from '../core/clock.ts';
 import { sleep } from '../core/clock.ts';
@@ -13,9 +13,9 @@ import { replay, step } from './reducer.ts';
 import type { CampaignCommand, CampaignConfig, CampaignState } from './state.ts';
 
 /**
- * Does one command and says what came of it. Undefined: it was interrupted by the signal and will be given again.
- * A throw is a fault of this machine (disk full): it ends the run, the journal keeps the state. Several commands run at
- * the same time (ECUs of one rank, ECUs on several buses).
+ * Carries out one command and returns the event of its result. Undefined: the signal interrupted it, and it will be
+ * given again. A throw means a fault of this machine (disk full): it ends the run, and the journal keeps the state.
+ * Several commands run at the same time (ECUs of one rank, ECUs on several buses).
  */
 export type Execute = (
   command: CampaignCommand,
@@ -25,8 +25,8 @@ export type Execute = (
 ) => Promise<CampaignEvent | undefined>;
 
 /**
- * Puts an event of a command under way into the journal. Durable when it resolves; false: the command is not wanted any
- * more. Rejects with StorageError.
+ * Journals an event of a command under way. Durable when it resolves; false: the command is no longer wanted. Rejects
+ * with StorageError.
  */
 export type Note = (event: CampaignEvent) => Promise<boolean>;
 
@@ -34,15 +34,15 @@ export interface RunnerOptions {
   readonly storage: Storage;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** For campaigns that begin from now on; one under way keeps the limits it began with. */
+  /** Configuration of campaigns that begin from now on; a campaign under way keeps its limits. */
   readonly config: CampaignConfig;
   readonly execute: Execute;
   readonly onState?: (state: CampaignState, event: CampaignEvent) => void;
-  /** Journal bytes above which a new file is begun. */
+  /** Size of the journal above which a new file begins. */
   readonly rotateBytes?: number;
 }
 
-/** What an event has changed. Equal: it came too late, or said nothing new. */
+/** The states before and after an event. They are equal when the event came too late or was a repetition. */
 export interface StateChange {
   readonly before: CampaignState;
   readonly after: CampaignState;
@@ -51,7 +51,7 @@ export interface StateChange {
 interface Running {
   readonly key: string;
   readonly abort: AbortController;
-  /** Never rejects. */
+  /** Resolves with the end of the command; never rejects. */
   readonly done: Promise<Finished>;
 }
 type Finished = { readonly key: string } & (
@@ -74,9 +74,9 @@ export class CampaignRunner {
   #state: CampaignState;
   #isRunning = false;
   #inbox: Injected[] = [];
-  /** Ends the wait of `run` for the commands under way. */
+  /** Wakes `run` while it waits for the commands under way. */
   #wake: (() => void) | undefined;
-  /** Events are taken one after the other, whoever brings them. */
+  /** Tail of the queue in which events are taken one after the other. */
   #taking: Promise<unknown> = Promise.resolve();
 
   private constructor(options: RunnerOptions, journal: Journal, state: CampaignState) {
@@ -85,7 +85,7 @@ export class CampaignRunner {
     this.#state = state;
   }
 
-  /** Replays the journal. Throws StorageError. */
+  /** Opens a runner in the state to which the journal replays. Throws StorageError. */
   static async open(options: RunnerOptions): Promise<CampaignRunner> {
     const { journal, content } = await Journal.open(options.storage);
     if (content.end === 'damaged') {
@@ -96,7 +96,7 @@ export class CampaignRunner {
       );
     }
     const runner = new CampaignRunner(options, journal, replay(content.records));
-    // A process that dies in every attempt to leave the safe state comes to no other place to do this.
+    // Shorten here, because a process that dies in every attempt to leave the safe state reaches no other place.
     if (runner.#state.kind === 'rolling-back' && runner.#isLong()) await runner.#shorten();
     return runner;
   }
@@ -105,14 +105,14 @@ export class CampaignRunner {
     return this.#state;
   }
 
-  /** Feeds one event from outside (`poll`, `resumed`, `abandoned`), before `run`. Durable when it resolves. */
+  /** Takes one event from outside (`poll`, `resumed`, `abandoned`), before `run`. Durable when it resolves. */
   async feed(event: CampaignEvent): Promise<void> {
     await this.#exclusively(() => this.#apply(event));
   }
 
   /**
-   * An event from outside (`cancelled`, `condition-lost`) at any time, also in the middle of `run`. Durable before
-   * anything follows from it, and when this resolves. Rejects with StorageError; then nothing has happened.
+   * Takes an event from outside (`cancelled`, `condition-lost`) at any time, also during `run`. The event is durable
+   * before its commands begin and before this resolves. Rejects with StorageError; then the state is unchanged.
    */
   inject(event: CampaignEvent): Promise<StateChange> {
     if (!this.#isRunning) return this.#exclusively(() => this.#apply(event));
@@ -123,15 +123,15 @@ export class CampaignRunner {
   }
 
   /**
-   * Runs until nothing is left to do (`done`) or the signal stops it (`interrupted`). Throws what the executor
-   * threw, after everything under way has ended.
+   * Runs until nothing is left to do (`done`) or the signal stops it (`interrupted`). An error that the executor threw
+   * is thrown here after all commands under way have ended.
    */
   async run(signal: AbortSignal): Promise<'done' | 'interrupted'> {
     const stop = (): void => this.#abortAll();
     signal.addEventListener('abort', stop, { once: true });
     this.#isRunning = true;
     try {
-      // What is about to be injected from before this run comes first.
+      // Events that were injected before this run come first.
       await this.#taking;
       this.#start(commandsOf(this.#state), signal);
       while (this.#running.size > 0 || this.#inbox.length > 0) {
@@ -144,7 +144,7 @@ export class CampaignRunner {
         if (finished === undefined) continue;
         this.#running.delete(finished.key);
         if ('error' in finished) throw finished.error;
-        // Even when the signal has come: what was done is written down, only nothing new is begun.
+        // After the signal, too, results are journaled; only no new command begins.
         if (finished.event !== undefined) await this.#take(finished.event, signal);
       }
       return commandsOf(this.#state).length > 0 ? 'interrupted' : 'done';
@@ -165,7 +165,7 @@ export class CampaignRunner {
     await this.#journal.close();
   }
 
-  /** Undefined: something was injected. */
+  /** The next command that ends; undefined when an event was injected. */
   async #nextFinished(): Promise<Finished | undefined> {
     const woken = new Promise<undefined>((resolve) => {
       this.#wake = () => resolve(undefined);
@@ -184,7 +184,7 @@ export class CampaignRunner {
     return result;
   }
 
-  /** The step itself: durable first, then the state. */
+  /** Takes one step: the event is made durable first, then the state changes. */
   async #apply(given: CampaignEvent): Promise<StateChange> {
     const event =
       given.kind === 'offered' && given.limits === undefined
@@ -204,11 +204,11 @@ export class CampaignRunner {
     try {
       change = await this.#exclusively(() => this.#apply(event));
     } catch (error) {
-      // The one who brought it knows what to do; what is under way meets the same disk by itself.
+      // The caller of inject handles the error; commands under way get the same error from the disk.
       reject(error);
       return;
     }
-    // Before anything is waited for: a command may be what waits for this answer.
+    // Resolve before waiting for commands: a command may wait for this answer.
     resolve(change);
     await this.#follow(signal);
   }
@@ -222,7 +222,7 @@ export class CampaignRunner {
     await this.#follow(signal);
   }
 
-  /** What the new state does not want any more is stopped, and has ended before anything else begins. */
+  /** Stops the commands that the new state no longer needs, and waits for their end before new ones begin. */
   async #follow(signal: AbortSignal): Promise<void> {
     const wanted = commandsOf(this.#state);
     const keys = new Set(wanted.map(commandKey));
@@ -240,7 +240,7 @@ export class CampaignRunner {
     return this.#journal.sizeBytes > (this.#options.rotateBytes ?? ROTATE_BYTES);
   }
 
-  /** A journal that stays long is no reason to stop: it is tried again at the next end of a campaign. */
+  /** Shortens the journal. A failure is only logged, and it is tried again at the end of the next campaign. */
   async #shorten(): Promise<void> {
     try {
       if (this.#state.kind === 'idle') return await this.#journal.rotate();
@@ -284,7 +284,7 @@ export class CampaignRunner {
     }
   }
 
-  /** Not by the inbox: `run` does not read it while it waits for an obsolete command to end. */
+  /** Journals directly and not through the inbox, which `run` does not read while an obsolete command ends. */
   async #note(event: CampaignEvent, key: string, signal: AbortSignal): Promise<boolean> {
     const { after } = await this.#exclusively(() => this.#apply(event));
     return !signal.aborted && commandsOf(after).some((command) => commandKey(command) === key);
@@ -295,7 +295,7 @@ export class CampaignRunner {
   }
 }
 
-/** Polls that find nothing must not wear the flash of the TMU. */
+/** Whether an event is journaled. Polls without an update are not, because they would wear the TMU's flash. */
 function isDurable(event: CampaignEvent): boolean {
   return event.kind !== 'poll' && event.kind !== 'nothing';
 }

@@ -1,4 +1,4 @@
-// A campaign of one ECU without a backend: a person has brought the image, and has approved it by the command.
+// A campaign of one ECU without a backend: a person supplies the image and approves it by the command.
 
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
@@ -33,27 +33,27 @@ import type { CampaignCommand, CampaignConfig, CampaignResult, CampaignState } f
 export interface SingleOptions extends DriverHooks {
   readonly driver: EcuDriver;
   readonly ecu: { readonly name: string; readonly hardwareId: string };
-  /** Its activation writes the image. */
+  /** Whether activation writes the image. */
   readonly hasOneBank: boolean;
   readonly target: Omit<Target, 'campaign' | 'from'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger?: Logger;
-  /** Limits that differ from those of a bench. */
+  /** Retry limits that differ from those of a bench. */
   readonly retry?: Partial<RetryPolicy>;
-  /** ms that the new software must answer without a restart before it is confirmed; 0 unless given. */
+  /** Time that the new software must answer without a restart before it is confirmed; 0 by default. */
   readonly heartbeatMs?: number;
-  /** Trouble codes that were not there before fail the update, unless it is false. */
+  /** Whether new trouble codes fail the update; true by default. */
   readonly compareTroubleCodes?: boolean;
   readonly onStep?: (step: SingleStep) => void;
 }
 
-/** What happens to a step of the ECU; a failure comes with the pause before the next try. */
+/** Progress of a step of the ECU; a failure has the pause before the next try. */
 export type SingleStep = {
   readonly step: EcuStep;
-  /** With `roll-back`: whether there is something to take back. */
+  /** With `roll-back`: whether there is something to roll back. */
   readonly changed: Changed;
-  /** Failed tries before this one. */
+  /** Number of failed tries before this one. */
   readonly tries: number;
 } & (
   | { readonly status: 'begun' }
@@ -61,17 +61,17 @@ export type SingleStep = {
   | { readonly status: 'retry'; readonly failure: Failed; readonly delayMs: number }
 );
 
-/** What is in the ECU after a failure. Only what it answered afterwards is said of it. */
+/** What the ECU holds after a failure. It is taken only from answers that the ECU gave after the failure. */
 export type EcuContent =
-  /** No request was sent that could have changed anything, or all of them were refused. */
+  /** No request that can change the ECU was sent, or the ECU refused all of them. */
   | { readonly kind: 'unchanged' }
-  /** It was asked afterwards: version or digest are those of before. */
+  /** The ECU reports the version or the digest from before the update. */
   | { readonly kind: 'as-before'; readonly version: string | undefined }
-  /** It was asked afterwards, and tells something else. */
+  /** The ECU reports another version or digest. */
   | { readonly kind: 'other'; readonly report: EcuReport }
-  /** Its only bank was being written, and nothing could be put in the place of that. */
+  /** The only bank was written in part, and there is no image to restore it. */
   | { readonly kind: 'unfinished'; readonly reason: string }
-  /** It was asked afterwards, and there is nothing to take it back with. */
+  /** The ECU runs the new image, and there is no previous image for a rollback. */
   | { readonly kind: 'not-restored'; readonly reason: string }
   | { readonly kind: 'unknown'; readonly reason: string };
 
@@ -80,14 +80,14 @@ export type SingleResult =
       readonly ok: true;
       readonly from: string | undefined;
       readonly report: EcuReport;
-      /** Over the bus. */
+      /** Bytes carried over the bus. */
       readonly bytes: number;
       readonly seconds: number;
-      /** bytes that the ECU held already when the transfer went on */
+      /** Bytes that the ECU already held when the transfer was resumed. */
       readonly resumedAt?: number;
-      /** The first look at the ECU found the whole image there. */
+      /** Whether the ECU already held the whole image before the first try. */
       readonly heldAlready: boolean;
-      /** Why its security counter could not be raised. */
+      /** Why the ECU could not raise its security counter. */
       readonly counterOwed?: string;
       readonly warnings: readonly string[];
     }
@@ -98,14 +98,14 @@ export type SingleResult =
       readonly attack?: DriverFailure['attack'];
       readonly step: EcuStep | 'identify';
       readonly content: EcuContent;
-      /** How the way back ended; undefined: there was nothing to take back, or it was not walked. */
+      /** Whether the rollback succeeded; undefined when there was nothing to roll back or no rollback was made. */
       readonly rolledBack?: boolean;
       readonly warnings: readonly string[];
     };
 
-/** A person waits: shorter pauses than a vehicle has, and what is gone is not waited for. */
+/** Limits for a missing ECU or bus: shorter than in a vehicle, because a person waits. */
 const GONE = { tries: 2, seconds: 60 };
-/** The vehicle file says how long it is waited for. */
+/** Limits for failures for which the driver itself waits as long as the vehicle file says. */
 const WAITED_FOR = { tries: 1, seconds: 0 };
 const BENCH_CONFIG: CampaignConfig = {
   retry: { ...DEFAULT_RETRY_POLICY, bus: GONE, silent: GONE, busy: WAITED_FOR },
@@ -114,8 +114,8 @@ const BENCH_CONFIG: CampaignConfig = {
 };
 
 /**
- * Stage, activate, verify, confirm and commit by the rules of every campaign. Interrupted by the signal it leaves what
- * it has staged: the next call goes on with it.
+ * Stages, activates, verifies, confirms and commits by the rules of every campaign. When the signal interrupts it, the
+ * staged image stays, and the next call continues with it.
  */
 export async function runSingle(options: SingleOptions): Promise<SingleResult> {
   const identity = await options.driver.identify(options.signal);
@@ -134,12 +134,12 @@ class Single {
   readonly #options: SingleOptions;
   readonly #identity: EcuIdentity;
   readonly #warnings: string[];
-  /** The command that the driver does or did last. */
+  /** The last command of the driver. */
   #last: EcuStepCommand | undefined;
-  /** What ended the forward way. */
+  /** The failure that ended the forward steps. */
   #failure: { readonly step: EcuStep; readonly failure: Failure } | undefined;
   #retried = false;
-  /** bytes that the ECU has taken, by any try */
+  /** Bytes that the ECU has accepted in all tries. */
   #taken = 0;
   #interruption: string | undefined;
   #rolledBack: EventOf<'rolled-back'> | DriverFailure | undefined;
@@ -189,7 +189,7 @@ class Single {
       case 'download':
         return { kind: 'downloaded', sha256: command.item.download.sha256 };
       case 'ask':
-        // Whoever gives the command wants it done.
+        // The person who gives the command approves the update.
         return {
           ...{ kind: 'answered', phase: command.phase, by: 'driver' },
           answer: { kind: 'approved' },
@@ -265,7 +265,7 @@ class Single {
     }
   }
 
-  /** What a failure has led to: the same step again, or the end of the forward way. */
+  /** Notes the consequence of a failure: the same step again, or the end of the forward steps. */
   #follow(state: CampaignState, event: CampaignEvent): void {
     if (event.kind !== 'step-failed' && event.kind !== 'verified') return;
     if (event.kind === 'step-failed') {
@@ -284,7 +284,7 @@ class Single {
     if (event.kind === 'step-failed') {
       this.#failure = { step: event.step, failure: failureOf(event) };
     } else {
-      // What the ECU reports is compared by the reducer, too.
+      // The reducer compares the reported version and digest, too.
       const { code, reason } = causeOf(state);
       this.#failure = { step: 'verify', failure: { code: code as DriverErrorCode, reason } };
     }
@@ -297,7 +297,7 @@ class Single {
     const content: EcuContent =
       this.#last === undefined
         ? { kind: 'unchanged' }
-        : { kind: 'unknown', reason: 'it was not asked any more' };
+        : { kind: 'unknown', reason: 'the ECU was not asked again' };
     const warnings = this.#warnings;
     return { ok: false, code: 'INTERRUPTED', reason, step, content, warnings };
   }
@@ -312,7 +312,7 @@ class Single {
         report: { version: reported ?? undefined, sha256: sha256 ?? undefined },
         ...{ bytes, seconds },
         ...defined({ resumedAt }),
-        // A later try may have found what an earlier one has written.
+        // After a retry the image found may be the one that an earlier try has written.
         heldAlready: bytes === 0 && !this.#retried,
         ...(result.uncommitted.length > 0 && this.#counterOwed !== undefined
           ? { counterOwed: this.#counterOwed }
@@ -334,7 +334,7 @@ class Single {
 
   #contentAfter(step: EcuStep): EcuContent {
     const back = this.#rolledBack;
-    // The reducer sends nothing back that was not changed.
+    // The reducer orders no rollback of an unchanged ECU.
     if (back === undefined || ('kind' in back && back.unchanged)) return { kind: 'unchanged' };
     if (!('kind' in back)) {
       const { reason } = back;
@@ -346,7 +346,7 @@ class Single {
     const { version, sha256 } = back;
     const before = this.#identity;
     if (version === null && sha256 === null) {
-      return { kind: 'unknown', reason: 'it tells neither version nor digest' };
+      return { kind: 'unknown', reason: 'the ECU reports neither version nor digest' };
     }
     const isSame =
       sha256 !== null && before.sha256 !== undefined
@@ -367,7 +367,7 @@ function failureOf({ code, reason, attack }: EventOf<'step-failed'>): Failure {
   return { code, reason, ...defined({ attack }) };
 }
 
-/** The forward way has come to its end without success. */
+/** Whether the forward steps have ended without success. */
 function hasFailed(state: CampaignState): boolean {
   if (state.kind === 'idle') return state.finished !== null && state.finished.outcome !== 'SUCCESS';
   return state.kind === 'rolling-back' || state.kind === 'safe-state';

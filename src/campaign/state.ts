@@ -1,4 +1,4 @@
-// The states of a campaign. Each carries exactly its own data; together they are what a restart needs to know.
+// The states of a campaign. Each carries exactly its own data, and a restart needs nothing else.
 
 import type { z } from 'zod';
 import type { ByEcu, Changes } from './changes.ts';
@@ -17,23 +17,23 @@ export const DEFAULT_CAMPAIGN_CONFIG: CampaignConfig = {
 };
 
 export interface Campaign {
-  /** 16 bytes, hexadecimal. */
+  /** Id of the campaign, 16 bytes, hexadecimal. */
   readonly id: string;
-  /** Of the approval; 16 bytes, hexadecimal. */
+  /** Nonce of the approval request, 16 bytes, hexadecimal. */
   readonly nonce: string;
   readonly plan: Plan;
   readonly planDigest: string;
   readonly startedWallMs: number;
-  /** Phases whose approval is a step of its own, besides `install`. */
+  /** Phases besides `install` that need a separate approval. */
   readonly asks: readonly ApprovalPhase[];
   readonly limits: CampaignConfig;
-  /** What came too late to stop it, or is still owed. */
+  /** Events that came too late to stop the campaign, and commits that are still owed. */
   readonly warnings: readonly string[];
-  /** The declared mixed state in which it began, and to which it returns when it does not succeed. */
+  /** The mixed state in which the campaign began; the vehicle returns to it unless the campaign succeeds. */
   readonly mixed: SafeState | null;
 }
 
-/** What one ECU did in this campaign. */
+/** The result of one ECU in this campaign. */
 export interface EcuOutcome {
   readonly name: string;
   readonly hardwareId: string;
@@ -41,15 +41,15 @@ export interface EcuOutcome {
   readonly to: string;
   /** Version that the ECU reported last; null when it was not asked or did not say. */
   readonly reported: string | null;
-  /** SHA-256 that the ECU computed over its active bank; null likewise. */
+  /** SHA-256 that the ECU computed over its active bank; null when it was not asked or did not say. */
   readonly sha256: string | null;
-  /** Nothing was changed in it: it runs what it ran before, without a break. */
+  /** True when nothing was changed: the ECU runs its old software without an interruption. */
   readonly unchanged: boolean;
-  /** Carried over the bus. */
+  /** Bytes carried over the bus. */
   readonly bytes: number;
-  /** From the first RequestDownload to the last RequestTransferExit. */
+  /** Time from the first RequestDownload to the last RequestTransferExit. */
   readonly seconds: number;
-  /** bytes that the ECU already held when the transfer went on. */
+  /** Bytes that the ECU already held when the transfer was resumed. */
   readonly resumedAt?: number;
   readonly error?: string;
 }
@@ -59,15 +59,15 @@ export interface CampaignResult {
   readonly outcome: CycleOutcome;
   readonly code?: string;
   readonly reason?: string;
-  /** With DEFERRED: do not ask before. */
+  /** With DEFERRED: the time before which the driver is not asked. */
   readonly untilWallMs?: number;
-  /** With DEFERRED: do not ask before the ignition was off. */
+  /** With DEFERRED: the driver is not asked before the ignition was off. */
   readonly until?: 'ignition-off';
   readonly startedWallMs: number;
   readonly plan: Plan;
   readonly planDigest: string;
   readonly ecus: readonly EcuOutcome[];
-  /** What the outcome does not say: a condition lost too late, a commit that is owed. */
+  /** Facts that the outcome does not show: a condition lost too late, a commit that is owed. */
   readonly warnings: readonly string[];
   /** With SUCCESS: ECUs whose security counter could not be raised yet, and the receipts that will raise it. */
   readonly uncommitted: readonly string[];
@@ -78,7 +78,7 @@ export interface Transfer {
   readonly bytes: number;
   readonly seconds: number;
   readonly resumedAt?: number;
-  /** Trouble codes of the ECU from before anything was touched. */
+  /** Trouble codes of the ECU, read before anything was changed. */
   readonly dtcs?: readonly string[];
 }
 export interface Reported {
@@ -89,12 +89,12 @@ export interface RolledBack extends Reported {
   readonly unchanged: boolean;
 }
 
-/** With the commitment of an ECU that will prove its confirmation. */
+/** A verified ECU, with the commitment by which it will prove its confirmation. */
 interface Verified extends Reported {
   readonly commitment?: string;
 }
 
-/** Why a campaign is undone, and what its outcome will be when the way back succeeds. */
+/** Why a campaign is undone, and its outcome when the rollback succeeds. */
 export interface Cause {
   readonly outcome: CycleOutcome;
   readonly code: string;
@@ -102,10 +102,10 @@ export interface Cause {
   readonly ecu?: string;
 }
 
-/** What every state has in which steps of ECUs can fail. */
+/** The common data of the states in which steps of ECUs can fail. */
 interface Working {
   readonly campaign: Campaign;
-  /** What the drivers have told so far. */
+  /** Changes that the drivers have reported so far. */
   readonly changes: Changes;
   /** Failed tries of the steps under way. */
   readonly tries: ByEcu<Tries>;
@@ -113,7 +113,7 @@ interface Working {
   readonly restarts: number;
 }
 
-/** What is known when the way back has come to its end. */
+/** The data at the end of a rollback. */
 interface WayBack {
   readonly campaign: Campaign;
   readonly cause: Cause;
@@ -123,12 +123,14 @@ interface WayBack {
   readonly failed: ByEcu<{ readonly code: DriverErrorCode; readonly reason: string }>;
 }
 
-/** Some ECUs could not be taken back: declared, spelled out, and tried again from time to time. */
+/**
+ * Some ECUs could not be rolled back. The state is reported per ECU, and the rollback is tried again from time to time.
+ */
 export interface SafeState extends WayBack {
   readonly kind: 'safe-state';
-  /** The mixed state was written down and reported. */
+  /** Whether the mixed state was stored and reported. */
   readonly reported: boolean;
-  /** Later ways back that failed, too. */
+  /** Number of later rollbacks that also failed. */
   readonly attempts: number;
 }
 
@@ -136,7 +138,7 @@ export type CampaignState =
   | {
       readonly kind: 'idle';
       readonly finished: CampaignResult | null;
-      /** What the vehicle returns to when the result is closed. */
+      /** The safe state to which the vehicle returns when the result is closed. */
       readonly mixed: SafeState | null;
     }
   | { readonly kind: 'checking'; readonly mixed: SafeState | null }
@@ -144,7 +146,7 @@ export type CampaignState =
       readonly kind: 'awaiting-approval';
       readonly campaign: Campaign;
       readonly phase: ApprovalPhase;
-      /** With `activate`: all ECUs; otherwise none. */
+      /** In the phase `activate`: all ECUs; otherwise none. */
       readonly staged: ByEcu<Transfer>;
       readonly changes: Changes;
       readonly restarts: number;
@@ -154,7 +156,10 @@ export type CampaignState =
       readonly kind: 'staging';
       /** The condition that is checked before going on; null while ECUs are staged. */
       readonly gate: 'stage' | 'activate' | null;
-      /** The first gate was open once: also while it is looked at again after a restart, an ECU may have been begun. */
+      /**
+       * Whether the first gate was open before. If so, an ECU may be half staged while the gate is checked after a
+       * restart.
+       */
       readonly begun: boolean;
       readonly staged: ByEcu<Transfer>;
     } & Working)
@@ -168,38 +173,38 @@ export type CampaignState =
       readonly transfers: ByEcu<Transfer>;
       readonly verified: ByEcu<Verified>;
     } & Working)
-  /** First all are confirmed, then the counters of all are raised. */
+  /** All ECUs are confirmed first, then the counters of all are raised. */
   | ({
       readonly kind: 'committing';
       readonly transfers: ByEcu<Transfer>;
       readonly verified: ByEcu<Verified>;
       readonly confirmed: readonly string[];
-      /** Of the confirmed ECUs that prove it. */
+      /** Receipts of the confirmed ECUs that prove their confirmation. */
       readonly receipts: ByEcu<string>;
       readonly committed: readonly string[];
       readonly uncommitted: readonly string[];
     } & Working)
   | ({
       readonly kind: 'rolling-back';
-      /** In the order in which they go back. */
+      /** ECUs still to roll back, in this order. */
       readonly pending: readonly string[];
-      /** 0: the first way back. n: the n-th attempt to leave the safe state. */
+      /** 0: the first rollback. n: the n-th attempt to leave the safe state. */
       readonly attempt: number;
-      /** How many ECUs were lost when this attempt began; none before the first. */
+      /** Number of lost ECUs when this attempt began; 0 in the first rollback. */
       readonly lost: number;
     } & WayBack &
       Working)
   | SafeState;
 
 export type StateOf<K extends CampaignState['kind']> = Extract<CampaignState, { kind: K }>;
-/** States in which ECUs are worked on and the way back is open. */
+/** States in which ECUs are being updated and a rollback is possible. */
 export type Forward =
   | StateOf<'staging'>
   | StateOf<'activating'>
   | StateOf<'verifying'>
   | StateOf<'committing'>;
 
-/** What the shell shall do. Every command may be given again after a restart: all are idempotent. */
+/** The commands for the shell. A command may be given again after a restart, so all are idempotent. */
 export type CampaignCommand =
   | { readonly kind: 'check' }
   | { readonly kind: 'download'; readonly item: PlanItem }
@@ -208,33 +213,32 @@ export type CampaignCommand =
   | {
       readonly kind: 'ecu';
       readonly step: EcuStep;
-      /** Id of the campaign. */
       readonly campaign: string;
       readonly item: PlanItem;
-      /** Failed tries before this one. */
+      /** Number of failed tries before this one. */
       readonly tries: number;
-      /** Wait before it. */
+      /** Pause before this try. */
       readonly delayMs: number;
-      /** With `roll-back`: whether there is something to take back, as far as the campaign knows. */
+      /** With `roll-back`: whether there is something to roll back, as far as the campaign knows. */
       readonly changed: Changed;
       /** With `verify`: trouble codes from before the update; undefined where they are not known. */
       readonly knownDtcs: readonly string[] | undefined;
       /** With `confirm`: the commitments of all ECUs. With `commit`: their receipts. Empty otherwise. */
       readonly evidence: readonly string[];
     }
-  /** Write down and report the result. With the outcome ROLLBACK_FAILED the safe state follows. */
+  /** Store and report the result. With the outcome ROLLBACK_FAILED the safe state follows. */
   | { readonly kind: 'finish'; readonly result: CampaignResult };
 
 export const IDLE: CampaignState = { kind: 'idle', finished: null, mixed: null };
 
-/** The campaign has passed its point of no return: it is finished, which is the safer way. */
+/** Whether the campaign has passed its point of no return, after which it is safer to finish than to stop. */
 export function isPastNoReturn(
   state: CampaignState,
 ): state is StateOf<'activating' | 'verifying' | 'committing'> {
   return state.kind === 'activating' || state.kind === 'verifying' || state.kind === 'committing';
 }
 
-/** The second half of `committing`: from here on counters rise. */
+/** Whether the second half of `committing` has begun, in which the counters are raised. */
 export function allConfirmed({ confirmed, campaign }: StateOf<'committing'>): boolean {
   return confirmed.length === campaign.plan.items.length;
 }

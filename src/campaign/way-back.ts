@@ -1,4 +1,4 @@
-// The way back: which ECUs it concerns, in which order, how it ends, and what leads out of the safe state.
+// The rollback of a campaign: its ECUs, their order, its end, and the attempts to leave the safe state.
 
 import { type Changes, changedIn, noted } from './changes.ts';
 import { commandsOf } from './commands.ts';
@@ -7,8 +7,8 @@ import { resultOf } from './result.ts';
 import type { CampaignState, Cause, Forward, SafeState, StateOf } from './state.ts';
 
 /**
- * Ends the forward way: every ECU in which something was changed goes back, in reverse order. What is under way is
- * stopped and tells nothing more. `ended`: ECUs whose step has just told all it has done.
+ * Ends the forward steps: every changed ECU is rolled back, in reverse order. Steps under way are stopped and report
+ * nothing more. `ended`: ECUs whose step has just reported all its changes.
  */
 export function undo(
   state: Forward | StateOf<'awaiting-approval'>,
@@ -36,7 +36,7 @@ export function undo(
   });
 }
 
-/** Steps that had begun to change their ECU and did not come to their end: what they have changed is unknown. */
+/** Adds the steps that had begun to change their ECU and did not end: what they have changed is unknown. */
 export function withUnderWay(
   state: Forward | StateOf<'awaiting-approval'>,
   ended: readonly string[] = [],
@@ -53,7 +53,7 @@ export function withUnderWay(
   );
 }
 
-/** The next ECUs go back, or the campaign ends: all are back, or what is mixed is declared. */
+/** Continues the rollback with the next ECUs, or ends the campaign: all are rolled back, or the state is mixed. */
 export function rollOn(state: StateOf<'rolling-back'>): CampaignState {
   if (state.pending.length > 0) return state;
   const { campaign, cause, transfers, changes, undone, failed, attempt } = state;
@@ -62,7 +62,7 @@ export function rollOn(state: StateOf<'rolling-back'>): CampaignState {
     return {
       kind: 'safe-state',
       ...{ campaign, cause, transfers, changes, undone, failed },
-      // Told once, and again by a later attempt that has brought one of them back.
+      // A later attempt reports the state again only when it has brought an ECU back.
       reported: attempt > 0 && lost === state.lost,
       attempts: attempt,
     };
@@ -79,7 +79,7 @@ export function rollOn(state: StateOf<'rolling-back'>): CampaignState {
   return { kind: 'idle', finished, mixed: campaign.mixed };
 }
 
-/** Tries once more to take back what is lost. */
+/** Begins another attempt to roll back the lost ECUs. */
 export function recover(state: SafeState): CampaignState {
   const lost = new Set(lostOf(state));
   const { campaign, cause, transfers, changes, undone, attempts } = state;

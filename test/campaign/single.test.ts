@@ -94,7 +94,7 @@ describe('what is said of an ECU whose update failed', () => {
     [
       'nothing of itself',
       { rollback: telling({ version: undefined, sha256: undefined }) },
-      { kind: 'unknown', reason: 'it tells neither version nor digest' },
+      { kind: 'unknown', reason: 'the ECU reports neither version nor digest' },
     ],
     [
       'nothing at all',
