@@ -1,4 +1,4 @@
-// Switching an ECU between its banks, and the reset that makes it so.
+// Switches an ECU between its banks, and resets it so that the switch takes effect.
 
 import type { BootState } from '../uds/boot-state.ts';
 import { type CampaignRecord, decodeCampaignRecord } from '../uds/campaign-record.ts';
@@ -21,12 +21,12 @@ import {
 import { readBootState, readDid, readDigest } from './identification.ts';
 import { enterSession, unlock } from './unlock.ts';
 
-/** What a two-bank ECU holds. */
+/** The banks of a two-bank ECU. */
 export interface Banks {
   readonly state: BootState;
-  /** Undefined while nothing can be booted. */
+  /** Digest of the active bank; undefined while no bank can be booted. */
   readonly active: string | undefined;
-  /** Undefined unless the inactive bank holds a verified image. */
+  /** Digest of the inactive bank; undefined unless it holds a verified image. */
   readonly inactive: string | undefined;
 }
 
@@ -58,20 +58,20 @@ export async function readBanks(
   };
 }
 
-/** A bank routine and what becomes of it. */
+/** One call of a bank routine. */
 export interface BankRoutine {
   readonly routine: number;
-  /** Completes "while ...". */
+  /** Completes "while ..." in messages. */
   readonly doing: string;
-  /** What an ECU of ours is told: in whose name, and with which evidence. Other makes know no option. */
+  /** Campaign and evidence for an ECU of ours. ECUs of other makes take no option. */
   readonly option: Uint8Array;
 }
 
 /**
- * Runs one bank routine. An ECU of ours takes it as a message with authority of its own, in any session; one of another
- * make that has these routines wants the extended session, unlocked, and stays in it. There the routine is sent once: who
- * loses its answer looks at the banks. `fact` hears what became of it. The value is what the answer holds behind its
- * status byte.
+ * Runs one bank routine. An ECU of ours takes it as an authenticated message in any session. An ECU of another make
+ * that has these routines needs the extended session, unlocked, and stays in it; the routine is sent once, and the
+ * caller reads the banks when the answer is lost. `fact` records the change. The value is the part of the answer after
+ * its status byte.
  */
 export async function bankRoutine(
   exchange: Exchange,
@@ -103,7 +103,7 @@ export async function bankRoutine(
   return failure('REFUSED', `${exchange.peer}: status ${status} while ${doing}, expected 0`);
 }
 
-/** How this ECU takes orders; an ECU of ours takes none without the key of this vehicle's TMU. */
+/** The exchange for orders; an ECU of ours takes orders only with the key of this vehicle's TMU. */
 function ordersOf(exchange: Exchange): Exchanged<Exchange> {
   if (!isOurs(exchange.ecu)) return { ok: true, value: exchange };
   const secured = exchange.secured();
@@ -114,17 +114,17 @@ function ordersOf(exchange: Exchange): Exchanged<Exchange> {
   );
 }
 
-/** A bootloader that verifies what it is given, and acts in the name of a campaign only. */
+/** Whether it is an ECU of ours: its bootloader verifies metadata and acts only for a campaign. */
 export function isOurs(ecu: VehicleEcu): boolean {
   return ecu.programming.metadata !== 'skip';
 }
 
-/** What the ECU says of itself, authenticated where there is a key for that. */
+/** The exchange for reports of the ECU about itself, authenticated where there is a key for that. */
 export function authentic(exchange: Exchange): Exchange {
   return (isOurs(exchange.ecu) ? exchange.secured() : undefined) ?? exchange;
 }
 
-/** DID FD25; undefined for an ECU that has none. */
+/** Reads DID FD25; undefined for an ECU that has none. */
 export async function readCampaignRecord(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -141,8 +141,9 @@ export async function readCampaignRecord(
 export type SelfTest = 'passed' | 'failed' | 'not-told';
 
 /**
- * Results of confirmBank before it was started: one byte, 0 when the self test of the running image has passed. A
- * question, which unlocks nothing. An ECU that does not know it tells by refusing to confirm.
+ * Requests the results of confirmBank before it was started: one byte, 0 when the self test of the running image has
+ * passed. This only reads, so nothing is unlocked. An ECU without these results shows a failed self test by refusing to
+ * confirm.
  */
 export async function askSelfTest(
   exchange: Exchange,
@@ -163,15 +164,16 @@ export async function askSelfTest(
   if (answer.ok) {
     return { ok: true, value: (answer.value.data[0] ?? 0) === 0 ? 'passed' : 'failed' };
   }
-  // 24: no results before it was started.
+  // 24: the ECU has no results before the routine was started.
   return isNotKnown(answer) || answer.nrc === Nrc.requestSequenceError
     ? { ok: true, value: 'not-told' }
     : answer;
 }
 
 /**
- * ECUReset. The answer may be lost to the reset itself, which is no failure. An ECU that is still in the session from
- * before has not heard it. An ECU of ours takes it from the TMU also while the vehicle moves. The value: it was answered.
+ * ECUReset. The reset itself can swallow the answer, which is no failure. An ECU that is still in its earlier session
+ * did not receive the request. An ECU of ours takes it from the TMU also while the vehicle moves. The value is true
+ * when the ECU answered.
  */
 export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<boolean>> {
   const orders = (isOurs(exchange.ecu) ? exchange.secured({ once: true }) : undefined) ?? exchange;
@@ -181,13 +183,13 @@ export async function reset(exchange: Exchange, signal?: AbortSignal): Promise<E
     signal,
     { look: () => exchange.keepsSession(signal) },
   );
-  // Pending up to its limit, it may be restarting all the same.
+  // An ECU that stayed pending up to the limit may still be restarting.
   if (answer.ok) return { ok: true, value: true };
   const isOpen = wasLost(answer) || (answer.code === 'BUSY' && answer.nrc === undefined);
   return isOpen ? { ok: true, value: false } : answer;
 }
 
-/** Back to the default session without waiting for S3; an ECU that does not answer gets there by itself. */
+/** Returns to the default session without waiting for S3; S3 brings an ECU there that does not answer. */
 export async function leaveSession(exchange: Exchange): Promise<void> {
   await exchange.ask(Uint8Array.of(0x10, 0x01), 'leaving the extended session');
 }

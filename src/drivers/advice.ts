@@ -1,29 +1,29 @@
-// What a person can do about a failure of an ECU, in words that fit where its description came from.
+// What a person can do about a failure of an ECU, worded for the source of the ECU's description.
 
 import type { VehicleEcu } from '../vehicle/schema.ts';
 
 export const ADVICE_TOPICS = [
-  /** It does not answer at all. */
+  /** The ECU does not answer at all. */
   'silent',
-  /** It did not come back after its reset within `timing.resetMs`. */
+  /** The ECU did not answer within `timing.resetMs` after its reset. */
   'restart',
-  /** Its SecurityAccess is missing or refused. */
+  /** SecurityAccess of the ECU is missing or refused. */
   'security',
-  /** Too many wrong keys: it refuses every key for a while. */
+  /** The ECU got too many wrong keys and refuses every key for some time. */
   'security-delay',
-  /** Its seed cannot be answered: no secret is known. */
+  /** No secret is known with which to answer the seed. */
   'no-key',
-  /** It takes orders by the key of its TMU, and there is none. */
+  /** The ECU takes orders with the key of its TMU, and that key is missing. */
   'no-authority',
-  /** Its only bank has to be restored, and the image of before is not kept. */
+  /** The only bank must be restored, and the previous image is not kept. */
   'no-previous-image',
 ] as const;
 export type AdviceTopic = (typeof ADVICE_TOPICS)[number];
 
 export interface Advice {
-  /** Completes the sentence of a failure. */
+  /** The advice, which completes the sentence of a failure. */
   readonly about: (topic: AdviceTopic, ecu: VehicleEcu) => string;
-  /** How a person gives a field of the vehicle file (`timing.resetMs`) another value. */
+  /** How a person changes a field of the vehicle file (`timing.resetMs`). */
   readonly field: (name: string) => string;
 }
 
@@ -44,7 +44,7 @@ const WORDS: Readonly<Record<AdviceTopic, (ecu: VehicleEcu) => string>> = {
   'no-previous-image': ({ name }) => `program it with "can-ota flash ${name} FILE"`,
 };
 
-/** For a TMU and everybody else who has a vehicle file and the identity of the vehicle. */
+/** Advice for a TMU and for other users with a vehicle file and the identity of the vehicle. */
 export const vehicleFileAdvice: Advice = {
   about: (topic, ecu) => WORDS[topic](ecu),
   field: (name) => name,

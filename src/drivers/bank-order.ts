@@ -1,4 +1,4 @@
-// Orders to the banks of an ECU: sent once, looked at when the answer is lost, and the restart behind them.
+// Orders to the banks of an ECU, each followed by a restart. When an answer is lost, the banks show what happened.
 
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import {
@@ -14,7 +14,7 @@ import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, type Refusal, wasLost } from './exchange.ts';
 import { awaitBanks } from './restart.ts';
 
-/** Times that a bank routine is sent whose answer is lost and which was not carried out. */
+/** How often a bank routine is sent when its answer is lost and the ECU has not carried it out. */
 const ORDER_TRIES = 2;
 const DONE = { ok: true, value: new Uint8Array() } as const;
 
@@ -24,14 +24,14 @@ export interface BankAccess {
 }
 
 export interface BankOrder extends BankRoutine {
-  /** A reset follows, which ends the session anyway. */
+  /** Whether the session is kept, because a reset follows that ends it. */
   readonly staysInSession?: boolean;
 }
 
 /**
- * A bank routine. When its answer is lost the banks are looked at: it is done, or it is sent once more. Nothing is
- * repeated where nothing shows that it is done. An ECU of ours gives the same answer to the same order, whether it has
- * done it already or not.
+ * Sends a bank routine. When its answer is lost, the banks show whether it was carried out; if not, it is sent once
+ * more. A routine whose effect the banks do not show is not repeated. An ECU of ours gives the same answer to a
+ * repeated order.
  */
 export async function orderBank(
   { exchange, runCommand }: BankAccess,
@@ -66,7 +66,7 @@ export async function resetAndAwait(
   return asked.ok ? awaitBanks(exchange, isThere, late, signal) : asked;
 }
 
-/** The switch that was asked for is still to come: the reset has not happened, another one may help. */
+/** A failure when the switch is still pending: the reset has not happened, and another one can help. */
 export function notRestarted(exchange: Exchange, { state }: Banks): Refusal | undefined {
   if (!state.activationPending) return undefined;
   const { resetMs } = exchange.ecu.timing;

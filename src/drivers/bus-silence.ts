@@ -1,4 +1,4 @@
-// Quiet on the bus while ECUs are programmed: trouble codes and normal traffic off for all, on again when the last one is done.
+// Silences the bus while ECUs are programmed: trouble codes and normal traffic are off until the last one is done.
 
 import { type Clock, sleep } from '../core/clock.ts';
 import { present } from '../core/present.ts';
@@ -15,25 +15,25 @@ const { DtcSetting } = controlDtcSetting;
 type Broadcast = (request: Uint8Array) => Promise<void>;
 type Quieted = Pick<EcuProgramming, 'controlDtcSetting' | 'communicationControl'>;
 
-/** ISO 14229-2, S3server: an ECU that hears no tester for so long is in the default session again. */
+/** S3server of ISO 14229-2: an ECU that receives no request for this time returns to the default session. */
 export const S3_SERVER_MS = 5000;
 /** S3 with the tolerance of an ECU's clock. */
 export const S3_OVER_MS = S3_SERVER_MS * 1.1;
 
 /** Pause between two requests to an ECU that has not confirmed its default session. */
 const RETRY_MS = 250;
-/** An ECU that answers "pending" has heard the request. */
+/** Longest wait for an ECU that answers "pending": it has received the request. */
 const PENDING_LIMIT_MS = 500;
 
 export interface SilencedEcus {
-  /** The ECUs behind the functional address that the tester can also ask one by one. */
+  /** The ECUs behind the functional address that also have a physical address. */
   readonly members: () => readonly Pick<Exchange, 'broadcast' | 'reply'>[];
   readonly clock: Clock;
 }
 
 /**
- * One for each functional address, shared by the drivers behind it: what one ECU's end would restore while the
- * next is still being programmed stays off until the last one releases it.
+ * The silence of one functional address, shared by the drivers behind it. Trouble codes and normal traffic stay off
+ * until the last driver releases it.
  */
 export class BusSilence {
   #holders = 0;
@@ -41,19 +41,20 @@ export class BusSilence {
   #trafficOff = false;
   readonly #ecus: SilencedEcus | undefined;
 
-  /** Without `ecus` nothing is asked back: a tester that goes away afterwards can rely on S3. */
+  /** Without `ecus` no ECU is asked afterwards: a tester that sends nothing more can rely on S3. */
   constructor(ecus?: SilencedEcus) {
     this.#ecus = ecus;
   }
 
-  /** Sessions of the ECUs behind the address are open because of a tester here. */
+  /** Whether this tester holds the sessions of the ECUs behind the address open. */
   get held(): boolean {
     return this.#holders > 0;
   }
 
   /**
-   * Requests to all ECUs, ISO 14229-1 16.3 (pre-programming): extended session first, since both settings end with
-   * the session. Functional requests are answered by nobody (bit 7, and NRCs 11, 12, 31 are not sent).
+   * Sends the requests to all ECUs, ISO 14229-1 16.3 (pre-programming): the extended session first, because both
+   * settings end with the session. No ECU answers them (bit 7 suppresses the response, and NRCs 11, 12, 31 are not
+   * sent).
    */
   async acquire(broadcast: Broadcast, wanted: Quieted): Promise<void> {
     this.#holders++;
@@ -78,8 +79,8 @@ export class BusSilence {
   }
 
   /**
-   * Restores in reverse order once nobody needs the quiet any more. Takes S3 at most, and no signal shortens it: a
-   * campaign that is aborted goes on talking to the ECUs.
+   * Restores in reverse order when the last user has released the silence. It takes at most S3, and no signal shortens
+   * it, because an aborted campaign still sends requests to the ECUs.
    */
   async release(broadcast: Broadcast): Promise<void> {
     if (this.#holders === 0 || --this.#holders > 0) return;
@@ -90,7 +91,7 @@ export class BusSilence {
     await this.#restore(broadcast, { traffic, dtc });
   }
 
-  /** What an earlier run of this tester may have left behind when it lost its power. */
+  /** Ends a silence that an earlier run of this tester may have left when it lost its power. */
   async restore(): Promise<void> {
     const first = this.#ecus?.members()[0];
     if (first === undefined || this.#holders > 0) return;
@@ -116,8 +117,9 @@ export class BusSilence {
   }
 
   /**
-   * A broadcast has no answer and may be lost, and later requests of this tester would keep the session, and with it
-   * the silence. So each ECU is asked until it answers. One that hears nothing for so long has left by S3.
+   * A broadcast has no answer and can be lost, and later requests of this tester would keep the session and the
+   * silence. So each ECU is asked until it answers. An ECU that receives nothing for this time has left the session by
+   * S3.
    */
   async #confirm(member: Pick<Exchange, 'reply'>): Promise<void> {
     const { clock } = present(this.#ecus, 'the list of silenced ECUs');
@@ -129,7 +131,7 @@ export class BusSilence {
         patienceMs: 0,
       });
       if (reply === 'interrupted' || clock.nowMs() >= endMs) return;
-      // An ECU that refuses has heard it; nothing else would persuade it.
+      // An ECU that refuses has received the request; a repetition would not help.
       if (reply.kind === 'positive' || reply.kind === 'negative') return;
       if (reply.kind === 'transport' && reply.result === 'CLOSED') return;
       await sleep(clock, 'restore', RETRY_MS);

@@ -1,4 +1,4 @@
-// Asks and informs the driver through the CGW: RoutineControl 0x0200 and 0x0204. An answer counts only with a right MAC.
+// Asks and informs the driver through the CGW: RoutineControl 0x0200 and 0x0204. An answer needs a valid MAC.
 
 import type {
   ApprovalAnswer,
@@ -38,19 +38,19 @@ export interface CgwApproverOptions {
   readonly key: string;
   readonly requester: UdsRequester;
   readonly clock: Clock;
-  /** For the challenges; that of the machine when missing. */
+  /** Source of the challenges; missing: that of the machine. */
   readonly random?: Random;
   readonly logger?: Logger;
 }
 
-/** How often the answer is asked for. */
+/** Interval at which the answer is polled. */
 const POLL_MS = 250;
-/** The CGW keeps the time; this long after it the question counts as timed out even when it never says so. */
+/** Time after the CGW's own limit at which the request counts as timed out even when the CGW does not say so. */
 const GRACE_MS = 10_000;
-/** Tries of one request while the CGW does not answer. */
+/** Number of tries of one request while the CGW does not answer. */
 const TRIES = 3;
 const RETRY_MS = 500;
-/** A console that is busy has another question: no use in waiting longer. */
+/** Longest wait for a busy console, which shows another request. */
 const PATIENCE_MS = 750;
 
 export class CgwApprover implements Approver {
@@ -95,7 +95,7 @@ export class CgwApprover implements Approver {
     final: boolean,
     signal?: AbortSignal,
   ): Promise<ApprovalAnswer | ForgottenApproval> {
-    // The stop comes first: what is approved after it cannot be withdrawn any more.
+    // Stop first: after that the driver cannot withdraw the approval.
     if (final) {
       const stopped = await this.#routine(
         Routine.driverApproval,
@@ -112,8 +112,8 @@ export class CgwApprover implements Approver {
   }
 
   /**
-   * The CGW shows the update and answers at once, under the same MAC. It forgets an earlier answer by it: whoever
-   * rechecks an approval of the driver afterwards finds none, so inform only where nobody was asked.
+   * The CGW shows the update and answers at once, with the same MAC. It then forgets an earlier answer, and a later
+   * recheck finds no approval. So call this only when the driver was not asked.
    */
   async inform(
     question: ApprovalQuestion,
@@ -138,7 +138,7 @@ export class CgwApprover implements Approver {
       : { kind: 'unreachable', reason: `${this.#exchange.peer} did not show the update` };
   }
 
-  /** One look, and silence is no answer: the refusal stands until the CGW says otherwise under its MAC. */
+  /** Polls once. The refusal stands until the CGW says otherwise with a valid MAC; silence changes nothing. */
   async wantsAgain(question: ApprovalQuestion, signal?: AbortSignal): Promise<boolean> {
     const result = await this.#result(bindingOf(question), signal);
     return 'status' in result && result.status === ApprovalStatus.askAgain;
@@ -151,7 +151,7 @@ export class CgwApprover implements Approver {
       Routine.updateOutcome,
       RoutineControlType.startRoutine,
       record,
-      'telling the driver how it ended',
+      'telling the driver the result',
       signal,
     );
     if (!told.ok) this.#logger.warn({ ecu: this.#exchange.ecu.name }, told.reason);
@@ -162,12 +162,12 @@ export class CgwApprover implements Approver {
       RoutineControlType.stopRoutine,
       Routine.driverApproval,
     );
-    await this.#exchange.ask(request, 'taking the question back');
+    await this.#exchange.ask(request, 'withdrawing the request');
   }
 
   /**
-   * A question that is still open is one of ours, which could not be taken back while the CGW was silent: nobody
-   * waits for its answer any more.
+   * Starts a request. A request that is still open in the CGW is an old one of this TMU, which could not be withdrawn
+   * while the CGW was silent; its answer is no longer needed.
    */
   async #start(
     record: Uint8Array,
@@ -182,12 +182,12 @@ export class CgwApprover implements Approver {
     return start();
   }
 
-  /** The result when it is authentic; otherwise what that means for the question. */
+  /** The result when it is authentic; otherwise the answer that follows for the request. */
   async #result(
     binding: ApprovalBinding,
     signal?: AbortSignal,
   ): Promise<ApprovalResult | ApprovalAnswer | ForgottenApproval> {
-    // An approval that was right a minute ago may have been taken back: the answer must be to this very request.
+    // The driver may have withdrawn an earlier approval: a challenge binds the answer to this request.
     const challenge = this.#random.bytes(APPROVAL_CHALLENGE_BYTES);
     const answer = await this.#routine(
       Routine.driverApproval,
@@ -203,7 +203,7 @@ export class CgwApprover implements Approver {
     if (result === undefined) {
       return this.#forged(`${answer.value.data.length} bytes that are no approval result`);
     }
-    // Also for "waiting": a node that keeps saying it could hold the question open for ever.
+    // Verify "waiting" too: a node that keeps sending it could hold the request open for ever.
     if (!verifyApproval(this.#key, binding, result, challenge)) {
       return this.#forged('its MAC is not the one of this campaign, question, nonce and challenge');
     }
@@ -223,7 +223,7 @@ export class CgwApprover implements Approver {
     return { kind: 'forgotten', reason };
   }
 
-  /** A console without any question has been restarted since it was asked. */
+  /** The answer after a failed request. A console without any request was restarted since it was asked. */
   #lost(failed: Exclude<Exchanged<unknown>, { ok: true }>): ApprovalAnswer | ForgottenApproval {
     return failed.nrc === Nrc.requestSequenceError ? this.#forgotten() : this.#unanswered(failed);
   }
@@ -258,7 +258,7 @@ export class CgwApprover implements Approver {
         signal,
         { once: true, patienceMs: PATIENCE_MS },
       );
-      // All these requests can be repeated: the same campaign is the same question.
+      // All these requests can be repeated: for the same campaign they mean the same request.
       if (answer.ok || !answer.transient || answer.code === 'INTERRUPTED' || tries >= TRIES) {
         return answer;
       }

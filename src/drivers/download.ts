@@ -1,4 +1,4 @@
-// RequestDownload: from the beginning, from what an interrupted transfer left, or not at all.
+// RequestDownload: from the beginning, from the end of an interrupted transfer, or not at all.
 
 import { defined } from '../core/optional.ts';
 import { Nrc } from '../uds/nrc.ts';
@@ -16,7 +16,7 @@ type DownloadStep = Extract<ProgrammingStep, { kind: 'download' }>;
 
 const DONE = { ok: true, value: undefined } as const;
 
-/** Carries the image, or what the ECU does not hold of it yet. */
+/** Transfers the image, or the part that the ECU does not hold yet. */
 export async function download(step: DownloadStep, run: Run): Promise<Exchanged<void>> {
   const { exchange, hooks, image } = run;
   const start = await findStart(step, run);
@@ -24,7 +24,7 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
   if (start.value.kind === 'held') {
     run.spared = image.length;
     run.checked = true;
-    // It stands there under the new metadata now.
+    // The image now belongs to the new metadata, which is a change.
     run.fact.join('yes');
     hooks.progress?.({ sent: image.length, total: image.length });
     return DONE;
@@ -44,7 +44,7 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
     progress: (bytes) => hooks.progress?.({ sent: bytes, total: image.length }),
   });
   if (!sent.ok) {
-    // A block that does not decrypt is told by the same NRC as a flash cell that does not take it.
+    // The NRC is the same for a block that cannot be decrypted and for a flash cell that cannot be written.
     if (!run.encrypted || sent.nrc !== Nrc.generalProgrammingFailure) return sent;
     const explained = await explainRefusal(exchange, sent, 'the encrypted image');
     return explained.attack === undefined ? sent : explained;
@@ -56,21 +56,21 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
 
 type Start =
   | { readonly kind: 'anew' }
-  /** The first bytes are durable in the ECU; the reader stands behind them. */
+  /** The ECU holds the first bytes durably; the reader is positioned after them. */
   | { readonly kind: 'resume'; readonly state: ResumeState; readonly reader: ImageReader }
   | { readonly kind: 'held' };
 const ANEW: Exchanged<Start> = { ok: true, value: { kind: 'anew' } };
 
-/** What the ECU holds of this image, in the state that it is in now: its metadata has been accepted. */
+/** Finds what the ECU holds of this image, after it has accepted the metadata. */
 async function findStart(step: DownloadStep, run: Run): Promise<Exchanged<Start>> {
   const { exchange, hooks, plain, image } = run;
   if (run.held === true && step.check !== undefined) {
     const checked = await runRoutine(step.check, run);
     if (checked.ok) return { ok: true, value: { kind: 'held' } };
-    // Only a word of the ECU costs it the image; silence does not.
+    // Only an answer of the ECU makes the transfer start from the beginning; silence does not.
     return checked.nrc === undefined && checked.code !== 'DIGEST_MISMATCH' ? checked : ANEW;
   }
-  // An ECU of another make may tell something else there.
+  // In an ECU of another make the DID can have another meaning.
   if (exchange.ecu.programming.metadata === 'skip') return ANEW;
   const state = await readResumeState(exchange, hooks.signal);
   if (!state.ok) return state;
@@ -79,7 +79,7 @@ async function findStart(step: DownloadStep, run: Run): Promise<Exchanged<Start>
     return ANEW;
   }
   if (found.carried >= image.length) return ANEW;
-  // The same image may have been encrypted once more since then.
+  // The same image may have been encrypted again since then, with other bytes.
   const reader = new ImageReader(image);
   const same = (await reader.skip(found.carried)) && reader.crc32 === found.crc32;
   return same ? { ok: true, value: { kind: 'resume', state: found, reader } } : ANEW;
@@ -92,7 +92,7 @@ async function open(
 ): Promise<Exchanged<Opened>> {
   if (start.kind === 'anew') return openAnew(step, run);
   const resumed = await openResumed(start, run);
-  // It thought better of it: what it refuses to go on with can still be erased.
+  // The ECU refuses to resume; it can still erase the part and take the image from the beginning.
   return resumed.ok || resumed.nrc === undefined ? resumed : openAnew(step, run);
 }
 

@@ -1,4 +1,4 @@
-// One ECU over UDS: identify, stage, activate, verify, confirm, roll back. Every method asks first what the ECU holds.
+// The driver of one ECU over UDS: identify, stage, activate, verify, confirm, roll back. Each step first reads the state.
 
 import { worse } from '../campaign/changes.ts';
 import type {
@@ -66,14 +66,14 @@ export interface UdsEcuDriverOptions {
   readonly ecu: VehicleEcu;
   readonly requester: UdsRequester;
   readonly clock: Clock;
-  /** Shared by the ECUs behind one functional address; own one when missing. */
+  /** Silence shared by the ECUs behind one functional address; missing: the driver makes one for itself. */
   readonly silence?: BusSilence;
-  /** By which an ECU of ours takes orders. */
+  /** Authority with which an ECU of ours takes orders. */
   readonly authority?: OrderAuthority | undefined;
-  /** For `security.algorithm: command`. */
+  /** Runs the command of `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
-  /** What a person can do about a failure; that of a vehicle file unless given. */
+  /** What a person can do about a failure; missing: the advice for a vehicle file. */
   readonly advice?: Advice;
 }
 
@@ -85,9 +85,9 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
   readonly #logger: Logger;
-  /** By the digest of the target: what was changed for it in the life of this driver. */
+  /** What this driver has changed, by the digest of the target. */
   readonly #changes = new Map<string, Changed>();
-  /** The last that it told of its software when it was identified. */
+  /** The ECU's last report of its software at an identification. */
   #told: EcuReport | undefined;
   #toldSelfTest = false;
 
@@ -134,7 +134,7 @@ export class UdsEcuDriver implements EcuDriver {
     if (!fits.ok) return fits;
     const right = await this.#checkHardware(hooks.signal);
     if (!right.ok) return right;
-    // A single bank has no place beside the running image: it is written by `activate`.
+    // A single bank has no place beside the running image; `activate` writes it.
     if (!this.#twoBanks) {
       const known = await this.#learnBefore(target, hooks.signal);
       return known.ok ? this.#withTroubleCodes(nothing('no', false), hooks.signal) : known;
@@ -145,10 +145,10 @@ export class UdsEcuDriver implements EcuDriver {
     const held = banks.value.inactive === sha256;
     if (banks.value.active === sha256 || (held && target.metadata === undefined)) {
       hooks.progress?.({ sent: target.image.length, total: target.image.length });
-      // Who made it run this is not known; what it holds beside is forgotten on the way back.
+      // It is not known who activated a running image; a rollback discards an image in the other bank.
       fact.join(held ? 'yes' : 'unknown');
       const report = nothing(fact.value, true);
-      // Codes of the new software would be no measure for the new software.
+      // Codes of the new software cannot serve as the comparison for the new software.
       return banks.value.active === sha256
         ? { ok: true, value: report }
         : this.#withTroubleCodes(report, hooks.signal);
@@ -169,7 +169,7 @@ export class UdsEcuDriver implements EcuDriver {
       : { ok: true, value: { ...written.value, dtcs } };
   }
 
-  /** What fails already is not the fault of the update. */
+  /** Adds the trouble codes that fail before the update; they are not counted against it. */
   async #withTroubleCodes(
     report: TransferReport,
     signal?: AbortSignal,
@@ -209,7 +209,7 @@ export class UdsEcuDriver implements EcuDriver {
         `${peer} does not hold the image ${short(sha256)} in its inactive bank: stage it again`,
       );
     }
-    // An ECU of ours is asked also where a switch is pending: an earlier campaign may have asked for that.
+    // An ECU of ours gets the order even when a switch is pending, because an earlier campaign may have ordered it.
     if (before.value.state.activationPending && !isOurs(this.#ecu)) {
       if (!(await fact.begin()))
         return failure('INTERRUPTED', `${peer}: stopped before its reset`, true);
@@ -239,7 +239,7 @@ export class UdsEcuDriver implements EcuDriver {
     return back.ok ? { ok: true, value: nothing(fact.value, false) } : back;
   }
 
-  /** Who made it run this is not known. An ECU of ours belongs to this campaign from now on. */
+  /** The ECU already runs the image, and it is not known since when. An ECU of ours joins this campaign. */
   async #runsAlready(
     target: Target,
     fact: ChangeFact,
@@ -250,19 +250,19 @@ export class UdsEcuDriver implements EcuDriver {
     return joined.ok ? { ok: true, value: nothing('unknown', true) } : joined;
   }
 
-  /** What the ECU runs becomes a part of the campaign; an ECU of another make knows no campaigns. */
+  /** Makes the running image a part of the campaign; an ECU of another make has no campaigns. */
   async #join(target: Target, signal?: AbortSignal): Promise<Exchanged<void>> {
     if (!isOurs(this.#ecu)) return DONE;
     const record = await readCampaignRecord(this.#exchange, signal);
     if (!record.ok) return record;
     if (record.value !== undefined && isOf(record.value, target.campaign)) return DONE;
     const order = activation(target, 'telling it the campaign of its image');
-    // Nothing that runs is changed by it.
+    // The order does not change the running software.
     const asked = await orderBank(this.#access, order, undefined, new ChangeFact(), signal);
     return asked.ok ? DONE : asked;
   }
 
-  /** The reset runs the new image at once. */
+  /** Writes the image of a single-bank ECU and resets it, which starts the new image at once. */
   async #writeSingleBank(
     target: Target,
     hooks: DriverHooks,
@@ -286,7 +286,8 @@ export class UdsEcuDriver implements EcuDriver {
     const before = this.#before(target) ?? NOT_TOLD;
     const awaited = { version: target.version, sha256, tells: before, stale: before };
     let back = await awaitSoftware(this.#exchange, awaited, hooks.signal);
-    // The reset may have been lost on its way, which an ECU that does not tell its session shows by nothing else.
+    // The reset request may have been lost. An ECU that does not report its session shows this only by its old
+    // software.
     if (!back.ok && !isHeard && isWrongSoftware(back)) {
       const again = await restart();
       if (!again.ok) return again;
@@ -321,7 +322,7 @@ export class UdsEcuDriver implements EcuDriver {
     return this.#result(healthy.ok ? report : healthy, warnings, 'no');
   }
 
-  /** The codes last: what a new image stores while it is being watched counts too. */
+  /** Watches the heartbeat first and reads the trouble codes last, so that codes stored during the watch count too. */
   async #checkHealth(
     { knownDtcs, heartbeatMs }: HealthChecks,
     warnings: string[],
@@ -353,7 +354,7 @@ export class UdsEcuDriver implements EcuDriver {
       doing: 'confirming the new image',
       option: evidenceOption(target, commitments),
     };
-    // Nothing ends there: what a single bank runs is either the new image or none.
+    // A single bank of another make has no trial to end: it runs the new image or none.
     if (!this.#twoBanks && !isOurs(this.#ecu)) return DONE;
     if (!this.#twoBanks) return this.#askToConfirm(order, undefined, fact, signal);
     const banks = await readBanks(this.#exchange, signal);
@@ -365,13 +366,13 @@ export class UdsEcuDriver implements EcuDriver {
         `${this.#exchange.peer} does not run ${short(sha256)} any more: ${describeBanks(banks.value)}`,
       );
     }
-    // An ECU of ours is asked once more: its answer holds its receipt.
+    // An ECU of ours is asked again, because its answer holds the receipt.
     if (banks.value.state.mode === 'confirmed' && !isOurs(this.#ecu)) return DONE;
     const isDone = ({ active, state }: Banks) => active === sha256 && state.mode === 'confirmed';
     return this.#askToConfirm(order, isDone, fact, signal);
   }
 
-  /** The value is the receipt of an ECU of ours. */
+  /** Sends the confirmation; the value is the receipt of an ECU of ours. */
   async #askToConfirm(
     order: BankRoutine,
     isDone: ((banks: Banks) => boolean) | undefined,
@@ -391,8 +392,8 @@ export class UdsEcuDriver implements EcuDriver {
   }
 
   /**
-   * From now on the ECU starts nothing older: no rollback is possible any more. An ECU without a security counter has
-   * nothing to do.
+   * Raises the security counter: from then on the ECU starts no older image, and no rollback is possible. Does nothing
+   * for an ECU without a security counter.
    */
   async commit(
     target: Target,
@@ -414,7 +415,7 @@ export class UdsEcuDriver implements EcuDriver {
     const active = await readDigest(asked, Did.activeBankDigest, signal);
     if (!active.ok) return active;
     const { sha256 } = wanted(target);
-    // The counter of another image is nothing that this release has to decide.
+    // This release must not raise the counter for another image.
     if (active.value !== undefined && active.value !== sha256) {
       return failure(
         'REFUSED',
@@ -475,7 +476,7 @@ export class UdsEcuDriver implements EcuDriver {
     return this.#result(await tellReportReceived(this.#exchange, counter, signal), [], 'no');
   }
 
-  /** What the ECU says of the software that it runs at present, for the time when it runs another one. */
+  /** Remembers the report of the running software, to compare it with the report of the next one. */
   #learn({ version, sha256 }: EcuReport): void {
     this.#told = { version: version ?? this.#told?.version, sha256: sha256 ?? this.#told?.sha256 };
   }
@@ -493,7 +494,7 @@ export class UdsEcuDriver implements EcuDriver {
     return { version: from.version ?? told.version, sha256: from.sha256 ?? told.sha256 };
   }
 
-  /** For a caller that has no journal. */
+  /** Remembers the change for a caller that has no journal. */
   #remember(target: Target, fact: ChangeFact): Changed {
     const { sha256 } = wanted(target);
     this.#changes.set(sha256, worse(this.#changes.get(sha256) ?? 'no', fact.value));
@@ -521,7 +522,7 @@ export class UdsEcuDriver implements EcuDriver {
     if (identify === 'skip') return { ok: true, value: undefined };
     const ask = () => readHardwareId(this.#exchange, signal);
     let hardwareId = await ask();
-    // An answer to another tester in the middle of ours would spoil it.
+    // The answer could be one to another tester.
     const told = hardwareId.ok ? hardwareId.value : undefined;
     if (told !== undefined && told !== this.#ecu.hardwareId) hardwareId = await ask();
     if (!hardwareId.ok) return hardwareId;
@@ -541,7 +542,7 @@ export class UdsEcuDriver implements EcuDriver {
     fact: ChangeFact,
     how: Pick<ProgramOptions, 'andThen' | 'held'>,
   ): Promise<Exchanged<TransferReport>> {
-    // Before the sequence: the network may take its time while the bus still works as always.
+    // Fetch the metadata before the sequence, while the bus still works normally: the network can be slow.
     const metadata = await metadataFor(this.#exchange, target, hooks.signal);
     if (!metadata.ok) return metadata;
     return program({
@@ -573,7 +574,7 @@ export class UdsEcuDriver implements EcuDriver {
   }
 }
 
-/** 22 to a confirmation means one thing only. */
+/** NRC 22 to a confirmation always means a failed self test. */
 function explainConfirmation(confirmed: Refusal): Refusal {
   return confirmed.code !== 'PRECONDITION'
     ? confirmed
@@ -592,14 +593,14 @@ function evidenceOption({ campaign }: Target, evidence: readonly string[]): Uint
   return encodeEvidenceOption({ campaign: fromHex(campaign), evidence: evidence.map(fromHex) });
 }
 
-/** A refusal that came before anything was changed says so. */
+/** Adds the change to a result; the reason of a refusal that changed nothing says so. */
 function withChange<T>(done: Exchanged<T>, changed: Changed): Exchanged<T> {
   return done.ok || done.nrc === undefined || changed !== 'no'
     ? done
     : { ...done, reason: `${done.reason}; nothing was changed in it` };
 }
 
-/** A report of what was done without carrying anything. */
+/** A report without a transfer. */
 function nothing(changed: Changed, held: boolean): TransferReport {
   return { bytes: 0, transferMs: 0, changed, held };
 }

@@ -1,4 +1,4 @@
-// What an ECU shows of a command: the value that it holds, or how often its routine has run.
+// The evidence in an ECU that a command has run: the value that it holds, or how often its routine has run.
 
 import type { Arguments } from '../contract/command.ts';
 import { bytesToUint, toHex } from '../core/bytes.ts';
@@ -11,31 +11,31 @@ import { signalText } from '../vehicle/signals.ts';
 import { type DidReader, dataText } from './ecu-services-read.ts';
 import type { Exchange, Exchanged } from './exchange.ts';
 
-/** One order, as bytes. */
+/** One order as bytes. */
 export interface EcuOrder {
-  /** Its name in the vehicle file. */
+  /** Name of the command in the vehicle file. */
   readonly action: string;
   readonly command: EcuCommand;
   readonly act: CommandAct;
   readonly arguments: Arguments;
-  /** The arguments as the ECU gets them. */
+  /** The encoded arguments. */
   readonly bytes: Uint8Array;
 }
 
 type RoutineAct = Extract<CommandAct, { kind: 'routine' }>;
 
-/** Of a routine that has no results yet. */
+/** Mark of a routine that has no results yet. */
 const NO_RUN = 'run none';
 
-/** Whether anything in the ECU shows that the command has run. */
+/** Whether the ECU can show that the command has run. */
 export function tells(act: CommandAct): boolean {
   return act.kind === 'routine' ? act.counter !== undefined : act.readBack;
 }
 
 /**
- * Written and adjusted: the ECU holds the wanted value. It may have held it before, and then running the command again
- * would have been the same: nobody can tell, nobody needs to. Given back: the output has moved since `before`, which
- * one that is held does not. Routine: its counter has moved.
+ * Whether the command has run. Write and adjust: the ECU holds the wanted value; if it held that value before, running
+ * the command would have changed nothing. Return of an output: its value has changed since `before`, which a held
+ * output does not. Routine: its counter has changed.
  */
 export function showsRun({ act, bytes }: EcuOrder, before: string, now: string): boolean {
   switch (act.kind) {
@@ -58,14 +58,14 @@ export class Evidence {
     this.#reader = reader;
   }
 
-  /** What the ECU shows now, of an act that `tells`; of a routine in the session of its command. */
+  /** The present mark of an act that `tells`. The mark of a routine is read in the session of its command. */
   async mark(act: CommandAct, signal: AbortSignal): Promise<Exchanged<string>> {
     if (act.kind === 'routine') return this.#runs(act, signal);
     const data = await this.#reader.one(act.did, signal);
     return data.ok ? { ok: true, value: toHex(data.value) } : data;
   }
 
-  /** The results of a routine (31 03). */
+  /** Requests the results of a routine (31 03). */
   async results(routine: number, signal: AbortSignal): Promise<Exchanged<Uint8Array>> {
     const request = routineControl.encodeRequest(
       routineControl.RoutineControlType.requestRoutineResults,
@@ -77,7 +77,7 @@ export class Evidence {
     return answer.ok ? { ok: true, value: answer.value.data } : answer;
   }
 
-  /** What was done, in words: as the ECU says, or as it was asked where it does not say. */
+  /** What was done, as text: the value that the ECU reports, or else the arguments of the order. */
   async resultText(
     { act, command, arguments: given }: EcuOrder,
     answer: Uint8Array,
@@ -97,7 +97,7 @@ export class Evidence {
       }
       case 'adjust':
       case 'return':
-        // 6F, the DID, the parameter; the state follows where the ECU tells it.
+        // 6F, the DID and the parameter; then the state, where the ECU reports it.
         return dataText(ecu, act.did, answer.subarray(4)) ?? asked;
       case 'routine': {
         const runs = act.counter === undefined ? undefined : await this.#runs(act, signal);
@@ -106,11 +106,11 @@ export class Evidence {
     }
   }
 
-  /** `run 3` */
+  /** The counter of the routine as text: `run 3`. */
   async #runs({ routine, counter }: RoutineAct, signal: AbortSignal): Promise<Exchanged<string>> {
     const { offset, length } = present(counter, 'the counter of the routine');
     const results = await this.results(routine, signal);
-    // 24: nothing has been started yet.
+    // 24: the routine was not started yet.
     if (!results.ok && results.nrc === Nrc.requestSequenceError) return { ok: true, value: NO_RUN };
     if (!results.ok) return results;
     const data = results.value;

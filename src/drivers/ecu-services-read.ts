@@ -1,4 +1,4 @@
-// Reading data identifiers of one ECU: several in one request where it can, and what their bytes mean.
+// Reads data identifiers of one ECU, several in one request where the ECU can, and decodes their bytes.
 
 import type { Reading } from '../contract/ecu-services.ts';
 import { asciiText, hexNumber } from '../core/bytes.ts';
@@ -12,15 +12,15 @@ import type { EcuDatum, VehicleEcu } from '../vehicle/schema.ts';
 import { decodeSignal, signalText } from '../vehicle/signals.ts';
 import type { Exchange, Exchanged, Refusal } from './exchange.ts';
 
-/** In one request; ECUs with a smaller limit say so (13, 14). */
+/** Most DIDs in one request; an ECU with a smaller limit answers NRC 13 or 14. */
 const MOST_TOGETHER = 8;
-/** Tries of one request while the ECU does not answer properly. */
+/** Number of tries of one request while the ECU does not answer properly. */
 const TRIES = 2;
 const RETRY_MS = 100;
-/** A value is there or it is not; an ECU that needs longer has none. */
+/** Limits of one read: an ECU that needs longer counts as having no value. */
 const LIMITS = { pendingLimitMs: 3000, patienceMs: 750 } as const;
 
-/** What was read, and the last refusal where some of it was refused. */
+/** The data that were read, and the last refusal where DIDs were refused. */
 export interface Records {
   readonly data: ReadonlyMap<number, Uint8Array>;
   readonly refused: Refusal | undefined;
@@ -29,8 +29,8 @@ export interface Records {
 export class DidReader {
   readonly #exchange: Exchange;
   /**
-   * Bytes of each DID, as they were when it was read alone. The answer to several carries no lengths, and the vehicle
-   * file does not know how long a DID is beyond what it describes.
+   * Length of each DID in bytes from a read of this DID alone. The answer to several DIDs carries no lengths, and the
+   * vehicle file describes only a part of a DID.
    */
   readonly #lengths = new Map<number, number>();
   #together = MOST_TOGETHER;
@@ -39,7 +39,7 @@ export class DidReader {
     this.#exchange = exchange;
   }
 
-  /** The data of one DID. */
+  /** Reads the data of one DID. */
   async one(did: number, signal?: AbortSignal): Promise<Exchanged<Uint8Array>> {
     const request = readDataByIdentifier.encodeRequest(did);
     const doing = `reading DID ${hexNumber(did, 4)}`;
@@ -55,7 +55,7 @@ export class DidReader {
     return { ok: true, value: data };
   }
 
-  /** A DID that the ECU refuses is left out; a failure is one of the way there. */
+  /** Reads several DIDs. A DID that the ECU refuses is left out; a failure means that the ECU could not be asked. */
   async several(dids: readonly number[], signal?: AbortSignal): Promise<Exchanged<Records>> {
     const wanted = [...new Set(dids)];
     const data = new Map<number, Uint8Array>();
@@ -79,7 +79,7 @@ export class DidReader {
     return { ok: true, value: { data, refused } };
   }
 
-  /** Empty when the ECU cannot answer these together as they were before: each is read alone then. */
+  /** Reads the DIDs in one request. Empty when the ECU cannot answer them so; then each is read alone. */
   async #readTogether(
     dids: readonly number[],
     signal: AbortSignal | undefined,
@@ -89,12 +89,12 @@ export class DidReader {
     const none = { ok: true, value: new Map<number, Uint8Array>() } as const;
     if (answer.ok) return { ok: true, value: this.#split(dids, answer.value) ?? none.value };
     if (answer.nrc === undefined) return answer;
-    // 31: one of them is not known any more. 13, 14: too many, or never more than one.
+    // 31: the ECU no longer knows one of them. 13, 14: too many, or the ECU takes only one.
     if (TOO_MANY.has(answer.nrc)) this.#together = Math.floor(dids.length / 2);
     return none;
   }
 
-  /** Undefined unless every DID is there, in order, and as long as it was. */
+  /** Splits the answer by DID; undefined unless every DID is there, in order, with its known length. */
   #split(dids: readonly number[], bytes: Uint8Array): ReadonlyMap<number, Uint8Array> | undefined {
     let length = 1;
     for (const did of dids) length += 2 + (this.#lengths.get(did) ?? Number.NaN);
@@ -127,12 +127,12 @@ const TOO_MANY: ReadonlySet<number> = new Set([
   Nrc.responseTooLong,
 ]);
 
-/** `INV.FD40` */
+/** Name of a DID with its ECU: `INV.FD40`. */
 function didNameOf(ecu: string, did: number): string {
   return `${ecu}.${did.toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
-/** With its value where the vehicle file says how to read one: the first quantity that it describes in this DID. */
+/** The reading of a DID, with the value of the first quantity that the vehicle file describes in it. */
 export function readingOf(ecu: VehicleEcu, did: number, raw: Uint8Array): Reading {
   const reading = { did: didNameOf(ecu.name, did), raw };
   const datum = dataOf(ecu, did).find(([, each]) => isQuantity(each))?.[1];
@@ -145,7 +145,7 @@ export function readingOf(ecu: VehicleEcu, did: number, raw: Uint8Array): Readin
   };
 }
 
-/** `powerLimit 60 kW`; undefined where the vehicle file describes nothing in this DID. */
+/** The data as text, `powerLimit 60 kW`; undefined where the vehicle file describes nothing in this DID. */
 export function dataText(ecu: VehicleEcu, did: number, raw: Uint8Array): string | undefined {
   const texts = dataOf(ecu, did).flatMap(([name, datum]) => {
     if (datum.text) return [`${name} ${JSON.stringify(asciiText(raw))}`];

@@ -1,4 +1,4 @@
-// Commands to one ECU: begun once, and where the answer is lost, found out afterwards whether they ran.
+// Commands to one ECU. Each is sent once; when the answer is lost, a later check shows whether the command ran.
 
 import type { ProbeResult, RunResult } from '../contract/ecu-services.ts';
 import { sleep } from '../core/clock.ts';
@@ -23,12 +23,12 @@ export interface CommandRunnerOptions {
   readonly logger?: Logger | undefined;
 }
 
-/** Longest text of a result or a reason on its way to the backend. */
+/** Longest text of a result or a reason that is sent to the backend. */
 const MAX_TEXT = 500;
-/** How often a running routine is asked whether it is done. */
+/** Interval at which a running routine is polled. */
 const POLL_MS = 200;
 
-/** One at a time: the sessions of two commands would end each other. */
+/** Runs one command at a time, because the sessions of two commands would end each other. */
 export class CommandRunner {
   readonly #exchange: Exchange;
   readonly #session: CommandSession;
@@ -44,12 +44,12 @@ export class CommandRunner {
     this.#logger = options.logger ?? silentLogger;
   }
 
-  /** A session at the ECU is open on purpose: a command runs, or an output is held. */
+  /** Whether a session at the ECU is open on purpose: a command runs, or an output is held. */
   get holdsSession(): boolean {
     return this.#session.isOpen;
   }
 
-  /** The state that tells later whether the command has run. */
+  /** Reads the state that later shows whether the command has run. */
   probe(order: EcuOrder, signal: AbortSignal): Promise<ProbeResult> {
     return this.#inTurn(async () => {
       if (!tells(order.act)) return { kind: 'blind' };
@@ -78,7 +78,7 @@ export class CommandRunner {
       if (!now.ok) return 'unknown';
       const ran = showsRun(order, mark, now.value);
       const { act } = order;
-      // What decides whether the session is still needed.
+      // Decides whether the session is still needed.
       if (act.kind === (ran ? 'return' : 'adjust')) {
         this.#session.letGo(act.did);
         await this.#session.leave();
@@ -87,7 +87,7 @@ export class CommandRunner {
     });
   }
 
-  /** The results of a routine are asked for in its session, everything else in any. */
+  /** Reads the mark: of a routine in the session of its command, of other acts in any session. */
   async #mark({ act, command }: EcuOrder, signal: AbortSignal): Promise<Exchanged<string>> {
     if (act.kind !== 'routine') return this.#evidence.mark(act, signal);
     const entered = await this.#session.enter(command, signal);
@@ -103,7 +103,7 @@ export class CommandRunner {
       const reason = `${peer}: stopped before ${action} was begun`;
       return { kind: 'not-begun', code: 'INTERRUPTED', reason };
     }
-    // From here on it may have been done, whatever comes back.
+    // From here on the command may have run, whatever the answer is.
     const request = requestOf(order);
     const orders = this.#exchange.secured({ once: true }) ?? this.#exchange;
     const reply = await orders.reply(request, signal);
@@ -123,7 +123,10 @@ export class CommandRunner {
     return { kind: 'done', ...(result === '' ? {} : { result: clipped(result) }) };
   }
 
-  /** A routine whose start is answered at once ends with its session: it is waited for. Undefined: it is done. */
+  /**
+   * Waits for a routine that runs after its start was answered, because the end of the session would end it. Undefined:
+   * done.
+   */
   async #untilDone(
     act: CommandAct,
     action: string,
@@ -153,7 +156,9 @@ export class CommandRunner {
   }
 }
 
-/** A refusal before the decisive request is one too, unless it only says that now is a bad moment. */
+/**
+ * The result when a request before the command failed: a refusal, unless the ECU is only busy or its conditions fail.
+ */
 function notBegun(action: string, failed: Refusal): RunResult {
   const reason = clipped(`${action} was not begun: ${failed.reason}`);
   return failed.nrc === undefined || failed.nrc === Nrc.busyRepeatRequest

@@ -1,4 +1,4 @@
-// The session that commands need: entered and unlocked, kept while an output is held, left otherwise.
+// The session for commands: entered and unlocked, kept while an output is held, and left otherwise.
 
 import { Did, Session } from '../uds/sid.ts';
 import type { EcuCommand } from '../vehicle/schema.ts';
@@ -12,7 +12,7 @@ const DONE = { ok: true, value: undefined } as const;
 export class CommandSession {
   readonly #exchange: Exchange;
   readonly #runCommand: KeyCommand | undefined;
-  /** DIDs whose output is taken over: it comes back with the end of the session, so that one is kept for them. */
+  /** DIDs of held outputs. The end of the session would release them, so the session is kept. */
   readonly #held = new Set<number>();
   #inside = false;
 
@@ -31,7 +31,7 @@ export class CommandSession {
     this.#exchange.keepAlive(true);
     const entered = await enterSession(this.#exchange, Session.extended, signal);
     if (!entered.ok) {
-      // Nothing is held any more for sure; what is left of it ends with S3.
+      // It is not certain that any output is still held; a rest of the session ends with S3.
       this.#inside = false;
       this.#held.clear();
       this.#exchange.keepAlive(false);
@@ -39,7 +39,7 @@ export class CommandSession {
     }
     this.#inside = true;
     if (this.#exchange.secured() !== undefined) {
-      // An order with authority of its own opens nothing. Whether the ECU takes such orders is asked while it is not begun.
+      // An authenticated order needs no unlocking. Check beforehand that the ECU takes such orders.
       const doing = 'asking for its challenge';
       const challenge = await readDid(this.#exchange, Did.securedDataChallenge, doing, signal);
       return challenge.ok ? DONE : challenge;
@@ -49,7 +49,7 @@ export class CommandSession {
       : unlock(this.#exchange, this.#runCommand, signal, 'unlocking for a command');
   }
 
-  /** Without waiting for S3, unless an output is held. An ECU that does not answer gets there by itself. */
+  /** Leaves the session without waiting for S3, unless an output is held. S3 ends it in an ECU that does not answer. */
   async leave(): Promise<void> {
     if (!this.#inside || this.#held.size > 0) return;
     this.#inside = false;
@@ -57,7 +57,7 @@ export class CommandSession {
     await this.#exchange.ask(Uint8Array.of(0x10, Session.default), 'leaving the extended session');
   }
 
-  /** From now on `leave` stays, and tester present goes on. */
+  /** Holds an output: from now on `leave` keeps the session, and tester present continues. */
   hold(did: number): void {
     if (this.#inside) this.#held.add(did);
   }
@@ -66,7 +66,7 @@ export class CommandSession {
     this.#held.delete(did);
   }
 
-  /** A reset or a campaign has ended the session behind our back, and all that was held with it. */
+  /** Forgets the held outputs when a reset or a campaign has ended the session. */
   async #forgetLostOutputs(): Promise<void> {
     if (this.#held.size === 0) return;
     if ((await this.#exchange.activeSession()) === Session.default) this.#held.clear();

@@ -1,5 +1,4 @@
-// What the services need of the ECUs, over UDS: data identifiers that are read, and commands that are run, as the vehicle
-// file describes them.
+// Reads data identifiers and runs commands over UDS for the remote features, as the vehicle file describes them.
 
 import {
   type ArgumentDescription,
@@ -25,19 +24,19 @@ import { SessionRest } from './session-rest.ts';
 
 export interface UdsEcuServicesOptions {
   readonly vehicle: Vehicle;
-  /** Of an ECU by name; shared with its driver, so that requests take turns. */
+  /** The requester of an ECU by name; shared with its driver, so that requests take turns. */
   readonly requesterFor: (ecu: string) => UdsRequester;
-  /** By which an ECU of ours takes orders; see `ExchangeOptions`. */
+  /** Authority with which an ECU of ours takes orders; see `ExchangeOptions`. */
   readonly authorityFor?: (ecu: string) => OrderAuthority | undefined;
   readonly clock: Clock;
   readonly logger?: Logger;
-  /** For `security.algorithm: command`. */
+  /** Runs the command of `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
-  /** A campaign holds sessions of this ECU, although it may not be one of its ECUs. */
+  /** Whether a campaign holds a session of this ECU, which need not belong to the campaign. */
   readonly isSilenced?: (ecu: string) => boolean;
 }
 
-/** Identification that ISO 14229-1 table C.1 gives every ECU; no vehicle file needs to list it. */
+/** Identification DIDs of every ECU (ISO 14229-1 table C.1); a vehicle file need not list them. */
 const IDENTIFICATION = { first: 0xf180, last: 0xf19f } as const;
 
 interface Access {
@@ -50,8 +49,8 @@ interface Access {
 type Fault = { readonly code: string; readonly reason: string };
 
 /**
- * `read` fits in between anything. A command changes the session of its ECU: none may be run while a campaign
- * programs that ECU, since it would end the programming session.
+ * `read` is possible at any time. A command changes the session of its ECU, so it must not run while a campaign
+ * programs that ECU: it would end the programming session.
  */
 export class UdsEcuServices implements EcuServices {
   readonly catalogue: Catalogue;
@@ -63,7 +62,9 @@ export class UdsEcuServices implements EcuServices {
     this.catalogue = catalogueOf(options.vehicle);
   }
 
-  /** A file that describes data, signals or commands of an ECU describes all that may be asked for. */
+  /**
+   * Whether a DID may be read. A file that describes data, signals or commands of an ECU describes all readable DIDs.
+   */
   knows(did: string): 'known' | 'unknown-ecu' | 'unknown-did' {
     const [name, digits = ''] = did.split('.', 2);
     const { vehicle } = this.#options;
@@ -75,7 +76,9 @@ export class UdsEcuServices implements EcuServices {
     return listed.size === 0 || listed.has(number) ? 'known' : 'unknown-did';
   }
 
-  /** DIDs that the ECU refuses are missing in the readings; when it refuses all of them, that is the failure. */
+  /**
+   * Reads DIDs. Refused DIDs are missing in the readings; when the ECU refuses all of them, the result is a failure.
+   */
   async read(name: string, dids: readonly number[], signal: AbortSignal): Promise<ReadResult> {
     const access = this.#access(name);
     if (access === undefined) return { ok: false, ...unknownEcu(name, this.#options.vehicle) };
@@ -100,7 +103,7 @@ export class UdsEcuServices implements EcuServices {
     return found.runner.probe(found.order, signal);
   }
 
-  /** Leaves the ECU in the default session; only an output that was taken over keeps its session. */
+  /** Runs a command and leaves the ECU in the default session, unless an output is held. */
   async run(order: CommandOrder, signal: AbortSignal): Promise<RunResult> {
     const found = this.#find(order);
     if ('reason' in found) return { kind: 'not-begun', ...found };
@@ -172,7 +175,7 @@ function listedDids(vehicle: Vehicle, ecu: VehicleEcu): ReadonlySet<number> {
   ]);
 }
 
-/** Those ECUs that can be told something. */
+/** The catalogue of the ECUs that have commands. */
 function catalogueOf(vehicle: Vehicle): Catalogue {
   return Object.fromEntries(
     vehicle.ecus

@@ -1,4 +1,4 @@
-// One request to one ECU, and what its reply means for a driver: bytes, or a failure that a person can act on.
+// Sends one request to one ECU and turns its reply into bytes, or into a failure that says what to do.
 
 import type { DriverErrorCode, Failed } from '../campaign/ports.ts';
 import { byteAt, hexNumber } from '../core/bytes.ts';
@@ -18,11 +18,11 @@ import { type OrderAuthority, SecuredRequester } from './secured-requester.ts';
 /** A failure with the negative response code where there was one. */
 export interface Refusal extends Failed {
   readonly nrc?: number;
-  /** The refusal came behind a responsePending: the ECU had taken the request up. */
+  /** The refusal came after a responsePending: the ECU had accepted the request. */
   readonly pended?: true;
-  /** An earlier try was lost, and may have been carried out: it may be the reason for the refusal. */
+  /** An earlier try was lost. The ECU may have carried it out, and this may be the reason for the refusal. */
   readonly repeated?: true;
-  /** Another tester's request came before ours was complete, which the ECU has given up therefore. */
+  /** The ECU dropped this request, because another tester's request came before it was complete. */
   readonly spoiled?: true;
 }
 
@@ -37,7 +37,7 @@ export function failure(
   return { ok: false, code, reason, transient, ...defined({ nrc }) };
 }
 
-/** `EDT (7E1 -> 7E9)`: name and identifiers as the vehicle file gives them. */
+/** Name and identifiers of an ECU from the vehicle file: `EDT (7E1 -> 7E9)`. */
 export function peerText(ecu: VehicleEcu): string {
   const a = ecu.address;
   const byteText = (byte: number): string => hexNumber(byte, 2);
@@ -53,7 +53,7 @@ export function peerText(ecu: VehicleEcu): string {
   }
 }
 
-/** NRCs by which an ECU says that it does not know what was asked (policy `try` goes on). */
+/** NRCs by which an ECU says that it does not know the request (policy `try` continues). */
 const NOT_KNOWN: ReadonlySet<number> = new Set([
   Nrc.serviceNotSupported,
   Nrc.subFunctionNotSupported,
@@ -66,7 +66,7 @@ export function isNotKnown(result: { readonly ok: boolean; readonly nrc?: number
   return !result.ok && result.nrc !== undefined && NOT_KNOWN.has(result.nrc);
 }
 
-/** Whether the request and its answer came through is not known. */
+/** Whether it is unknown if the request was carried out. */
 export function wasLost(failed: { readonly code: string }): boolean {
   return failed.code === 'SILENT' || failed.code === 'TRANSPORT' || failed.code === 'UNEXPECTED';
 }
@@ -81,7 +81,7 @@ const SECURITY: ReadonlySet<number> = new Set([
   Nrc.requiredTimeDelayNotExpired,
 ]);
 
-/** It said responsePending to 10 02 and nothing more: it jumps into its bootloader, which gives the answer. */
+/** Whether the ECU answered 10 02 with responsePending only: it jumps into its bootloader, which gives the answer. */
 function isRestarting(request: Uint8Array, reply: UdsReply): boolean {
   return (
     request[0] === Sid.diagnosticSessionControl && reply.kind === 'silent' && reply.timer === 'P2*'
@@ -89,35 +89,35 @@ function isRestarting(request: Uint8Array, reply: UdsReply): boolean {
 }
 
 /**
- * What an ECU refuses when it is sent again after its answer was lost: what it did the first time may be in the way.
- * Another try from the beginning can help. A key or a seed too many cannot.
+ * A refusal of a repeated request whose first answer was lost: the effect of the first may be the reason. Another try
+ * from the beginning can help, except after too many keys or seeds.
  */
 export function refusedRepeat(refused: Refusal): Refusal {
   return { ...refused, repeated: true, transient: refused.code !== 'SECURITY' };
 }
 
-/** 22, and the conditions of a vehicle (81 to 94 in annex A.1). */
+/** Whether the NRC is 22 or names a condition of the vehicle (81 to 94 in annex A.1). */
 function isCondition(nrc: number): boolean {
   return nrc === Nrc.conditionsNotCorrect || (nrc >= 0x81 && nrc <= 0x94);
 }
 
-/** How one request is carried; what is missing follows the vehicle file and the table of repeats. */
+/** How one request is sent. Missing values come from the vehicle file and the table of repeats. */
 export interface AskOptions {
   /** Longest total wait while the ECU says responsePending. */
   readonly pendingLimitMs?: number;
-  /** Longest total wait while it says that it is busy; 0: the first word counts. */
+  /** Longest total wait while the ECU says that it is busy; 0: the first answer counts. */
   readonly patienceMs?: number;
-  /** Not sent again although its answer is lost; a caller that polls asks again by itself. */
+  /** Whether the request is sent only once, even when its answer is lost; a caller that polls asks again. */
   readonly once?: boolean;
-  /** What is asked before a request of the rule `look-first` is sent again; true: it may be. */
+  /** Check before a request with the rule `look-first` is sent again; true: it may be sent. */
   readonly look?: () => Promise<boolean>;
 }
 
-/** A reply, and how hard it was to get. */
+/** A reply, with the tries and the waiting time that it took. */
 interface Carried {
   readonly reply: UdsReply | 'interrupted';
   readonly tries: number;
-  /** Total time of its refusals by NRC 21 or 94, with the field that limits it. */
+  /** Total time of refusals by NRC 21 or 94, with the field of the vehicle file that limits it. */
   readonly busy: { readonly waitedMs: number; readonly field: string } | undefined;
 }
 
@@ -125,9 +125,9 @@ export interface ExchangeOptions {
   readonly ecu: VehicleEcu;
   readonly requester: UdsRequester;
   readonly clock: Clock;
-  /** What a person can do about a failure; that of a vehicle file unless given. */
+  /** What a person can do about a failure; missing: the advice for a vehicle file. */
   readonly advice?: Advice;
-  /** By which this ECU takes orders; missing for one of another make. */
+  /** Authority with which this ECU takes orders; missing for an ECU of another make. */
   readonly authority?: OrderAuthority | undefined;
 }
 
@@ -149,8 +149,8 @@ export class Exchange {
   }
 
   /**
-   * Its requests and their answers are authenticated one by one (service 84). Undefined where there is no key for that.
-   * `once`: for what must not be done twice.
+   * An exchange whose requests and answers are each authenticated (service 84). Undefined where there is no key for
+   * that. `once`: for requests that must not be carried out twice.
    */
   secured({ once = false } = {}): Exchange | undefined {
     if (this.#authority === undefined) return undefined;
@@ -163,12 +163,12 @@ export class Exchange {
     return peerText(this.ecu);
   }
 
-  /** What a person can do about it; completes the sentence of a failure. */
+  /** What a person can do about a failure; completes its sentence. */
   advise(topic: AdviceTopic): string {
     return this.#advice.about(topic, this.ecu);
   }
 
-  /** A field of the vehicle file, as a person can reach it. */
+  /** Names a field of the vehicle file so that a person can find it. */
   field(name: string): string {
     return this.#advice.field(name);
   }
@@ -177,12 +177,12 @@ export class Exchange {
     this.#requester.keepAlive(on);
   }
 
-  /** Functional, without answers. A bus that is down shows at the next request. */
+  /** Sends a functional request without an answer. A bus that is down shows at the next request. */
   async broadcast(request: Uint8Array): Promise<void> {
     await this.#requester.broadcast(request).catch(() => {});
   }
 
-  /** The raw reply to one request that is sent once; only an ECU that is busy gets it again. */
+  /** The raw reply to a request that is sent once; it is repeated only while the ECU is busy. */
   async reply(
     request: Uint8Array,
     signal?: AbortSignal,
@@ -192,14 +192,14 @@ export class Exchange {
   }
 
   /**
-   * The ECU restarts into another program and may be deaf for its `timing.resetMs`: what may be repeated is repeated as
-   * long, until the first answer comes.
+   * Notes that the ECU restarts and may not receive anything for `timing.resetMs`. Repeatable requests are repeated for
+   * this time, until the first answer.
    */
   expectRestart(): void {
     this.#deafUntilMs = this.clock.nowMs() + this.ecu.timing.resetMs;
   }
 
-  /** Repeats what was lost, by the table. */
+  /** Repeats a lost request by the table of repeats. */
   async #carried(
     request: Uint8Array,
     signal: AbortSignal | undefined,
@@ -229,7 +229,7 @@ export class Exchange {
     }
   }
 
-  /** Repeats what the ECU was too busy for (NRC 21 and 94), until its total time is over. */
+  /** Repeats a request while the ECU is busy (NRC 21 and 94), until the total time is over. */
   async #patiently(
     request: Uint8Array,
     signal: AbortSignal | undefined,
@@ -260,7 +260,7 @@ export class Exchange {
     }
   }
 
-  /** Positive response bytes, or a failure. `doing` completes "while ...". */
+  /** The bytes of the positive response, or a failure. `doing` completes "while ...". */
   async ask(
     request: Uint8Array,
     doing: string,
@@ -279,7 +279,7 @@ export class Exchange {
     return answer.nrc === undefined ? told : refusedRepeat(told);
   }
 
-  /** `ask`, and the decoded response. */
+  /** Like `ask`, with the decoded response. */
   async askFor<T extends object>(
     request: Uint8Array,
     doing: string,
@@ -296,25 +296,25 @@ export class Exchange {
     return { ok: true, value };
   }
 
-  /** DID F186; undefined when the ECU does not say. */
+  /** Reads DID F186; undefined when the ECU does not report it. */
   async activeSession(signal?: AbortSignal): Promise<number | undefined> {
     const session = await this.#askSession(signal);
     return session.ok ? session.value : undefined;
   }
 
   /**
-   * The look before a request of a programming is sent again: the ECU answers, and is still in its programming session
-   * where it tells that.
+   * Check before a programming request is sent again: the ECU answers, and is still in its programming session where it
+   * reports its session.
    */
   async isStillProgramming(signal?: AbortSignal): Promise<boolean> {
-    // The request that was lost is the first try of this question.
+    // The lost request counts as the first try of this check.
     const once = this.clock.nowMs() >= this.#deafUntilMs;
     const session = await this.#askSession(signal, { once });
     if (!session.ok) return isNotKnown(session);
     return session.value === undefined || session.value === Session.programming;
   }
 
-  /** The look before a reset is sent again: the ECU tells a session that a restart would have ended. */
+  /** Check before a reset is sent again: the ECU reports a session that a restart would have ended. */
   async keepsSession(signal?: AbortSignal): Promise<boolean> {
     const session = await this.#askSession(signal, { once: true, patienceMs: 0 });
     return session.ok && session.value !== undefined && session.value !== Session.default;
@@ -358,7 +358,7 @@ export class Exchange {
           const limit = `${Math.round(reply.waitedMs)} ms (${this.field('timing.pendingLimitMs')})`;
           return failure(
             'BUSY',
-            `${this.peer}: ${what} is still pending after ${limit}, and it says no more than that`,
+            `${this.peer}: ${what} is still pending after ${limit}, and the ECU sent no final answer`,
             true,
           );
         }

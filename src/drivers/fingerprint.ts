@@ -1,8 +1,8 @@
-// DID F15A: who programmed an ECU, and when.
+// DID F15A: the tester that programmed an ECU, and the date.
 
 import { asciiBytes, concatBytes } from '../core/bytes.ts';
 
-/** Date of programming as three BCD bytes (year, month, day), then the name of the tester. */
+/** The date of programming as three BCD bytes (year, month, day), followed by the name of the tester. */
 export function fingerprintOf(wallMs: number): Uint8Array {
   const date = new Date(wallMs);
   const bcd = (value: number): number => Math.floor(value / 10) * 16 + (value % 10);

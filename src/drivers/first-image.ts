@@ -1,4 +1,4 @@
-// The first image of an ECU of ours: the factory programs it before the lock, without signatures, and reads it back.
+// Programs the first image of an ECU of ours in the factory: before the lock, without signatures, and reads it back.
 
 import type { DriverHooks } from '../campaign/ports.ts';
 import { fromHex } from '../core/bytes.ts';
@@ -31,31 +31,31 @@ import { program } from './programmer.ts';
 import { awaitSoftware } from './restart.ts';
 import { enterSession } from './unlock.ts';
 
-/** An image and the version that the ECU shall tell of it. */
+/** An image and the version that the ECU must report for it. */
 export interface FirstImage {
   readonly version: string;
   readonly image: ImageSource;
 }
 
 export interface FirstImageReport {
-  /** `kept`: it ran already. */
+  /** `kept`: the ECU already ran the image. */
   readonly status: 'programmed' | 'kept';
   readonly version: string;
-  /** Computed by the ECU, hexadecimal. */
+  /** SHA-256 computed by the ECU, hexadecimal. */
   readonly sha256: string;
-  /** Over the bus. */
+  /** Bytes carried over the bus. */
   readonly bytes: number;
   readonly transferMs: number;
 }
 
-/** Tries of the whole, each of which goes on where the last one ended. */
+/** Number of tries; each continues where the last one ended. */
 const TRIES = 3;
 const DONE = { ok: true, value: undefined } as const;
 const NO_TRANSFER = { bytes: 0, transferMs: 0 };
 
 /**
- * Programs the image, has it run, and compares digest and version that the ECU tells. May be repeated after an
- * interruption at any instant. An ECU that is locked refuses it.
+ * Programs the image, starts it, and compares the digest and version that the ECU reports. It can be repeated after an
+ * interruption at any instant. A locked ECU refuses it.
  */
 export async function programFirstImage(
   options: ExchangeOptions,
@@ -69,7 +69,7 @@ export async function programFirstImage(
   }
 }
 
-/** Digest and version that it tells now; a failure when they are not those of the image. Changes nothing. */
+/** Compares the digest and version that the ECU reports with those of the image. Changes nothing. */
 export async function checkFirstImage(
   exchange: Exchange,
   { image, version }: FirstImage,
@@ -100,7 +100,7 @@ class Attempt {
   readonly #hooks: DriverHooks;
 
   constructor(options: ExchangeOptions, first: FirstImage, hooks: DriverHooks) {
-    // Until the lock an ECU of ours asks for no key.
+    // Before the lock an ECU of ours needs no key.
     const ecu = { ...options.ecu, security: { algorithm: 'none' } as const };
     this.#exchange = new Exchange({ ...options, ecu, authority: undefined });
     this.#first = first;
@@ -191,7 +191,7 @@ class Attempt {
     return resetAndAwait(exchange, ({ active }) => active === sha256, late, signal);
   }
 
-  /** A campaign of this one ECU: its own commitment is all the evidence. */
+  /** Confirms and commits. In a campaign of one ECU its own commitment is the whole evidence. */
   async #confirmed(
     transfer: Pick<FirstImageReport, 'bytes' | 'transferMs'>,
   ): Promise<Exchanged<FirstImageReport>> {
@@ -215,7 +215,7 @@ class Attempt {
     return this.#checked(transfer);
   }
 
-  /** In the extended session, where an ECU that is not locked takes orders without authority. */
+  /** Sends an order in the extended session, where an ECU that is not locked takes orders without authority. */
   async #order(routine: number, option: Uint8Array, doing: string): Promise<Exchanged<void>> {
     const exchange = this.#exchange;
     const { signal } = this.#hooks;

@@ -1,4 +1,4 @@
-// The first image of an ECU of another make: a campaign of this one ECU, as `can-ota flash` does it.
+// Programs the first image of an ECU of another make by a campaign of this one ECU, like `can-ota flash`.
 
 import type { DriverHooks } from '../campaign/ports.ts';
 import { runSingle } from '../campaign/single.ts';
@@ -10,11 +10,11 @@ import type { FirstImage, FirstImageReport } from './first-image.ts';
 
 export interface ForeignOptions extends ExchangeOptions {
   readonly random: Random;
-  /** For `security.algorithm: command`. */
+  /** Runs the command of `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
 }
 
-/** An ECU that tells neither version nor digest is believed that it runs what its check of the memory has passed. */
+/** An ECU that reports neither version nor digest counts as running the image that its memory check has accepted. */
 export async function programForeignImage(
   options: ForeignOptions,
   { image, version }: FirstImage,

@@ -1,4 +1,4 @@
-// Diagnostics of new software before it is confirmed: trouble codes that were not there, a heartbeat without a gap.
+// Health checks of new software before it is confirmed: no new trouble codes, and a heartbeat without a gap.
 
 import { hexNumber } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
@@ -8,18 +8,18 @@ import { type Exchange, type Exchanged, failure, isNotKnown, wasLost } from './e
 import { readBootState, readDid } from './identification.ts';
 import { enterSession } from './unlock.ts';
 
-/** ISO 14229-1 annex D.2: testFailed or confirmedDTC. Pending codes and tests that have not run yet prove nothing. */
+/** Status bits of a failing code (ISO 14229-1 annex D.2). Pending codes and tests that have not run do not count. */
 const FAILING = readDtcInformation.DtcStatus.testFailed | readDtcInformation.DtcStatus.confirmedDtc;
 
-/** How often an ECU must show that it lives. */
+/** Interval at which the ECU is polled. */
 const LOOK_MS = 500;
 
-/** Lost frames happen: one look without an answer is no failure yet. */
+/** Polls in a row without an answer that fail the check; one alone may be a lost frame. */
 const SILENCES = 2;
-/** The next look is the repetition. */
+/** Options of one poll, which is not repeated because the next poll follows. */
 const ONE_LOOK = { once: true, patienceMs: 750 } as const;
 
-/** Codes (6 hexadecimal digits, upper case, sorted) that fail or are confirmed; undefined: the ECU does not know 19 02. */
+/** Failing or confirmed codes (6 hex digits, upper case, sorted); undefined: the ECU does not know 19 02. */
 export async function readTroubleCodes(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -34,13 +34,13 @@ export async function readTroubleCodes(
   if (answer.value.report !== 'reportDtcByStatusMask') {
     return exchange.malformed(request, doing, `report ${answer.value.report}`);
   }
-  // An ECU may send more than it was asked for: its availability mask says which bits mean something.
+  // An ECU may send more codes than requested; its availability mask says which status bits are valid.
   const mask = FAILING & answer.value.availabilityMask;
   const failing = answer.value.dtcs.filter(({ status }) => (status & mask) !== 0);
   return { ok: true, value: failing.map(({ dtc }) => hexNumber(dtc, 6).slice(2)).sort() };
 }
 
-/** DIAGNOSTICS when a code fails now that is not in `known`. */
+/** Fails with DIAGNOSTICS when a code that is not in `known` fails now. */
 export async function checkTroubleCodes(
   exchange: Exchange,
   known: readonly string[],
@@ -64,8 +64,8 @@ export async function checkTroubleCodes(
 }
 
 /**
- * Watches for `heartbeatMs`. HEARTBEAT when the ECU was silent twice in a row or has restarted: it lost the session
- * that the looks keep alive, or used up a trial boot.
+ * Watches the ECU for `heartbeatMs`. Fails with HEARTBEAT when it was silent twice in a row or has restarted: it lost
+ * the session that the polls keep open, or used up a trial boot.
  */
 export async function watchHeartbeat(
   exchange: Exchange,
@@ -74,14 +74,14 @@ export async function watchHeartbeat(
   signal?: AbortSignal,
 ): Promise<Exchanged<void>> {
   if (heartbeatMs <= 0) return { ok: true, value: undefined };
-  // In the default session a restart would leave no trace in an ECU with a single bank.
+  // In the default session a restart of a single-bank ECU could not be seen.
   const entered = await enterSession(exchange, Session.extended, signal);
   if (!entered.ok) return entered;
   try {
-    // Each look keeps the session: LOOK_MS is far below S3.
+    // Each poll keeps the session open: LOOK_MS is far below S3.
     return await look(exchange, heartbeatMs, warnings, signal);
   } finally {
-    // An ECU that does not answer here gets to its default session by itself.
+    // S3 ends the session in an ECU that does not answer here.
     await exchange.ask(Uint8Array.of(0x10, Session.default), 'leaving the extended session');
   }
 }
@@ -97,7 +97,7 @@ async function look(
   let first: Sign | undefined;
   let silences = 0;
   for (;;) {
-    // A silence at the very end gets its second look too.
+    // A silence at the very end gets a second poll too.
     const waitMs = silences > 0 ? LOOK_MS : Math.min(LOOK_MS, Math.max(0, endMs - clock.nowMs()));
     if ((await sleep(clock, 'heartbeat', waitMs, signal)) === 'aborted') {
       return failure(
@@ -135,7 +135,7 @@ async function look(
 }
 
 interface Sign {
-  /** Undefined where the ECU does not tell. */
+  /** Active session; undefined where the ECU does not report it. */
   readonly session: number | undefined;
   readonly trialBootsLeft: number | undefined;
 }

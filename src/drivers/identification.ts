@@ -1,4 +1,4 @@
-// What an ECU says about itself: identification, boot state, digests, trouble codes.
+// Reads what an ECU reports about itself: identification, boot state, digests, version.
 
 import type { EcuIdentity } from '../campaign/ports.ts';
 import { asciiText, byteAt, toHex } from '../core/bytes.ts';
@@ -8,7 +8,7 @@ import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.t
 import { Did } from '../uds/sid.ts';
 import { type AskOptions, type Exchange, type Exchanged, isNotKnown } from './exchange.ts';
 
-/** One data identifier; undefined when the ECU does not know it. */
+/** Reads one data identifier; undefined when the ECU does not know it. */
 export async function readDid(
   exchange: Exchange,
   did: number,
@@ -27,7 +27,7 @@ export async function readDid(
   return { ok: true, value: record.data };
 }
 
-/** Printable text; padding (NUL, blanks, FF) at the end does not count. */
+/** The printable text of a record without padding (NUL, blanks, FF) at the end. */
 export function didText(bytes: Uint8Array): string {
   let end = bytes.length;
   while (end > 0 && [0x00, 0x20, 0xff].includes(byteAt(bytes, end - 1))) end--;
@@ -47,7 +47,7 @@ async function readText(
   return { ok: true, value: text === '' ? undefined : text };
 }
 
-/** DID FD01 or FD02: 32 bytes as hexadecimal digits. */
+/** Reads DID FD01 or FD02: 32 bytes as hexadecimal digits. */
 export async function readDigest(
   exchange: Exchange,
   did: typeof Did.activeBankDigest | typeof Did.inactiveBankDigest,
@@ -64,7 +64,7 @@ export async function readDigest(
   return { ok: true, value: toHex(bytes.value) };
 }
 
-/** DID FD03; undefined for an ECU that holds no part of an image, or does not tell. */
+/** Reads DID FD03; undefined for an ECU that holds no part of an image or does not report it. */
 export async function readResumeState(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -75,7 +75,7 @@ export async function readResumeState(
   return { ok: true, value: decodeResumeState(bytes.value) };
 }
 
-/** DID FD00; undefined for an ECU that has none. */
+/** Reads DID FD00; undefined for an ECU that has none. */
 export async function readBootState(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -92,7 +92,7 @@ export async function readBootState(
   return { ok: true, value: state };
 }
 
-/** F189, or F195 where the ECU has no F189. */
+/** Reads F189, or F195 where the ECU has no F189. */
 export async function readVersion(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -111,7 +111,7 @@ export async function readHardwareId(
   return readText(exchange, Did.ecuHardwareNumber, 'reading its hardware id', signal);
 }
 
-/** Everything that the inventory needs. With `identify: skip` in the profile nothing is asked. */
+/** Reads all facts for the inventory. With `identify: skip` in the profile no request is sent. */
 export async function identifyEcu(
   exchange: Exchange,
   signal?: AbortSignal,

@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 import type { Target } from '../campaign/ports.ts';
 import type { ImageSource } from '../image/image-source.ts';
 
-/** 64 KiB: 16 blocks of 4 KiB for each call to the file system. */
+/** Size of one read: 64 KiB, or 16 blocks of 4 KiB for each call to the file system. */
 const PIECE_BYTES = 64 * 1024;
 
 export class ImageReader {
@@ -19,17 +19,17 @@ export class ImageReader {
     this.#image = image;
   }
 
-  /** Bytes that have been handed out. */
+  /** Number of bytes returned so far. */
   get position(): number {
     return this.#at;
   }
 
-  /** CRC-32 (ISO 3309, as in zip) over what has been handed out. */
+  /** CRC-32 (ISO 3309, as in zip) over the bytes returned so far. */
   get crc32(): number {
     return this.#crc;
   }
 
-  /** The next bytes, `length` or what is left of the image. Shorter when the image ends early. */
+  /** The next `length` bytes, or the rest of the image. Shorter when the image ends early. */
   async next(length: number): Promise<Uint8Array> {
     while (this.#buffer.length < length && this.#aheadFrom < this.#image.length) {
       this.#ahead ??= this.#read();
@@ -50,7 +50,7 @@ export class ImageReader {
     return bytes;
   }
 
-  /** Hands out the first `length` bytes to nobody; false when the image ends before. */
+  /** Skips `length` bytes, which count for the CRC; false when the image ends before. */
   async skip(length: number): Promise<boolean> {
     while (this.#at < length) {
       const bytes = await this.next(Math.min(PIECE_BYTES, length - this.#at));
@@ -72,7 +72,7 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** What the ECU must end up with. */
+/** Length and digest of the image that the ECU must hold in the end. */
 export function wanted({ plain, image }: Pick<Target, 'plain' | 'image'>): {
   readonly length: number;
   readonly sha256: string;

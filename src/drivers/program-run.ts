@@ -1,4 +1,4 @@
-// What the steps of one programming sequence share: what is programmed, what has been done so far, and routines.
+// The shared data of the steps of one programming sequence, and its routines.
 
 import type { DriverHooks } from '../campaign/ports.ts';
 import { present } from '../core/present.ts';
@@ -15,23 +15,23 @@ import { explainRefusal } from './trust-exchange.ts';
 export interface ProgramOptions {
   readonly exchange: Exchange;
   readonly silence: BusSilence;
-  /** What travels over the bus. */
+  /** The bytes to transfer. */
   readonly image: ImageSource;
-  /** What the ECU must end up with: the image itself, or what is inside of the encrypted blob. */
+  /** The plain image that the ECU must hold in the end: `image` itself, or the content of the encrypted blob. */
   readonly plain: { readonly length: number; readonly sha256: string };
   readonly encrypted: boolean;
-  /** The bundle that the ECU verifies before the erase; undefined: none is sent. */
+  /** The metadata bundle that the ECU verifies before the erase; undefined: none is sent. */
   readonly metadata: Uint8Array | undefined;
   /** `first-image.json` for an ECU of ours that is not locked; `metadata` is undefined then. */
   readonly firstImage?: Uint8Array;
   readonly fingerprint: Uint8Array;
   readonly runCommand: KeyCommand | undefined;
   readonly hooks: DriverHooks;
-  /** What was skipped or did not matter; for the result. */
+  /** Warnings for the result, such as skipped steps. */
   readonly warnings: string[];
-  /** Hears from which request on something is changed. */
+  /** Records whether the ECU was changed. */
   readonly fact: ChangeFact;
-  /** The bank to be written holds this very image, verified once: it may stay if the ECU says so under this metadata. */
+  /** Whether the bank holds this image, verified before: it may stay when the ECU accepts it with this metadata. */
   readonly held?: boolean;
   /** Runs in the programming session, before the bus is restored (the reset of a single-bank ECU). */
   readonly andThen?: () => Promise<Exchanged<unknown>>;
@@ -39,15 +39,15 @@ export interface ProgramOptions {
 
 export interface Run extends ProgramOptions {
   crc32: number;
-  /** Set by the download step. */
+  /** Duration of the transfer, set by the download step. */
   transferMs: number;
-  /** Bytes of `image` that need not be carried; all of them where the ECU holds it already. */
+  /** Bytes of `image` that need no transfer; all of them where the ECU already holds the image. */
   spared: number;
-  /** The check of the memory has been passed. */
+  /** Whether the memory check has passed. */
   checked: boolean;
 }
 
-/** A step that the ECU does not know and that may be left out. */
+/** Whether the ECU does not know a step that may be left out. */
 export function isSkipped(step: ProgrammingStep, failed: Refusal, run: Run): boolean {
   if (step.policy !== 'try' || !isNotKnown(failed)) return false;
   run.warnings.push(
@@ -56,7 +56,7 @@ export function isSkipped(step: ProgrammingStep, failed: Refusal, run: Run): boo
   return true;
 }
 
-/** Status record of our routines: one byte, 0 when all is well. ECUs of others may answer none. */
+/** Runs a routine. Our routines answer one status byte, 0 for success; an ECU of another make may answer none. */
 export async function runRoutine(step: RoutineStep, run: Run): Promise<Exchanged<void>> {
   const { exchange } = run;
   const request = startRoutine(step, run.crc32);
@@ -69,7 +69,7 @@ export async function runRoutine(step: RoutineStep, run: Run): Promise<Exchanged
   );
   if (!answer.ok) {
     const isErase = step.routine === exchange.ecu.programming.eraseRoutine;
-    // An ECU that verifies erases for an image that its metadata names, and for nothing else.
+    // An ECU that verifies erases only for an image that its metadata names.
     return isErase && run.metadata !== undefined && answer.nrc === Nrc.conditionsNotCorrect
       ? explainRefusal(exchange, answer, 'an erase by this metadata, which names no image for it')
       : answer;
@@ -103,7 +103,7 @@ function statusFailure(
   }
 }
 
-/** The shorter of what the ECU offers and what the vehicle file allows. */
+/** The block length: the smaller of the ECU's offer and the limit of the vehicle file. */
 export function blockLength(exchange: Exchange, offered: number): number {
   return Math.min(offered, exchange.ecu.programming.maxBlockLength);
 }

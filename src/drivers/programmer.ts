@@ -1,4 +1,4 @@
-// Runs the programming sequence on one ECU, and leaves the bus as it was found whatever happens.
+// Runs the programming sequence on one ECU, and always restores the bus afterwards.
 
 import type { TransferReport } from '../campaign/ports.ts';
 import { sleep } from '../core/clock.ts';
@@ -22,10 +22,10 @@ import { transfer } from './transfer.ts';
 import { explainRefusal } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
-/** An ECU that is still erasing must not keep a process that was told to stop: its session ends by S3 anyway. */
+/** Longest wait to restore an ECU that is still erasing; S3 ends its session anyway. */
 const RESTORE_MS = 500;
 
-/** From the extended session to the checked dependencies. */
+/** Runs all steps from the extended session to the check of the dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
   const { exchange, image, plain, metadata, firstImage, fingerprint, silence } = options;
   const run: Run = { ...options, crc32: 0, transferMs: 0, spared: 0, checked: false };
@@ -65,18 +65,18 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
   }
 }
 
-/** Normal communication and trouble codes on again, default session: also after a failure or an interruption. */
+/** Switches normal communication and trouble codes on again and enters the default session, also after a failure. */
 async function restore(options: ProgramOptions, quiet: boolean, isReset: boolean): Promise<void> {
   const { exchange, silence, warnings } = options;
   if (quiet) await silence.release((request) => exchange.broadcast(request));
-  // Not every ECU answers here: leaving the programming session may restart it. The signal does not stop this.
+  // Leaving the programming session can restart the ECU, so it may not answer. The signal does not stop this request.
   const request = diagnosticSessionControl.encodeRequest(Session.default);
   const reply = await exchange.reply(request, undefined, {
     pendingLimitMs: RESTORE_MS,
     patienceMs: RESTORE_MS,
   });
   const left = exchange.interpret(request, 'leaving the programming session', reply);
-  // A reset has ended the session already.
+  // After a reset the session has already ended.
   if (!left.ok && left.code !== 'BUS' && !isReset) warnings.push(left.reason);
 }
 
@@ -113,7 +113,7 @@ function entersProgramming([sid, session]: Uint8Array): boolean {
   return sid === Sid.diagnosticSessionControl && session === Session.programming;
 }
 
-/** An application answers 10 02 and jumps into its bootloader, which may not listen yet. */
+/** Waits for an application that answers 10 02 and jumps into its bootloader, which may not receive requests yet. */
 async function settle({ exchange, hooks }: Run): Promise<void> {
   const { sessionPauseMs } = exchange.ecu.programming;
   if (sessionPauseMs > 0) {

@@ -1,4 +1,4 @@
-// Reading, writing and comparing in an ECU that is being provisioned: one step each, and what is wrong as a value.
+// Reads, writes and compares in an ECU that is being provisioned; each failure is a value.
 
 import type { DriverErrorCode } from '../campaign/ports.ts';
 import { equalBytes, hexNumber, toHex } from '../core/bytes.ts';
@@ -14,22 +14,22 @@ import { didText, readDid } from './identification.ts';
 import { transfer } from './transfer.ts';
 import { enterSession } from './unlock.ts';
 
-/** Why an ECU is not provisioned; a closed set like those of the other drivers. */
+/** Why an ECU is not provisioned: a closed set. */
 export type ProvisionErrorCode =
   | DriverErrorCode
-  /** It has no chip number (FD10): no ECU of ours. */
+  /** The ECU has no chip number (FD10), so it is not an ECU of ours. */
   | 'NOT_OURS'
-  /** What it holds is not what was written. */
+  /** The value read back differs from the value written. */
   | 'READ_BACK'
-  /** It is locked with other facts or keys than ours. */
+  /** The ECU is locked with other facts or keys. */
   | 'OTHER_KEYS'
-  /** The lock does not hold what it promises. */
+  /** The ECU can be read out although it is locked. */
   | 'NOT_LOCKED';
 
 export interface ProvisionFailure {
   readonly ok: false;
   readonly code: ProvisionErrorCode;
-  /** Names the ECU, what was asked, what came, what to do. */
+  /** Names the ECU, what was asked, what was answered and what to do. */
   readonly reason: string;
   readonly nrc?: number;
 }
@@ -42,7 +42,7 @@ export function refuse(code: ProvisionErrorCode, reason: string): ProvisionFailu
   return { ok: false, code, reason };
 }
 
-/** Public halves of an ECU's own keys, hexadecimal. */
+/** Public keys of an ECU, hexadecimal. */
 export interface PublicKeys {
   readonly signingKey: string;
   readonly encryptionKey: string;
@@ -50,7 +50,7 @@ export interface PublicKeys {
 
 const PUBLIC_KEY_BYTES = 32;
 
-/** The extended session, from a clean start: a transfer that was cut off before is forgotten. */
+/** Runs work in a new extended session; a transfer that was cut off before is discarded. */
 export async function inFactorySession<T>(
   exchange: Exchange,
   signal: AbortSignal | undefined,
@@ -69,7 +69,7 @@ export async function inFactorySession<T>(
   }
 }
 
-/** DID FD11. */
+/** Reads DID FD11, the state of provisioning. */
 export async function readState(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -86,7 +86,7 @@ export async function readState(
   );
 }
 
-/** DID F18C; empty for an ECU without. */
+/** Reads DID F18C; empty for an ECU without a serial number. */
 export async function readSerial(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -97,7 +97,7 @@ export async function readSerial(
   return { ok: true, value: bytes.value === undefined ? '' : didText(bytes.value) };
 }
 
-/** Undefined where nothing was written yet, which the ECU says by conditionsNotCorrect. */
+/** Reads a DID; undefined where it was not written yet (conditionsNotCorrect). */
 export async function readIfWritten(
   exchange: Exchange,
   did: number,
@@ -108,7 +108,7 @@ export async function readIfWritten(
   return read.ok || read.nrc !== Nrc.conditionsNotCorrect ? read : DONE;
 }
 
-/** DID FD12; undefined as long as the ECU has made none. */
+/** Reads DID FD12; undefined while the ECU has made no keys. */
 export async function readPublicKeys(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -132,7 +132,7 @@ export async function readPublicKeys(
   };
 }
 
-/** Writes, reads back and compares. */
+/** Writes a DID, reads it back and compares. */
 export async function writeDid(
   exchange: Exchange,
   did: number,
@@ -157,7 +157,7 @@ export async function writeDid(
   );
 }
 
-/** Writes what cannot be read back: the authenticated answer says that it is stored. */
+/** Writes a DID that cannot be read back; the authenticated answer proves that it is stored. */
 export async function order(
   orders: Exchange,
   did: number,
@@ -174,7 +174,7 @@ export async function order(
   return written.ok ? DONE : written;
 }
 
-/** The status byte of our routines is 0 when all is well. */
+/** Starts a routine; the status byte of our routines is 0 for success. */
 export async function startRoutine(
   exchange: Exchange,
   id: number,
@@ -193,7 +193,7 @@ export async function startRoutine(
   return failure('REFUSED', `${exchange.peer}: status ${status} while ${doing}, expected 0`);
 }
 
-/** A small file by RequestFileTransfer (38), 36 and 37. */
+/** Sends a small file by RequestFileTransfer (38), 36 and 37. */
 export async function sendFile(
   exchange: Exchange,
   name: string,

@@ -1,4 +1,4 @@
-// The proof that an ECU is locked, and with our serial and keys: after the lock, and how it is known again later.
+// Proves that an ECU is locked with the expected serial and keys, after the lock and in later runs.
 
 import { fromHex } from '../core/bytes.ts';
 import { speakerKey } from '../trust/authority.ts';
@@ -23,21 +23,21 @@ import {
 import { readVersionReport } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
-/** What the ECU and this TMU have in common, hexadecimal. */
+/** The shared facts and keys of the ECU and this TMU, hexadecimal. */
 export interface ProvenSecrets {
   readonly serial: string;
-  /** Undefined for an ECU without SecurityAccess by HMAC. */
+  /** Key of SecurityAccess; undefined for an ECU without SecurityAccess by HMAC. */
   readonly securityAccessKey: string | undefined;
   /** X25519 private key of the TMU. */
   readonly agreementKey: string;
 }
 
-/** Bytes of the memory read that the lock must refuse. */
+/** Length of the memory read that the lock must refuse. */
 const PROBE_BYTES = 16;
 
 /**
- * A locked ECU has our serial, signs with the key that it shows, takes orders of our TMU, is opened by our key, and
- * tells no secret any more. Changes nothing.
+ * Checks that a locked ECU has the expected serial, signs with its published key, takes orders of this TMU, opens with
+ * the key of SecurityAccess, and gives out no secret. Changes nothing.
  */
 export async function proveLocked(
   options: ExchangeOptions,
@@ -74,7 +74,7 @@ export async function proveLocked(
   return closed.ok ? { ok: true, value: own.value } : closed;
 }
 
-/** The report proves that the private half of the key is in there, and that it speaks for this serial. */
+/** Checks the version report: it proves that the ECU has the private key and that the key is for this serial. */
 async function checkSignature(
   exchange: Exchange,
   serial: string,
@@ -90,7 +90,7 @@ async function checkSignature(
     checked === undefined
       ? 'it has none'
       : checked.ok
-        ? `it speaks for ${checked.value.ecu}`
+        ? `it is for ${checked.value.ecu}`
         : checked.reason;
   return refuse(
     'OTHER_KEYS',
@@ -98,7 +98,7 @@ async function checkSignature(
   );
 }
 
-/** Simulated APPROTECT: each of these must be refused, and for this very reason. */
+/** Simulated APPROTECT: each of these requests must be refused with securityAccessDenied. */
 async function checkRefusals(exchange: Exchange, signal?: AbortSignal): Promise<Provisioned<void>> {
   const memory = { address: exchange.ecu.memory.address, size: PROBE_BYTES };
   const probes = [
@@ -114,7 +114,8 @@ async function checkRefusals(exchange: Exchange, signal?: AbortSignal): Promise<
       return exchange.interpret(request, `asking a locked ECU for ${what}`, reply) as Refusal;
     }
     if (reply.kind === 'negative' && reply.nrc === Nrc.securityAccessDenied) continue;
-    const came = reply.kind === 'positive' ? 'was told' : `was answered by ${nrcText(reply.nrc)}`;
+    const came =
+      reply.kind === 'positive' ? 'was given out' : `was answered by ${nrcText(reply.nrc)}`;
     return refuse(
       'NOT_LOCKED',
       `${exchange.peer}: ${what} ${came} after the lock, expected ${nrcText(Nrc.securityAccessDenied)}: ` +
@@ -124,7 +125,7 @@ async function checkRefusals(exchange: Exchange, signal?: AbortSignal): Promise<
   return DONE;
 }
 
-/** A question with authority of its own: an ECU that knows another TMU does not answer it. */
+/** Sends an authenticated request, which an ECU that knows another TMU does not answer. */
 async function checkAuthority(
   options: ExchangeOptions,
   { agreementKey }: ProvenSecrets,
@@ -147,7 +148,7 @@ async function checkAuthority(
   );
 }
 
-/** Nobody can read the key any more: that it opens the ECU is the proof that it is the right one. */
+/** Unlocks the ECU. The key cannot be read any more, so a successful unlock proves that it is the right one. */
 async function checkKey(
   options: ExchangeOptions,
   secret: string | undefined,

@@ -1,4 +1,4 @@
-// The factory's conversation with one ECU of ours: facts, secrets and Roots in, everything read back, then the lock.
+// Provisions one ECU of ours: writes facts, secrets and Roots, reads everything back, then locks it.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { DriverHooks } from '../campaign/ports.ts';
@@ -36,49 +36,49 @@ import {
 import { proveLocked } from './provision-proof.ts';
 import { readTrustState } from './trust-exchange.ts';
 
-/** What an ECU tells before anything is written. */
+/** What an ECU reports before anything is written. */
 export interface FactoryFacts {
   /** DID FD10, hexadecimal. */
   readonly deviceId: string;
   readonly hardwareId: string;
   readonly state: ProvisioningState;
-  /** DID F18C as it is now. */
+  /** Present DID F18C. */
   readonly serial: string;
 }
 
-/** A Root as the key ceremony published it. */
+/** A Root that the key ceremony published. */
 export interface Anchor {
   readonly bytes: Uint8Array;
   readonly version: number;
 }
 
-/** What goes into an ECU. Keys in hexadecimal; undefined for an ECU that has no use for one. */
+/** The data for one ECU. Keys are hexadecimal; undefined for a key that the ECU does not use. */
 export interface EcuProvisions {
   readonly serial: string;
   readonly securityAccessKey: string | undefined;
   readonly approvalKey: string | undefined;
-  /** X25519 public keys of the TMU, and of the factory where it keeps one: their orders are taken after the lock. */
+  /** X25519 public keys of the TMU and of the factory (where it has one); the locked ECU takes their orders. */
   readonly testerKey: string;
   readonly factoryKey: string | undefined;
-  /** Private half of `testerKey`; stays here. */
+  /** Private key of `testerKey`; it is not sent. */
   readonly agreementKey: string;
   readonly directorRoot: Anchor;
   readonly imagesRoot: Anchor;
 }
 
-/** What the registry is told about an ECU, hexadecimal. */
+/** The data of an ECU for the registry, hexadecimal. */
 export interface EcuCredentials extends PublicKeys {
   /** SHA-256 of the secret that stays in the ECU. */
   readonly deviceSecretHash: string;
 }
 
-/** `kept`: it was there already. */
+/** Reports a step; `kept`: the value was already there. */
 export type ProvisionStep = (step: string, status: 'written' | 'kept' | 'checked') => void;
 
 export interface ProvisionerOptions extends ExchangeOptions {
   readonly random: Random;
   readonly onStep?: ProvisionStep;
-  /** For the first image of an ECU of another make with `security.algorithm: command`. */
+  /** Runs the command for the first image of an ECU of another make with `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
 }
 
@@ -86,8 +86,8 @@ const SECRET_BYTES = 32;
 const DEVICE_ID_BYTES = 16;
 
 /**
- * Every method can be repeated after an interruption at any instant: it reads before it writes, and keeps what is
- * there as long as nothing else is wanted.
+ * Every method can be repeated after an interruption at any instant: it reads before it writes, and keeps values that
+ * are already right.
  */
 export class Provisioner {
   readonly #options: ProvisionerOptions;
@@ -104,7 +104,7 @@ export class Provisioner {
     return this.#exchange.peer;
   }
 
-  /** Reads only. Fails for hardware that the vehicle file does not expect. */
+  /** Reads the facts. Fails for hardware that the vehicle file does not expect. */
   async inspect(signal?: AbortSignal): Promise<Provisioned<FactoryFacts>> {
     const exchange = this.#exchange;
     const doing = 'reading its chip number (FD10)';
@@ -143,7 +143,7 @@ export class Provisioner {
     };
   }
 
-  /** Programs the first image and reads digest and version back. One of ours takes it until the lock. */
+  /** Programs the first image and reads digest and version back. An ECU of ours takes it only before the lock. */
   async program(
     first: FirstImage,
     hooks: DriverHooks = {},
@@ -155,7 +155,7 @@ export class Provisioner {
     return this.#note('first image', status, done);
   }
 
-  /** Whether it runs its first image, by digest and version. Changes nothing. */
+  /** Checks by digest and version that the ECU runs its first image. Changes nothing. */
   async checkImage(first: FirstImage, signal?: AbortSignal): Promise<Provisioned<void>> {
     return this.#note(
       'first image',
@@ -164,7 +164,7 @@ export class Provisioner {
     );
   }
 
-  /** All facts, secrets and Roots; each is read back and compared. Nothing is final before `lock`. */
+  /** Writes all facts, secrets and Roots; each is read back and compared. Nothing is final before `lock`. */
   write(provisions: EcuProvisions, signal?: AbortSignal): Promise<Provisioned<EcuCredentials>> {
     return inFactorySession(this.#exchange, signal, async () => {
       const serial = await this.#writeSerial(provisions.serial, signal);
@@ -197,7 +197,7 @@ export class Provisioner {
     });
   }
 
-  /** Ends provisioning for good. The second time it changes nothing. */
+  /** Locks the ECU, which ends provisioning finally. A second call changes nothing. */
   lock(signal?: AbortSignal): Promise<Provisioned<void>> {
     return inFactorySession(this.#exchange, signal, async () => {
       const doing = 'locking its readout';
@@ -208,8 +208,8 @@ export class Provisioner {
   }
 
   /**
-   * A locked ECU that knows another TMU, or another vehicle, becomes part of this one by the factory's authority. What
-   * is right already is kept.
+   * Moves a locked ECU from another TMU or vehicle into this one, with the factory's authority. Values that are already
+   * right are kept.
    */
   async adopt(
     provisions: EcuProvisions,
@@ -273,7 +273,7 @@ export class Provisioner {
     return this.#note(name, 'written', written);
   }
 
-  /** Made here, and known to the ECU alone afterwards; the registry gets its hash. */
+  /** Makes and writes the device secret. Afterwards only the ECU knows it; the registry gets its hash. */
   async #writeDeviceSecret(signal?: AbortSignal): Promise<Provisioned<Uint8Array>> {
     const name = 'device secret';
     const before = await readIfWritten(this.#exchange, Did.deviceSecret, name, signal);
@@ -317,7 +317,7 @@ export class Provisioner {
     return this.#note('own keys', 'written', { ok: true, value: after.value });
   }
 
-  /** Sent at each run: the ECU tells only which versions it trusts, not which bytes. */
+  /** Sends the Roots at each run, because the ECU reports only the versions that it trusts and not their bytes. */
   async #writeRoots(provisions: EcuProvisions, signal?: AbortSignal): Promise<Provisioned<void>> {
     const { directorRoot, imagesRoot } = provisions;
     const files = [
@@ -331,7 +331,7 @@ export class Provisioner {
     const state = await readTrustState(this.#exchange, signal);
     if (!state.ok) return state;
     const { director, images } = state.value;
-    // An ECU that verifies partially need not tell what it knows of the image repository.
+    // An ECU with partial verification need not report a Root of the image repository.
     const right =
       director.root === directorRoot.version &&
       (images === undefined || images.root === imagesRoot.version);

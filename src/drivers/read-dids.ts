@@ -1,4 +1,4 @@
-// Data identifiers of one ECU, each by a request of its own: what `can-ota read` does.
+// Reads data identifiers of one ECU for `can-ota read`, each in a separate request.
 
 import { hexNumber } from '../core/bytes.ts';
 import { Sid } from '../uds/services/all.ts';
@@ -10,16 +10,16 @@ export type DidReading =
   | { readonly did: number; readonly ok: false; readonly code: string; readonly reason: string };
 
 /**
- * DIDs without any answer, one after the other, before the ECU is asked whether it is there at all: at the beginning, and
- * after it has answered. Some ECUs say nothing to a DID that they do not know.
+ * DIDs in a row without an answer after which the ECU is asked whether it is present: at the beginning, and after it
+ * has answered. Some ECUs do not answer for a DID that they do not know.
  */
 const SILENT_AT_FIRST = 2;
 const SILENT_LATER = 5;
 const TESTER_PRESENT = Uint8Array.of(Sid.testerPresent, 0x00);
 
 /**
- * One that is unknown, or lost on the way, does not spoil the others. The rest is not asked for when the bus is down, or
- * when the ECU stays silent.
+ * Reads each DID. An unknown DID or a lost answer does not affect the others. The remaining DIDs are not read when the
+ * bus is down or the ECU stays silent.
  */
 export async function readDids(
   options: ExchangeOptions,
@@ -53,8 +53,8 @@ export async function readDids(
   return readings;
 }
 
-/** 3E 00, which every ECU knows; a refusal is a sign of life as well. */
+/** Sends 3E 00, which every ECU knows; a refusal also shows that the ECU is present. */
 async function isThere(exchange: Exchange, signal?: AbortSignal): Promise<boolean> {
-  const asked = await exchange.ask(TESTER_PRESENT, 'asking whether it is there', signal);
+  const asked = await exchange.ask(TESTER_PRESENT, 'asking whether it is present', signal);
   return asked.ok || asked.nrc !== undefined;
 }

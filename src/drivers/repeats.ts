@@ -1,4 +1,4 @@
-// Which requests are sent again when their answer is lost, how often, and which only after a look at the ECU.
+// Which requests are sent again when their answer is lost, how often, and which only after a check of the ECU.
 
 import { bytesToUint } from '../core/bytes.ts';
 import { itemAt } from '../core/present.ts';
@@ -9,15 +9,15 @@ import { Routine } from '../uds/sid.ts';
 import type { EcuProgramming } from '../vehicle/schema.ts';
 
 export type RepeatRule =
-  /** The ECU does the same once more, or nothing: the request is sent again at once. */
+  /** Sent again at once: a repetition has the same effect or none. */
   | { readonly kind: 'again'; readonly tries: number }
-  /** Sent again only by a caller that looks at the ECU first (`AskOptions.look`). */
+  /** Sent again only by a caller that checks the ECU first (`AskOptions.look`). */
   | { readonly kind: 'look-first'; readonly tries: number }
   | { readonly kind: 'once' };
 
 interface Row {
   readonly sid: number;
-  /** Missing: all requests of this service. */
+  /** Which requests of the service the row covers; missing: all. */
   readonly applies?: (request: Uint8Array, programming: EcuProgramming) => boolean;
   readonly rule: RepeatRule;
 }
@@ -29,7 +29,7 @@ const ONCE: RepeatRule = { kind: 'once' };
 const START = 0x01;
 const RESULTS = 0x03;
 
-/** The first row that applies counts. */
+/** The rules; the first row that applies counts. */
 const ROWS: readonly Row[] = [
   { sid: Sid.diagnosticSessionControl, rule: AGAIN },
   { sid: Sid.readDataByIdentifier, rule: AGAIN },
@@ -46,7 +46,7 @@ const ROWS: readonly Row[] = [
     applies: (request, { eraseRoutine }) => startsRoutine(request, eraseRoutine),
     rule: LOOK_FIRST,
   },
-  // A restart shows in the session.
+  // The session shows whether the ECU has restarted.
   { sid: Sid.ecuReset, rule: LOOK_FIRST },
   { sid: Sid.writeDataByIdentifier, rule: LOOK_FIRST },
   { sid: Sid.requestDownload, rule: LOOK_FIRST },
@@ -54,7 +54,10 @@ const ROWS: readonly Row[] = [
   { sid: Sid.requestTransferExit, rule: LOOK_FIRST },
 ];
 
-/** Everything that is in no row is sent once: 14, 27 with a key, 2F, and routines that do something. */
+/**
+ * The rule of a request. Requests without a row are sent once: 14, 27 with a key, 2F, and routines that change
+ * something.
+ */
 export function repeatRule(request: Uint8Array, programming: EcuProgramming): RepeatRule {
   const row = ROWS.find(
     ({ sid, applies }) => sid === request[0] && (applies?.(request, programming) ?? true),
@@ -63,23 +66,26 @@ export function repeatRule(request: Uint8Array, programming: EcuProgramming): Re
 }
 
 /**
- * ISO 14229-1 15.4.5: a block whose answer was lost is sent again under its number. After `tries` the ECU has to show
- * that it is alive in its session; then the block has `limitMs` and `aliveTries` in all. Another tester that polls the
- * same ECU spoils about every second block.
+ * ISO 14229-1 15.4.5: a block whose answer was lost is sent again with the same counter. After `tries` the ECU must
+ * show that it is still in its session; then the limits are `limitMs` and `aliveTries` in total. Another tester that
+ * polls the same ECU disturbs about every second block.
  */
 export const BLOCK_REPEATS = { tries: 3, aliveTries: 30, limitMs: 30_000 } as const;
 
-/** A block that another tester has spoiled so often in a row is too long for the pauses that this one makes. */
+/** Disturbed tries in a row after which a block counts as too long for the pauses of another tester. */
 export const SPOILED_TRIES = 3;
 const SHORTEST_BLOCK_BYTES = 64;
 
-/** The bytes to try instead of `bytes`: half, as a power of two, since some write only whole pages; undefined: no fewer. */
+/**
+ * The next smaller block: half of `bytes` as a power of two, since some ECUs write whole pages; undefined at the
+ * minimum.
+ */
 export function shorterBlock(bytes: number): number | undefined {
   const half = 2 ** Math.floor(Math.log2(bytes / 2));
   return half >= SHORTEST_BLOCK_BYTES ? half : undefined;
 }
 
-/** Pauses before the second try and those behind it; the time limit of the lost answer has passed already. */
+/** Pauses before the second try and before all later ones, in addition to the time-out of the lost answer. */
 const PAUSES_MS = [50, 250] as const;
 
 export function repeatPauseMs(tries: number): number {
@@ -87,8 +93,8 @@ export function repeatPauseMs(tries: number): number {
 }
 
 /**
- * Nobody knows whether the request arrived. Bytes that answer something else count as well: another tester is active. An
- * ECU that asked to wait for all of its time was heard.
+ * Whether it is unknown if the request arrived. An answer to another request counts as lost, too: another tester is
+ * active. An ECU that stayed pending has received the request.
  */
 export function isLost(reply: UdsReply): boolean {
   switch (reply.kind) {
@@ -103,7 +109,7 @@ export function isLost(reply: UdsReply): boolean {
   }
 }
 
-/** The total time that an ECU may keep refusing a request by this code; undefined: it is a refusal. */
+/** The total time for which a request is repeated while the ECU answers this code; undefined: the code is a refusal. */
 export function patienceMs(
   nrc: number,
   timing: { readonly busyLimitMs: number; readonly resourceLimitMs: number },
@@ -118,7 +124,7 @@ export function patienceMs(
   }
 }
 
-/** Pauses of that patience: 50 ms, doubled each time, at most 1 s. */
+/** The pause before such a repetition: 50 ms, doubled each time, at most 1 s. */
 export function nextBusyPauseMs(before: number | undefined): number {
   return before === undefined ? 50 : Math.min(1000, before * 2);
 }
@@ -127,7 +133,7 @@ function startsRoutine(request: Uint8Array, routine: number): boolean {
   return request[1] === START && bytesToUint(request.subarray(2, 4)) === routine;
 }
 
-/** Routines that look, compute and compare, and leave the ECU as it is. */
+/** Whether the routine only reads, computes or compares, and does not change the ECU. */
 function isReadingRoutine(request: Uint8Array, programming: EcuProgramming): boolean {
   const { preconditionsRoutine, checkMemoryRoutine, dependenciesRoutine } = programming;
   return [

@@ -1,4 +1,4 @@
-// Waiting for an ECU after its reset: one answer proves nothing while the old software may still give it.
+// Waits for an ECU after its reset. A single answer is no proof, because the old software may still give it.
 
 import type { EcuReport } from '../campaign/ports.ts';
 import { hexNumber } from '../core/bytes.ts';
@@ -8,27 +8,27 @@ import { authentic, type Banks, readBanks } from './activation.ts';
 import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
 import { readDid, readDigest, readVersion } from './identification.ts';
 
-/** How often a restarting ECU is asked. */
+/** Interval at which a restarting ECU is polled. */
 const POLL_MS = 100;
-/** The next poll is the repetition. */
+/** Options of one poll, which is not repeated because the next poll follows. */
 const POLL = { once: true, patienceMs: 0 } as const;
-/** An ECU of which nothing can be seen is believed to have restarted when it was silent once, or after this time. */
+/** Time after which an ECU that reports nothing counts as restarted; one silence also counts. */
 const SETTLE_MS = 1000;
 
-/** What an ECU with one bank tells of itself. */
+/** What a single-bank ECU reports about itself. */
 interface Told extends EcuReport {
   readonly session: number | undefined;
 }
 
-/** What it shall run. */
+/** The software that the ECU must run. */
 export interface Awaited extends EcuReport {
-  /** What it told of the software that it ran before the update: it has to tell as much again. */
+  /** The report before the update; the new report must have the same parts. */
   readonly tells: EcuReport;
-  /** What it tells while the reset has not happened yet. */
+  /** The report while the reset has not happened yet. */
   readonly stale: EcuReport;
 }
 
-/** `unseen`: it answers again, and nothing that it tells could show what it runs. */
+/** `unseen`: the ECU answers again, but reports nothing that shows which software it runs. */
 export type Arrival = 'there' | 'unseen';
 
 type Look =
@@ -37,8 +37,8 @@ type Look =
   | { readonly kind: 'not-yet'; readonly late: Exclude<Exchanged<never>, { ok: true }> };
 
 /**
- * Waits until an ECU with one bank runs what is awaited; `timing.resetMs` of the vehicle file is the limit. A failure
- * says what the ECU told last.
+ * Waits until a single-bank ECU runs the expected software; `timing.resetMs` of the vehicle file is the limit. A
+ * failure says what the ECU reported last.
  */
 export async function awaitSoftware(
   exchange: Exchange,
@@ -51,7 +51,7 @@ export async function awaitSoftware(
   });
 }
 
-/** Waits until an ECU with two banks holds what is awaited. `late`: why it does not after its time. */
+/** Waits until a two-bank ECU holds the expected images. `late` gives the failure after the time limit. */
 export async function awaitBanks(
   exchange: Exchange,
   isThere: (banks: Banks) => boolean,
@@ -102,7 +102,7 @@ async function untilThere(
   }
 }
 
-/** Session, version and digest, as far as it tells them. */
+/** Reads session, version and digest, as far as the ECU reports them. */
 async function askWhatRuns(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<Told>> {
   const doing = 'waiting for its restart';
   const asked = authentic(exchange);
@@ -142,7 +142,7 @@ function judge(exchange: Exchange, told: Told, awaited: Awaited): Look {
     if (told.version !== awaited.version) {
       return notYet('VERSION_MISMATCH', `version ${JSON.stringify(awaited.version)}`);
     }
-    // The same version before and after says nothing about the reset.
+    // The same version before and after does not show whether the reset has happened.
     return stale.version === awaited.version ? { kind: 'unseen' } : { kind: 'there' };
   }
   const isOther =

@@ -1,4 +1,4 @@
-// The rollback of one ECU: to its other bank, by writing the previous image, or by leaving it alone.
+// The rollback of one ECU: it switches to the other bank, writes the previous image, or changes nothing.
 
 import type {
   Changed,
@@ -25,13 +25,13 @@ export interface SingleBankAccess {
   readonly exchange: Exchange;
   /** Writes an image, and resets the ECU. */
   readonly program: (target: Target) => Promise<Exchanged<TransferReport>>;
-  /** What it told before the update, with what the driver itself remembers. */
+  /** The report before the update, completed with what the driver remembers. */
   readonly before: (told: EcuReport) => EcuReport | undefined;
 }
 
 const NOT_TOLD: EcuReport = { version: undefined, sha256: undefined };
 
-/** Nothing was changed: it is only asked what it runs, and an ECU that does not answer is none the worse for it. */
+/** Rollback of an unchanged ECU: only reads what it runs. An ECU that does not answer gives a warning, no failure. */
 export async function leaveAlone(
   exchange: Exchange,
   warnings: string[],
@@ -57,7 +57,7 @@ export async function rollBackBank(
   const { sha256 } = wanted(target);
   const { active, inactive, state } = before.value;
   const switched = active === sha256;
-  // A switch may be pending: towards the new image (not wanted), or back already (a repeated rollback).
+  // A switch may be pending: to the new image (not wanted), or already back (a repeated rollback).
   const pendingBack = switched && state.activationPending;
   const isInvolved = switched || inactive === sha256 || state.activationPending;
   if (isInvolved && !pendingBack) {
@@ -76,7 +76,7 @@ export async function rollBackBank(
         switched
           ? banks.active !== sha256 || banks.state.activationPending
           : banks.inactive !== sha256 && !banks.state.activationPending,
-      // What only stood beside the running image changes nothing that runs.
+      // Discarding an image beside the running one does not change the running software.
       switched || state.activationPending ? fact : new ChangeFact(),
       signal,
     );
@@ -91,7 +91,7 @@ export async function rollBackBank(
         notRestarted(exchange, banks) ??
         failure(
           'REFUSED',
-          `${exchange.peer} does not run again what it ran before, its previous bank cannot be booted: ` +
+          `${exchange.peer} does not run its previous software, because the previous bank cannot be booted: ` +
             describeBanks(banks),
         ),
       signal,
@@ -104,7 +104,7 @@ export async function rollBackBank(
   return { ok: true, value: { ...report.value, unchanged } };
 }
 
-/** The previous image is written again, where the running one is not the old one already. */
+/** Writes the previous image again, unless the ECU already runs it. */
 export async function restoreSingleBank(
   { exchange, program, before }: SingleBankAccess,
   { target, previous }: RollbackOrder,
@@ -114,7 +114,7 @@ export async function restoreSingleBank(
 ): Promise<Exchanged<RollbackReport>> {
   const now = await readReport(exchange, signal);
   const old = oldReport(previous);
-  // The digest of a kept image is no word of the ECU.
+  // Use the digest that the ECU reported, not the digest of the kept image.
   const told = { version: old.version, sha256: previous.sha256 };
   const awaited = {
     ...old,
@@ -122,7 +122,7 @@ export async function restoreSingleBank(
     stale: { version: target.version, sha256: wanted(target).sha256 },
   };
   if (changed === 'unknown') {
-    // It is asked before anything is done: an ECU that still holds its image is left alone.
+    // Ask before anything is written: an ECU that still holds its image is not changed.
     if (!now.ok) return now;
     if (holdsOld(now.value, old)) return { ok: true, value: { ...now.value, unchanged: true } };
     if (exchange.ecu.programming.identify === 'skip') return notAsked(exchange);
@@ -150,7 +150,9 @@ export async function restoreSingleBank(
   return report.ok ? { ok: true, value: { ...report.value, unchanged: false } } : report;
 }
 
-/** Its digest covers what its bank holds. A version may be told from RAM, over a bank that is erased. */
+/**
+ * Whether the bank holds the old image, by its digest. A version is no proof: it can come from RAM over an erased bank.
+ */
 function holdsOld({ sha256 }: EcuReport, old: EcuReport): boolean {
   return sha256 !== undefined && sha256 === old.sha256;
 }
@@ -160,8 +162,8 @@ interface Restarted extends EcuReport {
 }
 
 /**
- * What the ECU tells after a restart. Before it, software that runs from RAM and a bootloader that has read the version
- * at its own start tell the old one over an erased bank.
+ * Restarts the ECU and reads its report. Before a restart, software in RAM or a bootloader with a cached version can
+ * report the old version although the bank is erased.
  */
 async function restarted(
   exchange: Exchange,
@@ -170,7 +172,7 @@ async function restarted(
 ): Promise<Exchanged<Restarted>> {
   const asked = await reset(exchange, signal);
   if (!asked.ok) return asked;
-  // Nothing tells the two apart while the restart is still to come.
+  // Old and restarted software cannot be told apart before the restart, so wait for it.
   const { resetMs } = exchange.ecu.timing;
   if ((await sleep(exchange.clock, 'restart', resetMs, signal)) === 'aborted') {
     return failure('INTERRUPTED', `${exchange.peer}: stopped while waiting for its restart`, true);
@@ -204,7 +206,7 @@ export function unseenText(exchange: Exchange): string {
   );
 }
 
-/** A restart would show nothing, and might start what is half erased. */
+/** The failure for an ECU that cannot be asked: a restart would show nothing and could start a half erased image. */
 function notAsked({ peer }: Exchange): Refusal {
   return failure(
     'VERSION_MISMATCH',
@@ -212,7 +214,7 @@ function notAsked({ peer }: Exchange): Refusal {
   );
 }
 
-/** What the ECU tells when it runs again what it ran before. */
+/** The report of an ECU that runs its previous software again. */
 function oldReport({ version, sha256, plain, image }: RollbackOrder['previous']): EcuReport {
   return {
     version: version === UNKNOWN_VERSION ? undefined : version,
@@ -220,7 +222,7 @@ function oldReport({ version, sha256, plain, image }: RollbackOrder['previous'])
   };
 }
 
-/** It came up, with something else. */
+/** Whether the ECU has started with other software. */
 export function isWrongSoftware({ code }: Refusal): boolean {
   return code === 'VERSION_MISMATCH' || code === 'DIGEST_MISMATCH' || code === 'SELF_TEST';
 }

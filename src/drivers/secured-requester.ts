@@ -1,4 +1,4 @@
-// A requester whose orders and questions carry authority of their own: service 84 around each of them.
+// A requester that authenticates each request and answer with service 84.
 
 import { byteAt, bytesToUint, constantTimeEqual, equalBytes } from '../core/bytes.ts';
 import {
@@ -19,13 +19,13 @@ import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.t
 import * as securedData from '../uds/services/secured-data-transmission.ts';
 import { Did, NEGATIVE_RESPONSE } from '../uds/sid.ts';
 
-/** Who speaks to one ECU, and the key that both have; see `src/trust/authority.ts`. */
+/** The role that sends to one ECU, and the shared key; see `src/trust/authority.ts`. */
 export interface OrderAuthority {
   readonly role: AuthorityRole;
   readonly key: Uint8Array;
 }
 
-/** What an ECU takes in service 84; everything else goes as it is. */
+/** Services that an ECU takes in service 84; all others are sent unchanged. */
 const SECURED: ReadonlySet<number> = new Set([
   Sid.ecuReset,
   Sid.clearDiagnosticInformation,
@@ -35,14 +35,16 @@ const SECURED: ReadonlySet<number> = new Set([
   Sid.routineControl,
 ]);
 
-/** Times that one message is sent until its authentic answer is here. The ECU does it once and repeats its answer. */
+/**
+ * How often one message is sent until its authentic answer arrives. The ECU carries it out once and repeats its answer.
+ */
 const SENDINGS = 4;
-/** Challenges that are asked for: the ECU may restart, or somebody else answer, between challenge and message. */
+/** How many challenges are requested: the ECU can restart, or another node answer, between challenge and message. */
 const CHALLENGES = 3;
 
-/** Data of DID FD24. */
+/** Length of DID FD24. */
 const CHALLENGE_BYTES = AUTHORITY_CHALLENGE_BYTES + 2 + AUTHORITY_MAC_BYTES;
-/** The ECU that takes it has a new challenge afterwards. */
+/** The last counter value; an ECU that takes it makes a new challenge. */
 const LAST_NUMBER = 0xffff;
 
 interface Challenge {
@@ -50,12 +52,12 @@ interface Challenge {
   readonly counter: number;
 }
 
-/** What all that share a requester have sent to its ECU. */
+/** What all users of a requester have sent to its ECU. */
 interface Sent {
-  /** A challenge serves one message at a time. */
+  /** Tail of the queue: a challenge serves one message at a time. */
   turn: Promise<unknown>;
   challenge: Uint8Array;
-  /** The highest number under this challenge, whether it has arrived or not. */
+  /** The highest counter sent with this challenge, whether it has arrived or not. */
   counter: number;
 }
 
@@ -70,16 +72,18 @@ function sentTo(requester: UdsRequester): Sent {
 }
 
 /**
- * An answer counts when its MAC is right. Anything else that comes in its place, also a negative response, is a word of
- * somebody who may be anybody: the same message is sent again, and what stays unanswered ends as `unexpected`, or as
- * what the ECU itself would say when it is silent.
+ * An answer counts only with a valid MAC. Any other answer, also a negative response, may come from another node: the
+ * same message is sent again. A message without an authentic answer ends as `unexpected`, or as silent when no answer
+ * came.
  */
 export class SecuredRequester implements UdsRequester {
   readonly #plain: UdsRequester;
   readonly #authority: OrderAuthority;
   readonly #once: boolean;
 
-  /** `once`: no second message with another challenge is ever made of a request, since the first may have been done. */
+  /**
+   * `once`: a request is never sent with a second challenge, because the ECU may have carried out the first message.
+   */
   constructor(plain: UdsRequester, authority: OrderAuthority, { once = false } = {}) {
     this.#plain = plain;
     this.#authority = authority;
@@ -105,7 +109,7 @@ export class SecuredRequester implements UdsRequester {
   async #secured(inner: Uint8Array, options: RequestOptions): Promise<UdsReply> {
     for (let left = CHALLENGES; ; left--) {
       const challenge = await this.#challenge(options);
-      // Somebody else may have answered: the ECU is asked again.
+      // Another node may have answered: ask the ECU again.
       if ('kind' in challenge && challenge.kind === 'unexpected' && left > 1) continue;
       if ('kind' in challenge) return challenge;
       const reply = await this.#send(inner, challenge, options);
@@ -128,14 +132,14 @@ export class SecuredRequester implements UdsRequester {
     const counter = bytesToUint(data.subarray(AUTHORITY_CHALLENGE_BYTES, -AUTHORITY_MAC_BYTES));
     const { key, role } = this.#authority;
     const mac = data.subarray(-AUTHORITY_MAC_BYTES);
-    // The factory has no key of the TMU; it works on a bus of its own.
+    // The factory does not have the TMU's key; it works on a separate bus.
     if (role === 'tester' && !constantTimeEqual(mac, challengeMac(key, bytes, counter))) {
       return notAuthentic(reply);
     }
     return { bytes, counter };
   }
 
-  /** Above what the ECU has taken, and above all that was sent and may still be on its way. */
+  /** The next counter: above the ECU's counter and above all counters that were sent. */
   #number({ bytes, counter }: Challenge): number {
     const sent = sentTo(this.#plain);
     const isSame = equalBytes(sent.challenge, bytes);
@@ -144,7 +148,7 @@ export class SecuredRequester implements UdsRequester {
     return sent.counter;
   }
 
-  /** The reply of the inner service, or what came last in its place. */
+  /** The reply of the inner service, or the last other reply. */
   async #send(inner: Uint8Array, challenge: Challenge, options: RequestOptions): Promise<UdsReply> {
     const { key, role } = this.#authority;
     const calculation = AUTHORITY_CALCULATION[role];
@@ -178,7 +182,7 @@ export class SecuredRequester implements UdsRequester {
     }
   }
 
-  /** Undefined for an answer that is not authentic. */
+  /** Opens the answer; undefined when it is not authentic. */
   #open(
     reply: Extract<UdsReply, { kind: 'positive' }>,
     inner: Uint8Array,
@@ -206,14 +210,14 @@ export class SecuredRequester implements UdsRequester {
   }
 }
 
-/** The bus is gone, or the caller has had enough. */
+/** Whether no further try follows: the bus is gone, or the caller has stopped. */
 function isFinal(reply: UdsReply): boolean {
   return reply.kind === 'transport' && (reply.result === 'BUS' || reply.result === 'CLOSED');
 }
 
 /**
- * Without the right MAC an answer proves nothing, a refusal neither: the ECU may have done what was asked. Only "busy" is
- * passed on, which delays.
+ * The reply for an answer without a valid MAC. Such an answer proves nothing, and neither does a refusal: the ECU may
+ * have carried out the request. Only "busy" is passed on, which can only cause a delay.
  */
 function notAuthentic(reply: UdsReply): UdsReply {
   switch (reply.kind) {

@@ -15,16 +15,16 @@ import type { EcuProgramming, ProgrammingStepPolicy, VehicleEcu } from '../vehic
 
 interface StepBase {
   readonly name: string;
-  /** For messages: completes "while ...". */
+  /** Completes "while ..." in messages. */
   readonly doing: string;
-  /** Steps with `skip` are not in the list. */
+  /** Policy of the step; steps with `skip` are not in the list. */
   readonly policy: Exclude<ProgrammingStepPolicy, 'skip'>;
 }
 
 export type ProgrammingStep =
-  /** A request that needs nothing but a positive response. */
+  /** A request that only needs a positive response. */
   | (StepBase & { readonly kind: 'request'; readonly request: Uint8Array })
-  /** Trouble codes and normal traffic of all ECUs off, by functional requests. */
+  /** Switches trouble codes and normal traffic of all ECUs off, by functional requests. */
   | (StepBase & { readonly kind: 'silence' })
   /** Starts a routine whose status byte must be 0 (where it answers one). */
   | (StepBase & {
@@ -38,19 +38,19 @@ export type ProgrammingStep =
       readonly request: Uint8Array;
       readonly file: Uint8Array;
     })
-  /** RequestDownload and what is around it; nothing is erased where the ECU holds a part of the image or all of it. */
+  /** RequestDownload with erase and transfer; nothing is erased where the ECU holds the image or a part of it. */
   | (StepBase & {
       readonly kind: 'download';
       readonly erase: RoutineStep | undefined;
-      /** The order is the ECU's: some want the erase between 34 and the first 36. */
+      /** When the ECU needs the erase; some need it between 34 and the first 36. */
       readonly eraseWhen: EcuProgramming['eraseWhen'];
-      /** Also a step of its own, behind this one. */
+      /** The memory check, which is also the step after this one. */
       readonly check: RoutineStep | undefined;
     });
 
 export type RoutineStep = Extract<ProgrammingStep, { kind: 'routine' }>;
 
-/** Bytes that are known now, or the CRC-32 of the image, which is known after the transfer. */
+/** Option of a routine: known bytes, or the CRC-32 of the image, which is known only after the transfer. */
 type RoutineOption =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'crc32' };
@@ -60,17 +60,17 @@ const ENCRYPTED = 0x01;
 
 export interface SequenceInput {
   readonly ecu: VehicleEcu;
-  /** What the ECU must end up with. */
+  /** Length and digest of the image that the ECU must hold in the end. */
   readonly image: { readonly length: number; readonly sha256: string };
-  /** The bundle for the ECU's own verification; undefined: the step is left out. */
+  /** The metadata bundle that the ECU verifies; undefined: the step is left out. */
   readonly metadata: Uint8Array | undefined;
-  /** `first-image.json` of the factory, in the place of the bundle. */
+  /** `first-image.json` of the factory, which replaces the bundle. */
   readonly firstImage?: Uint8Array | undefined;
-  /** DID F15A: who programmed it. */
+  /** Data of DID F15A, see fingerprint.ts. */
   readonly fingerprint: Uint8Array;
 }
 
-/** Every step from the extended session to the checked memory. Identification comes before, restoring after. */
+/** All steps from the extended session to the memory check. Identification comes before them, restoring after them. */
 export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
   const { ecu, image, metadata } = input;
   const profile = ecu.programming;
@@ -188,7 +188,7 @@ export function downloadRequest(
 ): Uint8Array {
   return requestDownload.encodeRequest({
     address: ecu.memory.address + received,
-    // 14.2 (RequestDownload): memorySize is what the ECU holds afterwards, not what is carried.
+    // 14.2 (RequestDownload): memorySize is the size in the ECU, not the number of transferred bytes.
     size: length - received,
     ...(encrypted ? { dataFormat: ENCRYPTED } : {}),
   });
@@ -232,7 +232,7 @@ function checkArgument(profile: EcuProgramming, sha256: string): RoutineOption {
   }
 }
 
-/** What the bootloader verifies before it lets anything be erased. */
+/** The step that sends a file which the bootloader verifies before it allows an erase. */
 function fileStep(
   name: string,
   path: string,

@@ -1,4 +1,4 @@
-// Periodic reading must not keep a session open that somebody else has left: from time to time the ECU gets a rest of S3.
+// Pauses periodic reading for S3 from time to time, so that it cannot keep a session of another tester open.
 
 import type { Clock } from '../core/clock.ts';
 import { Session } from '../uds/sid.ts';
@@ -8,32 +8,32 @@ import type { Exchange } from './exchange.ts';
 export interface SessionRestOptions {
   readonly exchange: Pick<Exchange, 'activeSession'>;
   readonly clock: Clock;
-  /** A session of this tester is open at the ECU on purpose. */
+  /** Whether this tester has a session open at the ECU on purpose. */
   readonly isOurs: () => boolean;
 }
 
-/** Rests of an ECU that does not tell its session. */
+/** Interval between pauses for an ECU that does not report its session. */
 const BLIND_REST_EVERY_MS = 60_000;
 
 /**
- * Every request restarts S3 of the server (ISO 14229-2), also one that reads in the default session. A tester that was
- * cut off in the extended session with normal communication off is followed by S3, unless another one goes on reading.
+ * Every request restarts S3 of the server (ISO 14229-2), also a read. When a tester is cut off in the extended session
+ * with normal communication off, S3 ends that session only if no other tester continues to read.
  */
 export class SessionRest {
   readonly #options: SessionRestOptions;
   #lastMs = Number.NEGATIVE_INFINITY;
-  /** Since then the requests came so close that none of them let S3 run out. */
+  /** Start of the period without a gap of S3 between requests. */
   #sinceMs = 0;
   #restUntilMs = Number.NEGATIVE_INFINITY;
   #restedMs = Number.NEGATIVE_INFINITY;
-  /** The session was not the default one when the last rest began. */
+  /** Whether the session was not the default one when the last pause began. */
   #foreign = false;
 
   constructor(options: SessionRestOptions) {
     this.#options = options;
   }
 
-  /** False: the ECU must hear nothing now. */
+  /** Whether a request may be sent now; false during a pause. */
   async mayAsk(): Promise<boolean> {
     const { clock, isOurs } = this.#options;
     const nowMs = clock.nowMs();
@@ -65,7 +65,7 @@ export class SessionRest {
     if (session === undefined && nowMs - this.#restedMs < BLIND_REST_EVERY_MS) return true;
     this.#restedMs = nowMs;
     this.#restUntilMs = this.#options.clock.nowMs() + S3_OVER_MS;
-    // The session outlived a rest: another tester holds it, and one reading between two rests does no harm.
+    // The session survived a pause, so another tester holds it. One read between two pauses does no harm.
     return this.#foreign && rested;
   }
 }

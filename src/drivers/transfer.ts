@@ -1,4 +1,4 @@
-// RequestDownload, TransferData, RequestTransferExit: an image or a small file into an ECU (ISO 14229-1 clause 15).
+// Transfers an image or a small file into an ECU by TransferData and RequestTransferExit (ISO 14229-1 clause 15).
 
 import type { ImageSource } from '../image/image-source.ts';
 import { Nrc } from '../uds/nrc.ts';
@@ -20,21 +20,21 @@ import { BLOCK_REPEATS, SPOILED_TRIES, shorterBlock } from './repeats.ts';
 export interface TransferOptions {
   readonly exchange: Exchange;
   readonly source: ImageSource;
-  /** Where the source has been read up to already; from its beginning when missing. */
+  /** Reader at the position where the transfer starts; missing: the beginning of the source. */
   readonly reader?: ImageReader;
-  /** Longest TransferData message, service identifier and counter included. */
+  /** Longest TransferData message in bytes, including service identifier and counter. */
   readonly maxBlockLength: number;
   readonly doing: string;
   readonly signal?: AbortSignal;
   readonly progress?: (sent: number) => void;
 }
 
-/** Sends the source, or what the reader leaves of it, by 36 and ends with 37. The value is the CRC-32 of all of it. */
+/** Sends the source from the reader's position by 36 and ends with 37. The value is the CRC-32 of the whole source. */
 export async function transfer(options: TransferOptions): Promise<Exchanged<number>> {
   const { source } = options;
   const reader = options.reader ?? new ImageReader(source);
   let blockBytes = options.maxBlockLength - transferData.HEADER_LENGTH;
-  /** Read already, and still to be sent. */
+  /** Bytes that were read and must still be sent. */
   let rest: Uint8Array = new Uint8Array();
   // 15.4.2.2: the first block has the number 1, 255 is followed by 0.
   let counter = 1;
@@ -64,7 +64,7 @@ export async function transfer(options: TransferOptions): Promise<Exchanged<numb
   return ended.ok ? { ok: true, value: reader.crc32 } : describe(options, ended, source.length);
 }
 
-/** 37 that was lost and is out of sequence now was carried out the first time; what it ended is checked afterwards. */
+/** Sends 37. A repeated 37 that is out of sequence was carried out the first time; the memory is checked afterwards. */
 async function endTransfer({ exchange, doing, signal }: TransferOptions): Promise<Exchanged<void>> {
   const exit = requestTransferExit.encodeRequest();
   let isRepeated = false;
@@ -101,16 +101,16 @@ async function sendBlock(
         `block counter ${answer.value.counter}, expected ${counter}`,
       );
     }
-    // The message or its answer was lost, or another tester spoiled it: the same block under the same counter.
+    // The message or its answer was lost, or another tester disturbed it: send the same block with the same counter.
     if (!wasLost(answer)) {
       if (tries === 1 || answer.nrc === undefined) return answer;
-      // It waits for the next number: this block has been taken, and its answer was lost.
+      // The ECU expects the next counter: it has taken this block, and its answer was lost.
       if (answer.nrc === Nrc.wrongBlockSequenceCounter) return SENT;
       return refusedRepeat(answer);
     }
     const told =
       tries === 1 ? answer : { ...answer, reason: `${answer.reason} (sent ${tries} times)` };
-    // Only where none of its tries can have arrived: the next one has other bytes under the same counter.
+    // Shorten only when no try can have arrived, because the shorter block has the same counter with other bytes.
     areSpoiled &&= answer.spoiled === true;
     if (areSpoiled && tries >= SPOILED_TRIES && shorterBlock(data.length) !== undefined) {
       return { ok: true, value: 'too-long' };
@@ -121,7 +121,7 @@ async function sendBlock(
   }
 }
 
-/** Tells a restart of the ECU from other refusals, and says how far the transfer had come. */
+/** Distinguishes a restart of the ECU from other refusals, and says how far the transfer had come. */
 async function describe(options: TransferOptions, failed: Refusal, at: number): Promise<Refusal> {
   const { exchange, source, doing } = options;
   const where = `after ${at} of ${source.length} bytes`;

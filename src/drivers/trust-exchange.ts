@@ -1,4 +1,4 @@
-// What an ECU trusts and says about itself over UDS: FD20 trust state, FD21 time nonce, FD22 signed version report.
+// Reads trust data of an ECU over UDS: FD20 trust state, FD21 time nonce, FD22 signed version report.
 
 import { z } from 'zod';
 import type { Target } from '../campaign/ports.ts';
@@ -16,7 +16,7 @@ import { type Exchange, type Exchanged, failure, type Refusal } from './exchange
 import { readDid } from './identification.ts';
 
 const NONCE_BYTES = 16;
-/** Reports and states stay below this on the wire; more is an ECU that breaks the format. */
+/** Longest report or state; a longer one breaks the format. */
 const MAX_JSON_BYTES = 4095;
 
 const versionNumber = z.number().int().nonnegative();
@@ -40,7 +40,7 @@ const stateSchema = z.object({
   time: z.string().max(40).nullable(),
 });
 
-/** The bytes for RequestFileTransfer, undefined where the target has none. */
+/** The metadata for RequestFileTransfer; undefined where the target has none. */
 export async function metadataFor(
   exchange: Exchange,
   target: Target,
@@ -53,7 +53,7 @@ export async function metadataFor(
   if (metadata instanceof Uint8Array) return { ok: true, value: metadata };
   const state = await readTrustState(exchange, signal);
   if (!state.ok) return state;
-  // The nonce last: every reading makes a new one, and only the last one counts (Uptane 5.4.2.2).
+  // Read the nonce last: each read makes a new one, and only the last one counts (Uptane 5.4.2.2).
   const nonce = await readNonce(exchange, signal);
   if (!nonce.ok) return nonce;
   const made = await metadata({ ...state.value, nonce: nonce.value });
@@ -63,7 +63,7 @@ export async function metadataFor(
   return made;
 }
 
-/** DID FD20. */
+/** Reads DID FD20, the trust state. */
 export async function readTrustState(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -71,7 +71,7 @@ export async function readTrustState(
   const doing = 'reading what it trusts';
   const bytes = await readDid(exchange, Did.trustState, doing, signal);
   if (!bytes.ok && bytes.nrc === Nrc.conditionsNotCorrect) {
-    const reason = `${exchange.peer} trusts nobody yet (${bytes.reason}): provision it with "can-ota provision"`;
+    const reason = `${exchange.peer} trusts no Root yet (${bytes.reason}): provision it with "can-ota provision"`;
     return { ...bytes, reason };
   }
   if (!bytes.ok) return bytes;
@@ -91,7 +91,7 @@ export async function readTrustState(
   return { ok: true, value: parsed.data as EcuTrustState };
 }
 
-/** DID FD21, hexadecimal. */
+/** Reads DID FD21, the nonce for the time; hexadecimal. */
 async function readNonce(exchange: Exchange, signal?: AbortSignal): Promise<Exchanged<string>> {
   const doing = 'reading its nonce for the time';
   const bytes = await readDid(exchange, Did.timeNonce, doing, signal);
@@ -106,8 +106,8 @@ async function readNonce(exchange: Exchange, signal?: AbortSignal): Promise<Exch
 }
 
 /**
- * DID FD22; undefined for an ECU that does not know it. Whether its signature is right is for the Director, which gets it
- * later; that the ECU itself has told it is known here where there is a key for that.
+ * Reads DID FD22; undefined for an ECU that does not know it. The Director checks its signature later. Where there is a
+ * key for it, the read is authenticated, so that the report comes from the ECU itself.
  */
 export async function readVersionReport(
   exchange: Exchange,
@@ -121,16 +121,16 @@ export async function readVersionReport(
   return exchange.malformed(request, doing, `${bytes.value.length} bytes that are no JSON`);
 }
 
-/** DID FD23: the Director has the version report of this counter. */
+/** Writes DID FD23: the Director has the version report of this counter. */
 export async function tellReportReceived(
   exchange: Exchange,
   counter: number,
   signal?: AbortSignal,
 ): Promise<Exchanged<void>> {
   const secured = exchange.secured();
-  // Without the key the ECU goes on telling of the attack, which is no harm.
+  // Without the key the ECU continues to report the attack, which does no harm.
   if (secured === undefined) return { ok: true, value: undefined };
-  const doing = 'telling it that its version report has come';
+  const doing = 'telling it that its version report was received';
   const request = writeDataByIdentifier.encodeRequest(Did.reportReceived, uintToBytes(counter, 8));
   const told = await secured.askFor(request, doing, writeDataByIdentifier.decodeResponse, signal);
   return told.ok ? { ok: true, value: undefined } : told;
@@ -138,7 +138,7 @@ export async function tellReportReceived(
 
 const attackSchema = z.object({ signed: z.object({ attack: z.enum(ATTACKS) }) });
 
-/** An ECU says no by one NRC; its next version report says why (5.4.2.1). */
+/** Adds the attack from the next version report (5.4.2.1) to a refusal, whose NRC is always the same. */
 export async function explainRefusal(
   exchange: Exchange,
   refused: Refusal,

@@ -1,4 +1,4 @@
-// Into a session and through SecurityAccess, as every change in an ECU needs it.
+// Enters a session and unlocks SecurityAccess, which every change of an ECU needs.
 
 import { sleep } from '../core/clock.ts';
 import { Nrc } from '../uds/nrc.ts';
@@ -9,9 +9,9 @@ import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { keyFromSeed } from '../vehicle/security/all.ts';
 import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
 
-/** Annex I: an ECU whose attempts are used up refuses for a while, usually 10 s; how often it is asked meanwhile. */
+/** Interval at which a seed is requested during the delay of annex I (usually 10 s) after too many wrong keys. */
 const DELAY_POLL_MS = 1000;
-/** Seeds that are asked for when the answer to a key is lost. */
+/** How many seeds are requested when the answer to a key is lost. */
 const KEY_TRIES = 3;
 
 export async function enterSession(
@@ -29,7 +29,7 @@ export async function enterSession(
   return entered.ok ? { ok: true, value: undefined } : entered;
 }
 
-/** SecurityAccess with the profile of the vehicle file; nothing to do for an ECU without. `doing` completes "while ...". */
+/** Unlocks with the security profile of the vehicle file; does nothing without one. `doing` completes "while ...". */
 export async function unlock(
   exchange: Exchange,
   runCommand: KeyCommand | undefined,
@@ -55,12 +55,12 @@ export async function unlock(
       signal,
     );
     if (sent.ok) return { ok: true, value: undefined };
-    // A seed of zeros says that the key has counted, any other one wants a key of its own.
+    // A seed of zeros means that the key was accepted; any other seed needs a new key.
     if (!wasLost(sent) || tries >= KEY_TRIES) return sent;
   }
 }
 
-/** Asks until the delay of the ECU is over (NRC 37), for `timing.securityDelayLimitMs` in all. */
+/** Requests a seed until the delay of the ECU is over (NRC 37), for at most `timing.securityDelayLimitMs`. */
 async function askSeed(
   exchange: Exchange,
   level: number,

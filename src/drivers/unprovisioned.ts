@@ -1,4 +1,4 @@
-// An ECU of ours that was never provisioned refuses by 22, or answers without a MAC: that is said before anything else.
+// Explains refusals of an ECU of ours that was never provisioned: it answers NRC 22, or answers without a MAC.
 
 import { Nrc } from '../uds/nrc.ts';
 import { Did, ProvisioningState } from '../uds/sid.ts';
@@ -7,8 +7,8 @@ import type { Exchange, Refusal } from './exchange.ts';
 import { readDid } from './identification.ts';
 
 /**
- * The refusal, in other words where the ECU says (DID FD11) that it is not locked yet. Anybody on the bus can say that:
- * code and repetition stay as they are.
+ * Rewords the refusal where the ECU reports (DID FD11) that it is not locked yet. Any node on the bus can send that, so
+ * code and repetition stay unchanged.
  */
 export async function namingUnprovisioned(exchange: Exchange, refused: Refusal): Promise<Refusal> {
   const isCandidate =
@@ -27,5 +27,5 @@ export async function namingUnprovisioned(exchange: Exchange, refused: Refusal):
   return { ...refused, reason };
 }
 
-/** What the exchange advises for 22; no condition of the vehicle helps here. */
+/** The exchange's advice for NRC 22, which is removed because no vehicle condition helps here. */
 const CONDITION = '; bring the vehicle into the condition for programming and try again';

@@ -1,4 +1,4 @@
-// The state of the vehicle over UDS: reads the signals that its conditions need, and keeps an eye on them.
+// The state of the vehicle over UDS: reads and watches the signals that its conditions need.
 
 import type {
   ConditionQuery,
@@ -22,27 +22,27 @@ import { Exchange, type Exchanged } from './exchange.ts';
 
 export interface UdsVehicleStateOptions {
   readonly vehicle: Vehicle;
-  /** Of an ECU by name; shared with its driver and the approver, so that requests take turns. */
+  /** The requester of an ECU by name; shared with its driver and the approver, so that requests take turns. */
   readonly requesterFor: (ecu: string) => UdsRequester;
   readonly clock: Clock;
-  /** Minutes that local time is ahead of UTC at a wall time; that of the machine when missing. */
+  /** Minutes by which local time is ahead of UTC at a wall time; missing: those of the machine. */
   readonly utcOffsetMinutes?: (wallMs: number) => number;
   readonly logger?: Logger;
 }
 
-/** How often `watch` looks. */
+/** Interval at which `watch` checks the conditions. */
 const WATCH_MS = 1000;
-/** A condition is lost when a second look, so much later, says so too: one odd value must not undo an update. */
+/** Time until a lost condition is checked again, so that one wrong value does not undo an update. */
 const SECOND_LOOK_MS = 500;
-/** Tries of one read while the ECU does not answer properly. */
+/** Number of tries of one read while the ECU does not answer properly. */
 const TRIES = 3;
 const RETRY_MS = 100;
-/** A value is there or it is not; an ECU that needs longer has none. */
+/** Limits of one read: an ECU that needs longer counts as having no value. */
 const LIMITS = { pendingLimitMs: 3000, patienceMs: 750 } as const;
-/** The signal that tells the ignition, and its value when it is off. */
+/** Name of the ignition signal; IGNITION_OFF is its value for off. */
 const IGNITION = 'ignition';
 const IGNITION_OFF = 'off';
-/** Units of the supply signal, in volts. */
+/** Volts per unit of the supply signal. */
 const VOLTS: Readonly<Record<string, number>> = { V: 1, mV: 0.001 };
 
 export class UdsVehicleState implements VehicleState {
@@ -61,7 +61,7 @@ export class UdsVehicleState implements VehicleState {
     };
   }
 
-  /** One look. Aborted it says that nothing can be read. */
+  /** Checks the conditions once. When aborted, the result says that nothing can be read. */
   async check(query: ConditionQuery, signal?: AbortSignal): Promise<VehicleCondition> {
     const conditions = this.#conditions[query.gate];
     const readings = await this.#read(
@@ -107,7 +107,7 @@ export class UdsVehicleState implements VehicleState {
   async supplyV(signal?: AbortSignal): Promise<number | undefined> {
     const described = this.#signal(SUPPLY_SIGNAL);
     const volts = VOLTS[described?.unit ?? ''];
-    // In another unit, such as percent of its charge, it says nothing about the voltage.
+    // A signal in another unit, such as percent of charge, does not give the voltage.
     if (described === undefined || volts === undefined) return undefined;
     const reading = (await this.#read([SUPPLY_SIGNAL], signal)).get(SUPPLY_SIGNAL);
     return reading?.ok === true && typeof reading.value === 'number'
@@ -115,7 +115,7 @@ export class UdsVehicleState implements VehicleState {
       : undefined;
   }
 
-  /** Every ECU and DID once, however many signals are in it; one after the other. */
+  /** Reads every DID once, even with several signals in it, one after the other. */
   async #read(
     names: readonly string[],
     signal: AbortSignal | undefined,
@@ -138,7 +138,7 @@ export class UdsVehicleState implements VehicleState {
     return readings;
   }
 
-  /** The data of one DID. */
+  /** Reads the data of one DID. */
   async #record(
     { ecu, did }: VehicleSignal,
     signal: AbortSignal | undefined,

@@ -1,4 +1,4 @@
-// Whether an ECU runs what it shall run: version, digest and self test. What it told before it has to tell again.
+// Verifies that an ECU runs its target: version, digest and self test. It must report as much as before the update.
 
 import type { EcuReport, Target } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
@@ -18,23 +18,23 @@ import { didText, readDid, readDigest, readVersion } from './identification.ts';
 export interface VerifyOptions {
   readonly exchange: Exchange;
   readonly target: Pick<Target, 'version' | 'campaign'>;
-  /** Of the image that it must run. */
+  /** SHA-256 of the image that the ECU must run. */
   readonly sha256: string;
-  /** What it told before the update; undefined: nobody asked it, or nobody remembers. */
+  /** The report before the update; undefined when the ECU was not asked or the report is lost. */
   readonly before: EcuReport | undefined;
-  /** It told its self test earlier. */
+  /** Whether the ECU reported its self test earlier. */
   readonly toldSelfTest: boolean;
   readonly onSelfTest: () => void;
   readonly warnings: string[];
   readonly signal: AbortSignal | undefined;
 }
 
-/** ISO 14229-1 table C.1. */
+/** DID of the bootloader version (ISO 14229-1 table C.1). */
 const BOOT_SOFTWARE_IDENTIFICATION = 0xf180;
 
 const DONE = { ok: true, value: undefined } as const;
 
-/** Version and digest that it tells now; nothing where the vehicle file says that it is not asked. */
+/** Reads version and digest; empty where the vehicle file says that the ECU is not asked. */
 export async function readReport(
   exchange: Exchange,
   signal?: AbortSignal,
@@ -65,7 +65,7 @@ export async function verifyRunning(options: VerifyOptions): Promise<Exchanged<E
   return version.ok ? withCommitment(options, report.value) : version;
 }
 
-/** Without it no other ECU of the campaign could be shown later that this one has confirmed. */
+/** Adds the ECU's commitment, which later proves to the other ECUs of the campaign that this one has confirmed. */
 async function withCommitment(
   { exchange, target, signal }: VerifyOptions,
   report: EcuReport,
@@ -82,7 +82,7 @@ async function withCommitment(
   );
 }
 
-/** What an ECU of ours knows is of this campaign. */
+/** Whether the campaign record of an ECU of ours belongs to this campaign. */
 export function isOf({ state, campaign }: CampaignRecord, id: string): boolean {
   return state !== 'none' && toHex(campaign) === id;
 }
@@ -95,7 +95,7 @@ async function checkBanks({ exchange, signal }: VerifyOptions): Promise<Exchange
     : DONE;
 }
 
-/** An ECU that stays in its bootloader answers, and runs nothing. */
+/** Fails when the ECU stays in its bootloader, which answers although the software does not run. */
 async function checkSession({ exchange, signal }: VerifyOptions): Promise<Exchanged<void>> {
   const doing = 'asking for its session';
   const session = await readDid(exchange, Did.activeDiagnosticSession, doing, signal);
@@ -134,7 +134,7 @@ function checkDigest(
   return DONE;
 }
 
-/** How far an ECU without a digest could be compared with the image. */
+/** Describes how far an ECU without a digest could be compared with the image. */
 function compared(
   { ecu }: Exchange,
   target: Pick<Target, 'version'>,
@@ -147,7 +147,7 @@ function compared(
   return `it cannot tell the digest of its image, ${isCompared ? 'only its version was' : 'nothing was'} compared`;
 }
 
-/** No ECU of a campaign may be confirmed while another one has failed its self test: it is asked beforehand. */
+/** Checks the self test before any ECU is confirmed, because none may be while another has failed its self test. */
 async function checkSelfTest(options: VerifyOptions): Promise<Exchanged<void>> {
   const { exchange, warnings, signal } = options;
   const tested = await askSelfTest(exchange, signal);
@@ -193,7 +193,7 @@ async function checkVersion(
     return isBoot
       ? failure(
           'SELF_TEST',
-          `${peer} tells the version of its bootloader, ${version}: it runs nothing else`,
+          `${peer} reports the version of its bootloader, ${version}: no application runs`,
         )
       : DONE;
   }
@@ -212,7 +212,7 @@ async function checkVersion(
   return DONE;
 }
 
-/** DID F180: the number of modules, then the identification of the first one. */
+/** Reads DID F180: the number of modules, then the identification of the first one. */
 async function bootVersion({ exchange, signal }: VerifyOptions): Promise<string | undefined> {
   const doing = 'asking for the version of its bootloader';
   const bytes = await readDid(exchange, BOOT_SOFTWARE_IDENTIFICATION, doing, signal);

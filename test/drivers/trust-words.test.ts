@@ -77,7 +77,7 @@ describe('the trust state', () => {
     expect(nobody).toMatchObject({
       ...{ ok: false, code: 'PRECONDITION' },
       reason: expect.stringMatching(
-        /^EDT .* trusts nobody yet \(EDT .* refused .*\): provision it with "can-ota provision"$/,
+        /^EDT .* trusts no Root yet \(EDT .* refused .*\): provision it with "can-ota provision"$/,
       ),
     });
   });
