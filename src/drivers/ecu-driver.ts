@@ -1,4 +1,4 @@
-// The driver of one ECU over UDS: identify, stage, activate, verify, confirm, roll back. Each step first reads the state.
+// The driver of one ECU over UDS: identify, stage, activate, verify, confirm, roll back. Each first reads the state.
 
 import { worse } from '../campaign/changes.ts';
 import type {

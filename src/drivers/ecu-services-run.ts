@@ -157,7 +157,7 @@ export class CommandRunner {
 }
 
 /**
- * The result when a request before the command failed: a refusal, unless the ECU is only busy or its conditions fail.
+ * The result when a request before the command failed: a refusal, unless the ECU did not answer or was only busy.
  */
 function notBegun(action: string, failed: Refusal): RunResult {
   const reason = clipped(`${action} was not begun: ${failed.reason}`);
