@@ -1,35 +1,35 @@
-// The connections of all requests of a process: direct or through a proxy, with the operator's own CA and certificate.
+// The connections of all requests of a process: direct or through a proxy, with the operator's CA and certificate.
 
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { defined } from '../core/optional.ts';
 import { type Environment, type LinkProxy, proxyFor } from './proxy-environment.ts';
 
-/** PEM texts. */
+/** TLS settings as PEM texts. */
 interface LinkTls {
-  /** Only these CAs are trusted; missing: those of Node, and of NODE_EXTRA_CA_CERTS. */
+  /** The only trusted CAs; missing: those of Node and of NODE_EXTRA_CA_CERTS. */
   readonly ca?: string;
   /** The client's certificate, followed by the chain that the server needs. */
   readonly certificate?: string;
-  /** Its private key, and what opens it. */
+  /** Private key of the certificate; the passphrase decrypts it. */
   readonly key?: string;
   readonly passphrase?: string;
 }
 
 export interface LinkOptions extends LinkTls {
-  /** Where the proxy variables are; empty: every request goes direct. */
+  /** Environment with the proxy variables; empty: no request uses a proxy. */
   readonly environment: Environment;
 }
 
 export interface Route {
-  /** Missing: Node's own. */
+  /** Agent of the route; missing: Node's own. */
   readonly agent?: { readonly http: HttpAgent } | { readonly https: HttpsAgent };
   readonly proxy?: LinkProxy;
 }
 
 export class LinkAgents {
   readonly #options: LinkOptions;
-  /** The key is scheme and proxy. */
+  /** Routes by scheme and proxy. */
   readonly #routes = new Map<string, Route>();
 
   constructor(options: LinkOptions) {
@@ -44,7 +44,7 @@ export class LinkAgents {
     return this.#options.certificate !== undefined;
   }
 
-  /** Throws InputError for a proxy variable that names no usable proxy. */
+  /** The route of a request. Throws InputError for a proxy variable with an unusable proxy. */
   route(url: URL): Route {
     const proxy = proxyFor(url, this.#options.environment);
     const key = `${url.protocol} ${proxy?.url.href ?? ''}`;
@@ -58,14 +58,14 @@ export class LinkAgents {
 
   #make(secure: boolean, proxy: LinkProxy | undefined): Route {
     const { ca, certificate, key, passphrase } = this.#options;
-    // As Node's own agents are.
+    // The same options as Node's own agents.
     const common = { keepAlive: true, scheduling: 'lifo', timeout: 5000 } as const;
     const tls = {
       ...defined({ ca, cert: certificate, key, passphrase }),
     };
     const withTls = secure && Object.keys(tls).length > 0;
     if (proxy === undefined && !withTls) return {};
-    // The proxy is chosen for this one URL already: the agent sends everything through it.
+    // The proxy is already chosen for this URL, so the agent sends every request through it.
     const through =
       proxy === undefined
         ? {}

@@ -1,4 +1,4 @@
-// A connection to the backend as people and tools have it: log in or show a token, ask, and understand refusals.
+// A connection of people and tools to the backend: log in or use a token, send requests, interpret refusals.
 
 import type { z } from 'zod';
 import { logIn } from '../contract/endpoints/people/log-in.ts';
@@ -9,7 +9,7 @@ import { parseJson } from './foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from './judged-answer.ts';
 import { readRetryAfter, retrying } from './retry.ts';
 
-/** The backend cannot be reached, or refuses for a reason that no option changes. */
+/** The backend cannot be reached, or refuses for a reason that no option can change. */
 export class BackendError extends CanOtaError {
   readonly code: 'UNREACHABLE' | 'FOREIGN_ANSWER' | 'REFUSED' | 'UNINTELLIGIBLE';
 
@@ -31,15 +31,15 @@ export interface BackendOptions {
 }
 
 export interface SendOptions {
-  /** Refusals that come back for the caller to judge. */
+  /** Statuses of refusals that are returned to the caller and do not throw. */
   readonly allowed?: readonly number[];
-  /** Missing: `order`. */
+  /** Expected form of the answer; missing: `order`. */
   readonly expects?: 'json' | 'order' | 'metadata';
   /** Largest answer in bytes. Missing: MAX_ANSWER_BYTES. */
   readonly maxBytes?: number;
 }
 
-/** What the backend answered. */
+/** An answer of the backend. */
 export interface BackendReply {
   readonly ok: true;
   readonly body: Uint8Array;
@@ -47,14 +47,14 @@ export interface BackendReply {
   readonly url: URL;
 }
 
-/** What the backend refused. */
+/** A refusal of the backend. */
 export interface BackendRefusal {
   readonly ok: false;
   readonly status: number;
   readonly code: string;
-  /** In the words of the backend. */
+  /** The reason that the backend gave. */
   readonly why: string;
-  /** Where nothing else can be made of it. */
+  /** The error for a caller that cannot handle the refusal. */
   readonly error: CanOtaError;
 }
 
@@ -69,12 +69,12 @@ export class BackendConnection {
     this.#headers = headers;
   }
 
-  /** For what everybody may read. */
+  /** A connection without authentication, for public files. */
   static withoutLogIn(options: BackendOptions): BackendConnection {
     return new BackendConnection(options, {});
   }
 
-  /** Throws InputError for a wrong name, password or address, BackendError. */
+  /** Opens a connection. Throws InputError for a wrong name, password or address, and BackendError. */
   static async logIn(
     options: BackendOptions,
     credentials: Credentials,
@@ -89,7 +89,7 @@ export class BackendConnection {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ name, password }),
     });
-    // No refusal is allowed: what comes back is an answer.
+    // Without `allowed` a refusal throws, so the response is an answer.
     if (!response.ok) throw response.error;
     const cookie = response.headers
       .getSetCookie()
@@ -99,7 +99,10 @@ export class BackendConnection {
     return new BackendConnection(options, { cookie, 'x-csrf-token': csrfToken });
   }
 
-  /** Throws InputError and BackendError for what is not ours, and for every refusal but those that are `allowed`. */
+  /**
+   * Sends a request. Throws InputError or BackendError for an answer of another server and for a refusal not in
+   * `allowed`.
+   */
   async send(
     doing: string,
     path: string,
@@ -125,7 +128,7 @@ export class BackendConnection {
     return reply;
   }
 
-  /** One request. `waitMs`: the backend is busy, and says when to come back. */
+  /** Sends one request. `waitMs`: the backend is busy and asks for this pause. */
   async #attempt(
     doing: string,
     path: string,
@@ -142,7 +145,7 @@ export class BackendConnection {
         signal,
         headers: {
           accept: 'application/json',
-          // RFC 9110 12.5.3: without it any coding is welcome.
+          // RFC 9110 12.5.3: without this header the server may use any coding.
           'accept-encoding': 'identity',
           ...this.#headers,
           ...init.headers,
@@ -181,7 +184,7 @@ export class BackendConnection {
 
 function target(url: string, path: string): URL {
   try {
-    // A backend may stand below a path of its own.
+    // The address of a backend may have a path.
     return new URL(path.slice(1), url.endsWith('/') ? url : `${url}/`);
   } catch (error) {
     throw new InputError('--server', `${url} is no address: expected http://HOST:PORT`, {
@@ -190,7 +193,7 @@ function target(url: string, path: string): URL {
   }
 }
 
-/** Throws BackendError for what is no such JSON. */
+/** Parses the JSON answer. Throws BackendError for another form. */
 export function answer<T extends z.ZodType>(
   { body, url }: BackendReply,
   schema: T,
@@ -201,7 +204,7 @@ export function answer<T extends z.ZodType>(
   throw foreign(doing, parsed.reason);
 }
 
-/** The network answered in place of the backend: asking again from another network, or later, can help. */
+/** The error when the network answered in place of the backend; another network or a later try can help. */
 function foreign(doing: string, why: string): BackendError {
   return new BackendError(
     'FOREIGN_ANSWER',
@@ -218,7 +221,7 @@ function refusal(
   if (status === 401 || status === 403) {
     return { ...told, error: new InputError('--user or --token-file', message) };
   }
-  // A conflict is with what is there already: another version, other keys.
+  // A conflict with stored data: another version or other keys.
   if (status === 409) return { ...told, error: new InputError('--server', message) };
   return { ...told, error: new BackendError('REFUSED', message) };
 }

@@ -1,4 +1,4 @@
-// One exchange of the chunked download: asks for what is missing, and gives out each chunk that is authentic.
+// One exchange of the chunked download: requests missing chunks and passes on each authentic one.
 
 import { type ChunkRequest, chunkCost, chunkKey } from '../contract/chunked/protocol.ts';
 import type { ChunkEvent, ChunkReceiver } from '../contract/chunked/receiver.ts';
@@ -16,23 +16,23 @@ export interface ChunkExchange {
   readonly client: SealedClient;
   readonly clock: Clock;
   readonly transfer: string;
-  /** SHA-256 of the image as it travels, hexadecimal. */
+  /** SHA-256 of the image as it is transferred, hexadecimal. */
   readonly image: string;
   readonly receiver: ChunkReceiver;
-  /** In one answer. */
+  /** Most chunks in one answer. */
   readonly most?: number;
   readonly limits: PaceLimits;
   readonly pace: ChunkPace;
   readonly signal: AbortSignal;
-  /** Resolved before the next piece of the answer is looked at: `data` is gone then. */
+  /** Stores a chunk. It must resolve before the next piece is read, because `data` is overwritten then. */
   readonly store: (chunk: ReceivedChunk) => Promise<void> | void;
-  /** What was wrong with an answer. */
+  /** Reports a fault of an answer. */
   readonly onTrouble?: (trouble: string) => void;
 }
 
 /**
- * `answered` when it brought something, whatever else was wrong with it. Asking again is safe at any time, also in
- * another session. Throws what `store` throws.
+ * Makes one exchange. `answered` when it brought a missing chunk, even if the answer had faults. It can be repeated at
+ * any time, also in another session. Throws the errors of `store`.
  */
 export async function exchangeChunks(
   options: ChunkExchange,
@@ -44,14 +44,14 @@ export async function exchangeChunks(
     'from' in wanted ? { transfer, ...wanted } : { transfer, numbers: [...wanted.numbers] };
   const chunks = 'from' in wanted ? wanted.count : wanted.numbers.length;
   await options.pace.spend(chunkCost(chunks * receiver.chunkBytes), signal);
-  // Ends this exchange's connection, whatever way it ends.
+  // Closes the connection at the end of the exchange in every case.
   const end = new AbortController();
   const opened = await client.open(
     otaChunk.path,
     new TextEncoder().encode(JSON.stringify(request)),
     {
       signal: AbortSignal.any([signal, end.signal]),
-      // Its budget is its own: what it has used up holds up nothing else.
+      // The download has a separate budget, so its pause does not delay other requests.
       ownPause: true,
     },
   );
@@ -112,7 +112,7 @@ async function nextPiece(watch: PaceWatch): Promise<Uint8Array | BackendFailure 
     if (piece !== 'stalled' && piece !== 'slow') return piece;
     return failed(
       piece === 'stalled' ? 'STALLED' : 'TOO_SLOW',
-      `the answer to ${otaChunk.path} does not go on`,
+      `the answer to ${otaChunk.path} stopped before its end`,
     );
   } catch (error) {
     const code = systemErrorCode(error) ?? 'CUT';

@@ -1,19 +1,19 @@
-// The pace of a chunked download: as fast as the backend says.
+// Paces a chunked download by the budget that the backend allows.
 
 import type { TransferPace } from '../contract/chunked/protocol.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 
-/** Below what the backend allows: its clock and ours see the requests at different times. */
+/** Share of the allowed budget that is used; less than 1 because the two clocks see requests at different times. */
 const SHARE = 0.95;
 
-/** Spends what one download may have. */
+/** The budget of one download. */
 export class ChunkPace {
   readonly #clock: Clock;
   readonly #pace: TransferPace | undefined;
   #bytes: number;
   #atMs: number;
 
-  /** Without `pace` nothing is waited for. */
+  /** Without `pace` it never waits. */
   constructor(clock: Clock, pace: TransferPace | undefined) {
     this.#clock = clock;
     this.#pace = pace;
@@ -21,7 +21,7 @@ export class ChunkPace {
     this.#atMs = clock.nowMs();
   }
 
-  /** Waits until `bytes` may be asked for, or until the signal comes. */
+  /** Waits until `bytes` may be requested, or until the signal aborts. */
   async spend(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#pace === undefined) return;
     const { burstBytes, bytesPerSecond } = this.#pace;
@@ -29,7 +29,7 @@ export class ChunkPace {
     const perMs = (bytesPerSecond * SHARE) / 1000;
     this.#bytes = Math.min(burstBytes * SHARE, this.#bytes + (nowMs - this.#atMs) * perMs);
     this.#atMs = nowMs;
-    // The debt is waited for here, and is paid back by the time that passes.
+    // A negative budget is waited for here; the time that passes fills it again.
     this.#bytes -= bytes;
     if (this.#bytes < 0) await sleep(this.#clock, 'chunk-pace', -this.#bytes / perMs, signal);
   }

@@ -1,4 +1,4 @@
-// The key of this device, and those that it may have changed to: all are tried until the backend has taken one of them.
+// The key of this device and the keys of a pending change; all are tried until the backend accepts one.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
@@ -11,38 +11,38 @@ import { deviceKeyOf } from '../trust/device-session.ts';
 
 export interface DeviceIdentity {
   readonly serial: string;
-  /** Number of the chip that it was provisioned with. */
+  /** Number of the chip with which the device was provisioned. */
   readonly hwId: string;
-  /** 32 bytes; what the registry keeps is its SHA-256. */
+  /** 32 bytes; the registry stores their SHA-256. */
   readonly deviceSecret: Uint8Array;
 }
 
 const FILE = 'device-key.json';
 
-/** More changes than this cannot be cut short one after the other without a session in between. */
+/** Most pending keys: this many key changes can be interrupted in a row without a session in between. */
 const MAX_NEXT = 4;
 
 const key = z.string().regex(/^[0-9a-f]{64}$/);
 const fileSchema = z.object({
   format: z.literal(1),
-  /** SHA-256 of the key that the factory gave: after a new provisioning this file counts no more. */
+  /** SHA-256 of the factory's key; after a new provisioning it differs, and the file is ignored. */
   origin: key,
   current: key,
-  /** The oldest first. */
+  /** Keys of pending changes, the oldest first. */
   next: z.array(key).max(MAX_NEXT),
   /**
-   * The key before `current`: what a backend knows that was restored from a backup of before the change. It ends with the
-   * next change, so an old key is worth something for as long as a key is at all.
+   * The key before `current`, for a backend that was restored from an older backup. The next change removes it, so an
+   * old key stays valid no longer than any key.
    */
   previous: key.nullable().default(null),
-  /** Milliseconds since 1970: of the last change. */
+  /** Time of the last change in milliseconds since 1970. */
   changedAtMs: z.number(),
 });
 type Content = z.output<typeof fileSchema>;
 const codec = jsonFile(fileSchema);
 
 export class DeviceKeys {
-  /** Undefined: nothing is kept. */
+  /** The file of the keys; undefined when they are not stored. */
   readonly #file: DurableFile<Content> | undefined;
   #fixed: Content | undefined;
 
@@ -51,39 +51,41 @@ export class DeviceKeys {
     this.#fixed = kept.fixed;
   }
 
-  /** For who keeps nothing: the key of the factory, for good. */
+  /** Keys without a file: always the key of the factory. */
   static fixed(device: DeviceIdentity): DeviceKeys {
     return new DeviceKeys({ fixed: fresh(device, 0) });
   }
 
-  /** A file that is damaged, or of another provisioning, is begun anew: the backend says which key it knows. */
+  /**
+   * Opens the file. A damaged file, or one of another provisioning, is replaced; the backend shows which key it knows.
+   */
   static async open(device: DeviceIdentity, storage: Storage, clock: Clock): Promise<DeviceKeys> {
     const known = await contentOf(device, storage);
     if (known !== undefined) {
       return new DeviceKeys({ file: new DurableFile(storage, FILE, codec, known) });
     }
-    // The age of the first key counts from now on, also over restarts.
+    // The age of the first key counts from now on, also across restarts.
     const first = fresh(device, clock.wallMs());
     return new DeviceKeys({ file: await DurableFile.create(storage, FILE, codec, first) });
   }
 
-  /** As they are now, for who looks on while another process keeps them. */
+  /** Reads the present keys while another process owns the file. */
   static async glance(device: DeviceIdentity, storage: Storage): Promise<DeviceKeys> {
     return new DeviceKeys({ fixed: (await contentOf(device, storage)) ?? fresh(device, 0) });
   }
 
-  /** 32 bytes. */
+  /** The current key, 32 bytes. */
   get current(): Uint8Array {
     return fromHex(this.#content.current);
   }
 
-  /** The newest first. */
+  /** All keys to try, the newest first. */
   get candidates(): readonly Uint8Array[] {
     const { current, next, previous } = this.#content;
     return [...next.toReversed(), current, ...(previous === null ? [] : [previous])].map(fromHex);
   }
 
-  /** It is kept: a change would outlive this process. */
+  /** Whether the keys are stored, so that a change survives a restart. */
   get canChange(): boolean {
     return this.#file !== undefined;
   }
@@ -92,7 +94,7 @@ export class DeviceKeys {
     return this.#content.changedAtMs;
   }
 
-  /** Durably, before the backend is told anything under it. */
+  /** Stores the next key durably, before the backend gets a message that uses it. */
   async propose(next: Uint8Array): Promise<void> {
     await this.#change((content) => ({
       ...content,
@@ -100,12 +102,12 @@ export class DeviceKeys {
     }));
   }
 
-  /** The backend has opened a session under this one: the others are of no use any more. */
+  /** Notes that the backend has opened a session with this key; the other keys are dropped. */
   async proven(used: Uint8Array, wallMs: number): Promise<void> {
     const text = toHex(used);
     const { current, next } = this.#content;
     if (next.length === 0 && text === current) return;
-    // Also when the backend knows the key before: it is the one of now again, and the next change is due in its time.
+    // The backend may know the previous key: it becomes current again, and the next change is due at the usual time.
     const changed =
       text === current ? {} : { current: text, previous: current, changedAtMs: wallMs };
     await this.#change((content) => ({ ...content, ...changed, next: [] }));
@@ -130,7 +132,7 @@ function fresh(
   return { format: 1, origin, current: toHex(current), next: [], previous: null, changedAtMs };
 }
 
-/** Undefined where there is none, or one of another provisioning. */
+/** The content of the file; undefined where it is missing or belongs to another provisioning. */
 async function contentOf(device: DeviceIdentity, storage: Storage): Promise<Content | undefined> {
   const read = await readFileOnce(storage, FILE, codec);
   const isOurs = read.state === 'known' && read.content.origin === fresh(device, 0).origin;

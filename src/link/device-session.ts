@@ -1,4 +1,4 @@
-// The session of this vehicle with its backend: both prove that they know the device's key, then a token does, for a while.
+// The token session of this vehicle: both sides prove that they know the device's key, then a token identifies it.
 
 import { tokenSession } from '../contract/endpoints/registry/response.ts';
 import type { BackendFailure } from '../core/backend-failure.ts';
@@ -11,18 +11,18 @@ import type { HttpClient } from './http-client.ts';
 
 export interface DeviceSessionOptions {
   readonly device: DeviceIdentity;
-  /** Missing: the key of the factory, for good. */
+  /** The device's keys; missing: always the key of the factory. */
   readonly keys?: (() => Promise<DeviceKeys>) | undefined;
   readonly random: Random;
   readonly clock: Clock;
   readonly client: HttpClient;
-  /** The server's address, with a slash at its end. */
+  /** The server's address, with a slash at the end. */
   readonly base: URL;
 }
 
-/** Before the server's word for its end: a request that is on its way shall still be welcome. */
+/** How long before its end a session is renewed, so that a request on its way is still accepted. */
 const EARLY_MS = 30_000;
-/** A server whose clock is far ahead must not make every request begin with a new session. */
+/** Least life of a session, so that a server clock far ahead does not cause a new session for every request. */
 const LEAST_LIFE_MS = 60_000;
 
 export type TokenAnswer = { readonly kind: 'token'; readonly token: string } | BackendFailure;
@@ -30,14 +30,14 @@ export type TokenAnswer = { readonly kind: 'token'; readonly token: string } | B
 export class DeviceSession {
   readonly #options: DeviceSessionOptions;
   #current: { readonly token: string; readonly untilMs: number } | undefined;
-  /** Requests at the same time share one exchange. */
+  /** The exchange under way, which simultaneous requests share. */
   #opening: Promise<TokenAnswer> | undefined;
 
   constructor(options: DeviceSessionOptions) {
     this.#options = options;
   }
 
-  /** A token that is good for now; opens a session where there is none. */
+  /** A valid token; opens a session where there is none. */
   async token(signal?: AbortSignal): Promise<TokenAnswer> {
     const current = this.#current;
     if (current !== undefined && this.#options.clock.nowMs() < current.untilMs) {
@@ -49,7 +49,7 @@ export class DeviceSession {
     return this.#opening;
   }
 
-  /** The server does not know this token (any more). */
+  /** Drops a token that the server does not know. */
   drop(token: string): void {
     if (this.#current?.token === token) this.#current = undefined;
   }

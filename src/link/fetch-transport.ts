@@ -1,15 +1,15 @@
-// `fetch` over the transport of the vehicle: the tools have the same proxies, CAs and sentences for faults.
+// `fetch` over the vehicle's transport, so that tools use the same proxies, CAs and error messages.
 
 import { randomUUID } from 'node:crypto';
 import { defined } from '../core/optional.ts';
 import type { GotTransport } from './got-transport.ts';
 import { CONNECT_MS } from './http-client.ts';
 
-/** As `fetch` itself: a server that never answers ends the request after this time. */
+/** Longest wait for an answer, the same as in `fetch`. */
 const ANSWER_MS = 300_000;
 const LONGEST_CHAIN = 10;
 
-/** What it knows of `init`: method, headers, redirect, signal, and a body of text, bytes or FormData. */
+/** A `fetch` with these parts of `init`: method, headers, redirect, signal, and a body of text, bytes or FormData. */
 export function fetchOver(transport: GotTransport): typeof fetch {
   return async (input, init = {}) => {
     let url = new URL(input instanceof Request ? input.url : input);
@@ -45,7 +45,7 @@ export function fetchOver(transport: GotTransport): typeof fetch {
       if (url.protocol === 'https:' && next.protocol !== 'https:') {
         throw new TypeError(`${url} answered ${status} to ${next}, which is not encrypted`);
       }
-      // Who we are is for the first server alone.
+      // Only the first server gets the headers that identify the caller.
       if (next.origin !== url.origin) for (const name of SECRETS) headers.delete(name);
       url = next;
     }
@@ -79,7 +79,7 @@ function responseOf(
   return Object.defineProperty(response, 'url', { value: url.href });
 }
 
-/** Also a reader that stops early gives the connection back. */
+/** Returns the connection also when the reader stops early. */
 async function* ended(
   body: AsyncIterable<Uint8Array>,
   destroy: () => void,
@@ -102,7 +102,9 @@ function bodyOf(body: RequestInit['body']): {
   throw new TypeError('this body is not supported: expected text, bytes or FormData');
 }
 
-/** RFC 7578, piece by piece: an image of gigabytes is never whole in memory, and its length is known beforehand. */
+/**
+ * Encodes a form (RFC 7578) piece by piece: a large image is never whole in memory, and the length is known beforehand.
+ */
 function formOf(form: FormData) {
   const boundary = `can-ota-${randomUUID()}`;
   const parts = [...form].map(([name, value]) => {

@@ -1,15 +1,15 @@
-// Redirects of images: to an object store or a CDN. Length and hash are signed, so the origin of the bytes proves nothing.
+// Follows redirects of images, to an object store or a CDN. This is safe because length and hash are signed.
 
 import type { BackendFailure } from '../core/backend-failure.ts';
 import type { HttpResponse } from './http-transport.ts';
 
-/** RFC 9110 15.4: the statuses whose Location is another place of the same thing. */
+/** Statuses whose Location is another place of the same resource (RFC 9110 15.4). */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const LONGEST_CHAIN = 5;
 
 /**
- * The answer behind all redirects of `first`, or `first` itself where it has none. `send` asks the next place; it must
- * not tell another origin who is asking.
+ * The answer after all redirects of `first`, or `first` itself without a redirect. `send` sends the next request; it
+ * must not identify the caller to another origin.
  */
 export async function followRedirects(
   first: HttpResponse,
@@ -21,7 +21,7 @@ export async function followRedirects(
   for (let hops = 0; REDIRECTS.has(opened.status); hops++) {
     const next = locationOf(opened, url);
     opened.destroy();
-    if (next === undefined) return refused(url, 'a redirect to no address of HTTP');
+    if (next === undefined) return refused(url, 'a redirect to an address that is not HTTP');
     if (hops === LONGEST_CHAIN) return refused(url, `more than ${LONGEST_CHAIN} redirects`);
     if (url.protocol === 'https:' && next.protocol === 'http:') {
       return refused(url, `a redirect to ${withoutSearch(next)}, which is not encrypted`);
@@ -49,7 +49,7 @@ function refused(url: URL, what: string): BackendFailure {
   return { kind: 'failed', code: 'REDIRECT', reason, transient: true };
 }
 
-/** What may be shown: nonces and signatures stand behind the question mark. */
+/** The address for messages, without its query, which holds nonces and signatures. */
 export function withoutSearch(url: URL): URL {
   return new URL(url.origin + url.pathname);
 }

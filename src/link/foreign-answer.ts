@@ -1,7 +1,7 @@
-// Whether an answer is one of our backend: the one place that judges all HTTP of vehicles, small devices and tools.
+// Checks whether an answer comes from a can-ota backend, for all HTTP of vehicles, small devices and tools.
 //
-// An answer is not ours (a log-in page, a proxy, another server), cut, or swapped (ours in form, other bytes). The first two are
-// the network: asking again later helps, and nothing is concluded from them. The third is found by signatures and hashes.
+// A wrong answer is foreign (a log-in page, a proxy, another server), cut, or swapped (right form, other bytes). The
+// network causes the first two: a later try helps, and they prove nothing. Signatures and hashes detect the third.
 
 import { z } from 'zod';
 import { JSON_TYPE, OCTETS_TYPE, signedObject } from '../contract/fields.ts';
@@ -9,34 +9,34 @@ import { PROBLEM_TYPE, problemDetails } from '../contract/problem.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 import { SEALED_TYPE } from '../trust/sealed-session.ts';
 
-/** What a request may be answered with; refusals (problem details, RFC 9457) are always possible. */
+/** The expected form of an answer; refusals (problem details, RFC 9457) are always possible. */
 export type Expected =
   /** 200 with JSON, or 304 where a tag was sent. */
   | 'json'
-  /** 200, 201 or 202 with JSON: what an order of a tool brought. */
+  /** 200, 201 or 202 with JSON: the answer to an order of a tool. */
   | 'order'
   /** 204 without a body. */
   | 'nothing'
-  /** 200 with a file of a repository, which may be any web server. */
+  /** 200 with a metadata file of a repository, from any web server. */
   | 'metadata'
-  /** The same, where 404 of any web server means that there is none. */
+  /** The same, where 404 of any web server means that the file does not exist. */
   | 'optional-metadata'
-  /** 200, or 206 where a range was asked for, with bytes; from any web server. */
+  /** 200 with bytes, or 206 where a range was requested; from any web server. */
   | 'image'
   /** A sealed message with any status. */
   | 'sealed'
-  /** 200 with records that are authenticated one by one, or a sealed refusal. */
+  /** 200 with records that are each authenticated, or a sealed refusal. */
   | 'records'
-  /** Only whether there is an answer. */
+  /** Any answer: only its existence counts. */
   | 'anything';
 
 export interface Head {
   readonly status: number;
-  /** Names in lower case. */
+  /** Header fields with names in lower case. */
   readonly headers: NodeJS.Dict<string | string[]>;
 }
 
-/** The network answered in place of the backend. */
+/** An answer of the network in place of the backend. */
 export interface ForeignAnswer {
   readonly kind: 'failed';
   readonly code: 'FOREIGN_ANSWER';
@@ -45,17 +45,17 @@ export interface ForeignAnswer {
 }
 
 const PAGE = /^(?:text\/html|application\/xhtml\+xml)$/;
-/** An image is never one of these, whatever web server sends it. */
+/** Media types that no web server uses for an image. */
 const NO_IMAGE = /^(?:text\/(?!plain$)|multipart\/)|[/+](?:json|xml|javascript)$|xhtml/;
 
-/** Any problem, and what is inside of a sealed refusal: for messages only. */
+/** Texts of any problem or sealed refusal, for messages only. */
 const wordsSchema = z.object({
   code: z.string().max(64).optional(),
   title: z.string().max(200).optional(),
   detail: z.string().optional(),
 });
 
-/** What in the head of an answer shows that it is not ours; undefined where it may be. `asked`: headers of the request. */
+/** Why the head of an answer cannot come from our backend; undefined where it can. `asked`: headers of the request. */
 export function foreignHead(
   { status, headers }: Head,
   expected: Expected,
@@ -68,7 +68,7 @@ export function foreignHead(
     return `it is compressed (${shown(encoding)}), which was not asked for`;
   }
   if (status === 404 && expected === 'optional-metadata') return undefined;
-  // The status is authenticated with the message.
+  // A sealed message authenticates the status.
   if (isSealed(expected) && type === SEALED_TYPE) return undefined;
   if (status >= 400) {
     if (type === PROBLEM_TYPE) return undefined;
@@ -81,7 +81,7 @@ export function foreignHead(
     (status === 304 && expected === 'json' && asked['if-none-match'] !== undefined);
   if (!isExpected) {
     const location = one(headers.location);
-    // An image may lie in another store: see follow-redirects.ts.
+    // An image can be in another store: see follow-redirects.ts.
     if (expected === 'image' && location !== undefined) return undefined;
     return location === undefined
       ? 'nothing was asked that it answers'
@@ -94,26 +94,26 @@ export function foreignHead(
   return isOfType(type, expected) ? undefined : `its type is ${shown(type)}`;
 }
 
-/** Our server names the type of an image; another web server may not, and then only its length and hash speak for it. */
+/** Whether the type is that of an image. Another web server may send none; then only length and hash are checked. */
 export function isOctets(headers: Head['headers']): boolean {
   return contentType(headers).type === OCTETS_TYPE;
 }
 
-/** A refusal of the form that ours have; see `foreignProblem`. */
+/** Whether the type is that of our refusals; see `readProblem`. */
 export function isProblem(headers: Head['headers']): boolean {
   return contentType(headers).type === PROBLEM_TYPE;
 }
 
 /**
- * What shows that this is no file of a repository, or only the beginning of one; undefined for an object that is signed, by
- * whomever. Whether its signatures are right is for the verification.
+ * Why the bytes are not a metadata file of a repository, or only the beginning of one; undefined for any signed object.
+ * Verification checks the signatures later.
  */
 export function foreignMetadata(bytes: Uint8Array): string | undefined {
   const parsed = signedObject.safeParse(jsonOf(bytes));
   return parsed.success ? undefined : `no signed JSON object: ${beginning(bytes)}`;
 }
 
-/** As `foreignMetadata`, for the first bytes of an answer that is longer or slower than any file may be. */
+/** The same for the first bytes of an answer that is longer or slower than a file may be. */
 export function foreignBeginning(bytes: Uint8Array): string | undefined {
   const text = new TextDecoder().decode(bytes.subarray(0, 256)).trimStart();
   const isPage = text.startsWith('<');
@@ -121,11 +121,11 @@ export function foreignBeginning(bytes: Uint8Array): string | undefined {
   return isPage || isOtherObject ? `no signed JSON object: ${beginning(bytes)}` : undefined;
 }
 
-/** What to do about an answer that is not ours, where nothing better is known. */
+/** General advice for a foreign answer. */
 export const FOREIGN_ADVICE =
   'check --server, and whether the network wants a log-in or a proxy is in between';
 
-/** The network, until an answer of ours comes. `advice`: what to do, where that is known better than in general. */
+/** The failure for a foreign answer. `advice` replaces the general advice. */
 export function foreignAnswer(
   url: URL,
   what: string,
@@ -141,7 +141,7 @@ export function foreignAnswer(
   };
 }
 
-/** The body of an answer that must be JSON of this form. */
+/** Parses the body of an answer that must be JSON of this form. */
 export function parseJson<T extends z.ZodType>(
   body: Uint8Array,
   schema: T,
@@ -155,17 +155,17 @@ export function parseJson<T extends z.ZodType>(
   return foreignAnswer(url, `${issue.path.join('.')}: ${issue.message}`);
 }
 
-/** What a refusal says. */
+/** The content of a refusal. */
 export interface ReadProblem {
-  /** Empty where it has none. */
+  /** Stable code; empty where it has none. */
   readonly code: string;
-  /** A sentence; empty where it has none. */
+  /** A sentence for people; empty where it has none. */
   readonly detail: string;
-  /** What shows that it is not ours; undefined where it is. The content of a sealed refusal has no form of its own. */
+  /** Why the refusal is not from our backend; undefined where it is. Not checked for a sealed refusal. */
   readonly foreign: string | undefined;
 }
 
-/** Reads a refusal: problem details of ours, those of another server, or the content of a sealed refusal. */
+/** Reads a refusal: our problem details, those of another server, or the content of a sealed refusal. */
 export function readProblem(status: number, body: Uint8Array): ReadProblem {
   const json = jsonOf(body);
   const ours = problemDetails.safeParse(json);
@@ -176,7 +176,7 @@ export function readProblem(status: number, body: Uint8Array): ReadProblem {
   return { ...said, foreign: isForOther ? 'its refusal is for another status' : undefined };
 }
 
-/** For messages: the code and the beginning of the sentence. */
+/** The code and the beginning of the sentence, for messages. */
 export function problemText({ code, detail }: ReadProblem): string {
   return [code, detail.slice(0, 500)].filter((part) => part !== '').join(': ');
 }
@@ -185,7 +185,7 @@ function isOfType(type: string, expected: Exclude<Expected, 'nothing' | 'anythin
   switch (expected) {
     case 'json':
     case 'order':
-      // Where something on the way has lost the type, the form of the body decides.
+      // A proxy may have removed the type; then the form of the body decides.
       return type === JSON_TYPE || type === '';
     case 'metadata':
     case 'optional-metadata':
@@ -228,7 +228,7 @@ function beginning(bytes: Uint8Array): string {
   return shown(new TextDecoder().decode(bytes.subarray(0, 40)));
 }
 
-/** Foreign words in a message: short, and without control characters. */
+/** Foreign text for a message: shortened, without control characters. */
 function shown(text: string): string {
   return text === '' ? 'nothing' : JSON.stringify(text.slice(0, 200).replace(/\p{C}/gu, ' '));
 }

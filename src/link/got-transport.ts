@@ -1,4 +1,4 @@
-// HTTP over real sockets, by `got`: direct or through a proxy, with the CA and the client certificate of the operator.
+// HTTP over sockets with `got`: direct or through a proxy, with the CA and the client certificate of the operator.
 
 import { Readable } from 'node:stream';
 import got, { type OptionsInit } from 'got';
@@ -7,18 +7,18 @@ import { LinkAgents, type LinkOptions } from './agents.ts';
 import type { HttpRequest, HttpResponse, HttpTransport } from './http-transport.ts';
 import { type LinkFacts, linkError } from './link-error.ts';
 
-/** More than a vehicle sends: the other methods, and a body that is read while it is sent. */
+/** A request of a tool: all methods, and a body that is read while it is sent. */
 interface GotRequest extends Omit<HttpRequest, 'method' | 'body' | 'timeout'> {
   readonly method: string;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   readonly timeout?: Partial<NonNullable<HttpRequest['timeout']>> & {
-    /** From the sent request to the head of the answer. */
+    /** Longest time from the sent request to the head of the answer. */
     readonly answerMs?: number;
   };
 }
 
 export interface GotTransport extends HttpTransport {
-  /** Rejects with LinkError, or with InputError for a proxy variable that names no usable proxy. */
+  /** Rejects with LinkError, or with InputError for a proxy variable with an unusable proxy. */
   open(request: GotRequest): Promise<HttpResponse>;
 }
 
@@ -40,7 +40,7 @@ export function createGotTransport(link: LinkOptions): GotTransport {
         }),
         isStream: true,
         throwHttpErrors: false,
-        // The server is the one of the configuration, and images have their length and hash as they are.
+        // The configuration names the server; follow-redirects.ts follows redirects of images.
         followRedirect: false,
         decompress: false,
         retry: { limit: 0 },
@@ -54,7 +54,7 @@ export function createGotTransport(link: LinkOptions): GotTransport {
           stream.once('response', resolve);
           stream.once('error', reject);
         });
-        // From here on errors come out of reading; an error after the last reader has gone is ignored.
+        // From here on reading reports errors; an error after the last reader is ignored.
         stream.on('error', () => {});
         return {
           status: response.statusCode,
@@ -71,12 +71,12 @@ export function createGotTransport(link: LinkOptions): GotTransport {
   };
 }
 
-/** The real network, without a proxy and with the CAs of Node. */
+/** A transport without a proxy and with the CAs of Node. */
 export const gotTransport: GotTransport = createGotTransport({ environment: {} });
 
 function bodyOf(method: string, body: GotRequest['body']): { readonly body?: Buffer | Readable } {
   if (body === undefined) {
-    // Without one `got` waits for what is written into its stream.
+    // Without a body `got` waits for writes to its stream.
     return method === 'GET' || method === 'HEAD' ? {} : { body: Buffer.alloc(0) };
   }
   if (!(body instanceof Uint8Array)) return { body: Readable.from(body, { objectMode: false }) };

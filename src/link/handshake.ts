@@ -1,4 +1,4 @@
-// Challenge and response with the backend: it proves that it knows this device before anything of ours is told.
+// Challenge and response with the backend: it proves that it knows this device before the device sends anything else.
 
 import type { z } from 'zod';
 import { urlOf } from '../contract/endpoint.ts';
@@ -23,10 +23,10 @@ import type { DeviceKeys } from './device-keys.ts';
 import { parseJson } from './foreign-answer.ts';
 import { type HttpClient, withSignal } from './http-client.ts';
 
-/** Own key and trust in the backend's, in place of a shared key. */
+/** A key pair of the device and a check of the backend's signature, instead of a shared key. */
 export interface KeyPairCredential {
   readonly signer: LocalSigner;
-  /** Undefined when the signature is right; otherwise what is wrong with it. */
+  /** Checks the signature: undefined when it is valid, otherwise the fault. */
   readonly problem: (
     signature: unknown,
     exchanged: SessionExchange,
@@ -36,18 +36,18 @@ export interface KeyPairCredential {
 
 export interface HandshakeOptions {
   readonly serial: string;
-  /** Number of the own chip: the backend compares it with its registry. */
+  /** Chip number of the device, which the backend compares with its registry. */
   readonly hwId: string;
   readonly keys: DeviceKeys;
   readonly pair?: KeyPairCredential | undefined;
   readonly random: Random;
   readonly clock: Clock;
   readonly client: HttpClient;
-  /** The server's address, with a slash at its end. */
+  /** The server's address, with a slash at the end. */
   readonly base: URL;
 }
 
-/** Both sides have proven themselves; `answer` is the server's last word, of the form that was asked for. */
+/** The result after both sides have proven themselves; `answer` is the server's last answer in the requested form. */
 export interface Agreed<T> {
   readonly kind: 'agreed';
   readonly exchanged: SessionExchange;
@@ -57,7 +57,7 @@ export interface Agreed<T> {
 
 type ChallengeAnswer = z.output<typeof challenge.response.body>;
 
-/** With `wish` for a sealed session, otherwise for a token. */
+/** Makes the handshake: for a sealed session with `wish`, otherwise for a token. */
 export async function shakeHands<T>(
   options: HandshakeOptions,
   schema: z.ZodType<T>,
@@ -105,7 +105,7 @@ export async function shakeHands<T>(
   const body = { challenge: told.challenge, clientProof: proof, ...clientSignature, ...sealed };
   const answer = await post(options, answerChallenge.path, body, schema, signal);
   if ('kind' in answer) return answer;
-  // Not before: until it has our proof, the backend may go on with the key before this one.
+  // Only now: until the backend has the proof, it may continue with the previous key.
   if (pair === undefined) await keys.proven(key, clock.wallMs());
   return { kind: 'agreed', exchanged, key, answer: answer.value };
 }

@@ -1,4 +1,4 @@
-// HTTP as the TMU needs it: limits on what comes back, patience where the server asks for it, every mistake as a value.
+// The TMU's HTTP client: limits the size of answers, waits when the server asks for it, returns failures as values.
 
 import { MAX_ANSWER_BYTES } from '../contract/endpoint.ts';
 import { type BackendFailure, DownloadCut } from '../core/backend-failure.ts';
@@ -19,54 +19,54 @@ import { type LimitedAnswer, LimitedBytes, readUpTo } from './limited-answer.ts'
 import { answerAdvice, LinkError } from './link-error.ts';
 import { readRetryAfter } from './retry.ts';
 
-/** A page that is not ours is read no further, for what it says. */
+/** How much of a foreign page is read for its message. */
 const MAX_ADVICE_BYTES = 4096;
 export const REQUEST_MS = 20_000;
 export const CONNECT_MS = 10_000;
-/** A pause that was slept on another timer may end this much early. */
+/** Tolerance for a pause that was slept on another timer and ended early. */
 const EARLY_MS = 20;
 
-/** An answer that is ours, as far as its form can tell. */
+/** An answer with the form of our backend's answers. */
 export interface Answer {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly body: Uint8Array;
 }
 
-/** What a caller says of one request; the rest is the client's. */
+/** The caller's options of one request. */
 export interface HttpInit {
   readonly method?: 'GET' | 'POST';
-  /** An answer of another form is a failure. Missing: JSON. */
+  /** Expected form; another form is a failure. Missing: JSON. */
   readonly expects?: Expected;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
-  /** 429 is for this path alone; otherwise all paths of the server are left alone for as long as it asks. */
+  /** A pause after 429 applies to this path only; otherwise to all paths of the server. */
   readonly ownPause?: boolean;
-  /** The server is not ours: it gets none of the headers that say who is asking. */
+  /** True for another server, which gets no headers that identify the caller. */
   readonly stranger?: boolean;
 }
 
 export interface HttpClientOptions {
   readonly clock: Clock;
-  /** Sent with every request. */
+  /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>>;
-  /** For requests with a JSON answer, from the name look-up to the last byte. */
+  /** Limit for requests with a JSON answer, from the name look-up to the last byte. */
   readonly requestMs?: number | undefined;
-  /** Missing: the real network. */
+  /** Transport; missing: the real network. */
   readonly transport?: HttpTransport | undefined;
 }
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
-  /** The key is an origin, or an address without its query. The value: when it may be asked again (429, or 503 with Retry-After). */
+  /** Time of the next allowed request after 429, or 503 with Retry-After, by origin or by address without query. */
   readonly #notBeforeMs = new Map<string, number>();
 
   constructor(options: HttpClientOptions) {
     this.#options = options;
   }
 
-  /** One request with a short answer. What is not ours is a failure, whatever its status. */
+  /** Sends one request with a short answer. A foreign answer is a failure with any status. */
   async json(url: URL, init: HttpInit): Promise<Answer | BackendFailure> {
     const deadline = this.#deadline(init.signal);
     try {
@@ -83,12 +83,12 @@ export class HttpClient {
     try {
       return await this.#send(url, init, shown, deadline);
     } finally {
-      // The body takes as long as it takes; whoever reads it watches its pace.
+      // The body has no time limit here; its reader watches the pace.
       deadline.close();
     }
   }
 
-  /** The short body of an answer that is open: a refusal, or what a sealed request brought. */
+  /** Reads the short body of an open answer: a refusal, or the answer to a sealed request. */
   async whole(
     opened: HttpResponse,
     url: URL,
@@ -126,7 +126,7 @@ export class HttpClient {
     const headers = {
       'user-agent': 'can-ota-tmu',
       accept: 'application/json, application/octet-stream',
-      // RFC 9110 12.5.3: without it any coding is welcome, and hashes and lengths are of the bytes as they are.
+      // RFC 9110 12.5.3: without this header any coding is allowed, but hashes and lengths are of the plain bytes.
       'accept-encoding': 'identity',
       ...(init.stranger === true ? {} : this.#options.headers),
       ...init.headers,
@@ -198,7 +198,7 @@ export class HttpClient {
       : this.#foreign(response, url, foreign);
   }
 
-  /** What an answer of ours that says no means. */
+  /** The failure for a refusal of our backend. */
   refused(answer: Answer, url: URL): BackendFailure {
     const { status } = answer;
     const problem = problemText(readProblem(status, answer.body));
@@ -212,7 +212,7 @@ export class HttpClient {
     };
   }
 
-  /** The network, or a proxy in front of a server that is away: both may ask for patience. */
+  /** The failure for a foreign answer. The network, or a proxy before a stopped server, can ask for a pause, too. */
   #foreign(
     { status, headers }: Pick<Answer, 'status' | 'headers'>,
     url: URL,
@@ -228,7 +228,7 @@ export class HttpClient {
     };
   }
 
-  /** A server that asked for a pause gets it on every path, also on those that it has not refused yet. */
+  /** The failure while a pause lasts, which applies to all paths of a server. */
   #pauseOf(url: URL): BackendFailure | undefined {
     const { origin } = url;
     const until = [origin, pathOf(url)].map((what) => this.#notBeforeMs.get(what) ?? 0);
@@ -261,7 +261,7 @@ function pathOf({ origin, pathname }: URL): string {
   return `${origin}${pathname}`;
 }
 
-/** Throws InputError when `address` is none of HTTP. */
+/** Parses the address of a server. Throws InputError when it is not an HTTP address. */
 export function baseUrl(address: string, option: string): URL {
   const base = URL.parse(address);
   if (base === null || !['http:', 'https:'].includes(base.protocol)) {
@@ -287,7 +287,7 @@ export function lengthOf(value: string | string[] | undefined): number | undefin
   return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 }
 
-/** The body of a download or of metadata. */
+/** The pieces of the body of a download or of metadata. */
 export async function* chunksOf(response: HttpResponse): AsyncGenerator<Uint8Array, void, void> {
   try {
     for await (const chunk of response.body) yield chunk;
@@ -298,9 +298,9 @@ export async function* chunksOf(response: HttpResponse): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Ends the waiting for a server that says nothing, on the clock that is handed in. */
+/** Ends the wait for a silent server, on the given clock. */
 class Deadline {
-  /** For the transport: aborted when it is too late, or when the caller wants nothing any more. */
+  /** Signal for the transport: aborted at the deadline, or when the caller aborts. */
   readonly signal: AbortSignal;
   readonly #outer: AbortSignal | undefined;
   readonly #timer: Timer;
@@ -315,7 +315,7 @@ class Deadline {
     this.#over = new Promise<never>((_resolve, reject) => {
       end = reject;
     });
-    // Where nobody is waiting at the moment, it is no unhandled rejection.
+    // Avoids an unhandled rejection while no code waits for it.
     this.#over.catch(() => {});
     this.#stop = () => {
       end(withCode('ABORTED', 'the request was given up'));
@@ -329,7 +329,7 @@ class Deadline {
     else outer?.addEventListener('abort', this.#stop, { once: true });
   }
 
-  /** What `work` resolves to; throws when that is too late. `late` gets what comes nevertheless. */
+  /** The value of `work`; throws when it is too late. `late` gets a value that comes after the deadline. */
   async race<T>(work: Promise<T>, late?: (value: T) => void): Promise<T> {
     let isOver = false;
     work.then(
@@ -346,12 +346,12 @@ class Deadline {
     }
   }
 
-  /** The answer is there: only the caller's own signal ends the rest. */
+  /** Ends the deadline because the answer has come; only the caller's signal can still abort. */
   close(): void {
     this.#timer.cancel();
   }
 
-  /** Nobody reads any more: a signal that lives as long as the daemon must not gather listeners. */
+  /** Removes the listener at the end of the read, because the daemon's signal must not collect listeners. */
   detach(): void {
     this.#timer.cancel();
     this.#outer?.removeEventListener('abort', this.#stop);
@@ -366,7 +366,7 @@ function withCode(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** What a proxy or a TLS front says with the beginning of its page. */
+/** Advice from the beginning of the page of a proxy or TLS front end. */
 async function adviceOf(
   { status, headers, body }: HttpResponse,
   url: URL,
@@ -378,7 +378,7 @@ async function adviceOf(
   try {
     if (status >= 400) await readUpTo(MAX_ADVICE_BYTES, () => nextOf(chunks, deadline), page);
   } catch {
-    // The page is only read for its words.
+    // The page is only read for its message.
   }
   const text = new TextDecoder().decode(page.bytes);
   return answerAdvice(status, typeof location === 'string' ? location : undefined, text, url);
@@ -386,7 +386,7 @@ async function adviceOf(
 
 function unreachable(url: URL, error: unknown): BackendFailure {
   const code = systemErrorCode(error) ?? 'NETWORK';
-  // A sentence that says what to do needs no advice about the network in general.
+  // A message that says what to do needs no general advice.
   const explained = error instanceof LinkError && error.explained;
   const advice = explained ? '' : '; check --server and the network';
   return {
@@ -397,7 +397,7 @@ function unreachable(url: URL, error: unknown): BackendFailure {
   };
 }
 
-/** Asking again later can help, also where a proxy says it. */
+/** Whether a later try can help; the status may also come from a proxy. */
 function isBusy(status: number): boolean {
   return status >= 500 || status === 429 || status === 408;
 }

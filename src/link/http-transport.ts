@@ -1,33 +1,33 @@
-// How a request of the TMU gets to a server and its answer back: what the HTTP client needs, and nothing of how it is done.
+// The transport interface of the HTTP client: one request to a server, and its answer.
 
-/** One request. Nothing is followed, repeated or unpacked: the answer is the server's own. */
+/** One request. The transport does not follow redirects, repeat, or decompress. */
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
   /**
-   * Hints for a transport with sockets. The client watches the whole request on its own clock, so a transport
-   * without time need not look at them.
+   * Limits for a transport with sockets. The client also limits the request on its own clock, so a transport without
+   * time can ignore them.
    */
   readonly timeout?: {
-    /** From the name look-up to the last byte of the answer; missing for a body that takes as long as it takes. */
+    /** From the name look-up to the last byte of the answer; missing for a body without a time limit. */
     readonly requestMs?: number;
-    /** For the name look-up, and for the connection, each. */
+    /** For the name look-up and for the connection, each. */
     readonly connectMs: number;
   };
-  /** Aborted: nobody wants the answer (any more); also while the body is read. */
+  /** Aborts the request, also while the body is read. */
   readonly signal?: AbortSignal;
 }
 
-/** The head of an answer, and its body as it comes. */
+/** The head of an answer, and its body as a stream. */
 export interface HttpResponse {
   readonly status: number;
-  /** Names in lower case. */
+  /** Header fields with names in lower case. */
   readonly headers: NodeJS.Dict<string | string[]>;
-  /** Read once. Throws an Error with a system error `code` where the connection breaks. */
+  /** Body, to be read once. Throws an Error with a system error `code` when the connection breaks. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Nobody wants (the rest of) the body. May be called at any time, and more than once. */
+  /** Discards the rest of the body. It may be called at any time and more than once. */
   destroy(): void;
 }
 

@@ -1,4 +1,4 @@
-// The answer to a request of a tool, read to its end and judged: ours, a refusal of ours, or something of the network.
+// Reads the answer to a request of a tool and classifies it: an answer or refusal of our backend, foreign, or cut.
 
 import { MAX_ANSWER_BYTES } from '../contract/endpoint.ts';
 import { describeError } from '../core/errors.ts';
@@ -12,7 +12,7 @@ import {
 import { type LimitedAnswer, LimitedBytes, readUpTo } from './limited-answer.ts';
 import { answerAdvice } from './link-error.ts';
 
-/** A page that is not ours is read no further, for what it says. */
+/** How much of a foreign page is read for its message. */
 const MAX_ADVICE_BYTES = 4096;
 
 export type JudgedAnswer =
@@ -24,12 +24,12 @@ export type JudgedAnswer =
       readonly code: string;
       readonly detail: string;
     }
-  /** Not from our backend. `why`: what shows it, and what to do. */
+  /** The answer is not from our backend. `why`: the evidence, and what to do. */
   | { readonly kind: 'foreign'; readonly status: number; readonly why: string }
-  /** The connection ended before the answer did. */
+  /** The connection broke before the end of the answer. */
   | { readonly kind: 'cut'; readonly why: string };
 
-/** `maxBytes`: of an answer of ours. Throws what `signal` says. */
+/** Reads and classifies. `maxBytes`: limit of an answer of our backend. Throws the reason of an aborted `signal`. */
 export async function judgeAnswer(
   response: Response,
   {
@@ -54,7 +54,7 @@ export async function judgeAnswer(
   const strange = foreignHead({ status, headers }, expects);
   const read = await bytesOf(response, strange === undefined ? maxBytes : MAX_ADVICE_BYTES, signal);
   if (strange !== undefined) {
-    // What came of the page is enough, cut or not.
+    // The received part of the page is enough, even if it was cut.
     const text = new TextDecoder().decode(read.bytes);
     return foreign(strange, answerAdvice(status, headers.location, text, url));
   }
@@ -73,7 +73,7 @@ type Read =
   | LimitedAnswer
   | { readonly kind: 'cut'; readonly bytes: Uint8Array; readonly why: string };
 
-/** Up to `maxBytes`; the rest is not waited for. */
+/** Reads up to `maxBytes` and does not wait for the rest. */
 async function bytesOf(
   response: Response,
   maxBytes: number,

@@ -1,7 +1,7 @@
-// The body of an answer, read up to a limit: nothing of a server may fill our memory.
+// Reads the body of an answer up to a limit, so that no server can fill the memory.
 
 export type LimitedAnswer =
-  /** `long`: there is more, which is not waited for. */
+  /** `long`: the answer is longer than the limit, and the rest was not read. */
   { readonly kind: 'whole' | 'long'; readonly bytes: Uint8Array };
 
 /** Collects the pieces of an answer. */
@@ -14,25 +14,25 @@ export class LimitedBytes {
     this.#maxBytes = maxBytes;
   }
 
-  /** False when the answer is longer than its limit: nothing more is to be read. */
+  /** Adds a piece; false when the answer is longer than the limit and must not be read further. */
   add(piece: Uint8Array): boolean {
     this.#parts.push(piece);
     this.#length += piece.length;
     return this.#length <= this.#maxBytes;
   }
 
-  /** Of all that came. */
+  /** Number of received bytes. */
   get length(): number {
     return this.#length;
   }
 
-  /** What came, as far as the limit. */
+  /** The received bytes up to the limit. */
   get bytes(): Uint8Array {
     return Buffer.concat(this.#parts).subarray(0, this.#maxBytes);
   }
 }
 
-/** `next` gives one piece after the other, undefined at the end. Throws what it throws. */
+/** Reads with `next`, which gives piece after piece and undefined at the end. Throws its errors. */
 export async function readUpTo(
   maxBytes: number,
   next: () => Promise<Uint8Array | undefined>,

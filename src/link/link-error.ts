@@ -3,13 +3,13 @@
 import { describeError, systemErrorCode } from '../core/errors.ts';
 import { type LinkProxy, proxyText } from './proxy-environment.ts';
 
-/** A connection that could not be made. `code` is that of Node or OpenSSL. */
+/** A failed connection. `code` is that of Node or OpenSSL. */
 export class LinkError extends Error {
   readonly code: string;
-  /** True: the message says what to do, and advice about the network in general would mislead. */
+  /** True when the message says what to do, so that general advice would mislead. */
   readonly explained: boolean;
 
-  /** `message` has the text of the cause already: OpenSSL's own line is not shown a second time. */
+  /** `message` already has the text of the cause, so OpenSSL's line is not shown twice. */
   constructor(code: string, message: string, explained: boolean) {
     super(message);
     this.name = 'LinkError';
@@ -18,7 +18,7 @@ export class LinkError extends Error {
   }
 }
 
-/** What the connection was made with, for the advice. */
+/** Facts of the connection, for the advice. */
 export interface LinkFacts {
   readonly url: URL;
   readonly proxy?: LinkProxy | undefined;
@@ -26,7 +26,7 @@ export interface LinkFacts {
   readonly hasClientCertificate: boolean;
 }
 
-/** The same error with a sentence in front, where the cause is understood. */
+/** The error with a sentence of advice in front, where the cause is known. */
 export function linkError(error: unknown, facts: LinkFacts): LinkError {
   const code = systemErrorCode(error) ?? 'NETWORK';
   const own = readable(describeError(rootOf(error)));
@@ -36,7 +36,7 @@ export function linkError(error: unknown, facts: LinkFacts): LinkError {
   return new LinkError(code, message, advice !== undefined);
 }
 
-/** OpenSSL's line without its pointers and places in the source, and without advice about options of Node. */
+/** OpenSSL's line without pointers, source locations and advice about options of Node. */
 function readable(text: string): string {
   return text
     .replace(/(?:write EPROTO )?[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]*):[^\n]*/g, '$1')
@@ -79,7 +79,7 @@ const UNKNOWN_CA = new Set([
   'CERT_REJECTED',
 ]);
 
-/** The rest of what a check of a chain can say. */
+/** Other faults of a certificate chain. */
 const BAD_CERTIFICATE: Readonly<Record<string, string>> = {
   CERT_REVOKED: 'has been revoked',
   CERT_SIGNATURE_FAILURE: 'has a signature that is wrong',
@@ -119,7 +119,7 @@ function tlsAdvice(code: string, error: unknown, facts: LinkFacts): string | und
       text,
     )?.[1];
   if (refusal !== undefined) {
-    // Before TLS 1.3 there is no alert of its own for a missing one.
+    // Before TLS 1.3 no alert names a missing client certificate.
     if (!hasClientCertificate) return wantsCertificate(host, false);
     return `${host} refuses the client certificate (${refusal}): check --client-cert, its validity, and the CA that ${host} trusts for clients`;
   }
@@ -153,7 +153,7 @@ function tlsAdvice(code: string, error: unknown, facts: LinkFacts): string | und
   return undefined;
 }
 
-/** The names in the certificate that was shown. */
+/** The names in the server's certificate. */
 function namesOf(error: unknown): string {
   const { cert } = (rootOf(error) ?? {}) as {
     cert?: { subjectaltname?: unknown; subject?: { CN?: unknown } };
@@ -168,12 +168,12 @@ function wantsCertificate(host: string, given: boolean): string {
     : `${host} wants a client certificate: give --client-cert FILE and --client-key FILE`;
 }
 
-/** An error that can only come from TLS, or from a connection that was meant to be TLS. */
+/** Whether the error comes from TLS, or from a connection that should be TLS. */
 function isTls(url: URL, text: string): boolean {
   return url.protocol === 'https:' || text.includes('ssl');
 }
 
-/** A plain request to a port that speaks TLS. */
+/** Advice for a plain request to a port that speaks TLS. */
 function plainAdvice(code: string, error: unknown, url: URL): string | undefined {
   if (code.startsWith('HPE_')) {
     const packet = (rootOf(error) as { rawPacket?: Uint8Array } | undefined)?.rawPacket;
@@ -190,8 +190,8 @@ function plainAdvice(code: string, error: unknown, url: URL): string | undefined
 }
 
 /**
- * What an answer says that comes from the way and not from the backend: where it redirects to, and what a proxy or a
- * TLS front says in HTML. Undefined for any other answer.
+ * Advice for an answer that comes from the network and not from the backend: a redirect, or the HTML page of a proxy
+ * or TLS front end. Undefined for any other answer.
  */
 export function answerAdvice(
   status: number,
@@ -220,7 +220,7 @@ export function answerAdvice(
   return undefined;
 }
 
-/** nginx, Apache and Go, when a plain request comes to their TLS port. */
+/** Texts of nginx, Apache and Go for a plain request to their TLS port. */
 const PLAIN_ON_TLS =
   /plain http request was sent to https port|speaking plain http to an ssl-enabled|sent an http request to an https server/i;
 
@@ -228,7 +228,7 @@ function portOf(url: URL): string {
   return url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
 }
 
-/** The innermost error: libraries wrap what Node threw. */
+/** The innermost error, because libraries wrap the errors of Node. */
 function rootOf(error: unknown): unknown {
   let root = error;
   while (root instanceof Error && root.cause !== undefined) root = root.cause;

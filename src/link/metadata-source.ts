@@ -1,4 +1,4 @@
-// Where metadata and images are read from: a URL or a folder. Sizes, silence and dawdling are limited while reading.
+// Reads metadata and images from a URL or a folder, with limits for size, silence and slow data.
 
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -11,7 +11,7 @@ import type { MetadataAnswer, MetadataRequest } from '../trust/repository.ts';
 
 export type SourceErrorCode = 'UNREACHABLE' | 'HTTP' | 'UNREADABLE';
 
-/** Neither an answer nor its absence: the network or the disk has failed. It says nothing about anybody's honesty. */
+/** The network or the disk has failed, so it is unknown whether the file exists. It does not indicate an attack. */
 export class SourceError extends CanOtaError {
   readonly code: SourceErrorCode;
 
@@ -21,7 +21,7 @@ export class SourceError extends CanOtaError {
   }
 }
 
-/** `chunks` ends early with 'too-long' or 'too-slow'. */
+/** The answer of a source; `chunks` ends early with 'too-long' or 'too-slow'. */
 export type SourceAnswer =
   | { readonly kind: 'missing' | 'too-long' | 'too-slow' }
   | {
@@ -30,9 +30,9 @@ export type SourceAnswer =
     };
 
 export interface MetadataSource {
-  /** A metadata file as a whole. */
+  /** Reads a metadata file as a whole. */
   answer(request: MetadataRequest): Promise<MetadataAnswer>;
-  /** Any file by its path (as in a URL: segments percent-encoded), piece by piece. */
+  /** Opens a file by its path (percent-encoded segments as in a URL), to read it piece by piece. */
   open(file: string, maxBytes: number): Promise<SourceAnswer>;
 }
 
@@ -43,11 +43,11 @@ export interface SourceOptions {
   readonly limits?: Partial<LeastRate>;
 }
 
-/** Uptane 3.2.2, slow retrieval: who sends less is not worth waiting for. */
+/** Least rate of a source, against slow retrieval (Uptane 3.2.2). */
 interface LeastRate {
-  /** Between two pieces, and before the first one. */
+  /** Longest silence between two pieces and before the first one. */
   readonly silenceMs: number;
-  /** Mean rate, once `graceMs` are over. */
+  /** Least mean rate after `graceMs`. */
   readonly leastBytesPerSecond: number;
   readonly graceMs: number;
 }
@@ -58,7 +58,7 @@ const RATE_LIMITS: LeastRate = {
   graceMs: 5000,
 };
 
-/** `http://...` and `https://...` are asked over the network, anything else is a folder. */
+/** A source for `http://...`, `https://...`, or a folder. */
 export function metadataSource(place: string, options: SourceOptions = {}): MetadataSource {
   return /^https?:\/\//i.test(place) ? httpSource(place, options) : folderSource(place);
 }
@@ -84,7 +84,7 @@ export function httpSource(baseUrl: string, options: SourceOptions = {}): Metada
       return { kind };
     };
     if (response === 'too-slow') return end('too-slow');
-    // 403 is how object stores name a file that is not there.
+    // Object stores answer 403 for a file that does not exist.
     if ([403, 404, 410].includes(response.status)) return end('missing');
     if (!response.ok) {
       abort.abort();
@@ -96,7 +96,7 @@ export function httpSource(baseUrl: string, options: SourceOptions = {}): Metada
   });
 }
 
-/** A folder with the files as a repository names them. */
+/** A source for a folder whose files have the names of a repository. */
 export function folderSource(folder: string): MetadataSource {
   const open = async (file: string, maxBytes: number): Promise<SourceAnswer> => {
     const place = path.join(folder, ...file.split('/').map(decodeURIComponent));
@@ -114,7 +114,7 @@ export function folderSource(folder: string): MetadataSource {
     const chunks = limited(body, place, maxBytes, systemClock, NO_LIMITS, new AbortController());
     return { kind: 'stream', chunks };
   };
-  // Metadata of a role called `a/b` is in the file `a%2Fb.json`: as in a URL, and one file.
+  // Metadata of a role `a/b` is in one file `a%2Fb.json`, encoded as in a URL.
   return sourceOf(open, encodeURIComponent);
 }
 
@@ -143,7 +143,7 @@ function emptyBody(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (controller) => controller.close() });
 }
 
-/** Nothing beyond `maxBytes` is read; whoever stops early ends the connection. */
+/** Reads at most `maxBytes`; a reader that stops early closes the connection. */
 async function* limited(
   body: ReadableStream<Uint8Array>,
   place: string,
@@ -179,7 +179,7 @@ async function* limited(
   }
 }
 
-/** Zero waits for ever. */
+/** Limits the wait for `work`; a limit of 0 waits for ever. */
 function within<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | 'too-slow'> {
   if (limitMs === 0) return work;
   return new Promise((resolve, reject) => {

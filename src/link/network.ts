@@ -1,4 +1,4 @@
-// How this process reaches servers: proxies of the environment, --ca, --client-cert and --client-key.
+// The network settings of this process: proxies of the environment, --ca, --client-cert and --client-key.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { InputError } from '../core/errors.ts';
@@ -11,7 +11,7 @@ import { fetchOver } from './fetch-transport.ts';
 import { createGotTransport, type GotTransport } from './got-transport.ts';
 import { proxyFor } from './proxy-environment.ts';
 
-/** Options of each command that asks a server (`withNetwork`). */
+/** Options of each command that uses a server (`withNetwork`). */
 export interface NetworkOptions {
   readonly ca?: string;
   readonly clientCert?: string;
@@ -25,8 +25,8 @@ export interface Network {
 }
 
 /**
- * Throws InputError for a file that is no certificate or key, for a key that does not belong to its certificate, and
- * where one of `servers` would go through a proxy that cannot be used.
+ * Makes the network settings. Throws InputError for a file without a valid certificate or key, for a key that does not
+ * belong to its certificate, and for one of `servers` whose proxy cannot be used.
  */
 export async function networkOf(
   options: NetworkOptions,
@@ -49,7 +49,7 @@ async function tlsOf(options: NetworkOptions): Promise<Omit<LinkOptions, 'enviro
     throw new InputError('--client-cert', 'is missing: --client-key is the key of a certificate');
   }
   const certificate = await readCertificates(clientCert, '--client-cert');
-  // One file may hold both, as curl takes it.
+  // One file may hold both, as with curl.
   const keyFile = clientKey ?? clientCert;
   await refuseToken(keyFile);
   await requireOwnerOnly(keyFile, '--client-key');
@@ -68,7 +68,7 @@ async function tlsOf(options: NetworkOptions): Promise<Omit<LinkOptions, 'enviro
   return { ...trusted, certificate, key, ...defined({ passphrase }) };
 }
 
-/** Node's TLS takes keys as bytes only. */
+/** Refuses a key in a token, because Node's TLS needs the bytes of the key. */
 async function refuseToken(keyFile: string): Promise<void> {
   if (!keyFile.startsWith('pkcs11:')) return;
   throw new InputError(
@@ -77,7 +77,7 @@ async function refuseToken(keyFile: string): Promise<void> {
   );
 }
 
-/** Throws InputError unless each certificate of the file can be read. */
+/** Reads a file of certificates. Throws InputError unless each of them is valid. */
 async function readCertificates(file: string, option: string): Promise<string> {
   const all = certificatesIn(await readTextFile(file, option), option, file);
   return all.map((certificate) => certificate.toString()).join('');
@@ -97,7 +97,7 @@ function openKey(pem: string, file: string, passphrase: string | undefined): Key
   }
 }
 
-/** The first certificate is the client's own; the rest is its chain. */
+/** Checks that the key belongs to the first certificate, which is the client's own; the rest is its chain. */
 function checkPair(certificate: string, file: string, key: KeyObject): void {
   if (new X509Certificate(certificate).checkPrivateKey(key)) return;
   throw new InputError(

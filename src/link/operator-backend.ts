@@ -1,4 +1,4 @@
-// The backend as an operator sees it: configuration, commands and measured data of vehicles.
+// The backend's interface for operators: configuration, commands and measured data of vehicles.
 
 import type { z } from 'zod';
 import type { CommandRequest, CommandState } from '../contract/command.ts';
@@ -20,7 +20,7 @@ import {
   type Credentials,
 } from './backend-connection.ts';
 
-/** What was asked for is understood, and cannot be had now. The code is that of the backend. */
+/** The backend refuses a valid request because of its present state. The code is that of the backend. */
 export class RefusedError extends CanOtaError {
   readonly code: string;
 
@@ -44,7 +44,7 @@ export type NewCommand = Pick<CommandRequest, 'ecu' | 'action' | 'arguments' | '
   readonly expiresInS?: number;
 };
 
-/** All of it throws InputError for what is wrong with the question, RefusedError for a conflict, and BackendError. */
+/** All methods throw InputError for an invalid request, RefusedError for a conflict, and BackendError. */
 export class OperatorBackend {
   readonly #connection: Pick<BackendConnection, 'send'>;
 
@@ -60,7 +60,7 @@ export class OperatorBackend {
     return this.#ask(showConfiguration, pathOf(showConfiguration, { vin }));
   }
 
-  /** Only when `expected` is the version that is wanted still; RefusedError `CONFIGURATION_CHANGED` otherwise. */
+  /** Changes the configuration if `expected` is still the wanted version; else RefusedError `CONFIGURATION_CHANGED`. */
   configure(
     vin: string,
     change: {
@@ -83,7 +83,7 @@ export class OperatorBackend {
     return this.#ask(showCommand, pathOf(showCommand, { vin, id }));
   }
 
-  /** The newest first. */
+  /** The rows, the newest first. */
   async commands(
     vin: string,
     filter: { readonly state?: CommandState; readonly limit: number },
@@ -100,7 +100,7 @@ export class OperatorBackend {
     return this.#ask(showCatalogue, pathOf(showCatalogue, { vin }));
   }
 
-  /** The newest first. */
+  /** The rows, the newest first. */
   telemetry(
     vin: string,
     filter: { readonly did?: string; readonly since?: string; readonly limit: number },

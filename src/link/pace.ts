@@ -1,16 +1,16 @@
-// The least pace of what comes over the network: a server that stops, and one that drips (slow retrieval attack).
+// Limits how slow a download may be: ends it when a server stops, or sends too little (slow retrieval attack).
 
 import type { Clock } from '../core/clock.ts';
 import { present } from '../core/present.ts';
 
 export interface PaceLimits {
-  /** A window of this length without `leastBytes` ends the attempt. */
+  /** Length of a window; a window with fewer than `leastBytes` ends the attempt. */
   readonly stallMs: number;
-  /** Fewer bytes in a window are as good as none: a drip must not hold a cycle for days. */
+  /** Least bytes in a window, so that a slow server cannot hold a cycle for days. */
   readonly leastBytes: number;
 }
 
-/** Takes chunks as they come, and gives up when a whole window brought too little. */
+/** Passes on chunks, and stops when a whole window brought too few bytes. */
 export class PaceWatch {
   readonly #clock: Clock;
   readonly #limits: PaceLimits;
@@ -45,7 +45,7 @@ export class PaceWatch {
       this.#wake = resolve;
     });
     const chunk = this.#chunks.next();
-    chunk.catch(() => {}); // when the verdict comes first, nobody waits for it any more
+    chunk.catch(() => {}); // when the verdict comes first, no code waits for the chunk
     const first = await Promise.race([chunk, late]);
     this.#wake = undefined;
     if (first === undefined) return present(this.#verdict, 'the verdict on the pace');
@@ -56,7 +56,7 @@ export class PaceWatch {
 
   close(): void {
     this.#timer.cancel();
-    // Not awaited: a stream that is stuck would keep us here; the attempt's signal ends it.
+    // Not awaited, because a stuck stream would never return; the signal of the attempt ends it.
     void this.#chunks.return?.()?.catch(() => {});
   }
 }

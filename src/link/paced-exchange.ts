@@ -1,4 +1,4 @@
-// Exchanges of the chunked download with retries: a wait that the backend asks for is no failed try.
+// Exchanges of the chunked download with retries; a pause that the backend asks for does not count as a failed try.
 
 import type { BackendFailure } from '../core/backend-failure.ts';
 import { sleep } from '../core/clock.ts';
@@ -7,7 +7,7 @@ import type { Random } from '../core/random.ts';
 import { type ChunkExchange, exchangeChunks } from './chunk-exchange.ts';
 import { LONGEST_WAIT_MS, type RetryOptions, retrying } from './retry.ts';
 
-/** How long in all the backend may ask to wait for one answer. */
+/** Longest total pause that the backend may ask for before one answer. */
 const PATIENCE_MS = 3 * 60_000;
 
 export interface PacedExchange extends ChunkExchange {
@@ -15,7 +15,7 @@ export interface PacedExchange extends ChunkExchange {
   readonly onRetry?: RetryOptions['onRetry'];
 }
 
-/** `exchangeChunks` with retries, at the pace that the backend tells. `interrupted` when the signal came. */
+/** `exchangeChunks` with retries, at the pace of the backend. `interrupted` when the signal aborted it. */
 export function exchangeInPace(
   options: PacedExchange,
 ): Promise<{ readonly kind: 'answered' } | BackendFailure | { readonly kind: 'interrupted' }> {

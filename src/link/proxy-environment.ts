@@ -1,4 +1,4 @@
-// Which proxy a request takes: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY as curl reads them.
+// Chooses the proxy of a request from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, like curl.
 
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { InputError } from '../core/errors.ts';
@@ -6,15 +6,16 @@ import { InputError } from '../core/errors.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LinkProxy {
-  /** `http://[user:password@]host:port` or `https://...`. */
+  /** Address of the proxy: `http://[user:password@]host:port` or `https://...`. */
   readonly url: URL;
-  /** The variable that names it, for messages. */
+  /** Name of the variable, for messages. */
   readonly variable: string;
 }
 
 /**
- * Undefined: the request goes direct. A lower-case variable wins over its upper-case twin, the variable of the scheme
- * wins over ALL_PROXY, and an empty variable counts as missing. Throws InputError for a proxy that cannot be used.
+ * The proxy for an address, undefined for a direct request. A lower-case variable has precedence over the upper-case
+ * one, the variable of the scheme over ALL_PROXY, and an empty variable counts as missing. Throws InputError for a
+ * proxy that cannot be used.
  */
 export function proxyFor(url: URL, env: Environment): LinkProxy | undefined {
   const scheme = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
@@ -26,13 +27,13 @@ export function proxyFor(url: URL, env: Environment): LinkProxy | undefined {
   return { url: parseProxy((env[variable] ?? '').trim(), variable), variable };
 }
 
-/** The proxy's address without its name and password, and its variable. */
+/** The proxy for messages: its address without name and password, and its variable. */
 export function proxyText({ url, variable }: LinkProxy): string {
   return `${url.origin} (${variable})`;
 }
 
 function parseProxy(text: string, variable: string): URL {
-  // `host:port` alone is an HTTP proxy.
+  // `host:port` without a scheme means an HTTP proxy.
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
   if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '') return url;
   const scheme = url?.protocol.replace(':', '') ?? '';
@@ -46,8 +47,9 @@ function parseProxy(text: string, variable: string): URL {
 }
 
 /**
- * Entries are separated by commas or spaces: `*`, a name (which covers all names below it, with or without a dot in
- * front), an address, or a network in CIDR notation; each but the last with `:PORT` where only one port is meant.
+ * Whether NO_PROXY covers the address. Entries are separated by commas or spaces: `*`, a name (which covers all names
+ * below it, with or without a leading dot), an address, or a network in CIDR notation. All but networks can have
+ * `:PORT`.
  */
 function goesDirect(url: URL, list: string): boolean {
   const host = bare(url.hostname);
@@ -67,7 +69,7 @@ function covers(entry: string, host: string, port: string): boolean {
   return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`));
 }
 
-/** `host`, `host:port`, `[::1]`, `[::1]:port` and `::1`. */
+/** Splits `host`, `host:port`, `[::1]`, `[::1]:port` and `::1`. */
 function splitPort(entry: string): { readonly name: string; readonly only?: string } {
   const [, inside, port] =
     /^\[([^\]]+)\](?::(\d+))?$/.exec(entry) ?? /^([^:]+):(\d+)$/.exec(entry) ?? [];
@@ -92,7 +94,7 @@ function networkHolds(cidr: string, host: string): boolean {
   return list.check(host, type);
 }
 
-/** Without the brackets of IPv6 and the dot of a fully qualified name, in lower case. */
+/** The host name in lower case, without IPv6 brackets and without the dot of a fully qualified name. */
 function bare(hostname: string): string {
   return hostname
     .toLowerCase()

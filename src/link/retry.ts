@@ -1,4 +1,4 @@
-// The retry policy of all clients: three times at most, with growing and jittered pauses, and as long as the server asks.
+// The retry policy of all clients: at most three retries, with growing jittered pauses and the pauses of the server.
 
 import pRetry from 'p-retry';
 import type { BackendFailure } from '../core/backend-failure.ts';
@@ -7,7 +7,7 @@ import { jitter, type Random } from '../core/random.ts';
 
 export interface RetryOptions {
   readonly clock: Clock;
-  /** Missing: nothing is waited for beyond what the server asks, as with a person at a prompt. */
+  /** Random source for the jitter; missing: only pauses that the server asks for, as for a person at a prompt. */
   readonly random?: Random;
   readonly signal: AbortSignal;
   readonly onRetry?: (retry: {
@@ -21,13 +21,13 @@ export interface RetryOptions {
 const RETRIES = 3;
 const FIRST_DELAY_MS = 1000;
 const JITTER = 0.3;
-/** A server that asks for more patience than this gets it: from the next poll, not from a sleeping cycle. */
+/** Longest pause within a cycle; for a longer one the cycle ends, and the next poll comes after the pause. */
 export const LONGEST_WAIT_MS = 60_000;
 
-/** The longest pause that any server can ask for, whatever Retry-After says. */
+/** Upper limit for Retry-After. */
 const LONGEST_RETRY_AFTER_MS = 60 * 60_000;
 
-/** Carries a failure through p-retry, which knows only errors. */
+/** Carries a failure through p-retry, which handles only errors. */
 class Failed extends Error {
   readonly failure: BackendFailure;
 
@@ -38,8 +38,8 @@ class Failed extends Error {
 }
 
 /**
- * Calls `attempt` until it gives something else than a transient failure, at most 1 + RETRIES times. Retry-After of
- * the server is honoured. `interrupted` when the signal came.
+ * Calls `attempt` until its result is no transient failure, at most 1 + RETRIES times, with the pauses of Retry-After.
+ * `interrupted` when the signal aborts.
  */
 export async function retrying<T extends { readonly kind: string }>(
   attempt: (signal: AbortSignal) => Promise<T | BackendFailure>,
@@ -54,7 +54,7 @@ export async function retrying<T extends { readonly kind: string }>(
   try {
     return await pRetry(call, {
       retries: RETRIES,
-      // The pauses are made below, on our clock: p-retry would sleep on the machine's.
+      // The pauses are made below on the given clock; p-retry would use the machine's.
       minTimeout: 0,
       signal,
       shouldRetry: ({ error }) => error instanceof Failed && mayRetry(error.failure),
@@ -76,8 +76,8 @@ export async function retrying<T extends { readonly kind: string }>(
 }
 
 /**
- * The wait that a server asks for (RFC 9110 10.2.3: seconds or a date), in milliseconds. An answer of ten years would be a
- * freeze attack: it counts as LONGEST_RETRY_AFTER_MS. Undefined where it asks for none.
+ * The pause that a server asks for (RFC 9110 10.2.3: seconds or a date), in milliseconds, at most
+ * LONGEST_RETRY_AFTER_MS, because a pause of years would be a freeze attack. Undefined where the server asks for none.
  */
 export function readRetryAfter(
   value: string | readonly string[] | null | undefined,

@@ -1,4 +1,4 @@
-// Sealed requests of a device: one at a time, each with a number of its own, in a session that is opened and renewed by itself.
+// Sealed requests of a device: one at a time, with sequence numbers, in a session that is renewed automatically.
 
 import type { z } from 'zod';
 import type { WithAnswer } from '../contract/endpoint.ts';
@@ -30,23 +30,25 @@ import { type Answer, type HttpClient, header, withSignal } from './http-client.
 import type { HttpResponse } from './http-transport.ts';
 import { SealedState } from './sealed-state.ts';
 
-/** An answer or a request that was refused, here or there. */
+/** A request refused by the backend, or an answer refused by the device. */
 export interface SealedRefusal {
-  /** MALFORMED, WRONG_SESSION or FORGED: an answer; otherwise the code of the backend: MESSAGE_REPLAYED, SESSION_UNKNOWN. */
+  /**
+   * MALFORMED, WRONG_SESSION or FORGED for an answer; otherwise the backend's code: MESSAGE_REPLAYED, SESSION_UNKNOWN.
+   */
   readonly code: string;
   readonly path: string;
 }
 
 export interface SealedClientOptions {
   readonly client: HttpClient;
-  /** The server's address, with a slash at its end. */
+  /** The server's address, with a slash at the end. */
   readonly base: URL;
   readonly device: DeviceIdentity;
   readonly storage: Storage;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Shared with whoever else proves this device. */
+  /** The device's keys, shared with other clients of this device. */
   readonly keys?: DeviceKeys;
   readonly pair?: KeyPairCredential;
   readonly suite?: Suite;
@@ -55,16 +57,16 @@ export interface SealedClientOptions {
 
 export interface PostOptions {
   readonly signal?: AbortSignal | undefined;
-  /** As in HttpInit. */
+  /** See HttpInit. */
   readonly ownPause?: boolean;
 }
 
-/** What the backend says of a session that it does not take (any more): with another one it may. */
+/** Codes for a session that the backend does not accept; a new session can help. */
 const SESSION_CODES = ['SESSION_UNKNOWN', 'MESSAGE_REPLAYED', 'MESSAGE_FORGED'];
 const TRIES = 2;
-/** How old a device's key becomes. */
+/** Age at which a device's key is changed. */
 const ROTATE_AFTER_MS = 30 * 24 * 3_600_000;
-/** Where the clocks of both sides disagree about when it ends. */
+/** Least life of a session, for clocks that disagree about its end. */
 const LEAST_LIFE_MS = 60_000;
 
 export class SealedClient {
@@ -89,12 +91,12 @@ export class SealedClient {
     return this.#options.suite ?? SUITES[0];
   }
 
-  /** The keys of this device: of use to whoever derives others from them. */
+  /** The keys of this device, for callers that derive other keys from them. */
   get keys(): DeviceKeys {
     return this.#keys;
   }
 
-  /** A lost answer is a failure: the caller asks again, under a new number. */
+  /** Sends JSON. A lost answer is a failure; the caller asks again with a new number. */
   json<T extends z.ZodType>(
     endpoint: WithAnswer<T>,
     value: unknown,
@@ -103,7 +105,7 @@ export class SealedClient {
     return this.ask(endpoint, new TextEncoder().encode(JSON.stringify(value)), signal);
   }
 
-  /** As `json`, with a body that is made already. */
+  /** Like `json`, with an encoded body. */
   async ask<T extends z.ZodType>(
     { path, response }: WithAnswer<T>,
     body: Uint8Array,
@@ -114,7 +116,7 @@ export class SealedClient {
     return parseJson(answer.body, response.body, this.#url(path));
   }
 
-  /** A sealed refusal is a failure with the code `HTTP_<status>`. */
+  /** Sends bytes. A sealed refusal is a failure with the code `HTTP_<status>`. */
   post(
     path: string,
     body: Uint8Array,
@@ -129,7 +131,7 @@ export class SealedClient {
     );
   }
 
-  /** For answers that are not sealed: the head, and the body as it comes. */
+  /** Sends a request whose answer is not sealed: returns the head, and the body as a stream. */
   open(
     path: string,
     body: Uint8Array,
@@ -158,8 +160,8 @@ export class SealedClient {
   }
 
   /**
-   * Changes the key of this device. Both keys open sessions until the backend has seen the next one, so nothing that is cut short
-   * in between locks this device out.
+   * Changes the key of this device. Both keys open sessions until the backend has seen the new one, so an interruption
+   * cannot lock the device out.
    */
   async rotate(signal?: AbortSignal): Promise<{ readonly kind: 'rotated' } | BackendFailure> {
     const pair = generateX25519(this.#options.random);
@@ -182,28 +184,28 @@ export class SealedClient {
       const next = nextDeviceKey(answer.session, pair.privateKey, keys, 'client');
       if (next === undefined) return unproven(this.#options, 'its part of the next key is none');
       await this.#keys.propose(next);
-      // The next session is what makes it the only one.
+      // The next session makes the new key the only one.
       const opened = await this.#begin(signal);
       return 'kind' in opened ? opened : { kind: 'rotated' as const };
     });
   }
 
   /**
-   * Changes the key when it is old. Not in the middle of a download whose image is encrypted under it. That it fails is
-   * on record, and tried again by the next call.
+   * Changes the key when it is old. It must not be called during a download whose image is encrypted with this key. A
+   * failure is logged, and the next call tries again.
    */
   async rotateWhenDue(signal?: AbortSignal): Promise<void> {
     const { clock, logger, pair } = this.#options;
-    // Nothing here rests on the shared key.
+    // A device with a key pair does not use the shared key.
     if (pair !== undefined) return;
-    // A clock that was set back must not keep a key for ever.
+    // With the absolute value a clock that was set back cannot keep a key for ever.
     const ageMs = Math.abs(clock.wallMs() - this.#keys.changedAtMs);
     if (!this.#keys.canChange || ageMs < ROTATE_AFTER_MS) return;
     const done = await this.rotate(signal);
     if (done.kind === 'failed') logger.warn({ reason: done.reason }, 'the key was not changed');
   }
 
-  /** In the session that is there, or in a new one; once more when the backend does not know it. */
+  /** Sends in the present session or a new one, and once more when the backend does not know the session. */
   async #send<T extends { readonly kind: string }>(
     path: string,
     body: Uint8Array,
@@ -256,7 +258,7 @@ export class SealedClient {
     const { status } = answer;
     const url = this.#url(path);
     if (!isSealed(answer)) {
-      // It is not authenticated: it may cost a new session, and never more.
+      // The refusal is not authenticated, so it may only cause a new session.
       const failure = this.#options.client.refused(answer, url);
       const code = readProblem(status, answer.body).code;
       if (status === 401 && SESSION_CODES.includes(code)) return { kind: 'unknown', code, failure };
@@ -269,7 +271,7 @@ export class SealedClient {
     return {
       kind: 'failed',
       code: 'ANSWER_FORGED',
-      reason: `the answer of ${url.origin}${url.pathname} is not what our backend sent (${opened.code}): it is asked again`,
+      reason: `the answer of ${url.origin}${url.pathname} is not authentic (${opened.code}): the request is sent again`,
       transient: true,
     };
   }
@@ -286,11 +288,11 @@ export class SealedClient {
 
   async #session(signal: AbortSignal | undefined): Promise<SealedSession | BackendFailure> {
     const { renewAtMs } = this.#state;
-    // One of another suite is of an earlier start: what is asked for now holds from the first message on.
+    // A session of another suite is from an earlier start; the present suite applies from the first message on.
     const session = this.#state.session?.suite === this.#suite ? this.#state.session : undefined;
     if (session !== undefined && this.#options.clock.wallMs() < renewAtMs) return session;
     const next = await this.#begin(signal);
-    // The old one is good for as long again: no gap when the backend is slow to open the next.
+    // The old session is valid for as long again, so there is no gap when the backend is slow.
     return 'kind' in next && next.transient && session !== undefined ? session : next;
   }
 
@@ -335,7 +337,7 @@ export class SealedClient {
     return new URL(path.slice(1), this.#options.base);
   }
 
-  /** Numbers must arrive in their order. */
+  /** Runs one request after the other, because sequence numbers must arrive in order. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => {});
@@ -343,7 +345,7 @@ export class SealedClient {
   }
 }
 
-/** Refused for its session. */
+/** The backend does not accept the session of the request. */
 interface Unknown {
   readonly kind: 'unknown';
   readonly code: string;

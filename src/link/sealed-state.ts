@@ -1,4 +1,4 @@
-// The sealed session of this device on its disk: whatever happens, no sequence number is ever used twice.
+// The stored sealed session of this device; it guarantees that no sequence number is used twice.
 
 import { z } from 'zod';
 import { fromHex, toHex } from '../core/bytes.ts';
@@ -8,24 +8,24 @@ import { type SealedSession, SUITES } from '../trust/sealed-session.ts';
 
 const FILE = 'session.json';
 /**
- * Numbers that are set aside with one write: after a restart the rest of them is skipped, which costs nothing with 2^48
- * of them, and the disk is not written for each message.
+ * Sequence numbers that one write reserves, so that the disk is not written for each message. A restart skips the rest
+ * of them, which does no harm with 2^48 numbers.
  */
 const RESERVED = 64;
 
 const fileSchema = z.object({
   format: z.literal(1),
   serial: z.string(),
-  /** Of sessions that were opened: durable before the server is told. */
+  /** Number of opened sessions, durable before it is sent to the server. */
   counter: z.number().int().min(0),
   session: z
     .object({
       id: z.string().regex(/^[0-9a-f]{32}$/),
       suite: z.enum(SUITES),
       secret: z.string().regex(/^[0-9a-f]{64}$/),
-      /** All below may have been used. */
+      /** All numbers below may have been used. */
       reserved: z.number().int().min(1),
-      /** Milliseconds since 1970, by the clock of this device. */
+      /** Time of the renewal in milliseconds since 1970, by the device's clock. */
       renewAtMs: z.number(),
     })
     .nullable(),
@@ -45,7 +45,7 @@ export class SealedState {
     this.#session = sessionOf(content);
   }
 
-  /** A file that is lost or damaged costs a new session, and nothing else. */
+  /** Opens the file; a lost or damaged file only causes a new session. */
   static async open(serial: string, storage: Storage): Promise<SealedState> {
     const read = await readFileOnce(storage, FILE, codec);
     const isKnown = read.state === 'known' && read.content.serial === serial;
@@ -59,12 +59,12 @@ export class SealedState {
     return this.#session;
   }
 
-  /** Milliseconds since 1970. */
+  /** Time of the renewal in milliseconds since 1970. */
   get renewAtMs(): number {
     return this.#file.content.session?.renewAtMs ?? 0;
   }
 
-  /** The number of the next session; durable when it resolves. */
+  /** Increments the session counter and returns it; durable when it resolves. */
   async count(): Promise<number> {
     const { counter } = await this.#file.update((content) => ({
       ...content,
@@ -73,7 +73,10 @@ export class SealedState {
     return counter;
   }
 
-  /** `lastCounter`: what the backend knew before: behind it we would look like a second device for ever. */
+  /**
+   * Stores a new session. `lastCounter`: the backend's last counter; below it the device would look like a copy for
+   * ever.
+   */
   async begin(session: SealedSession, renewAtMs: number, lastCounter: number): Promise<void> {
     const { id, suite, secret } = session;
     await this.#file.update((content) => ({
@@ -85,7 +88,7 @@ export class SealedState {
     this.#next = 1;
   }
 
-  /** A number that was never used in this session, and never will be again. */
+  /** A sequence number that was never used in this session. */
   async nextSequence(): Promise<number> {
     const { session } = this.#file.content;
     if (session === null) throw new Error('there is no session');
@@ -98,7 +101,7 @@ export class SealedState {
     return sequence;
   }
 
-  /** The backend does not know it (any more). */
+  /** Ends a session that the backend does not know. */
   async end(id: string): Promise<void> {
     if (this.#session?.id !== id) return;
     this.#session = undefined;
