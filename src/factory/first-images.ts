@@ -1,4 +1,4 @@
-// `can-ota provision --image ECU=FILE[@VERSION]`: the first images, opened and compared with the vehicle file.
+// `can-ota provision --image ECU=FILE[@VERSION]`: opens the first images and compares them with the vehicle file.
 
 import { stat } from 'node:fs/promises';
 import { InputError } from '../core/errors.ts';
@@ -9,7 +9,7 @@ import { FIRST_LINE_BYTES, versionFromDigest, versionInImage } from '../uds/firs
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 
-/** As it was given: `EDT=edt.bin` or `EDT=edt.bin@2.1.0`. */
+/** The option: `EDT=edt.bin` or `EDT=edt.bin@2.1.0`. */
 export interface ImageOption {
   readonly ecu: string;
   readonly place: string;
@@ -17,13 +17,13 @@ export interface ImageOption {
 
 export interface FirstImages extends AsyncDisposable {
   readonly byEcu: ReadonlyMap<string, FirstImage>;
-  /** Sentences for a person. */
+  /** Notes for the person, one sentence each. */
   readonly notes: readonly string[];
 }
 
 const OPTION = '--image';
 
-/** Opens every image before anything is done. `names`: the ECUs that are provisioned now. Throws InputError. */
+/** Opens every image before the provisioning begins. `names`: the ECUs to provision. Throws InputError. */
 export async function openFirstImages(
   given: readonly ImageOption[],
   vehicle: Vehicle,
@@ -48,7 +48,7 @@ export async function openFirstImages(
     }
     const named = version ?? versionInImage(await image.read(0, FIRST_LINE_BYTES));
     if (named === undefined) {
-      const text = `${file} names no version: ${name} tells ${versionFromDigest(image.sha256)} of it (ECU=FILE@VERSION names one)`;
+      const text = `${file} has no version: ${name} will report ${versionFromDigest(image.sha256)} (set one by ECU=FILE@VERSION)`;
       notes.push(text);
     }
     byEcu.set(name, { image, version: named ?? versionFromDigest(image.sha256) });
@@ -57,7 +57,7 @@ export async function openFirstImages(
   return { byEcu, notes, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** A file whose name holds an @ is that file. */
+/** Splits `FILE@VERSION`. When a file of the whole name exists, the @ belongs to the name. */
 async function splitPlace(
   place: string,
 ): Promise<{ readonly file: string; readonly version?: string }> {

@@ -28,7 +28,7 @@ import type { TrustAnchors } from './trust-anchors.ts';
 /** Name of the TMU in the registry. */
 const TMU_NAME = 'TMU';
 
-/** Times that one step of an ECU is begun whose frames get lost. */
+/** How often one step of an ECU is tried when frames get lost. */
 const STEP_TRIES = 3;
 
 export type ProvisionEvent =
@@ -43,24 +43,24 @@ export type ProvisionEvent =
       readonly name: string;
       readonly hwId: string;
       readonly serial: string;
-      /** `registered`: an ECU of another make, in which nothing is written. */
+      /** `registered`: an ECU of another make, which is not written. */
       readonly status: 'provisioned' | 'already' | 'registered';
     }
-  /** The first image of an ECU is in it: digest and version were read back. */
+  /** An ECU holds its first image; digest and version were read back. */
   | {
       readonly kind: 'image';
       readonly name: string;
       readonly status: 'programmed' | 'kept';
       readonly version: string;
       readonly sha256: string;
-      /** Over the bus. */
+      /** Bytes carried over the bus. */
       readonly bytes: number;
       readonly seconds: number;
     }
   | {
       readonly kind: 'progress';
       readonly name: string;
-      /** bytes */
+      /** Bytes sent so far. */
       readonly sent: number;
       readonly total: number;
     }
@@ -74,7 +74,7 @@ export type ProvisionEvent =
 
 export interface ProvisionRun {
   readonly vehicle: Vehicle;
-  /** ECUs of the vehicle file that are done now. */
+  /** ECUs of the vehicle file to provision. */
   readonly names: readonly string[];
   /** Chip number of the TMU. */
   readonly deviceId: string;
@@ -93,12 +93,12 @@ export interface ProvisionRun {
   /** First images by the name of their ECU, for some of `names`. */
   readonly images?: ReadonlyMap<string, FirstImage>;
   readonly onEvent: (event: ProvisionEvent) => void;
-  /** X25519 private key of the factory: ECUs that are locked already can become part of another vehicle by it. */
+  /** X25519 private key of the factory, with which ECUs that are already locked can move to another vehicle. */
   readonly factoryKey?: Uint8Array | undefined;
   readonly signal?: AbortSignal;
 }
 
-/** What became of it; `failures` is empty when everything is in order. */
+/** The result; `failures` is empty when everything succeeded. */
 export interface ProvisionOutcome {
   readonly images: readonly Extract<ProvisionEvent, { kind: 'image' }>[];
   readonly devices: readonly Extract<ProvisionEvent, { kind: 'device' }>[];
@@ -106,8 +106,9 @@ export interface ProvisionOutcome {
 }
 
 /**
- * May be repeated at any time: it goes on where it was interrupted. Nothing is registered before every ECU was seen
- * and runs its first image, and no key goes into an ECU before it is safe in identity.json. Throws StorageError and InputError.
+ * Provisions a vehicle. It may be repeated at any time and continues where it was interrupted. Nothing is registered
+ * before every ECU was seen and runs its first image, and no key is written to an ECU before it is stored in
+ * identity.json. Throws StorageError and InputError.
  */
 export async function provisionVehicle(run: ProvisionRun): Promise<ProvisionOutcome> {
   return new VehicleRun(run).provision();
@@ -119,7 +120,7 @@ type Step<T> = { readonly ok: true; readonly value: T } | Failed;
 
 class VehicleRun {
   readonly #run: ProvisionRun;
-  /** Public X25519 keys of the ECUs that are locked, hexadecimal. */
+  /** Public X25519 keys of the locked ECUs, hexadecimal. */
   readonly #ecuKeys = new Map<string, string>();
   readonly #devices: Extract<ProvisionEvent, { kind: 'device' }>[] = [];
   readonly #failures: Extract<ProvisionEvent, { kind: 'failed' }>[] = [];
@@ -170,14 +171,14 @@ class VehicleRun {
     await keepAnchors(storage, anchors);
     if (!(await this.#registerTmuKeys(identity))) return outcome;
     await Promise.all(parts.map((part) => this.#finish(part, rowOf(part), identity)));
-    // Of those that are locked: from now on they take the orders of this TMU.
+    // Add the keys of the locked ECUs, which now take the orders of this TMU.
     const complete = withKeys(identity, this.#ecuKeys);
     await store.save(complete);
     await this.#activateTmu(tmu, complete, store.existed);
     return outcome;
   }
 
-  /** Undefined after a failure: a wrong part in one place stops everything, before anything has changed. */
+  /** Inspects all ECUs; undefined after a failure: one wrong part stops the run before anything was changed. */
   async #inspectAll(names: readonly string[]): Promise<Part[] | undefined> {
     const { vehicle, signal } = this.#run;
     const parts = await Promise.all(
@@ -196,7 +197,7 @@ class VehicleRun {
     return found.length === parts.length ? found : undefined;
   }
 
-  /** One after the other: the bus carries no more when they share it, and the quiet of one does not end under the next. */
+  /** Programs one ECU after the other: the bus is not faster for several, and each ends its own bus silence. */
   async #programAll(parts: readonly Part[]): Promise<boolean> {
     for (const { name, facts } of parts) {
       const first = this.#run.images?.get(name);
@@ -210,7 +211,7 @@ class VehicleRun {
     return true;
   }
 
-  /** What a run before this one has programmed and locked. */
+  /** Checks the image of an ECU that an earlier run has programmed and locked. */
   async #keptImage(name: string, serial: string, first: FirstImage): Promise<boolean> {
     const { signal } = this.#run;
     const provisioner = this.#provisioner(name);
@@ -255,7 +256,7 @@ class VehicleRun {
     this.#run.onEvent(event);
   }
 
-  /** First without its keys: they are made, and safe, once the serial number is known. */
+  /** Registers the TMU without its keys, which are made and stored once the serial number is known. */
   async #registerTmu(store: IdentityStore): Promise<RegistryRow | undefined> {
     const { deviceId, vehicle } = this.#run;
     const row = await this.#register(TMU_NAME, {
@@ -323,7 +324,7 @@ class VehicleRun {
     return undefined;
   }
 
-  /** From the written facts to the active device. */
+  /** Finishes a device: writes its facts, locks it and activates it. */
   async #finish(part: Part, row: RegistryRow, identity: IdentityFile): Promise<void> {
     const { registry, signal } = this.#run;
     const { name, hwId } = part;
@@ -351,7 +352,7 @@ class VehicleRun {
     if (!locked) {
       const written = await this.#patiently(name, () => provisioner.write(provisions, signal));
       if (!written.ok) return written;
-      // Before the lock: afterwards nobody can ask for the hash any more.
+      // Register before the lock, because the hash cannot be read afterwards.
       const known = await registry.provision({ hwId, ...written.value }, signal);
       if (!known.ok) return known;
       const closed = await this.#patiently(name, () => provisioner.lock(signal));
@@ -368,12 +369,12 @@ class VehicleRun {
     if (!proven.ok) return proven;
     const first = this.#run.images?.get(name);
     if (first !== undefined) {
-      // Once more behind the lock: this is what leaves the factory.
+      // Check again after the lock, because this is the state in which the ECU leaves the factory.
       const right = await this.#patiently(name, () => provisioner.checkImage(first, signal));
       if (!right.ok) return right;
     }
     this.#ecuKeys.set(name, proven.value.encryptionKey);
-    // The registry refuses other keys than those that it has of an active device.
+    // For an active device the registry refuses keys that differ from the stored ones.
     const same = await registry.provision({ hwId, ...proven.value }, signal);
     if (!same.ok) return same;
     return { ok: true, value: locked && row.status === 'active' ? 'already' : 'provisioned' };
@@ -397,8 +398,8 @@ class VehicleRun {
   }
 
   /**
-   * A step of an ECU that has answered before is done again from its beginning when a frame is lost: it keeps what is
-   * there already. A bus that is down, and somebody who stops the run, end it at once.
+   * Repeats a step of an ECU from its beginning when a frame is lost; the step keeps values that are already written. A
+   * bus that is down and a stop by the user end it at once.
    */
   async #patiently<T>(name: string, step: () => Promise<Provisioned<T>>): Promise<Provisioned<T>> {
     for (let tries = 1; ; tries++) {

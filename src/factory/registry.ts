@@ -1,4 +1,4 @@
-// The registry as the factory sees it: POST /provision and POST /provision/activate, repeated until they are answered.
+// The factory's client of the registry: POST /provision and POST /provision/activate, repeated until they are answered.
 
 import { activate } from '../contract/endpoints/registry/activate.ts';
 import { deviceRow } from '../contract/endpoints/registry/device-row.ts';
@@ -12,15 +12,15 @@ import { parseJson } from '../link/foreign-answer.ts';
 import { type JudgedAnswer, judgeAnswer } from '../link/judged-answer.ts';
 import { readRetryAfter, retrying } from '../link/retry.ts';
 
-/** What is told about a device; both calls may be repeated, what is left out stays as it is. */
+/** The facts of a device. Both calls may be repeated; missing fields stay unchanged. */
 export interface DeviceRegistration {
-  /** The chip's own number, never given to another device. */
+  /** Chip number, which no other device has. */
   readonly hwId: string;
   readonly vin?: string;
   readonly name?: string;
   readonly hardwareId?: string;
   readonly primary?: boolean;
-  /** Hexadecimal, as the next two. */
+  /** Keys and hash, hexadecimal. */
   readonly signingKey?: string;
   readonly encryptionKey?: string;
   readonly deviceSecretHash?: string;
@@ -33,7 +33,7 @@ export interface RegistryRow {
 
 interface RegistryFailure {
   readonly ok: false;
-  /** `UNREACHABLE`, `FOREIGN_ANSWER`, `INTERRUPTED`, or the code of the registry (`DEVICE_TAKEN`). */
+  /** `UNREACHABLE`, `FOREIGN_ANSWER`, `INTERRUPTED`, or a code of the registry (`DEVICE_TAKEN`). */
   readonly code: string;
   readonly reason: string;
 }
@@ -51,7 +51,7 @@ export interface HttpRegistryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly fetch?: typeof fetch;
-  /** Of one attempt. */
+  /** Time limit of one attempt. */
   readonly timeoutMs?: number;
 }
 
@@ -59,7 +59,7 @@ const TIMEOUT_MS = 10_000;
 export class HttpRegistry implements Registry {
   readonly #options: HttpRegistryOptions;
 
-  /** Throws InputError for an address that is none. */
+  /** Throws InputError for an invalid address. */
   constructor(options: HttpRegistryOptions) {
     this.#options = options;
     target(options.server, provision.path);
@@ -150,7 +150,7 @@ export class HttpRegistry implements Registry {
         if (!('value' in parsed)) return foreign(path, parsed.reason);
         const { hw_id, serial, status } = parsed.value;
         if (hw_id === hwId) return { kind: 'row', row: { serial, status } };
-        return foreign(path, 'it speaks of another chip');
+        return foreign(path, 'it is about another chip');
       }
       case 'refusal':
         return refusal(judged, path, waitMs);
@@ -164,7 +164,7 @@ export class HttpRegistry implements Registry {
   }
 }
 
-/** A busy registry is asked again; any other refusal is final. */
+/** The failure for a refusal. A busy registry is asked again; any other refusal is final. */
 function refusal(
   { status, code, detail }: Extract<JudgedAnswer, { kind: 'refusal' }>,
   path: string,
@@ -175,7 +175,7 @@ function refusal(
   return isBusy ? failed(code, reason, waitMs) : { kind: 'failed', code, reason, transient: false };
 }
 
-/** The network answered in place of the registry, or a proxy whose server is away: asking again may help. */
+/** The failure when the network or a proxy answered in place of the registry; a later try may help. */
 function foreign(path: string, why: string, waitMs?: number): BackendFailure {
   const reason = `the answer to POST ${path} is not from a can-ota backend: ${why}`;
   return failed('FOREIGN_ANSWER', reason, waitMs);
@@ -183,7 +183,7 @@ function foreign(path: string, why: string, waitMs?: number): BackendFailure {
 
 function target(server: string, path: string): URL {
   try {
-    // A backend may stand below a path of its own.
+    // The address of a backend may have a path.
     return new URL(path.slice(1), server.endsWith('/') ? server : `${server}/`);
   } catch (error) {
     throw new InputError('--server', `${server} is no address: expected http://HOST:PORT`, {

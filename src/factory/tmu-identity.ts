@@ -1,4 +1,4 @@
-// What provisioning leaves in the TMU's state directory: identity.json and the trust anchors.
+// The files that provisioning writes to the TMU's state directory: identity.json and the trust anchors.
 
 import path from 'node:path';
 import { equalBytes, toHex } from '../core/bytes.ts';
@@ -23,7 +23,7 @@ const IDENTITY_FILE = 'identity.json';
 
 export class IdentityStore {
   readonly #storage: Storage;
-  /** As it was found; undefined before the first run. */
+  /** The identity that was found; undefined before the first run. */
   readonly identity: IdentityFile | undefined;
 
   private constructor(storage: Storage, identity: IdentityFile | undefined) {
@@ -31,7 +31,7 @@ export class IdentityStore {
     this.identity = identity;
   }
 
-  /** Throws InputError for a damaged file, and for that of another vehicle. */
+  /** Opens the file. Throws InputError for a damaged file and for the file of another vehicle. */
   static async open(storage: Storage, vin: string): Promise<IdentityStore> {
     const bytes = await storage.read(IDENTITY_FILE);
     if (bytes === undefined) return new IdentityStore(storage, undefined);
@@ -55,7 +55,9 @@ export class IdentityStore {
     return this.identity !== undefined;
   }
 
-  /** Durable, and for the owner alone, when it resolves. What has not changed is not written. */
+  /**
+   * Stores the identity, readable by the owner only; durable when it resolves. An unchanged identity is not written.
+   */
   async save(identity: IdentityFile): Promise<void> {
     const bytes = new TextEncoder().encode(formatIdentity(identity));
     const before = await this.#storage.read(IDENTITY_FILE);
@@ -66,8 +68,8 @@ export class IdentityStore {
 }
 
 /**
- * `trust/director/root.json`, `trust/images/root.json`, and the same under their versions. A TMU that trusts Roots
- * already keeps them, and goes on from there by itself. Throws InputError when it trusts another Root of the same version.
+ * Stores `trust/director/root.json` and `trust/images/root.json`, and both with their versions. A TMU that already
+ * trusts Roots keeps them and updates them itself. Throws InputError when it trusts another Root of the same version.
  */
 export async function keepAnchors(storage: Storage, anchors: TrustAnchors): Promise<void> {
   for (const repository of ['director', 'images'] as const) {
@@ -90,26 +92,26 @@ export async function keepAnchors(storage: Storage, anchors: TrustAnchors): Prom
 }
 
 const SECRET_BYTES = 32;
-/** Hexadecimal digits of DID FD15. */
+/** Number of hexadecimal digits of DID FD15. */
 const APPROVAL_KEY_DIGITS = 64;
 
 export interface Part {
   readonly name: string;
   readonly ecu: VehicleEcu;
   readonly hwId: string;
-  /** Undefined for an ECU of another make. */
+  /** Facts of an ECU of ours; undefined for one of another make. */
   readonly facts: FactoryFacts | undefined;
 }
 
 export interface MergeInput {
   readonly vehicle: Vehicle;
   readonly before: IdentityFile | undefined;
-  /** Of the TMU. */
+  /** Serial number of the TMU. */
   readonly serial: string;
   readonly hwId: string;
   readonly parts: readonly (Part & { readonly serial: string })[];
   readonly random: Random;
-  /** The factory's key is at hand: a locked ECU takes new secrets. */
+  /** True when the factory's key is available, with which a locked ECU takes new secrets. */
   readonly adopts: boolean;
 }
 
@@ -122,7 +124,7 @@ export type Merged =
       readonly reason: string;
     };
 
-/** The identity with these parts in it: what is known stays, what is missing is made. */
+/** The identity with these parts: known keys stay, missing ones are made. */
 export function mergedIdentity(input: MergeInput): Merged {
   const { vehicle, before, serial, hwId, parts, random, adopts } = input;
   const secret = (): string => toHex(random.bytes(SECRET_BYTES));
@@ -166,7 +168,7 @@ export function mergedIdentity(input: MergeInput): Merged {
   return { ok: true, value, notes };
 }
 
-/** With the public keys of these ECUs, hexadecimal, by name. */
+/** The identity with the public keys of these ECUs, hexadecimal, by name. */
 export function withKeys(identity: IdentityFile, keys: ReadonlyMap<string, string>): IdentityFile {
   const ecus = Object.entries(identity.ecus).map(([name, ecu]) => {
     const encryptionKey = keys.get(name) ?? ecu.encryptionKey;
@@ -175,7 +177,7 @@ export function withKeys(identity: IdentityFile, keys: ReadonlyMap<string, strin
   return { ...identity, ecus: Object.fromEntries(ecus) };
 }
 
-/** A key in the vehicle file counts; one of another length than FD15 takes counts from there alone. */
+/** The approval key: that of the vehicle file has precedence. A key of another length than FD15's is not written. */
 function approvalKeyFor(
   { approval }: Vehicle,
   before: string | undefined,

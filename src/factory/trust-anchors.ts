@@ -1,4 +1,4 @@
-// The trust anchors of a vehicle: the newest Root of both repositories, from the folder that the backend has too.
+// The trust anchors of a vehicle: the newest Root of both repositories, from the folder that the backend uses, too.
 
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ export interface TrustAnchors {
   readonly images: Anchor;
 }
 
-/** `director/N.root.json` and `images/N.root.json` below `folder`. Throws InputError that names the file. */
+/** Reads `director/N.root.json` and `images/N.root.json` below `folder`. Throws InputError that names the file. */
 export async function readAnchors(folder: string): Promise<TrustAnchors> {
   return {
     director: await newestRoot(path.join(folder, 'director')),
@@ -38,7 +38,7 @@ async function newestRoot(folder: string): Promise<Anchor> {
   }
   const file = path.join(folder, `${version}.root.json`);
   const bytes = Uint8Array.from(await readFile(file));
-  // A vehicle would keep a Root that nobody signed for ever.
+  // Check the signatures, because a vehicle would trust an unsigned Root for ever.
   const root = trustRoot(bytes, 'strict');
   if (!root.ok) throw new InputError('--trust', `${file}: ${faultText(root)}`);
   if (versionsOf(root.value).root !== version) {

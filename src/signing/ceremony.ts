@@ -1,4 +1,4 @@
-// What can be done to a repository's Root and offline Targets: begin, change keys and thresholds, sign, renew.
+// Changes a repository's Root and offline Targets: begin, change keys and thresholds, sign, renew.
 
 import type { Clock } from '../core/clock.ts';
 import { InputError } from '../core/errors.ts';
@@ -39,26 +39,26 @@ export interface CeremonyOptions {
   readonly folder: KeyFolder;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly passphrases: Passphrases;
-  /** Days that a new signature lasts. */
+  /** Validity of a new signature in days. */
   readonly validityDays: number;
-  /** Only these keys sign; undefined: all that are in files here, are wanted, and can be opened. */
+  /** The keys that sign; undefined: all needed keys in files of this folder that can be opened. */
   readonly signWith: readonly string[] | undefined;
 }
 
-/** What became of a change. */
+/** The result of a change. */
 export interface CeremonyOutcome {
   readonly repository: RepositoryName;
   readonly role: 'root' | 'targets';
   readonly version: number;
   readonly state: 'draft' | 'finished';
-  /** Below the folder: where the file is now. */
+  /** Present place of the file, relative to the folder. */
   readonly file: string;
   readonly needs: readonly Need[];
-  /** Names of the keys that signed just now. */
+  /** Names of the keys that signed in this step. */
   readonly signedBy: readonly string[];
-  /** Keys that are here and would have helped, with what kept them from it. */
+  /** Needed keys of this folder that did not sign, with the reason. */
   readonly skipped: readonly { readonly key: string; readonly reason: string }[];
-  /** Signatures that an earlier draft had, which no longer hold. */
+  /** Number of signatures of an earlier draft that are no longer valid. */
   readonly dropped: number;
 }
 
@@ -69,7 +69,7 @@ export class Ceremony {
     this.#options = options;
   }
 
-  /** Root version 1. Throws InputError when there is a Root already. */
+  /** Makes Root version 1. Throws InputError when there is already a Root. */
   async begin(
     repository: RepositoryName,
     roles: Readonly<Record<string, RoleKeys>>,
@@ -86,8 +86,8 @@ export class Ceremony {
   }
 
   /**
-   * The next Root. Where one is being signed already, that one changes, and whoever signed it must sign again. `change`
-   * works on the roles by name; without it only the expiry changes.
+   * Makes the next Root. A draft of it that waits for signatures is changed, and its signers must sign again. `change`
+   * edits the roles by name; without it only the expiry changes.
    */
   async changeRoot(
     repository: RepositoryName,
@@ -116,7 +116,7 @@ export class Ceremony {
     return [outcome, ...(await this.#followRoot(outcome))];
   }
 
-  /** Targets of the image repository with what `change` does to the list; a draft that waits goes on from there. */
+  /** Changes the Targets of the image repository by `change`; it continues with a draft that waits for signatures. */
   async changeTargets(
     change: (writer: RepositoryWriter) => void = () => {},
   ): Promise<CeremonyOutcome> {
@@ -149,13 +149,15 @@ export class Ceremony {
     );
   }
 
-  /** Adds the signatures of keys that are here; a finished Root brings Targets along where their keys changed. */
+  /**
+   * Adds signatures of keys in this folder. After a finished Root, Targets are signed again where their keys changed.
+   */
   async sign(draft: Draft): Promise<CeremonyOutcome[]> {
     const outcome = await this.#collect(draft, 0);
     return [outcome, ...(await this.#followRoot(outcome))];
   }
 
-  /** Signs a file that is passed around, whose draft is in another folder. */
+  /** Signs a file whose draft is in another folder. */
   async signElsewhere(file: Uint8Array, keys: readonly KnownKey[]): Promise<Uint8Array> {
     let bytes = file;
     for (const key of keys) bytes = await addSignature(bytes, await this.#signer(key));
@@ -179,7 +181,7 @@ export class Ceremony {
         current = await signDraft(current, [await this.#signer(key)]);
         signedBy.push(key.name);
       } catch (error) {
-        // Every person has a passphrase of their own: a key that this one does not open is left to its owner.
+        // Each person has a separate passphrase: a key that this one does not open is left to its owner.
         if (named || key.kept !== 'encrypted-file' || !(error instanceof InputError)) throw error;
         skipped.push({ key: key.name, reason: error.message });
       }
@@ -199,7 +201,7 @@ export class Ceremony {
     };
   }
 
-  /** A Root that takes away what Targets was signed with leaves it without force: it is signed anew at once. */
+  /** Signs Targets again when a new Root removes the keys with which they were signed. */
   async #followRoot(root: CeremonyOutcome): Promise<CeremonyOutcome[]> {
     const { folder } = this.#options;
     if (root.role !== 'root' || root.state !== 'finished' || root.repository !== 'images')
@@ -212,11 +214,11 @@ export class Ceremony {
     return missingOf(needs) === 0 ? [] : [await this.changeTargets()];
   }
 
-  /** Keys that may sign, in the order of their names. */
+  /** The keys that may sign, sorted by name. */
   async #candidates(): Promise<KnownKey[]> {
     const { folder, signWith } = this.#options;
     if (signWith !== undefined) return Promise.all(signWith.map((name) => folder.key(name)));
-    // A token counts wrong PINs: it is used by who names it.
+    // A token counts wrong PINs, so it signs only when it is named.
     return (await folder.keys()).filter(({ kept }) => kept === 'file' || kept === 'encrypted-file');
   }
 
@@ -229,7 +231,7 @@ export class Ceremony {
   }
 }
 
-/** By role name, with the keys themselves. */
+/** The roles by name, with their keys. */
 export function rolesOf(root: RolePayload): Map<string, RoleKeys> {
   const names = Object.keys(root.roles as Record<string, unknown>);
   return new Map(names.map((name) => [name, present(roleKeysOf(root, name), `role ${name}`)]));
@@ -246,8 +248,8 @@ function requirePossible(repository: string, name: string, { keys, threshold }: 
 }
 
 /**
- * The key whose signature helps most of those who wait: one that a change takes away signs only where the others are
- * too few. Nobody signs more than is wanted, unless he was named.
+ * The key whose signature counts for most of the missing groups. A key that the change removes signs only when the
+ * others are too few. Without being named, no key adds a signature that is not needed.
  */
 function mostUseful(
   candidates: readonly KnownKey[],

@@ -1,4 +1,4 @@
-// Compares a ceremony folder with what a backend has published: same, ahead, behind, or apart.
+// Compares a ceremony folder with the published files of a backend: same, ahead, behind, or apart.
 
 import { InputError } from '../core/errors.ts';
 import { BackendError } from '../link/backend-connection.ts';
@@ -8,22 +8,22 @@ import { type OfflineRole, parse } from './draft.ts';
 import { type KeyFolder, REPOSITORIES } from './folder.ts';
 import type { ReleaseBackend } from './release-backend.ts';
 
-/** What can be asked of a backend here: a public file by its path, undefined where there is none. */
+/** The published files of a backend: a public file by its path, undefined where it has none. */
 export type PublishedFiles = Pick<ReleaseBackend, 'read'>;
 
-/** One offline role of the folder beside the same role of the backend. */
+/** One offline role of the folder compared with the same role of the backend. */
 export interface Comparison {
   readonly repository: RepositoryName;
   readonly role: OfflineRole;
-  /** Newest version in the folder and at the backend, 0 where there is none. */
+  /** Newest version in the folder; `there`: at the backend. 0 where there is none. */
   readonly here: number;
   readonly there: number;
   /**
-   * `same`: both newest versions have one content. `ahead`: the folder continues what the backend has. `behind`: the
-   * backend continues what the folder has. `apart`: one version has two contents.
+   * `same`: both newest versions have the same content. `ahead`: the folder has newer versions than the backend.
+   * `behind`: the backend has newer versions than the folder. `apart`: one version has two different contents.
    */
   readonly relation: 'same' | 'ahead' | 'behind' | 'apart';
-  /** The newest version that has one content here and there, 0 where none is known. */
+  /** The newest version with the same content on both sides, 0 where none is known. */
   readonly common: number;
   /** The newest file of the backend. */
   readonly newest: Uint8Array | undefined;
@@ -40,7 +40,7 @@ const ROLES: readonly (readonly [RepositoryName, OfflineRole])[] = [
   ['images', 'targets'],
 ];
 
-/** All offline roles that the backend publishes. Throws BackendError. */
+/** Compares all offline roles that the backend publishes. Throws BackendError. */
 async function compareAll(folder: KeyFolder, backend: PublishedFiles): Promise<Comparison[]> {
   const all: Comparison[] = [];
   for (const [repository, role] of ROLES)
@@ -63,7 +63,7 @@ export async function compare(
   for (let version = Math.min(here, there); version > 0; version--) {
     const own = await folder.storage.read(`${repository}/${version}.${role}.json`);
     const published = version === there ? newest : await fileOf(backend, repository, role, version);
-    // A backend keeps the last Targets only, and a folder that was pulled has gaps: these prove nothing.
+    // A backend keeps only the last Targets, and a pulled folder has gaps, so a missing file proves nothing.
     if (own === undefined || published === undefined) continue;
     if (sameContent(own, published))
       return { ...base, common: version, ...relationOf(apart, base) };
@@ -81,7 +81,7 @@ function relationOf(
   return { relation: here > there ? 'ahead' : 'behind' };
 }
 
-/** The file of one version at the backend, undefined where it has none (any more). */
+/** The file of one version at the backend; undefined where it has none. */
 export function fileOf(
   backend: PublishedFiles,
   repository: RepositoryName,
@@ -91,7 +91,7 @@ export function fileOf(
   return backend.read(`${PATHS[repository]}/${version}.${role}.json`);
 }
 
-/** The signed part decides: two copies may hold different signatures of one content. */
+/** Whether the signed parts are equal; two copies may have different signatures of the same content. */
 export function sameContent(one: Uint8Array, other: Uint8Array): boolean {
   if (Buffer.compare(one, other) === 0) return true;
   const payload = (bytes: Uint8Array): Uint8Array => payloadBytes(parse(bytes, 'file').signed);
@@ -99,8 +99,8 @@ export function sameContent(one: Uint8Array, other: Uint8Array): boolean {
 }
 
 /**
- * To be called before anything is signed or published: a signature over an old state makes a second file of a version
- * that exists. Throws InputError that says what differs and what to do.
+ * Must be called before anything is signed or published, because a signature over an old state makes a second file with
+ * an existing version. Throws InputError that says what differs and what to do.
  */
 export async function requireCurrent(folder: KeyFolder, backend: PublishedFiles): Promise<void> {
   for (const comparison of await compareAll(folder, backend)) requireNotBehind(folder, comparison);
@@ -127,7 +127,7 @@ export function nameOf({ role }: Pick<Comparison, 'role'>): 'Root' | 'Targets' {
   return role === 'root' ? 'Root' : 'Targets';
 }
 
-/** Throws BackendError: what comes from the network is not a mistake of the person. */
+/** The version of a file of the backend. Throws BackendError, because a wrong file is not a mistake of the user. */
 function versionOf(bytes: Uint8Array, repository: RepositoryName, role: OfflineRole): number {
   try {
     const { signed } = parse(bytes, `${role} of the backend`);

@@ -1,4 +1,4 @@
-// A Root or Targets file that collects signatures: who must sign, who has, and when it is finished.
+// A Root or Targets file that collects signatures: which keys must sign, which have signed, and when it is finished.
 
 import { InputError } from '../core/errors.ts';
 import { present } from '../core/present.ts';
@@ -28,9 +28,9 @@ export interface Draft {
   readonly bytes: Uint8Array;
 }
 
-/** One group of keys that has to sign: those of the Root before, those of the new Root, or those of Targets. */
+/** One group of keys that must sign: those of the previous Root, of the new Root, or of Targets. */
 export interface Need {
-  /** `Root 1`, `Root 2`: which Root names these keys. */
+  /** The Root that names these keys: `Root 1`, `Root 2`. */
   readonly by: string;
   readonly count: SignatureCount;
 }
@@ -43,7 +43,7 @@ export function finalName({ repository, role, version }: Omit<Draft, 'bytes'>): 
   return `${repository}/${version}.${role}.json`;
 }
 
-/** The draft of a role that is being signed, undefined when there is none. */
+/** The draft of a role that waits for signatures, undefined when there is none. */
 export async function openDraft(
   folder: KeyFolder,
   repository: RepositoryName,
@@ -69,7 +69,7 @@ export async function openDrafts(folder: KeyFolder): Promise<Draft[]> {
   return drafts;
 }
 
-/** The newest Root that is in force, undefined before there is one. */
+/** The newest Root in force, undefined before the first one. */
 export async function currentRoot(
   folder: KeyFolder,
   repository: RepositoryName,
@@ -81,7 +81,9 @@ export async function currentRoot(
   return { bytes, signed: parse(bytes, folder.path(name)).signed };
 }
 
-/** Who has to sign before the draft holds: TUF 5.3.4 for Root (old and new keys), the Root's keys for Targets. */
+/**
+ * The keys that must sign the draft: old and new keys for Root (TUF 5.3.4), the keys that the Root names for Targets.
+ */
 export async function needsOf(folder: KeyFolder, draft: Draft): Promise<Need[]> {
   const file = parse(draft.bytes, draftName(draft));
   const current = await currentRoot(folder, draft.repository);
@@ -104,7 +106,7 @@ export async function signDraft(draft: Draft, signers: readonly Signer[]): Promi
   return { ...draft, bytes };
 }
 
-/** Writes the draft down, or puts it in force when nobody is missing. Throws InputError when it does not follow. */
+/** Stores the draft, or puts it in force when no signature is missing. Throws InputError for an invalid successor. */
 export async function keepDraft(
   folder: KeyFolder,
   draft: Draft,
@@ -115,7 +117,7 @@ export async function keepDraft(
     await folder.storage.replace(draftName(draft), draft.bytes);
     return 'draft';
   }
-  // What is published bears the signatures that count, and no others that may have come along.
+  // A published file has only the signatures that count.
   const right = new Set(needs.flatMap(({ count }) => count.signed));
   const { signed, signatures } = parse(draft.bytes, draftName(draft));
   const bytes = fileBytes({
@@ -128,7 +130,7 @@ export async function keepDraft(
   return 'finished';
 }
 
-/** The verifier has the last word: what it would refuse is not published. */
+/** Checks the file with the verifier, so that a file that vehicles would refuse is not published. */
 async function requireFollows(folder: KeyFolder, draft: Draft, nowMs: number): Promise<void> {
   const root = await currentRoot(folder, draft.repository);
   if (draft.role === 'root') {
@@ -149,8 +151,8 @@ async function requireFollows(folder: KeyFolder, draft: Draft, nowMs: number): P
 }
 
 /**
- * Which draft of the folder a file is about, with the signatures of both together. Throws InputError when there is no
- * draft with the very same content.
+ * Finds the draft of the folder with the same content as a file, and merges the signatures of both. Throws InputError
+ * when there is no such draft.
  */
 export async function mergeFile(
   folder: KeyFolder,

@@ -1,4 +1,4 @@
-// What the backend gets (`can-ota server --trust`): the keys of the online roles and public metadata, nothing else.
+// Exports the files for the backend (`can-ota server --trust`): the keys of the online roles and public metadata only.
 
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,7 +13,7 @@ import { type KeyFolder, type KnownKey, ONLINE_ROLES, REPOSITORIES } from './fol
 
 export interface ExportedFile {
   readonly file: string;
-  /** Name of the key, undefined for metadata. */
+  /** Name of the key; undefined for metadata. */
   readonly key: string | undefined;
   readonly encrypted: boolean;
 }
@@ -26,11 +26,14 @@ interface OnlineKey {
 /**
  * Writes `online/REPOSITORY-ROLE.pem` (`-2.pem` for a second key), `director/N.root.json`, `images/N.root.json` and
  * `images/N.targets.json` below `out`. Keys there that the newest Roots no longer name are removed. Throws InputError
- * when an online key serves an offline role too, or is not here.
+ * when an online key also belongs to an offline role, or is not in this folder.
  */
 export async function exportOnline(folder: KeyFolder, out: string): Promise<ExportedFile[]> {
   if (path.resolve(out) === folder.storage.location) {
-    throw new InputError(out, 'the backend gets a folder of its own, without the offline keys');
+    throw new InputError(
+      out,
+      'export to a separate folder: the backend must not get the offline keys',
+    );
   }
   const keys: OnlineKey[] = [];
   for (const repository of REPOSITORIES) keys.push(...(await onlineKeys(folder, repository)));
@@ -82,7 +85,7 @@ async function onlineKeys(folder: KeyFolder, repository: RepositoryName): Promis
   );
 }
 
-/** 5.3.1: the keys of both Roots and of the image repository's Targets stay offline. */
+/** Checks that the keys of both Roots and of the image repository's Targets stay offline (5.3.1). */
 async function refuseOfflineKeys(folder: KeyFolder, online: readonly OnlineKey[]): Promise<void> {
   for (const repository of REPOSITORIES) {
     const root = await currentRoot(folder, repository);
@@ -94,7 +97,7 @@ async function refuseOfflineKeys(folder: KeyFolder, online: readonly OnlineKey[]
       if (both === undefined) continue;
       throw new InputError(
         both.key.name,
-        `signs ${repository} ${role} too, which is offline: give ${both.file} a key of its own ` +
+        `signs ${repository} ${role} too, which is offline: give ${both.file} a separate key ` +
           '(can-ota keys rotate)',
       );
     }

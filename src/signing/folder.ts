@@ -1,4 +1,4 @@
-// The folder of a key ceremony: private keys, who they are, Roots, the image repository's Targets, and drafts.
+// The folder of a key ceremony: private keys, public keys, Roots, the image repository's Targets, and drafts.
 
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,13 +26,13 @@ import { type TokenPlace, tokenPlace } from './token-place.ts';
 
 export const REPOSITORIES = ['director', 'images'] as const;
 
-/** Roles whose keys the backend holds. The others never leave the people who sign with them (5.3.1). */
+/** Roles whose keys the backend has. The keys of other roles stay with their owners (5.3.1). */
 export const ONLINE_ROLES: Readonly<Record<RepositoryName, readonly string[]>> = {
   director: ['targets', 'snapshot', 'timestamp', 'time'],
   images: ['snapshot', 'timestamp'],
 };
 
-/** `public/NAME.json`: what others may know, and what they need to name the key in a Root. */
+/** `public/NAME.json`: the public facts of a key, which are needed to name it in a Root. */
 const keyCard = z.strictObject({
   name: z
     .string()
@@ -54,7 +54,7 @@ export interface KnownKey {
   readonly token: TokenPlace | undefined;
 }
 
-/** The one process that works on the folder. Close it. */
+/** Exclusive access to the folder. The caller must close it. */
 export class KeyFolder implements AsyncDisposable {
   readonly storage: DiskStorage;
   readonly #lock: FolderLock;
@@ -64,7 +64,7 @@ export class KeyFolder implements AsyncDisposable {
     this.#lock = lock;
   }
 
-  /** Throws InputError when there is no such folder (`init` and `create` make it), FolderBusyError. */
+  /** Opens the folder. Throws InputError when it does not exist (`init` and `create` make it), FolderBusyError. */
   static async open(dir: string, make = false): Promise<KeyFolder> {
     if (!make) {
       try {
@@ -88,7 +88,7 @@ export class KeyFolder implements AsyncDisposable {
     return path.join(this.storage.location, name);
   }
 
-  /** Sorted by name. */
+  /** All keys, sorted by name. */
   async keys(): Promise<KnownKey[]> {
     const keys: KnownKey[] = [];
     for (const file of await this.storage.list('public')) {
@@ -100,7 +100,7 @@ export class KeyFolder implements AsyncDisposable {
     return keys;
   }
 
-  /** Throws InputError that names the keys there are. */
+  /** A key by name. Throws InputError that lists the existing keys. */
   async key(name: string): Promise<KnownKey> {
     const keys = await this.keys();
     const found = keys.find((key) => key.name === name);
@@ -112,7 +112,7 @@ export class KeyFolder implements AsyncDisposable {
     );
   }
 
-  /** A new key in a file of its own. Throws InputError when the name is taken. */
+  /** Makes a new key in a separate file. Throws InputError when the name is taken. */
   async create(
     name: string,
     algorithm: SigningAlgorithm,
@@ -125,17 +125,19 @@ export class KeyFolder implements AsyncDisposable {
     return this.#register({ name, publicKey: signer.publicKey });
   }
 
-  /** A key that stays elsewhere: with another person, or in a token. */
+  /** Registers a key whose private key is elsewhere: with another person, or in a token. */
   async register(name: string, publicKey: PublicKeyJson, pkcs11?: TokenPlace): Promise<KnownKey> {
     await this.#requireFree(name);
     return this.#register({ name, publicKey, ...defined({ pkcs11 }) });
   }
 
-  /** Throws InputError for a key that is not here, a wrong passphrase, a key file that others can read. */
+  /**
+   * Opens a key. Throws InputError for a key that is elsewhere, a wrong passphrase, a key file that others can read.
+   */
   async signer(key: KnownKey, passphrases: Passphrases): Promise<Signer> {
     const { name, kept } = key;
     if (kept === 'elsewhere') {
-      throw new InputError(name, 'its private half is not in this folder: its owner signs with it');
+      throw new InputError(name, 'its private key is not in this folder: its owner must sign');
     }
     const secret = kept === 'file' ? undefined : await passphrases.toOpen(name);
     if (kept !== 'file' && secret === undefined) {
@@ -157,7 +159,7 @@ export class KeyFolder implements AsyncDisposable {
     return signer;
   }
 
-  /** Names of versioned files: `director`, `root` gives [1, 2, 3]. */
+  /** Versions of a role's files: `director`, `root` gives [1, 2, 3]. */
   async versions(repository: RepositoryName, role: string): Promise<number[]> {
     const pattern = new RegExp(`^([1-9]\\d*)\\.${role}\\.json$`);
     return (await this.storage.list(repository))
@@ -203,7 +205,10 @@ export class KeyFolder implements AsyncDisposable {
     const checked = keyCard.shape.name.safeParse(name);
     if (!checked.success) throw new InputError(name, firstIssue(checked.error).message);
     if ((await this.keys()).some((key) => key.name === name)) {
-      throw new InputError(name, 'a key of this name is there already and is never replaced');
+      throw new InputError(
+        name,
+        'a key of this name exists already and is not replaced: choose another name',
+      );
     }
   }
 
@@ -219,7 +224,7 @@ export class KeyFolder implements AsyncDisposable {
   }
 }
 
-/** The public half of a key, as `public/NAME.json` of another folder has it. Throws InputError. */
+/** Parses `public/NAME.json`, also of another folder. Throws InputError. */
 export function parseCard(text: string, where: string): KeyCard {
   try {
     return keyCard.parse(JSON.parse(text));

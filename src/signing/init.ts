@@ -19,7 +19,7 @@ export interface InitChoice {
   readonly targetsThreshold: number;
 }
 
-/** The standard ceremony: keys of all roles, both Roots, and an empty image Targets. */
+/** Runs the standard ceremony: keys of all roles, both Roots, and empty Targets of the image repository. */
 export async function initialise(work: KeysWork, options: InitChoice): Promise<void> {
   const { folder, ceremony, context } = work;
   for (const repository of REPOSITORIES) {
@@ -47,7 +47,7 @@ export async function initialise(work: KeysWork, options: InitChoice): Promise<v
       const made: KnownKey[] = [];
       for (let number = 1; number <= count; number++) {
         const name = count === 1 ? `${repository}-${role}` : `${repository}-${role}-${number}`;
-        // A daemon opens online keys by itself: their protection is the mode of the file.
+        // A daemon opens online keys without a person, so the mode of the file protects them.
         const key = await folder.create(
           name,
           options.algorithm ?? 'ed25519',
@@ -64,7 +64,7 @@ export async function initialise(work: KeysWork, options: InitChoice): Promise<v
   await show(work, outcomes);
   if (secret === undefined) {
     context.say(
-      'The keys are not encrypted: --passphrase-file FILE or --passphrase would do that.',
+      'The keys are not encrypted: use --passphrase-file FILE or --passphrase to encrypt them.',
     );
   }
   context.say(
@@ -74,12 +74,12 @@ export async function initialise(work: KeysWork, options: InitChoice): Promise<v
 }
 
 export interface TokenOptions {
-  /** The module (a shared library) that speaks PKCS#11. */
+  /** The PKCS#11 module (a shared library). */
   readonly pkcs11?: string;
   readonly token?: string;
 }
 
-/** A key that never leaves its token; the passphrase is the PIN. */
+/** Makes a key that never leaves its token; the passphrase is the PIN. */
 export async function createInToken(
   folder: KeyFolder,
   name: string,

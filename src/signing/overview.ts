@@ -1,4 +1,4 @@
-// What `can-ota keys` shows: who may sign what, how many days are left, who is missing.
+// The output of `can-ota keys`: roles and their keys, days until expiry, missing signatures.
 
 import { present } from '../core/present.ts';
 import { expiryStage, stageText } from '../trust/expiry-stage.ts';
@@ -17,14 +17,14 @@ import {
 } from './draft.ts';
 import { type KeyFolder, type KnownKey, REPOSITORIES } from './folder.ts';
 
-/** Whole days, negative when it is over. */
+/** Whole days until expiry; negative afterwards. */
 function daysLeft(expires: string, nowMs: number): number {
   return Math.floor((Date.parse(expires) - nowMs) / DAY_MS);
 }
 
 export type NameOf = (keyId: string) => string;
 
-/** A key has the name of this folder, or the beginning of its id. */
+/** Names keys: by their name in this folder, otherwise by the beginning of the id. */
 export function namer(keys: readonly KnownKey[]): NameOf {
   const names = new Map(keys.map(({ keyId, name }) => [keyId, name]));
   return (keyId) => names.get(keyId) ?? `key ${keyId.slice(0, 12)}`;
@@ -42,7 +42,7 @@ export interface Line {
   readonly text: string;
 }
 
-/** Everything about the folder: repositories with their roles, drafts, keys. */
+/** Lists the content of the folder: repositories with their roles, drafts, keys. */
 export async function listing(folder: KeyFolder, nowMs: number): Promise<Line[]> {
   const keys = await folder.keys();
   const nameOf = namer(keys);
@@ -140,10 +140,10 @@ function needLines(needs: readonly Need[], nameOf: NameOf): string[] {
 
 function wanted({ missing, unsigned }: SignatureCount, nameOf: NameOf): string {
   const names = unsigned.map(nameOf).join(', ');
-  return `${missing} more ${missing === 1 ? 'signature' : 'signatures'} of: ${names || 'nobody is left'}`;
+  return `${missing} more ${missing === 1 ? 'signature' : 'signatures'} of: ${names || 'no key is left'}`;
 }
 
-/** What a change came to, for people and for machines. */
+/** The result of a change, as text and as JSON. */
 export function outcomeLines(folder: KeyFolder, outcome: CeremonyOutcome, nameOf: NameOf): Line {
   const { repository, role, version, state, needs, signedBy, skipped, dropped } = outcome;
   const name = `${repository} ${role === 'root' ? 'Root' : 'Targets'} ${version}`;
@@ -179,7 +179,7 @@ export function outcomeLines(folder: KeyFolder, outcome: CeremonyOutcome, nameOf
   };
 }
 
-/** What a person is about to sign, in a few lines: nobody signs what he has not seen. */
+/** Summary of a file in a few lines, which is shown before a person signs it. */
 export function summaryOf(signed: RolePayload, nameOf: NameOf): string[] {
   const lines = [`${signed._type} version ${signed.version}, expires ${signed.expires}`];
   if (signed._type === 'root') {

@@ -1,4 +1,4 @@
-// Where the passphrase of a key comes from: a file, the environment, or the person. Never an argument.
+// Reads the passphrase of a key from a file, the environment, or the terminal, never from an argument.
 
 import { password as askPassword } from '@inquirer/prompts';
 import { InputError } from '../core/errors.ts';
@@ -6,21 +6,21 @@ import { readSecretLine } from '../core/secret-file.ts';
 
 export interface PassphraseOptions {
   readonly passphraseFile?: string;
-  /** Ask for one when a key is made; keys are opened with what they need, asked or not. */
+  /** Whether to ask for a passphrase when a key is made; an encrypted key is always asked for. */
   readonly passphrase?: boolean;
 }
 
 export interface Passphrases {
-  /** For a key that is encrypted; undefined when there is none and nobody to ask. */
+  /** The passphrase of an encrypted key; undefined when there is none and no terminal to ask on. */
   toOpen(key: string): Promise<string | undefined>;
-  /** For a new key; undefined leaves it unencrypted. */
+  /** The passphrase of new keys; undefined leaves them unencrypted. */
   forNewKeys(): Promise<string | undefined>;
 }
 
-/** PBKDF2 as PKCS #8 files have it stretches little: shorter ones are guessed. */
+/** Shortest passphrase in characters; PBKDF2 of PKCS #8 files protects shorter ones too little against guessing. */
 const SHORTEST = 12;
 
-/** Throws InputError for a file that cannot be read, is readable by others, or holds nothing. */
+/** The source of passphrases. Throws InputError for a file that cannot be read, is readable by others, or is empty. */
 export async function passphraseSource(options: PassphraseOptions): Promise<Passphrases> {
   let given = await givenPassphrase(options);
   const asked = new Map<string, string>();
@@ -62,7 +62,7 @@ async function givenPassphrase({ passphraseFile }: PassphraseOptions): Promise<s
 
 function longEnough(passphrase: string): string {
   if ([...passphrase].length >= SHORTEST) return passphrase;
-  throw new InputError('passphrase', `for a new key it has at least ${SHORTEST} characters`);
+  throw new InputError('passphrase', `expected at least ${SHORTEST} characters for a new key`);
 }
 
 async function ask(message: string): Promise<string> {

@@ -1,4 +1,4 @@
-// Keys in a PKCS#11 token (smart card, HSM), through the package graphene-pk11, which is installed by who needs it.
+// Keys in a PKCS#11 token (smart card, HSM), through the package graphene-pk11, which users install when they need it.
 
 import { createPublicKey } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -14,7 +14,7 @@ import {
 } from '../trust/signing-key.ts';
 import type { TokenPlace } from './token-place.ts';
 
-/** As much of graphene-pk11 as is used here. */
+/** The part of graphene-pk11 that is used here. */
 interface Graphene {
   readonly Module: { load(file: string, name: string): TokenModule };
   readonly SessionFlag: { readonly SERIAL_SESSION: number; readonly RW_SESSION: number };
@@ -53,14 +53,16 @@ interface Mechanism {
   readonly params: null;
 }
 
-/** PKCS #11 v3.0: CKO_PRIVATE_KEY, and the mechanisms with the DER of the curve's object identifier. */
+/**
+ * Object class CKO_PRIVATE_KEY (PKCS #11 v3.0); below the mechanisms, with the DER of the curve's object identifier.
+ */
 const PRIVATE_KEY_CLASS = 3;
 const MECHANISMS = {
   ed25519: { generate: 0x1055, sign: 0x1057, curve: '06032b6570', pointBytes: 32 },
   'ecdsa-p256': { generate: 0x1040, sign: 0x1041, curve: '06082a8648ce3d030107', pointBytes: 65 },
 } as const;
 
-/** SHA-256 of what is signed: CKM_ECDSA takes the digest, which every token can do. */
+/** SHA-256 of the signed bytes: CKM_ECDSA, which every token supports, takes the digest. */
 const digestOf = async (bytes: Uint8Array): Promise<Buffer> =>
   Buffer.from(await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes)));
 
@@ -82,13 +84,13 @@ export async function generateInToken(
       { ...named, private: true, sensitive: true, extractable: false, sign: true },
     );
     const { pointEC } = publicKey.getAttribute({ pointEC: null });
-    // A DER OCTET STRING around the point; some tokens leave it away.
+    // The point is in a DER OCTET STRING, which some tokens leave out.
     const point = pointEC.length === pointBytes ? pointEC : pointEC.subarray(-pointBytes);
     return algorithm === 'ed25519' ? ed25519PublicKey(point) : p256PublicKey(point);
   });
 }
 
-/** Signs in the token; each signature logs in and out. Throws InputError when its key is another one. */
+/** Signs in the token and logs in and out for each signature. Throws InputError when the token holds another key. */
 export function tokenSigner(place: TokenPlace, publicKey: PublicKeyJson, pin: string): Signer {
   const algorithm = publicKey.keytype === 'ed25519' ? 'ed25519' : 'ecdsa-p256';
   return {
@@ -145,7 +147,7 @@ async function withSession<T>(
       } catch (error) {
         throw new InputError(
           place.token,
-          `the token refused the PIN (${describeError(error)}): few tries are left, look before the next`,
+          `the token refused the PIN (${describeError(error)}): few tries are left, check the PIN before the next one`,
           { cause: error },
         );
       }
@@ -178,7 +180,7 @@ function loadGraphene(): Graphene {
   } catch (error) {
     throw new InputError(
       '--pkcs11',
-      'keys in tokens need the package graphene-pk11, which does not come along: install it beside ' +
+      'keys in tokens need the package graphene-pk11, which is not installed with can-ota: install it beside ' +
         'can-ota with "npm install graphene-pk11@2" (it is built here: a C++ compiler and Python are needed)',
       { cause: error },
     );
@@ -196,13 +198,13 @@ function p256PublicKey(point: Buffer): PublicKeyJson {
   return { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256', keyval: { public: pem } };
 }
 
-/** A token gives r and s side by side; metadata wants SEQUENCE { INTEGER r, INTEGER s } (SEC 1 C.5). */
+/** Converts r and s of a token to SEQUENCE { INTEGER r, INTEGER s } of metadata (SEC 1 C.5). */
 export function ecdsaDer(signature: Buffer): Buffer {
   const half = signature.length / 2;
   const integers = [signature.subarray(0, half), signature.subarray(half)].map((number) => {
     const first = number.findIndex((byte) => byte !== 0);
     const digits = first < 0 ? Buffer.from([0]) : number.subarray(first);
-    // A first bit of 1 would make it negative.
+    // A leading 1 bit would make the number negative.
     const value = byteAt(digits, 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), digits]) : digits;
     return Buffer.concat([Buffer.from([0x02, value.length]), value]);
   });

@@ -1,4 +1,4 @@
-// `can-ota release pull`, `can-ota keys pull`: takes over what the backend has published, and keeps what it replaces.
+// `can-ota release pull`, `can-ota keys pull`: takes over the published state of the backend and keeps replaced files.
 
 import { InputError } from '../core/errors.ts';
 import { itemAt, present } from '../core/present.ts';
@@ -21,7 +21,7 @@ import { type KeyFolder, REPOSITORIES } from './folder.ts';
 import { keepCounters, type ListedRelease, listed } from './release-list.ts';
 import { type AsideWork, setAside } from './set-aside.ts';
 
-/** A file of the backend that was checked and will be written. */
+/** A file of the backend that was checked and is to be written. */
 interface Taken {
   readonly version: number;
   readonly bytes: Uint8Array;
@@ -29,8 +29,8 @@ interface Taken {
 
 /**
  * Brings the folder to the published state. Everything is checked before the first file is written: each Root follows
- * the one before it, Targets are signed by the keys of such a Root. Files and drafts of this folder that are not part
- * of the published state go to `set-aside/`. Throws InputError for another ceremony and for a chain that does not hold.
+ * the previous one, and Targets are signed by the keys of such a Root. Files and drafts that are not part of the
+ * published state are moved to `set-aside/`. Throws InputError for another ceremony and for an invalid chain.
  */
 export async function pull(work: AsideWork, backend: PublishedFiles): Promise<void> {
   const { context, folder } = work;
@@ -65,7 +65,7 @@ export async function pull(work: AsideWork, backend: PublishedFiles): Promise<vo
 
 interface RootPull {
   readonly comparison: Comparison;
-  /** Roots of the folder and of the backend that belong together, the newest first. */
+  /** The common chain of Roots of folder and backend, the newest first. */
   readonly chain: readonly Uint8Array[];
   readonly taken: readonly Taken[];
 }
@@ -118,7 +118,7 @@ async function chainOf(
   return chain;
 }
 
-/** Targets to take over, undefined where the folder has them. They may have expired: a refresh comes next. */
+/** The Targets to take over, undefined where the folder has them. Expired Targets are accepted, for a refresh. */
 function checkTargets(
   folder: KeyFolder,
   { there, newest, relation }: Comparison,
@@ -140,7 +140,7 @@ function checkTargets(
   return { version: there, bytes: newest };
 }
 
-/** Sets aside what differs, then writes. A run that was cut is finished by the next one. True when a file changed. */
+/** Sets differing files aside, then writes. The next run finishes an interrupted one. True when a file changed. */
 async function take(
   work: AsideWork,
   comparison: Comparison,
@@ -155,7 +155,7 @@ async function take(
     const own = present(await folder.storage.read(name), name);
     const kept = taken.find((file) => file.version === version);
     if (kept !== undefined && sameContent(kept.bytes, own)) continue;
-    // Without a comparison (the backend keeps the last Targets only) an older file may be the published one.
+    // An older file cannot be compared (the backend keeps only the last Targets), so it may be the published one.
     if (comparison.relation === 'behind') continue;
     await setAside(work, name, `${repository}-${version}.${role}`, own);
   }
@@ -175,7 +175,7 @@ async function take(
 
 interface Before {
   readonly here: readonly ListedRelease[];
-  /** Undefined where no common version is known. */
+  /** The releases of the common version; undefined where none is known. */
   readonly common: readonly ListedRelease[] | undefined;
 }
 
@@ -199,7 +199,7 @@ function releasesIn(bytes: Uint8Array): readonly ListedRelease[] {
   return listed(new Map(Object.entries(targets as Record<string, TargetSpec>)));
 }
 
-/** Counters never go back, and the person hears which of their changes are not published. */
+/** Keeps the highest counters, and tells the person which of their changes are not published. */
 async function afterTargets(
   { context, folder }: AsideWork,
   comparison: Comparison,
@@ -232,7 +232,7 @@ async function afterTargets(
   }
 }
 
-/** The other copy may have made keys: what is signed or exported next needs them. */
+/** Reports keys that this folder lacks because another copy made them; the next signature or export may need them. */
 async function sayUnknownKeys(
   { context, folder }: AsideWork,
   repository: RepositoryName,

@@ -1,4 +1,4 @@
-// Brings the backend the signed metadata that it does not have: Roots of both repositories, Targets of the images.
+// Uploads the signed metadata that the backend lacks: Roots of both repositories, Targets of the image repository.
 
 import { pathOf } from '../contract/endpoint.ts';
 import { uploadDirectorRoot } from '../contract/endpoints/director/upload-root.ts';
@@ -17,25 +17,25 @@ export interface ReleaseWork {
   readonly context: Pick<Context, 'say' | 'emit'>;
   readonly folder: KeyFolder;
   readonly ceremony: Ceremony;
-  /** Undefined: sign only. */
+  /** The backend; undefined: sign only. */
   readonly backend: ReleaseBackend | undefined;
 }
 
-/** `signed`: no backend was asked for. `waiting`: the backend does not get Targets that lack signatures. */
+/** `signed`: without a backend. `waiting`: Targets still lack signatures and were not uploaded. */
 export type PublishState = 'signed' | 'waiting' | 'published';
 
 /**
- * All signed metadata that the backend does not have: after others have signed, after a rotation. Throws InputError for
- * a folder that is behind the backend, or has gone apart from it.
+ * Uploads all signed metadata that the backend lacks, for instance after others have signed or after a key rotation.
+ * Throws InputError for a folder that is behind the backend or apart from it.
  */
 export async function push(work: ReleaseWork): Promise<PublishState> {
-  if (work.backend === undefined) throw new InputError('--server', 'which backend?');
+  if (work.backend === undefined) throw new InputError('--server', 'is missing: name the backend');
   await requireCurrent(work.folder, work.backend);
   for (const repository of REPOSITORIES) await pushRoots(work, work.backend, repository);
   return pushTargets(work, work.backend, undefined);
 }
 
-/** Throws InputError, BackendError. `outcome`: of the change that made these Targets; a draft is left here. */
+/** Uploads Targets. `outcome`: the change that made them; a draft is not uploaded. Throws InputError, BackendError. */
 export async function pushTargets(
   { context, folder }: ReleaseWork,
   backend: ReleaseBackend,
@@ -51,7 +51,7 @@ export async function pushTargets(
   const comparison = await compare(folder, backend, 'images', 'targets');
   const { here: version } = comparison;
   if (version === 0) return 'published';
-  // Another copy of the folder may have been faster.
+  // Another copy of the folder may have published in the meantime.
   requireNotBehind(folder, comparison);
   if (comparison.relation === 'same') {
     context.say(`the backend has Targets ${version} already, with the same content`);
@@ -64,9 +64,9 @@ export async function pushTargets(
     if (answer.code === 'METADATA_REFUSED') {
       requireNotBehind(folder, await compare(folder, backend, 'images', 'targets'));
     }
-    // A push to a Director brings it Roots; Targets are for its image repository.
+    // A Director without an image repository takes only Roots.
     if (answer.code !== 'NO_REPOSITORY' || outcome !== undefined) throw answer.error;
-    context.say('this backend has no image repository: push Targets to the one that has');
+    context.say('this backend has no image repository: push Targets to a backend that has one');
     return 'published';
   }
   context.emit({ pushed: 'images targets', version });
@@ -75,8 +75,8 @@ export async function pushTargets(
 }
 
 /**
- * A backend takes the Root that it has and the one after it. So the newest is offered first, then older ones until one
- * is taken, and from there on upwards.
+ * Uploads Roots. A backend accepts its present Root and the next one. So the newest is tried first, then older ones
+ * until one is accepted, and then the newer ones in order.
  */
 async function pushRoots(
   { context, folder }: ReleaseWork,
@@ -96,7 +96,7 @@ async function pushRoots(
     const answer = await offer(version);
     if (!answer.taken) {
       if (answer.code === 'NO_REPOSITORY') return;
-      // Other keys are needed: an older Root would not help.
+      // A refusal for other reasons: an older Root would not help.
       if (answer.code !== 'METADATA_REFUSED') throw answer.error;
       refusal ??= answer;
       continue;

@@ -1,4 +1,4 @@
-// The backend as somebody who releases sees it: log in or show a token, upload images and signed metadata.
+// The backend's interface for releases: log in or use a token, upload images and signed metadata.
 
 import { openAsBlob } from 'node:fs';
 import type { z } from 'zod';
@@ -27,7 +27,7 @@ export interface ImageUpload {
   readonly ecu: string;
   readonly version: string;
   readonly notes: string;
-  /** Path on this machine, and the name that the image has from now on. */
+  /** Path on this machine; `name` is the name of the image at the backend. */
   readonly path: string;
   readonly name: string;
 }
@@ -51,17 +51,17 @@ export class ReleaseBackend {
     this.#connection = connection;
   }
 
-  /** Throws InputError for a wrong name, password or address, BackendError. */
+  /** Opens a connection. Throws InputError for a wrong name, password or address, and BackendError. */
   static async logIn(options: BackendOptions, credentials: Credentials): Promise<ReleaseBackend> {
     return new ReleaseBackend(await BackendConnection.logIn(options, credentials));
   }
 
-  /** For what everybody may read. */
+  /** A connection without authentication, for public files. */
   static withoutLogIn(options: BackendOptions): ReleaseBackend {
     return new ReleaseBackend(BackendConnection.withoutLogIn(options));
   }
 
-  /** False when the backend had these bytes under this ECU and version already. */
+  /** Uploads an image; false when the backend already had these bytes for this ECU and version. */
   async uploadImage(image: ImageUpload): Promise<boolean> {
     const form = new FormData();
     form.set('ecu', image.ecu);
@@ -78,7 +78,7 @@ export class ReleaseBackend {
     return created;
   }
 
-  /** `doing` is for messages. Throws InputError and BackendError. */
+  /** Uploads a form. `doing` is for messages. Throws InputError and BackendError. */
   async uploadForm<T extends z.ZodType>(
     doing: string,
     { method, path, response }: WithAnswer<T>,
@@ -87,7 +87,7 @@ export class ReleaseBackend {
     return answer(await this.#get(doing, path, { method, body: form }), response.body, doing);
   }
 
-  /** Throws InputError where there is no such package. The same again is answered the same. */
+  /** Withdraws a package; a repetition gives the same answer. Throws InputError where there is no such package. */
   async withdrawPackage(wish: {
     readonly model: string;
     readonly version: string;
@@ -109,7 +109,7 @@ export class ReleaseBackend {
     throw new InputError('package', why);
   }
 
-  /** `path` below the backend: `/metadata/targets`. What it does not take comes back, for the caller to judge. */
+  /** Uploads metadata to a path such as `/metadata/targets`. A refusal is returned and does not throw. */
   async uploadMetadata(path: string, bytes: Uint8Array): Promise<UploadAnswer> {
     const doing = `metadata ${path}`;
     const init = {
@@ -123,7 +123,7 @@ export class ReleaseBackend {
     return { taken: true };
   }
 
-  /** Orders the end of the campaign of a vehicle. The same order again where there is one. */
+  /** Orders the end of the campaign of a vehicle; returns the existing order where there is one. */
   async cancelCampaign(
     vin: string,
     reason: string,
@@ -148,7 +148,7 @@ export class ReleaseBackend {
     return { kind: 'no-campaign', reason: why };
   }
 
-  /** Has the driver asked again about the campaign that was refused last. */
+  /** Orders that the driver is asked again about the campaign that was refused last. */
   async askAgain(vin: string, reason: string): Promise<AskAgainReply> {
     const doing = `order to ${vin}`;
     const init = {
@@ -164,7 +164,7 @@ export class ReleaseBackend {
     return { kind: 'no-refusal', reason: why };
   }
 
-  /** The newest first. */
+  /** The orders to cancel, the newest first. */
   async cancelOrders(vin: string): Promise<readonly CancelReply[]> {
     const doing = `look at the campaign of ${vin}`;
     const path = pathOf(showCampaign, { vin });
@@ -175,7 +175,7 @@ export class ReleaseBackend {
     ).orders;
   }
 
-  /** A public file of metadata; undefined when the backend says that it has none. */
+  /** Reads a public metadata file; undefined when the backend has none. */
   async read(path: string): Promise<Uint8Array | undefined> {
     const reply = await this.#connection.send(
       path,
@@ -197,10 +197,10 @@ export class ReleaseBackend {
   }
 }
 
-/** The largest file of metadata that any reader takes. */
+/** Largest metadata file in bytes that readers accept. */
 const MAX_METADATA_BYTES = 4 * 1024 * 1024;
 
-/** Throws InputError. `openAsBlob` throws at once, before there is a promise. */
+/** Opens an image. Throws InputError. `openAsBlob` throws synchronously. */
 async function imageBlob(file: string): Promise<Blob> {
   try {
     return await openAsBlob(file);

@@ -1,4 +1,4 @@
-// Hands images of signed releases to a backend again that has lost them: nothing is signed for it.
+// Uploads images of signed releases again to a backend that has lost them, without a new signature.
 
 import { InputError } from '../core/errors.ts';
 import { openImageFile } from '../image/image-file.ts';
@@ -6,11 +6,13 @@ import type { ReleaseWork } from './push.ts';
 import { newestTargets } from './release.ts';
 import { listed } from './release-list.ts';
 
-/** Each file has to be an image of the newest Targets, by its bytes. Throws InputError, BackendError. */
+/**
+ * Uploads files, each of which must be an image of the newest Targets by its bytes. Throws InputError, BackendError.
+ */
 export async function pushImages(work: ReleaseWork, files: readonly string[]): Promise<void> {
   const { context, folder, backend } = work;
   if (files.length === 0) return;
-  if (backend === undefined) throw new InputError('--server', 'which backend?');
+  if (backend === undefined) throw new InputError('--server', 'is missing: name the backend');
   const releases = listed((await newestTargets(folder)).targets);
   const images: { file: string; release: (typeof releases)[number] }[] = [];
   for (const file of files) {
@@ -19,7 +21,7 @@ export async function pushImages(work: ReleaseWork, files: readonly string[]): P
     if (found.length === 0) {
       throw new InputError(
         file,
-        'is the image of no signed release: can-ota release list shows them, can-ota release add signs one',
+        'is not the image of a signed release: can-ota release list shows the releases, can-ota release add signs one',
       );
     }
     images.push(...found.map((release) => ({ file, release })));

@@ -1,11 +1,11 @@
-// The releases that a Targets list names, and the release counters that were given out.
+// The releases in a Targets list, and the release counters that were used.
 
 import { z } from 'zod';
 import { InputError } from '../core/errors.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
 import type { KeyFolder } from './folder.ts';
 
-/** `custom` of an image in the image repository. The Director repeats it; a vehicle shows the driver the notes from here. */
+/** `custom` of an image in the image repository. The Director copies it; a vehicle shows the driver these notes. */
 const releaseCustom = z.object({
   ecu: z.string(),
   version: z.string(),
@@ -25,7 +25,7 @@ export interface ListedRelease {
   readonly custom: ReleaseCustom;
 }
 
-/** The highest counter of each ECU that was ever given out: that of a revoked release is not given a second time. */
+/** File with the highest used counter of each ECU, so that the counter of a revoked release is not used again. */
 const COUNTERS = 'counters.json';
 const counterFile = z.record(z.string(), z.int().nonnegative());
 
@@ -41,7 +41,7 @@ export async function givenCounters(folder: KeyFolder): Promise<Readonly<Record<
   }
 }
 
-/** Writes down that these counters were given out. A counter never goes back. */
+/** Stores that these counters were used. A stored counter never decreases. */
 export async function keepCounters(
   folder: KeyFolder,
   releases: readonly Pick<ListedRelease, 'custom'>[],
@@ -53,7 +53,7 @@ export async function keepCounters(
   await folder.storage.replace(COUNTERS, Buffer.from(`${JSON.stringify(counters)}\n`));
 }
 
-/** Releases in a Targets list, in the order of ECU and counter. What is no release of ours is left out. */
+/** Releases in a Targets list, ordered by ECU and counter. Targets without our `custom` fields are left out. */
 export function listed(targets: ReadonlyMap<string, TargetSpec>): ListedRelease[] {
   const releases = [...targets].flatMap(([name, { length, hashes, custom }]) => {
     const fields = releaseCustom.safeParse(custom);

@@ -1,4 +1,4 @@
-// What is done with releases: sign Targets with one more or one less, and hand over what they name.
+// Adds and revokes releases: signs Targets with the changed list and uploads image and Targets.
 
 import { InputError } from '../core/errors.ts';
 import { present } from '../core/present.ts';
@@ -23,7 +23,7 @@ export interface ReleaseChoice {
   readonly ecu: string;
   readonly version: string;
   readonly hardware: readonly string[];
-  /** Default: that of the same image, otherwise one more than the highest of the ECU. */
+  /** Release counter; default: that of the same image, otherwise one more than the highest of the ECU. */
   readonly counter?: number;
   readonly encrypt?: boolean;
   readonly forced?: boolean;
@@ -52,7 +52,7 @@ export async function add(
   await keepCounters(work.folder, [{ custom }]);
   await tell(work, outcome, { release: 'added', name, length, sha256, custom });
   if (backend === undefined) return 'signed';
-  // The image first: a signed list never names what cannot be had.
+  // Upload the image first, so that a signed list never names a missing image.
   const created = await backend.uploadImage({
     ecu,
     version,
@@ -84,7 +84,7 @@ export async function list({ context, folder }: ReleaseWork): Promise<void> {
   }
 }
 
-/** Takes releases of an ECU out of Targets: no Director can hand them out any more. */
+/** Removes releases of an ECU from Targets, so that no Director can assign them. */
 export async function revoke(
   work: ReleaseWork,
   ecu: string,
@@ -96,7 +96,10 @@ export async function revoke(
     .filter(({ custom }) => custom.ecu === ecu && sameVersion(custom.version, version))
     .map(({ name }) => name);
   if (names.length === 0) {
-    throw new InputError(`${ecu} ${version}`, 'is no release: can-ota release list shows them');
+    throw new InputError(
+      `${ecu} ${version}`,
+      'is not a release: can-ota release list shows the releases',
+    );
   }
   const outcome = await work.ceremony.changeTargets((writer) => {
     for (const name of names) writer.removeTarget(name);
@@ -105,7 +108,7 @@ export async function revoke(
   return work.backend === undefined ? 'signed' : pushTargets(work, work.backend, outcome);
 }
 
-/** Checks what can be checked before signing, and fills in the counter. Throws InputError. */
+/** Checks a release before signing, and fills in the counter. Throws InputError. */
 export function customOf(
   choice: ReleaseChoice,
   name: string,
@@ -141,7 +144,7 @@ export function customOf(
     dependencies: choice.depends ?? {},
     encrypt: choice.encrypt ?? false,
     forced: choice.forced ?? false,
-    // Uptane 5.2: strings are in Normalization Form C; a terminal may type them otherwise.
+    // Uptane 5.2: strings are in Normalization Form C; a terminal may enter them in another form.
     notes: (choice.notes ?? '').normalize('NFC').trim(),
   };
 }

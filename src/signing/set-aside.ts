@@ -1,4 +1,4 @@
-// `set-aside/` of a ceremony folder: signed files and drafts that a pull replaced. They are kept, and never published.
+// `set-aside/` of a ceremony folder: signed files and drafts that a pull has replaced. They are kept and not published.
 
 import type { Context } from '../core/context.ts';
 import type { KeyFolder } from './folder.ts';
@@ -21,7 +21,7 @@ export async function setAside(
   context.say(`${name} is not published: it is kept as ${file}`);
 }
 
-/** A second pull of the same file finds its name again. */
+/** The name for a file; a second pull of the same file uses the same name. */
 async function asideName(folder: KeyFolder, stem: string, bytes: Uint8Array): Promise<string> {
   for (let number = 1; ; number++) {
     const name = `set-aside/${stem}${number === 1 ? '' : `-${number}`}.json`;
@@ -33,8 +33,8 @@ async function asideName(folder: KeyFolder, stem: string, bytes: Uint8Array): Pr
 const ASIDE_TARGETS = /^images-([1-9]\d*)\.targets(?:-\d+)?\.json$/;
 
 /**
- * The highest version of Targets that was set aside, 0 where there is none. The next Targets get a higher one: some
- * backend may have published it before it was restored from a backup.
+ * The highest version of Targets that was set aside, 0 where there is none. The next Targets get a higher version,
+ * because a backend may have published it before it was restored from a backup.
  */
 export async function highestAside(folder: KeyFolder): Promise<number> {
   const names = await folder.storage.list('set-aside');

@@ -1,8 +1,8 @@
-// Where in which PKCS#11 token a key is.
+// The place of a key in a PKCS#11 token.
 
 import { z } from 'zod';
 
-/** Where a key lives that is in no file. */
+/** The place of a key that is not in a file. */
 export const tokenPlace = z.strictObject({
   module: z.string().min(1),
   token: z.string().min(1),

@@ -1,4 +1,4 @@
-// What a command of `can-ota keys` works with, and how it tells what became of it.
+// The inputs of the commands of `can-ota keys`, and the output of their results.
 
 import type { Clock } from '../core/clock.ts';
 import type { Context } from '../core/context.ts';

@@ -374,7 +374,7 @@ describe('signing by several people', () => {
     const draft = work.folder.path('drafts/images-2.root.json');
     const named = (name: string) => workOn(work.folder, { signWith: [name] });
     const foreign = await refusal(signFile(named('bob'), draft, ['bob']));
-    expect(foreign.message).toMatch(/bob: its private half is not in this folder/);
+    expect(foreign.message).toMatch(/bob: its private key is not in this folder/);
     const useless = await refusal(signFile(named('director-root'), draft, ['director-root']));
     expect(useless.message).toMatch(/no Root names this key/);
   });
