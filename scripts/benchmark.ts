@@ -1,4 +1,4 @@
-// `npm run benchmark`: what the parts can do, each beside a limit or a peer of the same run. It never fails on time.
+// `npm run benchmark`: measures the parts, each compared with a limit or a peer of the same run; no time is a failure.
 //   --only NAME   one of engine, simulation, local, vcan, programming, memory, chunked, trust, checkins
 //   --seconds N   per measurement (default 3)
 //   --peer NAME=COMMAND   another ISO-TP stack on vcan0: prints {"bytesPerSecond": n}; gets IFACE and SECONDS
@@ -63,7 +63,7 @@ const sections: Record<string, () => Promise<void>> = {
       ['classic, 8 bytes', false],
       ['CAN FD, 64 bytes', { txDl: 64, brs: true }],
     ] as const) {
-      measureEngine(fd, 0.3); // let the compiler see it first
+      measureEngine(fd, 0.3); // warm up the compiler
       const rate = measureEngine(fd, seconds);
       const fullBus = fd === false ? transferLimit(CLASSIC) : transferLimit(FD);
       const buses = rate.bytesPerSecond / fullBus.bytesPerSecond;
@@ -76,7 +76,7 @@ const sections: Record<string, () => Promise<void>> = {
   },
   simulation: async () => {
     line('Simulated wire under virtual time, 500 kbit/s, five nodes, one process on one core');
-    await measureSimulatedTransfer(0.5); // let the compiler see it first
+    await measureSimulatedTransfer(0.5); // warm up the compiler
     const transfer = await measureSimulatedTransfer(seconds);
     const micros = (rate: { seconds: number; frames: number }): string =>
       `${((1e6 * rate.seconds) / rate.frames).toFixed(2)} us a frame`;
@@ -169,7 +169,7 @@ const sections: Record<string, () => Promise<void>> = {
       row(
         `1 ECU, ${query.replace('&', ', ')}`,
         kB(rate),
-        `${share(rate, limit.bytesPerSecond)} of what the bits allow`,
+        `${share(rate, limit.bytesPerSecond)} of the limit by the bit rate`,
       );
       line(`      limit: ${limit.formula}`);
     }
@@ -210,7 +210,7 @@ const sections: Record<string, () => Promise<void>> = {
       row(
         `${name}, nothing new`,
         ms(cost.againMs),
-        `reading back what was kept, after a restart: ${ms(cost.restoreMs)}`,
+        `reading the stored state after a restart:  ${ms(cost.restoreMs)}`,
       );
     }
     const decryption = measureDecryption(seconds);
@@ -249,7 +249,7 @@ async function flood(spec: string, fd: boolean): Promise<void> {
   row(
     `${fd ? 'CAN FD, 64 bytes' : 'classic, 8 bytes'}`,
     per(present(heard.perSecond, 'the frames a second'), 'frames/s'),
-    `${sent.sent} sent, ${lost} not heard`,
+    `${sent.sent} sent, ${lost} not received`,
   );
 }
 
@@ -268,13 +268,13 @@ async function askAndAnswer(
     kB(bytesPerSecond),
     limit === undefined
       ? `${lost} messages lost`
-      : `${share(bytesPerSecond, limit.bytesPerSecond)} of what the bits allow`,
+      : `${share(bytesPerSecond, limit.bytesPerSecond)} of the limit by the bit rate`,
   );
   answerer.tell();
   return bytesPerSecond;
 }
 
-/** No vcan in this kernel: the same section in a kernel that has one. */
+/** Runs the section in a user-mode kernel, where this kernel has no vcan. */
 async function inGuest(): Promise<void> {
   const { status } = spawnSync(
     path.join(root, 'scripts/with-vcan.sh'),

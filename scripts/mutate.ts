@@ -1,5 +1,5 @@
-// `npm run mutate -- --seconds 600 --seed S [--folder src/uds]`: changes single places of the source at random and shows
-// which changes the tests of the same folder do not notice. Works on copies; the tree itself is only read.
+// `npm run mutate -- --seconds 600 --seed S [--folder src/uds]`: makes single random changes to the source and shows
+// which of them the tests of the same folder do not detect. It works on copies and only reads the tree.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -18,7 +18,7 @@ const DEFAULT_FOLDERS = [
   ...['src/core', 'src/bus', 'src/isotp', 'src/uds', 'src/drivers', 'src/campaign', 'src/trust'],
   ...['src/vehicle', 'ecus/bootloader'],
 ];
-/** A test run that takes this much longer than without a change will not end. */
+/** Limit of a test run, relative to its duration without a change; a longer run counts as endless. */
 const PATIENCE = { factor: 5, leastMs: 60_000 };
 
 const { values } = parseArgs({
@@ -36,10 +36,10 @@ if (!(seconds > 0) || !(jobs >= 1) || !Number.isInteger(jobs) || !(most >= 1)) {
   process.exit(2);
 }
 
-/** A change after which the program does the same: no test can notice it. */
+/** A change that does not alter the behaviour, so no test can detect it. */
 interface Equivalent {
   readonly file: string;
-  /** The line as it stands, without its indent. */
+  /** The line without its indent. */
   readonly source: string;
   readonly change: string;
   readonly reason: string;
@@ -73,7 +73,7 @@ const mutations = values.folder
   .flatMap((folder) => sourcesOf(folder))
   .flatMap((file) => compiler.mutationsOf(file));
 const random = seededRandom(values.seed);
-/** The seed alone decides what comes first; seconds and jobs only how far it goes. */
+/** The mutations in an order that depends only on the seed; seconds and jobs limit how many are tested. */
 const drawn = mutations
   .map((mutation) => ({ mutation, at: random.fork(keyOf(mutation)).fraction() }))
   .sort((a, b) => a.at - b.at)
@@ -112,7 +112,7 @@ async function work(job: number): Promise<void> {
   }
 }
 
-/** The next one that compiles and is not known to change nothing. */
+/** The next mutation that compiles and is not known as equivalent. */
 function next(): Mutation | undefined {
   while (!stopped && performance.now() < endMs && count() < most) {
     const mutation = drawn[taken++];
@@ -128,7 +128,7 @@ function count(): number {
   return taken - named - doNotCompile;
 }
 
-/** How long the tests of a folder take when nothing is changed. They have to pass. */
+/** Duration of a folder's tests without a change. They must pass. */
 function baselineOf(copy: string, folder: string): Promise<number> {
   const known = baselines.get(folder);
   if (known !== undefined) return known;
@@ -136,7 +136,7 @@ function baselineOf(copy: string, folder: string): Promise<number> {
     const startMs = performance.now();
     const verdict = await runFolder(copy, folder, 3_600_000);
     if (verdict !== 'passed' && !stopped) {
-      throw new Error(`the tests of ${folder} fail without any change: mend them first`);
+      throw new Error(`the tests of ${folder} fail without any change: repair them first`);
     }
     return performance.now() - startMs;
   })();

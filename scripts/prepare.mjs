@@ -1,4 +1,4 @@
-// Runs after `npm ci` in a clone: brings socketcan along when an old Node's npm left it out, and builds dist.
+// Runs after `npm ci` in a clone: installs socketcan when an old Node's npm left it out, and builds dist.
 
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
@@ -15,8 +15,8 @@ function run(command, args, env = {}) {
   return error === undefined && status === 0;
 }
 
-// npm leaves an optional package out, without a word, when the Node that runs npm is too old for it. In here
-// node_modules/.bin comes first in PATH, so this npm runs on the Node 24 that was just installed.
+// npm silently leaves an optional package out when the Node that runs npm is too old for it. In this script
+// node_modules/.bin is first in PATH, so its npm runs on the Node 24 that was just installed.
 const socketcan = path.join(root, 'node_modules', 'socketcan');
 if (
   process.platform === 'linux' &&
@@ -51,5 +51,5 @@ if (
 ) {
   process.exit(1);
 }
-// `npx can-ota` runs it as a program.
+// `npx can-ota` runs this file as a program.
 chmodSync(path.join(root, 'dist', 'src', 'cli', 'main.js'), 0o755);

@@ -1,4 +1,4 @@
-// `npm test`: everything that this machine can run, from small to large, and at the end what was left out and why.
+// `npm test`: runs all stages that this machine can run, from small to large, and prints what was left out and why.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -8,11 +8,11 @@ import path from 'node:path';
 interface Stage {
   readonly name: string;
   readonly command: readonly string[];
-  /** vitest writes its counts here. */
+  /** File to which vitest writes its counts. */
   readonly report?: string;
-  /** The exit code that means "this machine cannot", with what is missing. */
+  /** Exit code for a machine that cannot run the stage, with the missing parts. */
   readonly cannot?: { readonly code: number; readonly why: string };
-  /** Runs beside the stages behind it, until one that needs the machine for itself; what it says is shown then. */
+  /** Runs at the same time as the next stages, up to one with `alone`; its output is shown afterwards. */
   readonly meanwhile?: boolean;
   readonly alone?: boolean;
 }
@@ -37,12 +37,12 @@ const stages: Stage[] = [
   { name: 'format and lint', command: ['biome', 'check', '.'] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
   { name: 'unused files, exports and packages', command: ['knip'] },
-  // The package that the tests on vcan0 and of the package itself run.
+  // The built package, which the tests on vcan0 and the tests of the package run.
   { name: 'build', command: ['tsc', '-p', 'tsconfig.build.json'] },
   { name: 'unit', command: vitest('unit', report('unit')), report: report('unit') },
   {
     name: 'processes, vcan0',
-    // In the user-mode kernel, which has one processor, the host's folder $CAN_OTA_OUT is what survives.
+    // The user-mode kernel has one processor. Of its files only those in the host's folder $CAN_OTA_OUT remain.
     command: [path.join(root, 'scripts/with-vcan.sh'), ...vitest('vcan', report('vcan'))],
     report: report('vcan'),
     meanwhile: true,
@@ -51,7 +51,7 @@ const stages: Stage[] = [
       why: 'no vcan in this kernel and no user-mode kernel: install user-mode-linux, iproute2, kmod and can-utils',
     },
   },
-  // In virtual time: both take what the processes on vcan0 leave, which have deadlines.
+  // Lowest priority: both run in virtual time, and the processes on vcan0 have deadlines.
   { name: 'slow', command: [...GENTLY, ...vitest('slow', report('slow'))], report: report('slow') },
   {
     name: 'simulation',
@@ -118,7 +118,7 @@ async function settle(): Promise<void> {
 interface Ended {
   readonly status: number | null;
   readonly seconds: string;
-  /** What it said, where that was not shown at once. */
+  /** Output that was not shown at once. */
   readonly kept: Buffer;
 }
 
@@ -171,7 +171,7 @@ function count(stage: string, file: string): void {
   try {
     result = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
   } catch {
-    // No report: the runner itself did not get far enough, which is a failure whatever its exit code.
+    // Without a report the runner itself has failed, whatever its exit code.
     totals.failed++;
     failures.push(`${stage}: it ended without a report, see its output above`);
     broken = true;

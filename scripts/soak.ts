@@ -1,5 +1,5 @@
-// `npm run soak -- --minutes 30 [--seed S] [--jobs N]`: campaigns with all faults until the time is over; writes no file.
-// One line for each violation when it is found, all kinds at the end, and the report as JSON.
+// `npm run soak -- --minutes 30 [--seed S] [--jobs N]`: runs campaigns with all faults until the time is over.
+// Prints each violation when it is found, and at the end all kinds of violations and a JSON report. Writes no file.
 
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
@@ -51,7 +51,7 @@ const report = await simulate({
   more: () => performance.now() < endMs,
   campaigns: undefined,
   shrinkLimit: 150,
-  // What is broken is counted, as long as the time lasts.
+  // Violations are counted until the time is over.
   maxFailures: Number.POSITIVE_INFINITY,
   stopped: () => stopped,
   onEpisode: (soFar) => {

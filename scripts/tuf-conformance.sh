@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the public TUF client conformance suite against `can-ota tuf`, from checkouts: nothing is downloaded.
+# Runs the public TUF client conformance suite against `can-ota tuf` from local checkouts, without downloads.
 set -eu
 
 usage() {
@@ -19,7 +19,7 @@ environment:
   CAN_OTA_ENTRYPOINT="/abs/node /abs/main.js tuf"           what is tested (default: the sources;
                                                             a built dist starts faster)
 
-exit code: that of pytest; 2 for wrong arguments or something that is missing
+exit code: that of pytest; 2 for wrong arguments or missing parts
 END
 }
 
@@ -48,8 +48,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-[ -n "$suite" ] || fail "where is the suite? Name its checkout, or set TUF_CONFORMANCE (--help)"
-[ -d "$suite/tuf_conformance" ] || fail "$suite is no checkout of tuf-conformance"
+[ -n "$suite" ] || fail "the suite is missing: name its checkout, or set TUF_CONFORMANCE (--help)"
+[ -d "$suite/tuf_conformance" ] || fail "$suite is not a checkout of tuf-conformance"
 python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -60,7 +60,7 @@ done
 PYTHONPATH=$path${PYTHONPATH+:$PYTHONPATH}
 export PYTHONPATH
 
-"$python" - <<'END' || fail "install what is missing, or name the checkouts (--help)"
+"$python" - <<'END' || fail "install the missing packages, or name the checkouts (--help)"
 import sys
 missing = []
 for module in ("cryptography", "pytest", "securesystemslib", "tuf.api.metadata"):
@@ -80,9 +80,9 @@ END
 command -v faketime >/dev/null || fail "the command faketime is missing (Debian: apt-get install faketime)"
 
 node=$here/node_modules/.bin/node
-[ -x "$node" ] || node=$(command -v node) || fail "there is no node: npm ci brings one along"
+[ -x "$node" ] || node=$(command -v node) || fail "node is missing: run npm ci, which installs it"
 entrypoint=${CAN_OTA_ENTRYPOINT:-$node $here/src/cli/main.ts tuf}
 
 echo "testing: $entrypoint"
-# The suite splits the command at spaces and wants it to begin with an absolute path.
+# The suite splits the command at spaces, and the command must begin with an absolute path.
 exec "$python" -m pytest -p no:cacheprovider "$suite/tuf_conformance" --entrypoint "$entrypoint" "$@"

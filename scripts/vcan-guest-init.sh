@@ -1,6 +1,6 @@
 #!/bin/sh
-# First process of the user-mode kernel that with-vcan.sh starts: makes a vcan0, runs the command, hands its exit code out.
-# The host's files are the lower layer of an overlay: the command may write everywhere, and nothing of it stays.
+# First process of the user-mode kernel that with-vcan.sh starts: makes vcan0, runs the command, passes on its exit code.
+# The host's files are the lower layer of an overlay: the command may write everywhere, and its changes are discarded.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -36,15 +36,15 @@ if [ -n "$results" ]; then
   mount -t hostfs -o "$results" results "$root$results"
 fi
 
-# What vcan-setup.sh --receive-buffer does: one processor that also runs the senders needs seconds of patience.
+# The same as vcan-setup.sh --receive-buffer: one processor that also runs the senders needs buffers for seconds.
 echo 16777216 >$root/proc/sys/net/core/rmem_default
 
 ip link set lo up
 ip link add dev vcan0 type vcan
 ip link set vcan0 mtu 72 up
 
-# Two consoles carry standard output and standard error apart, byte for byte. Through pipes, so that the command
-# does not take them for a terminal that somebody looks at.
+# Two consoles carry standard output and standard error separately, byte for byte. Pipes are in between, so that the
+# command does not detect a terminal.
 stty -F /dev/tty1 raw -echo 2>/dev/null
 stty -F /dev/tty2 raw -echo 2>/dev/null
 mkfifo /mnt/out /mnt/err
@@ -54,7 +54,7 @@ cat /mnt/err >/dev/tty2 &
 err=$!
 chroot $root /bin/sh "$exchange/command" </dev/null >/mnt/out 2>/mnt/err
 code=$?
-# Both end with the last writer; a process that the command left behind is not waited for.
+# Both end with the last writer; the script does not wait for processes that the command left running.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   kill -0 $out 2>/dev/null || kill -0 $err 2>/dev/null || break
   sleep 0.1

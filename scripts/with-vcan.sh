@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command where there is a vcan0: here if the kernel has one or can make one, else in a user-mode kernel.
+# Runs a command with a vcan0: directly if the kernel has one or can make one, otherwise in a user-mode kernel.
 set -eu
 
 usage() {
@@ -10,16 +10,16 @@ Runs COMMAND with a virtual CAN interface vcan0 (CAN FD):
   * directly, where vcan0 is up, or can be made (vcan-setup.sh, as root);
   * otherwise in a user-mode kernel (Debian package user-mode-linux), which needs neither root
     nor CAN in the host's kernel. There COMMAND sees the host's files and this environment, runs
-    in this folder as root of its own world, may write anywhere (/tmp included), and what it
-    writes is gone afterwards. It has a loopback network and no input.
+    in this folder as root of the guest, may write anywhere (/tmp included), and its changes
+    are discarded afterwards. It has a loopback network and no input.
 
 environment:
-  CAN_OTA_OUT=DIR          a folder (absolute path) whose contents COMMAND may change for good,
-                           at the same path inside: for reports and traces
+  CAN_OTA_OUT=DIR          a folder (absolute path) in which changes by COMMAND are kept,
+  at the same path in the guest: for reports and traces
   CAN_OTA_GUEST_MEMORY=3G  memory of the user-mode kernel
   CAN_OTA_VCAN=direct|uml  force one of the two ways
 
-exit code: that of COMMAND; 125 when there is no way to a vcan0; 2 for wrong arguments
+exit code: that of COMMAND; 125 when no vcan0 can be made; 2 for wrong arguments
 END
 }
 
@@ -88,13 +88,13 @@ quoted() {
 }
 {
   export -p
-  # Folders of the host that are no place to write temporary files to inside.
+  # Unset TMPDIR, because the host's folder is not for temporary files of the guest.
   printf 'unset TMPDIR\ncd %s || exit 125\nexec' "$(quoted "$(pwd)")"
   for argument in "$@"; do printf ' %s' "$(quoted "$argument")"; done
   echo
 } >"$exchange/command"
 
-# The guest's memory is a sparse file; on a tmpfs it costs no disk writes.
+# The guest's memory is a sparse file; on a tmpfs it needs no disk writes.
 memory_dir=${TMPDIR:-/tmp}
 [ ! -w /dev/shm ] || memory_dir=/dev/shm
 
@@ -109,7 +109,7 @@ wait "$kernel" || true
 kernel=''
 
 if [ ! -s "$exchange/exit-code" ]; then
-  echo 'with-vcan.sh: the user-mode kernel ended before the command did. Its last words:' >&2
+  echo 'with-vcan.sh: the user-mode kernel ended before the command did. Its last output:' >&2
   tail -n 20 "$exchange/log" >&2
   exit 125
 fi

@@ -1,4 +1,4 @@
-// Writes dist/build-date.json: keys, release and server refuse a clock that is earlier. SOURCE_DATE_EPOCH is honoured.
+// Writes dist/build-date.json (SOURCE_DATE_EPOCH where it is set); keys, release and server refuse an earlier clock.
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-// Writes what is made from schemas: the JSON schema of vehicle files, which editors use, and two pages of the documentation.
+// Writes files made from schemas: the JSON schema of vehicle files for editors, and two pages of the documentation.
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

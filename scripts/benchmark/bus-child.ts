@@ -1,5 +1,5 @@
 // One of two processes on a bus, for benchmark.ts: bus-child.ts ROLE SPEC SECONDS [fd]
-//   flood    sends frames as fast as the bus takes them       count   counts what it hears of them
+//   flood    sends frames as fast as the bus takes them       count   counts the frames that it receives
 //   ask      ISO-TP requests of 4,095 bytes                   answer  answers each with two bytes
 
 import { classicFrame, fdFrame } from '../../src/bus/can-frame.ts';
@@ -21,14 +21,14 @@ const fd = fdText === 'fd';
 const { bus } = await openBus(spec, { clock: systemClock, logger: silentLogger, fd });
 const FLOOD_ID = 0x123;
 const REQUEST_LENGTH = 4095;
-/** SID and block counter are no payload of TransferData. */
+/** Payload of TransferData, without SID and block counter. */
 const PAYLOAD = REQUEST_LENGTH - 2;
 
 const say = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 };
 
-/** Resolves when nothing has come for `ms`. */
+/** Resolves after `ms` without a frame. */
 function quiet(lastMs: () => number, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setInterval(() => {

@@ -1,4 +1,4 @@
-// Check-ins per second of the real server: manifests that say nothing new, and ones that lead to new signed Targets.
+// Check-ins per second of the real server: unchanged manifests, and manifests that lead to new signed Targets.
 
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,15 +22,15 @@ import { generateX25519, type LocalSigner, signerFromSeed } from '../../src/trus
 import { hasKey, Worker } from './processes.ts';
 import { ECUS, imageOf, SignedWorld } from './signed-world.ts';
 
-/** Enough that no vehicle asks more often than the server allows one. */
+/** Number of vehicles, enough that none exceeds the server's rate limit. */
 const VEHICLES = 48;
-/** Requests under way at once. */
+/** Number of simultaneous requests. */
 const CLIENTS = 16;
 
 export interface CheckinRates {
   readonly unchangedPerSecond: number;
   readonly changedPerSecond: number;
-  /** `GET /healthz`: what the server, this client and this machine can do at all. */
+  /** `GET /healthz`: the upper limit of server, client and machine. */
   readonly healthzPerSecond: number;
 }
 
@@ -82,7 +82,7 @@ export async function measureCheckins(seconds: number): Promise<CheckinRates> {
   }
 }
 
-/** Calls per second; a vehicle is never asked twice at once, because there are more of them than clients. */
+/** Calls per second. There are more vehicles than clients, so a vehicle never makes two calls at once. */
 async function rate(seconds: number, call: () => Promise<unknown>): Promise<number> {
   let calls = 0;
   const startMs = performance.now();
@@ -112,7 +112,7 @@ interface Ecu {
   readonly signer: LocalSigner;
 }
 
-/** A TMU as Primary and the ECUs of the bench, by the factory's own way into the database. */
+/** Registers a TMU as Primary and the ECUs of the bench with the factory's function of the database. */
 async function register(data: string): Promise<Vehicle[]> {
   const db = await openDatabase(data, { clock: systemClock, random: systemRandom });
   const devices = new DeviceStore(db, new AuditLog(db, silentLogger));
@@ -177,7 +177,7 @@ class Vehicle {
     this.#token = (answer as { token: string }).token;
   }
 
-  /** Throws unless the Director has signed at least `targets` times for this vehicle. */
+  /** Checks in. Throws unless the Director has signed at least `targets` times for this vehicle. */
   async checkIn(client: Client, targets = 1): Promise<void> {
     this.#counter++;
     const reports = this.#ecus.map(({ device, signer }) => [
@@ -217,7 +217,7 @@ class Vehicle {
   }
 }
 
-/** Whoever signs releases offline and brings them to the backend. */
+/** Signs releases offline and uploads them to the backend. */
 class Publisher {
   readonly #client: Client;
   readonly #world: SignedWorld;
@@ -248,7 +248,7 @@ class Publisher {
   }
 }
 
-/** Plain HTTP with connections that stay open. Throws for every status but 2xx. */
+/** A client for plain HTTP with connections that stay open. Throws for every status except 2xx. */
 class Client {
   readonly #url: string;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });

@@ -1,4 +1,4 @@
-// An image over the chunked transport beside plain HTTP: the real server as a process, the TMU's own download, real sockets.
+// An image over the chunked transport compared with plain HTTP: server process, the TMU's download, real sockets.
 
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -25,13 +25,13 @@ import { VehicleImageStore } from '../../src/tmu/image-store.ts';
 import { deviceKeyOf } from '../../src/trust/device-session.ts';
 import { hasKey, Worker } from './processes.ts';
 
-/** As large as the image of a small device. */
+/** Size of an image of a small device. */
 const IMAGE_BYTES = 1_030_000;
-/** Enough that no vehicle asks more often than the server allows one. */
+/** Number of vehicles, enough that none exceeds the server's rate limit. */
 const VEHICLES = 16;
 
 export interface ChunkedRates {
-  /** Plain HTTP, with SHA-256 and fsync as all of them. */
+  /** Plain HTTP, with SHA-256 and fsync like all measurements. */
   readonly httpBytesPerSecond: number;
   readonly chunked: readonly { readonly chunkBytes: number; readonly bytesPerSecond: number }[];
 }
@@ -84,7 +84,7 @@ export async function measureChunked(
   }
 }
 
-/** Sessions are opened before the time is taken; each image is fetched whole and made durable. */
+/** Measures downloads. Sessions are opened before the measurement; each image is fetched whole and made durable. */
 async function rateOf(
   seconds: number,
   images: VehicleImageStore,
@@ -141,7 +141,7 @@ function chunkedBackend(
   });
 }
 
-/** Primaries, by the factory's own way into the database. */
+/** Registers Primaries with the factory's function of the database. */
 async function register(data: string): Promise<Vehicle[]> {
   const db = await openDatabase(data, { clock: systemClock, random: systemRandom });
   const devices = new DeviceStore(db, new AuditLog(db, silentLogger));

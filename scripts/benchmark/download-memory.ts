@@ -1,4 +1,4 @@
-// Memory of the TMU while it downloads: the real daemon against the real backend, the driver says no at the end.
+// Memory of the TMU during a download: the real daemon and the real backend; the driver denies the update at the end.
 
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// An image in memory, for measurements that leave the disk of the tester out.
+// An image in memory, for measurements without the tester's disk.
 
 import { createHash } from 'node:crypto';
 import type { ImageSource } from '../../src/image/image-source.ts';

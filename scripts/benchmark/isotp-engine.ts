@@ -1,4 +1,4 @@
-// ISO-TP segmentation and reassembly on one core, without a bus: sender and receiver hand frames to each other.
+// ISO-TP segmentation and reassembly on one core, without a bus: sender and receiver exchange frames directly.
 
 import { defaultIsoTpConfig, type IsoTpConfig } from '../../src/isotp/config.ts';
 import { decodePci, type Pci } from '../../src/isotp/pci.ts';
@@ -10,7 +10,7 @@ export interface EngineRate {
   readonly bytesPerSecond: number;
 }
 
-/** Carries messages of 4,095 bytes for `seconds`; every frame is made, decoded and stored. */
+/** Transfers messages of 4,095 bytes for `seconds`; every frame is made, decoded and stored. */
 export function measureEngine(fd: IsoTpConfig['fd'], seconds: number): EngineRate {
   const config = { ...defaultIsoTpConfig, fd, blockSize: 0 };
   const sender = new IsoTpSender(config, undefined, 64);

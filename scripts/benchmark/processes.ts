@@ -14,7 +14,7 @@ export class Worker implements AsyncDisposable {
   readonly #waiting: ((line: string | undefined) => void)[] = [];
   readonly #exited: Promise<unknown>;
 
-  /** `script` is relative to the project; a command of another kind is given whole. */
+  /** `script` is relative to the project; `command` is the program that runs it, Node by default. */
   constructor(script: string, args: readonly string[], command: string = process.execPath) {
     const own = command === process.execPath ? [path.join(root, script)] : [script];
     this.#process = spawn(command, [...own, ...args], {
@@ -44,7 +44,7 @@ export class Worker implements AsyncDisposable {
     return line === undefined ? undefined : JSON.parse(line);
   }
 
-  /** The first line that `wanted` accepts. Throws when the process ends before. */
+  /** The first line that `wanted` accepts. Throws when the process ends earlier. */
   async until<T>(wanted: (value: unknown) => value is T): Promise<T> {
     for (;;) {
       const value = await this.next();
@@ -54,7 +54,7 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  /** Tells a process that waits for it to come to its end. */
+  /** Tells a waiting process to end. */
   tell(): void {
     this.#process.stdin?.write('\n');
   }

@@ -1,4 +1,4 @@
-// Programming throughput: ECUs as processes, one tester that drives them all at once, as the TMU does.
+// Programming throughput: ECUs as processes, and one tester that programs all at once like the TMU.
 
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { findEcu } from '../../src/vehicle/load.ts';
 import { imageOf } from './image.ts';
 import { hasKey, Worker } from './processes.ts';
 
-/** Bytes of image per second that arrive in all `ecus` together while each gets its own `size` bytes. */
+/** Image bytes per second that all `ecus` receive together, while each gets a separate image of `size` bytes. */
 export async function programTogether(
   spec: string,
   ecus: readonly string[],
@@ -58,7 +58,7 @@ export async function programTogether(
         return staged.value.transferMs / 1000;
       }),
     );
-    // At the same time: the slowest transfer bounds them all.
+    // The transfers run at the same time, so the slowest one determines the rate.
     return (size * ecus.length) / Math.max(...seconds);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// A Director and an image repository with as many images as a measurement wants, all honestly signed.
+// A Director and an image repository with any number of validly signed images, for measurements.
 
 import { createHash, type KeyObject } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ export type RepositoryName = 'director' | 'images';
 
 export const VIN = 'BENCHMARK00000001';
 export const ECUS = ['EDT', 'INV', 'BMS'] as const;
-/** As `can-ota keys init` proposes: two of three people for a Root, one key for every other role. */
+/** Number of Root keys as in `can-ota keys init`: two of three must sign a Root; other roles have one key. */
 const ROOT_KEYS = 3;
 const ROOT_THRESHOLD = 2;
 
@@ -66,7 +66,7 @@ export class SignedWorld {
     return world;
   }
 
-  /** Lists an image of the ECU; every call a new one. */
+  /** Adds a new image of the ECU to the lists. */
   release(ecu: string, counter: number): { readonly name: string; readonly target: TargetSpec } {
     const image = imageOf(ecu, counter);
     const sha256 = createHash('sha256').update(image).digest('hex');
@@ -100,14 +100,14 @@ export class SignedWorld {
     this.#writer('director').putTarget(name, { ...target, custom });
   }
 
-  /** Signs what has changed; all files under all their names. */
+  /** Signs the changes and returns all files under all their names. */
   async publish(nowMs: number): Promise<Record<RepositoryName, ReadonlyMap<string, Uint8Array>>> {
     for (const writer of this.#writers.values()) await writer.publish(nowMs);
     const files = (name: RepositoryName) => this.#writer(name).files();
     return { director: files('director'), images: files('images') };
   }
 
-  /** What a backend gets: keys of online roles, Roots, and the Targets that were signed offline. */
+  /** Writes the files for a backend: keys of online roles, Roots, and the Targets that were signed offline. */
   async writeTrustFolder(folder: string, nowMs: number): Promise<void> {
     const { director, images } = await this.publish(nowMs);
     for (const part of ['online', 'director', 'images']) {
@@ -138,7 +138,7 @@ export class SignedWorld {
   }
 }
 
-/** Small, and of no other release. */
+/** A small image that differs from those of all other releases. */
 export function imageOf(ecu: string, counter: number): Buffer {
   return Buffer.from(`image ${counter} of ${ecu}, `.repeat(40));
 }

@@ -1,4 +1,4 @@
-// UDS over ISO-TP over the simulated wire under virtual time, on one core: what a frame of a simulation costs.
+// The cost of a frame in a simulation: UDS over ISO-TP over the simulated wire under virtual time, on one core.
 
 import { Session } from 'node:inspector/promises';
 import { NormalTraffic } from '../../ecus/normal-traffic.ts';
@@ -15,13 +15,13 @@ import { Sid } from '../../src/uds/services/all.ts';
 
 export interface SimulationRate {
   readonly frames: number;
-  /** Of this thread on its core: other processes do not count. */
+  /** CPU time of this thread, without other processes. */
   readonly seconds: number;
   readonly virtualSeconds: number;
 }
 
 const BITRATE = 500_000;
-/** What the bench vehicle's ECUs take in one transferData. */
+/** Block size of the bench vehicle's ECUs in TransferData. */
 const BLOCK_BYTES = 4093;
 const IMAGE_BYTES = 16 * 1024;
 const ECUS = [0x7e0, 0x7e1, 0x7e2, 0x7e3];
@@ -33,7 +33,7 @@ function threadSeconds(): number {
   return (user + system) / 1e6;
 }
 
-/** Images of 16 KiB to one of four ECUs, block by block, for `seconds` of real time. */
+/** Transfers images of 16 KiB to one of four ECUs, block by block, for `seconds` of real time. */
 export async function measureSimulatedTransfer(seconds: number): Promise<SimulationRate> {
   const clock = new VirtualClock();
   const wire = new SimulatedWire({ clock, bitrate: BITRATE });
@@ -65,7 +65,7 @@ export async function measureSimulatedTransfer(seconds: number): Promise<Simulat
   };
 }
 
-/** Listens to its own requests and to those to all, as every ECU of the bench does. */
+/** Attaches an ECU that receives physical and functional requests, like every ECU of the bench. */
 function attachEcu(clock: VirtualClock, wire: SimulatedWire, id: number): void {
   const bus = wire.attach(`ecu ${id.toString(16)}`);
   const answers = standard(id + 8);
@@ -87,7 +87,7 @@ function attachEcu(clock: VirtualClock, wire: SimulatedWire, id: number): void {
   });
 }
 
-/** Cyclic frames of four ECUs, a frame each every 100 ms, with nobody listening: `seconds` of virtual time. */
+/** Sends cyclic frames of four ECUs, one each every 100 ms, without a receiver, for `seconds` of virtual time. */
 export async function measureSimulatedTraffic(seconds: number): Promise<SimulationRate> {
   const clock = new VirtualClock();
   const wire = new SimulatedWire({ clock, bitrate: BITRATE });
@@ -108,7 +108,7 @@ export async function measureSimulatedTraffic(seconds: number): Promise<Simulati
   };
 }
 
-/** Where the time of `measureSimulatedTransfer` goes, as shares of 1. */
+/** The parts of the time of `measureSimulatedTransfer`, as shares of 1. */
 export interface SimulationShares {
   readonly clock: number;
   readonly wire: number;
@@ -118,7 +118,10 @@ export interface SimulationShares {
   readonly other: number;
 }
 
-/** By the samples of V8's profiler. Node's own part is that of the clock: it runs the immediates and promises. */
+/**
+ * Measures by the samples of V8's profiler. Node's own time counts for the clock, because it runs immediates and
+ * promises.
+ */
 export async function profileSimulatedTransfer(seconds: number): Promise<SimulationShares> {
   const session = new Session();
   session.connect();

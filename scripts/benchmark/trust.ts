@@ -1,4 +1,4 @@
-// What verification costs: both repositories in full, beside the bare signatures; and an encrypted image, beside its cipher.
+// The cost of full verification compared with the signatures alone, and of decryption compared with the cipher alone.
 
 import {
   createCipheriv,
@@ -24,11 +24,11 @@ const serialOf = (ecu: string): string => `BENCHMARK-${ecu}`;
 type Files = Readonly<Record<RepositoryName, ReadonlyMap<string, Uint8Array>>>;
 
 export interface VerificationCost {
-  /** From the first Roots to three images, everything read and checked. */
+  /** Everything is read and checked, from the first Roots to three images. */
   readonly coldMs: number;
-  /** The same question again, when nothing has changed. */
+  /** The same verification again without a change. */
   readonly againMs: number;
-  /** What was kept, read back and checked. */
+  /** The stored state is read and checked. */
   readonly restoreMs: number;
   /** Only the Ed25519 verifications of `coldMs`. */
   readonly bareMs: number;
@@ -126,7 +126,7 @@ interface RootFields {
   readonly roles: Readonly<Record<string, { readonly threshold: number }>>;
 }
 
-/** As many of each file as its threshold asks for. */
+/** The signatures of each file, as many as its threshold needs. */
 function signaturesIn(files: Files): BareSignature[] {
   return readFiles(files).flatMap(([repository, file]) => {
     const { keys, roles } = parseSignedRole(fileOf(files, repository, '1.root.json'))
@@ -150,7 +150,7 @@ function signaturesIn(files: Files): BareSignature[] {
   });
 }
 
-/** Milliseconds of one call; the first ones, in which code is compiled, do not count. */
+/** Median duration of a call in milliseconds, without the first calls, in which code is compiled. */
 function median(seconds: number, work: () => void): number {
   for (let warm = 0; warm < 3; warm++) work();
   const took: number[] = [];
@@ -170,7 +170,7 @@ export interface DecryptionRate {
   readonly bytesPerSecond: number;
   /** AES-256-GCM alone, as one stream. */
   readonly bareBytesPerSecond: number;
-  /** AES-256-GCM alone, a cipher and a tag for each block, as the images have them. */
+  /** AES-256-GCM alone, with a cipher and a tag for each block as in images. */
   readonly blocksBytesPerSecond: number;
 }
 

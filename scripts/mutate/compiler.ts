@@ -1,4 +1,4 @@
-// TypeScript's own parser and checker, for the mutations of a file and for whether one still compiles.
+// Uses TypeScript's parser and checker to find the mutations of a file and to check that a mutation compiles.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ export class Compiler implements Disposable {
   readonly #api: API;
   #snapshot: Snapshot;
 
-  /** `root` is a copy: files in it are changed, and changed back. */
+  /** `root` is a copy of the project; its files are changed and restored. */
   constructor(root: string) {
     this.#root = root;
     this.#api = new API({ cwd: root });
@@ -24,7 +24,7 @@ export class Compiler implements Disposable {
     return mutationsOf(sourceFile, file);
   }
 
-  /** Looks at the file alone: what breaks the types of another file is for the tests to notice. */
+  /** Whether the file compiles. Other files are not checked; the tests must detect errors in them. */
   compiles(mutation: Mutation): boolean {
     const file = path.join(this.#root, mutation.file);
     const text = readFileSync(file, 'utf8');

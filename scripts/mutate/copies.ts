@@ -1,4 +1,4 @@
-// Copies of the project in a temporary folder: what is mutated and tested is never the tree that people work in.
+// Copies of the project in a temporary folder, so that the working tree is never mutated.
 
 import { spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 export interface Copies extends AsyncDisposable {
-  /** A new copy with its own files; packages are those of the project. */
+  /** Makes a copy with separate files and with the packages of the project. */
   make(name: string): Promise<string>;
 }
 
-/** Everything in them is gone when they are disposed; after a kill it stays in the temporary folder, and harms nothing. */
+/** Makes copies, which are deleted on disposal. After a kill they stay in the temporary folder, which is harmless. */
 export async function copiesOf(root: string): Promise<Copies> {
   const home = await mkdtemp(path.join(tmpdir(), 'can-ota-mutate-'));
   const files = filesOf(root);
@@ -28,7 +28,7 @@ export async function copiesOf(root: string): Promise<Copies> {
   };
 }
 
-/** What git knows, and what it would add. */
+/** The files that git tracks or would add. */
 function filesOf(root: string): string[] {
   const args = ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '--deduplicate'];
   const listed = spawnSync('git', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 });
@@ -43,7 +43,7 @@ function filesOf(root: string): string[] {
   return listed.stdout.split('\0').filter((file) => file !== '' && !gone.has(file));
 }
 
-/** One link a package, so that what tools store beside the packages (.vite) belongs to the copy. */
+/** Makes one link per package, so that files of tools beside the packages (.vite) belong to the copy. */
 async function linkPackages(from: string, to: string): Promise<void> {
   await mkdir(to);
   for (const entry of await readdir(from)) {

@@ -1,4 +1,4 @@
-// Every single change that `npm run mutate` may make to one source file, found in its syntax tree.
+// Finds all changes that `npm run mutate` can make to one source file, in its syntax tree.
 
 import {
   isArrowFunction,
@@ -25,16 +25,16 @@ import {
 
 /** One change of one file. */
 export interface Mutation {
-  /** From the project's folder. */
+  /** Path relative to the project's folder. */
   readonly file: string;
   readonly start: number;
   readonly end: number;
   readonly replacement: string;
-  /** The first line of what is changed, from 1. */
+  /** Number of the first changed line, from 1. */
   readonly line: number;
-  /** That line as it stands in the file, without its indent. */
+  /** That line of the file, without its indent. */
   readonly source: string;
-  /** What is done, on one line. */
+  /** Description of the change, on one line. */
   readonly change: string;
 }
 
@@ -58,12 +58,12 @@ const OTHER_OPERATOR: Partial<Record<SyntaxKind, string>> = {
   [SyntaxKind.BarToken]: '&',
 };
 
-/** Words for a log are not behaviour: no test should have to read them. */
+/** Calls of a logger are not mutated, because tests need not check log texts. */
 const LOG_CALL = /^(this\.)?(#?\w+\.)*#?(log|logger)\.(debug|info|warn|error)\(/;
 
 const LONGEST_WORDS = 60;
 
-/** All mutations of `sourceFile`, in the order of the file. Whether they still compile is for the caller to see. */
+/** All mutations of `sourceFile`, in the order of the file. The caller checks that they compile. */
 export function mutationsOf(sourceFile: SourceFile, file: string): Mutation[] {
   const { text } = sourceFile;
   const found: Mutation[] = [];
@@ -85,7 +85,7 @@ export function mutationsOf(sourceFile: SourceFile, file: string): Mutation[] {
   const startOf = (node: Node): number => node.getStart(sourceFile);
   const textOf = (node: Node): string => text.slice(startOf(node), node.end);
   const negate = (condition: Node): void => {
-    // What can be turned round at its operator is not negated as a whole too.
+    // A condition whose operator can be changed is not negated as a whole, too.
     if (isBinaryExpression(condition) && OTHER_OPERATOR[condition.operatorToken.kind]) return;
     if (isPrefixUnaryExpression(condition)) return;
     add(startOf(condition), condition.end, `!(${textOf(condition)})`);
@@ -141,13 +141,13 @@ export function mutationsOf(sourceFile: SourceFile, file: string): Mutation[] {
     if (isConditionalExpression(node)) negate(node.condition);
     if (isExpressionStatement(node)) {
       if (LOG_CALL.test(textOf(node))) return;
-      // What the types rule out is never reached.
+      // The types exclude this branch.
       if (textOf(node).startsWith('assertNever(')) return;
       if (endsInCall(node.expression)) {
         add(startOf(node), node.end, '{}', `${oneLine(textOf(node))} removed`);
       }
     }
-    // The smallest and the largest of some numbers are the same in any order.
+    // Math.min and Math.max do not depend on the order of their arguments.
     if (isCallExpression(node) && !/^Math\.(min|max)\(/.test(textOf(node))) swap(node.arguments);
     if (isObjectLiteralExpression(node)) {
       swap(node.properties.filter(isPropertyAssignment).map(({ initializer }) => initializer));
@@ -176,7 +176,7 @@ export function mutationsOf(sourceFile: SourceFile, file: string): Mutation[] {
   return found;
 }
 
-/** `f()`, `await f()`, `void f()`. */
+/** Whether the expression is `f()`, `await f()` or `void f()`. */
 function endsInCall(expression: Node): boolean {
   if (isCallExpression(expression)) return expression.expression.kind !== SyntaxKind.SuperKeyword;
   const inner = (expression as { readonly expression?: Node }).expression;

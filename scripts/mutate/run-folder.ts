@@ -1,10 +1,10 @@
-// The tests of one folder of a copy, as a process that ends at the first failure.
+// Runs the tests of one folder of a copy in a process that ends at the first failure.
 
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 
-/** `late`: not over within the limit, for example because a loop has no end any more. */
+/** `late`: not finished within the limit, for example because of an endless loop. */
 export type Verdict = 'passed' | 'failed' | 'late';
 
 /** The folder of tests that mirrors a source file: src/uds/x.ts has test/uds, ecus/bootloader/x.ts has test/ecus. */
@@ -16,7 +16,7 @@ export function testFolderOf(root: string, file: string): string | undefined {
   return testFiles(root, folder, '').length > 0 ? folder : undefined;
 }
 
-/** First the unit project, then, where that noticed nothing, the slow files. World is left out: it takes minutes. */
+/** Runs the unit project and, if it passes, the slow files. World is left out because it takes minutes. */
 export async function runFolder(root: string, folder: string, limitMs: number): Promise<Verdict> {
   for (const project of ['unit', 'slow'] as const) {
     if (testFiles(root, folder, project).length === 0) continue;
@@ -45,7 +45,7 @@ function vitest(root: string, project: string, folder: string, limitMs: number):
   const child = spawn(path.join(root, 'node_modules', '.bin', 'vitest'), args, {
     cwd: root,
     stdio: 'ignore',
-    // A group of its own, so that nothing of it is left when its time is over.
+    // A separate process group, so that the whole group can be ended at the limit.
     detached: true,
     env: { ...process.env, CI: '1' },
   });
@@ -71,7 +71,7 @@ function vitest(root: string, project: string, folder: string, limitMs: number):
 
 const running = new Set<() => void>();
 
-/** For the end of this process. */
+/** Ends all runs, at the end of this process. */
 export function endAllRuns(): void {
   for (const end of running) end();
 }
