@@ -7,17 +7,17 @@ import type { WorkingMemory } from './working-memory.ts';
 
 const FILES = ['bank-a.bin', 'bank-b.bin'] as const;
 
-/** Read at once. */
+/** Bytes of one read. */
 const PAGE_BYTES = 1024;
 
 export interface BankDigest {
-  /** bytes */
+  /** Length in bytes. */
   readonly length: number;
-  /** Hexadecimal. */
+  /** SHA-256, hexadecimal. */
   readonly sha256: string;
 }
 
-/** Throws StorageError. */
+/** The digest of a bank. Throws StorageError. */
 export async function bankDigest(
   storage: Storage,
   bank: Bank,
@@ -38,7 +38,7 @@ export async function bankDigest(
   }
 }
 
-/** An erased bank that is written from its beginning. Nothing is durable before `finish`. */
+/** Erases a bank and writes it from its beginning. Nothing is durable before `finish`. */
 export class BankWriter {
   readonly #file: StorageFile;
   #offset = 0;
@@ -68,7 +68,7 @@ export class BankWriter {
   }
 }
 
-/** What was read, in `target`: shorter at the end of the file. */
+/** Reads into `target` and returns the part that was read, which is shorter at the end of the file. */
 export async function readInto(
   file: StorageFile,
   offset: number,

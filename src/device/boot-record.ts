@@ -1,23 +1,23 @@
-// The boot record of a device with two banks, and every decision that is made on it. Pure: the shell stores first.
+// The boot record of a device with two banks, and all decisions based on it. Pure: the shell stores the record first.
 
 import { z } from 'zod';
 
 export type Bank = 0 | 1;
 
 const bankSchema = z.strictObject({
-  /** `writing`: whatever is in it is no image, or only a part of one. */
+  /** `writing`: the bank holds no image or a part of one. */
   content: z.enum(['empty', 'writing', 'valid']),
-  /** Of the image; empty where there is none. */
+  /** Version of the image; empty where there is none. */
   version: z.string().max(32),
-  /** Release counter of the image, 0 for one of the factory. */
+  /** Release counter of the image; 0 for the factory image. */
   counter: z.number().int().min(0),
-  /** bytes */
+  /** Length of the image in bytes. */
   length: z.number().int().min(0),
-  /** Hexadecimal, of a valid image; empty otherwise. */
+  /** SHA-256 of a valid image, hexadecimal; empty otherwise. */
   sha256: z.string().regex(/^(?:[0-9a-f]{64})?$/),
-  /** It was confirmed, or came from the factory: it may run without a trial. */
+  /** Whether the image was confirmed or is the factory image, and may run without a trial. */
   proven: z.boolean(),
-  /** The signed package as it came, checked again before each boot; null for the image of the factory. */
+  /** The signed package, unchanged and checked again before each boot; null for the factory image. */
   signed: z.string().max(16_384).nullable(),
 });
 export type DeviceBankRecord = Readonly<z.infer<typeof bankSchema>>;
@@ -26,18 +26,18 @@ export const bootRecordSchema = z.strictObject({
   format: z.literal(1),
   active: z.union([z.literal(0), z.literal(1)]),
   banks: z.tuple([bankSchema, bankSchema]),
-  /** The next boot tries the other bank. */
+  /** Whether the next boot tries the other bank. */
   activation: z.boolean(),
-  /** The active bank runs on trial; nobody has confirmed it. */
+  /** The trial of the active bank, which is not confirmed yet. */
   trial: z.strictObject({ bootsLeft: z.number().int().min(0).max(255) }).nullable(),
-  /** The highest release counter that was confirmed: nothing lower is installed or booted. */
+  /** The highest confirmed release counter; an image with a lower one is neither installed nor booted. */
   counter: z.number().int().min(0),
-  /** The image that was left last because it could not, or should not, run. */
+  /** The image from which the device last fell back. */
   left: z.strictObject({ sha256: z.string().max(64), reason: z.string().max(500) }).nullable(),
 });
 export type DeviceBootRecord = Readonly<z.infer<typeof bootRecordSchema>>;
 
-/** Boots that new software gets to be confirmed in. */
+/** Number of boots in which new software must be confirmed. */
 export const TRIAL_BOOTS = 3;
 
 const EMPTY: DeviceBankRecord = {
@@ -73,18 +73,18 @@ export type DeviceImageFacts = Pick<
   'version' | 'counter' | 'length' | 'sha256' | 'signed'
 >;
 
-/** The factory has put an image into bank A. */
+/** The record after the factory has written an image to bank A. */
 export function installed(facts: DeviceImageFacts): DeviceBootRecord {
   return withBank(BLANK_RECORD, 0, { ...facts, content: 'valid', proven: true });
 }
 
-/** The other bank is about to be written. The running one stays what it is. */
+/** The record before the other bank is written. The running bank stays unchanged. */
 export function writing(record: DeviceBootRecord): DeviceBootRecord {
   const spoilt = withBank(record, otherBank(record.active), { ...EMPTY, content: 'writing' });
   return { ...spoilt, activation: false, left: null };
 }
 
-/** The other bank holds a verified image: the next boot tries it. */
+/** The record for a verified image in the other bank, which the next boot tries. */
 export function activated(record: DeviceBootRecord, facts: DeviceImageFacts): DeviceBootRecord {
   const filled = withBank(record, otherBank(record.active), {
     ...facts,
@@ -94,13 +94,13 @@ export function activated(record: DeviceBootRecord, facts: DeviceImageFacts): De
   return { ...filled, activation: true };
 }
 
-/** The trial has ended well: from now on nothing older runs. */
+/** The record after a successful trial; from then on no older image runs. */
 export function confirmed(record: DeviceBootRecord): DeviceBootRecord {
   const counter = Math.max(record.counter, record.banks[record.active].counter);
   return { ...withBank(record, record.active, { proven: true }), trial: null, counter };
 }
 
-/** Back to the bank before; the one that is left never runs again as it is. */
+/** The record after a fall back to the previous bank; the image of the other bank never runs again. */
 export function fellBack(record: DeviceBootRecord, reason: string): DeviceBootRecord {
   const { active, banks } = record;
   return {
@@ -113,14 +113,14 @@ export function fellBack(record: DeviceBootRecord, reason: string): DeviceBootRe
 }
 
 export interface DeviceBootDecision {
-  /** To be stored before the bank is started. */
+  /** The record to store before the bank is started. */
   readonly record: DeviceBootRecord;
   readonly run: { readonly bank: Bank; readonly trial: boolean } | 'recovery';
-  /** For events and logs. */
+  /** The reason, for events and logs. */
   readonly reason: string;
 }
 
-/** What to start. The caller checks the bank, and asks again with `fellBack` where it may not run. */
+/** Decides what to start. The caller checks the bank, and calls again with `fellBack` where it must not run. */
 export function decideBoot(record: DeviceBootRecord): DeviceBootDecision {
   const { active } = record;
   if (record.trial === null && record.activation) {

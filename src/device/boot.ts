@@ -1,4 +1,4 @@
-// Power-on: the boot record decides, the bank is verified, and only then does it run. A reset is this once more.
+// Boots at power-on and after a reset: the boot record decides, the bank is verified, and then it runs.
 
 import { z } from 'zod';
 import {
@@ -23,7 +23,7 @@ import type { WorkingMemory } from './working-memory.ts';
 
 const FILE = 'boot-record.json';
 
-/** What was started. */
+/** The started software. */
 export interface StartedSoftware {
   readonly version: string;
   readonly counter: number;
@@ -34,21 +34,21 @@ export interface StartedSoftware {
 export interface BootOptions {
   readonly storage: Storage;
   readonly memory: WorkingMemory;
-  /** For the signature of the image, which is checked again at each boot. */
+  /** Facts for the check of the image's signature at each boot. */
   readonly facts: Pick<PackageRecipient, 'model' | 'releaseKey'>;
   readonly onEvent: (event: DeviceEvent) => void;
-  /** New software never starts. */
+  /** Fault: new software never starts. */
   readonly refuseNew: boolean;
 }
 
 const codec = jsonFile(bootRecordSchema);
 
-/** Durable when it resolves. */
+/** Stores the boot record; durable when it resolves. */
 export async function writeBootRecord(storage: Storage, record: DeviceBootRecord): Promise<void> {
   await DurableFile.create(storage, FILE, codec, record);
 }
 
-/** Undefined where there is none, or where it says nothing that can be believed. Throws StorageError. */
+/** Reads the boot record; undefined where it is missing or damaged. Throws StorageError. */
 export async function readBootRecord(storage: Storage): Promise<DeviceBootRecord | undefined> {
   const read = await readFileOnce(storage, FILE, codec);
   return read.state === 'known' ? read.content : undefined;
@@ -67,17 +67,17 @@ export class Bootloader {
     return this.#file.content;
   }
 
-  /** What the next boot finds is the old record or the new one. */
+  /** Stores the record atomically: the next boot finds the old one or the new one. */
   async store(record: DeviceBootRecord): Promise<void> {
     await this.#file.update(() => record);
   }
 
-  /** Undefined: nothing may run, and only an update helps. */
+  /** Boots; undefined when no bank may run and only an update helps. */
   async boot(): Promise<StartedSoftware | undefined> {
     const { onEvent, refuseNew } = this.#options;
     for (;;) {
       const { record, run, reason } = decideBoot(this.record);
-      // First the record: a bank that never comes back must not be tried for ever.
+      // Store the record first, so that a bank that never starts is not tried for ever.
       await this.store(record);
       if (run === 'recovery') {
         onEvent({ kind: 'boot', mode: 'recovery', bank: null, version: null, reason });

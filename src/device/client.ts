@@ -1,4 +1,4 @@
-// The client of a small device: asks, fetches, verifies, and has it tried; what fails leaves the running image alone.
+// The client of a small device: checks for a package, downloads, verifies, tries it. A failure keeps the running image.
 
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import {
@@ -22,12 +22,12 @@ import { type StagedChunks, Staging } from './staging.ts';
 import { reportOf, settle } from './trial.ts';
 
 export const CHECK_INTERVAL_MS = 6 * 60 * 60_000;
-/** After what another try may mend: this, then twice as long each time, never longer than the interval. */
+/** First pause after a transient failure; it doubles each time, up to the interval. */
 const FIRST_AGAIN_MS = 60_000;
 const JITTER = 0.1;
-/** A download that is not what it should be is begun anew this often before the next check. */
+/** Number of downloads per check when the downloaded image is wrong. */
 const ROUNDS = 2;
-/** The backend's words for a transfer that it does not go on with. */
+/** Codes of the backend for a transfer that has ended. */
 const OVER = [TRANSFER_ENDED, TRANSFER_UNKNOWN];
 
 export interface DeviceClientOptions {
@@ -35,10 +35,10 @@ export interface DeviceClientOptions {
   readonly backend: DeviceBackend;
   readonly sealed: SealedClient;
   readonly random: Random;
-  /** bytes; the largest chunk that it takes */
+  /** Largest chunk that the device takes, in bytes. */
   readonly chunkBytes: number;
   readonly checkIntervalMs?: number;
-  /** bytes that are free for the software */
+  /** Free working memory for the software in bytes. */
   readonly freeBytes: () => number;
 }
 
@@ -46,7 +46,7 @@ export type CycleEnd =
   | (Ended & { readonly transient?: boolean })
   | { readonly outcome: 'interrupted' };
 
-/** A step of a cycle that ends it. `anew`: another round may bring something else. */
+/** The end of a cycle. `anew`: another round in the same check can help. */
 interface Stop {
   readonly end: CycleEnd;
   readonly anew?: boolean;
@@ -59,7 +59,7 @@ export class DeviceClient {
     this.#options = options;
   }
 
-  /** Power-on: boots, and ends what was being applied. Undefined where there was nothing. */
+  /** Boots after power-on, and finishes an update that was being applied. Undefined where there was none. */
   async start(signal: AbortSignal): Promise<CycleEnd | undefined> {
     const { device } = this.#options;
     await device.boot();
@@ -69,7 +69,7 @@ export class DeviceClient {
     return end;
   }
 
-  /** One check, with all that follows from it. `again`: also what this device has come back from. */
+  /** Makes one check and the update that follows. `again`: also a package from which this device has rolled back. */
   async runOnce(signal: AbortSignal, again = false): Promise<CycleEnd> {
     const { device } = this.#options;
     for (let round = 1; ; round++) {
@@ -80,7 +80,7 @@ export class DeviceClient {
     }
   }
 
-  /** Until the signal comes. */
+  /** Checks repeatedly until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { device, random, checkIntervalMs = CHECK_INTERVAL_MS } = this.#options;
     for (let failures = 0; !signal.aborted; ) {
@@ -126,7 +126,7 @@ export class DeviceClient {
         'up-to-date': undefined,
         'no-package': 'there is no package for this model',
         'rolled-back':
-          'this device has come back from the newest package (--again tries it once more)',
+          'this device has rolled back from the newest package (--again tries it once more)',
       }[answer.why];
       return this.#nothing(why);
     }
@@ -150,10 +150,10 @@ export class DeviceClient {
     }
     const { manifest } = signed;
     if (manifest.sha256 === device.file.rolledBack && !again) {
-      return this.#nothing(`this device has come back from ${manifest.version}`);
+      return this.#nothing(`this device has rolled back from ${manifest.version}`);
     }
     const resumedAt = usableBytes(facts, device.file.transfer, held);
-    // First the bytes of the one before, then its facts: a power cut in between costs nothing that is of use.
+    // Clear the old bytes before the old facts, so that a power cut in between loses no useful data.
     if (resumedAt === 0) await this.#withStaging(transfer, (staging) => staging.clear());
     await device.enter('downloading', { transfer });
     device.pauseWork();
@@ -220,18 +220,18 @@ export class DeviceClient {
     return { end };
   }
 
-  /** In state `applying`, and then the backend hears of it. */
+  /** Finishes the state `applying`, and reports the result to the backend. */
   async #settle(signal: AbortSignal): Promise<CycleEnd> {
     const { device, backend, freeBytes } = this.#options;
     const to = () => this.#packageKey();
     const end = await settle({ device, backend, to, freeBytes }, signal);
-    // What it does not hear now it hears with the next check.
+    // A report that fails now is sent with the next check.
     if (end.outcome !== 'interrupted') await this.#deliver(signal);
     if (['completed', 'rollback'].includes(device.file.state)) await device.enter('idle');
     return end;
   }
 
-  /** What the backend has not heard yet. Undefined when nothing is left of it. */
+  /** Sends the pending report; undefined when no report is left. */
   async #deliver(
     signal: AbortSignal,
   ): Promise<Exclude<Answered<never>, { readonly kind: 'value' }> | undefined> {
@@ -239,7 +239,7 @@ export class DeviceClient {
     const { report } = device.file;
     if (report === null) return undefined;
     const answer = await backend.complete(report, signal);
-    // A transfer that the backend has forgotten is of no interest to it any more, when the backend itself says so.
+    // When the backend itself says that it does not know the transfer, it does not need the report.
     const isUnwanted =
       answer.kind === 'failed' &&
       answer.sealed === true &&
@@ -292,7 +292,7 @@ export class DeviceClient {
     return { end: reason === undefined ? ended : { ...ended, reason } };
   }
 
-  /** Nobody answers, or nobody waits for it any more: what is here is kept. */
+  /** The end of a cycle after a failed or interrupted request; downloaded data is kept. */
   async #stopped(failure: Exclude<Answered<never>, { readonly kind: 'value' }>): Promise<Stop> {
     if (failure.kind === 'interrupted') return { end: { outcome: 'interrupted' } };
     const { device } = this.#options;
@@ -300,7 +300,7 @@ export class DeviceClient {
     const { code, reason, transient, sealed } = failure;
     const isOver = sealed === true && OVER.some((each) => reason.includes(each));
     if (transfer !== null && sealed === true && reason.includes(PACKAGE_WITHDRAWN)) {
-      // Nothing of it is of use: the next look hears what is offered in its place, or that what runs is the newest.
+      // The data is useless: the next check gets another package, or the answer that the device is up to date.
       await this.#withStaging(transfer, (staging) => staging.clear());
       device.onEvent({ kind: 'trouble', reason });
       const stop = await this.#failed(PACKAGE_WITHDRAWN, reason, true, { transfer: null });
@@ -309,7 +309,7 @@ export class DeviceClient {
     if (transfer === null || !isOver) {
       return this.#failed(code, reason, transient);
     }
-    // What is here may still be of use to the next transfer, which begins with another id.
+    // Keep the data for the next transfer, which gets another id.
     return this.#failed(TRANSFER_ENDED, reason, true, { transfer: { ...transfer, id: '' } });
   }
 

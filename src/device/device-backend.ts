@@ -1,4 +1,4 @@
-// What a device asks its backend: short sealed requests, repeated as long as that can help.
+// The requests of a device to its backend: short sealed requests, repeated while a repetition can help.
 
 import type { z } from 'zod';
 import type {
@@ -24,7 +24,7 @@ import type { Findings } from './diagnostics.ts';
 
 export interface DeviceBackendOptions {
   readonly http: HttpClient;
-  /** With a slash at its end. */
+  /** Address of the backend, with a slash at the end. */
   readonly base: URL;
   readonly sealed: SealedClient;
   readonly clock: Clock;
@@ -32,7 +32,7 @@ export interface DeviceBackendOptions {
   readonly onEvent: (event: DeviceEvent) => void;
 }
 
-/** An answer, or why there is none. */
+/** An answer, or the reason of a failure. */
 export type Answered<T> =
   | { readonly kind: 'value'; readonly value: T }
   | {
@@ -52,7 +52,7 @@ export class DeviceBackend {
     this.#options = options;
   }
 
-  /** With nothing held of an image, nothing is encrypted under the key: it may change. */
+  /** Asks for an update. While the device holds no part of an image, no data depends on the key, so it may change. */
   async check(request: CheckRequest, signal: AbortSignal): Promise<Answered<CheckAnswer>> {
     if (request.held === undefined) await this.#options.sealed.rotateWhenDue(signal);
     return this.#ask(otaCheck, request, signal);
@@ -66,7 +66,7 @@ export class DeviceBackend {
     return this.#ask(otaComplete, report, signal);
   }
 
-  /** Whether anything can be reached, and whether it is our backend. */
+  /** Checks whether a server can be reached, and whether it is our backend. */
   async reach(signal: AbortSignal): Promise<Pick<Findings, 'network' | 'backend'>> {
     const { http, base, clock, random } = this.#options;
     const pinged = await retrying(

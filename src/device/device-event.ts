@@ -1,4 +1,4 @@
-// What a device says while it works: one object a line with `--json`.
+// The events of a device; with `--json` one object a line.
 
 import type { DeviceStateName } from './device-state.ts';
 import type { CheckResult } from './diagnostics.ts';
@@ -9,7 +9,7 @@ export type DeviceOutcome = (typeof DEVICE_OUTCOMES)[number];
 export type DeviceEvent =
   | {
       readonly kind: 'boot';
-      /** `recovery`: no bank holds an image that may run; the device can still be updated. */
+      /** `recovery`: no bank holds an image that may run; an update is still possible. */
       readonly mode: 'confirmed' | 'trial' | 'recovery';
       readonly bank: 'A' | 'B' | null;
       readonly version: string | null;
@@ -22,21 +22,21 @@ export type DeviceEvent =
       readonly code?: string;
       readonly reason?: string;
     }
-  /** The normal work goes on, or stands still. */
+  /** The normal work runs or is paused. */
   | { readonly kind: 'work'; readonly running: boolean; readonly beats: number }
   | {
       readonly kind: 'package';
       readonly version: string;
       readonly counter: number;
-      /** bytes of the encrypted image */
+      /** Length of the encrypted image in bytes. */
       readonly length: number;
       readonly chunkBytes: number;
-      /** bytes that are here from an earlier try */
+      /** Bytes held from an earlier try. */
       readonly resumedAt: number;
     }
-  /** With every answer of the backend. */
+  /** Progress, after every answer of the backend. */
   | { readonly kind: 'progress'; readonly received: number; readonly total: number }
-  /** Something in an answer was not as it should be; it is asked for again. */
+  /** An answer was wrong; the device asks again. */
   | { readonly kind: 'trouble'; readonly reason: string }
   | {
       readonly kind: 'retry';
@@ -49,11 +49,11 @@ export type DeviceEvent =
   | {
       readonly kind: 'outcome';
       readonly outcome: DeviceOutcome;
-      /** That runs now; empty in recovery. */
+      /** Version that runs now; empty in recovery. */
       readonly version: string;
       readonly code?: string;
       readonly reason?: string;
-      /** The most working memory that was taken since the start, of `capacityBytes`. */
+      /** Peak of the used working memory since the start, of `capacityBytes`. */
       readonly peakBytes: number;
       readonly capacityBytes: number;
     }

@@ -1,4 +1,4 @@
-// Where a device is in an update, as it is kept on its disk; and from where it may get where.
+// The stored update state of a device, and the allowed transitions.
 
 import { z } from 'zod';
 import { signedManifest } from '../contract/chunked/package.ts';
@@ -8,19 +8,19 @@ export const DEVICE_STATES = [
   'idle',
   'checking',
   'downloading',
-  /** Signature, model, counter, decryption and digest: nothing of the banks is touched before all of them are right. */
+  /** Signature, model, counter, decryption and digest are checked; no bank is changed before all of them are right. */
   'verifying',
-  /** The image goes into the other bank, is booted on trial and has to prove itself. */
+  /** The image is written to the other bank, booted on trial and checked. */
   'applying',
   /** The new image is confirmed. */
   'completed',
   'error',
-  /** Back to the image before. */
+  /** The device runs the previous image again. */
   'rollback',
 ] as const;
 export type DeviceStateName = (typeof DEVICE_STATES)[number];
 
-/** From each state where it may go; a power cut ends in the same state, or in one that is reached from it. */
+/** Allowed next states; a power cut ends in the same state or in one of them. */
 const WAYS: Readonly<Record<DeviceStateName, readonly DeviceStateName[]>> = {
   idle: ['checking'],
   checking: ['checking', 'idle', 'downloading', 'error'],
@@ -35,19 +35,19 @@ const WAYS: Readonly<Record<DeviceStateName, readonly DeviceStateName[]>> = {
 const text = z.string().max(500);
 const code = z.string().max(64);
 
-/** What is being fetched and installed. */
+/** The package that is being downloaded and installed. */
 const transferSchema = z.strictObject({
   id: z.string().max(64),
   package: signedManifest,
-  /** Of the encrypted image, in bytes. */
+  /** Length of the encrypted image in bytes. */
   length: z.number().int().min(1),
-  /** Of the encrypted image, hexadecimal. */
+  /** SHA-256 of the encrypted image, hexadecimal. */
   sha256: sha256Hex,
   chunkBytes: z.number().int().min(1),
 });
 export type DeviceTransfer = Readonly<z.infer<typeof transferSchema>>;
 
-/** How an update ended; told to the backend until it has heard it. */
+/** The outcome of an update, sent to the backend until it is acknowledged. */
 const reportSchema = z.strictObject({
   transfer: z.string().max(64),
   version: z.string().max(32),
@@ -61,19 +61,19 @@ export type DeviceReport = Readonly<z.infer<typeof reportSchema>>;
 export const deviceFileSchema = z.strictObject({
   format: z.literal(1),
   state: z.enum(DEVICE_STATES),
-  /** ISO 8601, of this state. */
+  /** Time when this state began, ISO 8601. */
   since: z.string().max(40),
-  /** Of `error` and `rollback`. */
+  /** Code of `error` and `rollback`. */
   code: code.nullable(),
   reason: text.nullable(),
-  /** Kept through errors that another try can mend. */
+  /** The transfer; it is kept after transient errors. */
   transfer: transferSchema.nullable(),
-  /** SHA-256 of the plain image that this device came back from: it is not tried again by itself. */
+  /** SHA-256 of the plain image from which this device rolled back; it is not tried again automatically. */
   rolledBack: z.string().nullable(),
   report: reportSchema.nullable(),
   last: z
     .strictObject({
-      /** ISO 8601 */
+      /** Time, ISO 8601. */
       at: z.string().max(40),
       outcome: z.enum(['success', 'rolled-back', 'failed', 'up-to-date']),
       version: z.string().max(32),
@@ -81,9 +81,9 @@ export const deviceFileSchema = z.strictObject({
       reason: text.nullable(),
     })
     .nullable(),
-  /** Of the normal work, up to the last change of this file. */
+  /** Beats of the normal work up to the last change of this file. */
   beats: z.number().int().min(0),
-  /** The most working memory that was ever taken, in bytes. */
+  /** Peak of the used working memory in bytes. */
   peakBytes: z.number().int().min(0),
 });
 export type DeviceFile = Readonly<z.infer<typeof deviceFileSchema>>;
@@ -102,7 +102,7 @@ export const NEW_DEVICE: DeviceFile = {
   peakBytes: 0,
 };
 
-/** Throws for a way that there is not: a mistake of ours. */
+/** Throws for a transition that is not allowed, which is a programming error. */
 export function requireWay(from: DeviceStateName, to: DeviceStateName): void {
   if (!WAYS[from].includes(to)) throw new Error(`a device does not go from ${from} to ${to}`);
 }

@@ -1,4 +1,4 @@
-// The device itself: its memory, its files, what it runs, its normal work. What it does about updates is the client's.
+// The device: its memory, files, running software and normal work. The client makes its updates.
 
 import type { PackageRecipient } from '../contract/chunked/package.ts';
 import type { Clock } from '../core/clock.ts';
@@ -31,7 +31,7 @@ export interface DeviceOptions {
   readonly onEvent?: (event: DeviceEvent) => void;
 }
 
-/** How an update, or the question for one, has ended. */
+/** The outcome of an update or of a check. */
 export interface Ended {
   readonly outcome: DeviceOutcome;
   readonly code?: string;
@@ -79,7 +79,7 @@ export class SmallDevice {
     );
   }
 
-  /** Powered off still. Throws InputError for a folder in which no device was enrolled, StorageError. */
+  /** Opens the device, still powered off. Throws InputError for a folder without an enrolled device, StorageError. */
   static async open(options: DeviceOptions): Promise<SmallDevice> {
     const { storage, onEvent } = options;
     const known = await readIdentity(storage);
@@ -93,7 +93,7 @@ export class SmallDevice {
     if (bootRecord === undefined) {
       throw new InputError(
         storage.location,
-        'the boot record is missing or damaged, nothing says what the banks hold: enrol the device again in an empty folder',
+        'the boot record is missing or damaged, so the content of the banks is unknown: enrol the device again in an empty folder',
       );
     }
     const { file, state } = await DurableFile.open(
@@ -103,7 +103,7 @@ export class SmallDevice {
       NEW_DEVICE,
     );
     if (typeof state === 'object') {
-      // What it says can all be found out again: from the boot record, and from the backend.
+      // The boot record and the backend can supply all lost facts again.
       onEvent?.({
         kind: 'trouble',
         reason: `${DEVICE_FILE} is started again with defaults: ${state.damaged}`,
@@ -116,7 +116,7 @@ export class SmallDevice {
     return this.#file.content;
   }
 
-  /** Undefined in recovery. */
+  /** The running software; undefined in recovery. */
   get running(): StartedSoftware | undefined {
     return this.#running;
   }
@@ -125,19 +125,19 @@ export class SmallDevice {
     return this.#running?.version ?? '';
   }
 
-  /** What a package is checked against. */
+  /** The facts that a package must match. */
   get facts(): PackageRecipient {
     const { counter } = this.bootloader.record;
     return { model: this.identity.model, counter, releaseKey: this.#releaseKey };
   }
 
-  /** Power-on, and any reset after it. */
+  /** Boots, after power-on or a reset. */
   async boot(): Promise<void> {
     this.pauseWork();
     this.#running = await this.bootloader.boot();
   }
 
-  /** Durable when it resolves: a power cut finds the state before or this one. */
+  /** Enters a state; durable when it resolves. A power cut leaves the previous state or this one. */
   async enter(state: DeviceStateName, changes: Partial<DeviceFile> = {}): Promise<void> {
     requireWay(this.file.state, state);
     const next: DeviceFile = {
@@ -160,34 +160,34 @@ export class SmallDevice {
     if (this.faults.powerCut === state) throw new DevicePowerCut(state);
   }
 
-  /** Without going anywhere. */
+  /** Changes data without a change of state. */
   async change(changes: Partial<Pick<DeviceFile, 'report' | 'transfer'>>): Promise<void> {
     await this.#store({ ...this.file, ...changes, beats: this.work.beats });
   }
 
-  /** What was left once may be tried again when it is asked for: then the record speaks of that try. */
+  /** Forgets the image from which the device fell back, so that it can be tried again on request. */
   async forgetLeft(): Promise<void> {
     const { record } = this.bootloader;
     if (record.left !== null) await this.bootloader.store({ ...record, left: null });
   }
 
-  /** Nothing but the update until it has ended. */
+  /** Pauses the normal work for the update. */
   pauseWork(): void {
     if (this.work.pause()) this.#tellWork();
   }
 
-  /** On trial and in recovery there is no work to be done. */
+  /** Resumes the normal work, except on trial and in recovery. */
   resumeWork(): void {
     if (this.#running === undefined || this.#running.trial) return;
     if (this.work.resume()) this.#tellWork();
   }
 
-  /** ISO 8601 */
+  /** Present time, ISO 8601. */
   now(): string {
     return new Date(this.clock.wallMs()).toISOString();
   }
 
-  /** For `last` of the file. */
+  /** Makes the field `last` of the file. */
   lastOf({
     outcome,
     code = null,
@@ -200,7 +200,7 @@ export class SmallDevice {
     return { at: this.now(), outcome, version: this.version, code, reason };
   }
 
-  /** The trial has ended well; nothing is started again for that. */
+  /** Confirms the trial; it needs no restart. */
   async confirm(): Promise<void> {
     await this.bootloader.store(confirmed(this.bootloader.record));
     if (this.#running !== undefined) this.#running = { ...this.#running, trial: false };

@@ -1,4 +1,4 @@
-// What new software has to show before it is confirmed: memory, network, backend, and that it is what it should be.
+// Diagnostics of new software before it is confirmed: memory, network, backend and version.
 
 export const CHECKS = ['memory', 'network', 'backend', 'version'] as const;
 export type CheckName = (typeof CHECKS)[number];
@@ -10,20 +10,20 @@ export interface CheckResult {
 }
 
 export interface Findings {
-  /** bytes of the device's working memory that nothing has taken */
+  /** Free working memory of the device in bytes. */
   readonly freeBytes: number;
-  /** Any server answered, whatever it said. Missing: why none did. */
+  /** Whether a server gave any answer, otherwise the reason. */
   readonly network: 'reachable' | { readonly reason: string };
-  /** The backend proved itself and answered. */
+  /** Whether the backend proved itself and answered, otherwise the reason. */
   readonly backend: 'reachable' | { readonly reason: string };
-  /** That runs. */
+  /** Version that runs. */
   readonly version: string;
 }
 
-/** A download with the usual chunks takes 5,140 bytes: with less than this the next one would not fit. */
+/** Least free memory: a download with the usual chunks takes 5,140 bytes. */
 const LEAST_FREE_BYTES = 8 * 1024;
 
-/** All of them, in their order. */
+/** The results of all checks, in order. */
 export function checkFindings(findings: Findings, expectedVersion: string): readonly CheckResult[] {
   const { freeBytes, version } = findings;
   const reached = (check: CheckName, found: Findings['network']): CheckResult => ({
@@ -39,7 +39,7 @@ export function checkFindings(findings: Findings, expectedVersion: string): read
   ];
 }
 
-/** A sentence of what is not as it should be; undefined where all is. */
+/** A sentence with the failed checks; undefined when all passed. */
 export function complaint(
   results: readonly CheckResult[],
   expectedVersion: string,

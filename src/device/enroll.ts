@@ -1,4 +1,4 @@
-// A new device in an empty folder: it makes its own secret, the registry gives it a serial, the factory its first image.
+// Enrols a new device in an empty folder: makes its secret, gets a serial from the registry, writes the first image.
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -18,7 +18,7 @@ const FILE = 'enrolment.json';
 const ID_BYTES = 16;
 const SECRET_BYTES = 32;
 
-/** What the registry answers, as the factory sees it. */
+/** The answer of the registry to the factory. */
 type RegistryAnswer =
   | { readonly ok: true; readonly value: { readonly serial: string } }
   | { readonly ok: false; readonly code: string; readonly reason: string };
@@ -40,9 +40,9 @@ export interface EnrollOptions {
   readonly registry: DeviceRegistry;
   readonly random: Random;
   readonly model: string;
-  /** Public, PEM. */
+  /** Public release key, PEM. */
   readonly releaseKey: string;
-  /** The chip's own number; made where it is missing. */
+  /** Chip number; missing: a new one is made. */
   readonly hwId?: string | undefined;
   readonly factory: { readonly image: Uint8Array; readonly version: string };
   readonly signal?: AbortSignal;
@@ -58,8 +58,8 @@ const draftSchema = z.strictObject({
 });
 
 /**
- * The same again after an interruption goes on with the same secret: a serial is never lost. Throws InputError for a
- * folder that has a device already and for a key that is none, StorageError.
+ * Enrols a device. After an interruption the next call uses the same secret, so that no serial is lost. Throws
+ * InputError for a folder that already has a device and for an invalid key, StorageError.
  */
 export async function enroll(options: EnrollOptions): Promise<EnrollResult> {
   const { storage, registry, random, model, releaseKey, factory, signal } = options;
@@ -67,13 +67,13 @@ export async function enroll(options: EnrollOptions): Promise<EnrollResult> {
   if (known !== undefined) {
     throw new InputError(
       storage.location,
-      `holds device ${known.identity.serial} already: each device has a folder of its own`,
+      `already holds device ${known.identity.serial}: use a separate folder for each device`,
     );
   }
   if (readReleaseKey(releaseKey) === undefined) {
     throw new InputError(
       '--release-key',
-      'expected a public key of Ed25519 or RSA with 2048 bits in PEM: the device believes it for its whole life',
+      'expected a public key of Ed25519 or RSA with 2048 bits in PEM: the device trusts it permanently',
     );
   }
   const codec = jsonFile(draftSchema);
@@ -85,7 +85,7 @@ export async function enroll(options: EnrollOptions): Promise<EnrollResult> {
           hwId: options.hwId ?? toHex(random.bytes(ID_BYTES)),
           deviceSecret: toHex(random.bytes(SECRET_BYTES)),
         };
-  // Before anybody is told of it.
+  // Store the secret before its hash is sent.
   if (kept.state !== 'known') await DurableFile.create(storage, FILE, codec, draft);
   const { hwId, deviceSecret } = draft;
   const deviceSecretHash = toHex(deviceKeyOf(fromHex(deviceSecret)));
@@ -106,7 +106,7 @@ export async function enroll(options: EnrollOptions): Promise<EnrollResult> {
     deviceSecret,
     releaseKey,
   };
-  // Last: from here on it is a device.
+  // Write the identity last: a folder with it counts as a device.
   await writeIdentity(storage, identity);
   await storage.remove(FILE);
   return { ok: true, identity };

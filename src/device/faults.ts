@@ -1,4 +1,4 @@
-// What a device breaks on purpose.
+// Faults that a device makes on purpose.
 
 import { InputError } from '../core/errors.ts';
 import { DEVICE_STATES, type DeviceStateName } from './device-state.ts';
@@ -9,13 +9,13 @@ export interface DeviceFaults {
   readonly refuseBoot?: boolean;
   /** This check of the new software fails. */
   readonly badDiagnostics?: CheckName;
-  /** A byte of the bank is not what was written. */
+  /** One byte of the bank differs from the written image. */
   readonly badFlash?: boolean;
-  /** The power goes when this state has been stored. */
+  /** Power is cut when this state has been stored. */
   readonly powerCut?: DeviceStateName;
 }
 
-/** The supply breaks down: whoever gets this does nothing more. */
+/** A power cut; code that catches it must not do anything more. */
 export class DevicePowerCut extends Error {
   constructor(state: DeviceStateName) {
     super(`the power was cut in state ${state}`);
@@ -27,7 +27,7 @@ const DEVICE_FAULTS =
   `refuse-boot, bad-diagnostics[=${CHECKS.join('|')}], bad-flash, ` +
   `power-cut=${DEVICE_STATES.join('|')}`;
 
-/** Throws InputError with the list of what there is. */
+/** Parses the options. Throws InputError with the list of faults. */
 export function parseDeviceFaults(texts: readonly string[]): DeviceFaults {
   let faults: DeviceFaults = {};
   for (const text of texts) faults = { ...faults, ...parseFault(text) };

@@ -1,4 +1,4 @@
-// Fetches the encrypted image into the staging file: what is there is kept, what is lost is asked for again.
+// Downloads the encrypted image into the staging file: keeps the chunks that it holds and requests lost ones again.
 
 import { recordBytes, type TransferPace } from '../contract/chunked/protocol.ts';
 import { ChunkReceiver } from '../contract/chunked/receiver.ts';
@@ -12,7 +12,7 @@ import type { DeviceTransfer } from './device-state.ts';
 import type { Staging } from './staging.ts';
 import type { WorkingMemory } from './working-memory.ts';
 
-/** A body that brings nothing for this long has ended. */
+/** Silence after which a body counts as ended. */
 export const TIMEOUT_MS = 30_000;
 
 export interface FetchOptions {
@@ -22,15 +22,15 @@ export interface FetchOptions {
   readonly memory: WorkingMemory;
   readonly staging: Staging;
   readonly transfer: DeviceTransfer;
-  /** bytes that are in the staging file already, as the backend has confirmed */
+  /** Bytes in the staging file that the backend has confirmed. */
   readonly held: number;
-  /** As the backend has told. */
+  /** Pace from the backend. */
   readonly pace: TransferPace | undefined;
   readonly signal: AbortSignal;
   readonly onEvent: (event: DeviceEvent) => void;
 }
 
-/** After each answer what it brought is durable. Throws StorageError, WorkingMemoryError. */
+/** Downloads the image; after each answer its chunks are durable. Throws StorageError, WorkingMemoryError. */
 export async function fetchImage(options: FetchOptions) {
   const { client, clock, random, memory, staging, transfer, held, signal, onEvent } = options;
   const { id, length, chunkBytes, sha256 } = transfer;

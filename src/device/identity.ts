@@ -1,4 +1,4 @@
-// What a device got when it was enrolled: who it is, whom it believes.
+// The identity of a device from its enrolment: serial, chip number, secret, release key.
 
 import { z } from 'zod';
 import { hardwareModel, type ReleaseKey, readReleaseKey } from '../contract/chunked/package.ts';
@@ -11,18 +11,18 @@ const IDENTITY_FILE = 'identity.json';
 const identitySchema = z.strictObject({
   format: z.literal(1),
   serial: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/),
-  /** The chip's own number. */
+  /** Chip number. */
   hwId: z.string().min(1).max(64),
   model: hardwareModel,
-  /** 32 bytes as hexadecimal digits; the backend has their SHA-256. */
+  /** 32 bytes as hexadecimal digits; the backend stores their SHA-256. */
   deviceSecret: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Public, PEM: pinned for the whole life of the device. What it is decides the profile. */
+  /** Public release key, PEM, pinned permanently. Its type determines the profile. */
   releaseKey: z.string().max(4096),
 });
 export type SmallDeviceIdentity = Readonly<z.infer<typeof identitySchema>>;
 const codec = jsonFile(identitySchema);
 
-/** Durable when it resolves. Throws StorageError. */
+/** Stores the identity; durable when it resolves. Throws StorageError. */
 export async function writeIdentity(
   storage: Storage,
   identity: SmallDeviceIdentity,
@@ -30,7 +30,7 @@ export async function writeIdentity(
   await DurableFile.create(storage, IDENTITY_FILE, codec, identity);
 }
 
-/** Undefined for a device that was never enrolled. Throws InputError for a file that cannot be used. */
+/** Reads the identity; undefined for a device that was never enrolled. Throws InputError for an invalid file. */
 export async function readIdentity(
   storage: Storage,
 ): Promise<
@@ -44,7 +44,10 @@ export async function readIdentity(
   }
   const releaseKey = readReleaseKey(read.content.releaseKey);
   if (releaseKey === undefined) {
-    throw new InputError(where, 'releaseKey is no public key of Ed25519 or RSA with 2048 bits');
+    throw new InputError(
+      where,
+      'releaseKey is not a public key of Ed25519 or RSA with 2048 bits: enrol the device again in an empty folder',
+    );
   }
   return { identity: read.content, releaseKey };
 }

@@ -1,4 +1,4 @@
-// From the staged, encrypted image to a bank: opened once to check it, and once more to write it.
+// Installs the staged, encrypted image: decrypts it once to check it, and again to write it to a bank.
 
 import { createHash } from 'node:crypto';
 import {
@@ -17,7 +17,7 @@ import type { WorkingMemory } from './working-memory.ts';
 
 export interface StagedPackage {
   readonly manifest: PackageManifest;
-  /** Of the encrypted image, hexadecimal. */
+  /** SHA-256 of the encrypted image, hexadecimal. */
   readonly sha256: string;
   readonly to: PackageKey;
   readonly staging: Staging;
@@ -25,11 +25,11 @@ export interface StagedPackage {
 }
 
 export interface StagedDigest {
-  /** Of what is stored, hexadecimal. */
+  /** SHA-256 of the staged bytes, hexadecimal. */
   readonly sha256: string;
 }
 
-/** Opens all of it and writes nothing. Throws StorageError. */
+/** Checks the whole staged image and writes nothing. Throws StorageError. */
 export async function judgeStaged(
   staged: StagedPackage,
 ): Promise<StagedDigest & ({ readonly ok: true } | PackageFault)> {
@@ -40,9 +40,9 @@ export async function judgeStaged(
     (sealed) => hash.update(sealed),
   );
   const sha256 = hash.digest('hex');
-  // Said first: whoever sent something else has not sent a wrong image.
+  // Report a damaged transfer first; it does not mean that the image is wrong.
   if (sha256 !== staged.sha256) {
-    const reason = `stored is ${sha256}, sent was ${staged.sha256}`;
+    const reason = `the stored image has SHA-256 ${sha256}, expected ${staged.sha256}`;
     return { ...packageFault('DIGEST_MISMATCH', reason), sha256 };
   }
   return { ...verdict, sha256 };
@@ -71,7 +71,7 @@ export async function writeStaged(
   }
   const found = await bankDigest(storage, bank, memory);
   if (found.sha256 === manifest.sha256 && found.length === manifest.length) return { ok: true };
-  return packageFault('DIGEST_MISMATCH', 'the bank does not hold what was written into it');
+  return packageFault('DIGEST_MISMATCH', 'the bank does not hold the image that was written');
 }
 
 async function openStaged(

@@ -1,4 +1,4 @@
-// What the device is there for, as a counter: it beats once a second, and stands still while an update is under way.
+// The normal work of the device, simulated by a counter: one beat a second, paused during an update.
 
 import type { Clock, Timer } from '../core/clock.ts';
 
@@ -9,7 +9,7 @@ export class NormalWork {
   #beats: number;
   #timer: Timer | undefined;
 
-  /** Stopped. `beats`: what was done in earlier lives. */
+  /** Starts paused. `beats`: count from earlier runs. */
   constructor(clock: Clock, beats: number) {
     this.#clock = clock;
     this.#beats = beats;
@@ -23,14 +23,14 @@ export class NormalWork {
     return this.#timer !== undefined;
   }
 
-  /** Goes on with it; whether it stood still. */
+  /** Resumes the work; true when it was paused. */
   resume(): boolean {
     if (this.running) return false;
     this.#arm();
     return true;
   }
 
-  /** Whether it was running. */
+  /** Pauses the work; true when it was running. */
   pause(): boolean {
     if (this.#timer === undefined) return false;
     this.#timer.cancel();

@@ -1,4 +1,4 @@
-// The question to the backend, and what is to be said about its answer before the first byte has come.
+// The check request to the backend, and the checks of its answer before the download.
 
 import {
   type PackageRecipient,
@@ -11,7 +11,7 @@ import type { SmallDevice } from './device.ts';
 import type { DeviceTransfer } from './device-state.ts';
 import type { StagedChunks } from './staging.ts';
 
-/** `held`: of the transfer that the device keeps, where it keeps one. */
+/** Makes the check request. `held`: the part of an image that the device holds. */
 export function checkRequestOf(
   { identity, version, facts, file: { transfer } }: SmallDevice,
   held: StagedChunks | undefined,
@@ -21,7 +21,7 @@ export function checkRequestOf(
   return {
     kind: 'package',
     model: identity.model,
-    // In recovery nothing runs, and anything is newer.
+    // In recovery no software runs, so every version is newer.
     version: version === '' ? '0' : version,
     counter: facts.counter,
     profile: facts.releaseKey.profile,
@@ -34,7 +34,7 @@ export function checkRequestOf(
   };
 }
 
-/** Why this device does not begin with it. */
+/** Why this device refuses the offer. */
 export function offerFault(
   signed: SignedManifest,
   { image, chunkBytes }: TransferFacts,
@@ -45,7 +45,7 @@ export function offerFault(
   if (!verdict.ok) return verdict;
   const length = encryptedLength(verdict.manifest);
   if (image.length !== length) {
-    const reason = `the encrypted image has ${image.length} bytes, one of this package has ${length}`;
+    const reason = `the encrypted image has ${image.length} bytes, expected ${length} for this package`;
     return { code: 'LENGTH', reason };
   }
   if (chunkBytes <= most) return undefined;
@@ -53,7 +53,7 @@ export function offerFault(
   return { code: 'CHUNK_SIZE', reason };
 }
 
-/** Bytes of an earlier try that are of this image, as both sides know it. */
+/** Bytes of an earlier try that belong to this image, as both sides agree. */
 export function usableBytes(
   { image, chunkBytes, prefix }: TransferFacts,
   kept: DeviceTransfer | null,

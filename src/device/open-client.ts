@@ -1,4 +1,4 @@
-// A device client put together: files, boot loader, sealed session, backend.
+// Composes a device client: files, boot loader, sealed session, backend.
 
 import { DEFAULT_CHUNK_BYTES } from '../contract/chunked/protocol.ts';
 import { fromHex } from '../core/bytes.ts';
@@ -20,7 +20,7 @@ import { TIMEOUT_MS } from './fetch-image.ts';
 import type { WorkingMemory } from './working-memory.ts';
 
 export interface OpenClientOptions {
-  /** `https://host[:port][/prefix]` */
+  /** Address of the backend: `https://host[:port][/prefix]`. */
   readonly server: string;
   /** The folder of the device. */
   readonly storage: Storage;
@@ -28,18 +28,20 @@ export interface OpenClientOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly onEvent: (event: DeviceEvent) => void;
-  /** bytes of its working memory that are free; measured unless given */
+  /** Free working memory in bytes; missing: measured. */
   readonly freeBytes?: () => number;
   readonly memory?: WorkingMemory;
   readonly chunkBytes?: number;
   readonly checkIntervalMs?: number;
   readonly suite?: Suite;
   readonly faults?: DeviceFaults;
-  /** Missing: the real network. */
+  /** Transport; missing: the real network. */
   readonly transport?: HttpTransport;
 }
 
-/** Powered off still. Throws InputError for a bad address or a folder without a device, StorageError. */
+/**
+ * Opens the client, still powered off. Throws InputError for a bad address or a folder without a device, StorageError.
+ */
 export async function openDeviceClient(
   options: OpenClientOptions,
 ): Promise<{ readonly device: SmallDevice; readonly client: DeviceClient }> {

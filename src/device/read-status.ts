@@ -1,4 +1,4 @@
-// What the files of a device tell about it, for whoever looks from outside while it works or when it is off.
+// Reads the status of a device from its files, while it works or when it is off.
 
 import { jsonFile, readFileOnce } from '../core/durable-file.ts';
 import { InputError } from '../core/errors.ts';
@@ -17,21 +17,21 @@ export interface SmallDeviceStatus {
   readonly since: string;
   readonly code: string | null;
   readonly reason: string | null;
-  /** Null where no boot record can be read. */
+  /** Active bank; null where no boot record can be read. */
   readonly bank: 'A' | 'B' | null;
   readonly version: string | null;
   readonly trial: boolean;
-  /** Nothing with a lower release counter runs any more. */
+  /** Least release counter that may run. */
   readonly counter: number;
   readonly transfer: { readonly version: string; readonly length: number } | null;
   readonly last: DeviceFile['last'];
-  /** The backend has not heard yet how the last update ended. */
+  /** Whether the outcome of the last update is not yet reported to the backend. */
   readonly owesReport: boolean;
   readonly beats: number;
   readonly peakBytes: number;
 }
 
-/** Throws InputError for a folder without a device, StorageError. */
+/** Reads the status. Throws InputError for a folder without a device, StorageError. */
 export async function readDeviceStatus(storage: Storage): Promise<SmallDeviceStatus> {
   const known = await readIdentity(storage);
   if (known === undefined) {

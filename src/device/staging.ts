@@ -1,8 +1,8 @@
-// The encrypted image on its way: chunks at their places in a file, each with a checksum, so that a power cut costs no sound one.
+// The staging file of the encrypted image: chunks with checksums at their places, so that a power cut keeps valid ones.
 //
-// Record n of the file is the CRC-32 of the data, begun with n (4 bytes, big-endian), and the data: `chunkBytes` of it,
-// fewer in the last one. A disk may keep a later write and lose an earlier one: what is read back ends at the first
-// record that is not right, and what is behind it was never promised.
+// Record n of the file is a CRC-32 over n (4 bytes, big-endian) and the data, followed by the data: `chunkBytes` bytes,
+// fewer in the last record. A disk may keep a later write and lose an earlier one, so the read stops at the first
+// invalid record. Records after it are not used.
 
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -14,12 +14,12 @@ import type { WorkingMemory } from './working-memory.ts';
 const FILE = 'download.bin';
 const CRC_BYTES = 4;
 
-/** Sound chunks from the first one on. */
+/** Valid chunks from the first one on without a gap. */
 export interface StagedChunks {
   readonly chunks: number;
-  /** bytes of the image */
+  /** Bytes of the image. */
   readonly bytes: number;
-  /** Of these bytes, hexadecimal. */
+  /** SHA-256 of these bytes, hexadecimal. */
   readonly sha256: string;
 }
 
@@ -34,12 +34,12 @@ export class Staging {
     this.#memory = memory;
   }
 
-  /** With whatever is in it, of this image or of another one. Throws StorageError. */
+  /** Opens the file with its content, which may belong to another image. Throws StorageError. */
   static async open(storage: Storage, image: Chunking, memory: WorkingMemory): Promise<Staging> {
     return new Staging(await storage.open(FILE), image, memory);
   }
 
-  /** Reads back what is there, and forgets what is behind the first gap. Throws StorageError. */
+  /** Reads the valid chunks, and discards those after the first gap. Throws StorageError. */
   async held(): Promise<StagedChunks> {
     const hash = createHash('sha256');
     let chunks = 0;
@@ -54,7 +54,7 @@ export class Staging {
     return { chunks, bytes, sha256: hash.digest('hex') };
   }
 
-  /** Durable after `sync`. `data` may be of the working memory: it is written when this resolves. */
+  /** Writes a chunk; durable after `sync`. `data` may be in the working memory: it is written when this resolves. */
   async put(number: number, data: Uint8Array): Promise<void> {
     const offset = number * this.#recordBytes;
     using checksum = this.#memory.allocate('the checksum of a chunk', CRC_BYTES);
@@ -68,13 +68,13 @@ export class Staging {
     return this.#file.sync();
   }
 
-  /** Throws everything away; durable when it resolves. */
+  /** Discards all chunks; durable when it resolves. */
   async clear(): Promise<void> {
     await this.#file.truncate(0);
     await this.#file.sync();
   }
 
-  /** The stored chunks in order, up to the first that is not sound. A piece is valid until the next one is asked for. */
+  /** The stored chunks in order, up to the first invalid one. A piece is valid until the next one is requested. */
   async *read(): AsyncGenerator<Uint8Array, void, void> {
     const { chunkBytes } = this.#image;
     using record = this.#memory.allocate('a stored chunk', CRC_BYTES + chunkBytes);

@@ -1,4 +1,4 @@
-// A verified image is written, booted on trial, and either confirmed or left again; from any instant on once more.
+// Writes a verified image, boots it on trial, and confirms it or falls back. It can be repeated from any instant.
 
 import type { PackageKey } from '../contract/chunked/package-cipher.ts';
 import { defined } from '../core/optional.ts';
@@ -14,15 +14,15 @@ import { Staging } from './staging.ts';
 export interface TrialOptions {
   readonly device: SmallDevice;
   readonly backend: DeviceBackend;
-  /** For the image of the package. */
+  /** Key for the image of the package. */
   readonly to: () => PackageKey;
-  /** bytes that are free for the software */
+  /** Free working memory for the software in bytes. */
   readonly freeBytes: () => number;
 }
 
 /**
- * In state `applying`, from wherever a power cut has left it: what the boot record says decides. `interrupted` keeps
- * the state, and the next start goes on.
+ * Finishes the state `applying`, also after a power cut; the boot record decides what remains to be done. `interrupted`
+ * keeps the state, and the next start continues.
  */
 export async function settle(
   options: TrialOptions,
@@ -46,7 +46,7 @@ export async function settle(
   return settle(options, signal);
 }
 
-/** Into the bank that is not running. Undefined: the next boot tries it. */
+/** Writes the image to the inactive bank. Undefined: the next boot tries it. */
 async function apply(
   { device, to }: TrialOptions,
   transfer: DeviceTransfer,
@@ -71,7 +71,7 @@ async function apply(
   return undefined;
 }
 
-/** The new software looks at itself, and nobody else can confirm it. */
+/** Runs the diagnostics of the new software, and confirms it or falls back. */
 async function prove(
   { device, backend, freeBytes }: TrialOptions,
   transfer: DeviceTransfer,
@@ -120,10 +120,10 @@ async function comeBack(
 ): Promise<Ended> {
   const { manifest } = transfer.package;
   if (device.running === undefined) {
-    const reason = `${manifest.version} does not run (${why}), and neither does what was there before`;
+    const reason = `${manifest.version} does not run (${why}), and neither does the previous image`;
     return giveUp(device, transfer, 'NOTHING_RUNS', reason);
   }
-  const reason = `${manifest.version} was left: ${why}`.slice(0, 500);
+  const reason = `the device rolled back from ${manifest.version}: ${why}`.slice(0, 500);
   const ended = { outcome: 'rolled-back', code, reason } as const;
   const report = reportOf(device, transfer, ended, checks);
   const last = device.lastOf(ended);
@@ -132,7 +132,7 @@ async function comeBack(
   return ended;
 }
 
-/** What runs was not touched, or nothing does. */
+/** Gives up the update. The running image was not changed, or no image runs. */
 async function giveUp(
   device: SmallDevice,
   transfer: DeviceTransfer,

@@ -1,15 +1,15 @@
-// The working memory of a small device: one fixed arena that all buffers of the client come from.
+// The working memory of a small device: one fixed arena for all buffers of the client.
 
 import { CanOtaError } from '../core/errors.ts';
 
 export const ARENA_BYTES = 16 * 1024;
 
-/** More was asked for than is left: a mistake in the sizes of the buffers, which no retry mends. */
+/** The arena has too little space: a mistake in the buffer sizes, which a retry does not solve. */
 export class WorkingMemoryError extends CanOtaError {
   readonly code = 'WORKING_MEMORY';
 }
 
-/** A part of the arena. `using` gives it back at the end of the block. */
+/** A part of the arena. `using` frees it at the end of the block. */
 export interface Block extends Disposable {
   readonly bytes: Uint8Array;
 }
@@ -20,11 +20,11 @@ interface Taken {
 }
 
 /**
- * First fit over one array that never grows. Nothing here is cleared: whoever takes a block writes before he reads.
+ * First fit over one array that never grows. Blocks are not cleared, so a user must write a block before reading it.
  */
 export class WorkingMemory {
   readonly #arena: Uint8Array;
-  /** By offset. */
+  /** Used blocks, sorted by offset. */
   readonly #taken: Taken[] = [];
   #used = 0;
   #peak = 0;
@@ -37,17 +37,17 @@ export class WorkingMemory {
     return this.#arena.length;
   }
 
-  /** bytes that are taken now */
+  /** Used bytes. */
   get usedBytes(): number {
     return this.#used;
   }
 
-  /** The most bytes that were ever taken at once. */
+  /** Peak of the used bytes. */
   get peakBytes(): number {
     return this.#peak;
   }
 
-  /** `what` is for the message. Throws WorkingMemoryError where no gap of this length is left. */
+  /** Allocates a block. `what` is for the message. Throws WorkingMemoryError where no gap of this length is left. */
   allocate(what: string, length: number): Block {
     let offset = 0;
     let index = 0;

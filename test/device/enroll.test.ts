@@ -43,7 +43,7 @@ describe('an enrolment', () => {
     }
     await enroll(options());
     const identity = disk.contents('identity.json')!;
-    await expect(enroll(options())).rejects.toThrow('disk: holds device CO-000001 already');
+    await expect(enroll(options())).rejects.toThrow('disk: already holds device CO-000001');
     expect(disk.contents('identity.json')).toEqual(identity);
   });
 });
