@@ -23,47 +23,47 @@ import type { LiveDid, TrafficFrame } from './profile.ts';
 import { profileOf } from './profiles.ts';
 
 export interface CreateEcuOptions {
-  /** One of the vehicle's ECUs. */
+  /** Name of an ECU of the vehicle. */
   readonly name: string;
   readonly vehicle: Vehicle;
   readonly storage: Storage;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Left out only where `connect` is given: then there is no normal traffic either. */
+  /** Bus of the ECU; may be missing only with `connect`, and then there is no normal traffic. */
   readonly bus?: CanBus;
-  /** Left out: ISO-TP on `bus` as the vehicle file says. */
+  /** Opens the connection; missing: ISO-TP on `bus` as the vehicle file describes. */
   readonly connect?: Connect;
   readonly faults?: EcuFaults;
-  /** What a new device runs; left out: a built-in image of 4 KiB, version 1.0.0. */
+  /** Image of a new device; missing: a built-in image of 4 KiB, version 1.0.0. */
   readonly factoryImage?: FactoryImage;
-  /** A virgin ECU takes the well-known keys of a bench, and secrets that come with can-ota are allowed. */
+  /** Whether a virgin ECU takes the well-known keys of a bench, and secrets that come with can-ota are allowed. */
   readonly benchKeys?: boolean;
   readonly onEvent?: (event: EcuEvent) => void;
-  /** Cyclic frames, on unless told otherwise. */
+  /** Whether to send cyclic frames; default true. */
   readonly normalTraffic?: boolean;
-  /** 200 ms unless told otherwise. */
+  /** Boot time; default 200 ms. */
   readonly bootMs?: number;
-  /** Ten minutes unless told otherwise. */
+  /** Longest trial; default ten minutes. */
   readonly trialMs?: number;
-  /** Three unless told otherwise. */
+  /** Number of trial boots; default three. */
   readonly trialBoots?: number;
-  /** 0xFFF unless told otherwise: one segmented message with a 12 bit length. */
+  /** maxNumberOfBlockLength; default 0xFFF, one segmented message with a 12 bit length. */
   readonly maxBlockLength?: number;
-  /** 32 KiB unless told otherwise: less than a second of a bus with 500 kbit/s. */
+  /** Bytes between durable points of a download; default 32 KiB, less than a second at 500 kbit/s. */
   readonly checkpointBytes?: number;
   readonly routines?: Readonly<Record<number, RoutineRule>>;
-  /** Values beside those of its profile. */
+  /** Live values in addition to those of its profile. */
   readonly live?: readonly LiveDid[];
-  /** Frames beside those of its profile. */
+  /** Frames in addition to those of its profile. */
   readonly traffic?: readonly TrafficFrame[];
-  /** Left out: what the gateway tells on the bus; without a bus the vehicle stands. */
+  /** Motion of the vehicle; missing: from the gateway's frame on the bus; without a bus the vehicle stands. */
   readonly motion?: Motion;
 }
 
 /**
- * Throws InputError for an ECU that is not in the vehicle file, or a secret there that protects nothing; StorageError
- * when its folder cannot be used.
+ * Creates and starts an ECU. Throws InputError for an ECU that is not in the vehicle file, and for a public secret
+ * there; StorageError when its folder cannot be used.
  */
 export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   const { name, vehicle, bus } = options;
@@ -104,14 +104,16 @@ export async function createEcu(options: CreateEcuOptions): Promise<Ecu> {
   });
 }
 
-/** An ECU that runs its new image by the reset alone has one bank, whatever the vehicle file says of its memory. */
+/** An ECU that activates its image by a reset has one bank, even if the vehicle file describes more. */
 function asBuilt(ecu: VehicleEcu): VehicleEcu {
   return ecu.programming.activation === 'reset'
     ? { ...ecu, memory: { ...ecu.memory, banks: 1 } }
     : ecu;
 }
 
-/** Longest request besides TransferData: the driver's approval, and what fits into a 12 bit length anyway. */
+/**
+ * Least limit of a request: the driver's approval is the longest one besides TransferData, and 12 bit lengths allow it.
+ */
 const SHORTEST_MAX_MESSAGE = 0xfff;
 
 function channelsOn(

@@ -1,17 +1,17 @@
-// Whether the vehicle moves: the gateway tells its speed in a cyclic frame, and the other ECUs listen to it.
+// Whether the vehicle moves: the gateway sends the speed in a cyclic frame, and the other ECUs receive it.
 
 import { type CanBus, exactFilter, type Subscription } from '../src/bus/can-bus.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { TrafficFrame } from './profile.ts';
 
-/** Of the frame with the vehicle's speed: 2 bytes in 0.01 km/h, FFFF while it is not known. */
+/** Identifier of the frame with the vehicle's speed: 2 bytes in 0.01 km/h, FFFF while it is not known. */
 const SPEED_ID = 0x051;
 const PERIOD_MS = 100;
 const UNKNOWN = 0xffff;
 const SCALE = 0.01;
 /**
- * An older speed says nothing. While normal communication is off (28), or without a gateway, the vehicle counts as one
- * that stands: a workshop must be able to restart an ECU on its bench.
+ * Age after which a speed is ignored. While normal communication is off (28), or without a gateway, the vehicle counts
+ * as standing, because a workshop must be able to restart an ECU on its bench.
  */
 const STALE_MS = 1000;
 
@@ -20,7 +20,7 @@ export interface Motion {
   close(): void;
 }
 
-/** The gateway's frame; `speedKmh` is asked for each time, undefined while the sensor tells nothing. */
+/** The gateway's frame; `speedKmh` is called for each frame, undefined when the speed is not available. */
 export function speedFrame(speedKmh: () => number | undefined): TrafficFrame {
   return {
     id: SPEED_ID,
@@ -34,7 +34,7 @@ export function speedFrame(speedKmh: () => number | undefined): TrafficFrame {
   };
 }
 
-/** Of an ECU that hears the speed from the bus. */
+/** Motion for an ECU that receives the speed from the bus. */
 export class MotionWatch implements Motion {
   readonly #clock: Clock;
   readonly #subscription: Subscription;

@@ -1,10 +1,10 @@
-// Cyclic frames of normal communication, as long as the ECU runs and no tester has switched them off (28).
+// Cyclic frames of normal communication, while the ECU runs and no tester has switched them off (28).
 
 import type { CanBus } from '../src/bus/can-bus.ts';
 import { classicFrame } from '../src/bus/can-frame.ts';
 import type { Clock, Timer } from '../src/core/clock.ts';
 
-/** A frame and what is in it at the moment; `upMs` since the traffic began, `count` of frames sent so far. */
+/** A frame and its present data; `upMs`: time since the traffic began, `count`: frames sent so far. */
 export interface CyclicFrame {
   readonly id: number;
   readonly periodMs: number;
@@ -16,12 +16,12 @@ export class NormalTraffic {
   readonly #clock: Clock;
   readonly #frames: readonly CyclicFrame[];
   readonly #sinceMs: number;
-  /** By frame: its next transmission, and how often it was sent. */
+  /** The timer of the next transmission of each frame. */
   readonly #timers = new Map<CyclicFrame, Timer>();
   readonly #counts = new Map<CyclicFrame, number>();
   #enabled = false;
 
-  /** Starts switched off. */
+  /** Creates the traffic, switched off. */
   constructor(bus: CanBus, clock: Clock, frames: readonly CyclicFrame[]) {
     this.#bus = bus;
     this.#clock = clock;
@@ -45,7 +45,7 @@ export class NormalTraffic {
       this.#timers.set(frame, this.#later(frame));
       const count = this.#counts.get(frame) ?? 0;
       this.#counts.set(frame, count + 1);
-      // A bus that is down loses cyclic frames, as in a vehicle; the next one comes in a moment.
+      // A bus that is down loses cyclic frames, as in a vehicle; the next frame follows soon.
       this.#bus.send(classicFrame(id, data(this.#clock.nowMs() - this.#sinceMs, count)));
     });
   }

@@ -1,15 +1,15 @@
-// What makes one ECU different from another: data only. The bootloader and its services are the same for all.
+// The profile of an ECU: the data in which ECUs differ. The bootloader and its services are the same for all.
 
 import { uintToBytes } from '../src/core/bytes.ts';
 import type { Nrc } from '../src/uds/nrc.ts';
 
-/** What the values of a running application are made of. */
+/** The inputs for the values of a running application. */
 export interface ApplicationState {
-  /** Since the application was started. */
+  /** Time since the application was started. */
   readonly upMs: number;
-  /** What can get hot is hot: the fault `hot`. */
+  /** Whether the fault `hot` is active. */
   readonly hot: boolean;
-  /** Of a writable or controllable DID: what is in force now, as an unsigned number; 0 for any other. */
+  /** The value in force of a writable or controllable DID, as an unsigned number; 0 for any other. */
   value(did: number): number;
 }
 
@@ -18,9 +18,9 @@ export interface LiveDid {
   readonly did: number;
   /** What the bytes mean, with scale and unit. */
   readonly meaning: string;
-  /** Also without an application: the bootloader answers it. */
+  /** Whether the bootloader answers it, too, without an application. */
   readonly always?: boolean;
-  /** `upMs`: since the application was started. */
+  /** Reads the value; `upMs`: time since the application was started. */
   read(upMs: number, state: ApplicationState): Uint8Array;
 }
 
@@ -28,64 +28,66 @@ export interface LiveDid {
 export interface TrafficFrame {
   readonly id: number;
   readonly periodMs: number;
-  /** At most 8 bytes; `count` of frames sent so far. */
+  /** Data of at most 8 bytes; `count`: frames sent so far. */
   data(upMs: number, count: number, state: ApplicationState): Uint8Array;
 }
 
-/** A value that a tester sets (2E) in the extended session; it outlives resets. At most 4 bytes, unsigned. */
+/** A value that a tester sets (2E) in the extended session; it survives resets. At most 4 bytes, unsigned. */
 export interface WritableDid {
   readonly did: number;
   /** What the bytes mean, with scale and unit. */
   readonly meaning: string;
   readonly bytes: number;
-  /** Until it is written for the first time. */
+  /** Value before the first write. */
   readonly initial: number;
-  /** What stands against this value now; undefined: it is taken. */
+  /** The NRC that refuses this value now; undefined: it is accepted. */
   refuses(value: number, state: ApplicationState): Nrc | undefined;
 }
 
 /**
- * An output that a tester may take over (2F) in the extended session, until the tester returns it or the session ends. At
- * most 4 bytes, unsigned.
+ * An output that a tester may take over (2F) in the extended session, until the tester returns it or the session ends.
+ * At most 4 bytes, unsigned.
  */
 export interface ControllableDid {
   readonly did: number;
   readonly meaning: string;
   readonly bytes: number;
-  /** What resetToDefault sets. */
+  /** Value that resetToDefault sets. */
   readonly usual: number;
-  /** What the ECU does with it by itself. */
+  /** Value that the ECU sets without a tester. */
   own(state: ApplicationState): number;
-  /** What stands against this value now; one that was taken earlier is dropped then. Undefined: nothing. */
+  /**
+   * The NRC that refuses this value now, and then also drops one that was accepted earlier; undefined: it is accepted.
+   */
   refuses(value: number, state: ApplicationState): Nrc | undefined;
 }
 
-/** A routine (31) of the application in the extended session. Its runs are counted, over resets too. */
+/** A routine (31) of the application in the extended session. Its runs are counted, also across resets. */
 export interface ApplicationRoutine {
   readonly routine: number;
   readonly meaning: string;
-  /** The answer to its start comes after so long. */
+  /** Duration of a run, after which its start is answered. */
   readonly takesMs: number;
-  /** What stands against a run now; undefined: nothing. */
+  /** The NRC that refuses a run now; undefined: it is allowed. */
   refuses(state: ApplicationState): Nrc | undefined;
-  /** Its findings, behind status and run counter; `run` counts from 1. */
+  /** The findings, which follow status and run counter; `run` counts from 1. */
   findings(run: number, state: ApplicationState): Uint8Array;
 }
 
 export interface EcuProfile {
-  /** F187. */
+  /** Part number (F187). */
   readonly partNumber: string;
   /** Trouble codes of a new device: code of three bytes, status mask of ISO 14229-1 annex D.2. */
   readonly dtcs: readonly { readonly code: number; readonly status: number }[];
   readonly live: readonly LiveDid[];
   readonly traffic: readonly TrafficFrame[];
-  /** What an application of this kind can be told to do; nothing when missing. */
+  /** Writable values; none when missing. */
   readonly writable?: readonly WritableDid[];
   readonly controllable?: readonly ControllableDid[];
   readonly routines?: readonly ApplicationRoutine[];
 }
 
-/** For ECUs of the vehicle file without a profile of their own. */
+/** Profile for ECUs of the vehicle file that have no other. */
 export const genericProfile: EcuProfile = {
   partNumber: 'CO-0000-00',
   dtcs: [],
@@ -98,7 +100,7 @@ export function wave(upMs: number, centre: number, amplitude: number, periodMs: 
   return centre + amplitude * Math.sin((2 * Math.PI * upMs) / periodMs);
 }
 
-/** Unsigned 16 bit, clamped. */
+/** Encodes an unsigned 16 bit value, clamped. */
 export function u16(value: number): Uint8Array {
   return uintToBytes(Math.min(0xffff, Math.max(0, Math.round(value))), 2);
 }

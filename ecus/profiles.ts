@@ -1,4 +1,4 @@
-// Which profile belongs to which name of the bench vehicle.
+// The profiles by ECU name of the bench vehicle.
 
 import { bmsProfile } from './bms/profile.ts';
 import { cgwProfile } from './cgw/profile.ts';

@@ -1,4 +1,4 @@
-// BMS, the battery management: voltage, state of charge and cell temperature.
+// BMS, the battery management system: voltage, state of charge and cell temperature.
 
 import { concatBytes } from '../../src/core/bytes.ts';
 import { type EcuProfile, u8, u16, wave } from '../profile.ts';

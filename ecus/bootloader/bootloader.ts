@@ -1,4 +1,4 @@
-// An ECU: flash, bootloader and UDS server on one bus. A reset loses everything that is not in its storage.
+// An ECU: flash, bootloader and UDS server on one bus. A reset loses all data that is not in its storage.
 
 import type { CanBus } from '../../src/bus/can-bus.ts';
 import { fromHex } from '../../src/core/bytes.ts';
@@ -50,7 +50,7 @@ import { Routines } from './programming/routine-control.ts';
 import type { RoutineRule } from './programming/routine-rule.ts';
 import { bootloaderRoutines } from './programming/routines.ts';
 
-/** Opens one end of an ISO-TP conversation, from the ECU's side. */
+/** Opens the ECU's side of an ISO-TP connection. */
 export type Connect = (
   address: IsoTpAddress,
   options: { readonly functional: boolean },
@@ -63,37 +63,39 @@ export interface EcuOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly faults: EcuFaults;
-  /** Installed when the storage is that of a new device. */
+  /** Image that is installed in the storage of a new device. */
   readonly factoryImage: FactoryImage;
-  /** A virgin ECU takes the well-known keys of a bench by itself. */
+  /** Whether a virgin ECU takes the well-known keys of a bench. */
   readonly benchKeys: boolean;
   readonly vin: string;
   readonly connect: Connect;
-  /** Where normal traffic goes; undefined: no normal traffic. */
+  /** Bus of the normal traffic; undefined: no normal traffic. */
   readonly trafficBus: CanBus | undefined;
   readonly clock: Clock;
   readonly needs: ProvisioningNeeds;
-  /** Undefined: the ECU does not hear the speed, and takes the vehicle as standing. */
+  /** Motion of the vehicle; undefined: the ECU does not receive the speed and assumes that the vehicle stands. */
   readonly motion: Motion | undefined;
   readonly onEvent: ((event: EcuEvent) => void) | undefined;
   /** Routines beyond those of the bootloader. */
   readonly routines: Readonly<Record<number, RoutineRule>>;
   /** Silence from reset to the first answer. */
   readonly bootMs: number;
-  /** An unconfirmed trial falls back after this long. */
+  /** Time after which an unconfirmed trial falls back. */
   readonly trialMs: number;
-  /** Boots that a trial has. */
+  /** Number of boots of a trial. */
   readonly trialBoots: number;
   /** maxNumberOfBlockLength of 34 and 38. */
   readonly maxBlockLength: number;
-  /** A download is made durable once this many bytes (and the rest of a block) have come: what a power cut costs. */
+  /**
+   * Number of bytes after which a download is made durable; a power cut loses at most these and the rest of a block.
+   */
   readonly checkpointBytes: number;
 }
 
-/** Why an ECU is no more. */
+/** Why an ECU has ended. */
 export type EcuEnd = 'closed' | 'power-lost' | 'failed';
 
-/** What runs between two resets. */
+/** The objects that exist between two resets. */
 interface Life {
   readonly device: BootedEcu;
   readonly server: UdsServer | undefined;
@@ -107,22 +109,22 @@ interface Life {
 export class Ecu {
   readonly #options: EcuOptions;
   readonly #listeners = new Set<(event: EcuEvent) => void>();
-  /** Counts over all lives: a fault happens once. */
+  /** Gate of faults; it counts across resets, so that a fault happens once. */
   readonly #gate: ProgramGate;
   readonly #banks: BankDriver;
   #life: Life | undefined;
   #memory: EcuMemory | undefined;
-  /** What the reset controller tells the next boot, and what its RAM has kept. */
+  /** The cause for the next boot, and the data that RAM keeps. */
   #cause: BootCause = 'other';
   #retained: RetainedReports | undefined;
   #bootTimer: Timer | undefined;
   #booting: Promise<void> = Promise.resolve();
   #end: EcuEnd | undefined;
-  /** Ends waits when the ECU is no more. */
+  /** Ends waits when the ECU ends. */
   readonly #ending = new AbortController();
   #resolveStopped!: (end: EcuEnd) => void;
 
-  /** Resolves when the ECU is no more. */
+  /** Resolves when the ECU has ended. */
   readonly stopped: Promise<EcuEnd>;
 
   private constructor(options: EcuOptions) {
@@ -144,7 +146,7 @@ export class Ecu {
         `has ${factoryImage.image.length} bytes, a bank of ${ecu.name} takes 1 to ${ecu.memory.bankSize}`,
       );
     }
-    seedKeyCheck(ecu.security, ecu.name, () => null); // complains before anything is written
+    seedKeyCheck(ecu.security, ecu.name, () => null); // throws before anything is written
     const started = new Ecu(options);
     await started.#boot();
     return started;
@@ -154,24 +156,24 @@ export class Ecu {
     return this.#options.ecu.name;
   }
 
-  /** What the last boot started; undefined while the ECU boots or is dead. */
+  /** The software that the last boot started; undefined while the ECU boots or after its end. */
   get running(): RunningSoftware | undefined {
     return this.#life?.device.running;
   }
 
-  /** The provisioned key of the driver's approval; undefined without one, and while the ECU boots for the first time. */
+  /** The provisioned key of the driver's approval; undefined without one, and during the first boot. */
   get approvalKey(): Uint8Array | undefined {
     const key = this.#memory?.identity.content.approvalKey ?? null;
     return key === null ? undefined : fromHex(key);
   }
 
-  /** Hears every event from now on. */
+  /** Adds a listener for all events from now on. */
   on(listener: (event: EcuEvent) => void): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => this.#listeners.delete(listener) };
   }
 
-  /** As by 11 01: RAM is lost, and after the boot time the bootloader decides again. */
+  /** Resets like 11 01: RAM is lost, and after the boot time the bootloader decides again. */
   reset(reason: 'request' | 'trial-expired' | 'fault'): void {
     if (this.#end !== undefined || this.#life === undefined) return;
     this.#emit({ kind: 'reset', reason });
@@ -184,7 +186,7 @@ export class Ecu {
     });
   }
 
-  /** Stops, and resolves when nothing is open or being written any more. */
+  /** Stops the ECU; resolves when all files are closed and written. */
   async close(): Promise<void> {
     this.#die('closed');
     await this.#booting;
@@ -250,11 +252,11 @@ export class Ecu {
     });
   }
 
-  /** Every decision is durable before it is acted on; only a bank that passes every check is started. */
+  /** Chooses the bank to start. Each decision is durable before it is carried out; a bank must pass every check. */
   async #chooseBank(memory: EcuMemory): Promise<BootDecision> {
     const { trialBoots, faults, clock, bootMs } = this.#options;
     const { flash } = memory;
-    // Another chip: nothing is changed, so that the flash still boots where it belongs.
+    // On another chip nothing is changed, so that the flash still boots on its own chip.
     const foreign = bindingFault(memory);
     if (foreign !== undefined) return { record: flash.record, run: 'recovery', reason: foreign };
     let cause = this.#cause;
@@ -269,7 +271,7 @@ export class Ecu {
         await flash.update((record) => bankFailed(record, run.bank));
       } else if (run.trial && faults.refuseNewImage === true) {
         this.#emit({ kind: 'boot-failed', version: flash.record.banks[run.bank].version });
-        // The watchdog ends it, and the bootloader is asked again.
+        // The watchdog resets it, and the bootloader decides again.
         await sleep(clock, 'boot', bootMs, this.#ending.signal);
       } else {
         return decision;
@@ -277,7 +279,7 @@ export class Ecu {
     }
   }
 
-  /** The hash of the bytes first, then everything that was signed about them. */
+  /** Checks the hash of the bytes first, then the signed facts. */
   async #mayStart(memory: EcuMemory, bank: BankIndex): Promise<boolean> {
     const { logger, ecu } = this.#options;
     if (!(await memory.flash.intact(bank))) {
@@ -300,7 +302,7 @@ export class Ecu {
     const provisionedKey = (): string | null => identity.content.securityAccessKey;
     const keyCheck = seedKeyCheck(ecu.security, ecu.name, provisionedKey);
     const security = keyCheck && securityAccess(device.nv, keyCheck, random, clock.nowMs());
-    // Until the lock the factory needs no key; a plain ECU is never locked.
+    // Before the lock the factory needs no key; a plain ECU is never locked.
     const securityLevel = (): number | undefined =>
       identity.locked || isPlain(ecu) ? keyCheck?.level : undefined;
     const application = new Application(device, clock);
@@ -383,7 +385,7 @@ export class Ecu {
 
   #expireTrial(flash: FlashMemory): void {
     flash.update(trialExpired).then(
-      // Confirmed in the last moment: nothing to fall back from.
+      // The image may have been confirmed at the last moment; then there is no fall back.
       () => flash.record.trial !== null && this.reset('trial-expired'),
       (error: unknown) => this.#fail(error),
     );

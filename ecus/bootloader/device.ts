@@ -1,4 +1,4 @@
-// What the services of an ECU work on, and the events by which it tells the outside what it does.
+// The data on which the services of an ECU work, and the events of the ECU.
 
 import type { Logger } from '../../src/core/logger.ts';
 import type { AttackCode } from '../../src/trust/attack.ts';
@@ -11,7 +11,7 @@ import type { ProvisioningNeeds } from './factory/provisioning-needs.ts';
 import type { EcuFaults } from './faults.ts';
 import type { EcuMemory } from './flash/memory.ts';
 
-/** Everything is JSON-serialisable: the command line prints it as lines. */
+/** Events of an ECU, JSON-serialisable: the command line prints them as lines. */
 export type EcuEvent =
   | {
       readonly kind: 'boot';
@@ -20,7 +20,7 @@ export type EcuEvent =
       readonly version: string;
       readonly reason: string;
     }
-  /** The image that was started never came up; the ECU resets once more. */
+  /** The started image does not answer; the ECU resets again. */
   | { readonly kind: 'boot-failed'; readonly version: string }
   | { readonly kind: 'session'; readonly session: number; readonly reason: SessionReason }
   /** The bank was not started: its header, its signatures or its counter are not right. */
@@ -32,21 +32,21 @@ export type EcuEvent =
     }
   /** Signed metadata was verified and kept; `version` is null when it has no image for this ECU. */
   | { readonly kind: 'metadata'; readonly version: string | null }
-  /** The factory told of the first image; until the lock it needs no metadata. */
+  /** The factory announced the first image; before the lock it needs no metadata. */
   | { readonly kind: 'first-image'; readonly version: string }
   | { readonly kind: 'metadata-refused'; readonly code: AttackCode; readonly reason: string }
-  /** The bytes of an image are not those that were signed. */
+  /** The bytes of an image do not match the signed digest. */
   | { readonly kind: 'image-refused'; readonly code: AttackCode; readonly reason: string }
-  /** A request was refused because something has to happen first. */
+  /** A request was refused because a precondition is missing. */
   | { readonly kind: 'not-ready'; readonly reason: string }
   /** The ECU made its own keys. */
   | { readonly kind: 'keys' }
   | { readonly kind: 'root'; readonly file: string }
   | { readonly kind: 'root-refused'; readonly reason: string }
-  /** Provisioning is over: nothing can be read out any more. */
+  /** Provisioning has ended: memory and secrets cannot be read out any more. */
   | { readonly kind: 'locked'; readonly serial: string }
   | { readonly kind: 'erase'; readonly bank: 'A' | 'B' }
-  /** A download goes on behind what was durable of it. */
+  /** A download is resumed after its durable part. */
   | { readonly kind: 'resume'; readonly bank: 'A' | 'B'; readonly received: number }
   | { readonly kind: 'progress'; readonly received: number; readonly size: number }
   | {
@@ -57,49 +57,49 @@ export type EcuEvent =
       readonly version: string;
     }
   | { readonly kind: 'activate' | 'confirm' | 'rollback' }
-  /** The security counter is that of the running image now: nothing older runs any more. */
+  /** The security counter is now that of the running image; no older image runs any more. */
   | { readonly kind: 'commit'; readonly counter: number }
   | { readonly kind: 'reset'; readonly reason: 'request' | 'trial-expired' | 'fault' }
-  /** A fault that was asked for has happened. */
+  /** A requested fault has happened. */
   | { readonly kind: 'fault'; readonly fault: 'stuck' }
-  /** The instance is dead: only what was durable is left. */
+  /** Power was lost: only durable data is left. */
   | { readonly kind: 'power-lost' }
   /** The ECU stopped because its storage or its bus failed. */
   | { readonly kind: 'failed'; readonly reason: string }
-  /** CGW only: the driver's question, `status` as in `ApprovalStatus`. */
+  /** CGW only: the approval request, with `status` as in `ApprovalStatus`. */
   | { readonly kind: 'approval'; readonly campaignId: string; readonly status: string };
 
-/** What the last boot started. */
+/** The software that the last boot started. */
 export interface RunningSoftware {
   readonly bank: BankIndex | 'recovery';
   readonly version: string;
-  /** Of the image that was started, hexadecimal; empty in the bootloader alone. */
+  /** SHA-256 of the started image, hexadecimal; empty in the bootloader alone. */
   readonly sha256: string;
-  /** On the clock of the ECU. */
+  /** Start time on the clock of the ECU. */
   readonly sinceMs: number;
   readonly selfTestPassed: boolean;
-  /** The boot followed on service 11. */
+  /** Whether service 11 caused the boot. */
   readonly requested: boolean;
 }
 
-/** One life of an ECU, from a boot to the next reset. */
+/** The state of an ECU from a boot to the next reset. */
 export interface BootedEcu extends EcuMemory {
   readonly ecu: VehicleEcu;
   readonly banks: BankDriver;
   readonly vin: string;
   readonly needs: ProvisioningNeeds;
-  /** Secrets that come with can-ota are allowed. */
+  /** Whether secrets that come with can-ota are allowed. */
   readonly benchKeys: boolean;
   readonly profile: EcuProfile;
   readonly faults: EcuFaults;
   readonly logger: Logger;
   readonly running: RunningSoftware;
-  /** A download is made durable once this many bytes have come since the last time. */
+  /** Number of bytes after which a download is made durable again. */
   readonly checkpointBytes: number;
   emit(event: EcuEvent): void;
-  /** The supply breaks down: nothing is answered or stored any more. */
+  /** Cuts the power: no request is answered and no data is stored any more. */
   losePower(): void;
 }
 
-/** The version while nothing can be booted. */
+/** The version while no image can be booted. */
 export const NO_VERSION = 'none';

@@ -1,46 +1,46 @@
-// Faults that can be asked for on the command line, so that a tester meets what real ECUs do on a bad day.
+// Faults that the command line can request, to test a tester with the faults of real ECUs.
 
 import type { ProgramGate } from './flash/flash-memory.ts';
 
-/** Kinds of wrong answers: to another service, of another identifier, or bytes that mean nothing. */
+/** Kinds of wrong answers: to another service, for another identifier, or random bytes. */
 const WRONG_ANSWERS = ['service', 'identifier', 'garbage'] as const;
 export type WrongAnswer = (typeof WRONG_ANSWERS)[number];
 
 /**
- * Read at the moment when they matter, so that a simulation may change the object while the ECU runs. Those that
- * happen a number of times are counted down in the object by the ECU.
+ * The faults of an ECU. They are read when they apply, so that a simulation can change the object while the ECU runs.
+ * The ECU counts faults with a number of times down in the object.
  */
 export interface EcuFaults {
   /** Programming fails at the block that holds this byte of the image. */
   failWriteAt?: number;
-  /** The supply breaks down once this many bytes of an image have come: no answer, nothing stored any more. */
+  /** Power is lost after this many bytes of an image: no answer, and no data is stored any more. */
   losePowerAfter?: number;
-  /** An image on trial never comes up: the ECU resets until it falls back. */
+  /** An image on trial never starts: the ECU resets until it falls back. */
   refuseNewImage?: boolean;
-  /** An image on trial comes up, but its self test fails: it cannot be confirmed and stores a trouble code. */
+  /** An image on trial starts, but its self test fails: it cannot be confirmed and stores a trouble code. */
   failSelfTest?: boolean;
-  /** Answers F191 with this, and takes only releases for it; from power-on. */
+  /** Hardware id that the ECU reports (F191) and requires of releases, from power-on. */
   hardwareId?: string;
-  /** The flash has come to another chip: 16 bytes as hexadecimal digits in place of its own number (FD10). */
+  /** Chip number (FD10) as if the flash were moved to another chip: 16 bytes as hexadecimal digits. */
   chipId?: string;
-  /** Hears nothing and says nothing. */
+  /** The ECU receives and sends nothing. */
   silent?: boolean;
-  /** Every answer takes this long (response pending keeps the tester waiting); from the next reset on. */
+  /** Delay of every answer (response pending keeps the tester waiting), from the next reset on. */
   slowMs?: number;
-  /** Hangs after this many more requests: no answer, no normal traffic, until a reset. Happens once. */
+  /** Number of requests after which the ECU hangs once: no answer and no normal traffic until a reset. */
   stuckAfter?: number;
-  /** Resets `times` times, each `everyMs` after it came up (or, when set at run time, after the next request). */
+  /** Resets `times` times, each `everyMs` after the boot (or, when set at run time, after the next request). */
   resetLoop?: { times: number; readonly everyMs: number };
-  /** What can get hot is hot: an inverter's power stage, for example. */
+  /** Hot parts of the ECU, for example an inverter's power stage, are too hot. */
   hot?: boolean;
   /** The next `count` answers are wrong. */
   wrongAnswers?: { count: number; readonly kind: WrongAnswer };
 }
 
-/** Stored when the self test of a trial image fails. */
+/** Trouble code that is stored when the self test of a trial image fails. */
 export const SELF_TEST_DTC = 0xd1_a100;
 
-/** Asked before every block of an image; counts over all downloads of one life of the ECU. */
+/** The gate that is called before every block of an image; it counts over all downloads. */
 export function programGate(faults: EcuFaults): ProgramGate {
   let programmed = 0;
   return (offset, length) => {

@@ -1,4 +1,4 @@
-// Faults between an ECU and the bus, in one life of it: it hangs, it resets again and again, it answers nonsense.
+// Faults between an ECU and the bus, from a boot to the next reset: it hangs, resets repeatedly, gives wrong answers.
 
 import { byteAt } from '../../src/core/bytes.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
@@ -13,7 +13,7 @@ export interface FaultsOfALifeOptions {
   readonly faults: EcuFaults;
   readonly clock: Clock;
   readonly random: Random;
-  /** From now on nothing is heard and nothing is said. */
+  /** Called when the ECU hangs and no longer receives or sends. */
   readonly onStuck: () => void;
   readonly reset: () => void;
 }
@@ -28,7 +28,7 @@ export class FaultsOfALife {
     this.#armReset();
   }
 
-  /** The connection as this ECU uses it. */
+  /** Wraps the connection of the ECU with the faults. */
   wrap(connection: IsoTpConnection): IsoTpConnection {
     return {
       listen: (listener) =>
@@ -44,7 +44,7 @@ export class FaultsOfALife {
     };
   }
 
-  /** The end of this life. */
+  /** Ends the timers at a reset. */
   close(): void {
     this.#reset?.cancel();
   }
@@ -104,7 +104,7 @@ function wrong(message: Uint8Array, kind: WrongAnswer, random: Random): Uint8Arr
     }
     case 'garbage': {
       const bytes = Uint8Array.from(random.bytes(1 + Math.floor(random.fraction() * 20)));
-      // Not the right answer by chance.
+      // Make sure that it is not the right answer by chance.
       if (bytes[0] === message[0]) bytes[0] = byteAt(bytes, 0) ^ 0xff;
       return bytes;
     }

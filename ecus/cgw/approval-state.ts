@@ -1,4 +1,4 @@
-// The driver's question as a state: asked, answered, withdrawn, timed out. Pure; time comes in as numbers.
+// The state of the approval request: asked, answered, withdrawn, timed out. Pure; time is passed in as numbers.
 
 import { equalBytes } from '../../src/core/bytes.ts';
 import {
@@ -16,19 +16,19 @@ export type ApprovalState =
       readonly status: Exclude<ApprovalStatus, 0>;
       /** `later`: when to ask again, seconds since 1970 or UNTIL_IGNITION_OFF; otherwise 0. */
       readonly untilUnixS: number;
-      /** The TMU has closed the matter: the driver cannot withdraw an approval any more. */
+      /** True when the TMU has closed the request: the driver cannot withdraw an approval any more. */
       readonly settled: boolean;
     };
 
 export type DriverAnswer =
   | { readonly kind: 'approve' }
   | { readonly kind: 'later'; readonly minutes: number }
-  /** Later, when the ignition was switched off. */
+  /** Later, after the ignition was switched off. */
   | { readonly kind: 'later-ignition' }
   | { readonly kind: 'deny' }
   /** Withdraws an approval. */
   | { readonly kind: 'withdraw' }
-  /** Now after all: the driver wants to be asked again. */
+  /** The driver wants to be asked again now. */
   | { readonly kind: 'again' };
 
 /** Longest `later`: a week. */
@@ -37,9 +37,9 @@ export const MAX_LATER_MINUTES = 7 * 24 * 60;
 export const IDLE_APPROVAL: ApprovalState = { kind: 'idle' };
 
 /**
- * The start request. Asked again with the same campaign, plan and phase, an open question or a standing approval stays
- * as it is and is bound to the new nonce, so that a TMU that was restarted need not disturb the driver twice. What the
- * driver is only told of is approved at once and cannot be taken back. `busy`: another question is open.
+ * The start request. For the same campaign, plan and phase an open request or a standing approval stays and is bound to
+ * the new nonce, so that a restarted TMU does not disturb the driver twice. An information is approved at once and
+ * cannot be withdrawn. `busy`: another request is open.
  */
 export function ask(
   approval: ApprovalState,
@@ -77,7 +77,7 @@ export function ask(
   return { approval: { kind: 'asking', request, deadlineMs }, fresh: true };
 }
 
-/** What the driver said; an answer that fits nothing changes nothing. */
+/** The driver's answer; an answer that does not fit the state changes nothing. */
 export function answer(
   approval: ApprovalState,
   given: DriverAnswer,
@@ -109,7 +109,7 @@ export function answer(
   }
 }
 
-/** Silence counts as not approved. */
+/** Ends a request that has timed out; no answer counts as not approved. */
 export function expire(approval: ApprovalState, nowMs: number): ApprovalState {
   return approval.kind === 'asking' && nowMs >= approval.deadlineMs
     ? answered(approval.request, ApprovalStatus.timedOut)
@@ -117,8 +117,8 @@ export function expire(approval: ApprovalState, nowMs: number): ApprovalState {
 }
 
 /**
- * The stop request: an open question is withdrawn, an approval becomes final (the point of no return is reached).
- * Undefined when nothing was ever asked.
+ * The stop request: an open request is withdrawn, an approval becomes final (the point of no return is reached).
+ * Undefined when there was no request.
  */
 export function stop(approval: ApprovalState): ApprovalState | undefined {
   switch (approval.kind) {
@@ -131,14 +131,14 @@ export function stop(approval: ApprovalState): ApprovalState | undefined {
   }
 }
 
-/** The driver may still withdraw the approval. */
+/** Whether the driver may still withdraw the approval. */
 export function canWithdraw(approval: ApprovalState): boolean {
   return (
     approval.kind === 'answered' && approval.status === ApprovalStatus.approved && !approval.settled
   );
 }
 
-/** The driver may ask for the question again. What the TMU has withdrawn is not waiting any more. */
+/** Whether the driver can ask to be asked again. This is not possible for a request that the TMU has withdrawn. */
 export function canAskAgain(approval: ApprovalState): boolean {
   if (approval.kind !== 'answered' || isInformation(approval.request)) return false;
   const { denied, later, timedOut, withdrawn } = ApprovalStatus;
@@ -146,12 +146,12 @@ export function canAskAgain(approval: ApprovalState): boolean {
   return approval.status === denied || approval.status === later || approval.status === timedOut;
 }
 
-/** The driver is told, not asked: a forced safety release, or one that the vehicle's policy approves. */
+/** Whether the request only informs the driver: a forced safety release, or one that the vehicle's policy approves. */
 export function isInformation({ facts }: ApprovalRequest): boolean {
   return facts.forced || facts.informOnly === true;
 }
 
-/** One campaign asks once for each phase. */
+/** Whether two requests are the same: a campaign asks once for each phase. */
 function sameQuestion(a: ApprovalRequest, b: ApprovalRequest): boolean {
   return (
     equalBytes(a.campaignId, b.campaignId) &&
@@ -162,7 +162,7 @@ function sameQuestion(a: ApprovalRequest, b: ApprovalRequest): boolean {
   );
 }
 
-/** An answer of the driver that still counts. Silence is no answer: the next question may get one. */
+/** Whether an answer of the driver still counts. A time-out is no answer: the next request may get one. */
 function holds(approval: Extract<ApprovalState, { kind: 'answered' }>, nowUnixS: number): boolean {
   if (approval.status === ApprovalStatus.later) return approval.untilUnixS > nowUnixS;
   return approval.status !== ApprovalStatus.timedOut && approval.status !== ApprovalStatus.askAgain;

@@ -1,4 +1,4 @@
-// Where the driver answers: a screen on a terminal, lines on any other output, and no console where answers are automatic.
+// The driver's console: a screen on a terminal, lines on any other output; automatic answers need no console.
 
 import pc from 'picocolors';
 import { ApprovalStatus } from '../../src/vehicle/approval.ts';
@@ -19,9 +19,9 @@ import {
   renderPrompt,
 } from './render.ts';
 
-/** What the approval needs of a console. */
+/** The interface of a console for the approval. */
 export interface DriverConsole {
-  /** Shows the present state; called on every change and once a second while a question is open. */
+  /** Shows the present state; called on every change and once a second while a request is open. */
   show(view: DriverView): void;
   close(): void;
 }
@@ -37,15 +37,15 @@ export interface DriverTerminal {
 export interface ConsoleOptions {
   readonly terminal: DriverTerminal;
   onAnswer(answer: DriverAnswer): void;
-  /** Lines that begin with `signal`: the words behind it; what comes back is printed. For benches. */
+  /** Handles lines that begin with `signal`: gets the words after it, and the result is printed. For benches. */
   onSignal?(words: readonly string[]): readonly string[];
-  /** Control-C on a raw terminal: no signal is made of it by itself. */
+  /** Called for Control-C on a raw terminal, which sends no signal. */
   onInterrupt(): void;
-  /** Left out: as the terminal and NO_COLOR say. */
+  /** Whether to use colours; missing: by the terminal and NO_COLOR. */
   readonly colour?: boolean | undefined;
 }
 
-/** A screen needs both ends to be a terminal. */
+/** Opens a console: a screen when input and output are a terminal, otherwise lines. */
 export function openConsole(options: ConsoleOptions): DriverConsole {
   const { input, output } = options.terminal;
   return input.isTTY === true && output.isTTY === true
@@ -65,14 +65,14 @@ const KEYS: Readonly<Record<string, DriverAnswer>> = {
   n: { kind: 'again' },
 };
 
-/** Besides D itself: confirms that the update is denied. */
+/** Key that, like D itself, confirms a deny. */
 const CONFIRM_KEY = 'y';
 
 class ScreenConsole implements DriverConsole {
   readonly #options: ConsoleOptions;
   #view: DriverView | undefined;
   #open = true;
-  /** D was pressed once for this question. */
+  /** Whether D was pressed once for this request. */
   #denying = false;
 
   constructor(options: ConsoleOptions) {
@@ -82,7 +82,7 @@ class ScreenConsole implements DriverConsole {
     input.on('data', this.#onData);
     input.resume();
     output.on('resize', this.#paint);
-    // Whatever ends the process, the shell that comes back needs its cursor and its echo.
+    // Restore cursor and echo for the shell at any end of the process.
     process.on('exit', this.#restore);
     output.write(ENTER_SCREEN);
   }
@@ -121,7 +121,7 @@ class ScreenConsole implements DriverConsole {
       output.rows || 24,
       this.#options.colour ?? pc.isColorSupported,
     );
-    // Line by line over the old picture, then clear the rest: no flicker.
+    // Overwrite the old screen line by line, then clear the rest, which avoids flicker.
     output.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
   };
 
@@ -134,13 +134,13 @@ class ScreenConsole implements DriverConsole {
     }
   };
 
-  /** A deny ends the release for this vehicle: one wrong key must not do it. */
+  /** Handles a key. A deny ends the release for this vehicle, so it needs a second key. */
   #press(key: string): void {
     const asking = this.#view?.approval.kind === 'asking';
     if (this.#denying && asking) {
       this.#denying = false;
       if (key === 'd' || key === CONFIRM_KEY) this.#options.onAnswer({ kind: 'deny' });
-      // Any other key only leads back to the question.
+      // Any other key returns to the request.
       else this.#paint();
       return;
     }
@@ -154,13 +154,13 @@ class ScreenConsole implements DriverConsole {
   }
 }
 
-/** A line may be at most this long; more is thrown away. */
+/** Longest line; the rest is discarded. */
 const MAX_LINE = 200;
 
 class LineConsole implements DriverConsole {
   readonly #options: ConsoleOptions;
   #line = '';
-  /** "deny" was typed once for this question. */
+  /** Whether "deny" was typed once for this request. */
   #denying = false;
   #shown: ApprovalState | undefined;
   #outcome: string | undefined;
@@ -224,13 +224,14 @@ class LineConsole implements DriverConsole {
           `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], later ignition, deny, withdraw or now`,
         ]);
       } else if (fitsNow(given, this.#shown)) {
-        // A deny ends the release for this vehicle: it is typed twice, and any other answer in between counts.
+        // A deny ends the release for this vehicle, so it must be typed twice; another answer in between counts
+        // instead.
         const first = given.kind === 'deny' && !this.#denying;
         this.#denying = first;
         if (first) this.#print([CONFIRM_LINE]);
         else this.#options.onAnswer(given);
       } else {
-        // Typed ahead: an answer counts only for a question that the driver has seen.
+        // An answer typed ahead does not count, because the driver has not seen the request.
         this.#print([`nothing is waiting for "${words.slice(0, 40)}"`]);
       }
     }
@@ -247,13 +248,13 @@ function sameSituation(a: ApprovalState, b: ApprovalState): boolean {
   if (a.kind !== b.kind) return false;
   if (a.kind === 'idle' || b.kind === 'idle') return true;
   if (a.kind === 'answered' && b.kind === 'answered' && a.status !== b.status) return false;
-  // An approval that becomes final is no news to the driver, only another question is.
+  // Print another request, but not an approval that becomes final.
   return a.request.facts === b.request.facts;
 }
 
 const CONFIRM_LINE = 'type "deny" again to deny this update; another answer counts instead';
 
-/** `approve`, `later`, `later 15`, `later ignition`, `deny`, `withdraw`, `now`; undefined for anything else. */
+/** Parses `approve`, `later`, `later 15`, `later ignition`, `deny`, `withdraw`, `now`; undefined for another line. */
 export function parseAnswer(line: string): DriverAnswer | undefined {
   if (/^later\s+ignition$/i.test(line)) return { kind: 'later-ignition' };
   if (/^now(\s+after\s+all)?$/i.test(line)) return { kind: 'again' };
@@ -266,7 +267,7 @@ export function parseAnswer(line: string): DriverAnswer | undefined {
   return minutes >= 1 && minutes <= MAX_LATER_MINUTES ? { kind: 'later', minutes } : undefined;
 }
 
-/** For events and logs. */
+/** Name of a status, for events and logs. */
 export function statusText(status: ApprovalStatus): string {
   const found = Object.entries(ApprovalStatus).find(([, code]) => code === status);
   return found?.[0] ?? `status ${status}`;

@@ -14,32 +14,32 @@ import { SignalBoard, type SignalValue } from './signal-board.ts';
 
 export interface CreateCgwOptions
   extends Omit<CreateEcuOptions, 'routines' | 'live' | 'traffic' | 'motion' | 'name'> {
-  /** The ECU that `approval.ecu` of the vehicle names, unless told otherwise. */
+  /** Name of the ECU; missing: `approval.ecu` of the vehicle file. */
   readonly name?: string;
-  /** `yes` and `no` answer by themselves; they are for benches and tests. */
+  /** `yes` and `no` answer automatically, for benches and tests. */
   readonly approve: ApproveMode;
-  /** Left out: the driver is not asked, and with `ask` every question times out. */
+  /** Terminal of the driver; missing: the driver is not asked, and with `ask` every request times out. */
   readonly terminal?: DriverTerminal | undefined;
-  /** How long a question stays open; left out: as long as the asker says (30 s unless told otherwise). */
+  /** How long a request stays open; missing: as long as the request says (default 30 s). */
   readonly timeoutMs?: number;
-  /** Control-C on the driver's screen. */
+  /** Called for Control-C on the driver's screen. */
   readonly onInterrupt?: () => void;
   readonly colour?: boolean;
-  /** Of the signals that the vehicle file reads from this ECU; the others have their usual values. */
+  /** Values of signals that the vehicle file reads from this ECU; the others have their usual values. */
   readonly signals?: Readonly<Record<string, SignalValue>>;
 }
 
 export interface Cgw {
   readonly ecu: Ecu;
-  /** What the sensors say from now on. */
+  /** The values of the sensors. */
   readonly signals: SignalBoard;
   /** Restores the terminal, then stops the ECU. */
   close(): Promise<void>;
 }
 
 /**
- * Throws InputError when the vehicle file has no `approval`, a key for it that protects nothing, not this ECU, or not such a
- * signal.
+ * Creates the CGW. Throws InputError when the vehicle file has no `approval`, a well-known key for it, not this ECU, or
+ * not one of the signals.
  */
 export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   const { vehicle, clock, terminal } = options;
@@ -90,7 +90,7 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
     onEvent: emit,
   });
   ecu = created;
-  // Last: a failure up to here leaves the terminal as it was.
+  // Attach the terminal last, so that an earlier failure does not change it.
   if (terminal !== undefined) {
     approval.attach(
       openConsole({
@@ -112,7 +112,7 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   };
 }
 
-/** `signal` tells all of them, `signal speed 50` sets one. */
+/** The command `signal` prints all values, `signal speed 50` sets one. */
 function signalCommand(signals: SignalBoard, words: readonly string[]): readonly string[] {
   const [name, value, ...rest] = words;
   if (name === undefined) return signals.lines();
@@ -126,7 +126,7 @@ function signalCommand(signals: SignalBoard, words: readonly string[]): readonly
   return signals.lines().filter((line) => line.startsWith(`${name} is `));
 }
 
-/** The CGW's own state on the driver's screen; undefined: it has not changed. */
+/** The status line of the CGW on the driver's screen; undefined when the event does not change it. */
 function statusLine(name: string, event: EcuEvent): string | undefined {
   switch (event.kind) {
     case 'boot':

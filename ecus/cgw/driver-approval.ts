@@ -1,4 +1,4 @@
-// Routine 0200 on the CGW: joins the approval (what was asked and answered), the console, and the wire format.
+// Routine 0200 on the CGW: connects the state of the approval, the console and the wire format.
 
 import { toHex } from '../../src/core/bytes.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
@@ -22,19 +22,19 @@ import {
 } from './approval-state.ts';
 import { type DriverConsole, statusText } from './console.ts';
 
-/** Who answers: the driver, or a rule without asking. */
+/** `ask`: the driver answers; `yes`, `no`: automatic answers. */
 export type ApproveMode = 'ask' | 'yes' | 'no';
 
 export interface DriverApprovalOptions {
-  /** Asked for with every request; undefined: no key is provisioned. */
+  /** The key, read for every request; undefined: no key is provisioned. */
   readonly key: () => Uint8Array | undefined;
   readonly approve: ApproveMode;
-  /** Left out: as long as the request says. */
+  /** How long a request stays open; undefined: as long as the request says. */
   readonly timeoutMs: number | undefined;
   readonly clock: Clock;
-  /** `HH:MM` of the driver's clock. */
+  /** Time as `HH:MM` of the driver's clock. */
   readonly clockText: (unixS: number) => string;
-  /** One line about the CGW itself. */
+  /** One line about the state of the CGW. */
   readonly status: () => string;
   readonly onChange: (campaignId: string, status: string) => void;
 }
@@ -53,13 +53,16 @@ export class DriverApproval {
     this.#options = options;
   }
 
-  /** Where questions are shown from now on. Without one they time out, unless they are answered automatically. */
+  /** Sets the console for requests. Without one they time out, unless they are answered automatically. */
   attach(console: DriverConsole): void {
     this.#console = console;
     this.show();
   }
 
-  /** The table row of the routine. Any session: the question must outlive S3. The MAC protects the answer. */
+  /**
+   * The table row of the routine. It exists in every session, because a request must survive S3. The MAC protects the
+   * answer.
+   */
   routine(): RoutineRule {
     return {
       access: 'open',
@@ -70,8 +73,8 @@ export class DriverApproval {
   }
 
   /**
-   * Routine 0204: the TMU tells how the update ended. Only information: a forged outcome changes a text on a screen,
-   * never an answer, and a new question wipes it away.
+   * Routine 0204: the TMU sends the outcome of the update, for information only. A forged outcome changes a text on the
+   * screen, never an answer, and a new request replaces it.
    */
   outcomeRoutine(): RoutineRule {
     return {
@@ -86,7 +89,7 @@ export class DriverApproval {
                 : Nrc.requestOutOfRange,
           };
         }
-        // It would push an open question from the screen.
+        // The outcome would hide an open request.
         if (this.#approval.kind === 'asking') return { nrc: Nrc.conditionsNotCorrect };
         this.#outcome = decoded.text;
         this.show();
@@ -95,17 +98,17 @@ export class DriverApproval {
     };
   }
 
-  /** What the driver typed or pressed. */
+  /** Takes the driver's answer. */
   give(given: DriverAnswer): void {
     this.#change(answer(this.#approval, given, this.#options.clock.wallMs()));
   }
 
-  /** The RAM of the CGW is lost: question and answer with it. The TMU will ask again. */
+  /** Forgets request and answer at a reset, which loses the RAM. The TMU asks again. */
   forget(): void {
     this.#change(IDLE_APPROVAL);
   }
 
-  /** Paints again, for a changed status line. */
+  /** Shows the view again, for a changed status line. */
   show(): void {
     const { clock, clockText, status } = this.#options;
     this.#console?.show({
@@ -133,7 +136,7 @@ export class DriverApproval {
             : Nrc.requestOutOfRange,
       };
     }
-    // Without a key the TMU could not check the answer, so the driver is not asked.
+    // Without a key the TMU cannot check the answer, so the driver is not asked.
     if (this.#options.key() === undefined) return { nrc: Nrc.conditionsNotCorrect };
     const timeoutMs = this.#options.timeoutMs ?? request.facts.timeoutSeconds * 1000;
     const { clock } = this.#options;
@@ -160,7 +163,7 @@ export class DriverApproval {
     return NOTHING;
   }
 
-  /** Option record: nothing, or the challenge that goes into the MAC. */
+  /** Results of the routine. The option record is empty or holds the challenge for the MAC. */
   #results(record: Uint8Array): RoutineOutcome {
     if (record.length !== 0 && record.length !== APPROVAL_CHALLENGE_BYTES) {
       return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
@@ -180,7 +183,7 @@ export class DriverApproval {
     this.#tick?.cancel();
     this.#tick = undefined;
     if (approval.kind === 'asking') {
-      // The countdown moves once a second, and the last step is the time-out itself.
+      // The countdown changes once a second; its last step is the time-out.
       const leftMs = approval.deadlineMs - this.#options.clock.nowMs();
       this.#tick = this.#options.clock.after(
         'approval-countdown',

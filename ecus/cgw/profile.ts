@@ -1,4 +1,4 @@
-// CGW, the central gateway: an ECU like the others, and the one that asks the driver.
+// CGW, the central gateway: an ECU that also asks the driver.
 
 import type { EcuProfile } from '../profile.ts';
 

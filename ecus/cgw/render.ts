@@ -1,4 +1,4 @@
-// What the driver sees: the state of the question as lines of text. Pure; colours are switched by the caller.
+// Renders the state of the request as lines of text for the driver. Pure; the caller switches colours.
 
 import pc from 'picocolors';
 import {
@@ -12,20 +12,20 @@ import { cutText, padText, textWidth, wrapText } from './text-layout.ts';
 
 export interface DriverView {
   readonly approval: ApprovalState;
-  /** Of the question, for the countdown bar. */
+  /** Time limit of the request, for the countdown bar. */
   readonly timeoutMs: number;
   readonly nowMs: number;
-  /** Of the CGW itself: version, or what it is doing. */
+  /** State of the CGW: its version or its present work. */
   readonly status: string;
-  /** How the last update ended, as the TMU tells it; not authenticated. */
+  /** Outcome of the last update, as the TMU sent it; not authenticated. */
   readonly outcome?: string | undefined;
-  /** The driver pressed D once: the second press denies. */
+  /** True when the driver pressed D once; the second press denies. */
   readonly denying?: boolean;
-  /** `HH:MM`, local time of the driver, for `later`. */
+  /** Local time of the driver as `HH:MM`, for `later`. */
   clockText(unixS: number): string;
 }
 
-/** `about 2 minutes`, in whole minutes from a minute on: drivers do not plan by seconds. */
+/** A duration as text, in whole minutes from one minute on: `about 2 minutes`. */
 export function durationText(seconds: number): string {
   if (seconds < 1) return 'less than a second';
   if (seconds < 60) return `about ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`;
@@ -33,15 +33,15 @@ export function durationText(seconds: number): string {
   return `about ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}`;
 }
 
-/** Before a text of the TMU that is not authenticated. */
+/** Label before a text of the TMU that is not authenticated. */
 export const OUTCOME_LABEL = 'About the last update';
 
 interface PhaseWords {
   readonly title: string;
   readonly question: string;
-  /** An approval that can still be taken back. */
+  /** Text for an approval that can still be withdrawn. */
   readonly approved: string;
-  /** Behind `A safety update` and the like. */
+  /** Text after `A safety update` or `A software update`. */
   readonly underWay: string;
 }
 
@@ -66,7 +66,7 @@ const WORDS: Readonly<Record<ApprovalPhase, PhaseWords>> = {
   },
 };
 
-/** What became of a question, in the driver's words. */
+/** The state of the request as a sentence for the driver. */
 export function outcomeText(approval: ApprovalState, clockText: (unixS: number) => string): string {
   if (approval.kind === 'idle') return 'No update is waiting.';
   if (approval.kind === 'asking') return 'A software update is waiting for your answer.';
@@ -117,8 +117,8 @@ const NARROW_COLUMNS = 36;
 const MARGIN = '  ';
 
 /**
- * The screen, at most `rows` lines of at most `columns` columns. The question and its keys are always there;
- * facts that do not fit are cut and said to be.
+ * The screen, at most `rows` lines of at most `columns` columns. The request and its keys are always shown; facts that
+ * do not fit are cut, and a line says so.
  */
 export function renderPrompt(
   view: DriverView,
@@ -143,7 +143,7 @@ export function renderPrompt(
     const { facts } = approval.request;
     const title = facts.forced ? 'SAFETY UPDATE' : WORDS[facts.phase].title;
     body.push(c.bold(c.yellow(cutText(title, width))), '');
-    // On a narrow window a label stands above its text instead of beside it.
+    // In a narrow window a label is above its text instead of beside it.
     const beside = width >= NARROW_COLUMNS;
     const textColumns = beside ? width - LABEL_COLUMNS : width;
     for (const [label, paragraphs] of factRows(approval.request.facts)) {
@@ -167,8 +167,8 @@ export function renderPrompt(
     }
   }
   const foot = footer(view, width, c);
-  // What does not fit is given up in this order: the title, empty lines, the facts from
-  // the last one on; the keys never.
+  // When the window is too small, the title is left out first, then empty lines, then facts
+  // from the last one on; the keys are always shown.
   if (head.length + body.length + foot.length > rows) head.length = 0;
   const room = Math.max(0, rows - head.length - foot.length);
   if (body.length > room) {
@@ -242,7 +242,7 @@ function keys(
 ): string {
   const plain = entries.map(([key, label]) => `[${key}] ${label}`);
   if (textWidth(plain.join('    ')) > width) {
-    // Too narrow for words: the keys alone still tell what can be pressed.
+    // Too narrow for the words: show the keys alone.
     const short = entries.map(([key, , word]) => `${key}=${word}`).join(' ');
     if (textWidth(short) <= width) return short;
     return cutText(entries.map(([key]) => key).join('/'), width);
@@ -250,7 +250,7 @@ function keys(
   return entries.map(([key, label]) => `${c.inverse(` ${key} `)} ${label}`).join('    ');
 }
 
-/** The question without a screen: lines for a log or a pipe. */
+/** The request without a screen: lines for a log or a pipe. */
 export function questionLines(facts: ApprovalFacts, seconds: number): string[] {
   return [
     ...factLines(facts),
@@ -259,7 +259,7 @@ export function questionLines(facts: ApprovalFacts, seconds: number): string[] {
   ];
 }
 
-/** What the driver is told and not asked, without a screen. */
+/** An information for the driver without a screen. */
 export function informationLines(
   approval: ApprovalState,
   clockText: (unixS: number) => string,

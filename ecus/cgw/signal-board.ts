@@ -1,4 +1,4 @@
-// What the vehicle's sensors say: values that a bench or a simulation sets, answered as the vehicle file lays them out.
+// Simulated sensors: values that a bench or a simulation sets, encoded as the vehicle file describes.
 
 import { describeError, InputError } from '../../src/core/errors.ts';
 import type { VehicleSignal } from '../../src/vehicle/condition-schema.ts';
@@ -7,10 +7,12 @@ import type { Vehicle } from '../../src/vehicle/schema.ts';
 import { encodeSignal, signalText } from '../../src/vehicle/signals.ts';
 import type { LiveDid } from '../profile.ts';
 
-/** In the unit of the signal, or one of its named values. Undefined: the sensor has none. */
+/** A value in the unit of the signal, or one of its named values. Undefined: the sensor has no value. */
 export type SignalValue = number | string | undefined;
 
-/** A vehicle that stands, parked, with its ignition on; what has another name is zero or its first value. */
+/**
+ * Usual values: a parked vehicle with the ignition on. Signals with other names are zero or their first named value.
+ */
 const USUAL: Readonly<
   Record<
     string,
@@ -25,7 +27,7 @@ const USUAL: Readonly<
   gear: { words: ['park', 'P', 'neutral', 'N'] },
 };
 
-/** How `not available` is written. */
+/** Text for a value that is not available. */
 const NOTHING = 'none';
 
 export class SignalBoard {
@@ -33,7 +35,7 @@ export class SignalBoard {
   readonly #values = new Map<string, SignalValue>();
   readonly #ecu: string;
 
-  /** Those signals of the vehicle file that this ECU answers for. Throws InputError for an invalid value. */
+  /** The signals of the vehicle file that this ECU answers. Throws InputError for an invalid value. */
   constructor(vehicle: Vehicle, ecu: string, values: Readonly<Record<string, SignalValue>> = {}) {
     this.#ecu = ecu;
     this.#signals = new Map(
@@ -43,7 +45,7 @@ export class SignalBoard {
     for (const [name, value] of Object.entries(values)) this.set(name, value);
   }
 
-  /** Throws InputError when there is no such signal or it cannot have this value. */
+  /** Sets a value. Throws InputError when there is no such signal or it cannot have this value. */
   set(name: string, value: SignalValue): void {
     const signal = this.#signal(name);
     try {
@@ -55,7 +57,7 @@ export class SignalBoard {
     this.#values.set(name, value);
   }
 
-  /** As a person writes it: `50`, `park`, `none`. Throws InputError. */
+  /** Sets a value from text: `50`, `park`, `none`. Throws InputError. */
   setText(name: string, text: string): void {
     const { values, notAvailable } = this.#signal(name);
     let value: SignalValue = text;
@@ -69,7 +71,7 @@ export class SignalBoard {
     return this.#values.get(name);
   }
 
-  /** Of the signal `speed`; undefined while the sensor tells nothing, and in a vehicle without such a signal. */
+  /** Value of the signal `speed`; undefined when it is not available, and in a vehicle without such a signal. */
   speedKmh(): number | undefined {
     const signal = this.#signals.get('speed');
     const value = this.#values.get('speed');
@@ -80,7 +82,7 @@ export class SignalBoard {
     return sameDimension(from, to) ? value * conversion(from, to) : undefined;
   }
 
-  /** `speed is 0 km/h` */
+  /** All values as text: `speed is 0 km/h`. */
   lines(): string[] {
     return [...this.#signals].map(([name, signal]) => {
       const value = this.#values.get(name);
@@ -88,7 +90,7 @@ export class SignalBoard {
     });
   }
 
-  /** Answered by the bootloader too: the sensors are wired to the gateway, whatever software it runs. */
+  /** The DIDs of the signals. The bootloader also answers them, because the sensors do not depend on the software. */
   dids(): LiveDid[] {
     return [...new Set([...this.#signals.values()].map(({ did }) => did))].map((did) => ({
       did,

@@ -1,4 +1,4 @@
-// EDT, the driver's display: what it shows, how bright it is, and its button frame.
+// EDT, the driver's display: its text, its brightness, and its button frame.
 
 import { asciiBytes } from '../../src/core/bytes.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
@@ -30,7 +30,7 @@ export const edtProfile: EcuProfile = {
       meaning: 'brightness, 1 %',
       bytes: 1,
       initial: 70,
-      // A display below 5 % would be too dark for setting it brighter again.
+      // A display below 5 % would be too dark to set it brighter again.
       refuses: (value) => (value < 5 || value > 100 ? Nrc.requestOutOfRange : undefined),
     },
   ],

@@ -1,5 +1,5 @@
-// INV, the traction inverter: power and temperature, the torque frame that the others listen to, and what it can be told:
-// a power limit, the duty of its fan, a calibration of its current sensors.
+// INV, the traction inverter: power and temperature, the torque frame, and its commands: power limit, duty of its fan,
+// calibration of its current sensors.
 
 import { concatBytes, uintToBytes } from '../../src/core/bytes.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
@@ -7,27 +7,27 @@ import { type ApplicationState, type EcuProfile, u8, u16, wave } from '../profil
 
 const POWER_LIMIT = 0xfd50;
 const FAN_DUTY = 0xfd52;
-/** A routine of the vehicle manufacturer. */
+/** Identifier of a routine of the vehicle manufacturer. */
 const CURRENT_SENSOR_CALIBRATION = 0x0230;
 
-/** What the power stage is built for, and what it takes while it is too hot; 0.1 kW. */
+/** Largest power of the power stage, normally and (below) while it is too hot; 0.1 kW. */
 const MOST_POWER = 1200;
 const HOT_POWER = 300;
-/** degree C, of the power stage. */
+/** Temperature limit of the power stage, degree C. */
 const TOO_HOT = 95;
 const FAN_STARTS_AT = 40;
 
 const temperature = ({ upMs, hot }: ApplicationState): number =>
   wave(upMs, hot ? 115 : 45, 8, 60_000);
 const tooHot = (state: ApplicationState): boolean => temperature(state) > TOO_HOT;
-/** Never above the limit, and a hot power stage protects itself, whatever the limit is. */
+/** Present power: at most the limit, and less while the power stage is too hot. */
 const power = (state: ApplicationState): number =>
   Math.min(
     wave(state.upMs, 120, 80, 20_000),
     state.value(POWER_LIMIT),
     tooHot(state) ? HOT_POWER : MOST_POWER,
   );
-/** Percent: 2 for each degree above 40. */
+/** Duty of the fan in percent: 2 for each degree above 40. */
 const fanDuty = (state: ApplicationState): number =>
   Math.round(Math.min(100, Math.max(0, (temperature(state) - FAN_STARTS_AT) * 2)));
 

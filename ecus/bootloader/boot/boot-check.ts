@@ -8,16 +8,16 @@ import { type BankIndex, bankLetter } from './boot-record.ts';
 
 export type BootParts = Omit<EcuMemory, 'nv'>;
 
-/** What is in a bank, as far as it was signed. */
+/** The signed facts of a bank's image. */
 export interface VerifiedBank {
-  /** Undefined for the factory image. */
+  /** Signed header; undefined for the factory image. */
   readonly header: ImageHeader | undefined;
   readonly securityCounter: number;
 }
 
 /**
- * Why this chip, or the hardware around it, is not the one that was provisioned; undefined when it is, or when
- * nothing has been bound yet. A copy of a flash does not run on another chip.
+ * Why this chip or its hardware is not the provisioned one; undefined when it is, or before the lock has bound them. A
+ * copy of a flash does not run on another chip.
  */
 export function bindingFault(parts: BootParts): string | undefined {
   const { identity, deviceId, hardwareId } = parts;
@@ -34,21 +34,21 @@ export function bindingFault(parts: BootParts): string | undefined {
 }
 
 /**
- * The checks that follow on the right hash of the bank (`FlashMemory.intact`): signatures again, under any Root
- * that this ECU has accepted, and the header against ECU, bytes and counter. Expiry does not count here: what was
- * verified once may run until something newer is confirmed.
+ * The checks after the hash of the bank (`FlashMemory.intact`): the signatures again, with any Root that this ECU has
+ * accepted, and the header against ECU, bytes and counter. Expiry does not count here: a verified image may run until
+ * a newer one is confirmed.
  */
 export async function verifyBank(
   parts: BootParts,
   bank: BankIndex,
 ): Promise<Verdict<VerifiedBank>> {
   const { flash, identity, trust } = parts;
-  // A virgin ECU holds what the factory put there, and nothing can be programmed into it.
+  // A virgin ECU holds the image of the factory, and nothing else can be programmed.
   if (!identity.locked) return accepted({ header: undefined, securityCounter: 0 });
   const where = `bank ${bankLetter(bank)}`;
   const stored = flash.record.banks[bank];
   const header = await signedHeader(parts, bank, where);
-  // The factory image came with the ECU and was bound by the lock: it needs no metadata, and its counter is 0.
+  // The lock has bound the factory image: it needs no metadata, and its counter is 0.
   const isFactory = stored.sha256 === identity.content.factoryImage?.sha256;
   if (!header.ok && !isFactory) return header;
   const securityCounter = header.ok ? header.value.securityCounter : 0;
@@ -88,8 +88,8 @@ async function signedHeader(
 }
 
 /**
- * No image older than the running one shall ever run again. Undefined: it is not confirmed, or it could not be
- * started; then nothing is changed. `atMost`: a counter above this one is left alone. Throws StorageError.
+ * Raises the counter, so that no image older than the running one runs again. Undefined, without a change, when the
+ * image is not confirmed or could not be started. `atMost`: a counter above it is not changed. Throws StorageError.
  */
 export async function raiseCounter(
   parts: BootParts,

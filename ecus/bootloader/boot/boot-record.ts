@@ -1,17 +1,17 @@
-// The boot record and every decision that is made on it. Pure: the shell writes what comes out before it acts.
+// The boot record and all decisions based on it. Pure: the shell stores the new record before it acts.
 
 import { z } from 'zod';
 import type { BankContent, BootState } from '../../../src/uds/boot-state.ts';
 
 export type BankIndex = 0 | 1;
 
-/** The campaign that had a bank activated, and the evidence by which its counter may be raised. */
+/** The campaign that activated a bank, and the evidence with which its counter may be raised. */
 const campaignSchema = z.strictObject({
   /** 16 bytes, hexadecimal; likewise below. */
   id: z.string().regex(/^[0-9a-f]{32}$/),
-  /** Told by the answer to a confirmation only: it proves to the other ECUs that this one has confirmed. */
+  /** Sent only in the answer to a confirmation: it proves to the other ECUs that this one has confirmed. */
   receipt: z.string().regex(/^[0-9a-f]{32}$/),
-  /** Digest of the commitments of all ECUs of the campaign, 32 bytes; null until the confirmation has told them. */
+  /** Digest of the commitments of all ECUs of the campaign, 32 bytes; null before the confirmation. */
   evidence: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
@@ -21,14 +21,14 @@ export type BankCampaign = z.infer<typeof campaignSchema>;
 
 const bankSchema = z.strictObject({
   content: z.enum(['empty', 'receiving', 'valid']),
-  /** Of the image; empty while there is no image. */
+  /** Version of the image; empty while there is no image. */
   version: z.string().max(32),
   length: z.number().int().min(0),
-  /** Hexadecimal, of a valid image; empty otherwise. */
+  /** SHA-256 of a valid image, hexadecimal; empty otherwise. */
   sha256: z.string().regex(/^(?:[0-9a-f]{64})?$/),
-  /** This very image has been confirmed (or came from the factory): it may run without a trial. */
+  /** Whether this image was confirmed (or came from the factory) and may run without a trial. */
   proven: z.boolean(),
-  /** Null for the factory image, and until a campaign names the image that came. */
+  /** Campaign of the image; null for the factory image, and until a campaign names the image. */
   campaign: campaignSchema.nullable(),
 });
 export type BankRecord = z.infer<typeof bankSchema>;
@@ -37,15 +37,15 @@ export const bootRecordSchema = z.strictObject({
   format: z.literal(1),
   activeBank: z.union([z.literal(0), z.literal(1)]),
   banks: z.tuple([bankSchema, bankSchema]),
-  /** The next boot runs the other bank on trial. */
+  /** Whether the next boot runs the other bank on trial. */
   activationPending: z.boolean(),
-  /** The next boot goes back to the other bank. */
+  /** Whether the next boot falls back to the other bank. */
   rollbackPending: z.boolean(),
-  /** The active bank runs on trial: its image is not confirmed yet. */
+  /** The trial of the active bank, whose image is not confirmed yet. */
   trial: z
     .strictObject({
       bootsLeft: z.number().int().min(0).max(255),
-      /** It has lasted too long: the next boot falls back, whatever boots are left. */
+      /** Whether the trial has lasted too long: the next boot falls back, even if trial boots are left. */
       expired: z.boolean(),
     })
     .nullable(),
@@ -75,7 +75,7 @@ export function otherBank(bank: BankIndex): BankIndex {
   return bank === 0 ? 1 : 0;
 }
 
-/** `A` or `B`, as in the file names. */
+/** Letter of a bank, `A` or `B`, as in the file names. */
 export function bankLetter(bank: BankIndex): 'A' | 'B' {
   return bank === 0 ? 'A' : 'B';
 }
@@ -94,16 +94,16 @@ export function withBank(
 }
 
 export interface BootDecision {
-  /** To be stored durably before the bank is started. */
+  /** The record to store durably before the bank is started. */
   readonly record: BootRecord;
   readonly run: { readonly bank: BankIndex; readonly trial: boolean } | 'recovery';
-  /** For events and logs. */
+  /** The reason, for events and logs. */
   readonly reason: string;
 }
 
 /**
- * Why the ECU boots, as its reset controller tells it. `requested`: by service 11. A trial boot that ended by a request
- * says nothing about the new software, and a node that only sends requests must not use up the trial.
+ * Why the ECU boots, from its reset controller. `requested`: by service 11. A trial boot that ended by a request does
+ * not show a fault of the new software, and a node that only sends requests must not use up the trial.
  */
 export type BootCause = 'requested' | 'other';
 
@@ -161,7 +161,7 @@ export function decideBoot(
   return start(record, 'confirmed image');
 }
 
-/** The left image loses its standing: it must not come back without a new activation and trial. */
+/** Falls back to the other bank. The image that was left must not run again without a new activation and trial. */
 function fallBack(record: BootRecord): BootRecord {
   return {
     ...withBank(record, record.activeBank, { proven: false, campaign: null }),
@@ -188,7 +188,7 @@ export function bankFailed(record: BootRecord, bank: BankIndex): BootRecord {
   return withBank(record, bank, { ...EMPTY_BANK, content: 'receiving' });
 }
 
-/** The trial has lasted too long: the next boot falls back, whatever boots were left. */
+/** The trial has lasted too long: the next boot falls back, even if trial boots are left. */
 export function trialExpired(record: BootRecord): BootRecord {
   return record.trial === null ? record : { ...record, trial: { ...record.trial, expired: true } };
 }
@@ -196,7 +196,7 @@ export function trialExpired(record: BootRecord): BootRecord {
 /** A change that a tester asks for: the new record, or undefined when the state forbids it. */
 export type RecordChange = (record: BootRecord) => BootRecord | undefined;
 
-/** What routine 0210 is told; hexadecimal. `receipt`: fresh random bytes of the ECU. */
+/** The input of routine 0210, hexadecimal. `receipt`: new random bytes of the ECU. */
 export interface Activation {
   readonly campaign: string;
   readonly sha256: string;
@@ -204,8 +204,8 @@ export interface Activation {
 }
 
 /**
- * Routine 0210. The image that shall run is named by its digest: where it waits in the other bank, the next boot tries it;
- * where it runs already (one bank, or a second campaign for it), it only belongs to the campaign from now on.
+ * Routine 0210. The digest names the image to run. An image in the other bank is tried by the next boot. An image that
+ * runs already (single bank, or a second campaign) only becomes part of the campaign.
  */
 export function activate({ campaign, sha256, receipt }: Activation): RecordChange {
   return (record) => {
@@ -226,8 +226,8 @@ export function activate({ campaign, sha256, receipt }: Activation): RecordChang
 }
 
 /**
- * Routine 0211, for the campaign that activated the image, with the digest of all commitments. Confirming what is
- * confirmed already changes nothing.
+ * Routine 0211, for the campaign that activated the image, with the digest of all commitments. A repeated confirmation
+ * changes nothing.
  */
 export function confirm(campaign: string, evidence: string): RecordChange {
   return (record) => {
@@ -248,10 +248,10 @@ export function confirm(campaign: string, evidence: string): RecordChange {
 }
 
 /**
- * Routine 0212. On trial: back to the previous bank. Before activation: the staged image is forgotten. An ECU
- * without a staged image stays as it is, so that a campaign may roll back all its ECUs without asking which it
- * has reached. `evenConfirmed` goes back even from a confirmed image, while the previous one is still there. What
- * one campaign activated is not undone in the name of another.
+ * Routine 0212. On trial: falls back to the previous bank. Before activation: discards the staged image. An ECU without
+ * a staged image is not changed, so that a campaign can roll back all its ECUs without asking which it has reached.
+ * `evenConfirmed` also rolls back a confirmed image, while the previous one still exists. A campaign cannot undo the
+ * activation of another campaign.
  */
 export function rollback(campaign: string, evenConfirmed: boolean): RecordChange {
   return (record) => {
@@ -279,15 +279,15 @@ function mayUndo(record: BootRecord, campaign: string, evenConfirmed: boolean): 
   return concerned === undefined || concerned.campaign?.id === campaign;
 }
 
-/** The campaign that had the image activated which runs, or runs next. */
+/** The campaign that activated the image which runs, or runs next. */
 export function campaignOf(record: BootRecord): BankCampaign | null {
   const { activeBank, activationPending } = record;
   return record.banks[activationPending ? otherBank(activeBank) : activeBank].campaign;
 }
 
 /**
- * What DID FD00 tells. `recovery`: this boot found nothing to run. `beside`: the bank beside the active one; undefined
- * where there is none, which is told as empty.
+ * The value of DID FD00. `recovery`: this boot found no image to run. `beside`: the bank beside the active one;
+ * undefined where there is none, which is reported as empty.
  */
 export function bootStateOf(
   record: BootRecord,

@@ -1,16 +1,16 @@
-// What an ECU tells of the campaign that changed it last: the record of DID FD25 and the commitment to its receipt.
+// The record of DID FD25 about the last campaign of an ECU, and the commitment to its receipt.
 
 import { fromHex, toHex } from '../../../src/core/bytes.ts';
 import { commitmentOf } from '../../../src/trust/authority.ts';
 import { CAMPAIGN_BYTES, encodeCampaignRecord } from '../../../src/uds/campaign-record.ts';
 import { type BankCampaign, type BootRecord, campaignOf } from './boot-record.ts';
 
-/** What an ECU tells of its receipt before it gives it away; hexadecimal. */
+/** The commitment to the receipt, which an ECU sends before the receipt; hexadecimal. */
 export function commitment({ id, receipt }: BankCampaign): string {
   return toHex(commitmentOf(fromHex(id), fromHex(receipt)));
 }
 
-/** DID FD25. */
+/** The value of DID FD25. */
 export function campaignRecordOf(record: BootRecord): Uint8Array {
   const campaign = campaignOf(record);
   if (campaign === null) {

@@ -1,4 +1,4 @@
-// A single bank: a download overwrites the running image, and the signed header of the previous image is kept for a rollback.
+// A single bank: a download overwrites the running image; the signed header of the previous one is kept for a rollback.
 
 import type { BankDriver } from './bank-driver.ts';
 import { raiseCounter, verifyBank } from './boot-check.ts';
@@ -11,7 +11,7 @@ export const singleBank: BankDriver = {
   targetRefusal: async () => undefined,
 
   /**
-   * Exactly the image before this one, as long as this one was not confirmed (then the security counter is above it).
+   * Exactly the previous image, while the running one is not confirmed (then the security counter is above it).
    */
   async previousRelease({ identity, trust, hardwareId }) {
     const { serial, factoryImage } = identity.content;
@@ -35,7 +35,7 @@ export const singleBank: BankDriver = {
     const checked = trust.checkRecord(record, identity, serial);
     if (!checked.ok || checked.value.hardwareId !== hardwareId) return undefined;
     if (checked.value.securityCounter < trust.counters.security) return undefined;
-    // The image came in the form that was signed for it; the tester may keep it in either form.
+    // The image was sent in its signed form; the tester may have kept either form.
     return { header: checked.value, format: 'either', record };
   },
 
@@ -51,8 +51,9 @@ export const singleBank: BankDriver = {
   },
 
   /**
-   * The running image is confirmed by 0211, or at the latest when metadata of another image is accepted: a tester that
-   * sends it is content with the running one. Not when the next image is older: it must still be able to boot.
+   * The running image is confirmed by 0211, or at the latest when metadata of another image is accepted, because that
+   * means that the tester accepts the running one. An older next image does not confirm it: it must still be able to
+   * boot.
    */
   async releaseAccepted(parts, next) {
     const { record } = parts.flash;

@@ -1,5 +1,5 @@
-// The application of one life of an ECU: what it measures, and what a tester may set, take over and have done (2E, 2F, 31).
-// Its profile says what there is. In the bootloader alone there is nothing of it.
+// The application of an ECU from a boot to the next reset: its measured values, writable values, outputs and routines
+// (2E, 2F, 31), as its profile describes them. The bootloader alone has none of them.
 
 import { bytesToUint, concatBytes, fromHex, toHex, uintToBytes } from '../../../src/core/bytes.ts';
 import { type Clock, sleep } from '../../../src/core/clock.ts';
@@ -19,10 +19,10 @@ import type { RoutineOutcome, RoutineRule } from '../programming/routine-rule.ts
 
 const { ControlParameter } = inputOutputControl;
 
-/** First byte of the results of a routine: its findings follow, or nothing was found since power-on. */
+/** First byte of the results of a routine: its findings follow, or it has not run since power-on. */
 const RunStatus = { done: 0, notRun: 1 } as const;
 
-/** Bytes of a run counter. */
+/** Length of a run counter in bytes. */
 const COUNTER_BYTES = 4;
 
 export class Application {
@@ -30,9 +30,9 @@ export class Application {
   readonly #clock: Clock;
   readonly #writable: ReadonlyMap<number, WritableDid>;
   readonly #controllable: ReadonlyMap<number, ControllableDid>;
-  /** What testers hold, by DID. In RAM: a reset gives everything back. */
+  /** Values of outputs that testers hold, by DID. They are in RAM: a reset releases them. */
   readonly #held = new Map<number, number>();
-  /** Results of the last run in this life, by routine. */
+  /** Results of the last run since the boot, by routine. */
   readonly #results = new Map<number, Uint8Array>();
 
   constructor(device: BootedEcu, clock: Clock) {
@@ -60,7 +60,7 @@ export class Application {
     return this.#writable.has(did);
   }
 
-  /** Undefined for what it does not know. Some live values are answered by the bootloader alone too. */
+  /** The value of a DID; undefined for an unknown one. The bootloader alone also answers some live values. */
   read(did: number, nowMs: number): Uint8Array | undefined {
     const state = this.#stateAt(nowMs);
     const bytes = (this.#writable.get(did) ?? this.#controllable.get(did))?.bytes;
@@ -70,7 +70,7 @@ export class Application {
       ?.read(state.upMs, state);
   }
 
-  /** Undefined when it is stored durably. Throws StorageError: the old value stays. */
+  /** Writes a value; undefined when it is stored durably. Throws StorageError; then the old value stays. */
   async write(did: number, data: Uint8Array, nowMs: number): Promise<Nrc | undefined> {
     const described = this.#writable.get(did);
     if (described === undefined) return Nrc.requestOutOfRange;
@@ -82,7 +82,7 @@ export class Application {
     try {
       await nv.store({ values: { ...values, [key(did)]: toHex(data) } });
     } catch (error) {
-      // What was refused must not come to life with the next thing that is stored.
+      // A refused value must not be stored with the next change.
       nv.store({ values }).catch(() => {});
       throw error;
     }
@@ -96,7 +96,7 @@ export class Application {
     const { did, parameter, data } = request;
     const described = this.#controllable.get(did);
     if (described === undefined) return { nrc: Nrc.requestOutOfRange };
-    // One parameter in each of our identifiers: there is no enable mask.
+    // Each identifier has one parameter, so there is no enable mask.
     const expected = parameter === ControlParameter.shortTermAdjustment ? described.bytes : 0;
     if (data.length !== expected) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
     const state = this.#stateAt(nowMs);
@@ -117,12 +117,12 @@ export class Application {
     return { positive: inputOutputControl.encodeResponse(did, parameter, now) };
   }
 
-  /** The session in which outputs were taken over is at its end: the ECU has them again. */
+  /** Releases all outputs at the end of the session in which they were taken over. */
   release(): void {
     this.#held.clear();
   }
 
-  /** Its frames of normal communication, as they are at each moment. */
+  /** The cyclic frames of the application, with their present data. */
   frames(): CyclicFrame[] {
     return this.#device.profile.traffic.map((frame) => ({
       ...frame,
@@ -153,7 +153,10 @@ export class Application {
     };
   }
 
-  /** Counted durably before it begins: a tester that lost the answer learns from the counter whether it was begun. */
+  /**
+   * Runs a routine. The run is counted durably before it begins, so that a tester without the answer can read the
+   * counter.
+   */
   async #run(described: ApplicationRoutine): Promise<RoutineOutcome> {
     const { routine, takesMs } = described;
     const { nv } = this.#device;
@@ -200,7 +203,7 @@ export class Application {
     const controllable = this.#controllable.get(did);
     if (controllable === undefined) return 0;
     const held = this.#held.get(did);
-    // What may not be set any more does not stay set either.
+    // A value that may no longer be set is also dropped.
     return held === undefined || controllable.refuses(held, state) !== undefined
       ? controllable.own(state)
       : held;

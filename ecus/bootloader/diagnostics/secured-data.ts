@@ -1,4 +1,4 @@
-// Service 84 of an ECU: each message carries its own authority. An open session gives no right to change what lasts.
+// Service 84 of an ECU: each message is authenticated by itself. An open session alone does not allow durable changes.
 
 import {
   byteAt,
@@ -35,23 +35,23 @@ import type { FactoryIdentity } from '../factory/identity.ts';
 
 const LAST_COUNTER = 0xffff;
 
-/** The newest message that was accepted, and its answer. */
+/** The last accepted message and its answer. */
 interface Answered {
   readonly mac: Uint8Array;
   readonly response: Uint8Array;
 }
 
-/** What service 84 may carry: identifiers that are allowed inside, and who answers them. */
+/** The services that are allowed inside service 84, with their handlers. */
 export interface InsideServices {
   readonly securable: ReadonlySet<number>;
   readonly handlers: ServiceHandlers;
 }
 
-/** One life of an ECU: the challenge and the counter are in RAM, so that no message costs a flash cell. */
+/** State from a boot to the next reset. Challenge and counter are in RAM, so that no message needs a flash write. */
 export class SecuredData {
   readonly #identity: FactoryIdentity;
   readonly #random: Random;
-  /** A key for each role, with the speaker it belongs to: the factory may replace the TMU. */
+  /** A derived key for each role, with the public key it belongs to, because the factory can replace the TMU. */
   readonly #keys = new Map<
     AuthorityRole,
     { readonly speaker: string; readonly key: Uint8Array | undefined }
@@ -66,7 +66,7 @@ export class SecuredData {
     this.#challenge = random.bytes(AUTHORITY_CHALLENGE_BYTES);
   }
 
-  /** For DID FD24. Reading it changes nothing. */
+  /** The value of DID FD24. Reading it changes nothing. */
   challenge(): Uint8Array {
     const key = this.#keyOf('tester');
     return concatBytes(
@@ -78,7 +78,7 @@ export class SecuredData {
     );
   }
 
-  /** `inside` is asked late: service 84 is one of the services of this ECU. */
+  /** `inside` is called late, because service 84 is itself one of the services of this ECU. */
   handler(inside: () => InsideServices): ServiceHandler {
     return {
       functional: false,
@@ -106,7 +106,8 @@ export class SecuredData {
       return { nrc: Nrc.secureDataVerificationFailed };
     }
     if (counter <= this.#counter) {
-      // A tester that lost the answer asks again, and nothing is done twice. Anything older is a replay.
+      // A tester that lost the answer sends the message again; it is not carried out twice. An older message is a
+      // replay.
       return this.#last !== undefined && equalBytes(this.#last.mac, mac)
         ? { positive: this.#last.response }
         : { nrc: Nrc.secureDataVerificationFailed };
@@ -138,12 +139,12 @@ export class SecuredData {
     try {
       return await admission.handler.handle(request, context);
     } catch {
-      // Annex A.1: what the server itself would say, here with a MAC. The storage has its own line in the log.
+      // Annex A.1: the same answer as the server's, here with a MAC. The storage logs the error.
       return { nrc: Nrc.generalProgrammingFailure };
     }
   }
 
-  /** No counter is used twice: behind the last one comes another challenge. */
+  /** Makes a new challenge after the last counter, so that no counter is used twice. */
   #renew(): void {
     this.#challenge = this.#random.bytes(AUTHORITY_CHALLENGE_BYTES);
     this.#counter = 0;

@@ -1,4 +1,4 @@
-// Service 27 of an ECU: which key the algorithm of the vehicle file accepts, and which secrets count.
+// Service 27 of an ECU: the key check by the algorithm of the vehicle file, and the secrets that it uses.
 
 import { constantTimeEqual } from '../../../src/core/bytes.ts';
 import { InputError } from '../../../src/core/errors.ts';
@@ -24,8 +24,8 @@ export interface SeedKeyCheck {
 }
 
 /**
- * Undefined where the ECU asks for no key. `provisioned`: the key of DID FD14, asked for at each attempt; it counts
- * where the vehicle file names none. Throws InputError for an algorithm that only the ECU's maker can compute.
+ * The key check; undefined where the ECU needs no key. `provisioned`: the key of DID FD14, read at each attempt; it is
+ * used where the vehicle file has no secret. Throws InputError for an algorithm that only the ECU's maker can compute.
  */
 export function seedKeyCheck(
   security: EcuSecurity,
@@ -53,7 +53,7 @@ export function seedKeyCheck(
   };
 }
 
-/** Service 27 with the attempts in non-volatile data. */
+/** Service 27 with the number of attempts in non-volatile data. */
 export function securityAccess(
   nv: NvData,
   check: SeedKeyCheck,
@@ -78,8 +78,8 @@ export function securityAccess(
 }
 
 /**
- * Throws InputError for a secret that everybody has: those of the bench vehicle protect nothing, and a copy of its
- * file is how they would come into a real one.
+ * Throws InputError for a secret that is public. The secrets of the bench vehicle protect nothing, and a copy of its
+ * file could bring them into a real vehicle.
  */
 export function refuseShippedSecret(secret: string | undefined, where: string): void {
   if (secret === undefined || !isShippedSecret(secret)) return;

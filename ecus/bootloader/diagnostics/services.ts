@@ -1,4 +1,4 @@
-// The service table of one life of an ECU, made from the rows of its services.
+// Makes the service table of a booted ECU from the rows of its services.
 
 import { sleep } from '../../../src/core/clock.ts';
 import type { ServiceHandler, ServiceHandlers } from '../../../src/uds/server-types.ts';
@@ -20,7 +20,7 @@ export function serviceHandlers(parts: ServiceParts): ServiceHandlers {
   return answered;
 }
 
-/** The fault `slowMs`: every answer takes this long. */
+/** Delays every answer, for the fault `slowMs`. */
 function slowed(
   { isNeverSlow }: EcuService,
   handler: ServiceHandler,

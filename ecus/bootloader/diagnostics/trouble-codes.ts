@@ -1,9 +1,9 @@
-// Trouble codes that the ECU stores by itself: a short list in the non-volatile data.
+// Stores trouble codes of the ECU in a short list of the non-volatile data.
 
 import { DtcStatus } from '../../../src/uds/services/read-dtc-information.ts';
 import type { NvData } from '../flash/nv-data.ts';
 
-/** Stores a fault that is present now. */
+/** Stores a trouble code of a present fault. */
 export async function storeTroubleCode(nv: NvData, code: number): Promise<void> {
   const status = DtcStatus.testFailed | DtcStatus.confirmedDtc;
   const known = nv.content.dtcs.find((dtc) => dtc.code === code);

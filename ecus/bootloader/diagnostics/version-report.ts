@@ -1,4 +1,4 @@
-// The signed version report of an ECU (Uptane 5.4.2.1.2): what it runs, what was tried against it, and when it is.
+// The signed version report of an ECU (Uptane 5.4.2.1.2): its image, the last detected attack, and its time.
 
 import { fromHex } from '../../../src/core/bytes.ts';
 import { signVersionReport, type VersionReport } from '../../../src/trust/manifest.ts';
@@ -7,7 +7,7 @@ import { Nrc } from '../../../src/uds/nrc.ts';
 import { verifyBank } from '../boot/boot-check.ts';
 import type { BootedEcu } from '../device.ts';
 
-/** JSON text for DID FD22, with a new counter each time; 22 from an ECU that has no key to sign with. */
+/** JSON text for DID FD22, with a new counter each time; NRC 22 for an ECU without a signing key. */
 export async function versionReport(
   device: BootedEcu,
 ): Promise<Uint8Array | { readonly nrc: Nrc }> {
@@ -30,7 +30,7 @@ export async function versionReport(
   return new TextEncoder().encode(JSON.stringify(signed));
 }
 
-/** The bank that runs; an ECU that waits in its bootloader runs nothing, and says so. */
+/** The running image; an ECU that waits in its bootloader reports an empty image. */
 async function installedImage(device: BootedEcu): Promise<VersionReport['installed']> {
   const { flash, running, ecu } = device;
   if (running.bank === 'recovery') {

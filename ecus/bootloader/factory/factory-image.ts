@@ -1,4 +1,4 @@
-// The image of an ECU that leaves the factory: small, always the same for one name, with its version inside.
+// The factory image of an ECU: small, always the same for one name, with its version inside.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { asciiBytes, concatBytes, uintToBytes } from '../../../src/core/bytes.ts';
@@ -11,7 +11,7 @@ export interface FactoryImage {
   readonly version: string;
 }
 
-/** 4 KiB: a text line that names ECU and version, then bytes that look like code to any compressor. */
+/** An image of 4 KiB: a text line with ECU and version, then bytes that compress like code. */
 export function builtInFactoryImage(ecuName: string): FactoryImage {
   const head = asciiBytes(`can-ota factory image ${ecuName} ${FACTORY_VERSION}\n`);
   const parts = [head];

@@ -1,4 +1,4 @@
-// The first image of an ECU: until the lock the factory tells length, digest and version, and no signature is asked for.
+// The first image of an ECU: before the lock the factory sends length, digest and version, and no signature is needed.
 
 import { decodeFirstImage, FIRST_IMAGE_FILE } from '../../../src/uds/first-image.ts';
 import type { BootedEcu } from '../device.ts';

@@ -1,4 +1,4 @@
-// Who an ECU is and whom it trusts: serial number, keys and first Roots. Written in the factory, then locked.
+// The identity of an ECU: serial number, keys and first Roots. The factory writes it and then locks it.
 
 import { z } from 'zod';
 import { DurableFile, type FileState } from '../../../src/core/durable-file.ts';
@@ -12,12 +12,12 @@ const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * byte
 
 const identitySchema = z.strictObject({
   format: z.literal(1),
-  /** Nothing below changes any more, what the ECU shares with its TMU excepted. */
+  /** Whether the identity is locked: only the data shared with the TMU can still change. */
   locked: z.boolean(),
   serial: z.string().min(1).max(32).nullable(),
-  /** Ed25519 seed: signs version reports. */
+  /** Ed25519 seed, which signs version reports. */
   signingSeed: hex(32).nullable(),
-  /** X25519 private key: opens encrypted images. */
+  /** X25519 private key, which decrypts images. */
   encryptionKey: hex(32).nullable(),
   deviceSecret: hex(32).nullable(),
   securityAccessKey: z
@@ -25,15 +25,15 @@ const identitySchema = z.strictObject({
     .regex(/^(?:[0-9a-f]{2}){16,64}$/)
     .nullable(),
   approvalKey: hex(32).nullable(),
-  /** X25519 public keys of those who may give orders by service 84: the TMU, and the factory where there is one. */
+  /** X25519 public keys with which service 84 accepts orders: of the TMU, and of the factory where it has one. */
   testerKey: hex(32).nullable(),
   factoryKey: hex(32).nullable(),
-  /** The Roots that trust starts from, as base64. */
+  /** The first trusted Roots, as base64. */
   directorRoot: z.base64().nullable(),
   imagesRoot: z.base64().nullable(),
-  /** Filled by the lock: the chip and the hardware that all of this belongs to. */
+  /** Chip and hardware of this identity, set by the lock. */
   binding: z.strictObject({ deviceId: hex(16), hardwareId: z.string() }).nullable(),
-  /** Filled by the lock: the image that may run without metadata, as long as no other was confirmed. */
+  /** The image that may run without metadata while no other was confirmed, set by the lock. */
   factoryImage: z
     .strictObject({ sha256: hex(32), version: z.string(), length: z.int().positive() })
     .nullable(),
@@ -57,14 +57,14 @@ const VIRGIN: IdentityContent = {
   factoryImage: null,
 };
 
-/** What an ECU shares with its TMU, or knows of it. */
+/** The data that an ECU shares with its TMU or knows about it. */
 export type TesterSecrets = Partial<
   Pick<IdentityContent, 'testerKey' | 'securityAccessKey' | 'approvalKey'>
 >;
 
 export class FactoryIdentity {
   readonly #file: DurableFile<IdentityContent>;
-  /** Why the file cannot be trusted. Then the ECU is neither virgin nor able to do anything. */
+  /** Why the file is not valid; the ECU then is not virgin and cannot be used. */
   readonly damaged: string | undefined;
 
   private constructor(file: DurableFile<IdentityContent>, state: FileState) {
@@ -86,7 +86,7 @@ export class FactoryIdentity {
     return this.#file.content;
   }
 
-  /** A damaged identity counts as locked: damage must not open what was closed. */
+  /** A damaged identity counts as locked, because damage must not unlock an ECU. */
   get locked(): boolean {
     return this.damaged !== undefined || this.content.locked;
   }
@@ -100,7 +100,7 @@ export class FactoryIdentity {
       : ProvisioningState.open;
   }
 
-  /** What the lock leaves open, by the factory's authority: another TMU, with other secrets, takes over. */
+  /** Replaces the TMU and its secrets by the factory's authority, which the lock allows. */
   async replaceTester(change: TesterSecrets): Promise<void> {
     await this.#file.update((content) => {
       if (this.damaged !== undefined) throw new Error('the identity is damaged');
@@ -108,7 +108,7 @@ export class FactoryIdentity {
     });
   }
 
-  /** Durable when it resolves. Throws when the identity is locked, which callers have to ask first. */
+  /** Stores a change; durable when it resolves. Throws when the identity is locked, which callers must check first. */
   async store(change: Partial<Omit<IdentityContent, 'format'>>): Promise<void> {
     await this.#file.update((content) => {
       if (this.locked) throw new Error('the identity is locked');

@@ -1,4 +1,4 @@
-// The end of provisioning: what is bound and locked for good, and the well-known keys that a bench has instead.
+// Ends provisioning by the lock, and provisions bench ECUs with well-known keys.
 
 import { toHex } from '../../../src/core/bytes.ts';
 import { InputError } from '../../../src/core/errors.ts';
@@ -12,7 +12,7 @@ import { ProvisioningState } from '../../../src/uds/sid.ts';
 import type { FlashMemory } from '../flash/flash-memory.ts';
 import type { FactoryIdentity, IdentityContent } from './identity.ts';
 
-/** All that are there, as hexadecimal digits. */
+/** All secrets of the content, as hexadecimal digits. */
 export function secretsOf(content: Partial<IdentityContent>): string[] {
   const { deviceSecret, securityAccessKey, approvalKey, testerKey, factoryKey } = content;
   return [deviceSecret, securityAccessKey, approvalKey, testerKey, factoryKey].filter(
@@ -29,7 +29,7 @@ export function refuseBenchIdentity(identity: FactoryIdentity, where: string): v
   );
 }
 
-/** One durable write: everything that is bound, and the lock itself. */
+/** Binds chip, hardware and image, and locks the identity, in one durable write. */
 export async function lock(
   identity: FactoryIdentity,
   flash: FlashMemory,
@@ -49,7 +49,7 @@ export async function lock(
   });
 }
 
-/** A virgin ECU of a bench gives itself the well-known keys: they protect nothing, and need no factory. */
+/** Provisions a virgin ECU of a bench with the well-known keys, without a factory. These keys protect nothing. */
 export async function provisionForBench(options: {
   readonly name: string;
   readonly identity: FactoryIdentity;

@@ -1,13 +1,13 @@
-// What an ECU needs from the factory, by its vehicle file.
+// The data that an ECU needs from the factory, depending on its vehicle file.
 
 import type { Vehicle } from '../../../src/vehicle/schema.ts';
 import { type EcuSecurity, usesProvisionedKey } from '../../../src/vehicle/security/all.ts';
 
-/** What this ECU cannot do without; some of it depends on the vehicle file. */
+/** Required data that depends on the vehicle file. */
 export interface ProvisioningNeeds {
-  /** SecurityAccess with a provisioned key: the vehicle file has no secret of its own. */
+  /** Whether SecurityAccess needs a provisioned key, because the vehicle file has no secret. */
   readonly securityAccessKey: boolean;
-  /** The ECU asks the driver, and the vehicle file has no key for that. */
+  /** Whether the ECU asks the driver and the vehicle file has no key for it. */
   readonly approvalKey: boolean;
 }
 

@@ -1,4 +1,4 @@
-// The factory's side of an ECU: serial number, keys, secrets and Roots go in, are read back, and are locked for good.
+// Provisioning of an ECU: serial number, keys, secrets and Roots are written, read back and locked finally.
 
 import { asciiText, concatBytes, fromHex, toHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
@@ -24,11 +24,11 @@ export function isRootFile(path: string): path is RootFile {
   return Object.hasOwn(ROOT_FILES, path);
 }
 
-/** Said where an ECU is asked for something that only a provisioned one does. */
+/** Message for a request that needs a provisioned ECU. */
 export const HOW_TO_PROVISION =
   'this ECU is not provisioned: run can-ota provision, or start it with --bench-keys on a bench';
 
-/** What of the data identifiers FD11 to FD17 may be read now. */
+/** Reads the data identifiers FD11 to FD17, as far as they may be read now. */
 export function readProvisioned(
   device: BootedEcu,
   did: number,
@@ -48,7 +48,7 @@ export function readProvisioned(
       return secret(identity, content.securityAccessKey);
     case Did.approvalKey:
       return secret(identity, content.approvalKey);
-    // Public halves, which a tester may compare with its own.
+    // Public keys, which a tester may compare with its own.
     case Did.testerKey:
       return content.testerKey === null
         ? { nrc: Nrc.conditionsNotCorrect }
@@ -75,7 +75,7 @@ function publicKeysOf(signingSeed: string, encryptionKey: string): Uint8Array {
   return concatBytes(fromHex(publicKey.keyval.public), x25519PublicKey(fromHex(encryptionKey)));
 }
 
-/** Writes one of the identifiers that are open until the lock; undefined for any other. Durable when it resolves. */
+/** Writes an identifier that is writable until the lock; undefined for another one. Durable when it resolves. */
 export async function writeProvisioned(
   device: BootedEcu,
   did: number,
@@ -91,7 +91,7 @@ export async function writeProvisioned(
     return 'stored';
   }
   if (typeof change === 'number') return change;
-  // What everybody has protects nothing.
+  // Public secrets protect nothing.
   if (!device.benchKeys && secretsOf(change).some(isShippedSecret)) return Nrc.requestOutOfRange;
   await device.identity.store(change);
   return 'stored';
@@ -146,7 +146,7 @@ function provisionedChange(
   }
 }
 
-/** A Root that came by RequestFileTransfer: it must be signed by its own keys. Returns why it is refused. */
+/** Stores a Root from RequestFileTransfer, which must be signed by its own keys. Returns why it is refused. */
 export async function takeRoot(
   device: BootedEcu,
   file: RootFile,
@@ -187,10 +187,10 @@ export function provisioningRoutines(
       start: async (record) => {
         if (record.length > 0) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         if (identity.damaged !== undefined) return { nrc: Nrc.conditionsNotCorrect };
-        // A tester that lost the answer asks again.
+        // A tester that lost the answer repeats the request.
         if (identity.locked) return Uint8Array.of(0);
         const missing = missingFor(identity.content, device.needs);
-        // The lock binds the image that runs: it must be the confirmed one.
+        // The lock binds the running image, so it must be confirmed.
         const { trial, activationPending, rollbackPending } = device.flash.record;
         if (trial !== null || activationPending || rollbackPending) {
           missing.push('the confirmation of the image on trial (31 01 0211)');

@@ -1,4 +1,4 @@
-// The unique number of the chip: a file of its own, as fuses would hold it, apart from all that a copy of the flash has.
+// The unique number of the chip, in a separate file that stands for fuses, which a copy of the flash does not contain.
 
 import { fromHex, toHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
@@ -7,7 +7,7 @@ import type { Storage } from '../../../src/core/storage.ts';
 const CHIP_FILE = 'chip-id';
 const CHIP_ID_BYTES = 16;
 
-/** Read it; a chip without one is a new chip. Throws StorageError. */
+/** Reads the number; a chip without one is new and gets one. Throws StorageError. */
 export async function openChipId(storage: Storage, random: Random): Promise<Uint8Array> {
   const text = await storage.read(CHIP_FILE);
   if (text !== undefined) {

@@ -1,4 +1,4 @@
-// Flash memory as files: two banks with exactly the bytes of their images, and the boot record beside them.
+// Flash memory as files: two banks with exactly the bytes of their images, and the boot record.
 
 import { createHash, type Hash } from 'node:crypto';
 import { toHex } from '../../../src/core/bytes.ts';
@@ -20,14 +20,14 @@ import { sealedFile } from './sealed-json.ts';
 const BANK_FILES = ['bank-a.bin', 'bank-b.bin'] as const;
 const RECORD_FILE = 'boot-record';
 
-/** Programmed at once: a file write costs about as much for 4 KiB as for this. */
+/** Bytes of one file write, which takes about as long as one of 4 KiB. */
 const WRITE_CHUNK = 256 * 1024;
 const READ_CHUNK = 256 * 1024;
 
-/** What may happen to a write, asked before each block; faults of the simulation come in here. */
+/** Decides before each block whether the write succeeds; used for simulated faults. */
 export type ProgramGate = (offset: number, length: number) => 'ok' | 'failed' | 'power-lost';
 
-/** Programming did not work, or power is gone. Everything else that is thrown is a StorageError. */
+/** Programming failed, or power was lost. All other errors are StorageErrors. */
 export class FlashFault extends Error {
   readonly kind: 'failed' | 'power-lost';
 
@@ -40,7 +40,7 @@ export class FlashFault extends Error {
 
 export interface FlashMemoryOptions {
   readonly storage: Storage;
-  /** Which bank a download goes to. */
+  /** Chooses the bank of a download. */
   readonly banks: { target(record: BootRecord): BankIndex };
   readonly gate: ProgramGate;
 }
@@ -49,9 +49,9 @@ interface OpenWrite {
   readonly bank: BankIndex;
   readonly file: StorageFile;
   readonly chunk: Uint8Array;
-  /** Bytes waiting in `chunk`. */
+  /** Number of bytes in `chunk`. */
   filled: number;
-  /** Where `chunk` belongs. */
+  /** Offset of `chunk` in the bank. */
   offset: number;
 }
 
@@ -70,7 +70,7 @@ export class FlashMemory {
     this.#record = record;
   }
 
-  /** Reads the record. `damaged`: it cannot be trusted, for this reason. */
+  /** Opens the memory and reads the record. `damaged`: the reason why the record is not valid. */
   static async open(options: FlashMemoryOptions): Promise<{
     readonly flash: FlashMemory;
     readonly state: FileState;
@@ -78,7 +78,7 @@ export class FlashMemory {
     const codec = sealedFile(bootRecordSchema);
     const { storage } = options;
     const read = await readFileOnce(storage, RECORD_FILE, codec);
-    // Whatever the banks hold, nothing says any more that it was verified: bootloader only, both banks unknown.
+    // Without the record no image counts as verified: only the bootloader runs, and both banks are unknown.
     const unknown: BankRecord = { ...EMPTY_BANK, content: 'receiving' };
     const record: BootRecord =
       read.state === 'known'
@@ -94,14 +94,14 @@ export class FlashMemory {
     return this.#record.content;
   }
 
-  /** The bank that a download goes to. */
+  /** The bank of a download. */
   get targetBank(): BankIndex {
     return this.#banks.target(this.record);
   }
 
   /**
-   * Changes the record durably; what the next boot finds is either the old one or the new one. `change` sees the
-   * record as it is when its turn has come, and refuses by undefined.
+   * Changes the record durably and atomically: the next boot finds the old one or the new one. `change` gets the record
+   * after all earlier changes, and refuses by undefined.
    */
   async update(change: RecordChange): Promise<'changed' | 'unchanged' | 'refused'> {
     let outcome: 'changed' | 'unchanged' | 'refused' = 'changed';
@@ -115,7 +115,7 @@ export class FlashMemory {
     return outcome;
   }
 
-  /** Makes the target bank blank. It is invalid from the first moment on, `empty` only when it is really blank. */
+  /** Erases the target bank. It is invalid from the start of the erase, and `empty` only at its end. */
   async erase(): Promise<void> {
     await this.abandonWrite();
     const bank = this.targetBank;
@@ -133,7 +133,7 @@ export class FlashMemory {
     await this.update((record) => withBank(record, bank, EMPTY_BANK));
   }
 
-  /** Opens the blank target bank for writing; from now on it must be erased before another download. */
+  /** Opens the blank target bank for writing; it must be erased before another download. */
   async beginWrite(): Promise<void> {
     await this.abandonWrite();
     const bank = this.targetBank;
@@ -142,18 +142,19 @@ export class FlashMemory {
     this.#write = { bank, file, chunk: new Uint8Array(WRITE_CHUNK), filled: 0, offset: 0 };
   }
 
-  /** Opens the target bank of an unfinished download behind its first `length` bytes, which are durable. */
+  /** Opens the target bank of an unfinished download after its first `length` bytes, which are durable. */
   async resumeWrite(length: number): Promise<void> {
     await this.abandonWrite();
     const bank = this.targetBank;
-    if (this.record.banks[bank].content !== 'receiving') throw new Error('nothing to go on with');
+    if (this.record.banks[bank].content !== 'receiving')
+      throw new Error('there is no download to resume');
     const file = await this.#open(bank);
     this.#write = { bank, file, chunk: new Uint8Array(WRITE_CHUNK), filled: 0, offset: length };
-    // What may have reached the disk beyond it was never promised.
+    // Bytes after the durable length are discarded.
     await file.truncate(length);
   }
 
-  /** Everything that was appended so far survives a power cut when this resolves; the write goes on. */
+  /** Makes all appended bytes durable; the write continues. */
   async checkpoint(): Promise<void> {
     const write = this.#write;
     if (write === undefined) throw new Error('checkpoint without beginWrite');
@@ -161,7 +162,7 @@ export class FlashMemory {
     await write.file.sync();
   }
 
-  /** Appends to the bank. Throws FlashFault or StorageError when the memory does not take it. */
+  /** Appends to the bank. Throws FlashFault or StorageError when the write fails. */
   async append(bytes: Uint8Array): Promise<void> {
     const write = this.#write;
     if (write === undefined) throw new Error('append without beginWrite');
@@ -187,7 +188,7 @@ export class FlashMemory {
     }
   }
 
-  /** Everything that was appended is on disk when this resolves. */
+  /** Ends the write; all appended bytes are on disk when it resolves. */
   async finishWrite(): Promise<void> {
     const write = this.#write;
     if (write === undefined) throw new Error('finishWrite without beginWrite');
@@ -196,7 +197,7 @@ export class FlashMemory {
     await write.file.close();
   }
 
-  /** An interrupted download: the bank stays `receiving`. */
+  /** Ends an interrupted download; the bank stays `receiving`. */
   async abandonWrite(): Promise<void> {
     const write = this.#write;
     this.#write = undefined;
@@ -204,8 +205,8 @@ export class FlashMemory {
   }
 
   /**
-   * SHA-256 and length of what is in the file now, read as a stream. node:crypto, because it hashes 1.6 GB/s
-   * where @noble/hashes does 180 MB/s (16 MiB, this loop): a boot and every FD01 wait for it.
+   * SHA-256 and length of the bank's file, read as a stream. node:crypto hashes 1.6 GB/s, @noble/hashes 180 MB/s (16
+   * MiB, this loop), and a boot and every FD01 wait for it.
    */
   async digest(bank: BankIndex): Promise<{ readonly sha256: Uint8Array; readonly length: number }> {
     const hash = createHash('sha256');
@@ -213,14 +214,14 @@ export class FlashMemory {
     return { sha256: Uint8Array.from(hash.digest()), length };
   }
 
-  /** Another hash of the same bytes, hexadecimal. */
+  /** Another hash of the bank's bytes, hexadecimal. */
   async hash(bank: BankIndex, name: 'sha384' | 'sha512'): Promise<string> {
     const hash = createHash(name);
     await this.#stream(bank, hash);
     return hash.digest('hex');
   }
 
-  /** Up to `length` bytes of a bank as they are in the file, fewer at its end. */
+  /** Reads up to `length` bytes of a bank, fewer at the end of the file. */
   async read(bank: BankIndex, offset: number, length: number): Promise<Uint8Array> {
     const file = await this.#storage.open(BANK_FILES[bank]);
     try {
@@ -230,7 +231,7 @@ export class FlashMemory {
     }
   }
 
-  /** True when the bank's bytes are what the record says. */
+  /** Whether the bank's bytes match the record. */
   async intact(bank: BankIndex): Promise<boolean> {
     const { content, length, sha256 } = this.record.banks[bank];
     if (content !== 'valid') return false;
@@ -238,7 +239,7 @@ export class FlashMemory {
     return found.length === length && toHex(found.sha256) === sha256;
   }
 
-  /** Puts a proven image into bank A of a device that has never been used. The record comes last. */
+  /** Writes a proven image to bank A of a new device, and then the record. */
   async install(image: Uint8Array, version: string): Promise<void> {
     const file = await this.#open(0);
     try {
@@ -253,12 +254,12 @@ export class FlashMemory {
     await this.update(() => withBank(BLANK_RECORD, 0, bank));
   }
 
-  /** From now on nothing reaches the disk any more, as when the supply breaks down. */
+  /** Simulates a power loss: from now on no data is written to disk. */
   powerOff(): void {
     this.#poweredOff = true;
   }
 
-  /** Waits for what is being stored and lets go of the files. */
+  /** Waits for pending writes and closes the files. */
   async close(): Promise<void> {
     await this.#record.settled();
     await this.abandonWrite().catch(() => {});
@@ -296,7 +297,7 @@ export class FlashMemory {
   }
 }
 
-/** Programming errors are a negative response; anything else is a mistake of ours. */
+/** Whether the error is a programming error, which gives a negative response; other errors are bugs. */
 export function isFlashFailure(error: unknown): error is FlashFault | StorageError {
   return error instanceof FlashFault || error instanceof StorageError;
 }

@@ -1,4 +1,4 @@
-// Everything of an ECU that outlives a reset: flash, data, identity, trust, chip number.
+// The memory of an ECU that survives a reset: flash, data, identity, trust, chip number.
 
 import type { FactoryIdentity } from '../factory/identity.ts';
 import type { ResumeStore } from '../programming/resume-point.ts';
@@ -12,18 +12,18 @@ export interface EcuMemory {
   readonly identity: FactoryIdentity;
   readonly trust: TrustStore;
   readonly resume: ResumeStore;
-  /** FD10: of the chip, or another one when that fault was asked for. */
+  /** Chip number (FD10), or another one when that fault was requested. */
   readonly deviceId: Uint8Array;
-  /** F191; differs from the vehicle file when that fault was asked for. */
+  /** Hardware id (F191); it differs from the vehicle file when that fault was requested. */
   readonly hardwareId: string;
 }
 
-/** From now on nothing reaches the disk any more, as when the supply breaks down. */
+/** Simulates a power loss: from now on no data is written to disk. */
 export function powerOff({ flash, nv, identity, trust, resume }: EcuMemory): void {
   for (const part of [flash, nv, identity, trust, resume]) part.powerOff();
 }
 
-/** Resolves when everything stored so far is durable or has failed, and no file is open. */
+/** Closes the memory; resolves when all writes are durable or have failed, and no file is open. */
 export async function closeMemory({
   flash,
   nv,

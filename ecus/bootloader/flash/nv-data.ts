@@ -1,4 +1,4 @@
-// What an ECU remembers besides its firmware: serial number, fingerprint, security attempts, trouble codes.
+// Non-volatile data of an ECU: VIN, fingerprint, security attempts, trouble codes, values of the application.
 
 import { z } from 'zod';
 import { DurableFile, readFileOnce } from '../../../src/core/durable-file.ts';
@@ -7,31 +7,31 @@ import { sealedFile } from './sealed-json.ts';
 
 const NV_FILE = 'nv';
 
-/** Wrong keys until the delay starts. */
+/** Number of wrong keys after which the delay starts. */
 export const MAX_SECURITY_ATTEMPTS = 3;
 
 const nvSchema = z.strictObject({
   format: z.literal(1),
   serial: z.string().min(1).max(32),
-  /** Written by the tester into F190; the vehicle file's VIN until then. */
+  /** VIN that a tester wrote to F190; null: that of the vehicle file. */
   vin: z.string().length(17).nullable(),
-  /** F15A as hexadecimal: who programmed last. */
+  /** Fingerprint of the last programming (F15A), hexadecimal. */
   fingerprint: z.string().regex(/^(?:[0-9a-f]{2}){0,64}$/),
-  /** Wrong security keys since the last right one: a reset does not forget them. */
+  /** Number of wrong security keys since the last right one; a reset does not clear it. */
   failedAttempts: z.number().int().min(0).max(255),
   dtcs: z
     .array(
       z.strictObject({
-        /** Three bytes. */
+        /** Trouble code of three bytes. */
         code: z.number().int().min(0).max(0xff_ffff),
         /** Status mask of ISO 14229-1 annex D.2. */
         status: z.number().int().min(0).max(0xff),
       }),
     )
     .max(64),
-  /** What testers wrote into the application, by DID; the bytes as hexadecimal digits. */
+  /** Values that testers wrote to the application, by DID, as hexadecimal digits. */
   values: z.record(z.string().regex(/^[0-9a-f]{4}$/), z.string().regex(/^[0-9a-f]*$/)).default({}),
-  /** How often each routine of the application was begun, by its identifier. */
+  /** Number of runs of each routine of the application, by its identifier. */
   runs: z.record(z.string().regex(/^[0-9a-f]{4}$/), z.number().int().min(0)).default({}),
 });
 export type NvContent = z.infer<typeof nvSchema>;
@@ -46,7 +46,7 @@ export class NvData {
     this.#content = file.content;
   }
 
-  /** Reads it; a missing or damaged file is created again. `damaged` says why the old one was given up. */
+  /** Opens the data; a missing or damaged file is created again. `damaged` says why the old one was not valid. */
   static async open(
     storage: Storage,
     newSerial: () => string,
@@ -69,7 +69,7 @@ export class NvData {
       return { nv: new NvData(file), damaged: undefined };
     }
     const damaged = read.state === 'missing' ? undefined : read.state.damaged;
-    // A damaged memory may have held an exhausted counter: damaging it gains nothing.
+    // The damaged file may have held an exhausted counter, so an attacker must gain nothing by damaging it.
     const content = initial(damaged === undefined ? 0 : MAX_SECURITY_ATTEMPTS);
     return { nv: new NvData(await DurableFile.create(storage, NV_FILE, codec, content)), damaged };
   }
@@ -78,7 +78,7 @@ export class NvData {
     return this.#content;
   }
 
-  /** The change counts at once; it is durable when this resolves. Throws StorageError. */
+  /** Changes the data at once; durable when it resolves. Throws StorageError. */
   async store(change: Partial<Omit<NvContent, 'format'>>): Promise<void> {
     this.#content = { ...this.#content, ...change };
     const next = this.#content;
@@ -89,7 +89,7 @@ export class NvData {
     this.#file.powerOff();
   }
 
-  /** Resolves when everything stored so far is durable or has failed. */
+  /** Resolves when all writes so far are durable or have failed. */
   settled(): Promise<void> {
     return this.#file.settled();
   }

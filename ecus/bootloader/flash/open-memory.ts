@@ -27,15 +27,15 @@ export interface MemoryOptions {
   readonly storage: Storage;
   readonly random: Random;
   readonly logger: Logger;
-  /** Installed when the storage is that of a new device. */
+  /** Image that is installed in the storage of a new device. */
   readonly factoryImage: FactoryImage;
-  /** A virgin ECU takes the well-known keys of a bench by itself. */
+  /** Whether a virgin ECU takes the well-known keys of a bench. */
   readonly benchKeys: boolean;
 }
 
 /**
- * Missing parts are created; damaged parts are logged and created again. Throws StorageError, InputError for a flash of
- * a bench.
+ * Opens the memory. Missing parts are created; damaged parts are logged and created again. Throws StorageError, and
+ * InputError for a flash of a bench.
  */
 export async function openMemory(
   options: MemoryOptions,

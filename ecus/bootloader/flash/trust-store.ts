@@ -1,4 +1,4 @@
-// What an ECU has verified and must not forget: metadata of both repositories, accepted Roots, time, counters, attacks.
+// The verified data of an ECU: metadata of both repositories, accepted Roots, time, counters, attacks.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
@@ -38,20 +38,20 @@ const trustSchema = z.strictObject({
   format: z.literal(1),
   director: files,
   images: files,
-  /** SHA-256 of every Director Root that was ever accepted: images verified under an older one still boot. */
+  /** SHA-256 of every accepted Director Root, so that images verified with an older one still boot. */
   rootDigests: z.array(sha256Hex),
 });
 type TrustContent = z.infer<typeof trustSchema>;
 
 const countersSchema = z.strictObject({
   format: z.literal(1),
-  /** Highest release counter that was ever confirmed. */
+  /** Highest confirmed release counter. */
   security: z.number().int().min(0),
-  /** Counters of version reports up to this one are set aside: no later life uses them again. */
+  /** Counters of version reports up to this one are reserved; no later boot uses them again. */
   report: z.number().int().min(0),
   /** The latest attested time, milliseconds since 1970; 0 before the first. */
   timeMs: z.number().int().min(0),
-  /** What was refused last; every version report from the counter `since` on tells of it. */
+  /** The last detected attack; every version report from the counter `since` on contains it. */
   attack: z.strictObject({ code: z.enum(ATTACKS), since: z.number().int().min(0) }).nullable(),
 });
 type Counters = z.infer<typeof countersSchema>;
@@ -60,18 +60,18 @@ const NO_TRUST: TrustContent = { format: 1, director: {}, images: {}, rootDigest
 const NO_COUNTERS: Counters = { format: 1, security: 0, report: 0, timeMs: 0, attack: null };
 
 /**
- * Version reports that one write of the flash sets aside. Anybody may read FD22, some 500 times a second on a bus of
- * 500 kbit/s: that is a write in half an hour.
+ * Number of report counters that one flash write reserves. Any node may read FD22, about 500 times a second on a bus of
+ * 500 kbit/s, which gives one write in half an hour.
  */
 const REPORTS_AHEAD = 2 ** 20;
 
-/** What RAM keeps over a reset by service 11, and a power cut loses. */
+/** State that RAM keeps across a reset by service 11; a power cut loses it. */
 export interface RetainedReports {
   readonly next: number;
   readonly until: number;
 }
 
-/** The two banks and the image before them. */
+/** Number of cached records: two banks and the previous image. */
 const PASSED_RECORDS = 3;
 
 interface PassedRecord {
@@ -86,10 +86,10 @@ export class TrustStore {
   readonly #counters: DurableFile<Counters>;
   #trust: VehicleTrust | undefined;
   #passed: readonly PassedRecord[] = [];
-  /** Of the next version report; it needs a write when it is above `counters.report`. */
+  /** Counter of the next version report; it needs a write when it is above `counters.report`. */
   #nextReport: number;
   #poweredOff = false;
-  /** Why nothing can be verified; undefined when all is well. Provisioning and repair are the ways out. */
+  /** Why metadata cannot be verified; undefined without a fault. Provisioning or a repair ends it. */
   #fault: string | undefined;
 
   private constructor(
@@ -105,7 +105,7 @@ export class TrustStore {
     this.#nextReport = retained?.until === report ? retained.next : report + 1;
   }
 
-  /** Throws StorageError. Damage is no exception: see `fault` and `warnings`. */
+  /** Opens the store. Throws StorageError. Damage does not throw: see `fault` and `warnings`. */
   static async open(
     storage: Storage,
     identity: FactoryIdentity,
@@ -121,13 +121,13 @@ export class TrustStore {
     const store = new TrustStore(storage, trust.file, counters.file, retained);
     const warnings: string[] = [];
     if (typeof trust.state === 'object') {
-      // The Roots of the factory are still there: whatever came later is fetched and verified again.
+      // The factory's Roots still exist; all later metadata is fetched and verified again.
       warnings.push(
         `trusted metadata damaged, started again from the factory Roots: ${trust.state.damaged}`,
       );
     }
     if (typeof counters.state === 'object') {
-      // Counters that are lost could be lower than they were: nothing may be programmed with them.
+      // Lost counters would restart too low, so programming is refused.
       store.#fault = `the counters are damaged (${counters.state.damaged}): the ECU must be replaced`;
     }
     store.reload(identity);
@@ -135,7 +135,7 @@ export class TrustStore {
     return { store, warnings };
   }
 
-  /** Again from the files, after the identity has got its Roots. */
+  /** Loads the files again, after the identity has got its Roots. */
   reload(identity: FactoryIdentity): void {
     this.#passed = [];
     const { directorRoot, imagesRoot } = identity.content;
@@ -149,7 +149,7 @@ export class TrustStore {
     else this.#fault = `the Roots cannot be used: ${restored.reason}`;
   }
 
-  /** Undefined before provisioning, and when the files cannot be trusted. */
+  /** The trusted metadata; undefined before provisioning, and when the files are not valid. */
   get trust(): VehicleTrust | undefined {
     return this.#fault === undefined ? this.#trust : undefined;
   }
@@ -158,7 +158,7 @@ export class TrustStore {
     return this.#fault;
   }
 
-  /** Digests of the Director Roots under which an image may have been verified, the factory's among them. */
+  /** Digests of the Director Roots with which an image may have been verified, including the factory's. */
   rootDigests(identity: FactoryIdentity): ReadonlySet<string> {
     const { directorRoot } = identity.content;
     const first = directorRoot === null ? [] : [digestOf(Buffer.from(directorRoot, 'base64'))];
@@ -166,8 +166,8 @@ export class TrustStore {
   }
 
   /**
-   * What was signed about the image of a record. Its signatures were the same a moment ago: what has passed is not
-   * verified again in this life, and that is for exactly these bytes, read from the flash each time.
+   * The signed header of a record. A record that was verified since the boot is not verified again; the cache compares
+   * exactly the bytes, which are read from the flash each time.
    */
   checkRecord(record: Uint8Array, identity: FactoryIdentity, serial: string): Verdict<ImageHeader> {
     const known = this.#passed.find(
@@ -186,7 +186,7 @@ export class TrustStore {
     return this.#counters.content;
   }
 
-  /** What DID FD20 tells, and what a bundle for this ECU is made from. */
+  /** The value of DID FD20, from which a bundle for this ECU is made. */
   state(verification: 'partial' | 'full'): EcuTrustState | undefined {
     const { trust } = this;
     if (trust === undefined) return undefined;
@@ -201,9 +201,9 @@ export class TrustStore {
   }
 
   /**
-   * Everything that a verified bundle changes. The time comes first: a power cut between the two leaves older
-   * metadata under a newer time, which refuses too much rather than too little. It was compared with the one before;
-   * only a Root that takes a key of the role `time` away lets it go back.
+   * Stores the changes of a verified bundle. The time is stored first: a power cut in between leaves older metadata
+   * with a newer time, which can only refuse too much. The caller has compared the time with the previous one; it may
+   * decrease only when a Root has removed a key of the role `time`.
    */
   async accept(trust: VehicleTrust, timeMs: number, roots: readonly Uint8Array[]): Promise<void> {
     await this.#counters.update((counters) => ({ ...counters, timeMs }));
@@ -216,14 +216,14 @@ export class TrustStore {
     if (!this.#poweredOff) this.#trust = trust;
   }
 
-  /** Kept until the Director has a version report that tells of it. */
+  /** Stores an attack until the Director has a version report with it. */
   async noteAttack(code: AttackCode): Promise<void> {
     if (this.counters.attack?.code === code) return;
     const since = this.#nextReport;
     await this.#counters.update((counters) => ({ ...counters, attack: { code, since } }));
   }
 
-  /** The Director has the version report of this counter. False: there was none. */
+  /** Notes that the Director has the version report of this counter; false when there was none. */
   async reportReceived(counter: number): Promise<boolean> {
     if (counter < 1 || counter >= this.#nextReport) return false;
     const { attack } = this.counters;
@@ -232,7 +232,7 @@ export class TrustStore {
     return true;
   }
 
-  /** Never lower than it was. */
+  /** Raises the security counter; it never decreases. */
   async raiseSecurityCounter(counter: number): Promise<void> {
     if (counter <= this.counters.security) return;
     await this.#counters.update((counters) => ({
@@ -242,8 +242,8 @@ export class TrustStore {
   }
 
   /**
-   * For one more version report: its counter and the attack that it tells of. Counters are set aside many at a time, durably
-   * before the first of them is used.
+   * Counter and attack of the next version report. Counters are reserved in blocks, durably before the first of them is
+   * used.
    */
   async nextReport(): Promise<{ readonly counter: number; readonly attack: AttackCode | '' }> {
     const counter = this.#nextReport++;
@@ -256,22 +256,22 @@ export class TrustStore {
     return { counter, attack: this.counters.attack?.code ?? '' };
   }
 
-  /** For the next life, where the reset keeps the RAM. */
+  /** The state for the next boot, where the reset keeps the RAM. */
   get retained(): RetainedReports {
     return { next: this.#nextReport, until: this.counters.report };
   }
 
-  /** The signed header beside a bank; undefined where there is none, as for the factory image. */
+  /** The signed header of a bank; undefined where there is none, as for the factory image. */
   bankRecord(bank: BankIndex): Promise<Uint8Array | undefined> {
     return this.#storage.read(RECORD_FILES[bank]);
   }
 
-  /** Undefined removes it: the factory image has none. */
+  /** Stores the header of a bank; undefined removes it. */
   storeBankRecord(bank: BankIndex, record: Uint8Array | undefined): Promise<void> {
     return this.#storeRecord(RECORD_FILES[bank], record);
   }
 
-  /** Single bank only: the header of the image before the one that is there. */
+  /** Single bank only: the header of the previous image. */
   previousRecord(): Promise<Uint8Array | undefined> {
     return this.#storage.read(PREVIOUS_FILE);
   }
@@ -297,7 +297,7 @@ export class TrustStore {
   }
 }
 
-/** What was kept, or the factory's Root where nothing was. */
+/** Restores the stored metadata, or the factory's Root where none is stored. */
 function restore(kept: Readonly<Record<string, string>>, anchor: string): Verdict<RepositoryTrust> {
   const entries = Object.entries(kept);
   if (entries.length === 0) return trustRoot(Buffer.from(anchor, 'base64'), 'strict');

@@ -1,4 +1,4 @@
-// checkMemory (31 0202): the bytes in the target bank are read back and compared with what was signed.
+// checkMemory (31 0202): reads the target bank back and compares it with the signed digest.
 
 import { equalBytes, toHex } from '../../../src/core/bytes.ts';
 import type { ImageHeader } from '../../../src/trust/image-header.ts';
@@ -12,22 +12,22 @@ import { type Permission, releaseOf } from './state.ts';
 /** Status byte of checkMemory. */
 const CheckResult = {
   correct: 0,
-  /** The bytes in the bank do not have the hash that the tester or the metadata names. */
+  /** The hash of the bank differs from that of the tester or of the metadata. */
   wrongHash: 1,
 } as const;
 
 export interface CheckInput {
   readonly permission: Permission;
-  /** The image came in this session. */
+  /** Whether the image was transferred in this session. */
   readonly transferred: boolean;
-  /** The tester's own digest, which can only make the result worse. */
+  /** The tester's digest, which can only turn a pass into a failure. */
   readonly expected: Uint8Array | undefined;
 }
 
 /**
- * An image with the signed hash becomes `valid` durably (`accepted`). After metadata, a bank that is valid already is
- * judged by that metadata: it stays as the image of the new release, or it is not that image. Throws FlashFault,
- * StorageError.
+ * Checks the target bank. An image with the signed hash becomes `valid` durably (`accepted`). A bank that is already
+ * valid is compared with new metadata: it either becomes the image of the new release or fails the check. Throws
+ * FlashFault, StorageError.
  */
 export async function checkTargetBank(
   device: BootedEcu,
@@ -55,11 +55,11 @@ export async function checkTargetBank(
       : `SHA-256 ${sha256}, signed is ${signed.sha256}`;
   const asSigned = wrong === undefined && found.length === signed.length;
   const passed = asSigned && (expected === undefined || equalBytes(expected, found.sha256));
-  // A valid bank with another image than that of this release is no attack; one whose bytes have changed is.
+  // A valid bank with the image of another release is no attack; a bank whose bytes have changed is one.
   const changed = before.content === 'valid' && sha256 !== before.sha256;
   if (!asSigned && release !== undefined && (transferred || changed)) {
     const reason = `the bank has ${wrong ?? `${found.length} bytes, signed are ${signed.length}`}`;
-    // A first image is no attack: there is no signature that it could break.
+    // A wrong first image is no attack, because it has no signature.
     if (permission.kind !== 'first-image') {
       await noteRefusedImage(device, 'IMAGE_MISMATCH', reason);
     }
@@ -75,7 +75,7 @@ export async function checkTargetBank(
   return { status: passed ? CheckResult.correct : CheckResult.wrongHash, accepted };
 }
 
-/** "All hashes listed in the metadata match": the first one that does not, and what it is. */
+/** The first hash that does not match, with its value; Uptane requires that all listed hashes match. */
 async function wrongHash(
   device: BootedEcu,
   bank: BankIndex,
@@ -90,7 +90,7 @@ async function wrongHash(
   return undefined;
 }
 
-/** The header first: a bank that counts as valid has one. False: the bank was valid for this release before. */
+/** Makes the bank valid, after storing its header. False when the bank was already valid for this release. */
 async function makeValid(
   { flash, trust, banks, resume }: BootedEcu,
   bank: BankIndex,
@@ -103,7 +103,7 @@ async function makeValid(
   }
   await resume.forget();
   await trust.storeBankRecord(bank, record);
-  // A single bank has no other image that a trial could fall back to: the next boot runs this one.
+  // A single bank has no other image for a fall back, so the next boot runs this one.
   const proven = !banks.canSwitch;
   await flash.update((before) =>
     withBank(before, bank, { content: 'valid', version, length, sha256, proven }),

@@ -1,9 +1,9 @@
-// What a transfer may do next: requests 34, 36, 37 and 38 as steps of a block sequence. Pure, no memory is touched here.
+// The rules of a transfer: requests 34, 36, 37 and 38 as steps of a block sequence. Pure, without access to memory.
 
 import { encryptedLength } from '../../../src/trust/image-encryption.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
 
-/** A transfer under way, as TransferData counts it. */
+/** The progress of a transfer, as TransferData counts it. */
 export interface BlockSequence {
   /** Bytes on the wire: more than memorySize where the image is encrypted. */
   readonly size: number;
@@ -13,26 +13,26 @@ export interface BlockSequence {
   readonly maxBlockLength: number;
 }
 
-/** What RequestDownload asks for. */
+/** The content of RequestDownload. */
 export interface DownloadRequest {
   readonly dataFormat: number;
   readonly address: number;
   readonly size: number;
 }
 
-/** Where and how much an image may be. */
+/** The allowed place, length and format of an image. */
 export interface DownloadArea {
   readonly address: number;
   readonly size: number;
-  /** A transfer is under way. */
+  /** Whether a transfer is under way. */
   readonly isBusy: boolean;
-  /** The bank was erased in this session and nothing has been written since. */
+  /** Whether the bank was erased in this session and not written since. */
   readonly blank: boolean;
-  /** Of the plain image, from the signed metadata; undefined: no metadata was accepted. */
+  /** Length of the plain image from the signed metadata; undefined: no metadata was accepted. */
   readonly expectedLength: number | undefined;
-  /** How the image must come. */
+  /** Format in which the image must be sent. */
   readonly format: 'plain' | 'encrypted' | 'either';
-  /** An unfinished download of this very image: the first `received` bytes are durable, `carried` travelled for them. */
+  /** An unfinished download of this image: the first `received` bytes are durable, sent as `carried` bytes. */
   readonly resume:
     | { readonly received: number; readonly carried: number; readonly encrypted: boolean }
     | undefined;
@@ -45,10 +45,12 @@ export type DownloadStep<Accepted> =
   | ({ readonly nrc?: undefined } & Accepted)
   | { readonly nrc: Nrc };
 
-/** Largest file of 38: it is kept in RAM. */
+/** Largest file of 38, which is held in RAM. */
 export const MAX_FILE_BYTES = 256 * 1024;
 
-/** ISO 14229-1:2020 15.2 RequestDownload, checks in the order of its NRC table: the format and range, then the state. */
+/**
+ * ISO 14229-1:2020 15.2 RequestDownload, checks in the order of its NRC table: the format and range, then the state.
+ */
 export function startImage(
   request: DownloadRequest,
   area: DownloadArea,
@@ -60,7 +62,7 @@ export function startImage(
   }
   const encrypted = dataFormat === DataFormat.encrypted;
   const { resume } = area;
-  // The rest of an image follows on what is durable of it, and nowhere else.
+  // The rest of an image must start exactly after its durable part.
   const resumed =
     resume !== undefined &&
     resume.encrypted === encrypted &&
@@ -70,7 +72,7 @@ export function startImage(
   if (request.address !== area.address + received || request.size < 1 || size > area.size) {
     return { nrc: Nrc.requestOutOfRange };
   }
-  // The format is signed too: an image that was released encrypted must not come in plain.
+  // The format is also signed: an image that was released encrypted must not be sent in plain.
   if (area.expectedLength !== undefined) {
     const right = area.format === 'either' || dataFormat === DataFormat[area.format];
     if (size !== area.expectedLength || !right) return { nrc: Nrc.requestOutOfRange };
@@ -84,7 +86,7 @@ export function startImage(
   return { blocks: sequence(wireSize, maxBlockLength, carried), resumed };
 }
 
-/** ISO 14229-1:2020 15.6 RequestFileTransfer: adding a file of a known name; the caller knows the names. */
+/** ISO 14229-1:2020 15.6 RequestFileTransfer: adds a file with a known name, which the caller checks. */
 export function startFile(
   request: {
     readonly dataFormat: number;
@@ -130,7 +132,7 @@ export function transferBlock(
   };
 }
 
-/** What stands against RequestTransferExit, ISO 14229-1:2020 15.5: 24 as long as bytes are missing. */
+/** The NRC against RequestTransferExit, ISO 14229-1:2020 15.5: 24 while bytes are missing. */
 export function exitRefusal(blocks: BlockSequence, parameterLength: number): Nrc | undefined {
   if (blocks.received < blocks.size) return Nrc.requestSequenceError;
   return parameterLength > 0 ? Nrc.requestOutOfRange : undefined;

@@ -1,4 +1,4 @@
-// The bytes of an image on their way into the bank: opened where they are encrypted, made durable from time to time.
+// Writes the bytes of an image to the bank: decrypts them where needed, and makes them durable from time to time.
 
 import { fromHex, toHex } from '../../../src/core/bytes.ts';
 import { accepted, type Verdict } from '../../../src/trust/attack.ts';
@@ -13,7 +13,7 @@ export class ImageTransfer {
   readonly #header: ImageHeader;
   readonly #decryptor: ImageDecryptor | undefined;
   readonly #position: TransferPosition;
-  /** Bytes on the wire so far, and at the last durable point. */
+  /** Bytes received on the wire so far, and at the last durable point. */
   #carried: number;
   #durable: number;
 
@@ -31,7 +31,7 @@ export class ImageTransfer {
     this.#durable = this.#carried;
   }
 
-  /** Opens the bank: blank, or behind what is durable of this image. Throws FlashFault, StorageError. */
+  /** Opens the bank, blank or after the durable part of this image. Throws FlashFault, StorageError. */
   static async begin(
     device: BootedEcu,
     header: ImageHeader,
@@ -44,7 +44,7 @@ export class ImageTransfer {
     return new ImageTransfer(device, header, decryptor, from);
   }
 
-  /** The next bytes. A refusal is for the whole image. Throws FlashFault, StorageError. */
+  /** Takes the next bytes. A refusal means the whole image. Throws FlashFault, StorageError. */
   async take(bytes: Uint8Array): Promise<Verdict<void>> {
     const { flash } = this.#device;
     const image = this.#decryptor?.update(bytes) ?? accepted(bytes);
@@ -60,7 +60,7 @@ export class ImageTransfer {
     return accepted(undefined);
   }
 
-  /** Everything has come and is durable; what is in the bank is for the check to say. */
+  /** Ends the transfer and makes all bytes durable; the memory check decides about the content. */
   async finish(): Promise<Verdict<void>> {
     const { flash } = this.#device;
     const rest = this.#decryptor?.finish();
@@ -70,11 +70,11 @@ export class ImageTransfer {
     return accepted(undefined);
   }
 
-  /** The bytes first: what the point promises is there. The last bytes need none, the check of the image follows. */
+  /** Makes the bytes durable, then the resume point. The last bytes need no point, because the memory check follows. */
   async #checkpoint(): Promise<void> {
     const { flash, resume } = this.#device;
     const { name, sha256, length } = this.#header;
-    // Without a digest the ECU cannot tell later whether it is the same image.
+    // Without a digest the ECU cannot recognise the same image later.
     if (sha256 === '') return;
     const { received, carried, crc32 } = this.#position.resumable;
     if (received === 0 || received >= length || carried <= this.#durable) return;
@@ -107,7 +107,7 @@ function newDecryptor(
   );
 }
 
-/** Where the download of this image into this bank can go on; undefined: it must begin with an erase. */
+/** The point at which the download of this image can be resumed; undefined: it must begin with an erase. */
 export function resumePointFor(device: BootedEcu, release: AcceptedRelease | undefined) {
   const point = unfinishedDownload(device);
   if (point === undefined || release === undefined) return undefined;
@@ -116,12 +116,12 @@ export function resumePointFor(device: BootedEcu, release: AcceptedRelease | und
     point.sha256 === sha256 &&
     point.length === length &&
     (release.format === 'either' || (release.format === 'encrypted') === point.encrypted) &&
-    // The name is in the key.
+    // The key depends on the name.
     (!point.encrypted || point.name === name);
   return same ? point : undefined;
 }
 
-/** What DID FD03 tells of: the bank that a download goes to holds the beginning of an image. */
+/** The unfinished download for DID FD03: the target bank holds the beginning of an image. */
 export function unfinishedDownload({ flash, resume }: BootedEcu): ResumePoint | undefined {
   const { point } = resume;
   const bank = flash.targetBank;

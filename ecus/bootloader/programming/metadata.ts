@@ -1,4 +1,4 @@
-// What an ECU does with metadata before anything is erased: every check of the receipt, in the standard's order.
+// Checks metadata in an ECU before anything is erased, in the order of the standard.
 
 import { fromHex, toHex } from '../../../src/core/bytes.ts';
 import { isVersionText } from '../../../src/core/names.ts';
@@ -17,7 +17,7 @@ import type { AcceptedRelease } from './release.ts';
 
 const NONCE_BYTES = 16;
 
-/** One life of an ECU: the nonce is in RAM, and a reset forgets it. */
+/** State from a boot to the next reset: the nonce is in RAM, and a reset loses it. */
 export class MetadataCheck {
   readonly #device: BootedEcu;
   readonly #random: Random;
@@ -29,8 +29,8 @@ export class MetadataCheck {
   }
 
   /**
-   * For DID FD21: the next time attestation must carry it. It stays until a bundle has used it, so that a foreign read
-   * does not spoil a bundle that is under way.
+   * The value of DID FD21, which the next time attestation must contain. It stays until a bundle has used it, so that a
+   * read by another node does not invalidate a bundle under way.
    */
   nonce(): Uint8Array {
     this.#nonce ??= toHex(this.#random.bytes(NONCE_BYTES));
@@ -38,8 +38,8 @@ export class MetadataCheck {
   }
 
   /**
-   * Everything about a bundle; what is accepted is durable when this resolves, what is refused has changed nothing.
-   * Undefined: it is in order, and has no image for this ECU. Throws StorageError.
+   * Checks a bundle. An accepted bundle is durable when this resolves, a refused one changes nothing. Undefined: the
+   * bundle is valid and has no image for this ECU. Throws StorageError.
    */
   async accept(bytes: Uint8Array): Promise<Verdict<AcceptedRelease | undefined>> {
     const { identity, trust, flash, ecu } = this.#device;
@@ -49,7 +49,7 @@ export class MetadataCheck {
     const bundle = decodeBundle(bytes);
     if (!bundle.ok) return bundle;
 
-    // Step 1 of 5.4.4.1 and 5.4.4.2 is the time, and who may sign the time is in the newest Root.
+    // Step 1 of 5.4.4.1 and 5.4.4.2 is the time, and the newest Root names the keys that may sign it.
     const roots = newerRoots(before.director, bundle.value.director);
     if (!roots.ok) return roots;
     const nonce = this.#nonce;
@@ -57,7 +57,7 @@ export class MetadataCheck {
     if (nonce === undefined) {
       return refused('FREEZE', 'time', 'no nonce is outstanding: read DID FD21 before each bundle');
     }
-    // A time far ahead that a stolen key has signed goes with that key: it would keep everything expired for ever.
+    // When a Root removes a stolen key, a time far ahead signed by it is dropped; otherwise all metadata stays expired.
     const isNewKey = losesKey(before.director.root, roots.value.newest, 'time');
     const floorMs = isNewKey ? 0 : trust.counters.timeMs;
     const time = checkTime(bundle.value.time, roots.value.newest, nonce, floorMs);
@@ -95,8 +95,8 @@ export class MetadataCheck {
   }
 
   /**
-   * Serial, hardware and counter were compared by `verifyBundle`, which got them as facts. What is left is what only
-   * the ECU knows: this bank and this boot record.
+   * Makes the release. `verifyBundle` has compared serial, hardware and counter; the remaining checks need this bank
+   * and this boot record.
    */
   #release(target: VerifiedTarget, director: RepositoryTrust): Verdict<AcceptedRelease> {
     const { bankSize } = this.#device.ecu.memory;
@@ -105,7 +105,7 @@ export class MetadataCheck {
     if (target.length < 1 || target.length > bankSize) {
       return refuse('ENDLESS_DATA', `has ${target.length} bytes, a bank takes 1 to ${bankSize}`);
     }
-    // The boot record has room for so much, and a version must not be taken for anything else.
+    // The boot record limits the length of a version, and its characters must be safe in messages.
     if (!isVersionText(target.version)) {
       const text = JSON.stringify(target.version.slice(0, 40));
       return refuse('MALFORMED', `has version ${text}, expected 1 to 32 letters, digits, . + _ -`);

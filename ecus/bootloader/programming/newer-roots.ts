@@ -1,4 +1,4 @@
-// The Director's Roots in a bundle, from the trusted one on: the newest names who may sign the time.
+// The Director's Roots in a bundle after the trusted one; the newest names the keys that may sign the time.
 
 import { accepted, type Verdict } from '../../../src/trust/attack.ts';
 import { checkRootChain, type RepositoryTrust } from '../../../src/trust/repository.ts';
@@ -7,13 +7,13 @@ type TrustedRoot = RepositoryTrust['root'];
 
 export interface NewerRoots {
   readonly newest: TrustedRoot;
-  /** Texts of the newest and of all on the way to it. */
+  /** Texts of all newer Roots, the newest last. */
   readonly texts: readonly Uint8Array[];
 }
 
 /**
- * 5.4.4.3 step 2: each Root signed by the keys of the one before and by its own. Expiry is not looked at here: it
- * takes the time, and the time takes this.
+ * 5.4.4.3 step 2: each Root must be signed by the keys of the previous one and by its own. Expiry is not checked here,
+ * because it needs the time, and the check of the time needs these Roots.
  */
 export function newerRoots(
   { root, dialect }: RepositoryTrust,

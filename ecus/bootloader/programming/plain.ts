@@ -1,4 +1,4 @@
-// An ECU told to be a plain one (`metadata: skip`): it verifies nothing, and SecurityAccess alone lets a tester program it.
+// A plain ECU (`metadata: skip`): it verifies no metadata, and a tester needs only SecurityAccess to program it.
 
 import {
   FIRST_LINE_BYTES,
@@ -14,7 +14,7 @@ export function isPlain(ecu: VehicleEcu): boolean {
   return ecu.programming.metadata === 'skip';
 }
 
-/** The release of a plain ECU: it takes any bytes that fit, and no signature is checked. */
+/** The release of a plain ECU: any image that fits, without a signature. */
 export function plainRelease({ ecu, hardwareId, nv }: BootedEcu, length: number): AcceptedRelease {
   const header = {
     serial: nv.content.serial,
@@ -29,7 +29,7 @@ export function plainRelease({ ecu, hardwareId, nv }: BootedEcu, length: number)
   return { header, format: 'plain', record: undefined };
 }
 
-/** As the image names it at the end of its first line of text; else the beginning of its digest. */
+/** The version at the end of the image's first line of text; otherwise the beginning of its digest. */
 export async function plainVersion(
   { flash }: Pick<BootedEcu, 'flash'>,
   bank: BankIndex,

@@ -1,5 +1,6 @@
-// Programming the target bank: services 34, 36, 37 and 38 and the routines around them, on real flash files.
-// Nothing is erased or written without metadata that was verified in this session; until the lock the factory's word is enough.
+// Programs the target bank: services 34, 36, 37 and 38 and their routines, on real flash files.
+// An erase or a write needs metadata that was verified in this session; before the lock the factory's announcement is
+// enough.
 
 import { describeError } from '../../../src/core/errors.ts';
 import type { TrustFault } from '../../../src/trust/attack.ts';
@@ -48,13 +49,13 @@ export class Programming {
     this.maxBlockLength = maxBlockLength;
   }
 
-  /** End of the programming session: what is unfinished stays unfinished, metadata is forgotten. */
+  /** Ends the programming session: an unfinished transfer stays unfinished, metadata is dropped. */
   async abort(): Promise<void> {
     this.#state = NEW_SESSION;
     await this.#device.flash.abandonWrite();
   }
 
-  /** 34: from the beginning of a bank that was erased, or behind what is durable of the same image. */
+  /** 34: starts at the beginning of an erased bank, or after the durable part of the same image. */
   async requestDownload(request: DownloadRequest): Promise<Nrc | undefined> {
     if (!this.#isReady()) return Nrc.conditionsNotCorrect;
     const device = this.#device;
@@ -63,7 +64,7 @@ export class Programming {
       ? ({ kind: 'plain', release: plainRelease(device, request.size) } as const)
       : await this.#permission();
     const release = releaseOf(permission);
-    // The other bank is what an unconfirmed image falls back to: no download goes on there either.
+    // An unconfirmed image needs the other bank for its fall back, so no download is resumed there.
     const point = banks.targetIsNeeded(flash.record) ? undefined : resumePointFor(device, release);
     const state = this.#state;
     const erased = state.kind === 'waiting' && state.bank === 'erased';
@@ -101,7 +102,7 @@ export class Programming {
     });
   }
 
-  /** What was permitted in this session, or else the previous image where the banks offer it. */
+  /** The permission of this session, or else the previous image where the banks offer it. */
   async #permission(): Promise<Permission> {
     const { permission } = this.#state;
     if (releaseOf(permission) !== undefined) return permission;
@@ -109,7 +110,7 @@ export class Programming {
     return release === undefined ? permission : { kind: 'previous', release };
   }
 
-  /** 38: the mode that is answered, or an NRC. */
+  /** 38: the mode for the answer, or an NRC. */
   requestFileTransfer(request: FileRequest): 'addFile' | 'replaceFile' | Nrc {
     const file = announcedFile(this.#device, request);
     if (file.nrc !== undefined) return file.nrc;
@@ -131,7 +132,7 @@ export class Programming {
     return file.mode;
   }
 
-  /** 36 */
+  /** 36: takes a block. */
   transferData(counter: number, data: Uint8Array): Outcome {
     const state = this.#state;
     if (state.kind === 'waiting') return Nrc.requestSequenceError;
@@ -153,7 +154,7 @@ export class Programming {
     });
   }
 
-  /** 37, with that many bytes of transferRequestParameterRecord. */
+  /** 37: ends a transfer; `parameterLength` is the length of transferRequestParameterRecord. */
   transferExit(parameterLength: number): Outcome {
     const state = this.#state;
     if (state.kind === 'waiting') return Nrc.requestSequenceError;
@@ -169,7 +170,7 @@ export class Programming {
     });
   }
 
-  /** The bytes are not those that were signed: the bank stays invalid and must be erased again. */
+  /** Refuses an image with wrong bytes: the bank stays invalid and must be erased again. */
   async #refuseImage(fault: TrustFault): Promise<Nrc> {
     this.#state = interrupted(this.#state);
     await this.#device.flash.abandonWrite();
@@ -186,17 +187,17 @@ export class Programming {
     return takeFile(this.#device, this.#metadata, name, bytes, (granted) => this.#permit(granted));
   }
 
-  /** Whether this ECU programs at all; an event says why not. */
+  /** Whether this ECU can program now; an event says why not. */
   #isReady(): boolean {
     if (this.#state.permission.kind === 'first-image') {
       if (!this.#device.identity.locked) return true;
-      // The lock ends the first image at once, in the middle of a session too.
+      // The lock ends the permission for the first image at once, also during a session.
       this.#permit({ kind: 'no-image' });
     }
     return canVerify(this.#device);
   }
 
-  /** eraseMemory: from its first moment on the old content is void. Returns an NRC or nothing. */
+  /** eraseMemory: the old content is invalid from the start. Returns an NRC or undefined. */
   async erase(): Promise<Nrc | undefined> {
     const device = this.#device;
     const { flash, banks } = device;
@@ -212,7 +213,7 @@ export class Programming {
     if (release !== undefined && !(await acceptsRecord(device, release))) {
       return Nrc.conditionsNotCorrect;
     }
-    // A rollback keeps nothing new: after an interruption it must still lead to the image that it was begun for.
+    // A rollback keeps no new record: after an interruption it must still lead to the same image.
     const isForNew = permission.kind !== 'previous' && permission.kind !== 'plain';
     if (isForNew) await banks.keepRunning(device);
     this.#state = interrupted(this.#state);
@@ -225,7 +226,7 @@ export class Programming {
     });
   }
 
-  /** checkMemory: the status byte, or an NRC. `expected`: the tester's own digest. */
+  /** checkMemory: the status byte, or an NRC. `expected`: the tester's digest. */
   async checkMemory(expected: Uint8Array | undefined): Promise<number | { readonly nrc: Nrc }> {
     const device = this.#device;
     const { flash } = device;
@@ -250,7 +251,7 @@ export class Programming {
     this.#state = { ...this.#state, permission };
   }
 
-  /** Memory that does not take the bytes is 72, and the download is over: the bank must be erased again. */
+  /** Runs a write. A failed write gives 72 and ends the download; the bank must be erased again. */
   async #programming<T>(work: () => Promise<T>): Promise<T | Nrc> {
     try {
       return await work();
@@ -263,7 +264,7 @@ export class Programming {
       }
       this.#state = interrupted(this.#state);
       await this.#device.flash.abandonWrite().catch(() => {});
-      // A cell that does not take its bytes is not tried again without an erase.
+      // A failed cell is not written again without an erase.
       await this.#device.resume.forget().catch(() => {});
       return Nrc.generalProgrammingFailure;
     }

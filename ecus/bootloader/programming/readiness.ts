@@ -1,4 +1,4 @@
-// Why an ECU programs nothing now, even with valid signatures; and what it notes of an image that it refuses.
+// Checks whether an ECU can program now, and records refused images.
 
 import type { AttackCode } from '../../../src/trust/attack.ts';
 import { bindingFault } from '../boot/boot-check.ts';
@@ -20,7 +20,10 @@ export function canVerify(device: BootedEcu): boolean {
   return reason === undefined;
 }
 
-/** Checks again what will stand beside the bank: a record that no boot would accept must not cost the old image. */
+/**
+ * Checks the record of the new image before the erase, because a record that no boot accepts must not cost the old
+ * image.
+ */
 export async function acceptsRecord(device: BootedEcu, release: AcceptedRelease): Promise<boolean> {
   const { record, header } = release;
   if (record === undefined) return true;

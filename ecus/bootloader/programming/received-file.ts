@@ -1,4 +1,4 @@
-// Files of RequestFileTransfer (38): which are taken when, and which image a complete one permits.
+// Files of RequestFileTransfer (38): when each is accepted, and which image a complete file permits.
 
 import { FIRST_IMAGE_FILE } from '../../../src/uds/first-image.ts';
 import { Nrc } from '../../../src/uds/nrc.ts';
@@ -10,7 +10,7 @@ import type { MetadataCheck } from './metadata.ts';
 import { isPlain } from './plain.ts';
 import { type FileName, METADATA_FILE, type Permission } from './state.ts';
 
-/** What RequestFileTransfer asks for. */
+/** The content of RequestFileTransfer. */
 export type FileRequest = fileTransfer.Request;
 
 export interface AnnouncedFile {
@@ -19,7 +19,7 @@ export interface AnnouncedFile {
   readonly mode: 'addFile' | 'replaceFile';
   readonly size: number;
   readonly dataFormat: number;
-  /** A Root: what was permitted before stays. Any other file replaces it. */
+  /** True for a Root, which keeps the earlier permission. Any other file replaces it. */
   readonly permitsNothing: boolean;
 }
 
@@ -41,10 +41,10 @@ export function announcedFile(
   return { name, mode, size, dataFormat, permitsNothing: isRootFile(name) };
 }
 
-/** Called as soon as the file counts. */
+/** Called when the file is accepted. */
 type Permit = (permission: Permission) => void;
 
-/** A complete file. Undefined: it was accepted. Throws StorageError. */
+/** Takes a complete file; undefined when it was accepted. Throws StorageError. */
 export async function takeFile(
   device: BootedEcu,
   metadata: MetadataCheck,

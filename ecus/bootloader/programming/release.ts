@@ -1,11 +1,11 @@
-// The image that may be programmed, and in which form its bytes come.
+// The image that may be programmed, and the format of its bytes.
 
 import type { ImageHeader } from '../../../src/trust/image-header.ts';
 
 export interface AcceptedRelease {
   readonly header: ImageHeader;
-  /** How its bytes must come. */
+  /** Format in which its bytes must be sent. */
   readonly format: 'plain' | 'encrypted' | 'either';
-  /** Goes beside the bank with the image, so that every boot can check it again. The factory image has none. */
+  /** Record that is stored with the bank, so that every boot can check it again. The factory image has none. */
   readonly record: Uint8Array | undefined;
 }

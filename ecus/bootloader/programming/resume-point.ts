@@ -1,4 +1,4 @@
-// How far an interrupted download is durable: what a tester may go on from, kept in a file of its own.
+// The durable position of an interrupted download, from which a tester may resume it; stored in a separate file.
 
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
@@ -14,22 +14,22 @@ const RESUME_FILE = 'resume.json';
 const pointSchema = z
   .strictObject({
     bank: z.union([z.literal(0), z.literal(1)]),
-    /** Target name and digest as signed: the rest of another image must not follow. */
+    /** Signed target name and digest, so that no other image is resumed here. */
     name: z.string().max(256),
     sha256: sha256Hex,
-    /** Of the plain image, in bytes. */
+    /** Length of the plain image in bytes. */
     length: z.number().int().min(1),
     encrypted: z.boolean(),
-    /** Plain bytes that are durable in the bank. */
+    /** Number of plain bytes that are durable in the bank. */
     received: z.number().int().min(1),
-    /** Bytes on the wire that these were. */
+    /** Number of bytes on the wire for them. */
     carried: z.number().int().min(1),
-    /** CRC-32 over those. */
+    /** CRC-32 over the bytes on the wire. */
     crc32: z.number().int().min(0).max(0xffff_ffff),
-    /** Of an encrypted image: its header as hexadecimal digits, from which the key is derived again. */
+    /** Header of an encrypted image as hexadecimal digits, from which the key is derived again. */
     header: z.string().regex(/^(?:[0-9a-f]{2})*$/),
   })
-  // The file has a checksum and no signature: a forged file must not bring the bootloader down.
+  // The file has a checksum and no signature, so a forged file must not crash the bootloader.
   .refine(
     ({ encrypted, header, received, carried, length }) =>
       received < length &&
@@ -49,14 +49,14 @@ const NOTHING: Content = { format: 1, point: null };
 
 export class ResumeStore {
   readonly #file: DurableFile<Content>;
-  /** Given up; whatever the disk still says. */
+  /** Whether the point was given up, even if the file still exists. */
   #forgotten = false;
 
   private constructor(file: DurableFile<Content>) {
     this.#file = file;
   }
 
-  /** Damage costs the transfer, nothing else. Throws StorageError. */
+  /** Opens the store; damage only means that the transfer begins again. Throws StorageError. */
   static async open(storage: Storage): Promise<ResumeStore> {
     const { file } = await DurableFile.open(storage, RESUME_FILE, sealedFile(fileSchema), NOTHING);
     return new ResumeStore(file);
@@ -66,13 +66,15 @@ export class ResumeStore {
     return this.#forgotten ? undefined : (this.#file.content.point ?? undefined);
   }
 
-  /** The bytes in the bank must be durable before. Throws StorageError. */
+  /** Stores a point; the bytes in the bank must already be durable. Throws StorageError. */
   async set(point: ResumePoint): Promise<void> {
     await this.#file.update(() => ({ format: 1, point }));
     this.#forgotten = false;
   }
 
-  /** Before the bytes go, or when they are worth nothing. Throws StorageError; forgotten they are in any case. */
+  /**
+   * Forgets the point, before the bytes are erased or when they are useless; in RAM also when it throws StorageError.
+   */
   async forget(): Promise<void> {
     if (this.#file.content.point === null) return;
     this.#forgotten = true;
@@ -88,7 +90,7 @@ export class ResumeStore {
   }
 }
 
-/** What DID FD03 tells of a point. */
+/** The value of DID FD03 for a point. */
 export function resumeStateOf({
   sha256,
   received,
@@ -99,7 +101,7 @@ export function resumeStateOf({
   return { sha256, received, total: length, carried, crc32 };
 }
 
-/** Position of a transfer on the wire and in the image, and the last one at which nothing was half done. */
+/** Position of a transfer on the wire and in the image, and the last position at which it can be resumed. */
 export class TransferPosition {
   #carried: number;
   #crc: number;
@@ -111,14 +113,14 @@ export class TransferPosition {
     this.#crc = this.#resumable.crc32;
   }
 
-  /** Up to here the image could go on later. */
+  /** The last position from which the transfer can be resumed. */
   get resumable(): Pick<ResumePoint, 'carried' | 'received' | 'crc32'> {
     return this.#resumable;
   }
 
   /**
-   * Bytes have come, and the memory holds (durable or not) what belongs to the first `wholeCarried` bytes of the
-   * transfer: `received` bytes of the image. The rest is a part of an encrypted block.
+   * Adds bytes. The memory now holds (durable or not) the content of the first `wholeCarried` bytes of the transfer:
+   * `received` bytes of the image. The rest is a part of an encrypted block.
    */
   push(bytes: Uint8Array, wholeCarried: number, received: number): void {
     const whole = wholeCarried - this.#carried;

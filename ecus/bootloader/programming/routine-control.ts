@@ -1,4 +1,4 @@
-// Service 31 over a table of routines: whether a routine exists, what it needs, and the results that are kept.
+// Service 31 over a table of routines: checks that a routine exists and is allowed, and keeps its results.
 
 import { Nrc } from '../../../src/uds/nrc.ts';
 import type { Reply, ServiceContext, ServiceHandler } from '../../../src/uds/server-types.ts';
@@ -6,9 +6,9 @@ import * as routineControl from '../../../src/uds/services/routine-control.ts';
 import { RoutineControlType } from '../../../src/uds/services/routine-control.ts';
 import type { RoutineOutcome, RoutineRule } from './routine-rule.ts';
 
-/** What `unlocked` and `authority` need now. */
+/** The present conditions of `unlocked` and `authority`. */
 export interface RoutineGuard {
-  /** Undefined: no level is asked for. */
+  /** Required security level; undefined: none. */
   securityLevel(): number | undefined;
   needsAuthority(): boolean;
 }
@@ -24,7 +24,7 @@ export class Routines {
     this.#access = access;
   }
 
-  /** Results of routines belong to the session in which these ran. */
+  /** Deletes the results of routines at the end of the session in which they ran. */
   forget(): void {
     this.#results.clear();
   }

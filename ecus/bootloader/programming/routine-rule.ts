@@ -1,4 +1,4 @@
-// One routine of RoutineControl (31): where it exists, what it needs, what it does.
+// One routine of RoutineControl (31): its sessions, its required access, its actions.
 
 import type { Nrc } from '../../../src/uds/nrc.ts';
 import type { ServiceContext } from '../../../src/uds/server-types.ts';
@@ -7,21 +7,21 @@ import type { ServiceContext } from '../../../src/uds/server-types.ts';
 export type RoutineOutcome = Uint8Array | { readonly nrc: Nrc };
 
 /**
- * `unlocked`: by SecurityAccess. `authority`: once the ECU is locked, service 84 around the very message; 38 without.
+ * `unlocked`: by SecurityAccess. `authority`: a locked ECU requires the message inside service 84, otherwise NRC 38.
  */
 type RoutineAccess = 'open' | 'unlocked' | 'authority';
 
 export interface RoutineRule {
   /**
-   * Elsewhere the routine does not exist: 31 (ISO 14229-1 14.2.4). All sessions when missing, and for a message with
-   * authority of its own.
+   * Sessions in which the routine exists; in others it is refused with 31 (ISO 14229-1 14.2.4). Missing: all sessions.
+   * An authenticated message is accepted in every session.
    */
   readonly sessions?: readonly number[];
-  /** What its start and stop need. Its results are a question, which needs nothing. */
+  /** Required access for start and stop. Reading results needs none. */
   readonly access: RoutineAccess;
   start(record: Uint8Array, context: ServiceContext): RoutineOutcome | Promise<RoutineOutcome>;
-  /** Missing: the routine ends by itself and cannot be stopped, 12. */
+  /** Stops the routine. Missing: the routine ends by itself, and a stop is refused with 12. */
   stop?(record: Uint8Array): RoutineOutcome;
-  /** Missing: the status of the last start is kept and told. */
+  /** Gives the results. Missing: the status of the last start is kept and returned. */
   results?(record: Uint8Array): RoutineOutcome;
 }

@@ -1,4 +1,4 @@
-// The routines of the bootloader: which one exists where, and what it answers.
+// The routines of the bootloader, with their sessions, access and answers.
 
 import { fromHex, toHex } from '../../../src/core/bytes.ts';
 import type { Random } from '../../../src/core/random.ts';
@@ -18,14 +18,14 @@ import type { BootedEcu } from '../device.ts';
 import type { Programming } from './programming.ts';
 import type { RoutineOutcome, RoutineRule } from './routine-rule.ts';
 
-/** Status byte of the routines that either work or are refused. */
+/** Status byte of routines that either succeed or are refused. */
 const DONE = Uint8Array.of(0);
 
 /** Bits of the status byte of checkProgrammingPreconditions; 0 when all are met. */
 const Precondition = {
   /** An image on trial must be confirmed or rolled back first. */
   trialRunning: 0x01,
-  /** A rollback was requested and awaits its reset. */
+  /** A rollback was requested and needs a reset. */
   rollbackPending: 0x02,
 } as const;
 
@@ -44,7 +44,7 @@ export function bootloaderRoutines(
     if (outcome === 'changed') device.emit({ kind: event });
     return DONE;
   };
-  /** An image that no boot would start is refused now, and not first by the reset. */
+  /** Refuses an image that no boot would start, before the reset. */
   const refusedTarget = async (): Promise<{ nrc: Nrc } | undefined> => {
     const refusal = await banks.targetRefusal(device);
     if (refusal === undefined) return undefined;
@@ -121,14 +121,14 @@ export function bootloaderRoutines(
     [Routine.confirmBank]: {
       sessions: extended,
       access: 'authority',
-      // An image that failed its self test is never confirmed, whatever authority asks for it.
+      // An image that failed its self test is never confirmed, with any authority.
       start: async (record) => {
         const option = decodeEvidenceOption(record);
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         if (!device.running.selfTestPassed || !runsWhatItHolds(device)) {
           return { nrc: Nrc.conditionsNotCorrect };
         }
-        // What this ECU has told of its receipt stands among the commitments, or they are not those of its campaign.
+        // The commitments must include this ECU's own; otherwise they belong to another campaign.
         const own = campaignOf(flash.record);
         const told = option.evidence.map(toHex);
         if (own === null || !told.includes(commitment(own))) return { nrc: Nrc.requestOutOfRange };
@@ -138,7 +138,7 @@ export function bootloaderRoutines(
         if (!(confirmed instanceof Uint8Array)) return confirmed;
         return Uint8Array.of(...confirmed, ...fromHex(own.receipt));
       },
-      // Whether a confirmation would be taken: a tester asks every ECU before it confirms the first one.
+      // Tells whether a confirmation would be accepted; a tester asks every ECU before it confirms the first one.
       results: (record) =>
         record.length > 0
           ? { nrc: Nrc.incorrectMessageLengthOrInvalidFormat }
@@ -147,7 +147,8 @@ export function bootloaderRoutines(
     [Routine.commitCounter]: {
       sessions: extended,
       access: 'authority',
-      // Only with the receipts of all ECUs of the campaign: a raised counter cannot be lowered, and no boot raises it.
+      // Needs the receipts of all ECUs of the campaign, because a raised counter cannot be lowered. A boot never raises
+      // it.
       start: async (record) => {
         const option = decodeEvidenceOption(record);
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
@@ -177,7 +178,7 @@ export function bootloaderRoutines(
         const option = decodeRollbackOption(record);
         if (option === undefined) return { nrc: Nrc.incorrectMessageLengthOrInvalidFormat };
         const { evenConfirmed } = option;
-        // Once the counter has risen above it, an older image cannot be gone back to any more.
+        // After the counter has risen above an older image, a rollback to it is refused.
         const refused =
           evenConfirmed &&
           flash.record.trial === null &&
@@ -190,7 +191,7 @@ export function bootloaderRoutines(
   };
 }
 
-/** False in the bootloader alone, and while the only bank holds an image that no boot has started yet. */
+/** Whether the held image runs: false in the bootloader alone, and for a single bank before the boot of a new image. */
 function runsWhatItHolds({ running, flash }: BootedEcu): boolean {
   if (running.bank === 'recovery') return false;
   const { content, sha256 } = flash.record.banks[running.bank];

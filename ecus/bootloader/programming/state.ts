@@ -1,4 +1,4 @@
-// The state of a programming session: one union. What is not in it is not remembered between two requests.
+// The state of a programming session as one union; nothing else is kept between two requests.
 
 import type { FIRST_IMAGE_FILE } from '../../../src/uds/first-image.ts';
 import type { RootFile } from '../factory/provisioning.ts';
@@ -11,7 +11,7 @@ export const METADATA_FILE = 'metadata.json';
 
 export type FileName = typeof METADATA_FILE | typeof FIRST_IMAGE_FILE | RootFile;
 
-/** Which image this session may write into the target bank, and on what ground. */
+/** The image that this session may write to the target bank, with the reason. */
 export type Permission =
   /** Nothing has been accepted yet. */
   | { readonly kind: 'none' }
@@ -19,24 +19,24 @@ export type Permission =
   | { readonly kind: 'metadata'; readonly release: AcceptedRelease }
   /** Metadata was accepted and has no image for this ECU, or the lock has ended the first image. */
   | { readonly kind: 'no-image' }
-  /** The factory named the image; it counts until the lock. */
+  /** The factory announced the image; this is valid until the lock. */
   | { readonly kind: 'first-image'; readonly release: AcceptedRelease }
-  /** The image before the running one, which needs no new metadata. */
+  /** The previous image, which needs no new metadata. */
   | { readonly kind: 'previous'; readonly release: AcceptedRelease }
   /** An ECU that verifies nothing takes any image. */
   | { readonly kind: 'plain'; readonly release: AcceptedRelease };
 
-/** What this session has done to the target bank. A bank that was blank before the session is no permission to write. */
+/** What this session has done to the target bank. A bank that was blank before the session must still be erased. */
 type TargetBank =
   | 'untouched'
   | 'erased'
-  /** A whole image has come and awaits its check. */
+  /** A whole image was transferred and needs its check. */
   | 'transferred';
 
 export type ProgrammingState =
   /** No transfer is under way. */
   | { readonly kind: 'waiting'; readonly permission: Permission; readonly bank: TargetBank }
-  /** A file is received into RAM; what was done to the bank stays as it is. */
+  /** A file is received into RAM; the state of the bank stays. */
   | {
       readonly kind: 'receiving-file';
       readonly permission: Permission;
@@ -53,7 +53,7 @@ export type ProgrammingState =
       readonly blocks: BlockSequence;
     };
 
-/** The begin of each programming session. */
+/** The state at the beginning of each programming session. */
 export const NEW_SESSION: ProgrammingState = {
   kind: 'waiting',
   permission: { kind: 'none' },
@@ -64,17 +64,17 @@ export function releaseOf(permission: Permission): AcceptedRelease | undefined {
   return 'release' in permission ? permission.release : undefined;
 }
 
-/** No transfer is under way any more, and nothing in the bank counts. */
+/** The state after an interrupted transfer; the content of the bank is not used. */
 export function interrupted({ permission }: ProgrammingState): ProgrammingState {
   return { kind: 'waiting', permission, bank: 'untouched' };
 }
 
-/** The image in the bank has become valid: it awaits no check any more. */
+/** The state after the image in the bank has become valid. */
 export function accepted(state: ProgrammingState): ProgrammingState {
   return awaitsCheck(state) ? { ...state, bank: 'untouched' } : state;
 }
 
-/** The image in the bank is complete and has not been accepted yet. */
+/** Whether the image in the bank is complete and not accepted yet. */
 export function awaitsCheck(
   state: ProgrammingState,
 ): state is Exclude<ProgrammingState, { kind: 'receiving-image' }> {

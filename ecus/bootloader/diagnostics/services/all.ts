@@ -1,4 +1,4 @@
-// Every service of the simulated ECU; 10, 28, 3E and 85 are the server's own. A new one is a file and a line here.
+// All services of the simulated ECU; the server itself has 10, 28, 3E, 85. A new service needs a file and a line here.
 
 import { service as clearDiagnosticInformation } from './clear-diagnostic-information.ts';
 import { service as ecuReset } from './ecu-reset.ts';

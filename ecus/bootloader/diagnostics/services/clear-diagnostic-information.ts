@@ -15,7 +15,7 @@ export const service: EcuService = {
   }),
 };
 
-/** 12.2: all groups or one stored code. Answered when it is durable; where nothing is stored, nothing is written. */
+/** Clears all groups or one stored code (12.2). Answers when it is durable; without stored codes nothing is written. */
 async function clearDiagnosticInformation(nv: NvData, bytes: Uint8Array): Promise<Reply> {
   const request = clear.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };

@@ -5,7 +5,9 @@ import * as ecuReset from '../../../../src/uds/services/ecu-reset.ts';
 import type { BootedEcu } from '../../device.ts';
 import type { EcuService } from './ecu-service.ts';
 
-/** Between two requested restarts of an ECU on trial: long enough for the TMU to reach it while another tester restarts it. */
+/**
+ * Pause between requested restarts of an ECU on trial, so that the TMU can reach it while another tester restarts it.
+ */
 const RESTART_PAUSE_MS = 10_000;
 
 export const service: EcuService = {
@@ -17,7 +19,7 @@ export const service: EcuService = {
     handle: (bytes, context) => {
       const request = ecuReset.decodeRequest(bytes);
       if (typeof request === 'number') return { nrc: request };
-      // An ECU of a moving vehicle restarts for its own TMU only, which has looked at more than the speed.
+      // In a moving vehicle an ECU restarts only for its TMU, which has checked more conditions than the speed.
       const isRefused = parts.isMoving() || restartsTooOften(parts.device, context.nowMs);
       if (context.authority === undefined && isRefused) return { nrc: Nrc.conditionsNotCorrect };
       // 10.3.1: the response goes out before the reset.

@@ -13,7 +13,7 @@ import type { Routines } from '../../programming/routine-control.ts';
 import type { Application } from '../application.ts';
 import type { InsideServices, SecuredData } from '../secured-data.ts';
 
-/** What the services of one life of an ECU work on. */
+/** The parts of a booted ECU on which its services work. */
 export interface ServiceParts {
   readonly device: BootedEcu;
   readonly application: Application;
@@ -21,11 +21,11 @@ export interface ServiceParts {
   readonly metadata: MetadataCheck;
   readonly routines: Routines;
   readonly securedData: SecuredData;
-  /** Undefined for an ECU that asks for no key. */
+  /** SecurityAccess; undefined for an ECU that needs no key. */
   readonly security: SecurityAccess | undefined;
-  /** Level of the key that programming needs now; undefined: none is needed. */
+  /** Security level that programming needs now; undefined: none. */
   securityLevel(): number | undefined;
-  /** There is something to compare a key with. */
+  /** Whether a secret exists with which a key can be checked. */
   hasKey(): boolean;
   readonly clock: Clock;
   isMoving(): boolean;
@@ -34,20 +34,20 @@ export interface ServiceParts {
 
 export interface EcuService {
   readonly sid: number;
-  /** Its requests may stand inside of service 84. What opens a session or a level has no meaning there. */
+  /** Whether its requests are allowed inside service 84. Opening a session or a level has no meaning there. */
   readonly isSecurable?: boolean;
-  /** The fault `slowMs` does not delay it. */
+  /** Whether the fault `slowMs` does not delay it. */
   readonly isNeverSlow?: boolean;
-  /** Undefined: this ECU does not have the service. `inside`: for service 84, which is asked late. */
+  /** The handler; undefined when this ECU does not have the service. `inside`: for service 84, called late. */
   handler(parts: ServiceParts, inside: () => InsideServices): ServiceHandler | undefined;
 }
 
-/** Sessions in which the factory works. */
+/** Sessions that the factory uses. */
 export const FACTORY_SESSIONS = [Session.programming, Session.extended] as const;
 
 /**
- * A service that changes the ECU. Until the lock the factory works without a key, in the extended session too; the lock
- * takes effect at once.
+ * A service that changes the ECU. Before the lock the factory needs no key and may also use the extended session; the
+ * lock takes effect at once.
  */
 export function programmingHandler(
   parts: Pick<ServiceParts, 'device' | 'securityLevel'>,
@@ -67,7 +67,7 @@ export function programmingHandler(
   };
 }
 
-/** The reply to what a service did: positive, or the NRC against it. What is done at once is answered at once. */
+/** The reply to the outcome of a service: positive or its NRC; synchronous for a synchronous outcome. */
 export function replyAfter(
   done: Nrc | undefined | Promise<Nrc | undefined>,
   positive: () => Uint8Array,

@@ -22,7 +22,7 @@ export const service: EcuService = {
         if (device.identity.locked && context.authority !== 'tester') {
           return { nrc: Nrc.secureDataTransmissionRequired };
         }
-        // The end of the extended session gives every output back.
+        // The end of the extended session releases every output.
         if (context.session !== Session.extended) return { nrc: Nrc.conditionsNotCorrect };
         return application.control(bytes, context.nowMs);
       },

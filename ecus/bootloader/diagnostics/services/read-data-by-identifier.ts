@@ -1,4 +1,4 @@
-// ReadDataByIdentifier (22): who the ECU is, what it runs and trusts, what its banks hold, and its live values.
+// ReadDataByIdentifier (22): identification, boot state, digests, trust state and live values of the ECU.
 
 import { asciiBytes, fromHex } from '../../../../src/core/bytes.ts';
 import { encodeBootState } from '../../../../src/uds/boot-state.ts';
@@ -18,7 +18,7 @@ import type { EcuService, ServiceParts } from './ecu-service.ts';
 
 const SUPPLIER = 'CAN-OTA';
 
-/** More in one request is 13: each FD01 reads a whole bank. */
+/** Most identifiers in one request (more is NRC 13), because each FD01 reads a whole bank. */
 const MAX_DIDS = 16;
 
 export const service: EcuService = {
@@ -32,7 +32,7 @@ export const service: EcuService = {
 
 type Value = Uint8Array | { readonly nrc: Nrc } | undefined;
 
-/** ISO 14229-1 11.2: what is known of the asked identifiers is told; 31 when none is, 33 or 22 when one says so. */
+/** ISO 14229-1 11.2: answers the known identifiers; 31 when none is known, 33 or 22 when one of them refuses. */
 async function readDataByIdentifier(
   parts: ServiceParts,
   bytes: Uint8Array,
@@ -118,7 +118,7 @@ function readDid(
   }
 }
 
-/** Computed now over the bytes in the bank file; undefined where there is no verified image. */
+/** The digest, computed now over the bytes of the bank file; undefined where there is no verified image. */
 async function digestOf(device: BootedEcu, which: 'active' | 'inactive'): Promise<Value> {
   const { flash, banks } = device;
   const { record } = flash;

@@ -7,10 +7,10 @@ import { DtcStatus, ReportType } from '../../../../src/uds/services/read-dtc-inf
 import type { NvData } from '../../flash/nv-data.ts';
 import type { EcuService } from './ecu-service.ts';
 
-/** Status bits that this ECU keeps. */
+/** Status bits that this ECU supports. */
 const AVAILABILITY_MASK = DtcStatus.testFailed | DtcStatus.confirmedDtc;
 
-/** Sub-functions of 19 that exist here. */
+/** Supported sub-functions of 19. */
 const DTC_REPORTS = {
   [ReportType.reportNumberOfDtcByStatusMask]: {},
   [ReportType.reportDtcByStatusMask]: {},

@@ -1,4 +1,4 @@
-// ReadMemoryByAddress (23): the flash, open in the factory and closed for good by the lock, as APPROTECT does.
+// ReadMemoryByAddress (23): reads the flash in the factory; the lock closes it finally, like APPROTECT.
 
 import { Nrc } from '../../../../src/uds/nrc.ts';
 import type { Reply } from '../../../../src/uds/server-types.ts';
@@ -6,9 +6,9 @@ import * as readMemory from '../../../../src/uds/services/read-memory-by-address
 import type { BootedEcu } from '../../device.ts';
 import { type EcuService, FACTORY_SESSIONS } from './ecu-service.ts';
 
-/** What one answer holds besides its identifier, whatever the transport could take. */
+/** Most data bytes in one answer, independent of the transport. */
 const MAX_READ_BYTES = 4094;
-/** An erased cell. */
+/** Value of an erased cell. */
 const BLANK = 0xff;
 
 export const service: EcuService = {
@@ -21,7 +21,9 @@ export const service: EcuService = {
   }),
 };
 
-/** Bank A lies at the address of the vehicle file, bank B behind it. Bytes that were never written are FF. */
+/**
+ * Reads memory. Bank A is at the address of the vehicle file, bank B after it. Bytes that were never written are FF.
+ */
 async function readMemoryByAddress(device: BootedEcu, bytes: Uint8Array): Promise<Reply> {
   const request = readMemory.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };

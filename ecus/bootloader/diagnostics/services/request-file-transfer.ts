@@ -1,4 +1,4 @@
-// RequestFileTransfer (38): metadata, Roots and the note about a first image.
+// RequestFileTransfer (38): metadata, Roots and the announcement of a first image.
 
 import {
   decodeRequest,

@@ -16,7 +16,7 @@ export const service: EcuService = {
   }),
 };
 
-/** Uploads are not offered in the factory either: 23 does it. After the lock the answer is that of 23. */
+/** Refuses uploads, also in the factory, where 23 reads memory. After the lock the answer is the same as for 23. */
 function refuseUpload(device: BootedEcu, bytes: Uint8Array): Reply {
   const request = requestUpload.decodeRequest(bytes);
   if (typeof request === 'number') return { nrc: request };

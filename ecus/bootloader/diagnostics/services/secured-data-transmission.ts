@@ -1,4 +1,4 @@
-// SecuredDataTransmission (84): another service inside, with the authority of TMU or factory.
+// SecuredDataTransmission (84): carries another service with the authority of TMU or factory.
 
 import { row } from '../../../../src/uds/services/secured-data-transmission.ts';
 import type { EcuService } from './ecu-service.ts';

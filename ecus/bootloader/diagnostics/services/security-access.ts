@@ -1,4 +1,4 @@
-// SecurityAccess (27): only where the ECU asks for a key, and once it has one to compare with.
+// SecurityAccess (27): only where the ECU needs a key, and only when it has a secret to check it.
 
 import { Nrc } from '../../../../src/uds/nrc.ts';
 import { row } from '../../../../src/uds/services/security-access.ts';
@@ -15,7 +15,7 @@ export const service: EcuService = {
         ...handler,
         handle: (request, context) => {
           if (parts.hasKey()) return handler.handle(request, context);
-          // Without a key every attempt would fail and be counted: 22 says that something else is missing.
+          // Without a secret every attempt would fail and be counted, so answer 22: a precondition is missing.
           parts.device.emit({ kind: 'not-ready', reason: HOW_TO_PROVISION });
           return { nrc: Nrc.conditionsNotCorrect };
         },

@@ -1,4 +1,4 @@
-// WriteDataByIdentifier (2E): fingerprint, what a factory writes, and values of the application.
+// WriteDataByIdentifier (2E): fingerprint, the data of the factory, and values of the application.
 
 import { asciiText, bytesToUint, toHex } from '../../../../src/core/bytes.ts';
 import { Nrc } from '../../../../src/uds/nrc.ts';
@@ -14,9 +14,9 @@ import {
   type ServiceParts,
 } from './ecu-service.ts';
 
-/** Bytes of the counter of a version report. */
+/** Length of the counter of a version report in bytes. */
 const REPORT_COUNTER_BYTES = 8;
-/** Bytes of a fingerprint. */
+/** Longest fingerprint in bytes. */
 const MAX_FINGERPRINT = 32;
 
 export const service: EcuService = {
@@ -26,15 +26,15 @@ export const service: EcuService = {
     programmingHandler(
       parts,
       { minLength: 4, handle: (bytes, context) => writeDataByIdentifier(parts, bytes, context) },
-      // What an application takes is written in the extended session; what the bootloader takes is not.
+      // Values of an application are written in the extended session, those of the bootloader are not.
       parts.application.takesWrites ? FACTORY_SESSIONS : undefined,
     ),
 };
 
 /**
- * ISO 14229-1 11.7: the fingerprint in the programming session, until the lock in the programming and the extended session
- * what a factory writes. After the lock the VIN needs the factory's authority and the application's values that of the
- * TMU (service 84). Answered when it is durable.
+ * ISO 14229-1 11.7: takes the fingerprint in the programming session, and before the lock the data of the factory in
+ * the programming and the extended session. After the lock the VIN needs the factory's authority, and the application's
+ * values that of the TMU (service 84). Answers when the value is durable.
  */
 async function writeDataByIdentifier(
   { device, application }: ServiceParts,
@@ -84,7 +84,7 @@ async function writeVin(device: BootedEcu, data: Uint8Array): Promise<Nrc | unde
   return undefined;
 }
 
-/** The Director has this version report, and with it what the report tells of an attack. */
+/** Notes that the Director has this version report with its attack. */
 async function reportReceived(device: BootedEcu, data: Uint8Array): Promise<Nrc | undefined> {
   if (data.length !== REPORT_COUNTER_BYTES) return Nrc.incorrectMessageLengthOrInvalidFormat;
   const known = await device.trust.reportReceived(bytesToUint(data));
