@@ -1,42 +1,42 @@
-// What a TMU tells of itself with each check-in: how long it runs, its disk, its supply, its buses. TMU and server read it here.
+// The state of the TMU in each check-in: uptime, disk, supply voltage, buses. TMU and server share this schema.
 
 import { z } from 'zod';
 import { isSafeLine } from '../core/text.ts';
 
-/** The largest telemetry, as JSON in UTF-8. */
+/** Largest telemetry in bytes of UTF-8 JSON. */
 const MAX_TELEMETRY_BYTES = 4000;
-/** A vehicle has fewer. */
+/** Limit of buses, more than a vehicle has. */
 export const MAX_BUSES = 8;
 
-/** Some hundred years; clocks and counters of machines are below it. */
+/** A duration in seconds, limited to about 127 years, which no clock or counter of a machine exceeds. */
 const seconds = z.number().min(0).max(4e9);
 const count = z.int().min(0);
 const errorCounter = z.int().min(0).max(65_535);
 
-/** One bus. What it cannot measure is missing. */
+/** One bus. Values that it cannot measure are missing. */
 const busTelemetry = z.strictObject({
-  /** `can0`, `bench`: its name on the machine. */
+  /** Name of the bus on the machine: `can0`, `bench`. */
   name: z
     .string()
     .min(1)
     .max(64)
     .refine(isSafeLine, 'expected one line without control characters'),
   state: z.enum(['active', 'warning', 'passive', 'bus-off', 'down']),
-  /** How much of the time the wire was in use by any node. */
+  /** Share of the time in which any node used the wire. */
   load: z
     .strictObject({
       permille: z.int().min(0).max(1000),
-      /** Seconds that it is about: since the check-in before, or since the start. */
+      /** Length of the measured period: since the last check-in, or since the start. */
       overS: seconds,
-      /** True: it was at least this much; the interface counts frames and no stuff bits. */
+      /** True when the load is a lower limit, because the interface counts frames without stuff bits. */
       isLeast: z.boolean(),
     })
     .optional(),
-  /** Frames of the TMU itself since it opened the bus; `lost`: known to be lost in its reception. */
+  /** Frames of the TMU since it opened the bus; `lost`: frames known to be lost in reception. */
   frames: z.strictObject({ sent: count, received: count, lost: count }),
-  /** Bus errors that the controller has counted. */
+  /** Number of bus errors that the controller has counted. */
   errors: count.optional(),
-  /** Frames that the interface has dropped. */
+  /** Number of frames that the interface has dropped. */
   dropped: count.optional(),
   /** TEC and REC of ISO 11898-1 12.1.4. */
   errorCounters: z.strictObject({ transmit: errorCounter, receive: errorCounter }).optional(),
@@ -48,15 +48,15 @@ export const checkinTelemetry = z
     daemonUptimeS: seconds,
     /** Seconds since the machine started. */
     systemUptimeS: seconds.optional(),
-    /** The file system of the state directory, in bytes; `freeBytes`: what the daemon may still use. */
+    /** The file system of the state directory; `freeBytes`: space that the daemon may still use. */
     storage: z.strictObject({ freeBytes: count, totalBytes: count }).optional(),
-    /** Volts, by the signal `battery` of the vehicle file. */
+    /** Supply voltage in V, from the signal `battery` of the vehicle file. */
     supplyV: z.number().min(-1000).max(1000).optional(),
     buses: z.array(busTelemetry).max(MAX_BUSES),
   })
   .refine(
     ({ storage }) => storage === undefined || storage.freeBytes <= storage.totalBytes,
-    'storage: more is free than there is',
+    'storage: expected freeBytes to be at most totalBytes',
   )
   .refine(
     (telemetry) => Buffer.byteLength(JSON.stringify(telemetry)) <= MAX_TELEMETRY_BYTES,

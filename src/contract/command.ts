@@ -1,4 +1,4 @@
-// Commands to ECUs: what an ECU offers, an order, its states, and its result.
+// Commands to ECUs: the catalogue of an ECU, an order, its states and its result.
 
 import { z } from 'zod';
 import { ecuName } from '../core/names.ts';
@@ -7,7 +7,7 @@ import { lineText } from '../core/text.ts';
 export const COMMAND_STATES = [
   /** Queued at the backend. */
   'pending',
-  /** The vehicle has it durably. */
+  /** The vehicle has stored the command durably. */
   'delivered',
   'executing',
   'completed',
@@ -16,7 +16,7 @@ export const COMMAND_STATES = [
   'cancelled',
 ] as const;
 export type CommandState = (typeof COMMAND_STATES)[number];
-/** Nothing follows these. */
+/** States that no other state follows. */
 export const FINAL_STATES: readonly CommandState[] = [
   'completed',
   'failed',
@@ -27,7 +27,7 @@ export function isFinal(state: CommandState): boolean {
   return FINAL_STATES.includes(state);
 }
 
-/** How far ahead the expiry of a command may be. */
+/** Longest time until a command expires. */
 export const LONGEST_EXPIRY_S = 30 * 24 * 3600;
 
 const name = z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'expected a name such as setPowerLimit');
@@ -51,23 +51,23 @@ const actionDescription = z.strictObject({
   arguments: z.record(name, argumentDescription),
 });
 
-/** What the ECUs of a vehicle can be told to do; the vehicle tells it to the backend. */
+/** The commands that the ECUs of a vehicle offer; the vehicle reports them to the backend. */
 export const catalogue = z.record(ecuName, z.record(name, actionDescription));
 export type Catalogue = Readonly<z.output<typeof catalogue>>;
 
 const argumentValue = z.union([z.number(), z.string().max(64)]);
 export type Arguments = Readonly<Record<string, number | string>>;
 
-/** What an operator asks for. */
+/** An operator's request for a command. */
 export const commandRequest = z.strictObject({
   ecu: ecuName,
   action: name,
   arguments: z.record(name, argumentValue).default({}),
-  /** Not begun after this: ISO 8601. */
+  /** Time after which the command is not begun, ISO 8601. */
   expiresAt: z.iso.datetime({ offset: true }).optional(),
-  /** 0 to 9, the highest first; equal ones in the order of their coming. */
+  /** Priority 0 to 9, the highest first; equal priorities in the order of arrival. */
   priority: z.number().int().min(0).max(9).default(5),
-  /** Chosen by the operator's tool: the same request a second time is the same command. */
+  /** Key from the operator's tool: a repeated request with the same key is the same command. */
   key: z
     .string()
     .regex(/^[0-9A-Za-z_-]{8,64}$/, 'expected 8 to 64 letters, digits, _ or -')
@@ -75,7 +75,7 @@ export const commandRequest = z.strictObject({
 });
 export type CommandRequest = Readonly<z.output<typeof commandRequest>>;
 
-/** As the vehicle gets it. */
+/** A command as the vehicle gets it. */
 export const commandOrder = z.object({
   id: z.string().regex(/^[0-9A-Za-z_-]{1,64}$/),
   ecu: ecuName,
@@ -86,20 +86,20 @@ export const commandOrder = z.object({
 });
 export type CommandOrder = Readonly<z.output<typeof commandOrder>>;
 
-/** Where a command is, as the vehicle says it. Told again until the backend has acknowledged it. */
+/** State of a command in the vehicle, reported until the backend acknowledges it. */
 export const commandReport = z.object({
   id: z.string().max(64),
   state: z.enum(COMMAND_STATES),
-  /** Of a failure: REFUSED (with `nrc`), SILENT, IN_DOUBT, LIMIT, UNKNOWN_ACTION, BAD_ARGUMENT, UNKNOWN_ECU. */
+  /** Code of a failure: REFUSED (with `nrc`), SILENT, IN_DOUBT, LIMIT, UNKNOWN_ACTION, BAD_ARGUMENT, UNKNOWN_ECU. */
   code: z.string().max(32).optional(),
   reason: lineText(500).optional(),
   /** Negative response code of the ECU, ISO 14229-1 annex A.1. */
   nrc: z.number().int().min(0).max(255).optional(),
-  /** What the ECU answered, for people. */
+  /** The ECU's answer as text for people. */
   result: lineText(500).optional(),
-  /** How often the ECU was made to do it: 0 or 1. */
+  /** How often the ECU has run the command: 0 or 1. */
   runs: z.number().int().min(0),
-  /** ISO 8601, by the vehicle's clock. */
+  /** Time by the vehicle's clock, ISO 8601. */
   at: z.iso.datetime({ offset: true }),
 });
 export type CommandReport = Readonly<z.output<typeof commandReport>>;
@@ -112,7 +112,7 @@ export type CheckedArguments =
       readonly reason: string;
     };
 
-/** Against what the ECU offers. */
+/** Checks a command against the catalogue of its ECU. */
 export function checkCommand(
   offered: Catalogue,
   { ecu, action, arguments: given }: Pick<CommandOrder, 'ecu' | 'action' | 'arguments'>,

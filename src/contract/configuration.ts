@@ -1,11 +1,11 @@
-// Remote configuration: the parameters, what each may be, and how a vehicle answers for each of them.
+// Remote configuration: the parameters, their allowed values, and the vehicle's result for each.
 
 import { z } from 'zod';
 import { ECU_NAME, ecuName } from '../core/names.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 import { lineText } from '../core/text.ts';
 
-/** An ECU and one of its data identifiers: `INV.FD40`. */
+/** Name of an ECU and of one data identifier: `INV.FD40`. */
 export const didName = z
   .string()
   .regex(
@@ -30,12 +30,12 @@ const seconds = (least: number, most: number) =>
     .max(most, `expected ${least} to ${most} s`);
 const consent = z.enum(['ask', 'none'], 'expected ask or none');
 
-/** The most DIDs that are read in one round. */
+/** Most DIDs in one round of readings. */
 const MAX_DIDS = 32;
 
 /**
- * One schema for all: whoever sets a parameter, stores it, applies it or shows it works with this table. Names are
- * those on the wire; durations are in seconds.
+ * The common schema of all parameters, for setting, storing, applying and showing them. Names are those on the wire;
+ * durations are in seconds.
  */
 export const PARAMETERS = {
   pollInterval: {
@@ -85,33 +85,33 @@ export interface Bound {
 export type ParameterName = keyof typeof PARAMETERS;
 export const PARAMETER_NAMES = Object.keys(PARAMETERS) as readonly ParameterName[];
 
-/** What is in force: each parameter with its value. */
+/** The parameters in force with their values. */
 export type Configuration = {
   readonly [Name in ParameterName]: z.output<(typeof PARAMETERS)[Name]['schema']>;
 };
 
-/** What an operator wants, as he wrote it: any JSON under any name, so that the vehicle can say what is wrong with it. */
+/** Parameters as an operator wrote them: any JSON under any name, so that the vehicle can report what is wrong. */
 export type WantedParameters = Readonly<Record<string, unknown>>;
 
 const REJECTION_CODES = [
-  /** This software has no such parameter. */
+  /** The software has no parameter of this name. */
   'UNKNOWN_PARAMETER',
-  /** Not of the type or form that the schema asks for. */
+  /** The value does not have the type or form of the schema. */
   'WRONG_TYPE',
-  /** Of the right type, and too small, too large or too many. */
+  /** The value has the right type, but is too small, too large or too long. */
   'OUT_OF_RANGE',
   'UNKNOWN_ECU',
   'UNKNOWN_DID',
-  /** Names an action or argument that the ECU does not have. */
+  /** The value names an action or argument that the ECU does not have. */
   'UNKNOWN_ACTION',
-  /** What the vehicle file rules out. */
+  /** The vehicle file does not allow the value. */
   'NOT_ALLOWED',
-  /** Right by itself, and not together with another one. */
+  /** The value is valid alone, but not together with another parameter. */
   'CONFLICT',
 ] as const;
 export type RejectionCode = (typeof REJECTION_CODES)[number];
 
-/** What the vehicle did with one parameter. `reason` is a sentence for the operator. */
+/** The vehicle's result for one parameter. `reason` is a sentence for the operator. */
 export type ParameterResult =
   | { readonly parameter: string; readonly status: 'accepted' | 'unchanged' }
   | {
@@ -135,7 +135,7 @@ export const DEFAULT_CONFIGURATION: Configuration = Object.fromEntries(
   PARAMETER_NAMES.map((name) => [name, PARAMETERS[name].default]),
 ) as unknown as Configuration;
 
-/** Names and sizes only: what a parameter may be is for the vehicle to say. */
+/** Schema of names and sizes only; the vehicle checks the values. */
 export const wantedParameters = z
   .record(
     z.string().regex(/^[a-z][A-Za-z0-9]{0,31}$/, 'expected the name of a parameter'),
@@ -148,7 +148,7 @@ export type CheckedParameter =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: RejectionCode; readonly reason: string };
 
-/** One parameter alone, against the schema. */
+/** Checks one parameter alone against the schema. */
 export function checkParameter(name: string, value: unknown): CheckedParameter {
   if (!Object.hasOwn(PARAMETERS, name)) {
     const reason = `there is no parameter ${name}: expected one of ${PARAMETER_NAMES.join(', ')}`;
@@ -167,7 +167,7 @@ export function checkParameter(name: string, value: unknown): CheckedParameter {
   };
 }
 
-/** The parameters for whoever wants to fill them in: JSON schema, default, unit, meaning. */
+/** Describes the parameters for programs and people that set them: JSON schema, default, unit, meaning. */
 export function describeParameters(): Record<string, unknown> {
   return Object.fromEntries(
     PARAMETER_NAMES.map((name) => {

@@ -1,16 +1,16 @@
-// The form of an endpoint: method, path, request, response and problems. Server, vehicles, devices and tools use the same object.
+// The form of an endpoint: method, path, request, response and problems. Servers and clients use the same object.
 
 import type { z } from 'zod';
 import type { ProblemCode } from './problem.ts';
 
-/** What an endpoint takes. */
+/** The request of an endpoint. */
 export interface EndpointRequest {
-  /** The parts of the path that begin with a colon. */
+  /** The parameters of the path, which begin with a colon. */
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
-  /** Header fields with a meaning of their own, each with a sentence. */
+  /** Header fields that the endpoint uses, each with a description. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** JSON. */
+  /** Schema of a JSON body. */
   readonly body?: z.ZodType;
   /** The fields of a form (`application/x-www-form-urlencoded`). */
   readonly form?: z.ZodType;
@@ -20,11 +20,11 @@ export interface EndpointRequest {
   readonly maxBytes?: number;
 }
 
-/** What an endpoint answers when it does not refuse. */
+/** The response of an endpoint to a request that it does not refuse. */
 interface EndpointResponse {
-  /** Statuses with their meaning. */
+  /** Each status with its meaning. */
   readonly statuses: Readonly<Record<number, string>>;
-  /** Of a JSON answer. */
+  /** Schema of a JSON answer. */
   readonly body?: z.ZodType;
   /** Media types of the body, the usual one first. Missing: `application/json` where there is a body. */
   readonly types?: readonly string[];
@@ -33,18 +33,18 @@ interface EndpointResponse {
 }
 
 export interface Endpoint {
-  /** Unique; the `operationId` of OpenAPI. */
+  /** Unique id, which is the `operationId` of OpenAPI. */
   readonly id: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** `/config/:vin` */
+  /** Path such as `/config/:vin`. */
   readonly path: `/${string}`;
-  /** One sentence. */
+  /** Description in one sentence. */
   readonly summary: string;
-  /** Request and response travel in sealed messages; the schemas are those of the content. */
+  /** True when request and response are sealed messages; the schemas describe their content. */
   readonly sealed?: true;
   readonly request?: EndpointRequest;
   readonly response: EndpointResponse;
-  /** Stable codes with which it refuses, beside those of every endpoint (`COMMON_PROBLEMS`). */
+  /** Stable codes of refusals, besides those of every endpoint (`COMMON_PROBLEMS`). */
   readonly problems: readonly ProblemCode[];
 }
 
@@ -70,7 +70,7 @@ type PathParams<Path extends string> = Path extends `${string}/:${infer Rest}`
     : Rest
   : never;
 
-/** No argument for a path without parameters. */
+/** Arguments of `pathOf`; none for a path without parameters. */
 type ParamsOf<Path extends string> = [PathParams<Path>] extends [never]
   ? []
   : [params: Readonly<Record<PathParams<Path>, string>>];
@@ -85,7 +85,7 @@ export function pathOf<Path extends string>(
   );
 }
 
-/** The address of an endpoint below `base`, which ends with a slash: a backend may stand below a path of its own. */
+/** The address of an endpoint below `base`, which ends with a slash: a backend can have a path in its address. */
 export function urlOf<Path extends string>(
   base: URL,
   to: { readonly path: Path },
@@ -94,7 +94,7 @@ export function urlOf<Path extends string>(
   return new URL(pathOf(to, ...params).slice(1), base);
 }
 
-/** `GET /config/:vin`, as messages and tables name a route. */
+/** Name of a route in messages and tables: `GET /config/:vin`. */
 export function routeOf({ method, path }: Pick<Endpoint, 'method' | 'path'>): string {
   return `${method} ${path}`;
 }

@@ -1,4 +1,4 @@
-// Fields that several endpoints have: names, serials, keys and texts as they travel over HTTP.
+// Fields that several endpoints share: names, serials, keys and texts as sent over HTTP.
 
 import { z } from 'zod';
 import { fromHex } from '../core/bytes.ts';
@@ -23,18 +23,18 @@ const UNSAFE = 'characters that control a terminal or the direction of text are 
 
 export const safeLine = (most: number) => z.string().max(most).refine(isSafeLine, UNSAFE);
 
-/** Text of people, with line breaks and tabs. */
+/** Text written by people, with line breaks and tabs. */
 export const notesText = z
   .string()
   .max(2000, 'at most 2000 characters')
   .refine(isSafeText, UNSAFE)
   .transform((text) => text.replaceAll('\r\n', '\n').trim());
 
-/** Why an operator does something; `missing` asks for it. */
+/** An operator's reason; `missing` is the message for an empty one. */
 export const reasonText = (missing: string) =>
   lineText(500).refine((text) => text.trim() !== '', missing);
 
-/** The public name of a release's image. Anything else is refused before it is looked up. */
+/** The public name of a release's image. Another form of name is refused before the look-up. */
 export const imageFile = z
   .string()
   .regex(
@@ -42,7 +42,7 @@ export const imageFile = z
     'not the name of an image: use the url that /latest_version gives',
   );
 
-/** Bytes of an image. */
+/** Size of an image in bytes. */
 export const imageSize = z.number().int().positive().max(LARGEST_IMAGE_BYTES);
 
 export const hexText = (bytes: number) =>
@@ -51,15 +51,15 @@ export const hexText = (bytes: number) =>
     .regex(new RegExp(`^[0-9a-fA-F]{${2 * bytes}}$`), `expected ${2 * bytes} hexadecimal digits`)
     .transform((text) => text.toLowerCase());
 
-/** Missing, null and empty are the same: not known. */
+/** A text that is undefined when it is missing, null or empty. */
 export const optionalText = <T extends z.ZodType<string>>(schema: T) =>
   schema.nullish().transform((value) => (value == null || value === '' ? undefined : value));
 
-/** Missing and null are the same: nothing is said about it. */
+/** A value that is undefined when it is missing or null. */
 export const unsaid = <T extends z.ZodType>(schema: T) =>
   schema.nullish().transform((value) => value ?? undefined);
 
-/** The number of a chip, or the name of a hardware. */
+/** A chip number or the name of a hardware. */
 export const hardwareText = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/, 'expected 1 to 64 letters, digits, . _ : + -');
@@ -69,23 +69,23 @@ export const serialText = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/, 'expected a serial such as CO-000001');
 
-/** An X25519 public key. A point with which every agreement gives the same secret is a mistake of the factory. */
+/** An X25519 public key. Points of small order are refused, because every agreement with them gives the same secret. */
 export const agreementKey = hexText(32).refine(
   (key) => x25519Agree(PROBE, fromHex(key)) !== undefined,
   'expected an X25519 public key',
 );
 const PROBE = new Uint8Array(32).fill(0x42);
 
-/** ISO 8601 with the offset to UTC. */
+/** Time in ISO 8601 with the offset to UTC. */
 export const timeText = z.iso.datetime({ offset: true });
 
-/** A file of a repository, or what a role signed. */
+/** A signed object: a metadata file of a repository, or another object that a role signed. */
 export const signedObject = z.looseObject({
   signed: z.looseObject({}),
   signatures: z.array(z.unknown()),
 });
 
-/** What is signed, as it came: its signatures are checked where the keys are known. */
+/** A signed object, unchanged. Its signatures are checked where the keys are known. */
 export const signedJson = z
   .custom<unknown>((value) => signedObject.safeParse(value).success, {
     message: 'expected an object with signed and signatures',
@@ -97,7 +97,7 @@ export const signedJson = z
     required: ['signed', 'signatures'],
   });
 
-/** Number of rows in an answer: `usual` unless the caller asks for another, `most` at most. */
+/** Number of rows in an answer: `usual` by default, at most `most`. */
 export const rowLimit = (usual: number, most: number) =>
   z.coerce.number('expected a number').int().min(1).max(most).default(usual);
 
@@ -108,5 +108,5 @@ export const OCTETS_TYPE = 'application/octet-stream';
 export const HTML_TYPE = 'text/html';
 export const JSON_TYPE = 'application/json';
 
-/** A browser that is led on after a form. */
+/** Meaning of status 303 after a form. */
 export const SEE_OTHER = 'a browser is led to the page that shows the result';

@@ -1,4 +1,4 @@
-// OpenAPI 3.1 of a list of endpoints: JSON schemas of what travels, statuses, and the codes of refusals.
+// Makes OpenAPI 3.1 from a list of endpoints: JSON schemas of requests and answers, statuses, codes of refusals.
 
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
@@ -15,13 +15,13 @@ import {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** How a caller proves who it is; each entry of a list is one way, an empty object is nobody in particular. */
+/** How a caller authenticates: each entry is one way, an empty object means without authentication. */
 export type Security = readonly Readonly<Record<string, readonly string[]>>[];
 
 export interface OpenApiOptions<E extends Endpoint> {
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
-  /** Names of `securitySchemes`. */
+  /** Names of `securitySchemes` for an endpoint. */
   readonly security: (endpoint: E) => Security;
   readonly securitySchemes: Json;
 }
@@ -36,7 +36,7 @@ export interface OpenApiDocument {
 
 const SCHEMAS = '#/components/schemas';
 
-/** Throws Error for two schemas or endpoints of one name. */
+/** Makes the document. Throws Error for two schemas or endpoints with the same name. */
 export function openApiOf<E extends Endpoint>(
   endpoints: readonly E[],
   { version, security, securitySchemes }: OpenApiOptions<E>,
@@ -54,7 +54,7 @@ export function openApiOf<E extends Endpoint>(
       title: 'can-ota backend',
       version,
       description:
-        'Vehicles, small devices, tools and people speak to the backend through this interface.',
+        'Vehicles, small devices, tools and people use the backend through this interface.',
     },
     paths,
     components: { schemas: schemas.json(), securitySchemes },
@@ -120,7 +120,7 @@ function requestBodyOf({ id, sealed, request }: Endpoint, schemas: Schemas): Jso
   return Object.keys(content).length === 0 ? undefined : { required: true, content };
 }
 
-/** OpenAPI knows no sealed messages: the type is the one of the wire, and the extension names the content. */
+/** The content of a sealed message, which OpenAPI cannot describe: octets, with the content in an extension. */
 function sealedContent(content: Json): Json {
   return {
     [SEALED_TYPE]: {
@@ -152,12 +152,12 @@ function answersOf({ id, sealed, response }: Endpoint, schemas: Schemas): Json {
   );
 }
 
-/** 204, 303 and 304 have no body. */
+/** Whether answers with this status have no body: 204, 303 and 304. */
 function isEmpty(status: number): boolean {
   return status === 204 || (status >= 300 && status < 400);
 }
 
-/** The codes by status. An answer with the same status stays what it is, and has the problem beside it. */
+/** The codes by status. An answer with the same status stays, and the problem is added to it. */
 function refusalsOf({ problems, response, sealed }: Endpoint, schemas: Schemas): Json {
   const codes = [...new Set([...COMMON_PROBLEMS, ...problems])].sort();
   const byStatus = new Map<number, string[]>();
@@ -188,12 +188,12 @@ function refusalsOf({ problems, response, sealed }: Endpoint, schemas: Schemas):
   );
 }
 
-/** Schemas by name. One that is part of another is referred to, where it has a name of its own. */
+/** Schemas by name. A named schema that is part of another becomes a reference. */
 class Schemas {
   readonly #registry = z.registry<{ id: string }>();
   readonly #names = new Set<string>();
 
-  /** Under the name that the schema was given by `meta`, or under `name`. */
+  /** A reference to the schema by its name from `meta`, or by `name`. */
   ref(schema: z.ZodType, name: string): Json {
     return { $ref: `${SCHEMAS}/${this.#nameOf(schema, name)}` };
   }
@@ -203,7 +203,7 @@ class Schemas {
       ...AS_IT_TRAVELS,
       uri: (id) => `${SCHEMAS}/${id}`,
     });
-    // Zod collects parts with a name of their own in one schema that only holds definitions.
+    // Zod collects named parts in one schema that only holds definitions.
     const text = JSON.stringify(printed.schemas).replaceAll(
       `${SCHEMAS}/${PARTS}#/$defs/`,
       `${SCHEMAS}/`,
@@ -229,7 +229,7 @@ class Schemas {
 
 const PARTS = '__shared';
 
-/** What a schema takes is what travels; what it makes of it is its reader's business. */
+/** Options that print the input of a schema, which is the form on the wire, and not its transformed output. */
 const AS_IT_TRAVELS = { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' } as const;
 
 function inlineJson(schema: z.core.$ZodType): Json {

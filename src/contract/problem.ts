@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-/** Each code with its status. Scripts and vehicles branch on codes; the texts beside them may change. */
+/** Each code with its status. Scripts and vehicles depend on codes; the texts may change. */
 export const PROBLEM_STATUS = {
   ADDRESS_NOT_ALLOWED: [403],
   BACKEND_BEHIND: [503],
@@ -10,7 +10,7 @@ export const PROBLEM_STATUS = {
   BAD_FIELD: [400],
   BAD_JSON: [400],
   BAD_NAME: [400],
-  /** 431: the head is too large. */
+  /** 431: the header is too large. */
   BAD_REQUEST: [400, 431],
   BODY_INCOMPLETE: [400],
   BODY_TIMEOUT: [408],
@@ -53,7 +53,7 @@ export const PROBLEM_STATUS = {
   MESSAGE_REPLAYED: [401],
   METADATA_KEYS: [409],
   METADATA_REFUSED: [422],
-  /** 501: a method that no address knows. */
+  /** 501: a method that no address supports. */
   METHOD_NOT_ALLOWED: [405, 501],
   MODEL_MISMATCH: [409],
   NONCE_EXPIRED: [403],
@@ -96,7 +96,7 @@ export type ProblemCode = keyof typeof PROBLEM_STATUS;
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** RFC 9457. A client takes a code that it does not know as the status says. */
+/** Problem details of RFC 9457. A client that does not know a code goes by the status. */
 export const problemDetails = z
   .object({
     type: z.literal('about:blank'),
@@ -112,7 +112,7 @@ export const sealedProblem = problemDetails
   .pick({ code: true, detail: true })
   .meta({ id: 'SealedProblem' });
 
-/** Any endpoint may refuse with these. */
+/** Problems of every endpoint. */
 export const COMMON_PROBLEMS = [
   'ADDRESS_NOT_ALLOWED',
   'BAD_REQUEST',
@@ -123,7 +123,7 @@ export const COMMON_PROBLEMS = [
   'METHOD_NOT_ALLOWED',
 ] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint with a body. */
+/** Problems of an endpoint with a body. */
 export const BODY_PROBLEMS = [
   'BAD_FIELD',
   'BAD_JSON',
@@ -132,7 +132,7 @@ export const BODY_PROBLEMS = [
   'UNSUPPORTED_MEDIA_TYPE',
 ] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint for devices with a session. */
+/** Problems of an endpoint for devices with a session. */
 export const DEVICE_PROBLEMS = [
   'DEVICE_CERTIFICATE',
   'DEVICE_REFUSED',
@@ -141,7 +141,7 @@ export const DEVICE_PROBLEMS = [
   'TOKEN_EXPIRED',
 ] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint with sealed messages. */
+/** Problems of an endpoint with sealed messages. */
 export const SEALED_PROBLEMS = [
   ...BODY_PROBLEMS,
   'DEVICE_CERTIFICATE',
@@ -154,7 +154,7 @@ export const SEALED_PROBLEMS = [
   'SESSION_UNKNOWN',
 ] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint for tools with a token. */
+/** Problems of an endpoint for tools with a token. */
 export const TOKEN_PROBLEMS = [
   'DEVICE_CERTIFICATE',
   'DEVICE_REFUSED',
@@ -164,16 +164,16 @@ export const TOKEN_PROBLEMS = [
   'TOKEN_REQUIRED',
 ] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint for people who are logged in. */
+/** Problems of an endpoint for people who are logged in. */
 export const PERSON_PROBLEMS = ['LOGIN_REQUIRED', 'ROLE'] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint for people and tools that changes nothing. */
+/** Problems of an endpoint for people and tools that changes nothing. */
 export const READER_PROBLEMS = [
   ...TOKEN_PROBLEMS,
   'LOGIN_REQUIRED',
 ] as const satisfies readonly ProblemCode[];
 
-/** Of an endpoint for people and tools that changes something: a person needs a CSRF token as well. */
+/** Problems of an endpoint for people and tools that changes something; a person needs a CSRF token. */
 export const CHANGER_PROBLEMS = [
   ...READER_PROBLEMS,
   'CSRF',

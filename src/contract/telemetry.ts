@@ -1,4 +1,4 @@
-// Measured data on its way to the backend: numbered batches, so that nothing is lost or counted twice unnoticed.
+// Measured data for the backend in numbered batches, so that lost or repeated batches are detected.
 
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
@@ -6,19 +6,19 @@ import { parseJsonText } from '../core/json.ts';
 import { lineText } from '../core/text.ts';
 import { didName } from './configuration.ts';
 
-/** One DID over one window of time. */
+/** One DID in one window of time. */
 export const sample = z.object({
   did: didName,
-  /** Of the last reading in it: ISO 8601 by the vehicle's clock. */
+  /** Time of the last reading by the vehicle's clock, ISO 8601. */
   at: z.iso.datetime({ offset: true }),
-  /** Readings in it. */
+  /** Number of readings. */
   count: z.number().int().min(1),
-  /** In the unit of the vehicle file; missing for data that is no number, and where nothing says how to read it. */
+  /** Mean in the unit of the vehicle file; missing for data that is not a number or not described. */
   mean: z.number().optional(),
   min: z.number().optional(),
   max: z.number().optional(),
   unit: lineText(16).optional(),
-  /** Of the last reading: the data of the DID as hexadecimal digits. */
+  /** Data of the last reading as hexadecimal digits. */
   raw: z
     .string()
     .regex(/^(?:[0-9a-f]{2}){0,256}$/)
@@ -28,31 +28,31 @@ export type Sample = Readonly<z.output<typeof sample>>;
 
 export const MAX_SAMPLES = 512;
 
-/** What one upload carries. */
+/** The content of one upload. */
 export const batch = z.object({
   vin: z.string().max(32),
-  /** From 1, without a gap over the whole life of this sender; begun anew with another `sender`. */
+  /** Number from 1 without a gap for this sender; a new `sender` begins at 1 again. */
   number: z.number().int().min(1),
-  /** Random, made with the sender's store: numbers of another one are no duplicates. */
+  /** Random id of the sender's store; the same number from another sender is not a duplicate. */
   sender: z.string().regex(/^[0-9a-f]{16}$/),
-  /** Samples that were thrown away since the batch before, because there was no room for them. */
+  /** Samples dropped since the previous batch because the store was full. */
   dropped: z.number().int().min(0),
   samples: z.array(sample).max(MAX_SAMPLES),
 });
 export type Batch = Readonly<z.output<typeof batch>>;
 
-/** The answer: everything up to this number is stored. */
+/** The answer: all batches up to this number are stored. */
 export const batchAnswer = z.object({ stored: z.number().int().min(0) });
 
-/** A bomb ends here: 512 samples are some 100 KiB. */
+/** Largest uncompressed batch, against compression bombs; 512 samples have about 100 KiB. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 
-/** JSON in gzip (RFC 1952). */
+/** Packs a batch as JSON in gzip (RFC 1952). */
 export function packBatch(content: Batch): Uint8Array {
   return gzipSync(Buffer.from(JSON.stringify(content)), { level: 6 });
 }
 
-/** Undefined for what is none, or too large. */
+/** Unpacks a batch; undefined for invalid or too large data. */
 export function unpackBatch(bytes: Uint8Array): Batch | undefined {
   try {
     const text = gunzipSync(bytes, { maxOutputLength: MAX_BATCH_BYTES }).toString('utf8');

@@ -79,8 +79,8 @@ describe('on the wire', () => {
     expect(toHex(record)).toBe(
       '0000000300066368756e6b21f56d78b73fae1fcaa1aaea781301db5a725c898a0ae9b30a22a65cc903036b68',
     );
-    expect(() => encodeRecord(key, 1024, 0, new Uint8Array())).toThrow('this one 0');
-    expect(() => encodeRecord(key, 1024, 0, new Uint8Array(1025))).toThrow('this one 1025');
+    expect(() => encodeRecord(key, 1024, 0, new Uint8Array())).toThrow('this one has 0');
+    expect(() => encodeRecord(key, 1024, 0, new Uint8Array(1025))).toThrow('this one has 1025');
   });
 
   it('the HMAC binds device, session, image, size of chunks and place', () => {

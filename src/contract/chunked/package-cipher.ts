@@ -4,10 +4,10 @@
 //     4  1  version, 1                22      default: blocks of 4096 bytes, the last one shorter, each with its tag
 //     5  1  profile: 1 default, 2 rsa         rsa: IV (16), AES-256-CBC text, HMAC-SHA256 (32) over all before it
 //
-// The keys come by HKDF-SHA256 from the device key, the salt, and what the image is and for whom: profile, serial, model,
-// version, digest, length. A nonce of the blocks is prefix (7), block number (4), last flag (1) as in
-// src/trust/image-encryption.ts, and the head is associated data of each. With CBC the padding is looked at only when the
-// HMAC was right, so that nobody learns anything from it.
+// HKDF-SHA256 derives the keys from the device key, the salt, and the identity of image and device: profile, serial,
+// model, version, digest, length. The nonce of a block is prefix (7), block number (4), last flag (1) as in
+// src/trust/image-encryption.ts, and the head is associated data of each block. With CBC the padding is checked only
+// after the HMAC, so that an attacker learns nothing from padding errors.
 
 import { createCipheriv, createHash, createHmac, type Hash } from 'node:crypto';
 import { hkdf } from '@noble/hashes/hkdf.js';
@@ -32,20 +32,20 @@ const CODES: Readonly<Record<Profile, number>> = { default: 1, rsa: 2 };
 
 export interface PackageKey {
   readonly serial: string;
-  /** `deviceKeyOf(secret)`: 32 bytes that the device and the registry know. */
+  /** `deviceKeyOf(secret)`: 32 bytes, known to the device and the registry. */
   readonly deviceKey: Uint8Array;
 }
 
 export interface PackageEncryptor {
-  /** What stands before everything. */
+  /** The bytes before the encrypted blocks. */
   readonly head: Uint8Array;
-  /** For the next bytes of the image. */
+  /** Encrypts the next bytes of the image. */
   update(plain: Uint8Array): Uint8Array;
-  /** The rest. Throws RangeError when the bytes were not those of the manifest. */
+  /** The last encrypted bytes. Throws RangeError when the image does not match the manifest. */
   finish(): Uint8Array;
 }
 
-/** bytes of the image as it travels */
+/** Length of the encrypted image in bytes. */
 export function encryptedLength({
   profile,
   length,
@@ -56,7 +56,7 @@ export function encryptedLength({
   return HEAD_BYTES + IV_BYTES + cbcLength(length) + MAC_BYTES;
 }
 
-/** With a salt of its own, so that no two copies share a key. */
+/** Encrypts with a new salt, so that no two copies share a key. */
 export function encryptPackage(
   manifest: PackageManifest,
   to: PackageKey,
@@ -68,7 +68,7 @@ export function encryptPackage(
     : cbcEncryptor(manifest, to, concatBytes(salted, random.bytes(IV_BYTES)));
 }
 
-/** What every head of a profile begins with. */
+/** The first bytes of every head of a profile. */
 export function headStart(profile: Profile): Uint8Array {
   return concatBytes(asciiBytes('COD1'), Uint8Array.of(1, CODES[profile]));
 }
@@ -147,7 +147,7 @@ function cbcEncryptor(
   };
 }
 
-/** Counts and hashes the plain image, which must be the one that was signed. */
+/** Checks length and digest of the plain image against the signed manifest. */
 export class PlainCheck {
   readonly #hash: Hash = createHash('sha256');
   readonly #expected: string;
@@ -158,24 +158,25 @@ export class PlainCheck {
     this.#expected = expected;
   }
 
-  /** Throws RangeError for more than there is. */
+  /** Adds plain bytes. Throws RangeError when they exceed the length in the manifest. */
   update(plain: Uint8Array): void {
-    if (plain.length > this.left) throw new RangeError('more bytes than the manifest names');
+    if (plain.length > this.left)
+      throw new RangeError('the image is longer than the manifest says');
     this.left -= plain.length;
     this.#hash.update(plain);
   }
 
-  /** At the end, once. */
+  /** Whether length and digest match; called once, at the end. */
   right(): boolean {
     return this.left === 0 && this.#hash.digest('hex') === this.#expected;
   }
 
   require(): void {
-    if (!this.right()) throw new RangeError('the bytes are not those that the manifest names');
+    if (!this.right()) throw new RangeError('the image does not match the manifest');
   }
 }
 
-/** PKCS #7: there is always some padding. */
+/** Length of CBC text with PKCS #7, which always adds padding. */
 export function cbcLength(length: number): number {
   return (Math.floor(length / CBC_BYTES) + 1) * CBC_BYTES;
 }

@@ -1,4 +1,4 @@
-// Opens the encrypted image of a package in a few kilobytes of memory, which it is given.
+// Decrypts the image of a package in a few kilobytes of memory, which the caller provides.
 
 import { createDecipheriv, createHmac } from 'node:crypto';
 import { constantTimeEqual, equalBytes } from '../../core/bytes.ts';
@@ -20,22 +20,22 @@ import {
   TAG_BYTES,
 } from './package-cipher.ts';
 
-/** Working memory of a decryptor, whatever the size of the image. */
+/** Working memory of a decryptor, independent of the size of the image. */
 export const DECRYPTOR_BYTES = BLOCK_BYTES + TAG_BYTES;
 
 export type Opened =
   | {
       readonly ok: true;
-      /** Bytes that were taken from what was given. */
+      /** Number of bytes that were taken from the input. */
       readonly taken: number;
-      /** The next bytes of the image, often none: a view of the decryptor's memory, good until the next call. */
+      /** The next bytes of the image, often none: a view of the decryptor's memory, valid until the next call. */
       readonly plain: Uint8Array;
     }
   | PackageFault;
 
 /**
- * Opens the image in pieces of any size. With `default` nothing is given out that is not authentic; with `rsa` that is
- * known at the end, so what is given out goes where it is not run before `finish` is ok.
+ * Decrypts the image in pieces of any size. With `default` all returned bytes are authentic. With `rsa` this is known
+ * only at the end, so the caller must not run the bytes before `finish` is ok.
  */
 export class PackageDecryptor {
   readonly #manifest: PackageManifest;
@@ -65,7 +65,7 @@ export class PackageDecryptor {
     this.#head = new Uint8Array(headBytes(manifest.profile));
   }
 
-  /** Call again with what it did not take. */
+  /** Takes input; call it again with the bytes that it did not take. */
   take(bytes: Uint8Array): Opened {
     if (this.#fault !== undefined) return this.#fault;
     if (this.#headFilled < this.#head.length) {
@@ -75,14 +75,14 @@ export class PackageDecryptor {
       if (this.#headFilled < this.#head.length) return opened(part.length);
       const opener = this.#openHead();
       if (opener === undefined) {
-        return this.#refuse('DECRYPTION', 'the image begins with no head of this profile');
+        return this.#refuse('DECRYPTION', 'the image does not begin with a head of this profile');
       }
       this.#opener = opener;
       return opened(part.length);
     }
     const opener = present(this.#opener, 'the opener of the image');
     const size = opener.wants(this.#check.left);
-    if (size === 0) return this.#refuse('LENGTH', 'goes on after its end');
+    if (size === 0) return this.#refuse('LENGTH', 'the image is longer than its manifest says');
     const part = bytes.subarray(0, size - this.#filled);
     this.#memory.set(part, this.#filled);
     this.#filled += part.length;
@@ -101,11 +101,11 @@ export class PackageDecryptor {
     return opened(part.length, given);
   }
 
-  /** After the last bytes: whether all that was given out is the image that was signed. */
+  /** Called after the last bytes: whether the returned bytes are the signed image. */
   finish(): { readonly ok: true } | PackageFault {
     if (this.#fault !== undefined) return this.#fault;
     if (this.#opener === undefined || this.#opener.wants(this.#check.left) !== 0) {
-      return this.#refuse('LENGTH', 'ends before its end');
+      return this.#refuse('LENGTH', 'the image is shorter than its manifest says');
     }
     if (!this.#check.right()) {
       return this.#refuse('DIGEST_MISMATCH', 'the image is not the one that was signed');
@@ -142,7 +142,7 @@ class BlockOpener {
     this.#head = head;
   }
 
-  /** Bytes of the next piece, where `left` bytes of the image are still to come. */
+  /** Length of the next piece when `left` bytes of the image are still missing. */
   wants(left: number): number {
     return left === 0 ? 0 : Math.min(left, BLOCK_BYTES) + TAG_BYTES;
   }
@@ -160,7 +160,7 @@ class BlockOpener {
       decipher.final();
       return plain;
     } catch {
-      return undefined; // the tag is wrong: nothing of it was given out
+      return undefined; // the tag is wrong, and no byte of the block was returned
     }
   }
 }
@@ -169,7 +169,7 @@ class CbcOpener {
   readonly #decipher: ReturnType<typeof createDecipheriv>;
   readonly #mac: ReturnType<typeof createHmac>;
   readonly #padding: number;
-  /** Of the text before its last block. */
+  /** Bytes of CBC text left before its last block. */
   #bodyLeft: number;
   #done = false;
 
@@ -196,7 +196,7 @@ class CbcOpener {
     this.#done = true;
     const last = text.subarray(0, CBC_BYTES);
     const mac = this.#mac.update(last).digest();
-    // First the HMAC over everything, then the padding.
+    // Check the HMAC over everything before the padding.
     if (!constantTimeEqual(mac, text.subarray(CBC_BYTES))) return undefined;
     const block = this.#decipher.update(last);
     const end = CBC_BYTES - this.#padding;

@@ -1,10 +1,10 @@
-// What is released for small devices: a manifest that names one image, signed offline under one of two profiles.
+// The package for small devices: a manifest that names one image, signed offline under one of two profiles.
 //
 //     default   Ed25519 (RFC 8032)                          AES-256-GCM in blocks of 4 KiB
 //     rsa       RSA-2048, PKCS #1 v1.5 (RFC 8017), SHA-256  AES-256-CBC with PKCS #7 padding, HMAC-SHA256 over it
 //
-// The signature is over the canonical JSON of the manifest, and the manifest holds the digest of the plain image: who
-// believes the manifest and computes the digest himself needs to believe nobody else.
+// The signature covers the canonical JSON of the manifest, which holds the digest of the plain image. A device that
+// verifies the signature and computes the digest needs to trust no other party.
 
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { z } from 'zod';
@@ -32,15 +32,15 @@ export const releaseCounter = z
 export const manifestSchema = z.strictObject({
   type: z.literal('can-ota device package'),
   format: z.literal(1),
-  /** Hardware that it runs on. */
+  /** Hardware model for which the image is made. */
   model: hardwareModel,
   version: packageVersion,
-  /** Never goes back: a device takes nothing below the one that it has confirmed. */
+  /** Release counter: a device refuses a package below its confirmed counter. */
   counter: releaseCounter,
   profile: profileName,
-  /** bytes of the plain image */
+  /** Length of the plain image in bytes. */
   length: z.number().int().min(1).max(LARGEST_IMAGE_BYTES),
-  /** Of the plain image. */
+  /** SHA-256 of the plain image. */
   sha256: sha256Hex,
 });
 export type PackageManifest = Readonly<z.output<typeof manifestSchema>>;
@@ -53,18 +53,18 @@ export const signedManifest = z.strictObject({
 });
 export type SignedManifest = Readonly<z.output<typeof signedManifest>>;
 
-/** Why a device does not take a package. */
+/** Why a device refuses a package. */
 export type PackageFaultCode =
-  /** Not signed by the key that the device has known since it was enrolled. */
+  /** The package is not signed by the key that the device got at its enrolment. */
   | 'SIGNATURE'
   | 'PROFILE'
   | 'MODEL'
   | 'COUNTER'
-  /** Damaged, or encrypted for another device or package. */
+  /** The image is damaged, or encrypted for another device or package. */
   | 'DECRYPTION'
-  /** Not the image that was signed. */
+  /** The image is not the signed one. */
   | 'DIGEST_MISMATCH'
-  /** More or fewer bytes than there should be. */
+  /** The image is longer or shorter than the manifest says. */
   | 'LENGTH';
 
 export interface PackageFault {
@@ -77,35 +77,35 @@ export function packageFault(code: PackageFaultCode, reason: string): PackageFau
   return { ok: false, code, reason };
 }
 
-/** A public key of a profile, that packages are verified with. */
+/** A public key of a profile with which packages are verified. */
 export interface ReleaseKey {
   readonly profile: Profile;
-  /** SHA-256 of its SubjectPublicKeyInfo, hexadecimal. */
+  /** SHA-256 of the key's SubjectPublicKeyInfo, hexadecimal. */
   readonly id: string;
   readonly key: KeyObject;
 }
 
 /**
- * Canonical JSON: its fields are texts without characters that need escaping and whole numbers, so sorted fields
- * without spaces are all there is to it.
+ * Canonical JSON of the manifest. Its fields are whole numbers and texts without characters that need escaping, so
+ * sorted fields without spaces are enough.
  */
 export function manifestBytes(manifest: PackageManifest): Uint8Array {
   const fields = Object.entries(manifest).sort(([a], [b]) => (a < b ? -1 : 1));
   return new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
 }
 
-/** From PEM (SubjectPublicKeyInfo). Undefined for what is none, or a key of no profile. */
+/** Reads a public key from PEM (SubjectPublicKeyInfo). Undefined for an invalid text or a key of no profile. */
 export function readReleaseKey(pem: string): ReleaseKey | undefined {
-  // A private key has a public half, too: whoever hands one over has made a mistake that must not work.
+  // A private key contains a public key, too, but handing one over is a mistake and must fail.
   if (!pem.trimStart().startsWith('-----BEGIN PUBLIC KEY-----')) return undefined;
   try {
     return releaseKeyOf(createPublicKey(pem));
   } catch {
-    return undefined; // no key at all
+    return undefined; // not a key
   }
 }
 
-/** Of a public key. Undefined for a key of no profile. */
+/** The release key of a public key; undefined for a key of no profile. */
 function releaseKeyOf(key: KeyObject): ReleaseKey | undefined {
   const profile = profileOf(key);
   if (profile === undefined) return undefined;
@@ -113,35 +113,35 @@ function releaseKeyOf(key: KeyObject): ReleaseKey | undefined {
   return { profile, id: createHash('sha256').update(der).digest('hex'), key };
 }
 
-/** The profile that a key can sign for, by what it is. */
+/** The profile of a key, by its type and size. */
 export function profileOf(key: KeyObject): Profile | undefined {
   if (key.asymmetricKeyType === 'ed25519') return 'default';
   const bits = key.asymmetricKeyDetails?.modulusLength;
   return key.asymmetricKeyType === 'rsa' && bits === 2048 ? 'rsa' : undefined;
 }
 
-/** The signature alone, as whoever stores packages checks it. */
+/** Whether the signature is valid. A server that stores packages checks only this. */
 export function signedBy({ manifest, signature }: SignedManifest, key: ReleaseKey): boolean {
   if (manifest.profile !== key.profile) return false;
   try {
-    // RSA keys are verified with PKCS #1 v1.5 where nothing else is said.
+    // node:crypto verifies RSA keys with PKCS #1 v1.5 by default.
     const digest = key.profile === 'rsa' ? 'sha256' : null;
     return verify(digest, manifestBytes(manifest), key.key, fromHex(signature));
   } catch {
-    return false; // not even in the form of a signature
+    return false; // the bytes do not have the form of a signature
   }
 }
 
-/** What a device knows of itself. */
+/** The facts of a device that its packages must match. */
 export interface PackageRecipient {
   readonly model: string;
-  /** The highest release counter that it has confirmed. */
+  /** The highest release counter that the device has confirmed. */
   readonly counter: number;
-  /** Pinned when it was enrolled. */
+  /** Release key, pinned at the enrolment. */
   readonly releaseKey: ReleaseKey;
 }
 
-/** Whether a device that runs `running` wants this package: another version, and no step back. */
+/** Whether the package is an update for a device that runs `running`: another version, and no lower counter. */
 export function isNewerPackage(
   { version, counter }: Pick<PackageManifest, 'version' | 'counter'>,
   running: Pick<PackageManifest, 'version' | 'counter'>,
@@ -149,7 +149,7 @@ export function isNewerPackage(
   return version !== running.version && counter >= running.counter;
 }
 
-/** Everything about a package that can be judged before its first byte has come. */
+/** Checks a package as far as possible before its image is downloaded. */
 export function verifyPackage(
   signed: SignedManifest,
   device: PackageRecipient,
@@ -161,7 +161,7 @@ export function verifyPackage(
       `the package has profile ${manifest.profile}, this device takes ${device.releaseKey.profile}`,
     );
   }
-  // Before anything in it is believed.
+  // Check the signature before the other facts of the manifest.
   if (!signedBy(signed, device.releaseKey)) {
     return packageFault(
       'SIGNATURE',
@@ -169,12 +169,15 @@ export function verifyPackage(
     );
   }
   if (manifest.model !== device.model) {
-    return packageFault('MODEL', `is for ${manifest.model}, this device is ${device.model}`);
+    return packageFault(
+      'MODEL',
+      `the package is for ${manifest.model}, this device is ${device.model}`,
+    );
   }
   if (manifest.counter < device.counter) {
     return packageFault(
       'COUNTER',
-      `has release counter ${manifest.counter}, this device has confirmed ${device.counter}: release it with a higher one`,
+      `the package has release counter ${manifest.counter}, this device has confirmed ${device.counter}: release it with a higher one`,
     );
   }
   return { ok: true, manifest };

@@ -1,11 +1,11 @@
 // The chunked download for small devices: five sealed requests, and the records in which an image travels.
 //
-//     POST /ota/check     what is there for me          POST /ota/complete   how it ended, after the boot
-//     POST /ota/chunk     some numbered chunks          POST /ota/status     where the server believes I am
-//     POST /ota/verify    what I have got
+//     POST /ota/check     ask for an update             POST /ota/complete   report the outcome after the boot
+//     POST /ota/chunk     get numbered chunks           POST /ota/status     ask for the state at the server
+//     POST /ota/verify    report the stored digest
 //
 // A record is number (4), length (2), data, HMAC-SHA256 (32), big-endian. The HMAC binds the data to the device, the
-// session, the image, the size of its chunks and its place in it: a record of anything else is foreign, whoever sends it.
+// session, the image, the chunk size and the chunk's place. A record without a valid HMAC is called foreign.
 
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
@@ -25,9 +25,9 @@ import {
 export const DEFAULT_CHUNK_BYTES = 1024;
 const MIN_CHUNK_BYTES = 256;
 const MAX_CHUNK_BYTES = 16_384;
-/** Chunks in one answer. */
+/** Most chunks in one answer. */
 export const MAX_CHUNKS = 32;
-/** What an answer counts at least in the budget of a download: a question for a few bytes is work too. */
+/** Least cost of an answer in the budget of a download, because a request for a few bytes is work too. */
 const LEAST_COST_BYTES = 8192;
 
 export const RECORD_HEAD_BYTES = 6;
@@ -45,17 +45,17 @@ const chunkBytes = z.number().int().min(MIN_CHUNK_BYTES).max(MAX_CHUNK_BYTES);
 const reason = lineText(500);
 const code = z.string().regex(/^[A-Z][A-Z0-9_]{0,39}$/, 'expected a code such as DIGEST_MISMATCH');
 
-/** What the device holds durably of an image, from its first byte on without a gap. */
+/** The part of an image that the device holds durably, from its first byte on without a gap. */
 const held = z.strictObject({
-  /** SHA-256 of the whole image as it travels. */
+  /** SHA-256 of the whole image as it is transferred. */
   image: digest,
   bytes,
 });
 
 const common = {
-  /** The largest that the device can take. */
+  /** Largest chunk that the device can take. */
   chunkBytes: chunkBytes.default(DEFAULT_CHUNK_BYTES),
-  /** Goes on with this transfer; without it a new one begins, and ends the one before. */
+  /** Transfer to resume; missing: a new one begins and ends the previous one. */
   transfer: transferId.optional(),
   held: held.optional(),
 };
@@ -65,12 +65,12 @@ export const checkRequest = z.discriminatedUnion('kind', [
     ...common,
     kind: z.literal('package'),
     model: hardwareModel,
-    /** That runs now. */
+    /** Version that runs now. */
     version: packageVersion,
-    /** Release counter of what runs now: nothing lower is wanted. */
+    /** Release counter of the running software; the backend offers no lower one. */
     counter: releaseCounter,
     profile: profileName,
-    /** Also what this device has rolled back from. */
+    /** Whether to offer also the package from which this device has rolled back. */
     again: z.boolean().default(false),
   }),
   /** A file of /ota_download, for a vehicle's Primary. */
@@ -83,27 +83,27 @@ export const checkRequest = z.discriminatedUnion('kind', [
 ]);
 export type CheckRequest = z.input<typeof checkRequest>;
 
-/** How much of an open download the backend sends at once, and in each second; it counts `chunkCost`. */
+/** Budget of an open download, at once and per second, in units of `chunkCost`. */
 const transferPace = z.object({
   burstBytes: bytes.min(1),
   bytesPerSecond: z.number().positive(),
 });
 export type TransferPace = Readonly<z.output<typeof transferPace>>;
 
-/** What an answer with `bytes` of the image counts in the budget of the download. */
+/** Cost of an answer with `bytes` of the image in the budget of the download. */
 export function chunkCost(bytes: number): number {
   return Math.max(bytes, LEAST_COST_BYTES);
 }
 
 const transferFacts = z.object({
   id: transferId,
-  /** As it travels: of a package that is the encrypted image. */
+  /** The image as it is transferred; of a package the encrypted image. */
   image: z.object({ length: bytes.min(1), sha256: digest }),
-  /** As agreed: at most what the device can take. */
+  /** Agreed chunk size, at most the limit of the device. */
   chunkBytes,
-  /** SHA-256 over the first bytes of the image, as many as the device holds; null where it holds nothing of this image. */
+  /** SHA-256 of the part that the device holds; null where it holds no part of this image. */
   prefix: z.object({ bytes, sha256: digest }).nullable(),
-  /** Missing: as fast as it comes. */
+  /** Budget of the download; missing: no limit. */
   pace: transferPace.optional(),
 });
 export type TransferFacts = Readonly<z.output<typeof transferFacts>>;
@@ -111,13 +111,13 @@ export type TransferFacts = Readonly<z.output<typeof transferFacts>>;
 export const checkAnswer = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('none'),
-    /** `rolled-back`: there is one, and this device has come back from it; ask with `again`. */
+    /** `rolled-back`: this device has rolled back from the only package; ask with `again` to get it. */
     why: z.enum(['up-to-date', 'no-package', 'rolled-back']),
   }),
   z.object({
     kind: z.literal('transfer'),
     transfer: transferFacts,
-    /** Null for a file. */
+    /** Signed manifest; null for a file. */
     package: signedManifest.nullable(),
   }),
 ]);
@@ -131,7 +131,7 @@ export const chunkRequest = z.union([
   }),
   z.strictObject({
     transfer: transferId,
-    /** Those that are missing. */
+    /** Numbers of the missing chunks. */
     numbers: z.array(chunkNumber).min(1).max(MAX_CHUNKS),
   }),
 ]);
@@ -139,17 +139,19 @@ export type ChunkRequest = z.input<typeof chunkRequest>;
 
 export const verifyRequest = z.strictObject({
   transfer: transferId,
-  /** Of what the device has stored, as it travelled. */
+  /** SHA-256 of the stored image as it was transferred. */
   sha256: digest,
   result: z.enum(['ok', 'failed']),
-  /** Of a failure: DIGEST_MISMATCH, SIGNATURE, DECRYPTION, MODEL, COUNTER, ... */
+  /** Code of a failure: DIGEST_MISMATCH, SIGNATURE, DECRYPTION, MODEL, COUNTER, ... */
   code: code.optional(),
   reason: reason.optional(),
 });
 export type VerifyRequest = z.input<typeof verifyRequest>;
 
 export const verifyAnswer = z.object({
-  /** `install`: both say so; `discard`: begin at zero with the next check. */
+  /**
+   * `install`: device and server agree on the digest; `discard`: begin again from the first byte with the next check.
+   */
   next: z.enum(['install', 'discard']),
   reason: reason.optional(),
 });
@@ -162,7 +164,7 @@ export const completeRequest = z.strictObject({
   outcome: z.enum(['success', 'rolled-back', 'failed']),
   code: code.optional(),
   reason: reason.optional(),
-  /** What the device found about itself after the boot. */
+  /** Diagnostics of the device after the boot. */
   diagnostics: z
     .record(lineText(40), z.union([lineText(200), z.number(), z.boolean()]))
     .refine((all) => Object.keys(all).length <= 32, 'expected at most 32 facts')
@@ -174,13 +176,13 @@ export const completeAnswer = z.object({ recorded: z.literal(true) });
 
 export const TRANSFER_STATES = [
   'downloading',
-  /** The device has it, and both agree on its digest. */
+  /** The device has the image, and both sides agree on its digest. */
   'verified',
-  /** What the device has is not what was sent, or it does not accept it. */
+  /** The device holds another image than was sent, or refuses it. */
   'refused',
-  /** Another download of this device has begun. */
+  /** A newer download of this device has begun. */
   'superseded',
-  /** The package was withdrawn in the middle of the download. */
+  /** The package was withdrawn during the download. */
   'withdrawn',
   'success',
   'rolled-back',
@@ -191,26 +193,26 @@ export type TransferState = (typeof TRANSFER_STATES)[number];
 export const statusRequest = z.strictObject({ held: held.optional() });
 
 export const statusAnswer = z.object({
-  /** The last one of this device. */
+  /** The last transfer of this device. */
   transfer: transferFacts
     .extend({
       state: z.enum(TRANSFER_STATES),
-      /** Highest chunk that was asked for, plus one. */
+      /** Highest requested chunk, plus one. */
       asked: z.number().int().min(0),
     })
     .nullable(),
 });
 export type StatusAnswer = Readonly<z.output<typeof statusAnswer>>;
 
-/** Problem codes that a device meets here and acts on. */
+/** Problem code of a transfer that has ended; the device acts on it. */
 export const TRANSFER_ENDED = 'TRANSFER_ENDED';
 export const TRANSFER_UNKNOWN = 'TRANSFER_UNKNOWN';
-/** The package of this transfer is not offered any more: what is here of it is of no use. */
+/** Problem code of a withdrawn package; the device discards its part of the image. */
 export const PACKAGE_WITHDRAWN = 'PACKAGE_WITHDRAWN';
 
-/** How an image is cut. */
+/** How an image is split into chunks. */
 export interface Chunking {
-  /** Bytes of the image. */
+  /** Length of the image in bytes. */
   readonly length: number;
   readonly chunkBytes: number;
 }
@@ -219,24 +221,24 @@ export function chunkCount({ length, chunkBytes: size }: Chunking): number {
   return Math.ceil(length / size);
 }
 
-/** Bytes of one chunk; 0 behind the end. */
+/** Length of one chunk in bytes; 0 after the end. */
 export function chunkLength({ length, chunkBytes: size }: Chunking, number: number): number {
   return Math.max(0, Math.min(size, length - number * size));
 }
 
-/** Working memory that a receiver needs: one whole record. */
+/** Working memory of a receiver: one whole record. */
 export function recordBytes(size: number): number {
   return RECORD_HEAD_BYTES + size + RECORD_MAC_BYTES;
 }
 
-/** What records of one session and image are authenticated with. */
+/** The key that authenticates the records of one session and image. */
 export interface ChunkKey {
   readonly key: Uint8Array;
-  /** Device, session and image, in the form in which they are authenticated. */
+  /** Device, session and image as authenticated bytes. */
   readonly context: Uint8Array;
 }
 
-/** `image`: SHA-256 of the image as it travels, hexadecimal. */
+/** `image`: SHA-256 of the image as it is transferred, hexadecimal. */
 export function chunkKey(session: SealedSession, image: string): ChunkKey {
   return {
     key: exportKey(session, 'chunk'),
@@ -244,14 +246,14 @@ export function chunkKey(session: SealedSession, image: string): ChunkKey {
   };
 }
 
-/** `size`: the agreed length of chunks, without which a number is no place in the image. */
+/** HMAC of a record. `size`: the agreed chunk size, without which a number does not give a place in the image. */
 export function chunkMac(
   key: ChunkKey,
   size: number,
   number: number,
   data: Uint8Array,
 ): Uint8Array {
-  // node:crypto: a device authenticates every byte that it is sent, in 16 KiB of memory.
+  // node:crypto is fast enough for a device that authenticates every byte, in 16 KiB of memory.
   return createHmac('sha256', key.key)
     .update(key.context)
     .update(uintToBytes(size, 4))
@@ -261,7 +263,7 @@ export function chunkMac(
     .digest();
 }
 
-/** Throws RangeError for data that no record can hold. */
+/** Encodes a record. Throws RangeError for data that no record can hold. */
 export function encodeRecord(
   key: ChunkKey,
   size: number,
@@ -269,7 +271,7 @@ export function encodeRecord(
   data: Uint8Array,
 ): Uint8Array {
   if (data.length === 0 || data.length > size || size > MAX_CHUNK_BYTES) {
-    throw new RangeError(`a chunk of ${size} has 1 to ${size} bytes, this one ${data.length}`);
+    throw new RangeError(`a chunk has 1 to ${size} bytes, this one has ${data.length}`);
   }
   return concatBytes(
     uintToBytes(number, 4),

@@ -1,4 +1,4 @@
-// Receives the records of an image: an engine without I/O that keeps numbers, and one record in memory that it is given.
+// Receives the records of an image: an engine without I/O that stores chunk numbers and one record in given memory.
 
 import { bytesToUint, constantTimeEqual } from '../../core/bytes.ts';
 import {
@@ -13,13 +13,13 @@ import {
   recordBytes,
 } from './protocol.ts';
 
-/** How far ahead of the first missing chunk one is still taken. */
+/** Distance from the first missing chunk within which a chunk is taken. */
 export const AHEAD_CHUNKS = 2 * MAX_CHUNKS;
 
 export type ChunkEvent =
   /**
-   * One that was missing. It belongs at `offset`; `data` is a view of the receiver's memory, good until the next call.
-   * `out-of-order`: another one before it is missing still.
+   * A missing chunk has come. It belongs at `offset`; `data` is a view of the receiver's memory, valid until the next
+   * call. `out-of-order`: an earlier chunk is still missing.
    */
   | {
       readonly kind: 'next' | 'out-of-order';
@@ -27,28 +27,28 @@ export type ChunkEvent =
       readonly offset: number;
       readonly data: Uint8Array;
     }
-  /** Authentic, and here already. */
+  /** The chunk is authentic and was received before. */
   | { readonly kind: 'repeated'; readonly number: number }
-  /** Authentic, and too far ahead to keep its number: it is asked for again when its time has come. */
+  /** The chunk is authentic but too far ahead; it will be requested again later. */
   | { readonly kind: 'too-far'; readonly number: number }
-  /** Its HMAC is not right: damaged, or of another device, session, image or place. */
+  /** The HMAC is wrong: the record is damaged, or for another device, session, image or place. */
   | { readonly kind: 'foreign'; readonly number: number }
-  /** Says a number or length that this image does not have: nothing behind it in this answer can be read. */
+  /** The record has a number or length that this image does not have; the rest of the answer cannot be read. */
   | { readonly kind: 'unreadable'; readonly reason: string }
   /** The answer ended within a record. */
   | { readonly kind: 'truncated'; readonly bytes: number };
 
 export type ReceiverCounts = Readonly<Record<ChunkEvent['kind'], number>>;
 
-/** What to ask for. */
+/** The chunks to request. */
 export type WantedChunks =
   | { readonly from: number; readonly count: number }
   | { readonly numbers: readonly number[] };
 
 export interface ReceiverOptions extends Chunking {
-  /** Held durably already, from the first byte on, and confirmed by the server; an unfinished chunk counts as missing. */
+  /** Bytes held durably from the first byte on and confirmed by the server; an unfinished chunk counts as missing. */
   readonly held?: number;
-  /** At least `recordBytes(chunkBytes)` bytes. */
+  /** Working memory of at least `recordBytes(chunkBytes)` bytes. */
   readonly memory: Uint8Array;
 }
 
@@ -56,14 +56,14 @@ export class ChunkReceiver {
   readonly #chunking: Chunking;
   readonly #count: number;
   readonly #memory: Uint8Array;
-  /** Every chunk below is here. */
+  /** The first missing chunk: all chunks below it were received. */
   #next: number;
-  /** Here, and above `#next`. */
+  /** Received chunks above `#next`. */
   readonly #ahead = new Set<number>();
   #key: ChunkKey | undefined;
-  /** Bytes of the record that is coming in. */
+  /** Received bytes of the current record. */
   #filled = 0;
-  /** The rest of this answer cannot be read. */
+  /** Whether the rest of this answer cannot be read. */
   #lost = false;
   #progress = false;
   #barren = 0;
@@ -77,7 +77,7 @@ export class ChunkReceiver {
     truncated: 0,
   };
 
-  /** Throws RangeError for too little memory, and for more held than there is. */
+  /** Throws RangeError for too little memory, and for `held` above the length of the image. */
   constructor({ length, chunkBytes, held = 0, memory }: ReceiverOptions) {
     if (memory.length < recordBytes(chunkBytes)) {
       throw new RangeError(
@@ -95,12 +95,12 @@ export class ChunkReceiver {
     return this.#chunking.chunkBytes;
   }
 
-  /** Chunks from the first one on without a gap. */
+  /** Number of received chunks from the first one on without a gap. */
   get prefix(): number {
     return this.#next;
   }
 
-  /** bytes of the image from its first one on without a gap */
+  /** Received bytes of the image from the first one on without a gap. */
   get prefixBytes(): number {
     return Math.min(this.#next * this.#chunking.chunkBytes, this.#chunking.length);
   }
@@ -113,12 +113,12 @@ export class ChunkReceiver {
     return { ...this.#counts };
   }
 
-  /** Answers in a row that brought nothing that was missing. */
+  /** Answers in a row without a missing chunk. */
   get barrenAnswers(): number {
     return this.#barren;
   }
 
-  /** What to ask for next; undefined when all is here. What was lost is asked for by its numbers. */
+  /** The chunks to request next; undefined when all were received. Lost chunks are requested by their numbers. */
   wanted(most: number = MAX_CHUNKS): WantedChunks | undefined {
     if (this.complete) return undefined;
     const limit = Math.max(1, Math.min(most, MAX_CHUNKS));
@@ -128,7 +128,7 @@ export class ChunkReceiver {
     return { numbers: this.missing(limit) };
   }
 
-  /** Numbers below the highest one that is here, which are not. */
+  /** Missing numbers below the highest received one. */
   missing(most: number = MAX_CHUNKS): readonly number[] {
     const highest = Math.max(this.#next, ...this.#ahead);
     const numbers: number[] = [];
@@ -138,7 +138,7 @@ export class ChunkReceiver {
     return numbers;
   }
 
-  /** Before each answer: the key of the session in which it was asked for, which need not be that of the last one. */
+  /** Called before each answer with the key of its session, which can differ from the last one. */
   begin(key: ChunkKey): void {
     this.#key = key;
     this.#filled = 0;
@@ -147,8 +147,8 @@ export class ChunkReceiver {
   }
 
   /**
-   * The next bytes of the answer, in whatever pieces: takes up to one whole record of them. Call again with what it
-   * did not take. A chunk that is given out counts as here: where it cannot be stored, this receiver is of no more use.
+   * Takes up to one whole record of the next bytes, in pieces of any size; call it again with the bytes that it did not
+   * take. A returned chunk counts as received, so a receiver whose chunk could not be stored must not be used any more.
    */
   take(bytes: Uint8Array): { readonly taken: number; readonly event?: ChunkEvent } {
     if (this.#key === undefined) throw new Error('take without begin');
@@ -171,7 +171,7 @@ export class ChunkReceiver {
     return { taken, event: this.#seen(this.#record(number, length, this.#key)) };
   }
 
-  /** After the last bytes of an answer, also of one that broke off. */
+  /** Called after the last bytes of an answer, also of one that broke off. */
   end(): ChunkEvent | undefined {
     const bytes = this.#filled;
     this.#filled = 0;
@@ -191,7 +191,7 @@ export class ChunkReceiver {
     const end = RECORD_HEAD_BYTES + length;
     const data = this.#memory.subarray(RECORD_HEAD_BYTES, end);
     const mac = this.#memory.subarray(end, end + RECORD_MAC_BYTES);
-    // Before anything else: what is not authentic says nothing.
+    // Check the HMAC first, because other fields of a foreign record mean nothing.
     const { chunkBytes } = this.#chunking;
     const expected = chunkMac(key, chunkBytes, number, data);
     if (!constantTimeEqual(expected, mac)) return { kind: 'foreign', number };

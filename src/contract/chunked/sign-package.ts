@@ -1,4 +1,4 @@
-// The releasing side: keys of both profiles, and signed manifests. None of this runs on the server or on a device.
+// Makes keys of both profiles and signs manifests for a release. It never runs on the server or on a device.
 
 import {
   createHash,
@@ -15,19 +15,19 @@ import {
   type SignedManifest,
 } from './package.ts';
 
-/** A new key of a profile, from the randomness of the system. */
+/** Makes a new key of a profile with the system's random source. */
 export function generateReleaseKey(profile: Profile): KeyObject {
   return profile === 'rsa'
     ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
     : generateKeyPairSync('ed25519').privateKey;
 }
 
-/** PEM of the public half: what devices pin and what the server is told. */
+/** PEM of the public key, which devices pin and the server stores. */
 export function publicPem(privateKey: KeyObject): string {
   return createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString();
 }
 
-/** What a manifest says of an image. */
+/** Makes the manifest of an image. */
 export function manifestFor(
   image: Uint8Array,
   facts: Pick<PackageManifest, 'model' | 'version' | 'counter' | 'profile'>,
@@ -41,7 +41,7 @@ export function manifestFor(
   };
 }
 
-/** Throws TypeError for a key of another profile. */
+/** Signs a manifest. Throws TypeError for a key of another profile. */
 export function signManifest(manifest: PackageManifest, privateKey: KeyObject): SignedManifest {
   const profile = profileOf(privateKey);
   if (profile !== manifest.profile) {

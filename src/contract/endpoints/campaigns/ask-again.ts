@@ -1,4 +1,4 @@
-// POST /vehicles/:vin/ask-again: the driver is asked again about a release that he has refused.
+// POST /vehicles/:vin/ask-again: asks the driver again about a campaign that the driver has refused.
 
 import { z } from 'zod';
 import { endpoint } from '../../endpoint.ts';
@@ -10,7 +10,7 @@ export const askAgain = endpoint({
   id: 'askAgain',
   method: 'POST',
   path: '/vehicles/:vin/ask-again',
-  summary: 'The driver is asked again about the campaign that was refused last.',
+  summary: 'Asks the driver again about the campaign that was refused last.',
   request: {
     params: vehiclePath,
     body: orderReason,

@@ -12,7 +12,7 @@ export const cancelOrder = z
     reason: z.string(),
     orderedAt: timeText,
     state: z.enum(['open', 'accepted', 'refused']),
-    /** Why, as the vehicle says it. */
+    /** The vehicle's reason. */
     answer: z
       .string()
       .nullish()

@@ -20,7 +20,7 @@ export const showCampaign = endpoint({
         .object({
           vin: z.string(),
           campaign: z.string(),
-          /** As the vehicle called it last: `staging`, `safe-state`. */
+          /** Last reported state: `staging`, `safe-state`. */
           state: z.string(),
           startedAt: timeText,
           heardAt: timeText,

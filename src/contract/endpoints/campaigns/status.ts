@@ -1,4 +1,4 @@
-// POST /vehicle/campaign: where the campaign of a vehicle is, and what operators want of it.
+// POST /vehicle/campaign: a vehicle reports the state of its campaign and gets the orders of operators.
 
 import { z } from 'zod';
 import { lineText } from '../../../core/text.ts';
@@ -6,14 +6,14 @@ import { endpoint } from '../../endpoint.ts';
 import { unsaid, vehicleId } from '../../fields.ts';
 import { BODY_PROBLEMS, DEVICE_PROBLEMS } from '../../problem.ts';
 
-/** The state under which a vehicle tells of a campaign that its driver has refused. */
+/** The state that a vehicle reports for a campaign that its driver has refused. */
 export const REFUSED_STATE = 'refused';
 
 export const campaignStatus = endpoint({
   id: 'campaignStatus',
   method: 'POST',
   path: '/vehicle/campaign',
-  summary: 'A vehicle tells where its campaign is, and hears what operators want of it.',
+  summary: 'A vehicle reports the state of its campaign and gets the orders of operators.',
   request: {
     body: z.object({
       vin: vehicleId,
@@ -21,7 +21,7 @@ export const campaignStatus = endpoint({
       state: z
         .string()
         .regex(/^[a-z][a-z-]{0,39}$/, 'expected a state such as staging or safe-state'),
-      /** To an order to cancel. */
+      /** The vehicle's answer to an order to cancel. */
       answer: unsaid(
         z.object({ order: z.string().max(64), accepted: z.boolean(), reason: lineText(1000) }),
       ),
@@ -38,7 +38,7 @@ export const campaignStatus = endpoint({
           reason: z.string().max(2000),
         })
         .nullable(),
-      /** For a campaign that the driver has refused: ask again. */
+      /** Order to ask the driver again about a campaign that the driver has refused. */
       askAgain: z
         .object({ by: z.string().max(256), reason: z.string().max(2000) })
         .nullish()

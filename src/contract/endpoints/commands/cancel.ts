@@ -1,4 +1,4 @@
-// DELETE /commands/:vin/:id, and POST /commands/:vin/:id/cancel for the form of the page: a command is not wanted any more.
+// DELETE /commands/:vin/:id, and POST /commands/:vin/:id/cancel for the form of the page: cancels a command.
 
 import { z } from 'zod';
 import { endpoint } from '../../endpoint.ts';
@@ -23,13 +23,13 @@ export const cancelCommand = endpoint({
   id: 'cancelCommand',
   method: 'DELETE',
   path: '/commands/:vin/:id',
-  summary: 'A command is not wanted any more.',
+  summary: 'Cancels a command.',
   request: { params: commandPath },
   response: { statuses, body: commandRow },
   problems,
 });
 
-/** A browser can send no DELETE without a script. */
+/** The same for a form, because a browser cannot send DELETE without a script. */
 export const submitCancel = endpoint({
   id: 'submitCancel',
   method: 'POST',

@@ -1,4 +1,4 @@
-// GET /commands/:vin/catalogue: what the ECUs of a vehicle can be told to do.
+// GET /commands/:vin/catalogue: the commands that the ECUs of a vehicle offer.
 
 import { z } from 'zod';
 import { catalogue } from '../../command.ts';
@@ -10,7 +10,7 @@ export const showCatalogue = endpoint({
   id: 'showCatalogue',
   method: 'GET',
   path: '/commands/:vin/catalogue',
-  summary: 'What the ECUs of a vehicle can be told to do, as the vehicle says.',
+  summary: 'The commands that the ECUs of a vehicle offer, as the vehicle reported them.',
   request: { params: vehiclePath },
   response: {
     statuses: { 200: 'actions by ECU' },

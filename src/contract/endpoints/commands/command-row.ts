@@ -21,7 +21,7 @@ export const commandRow = z
     deliveredAt: timeText.optional(),
     executingAt: timeText.optional(),
     endedAt: timeText.optional(),
-    /** Of the last report, by the clock of the vehicle. */
+    /** Time of the last report, by the vehicle's clock. */
     vehicleAt: timeText.optional(),
     cancelledBy: z.string().optional(),
     cancelledAt: timeText.optional(),
@@ -30,7 +30,7 @@ export const commandRow = z
     /** Negative response code of the ECU. */
     nrc: z.number().optional(),
     result: z.string().optional(),
-    /** How often the ECU was made to do it, as the vehicle says. */
+    /** How often the ECU has run the command, as the vehicle reported. */
     runs: z.number(),
   })
   .meta({ id: 'Command' });

@@ -9,7 +9,7 @@ import { commandRow } from './command-row.ts';
 
 const COMMANDS_SHOWN = 100;
 const MOST_COMMANDS = 500;
-/** Five hundred commands. */
+/** Largest answer in bytes: five hundred commands. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 export const listCommands = endpoint({

@@ -1,4 +1,4 @@
-// POST /commands/:vin: an ECU shall do something.
+// POST /commands/:vin: orders a command to an ECU.
 
 import { z } from 'zod';
 import { commandRequest, LONGEST_EXPIRY_S } from '../../command.ts';
@@ -17,7 +17,7 @@ export const orderCommand = endpoint({
   id: 'orderCommand',
   method: 'POST',
   path: '/commands/:vin',
-  summary: 'Orders a command; the same request under the same key is the same command.',
+  summary: 'Orders a command; a repeated request with the same key is the same command.',
   request: {
     params: vehiclePath,
     body: commandRequest
@@ -28,7 +28,7 @@ export const orderCommand = endpoint({
       ),
     /** Fields named `argument.NAME` are the arguments. */
     form: z.looseObject({
-      /** `ECU.action` */
+      /** ECU and action: `ECU.action`. */
       command: z.string().max(64),
       expiresInS,
       priority: z.coerce.number(),

@@ -8,7 +8,7 @@ export const showCommand = endpoint({
   id: 'showCommand',
   method: 'GET',
   path: '/commands/:vin/:id',
-  summary: 'One command and where it is.',
+  summary: 'One command and its state.',
   request: { params: commandPath },
   response: { statuses: { 200: 'the command' }, body: commandRow },
   problems: [...READER_PROBLEMS, 'BAD_FIELD', 'NOT_FOUND', 'VEHICLE_UNKNOWN'],

@@ -1,4 +1,4 @@
-// PUT /config/:vin, and POST /config/:vin for the form of the page: another configuration is wanted.
+// PUT /config/:vin, and POST /config/:vin for the form of the page: changes the wanted configuration.
 
 import { z } from 'zod';
 import { wantedParameters } from '../../configuration.ts';
@@ -10,14 +10,14 @@ const comment = notesText
   .nullish()
   .transform((text) => (text == null || text === '' ? undefined : text));
 
-/** Parameters of the wrong form are stored, too: the vehicle refuses them, and says why. */
+/** The answer. Invalid parameters are stored, too: the vehicle refuses them and reports why. */
 const changed = z
   .object({
     vin: z.string(),
     version: z.number(),
-    /** False: this is what was wanted already. */
+    /** False when the same configuration was wanted before. */
     changed: z.boolean(),
-    /** What the vehicle will refuse, as far as the common schema tells. */
+    /** Parameters that the vehicle will refuse, as far as the common schema shows. */
     warnings: z.array(z.object({ parameter: z.string(), code: z.string(), reason: z.string() })),
   })
   .meta({ id: 'ConfigurationChange' });
@@ -33,7 +33,7 @@ export const changeConfiguration = endpoint({
   id: 'changeConfiguration',
   method: 'PUT',
   path: '/config/:vin',
-  summary: 'Another configuration is wanted of a vehicle.',
+  summary: 'Changes the configuration that a vehicle shall apply.',
   request: {
     params: vehiclePath,
     headers: { 'If-Match': 'the version that is wanted now, 0 for none' },
@@ -43,7 +43,7 @@ export const changeConfiguration = endpoint({
   problems,
 });
 
-/** A browser can send no PUT without a script. */
+/** The same for a form, because a browser cannot send PUT without a script. */
 export const submitConfiguration = endpoint({
   id: 'submitConfiguration',
   method: 'POST',
@@ -52,7 +52,7 @@ export const submitConfiguration = endpoint({
   request: {
     params: vehiclePath,
     form: z.object({
-      /** JSON. */
+      /** Parameters as JSON. */
       parameters: z.string().max(20_000),
       comment,
       version: z.coerce.number().int().min(0).optional(),

@@ -1,4 +1,4 @@
-// GET /config/:vin: what a vehicle shall be configured as, and what it said about it.
+// GET /config/:vin: the configuration that a vehicle shall apply, and its reports.
 
 import { z } from 'zod';
 import { parameterResult } from '../../configuration.ts';
@@ -6,7 +6,7 @@ import { endpoint } from '../../endpoint.ts';
 import { timeText, vehiclePath } from '../../fields.ts';
 import { READER_PROBLEMS } from '../../problem.ts';
 
-/** Fifty configurations with their reports. */
+/** Largest answer in bytes: fifty configurations with their reports. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 const json = z.unknown();
@@ -17,12 +17,12 @@ const configurationVersion = z
     changedBy: z.string(),
     changedAt: timeText,
     comment: z.string().optional(),
-    /** Missing until the vehicle has told. */
+    /** The vehicle's report; missing until it has reported. */
     report: z
       .object({
         results: z.array(parameterResult),
         inForce: z.record(z.string(), json),
-        /** By the clock of the vehicle, and by that of the server. */
+        /** Time by the vehicle's clock; `reportedAt` by the server's. */
         judgedAt: timeText,
         reportedAt: timeText,
       })
@@ -34,7 +34,7 @@ export const showConfiguration = endpoint({
   id: 'showConfiguration',
   method: 'GET',
   path: '/config/:vin',
-  summary: 'What a vehicle shall be configured as, and what it said about it.',
+  summary: 'The configuration that a vehicle shall apply, and its reports about it.',
   request: { params: vehiclePath },
   response: {
     statuses: { 200: 'the configuration' },
@@ -44,9 +44,9 @@ export const showConfiguration = endpoint({
       wanted: configurationVersion.optional(),
       /** The version that the vehicle reported last. */
       reported: configurationVersion.optional(),
-      /** Of the last report. */
+      /** Parameters in force at the last report. */
       inForce: z.record(z.string(), json).optional(),
-      /** The vehicle has not reported the version that is wanted. */
+      /** True while the vehicle has not reported the wanted version. */
       pending: z.boolean(),
       parameters: z.array(
         z.object({
@@ -60,7 +60,7 @@ export const showConfiguration = endpoint({
           reason: z.string().optional(),
         }),
       ),
-      /** The newest first. */
+      /** Earlier versions, the newest first. */
       history: z.array(configurationVersion),
     }),
   },

@@ -8,10 +8,10 @@ import { hexText, signedJson, vehicleId } from '../../fields.ts';
 import { BODY_PROBLEMS, DEVICE_PROBLEMS } from '../../problem.ts';
 import { vehicleState } from '../vehicles/vehicle-checkin.ts';
 
-/** A manifest of 64 ECUs with their signatures. */
+/** Largest check-in in bytes: a manifest of 64 ECUs with their signatures. */
 const MAX_CHECKIN_BYTES = 256 * 1024;
 
-/** For the time attestation: 16 bytes each. */
+/** Nonces for the time attestation, 16 bytes each. */
 export const timeNonces = z.array(hexText(16)).max(MAX_TIME_NONCES).default([]);
 
 const version = z.number().int().min(0);
@@ -20,11 +20,11 @@ export const checkin = endpoint({
   id: 'checkin',
   method: 'POST',
   path: '/vehicle/checkin',
-  summary: 'A vehicle tells what its ECUs run; the Director decides what they shall run.',
+  summary: 'A vehicle reports what its ECUs run; the Director decides what they shall run.',
   request: {
     body: z.strictObject({
       vin: vehicleId,
-      /** Signed by the Primary; a manifest that is missing or broken is refused with MANIFEST_*. */
+      /** Manifest, signed by the Primary; a missing or invalid one is refused with MANIFEST_*. */
       manifest: z.unknown(),
       telemetry: checkinTelemetry.optional(),
       nonces: timeNonces,
@@ -32,11 +32,11 @@ export const checkin = endpoint({
     maxBytes: MAX_CHECKIN_BYTES,
   },
   response: {
-    statuses: { 200: 'which metadata there is for the vehicle' },
+    statuses: { 200: 'the versions of the metadata for the vehicle' },
     body: z.object({
-      /** Null: the server gives no time. */
+      /** Time attestation; null when the server gives none. */
       time: signedJson.nullable(),
-      /** Versions of the vehicle's metadata; the metadata itself counts. */
+      /** Versions of the vehicle's metadata; only the signed metadata is authoritative. */
       director: z
         .object({ root: version, timestamp: version, snapshot: version, targets: version })
         .optional(),

@@ -15,7 +15,7 @@ export const vehicleTime = endpoint({
   response: {
     statuses: { 200: 'the attestation' },
     body: z.object({
-      /** Null: the server gives no time. */
+      /** Time attestation; null when the server gives none. */
       time: signedJson.nullable(),
     }),
   },

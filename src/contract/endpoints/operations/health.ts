@@ -1,4 +1,4 @@
-// GET /healthz: whether the server works, and what ends soon.
+// GET /healthz: whether the server works, and what expires soon.
 
 import { z } from 'zod';
 import { endpoint } from '../../endpoint.ts';
@@ -6,7 +6,7 @@ import { timeText } from '../../fields.ts';
 
 const ending = {
   expires: timeText,
-  /** Whole days, negative afterwards. */
+  /** Whole days until the end; negative afterwards. */
   daysLeft: z.number().int(),
   stage: z.enum(['valid', 'month', 'week', 'day', 'expired']),
 };
@@ -15,7 +15,7 @@ export const health = endpoint({
   id: 'health',
   method: 'GET',
   path: '/healthz',
-  summary: 'Whether the server works, and what ends soon.',
+  summary: 'Whether the server works, and what expires soon.',
   response: {
     statuses: { 200: 'the server works', 503: 'the database does not answer' },
     body: z.object({
@@ -23,17 +23,17 @@ export const health = endpoint({
       version: z.string(),
       database: z.enum(['ok', 'failed']),
       uptimeSeconds: z.number().int(),
-      /** Signed metadata. */
+      /** Signed metadata that expires soon. */
       metadata: z.array(
         z.object({ repository: z.string(), role: z.string(), version: z.number(), ...ending }),
       ),
-      /** Vehicles that have checked in, and those of them that are silent for so long. */
+      /** Number of vehicles that have checked in, and of those that are silent. */
       vehicles: z
         .object({ known: z.number(), day: z.number(), week: z.number(), month: z.number() })
         .nullable(),
-      /** Tokens of tools that end soon. */
+      /** Tokens of tools that expire soon. */
       tokens: z.array(z.object({ role: z.string(), ...ending })),
-      /** What operators must know, a sentence each. */
+      /** Notices for operators, one sentence each. */
       notices: z.array(z.string()),
     }),
   },

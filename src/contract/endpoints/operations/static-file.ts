@@ -11,7 +11,7 @@ export const staticFile = endpoint({
   request: {
     params: z.object({ name: z.string() }),
     query: z.object({
-      /** The hash of the file: it may be kept for good. */
+      /** Hash of the file, with which a browser may cache the file without a limit. */
       v: z.string().optional(),
     }),
   },

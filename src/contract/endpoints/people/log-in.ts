@@ -14,7 +14,7 @@ export const personSession = z
   .object({
     user: z.string(),
     role: z.enum(ROLES),
-    /** Goes as X-CSRF-Token with each request that changes something. */
+    /** Token for the header X-CSRF-Token of each request that changes something. */
     csrfToken: z.string().min(1),
   })
   .meta({ id: 'PersonSession' });
@@ -24,7 +24,10 @@ export const logInPage = endpoint({
   method: 'GET',
   path: '/login',
   summary: 'The log-in page.',
-  response: { statuses: { 200: 'the page', 303: 'somebody is logged in' }, types: [HTML_TYPE] },
+  response: {
+    statuses: { 200: 'the page', 303: 'the person is already logged in' },
+    types: [HTML_TYPE],
+  },
   problems: [],
 });
 

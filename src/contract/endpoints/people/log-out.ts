@@ -12,7 +12,7 @@ export const logOut = endpoint({
   summary: 'Ends the session of a person.',
   request: {
     form: z.object({ _csrf: z.string() }),
-    headers: { 'X-CSRF-Token': 'in place of the field _csrf' },
+    headers: { 'X-CSRF-Token': 'instead of the field _csrf' },
   },
   response: { statuses: { 204: 'the session is over', 303: SEE_OTHER } },
   problems: [...PERSON_PROBLEMS, ...BODY_PROBLEMS, 'CSRF'],

@@ -6,7 +6,7 @@ import { HTML_TYPE, JSON_TYPE, vehicleId } from '../../fields.ts';
 import { PERSON_PROBLEMS } from '../../problem.ts';
 
 const response = {
-  statuses: { 200: 'the page, or what is on it as JSON', 303: 'to the log-in page' },
+  statuses: { 200: 'the page, or its content as JSON', 303: 'to the log-in page' },
   types: [HTML_TYPE, JSON_TYPE],
 } as const;
 
@@ -17,7 +17,7 @@ export const homePage = endpoint({
   summary: 'The page of releases.',
   request: {
     query: z.object({
-      /** The file that was released just now. */
+      /** The file that was just released. */
       released: z.string().optional(),
     }),
   },

@@ -1,4 +1,4 @@
-// POST /provision/activate: the factory is done with a device.
+// POST /provision/activate: activates a device after its provisioning.
 
 import { z } from 'zod';
 import { endpoint } from '../../endpoint.ts';
@@ -10,7 +10,7 @@ export const activate = endpoint({
   id: 'activateDevice',
   method: 'POST',
   path: '/provision/activate',
-  summary: 'The factory is done with a device: from now on it may open sessions.',
+  summary: 'Activates a device after its provisioning: from now on it may open sessions.',
   request: { body: z.strictObject({ hw_id: hardwareText }) },
   response: { statuses: { 200: 'the device is active' }, body: deviceRow },
   problems: [

@@ -15,7 +15,7 @@ export const challenge = endpoint({
       serial: serialText,
       hw_id: hardwareText,
       clientNonce: hexText(16),
-      /** Given: the exchange rests on key pairs in place of the shared key. */
+      /** With this key the exchange uses key pairs instead of the shared key. */
       clientKey: agreementKey.optional(),
     }),
   },
@@ -25,12 +25,12 @@ export const challenge = endpoint({
       challenge: z.string().min(1).max(1024),
       serverNonce: z.string().regex(/^[0-9a-f]{16,128}$/),
       serverProof: z.string().max(256),
-      /** Under the key that the device may have changed to. */
+      /** Proof with the next key, to which the device may have changed. */
       nextProof: z.string().max(256).optional(),
       /** ISO 8601, for people: the server counts by its own clock. */
       expiresAt: z.string().max(64).optional(),
       serverKey: z.string().max(64).optional(),
-      /** The exchange, signed by the role `time`. */
+      /** Signature of the role `time` over the exchange. */
       serverSignature: z.unknown().optional(),
     }),
   },

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { serialText } from '../../fields.ts';
 
-/** All but the hash of the secret, with which a stranger could log in as the device. */
+/** All fields except the hash of the secret, with which an attacker could log in as the device. */
 export const deviceRow = z
   .object({
     hw_id: z.string(),

@@ -11,7 +11,7 @@ export const provision = endpoint({
   id: 'provision',
   method: 'POST',
   path: '/provision',
-  summary: 'Registers a device, or changes what is known of it; what is left out stays as it is.',
+  summary: 'Registers a device, or changes its row; missing fields stay unchanged.',
   request: {
     body: z.strictObject({
       hw_id: hardwareText,

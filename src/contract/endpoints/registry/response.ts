@@ -6,13 +6,13 @@ import { endpoint } from '../../endpoint.ts';
 import { timeText } from '../../fields.ts';
 import { BODY_PROBLEMS } from '../../problem.ts';
 
-/** Without `sealed` in the request. */
+/** The answer without `sealed` in the request. */
 export const tokenSession = z.object({ token: z.string().max(256), expiresAt: timeText });
 
-/** With `sealed` in the request. */
+/** The answer with `sealed` in the request. */
 export const sealedSession = z.object({
   expiresAt: timeText,
-  /** The last counter that the server knew before. */
+  /** The last counter that the server has stored. */
   counter: z.number().int().min(0),
   proof: z.string().max(128),
 });

@@ -14,7 +14,7 @@ export const rotate = endpoint({
   sealed: true,
   request: { body: z.strictObject({ clientKey: agreementKey }) },
   response: {
-    statuses: { 200: 'the part of the server' },
+    statuses: { 200: 'the key share of the server' },
     body: z.object({ serverKey: z.string().regex(/^[0-9a-f]{64}$/) }),
   },
   problems: SEALED_PROBLEMS,

@@ -12,7 +12,7 @@ export const target = endpoint({
   summary: 'A target of the image repository, with or without its SHA-256 in front of its name.',
   request: {
     params: z.object({ file: z.string() }),
-    headers: { Range: 'bytes=FROM- goes on with a download that was cut' },
+    headers: { Range: 'bytes=FROM- resumes a download that was cut' },
   },
   response: {
     statuses: {

@@ -6,7 +6,7 @@ import { endpoint } from '../../endpoint.ts';
 import { notesText, releaseVersion, SEE_OTHER } from '../../fields.ts';
 import { CHANGER_PROBLEMS } from '../../problem.ts';
 
-/** Before the file, which is in the field `file` and has a name that ends with .bin. */
+/** Fields before the file, which is in the field `file` and whose name ends with .bin. */
 export const uploadFields = z.object({
   ecu: ecuName,
   version: releaseVersion,
@@ -35,7 +35,7 @@ export const uploadImage = endpoint({
       size: z.number(),
       sha256: z.string(),
       notes: z.string(),
-      /** False: the server had these bytes under this ECU and version already. */
+      /** False when the server already had these bytes for this ECU and version. */
       created: z.boolean(),
     }),
   },

@@ -5,15 +5,15 @@ import { endpoint } from '../../endpoint.ts';
 import { signedJson } from '../../fields.ts';
 import { BODY_PROBLEMS, CHANGER_PROBLEMS } from '../../problem.ts';
 
-/** Targets of ten thousand images have about 6 MiB. */
+/** Largest metadata file in bytes; targets of ten thousand images have about 6 MiB. */
 export const MAX_METADATA_BYTES = 16 * 1024 * 1024;
 
 export const publishedMetadata = z
   .object({
-    /** `images targets`, `director root` */
+    /** Role such as `images targets` or `director root`. */
     role: z.string(),
     version: z.number(),
-    /** False: the server had this file already. */
+    /** False when the server already had this file. */
     created: z.boolean(),
   })
   .meta({ id: 'PublishedMetadata' });

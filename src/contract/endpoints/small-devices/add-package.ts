@@ -5,7 +5,7 @@ import { endpoint } from '../../endpoint.ts';
 import { TOKEN_PROBLEMS } from '../../problem.ts';
 import { releasedPackage } from './released-package.ts';
 
-/** Before the file, which is in the field `file`. */
+/** Fields before the file, which is in the field `file`. */
 export const packageFields = z.object({
   manifest: z.string('is missing: expected the signed manifest as JSON').max(4096),
   public_key: z.string('is missing: expected the public key as PEM').max(2048),

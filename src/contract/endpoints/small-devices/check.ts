@@ -1,4 +1,4 @@
-// POST /ota/check: what there is for a small device.
+// POST /ota/check: a small device asks for an update.
 
 import { checkAnswer, checkRequest } from '../../chunked/protocol.ts';
 import { endpoint } from '../../endpoint.ts';
@@ -8,7 +8,7 @@ export const otaCheck = endpoint({
   id: 'otaCheck',
   method: 'POST',
   path: '/ota/check',
-  summary: 'What there is for a small device; begins a transfer, or goes on with one.',
+  summary: 'A small device asks for an update; begins or resumes a transfer.',
   sealed: true,
   request: { body: checkRequest },
   response: { statuses: { 200: 'a transfer, or why there is none' }, body: checkAnswer },

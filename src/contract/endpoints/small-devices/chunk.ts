@@ -1,4 +1,4 @@
-// POST /ota/chunk: some numbered chunks of an image.
+// POST /ota/chunk: numbered chunks of an image.
 
 import { chunkRequest } from '../../chunked/protocol.ts';
 import { endpoint } from '../../endpoint.ts';
@@ -9,7 +9,7 @@ export const otaChunk = endpoint({
   id: 'otaChunk',
   method: 'POST',
   path: '/ota/chunk',
-  summary: 'Some numbered chunks of an image: records that are authenticated one by one.',
+  summary: 'Numbered chunks of an image, as records that are each authenticated.',
   sealed: true,
   request: { body: chunkRequest },
   response: { statuses: { 200: 'the records' }, types: [OCTETS_TYPE] },

@@ -1,4 +1,4 @@
-// POST /ota/complete: how an update of a small device ended.
+// POST /ota/complete: the outcome of an update of a small device.
 
 import { completeAnswer, completeRequest } from '../../chunked/protocol.ts';
 import { endpoint } from '../../endpoint.ts';
@@ -8,7 +8,7 @@ export const otaComplete = endpoint({
   id: 'otaComplete',
   method: 'POST',
   path: '/ota/complete',
-  summary: 'How the update ended, told after the boot.',
+  summary: 'The outcome of the update, reported after the boot.',
   sealed: true,
   request: { body: completeRequest },
   response: { statuses: { 200: 'the outcome is recorded' }, body: completeAnswer },

@@ -19,19 +19,19 @@ export const listTransfers = endpoint({
         z.object({
           id: z.string(),
           serial: z.string(),
-          /** Missing for a file of a vehicle. */
+          /** Id of the package; missing for a file of a vehicle. */
           packageId: z.string().optional(),
           /** `MODEL VERSION`, or the name of the file. */
           what: z.string(),
-          /** SHA-256 of what travels, as the device was told. */
+          /** SHA-256 of the transferred image, as announced to the device. */
           image: z.string(),
           /** SHA-256 of the stored file. */
           content: z.string(),
-          /** Bytes. */
+          /** Length in bytes. */
           length: z.number(),
           chunkBytes: z.number(),
           state: z.enum(TRANSFER_STATES),
-          /** Highest chunk that was asked for, plus one. */
+          /** Highest requested chunk, plus one. */
           asked: z.number(),
           version: z.string().optional(),
           code: z.string().optional(),

@@ -1,4 +1,4 @@
-// POST /ota/status: where the server believes that a small device is.
+// POST /ota/status: the last transfer of a small device, as the server knows it.
 
 import { statusAnswer, statusRequest } from '../../chunked/protocol.ts';
 import { endpoint } from '../../endpoint.ts';

@@ -1,4 +1,4 @@
-// POST /ota/verify: what a small device has stored.
+// POST /ota/verify: the digest of the image that a small device has stored.
 
 import { verifyAnswer, verifyRequest } from '../../chunked/protocol.ts';
 import { endpoint } from '../../endpoint.ts';
@@ -8,7 +8,7 @@ export const otaVerify = endpoint({
   id: 'otaVerify',
   method: 'POST',
   path: '/ota/verify',
-  summary: 'The device tells the digest of what it has stored.',
+  summary: 'The device reports the digest of the stored image.',
   sealed: true,
   request: { body: verifyRequest },
   response: { statuses: { 200: 'install or discard' }, body: verifyAnswer },

@@ -1,4 +1,4 @@
-// POST /ota/packages/withdraw: a package is not offered any more.
+// POST /ota/packages/withdraw: withdraws a package.
 
 import { z } from 'zod';
 import { hardwareModel, packageVersion, profileName } from '../../chunked/package.ts';
@@ -18,12 +18,12 @@ export const withdrawPackage = endpoint({
   id: 'withdrawPackage',
   method: 'POST',
   path: '/ota/packages/withdraw',
-  summary: 'A package is not offered any more, and open downloads of it end.',
+  summary: 'Withdraws a package and ends open downloads of it.',
   request: {
     body: z.strictObject(withdrawal),
     form: z.strictObject({
       ...withdrawal,
-      /** The box of the form; a browser sends nothing for one that is not ticked. */
+      /** The check box of the form; a browser sends nothing for a box that is not ticked. */
       confirm: z.literal('yes', 'tick the box: a withdrawn version does not come back'),
       _csrf: z.string(),
     }),
@@ -32,11 +32,11 @@ export const withdrawPackage = endpoint({
     statuses: { 200: 'the package is withdrawn', 303: SEE_OTHER },
     body: releasedPackage.extend({
       withdrawn: releasedPackage.shape.withdrawn.unwrap(),
-      /** False: it was withdrawn before. */
+      /** False when the package was withdrawn before. */
       changed: z.boolean(),
       /** Serial numbers of the devices whose download was stopped. */
       stopped: z.array(z.string()),
-      /** What devices of this model are offered now. */
+      /** The package that devices of this model are offered now. */
       offered: z.object({ version: z.string(), counter: z.number() }).nullable(),
     }),
   },

@@ -8,7 +8,7 @@ import { READER_PROBLEMS } from '../../problem.ts';
 
 const SAMPLES_SHOWN = 1000;
 const MOST_SAMPLES = 20_000;
-/** Twenty thousand samples. */
+/** Largest answer in bytes: twenty thousand samples. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 const count = z.number();
@@ -27,7 +27,7 @@ export const listSamples = endpoint({
         .transform((text) => new Date(text).toISOString())
         .optional(),
       limit: rowLimit(SAMPLES_SHOWN, MOST_SAMPLES),
-      /** For links, which cannot say what they accept. */
+      /** Format for links, which cannot set the header Accept. */
       format: z.enum(['json', 'csv'], 'expected json or csv').optional(),
     }),
   },
@@ -37,15 +37,15 @@ export const listSamples = endpoint({
     maxBytes: MAX_BYTES,
     body: z.object({
       vin: z.string(),
-      /** Over all senders of the vehicle that are known. */
+      /** Counts over all known senders of the vehicle. */
       counts: z.object({
         batches: count,
         samples: count,
-        /** Batches that came again. */
+        /** Batches that came twice. */
         duplicates: count,
         /** Batches that never came. */
         lost: count,
-        /** Samples that the vehicle threw away because it had no room for them. */
+        /** Samples that the vehicle dropped because its store was full. */
         dropped: count,
       }),
       samples: z.array(

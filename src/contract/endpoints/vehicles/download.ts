@@ -10,11 +10,11 @@ export const otaDownload = endpoint({
   id: 'otaDownload',
   method: 'GET',
   path: '/ota_download/:file',
-  summary: 'An image, once per nonce; ranges are allowed under the same nonce while it lives.',
+  summary: 'An image, once per nonce; ranges are allowed with the same nonce until it expires.',
   request: {
     params: z.object({ file: imageFile }),
     query: z.object({ nonce: nonceText, vin: vehicleId.optional() }),
-    headers: { Range: 'bytes=FROM- goes on with a download that was cut' },
+    headers: { Range: 'bytes=FROM- resumes a download that was cut' },
   },
   response: {
     statuses: {

@@ -1,4 +1,4 @@
-// The endpoints of vehicles and of what they told.
+// The endpoints of vehicles and of their reports.
 
 import { otaDownload } from './download.ts';
 import { latestVersion } from './latest-version.ts';

@@ -12,7 +12,7 @@ const offeredRelease = z
   .object({
     ecu: ecuName,
     version: versionText,
-    /** One segment of a path: no separators, and no name that means a folder. */
+    /** File name: one segment of a path, without separators, and not `.` or `..`. */
     file: z.string().regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,255}$/u),
     size: imageSize,
     sha256: sha256Hex,
@@ -21,7 +21,7 @@ const offeredRelease = z
       .max(100_000)
       .nullish()
       .transform((notes) => (notes ?? '').slice(0, LONGEST_NOTES)),
-    /** The path of the image; its download needs a nonce. Clients know it without. */
+    /** Path of the image; the download needs a nonce. Clients can also derive the path. */
     url: z.string().max(1000).optional(),
   })
   .meta({ id: 'OfferedRelease' });
@@ -30,7 +30,7 @@ export const latestVersion = endpoint({
   id: 'latestVersion',
   method: 'GET',
   path: '/latest_version',
-  summary: 'The newest release of each ECU, or of the ECUs that are asked for.',
+  summary: 'The newest release of each ECU, or of the requested ECUs.',
   request: {
     query: z.object({
       vin: vehicleId.optional(),

@@ -5,12 +5,12 @@ import { endpoint } from '../../endpoint.ts';
 import { vehicleId } from '../../fields.ts';
 import { DEVICE_PROBLEMS } from '../../problem.ts';
 
-/** 128 bits. */
+/** A nonce of 128 bits. */
 export const nonceText = z.string().regex(/^[0-9a-f]{32}$/i, 'expected 32 hexadecimal digits');
 
 const nonce = {
   path: '/get_nonce',
-  summary: 'A nonce for one download: single use, five minutes, bound to the asker.',
+  summary: 'A nonce for one download: single use, valid for five minutes, bound to the caller.',
   request: {
     query: z.object({ vin: vehicleId.optional() }),
     headers: { 'X-Vehicle-VIN': 'the VIN, where the query does not name it' },

@@ -1,4 +1,4 @@
-// POST /report_versions: how a campaign ended, and which version each ECU runs.
+// POST /report_versions: the outcome of a campaign, and the version of each ECU.
 
 import { z } from 'zod';
 import { ecuName } from '../../../core/names.ts';
@@ -39,7 +39,7 @@ export const reportVersions = endpoint({
   method: 'POST',
   path: '/report_versions',
   summary:
-    'How a campaign ended. The header X-Checksum-SHA256 of the answer is the SHA-256 of the body.',
+    'The outcome of a campaign. The header X-Checksum-SHA256 of the answer is the SHA-256 of the body.',
   request: { body: versionReport },
   response: { statuses: { 204: 'the report is stored' } },
   problems: [...DEVICE_PROBLEMS, ...BODY_PROBLEMS],

@@ -4,7 +4,7 @@ import { endpoint } from '../../endpoint.ts';
 import { SEALED_PROBLEMS } from '../../problem.ts';
 import { batch, batchAnswer } from '../../telemetry.ts';
 
-/** A batch in gzip. */
+/** Largest batch in bytes, compressed with gzip. */
 const MAX_BATCH_BYTES = 256 * 1024;
 
 export const telemetryUpload = endpoint({
@@ -14,6 +14,9 @@ export const telemetryUpload = endpoint({
   summary: 'One batch of measured data; the content of the sealed message is the JSON in gzip.',
   sealed: true,
   request: { body: batch, maxBytes: MAX_BATCH_BYTES },
-  response: { statuses: { 200: 'up to which batch everything is stored' }, body: batchAnswer },
+  response: {
+    statuses: { 200: 'the number up to which all batches are stored' },
+    body: batchAnswer,
+  },
   problems: SEALED_PROBLEMS,
 });

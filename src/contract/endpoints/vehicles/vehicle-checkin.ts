@@ -1,4 +1,4 @@
-// GET /vehicles/:vin/checkin: what a vehicle told with its last check-in.
+// GET /vehicles/:vin/checkin: the last check-in of a vehicle.
 
 import { z } from 'zod';
 import { checkinTelemetry } from '../../checkin-telemetry.ts';
@@ -13,7 +13,7 @@ export const vehicleCheckin = endpoint({
   id: 'vehicleCheckin',
   method: 'GET',
   path: '/vehicles/:vin/checkin',
-  summary: 'What a vehicle told with its last check-in.',
+  summary: 'The state and telemetry of the last check-in of a vehicle.',
   request: { params: vehiclePath },
   response: {
     statuses: { 200: 'state and telemetry' },
@@ -24,7 +24,7 @@ export const vehicleCheckin = endpoint({
       checkedInAt: timeText.nullable(),
       telemetryAt: timeText.nullable(),
       telemetry: checkinTelemetry.nullable(),
-      /** A sentence each. */
+      /** The summary, one sentence an entry. */
       summary: z.array(z.string()),
     }),
   },
