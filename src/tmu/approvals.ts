@@ -1,4 +1,4 @@
-// Who approves what in a campaign: the driver, the policy of the vehicle file, or nobody for a forced safety release.
+// Who approves a phase of a campaign: the driver or the vehicle file's policy; forced safety releases need no approval.
 
 import type { ApprovedBy, CampaignEvent } from '../campaign/event.ts';
 import type { Plan } from '../campaign/plan.ts';
@@ -11,21 +11,23 @@ import { conditionQuery, isForced, questionOf } from './question.ts';
 import type { TmuListener } from './tmu-event.ts';
 
 export interface ApprovalsOptions {
-  /** Missing: the vehicle file names nobody to ask, which is the approval of its author. */
+  /** Missing: the vehicle file names no approver; its author has approved every campaign. */
   readonly approver: Approver | undefined;
   readonly vehicleState: VehicleState;
   readonly vehicle: Vehicle;
   readonly emit: TmuListener;
   readonly timeoutSeconds: number;
-  /** Writes down what the driver was asked; durable when it resolves. */
+  /** Stores what the driver was asked; durable when it resolves. */
   readonly keep?: (question: ApprovalQuestion) => Promise<void>;
-  /** What the driver is asked by the remote configuration, besides what the vehicle file asks. For new campaigns. */
+  /** Phases for which the remote configuration also wants the driver's approval. For new campaigns only. */
   readonly configured?: () => Configuration['approval'];
 }
 
 const PHASES = ['download', 'install', 'activate'] as const;
 
-/** Whose approval has to stand at a gate: the one that was given last. That of the download was for the download. */
+/**
+ * Phases whose approval counts at a gate, the latest first; approval of the download counts for nothing else.
+ */
 const PHASES_BEFORE = {
   stage: ['install'],
   activate: ['activate', 'install'],
@@ -38,7 +40,7 @@ export class Approvals {
     this.#options = options;
   }
 
-  /** Who answers is the policy's word; nobody is asked about a forced safety release, but the driver is told. */
+  /** The policy says who answers. For a forced safety release the driver is told and not asked. */
   async ask(
     phase: ApprovalPhase,
     campaign: Campaign,
@@ -55,12 +57,12 @@ export class Approvals {
     emit({ kind: 'approval', status: 'asking', phase });
     const answer = await approver.ask(question, signal);
     if (answer.kind === 'interrupted') {
-      // Nobody listens for the answer any more; the next start asks again.
+      // The answer is not needed any more; the next start asks again.
       await approver.withdraw(question);
       return undefined;
     }
     await this.#options.keep?.(question);
-    // The journal takes what it knows, and nothing beside.
+    // The journal stores these fields only.
     const told =
       answer.kind === 'unreachable' ? { kind: answer.kind, reason: answer.reason } : answer;
     const { kind: status, ...details } = told;
@@ -69,8 +71,9 @@ export class Approvals {
   }
 
   /**
-   * Phases that are a step of their own because the driver is asked in them; `install`, which always is one, where
-   * only the remote configuration asks. A campaign keeps them: what is configured later is for the next one.
+   * Phases that are a separate step because the driver is asked in them. `install` is always a step; it is in the
+   * list only where the remote configuration alone asks. A campaign keeps its list: a later configuration applies
+   * to the next campaign.
    */
   asks(plan: Plan): ApprovalPhase[] {
     const configured = this.#options.configured?.() ?? {};
@@ -88,11 +91,14 @@ export class Approvals {
     return approver !== undefined && isAsked ? 'driver' : 'policy';
   }
 
-  /** UNECE R156 7.2.2.1: who is not asked is told. Once for a campaign; a console that is broken stops nothing. */
+  /**
+   * UNECE R156 7.2.2.1: a driver who is not asked is told, once for each campaign. A broken console stops nothing.
+   */
   async #inform(phase: ApprovalPhase, campaign: Campaign, signal: AbortSignal): Promise<void> {
     const { approver, emit } = this.#options;
     if (approver === undefined || phase !== 'install') return;
-    // Who was asked for the download knows of it, and the console would forget his answer, which the gate asks for.
+    // A driver who was asked for the download knows of the update. A message would replace the stored answer on the
+    // console, which the gate needs.
     if (this.#approvedBy('download', campaign) === 'driver') return;
     const told = await approver.inform(this.#questionOf(phase, campaign, true), signal);
     if (signal.aborted) return;
@@ -105,15 +111,15 @@ export class Approvals {
     return questionOf(campaign, { vehicle, phase, timeoutSeconds, informOnly });
   }
 
-  /** The question whose answer has to stand at a gate; undefined where nobody was asked. */
+  /** The approval request whose answer is needed at a gate; undefined where the driver was not asked. */
   standing(gate: 'stage' | 'activate', campaign: Campaign): ApprovalQuestion | undefined {
     const phase = PHASES_BEFORE[gate].find((each) => this.#approvedBy(each, campaign) === 'driver');
     return phase === undefined ? undefined : this.#questionOf(phase, campaign);
   }
 
   /**
-   * Asked directly before something is erased: while the console was silent, or an ECU was waited for, the driver may
-   * have taken the approval back. An event ends the staging.
+   * Asked directly before something is erased: the driver may have withdrawn the approval while the console was
+   * silent or the TMU waited for an ECU. An event ends the staging.
    */
   async stillStands(
     ecu: string,
@@ -131,7 +137,7 @@ export class Approvals {
       case 'interrupted':
         return 'interrupted';
       case 'unreachable':
-        // The ECU with the console is programmed itself, by a bootloader without a console.
+        // The ECU with the console is being programmed; its bootloader has no console.
         if (answer.refused === true && ecu === vehicle.approval?.ecu) return 'stands';
         break;
       case 'withdrawn':
@@ -152,7 +158,10 @@ export class Approvals {
     return { kind: 'condition-lost', condition: 'approval', reason };
   }
 
-  /** The vehicle first: the approval becomes final by the second gate, so nothing may stop after it. */
+  /**
+   * Checks the vehicle conditions first: the approval becomes final at the second gate, so nothing may stop
+   * the campaign after it.
+   */
   async gate(
     gate: 'stage' | 'activate',
     campaign: Campaign,

@@ -1,4 +1,4 @@
-// Whether a release that the driver has denied or put off is asked again now: the driver or the operator wants it.
+// Whether the driver is asked again now about a release that was denied or deferred: the driver or the operator wants it.
 
 import type { Approver, Backend } from '../campaign/ports.ts';
 import { REFUSED_STATE } from '../contract/endpoints/campaigns/status.ts';
@@ -14,7 +14,7 @@ export interface AskedAgainOptions {
   readonly logger: Logger;
 }
 
-/** Ends of a campaign by the driver's word or silence. */
+/** Codes of a campaign that ended by an answer of the driver, or by no answer. */
 const BY_DRIVER: ReadonlySet<string> = new Set(['DENIED', 'LATER', 'TIMED_OUT', 'WITHDRAWN']);
 
 export function isByDriver({ outcome, code }: Pick<Remembered, 'outcome' | 'code'>): boolean {
@@ -23,8 +23,8 @@ export function isByDriver({ outcome, code }: Pick<Remembered, 'outcome' | 'code
 }
 
 /**
- * One look at the console and one at the backend. Their answers approve nothing: the driver is asked the whole question
- * again. False without such an order, and without an answer.
+ * Asks the console once and the backend once. Their answers approve nothing: the driver gets the whole approval request
+ * again. False when neither wants it, or when neither answers.
  */
 export async function isAskedAgain(
   remembered: Remembered,
@@ -45,6 +45,6 @@ export async function isAskedAgain(
   const answer = await backend.campaign(status, signal);
   if (answer.kind !== 'orders' || answer.askAgain == null) return false;
   const { by, reason } = answer.askAgain;
-  logger.info({ campaign, by, reason }, 'the operator has the driver asked again');
+  logger.info({ campaign, by, reason }, 'the operator wants the driver to be asked again');
   return true;
 }

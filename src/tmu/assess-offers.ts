@@ -1,4 +1,4 @@
-// What signed offers mean for the ECUs as they are: nothing, a reason why not, or the plan of a campaign.
+// What signed releases mean for the ECUs as they are: nothing to do, a reason why not, or the plan of a campaign.
 
 import { candidates, decide } from '../campaign/decide.ts';
 import type { CampaignEvent, EventOf } from '../campaign/event.ts';
@@ -12,7 +12,7 @@ import type { Remembered } from './memory.ts';
 import { plannedEcus } from './ranks.ts';
 import { stands } from './retention.ts';
 
-/** What the offers mean for the ECUs as they are; `news` when one of them should be installed. */
+/** What the releases mean for the ECUs as they are; `news` when one of them should be installed. */
 export async function assess(
   options: Look,
   offers: readonly Offer[],
@@ -20,7 +20,7 @@ export async function assess(
 ): Promise<Checked | undefined | 'news'> {
   const { inventory, vehicle } = options;
   const ecus = plannedEcus(vehicle);
-  // Once in the life of a process every ECU with a release is asked, then only those with news.
+  // A process asks every ECU with a release once, later only the ECUs with a new release.
   const offered = ecus.filter(({ name }) => offers.some(({ ecu }) => ecu === name));
   const wantedBefore = candidates(offers, ecus, inventory.installed);
   for (const { name } of offered) {
@@ -45,8 +45,9 @@ function asRemembered(remembered: Remembered): Checked {
 type OfferSet = readonly Offer[];
 
 /**
- * What can be made a campaign of, the most urgent first: safety releases go alone, because whoever may refuse the
- * others must not be able to refuse those with them. Out of a mixed state only leads what writes every lost ECU.
+ * The sets that a campaign can install, the most urgent first. Safety releases form a set of their own: a driver
+ * who may refuse the other releases must not refuse the safety releases with them. A mixed state ends only with a
+ * set that writes every lost ECU.
  */
 function choices(wanted: OfferSet, lost: readonly string[]): OfferSet[] | Checked {
   const forced = wanted.filter((offer) => offer.forced);
@@ -55,11 +56,11 @@ function choices(wanted: OfferSet, lost: readonly string[]): OfferSet[] | Checke
     set.length > 0 && lost.every((name) => set.some(({ ecu }) => ecu === name));
   const possible = sets.filter(leadsOut);
   if (lost.length === 0 || possible.length > 0) return possible;
-  const reason = `no release leads out of the mixed state: it takes one for ${lost.join(' and ')}`;
+  const reason = `no release set ends the mixed state: it needs a release for each of ${lost.join(' and ')}`;
   return { event: nothing('ROLLBACK_FAILED', 'SAFE_STATE', reason) };
 }
 
-/** The first set about which nothing is remembered that still stands. */
+/** The first set without a remembered end that is still valid. */
 async function choose(
   sets: readonly OfferSet[],
   options: CheckOptions,
@@ -73,7 +74,7 @@ async function choose(
     const ignition = known.until === undefined ? 'unknown' : await vehicleState.ignition(signal);
     const etag = memory.content.verified?.etag ?? null;
     if (!stands(known, { wallMs: clock.wallMs(), etag, ignition })) {
-      // It was off: that it is on again by the time of the next look does not matter.
+      // The ignition was off once, which is enough; it may be on again at the next look.
       if (ignition === 'off' && known.until !== undefined) await memory.forget(known.key);
       return { offers };
     }
@@ -86,7 +87,7 @@ async function choose(
   return { remembered: present(remembered, 'what is remembered of the sets') };
 }
 
-/** `fine`, or how the check ends. An ECU without news that is silent is only a warning. */
+/** `fine`, or how the check ends. A silent ECU without a new release is only a warning. */
 async function identify(
   { inventory, emit, logger, asked }: Look,
   ecu: string,
@@ -120,7 +121,7 @@ async function upToDate({ inventory, memory, outbox, vehicle }: CheckOptions): P
   return { event: nothing('UP_TO_DATE') };
 }
 
-/** The ECUs with news say once more what they are; then it is decided. */
+/** Asks the ECUs with a new release once more what they run, then decides. */
 export async function makePlan(
   options: Look,
   offers: readonly Offer[],
@@ -133,7 +134,7 @@ export async function makePlan(
     const fault = await identify(options, ecu, true, signal);
     if (fault !== 'fine') return fault;
   }
-  // What the ECUs have just said can make it another set.
+  // The ECUs' latest answers can change the set.
   const all = candidates(offers, ecus, inventory.installed);
   const sets = choices(all, options.lost);
   if ('event' in sets) return sets;
@@ -142,7 +143,7 @@ export async function makePlan(
   if (signal.aborted) return undefined;
   if ('remembered' in chosen) return asRemembered(chosen.remembered);
   let wanted = chosen.offers;
-  // An ECU that others depend on says itself what it runs, with or without a release of its own.
+  // An ECU that others depend on is asked what it runs, also when it has no release itself.
   const needed = new Set(all.flatMap(({ dependencies }) => Object.keys(dependencies)));
   for (const { name } of ecus) {
     if (!needed.has(name) || options.asked.has(name)) continue;
@@ -153,7 +154,7 @@ export async function makePlan(
     decide(vehicle.vin, set, ecus, inventory.identities, inventory.installed);
   let decision = decideOn(wanted);
   if (decision.kind === 'impossible' && wanted.length < all.length) {
-    // A safety release can need one that is none: then they go together, and the driver is asked.
+    // A safety release can depend on an ordinary one: then both go together, and the driver is asked.
     wanted = all;
     decision = decideOn(wanted);
   }
@@ -168,7 +169,7 @@ export async function makePlan(
         code,
         reason,
         count: 1,
-        // Only other releases can help; other hardware is noticed by the next process.
+        // Only other releases can help here; the next process notices other hardware.
         notBeforeWallMs: code === 'IMAGE_TOO_LARGE' ? null : clock.wallMs() + 60 * 60_000,
       };
       await memory.remember(entry);

@@ -1,4 +1,4 @@
-// The limits of a campaign: the built-in ones, with what the vehicle file and the caller say otherwise.
+// The limits of a campaign: the built-in ones, overridden by the vehicle file and the caller.
 
 import { type RetryLimit, retryPolicyOf } from '../campaign/retry-policy.ts';
 import { type CampaignConfig, DEFAULT_CAMPAIGN_CONFIG } from '../campaign/state.ts';

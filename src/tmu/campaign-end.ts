@@ -1,4 +1,4 @@
-// What a campaign has led to is written down: what runs, what is kept, what is remembered, and what is reported.
+// Stores the end of a campaign: what runs, which images are kept, what is remembered, and what is reported.
 
 import { type PlanItem, planTargetsKey } from '../campaign/plan.ts';
 import type { Approver, CampaignReport } from '../campaign/ports.ts';
@@ -25,7 +25,7 @@ export interface CampaignEndOptions {
   readonly approver: Approver | undefined;
 }
 
-/** May be repeated after a restart at any point of it. Throws StorageError. */
+/** May be repeated after a restart at any point. Throws StorageError. */
 export async function closeCampaign(
   result: CampaignResult,
   options: CampaignEndOptions,
@@ -41,7 +41,7 @@ export async function closeCampaign(
   const remembered = retentionOf(result, memory.recall(key), clock.wallMs(), etag);
   if (remembered !== undefined) await memory.remember(remembered);
   if (result.outcome !== 'BACKEND_UNAVAILABLE') {
-    // The Director learns from the ECUs themselves how it ended. A safe state has two ends, each is told.
+    // The Director learns the end from the ECUs themselves. A safe state has two ends, and each is reported.
     await outbox.put(`${result.id} ${result.outcome}`, reportOf(result, vin), { checkin: true });
   }
   const keep = new Set(Object.values(memory.content.images).map(({ download }) => download.sha256));
@@ -66,7 +66,7 @@ async function writeInstalled(
       );
       await trusted.installed(items.map(({ ecu, to }) => ({ ecu, ...to })));
       const kept = Object.fromEntries(items.map((item) => [item.ecu, keptImage(item)]));
-      // What one of these ECUs owed of an earlier image is settled or owed anew by this one.
+      // This campaign settles or replaces the commits that an earlier image of these ECUs still owed.
       const owed = [
         ...memory.content.owedCommits.filter(
           ({ item: { ecu } }) => !items.some((item) => item.ecu === ecu),
@@ -80,7 +80,7 @@ async function writeInstalled(
     }
     case 'ROLLBACK_COMPLETED':
     case 'ROLLBACK_FAILED':
-      // What the ECU said after the way back; where it said nothing, it is asked by the next cycle.
+      // What the ECU said after the rollback. An ECU that said nothing is asked by the next cycle.
       await installed.set(
         result.ecus.flatMap(({ name, reported, sha256 }) =>
           reported === null ? [] : [{ ecu: name, sha256: sha256 ?? undefined, version: reported }],
@@ -91,7 +91,7 @@ async function writeInstalled(
   }
 }
 
-/** The last good image of an ECU, for the way back of a later campaign. */
+/** The last good image of an ECU, for the rollback of a later campaign. */
 function keptImage({ to, download, encryption }: PlanItem): MemoryContent['images'][string] {
   const { file, size, sha256 } = download;
   return {
@@ -103,7 +103,7 @@ function keptImage({ to, download, encryption }: PlanItem): MemoryContent['image
   };
 }
 
-/** What the backend learns of a campaign; texts have the lengths that it takes. */
+/** The campaign's report to the backend; texts are cut to the lengths that the backend accepts. */
 function reportOf(result: CampaignResult, vin: string): CampaignReport {
   const { warnings } = result;
   return {
@@ -124,7 +124,7 @@ function reportOf(result: CampaignResult, vin: string): CampaignReport {
   };
 }
 
-/** For the driver, of a campaign whose work he may have noticed; undefined where there was none. */
+/** Text for the driver about a campaign that they may have noticed; undefined where there was none. */
 function driverText({ outcome, code, reason, ecus }: CampaignResult): string | undefined {
   const now = ecus.map(({ name, reported, from }) => `${name} ${reported ?? from}`).join(', ');
   switch (outcome) {

@@ -1,4 +1,4 @@
-// Beside a campaign: hears what the operator wants of it, and watches the conditions of the vehicle, until it is over.
+// Runs beside a campaign until it ends: fetches the operator's orders and watches the conditions of the vehicle.
 
 import type { CampaignEvent } from '../campaign/event.ts';
 import { cancelVerdict } from '../campaign/interruption.ts';
@@ -32,17 +32,17 @@ export interface CampaignWatchOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly emit: TmuListener;
-  /** Of the campaign's runner; durable when it resolves. */
+  /** Feeds the campaign's runner; durable when it resolves. */
   readonly inject: (event: CampaignEvent) => Promise<StateChange>;
   readonly approver: Approver | undefined;
-  /** What the driver has approved for the staging; undefined where he was not asked. */
+  /** What the driver approved for the staging; undefined where the driver was not asked. */
   readonly approved: (campaign: Campaign) => ApprovalQuestion | undefined;
 }
 
-/** How often the backend is asked while nothing changes. */
+/** How often the backend is asked for orders while nothing changes. */
 const ASK_MS = 10_000;
 const ASK_JITTER = 0.2;
-/** How often the approver is asked whether the driver has changed his mind. */
+/** How often the approver is asked whether the driver has withdrawn the approval. */
 const RECHECK_MS = 2000;
 
 type Decision = ReturnType<typeof cancelVerdict>;
@@ -51,7 +51,7 @@ export class CampaignWatch {
   readonly #options: CampaignWatchOptions;
   readonly #end = new AbortController();
   readonly #running = new Set<Promise<void>>();
-  /** By order: how it was decided. */
+  /** By order id: what was decided. */
   readonly #decisions = new Map<string, Decision>();
   #state: CampaignState;
   #wake = new AbortController();
@@ -78,7 +78,7 @@ export class CampaignWatch {
     if (keyOf(state) !== this.#told) this.#wake.abort();
   }
 
-  /** Ends the watching; resolves when nothing of it is under way any more. */
+  /** Ends the watching; resolves when none of its work is running any more. */
   async close(): Promise<void> {
     this.#end.abort();
     this.#wake.abort();
@@ -90,7 +90,7 @@ export class CampaignWatch {
   #start(work: Promise<void>): void {
     const done = work
       .catch((error: unknown) => {
-        // A disk that is full also stops the campaign itself, which says so.
+        // A full disk also stops the campaign itself, and the campaign reports it.
         this.#options.logger.error({ error: describeError(error) }, 'watching the campaign failed');
       })
       .finally(() => this.#running.delete(done));
@@ -116,7 +116,7 @@ export class CampaignWatch {
         }
       }
       const inMs = jitter(random, ASK_MS, ASK_JITTER);
-      // The end wakes, too: a signal made of both would stay in memory where this wait never ends.
+      // `close` aborts this signal, too: a signal combined from both would stay in memory.
       await sleep(clock, 'campaign-orders', inMs, this.#wake.signal);
     }
   }
@@ -141,7 +141,7 @@ export class CampaignWatch {
     return { vin: this.#options.vehicle.vin, campaign: campaign.id, state: state.kind };
   }
 
-  /** From the first byte that goes to an ECU until the new software is proven. */
+  /** Active from the first byte to an ECU until the new software is proven. */
   #watchConditions(): void {
     const gate = gateOf(this.#state, this.#options.vehicle);
     if (gate === this.#conditions?.gate) return;
@@ -158,7 +158,7 @@ export class CampaignWatch {
       (async () => {
         const lost = await vehicleState.watch(query, abort.signal);
         if (lost === undefined || abort.signal.aborted) return;
-        // Said once; behind the point of no return it is a warning, and hundreds of them say no more.
+        // Reported once: after the point of no return a lost condition is only a warning, and repeating it adds nothing.
         this.#lostAt.add(gate);
         const { condition, reason } = lost;
         await inject({ kind: 'condition-lost', condition, reason });
@@ -166,7 +166,7 @@ export class CampaignWatch {
     );
   }
 
-  /** A driver who takes his approval back does not have to wait for the last byte; the gate looks once more. */
+  /** A driver who withdraws the approval need not wait for the last byte; the gate checks once more. */
   #watchApproval(): void {
     const { approver, approved, clock, inject } = this.#options;
     if (!isStaging(this.#state)) {
@@ -187,7 +187,7 @@ export class CampaignWatch {
           const answer = await approver.recheck(question, false, signal);
           if (signal.aborted) return;
           if (answer.kind === 'forgotten') {
-            // What the driver has said since is lost with it: nothing more is done without an approval that stands.
+            // A withdrawal made since is lost, too: nothing more is done without a valid approval.
             const { reason } = answer;
             await inject({ kind: 'condition-lost', condition: 'approval', reason });
             return;
@@ -210,22 +210,22 @@ function campaignOf(state: CampaignState): Campaign | undefined {
   return 'campaign' in state && state.kind !== 'safe-state' ? state.campaign : undefined;
 }
 
-/** What the backend is told of a state; equal keys are no news. */
+/** Identifies what the backend is told of a state; equal keys need no new message. */
 function keyOf(state: CampaignState): string {
   return `${campaignOf(state)?.id} ${state.kind}`;
 }
 
-/** The conditions that have to hold in this state; undefined: none are watched. */
+/** The gate whose conditions have to hold in this state; undefined: none are watched. */
 function gateOf(state: CampaignState, vehicle: Vehicle): ConditionQuery['gate'] | undefined {
   switch (state.kind) {
     case 'staging':
-      // Before the first gate nothing was begun, and the gate itself looks.
+      // Nothing has begun before the first gate, and the gate checks its conditions itself.
       return state.gate === 'stage' ? undefined : 'stage';
     case 'awaiting-approval':
       return state.phase === 'activate' ? 'stage' : undefined;
     case 'activating':
     case 'verifying': {
-      // An ECU that restarts cannot tell its signals: that is no news about the vehicle.
+      // An ECU that restarts cannot report its signals; that says nothing about the vehicle.
       const sources = new Set(Object.values(vehicle.signals).map(({ ecu }) => ecu));
       const restarts = state.campaign.plan.items.some(({ ecu }) => sources.has(ecu));
       return restarts ? undefined : 'activate';

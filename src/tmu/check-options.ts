@@ -29,23 +29,23 @@ export interface CheckOptions {
   readonly approver?: Approver;
   /** Phases of this plan in which the driver is asked, besides the installation. */
   readonly asks: (plan: Plan) => ApprovalPhase[];
-  /** ECUs that could not be taken back: only a plan that writes all of them leads out of the safe state. */
+  /** ECUs whose rollback failed: only a plan that writes all of them ends the safe state. */
   readonly lost: readonly string[];
-  /** Signatures are checked this often even when the backend says that nothing is new. */
+  /** How often signatures are checked, also when the backend says that nothing is new. */
   readonly checkinIntervalMs?: number;
 }
 
 export interface Checked {
   readonly event: EventOf<'nothing'> | EventOf<'offered'>;
-  /** The server asked not to be asked again before this long. */
+  /** The server asked to be left alone for this long. */
   readonly retryAfterMs?: number;
-  /** The outcome is the one of an earlier cycle. */
+  /** The outcome belongs to an earlier cycle. */
   readonly remembered?: Remembered;
 }
 
-/** Through one check. */
+/** The options of one check, with what the check has learned. */
 export interface Look extends CheckOptions {
-  /** ECUs that have said in this check what they are. */
+  /** ECUs that have answered in this check. */
   readonly asked: Set<string>;
 }
 

@@ -1,4 +1,4 @@
-// One look at the backend: is anything new, what do both repositories say, and does a campaign begin.
+// One check of the backend: whether anything is new, what both repositories say, and whether a campaign begins.
 
 import type { Offer } from '../campaign/ports.ts';
 import { defined } from '../core/optional.ts';
@@ -9,7 +9,7 @@ import { type Checked, type CheckOptions, type Look, nothing } from './check-opt
 
 const CHECKIN_INTERVAL_MS = 60 * 60_000;
 const CHECKIN_JITTER = 0.2;
-/** Without a check that passed for this long people are told since when. */
+/** After this long without a passed check, the reason says since when checks have failed. */
 export const STALENESS_MS = 24 * 60 * 60_000;
 
 type Fault = { readonly fault: Checked | undefined };
@@ -28,17 +28,17 @@ export async function check(
     const quiet = await assess(options, known.offers, signal);
     if (quiet !== 'news') return quiet;
   }
-  // Nothing is begun on the word of an unsigned hint, or on signatures of yesterday.
+  // A campaign does not begin on an unsigned hint or on old signatures.
   const verified = await verify(options, hint.etag, signal);
   if ('fault' in verified) return verified.fault;
   const assessed = await assess(options, verified.offers, signal);
   const end = assessed === 'news' ? await makePlan(options, verified.offers, signal) : assessed;
-  // Nothing of what was decided earlier is left to do, and nothing new is decided: that is not "up to date".
+  // Nothing from earlier decisions is left to do and nothing new was decided; that is not "up to date".
   if (verified.incomplete === undefined || end?.event.kind !== 'nothing') return end;
   return end.event.outcome === 'UP_TO_DATE' ? incomplete(verified.incomplete) : end;
 }
 
-/** As long as an ECU is silent, nobody decides anything for this vehicle. */
+/** The Director decides nothing for this vehicle while an ECU is silent. */
 function incomplete(reason: string): Checked {
   return { event: nothing('PRECONDITION_FAILED', 'MANIFEST_INCOMPLETE', reason) };
 }
@@ -46,11 +46,11 @@ function incomplete(reason: string): Checked {
 function isDue({ memory, clock }: CheckOptions): boolean {
   const { verified } = memory.content;
   const nowMs = clock.wallMs();
-  // A clock that was put back must not make the last check younger.
+  // A clock that was set back must not make the last check younger.
   return verified === null || nowMs >= verified.dueWallMs || nowMs < verified.atWallMs;
 }
 
-/** `/latest_version` says whether a look at the signed metadata is worth it, nothing more. */
+/** `/latest_version` is only a hint whether the signed metadata should be checked. */
 async function askForNews(options: CheckOptions, signal: AbortSignal): Promise<Hint | Fault> {
   const { backend, vehicle, memory, clock, random, emit } = options;
   const names = vehicle.ecus.map(({ name }) => name);
@@ -72,7 +72,7 @@ async function askForNews(options: CheckOptions, signal: AbortSignal): Promise<H
       return {
         fault: await failed(options, {
           code: 'FOREIGN_ANSWER',
-          reason: 'the server answered 304 unasked',
+          reason: 'the server answered 304 to a request without an ETag',
         }),
       };
     case 'releases':
@@ -80,7 +80,7 @@ async function askForNews(options: CheckOptions, signal: AbortSignal): Promise<H
   }
 }
 
-/** Check-in and both repositories, with what each end of it means. */
+/** Check-in and both repositories, with the meaning of each result. */
 async function verify(
   options: CheckOptions,
   etag: string | undefined,
@@ -116,9 +116,9 @@ async function verify(
 }
 
 /**
- * No check: the backend cannot be reached, or something on the way answers in its place. However long that lasts, it proves no attack
- * (Uptane 5.4.4: a freeze is metadata that has expired by a signed time), and there is nothing to report: a vehicle may stand in a
- * garage for weeks. People are told since when.
+ * The check did not take place: the backend cannot be reached, or something on the way answers in its place. This proves
+ * no attack however long it lasts (Uptane 5.4.4: a freeze is metadata that has expired by a signed time), and nothing is
+ * reported: a vehicle may stand in a garage for weeks. The reason says since when checks have failed.
  */
 async function failed(
   options: CheckOptions,
@@ -134,7 +134,7 @@ async function failed(
       const when = last === null ? 'never' : `last on ${new Date(last.atWallMs).toISOString()}`;
       const text =
         `${reason}; no check has passed since ${new Date(sinceMs).toISOString()} (${when} before): until the backend can be ` +
-        'reached this vehicle hears of no update';
+        'reached, this vehicle gets no updates';
       return { event: nothing('BACKEND_UNAVAILABLE', code, text), ...again };
     }
   }
@@ -148,7 +148,7 @@ async function failingSince({ memory, clock }: CheckOptions): Promise<number> {
   return sinceMs;
 }
 
-/** The backend is told once for each kind; the next manifest says it too. */
+/** The backend is told once for each code; the next manifest tells the Director, too. */
 async function insecure(options: CheckOptions, code: string, reason: string): Promise<Checked> {
   const { memory, outbox, vehicle } = options;
   const outcome = 'SECURITY_VALIDATION_FAILED';

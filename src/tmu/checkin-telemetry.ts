@@ -1,4 +1,5 @@
-// What the TMU tells of itself with a check-in. A part that cannot be measured is left out, and never keeps the check-in back.
+// What the TMU reports about itself with a check-in. A part that cannot be measured is left out and does not delay the
+// check-in.
 
 import {
   type BusTelemetry,
@@ -13,18 +14,18 @@ import { defined } from '../core/optional.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 import type { Storage } from '../core/storage.ts';
 
-/** What only the machine knows. */
+/** Facts that only the machine knows. */
 export interface MachineFacts {
-  /** Milliseconds since it started. */
+  /** Milliseconds since the machine started. */
   readonly uptimeMs: () => number;
   readonly buses: () => Promise<readonly BusTelemetry[]>;
 }
 
 export interface CheckinTelemetryOptions {
-  /** Missing: uptime of the machine and buses are not told. */
+  /** Missing: the check-in carries no machine uptime and no bus facts. */
   readonly machine: MachineFacts | undefined;
   readonly storage: Storage;
-  /** Volts; undefined where they are not known or must not be asked for now. */
+  /** Volts; undefined where the voltage is unknown or must not be asked for now. */
   readonly supplyV: (signal: AbortSignal) => Promise<number | undefined>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -34,13 +35,13 @@ export class TelemetryReader {
   readonly #options: CheckinTelemetryOptions;
   readonly #startedMs: number;
 
-  /** Made when the daemon starts. */
+  /** Created when the daemon starts. */
   constructor(options: CheckinTelemetryOptions) {
     this.#options = options;
     this.#startedMs = options.clock.nowMs();
   }
 
-  /** Undefined: there is nothing that the backend would take. */
+  /** Undefined: there is nothing to send that the backend accepts. */
   async read(signal: AbortSignal): Promise<CheckinTelemetry | undefined> {
     const { machine, storage, supplyV, clock, logger } = this.#options;
     const space = await this.#part('storage', () => storage.space());
@@ -52,7 +53,7 @@ export class TelemetryReader {
         systemUptimeS: machine === undefined ? undefined : wholeSeconds(machine.uptimeMs()),
         storage: space,
       }),
-      // Thousandths: what a scale adds behind them is no measurement.
+      // Rounded to thousandths: further digits come from the scale factor, not from the measurement.
       ...defined({ supplyV: supply === undefined ? undefined : Math.round(supply * 1000) / 1000 }),
       buses: (buses ?? []).slice(0, MAX_BUSES),
     };

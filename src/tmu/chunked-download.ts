@@ -1,4 +1,4 @@
-// Images over the chunked protocol: each chunk authenticated by itself, lost ones asked for again one by one.
+// Images over the chunked protocol: each chunk is authenticated by itself; lost chunks are requested again one by one.
 
 import type { Backend, DownloadAnswer } from '../campaign/ports.ts';
 import {
@@ -18,17 +18,20 @@ import type { SealedClient } from '../link/sealed-client.ts';
 import { DEFAULT_DOWNLOAD_LIMITS } from './download.ts';
 
 export interface ChunkedDownloadOptions {
-  /** For all but the images. */
+  /** Used for everything except the images. */
   readonly backend: Backend;
-  /** Called once, with the first image. */
+  /** Called once, for the first image. */
   readonly connect: () => Promise<SealedClient>;
   readonly clock: Clock;
   readonly random: Random;
-  /** The largest that is asked for; 1 KiB unless told otherwise. */
+  /** Largest chunk that is requested; 1 KiB by default. */
   readonly chunkBytes?: number;
 }
 
-/** `backend` with another way for images. What came is checked by whoever downloads, as with any other way. */
+/**
+ * `backend` with the chunked protocol for images. The caller checks the received bytes as with any other
+ * transport.
+ */
 export function chunkedDownloads(options: ChunkedDownloadOptions): Backend {
   const { backend } = options;
   let connected: Promise<SealedClient> | undefined;
@@ -41,7 +44,7 @@ export function chunkedDownloads(options: ChunkedDownloadOptions): Backend {
   };
   return {
     latest: (ecus, etag, signal) => backend.latest(ecus, etag, signal),
-    // A sealed request cannot be replayed: it needs none.
+    // A sealed request cannot be replayed, so it needs no nonce.
     nonce: async () => ({ kind: 'nonce', nonce: 'sealed' }),
     download: async (release, _nonce, offset, signal) =>
       download(options, await client(), release, offset, signal ?? new AbortController().signal),
@@ -69,11 +72,13 @@ async function download(
   }
   const { transfer } = answer.value;
   if (transfer.image.sha256 !== sha256) {
-    return notThere(`${otaCheck.path}: asked was ${sha256}, offered is ${transfer.image.sha256}`);
+    return notThere(
+      `${otaCheck.path}: expected SHA-256 ${sha256}, the backend has ${transfer.image.sha256}`,
+    );
   }
   if (offset > transfer.image.length) {
     return notThere(
-      `${file} has ${transfer.image.length} bytes, asked was byte ${offset}`,
+      `${file} has ${transfer.image.length} bytes, but byte ${offset} was requested`,
       'HTTP_416',
     );
   }
@@ -85,7 +90,7 @@ async function download(
   };
 }
 
-/** The bytes from `offset` on, in order. Ends early by throwing DownloadCut. */
+/** The bytes from `offset` on, in order. A failed download throws DownloadCut. */
 async function* bodyOf(
   { clock, random }: ChunkedDownloadOptions,
   client: SealedClient,
@@ -100,7 +105,7 @@ async function* bodyOf(
     memory: new Uint8Array(recordBytes(chunkBytes)),
   });
   const pace = new ChunkPace(clock, told);
-  /** What came before its turn waits here: at most twice what one answer holds. */
+  /** Chunks that came before their turn: at most twice what one answer holds. */
   const waiting = new Map<number, Uint8Array>();
   let next = receiver.prefix;
   while (!receiver.complete) {
@@ -122,7 +127,7 @@ async function* bodyOf(
     if (exchanged.kind === 'failed') throw new DownloadCut(exchanged.code, exchanged.reason);
     for (let data = waiting.get(next); data !== undefined; data = waiting.get(next)) {
       waiting.delete(next);
-      // Of the first chunk a part may be here already.
+      // A part of the first chunk may be here already.
       const known = Math.max(0, offset - next * chunkBytes);
       next++;
       yield data.subarray(known);

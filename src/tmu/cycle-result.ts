@@ -1,4 +1,4 @@
-// What one cycle of the daemon has come to: the end of a campaign, what a check said, or that it was stopped.
+// The result of one cycle of the daemon: the end of a campaign, the result of a check, or that the cycle was stopped.
 
 import { mixedResult } from '../campaign/mixed.ts';
 import type { CampaignResult, CampaignState } from '../campaign/state.ts';
@@ -9,7 +9,7 @@ import type { CycleResult } from './tmu-event.ts';
 export interface Cycle {
   readonly end: 'done' | 'interrupted';
   readonly state: CampaignState;
-  /** The campaign that was closed in it. */
+  /** The campaign that ended in this cycle. */
   readonly finished: CampaignResult | undefined;
   readonly checked: Checked | undefined;
   readonly seconds: number;
@@ -26,7 +26,7 @@ export function cycleResult({ end, state, finished, checked, seconds }: Cycle): 
       seconds,
     };
   }
-  // As long as the vehicle is mixed, nothing else that is true matters as much.
+  // While the vehicle is in a mixed state, the result reports that before anything else.
   if (state.kind === 'safe-state') {
     return { ...ofCampaign(mixedResult(state)), remembered: true, seconds };
   }

@@ -1,4 +1,4 @@
-// Downloads one image into the store: resumed by range, hashed on the way, never whole in memory.
+// Downloads one image into the store: resumed by range, hashed while it arrives, never whole in memory.
 
 import type { Hash } from 'node:crypto';
 import type { Backend, DownloadAnswer, Release } from '../campaign/ports.ts';
@@ -21,29 +21,32 @@ export interface DownloadOptions extends RetryOptions {
   readonly release: Pick<Release, 'file' | 'size' | 'sha256'>;
   readonly limits?: DownloadLimits;
   readonly onProgress?: (received: number) => void;
-  /** Missing: nothing is counted. */
+  /** Missing: the traffic is not counted. */
   readonly traffic?: TrafficMeter;
 }
 
 export type DownloadResult =
   | { readonly kind: 'done' }
-  /** What came is not what the release says, each time that it was asked for. */
+  /** What arrived is not what the release says, in every attempt. */
   | { readonly kind: 'integrity'; readonly code: string; readonly reason: string }
   | OverBudget
   | BackendFailure
   | { readonly kind: 'interrupted' };
 
-/** No more bytes today; what is here is kept. */
+/** The day's budget is used up; the received part is kept. */
 interface OverBudget {
   readonly kind: 'over-budget';
   readonly reason: string;
   readonly untilWallMs: number;
 }
 
-/** Whole and wrong: asked for again at once, with a new nonce and from the start, as often as a network gets. */
+/**
+ * Codes of a complete but wrong file: requested again at once, with a new nonce and from the start, as often as
+ * after a network fault.
+ */
 const SWAPPED = ['LENGTH_MISMATCH', 'TOO_LONG', 'DIGEST_MISMATCH'];
 
-/** Written data is made durable in steps of this size, so that a power cut costs no more. */
+/** Received data is synced in steps of this size, so a power cut loses no more than one step. */
 const SYNC_BYTES = 8 * 1024 * 1024;
 
 interface Part {
@@ -56,8 +59,8 @@ interface Part {
 type Attempt = { readonly kind: 'done' } | OverBudget | BackendFailure;
 
 /**
- * Ends with a finished image in the store, or says why not. Throws StorageError when the disk is full (what was
- * received of this image is removed then) or broken.
+ * Ends with a finished image in the store, or says why not. Throws StorageError when the disk is full (the
+ * received part of this image is then removed) or broken.
  */
 export async function downloadImage(options: DownloadOptions): Promise<DownloadResult> {
   const { images, release, signal } = options;
@@ -91,7 +94,7 @@ async function downloadPart(options: DownloadOptions): Promise<DownloadResult> {
     }
     if (part.received !== present) await restart(part);
     result = await retrying<Attempt>((inner) => attempt(options, part, inner), options);
-    // Kept for the next attempt, also when this process is about to end.
+    // The part is kept for the next attempt, also when this process is about to end.
     await file.sync();
   } finally {
     await file.close();
@@ -112,7 +115,7 @@ async function attempt(
     if (options.traffic?.left === 0) return overBudget(options, part, options.traffic);
     const nonce = await backend.nonce(signal);
     if (nonce.kind === 'failed') return nonce;
-    // Ends this attempt's connection, whatever way the attempt ends.
+    // Ends this attempt's connection, however the attempt ends.
     const attemptEnd = new AbortController();
     const answer = await backend.download(
       release,
@@ -137,7 +140,7 @@ async function receive(
 ): Promise<Attempt | undefined> {
   const { release, onProgress } = options;
   if (answer.kind === 'failed') {
-    // 416: the server has nothing behind our offset, so what we hold is not its file.
+    // 416: the server has nothing behind our offset, so the part that we hold is not from its file.
     if (answer.code === 'HTTP_416' && part.received > 0) await restart(part);
     return answer;
   }
@@ -151,10 +154,10 @@ async function receive(
     if (answer.offset !== 0) {
       return failed(
         'WRONG_RANGE',
-        `the server sends from byte ${answer.offset}, asked was byte ${part.received}`,
+        `the server sends from byte ${answer.offset}, but byte ${part.received} was requested`,
       );
     }
-    await restart(part); // the range was ignored: from the start then
+    await restart(part); // the server ignored the range: start again
   }
   const watch = new PaceWatch(
     options.clock,
@@ -174,7 +177,7 @@ async function receive(
       if (next === undefined) break;
       if (part.received + next.length > release.size) {
         const reason = `${release.file}: more bytes than the ${release.size} of its release`;
-        // Without a type and a length even the page of a network gets this far.
+        // Without a type and a length, even the page of a captive network gets this far.
         const start = part.received === 0 ? next : await part.file.read(0, 256);
         const isPage = foreignBeginning(start) !== undefined;
         await restart(part);
@@ -243,7 +246,10 @@ function overBudget(
   };
 }
 
-/** A connection of before may have brought the wrong bytes, and the next may be another way: no pause helps. */
+/**
+ * The last connection may have reached a wrong server and the next one may reach the right one, so a pause does
+ * not help.
+ */
 function swapped(code: (typeof SWAPPED)[number], reason: string): BackendFailure {
   return { ...failed(code, reason), atOnce: true };
 }

@@ -1,4 +1,4 @@
-// Does the commands of a campaign with the ports of this vehicle. Every command may come again after a restart.
+// Executes the commands of a campaign with the ports of this vehicle. Each command may be repeated after a restart.
 
 import { type EcuStepCommand, performEcuStep, type StepReport } from '../campaign/ecu-step.ts';
 import type { CampaignEvent } from '../campaign/event.ts';
@@ -76,7 +76,7 @@ export class Executor {
     }
   }
 
-  /** Raises the counter of an ECU that a successful campaign has left owing; see `EcuDriver.commit`. */
+  /** Raises the counter of an ECU that a successful campaign still owes; see `EcuDriver.commit`. */
   async commit(owed: OwedCommit, signal: AbortSignal): Promise<DriverResult<void>> {
     const { item, campaign, receipts } = owed;
     const { ecu } = item;
@@ -117,7 +117,7 @@ export class Executor {
     });
     switch (result.kind) {
       case 'done': {
-        // Uptane 5.4.3.2: not SHA-256 alone, but every hash that was signed.
+        // Uptane 5.4.3.2: every hash that was signed is checked, not only SHA-256.
         const wrong = await images.wrongHash(download, signal);
         if (signal.aborted) return undefined;
         if (wrong !== undefined) {
@@ -213,7 +213,7 @@ export class Executor {
     }
   }
 
-  /** Its image is only named: what reads it opens it in the store. */
+  /** The target only names its image; the driver opens it in the store when it reads it. */
   #targetOf(item: PlanItem, signal: AbortSignal): Omit<Target, 'campaign' | 'from'> {
     const { ecu, to, download, encryption } = item;
     const { trusted } = this.#options;
@@ -227,7 +227,9 @@ export class Executor {
     };
   }
 
-  /** An ECU that verifies nothing gets only what the Primary can still verify at this moment (Uptane 5.4.4). */
+  /**
+   * An ECU that verifies nothing gets only an image that the Primary can verify at this moment (Uptane 5.4.4).
+   */
   async #stillWanted(item: PlanItem, signal: AbortSignal): Promise<{ readonly ok: true } | Failed> {
     if (this.#verifies(item.ecu)) return ALLOWED;
     return this.#options.trusted.stands(item, signal);
@@ -256,7 +258,7 @@ function encryptedOf({ file, size, sha256 }: PlanItem['download']) {
   return { file, length: size, sha256 };
 }
 
-/** What an encrypted image is inside; nothing for a plain one. */
+/** What an encrypted image holds inside; empty for a plain image. */
 function plainOf(stored: {
   readonly size: number;
   readonly sha256: string;

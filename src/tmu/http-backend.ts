@@ -1,4 +1,4 @@
-// The backend over HTTP: one method for each path of the server, with the session of this vehicle where it has one.
+// The backend over HTTP: one method for each path of the server, with this vehicle's session where it has one.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type {
@@ -46,18 +46,18 @@ import type { RepositoryName } from '../trust/full-verification.ts';
 export interface HttpBackendOptions {
   /** `https://host[:port][/prefix]` */
   readonly server: string;
-  /** Where the image repository is another server. */
+  /** Address of the image repository where it is on another server. */
   readonly images?: string | undefined;
   readonly vin: string;
   readonly clock: Clock;
-  /** For requests with a JSON answer, from the name look-up to the last byte. */
+  /** Time limit of a request with a JSON answer, from the name look-up to the last byte. */
   readonly requestMs?: number;
-  /** Whoever has one proves it before the first request, and the server has to prove itself. */
+  /** Identity that the vehicle proves before the first request; the server has to prove its own. */
   readonly identity?:
     | {
         readonly device: DeviceIdentity;
         readonly random: Random;
-        /** Where the device changes its key. */
+        /** Where the vehicle asks for new keys. */
         readonly keys?: () => Promise<DeviceKeys>;
       }
     | undefined;
@@ -74,7 +74,7 @@ export class HttpBackend implements Backend {
   readonly #client: HttpClient;
   readonly #session: DeviceSession | undefined;
 
-  /** Throws InputError when `server` is no HTTP address. */
+  /** Throws InputError when `server` is not an HTTP address. */
   constructor(options: HttpBackendOptions) {
     const { identity, clock, vin } = options;
     this.#base = baseUrl(options.server, 'server');
@@ -189,7 +189,8 @@ export class HttpBackend implements Backend {
     const answer = await this.#post(url, report, signal, 'nothing');
     if ('kind' in answer) return answer;
     if (answer.status !== 204) return this.#client.refused(answer, url);
-    // An answer without a body has no other form that shows who gave it, and the report goes with it.
+    // Only this header proves that the backend has received the report: the answer has no body, and
+    // an accepted report is removed here.
     const received = header(answer, 'x-checksum-sha256');
     if (received === digestOf(JSON.stringify(report))) return { kind: 'accepted' };
     return foreignAnswer(url, 'it does not say what it has received', answer.status);
@@ -233,7 +234,7 @@ export class HttpBackend implements Backend {
       repository === 'director'
         ? metadataUrl(this.#base, pathOf(vehicleMetadata, { vin: this.#vin, file: '' }), file)
         : metadataUrl(this.#images, pathOf(imageMetadata, { file: '' }), file);
-    // A plain web server has words of its own for a file that is not there, which the next Root mostly is not.
+    // A plain web server answers a missing file with its own page. The next Root is usually missing.
     const isOptional = url.origin !== this.#base.origin && ROOT.test(file);
     const expects = isOptional ? 'optional-metadata' : 'metadata';
     const opened = await this.#open(url, { expects, ...withSignal(signal) });
@@ -284,14 +285,16 @@ export class HttpBackend implements Backend {
     return this.#authorised(url, init, (each) => this.#client.open(url, each, shown));
   }
 
-  /** With the token of the session; a token that the server does not know (any more) is renewed once. */
+  /**
+   * Sends with the token of the session; a token that the server does not know (any more) is renewed once.
+   */
   async #authorised<T extends { readonly status: number } | BackendFailure>(
     url: URL,
     init: HttpInit,
     send: (init: HttpInit) => Promise<T>,
   ): Promise<T | BackendFailure> {
     const session = this.#session;
-    // The token is for our own server alone.
+    // The token is for our own server only.
     if (session === undefined || url.origin !== this.#base.origin) return send(init);
     const signal = init.signal ?? undefined;
     for (let tries = 1; ; tries++) {

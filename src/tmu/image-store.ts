@@ -1,4 +1,4 @@
-// The images that the TMU keeps, under their SHA-256: finished ones as `.bin`, downloads under way as `.part`.
+// The images that the TMU keeps, named by their SHA-256: finished ones as `.bin`, unfinished downloads as `.part`.
 
 import { createHash, type Hash } from 'node:crypto';
 import type { PlanItem } from '../campaign/plan.ts';
@@ -49,7 +49,7 @@ export class VehicleImageStore {
     return (await this.#storage.list(FOLDER)).includes(`${sha256}.bin`);
   }
 
-  /** Whether a finished image is there and its bytes still have its hash. A spoilt one is removed. */
+  /** Whether a finished image is there and its bytes still have its hash. A damaged image is removed. */
   async check(sha256: string, length: number, signal: AbortSignal): Promise<boolean> {
     if (!(await this.has(sha256))) return false;
     const file = await this.#storage.open(binName(sha256));
@@ -67,7 +67,7 @@ export class VehicleImageStore {
     return good;
   }
 
-  /** The name of a further hash that a finished image does not have; undefined: it has all of them. */
+  /** Name of a signed hash that a finished image does not match; undefined: it matches all of them. */
   async wrongHash(
     { sha256, size, hashes = {} }: PlanItem['download'],
     signal: AbortSignal,
@@ -89,7 +89,7 @@ export class VehicleImageStore {
     return this.#storage.open(partName(sha256));
   }
 
-  /** The part, closed and synced before, becomes the finished image. */
+  /** Turns the part, which is closed and synced, into the finished image. */
   finishPart(sha256: string): Promise<void> {
     return this.#storage.rename(partName(sha256), binName(sha256));
   }

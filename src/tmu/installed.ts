@@ -10,7 +10,7 @@ const LINE = new RegExp(`^(${SHA256_HEX}) {2}(${ECU_NAME}) (\\S{1,64})$`);
 
 export type KnownInstalled = Installed & { readonly sha256: string };
 
-/** Lines that are none are left out: the ECU itself is asked then. */
+/** Invalid lines are left out: the ECU itself is asked then. */
 export function parseInstalled(text: string): Map<string, KnownInstalled> {
   const installed = new Map<string, KnownInstalled>();
   for (const line of text.split('\n')) {
@@ -49,7 +49,7 @@ export class InstalledFile {
     return this.#file.content;
   }
 
-  /** Writes only what changes; an undefined digest removes the ECU's line. */
+  /** Writes only changes; an undefined digest removes the ECU's line. */
   async set(
     changes: readonly { ecu: string; sha256: string | undefined; version: string }[],
   ): Promise<void> {

@@ -1,4 +1,4 @@
-// What the ECUs say that they run, and what the daemon believes between two looks.
+// What the ECUs say that they run, and what the daemon assumes between two answers.
 
 import type { Installed } from '../campaign/decide.ts';
 import { digestOf } from '../campaign/plan.ts';
@@ -14,7 +14,7 @@ export type Identified =
 export class Inventory {
   readonly #file: InstalledFile;
   readonly #driverFor: (ecu: string) => EcuDriver;
-  /** Seen on the bus by this process. */
+  /** Answers of ECUs to this process. */
   readonly #seen = new Map<string, EcuIdentity>();
 
   constructor(file: InstalledFile, driverFor: (ecu: string) => EcuDriver) {
@@ -31,7 +31,7 @@ export class Inventory {
     return this.#seen;
   }
 
-  /** What is believed of every ECU: its own word where it gave one, otherwise the file. */
+  /** What each ECU is assumed to run: its own answer where there is one, otherwise the file. */
   get installed(): ReadonlyMap<string, Installed> {
     const installed = new Map<string, Installed>(this.#file.content);
     for (const [ecu, { version }] of this.#seen) {
@@ -42,7 +42,7 @@ export class Inventory {
     return installed;
   }
 
-  /** Asks one ECU; the file follows what it says. Throws StorageError. */
+  /** Asks one ECU and updates the file with its answer. Throws StorageError. */
   async ask(ecu: string, signal: AbortSignal): Promise<Identified> {
     const answer = await this.#driverFor(ecu).identify(signal);
     if (!answer.ok) return { ok: false, failure: answer };
@@ -53,18 +53,18 @@ export class Inventory {
     if (sha256 !== undefined) {
       await this.#file.set([{ ecu, sha256, version: version ?? UNKNOWN_VERSION }]);
     } else if (believed !== undefined && believed.version !== version) {
-      // It cannot tell its digest, but it does not run what we installed.
+      // The ECU cannot report its digest, but its version is not the one that we installed.
       await this.#file.set([{ ecu, sha256: undefined, version: '' }]);
     }
     return { ok: true, identity };
   }
 
-  /** The ECU was changed, or may have been: what it said before does not count any more. */
+  /** The ECU was changed or may have been: its earlier answer does not count any more. */
   forget(ecu: string): void {
     this.#seen.delete(ecu);
   }
 
-  /** For the backend, with a digest that tells whether it is news. */
+  /** The report for the backend, with a digest that tells whether it is new. */
   report(
     vin: string,
     outcome: string,

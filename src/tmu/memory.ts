@@ -1,4 +1,4 @@
-// What the daemon remembers between cycles (`state.json`): the verified offers, refusals and failures, the images it keeps.
+// What the daemon remembers between cycles (`state.json`): verified releases, refusals and failures, kept images.
 
 import { z } from 'zod';
 import { CYCLE_OUTCOMES } from '../campaign/outcome.ts';
@@ -9,36 +9,36 @@ import type { Storage } from '../core/storage.ts';
 import { APPROVAL_PHASES, approvalFactsSchema } from '../vehicle/approval.ts';
 
 export const MEMORY_FILE = 'state.json';
-/** Refusals and failures that are kept; the oldest go first. */
+/** Refusals and failures that are kept; the oldest are dropped first. */
 const MAX_REMEMBERED = 64;
 
 const hex16 = z.string().regex(/^[0-9a-f]{32}$/);
 
 const rememberedSchema = z.object({
-  /** Digest over the set of targets. */
+  /** Digest of the set of targets. */
   key: sha256Hex,
   outcome: z.enum(CYCLE_OUTCOMES),
   code: z.string().optional(),
   reason: z.string().optional(),
   campaign: z.string().optional(),
-  /** Campaigns of the same set that did not succeed; from 0 again when the network has brought a right image. */
+  /** Campaigns of this set that did not succeed; set to 0 when a correct image has been downloaded. */
   count: z.number().int().nonnegative(),
-  /** Those of them that were rolled back for a cause outside of the release. */
+  /** How many of them were rolled back for a cause outside the release. */
   rollbacks: z.number().int().positive().optional(),
-  /** Not tried again before; null: not until something changes. */
+  /** Earliest next try; null: only after something has changed. */
   notBeforeWallMs: z.number().nullable(),
-  /** The driver waits for this instead; `notBeforeWallMs` is for a vehicle that cannot tell. */
+  /** The driver waits for this instead; `notBeforeWallMs` applies to a vehicle without an ignition signal. */
   until: z.literal('ignition-off').optional(),
-  /** What the set was. */
+  /** The releases of the set. */
   releases: z.array(z.object({ ecu: z.string(), version: z.string() })).optional(),
-  /** When it ended like this, ms since 1970. */
+  /** When the campaign ended, ms since 1970. */
   atWallMs: z.number().optional(),
-  /** Tried again when the backend tells other releases than these. */
+  /** The set is tried again when the backend reports another ETag than this. */
   etag: z.string().optional(),
 });
 export type Remembered = z.infer<typeof rememberedSchema>;
 
-/** What the driver was asked last: a later "now after all" is an answer to this question. */
+/** The last approval request: a later "now after all" of the driver answers this one. */
 const questionSchema = z.object({
   campaignId: hex16,
   planDigest: sha256Hex,
@@ -76,11 +76,14 @@ const offerSchema = z.object({
 
 const bytes = z.number().int().nonnegative();
 const trafficSchema = z.object({
-  /** UTC, `2026-01-31`. */
+  /** Day in UTC, `2026-01-31`. */
   day: z.string(),
-  /** Of images and encrypted blobs: what the budget limits. Never less than what came. */
+  /** Bytes of images and encrypted blobs, which the budget limits. Never less than what was received. */
   imageBytes: bytes,
-  /** Of metadata: an update that cannot be checked is worse than one that is late, so it is only counted. */
+  /**
+   * Bytes of metadata. They are counted but not limited: an update that cannot be verified is worse than a
+   * late one.
+   */
   metadataBytes: bytes,
 });
 export type Traffic = z.infer<typeof trafficSchema>;
@@ -90,17 +93,17 @@ const memorySchema = z.object({
   /** The last check that both repositories passed. */
   verified: z
     .object({
-      /** Of the hint that came with it. */
+      /** ETag of the hint that came with it. */
       etag: z.string().nullable(),
       atWallMs: z.number(),
-      /** From then on signatures are checked again, also when the hint says that nothing is new. */
+      /** After this time signatures are checked again, also when the hint says that nothing is new. */
       dueWallMs: z.number(),
       offers: z.array(offerSchema),
     })
     .nullable(),
-  /** The first check that failed since then. */
+  /** Time of the first failed check since then. */
   failingSinceWallMs: z.number().nullable(),
-  /** Code of the security failure that the backend was told last. */
+  /** Code of the last security failure that the backend was told. */
   reportedAttack: z.string().nullable(),
   remembered: z.array(rememberedSchema),
   /** Last good image of each ECU, and the file that holds it. */
@@ -114,21 +117,21 @@ const memorySchema = z.object({
       encryption: encryptionSchema.nullable(),
     }),
   ),
-  /** Digest of the inventory that the backend knows. */
+  /** Digest of the inventory that the backend has. */
   reportedInventory: z.string().nullable(),
-  /** Parts of successful campaigns whose ECU has not raised its security counter yet. */
+  /** Items of successful campaigns whose ECU has not raised its security counter yet. */
   owedCommits: z
     .array(
       z.strictObject({
         item: planItemSchema,
-        /** Id of its campaign, and the receipts of all its ECUs; 16 bytes each, hexadecimal. */
+        /** Id of the campaign, and the receipts of all its ECUs; 16 bytes each, hexadecimal. */
         campaign: hex16,
         receipts: z.array(hex16),
       }),
     )
     .default([]),
   question: questionSchema.nullable().default(null),
-  /** What was fetched on one day. */
+  /** Bytes that were fetched on one day. */
   traffic: trafficSchema.nullable().default(null),
 });
 export type MemoryContent = z.infer<typeof memorySchema>;
@@ -149,7 +152,7 @@ const EMPTY: MemoryContent = {
 
 const codec = jsonFile(memorySchema);
 
-/** Undefined for bytes that are not understood. */
+/** Undefined for bytes that cannot be decoded. */
 export function decodeMemory(bytes: Uint8Array): MemoryContent | undefined {
   const decoded = codec.decode(bytes);
   return 'value' in decoded ? decoded.value : undefined;
@@ -162,7 +165,7 @@ export class TmuMemory {
     this.#file = file;
   }
 
-  /** `damaged`: the file was unreadable and is begun anew. What it held can all be found out again. */
+  /** `damaged`: the file was unreadable and starts empty. Everything in it can be found out again. */
   static async open(
     storage: Storage,
   ): Promise<{ readonly memory: TmuMemory; readonly damaged: boolean }> {
@@ -174,7 +177,7 @@ export class TmuMemory {
     return this.#file.content;
   }
 
-  /** Durable when it resolves; writes nothing when nothing changes. One after the other, in the order of the calls. */
+  /** Durable when it resolves; writes nothing when nothing changes. Calls run one after the other, in their order. */
   update(change: Partial<Omit<MemoryContent, 'format'>>): Promise<void> {
     return this.#change(() => change);
   }

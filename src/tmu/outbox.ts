@@ -1,4 +1,4 @@
-// Reports that the backend has not taken yet: kept through restarts, sent in order, each at least once.
+// Reports that the backend has not accepted yet: kept through restarts, sent in order, each at least once.
 
 import { z } from 'zod';
 import type { Backend, CampaignReport, CampaignStatusReport } from '../campaign/ports.ts';
@@ -8,7 +8,10 @@ import type { Logger } from '../core/logger.ts';
 import type { Storage } from '../core/storage.ts';
 
 const FILE = 'outbox.json';
-/** A vehicle without network for a year must not fill its disk; the oldest report is the least wanted. */
+/**
+ * How many reports are kept. A vehicle without network for a year must not fill its disk; the oldest report
+ * is dropped.
+ */
 const MAX_REPORTS = 50;
 
 const reportSchema = z.object({
@@ -44,12 +47,12 @@ const outboxSchema = z.array(
 );
 type Entry =
   | { readonly id: string; readonly report: CampaignReport }
-  /** How an order of the operator was answered. */
+  /** The answer to an order of the operator. */
   | { readonly id: string; readonly campaign: CampaignStatusReport }
-  /** The Director does not know yet how a campaign ended; the manifest is made when it is sent. */
+  /** The Director does not know yet how a campaign ended; the manifest is built when it is sent. */
   | { readonly id: string; readonly checkin: true };
 
-/** Collects fresh reports of all ECUs and sends them. */
+/** Collects fresh reports of all ECUs and sends them to the Director. */
 export type SendCheckin = (
   signal: AbortSignal,
 ) => Promise<{ readonly kind: 'checked-in' } | { readonly kind: 'interrupted' } | BackendFailure>;
@@ -79,8 +82,8 @@ export class Outbox {
   }
 
   /**
-   * The same id a second time replaces the first: finishing a campaign may be repeated after a restart. With
-   * `checkin` the Director is told afterwards what each ECU says.
+   * A second report with the same id replaces the first: finishing a campaign may be repeated after a
+   * restart. With `checkin` a check-in follows, so that the Director learns what each ECU says.
    */
   put(id: string, report: CampaignReport, { checkin = false } = {}): Promise<void> {
     return this.#change((entries) => {
@@ -89,7 +92,7 @@ export class Outbox {
     });
   }
 
-  /** An answer to an order of the operator; once for each order. */
+  /** Adds the answer to an order of the operator; once for each order. */
   putAnswer(campaign: CampaignStatusReport): Promise<void> {
     const id = `order ${campaign.answer?.order}`;
     return this.#change((entries) =>
@@ -97,12 +100,15 @@ export class Outbox {
     );
   }
 
-  /** A check-in has told the Director everything. */
+  /** A check-in has reported everything: pending check-ins are removed. */
   checkedIn(): Promise<void> {
     return this.#change((entries) => entries.filter((entry) => !('checkin' in entry)));
   }
 
-  /** Sends until the backend is away or the box is empty. Never a hot loop: one try each. */
+  /**
+   * Sends until a request fails or nothing is left. Each report is tried once, so this never becomes a busy
+   * loop.
+   */
   async flush(
     backend: Pick<Backend, 'report' | 'campaign'>,
     checkIn: SendCheckin,
@@ -116,7 +122,7 @@ export class Outbox {
     }
   }
 
-  /** Only what the operator waits for; the rest has its time at the end of the cycle. */
+  /** Sends only the answers that the operator waits for; the rest is sent at the end of the cycle. */
   async flushAnswers(
     backend: Pick<Backend, 'report' | 'campaign'>,
     logger: Logger,
@@ -127,7 +133,7 @@ export class Outbox {
     }
   }
 
-  /** False: it stays, and nothing more is sent now. */
+  /** False: the entry stays, and nothing more is sent now. */
   async #send(
     entry: Entry,
     checkIn: () => ReturnType<SendCheckin>,
@@ -147,14 +153,14 @@ export class Outbox {
         logger.debug({ reason: answer.reason, waiting: this.#entries.length }, 'report kept');
         return false;
       }
-      // It will never be taken: keeping it would keep all later ones back.
+      // The backend will never accept this report; keeping it would block all later ones.
       logger.warn({ reason: answer.reason, report: entry.id }, 'the backend refuses a report');
     }
     await this.#change((entries) => entries.filter((other) => other !== entry));
     return true;
   }
 
-  /** One after the other: a campaign ends while an answer is on its way. */
+  /** Changes run one after the other: a campaign may end while an answer is being sent. */
   #change(change: (entries: readonly Entry[]) => readonly Entry[]): Promise<void> {
     const done = this.#file.update((entries) => {
       const next = change(entries).slice(-MAX_REPORTS);

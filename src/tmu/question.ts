@@ -1,4 +1,4 @@
-// What the driver is asked, made out of the plan and the vehicle file.
+// Builds the approval request for the driver from the plan and the vehicle file.
 
 import type { Plan } from '../campaign/plan.ts';
 import type { ApprovalPhase, ApprovalQuestion, ConditionQuery } from '../campaign/ports.ts';
@@ -9,15 +9,15 @@ import { busOf, findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import { hasOneBank } from './ranks.ts';
 
-/** The wire carries at most this many (`approvalFactsSchema`). */
+/** ECUs that fit into one message (`approvalFactsSchema`). */
 const MAX_ECUS = 32;
-/** Restart, self test and the requests around the transfer. */
+/** Time for restart, self test and the requests around the transfer. */
 const SECONDS_PER_ECU = 5;
 
 export interface QuestionOptions {
   readonly vehicle: Vehicle;
   readonly phase: ApprovalPhase;
-  /** How long the driver may think. */
+  /** How long the driver may take to answer. */
   readonly timeoutSeconds: number;
   /** The driver is told, not asked. */
   readonly informOnly?: boolean;
@@ -33,12 +33,12 @@ export function questionOf(campaign: Campaign, options: QuestionOptions): Approv
   };
 }
 
-/** A safety release: everything in the plan was signed as one, and nobody can refuse it. */
+/** Whether the plan is a safety release: every release in it was signed as one, and nobody can refuse it. */
 export function isForced(plan: Plan): boolean {
   return plan.items.every(({ forced }) => forced);
 }
 
-/** Notes are shortened until everything fits into one message. */
+/** Release notes are shortened until everything fits into one message. */
 export function factsOf(plan: Plan, options: QuestionOptions): ApprovalFacts {
   for (const noteLength of [400, 200, 100, 50, 0]) {
     const facts = build(plan, options, noteLength);
@@ -86,7 +86,7 @@ function build(plan: Plan, options: QuestionOptions, noteLength: number): Approv
   };
 }
 
-/** What is still to be done when the driver is asked. */
+/** From which gate on the work remains when the driver is asked. */
 const DURATION_FROM = { download: 'stage', install: 'stage', activate: 'activate' } as const;
 
 /** How long the update takes from a gate on. */
@@ -95,7 +95,7 @@ export function updateSeconds(plan: Plan, vehicle: Vehicle, from: 'stage' | 'act
   for (const item of plan.items) {
     const ecu = findEcu(vehicle, item.ecu);
     seconds += SECONDS_PER_ECU;
-    // At the activation the other bank holds the image already; a single bank is written only then.
+    // At the activation the image is already in the other bank; a single bank is written only then.
     if (from === 'stage' || hasOneBank(ecu)) {
       seconds += transferSeconds(item.download.size, ecu, vehicle);
     }
@@ -103,21 +103,21 @@ export function updateSeconds(plan: Plan, vehicle: Vehicle, from: 'stage' | 'act
   return Math.ceil(seconds);
 }
 
-/** How long the way back takes at its worst: all banks switched back, single banks written once more. */
+/** How long a rollback takes at worst: all banks switched back, single banks written again. */
 export function rollbackSeconds(plan: Plan, vehicle: Vehicle): number {
   let seconds = 0;
   for (const item of plan.items) {
     const ecu = findEcu(vehicle, item.ecu);
     seconds += SECONDS_PER_ECU;
-    // The image of before is about as long as the new one.
+    // The previous image is assumed to be about as long as the new one.
     if (hasOneBank(ecu)) seconds += transferSeconds(item.download.size, ecu, vehicle);
   }
   return Math.ceil(seconds);
 }
 
 /**
- * From the bus rates: with average stuffing and blocks of 4,095 bytes a classic bus carries 0.478 of its bit rate
- * (29.9 kB/s at 500 kbit/s), CAN FD with 64 bytes 0.708 of its data rate at 500k/2M (177 kB/s).
+ * Derived from the bus rates: with average stuffing and blocks of 4,095 bytes a classic bus carries 0.478 of its
+ * bit rate (29.9 kB/s at 500 kbit/s), CAN FD with 64 bytes 0.708 of its data rate at 500k/2M (177 kB/s).
  */
 function transferSeconds(bytes: number, ecu: VehicleEcu, vehicle: Vehicle): number {
   const name = busOf(vehicle, ecu);
@@ -127,7 +127,10 @@ function transferSeconds(bytes: number, ecu: VehicleEcu, vehicle: Vehicle): numb
   return bytes / bytesPerSecond;
 }
 
-/** What conditions are asked at a gate: a battery has to last for the way back, too. */
+/**
+ * The conditions of a gate, with the time that they have to hold: a battery has to last for the rollback,
+ * too.
+ */
 export function conditionQuery(
   plan: Plan,
   vehicle: Vehicle,
@@ -140,13 +143,16 @@ export function conditionQuery(
   };
 }
 
-/** One line without control characters and without those that turn the writing direction; see approval.ts. */
+/**
+ * One line without control characters and without characters that change the writing direction; see
+ * approval.ts.
+ */
 function plain(text: string, max: number): string {
   const clean = text
     .replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, ' ')
     .replace(/ {2,}/g, ' ')
     .trim();
-  // Whole characters: a cut surrogate pair would not survive UTF-8.
+  // Cuts whole characters: half of a surrogate pair would not survive UTF-8.
   const characters = [...clean];
   if (clean.length <= max) return clean;
   if (max < 4) return '';

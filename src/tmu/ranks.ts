@@ -1,4 +1,4 @@
-// Which ECUs are activated together: the ranks of a vehicle, out of `order`, `dependsOn` and the bank layout.
+// Which ECUs are activated together: the ranks of a vehicle, from `order`, `dependsOn` and the bank layout.
 
 import type { PlannedEcu } from '../campaign/decide.ts';
 import { activationOrder, busOf } from '../vehicle/load.ts';
@@ -26,7 +26,7 @@ export function plannedEcus(vehicle: Vehicle): PlannedEcu[] {
 
 function joins(ecu: VehicleEcu, together: readonly VehicleEcu[]): boolean {
   return (
-    // A single bank is written by the activation itself: whatever fails then concerns one ECU only.
+    // The activation itself writes a single bank, so a failure must concern one ECU only.
     !hasOneBank(ecu) &&
     together.every(
       (other) =>
@@ -35,7 +35,10 @@ function joins(ecu: VehicleEcu, together: readonly VehicleEcu[]): boolean {
   );
 }
 
-/** Its running image is overwritten by the new one; the image of before comes back over the bus. */
+/**
+ * Whether the new image overwrites the running one; a rollback then transfers the previous image over the
+ * bus.
+ */
 export function hasOneBank({ programming }: VehicleEcu): boolean {
   return programming.activation === 'reset';
 }

@@ -11,12 +11,15 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const LONGEST_PAUSE_MS = 24 * HOUR_MS;
 
-/** Causes that the network can bring about, so they end nothing: the pauses grow up to a day and no further. */
+/**
+ * Causes that the network can bring about. They never end a release: the pauses grow up to a day and no
+ * further.
+ */
 const NETWORK_CODES: ReadonlySet<string> = new Set([
   ...(['UNTRUSTED', 'BACKEND'] satisfies DriverErrorCode[]),
   ...ATTACKS,
 ]);
-/** Causes outside of the release: the bus, or an ECU that did not answer. Everything is back on the old versions. */
+/** Causes outside the release: the bus, or an ECU that did not answer. All ECUs run their old versions again. */
 const PASSING_CODES: ReadonlySet<string> = new Set([
   ...([
     'BUS',
@@ -24,20 +27,20 @@ const PASSING_CODES: ReadonlySet<string> = new Set([
     'SILENT',
     'BUSY',
     'RESET',
-    // Silence, too, and a TMU that was restarted again and again.
+    // Covers silence, and a TMU that was restarted again and again.
     'HEARTBEAT',
     'INTERRUPTED',
   ] satisfies DriverErrorCode[]),
 ]);
-/** An ECU that falls silent each time it gets this release is the release's fault after all. */
+/** After this many rollbacks an ECU that falls silent with this release is the fault of the release. */
 const PASSING_CYCLES = 5;
 
-/** Undefined: nothing to remember, the next poll may try again at once. */
+/** Undefined: nothing to remember; the next poll may try again at once. */
 export function retentionOf(
   result: CampaignResult,
   before: Remembered | undefined,
   nowWallMs: number,
-  /** Of the releases that the backend told last. */
+  /** ETag of the releases that the backend reported last. */
   etag: string | null,
 ): Remembered | undefined {
   const { outcome, code, reason, id, until } = result;
@@ -45,7 +48,7 @@ export function retentionOf(
   const again = before?.campaign === id;
   if (again && before.outcome === outcome) return before;
   const count = (before?.count ?? 0) + (again ? 0 : 1);
-  // Counted by itself: what the network spoilt before says nothing about the bus.
+  // Counted separately: earlier faults of the network say nothing about the bus.
   const isPassing = outcome === 'ROLLBACK_COMPLETED' && PASSING_CODES.has(code ?? '');
   const rollbacks = (before?.rollbacks ?? 0) + (isPassing && !again ? 1 : 0);
   const notBeforeWallMs = notBefore(result, { count, rollbacks }, nowWallMs);
@@ -61,7 +64,7 @@ export function retentionOf(
     ...defined({ until }),
     releases: result.plan.items.map(({ ecu, to }) => ({ ecu, version: to.version })),
     atWallMs: nowWallMs,
-    // Whoever cancelled and then releases the same once more means it.
+    // An operator who cancelled and then releases the same set again wants it installed.
     ...(code === 'CANCELLED' && etag !== null ? { etag } : {}),
   };
 }
@@ -77,30 +80,34 @@ function notBefore(
     case 'INTERRUPTED':
       return undefined;
     case 'BACKEND_UNAVAILABLE':
-      // During a download the next poll goes on. After the approval the driver would be asked again each time.
+      // After a fault during a download the next poll continues. After the approval the driver would be asked
+      // again each time.
       return code === 'BACKEND' ? nowWallMs + growing(MINUTE_MS, count, HOUR_MS) : undefined;
     case 'DEFERRED':
-      // A vehicle without an ignition signal cannot tell when it is off.
+      // A vehicle without an ignition signal cannot tell when the ignition is off.
       if (until === 'ignition-off') return nowWallMs + HOUR_MS;
-      // The driver's own time; or nobody answered, and asking every ten seconds would be a nuisance.
+      // The time that the driver chose. After a silent timeout, asking every ten seconds would be a nuisance.
       return untilWallMs ?? nowWallMs + growing(5 * MINUTE_MS, count, 4 * HOUR_MS);
     case 'USER_REJECTED':
       return code === 'CANCELLED' ? nowWallMs + HOUR_MS : null;
     case 'DOWNLOAD_INTEGRITY_FAILED':
-      // Signatures name the image. An attacker on the way can send another one: that costs time, never the release.
+      // Signatures name the image. An attacker on the network can send another one: that costs time, but never ends
+      // the release.
       return nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS);
     case 'PRECONDITION_FAILED':
       return code === 'WRONG_HARDWARE' || code === 'IMAGE_TOO_LARGE'
         ? null
         : nowWallMs + growing(MINUTE_MS, count, HOUR_MS);
     case 'SECURITY_VALIDATION_FAILED':
-      // Whoever forges an answer on the bus, or metadata on the network, must not be able to end updates for good.
-      // A wrong key of ours does not get better by itself, and every try costs one of the ECU's attempts.
+      // An attacker who forges an answer on the bus or metadata on the network must not be able to end updates for
+      // good.
+      // A wrong key of ours stays wrong, and every try costs one of the ECU's attempts.
       return code === 'SECURITY'
         ? null
         : nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS);
     case 'ROLLBACK_COMPLETED':
-      // A bus or a network that failed says nothing about the release; the release itself is not tried twice.
+      // A fault of the bus or the network says nothing about the release; a release that failed itself is not
+      // tried twice.
       return NETWORK_CODES.has(code ?? '') ||
         (PASSING_CODES.has(code ?? '') && rollbacks < PASSING_CYCLES)
         ? nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS)
@@ -110,7 +117,9 @@ function notBefore(
   }
 }
 
-/** A right image came: pauses after wrong ones begin with the shortest again. Undefined: nothing changes. */
+/**
+ * A correct image arrived: pauses after wrong ones start with the shortest again. Undefined: nothing changes.
+ */
 export function renewed(remembered: Remembered | undefined): Remembered | undefined {
   if (remembered?.outcome !== 'DOWNLOAD_INTEGRITY_FAILED' || remembered.count === 0)
     return undefined;
@@ -123,12 +132,12 @@ function growing(firstMs: number, count: number, longestMs: number): number {
 
 export interface Present {
   readonly wallMs: number;
-  /** Of the releases that the backend told last. */
+  /** ETag of the releases that the backend reported last. */
   readonly etag: string | null;
   readonly ignition: 'on' | 'off' | 'unknown';
 }
 
-/** Whether what is remembered still stands. */
+/** Whether the remembered end is still valid. */
 export function stands(remembered: Remembered, now: Present): boolean {
   const { notBeforeWallMs, until, etag } = remembered;
   if (etag !== undefined && now.etag !== null && now.etag !== etag) return false;

@@ -1,11 +1,11 @@
-// Turns the stream of events into the status files, and thins out the progress events on the way to the listener.
+// Turns the stream of events into the status files, and limits the progress events that reach the listener.
 
 import type { Campaign, CampaignState } from '../campaign/state.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Progress, RateMeter, type Status, type StatusFiles } from './status.ts';
 import type { TmuEvent } from './tmu-event.ts';
 
-/** Progress events of one transfer are passed on ten times a second at most, the first and the last always. */
+/** Progress events of one transfer are passed on at most ten times a second; the first and the last always. */
 const PROGRESS_MS = 100;
 
 interface Transfer {
@@ -27,7 +27,7 @@ export class StatusTracker {
     this.#clock = clock;
   }
 
-  /** A campaign begins or is carried on with. */
+  /** A campaign begins or continues. */
   campaign(campaign: Campaign): void {
     this.#transfers.clear();
     this.#work = new Map(
@@ -47,7 +47,7 @@ export class StatusTracker {
   isNewState(state: CampaignState): boolean {
     if (state.kind === this.#stateKind) return false;
     this.#stateKind = state.kind;
-    // Behind the download everything is on disk.
+    // After the download everything is on disk.
     if (!['idle', 'checking', 'downloading'].includes(state.kind)) {
       for (const work of this.#work.values()) work.downloaded = work.size;
     }
@@ -58,7 +58,7 @@ export class StatusTracker {
     this.#files.set({ lastError: text }, 'ERROR');
   }
 
-  /** False: the listener need not hear it. */
+  /** False: the listener does not get the event. */
   take(event: TmuEvent): boolean {
     switch (event.kind) {
       case 'state':
@@ -144,7 +144,7 @@ export class StatusTracker {
     let transfer = this.#transfers.get(key);
     let pass = sent === 0 || sent === total;
     if (transfer === undefined || sent < transfer.sent) {
-      // A transfer that begins anew begins a new rate.
+      // A transfer that restarts gets a new rate.
       transfer = { meter: new RateMeter(this.#clock, sent), sent, passedMs: nowMs };
       this.#transfers.set(key, transfer);
       pass = true;
@@ -162,7 +162,7 @@ export class StatusTracker {
     this.#files.set({ ecus: { ...ecus, [ecu]: { ...before, ...change } } }, progress);
   }
 
-  /** Half for the downloads, half for the programming; 100 is for the success alone. */
+  /** Half for the downloads, half for the programming; only success is 100. */
   #percent(): Progress {
     let total = 0;
     let done = 0;

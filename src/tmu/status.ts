@@ -1,4 +1,4 @@
-// `progress.txt` and `status.json`: what is happening, for scripts and people. Written whole, and not more often than needed.
+// `progress.txt` and `status.json`: what is happening, for scripts and people. Written whole, at most five times a second.
 
 import type { CampaignState } from '../campaign/state.ts';
 import type { Clock, Timer } from '../core/clock.ts';
@@ -11,13 +11,13 @@ import type { RoleVersions } from '../trust/repository.ts';
 export const STATUS_FILE = 'status.json';
 export const PROGRESS_FILE = 'progress.txt';
 
-/** At most five times a second. */
+/** Shortest time between two writes: at most five a second. */
 const LEAST_INTERVAL_MS = 200;
 
 export interface TransferStatus {
   readonly sent: number;
   readonly total: number;
-  /** bytes per second since it began in this process */
+  /** Bytes per second since the transfer began in this process. */
   readonly bytesPerSecond: number;
   /** null before there is a rate */
   readonly secondsLeft: number | null;
@@ -26,7 +26,7 @@ export interface TransferStatus {
 export interface Status {
   readonly state: CampaignState['kind'];
   readonly campaign: string | null;
-  /** Of the last cycle that ended. */
+  /** Outcome of the last cycle that ended. */
   readonly outcome: string | null;
   readonly code: string | null;
   readonly reason: string | null;
@@ -42,13 +42,13 @@ export interface Status {
       }
     >
   >;
-  /** What both repositories were verified to be, and when. */
+  /** The versions of both repositories that were verified, and when. */
   readonly verified: {
     readonly at: string;
     readonly director: RoleVersions;
     readonly images: RoleVersions;
   } | null;
-  /** Detected since the last check that passed. */
+  /** Attack detected since the last check that passed. */
   readonly attack: {
     readonly code: AttackCode;
     readonly where: string;
@@ -108,7 +108,7 @@ export class StatusFiles {
     this.#writeInTime();
   }
 
-  /** What was said last is on disk when it resolves. */
+  /** The latest status is on disk when it resolves. */
   async flush(): Promise<void> {
     while (this.#dirty || this.#writing !== undefined) {
       this.#write();
@@ -122,7 +122,7 @@ export class StatusFiles {
     else this.#timer ??= this.#clock.after('status-write', waitMs, () => this.#write());
   }
 
-  /** One at a time: a disk slower than the news gets the newest next, not a queue of old ones. */
+  /** One write at a time: a slow disk gets the newest status next, not a queue of old ones. */
   #write(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -135,7 +135,7 @@ export class StatusFiles {
     });
   }
 
-  /** A status that cannot be written is no reason to stop an update: the log says so. */
+  /** A status that cannot be written does not stop an update; it is logged. */
   async #store(): Promise<void> {
     const encoder = new TextEncoder();
     const updated = new Date(this.#clock.wallMs()).toISOString();
@@ -157,7 +157,7 @@ export class StatusFiles {
   }
 }
 
-/** Rate and estimate of one transfer. */
+/** Rate and estimated remaining time of one transfer. */
 export class RateMeter {
   readonly #clock: Clock;
   readonly #startMs: number;

@@ -1,4 +1,4 @@
-// What the daemon tells whoever watches it. Everything is JSON-serialisable: `can-ota tmu --json` prints it as lines.
+// Events of the daemon for its listeners. All are JSON-serialisable: `can-ota tmu --json` prints them as lines.
 
 import type { CycleOutcome } from '../campaign/outcome.ts';
 import type { ApprovalPhase, EcuStep } from '../campaign/ports.ts';
@@ -11,18 +11,20 @@ import type { RoleVersions } from '../trust/repository.ts';
 /** The end of one cycle. */
 export interface CycleResult {
   readonly outcome: CycleOutcome;
-  /** Finer than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`; the code of an attack. */
+  /**
+   * More exact than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`, or the code of an attack.
+   */
   readonly code?: string;
   readonly reason?: string;
-  /** Campaign id, where a campaign was begun. */
+  /** Campaign id, where a campaign began. */
   readonly campaign?: string;
-  /** Nothing was tried: this is how an earlier cycle ended, and nothing has changed since. */
+  /** Nothing was tried: an earlier cycle ended like this, and nothing has changed since. */
   readonly remembered?: true;
-  /** Not tried again before. */
+  /** Earliest next try. */
   readonly untilWallMs?: number;
-  /** Not tried again before the ignition was off. */
+  /** The next try waits until the ignition was off. */
   readonly until?: 'ignition-off';
-  /** What the outcome does not say: a condition that was lost too late, a counter that is still to be raised. */
+  /** What the outcome does not say: a condition lost too late, a counter that is still to be raised. */
   readonly warnings?: readonly string[];
   readonly ecus: readonly EcuOutcome[];
   readonly seconds: number;
@@ -68,7 +70,7 @@ export type TmuEvent =
       readonly kind: 'approval';
       readonly status:
         | 'asking'
-        /** Not asked: the policy or a forced safety release approves, and the driver was told. */
+        /** The driver was told, not asked: the policy or a forced safety release approves. */
         | 'informed'
         | 'approved'
         | 'later'
@@ -99,20 +101,20 @@ export type TmuEvent =
       readonly delayMs: number;
       readonly reason: string;
     }
-  /** Both repositories have been verified; the versions of their roles. */
+  /** Both repositories were verified; the versions of their roles. */
   | {
       readonly kind: 'verified';
       readonly director: RoleVersions;
       readonly images: RoleVersions;
     }
-  /** Something was refused that an attacker could have sent. */
+  /** Something was rejected that an attacker could have sent. */
   | {
       readonly kind: 'attack';
       readonly code: AttackCode;
       readonly where: string;
       readonly reason: string;
     }
-  /** A configuration that the backend wants was checked; what is accepted is in force. */
+  /** A configuration from the backend was checked; the accepted values are in force. */
   | {
       readonly kind: 'configuration';
       readonly version: number;
@@ -128,16 +130,16 @@ export type TmuEvent =
       readonly code?: string;
       readonly reason?: string;
     }
-  /** Samples were kept, taken by the backend, or lost; `waiting` uploads are left. */
+  /** Samples were stored, uploaded or lost; `waiting` uploads are left. */
   | {
       readonly kind: 'telemetry';
       readonly status: 'stored' | 'uploaded' | 'dropped';
       readonly samples: number;
-      /** Of an upload. */
+      /** Number of an upload. */
       readonly number?: number;
       readonly waiting: number;
     }
-  /** The backend answers the services of this vehicle, or does not any more. */
+  /** The backend answers the remote features of this vehicle again, or no longer. */
   | { readonly kind: 'contact'; readonly status: 'found' | 'lost'; readonly reason?: string }
   | { readonly kind: 'warning'; readonly ecu?: string; readonly text: string }
   | ({ readonly kind: 'outcome' } & CycleResult)

@@ -1,4 +1,4 @@
-// The telematics unit: polls the backend, runs campaigns, keeps its files, and carries on where it was stopped.
+// The telematics unit: polls the backend, runs campaigns, keeps its files, and continues where it was stopped.
 
 import type { CampaignEvent } from '../campaign/event.ts';
 import { lostOf } from '../campaign/mixed.ts';
@@ -52,24 +52,24 @@ import type { TrustedSource, TrustedTools } from './trusted-source.ts';
 
 export interface TmuOptions {
   readonly backend: Backend;
-  /** Makes what decides which offers are believed, once the state directory is taken. */
+  /** Creates the source that decides which releases are trusted, once the state directory is locked. */
   readonly trusted: (tools: TrustedTools) => Promise<TrustedSource>;
   readonly driverFor: (ecu: string) => EcuDriver;
   /**
-   * Ends the silence that a campaign of an earlier run may have left on the bus; asked for once, at the start, when the
-   * journal holds such a campaign.
+   * Turns normal communication on again where an earlier campaign may have left it off; called once, at the start, when
+   * the journal holds such a campaign.
    */
   readonly restoreTraffic?: () => Promise<void>;
-  /** Missing: nobody is asked; only for vehicles whose file has no `approval`. */
+  /** Missing: the driver is not asked; only for vehicles whose file has no `approval`. */
   readonly approver?: Approver;
-  /** The state directory. */
+  /** Storage of the state directory. */
   readonly storage: Storage;
   readonly vehicle: Vehicle;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly pollMs?: number;
-  /** Signatures are checked this often even when the backend says that nothing is new. */
+  /** How often signatures are checked, also when the backend says that nothing is new. */
   readonly checkinIntervalMs?: number;
   readonly events?: TmuListener;
   readonly vehicleState?: VehicleState;
@@ -78,15 +78,15 @@ export interface TmuOptions {
   readonly downloadLimits?: DownloadLimits;
   /** Remote configuration, commands and telemetry; missing: none. */
   readonly services?: Pick<RemoteFeaturesOptions, 'ecus' | 'backend' | 'syncIntervalMs'>;
-  /** Takes the state directory for this process; the simulation hands in one without sockets. */
+  /** Locks the state directory for this process; the simulation passes a lock without sockets. */
   readonly lock?: (location: string) => Promise<FolderLock>;
-  /** For the telemetry of check-ins. */
+  /** Facts for the telemetry of check-ins. */
   readonly machine?: MachineFacts;
 }
 
 const POLL_MS = 10_000;
 const POLL_JITTER = 0.2;
-/** Polls of a backend or a vehicle that is not there become rarer up to this. */
+/** Longest interval between polls while the backend or the vehicle does not answer. */
 const LONGEST_POLL_MS = 10 * 60_000;
 const APPROVAL_TIMEOUT_SECONDS = 30;
 
@@ -102,7 +102,7 @@ interface Opened {
   readonly approvals: Approvals;
   readonly trusted: TrustedSource;
   readonly traffic: TrafficMeter;
-  /** Counts what it fetches. */
+  /** Counts the bytes that it fetches. */
   readonly backend: Backend;
   readonly services: RemoteFeatures | undefined;
 }
@@ -115,13 +115,13 @@ export class Tmu {
   #opening: Promise<Opened> | undefined;
   #checked: Checked | undefined;
   #finished: CampaignResult | undefined;
-  /** While a cycle runs. */
+  /** Set while a cycle runs. */
   #watch: CampaignWatch | undefined;
   readonly #recovery: RetryTimer;
   readonly #commits: RetryTimer;
-  /** Between the campaigns and the services. */
+  /** Separates the campaigns and the remote features. */
   readonly #gate = new EcuGate();
-  /** The bus is as an earlier run has left it. */
+  /** The bus may still be in the state that an earlier run left. */
   #mayBeSilent = true;
 
   constructor(options: TmuOptions) {
@@ -134,9 +134,9 @@ export class Tmu {
   }
 
   /**
-   * One cycle: what was left unfinished, otherwise one poll and what follows from it; then one contact of the services.
-   * Never rejects for what backend, vehicle or driver do. Throws FolderBusyError when another process has the state
-   * directory, StorageError when the disk is full or broken; everything is carried on with by the next call.
+   * One cycle: continues unfinished work, otherwise polls once and handles the result; then makes one contact of the
+   * remote features. Never rejects for faults of backend, vehicle or driver. Throws FolderBusyError when another
+   * process has the state directory, StorageError when the disk is full or broken; the next call continues everything.
    */
   async runOnce(signal: AbortSignal): Promise<CycleResult> {
     const opened = await this.#open();
@@ -144,7 +144,7 @@ export class Tmu {
     const { services } = opened;
     const cycle = (): Promise<CycleResult> => this.#runCycle(opened, signal);
     const result = await (services === undefined ? cycle() : services.beside(cycle, signal));
-    // The last word: whoever reads it knows that nothing follows.
+    // The last event of the cycle: nothing follows it.
     await this.#tell(result);
     return result;
   }
@@ -180,7 +180,7 @@ export class Tmu {
     await this.#statusFiles.flush();
   }
 
-  /** Cycles until the signal comes; resolves when everything is at rest. Throws FolderBusyError only. */
+  /** Runs cycles until the signal; resolves when all work has ended. Throws FolderBusyError only. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger, pollMs = POLL_MS } = this.#options;
     const opened = await this.#open();
@@ -196,7 +196,7 @@ export class Tmu {
         const failed =
           this.#isBackendAway() ||
           result.outcome === 'BACKEND_UNAVAILABLE' ||
-          // Metadata that is not believed does not get better by asking ten times a minute.
+          // Rejected metadata does not improve by asking ten times a minute.
           (result.outcome === 'SECURITY_VALIDATION_FAILED' && result.remembered === undefined) ||
           (result.outcome === 'PRECONDITION_FAILED' && result.remembered === undefined);
         failures = failed ? failures + 1 : 0;
@@ -218,7 +218,7 @@ export class Tmu {
     await this.#statusFiles.flush();
   }
 
-  /** Gives the state directory free. Not while `run` or `runOnce` is under way. */
+  /** Releases the state directory. Must not be called while `run` or `runOnce` is running. */
   async close(): Promise<void> {
     const opening = this.#opening;
     this.#opening = undefined;
@@ -244,7 +244,10 @@ export class Tmu {
     try {
       const { memory, damaged } = await TmuMemory.open(storage);
       if (damaged) {
-        logger.warn({}, `${storage.location}/state.json was unreadable and is begun anew`);
+        logger.warn(
+          {},
+          `${storage.location}/state.json was unreadable: the daemon starts with empty content`,
+        );
       }
       const installed = await InstalledFile.open(storage);
       const images = new VehicleImageStore(storage);
@@ -317,7 +320,7 @@ export class Tmu {
     }
   }
 
-  /** Before anything else is asked of the ECUs: every request to a silent ECU would keep it silent. */
+  /** Runs before any other request to the ECUs: every request to a silent ECU would keep it silent. */
   async #restoreTraffic({ runner }: Opened): Promise<void> {
     if (!this.#mayBeSilent) return;
     this.#mayBeSilent = false;
@@ -343,7 +346,7 @@ export class Tmu {
     return this.#options.vehicleState ?? alwaysReady;
   }
 
-  /** Not while a campaign has claimed an ECU: nothing may be asked on the bus then that the campaign does not need. */
+  /** Undefined while a campaign has claimed an ECU: then only the campaign sends requests on the bus. */
   async #supplyV(signal: AbortSignal): Promise<number | undefined> {
     const { signals } = this.#options.vehicle;
     const ecu = Object.hasOwn(signals, SUPPLY_SIGNAL) ? signals[SUPPLY_SIGNAL]?.ecu : undefined;
@@ -360,7 +363,7 @@ export class Tmu {
       this.#recovery.begin();
       await this.#resume(runner);
       const end = await this.#runCampaign(opened, signal);
-      // A new release may lead out where the way back does not: it is asked for all the same.
+      // A new release may end the safe state where the rollback cannot, so the backend is asked all the same.
       if (end === 'interrupted' || runner.state.kind !== 'safe-state') return end;
     }
     await this.#begin(runner);
@@ -389,7 +392,7 @@ export class Tmu {
     }
   }
 
-  /** Feeds what starts this cycle: a poll, or the continuation of what the journal holds. */
+  /** Feeds the event that starts this cycle: a poll, or the continuation of what the journal holds. */
   async #begin(runner: CampaignRunner): Promise<void> {
     const { state } = runner;
     switch (state.kind) {
@@ -402,8 +405,8 @@ export class Tmu {
         if (state.reported) await runner.feed({ kind: 'poll' });
         return;
       case 'downloading':
-        // The vehicle has not been touched, and the offer may be old: a new check decides. What is on disk of the
-        // images is resumed by their hash.
+        // The vehicle was not touched, and the release may be outdated: a new check decides. Downloaded parts of
+        // the images are resumed by their hash.
         await runner.feed({ kind: 'abandoned', reason: 'stopped while downloading' });
         await runner.feed({ kind: 'poll' });
         return;
@@ -418,7 +421,9 @@ export class Tmu {
     this.#announce(runner.state);
   }
 
-  /** What successful campaigns have left owing; never while another one works on the ECUs. */
+  /**
+   * Raises the counters that successful campaigns still owe; never while another campaign works on the ECUs.
+   */
   async #payCommits({ runner, memory, executor }: Opened, signal: AbortSignal): Promise<void> {
     const { kind } = runner.state;
     const { owedCommits } = memory.content;
@@ -469,10 +474,10 @@ export class Tmu {
       await closeCampaign(command.result, { ...opened, vin: vehicle.vin, clock, approver }, signal);
       return { kind: 'closed' };
     }
-    // A command that runs on one of its ECUs is waited for; since the state is this one, none begins.
+    // Waits for a remote command that runs on a claimed ECU; none begins in this state.
     if (command.kind === 'ecu' && !(await this.#gate.settled(signal))) return undefined;
     const event = await opened.executor.execute(command, state, signal, note);
-    // What it said before the step does not count any more, also where no campaign ends by it: a later way back.
+    // The ECU's earlier answer does not count after the step, also where no campaign ends by it, as in a later rollback.
     if (command.kind === 'ecu') opened.inventory.forget(command.item.ecu);
     return event;
   }
@@ -480,7 +485,7 @@ export class Tmu {
   #onState(state: CampaignState, event: CampaignEvent): void {
     this.#gate.claim(busyEcus(state, this.#options.vehicle));
     this.#watch?.changed(state);
-    // Its tries are used up: the next ones come after pauses, or at the next start.
+    // The tries are used up: the next ones come after pauses, or at the next start.
     if (state.kind === 'safe-state' && !state.reported) this.#recovery.begin();
     if (event.kind === 'condition-lost') {
       this.#emit({ kind: 'warning', text: `${event.condition}: ${event.reason}` });
@@ -518,7 +523,7 @@ export class Tmu {
     return event?.kind === 'nothing' && event.outcome === 'BACKEND_UNAVAILABLE';
   }
 
-  /** To the status files and the listener; a listener that throws is its own problem. */
+  /** Passes an event to the status files and the listener. Listener errors are logged and ignored. */
   readonly #emit = (event: TmuEvent): void => {
     if (!this.#tracker.take(event)) return;
     try {

@@ -1,4 +1,4 @@
-// Counts what comes over the network on each day (UTC), durably, and keeps images within a budget of bytes per day.
+// Counts the bytes fetched over the network on each day (UTC), durably, and limits images to a budget of bytes per day.
 
 import type { Backend, MetadataBody } from '../campaign/ports.ts';
 import type { Clock } from '../core/clock.ts';
@@ -7,17 +7,17 @@ import type { TmuMemory, Traffic } from './memory.ts';
 export interface TrafficOptions {
   readonly memory: TmuMemory;
   readonly clock: Clock;
-  /** Of images; null: counted, not limited. */
+  /** Budget for images; null: counted, not limited. */
   readonly bytesPerDay: number | null;
 }
 
-/** Bytes that are counted before they come, so that a power cut never makes the day's sum too small. */
+/** Bytes that are counted in advance, so that a power cut never makes the day's sum too small. */
 const RESERVE_BYTES = 1024 * 1024;
 const DAY_MS = 24 * 60 * 60_000;
 
 export class TrafficMeter {
   readonly #options: TrafficOptions;
-  /** Counted already, not received yet; on that day. */
+  /** Bytes counted on `#reservedDay` and not received yet. */
   #reserved = 0;
   #reservedDay = '';
   #metadataBytes = 0;
@@ -26,7 +26,7 @@ export class TrafficMeter {
     this.#options = options;
   }
 
-  /** Of today, with what is not written down yet. */
+  /** Sums of today, with what is not stored yet. */
   get today(): Traffic {
     const { memory, clock } = this.#options;
     const day = dayOf(clock.wallMs());
@@ -44,7 +44,7 @@ export class TrafficMeter {
     return this.#options.bytesPerDay;
   }
 
-  /** Bytes of images that may still come today. */
+  /** Bytes of images that may still be fetched today. */
   get left(): number {
     const { bytesPerDay } = this.#options;
     this.#forgetYesterday();
@@ -53,8 +53,8 @@ export class TrafficMeter {
   }
 
   /**
-   * How many of `count` bytes of an image may be kept; they are counted. `ahead` is what is still to come of this
-   * image with them, for fewer writes. Throws StorageError.
+   * Returns how many of `count` bytes of an image may be kept, and counts them. `ahead` is how much of this image
+   * is still to come, these bytes included; it saves writes. Throws StorageError.
    */
   async take(count: number, ahead: number): Promise<number> {
     const granted = Math.min(count, this.left);
@@ -63,7 +63,9 @@ export class TrafficMeter {
     return granted;
   }
 
-  /** Gives back what was counted and did not come, and writes down the metadata. Throws StorageError. */
+  /**
+   * Releases bytes that were counted and not received, and stores the metadata count. Throws StorageError.
+   */
   async settle(): Promise<void> {
     this.#forgetYesterday();
     const back = this.#reserved;
@@ -73,7 +75,7 @@ export class TrafficMeter {
     await this.#write({ ...today, imageBytes: Math.max(0, today.imageBytes - back) });
   }
 
-  /** The same backend; its metadata is counted. */
+  /** Wraps a backend so that its metadata is counted. */
   counting(backend: Backend): Backend {
     const count = (length: number): void => {
       this.#metadataBytes += length;

@@ -1,4 +1,4 @@
-// What the daemon needs of Uptane: offers that may be believed, metadata for the ECUs, and reports to the Director.
+// What the daemon needs of Uptane: verified releases, metadata for the ECUs, and reports to the Director.
 
 import type { Backend, EcuDriver, Failed, Offer } from '../campaign/ports.ts';
 import type { CheckinTelemetry } from '../contract/checkin-telemetry.ts';
@@ -14,22 +14,24 @@ import type { SendCheckin } from './outbox.ts';
 import type { TmuListener } from './tmu-event.ts';
 
 export type TrustedCheck =
-  /** Both repositories agree on these. */
+  /** Both repositories agree on these releases. */
   | {
       readonly kind: 'offers';
       readonly offers: readonly Offer[];
-      /** The Director has taken the manifest. */
+      /** Whether the Director has accepted the manifest. */
       readonly checkedIn: boolean;
-      /** Why it has not: then it has decided nothing new, and these offers are of an earlier check-in. */
+      /** Why it has not: it then decided nothing new, and the releases belong to an earlier check-in. */
       readonly incomplete?: string;
     }
-  /** The Director has not taken the manifest (an ECU is silent), and has never signed anything for this vehicle. */
+  /**
+   * The Director has not accepted the manifest (an ECU is silent) and has never signed anything for this vehicle.
+   */
   | { readonly kind: 'incomplete'; readonly reason: string }
   | { readonly kind: 'untrusted'; readonly code: AttackCode; readonly reason: string }
   | BackendFailure
   | { readonly kind: 'interrupted' };
 
-/** Which image an ECU shall get; a part of a plan item. */
+/** The image that an ECU shall get; a part of a plan item. */
 export interface WantedImage {
   readonly ecu: string;
   readonly targetName: string;
@@ -41,25 +43,28 @@ export interface TrustedSource {
   check(signal: AbortSignal): Promise<TrustedCheck>;
   /** Tells the Director what every ECU runs now. */
   readonly checkIn: SendCheckin;
-  /** The smallest bundle that brings this ECU up to what the Primary has verified, with a time for its nonce. */
+  /**
+   * The smallest metadata bundle that brings this ECU up to what the Primary has verified, with a time for its
+   * nonce.
+   */
   bundle(
     ecu: string,
     state: EcuTrustState,
     signal: AbortSignal,
   ): Promise<{ readonly ok: true; readonly value: Uint8Array } | Failed>;
-  /** For an ECU that verifies nothing: whether both repositories (still) want this image in it. */
+  /** For an ECU that verifies nothing: whether both repositories still assign this image to it. */
   stands(wanted: WantedImage, signal: AbortSignal): Promise<{ readonly ok: true } | Failed>;
-  /** The campaign has succeeded: nothing older than this may be installed any more. */
+  /** The campaign has succeeded: images with a lower release counter may not be installed any more. */
   installed(
     images: readonly { readonly ecu: string; readonly releaseCounter: number }[],
   ): Promise<void>;
 }
 
-/** Handed to whoever makes the source, once the state directory is taken. */
+/** Passed to the factory of the source, once the state directory is locked. */
 export interface TrustedTools {
   readonly backend: Backend;
   readonly driverFor: (ecu: string) => EcuDriver;
-  /** What an ECU is believed to run; see Inventory. */
+  /** What an ECU is assumed to run; see Inventory. */
   readonly runs: (ecu: string) => InstalledImage | undefined;
   readonly vehicle: Vehicle;
   readonly storage: Storage;
@@ -67,14 +72,14 @@ export interface TrustedTools {
   readonly random: Random;
   readonly logger: Logger;
   readonly emit: TmuListener;
-  /** What this TMU tells of itself with a check-in. */
+  /** What this TMU reports about itself with a check-in. */
   readonly telemetry: (signal: AbortSignal) => Promise<CheckinTelemetry | undefined>;
 }
 
 export interface InstalledImage {
   readonly sha256: string | undefined;
   readonly version: string;
-  /** Where this process knows which target it is. */
+  /** Name of the target, where this process knows it. */
   readonly name?: string;
   readonly length?: number;
 }

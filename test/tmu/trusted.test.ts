@@ -193,7 +193,7 @@ describe('a check that is not believed', () => {
         outcome: 'BACKEND_UNAVAILABLE',
         code: 'ECONNREFUSED',
         reason: expect.stringMatching(
-          /no check has passed since .* \(last on .*hears of no update/,
+          /no check has passed since .* \(last on .*gets no updates/,
         ),
       });
       await w.clock.advance(STALENESS_MS);

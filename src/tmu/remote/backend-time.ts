@@ -1,4 +1,4 @@
-// The backend's time: the expiry of commands is checked against it, not against the vehicle's own clock.
+// The backend's time, against which the expiry of commands is checked instead of the vehicle's own clock.
 
 import type { Clock } from '../../core/clock.ts';
 
@@ -11,8 +11,8 @@ export class BackendTime {
   }
 
   /**
-   * An answer said `now` (ISO 8601). It counts from when the request went out, so that what is taken for the time is
-   * never behind the backend's: nothing begins too late because an answer was slow.
+   * Takes the `now` (ISO 8601) of an answer. It counts from the moment when the request was sent, so the result is
+   * never behind the backend's time: a slow answer does not let a command begin after its expiry.
    */
   heard(now: string, sentMs: number): void {
     this.#heard = { backendMs: Date.parse(now), atMs: sentMs };

@@ -1,4 +1,4 @@
-// Telemetry that the backend has not taken yet: one file for each window, and one that says what was sent (`telemetry/`).
+// Telemetry that the backend has not accepted yet: one file for each window, and one with the numbers sent (`telemetry/`).
 
 import { z } from 'zod';
 import { type Batch, MAX_SAMPLES, type Sample, sample } from '../../contract/telemetry.ts';
@@ -17,23 +17,23 @@ const SENDER_BYTES = 8;
 
 interface StoreLimits {
   readonly windows: number;
-  /** Of the files. */
+  /** Size of the files. */
   readonly bytes: number;
 }
-/** At one window a minute the best part of a day. */
+/** At one window a minute, 1024 windows last 17 hours. */
 const STORE_LIMITS: StoreLimits = { windows: 1024, bytes: 4 * 1024 * 1024 };
 
 const count = z.number().int().nonnegative();
 const headSchema = z.object({
   format: z.literal(1),
   sender: z.string().regex(/^[0-9a-f]{16}$/),
-  /** The backend has everything up to this number. */
+  /** The backend has all batches up to this number. */
   sent: count,
-  /** Windows below this are done with: sent or thrown away. */
+  /** Windows below this index are finished: sent or dropped. */
   first: count,
-  /** Samples thrown away since the last batch that got a number. */
+  /** Samples dropped since the last batch got its number. */
   dropped: count,
-  /** The batch that has a number and whose answer is not here: it is sent again as it is, and never thrown away. */
+  /** The batch that has a number but no answer yet: it is sent again unchanged and never dropped. */
   flight: z.object({ window: count, number: z.number().int().min(1), dropped: count }).nullable(),
 });
 type Head = z.output<typeof headSchema>;
@@ -56,9 +56,9 @@ export interface BatchStoreOptions {
 export class BatchStore {
   readonly #options: BatchStoreOptions;
   readonly #file: DurableFile<Head>;
-  /** What the file holds, but for samples that were thrown away since it was written. */
+  /** Content of the file, plus the samples that were dropped since it was written. */
   #head: Head;
-  /** The oldest first. */
+  /** The oldest window is first. */
   #windows: Window[];
   #next: number;
   #working: Promise<unknown> = Promise.resolve();
@@ -72,7 +72,7 @@ export class BatchStore {
     this.#next = Math.max(head.first, (windows.at(-1)?.index ?? -1) + 1);
   }
 
-  /** A damaged file counts as none; with that of the numbers a new sender begins. Throws StorageError. */
+  /** A damaged file counts as missing; a damaged file of numbers starts a new sender. Throws StorageError. */
   static async open(options: BatchStoreOptions): Promise<BatchStore> {
     const { storage, logger } = options;
     const read = await readFileOnce(storage, HEAD_FILE, headCodec);
@@ -98,25 +98,25 @@ export class BatchStore {
     return new BatchStore(options, new DurableFile(storage, HEAD_FILE, headCodec, head), windows);
   }
 
-  /** Windows that the backend does not have. */
+  /** Number of windows that the backend does not have. */
   get waiting(): number {
     return this.#windows.length;
   }
 
   /**
-   * Keeps one window durably; where there is no room for it, the oldest ones go. Returns how many samples were thrown
-   * away. Throws StorageError; then the samples are counted as thrown away, too.
+   * Keeps one window durably; where there is no room for it, the oldest windows are dropped. Returns how many samples
+   * were dropped. On StorageError the given samples count as dropped, too.
    */
   add(samples: readonly Sample[]): Promise<number> {
     return this.#exclusively(() => this.#add(samples));
   }
 
-  /** The next batch, which keeps its number and its content until it is `stored` or `refused`. Throws StorageError. */
+  /** The next batch, which keeps its number and content until it is `stored` or `refused`. Throws StorageError. */
   next(vin: string): Promise<Batch | undefined> {
     return this.#exclusively(() => this.#nextBatch(vin));
   }
 
-  /** The backend has everything up to this number. Throws StorageError; then it is sent once more. */
+  /** The backend has all batches up to this number. On StorageError the batch is sent once more. */
   stored(number: number): Promise<void> {
     return this.#exclusively(async () => {
       const { flight } = this.#head;
@@ -124,7 +124,9 @@ export class BatchStore {
     });
   }
 
-  /** The backend will never take it: its number is free for the next one. Returns the samples that are lost. */
+  /**
+   * The backend will never accept the batch; the next batch gets its number. Returns how many samples are lost.
+   */
   refused(): Promise<number> {
     return this.#exclusively(async () => {
       const { flight, sent, dropped } = this.#head;
@@ -153,7 +155,7 @@ export class BatchStore {
       await storage.replace(fileOf(index), text);
       this.#windows.push({ index, bytes: text.length, samples: samples.length });
     } catch (error) {
-      // Written with the next head; a crash before that forgets the number, not more.
+      // The next head stores this number; a crash before that loses only the number.
       this.#head = { ...this.#head, dropped: this.#head.dropped + samples.length };
       throw error;
     }
@@ -176,7 +178,7 @@ export class BatchStore {
         const { number, dropped: before } = flight;
         return { vin, number, sender: this.#head.sender, dropped: before, samples };
       }
-      // The backend may have it: its number is not used for anything else.
+      // The backend may have this batch, so its number is not used again.
       await this.#leave(flight.number);
     }
   }
@@ -189,7 +191,7 @@ export class BatchStore {
     await this.#remove(window);
   }
 
-  /** The count first: after a crash between the two the window is known to be done with. */
+  /** Writes the count first: after a crash between the two steps the window counts as finished. */
   async #drop({ index, samples }: Window): Promise<void> {
     const dropped = this.#head.dropped + samples;
     const first = Math.max(this.#head.first, index + 1);
@@ -198,7 +200,7 @@ export class BatchStore {
     await this.#remove(index);
   }
 
-  /** What stays behind is removed at the next start. */
+  /** A file that remains is removed at the next start. */
   async #remove(index: number): Promise<void> {
     const { storage, logger } = this.#options;
     await storage.remove(fileOf(index)).catch((error: unknown) => {
@@ -221,7 +223,7 @@ function fileOf(index: number): string {
   return `${TELEMETRY_FOLDER}/${String(index).padStart(12, '0')}.json`;
 }
 
-/** Files of windows among the names in the folder. */
+/** Number of window files among the names in the folder. */
 export function windowsAmong(names: readonly string[]): number {
   return names.filter((name) => WINDOW_NAME.test(name)).length;
 }

@@ -1,13 +1,13 @@
-// The ECUs that belong to a campaign: no command runs on them, and nothing is read of them.
+// The ECUs that a campaign occupies: no command runs on them, and telemetry does not read them.
 
 import type { CampaignState } from '../../campaign/state.ts';
 import { assertNever } from '../../core/errors.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 
 /**
- * From the first gate on all ECUs of the plan, whichever is worked on at the moment; behind a gateway that is
- * programmed nobody can be relied on, so then it is all of them. What a safe state has left mixed stays with the
- * campaigns until one has put it right.
+ * From the first gate on these are all ECUs of the plan. While a gateway is programmed, no ECU behind it is
+ * reliable, so then they are all ECUs of the vehicle. ECUs that a safe state left mixed stay occupied until a
+ * campaign has repaired them.
  */
 export function busyEcus(state: CampaignState, { approval, ecus }: Vehicle): readonly string[] {
   const busy = new Set(itemsOf(state));

@@ -1,4 +1,4 @@
-// One try of one command at its ECU: probe, write down that it begins, run, and what is known afterwards.
+// One try of one command at its ECU: probe, record that it begins, run, and find out what happened.
 
 import { checkCommand } from '../../contract/command.ts';
 import type { Configuration } from '../../contract/configuration.ts';
@@ -8,17 +8,17 @@ import type { Logger } from '../../core/logger.ts';
 import type { BackendTime } from './backend-time.ts';
 import type { CommandEnding, CommandEntry } from './command-entry.ts';
 
-/** What the next step with a command is. */
+/** The next step with a command. */
 export type Attempted =
   | { readonly kind: 'ended'; readonly ending: CommandEnding }
-  /** It has not been done, and trying again is safe. `begun`: the journal says that it has begun. */
+  /** It was not executed, and trying again is safe. `begun`: the journal says that it has begun. */
   | {
       readonly kind: 'again';
       readonly code: string;
       readonly reason: string;
       readonly begun: boolean;
     }
-  /** It may have been done. */
+  /** It may have been executed. */
   | { readonly kind: 'doubt'; readonly reason: string }
   | { readonly kind: 'interrupted' };
 
@@ -28,11 +28,11 @@ export interface AttemptOptions {
   readonly limits: () => Configuration['limits'];
   readonly isCancelled: (id: string) => boolean;
   readonly logger: Logger;
-  /** Durable when it resolves: from then on the command may have been done. Throws StorageError. */
+  /** Durable when it resolves; from then on the command may have been executed. Throws StorageError. */
   readonly begin: (entry: CommandEntry, mark: string | null) => Promise<void>;
 }
 
-/** Of a command that is not begun. */
+/** Tries a command that has not begun. */
 export async function attempt(
   entry: CommandEntry,
   options: AttemptOptions,
@@ -46,14 +46,14 @@ export async function attempt(
   if (probed.kind === 'failed') {
     return { kind: 'again', code: probed.code, reason: probed.reason, begun: false };
   }
-  // The probe takes time in which it can expire, or be cancelled.
+  // The command can expire or be cancelled during the probe.
   const meanwhile = obstacleOf(entry, options);
   if (meanwhile !== undefined) return meanwhile;
   await options.begin(entry, probed.kind === 'mark' ? probed.mark : null);
   return resultOf(await run(entry, options));
 }
 
-/** Of a command that has begun in an earlier life, or whose answer was lost. */
+/** Finds out about a command that began before a restart, or whose answer was lost. */
 export async function settle(
   entry: CommandEntry,
   mark: string | null,
@@ -94,7 +94,7 @@ export function expired({ order }: CommandEntry): CommandEnding {
 
 export const CANCELLED: CommandEnding = { state: 'cancelled', runs: 0 };
 
-/** Why it must not begin now, or ever. */
+/** Why the command must not begin now, or ever. */
 function obstacleOf(entry: CommandEntry, options: AttemptOptions): Attempted | undefined {
   const { order } = entry;
   if (options.isCancelled(order.id)) return { kind: 'ended', ending: CANCELLED };
@@ -127,13 +127,13 @@ function tooFar(argument: string, value: number, allowed: string): string {
   return `${argument} ${value} is beyond the limit of the configuration (limits): ${allowed}`;
 }
 
-/** Not stopped by the end of the daemon: it takes as long as the ECU needs, and then it is known how it ended. */
+/** Does not stop when the daemon ends: it takes as long as the ECU needs, and then the result is known. */
 async function run({ order }: CommandEntry, { ecus, logger }: AttemptOptions): Promise<RunResult> {
   try {
     return await ecus.run(order, new AbortController().signal);
   } catch (error) {
     const reason = describeError(error);
-    logger.error({ command: order.id, error: reason }, 'a command ended in an error of ours');
+    logger.error({ command: order.id, error: reason }, 'a command failed with an internal error');
     return { kind: 'in-doubt', reason };
   }
 }

@@ -1,4 +1,4 @@
-// One command as the vehicle keeps it: the order, how far it has come, and what the backend is told.
+// One command as the vehicle keeps it: the order, its state, and the report for the backend.
 
 import { z } from 'zod';
 import {
@@ -17,17 +17,17 @@ export const DAMAGED_COMMANDS_FILE = 'commands.damaged.journal';
 
 const entrySchema = z.object({
   order: commandOrder,
-  /** Counts up: the order of their coming. */
+  /** Counts up: the order of arrival. */
   arrival: z.number().int().nonnegative(),
-  /** When it came into this state: ISO 8601, by the vehicle's clock. */
+  /** When it entered this state: ISO 8601, by the vehicle's clock. */
   at: z.iso.datetime({ offset: true }),
   state: z.discriminatedUnion('kind', [
     z.object({
       kind: z.literal('received'),
-      /** It was tried, and is known not to have been done. */
+      /** It was tried, and was certainly not executed. */
       again: z.boolean(),
     }),
-    /** It may have been done from here on. `mark`: null where nothing can tell. */
+    /** It may have been executed from here on. `mark`: null where nothing can tell. */
     z.object({ kind: z.literal('begun'), mark: z.string().nullable() }),
     z.object({
       kind: z.literal('ended'),
@@ -39,10 +39,10 @@ const entrySchema = z.object({
 });
 export type CommandEntry = Readonly<z.output<typeof entrySchema>>;
 
-/** Every record is one command as it is from then on; the last one of a command counts. */
+/** Each record is the whole entry of one command; the last record of a command counts. */
 export const commandCodec = new LogCodec<CommandEntry>('command', entrySchema);
 
-/** What the backend is told of it. */
+/** The report for the backend. */
 export function reportOf({ order, at, state }: CommandEntry): CommandReport {
   switch (state.kind) {
     case 'received':
@@ -62,7 +62,7 @@ export function isOpen(entry: CommandEntry): boolean {
   return entry.state.kind !== 'ended';
 }
 
-/** The next one first: what was begun, then the highest priority, then the oldest. */
+/** Order of execution: begun commands first, then the highest priority, then the oldest. */
 export function byTurn(a: CommandEntry, b: CommandEntry): number {
   const begun = Number(b.state.kind === 'begun') - Number(a.state.kind === 'begun');
   return begun || b.order.priority - a.order.priority || a.arrival - b.arrival;
@@ -90,7 +90,7 @@ export function endedEntry(
   return { ...entry, at, state: { kind: 'ended', report, acknowledged: false } };
 }
 
-/** Every command that the bytes of a journal hold, as it is at the end of them. Damage is skipped. */
+/** Every command in the bytes of a journal, in its last state. Damage is skipped. */
 export function entriesIn(bytes: Uint8Array): CommandEntry[] {
   const { records, behind } = commandCodec.decode(bytes);
   const all = new Map<string, CommandEntry>();
@@ -98,7 +98,7 @@ export function entriesIn(bytes: Uint8Array): CommandEntry[] {
   return [...all.values()];
 }
 
-/** As JSON. A longer order is refused: the journal holds all of them. */
+/** Length of an order as JSON. A longer order is refused, because the journal holds all of them. */
 export const MAX_ORDER_BYTES = 4096;
 
 export function sizeOf(order: CommandOrder): number {

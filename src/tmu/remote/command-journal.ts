@@ -1,4 +1,4 @@
-// The journal of commands (`commands.journal`): what must survive so that no command ever runs twice.
+// The journal of commands (`commands.journal`): what must survive a restart so that no command runs twice.
 
 import { concatBytes } from '../../core/bytes.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -22,7 +22,7 @@ const FILES = {
   old: OLD_COMMANDS_FILE,
   damaged: DAMAGED_COMMANDS_FILE,
 };
-/** A journal below this is not worth a rewrite. */
+/** A smaller journal is not rewritten. */
 const COMPACT_BYTES = 128 * 1024;
 
 export interface CommandJournalOptions {
@@ -50,8 +50,8 @@ export class CommandJournal {
   }
 
   /**
-   * A record that was cut by a power loss does not count. With damage in the middle a command that seems not to be
-   * begun may have run: it ends in doubt, and is never run again. Throws StorageError.
+   * A record that a power loss has cut does not count. After damage in the middle, a command that seems not to
+   * have begun may have run: it ends in doubt and is never run again. Throws StorageError.
    */
   static async open(options: CommandJournalOptions): Promise<CommandJournal> {
     const bytes = await options.storage.read(COMMANDS_FILE);
@@ -75,7 +75,9 @@ export class CommandJournal {
     return this.#entries.size;
   }
 
-  /** Durable when it resolves, and only then what `get` says. One after the other. Throws StorageError. */
+  /**
+   * Durable when it resolves; `get` changes only then. Calls run one after the other. Throws StorageError.
+   */
   put(entry: CommandEntry): Promise<void> {
     return this.#exclusively(async () => {
       await this.#log.append(entry, this.#options.clock.wallMs());
@@ -83,12 +85,12 @@ export class CommandJournal {
     });
   }
 
-  /** From the file it goes with the next rewrite; a restart before that knows it again, which does no harm. */
+  /** The next rewrite removes it from the file; a restart before that reads it again, which does no harm. */
   forget(id: string): void {
     this.#entries.delete(id);
   }
 
-  /** Shortens the file where that is worth it. A file that stays long is no reason to stop. */
+  /** Shortens the file where that is worthwhile. A failure is only logged. */
   compact(): Promise<void> {
     return this.#exclusively(async () => {
       if (this.#log.sizeBytes <= this.#compactBytes) return;
@@ -115,7 +117,7 @@ export class CommandJournal {
   }
 }
 
-/** In one step: a power cut leaves the damaged file, or the mended one. */
+/** Writes in one step: after a power cut the file is either the damaged one or the repaired one. */
 async function mend(
   bytes: Uint8Array,
   { storage, clock, logger }: CommandJournalOptions,

@@ -1,4 +1,4 @@
-// Runs the commands of this vehicle: one at a time on each ECU, in their order, and each exactly once.
+// Runs the commands of this vehicle: one at a time on each ECU, in their order, each exactly once.
 
 import type { CommandReport } from '../../contract/command.ts';
 import type { Configuration } from '../../contract/configuration.ts';
@@ -23,38 +23,38 @@ export interface CommandQueueOptions {
   readonly limits: () => Configuration['limits'];
 }
 
-/** Tries of a command that the ECU has certainly not done. */
+/** Tries of a command that the ECU certainly did not execute. */
 const MAX_TRIES = 3;
 const RETRY_MS = 5000;
-/** Questions to an ECU that does not say whether a command ran: some five minutes in all. */
+/** How often an ECU that does not say whether a command ran is asked: about five minutes in all. */
 const MAX_QUESTIONS = 10;
 const QUESTION_MS = 2000;
 const LONGEST_QUESTION_MS = 60_000;
-/** A disk that was full may have room again. */
+/** Pause after a StorageError: a full disk may have room again. */
 const DISK_RETRY_MS = 5000;
 
-/** What is known of a command only in this process. */
+/** State of a command that only this process knows. */
 interface Progress {
   tries: number;
   questions: number;
-  /** How it ended, while the journal could not be written. */
+  /** How it ended, kept here while the journal cannot be written. */
   ending: CommandEnding | undefined;
 }
 
 export class CommandQueue {
   readonly #options: CommandQueueOptions;
   readonly #commands: VehicleCommandStore;
-  /** By ECU: the one that works on its commands. */
+  /** By ECU: the loop that works on its commands. */
   readonly #workers = new Map<string, Promise<void>>();
-  /** By ECU: what lets others in, where a command was begun and it is not known how it ended. */
+  /** By ECU: releases the gate. Kept while a command has begun and its end is unknown. */
   readonly #kept = new Map<string, () => void>();
-  /** By id; those that are being tried or were tried. */
+  /** By id: commands that are being tried or were tried. */
   readonly #progress = new Map<string, Progress>();
-  /** Being tried at this moment: nobody else ends it. */
+  /** Commands that are being tried at this moment; nothing else may end them. */
   readonly #inWork = new Set<string>();
   #signal: AbortSignal = AbortSignal.abort();
 
-  /** Commands that were begun in an earlier life keep their ECU until it is known how they ended. */
+  /** Commands that began before a restart occupy their ECU until their end is known. */
   constructor(options: CommandQueueOptions) {
     this.#options = options;
     this.#commands = options.commands;
@@ -64,7 +64,7 @@ export class CommandQueue {
     }
   }
 
-  /** Works until the signal comes; resolves when nothing of it is under way any more. */
+  /** Works until the signal; resolves when none of its work is running any more. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     this.#pump();
@@ -75,7 +75,7 @@ export class CommandQueue {
     while (this.#workers.size > 0) await Promise.all([...this.#workers.values()]);
   }
 
-  /** Resolves when nothing is left that could be done now, or `limitMs` have passed. */
+  /** Resolves when nothing is left that can be done now, or after `limitMs`. */
   async drained(limitMs: number, signal: AbortSignal): Promise<void> {
     const end = new AbortController();
     const stop = (): void => end.abort();
@@ -96,8 +96,8 @@ export class CommandQueue {
   }
 
   /**
-   * What the backend said to a contact in which it was told `told`. Throws StorageError: what was not kept is not
-   * acknowledged, and the next contact brings it again.
+   * Handles the backend's answer to a contact that reported `told`. Throws StorageError: what was not stored is
+   * not acknowledged, and the next contact brings it again.
    */
   async take(answer: SyncAnswer['commands'], told: readonly CommandReport[]): Promise<void> {
     const heard = new Set(answer.acknowledged);
@@ -109,7 +109,7 @@ export class CommandQueue {
     this.#pump();
   }
 
-  /** Also while its ECU is busy. */
+  /** Ends cancelled and expired commands, also while their ECU is busy. */
   async #endWhatMayNotBegin(): Promise<void> {
     const nowMs = this.#options.time.nowMs() ?? Number.NEGATIVE_INFINITY;
     for (const entry of this.#commands.open) {
@@ -127,14 +127,14 @@ export class CommandQueue {
       if (this.#workers.has(ecu) || this.#next(ecu) === undefined) continue;
       const work = this.#work(ecu, this.#signal).finally(() => {
         this.#workers.delete(ecu);
-        // Something may have come in the very moment in which there was nothing more.
+        // A command may have arrived just as the loop ended.
         this.#pump();
       });
       this.#workers.set(ecu, work);
     }
   }
 
-  /** Nothing begins before the backend has said what time it is. */
+  /** Nothing begins before the backend has told the time. */
   #next(ecu: string): CommandEntry | undefined {
     const mayBegin = this.#options.time.nowMs() !== undefined;
     return this.#commands.open
@@ -142,7 +142,7 @@ export class CommandQueue {
       .sort(byTurn)[0];
   }
 
-  /** The commands of one ECU, one after the other, until none is left. Never rejects. */
+  /** Runs the commands of one ECU, one after the other, until none is left. Never rejects. */
   async #work(ecu: string, signal: AbortSignal): Promise<void> {
     const { gate, clock, logger } = this.#options;
     while (!signal.aborted) {
@@ -159,7 +159,7 @@ export class CommandQueue {
           pauseMs = DISK_RETRY_MS;
         }
       }
-      // In doubt, nothing else may change what the ECU is asked about.
+      // While the end of a command is unknown, nothing else may change the state that the ECU is asked about.
       if (this.#next(ecu)?.state.kind !== 'begun') {
         this.#kept.delete(ecu);
         leave?.();
@@ -169,13 +169,13 @@ export class CommandQueue {
     }
   }
 
-  /** Milliseconds until the next step of this ECU. Throws StorageError. */
+  /** Returns the milliseconds until the next step of this ECU. Throws StorageError. */
   async #step(entry: CommandEntry, signal: AbortSignal): Promise<number> {
     const { id } = entry.order;
     this.#inWork.add(id);
     try {
       const attempted = await this.#try(entry, signal);
-      // Beginning has written it down meanwhile.
+      // `begin` has stored a newer entry meanwhile.
       return await this.#follow(this.#commands.get(id) ?? entry, attempted);
     } finally {
       this.#inWork.delete(id);
@@ -187,7 +187,7 @@ export class CommandQueue {
     const { ending, questions } = this.#progressOf(order.id);
     if (ending !== undefined) return { kind: 'ended', ending };
     if (state.kind === 'begun') {
-      // The ECU may be about to do it: an answer of this moment would be too early.
+      // The ECU may be about to execute it; an answer at this moment would be too early.
       if (questions === 0) return { kind: 'doubt', reason: `${order.action} was interrupted` };
       return settle(entry, state.mark, this.#options, signal);
     }
@@ -242,7 +242,7 @@ export class CommandQueue {
     return progress;
   }
 
-  /** Once it is known how a command ended it stays known, also while the disk is full. */
+  /** A known end of a command stays known, also while the disk is full. */
   async #end(entry: CommandEntry, ending: CommandEnding): Promise<void> {
     const { id } = entry.order;
     this.#progressOf(id).ending = ending;

@@ -1,4 +1,4 @@
-// The commands that this vehicle knows: taken durably, each once, and reported until the backend has heard how they ended.
+// The commands that this vehicle knows: stored durably, each once, and reported until the backend knows how they ended.
 
 import type { CommandOrder, CommandReport, CommandState } from '../../contract/command.ts';
 import { MAX_COMMANDS } from '../../contract/sync.ts';
@@ -26,26 +26,26 @@ export interface VehicleCommandStoreOptions {
   readonly logger: Logger;
   readonly time: BackendTime;
   readonly emit: TmuListener;
-  /** There is something to report. */
+  /** Called when there is something to report. */
   readonly onChange: () => void;
   readonly commandLimits?: CommandLimits;
 }
 
 export interface CommandLimits {
-  /** More are left at the backend, which offers them again. */
+  /** Open commands that are kept; the backend keeps the others and offers them again. */
   readonly open: number;
-  /** Open and ended ones; see `#makeRoom`. */
+  /** Open and ended commands that are kept; see `#makeRoom`. */
   readonly kept: number;
 }
 const COMMAND_LIMITS: CommandLimits = { open: 64, kept: 512 };
-/** An ended command is remembered for so long after its expiry, so that a late repetition is answered as it ended. */
+/** How long an ended command is remembered after its expiry, so that a late repetition gets the same answer. */
 const REMEMBER_MS = 24 * 60 * 60_000;
 
 export class VehicleCommandStore {
   readonly #options: VehicleCommandStoreOptions;
   readonly #journal: CommandJournal;
   readonly #cancelled = new Set<string>();
-  /** By id: the state that the backend has heard of. */
+  /** By id: the last state that the backend acknowledged. */
   readonly #heard = new Map<string, CommandState>();
   #arrivals: number;
 
@@ -72,7 +72,7 @@ export class VehicleCommandStore {
     return this.#cancelled.has(id);
   }
 
-  /** For the next contact: what the backend has not heard of yet, the final ones first. */
+  /** Reports for the next contact: what the backend does not know yet, ended commands first. */
   reports(): CommandReport[] {
     const isNews = (entry: CommandEntry): boolean =>
       entry.state.kind === 'ended'
@@ -85,17 +85,17 @@ export class VehicleCommandStore {
       .map(reportOf);
   }
 
-  /** The backend has heard this. Throws StorageError; then it is told again. */
+  /** The backend has this report. On StorageError it is reported again. */
   async acknowledge({ id, state }: CommandReport): Promise<void> {
     this.#heard.set(id, state);
     const entry = this.#journal.get(id);
-    // It may have come further while the answer was on its way.
+    // The command may have changed its state while the answer was under way.
     if (entry?.state.kind !== 'ended' || stateOf(entry) !== state) return;
     await this.#journal.put({ ...entry, state: { ...entry.state, acknowledged: true } });
     this.#heard.delete(id);
   }
 
-  /** The same order a second time is the same command, whatever has become of it. Throws StorageError. */
+  /** A repeated order is the same command, whatever its state is now. Throws StorageError. */
   async receive(order: CommandOrder): Promise<void> {
     const { logger } = this.#options;
     if (this.#journal.get(order.id) !== undefined) return;
@@ -114,23 +114,23 @@ export class VehicleCommandStore {
     this.#tell(entry, { state: 'delivered' });
   }
 
-  /** What has begun completes; for the rest it counts from now on. */
+  /** A command that has begun completes; any other is cancelled from now on. */
   cancel(id: string): void {
     if (this.#journal.get(id)?.state.kind === 'received') this.#cancelled.add(id);
   }
 
-  /** From here on it may have been done. Durable when it resolves. Throws StorageError. */
+  /** From here on the command may have been executed. Durable when it resolves. Throws StorageError. */
   async begin(entry: CommandEntry, mark: string | null): Promise<void> {
     await this.#journal.put({ ...entry, at: this.#at, state: { kind: 'begun', mark } });
     this.#tell(entry, { state: 'executing' });
   }
 
-  /** It is known not to have been done. Throws StorageError. */
+  /** The command was certainly not executed. Throws StorageError. */
   async again(entry: CommandEntry): Promise<void> {
     await this.#journal.put({ ...entry, at: this.#at, state: { kind: 'received', again: true } });
   }
 
-  /** Durable before it is told. Throws StorageError. */
+  /** Durable before it is reported. Throws StorageError. */
   async end(entry: CommandEntry, ending: CommandEnding): Promise<void> {
     await this.#journal.put(endedEntry(entry, ending, this.#options.clock.wallMs()));
     this.#cancelled.delete(entry.order.id);
@@ -150,8 +150,9 @@ export class VehicleCommandStore {
   }
 
   /**
-   * Ended commands are forgotten a day after their expiry, sooner where many come: but never before it, and never
-   * before the backend has their report. An order that expired does not run, known or not; so none runs twice.
+   * Ended commands are forgotten a day after their expiry, or sooner when many arrive, but never before their
+   * expiry and never before the backend has their report. An expired order does not run, known or not, so no
+   * command runs twice.
    */
   #makeRoom(): boolean {
     const nowMs = this.#options.time.nowMs() ?? Number.NEGATIVE_INFINITY;

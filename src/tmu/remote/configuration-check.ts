@@ -16,22 +16,22 @@ import {
 } from '../../contract/configuration.ts';
 import type { EcuServices } from '../../contract/ecu-services.ts';
 
-/** What a vehicle can do, and what it allows. */
+/** What a vehicle can do and what it allows. */
 export interface VehicleLimits {
   readonly ecus: Pick<EcuServices, 'catalogue' | 'knows'>;
-  /** Of the vehicle file: a configuration may ask more of the driver, never less. */
+  /** Approval policy of the vehicle file: a configuration may require more approvals, never fewer. */
   readonly approval: Readonly<Record<ApprovalPhase, 'ask' | 'none'>>;
-  /** There is a console on which the driver can be asked. */
+  /** Whether there is a console on which the driver can be asked. */
   readonly canAsk: boolean;
 }
 
 /**
- * DIDs read in a second, over all ECUs. One DID is a request and an answer of one to three frames, some 400 bits on the
- * wire: ten of them are below 1 % of a bus with 500 kbit/s.
+ * Most DIDs read in a second, over all ECUs. One DID is a request and an answer of one to three frames, about 400 bits
+ * on the wire: ten of them are below 1 % of a bus with 500 kbit/s.
  */
 const MAX_READS_PER_SECOND = 10;
 const MAX_REASON = 500;
-/** In one report (src/contract/sync.ts). */
+/** Most results in one report (src/contract/sync.ts). */
 const MAX_RESULTS = 64;
 
 export interface Judgement {
@@ -39,7 +39,7 @@ export interface Judgement {
   readonly inForce: Configuration;
 }
 
-/** A parameter that is not wanted goes back to its default; what is rejected keeps its old value. */
+/** A parameter that is missing goes back to its default; a rejected parameter keeps its old value. */
 export function checkConfiguration(
   wanted: WantedParameters,
   before: Configuration,
@@ -55,7 +55,7 @@ export function checkConfiguration(
   }
   const hasChanged = (name: ParameterName): boolean =>
     sortedJson(values[name]) !== sortedJson(before[name]);
-  // Each round takes back at least one change, and what was in force before is right together.
+  // Each round undoes at least one change, and the old values fit together, so the loop ends.
   for (;;) {
     const conflict = conflictIn(values as Configuration);
     const culprits = conflict?.between.filter(hasChanged) ?? [];
@@ -82,7 +82,7 @@ export function checkConfiguration(
   return { results: results.slice(0, MAX_RESULTS), inForce: values as Configuration };
 }
 
-/** One parameter, alone and against this vehicle. */
+/** Checks one parameter, alone and against this vehicle. */
 export function checkHere(
   name: ParameterName,
   value: unknown,
@@ -187,7 +187,7 @@ interface Conflict {
   readonly reason: string;
 }
 
-/** What is right alone and wrong together. */
+/** Parameters that are valid alone but not together. */
 function conflictIn({ pollInterval, uploadInterval, dids }: Configuration): Conflict | undefined {
   if (uploadInterval < pollInterval) {
     return {

@@ -1,4 +1,4 @@
-// The remote configuration of this vehicle (`config.json`): what is in force, which version was checked, what is to be reported.
+// The remote configuration of this vehicle (`config.json`): values in force, version checked last, pending report.
 
 import { z } from 'zod';
 import {
@@ -24,14 +24,14 @@ export const CONFIGURATION_FILE = 'config.json';
 
 const fileSchema = z.object({
   format: z.literal(1),
-  /** Version that was checked last, 0 for none. */
+  /** Version checked last, 0 for none. */
   version: z.number().int().min(0),
   inForce: z.record(z.string(), z.json()),
-  /** Until the backend has acknowledged it. */
+  /** Kept until the backend has acknowledged it. */
   report: configurationReport.nullable(),
 });
 
-/** Each value is checked against its schema and this vehicle by `stillAllowed`. */
+/** `stillAllowed` checks each value against its schema and this vehicle. */
 type Kept = Omit<z.output<typeof fileSchema>, 'inForce'> & { readonly inForce: Configuration };
 const codec = jsonFile(
   fileSchema.transform(
@@ -48,7 +48,7 @@ export interface VehicleConfigurationStoreOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly emit: TmuListener;
-  /** What is in force has changed, or there is something to report. */
+  /** Called when the values in force have changed, or there is something to report. */
   readonly onChange?: () => void;
 }
 
@@ -62,8 +62,8 @@ export class VehicleConfigurationStore {
   }
 
   /**
-   * A damaged file is begun anew with the defaults, and version 0 makes the backend send what it wants once more. What
-   * this vehicle does not allow any more (its file or its software is another one) goes back to its default.
+   * A damaged file is replaced by the defaults, and version 0 makes the backend send its configuration once more. A
+   * value that this vehicle does not allow any more (its file or its software has changed) goes back to its default.
    * Throws StorageError.
    */
   static async open(options: VehicleConfigurationStoreOptions): Promise<VehicleConfigurationStore> {
@@ -85,18 +85,18 @@ export class VehicleConfigurationStore {
     return this.#kept.inForce;
   }
 
-  /** Version that was checked last, 0 for none. */
+  /** Version checked last, 0 for none. */
   get version(): number {
     return this.#kept.version;
   }
 
-  /** For the next contact. */
+  /** The part for the next contact. */
   tell(): SyncRequest['configuration'] {
     const { version, report } = this.#kept;
     return { version, ...(report === null ? {} : { report }) };
   }
 
-  /** What the backend said. Throws StorageError; then nothing has changed. */
+  /** Handles the backend's answer. On StorageError nothing has changed. */
   async take({ wanted, acknowledged }: SyncAnswer['configuration']): Promise<void> {
     if (this.#kept.report !== null && this.#kept.report.version === acknowledged) {
       await this.#file.update((kept) => ({ ...kept, report: null }));
@@ -105,7 +105,7 @@ export class VehicleConfigurationStore {
     await this.#check(wanted.version, wanted.parameters);
   }
 
-  /** Durable before it is in force, and before it is reported. */
+  /** Durable before it is in force and before it is reported. */
   async #check(version: number, parameters: WantedParameters): Promise<void> {
     const { clock, vehicle, emit, onChange } = this.#options;
     const { results, inForce } = checkConfiguration(parameters, this.#kept.inForce, vehicle);
@@ -125,7 +125,7 @@ export class VehicleConfigurationStore {
   }
 }
 
-/** The version that was checked last, for programs that read the folder beside the daemon; undefined for a file that is none. */
+/** Version checked last, for programs that read the folder beside the daemon; undefined for an invalid file. */
 export function versionIn(bytes: Uint8Array): number | undefined {
   const decoded = codec.decode(bytes);
   return 'value' in decoded ? decoded.value.version : undefined;

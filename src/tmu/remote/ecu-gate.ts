@@ -1,15 +1,15 @@
-// Who is at an ECU: a campaign, or one of the services. Never both, and of the services one at a time.
+// Access to an ECU: either a campaign or one of the remote features, which take turns.
 
 /**
- * A campaign claims all its ECUs from the moment that it may touch them; who is inside then is waited for, nobody new
- * comes in. Whoever is inside never waits for a campaign, so nothing can lock up.
+ * A campaign claims all its ECUs from the moment when it may touch them: it waits for the feature that is inside, and
+ * no other enters. A feature inside never waits for a campaign, so there is no deadlock.
  */
 export class EcuGate {
   readonly #inside = new Map<string, number>();
   #claimed: ReadonlySet<string> = new Set();
   readonly #waiting = new Set<() => void>();
 
-  /** These belong to the campaign from now on, and what was claimed before does not any more. */
+  /** The campaign occupies these ECUs from now on; its earlier claims end. */
   claim(ecus: Iterable<string>): void {
     this.#claimed = new Set(ecus);
     this.#look();
@@ -19,23 +19,23 @@ export class EcuGate {
     return this.#claimed.has(ecu);
   }
 
-  /** A campaign has begun to touch the vehicle. */
+  /** Whether a campaign has begun to touch the vehicle. */
   get isAnyClaimed(): boolean {
     return this.#claimed.size > 0;
   }
 
-  /** Resolves when no service is at a claimed ECU any more; false when the signal came first. */
+  /** Resolves when no feature is at a claimed ECU any more; false when the signal came first. */
   async settled(signal: AbortSignal): Promise<boolean> {
     return this.#until(() => [...this.#claimed].every((ecu) => !this.#inside.has(ecu)), signal);
   }
 
-  /** What it returns lets the next one in; undefined while somebody else is there. */
+  /** Returns a function that leaves the ECU again; undefined while the ECU is claimed or occupied. */
   tryEnter(ecu: string): (() => void) | undefined {
     if (this.#claimed.has(ecu) || this.#inside.has(ecu)) return undefined;
     return this.#goIn(ecu);
   }
 
-  /** As `tryEnter`, and waits its turn; undefined when the signal came first. */
+  /** Like `tryEnter`, but waits for its turn; undefined when the signal came first. */
   async enter(ecu: string, signal: AbortSignal): Promise<(() => void) | undefined> {
     let leave: (() => void) | undefined;
     await this.#until(() => {
@@ -45,7 +45,7 @@ export class EcuGate {
     return leave;
   }
 
-  /** For work that was begun in an earlier life, before anything was claimed: the campaign waits for it. */
+  /** For work that began before a restart and before any claim: the campaign waits for it. */
   resume(ecu: string): () => void {
     return this.#goIn(ecu);
   }

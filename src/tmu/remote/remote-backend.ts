@@ -1,4 +1,4 @@
-// What the services need of the backend; the sealed session does it over HTTP.
+// What the remote features need of the backend; the sealed session does it over HTTP.
 
 import type { SyncAnswer, SyncRequest } from '../../contract/sync.ts';
 import type { Batch } from '../../contract/telemetry.ts';
@@ -9,6 +9,6 @@ export interface ServiceBackend {
     request: SyncRequest,
     signal: AbortSignal,
   ): Promise<{ readonly value: SyncAnswer } | BackendFailure>;
-  /** `stored`: everything of this sender up to this number. */
+  /** `stored`: the backend has all batches of this sender up to this number. */
   upload(batch: Batch, signal: AbortSignal): Promise<{ readonly stored: number } | BackendFailure>;
 }

@@ -25,28 +25,28 @@ import { WakeSignal } from './wake-signal.ts';
 export interface RemoteFeaturesOptions {
   readonly vin: string;
   readonly ecus: EcuServices;
-  /** Opened once the state directory is taken. */
+  /** Opened once the state directory is locked. */
   readonly backend: () => Promise<ServiceBackend>;
   readonly gate: EcuGate;
-  /** Of the vehicle file. */
+  /** Approval policy of the vehicle file. */
   readonly approval: Readonly<Record<ApprovalPhase, 'ask' | 'none'>>;
-  /** There is a console on which the driver can be asked. */
+  /** Whether there is a console on which the driver can be asked. */
   readonly canAsk: boolean;
   readonly storage: Storage;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly emit: TmuListener;
-  /** From one contact to the next, when there is nothing to tell. */
+  /** Time between two contacts when there is nothing to report. */
   readonly syncIntervalMs?: number | undefined;
   readonly commandLimits?: CommandLimits;
 }
 
 const SYNC_MS = 10_000;
 const SYNC_JITTER = 0.2;
-/** Contacts with a backend that is not there become rarer up to this. */
+/** Longest interval between contacts while the backend does not answer. */
 const LONGEST_SYNC_MS = 10 * 60_000;
-/** A single cycle waits for its commands no longer than this. */
+/** Longest time that a single cycle waits for its commands. */
 const DRAIN_MS = 60_000;
 
 export class RemoteFeatures {
@@ -103,12 +103,12 @@ export class RemoteFeatures {
     });
   }
 
-  /** What is in force. */
+  /** The configuration in force. */
   get configuration(): Configuration {
     return this.#configuration.inForce;
   }
 
-  /** Until the signal comes; resolves when nothing of it is under way any more. Never rejects. */
+  /** Runs until the signal; resolves when none of its work is running any more. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([
       this.#stayInContact(signal),
@@ -118,8 +118,8 @@ export class RemoteFeatures {
   }
 
   /**
-   * Beside one cycle of the daemon: what was begun in an earlier life is settled meanwhile; afterwards one contact,
-   * what follows from it, and one reading.
+   * Runs beside one cycle of the daemon. Meanwhile commands that began before a restart are settled. Afterwards it
+   * makes one contact, handles what follows from it, and takes one reading.
    */
   async beside<T>(cycle: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const end = new AbortController();
@@ -142,7 +142,7 @@ export class RemoteFeatures {
     }
   }
 
-  /** Not while `run` or `beside` is under way. */
+  /** Must not be called while `run` or `beside` is running. */
   async close(): Promise<void> {
     await this.#commands.close();
   }
@@ -156,16 +156,16 @@ export class RemoteFeatures {
       const longest = Math.max(syncIntervalMs, LONGEST_SYNC_MS);
       const backedOff = Math.min(longest, syncIntervalMs * 2 ** Math.min(failures, 16));
       const inMs = Math.max(failure?.retryAfterMs ?? 0, jitter(random, backedOff, SYNC_JITTER));
-      // News is for a backend that answers; one that does not is left in peace.
+      // A new report ends the pause only while the backend answers.
       const wake = failure === undefined ? this.#news : new WakeSignal();
       await wake.wait(clock, 'service-contact', inMs, signal);
     }
   }
 
-  /** One contact. Undefined: it was one. Never rejects. */
+  /** One contact. Undefined: it succeeded. Never rejects. */
   async #meet(signal: AbortSignal): Promise<{ readonly retryAfterMs?: number } | undefined> {
     const { clock, logger } = this.#options;
-    // What comes from now on is told by the next one.
+    // Changes from now on belong to the next contact.
     this.#news.clear();
     const request = this.#request();
     const sentMs = clock.nowMs();
@@ -205,7 +205,7 @@ export class RemoteFeatures {
     await this.#configuration.take(configuration);
     if (this.configuration !== before) this.#telemetry.changed();
     await this.#queue.take(commands, told.reports);
-    // A backend that asks again for what it has just been given has to wait for its turn.
+    // A backend that asks again for the catalogue it has just received gets it with the next regular contact.
     const asksForCatalogue = commands.wantsCatalogue && told.catalogue === undefined;
     const hasMore = told.reports.length === MAX_COMMANDS && commands.acknowledged.length > 0;
     if (asksForCatalogue || hasMore) this.#news.raise();

@@ -1,4 +1,4 @@
-// The services of the backend over the sealed session of this vehicle.
+// The backend of the remote features over the sealed session of this vehicle.
 
 import { vehicleSync } from '../../contract/endpoints/vehicles/sync.ts';
 import { telemetryUpload } from '../../contract/endpoints/vehicles/telemetry-upload.ts';

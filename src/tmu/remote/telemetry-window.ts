@@ -1,4 +1,4 @@
-// What was read of each DID since the last upload: count, mean, least, most, and the last reading as it came.
+// Readings of each DID since the last upload: count, mean, minimum, maximum, and the last reading as raw bytes.
 
 import type { Reading } from '../../contract/ecu-services.ts';
 import type { Sample } from '../../contract/telemetry.ts';
@@ -8,7 +8,7 @@ import { defined } from '../../core/optional.ts';
 interface Gathered {
   atWallMs: number;
   count: number;
-  /** Of the readings that have one. */
+  /** Number of readings that have a numeric value. */
   values: number;
   sum: number;
   min: number;
@@ -16,7 +16,7 @@ interface Gathered {
   last: Reading;
 }
 
-/** Longer data is left out of the sample; its count stays. */
+/** Longer data is left out of the sample; it is still counted. */
 const MAX_RAW_BYTES = 256;
 const MAX_UNIT = 16;
 
@@ -44,7 +44,7 @@ export class TelemetryWindow {
     of.values++;
   }
 
-  /** One sample for each DID, in the order in which they first came; the window is empty afterwards. */
+  /** Returns one sample for each DID, in the order of their first reading; the window is empty afterwards. */
   close(): Sample[] {
     const samples = [...this.#gathered].map(([did, of]) => sampleOf(did, of));
     this.#gathered.clear();
@@ -59,7 +59,7 @@ function sampleOf(did: string, of: Gathered): Sample {
     did,
     at: new Date(atWallMs).toISOString(),
     count,
-    // The rounding of a sum must not put the mean outside of what was read.
+    // Rounding of the sum must not put the mean outside the readings.
     ...(values === 0 ? {} : { mean: Math.min(max, Math.max(min, sum / values)), min, max }),
     ...defined({ unit }),
     ...(last.raw.length > MAX_RAW_BYTES ? {} : { raw: toHex(last.raw) }),

@@ -1,4 +1,4 @@
-// Reads the configured DIDs, gathers them in windows, and brings the windows to the backend, in order and without loss.
+// Reads the configured DIDs, collects them in windows, and uploads the windows in order and without loss.
 
 import type { Configuration } from '../../contract/configuration.ts';
 import type { EcuServices, ReadResult } from '../../contract/ecu-services.ts';
@@ -31,42 +31,42 @@ export interface TelemetryOptions {
 const RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 10 * 60_000;
 const RETRY_JITTER = 0.2;
-/** The backend has looked at the batch and says that it is none: it says so every time. */
+/** The backend has looked at the batch and rejects it as invalid; it would do so every time. */
 const REFUSALS = ['HTTP_400', 'HTTP_413', 'HTTP_422'];
 
-/** A crash loses the window that is not closed yet, at most `uploadInterval`; an orderly end keeps it. */
+/** A crash loses the open window, at most `uploadInterval`; an orderly end keeps it. */
 export class Telemetry {
   readonly #options: TelemetryOptions;
   readonly #window = new TelemetryWindow();
-  /** The configuration has changed. */
+  /** Raised when the configuration has changed. */
   readonly #changed = new WakeSignal();
-  /** There is something to upload. */
+  /** Raised when there is something to upload. */
   readonly #full = new WakeSignal();
-  /** The backend answers again. */
+  /** Raised when the backend answers again. */
   readonly #found = new WakeSignal();
-  /** ECUs that did not answer last time: said once. */
+  /** ECUs that did not answer last time; the warning is given once. */
   readonly #silent = new Set<string>();
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
   }
 
-  /** The configuration is another one. */
+  /** The configuration has changed. */
   changed(): void {
     this.#changed.raise();
   }
 
-  /** The backend answers again: what waits for the end of a pause need not. */
+  /** The backend answers again: a pause before the next upload ends. */
   found(): void {
     this.#found.raise();
   }
 
-  /** Until the signal comes; resolves when nothing is under way any more, with what was read on disk. */
+  /** Runs until the signal; resolves when nothing is running any more and all readings are on disk. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#readOn(signal), this.#uploadOn(signal)]);
   }
 
-  /** One reading, kept and uploaded with everything that waits. */
+  /** Takes one reading and uploads it with everything that waits. */
   async once(signal: AbortSignal): Promise<void> {
     await this.#readAll(signal);
     await this.#close();
@@ -80,7 +80,7 @@ export class Telemetry {
     while (!signal.aborted) {
       const { pollInterval, uploadInterval, dids } = configuration();
       const nowMs = clock.nowMs();
-      // What was set when the interval was another one must not be waited for.
+      // A due time that an earlier, longer interval set must not delay the next reading.
       readMs = Math.min(readMs, nowMs + pollInterval * 1000);
       if (dids.length > 0 && nowMs >= readMs) {
         readMs = nowMs + pollInterval * 1000;
@@ -103,7 +103,7 @@ export class Telemetry {
     const byEcu = Map.groupBy(configuration().dids, (did) => partsOf(did).ecu);
     for (const [ecu, dids] of byEcu) {
       if (signal.aborted) return;
-      // Somebody else is there: the next round comes.
+      // The ECU is occupied; the next round reads it.
       const leave = gate.tryEnter(ecu);
       if (leave === undefined) continue;
       try {
@@ -172,7 +172,7 @@ export class Telemetry {
     }
   }
 
-  /** Everything that waits, until one fails. */
+  /** Uploads everything that waits, until one upload fails. */
   async #upload(signal: AbortSignal): Promise<BackendFailure | undefined> {
     const { store, backend, vin, emit, logger } = this.#options;
     try {

@@ -1,4 +1,4 @@
-// Wakes a loop before its time. A signal that is raised while nothing waits ends the next wait at once.
+// Wakes a loop before its time. A signal raised while nothing waits ends the next wait at once.
 
 import type { Clock } from '../../core/clock.ts';
 
@@ -11,12 +11,14 @@ export class WakeSignal {
     this.#wake?.();
   }
 
-  /** What was raised so far is being handled. */
+  /** Marks what was raised so far as handled. */
   clear(): void {
     this.#isRaised = false;
   }
 
-  /** Ends when it is raised, when `ms` have passed (undefined: no limit), or when `signal` aborts. One waiter at a time. */
+  /**
+   * Ends when the signal is raised, after `ms` (undefined: no limit), or when `signal` aborts. Only one waiter at a time.
+   */
   wait(clock: Clock, name: string, ms: number | undefined, signal: AbortSignal): Promise<void> {
     if (this.#isRaised || signal.aborted) {
       this.#isRaised = false;

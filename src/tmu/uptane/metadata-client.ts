@@ -1,4 +1,4 @@
-// Fetches the files that a verification asks for, with limits on size and pace while they stream.
+// Fetches the files that a verification asks for, with limits on size and pace while they arrive.
 
 import type { Backend } from '../../campaign/ports.ts';
 import { type BackendFailure, DownloadCut } from '../../core/backend-failure.ts';
@@ -10,7 +10,7 @@ import { type RetryOptions, retrying } from '../../link/retry.ts';
 import type { RepositoryName } from '../../trust/full-verification.ts';
 import type { MetadataAnswer, MetadataRequest } from '../../trust/repository.ts';
 
-/** A file of a few kB that takes longer than this is held back by somebody (slow retrieval attack). */
+/** Limits for a file of a few kB; a slower transfer may be a slow retrieval attack. */
 const METADATA_LIMITS: PaceLimits = { stallMs: 10_000, leastBytes: 4 * 1024 };
 
 const TOO_SLOW = 'TOO_SLOW';
@@ -22,7 +22,9 @@ export interface MetadataClientOptions extends RetryOptions {
 
 type Fetched = { readonly kind: 'answer'; readonly answer: MetadataAnswer };
 
-/** What the repository answers, or why there is no answer. What is no file of a repository is none. */
+/**
+ * The repository's answer, or why there is none. An answer that is not a repository file counts as no answer.
+ */
 export async function fetchMetadata(
   options: MetadataClientOptions,
   repository: RepositoryName,
@@ -32,7 +34,7 @@ export async function fetchMetadata(
     (signal) => fetchOnce(options, repository, request, signal),
     options,
   );
-  // A network can be slow for once; one that is slow every time is the verifier's business.
+  // A network can be slow once; when every attempt is slow, the verifier decides.
   if (result.kind === 'failed' && result.code === TOO_SLOW) {
     return { kind: 'answer', answer: { kind: 'too-slow' } };
   }
@@ -45,7 +47,7 @@ async function fetchOnce(
   { file, maxBytes }: MetadataRequest,
   signal: AbortSignal,
 ): Promise<Fetched | BackendFailure> {
-  // Ends this attempt's connection, whatever way the attempt ends.
+  // Ends this attempt's connection, however the attempt ends.
   const attemptEnd = new AbortController();
   const either = AbortSignal.any([signal, attemptEnd.signal]);
   const body = await options.backend.metadata(repository, file, either);
@@ -54,7 +56,7 @@ async function fetchOnce(
   const limits = options.limits ?? METADATA_LIMITS;
   const watch = new PaceWatch(options.clock, limits, body.chunks);
   const read = new LimitedBytes(maxBytes);
-  /** The page of a network may be long and slow, too. */
+  /** The page of a captive network may be long and slow, too. */
   const foreignSoFar = (): BackendFailure | undefined => {
     const foreign = foreignBeginning(read.bytes);
     return foreign === undefined ? undefined : notOurs(repository, file, foreign);
@@ -70,7 +72,7 @@ async function fetchOnce(
         return foreignSoFar() ?? slow;
       }
       if (next === undefined) break;
-      // Endless data: not one byte more than the verifier wants to see.
+      // Stops endless data at the size that the verifier accepts.
       if (!read.add(next)) {
         return foreignSoFar() ?? { kind: 'answer', answer: { kind: 'too-long' } };
       }

@@ -1,4 +1,4 @@
-// What the Primary trusts, on disk: the metadata of both repositories, the time floor, counters. Durable before it counts.
+// What the Primary trusts, on disk: metadata of both repositories, time floor, counters. Durable before it is used.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { z } from 'zod';
@@ -30,7 +30,7 @@ const reportSchema = z.object({
 const countersSchema = z.record(z.string(), z.number().int().nonnegative());
 type Counters = Readonly<Record<string, number>>;
 
-/** What a floor guards, for the person who has to decide without it. */
+/** What a floor guards, for the person who has to decide without the file. */
 const FLOORS = {
   [TIME_FILE]:
     'the latest attested time, below which no time is believed. ' +
@@ -45,12 +45,12 @@ const FLOORS = {
 type FloorFile = keyof typeof FLOORS;
 
 export type Roots = ReadonlyMap<number, Uint8Array>;
-/** The first Roots, where the state directory has none yet. */
+/** The first Roots, for a state directory that has none yet. */
 export type FirstRoots = Readonly<Record<RepositoryName, Uint8Array>>;
 
 interface Repository {
   trust: RepositoryTrust;
-  /** By storage name: what is on disk. */
+  /** By storage name: the content on disk. */
   written: Map<string, Uint8Array>;
   roots: Map<number, Uint8Array>;
 }
@@ -78,7 +78,7 @@ export class TrustFiles {
     this.#counters = floors.counters;
   }
 
-  /** Throws InputError where there is no Root to begin with, or where a Root, the time floor or a counter is damaged. */
+  /** Throws InputError where there is no first Root, or where a Root, the time floor or a counter is damaged. */
   static async open(storage: Storage, logger: Logger, anchors?: FirstRoots): Promise<TrustFiles> {
     const opened: Partial<Record<RepositoryName, Repository>> = {};
     for (const name of REPOSITORIES) {
@@ -96,7 +96,7 @@ export class TrustFiles {
     return { director: director.trust, images: images.trust };
   }
 
-  /** Every Root that was ever trusted, for ECUs that are behind. */
+  /** Every Root that was ever trusted, for ECUs that still trust an old one. */
   get roots(): Readonly<Record<RepositoryName, Roots>> {
     const { director, images } = this.#repositories;
     return { director: director.roots, images: images.roots };
@@ -111,21 +111,21 @@ export class TrustFiles {
     return this.#report.content.attack;
   }
 
-  /** By serial: the release counter that was installed last. */
+  /** By serial: the release counter installed last. */
   get counters(): Counters {
     return this.#counters.content;
   }
 
   /**
-   * Durable when it resolves, and whole after a power cut at any instant: a Root comes before what it signs, and what
-   * a new Root does not accept any more is left out when the files are read again.
+   * Durable when it resolves, and consistent after a power cut at any instant: a Root is written before the files
+   * that it signs, and files that a new Root does not accept any more are dropped when they are read again.
    */
   async save(trust: VehicleTrust): Promise<void> {
     for (const name of REPOSITORIES) {
       const repository = this.#repositories[name];
       if (repository.trust === trust[name]) continue;
-      // A time far ahead that a stolen key has signed would keep everything expired for ever: it goes with that key.
-      // It goes before the Root is saved, so that no power cut can keep it.
+      // A stolen time key may have signed a time far in the future, which would keep everything expired. The time
+      // floor is reset when that key is removed, before the Root is saved, so that no power cut can keep the floor.
       if (losesKey(repository.trust.root, trust[name].root, 'time')) await this.#forgetTime();
       await this.#saveOne(name, repository, trust[name]);
       repository.trust = trust[name];
@@ -158,7 +158,7 @@ export class TrustFiles {
     }
   }
 
-  /** Time never goes back (5.4.4.1), unless a key that may have signed it is taken away. */
+  /** Time never goes back (5.4.4.1), unless a key that may have signed it is removed. */
   async raiseFloor(timeMs: number): Promise<void> {
     await this.#time.update((time) => (timeMs <= time.timeMs ? time : { timeMs }));
   }
@@ -168,8 +168,8 @@ export class TrustFiles {
   }
 
   /**
-   * For reports that the Primary signs: a number that was never used before, durable before it is used. Seconds since
-   * 1970 where they are more, so that a state directory that was lost does not begin below what the Director knows.
+   * A number for reports that the Primary signs: never used before, and durable before it is used. At least the
+   * seconds since 1970, so that a lost state directory does not start below the number that the Director knows.
    */
   async nextCounter(wallMs: number): Promise<number> {
     const report = await this.#report.update((before) => ({
@@ -179,7 +179,7 @@ export class TrustFiles {
     return report.counter;
   }
 
-  /** What the next manifest says was detected; null after a check that passed. */
+  /** The attack that the next manifest reports; null after a check that passed. */
   async setAttack(attack: AttackCode | null): Promise<void> {
     await this.#report.update((report) =>
       report.attack === attack ? report : { ...report, attack },
@@ -251,14 +251,16 @@ async function openRepository(
   return { trust, written, roots };
 }
 
-/** File names of roles are safe for a folder; one that looks like a numbered Root is not kept, but fetched each time. */
+/**
+ * File names of roles are safe for a folder; a name that looks like a numbered Root is not kept but fetched each time.
+ */
 function storageNames(files: ReadonlyMap<string, Uint8Array>): Map<string, Uint8Array> {
   return new Map([...files].filter(([file]) => !NUMBERED_ROOT.test(file)));
 }
 
 /**
- * `none` where there is no file: nothing was verified yet, or a person has taken a damaged one away. A damaged floor is
- * no lower floor (5.4.4.1: time never goes back; 5.4.4.2 step 10.2.3): InputError.
+ * `none` where there is no file: nothing was verified yet, or a person has removed a damaged file. A damaged floor does
+ * not lower the floor (5.4.4.1: time never goes back; 5.4.4.2 step 10.2.3): InputError.
  */
 async function openFloor<T extends object>(
   storage: Storage,
@@ -274,7 +276,7 @@ async function openFloor<T extends object>(
   );
 }
 
-/** JSON with a member `sha256` over the others. A file without it was written by hand. */
+/** JSON with a member `sha256` over the other members. A file without it was written by hand. */
 function floorFile<T extends object>(schema: z.ZodType<T>, file: FloorFile): FileCodec<T> {
   return {
     encode(value) {

@@ -31,15 +31,15 @@ export interface UptaneOptions {
   readonly identity: Pick<IdentityFile, 'serial' | 'ecus'>;
   readonly signer: LocalSigner;
   readonly software: OwnSoftware;
-  /** The first Roots, where the state directory has none yet (a bench). */
+  /** The first Roots, for a state directory that has none yet (a bench). */
   readonly anchors?: FirstRoots;
   readonly limits?: PaceLimits;
-  /** A verification older than this does not vouch for an image any more. */
+  /** How old a verification may be to vouch for an image. */
   readonly stalenessMs?: number;
 }
 
 const NONCE_BYTES = 16;
-/** What a plan carries of the release notes. */
+/** Length of the release notes in a plan. */
 const MAX_NOTES = 4096;
 const STALENESS_MS = 24 * 60 * 60_000;
 
@@ -55,11 +55,11 @@ export class UptaneSource implements TrustedSource {
   readonly #tools: TrustedTools;
   readonly #options: UptaneOptions;
   readonly #files: TrustFiles;
-  /** By name of the vehicle file. */
+  /** By the ECU's name in the vehicle file. */
   readonly #serials: ReadonlyMap<string, string>;
-  /** Of this process. */
+  /** What this process has verified. */
   #verified: Verified | undefined;
-  /** What the last manifest lacked. */
+  /** The ECUs that the last manifest lacked, one sentence each. */
   #missing: readonly string[] = [];
 
   private constructor(tools: TrustedTools, options: UptaneOptions, files: TrustFiles) {
@@ -74,7 +74,7 @@ export class UptaneSource implements TrustedSource {
     );
   }
 
-  /** Throws InputError where nothing is trusted yet. */
+  /** Throws InputError where there is no trusted Root yet. */
   static async open(tools: TrustedTools, options: UptaneOptions): Promise<UptaneSource> {
     const files = await TrustFiles.open(tools.storage, tools.logger, options.anchors);
     const source = new UptaneSource(tools, options, files);
@@ -106,8 +106,8 @@ export class UptaneSource implements TrustedSource {
   }
 
   /**
-   * A manifest that the Director does not like is its business, and what it has signed before is still worth a look:
-   * an ECU that is silent must not keep the others from their updates. Otherwise the failure itself.
+   * Continues after the Director has refused the manifest: the metadata that it signed before is still verified,
+   * because a silent ECU must not keep the others from their updates. Otherwise returns the failure itself.
    */
   async #withoutManifest(
     failure: BackendFailure,
@@ -118,7 +118,7 @@ export class UptaneSource implements TrustedSource {
   > {
     if (failure.transient || isUnwelcome(failure)) return failure;
     const reason = this.#incomplete(failure);
-    // The first check-in makes the metadata of a vehicle: before it there is nothing to look at.
+    // The first check-in creates the metadata of a vehicle; before it there is nothing to verify.
     if (this.#files.trust.director.timestamp === undefined) {
       return this.#missing.length > 0 ? { kind: 'incomplete', reason } : failure;
     }
@@ -126,7 +126,7 @@ export class UptaneSource implements TrustedSource {
     return this.#askTime([nonce], signal);
   }
 
-  /** The vehicle's own words first: they say what to do about the ECU. */
+  /** The vehicle's own reasons come first: they say what to do about the ECU. */
   #incomplete(answer: { readonly kind: string; readonly reason?: string }): string {
     return ['the Director refuses the manifest', ...this.#missing, answer.reason]
       .filter((text) => text !== undefined)
@@ -148,7 +148,7 @@ export class UptaneSource implements TrustedSource {
     if (answer.kind === 'failed') {
       return unavailable(ecu, `there is no time for its nonce: ${answer.reason}`);
     }
-    // The ECU will check the same; a fault of the network is found here, before anything is sent over the bus.
+    // The ECU will check the same. Checking here finds a network fault before anything is sent over the bus.
     const { root } = this.#files.trust.director;
     const time = checkTime(answer.time, root, nonce, this.#files.floorMs);
     if (!time.ok) return this.#untrustedEcu(ecu, time.code, faultText(time));
@@ -200,7 +200,7 @@ export class UptaneSource implements TrustedSource {
     await this.#files.raiseCounters(Object.fromEntries(raised));
   }
 
-  /** 5.4.2: the manifest goes to the Director, whatever comes of the verification. */
+  /** 5.4.2: sends the manifest to the Director, independent of the verification that follows. */
   async #sendManifest(
     nonces: readonly string[],
     signal: AbortSignal,
@@ -232,13 +232,16 @@ export class UptaneSource implements TrustedSource {
     return sent;
   }
 
-  /** The Director knows of these attacks: their ECUs need not tell of them any more. An ECU that does not hear it goes on. */
+  /**
+   * The Director knows of these attacks, so their ECUs need not report them any more. An ECU that misses this message
+   * repeats its report.
+   */
   async #tellReceived(attacks: ReadonlyMap<string, number>, signal: AbortSignal): Promise<void> {
     for (const [ecu, counter] of attacks) {
       if (signal.aborted) return;
       const told = await this.#tools.driverFor(ecu).reportReceived(counter, signal);
       if (!told.ok && !signal.aborted) {
-        const text = `it goes on telling of an attack that the Director knows of: ${told.reason}`;
+        const text = `it still reports an attack that the Director knows already: ${told.reason}`;
         this.#tools.emit({ kind: 'warning', ecu, text });
       }
     }
@@ -264,15 +267,15 @@ export class UptaneSource implements TrustedSource {
     };
     let verdict = verify();
     if (!verdict.ok && time !== null) {
-      // The key of the time may have changed while the vehicle was off: newer Roots say so. They are signed by the
-      // Roots before them, so they need no time; whether the last one has expired is for the verification to say.
+      // The time key may have changed while the vehicle was off; newer Roots say so. They are signed by the Roots
+      // before them and need no time; the verification later decides whether the last one has expired.
       const advanced = await this.#advanceDirectorRoot(signal);
       if (advanced !== undefined) return advanced;
       verdict = verify();
     }
     if (!verdict.ok) {
       if (verdict.code !== 'ROLLBACK') return verdict;
-      const reason = `${verdict.reason}; where it was ahead before, can-ota keys reset-time takes that time back`;
+      const reason = `${verdict.reason}; if the earlier time was too far ahead, reset it with can-ota keys reset-time`;
       return { ...verdict, reason };
     }
     const { timeMs } = verdict.value;
@@ -280,7 +283,7 @@ export class UptaneSource implements TrustedSource {
     return { kind: 'time', timeMs };
   }
 
-  /** Undefined: every Root that the Director has is trusted now. */
+  /** Undefined: every Root of the Director is trusted now. */
   async #advanceDirectorRoot(signal: AbortSignal): Promise<TrustFault | NoAnswer | undefined> {
     const { trust, floorMs } = this.#files;
     const update = new RepositoryUpdate(trust.director, floorMs, { upTo: 'timestamp' });
@@ -291,7 +294,7 @@ export class UptaneSource implements TrustedSource {
       if (fetched.kind !== 'answer') return fetched;
       const verdict = update.accept(fetched.answer);
       await this.#files.save({ ...trust, director: update.trust });
-      // Expiry by an old time is no verdict.
+      // Expiry by an old time decides nothing.
       if (!verdict.ok) return verdict.code === 'FREEZE' ? undefined : verdict;
     }
   }
@@ -312,7 +315,7 @@ export class UptaneSource implements TrustedSource {
       const fetched = await this.#fetch(wanted.repository, wanted.request, signal);
       if (fetched.kind !== 'answer') return fetched;
       const verdict = verification.accept(fetched.answer);
-      // What was right stays, also when the next file is not: it guards against rollback.
+      // Verified files are kept, also when the next file is rejected: they guard against rollback.
       await this.#files.save(verification.trust);
       if (!verdict.ok) return this.#untrusted(verdict);
     }
@@ -380,7 +383,7 @@ export class UptaneSource implements TrustedSource {
     return retrying(attempt, { clock, random, signal, onRetry });
   }
 
-  /** The next manifest says it (5.4.2.1.1: ATTACK). */
+  /** The next manifest reports it (5.4.2.1.1: ATTACK). */
   async #untrusted({ code, where, reason }: TrustFault): Promise<TrustedCheck> {
     await this.#files.setAttack(code);
     this.#tools.emit({ kind: 'attack', code, where, reason });
@@ -395,7 +398,7 @@ export class UptaneSource implements TrustedSource {
   }
 }
 
-/** By the name of the vehicle file; none for an ECU that it does not describe. */
+/** The release under its ECU's name in the vehicle file; empty for an ECU that the file does not describe. */
 function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Offer[] {
   const ecu = names.get(target.serial);
   if (ecu === undefined) return [];
@@ -422,7 +425,7 @@ function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Of
   ];
 }
 
-/** 401 and 403: we are not known (any more), and nothing else will be answered. */
+/** 401 and 403: the backend does not know us (any more) and will answer nothing else. */
 function isUnwelcome({ code }: BackendFailure): boolean {
   return code === 'HTTP_401' || code === 'HTTP_403';
 }
@@ -432,7 +435,7 @@ function interrupted(ecu: string): Failed {
   return { ok: false, code: 'INTERRUPTED', reason, transient: true };
 }
 
-/** The network: nothing is known of an attack. */
+/** The network failed; this is no sign of an attack. */
 function unavailable(ecu: string, reason: string): Failed {
   const text = `${ecu} is not programmed: ${reason}`;
   return { ok: false, code: 'BACKEND', reason: text, transient: true };

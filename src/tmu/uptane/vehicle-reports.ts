@@ -1,4 +1,5 @@
-// The vehicle version manifest (Uptane 5.4.2.1): reports of all ECUs, and of the Primary for itself and for those that sign nothing.
+// The vehicle version manifest (Uptane 5.4.2.1): reports of all ECUs; the Primary signs its own and those of ECUs that
+// cannot sign.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { EcuDriver } from '../../campaign/ports.ts';
@@ -21,14 +22,14 @@ import type { TmuListener } from '../tmu-event.ts';
 import type { InstalledImage } from '../trusted-source.ts';
 import type { TrustFiles } from './trust-files.ts';
 
-/** What the TMU itself runs; nobody updates it by these campaigns, but the Director knows it. */
+/** Software of the TMU itself; campaigns do not update it, but the Director knows it. */
 export type OwnSoftware = VersionReport['installed'];
 
 export interface VehicleReportsOptions {
   readonly vehicle: Vehicle;
-  /** Of the TMU. */
+  /** Serial of the TMU. */
   readonly serial: string;
-  /** By name: the serials that the registry gave. */
+  /** By name: the serials from the registry. */
   readonly serials: ReadonlyMap<string, string>;
   readonly signer: LocalSigner;
   readonly software: OwnSoftware;
@@ -41,15 +42,15 @@ export interface VehicleReportsOptions {
 
 export interface SignedReports {
   readonly manifest: SignedJson;
-  /** Why an ECU has no report in it, one sentence each. */
+  /** Why an ECU has no report in the manifest, one sentence each. */
   readonly missing: readonly string[];
-  /** Reports that tell of an attack: by ECU, the counter that the ECU is told once the Director has it. */
+  /** Reports of an attack. By ECU: the counter that the ECU is told once the Director has the report. */
   readonly attacks: ReadonlyMap<string, number>;
 }
 
 /**
- * The signed manifest with a fresh report of every ECU. One that does not answer is missing in it, which the Director
- * has to notice. Undefined: interrupted. Throws StorageError.
+ * The signed manifest with a fresh report of every ECU. An ECU that does not answer is missing, and the Director has
+ * to notice that. Undefined: interrupted. Throws StorageError.
  */
 export async function vehicleManifest(
   options: VehicleReportsOptions,
@@ -82,12 +83,12 @@ export async function vehicleManifest(
 
 interface EcuReport {
   readonly signed: SignedJson;
-  /** It tells of one. */
+  /** Whether it reports an attack. */
   readonly attack: boolean;
   readonly counter: number;
 }
 
-/** A sentence where there is none; undefined: interrupted. */
+/** A sentence where there is no report; undefined: interrupted. */
 async function ecuReport(
   options: VehicleReportsOptions,
   ecu: string,
@@ -103,7 +104,8 @@ async function ecuReport(
   if (signal.aborted) return undefined;
   if (!answer.ok) return `it gives no version report: ${answer.reason}`;
   if (answer.value === undefined) return 'it has no version report (DID FD22): provision it';
-  // Its signature is for the Director, which knows its key; the form is checked here, or the whole manifest suffers.
+  // The Director checks the signature, because it knows the ECU's key. The form is checked here, because one
+  // malformed report would spoil the whole manifest.
   const read = readVersionReport(answer.value, serial);
   if (!read.ok) return `its version report is left out: ${faultText(read)}`;
   const { attack, counter } = read.value.report;
@@ -115,8 +117,8 @@ async function ecuReport(
 }
 
 /**
- * An ECU of another make signs nothing: the Primary, which has verified its image, says what it knows of it. Before
- * its first update nothing is known, which an empty file of no version says.
+ * An ECU of another make signs nothing: the Primary, which has verified its image, reports what it knows of it.
+ * Before its first update nothing is known; an empty file without a version stands for that.
  */
 function spokenFor(
   options: VehicleReportsOptions,
