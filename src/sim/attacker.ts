@@ -1,4 +1,4 @@
-// A node without any key on the bus: it listens, injects requests and answers, replays what it has heard, and floods.
+// A node without any key on the bus: it listens, injects requests and answers, replays frames that it heard, and floods.
 
 import { type CanFrame, classicFrame } from '../bus/can-frame.ts';
 import type { Clock } from '../core/clock.ts';
@@ -17,11 +17,11 @@ export interface AttackerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly attack: Attack;
-  /** From one injected message to the next. */
+  /** Time between two injected messages. */
   readonly everyMs: number;
 }
 
-/** Single frames that would decide what an ECU runs, or change what lasts. */
+/** Single-frame requests that would decide what an ECU runs or change durable state. */
 const REQUESTS: readonly (readonly number[])[] = [
   [0x31, 0x01, 0x02, 0x10],
   [0x31, 0x01, 0x02, 0x11],
@@ -36,7 +36,7 @@ const REQUESTS: readonly (readonly number[])[] = [
   [0x22, 0xfd, 0x22],
   [0x2e, 0xf1, 0x90, 0x31, 0x31, 0x31],
 ];
-/** Answers that nobody gave. */
+/** Forged answers, which no ECU has given. */
 const ANSWERS: readonly (readonly number[])[] = [
   [0x71, 0x01, 0x02, 0x11],
   [0x71, 0x01, 0x02, 0x12],
@@ -48,10 +48,10 @@ const ANSWERS: readonly (readonly number[])[] = [
   [0x62, 0xf1, 0x89, 0x39, 0x2e, 0x30],
   [0x62, 0xfd, 0x01, 0x00, 0x00, 0x00],
 ];
-/** Frames that it remembers. */
+/** How many frames the attacker remembers. */
 const MEMORY = 4000;
 
-/** Attacks until it is stopped. What it has heard before does not get lost: it is one node. */
+/** Attacks until it is stopped. `heard`: frames from before, which the same node has kept. */
 export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]): () => void {
   const { wire, vehicle, clock, random, attack, everyMs } = options;
   const bus = wire.attach('attacker');
@@ -77,7 +77,7 @@ export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]
       case 'opportunist':
         return undefined;
       case 'replay':
-        // In the order in which they were said, over and over.
+        // In the order in which they were sent, over and over.
         return heard.length === 0 ? undefined : heard[replayAt++ % heard.length];
     }
   };
@@ -95,12 +95,12 @@ export function startAttack(options: AttackerOptions, heard: readonly CanFrame[]
   };
 }
 
-/** How often the others are reset, so that they use up their trial. */
+/** How often the other ECUs are reset, so that they use up their trial. */
 const RESETS = 8;
 const RESET_EVERY_MS = 700;
 
 /**
- * Waits until somebody has unlocked an ECU that runs new software, confirms it and raises its counter at once, and
+ * Waits until an ECU that runs new software is unlocked, then confirms it and raises its counter at once, and
  * resets all the others.
  */
 function ambush(
@@ -115,7 +115,7 @@ function ambush(
     const { physical } = testerAddresses(address);
     bus.subscribe([receiveFilter(physical)], ({ frame }) => {
       const [, sid, level] = frame.data;
-      // Key accepted: from now on its level is open to anybody.
+      // The key was accepted: from now on every node can use this security level.
       if (isStopped() || sid !== 0x67 || level !== 0x02 || done.has(name)) return;
       done.add(name);
       bus.send(single([0x31, 0x01, 0x02, 0x11], physical.tx));
@@ -136,14 +136,14 @@ function ambush(
 }
 
 /**
- * An ECU of another make authenticates nothing: whoever answers in its place, or repeats what it was told, is believed.
- * That is said in the table of threats, and no invariant can hold against it.
+ * An ECU of another make authenticates nothing: it believes forged answers and replayed requests. The table of threats
+ * says so, and no invariant can hold against it.
  */
 function ours(vehicle: Vehicle): Vehicle['ecus'] {
   return vehicle.ecus.filter(({ programming }) => programming.metadata !== 'skip');
 }
 
-/** What a node that only listens has heard of the dialogue, the newest last. */
+/** Frames that a listening node has heard of the diagnostic traffic, the newest last. */
 export class Eavesdropper {
   readonly heard: CanFrame[] = [];
   readonly #ids: ReadonlySet<number>;

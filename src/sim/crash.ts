@@ -1,4 +1,4 @@
-// An episode that threw, as a result: what nobody expects is a violation too.
+// The result of an episode that threw: an unexpected error is a violation, too.
 
 import { describeError } from '../core/errors.ts';
 import type { EpisodeResult } from './episode.ts';

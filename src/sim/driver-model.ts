@@ -1,4 +1,4 @@
-// Who sits behind the wheel in a simulated world: sees the CGW's questions, types answers, and knows what he said.
+// The driver of a simulated vehicle: sees the CGW's approval requests, types answers, and remembers them.
 
 import { EventEmitter } from 'node:events';
 import type { DriverTerminal } from '../../ecus/cgw/console.ts';
@@ -6,26 +6,26 @@ import type { Clock } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 
 export interface DriverQuestion {
-  /** Hexadecimal, as the CGW tells it. */
+  /** Campaign id in hexadecimal, as the CGW tells it. */
   readonly campaign: string;
-  /** From 1, all questions of this driver. */
+  /** Number of the question, from 1, over all questions of this driver. */
   readonly n: number;
   readonly atMs: number;
 }
 
-/** What he does about a question. `afterMs`: 500 unless told otherwise. */
+/** The driver's answer to a question. `afterMs`: 500 by default. */
 export type DriverChoice =
   | {
       readonly answer: 'approve';
       readonly afterMs?: number;
-      /** Takes it back so long after he gave it, if he still can. */
+      /** Withdraws the approval this long after giving it, if that is still possible. */
       readonly withdrawAfterMs?: number;
     }
   | { readonly answer: 'deny' | 'later-ignition'; readonly afterMs?: number }
   | { readonly answer: 'later'; readonly minutes: number; readonly afterMs?: number }
   | { readonly answer: 'silence' };
 
-/** What he has typed, and when: no other record changes it. */
+/** What the driver typed, and when; no other record changes it. */
 export interface DriverDeed {
   readonly atMs: number;
   readonly campaign: string;
@@ -33,7 +33,7 @@ export interface DriverDeed {
 }
 
 const THINKS_MS = 500;
-/** Lines that he remembers of his screen. */
+/** Lines of the screen that are kept. */
 const SCREEN_LINES = 200;
 
 export class DriverModel {
@@ -43,9 +43,9 @@ export class DriverModel {
   #terminal: EventEmitter | undefined;
   #questions = 0;
   #campaign: string | undefined;
-  /** Asked once for each question. Approves everything unless replaced. */
+  /** Called once for each question. Approves everything unless replaced. */
   choose: (question: DriverQuestion) => DriverChoice = () => ({ answer: 'approve' });
-  /** Told of everything that he types. */
+  /** Called for everything that the driver types. */
   onDeed: ((deed: DriverDeed) => void) | undefined;
 
   constructor(clock: Clock) {
@@ -56,12 +56,12 @@ export class DriverModel {
     return this.#deeds;
   }
 
-  /** The last lines that he was shown. */
+  /** The last lines on the driver's screen. */
   get screen(): readonly string[] {
     return this.#screen;
   }
 
-  /** A pipe to a CGW that has just started; the one before is gone. */
+  /** A terminal for a CGW that has just started; the previous terminal is gone. */
   sitDown(): DriverTerminal {
     const input = new EventEmitter();
     this.#terminal = input;
@@ -71,13 +71,13 @@ export class DriverModel {
     } as unknown as DriverTerminal;
   }
 
-  /** The CGW went away, and with it what was asked. */
+  /** The CGW has stopped, and its question with it. */
   standUp(): void {
     this.#terminal = undefined;
     this.#campaign = undefined;
   }
 
-  /** What the CGW tells about its question. */
+  /** Handles a status of the CGW's question. */
   hear(campaign: string, status: string): void {
     if (status !== 'waiting') return;
     this.#campaign = campaign;
@@ -86,9 +86,9 @@ export class DriverModel {
     if (choice.answer === 'silence') return;
     const terminal = this.#terminal;
     this.#clock.after('driver', choice.afterMs ?? THINKS_MS, () => {
-      // Another question, or another CGW: nobody answers what he does not see any more.
+      // Another question or another CGW: this one is no longer on the screen.
       if (this.#terminal !== terminal || this.#questions !== question.n) return;
-      // The CGW takes a deny only when it is typed twice.
+      // The CGW accepts a deny only when it is typed twice.
       if (choice.answer === 'deny') terminal?.emit('data', 'deny\n');
       this.#type(choice.answer, campaign, textOf(choice));
       if (choice.answer !== 'approve' || choice.withdrawAfterMs === undefined) return;
@@ -98,7 +98,7 @@ export class DriverModel {
     });
   }
 
-  /** Takes back what he has said last, if the CGW still lets him. Nothing without a question. */
+  /** Withdraws the last answer, if the CGW still allows it. Does nothing without a question. */
   withdraw(): void {
     if (this.#campaign !== undefined) this.#type('withdraw', this.#campaign, 'withdraw');
   }

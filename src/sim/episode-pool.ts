@@ -1,7 +1,8 @@
-// Episodes in processes of their own, as many at a time as there are workers.
+// Runs episodes in worker processes, as many at a time as there are workers.
 //
-// Processes and not threads: an episode replaces global timers (virtual-clock-guard.ts), counts what the process has
-// given to the kernel, and hears unhandled rejections. A worker that runs out of memory takes no other one with it.
+// Processes and not threads: an episode replaces global timers (virtual-clock-guard.ts), counts the work that the
+// process has given to the kernel, and listens for unhandled rejections. A worker that runs out of memory does not
+// stop the others.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { CanOtaError } from '../core/errors.ts';
@@ -9,17 +10,17 @@ import type { EpisodeResult, RunEpisode } from './episode.ts';
 import type { FromWorker, WorkerOptions } from './episode-worker.ts';
 import type { EpisodePlan } from './scenario.ts';
 
-/** A worker has ended without a result, or could not be started. */
+/** A worker ended without a result, or could not be started. */
 export class WorkerError extends CanOtaError {
   readonly code = 'WORKER';
 }
 
-/** `measured` is for the first worker. */
+/** `measured` applies to the first worker. */
 export interface EpisodePoolOptions extends WorkerOptions {
   readonly jobs: number;
-  /** Shares of the processor's time in the first episodes of the first worker. */
+  /** Called with the shares of processor time in the first episodes of the first worker. */
   readonly onLimits?: (limits: Readonly<Record<string, number>>) => void;
-  /** The program of the workers; another one only in tests. */
+  /** Program of the workers; only tests use another one. */
   readonly program?: URL;
 }
 
@@ -34,13 +35,13 @@ interface Worker {
   task: Task | undefined;
 }
 
-/** `.ts` in a checkout, `.js` once built. */
+/** `.ts` in a checkout, `.js` in the built package. */
 const PROGRAM = new URL(
   `./episode-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
   import.meta.url,
 );
 
-/** Workers are started when they are needed, and stay until `close`. */
+/** Starts workers when they are needed and keeps them until `close`. */
 export class EpisodePool {
   readonly #options: EpisodePoolOptions;
   readonly #workers = new Set<Worker>();
@@ -52,7 +53,7 @@ export class EpisodePool {
     this.#options = options;
   }
 
-  /** Rejects with WorkerError when the worker ends, or the pool is closed. */
+  /** Rejects with WorkerError when the worker ends or the pool is closed. */
   readonly run: RunEpisode = (plan) => {
     if (this.#closed) return Promise.reject(closedError());
     return new Promise((resolve, reject) => {
@@ -61,7 +62,7 @@ export class EpisodePool {
     });
   };
 
-  /** Ends all workers at once, in the middle of whatever they do. */
+  /** Ends all workers at once, whatever they do. */
   close(): void {
     this.#closed = true;
     for (const { reject } of this.#queue.splice(0)) reject(closedError());
@@ -75,7 +76,7 @@ export class EpisodePool {
       if (worker === undefined) return;
       this.#queue.shift();
       worker.task = task;
-      // What cannot be sent is told by the end of the process, or as its error.
+      // A message that cannot be sent shows as the end of the process or as its error.
       worker.process.send(
         task.plan,
         (error) => error !== null && this.#lost(worker, error.message),

@@ -1,4 +1,4 @@
-// The program of a worker process: plays the episodes that it is sent, one after the other.
+// Program of a worker process: plays the episodes that it receives, one after the other.
 
 import { defined } from '../core/optional.ts';
 import { crashed } from './crash.ts';
@@ -7,12 +7,12 @@ import { measuring } from './limits.ts';
 import { sabotageOf } from './sabotage.ts';
 import type { EpisodePlan } from './scenario.ts';
 
-/** Its only argument, as JSON. */
+/** The only argument of the program, as JSON. */
 export interface WorkerOptions {
   readonly imageBytes: number;
   readonly sabotage: string | undefined;
   readonly limitMs?: number | undefined;
-  /** So many episodes, of which the shares of the processor's time are wanted; 0: of none. */
+  /** Number of episodes whose shares of processor time are measured; 0: none. */
   readonly measured: number;
 }
 
@@ -36,6 +36,6 @@ process.on('message', async (plan: EpisodePlan) => {
   const result = await run(plan).catch((error: unknown) => crashed(error));
   say({ kind: 'result', result });
 });
-// Ctrl-C goes to every process of the terminal; the one that started this one decides what ends.
+// Ctrl-C reaches every process of the terminal; the parent process decides what ends.
 process.on('SIGINT', () => {});
 process.on('disconnect', () => process.exit());

@@ -1,4 +1,4 @@
-// One episode: a fresh world, its campaigns with their faults, each followed by one without, and what was seen of it all.
+// One episode: a new world and its campaigns with faults, each followed by one without, and everything that was observed.
 
 import { createHash, type Hash } from 'node:crypto';
 import { formatLogEntry } from '../bus/candump-log.ts';
@@ -33,24 +33,24 @@ import { NOT_FITTED, type VehicleContents } from './vehicle-contents.ts';
 import { createWorld, type SimulatedWorld, type WorldEvent } from './world.ts';
 
 export interface EpisodeResult {
-  /** Of the campaigns with faults that came to an end, vehicle by vehicle. */
+  /** Ends of the campaigns with faults that finished, vehicle by vehicle. */
   readonly endings: readonly CampaignEnding[];
   readonly proofs: number;
   readonly violations: readonly Violation[];
   readonly virtualMs: number;
   readonly frames: number;
-  /** Over all events, frames and reports. */
+  /** Digest of all events, frames and reports. */
   readonly digest: string;
-  /** That happened. */
+  /** How many faults happened, by category. */
   readonly faults: Readonly<Partial<Record<FaultCategory, number>>>;
-  /** Of the first campaign and vehicle: operations on each disk, frames. */
+  /** Operations on each disk, and frames, in the first campaign of the first vehicle. */
   readonly first?: {
     readonly writes: Readonly<Record<MachineName, number>>;
     readonly frames: number;
   };
 }
 
-/** Rejects for what nobody expects, which is a violation too. */
+/** Rejects for an unexpected error, which is a violation, too. */
 export type RunEpisode = (plan: EpisodePlan) => Promise<EpisodeResult>;
 
 export interface EpisodeOptions {
@@ -58,19 +58,25 @@ export interface EpisodeOptions {
   readonly sabotage: Sabotage | undefined;
   /** Longest virtual time of one campaign. */
   readonly limitMs?: number;
-  /** Each frame of the first vehicle as a line of a candump log. */
+  /** Gets each frame of the first vehicle as a line of a candump log. */
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-/** Pauses, trials and the rarest poll fit into it many times. */
+/** Limit for one campaign; it covers the pauses, the trials and the longest poll interval many times. */
 const CAMPAIGN_LIMIT_MS = 6 * 3_600_000;
-/** A diagnostic session ends by itself after 5 s, and with it the silence of normal traffic. */
+/**
+ * Limit for normal traffic to resume: a diagnostic session, and with it the silence on the bus, ends by
+ * itself after 5 s.
+ */
 const TRAFFIC_LIMIT_MS = 15_000;
-/** What an attacker sent last is carried out up to N_Bs later, behind an answer without flow control. */
+/**
+ * Wait for an attacker's last request: the ECU executes it up to N_Bs later, after an answer without flow
+ * control.
+ */
 const LEFTOVER_MS = 2000;
-/** Of a download in chunks: an image of 16 KiB has some. */
+/** Chunk size of a chunked download: an image of 16 KiB has several chunks. */
 const CHUNK_BYTES = 1024;
-/** The approval ends, and what was sent before it was known may still arrive. */
+/** Grace time after an approval ends: requests sent before that was known may still arrive. */
 const WITHDRAWAL_GRACE_MS = 5000;
 
 export function createEpisodeRunner(options: EpisodeOptions): RunEpisode {
@@ -86,14 +92,14 @@ export function createEpisodeRunner(options: EpisodeOptions): RunEpisode {
   };
 }
 
-/** One vehicle of the world, and those who deal with it. */
+/** One vehicle of the world with its observers. */
 interface Lane {
   readonly vehicle: SimulatedVehicle;
   readonly invariants: Invariants;
   readonly observer: Observer;
   readonly services: ServicesView;
   injector: Injector | undefined;
-  /** When the campaign began. */
+  /** Contents of the ECUs when the campaign began. */
   before: VehicleContents | undefined;
 }
 
@@ -218,7 +224,7 @@ class Episode {
     this.#campaign = campaign.number;
     await this.#step(campaign, false);
     if (this.#violations().length > 0) return;
-    // A release for what is stranded leads out, and no other.
+    // Stranded ECUs need a release of their own; nothing else ends the mixed state.
     const stranded = this.#lanes.flatMap((lane) => this.#stranded(lane));
     const proof = ECU_NAMES.filter((ecu) => campaign.proof.includes(ecu) || stranded.includes(ecu));
     await this.#step({ ...campaign, ecus: proof, faults: [] }, true);
@@ -243,7 +249,7 @@ class Episode {
     }
     const { forced, encrypted: encrypt } = campaign;
     const images = await world.release(
-      // An ECU of another make has no key that an image could be encrypted for.
+      // An image cannot be encrypted for an ECU of another make: it has no key.
       campaign.ecus.map((ecu) => ({ ecu, forced, encrypt: encrypt && ecu !== OTHER_MAKE })),
     );
     for (const { ecu, sha256, version } of images) this.#wants(ecu as EcuName, sha256, version);
@@ -285,7 +291,10 @@ class Episode {
     if (!proof && this.#violations().length === 0) await this.#recover();
   }
 
-  /** At rest, and with its normal traffic. What a vehicle has put off may begin in every wait, and ends before the invariants are checked. */
+  /**
+   * At rest and with normal traffic. Work that a vehicle has put off may begin in any of these waits; it ends before the
+   * invariants are checked.
+   */
   async #untilSettled(): Promise<boolean> {
     for (;;) {
       if (!(await this.#untilAtRest()) || this.#crash !== undefined) return false;
@@ -317,7 +326,10 @@ class Episode {
     observer.onDevice(event, this.#world.smallDevice?.held?.version);
   }
 
-  /** Recovery is tried again with growing pauses: a campaign in between would hide whether it works by itself. */
+  /**
+   * Waits for recovery, which is tried again with growing pauses. A campaign in between would hide whether
+   * recovery works by itself.
+   */
   async #recover(): Promise<void> {
     const waiting = this.#lanes.filter(({ observer }) => observer.needsRecovery);
     if (waiting.length === 0) return;
@@ -336,7 +348,7 @@ class Episode {
     }
   }
 
-  /** Beside ECUs that are stranded, the others have gone back. */
+  /** Whether all ECUs that are not stranded run their old software again. */
   #hasRecovered(lane: Lane): boolean {
     const { observer, before } = lane;
     const stranded = this.#stranded(lane);
@@ -351,8 +363,8 @@ class Episode {
   }
 
   /**
-   * ECUs with one bank that cannot be taken back: what a factory has put into them the TMU never had, and only a
-   * release for them leads out of the declared mixed state.
+   * ECUs with one bank that cannot be rolled back: the TMU never had their factory image, so only a release for
+   * them ends the declared mixed state.
    */
   #stranded({ observer, before }: Lane): readonly EcuName[] {
     if (!observer.isMixed) return [];
@@ -445,7 +457,7 @@ class Episode {
   }
 }
 
-/** One episode after the other has another one: all of them are tried. */
+/** Each episode uses another session, so that all of them are tested. */
 function sessionOf(episode: number): SessionChoice {
   return {
     proof: episode % 2 === 0 ? 'shared-key' : 'key-pair',

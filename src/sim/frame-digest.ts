@@ -1,17 +1,17 @@
-// A running hash over frames: two runs with the same frames in the same order at the same times have the same one.
+// A running hash over frames: it is equal for two runs with the same frames in the same order at the same times.
 
 import type { CanFrame } from '../bus/can-frame.ts';
 
 /**
- * 64 bits in two lanes of 32, after cyrb53: some 30 ns a frame, where SHA-256 would cost more than the frame
- * itself. It tells runs apart; it does not stand against somebody who looks for collisions.
+ * 64 bits in two lanes of 32, after cyrb53: about 30 ns a frame; SHA-256 would take longer than the
+ * simulation of the frame itself. It tells runs apart; it does not resist a deliberate collision.
  */
 export class FrameDigest {
   #low = 0xdeadbeef | 0;
   #high = 0x41c6ce57 | 0;
   readonly #time = new DataView(new ArrayBuffer(8));
 
-  /** `outcome`: a small number that tells what became of the frame. */
+  /** `outcome`: a small number for the fate of the frame. */
   add(frame: CanFrame, atMs: number, outcome: number): void {
     this.#time.setFloat64(0, atMs, true);
     this.#word(this.#time.getUint32(0, true));
@@ -31,7 +31,7 @@ export class FrameDigest {
     }
   }
 
-  /** 16 hex digits over all so far. */
+  /** 16 hex digits over all frames so far. */
   text(): string {
     let low = Math.imul(this.#low ^ (this.#low >>> 16), 2246822507);
     low ^= Math.imul(this.#high ^ (this.#high >>> 13), 3266489909);

@@ -1,4 +1,4 @@
-// Makes the faults of one campaign happen to one vehicle at their moments, counts those that did, and repairs everything in the end.
+// Executes the faults of one campaign on one vehicle at their moments, counts them, and repairs everything at the end.
 
 import type { CanFrame } from '../bus/can-frame.ts';
 import type { DriverChoice } from './driver-model.ts';
@@ -27,12 +27,12 @@ export interface InjectorOptions {
 type Triggered = Extract<Fault, { at: unknown }>;
 type ExchangeFilter = Parameters<FaultContext['exchanges']>[0];
 
-/** Watchdog and supervisor: a program that ended is started again. */
+/** Time until a watchdog or supervisor starts a program again. */
 const RESTART_MS = 1000;
 
 export class Injector {
   readonly #options: InjectorOptions;
-  /** Those with a trigger whose moment has not come. */
+  /** Faults with a trigger that has not come yet. */
   #waiting: Triggered[];
   readonly #frameFilters = new List<{ left: number; readonly filter: FrameFilter }>();
   readonly #exchangeFilters = new List<ExchangeFilter>();
@@ -48,7 +48,7 @@ export class Injector {
   readonly #writes = new Map<MachineName, number>();
   #frames = 0;
   #exchanges = 0;
-  /** Things that are broken at the moment and will be well again. */
+  /** Number of things that are broken now and will be repaired. */
   #broken = 0;
   #over = false;
   readonly #mayEnd = new Set<string>();
@@ -67,12 +67,12 @@ export class Injector {
     vehicle.driver.choose = () => this.#choose();
   }
 
-  /** Nothing is broken at the moment. Faults whose moment has not come may still be there. */
+  /** Nothing is broken at the moment. Faults may still be waiting for their trigger. */
   get quiet(): boolean {
     return this.#broken === 0;
   }
 
-  /** Operations of this machine since the beginning, and frames. */
+  /** Disk operations of this machine since the start of the campaign. */
   writesOf(machine: MachineName): number {
     return this.#writes.get(machine) ?? 0;
   }
@@ -81,7 +81,7 @@ export class Injector {
     return this.#frames;
   }
 
-  /** The TMU's campaign has come into this state. */
+  /** The TMU's campaign has entered this state. */
   onState(state: string): void {
     this.#due(
       ({ at }) => at.on === 'state' && at.state === state,
@@ -109,12 +109,12 @@ export class Injector {
     if (operation.kind === 'sync') this.#onSync(machine);
   }
 
-  /** Asked for every frame on the wire. */
+  /** Called for every frame on the wire. */
   onFrame(frame: CanFrame, from: string): FrameFate {
     this.#frames++;
     this.#due(
       ({ at }) => at.on === 'frame' && at.n === this.#frames,
-      // The frame is still in the hands of the wire.
+      // The wire is still processing the frame.
       (fault) => this.#later(0, () => this.#fire(fault)),
     );
     for (const entry of this.#frameFilters.items) {
@@ -126,7 +126,7 @@ export class Injector {
     return 'pass';
   }
 
-  /** Something at an ECU that a fault may have waited for. */
+  /** An event of an ECU that a fault may wait for. */
   onMoment(moment: EcuMoment, ecu: EcuName): void {
     for (const entry of this.#moments.items) {
       if (entry.moment !== moment || entry.ecu !== ecu || !entry.then()) continue;
@@ -135,13 +135,13 @@ export class Injector {
     }
   }
 
-  /** A program ended although its power was on. False: nothing here was a reason for that. */
+  /** A program ended although its power was on. False: no fault explains it. */
   onProgramEnded(machine: string): boolean {
     this.#mend(RESTART_MS, () => this.#boot(machine));
     return this.#mayEnd.has(machine);
   }
 
-  /** Faults that did not happen so far never will, and everything works again. */
+  /** Faults that have not happened yet are dropped, and everything is repaired. */
   end(): void {
     const { vehicle } = this.#options;
     this.#over = true;
@@ -239,7 +239,7 @@ export class Injector {
   }
 }
 
-/** In order; may be changed while it is gone through. */
+/** An ordered list that may be changed during iteration. */
 class List<T> {
   items: readonly T[] = [];
 
@@ -248,7 +248,7 @@ class List<T> {
     return { end: () => this.remove(item) };
   }
 
-  /** False: it was not there any more. */
+  /** False: the item was not in the list. */
   remove(item: T): boolean {
     const before = this.items.length;
     this.items = this.items.filter((one) => one !== item);
@@ -266,7 +266,7 @@ class List<T> {
   }
 }
 
-/** Every machine of a vehicle is on. */
+/** Whether every machine of a vehicle is on. */
 export function allOn(vehicle: SimulatedVehicle): boolean {
   return fittedMachines(vehicle).every((name) => vehicle.machine(name).alive);
 }

@@ -1,4 +1,4 @@
-// What must hold whatever goes wrong. Checked by what disks, wire, driver and database show, not by what the TMU says.
+// Checks the invariants of one vehicle, based on disks, wire, driver and database, not on what the TMU says.
 
 import { INVARIANTS, type InvariantName } from './invariants/catalogue.ts';
 import type {
@@ -15,7 +15,7 @@ import type { VehicleContents } from './vehicle-contents.ts';
 
 export interface Violation {
   readonly invariant: InvariantName;
-  /** From 1, within its episode. */
+  /** Campaign from 1, within its episode. */
   readonly campaign: number;
   /** Virtual time of the episode. */
   readonly atMs: number;
@@ -34,7 +34,7 @@ interface OpenStep extends SeenCampaign {
   end: CampaignEnd | undefined;
 }
 
-/** Hears what happens in an episode of one vehicle, in order, and collects what must not be. */
+/** Receives the observations of one vehicle in an episode, in order, and collects violations. */
 export class Invariants {
   readonly #watches: readonly { readonly name: InvariantName; readonly watch: Watch }[];
   readonly #violations: Violation[] = [];
@@ -102,7 +102,7 @@ export class Invariants {
     };
   }
 
-  /** After the invariants have looked at it. */
+  /** Called after the invariants have checked the observation. */
   #remember(seen: Observation, step: OpenStep): void {
     switch (seen.kind) {
       case 'start':
@@ -118,7 +118,7 @@ export class Invariants {
       case 'asked':
         if (!step.activated.has(seen.ecu)) break;
         step.asked.add(seen.ecu);
-        // It has nothing that could be confirmed: its answer is all that there is.
+        // It has no confirmation, so its answer counts as one.
         if (seen.ecu === OTHER_MAKE) step.confirmed.add(seen.ecu);
         break;
       case 'confirmed':
@@ -147,7 +147,7 @@ export class Invariants {
 
   #broken(invariant: InvariantName, atMs: number, text: string): void {
     const campaign = this.#step?.start.campaign ?? 0;
-    // One line for each thing that is wrong, however often it was seen.
+    // One line for each violation, however often it was observed.
     const known = this.#violations.some(
       (other) =>
         other.invariant === invariant && other.campaign === campaign && other.text === text,

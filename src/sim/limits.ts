@@ -1,4 +1,4 @@
-// What limits the speed of a simulation: where the processor's time goes, sampled by the profiler of the engine.
+// What limits the speed of a simulation: the profiler of the engine samples where the processor's time goes.
 
 import { Session } from 'node:inspector/promises';
 import { present } from '../core/present.ts';
@@ -11,7 +11,7 @@ interface ProfileNode {
   readonly children?: readonly number[] | undefined;
 }
 
-/** In the order in which they are asked; what fits none belongs to whoever called it. */
+/** Parts in the order in which a sample is matched; a sample that matches none belongs to its caller. */
 const PARTS: readonly { readonly part: string; readonly name?: RegExp; readonly url?: RegExp }[] = [
   { part: 'memory', name: /^\(garbage collector\)$/ },
   { part: 'idle', name: /^\((idle|program)\)$/ },
@@ -40,7 +40,7 @@ const PARTS: readonly { readonly part: string; readonly name?: RegExp; readonly 
 ];
 
 interface LimitMeter {
-  /** Ends the measurement; the shares of all parts sum up to 1. */
+  /** Ends the measurement; the shares of all parts add up to 1. */
   stop(): Promise<Readonly<Record<string, number>>>;
 }
 
@@ -59,7 +59,7 @@ async function measureLimits(): Promise<LimitMeter> {
   };
 }
 
-/** Measures the first episodes, and tells the shares after the last of them. */
+/** Measures the first episodes, and reports the shares after the last of them. */
 export function measuring(
   runEpisode: RunEpisode,
   measured: number,
@@ -77,7 +77,7 @@ export function measuring(
   };
 }
 
-/** Exported for tests. */
+/** Exported for tests only. */
 export function sharesOf(nodes: readonly ProfileNode[]): Readonly<Record<string, number>> {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const children = new Set(nodes.flatMap((node) => node.children ?? []));

@@ -1,4 +1,4 @@
-// A machine of the simulated world: one disk, many lives. What is cut is simply gone, as by SIGKILL.
+// A machine of the simulated world: one disk, many lives. A power cut ends a life at once, as SIGKILL does.
 
 import type { CanBus } from '../bus/can-bus.ts';
 import type { Clock, Timer } from '../core/clock.ts';
@@ -9,9 +9,9 @@ import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedBus } from './simulated-bus.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
-/** What a program gets to see of the world, for as long as its machine lives. */
+/** What a program can use of the world while its machine lives. */
 export interface MachineLife {
-  /** From 1. */
+  /** Number of the life, from 1. */
   readonly number: number;
   readonly clock: Clock;
   readonly storage: Storage;
@@ -21,13 +21,15 @@ export interface MachineLife {
   bus(bus: SimulatedBus): CanBus;
   /** The network, until the end of this life. */
   network(transport: HttpTransport): HttpTransport;
-  /** `call` as long as this life lasts, nothing afterwards. */
+  /** Calls `call` while this life lasts, and does nothing afterwards. */
   whileAlive<A extends unknown[]>(call: (...args: A) => void): (...args: A) => void;
-  /** Called at the end of this life, however it ends. */
+  /** Calls `call` at the end of this life, however it ends. */
   onEnd(call: () => void): void;
 }
 
-/** A program that runs: started on power-on; `stopped` resolves when it ends by itself, which it should not. */
+/**
+ * A running program, started at power-on. `stopped` resolves when it ends by itself, which it should not do.
+ */
 export interface RunningProgram {
   readonly stopped: Promise<unknown>;
 }
@@ -38,10 +40,10 @@ export interface MachineOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly disk: SimulatedDisk;
-  /** Each life and each cut has a stream of its own. */
+  /** Each life and each cut gets its own stream. */
   readonly random: SeededRandom;
   readonly program: Program;
-  /** The machine was switched on or off, or its program ended by itself: that is what nobody asked for. */
+  /** Called when the machine is switched on or off, or when its program ends by itself. */
   readonly onEvent?: (event: MachineEvent) => void;
 }
 
@@ -49,7 +51,9 @@ export type MachineEvent =
   | { readonly kind: 'power-on'; readonly life: number }
   | { readonly kind: 'power-cut'; readonly life: number }
   | { readonly kind: 'killed'; readonly life: number }
-  /** The program threw while it started, or ended by itself. `reason`: the message of what it threw, or its end. */
+  /**
+   * The program threw during its start, or ended by itself. `reason`: the message of the error, or how it ended.
+   */
   | { readonly kind: 'program-ended'; readonly life: number; readonly reason: string };
 
 export class SimulatedMachine {
@@ -65,25 +69,25 @@ export class SimulatedMachine {
     this.disk = options.disk;
   }
 
-  /** Its power is on, and its program has not ended. */
+  /** Whether its power is on and its program has not ended. */
   get alive(): boolean {
     return this.#life !== undefined;
   }
 
-  /** Times that it was switched on. */
+  /** How often it was switched on. */
   get lives(): number {
     return this.#lives;
   }
 
-  /** The clock of the present life: its timers die with it. Throws where there is none. */
+  /** The clock of the present life; its timers end with the life. Throws when the machine is off. */
   get clock(): Clock {
     if (this.#life === undefined) throw new Error(`${this.name} is switched off`);
     return this.#life.clock;
   }
 
   /**
-   * Switches it on; nothing where it is on. Resolves when its program has started, has failed to start, or the power
-   * went away again: never rejects.
+   * Switches the machine on; does nothing when it is on. Resolves when its program has started or failed to start,
+   * or when the power is cut meanwhile. Never rejects.
    */
   async boot(): Promise<void> {
     if (this.#life !== undefined) return;
@@ -104,7 +108,7 @@ export class SimulatedMachine {
     await Promise.race([starting, life.over]);
   }
 
-  /** Power is gone at this very instant: no frame, no answer, no write more, and what was not synced is in danger. */
+  /** Cuts the power at this instant: no further frame, answer or write, and data that was not synced may be lost. */
   cut(): void {
     const number = this.#life?.number;
     this.#end();
@@ -112,7 +116,7 @@ export class SimulatedMachine {
     if (number !== undefined) this.#emit({ kind: 'power-cut', life: number });
   }
 
-  /** The program dies (SIGKILL, watchdog); what it has written stays written. */
+  /** Ends the program (SIGKILL, watchdog); data that it has written stays written. */
   kill(): void {
     const number = this.#life?.number;
     this.#end();
@@ -136,7 +140,7 @@ class Life implements MachineLife {
   readonly storage: Storage;
   readonly random: Random;
   readonly clock: LifeClock;
-  /** Resolves at its end. */
+  /** Resolves at the end of the life. */
   readonly over: Promise<void>;
   #resolveOver!: () => void;
   #ends: (() => void)[] = [];
@@ -181,7 +185,10 @@ class Life implements MachineLife {
   }
 }
 
-/** A timer of a life, in a ring with the others of that life, so that its end finds them all at once. */
+/**
+ * A timer of a life, in a ring with the other timers of that life, so that the end of the life finds them
+ * all.
+ */
 class LifeTimer implements Timer {
   before: LifeTimer = this;
   after: LifeTimer = this;
@@ -280,12 +287,12 @@ class LifeNetwork implements HttpTransport {
   }
 }
 
-/** Each its own: a promise that all the dead wait for would keep them all in memory. */
+/** A new promise for each call: a shared one would keep the waiters of all ended lives in memory. */
 function never(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Settles as `promise` does while the life lasts; afterwards nothing is told any more, good or bad. */
+/** Settles as `promise` does while the life lasts; afterwards it never settles. */
 function untilDead<T>(life: Life, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     promise.then(

@@ -1,4 +1,4 @@
-// Watches one vehicle from outside and tells the invariants what was to be seen: disks, frames, the driver, the backend.
+// Observes one vehicle from outside (disks, frames, driver, backend) and reports to the invariants.
 
 import type { EcuEvent } from '../../ecus/bootloader/device.ts';
 import { profileOf } from '../../ecus/profiles.ts';
@@ -31,9 +31,9 @@ import {
   type VehicleContents,
 } from './vehicle-contents.ts';
 
-/** Ends that a campaign can have; the others are reasons to try again. */
+/** Outcomes that do not end a campaign: they are reasons to try again. */
 const NO_END = new Set(['BACKEND_UNAVAILABLE', 'INTERRUPTED', 'UP_TO_DATE']);
-/** What comes at any time, and says nothing about a campaign. */
+/** Events that may come at any time and say nothing about a campaign. */
 const BESIDE: ReadonlySet<TmuEvent['kind']> = new Set([
   'configuration',
   'command',
@@ -43,7 +43,7 @@ const BESIDE: ReadonlySet<TmuEvent['kind']> = new Set([
 
 type Body = Observation extends infer O ? (O extends Observation ? Omit<O, 'atMs'> : never) : never;
 
-/** Single frame of 19 (ReadDTCInformation): the health check of new software, which nothing else sends. */
+/** Single frame of 19 (ReadDTCInformation): the health check of new software; no other part sends it. */
 const READ_DTC = 0x19;
 
 export interface ObserverOptions {
@@ -56,10 +56,10 @@ export interface ObserverOptions {
 
 export class Observer {
   readonly #options: ObserverOptions;
-  /** Request identifiers, by ECU. */
+  /** ECU by request identifier. */
   readonly #requests: ReadonlyMap<number, EcuName>;
   readonly #told = new Map<string, { campaign: string; outcome: string }>();
-  /** Of normal traffic, since `listenForTraffic`. */
+  /** ECUs whose normal traffic was heard since `listenForTraffic`. */
   #heard = new Set<EcuName>();
   #ended = false;
   #rests = false;
@@ -77,7 +77,7 @@ export class Observer {
     );
   }
 
-  /** The campaign has ended, and the TMU waits for its next poll with nothing left to tell. */
+  /** The campaign has ended, and the TMU waits for its next poll with no report left to send. */
   get atRest(): boolean {
     return this.#rests && this.#isOutboxEmpty();
   }
@@ -94,7 +94,7 @@ export class Observer {
     this.#tell({ kind: 'start', contents: this.contents(), ...facts });
   }
 
-  /** By the durable bytes on the disks. */
+  /** Contents of the ECUs by the durable bytes on their disks. */
   contents(): VehicleContents {
     const { vehicle } = this.#options;
     const fitted = fittedEcus(vehicle);
@@ -111,20 +111,20 @@ export class Observer {
     if (event.kind === 'outcome') {
       const { campaign, outcome } = event;
       if (campaign === undefined || NO_END.has(outcome)) return;
-      // A safe state is told again in every cycle, until there is a way out of it.
+      // A safe state is reported again in every cycle until it ends.
       const key = `${campaign} ${outcome}`;
       if (this.#told.has(key)) return;
       this.#ended = true;
       this.#told.set(key, { campaign, outcome });
     } else if (event.kind === 'next-poll') {
-      // The TMU may have died between the end of its campaign and telling it here.
+      // The TMU may have restarted between the end of its campaign and this event.
       this.#rests = this.#ended || this.#reports().length > this.#reportsBefore;
     } else {
       this.#rests = false;
     }
   }
 
-  /** The TMU starts anew: what it has still to do is not known. */
+  /** The TMU has restarted: whether it has work left is unknown. */
   onTmuStart(): void {
     this.#rests = false;
   }
@@ -138,9 +138,9 @@ export class Observer {
         this.#tell({ kind: 'erase', ecu });
         break;
       case 'approval':
-        // Nobody has typed that: the CGW shows what it was told to.
+        // The driver did not type that: the CGW shows what it was told.
         if (event.status === 'approved') this.#tell({ kind: 'informed' });
-        // What the driver types after the point of no return takes nothing back, and his screen says so.
+        // A withdrawal after the point of no return has no effect, and the driver's screen says so.
         if (event.status === 'withdrawn') {
           this.#tell({ kind: 'driver', answer: 'withdrawn', campaign: event.campaignId });
         }
@@ -153,7 +153,7 @@ export class Observer {
     }
   }
 
-  /** Of the ECU of another make. */
+  /** Handles an event of the ECU of another make. */
   onPlainEcu(event: PlainEcuEvent): void {
     const ecu = OTHER_MAKE;
     switch (event.kind) {
@@ -224,7 +224,7 @@ export class Observer {
     }
   }
 
-  /** Of the TMU; by its first frame. */
+  /** Handles a request of the TMU by its first frame. */
   #onRequest(ecu: EcuName, data: Uint8Array): void {
     const [pci = 0] = data;
     const isSingle = pci >> 4 === 0;
@@ -233,7 +233,7 @@ export class Observer {
     const [sid, second, third] = data.subarray(isSingle ? 1 : 2);
     if (isSingle && sid === READ_DTC) this.#tell({ kind: 'asked', ecu });
     if (isSingle && sid === Sid.ecuReset) this.#tell({ kind: 'reset-ordered', ecu });
-    // It cannot be asked for anything but its version, and does not always know its trouble codes.
+    // The ECU of another make can only be asked for its version; it does not always support trouble codes.
     const version = Did.ecuSoftwareVersion;
     const asksVersion = second === version >> 8 && third === (version & 0xff);
     if (ecu === OTHER_MAKE && sid === Sid.readDataByIdentifier && asksVersion) {
@@ -246,7 +246,7 @@ export class Observer {
   );
   #listening: readonly EcuName[] = [];
 
-  /** From now on; `hasTraffic` once every ECU that has some was heard. */
+  /** Starts listening; `hasTraffic` is true once every ECU with normal traffic was heard. */
   listenForTraffic(): void {
     this.#listening = OUR_ECUS.filter((name) => (this.#trafficIds.get(name)?.size ?? 0) > 0);
     this.#heard = new Set();
@@ -278,7 +278,7 @@ export class Observer {
     this.#tell({ kind: 'services', facts });
   }
 
-  /** After a rest: a declared mixed state, or something that is still owed. */
+  /** After a rest: whether a mixed state is declared or something is still owed. */
   get needsRecovery(): boolean {
     return this.#mixed() !== undefined || !this.#isMadeGood();
   }
@@ -287,7 +287,7 @@ export class Observer {
     return this.#mixed() !== undefined;
   }
 
-  /** All of that is in order again, and the backend knows. Looked at between two polls only. */
+  /** All of that is repaired, and the backend knows. Only checked between two polls. */
   get hasRecovered(): boolean {
     return this.#betweenPolls && !this.needsRecovery && this.#isOutboxEmpty();
   }
@@ -301,7 +301,7 @@ export class Observer {
     return Object.values(contents).every(isMadeGood);
   }
 
-  /** The campaign whose last word is a mixed state. */
+  /** The campaign whose last report is a mixed state. */
   #mixed(): string | undefined {
     const last = this.#reports().at(-1);
     return last?.outcome === 'ROLLBACK_FAILED' ? last.campaign : undefined;
@@ -311,7 +311,7 @@ export class Observer {
     this.#tell({ kind: 'failed', invariant, text });
   }
 
-  /** What keeps the vehicle from rest, for people. */
+  /** Why the vehicle is not at rest, as text. */
   restlessness(): string {
     if (!this.#ended) return 'the TMU has told no outcome';
     if (!this.#rests) return 'the TMU is still at work';
@@ -331,13 +331,13 @@ export class Observer {
     });
   }
 
-  /** As the ECU itself sees it now. */
+  /** The files of an ECU as the ECU itself sees them now. */
   #current(ecu: EcuName): ReadFile {
     const { disk } = this.#options.vehicle.machine(ecu);
     return (name) => disk.contents(name);
   }
 
-  /** A vehicle also tells what it runs without a campaign: that is the end of none. */
+  /** Reports of campaigns only: a vehicle also reports what it runs without a campaign. */
   #reports(): readonly ReportRow[] {
     const { vehicle, server } = this.#options;
     return server

@@ -1,4 +1,4 @@
-// A power cut at every write and every frame of one campaign in turn: for each machine, and for all at once.
+// A power cut at every write and every frame of one campaign in turn: of each machine alone, and of all at once.
 
 import { present } from '../core/present.ts';
 import type { EpisodeResult, RunEpisode } from './episode.ts';
@@ -11,10 +11,10 @@ export interface PowerCutOptions {
   readonly ecus: readonly EcuName[];
   readonly singleBank: readonly EcuName[];
   readonly runEpisode: RunEpisode;
-  /** Every nth frame and write only; 1 unless told otherwise. */
+  /** Only every nth frame and write; 1 by default. */
   readonly frameStride?: number;
   readonly writeStride?: number;
-  /** How long the power is away. */
+  /** How long the power is off. */
   readonly offMs: number;
   readonly onCut?: (done: number, of: number) => void;
   readonly stopped?: () => boolean;
@@ -28,16 +28,16 @@ interface PowerCutCase {
 }
 
 export interface PowerCutReport {
-  /** Writes of each machine, and frames, of the campaign without a cut. */
+  /** Writes of each machine and frames in the campaign without a cut. */
   readonly writes: Readonly<Record<MachineName, number>>;
   readonly frames: number;
   readonly cuts: number;
-  /** How the campaigns ended. */
+  /** Number of campaigns by ending. */
   readonly endings: Readonly<Record<string, number>>;
   readonly failed: readonly PowerCutCase[];
 }
 
-/** Throws what the episode without a cut throws, and an Error when that one does not succeed. */
+/** Throws the error of the episode without a cut, and an Error when that episode does not succeed. */
 export async function powerCuts(options: PowerCutOptions): Promise<PowerCutReport> {
   const { runEpisode, onCut, stopped } = options;
   const whole = await runEpisode(planOf(options, []));
@@ -92,7 +92,7 @@ function cutsOf(
   for (const machine of OUR_MACHINES) {
     for (let n = 1; n <= writes[machine]; n += writeStride) {
       const at = { on: 'write', machine, n } as const;
-      // The machine alone, and the whole vehicle in that instant.
+      // A cut of the machine alone, and of the whole vehicle at the same instant.
       cases.push({ machines: [machine], at }, { machines: OUR_MACHINES, at });
     }
   }

@@ -1,4 +1,4 @@
-// Which kinds of faults a simulation draws: the profile of the command line.
+// The kinds of faults that a simulation draws: the profile of the command line.
 
 import { CHUNK_FAULT_NAMES } from '../contract/chunked/faults.ts';
 import { InputError } from '../core/errors.ts';
@@ -7,8 +7,9 @@ import { FAULT_CATEGORIES, type ProfileEntry } from './faults/catalogue.ts';
 const KNOWN: readonly ProfileEntry[] = [...FAULT_CATEGORIES, ...CHUNK_FAULT_NAMES];
 
 /**
- * `none`, `all`, or categories and names of `can-ota server --fault` with commas between them, in any order. `driver` brings the conditions of the vehicle
- * with it, unless the list names them: both are what people do. Throws InputError that names the bad word.
+ * `none`, `all`, or categories and names of `can-ota server --fault`, separated by commas, in any order. `driver`
+ * includes the conditions of the vehicle unless the list names them, because people cause both. Throws InputError that
+ * names the invalid word.
  */
 export function parseProfile(text: string): readonly ProfileEntry[] {
   if (text === 'none') return [];
@@ -21,11 +22,11 @@ export function parseProfile(text: string): readonly ProfileEntry[] {
     }
   }
   if (words.has('driver')) words.add('vehicle');
-  // In the order of the table: the same set of words always draws the same faults.
+  // In the order of the table, so that the same set of words always draws the same faults.
   return KNOWN.filter((entry) => words.has(entry));
 }
 
-/** How a profile is written in a replay command. */
+/** The profile as it is written in a replay command. */
 export function profileText(categories: readonly ProfileEntry[]): string {
   if (categories.length === 0) return 'none';
   return categories.length === FAULT_CATEGORIES.length ? 'all' : categories.join(',');

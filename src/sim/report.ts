@@ -1,24 +1,24 @@
-// What a simulation has found, as the JSON object of its last line and as text for people.
+// The result of a simulation, as the JSON object of its last line and as text.
 
 import type { FaultCategory, ProfileEntry } from './faults/catalogue.ts';
 import { type InvariantName, invariantText } from './invariants/catalogue.ts';
 import { profileText } from './profiles.ts';
 
-/** A broken invariant, with everything that is needed to see it again. */
+/** A violated invariant, with everything that is needed to reproduce it. */
 export interface FoundViolation {
   readonly invariant: InvariantName;
   readonly text: string;
   readonly seed: string;
   readonly episode: number;
-  /** From 1, within the episode. */
+  /** Campaign from 1, within the episode. */
   readonly campaign: number;
-  /** Virtual time within the episode. */
+  /** Virtual time of the episode. */
   readonly atMs: number;
-  /** The shortest history that still fails: one line a campaign, one a fault. */
+  /** The shortest history that still fails: one line for each campaign and fault. */
   readonly history: string;
-  /** False: the search for a shorter one was ended, or not begun. */
+  /** False: the search for a shorter history was stopped or not started. */
   readonly minimal: boolean;
-  /** The command that shows it again. */
+  /** The command that reproduces it. */
   readonly replay: string;
 }
 
@@ -26,20 +26,20 @@ type FaultCounts = Readonly<Record<FaultCategory, number>>;
 
 /** The last line of `can-ota simulate --json`. The first ten members are a contract. */
 export interface SimulationReport {
-  /** Those with faults, of all vehicles. */
+  /** Campaigns with faults, of all vehicles. */
   readonly campaigns: number;
   readonly success: number;
   readonly rolledBack: number;
   /** Ended before any ECU was touched: rejected or deferred by the driver, cancelled, a condition, a bad download. */
   readonly rejected: number;
-  /** Declared mixed states. */
+  /** Campaigns that ended in a declared mixed state. */
   readonly safeState: number;
   readonly violations: readonly FoundViolation[];
   readonly virtualSeconds: number;
   readonly seconds: number;
-  /** That really happened, by category. */
+  /** Faults that really happened, by category. */
   readonly faults: FaultCounts;
-  /** Over everything that happened: the same for the same seed. */
+  /** Digest of everything that happened: equal for equal seeds. */
   readonly digest: string;
   readonly seed: string;
   readonly profile: string;
@@ -47,11 +47,11 @@ export interface SimulationReport {
   readonly vehicles: number;
   readonly imageBytes: number;
   readonly episodes: number;
-  /** Campaigns without faults that followed, each of which must succeed. */
+  /** Campaigns without faults that followed; each of them must succeed. */
   readonly proofs: number;
   readonly frames: number;
   readonly campaignsPerSecond: number;
-  /** Shares of the processor's time, measured on the first episodes; empty where nothing was measured. */
+  /** Shares of processor time, measured on the first episodes; empty where nothing was measured. */
   readonly limits: Readonly<Record<string, number>>;
 }
 
@@ -88,12 +88,12 @@ export function violationText(violation: FoundViolation): string {
   ].join('\n');
 }
 
-/** In one line: its kind, where it is, and how it is seen again. */
+/** A violation in one line: its invariant, its place, and the command that reproduces it. */
 export function violationLine({ invariant, seed, episode, replay }: FoundViolation): string {
   return `VIOLATION ${invariant}, seed ${seed}, episode ${episode}: ${replay}`;
 }
 
-/** How the campaigns ended, and how often which invariant was broken. */
+/** How the campaigns ended, and how often each invariant was violated. */
 export function kindsText(report: SimulationReport): string {
   const { campaigns, success, rolledBack, rejected, safeState, violations } = report;
   const share = (count: number): string =>
@@ -121,7 +121,7 @@ export interface ReplayFacts {
   readonly vehicles: number;
   readonly imageBytes: number;
   readonly sabotage: string | undefined;
-  /** What is left of the episode, as `selectionText` writes it. */
+  /** The rest of the episode, as `selectionText` writes it. */
   readonly only: string;
 }
 

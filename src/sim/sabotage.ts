@@ -1,4 +1,4 @@
-// Breaks the system on purpose, around the ports of the product: a simulation that finds nothing then is worth nothing.
+// Breaks the system on purpose, around the ports of the product, to show that the simulation finds real faults.
 
 import { createHash } from 'node:crypto';
 import type { DriverResult, EcuDriver, EcuReport, Target } from '../campaign/ports.ts';
@@ -9,17 +9,17 @@ import type { Vehicle } from '../vehicle/schema.ts';
 import type { WorldSabotage } from './world.ts';
 
 export interface Sabotage {
-  /** What is broken, for the help. */
+  /** What is broken, for the help text. */
   readonly breaks: string;
-  /** Fresh for each world. */
+  /** Creates the sabotage for each world. */
   readonly world: () => WorldSabotage;
-  /** What the vehicle file says instead. */
+  /** Changes the vehicle file. */
   readonly vehicle?: (vehicle: Vehicle) => Vehicle;
 }
 
 const SABOTAGES: Readonly<Record<string, Sabotage>> = {
   'skip-verify': {
-    breaks: 'nobody asks an ECU what it runs after the activation',
+    breaks: 'no ECU is asked what it runs after the activation',
     world: () => ({
       wrapDriver: (driver) => around(driver, { verify: async (target) => asClaimed(target) }),
     }),
@@ -53,7 +53,7 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     }),
   },
   'no-rollback': {
-    breaks: 'the way back is believed to be done, and never is',
+    breaks: 'a rollback is reported as done and never happens',
     world: () => ({
       wrapDriver: (driver) =>
         around(driver, {
@@ -67,7 +67,7 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     }),
   },
   'no-fsync': {
-    breaks: 'all disks forget what was not written back by chance',
+    breaks: 'all disks ignore fsync: data that was not written back by chance is lost',
     world: () => ({ noFsync: true }),
   },
   'forget-journal': {
@@ -85,7 +85,7 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     }),
   },
   'skip-secure-boot': {
-    breaks: 'the check before a boot sees what was once written, not what is in the flash',
+    breaks: 'the check before a boot sees the bytes that were written, not the bytes in the flash',
     world: () => {
       const shadows = new Map<string, Uint8Array>();
       return {
@@ -106,7 +106,7 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     }),
   },
   'lose-reports': {
-    breaks: 'reports are answered by nobody who keeps them',
+    breaks: 'reports are acknowledged and not kept',
     world: () => ({ wrapNetwork: (transport) => withoutReports(transport) }),
   },
 };
@@ -120,7 +120,7 @@ export function sabotageOf(name: string): Sabotage {
   throw new InputError('--sabotage', `${name} is none of ${SABOTAGE_NAMES.join(', ')}`);
 }
 
-/** The ECU is told that it is the only one of its campaign. */
+/** Confirms with a list that names this ECU as the only one of its campaign. */
 async function confirmAlone(
   driver: EcuDriver,
   target: Target,
@@ -133,7 +133,7 @@ async function confirmAlone(
   return driver.confirm(target, commitment === undefined ? [] : [commitment], signal);
 }
 
-/** The driver with some of its methods replaced. */
+/** The driver with some methods replaced. */
 function around(driver: EcuDriver, changed: Partial<EcuDriver>): EcuDriver {
   return {
     identify: (signal) => driver.identify(signal),
@@ -184,7 +184,7 @@ function forgetting(storage: Storage, file: string): Storage {
   };
 }
 
-/** Reads of a bank give what was written into it through this storage, whatever has become of it since. */
+/** Reads of a bank return what was written through this storage, whatever happened to the bank since. */
 function blindFlash(storage: Storage, shadows: Map<string, Uint8Array>, where: string): Storage {
   return {
     ...passing(storage),

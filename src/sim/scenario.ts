@@ -1,4 +1,4 @@
-// What happens in one episode, decided from the seed before anything runs: releases and faults, campaign by campaign.
+// The plan of one episode, drawn from the seed before anything runs: releases and faults, campaign by campaign.
 
 import { CHUNK_FAULTS } from '../contract/chunked/faults.ts';
 import { InputError } from '../core/errors.ts';
@@ -10,38 +10,38 @@ import { type EcuName, OTHER_MAKE, OUR_ECUS } from './machine-names.ts';
 import { type Character, drawCharacter } from './other-make/character.ts';
 import { seededRandom } from './seeded-random.ts';
 
-/** A fault of one vehicle, counted from 0. Those of the server concern all of them. */
+/** A fault of one vehicle, counted from 0. Faults of the server concern all vehicles. */
 export interface PlannedFault {
   readonly vehicle: number;
   readonly fault: Fault;
 }
 
-/** New images for these ECUs of every vehicle, and what goes wrong while they are brought in. */
+/** New images for these ECUs of every vehicle, and the faults during their update. */
 export interface CampaignPlan {
-  /** In its episode, from 1; kept when others are left out. */
+  /** Number in its episode, from 1; kept when other campaigns are left out. */
   readonly number: number;
   readonly ecus: readonly EcuName[];
   readonly faults: readonly PlannedFault[];
-  /** A safety release, and so is the proof: the driver is told and not asked. */
+  /** Campaign and proof are safety releases: the driver is told and not asked. */
   readonly forced: boolean;
-  /** The images are encrypted for each ECU. */
+  /** Whether the images are encrypted for each ECU. */
   readonly encrypted: boolean;
-  /** ECUs of the campaign without faults that follows: the proof that the vehicle is ready for the next update. */
+  /** ECUs of the campaign without faults that follows, which shows that the vehicle can take the next update. */
   readonly proof: readonly EcuName[];
 }
 
 export interface EpisodePlan {
-  /** Of the world: the same for all plans that are shrunk from this one. */
+  /** Seed of the world: the same for all plans that are shrunk from this one. */
   readonly seed: string;
   readonly episode: number;
   readonly vehicles: number;
-  /** ECUs with one bank: their running image is overwritten. */
+  /** ECUs with a single bank, whose running image is overwritten. */
   readonly singleBank: readonly EcuName[];
-  /** Images come in chunks that are authenticated one by one. */
+  /** Whether images come in chunks that are authenticated one by one. */
   readonly chunked: boolean;
   /** How the ECU of another make behaves; null: the vehicles have none. */
   readonly otherMake: Character | null;
-  /** A small device gets a release with each campaign. */
+  /** Whether a small device gets a release with each campaign. */
   readonly smallDevice: boolean;
   readonly campaigns: readonly CampaignPlan[];
 }
@@ -53,29 +53,32 @@ export interface ScenarioOptions {
   readonly vehicles: number;
 }
 
-/** Campaigns of one world: enough that one finds what an earlier one has left behind. */
+/** Campaigns of one world: enough for one to find what an earlier one has left behind. */
 export const CAMPAIGNS_PER_EPISODE = 20;
 const MAX_ECUS = 3;
 const MAX_FAULTS = 4;
 
-/** One episode in four has an ECU with a single bank, which is restored from the image that the TMU keeps. */
+/** Share of episodes with a single-bank ECU, which is restored from the image that the TMU keeps. */
 const SINGLE_BANK_SHARE = 0.25;
-/** Faults of the backend need a download in chunks: with nothing else in the profile, every episode has one. */
+/**
+ * Share of episodes with chunked downloads, which backend faults need; every episode where the profile has
+ * nothing else.
+ */
 const CHUNKED_SHARE = 0.3;
-/** An ECU of another make: in every episode where nothing else is in the profile. */
+/** Share of episodes with an ECU of another make; every episode where the profile has nothing else. */
 const OTHER_MAKE_SHARE = 0.35;
-/** A small device, likewise. */
+/** Share of episodes with a small device; every episode where the profile has nothing else. */
 const SMALL_DEVICE_SHARE = 0.25;
 const MAX_DEVICE_FAULTS = 2;
-/** Campaigns with an attacker, or in which the backend loses its power. */
+/** Share of campaigns with an attacker, and of those in which the backend loses its power. */
 const SELDOM_SHARE = 0.15;
-/** Campaigns that have a release for it, where it is fitted. */
+/** Share of campaigns with a release for the ECU of another make, where it is fitted. */
 const OTHER_MAKE_CAMPAIGN_SHARE = 0.6;
 const MAX_OTHER_MAKE_FAULTS = 2;
 const FORCED_SHARE = 0.1;
 const ENCRYPTED_SHARE = 0.2;
 
-/** The same for the same seed, episode and profile; `campaigns` only says after how many it ends. */
+/** Equal for equal seed, episode and profile; `campaigns` only limits their number. */
 export function planEpisode(
   options: ScenarioOptions,
   episode: number,
@@ -85,7 +88,7 @@ export function planEpisode(
   const random = seededRandom(`${seed}/${episode}/scenario`);
   const isSingle = random.fraction() < SINGLE_BANK_SHARE;
   const single = sample(random, 1);
-  // Of its own stream: it changes nothing of what is drawn besides.
+  // A separate random stream, so that the other draws stay the same.
   const byChance = seededRandom(`${seed}/${episode}/transport`).fraction() < CHUNKED_SHARE;
   const chunked = byChance || (categories.length > 0 && categories.every(isOfBackend));
   const elsewhere = categories.filter((entry) => !OWN_STREAM.has(entry));
@@ -121,7 +124,7 @@ function isElsewhere(entry: ProfileEntry): boolean {
   return !isOfBackend(entry);
 }
 
-/** Drawn by a random of their own, so that all the rest stays as it is without them. */
+/** Categories with a separate random stream, so that the other draws stay the same without them. */
 const OWN_STREAM: ReadonlySet<ProfileEntry> = new Set(['make', 'attacker', 'server', 'device']);
 
 function drawSmallDevice({ seed, categories }: ScenarioOptions, episode: number): boolean {
@@ -130,7 +133,7 @@ function drawSmallDevice({ seed, categories }: ScenarioOptions, episode: number)
   return seededRandom(`${seed}/${episode}/small device`).fraction() < SMALL_DEVICE_SHARE || isAlone;
 }
 
-/** Each in a share of the campaigns. The backend is one for all vehicles, and so is its power. */
+/** Adds each of these faults to a share of the campaigns. All vehicles share the backend and its power. */
 function withSeldomFaults(
   campaign: CampaignPlan,
   { seed, categories, imageBytes }: ScenarioOptions,
@@ -171,7 +174,7 @@ function drawOtherMake({ seed, categories }: ScenarioOptions, episode: number): 
   return random.fraction() < OTHER_MAKE_SHARE || isAlone ? drawCharacter(random) : null;
 }
 
-/** A release for it, its own faults, and one that could hit any ECU: by a random of its own, so that the rest stays. */
+/** Adds a release for it, its own faults, and one that could hit any ECU, from a separate random stream. */
 function withOtherMake(
   campaign: CampaignPlan,
   { seed, categories, imageBytes, vehicles }: ScenarioOptions,
@@ -219,14 +222,14 @@ function planCampaign(
   };
 }
 
-/** In the order of the vehicle file. */
+/** Draws ECUs; the result is in the order of the vehicle file. */
 function sample(random: Random, count: number): readonly EcuName[] {
   const left: EcuName[] = [...OUR_ECUS];
   while (left.length > count) left.splice(Math.floor(random.fraction() * left.length), 1);
   return left;
 }
 
-/** The history for people, one line a campaign and one a fault. */
+/** The history as text: one line for each campaign and each fault. */
 export function episodeText(plan: EpisodePlan): string {
   const { campaigns, vehicles, singleBank, chunked, otherMake } = plan;
   const first = otherMake === null ? [] : [otherMakeText(otherMake)];
@@ -251,8 +254,8 @@ function otherMakeText({ security, knows, answerMs, bootMs, eraseMs }: Character
 }
 
 /**
- * What is left of `full` in `kept`, as text for a command line: `4/EDT+INV/0+2 7/BMS/`, that is campaign, its ECUs,
- * and which of its faults, counted from 0.
+ * The part of `full` that is left in `kept`, as text for a command line: `4/EDT+INV/0+2 7/BMS/`, which means
+ * campaign, its ECUs, and which of its faults, counted from 0.
  */
 export function selectionText(full: EpisodePlan, kept: EpisodePlan): string {
   return kept.campaigns
@@ -264,7 +267,7 @@ export function selectionText(full: EpisodePlan, kept: EpisodePlan): string {
     .join(' ');
 }
 
-/** The other way round. Throws InputError. */
+/** The inverse of `selectionText`. Throws InputError. */
 export function selectFrom(full: EpisodePlan, text: string): EpisodePlan {
   const bad = (what: string): never => {
     throw new InputError('--only', `${what}: expected CAMPAIGN/ECUS/FAULTS like 4/EDT+INV/0+2`);

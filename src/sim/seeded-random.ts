@@ -1,18 +1,21 @@
-// Randomness that is the same in every run: one seed, and independent streams that are named after their use.
+// Reproducible randomness: one seed, and independent streams that are named by their use.
 
 import { createHash } from 'node:crypto';
 import type { Random } from '../core/random.ts';
 
-/** A Random whose whole future follows from its seed. Not for secrets outside of tests and the simulation. */
+/** A Random that its seed determines completely. Not for secrets outside of tests and the simulation. */
 export interface SeededRandom extends Random {
   /**
-   * A stream of its own. It depends on the seed and on `label` only, not on what was drawn before: a draw more in
-   * one part of the simulation changes nothing in the others. The same label gives the same stream again.
+   * An independent stream. It depends on the seed and on `label` only, not on earlier draws: an additional draw
+   * in one part of the simulation changes nothing in the others. The same label gives the same stream again.
    */
   fork(label: string): SeededRandom;
 }
 
-/** Rounds after which every bit of the state depends on every bit of the seed, as the author of sfc32 has it. */
+/**
+ * Rounds after which every bit of the state depends on every bit of the seed; the author of sfc32 recommends
+ * them.
+ */
 const WARM_UP = 15;
 
 /** `1` and `'1'` are the same seed: one comes from code, the other from a command line. */
@@ -21,8 +24,8 @@ export function seededRandom(seed: number | string = 1): SeededRandom {
 }
 
 /**
- * sfc32 of PractRand (Chris Doty-Humphrey): 96 bits of state and a counter, passes PractRand and BigCrush, and
- * needs 32 bit additions and shifts only, which is what JavaScript is fast at.
+ * sfc32 of PractRand (Chris Doty-Humphrey): 96 bits of state and a counter. It passes PractRand and BigCrush,
+ * and needs only 32-bit additions and shifts, which are fast in JavaScript.
  */
 class Sfc32 implements SeededRandom {
   readonly #key: Uint8Array;

@@ -1,11 +1,11 @@
-// Configuration, commands and telemetry of one vehicle, read from the backend's tables and from the disks of TMU and inverter.
+// Configuration, commands and telemetry of one vehicle, read from the backend's tables and the disks of TMU and inverter.
 
 import { z } from 'zod';
 import type { SimulatedServer } from './simulated-server.ts';
 import { type SimulatedVehicle, TMU } from './simulated-vehicle.ts';
 import { sealed } from './vehicle-contents.ts';
 
-/** The ECU that is worth commanding, its routine that counts its runs, and the value that it keeps. */
+/** The ECU that gets commands; its routine counts its runs, and it keeps a value. */
 const INVERTER = 'INV';
 const CALIBRATION = '0230';
 const POWER_LIMIT = 'fd50';
@@ -28,16 +28,16 @@ export interface CommandRow {
   readonly vehicle_at: string | null;
 }
 
-/** What tables and disks say. */
+/** Content of the tables and disks. */
 export interface ServicesFacts {
   readonly commands: readonly CommandRow[];
   readonly inverter: {
-    /** Since the episode began. */
+    /** Number since the episode began. */
     readonly calibrations: number;
     /** In tenths of a kilowatt. */
     readonly powerLimit: number;
   };
-  /** The last one: what the backend was told is in force (JSON), and what the vehicle holds. */
+  /** The last configuration: what the backend was told is in force (JSON), and what the vehicle holds. */
   readonly configuration: { readonly told: string | null; readonly held: unknown } | undefined;
   readonly senders: readonly {
     readonly sender: string;
@@ -45,14 +45,14 @@ export interface ServicesFacts {
     readonly batches: number;
     readonly lost: number;
   }[];
-  /** A sample that came more than once. */
+  /** A sample that arrived more than once. */
   readonly twice: { readonly did: string; readonly at: string } | undefined;
 }
 
 export class ServicesView {
   readonly #vehicle: SimulatedVehicle;
   readonly #server: SimulatedServer;
-  /** Of the inverter when the episode began: it may have had a life before. */
+  /** Runs of the inverter before the episode began: it may have run earlier. */
   readonly #runsBefore: number;
 
   constructor(vehicle: SimulatedVehicle, server: SimulatedServer) {
@@ -61,12 +61,12 @@ export class ServicesView {
     this.#runsBefore = this.#runs();
   }
 
-  /** Nothing is open: every command is over, and the vehicle has answered the last configuration. */
+  /** Whether every command has ended and the vehicle has answered the last configuration. */
   get settled(): boolean {
     return this.unsettled === undefined;
   }
 
-  /** What is still open, for people. */
+  /** What is still open, as text. */
   get unsettled(): string | undefined {
     const open = this.#commands().find(({ state }) => OPEN.has(state));
     if (open !== undefined) return `command ${open.id} (${open.action}) is ${open.state}`;

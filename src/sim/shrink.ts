@@ -1,25 +1,25 @@
-// The shortest history that still fails: campaigns and faults are left out as long as the same invariant breaks.
+// Finds the shortest history that still fails: leaves out campaigns and faults while the same invariant fails.
 
 import { itemAt } from '../core/present.ts';
 import type { CampaignPlan, EpisodePlan } from './scenario.ts';
 
 export interface ShrinkOptions {
-  /** Whether the history still fails in the same way. Never asked twice about the same one. */
+  /** Whether the history still fails in the same way. Never called twice for the same history. */
   readonly fails: (plan: EpisodePlan) => Promise<boolean>;
-  /** Histories that are tried at most. */
+  /** Maximum number of histories that are tried. */
   readonly limit: number;
 }
 
 export interface Shrunk {
   readonly plan: EpisodePlan;
   readonly tried: number;
-  /** No single campaign, fault or ECU can be left out any more. False: the limit ended it. */
+  /** No single campaign, fault or ECU can be left out any more. False: the limit was reached. */
   readonly minimal: boolean;
 }
 
 /**
  * Delta debugging (Zeller 2002) over the campaigns, then over all faults together, then over the ECUs of each
- * campaign, again until nothing gives way. `plan` itself must fail.
+ * campaign, repeated until nothing can be left out. `plan` itself must fail.
  */
 export async function shrink(plan: EpisodePlan, options: ShrinkOptions): Promise<Shrunk> {
   const trial = new Trial(options);
@@ -40,7 +40,7 @@ export async function shrink(plan: EpisodePlan, options: ShrinkOptions): Promise
 
 class LimitReached extends Error {}
 
-/** Campaigns, faults and ECUs: every step of shrinking makes it smaller. */
+/** Number of campaigns, faults and ECUs; every step of shrinking lowers it. */
 function sizeOf({ campaigns }: EpisodePlan): number {
   return campaigns.reduce((sum, { faults, ecus }) => sum + 1 + faults.length + ecus.length, 0);
 }
@@ -48,7 +48,7 @@ function sizeOf({ campaigns }: EpisodePlan): number {
 class Trial {
   readonly #options: ShrinkOptions;
   readonly #known = new Map<string, boolean>();
-  /** The smallest history that failed so far. */
+  /** The smallest history that has failed so far. */
   best: EpisodePlan | undefined;
 
   constructor(options: ShrinkOptions) {
@@ -95,7 +95,7 @@ class Trial {
     return current;
   }
 
-  /** ddmin: halves, quarters, ... are left out, finally each single item. */
+  /** ddmin: leaves out halves, quarters and so on, and finally each single item. */
   async #minimise<T>(
     items: readonly T[],
     planOf: (kept: readonly T[]) => EpisodePlan,
@@ -126,7 +126,7 @@ class Trial {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#known.size >= this.#options.limit) throw new LimitReached();
-    // An episode without campaigns proves nothing, and cannot fail.
+    // An episode without campaigns shows nothing and cannot fail.
     const fails = plan.campaigns.length > 0 && (await this.#options.fails(plan));
     this.#known.set(key, fails);
     if (fails && (this.best === undefined || sizeOf(plan) < sizeOf(this.best))) this.best = plan;

@@ -1,5 +1,5 @@
-// Episode after episode under one seed, until enough campaigns have been through; what fails is shrunk. Several episodes
-// may run at a time, but what is told of them, and in which order, does not depend on how many.
+// Runs episode after episode under one seed until the limit of campaigns, and shrinks histories that fail. Several
+// episodes may run at a time; the results and their order do not depend on how many.
 
 import { createHash } from 'node:crypto';
 import { defined } from '../core/optional.ts';
@@ -26,47 +26,47 @@ export interface SimulateOptions {
   readonly categories: readonly ProfileEntry[];
   readonly vehicles: number;
   readonly imageBytes: number;
-  /** For the report and the replay command; what it does is in `runEpisode`. */
+  /** Name for the report and the replay command; `runEpisode` contains the sabotage itself. */
   readonly sabotage: string | undefined;
   readonly runEpisode: RunEpisode;
-  /** Episodes that `runEpisode` may be given at a time, 1 when missing; with more, one history to shrink may wait there too. */
+  /** Episodes that may run at a time, 1 by default; with more than one, one history to shrink may wait there, too. */
   readonly jobs?: number;
   /** Real time, ms. */
   readonly nowMs: () => number;
-  /** Campaigns after which it ends, within an episode too; undefined: no limit. */
+  /** Limit of campaigns, which may end an episode early; undefined: no limit. */
   readonly campaigns: number | undefined;
-  /** Whether another episode may be begun, for limits of time. */
+  /** Whether another episode may begin, for time limits. */
   readonly more?: () => boolean;
-  /** Only this one. */
+  /** Runs only this episode. */
   readonly episode?: number;
-  /** With `episode`: what is left of it (`selectionText`). */
+  /** With `episode`: the part of it that is left (`selectionText`). */
   readonly only?: string;
-  /** Histories tried to find a shorter one; 0: none. */
+  /** How many histories are tried to find a shorter one; 0: none. */
   readonly shrinkLimit: number;
-  /** Episodes with violations after which it ends: one broken thing breaks many. */
+  /** Limit of episodes with violations: one fault often violates many invariants. */
   readonly maxFailures: number;
   readonly onEpisode?: (soFar: SimulationReport) => void;
   readonly onViolation?: (violation: FoundViolation) => void;
-  /** Tells that it is looking for a shorter history. */
+  /** Called while a shorter history is searched for. */
   readonly onShrinking?: (invariant: string, tried: number) => void;
-  /** Shares of the processor's time, when they are known. */
+  /** Shares of processor time, once they are known. */
   readonly limits?: () => Readonly<Record<string, number>>;
-  /** Whether somebody wants it to end. */
+  /** Whether the user wants it to end. */
   readonly stopped?: () => boolean;
 }
 
-/** An episode that is begun, perhaps before its turn. */
+/** An episode that was started, perhaps before its turn. */
 interface Begun {
   readonly plan: EpisodePlan;
   readonly result: Promise<EpisodeResult>;
-  /** As far as it is known. */
+  /** Number of its campaigns, as far as it is known. */
   campaigns: number;
 }
 
-/** Episodes that are begun while an earlier one is shrunk, for each job. */
+/** How many episodes for each job may be started while an earlier one is shrunk. */
 const AHEAD = 4;
 
-/** Never rejects for what goes wrong in an episode: that is a violation. Throws WorkerError. */
+/** Never rejects for an error in an episode: that is a violation. Throws WorkerError. */
 export async function simulate(options: SimulateOptions): Promise<SimulationReport> {
   return new Simulation(options).run();
 }
@@ -85,9 +85,9 @@ class Simulation {
     FAULT_CATEGORIES.map((category) => [category, 0]),
   ) as Record<FaultCategory, number>;
   readonly #violations: FoundViolation[] = [];
-  /** Of the episodes that were told, the next of which is `#turn`. */
+  /** Campaigns of the reported episodes; the next episode to report is `#turn`. */
   #campaigns = 0;
-  /** From `#turn` on, without a gap. */
+  /** Started episodes from `#turn` on, without a gap. */
   readonly #begun = new Map<number, Begun>();
   #turn = 0;
   #running = 0;
@@ -114,7 +114,7 @@ class Simulation {
         while (this.#goesOn()) await this.#playNext();
       }
     } catch (error) {
-      // Whoever ended it has ended the workers too.
+      // The user ended the run, and with it the workers.
       if (!(error instanceof WorkerError) || !this.#isStopped) throw error;
     }
     return this.#report();
@@ -134,7 +134,7 @@ class Simulation {
   async #playNext(): Promise<void> {
     const full = planEpisode(this.#options, this.#turn);
     const plan = this.#cut(full, this.#campaigns);
-    // Begun before it was known how many campaigns the earlier ones would have: perhaps it was cut too soon.
+    // The episode was started before the campaigns of the earlier ones were known, so it may be cut too short.
     const early = this.#begun.get(this.#turn);
     if (early?.plan.campaigns.length !== plan.campaigns.length) this.#begin(this.#turn, plan);
     this.#beginMore();
@@ -156,10 +156,10 @@ class Simulation {
         begun.campaigns = endings.length;
         this.#beginMore();
       })
-      .catch(() => {}); // it is awaited when its turn has come
+      .catch(() => {}); // the error is handled when the turn of the episode has come
   }
 
-  /** As many as may run, beside the one whose turn it is. */
+  /** Starts as many episodes as may run beside the one whose turn it is. */
   #beginMore(): void {
     const { jobs = 1, campaigns, more, maxFailures } = this.#options;
     const most = jobs === 1 ? 1 : AHEAD * jobs;
@@ -176,7 +176,7 @@ class Simulation {
     }
   }
 
-  /** Rejects with WorkerError only. */
+  /** Rejects only with WorkerError. */
   async #play(plan: EpisodePlan): Promise<EpisodeResult> {
     this.#running++;
     try {
@@ -207,7 +207,7 @@ class Simulation {
     onEpisode?.(this.#report());
   }
 
-  /** To what was asked for, or to the campaigns that are still missing after so many. */
+  /** Cuts the episode to `only`, or to the number of campaigns that are still missing after `soFar`. */
   #cut(full: EpisodePlan, soFar: number): EpisodePlan {
     const { only, campaigns, vehicles } = this.#options;
     if (only !== undefined) return selectFrom(full, only);
@@ -219,7 +219,10 @@ class Simulation {
     };
   }
 
-  /** One of each invariant; the first is shrunk, as the others mostly follow from it. */
+  /**
+   * Reports the first violation of each invariant. Only the very first is shrunk: the others mostly follow
+   * from it.
+   */
   async #found(
     full: EpisodePlan,
     plan: EpisodePlan,
@@ -227,7 +230,7 @@ class Simulation {
   ): Promise<void> {
     const { onViolation } = this.#options;
     const first = itemAt(violations, 0);
-    // What comes after it has nothing to do with it.
+    // Later campaigns do not matter for it.
     const upTo = {
       ...plan,
       campaigns: plan.campaigns.filter(({ number }) => number <= first.campaign),

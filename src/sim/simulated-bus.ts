@@ -1,4 +1,4 @@
-// A bus of one process under virtual time: same wire engine as the local bus, faults on request.
+// A bus within one process under virtual time: the wire engine of the local bus, with faults on request.
 
 import { frameDurationMs } from '../bus/bit-timing.ts';
 import { copyOf } from '../bus/bus-endpoint.ts';
@@ -17,16 +17,16 @@ import {
 export type { AttachOptions, SimulatedBus } from './simulated-node.ts';
 
 /**
- * What becomes of a frame at the end of its time on the wire.
+ * Fate of a frame at the end of its time on the wire.
  *
- * `corrupt`: disturbed in the last but one bit of its end. All nodes see it at the same bit and signal it; an error
- * frame follows, error counters rise, and the controller of the sender sends it again until it comes through or
- * the controller is bus-off. A disturbance that the CRC misses is not simulated: it would be an attack, and
- * `replaceBy` is there for those.
+ * `corrupt`: disturbed in the last bit but one of its end of frame. All nodes see it at the same bit and signal it;
+ * an error frame follows, error counters rise, and the sender's controller repeats the frame until it succeeds or
+ * the controller is bus-off. Disturbances that the CRC does not detect are not simulated: they would be attacks,
+ * which use `replaceBy`.
  *
- * The others are faults of single controllers, of which the sender's one knows nothing: `drop` is lost in full
- * receive buffers, `duplicate` is sent again after an acknowledge error that only the sender saw; an object
- * replaces the frame for the receivers, or delivers it to all but the named ones.
+ * The others are faults of single controllers that the sender's controller does not notice: `drop` is lost in full
+ * receive buffers; `duplicate` is sent again after an acknowledge error that only the sender saw; an object
+ * replaces the frame for the receivers, or delivers it to all except the named ones.
  */
 export type FrameFate =
   | 'pass'
@@ -42,31 +42,35 @@ export interface SimulatedWireOptions {
   readonly bitrate?: number;
   /** bit/s of the data phase; missing: the nominal bit rate. */
   readonly dataBitrate?: number;
-  /** What the attached buses are called; `simulated` where missing. */
+  /** Name of the attached buses; `simulated` by default. */
   readonly name?: string;
 }
 
-/** One frame that was on the wire, in whole or in part. */
+/** One frame that was on the wire, as a whole or in part. */
 export interface WireEvent {
   readonly frame: CanFrame;
   readonly from: string;
   readonly atMs: number;
-  /** `broken`: the sender lost its power on the way. */
+  /** `broken`: the sender lost its power during the frame. */
   readonly fate: FrameFate | 'broken';
 }
 
-/** Frames handed on in one instant of an unpaced wire before others get their turn. */
+/** Frames delivered in one instant of an unpaced wire before other work gets a turn. */
 const STEP_LIMIT = 64;
 
 /**
- * Bits that a spoiled frame takes more than a good one. It is cut off one bit and the intermission early; error
- * flag, delimiter and intermission follow. The flags of all nodes coincide; passive ones are as long, but recessive.
+ * Bits that a corrupted frame takes more than a correct one. It ends one bit and the intermission early; then error
+ * flag, delimiter and intermission follow. The flags of all nodes coincide; passive flags have the same length but
+ * are recessive.
  */
 const ERROR_FRAME_BITS = -(1 + 3) + 6 + 8 + 3;
-/** ISO 11898-1 10.4.6.4: what an error passive node waits after its own frame, so that others come first. */
+/**
+ * ISO 11898-1 10.4.6.4: bits that an error passive node waits after its own frame, so that other nodes come
+ * first.
+ */
 const SUSPEND_BITS = 8;
 
-/** Of each frame one object, which is its place in the queue, too. */
+/** One object for each frame; it also is its place in the queue. */
 class Transmission implements WaitingFrame<Transmission> {
   readonly key: number;
   readonly durationMs: number;
@@ -93,25 +97,25 @@ export class SimulatedWire implements NodeWire {
   readonly #clock: Clock;
   readonly #wire = new Wire<Transmission>();
   readonly #ends = new Map<SimulatedNode, Node>();
-  /** The same nodes; copied on change, because nodes come and go while a frame is handed out. */
+  /** The same nodes; copied on change, because nodes may attach and detach while a frame is delivered. */
   #nodes: readonly SimulatedNode[] = [];
-  /** Who listens to an identifier, as far as somebody asked. */
+  /** Listeners by identifier, as far as they were looked up. */
   readonly #listeners = new Map<number, readonly SimulatedNode[]>();
   readonly #digest = new FrameDigest();
   #timer: Timer | undefined;
   #timerDueMs = 0;
-  /** The end of the frame that is being delivered: what is sent in answer to it is ready then. */
+  /** End of the frame that is being delivered: answers to it are ready at that time. */
   #deliveringMs: number | undefined;
-  /** Some error counter may not be zero: otherwise there is nothing to count down. */
+  /** Whether an error counter may be above zero; otherwise no counter needs an update. */
   #strained = false;
   #errorFrames = 0;
   readonly name: string;
   readonly bitrate: number | undefined;
   readonly dataBitrate: number | undefined;
   readonly bitMs: number;
-  /** Asked whenever a frame reaches its end, repetitions of spoiled ones included; undefined passes all. */
+  /** Called when a frame reaches its end, repetitions of corrupted frames included; undefined passes all. */
   filter: ((frame: CanFrame, from: string) => FrameFate) | undefined;
-  /** Told of everything that was on the wire, before its receivers are. */
+  /** Called for everything on the wire, before the receivers. */
   trace: ((event: WireEvent) => void) | undefined;
 
   constructor(options: SimulatedWireOptions) {
@@ -123,7 +127,7 @@ export class SimulatedWire implements NodeWire {
     this.bitMs = this.bitrate === undefined ? 0 : 1000 / this.bitrate;
   }
 
-  /** Share of elapsed virtual time in which the wire was in use needs this: wire time so far. */
+  /** Wire time used so far, for the share of virtual time in which the wire was in use. */
   get busyMs(): number {
     return this.#wire.busyMs;
   }
@@ -132,7 +136,7 @@ export class SimulatedWire implements NodeWire {
     return this.#wire.busyMsAt(this.#clock.nowMs());
   }
 
-  /** Spoiled frames count, each time. */
+  /** Corrupted frames count each time. */
   get frames(): number {
     return this.#wire.frames;
   }
@@ -141,12 +145,12 @@ export class SimulatedWire implements NodeWire {
     return this.#errorFrames;
   }
 
-  /** 16 hex digits over all frames so far with their times and fates: the same seed gives the same ones. */
+  /** 16 hex digits over all frames so far with their times and fates: equal for equal seeds. */
   digest(): string {
     return this.#digest.text();
   }
 
-  /** A further node. Names should be unique; `filter` and `missedBy` speak of them. */
+  /** Attaches a node. Names should be unique: `filter` and `missedBy` use them. */
   attach(name: string, options: AttachOptions = {}): SimulatedBus {
     const node = new SimulatedNode(this, name, this.#clock, options);
     this.#ends.set(node, this.#wire.attach());
@@ -154,7 +158,7 @@ export class SimulatedWire implements NodeWire {
     return node;
   }
 
-  /** All nodes at once: the cable is cut, or repaired. */
+  /** Sets the state of all nodes at once: the cable is cut or repaired. */
   setState(state: BusState, reason?: string): void {
     for (const node of this.#nodes) node.setState(state, reason);
   }
@@ -168,7 +172,8 @@ export class SimulatedWire implements NodeWire {
         : frameDurationMs(frame, this.bitrate, this.dataBitrate ?? this.bitrate);
     const readyMs = this.#deliveringMs ?? this.#clock.nowMs();
     this.#wire.enqueue(end, new Transmission(from, frame, durationMs, readyMs));
-    // Not at once: other nodes may have something to send in the same instant, and arbitration is between all.
+    // Sending waits for the end of this instant: other nodes may send in the same instant, and arbitration is
+    // between all.
     if (this.#deliveringMs === undefined) this.#wakeAt(readyMs);
   }
 
@@ -201,7 +206,7 @@ export class SimulatedWire implements NodeWire {
 
   readonly #step = (): void => {
     this.#timer = undefined;
-    // Rounding of a sum of durations must not make a timer fire a hair early for ever.
+    // The rounding of summed durations must not make a timer fire slightly early again and again.
     const nowMs = Math.max(this.#clock.nowMs(), this.#timerDueMs);
     let nextMs: number | undefined;
     try {
@@ -233,7 +238,10 @@ export class SimulatedWire implements NodeWire {
     else this.#hand(frame, sent, endMs, true, fate.missedBy);
   };
 
-  /** Every receiver has its own bytes, as from a real controller: `copy` unless he is the only one. */
+  /**
+   * Every receiver gets its own bytes, as from a real controller; a single receiver gets a copy only with
+   * `copy`.
+   */
   #hand(
     frame: CanFrame,
     sent: Transmission,
@@ -250,7 +258,7 @@ export class SimulatedWire implements NodeWire {
     }
   }
 
-  /** Most frames concern one node of many, and most identifiers come again and again. */
+  /** Cached: most frames concern one node of many, and most identifiers repeat. */
   #listenersOf(frame: CanFrame): readonly SimulatedNode[] {
     const key = frame.id + (frame.extended ? 2 ** 29 : 0) + (frame.remote ? 2 ** 30 : 0);
     let listeners = this.#listeners.get(key);
@@ -262,13 +270,13 @@ export class SimulatedWire implements NodeWire {
     return listeners;
   }
 
-  /** The error frame, what it does to the counters, and the repetition. */
+  /** Handles the error frame, its effect on the counters, and the repetition. */
   #spoiled(end: Node, sent: Transmission, endMs: number, again: boolean): void {
     const { from } = sent;
     this.#errorFrames++;
     this.#strained = true;
     this.#wire.occupy(ERROR_FRAME_BITS * this.bitMs);
-    // Before the counters: a controller that they take off the bus gives up what waits, this frame included.
+    // Comes before the counters: a controller that becomes bus-off drops its waiting frames, this one included.
     if (again && !from.gaveUp && from.onBus) this.#wire.sendAgain(end, sent);
     else if (!from.vanished) from.wasSent(endMs);
     for (const node of this.#nodes) {
@@ -298,7 +306,7 @@ export class SimulatedWire implements NodeWire {
   }
 }
 
-/** Identifiers whose listeners are remembered; a fuzzer may use them all. */
+/** Identifiers whose listeners are cached; a fuzzer may use all identifiers. */
 const MAX_KNOWN_IDS = 4096;
 
 function fateNumber(fate: WireEvent['fate']): number {

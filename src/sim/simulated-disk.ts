@@ -1,4 +1,4 @@
-// A disk that loses power: what nobody synced is lost, kept or torn, out of order too, as on a real one.
+// A disk that can lose its power: data that was not synced is lost, kept or torn, also out of order, as on a real disk.
 
 import type { Random } from '../core/random.ts';
 import {
@@ -8,21 +8,21 @@ import {
   type StorageSpace,
 } from '../core/storage.ts';
 
-/** What a program asked the disk to do. `name` is that of the file; of a rename the old one. */
+/** An operation that a program requests. `name` is the file; for a rename, the old name. */
 export interface DiskOperation {
   readonly kind: 'create' | 'write' | 'truncate' | 'sync' | 'replace' | 'rename' | 'remove';
   readonly name: string;
-  /** Bytes that are written; 0 where none are. */
+  /** Bytes that are written; 0 for operations without data. */
   readonly bytes: number;
 }
 
 /**
- * `during` comes for `replace` only: its temporary file is written and synced, and has not taken the place of the
- * old one yet.
+ * `during` exists for `replace` only: the temporary file is written and synced, and has not replaced the old file
+ * yet.
  */
 export type DiskMoment = 'before' | 'during' | 'after';
 
-/** One change of a file since its last sync, and what it takes to undo it. */
+/** One change of a file since its last sync, with the data that undoes it. */
 type Change =
   | {
       readonly kind: 'write';
@@ -38,18 +38,18 @@ type Change =
       readonly lengthBefore: number;
     };
 
-/** Each its own: a promise that all the dead wait for would keep them all in memory. */
+/** A new promise for each call: a shared one would keep the waiters of all ended lives in memory. */
 function never(): Promise<never> {
   return new Promise(() => {});
 }
 
 const NOTHING = new Uint8Array();
 
-/** The bytes of a file, which grow without being copied every time, and what of them is not durable. */
+/** The bytes of a file, which grow without a copy for each write, and the changes that are not durable. */
 class Inode {
   #buffer: Uint8Array;
   #length: number;
-  /** Others read these bytes too: they are copied before the first change. */
+  /** Other objects read these bytes, too: they are copied before the first change. */
   #shared = true;
   unsynced: Change[] = [];
 
@@ -67,7 +67,7 @@ class Inode {
     return this.#buffer.subarray(0, this.#length);
   }
 
-  /** What is left when all unsynced changes are lost. A copy where there are any. */
+  /** What is left when all unsynced changes are lost; a copy where there are unsynced changes. */
   durable(): Uint8Array {
     if (this.unsynced.length === 0) return this.current;
     const old = new Inode(this.current);
@@ -90,11 +90,11 @@ class Inode {
     this.#resize(length);
   }
 
-  /** As a power cut leaves it. */
+  /** The file as a power cut leaves it. */
   survivor(random: Random): Inode {
     const changes = this.unsynced;
     if (changes.length === 0) {
-      // Nobody holds the old one any more: a machine that was cut writes no further.
+      // No writer holds the old file any more: a machine without power does not write.
       return new Inode(this.current);
     }
     const left = new Inode(this.durable());
@@ -133,7 +133,7 @@ class Inode {
       grown.set(this.current);
       this.#buffer = grown;
     } else {
-      // What lies behind the end is zeros when the file grows over it again.
+      // Bytes behind the end read as zeros when the file grows again.
       this.#buffer.fill(0, Math.min(length, this.#length), Math.max(length, this.#length));
     }
     this.#length = length;
@@ -141,8 +141,8 @@ class Inode {
 }
 
 /**
- * Which unsynced changes of one file have reached the disk. A disk writes what it has in its cache in any order: the
- * later may be there without the earlier, and the one that was under way is there in part.
+ * Unsynced changes of one file that have reached the disk. A disk writes its cache in any order: a later change may
+ * be there without an earlier one, and the change in progress is there in part.
  */
 function surviving(changes: readonly Change[], random: Random): Change[] {
   const luck = random.fraction();
@@ -162,23 +162,23 @@ function surviving(changes: readonly Change[], random: Random): Change[] {
 }
 
 type Folder = Map<string, Inode>;
-/** What a simulated disk says of its size. */
+/** Reported size of a simulated disk. */
 const DISK_BYTES = 1024 ** 3;
 
 /** A change of names that is not durable yet. */
 type NameChange = (folder: Folder) => void;
 
 export interface SimulatedDiskOptions {
-  /** What is on it, durably. The bytes are not changed, and must not be changed by others. */
+  /** Durable content at the start. The bytes are not changed, and others must not change them. */
   readonly files?: ReadonlyMap<string, Uint8Array>;
-  /** For messages. */
+  /** Name in messages. */
   readonly location?: string;
 }
 
 /**
- * The disk of one machine over all of its lives. Files behave as on ext4: a sync makes the file and its name durable;
- * names change in order, a later change is never there without an earlier one; the bytes of a file may be missing
- * behind a name that is there.
+ * The disk of one machine over all its lives. Files behave as on ext4: a sync makes the file and its name durable;
+ * names change in order, so a later change is never there without an earlier one; the bytes of a file may be missing
+ * although its name is there.
  */
 export class SimulatedDisk {
   readonly location: string;
@@ -187,11 +187,11 @@ export class SimulatedDisk {
   #unsyncedNames: NameChange[] = [];
   #life: DiskLife | undefined;
   #operations = 0;
-  /** Asked before and after each operation; a cut from inside makes the operation not happen, or never return. */
+  /** Called before and after each operation; a cut during the call prevents the operation or its return. */
   onOperation: ((n: number, operation: DiskOperation, moment: DiskMoment) => void) | undefined;
-  /** Nothing that needs room can be written any more: StorageError NO_SPACE. */
+  /** Writes that need room fail with StorageError NO_SPACE. */
   full = false;
-  /** A liar: syncs return, and nothing is durable. */
+  /** Syncs return without making anything durable. */
   noFsync = false;
 
   constructor({ files = new Map(), location = 'disk' }: SimulatedDiskOptions = {}) {
@@ -200,19 +200,21 @@ export class SimulatedDisk {
     this.#durableNames = new Map(this.#names);
   }
 
-  /** Operations that change something or sync, of all lives so far. */
+  /** Operations that change or sync something, over all lives so far. */
   get operations(): number {
     return this.#operations;
   }
 
-  /** For one life of the machine; the one before it hangs for ever. */
+  /** Opens the disk for one life of the machine; operations of the previous life never return. */
   open(): Storage {
     this.#end();
     this.#life = new DiskLife(this);
     return this.#life;
   }
 
-  /** The power is gone: everything of the old life hangs for ever, and what was not synced is lost, kept or torn. */
+  /**
+   * The power is cut: operations of the old life never return, and data that was not synced is lost, kept or torn.
+   */
   cut(random: Random): void {
     this.#end();
     const count = this.#unsyncedNames.length;
@@ -231,12 +233,12 @@ export class SimulatedDisk {
     this.#names = new Map(this.#durableNames);
   }
 
-  /** Only the program dies (SIGKILL): what it wrote is in the cache of a system that lives on. */
+  /** Only the program dies (SIGKILL): its writes are in the cache of a running system. */
   kill(): void {
     this.#end();
   }
 
-  /** What is left if everything that is not durable is lost; copies. */
+  /** What is left when everything that is not durable is lost; copies. */
   files(): Map<string, Uint8Array> {
     return new Map([...this.#durableNames].map(([name, inode]) => [name, inode.durable().slice()]));
   }
@@ -246,12 +248,12 @@ export class SimulatedDisk {
     return this.#durableNames.get(name)?.durable().slice();
   }
 
-  /** What a reader would see now, undefined where there is no such file; a copy. */
+  /** What a reader would see now; undefined where there is no such file; a copy. */
   contents(name: string): Uint8Array | undefined {
     return this.#names.get(name)?.current.slice();
   }
 
-  /** Puts a file there, durably, as somebody would who has the disk in his hands. */
+  /** Writes a file durably, as a person with physical access to the disk would do. */
   put(name: string, bytes: Uint8Array): void {
     const inode = new Inode(bytes.slice());
     this.#names.set(name, inode);
@@ -263,9 +265,9 @@ export class SimulatedDisk {
     this.#life = undefined;
   }
 
-  // ---- for the one life that there is ----
+  // ---- used by the open life ----
 
-  /** Returns whether the life still lives. */
+  /** Returns whether the life still lasts. */
   begin(life: DiskLife, operation: DiskOperation): boolean {
     this.#operations++;
     this.onOperation?.(this.#operations, operation, 'before');
@@ -426,7 +428,7 @@ class OpenFile implements StorageFile {
     const room = this.#disk.full ? Math.max(0, this.#inode.length - offset) : bytes.length;
     const fits = bytes.slice(0, room);
     if (fits.length > 0 || bytes.length === 0) this.#inode.write(offset, fits);
-    // A full disk takes what it has room for, and only then says no.
+    // A full disk writes what fits and then fails.
     if (fits.length < bytes.length) throw noSpace(this.#name);
     if (!this.#disk.goOn(this.#life, operation, 'after')) return never();
   }
@@ -462,7 +464,7 @@ function noSpace(name: string): StorageError {
   );
 }
 
-/** Names are relative and stay in the folder, as `DiskStorage` wants them. */
+/** Names are relative and stay in the folder, as in `DiskStorage`. */
 function checked(name: string): string {
   if (name.startsWith('/') || name.split('/').includes('..')) {
     throw new StorageError('BAD_NAME', name, 'leaves the folder');

@@ -1,4 +1,4 @@
-// The people who sign, in a simulated world: the standard key ceremony with keys from a seed, and releases.
+// The signers of a simulated world: the standard key ceremony with keys from a seed, and releases.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { TrustFolder } from '../../server/features/releases/trust-folder.ts';
@@ -12,11 +12,11 @@ import { RepositoryWriter, ROOT_VALIDITY_MS } from '../trust/repository-writer.t
 import type { RoleKeys } from '../trust/role-signing.ts';
 import { type LocalSigner, signerFromSeed } from '../trust/signing-key.ts';
 
-/** As `can-ota keys init` proposes: two of three people for a Root. */
+/** Number of Root keys; as in `can-ota keys init`, two of three sign. */
 const ROOT_KEYS = 3;
 const ROOT_THRESHOLD = 2;
 
-/** What a factory has made so far; a world of its own begins from a copy. */
+/** What a factory has produced so far; each world starts from a copy. */
 export interface FactoryFiles {
   readonly trust: TrustFolder;
   /** The image repository as its signers have it. */
@@ -26,14 +26,14 @@ export interface FactoryFiles {
 export interface SignedImage {
   readonly ecu: string;
   readonly version: string;
-  /** Name in Targets, and of the file. */
+  /** Name in Targets and of the file. */
   readonly name: string;
   readonly image: Uint8Array;
   readonly sha256: string;
   readonly counter: number;
 }
 
-/** Both Roots, an empty image Targets, and the keys that the backend gets. */
+/** Creates both Roots, an empty image Targets, and the keys that the backend gets. */
 export async function keyCeremony(seed: string, nowMs: number): Promise<FactoryFiles> {
   const metadata: Record<RepositoryName, { role: string; version: number; bytes: Uint8Array }[]> = {
     director: [],
@@ -79,7 +79,7 @@ export async function keyCeremony(seed: string, nowMs: number): Promise<FactoryF
   return { trust: { location: 'simulation', keys, metadata }, images };
 }
 
-/** Signs releases: holds the offline key of the image repository's Targets. */
+/** Signs releases with the offline key of the image repository's Targets. */
 export class ReleaseSigner {
   readonly #writer: RepositoryWriter;
   readonly #highest = new Map<string, number>();

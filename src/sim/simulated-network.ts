@@ -1,69 +1,69 @@
-// The network between a TMU and its backend, in one process: the server's own application, faults in front of it.
+// The network between a TMU and its backend, in one process: the server's real application with faults in front of it.
 
 import { flipBits } from '../core/bytes.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { HttpRequest, HttpResponse, HttpTransport } from '../link/http-transport.ts';
 
-/** Whole, before anything happens to it on its way. */
+/** The complete answer, before network faults change it. */
 export interface ServerAnswer {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly body: Uint8Array;
 }
 
-/** What stands at the other end. */
+/** The server at the other end. */
 export interface NetworkServer {
-  /** Undefined: nobody listens. Changes with every restart: connections of another one are broken. */
+  /** Undefined: the server does not listen. It changes with every restart, which breaks older connections. */
   readonly incarnation: number | undefined;
-  /** Takes no virtual time. Undefined: the server went away meanwhile. */
+  /** Takes no virtual time. Undefined: the server stopped meanwhile. */
   handle(request: HttpRequest): Promise<ServerAnswer | undefined>;
 }
 
 /** One request and its answer. */
 export interface HttpExchange {
-  /** From 1, over all lives of the TMU. */
+  /** Number of the exchange, from 1, over all lives of the TMU. */
   readonly n: number;
   readonly atMs: number;
   readonly method: string;
-  /** Without query. */
+  /** Path without query. */
   readonly path: string;
 }
 
-/** What happens to an exchange. Shares are of the answer's body, from 0 to 1. */
+/** Fault of an exchange. Shares refer to the answer's body, from 0 to 1. */
 export type NetworkFault =
-  /** The request, or the answer, never arrives, and nobody is told. */
+  /** The request or the answer never arrives, without an error. */
   | { readonly kind: 'drop'; readonly what: 'request' | 'answer' }
-  /** The head of the answer comes so much later. */
+  /** The head of the answer comes this much later. */
   | { readonly kind: 'delay'; readonly ms: number }
-  /** The connection breaks: without `share` before there is an answer. */
+  /** The connection breaks; without `share`, before there is an answer. */
   | { readonly kind: 'cut'; readonly share?: number }
-  /** The body ends early, and looks as if it were whole. */
+  /** The body ends early but looks complete. */
   | { readonly kind: 'truncate'; readonly share: number }
-  /** `flip`: bits of the body are wrong. `portal`: the page of somebody else in between. */
+  /** `flip`: some bits of the body are wrong. `portal`: the page of a captive portal comes instead. */
   | { readonly kind: 'garbage'; readonly how: 'flip' | 'portal' }
-  /** So slow that it is hardly there. */
+  /** The answer comes extremely slowly. */
   | { readonly kind: 'drip'; readonly bytesPerSecond: number };
 
 export interface SimulatedNetworkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly server: NetworkServer;
-  /** One way; drawn between the two for each exchange. 5 to 40 ms unless told otherwise. */
+  /** Latency of one direction; drawn between the two for each exchange. 5 to 40 ms by default. */
   readonly latencyMs?: readonly [number, number];
-  /** 2 MB/s unless told otherwise. */
+  /** 2 MB/s by default. */
   readonly bytesPerSecond?: number;
 }
 
 const LATENCY_MS = [5, 40] as const;
 const BYTES_PER_SECOND = 2_000_000;
-/** What comes in one piece. */
+/** Bytes that arrive in one piece. */
 const CHUNK_BYTES = 8192;
 const PORTAL = new TextEncoder().encode(
   '<!doctype html><title>Welcome to the parking garage</title>',
 );
 
-/** Fails as a socket does: the client goes by `code`. */
+/** Fails like a socket: the client decides by `code`. */
 class NetworkError extends Error {
   readonly code: string;
 
@@ -78,19 +78,19 @@ export class SimulatedNetwork implements HttpTransport {
   #exchanges = 0;
   #covered = true;
   #waiting: (() => void)[] = [];
-  /** Asked once for each exchange, before it begins; undefined: nothing happens to it. */
+  /** Called once for each exchange, before it begins; undefined: no fault. */
   fault: ((exchange: HttpExchange) => NetworkFault | undefined) | undefined;
 
   constructor(options: SimulatedNetworkOptions) {
     this.#options = options;
   }
 
-  /** Exchanges that were begun so far. */
+  /** Number of exchanges that have begun. */
   get exchanges(): number {
     return this.#exchanges;
   }
 
-  /** No coverage: nothing can be reached, and what is under way stands still until there is some again. */
+  /** Whether there is coverage. Without it nothing can be reached, and exchanges under way wait. */
   get covered(): boolean {
     return this.#covered;
   }
@@ -163,7 +163,7 @@ export class SimulatedNetwork implements HttpTransport {
     connection: Connection,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array, void, void> {
-    // Something comes several times a second, however slow it is.
+    // Data arrives several times a second, however slow the connection is.
     const most = Math.max(1, Math.min(CHUNK_BYTES, Math.ceil(bytesPerSecond / 4)));
     for (let at = 0; at < bytes.length; at += most) {
       const chunk = bytes.subarray(at, at + most);
@@ -179,7 +179,7 @@ export class SimulatedNetwork implements HttpTransport {
     if (end === 'aborted') throw aborted();
   }
 
-  /** Then, and not before there is coverage again. */
+  /** Waits for `ms`, and then until there is coverage. */
   async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#sleep(ms, signal);
     if (this.#covered) return;
@@ -191,7 +191,7 @@ export class SimulatedNetwork implements HttpTransport {
 }
 
 interface Connection {
-  /** The server is still the one that it was. */
+  /** Whether the server has not restarted since the exchange began. */
   alive(): boolean;
 }
 
@@ -200,7 +200,7 @@ function hungUp(): NetworkError {
 }
 
 function aborted(): NetworkError {
-  return new NetworkError('ABORT_ERR', 'nobody wants the answer any more');
+  return new NetworkError('ABORT_ERR', 'the request was aborted');
 }
 
 function untilAborted(signal: AbortSignal | undefined): Promise<never> {
@@ -210,7 +210,7 @@ function untilAborted(signal: AbortSignal | undefined): Promise<never> {
   });
 }
 
-/** At least one bit, about one byte in a hundred. */
+/** Flips at least one bit, about one bit in every hundredth byte. */
 function flipped(bytes: Uint8Array, random: Random): Uint8Array {
   const wrong = bytes.slice();
   if (wrong.length === 0) return wrong;

@@ -1,4 +1,4 @@
-// One node's bus on the simulated wire: the CanBus that the product sees, and the controller behind it.
+// The bus of one node on the simulated wire: the CanBus that the product uses, and the controller behind it.
 
 import { BusEndpoint } from '../bus/bus-endpoint.ts';
 import {
@@ -15,53 +15,59 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { defined } from '../core/optional.ts';
 import { type ConfinementState, ErrorConfinement } from './error-confinement.ts';
 
-/** A node's bus, with what only the simulation can do to it. */
+/** The bus of a node, with functions that only the simulation has. */
 export interface SimulatedBus extends CanBus {
   readonly node: string;
   /** TEC and REC of its controller. */
   readonly errorCounters: { readonly transmit: number; readonly receive: number };
-  /** `bus-off` or `down`: what waits fails, nothing is sent or heard until `active` again. */
+  /** `bus-off` or `down`: waiting frames fail, and nothing is sent or received until `active` again. */
   setState(state: BusState, reason?: string): void;
   /**
-   * Asks a controller that took itself off the bus to come back: it does so after 128 times 11 recessive bits,
-   * which a busy wire offers once a frame. Nothing happens in any other state.
+   * Restarts a controller that is bus-off: it is active again after 128 times 11 recessive bits, which a busy
+   * wire offers once a frame. Does nothing in any other state.
    */
   restart(): void;
   /**
-   * The power of the node is cut: no frame more, no outcome, no event. Others hear a frame of it that is on the
-   * wire as broken.
+   * Cuts the power of the node: no further frame, outcome or event. Other nodes see its frame on the wire as
+   * broken.
    */
   vanish(): void;
 }
 
 export interface AttachOptions {
-  /** As `restart-ms` of a CAN interface: from bus-off to an automatic `restart`. Missing: nobody restarts it. */
+  /**
+   * As `restart-ms` of a CAN interface: time from bus-off to an automatic `restart`. Missing: no automatic
+   * restart.
+   */
   readonly restartMs?: number;
 }
 
-/** What a node needs of its wire. */
+/** The wire as a node uses it. */
 export interface NodeWire {
   readonly name: string;
   readonly bitrate: number | undefined;
   readonly dataBitrate: number | undefined;
   /** ms of one bit; 0 on an unpaced wire. */
   readonly bitMs: number;
-  /** Wire time used so far, that of the frame on the wire included. */
+  /** Wire time used so far, including that of the frame on the wire. */
   busyMsNow(): number;
   readonly frames: number;
   readonly errorFrames: number;
   enqueue(node: SimulatedNode, frame: CanFrame): void;
-  /** Takes back what waits, returns how many. */
+  /** Removes waiting frames; returns how many. */
   clear(node: SimulatedNode): number;
   detach(node: SimulatedNode): void;
-  /** Who listens to what has changed. */
+  /** The listeners of some identifier have changed. */
   listenersChanged(): void;
 }
 
-/** 12.1.4.4: occurrences of 11 consecutive recessive bits before a node that was off takes part again. */
+/** 12.1.4.4: sequences of 11 recessive bits after which a bus-off node takes part again. */
 const RECOVERY_SEQUENCES = 128;
 const SEQUENCE_BITS = 11;
-/** How many of these bits a frame on the wire brings: acknowledge delimiter, end of frame, intermission. */
+/**
+ * Recessive bits at the end of a frame that count for this: acknowledge delimiter, end of frame,
+ * intermission.
+ */
 const RECESSIVE_TAIL_BITS = 11;
 
 export class SimulatedNode extends BusEndpoint implements SimulatedBus {
@@ -82,7 +88,7 @@ export class SimulatedNode extends BusEndpoint implements SimulatedBus {
   #confinement: ConfinementState = 'active';
   #restartTimer: Timer | undefined;
   #vanished = false;
-  /** Frames whose outcome was told as failed while they were on the wire: their end is no news. */
+  /** Frames that were reported as failed while they were on the wire: their end is not reported again. */
   #abandoned = 0;
 
   constructor(wire: NodeWire, node: string, clock: Clock, options: AttachOptions) {
@@ -115,12 +121,12 @@ export class SimulatedNode extends BusEndpoint implements SimulatedBus {
     return this.#vanished;
   }
 
-  /** Takes part in what happens on the wire: sends, hears, acknowledges, counts errors. */
+  /** Whether the node takes part on the wire: sends, receives, acknowledges, counts errors. */
   get onBus(): boolean {
     return this.#downReason === undefined;
   }
 
-  /** The frame of this node on the wire was given up: it is not sent again. */
+  /** The node's frame on the wire was given up and is not sent again. */
   get gaveUp(): boolean {
     return this.#abandoned > 0 || this.closed;
   }
@@ -156,7 +162,7 @@ export class SimulatedNode extends BusEndpoint implements SimulatedBus {
       RECOVERY_SEQUENCES * SEQUENCE_BITS -
       (this.#wire.frames - frames) * RECESSIVE_TAIL_BITS -
       (bitMs > 0 ? idleMs / bitMs : Number.POSITIVE_INFINITY);
-    // Half a bit: sums of times are not exact.
+    // A tolerance of half a bit, because sums of times are not exact.
     if (bitsLeft <= 0.5 || bitMs === 0) {
       this.setState('active', readErrorFrame(ErrorClass.restarted, new Uint8Array(8)).reason);
       return;
@@ -181,7 +187,7 @@ export class SimulatedNode extends BusEndpoint implements SimulatedBus {
     this.#restartTimer = this.#clock.after('restart-ms', this.#restartMs, () => this.restart());
   }
 
-  /** What a program without power still tries is not even refused. */
+  /** Frames of a program without power are ignored without an error. */
   override send(frame: CanFrame, done?: (outcome: SendOutcome) => void): void {
     if (!this.#vanished) super.send(frame, done);
   }

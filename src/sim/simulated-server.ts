@@ -1,4 +1,4 @@
-// The backend of a simulated world: the real application, its requests handed in, its database and disk in memory.
+// The backend of a simulated world: the real application gets its requests by a call; its database and disk are in memory.
 
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -20,14 +20,14 @@ import type { VirtualClock } from './virtual-clock.ts';
 
 type App = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
-/** Tokens of the programs that work with the backend. */
+/** Tokens of the programs that use the backend. */
 export interface ServerTokens {
   readonly factory: string;
   readonly release: string;
   readonly operator: string;
 }
 
-/** All that a backend keeps. */
+/** Everything that a backend keeps. */
 export interface BackendState {
   readonly database: Uint8Array;
   readonly files: ReadonlyMap<string, Uint8Array>;
@@ -39,11 +39,11 @@ export interface SimulatedServerOptions {
   readonly logger: Logger;
   readonly trust: TrustFolder;
   readonly tokens: ServerTokens;
-  /** Missing: a new one, with the tokens to be added before it starts. */
+  /** Missing: a new backend; the tokens are added before it starts. */
   readonly state?: BackendState;
 }
 
-/** Operators have more to say than vehicles. */
+/** Operators use more methods than vehicles. */
 type OperatorRequest = Omit<HttpRequest, 'method'> & { readonly method: 'POST' | 'PUT' | 'DELETE' };
 
 /** One row of the table of reports, as the vehicle sent it. */
@@ -63,7 +63,7 @@ export interface SentReportRow {
   }[];
 }
 
-/** The backend's answers to operators: what was not done, and why. */
+/** An error answer of the backend to an operator: what was not done, and why. */
 export class OperatorError extends Error {
   readonly status: number;
   readonly body: string;
@@ -78,32 +78,32 @@ export class OperatorError extends Error {
 
 let web: Promise<WebFiles> | undefined;
 
-/** Read from the real disk, once in a process. */
+/** Read from the real disk, once for each process. */
 function webFiles(): Promise<WebFiles> {
   web ??= loadWeb();
   return web;
 }
 
-/** bcrypt is for people, of whom there are none here; the decoy is made at each start. */
+/** bcrypt protects passwords of people, and there are none here; the decoy hash is computed at each start. */
 const BCRYPT_COST = 4;
-/** One address and no real time: the limits are for others. */
+/** All requests come from one address without real time, so rate limits do not apply. */
 const NO_LIMIT = { burst: 1_000_000, perSecond: 1_000_000 };
 
 export class SimulatedServer implements NetworkServer {
   readonly url = 'http://backend.simulation';
   readonly database: DatabaseSync;
   readonly disk: SimulatedDisk;
-  /** What it spoils in chunked downloads, and how often; may be changed at any time. */
+  /** Faults of chunked downloads and how often they happen; may be changed at any time. */
   readonly chunkFaults: Partial<Record<ChunkFault, number>> = {};
   readonly #options: SimulatedServerOptions;
   readonly #machine: SimulatedMachine;
   readonly #waiting = new Set<() => void>();
   readonly #listeners = new Set<() => void>();
-  /** The last one that was started. */
+  /** The last server that was started. */
   #server: CanOtaServer | undefined;
   #app: App | undefined;
 
-  /** Not started yet. */
+  /** The server is not started yet. */
   constructor(options: SimulatedServerOptions) {
     this.#options = options;
     this.database = new DatabaseSync(':memory:', { enableForeignKeyConstraints: true });
@@ -139,7 +139,7 @@ export class SimulatedServer implements NetworkServer {
     });
   }
 
-  /** It answers. */
+  /** Whether it answers. */
   get running(): boolean {
     return this.#app !== undefined;
   }
@@ -148,7 +148,7 @@ export class SimulatedServer implements NetworkServer {
     return this.#app === undefined ? undefined : this.#machine.lives;
   }
 
-  /** Hears of each operation on its disk beforehand, until it is called off. */
+  /** Calls `hear` before each operation on its disk, until the returned function is called. */
   onOperation(hear: () => void): () => void {
     this.#listeners.add(hear);
     this.disk.onOperation = (_n, _operation, moment) => {
@@ -167,7 +167,7 @@ export class SimulatedServer implements NetworkServer {
     }
   }
 
-  /** SIGKILL: what is being answered is never answered, connections break. */
+  /** SIGKILL: requests under way are never answered, and connections break. */
   stop(): void {
     this.#app = undefined;
     this.#machine.kill();
@@ -175,8 +175,8 @@ export class SimulatedServer implements NetworkServer {
   }
 
   /**
-   * The power is gone: files that were not synced are lost, kept or torn. Of the database every committed transaction
-   * stays: the server's SQLite syncs its log with each commit (synchronous = FULL), and what was open is undone.
+   * Cuts the power: files that were not synced are lost, kept or torn. Committed transactions of the database stay:
+   * the server's SQLite syncs its log with each commit (synchronous = FULL), and open transactions are undone.
    */
   cut(): void {
     this.#app = undefined;
@@ -185,7 +185,7 @@ export class SimulatedServer implements NetworkServer {
     for (const gone of [...this.#waiting]) gone();
   }
 
-  /** Everybody who is connected loses his connection; nothing is lost but that. */
+  /** Restarts the program: all connections break; nothing else is lost. */
   async restart(): Promise<void> {
     this.stop();
     await this.start();
@@ -212,7 +212,9 @@ export class SimulatedServer implements NetworkServer {
     }
   }
 
-  /** As an operator with a token of the role `release` does it. Throws OperatorError for any answer but 2xx. */
+  /**
+   * Sends a POST with an operator's token of the role `release`. Throws OperatorError for any answer but 2xx.
+   */
   async post(
     path: string,
     body: Uint8Array,
@@ -245,13 +247,13 @@ export class SimulatedServer implements NetworkServer {
     return answer.body.length === 0 ? undefined : JSON.parse(Buffer.from(answer.body).toString());
   }
 
-  /** As an operator with a token of that role does it. Throws OperatorError for any answer but 2xx. */
+  /** Sends a request with a token of the role `operator`. Throws OperatorError for any answer but 2xx. */
   async operate(method: 'PUT' | 'POST' | 'DELETE', path: string, body: unknown): Promise<unknown> {
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     return this.#ask(method, path, bytes, 'application/json', this.#options.tokens.operator);
   }
 
-  /** Images first, so that a signed list never names what cannot be had; then the list. */
+  /** Uploads the images first, then the signed list, so that the list never names a missing image. */
   async take(images: readonly SignedImage[], targets: Uint8Array): Promise<void> {
     for (const image of images) {
       const { body, contentType } = uploadForm(image);
@@ -260,7 +262,7 @@ export class SimulatedServer implements NetworkServer {
     await this.post('/metadata/targets', targets, 'application/json');
   }
 
-  /** Images that are not durably there as they were given to it, of those that it has acknowledged. */
+  /** Acknowledged images that are not durably on the disk with their original bytes. */
   lost(images: readonly SignedImage[]): readonly string[] {
     return images
       .filter(({ sha256 }) => {
@@ -270,7 +272,7 @@ export class SimulatedServer implements NetworkServer {
       .map(({ name }) => name);
   }
 
-  /** In the order of their coming. Read from the table itself. */
+  /** Reports in the order of their arrival, read from the table itself. */
   reports(vin: string): SentReportRow[] {
     const rows = this.database
       .prepare(
@@ -286,12 +288,14 @@ export class SimulatedServer implements NetworkServer {
     }));
   }
 
-  /** For another world that begins where this one is now. */
+  /** State for another world that begins where this one is now. */
   state(): BackendState {
     return { database: this.database.serialize(), files: this.disk.files() };
   }
 
-  /** For good. The database is closed when the server has let go of it: its statements would keep both in memory. */
+  /**
+   * Closes it for good. The database is closed after the server, because its statements would keep both in memory.
+   */
   close(): void {
     const closing = this.#server?.close() ?? Promise.resolve();
     this.stop();
@@ -323,7 +327,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 const BOUNDARY = 'can-ota-simulation-3f9c1d';
 
-/** RFC 7578, as a browser would send the form. */
+/** RFC 7578, as a browser sends the form. */
 function uploadForm({ ecu, version, name, image }: SignedImage): {
   readonly body: Uint8Array;
   readonly contentType: string;
@@ -339,7 +343,7 @@ function uploadForm({ ecu, version, name, image }: SignedImage): {
   return { body, contentType: `multipart/form-data; boundary=${BOUNDARY}` };
 }
 
-/** For programs that speak by `fetch`: no network in between. */
+/** `fetch` for programs that use it, without a network in between. */
 export function fetchFrom(server: SimulatedServer): typeof fetch {
   return async (input, init = {}) => {
     const request: HttpRequest = {

@@ -1,4 +1,4 @@
-// A vehicle of a simulated world: TMU and ECUs as machines on one wire, a driver, sensors, and a way to the backend.
+// A vehicle of a simulated world: TMU and ECUs as machines on one wire, a driver, sensors, and a network to the backend.
 
 import type { Ecu } from '../../ecus/bootloader/bootloader.ts';
 import type { EcuEvent } from '../../ecus/bootloader/device.ts';
@@ -39,10 +39,10 @@ import type { SimulatedServer } from './simulated-server.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 export const TMU = 'TMU' as const;
-/** `TMU`, or the name of an ECU in the vehicle file; `driver` is none, and speaks, too. */
+/** `TMU`, or the name of an ECU in the vehicle file; `driver` also has events but is not a machine. */
 export type VehicleMachine = string;
 
-/** What the parts of a vehicle tell, as they tell it. */
+/** Events of the parts of a vehicle, in their order. */
 export type VehicleEvent =
   | { readonly from: 'tmu'; readonly tmu: TmuEvent }
   | { readonly from: 'ecu'; readonly ecu: EcuEvent }
@@ -51,7 +51,7 @@ export type VehicleEvent =
   | { readonly from: 'machine'; readonly machine: MachineEvent }
   | { readonly from: 'driver'; readonly deed: DriverDeed };
 
-/** Something around the ports of the product; see WorldSabotage. */
+/** Wrappers around the ports of the product; see WorldSabotage. */
 export interface VehicleWrappers {
   readonly wrapDriver?: (driver: EcuDriver, ecu: string, vin: string) => EcuDriver;
   readonly wrapStorage?: (storage: Storage, machine: VehicleMachine, vin: string) => Storage;
@@ -59,41 +59,41 @@ export interface VehicleWrappers {
 }
 
 export interface SimulatedVehicleOptions extends VehicleWrappers {
-  /** Without secrets: those that the factory gave are on the disks. */
+  /** The vehicle file without secrets: the secrets from the factory are on the disks. */
   readonly vehicle: Vehicle;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly logger: Logger;
   readonly server: SimulatedServer;
-  /** Of each machine, durably; missing: an ECU that comes from the chip factory. */
+  /** Durable content of each machine's disk; missing: an ECU that comes from the chip factory. */
   readonly disks: ReadonlyMap<VehicleMachine, ReadonlyMap<string, Uint8Array>>;
-  /** What an ECU of this name runs when it is new. */
+  /** Image of a new ECU of this name. */
   readonly factoryImage: (ecu: string) => { readonly image: Uint8Array; readonly version: string };
-  /** Of the ECU of another make, where the vehicle file has one. */
+  /** Character of the ECU of another make, where the vehicle file has one. */
   readonly otherMake?: Character | undefined;
   readonly pollMs: number;
-  /** Images come in chunks of so many bytes; missing: by HTTP. */
+  /** Chunk size where images come in chunks; missing: plain HTTP. */
   readonly chunkBytes?: number | undefined;
-  /** Of the sealed messages. */
+  /** Choice of the session for sealed messages. */
   readonly session?: SessionChoice | undefined;
   readonly approvalTimeoutSeconds: number;
   readonly onEvent: (machine: VehicleMachine, event: VehicleEvent) => void;
 }
 
-/** From one contact of the services to the next. */
+/** Time between two contacts of the remote features. */
 const SYNC_MS = 5000;
 /** Bytes of an image between two durable points: small images shall have several. */
 const CHECKPOINT_BYTES = 4096;
-/** As `ip link set can0 type can restart-ms 100`. */
+/** Time until a bus-off controller restarts, as with `ip link set can0 type can restart-ms 100`. */
 const RESTART_MS = 100;
-/** The manifest that the TMU's own version report names. */
+/** Software of the TMU in its own version report. */
 const SOFTWARE = {
   name: 'can-ota-simulation',
   version: '1.0.0',
   length: 1,
   hashes: { sha256: '0'.repeat(64) },
 };
-/** One process has the disk; nothing else can. */
+/** A lock that does nothing: only one process uses the disk. */
 const NO_LOCK = { release: async (): Promise<void> => {} };
 
 export class SimulatedVehicle {
@@ -102,20 +102,20 @@ export class SimulatedVehicle {
   readonly wire: SimulatedWire;
   readonly network: SimulatedNetwork;
   readonly driver: DriverModel;
-  /** What any node on the bus could have written down. */
+  /** Frames that any node on the bus could have recorded. */
   readonly eavesdropper: Eavesdropper;
   readonly machines: ReadonlyMap<VehicleMachine, SimulatedMachine>;
   readonly #options: SimulatedVehicleOptions;
   readonly #faults = new Map<string, Writable<EcuFaults>>();
   readonly #ecus = new Map<string, Ecu>();
-  /** Of the ECU of another make; may be changed at any time. */
+  /** Faults of the ECU of another make; may be changed at any time. */
   readonly otherMakeFaults: PlainEcuFaults = noFaults();
   #plain: PlainEcu | undefined;
   readonly #signals = new Map<string, SignalValue>();
   readonly #tmuSignals: AbortController[] = [];
   #board: SignalBoard | undefined;
 
-  /** Everything is switched off. */
+  /** All machines are off at first. */
   constructor(options: SimulatedVehicleOptions) {
     const { vehicle, clock, random, server } = options;
     this.#options = options;
@@ -136,25 +136,25 @@ export class SimulatedVehicle {
     this.machines = new Map(names.map((name) => [name, this.#machine(name)]));
   }
 
-  /** Throws for a name that is none. */
+  /** Throws for an unknown name. */
   machine(name: VehicleMachine): SimulatedMachine {
     const machine = this.machines.get(name);
     if (machine === undefined) throw new Error(`${this.vin} has no ${name}`);
     return machine;
   }
 
-  /** As it lives at present; undefined while it is off, or starts. */
+  /** The running ECU; undefined while it is off or starts. */
   ecu(name: string): Ecu | undefined {
     return this.machine(name).alive ? this.#ecus.get(name) : undefined;
   }
 
-  /** What an ECU of whatever make runs at present; undefined while it is off, or starts. */
+  /** What an ECU of any make runs now; undefined while it is off or starts. */
   running(name: string): { readonly bank: string | number } | undefined {
     if (name !== OTHER_MAKE) return this.ecu(name)?.running;
     return this.machine(name).alive ? this.#plain?.running : undefined;
   }
 
-  /** Faults of an ECU, which may be changed at any time; they outlive its lives. */
+  /** Faults of an ECU, which may be changed at any time; they survive its restarts. */
   faults(name: string): Writable<EcuFaults> {
     let faults = this.#faults.get(name);
     if (faults === undefined) {
@@ -164,13 +164,13 @@ export class SimulatedVehicle {
     return faults;
   }
 
-  /** What a sensor says from now on; whoever restarts has to measure it, too. */
+  /** Sets the value of a sensor; an ECU that restarts has to measure it again. */
   setSignal(name: string, value: SignalValue): void {
     this.#signals.set(name, value);
     this.#board?.set(name, value);
   }
 
-  /** All sensors say the usual again: standing, parked, ignition on, a good battery. */
+  /** Sets all sensors to their usual values: standing, parked, ignition on, a good battery. */
   resetSignals(): void {
     this.#signals.clear();
     if (this.#board === undefined || this.#approvalEcu === undefined) return;
@@ -183,7 +183,7 @@ export class SimulatedVehicle {
     await Promise.all([...this.machines.values()].map((machine) => machine.boot()));
   }
 
-  /** Everything at once. */
+  /** Cuts the power of all machines at once. */
   cutAll(): void {
     for (const machine of this.machines.values()) machine.cut();
   }
@@ -191,7 +191,7 @@ export class SimulatedVehicle {
   /** Switches everything off for good. */
   close(): void {
     this.cutAll();
-    // Node holds signals that are made of others in memory as long as somebody listens to them, and the dead do.
+    // Node keeps combined signals in memory while they have listeners, and the programs of ended lives still listen.
     for (const signal of this.#tmuSignals) signal.abort();
   }
 
@@ -219,7 +219,7 @@ export class SimulatedVehicle {
   async #startOtherMake(name: string, life: MachineLife): Promise<RunningProgram> {
     const { vehicle, factoryImage, otherMake } = this.#options;
     const ecu = findEcu(vehicle, name);
-    if (otherMake === undefined) throw new Error(`nobody has said how ${name} behaves`);
+    if (otherMake === undefined) throw new Error(`the options do not say how ${name} behaves`);
     const plain = new PlainEcu({
       ecu,
       character: otherMake,

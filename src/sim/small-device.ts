@@ -1,4 +1,4 @@
-// A small device of a simulated world: the reference client on a machine and a network of its own, and what it really holds.
+// A small device of a simulated world: the reference client on its own machine and network, and what it really holds.
 
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { manifestFor, publicPem, signManifest } from '../contract/chunked/sign-package.ts';
@@ -25,7 +25,7 @@ export interface SmallDeviceOptions {
   /** Token of the factory. */
   readonly token: string;
   readonly imageBytes: number;
-  /** Of its sealed session; that of the device's own choice when missing. */
+  /** Suite of its sealed session; missing: the device chooses. */
   readonly suite: Suite | undefined;
   readonly onEvent: (event: DeviceEvent | MachineEvent) => void;
 }
@@ -33,7 +33,7 @@ export interface SmallDeviceOptions {
 const MODEL = 'PUMP-1';
 const CHIP = 'simulated-pump';
 const FACTORY_VERSION = '1.0.0';
-/** From one question for news to the next. */
+/** Time between two checks for updates. */
 const CHECK_MS = 20_000;
 const CHUNK_BYTES = 512;
 const FREE_BYTES = 64 * 1024;
@@ -43,7 +43,7 @@ const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 export class SimulatedSmallDevice {
   readonly machine: SimulatedMachine;
   readonly network: SimulatedNetwork;
-  /** Versions by SHA-256: that of the factory, and all releases. */
+  /** Versions by SHA-256: that of the factory and all releases. */
   readonly released = new Map<string, string>();
   readonly #options: SmallDeviceOptions;
   readonly #key: KeyObject;
@@ -54,7 +54,7 @@ export class SimulatedSmallDevice {
   #counter = 1;
   #before: string | undefined = FACTORY_VERSION;
   #rests = false;
-  /** The last update has succeeded, or there is none for it. */
+  /** The last update has succeeded, or there is none. */
   #isDone = false;
 
   constructor(options: SmallDeviceOptions) {
@@ -80,7 +80,7 @@ export class SimulatedSmallDevice {
     });
   }
 
-  /** Hears of each operation on its disk beforehand, until it is called off. */
+  /** Calls `hear` before each operation on its disk, until the returned function is called. */
   onOperation(hear: (operation: DiskOperation) => void): () => void {
     this.#listeners.add(hear);
     this.machine.disk.onOperation = (_n, operation, moment) => {
@@ -89,7 +89,7 @@ export class SimulatedSmallDevice {
     return () => void this.#listeners.delete(hear);
   }
 
-  /** The newest version that was released for it. */
+  /** The newest version released for it. */
   get newest(): string {
     return this.#newest;
   }
@@ -98,17 +98,17 @@ export class SimulatedSmallDevice {
     return this.#serial;
   }
 
-  /** It waits for its next check, and knows of nothing that it could still do about the newest release. */
+  /** It waits for its next check and can do nothing more about the newest release. */
   get atRest(): boolean {
     return this.machine.alive && this.#rests && this.#isDone;
   }
 
-  /** It ran this when the newest release came. */
+  /** What it ran when the newest release came. */
   get before(): string | undefined {
     return this.#before;
   }
 
-  /** By the bytes in the bank that its boot record calls active; undefined: none that was released. */
+  /** The image in the bank that its boot record calls active, by its bytes; undefined: an unknown image. */
   get held(): { readonly sha256: string; readonly version: string | undefined } | undefined {
     const record = recordOf(this.machine.disk.contents('boot-record.json'));
     if (record === undefined) return undefined;
@@ -118,14 +118,14 @@ export class SimulatedSmallDevice {
     return { sha256, version: this.released.get(sha256) };
   }
 
-  /** What the backend believes of it, oldest first. */
+  /** Its transfers as the backend records them, oldest first. */
   transfers(): readonly { readonly state: string; readonly version: string | null }[] {
     return this.#options.server.database
       .prepare('select state, version from transfers where serial = ? order by started_at, id')
       .all(this.#serial) as unknown as { state: string; version: string | null }[];
   }
 
-  /** What the factory does with it. The server has to be running. */
+  /** Enrols the device as the factory does. The server has to be running. */
   async enrol(): Promise<void> {
     const { clock, server, random, token, imageBytes } = this.#options;
     const image = random.fork('factory image').bytes(imageBytes);
@@ -146,7 +146,7 @@ export class SimulatedSmallDevice {
     this.#serial = enrolled.identity.serial;
   }
 
-  /** A new package for it at the backend, which has to be running. */
+  /** Uploads a new package for it to the backend, which has to be running. */
   async release(): Promise<void> {
     const { server, random, imageBytes } = this.#options;
     this.#counter++;

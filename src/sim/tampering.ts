@@ -1,4 +1,4 @@
-// What time and bad luck do to the memory of an ECU, done to its disk from outside.
+// Changes the memory of an ECU from outside, as time and accidents would do.
 
 import { createHash } from 'node:crypto';
 import { flipBits } from '../core/bytes.ts';
@@ -6,7 +6,7 @@ import { itemAt } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
 import type { SimulatedDisk } from './simulated-disk.ts';
 
-/** Failed now, and confirmed (ISO 14229-1 annex D.2). */
+/** Status of a DTC that failed now and is confirmed (ISO 14229-1 annex D.2). */
 const FAILED = 0x09;
 const PLANTED_CODE = 0xd1_a1fe;
 
@@ -15,7 +15,10 @@ interface Bank {
   readonly proven: boolean;
 }
 
-/** What an ECU would store that finds a fault with new software. False: it is not about to start any. */
+/**
+ * Stores a DTC, as an ECU does that finds a fault in new software. False: the ECU is not about to start new
+ * software.
+ */
 export function plantTroubleCode(disk: SimulatedDisk): boolean {
   const record = contentOf<{ activationPending: boolean }>(disk, 'boot-record');
   const nv = contentOf<{ dtcs: { code: number; status: number }[] }>(disk, 'nv');
@@ -26,7 +29,7 @@ export function plantTroubleCode(disk: SimulatedDisk): boolean {
   return true;
 }
 
-/** Flips bits of an image that is staged and never ran. False: there is none, and nothing has changed. */
+/** Flips bits of a staged image that never ran. False: there is none, and nothing has changed. */
 export function rotBank(disk: SimulatedDisk, random: Random): boolean {
   const record = contentOf<{ activeBank: 0 | 1; trial: unknown; banks: readonly Bank[] }>(
     disk,

@@ -1,4 +1,4 @@
-// Backend and vehicles as the factory leaves them: made once by the real ceremony and the real provisioning, then copied.
+// Backend and vehicles as the factory delivers them: made once by the real ceremony and provisioning, then copied.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { addToken } from '../../server/features/registry/tool-commands.ts';
@@ -24,11 +24,11 @@ import { SimulatedVehicle, TMU, type VehicleMachine } from './simulated-vehicle.
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface TemplateOptions {
-  /** Of the bench vehicle without its public secrets. */
+  /** Changes the bench vehicle; its public secrets are removed. */
   readonly change: ((vehicle: Vehicle) => Vehicle) | undefined;
   readonly otherMake: Character | undefined;
   readonly vehicles: number;
-  /** Of factory images. */
+  /** Size of factory images. */
   readonly imageBytes: number;
 }
 
@@ -39,20 +39,20 @@ export interface Template {
   readonly tokens: ServerTokens;
   readonly factory: FactoryFiles;
   readonly vehicles: readonly { readonly vehicle: Vehicle; readonly disks: Disks }[];
-  /** When everything was ready. */
+  /** Time when everything was ready. */
   readonly wallMs: number;
 }
 
-/** The seed of all keys of all simulated worlds. */
+/** Seed of all keys of all simulated worlds. */
 export const FACTORY_SEED = 'factory';
 const FACTORY_VERSION = '1.0.0';
 const START_WALL_MS = Date.UTC(2026, 0, 1);
-/** Different vehicles in one process: a few at most. */
+/** How many templates a process keeps. */
 const KEPT = 8;
 
 const made = new Map<string, Promise<Template>>();
 
-/** The same vehicles give the same template, in every process. */
+/** Equal vehicles give the same template, in every process. */
 export async function templateOf(options: TemplateOptions): Promise<Template> {
   const vehicles = await describe(options);
   const { imageBytes, otherMake } = options;
@@ -68,7 +68,7 @@ export async function templateOf(options: TemplateOptions): Promise<Template> {
   return template;
 }
 
-/** Bytes that look like code to any compressor, and say what they are. */
+/** Bytes that compress like code, with a first line that says what they are. */
 export function imageOf(random: SeededRandom, title: string, length: number): Uint8Array {
   const image = random.bytes(length);
   image.set(asciiBytes(`${title}\n`).subarray(0, length));
@@ -139,14 +139,14 @@ async function make(
   }
   const state = server.state();
   server.close();
-  // Whole seconds: nothing of what was signed here lies in the future of anybody who begins now.
+  // Whole seconds: nothing that was signed here may lie in the future of a world that begins now.
   const wallMs = Math.ceil(clock.wallMs() / 1000) * 1000;
   return { server: state, tokens, factory, vehicles, wallMs };
 }
 
 const HOUR_MS = 3_600_000;
 
-/** What `can-ota provision` does, on the vehicle's own bus. */
+/** Provisions a vehicle as `can-ota provision` does, on the vehicle's own bus. */
 async function provision(
   { vehicle, vin, machines, wire }: SimulatedVehicle,
   clock: VirtualClock,

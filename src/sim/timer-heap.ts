@@ -1,8 +1,10 @@
-// The timers of a virtual clock in order of their due time, and of creation within one instant.
+// The timers of a virtual clock, ordered by due time and, within one instant, by creation.
 
 import type { Timer } from '../core/clock.ts';
 
-/** A timer of virtual time. `fire` is gone once it fired or was cancelled, and what it held on to with it. */
+/**
+ * A timer of virtual time. `fire` is removed once it fired or was cancelled, so that its closure is released.
+ */
 export class VirtualTimer implements Timer {
   readonly name: string;
   readonly dueMs: number;
@@ -25,19 +27,20 @@ export class VirtualTimer implements Timer {
   }
 }
 
-/** Below this, cancelled timers are cheaper to step over than to look for. */
+/** Number of timers below which cancelled ones are skipped one by one instead of swept. */
 const SWEEP_ABOVE = 64;
 
 /**
- * A heap with four children a node: half as deep as a binary one, and the children lie side by side. Cancelled
- * timers stay until they come up or outnumber the others: most time-outs are cancelled, and few come up.
+ * A heap with four children for each node: half as deep as a binary heap, with the children side by side in
+ * memory. Cancelled timers stay until they come up or outnumber the others: most time-outs are cancelled, and
+ * few come up.
  */
 export class TimerHeap {
   #timers: VirtualTimer[] = [];
   #sequence = 0;
   #cancelled = 0;
 
-  /** Timers that are running. */
+  /** Number of running timers. */
   get size(): number {
     return this.#timers.length - this.#cancelled;
   }
@@ -49,7 +52,7 @@ export class TimerHeap {
     return timer;
   }
 
-  /** The running timer that is due first; it stays. */
+  /** The running timer that is due first; it stays in the heap. */
   peek(): VirtualTimer | undefined {
     for (;;) {
       const first = this.#timers[0];
@@ -59,22 +62,22 @@ export class TimerHeap {
     }
   }
 
-  /** Takes off what `peek` has just returned. */
+  /** Removes the timer that `peek` has just returned. */
   removeFirst(): void {
     this.#removeFirst();
   }
 
-  /** In the order in which they will fire. */
+  /** Timers in the order in which they will fire. */
   inOrder(): VirtualTimer[] {
     return this.#timers
       .filter((timer) => timer.fire !== undefined)
       .sort((a, b) => a.dueMs - b.dueMs || a.sequence - b.sequence);
   }
 
-  /** Called by a timer of this heap. */
+  /** Called by a cancelled timer of this heap. */
   wasCancelled(): void {
     if (++this.#cancelled <= SWEEP_ABOVE || this.#cancelled * 2 <= this.#timers.length) return;
-    // Sorted is a heap, too; the order of what fires does not depend on the shape.
+    // A sorted array is a valid heap, and the order of firing does not depend on the heap's shape.
     this.#timers = this.inOrder();
     this.#cancelled = 0;
   }

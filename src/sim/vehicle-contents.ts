@@ -1,4 +1,4 @@
-// What an ECU really holds, read from the bytes on its disk by nobody's word: neither the TMU's nor the ECU's own.
+// What an ECU really holds, read from the bytes on its disk, independent of what TMU and ECU say.
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ const nvSchema = z.object({
   dtcs: z.array(z.object({ code: z.number(), status: z.number() })),
 });
 
-/** A file that is missing or does not fit its checksum counts as what it is: nothing to run, counter 0. */
+/** A missing file or a wrong checksum means: nothing to run, counter 0. */
 export function readEcuContents(read: ReadFile): EcuContents {
   const record = sealed(read('boot-record'), bootRecordSchema);
   const nv = sealed(read('nv'), nvSchema);
@@ -55,13 +55,13 @@ export function readEcuContents(read: ReadFile): EcuContents {
   };
 }
 
-/** Of the bytes in the file, whatever the boot record says about them. */
+/** SHA-256 of the bytes in the file, whatever the boot record says about them. */
 export function bankHash(read: ReadFile, bank: 0 | 1): string | undefined {
   const bytes = read(`${BANKS[bank]}.bin`);
   return bytes && createHash('sha256').update(bytes).digest('hex');
 }
 
-/** 0 where no signed header lies beside the bank. */
+/** 0 where there is no signed header beside the bank. */
 export function imageCounter(read: ReadFile, bank: 0 | 1): number {
   const bytes = read(`${BANKS[bank]}.trust`);
   if (bytes === undefined) return 0;
@@ -69,7 +69,7 @@ export function imageCounter(read: ReadFile, bank: 0 | 1): number {
   return parsed.success ? parsed.data.header.securityCounter : 0;
 }
 
-/** What stands for an ECU that the vehicle does not have: wanted and held are always the same. */
+/** Contents of an ECU that the vehicle does not have: wanted and held are always equal. */
 export const NOT_FITTED = {
   sha256: 'not fitted',
   standing: 'settled',
@@ -78,13 +78,15 @@ export const NOT_FITTED = {
   troubleCodes: [],
 } as const satisfies EcuContents;
 
-/** Of all ECUs at one moment; `readerOf` gives nothing for one that the vehicle does not have. */
+/**
+ * Contents of all ECUs at one moment; `readerOf` returns undefined for an ECU that the vehicle does not have.
+ */
 export function contentsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): VehicleContents {
   const entries = ECU_NAMES.map((ecu) => [ecu, contentOf(ecu, readerOf(ecu))] as const);
   return Object.fromEntries(entries) as unknown as VehicleContents;
 }
 
-/** Whatever make it is. */
+/** Contents of an ECU of any make. */
 function contentOf(ecu: EcuName, read: ReadFile | undefined): EcuContents {
   if (read === undefined) return NOT_FITTED;
   return ecu === OTHER_MAKE ? readPlainContents(read) : readEcuContents(read);

@@ -1,23 +1,25 @@
-// While a strict simulation runs nothing may wait for real time: who tries is told, and the run ends with his name.
+// Forbids real time during a strict simulation: a program that uses it gets an error, and the run fails with it.
 
-/** The machine's own, taken before anybody could replace them. */
+/** The real timers, taken before anything could replace them. */
 export const realTimers = { setImmediate, clearImmediate, setTimeout, clearTimeout };
 
 export interface RealTimeGuard {
-  /** Puts everything back. */
+  /** Restores the original functions. */
   remove(): void;
-  /** Work that threads or the kernel have been given since the guard stands; undefined when there is none. */
+  /** Kind of work that threads or the kernel got since the guard was set; undefined when there is none. */
   realWork(): string | undefined;
 }
 
 export interface GuardedBy {
-  /** Somebody asked for real time. He gets `error` thrown, and may swallow it: the run must not. */
+  /** A program asked for real time. It gets `error` thrown and may ignore it; the run must not. */
   onViolation(error: Error): void;
-  /** Time must stand still until the result is called: an immediate of somebody else has to run first. */
+  /** Time must stand still until the returned function is called: a foreign immediate has to run first. */
   hold(what: string): () => void;
 }
 
-/** Kinds of `process.getActiveResourcesInfo()` that finish whenever they finish: files, names, sockets, zlib. */
+/**
+ * Kinds of `process.getActiveResourcesInfo()` that finish at an unknown real time: files, names, sockets, zlib.
+ */
 const REAL_WORK = /^(FSReq|GetAddrInfo|GetNameInfo|TCP|UDP|DNS|Zlib|.*(Job|Request)$)/;
 
 function activeWork(): Map<string, number> {
@@ -29,8 +31,8 @@ function activeWork(): Map<string, number> {
 }
 
 /**
- * Replaces `setTimeout`, `setInterval` and `AbortSignal.timeout` by functions that throw, and lets `setImmediate`
- * hold the time until it ran. Node's own modules keep the real ones; what they do shows up in `realWork`.
+ * Replaces `setTimeout`, `setInterval` and `AbortSignal.timeout` by functions that throw. `setImmediate` holds
+ * the time until it ran. Node's own modules keep the real timers; their work shows in `realWork`.
  */
 export function guardRealTime(guarded: GuardedBy): RealTimeGuard {
   const before = activeWork();

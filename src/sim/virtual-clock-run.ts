@@ -1,11 +1,11 @@
-// One run of virtual time: timers fired from a batch of immediates, until a promise has settled.
+// One run of virtual time: fires timers from a batch of immediates until a promise has settled.
 
 import { guardRealTime, type RealTimeGuard, realTimers } from './virtual-clock-guard.ts';
 
-/** What a run needs of its clock. */
+/** The clock as a run uses it. */
 export interface RunClock {
   now(): number;
-  /** Fires the timer that is due first, unless it is due after `untilMs`. May throw what the timer throws. */
+  /** Fires the timer that is due first, unless it is due after `untilMs`. May throw the timer's error. */
   fireNext(untilMs: number): boolean;
   nextName(): string | undefined;
   hold(what: string): () => void;
@@ -13,15 +13,18 @@ export interface RunClock {
   isHeld(): boolean;
 }
 
-/** Node settles promises between immediates, so a turn of the event loop can serve many timers. */
+/**
+ * Largest batch. Node settles promises between immediates, so one turn of the event loop can serve many
+ * timers.
+ */
 const MAX_BATCH = 256;
 /** Turns without a timer in which chains of promises and `process.nextTick` would have settled. */
 const QUIET_TURNS = 20;
-/** Pauses of a real millisecond after that, for a run that is not strict: real I/O may be under way. */
+/** Pauses of a real millisecond after that in a run that is not strict: real I/O may be under way. */
 const PATIENCE_PAUSES = 1000;
-/** More timers than this in one instant: somebody tries again and again without letting time pass. */
+/** Limit of timers in one instant; more mean a loop that never lets time pass. */
 const MAX_IN_ONE_INSTANT = 1_000_000;
-/** Real time that may be held; a release that never comes would otherwise end in silence. */
+/** How long time may be held in real time; a missing release would otherwise never be noticed. */
 const LONGEST_HOLD_MS = 60_000;
 
 export class TimeRun {
@@ -34,7 +37,7 @@ export class TimeRun {
   #finished = false;
   #finish: (failure: Error | undefined) => void = () => {};
   #batch = 1;
-  /** Immediates of this batch that have not had their turn. */
+  /** Immediates of this batch that have not run. */
   #queued = 0;
   #fired = 0;
   #quietTurns = 0;
@@ -75,9 +78,9 @@ export class TimeRun {
     }
   }
 
-  /** The last hold was released, or there is another reason to look again although time is held. */
+  /** The last hold was released, or there is another reason to check although time is held. */
   wake(): void {
-    if (this.#holdWatch === undefined) return; // nobody is asleep
+    if (this.#holdWatch === undefined) return; // the loop is not asleep
     realTimers.clearTimeout(this.#holdWatch);
     this.#holdWatch = undefined;
     this.#queueBatch();
@@ -143,7 +146,7 @@ export class TimeRun {
     } else this.#waitForPromises();
   }
 
-  /** No timer is left within the limit: only promises and real I/O can still bring news. */
+  /** No timer is left within the limit: only promises and real I/O can still change something. */
   #waitForPromises(): void {
     this.#batch = 1;
     const turns = ++this.#quietTurns;

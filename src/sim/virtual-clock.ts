@@ -1,15 +1,15 @@
-// Virtual time: timers fire in order of their due time, promises settle in between, nothing waits for real.
+// Virtual time: timers fire in order of their due time, promises settle in between, nothing waits for real time.
 
 import type { Clock, Timer } from '../core/clock.ts';
 import { TimerHeap } from './timer-heap.ts';
 import { TimeRun } from './virtual-clock-run.ts';
 
-/** Lets every promise that can settle without time passing settle, chains included. */
+/** Lets every promise settle that can settle without time passing, chains included. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Turns of the event loop in which promises alone would have settled, then pauses of a millisecond for real I/O. */
+/** Turns of the event loop that settle promises alone, before pauses of a millisecond give real I/O time. */
 const QUICK_TURNS = 100;
 const PATIENCE_TURNS = 1000;
 
@@ -19,13 +19,13 @@ function realPause(): Promise<void> {
 
 export interface RunOptions {
   /**
-   * Whoever asks for real time (setTimeout, AbortSignal.timeout, files, sockets, threads) while the run lasts makes
-   * it fail: what finishes whenever it finishes has no place in a run that a seed must replay.
+   * Real time (setTimeout, AbortSignal.timeout, files, sockets, threads) during the run makes it fail: work that
+   * finishes at an unknown time cannot be replayed from a seed.
    */
   readonly strict?: boolean;
 }
 
-/** A Clock that stands still unless it is told to advance. Timers of the same instant fire in order of creation. */
+/** A Clock that stands still until it is told to advance. Timers of the same instant fire in order of creation. */
 export class VirtualClock implements Clock {
   #nowMs = 0;
   readonly #startWallMs: number;
@@ -51,24 +51,24 @@ export class VirtualClock implements Clock {
     return this.#timers.add(name, delayMs > 0 ? this.#nowMs + delayMs : this.#nowMs, fire);
   }
 
-  /** Names of the timers that are running, in the order in which they will fire. */
+  /** Names of the running timers, in the order in which they will fire. */
   pending(): string[] {
     return this.#timers.inOrder().map((timer) => timer.name);
   }
 
-  /** How many timers are running; cheaper than `pending`. */
+  /** Number of running timers; cheaper than `pending`. */
   get pendingCount(): number {
     return this.#timers.size;
   }
 
-  /** When the next timer is due, undefined when none is running. */
+  /** When the next timer is due; undefined when no timer is running. */
   get nextDueMs(): number | undefined {
     return this.#timers.peek()?.dueMs;
   }
 
   /**
-   * Time stands still until all holds are released: for work that takes real turns of the event loop, but no time
-   * in the simulated world. `what` is named when it is never released. To release twice does nothing.
+   * Time stands still until all holds are released: for work that takes real turns of the event loop but no time
+   * in the simulated world. `what` is named when it is never released. A second release does nothing.
    */
   hold(what = 'unnamed'): () => void {
     const hold = { what };
@@ -78,12 +78,14 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** What holds the time at present. */
+  /** Names of the holds at present. */
   held(): string[] {
     return [...this.#holds].map((hold) => hold.what);
   }
 
-  /** Moves time on by `ms`, firing every timer that is due on the way, one a turn of the event loop. */
+  /**
+   * Moves time on by `ms` and fires every timer that is due on the way, one for each turn of the event loop.
+   */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {
@@ -94,8 +96,8 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Moves time on until `promise` settles, timer by timer. Throws when it has not after `limitMs` of virtual
-   * time, or when no timer is left that could make it settle. Real I/O gets a turn between any two timers.
+   * Moves time on until `promise` settles, timer by timer. Throws when it has not settled after `limitMs` of
+   * virtual time, or when no timer is left that could settle it. Real I/O gets a turn between any two timers.
    */
   async within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
     let settled = false;
@@ -104,7 +106,7 @@ export class VirtualClock implements Clock {
     };
     promise.then(done, done);
     const untilMs = this.#nowMs + limitMs;
-    // Real I/O (a file, a socket) may be what the promise waits for: give it real time before judging.
+    // The promise may wait for real I/O (a file, a socket): it gets real time before the run fails.
     for (let idleTurns = 0; !settled; ) {
       await (idleTurns < QUICK_TURNS ? settle() : realPause());
       if (settled) break;
@@ -118,10 +120,10 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * `within` for a whole simulated world, where nothing but promises and this clock matters: many timers a turn of
-   * the event loop, a fifth of a microsecond each in place of a turn. Promises still settle between any two timers.
-   * Rejects when `limitMs` of virtual time have passed, when nothing is left that could make `promise` settle, when
-   * a timer throws, and when time has stopped moving although timers fire. One run at a time.
+   * `within` for a whole simulated world in which only promises and this clock matter: many timers for each turn of
+   * the event loop, a fifth of a microsecond each instead of a whole turn. Promises still settle between any two
+   * timers. Rejects when `limitMs` of virtual time have passed, when nothing is left that could settle `promise`,
+   * when a timer throws, and when time has stopped moving although timers fire. One run at a time.
    */
   async run<T>(promise: Promise<T>, limitMs: number, options: RunOptions = {}): Promise<T> {
     if (this.#running) throw new Error('this clock is running already');

@@ -21,7 +21,7 @@ import { SimulatedSmallDevice } from './small-device.ts';
 import { FACTORY_SEED, factoryImageOf, imageOf, type Template, templateOf } from './template.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-/** Something that happened, as the part itself told it at that moment. */
+/** An event, as the part itself reported it at that moment. */
 export interface WorldEvent {
   readonly atMs: number;
   /** VIN. */
@@ -33,52 +33,52 @@ export interface WorldEvent {
 
 /** Breaks the system on purpose, around the ports of the product. */
 export interface WorldSabotage extends VehicleWrappers {
-  /** The disks of all machines of the vehicles forget syncs. */
+  /** All disks of the vehicles ignore syncs. */
   readonly noFsync?: boolean;
 }
 
 export interface WorldOptions {
   readonly seed: number | string;
-  /** 1 unless told otherwise. */
+  /** Number of vehicles; 1 by default. */
   readonly vehicles?: number;
-  /** Changes to the bench vehicle, such as a single bank; the same for all. Names must stay. */
+  /** Changes the bench vehicle, for example to a single bank; the same for all vehicles. Names must stay. */
   readonly vehicle?: (vehicle: Vehicle) => Vehicle;
-  /** How the ECU of another make behaves; missing: the vehicles have none. */
+  /** Character of the ECU of another make; missing: the vehicles have none. */
   readonly otherMake?: Character | undefined;
-  /** A small device beside the vehicles. */
+  /** Adds a small device beside the vehicles. */
   readonly smallDevice?: boolean;
-  /** Of the factory images and of releases, 16384 unless told otherwise. */
+  /** Size of factory images and releases, 16384 by default. */
   readonly imageBytes?: number;
   readonly sabotage?: WorldSabotage;
   readonly onEvent?: (event: WorldEvent) => void;
-  /** How often TMUs ask for news, 1000 ms unless told otherwise: nothing happens in between but time. */
+  /** How often TMUs ask for updates, 1000 ms by default. */
   readonly pollMs?: number;
-  /** Images come in chunks of so many bytes, authenticated one by one; missing: by HTTP. */
+  /** Chunk size of images that come in authenticated chunks; missing: plain HTTP. */
   readonly chunkBytes?: number | undefined;
-  /** Of the sealed messages. */
+  /** Choice of the session for sealed messages. */
   readonly session?: SessionChoice | undefined;
-  /** 30 s unless told otherwise. */
+  /** 30 s by default. */
   readonly approvalTimeoutSeconds?: number;
-  /** Hears everything; silent unless told otherwise. */
+  /** Gets all log messages; silent by default. */
   readonly logger?: Logger;
-  /** Whoever uses real time, files or threads makes the world fail. True unless told otherwise. */
+  /** Real time, files or threads make the world fail. True by default. */
   readonly strict?: boolean;
 }
 
 export interface ReleaseOrder {
   readonly ecu: string;
-  /** Missing: the next one, 2.0.0 first. */
+  /** Missing: the next version, 2.0.0 first. */
   readonly version?: string;
-  /** Missing: made up from the seed. */
+  /** Missing: generated from the seed. */
   readonly image?: Uint8Array;
-  /** A safety release: nobody is asked. */
+  /** A safety release: the driver is not asked. */
   readonly forced?: boolean;
   readonly depends?: Readonly<Record<string, string>>;
   /** Encrypted for each ECU. */
   readonly encrypt?: boolean;
 }
 
-/** How the factory image of an ECU is called in its boot record. */
+/** Facts of an ECU's factory image in its boot record. */
 export interface FactoryImageFacts {
   readonly image: Uint8Array;
   readonly version: string;
@@ -87,7 +87,7 @@ export interface FactoryImageFacts {
 const IMAGE_BYTES = 16 * 1024;
 const POLL_MS = 1000;
 const APPROVAL_TIMEOUT_SECONDS = 30;
-/** Nothing is told at the start but this: everything boots well within it. */
+/** Limit for the start: all machines boot well within it. */
 const BOOT_LIMIT_MS = 10_000;
 
 /** Resolves when every machine is on and the TMUs have begun to poll. */
@@ -121,7 +121,7 @@ export class SimulatedWorld {
   readonly #factoryImage: (ecu: string) => FactoryImageFacts;
   #majors = 1;
 
-  /** Everything is switched off; made by `createWorld`. */
+  /** All machines are off at first; use `createWorld`. */
   constructor(options: WorldOptions, template: Template) {
     this.#options = options;
     const { sabotage = {}, logger = silentLogger, imageBytes = IMAGE_BYTES } = options;
@@ -168,7 +168,7 @@ export class SimulatedWorld {
   async begin(): Promise<void> {
     await this.server.start();
     if (this.smallDevice !== undefined) {
-      // The factory's program waits in real time, as in the template: for nothing.
+      // Not strict, as in the template: the factory's program uses real time.
       await this.clock.run(this.smallDevice.enrol(), BOOT_LIMIT_MS);
       void this.smallDevice.machine.boot();
     }
@@ -176,25 +176,25 @@ export class SimulatedWorld {
     await this.#run(boots, BOOT_LIMIT_MS);
   }
 
-  /** What an ECU runs that was never updated. */
+  /** The image that a new ECU runs. */
   factoryImage(ecu: string): FactoryImageFacts {
     return this.#factoryImage(ecu);
   }
 
-  /** Everything that was released so far, oldest first. */
+  /** All releases so far, oldest first. */
   get releases(): readonly SignedImage[] {
     return this.#releases;
   }
 
-  /** Hears every event from now on, after `onEvent` of the options. */
+  /** Calls `listener` for every event from now on, after `onEvent` of the options. */
   on(listener: (event: WorldEvent) => void): { close(): void } {
     this.#listeners.add(listener);
     return { close: () => this.#listeners.delete(listener) };
   }
 
   /**
-   * Signs new images and brings them to the backend, all at one instant, so that one campaign installs them. They are
-   * for all vehicles. The server has to be running.
+   * Signs new images and uploads them to the backend, all at one instant, so that one campaign installs them. They
+   * are for all vehicles. The server has to be running.
    */
   async release(orders: readonly ReleaseOrder[]): Promise<readonly SignedImage[]> {
     this.#majors++;
@@ -226,7 +226,7 @@ export class SimulatedWorld {
     }
   }
 
-  /** A new package for the small device, where there is one. The server has to be running. */
+  /** Uploads a new package for the small device, where there is one. The server has to be running. */
   async releaseForDevice(): Promise<void> {
     const release = this.clock.hold('release for the device');
     try {
@@ -237,8 +237,8 @@ export class SimulatedWorld {
   }
 
   /**
-   * Lets time pass until `condition` holds, which is looked at at once and after every event. False when it does not
-   * hold after `limitMs`.
+   * Lets time pass until `condition` holds; it is checked at once and after every event. False when it does not hold
+   * after `limitMs`.
    */
   async until(condition: () => boolean, limitMs: number): Promise<boolean> {
     if (condition()) return true;
@@ -264,7 +264,7 @@ export class SimulatedWorld {
     await this.until(() => false, ms);
   }
 
-  /** Ends everything at once, without a word to anybody. */
+  /** Ends everything at once, without any notice to the parts. */
   close(): void {
     this.#listeners.clear();
     for (const vehicle of this.vehicles) vehicle.close();

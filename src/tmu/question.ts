@@ -33,7 +33,7 @@ export function questionOf(campaign: Campaign, options: QuestionOptions): Approv
   };
 }
 
-/** Whether the plan is a safety release: every release in it was signed as one, and nobody can refuse it. */
+/** Whether the plan is a safety release: every release in it was signed as one, and the driver cannot refuse it. */
 export function isForced(plan: Plan): boolean {
   return plan.items.every(({ forced }) => forced);
 }

@@ -1,4 +1,4 @@
-// A node without any key attacks the bus for a while: see ../attacker.ts.
+// A node without any key attacks the bus for a limited time: see ../attacker.ts.
 
 import { ATTACKS, type Attack, startAttack } from '../attacker.ts';
 import { type FaultModule, faultModule } from './fault.ts';
@@ -8,7 +8,7 @@ export interface AttackerFault {
   readonly category: 'attacker';
   readonly kind: Attack;
   readonly at: Trigger;
-  /** A bounded time: the vehicle can recover afterwards. */
+  /** A limited time, so that the vehicle can recover afterwards. */
   readonly forMs: number;
   readonly everyMs: number;
 }
@@ -22,7 +22,7 @@ function attacker(kind: Attack): FaultModule<AttackerFault> {
     draw: (draw) => ({
       category: 'attacker',
       kind,
-      // The one who waits has to be there when the new software is asked.
+      // The opportunist has to be there when the new software is verified.
       at:
         kind === 'opportunist' && draw.chance(0.8)
           ? { on: 'state', state: 'verifying', delayMs: 0 }

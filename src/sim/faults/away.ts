@@ -1,4 +1,4 @@
-// The vehicle is where there is no network.
+// The vehicle has no network for a while.
 
 import { faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';

@@ -1,4 +1,4 @@
-// A node without a program sends the strongest frame as often as it can.
+// A faulty node sends the frame with the highest priority as often as it can.
 
 import { startBabbling } from '../babbling-node.ts';
 import { faultModule } from './fault.ts';

@@ -1,4 +1,4 @@
-// The new image of an ECU is signed, and does not work: it does not come up, or its self test fails. For the whole campaign.
+// The new image of an ECU is signed but does not work for the whole campaign: it does not boot, or its self test fails.
 
 import type { EcuName } from '../machine-names.ts';
 import { type EcuMoment, type FaultModule, faultModule } from './fault.ts';

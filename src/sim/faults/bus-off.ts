@@ -1,4 +1,4 @@
-// A bad contact: what a machine sends is destroyed until its controller leaves the bus.
+// A bad contact: the frames of one machine are corrupted until its controller is bus-off.
 
 import type { MachineName } from '../machine-names.ts';
 import { faultModule } from './fault.ts';

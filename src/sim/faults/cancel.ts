@@ -1,4 +1,4 @@
-// The operator wants the campaign to end.
+// The operator cancels the campaign.
 
 import { OperatorError } from '../simulated-server.ts';
 import { type FaultContext, faultModule } from './fault.ts';
@@ -17,14 +17,14 @@ export const cancel = faultModule<Cancel>({
   fire: (_fault, context) => void order(context),
 });
 
-/** Where nothing is under way, or the backend is away, the operator is told so, and leaves it at that. */
+/** Where no campaign runs or the backend does not run, the operator gets an error and gives up. */
 async function order({ vehicle, server }: FaultContext): Promise<void> {
   if (!server.running) return;
   const body = new TextEncoder().encode(JSON.stringify({ reason: 'the release is withdrawn' }));
   await server
     .post(`/vehicles/${vehicle.vin}/cancel`, body, 'application/json')
     .catch((error: unknown) => {
-      // It went away in the middle of it.
+      // The server stopped during the request.
       if (!server.running) return;
       if (!(error instanceof OperatorError) || error.status >= 500) throw error;
     });

@@ -1,4 +1,5 @@
-// All faults by category: a row here and a module beside it are all that a fault needs. A fault that stands twice is drawn twice as often.
+// All faults by category. A new fault needs a row here and a module beside it; a fault listed twice is drawn twice as
+// often.
 
 import type { ChunkFault } from '../../contract/chunked/faults.ts';
 import { itemAt } from '../../core/present.ts';
@@ -94,7 +95,7 @@ export type FaultCategory = keyof typeof CATEGORIES;
 export const FAULT_CATEGORIES = Object.keys(CATEGORIES) as readonly FaultCategory[];
 export type Fault = ReturnType<(typeof CATEGORIES)[FaultCategory]['draw']>;
 
-/** What a profile names: a category, or one of the faults that a backend has on purpose. */
+/** What a profile names: a category, or one of the deliberate faults of a backend. */
 export type ProfileEntry = FaultCategory | ChunkFault;
 
 type AnyModule = FaultModule<never, never>;
@@ -104,7 +105,7 @@ const MODULES: ReadonlyMap<string, AnyModule> = new Map(
     .map((module) => [keyOf(module), module]),
 );
 
-/** One fault of this category. `ecus`: those that the campaign updates; most faults concern them. */
+/** Draws one fault of this category. `ecus`: the ECUs that the campaign updates; most faults concern them. */
 export function drawFault(
   entry: ProfileEntry,
   random: Random,
@@ -116,14 +117,14 @@ export function drawFault(
   return single?.draw(draw, undefined) ?? CATEGORIES[entry as FaultCategory].draw(draw);
 }
 
-/** The module that makes it happen. */
+/** The module that executes the fault. */
 export function moduleOf(fault: Fault): FaultModule<Fault, never> {
   const module = MODULES.get(keyOf(fault));
   if (module === undefined) throw new Error(`there is no fault ${keyOf(fault)}`);
   return module as unknown as FaultModule<Fault, never>;
 }
 
-/** One line for people. */
+/** The fault as one line of text. */
 export function faultText(fault: Fault): string {
   const { category, kind, ...facts } = fault;
   const details = Object.entries(facts).map(([name, value]) =>
@@ -138,7 +139,7 @@ interface Row<Given> {
   draw(draw: Draw, given: Given): FaultShape;
 }
 
-/** One of the rows, all with the same chance; what they share is drawn before. */
+/** Draws one of the rows, all with the same chance; their common facts are drawn first. */
 function choice<Given, R extends Row<Given>>(given: (draw: Draw) => Given, rows: readonly R[]) {
   return {
     modules: rows.flatMap((row): readonly AnyModule[] =>
@@ -146,7 +147,7 @@ function choice<Given, R extends Row<Given>>(given: (draw: Draw) => Given, rows:
     ),
     draw(draw: Draw): ReturnType<R['draw']> {
       const shared = given(draw);
-      // Nothing is drawn where there is no choice.
+      // A single row needs no draw.
       const row = rows.length === 1 ? itemAt(rows, 0) : draw.oneOf(rows);
       return row.draw(draw, shared) as ReturnType<R['draw']>;
     },

@@ -1,4 +1,4 @@
-// An operator wants something of an ECU, in the middle of whatever happens.
+// An operator orders a command of an ECU at any moment.
 
 import { toHex } from '../../core/bytes.ts';
 import { TMU } from '../simulated-vehicle.ts';
@@ -11,17 +11,17 @@ export interface Command {
   readonly kind: 'command';
   readonly at: Trigger;
   readonly action: 'calibrate' | 'setPowerLimit' | 'setFan';
-  /** Of its argument; one that the ECU does not take is among them. */
+  /** Value of the argument; some of the values are invalid for the ECU. */
   readonly value: number;
-  /** The order is sent a second time. */
+  /** Whether the order is sent a second time. */
   readonly twice: boolean;
   readonly expiresInS: number;
   readonly cancelAfterMs: number | null;
-  /** The TMU loses its power so long after it has begun the next command. */
+  /** Time from the begin of the next command until the TMU loses its power; null: no power cut. */
   readonly cutAfterMs: number | null;
 }
 
-/** How long the TMU is off after it was cut in a command. */
+/** How long the TMU stays off after a power cut in a command. */
 const OFF_MS = 300;
 const ARGUMENTS = { calibrate: undefined, setPowerLimit: 'power', setFan: 'duty' } as const;
 
@@ -34,13 +34,13 @@ export const command = faultModule<Command, Trigger>({
       category: 'services',
       kind: 'command',
       at,
-      // Runs of the calibration are counted: a second one shows.
+      // The ECU counts runs of the calibration, so a second run shows.
       action: cut ? 'calibrate' : draw.oneOf(['calibrate', 'setPowerLimit', 'setFan']),
       value: draw.between(0, 110),
       twice: draw.chance(0.3),
       expiresInS: draw.between(1, 120),
       cancelAfterMs: draw.chance(0.2) ? draw.between(0, 10_000) : null,
-      // It takes most of a second.
+      // The calibration takes most of a second.
       cutAfterMs: cut ? draw.between(0, 1000) : null,
     };
   },

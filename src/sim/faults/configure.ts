@@ -13,7 +13,7 @@ export interface Configure {
   readonly dids: number;
 }
 
-/** What operators want to be told about. */
+/** DIDs that operators ask telemetry for. */
 const TELEMETRY_DIDS = ['INV.FD40', 'INV.FD41', 'BMS.FD50', 'EDT.FD31'];
 
 export const configure = faultModule<Configure, Trigger>({
@@ -24,7 +24,7 @@ export const configure = faultModule<Configure, Trigger>({
     kind: 'configure',
     at,
     pollInterval: draw.between(1, 5),
-    // Not always what the vehicle takes.
+    // Some of these values are invalid for the vehicle.
     uploadInterval: draw.between(3, 15),
     dids: draw.between(0, 4),
   }),

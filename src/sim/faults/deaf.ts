@@ -1,4 +1,4 @@
-// One node misses frames that the others hear: its receive buffer is full.
+// One node misses frames that the others receive: its receive buffer is full.
 
 import type { MachineName } from '../machine-names.ts';
 import { faultModule } from './fault.ts';

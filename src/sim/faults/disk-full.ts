@@ -1,4 +1,4 @@
-// The disk of a machine takes no more bytes for a while.
+// The disk of a machine is full for a while.
 
 import type { MachineName } from '../machine-names.ts';
 import { faultModule } from './fault.ts';

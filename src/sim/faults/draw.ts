@@ -5,17 +5,17 @@ import type { Random } from '../../core/random.ts';
 import { type EcuName, type MachineName, OUR_ECUS } from '../machine-names.ts';
 import { CAMPAIGN_PHASES, type Trigger } from './trigger.ts';
 
-/** What a fault-free campaign of the drawn size does; faults are spread over it. */
+/** Size of a fault-free campaign; faults are spread over it. */
 export interface Dimensions {
   readonly frames: number;
   readonly durationMs: number;
-  /** Operations on the TMU's disk, and on the disk of one ECU that is updated. */
+  /** Operations on the TMU's disk, and on the disk of one updated ECU. */
   readonly tmuWrites: number;
   readonly ecuWrites: number;
   readonly exchanges: number;
 }
 
-/** Measured on the bench vehicle: image bytes, then metadata and dialogue, per ECU. */
+/** Measured on the bench vehicle: image bytes, plus metadata and dialogue per ECU. */
 export function dimensionsOf(ecus: number, imageBytes: number): Dimensions {
   const frames = 300 + ecus * (1500 + Math.ceil(imageBytes / 6.5));
   return {
@@ -32,7 +32,7 @@ export class Draw {
   readonly #random: Random;
   readonly #ecus: readonly EcuName[];
 
-  /** `ecus`: those that the campaign updates; most faults concern them. */
+  /** `ecus`: the ECUs that the campaign updates; most faults concern them. */
   constructor(random: Random, dimensions: Dimensions, ecus: readonly EcuName[]) {
     this.#random = random;
     this.dimensions = dimensions;
@@ -52,7 +52,7 @@ export class Draw {
         return {
           on: 'state',
           state: this.oneOf(CAMPAIGN_PHASES),
-          // Most states are short: half of the time at once, otherwise somewhere in the longest of them.
+          // Most states are short: half of the faults come at once, the others within half of the longest duration.
           delayMs: this.chance(0.5) ? this.between(0, 50) : this.between(0, durationMs / 2),
         };
     }
@@ -80,7 +80,9 @@ export class Draw {
     return this.chance(0.6) ? this.between(1, 2) : this.between(3, 40);
   }
 
-  /** How long a machine is off: a flicker, a restart, or a vehicle that stands for longer than any trial lasts. */
+  /**
+   * How long a machine is off: a short dropout, a restart, or a vehicle that stands longer than any trial lasts.
+   */
   pause(): number {
     if (this.chance(0.6)) return this.between(1, 500);
     return this.chance(0.8) ? this.between(500, 10_000) : this.between(10_000, 900_000);
@@ -90,7 +92,7 @@ export class Draw {
     return itemAt(choices, Math.floor(this.#random.fraction() * choices.length));
   }
 
-  /** Whole numbers, both ends included. */
+  /** Draws a whole number, both ends included. */
   between(least: number, most: number): number {
     return least + Math.floor(this.#random.fraction() * (Math.floor(most) - least + 1));
   }

@@ -1,4 +1,4 @@
-// What the driver says to the first question of the campaign, in place of yes.
+// The driver's answer to the first question of the campaign, in place of an approval.
 
 import type { DriverChoice } from '../driver-model.ts';
 import { type FaultModule, faultModule } from './fault.ts';

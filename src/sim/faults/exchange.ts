@@ -1,4 +1,4 @@
-// What the network does to single exchanges between TMU and backend.
+// Network faults of single exchanges between TMU and backend.
 
 import { assertNever } from '../../core/errors.ts';
 import type { SeededRandom } from '../seeded-random.ts';
@@ -11,7 +11,7 @@ type ExchangeKind = (typeof EXCHANGE_FAULTS)[number];
 export interface ExchangeFault {
   readonly category: 'network';
   readonly kind: ExchangeKind;
-  /** The nth exchange of the campaign, from 1, and `exchanges - 1` after it. */
+  /** First exchange concerned, counted from 1 in the campaign; `exchanges - 1` more follow. */
   readonly nth: number;
   readonly exchanges: number;
 }

@@ -1,4 +1,4 @@
-// What a fault is: data that is drawn beforehand, and a module that makes it happen to one vehicle.
+// The form of a fault: data that is drawn in advance, and a module that executes it on one vehicle.
 
 import type { CanFrame } from '../../bus/can-frame.ts';
 import type { DriverChoice } from '../driver-model.ts';
@@ -13,83 +13,83 @@ import type { VirtualClock } from '../virtual-clock.ts';
 import type { Draw } from './draw.ts';
 import type { Trigger } from './trigger.ts';
 
-/** The members that every fault has; the others are its own. All of it is JSON. */
+/** The members that every fault has; each kind adds others. All of it is JSON. */
 export interface FaultShape {
   readonly category: string;
   readonly kind: string;
-  /** Missing: it is there from the start of its campaign, or waits for something of its own. */
+  /** Missing: the fault is there from the start of its campaign, or waits for an event of its own. */
   readonly at?: Trigger;
 }
 
-/** `Given`: what its category has drawn before the choice of the fault. */
+/** `Given`: facts that the category has drawn before the choice of the fault. */
 export interface FaultModule<F extends FaultShape, Given = undefined> {
   readonly category: F['category'];
   readonly kind: F['kind'];
   draw(draw: Draw, given: Given): F;
-  /** At the start of the campaign. */
+  /** Called at the start of the campaign. */
   begin?(fault: F, context: FaultContext): void;
-  /** At its trigger. */
+  /** Called at its trigger. */
   fire?(fault: F, context: FaultContext): void;
-  /** It calls `fired` by itself, when it has really done something. */
+  /** The module itself calls `fired`, once it has really changed something. */
   readonly countsItself?: boolean;
-  /** It costs nothing but time: with no other fault the campaign succeeds. */
+  /** The fault only costs time: with no other fault the campaign succeeds. */
   readonly onlyTime?: boolean;
 }
 
-/** Keeps its type exact. */
+/** Keeps the exact type. */
 export function faultModule<F extends FaultShape, Given = undefined>(
   module: FaultModule<F, Given>,
 ): FaultModule<F, Given> {
   return module;
 }
 
-/** What happens to single frames. `undefined`: nothing to this one. */
+/** Decides about a single frame. `undefined`: the frame is not changed. */
 export type FrameFilter = (frame: CanFrame, from: string) => FrameFate | undefined;
 
-/** Something that was taken on and can be taken back. */
+/** A registration that can be ended. */
 export interface Handle {
-  /** False: it was over already. */
+  /** False: it had ended already. */
   end(): boolean;
 }
 
-/** What an ECU does that a fault may wait for. */
+/** Events of an ECU that a fault may wait for. */
 export type EcuMoment = 'reset' | 'boot-failed' | 'trial-boot';
 
 /** What a fault may do to one vehicle, until the end of its campaign. */
 export interface FaultContext {
   readonly vehicle: SimulatedVehicle;
   readonly server: SimulatedServer;
-  /** In a world that has one, for the first vehicle only. */
+  /** Only for the first vehicle, in a world with a small device. */
   readonly smallDevice: SimulatedSmallDevice | undefined;
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
-  /** The fault has happened. */
+  /** Counts the fault as happened. */
   fired(): void;
-  /** Something is broken for so long; `then` mends it whatever happens meanwhile. */
+  /** Something is broken for this long; `then` repairs it in any case. */
   mend(ms: number, then: () => void): void;
   cut(machines: readonly MachineName[], offMs: number): void;
-  /** The power goes away, and nobody brings it back. */
+  /** Cuts the power; the caller has to switch it on again. */
   cutNow(machine: MachineName): void;
   boot(machine: MachineName): void;
-  /** A program may end by itself only where its disk or its controller was taken away. */
+  /** Allows a program to end by itself, where its disk or its controller was taken away. */
   mayEnd(machine: MachineName): void;
-  /** For the next `count` frames that it has something to say about. */
+  /** Filters the next `count` frames for which `filter` returns a fate. */
   frames(count: number, filter: FrameFilter): Handle;
-  /** For so long. */
+  /** Filters all frames for this long. */
   framesFor(ms: number, filter: FrameFilter): void;
-  /** Asked for each exchange, in the order of the faults; `n` counts from the start of the campaign. */
+  /** Called for each exchange, in the order of the faults; `n` counts from the start of the campaign. */
   exchanges(
     fault: (exchange: { readonly n: number; readonly path: string }) => NetworkFault | undefined,
     before?: 'others',
   ): Handle;
-  /** The driver's next answer that is not taken yet. */
+  /** Sets the driver's next answer that no other fault has set. */
   answer(choice: DriverChoice): void;
-  /** At each such moment until `then` says that it was the one. */
+  /** Calls `then` at each such moment until it returns true. */
   when(moment: EcuMoment, ecu: EcuName, then: () => boolean): void;
-  /** Once, when the TMU has begun a command. */
+  /** Calls `then` once, when the TMU has begun a command. */
   onCommand(then: () => void): void;
-  /** Once, before the next sync on the disk of this machine. */
+  /** Calls `then` once, before the next sync on the disk of this machine. */
   beforeSync(machine: MachineName, then: () => void): Handle;
-  /** Everything works again, also what nobody has mended. */
+  /** Called when everything is repaired at the end of the campaign. */
   atEnd(then: () => void): void;
 }

@@ -1,4 +1,4 @@
-// What the wire does to single frames: they are lost, doubled or destroyed.
+// Faults of single frames on the wire: they are lost, duplicated or corrupted.
 
 import { type FaultModule, faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
@@ -9,7 +9,7 @@ export interface FrameNoise {
   readonly category: 'bus';
   readonly kind: (typeof FRAME_FAULTS)[number];
   readonly at: Trigger;
-  /** Frames in a row. */
+  /** Number of frames in a row. */
   readonly frames: number;
 }
 

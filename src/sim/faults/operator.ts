@@ -1,9 +1,9 @@
-// An operator at the backend, who leaves it at that when the backend refuses or goes away.
+// An operator at the backend, who gives up when the backend refuses or stops.
 
 import { OperatorError } from '../simulated-server.ts';
 import type { FaultContext } from './fault.ts';
 
-/** Undefined: it was refused, or nobody knows. */
+/** Undefined: the request was refused, or its result is unknown. */
 export async function askAsOperator(
   { server }: FaultContext,
   method: 'POST' | 'PUT' | 'DELETE',
@@ -13,7 +13,7 @@ export async function askAsOperator(
   if (!server.running) return undefined;
   return server.operate(method, path, body).catch((error: unknown) => {
     if (error instanceof OperatorError && error.status < 500) return undefined;
-    // It went away in the middle of it.
+    // The server stopped during the request.
     if (!server.running) return undefined;
     throw error;
   });

@@ -1,4 +1,4 @@
-// An ECU of another make is slow, busy, deaf or unwilling, or its new software does not start.
+// An ECU of another make is slow, busy or deaf, refuses requests, or does not start its new software.
 
 import type { PlainEcuFaults } from '../other-make/faults.ts';
 import type { Draw } from './draw.ts';
@@ -16,9 +16,9 @@ export interface OtherMakeFault {
     | 'lingers'
     | 'no-start';
   readonly at: Trigger;
-  /** How long it lasts. */
+  /** How long the fault lasts. */
   readonly forMs: number;
-  /** Requests, or ms, by kind; 0 where there is nothing to say. */
+  /** Number of requests, or ms, by kind; 0 where the kind needs no amount. */
   readonly amount: number;
 }
 
@@ -55,7 +55,7 @@ export const busy = otherMake('busy', {
   onlyTime: true,
 });
 
-/** Long requests are held up by FC.WAIT. */
+/** Long requests are delayed by FC.WAIT. */
 export const waits = otherMake('waits', {
   begin: (faults) => {
     faults.waits = true;
@@ -79,7 +79,7 @@ export const deafAfterSession = otherMake('deaf-after-session', {
   amount: [1, 2],
 });
 
-/** Each restart takes so many ms more. */
+/** Each restart takes this many ms more. */
 export const slowReset = otherMake('slow-reset', {
   begin: (faults, amount) => {
     faults.extraBootMs = amount;
@@ -92,7 +92,7 @@ export const slowReset = otherMake('slow-reset', {
   onlyTime: true,
 });
 
-/** The old program goes on answering for so many ms after the answer to 11. */
+/** The old program answers for this many ms after the answer to 11. */
 export const lingers = otherMake('lingers', {
   begin: (faults, amount) => {
     faults.lingerMs = amount;
@@ -105,7 +105,7 @@ export const lingers = otherMake('lingers', {
   onlyTime: true,
 });
 
-/** What was programmed never starts: it stays in its bootloader. */
+/** The new software never starts: the ECU stays in its bootloader. */
 export const noStart = otherMake('no-start', {
   begin: (faults) => {
     faults.refusesNewImage = true;
@@ -138,7 +138,7 @@ function otherMake(kind: OtherMakeFault['kind'], effect: Effect): FaultModule<Ot
   });
 }
 
-/** It is asked for more than its name only while it is activated: one bank is written then. */
+/** The fault falls into the activation: a single bank is written only then. */
 function triggerOf(draw: Draw): Trigger {
   if (draw.chance(0.3)) return draw.trigger();
   const state = draw.oneOf(['downloading', 'staging', 'activating'] as const);

@@ -1,4 +1,4 @@
-// The supply of machines breaks down, and comes back.
+// The power of some machines fails and comes back.
 
 import { type MachineName, OUR_MACHINES } from '../machine-names.ts';
 import { faultModule } from './fault.ts';
@@ -23,7 +23,7 @@ export const powerCut = faultModule<PowerCutFault>({
     return {
       category: 'power',
       kind: 'cut',
-      // A cut between two writes of the machine itself is where a half change would show.
+      // A cut between two writes of the machine itself is where a half-finished change would show.
       at: draw.chance(0.4) ? draw.write(draw.oneOf(cut)) : draw.trigger(),
       machines: cut,
       offMs: draw.pause(),

@@ -28,7 +28,7 @@ export const resetLoop = faultModule<ResetLoop, EcuName>({
     const machine = vehicle.machine(ecu);
     for (let n = 0; n < resets; n++) {
       mend(n * everyMs, () => {
-        // An ECU that a power cut has switched off comes back at its own time.
+        // An ECU without power is not restarted here; its power cut ends by itself.
         if (!machine.alive) return;
         machine.kill();
         mend(1, () => boot(ecu));

@@ -1,4 +1,4 @@
-// A staged image that never ran loses bits.
+// Bits flip in a staged image that never ran.
 
 import type { EcuName } from '../machine-names.ts';
 import { rotBank } from '../tampering.ts';
@@ -18,7 +18,7 @@ export const rot = faultModule<Rot>({
   draw: (draw) => ({ category: 'disk', kind: 'rot', at: draw.trigger(), ecu: draw.ecu() }),
   countsItself: true,
   fire({ ecu }, context) {
-    // Only what is staged and never ran: the rest of a flash has no second copy to go back to.
+    // Only a staged image that never ran: the other bank has no second copy.
     if (rotBank(context.vehicle.machine(ecu).disk, context.random)) context.fired();
   },
 });

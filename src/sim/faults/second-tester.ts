@@ -1,4 +1,4 @@
-// Somebody at the diagnostic plug speaks with an ECU at the same time.
+// A second tester at the diagnostic connector speaks with an ECU at the same time.
 
 import { classicFrame } from '../../bus/can-frame.ts';
 import { itemAt } from '../../core/present.ts';
@@ -17,7 +17,7 @@ export interface SecondTester {
 }
 
 const GAP_MS = 50;
-/** Default session, tester present, a seed, a version: what a workshop's tester does when it is plugged in. */
+/** Default session, tester present, a seed, a version: what a workshop's tester sends when it is connected. */
 const PAYLOADS = [
   [0x02, 0x10, 0x01],
   [0x02, 0x3e, 0x00],

@@ -1,4 +1,4 @@
-// The backend loses its power: at a moment of the campaign, or before one of the next changes of its disk.
+// The backend loses its power: at a moment of the campaign, or before one of the next operations on its disk.
 
 import { faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';
@@ -7,7 +7,7 @@ export interface ServerPower {
   readonly category: 'server';
   readonly kind: 'power-cut';
   readonly at: Trigger;
-  /** 0: at once; otherwise before the nth operation on its disk from then on. */
+  /** 0: at once; otherwise before the nth operation on its disk from the trigger on. */
   readonly write: number;
   readonly forMs: number;
 }

@@ -1,4 +1,4 @@
-// The program of the backend dies, and is started again later.
+// The program of the backend dies and is started again later.
 
 import { faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';

@@ -1,4 +1,4 @@
-// The small device loses its power between two writes or in the middle of one, or is where there is no network.
+// The small device loses its power between two writes or during one, or has no network.
 
 import { type FaultModule, faultModule } from './fault.ts';
 
@@ -10,7 +10,7 @@ export interface DeviceFault {
   readonly forMs: number;
 }
 
-/** What an update of it does to its disk, and more: the next one is met as well. */
+/** More operations than one update needs, so that some faults hit the next update. */
 const WRITES = 45;
 
 export const deviceCut = deviceFault('cut');
@@ -34,7 +34,7 @@ function deviceFault(kind: DeviceFault['kind']): FaultModule<DeviceFault> {
       let fires = false;
       const stop = smallDevice.onOperation(({ kind: operation }) => {
         fires ||= ++operations === write;
-        // Torn is what is being made durable at that moment.
+        // A torn write hits the data that is being synced at that moment.
         if (!fires || (kind === 'torn' && operation !== 'sync')) return;
         stop();
         fired();

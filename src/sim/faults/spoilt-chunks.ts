@@ -1,4 +1,4 @@
-// The backend spoils what it sends in chunks, as `can-ota server --fault` does.
+// The backend damages or delays the chunks that it sends, as `can-ota server --fault` does.
 
 import { CHUNK_FAULT_NAMES, type ChunkFault } from '../../contract/chunked/faults.ts';
 import { otaChunk } from '../../contract/endpoints/small-devices/chunk.ts';
@@ -13,7 +13,7 @@ export interface SpoiltChunks {
   readonly forMs: number;
 }
 
-/** Longer than anybody waits for an answer. */
+/** Longer than any client waits for an answer. */
 const LATE_MS = 60_000;
 
 export const CHUNK_MODULES = CHUNK_FAULT_NAMES.map(spoiltChunks);
@@ -30,7 +30,7 @@ function spoiltChunks(kind: ChunkFault): FaultModule<SpoiltChunks> {
       return { category: 'backend', kind, at, rate, forMs: draw.between(50, 60_000) };
     },
     fire({ rate, forMs }, { server, random, mend, exchanges }) {
-      // Time stands still while the server works: what is late is late on its way.
+      // Virtual time stands still while the server works, so the delay is put into the network.
       if (kind === 'timeout') {
         const late = exchanges(
           ({ path }) =>

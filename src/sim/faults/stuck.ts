@@ -1,4 +1,4 @@
-// An ECU neither hears nor says anything.
+// An ECU neither receives nor sends anything.
 
 import type { EcuName } from '../machine-names.ts';
 import { faultModule } from './fault.ts';

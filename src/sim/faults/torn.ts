@@ -1,4 +1,4 @@
-// The supply breaks down in the middle of writing: what was not synced is torn.
+// The power fails during a write: data that was not synced is torn.
 
 import type { MachineName } from '../machine-names.ts';
 import type { DiskPlace } from './disk-full.ts';

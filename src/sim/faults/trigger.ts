@@ -1,4 +1,4 @@
-// When a fault begins: counted from the start of its campaign.
+// When a fault begins, counted from the start of its campaign.
 
 import { assertNever } from '../../core/errors.ts';
 import type { MachineName } from '../machine-names.ts';
@@ -9,10 +9,10 @@ export type Trigger =
   | { readonly on: 'write'; readonly machine: MachineName; readonly n: number }
   /** At the end of the nth frame on the wire. */
   | { readonly on: 'frame'; readonly n: number }
-  /** When the TMU's campaign comes into this state. */
+  /** When the TMU's campaign enters this state. */
   | { readonly on: 'state'; readonly state: CampaignPhase; readonly delayMs: number };
 
-/** States of a campaign at which it hurts most. */
+/** States of a campaign at which faults are drawn. */
 export const CAMPAIGN_PHASES = [
   'downloading',
   'awaiting-approval',

@@ -1,4 +1,4 @@
-// An ECU finds a fault with its new software, and stores a trouble code.
+// An ECU detects a fault of its new software and stores a trouble code.
 
 import type { EcuName } from '../machine-names.ts';
 import { plantTroubleCode } from '../tampering.ts';

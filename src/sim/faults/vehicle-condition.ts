@@ -1,4 +1,4 @@
-// The vehicle is not in the condition for an update any more: it moves, or its battery is low.
+// The vehicle loses a condition for the update: it moves, or its battery is low.
 
 import { type FaultModule, faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';

@@ -1,4 +1,4 @@
-// The driver takes the approval back.
+// The driver withdraws the approval.
 
 import { faultModule } from './fault.ts';
 import type { Trigger } from './trigger.ts';

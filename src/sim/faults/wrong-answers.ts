@@ -1,4 +1,4 @@
-// The answers of an ECU are garbled, or negative for no reason.
+// An ECU sends garbled answers, or negative ones for no reason.
 
 import { byteAt, flipBits } from '../../core/bytes.ts';
 import { testerAddresses } from '../../isotp/address.ts';
@@ -36,7 +36,7 @@ export const wrongAnswers = faultModule<WrongAnswers, EcuName>({
   },
 });
 
-/** A negative response where there is a request to refuse, nonsense otherwise. */
+/** A negative response to a request, random bytes otherwise. */
 function wrong(data: Uint8Array, random: SeededRandom): Uint8Array {
   const changed = data.slice();
   const isSingle = data.length > 2 && byteAt(data, 0) >> 4 === 0;

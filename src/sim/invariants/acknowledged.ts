@@ -1,13 +1,13 @@
-// What the backend has taken it keeps: an image that it was given is on its disk, durably, whatever became of its power.
+// The backend keeps what it has acknowledged: such an image is durably on its disk, also after a power cut.
 
 import { invariant } from './invariant.ts';
 
 export const acknowledged = invariant({
   name: 'acknowledged',
-  says: 'what the backend has acknowledged is still there',
+  says: 'every image that the backend has acknowledged is still there',
   watch: () => ({
     'backend-rest'({ lost }, _step, broken) {
-      for (const what of lost) broken(`the backend had taken ${what}, and has it no more`);
+      for (const what of lost) broken(`the backend had acknowledged ${what} and has lost it`);
     },
   }),
 });

@@ -1,4 +1,5 @@
-// All invariants: a row here and a module beside it are all that an invariant needs. Closed set: the names stand in the JSON of the command and in replay files.
+// All invariants. A new one needs a row here and a module beside it. The set is closed: the names are in JSON output and
+// replay files.
 
 import { present } from '../../core/present.ts';
 import { acknowledged } from './acknowledged.ts';
@@ -27,7 +28,7 @@ import { unsettled } from './unsettled.ts';
 import { untouched } from './untouched.ts';
 import { unverifiedBoot } from './unverified-boot.ts';
 
-/** What breaks at the same moment is told in this order. */
+/** Violations of the same moment are reported in this order. */
 export const INVARIANTS = [
   mixture,
   mixedStateReport,
@@ -57,7 +58,7 @@ export const INVARIANTS = [
 ] as const;
 export type InvariantName = (typeof INVARIANTS)[number]['name'];
 
-/** What holds, in words. */
+/** What the invariant demands, in words. */
 export function invariantText(name: InvariantName): string {
   return present(
     INVARIANTS.find((one) => one.name === name),

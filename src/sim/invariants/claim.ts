@@ -1,4 +1,4 @@
-// Said is seen: what a report says of an ECU is what its memory holds.
+// A report about an ECU agrees with the memory of the ECU.
 
 import { ECU_NAMES } from '../machine-names.ts';
 import { invariant } from './invariant.ts';
@@ -6,10 +6,10 @@ import { shortHash } from './words.ts';
 
 export const claim = invariant({
   name: 'claim',
-  says: 'nothing is reported of what an ECU runs that its memory contradicts',
+  says: 'every report of what an ECU runs agrees with its memory',
   watch: () => ({
     rest({ contents, released }, { end }, broken) {
-      // A declared mixed state has an invariant of its own.
+      // Another invariant checks a declared mixed state.
       if (end.last === undefined || end.isDeclared) return;
       for (const { name, version, sha256, error } of end.last.ecus) {
         const ecu = ECU_NAMES.find((known) => known === name);

@@ -1,4 +1,4 @@
-// What commands have really done, against what their states say.
+// Compares what commands have really done with their states.
 
 import type { CommandRow, ServicesFacts } from '../services-facts.ts';
 import { invariant } from './invariant.ts';

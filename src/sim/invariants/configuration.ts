@@ -1,4 +1,4 @@
-// The configuration that the backend believes in is the one that the vehicle holds.
+// The vehicle has the configuration in force that the backend was told.
 
 import { isDeepStrictEqual } from 'node:util';
 import type { ServicesFacts } from '../services-facts.ts';
@@ -6,7 +6,7 @@ import { invariant } from './invariant.ts';
 
 export const configuration = invariant({
   name: 'configuration',
-  says: 'what the backend was told is in force is in force',
+  says: 'the configuration that the vehicle reports is the one in force',
   watch: () => ({
     services({ facts }, _step, broken) {
       for (const text of configurationFaults(facts)) broken(text);

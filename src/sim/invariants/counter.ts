@@ -1,4 +1,4 @@
-// Security counters only rise, and guard what is started.
+// Security counters only rise, and no image below them is started.
 
 import { ECU_NAMES, type EcuName } from '../machine-names.ts';
 import type { VehicleContents } from '../vehicle-contents.ts';

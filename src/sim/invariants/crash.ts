@@ -1,8 +1,8 @@
-// Programs do not end by themselves: seen by the episode, which runs them.
+// Programs do not end by themselves. The episode, which runs them, reports it.
 
 import { invariant } from './invariant.ts';
 
 export const crash = invariant({
   name: 'crash',
-  says: 'nothing throws that nobody expects',
+  says: 'no program throws an unexpected error',
 });

@@ -1,4 +1,4 @@
-// Whatever happened, every machine works in the end.
+// At the end of a campaign every machine works, whatever happened.
 
 import { invariant } from './invariant.ts';
 
@@ -8,7 +8,7 @@ export const dead = invariant({
   watch: () => ({
     rest({ dead: machines, imageless }, { end }, broken) {
       if (!end.isDeclared) {
-        for (const ecu of imageless) broken(`${ecu} has no image to run, and nobody said so`);
+        for (const ecu of imageless) broken(`${ecu} has no image to run, and no report says so`);
       }
       for (const machine of machines) broken(`${machine} does not run`);
     },

@@ -1,4 +1,4 @@
-// A confirmation follows from what all ECUs of the campaign have shown.
+// A confirmation needs the evidence of all ECUs of the campaign.
 
 import { invariant } from './invariant.ts';
 
@@ -13,7 +13,7 @@ export const earlyConfirm = invariant({
       }
       const unasked = planned.filter((other) => activated.has(other) && !asked.has(other));
       if (unasked.length > 0) {
-        broken(`${ecu} was confirmed, and nobody had asked ${unasked.join(', ')} what it runs`);
+        broken(`${ecu} was confirmed before ${unasked.join(', ')} was asked what it runs`);
       }
     },
   }),

@@ -1,4 +1,4 @@
-// A counter is what cannot be taken back: it waits for all ECUs of the campaign.
+// A raised counter cannot be undone, so it waits for all ECUs of the campaign.
 
 import { invariant } from './invariant.ts';
 
@@ -8,7 +8,7 @@ export const earlyCounter = invariant({
   watch: () => ({
     counter({ ecu, counter }, { planned, activated, confirmed, counters }, broken) {
       const rises = counter > (counters.get(ecu) ?? 0);
-      // A counter that an earlier campaign owed may rise while this one has not touched its ECU.
+      // A counter that an earlier campaign owed may rise before this campaign touches its ECU.
       if (!rises || !planned.includes(ecu) || !activated.has(ecu)) return;
       const missing = planned.filter((other) => !confirmed.has(other));
       if (missing.length === 0) return;

@@ -1,4 +1,4 @@
-// What an invariant is: words, and what it looks at of the things that are seen of one vehicle.
+// The form of an invariant: its words, and the observations of one vehicle that it checks.
 
 import type { EcuContents } from '../ecu-contents.ts';
 import type { EcuName } from '../machine-names.ts';
@@ -14,40 +14,40 @@ export interface ReportRow {
     readonly name: string;
     readonly version: string | null;
     readonly sha256: string | null;
-    /** Why the ECU could not be taken back or asked. */
+    /** Why the ECU could not be rolled back or asked. */
     readonly error: string | null;
   }[];
 }
 
-/** SHA-256 and version of the images that may run on an ECU, by SHA-256. */
+/** Versions of the images that may run on an ECU, by SHA-256. */
 export type Released = Readonly<Record<EcuName, ReadonlyMap<string, string>>>;
 
 export type Observation = { readonly atMs: number } & (
   | {
       readonly kind: 'start';
       readonly campaign: number;
-      /** No faults: it must succeed. */
+      /** A campaign without faults: it must succeed. */
       readonly proof: boolean;
-      /** Its faults cost nothing but time: it must succeed. Missing: it has others. */
+      /** All its faults only cost time: it must succeed. Missing: it has other faults. */
       readonly onlyTime?: boolean;
-      /** A safety release: nobody has to approve, but the driver is told before anything is erased. */
+      /** A safety release: no approval is needed, but the driver is told before anything is erased. */
       readonly forced: boolean;
       readonly contents: VehicleContents;
       /** SHA-256 of the newest release of each ECU. */
       readonly wanted: Readonly<Record<EcuName, string>>;
     }
-  /** An ECU was started from these bytes. */
+  /** An ECU booted these bytes. */
   | {
       readonly kind: 'boot';
       readonly ecu: EcuName;
-      /** Undefined: recovery, nothing runs. */
+      /** Undefined: recovery mode; no image runs. */
       readonly sha256: string | undefined;
       readonly imageCounter: number;
       readonly counter: number;
     }
   /** A bank was erased. */
   | { readonly kind: 'erase'; readonly ecu: EcuName }
-  /** The driver has typed this. */
+  /** The driver typed this answer. */
   | {
       readonly kind: 'driver';
       readonly answer: 'approved' | 'withdrawn' | 'other';
@@ -55,13 +55,13 @@ export type Observation = { readonly atMs: number } & (
     }
   /** The CGW shows a safety release to the driver. */
   | { readonly kind: 'informed' }
-  /** The TMU asks an ECU for its trouble codes, which is the last question before confirmation. */
+  /** The TMU asks an ECU for its trouble codes, which is the last check before the confirmation. */
   | { readonly kind: 'asked'; readonly ecu: EcuName }
   /** The TMU sends 11 (ECUReset). */
   | { readonly kind: 'reset-ordered'; readonly ecu: EcuName }
-  /** An ECU of another make takes 10 02, or answers 22: its conditions are not met. */
+  /** An ECU of another make accepts 10 02, or answers 22: its conditions are not met. */
   | { readonly kind: 'programming'; readonly ecu: EcuName; readonly accepted: boolean }
-  /** The one bank of an ECU of another make holds a whole image again. */
+  /** The single bank of an ECU of another make holds a complete image again. */
   | { readonly kind: 'written'; readonly ecu: EcuName; readonly sha256: string }
   | { readonly kind: 'confirmed'; readonly ecu: EcuName; readonly content: EcuContents }
   | { readonly kind: 'counter'; readonly ecu: EcuName; readonly counter: number }
@@ -69,92 +69,92 @@ export type Observation = { readonly atMs: number } & (
       readonly kind: 'rest';
       readonly contents: VehicleContents;
       readonly dead: readonly string[];
-      /** Run nothing but their bootloader: the one bank holds no image that may be started. */
+      /** ECUs that run only their bootloader, because the single bank holds no image that may be started. */
       readonly imageless: readonly EcuName[];
       readonly silent: readonly EcuName[];
-      /** Of this vehicle, since the start of the episode, oldest first. */
+      /** Reports of this vehicle since the start of the episode, oldest first. */
       readonly reports: readonly ReportRow[];
-      /** Versions in the words of the releases, for the report of a mixed state. */
+      /** Versions of the releases, for the report of a mixed state. */
       readonly released: Released;
-      /** Campaigns whose end the TMU has told, with the outcome. */
+      /** Campaigns whose end the TMU has reported, with the outcome. */
       readonly told: readonly { readonly campaign: string; readonly outcome: string }[];
     }
-  /** Configuration, commands and telemetry after a rest. */
+  /** Configuration, commands and telemetry once the vehicle is at rest. */
   | { readonly kind: 'services'; readonly facts: ServicesFacts }
-  /** What was given to the backend, was acknowledged, and is not there. */
+  /** What the backend has acknowledged but does not have. */
   | { readonly kind: 'backend-rest'; readonly lost: readonly string[] }
-  /** The small device was started from these bytes (null: it has nothing to run), which it calls by this version. */
+  /** The small device booted these bytes (null: it has nothing to run) and reports this version. */
   | {
       readonly kind: 'device-boot';
       readonly held: string | undefined;
       readonly says: string | null;
     }
-  /** The small device tells how an update ended, and what it runs. */
+  /** The small device reports how an update ended and what it runs. */
   | { readonly kind: 'device-says'; readonly held: string | undefined; readonly says: string }
-  /** Everything works, and it waits for the next release. */
+  /** Everything works, and the small device waits for the next release. */
   | {
       readonly kind: 'device-rest';
       readonly held: string | undefined;
       readonly newest: string;
       /** What it ran when the newest one was released. */
       readonly before: string | undefined;
-      /** Versions of which the backend believes that it has installed them. */
+      /** Versions that the backend regards as installed on the device. */
       readonly completed: readonly string[];
     }
-  /** What was left to do after the rest is done. */
+  /** The work that was left at the rest is done. */
   | {
       readonly kind: 'recovered';
       readonly contents: VehicleContents;
       readonly reports: readonly ReportRow[];
     }
-  /** The episode itself has seen that it does not hold. */
+  /** The episode itself has detected the violation. */
   | { readonly kind: 'failed'; readonly invariant: string; readonly text: string }
 );
 export type Seen<K extends Observation['kind']> = Extract<Observation, { kind: K }>;
 
 export interface InvariantOptions {
-  /** What may run, growing with each release; asked at each boot. */
+  /** Images that may run, growing with each release; read at each boot. */
   readonly released: () => Released;
-  /** How long after a withdrawal an erase may still come that was ordered before it. */
+  /** How long after a withdrawal an erase may still come that was requested before it. */
   readonly withdrawalGraceMs: number;
-  /** Questions about the installation are asked at all. */
+  /** Whether the driver is asked about the installation at all. */
   readonly approvalNeeded: boolean;
 }
 
-/** What was seen of the present campaign before the observation at hand. */
+/** What was observed of the present campaign before the current observation. */
 export interface SeenCampaign {
   readonly start: Seen<'start'>;
   /** ECUs whose newest release is not what they ran at the start. */
   readonly planned: readonly EcuName[];
-  /** Ran the wanted image at least once. */
+  /** ECUs that ran the wanted image at least once. */
   readonly activated: ReadonlySet<EcuName>;
-  /** Were asked for their trouble codes since. */
+  /** ECUs that were asked for their trouble codes after that. */
   readonly asked: ReadonlySet<EcuName>;
   readonly confirmed: ReadonlySet<EcuName>;
-  /** The driver was told. */
+  /** Whether the driver was told. */
   readonly informed: boolean;
-  /** Highest security counters that were ever seen. */
+  /** Highest security counter observed of each ECU. */
   readonly counters: ReadonlyMap<EcuName, number>;
 }
 
-/** At its rest. */
+/** The campaign at its rest. */
 interface RestingCampaign extends SeenCampaign {
   readonly end: CampaignEnd;
 }
 
 export interface CampaignEnd {
-  /** The last report that came to the backend since the rest of the campaign before. */
+  /** The last report that the backend received since the rest of the previous campaign. */
   readonly last: ReportRow | undefined;
-  /** The last report is that of a mixed state. */
+  /** Whether the last report declares a mixed state. */
   readonly isDeclared: boolean;
   readonly isNew: boolean;
   readonly isOld: boolean;
 }
 
-/** Tells that it does not hold. */
+/** Reports a violation. */
 export type Broken = (text: string) => void;
 
-/** Handlers by what was seen; each episode and vehicle has its own. */
+/** Handlers by kind of observation; each episode and vehicle has its own. */
 export type Watch = {
   readonly [K in Observation['kind']]?: (
     seen: Seen<K>,
@@ -166,11 +166,11 @@ export type Watch = {
 export interface Invariant<N extends string = string> {
   readonly name: N;
   readonly says: string;
-  /** Missing: only the episode itself can see it (`failed`). */
+  /** Missing: only the episode itself can detect it (`failed`). */
   watch?(options: InvariantOptions): Watch;
 }
 
-/** Keeps its name exact. */
+/** Keeps the exact name. */
 export function invariant<const N extends string>(one: Invariant<N>): Invariant<N> {
   return one;
 }

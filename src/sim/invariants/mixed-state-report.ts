@@ -1,15 +1,15 @@
-// A vehicle that declares a mixed state says of each ECU what it runs.
+// A vehicle that declares a mixed state reports what each ECU runs.
 
 import { ECU_NAMES } from '../machine-names.ts';
 import { invariant } from './invariant.ts';
 
 export const mixedStateReport = invariant({
   name: 'mixed-state-report',
-  says: 'a declared mixed state is spelled out as it is',
+  says: 'the report of a mixed state says what each ECU really runs',
   watch: () => ({
     rest({ contents, released }, step, broken) {
       const { last, isDeclared, isOld } = step.end;
-      // An ECU that nobody confirmed may have gone back by itself since.
+      // An ECU without a confirmation may have rolled back by itself since.
       if (last === undefined || !isDeclared || isOld) return;
       for (const { name, version, error } of last.ecus) {
         if (error !== null) continue;

@@ -1,4 +1,4 @@
-// The heart of it: the vehicle is new as a whole, or old as a whole, or it has said that it is neither.
+// The central invariant: all ECUs run new software, all run old software, or the vehicle has declared a mixed state.
 
 import { invariant } from './invariant.ts';
 import { mixtureText } from './words.ts';

@@ -1,11 +1,11 @@
-// The last report against the bytes.
+// Compares the last report with the bytes in the ECUs.
 
 import { invariant } from './invariant.ts';
 import { mixtureText, outcomeText } from './words.ts';
 
 export const outcome = invariant({
   name: 'outcome',
-  says: 'the outcome is what became of the vehicle',
+  says: 'the reported outcome agrees with the software in the vehicle',
   watch: () => ({
     rest({ contents }, step, broken) {
       const { last, isNew, isOld, isDeclared } = step.end;

@@ -1,11 +1,11 @@
-// Patience is time: an ECU that is only slow or busy is waited for.
+// The TMU waits for an ECU that is only slow or busy.
 
 import { invariant } from './invariant.ts';
 import { outcomeText } from './words.ts';
 
 export const patience = invariant({
   name: 'patience',
-  says: 'a campaign succeeds in which an ECU was only slow or busy',
+  says: 'a campaign in which an ECU was only slow or busy succeeds',
   watch: () => ({
     rest(_seen, { start, end }, broken) {
       if (start.onlyTime !== true || end.last?.outcome === 'SUCCESS') return;

@@ -1,4 +1,4 @@
-// After each campaign with faults comes one without: the vehicle is still able to take an update.
+// Each campaign with faults is followed by one without, which shows that the vehicle can still be updated.
 
 import { ECU_NAMES } from '../machine-names.ts';
 import { invariant } from './invariant.ts';

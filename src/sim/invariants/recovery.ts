@@ -1,4 +1,4 @@
-// What a campaign had to leave undone is done as soon as it can be.
+// Work that a campaign had to leave is done as soon as it is possible.
 
 import { ECU_NAMES } from '../machine-names.ts';
 import { invariant } from './invariant.ts';
@@ -6,7 +6,7 @@ import { allRun, isMadeGood, mixtureText } from './words.ts';
 
 export const recovery = invariant({
   name: 'recovery',
-  says: 'a mixed state and owed counters are made good as soon as everything works',
+  says: 'a mixed state is repaired, and owed counters are raised, as soon as everything works',
   watch: () => ({
     recovered({ contents }, step, broken) {
       const { wanted, contents: before } = step.start;

@@ -1,4 +1,4 @@
-// The backend hears of every outcome.
+// The backend receives every outcome.
 
 import { invariant } from './invariant.ts';
 
@@ -10,16 +10,16 @@ export const report = invariant({
       const seen = new Set<string>();
       for (const { campaign, outcome } of reports) {
         const key = `${campaign} ${outcome}`;
-        if (seen.has(key)) broken(`${outcome} of ${campaign} came twice`);
+        if (seen.has(key)) broken(`${outcome} of ${campaign} was reported twice`);
         seen.add(key);
       }
       for (const { campaign, outcome } of told) {
         if (!seen.has(`${campaign} ${outcome}`)) {
-          broken(`${outcome} of ${campaign} never came to the backend`);
+          broken(`${outcome} of ${campaign} never reached the backend`);
         }
       }
       if (end.last === undefined) {
-        broken('the campaign has ended, and the backend knows of no outcome');
+        broken('the campaign has ended, and the backend has no outcome');
       }
     },
   }),

@@ -1,4 +1,4 @@
-// A small device boots what was released for it, ends on the old or the new release, and says only what it holds.
+// A small device boots only released images, ends with the old or the new release, and reports what it really holds.
 
 import { invariant } from './invariant.ts';
 
@@ -10,9 +10,9 @@ export const smallDevice = invariant({
     return {
       'device-boot'({ held, says }, _step, broken) {
         if (says === null) {
-          broken('the small device has nothing that it could run');
+          broken('the small device has no image to run');
         } else if (held === undefined) {
-          broken(`the small device boots bytes nobody released as ${says}`);
+          broken(`the small device boots bytes that were never released and calls them ${says}`);
         } else if (held !== says) {
           broken(`the small device boots ${held} and calls it ${says}`);
         }
@@ -22,13 +22,15 @@ export const smallDevice = invariant({
         if (says !== (held ?? '')) broken(`the small device holds ${held}, and says ${says}`);
       },
       'device-rest'({ held, newest, before, completed }, _step, broken) {
-        // What did not work once, it goes back from, and does not try again by itself.
+        // After a release that did not work the device rolls back and does not try it again by itself.
         if (held !== newest && held !== before) {
           broken(`the small device is left with ${held}, neither ${newest} nor ${before}`);
         }
         for (const version of completed) {
           if (booted.has(version)) continue;
-          broken(`the backend believes that the small device runs ${version}, never booted`);
+          broken(
+            `the backend records that the small device runs ${version}, which it never booted`,
+          );
         }
       },
     };

@@ -1,4 +1,4 @@
-// Everything comes to an end: seen by the episode, which waits for it.
+// Every campaign and command ends. The episode, which waits for them, reports it.
 
 import { invariant } from './invariant.ts';
 

@@ -1,11 +1,11 @@
-// No batch of measurements is lost, and no sample comes twice.
+// No batch of measurements is lost, and no sample arrives twice.
 
 import type { ServicesFacts } from '../services-facts.ts';
 import { invariant } from './invariant.ts';
 
 export const telemetry = invariant({
   name: 'telemetry',
-  says: 'everything that was measured is at the backend, once',
+  says: 'every measurement is at the backend exactly once',
   watch: () => ({
     services({ facts }, _step, broken) {
       for (const text of telemetryFaults(facts)) broken(text);
@@ -18,5 +18,5 @@ export function* telemetryFaults({ senders, twice }: ServicesFacts): Generator<s
     if (lost === 0 && batches === highest) continue;
     yield `of ${highest} batches of ${sender} the backend has taken ${batches}, ${lost} are lost`;
   }
-  if (twice !== undefined) yield `${twice.did} of ${twice.at} came twice`;
+  if (twice !== undefined) yield `${twice.did} of ${twice.at} arrived twice`;
 }

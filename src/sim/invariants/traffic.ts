@@ -1,4 +1,4 @@
-// A campaign silences the vehicle, and lets it speak again.
+// Normal traffic, which a campaign switches off, runs again after it.
 
 import { invariant } from './invariant.ts';
 

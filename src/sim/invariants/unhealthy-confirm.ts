@@ -1,10 +1,10 @@
-// New software that has found a fault is not confirmed.
+// New software that has detected a fault is not confirmed.
 
 import { invariant } from './invariant.ts';
 
 export const unhealthyConfirm = invariant({
   name: 'unhealthy-confirm',
-  says: 'no ECU is confirmed that has stored new trouble codes',
+  says: 'no ECU with new trouble codes is confirmed',
   watch: () => ({
     confirmed({ ecu, content }, { start }, broken) {
       const known = new Set(start.contents[ecu].troubleCodes);

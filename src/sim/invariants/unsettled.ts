@@ -1,4 +1,4 @@
-// After the end of a campaign every ECU stands for what it runs.
+// After a campaign no bank of an ECU is on trial or pending.
 
 import { ECU_NAMES } from '../machine-names.ts';
 import { invariant } from './invariant.ts';
@@ -11,7 +11,7 @@ export const unsettled = invariant({
       if (end.isDeclared) return;
       for (const ecu of ECU_NAMES) {
         const { standing } = contents[ecu];
-        if (standing !== 'settled') broken(`${ecu} is left ${standing}`);
+        if (standing !== 'settled') broken(`${ecu} is still ${standing}`);
       }
     },
   }),

@@ -1,18 +1,18 @@
-// Begun is not changed: an ECU that only said no is left alone, and nothing is undone that was never done.
+// An ECU that only refused is left alone, and no rollback is made where nothing was changed.
 
 import type { EcuName } from '../machine-names.ts';
 import { invariant } from './invariant.ts';
 
 interface Touch {
-  /** Whether it has taken the programming session in this campaign. Undefined: it was not asked. */
+  /** Whether the ECU has accepted the programming session in this campaign. Undefined: it was not asked. */
   accepted: boolean | undefined;
-  /** In this campaign. */
+  /** Number of erases in this campaign. */
   erases: number;
 }
 
 export const untouched = invariant({
   name: 'untouched',
-  says: 'an ECU that only refused is neither reset nor erased, and nothing is undone that was never done',
+  says: 'an ECU that only refused is neither reset nor erased, and unchanged ECUs are not rolled back',
   watch() {
     let touches = new Map<EcuName, Touch>();
     const touchOf = (ecu: EcuName): Touch => {
@@ -30,19 +30,21 @@ export const untouched = invariant({
       },
       'reset-ordered'({ ecu }, _step, broken) {
         if (touchOf(ecu).accepted === false)
-          broken(`${ecu} was reset, and had only refused to be programmed`);
+          broken(`${ecu} was reset although it had only refused to be programmed`);
       },
       erase({ ecu }, _step, broken) {
         const touch = touchOf(ecu);
         touch.erases++;
         if (touch.accepted === false)
-          broken(`${ecu} was erased, and had only refused to be programmed`);
+          broken(`${ecu} was erased although it had only refused to be programmed`);
       },
       written({ ecu, sha256 }, { start }, broken) {
         const isSame = sha256 === start.contents[ecu].sha256 && sha256 !== start.wanted[ecu];
-        // Erased only once, and that for what it had held.
+        // The first erase of this campaign already wrote back the old image.
         if (isSame && touchOf(ecu).erases === 1) {
-          broken(`${ecu} was given what it ran already, and nothing else had been written into it`);
+          broken(
+            `${ecu} got the image that it ran already, although no other image had been written`,
+          );
         }
       },
     };

@@ -1,15 +1,15 @@
-// An ECU starts only what was released for it.
+// An ECU starts only images that were released for it.
 
 import { invariant } from './invariant.ts';
 import { shortHash } from './words.ts';
 
 export const unverifiedBoot = invariant({
   name: 'unverified-boot',
-  says: 'what is started was signed for this ECU, or came from its factory',
+  says: 'an ECU starts only images that were signed for it or came from its factory',
   watch: ({ released }) => ({
     boot({ ecu, sha256 }, _step, broken) {
       if (sha256 === undefined || released()[ecu].has(sha256)) return;
-      broken(`${ecu} started bytes that nobody released for it: ${shortHash(sha256)}`);
+      broken(`${ecu} started bytes that were never released for it: ${shortHash(sha256)}`);
     },
   }),
 });

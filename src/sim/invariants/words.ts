@@ -1,4 +1,4 @@
-// How invariants speak of what ECUs run.
+// Words of the invariants for what ECUs run.
 
 import type { EcuContents } from '../ecu-contents.ts';
 import { ECU_NAMES, type EcuName } from '../machine-names.ts';
@@ -29,7 +29,7 @@ export function isMadeGood({ standing, counter, imageCounter }: EcuContents): bo
   return standing === 'settled' && counter === imageCounter;
 }
 
-/** Every ECU runs what `want` says. */
+/** Whether every ECU runs the image that `want` names. */
 export function allRun(
   contents: VehicleContents,
   want: (ecu: EcuName) => string | undefined,

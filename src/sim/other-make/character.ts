@@ -1,11 +1,11 @@
-// How an ECU of another make behaves for its whole life: drawn once for an episode, from a random of its own.
+// How an ECU of another make behaves for its whole life: drawn once for an episode, from a random stream of its own.
 
 import { byteAt } from '../../core/bytes.ts';
 import type { Random } from '../../core/random.ts';
 import { ecuSchema, type VehicleEcu } from '../../vehicle/schema.ts';
 import { OTHER_MAKE } from '../machine-names.ts';
 
-/** Services and routines that such ECUs know or do not know: the vehicle file says `try` for each. */
+/** Services and routines that such ECUs may lack: the vehicle file says `try` for each. */
 export const OPTIONAL = [
   'dtcSetting',
   'communication',
@@ -22,9 +22,9 @@ export type Optional = (typeof OPTIONAL)[number];
 export interface Character {
   readonly security: 'none' | 'xor';
   readonly knows: readonly Optional[];
-  /** From a request to its answer. */
+  /** Time from a request to its answer. */
   readonly answerMs: number;
-  /** From a reset to the first request that is heard. */
+  /** Time from a reset until the ECU receives requests. */
   readonly bootMs: number;
   readonly eraseMs: number;
   /** maxNumberOfBlockLength. */
@@ -47,7 +47,7 @@ export function drawCharacter(random: Random): Character {
   };
 }
 
-/** What the vehicle file says about it. */
+/** Description of the ECU in the vehicle file. */
 export function descriptionOf({ security }: Character): VehicleEcu {
   return ecuSchema.parse({
     name: OTHER_MAKE,
@@ -65,7 +65,7 @@ export function descriptionOf({ security }: Character): VehicleEcu {
   });
 }
 
-/** The key that fits a seed. */
+/** The key for a seed. */
 export function xorKey(seed: Uint8Array): Uint8Array {
   const constant = Buffer.from(XOR_CONSTANT, 'hex');
   return seed.map((byte, at) => byte ^ byteAt(constant, at % constant.length));

@@ -1,19 +1,19 @@
-// What goes wrong with an ECU of another make at present. Faults change it at any time; it outlives resets.
+// Present faults of an ECU of another make. They may change at any time and outlive resets.
 
 export interface PlainEcuFaults {
   /** Its conditions are not met: 10 02 is answered with 22. */
   refusesProgramming: boolean;
   /** Every request is answered with 21 (busyRepeatRequest). */
   busy: boolean;
-  /** Long requests are held up by FC.WAIT. */
+  /** Long requests are delayed by FC.WAIT. */
   waits: boolean;
-  /** It answers 10 02 before it restarts into its bootloader, and does not hear that many requests afterwards. */
+  /** It answers 10 02 before it restarts into its bootloader, and then misses this many requests. */
   deafAfterSession: number;
-  /** More time for each restart. */
+  /** Additional time for each restart. */
   extraBootMs: number;
-  /** The old program goes on answering for so long after the answer to 11. */
+  /** The old program answers for this long after the answer to 11. */
   lingerMs: number;
-  /** New software never starts: it stays in its bootloader. */
+  /** New software never starts: the ECU stays in its bootloader. */
   refusesNewImage: boolean;
 }
 

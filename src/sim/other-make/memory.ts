@@ -1,4 +1,4 @@
-// The memory of an ECU of another make: one bank, and a few durable facts beside it. The bytes can be read from outside.
+// The memory of an ECU of another make: one bank and a few durable facts. Its bytes can be read from outside.
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -10,9 +10,9 @@ const FLASH = 'flash.bin';
 const FACTS = 'facts.json';
 
 const factsSchema = z.object({
-  /** The bank holds a whole image. */
+  /** The bank holds a complete image. */
   valid: z.boolean(),
-  /** The next boot stays in the bootloader: somebody wants to program. */
+  /** The next boot stays in the bootloader for programming. */
   programming: z.boolean(),
   /** SHA-256 of the image that has run. */
   proven: z.string().nullable(),
@@ -31,7 +31,7 @@ export class PlainMemory {
     this.#image = image;
   }
 
-  /** As after power-on. `factory`: what a new ECU holds. */
+  /** Opens the memory as after power-on. `factory`: the image of a new ECU. */
   static async open(storage: Storage, factory: Uint8Array): Promise<PlainMemory> {
     const read = await readFileOnce(storage, FACTS, codec);
     if (read.state === 'known') {
@@ -55,7 +55,7 @@ export class PlainMemory {
     return this.#file.content.programming;
   }
 
-  /** The image has run before. */
+  /** Whether the image has run before. */
   get isProven(): boolean {
     return this.#file.content.proven === this.sha256;
   }
@@ -68,7 +68,7 @@ export class PlainMemory {
     return this.#image.length;
   }
 
-  /** The last word of the first line of the image. Undefined: it holds none. */
+  /** The last word in the first line of the image. Undefined: there is no valid image. */
   get version(): string | undefined {
     if (!this.valid) return undefined;
     const end = this.#image.indexOf(0x0a);
@@ -100,7 +100,7 @@ export class PlainMemory {
     await file.close();
   }
 
-  /** Everything that was appended is durable. */
+  /** Makes everything durable that was appended. */
   async sync(): Promise<void> {
     const file = await this.#storage.open(FLASH);
     await file.sync();
@@ -116,7 +116,7 @@ export class PlainMemory {
   }
 }
 
-/** By the bytes on its disk. It has neither counter nor trial. */
+/** Contents by the bytes on its disk. The ECU has neither a counter nor a trial. */
 export function readPlainContents(read: ReadFile): EcuContents {
   const facts = factsOf(read(FACTS));
   const flash = read(FLASH);

@@ -30,7 +30,7 @@ export interface PlainEcuOptions {
 }
 
 const S3_MS = 5000;
-/** Answers that nobody hears where the request went to all ECUs (ISO 14229-1 7.5.3.3). */
+/** Negative responses that are not sent when the request went to all ECUs (ISO 14229-1 7.5.3.3). */
 const UNSAID: ReadonlySet<number> = new Set([
   Nrc.serviceNotSupported,
   Nrc.subFunctionNotSupported,
@@ -40,7 +40,7 @@ const UNSAID: ReadonlySet<number> = new Set([
 ]);
 
 export class PlainEcu {
-  /** Rejects when its disk does not let it start. */
+  /** Rejects when the ECU cannot start because of its disk. */
   readonly stopped: Promise<never>;
   readonly #options: PlainEcuOptions;
   readonly #fail: (error: unknown) => void;
@@ -59,21 +59,23 @@ export class PlainEcu {
     this.#fail = reject;
   }
 
-  /** Undefined while it starts. `recovery`: nothing but its bootloader can run. */
+  /** Undefined while it starts. `recovery`: only its bootloader can run. */
   get running(): { readonly bank: 'A' | 'recovery' } | undefined {
     const machine = this.#machine;
     if (machine === undefined) return undefined;
     return { bank: machine.memory.valid && !machine.stays ? 'A' : 'recovery' };
   }
 
-  /** `answerWhenUp`: what the bootloader says first, in place of the application that has gone. */
+  /**
+   * `answerWhenUp`: the answer that the bootloader sends first, in place of the application that has stopped.
+   */
   async boot(answerWhenUp?: Uint8Array): Promise<void> {
     const { clock, character, faults, storage, factoryImage } = this.#options;
     this.#leave();
     const boot = ++this.#boots;
     await sleep(clock, 'boot', character.bootMs + faults.extraBootMs);
     const memory = await PlainMemory.open(storage, factoryImage);
-    // It was reset once more meanwhile.
+    // Another reset came meanwhile.
     if (boot !== this.#boots) return;
     const wanted = memory.programming;
     const stays = !memory.valid || (faults.refusesNewImage && !memory.isProven);
@@ -83,7 +85,7 @@ export class PlainEcu {
       ...{ memory, character, faults, stays, random: this.#options.random },
       inBootloader: wanted || stays,
       session: wanted ? Session.programming : Session.default,
-      // What cannot be started has no version that anybody could run.
+      // An image that cannot be started has no running version.
       version: stays ? undefined : memory.version,
       unlocked: character.security === 'none',
       seed: undefined,
@@ -165,7 +167,7 @@ export class PlainEcu {
     const { positive, restarts } = reply;
     const isSuppressed = reply.suppressed === true;
     if (restarts === 'bootloader' && faults.deafAfterSession === 0) {
-      // The bootloader gives the answer, as soon as it is there.
+      // The bootloader sends the final answer once it has started.
       this.#refuse(sid, Nrc.requestCorrectlyReceivedResponsePending);
       await this.boot(positive);
       return;
@@ -204,7 +206,7 @@ export class PlainEcu {
     this.#physical?.send(Uint8Array.of(0x7f, sid, nrc));
   }
 
-  /** Without a request the bootloader lets the application run, and the application leaves its session. */
+  /** Without a request the bootloader starts the application, and the application leaves its session. */
   #restartS3(): void {
     this.#s3?.cancel();
     this.#s3 = this.#options.clock.after('S3', S3_MS, () => {

@@ -1,4 +1,4 @@
-// What an ECU of another make answers to a request, in its application and in its bootloader.
+// Answers of an ECU of another make, in its application and in its bootloader.
 
 import { asciiBytes, concatBytes, toHex, uintToBytes } from '../../core/bytes.ts';
 import type { Random } from '../../core/random.ts';
@@ -11,27 +11,27 @@ import type { PlainEcuFaults } from './faults.ts';
 import type { PlainMemory } from './memory.ts';
 
 export type PlainEcuEvent =
-  /** `sha256` is null where it stays in its bootloader. */
+  /** `sha256` is null where the ECU stays in its bootloader. */
   | { readonly kind: 'boot'; readonly sha256: string | null }
   | { readonly kind: 'erase' }
   /** 10 02 was answered with 22. */
   | { readonly kind: 'refused' }
   /** 10 02 was accepted. */
   | { readonly kind: 'opened' }
-  /** The bank holds a whole image again. */
+  /** The bank holds a complete image again. */
   | { readonly kind: 'written'; readonly sha256: string };
 
-/** The program that runs, from one reset to the next. */
+/** The running program, from one reset to the next. */
 export interface Machine {
   readonly memory: PlainMemory;
   readonly character: Character;
   readonly faults: PlainEcuFaults;
   readonly random: Random;
-  /** There is no application that it could start. */
+  /** There is no application that can be started. */
   readonly stays: boolean;
   readonly inBootloader: boolean;
   session: number;
-  /** Read at its start: it says so until its end, whatever becomes of the bank meanwhile. */
+  /** Read at the start and unchanged until the end, whatever happens to the bank meanwhile. */
   readonly version: string | undefined;
   unlocked: boolean;
   seed: Uint8Array | undefined;
@@ -45,11 +45,11 @@ export type PlainReply =
       readonly positive: Uint8Array;
       readonly suppressed?: boolean;
       readonly takesMs?: number;
-      /** Afterwards it restarts; `bootloader`: into that one. */
+      /** The ECU restarts after the answer; `bootloader`: into its bootloader. */
       readonly restarts?: 'reset' | 'bootloader';
     };
 
-/** P2server: later than this it asks for patience, and then each P2*server. */
+/** P2server: after this time it sends response pending, and again after each P2*server. */
 export const P2_MS = 45;
 export const P2_STAR_MS = 2000;
 const BANK_BYTES = 1024 * 1024;
@@ -272,7 +272,7 @@ async function transfer(machine: Machine, request: Uint8Array): Promise<PlainRep
   if (open === undefined) return { nrc: Nrc.requestSequenceError };
   const block = byteOf(request, 1);
   const positive = Uint8Array.of(0x76, block);
-  // The answer was lost, and the block comes again.
+  // The tester did not get the answer and repeats the block.
   if (memory.length > 0 && block === ((open.block - 1) & 0xff)) return { positive };
   if (block !== open.block) return { nrc: Nrc.wrongBlockSequenceCounter };
   const bytes = request.slice(2);
@@ -304,7 +304,7 @@ async function complete({ memory, onEvent }: Machine): Promise<void> {
   onEvent({ kind: 'written', sha256: memory.sha256 });
 }
 
-/** 0 where the request ends before it: this firmware looks into a buffer of zeros. */
+/** 0 where the request ends before the index: this firmware reads from a buffer of zeros. */
 function byteOf(request: Uint8Array, index: number): number {
   return request[index] ?? 0;
 }
