@@ -1,4 +1,4 @@
-// What every command needs of its process: output, signals, exit codes. The composition root's own small kit.
+// What every command needs of its process: output, signals, exit codes.
 
 import type { Writable } from 'node:stream';
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
@@ -15,7 +15,7 @@ export interface CommonOptions {
   readonly logLevel?: string;
 }
 
-/** Runs one command and turns whatever happens into an exit code and a sentence. */
+/** Runs one command and turns its result or error into an exit code and a message. */
 export async function runCommand(
   options: CommonOptions,
   body: (context: Context) => Promise<ExitCode>,
@@ -23,7 +23,7 @@ export async function runCommand(
   const abort = new AbortController();
   let interruption: ExitCode | undefined;
   const stop = (name: string, code: ExitCode) => () => {
-    // A second signal means that the person is out of patience.
+    // After a second signal the process ends at once.
     if (interruption !== undefined) process.exit(code);
     interruption = code;
     abort.abort(name);
@@ -31,13 +31,13 @@ export async function runCommand(
   process.on('SIGINT', stop('SIGINT', ExitCode.interrupted));
   process.on('SIGTERM', stop('SIGTERM', ExitCode.terminated));
   process.on('SIGHUP', stop('SIGHUP', ExitCode.terminated));
-  // Started by the bench: its death must be ours, however it died, and also when it came before this line.
+  // Started by the bench: this process ends when the bench ends, however that ends, also if it ended before this line.
   if (process.send !== undefined) {
     const orphaned = (): void => abort.abort('the process that started it is gone');
     if (process.connected) process.once('disconnect', orphaned);
     else orphaned();
   }
-  // `can-ota monitor | head -1`: the reader has gone. A daemon still ends in good order.
+  // `can-ota monitor | head -1`: the reader has closed the pipe. A daemon still ends in good order.
   onOutputLost((reason) => abort.abort(reason));
   const json = options.json === true;
   const context: Context = {
@@ -67,7 +67,7 @@ export async function runCommand(
   process.exitCode = code;
   await flush(process.stdout);
   process.exitCode = outputExitCode(code);
-  // Sockets and workers of a cleanly ended command may linger for a moment; nothing of value runs any more.
+  // Sockets and workers may stay open for a moment after a clean end; they have no work left.
   process.exit();
 }
 
@@ -82,7 +82,7 @@ function reportError(error: unknown, code: ExitCode, context: Context): void {
   context.emit({ error: { code: name, message, exitCode: code } });
 }
 
-/** The layers name their errors; this table gives each its exit code. */
+/** The exit code of each error that a layer throws. */
 function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof InputError) return ExitCode.usage;
   if (!(error instanceof CanOtaError)) return ExitCode.internal;
@@ -125,13 +125,16 @@ function serverExitCode(code: string): ExitCode {
   }
 }
 
-/** What ended a process of the bench ends the bench; one that was killed or ended in peace has no code for it. */
+/**
+ * The exit code of a failed process of the bench becomes the bench's own; a process that was killed or ended
+ * cleanly has none.
+ */
 function childExitCode({ exitCode }: ChildError): ExitCode {
   const known = Object.values(ExitCode).find((code) => code === exitCode);
   return known === undefined || known === ExitCode.success ? ExitCode.internal : known;
 }
 
-/** Logs go to standard error, so that standard output stays what the command promises. */
+/** Logs go to standard error, so that standard output has only the documented output. */
 function createLogger(level: string): Logger {
   if (!(level in pino.levels.values) && level !== 'silent') {
     throw new InputError(
@@ -147,14 +150,14 @@ function createLogger(level: string): Logger {
   return logger;
 }
 
-/** A log that cannot be written must not end what it is about. */
+/** An error of the log output must not end the command. */
 function standardError(): DestinationStream {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on('error', () => {});
   return destination;
 }
 
-/** For eyes: `warn: message (ecu EDT, code SILENT)`. Anything but a terminal gets the JSON line as it is. */
+/** One log line on a terminal: `warn: message (ecu EDT, code SILENT)`. Other outputs get the JSON line. */
 function readable(line: string): string {
   const { level, time: _time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const facts = Object.entries(fields).map(
@@ -166,14 +169,14 @@ function readable(line: string): string {
 
 function flush(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
-    // A turn of the event loop later an error of the last write has been heard, too.
+    // Waits one turn of the event loop, so that an error of the last write is reported.
     const done = (): void => void setImmediate(resolve);
     if (stream.destroyed || stream.writableLength === 0) done();
     else stream.write('', done);
   });
 }
 
-/** Tells the bench (when it started us) that we are ready, with what it wants to know. */
+/** Tells the bench, if it started this process, that the command is ready, with the given facts. */
 export function announceReady(facts: Record<string, unknown> = {}): void {
   if (process.send !== undefined) process.send({ ready: true, ...facts });
 }

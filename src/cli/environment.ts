@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 
-/** By the long name of an option. */
+/** Environment variable by the long name of the option. */
 const VARIABLES: Readonly<Record<string, string>> = {
   '--server': 'CAN_OTA_SERVER',
   '--token-file': 'CAN_OTA_TOKEN_FILE',
@@ -12,8 +12,8 @@ const VARIABLES: Readonly<Record<string, string>> = {
 };
 
 /**
- * An option that a command can do without keeps its meaning of being left out, apart from bus, vehicle and token. The
- * state directory of a small device is not that of a TMU.
+ * Sets the environment variables as defaults. An optional --server gets none, because leaving it out has a meaning of
+ * its own. A small device gets no default for --state-dir: CAN_OTA_STATE_DIR is the directory of a TMU.
  */
 export function readEnvironment(program: Command): void {
   for (const command of [program, ...descendants(program)]) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The file that `bin` names. It imports nothing at once, so that an old Node gets a sentence instead of a stack.
+// The file that `bin` names. It has no static imports, so that an old Node prints a message instead of a stack.
 
 const needed = [24, 15] as const;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -7,8 +7,8 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
   await underNewerNode();
 } else {
-  // Compiled code of the sources is kept between starts: half the start-up time of every process of a bench. By the
-  // environment it reaches the threads, too, which have modules of their own.
+  // Keeps compiled code between starts, which halves the start-up time of every process of a bench. The environment
+  // variable also reaches worker threads, which load their own modules.
   const { default: nodeModule } = await import('node:module');
   const { directory } = nodeModule.enableCompileCache();
   if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
@@ -18,14 +18,17 @@ if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
   process.exitCode = outputExitCode(await main(process.argv));
 }
 
-/** The npm package `node`, in a clone or beside an installed package, holds a Node that is new enough. */
+/**
+ * Runs the command with the npm package `node`, which has a new enough Node, in a clone or beside an
+ * installed package.
+ */
 async function underNewerNode(): Promise<void> {
   const { createRequire } = await import('node:module');
   let program: string | undefined;
   try {
     program = createRequire(import.meta.url).resolve('node/bin/node');
   } catch {
-    // It is not there.
+    // The package is not installed.
   }
   if (program === undefined || program === process.execPath) {
     process.stderr.write(
@@ -37,7 +40,7 @@ async function underNewerNode(): Promise<void> {
   }
   const { spawn } = await import('node:child_process');
   const child = spawn(program, process.argv.slice(1), { stdio: 'inherit' });
-  // Control-C reaches both by the terminal; the others are handed on. The child ends in good order, and we with it.
+  // Control-C reaches both processes by the terminal; other signals are passed on. This process ends after the child.
   process.on('SIGINT', () => {});
   for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => child.kill(signal));

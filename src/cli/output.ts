@@ -1,4 +1,4 @@
-// Standard output as it can fail: a reader that went away, which is no mistake, and a disk that is full, which is one.
+// Errors of standard output: a reader that closes the pipe, which is no error, and a full disk, which is one.
 
 import { describeError, systemErrorCode } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
@@ -8,14 +8,16 @@ type Listener = (reason: string) => void;
 let lost: { readonly reason: string; readonly isFault: boolean } | undefined;
 const listeners = new Set<Listener>();
 
-/** To be called before anything writes: an output stream without a listener for its errors ends the process. */
+/**
+ * Must be called before anything is written: an error of an output stream without a listener ends the process.
+ */
 export function guardOutput(): void {
   process.stdout.on('error', (error) => {
     if (lost !== undefined) return;
-    // `can-ota --help | head -1`: what was asked for was done.
+    // `can-ota --help | head -1`: the reader got what it wanted.
     lost =
       systemErrorCode(error) === 'EPIPE'
-        ? { reason: 'the reader of its output has gone', isFault: false }
+        ? { reason: 'the reader of its output has closed the pipe', isFault: false }
         : { reason: 'its output cannot be written', isFault: true };
     if (lost.isFault) {
       process.exitCode = ExitCode.storage;
@@ -25,17 +27,17 @@ export function guardOutput(): void {
     }
     for (const listener of listeners) listener(lost.reason);
   });
-  // There is no other place to complain.
+  // Errors of standard error cannot be reported anywhere.
   process.stderr.on('error', () => {});
 }
 
-/** Tells, at once when it happened before, that what is written does not arrive any more. */
+/** Calls the listener once output is lost, at once if that has happened already. */
 export function onOutputLost(listener: Listener): void {
   if (lost === undefined) listeners.add(listener);
   else listener(lost.reason);
 }
 
-/** The exit code of a command whose own is `code`: what it did is of no use when its output is cut. */
+/** The exit code of a command that would end with `code`: a command whose output was cut has failed. */
 export function outputExitCode(code: ExitCode): ExitCode {
   return lost?.isFault === true ? ExitCode.storage : code;
 }

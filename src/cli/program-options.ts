@@ -1,4 +1,4 @@
-// What the commands' definitions have in common: help with examples and exit codes, output, bus and vehicle options.
+// Common parts of the command definitions: help with examples and exit codes, output, bus and vehicle options.
 
 import { type Command, Option } from 'commander';
 
@@ -47,7 +47,7 @@ function withBus(target: Command): Command {
     .option('--trace <file>', 'write what was seen on the bus as a candump log');
 }
 
-/** Of a command that programs. */
+/** Option of a command that programs ECUs. */
 export function withBeside(target: Command): Command {
   return target.option(
     '--beside',
@@ -62,7 +62,7 @@ export function withVehicle(target: Command): Command {
   );
 }
 
-/** The options of a command that asks a server: `networkOf` reads these. */
+/** Options of a command that connects to a server; `networkOf` reads them. */
 export function withNetwork(target: Command): Command {
   return target
     .addOption(
@@ -95,10 +95,10 @@ export function withNetwork(target: Command): Command {
     );
 }
 
-/** Who asks something of the backend. */
+/** Options of a command that logs in to the backend. */
 export function withLogIn(target: Command): Command {
   return withNetwork(target)
-    .option('--user <name>', 'who logs in there; the password is asked for')
+    .option('--user <name>', 'user who logs in; the password is asked for')
     .option('--password-file <file>', 'the password: the first line of this file')
     .option('--token-file <file>', 'instead of a person: a token of can-ota server token');
 }

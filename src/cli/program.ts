@@ -1,5 +1,5 @@
-// All commands with their options. What a command does is imported when it runs, so that `--help` and an ECU
-// process load nothing of a server.
+// All commands with their options. The code of a command is imported when it runs, so that `--help` and an
+// ECU process do not load the server.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode } from '../core/exit-code.ts';
@@ -109,7 +109,7 @@ function addBench(program: Command): void {
     .addOption(
       new Option(
         '--scenario <name>',
-        'one update, or the services: configuration, commands, telemetry and a small device',
+        'one update, or the remote features (services): configuration, commands, telemetry and a small device',
       )
         .choices(['update', 'services'])
         .default('update'),
@@ -148,7 +148,7 @@ function addTmu(program: Command): void {
       seconds,
       10,
     )
-    .option('--approval-timeout <seconds>', 'how long the driver may think', seconds, 30)
+    .option('--approval-timeout <seconds>', 'how long the driver may take to answer', seconds, 30)
     .option(
       '--checkin-interval <seconds>',
       'time between two checks of all signatures while nothing is new',
@@ -165,7 +165,7 @@ function addTmu(program: Command): void {
     .addOption(
       new Option(
         '--session <proof>',
-        'how vehicle and backend prove themselves for sealed messages: by the key that they share, or by key pairs',
+        'how vehicle and backend authenticate for sealed messages: by the key that they share, or by key pairs',
       )
         .choices(['shared-key', 'key-pair'])
         .default('shared-key'),
@@ -190,7 +190,11 @@ function withFlash(target: Command): Command {
       '--flash <dir>',
       'the flash memory: two banks, boot record, non-volatile data, identity, keys and counters, chip-id',
     )
-    .option('--image <file@version>', 'what the factory put into an empty flash', fileAtVersion)
+    .option(
+      '--image <file@version>',
+      'image that the factory put into an empty flash',
+      fileAtVersion,
+    )
     .option(
       '--fault <name[=value]>',
       'break on purpose (repeatable): fail-write=BYTE, power-loss=BYTE, refuse-boot, self-test, hardware-id=TEXT, chip-id=HEX, silent, slow=MS, stuck=REQUESTS, reset-loop=TIMES, hot, garbage=ANSWERS',
@@ -227,7 +231,7 @@ function addCgw(program: Command): void {
     ),
   )
     .addOption(
-      new Option('--approve <answer>', 'ask the driver, or answer for him')
+      new Option('--approve <answer>', 'ask the driver, or answer automatically')
         .choices(['ask', 'yes', 'no'])
         .default('ask'),
     )
@@ -239,7 +243,7 @@ function addCgw(program: Command): void {
     )
     .option(
       '--signal <name=value>',
-      'what a sensor of the vehicle file says (repeatable); "signal NAME VALUE" on the line console changes it later',
+      'value of a sensor of the vehicle file (repeatable); "signal NAME VALUE" on the line console changes it later',
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
     )
@@ -268,7 +272,7 @@ function addFlash(program: Command): void {
       ),
     ),
   )
-    // `--version` of the program itself stands before the command.
+    // `--version` of the program itself is an option before the command.
     .option('--version <text>', 'version of the image, told to the ECU and checked afterwards')
     .option(
       '--metadata <place>',
@@ -348,7 +352,7 @@ function parseImageArgument(value: string): ImageArgument {
   return { ecu, file, version: version(text) };
 }
 
-/** As the backend and the ECUs take it. */
+/** A version as the backend and the ECUs accept it. */
 function version(text: string): string {
   if (!/^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$/.test(text)) {
     throw new InvalidArgumentError(

@@ -71,7 +71,9 @@ describe('campaign cancel', () => {
     const w = await world(vehicleAnswers('accepted'));
     expect(await w.run()).toBe(ExitCode.success);
     expect(w.asked).toEqual(['POST /below/vehicles/VIN1/cancel {"reason":"why"} Bearer cot-x']);
-    expect(w.said).toEqual([expect.stringContaining('order o1: the vehicle is told at its next')]);
+    expect(w.said).toEqual([
+      expect.stringContaining('order o1: the vehicle gets the order at its next'),
+    ]);
     expect(w.emitted).toEqual([ORDER]);
   });
 

@@ -125,7 +125,7 @@ describe('the command', () => {
     expect(stdout).toBe('no campaign yet\n');
     await expect(run('history', '--state-dir', '/nowhere')).rejects.toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('/nowhere is no folder'),
+      stderr: expect.stringContaining('/nowhere is not a folder'),
     });
   });
 });

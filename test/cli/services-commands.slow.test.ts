@@ -22,7 +22,7 @@ describe('config set', () => {
     expect(await set(world, VIN, { ...WISH, values: { pollInterval: 5 }, replace: true })).toBe(0);
     expect(await wanted()).toEqual({ pollInterval: 5 });
     expect(await set(world, VIN, { ...WISH, values: { pollInterval: 5 } })).toBe(0);
-    expect(world.said.at(-1)).toBe(`${VIN}: nothing is new, version 4 stays`);
+    expect(world.said.at(-1)).toBe(`${VIN}: nothing has changed, version 4 stays`);
     await history(world, VIN);
     expect(world.said.at(-1)).toMatch(/^1 .*tool +no report +a test: \{"pollInterval":5,"dids"/);
   });

@@ -116,7 +116,7 @@ it('telemetry show gives counts and samples since some time ago', async () => {
   await world.onStores(({ telemetry }) => telemetry.store(batch, 'x'));
   expect(await showTelemetry(world, VIN, { since: 60, limit: 9 })).toBe(ExitCode.success);
   expect(world.said[0]).toBe(
-    `${VIN}: 2 samples in 1 batches; 1 batches lost, 0 came twice, 4 samples dropped by the vehicle`,
+    `${VIN}: 2 samples in 1 batches; 1 batches lost, 0 arrived twice, 4 samples dropped by the vehicle`,
   );
   expect(world.said.slice(2)).toEqual([expect.stringMatching(/INV\.FD40 +2 +-1 +3 +kW +3$/)]);
 });

@@ -154,7 +154,7 @@ describe('at rest', () => {
       },
     ]);
     expect(statusLines(denied).join('\n')).toMatch(
-      /refused: EDT 2\.0\.0, INV 2\.0\.0, denied by the driver at 2026.*; .* not asked again by itself/,
+      /refused: EDT 2\.0\.0, INV 2\.0\.0, denied by the driver at 2026.*; .* not asked again automatically/,
     );
     const later = world();
     const untilWallMs = later.clock.wallMs() + 3_600_000;

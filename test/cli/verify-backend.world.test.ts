@@ -59,5 +59,5 @@ it('finds what the Director decided, and is answered only as a vehicle of the fl
 
   const offline = await cli(...args, '--identity', identity, '--director', folder);
   expect(offline.code).toBe(2);
-  expect(offline.stderr).toContain('a folder asks nobody');
+  expect(offline.stderr).toContain('a folder needs no log-in');
 });

@@ -88,7 +88,7 @@ describe('the command', () => {
       '',
     ]);
     expect(run.stderr.match(/TRUST ON FIRST USE/g)).toHaveLength(2);
-    expect(run.stderr).toContain('name one with --director-root');
+    expect(run.stderr).toContain('give a trusted one with --director-root');
   });
 
   it('refuses with 1 and the name of the attack; the reason is on standard error', async () => {
@@ -179,7 +179,7 @@ describe('the command', () => {
     [
       'a counter for two ECUs',
       ['--ecu', 'B', '--hardware', 'B', '--counter', '3'],
-      '--counter: is of one ECU',
+      '--counter: applies to a single ECU',
     ],
   ])('ends with 2 for %s, and touches nothing', async (_, wrong, text) => {
     const folder = await temporaryFolder();

@@ -40,7 +40,7 @@ describe('a denied release', () => {
     expect(questions()).toBe(1);
     const look = await page.does('Look');
     expect(look).toMatch(
-      /refused: EDT 2\.0\.0, denied by the driver at .*not asked again by itself/,
+      /refused: EDT 2\.0\.0, denied by the driver at .*not asked again automatically/,
     );
     expect(look).toMatch(/"code":"DENIED".*"askedNext":null/);
 

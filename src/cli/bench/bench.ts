@@ -49,7 +49,7 @@ export function bench(options: BenchOptions): Promise<void> {
     const images = await chooseImages(options.image, described);
     checkEncrypted(options.encrypt, images);
     const folder = options.data ?? (await mkdtemp(path.join(tmpdir(), 'can-ota-bench-')));
-    const data = await DiskStorage.openOwn(folder); // created, and refused where nothing can be written
+    const data = await DiskStorage.openOwn(folder); // creates the folder, and fails early where nothing can be written
     try {
       const services = options.scenario === 'services';
       const vehicleFile = await writeBenchVehicle(
@@ -90,7 +90,7 @@ class Bench {
 
   async run(): Promise<ExitCode> {
     const startMs = systemClock.nowMs();
-    // First on the bus: this process keeps the broker of a local bus, and it outlives all others.
+    // Opened first: this process runs the broker of a local bus and outlives all other processes.
     await using opened = await openBenchBus(this.#options, this.#context);
     const meter = await openMeter(opened.bus, this.#vehicle);
     const view = openBenchView(this.#context.json, meter);
@@ -112,7 +112,7 @@ class Bench {
       view.close();
       return await this.#report(outcome, opened, meter, (systemClock.nowMs() - startMs) / 1000);
     } finally {
-      // Whatever is still being prepared must not write into a folder that is being removed.
+      // Preparations that still run must not write into a folder that is being removed.
       ending.abort('the bench ends');
       await cycle?.catch(() => {});
       meter.close();
@@ -150,7 +150,7 @@ class Bench {
         this.#context.emit(event);
       },
     });
-    // To its end: after the outcome it has still to speak with the backend, and our report is the last word.
+    // Waits for the end of the TMU: it still contacts the backend after the outcome, and the bench's report comes last.
     const exit = await tmu.exited;
     if (outcome === undefined) throw tmu.failure(exit);
     return outcome;
@@ -202,7 +202,7 @@ class Bench {
     return mismatch === undefined ? outcomeExitCode(outcome.outcome) : ExitCode.internal;
   }
 
-  /** The bench's own eyes: the flash file on disk against what the ECU said and what was released. */
+  /** An independent check: compares the flash file on disk with the ECU's report and with the release. */
   async #compareFlash(rows: readonly BenchRow[]): Promise<string | undefined> {
     for (const { name, sha256 } of rows) {
       const image = this.#images.find(({ ecu }) => ecu === name);

@@ -1,4 +1,4 @@
-// `can-ota campaign ...`: what an operator does about a campaign that is under way.
+// `can-ota campaign ...`: an operator's orders about a running campaign.
 
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
@@ -40,15 +40,16 @@ export interface CancelWork {
 }
 
 /**
- * `success`: ordered, and with `waitMs` accepted; `preconditionFailed`: nothing is under way, or the vehicle refuses;
- * `deferred`: no answer within `waitMs`. Throws InputError, BackendError.
+ * `success`: ordered, and with `waitMs` accepted; `preconditionFailed`: no campaign is running, or the vehicle
+ * refuses; `deferred`: no answer within `waitMs`. Throws InputError, BackendError.
  */
 export async function cancel(
   { context, backend, clock }: CancelWork,
   vin: string,
   { reason, waitMs = 0 }: { readonly reason: string; readonly waitMs?: number },
 ): Promise<ExitCode> {
-  if (reason.trim() === '') throw new InputError('--reason', 'say why: the driver is told');
+  if (reason.trim() === '')
+    throw new InputError('--reason', 'is empty: say why; the driver reads it');
   const given = await backend.cancelCampaign(vin, reason);
   if (given.kind === 'no-campaign') {
     context.emit({ vin, state: 'no-campaign', reason: given.reason });
@@ -75,7 +76,7 @@ function textOf({ vin, campaign, order, state, answer }: CancelReply): string {
   const what = `${vin}, campaign ${campaign}, order ${order}`;
   const why = answer === null ? '' : `: ${answer}`;
   if (state === 'open') {
-    return `${what}: the vehicle is told at its next sign of life, and answers whether it stops`;
+    return `${what}: the vehicle gets the order at its next contact, and answers whether it stops`;
   }
   return `${what}: the vehicle ${state === 'accepted' ? 'stops' : 'refuses'}${why}`;
 }
@@ -85,7 +86,9 @@ interface AskAgainOptions extends CommonOptions, LogInOptions {
   readonly reason: string;
 }
 
-/** `preconditionFailed`: the driver of this vehicle has refused nothing. Throws InputError, BackendError. */
+/**
+ * `preconditionFailed`: the driver of this vehicle has refused no release. Throws InputError, BackendError.
+ */
 export function askAgain(vin: string, options: AskAgainOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const { server: url, reason } = options;
@@ -94,7 +97,8 @@ export function askAgain(vin: string, options: AskAgainOptions): Promise<void> {
       { url, clock: systemClock, signal: context.signal, fetch },
       await credentialsOf(options),
     );
-    if (reason.trim() === '') throw new InputError('--reason', 'say why: the audit log keeps it');
+    if (reason.trim() === '')
+      throw new InputError('--reason', 'is empty: say why; the audit log keeps it');
     const reply = await backend.askAgain(vin, reason);
     context.emit({ ...reply });
     if (reply.kind === 'no-refusal') {

@@ -8,7 +8,7 @@ export function addCampaign(program: Command): void {
   const campaign = command(
     program,
     'campaign',
-    'Campaigns that are under way, as the operator of the backend sees them.',
+    'Orders of an operator about running campaigns.',
     `can-ota campaign cancel WVWZZZ1JZXW000001 --reason 'The release is withdrawn' --server http://127.0.0.1:8080 --token-file operator.token`,
   );
   withLogIn(
@@ -16,7 +16,7 @@ export function addCampaign(program: Command): void {
       command(
         campaign,
         'cancel',
-        'Ask a vehicle to stop its update and to undo it; it refuses once it has begun to switch to the new software.',
+        'Ask a vehicle to stop its update and to roll it back; it refuses once it has begun to switch to the new software.',
         `can-ota campaign cancel WVWZZZ1JZXW000001 --reason 'The release is withdrawn' --server http://127.0.0.1:8080 --token-file operator.token
          can-ota campaign cancel WVWZZZ1JZXW000001 --reason 'The release is withdrawn' --server http://127.0.0.1:8080 --user alice --wait 60`,
       ),
@@ -33,7 +33,7 @@ export function addCampaign(program: Command): void {
       command(
         campaign,
         'ask-again',
-        'Have the driver asked again about a release that was denied, put off or not answered.',
+        'Ask the driver again about a release that was denied, put off or not answered.',
         `can-ota campaign ask-again WVWZZZ1JZXW000001 --reason 'The driver wants it now' --server http://127.0.0.1:8080 --token-file operator.token`,
       ),
     )

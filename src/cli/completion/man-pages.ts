@@ -1,4 +1,4 @@
-// Manual pages of section 1, one a command, made from the commands and options as they are defined.
+// Manual pages of section 1, one for each command, generated from the definitions of commands and options.
 
 import type { Command } from 'commander';
 import { EXIT_CODES } from '../program-options.ts';
@@ -48,7 +48,7 @@ function page(command: Command, path: readonly string[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The lines of the help behind "Examples:". */
+/** The lines of the help after "Examples:". */
 function examplesOf(command: Command): string[] {
   let text = '';
   const { writeOut, ...rest } = command.configureOutput();
@@ -59,7 +59,7 @@ function examplesOf(command: Command): string[] {
   return block.split('\n').map((line) => line.replace(/^ {2}\$ /, ''));
 }
 
-/** A line of text that says what it says: backslashes, leading points and hyphens are not commands. */
+/** Escapes a line of text, so that backslashes, leading points and hyphens are not commands of roff. */
 function roff(text: string): string {
   const escaped = text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll('\n', ' ');
   return /^[.']/.test(escaped) ? `\\&${escaped}` : escaped;

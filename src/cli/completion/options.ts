@@ -1,4 +1,4 @@
-// `can-ota completion`: what a shell needs to complete commands and options.
+// The options of `can-ota completion`, which prints completion scripts for shells.
 
 import { Argument, type Command } from 'commander';
 import { command } from '../program-options.ts';

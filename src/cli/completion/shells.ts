@@ -1,4 +1,4 @@
-// Completion scripts for bash, zsh and fish, made from the commands and options as they are defined.
+// Completion scripts for bash, zsh and fish, generated from the definitions of commands and options.
 
 import type { Command, Option } from 'commander';
 
@@ -18,7 +18,7 @@ export function completionScript(program: Command, shell: Shell): string {
 }
 
 interface Entry {
-  /** Words behind the name of the program: [] or ['server', 'token']. */
+  /** Words after the name of the program: [] or ['server', 'token']. */
   readonly path: readonly string[];
   readonly command: Command;
 }
@@ -28,7 +28,7 @@ function all(command: Command, path: readonly string[]): Entry[] {
   return [{ path, command }, ...below];
 }
 
-/** Their last word is a path, which the shell completes itself. */
+/** Whether the last word of the option is a path, which the shell completes itself. */
 function takesFile({ flags }: Option): boolean {
   return /<(?:file|dir|log|place|image)>/.test(flags);
 }

@@ -1,4 +1,4 @@
-// `can-ota device`: a small device as a process: enrolled, powered on, looked at.
+// `can-ota device`: a small device as a process: enrol it, run it, show its state.
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -100,7 +100,7 @@ export function run(options: RunOptions): Promise<void> {
     if (options.again === true && options.once !== true) {
       throw new InputError('--again', 'is for a single look: add --once');
     }
-    // A wrong name must not leave a folder behind.
+    // A misspelt name must not create a folder.
     if (!existsSync(options.stateDir)) {
       throw new InputError(
         '--state-dir',
@@ -136,7 +136,7 @@ export function run(options: RunOptions): Promise<void> {
       const end = settled ?? (await client.runOnce(context.signal, options.again));
       return end.outcome === 'interrupted' ? context.interruption() : endCode(end);
     } catch (error) {
-      // As a power cut does: nothing more of this process reaches the disk.
+      // As in a power cut: this process writes nothing more to the disk.
       if (error instanceof DevicePowerCut) process.kill(process.pid, 'SIGKILL');
       throw error;
     } finally {
@@ -157,7 +157,7 @@ export function status(options: FolderOptions): Promise<void> {
   });
 }
 
-/** A device without software of its own has at least something that boots. */
+/** The default factory image, so that every device has an image that boots. */
 async function factoryImage({ image, model }: EnrollOptions) {
   if (image === undefined) {
     return { image: new TextEncoder().encode(`can-ota device ${model} 0.0.0\n`), version: '0.0.0' };
@@ -177,7 +177,7 @@ function refusalCode(code: string): ExitCode {
     : ExitCode.backendUnavailable;
 }
 
-/** What a device refuses by itself. */
+/** Codes by which the device itself refuses a download. */
 const INTEGRITY = ['DIGEST_MISMATCH', 'LENGTH', 'DISCARDED', 'NO_CHUNK', 'CHUNK_SIZE'];
 const SECURITY = ['SIGNATURE', 'PROFILE', 'MODEL', 'COUNTER', 'DECRYPTION', 'SERVER_NOT_AUTHENTIC'];
 
@@ -212,11 +212,11 @@ function eventText(event: DeviceEvent): string | undefined {
         ? `nothing runs: ${event.reason}`
         : `runs ${event.version} from bank ${event.bank} (${event.mode}): ${event.reason}`;
     case 'boot-refused':
-      return `bank ${event.bank} may not run: ${event.reason}`;
+      return `bank ${event.bank} must not run: ${event.reason}`;
     case 'state':
       return event.reason === undefined ? event.state : `${event.state}: ${event.reason}`;
     case 'work':
-      return `normal work ${event.running ? 'goes on' : 'stands still'} after ${event.beats} beats`;
+      return `normal work ${event.running ? 'continues' : 'stops'} after ${event.beats} beats`;
     case 'package':
       return (
         `version ${event.version} (counter ${event.counter}): ${formatBytes(event.length)} in chunks of ${event.chunkBytes} bytes` +
@@ -238,7 +238,7 @@ function eventText(event: DeviceEvent): string | undefined {
       return `${outcome}${why}; runs ${version === '' ? 'nothing' : version}; working memory ${peakBytes} of ${capacityBytes} bytes`;
     }
     case 'next-check':
-      return `looks again in ${formatDuration(event.inMs)}`;
+      return `checks again in ${formatDuration(event.inMs)}`;
   }
 }
 
@@ -248,7 +248,7 @@ function statusLines(shown: SmallDeviceStatus): string[] {
     `${serial} (${model}, profile ${shown.profile}): ${state}${reason === null ? '' : `: ${reason}`}`,
     version === null
       ? 'no bank holds an image that may run'
-      : `runs ${version} from bank ${bank}${trial ? ' on trial' : ''}, takes nothing below counter ${counter}`,
+      : `runs ${version} from bank ${bank}${trial ? ' on trial' : ''}, refuses counters below ${counter}`,
   ];
   if (transfer !== null) {
     lines.push(`fetches ${transfer.version} (${formatBytes(transfer.length)})`);
@@ -257,7 +257,7 @@ function statusLines(shown: SmallDeviceStatus): string[] {
     const why = last.reason === null ? '' : `: ${last.reason}`;
     lines.push(`last: ${last.outcome} at ${last.at}${why}`);
   }
-  if (shown.owesReport) lines.push('the backend has not heard yet how that ended');
+  if (shown.owesReport) lines.push('the backend does not have this result yet');
   lines.push(`normal work: ${shown.beats} beats; working memory: at most ${shown.peakBytes} bytes`);
   return lines;
 }

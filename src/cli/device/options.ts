@@ -18,7 +18,7 @@ export function addDevice(program: Command): void {
   define(
     device,
     'status',
-    'What a device runs and what it is doing; it may be at work meanwhile.',
+    'Show what a device runs and what it is doing; the device may be running meanwhile.',
     `can-ota device status --state-dir pump
      can-ota device status --state-dir pump --json | jq -r .state`,
   ).action(async (options) => (await import('./device.ts')).status(options));
@@ -29,7 +29,7 @@ function addEnroll(device: Command): void {
     define(
       device,
       'enroll',
-      'Make a new device: it makes its secret, the registry gives it a serial, and it learns whose packages to believe.',
+      'Enrol a new device: it generates its secret, gets a serial from the registry, and stores the key that signs its packages.',
       `can-ota device enroll --model PUMP-1 --release-key release.pub.pem --server http://127.0.0.1:8080 --token-file factory.token --state-dir pump
      can-ota device enroll --model PUMP-1 --release-key release.pub.pem --image pump.bin@1.0.0 --server http://127.0.0.1:8080 --token-file factory.token --state-dir pump`,
     ),
@@ -44,8 +44,8 @@ function addEnroll(device: Command): void {
       '--release-key <file>',
       'public key in PEM that packages are signed with: Ed25519 (profile default) or RSA-2048 (profile rsa)',
     )
-    .option('--hw-id <text>', "the chip's own number (default: a new one)", hardwareId)
-    .option('--image <file@version>', 'what the factory puts into bank A', fileAtVersion)
+    .option('--hw-id <text>', 'number of the chip (default: a new one)', hardwareId)
+    .option('--image <file@version>', 'image that the factory puts into bank A', fileAtVersion)
     .action(async (options) => (await import('./device.ts')).enroll(options));
 }
 
@@ -54,7 +54,7 @@ function addRun(device: Command): void {
     define(
       device,
       'run',
-      'Power the device on: it boots, works, and looks for a package from time to time.',
+      'Power the device on: it boots, works, and checks for packages at an interval.',
       `can-ota device run --server http://127.0.0.1:8080 --state-dir pump
      can-ota device run --server http://127.0.0.1:8080 --state-dir pump --once --json
      can-ota device run --server http://127.0.0.1:8080 --state-dir pump --once --fault bad-diagnostics
@@ -66,10 +66,10 @@ function addRun(device: Command): void {
       '--device-file <file>',
       "this chip's number as text, compared with the identity (default: device-id in the state directory)",
     )
-    .option('--once', 'look once; the exit code tells how it ended')
-    .option('--again', 'with --once: take also a package that this device has come back from')
-    .option('--interval <seconds>', 'from one look to the next', seconds, 6 * 3600)
-    .option('--chunk-size <bytes>', 'largest chunk that it takes, 256 to 8192', chunkSize, 1024)
+    .option('--once', 'check once; the exit code tells how it ended')
+    .option('--again', 'with --once: also install a package that this device has rolled back from')
+    .option('--interval <seconds>', 'time between two checks', seconds, 6 * 3600)
+    .option('--chunk-size <bytes>', 'largest chunk that it accepts, 256 to 8192', chunkSize, 1024)
     .addOption(suiteOption())
     .option(
       '--fault <name[=value]>',

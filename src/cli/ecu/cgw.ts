@@ -33,7 +33,7 @@ export function cgw(options: CgwOptions): Promise<void> {
       logger: context.logger,
       approve: options.approve,
       timeoutMs: options.approvalTimeout * 1000,
-      // With --json standard output belongs to the events; the driver's lines go to standard error.
+      // With --json standard output has only the events; the driver's console uses standard error.
       terminal: asking
         ? { input: process.stdin, output: context.json ? process.stderr : process.stdout }
         : undefined,
@@ -51,7 +51,7 @@ export function cgw(options: CgwOptions): Promise<void> {
   });
 }
 
-/** `speed=50`: numbers where the vehicle file names no values. Throws InputError. */
+/** `speed=50`: values are numbers where the vehicle file has no names for them. Throws InputError. */
 export function parseSignals(
   texts: readonly string[],
   vehicle: Vehicle,

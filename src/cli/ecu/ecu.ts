@@ -31,7 +31,7 @@ export interface FlashOptions extends CommonOptions, BusOptions {
 export function ecu(name: string, options: FlashOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
-    findEcu(vehicle, name); // a wrong name is said before a bus is opened
+    findEcu(vehicle, name); // reports an unknown name before a bus is opened
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
     const running = await createEcu({
@@ -59,7 +59,7 @@ export async function simulationOptions(
   const faults = parseFaults(options.fault);
   const factoryImage = options.image && (await readFactoryImage(options.image));
   const storage = await DiskStorage.openOwn(options.flash);
-  // Until this process ends: two ECUs on one flash would overwrite each other's banks.
+  // Locked until this process ends: two ECUs on one flash would overwrite each other's banks.
   await lockFolder(storage.location);
   return {
     storage,
@@ -79,16 +79,16 @@ async function readFactoryImage(image: { file: string; version: string }): Promi
   }
 }
 
-/** From one reset of a loop to the next. */
+/** Time between two resets of a loop. */
 const RESET_LOOP_MS = 3000;
 
 const RESETS = {
   request: 'resets',
-  'trial-expired': 'resets: nobody confirmed the new image',
+  'trial-expired': 'resets: the new image was not confirmed',
   fault: 'resets by itself',
 } as const;
 
-/** `fail-write=1000`, `refuse-boot`: throws InputError with the list of what there is. */
+/** Parses faults such as `fail-write=1000` and `refuse-boot`. Throws InputError with the list of faults. */
 export function parseFaults(texts: readonly string[]): EcuFaults {
   let faults: EcuFaults = {};
   for (const text of texts) faults = { ...faults, ...parseFault(text) };
@@ -143,7 +143,7 @@ function parseFault(text: string): EcuFaults {
   }
 }
 
-/** Events as lines; progress only for machines, it comes with every block. */
+/** Prints events as lines. Progress, which comes with every block, goes to --json only. */
 export function reportEcuEvent(name: string, event: EcuEvent, context: Context): void {
   context.emit({ ecu: name, ...event });
   const text = eventText(event);
@@ -161,7 +161,7 @@ function eventText(event: EcuEvent): string | undefined {
     case 'session':
       return undefined;
     case 'boot-refused':
-      return `bank ${event.bank} may not start (${event.code}): ${event.reason}`;
+      return `bank ${event.bank} must not start (${event.code}): ${event.reason}`;
     case 'metadata':
       return event.version === null
         ? 'metadata verified, there is nothing for this ECU in it'
@@ -185,7 +185,7 @@ function eventText(event: EcuEvent): string | undefined {
     case 'erase':
       return `bank ${event.bank} is erased`;
     case 'resume':
-      return `bank ${event.bank}: goes on after ${formatBytes(event.received)}`;
+      return `bank ${event.bank}: continues after ${formatBytes(event.received)}`;
     case 'progress':
       return event.received === event.size ? `${formatBytes(event.size)} received` : undefined;
     case 'check':
@@ -195,13 +195,13 @@ function eventText(event: EcuEvent): string | undefined {
     case 'confirm':
       return 'the new image is confirmed';
     case 'commit':
-      return `takes nothing below security counter ${event.counter} any more`;
+      return `refuses security counters below ${event.counter} from now on`;
     case 'rollback':
-      return 'goes back to the image before';
+      return 'rolls back to the previous image';
     case 'reset':
       return RESETS[event.reason];
     case 'fault':
-      return 'hangs, until it is reset';
+      return 'hangs until it is reset';
     case 'power-lost':
       return 'power lost';
     case 'failed':

@@ -1,4 +1,4 @@
-// How far `can-ota flash` has come: a bar on a terminal, lines for machines.
+// Progress of `can-ota flash`: a bar on a terminal, lines for machines.
 
 import { SingleBar } from 'cli-progress';
 import type { EcuProgress } from '../../campaign/ports.ts';

@@ -39,7 +39,7 @@ export function adviceByFile(options: TargetOptions, described: VehicleEcu): Adv
   return { about, field: (name) => `${name} in ${file}` };
 }
 
-/** Who gave the secret knows where it is to be corrected. */
+/** Advice about a failed security access, by the source of the secret. */
 function securityOf({ identity, benchKeys }: TargetOptions, ecu: VehicleEcu, file: string): string {
   const { security } = ecu;
   const inFile = `in the vehicle file ${file}`;

@@ -39,7 +39,7 @@ export interface Programmed {
   readonly ecu: VehicleEcu;
   /** Letter of the bank that is written, where there are two. */
   readonly bank: string | undefined;
-  /** What the image is said to be; undefined: nobody said it. */
+  /** Version that was given for the image; undefined: none was given. */
   readonly version: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-// Changes of who may sign: rotate, revoke, threshold. And the renewal of what is about to expire.
+// Changes of the keys that may sign (rotate, revoke, threshold), and the renewal of metadata that is about to expire.
 
 import { InputError } from '../../core/errors.ts';
 import { present } from '../../core/present.ts';
@@ -19,12 +19,12 @@ import { keyIdOf, type SigningAlgorithm } from '../../trust/signing-key.ts';
 
 export interface RotateChoice {
   readonly old?: string;
-  /** Default: a key is made. */
+  /** Name of the new key; by default a new key is made. */
   readonly new?: string;
   readonly algorithm?: SigningAlgorithm;
 }
 
-/** One key of a role for another, in the next Root. */
+/** Replaces one key of a role by another, in the next Root. */
 export async function rotate(
   work: KeysWork,
   name: string,
@@ -58,7 +58,7 @@ export async function rotate(
   return outcomes;
 }
 
-/** Takes a key out of every role of both repositories. */
+/** Removes a key from every role of both repositories. */
 export async function revoke(work: KeysWork, name: string): Promise<void> {
   const { keyId } = await work.folder.key(name);
   const others = ({ keys, threshold }: RoleKeys): RoleKeys => ({
@@ -82,7 +82,7 @@ export async function revoke(work: KeysWork, name: string): Promise<void> {
   await show(work, outcomes);
 }
 
-/** How many must sign a role, and who may from now on. */
+/** Sets how many keys must sign a role, and adds keys that may sign it. */
 export async function setThreshold(
   work: KeysWork,
   name: string,
@@ -105,7 +105,7 @@ export async function setThreshold(
   await show(work, outcomes);
 }
 
-/** Signs anew what has fewer than `withinDays` left: the same content with a later expiry. */
+/** Signs metadata again that expires within `withinDays`: the same content with a later expiry. */
 export async function renew(work: KeysWork, withinDays: number): Promise<void> {
   const { folder, ceremony, clock, context } = work;
   const limitMs = clock.wallMs() + withinDays * DAY_MS;

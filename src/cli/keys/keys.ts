@@ -1,4 +1,4 @@
-// `can-ota keys ...`: the ceremony around the keys of both repositories. The backend never sees an offline key.
+// `can-ota keys ...`: the key ceremony for both repositories. The backend never sees an offline key.
 
 import { requirePlausibleClock } from '../../core/build-date.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -26,7 +26,7 @@ import { acceptFile as accept, readInput, signFile as sign } from './sign.ts';
 
 interface KeysOptions extends CommonOptions, PassphraseOptions, NetworkOptions {
   readonly dir: string;
-  /** Days; commands that sign nothing have none. */
+  /** Days; missing for commands that sign nothing. */
   readonly validity?: number;
   readonly key?: readonly string[];
   /** Compare with this backend before anything is signed. */
@@ -140,7 +140,7 @@ export function refresh(options: KeysOptions & { readonly within: number }): Pro
   return withFolder(options, (work) => renew(work, options.within));
 }
 
-/** Takes over what the backend has published. It is public: no log-in is needed. */
+/** Takes over the metadata that the backend has published. It is public, so no log-in is needed. */
 export function pullFrom(
   options: CommonOptions & NetworkOptions & { readonly dir: string; readonly server: string },
 ): Promise<void> {

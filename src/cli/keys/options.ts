@@ -50,7 +50,7 @@ export function addKeys(program: Command): void {
   define(
     keys,
     'import',
-    "Take in the public half of another person's key, so that a Root can name it.",
+    "Import the public half of another person's key, so that a Root can name it.",
     'can-ota keys import bob bob.json --dir ceremony',
   )
     .argument('<name>')
@@ -80,8 +80,8 @@ export function addKeys(program: Command): void {
         .argument('<role>'),
     ),
   )
-    .option('--old <name>', 'the key that goes (where a role has several)')
-    .option('--new <name>', 'the key that comes (default: a new one is made)')
+    .option('--old <name>', 'the key to remove (where a role has several)')
+    .option('--new <name>', 'the key to add (default: a new one is made)')
     .action(async (repository, role, options) =>
       (await import('./keys.ts')).rotateKey(repository, role, options),
     );
@@ -90,7 +90,7 @@ export function addKeys(program: Command): void {
     define(
       keys,
       'revoke',
-      'Take a key out of every role of both repositories, in the next Roots.',
+      'Remove a key from every role of both repositories, in the next Roots.',
       'can-ota keys revoke images-root-2 --dir ceremony',
     ).argument('<name>'),
   ).action(async (name, options) => (await import('./keys.ts')).revokeKey(name, options));
@@ -105,7 +105,7 @@ export function addKeys(program: Command): void {
     )
       .argument('<repository>', 'director or images')
       .argument('<role>')
-      .argument('<number>', 'signatures that are wanted', count),
+      .argument('<number>', 'signatures that are needed', count),
   )
     .option('--add <name...>', 'keys that may sign the role from then on')
     .action(async (repository, role, number, options) =>
@@ -116,10 +116,10 @@ export function addKeys(program: Command): void {
     define(
       keys,
       'sign',
-      'Sign a draft; it is in force when nobody is missing.',
+      'Sign a draft; it is in force when no signature is missing.',
       `can-ota keys sign ceremony/drafts/images-2.root.json --key alice --dir ceremony
        can-ota keys sign /media/stick/images-2.root.json --key bob --dir keys-of-bob`,
-    ).argument('<file>', 'a draft, here or handed over by somebody'),
+    ).argument('<file>', 'a draft of this folder or of another person'),
   ).action(async (file, options) => (await import('./keys.ts')).signFile(file, options));
 
   define(
@@ -137,7 +137,7 @@ export function addKeys(program: Command): void {
     define(
       keys,
       'pull',
-      'Take over the Roots and Targets that the backend has published: another copy of the folder went on.',
+      'Take over the Roots and Targets that the backend has published, after another copy of the folder was used.',
       'can-ota keys pull --dir ceremony --server http://127.0.0.1:8080',
     ),
   )
@@ -148,18 +148,18 @@ export function addKeys(program: Command): void {
     define(
       keys,
       'refresh',
-      'Sign Roots and image Targets anew before they expire.',
+      'Sign Roots and image Targets again before they expire.',
       `can-ota keys refresh --dir ceremony
        can-ota keys refresh --within 90 --dir ceremony`,
     ),
   )
-    .option('--within <days>', 'what has fewer days left', days, 30)
+    .option('--within <days>', 'sign what expires within this many days', days, 30)
     .action(async (options) => (await import('./keys.ts')).refresh(options));
 
   define(
     keys,
     'export-online',
-    'Write what the backend gets: keys of the online roles and public metadata, never an offline key.',
+    'Write the files for the backend: keys of the online roles and public metadata, never an offline key.',
     'can-ota keys export-online trust --dir ceremony',
   )
     .argument('<out>', 'folder for can-ota server --trust')
@@ -176,7 +176,9 @@ function define(parent: Command, name: string, summary: string, examples: string
 
 function withNewKeys(target: Command): Command {
   return target
-    .addOption(new Option('--algorithm <name>', 'of new keys').choices(['ed25519', 'ecdsa-p256']))
+    .addOption(
+      new Option('--algorithm <name>', 'algorithm of new keys').choices(['ed25519', 'ecdsa-p256']),
+    )
     .option('--passphrase', 'ask for a passphrase for new keys');
 }
 
@@ -196,7 +198,10 @@ export function withSigning(target: Command): Command {
     .option('--validity <days>', 'how long a new signature lasts', days, 365);
 }
 
-/** The option of commands that change what is published: two copies of a folder must not sign two files of one version. */
+/**
+ * Adds the option of commands that change published metadata: two copies of a folder must not sign two files of one
+ * version.
+ */
 function withChange(target: Command): Command {
   return withNetwork(withSigning(target)).option(
     '--server <url>',

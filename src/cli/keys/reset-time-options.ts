@@ -16,7 +16,7 @@ export function addResetTime(program: Command): void {
         command(
           keys,
           'reset-time',
-          'Make vehicles forget a time that is ahead of the true one, after the clock of the backend was wrong. Exit code 4: the Root waits for signatures.',
+          'Make vehicles discard a time that is too far ahead, after the clock of the backend was wrong. Exit code 4: the Root waits for signatures.',
           `can-ota keys reset-time trust --dir ceremony --server http://127.0.0.1:8080 --token-file release.token
        can-ota keys reset-time trust --dir ceremony`,
         ),

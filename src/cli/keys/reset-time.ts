@@ -1,11 +1,11 @@
-// `can-ota keys reset-time`: vehicles forget a time that is ahead, because the key that may have signed it is gone.
+// `can-ota keys reset-time`: removes the key of the role time, so that vehicles discard a time that is too far ahead.
 //
-// A reader of signed time keeps the latest one as a floor, so that nobody can show it an old, expired world. A clock of the
-// backend that was ahead leaves a floor ahead of the true time. Nothing that the backend can sign by itself takes it back: a
-// stolen online key could then show old metadata to the whole fleet. The offline Root can: by Uptane 5.4.4.3 step 4 what a
-// key has signed is no floor any more once a Root takes that key away. The TMU and every ECU, whether it verifies fully or
-// partially, do so with the role `time`. Versions, release counters and nonces stay as they are: what comes after the reset
-// has to be signed by the new key, for a nonce of this very reader, and above all versions that it knows.
+// A verifier of signed time keeps the latest time as a floor, so that an attacker cannot show it expired metadata. If the
+// clock of the backend was ahead, that floor is ahead of the true time. The backend cannot lower it with its own keys: a
+// stolen online key could then show old metadata to the whole fleet. The offline Root can: by Uptane 5.4.4.3 step 4 the
+// signatures of a key no longer set a floor once a Root has removed that key. The TMU and every ECU, with full or partial
+// verification, apply this to the role `time`. Versions, release counters and nonces stay: metadata after the reset has
+// to be signed by the new key, for a nonce of this verifier, and with versions above those that it knows.
 
 import { systemClock } from '../../core/clock.ts';
 import { ExitCode } from '../../core/exit-code.ts';
@@ -43,18 +43,18 @@ export function resetTheTime(trust: string, options: ResetOptions): Promise<void
       validityDays: options.validity,
       signWith: options.key,
     });
-    // Before anything is signed: a backend that is not there, or does not know the token.
+    // Fails before anything is signed where the backend is not reachable or does not know the token.
     const backend = await logIn(options, context.signal);
     const work = { context, folder, passphrases, ceremony, clock: systemClock };
     const state = await resetTime(work, trust, backend);
-    // A script that goes on after 0 believes that the time is reset.
+    // Exit code 0 would tell a script that the time is reset.
     return state === 'draft' ? ExitCode.deferred : ExitCode.success;
   });
 }
 
 /**
- * Rotates one key of the role, writes the folder of the backend, and hands the new Root to the backend where one is given.
- * `draft`: signatures are missing, and nothing of the rest was done. Throws InputError, BackendError.
+ * Rotates one key of the role, writes the folder of the backend, and sends the new Root to the backend where one is
+ * given. `draft`: signatures are missing, and the other steps were not done. Throws InputError, BackendError.
  */
 export async function resetTime(
   work: KeysWork,
@@ -66,7 +66,7 @@ export async function resetTime(
   const outcomes = await rotate(work, REPOSITORY, ROLE, { old });
   if (outcomes.some(({ state }) => state === 'draft')) {
     context.say(
-      `The Root waits for signatures (can-ota keys sign). Then: can-ota keys export-online ${trust}, and can-ota release push.`,
+      `The Root needs further signatures (can-ota keys sign). Afterwards run: can-ota keys export-online ${trust}, and can-ota release push.`,
     );
     return 'draft';
   }
@@ -79,6 +79,6 @@ export async function resetTime(
     return 'finished';
   }
   await push({ context, folder, ceremony, backend });
-  context.say('Vehicles take the new time with their next check, each ECU with its next update.');
+  context.say('Vehicles accept the new time at their next check, each ECU at its next update.');
   return 'finished';
 }

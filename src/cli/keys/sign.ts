@@ -1,4 +1,4 @@
-// Signing by several people in turn: a draft goes from one to the next, on one machine or on many.
+// Several people sign in turn: the draft is passed on, on one machine or on several.
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { type NameOf, namer, summaryOf } from '../../signing/overview.ts';
 import { type KeysWork, show } from '../../signing/work.ts';
 import type { RolePayload } from '../../trust/role-signing.ts';
 
-/** Adds signatures to a draft of this folder, or (with `keys`) to a file whose draft is in another one. */
+/** Adds signatures to a draft of this folder, or (with `keys`) to a file whose draft is in another folder. */
 export async function signFile(
   work: KeysWork,
   file: string,
@@ -22,7 +22,7 @@ export async function signFile(
   const nameOf = namer(await folder.keys());
   for (const line of readableSummary(signed, nameOf, file)) context.say(line);
   const here = await mergeFile(folder, bytes, file).catch((error: unknown) => {
-    // Somebody else's folder is where it will be finished; here are only keys.
+    // The draft belongs to another person's folder, where it is finished; this folder only has keys.
     if (error instanceof InputError && keys !== undefined) return undefined;
     throw error;
   });
@@ -38,7 +38,9 @@ export async function signFile(
   context.say(`signed by ${names.join(', ')}: hand ${file} back, for can-ota keys accept`);
 }
 
-/** Takes over the signatures of a file that was signed elsewhere. The ceremony must sign with no key of its own. */
+/**
+ * Takes over the signatures of a file that was signed elsewhere. The ceremony must not sign with its own keys here.
+ */
 export async function acceptFile(work: KeysWork, file: string): Promise<void> {
   const draft = await mergeFile(work.folder, await readInput(file), file);
   await show(work, await work.ceremony.sign(draft));

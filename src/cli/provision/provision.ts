@@ -60,7 +60,7 @@ export function provision(names: readonly string[], options: ProvisionOptions): 
       fetch: (await networkOf(options, options.server)).fetch,
     });
     const storage = await DiskStorage.openOwn(options.stateDir);
-    // Not beside a running TMU, which works with the identity that it has read.
+    // A running TMU works with the identity that it has read, so it must not run meanwhile.
     const lock = await lockFolder(storage.location);
     try {
       const device = await readDeviceId(storage.location, options.deviceFile);
@@ -103,7 +103,7 @@ async function readFactoryKey(file: string | undefined): Promise<Uint8Array | un
   );
 }
 
-/** They would become the secrets of a real vehicle. Throws InputError. */
+/** These would become the secrets of a real vehicle. Throws InputError. */
 function refuseShippedSecrets(vehicle: Vehicle): void {
   const refuse = (where: string): never => {
     throw new InputError(
@@ -169,7 +169,7 @@ function result(outcome: ProvisionOutcome, vehicle: Vehicle, context: Context): 
   });
   if (ok) return ExitCode.success;
   context.say(
-    'Not everything is done: correct what is said above, and run the same command again.',
+    'Not everything is done: correct the problems above, and run the same command again.',
   );
   if (context.signal.aborted) return context.interruption();
   return exitCodeOf(itemAt(failures, 0).code);
@@ -181,7 +181,7 @@ function exitCodeOf(code: string): ExitCode {
       return ExitCode.busUnavailable;
     case 'UNREACHABLE':
     case 'FOREIGN_ANSWER':
-    // The registry is there, and cannot or must not be asked now.
+    // The registry answers but cannot or must not be asked now.
     case 'RATE_LIMITED':
     case 'DATABASE_BUSY':
     case 'INSUFFICIENT_STORAGE':

@@ -19,11 +19,11 @@ export function addDeviceRelease(release: Command): void {
   )
     .argument('<file>', 'the image')
     .requiredOption('--model <id>', 'hardware that it runs on', model)
-    // `--version` of the program itself stands before the command.
+    // `--version` of the program itself is an option before the command.
     .requiredOption('--version <text>', 'version of the image', version)
     .requiredOption(
       '--counter <number>',
-      'release counter: no device goes back below one that it has confirmed',
+      'release counter: a device refuses counters below the last one that it has confirmed',
       counter,
     )
     .addOption(profile())
@@ -40,7 +40,7 @@ export function addDeviceWithdrawal(release: Command): void {
       command(
         release,
         'withdraw-device',
-        'Withdraw a package of small devices for good: none is offered it any more, downloads of it stop, and devices that run it keep it.',
+        'Withdraw a package of small devices for good: it is not offered any more, its downloads stop, and devices that run it keep it.',
         `can-ota release withdraw-device SENSOR-1 1.1.0 --reason 'Drains the battery' --server http://127.0.0.1:8080 --token-file release.token
      can-ota release withdraw-device SENSOR-1 1.1.0 --profile rsa --reason 'Drains the battery' --server http://127.0.0.1:8080 --user alice`,
       ),
@@ -61,7 +61,7 @@ export function addDeviceKey(keys: Command): void {
     command(
       keys,
       'device-key',
-      'Make a key that signs packages for small devices; they know its public half from enrolment.',
+      'Make a key that signs packages for small devices; they get its public half at enrolment.',
       `can-ota keys device-key --out device-key.pem
      can-ota keys device-key --profile rsa --out device-rsa.pem --passphrase-file secret.txt`,
     ),

@@ -41,7 +41,7 @@ export interface DeviceKeyOptions extends CommonOptions, PassphraseOptions {
   readonly out: string;
 }
 
-/** What the work needs of its command. */
+/** The parts of the command's context that are used here. */
 type Teller = Pick<Context, 'say' | 'emit' | 'signal'>;
 
 export function releaseDevice(file: string, options: DeviceReleaseOptions): Promise<void> {
@@ -61,7 +61,7 @@ export function makeDeviceKey(options: DeviceKeyOptions): Promise<void> {
   });
 }
 
-/** Throws InputError, BackendError. Nothing is sent before everything that can be checked here is right. */
+/** Checks everything that can be checked here before it sends anything. Throws InputError, BackendError. */
 export async function release(
   context: Teller,
   file: string,
@@ -88,7 +88,7 @@ export async function release(
   context.say(`${model} ${version} is released, ${image.length} bytes, counter ${counter}${again}`);
 }
 
-/** Throws InputError where there is a key already. */
+/** Throws InputError where a key exists already. */
 export async function makeKey(context: Teller, options: DeviceKeyOptions): Promise<void> {
   const { profile } = options;
   const passphrases = await passphraseSource(options);
@@ -103,7 +103,9 @@ export async function makeKey(context: Teller, options: DeviceKeyOptions): Promi
   context.say(`Enrol devices with its public half: ${out}.pub`);
 }
 
-/** Throws InputError for a file that others can read, that is no key, or the key of another profile. */
+/**
+ * Throws InputError for a file that others can read, that is not a key, or that has a key of another profile.
+ */
 async function openKey(options: DeviceReleaseOptions): Promise<KeyObject> {
   const { key: file, profile } = options;
   await requireOwnerOnly(file, '--key');

@@ -27,21 +27,21 @@ export function addRelease(program: Command): void {
      can-ota release add inv.bin --ecu INV --version 1.4.2 --hardware INV-HW-1 --forced --notes 'Keeps the motor from cutting out' --keys ceremony`,
   )
     .argument('<file>', 'the image')
-    .requiredOption('--ecu <name>', 'for which ECU', ecuName)
-    // `--version` of the program itself stands before the command.
+    .requiredOption('--ecu <name>', 'ECU that runs it', ecuName)
+    // `--version` of the program itself is an option before the command.
     .requiredOption('--version <text>', 'version of the image', versionText)
     .requiredOption('--hardware <id...>', 'hardware ids that it runs on')
     .option(
       '--counter <number>',
-      'release counter: no ECU goes back below one that it has confirmed (default: highest known + 1)',
+      'release counter: an ECU refuses counters below the last one that it has confirmed (default: highest known + 1)',
       counter,
     )
-    .option('--encrypt', 'send it to every ECU encrypted for that ECU')
+    .option('--encrypt', 'encrypt the image for each ECU that gets it')
     .option(
       '--forced',
       'a safety release: drivers are told, and not asked (conditions of the vehicle still hold)',
     )
-    .option('--notes <text>', 'what is new, for people', notes)
+    .option('--notes <text>', 'release notes for people', notes)
     .addOption(
       new Option(
         '--depends <ecu=range>',
@@ -65,7 +65,7 @@ export function addRelease(program: Command): void {
   define(
     release,
     'revoke',
-    'Take a release out of the signed list: nobody can be told to install it any more.',
+    'Remove a release from the signed list: no vehicle can be told to install it any more.',
     `can-ota release revoke EDT 2.1.0 --keys ceremony
      can-ota release revoke EDT 2.1.0 --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
   )
@@ -81,7 +81,7 @@ export function addRelease(program: Command): void {
   define(
     release,
     'push',
-    'Hand signed metadata to the backend: after others have signed, after a rotation, or after it was restored from a backup.',
+    'Send signed metadata to the backend: after others have signed, after a rotation, or after the backend was restored from a backup.',
     `can-ota release push --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
      can-ota release push edt.bin inv.bin --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
   )
@@ -93,7 +93,7 @@ export function addRelease(program: Command): void {
       command(
         release,
         'pull',
-        'Take over what the backend has published: another copy of the folder went on, or two copies went apart.',
+        'Take over the metadata that the backend has published, after another copy of the folder was used or two copies differ.',
         `can-ota release pull --keys ceremony --server http://127.0.0.1:8080
        can-ota release pull --keys ceremony --server http://127.0.0.1:8080 --json`,
       ),
@@ -130,7 +130,7 @@ function versionText(value: string): string {
   );
 }
 
-/** What every reader of a release can count to. */
+/** The largest counter that every reader of a release supports. */
 const LARGEST_COUNTER = 2 ** 32 - 1;
 
 function counter(value: string): number {

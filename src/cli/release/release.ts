@@ -1,4 +1,4 @@
-// `can-ota release ...`: sign a release with offline keys, and hand image and metadata to the backend.
+// `can-ota release ...`: signs a release with offline keys, and sends image and metadata to the backend.
 
 import { password as askPassword } from '@inquirer/prompts';
 import { requirePlausibleClock } from '../../core/build-date.ts';
@@ -23,7 +23,7 @@ export interface LogInOptions extends NetworkOptions {
   readonly tokenFile?: string;
 }
 
-/** Which backend, and who asks. */
+/** The backend, and the user or token that logs in. */
 export interface ReachOptions extends LogInOptions {
   readonly server?: string;
 }
@@ -31,7 +31,7 @@ export interface ReachOptions extends LogInOptions {
 interface ReleaseOptions extends CommonOptions, PassphraseOptions, ReachOptions {
   readonly keys: string;
   readonly key?: readonly string[];
-  /** Days; a list signs nothing and has none. */
+  /** Days; missing for a list, which signs nothing. */
   readonly validity?: number;
 }
 
@@ -49,10 +49,10 @@ function withReleases(
       validityDays: options.validity ?? DEFAULT_VALIDITY_DAYS,
       signWith: options.key,
     });
-    // Before anything is signed: nobody signs and then finds that he may not upload.
+    // Logs in before anything is signed, so that a missing right to upload shows first.
     const backend = await logIn(options, context.signal);
     const state = await body({ context, folder, ceremony, backend });
-    // A script that goes on after 0 believes that the release is published.
+    // Exit code 0 would tell a script that the release is published.
     return state === 'waiting' ? ExitCode.deferred : ExitCode.success;
   });
 }
@@ -76,7 +76,7 @@ export function revokeRelease(
   return withReleases(options, (work) => revoke(work, ecu, version));
 }
 
-/** Images first: a signed list never names what cannot be had. */
+/** Sends images first, so that the signed list never names a missing image. */
 export function pushReleases(files: readonly string[], options: ReleaseOptions): Promise<void> {
   return withReleases(options, async (work) => {
     await pushImages(work, files);
@@ -84,14 +84,14 @@ export function pushReleases(files: readonly string[], options: ReleaseOptions):
   });
 }
 
-/** Reads public files only: no log-in is needed. */
+/** Reads public files only, so no log-in is needed. */
 export function pullReleases(
   options: CommonOptions & NetworkOptions & { keys: string; server: string },
 ): Promise<void> {
   return pullFrom({ ...options, dir: options.keys });
 }
 
-/** Undefined without --server: then it is only signed. */
+/** Undefined without --server: the command then only signs. */
 export async function logIn(
   options: ReachOptions,
   signal: AbortSignal,
@@ -105,14 +105,17 @@ export async function logIn(
   );
 }
 
-/** Throws InputError when nobody can log in. */
+/** Throws InputError when neither a user nor a token is given. */
 export async function credentialsOf(options: LogInOptions): Promise<Credentials> {
   const { user, passwordFile, tokenFile } = options;
   if (tokenFile !== undefined) {
     return { kind: 'token', token: await readSecretLine(tokenFile, '--token-file') };
   }
   if (user === undefined) {
-    throw new InputError('--server', 'who are you? Give --token-file FILE, or --user NAME');
+    throw new InputError(
+      '--server',
+      'the backend needs a log-in: give --token-file FILE, or --user NAME',
+    );
   }
   if (passwordFile !== undefined) {
     const password = await readSecretLine(passwordFile, '--password-file');

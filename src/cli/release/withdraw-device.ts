@@ -1,4 +1,4 @@
-// `can-ota release withdraw-device`: a package of small devices is not offered any more.
+// `can-ota release withdraw-device`: withdraws a package, which is then not offered any more.
 
 import type { Profile } from '../../contract/chunked/package.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -33,7 +33,7 @@ export function withdrawDevice(
   });
 }
 
-/** The same again is no mistake. Throws InputError for a package that there is not, BackendError. */
+/** A repeated withdrawal is no error. Throws InputError for a package that does not exist, BackendError. */
 export async function withdraw(
   {
     context,
@@ -50,7 +50,7 @@ export async function withdraw(
   },
 ): Promise<void> {
   if (wish.reason.trim() === '')
-    throw new InputError('--reason', 'say why: the audit log keeps it');
+    throw new InputError('--reason', 'is empty: say why; the audit log keeps it');
   const done = await backend.withdrawPackage(wish);
   context.emit({ ...done });
   const { model, version, withdrawn, changed, stopped, offered } = done;

@@ -30,14 +30,14 @@ export function addServer(program: Command): void {
       'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
       'can-ota-data',
     )
-    .option('--allow-ip <cidr...>', 'who may ask anything at all (default: this machine only)')
+    .option('--allow-ip <cidr...>', 'addresses that may connect (default: this machine only)')
     .option(
       '--trust-proxy <cidr...>',
-      'proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed',
+      'proxies whose X-Forwarded-For, -Proto, -Host and -Prefix headers are trusted',
     )
     .option(
       '--base-path <path>',
-      'path of a proxy below which the pages are, like /ota (default: X-Forwarded-Prefix of a trusted proxy)',
+      'path of a proxy that the pages are below, like /ota (default: X-Forwarded-Prefix of a trusted proxy)',
     )
     .option('--max-upload <MiB>', 'largest image', mebibytes, 64)
     .option('--secure-cookies', 'cookies for HTTPS only (behind a TLS proxy)')
@@ -76,7 +76,7 @@ export function addServer(program: Command): void {
       '--encrypted-sessions',
       'refuse sealed sessions of devices that do not encrypt (tmu and device run with --suite hmac)',
     )
-    .option('--bench', 'allow --fault: never where real devices ask')
+    .option('--bench', 'allow --fault; not for servers of real devices')
     .option(
       '--fault <name[=rate]>',
       `with --bench, spoil chunked downloads on purpose (repeatable; RATE 0 to 1, default 1): ${CHUNK_FAULT_NAMES.join(', ')}`,
@@ -89,7 +89,7 @@ export function addServer(program: Command): void {
     command(
       server,
       'restored',
-      'The data folder came back from a backup: go on above all that was signed and given out since.',
+      'Run this after the data folder was restored from a backup: it continues above all numbers that were used since.',
       `can-ota server restored --data data
      can-ota server restored --data data --json`,
     ),
@@ -103,7 +103,7 @@ export function addServer(program: Command): void {
   const user = command(
     server,
     'user',
-    'People who may log in.',
+    'Users who may log in.',
     `can-ota server user add alice --role admin --data data
      can-ota server user list --data data`,
   );
@@ -115,18 +115,18 @@ export function addServer(program: Command): void {
     );
   people(
     'add',
-    'Add a person; the password is asked for, or read from standard input.',
+    'Add a user; the password is asked for, or read from standard input.',
     `can-ota server user add alice --role admin --data data
      can-ota server user add bob --role viewer --data data < password.txt`,
   )
     .argument('<name>')
     .addOption(
-      new Option('--role <role>', 'admin uploads, viewer looks')
+      new Option('--role <role>', 'admin may upload, viewer may only look')
         .choices(['admin', 'viewer'])
         .makeOptionMandatory(),
     )
     .action(async (name, options) => (await import('./user.ts')).addPerson(name, options));
-  people('list', 'List the people.', 'can-ota server user list --data data --json').action(
+  people('list', 'List the users.', 'can-ota server user list --data data --json').action(
     async (options) => (await import('./user.ts')).listPeople(options),
   );
   people(
@@ -140,7 +140,7 @@ export function addServer(program: Command): void {
     );
   people(
     'remove',
-    'Remove a person and end their sessions.',
+    'Remove a user and end their sessions.',
     'can-ota server user remove alice --data data',
   )
     .argument('<name>')
@@ -160,7 +160,7 @@ function addRegistry(server: Command): void {
   )
     .argument('[name]')
     .addOption(
-      new Option('--role <role>', 'what it is for; the token is printed once').choices([
+      new Option('--role <role>', 'purpose of the token, which is printed once').choices([
         'factory',
         'release',
         'director',
@@ -168,9 +168,9 @@ function addRegistry(server: Command): void {
       ]),
     )
     .option('--out <file>', 'write it to a new file that only you can read')
-    .option('--days <number>', 'how long it is good', days, 730)
+    .option('--days <number>', 'how many days it is valid', days, 730)
     .option('--remove', 'refuse it from its next request on')
-    .option('--list', 'show names, roles, when each expires and when it was used last')
+    .option('--list', 'show names, roles, expiry and last use')
     .option(
       '--data <dir>',
       'can-ota.db (the database), images/, incoming/ (uploads under way), lineage.json, server.lock',
@@ -206,7 +206,7 @@ function addRegistry(server: Command): void {
     );
   registered(
     'activate',
-    'Accept a device that was revoked, or that the factory did not finish.',
+    'Accept a device that was revoked, or whose provisioning was not finished.',
     'can-ota server device activate CO-000002 --data data',
   )
     .argument('<serial>')
@@ -215,7 +215,7 @@ function addRegistry(server: Command): void {
     );
   registered(
     'reopen',
-    'Let the same chip be provisioned again after it lost its flash or its state directory; what it had is refused.',
+    'Let the same chip be provisioned again after it lost its flash or its state directory; its old keys are refused.',
     'can-ota server device reopen CO-000002 --data data',
   )
     .argument('<serial>')

@@ -1,4 +1,4 @@
-// `can-ota server restored`: what the operator runs after a backup was put back.
+// `can-ota server restored`: the operator runs it after restoring a backup.
 
 import {
   declareRestored,
@@ -13,7 +13,7 @@ export function restored(options: CommonOptions & { readonly data: string }): Pr
     const { above, serialsAbove, endedSessions, packages } = done;
     context.emit({ kind: 'restored', ...done });
     context.say(
-      `New versions of metadata go on above ${above}, serial numbers above ${serialsAbove}. ` +
+      `New versions of metadata continue above ${above}, serial numbers above ${serialsAbove}. ` +
         `${endedSessions} sessions of people and devices are ended; they log in again.`,
     );
     context.say(

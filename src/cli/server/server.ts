@@ -80,7 +80,7 @@ export function server(options: ServerOptions): Promise<void> {
   });
 }
 
-/** Throws InputError for a file that cannot be read, and for a header without it. */
+/** Throws InputError for a file that cannot be read, and for a header option without a file. */
 async function deviceCertificates({ deviceCa, clientCertHeader: header }: ServerOptions) {
   if (deviceCa !== undefined) {
     const ca = await readTextFile(deviceCa, '--device-ca');
@@ -90,7 +90,7 @@ async function deviceCertificates({ deviceCa, clientCertHeader: header }: Server
   throw new InputError('--client-cert-header', 'is for --device-ca FILE');
 }
 
-/** Throws InputError for faults without --bench. Says aloud what is going to be wrong. */
+/** Throws InputError for faults without --bench. Prints a warning that lists the faults. */
 function benchFaults({ bench, fault }: ServerOptions): ChunkFaultRates {
   const names = Object.entries(fault).map(([name, rate]) => `${name}=${rate}`);
   if (bench !== true) {
@@ -105,7 +105,7 @@ function benchFaults({ bench, fault }: ServerOptions): ChunkFaultRates {
   return fault;
 }
 
-/** Throws InputError for options that mean nothing together, and for secret files that others can read. */
+/** Throws InputError for options that do not fit together, and for secret files that others can read. */
 async function uptaneOptions(options: ServerOptions): Promise<ServerUptaneOptions | undefined> {
   const { trust, role, imagesUrl, imagesTokenFile, passphraseFile } = options;
   if (trust === undefined) {
@@ -118,7 +118,7 @@ async function uptaneOptions(options: ServerOptions): Promise<ServerUptaneOption
   return {
     role,
     trustDir: trust,
-    // One opens all online keys; a server is started by machines, so nobody is asked.
+    // One passphrase opens all online keys. A server is started by machines, so it never prompts for it.
     passphrase: await secret(passphraseFile, '--passphrase-file', process.env.CAN_OTA_PASSPHRASE),
     imagesUrl,
     imagesToken: await secret(imagesTokenFile, '--images-token-file'),

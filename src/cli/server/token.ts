@@ -1,4 +1,4 @@
-// `can-ota server token ...` and `server device ...`: programs and devices that may talk to a backend.
+// `can-ota server token ...` and `server device ...`: programs and devices that may use a backend.
 
 import path from 'node:path';
 import { deviceJson, twinText } from '../../../server/features/registry/routes.ts';
@@ -32,7 +32,7 @@ interface TokenOptions extends DataOptions {
   readonly days: number;
 }
 
-/** Prints a new token as the only line of standard output, or puts it into a new file that only its owner can read. */
+/** Prints a new token as the only line of standard output, or writes it to a new file that only its owner can read. */
 export function token(name: string | undefined, options: TokenOptions): Promise<void> {
   return runCommand(options, async (context) => {
     if (options.list === true) {
@@ -73,7 +73,7 @@ export function token(name: string | undefined, options: TokenOptions): Promise<
     try {
       await createSecretFile(path.resolve(out), `${made}\n`, '--out');
     } catch (error) {
-      await removeToken(options.data, name); // nobody has seen it
+      await removeToken(options.data, name); // the token has not been shown
       throw error;
     }
     context.emit({ name, role, file: out });

@@ -1,4 +1,4 @@
-// `can-ota server user ...`: the people of a backend.
+// `can-ota server user ...`: the users of a backend.
 
 import { password as askPassword } from '@inquirer/prompts';
 import {
@@ -47,7 +47,7 @@ export function listPeople(options: UserOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const users = await listUsers(options.data);
     for (const { name, role } of users) done(context, { name, role }, `${name}\t${role}`);
-    if (users.length === 0) context.say('nobody yet: can-ota server user add NAME --role admin');
+    if (users.length === 0) context.say('no user yet: can-ota server user add NAME --role admin');
     return ExitCode.success;
   });
 }
@@ -57,10 +57,13 @@ function done(context: Context, fact: unknown, line: string): void {
   context.say(line);
 }
 
-/** A password longer than this is no password: a file was piped in by mistake. */
+/** Longest password; a longer input is a file that was piped in by mistake. */
 const MAX_INPUT = 4096;
 
-/** Typed twice on a terminal, otherwise the first line of standard input. Never an argument: those can be seen. */
+/**
+ * Typed twice on a terminal, otherwise the first line of standard input. Never an argument: other users can see
+ * those.
+ */
 async function readPassword(): Promise<string> {
   if (process.stdin.isTTY !== true) {
     let text = '';

@@ -1,4 +1,4 @@
-// `can-ota command ...` and `can-ota telemetry ...`: what ECUs shall do, what became of it, and what was measured.
+// `can-ota command ...` and `can-ota telemetry ...`: orders for ECUs, their results, and measurements.
 
 import { type ArgumentDescription, type CommandState, isFinal } from '../../contract/command.ts';
 import { toHex } from '../../core/bytes.ts';
@@ -84,14 +84,14 @@ export interface CommandWish {
   readonly given: readonly string[];
   readonly priority: number;
   readonly expiresInS?: number;
-  /** Of a request that may have been sent before; otherwise it is a new one. */
+  /** Key of a request that may have been sent before; missing: a new request. */
   readonly key?: string;
   readonly waitS?: number | undefined;
 }
 
 /**
  * `success`: ordered, and with `waitS` done; `preconditionFailed`: it failed, expired or was cancelled; `deferred`: it
- * is not over within `waitS`.
+ * has not ended within `waitS`.
  */
 export async function send(
   work: OperatorWork & { readonly random: Random },
@@ -108,7 +108,7 @@ export async function send(
   return told(work, command, waitS, 'completed');
 }
 
-/** `success`: it is not done any more; `preconditionFailed`: too late; `deferred`: no answer within `waitS`. */
+/** `success`: it will not run; `preconditionFailed`: too late; `deferred`: no answer within `waitS`. */
 export async function cancel(
   work: OperatorWork,
   vin: string,
@@ -186,7 +186,7 @@ function whyOf({ code, reason, result }: CommandReply): string {
 function timesOf(command: CommandReply): string[][] {
   const times: readonly (readonly [what: string, at: string | undefined, who?: string])[] = [
     ['ordered', command.createdAt, `by ${command.createdBy}`],
-    ['left for the vehicle', command.handedOutAt],
+    ['sent to the vehicle', command.handedOutAt],
     ['delivered', command.deliveredAt],
     ['executing', command.executingAt],
     ['cancelled', command.cancelledAt, `by ${command.cancelledBy}`],
@@ -201,7 +201,7 @@ function formText([name, form]: [string, ArgumentDescription]): string {
   return `${name}=${form.min}..${form.max}${form.unit === '' ? '' : ` ${form.unit}`}`;
 }
 
-/** Throws InputError for what is neither a number nor text. */
+/** Throws InputError for a value that is neither a number nor text. */
 function argumentsOf(given: readonly string[]): Record<string, number | string> {
   return Object.fromEntries(
     Object.entries(assignments(given)).map(([name, value]) => {

@@ -1,4 +1,4 @@
-// `can-ota config ...`: what a vehicle shall be configured as, and what it made of that.
+// `can-ota config ...`: the configuration that an operator wants, and the vehicle's answer.
 
 import { readFile } from 'node:fs/promises';
 import { describeParameters, type WantedParameters } from '../../contract/configuration.ts';
@@ -28,7 +28,10 @@ interface SetOptions extends OperatorOptions {
   readonly comment?: string;
 }
 
-/** Others may change it at the same time; each try begins with what they left. */
+/**
+ * How often a change is tried. Others may change the configuration at the same time; each try starts from the
+ * newest version.
+ */
 const TRIES = 3;
 
 export function showConfiguration(vin: string, options: OperatorOptions): Promise<void> {
@@ -47,7 +50,7 @@ export function setConfiguration(
       ...assignments(given),
     };
     if (Object.keys(values).length === 0 && reset.length === 0 && !replace) {
-      throw new InputError('parameters', 'what shall be set? Give NAME=VALUE or --file FILE');
+      throw new InputError('parameters', 'nothing to set: give NAME=VALUE or --file FILE');
     }
     return set(work, vin, { values, reset, replace, comment, waitS: wait });
   });
@@ -57,7 +60,7 @@ export function showHistory(vin: string, options: OperatorOptions): Promise<void
   return withBackend(options, (work) => history(work, vin));
 }
 
-/** Needs no backend: it is the table that all of them work with. */
+/** Needs no backend: backend and vehicle use the same table. */
 export function showSchema(options: CommonOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const described = describeParameters() as Record<string, Record<string, unknown>>;
@@ -102,17 +105,17 @@ export async function history({ context, backend }: OperatorWork, vin: string): 
 
 export interface ConfigurationWish {
   readonly values: WantedParameters;
-  /** Names that go back to their default. */
+  /** Parameters that go back to their default. */
   readonly reset: readonly string[];
-  /** Nothing is wanted but this; otherwise the rest stays as it is. */
+  /** Whether parameters that are not named go back to their default; otherwise they stay. */
   readonly replace: boolean;
   readonly comment?: string | undefined;
   readonly waitS?: number | undefined;
 }
 
 /**
- * `success`: set, and with `waitS` taken by the vehicle; `preconditionFailed`: a parameter is refused, or another
- * change came after; `deferred`: no report within `waitS`.
+ * `success`: set, and with `waitS` accepted by the vehicle; `preconditionFailed`: a parameter is rejected, or
+ * another change came later; `deferred`: no report within `waitS`.
  */
 export async function set(
   work: OperatorWork,
@@ -136,7 +139,7 @@ export async function set(
   context.say(
     changed
       ? `${vin}: version ${version} is set; the vehicle gets it at its next contact`
-      : `${vin}: nothing is new, version ${version} stays`,
+      : `${vin}: nothing has changed, version ${version} stays`,
   );
   const refused = rejected.length > 0 ? rejected : report === undefined ? warnings : [];
   for (const { parameter, code, reason } of refused) {
@@ -176,7 +179,7 @@ async function change(
 }
 
 function headline({ vin, wanted, reported, pending }: ConfigurationReply): string {
-  if (wanted === undefined) return `${vin}: nothing is wanted, everything is at its default`;
+  if (wanted === undefined) return `${vin}: no configuration is set, everything is at its default`;
   const { version, changedBy, changedAt, comment } = wanted;
   const why = comment === undefined ? '' : ` (${comment})`;
   const heard =
@@ -191,7 +194,7 @@ function answerOf({ report }: ConfigurationVersion): string {
   return rejected === 0 ? 'taken' : `${rejected} rejected`;
 }
 
-/** A JSON object from a file, or from standard input for `-`. Throws InputError. */
+/** Reads a JSON object from a file, or from standard input for `-`. Throws InputError. */
 async function parametersOf(file: string): Promise<WantedParameters> {
   let content: string;
   try {

@@ -1,4 +1,4 @@
-// What the commands of an operator have in common: the connection, waiting for a vehicle, and what is written as NAME=VALUE.
+// Common parts of the operator's commands: the connection, waiting for a vehicle, and arguments of the form NAME=VALUE.
 
 import { type Clock, sleep, systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
@@ -21,7 +21,7 @@ export interface OperatorWork {
   readonly clock: Clock;
 }
 
-/** Between two looks for what the vehicle has done. */
+/** Time between two requests for the vehicle's result. */
 const LOOK_EVERY_MS = 2000;
 
 export function withBackend(
@@ -38,7 +38,7 @@ export function withBackend(
   });
 }
 
-/** Looks again until `isEnough`, or the time is over: the last that was seen. Throws what `look` throws. */
+/** Calls `look` until `isEnough` or the time is over; returns the last result. Throws what `look` throws. */
 export async function waitUntil<T>(
   { context, clock }: Pick<OperatorWork, 'context' | 'clock'>,
   waitS: number | undefined,
@@ -58,7 +58,10 @@ export async function waitUntil<T>(
   return seen;
 }
 
-/** `power=60 mode=eco dids=["INV.FD40"]`: JSON where it is JSON, text otherwise. Throws InputError. */
+/**
+ * `power=60 mode=eco dids=["INV.FD40"]`: a value is JSON where it parses as JSON, text otherwise. Throws
+ * InputError.
+ */
 export function assignments(given: readonly string[]): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const text of given) {
@@ -76,7 +79,7 @@ function jsonOrText(value: string): unknown {
   try {
     return JSON.parse(value);
   } catch {
-    // What begins like JSON was meant to be some.
+    // A value that begins like JSON must be JSON.
     if (!/^\s*[[{"]/.test(value)) return value;
     throw new InputError(value, 'expected JSON: is a quote or bracket missing?');
   }

@@ -17,7 +17,7 @@ function addConfig(program: Command): void {
   const config = command(
     program,
     'config',
-    'What a vehicle shall be configured as, and what it made of that.',
+    'The remote configuration of a vehicle, and the answer of the vehicle.',
     `can-ota config show WVWZZZ1JZXW000001 ${LOGIN}
      can-ota config set WVWZZZ1JZXW000001 pollInterval=5 ${LOGIN}
      can-ota config schema`,
@@ -26,23 +26,23 @@ function addConfig(program: Command): void {
   onVehicle(
     config,
     'show',
-    'What is wanted and what is in force, parameter by parameter.',
+    'Show the wanted value and the value in force of each parameter.',
     `can-ota config show WVWZZZ1JZXW000001 ${LOGIN}`,
   ).action(async (vin, options) => (await load()).showConfiguration(vin, options));
   onVehicle(
     config,
     'set',
-    'Set parameters; the vehicle takes them without a restart, and answers for each.',
+    'Set parameters; the vehicle applies them without a restart, and answers for each.',
     `can-ota config set WVWZZZ1JZXW000001 pollInterval=5 dids='["INV.FD40"]' --wait 60 ${LOGIN}
      can-ota config set WVWZZZ1JZXW000001 --file params.json --replace --comment 'as the fleet' ${LOGIN}
      can-ota config set WVWZZZ1JZXW000001 --reset dids ${LOGIN}`,
   )
     .argument('[name=value...]', 'JSON where it is JSON, text otherwise')
     .option('--file <file>', 'parameters as a JSON object, - for standard input')
-    .option('--replace', 'nothing but these: all others go back to their defaults')
+    .option('--replace', 'all other parameters go back to their defaults')
     .option(
       '--reset <name>',
-      'back to its default (repeatable)',
+      'parameter that goes back to its default (repeatable)',
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
     )
@@ -56,14 +56,14 @@ function addConfig(program: Command): void {
   onVehicle(
     config,
     'history',
-    'Every version: who wanted it, when, why, and what the vehicle answered.',
+    'List every version: who set it, when, why, and what the vehicle answered.',
     `can-ota config history WVWZZZ1JZXW000001 ${LOGIN}`,
   ).action(async (vin, options) => (await load()).showHistory(vin, options));
   withOutput(
     command(
       config,
       'schema',
-      'The parameters that there are, with their defaults; with --json what each may be.',
+      'List the parameters with their defaults; with --json also their schemas.',
       `can-ota config schema
        can-ota config schema --json`,
     ),
@@ -74,7 +74,7 @@ function addCommand(program: Command): void {
   const orders = command(
     program,
     'command',
-    'What ECUs of a vehicle shall do, each of it at most once.',
+    'Commands for ECUs of a vehicle; each runs at most once.',
     `can-ota command actions WVWZZZ1JZXW000001 ${LOGIN}
      can-ota command send WVWZZZ1JZXW000001 INV setPowerLimit power=60 --wait 60 ${LOGIN}`,
   );
@@ -82,14 +82,18 @@ function addCommand(program: Command): void {
   onVehicle(
     orders,
     'send',
-    'Order a command; it waits at the backend until the vehicle comes for it.',
+    'Order a command; it waits at the backend until the next contact of the vehicle.',
     `can-ota command send WVWZZZ1JZXW000001 INV setPowerLimit power=60 --expires 10m --priority 7 --wait 60 ${LOGIN}
      can-ota command send WVWZZZ1JZXW000001 INV calibrate --key calibrate-2026-11 ${LOGIN}`,
   )
     .argument('<ecu>', 'name in the vehicle file')
     .argument('<action>', 'one of can-ota command actions')
     .argument('[name=value...]', 'its arguments')
-    .option('--expires <time>', 'not begun after this time, like 90s 10m 2h 1d (default: 1h)', span)
+    .option(
+      '--expires <time>',
+      'time after which it does not begin any more, like 90s 10m 2h 1d (default: 1h)',
+      span,
+    )
     .option('--priority <number>', '0 to 9, the highest first', priority, 5)
     .option('--key <text>', 'the same command under the same key is ordered once')
     .option('--wait <seconds>', 'wait until it is over (exit code 8: not done)', seconds)
@@ -99,17 +103,17 @@ function addCommand(program: Command): void {
   onVehicle(
     orders,
     'list',
-    'The commands of a vehicle with their states, the newest first.',
+    'List the commands of a vehicle with their states, the newest first.',
     `can-ota command list WVWZZZ1JZXW000001 ${LOGIN}
      can-ota command list WVWZZZ1JZXW000001 --state failed --json ${LOGIN}`,
   )
     .addOption(new Option('--state <state>', 'only these').choices([...COMMAND_STATES]))
-    .option('--limit <number>', 'at most so many', upTo(500), 20)
+    .option('--limit <number>', 'largest number of commands', upTo(500), 20)
     .action(async (vin, options) => (await load()).listCommands(vin, options));
   onVehicle(
     orders,
     'show',
-    'One command: when it was where, and what came of it.',
+    'Show one command: its states with their times, and its result.',
     `can-ota command show WVWZZZ1JZXW000001 019ab1d2c3e4000000aabbccddee ${LOGIN}`,
   )
     .argument('<id>')
@@ -117,7 +121,7 @@ function addCommand(program: Command): void {
   onVehicle(
     orders,
     'cancel',
-    'Cancel a command; one that the vehicle has is cancelled unless it was begun.',
+    'Cancel a command; the vehicle cancels it unless it has begun.',
     `can-ota command cancel WVWZZZ1JZXW000001 019ab1d2c3e4000000aabbccddee --wait 60 ${LOGIN}`,
   )
     .argument('<id>')
@@ -126,7 +130,7 @@ function addCommand(program: Command): void {
   onVehicle(
     orders,
     'actions',
-    'What the ECUs of a vehicle can be told to do, with their arguments.',
+    'List the actions of the ECUs of a vehicle, with their arguments.',
     `can-ota command actions WVWZZZ1JZXW000001 ${LOGIN}`,
   ).action(async (vin, options) => (await load()).showActions(vin, options));
 }
@@ -135,19 +139,19 @@ function addTelemetry(program: Command): void {
   const telemetry = command(
     program,
     'telemetry',
-    'What vehicles have measured: the DIDs that their configuration names.',
+    'Measurements of vehicles: the DIDs that their configuration names.',
     `can-ota telemetry show WVWZZZ1JZXW000001 ${LOGIN}`,
   );
   onVehicle(
     telemetry,
     'show',
-    'Mean, least and most of each DID, the newest first.',
+    'Show mean, minimum and maximum of each DID, the newest first.',
     `can-ota telemetry show WVWZZZ1JZXW000001 --did INV.FD40 --since 10m ${LOGIN}
      can-ota telemetry show WVWZZZ1JZXW000001 --since 2026-11-21T12:00:00Z --limit 20000 --json ${LOGIN}`,
   )
     .option('--did <name>', 'only this one, like INV.FD40')
     .option('--since <time>', 'not older than this: a time, or how long ago, like 10m', moment)
-    .option('--limit <number>', 'at most so many samples', upTo(20_000), 50)
+    .option('--limit <number>', 'largest number of samples', upTo(20_000), 50)
     .action(async (vin, options) => (await import('./telemetry.ts')).showTelemetry(vin, options));
 }
 
@@ -166,7 +170,7 @@ function seconds(value: string): number {
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 const LONGEST_SPAN_S = 30 * 86_400;
 
-/** Seconds. */
+/** Returns seconds. */
 function span(value: string): number {
   const [, count, unit] = /^(\d{1,8})([smhd]?)$/.exec(value) ?? [];
   const parsed = Number(count) * (UNITS[unit || 's'] ?? Number.NaN);

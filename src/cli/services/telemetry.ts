@@ -1,4 +1,4 @@
-// `can-ota telemetry show`: what a vehicle has measured.
+// `can-ota telemetry show`: the measurements of a vehicle.
 
 import { ExitCode } from '../../core/exit-code.ts';
 import { defined } from '../../core/optional.ts';
@@ -34,7 +34,7 @@ export async function show(
   const { counts, samples } = reply;
   context.emit(reply);
   context.say(
-    `${vin}: ${counts.samples} samples in ${counts.batches} batches; ${counts.lost} batches lost, ${counts.duplicates} came twice, ${counts.dropped} samples dropped by the vehicle`,
+    `${vin}: ${counts.samples} samples in ${counts.batches} batches; ${counts.lost} batches lost, ${counts.duplicates} arrived twice, ${counts.dropped} samples dropped by the vehicle`,
   );
   const head = ['AT', 'DID', 'MEAN', 'LEAST', 'MOST', 'UNIT', 'READINGS', 'RAW'];
   if (samples.length === 0) context.say('no samples');

@@ -5,10 +5,10 @@ import { EXIT_CODES, withOutput } from '../program-options.ts';
 
 export function addSimulate(program: Command): void {
   withOutput(program.command('simulate'))
-    .description('The whole system under virtual time and one seed, with faults.')
+    .description('Run the whole system under virtual time with one seed, with faults.')
     .option('--vehicles <number>', 'vehicles of each world', count, 1)
     .option('--campaigns <number>', 'campaigns with faults, over all vehicles', count, 1000)
-    .option('--seed <text>', 'everything follows from it (default: 1)', '1')
+    .option('--seed <text>', 'determines everything that happens (default: 1)', '1')
     .option(
       '--faults <profile>',
       'none, all, or a list of power, bus, network, disk, ecu, driver, vehicle, services, backend, make, attacker, server, device',
@@ -16,7 +16,10 @@ export function addSimulate(program: Command): void {
     )
     .option('--image-bytes <number>', 'size of each image', count, 16_384)
     .option('--episode <number>', 'only this episode, from 0', index)
-    .option('--only <history>', 'with --episode: only what is left of it, as a replay command says')
+    .option(
+      '--only <history>',
+      'with --episode: only these parts of it, as a replay command names them',
+    )
     .option('--trace <file>', 'with --episode: the frames of vehicle 1 as a candump log')
     .option('--sabotage <name>', 'break the system on purpose (--sabotage list names the ways)')
     .option(

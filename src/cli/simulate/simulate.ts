@@ -1,4 +1,4 @@
-// `can-ota simulate`: thousands of campaigns with faults, and the truth about how they ended.
+// `can-ota simulate`: runs thousands of campaigns with faults and reports how they really ended.
 
 import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -32,14 +32,14 @@ export interface SimulateCommandOptions extends CommonOptions {
   readonly sabotage?: string;
   readonly exhaustive?: boolean;
   readonly shrink: boolean;
-  /** Missing: one for each core. */
+  /** Missing: one job for each core. */
   readonly jobs?: number;
 }
 
-/** Histories that are tried to find a shorter one. */
+/** Maximum number of histories that are tried to find a shorter one. */
 const SHRINK_LIMIT = 150;
 const MAX_FAILURES = 3;
-/** Episodes of which the profiler looks at the time. */
+/** Number of episodes that the profiler measures. */
 const MEASURED_EPISODES = 2;
 
 export function simulateCommand(options: SimulateCommandOptions): Promise<void> {
@@ -61,7 +61,7 @@ export function simulateCommand(options: SimulateCommandOptions): Promise<void> 
   });
 }
 
-/** In this process. */
+/** Runs the episodes in this process. */
 function localRunner(
   { imageBytes, sabotage }: SimulateCommandOptions,
   trace?: TraceFile,
@@ -88,7 +88,7 @@ function check({ episode, only, trace, exhaustive, vehicles }: SimulateCommandOp
   }
 }
 
-/** One job plays its episodes in this process. */
+/** With one job the episodes run in this process. */
 async function runSeeds(
   options: SimulateCommandOptions,
   context: Context,
@@ -119,7 +119,7 @@ async function runSeeds(
     nowMs: () => performance.now(),
     campaigns: episode === undefined ? campaigns : undefined,
     ...defined({ episode, only }),
-    // A history that was cut down by hand is as short as somebody wanted it.
+    // A history from --only is not shrunk further.
     shrinkLimit: options.shrink && only === undefined ? SHRINK_LIMIT : 0,
     maxFailures: MAX_FAILURES,
     onEpisode: (soFar) => progress.show(progressText(soFar, campaigns)),
@@ -197,8 +197,8 @@ function tellCuts(report: PowerCutReport, seconds: number, context: Context): vo
 }
 
 /**
- * One line on a terminal, rewritten between episodes. No progress bar with a timer of its own: in a simulation
- * nothing may ask for real time.
+ * One line on a terminal, rewritten between episodes. It has no timer, because a simulation must not use real
+ * time.
  */
 class ProgressLine {
   readonly #shown = process.stderr.isTTY === true;
@@ -212,7 +212,7 @@ class ProgressLine {
   }
 }
 
-/** Written synchronously: while virtual time runs nothing may wait for a real disk. */
+/** Writes synchronously: while virtual time runs, nothing may wait for a real disk. */
 class TraceFile {
   readonly #file: number;
   #lines: string[] = [];

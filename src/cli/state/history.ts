@@ -55,7 +55,7 @@ export function entryJson(entry: HistoryEntry): Record<string, unknown> {
   };
 }
 
-/** A head line, one line for each ECU, then why. */
+/** The lines of one entry: a head line, one line for each ECU, then the reason. */
 export function entryLines(entry: HistoryEntry): string[] {
   const { outcome, code, startedWallMs, endedWallMs, approvedBy, restarts } = entry;
   const end = [outcome ?? 'under way', ...(code === null ? [] : [`(${code})`])].join(' ');
@@ -81,7 +81,7 @@ export function entryLines(entry: HistoryEntry): string[] {
 const APPROVED_BY = {
   driver: 'the driver',
   policy: 'the policy of the vehicle',
-  forced: 'nobody: a forced safety release',
+  forced: 'the release itself: a forced safety release needs no approval',
 } as const;
 
 function versionsOf({ from, to }: HistoryEcu): string {

@@ -1,4 +1,4 @@
-// The commands `history` and `status`: what the state directory of a TMU tells.
+// The commands `history` and `status`, which read the state directory of a TMU.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withOutput } from '../program-options.ts';
@@ -16,10 +16,10 @@ function withStateDir(target: Command): Command {
 export function addHistory(program: Command): void {
   withStateDir(program.command('history'))
     .description(
-      'The campaigns of a vehicle: when, what, who approved, how it ended and why. A daemon may be at work meanwhile.',
+      'List the campaigns of a vehicle: when, what, who approved, how it ended and why. The daemon may be running meanwhile.',
     )
     .option('--limit <number>', 'only the last ones', count)
-    .option('--commands', 'the commands to ECUs instead, by id, as the vehicle has them')
+    .option('--commands', 'list the remote commands for ECUs instead, with their ids')
     .addHelpText(
       'after',
       `
@@ -40,9 +40,9 @@ Exit codes:
 export function addStatus(program: Command): void {
   withStateDir(program.command('status'))
     .description(
-      'What a TMU is doing now and what it does next; from its journal, so it is also right after a kill.',
+      'Show what a TMU is doing now and what it does next; read from its journal, so it is also correct after a kill.',
     )
-    .option('--watch', 'say it again whenever it changes, until SIGINT or SIGTERM')
+    .option('--watch', 'print it again after each change, until SIGINT or SIGTERM')
     .addHelpText(
       'after',
       `
@@ -54,7 +54,7 @@ Examples:
 Exit codes:
   0 shown                                2 bad option, no such folder
   10 shown: a declared mixed state,      15 the files cannot be read
-     an update could not be taken back   130 or 143 --watch was ended by a signal`,
+     an update could not be rolled back   130 or 143 --watch was ended by a signal`,
     )
     .action(async (options) => (await import('./status.ts')).status(options));
 }

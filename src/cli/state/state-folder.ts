@@ -1,4 +1,4 @@
-// Reads the state directory of a TMU without its lock: a daemon may be at work on it, or nobody.
+// Reads the state directory of a TMU without its lock, whether or not a daemon uses it.
 
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,23 +15,23 @@ import { decodeMemory, MEMORY_FILE, type MemoryContent } from '../../tmu/memory.
 import { PROGRESS_FILE, STATUS_FILE } from '../../tmu/status.ts';
 
 export interface JournalFiles {
-  /** Of the journal that is written to. */
+  /** Records of the current journal. */
   readonly current: readonly JournalRecord[];
-  /** Of the one before. What was copied over when the files changed stands in both. */
+  /** Records of the previous journal. Records that were copied at the change of files are in both. */
   readonly old: readonly JournalRecord[];
 }
 
-/** The files change seldom: this often in a row means something else. */
+/** How often the files are read when they change meanwhile; they change seldom, so this is enough. */
 const TRIES = 5;
 
-/** Throws InputError for a folder that is none, StorageError for files that cannot be read. */
+/** Throws InputError when `folder` is not a folder, StorageError for files that cannot be read. */
 export async function readJournals(folder: string): Promise<JournalFiles> {
   await checkFolder(folder);
   for (let tries = 1; ; tries++) {
     const before = await readBytes(folder, JOURNAL_FILE);
     const old = await readBytes(folder, OLD_JOURNAL_FILE);
     const after = await readBytes(folder, JOURNAL_FILE);
-    // A daemon that has begun a new file in between has moved records from one to the other.
+    // If the file has changed, a daemon has begun a new journal and moved records between the files.
     if (startsWith(after, before) || tries === TRIES) {
       return { current: decodeJournal(after).records, old: decodeJournal(old).records };
     }
@@ -44,7 +44,7 @@ const transferSchema = z.object({
   bytesPerSecond: z.number(),
   secondsLeft: z.number().nullable(),
 });
-/** What is shown of `status.json`; the rest is for whoever reads the file itself. */
+/** The parts of `status.json` that are shown. */
 const statusSchema = z.object({
   campaign: z.string().nullable(),
   outcome: z.string().nullable(),
@@ -65,11 +65,11 @@ export type StoredTransfer = z.infer<typeof transferSchema>;
 export interface StoredProgress {
   /** 0 to 100, or ERROR; null before the first cycle. */
   readonly progress: string | null;
-  /** null where there is none, or none that is understood. */
+  /** null where the file is missing or cannot be parsed. */
   readonly status: StoredStatus | null;
 }
 
-/** What the daemon said last; it may be dead since then. */
+/** The last status that the daemon wrote; the daemon may have ended since. */
 export async function readProgress(folder: string): Promise<StoredProgress> {
   const text = async (name: string): Promise<string> =>
     new TextDecoder().decode(await readBytes(folder, name));
@@ -83,7 +83,7 @@ export async function readProgress(folder: string): Promise<StoredProgress> {
   return { progress: progress === '' ? null : progress, status };
 }
 
-/** What the daemon remembers between cycles; undefined where there is no such file, or none that is understood. */
+/** What the daemon remembers between cycles; undefined where the file is missing or cannot be parsed. */
 export async function readMemory(folder: string): Promise<MemoryContent | undefined> {
   return decodeMemory(await readBytes(folder, MEMORY_FILE));
 }
@@ -96,12 +96,12 @@ export async function checkFolder(folder: string): Promise<void> {
   if (!isFolder) {
     throw new InputError(
       '--state-dir',
-      `${folder} is no folder: expected the state directory of a TMU`,
+      `${folder} is not a folder: expected the state directory of a TMU`,
     );
   }
 }
 
-/** Empty where there is no such file. */
+/** Empty where the file does not exist. */
 export async function readBytes(folder: string, name: string): Promise<Uint8Array> {
   const file = path.join(folder, name);
   try {

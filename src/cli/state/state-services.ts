@@ -1,4 +1,4 @@
-// What the state directory of a TMU tells about configuration, commands and telemetry; a daemon may be at work on it.
+// Configuration, commands and telemetry in the state directory of a TMU; a daemon may use it meanwhile.
 
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,7 +18,7 @@ import {
 import { CONFIGURATION_FILE, versionIn } from '../../tmu/remote/configuration-store.ts';
 import { readBytes } from './state-folder.ts';
 
-/** One command as the vehicle has it; `acknowledged`: the backend has heard how it ended. */
+/** One command as the vehicle has it; `acknowledged`: the backend knows how it ended. */
 export interface VehicleCommand extends CommandReport {
   readonly ecu: string;
   readonly action: string;
@@ -31,13 +31,13 @@ export interface VehicleCommand extends CommandReport {
 export interface ServicesStatus {
   /** Version of the configuration that was checked last, 0 for none. */
   readonly configuration: number;
-  /** That are not over. */
+  /** Commands that have not ended. */
   readonly commands: readonly VehicleCommand[];
-  /** Uploads of telemetry that the backend does not have. */
+  /** Number of telemetry uploads that the backend does not have. */
   readonly telemetry: number;
 }
 
-/** null where this vehicle has no services. Throws StorageError for files that cannot be read. */
+/** null where this vehicle has no remote features. Throws StorageError for files that cannot be read. */
 export async function readServices(folder: string): Promise<ServicesStatus | null> {
   const journal = await readBytes(folder, COMMANDS_FILE);
   const configuration = await readBytes(folder, CONFIGURATION_FILE);
@@ -51,7 +51,10 @@ export async function readServices(folder: string): Promise<ServicesStatus | nul
   };
 }
 
-/** Of both journals, in the order of their coming. Throws StorageError for files that cannot be read. */
+/**
+ * Commands of both journals, in the order of their arrival. Throws StorageError for files that cannot be
+ * read.
+ */
 export async function readCommands(folder: string): Promise<VehicleCommand[]> {
   const all = new Map<string, CommandEntry>();
   for (const file of [OLD_COMMANDS_FILE, COMMANDS_FILE]) {
@@ -69,7 +72,7 @@ function stored(entry: CommandEntry): VehicleCommand {
   };
 }
 
-/** For `can-ota status`. */
+/** Lines for `can-ota status`. */
 export function servicesLines({ configuration, commands, telemetry }: ServicesStatus): string[] {
   const facts = [
     configuration === 0 ? 'no configuration' : `configuration ${configuration}`,
@@ -79,7 +82,7 @@ export function servicesLines({ configuration, commands, telemetry }: ServicesSt
   return [`services: ${facts.join(', ')}`, ...commands.map((each) => `  ${commandLine(each)}`)];
 }
 
-/** For `can-ota history --commands`. */
+/** Line for `can-ota history --commands`. */
 export function commandLine(command: VehicleCommand): string {
   const { id, ecu, action, state, code, reason, result, at } = command;
   const given = Object.entries(command.arguments).map(([name, value]) => ` ${name}=${value}`);

@@ -1,4 +1,4 @@
-// `can-ota status`: what a TMU is doing, from its journal; and what happens next, also when it is dead.
+// `can-ota status`: what a TMU is doing, from its journal, and what it does next, also when it does not run.
 
 import { mixedText } from '../../campaign/mixed.ts';
 import { nextStep, nextStepAfterRestart } from '../../campaign/next.ts';
@@ -30,21 +30,21 @@ export interface StatusOptions extends CommonOptions {
 export interface TmuStatus {
   readonly state: CampaignState['kind'];
   readonly campaign: string | null;
-  /** Of the record that the journal ends with; null for an empty one. */
+  /** Time of the last record in the journal; null for an empty journal. */
   readonly since: string | null;
   readonly daemon: { readonly running: boolean; readonly pid: number | null };
-  /** One sentence. */
+  /** One sentence about the next step. */
   readonly next: string;
   readonly ecus: readonly TmuStatusEcu[];
   /** In the declared mixed state: what each ECU runs. */
   readonly mixed: string | null;
-  /** 0 to 100, or ERROR; of the cycle that ended last where nothing is under way. */
+  /** 0 to 100, or ERROR; the value of the last cycle when no campaign runs. */
   readonly progress: string | null;
   /** Releases that the driver has denied or put off, and that are still offered. */
   readonly refused: readonly StatusRefusal[];
-  /** When both repositories were verified last; null before the first time. */
+  /** When both repositories were last verified; null before the first time. */
   readonly lastCheck: string | null;
-  /** Since when no check has passed; null where the last one has. */
+  /** Time since which no check has passed; null when the last one has passed. */
   readonly noCheckSince: string | null;
   readonly last: { readonly outcome: string; readonly reason: string | null } | null;
   readonly lastError: string | null;
@@ -58,7 +58,7 @@ export interface StatusRefusal {
   /** `DENIED`, `LATER`, `TIMED_OUT`, `WITHDRAWN`. */
   readonly code: string;
   readonly since: string | null;
-  /** When the driver is asked next: a time, at the next ignition off, or never by itself. */
+  /** When the driver is asked next: a time, the next ignition off, or null: not without an order. */
   readonly askedNext: string | 'ignition-off' | null;
 }
 
@@ -66,7 +66,7 @@ export interface TmuStatusEcu {
   readonly name: string;
   readonly from: string;
   readonly to: string;
-  /** `stage`, `stage done`, ...; null before the first step, or when the daemon is dead. */
+  /** `stage`, `stage done`, ...; null before the first step, or when the daemon does not run. */
   readonly step: string | null;
   readonly transfer: StoredTransfer | null;
 }
@@ -85,7 +85,7 @@ export function status(options: StatusOptions): Promise<void> {
   });
 }
 
-/** Says it once, and again only when it has changed. */
+/** Prints the status when it has changed. */
 async function show(
   folder: string,
   context: Context,
@@ -100,7 +100,7 @@ async function show(
   return { status: current, key };
 }
 
-/** Throws InputError for a folder that is none, StorageError for files that cannot be read. */
+/** Throws InputError when `folder` is not a folder, StorageError for files that cannot be read. */
 export async function readStatus(
   folder: string,
   clock: Pick<Clock, 'wallMs'> = systemClock,
@@ -110,7 +110,7 @@ export async function readStatus(
   const owner = await folderOwner(folder);
   const state = replay(records);
   const campaign = campaignOf(state);
-  // What the daemon said of another campaign, or before it died, is not what happens now.
+  // A status of another campaign, or of a daemon that has ended, does not say what happens now.
   const isOfThis = campaign === undefined || stored?.campaign === campaign.id;
   const live = owner !== undefined && isOfThis ? stored : null;
   const last = records.at(-1);
@@ -169,7 +169,7 @@ function transferOf(download: StoredStatus['download']): StoredTransfer | null {
   return { sent, total, bytesPerSecond, secondsLeft };
 }
 
-/** For people. */
+/** The status as lines of text. */
 export function statusLines(status: TmuStatus): string[] {
   const { state, campaign, since, daemon, ecus, mixed, last } = status;
   const at = campaign === null || since === null ? '' : ` since ${since}`;
@@ -229,9 +229,9 @@ function refusalText({ releases, code, since, askedNext }: StatusRefusal): strin
   const when = since === null ? '' : ` at ${since}`;
   const next =
     askedNext === null
-      ? 'the driver is not asked again by itself: "now" on the console, or can-ota campaign ask-again'
+      ? 'the driver is not asked again automatically: type "now" on the console, or run can-ota campaign ask-again'
       : askedNext === 'ignition-off'
-        ? 'the driver is asked again when the ignition was switched off'
+        ? 'the driver is asked again after the ignition was switched off'
         : `the driver is asked again after ${askedNext}`;
   return `refused: ${what}, ${REFUSAL_WORDS[code] ?? code}${when}; ${next}`;
 }

@@ -1,4 +1,4 @@
-// `can-ota tmu`: the daemon of the telematics unit, put together from backend, drivers and state directory.
+// `can-ota tmu`: the daemon of the telematics unit, composed of backend, drivers and state directory.
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -104,7 +104,7 @@ export function tmu(options: TmuOptions): Promise<void> {
   });
 }
 
-/** Undefined: images come over plain HTTP. Throws InputError for options that do not go together. */
+/** Undefined: images come over plain HTTP. Throws InputError for options that do not fit together. */
 function chunkBytesOf({ transport, chunkSize, benchKeys }: TmuOptions): number | undefined {
   if (transport === 'http') {
     if (chunkSize === undefined) return undefined;
@@ -117,7 +117,7 @@ function chunkBytesOf({ transport, chunkSize, benchKeys }: TmuOptions): number |
   );
 }
 
-/** Throws InputError that says what to do when the vehicle was never provisioned, OtherChipError. */
+/** Throws OtherChipError, and InputError with advice when the vehicle was never provisioned. */
 async function identityOf(
   { stateDir, deviceFile }: TmuOptions,
   vehicle: Vehicle,
@@ -135,7 +135,7 @@ async function identityOf(
   return identity;
 }
 
-/** For the TMU's own version report: the package that it runs, named by its manifest. */
+/** Software in the TMU's own version report: its package, named by its manifest. */
 async function ownSoftware(): Promise<OwnSoftware> {
   const manifest = await readFile(path.join(packageRoot, 'package.json'));
   return {
@@ -152,7 +152,7 @@ function report(event: TmuEvent, context: Context): void {
   if (text !== undefined) context.say(`${new Date(systemClock.wallMs()).toISOString()} ${text}`);
 }
 
-/** The daemon's log for people: what changed, nothing per block. */
+/** The daemon's log line of an event on a terminal: changes of state, not every block. */
 function eventText(event: TmuEvent): string | undefined {
   switch (event.kind) {
     case 'state':
@@ -198,7 +198,7 @@ function eventText(event: TmuEvent): string | undefined {
       return `command ${event.id}: ${event.ecu} ${event.action} ${event.state}${code}${reason}`;
     }
     case 'telemetry':
-      // What is kept and taken in its turn is no news; what is lost comes as a warning, too.
+      // Stored and uploaded samples are not logged; lost samples also come as a warning.
       return undefined;
     case 'contact':
       return event.status === 'found'

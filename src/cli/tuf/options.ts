@@ -6,9 +6,9 @@ import { withNetwork, withOutput } from '../program-options.ts';
 /** Its options may stand before or after the word; its exit codes are those of a TUF client, 0 and 1. */
 export function addTuf(program: Command): void {
   withNetwork(withOutput(program.command('tuf')))
-    .description('A client of one plain TUF repository: the verifier of the vehicle by itself.')
+    .description('A client of one plain TUF repository, with the verifier of the vehicle.')
     .addArgument(new Argument('<action>', 'what to do').choices(['init', 'refresh', 'download']))
-    .argument('[root]', 'of init: the trusted root.json')
+    .argument('[root]', 'for init: the trusted root.json')
     .requiredOption('--metadata-dir <dir>', 'trusted metadata, under unversioned names')
     .option('--metadata-url <url>', 'the repository')
     .option(
@@ -28,9 +28,9 @@ Examples:
   $ can-ota tuf download --metadata-dir trust --metadata-url https://a.org/metadata --target-name app.bin --target-dir files --target-base-url https://a.org/targets
 
 Exit codes:
-  0 done    1 refused, or anything else`,
+  0 done    1 refused, or any other error`,
     )
-    // A wrong option is 1, too: whoever runs TUF clients knows no other code.
+    // A wrong option is exit code 1, too: callers of TUF clients know no other code.
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 1))
     .action(async (action, root, options) => (await import('./tuf.ts')).tuf(action, root, options));
 }

@@ -36,7 +36,7 @@ export interface TufOptions extends CommonOptions, NetworkOptions {
 
 export type TufAction = 'init' | 'refresh' | 'download';
 
-/** What the peer did wrong, on its way to the exit code. */
+/** A fault of the repository, which becomes an exit code. */
 class Refusal extends Error {
   readonly fault: TrustFault;
 
@@ -80,7 +80,7 @@ async function init(
   const bytes = Uint8Array.from(await readFile(file));
   const trust = unwrap(trustRoot(bytes, 'tuf'));
   const storage = await DiskStorage.open(metadataDir);
-  // Files that another anchor let in must not be a floor for this one.
+  // Files of another Root must not be a floor for this one.
   for (const name of await storage.list('.')) {
     if (name.endsWith('.json')) await storage.remove(name);
   }
@@ -137,7 +137,7 @@ interface Asking {
   accept(answer: MetadataAnswer): Verdict<unknown>;
 }
 
-/** The trusted files of one repository in one folder. One moment counts for the whole run (TUF 5.1). */
+/** The trusted files of one repository in one folder. The whole run uses one time (TUF 5.1). */
 export class TufClient {
   readonly #storage: Storage;
   readonly #source: MetadataSource;
@@ -174,13 +174,13 @@ export class TufClient {
     return this.#serve(new RepositoryUpdate(this.#trust, this.#nowMs));
   }
 
-  /** The name of the file in `folder`, which is there afterwards and right. */
+  /** Returns the name of the file in `folder`, which then exists and is verified. */
   async download(name: string, images: MetadataSource, folder: Storage): Promise<string> {
     const search = new TargetSearch(this.#trust, name, this.#nowMs);
     await this.#serve(search);
     const target = unwrap(present(search.outcome, 'the outcome of the search'));
     if (target === undefined) {
-      throw new Refusal(refused('UNKNOWN_TARGET', 'targets', `nobody has signed ${name}`));
+      throw new Refusal(refused('UNKNOWN_TARGET', 'targets', `${name} is not signed`));
     }
     const file = encodeURIComponent(name);
     if (await isRight(folder, file, target)) return file;
@@ -197,7 +197,7 @@ export class TufClient {
     }
   }
 
-  /** Durable before the next request: what was once trusted stays a floor. */
+  /** Durable before the next request: trusted metadata stays a floor. */
   async #keep(trust: RepositoryTrust): Promise<void> {
     const before = filesOf(this.#trust);
     const after = filesOf(trust);
@@ -214,14 +214,14 @@ export class TufClient {
 function targetUrl({ path, hashes }: TargetFile, consistentSnapshot: boolean): string {
   const segments = path.split('/').map(encodeURIComponent);
   const hash = HASHES.map((name) => hashes[name]).find((value) => value !== undefined);
-  // TUF 6.2.3: the hash stands before the last part of the path.
+  // TUF 6.2.3: the hash is a prefix of the last part of the path.
   if (consistentSnapshot && hash !== undefined) segments.push(`${hash}.${segments.pop()}`);
   return segments.join('/');
 }
 
 const PIECE = 1 << 20;
 
-/** Is the file there already? Its length and every known hash are looked at. */
+/** Whether the file exists already, with the right length and every known hash. */
 async function isRight(folder: Storage, name: string, target: TargetFile): Promise<boolean> {
   if (!(await folder.list('.')).includes(name)) return false;
   const file = await folder.open(name);
@@ -269,8 +269,8 @@ async function fetchTarget(
 
 function answerFault(kind: 'missing' | 'too-long' | 'too-slow', where: string): TrustFault {
   if (kind === 'missing') return refused('UNKNOWN_TARGET', where, 'the file is not there');
-  if (kind === 'too-slow') return refused('SLOW_RETRIEVAL', where, 'it comes too slowly');
-  return refused('ENDLESS_DATA', where, 'it is longer than was signed');
+  if (kind === 'too-slow') return refused('SLOW_RETRIEVAL', where, 'it arrives too slowly');
+  return refused('ENDLESS_DATA', where, 'it is longer than its signed length');
 }
 
 class TargetCheck {
@@ -290,7 +290,7 @@ class TargetCheck {
     for (const hash of this.#hashes.values()) hash.update(bytes);
   }
 
-  /** What is not as it was signed. To be called once. */
+  /** The first mismatch with the signed metadata; undefined: none. Must be called once. */
   finish(): string | undefined {
     const { length, hashes } = this.#target;
     if (this.length !== length) return `has ${this.length} bytes, ${length} were signed`;

@@ -3,16 +3,19 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withNetwork, withOutput } from '../program-options.ts';
 
-/** Its exit codes are 0 and 1 for a verdict, 2 for a wrong option. */
+/** Exit codes: 0 and 1 for a verdict, 2 for a wrong option. */
 export function addVerify(program: Command): void {
   const repeated = (value: string, all: readonly string[] = []) => [...all, value];
   withNetwork(withOutput(program.command('verify')))
-    .description('Verify what a Director and an image repository say, as the vehicle does.')
+    .description('Verify the metadata of a Director and an image repository, as the vehicle does.')
     .requiredOption('--director <place>', 'metadata of the Director: a URL or a folder')
     .requiredOption('--images <place>', 'metadata of the image repository: a URL or a folder')
     .requiredOption('--ecu <id>', 'serial number of the ECU (repeatable)', repeated)
     .requiredOption('--hardware <id>', 'its hardware id (one for each --ecu)', repeated)
-    .requiredOption('--state <dir>', 'what is trusted between runs: director/*.json, images/*.json')
+    .requiredOption(
+      '--state <dir>',
+      'trusted metadata between runs: director/*.json, images/*.json',
+    )
     .addOption(
       new Option(
         '--profile <name>',
@@ -21,9 +24,12 @@ export function addVerify(program: Command): void {
         .choices(['strict', 'aktualizr'])
         .default('strict'),
     )
-    .option('--director-root <file>', 'Root to begin with, where the state has none')
+    .option('--director-root <file>', 'first Root, where the state has none')
     .option('--images-root <file>', 'the same for the image repository')
-    .option('--vin <vin>', 'the vehicle (default: that of --identity, else none is compared)')
+    .option(
+      '--vin <vin>',
+      'the vehicle (default: that of --identity; without both it is not compared)',
+    )
     .option('--identity <file>', 'ask the Director as this vehicle: identity.json of its TMU')
     .option(
       '--time <time>',
@@ -31,8 +37,8 @@ export function addVerify(program: Command): void {
       time,
     )
     .option('--counter <number>', 'release counter that the ECU has accepted', counter)
-    .option('--primary', 'these are all ECUs: another one is an attack (default with aktualizr)')
-    .option('--no-primary', 'other ECUs of the vehicle are of no interest (default with strict)')
+    .option('--primary', 'these are all ECUs: a further one is an attack (default with aktualizr)')
+    .option('--no-primary', 'other ECUs of the vehicle are ignored (default with strict)')
     .option('--save <file>', 'write the metadata bundle for the first ECU, without a time')
     .addHelpText(
       'after',
@@ -50,7 +56,7 @@ Exit codes:
     .action(async (options) => (await import('./verify.ts')).verify(options));
 }
 
-/** A day, or a time that says its zone. */
+/** A date, or a time with its zone. */
 const ISO_8601 = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/;
 
 function time(value: string): number {

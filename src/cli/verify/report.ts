@@ -1,4 +1,4 @@
-// What `can-ota verify` says: one JSON object for machines, a table of roles and a sentence for people.
+// The output of `can-ota verify`: one JSON object for machines, a table of roles and a sentence for people.
 
 import { pc } from '../../core/colours.ts';
 import type { Verdict } from '../../trust/attack.ts';
@@ -7,16 +7,19 @@ import type { Dialect } from '../../trust/profile.ts';
 import { type RepositoryTrust, versionsOf } from '../../trust/repository.ts';
 import { REPOSITORIES, type VerifyResult } from './run.ts';
 
-/** What the options said, as far as the report repeats it. */
+/** Option values that the report repeats. */
 export interface ReportFacts {
   readonly profile: Dialect;
   readonly nowMs: number;
-  /** Whose time counted. */
+  /** Source of the time. */
   readonly clock: 'machine' | 'option';
   readonly serials: readonly string[];
 }
 
-/** The line of `--json`. `target` is that of the first ECU; `targets` stands there when several were named. */
+/**
+ * The line of `--json`. `target` is the target of the first ECU; `targets` is present when several ECUs were
+ * named.
+ */
 export function reportJson(result: VerifyResult, facts: ReportFacts): Record<string, unknown> {
   const { outcome, trust, trustedOnFirstUse } = result;
   const common = {
@@ -41,7 +44,7 @@ export function reportJson(result: VerifyResult, facts: ReportFacts): Record<str
   };
 }
 
-/** The lines for people: roles, and the verdict where it is a good one. */
+/** The lines for people: the roles, and the verdict when everything is verified. */
 export function reportLines(result: VerifyResult, facts: ReportFacts): string[] {
   const lines: string[] = [];
   for (const name of REPOSITORIES) {

@@ -1,4 +1,4 @@
-// One full verification of two repositories, from what is trusted to a verdict: the work of `can-ota verify`.
+// One full verification of two repositories, from the trusted state to a verdict: the work of `can-ota verify`.
 
 import { present } from '../../core/present.ts';
 import type { Storage } from '../../core/storage.ts';
@@ -21,33 +21,36 @@ export const REPOSITORIES: readonly RepositoryName[] = ['director', 'images'];
 
 export interface VerifyJob {
   readonly sources: Readonly<Record<RepositoryName, RepositorySource>>;
-  /** The state folder. */
+  /** Storage of the state folder. */
   readonly storage: Storage;
   readonly dialect: Dialect;
-  /** One moment counts for the whole run, in ms since 1970. */
+  /** One time for the whole run, in ms since 1970. */
   readonly nowMs: number;
   readonly vin: string | undefined;
   readonly ecus: readonly EcuFacts[];
-  /** `ecus` are all there are in the vehicle. */
+  /** Whether `ecus` are all ECUs of the vehicle. */
   readonly primary: boolean;
-  /** Roots that were handed over, for a state that has none. */
+  /** Given first Roots, for a state that has none. */
   readonly anchors: Readonly<Partial<Record<RepositoryName, Uint8Array>>>;
-  /** For people: what they should know though it is no fault. */
+  /** Prints a warning that is no fault. */
   readonly warn: (text: string) => void;
 }
 
 export interface VerifyResult {
   readonly outcome: Verdict<readonly VerifiedTarget[]>;
-  /** What is trusted now, also after a refusal. */
+  /** The trusted metadata, also after a refusal. */
   readonly trust: Partial<VehicleTrust>;
   readonly trustedOnFirstUse: readonly RepositoryName[];
-  /** The metadata for one of the ECUs as it travels over the bus, with the Roots from the first trusted one on. */
+  /**
+   * The metadata bundle for one of the ECUs as it is sent over the bus, with all Roots from the first trusted one
+   * on.
+   */
   bundle(serial: string): Uint8Array;
 }
 
 type States = Partial<Record<RepositoryName, RepositoryState>>;
 
-/** Throws SourceError where a repository cannot be asked, and StorageError. */
+/** Throws SourceError where a repository cannot be reached, and StorageError. */
 export async function runVerification(job: VerifyJob): Promise<VerifyResult> {
   const states: States = {};
   const firstUse: RepositoryName[] = [];
@@ -71,7 +74,7 @@ async function verifyWith(
     states[name] = opened.value;
     for (const file of opened.value.dropped) {
       job.warn(
-        `${name}/${file} in the state is damaged, or not for its Root: it is asked for anew`,
+        `${name}/${file} in the state is damaged or does not fit its Root: it is fetched again`,
       );
     }
   }
@@ -85,18 +88,18 @@ async function verifyWith(
     vin: job.vin,
     ecus: job.ecus,
     primary: job.primary,
-    // Both repositories are what somebody wants to know about, whatever is assigned.
+    // The user wants both repositories verified, also where no image is assigned.
     alwaysCheckImages: true,
   });
   for (let next = verification.next(); next !== undefined; next = verification.next()) {
     verification.accept(await job.sources[next.repository].answer(next.request));
-    // What was right stays, also when the next file is not: it guards against rollback.
+    // Verified files are kept, also when the next file is rejected: they guard against rollback.
     for (const name of REPOSITORIES) await stateOf(states, name).keep(verification.trust[name]);
   }
   return present(verification.outcome, 'the outcome of the verification');
 }
 
-/** A state that has no Root gets the one that was handed over, or the first one that the repository shows. */
+/** Starts a state without a Root with the given Root, or with the first Root of the repository. */
 async function beginWith(
   job: VerifyJob,
   name: RepositoryName,
@@ -118,14 +121,13 @@ async function beginWith(
   if (!begun.ok) return begun;
   firstUse.push(name);
   job.warn(
-    `TRUST ON FIRST USE: the ${name} repository has shown this Root by itself, nobody has vouched for it; name one with --${name}-root`,
+    `TRUST ON FIRST USE: this Root comes from the ${name} repository itself and was not checked; give a trusted one with --${name}-root`,
   );
   return begun;
 }
 
 /**
- * The first Root, so that all that came after it are checked one by one; a repository that keeps no versions has only
- * the latest.
+ * The first Root, so that all later Roots are checked one by one; a repository without versions has only the latest.
  */
 async function firstRoot(source: RepositorySource): Promise<Verdict<Uint8Array>> {
   for (const file of ['1.root.json', 'root.json']) {
@@ -143,7 +145,7 @@ function stateOf(states: States, name: RepositoryName): RepositoryState {
   return present(states[name], `the state of ${name}`);
 }
 
-/** Of states that have begun. */
+/** The trust of states that have a Root. */
 function wholeTrustOf(states: States): VehicleTrust {
   const { director, images } = trustOf(states);
   return {
@@ -161,7 +163,9 @@ function trustOf(states: States): Partial<VehicleTrust> {
   return known;
 }
 
-/** Of an ECU nothing is known: it gets everything, and no time, which only its own nonce can ask for. */
+/**
+ * Nothing is known of the ECU's state: the bundle has all metadata and no time, which needs the ECU's nonce.
+ */
 function bundleOf(states: States, serial: string): Uint8Array {
   const roots = {
     director: stateOf(states, 'director').roots,

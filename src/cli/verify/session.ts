@@ -1,4 +1,4 @@
-// The Director of a provisioned fleet answers nobody but its vehicles: requests in the name of one of them.
+// Requests to a Director in the name of a vehicle: the Director of a provisioned fleet only answers its vehicles.
 
 import path from 'node:path';
 import { fromHex } from '../../core/bytes.ts';
@@ -14,7 +14,7 @@ import type { Network } from '../../link/network.ts';
 import type { IdentityFile } from '../../trust/identity-file.ts';
 
 /**
- * A `fetch` for this Director alone: the token of a vehicle is nobody else's business. `identityFile`: beside it is the
+ * A `fetch` for this Director only: no other server gets the vehicle's token. The folder of `identityFile` also has the
  * key that the vehicle has changed to. Throws InputError.
  */
 export function vehicleFetch(
@@ -25,7 +25,10 @@ export function vehicleFetch(
 ): typeof fetch {
   const url = URL.parse(director);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new InputError('--identity', 'is for a Director with an address: a folder asks nobody');
+    throw new InputError(
+      '--identity',
+      'needs a Director with an http(s) address: a folder needs no log-in',
+    );
   }
   const { serial, hwId } = identity;
   const device = { serial, hwId, deviceSecret: fromHex(identity.deviceSecret) };

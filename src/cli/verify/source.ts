@@ -1,4 +1,4 @@
-// Where `can-ota verify` reads a repository: a URL, or a folder in one of the layouts that repositories are kept in.
+// Source of the metadata for `can-ota verify`: a URL, or a folder in one of the usual layouts.
 
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,10 +13,10 @@ import type { RepositoryName } from '../../trust/full-verification.ts';
 import type { Dialect } from '../../trust/profile.ts';
 import { type MetadataRequest, TOP_LEVEL } from '../../trust/repository.ts';
 
-/** What a verification asks: files by their name, nothing else. */
+/** The part that a verification uses: files by their name. */
 export type RepositorySource = Pick<MetadataSource, 'answer'>;
 
-/** Throws InputError for a folder that is not there. */
+/** Throws InputError for a folder that does not exist. */
 export async function repositorySource(
   repository: RepositoryName,
   place: string,
@@ -26,7 +26,7 @@ export async function repositorySource(
   const root = /^https?:\/\//i.test(place) ? place : await metadataFolder(repository, place);
   const source = metadataSource(root, options);
   if (dialect !== 'aktualizr') return source;
-  // Repositories for that client keep delegated roles in a folder of their own.
+  // Repositories for aktualizr keep delegated roles in a separate folder.
   const delegations = metadataSource(`${root.replace(/\/+$/, '')}/delegations`, options);
   return {
     answer: async (request: MetadataRequest) => {
@@ -37,13 +37,16 @@ export async function repositorySource(
   };
 }
 
-/** Below the folder that was named: ours, and what aktualizr, its generator and its test vectors write. */
+/**
+ * Subfolders of the given folder: those of can-ota, and those of aktualizr, its generator and its test
+ * vectors.
+ */
 const NAMES: Readonly<Record<RepositoryName, readonly string[]>> = {
   director: ['director'],
   images: ['images', 'repo', 'image_repo'],
 };
 
-/** The folder with the files: `place` itself, or the one below it that is this repository's. */
+/** The folder with the files: `place` itself, or the subfolder of this repository. */
 async function metadataFolder(repository: RepositoryName, place: string): Promise<string> {
   const names = NAMES[repository];
   const candidates = [
@@ -59,7 +62,7 @@ async function metadataFolder(repository: RepositoryName, place: string): Promis
       return folder;
     }
   }
-  // The file is there and empty: the verification refuses it.
+  // The folder exists and is empty; the verification refuses it.
   return place;
 }
 

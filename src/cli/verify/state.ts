@@ -1,4 +1,4 @@
-// What `can-ota verify` trusts between its runs: a folder for each repository, durable before the next file is asked for.
+// The trusted state of `can-ota verify` between runs: a folder for each repository, durable before the next request.
 
 import { equalBytes } from '../../core/bytes.ts';
 import { present } from '../../core/present.ts';
@@ -26,7 +26,7 @@ export class RepositoryState {
   readonly #written = new Map<string, Uint8Array>();
   readonly #roots = new Map<number, Uint8Array>();
   #trust: RepositoryTrust | undefined;
-  /** Files that were there and are damaged, or that the Root does not accept. */
+  /** Files that are damaged or that the Root does not accept. */
   readonly dropped: string[] = [];
 
   private constructor(storage: Storage, name: RepositoryName, dialect: Dialect) {
@@ -35,7 +35,7 @@ export class RepositoryState {
     this.#dialect = dialect;
   }
 
-  /** A damaged Root is a fault: beginning anew with whatever is served now would be what an attacker wants. */
+  /** A damaged Root is an error: starting again with the Root that is served now would help an attacker. */
   static async open(
     storage: Storage,
     name: RepositoryName,
@@ -66,7 +66,7 @@ export class RepositoryState {
     return this.#roots;
   }
 
-  /** Begins with a Root that was handed over. */
+  /** Starts with a given Root. */
   async begin(root: Uint8Array): Promise<Verdict<void>> {
     const trust = trustRoot(root, this.#dialect);
     if (!trust.ok) return { ...trust, where: `${this.#name} ${trust.where}` };
@@ -74,7 +74,7 @@ export class RepositoryState {
     return { ok: true, value: undefined };
   }
 
-  /** Whole after a power cut at any instant: a Root is written before what it signs, and what it ends is removed last. */
+  /** Consistent after a power cut at any instant: a Root is written before what it signs, and removed files go last. */
   async keep(trust: RepositoryTrust): Promise<void> {
     if (trust === this.#trust) return;
     const files = filesOf(trust);
@@ -85,7 +85,7 @@ export class RepositoryState {
       this.#roots.set(version, root);
     }
     for (const [file, bytes] of files) {
-      // A delegated role of this name is asked for each time instead.
+      // A delegated role with such a name is not kept but fetched each time.
       if (NUMBERED_ROOT.test(file)) continue;
       const before = this.#written.get(file);
       if (before !== undefined && equalBytes(before, bytes)) continue;

@@ -50,7 +50,7 @@ export function verify(options: VerifyCommandOptions): Promise<void> {
   });
 }
 
-/** Neither verified nor refused, and so not to be relied on: 1, with `attack` null. */
+/** Neither verified nor refused, so the result is not reliable: exit code 1, with `attack` null. */
 function failed(error: unknown, context: Context): ExitCode {
   const code = error instanceof CanOtaError ? error.code : 'INTERNAL';
   const reason = describeError(error);
@@ -74,7 +74,7 @@ async function verifyOnce(options: VerifyCommandOptions, context: Context): Prom
     serials: ecus.map(({ serial }) => serial),
   };
   const job = await jobOf(options, nowMs, ecus, context);
-  // Two at once could write an older state over a newer one.
+  // Two runs at once could replace a newer state by an older one.
   const lock = await lockFolder(options.state);
   const result = await runVerification(job).finally(() => lock.release());
   for (const line of reportLines(result, facts)) context.say(line);
@@ -118,13 +118,13 @@ async function jobOf(
     nowMs,
     vin: options.vin ?? identity?.vin,
     ecus,
-    // That client is a Primary: it knows all its ECUs, and one more is an attack (5.4.4.6 step 8).
+    // aktualizr is a Primary: it knows all its ECUs, and a further one is an attack (5.4.4.6 step 8).
     primary: options.primary ?? profile === 'aktualizr',
     warn: (text) => void process.stderr.write(`can-ota: ${text}\n`),
   };
 }
 
-/** `--ecu` and `--hardware` in pairs, in their order. */
+/** Pairs `--ecu` and `--hardware` in their order. */
 function ecusOf({ ecu, hardware, counter }: VerifyCommandOptions): EcuFacts[] {
   if (ecu.length !== hardware.length) {
     throw new InputError(
@@ -135,7 +135,7 @@ function ecusOf({ ecu, hardware, counter }: VerifyCommandOptions): EcuFacts[] {
   const twice = ecu.find((serial, index) => ecu.indexOf(serial) !== index);
   if (twice !== undefined) throw new InputError('--ecu', `${twice} is named twice`);
   if (counter !== undefined && ecu.length > 1) {
-    throw new InputError('--counter', 'is of one ECU: name one --ecu');
+    throw new InputError('--counter', 'applies to a single ECU: give exactly one --ecu');
   }
   return ecu.map((serial, index) => ({
     serial,
@@ -158,7 +158,7 @@ async function anchorsOf(options: VerifyCommandOptions): Promise<VerifyJob['anch
   return anchors;
 }
 
-/** Whole or not at all. */
+/** Writes the whole bundle or nothing. */
 async function saveBundle(result: VerifyResult, serial: string, file: string): Promise<void> {
   const storage = await DiskStorage.open(path.dirname(file));
   await storage.replace(path.basename(file), result.bundle(serial));
