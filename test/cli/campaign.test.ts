@@ -1,4 +1,4 @@
-// `can-ota campaign cancel`: what it asks of the backend, how long it waits, and its exit codes.
+// `can-ota campaign cancel`: its requests to the backend, how long it waits, and its exit codes.
 
 import { describe, expect, it } from 'vitest';
 import { cancel } from '../../src/cli/campaign/campaign.ts';
@@ -17,7 +17,7 @@ const ORDER = {
   ...{ orderedAt: '2026-01-01T00:00:00.000Z', state: 'open', answer: null },
 } as const satisfies CancelReply;
 
-/** `answerAtMs`: when the vehicle is heard. */
+/** `answerAtMs`: when the backend gets the vehicle's answer. */
 async function world(answer: (request: Request, nowMs: number) => Response): Promise<{
   readonly clock: VirtualClock;
   readonly asked: string[];

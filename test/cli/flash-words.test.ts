@@ -1,4 +1,4 @@
-// What flash says: phases by what is done to the ECU, hints by the options of the call, the ECU's content as seen.
+// Texts of `can-ota flash`: phases, hints for the options of the call, and what the ECU holds at the end.
 
 import { describe, expect, it } from 'vitest';
 import type { CampaignEvent } from '../../src/campaign/event.ts';
@@ -69,7 +69,7 @@ describe('a phase', () => {
     expect(done({ kind: 'staged', bytes: 0 }, oneBank)).toBeUndefined();
     const report = { kind: 'verified', version: '2.0.0', sha256: null };
     expect(done(report, oneBank, '2.0.0')).toBe('verified');
-    // Told, and compared with nothing.
+    // Reported by the ECU and not compared.
     expect(done(report, oneBank)).toBeUndefined();
     expect(done({ ...report, version: null }, oneBank, '2.0.0')).toBeUndefined();
   });
@@ -119,7 +119,7 @@ describe('a hint', () => {
     [{ hmacKey: '00'.repeat(16) }, 'check --hmac-key and --level'],
     [{ xorKey: '00' }, 'check --xor-key and --level'],
   ])('for identifiers names options of the call: %o', async (options, hint) => {
-    // The key of its TMU is no option: who wants to give an ECU of ours orders has to describe it.
+    // No option gives the key of a TMU: to give orders to one of our ECUs, a vehicle file has to describe it.
     const topics = ADVICE_TOPICS.filter((topic) => topic !== 'no-authority');
     const text = await textsOf('7E0:7E8', options, topics);
     expect(text).toContain(hint);

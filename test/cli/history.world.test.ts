@@ -1,4 +1,4 @@
-// `can-ota history`: what campaigns there were, from the files alone, while a daemon may be at work.
+// `can-ota history`: lists campaigns from the files alone, also while a daemon runs.
 
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { lockFolder } from '../../src/core/lock.ts';
 import { bytesOf, World } from '../tmu/support.ts';
 import { stateFolder } from './state-folder-support.ts';
 
-/** A denied campaign, one that went wrong, and one that succeeded. */
+/** A denied campaign, a failed one, and one that succeeded. */
 async function world(): Promise<World> {
   const w = new World();
   w.backend.release('EDT', '2.0.0', bytesOf(5000, 1));
@@ -93,7 +93,7 @@ describe('the history', () => {
     const journal = await readFile(file);
     await writeFile(file, journal.subarray(0, journal.length - 20));
     const entries = await entriesOf(folder);
-    // The record that closed it is lost, its outcome is not.
+    // The record that closed it is lost; its outcome is not.
     expect(entries.map(({ outcome }) => outcome)).toEqual([
       'USER_REJECTED',
       'ROLLBACK_COMPLETED',

@@ -1,4 +1,4 @@
-// A key ceremony in a temporary folder: nobody to ask, a clock that stands still, and what would have been printed.
+// A key ceremony in a temporary folder for tests: no prompts, a clock that stands still, and the captured output.
 
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ export async function openWork(options: WorkOptions = {}): Promise<TestWork> {
   return workOn(folder, options);
 }
 
-/** Another command on the same folder. */
+/** Another command in the same folder. */
 export function workOn(folder: KeyFolder, options: WorkOptions = {}): TestWork {
   const { nowMs = NOW } = options;
   const clock = { wallMs: () => nowMs };
@@ -77,7 +77,7 @@ export function workOn(folder: KeyFolder, options: WorkOptions = {}): TestWork {
   };
 }
 
-/** Folders after `can-ota keys init`, made once for all tests of a file: durable files take their time. */
+/** Folders after `can-ota keys init`, made once for all tests of a file, because syncing files is slow. */
 const templates = new Map<string, Promise<string>>();
 afterAll(async () => {
   for (const folder of templates.values()) await rm(await folder, { recursive: true, force: true });
@@ -90,7 +90,7 @@ async function template(choice: InitChoice, options: WorkOptions): Promise<strin
   return dir;
 }
 
-/** After `can-ota keys init`, with one key of each role unless told otherwise. */
+/** A folder after `can-ota keys init`, with one key of each role by default. */
 export async function begun(
   choice: Partial<InitChoice> = {},
   options: Pick<WorkOptions, 'secret'> = {},

@@ -1,4 +1,4 @@
-// The key ceremony: what is made, who may read it, who signs, when a draft is in force, what the backend gets.
+// The key ceremony: files and their modes, who signs, when a draft is in force, what the backend gets.
 
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
@@ -143,7 +143,7 @@ describe('key files', () => {
     const file = work.folder.path('private/alice.pem');
     const before = await fs.readFile(file, 'utf8');
     expect((await refusal(work.folder.create('alice', 'ed25519', undefined))).where).toBe('alice');
-    // Not even when its public half got lost.
+    // Not even when the public half is lost.
     await fs.rm(work.folder.path('public/alice.json'));
     const { message } = await refusal(work.folder.create('alice', 'ed25519', undefined));
     expect(message).toMatch(/never replaced/);
@@ -221,7 +221,7 @@ describe('keys rotate, revoke, threshold', () => {
       signedBy: ['director-root-2', 'director-root-3'],
     });
     await rotate(work, 'director', 'root', { old: 'director-root-2' });
-    // The old Root wants both of its keys.
+    // The old Root needs both of its keys.
     expect(work.last()).toMatchObject({ state: 'finished', version: 3 });
     expect(work.last().signedBy).toEqual(
       expect.arrayContaining(['director-root-2', 'director-root-3', 'director-root-4']),
@@ -271,7 +271,7 @@ describe('keys rotate, revoke, threshold', () => {
 });
 
 describe('signing by several people', () => {
-  /** Alice holds the folder; bob and carol have folders of their own. */
+  /** Alice holds the folder; Bob and Carol each have a folder of their own. */
   async function threePeople() {
     const work = await begun();
     const others: Record<string, TestWork> = {};
@@ -284,7 +284,7 @@ describe('signing by several people', () => {
     return { work, bob: others.bob!, carol: others.carol! };
   }
 
-  /** What goes from one to the next on a stick. */
+  /** The files that are passed from one person to the next on a USB stick. */
   async function stickWith(work: TestWork, draft: string): Promise<string> {
     const stick = path.join(await temporaryFolder(), 'draft.json');
     await fs.copyFile(work.folder.path(draft), stick);

@@ -1,4 +1,4 @@
-// Standard output that fails, and folders in use: exit codes of real processes.
+// Errors of standard output and folders in use: exit codes of real processes.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// The command line as a whole: every command explains itself.
+// The command line as a whole: every command has a help text with examples and exit codes.
 
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
@@ -31,7 +31,7 @@ function fullName(command: Command): string {
   return parent === null ? command.name() : `${fullName(parent)} ${command.name()}`;
 }
 
-/** Commands that have few exit codes, or whose codes others have fixed. */
+/** Commands that have few exit codes, or whose codes another program defines. */
 const OWN_CODES: Readonly<Record<string, readonly number[]>> = {
   'can-ota history': [0, 2, 15],
   'can-ota status': [0, 2, 10, 15],
@@ -89,7 +89,7 @@ describe('the command line', () => {
     (name, command) => {
       const help = helpOf(command);
       const examples = help.split('Examples:\n')[1]!.split('\n\n')[0]!;
-      // A line that ends with a backslash goes on in the next one, as in a shell.
+      // A line that ends with a backslash continues in the next one, as in a shell.
       for (const line of examples
         .trimEnd()
         .replaceAll(/\\\n\s*/g, '')

@@ -1,4 +1,4 @@
-// Packages for small devices from the command line: keys, what is refused before anything is sent, and what is sent.
+// Packages for small devices from the command line: keys, errors before anything is sent, and the upload.
 
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
@@ -15,7 +15,7 @@ import { temporaryFolder } from './keys-support.ts';
 
 const PASSPHRASE = 'a long passphrase for tests';
 
-/** Runs the work of a command; what it tells machines, or why it does not do it. */
+/** Runs the work of a command; returns its JSON output or its error. */
 async function run(
   work: (context: Parameters<typeof makeKey>[0]) => Promise<void>,
 ): Promise<{ readonly json: unknown; readonly error: string }> {
@@ -56,7 +56,7 @@ async function workplace(profile: Profile = 'default', passphrase = false) {
   return { file, options };
 }
 
-/** What the backend is sent. */
+/** The request that the backend gets. */
 interface Seen {
   form: FormData | undefined;
   authorization: string | null;

@@ -30,27 +30,27 @@ export async function targetsOf(work: TestWork, version: number) {
   return { bytes, targets: parseSignedRole(bytes).signed.targets as Record<string, never> };
 }
 
-/** A backend as far as a release goes: what it was asked, and the answers that a test wants instead. */
+/** A backend for releases: records its requests, and gives the answers that a test sets. */
 export class FakeBackend {
   readonly asked: string[] = [];
   readonly metadata = new Map<string, Uint8Array>();
-  /** It began with Root 1 of both repositories. */
+  /** The backend starts with Root 1 of both repositories. */
   readonly roots = new Map([
     ['/metadata/root', 1],
     ['/director/metadata/root', 1],
   ]);
   readonly answers: (() => Response)[] = [];
-  /** The same for what is sent, however much is read before. */
+  /** Answers for uploads only, however many reads come before. */
   readonly postAnswers: (() => Response)[] = [];
   readonly clock = new VirtualClock();
   form: FormData | undefined;
 
-  /** What was sent, without what was read. */
+  /** The uploads, without the reads. */
   get posted(): string[] {
     return this.asked.filter((line) => line.startsWith('POST '));
   }
 
-  /** Has what a folder holds, as if all of it had been pushed. */
+  /** Sets the content of a folder, as if all of it had been pushed. */
   async hold(folder: KeyFolder): Promise<void> {
     for (const repository of REPOSITORIES) {
       const base = repository === 'images' ? '/metadata' : '/director/metadata';
@@ -66,7 +66,7 @@ export class FakeBackend {
     const request = new Request(input, init);
     const { pathname } = new URL(request.url);
     this.asked.push(`${request.method} ${pathname}`);
-    // Whoever follows a redirection shows its token to somebody else.
+    // A client that follows a redirection would show its token to another server.
     expect(request.redirect).toBe('manual');
     const told =
       this.answers.shift() ?? (request.method === 'POST' ? this.postAnswers.shift() : undefined);

@@ -1,4 +1,4 @@
-// Releases: what is signed and counted, and what a backend is brought, with real keys.
+// Releases with real keys: what is signed, how counters are chosen, and what the backend gets.
 
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
@@ -102,7 +102,7 @@ describe('with a backend', () => {
     await push(releasing);
     expect(backend.roots.get('/metadata/root')).toBe(4);
     expect(work.facts.at(-1)).toEqual({ pushed: 'images targets', version: 2 });
-    // Offered from the newest down, then upwards from the one that it takes.
+    // The client offers Roots from the newest down, then upwards from the one that the backend accepts.
     const offered = backend.asked.filter((line) => line === 'POST /metadata/root');
     expect(offered).toHaveLength(3 + 2);
     backend.asked.length = 0;

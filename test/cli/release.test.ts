@@ -1,4 +1,4 @@
-// Releases: what is signed, what is refused before it is signed, and what the backend is told in which order.
+// Releases: what is signed, what is refused before it is signed, and the order of the requests to the backend.
 
 import * as fs from 'node:fs/promises';
 import { Command } from 'commander';

@@ -30,12 +30,12 @@ export interface World extends OperatorWork {
   readonly random: ReturnType<typeof seededRandom>;
   readonly said: string[];
   readonly emitted: Record<string, unknown>[];
-  /** A contact of the vehicle. */
+  /** Makes one contact of the vehicle. */
   contact(told?: Told): Promise<SyncAnswer>;
   onStores<T>(work: (stores: Stores) => Promise<T>): Promise<T>;
 }
 
-/** A server and a vehicle with a catalogue; a database serves one at a time, so each takes its turn. */
+/** A server and a vehicle with a catalogue. A database serves one test at a time, so the tests take turns. */
 export async function startWorld(): Promise<World> {
   const clock = new VirtualClock();
   const random = seededRandom(1);

@@ -1,4 +1,4 @@
-// `can-ota config`, `command` and `telemetry`: the longer conversations with a backend.
+// `can-ota config`, `command` and `telemetry`: longer exchanges with a backend.
 
 import { describe, expect, it } from 'vitest';
 import { cancel, list, send } from '../../src/cli/services/command.ts';

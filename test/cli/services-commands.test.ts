@@ -1,4 +1,4 @@
-// `can-ota config`, `command` and `telemetry` against a backend in memory: what they ask, say, wait for, and their exit codes.
+// `can-ota config`, `command` and `telemetry` against a backend in memory: requests, output, waiting, exit codes.
 
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../src/cli/program.ts';
@@ -47,7 +47,7 @@ describe('config set', () => {
     await world.contact({ version: 1, report });
     expect(await world.clock.within(3000, running)).toBe(code);
     expect(world.said.at(-1)).toContain('has checked version 1');
-    // What controls a terminal is stopped at the server.
+    // The server rejects characters that control a terminal.
     const kept = 'reason' in result ? { ...result, reason: 'too much' } : result;
     expect(world.emitted.at(-1)).toMatchObject({ version: 1, report: { results: [kept] } });
     if (status === 'rejected') expect(world.said).toContain('  pollInterval CONFLICT: too much');

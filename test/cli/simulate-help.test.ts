@@ -1,4 +1,4 @@
-// The help of `simulate` is written without loading the simulation.
+// The help of `simulate` does not load the simulation.
 
 import { Command } from 'commander';
 import { expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// `can-ota simulate` as a process: what it refuses, what it prints, where the frames go. Short: episodes have tests of their own.
+// `can-ota simulate` as a process: errors, output and traces. Short: episodes have their own tests.
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// State directories as daemons on virtual time have left them, on the real disk for the commands that read them.
+// State directories that a daemon on virtual time has written, on the real disk for the commands that read them.
 
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import type { World } from '../tmu/support.ts';
 
 const FILES = ['journal.log', 'journal.1.log', 'status.json', 'progress.txt', 'state.json'];
 
-/** Writes what the TMU of `w` has on its disk into a folder that ends with the test. */
+/** Writes the disk of the TMU of `w` into a folder that is removed after the test. */
 export async function stateFolder(w?: World): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'can-ota-state-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-// `can-ota status`: what happens now and next, from the journal alone when the daemon is dead.
+// `can-ota status`: what a TMU does now and next, read from the journal alone when the daemon does not run.
 
 import { execFile } from 'node:child_process';
 import path from 'node:path';
@@ -16,7 +16,7 @@ function world(): World {
   return w;
 }
 
-/** Kills the TMU without a word in the middle of what `ecu` is called for. */
+/** Kills the TMU at the call `call` of `ecu`. */
 async function killedAt(w: World, ecu: string, call: string): Promise<void> {
   w.ecu(ecu).onCall = (_ecu, name) => {
     if (name !== call) return;

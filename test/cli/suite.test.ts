@@ -1,4 +1,4 @@
-// --suite hmac: where its messages could be read on the way it is refused.
+// --suite hmac is refused where its messages could be read on the network.
 
 import { describe, expect, it } from 'vitest';
 import { requirePrivateWay } from '../../src/cli/suite.ts';

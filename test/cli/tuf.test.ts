@@ -1,4 +1,4 @@
-// The TUF client: what it keeps on disk, what it downloads, and when it does neither. The public suite tests the rest.
+// The TUF client: what it stores, what it downloads, and when it does neither. The public suite tests the rest.
 
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -38,7 +38,7 @@ function metadata(mock: MockRepository): MetadataSource {
   };
 }
 
-/** Images by URL; everything that was asked for. */
+/** Images by URL; also records every request. */
 function imagesOf(files: Readonly<Record<string, Uint8Array>>) {
   const asked: string[] = [];
   const source: MetadataSource = {

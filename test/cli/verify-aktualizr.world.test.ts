@@ -1,4 +1,4 @@
-// The profile `aktualizr` of `can-ota verify`: repositories as that client knows them, in folders and over HTTP.
+// The profile `aktualizr` of `can-ota verify`: repositories in the layout of that client, in folders and over HTTP.
 
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -28,7 +28,7 @@ function repositories(form?: AktualizrForm): AktualizrRepositories {
   return new AktualizrRepositories(form).release(IMAGE).assign(SERIAL, IMAGE);
 }
 
-/** Both below `repo/`, as the client's own generator writes them. */
+/** Both repositories below `repo/`, as aktualizr's generator writes them. */
 async function folderOf(both: AktualizrRepositories, into?: string): Promise<string> {
   const folder = into ?? (await temporaryFolder());
   await writeFiles(path.join(folder, 'repo'), both.files());
@@ -49,7 +49,7 @@ async function verify(both: AktualizrRepositories, folder?: string): Promise<InP
   );
 }
 
-/** The image repository publishes once more. */
+/** The image repository publishes new versions. */
 function newer(both: AktualizrRepositories): AktualizrRepositories {
   for (const file of ['repo targets', 'repo snapshot', 'repo timestamp']) both.setVersion(file, 6);
   return both;

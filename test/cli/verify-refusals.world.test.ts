@@ -1,4 +1,4 @@
-// `can-ota verify`: what is refused, and under which name.
+// `can-ota verify`: what is refused, and with which code.
 
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
@@ -16,7 +16,7 @@ import {
 
 describe('what is refused', () => {
   type Files = ReadonlyMap<string, Uint8Array>;
-  /** `first`: what the Director had said at first. */
+  /** `first`: the files that the Director served at first. */
   type Lie = (director: MockRepository, images: MockRepository, first: Files) => unknown;
 
   it.each<[string, string, Lie]>([
@@ -48,7 +48,7 @@ describe('what is refused', () => {
       expect(
         (await verifyMock(mock, { state })).trust.images?.targets.get('targets')?.version,
       ).toBe(round);
-      // Something is new, so that both are asked for everything.
+      // Both have new versions, so that all files are requested.
       mock.director.publish();
       mock.images.publish();
     }
@@ -117,7 +117,7 @@ describe('what is refused', () => {
     const silent = Promise.withResolvers<void>();
     const url = await serve((file, response) => {
       const bytes = mock.director.files().get(file);
-      // The first byte of Timestamp, and nothing more.
+      // Only the first byte of Timestamp.
       if (file === 'timestamp.json') response.write(bytes!.subarray(0, 1), () => silent.resolve());
       else if (bytes === undefined) response.writeHead(404).end();
       else response.end(bytes);

@@ -1,4 +1,4 @@
-// `can-ota verify`: what it keeps between its runs, and what becomes of it when it is damaged.
+// `can-ota verify`: the state that it keeps between runs, and what it does when that state is damaged.
 
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -19,10 +19,10 @@ const root = path.resolve(import.meta.dirname, '../..');
 export const SERIAL = 'CO-000002';
 export const HARDWARE = 'EDT-HW-1';
 export const ECU = ['--ecu', SERIAL, '--hardware', HARDWARE] as const;
-/** The mocks' own day. */
+/** The time of the mocks. */
 export const TIME = ['--time', new Date(MOCK_NOW_MS).toISOString()] as const;
 
-/** One release, which the Director gives to the ECU of these tests. */
+/** One release that the Director assigns to the ECU of these tests. */
 export function mockWithOrder() {
   const mock = mockRepositories();
   const release = mock.release('EDT');
@@ -47,7 +47,7 @@ export async function writeFiles(
   }
 }
 
-/** What both mocks say now, as `director/` and `images/` below one folder. */
+/** The present files of both mocks, as `director/` and `images/` below one folder. */
 export async function mockFolder(mock: MockRepositories, into?: string): Promise<string> {
   const folder = into ?? (await temporaryFolder());
   for (const name of ['director', 'images'] as const) {
@@ -65,7 +65,7 @@ export interface Run {
   readonly json: Record<string, unknown>;
 }
 
-/** The command as its user calls it. */
+/** The command as a user calls it. */
 export function cli(...args: readonly string[]): Promise<Run> {
   const main = path.join(root, 'src/cli/main.ts');
   const env = { ...process.env, NO_COLOR: '1' };
@@ -92,7 +92,7 @@ export async function serve(handler: Handler): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Both mocks at `/director/...` and `/images/...`. */
+/** Serves both mocks at `/director/...` and `/images/...`. */
 export function serveMock(mock: MockRepositories): Promise<string> {
   return serve((url, response) => {
     const [name, file] = url.split('/') as [RepositoryName, string];
@@ -111,7 +111,7 @@ export interface InProcess extends VerifyResult {
   readonly warnings: readonly string[];
 }
 
-/** The run without a process around it. Anchors are the mocks' first Roots unless the test says otherwise. */
+/** Runs the verification in this process. Anchors are the mocks' first Roots by default. */
 export async function verifyPlace(
   place: { readonly director: string; readonly images: string },
   { state, source, ...options }: RunOptions,
@@ -140,7 +140,7 @@ export function anchorsOf(mock: MockRepositories): VerifyJob['anchors'] {
   return { director: mock.director.anchor, images: mock.images.anchor };
 }
 
-/** Mocks in memory, no folder and no network between. */
+/** The mocks as sources, without folders or a network. */
 export function sourcesOf(mock: MockRepositories): VerifyJob['sources'] {
   return {
     director: { answer: async (request) => mock.director.answer(request) },

@@ -1,4 +1,4 @@
-// `can-ota verify`: what it says, to whom, and with which exit code; where it reads repositories.
+// `can-ota verify`: its output and exit codes, and where it reads repositories.
 
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -112,7 +112,7 @@ describe('the command', () => {
     expect(human.code).toBe(1);
     expect(human.stdout).not.toContain('verified');
     expect(human.stderr).toContain('can-ota: refused: director targets: ARBITRARY_SOFTWARE: ');
-    // Both have their Root now.
+    // Both states have their Root now.
     expect(human.stderr).not.toContain('FIRST USE');
   });
 

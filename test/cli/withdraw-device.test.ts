@@ -1,4 +1,4 @@
-// `can-ota release withdraw-device`: what is said about each answer of the backend.
+// `can-ota release withdraw-device`: the message for each answer of the backend.
 
 import { describe, expect, it } from 'vitest';
 import { withdraw } from '../../src/cli/release/withdraw-device.ts';

@@ -1,4 +1,4 @@
-// A node without any key beside the bench: whatever it sends, the vehicle ends on all new images or on all old ones.
+// A node without any key beside the bench: whatever it sends, the vehicle ends with all new images or all old ones.
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,10 +8,13 @@ import { decodeSealed } from '../../ecus/bootloader/flash/sealed-json.ts';
 import { allGone, folder, freshBus, root, scenario, start } from './support/processes.ts';
 import { sha256 } from './support/vehicle.ts';
 
-/** More of them by hand: CAN_OTA_ATTACKS=10. */
+/** Number of attacks; CAN_OTA_ATTACKS=10 runs more. */
 const ATTACKS = Number(process.env.CAN_OTA_ATTACKS ?? 2);
 const SEED = process.env.CAN_OTA_SEED ?? 'a node without keys';
-/** When it begins and what it does: before anything is asked it can only refuse service, later it wants a mixture. */
+/**
+ * When the attack begins and what it does. Before the approval it can only block the update; later it tries to cause
+ * a mixture.
+ */
 const ATTACKS_OF_A_NODE = [
   { from: 'activating', ways: 'wait,decide' },
   { from: 'verifying', ways: 'inject,forge,replay' },
@@ -25,7 +28,7 @@ const ATTACKS_OF_A_NODE = [
 const firmware = path.join(root, 'test', 'fixtures', 'firmware');
 const NEW = { edt: 'ecu-feature/new.bin', inv: 'ecu-bugfix/new.bin' } as const;
 
-/** Which of the two ECUs run their new image: read from the boot record and the bank that it names. */
+/** Which of the two ECUs run their new image, by the boot record and the bank that it names. */
 async function runsNew(data: string): Promise<Record<string, boolean>> {
   const found: Record<string, boolean> = {};
   for (const [ecu, release] of Object.entries(NEW)) {
@@ -50,7 +53,7 @@ describe('a node without keys', () => {
       const bench = start([
         ...['bench', '--approve', 'yes', '--json', '--bus', bus, '--data', data],
       ]);
-      // In the factory nobody listens who does not belong there.
+      // In the factory there is no attacker on the bus.
       await bench.event({ kind: 'state', state: 'checking' });
       const attacker = start([bus, `${SEED} ${n}`, ways], {
         program: [process.execPath, path.join(root, 'test/e2e/support/attacker.ts')],
@@ -66,7 +69,7 @@ describe('a node without keys', () => {
       expect(attacker.last).toMatchObject({ kind: 'ended' });
       expect(Number(attacker.last.sent)).toBeGreaterThan(20);
       const states = Object.values(await runsNew(data));
-      // Refused, undone or done: but never half of it, and never said to be what it is not.
+      // Refused, rolled back or done, but never half of it, and never reported as something else.
       expect({ outcome, states }).toEqual({
         outcome: expect.not.stringMatching(/^ROLLBACK_FAILED$/),
         states: outcome === 'SUCCESS' ? [true, true] : [false, false],

@@ -1,4 +1,4 @@
-// A backend that was restored from a backup: it says so, signs nothing below what vehicles know, and no release is lost.
+// A backend restored from a backup reports it, signs only above the versions that vehicles know, and loses no release.
 
 import { cp, rm } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
@@ -26,7 +26,7 @@ describe('a backup of the backend', () => {
       const backup = await folder();
       await cp(first.data, backup, { recursive: true });
 
-      // The day that is lost: a release, which the vehicle installs.
+      // The day that is lost: a release that the vehicle installs.
       const lost = await first.startAgain();
       const lostImage = await image('INV', 3000, '3.0.0');
       await lost.release(lostImage);
@@ -43,7 +43,7 @@ describe('a backup of the backend', () => {
       expect(String(outcomeOf(held).reason)).toContain('restored from a backup');
       expect((await health(restored)).notices?.join()).toContain('can-ota release push');
       expect(await restored.page('/vehicles')).toContain('This server was restored from a backup');
-      // The vehicle has seen no attack in it.
+      // The vehicle reports no attack.
       expect(held.events.filter(({ kind }) => kind === 'attack')).toEqual([]);
 
       const command = await run(['server', 'restored', '--data', restored.data, '--json']);
@@ -59,7 +59,7 @@ describe('a backup of the backend', () => {
         String((await vehicle.read('INV', 'FD20')).text),
       ) as Record<'director' | 'images', Record<string, number>>;
 
-      // What comes next is above, for an ECU that verifies partially and for one that verifies fully.
+      // Later versions are above the lost ones, for an ECU with partial and for one with full verification.
       await restored.release(await image('EDT', 3000, '4.0.0'), await image('INV', 3000, '4.0.0'));
       const next = await look(restored);
       expect(outcomeOf(next), String(next)).toMatchObject({ outcome: 'SUCCESS' });

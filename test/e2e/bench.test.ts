@@ -1,4 +1,4 @@
-// `can-ota bench` as a user runs it: one command, its output, its exit code, and nothing left behind.
+// `can-ota bench` as a user runs it: one command, its output and exit code, and no leftovers.
 
 import { spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -30,7 +30,7 @@ const versions = z.strictObject({
   targets: z.number().int().positive().optional(),
 });
 
-/** The contract of the last line. */
+/** Schema of the last line, which is a contract. */
 const resultSchema = z.strictObject({
   outcome: z.string(),
   reason: z.string().optional(),
@@ -52,7 +52,7 @@ const resultSchema = z.strictObject({
       limitShare: z.number().min(0).max(1),
     }),
   ),
-  /** Of each role as the TMU verified them; null when it did not come to that. */
+  /** Versions of each role as the TMU verified them; null when it did not verify them. */
   verified: z.strictObject({ director: versions, images: versions }).nullable(),
 });
 
@@ -85,7 +85,7 @@ if (!hasLog2asc) {
   process.stderr.write('left out: log2asc reads the trace: install can-utils to run this part\n');
 }
 
-/** Two of the ECUs are enough where it is about the processes. */
+/** Two ECUs, which are enough for tests of the processes. */
 async function smallVehicle(): Promise<string[]> {
   const text = await readFile(path.join(root, 'ecus', 'bench-vehicle.yaml'), 'utf8');
   const file = path.join(await folder(), 'small.yaml');
@@ -130,12 +130,12 @@ describe('bench', () => {
       await allGone(first);
       expect(await erasesIn(trace)).toBe(2);
 
-      // The trace is one that other tools read, and ours too.
+      // The trace has the format of other tools, and can-ota reads it, too.
       const monitor = await run(['monitor', '--file', trace, '--json']);
       expect(await monitor.code()).toBe(0);
       expect(monitor.stderr).toBe('');
       expect(monitor.last).toMatchObject({ kind: 'summary', errors: 0 });
-      // The trace goes on while the result is already being printed.
+      // The trace continues while the result is already being printed.
       const frames = Number(monitor.last.frames);
       expect(frames).toBeGreaterThanOrEqual(result.frames);
       expect(frames).toBeLessThan(result.frames + 100);
@@ -160,7 +160,7 @@ describe('bench', () => {
       const second = await run([...common, '--approve', 'yes', '--trace', trace]);
       expect(await second.code()).toBe(5);
       expect(resultOf(second)).toMatchObject({ outcome: 'UP_TO_DATE', ecus: [] });
-      // A kept folder keeps its keys, its releases, and who everybody is.
+      // A kept folder keeps its keys, its releases and all identities.
       expect(resultOf(second).verified?.images.root).toBe(1);
       const { ecus } = JSON.parse(await readFile(path.join(data, 'tmu', 'identity.json'), 'utf8'));
       expect(ecus).toMatchObject({ CGW: { serial: 'CO-000002' }, BMS: { serial: 'CO-000005' } });
@@ -212,7 +212,7 @@ describe('bench', () => {
         options,
       );
     const approved = ask();
-    // Nobody there: standard input is at its end, and silence is no approval.
+    // Standard input is at its end, so there is no answer, and no answer is no approval.
     const silent = ask(['--approval-timeout', '1', '--json'], {});
     await approved.line(/^CGW .*approve.*deny/i);
     approved.type('approve\n');
@@ -221,7 +221,7 @@ describe('bench', () => {
     expect(await silent.code()).toBe(4);
     expect(resultOf(silent).outcome).toBe('DEFERRED');
 
-    // With --json the question is on standard error, so that standard output stays for machines.
+    // With --json the question goes to standard error, so that standard output has only JSON.
     const denied = ask(['--json']);
     await denied.error(/approve.*deny/i);
     denied.type('deny\n');
@@ -276,7 +276,7 @@ describe('bench', () => {
           expect(await bench.code(), name).toBe(1);
           await allGone(bench);
           expect(bench.stderr, name).toMatch(
-            // The question to the driver may stand before it.
+            // The question to the driver may come before it.
             new RegExp(`^can-ota: ${name} was ended by SIGKILL during the bench`, 'm'),
           );
           expect(bench.stderr, name).not.toMatch(/^\s+at /m);
@@ -297,7 +297,7 @@ describe('bench', () => {
     const vehicle = await smallVehicle();
     await Promise.all(
       moments.map(async ([, reached]) => {
-        // What it made for itself it could not remove any more.
+        // It could no longer remove the files that it had made.
         const data = await folder();
         const bus = freshBus('bitrate=500000');
         const bench = start([

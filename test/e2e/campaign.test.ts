@@ -1,4 +1,4 @@
-// What an operator and a driver meet around a campaign: a kill in the middle, a cancel, a condition, a safety release.
+// Events of operator and driver during a campaign: a kill in the middle, a cancel, a condition, a safety release.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -24,7 +24,7 @@ async function told(command: 'history' | 'status', state: string): Promise<Json[
   return done.events;
 }
 
-/** The same, as people read it. */
+/** The same as text output. */
 async function said(command: 'history' | 'status', state: string): Promise<string> {
   const done = await run([command, '--state-dir', state]);
   expect(done.exit?.code, String(done)).toBe(0);
@@ -37,7 +37,7 @@ async function erases(trace: string): Promise<{ EDT: number; INV: number }> {
   return { EDT: count(ERASE.EDT), INV: count(ERASE.INV) };
 }
 
-/** What failed for a passing reason is tried again a minute later. The minute is over. */
+/** Changes the state as if the minute until the next try had passed. */
 async function overTheMinute(state: string): Promise<void> {
   const file = path.join(state, 'state.json');
   const memory = JSON.parse(await readFile(file, 'utf8')) as { remembered: Json[] };
@@ -46,7 +46,7 @@ async function overTheMinute(state: string): Promise<void> {
   await writeFile(file, JSON.stringify({ ...memory, remembered }));
 }
 
-/** The driver's screen asks. */
+/** Waits until the driver's screen shows the question. */
 function asked(vehicle: TestVehicle): Promise<string> {
   return vehicle.ecu('CGW').line(/answer within/);
 }
@@ -60,12 +60,12 @@ describe('campaign', () => {
     const factory = await TestFactory.open();
     const backend = await factory.backend();
     await backend.release(await image('EDT', 100_000), await image('INV', 4000));
-    // As slow as a real bus, so that a moment in the middle can be hit.
+    // Paced like a real bus, so that a moment in the middle can be hit.
     const vehicle = await factory.vehicle({ bus: freshBus('bitrate=500000') });
     const state = await factory.state();
     const killed = startTmu({ vehicle, server: backend.url, state });
     await killed.event({ kind: 'ecu-progress', ecu: 'EDT' }, ({ sent }) => Number(sent) > 40_000);
-    // It stands still while it is looked at, however long that takes; its number it cannot tell then.
+    // The process is stopped while it is inspected; it cannot report its pid then.
     killed.kill('SIGSTOP');
     const [alive] = await told('status', state);
     expect(alive).toMatchObject({
@@ -101,7 +101,7 @@ describe('campaign', () => {
     const more = ['--once', '--trace', trace];
     const resumed = await cycle({ vehicle, server: backend.url, state, more });
     expect(outcomeOf(resumed)).toMatchObject({ outcome: 'SUCCESS', campaign: dead!.campaign });
-    // What was erased and written before the kill stays; INV, which had not begun, is the proof that the trace sees it.
+    // What was erased and written before the kill stays. INV had not begun, which shows that the trace would contain it.
     expect(await erases(trace)).toEqual({ EDT: 0, INV: 1 });
     for (const ecu of ['EDT', 'INV']) expect(await vehicle.version(ecu), ecu).toBe('2.0.0');
     const [ended, ...others] = await told('history', state);
@@ -114,7 +114,7 @@ describe('campaign', () => {
       ],
     });
     const [edt, inv] = ended!.ecus as { bytes: number; resumedAt?: number }[];
-    // The ECU answers for whole steps of 32 KiB.
+    // The ECU reports whole steps of 32 KiB.
     expect(edt!.resumedAt).toBeGreaterThanOrEqual(32 * 1024);
     expect(edt!.resumedAt).toBeLessThan(100_000);
     expect(edt!.bytes).toBeLessThanOrEqual(100_000 - edt!.resumedAt!);
@@ -146,7 +146,7 @@ describe('campaign', () => {
     const again = await vehicle.start('EDT');
     expect(await tmu.code(), String(tmu)).toBe(0);
     expect(outcomeOf(tmu)).toMatchObject({ outcome: 'SUCCESS' });
-    // Erased once, before the kill; the ECU itself says from where it went on.
+    // Erased once, before the kill; the ECU itself reports where it resumed.
     expect(await erases(trace)).toEqual({ EDT: 1, INV: 1 });
     expect(again.events.filter(({ kind }) => kind === 'erase')).toEqual([]);
     const { received } = await again.event({ kind: 'resume' });
@@ -185,7 +185,7 @@ describe('campaign', () => {
     expect(outcomeOf(tmu)).toMatchObject({ outcome: 'USER_REJECTED', code: 'CANCELLED' });
     expect(String(outcomeOf(tmu).reason)).toContain('It has a defect');
     expect(await erases(trace)).toEqual({ EDT: 0, INV: 0 });
-    // The question is off the screen: a late answer is for nobody.
+    // The question is off the screen: a late answer has no effect.
     vehicle.ecu('CGW').type('approve\n');
     await vehicle.ecu('CGW').line(/nothing is waiting/);
     expect(await backend.pages()).toContain('It has a defect');
@@ -201,7 +201,7 @@ describe('campaign', () => {
       ...{ 'content-type': 'application/json', accept: 'application/json' },
     };
     const tmu = startTmu({ vehicle, server: backend.url, state: await factory.state() });
-    // From here on the new software is watched for two seconds: the order comes before the end.
+    // From here on the new software is watched for two seconds, so the order arrives before the end.
     await tmu.event({ kind: 'state', state: 'activating' });
     const ordered = await fetch(`${backend.url}/vehicles/${VIN}/cancel`, {
       ...{ method: 'POST', headers, body: JSON.stringify({ reason: 'It has a defect' }) },
@@ -281,7 +281,7 @@ describe('campaign', () => {
     const factory = await TestFactory.open(['CGW', 'EDT']);
     const backend = await factory.backend();
     await backend.releaseForced(await image('EDT', 5000));
-    // Nobody answers here; without the word of the release the question would time out.
+    // There is no answer here; for an ordinary release the question would time out.
     const vehicle = await factory.vehicle({ approve: 'ask' });
     const state = await factory.state();
     const tmu = await cycle({ vehicle, server: backend.url, state });

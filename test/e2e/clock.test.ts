@@ -1,4 +1,4 @@
-// A backend whose clock was wrong while vehicles were updated, and the one command that leads them out.
+// A backend whose clock was wrong while vehicles were updated, and the command that repairs it.
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { cycle, image, outcomeOf, type TestBackend, TestFactory } from './suppor
 
 const DAY_MS = 86_400_000;
 
-/** The wall clock of a process, which a test moves while it runs. */
+/** Moves the wall clock of a process while it runs. */
 class OtherClock {
   readonly #file: string;
 
@@ -32,7 +32,7 @@ class OtherClock {
   }
 }
 
-/** As docs/operations/clock-and-backup.md says it. */
+/** The commands of docs/operations/clock-and-backup.md. */
 async function resetTime(backend: TestBackend): Promise<Run> {
   return run([
     ...['keys', 'reset-time', backend.trust, '--json', '--dir', backend.keys],
@@ -73,7 +73,7 @@ describe('the clock of the backend', () => {
       await clock.set(0);
       await release('3.0.0');
 
-      // Nobody can go on by waiting, and it is said what to do.
+      // Waiting does not help, and the messages say what to do.
       const stuck = await look();
       expect(await stuck.code()).toBe(7);
       expect(outcomeOf(stuck)).toMatchObject({ code: 'ROLLBACK' });

@@ -1,4 +1,4 @@
-// The driver denied a release: what status says, and that driver and operator can have it asked again.
+// The driver denied a release: `can-ota status` says so, and driver and operator can order a new question.
 
 import path from 'node:path';
 import { describe, expect } from 'vitest';
@@ -44,7 +44,7 @@ describe('a denied release', () => {
     );
     expect(look).toMatch(/"code":"DENIED".*"askedNext":null/);
 
-    // The operator: asked again, and the driver puts it off.
+    // The operator orders a new question, and the driver puts the release off.
     await page.does('The operator has the driver asked again', { url });
     const again = startTmu({ vehicle, server: url, state });
     await cgw.until(() => questions() === 2, 'a second question');
@@ -53,7 +53,7 @@ describe('a denied release', () => {
     expect(outcomeOf(again)).toMatchObject({ outcome: 'DEFERRED', code: 'LATER' });
     expect(await page.does('Look')).toMatch(/put off by the driver .*asked again after 20/);
 
-    // The driver: now after all.
+    // The driver types "now".
     cgw.type('now\n');
     await cgw.line(/asked again in a moment/);
     const last = startTmu({ vehicle, server: url, state });

@@ -1,4 +1,4 @@
-// Roots and Targets run out: who says it, what stops, and that the commands of docs/operations/expiry.md put it right.
+// Roots and Targets expire: which commands say so, what stops, and the commands of docs/operations/expiry.md repair it.
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { FAKETIME, OperationsPage, shifted } from './support/operations-page.ts'
 import { folder, run, scenario, start } from './support/processes.ts';
 import { image, outcomeOf, TestFactory } from './support/vehicle.ts';
 
-/** Debian's package faketime moves the day of a process. */
+/** Debian's package faketime shifts the date of a process. */
 describe.skipIf(!existsSync(FAKETIME))('what runs out', () => {
   scenario('is said before and after, and renewed by the commands of the page', async () => {
     const factory = await TestFactory.open(['CGW', 'EDT']);

@@ -1,4 +1,4 @@
-// A captive portal or a proxy answers the tools: exit code 11 and a sentence, as real processes.
+// A captive portal or a proxy answers the tools: real processes end with exit code 11 and a clear message.
 
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished } from 'vitest';
 import { folder, run, scenario } from './support/processes.ts';
 
 const PAGE = '<!doctype html><title>Welcome to the hotel</title>';
-/** One after the other, whoever asks. */
+/** Foreign answers that are tried one after the other, for every request. */
 const ANSWERS: readonly [number, http.OutgoingHttpHeaders, string][] = [
   [200, { 'content-type': 'text/html' }, PAGE],
   [302, { location: 'http://portal.hotel/login' }, ''],

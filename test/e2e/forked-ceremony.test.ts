@@ -1,4 +1,4 @@
-// Two copies of a ceremony folder went apart: the commands of docs/operations/forked-ceremony.md lead out.
+// Two copies of a ceremony folder have diverged: the commands of docs/operations/forked-ceremony.md repair it.
 
 import { cp, readFile } from 'node:fs/promises';
 import path from 'node:path';

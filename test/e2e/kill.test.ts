@@ -1,10 +1,10 @@
-// SIGKILL at random moments of campaigns on the local bus: what remains on the disks is never a mixture. `CAN_OTA_KILLS=100` for the long run.
+// SIGKILL at random moments of campaigns on the local bus: the disks never hold a mixture. `CAN_OTA_KILLS=100` for the long run.
 
 import { describe, expect } from 'vitest';
 import { tell, underFire } from './support/kill-campaign.ts';
 import { freshBus, scenario } from './support/processes.ts';
 
-/** Shared by the vehicles, which are shot at side by side: they wait more than they work. */
+/** Number of kills, shared by the vehicles, which run at the same time because they wait more than they work. */
 const KILLS = Number(process.env.CAN_OTA_KILLS ?? 30);
 const VEHICLES = 6;
 

@@ -7,10 +7,10 @@ import { folder, type Run, root, run, scenario, start } from './support/processe
 
 const bin = path.join(root, 'node_modules', '.bin');
 
-/** A folder of somebody else with the packed package installed, and the files of the page. */
+/** A user's folder with the packed package installed, and the files of the page. */
 async function installed(): Promise<string> {
   const place = await folder();
-  // `npm test` has built it just now.
+  // `npm test` has just built it.
   if (process.env.CAN_OTA_OUT === undefined) {
     const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
     expect(build.lines.join('\n')).toBe('');
@@ -46,7 +46,7 @@ describe('the library', () => {
     };
     expect(await said('tester.ts')).toEqual(['1.0.0']);
     expect(await said('messages.ts')).toEqual(['N_OK 3000']);
-    // Nobody is on that bus: what is wrong comes as a value.
+    // There is no ECU on this bus: the failure is a value.
     expect(await said('flash.ts')).toEqual([expect.stringMatching(/^SILENT: ECU .*no answer/)]);
     const vitest = { cwd: place, program: [path.join(bin, 'vitest')] };
     const tested = await run(['run', '--root', place, 'ecu.test.ts'], vitest);
@@ -68,7 +68,7 @@ describe('the library', () => {
       program: [path.join(bin, 'tsc')],
     });
     expect(typed.lines).toEqual([]);
-    // Everything else stays private.
+    // Everything else is private.
     await writeFile(path.join(place, 'private.mjs'), "import 'can-ota/dist/src/uds/client.js';\n");
     const refused = await run(['private.mjs'], here);
     expect(refused.stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');

@@ -1,4 +1,5 @@
-// A device lost its flash and has the same chip, and a copied state directory: docs/operations/lost-device.md leads out.
+// A device that lost its flash and keeps its chip, and a copied state directory: docs/operations/lost-device.md repairs
+// both.
 
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -40,7 +41,7 @@ describe('a lost device', () => {
       const look = (state: string) =>
         run(['device', 'run', '--once', '--json', '--server', url, '--state-dir', at(state)]);
 
-      // Somebody copies the state directory: two devices with one key.
+      // The state directory is copied: two devices have one key.
       await cp(at('pump'), at('copy'), { recursive: true });
       expect(await (await look('pump')).code()).toBe(5);
       expect(await (await look('copy')).code()).toBe(5);

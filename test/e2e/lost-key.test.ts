@@ -1,4 +1,4 @@
-// A key was lost or stolen: the commands of docs/operations/lost-key.md lead out, as far as the update of an ECU.
+// A key was lost or stolen: the commands of docs/operations/lost-key.md repair it, up to the update of an ECU.
 
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -34,7 +34,7 @@ describe('a lost key', () => {
     expect(targets).toContain('EDT 2.0.0');
     await update('3.0.0');
 
-    // The file of a Root key is gone for good.
+    // The file of a Root key is lost for good.
     await rm(
       path.join(ceremony, 'private', before.find((name) => name.startsWith('images-root-1'))!),
     );

@@ -1,4 +1,4 @@
-// What npm would publish: built, packed, unpacked elsewhere, and run from there.
+// The npm package: built, packed, unpacked in another folder, and run from there.
 
 import { spawnSync } from 'node:child_process';
 import { copyFile, symlink } from 'node:fs/promises';
@@ -8,7 +8,9 @@ import { folder, freshBus, root, run, scenario } from './support/processes.ts';
 
 const bin = path.join(root, 'node_modules', '.bin');
 
-/** The Node of this machine beside the one of the project; undefined where it is missing or new enough. */
+/**
+ * The machine's own Node, where it is older than the project's; undefined where it is missing or new enough.
+ */
 function oldNode(): string | undefined {
   for (const folderName of ['/usr/bin', '/usr/local/bin', '/bin']) {
     const node = path.join(folderName, 'node');
@@ -27,7 +29,7 @@ if (old === undefined) {
 describe('the package', () => {
   scenario('runs from where it was unpacked', async () => {
     const place = await folder();
-    // `npm test` has built it just now, and the tests on vcan0 run it at this moment.
+    // `npm test` has just built it, and the tests on vcan0 run it at this moment.
     if (process.env.CAN_OTA_OUT === undefined) {
       const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
       expect(build.lines.join('\n')).toBe('');
@@ -47,7 +49,7 @@ describe('the package', () => {
     expect(names).toEqual(
       expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/src/cli/main.js']),
     );
-    // Neither sources nor tests are in it, apart from the images that the bench needs.
+    // It has neither sources nor tests, apart from the images that the bench needs.
     expect(names.filter((name) => /(?<!\.d)\.ts$|\.test\./.test(name))).toEqual([]);
     const unpack = await run(['-xzf', path.join(place, filename), '-C', place], {
       program: ['tar'],
@@ -70,7 +72,7 @@ describe('the package', () => {
       outcome: 'SUCCESS',
       ecus: [{ name: 'EDT' }, { name: 'INV' }],
     });
-    // Its workers are programs of the package too.
+    // Its workers are programs of the package, too.
     const few = ['--campaigns', '40', '--faults', 'none', '--image-bytes', '500', '--no-shrink'];
     const simulated = await run(
       ['simulate', '--sabotage', 'counter-early', ...few, '--jobs', '2', '--json'],
@@ -81,7 +83,7 @@ describe('the package', () => {
     expect(simulated.last).toMatchObject({ episodes: 3 });
 
     if (old !== undefined) {
-      // The npm package `node` is beside it: that Node runs the command.
+      // The npm package `node` is installed beside it: that Node runs the command.
       const helped = await run(['--help'], { program: [old, main] });
       expect(helped.lines).toEqual(help.lines);
       expect(await helped.code()).toBe(0);

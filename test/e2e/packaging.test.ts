@@ -1,4 +1,4 @@
-// The units of systemd, the container file and the compose file: checked by the programs that read them, where they are here.
+// The systemd units, the container file and the compose file: checked by the programs that read them, where these exist.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ describe('the units of systemd', () => {
     const verified = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8' });
     expect(verified.stderr).toBe('');
     expect(verified.status).toBe(0);
-    // 10 is a service without any protection.
+    // 10 means a service without any protection.
     const args = ['security', '--offline=true', '--threshold=20', '--no-pager', unit];
     const rated = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
     expect(rated.status, rated.stdout.slice(-300)).toBe(0);

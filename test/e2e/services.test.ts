@@ -1,4 +1,4 @@
-// Configuration, commands, telemetry and small devices, as real processes: each as its operator and its owner calls it.
+// Configuration, commands, telemetry and small devices with real processes, called as operators and owners call them.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -74,7 +74,7 @@ describe('services', () => {
       expect(peakBytes).toBeLessThanOrEqual(16 * 1024);
       expect(sha256).toMatch(/^[0-9a-f]{64}$/);
 
-      // The journal of the vehicle tells the same story, by id.
+      // The journal of the vehicle has the same commands, by id.
       const journal = await run([
         ...['history', '--commands', '--json', '--state-dir', path.join(data, 'tmu')],
       ]);
@@ -88,13 +88,13 @@ describe('services', () => {
         expect([id, onVehicle.get(id)?.state]).toEqual([id, state]);
       }
 
-      // What an operator sees of it afterwards, at his own command line.
+      // The operator's command line shows the same afterwards.
       const { url, token } = await serverWith(path.join(data, 'server'), ['operator']);
       const operator = ['--server', url, '--token-file', token('operator'), '--json'];
       const shown = await run(['config', 'show', VIN, ...operator]);
       expect(await shown.code(), shown.stderr).toBe(0);
       expect(shown.last).toMatchObject({ vin: VIN, pending: false });
-      // Merged into what is wanted, and there is something in it that no vehicle takes.
+      // Merged into the wanted configuration; one value is invalid for every vehicle.
       const merged = await run(['config', 'set', VIN, 'pollInterval=7', ...operator]);
       expect(await merged.code()).toBe(8);
       expect(`${merged.lines}${merged.stderr}`).toContain('volume');
@@ -118,7 +118,7 @@ describe('services', () => {
       const sent = await run([
         ...['command', 'send', VIN, 'INV', 'setPowerLimit', 'power=20', '--wait', '1', ...operator],
       ]);
-      expect(await sent.code(), `${sent}`).toBe(4); // nobody is there to take it
+      expect(await sent.code(), `${sent}`).toBe(4); // no vehicle takes the command
       const measured = await run(['telemetry', 'show', VIN, '--did', 'INV.FD40', ...operator]);
       expect(await measured.code(), measured.stderr).toBe(0);
       expect(measured.lines.join('\n')).toContain('INV.FD40');

@@ -1,4 +1,4 @@
-// The TMU daemon among real processes: servers that come late or lie, ECUs on a bad day, and signals at every moment.
+// The TMU daemon with real processes: servers that start late or answer falsely, faulty ECUs, and signals at every moment.
 
 import { createHash } from 'node:crypto';
 import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -39,19 +39,19 @@ function shaLines(images: readonly Image[]): string {
 }
 
 describe('tmu', () => {
-  // The long ones first: while they wait, others work.
+  // The long ones first: other tests run while they wait.
   interface BadDay {
     readonly fault: string;
     readonly outcome: string;
     readonly code: number;
-    /** In the reason. */
+    /** Texts that the reason contains. */
     readonly says: readonly string[];
-    /** Noticed before anybody is asked. */
+    /** Noticed before the driver is asked. */
     readonly early?: true;
   }
   const BAD_DAYS: readonly BadDay[] = [
     {
-      // Nothing is decided for a vehicle whose reports are not complete.
+      // The Director decides nothing for a vehicle whose reports are incomplete.
       ...{ fault: 'silent', outcome: 'PRECONDITION_FAILED', code: 8, early: true },
       says: ['INV', 'check power', 'MANIFEST_INCOMPLETE'],
     },
@@ -88,13 +88,14 @@ describe('tmu', () => {
       expect(await vehicle.version('EDT'), fault).toBe('1.0.0');
       if (early !== true) expect(await vehicle.version('INV'), fault).toBe('1.0.0');
       const pages = (await backend.pages()).replaceAll('&quot;', '"').replaceAll('&gt;', '>');
-      // What stops a check for lack of an ECU is not a campaign, everything else is reported.
+      // A check that a missing ECU stops is not a campaign; everything else is reported.
       if (fault !== 'silent') expect(pages, fault).toContain(String(reason));
     });
   });
 
   scenario('notices every lie, and touches no ECU', async () => {
-    // What our server calls an image: an answer of no type and another length would be the network's.
+    // The content type of our server for an image; without it, and with another length, the answer
+    // would count as the network's.
     const OCTETS = { 'content-type': 'application/octet-stream' };
     const edt = await image('EDT', 40_000);
     const send = (body: Uint8Array, length = body.length): Lies => ({
@@ -165,12 +166,13 @@ describe('tmu', () => {
       const installed = await stateFile(state, 'downloaded_sha.txt').catch(() => '');
       expect(installed, name).not.toContain(edt.sha256);
     };
-    // One tester at a time speaks with the ECU; a backend that is not understood is left before that.
+    // One tester at a time speaks with the ECU; a backend with invalid answers is given up before that.
     const understood = ({ 1: { latest } }: (typeof lies)[number]): boolean => latest === undefined;
     const believing = await factory.state();
     await Promise.all([
       inTurns(1, lies.filter(understood), async (lie) => {
-        // What it remembers of the last lie goes; what it trusts stays, as all of these are one TMU to the Director.
+        // Forgets the result of the last false answer; the trust stays, because for the Director all of these are
+        // one TMU.
         for (const name of await readdir(believing)) {
           if (!['identity.json', 'trust'].includes(name)) {
             await rm(path.join(believing, name), { recursive: true });
@@ -231,12 +233,12 @@ describe('tmu', () => {
     await daemon.event({ kind: 'next-poll' }, ({ inMs }) => Number(inMs) <= 300);
     daemon.kill('SIGTERM');
     expect(await daemon.exited).toEqual({ code: 143, signal: null });
-    // Not before: it may still be asking the ECU for its report, and a bus has one tester at a time.
+    // Not earlier: it may still ask the ECU for its report, and a bus has one tester at a time.
     expect(await vehicle.version('EDT')).toBe('2.0.0');
     expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines([edt]));
   });
 
-  /** Stops the daemon in each phase, and starts it again: one campaign, carried to its end. */
+  /** Stops the daemon in each phase and starts it again: one campaign, continued to its end. */
   async function stopAndGoOn(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const factory = await TestFactory.open();
     const vehicle = await factory.vehicle({ approve: 'ask' });
@@ -275,7 +277,7 @@ describe('tmu', () => {
 
     const programming = go();
     await programming.event({ kind: 'approval', status: 'asking' });
-    // A daemon that was killed could not withdraw its question: it is still the one on the screen.
+    // A killed daemon could not withdraw its question, so it is still on the screen.
     await question(signal === 'SIGTERM' ? 2 : 1);
     vehicle.ecu('CGW').type('approve\n');
     await programming.event(
@@ -284,7 +286,7 @@ describe('tmu', () => {
     );
     await eventually(async () => {
       const percent = Number(await stateFile(state, 'progress.txt'));
-      expect(percent).toBeGreaterThanOrEqual(50); // all is downloaded
+      expect(percent).toBeGreaterThanOrEqual(50); // all images are downloaded
       expect(percent).toBeLessThan(100);
     });
     await stop(programming);
@@ -292,7 +294,7 @@ describe('tmu', () => {
     const last = go();
     expect(await last.code()).toBe(0);
     expect(outcomeOf(last)).toMatchObject({ outcome: 'SUCCESS' });
-    // The approval was given: nobody is asked twice.
+    // The approval was given; the driver is not asked twice.
     expect(last.events.filter(({ kind }) => kind === 'approval')).toEqual([]);
     expect(await stateFile(state, 'progress.txt')).toMatch(/^100\n?$/);
     expect(await stateFile(state, 'downloaded_sha.txt')).toBe(shaLines(images));
@@ -340,7 +342,7 @@ describe('tmu', () => {
       const status = await readFile(`/proc/${tmu.process.pid}/status`, 'utf8');
       return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]);
     };
-    // The first download is held back, so that what came before it can be measured.
+    // The first download is held back, so that the time before it can be measured.
     await eventually(() => expect(proxy.ranges).toHaveLength(1));
     const beforeKiB = await peakKiB();
     proxy.release();
@@ -350,7 +352,7 @@ describe('tmu', () => {
     expect(grownMiB).toBeLessThan(128);
   });
 
-  /** BMS, which belongs to no vehicle here, comes first: it is the one that carries the local bus. */
+  /** BMS, which belongs to no vehicle here, starts first and runs the local bus. */
   async function vehicleOnBms(factory: TestFactory): Promise<{ host: Run; vehicle: TestVehicle }> {
     const host = await startBenchVehicle(['BMS']);
     return { host: host.ecu('BMS'), vehicle: await factory.vehicle({ bus: host.bus }) };

@@ -1,4 +1,4 @@
-// The tools of the bench, each as its user calls it: flash, read, monitor, ecu, and the people of a server.
+// The tools of the bench, each as its user calls it: flash, read, monitor, ecu, and the users of a server.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -55,7 +55,7 @@ describe('tools', () => {
     await monitor.ready;
     const edt = await image('EDT', 50_000, '2.5.0');
 
-    // Without warnings: on a busy machine an answer may come after P2, and the block goes out again.
+    // Without warnings: on a busy machine an answer may come after P2, and the block is sent again.
     const flash = await run([
       ...[
         'flash',
@@ -96,7 +96,7 @@ describe('tools', () => {
     expect(monitor.last).toMatchObject({ kind: 'summary', errors: 0 });
     expect(Number(monitor.last.frames)).toBeGreaterThan(50_000 / 7);
 
-    // Nobody has this name on the bus; and a wrong secret.
+    // No ECU on the bus has this name; and a wrong secret.
     const silent = await run(['flash', 'INV', edt.file, '--json', ...keys]);
     expect(await silent.code()).toBe(13);
     expect(silent.last).toMatchObject({ ok: false, error: { code: 'SILENT' } });

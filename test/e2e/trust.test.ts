@@ -1,4 +1,5 @@
-// From the key ceremony to the flash as its users do it, and what is not installed: unsigned, unencrypted, unwelcome.
+// From the key ceremony to the flash with the real commands, and images that are not installed: unsigned,
+// unencrypted, not assigned.
 
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,7 +10,7 @@ import { cycle, image, outcomeOf, sha256, TestFactory } from './support/vehicle.
 /** SID 31 01 FF00: the routine that erases a bank. */
 const ERASE = /#\S*3101FF00/;
 
-/** CGW and EDT of the bench vehicle, without the secrets that everybody has. */
+/** CGW and EDT of the bench vehicle, without the public secrets. */
 async function ownVehicle(place: string): Promise<string> {
   const text = await readFile(path.join(root, 'ecus', 'bench-vehicle.yaml'), 'utf8');
   const file = path.join(place, 'vehicle.yaml');
@@ -58,7 +59,7 @@ describe('trust', () => {
       ...['provision', '--json', '--server', url, '--token-file', at('factory.token')],
       ...['--trust', at('trust'), '--state-dir', at('state'), '--device-file', at('tmu-chip')],
     ];
-    // The line stops in the middle of its work, and begins anew.
+    // The line stops in the middle of its work and starts again.
     const stopped = start([...provision, ...shared]);
     await stopped.event({ kind: 'step' });
     stopped.kill('SIGKILL');
@@ -94,7 +95,7 @@ describe('trust', () => {
     const version = await run(['read', 'EDT', 'F189', '--json', ...shared]);
     expect(version.last.text).toBe('2.0.0');
 
-    // A copy of the state directory on another chip, and one that says that it is this chip.
+    // A copy of the state directory on another chip, and a copy that claims to be on this chip.
     await writeFile(at('other-chip'), `${'ab'.repeat(16)}\n`);
     const other = await run([...tmu, '--device-file', at('other-chip')]);
     expect(await other.code()).toBe(7);
@@ -168,7 +169,7 @@ describe('trust', () => {
     expect(await vehicle.version('EDT')).toBe('1.0.0');
     expect(await backend.page('/')).toMatch(/not signed/i);
 
-    // The same backend, the same vehicle: what is signed is installed.
+    // The same backend and vehicle: the signed image is installed.
     await backend.release(await image('INV', 5000, '1.1.0'));
     const signed = await cycle({ vehicle, server: backend.url, state });
     expect(outcomeOf(signed)).toMatchObject({ outcome: 'SUCCESS', ecus: [{ name: 'INV' }] });
@@ -180,7 +181,7 @@ describe('trust', () => {
     const backend = await factory.backend();
     const vehicle = await factory.vehicle();
     const state = await factory.state();
-    // No five characters of these are a part of what people are told: `identity` is on the bus, too.
+    // No five characters of these occur in the printed texts: `identity` is on the bus, too.
     const [hidden, shown] = ['7#Q~9$Z^2%K&', '5@W!8*J+3=V?'];
     const secret = Buffer.alloc(30_001, hidden);
     const open = Buffer.alloc(9001, shown);
@@ -202,7 +203,7 @@ describe('trust', () => {
     });
     expect((await vehicle.banks('EDT')).map(sha256)).toContain(edt.sha256);
     expect((await vehicle.banks('INV')).map(sha256)).toContain(inv.sha256);
-    // Seven bytes of a consecutive frame hold five of any twelve in a row, wherever it begins.
+    // The seven bytes of a consecutive frame hold five of any twelve in a row, wherever the twelve begin.
     const frames = (await readFile(trace, 'utf8')).toLowerCase();
     const pieces = (text: string): string[] =>
       Array.from({ length: text.length }, (_, from) =>
@@ -210,7 +211,7 @@ describe('trust', () => {
       );
     expect(pieces(shown).filter((piece) => frames.includes(piece))).toHaveLength(12);
     expect(pieces(hidden).filter((piece) => frames.includes(piece))).toEqual([]);
-    // The TMU has only what it could not read.
+    // The TMU only has the encrypted bytes.
     const kept = await run(['-rlF', hidden, state, backend.home], { program: ['grep'] });
     expect(kept.lines.filter((file) => file.startsWith(state))).toEqual([]);
   });

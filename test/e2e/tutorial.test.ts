@@ -1,4 +1,4 @@
-// docs/tutorial.md, run as it stands: a terminal each, block by block, in the order of the page.
+// docs/tutorial.md, run as it is written: one terminal for each block, in the order of the page.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -11,10 +11,13 @@ const TUTORIAL = path.join(root, 'docs', 'tutorial.md');
 const WAIT_MS = 180_000;
 
 interface Block {
-  /** `sh`: lines of a shell. `keys`: typed to what runs there. `text`: what must be on the screen. */
+  /** `sh`: lines of a shell. `keys`: typed into the running program. `text`: what must be on the screen. */
   readonly kind: string;
   readonly terminal: string;
-  /** On the screen before the next block: a program that goes on. Of `keys`: before they are typed. */
+  /**
+   * Text on the screen before the next block, for a program that continues to run. For `keys`: before they
+   * are typed.
+   */
   readonly until: string | undefined;
   readonly lines: readonly string[];
 }
@@ -27,7 +30,7 @@ function blocksOf(page: string): Block[] {
   );
 }
 
-/** A shell on a terminal of its own, as a person has it. */
+/** A shell on its own terminal, as a user has it. */
 class Terminal {
   readonly #shell: ChildProcess;
   #screen = '';
@@ -74,10 +77,10 @@ class Terminal {
     }
   }
 
-  /** One line to its end; throws when it fails. */
+  /** Runs one line to its end; throws when it fails. */
   async run(line: string): Promise<void> {
     const number = ++this.#commands;
-    // In two parts, so that the typed line itself does not look like the answer.
+    // In two parts, so that the typed line itself does not look like the output.
     this.type(`${line}\necho "done ""${number}: $?"\n`);
     const [, code] = await this.shows(new RegExp(`done ${number}: (\\d+)`));
     if (code !== '0') throw new Error(`${line}: exit code ${code}\n${this.#screen.slice(-3000)}`);
@@ -91,7 +94,7 @@ class Terminal {
   }
 }
 
-/** Each shell leads a session of its own on its terminal. */
+/** Each shell is the leader of its own session and terminal. */
 function childrenOf(pid: number): number[] {
   const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', String(pid)]);
   const direct = String(stdout).trim().split(/\s+/).filter(Boolean).map(Number);

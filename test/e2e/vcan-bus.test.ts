@@ -1,4 +1,4 @@
-// The contract on a real vcan0, with the kernel's own tools as witnesses. Left out where there is no vcan0.
+// The bus contract on a real vcan0, compared with the kernel's own tools. Left out where there is no vcan0.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -77,7 +77,7 @@ describe.skipIf(!available)(NAME, () => {
         .slice(0, -1)
         .map((line) => line.split(' ')[2])
         .filter((line) => line !== '7FF#');
-    // candump does not say when it is ready: it has shown the first frame then.
+    // candump does not report when it is ready; once it shows a frame, it is.
     while (text === '') {
       await send(bus, probe);
       await wait(20);
@@ -170,7 +170,7 @@ describe.skipIf(!available)(NAME, () => {
       '-n',
       String(frames),
     ]);
-    // The main thread is of no use to anybody for a while.
+    // The main thread is blocked for a while.
     const untilMs = systemClock.nowMs() + 500;
     while (systemClock.nowMs() < untilMs);
     if (cangen.exitCode === null) await once(cangen, 'exit');

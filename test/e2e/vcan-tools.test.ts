@@ -1,4 +1,4 @@
-// On a real vcan0, beside the kernel's own tools and an ECU of another make: candump, cansend, cangen, canplayer.
+// Tests on a real vcan0 with the kernel's own tools and an ECU of another make: candump, cansend, cangen, canplayer.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 const root = path.resolve(import.meta.dirname, '../..');
-// The built package: what users run, and half the files to read where every system call is slow.
+// The built package: what users run, and half as many files to read where every system call is slow.
 const cli = path.join(root, 'dist/src/cli/main.js');
 const vcan = existsSync('/sys/class/net/vcan0');
 const has = (program: string): boolean =>
@@ -32,9 +32,9 @@ afterEach(async () => {
 /** A process whose lines can be waited for. */
 class Running {
   readonly child: ChildProcess;
-  /** Of both outputs, as they come. */
+  /** Lines of both outputs, as they arrive. */
   readonly lines: string[] = [];
-  /** The last line of standard output, which is what `--json` promises. */
+  /** The last line of standard output, which is the result with `--json`. */
   last = '';
   readonly exited: Promise<number | null>;
   #changed = Promise.withResolvers<void>();
@@ -81,7 +81,7 @@ class Running {
 
 const canOta = (...args: string[]): Running => new Running(process.execPath, [cli, ...args]);
 
-/** A command that works with ECUs of no factory, on the well-known keys of a bench. */
+/** A command for ECUs without a factory, with the well-known keys of a bench. */
 const withBenchKeys = (...args: string[]): Running => canOta(...args, '--bench-keys');
 
 async function ended(process: Running): Promise<{ code: number | null; last: string }> {
@@ -89,7 +89,7 @@ async function ended(process: Running): Promise<{ code: number | null; last: str
   return { code, last: process.last };
 }
 
-/** Not spawnSync: in a loop it would never let the lines of other processes in. */
+/** Not spawnSync: in a loop it would block the lines of other processes. */
 function cansend(...args: string[]): Promise<number | null> {
   return new Running('cansend', args).exited;
 }
@@ -127,7 +127,7 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
     expect(code).toBe(0);
     const lines = (await readFile(trace, 'utf8')).trimEnd().split('\n');
     const { frames } = JSON.parse(last) as { frames: number };
-    // The kernel's counter and our trace are two witnesses; normal traffic may fall between their ends.
+    // The kernel's counter and our trace are compared; normal traffic may fall between their ends.
     expect(Math.abs(lines.length - frames)).toBeLessThan(50);
   });
 
@@ -165,9 +165,9 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
         path.join(folder, 'edt-1'),
       );
       await ecu.line(/EDT on vcan0/);
-      // Line by line: into a pipe candump would write whole blocks only.
+      // Line-buffered: into a pipe candump would otherwise write whole blocks only.
       const dump = new Running('stdbuf', ['-oL', 'candump', '-L', 'vcan0,7E0:7F0']);
-      // candump says nothing when it is ready: ask until it has seen a question.
+      // candump does not report when it is ready: send requests until it shows one.
       while (!dump.lines.some((line) => line.includes('7E1#'))) {
         await cansend('vcan0', '7E1#023E00CCCCCCCCCC');
       }
@@ -194,7 +194,7 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
         path.join(folder, 'edt-2'),
       );
       await ecu.line(/EDT on vcan0/);
-      // Other frames: counting through all identifiers (-I i) would meet those of the ECU, too, with random
+      // Other frames: counting through all identifiers (-I i) would also send those of the ECU, with random
       // bytes in the middle of its messages.
       const flood = new Running('cangen', ['vcan0', '-g', '2', '-I', '2A5', '-L', '8']);
       const flash = withBenchKeys(

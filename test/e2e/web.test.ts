@@ -76,7 +76,7 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
   });
   afterAll(() => browser?.close());
 
-  /** Opens the log-in page; collects what the browser complains about (scripts, policy, missing files). */
+  /** Opens the log-in page; collects the errors of the browser (scripts, policy, missing files). */
   async function visit(
     backend: Backend,
     options: BrowserContextOptions = DESKTOP,
@@ -154,7 +154,7 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     await release(page, '2.0.0');
     await page.getByRole('status').getByText(SHA256).waitFor();
     expect(page.url()).toMatch(/\/ota\/\?released=/);
-    // By script: what the server refuses is said in place.
+    // With script: errors of the server are shown in place.
     await page.getByLabel('ECU').fill('EDT');
     await page.getByLabel('Version').fill('2.0.0');
     const other = { name: 'other.bin', mimeType: 'application/octet-stream' };
@@ -172,7 +172,7 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByRole('heading', { name: 'Log in' }).waitFor();
     expect(page.url()).toBe(`${site}/ota/login`);
-    // The refused upload is one for the browser, too.
+    // For the browser the refused upload is an error, too.
     expect(complaints).toEqual([expect.stringContaining('409')]);
     await page.context().close();
   });
@@ -294,7 +294,7 @@ describe.skipIf(missing !== undefined)('the pages in a browser', () => {
     await page.getByRole('rowheader', { name: 'INV.FD40' }).waitFor();
     const box = await page.locator('html').evaluate((html) => [html.scrollWidth, html.clientWidth]);
     expect(box[0]).toBeLessThanOrEqual(box[1]!);
-    // The refused form is one for the browser, too.
+    // For the browser the refused form is an error, too.
     expect(complaints).toEqual([expect.stringContaining('400')]);
     await page.context().close();
   });

@@ -1,4 +1,4 @@
-// A package of small devices is withdrawn: docs/operations/withdrawn-package.md, with a real server and real devices.
+// A package of small devices is withdrawn: docs/operations/withdrawn-package.md with a real server and real devices.
 
 import { cp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -67,7 +67,7 @@ describe('a withdrawn package', () => {
       expect.stringMatching(/was withdrawn by release at .*release the image under a new version/),
     ]);
 
-    // The backup knows nothing of it.
+    // The backup does not contain the withdrawal.
     server.kill('SIGTERM');
     await server.exited;
     await rm(at('data'), { recursive: true });

@@ -1,4 +1,4 @@
-// The attacker: what it sends, and that it ends when its time is over.
+// The attacker: what it sends, and that it ends after its time.
 
 import { describe, expect, it } from 'vitest';
 import { classicFrame } from '../../src/bus/can-frame.ts';
@@ -23,7 +23,7 @@ async function sent(attack: Attack, heard = [classicFrame(0x7e1, Uint8Array.of(2
   const { clock } = world;
   const stop = startAttack({ wire, vehicle, clock, random, attack, everyMs: 10 }, heard);
   const other = wire.attach('other');
-  // The display answers that a key was right.
+  // The display reports that a key was right.
   other.send(classicFrame(0x7e9, Uint8Array.of(2, 0x67, 2, 0, 0, 0, 0, 0)));
   await world.advance(1000);
   stop();

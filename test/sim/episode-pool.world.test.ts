@@ -1,4 +1,4 @@
-// Episodes in processes: the same result as in this one, a worker that dies, and an end in the middle of everything.
+// Episodes in worker processes: the same result as in this process, a worker that dies, and closing in the middle.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -71,7 +71,7 @@ describe('a worker', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'can-ota-pool-'));
     const file = path.join(folder, 'worker.mjs');
-    // Dies of episode 1, hangs in episode 2, answers the others with their number.
+    // Dies in episode 1, hangs in episode 2, answers the others with their number.
     await writeFile(
       file,
       `process.on('message', ({ episode }) => {

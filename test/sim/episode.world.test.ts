@@ -1,4 +1,4 @@
-// One world: a seed replays exactly, faults are counted when they happen, and each kind ends as it should.
+// One world: a seed replays exactly, faults are counted when they happen, and each kind of campaign end occurs.
 
 import { describe, expect, it } from 'vitest';
 import { parseLogLine } from '../../src/bus/candump-log.ts';

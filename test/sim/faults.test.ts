@@ -1,4 +1,4 @@
-// Faults and scenarios: the same for the same seed, of the asked kinds only, within the campaign that they break.
+// Faults and scenarios: equal for equal seeds, only of the wanted kinds, and within the campaign that they belong to.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -115,7 +115,7 @@ describe('scenarios', () => {
         for (const { ecus, faults, proof } of campaigns) {
           expect(new Set(ecus).size).toBe(ecus.length);
           expect(ecus.length).toBeGreaterThanOrEqual(1);
-          // One of another make comes on top, with faults of its own.
+          // An ECU of another make is added, with its own faults.
           const fitted = otherMake === null ? 0 : 1;
           expect(ecus.length).toBeLessThanOrEqual(3 + fitted);
           expect(proof).toHaveLength(1);

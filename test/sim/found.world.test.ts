@@ -1,5 +1,5 @@
-// Histories that once broke an invariant, with the seed that found them: each stays as it was drawn.
-// Those about a bus that stays silent are in silence.test.ts too, with moments that are looked up.
+// Histories that once violated an invariant, with the seed that found them; each stays as it was drawn.
+// Histories about a bus that stays silent are also in silence.test.ts, with moments that are looked up.
 
 import { expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';

@@ -1,4 +1,4 @@
-// Each invariant sees what it is there for, and keeps quiet about everything that is in order.
+// Each invariant detects its violation and reports nothing about correct campaigns.
 
 import { describe, expect, it } from 'vitest';
 import type { EcuContents } from '../../src/sim/ecu-contents.ts';
@@ -38,7 +38,7 @@ const released: Released = Object.fromEntries(
 
 type Body = Observation extends infer O ? (O extends Observation ? Omit<O, 'atMs'> : never) : never;
 
-/** The campaign is for EDT and INV. */
+/** The start of a campaign for EDT and INV. */
 const START: Body = {
   kind: 'start',
   campaign: 1,
@@ -126,7 +126,7 @@ function seen(
   return { broken: violations.map(({ invariant }) => invariant), ending };
 }
 
-/** With what a function finds replaced by something else. */
+/** Replaces the observations that a function finds. */
 function changed(
   bodies: readonly Body[],
   which: (body: Body) => boolean,
@@ -495,7 +495,7 @@ describe('what is not in order', () => {
     ],
     ['it does not end', ['stuck'], [START, { kind: 'failed', invariant: 'stuck', text: 'x' }]],
     ['somebody throws', ['crash'], [START, { kind: 'failed', invariant: 'crash', text: 'x' }]],
-    // services.test.ts and small-device.test.ts have a case for each thing that these see.
+    // services.test.ts and small-device.test.ts have a case for each violation of these.
     ...(['command', 'configuration', 'telemetry', 'small-device'] as const).map(
       (invariant): (typeof cases)[number] => [
         `a ${invariant} is not what it seems`,

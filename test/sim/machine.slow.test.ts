@@ -1,4 +1,4 @@
-// What is cut leaves no memory that it would keep.
+// Ended lives of a machine keep no memory.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

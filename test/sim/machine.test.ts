@@ -1,4 +1,4 @@
-// What is cut is gone: no timer, no frame, no answer, no word, and no memory that it would keep.
+// A power cut ends everything of a life: no timer, frame, answer, log or memory remains.
 
 import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
@@ -190,7 +190,7 @@ describe('a machine', () => {
     disk.onOperation = (n, _operation, moment) => {
       if (n === 2 && moment === 'before') machine.cut();
     };
-    await machine.boot(); // resolves, although the program never started
+    await machine.boot(); // resolves although the program never started
     await clock.advance(1);
     expect(done).toEqual(['a']);
     expect([...disk.files().keys()]).toEqual(['a']);

@@ -1,4 +1,4 @@
-// The ECU of another make: programmed by the TMU as any standard ECU, and each of its faults happens.
+// The ECU of another make: the TMU programs it as any standard ECU, and each of its faults happens.
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
@@ -74,7 +74,7 @@ describe('an ECU of another make', () => {
 
   it('is drawn where the profile has it, and changes nothing else that is drawn', () => {
     const options = { seed: '3', imageBytes: IMAGE_BYTES, vehicles: 1 };
-    // Those drawn before it; the others that have a random of their own come behind.
+    // The faults that were drawn before; those with a separate random stream come after them.
     const others = FAULT_CATEGORIES.slice(0, FAULT_CATEGORIES.indexOf('make'));
     const plans = Array.from({ length: 20 }, (_none, episode) => ({
       without: planEpisode({ ...options, categories: others }, episode),

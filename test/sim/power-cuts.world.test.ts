@@ -1,10 +1,10 @@
-// Power cuts at writes and frames of one campaign. All of them take an hour: `can-ota simulate --exhaustive`.
+// Power cuts at some writes and frames of one campaign. All of them take an hour: `can-ota simulate --exhaustive`.
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
 import { powerCuts } from '../../src/sim/power-cuts.ts';
 
-/** Only some of them here; strides are prime, so that they meet all parts of a transfer. */
+/** Strides between the cuts; they are prime, so that the cuts hit all parts of a transfer. */
 const FRAME_STRIDE = 397;
 const WRITE_STRIDE = 7;
 

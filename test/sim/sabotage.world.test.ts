@@ -1,4 +1,4 @@
-// The system is broken on purpose, one way after the other: the simulation finds each, and by the invariant that is meant.
+// Breaks the system on purpose in each way: the simulation finds each one by the expected invariant.
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';
@@ -7,12 +7,12 @@ import { SABOTAGE_NAMES, sabotageOf } from '../../src/sim/sabotage.ts';
 import { planEpisode } from '../../src/sim/scenario.ts';
 
 const IMAGE_BYTES = 16_384;
-/** What is stuck would be so for hours. */
+/** Limit of a campaign, because a stuck one would run for hours. */
 const LIMIT_MS = 3_600_000;
-/** Episodes of seed 1 until it must have been found. */
+/** Episodes of seed 1 within which it must be found. */
 const EPISODES = 4;
 
-/** What is needed to see it, where it takes more luck with all of them: bits that rot in a staged image, a cut in a command. */
+/** Profiles for sabotages that are rare with all faults: bits that flip in a staged image, a cut in a command. */
 const profiles: Readonly<Record<string, readonly ProfileEntry[]>> = {
   'skip-secure-boot': ['disk'],
   'forget-commands': ['services'],

@@ -1,4 +1,4 @@
-// Seeded randomness: the same for the same seed, different for another one, streams that do not touch each other.
+// Seeded randomness: equal for equal seeds, different for different ones, and independent streams.
 
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/core/bytes.ts';
@@ -6,7 +6,7 @@ import { seededRandom } from '../../src/sim/seeded-random.ts';
 
 describe('a seed', () => {
   it('gives the same bytes and fractions in every run, on every machine', () => {
-    // Written down: a change of the generator makes every stored seed mean something else.
+    // Fixed values: a change of the generator would change the meaning of every stored seed.
     expect(toHex(seededRandom(1).bytes(16))).toBe('9d3735fb0a31ef0b1b42310cccc46532');
     expect(seededRandom(1).fraction()).toBe(0.9812807806301862);
   });

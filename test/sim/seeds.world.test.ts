@@ -1,4 +1,4 @@
-// A fixed seed over all faults (`CAN_OTA_EPISODES=50` for more); `npm run soak` and `can-ota simulate` do the same with others.
+// A fixed seed over all faults (`CAN_OTA_EPISODES=50` for more); `npm run soak` and `can-ota simulate` run other seeds.
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';

@@ -1,4 +1,4 @@
-// The backend loses its power: what it has acknowledged is there afterwards, what it has not synced is not.
+// The backend loses its power: acknowledged data is there afterwards, data that was not synced is not.
 
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';

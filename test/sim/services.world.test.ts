@@ -1,4 +1,4 @@
-// The invariants of configuration, commands and telemetry: content with a healthy world, and with none that was tampered with.
+// The invariants of configuration, commands and telemetry: a healthy world passes, and each tampered world fails.
 
 import { describe, expect, it } from 'vitest';
 import { CHUNK_FAULT_NAMES } from '../../src/contract/chunked/faults.ts';
@@ -12,7 +12,7 @@ import { createWorld } from '../../src/sim/world.ts';
 
 const MINUTE_MS = 60_000;
 
-/** A vehicle that was configured, commanded and read, with its observer. */
+/** A vehicle with a configuration, commands and telemetry, and its observer. */
 async function healthy() {
   const world = await createWorld({ seed: 'services' });
   const [vehicle] = world.vehicles;
@@ -32,7 +32,7 @@ async function healthy() {
   return { world, observer, database: server.database };
 }
 
-/** Names of the invariants that do not hold, one for each thing. */
+/** Names of the invariants that do not hold, one for each fault. */
 function faultsIn(view: ServicesView): string[] {
   const facts = view.facts();
   return [

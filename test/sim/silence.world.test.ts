@@ -1,4 +1,4 @@
-// Normal traffic comes back: faults that strike exactly while a campaign holds the bus silent and telemetry is read every
+// Normal traffic resumes after faults that hit exactly while a campaign holds the bus silent and telemetry is read every
 // second. The moments are looked up in a run without the fault, so that they stay right when frames are added elsewhere.
 
 import { describe, expect, it } from 'vitest';
@@ -66,7 +66,7 @@ async function play(...faults: readonly Fault[]): Promise<Played> {
   return { result: await run(planOf(faults)), frames };
 }
 
-/** The number of the first such frame of the campaign, as faults count them. */
+/** The number of the first frame of the campaign that begins so, as faults count frames. */
 function numberOf({ frames }: Played, start: string): number {
   const index = frames.findIndex(([, frame]) => frame.startsWith(start));
   if (index < 0) throw new Error(`${start} was not on the bus`);
@@ -88,7 +88,7 @@ const cut = (n: number, offMs: number): Fault => ({
   offMs,
 });
 
-/** Meanwhile the campaign cannot go on, and so does not end the silence by programming EDT. */
+/** Meanwhile the campaign cannot continue, and so does not end the silence by programming EDT. */
 const stuck = (n: number): Fault => ({
   category: 'ecu',
   kind: 'stuck',
@@ -96,7 +96,7 @@ const stuck = (n: number): Fault => ({
   ecu: 'EDT',
   forMs: 30_000,
 });
-/** Longer than any power cut here, and S3. */
+/** Longer than S3 and than any power cut here. */
 const LONGEST_MS = 8000;
 
 describe('normal traffic comes back', async () => {
@@ -133,7 +133,7 @@ describe('normal traffic comes back', async () => {
   ])('%s', async (_what, from, fault) => {
     const played = await play(fault(from), stuck(from));
     expect(played.result.violations).toEqual([]);
-    // The fault has struck while INV was silent.
+    // The fault hit while INV was silent.
     expect(longestSilenceMs(played)).toBeGreaterThan(longestSilenceMs(undisturbed) + 100);
     expect(longestSilenceMs(played)).toBeLessThan(LONGEST_MS);
   });

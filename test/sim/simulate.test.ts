@@ -1,4 +1,4 @@
-// What the simulation makes of its episodes: counts, a digest, an end, and for each violation the way back to it.
+// The simulation's summary of its episodes: counts, a digest, an end, and a replay command for each violation.
 
 import { describe, expect, it } from 'vitest';
 import type { EpisodeResult, RunEpisode } from '../../src/sim/episode.ts';
@@ -34,7 +34,7 @@ function optionsOf(runEpisode: RunEpisode, change: Partial<SimulateOptions> = {}
   };
 }
 
-/** Fails where campaign 3 still has one of its faults. */
+/** Fails while campaign 3 still has one of its faults. */
 const fragile: RunEpisode = async (plan) => {
   const third = plan.campaigns.find(({ number }) => number === 3);
   const fails = third !== undefined && third.faults.length > 0;
@@ -213,7 +213,7 @@ describe('a simulation', () => {
   });
 });
 
-/** Ends the episode that the test wants next, whoever was begun first. */
+/** Ends the episode that the test wants next, whichever was started first. */
 class Workers {
   readonly begun: EpisodePlan[] = [];
   most = 0;
@@ -249,7 +249,7 @@ class Workers {
 }
 
 describe('several episodes at a time', () => {
-  /** Episodes 3 and 4 break, and some end before all of their campaigns have been through. */
+  /** Episodes 3 and 4 fail, and some end before all their campaigns have run. */
   const judge: RunEpisode = async (plan) => {
     const result = await fragile(plan);
     const { endings, violations } = result;
@@ -283,7 +283,7 @@ describe('several episodes at a time', () => {
         expect(report).toEqual(alone.report);
         expect(told).toEqual(alone.told);
         expect(alone.workers.most).toBe(1);
-        // And a shorter history that waits until a worker is free.
+        // A shorter history also waits until a worker is free.
         expect(workers.most).toBeLessThanOrEqual(jobs + 1);
         if (campaigns === 1000) expect(workers.most).toBeGreaterThanOrEqual(jobs);
       }

@@ -1,4 +1,4 @@
-// ISO-TP over a simulated wire that spoils frames.
+// ISO-TP over a simulated wire that corrupts frames.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

@@ -18,7 +18,7 @@ const FRAME = classicFrame(0x123, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
 const FRAME_MS = frameDurationMs(FRAME, BITRATE, BITRATE);
 /** A bit of the end of frame and the intermission are missing; flag, delimiter and intermission follow. */
 const SPOILED_MS = FRAME_MS + (6 + 8 + 3 - 1 - 3) * BIT_MS;
-/** Errors of the transmitter until it is passive, and until it is off the bus. */
+/** Errors of the transmitter until it is error passive, and until it is bus-off. */
 const UNTIL_PASSIVE = 16;
 const UNTIL_OFF = 32;
 
@@ -37,7 +37,7 @@ const at = (outcome: SendOutcome): number => {
   if (outcome.kind !== 'sent') throw new Error(`${outcome.code}: ${outcome.reason}`);
   return outcome.atMs;
 };
-/** Spoils the first `times` frames that reach their end (those of `from` only, where given). */
+/** Corrupts the first `times` frames that reach their end (only those of `from`, where given). */
 const spoil = (times: number, from?: string): void => {
   let left = times;
   wire.filter = (_frame, sender) =>
@@ -109,7 +109,7 @@ describe('an error passive node', () => {
     const states = statesOf(a);
     spoil(UNTIL_PASSIVE);
     const spoiled = await clock.run(send(a, FRAME), 100);
-    // 16 errors make it passive; it suspends before the 17th try.
+    // 16 errors make it error passive; it suspends transmission before the 17th try.
     const firstMs = UNTIL_PASSIVE * SPOILED_MS + 8 * BIT_MS + FRAME_MS;
     expect(at(spoiled)).toBeCloseTo(firstMs, 9);
     expect(states.map(({ state }) => state)).toEqual(['warning', 'passive', 'warning']);
@@ -313,7 +313,7 @@ describe('a babbling node', () => {
 });
 
 describe('the digest and the trace', () => {
-  /** Two ECUs and a tester that talk at random, with faults from the same seed. */
+  /** Two ECUs and a tester that send at random, with faults from the same seed. */
   async function talk(seed: number): Promise<{ digest: string; log: string[] }> {
     const ownClock = new VirtualClock();
     const ownWire = new SimulatedWire({ clock: ownClock, bitrate: BITRATE });
@@ -351,7 +351,7 @@ describe('the digest and the trace', () => {
   });
 
   it('the digest takes in the whole of an instant', () => {
-    // 1 and 2 differ in the upper half of the number only, the last two in the lowest bit.
+    // 1 and 2 differ only in the upper half of the number, the last two only in the lowest bit.
     const digests = [1, 2, 1 + Number.EPSILON].map((atMs) => {
       const digest = new FrameDigest();
       digest.add(FRAME, atMs, 0);
@@ -373,7 +373,7 @@ describe('the digest and the trace', () => {
       }
       return own.digest();
     };
-    // All from the same instant: a clock of its own for each.
+    // All start from the same instant, each with its own clock.
     const fresh = async (...steps: Parameters<typeof digestOf>): Promise<string> => {
       clock = new VirtualClock();
       return digestOf(...steps);

@@ -59,7 +59,7 @@ describe('wire time', () => {
     middle!.send(classicFrame(0x300, Uint8Array.of(1)));
     high!.send(classicFrame(0x100, Uint8Array.of(2)));
     low!.send(classicFrame(0x7ff, Uint8Array.of(3)));
-    // Behind the own frame of lower priority: the node's queue is a queue.
+    // Comes after the node's own frame of lower priority, because the node's queue keeps its order.
     low!.send(classicFrame(0x001, Uint8Array.of(4)));
     await clock.advance(10);
     expect(seen.texts).toEqual(['rx 100#02', 'rx 300#01', 'rx 7FF#03', 'rx 001#04']);

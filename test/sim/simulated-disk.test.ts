@@ -1,4 +1,4 @@
-// A disk that loses power: what a sync promised is there, everything else is what a real disk makes of it.
+// A disk that loses its power: synced data is there, other data is lost, kept or torn as on a real disk.
 
 import { describe, expect, it, vi } from 'vitest';
 import { asciiBytes } from '../../src/core/bytes.ts';
@@ -9,7 +9,7 @@ import { SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 const text = (bytes: Uint8Array | undefined): string | undefined =>
   bytes && new TextDecoder('latin1').decode(bytes);
 
-/** What is left in `name` after a cut, for many seeds. */
+/** Contents of `name` after a cut, for many seeds. */
 async function leftovers(
   prepare: (disk: SimulatedDisk) => Promise<void>,
   name: string,
@@ -52,7 +52,7 @@ describe('the simulated disk', () => {
     expect([...(await file.read(0, 10))]).toEqual([0, 0, 0x78, 0x79]);
     await file.truncate(3);
     await file.truncate(5);
-    // What was cut off does not come back.
+    // Truncated bytes do not come back.
     expect([...(await file.read(1, 10))]).toEqual([0, 0x78, 0, 0]);
     expect(await storage.list('sub')).toEqual(['b', 'c']);
     expect(await storage.list('')).toEqual(['a']);
@@ -83,7 +83,7 @@ describe('the simulated disk', () => {
       await file.write(12, asciiBytes('two'));
     }, 'log');
     for (const left of seen) expect(left).toMatch(/^durable /);
-    // All lost, all kept, the first alone, torn in the middle, and the second without the first.
+    // All lost, all kept, only the first, torn in the middle, and the second without the first.
     expect(seen).toContain('durable ');
     expect(seen).toContain('durable one two');
     expect(seen).toContain('durable one ');
@@ -96,7 +96,7 @@ describe('the simulated disk', () => {
       const file = await disk.open().open('log');
       for (let at = 0; at < 6; at++) await file.write(at * 2, asciiBytes('ab'));
     }, 'log');
-    // Two that are missing, or torn, although later ones are there: one of them was never written at all.
+    // Two are missing or torn although later ones are there; one of these was never written at all.
     const holes = [...seen].filter((left) => (left?.match(/(\0\0)+(?=ab)/g) ?? []).length >= 2);
     expect(holes.length).toBeGreaterThan(3);
   });
@@ -134,7 +134,7 @@ describe('the simulated disk', () => {
         for (const name of await storage.list('')) names.add(name);
       }
       expect([...seen]).toEqual([moment === 'after' ? 'new' : 'old content']);
-      // The temporary file of a replacement that never happened stays where it is.
+      // The temporary file of an interrupted replacement remains.
       expect([...names]).toEqual(moment === 'during' ? ['a', 'a.new'] : ['a']);
     }
   });
@@ -144,7 +144,7 @@ describe('the simulated disk', () => {
       const storage = disk.open();
       const file = await storage.open('download.part');
       await file.write(0, asciiBytes('never synced'));
-      // The rename is durable, and with it the name of what was never written.
+      // The rename is durable, and with it the name of a file whose bytes were never written.
       await storage.rename('download.part', 'image');
     }, 'image');
     expect(seen).toContain('');
@@ -322,7 +322,7 @@ describe('the simulated disk', () => {
       await file.sync();
     }
     vi.restoreAllMocks();
-    // 2 MiB; a copy of the whole for each block would be 2 GiB.
+    // 2 MiB; a copy of the whole file for each block would be 2 GiB.
     expect(copied).toBeLessThan(16 * 2 ** 20);
     expect(disk.durable('bank')!.every((byte) => byte === 7)).toBe(true);
     expect(disk.durable('bank')!.length).toBe(2048 * 1024);

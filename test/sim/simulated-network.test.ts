@@ -1,4 +1,4 @@
-// What the network does to an exchange: in virtual time, with the server's real application or a stand-in behind it.
+// Faults of an exchange in virtual time, with the server's real application or a stand-in.
 
 import { describe, expect, it } from 'vitest';
 import { asciiBytes } from '../../src/core/bytes.ts';
@@ -115,7 +115,7 @@ describe('the simulated network', () => {
       bench.clock.after('patience', 5000, () => impatient.abort());
       expect(await bench.get(impatient.signal)).toMatchObject({ error: 'ABORT_ERR', tookMs: 5000 });
       expect(bench.handled).toBe(handled);
-      // Without patience that ends, it would hang for ever.
+      // Without a time limit it would hang forever.
       await expect(bench.get(undefined, 3_600_000)).rejects.toThrow('nothing settled');
     }
   });

@@ -1,4 +1,4 @@
-// The small device of a simulated world: updated with each campaign, through power cuts at many of its writes.
+// The small device of a simulated world: updated with each campaign, also with power cuts at many of its writes.
 
 import { describe, expect, it } from 'vitest';
 import { createEpisodeRunner } from '../../src/sim/episode.ts';

@@ -5,7 +5,7 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 
 const real = { setTimeout, setInterval, setImmediate, clearImmediate, abort: AbortSignal.timeout };
 afterEach(() => {
-  // Whatever a run did to them, it is undone.
+  // Every run has restored the globals.
   expect(globalThis.setTimeout).toBe(real.setTimeout);
   expect(globalThis.setInterval).toBe(real.setInterval);
   expect(globalThis.setImmediate).toBe(real.setImmediate);

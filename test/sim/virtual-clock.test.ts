@@ -1,4 +1,4 @@
-// Virtual time for a whole world: order, promises between timers, holds, and what must not happen in a strict run.
+// Virtual time for a whole world: order, promises between timers, holds, and what a strict run forbids.
 
 import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
@@ -8,7 +8,7 @@ import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 
 const real = { setTimeout, setInterval, setImmediate, clearImmediate, abort: AbortSignal.timeout };
 afterEach(() => {
-  // Whatever a run did to them, it is undone.
+  // Every run has restored the globals.
   expect(globalThis.setTimeout).toBe(real.setTimeout);
   expect(globalThis.setInterval).toBe(real.setInterval);
   expect(globalThis.setImmediate).toBe(real.setImmediate);
@@ -16,7 +16,7 @@ afterEach(() => {
   expect(AbortSignal.timeout).toBe(real.abort);
 });
 
-/** Timers enough for a run to serve many of them a turn of the event loop. */
+/** Enough timers for a run to serve many of them in one turn of the event loop. */
 function warmUp(clock: VirtualClock): void {
   for (let index = 0; index < 2000; index++) clock.after('warm-up', 0, () => {});
 }
@@ -207,7 +207,7 @@ describe('a strict run', () => {
         try {
           ask();
         } catch {
-          // what a library with a catch-all does
+          // A library with a catch-all does this.
         }
         await sleep(clock, 'b', 1);
       })();

@@ -1,4 +1,4 @@
-// The whole system in one process: the same seed is the same history, and power that fails anywhere is no end.
+// The whole system in one process: equal seeds give equal histories, and a power cut anywhere is survived.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -10,7 +10,7 @@ import type { CycleResult } from '../../src/tmu/tmu-event.ts';
 const MINUTES_MS = 60_000;
 const MACHINES = ['TMU', 'CGW', 'EDT', 'INV'] as const;
 
-/** The end of the next campaign. */
+/** The result of the next campaign. */
 async function campaign(world: SimulatedWorld, limitMs = 30 * MINUTES_MS): Promise<CycleResult> {
   let result: CycleResult | undefined;
   const listener = world.on(({ event }) => {
@@ -33,7 +33,7 @@ const SUCCESS = {
   ecus: ['EDT 1.0.0 -> 2.0.0', 'INV 1.0.0 -> 2.0.0'],
 };
 
-/** A campaign of EDT and INV without faults, and all that there is to know about it. */
+/** A campaign of EDT and INV without faults, and its complete record. */
 async function history(seed: number, imageBytes = 16_384) {
   const events: WorldEvent[] = [];
   const onEvent = (event: WorldEvent) => events.push(event);
@@ -129,7 +129,7 @@ describe('a simulated world', () => {
         });
         const result = await campaign(world);
         const what = `${machines.join(', ')} at ${share}: ${result.outcome} ${result.reason ?? ''}`;
-        // A CGW that has lost its memory does not know of an approval any more: then nothing is begun.
+        // A CGW that has lost its memory has no approval any more; then the campaign does not begin.
         const known = ['SUCCESS', 'ROLLBACK_COMPLETED', 'PRECONDITION_FAILED'];
         expect(known, what).toContain(result.outcome);
         const running = () => ['EDT', 'INV'].map((name) => vehicle!.ecu(name)?.running?.version);
@@ -249,7 +249,7 @@ describe('a simulated world', () => {
     const run = async (seed: number): Promise<WeakRef<object>[]> => {
       const world = await createWorld({ seed, imageBytes: 2048 });
       const [vehicle] = world.vehicles;
-      // While it asks, downloads, and transfers.
+      // Cuts while it asks, downloads and transfers.
       for (let cut = 0; cut < 20; cut++) {
         const atMs = 300 + 317 * cut + 41 * seed;
         world.clock.after('cut', atMs, () => vehicle!.machine('TMU').cut());

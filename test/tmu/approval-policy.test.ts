@@ -1,4 +1,4 @@
-// Who approves what: the driver, the policy of the vehicle file, or nobody for a safety release; and what "later" means.
+// Who approves: the driver or the vehicle file's policy; a safety release needs no approval; and what "later" means.
 
 import { describe, expect, it } from 'vitest';
 import { historyOf } from '../../src/campaign/history.ts';
@@ -31,7 +31,7 @@ function approvedBy(w: World): string | null | undefined {
 
 const phases = (w: World): string[] => w.approver.asked.map(({ phase }) => phase);
 
-/** Between the two gates the answer of the first is looked at again and again. */
+/** Between the two gates the answer of the first gate is checked repeatedly. */
 function gates(w: World): unknown[] {
   const [first, ...rest] = w.approver.rechecked;
   for (const between of rest.slice(0, -1)) expect(between).toEqual(first);
@@ -137,7 +137,7 @@ describe('a forced safety release', () => {
     const w = world(['INV']);
     w.ecu('INV').fail('activate', 'SELF_TEST', 'SELF_TEST');
     expect(await w.once()).toMatchObject({ outcome: 'ROLLBACK_COMPLETED', code: 'SELF_TEST' });
-    // The driver may still want all of them together.
+    // The driver may still approve all of them together.
     const second = await w.once();
     expect(second.ecus.map(({ name }) => name)).toEqual(['EDT', 'INV']);
     expect(w.approver.asked).toHaveLength(1);

@@ -1,4 +1,4 @@
-// A release that the driver has denied, put off or not answered is asked again when driver or operator want it.
+// The driver is asked again about a denied, deferred or unanswered release when the driver or the operator wants it.
 
 import { describe, expect, it } from 'vitest';
 import type { ApprovalAnswer } from '../../src/campaign/ports.ts';
@@ -50,7 +50,7 @@ describe.each(refusals)('after %s', (_name, answer, outcome) => {
     w.approver.answers = [{ kind: 'denied' }];
     expect(await w.once()).toMatchObject({ outcome: 'USER_REJECTED', code: 'DENIED' });
     expect(w.approver.asked).toHaveLength(2);
-    // The order named the campaign of before: the new refusal stands.
+    // The order named the previous campaign, so the new refusal stays.
     expect((await w.once()).outcome).toBe('USER_REJECTED');
     expect(w.approver.asked).toHaveLength(2);
   });

@@ -1,4 +1,4 @@
-// Orders of the operator and conditions of the vehicle, while a campaign is under way.
+// Orders of the operator and conditions of the vehicle during a campaign.
 
 import { describe, expect, it } from 'vitest';
 import { decodeJournal } from '../../src/campaign/journal.ts';
@@ -14,7 +14,7 @@ function world(): World {
   return w;
 }
 
-/** Gives the order when `ecu` is called for `call`. */
+/** Gives the order at the call `call` of `ecu`. */
 function cancelAt(w: World, ecu: string, call: string): void {
   w.ecu(ecu).onCall = (_ecu, name) => {
     if (name === call) w.backend.cancel = ORDER;
@@ -99,7 +99,7 @@ describe('an order to cancel', () => {
   it('after the point of no return is refused, says why, and the campaign is finished', async () => {
     const w = world();
     cancelAt(w, 'EDT', 'activate');
-    // Long enough for the backend to be asked.
+    // Long enough for the TMU to ask the backend.
     const verify = w.ecu('EDT').verify.bind(w.ecu('EDT'));
     w.ecu('EDT').verify = async (...given) => {
       await new Promise<void>((resolve) => w.clock.after('self test', 30_000, resolve));
@@ -134,7 +134,7 @@ describe('an order to cancel', () => {
     const w = world();
     w.ecu('EDT').stageMs = 40_000;
     cancelAt(w, 'EDT', 'stage');
-    // The server forgets what it was answered.
+    // The server loses the answer that it was given.
     w.backend.campaign = async (status) => {
       w.backend.statuses.push(status);
       return { kind: 'orders', cancel: w.backend.cancel };
@@ -158,7 +158,7 @@ describe('an order to cancel', () => {
     await w.once();
     w.ecu('EDT').onCall = undefined;
     expect(await w.once()).toMatchObject({ code: 'CANCELLED', remembered: true });
-    w.backend.releases = [...w.backend.releases].reverse(); // the same, released once more
+    w.backend.releases = [...w.backend.releases].reverse(); // the same releases, released once more
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
 });

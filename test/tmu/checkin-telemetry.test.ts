@@ -1,4 +1,4 @@
-// What the TMU tells of itself: what it knows, never what it does not, and no request to an ECU during a campaign.
+// What the TMU reports about itself: only known values, and no request to an ECU during a campaign.
 
 import { describe, expect, it } from 'vitest';
 import { alwaysReady } from '../../src/campaign/ports.ts';
@@ -78,7 +78,7 @@ describe('the telemetry of a check-in', () => {
 });
 
 describe('the supply is asked for', () => {
-  /** A vehicle whose CGW has a voltage, and what was asked in which state. */
+  /** A vehicle whose CGW has a voltage; also records the requests and the state at that time. */
   function world() {
     const w = new World();
     w.backend.release('EDT', '2.0.0', bytesOf(5000, 1));

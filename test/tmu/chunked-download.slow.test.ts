@@ -1,4 +1,4 @@
-// Downloads over the chunked protocol, interrupted and spoiled anywhere.
+// Downloads over the chunked protocol, interrupted and damaged anywhere.
 
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
@@ -59,7 +59,7 @@ describe('a chunked download', () => {
     expect(await download()).toEqual({ kind: 'done' });
     expect(chunks(paths)).toBe(release.size / (32 * 1024));
     expect(await refusals(world)).toEqual([]);
-    // 2048 round trips of this network, and no more than that.
+    // Exactly 2048 round trips of this network.
     expect(world.clock.nowMs()).toBeLessThan(150_000);
   }, 600_000);
 
@@ -81,7 +81,7 @@ describe('a chunked download', () => {
   it('waits as long as it is told when the budget is used up already', async () => {
     const transfer = { burst: 96 * 1024, perSecond: 32 * 1024 };
     const { download, world, disk } = await ready(6 * 32 * 1024, { rateLimits: { transfer } });
-    // A download before has used the budget up; the next one does not know that.
+    // An earlier download has used the budget up; the next one does not know that.
     expect(await download()).toEqual({ kind: 'done' });
     const next = imageOf(6 * 32 * 1024, 2);
     const sha256 = createHash('sha256').update(next).digest('hex');
@@ -114,7 +114,7 @@ describe('a chunked download', () => {
         return { statuses, status: 'value' in status, health: 'status' in health };
       }),
     );
-    // The fourth question is not even sent: the path has a pause of its own.
+    // The fourth request is not sent: the path has its own pause.
     expect(told).toEqual({
       statuses: [200, 200, 'HTTP_429 32000', 'HTTP_429 32000'],
       status: true,

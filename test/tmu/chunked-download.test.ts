@@ -1,4 +1,4 @@
-// A vehicle fetches images over the chunked protocol: the same store, the same checks, other records on the way.
+// A vehicle fetches images over the chunked protocol, with the same store and checks as over HTTP.
 
 import { describe, expect, it } from 'vitest';
 import { imageOf } from '../device/support.ts';

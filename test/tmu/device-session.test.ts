@@ -1,4 +1,4 @@
-// The session with the backend: both sides prove themselves, tokens are renewed, and nobody else gets one.
+// The session with the backend: both sides authenticate, tokens are renewed, and other devices get none.
 
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -23,13 +23,13 @@ const HW_ID = '0123456789abcdef0123456789abcdef';
 const secret = new Uint8Array(32).fill(7);
 const key = deviceKeyOf(secret);
 
-/** A server that knows one device, with what it does wrong. */
+/** A server that knows one device, with the faults that a test sets. */
 class Registry {
   readonly calls: string[] = [];
   lifeMs = 900_000;
-  /** Changes the answer to a challenge, or to a proof. */
+  /** Changes the answer to a challenge or a proof. */
   change: (answer: Record<string, unknown>, path: string) => unknown = (answer) => answer;
-  /** Of the next requests with a token. */
+  /** Statuses of the next requests with a token. */
   statuses: number[] = [];
   readonly tokens = new Set<string>();
   readonly #exchanges = new Map<string, SessionExchange>();

@@ -1,4 +1,4 @@
-// One download: resumed, restarted, cut, stalled, lied to; and never more than asked for.
+// One download: resumed, restarted, cut, stalled, with false answers; never more than was asked for.
 
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
@@ -150,7 +150,7 @@ describe('a server that lies', () => {
       const { clock, download, storage, calls } = start(fault, fault, fault, fault);
       expect(await download()).toMatchObject({ kind: 'integrity', code });
       expect(calls()).toEqual([1, 2, 3, 4].map((n) => `download EDT 0 nonce-${n}`));
-      // No pauses: only what the bytes take.
+      // No pauses: only the time of the bytes.
       expect(clock.nowMs()).toBeLessThan(1000);
       expect(await storage.list('images')).toEqual([]);
       const once = start(fault);

@@ -1,4 +1,4 @@
-// The facts for the driver fit the wire, whatever the release notes are.
+// The facts for the driver fit into one message, however long the release notes are.
 
 import fc from 'fast-check';
 import { describe, it } from 'vitest';

@@ -90,7 +90,7 @@ describe('state.json and outbox.json', () => {
     expect((await TmuMemory.open(storage)).memory.content).toEqual(memory.content);
     expect((await Outbox.open(storage)).size).toBe(50);
     await outbox.put((99).toString(16).padStart(64, '0'), { vin: 'V', outcome: 'X', ecus: [] });
-    expect(outbox.size).toBe(50); // the same report once more
+    expect(outbox.size).toBe(50); // the same report again
     const backend = new FakeBackend(new VirtualClock());
     const checkIn = async () => ({ kind: 'checked-in' }) as const;
     await outbox.flush(backend, checkIn, silentLogger, new AbortController().signal);

@@ -1,4 +1,4 @@
-// Every step of the vehicle against every kind of answer that is not of our backend: it is the network, and nothing more.
+// Every step of the vehicle with every kind of foreign answer: it counts as a network fault, and as nothing more.
 
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
@@ -39,7 +39,7 @@ interface Answer {
   readonly body?: Uint8Array | string;
 }
 
-/** What our backend answers at this step. */
+/** The backend's answer at this step. */
 type Right = Answer & { readonly body: Uint8Array };
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -57,7 +57,7 @@ const PAGE =
   '<!DOCTYPE html><html><title>Welcome to the hotel</title>Please accept the terms.</html>';
 const html = { 'content-type': 'text/html; charset=utf-8' };
 
-/** Undefined: the same cannot be told from an answer of ours at this step. */
+/** Undefined: at this step the answer cannot be told from one of our backend. */
 const kinds: Readonly<Record<string, (right: Right, step: string) => Answer | undefined>> = {
   'a page': () => ({ status: 200, headers: html, body: PAGE }),
   'a long page': () => ({ status: 200, headers: html, body: PAGE + ' '.repeat(20_000) }),
@@ -139,7 +139,7 @@ const kinds: Readonly<Record<string, (right: Right, step: string) => Answer | un
   }),
   'the right one, cut': (right) => {
     const body = right.body.subarray(0, right.body.length >> 1);
-    // Of what has no body nothing can be cut.
+    // An answer without a body cannot be cut.
     if (body.length === 0) return undefined;
     const { 'content-length': _length, ...headers } = right.headers ?? {};
     return { ...right, headers, body };
@@ -214,7 +214,7 @@ const steps: Readonly<Record<string, Step>> = {
     right: octets(image),
     run: (backend, clock) =>
       downloadImage({
-        // The nonce is right: it is the image that is not.
+        // The nonce is right; the image is wrong.
         backend: Object.assign(Object.create(backend), {
           nonce: async () => ({ kind: 'nonce', nonce: 'n' }),
           download: backend.download.bind(backend),
@@ -358,14 +358,14 @@ describe('a sealed request', () => {
       expect(answer).not.toHaveProperty('sealed');
       expect(await client.json(endpoint, {})).toMatchObject({ kind: 'failed' });
     }
-    // The session stays: nobody who matters has refused it.
+    // The session stays: our backend has not refused it.
     expect(network.paths.filter((path) => path.startsWith('/auth/'))).toEqual([]);
   });
 
   it.each(answers)('for records: %s brings none', async (kind, foreign) => {
     const { client } = await sealed(() => foreign);
     const answer = await client.open(otaChunk.path, text('{}'));
-    // Octets are judged one by one by their HMAC.
+    // The HMAC of each record is checked.
     if (kind === 'the right one, cut') return expect(answer.kind).toBe('open');
     expect(answer).toMatchObject({ kind: 'failed', transient: true });
   });

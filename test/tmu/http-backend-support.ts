@@ -14,7 +14,7 @@ import { VehicleImageStore } from '../../src/tmu/image-store.ts';
 export const VIN = '1CANXTABENCH00001';
 export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-/** Far beyond what any machine needs over loopback: only a server that never answers meets it. */
+/** Far more than any machine needs over loopback: only a server that never answers reaches it. */
 export const PATIENT_MS = 120_000;
 
 export async function serve(handler: Handler, requestMs = PATIENT_MS, clock: Clock = systemClock) {

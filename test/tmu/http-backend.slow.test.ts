@@ -1,4 +1,4 @@
-// The HTTP side against any JSON, and with the backend of this project. Loopback only.
+// The HTTP client with any JSON as answer, and with the backend of this project. Loopback only.
 
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
@@ -83,7 +83,7 @@ describe('with the backend of this project', () => {
       transient: true,
       reason: expect.stringContaining('NONCE_USED'),
     });
-    // The nonce is a secret of the moment: no message may carry it.
+    // The nonce is a secret: no message may contain it.
     const refusedAgain = await backend.download(found, nonce.nonce, 0);
     expect(refusedAgain.kind === 'failed' && refusedAgain.reason).not.toContain(nonce.nonce);
 

@@ -1,3 +1,5 @@
+// The backend over HTTP: requests, answers and refusals, and downloads over real connections on loopback.
+
 import type http from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
@@ -117,7 +119,7 @@ describe('the latest version', () => {
     const dated = await answerTo(date);
     expect(dated.kind === 'failed' && dated.retryAfterMs).toBeGreaterThan(110_000);
     expect(await answerTo('soon')).not.toHaveProperty('retryAfterMs');
-    // Ten years of patience would be a freeze attack.
+    // Waiting for ten years would be a freeze attack.
     expect(await answerTo('315360000')).toMatchObject({ retryAfterMs: 3_600_000 });
   });
 
@@ -180,11 +182,11 @@ describe('downloads over real connections', () => {
   interface Client {
     /** Resolves when the client has `count` bytes. */
     has(count: number): Promise<void>;
-    /** Lets the time go by in which the least number of bytes must come. */
+    /** Ends the window in which the least number of bytes must arrive. */
     endWindow(): void;
   }
 
-  /** Answers the nonce; everything else is the test's. Nothing in it waits for time: windows end when the test says so. */
+  /** Answers the nonce; the test handles everything else. Nothing here waits for real time: the test ends the windows. */
   async function download(handler: (...given: [...Parameters<Handler>, Client]) => void) {
     const ranges: (string | undefined)[] = [];
     const windows = new Set<() => void>();
@@ -333,7 +335,7 @@ describe('downloads over real connections', () => {
       response.setHeader('content-length', image.length);
       response.write(image.subarray(0, 5000));
       void client.has(5000).then(() => {
-        client.endWindow(); // enough came in this one
+        client.endWindow(); // enough bytes came in this window
         client.endWindow();
       });
     });

@@ -1,4 +1,4 @@
-// What the vehicle file decides about a campaign: ranks, limits of retries, and what new software has to stand.
+// What the vehicle file decides about a campaign: ranks, limits of retries, and health checks of new software.
 
 import { describe, expect, it } from 'vitest';
 import {
@@ -116,7 +116,7 @@ describe('new software', () => {
   });
 });
 
-/** A disk that takes its time. */
+/** A slow disk. */
 function slowStorage(): FaultStorage {
   const storage = new FaultStorage();
   const replace = storage.replace.bind(storage);

@@ -1,4 +1,4 @@
-// Commands from the backend to the ECUs: very many, and whatever the link does.
+// Commands from the backend to the ECUs: large numbers of them, with every fault of the link.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -24,11 +24,11 @@ describe('what is remembered', () => {
       w.backend.order(`c${n}`, { inMs: 700_000 }),
     );
     await w.live(690_000, { commandLimits });
-    // No room for all of them before the first can be forgotten.
+    // There is no room for all of them before the first can be forgotten.
     expect(w.ecus.runs.size).toBe(40);
     w.backend.spoil = (answer) => ({
       ...answer,
-      // One that is new makes room for itself.
+      // A new command makes room for itself.
       commands: { ...answer.commands, orders: [orders[59]!, ...orders.slice(0, 15)] },
     });
     await w.live(3 * 86_400_000, { commandLimits, syncIntervalMs: 600_000 });

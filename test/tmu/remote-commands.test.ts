@@ -1,4 +1,4 @@
-// Commands from the backend to the ECUs: each exactly once, in their order, whatever link, clock and ECU do.
+// Commands from the backend to the ECUs: each exactly once, in their order, with every fault of link, clock and ECU.
 
 import { describe, expect, it } from 'vitest';
 import { ServicesWorld } from './remote-support.ts';
@@ -61,7 +61,7 @@ describe('a command', () => {
   ])('that this vehicle does not know has failed: %s', async (code, change) => {
     const w = new ServicesWorld();
     const ordered = w.backend.order('a', change as never);
-    // As one that a backend of another version would send.
+    // As a backend of another version would send it.
     w.backend.spoil = (answer) => ({
       ...answer,
       commands: { ...answer.commands, orders: [ordered] },
@@ -257,7 +257,7 @@ describe('an answer that was lost', () => {
     await w.live(600_000);
     expect(w.backend.finalOf('a')).toMatchObject({ state: 'failed', code: 'IN_DOUBT', runs: 1 });
     expect(w.ecus.runs.get('a')).toBe(1);
-    // What comes next is asked about by its own mark.
+    // The next command is asked about by its own mark.
     expect(w.ecus.order).toEqual(['a', 'next']);
   });
 
@@ -290,7 +290,7 @@ describe('what is remembered', () => {
     await w.live(60_000);
     expect(w.ecus.runs.size).toBe(0);
     expect(w.backend.finalOf('b')).toMatchObject({ code: 'IN_DOUBT' });
-    // Kept as it was found, for whoever wants to know what happened.
+    // Kept unchanged for a later analysis.
     expect(w.storage.contents('commands.damaged.journal')).toEqual(damaged);
   });
 });

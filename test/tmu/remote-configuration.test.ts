@@ -1,4 +1,5 @@
-// Remote configuration: judged parameter by parameter, applied without a restart, and never lost or believed when damaged.
+// Remote configuration: checked parameter by parameter, applied without a restart, never lost, and not trusted when
+// damaged.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -158,7 +159,7 @@ describe('a configuration that the backend wants', () => {
     const { configuration } = await w.live(120_000);
     expect(configuration).toMatchObject({ pollInterval: 5, uploadInterval: 60 });
     expect(w.eventsOf('configuration')).toHaveLength(1);
-    // The one whose answer was lost, and the one that was acknowledged.
+    // The report whose answer was lost, and the one that was acknowledged.
     expect(w.backend.configurations).toHaveLength(2);
     expect(w.backend.configurations[1]).toMatchObject({
       version: 1,

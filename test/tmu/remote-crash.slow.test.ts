@@ -1,11 +1,12 @@
-// A power cut at every write of the services, and a kill at every moment: no command runs twice, none is forgotten, no sample counts twice.
+// A power cut at every write of the remote features, and a kill at every moment: each command runs at most once, none is
+// lost, each sample counts once.
 
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { type DiskMoment, SimulatedDisk } from '../../src/sim/simulated-disk.ts';
 import { ServicesWorld } from './remote-support.ts';
 
-/** With a trace at the ECU, and one without. */
+/** Actions that leave a trace at the ECU, and one that does not. */
 const TRACED = ['a', 'limit', 'dim'];
 const BLIND = 'blink';
 
@@ -19,7 +20,7 @@ function world(): ServicesWorld {
   return w;
 }
 
-/** One process. After its power is cut it does nothing any more; what it has asked of an ECU is done all the same. */
+/** One process. After a power cut it does nothing more; a request that it has sent to an ECU is still executed. */
 async function life(
   w: ServicesWorld,
   disk: SimulatedDisk,
@@ -71,7 +72,7 @@ function check(w: ServicesWorld, what: string): void {
   expect(new Set(ends).size, `${what}: a window counted twice`).toBe(ends.length);
 }
 
-/** Operations of a life in which nothing happens. */
+/** Number of operations of a life without faults. */
 async function operations(): Promise<number> {
   const w = world();
   const disk = new SimulatedDisk();

@@ -1,4 +1,4 @@
-// A whole vehicle with its real backend, sealed session and ECUs: what an operator wants comes about, and he hears of it.
+// A whole vehicle with its real backend, sealed session and ECUs: orders of an operator are executed and reported.
 
 import { describe, expect, it } from 'vitest';
 import { createWorld, type SimulatedWorld } from '../../src/sim/world.ts';

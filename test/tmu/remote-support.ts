@@ -1,4 +1,4 @@
-// ECUs that count what they are made to do, a backend that wants things, and the services of a vehicle between them.
+// ECUs that count their commands, a backend with orders, and the remote features of a vehicle between them.
 
 import {
   type Catalogue,
@@ -46,13 +46,13 @@ export const CATALOGUE: Catalogue = {
       arguments: { power: { type: 'number', unit: 'kW', min: 0, max: 120 } },
     },
     calibrate: { title: 'calibrate the current sensor', arguments: {} },
-    /** Leaves no trace. */
+    /** Leaves no trace at the ECU. */
     blink: { title: 'blink', arguments: { colour: { type: 'choice', choices: ['red', 'green'] } } },
   },
   EDT: { dim: { title: 'brightness', arguments: {} } },
 };
 
-/** What becomes of one `run`: `lost` ones end in doubt. */
+/** Fate of one `run`: a `lost` one ends in doubt. */
 export type RunFault =
   | 'lost before'
   | 'lost after'
@@ -60,26 +60,26 @@ export type RunFault =
   | 'throws after'
   | { readonly nrc: number };
 
-/** Outlives every TMU. */
+/** Lives longer than every TMU. */
 export class ModelEcus implements EcuServices {
   catalogue: Catalogue = CATALOGUE;
-  /** By id of the command. */
+  /** Runs by the id of the command. */
   readonly runs = new Map<string, number>();
-  /** Ids in the order in which they were run. */
+  /** Ids in the order in which they ran. */
   readonly order: string[] = [];
   runFaults: RunFault[] = [];
   probeFaults: ProbeResult[] = [];
-  /** How often `hasRun` says that it does not know. */
+  /** How often `hasRun` answers that it does not know. */
   unknowns = 0;
   runMs = 50;
   readMs = 5;
-  /** By DID; a number is a value in V. */
+  /** Values by DID; a number is a value in V. */
   readonly values = new Map<string, number>();
   readonly reads: { readonly atMs: number; readonly ecu: string; readonly dids: string[] }[] = [];
   readFaults: Extract<ReadResult, { ok: false }>[] = [];
-  /** False: the bus carries what a dead process has asked for behind what a new one asks. */
+  /** False: requests of an ended process may reach the bus after those of a new one. */
   isStrict = true;
-  /** At this very moment. */
+  /** ECUs that are executing something now. */
   readonly busy = new Set<string>();
   onRun: ((order: CommandOrder, moment: 'before' | 'after') => void) | undefined;
   readonly #clock: VirtualClock;
@@ -142,7 +142,7 @@ export class ModelEcus implements EcuServices {
     return String(this.#counters.get(ecu) ?? 0) === mark ? 'no' : 'yes';
   }
 
-  /** Two at one ECU at the same time are a mistake of the services. */
+  /** Two requests at one ECU at the same time are an error of the remote features. */
   async #at(ecu: string, ms: number): Promise<void> {
     if (this.isStrict && this.busy.has(ecu)) throw new Error(`two at ${ecu} at the same time`);
     this.busy.add(ecu);
@@ -166,31 +166,31 @@ export const AWAY: BackendFailure = {
   transient: true,
 };
 
-/** `lost`: it arrived, the answer did not. */
+/** `lost`: the request arrived, the answer did not. */
 export type LinkFault = 'away' | 'lost' | BackendFailure;
 
 export class FakeServiceBackend implements ServiceBackend {
   readonly wishes = new Map<string, Wish>();
-  /** As they came. */
+  /** Reports in the order of their arrival. */
   readonly reports: CommandReport[] = [];
   wanted: SyncAnswer['configuration']['wanted'] = null;
   readonly configurations: ConfigurationReport[] = [];
   catalogue: Catalogue | undefined;
   readonly syncs: { readonly atMs: number; readonly request: SyncRequest }[] = [];
-  /** Used up one by one; then all is well. */
+  /** Used one by one; afterwards there are no faults. */
   syncFaults: LinkFault[] = [];
   uploadFaults: LinkFault[] = [];
   away = false;
-  /** As stored, without duplicates. */
+  /** Stored batches, without duplicates. */
   readonly batches: Batch[] = [];
   duplicates = 0;
   lostBatches = 0;
   readonly #highest = new Map<string, number>();
-  /** How far its clock is ahead of the vehicle's. */
+  /** How far its clock is ahead of the vehicle's clock. */
   aheadMs = 0;
   /** How long an answer takes. */
   latencyMs = 20;
-  /** Changes an answer on its way, as a backend with mistakes would. */
+  /** Changes an answer, as a faulty backend would. */
   spoil: ((answer: SyncAnswer) => SyncAnswer) | undefined;
   #versions = 0;
   readonly #clock: VirtualClock;
@@ -292,7 +292,7 @@ export class FakeServiceBackend implements ServiceBackend {
   }
 }
 
-/** The world outside the services, which come and go in it. */
+/** The world outside the remote features, which are started and stopped in it. */
 export class ServicesWorld {
   readonly clock = new VirtualClock();
   readonly ecus = new ModelEcus(this.clock);
@@ -322,7 +322,7 @@ export class ServicesWorld {
     });
   }
 
-  /** A process that lives for so long, and is stopped in order. */
+  /** Runs a process for this long and stops it in good order. */
   async live(ms: number, change: Partial<RemoteFeaturesOptions> = {}): Promise<RemoteFeatures> {
     const services = await this.open(change);
     const abort = new AbortController();
@@ -340,7 +340,7 @@ export class ServicesWorld {
     );
   }
 
-  /** States of one command, as they were told here. */
+  /** States of one command, as they were reported here. */
   statesOf(id: string): string[] {
     return this.eventsOf('command')
       .filter((event) => event.id === id)

@@ -1,4 +1,4 @@
-// Telemetry: every sample is counted once, whatever the link does.
+// Telemetry: every sample is counted once, with every fault of the link.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

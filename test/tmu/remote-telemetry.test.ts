@@ -85,7 +85,7 @@ describe('telemetry', () => {
       { did: 'INV.FD40', mean: 48.5, unit: 'V', raw: '0102' },
       { did: 'EDT.FD01', raw: '0102' },
     ]);
-    // What was read after the last upload is kept at the orderly end.
+    // Readings after the last upload are kept at an orderly end.
     const counted = w.backend.batches.flatMap(({ samples }) => samples[0]!.count);
     expect(counted.reduce((sum, n) => sum + n, 0)).toBeLessThan(inverter.length);
     w.backend.want({});
@@ -208,7 +208,7 @@ describe('the store', () => {
     const flying = await store.next(VIN);
     expect(flying).toMatchObject({ number: 1, dropped: 0, samples: samples(0) });
     for (let n = 4; n < 7; n++) expect(await store.add(samples(n))).toBe(1);
-    // What is on its way may have arrived: it stays as it was.
+    // A batch under way may have arrived, so it stays unchanged.
     expect(await store.next(VIN)).toEqual(flying);
     await store.stored(1);
     expect(await store.next(VIN)).toMatchObject({ number: 2, dropped: 3, samples: samples(4) });

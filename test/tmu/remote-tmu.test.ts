@@ -1,4 +1,4 @@
-// The services beside the campaigns of one TMU: they keep out of each other's way, and live and end with the daemon.
+// The remote features beside the campaigns of one TMU: they do not disturb each other, and start and end with the daemon.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ import {
 } from './remote-support.ts';
 import { bytesOf, vehicle, World } from './support.ts';
 
-/** A TMU with services; a campaign for EDT and INV waits at the backend. */
+/** A TMU with remote features; a campaign for EDT and INV waits at the backend. */
 function world(change: Partial<TmuOptions> = {}) {
   const w = new World();
   const ecus = new ModelEcus(w.clock);
@@ -69,7 +69,7 @@ describe('a command and a campaign', () => {
     await runFor(w, 120_000, options);
     expect(w.eventsOf('outcome')[0]?.outcome).toBe('SUCCESS');
     expect(states('during-EDT')).toEqual(['delivered', 'executing', 'completed']);
-    // The operator heard that it waits.
+    // The operator was told that it waits.
     const told = backend.reports.filter(({ id }) => id === 'during-EDT').map(({ state }) => state);
     expect(told[0]).toBe('delivered');
     expect([...ecus.runs.values()]).toEqual([1, 1]);
@@ -169,7 +169,7 @@ describe('the approval of the configuration', () => {
     const quiet = { ...vehicle, policy: { ...vehicle.policy, approval } };
     const { w, backend, options } = world({ vehicle: quiet });
     backend.want({ approval: { install: 'ask' } });
-    // The first campaign began before the configuration was there, and keeps to what it began with.
+    // The first campaign began before the configuration was there and keeps its own settings.
     expect((await w.once(options)).outcome).toBe('SUCCESS');
     expect(phases(w)).toEqual([]);
     w.backend.release('INV', '3.0.0', bytesOf(7000, 4));
@@ -285,7 +285,7 @@ describe('the daemon', () => {
     expect(backend.configurations).toHaveLength(1);
     expect(ecus.reads).toHaveLength(1);
     expect(backend.batches).toMatchObject([{ number: 1, samples: [{ did: 'INV.FD40' }] }]);
-    // Whoever reads the events knows from the outcome that nothing follows.
+    // The outcome is the last event: nothing follows it.
     expect(w.events.at(-1)!.kind).toBe('outcome');
   });
 

@@ -1,4 +1,4 @@
-// The daemon is stopped, killed, or loses power at every instant, and the vehicle ends whole.
+// The daemon is stopped, killed, or loses its power at every instant, and the vehicle never ends in a mixture.
 
 import { describe, expect, it } from 'vitest';
 import type { Vehicle } from '../../src/vehicle/schema.ts';
@@ -16,7 +16,7 @@ function world(): World {
   return made;
 }
 
-/** What a campaign must never do, whatever happens to the process that drives it. */
+/** What a campaign must never do, whatever happens to its process. */
 function judge(w: World, ecu: FakeEcu, call: string): void {
   const target = (name: string): string => sha256(name === 'EDT' ? edt : inv);
   const holds = (name: string): boolean => {
@@ -72,12 +72,12 @@ describe('a power cut at every write of the state directory', () => {
   });
 });
 
-/** What else can be going on when the power goes. */
+/** What else may happen when the power goes. */
 interface Scenario {
   readonly name: string;
   readonly vehicle?: Vehicle;
   readonly prepare: (w: World) => void;
-  /** What the world outside does while the TMU is off; `cycle` counts from 0. */
+  /** Changes of the outside world while the TMU is off; `cycle` counts from 0. */
   readonly between?: (w: World, cycle: number) => Promise<void> | void;
   readonly cycles: number;
   readonly check: (w: World) => void;

@@ -1,4 +1,4 @@
-// When the end of a campaign may be followed by another try of the same releases.
+// When the same releases are tried again after the end of a campaign.
 
 import { expect, it } from 'vitest';
 import type { CampaignResult } from '../../src/campaign/state.ts';
@@ -28,7 +28,7 @@ const at = (wallMs: number, more: Partial<Present> = {}): Present => ({
   ...more,
 });
 
-/** Minutes until the next try after each of `cycles` ends of the same kind; null: not before something changes. */
+/** Minutes until the next try after each of `cycles` equal ends; null: only after something has changed. */
 function waits(outcome: CampaignResult['outcome'], code: string | undefined, cycles: number) {
   let before: Remembered | undefined;
   return Array.from({ length: cycles }, (_, cycle) => {

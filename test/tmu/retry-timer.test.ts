@@ -1,4 +1,4 @@
-// What is owed after a campaign: counters that could not be raised, and a mixed state that is left as soon as it goes.
+// Work that is left after a campaign: counters that were not raised, and a mixed state that ends as soon as possible.
 
 import { describe, expect, it } from 'vitest';
 import { bytesOf, World } from './support.ts';
@@ -10,7 +10,7 @@ function world(): World {
   return w;
 }
 
-/** Fails `method` of an ECU until it is mended. */
+/** Lets `method` of an ECU fail until it is repaired. */
 function breaks(w: World, ecu: string, method: string): { mend(): void } {
   const fake = w.ecu(ecu);
   const failure = {
@@ -31,7 +31,7 @@ function breaks(w: World, ecu: string, method: string): { mend(): void } {
 const commits = (w: World, ecu: string): number =>
   w.ecu(ecu).calls.filter((call) => call === 'commit').length;
 
-/** Runs the daemon for so long, and stops it. */
+/** Runs the daemon for this long and stops it. */
 async function runFor(w: World, ms: number, pollMs = 60_000): Promise<void> {
   const abort = new AbortController();
   const tmu = w.tmu({ pollMs });
@@ -53,7 +53,7 @@ describe('a security counter that cannot be raised', () => {
     expect(w.ecu('INV').counterOf).toBeUndefined();
     expect(w.ecu('INV').calls).not.toContain('rollback');
     expect(w.backend.reports[0]).toMatchObject({ outcome: 'SUCCESS', warnings: result.warnings });
-    // The next start tries, and says that it did not work.
+    // The next start tries it and reports that it failed.
     await w.once();
     expect(w.eventsOf('warning').at(-1)).toMatchObject({ ecu: 'INV' });
     broken.mend();
@@ -88,7 +88,7 @@ describe('a security counter that cannot be raised', () => {
     await w.once();
     w.backend.release('INV', '3.0.0', bytesOf(300, 3));
     await w.clock.advance(1);
-    // The try of the next start fails once more, that of the new campaign works.
+    // The try at the next start fails once more; the try of the new campaign works.
     w.ecu('INV').onCall = (_ecu, call) => {
       if (call === 'stage') broken.mend();
     };
@@ -111,7 +111,7 @@ describe('a security counter that cannot be raised', () => {
     await w.once({}, abort.signal);
     const before = commits(w, 'INV');
     w.ecu('INV').onCall = (ecu, call) => {
-      // The fake throws when it is asked for this while on trial.
+      // The fake throws when it is asked for this during a trial.
       if (call === 'commit') expect(ecu.mode).toBe('confirmed');
     };
     expect((await w.once()).outcome).toBe('SUCCESS');
@@ -120,7 +120,7 @@ describe('a security counter that cannot be raised', () => {
 });
 
 describe('a mixed state', () => {
-  /** INV fails, EDT cannot go back. */
+  /** INV fails, and EDT cannot be rolled back. */
   async function mixed(): Promise<{ w: World; edt: { mend(): void } }> {
     const w = world();
     w.ecu('INV').fail('verify', 'SELF_TEST');
@@ -157,7 +157,7 @@ describe('a mixed state', () => {
       outcome: 'ROLLBACK_COMPLETED',
       code: 'RECOVERED',
     });
-    // The release is as failed as before.
+    // The release still counts as failed.
     expect(await w.once()).toMatchObject({ outcome: 'ROLLBACK_COMPLETED', remembered: true });
     expect(w.approver.asked).toHaveLength(1);
   });
@@ -219,7 +219,7 @@ describe('a mixed state', () => {
     expect(await w.once()).toMatchObject({ outcome: 'ROLLBACK_FAILED' });
     expect(w.approver.asked).toHaveLength(1);
     w.backend.release('EDT', '3.0.0', bytesOf(300, 4));
-    w.ecu('EDT').mode = 'confirmed'; // an ECU on trial takes no other image, and comes out of it by itself
+    w.ecu('EDT').mode = 'confirmed'; // an ECU on trial accepts no other image; it ends the trial by itself
     expect((await w.once()).outcome).toBe('SUCCESS');
     expect(['EDT', 'INV'].map((name) => w.ecu(name).active.version)).toEqual(['3.0.0', '3.0.0']);
     expect((await w.once()).outcome).toBe('UP_TO_DATE');

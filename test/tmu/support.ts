@@ -1,4 +1,4 @@
-// A backend and ECUs that need no network and no bus, and a TMU between them on virtual time.
+// A backend and ECUs without network and bus, and a TMU between them on virtual time.
 
 import { createHash } from 'node:crypto';
 import type {
@@ -66,27 +66,27 @@ export function refused(code: string, more: Partial<BackendFailure> = {}): Backe
   return { kind: 'failed', code, reason: code, transient: true, ...more };
 }
 
-/** How one answer of a download differs from a right one. */
+/** How one answer of a download differs from a correct one. */
 export interface DownloadFault {
   readonly failure?: BackendFailure;
   /** The connection breaks after this many bytes of the body. */
   readonly cutAfter?: number;
   /** The body ends without an error after this many bytes. */
   readonly endAfter?: number;
-  /** The body stays where it is after this many bytes. */
+  /** The body stops after this many bytes. */
   readonly stallAfter?: number;
   readonly ignoreRange?: boolean;
   readonly offset?: number;
   readonly total?: number | undefined;
   readonly bytes?: Uint8Array;
-  /** Waits between two chunks. */
+  /** Pause between two chunks. */
   readonly chunkMs?: number;
 }
 
 export class FakeBackend implements Backend {
   releases: Release[] = [];
   readonly images = new Map<string, Uint8Array>();
-  /** Used up one by one; then all is well. */
+  /** Used one by one; afterwards there are no faults. */
   latestFaults: BackendFailure[] = [];
   nonceFaults: BackendFailure[] = [];
   downloadFaults: DownloadFault[] = [];
@@ -187,9 +187,9 @@ export class FakeBackend implements Backend {
     return { kind: 'accepted' };
   }
 
-  /** What the operator wants; answered orders are not given again. */
+  /** Order of the operator; an answered order is not given again. */
   cancel: CancelOrder | null = null;
-  /** The operator has the driver asked again about this campaign. */
+  /** Order of the operator to ask the driver again about this campaign. */
   askAgain: { readonly campaign: string; readonly reason: string } | undefined;
   campaignFaults: BackendFailure[] = [];
   readonly statuses: CampaignStatusReport[] = [];
@@ -224,7 +224,7 @@ export class FakeBackend implements Backend {
   }
 }
 
-/** What a verified target says of a release that is not encrypted. */
+/** The verified target of an unencrypted release. */
 export function offerOf(release: Release): Offer {
   const { ecu, version, file, size, sha256: digest, notes } = release;
   return {
@@ -242,16 +242,16 @@ export function offerOf(release: Release): Offer {
   };
 }
 
-/** Believes whatever the backend offers, unless the test says otherwise; see test/tmu/uptane for the real one. */
+/** Trusts everything that the backend offers by default; see test/tmu/uptane for the real source. */
 export class FakeTrusted implements TrustedSource {
-  /** Used up one by one; then all is well. */
+  /** Used one by one; afterwards there are no faults. */
   checks: TrustedCheck[] = [];
   checkins: BackendFailure[] = [];
   standing: Awaited<ReturnType<TrustedSource['stands']>>[] = [];
   bundles: Awaited<ReturnType<TrustedSource['bundle']>>[] = [];
   readonly calls: string[] = [];
   readonly counters: Record<string, number> = {};
-  /** Instead of what the backend offers, for instance encrypted images. */
+  /** Replaces the backend's releases, for instance by encrypted images. */
   offers: Offer[] | undefined;
   readonly #backend: FakeBackend;
 
@@ -292,7 +292,7 @@ interface Bank {
   sha256: string;
 }
 
-/** An ECU with two banks that holds its state in memory and outlives every TMU. */
+/** An ECU with two banks that keeps its state in memory and lives longer than every TMU. */
 export class FakeEcu implements EcuDriver {
   readonly name: string;
   hardwareId: string;
@@ -307,9 +307,9 @@ export class FakeEcu implements EcuDriver {
   /** Duration of a staging. */
   stageMs = 2000;
   received = new Uint8Array();
-  /** What it was given to verify. */
+  /** Metadata that it was given to verify. */
   metadata: string | undefined;
-  /** Breaks rules that a campaign must keep; filled in by the test. */
+  /** Throws when a campaign breaks a rule; set by the test. */
   onCall: ((ecu: FakeEcu, call: string) => void) | undefined;
   readonly #clock: VirtualClock;
 
@@ -416,7 +416,7 @@ export class FakeEcu implements EcuDriver {
     return { ok: true, value: nothingDone('yes'), warnings: [] };
   }
 
-  /** What it was checked by, last. */
+  /** The last health checks that it was given. */
   checks: HealthChecks | undefined;
 
   async verify(target: Target, checks: HealthChecks): Promise<DriverResult<EcuReport>> {
@@ -427,12 +427,12 @@ export class FakeEcu implements EcuDriver {
     return { ok: true, value: { ...this.active, commitment }, warnings: [] };
   }
 
-  /** By which it proves its confirmation to the others, another one in each campaign. */
+  /** The receipt of its confirmation for the others; different in each campaign. */
   receiptOf(campaign: string): string {
     return createHash('sha256').update(`${this.name} ${campaign}`).digest('hex').slice(0, 32);
   }
 
-  /** Of its last confirmation: in whose name, and the commitments that it was told. */
+  /** Campaign and commitments of its last confirmation. */
   #told: { readonly campaign: string; readonly commitments: readonly string[] } | undefined;
 
   async confirm(
@@ -450,7 +450,7 @@ export class FakeEcu implements EcuDriver {
     return { ok: true, value: own, warnings: [] };
   }
 
-  /** Version whose counter is the highest that was raised. */
+  /** Version with the highest counter that was raised. */
   counterOf: string | undefined;
 
   async commit({ campaign }: Target, receipts: readonly string[]): Promise<DriverResult<void>> {
@@ -485,7 +485,7 @@ export class FakeEcu implements EcuDriver {
     return { ok: true, value: undefined, warnings: [] };
   }
 
-  /** Counters of version reports that the Director was said to have. */
+  /** Counters of version reports that were acknowledged as received by the Director. */
   readonly reportsReceived: number[] = [];
 
   async reportReceived(counter: number): Promise<DriverResult<void>> {
@@ -512,10 +512,10 @@ class FakeApprover implements Approver {
   readonly asked: ApprovalQuestion[] = [];
   readonly informed: ApprovalQuestion[] = [];
   readonly rechecked: { readonly phase: string; readonly final: boolean }[] = [];
-  /** What the driver was told about how it ended. */
+  /** Texts for the driver about the ends of campaigns. */
   readonly told: string[] = [];
   withdrawn = 0;
-  /** Approvals given, by campaign: what a CGW keeps. */
+  /** Approvals by campaign, as a CGW stores them. */
   readonly approved = new Set<string>();
 
   async ask(question: ApprovalQuestion): Promise<ApprovalAnswer> {
@@ -561,7 +561,7 @@ function idOf({ campaignId, nonce, phase }: ApprovalQuestion): string {
   return `${campaignId} ${nonce} ${phase}`;
 }
 
-/** The world outside the TMU, and TMUs that come and go in it. */
+/** The world outside the TMU; TMUs are started and stopped in it. */
 export class World {
   readonly clock = new VirtualClock();
   readonly backend = new FakeBackend(this.clock);
@@ -572,7 +572,7 @@ export class World {
   );
   storage = new FaultStorage();
   readonly events: TmuEvent[] = [];
-  /** Everything that came out of one process. */
+  /** Events of one process. */
   #random = seededRandom(99);
 
   ecu(name: string): FakeEcu {
@@ -596,7 +596,7 @@ export class World {
     });
   }
 
-  /** One cycle of a process that lives for just that. */
+  /** Runs one cycle in its own process. */
   async once(
     options: Partial<TmuOptions> = {},
     signal: AbortSignal = new AbortController().signal,

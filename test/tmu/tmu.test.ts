@@ -1,4 +1,4 @@
-// Whole cycles of the daemon: outcomes, what it remembers, its files, its polls.
+// Whole cycles of the daemon: outcomes, memory, files, polls.
 
 import { describe, expect, it } from 'vitest';
 import { decodeJournal, JOURNAL_FILE } from '../../src/campaign/journal.ts';
@@ -174,7 +174,7 @@ describe('nothing new', () => {
   it('is what an ECU says that runs the release already', async () => {
     const w = world();
     w.ecu('EDT').active = { version: '2.0.0', sha256: sha256(edt) };
-    w.ecu('INV').active = { version: '9.0.0', sha256: sha256(edt) }; // never back to 2.0.0
+    w.ecu('INV').active = { version: '9.0.0', sha256: sha256(edt) }; // never rolled back to 2.0.0
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
     expect(w.file('downloaded_sha.txt')).toContain(`${sha256(edt)}  EDT 2.0.0`);
     expect(w.backend.reports).toMatchObject([{ outcome: 'UP_TO_DATE' }]);
@@ -357,12 +357,12 @@ describe('failures', () => {
       expect(await w.once()).toMatchObject(spoilt);
       await w.clock.advance(minutes * 60_000);
     }
-    // The first one comes, the second one does not.
+    // The first one comes; the second one does not.
     w.backend.downloadFaults = [{}, wrong, wrong, wrong, wrong];
     expect(await w.once()).toMatchObject(spoilt);
     await w.clock.advance(9 * 60_000);
     expect(await w.once()).toMatchObject({ remembered: true });
-    // What is here already is nothing that the network has brought.
+    // An image that is stored already does not count as a successful download.
     for (const minutes of [1, 20]) {
       await w.clock.advance(minutes * 60_000);
       w.backend.downloadFaults = [wrong, wrong, wrong, wrong];
@@ -397,7 +397,7 @@ describe('failures', () => {
     expect(w.ecu('EDT').calls.slice(-2)).toEqual(['stage', 'rollback']);
     await w.clock.advance(240_000);
     expect((await w.once({ vehicleState })).outcome).toBe('SUCCESS');
-    // Two banks: the way back is two restarts, and so is what follows the staging.
+    // Two banks: a rollback takes two restarts, as does the work after the staging.
     expect(queries.slice(-2)).toEqual([
       { gate: 'stage', updateSeconds: 11, rollbackSeconds: 10 },
       { gate: 'activate', updateSeconds: 10, rollbackSeconds: 10 },
@@ -419,7 +419,7 @@ describe('failures', () => {
       return file;
     };
     await expect(w.once()).rejects.toMatchObject({ code: 'NO_SPACE' });
-    expect(await w.storage.list('images')).toEqual([]); // nothing half-written fills the disk
+    expect(await w.storage.list('images')).toEqual([]); // no partial file fills the disk
     expect(w.file('progress.txt')).toBe('ERROR\n');
     expect(JSON.parse(w.file('status.json')!).lastError).toContain('no space left');
     w.storage.open = original;

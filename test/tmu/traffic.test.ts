@@ -1,4 +1,4 @@
-// The budget of bytes per day: counted durably, images within it, metadata beside it.
+// The budget of bytes per day: counted durably; images are limited, metadata is only counted.
 
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
@@ -81,7 +81,7 @@ describe('a campaign', () => {
     expect(first.reason).toContain('the budget of 2000 bytes for 2026-01-01 is used up');
     expect(first.untilWallMs).toBe(Date.UTC(2026, 0, 2));
     expect(w.approver.asked).toEqual([]);
-    // What is held back by ourselves is no failure of the network.
+    // A download that the budget stops is no network fault.
     expect(w.eventsOf('retry')).toEqual([]);
     w.backend.calls.length = 0;
     expect(await w.once(options)).toMatchObject({ code: 'NETWORK_BUDGET', remembered: true });
@@ -125,7 +125,7 @@ describe('a campaign', () => {
     const received = w.storage.contents(`images/${part}`)!.length;
     expect(received).toBeGreaterThan(0);
     expect(JSON.parse(w.file('state.json')!).traffic.imageBytes).toBe(received);
-    // Bytes that are fetched twice cost twice.
+    // Bytes that are fetched twice count twice.
     w.backend.downloadFaults = [{ ignoreRange: true }];
     expect(await w.once({ vehicle: limited(6000) })).toMatchObject({ code: 'NETWORK_BUDGET' });
   });

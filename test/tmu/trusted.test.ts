@@ -1,4 +1,4 @@
-// Which offers the daemon acts on, how often it checks signatures, and what it does when they are not believed.
+// Which releases the daemon acts on, how often it checks signatures, and what it does when a check fails.
 
 import { describe, expect, it } from 'vitest';
 import type { Offer } from '../../src/campaign/ports.ts';
@@ -33,7 +33,7 @@ describe('the poll', () => {
     expect(new Set(w.backend.calls.filter((call) => call.startsWith('latest')))).toEqual(
       new Set(['latest 304']),
     );
-    // An hour, give or take a fifth, after the last check.
+    // An hour, plus or minus a fifth, after the last check.
     await w.clock.advance(HOUR);
     expect((await run()).outcome).toBe('UP_TO_DATE');
     expect(w.trusted.calls).toEqual(['check']);
@@ -93,7 +93,7 @@ describe('the poll', () => {
     expect((await w.once()).outcome).toBe('DEFERRED');
     await w.clock.advance(600_000);
     w.backend.calls.length = 0;
-    // Meanwhile the release was taken back.
+    // The release was withdrawn meanwhile.
     w.trusted.offers = [];
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
     expect(w.backend.calls).toContain('latest 304');
@@ -116,7 +116,7 @@ describe('a manifest that lacks an ECU', () => {
       });
       expect(checks(w)).toBe(tries);
     }
-    // The ECU speaks again.
+    // The ECU answers again.
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
 
@@ -161,7 +161,7 @@ describe('a check that is not believed', () => {
     expect(w.file('progress.txt')).toBe('ERROR\n');
     await w.once();
     expect(w.backend.reports).toMatchObject([
-      { outcome: 'SECURITY_VALIDATION_FAILED', code: 'ROLLBACK' }, // told once
+      { outcome: 'SECURITY_VALIDATION_FAILED', code: 'ROLLBACK' }, // reported once
     ]);
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
@@ -192,19 +192,17 @@ describe('a check that is not believed', () => {
       expect(await w.once()).toMatchObject({
         outcome: 'BACKEND_UNAVAILABLE',
         code: 'ECONNREFUSED',
-        reason: expect.stringMatching(
-          /no check has passed since .* \(last on .*gets no updates/,
-        ),
+        reason: expect.stringMatching(/no check has passed since .* \(last on .*gets no updates/),
       });
       await w.clock.advance(STALENESS_MS);
     }
     w.trusted.checks = [];
     expect((await w.once()).outcome).toBe('UP_TO_DATE');
-    // Nothing of it is reported afterwards either.
+    // It is not reported afterwards either.
     expect(w.backend.reports.slice(reports).map(({ code }) => code ?? 'none')).not.toContain(
       'FREEZE',
     );
-    // And the day begins anew.
+    // And a new day begins.
     await w.clock.advance(2 * HOUR);
     w.trusted.checks = [refused('ECONNREFUSED')];
     expect((await w.once()).reason).not.toContain('no check has passed');
@@ -231,7 +229,7 @@ describe('a check that is not believed', () => {
     w.backend.release('EDT', '3.0.0', bytesOf(100, 4));
     await w.clock.advance(60 * 24 * HOUR);
     expect((await w.once()).outcome).toBe('SUCCESS');
-    // Off while the network was away before: one more failure does not wait another day to be told.
+    // Failures before the vehicle was off count, too: the next one is reported without another day.
     await w.clock.advance(2 * HOUR);
     w.trusted.checks = [refused('ECONNREFUSED'), refused('ECONNREFUSED')];
     expect((await w.once()).outcome).toBe('BACKEND_UNAVAILABLE');
@@ -272,7 +270,7 @@ describe('metadata for an ECU', () => {
     expect(w.ecu('EDT').active.version).toBe('1.0.0');
     expect(w.backend.reports.at(-1)).toMatchObject({ code: 'FREEZE' });
     expect(await w.once()).toMatchObject({ code: 'FREEZE', remembered: true });
-    // Whoever disturbs the network must not end updates for good.
+    // An attacker who disturbs the network must not end updates for good.
     await w.clock.advance(600_000);
     expect((await w.once()).outcome).toBe('SUCCESS');
   });
@@ -293,7 +291,7 @@ describe('metadata for an ECU', () => {
     const { length } = w.backend.reports;
     expect(await w.once()).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', code: 'BACKEND' });
     expect(w.backend.reports).toHaveLength(length);
-    // The driver has approved it, and is not asked again at once.
+    // The driver has approved it and is not asked again at once.
     expect(await w.once()).toMatchObject({ outcome: 'BACKEND_UNAVAILABLE', remembered: true });
     await w.clock.advance(60_000);
     expect((await w.once()).outcome).toBe('SUCCESS');

@@ -19,7 +19,7 @@ import { bytesOf, FakeBackend, FakeTrusted, sha256 } from './support.ts';
 const images = { CGW: bytesOf(4500, 1), EDT: bytesOf(20_000, 2), ONE: bytesOf(9000, 3) };
 type Name = keyof typeof images;
 
-/** The Director of the bench: wants every release in its ECU, and signs for whatever that ECU trusts. */
+/** The Director of the bench: assigns every release to its ECU, and signs for whatever that ECU trusts. */
 class BenchTrusted extends FakeTrusted {
   readonly #backend: FakeBackend;
   readonly #clock: VirtualClock;
@@ -135,7 +135,7 @@ describe('a whole vehicle', () => {
   it('goes back as a whole when one fails its self test', async () => {
     const bench = await Bench.start({ EDT: { failSelfTest: true } });
     const result = await bench.once();
-    // The single-bank ECU was written already, and its factory image is nowhere: this is the declared mixture.
+    // The single-bank ECU was written already, and the TMU has no copy of its factory image: a declared mixed state.
     expect(result.outcome).toBe('ROLLBACK_FAILED');
     expect(result.reason).toContain('ONE may run 2.0.0');
     expect(result.reason).toContain('EDT runs 1.0.0 (old)');
@@ -157,7 +157,7 @@ describe('a whole vehicle', () => {
     }
     const result = await bench.once();
     expect(result).toMatchObject({ outcome: 'ROLLBACK_COMPLETED', code: 'SELF_TEST' });
-    // ONE is written by its activation, whose turn has not come: nobody asks it anything.
+    // The activation writes ONE, and its turn has not come: it gets no request.
     expect(result.ecus.map(({ name, reported }) => `${name} ${reported}`)).toEqual([
       'CGW 2.0.0',
       'EDT 2.0.0',

@@ -1,5 +1,6 @@
 // A node without any key on the bus of a bench, as a process: it listens, injects, forges answers, replays and floods.
-// Arguments: bus, seed, ways with commas between them (`wait`: for an ECU that somebody unlocks). It prints a line of JSON when it listens and one when it is told to end.
+// Arguments: bus, seed, attacks separated by commas (`wait`: waits for an ECU that is unlocked). It prints a line of JSON
+// when it listens and one when it ends.
 
 import type { CanFrame } from '../../../src/bus/can-frame.ts';
 import { classicFrame } from '../../../src/bus/can-frame.ts';
@@ -8,7 +9,7 @@ import { systemClock } from '../../../src/core/clock.ts';
 import { silentLogger } from '../../../src/core/logger.ts';
 import { seededRandom } from '../../../src/sim/seeded-random.ts';
 
-/** Requests to the ECUs of the bench vehicle, and where their answers come from. */
+/** Request identifiers of the bench vehicle's ECUs, and the identifiers of their answers. */
 const ECUS = [
   { request: 0x7e0, response: 0x7e8, extended: false },
   { request: 0x7e1, response: 0x7e9, extended: false },
@@ -35,7 +36,7 @@ const REQUESTS = [
   '023e80',
   '03280101',
 ];
-/** Single frames that an ECU might say: confirmed, restarted, refused, pending, another version. */
+/** Forged single-frame answers: confirmed, restarted, refused, pending, another version. */
 const ANSWERS = [
   '057101021100',
   '045101',
@@ -62,22 +63,22 @@ const frameOf = (id: number, hex: string, extended: boolean): CanFrame => {
 
 const opened = await openBus(bus, { clock: systemClock, logger: silentLogger, hostBroker: false });
 const heard: CanFrame[] = [];
-/** Frames of testers that are kept to be sent once more; a whole authenticated order has some ten. */
+/** How many frames of testers are kept for replay; a whole authenticated order has about ten. */
 const KEPT = 4000;
 opened.bus.subscribe([], ({ frame }) => {
   const isRequest = ECUS.some((ecu) => ecu.request === frame.id);
-  // What erases and programs is of no use; what decides is in the short messages.
+  // Erasing and programming does not help the attacker; the deciding messages are short.
   if (isRequest && (frame.data[0]! >> 4 !== 2 || heard.at(-1)?.id === frame.id)) heard.push(frame);
   if (heard.length > KEPT) heard.shift();
 });
 
-/** An ECU has just said that it is unlocked (67 and an even level). */
+/** An ECU reports that it is unlocked (67 and an even level). */
 const UNLOCKED = /^0267(?:0[2468ace])/;
 opened.bus.subscribe([], ({ frame }) => {
   const ecu = ECUS.find(({ response }) => response === frame.id);
   if (ecu === undefined || timer === undefined || !isChosen('wait')) return;
   if (!UNLOCKED.test(Buffer.from(frame.data).toString('hex'))) return;
-  // Confirmed and raised for good, while the others lose their trials.
+  // Confirms it and raises its counter for good, while the others lose their trials.
   send(frameOf(ecu.request, '0431010211', ecu.extended));
   send(frameOf(ecu.request, '0431010213', ecu.extended));
   let left = 20;
@@ -100,7 +101,7 @@ const attacks: Record<string, () => void> = {
     const ecu = pick(ECUS);
     send(frameOf(ecu.request, pick(REQUESTS), ecu.extended));
   },
-  /** Only what would end a trial or use it up. */
+  /** Sends only requests that would end a trial or use it up. */
   decide: () => {
     const ecu = pick(ECUS);
     send(frameOf(ecu.request, pick(REQUESTS.slice(0, 6)), ecu.extended));
@@ -113,7 +114,7 @@ const attacks: Record<string, () => void> = {
     const at = Math.floor(random.fraction() * heard.length);
     for (const frame of heard.slice(at, at + 12)) send(frame);
   },
-  /** A quarter of a second of the bus, then a pause in which others come to their word. */
+  /** Fills the bus for a quarter of a second, then pauses so that other nodes can send. */
   flood: () => {
     if (random.fraction() < 0.02) {
       for (let n = 0; n < 1000; n++) send(frameOf(0x001, '00', false));
@@ -125,7 +126,7 @@ const chosen = ways.split(',').map((way) => attacks[way] ?? (() => {}));
 function isChosen(way: string): boolean {
   return ways.split(',').includes(way);
 }
-// It listens from the beginning, and sends once it is told to.
+// It listens from the start, and sends after the order to begin.
 process.stdin.once('data', () => {
   timer = setInterval(() => pick(chosen)(), 25);
 });

@@ -1,4 +1,4 @@
-// What the files of an ECU say about it, read past the process that owns them; which may be alive, or killed in a write.
+// State of an ECU by its files, read beside the process that owns them, which may be running or killed during a write.
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -10,21 +10,24 @@ import { decodeSealed } from '../../../ecus/bootloader/flash/sealed-json.ts';
 export interface EcuFiles {
   /** SHA-256 over the bytes of the active bank. */
   readonly sha256: string;
-  /** The active bank is valid to the bootloader, and its bytes are those that it once verified. */
+  /** The active bank is valid for the bootloader, and its bytes are those that it verified. */
   readonly isSound: boolean;
-  /** Nothing is pending: the active bank is what runs for good. */
+  /** Nothing is pending: the active bank is the one that stays. */
   readonly isSettled: boolean;
 }
 
 const countersSchema = z.object({ security: z.number() });
 const runsSchema = z.object({ runs: z.record(z.string(), z.number()) });
 
-/** The security counter. Throws where the file is damaged; it is replaced as a whole, so it never may be. */
+/**
+ * The security counter. Throws where the file is damaged; the file is replaced as a whole, so it must never
+ * be damaged.
+ */
 export async function readCounter(folder: string): Promise<number> {
   return (await sealed(folder, 'counters', countersSchema)).security;
 }
 
-/** How often a routine of the application was begun, over all its life. */
+/** How often a routine of the application was started over the ECU's whole life. */
 export async function readRuns(folder: string, routine: string): Promise<number> {
   return (await sealed(folder, 'nv', runsSchema)).runs[routine] ?? 0;
 }
@@ -35,7 +38,7 @@ export async function readEcu(folder: string): Promise<EcuFiles> {
     const record = await sealed(folder, 'boot-record', bootRecordSchema);
     const { activeBank, banks, trial, activationPending, rollbackPending } = record;
     const bytes = await readFile(path.join(folder, `bank-${activeBank === 0 ? 'a' : 'b'}.bin`));
-    // A living ECU may have switched in between, and the other bank is free to be erased.
+    // A running ECU may have switched banks in between, and the other bank may be erased.
     const after = await sealed(folder, 'boot-record', bootRecordSchema);
     if (after.activeBank !== activeBank) continue;
     const sha256 = createHash('sha256').update(bytes).digest('hex');

@@ -1,4 +1,4 @@
-// Servers between TMU and backend: a proxy that holds a download back, and a liar that says what a test wants.
+// Servers between TMU and backend: a proxy that holds a download back, and one that gives the false answers of a test.
 
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
@@ -20,7 +20,7 @@ async function listen(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-/** A port that nobody listens on (yet). */
+/** A port without a listener. */
 export async function freePort(): Promise<number> {
   const server = createTcpServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -30,15 +30,15 @@ export async function freePort(): Promise<number> {
 }
 
 export interface Proxy extends Listening {
-  /** Downloads stop after this many bytes and wait; undefined: they run through. */
+  /** Downloads stop after this many bytes and wait; undefined: they are not stopped. */
   holdAfter: number | undefined;
   /** The Range header of each download, `none` where there was none. */
   readonly ranges: string[];
-  /** What is held goes on. */
+  /** Lets held downloads continue. */
   release(): void;
 }
 
-/** Passes everything on to `target`. */
+/** Forwards everything to `target`. */
 export async function startProxy(target: string, holdAfter?: number): Promise<Proxy> {
   const held = new Set<() => void>();
   const proxy = {
@@ -76,13 +76,13 @@ export async function startProxy(target: string, holdAfter?: number): Promise<Pr
 }
 
 export interface Lies {
-  /** Instead of what `/latest_version` answers. */
+  /** Replaces the answer of `/latest_version`. */
   readonly latest?: { readonly status: number; readonly body: string };
-  /** Instead of an image. */
+  /** Replaces an image. */
   readonly download?: (answer: ServerResponse) => void;
 }
 
-/** Passes on what it does not lie about: metadata is signed, so a liar has to leave it alone. */
+/** Forwards everything except the false answers: metadata is signed, so it is not changed. */
 export async function startLiar(target: string, { latest, download }: Lies): Promise<Listening> {
   return listen((incoming, answer) => {
     const { pathname } = new URL(incoming.url!, target);

@@ -1,4 +1,4 @@
-// Campaigns under fire: TMU, CGW, ECUs and server are killed by SIGKILL at random moments, and what is left on the disks is judged.
+// Campaigns with kills: TMU, CGW, ECUs and server are killed by SIGKILL at random moments, and then the disks are checked.
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -25,12 +25,12 @@ const ECUS = ['EDT', 'INV'] as const;
 type Ecu = (typeof ECUS)[number];
 type ByEcu<T> = Readonly<Record<Ecu, T>>;
 type Victim = 'TMU' | 'CGW' | Ecu | 'SERVER';
-/** Those who hold the software are shot at most. */
+/** Processes that are killed; those that hold the software are killed most often. */
 const VICTIMS: readonly Victim[] = ['TMU', 'TMU', 'CGW', ...ECUS, ...ECUS, 'SERVER'];
 
 /**
- * In the order of a campaign: a shot falls at a random moment after the campaign has come to a phase. `withinMs` spreads
- * over the phase and a little beyond. The first one is seldom: what dies before anything was begun is only put off.
+ * Aims in the order of a campaign: a kill comes at a random moment after the campaign has reached a phase. `withinMs`
+ * covers the phase and a little more. The first aim is rare: a kill before anything has begun only delays the campaign.
  */
 interface Aim {
   readonly state: CampaignState['kind'];
@@ -45,12 +45,12 @@ const AIMS: readonly Aim[] = [
   { state: 'verifying', withinMs: 2500 },
   { state: 'committing', withinMs: 400 },
 ];
-/** After a shot that leads to it. */
+/** Used after a kill that leads to a rollback. */
 const AIM_AT_WAY_BACK: Aim = { state: 'rolling-back', withinMs: 1500 };
-/** So long a phase is waited for; an ECU that is silent is waited for by the TMU, too. */
+/** How long a phase is waited for; the TMU also waits for silent ECUs. */
 const AIM_MS = 8000;
 
-/** Outcomes after which a campaign is over; anything else is asked for once more. */
+/** Outcomes after which a campaign has ended; after any other outcome the TMU checks once more. */
 const SETTLED: ReadonlySet<unknown> = new Set([
   'SUCCESS',
   'UP_TO_DATE',
@@ -58,7 +58,7 @@ const SETTLED: ReadonlySet<unknown> = new Set([
   'PRECONDITION_FAILED',
   'SECURITY_VALIDATION_FAILED',
 ]);
-/** A vehicle that is not settled after so many undisturbed cycles never will be. */
+/** A vehicle that is not settled after this many undisturbed cycles counts as stuck. */
 const PATIENCE_CYCLES = 12;
 const VIN = '1CANXTABENCH00001';
 /** The routine of the inverter that a command starts. */
@@ -66,13 +66,13 @@ const CALIBRATION = '0230';
 
 export interface FireOptions {
   readonly seed: string;
-  /** Kills that are left; those who share it shoot until none is. */
+  /** Kills that are left; vehicles that share this object continue until it is 0. */
   readonly shots: { left: number };
-  /** Kills within one campaign, at most. */
+  /** Largest number of kills within one campaign. */
   readonly perCampaign: number;
   /** bytes */
   readonly imageBytes: number;
-  /** Between two looks at the files of the ECUs. */
+  /** Time between two checks of the ECUs' files. */
   readonly glanceMs: number;
   /** The bus specification of all processes. */
   readonly bus: string;
@@ -80,16 +80,16 @@ export interface FireOptions {
 
 export interface FireReport {
   readonly kills: Readonly<Record<Victim, number>>;
-  /** What the journal said when the shot fell. */
+  /** Number of kills by the state in the journal at that moment. */
   readonly states: Readonly<Record<string, number>>;
-  /** Commands by the state in which they ended. */
+  /** Number of commands by their final state. */
   readonly commands: Readonly<Record<string, number>>;
   readonly campaigns: number;
-  /** With their codes. */
+  /** Outcomes with their codes. */
   readonly outcomes: Readonly<Record<string, number>>;
   /** Empty when every invariant held. */
   readonly violations: readonly string[];
-  /** What happened; empty when every invariant held. */
+  /** Log of events; empty when every invariant held. */
   readonly log: readonly string[];
 }
 
@@ -98,13 +98,13 @@ export async function underFire(options: FireOptions): Promise<FireReport> {
   return fire.run();
 }
 
-/** For whoever reads the output of a test: figures, and the whole story of a failure. */
+/** Prints the figures of a run, and the whole log after a failure. */
 export function tell(what: string, { log, ...figures }: FireReport): void {
   const lines = [`kill -9, ${what}: ${JSON.stringify(figures)}`, ...log];
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** What the vehicle runs for good between two campaigns. */
+/** What each ECU runs between two campaigns. */
 interface Standing {
   readonly files: ByEcu<EcuFiles>;
   readonly counters: ByEcu<number>;
@@ -125,7 +125,7 @@ class Fire {
   /** Everything that an ECU may ever run, by SHA-256. */
   readonly #allowed: ByEcu<Set<string>> = { EDT: new Set(), INV: new Set() };
   readonly #backend: TestBackend;
-  /** When the campaign began. */
+  /** State when the campaign began. */
   #before: Standing;
   #version = '';
   #images: readonly Image[] = [];
@@ -171,7 +171,7 @@ class Fire {
       await this.#command();
       const count = 1 + Math.floor(this.#random.fraction() * perCampaign);
       const aims = Array.from({ length: count }, () => this.#pick(AIMS));
-      // A shot at the end of a campaign leaves nothing for those that come before it.
+      // A kill at the end of a campaign leaves nothing to hit for earlier aims.
       aims.sort((a, b) => AIMS.indexOf(a) - AIMS.indexOf(b));
       for (const aim of aims) {
         if (shots.left === 0 || !(await this.#shoot(aim))) break;
@@ -181,7 +181,7 @@ class Fire {
       await this.#judge();
       await this.#command();
     }
-    // The proof of health: without shots the next update succeeds.
+    // Shows that the vehicle still works: without kills the next update succeeds.
     await this.#release('3.0.0');
     const outcome = await this.#settle();
     if (outcome !== 'SUCCESS') this.#violated(`the last update, undisturbed, ended ${outcome}`);
@@ -211,7 +211,10 @@ class Fire {
     await this.#backend.release(...this.#images);
   }
 
-  /** The inverter counts how often it is calibrated, whoever is killed meanwhile. Nobody may be there to take the order. */
+  /**
+   * The inverter counts its calibrations, whichever process is killed meanwhile. The server may not run when the command
+   * is sent.
+   */
   async #command(): Promise<void> {
     const order = { ecu: 'INV', action: 'calibrate' };
     try {
@@ -240,7 +243,7 @@ class Fire {
     return tmu;
   }
 
-  /** False, and nobody is killed: the campaign has come to its end. */
+  /** False when the campaign has ended: no process was killed. */
   async #shoot(aim: Aim): Promise<boolean> {
     const { state, withinMs } = this.#aim ?? aim;
     this.#aim = undefined;
@@ -296,7 +299,9 @@ class Fire {
     }
   }
 
-  /** No shots any more: what runs may end by itself, otherwise cycles run until the campaign has an outcome. */
+  /**
+   * No more kills: a running process may end by itself, otherwise cycles run until the campaign has an outcome.
+   */
   async #settle(): Promise<string> {
     const daemon = this.#running.get('TMU')!;
     if (daemon.exit === undefined) {
@@ -319,7 +324,7 @@ class Fire {
     return last;
   }
 
-  /** The TMU has said how it ended: so it is. */
+  /** Checks that the outcome reported by the TMU is true. */
   async #ended({ outcome, code }: Json): Promise<string> {
     const name = code === undefined ? String(outcome) : `${outcome} ${code}`;
     this.#outcomes[name] = (this.#outcomes[name] ?? 0) + 1;
@@ -332,9 +337,9 @@ class Fire {
     return String(outcome);
   }
 
-  /** At any instant, whoever is alive or dead. Everything is read from the files; nobody's word counts. */
+  /** Runs at any instant, whichever processes run. Everything is read from the files, not from reports. */
   async #glance(when: string): Promise<void> {
-    // The counters first: what is confirmed now was not less so before, if these are right.
+    // Reads the counters first: a confirmation can only have come later than these values.
     const counters = await byEcu((ecu) => readCounter(this.#vehicle.folder(ecu)));
     const files = await byEcu((ecu) => readEcu(this.#vehicle.folder(ecu)));
     for (const ecu of ECUS) {
@@ -351,7 +356,7 @@ class Fire {
     }
   }
 
-  /** Again and again: what must never be is often over when the next shot falls. */
+  /** Checks repeatedly: a violation is often gone before the next kill. */
   #watch(): () => Promise<void> {
     let isOver = false;
     const watching = (async () => {
@@ -370,7 +375,7 @@ class Fire {
     return this.#images.some((image) => image.ecu === ecu && image.sha256 === files[ecu].sha256);
   }
 
-  /** Between two campaigns: all new, or all as it was; nothing pending. */
+  /** Check between two campaigns: all ECUs new, or all unchanged; nothing pending. */
   async #judge(): Promise<void> {
     const when = `${this.#version}, at rest`;
     await this.#glance(when);
@@ -394,7 +399,7 @@ class Fire {
     this.#before = now;
   }
 
-  /** Every campaign of the journal has ended, and the backend has heard of each end once. */
+  /** Every campaign of the journal has ended, and the backend has each end exactly once. */
   async #judgeReports(): Promise<void> {
     const { old, current } = await readJournals(this.#state);
     using database = new DatabaseSync(path.join(this.#backend.data, 'can-ota.db'), {
@@ -403,7 +408,7 @@ class Fire {
     const reports = database.prepare('SELECT outcome FROM reports WHERE campaign = ?');
     for (const { id, outcome } of historyOf([...old, ...current])) {
       const heard = reports.all(id).map((row) => row.outcome);
-      // A failed way back is told at once, and told again when it has come to its end.
+      // A failed rollback is reported at once, and again when it has ended.
       const ends = heard.filter((told) => told !== 'ROLLBACK_FAILED');
       if (ends.length !== 1 || ends[0] !== outcome) {
         this.#violated(`campaign ${id} ended ${outcome}, the backend heard [${heard.join(', ')}]`);
@@ -411,7 +416,7 @@ class Fire {
     }
   }
 
-  /** Every command has ended, and the inverter did what they say: none of them twice. */
+  /** Every command has ended, and the inverter did what their states say, none of them twice. */
   async #judgeCommands(): Promise<void> {
     let rows = this.#commandRows();
     for (let tries = 1; tries <= PATIENCE_CYCLES && rows.some(isOpen); tries++) {
@@ -474,7 +479,7 @@ async function byEcu<T>(work: (ecu: Ecu) => Promise<T>): Promise<ByEcu<T>> {
   return { EDT: await work('EDT'), INV: await work('INV') };
 }
 
-/** Where shots fall is a matter of time. */
+/** Real time, because kills hit running processes. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

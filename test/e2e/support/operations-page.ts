@@ -1,4 +1,4 @@
-// The commands of a page below docs/operations, run as they stand there: page and test cannot differ.
+// Runs the commands of a page in docs/operations exactly as they are written, so that page and test cannot differ.
 
 import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,16 +10,16 @@ const WRITTEN_URL = 'http://127.0.0.1:8080';
 
 export interface PageOptions {
   readonly url?: string;
-  /** Other words of the page and what stands for them here. */
+  /** Words of the page and their replacements in this test. */
   readonly replace?: Readonly<Record<string, string>>;
-  /** Libfaketime: `+360d`. */
+  /** Shift of the date for libfaketime, like `+360d`. */
   readonly shift?: string;
 }
 
 export class OperationsPage {
   readonly #sections: ReadonlyMap<string, string>;
   readonly #tried = new Set<string>();
-  /** Where the commands run; the page's names (`ceremony`, `release.token`) are in here. */
+  /** Folder in which the commands run; it contains the names of the page (`ceremony`, `release.token`). */
   readonly place: string;
   readonly #programs: string;
 
@@ -52,7 +52,7 @@ export class OperationsPage {
     await symlink(target, path.join(this.place, name));
   }
 
-  /** All commands of a section, one after the other, to the first that fails. */
+  /** Runs all commands of a section in order, up to the first one that fails. */
   async section(heading: string, options: PageOptions = {}): Promise<Run> {
     const commands = this.#sections.get(heading);
     if (commands === undefined) {
@@ -72,14 +72,14 @@ export class OperationsPage {
     });
   }
 
-  /** The same, where success is expected. */
+  /** Like `section`, but expects success. */
   async does(heading: string, options: PageOptions = {}): Promise<string> {
     const done = await this.section(heading, options);
     expect(done.exit?.code, String(done)).toBe(0);
     return done.lines.join('\n');
   }
 
-  /** A page may not grow commands that no test runs. */
+  /** Fails when the page has a command that no test has run. */
   expectAllTried(): void {
     expect([...this.#tried].sort()).toEqual([...this.#sections.keys()].sort());
   }
@@ -87,7 +87,7 @@ export class OperationsPage {
 
 export const FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 
-/** The environment of a process whose day is another one; its monotonic clock is right. */
+/** The environment of a process with a shifted date; its monotonic clock is not shifted. */
 export function shifted(offset: string | undefined): NodeJS.ProcessEnv {
   if (offset === undefined) return {};
   return {

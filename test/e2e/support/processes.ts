@@ -1,4 +1,4 @@
-// Real processes of can-ota for tests: started, watched line by line, and none of them outlives its test.
+// Real processes of can-ota for tests: started, watched line by line, and ended with their test.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -13,11 +13,11 @@ import { it } from 'vitest';
 export const root = path.resolve(import.meta.dirname, '../../..');
 export const cli = path.join(root, 'src', 'cli', 'main.ts');
 
-/** In the environment of everything that a test starts, and so of everything that those start. */
+/** Environment variable of everything that a test starts, directly or indirectly. */
 const MARKER = 'CAN_OTA_E2E';
-/** What was compiled once is not compiled again: half of what a process costs that lives for seconds. */
+/** Cache of compiled code, which saves half of the cost of a process that runs for seconds. */
 const COMPILED = path.join(root, 'node_modules', '.cache', 'can-ota-e2e');
-/** A wait that fails says so well before the test's own limit. */
+/** Limit of a wait, below the test's own limit, so that the failed wait itself is reported. */
 const WAIT_MS = 300_000;
 
 export interface Exit {
@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly input?: string;
   /** Leaves standard input open after `input`. */
   readonly keepInput?: boolean;
-  /** As the bench starts its processes: it is told when they are ready, and they end with it. */
+  /** Starts the process as the bench does: it reports when it is ready, and ends with its parent. */
   readonly supervised?: boolean;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
@@ -57,7 +57,7 @@ export class Run {
 
   constructor(args: readonly string[], options: RunOptions = {}) {
     this.args = args;
-    // The tests on vcan0 run the built package: half the files to read where every system call is slow.
+    // The tests on vcan0 run the built package: half as many files to read where every system call is slow.
     const [program, ...first] = options.program ?? [
       process.execPath,
       process.env.CAN_OTA_CLI ?? cli,
@@ -119,7 +119,7 @@ export class Run {
     this.process.stdin!.write(text);
   }
 
-  /** Standard output as JSON, line by line; lines that are none are left out. */
+  /** Standard output as JSON, line by line; lines that are not JSON are left out. */
   get events(): Json[] {
     return this.lines.flatMap((line) => {
       try {
@@ -137,7 +137,7 @@ export class Run {
     return JSON.parse(line) as Json;
   }
 
-  /** The first line of standard output that fits. */
+  /** The first line of standard output that matches. */
   line(pattern: RegExp): Promise<string> {
     return this.#until(
       () => this.lines.find((line) => pattern.test(line)),
@@ -145,19 +145,19 @@ export class Run {
     );
   }
 
-  /** The first event whose fields are those of `wanted`, and for which `test` holds. */
+  /** The first event with the fields of `wanted` for which `test` holds. */
   event(wanted: Json, test: (event: Json) => boolean = () => true): Promise<Json> {
     const fits = (event: Json): boolean =>
       Object.entries(wanted).every(([key, value]) => event[key] === value) && test(event);
     return this.#until(() => this.events.find(fits), `an event ${JSON.stringify(wanted)}`);
   }
 
-  /** Resolves when `holds` is true after some line. */
+  /** Resolves when `holds` is true after a line. */
   until(holds: () => boolean, what: string): Promise<true> {
     return this.#until(() => (holds() ? true : undefined), what);
   }
 
-  /** Resolves when standard error holds what fits. */
+  /** Resolves when standard error matches. */
   error(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#until(
       () => pattern.exec(this.stderr) ?? undefined,
@@ -203,7 +203,7 @@ export class Run {
   }
 }
 
-/** What one test has started and made. */
+/** Processes and folders of one test. */
 interface Belongings {
   readonly runs: Set<Run>;
   readonly folders: Set<string>;
@@ -218,12 +218,12 @@ function mine(): Belongings {
   return store;
 }
 
-/** Processes wait more than they work: a few tests at a time fill two cores. */
+/** How many tests run at a time: processes wait more than they work, so a few tests fill two cores. */
 const AT_A_TIME = 4;
 let running = 0;
 const queue: (() => void)[] = [];
 
-/** A test with processes of its own. When it ends, so do they, and its folders are removed. */
+/** A test with its own processes and folders, which are ended and removed after it. */
 export function scenario(name: string, body: () => Promise<void>, limitMs?: number): void {
   it.concurrent(
     name,
@@ -246,7 +246,7 @@ export function scenario(name: string, body: () => Promise<void>, limitMs?: numb
   );
 }
 
-/** Calls `end` when the scenario is over. */
+/** Calls `end` when the scenario ends. */
 export function atTheEnd(end: () => void): void {
   mine().endings.add(end);
 }
@@ -255,16 +255,16 @@ function stop(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // ended by itself
+    // It has ended by itself.
   }
 }
 
-/** `can-ota ARGS` as a process. */
+/** Starts `can-ota ARGS` as a process. */
 export function start(args: readonly string[], options: RunOptions = {}): Run {
   return new Run(args, options);
 }
 
-/** `can-ota ARGS` to its end. */
+/** Runs `can-ota ARGS` to its end. */
 export async function run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
   const started = new Run(args, options);
   await started.exited;
@@ -277,12 +277,12 @@ export async function folder(): Promise<string> {
   return made;
 }
 
-/** A bus of its own for every test. */
+/** A separate bus for each test. */
 export function freshBus(options = 'bitrate=0'): string {
   return `local:e2e-${randomBytes(6).toString('hex')}?${options}`;
 }
 
-/** The living processes that `run` started, directly or not, itself included; with their command lines. */
+/** The running processes that `run` started, directly or not, including itself, with their command lines. */
 export function family(run: Run): { readonly pid: number; readonly command: string }[] {
   return processesOf(run).flatMap((pid) => {
     try {
@@ -309,7 +309,7 @@ function processesOf(run: Run): number[] {
     .map(Number);
 }
 
-/** Polls the process table, which has no events, until nothing of `run` is left. */
+/** Polls the process table, which has no events, until no process of `run` is left. */
 export async function allGone(run: Run, withinMs = 120_000): Promise<void> {
   await eventually(() => {
     const left = family(run);
@@ -317,7 +317,7 @@ export async function allGone(run: Run, withinMs = 120_000): Promise<void> {
   }, withinMs);
 }
 
-/** Repeats `check` until it does not throw; for what other processes do without telling. */
+/** Repeats `check` until it does not throw, for effects of other processes that have no event. */
 export async function eventually<T>(
   check: () => T | Promise<T>,
   withinMs = 120_000,
@@ -333,7 +333,7 @@ export async function eventually<T>(
   }
 }
 
-/** `work` for every item, `width` of them at the same time. */
+/** Runs `work` for every item, `width` of them at the same time. */
 export async function inTurns<T, R>(
   width: number,
   items: readonly T[],

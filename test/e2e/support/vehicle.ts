@@ -1,4 +1,4 @@
-// A provisioned vehicle and its backend out of single processes, for what a bench does not show: restarts, faults, liars.
+// A provisioned vehicle and its backend as single processes, for what a bench cannot show: restarts, faults, false answers.
 
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -18,7 +18,10 @@ import { folder, freshBus, type Run, run, start } from './processes.ts';
 
 const made = new Map<string, Promise<World>>();
 
-/** Made at the first call; every backend, vehicle and state directory of a file are copies that know each other. */
+/**
+ * Made at the first call; the backends, vehicles and state directories of a file are copies of it and know each
+ * other.
+ */
 function worldOf(ecus: readonly string[]): Promise<World> {
   const key = [...ecus].sort().join(' ');
   let known = made.get(key);
@@ -62,12 +65,12 @@ export interface VehicleOptions {
   readonly bus?: string;
   /** `--fault` by ECU. */
   readonly faults?: Readonly<Record<string, readonly string[]>>;
-  /** Only these are started; all unless told. */
+  /** ECUs that are started; all by default. */
   readonly ecus?: readonly string[];
   readonly approve?: 'ask' | 'yes' | 'no';
-  /** More arguments of the CGW: `['--signal', 'speed=50']`. */
+  /** Further arguments of the CGW: `['--signal', 'speed=50']`. */
   readonly cgw?: readonly string[];
-  /** Where the flash files are; those of a provisioned vehicle unless told. */
+  /** Folder of the flash files; those of a provisioned vehicle by default. */
   readonly flash?: string;
   /** Changes of the vehicle file by ECU: `{ EDT: { verification: 'full' } }`. */
   readonly changes?: Readonly<Record<string, object>>;
@@ -77,7 +80,7 @@ export class TestVehicle {
   readonly bus: string;
   readonly flash: string;
   readonly ecus: ReadonlyMap<string, Run>;
-  /** Options of every command that speaks with it: bus, and vehicle or keys. */
+  /** Options of every command for this vehicle: bus, and vehicle or keys. */
   readonly shared: readonly string[];
 
   constructor(
@@ -96,7 +99,7 @@ export class TestVehicle {
     return this.ecus.get(name)!;
   }
 
-  /** Starts an ECU (again) on the flash that it has. */
+  /** Starts an ECU (again) with its present flash. */
   async start(name: string): Promise<Run> {
     const ecu = start(['ecu', name, '--json', '--flash', this.folder(name), ...this.shared], {
       supervised: true,
@@ -109,12 +112,12 @@ export class TestVehicle {
     return path.join(this.flash, name);
   }
 
-  /** What the ECU says over the bus about the software that it runs. */
+  /** The software version that the ECU reports over the bus. */
   async version(name: string): Promise<unknown> {
     return (await this.read(name, 'F189')).text;
   }
 
-  /** One data identifier, as `can-ota read --json` tells it. */
+  /** One data identifier, as `can-ota read --json` prints it. */
   async read(name: string, did: string): Promise<Record<string, unknown>> {
     return (await run(['read', name, did, '--json', ...this.shared])).last;
   }
@@ -128,7 +131,7 @@ export class TestVehicle {
   }
 }
 
-/** For tools that need no factory: ECUs that take the well-known keys. */
+/** ECUs with the well-known keys, for tools that need no factory. */
 export async function startBenchVehicle(ecus: readonly string[]): Promise<TestVehicle> {
   const shared = ['--bus', freshBus(), '--bench-keys'];
   return startEcus(await folder(), shared, ecus, {});
@@ -164,7 +167,7 @@ export class TestFactory {
     this.#ecus = ecus;
   }
 
-  /** With a CGW that asks the driver unless `ecus` says otherwise. */
+  /** By default with a CGW that asks the driver. */
   static async open(ecus: readonly string[] = ['CGW', 'EDT', 'INV']): Promise<TestFactory> {
     return new TestFactory(await worldOf(ecus), ecus);
   }
@@ -173,7 +176,7 @@ export class TestFactory {
     return this.#world.vehicleFile;
   }
 
-  /** Every ECU a process, all on one bus and ready. */
+  /** Starts every ECU as a process, all on one bus and ready. */
   async vehicle(options: VehicleOptions = {}): Promise<TestVehicle> {
     const { bus = freshBus(), changes, ecus = this.#ecus } = options;
     const flash = options.flash ?? (await this.flash());
@@ -181,7 +184,7 @@ export class TestFactory {
     return startEcus(flash, ['--bus', bus, '--vehicle', file], ecus, options);
   }
 
-  /** The flash files of a vehicle that left the factory. */
+  /** The flash files of a new vehicle. */
   async flash(): Promise<string> {
     const flash = path.join(await folder(), WORLD.flash);
     await copyWorld(this.#world, 'flash', flash);
@@ -214,7 +217,7 @@ export class TestFactory {
 }
 
 export interface BackendOptions {
-  /** More arguments. */
+  /** Further arguments. */
   readonly more?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -239,7 +242,7 @@ async function startBackend(
 
 export class TestBackend {
   readonly url: string;
-  /** Key ceremony, trust folder and data. */
+  /** Folder of the key ceremony, the trust folder and the data. */
   readonly home: string;
   readonly process: Run;
   readonly #world: World;
@@ -255,7 +258,7 @@ export class TestBackend {
     return path.join(this.home, WORLD.server);
   }
 
-  /** What the backend gets from the key ceremony. */
+  /** Folder that the backend gets from the key ceremony. */
   get trust(): string {
     return path.join(this.home, WORLD.trust);
   }
@@ -270,17 +273,17 @@ export class TestBackend {
     await this.process.exited;
   }
 
-  /** Again on the same folders, under another address. */
+  /** Starts it again on the same folders, at another address. */
   startAgain(options: BackendOptions = {}): Promise<TestBackend> {
     return startBackend(this.home, this.#world, options);
   }
 
-  /** Signed offline and uploaded. */
+  /** Signs releases offline and uploads them. */
   async release(...images: readonly Image[]): Promise<void> {
     await this.#release(images, []);
   }
 
-  /** The same, encrypted for the ECU. */
+  /** The same, with images encrypted for the ECU. */
   async releaseEncrypted(...images: readonly Image[]): Promise<void> {
     await this.#release(
       images,
@@ -288,7 +291,7 @@ export class TestBackend {
     );
   }
 
-  /** A safety release, as a person at the keys makes one. */
+  /** Makes a safety release, as a person with the keys does. */
   async releaseForced({ ecu, file, version }: Image): Promise<void> {
     const added = await run([
       ...['release', 'add', file, '--ecu', ecu, '--version', version, '--forced'],
@@ -298,7 +301,7 @@ export class TestBackend {
     if (added.exit?.code !== 0) throw new Error(`the release was refused: ${added}`);
   }
 
-  /** A token that may release, and cancel what is under way. */
+  /** A token that may release, and cancel running campaigns. */
   async tokenFile(): Promise<string> {
     const file = path.join(this.home, 'release.token');
     await writeFile(file, `${this.#world.releaseToken}\n`, { mode: 0o600 });
@@ -309,7 +312,7 @@ export class TestBackend {
     return releaseInWorld({ ...this.#world, home: this.home }, this.url, images, encrypted);
   }
 
-  /** By hand, as a person could who has a password and no key: nobody signs it. */
+  /** Uploads by the page, as a user with a password and no key does: the image is not signed. */
   async upload(image: Image): Promise<void> {
     const form = new FormData();
     form.set('ecu', image.ecu);
@@ -320,7 +323,7 @@ export class TestBackend {
     if (!answer.ok) throw new Error(`the upload was refused: ${await answer.text()}`);
   }
 
-  /** A page of the person who runs the backend. */
+  /** A page of the backend, as its operator sees it. */
   async page(target: string): Promise<string> {
     const answer = await fetch(new URL(target, this.url), {
       headers: { ...(await this.logIn()), accept: 'text/html' },
@@ -328,7 +331,7 @@ export class TestBackend {
     return answer.text();
   }
 
-  /** What the pages show of the reports: the last one of the vehicle. */
+  /** The text of the pages about reports: the last report of the vehicle. */
   pages(): Promise<string> {
     return this.page('/vehicles?vin=1CANXTABENCH00001');
   }
@@ -360,14 +363,14 @@ export function startTmu({ vehicle, server, state, more = ['--once'] }: TmuArgum
   return start([...args, ...vehicle.shared, ...more], { supervised: true });
 }
 
-/** One cycle to its end. */
+/** Runs one cycle to its end. */
 export async function cycle(options: TmuArguments): Promise<Run> {
   const tmu = startTmu(options);
   await tmu.exited;
   return tmu;
 }
 
-/** The last line of a TMU process, which tells the outcome. */
+/** The last line of a TMU process, which contains the outcome. */
 export function outcomeOf(tmu: Run): Record<string, unknown> {
   const outcome = tmu.events.filter(({ kind }) => kind === 'outcome').at(-1);
   if (outcome === undefined) throw new Error(`no outcome: ${tmu}`);

@@ -1,4 +1,4 @@
-// A vehicle of two ECUs and a TMU between mock repositories and a network that can be told to fail.
+// A vehicle of two ECUs and a TMU between mock repositories and a network with faults.
 
 import type {
   Checkin,
@@ -60,7 +60,7 @@ const signerOf = (seed: number): LocalSigner => signerFromSeed(new Uint8Array(32
 const tmuSigner = signerOf(1);
 const edtSigner = signerOf(2);
 
-/** How the network treats one file. */
+/** Network fault of one file. */
 export type Fault = BackendFailure | 'cut' | 'drip' | 'stall' | 'endless' | 'short';
 
 export class UptaneWorld {
@@ -70,13 +70,13 @@ export class UptaneWorld {
   readonly events: TmuEvent[] = [];
   readonly running = new Map<string, InstalledImage>();
   storage = new FaultStorage();
-  /** What EDT answers to DID FD22 instead of a right report. */
+  /** EDT's answer to DID FD22 in place of a correct report. */
   edtReport: (() => DriverResult<Uint8Array | undefined>) | undefined;
   edtAttack: AttackCode | '' = '';
   edtReports = 0;
-  /** What the TMU tells of itself. */
+  /** Telemetry of the TMU at the check-in. */
   telemetry: CheckinTelemetry | undefined;
-  /** Which ECU was told that the Director has which of its reports. */
+  /** Acknowledged reports by ECU. */
   readonly received: string[] = [];
   #processes = 0;
 
@@ -84,7 +84,7 @@ export class UptaneWorld {
     this.backend = new UptaneBackend(this.clock, this.mock);
   }
 
-  /** A new process of the TMU on the same disk. */
+  /** Starts a new process of the TMU on the same disk. */
   open(options: Partial<UptaneOptions> = {}): Promise<UptaneSource> {
     const { director, images } = this.mock;
     return UptaneSource.open(
@@ -155,7 +155,7 @@ export class UptaneWorld {
     return this.run(source.check(signal));
   }
 
-  /** One check by a process of its own. */
+  /** Runs one check in its own process. */
   async once(options: Partial<UptaneOptions> = {}) {
     return this.check(await this.open(options));
   }
@@ -172,20 +172,20 @@ export class UptaneWorld {
   }
 }
 
-/** Director, image repository and time, over a network that loses, cuts and drips. */
+/** Director, image repository and time, over a network that loses, cuts and slows down answers. */
 export class UptaneBackend extends FakeBackend {
   readonly fetched: string[] = [];
   readonly manifests: ReturnType<typeof manifestOf>[] = [];
-  /** By file, for instance `director targets.json`; used up one by one. */
+  /** Faults by file, for instance `director targets.json`; used one by one. */
   readonly faults = new Map<string, Fault[]>();
   checkinFaults: BackendFailure[] = [];
   /** The telemetry of each check-in. */
   readonly told: unknown[] = [];
   timeFaults: BackendFailure[] = [];
-  /** Instead of a right attestation. */
+  /** Replaces a correct attestation. */
   makeTime: ((nonces: readonly string[]) => unknown) | undefined;
   timeRequests = 0;
-  /** Bytes that left the server. */
+  /** Bytes that the server has sent. */
   sentBytes = 0;
   readonly #clock: VirtualClock;
   readonly #mock: MockRepositories;
@@ -266,7 +266,7 @@ export class UptaneBackend extends FakeBackend {
   }
 }
 
-/** As the Director reads it. Throws when it is not signed by the TMU. */
+/** The manifest as the Director reads it. Throws when the TMU has not signed it. */
 function manifestOf({ manifest, vin }: Checkin) {
   const key = ed25519PublicKey(Buffer.from(tmuSigner.publicKey.keyval.public, 'hex'));
   const checked = checkManifest(JSON.parse(JSON.stringify(manifest)), key);

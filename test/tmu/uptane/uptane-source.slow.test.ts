@@ -1,10 +1,10 @@
-// The Primary between two repositories: a signal or a power cut anywhere.
+// The Primary between two repositories: a signal or a power cut at any moment.
 
 import { describe, expect, it } from 'vitest';
 import { MOCK_NOW_MS } from '../../support/mock-repositories.ts';
 import { SERIALS, UptaneWorld } from './support.ts';
 
-/** One release for EDT, and the Director wants it there. */
+/** One release for EDT, assigned by the Director. */
 function world() {
   const w = new UptaneWorld();
   const release = w.mock.release('EDT');
@@ -47,7 +47,7 @@ it('a power cut at every write leaves a state from which it goes on', async () =
     w.storage = w.storage.afterPowerCut('lost');
     expect((await w.once()).kind, `cut at ${at}`).toBe('offers');
     expect(w.eventsOf('verified').at(-1)!.director).toMatchObject({ root: 2 });
-    // What was verified once may not be taken back, before the cut or after it.
+    // Verified versions may not go back, before the cut or after it.
     w.mock.director.replay(0);
     expect(await w.once(), `cut at ${at}`).toMatchObject({ kind: 'untrusted' });
   }

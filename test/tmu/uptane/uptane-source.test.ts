@@ -1,4 +1,4 @@
-// The Primary between two repositories: what it verifies, keeps, tells the Director and hands to its ECUs.
+// The Primary between two repositories: what it verifies, keeps, reports to the Director and gives to its ECUs.
 
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../../src/core/errors.ts';
@@ -13,7 +13,7 @@ import { away, SERIALS, TMU_SERIAL, UptaneWorld, VIN, vehicle } from './support.
 const DAY = 86_400_000;
 const never = new AbortController().signal;
 
-/** One release for EDT, and the Director wants it there. */
+/** One release for EDT, assigned by the Director. */
 function world() {
   const w = new UptaneWorld();
   const release = w.mock.release('EDT');
@@ -203,7 +203,7 @@ describe('what is refused', () => {
     expect(await w.once()).toMatchObject({ kind: 'untrusted', code: 'SLOW_RETRIEVAL' });
     expect(w.clock.nowMs() - before).toBeLessThan(90_000);
     expect(w.eventsOf('retry')).toHaveLength(3);
-    // Slow for once is no attack.
+    // A single slow answer is no attack.
     w.backend.faults.set('director timestamp.json', [fault]);
     expect((await w.once()).kind).toBe('offers');
   });
@@ -235,7 +235,7 @@ describe('the time', () => {
     w.backend.fetched.length = 0;
     w.backend.makeTime = (nonces) => make(w, nonces);
     expect(await w.once()).toMatchObject({ kind: 'untrusted', code });
-    // Only whether there are newer keys for the time.
+    // Asks only whether there are newer time keys.
     expect(w.backend.fetched.every((file) => /^director \d+\.root\.json$/.test(file))).toBe(true);
     expect(w.json('trust/time.json')).toMatchObject({ timeMs: MOCK_NOW_MS });
   });
@@ -374,7 +374,7 @@ describe('the manifest', () => {
   it('that the Director refuses does not keep the vehicle from verifying', async () => {
     const { w } = world();
     const refused = { ...away, code: 'HTTP_400', transient: false };
-    // Without any metadata of this vehicle there is nothing to verify, which is no attack.
+    // Without any metadata of this vehicle there is nothing to verify; that is no attack.
     w.backend.checkinFaults = [refused];
     expect(await w.once()).toMatchObject({ kind: 'failed', code: 'HTTP_400' });
     await w.once();
@@ -382,7 +382,7 @@ describe('the manifest', () => {
     expect(await w.once()).toMatchObject({ kind: 'offers', checkedIn: false });
     expect(w.eventsOf('warning')[0]!.text).toContain('refuses the manifest');
     expect(w.backend.timeRequests).toBe(1);
-    // Not so when the vehicle itself is not welcome.
+    // This does not apply when the vehicle itself is refused.
     w.backend.checkinFaults = [{ ...refused, code: 'HTTP_403' }];
     expect(await w.once()).toMatchObject({ kind: 'failed', code: 'HTTP_403' });
   });
@@ -574,7 +574,7 @@ describe('the state directory', () => {
       await expect(opened, damage).rejects.toThrow(`${file}: is damaged (`);
       await expect(opened, damage).rejects.toThrow(what);
     }
-    // The ways out: the copy, a file by hand, or none.
+    // The ways to repair it: the copy, a file written by hand, or no file.
     for (const bytes of [
       whole,
       new TextEncoder().encode(text.replace(/,"sha256":"[0-9a-f]*"/, '')),

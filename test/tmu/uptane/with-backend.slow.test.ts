@@ -45,7 +45,7 @@ const vehicle = vehicleSchema.parse({
   ],
 });
 
-/** Verifies like an ECU, opens what was encrypted for it, and signs what it then runs. */
+/** Verifies like an ECU, decrypts images for it, and signs reports of what it then runs. */
 class VerifyingEcu implements EcuDriver {
   readonly #ecu: TestEcu;
   readonly #root: Uint8Array;
@@ -145,7 +145,7 @@ class VerifyingEcu implements EcuDriver {
     return { ok: true, value, warnings: [] };
   }
 
-  /** Counters of version reports that the Director was said to have. */
+  /** Counters of version reports that were acknowledged as received by the Director. */
   readonly reportsReceived: number[] = [];
 
   async reportReceived(counter: number): Promise<DriverResult<void>> {
@@ -215,7 +215,7 @@ function rootOf({ dir }: Ceremony, repository: string): Uint8Array {
   return Uint8Array.from(readFileSync(path.join(dir, repository, '1.root.json')));
 }
 
-/** As the page and `can-ota server` see it. */
+/** The state as the page and `can-ota server` show it. */
 async function stateOf(backend: SignedBackend): Promise<string> {
   const admin = await backend.login();
   const reply = await admin.request('/vehicles');
@@ -241,7 +241,7 @@ describe('with the backend of this project', () => {
     expect(events.filter(({ kind }) => kind === 'attack' || kind === 'warning')).toEqual([]);
     expect(name).toContain('EDT-2.0.0');
     expect((await once()).outcome).toBe('UP_TO_DATE');
-    // The campaign's own check-in has told it: no check was needed for that.
+    // The campaign's own check-in has reported it, so no further check was needed.
     expect(await stateOf(backend)).toBe('up-to-date');
     expect(events.filter(({ kind }) => kind === 'verified')).toHaveLength(1);
   });
