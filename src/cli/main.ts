@@ -19,8 +19,7 @@ if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
 }
 
 /**
- * Runs the command with the npm package `node`, which has a new enough Node, in a clone or beside an
- * installed package.
+ * Runs the command with the npm package `node`, which has a new enough Node, in a clone or beside an installed package.
  */
 async function underNewerNode(): Promise<void> {
   const { createRequire } = await import('node:module');

@@ -8,9 +8,7 @@ type Listener = (reason: string) => void;
 let lost: { readonly reason: string; readonly isFault: boolean } | undefined;
 const listeners = new Set<Listener>();
 
-/**
- * Must be called before anything is written: an error of an output stream without a listener ends the process.
- */
+/** Must be called before anything is written: an error of an output stream without a listener ends the process. */
 export function guardOutput(): void {
   process.stdout.on('error', (error) => {
     if (lost !== undefined) return;

@@ -27,9 +27,7 @@ export interface Babbling {
 /** The highest priority; its only recessive bits are stuff bits. */
 const HIGHEST = classicFrame(0, new Uint8Array(8));
 
-/**
- * Begins at once. Throws RangeError on a wire without a bit rate: frames take no time there, so it would never end.
- */
+/** Begins at once. Throws RangeError on a wire without a bit rate: frames take no time there, so it would never end. */
 export function startBabbling(options: BabblingOptions): Babbling {
   const { wire, clock, gapMs = 0, frame = HIGHEST } = options;
   if (wire.bitrate === undefined) throw new RangeError(`${wire.name} has no bit rate to fill`);

@@ -69,10 +69,7 @@ const CAMPAIGN_LIMIT_MS = 6 * 3_600_000;
  * itself after 5 s.
  */
 const TRAFFIC_LIMIT_MS = 15_000;
-/**
- * Wait for an attacker's last request: the ECU executes it up to N_Bs later, after an answer without flow
- * control.
- */
+/** Wait for an attacker's last request: the ECU executes it up to N_Bs later, after an answer without flow control. */
 const LEFTOVER_MS = 2000;
 /** Chunk size of a chunked download: an image of 16 KiB has several chunks. */
 const CHUNK_BYTES = 1024;
@@ -477,7 +474,7 @@ function areUp(vehicle: SimulatedVehicle): boolean {
 }
 
 function whyNotAtRest({ vehicle, observer, services, injector }: Lane): string {
-  if (!(injector?.quiet ?? true)) return 'a fault has not been mended';
+  if (!(injector?.quiet ?? true)) return 'a fault has not been repaired';
   const off = fittedMachines(vehicle).filter((name) => !vehicle.machine(name).alive);
   if (off.length > 0) return `${off.join(', ')} did not start again`;
   return observer.atRest ? (services.unsettled ?? 'nothing') : observer.restlessness();

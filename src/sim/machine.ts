@@ -27,9 +27,7 @@ export interface MachineLife {
   onEnd(call: () => void): void;
 }
 
-/**
- * A running program, started at power-on. `stopped` resolves when it ends by itself, which it should not do.
- */
+/** A running program, started at power-on. `stopped` resolves when it ends by itself, which it should not do. */
 export interface RunningProgram {
   readonly stopped: Promise<unknown>;
 }
@@ -51,9 +49,7 @@ export type MachineEvent =
   | { readonly kind: 'power-on'; readonly life: number }
   | { readonly kind: 'power-cut'; readonly life: number }
   | { readonly kind: 'killed'; readonly life: number }
-  /**
-   * The program threw during its start, or ended by itself. `reason`: the message of the error, or how it ended.
-   */
+  /** The program threw during its start, or ended by itself. `reason`: the message of the error, or how it ended. */
   | { readonly kind: 'program-ended'; readonly life: number; readonly reason: string };
 
 export class SimulatedMachine {
@@ -185,10 +181,7 @@ class Life implements MachineLife {
   }
 }
 
-/**
- * A timer of a life, in a ring with the other timers of that life, so that the end of the life finds them
- * all.
- */
+/** A timer of a life, in a ring with the other timers of that life, so that the end of the life finds them all. */
 class LifeTimer implements Timer {
   before: LifeTimer = this;
   after: LifeTimer = this;

@@ -12,10 +12,7 @@ export interface SeededRandom extends Random {
   fork(label: string): SeededRandom;
 }
 
-/**
- * Rounds after which every bit of the state depends on every bit of the seed; the author of sfc32 recommends
- * them.
- */
+/** Rounds after which every bit of the state depends on every bit of the seed; the author of sfc32 recommends them. */
 const WARM_UP = 15;
 
 /** `1` and `'1'` are the same seed: one comes from code, the other from a command line. */

@@ -219,10 +219,7 @@ class Simulation {
     };
   }
 
-  /**
-   * Reports the first violation of each invariant. Only the very first is shrunk: the others mostly follow
-   * from it.
-   */
+  /** Reports the first violation of each invariant. Only the very first is shrunk: the others mostly follow from it. */
   async #found(
     full: EpisodePlan,
     plan: EpisodePlan,

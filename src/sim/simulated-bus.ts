@@ -64,10 +64,7 @@ const STEP_LIMIT = 64;
  * are recessive.
  */
 const ERROR_FRAME_BITS = -(1 + 3) + 6 + 8 + 3;
-/**
- * ISO 11898-1 10.4.6.4: bits that an error passive node waits after its own frame, so that other nodes come
- * first.
- */
+/** ISO 11898-1 10.4.6.4: bits that an error passive node waits after its own frame, so that other nodes come first. */
 const SUSPEND_BITS = 8;
 
 /** One object for each frame; it also is its place in the queue. */
@@ -238,10 +235,7 @@ export class SimulatedWire implements NodeWire {
     else this.#hand(frame, sent, endMs, true, fate.missedBy);
   };
 
-  /**
-   * Every receiver gets its own bytes, as from a real controller; a single receiver gets a copy only with
-   * `copy`.
-   */
+  /** Every receiver gets its own bytes, as from a real controller; a single receiver gets a copy only with `copy`. */
   #hand(
     frame: CanFrame,
     sent: Transmission,

@@ -17,8 +17,7 @@ export interface DiskOperation {
 }
 
 /**
- * `during` exists for `replace` only: the temporary file is written and synced, and has not replaced the old file
- * yet.
+ * `during` exists for `replace` only: the temporary file is written and synced, and has not replaced the old file yet.
  */
 export type DiskMoment = 'before' | 'during' | 'after';
 
@@ -212,9 +211,7 @@ export class SimulatedDisk {
     return this.#life;
   }
 
-  /**
-   * The power is cut: operations of the old life never return, and data that was not synced is lost, kept or torn.
-   */
+  /** The power is cut: operations of the old life never return, and data that was not synced is lost, kept or torn. */
   cut(random: Random): void {
     this.#end();
     const count = this.#unsyncedNames.length;

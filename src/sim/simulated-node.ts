@@ -27,18 +27,12 @@ export interface SimulatedBus extends CanBus {
    * wire offers once a frame. Does nothing in any other state.
    */
   restart(): void;
-  /**
-   * Cuts the power of the node: no further frame, outcome or event. Other nodes see its frame on the wire as
-   * broken.
-   */
+  /** Cuts the power of the node: no further frame, outcome or event. Other nodes see its frame on the wire as broken. */
   vanish(): void;
 }
 
 export interface AttachOptions {
-  /**
-   * As `restart-ms` of a CAN interface: time from bus-off to an automatic `restart`. Missing: no automatic
-   * restart.
-   */
+  /** As `restart-ms` of a CAN interface: time from bus-off to an automatic `restart`. Missing: no automatic restart. */
   readonly restartMs?: number;
 }
 
@@ -64,10 +58,7 @@ export interface NodeWire {
 /** 12.1.4.4: sequences of 11 recessive bits after which a bus-off node takes part again. */
 const RECOVERY_SEQUENCES = 128;
 const SEQUENCE_BITS = 11;
-/**
- * Recessive bits at the end of a frame that count for this: acknowledge delimiter, end of frame,
- * intermission.
- */
+/** Recessive bits at the end of a frame that count for this: acknowledge delimiter, end of frame, intermission. */
 const RECESSIVE_TAIL_BITS = 11;
 
 export class SimulatedNode extends BusEndpoint implements SimulatedBus {

@@ -212,9 +212,7 @@ export class SimulatedServer implements NetworkServer {
     }
   }
 
-  /**
-   * Sends a POST with an operator's token of the role `release`. Throws OperatorError for any answer but 2xx.
-   */
+  /** Sends a POST with an operator's token of the role `release`. Throws OperatorError for any answer but 2xx. */
   async post(
     path: string,
     body: Uint8Array,
@@ -293,9 +291,7 @@ export class SimulatedServer implements NetworkServer {
     return { database: this.database.serialize(), files: this.disk.files() };
   }
 
-  /**
-   * Closes it for good. The database is closed after the server, because its statements would keep both in memory.
-   */
+  /** Closes it for good. The database is closed after the server, because its statements would keep both in memory. */
   close(): void {
     const closing = this.#server?.close() ?? Promise.resolve();
     this.stop();

@@ -16,8 +16,7 @@ interface Bank {
 }
 
 /**
- * Stores a DTC, as an ECU does that finds a fault in new software. False: the ECU is not about to start new
- * software.
+ * Stores a DTC, as an ECU does that finds a fault in new software. False: the ECU is not about to start new software.
  */
 export function plantTroubleCode(disk: SimulatedDisk): boolean {
   const record = contentOf<{ activationPending: boolean }>(disk, 'boot-record');

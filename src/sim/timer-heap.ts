@@ -2,9 +2,7 @@
 
 import type { Timer } from '../core/clock.ts';
 
-/**
- * A timer of virtual time. `fire` is removed once it fired or was cancelled, so that its closure is released.
- */
+/** A timer of virtual time. `fire` is removed once it fired or was cancelled, so that its closure is released. */
 export class VirtualTimer implements Timer {
   readonly name: string;
   readonly dueMs: number;
@@ -31,9 +29,8 @@ export class VirtualTimer implements Timer {
 const SWEEP_ABOVE = 64;
 
 /**
- * A heap with four children for each node: half as deep as a binary heap, with the children side by side in
- * memory. Cancelled timers stay until they come up or outnumber the others: most time-outs are cancelled, and
- * few come up.
+ * A heap with four children for each node: half as deep as a binary heap, with the children side by side in memory.
+ * Cancelled timers stay until they come up or outnumber the others: most time-outs are cancelled, and few come up.
  */
 export class TimerHeap {
   #timers: VirtualTimer[] = [];

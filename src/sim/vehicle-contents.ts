@@ -78,9 +78,7 @@ export const NOT_FITTED = {
   troubleCodes: [],
 } as const satisfies EcuContents;
 
-/**
- * Contents of all ECUs at one moment; `readerOf` returns undefined for an ECU that the vehicle does not have.
- */
+/** Contents of all ECUs at one moment; `readerOf` returns undefined for an ECU that the vehicle does not have. */
 export function contentsOf(readerOf: (ecu: EcuName) => ReadFile | undefined): VehicleContents {
   const entries = ECU_NAMES.map((ecu) => [ecu, contentOf(ecu, readerOf(ecu))] as const);
   return Object.fromEntries(entries) as unknown as VehicleContents;

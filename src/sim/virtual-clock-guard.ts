@@ -17,9 +17,7 @@ export interface GuardedBy {
   hold(what: string): () => void;
 }
 
-/**
- * Kinds of `process.getActiveResourcesInfo()` that finish at an unknown real time: files, names, sockets, zlib.
- */
+/** Kinds of `process.getActiveResourcesInfo()` that finish at an unknown real time: files, names, sockets, zlib. */
 const REAL_WORK = /^(FSReq|GetAddrInfo|GetNameInfo|TCP|UDP|DNS|Zlib|.*(Job|Request)$)/;
 
 function activeWork(): Map<string, number> {

@@ -13,10 +13,7 @@ export interface RunClock {
   isHeld(): boolean;
 }
 
-/**
- * Largest batch. Node settles promises between immediates, so one turn of the event loop can serve many
- * timers.
- */
+/** Largest batch. Node settles promises between immediates, so one turn of the event loop can serve many timers. */
 const MAX_BATCH = 256;
 /** Turns without a timer in which chains of promises and `process.nextTick` would have settled. */
 const QUIET_TURNS = 20;

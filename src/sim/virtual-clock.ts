@@ -83,9 +83,7 @@ export class VirtualClock implements Clock {
     return [...this.#holds].map((hold) => hold.what);
   }
 
-  /**
-   * Moves time on by `ms` and fires every timer that is due on the way, one for each turn of the event loop.
-   */
+  /** Moves time on by `ms` and fires every timer that is due on the way, one for each turn of the event loop. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {

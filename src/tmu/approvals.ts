@@ -25,9 +25,7 @@ export interface ApprovalsOptions {
 
 const PHASES = ['download', 'install', 'activate'] as const;
 
-/**
- * Phases whose approval counts at a gate, the latest first; approval of the download counts for nothing else.
- */
+/** Phases whose approval counts at a gate, the latest first; approval of the download counts for nothing else. */
 const PHASES_BEFORE = {
   stage: ['install'],
   activate: ['activate', 'install'],
@@ -91,9 +89,7 @@ export class Approvals {
     return approver !== undefined && isAsked ? 'driver' : 'policy';
   }
 
-  /**
-   * UNECE R156 7.2.2.1: a driver who is not asked is told, once for each campaign. A broken console stops nothing.
-   */
+  /** UNECE R156 7.2.2.1: a driver who is not asked is told, once for each campaign. A broken console stops nothing. */
   async #inform(phase: ApprovalPhase, campaign: Campaign, signal: AbortSignal): Promise<void> {
     const { approver, emit } = this.#options;
     if (approver === undefined || phase !== 'install') return;

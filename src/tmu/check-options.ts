@@ -37,7 +37,7 @@ export interface CheckOptions {
 
 export interface Checked {
   readonly event: EventOf<'nothing'> | EventOf<'offered'>;
-  /** The server asked to be left alone for this long. */
+  /** How long the server asked the TMU to wait before the next request. */
   readonly retryAfterMs?: number;
   /** The outcome belongs to an earlier cycle. */
   readonly remembered?: Remembered;

@@ -28,10 +28,7 @@ export interface ChunkedDownloadOptions {
   readonly chunkBytes?: number;
 }
 
-/**
- * `backend` with the chunked protocol for images. The caller checks the received bytes as with any other
- * transport.
- */
+/** `backend` with the chunked protocol for images. The caller checks the received bytes as with any other transport. */
 export function chunkedDownloads(options: ChunkedDownloadOptions): Backend {
   const { backend } = options;
   let connected: Promise<SealedClient> | undefined;

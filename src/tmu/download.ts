@@ -241,7 +241,7 @@ function overBudget(
     kind: 'over-budget',
     reason:
       `the budget of ${traffic.bytesPerDay} bytes for ${today} is used up: ${release.file} has ${received} of ` +
-      `${release.size} bytes and goes on at ${new Date(untilWallMs).toISOString()}`,
+      `${release.size} bytes and continues at ${new Date(untilWallMs).toISOString()}`,
     untilWallMs,
   };
 }

@@ -227,9 +227,7 @@ export class Executor {
     };
   }
 
-  /**
-   * An ECU that verifies nothing gets only an image that the Primary can verify at this moment (Uptane 5.4.4).
-   */
+  /** An ECU that verifies nothing gets only an image that the Primary can verify at this moment (Uptane 5.4.4). */
   async #stillWanted(item: PlanItem, signal: AbortSignal): Promise<{ readonly ok: true } | Failed> {
     if (this.#verifies(item.ecu)) return ALLOWED;
     return this.#options.trusted.stands(item, signal);

@@ -57,7 +57,7 @@ export interface HttpBackendOptions {
     | {
         readonly device: DeviceIdentity;
         readonly random: Random;
-        /** Where the vehicle asks for new keys. */
+        /** Keys of a device that can change its key. */
         readonly keys?: () => Promise<DeviceKeys>;
       }
     | undefined;
@@ -285,9 +285,7 @@ export class HttpBackend implements Backend {
     return this.#authorised(url, init, (each) => this.#client.open(url, each, shown));
   }
 
-  /**
-   * Sends with the token of the session; a token that the server does not know (any more) is renewed once.
-   */
+  /** Sends with the token of the session; a token that the server does not know (any more) is renewed once. */
   async #authorised<T extends { readonly status: number } | BackendFailure>(
     url: URL,
     init: HttpInit,

@@ -80,10 +80,7 @@ const trafficSchema = z.object({
   day: z.string(),
   /** Bytes of images and encrypted blobs, which the budget limits. Never less than what was received. */
   imageBytes: bytes,
-  /**
-   * Bytes of metadata. They are counted but not limited: an update that cannot be verified is worse than a
-   * late one.
-   */
+  /** Bytes of metadata. They are counted but not limited: an update that cannot be verified is worse than a late one. */
   metadataBytes: bytes,
 });
 export type Traffic = z.infer<typeof trafficSchema>;

@@ -9,8 +9,7 @@ import type { Storage } from '../core/storage.ts';
 
 const FILE = 'outbox.json';
 /**
- * How many reports are kept. A vehicle without network for a year must not fill its disk; the oldest report
- * is dropped.
+ * How many reports are kept. A vehicle without network for a year must not fill its disk; the oldest report is dropped.
  */
 const MAX_REPORTS = 50;
 
@@ -105,10 +104,7 @@ export class Outbox {
     return this.#change((entries) => entries.filter((entry) => !('checkin' in entry)));
   }
 
-  /**
-   * Sends until a request fails or nothing is left. Each report is tried once, so this never becomes a busy
-   * loop.
-   */
+  /** Sends until a request fails or nothing is left. Each report is tried once, so this never becomes a busy loop. */
   async flush(
     backend: Pick<Backend, 'report' | 'campaign'>,
     checkIn: SendCheckin,

@@ -127,10 +127,7 @@ function transferSeconds(bytes: number, ecu: VehicleEcu, vehicle: Vehicle): numb
   return bytes / bytesPerSecond;
 }
 
-/**
- * The conditions of a gate, with the time that they have to hold: a battery has to last for the rollback,
- * too.
- */
+/** The conditions of a gate, with the time that they have to hold: a battery has to last for the rollback, too. */
 export function conditionQuery(
   plan: Plan,
   vehicle: Vehicle,
@@ -143,10 +140,7 @@ export function conditionQuery(
   };
 }
 
-/**
- * One line without control characters and without characters that change the writing direction; see
- * approval.ts.
- */
+/** One line without control characters and without characters that change the writing direction; see approval.ts. */
 function plain(text: string, max: number): string {
   const clean = text
     .replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, ' ')

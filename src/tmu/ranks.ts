@@ -35,10 +35,7 @@ function joins(ecu: VehicleEcu, together: readonly VehicleEcu[]): boolean {
   );
 }
 
-/**
- * Whether the new image overwrites the running one; a rollback then transfers the previous image over the
- * bus.
- */
+/** Whether the new image overwrites the running one; a rollback then transfers the previous image over the bus. */
 export function hasOneBank({ programming }: VehicleEcu): boolean {
   return programming.activation === 'reset';
 }

@@ -11,10 +11,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const LONGEST_PAUSE_MS = 24 * HOUR_MS;
 
-/**
- * Causes that the network can bring about. They never end a release: the pauses grow up to a day and no
- * further.
- */
+/** Causes that the network can bring about. They never end a release: the pauses grow up to a day and no further. */
 const NETWORK_CODES: ReadonlySet<string> = new Set([
   ...(['UNTRUSTED', 'BACKEND'] satisfies DriverErrorCode[]),
   ...ATTACKS,
@@ -117,9 +114,7 @@ function notBefore(
   }
 }
 
-/**
- * A correct image arrived: pauses after wrong ones start with the shortest again. Undefined: nothing changes.
- */
+/** A correct image arrived: pauses after wrong ones start with the shortest again. Undefined: nothing changes. */
 export function renewed(remembered: Remembered | undefined): Remembered | undefined {
   if (remembered?.outcome !== 'DOWNLOAD_INTEGRITY_FAILED' || remembered.count === 0)
     return undefined;

@@ -11,9 +11,7 @@ import type { RoleVersions } from '../trust/repository.ts';
 /** The end of one cycle. */
 export interface CycleResult {
   readonly outcome: CycleOutcome;
-  /**
-   * More exact than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`, or the code of an attack.
-   */
+  /** More exact than the outcome: `DENIED`, `SILENT`, `HTTP_503`, `DIGEST_MISMATCH`, or the code of an attack. */
   readonly code?: string;
   readonly reason?: string;
   /** Campaign id, where a campaign began. */

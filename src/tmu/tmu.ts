@@ -421,9 +421,7 @@ export class Tmu {
     this.#announce(runner.state);
   }
 
-  /**
-   * Raises the counters that successful campaigns still owe; never while another campaign works on the ECUs.
-   */
+  /** Raises the counters that successful campaigns still owe; never while another campaign works on the ECUs. */
   async #payCommits({ runner, memory, executor }: Opened, signal: AbortSignal): Promise<void> {
     const { kind } = runner.state;
     const { owedCommits } = memory.content;

@@ -63,9 +63,7 @@ export class TrafficMeter {
     return granted;
   }
 
-  /**
-   * Releases bytes that were counted and not received, and stores the metadata count. Throws StorageError.
-   */
+  /** Releases bytes that were counted and not received, and stores the metadata count. Throws StorageError. */
   async settle(): Promise<void> {
     this.#forgetYesterday();
     const back = this.#reserved;

@@ -23,9 +23,7 @@ export type TrustedCheck =
       /** Why it has not: it then decided nothing new, and the releases belong to an earlier check-in. */
       readonly incomplete?: string;
     }
-  /**
-   * The Director has not accepted the manifest (an ECU is silent) and has never signed anything for this vehicle.
-   */
+  /** The Director has not accepted the manifest (an ECU is silent) and has never signed anything for this vehicle. */
   | { readonly kind: 'incomplete'; readonly reason: string }
   | { readonly kind: 'untrusted'; readonly code: AttackCode; readonly reason: string }
   | BackendFailure
@@ -44,8 +42,7 @@ export interface TrustedSource {
   /** Tells the Director what every ECU runs now. */
   readonly checkIn: SendCheckin;
   /**
-   * The smallest metadata bundle that brings this ECU up to what the Primary has verified, with a time for its
-   * nonce.
+   * The smallest metadata bundle that brings this ECU up to what the Primary has verified, with a time for its nonce.
    */
   bundle(
     ecu: string,

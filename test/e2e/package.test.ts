@@ -8,9 +8,7 @@ import { folder, freshBus, root, run, scenario } from './support/processes.ts';
 
 const bin = path.join(root, 'node_modules', '.bin');
 
-/**
- * The machine's own Node, where it is older than the project's; undefined where it is missing or new enough.
- */
+/** The machine's own Node, where it is older than the project's; undefined where it is missing or new enough. */
 function oldNode(): string | undefined {
   for (const folderName of ['/usr/bin', '/usr/local/bin', '/bin']) {
     const node = path.join(folderName, 'node');

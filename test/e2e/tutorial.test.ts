@@ -15,8 +15,7 @@ interface Block {
   readonly kind: string;
   readonly terminal: string;
   /**
-   * Text on the screen before the next block, for a program that continues to run. For `keys`: before they
-   * are typed.
+   * Text on the screen before the next block, for a program that continues to run. For `keys`: before they are typed.
    */
   readonly until: string | undefined;
   readonly lines: readonly string[];

@@ -86,9 +86,7 @@ interface AskAgainOptions extends CommonOptions, LogInOptions {
   readonly reason: string;
 }
 
-/**
- * `preconditionFailed`: the driver of this vehicle has refused no release. Throws InputError, BackendError.
- */
+/** `preconditionFailed`: the driver of this vehicle has refused no release. Throws InputError, BackendError. */
 export function askAgain(vin: string, options: AskAgainOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const { server: url, reason } = options;

@@ -38,9 +38,7 @@ export async function signFile(
   context.say(`signed by ${names.join(', ')}: hand ${file} back, for can-ota keys accept`);
 }
 
-/**
- * Takes over the signatures of a file that was signed elsewhere. The ceremony must not sign with its own keys here.
- */
+/** Takes over the signatures of a file that was signed elsewhere. The ceremony must not sign with its own keys here. */
 export async function acceptFile(work: KeysWork, file: string): Promise<void> {
   const draft = await mergeFile(work.folder, await readInput(file), file);
   await show(work, await work.ceremony.sign(draft));

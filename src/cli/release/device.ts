@@ -103,9 +103,7 @@ export async function makeKey(context: Teller, options: DeviceKeyOptions): Promi
   context.say(`Enrol devices with its public half: ${out}.pub`);
 }
 
-/**
- * Throws InputError for a file that others can read, that is not a key, or that has a key of another profile.
- */
+/** Throws InputError for a file that others can read, that is not a key, or that has a key of another profile. */
 async function openKey(options: DeviceReleaseOptions): Promise<KeyObject> {
   const { key: file, profile } = options;
   await requireOwnerOnly(file, '--key');

@@ -61,8 +61,7 @@ function done(context: Context, fact: unknown, line: string): void {
 const MAX_INPUT = 4096;
 
 /**
- * Typed twice on a terminal, otherwise the first line of standard input. Never an argument: other users can see
- * those.
+ * Typed twice on a terminal, otherwise the first line of standard input. Never an argument: other users can see those.
  */
 async function readPassword(): Promise<string> {
   if (process.stdin.isTTY !== true) {

@@ -58,10 +58,7 @@ export async function waitUntil<T>(
   return seen;
 }
 
-/**
- * `power=60 mode=eco dids=["INV.FD40"]`: a value is JSON where it parses as JSON, text otherwise. Throws
- * InputError.
- */
+/** `power=60 mode=eco dids=["INV.FD40"]`: a value is JSON where it parses as JSON, text otherwise. Throws InputError. */
 export function assignments(given: readonly string[]): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const text of given) {

@@ -196,10 +196,7 @@ function tellCuts(report: PowerCutReport, seconds: number, context: Context): vo
   context.say(`${report.cuts} power cuts in ${seconds} s: ${endings.join(', ')}`);
 }
 
-/**
- * One line on a terminal, rewritten between episodes. It has no timer, because a simulation must not use real
- * time.
- */
+/** One line on a terminal, rewritten between episodes. It has no timer, because a simulation must not use real time. */
 class ProgressLine {
   readonly #shown = process.stderr.isTTY === true;
 

@@ -51,10 +51,7 @@ export async function readServices(folder: string): Promise<ServicesStatus | nul
   };
 }
 
-/**
- * Commands of both journals, in the order of their arrival. Throws StorageError for files that cannot be
- * read.
- */
+/** Commands of both journals, in the order of their arrival. Throws StorageError for files that cannot be read. */
 export async function readCommands(folder: string): Promise<VehicleCommand[]> {
   const all = new Map<string, CommandEntry>();
   for (const file of [OLD_COMMANDS_FILE, COMMANDS_FILE]) {

@@ -16,10 +16,7 @@ export interface ReportFacts {
   readonly serials: readonly string[];
 }
 
-/**
- * The line of `--json`. `target` is the target of the first ECU; `targets` is present when several ECUs were
- * named.
- */
+/** The line of `--json`. `target` is the target of the first ECU; `targets` is present when several ECUs were named. */
 export function reportJson(result: VerifyResult, facts: ReportFacts): Record<string, unknown> {
   const { outcome, trust, trustedOnFirstUse } = result;
   const common = {

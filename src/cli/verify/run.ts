@@ -42,8 +42,7 @@ export interface VerifyResult {
   readonly trust: Partial<VehicleTrust>;
   readonly trustedOnFirstUse: readonly RepositoryName[];
   /**
-   * The metadata bundle for one of the ECUs as it is sent over the bus, with all Roots from the first trusted one
-   * on.
+   * The metadata bundle for one of the ECUs as it is sent over the bus, with all Roots from the first trusted one on.
    */
   bundle(serial: string): Uint8Array;
 }
@@ -126,9 +125,7 @@ async function beginWith(
   return begun;
 }
 
-/**
- * The first Root, so that all later Roots are checked one by one; a repository without versions has only the latest.
- */
+/** The first Root, so that all later Roots are checked one by one; a repository without versions has only the latest. */
 async function firstRoot(source: RepositorySource): Promise<Verdict<Uint8Array>> {
   for (const file of ['1.root.json', 'root.json']) {
     const request = { role: 'root', file, maxBytes: MAX_BYTES.root, optional: true };
@@ -163,9 +160,7 @@ function trustOf(states: States): Partial<VehicleTrust> {
   return known;
 }
 
-/**
- * Nothing is known of the ECU's state: the bundle has all metadata and no time, which needs the ECU's nonce.
- */
+/** Nothing is known of the ECU's state: the bundle has all metadata and no time, which needs the ECU's nonce. */
 function bundleOf(states: States, serial: string): Uint8Array {
   const roots = {
     director: stateOf(states, 'director').roots,

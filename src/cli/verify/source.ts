@@ -37,10 +37,7 @@ export async function repositorySource(
   };
 }
 
-/**
- * Subfolders of the given folder: those of can-ota, and those of aktualizr, its generator and its test
- * vectors.
- */
+/** Subfolders of the given folder: those of can-ota, and those of aktualizr, its generator and its test vectors. */
 const NAMES: Readonly<Record<RepositoryName, readonly string[]>> = {
   director: ['director'],
   images: ['images', 'repo', 'image_repo'],

@@ -80,9 +80,7 @@ export class Draw {
     return this.chance(0.6) ? this.between(1, 2) : this.between(3, 40);
   }
 
-  /**
-   * How long a machine is off: a short dropout, a restart, or a vehicle that stands longer than any trial lasts.
-   */
+  /** How long a machine is off: a short dropout, a restart, or a vehicle that stands longer than any trial lasts. */
   pause(): number {
     if (this.chance(0.6)) return this.between(1, 500);
     return this.chance(0.8) ? this.between(500, 10_000) : this.between(10_000, 900_000);

@@ -66,9 +66,7 @@ export class PlainEcu {
     return { bank: machine.memory.valid && !machine.stays ? 'A' : 'recovery' };
   }
 
-  /**
-   * `answerWhenUp`: the answer that the bootloader sends first, in place of the application that has stopped.
-   */
+  /** `answerWhenUp`: the answer that the bootloader sends first, in place of the application that has stopped. */
   async boot(answerWhenUp?: Uint8Array): Promise<void> {
     const { clock, character, faults, storage, factoryImage } = this.#options;
     this.#leave();

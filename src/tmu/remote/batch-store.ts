@@ -124,9 +124,7 @@ export class BatchStore {
     });
   }
 
-  /**
-   * The backend will never accept the batch; the next batch gets its number. Returns how many samples are lost.
-   */
+  /** The backend will never accept the batch; the next batch gets its number. Returns how many samples are lost. */
   refused(): Promise<number> {
     return this.#exclusively(async () => {
       const { flight, sent, dropped } = this.#head;

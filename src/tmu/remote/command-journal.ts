@@ -75,9 +75,7 @@ export class CommandJournal {
     return this.#entries.size;
   }
 
-  /**
-   * Durable when it resolves; `get` changes only then. Calls run one after the other. Throws StorageError.
-   */
+  /** Durable when it resolves; `get` changes only then. Calls run one after the other. Throws StorageError. */
   put(entry: CommandEntry): Promise<void> {
     return this.#exclusively(async () => {
       await this.#log.append(entry, this.#options.clock.wallMs());

@@ -155,7 +155,7 @@ export class CommandQueue {
           pauseMs = await this.#step(entry, signal);
         } catch (error) {
           const text = describeError(error);
-          logger.error({ command: entry.order.id, error: text }, 'a command cannot go on now');
+          logger.error({ command: entry.order.id, error: text }, 'a command cannot continue now');
           pauseMs = DISK_RETRY_MS;
         }
       }

@@ -22,9 +22,7 @@ export interface MetadataClientOptions extends RetryOptions {
 
 type Fetched = { readonly kind: 'answer'; readonly answer: MetadataAnswer };
 
-/**
- * The repository's answer, or why there is none. An answer that is not a repository file counts as no answer.
- */
+/** The repository's answer, or why there is none. An answer that is not a repository file counts as no answer. */
 export async function fetchMetadata(
   options: MetadataClientOptions,
   repository: RepositoryName,

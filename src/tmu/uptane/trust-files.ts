@@ -33,7 +33,7 @@ type Counters = Readonly<Record<string, number>>;
 /** What a floor guards, for the person who has to decide without the file. */
 const FLOORS = {
   [TIME_FILE]:
-    'the latest attested time, below which no time is believed. ' +
+    'the latest attested time, below which no time is accepted. ' +
     'Without a copy delete the file: the next check takes the time that the backend signs then',
   [REPORT_FILE]:
     'the number of the last version report, of which none may be used twice. ' +

@@ -20,8 +20,7 @@ const countersSchema = z.object({ security: z.number() });
 const runsSchema = z.object({ runs: z.record(z.string(), z.number()) });
 
 /**
- * The security counter. Throws where the file is damaged; the file is replaced as a whole, so it must never
- * be damaged.
+ * The security counter. Throws where the file is damaged; the file is replaced as a whole, so it must never be damaged.
  */
 export async function readCounter(folder: string): Promise<number> {
   return (await sealed(folder, 'counters', countersSchema)).security;

@@ -299,9 +299,7 @@ class Fire {
     }
   }
 
-  /**
-   * No more kills: a running process may end by itself, otherwise cycles run until the campaign has an outcome.
-   */
+  /** No more kills: a running process may end by itself, otherwise cycles run until the campaign has an outcome. */
   async #settle(): Promise<string> {
     const daemon = this.#running.get('TMU')!;
     if (daemon.exit === undefined) {

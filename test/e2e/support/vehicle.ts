@@ -19,8 +19,7 @@ import { folder, freshBus, type Run, run, start } from './processes.ts';
 const made = new Map<string, Promise<World>>();
 
 /**
- * Made at the first call; the backends, vehicles and state directories of a file are copies of it and know each
- * other.
+ * Made at the first call; the backends, vehicles and state directories of a file are copies of it and know each other.
  */
 function worldOf(ecus: readonly string[]): Promise<World> {
   const key = [...ecus].sort().join(' ');
