@@ -45,6 +45,6 @@ describe('release withdraw-device', () => {
   });
 
   it('wants a reason', async () => {
-    await expect(said({}, '  ')).rejects.toThrow(/--reason: say why/);
+    await expect(said({}, '  ')).rejects.toThrow(/--reason: is empty: say why/);
   });
 });
