@@ -1,9 +1,10 @@
-// The commands of a page below docs/operations, run as they stand there: page and test cannot differ.
+// The commands of a page of the documentation, run as they stand there: page and test cannot differ.
 
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { cli, folder, type Run, root, run } from './processes.ts';
+import { isShell, readPage } from '../../support/shell-blocks.ts';
+import { cli, folder, type Run, type RunOptions, run, start } from './processes.ts';
 
 /** The address that the pages use for the backend. */
 const WRITTEN_URL = 'http://127.0.0.1:8080';
@@ -14,9 +15,10 @@ export interface PageOptions {
   readonly replace?: Readonly<Record<string, string>>;
   /** Libfaketime: `+360d`. */
   readonly shift?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
-export class OperationsPage {
+export class DocsPage {
   readonly #sections: ReadonlyMap<string, string>;
   readonly #tried = new Set<string>();
   /** Where the commands run; the page's names (`ceremony`, `release.token`) are in here. */
@@ -29,13 +31,12 @@ export class OperationsPage {
     this.#programs = programs;
   }
 
-  /** `name` of `docs/operations/NAME.md`. */
-  static async open(name: string): Promise<OperationsPage> {
-    const text = await readFile(path.join(root, 'docs', 'operations', `${name}.md`), 'utf8');
+  /** `operations/expiry` for `docs/operations/expiry.md`. */
+  static async open(name: string): Promise<DocsPage> {
     const sections = new Map<string, string>();
-    for (const section of text.split(/^## /m).slice(1)) {
-      const commands = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, code]) => code!);
-      if (commands.length > 0) sections.set(section.split('\n', 1)[0]!, commands.join(''));
+    for (const block of readPage(`docs/${name}.md`).blocks) {
+      if (!isShell(block)) continue;
+      sections.set(block.heading, `${sections.get(block.heading) ?? ''}${block.text}`);
     }
     const place = await folder();
     const programs = path.join(place, '.bin');
@@ -44,7 +45,7 @@ export class OperationsPage {
     const main = process.env.CAN_OTA_CLI ?? cli;
     await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`);
     await chmod(program, 0o755);
-    return new OperationsPage(sections, place, programs);
+    return new DocsPage(sections, place, programs);
   }
 
   /** Puts a file or folder where the page expects it. */
@@ -54,6 +55,27 @@ export class OperationsPage {
 
   /** All commands of a section, one after the other, to the first that fails. */
   async section(heading: string, options: PageOptions = {}): Promise<Run> {
+    return run(['-euo', 'pipefail', '-c', this.#script(heading, options)], this.#bash(options));
+  }
+
+  /** The same, where success is expected. */
+  async does(heading: string, options: PageOptions = {}): Promise<string> {
+    const done = await this.section(heading, options);
+    expect(done.exit?.code, String(done)).toBe(0);
+    return done.lines.join('\n');
+  }
+
+  /** A section whose last command goes on until it is stopped. */
+  starts(heading: string, options: PageOptions = {}): Run {
+    return start(['-euo', 'pipefail', '-c', this.#script(heading, options)], this.#bash(options));
+  }
+
+  /** A page may not grow commands that no test runs. `elsewhere`: sections that another scenario of the file runs. */
+  expectAllTried(elsewhere: readonly string[] = []): void {
+    expect([...this.#tried, ...elsewhere].sort()).toEqual([...this.#sections.keys()].sort());
+  }
+
+  #script(heading: string, options: PageOptions): string {
     const commands = this.#sections.get(heading);
     if (commands === undefined) {
       throw new Error(`no section "${heading}": ${[...this.#sections.keys()].join(', ')}`);
@@ -65,23 +87,15 @@ export class OperationsPage {
       if (!script.includes(word)) throw new Error(`"${heading}" does not use ${word}`);
       script = script.replaceAll(word, value);
     }
-    return run(['-euo', 'pipefail', '-c', script], {
+    return script;
+  }
+
+  #bash({ shift, env }: PageOptions): RunOptions {
+    return {
       program: ['bash'],
       cwd: this.place,
-      env: { PATH: `${this.#programs}:${process.env.PATH}`, ...shifted(options.shift) },
-    });
-  }
-
-  /** The same, where success is expected. */
-  async does(heading: string, options: PageOptions = {}): Promise<string> {
-    const done = await this.section(heading, options);
-    expect(done.exit?.code, String(done)).toBe(0);
-    return done.lines.join('\n');
-  }
-
-  /** A page may not grow commands that no test runs. */
-  expectAllTried(): void {
-    expect([...this.#tried].sort()).toEqual([...this.#sections.keys()].sort());
+      env: { PATH: `${this.#programs}:${process.env.PATH}`, ...shifted(shift), ...env },
+    };
   }
 }
 
