@@ -1,4 +1,4 @@
-// Exit codes of every command. The README prints this table; scripts rely on it.
+// Exit codes of every command. docs/commands.md prints this table; scripts rely on it.
 
 export const ExitCode = {
   /** Done, or `SUCCESS` of a campaign. */

@@ -127,7 +127,7 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     eraseWhen: 'Order of erase and RequestDownload (34).',
     checkMemory: `Routine that compares the bank with a digest. ${STEP}`,
     checkMemoryRoutine: 'Identifier of that routine.',
-    checkMemoryArgument: 'Its argument: the digest of the image, or nothing.',
+    checkMemoryArgument: 'Its argument: the SHA-256 of the image, its CRC-32, or nothing.',
     dependencies: `Routine that checks the programming dependencies. ${STEP}`,
     dependenciesRoutine: 'Identifier of that routine.',
     activation:

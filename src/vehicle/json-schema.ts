@@ -8,7 +8,16 @@ type Schema = Readonly<Record<string, unknown>>;
 
 /** JSON schema (draft 2020-12) of the file as written, without defaults filled in. */
 export function vehicleJsonSchema(): Record<string, unknown> {
-  const schema = z.toJSONSchema(vehicleSchema, { io: 'input', target: 'draft-2020-12' });
+  const schema = z.toJSONSchema(vehicleSchema, {
+    io: 'input',
+    target: 'draft-2020-12',
+    // Zod leaves out the default of what is read in several forms, such as 0x10 for 16. Each of ours may be written down.
+    override: ({ zodSchema: { _zod: inner }, jsonSchema }) => {
+      const { def } = inner;
+      if (def.type !== 'default' || isSchema(def.defaultValue)) return;
+      jsonSchema.default ??= def.defaultValue as string | number | boolean;
+    },
+  });
   return { ...described(schema as Schema, ''), title: 'can-ota vehicle description' };
 }
 
@@ -87,19 +96,22 @@ function* fields(schema: Schema, path: string): Generator<Field> {
 
 /** The text of docs/vehicle-file.md. */
 export function vehicleFilePage(): string {
-  const rows = new Map<string, Field>();
+  const rows = new Map<string, Field & { readonly types: string[] }>();
   for (const field of fields(vehicleJsonSchema(), '')) {
-    if (!rows.has(field.path)) rows.set(field.path, field);
+    const row = rows.get(field.path) ?? { ...field, types: [] };
+    // Variants of an object tell themselves apart by another constant in the same field.
+    row.types.push(typeText(field.schema));
+    rows.set(field.path, row);
   }
   const sections = new Map<string, string[]>();
-  for (const { path, schema, required } of rows.values()) {
+  for (const { path, schema, required, types } of rows.values()) {
     if (path.endsWith('[]') || path.endsWith('NAME') || path === '$schema') continue;
     const at = path.lastIndexOf('.');
     const section = at < 0 ? '' : path.slice(0, at);
     const name = path.slice(at + 1);
     const cells = [
       `\`${name}\``,
-      typeText(schema),
+      [...new Set(types)].join(', '),
       required ? 'required' : defaultText(schema),
       schema.description ?? '',
     ];
@@ -142,5 +154,16 @@ function typeText(schema: Schema): string {
 function defaultText(schema: Schema): string {
   const { default: value } = schema;
   if (value === undefined || (isSchema(value) && Object.keys(value).length === 0)) return '';
-  return `\`${JSON.stringify(value)}\``;
+  return `\`${isHex(schema) ? hexText(value) : JSON.stringify(value)}\``;
+}
+
+/** It may be written as 0x..., as identifiers and addresses are. */
+function isHex({ anyOf = [], pattern }: Schema): boolean {
+  return String(pattern).startsWith('^0x') || (anyOf as readonly Schema[]).some(isHex);
+}
+
+/** Whole bytes. */
+function hexText(value: unknown): string {
+  const digits = Number(value).toString(16).toUpperCase();
+  return `0x${digits.padStart(digits.length + (digits.length % 2), '0')}`;
 }

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
-/** Who may import whom, besides himself. The README's table is this table. */
+/** Who may import whom, besides itself. The table in docs/architecture.md is this table. */
 const BELOW = ['src/contract', 'src/image', 'src/vehicle', 'src/trust', 'src/core'] as const;
 const VEHICLE_SIDE = [
   'src/tmu',
@@ -139,6 +139,35 @@ describe('imports', () => {
       return [`${file} imports ${target}: ${area} may import ${allowed.join(', ') || 'nothing'}`];
     });
     expect(broken).toEqual([]);
+  });
+
+  it('are allowed as the table of the architecture page says', () => {
+    const page = readFileSync(path.join(root, 'docs', 'architecture.md'), 'utf8');
+    const rows = [...page.matchAll(/^(\S+) {2,}.*<- (.*)$/gm)];
+    const areaOfWord = (word: string): string =>
+      ['ecus', 'server'].includes(word) ? word : `src/${word}`;
+    expect(rows.map(([, area]) => area).sort()).toEqual(Object.keys(ALLOWED).sort());
+    for (const [, area = '', below = ''] of rows) {
+      const allowed = ALLOWED[area] ?? [];
+      const named = below
+        .split(' ')
+        .filter((word) => !['nothing', 'everything', 'and', 'below'].includes(word))
+        .map(areaOfWord);
+      if (/below|everything/.test(below)) expect(allowed).toEqual(expect.arrayContaining(named));
+      else expect([area, [...allowed].sort()]).toEqual([area, named.sort()]);
+    }
+    // The picture shows a part of it.
+    const [, picture = ''] = /^```mermaid\n(.*?)^```$/ms.exec(page) ?? [];
+    const arrows = [...picture.matchAll(/^ {2}(.+-->.+)$/gm)].flatMap(([, line = '']) => {
+      const groups = line.split('-->').map((group) => group.match(/\b\w+\b(?=\[|\s|$)/g) ?? []);
+      return groups
+        .slice(1)
+        .flatMap((to, index) =>
+          (groups[index] ?? []).flatMap((from) => to.map((each) => [from, each] as const)),
+        );
+    });
+    expect(arrows.length).toBeGreaterThan(20);
+    for (const [from, to] of arrows) expect(ALLOWED[areaOfWord(from)]).toContain(areaOfWord(to));
   });
 
   it('of the server go from features to the platform, never back', () => {

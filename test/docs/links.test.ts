@@ -1,16 +1,11 @@
 // Every link of the documentation leads somewhere: to a file, and to a heading of it.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { PAGES } from '../support/shell-blocks.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const pages = [
-  ...readdirSync(root).filter((name) => name.endsWith('.md')),
-  ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-];
 
 /** As the hosts of repositories make them of headings. */
 function anchors(page: string): string[] {
@@ -36,21 +31,21 @@ function broken(page: string): string[] {
 }
 
 describe('links', () => {
-  it.each(pages)('of %s lead somewhere', (page) => {
+  it.each(PAGES)('of %s lead somewhere', (page) => {
     expect(broken(page)).toEqual([]);
   });
 
   it('reach every page of the documentation', () => {
     const linked = new Set(
-      pages.flatMap((page) =>
+      PAGES.flatMap((page) =>
         [...readFileSync(path.join(root, page), 'utf8').matchAll(/\]\(([^)#\s]+)/g)].map(
           ([, link = '']) => path.posix.join(path.posix.dirname(page), link),
         ),
       ),
     );
     const isRoot = (page: string): boolean => ['README.md', 'CHANGELOG.md'].includes(page);
-    expect(pages.filter((page) => !isRoot(page) && !linked.has(page))).toEqual([]);
-    expect(pages.length).toBeGreaterThan(20);
+    expect(PAGES.filter((page) => !isRoot(page) && !linked.has(page))).toEqual([]);
+    expect(PAGES.length).toBeGreaterThan(20);
   });
 });
 

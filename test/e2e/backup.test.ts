@@ -1,9 +1,20 @@
 // A backend restored from a backup reports it, signs only above the versions that vehicles know, and loses no release.
 
-import { cp, rm } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { rename, symlink } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { folder, type Run, run, scenario } from './support/processes.ts';
+import { DocsPage } from './support/docs-page.ts';
+import { type Run, scenario } from './support/processes.ts';
 import { cycle, image, outcomeOf, type TestBackend, TestFactory } from './support/vehicle.ts';
+
+const HOT = 'Back up a server that runs';
+const hasSqlite = spawnSync('sqlite3', ['--version']).status === 0;
+if (!hasSqlite) {
+  process.stderr.write(
+    'left out: a backup while the server runs: install sqlite3 to run this part\n',
+  );
+}
 
 async function health(backend: TestBackend): Promise<{ readonly notices?: readonly string[] }> {
   return (await (await fetch(`${backend.url}/healthz`)).json()) as { notices?: string[] };
@@ -14,7 +25,15 @@ describe('a backup of the backend', () => {
     'of yesterday is put back: one command and one push lead out, for partial and full verification',
     async () => {
       const factory = await TestFactory.open(['CGW', 'EDT', 'INV']);
-      const first = await factory.backend();
+      const made = await factory.backend();
+      await made.stop();
+      // The folder of the page is the folder of the server.
+      const page = await DocsPage.open('operations/clock-and-backup');
+      await rename(made.data, path.join(page.place, 'data'));
+      await symlink(path.join(page.place, 'data'), made.data);
+      await page.use('ceremony', made.keys);
+      await page.use('release.token', await made.tokenFile());
+      const first = await made.startAgain();
       const vehicle = await factory.vehicle({ changes: { INV: { verification: 'full' } } });
       const state = await factory.state();
       const look = (backend: TestBackend): Promise<Run> =>
@@ -22,9 +41,9 @@ describe('a backup of the backend', () => {
 
       await first.release(await image('EDT', 3000, '2.0.0'));
       expect(outcomeOf(await look(first))).toMatchObject({ outcome: 'SUCCESS' });
+      if (hasSqlite) await page.does(HOT);
       await first.stop();
-      const backup = await folder();
-      await cp(first.data, backup, { recursive: true });
+      await page.does('Back up a server that is stopped');
 
       // The day that is lost: a release that the vehicle installs.
       const lost = await first.startAgain();
@@ -32,8 +51,7 @@ describe('a backup of the backend', () => {
       await lost.release(lostImage);
       expect(outcomeOf(await look(lost))).toMatchObject({ outcome: 'SUCCESS' });
       await lost.stop();
-      await rm(lost.data, { recursive: true });
-      await cp(backup, lost.data, { recursive: true });
+      await page.does('Put the backup back');
 
       const restored = await lost.startAgain();
       expect(restored.process.stderr).toContain('the data folder is a copy');
@@ -46,15 +64,14 @@ describe('a backup of the backend', () => {
       // The vehicle reports no attack.
       expect(held.events.filter(({ kind }) => kind === 'attack')).toEqual([]);
 
-      const command = await run(['server', 'restored', '--data', restored.data, '--json']);
-      expect(await command.code(), String(command)).toBe(0);
-      const push = await run([
-        ...['release', 'push', lostImage.file, '--json', '--keys', restored.keys],
-        ...['--server', restored.url, '--token-file', await restored.tokenFile()],
-      ]);
-      expect(await push.code(), String(push)).toBe(0);
+      await page.does('Go on above all that was signed and given out since');
+      await page.use('inv.bin', lostImage.file);
+      const { url } = restored;
+      await page.does('Bring back Roots and releases that were signed since', { url });
       expect(outcomeOf(await look(restored))).toMatchObject({ outcome: 'UP_TO_DATE' });
-      expect(await health(restored)).toMatchObject({ notices: [] });
+      const left = await page.does('See whether anything is left', { url });
+      expect(left).toMatch(/"notices":\[\]/);
+      expect(left).toMatch(/^CO-\d{6}\tactive/m);
       const { director, images } = JSON.parse(
         String((await vehicle.read('INV', 'FD20')).text),
       ) as Record<'director' | 'images', Record<string, number>>;
@@ -68,6 +85,13 @@ describe('a backup of the backend', () => {
         expect([role, now.director[role] > director[role]!]).toEqual([role, true]);
         expect([role, now.images[role] > images[role]!]).toEqual([role, true]);
       }
+      // The rest of the page: clock.test.ts.
+      page.expectAllTried([
+        ...(hasSqlite ? [] : [HOT]),
+        'Look at the clock',
+        'The clock was ahead and is right now',
+        'The same, where the keys have no way to the backend',
+      ]);
     },
   );
 });

@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { z } from 'zod';
+import { readPage } from '../support/shell-blocks.ts';
 import {
   allGone,
   eventually,
@@ -60,6 +61,21 @@ function resultOf(bench: Run): z.infer<typeof resultSchema> {
   return resultSchema.parse(bench.last);
 }
 
+/** A block of docs/bench.md by its first words. */
+function pageBlock(start: string): string {
+  const block = readPage('docs/bench.md').blocks.find(({ text }) => text.startsWith(start));
+  if (block === undefined) throw new Error(`docs/bench.md has no block that begins with ${start}`);
+  return block.text;
+}
+
+/** What the bench says step by step, with any numbers, whatever ECU comes first. */
+function stepsOf(lines: readonly string[]): string[] {
+  return lines
+    .filter((line) => /^(?:TMU {2}|\w+: provisioned)/.test(line))
+    .map((line) => line.replaceAll(/\d+(?:\.\d+)*/g, 'N'))
+    .sort();
+}
+
 /** SID 31 01 FF00: the routine that erases a bank. */
 const ERASE = /#\S*3101FF00/;
 
@@ -94,6 +110,17 @@ async function smallVehicle(): Promise<string[]> {
 }
 
 describe('bench', () => {
+  scenario('says what docs/bench.md shows', async () => {
+    const bench = await run(['bench', '--approve', 'yes', '--bus', freshBus()]);
+    expect(await bench.code(), String(bench)).toBe(0);
+    const page = pageBlock('bench on ').trimEnd().split('\n');
+    expect(stepsOf(bench.lines)).toEqual(stepsOf(page));
+    const titles = (lines: readonly string[]): string[] =>
+      lines.find((line) => line.startsWith('│ ECU'))?.split(/ *│ */) ?? [];
+    expect(titles(bench.lines)).toEqual(titles(page));
+    expect(bench.lines.at(-1)).toBe(page.at(-1));
+  });
+
   scenario(
     'updates the vehicle, then has nothing to do, then takes the no of the driver',
     async () => {
@@ -106,6 +133,7 @@ describe('bench', () => {
       expect(first.stderr).toBe('');
       expect(await first.code()).toBe(0);
       const result = resultOf(first);
+      expect(resultSchema.safeParse(JSON.parse(pageBlock('{"outcome"'))).error).toBeUndefined();
       expect(result.outcome).toBe('SUCCESS');
       expect(result.bus).toEqual({ kind: 'local', name: /local:(.*)\?/.exec(bus)![1] });
       expect(result.ecus.map(({ name }) => name)).toEqual(['EDT', 'INV']);

@@ -1,14 +1,15 @@
-// A backend whose clock was wrong while vehicles were updated, and the command that repairs it.
+// A backend whose clock was wrong while vehicles were updated, and the one command that leads them out.
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { folder, type Run, run, scenario } from './support/processes.ts';
+import { DocsPage } from './support/docs-page.ts';
+import { folder, type Run, scenario } from './support/processes.ts';
 import { cycle, image, outcomeOf, type TestBackend, TestFactory } from './support/vehicle.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Moves the wall clock of a process while it runs. */
+/** The wall clock of a process, which a test moves while it runs. */
 class OtherClock {
   readonly #file: string;
 
@@ -30,14 +31,6 @@ class OtherClock {
     const preload = path.join(import.meta.dirname, 'support', 'other-clock.mjs');
     return { NODE_OPTIONS: `--import=${preload}`, CAN_OTA_TEST_CLOCK: this.#file };
   }
-}
-
-/** The commands of docs/operations/clock-and-backup.md. */
-async function resetTime(backend: TestBackend): Promise<Run> {
-  return run([
-    ...['keys', 'reset-time', backend.trust, '--json', '--dir', backend.keys],
-    ...['--server', backend.url, '--token-file', await backend.tokenFile()],
-  ]);
 }
 
 async function health(backend: TestBackend): Promise<Record<string, unknown>> {
@@ -73,21 +66,42 @@ describe('the clock of the backend', () => {
       await clock.set(0);
       await release('3.0.0');
 
-      // Waiting does not help, and the messages say what to do.
+      // Nobody can go on by waiting, and it is said what to do.
       const stuck = await look();
       expect(await stuck.code()).toBe(7);
       expect(outcomeOf(stuck)).toMatchObject({ code: 'ROLLBACK' });
       expect(String(outcomeOf(stuck).reason)).toContain('can-ota keys reset-time');
       expect(JSON.stringify(await health(backend))).toMatch(/clock.*can-ota keys reset-time/);
 
-      const reset = await resetTime(backend);
-      expect(await reset.code(), String(reset)).toBe(0);
+      const page = await DocsPage.open('operations/clock-and-backup');
+      const { url } = backend;
+      await page.use('trust', backend.trust);
+      await page.use('ceremony', backend.keys);
+      await page.use('release.token', await backend.tokenFile());
+      expect(await page.does('Look at the clock', { url })).toMatch(
+        /clock.*can-ota keys reset-time/,
+      );
+      await page.does('The clock was ahead and is right now', { url });
       const out = await look();
       expect(outcomeOf(out), String(out)).toMatchObject({ outcome: 'SUCCESS' });
       for (const ecu of ecus) {
         expect(await vehicle.version(ecu)).toBe('3.0.0');
         expect(await timeOf(ecu)).toBeLessThan(Date.now() + DAY_MS);
       }
+
+      // The other way to the backend leads to one more Root, which the vehicle takes.
+      await page.does('The same, where the keys have no way to the backend', { url });
+      await release('4.0.0');
+      expect(outcomeOf(await look())).toMatchObject({ outcome: 'SUCCESS' });
+      // The rest of the page: backup.test.ts.
+      page.expectAllTried([
+        'Back up a server that runs',
+        'Back up a server that is stopped',
+        'Put the backup back',
+        'Go on above all that was signed and given out since',
+        'Bring back Roots and releases that were signed since',
+        'See whether anything is left',
+      ]);
     },
   );
 });

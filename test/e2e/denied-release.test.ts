@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { OperationsPage } from './support/operations-page.ts';
+import { DocsPage } from './support/docs-page.ts';
 import { run, scenario } from './support/processes.ts';
 import { cycle, image, outcomeOf, startTmu, TestFactory } from './support/vehicle.ts';
 
@@ -12,7 +12,7 @@ describe('a denied release', () => {
   scenario('is told by status, and asked again by the word of driver or operator', async () => {
     const factory = await TestFactory.open(['CGW', 'EDT']);
     const backend = await factory.backend();
-    const page = await OperationsPage.open('denied-release');
+    const page = await DocsPage.open('operations/denied-release');
     const { url } = backend;
     const state = await factory.state();
     await page.use('state', state);

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { FAKETIME, OperationsPage, shifted } from './support/operations-page.ts';
+import { DocsPage, FAKETIME, shifted } from './support/docs-page.ts';
 import { folder, run, scenario, start } from './support/processes.ts';
 import { image, outcomeOf, TestFactory } from './support/vehicle.ts';
 
@@ -16,7 +16,7 @@ describe.skipIf(!existsSync(FAKETIME))('what runs out', () => {
     const token = await today.tokenFile();
     today.process.kill();
     await today.process.exited;
-    const page = await OperationsPage.open('expiry');
+    const page = await DocsPage.open('operations/expiry');
     await page.use('ceremony', path.join(today.home, 'keys'));
     await page.use('release.token', token);
     const serve = async (shift: string) => {

@@ -3,7 +3,7 @@
 import { cp, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { OperationsPage } from './support/operations-page.ts';
+import { DocsPage } from './support/docs-page.ts';
 import { folder, run, scenario } from './support/processes.ts';
 import { cycle, image, outcomeOf, TestFactory } from './support/vehicle.ts';
 
@@ -11,7 +11,7 @@ describe('a forked ceremony', () => {
   scenario('is noticed before anything is signed, and becomes one again', async () => {
     const factory = await TestFactory.open(['CGW', 'EDT']);
     const backend = await factory.backend();
-    const page = await OperationsPage.open('forked-ceremony');
+    const page = await DocsPage.open('operations/forked-ceremony');
     const other = path.join(await folder(), 'other');
     const ceremony = path.join(page.place, 'ceremony');
     await cp(path.join(backend.home, 'keys'), ceremony, { recursive: true });

@@ -4,7 +4,7 @@
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { OperationsPage } from './support/operations-page.ts';
+import { DocsPage } from './support/docs-page.ts';
 import { freshBus, type Run, root, run, scenario, start } from './support/processes.ts';
 import { image, outcomeOf } from './support/vehicle.ts';
 
@@ -26,7 +26,7 @@ describe('a lost device', () => {
   scenario(
     'a small device is enrolled again on the same chip, and its copy is a twin',
     async () => {
-      const page = await OperationsPage.open('lost-device');
+      const page = await DocsPage.open('operations/lost-device');
       const at = (name: string): string => path.join(page.place, name);
       await tokens(page.place, 'factory');
       await succeeds(['keys', 'device-key', '--out', at('release.pem')]);
@@ -59,11 +59,12 @@ describe('a lost device', () => {
       expect(await (await look('pump')).code()).toBe(5);
       const copy = await look('copy');
       expect(await copy.code()).not.toBe(5);
+      page.expectAllTried(['A vehicle: provision it again']);
     },
   );
 
   scenario('an ECU and a TMU of a vehicle are provisioned again, and updated', async () => {
-    const page = await OperationsPage.open('lost-device');
+    const page = await DocsPage.open('operations/lost-device');
     const at = (name: string): string => path.join(page.place, name);
     const text = await readFile(path.join(root, 'ecus', 'bench-vehicle.yaml'), 'utf8');
     const two = text.slice(0, text.indexOf('  - name: INV'));
@@ -133,5 +134,6 @@ describe('a lost device', () => {
     await page.does('Open the serial again');
     expect(await page.does(provision, here)).toMatch(/^CO-000001\tactive/m);
     expect(await update('4.0.0')).toMatchObject({ outcome: 'SUCCESS' });
+    page.expectAllTried(['Look', 'A small device: enrol it again']);
   });
 });

@@ -3,7 +3,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { OperationsPage } from './support/operations-page.ts';
+import { DocsPage } from './support/docs-page.ts';
 import { run, scenario } from './support/processes.ts';
 import { cycle, image, outcomeOf, TestFactory } from './support/vehicle.ts';
 
@@ -11,7 +11,7 @@ describe('a lost key', () => {
   scenario('is replaced over the network: Targets, Root and online keys', async () => {
     const factory = await TestFactory.open(['CGW', 'EDT']);
     let backend = await factory.backend();
-    const page = await OperationsPage.open('lost-key');
+    const page = await DocsPage.open('operations/lost-key');
     const ceremony = path.join(backend.home, 'keys');
     await page.use('ceremony', ceremony);
     await page.use('release.token', await backend.tokenFile());

@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
+import { DocsPage } from './support/docs-page.ts';
 import {
   folder,
   freshBus,
@@ -42,10 +43,11 @@ describe('services', () => {
     'an operator configures and commands a vehicle, loses its backend, and a device is updated',
     async () => {
       const data = await folder();
-      const bench = await run([
-        ...['bench', '--scenario', 'services', '--approve', 'yes', '--json'],
-        ...['--bus', freshBus('bitrate=500000'), '--data', data],
-      ]);
+      const page = await DocsPage.open('remote-features');
+      const more = `--bus '${freshBus('bitrate=500000')}' --data '${data}'`;
+      const bench = await page.section('On your desk', {
+        replace: { 'npm run bench --': `can-ota bench ${more}` },
+      });
       expect(await bench.code(), `${bench}`).toBe(0);
       const { last } = bench;
       expect(last).toMatchObject({ outcome: 'SUCCESS', mismatches: [] });

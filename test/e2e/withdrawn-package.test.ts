@@ -3,7 +3,7 @@
 import { cp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
-import { OperationsPage } from './support/operations-page.ts';
+import { DocsPage } from './support/docs-page.ts';
 import { type Run, run, scenario, start } from './support/processes.ts';
 
 async function succeeds(args: readonly string[]): Promise<Run> {
@@ -14,7 +14,7 @@ async function succeeds(args: readonly string[]): Promise<Run> {
 
 describe('a withdrawn package', () => {
   scenario('is offered no more, and devices go on with what they run', async () => {
-    const page = await OperationsPage.open('withdrawn-package');
+    const page = await DocsPage.open('operations/withdrawn-package');
     const at = (name: string): string => path.join(page.place, name);
     for (const role of ['factory', 'release']) {
       const out = at(`${role}.token`);
