@@ -1,5 +1,6 @@
 // Options that every command repeats, taken from the environment where they are left out.
 
+import type { EventEmitter } from 'node:events';
 import type { Command, Option } from 'commander';
 import { LOG_FORMAT_VARIABLE } from './log-format.ts';
 
@@ -35,7 +36,8 @@ function addAgain(command: Command, option: Option): void {
   const options = command.options as Option[];
   const at = options.indexOf(option);
   options.splice(at, 1);
-  command.removeAllListeners(`option:${option.name()}`);
+  // Its types leave out that a command is an emitter.
+  (command as unknown as EventEmitter).removeAllListeners(`option:${option.name()}`);
   command.addOption(option);
   options.splice(at, 0, ...options.splice(-1));
 }
