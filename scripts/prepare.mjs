@@ -15,7 +15,7 @@ function run(command, args, env = {}) {
   return error === undefined && status === 0;
 }
 
-// npm's own Node stands in what it calls itself: `npm/11.19.1 node/v20.20.2 linux x64`.
+// npm names the Node that it runs on in its user agent: `npm/11.19.1 node/v20.20.2 linux x64`.
 const npmNode = /\bnode\/v([\d.]+)/.exec(process.env.npm_config_user_agent ?? '')?.[1];
 const oldest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).engines.node;
 const [major, minor] = (npmNode ?? '').split('.').map(Number);
@@ -30,8 +30,8 @@ if (
   );
 }
 
-// npm leaves an optional package out, without a word, when the Node that runs npm is too old for it. In here
-// node_modules/.bin comes first in PATH, so this npm runs on the Node 24 that was just installed.
+// npm silently leaves an optional package out when the Node that runs npm is too old for it. In this script
+// node_modules/.bin is first in PATH, so its npm runs on the Node 24 that was just installed.
 const socketcan = path.join(root, 'node_modules', 'socketcan');
 if (
   process.platform === 'linux' &&

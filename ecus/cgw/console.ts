@@ -132,7 +132,7 @@ class ScreenConsole implements DriverConsole {
     if (this.#denying && asking) {
       this.#denying = false;
       if (confirmsDeny(key)) this.#options.onAnswer({ kind: 'deny' });
-      // Any other key only leads back to the question.
+      // Any other key returns to the request.
       else this.#paint();
       return;
     }
@@ -157,7 +157,7 @@ class LineConsole implements DriverConsole {
   #shown: ApprovalState | undefined;
   #outcome: string | undefined;
   readonly #quarters = new QuarterLines();
-  /** The input has come to its end. */
+  /** True after the end of the input. */
   #ended = false;
 
   constructor(options: ConsoleOptions) {
@@ -263,7 +263,7 @@ const ENDED_LINE =
   'standard input has ended: no answer can come, and silence counts as not approved (--approve yes or no answers by itself)';
 const CONFIRM_LINE = 'type "deny" again to deny this update; another answer counts instead';
 
-/** For events and logs. */
+/** Name of a status, for events and logs. */
 export function statusText(status: ApprovalStatus): string {
   const found = Object.entries(ApprovalStatus).find(([, code]) => code === status);
   return found?.[0] ?? `status ${status}`;

@@ -42,7 +42,7 @@ export class DriverApproval {
   #timeoutMs = 0;
   #outcome: string | undefined;
   #tick: Timer | undefined;
-  /** By the name of the ECU, of the update that was approved last. */
+  /** Progress of the current update by ECU name. */
   readonly #progress = new Map<string, UpdateProgress>();
 
   constructor(options: DriverApprovalOptions) {
@@ -95,13 +95,13 @@ export class DriverApproval {
     };
   }
 
-  /** What the gateway sees of an update that is under way. It is no statement of the TMU, and no answer depends on it. */
+  /** Takes the progress that the gateway sees on the bus. It is not authenticated, and no answer depends on it. */
   progress(progress: UpdateProgress): void {
     this.#progress.set(progress.ecu, progress);
     this.show();
   }
 
-  /** What the driver typed or pressed. */
+  /** Takes the driver's answer. */
   give(given: DriverAnswer): void {
     this.#change(answer(this.#approval, given, this.#options.clock.wallMs()));
   }

@@ -3,12 +3,12 @@
 export type DriverAnswer =
   | { readonly kind: 'approve' }
   | { readonly kind: 'later'; readonly minutes: number }
-  /** Later, when the ignition was switched off. */
+  /** Later, after the ignition was switched off. */
   | { readonly kind: 'later-ignition' }
   | { readonly kind: 'deny' }
   /** Withdraws an approval. */
   | { readonly kind: 'withdraw' }
-  /** Now after all: the driver wants to be asked again. */
+  /** The driver wants to be asked again now. */
   | { readonly kind: 'again' };
 
 /** Longest `later`: a week. */

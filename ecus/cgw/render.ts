@@ -21,9 +21,9 @@ export interface DriverView {
   readonly status: string;
   /** Outcome of the last update, as the TMU sent it; not authenticated. */
   readonly outcome?: string | undefined;
-  /** Of the ECUs that were programmed since the question, as the gateway saw it on the bus. */
+  /** Progress of the ECUs since the question, as the gateway saw it on the bus. */
   readonly progress?: readonly UpdateProgress[];
-  /** The driver pressed D once: the second press denies. */
+  /** True when the driver pressed D once; the second press denies. */
   readonly denying?: boolean;
   /** Local time of the driver as `HH:MM`, for `later`. */
   clockText(unixS: number): string;

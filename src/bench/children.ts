@@ -28,9 +28,9 @@ export interface ChildOptions {
   readonly onLine?: (line: string) => void;
   /** The process may end by itself; the early end of any other process is a failure of the bench. */
   readonly mayEnd?: boolean;
-  /** What comes from here goes to its standard input (of the CGW, whose driver sits at our terminal). */
+  /** This stream goes to its standard input (of the CGW, whose driver uses our terminal). */
   readonly input?: Readable;
-  /** What it writes to standard error is shown at once; of all others the end is shown when they fail. */
+  /** Its standard error is shown at once; of all other processes the last part is shown when they fail. */
   readonly showErrors?: boolean;
 }
 

@@ -1,4 +1,4 @@
-// What a person sees of a bench: bars and what is being done on a terminal, lines elsewhere.
+// The output of a bench for people: bars and the present phase on a terminal, lines elsewhere.
 
 import { type Clock, systemClock, type Timer } from '../core/clock.ts';
 import { LiveArea } from '../core/live-area.ts';
@@ -31,7 +31,7 @@ interface Printer {
   write(text: string): unknown;
 }
 
-/** For logs: one line per step, none per block. What is being done goes to standard error. */
+/** Lines for logs: one for each step, none for blocks. Phases go to standard error. */
 export class LineView implements BenchView {
   readonly #output: Printer;
   readonly #notes: Printer;

@@ -163,11 +163,11 @@ export class BenchWorld {
         String(approvalTimeout),
         ...(context.json ? ['--json'] : []),
       ],
-      // The driver sits at our terminal: what is typed goes to the CGW, what the CGW says is shown.
+      // The driver uses our terminal: input goes to the CGW, and the output of the CGW is shown.
       driver !== undefined
         ? {
             input: driver,
-            // What it says as an ECU, and of other ECUs, is known from the TMU.
+            // The CGW's messages about ECUs are left out, because the TMU reports them.
             onLine: (line) => {
               const isKnown = vehicle.ecus.some((ecu) => line.startsWith(`${ecu.name}: `));
               if (!isKnown && !line.startsWith(`${name} on `)) view.line(`${name}  ${line}`);

@@ -121,7 +121,7 @@ export function circleText(left: readonly VehicleEcu[]): string {
   return `dependsOn goes in a circle: ${left.map((ecu) => ecu.name).join(', ')}`;
 }
 
-/** `7E0`, `18DA40F1`, or with the address byte that tells ECUs on one identifier apart: `700/40`. */
+/** `7E0`, `18DA40F1`, or with the address byte that distinguishes ECUs on one identifier: `700/40`. */
 function physicalIds(ecu: VehicleEcu): [kind: string, id: string][] {
   const a = ecu.address;
   if (a.mode === 'normal-fixed') {

@@ -2,13 +2,13 @@
 
 import { itemAt } from '../core/present.ts';
 
-/** `; did you mean "speed"?` or `, expected one of speed, gear`, to follow a statement. */
+/** `; did you mean "speed"?` or `, expected one of speed, gear`: the end of a message about an unknown name. */
 export function closestName(word: string, known: readonly string[]): string {
   const list = known.length === 0 ? '' : `, expected one of ${known.join(', ')}`;
   return closestHint(word, known) || list;
 }
 
-/** The same behind a sentence that has the list already: empty where no name is close. */
+/** The hint alone, for a message that lists the names already; empty where no name is close. */
 export function closestHint(word: string, known: readonly string[]): string {
   const near = known
     .map((name) => ({ name, edits: distance(word.toLowerCase(), name.toLowerCase()) }))

@@ -39,7 +39,7 @@ export function parseVehicle(text: string, where: string): Vehicle {
   return fault === undefined ? parsed.data : refuse(fault);
 }
 
-/** What is missing in the file has the place of what it is missing in. */
+/** Position of a field in the file; a missing field has the position of its parent. */
 function placeOf(
   document: ReturnType<typeof parseDocument>,
   path: readonly PropertyKey[],
@@ -56,7 +56,7 @@ function placeOf(
     node = isSeq(node) ? node.items[Number(step)] : pair?.value;
     if (isName && depth === path.length - 1 && isNode(key)) return key.range?.[0] ?? offset;
     if (!isNode(node)) {
-      // A name without a value behind it.
+      // A name without a value.
       return isNode(key) ? (key.range?.[0] ?? offset) : offset;
     }
     offset = node.range?.[0] ?? offset;
@@ -86,7 +86,7 @@ function fieldPath(path: readonly PropertyKey[]): string {
     .join('');
 }
 
-/** Every command opens one bus: an ECU on another one would be asked there, and some other ECU may answer for it. */
+/** Every command opens one bus. A request to an ECU of another bus could reach a different ECU on this one. */
 function faultOfBuses({ buses }: Vehicle): SchemaFault | undefined {
   const [first, second] = Object.keys(buses);
   if (second === undefined) return undefined;

@@ -15,8 +15,8 @@ type Issue = z.core.$ZodIssue;
 type Schema = z.core.$ZodType;
 
 /**
- * The first mistake in `value`, which `schema` refused with `issues`. A name that nobody knows comes first: it is
- * often the reason why another one is missing.
+ * The first mistake in `value`, which `schema` refused with `issues`. An unknown name comes first, because it is often
+ * the reason why another name is missing.
  */
 export function schemaFault(
   schema: Schema,
@@ -43,7 +43,7 @@ export function schemaFault(
   }
 }
 
-/** The variant of a union that an object was meant to be has mistakes of its own; the others want another type. */
+/** Issues of the variant of a union whose type fits; the other variants expect another type. */
 function flatten(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union') return [issue];
   const meant = issue.errors.find((branch) => branch.every(({ path }) => path.length > 0));
