@@ -74,8 +74,9 @@ export class Terminal {
   /** One line to its end; resolves with its exit code. */
   async code(line: string): Promise<number> {
     const number = ++this.#commands;
-    // In two parts, so that the typed line itself does not look like the answer.
-    this.type(`${line}\necho "done ""${number}: $?"\n`);
+    // The shell reads a group as a whole before it begins: a program that reads the terminal gets nothing of this. The
+    // word is in two parts, so that the typed line itself does not look like the answer.
+    this.type(`{ ${line}\n}; echo "done ""${number}: $?"\n`);
     const [, code] = await this.shows(new RegExp(`done ${number}: (\\d+)`));
     return Number(code);
   }
