@@ -8,7 +8,7 @@ import type { Logger } from '../core/logger.ts';
 import { LOG_FORMAT_VARIABLE, type LogFormat } from './log-format.ts';
 
 /**
- * Logs go to standard error, so that standard output stays what the command promises. Without a format a terminal gets
+ * Logs go to standard error, so that standard output has only the documented output. Without a format a terminal gets
  * text and everything else JSON. Throws InputError for an unknown level.
  */
 export function createLogger(level: string, format: LogFormat | undefined): Logger {
@@ -28,7 +28,7 @@ function textLines(): DestinationStream {
   return { write: (line) => printError(paint(readable(line))) };
 }
 
-/** A log that cannot be written must not end what it is about. */
+/** An error of the log output must not end the command. */
 function jsonLines(): DestinationStream {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on('error', () => {});

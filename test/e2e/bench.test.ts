@@ -212,7 +212,7 @@ describe('bench', () => {
         options,
       );
     const approved = ask();
-    // Silence is no approval.
+    // No answer is no approval.
     const silent = ask(['--approval-timeout', '1', '--json']);
     await approved.line(/^CGW .*approve.*deny/i);
     approved.type('approve\n');

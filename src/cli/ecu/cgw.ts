@@ -27,7 +27,7 @@ export function cgw(options: CgwOptions): Promise<void> {
     await using opened = await openCommandBus(options, context);
     const name = vehicle.approval?.ecu ?? 'CGW';
     const asking = options.approve === 'ask';
-    // With --json standard output belongs to the events; the driver's lines go to standard error.
+    // With --json standard output has only the events; the driver's console uses standard error.
     const { stdin: input } = process;
     const output = context.json ? process.stderr : process.stdout;
     const screen = asking && input.isTTY && canRedraw(output);

@@ -150,7 +150,7 @@ export function aloneSoFar(name: string, { name: bus }: CanBus): string {
   return `${name}: alone on this bus so far; other commands of the same user come to it with --bus local:${bus}`;
 }
 
-/** Events as lines; progress only for machines, it comes with every block. */
+/** Prints events as lines. Progress, which comes with every block, goes to --json only. */
 export function reportEcuEvent(name: string, event: EcuEvent, context: Context): void {
   context.emit({ ecu: name, ...event });
   const text = eventText(event);

@@ -1,4 +1,4 @@
-// How far `can-ota flash` has come: a bar on a terminal, quarters where none can be drawn, lines for machines.
+// Progress of `can-ota flash`: a bar on a terminal, quarters where no bar can be drawn, lines for machines.
 
 import type { EcuProgress } from '../../campaign/ports.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
