@@ -15,6 +15,21 @@ function run(command, args, env = {}) {
   return error === undefined && status === 0;
 }
 
+// npm names the Node that it runs on in its user agent: `npm/11.19.1 node/v20.20.2 linux x64`.
+const npmNode = /\bnode\/v([\d.]+)/.exec(process.env.npm_config_user_agent ?? '')?.[1];
+const oldest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).engines.node;
+const [major, minor] = (npmNode ?? '').split('.').map(Number);
+const [neededMajor, neededMinor] = oldest.replace('>=', '').split('.').map(Number);
+if (
+  npmNode !== undefined &&
+  process.env.CAN_OTA_PREPARE === undefined &&
+  (major < neededMajor || (major === neededMajor && minor < neededMinor))
+) {
+  process.stderr.write(
+    `npm runs on Node ${npmNode}; can-ota itself, npx and each npm script in this folder run on Node ${process.versions.node}.\n`,
+  );
+}
+
 // npm silently leaves an optional package out when the Node that runs npm is too old for it. In this script
 // node_modules/.bin is first in PATH, so its npm runs on the Node 24 that was just installed.
 const socketcan = path.join(root, 'node_modules', 'socketcan');

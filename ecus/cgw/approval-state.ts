@@ -6,6 +6,7 @@ import {
   ApprovalStatus,
   UNTIL_IGNITION_OFF,
 } from '../../src/vehicle/approval.ts';
+import { type DriverAnswer, MAX_LATER_MINUTES } from './driver-keys.ts';
 
 export type ApprovalState =
   | { readonly kind: 'idle' }
@@ -19,20 +20,6 @@ export type ApprovalState =
       /** True when the TMU has closed the request: the driver cannot withdraw an approval any more. */
       readonly settled: boolean;
     };
-
-export type DriverAnswer =
-  | { readonly kind: 'approve' }
-  | { readonly kind: 'later'; readonly minutes: number }
-  /** Later, after the ignition was switched off. */
-  | { readonly kind: 'later-ignition' }
-  | { readonly kind: 'deny' }
-  /** Withdraws an approval. */
-  | { readonly kind: 'withdraw' }
-  /** The driver wants to be asked again now. */
-  | { readonly kind: 'again' };
-
-/** Longest `later`: a week. */
-export const MAX_LATER_MINUTES = 7 * 24 * 60;
 
 export const IDLE_APPROVAL: ApprovalState = { kind: 'idle' };
 

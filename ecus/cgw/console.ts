@@ -1,15 +1,17 @@
 // The driver's console: a screen on a terminal, lines on any other output; automatic answers need no console.
 
 import pc from 'picocolors';
+import { QuarterLines } from '../../src/core/quarter-lines.ts';
 import { ApprovalStatus } from '../../src/vehicle/approval.ts';
+import { type ApprovalState, canAskAgain, canWithdraw, isInformation } from './approval-state.ts';
 import {
-  type ApprovalState,
-  canAskAgain,
-  canWithdraw,
+  allWords,
+  answerOfKey,
+  answerOfLine,
+  confirmsDeny,
   type DriverAnswer,
-  isInformation,
-  MAX_LATER_MINUTES,
-} from './approval-state.ts';
+  wordsFor,
+} from './driver-keys.ts';
 import {
   type DriverView,
   informationLines,
@@ -32,6 +34,8 @@ export interface DriverTerminal {
     setRawMode?(on: boolean): unknown;
   };
   readonly output: NodeJS.WritableStream & { isTTY?: boolean; columns?: number; rows?: number };
+  /** Whether a screen can be drawn; left out: where both ends are terminals. A terminal of the kind `dumb` gets lines. */
+  readonly screen?: boolean;
 }
 
 export interface ConsoleOptions {
@@ -47,26 +51,14 @@ export interface ConsoleOptions {
 
 /** Opens a console: a screen when input and output are a terminal, otherwise lines. */
 export function openConsole(options: ConsoleOptions): DriverConsole {
-  const { input, output } = options.terminal;
-  return input.isTTY === true && output.isTTY === true
+  const { input, output, screen } = options.terminal;
+  return input.isTTY === true && output.isTTY === true && screen !== false
     ? new ScreenConsole(options)
     : new LineConsole(options);
 }
 
 const ENTER_SCREEN = '\x1b[?1049h\x1b[?25l';
 const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l';
-
-const KEYS: Readonly<Record<string, DriverAnswer>> = {
-  a: { kind: 'approve' },
-  l: { kind: 'later', minutes: 60 },
-  i: { kind: 'later-ignition' },
-  d: { kind: 'deny' },
-  w: { kind: 'withdraw' },
-  n: { kind: 'again' },
-};
-
-/** Key that, like D itself, confirms a deny. */
-const CONFIRM_KEY = 'y';
 
 class ScreenConsole implements DriverConsole {
   readonly #options: ConsoleOptions;
@@ -139,18 +131,18 @@ class ScreenConsole implements DriverConsole {
     const asking = this.#view?.approval.kind === 'asking';
     if (this.#denying && asking) {
       this.#denying = false;
-      if (key === 'd' || key === CONFIRM_KEY) this.#options.onAnswer({ kind: 'deny' });
+      if (confirmsDeny(key)) this.#options.onAnswer({ kind: 'deny' });
       // Any other key returns to the request.
       else this.#paint();
       return;
     }
-    if (key === 'd' && asking) {
+    const given = answerOfKey(key);
+    if (given === undefined) return;
+    if (given.kind !== 'deny') this.#options.onAnswer(given);
+    else if (asking) {
       this.#denying = true;
       this.#paint();
-      return;
     }
-    const given = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
-    if (given !== undefined && given.kind !== 'deny') this.#options.onAnswer(given);
   }
 }
 
@@ -164,10 +156,14 @@ class LineConsole implements DriverConsole {
   #denying = false;
   #shown: ApprovalState | undefined;
   #outcome: string | undefined;
+  readonly #quarters = new QuarterLines();
+  /** True after the end of the input. */
+  #ended = false;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
     options.terminal.input.on('data', this.#onData);
+    options.terminal.input.on('end', this.#onEnd);
     options.terminal.input.on('error', () => {});
   }
 
@@ -177,6 +173,10 @@ class LineConsole implements DriverConsole {
       this.#print([`${OUTCOME_LABEL}: ${view.outcome}`]);
     }
     this.#outcome = view.outcome;
+    for (const { ecu, received, total } of view.progress ?? []) {
+      const percent = this.#quarters.update(ecu, received, total);
+      if (percent !== undefined) this.#print([`${ecu}: ${percent} % programmed`]);
+    }
     const before = this.#shown;
     this.#shown = approval;
     if (before !== undefined && sameSituation(before, approval)) return;
@@ -184,13 +184,14 @@ class LineConsole implements DriverConsole {
     if (approval.kind === 'asking') {
       const seconds = Math.ceil((approval.deadlineMs - view.nowMs) / 1000);
       this.#print(questionLines(approval.request.facts, seconds));
+      if (this.#ended) this.#print([ENDED_LINE]);
     } else if (approval.kind === 'answered' && isInformation(approval.request)) {
       this.#print(informationLines(approval, view.clockText));
     } else if (approval.kind === 'answered') {
       const hint = canWithdraw(approval)
-        ? ' ("withdraw" takes it back)'
+        ? ` ("${wordsFor('approved')}" takes it back)`
         : canAskAgain(approval)
-          ? ' ("now" has the question asked again)'
+          ? ` ("${wordsFor('refused')}" has the question asked again)`
           : '';
       this.#print([`${outcomeText(approval, view.clockText)}${hint}`]);
     }
@@ -198,8 +199,14 @@ class LineConsole implements DriverConsole {
 
   close(): void {
     this.#options.terminal.input.off('data', this.#onData);
+    this.#options.terminal.input.off('end', this.#onEnd);
     this.#options.terminal.input.pause();
   }
+
+  readonly #onEnd = (): void => {
+    this.#ended = true;
+    if (this.#shown?.kind === 'asking') this.#print([ENDED_LINE]);
+  };
 
   #print(lines: readonly string[]): void {
     this.#options.terminal.output.write(lines.map((line) => `${line}\n`).join(''));
@@ -217,11 +224,11 @@ class LineConsole implements DriverConsole {
         this.#print(this.#options.onSignal(rest));
         continue;
       }
-      const confirmed = this.#denying && /^(deny|yes|y)$/i.test(words);
-      const given = confirmed ? { kind: 'deny' as const } : parseAnswer(words);
+      const confirmed = this.#denying && confirmsDeny(words);
+      const given = confirmed ? { kind: 'deny' as const } : answerOfLine(words);
       if (given === undefined) {
         this.#print([
-          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected approve, later [minutes], later ignition, deny, withdraw or now`,
+          `not understood: ${JSON.stringify(words.slice(0, 40))}; expected ${allWords()}`,
         ]);
       } else if (fitsNow(given, this.#shown)) {
         // A deny ends the release for this vehicle, so it must be typed twice; another answer in between counts
@@ -252,20 +259,9 @@ function sameSituation(a: ApprovalState, b: ApprovalState): boolean {
   return a.request.facts === b.request.facts;
 }
 
+const ENDED_LINE =
+  'standard input has ended: no answer can come, and silence counts as not approved (--approve yes or no answers by itself)';
 const CONFIRM_LINE = 'type "deny" again to deny this update; another answer counts instead';
-
-/** Parses `approve`, `later`, `later 15`, `later ignition`, `deny`, `withdraw`, `now`; undefined for another line. */
-export function parseAnswer(line: string): DriverAnswer | undefined {
-  if (/^later\s+ignition$/i.test(line)) return { kind: 'later-ignition' };
-  if (/^now(\s+after\s+all)?$/i.test(line)) return { kind: 'again' };
-  const match = /^(approve|deny|withdraw|later(?:\s+(\d{1,5}))?)$/i.exec(line);
-  if (match === null) return undefined;
-  const [, text = '', given] = match;
-  const word = text.toLowerCase();
-  if (word === 'approve' || word === 'deny' || word === 'withdraw') return { kind: word };
-  const minutes = given === undefined ? 60 : Number(given);
-  return minutes >= 1 && minutes <= MAX_LATER_MINUTES ? { kind: 'later', minutes } : undefined;
-}
 
 /** Name of a status, for events and logs. */
 export function statusText(status: ApprovalStatus): string {

@@ -11,6 +11,7 @@ import { speedFrame } from '../motion.ts';
 import { type DriverTerminal, openConsole } from './console.ts';
 import { type ApproveMode, DriverApproval } from './driver-approval.ts';
 import { SignalBoard, type SignalValue } from './signal-board.ts';
+import { type UpdateProgress, UpdateWatch } from './update-watch.ts';
 
 export interface CreateCgwOptions
   extends Omit<CreateEcuOptions, 'routines' | 'live' | 'traffic' | 'motion' | 'name'> {
@@ -72,6 +73,9 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
   listeners.push((event) => {
     const text = statusLine(name, event);
     if (event.kind === 'reset' || event.kind === 'power-lost') approval.forget();
+    if (event.kind === 'progress') {
+      approval.progress({ ecu: name, received: event.received, total: event.size });
+    }
     if (text === undefined || text === status) return;
     status = text;
     approval.show();
@@ -90,8 +94,12 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
     onEvent: emit,
   });
   ecu = created;
-  // Attach the terminal last, so that an earlier failure does not change it.
+  // Last: a failure up to here leaves the terminal as it was.
+  let watch: UpdateWatch | undefined;
   if (terminal !== undefined) {
+    const others = vehicle.ecus.filter((other) => other.name !== name);
+    const onProgress = (progress: UpdateProgress): void => approval.progress(progress);
+    watch = options.bus && new UpdateWatch(options.bus, others, onProgress);
     approval.attach(
       openConsole({
         terminal,
@@ -106,6 +114,7 @@ export async function createCgw(options: CreateCgwOptions): Promise<Cgw> {
     ecu: created,
     signals,
     close: async () => {
+      watch?.close();
       approval.close();
       await created.close();
     },

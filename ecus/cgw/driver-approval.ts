@@ -11,16 +11,10 @@ import {
   encodeApprovalResult,
 } from '../../src/vehicle/approval.ts';
 import type { RoutineOutcome, RoutineRule } from '../bootloader/programming/routine-rule.ts';
-import {
-  type ApprovalState,
-  answer,
-  ask,
-  type DriverAnswer,
-  expire,
-  IDLE_APPROVAL,
-  stop,
-} from './approval-state.ts';
+import { type ApprovalState, answer, ask, expire, IDLE_APPROVAL, stop } from './approval-state.ts';
 import { type DriverConsole, statusText } from './console.ts';
+import type { DriverAnswer } from './driver-keys.ts';
+import type { UpdateProgress } from './update-watch.ts';
 
 /** `ask`: the driver answers; `yes`, `no`: automatic answers. */
 export type ApproveMode = 'ask' | 'yes' | 'no';
@@ -48,6 +42,8 @@ export class DriverApproval {
   #timeoutMs = 0;
   #outcome: string | undefined;
   #tick: Timer | undefined;
+  /** Progress of the current update by ECU name. */
+  readonly #progress = new Map<string, UpdateProgress>();
 
   constructor(options: DriverApprovalOptions) {
     this.#options = options;
@@ -92,10 +88,17 @@ export class DriverApproval {
         // The outcome would hide an open request.
         if (this.#approval.kind === 'asking') return { nrc: Nrc.conditionsNotCorrect };
         this.#outcome = decoded.text;
+        this.#progress.clear();
         this.show();
         return NOTHING;
       },
     };
+  }
+
+  /** Takes the progress that the gateway sees on the bus. It is not authenticated, and no answer depends on it. */
+  progress(progress: UpdateProgress): void {
+    this.#progress.set(progress.ecu, progress);
+    this.show();
   }
 
   /** Takes the driver's answer. */
@@ -105,6 +108,7 @@ export class DriverApproval {
 
   /** Forgets request and answer at a reset, which loses the RAM. The TMU asks again. */
   forget(): void {
+    this.#progress.clear();
     this.#change(IDLE_APPROVAL);
   }
 
@@ -117,6 +121,7 @@ export class DriverApproval {
       nowMs: clock.nowMs(),
       status: status(),
       outcome: this.#outcome,
+      progress: [...this.#progress.values()],
       clockText,
     });
   }
@@ -146,6 +151,7 @@ export class DriverApproval {
     if (asked.fresh) {
       this.#timeoutMs = timeoutMs;
       this.#outcome = undefined;
+      this.#progress.clear();
     }
     this.#change(asked.approval);
     if (asked.fresh) {

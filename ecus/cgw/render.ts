@@ -1,6 +1,7 @@
 // Renders the state of the request as lines of text for the driver. Pure; the caller switches colours.
 
 import pc from 'picocolors';
+import { cutText, padText, textWidth, wrapText } from '../../src/core/text-layout.ts';
 import {
   type ApprovalFacts,
   type ApprovalPhase,
@@ -8,7 +9,8 @@ import {
   UNTIL_IGNITION_OFF,
 } from '../../src/vehicle/approval.ts';
 import { type ApprovalState, canAskAgain, canWithdraw, isInformation } from './approval-state.ts';
-import { cutText, padText, textWidth, wrapText } from './text-layout.ts';
+import { CONFIRM_KEYS, type DriverKey, keysFor, wordsFor } from './driver-keys.ts';
+import type { UpdateProgress } from './update-watch.ts';
 
 export interface DriverView {
   readonly approval: ApprovalState;
@@ -19,6 +21,8 @@ export interface DriverView {
   readonly status: string;
   /** Outcome of the last update, as the TMU sent it; not authenticated. */
   readonly outcome?: string | undefined;
+  /** Progress of the ECUs since the question, as the gateway saw it on the bus. */
+  readonly progress?: readonly UpdateProgress[];
   /** True when the driver pressed D once; the second press denies. */
   readonly denying?: boolean;
   /** Local time of the driver as `HH:MM`, for `later`. */
@@ -166,6 +170,10 @@ export function renderPrompt(
       body.push('');
     }
   }
+  if (view.outcome === undefined && approval.kind !== 'asking') {
+    const rows = (view.progress ?? []).map((progress) => progressRow(progress, width));
+    if (rows.length > 0) body.push(...rows, '');
+  }
   const foot = footer(view, width, c);
   // When the window is too small, the title is left out first, then empty lines, then facts
   // from the last one on; the keys are always shown.
@@ -179,6 +187,16 @@ export function renderPrompt(
   }
   const margin = columns > 2 * MARGIN.length ? MARGIN : '';
   return [...head, ...body, ...foot].slice(-Math.max(1, rows)).map((line) => `${margin}${line}`);
+}
+
+/** `EDT               ████████████░░░░░░░░░░░░  52 %` */
+function progressRow({ ecu, received, total }: UpdateProgress, width: number): string {
+  const share = total === 0 ? 1 : Math.min(1, received / total);
+  const text = `${Math.floor(share * 100)} %`.padStart(6);
+  const name = padText(ecu, Math.min(LABEL_COLUMNS, Math.max(0, width - text.length)));
+  const columns = Math.max(0, Math.min(40, width - textWidth(name) - text.length));
+  const bar = '█'.repeat(Math.round(share * columns)).padEnd(columns, '░');
+  return cutText(`${name}${bar}${text}`, width);
 }
 
 function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createColors>): string[] {
@@ -198,21 +216,7 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
     return [
       c.bold(cutText(question, width)),
       '',
-      keys(
-        denying
-          ? [
-              ['D', 'Deny', 'Deny'],
-              ['B', 'Back', 'Back'],
-            ]
-          : [
-              ['A', 'Approve', 'Approve'],
-              ['L', 'Later (1 hour)', 'Later'],
-              ['I', 'Later (ignition off)', 'Ignition'],
-              ['D', 'Deny', 'Deny'],
-            ],
-        width,
-        c,
-      ),
+      keys(denying ? CONFIRM_KEYS : keysFor('asking'), width, c),
       '',
       urgent(cutText(`${bar}${text}`, width)),
       c.dim(cutText('No answer counts as not approved.', width)),
@@ -228,18 +232,18 @@ function footer(view: DriverView, width: number, c: ReturnType<typeof pc.createC
       lines.push(c.bold(line));
     lines.push('');
   }
-  if (canWithdraw(approval))
-    lines.push(keys([['W', 'Withdraw the approval', 'Withdraw']], width, c), '');
-  if (canAskAgain(approval)) lines.push(keys([['N', 'Now after all', 'Now']], width, c), '');
+  if (canWithdraw(approval)) lines.push(keys(keysFor('approved'), width, c), '');
+  if (canAskAgain(approval)) lines.push(keys(keysFor('refused'), width, c), '');
   lines.push(c.dim(cutText(view.status, width)));
   return lines;
 }
 
 function keys(
-  entries: readonly (readonly [key: string, label: string, short: string])[],
+  rows: readonly Pick<DriverKey, 'key' | 'label' | 'short'>[],
   width: number,
   c: ReturnType<typeof pc.createColors>,
 ): string {
+  const entries = rows.map(({ key, label, short }) => [key.toUpperCase(), label, short] as const);
   const plain = entries.map(([key, label]) => `[${key}] ${label}`);
   if (textWidth(plain.join('    ')) > width) {
     // Too narrow for the words: show the keys alone.
@@ -255,7 +259,7 @@ export function questionLines(facts: ApprovalFacts, seconds: number): string[] {
   return [
     ...factLines(facts),
     `  ${WORDS[facts.phase].question}`,
-    `  answer within ${seconds} s: approve | later [minutes] | later ignition | deny`,
+    `  answer within ${seconds} s: ${wordsFor('asking')}`,
   ];
 }
 

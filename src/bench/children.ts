@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { CanOtaError } from '../core/errors.ts';
 
 export interface ChildExit {
@@ -27,8 +28,8 @@ export interface ChildOptions {
   readonly onLine?: (line: string) => void;
   /** The process may end by itself; the early end of any other process is a failure of the bench. */
   readonly mayEnd?: boolean;
-  /** Input from our terminal goes to this process (the CGW, whose driver uses our terminal). */
-  readonly input?: boolean;
+  /** This stream goes to its standard input (of the CGW, whose driver uses our terminal). */
+  readonly input?: Readable;
   /** Its standard error is shown at once; of all other processes the last part is shown when they fail. */
   readonly showErrors?: boolean;
 }
@@ -45,8 +46,12 @@ export class Child {
     this.process = spawn(process.execPath, [...process.execArgv, cliFile, ...args], {
       // The bench is on this machine, so it uses no proxy.
       env: { ...process.env, no_proxy: '*', NO_PROXY: '*' },
-      stdio: [options.input === true ? 'inherit' : 'ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'ipc'],
     });
+    if (this.process.stdin !== null) {
+      this.process.stdin.on('error', () => {}); // its end is reported below
+      options.input?.pipe(this.process.stdin);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
     this.#ready = promise;
     promise.catch(() => {}); // reported to the caller of `ready`

@@ -9,7 +9,7 @@ import { transferLimit } from '../bus/transfer-limit.ts';
 import { systemClock } from '../core/clock.ts';
 import { itemAt, present } from '../core/present.ts';
 import { testerAddresses } from '../isotp/address.ts';
-import { busOf } from '../vehicle/load.ts';
+import { busOf } from '../vehicle/check-references.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 
 /** The bit rates for shares: those of the wire, or those of the vehicle where the bus has none (vcan, unpaced). */

@@ -17,8 +17,9 @@ import { openBenchBus } from './bus.ts';
 import { type Child, Children } from './children.ts';
 import { inverterFacts } from './inverter-facts.ts';
 import { openMeter } from './meter.ts';
+import { openBenchScreen } from './screen.ts';
 import { benchDevice, type DeviceFigures } from './services-device.ts';
-import { type BenchView, openBenchView } from './view.ts';
+import type { BenchView } from './view.ts';
 import { BenchWorld, type BenchWorldOptions } from './world.ts';
 
 interface ServicesReport {
@@ -92,7 +93,8 @@ export async function runServicesBench(
   const startMs = systemClock.nowMs();
   await using opened = await openBenchBus(options, context);
   const meter = await openMeter(opened.bus, vehicle);
-  const view = openBenchView(context.json, meter);
+  const screen = openBenchScreen(options.approve, context.json, meter);
+  const { view, driver } = screen;
   const ending = new AbortController();
   let working: Promise<unknown> | undefined;
   try {
@@ -106,18 +108,18 @@ export async function runServicesBench(
     aborted.catch(() => {});
     const signal = AbortSignal.any([context.signal, ending.signal]);
     const { bus } = opened;
-    const parts = { options, context, vehicle, folder, bus, children, view, signal };
+    const parts = { options, context, vehicle, folder, bus, children, view, driver, signal };
     const work = new ServicesBench(new BenchWorld(parts), parts).run(startMs);
     working = work;
     const report = await Promise.race([work, children.failure, aborted]);
-    view.close();
+    screen.close();
     tell(report, context);
     return report.outcome === 'SUCCESS' ? ExitCode.success : ExitCode.internal;
   } finally {
     ending.abort('the bench ends');
     await working?.catch(() => {});
     meter.close();
-    view.close();
+    screen.close();
   }
 }
 

@@ -1,37 +1,60 @@
-// The output of a bench for people: bars on a terminal, lines elsewhere, and the table at the end.
+// The output of a bench for people: bars and the present phase on a terminal, lines elsewhere.
 
-import Table from 'cli-table3';
-import { systemClock } from '../core/clock.ts';
-import { pc } from '../core/colours.ts';
-import { formatBytes, formatRate, formatShare } from '../core/units.ts';
+import { type Clock, systemClock, type Timer } from '../core/clock.ts';
+import { LiveArea } from '../core/live-area.ts';
+import { canRedraw, type PictureTerminal } from '../core/terminal.ts';
+import { barRow, TransferBars } from '../core/transfer-bars.ts';
+import { formatBytes } from '../core/units.ts';
 import type { TmuEvent } from '../tmu/tmu-event.ts';
 import type { FrameMeter } from './meter.ts';
 
 export interface BenchView {
   line(text: string): void;
+  /** What is being done from now on, until the next phase or the first news of the TMU. */
+  phase(text: string): void;
   tmu(event: TmuEvent): void;
+  /** What is being typed, where this process reads the keys. */
+  typed(text: string): void;
   close(): void;
 }
 
-export function openBenchView(json: boolean, meter: FrameMeter): BenchView {
-  if (json) return { line: () => {}, tmu: () => {}, close: () => {} };
-  return process.stdout.isTTY === true ? new BarView(meter) : new LineView();
+/** `readsKeys`: what is typed is shown by the view, and the terminal has no echo that had to be switched off. */
+export function openBenchView(json: boolean, meter: FrameMeter, readsKeys: boolean): BenchView {
+  if (json) {
+    return { line: () => {}, phase: () => {}, tmu: () => {}, typed: () => {}, close: () => {} };
+  }
+  if (!canRedraw(process.stdout)) return new LineView();
+  return new BarView(meter, readsKeys ? { silence: () => () => {} } : {});
 }
 
-const print = (text: string): void => {
-  process.stdout.write(`${text}\n`);
-};
+interface Printer {
+  write(text: string): unknown;
+}
 
-/** Lines for logs: one for each step, none for blocks. */
-class LineView implements BenchView {
+/** Lines for logs: one for each step, none for blocks. Phases go to standard error. */
+export class LineView implements BenchView {
+  readonly #output: Printer;
+  readonly #notes: Printer;
+
+  constructor(output: Printer = process.stdout, notes: Printer = process.stderr) {
+    this.#output = output;
+    this.#notes = notes;
+  }
+
   line(text: string): void {
-    print(text);
+    this.#output.write(`${text}\n`);
+  }
+
+  phase(text: string): void {
+    this.#notes.write(`${text} ...\n`);
   }
 
   tmu(event: TmuEvent): void {
     const text = eventLine(event);
-    if (text !== undefined) print(text);
+    if (text !== undefined) this.line(text);
   }
+
+  typed(): void {}
 
   close(): void {}
 }
@@ -82,148 +105,121 @@ function eventLine(event: TmuEvent): string | undefined {
   }
 }
 
-interface Transfer {
-  readonly label: string;
-  readonly startMs: number;
-  readonly total: number;
-  done: number;
-}
+/** What the TMU does in a state, for a person who waits. */
+const STATE_TEXT: Partial<Record<Extract<TmuEvent, { kind: 'state' }>['state'], string>> = {
+  checking: 'the TMU asks the backend and verifies both repositories',
+  activating: 'the ECUs restart with the new versions',
+  verifying: 'the new versions are watched before they are confirmed',
+  committing: 'the new versions become final',
+  'rolling-back': 'the ECUs return to the old versions',
+};
 
-/** The part of a terminal stream that is used here. */
-export interface BarTerminal {
-  write(text: string): unknown;
-  readonly columns?: number;
+export interface BarViewOptions {
+  readonly terminal?: PictureTerminal;
+  readonly clock?: Clock;
+  /** As in LiveArea. */
+  readonly silence?: () => () => void;
 }
-
-const LABEL_COLUMNS = 14;
-/** Columns after a bar: percentage, rate, time left. */
-const TEXT_COLUMNS = 34;
-const MAX_BAR = 40;
 
 /**
- * For people: a bar for each running transfer and one for the bus, below the lines that stay. While the driver is asked
- * there are no bars: the driver's input moves the cursor, and the question should stand alone.
+ * For people: a bar for each transfer that is under way and one for the bus, below the lines that stay; between
+ * transfers what is being done, and for how long. While the driver is asked there is only what the driver types.
  */
 export class BarView implements BenchView {
   readonly #meter: Pick<FrameMeter, 'load' | 'frames'>;
-  readonly #terminal: BarTerminal;
-  readonly #transfers = new Map<string, Transfer>();
-  /** Rows of the bars on the screen at present. */
-  #painted = 0;
+  readonly #clock: Clock;
+  readonly #area: LiveArea;
+  readonly #bars: TransferBars;
   #asking = false;
+  #phase: { readonly text: string; readonly sinceMs: number } | undefined;
+  #tick: Timer | undefined;
+  /** Undefined: this process does not read the keys. */
+  #typed: string | undefined;
 
-  constructor(meter: Pick<FrameMeter, 'load' | 'frames'>, terminal: BarTerminal = process.stdout) {
+  constructor(meter: Pick<FrameMeter, 'load' | 'frames'>, options: BarViewOptions = {}) {
+    const { terminal = process.stdout, clock = systemClock, silence } = options;
     this.#meter = meter;
-    this.#terminal = terminal;
+    this.#clock = clock;
+    this.#area = new LiveArea(terminal, silence === undefined ? {} : { silence });
+    this.#bars = new TransferBars(clock);
   }
 
   line(text: string): void {
-    this.#paint(`${text}\n`);
+    this.#paint([text]);
+  }
+
+  phase(text: string): void {
+    this.#phase = { text, sinceMs: this.#clock.nowMs() };
+    this.#paint([]);
+    this.#nextTick();
+  }
+
+  typed(text: string): void {
+    this.#typed = text;
+    this.#paint([]);
   }
 
   tmu(event: TmuEvent): void {
     if (event.kind === 'approval') this.#asking = event.status === 'asking';
-    if (event.kind === 'download-progress') {
-      this.#progress(`${event.ecu} download`, event.received, event.total);
-    } else if (event.kind === 'ecu-progress') {
-      this.#progress(`${event.ecu} program`, event.sent, event.total);
+    if (event.kind === 'download-progress') this.#download(event);
+    else if (event.kind === 'ecu-progress') {
+      this.#bars.update(`${event.ecu} program`, event.sent, event.total);
     } else if (event.kind === 'ecu-step' && event.status !== 'begun') {
-      this.#transfers.delete(`${event.ecu} program`);
+      this.#bars.end(`${event.ecu} program`);
     }
+    const phase = event.kind === 'state' ? STATE_TEXT[event.state] : undefined;
+    if (phase !== undefined) this.phase(phase);
+    else if (event.kind === 'state' || event.kind === 'outcome') this.#endPhase();
     const text = eventLine(event);
-    this.#paint(text === undefined ? '' : `${text}\n`);
+    this.#paint(text === undefined ? [] : text.split('\n'));
   }
 
   close(): void {
-    this.#transfers.clear();
-    this.#paint('');
+    this.#bars.clear();
+    this.#endPhase();
+    this.#typed = undefined;
+    this.#paint([]);
   }
 
-  #progress(label: string, done: number, total: number): void {
-    const transfer = this.#transfers.get(label);
-    if (label.endsWith('download') && done === total) this.#transfers.delete(label);
-    else if (transfer !== undefined) transfer.done = done;
-    else this.#transfers.set(label, { label, startMs: systemClock.nowMs(), total, done });
+  #download({ ecu, received, total }: Extract<TmuEvent, { kind: 'download-progress' }>): void {
+    if (received === total) this.#bars.end(`${ecu} download`);
+    else this.#bars.update(`${ecu} download`, received, total);
   }
 
-  /** Replaces the bars by lines that stay; the bars move below them. */
-  #paint(lines: string): void {
-    const bars = this.#asking ? [] : this.#bars();
-    const erase = this.#painted > 0 ? `\x1b[${this.#painted}A\r\x1b[J` : '';
-    this.#painted = bars.length;
-    const text = `${erase}${lines}${bars.map((bar) => `${bar}\n`).join('')}`;
-    if (text !== '') this.#terminal.write(text);
+  #endPhase(): void {
+    this.#phase = undefined;
+    this.#tick?.cancel();
+    this.#tick = undefined;
   }
 
-  #bars(): string[] {
-    const transfers = [...this.#transfers.values()];
-    if (transfers.length === 0) return [];
-    const bars = transfers.map((transfer) => {
-      const { label, total, done } = transfer;
-      return this.#bar(label, done / total, this.#pace(transfer));
+  /** The seconds beside the phase move. */
+  #nextTick(): void {
+    this.#tick?.cancel();
+    this.#tick = this.#clock.after('bench-phase', 1000, () => {
+      this.#paint([]);
+      this.#nextTick();
     });
-    if (transfers.some(({ label }) => label.endsWith('program'))) {
-      bars.push(this.#bar('bus load', this.#meter.load, `${this.#meter.frames} frames`));
+  }
+
+  #paint(lines: readonly string[]): void {
+    const rows = this.#asking ? [] : this.#rows();
+    // A prompt without a reason to type would be a riddle.
+    const typed =
+      this.#typed !== undefined && (this.#asking || this.#typed !== '')
+        ? `> ${this.#typed}`
+        : undefined;
+    this.#area.paint(lines, { rows, typed });
+  }
+
+  #rows(): string[] {
+    const columns = this.#area.columns - 1;
+    const rows = this.#bars.rows(columns);
+    if (this.#bars.labels.some((label) => label.endsWith('program'))) {
+      const { load, frames } = this.#meter;
+      rows.push(barRow('bus load', load, `${frames} frames`, columns));
     }
-    return bars;
+    if (rows.length > 0 || this.#phase === undefined) return rows;
+    const seconds = Math.floor((this.#clock.nowMs() - this.#phase.sinceMs) / 1000);
+    return [`${this.#phase.text} ...${seconds > 0 ? ` ${seconds} s` : ''}`];
   }
-
-  #pace({ startMs, total, done }: Transfer): string {
-    const seconds = (systemClock.nowMs() - startMs) / 1000;
-    if (seconds < 0.2 || done === 0) return formatBytes(total);
-    const rate = done / seconds;
-    return `${formatRate(rate)}, ${((total - done) / rate).toFixed(0)} s left`;
-  }
-
-  /** Never wider than the terminal, because a wrapped line could not be removed. */
-  #bar(label: string, share: number, text: string): string {
-    const columns = (this.#terminal.columns ?? 80) - 1;
-    const width = Math.max(5, Math.min(MAX_BAR, columns - LABEL_COLUMNS - TEXT_COLUMNS));
-    const filled = Math.round(Math.min(1, share) * width);
-    const percent = `${Math.round(Math.min(1, share) * 100)} %`.padStart(5);
-    const bar = `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`;
-    return `${label.padEnd(LABEL_COLUMNS)}${bar} ${percent}  ${text}`.slice(0, columns);
-  }
-}
-
-export interface BenchRow {
-  readonly name: string;
-  readonly from: string;
-  readonly to: string;
-  readonly reported: string | null;
-  readonly sha256: string | null;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly limitShare: number;
-}
-
-/** Columns that the table needs with full headings. */
-const WIDE = 105;
-
-export function benchTable(
-  rows: readonly BenchRow[],
-  columns: number = process.stdout.columns ?? WIDE,
-): string {
-  const wide = columns >= WIDE;
-  const table = new Table({
-    head: [
-      ...['ECU', 'from', 'to', 'bytes', 'seconds', 'rate'],
-      ...(wide ? ['of the bus limit', 'SHA-256 computed by the ECU'] : ['of limit', 'SHA-256']),
-    ],
-    style: { head: [], border: [] },
-    colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
-  });
-  for (const row of rows) {
-    table.push([
-      pc.bold(row.name),
-      row.from,
-      row.reported ?? '-',
-      String(row.bytes),
-      row.seconds.toFixed(2),
-      row.seconds > 0 ? formatRate(row.bytes / row.seconds) : '-',
-      row.seconds > 0 ? formatShare(row.limitShare) : '-',
-      row.sha256 === null ? '-' : wide ? `${row.sha256.slice(0, 16)}...` : row.sha256.slice(0, 8),
-    ]);
-  }
-  return table.toString();
 }

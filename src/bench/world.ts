@@ -1,6 +1,7 @@
 // The common parts of every bench: ECUs on the bus, a key ceremony, a backend that can restart, and a provisioned vehicle.
 
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import type { CanBus } from '../bus/can-bus.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Context } from '../core/context.ts';
@@ -28,6 +29,8 @@ export interface BenchWorldParts {
   readonly bus: CanBus;
   readonly children: Children;
   readonly view: BenchView;
+  /** What the driver types; undefined where the answers are automatic. */
+  readonly driver: Readable | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -73,10 +76,13 @@ export class BenchWorld {
     server: ChildOptions = {},
   ): Promise<{ readonly url: string; readonly server: Child; readonly tokens: BenchTokens }> {
     const { vehicle, context, view, bus, signal } = this.#parts;
+    const names = vehicle.ecus.map(({ name }) => name).join(', ');
     const ecus = vehicle.ecus.map(({ name }) => this.#startEcu(name));
+    view.phase('key ceremony: the keys of both repositories are made');
     const unique = toHex(systemRandom.bytes(4));
     await using factory = await BenchFactory.open(this.#parts.folder);
     const { trustDir } = factory;
+    view.phase('the backend gets its database and starts');
     const tokens = {
       factory: await benchToken(this.serverData, 'factory', unique),
       release: await benchToken(this.serverData, 'release', unique),
@@ -85,21 +91,29 @@ export class BenchWorld {
     const child = this.startServer(0, server);
     const { url } = (await child.ready()) as { url: string };
     view.line(`backend on ${url}`);
+    view.phase(`${names} start; releases are signed and uploaded`);
     const backend = { url, token: tokens.release };
     const { images, encrypted } = releases;
     const released = factory.release(backend, images, encrypted, vehicle, signal);
     released.catch(() => {}); // reported below
     await Promise.all(ecus.map((ecu) => ecu.ready()));
-    view.line(`on the bus: ${vehicle.ecus.map(({ name }) => name).join(', ')}`);
+    view.line(`on the bus: ${names}`);
+    const begun = new Set<string>();
     await provisionBench({
       ...{ bus, vehicle, trustDir, server: url, token: tokens.factory, signal },
       stateDir: this.stateDir,
       logger: context.logger,
       onEvent: (event) => {
+        if (event.kind === 'step' && !begun.has(event.name)) {
+          begun.add(event.name);
+          view.phase(`${event.name} is provisioned`);
+        }
         if (event.kind === 'device') view.line(`${event.name}: ${event.status} as ${event.serial}`);
       },
     });
+    view.phase('the releases are uploaded');
     await released;
+    view.phase('the TMU starts');
     return { url, server: child, tokens };
   }
 
@@ -131,7 +145,7 @@ export class BenchWorld {
   }
 
   #startEcu(name: string): Child {
-    const { vehicle, folder, children, options, context, view } = this.#parts;
+    const { vehicle, folder, children, options, context, view, driver } = this.#parts;
     const flash = path.join(folder, name.toLowerCase());
     const factory = STANDARD[name]?.factory;
     const image = factory === undefined ? [] : ['--image', `${path.join(firmware, factory)}@1.0.0`];
@@ -150,14 +164,13 @@ export class BenchWorld {
         ...(context.json ? ['--json'] : []),
       ],
       // The driver uses our terminal: input goes to the CGW, and the output of the CGW is shown.
-      approve === 'ask'
+      driver !== undefined
         ? {
-            input: true,
-            // The CGW's messages as an ECU are left out, because the TMU reports them.
+            input: driver,
+            // The CGW's messages about ECUs are left out, because the TMU reports them.
             onLine: (line) => {
-              if (!line.startsWith(`${name}: `) && !line.startsWith(`${name} on `)) {
-                view.line(`${name}  ${line}`);
-              }
+              const isKnown = vehicle.ecus.some((ecu) => line.startsWith(`${ecu.name}: `));
+              if (!isKnown && !line.startsWith(`${name} on `)) view.line(`${name}  ${line}`);
             },
             // With --json the question is on standard error.
             showErrors: context.json,

@@ -112,6 +112,8 @@ export interface CanBus {
   statistics(): BusStatistics;
   /** Undefined where the wire cannot be asked: it is down, or the bus is closed. */
   wireFacts(): Promise<WireFacts | undefined>;
+  /** How many other processes are on this bus now; undefined where that cannot be told. */
+  others?(): Promise<number | undefined>;
   close(): Promise<void>;
 }
 

@@ -117,6 +117,14 @@ export class LocalBus extends BusEndpoint {
     return busyMs === undefined ? undefined : { era, busyMs };
   }
 
+  async others(): Promise<number | undefined> {
+    const connection = this.#connection;
+    if (this.closed || connection === undefined || this.#retiring) return undefined;
+    // The broker tells a newcomer the number before it answers the first question.
+    const answer = await connection.busyMs(this.#clock, ANSWER_MS);
+    return answer === undefined ? undefined : this.#peers.count - 1;
+  }
+
   protected override transmit(frame: CanFrame): void {
     this.#waiting.push(frame);
     if (this.#flushing) return;

@@ -1,18 +1,18 @@
 // What every command needs of its process: output, signals, exit codes.
 
 import type { Writable } from 'node:stream';
-import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 import type { ChildError } from '../bench/children.ts';
-import { pc } from '../core/colours.ts';
 import type { Context } from '../core/context.ts';
 import { CanOtaError, describeError, InputError } from '../core/errors.ts';
 import { ExitCode } from '../core/exit-code.ts';
-import type { Logger } from '../core/logger.ts';
+import { createLogger } from './log.ts';
+import type { LogFormat } from './log-format.ts';
 import { onOutputLost, outputExitCode } from './output.ts';
 
 export interface CommonOptions {
   readonly json?: boolean;
   readonly logLevel?: string;
+  readonly logFormat?: LogFormat;
 }
 
 /** Runs one command and turns its result or error into an exit code and a message. */
@@ -43,7 +43,7 @@ export async function runCommand(
   const context: Context = {
     json,
     signal: abort.signal,
-    logger: createLogger(options.logLevel ?? 'warn'),
+    logger: createLogger(options.logLevel ?? 'warn', options.logFormat),
     interruption: () => interruption ?? ExitCode.terminated,
     say: (line) => {
       if (!json) process.stdout.write(`${line}\n`);
@@ -132,39 +132,6 @@ function serverExitCode(code: string): ExitCode {
 function childExitCode({ exitCode }: ChildError): ExitCode {
   const known = Object.values(ExitCode).find((code) => code === exitCode);
   return known === undefined || known === ExitCode.success ? ExitCode.internal : known;
-}
-
-/** Logs go to standard error, so that standard output has only the documented output. */
-function createLogger(level: string): Logger {
-  if (!(level in pino.levels.values) && level !== 'silent') {
-    throw new InputError(
-      '--log-level',
-      `${level} is none of trace debug info warn error fatal silent`,
-    );
-  }
-  const destination =
-    process.stderr.isTTY === true
-      ? { write: (line: string) => void process.stderr.write(`${readable(line)}\n`) }
-      : standardError();
-  const logger: PinoLogger = pino({ level, base: null }, destination);
-  return logger;
-}
-
-/** An error of the log output must not end the command. */
-function standardError(): DestinationStream {
-  const destination = pino.destination({ dest: 2, sync: true });
-  destination.on('error', () => {});
-  return destination;
-}
-
-/** One log line on a terminal: `warn: message (ecu EDT, code SILENT)`. Other outputs get the JSON line. */
-function readable(line: string): string {
-  const { level, time: _time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
-  const facts = Object.entries(fields).map(
-    ([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  );
-  const label = pino.levels.labels[Number(level)] ?? 'log';
-  return pc.dim(`${label}: ${String(msg)}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}`);
 }
 
 function flush(stream: Writable): Promise<void> {

@@ -1,6 +1,8 @@
 // Options that every command repeats, taken from the environment where they are left out.
 
-import type { Command } from 'commander';
+import type { EventEmitter } from 'node:events';
+import type { Command, Option } from 'commander';
+import { LOG_FORMAT_VARIABLE } from './log-format.ts';
 
 /** Environment variable by the long name of the option. */
 const VARIABLES: Readonly<Record<string, string>> = {
@@ -9,6 +11,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   '--bus': 'CAN_OTA_BUS',
   '--vehicle': 'CAN_OTA_VEHICLE',
   '--state-dir': 'CAN_OTA_STATE_DIR',
+  '--log-format': LOG_FORMAT_VARIABLE,
 };
 
 /**
@@ -23,9 +26,20 @@ export function readEnvironment(program: Command): void {
       if (variable === undefined) continue;
       const isOptional = option.long === '--server' && !option.mandatory;
       if (isOptional || (isSmallDevice && option.long === '--state-dir')) continue;
-      option.env(variable);
+      addAgain(command, option.env(variable));
     }
   }
+}
+
+/** Commander listens to the environment of an option only when the variable is known as the option is added. */
+function addAgain(command: Command, option: Option): void {
+  const options = command.options as Option[];
+  const at = options.indexOf(option);
+  options.splice(at, 1);
+  // Its types leave out that a command is an emitter.
+  (command as unknown as EventEmitter).removeAllListeners(`option:${option.name()}`);
+  command.addOption(option);
+  options.splice(at, 0, ...options.splice(-1));
 }
 
 function descendants(command: Command): Command[] {

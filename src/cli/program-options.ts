@@ -1,6 +1,7 @@
 // Common parts of the command definitions: help with examples and exit codes, output, bus and vehicle options.
 
 import { type Command, Option } from 'commander';
+import { LOG_FORMATS } from './log-format.ts';
 
 export const EXIT_CODES = `
 Exit codes:
@@ -34,6 +35,12 @@ export function withOutput(target: Command): Command {
       new Option('--log-level <level>', 'what is logged to standard error')
         .choices(['silent', 'error', 'warn', 'info', 'debug', 'trace'])
         .default('warn'),
+    )
+    .addOption(
+      new Option(
+        '--log-format <format>',
+        'sentences or JSON lines (default: text on a terminal, json elsewhere)',
+      ).choices(LOG_FORMATS),
     );
 }
 

@@ -2,6 +2,7 @@
 // ECU process do not load the server.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { keysHelp } from '../../ecus/cgw/driver-keys.ts';
 import { ExitCode } from '../core/exit-code.ts';
 import { ECU_NAME } from '../core/names.ts';
 import { packageVersion } from '../core/package-root.ts';
@@ -85,7 +86,10 @@ function addBench(program: Command): void {
     ),
   )
     .addOption(
-      new Option('--approve <answer>', 'the driver: ask on the CGW console, or answer yes or no')
+      new Option(
+        '--approve <answer>',
+        'the driver: ask on the CGW console, or answer approve (yes) or deny (no)',
+      )
         .choices(['ask', 'yes', 'no'])
         .default('ask'),
     )
@@ -115,6 +119,7 @@ function addBench(program: Command): void {
         .default('update'),
     )
     .addOption(transport())
+    .addHelpText('after', keysHelp())
     .action(async (options) => (await import('./bench/bench.ts')).bench(options));
 }
 
@@ -231,7 +236,7 @@ function addCgw(program: Command): void {
     ),
   )
     .addOption(
-      new Option('--approve <answer>', 'ask the driver, or answer automatically')
+      new Option('--approve <answer>', 'ask the driver, or answer approve (yes) or deny (no)')
         .choices(['ask', 'yes', 'no'])
         .default('ask'),
     )
@@ -247,6 +252,7 @@ function addCgw(program: Command): void {
       (value: string, all: readonly string[]) => [...all, value],
       [] as readonly string[],
     )
+    .addHelpText('after', keysHelp())
     .action(async (options) => (await import('./ecu/cgw.ts')).cgw(options));
 }
 

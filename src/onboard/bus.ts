@@ -8,6 +8,7 @@ import { openBus } from '../bus/open-bus.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Context } from '../core/context.ts';
 import { InputError } from '../core/errors.ts';
+import { printError } from '../core/live-area.ts';
 import { testerAddresses } from '../isotp/address.ts';
 import { IsoTpChannel } from '../isotp/channel.ts';
 import { transportConfig } from '../isotp/config.ts';
@@ -63,7 +64,9 @@ export async function openTesterBus(
   command: string,
   whenHeld: BesideTester = 'refuse',
 ): Promise<OwnedBus> {
-  return lockedBus(await openCommandBus(options, context), {
+  const opened = await openCommandBus(options, context);
+  await tellAlone(opened.bus);
+  return lockedBus(opened, {
     command,
     besideTester: options.beside === true ? 'warn' : whenHeld,
   });
@@ -94,11 +97,28 @@ export async function lockedBus(
 export async function openReaderBus(options: BusOptions, context: Context): Promise<OwnedBus> {
   const opened = await openCommandBus(options, context);
   await tellTester(opened.bus, warnPerson);
+  await tellAlone(opened.bus);
   return opened;
 }
 
+/** Says so when no other process is on a local bus: whatever is asked there, no answer comes. */
+async function tellAlone(bus: CanBus): Promise<void> {
+  if (!(await isAlone(bus))) return;
+  const name = `local:${bus.name}`;
+  warnPerson(
+    `you are alone on this bus: no other process of yours is on ${name}. ` +
+      `Start the ECUs there (can-ota ecu EDT --bus ${name} --flash DIR), or name their bus with --bus; ` +
+      'a local bus is one of each user',
+  );
+}
+
+/** No other process is on this local bus now. False for every other bus: their nodes cannot be counted. */
+export async function isAlone(bus: CanBus): Promise<boolean> {
+  return (await bus.others?.()) === 0;
+}
+
 function warnPerson(line: string): void {
-  process.stderr.write(`can-ota: ${line}\n`);
+  printError(`can-ota: ${line}`);
 }
 
 /** Writes every frame into a candump log. Resolves to the function that completes the file. */

@@ -1,6 +1,6 @@
 // Reads the passphrase of a key from a file, the environment, or the terminal, never from an argument.
 
-import { password as askPassword } from '@inquirer/prompts';
+import { askSecret, canAsk } from '../core/ask-secret.ts';
 import { InputError } from '../core/errors.ts';
 import { readSecretLine } from '../core/secret-file.ts';
 
@@ -27,7 +27,7 @@ export async function passphraseSource(options: PassphraseOptions): Promise<Pass
   return {
     toOpen: async (key) => {
       if (given !== undefined) return given;
-      if (process.stdin.isTTY !== true) return undefined;
+      if (!canAsk()) return undefined;
       const known = asked.get(key) ?? (await ask(`Passphrase of ${key}`));
       asked.set(key, known);
       return known;
@@ -35,7 +35,7 @@ export async function passphraseSource(options: PassphraseOptions): Promise<Pass
     forNewKeys: async () => {
       if (given !== undefined) return longEnough(given);
       if (options.passphrase !== true) return undefined;
-      if (process.stdin.isTTY !== true) {
+      if (!canAsk()) {
         throw new InputError(
           '--passphrase',
           'there is no terminal to ask on: use --passphrase-file FILE or CAN_OTA_PASSPHRASE',
@@ -65,13 +65,8 @@ function longEnough(passphrase: string): string {
   throw new InputError('passphrase', `expected at least ${SHORTEST} characters for a new key`);
 }
 
-async function ask(message: string): Promise<string> {
-  try {
-    return await askPassword({ message, mask: true });
-  } catch (error) {
-    if (error instanceof Error && error.name === 'ExitPromptError') {
-      throw new InputError('passphrase', 'none was entered: nothing was changed');
-    }
-    throw error;
-  }
+async function ask(question: string): Promise<string> {
+  const secret = await askSecret(question);
+  if (secret !== undefined) return secret;
+  throw new InputError('passphrase', 'none was entered: nothing was changed');
 }

@@ -5,7 +5,8 @@ import type { ApprovalPhase, ApprovalQuestion, ConditionQuery } from '../campaig
 import type { Campaign } from '../campaign/state.ts';
 import { present } from '../core/present.ts';
 import { type ApprovalFacts, MAX_FACTS_BYTES } from '../vehicle/approval.ts';
-import { busOf, findEcu } from '../vehicle/load.ts';
+import { busOf } from '../vehicle/check-references.ts';
+import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import { hasOneBank } from './ranks.ts';
 

@@ -1,7 +1,8 @@
 // Which ECUs are activated together: the ranks of a vehicle, from `order`, `dependsOn` and the bank layout.
 
 import type { PlannedEcu } from '../campaign/decide.ts';
-import { activationOrder, busOf } from '../vehicle/load.ts';
+import { busOf } from '../vehicle/check-references.ts';
+import { activationOrder } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 
 /** All ECUs in their order of activation; ranks rise from 0. */

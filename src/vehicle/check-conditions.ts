@@ -1,6 +1,7 @@
 // Checks that a schema cannot express: whether signals, conditions and policy of a vehicle file fit together.
 
 import { hexNumber } from '../core/bytes.ts';
+import { closestHint } from './closest-name.ts';
 import type { VehicleSignal } from './condition-schema.ts';
 import { CONDITION_VARIABLES, compileCondition } from './conditions.ts';
 import { ExpressionError, isReservedWord } from './expression-tokens.ts';
@@ -65,10 +66,11 @@ function faultOfSignal(
       message: `${name} has a fixed meaning in conditions: give the signal another name`,
     };
   }
-  if (!vehicle.ecus.some((ecu) => ecu.name === signal.ecu)) {
+  const names = vehicle.ecus.map((ecu) => ecu.name);
+  if (!names.includes(signal.ecu)) {
     return at(
       'ecu',
-      `${signal.ecu} is not in ecus, which has ${vehicle.ecus.map((ecu) => ecu.name).join(', ')}`,
+      `${signal.ecu} is not in ecus, which has ${names.join(', ')}${closestHint(signal.ecu, names)}`,
     );
   }
   const { least, most } = rawRange(signal);

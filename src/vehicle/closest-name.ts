@@ -2,16 +2,21 @@
 
 import { itemAt } from '../core/present.ts';
 
-/** `; did you mean "speed"? expected one of speed, gear`: the end of a message about an unknown name. */
+/** `; did you mean "speed"?` or `, expected one of speed, gear`: the end of a message about an unknown name. */
 export function closestName(word: string, known: readonly string[]): string {
   const list = known.length === 0 ? '' : `, expected one of ${known.join(', ')}`;
+  return closestHint(word, known) || list;
+}
+
+/** The hint alone, for a message that lists the names already; empty where no name is close. */
+export function closestHint(word: string, known: readonly string[]): string {
   const near = known
     .map((name) => ({ name, edits: distance(word.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)[0];
   // A name in which more than a third of the letters differ was not meant.
   return near !== undefined && near.edits <= Math.max(1, Math.floor(word.length / 3))
     ? `; did you mean "${near.name}"?`
-    : list;
+    : '';
 }
 
 /** Damerau-Levenshtein distance: two letters in the wrong order count as one edit. */

@@ -1,11 +1,13 @@
 // Reads a vehicle description: YAML or JSON text in, a checked vehicle or an error with line and field out.
 
-import { LineCounter, parseDocument } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { InputError } from '../core/errors.ts';
-import { itemAt } from '../core/present.ts';
-import { firstIssue } from '../core/schema-issue.ts';
+import { present } from '../core/present.ts';
 import { faultOfConditions } from './check-conditions.ts';
+import { circleText, faultOfReferences, orderOf } from './check-references.ts';
+import { closestHint } from './closest-name.ts';
 import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
+import { type SchemaFault, schemaFault } from './schema-fault.ts';
 
 /** Throws InputError that names the file, the place, and what was expected. `where`: name of the file. */
 export function parseVehicle(text: string, where: string): Vehicle {
@@ -19,25 +21,51 @@ export function parseVehicle(text: string, where: string): Vehicle {
       `not readable as YAML: ${unreadable.message.split('\n')[0]}`,
     );
   }
-  const parsed = vehicleSchema.safeParse(plainValue(document, where));
-  /** Throws with the position of the field; a missing field has the position of its parent. */
-  const refuse = (path: readonly PropertyKey[], message: string): never => {
-    let offset: number | undefined;
-    for (let depth = path.length; offset === undefined && depth > 0; depth--) {
-      const node = document.getIn(path.slice(0, depth) as (string | number)[], true);
-      offset = (node as { range?: number[] } | undefined)?.range?.[0];
-    }
+  const refuse = ({ path, message, isName = false }: SchemaFault): never => {
+    const offset = placeOf(document, path, isName);
     const at = offset === undefined ? where : `${where}:${lines.linePos(offset).line}`;
     throw new InputError(at, `${fieldPath(path)}: ${message}`);
   };
+  const value = plainValue(document, where);
+  const parsed = vehicleSchema.safeParse(value);
   if (!parsed.success) {
-    const issue = firstIssue(parsed.error);
-    return refuse(issue.path, issue.message);
+    const [first, ...others] = parsed.error.issues;
+    return refuse(
+      schemaFault(vehicleSchema, [present(first, 'the issue of a schema error'), ...others], value),
+    );
   }
-  refuseSeveralBuses(parsed.data, refuse);
-  checkReferences(parsed.data, where);
-  const fault = faultOfConditions(parsed.data);
-  return fault === undefined ? parsed.data : refuse(fault.path, fault.message);
+  const fault =
+    faultOfBuses(parsed.data) ?? faultOfReferences(parsed.data) ?? faultOfConditions(parsed.data);
+  return fault === undefined ? parsed.data : refuse(fault);
+}
+
+/** Position of a field in the file; a missing field has the position of its parent. */
+function placeOf(
+  document: ReturnType<typeof parseDocument>,
+  path: readonly PropertyKey[],
+  isName: boolean,
+): number | undefined {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const [depth, step] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document);
+    const pair = isMap(node)
+      ? node.items.find(({ key }) => nameOf(key) === String(step))
+      : undefined;
+    const key = pair?.key;
+    node = isSeq(node) ? node.items[Number(step)] : pair?.value;
+    if (isName && depth === path.length - 1 && isNode(key)) return key.range?.[0] ?? offset;
+    if (!isNode(node)) {
+      // A name without a value.
+      return isNode(key) ? (key.range?.[0] ?? offset) : offset;
+    }
+    offset = node.range?.[0] ?? offset;
+  }
+  return offset;
+}
+
+function nameOf(key: unknown): string {
+  return String(isScalar(key) ? key.value : key);
 }
 
 /** The parser refuses more than 50 aliases: a few bytes of nested ones could become gigabytes. */
@@ -59,148 +87,33 @@ function fieldPath(path: readonly PropertyKey[]): string {
 }
 
 /** Every command opens one bus. A request to an ECU of another bus could reach a different ECU on this one. */
-function refuseSeveralBuses(
-  { buses }: Vehicle,
-  refuse: (path: readonly PropertyKey[], message: string) => never,
-): void {
+function faultOfBuses({ buses }: Vehicle): SchemaFault | undefined {
   const [first, second] = Object.keys(buses);
-  if (second === undefined) return;
-  refuse(
-    ['buses', second],
-    `a vehicle with several buses is not supported yet, and this is the second one after "${first}": ` +
+  if (second === undefined) return undefined;
+  return {
+    path: ['buses', second],
+    message:
+      `a vehicle with several buses is not supported yet, and this is the second one after "${first}": ` +
       'leave the ECUs of one bus in this file; flash and read take another file for those of another bus',
-  );
-}
-
-/** Checks that a schema cannot express: names that exist, identifiers that are used once, an order without cycles. */
-function checkReferences(vehicle: Vehicle, where: string): void {
-  const names = new Set<string>();
-  const users = new Map<string, string>();
-  const functionalUsers = new Map<string, string>();
-  for (const ecu of vehicle.ecus) {
-    if (names.has(ecu.name))
-      throw new InputError(where, `two ECUs are named ${ecu.name}: give one another name`);
-    names.add(ecu.name);
-    if (ecu.bus !== undefined && vehicle.buses[ecu.bus] === undefined) {
-      throw new InputError(
-        where,
-        `${ecu.name} is on bus "${ecu.bus}", but buses has only ${Object.keys(vehicle.buses).join(', ')}`,
-      );
-    }
-    const bus = busOf(vehicle, ecu);
-    for (const [kind, id] of physicalIds(ecu)) {
-      const key = `${bus} ${id}`;
-      const other = users.get(key);
-      if (other !== undefined) {
-        throw new InputError(
-          where,
-          `${ecu.name} and ${other} both use identifier ${id} (${kind} of ${ecu.name}): every physical identifier must be used once on a bus`,
-        );
-      }
-      users.set(key, ecu.name);
-    }
-    const functional = functionalIdOf(ecu);
-    if (functional !== undefined) functionalUsers.set(`${bus} ${functional}`, ecu.name);
-  }
-  for (const [key, ecu] of functionalUsers) {
-    const other = users.get(key);
-    if (other !== undefined) {
-      throw new InputError(
-        where,
-        `the functional identifier ${key.split(' ')[1]} of ${ecu} is a physical identifier of ${other}`,
-      );
-    }
-  }
-  for (const ecu of vehicle.ecus) {
-    for (const name of ecu.dependsOn) {
-      if (!names.has(name))
-        throw new InputError(where, `${ecu.name} depends on ${name}, which is not in ecus`);
-    }
-  }
-  if (vehicle.approval !== undefined && !names.has(vehicle.approval.ecu)) {
-    throw new InputError(where, `approval.ecu is ${vehicle.approval.ecu}, which is not in ecus`);
-  }
-  activationOrder(vehicle, where);
-}
-
-/** `7E0`, `18DA40F1`, or with the address byte that distinguishes ECUs on one identifier: `700/40`. */
-function physicalIds(ecu: VehicleEcu): [kind: string, id: string][] {
-  const a = ecu.address;
-  if (a.mode === 'normal-fixed') {
-    const pair = [a.ecu, a.tester].map((byte) => byte.toString(16).padStart(2, '0').toUpperCase());
-    return [
-      ['request', `18DA${pair[0]}${pair[1]}`],
-      ['response', `18DA${pair[1]}${pair[0]}`],
-    ];
-  }
-  const request = idText(a.request, a.extended);
-  const response = idText(a.response, a.extended);
-  switch (a.mode) {
-    case 'normal':
-      return [
-        ['request', request],
-        ['response', response],
-      ];
-    case 'extended':
-      return [
-        ['request', `${request}/${a.ecu.toString(16)}`],
-        ['response', `${response}/${a.tester.toString(16)}`],
-      ];
-    case 'mixed':
-      return [
-        ['request', `${request}/${a.extension.toString(16)}`],
-        ['response', `${response}/${a.extension.toString(16)}`],
-      ];
-  }
-}
-
-function functionalIdOf(ecu: VehicleEcu): string | undefined {
-  const a = ecu.address;
-  if (a.mode === 'normal-fixed') return undefined; // 18DB.... can never be a physical 18DA....
-  return a.mode === 'normal' && a.functional !== undefined
-    ? idText(a.functional, a.extended)
-    : undefined;
-}
-
-function idText(id: number, extended: boolean): string {
-  return id
-    .toString(16)
-    .toUpperCase()
-    .padStart(extended ? 8 : 3, '0');
-}
-
-/** The bus that an ECU is on. */
-export function busOf(vehicle: Vehicle, ecu: VehicleEcu): string {
-  return ecu.bus ?? itemAt(Object.keys(vehicle.buses), 0);
+  };
 }
 
 /** Throws InputError that lists the existing names. */
 export function findEcu(vehicle: Vehicle, name: string): VehicleEcu {
   const ecu = vehicle.ecus.find((candidate) => candidate.name === name);
   if (ecu === undefined) {
+    const names = vehicle.ecus.map((known) => known.name);
     throw new InputError(
       'ECU',
-      `${name} is not in the vehicle file, which has ${vehicle.ecus.map((e) => e.name).join(', ')}`,
+      `${name} is not in the vehicle file, which has ${names.join(', ')}${closestHint(name, names)}`,
     );
   }
   return ecu;
 }
 
-/** ECUs in the order of activation: by `order`, dependencies first. Throws InputError on a cycle. */
+/** ECUs in the order of activation: by `order`, dependencies first. Throws InputError on a circle. */
 export function activationOrder(vehicle: Vehicle, where = 'vehicle'): VehicleEcu[] {
-  const left = [...vehicle.ecus].sort((a, b) => a.order - b.order);
-  const done: VehicleEcu[] = [];
-  while (left.length > 0) {
-    const index = left.findIndex((ecu) =>
-      ecu.dependsOn.every((name) => done.some((other) => other.name === name)),
-    );
-    if (index < 0) {
-      throw new InputError(
-        where,
-        `dependsOn goes in a circle: ${left.map((ecu) => ecu.name).join(', ')}`,
-      );
-    }
-    done.push(...left.splice(index, 1));
-  }
+  const { done, left } = orderOf(vehicle);
+  if (left.length > 0) throw new InputError(where, circleText(left));
   return done;
 }

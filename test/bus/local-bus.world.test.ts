@@ -112,6 +112,21 @@ describe('the first process', () => {
     });
   });
 
+  it.each([0, 500_000])('knows at once whether it is alone, at %i bit/s', async (bitrate) => {
+    const name = freshName();
+    const first = await open(name, { bitrate });
+    expect(await first.others()).toBe(0);
+    const second = await open(name);
+    expect(await second.others()).toBe(1);
+    expect(await first.others()).toBe(1);
+    await second.close();
+    let left: number | undefined;
+    for (let looks = 0; looks < 1000 && left !== 0; looks++) left = await first.others();
+    expect(left).toBe(0);
+    await first.close();
+    expect(await first.others()).toBeUndefined();
+  });
+
   it('has no bit rate on an unpaced wire', async () => {
     const bus = await open(freshName(), { bitrate: 0 });
     expect([bus.bitrate, bus.dataBitrate]).toEqual([undefined, undefined]);

@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
+import { pack } from './support/packed.ts';
 import { folder, type Run, root, run, scenario, start } from './support/processes.ts';
 
 const bin = path.join(root, 'node_modules', '.bin');
@@ -10,15 +11,8 @@ const bin = path.join(root, 'node_modules', '.bin');
 /** A user's folder with the packed package installed, and the files of the page. */
 async function installed(): Promise<string> {
   const place = await folder();
-  // `npm test` has just built it.
-  if (process.env.CAN_OTA_OUT === undefined) {
-    const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
-    expect(build.lines.join('\n')).toBe('');
-  }
-  const args = ['--ignore-scripts', '--json', '--offline', '--pack-destination', place];
-  const pack = await run(args, { program: ['npm', 'pack'] });
-  const [{ filename }] = JSON.parse(pack.lines.join('\n')) as [{ filename: string }];
-  await run(['-xzf', path.join(place, filename), '-C', place], { program: ['tar'] });
+  const { file } = await pack(place);
+  await run(['-xzf', file, '-C', place], { program: ['tar'] });
   const modules = path.join(place, 'node_modules');
   await mkdir(modules);
   for (const name of await readdir(path.join(root, 'node_modules'))) {

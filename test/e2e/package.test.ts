@@ -1,23 +1,10 @@
 // The npm package: built, packed, unpacked in another folder, and run from there.
 
-import { spawnSync } from 'node:child_process';
 import { copyFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
+import { oldNode, pack } from './support/packed.ts';
 import { folder, freshBus, root, run, scenario } from './support/processes.ts';
-
-const bin = path.join(root, 'node_modules', '.bin');
-
-/** The machine's own Node, where it is older than the project's; undefined where it is missing or new enough. */
-function oldNode(): string | undefined {
-  for (const folderName of ['/usr/bin', '/usr/local/bin', '/bin']) {
-    const node = path.join(folderName, 'node');
-    const { stdout } = spawnSync(node, ['--version']);
-    const match = /^v(\d+)\./.exec(String(stdout ?? ''));
-    if (match !== null && Number(match[1]) >= 16 && Number(match[1]) < 24) return node;
-  }
-  return undefined;
-}
 
 const old = oldNode();
 if (old === undefined) {
@@ -27,31 +14,13 @@ if (old === undefined) {
 describe('the package', () => {
   scenario('runs from where it was unpacked', async () => {
     const place = await folder();
-    // `npm test` has just built it, and the tests on vcan0 run it at this moment.
-    if (process.env.CAN_OTA_OUT === undefined) {
-      const build = await run(['-p', 'tsconfig.build.json'], { program: [path.join(bin, 'tsc')] });
-      expect(build.lines.join('\n')).toBe('');
-      expect(await build.code()).toBe(0);
-    }
-    const pack = await run(
-      ['--ignore-scripts', '--json', '--offline', '--pack-destination', place],
-      {
-        program: ['npm', 'pack'],
-      },
-    );
-    expect(pack.exit?.code, pack.stderr).toBe(0);
-    const [{ filename, files }] = JSON.parse(pack.lines.join('\n')) as [
-      { filename: string; files: { path: string }[] },
-    ];
-    const names = files.map((file) => file.path);
+    const { file, names } = await pack(place);
     expect(names).toEqual(
       expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/src/cli/main.js']),
     );
     // It has neither sources nor tests, apart from the images that the bench needs.
     expect(names.filter((name) => /(?<!\.d)\.ts$|\.test\./.test(name))).toEqual([]);
-    const unpack = await run(['-xzf', path.join(place, filename), '-C', place], {
-      program: ['tar'],
-    });
+    const unpack = await run(['-xzf', file, '-C', place], { program: ['tar'] });
     expect(await unpack.code()).toBe(0);
     await symlink(path.join(root, 'node_modules'), path.join(place, 'node_modules'));
     const main = path.join(place, 'package', 'dist', 'src', 'cli', 'main.js');

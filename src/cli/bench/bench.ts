@@ -9,8 +9,9 @@ import { Children } from '../../bench/children.ts';
 import type { ReleaseImage } from '../../bench/factory.ts';
 import { checkEncrypted, chooseImages } from '../../bench/images.ts';
 import { type FrameMeter, limitOf, openMeter } from '../../bench/meter.ts';
+import { type BenchScreen, openBenchScreen } from '../../bench/screen.ts';
 import { runServicesBench, servicesVehicle } from '../../bench/services.ts';
-import { type BenchRow, type BenchView, benchTable, openBenchView } from '../../bench/view.ts';
+import { type BenchRow, benchTable } from '../../bench/table.ts';
 import { BenchWorld } from '../../bench/world.ts';
 import { outcomeExitCode } from '../../campaign/outcome.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -28,6 +29,7 @@ import type { TmuEvent } from '../../tmu/tmu-event.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
+import { requireDriver } from '../driver-present.ts';
 
 interface BenchOptions extends CommonOptions, BusOptions {
   readonly vehicle?: string;
@@ -45,6 +47,7 @@ type Outcome = Extract<TmuEvent, { kind: 'outcome' }>;
 
 export function bench(options: BenchOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    await requireDriver(options.approve);
     const described = await loadVehicle(options.vehicle, false);
     const images = await chooseImages(options.image, described);
     checkEncrypted(options.encrypt, images);
@@ -93,11 +96,11 @@ class Bench {
     // Opened first: this process runs the broker of a local bus and outlives all other processes.
     await using opened = await openBenchBus(this.#options, this.#context);
     const meter = await openMeter(opened.bus, this.#vehicle);
-    const view = openBenchView(this.#context.json, meter);
+    const screen = openBenchScreen(this.#options.approve, this.#context.json, meter);
     const ending = new AbortController();
     let cycle: Promise<unknown> | undefined;
     try {
-      view.line(`bench on ${opened.why}`);
+      screen.view.line(`bench on ${opened.why}`);
       await using children = new Children();
       const aborted = new Promise<never>((_, reject) => {
         const stop = (): void => reject(this.#context.signal.reason);
@@ -106,17 +109,17 @@ class Bench {
       });
       aborted.catch(() => {});
       const signal = AbortSignal.any([this.#context.signal, ending.signal]);
-      const running = this.#cycle(children, opened, view, signal);
+      const running = this.#cycle(children, opened, screen, signal);
       cycle = running;
       const outcome = await Promise.race([running, children.failure, aborted]);
-      view.close();
+      screen.close();
       return await this.#report(outcome, opened, meter, (systemClock.nowMs() - startMs) / 1000);
     } finally {
       // Preparations that still run must not write into a folder that is being removed.
       ending.abort('the bench ends');
       await cycle?.catch(() => {});
       meter.close();
-      view.close();
+      screen.close();
     }
   }
 
@@ -124,12 +127,12 @@ class Bench {
   async #cycle(
     children: Children,
     { bus }: OwnedBus,
-    view: BenchView,
+    { view, driver }: BenchScreen,
     signal: AbortSignal,
   ): Promise<Outcome> {
     const world = new BenchWorld({
       ...{ options: this.#options, context: this.#context, vehicle: this.#vehicle },
-      ...{ folder: this.#folder, bus, children, view, signal },
+      ...{ folder: this.#folder, bus, children, view, driver, signal },
     });
     const { url } = await world.prepare({
       images: this.#images,

@@ -4,11 +4,13 @@ import { createCgw } from '../../../ecus/cgw/create-cgw.ts';
 import { SignalBoard } from '../../../ecus/cgw/signal-board.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
-import { openCommandBus } from '../../onboard/bus.ts';
+import { canRedraw } from '../../core/terminal.ts';
+import { isAlone, openCommandBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { announceReady, runCommand, untilAborted } from '../context.ts';
-import { type FlashOptions, reportEcuEvent, simulationOptions } from './ecu.ts';
+import { requireDriver } from '../driver-present.ts';
+import { aloneSoFar, type FlashOptions, reportEcuEvent, simulationOptions } from './ecu.ts';
 
 interface CgwOptions extends FlashOptions {
   readonly approve: 'ask' | 'yes' | 'no';
@@ -18,13 +20,17 @@ interface CgwOptions extends FlashOptions {
 
 export function cgw(options: CgwOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    await requireDriver(options.approve);
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
     const signals = parseSignals(options.signal, vehicle);
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
     const name = vehicle.approval?.ecu ?? 'CGW';
     const asking = options.approve === 'ask';
-    const screen = asking && process.stdin.isTTY === true && process.stdout.isTTY === true;
+    // With --json standard output has only the events; the driver's console uses standard error.
+    const { stdin: input } = process;
+    const output = context.json ? process.stderr : process.stdout;
+    const screen = asking && input.isTTY && canRedraw(output);
     const gateway = await createCgw({
       ...simulation,
       signals,
@@ -33,17 +39,18 @@ export function cgw(options: CgwOptions): Promise<void> {
       logger: context.logger,
       approve: options.approve,
       timeoutMs: options.approvalTimeout * 1000,
-      // With --json standard output has only the events; the driver's console uses standard error.
-      terminal: asking
-        ? { input: process.stdin, output: context.json ? process.stderr : process.stdout }
-        : undefined,
+      terminal: asking ? { input, output, screen } : undefined,
       onInterrupt: () => process.kill(process.pid, 'SIGINT'),
       onEvent: (event) => {
         if (!screen || context.json) reportEcuEvent(name, event, context);
       },
     });
-    if (!screen)
+    if (!screen) {
       context.say(`${name} on ${opened.why}; flash in ${simulation.storage.location}; Ctrl-C ends`);
+    }
+    if (!screen && !context.json && (await isAlone(opened.bus))) {
+      context.say(aloneSoFar(name, opened.bus));
+    }
     announceReady();
     const end = await Promise.race([gateway.ecu.stopped, untilAborted(context.signal)]);
     await gateway.close();

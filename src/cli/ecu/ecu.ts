@@ -5,6 +5,7 @@ import type { EcuEvent } from '../../../ecus/bootloader/device.ts';
 import type { FactoryImage } from '../../../ecus/bootloader/factory/factory-image.ts';
 import type { EcuFaults } from '../../../ecus/bootloader/faults.ts';
 import { type CreateEcuOptions, createEcu } from '../../../ecus/create-ecu.ts';
+import type { CanBus } from '../../bus/can-bus.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
@@ -15,7 +16,7 @@ import { systemRandom } from '../../core/random.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { fileFault } from '../../core/text-file.ts';
 import { formatBytes } from '../../core/units.ts';
-import { type BusOptions, openCommandBus } from '../../onboard/bus.ts';
+import { type BusOptions, isAlone, openCommandBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from '../context.ts';
@@ -43,6 +44,7 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
       onEvent: (event) => reportEcuEvent(name, event, context),
     });
     context.say(`${name} on ${opened.why}; flash in ${simulation.storage.location}; Ctrl-C ends`);
+    if (!context.json && (await isAlone(opened.bus))) context.say(aloneSoFar(name, opened.bus));
     announceReady();
     const end = await Promise.race([running.stopped, untilAborted(context.signal)]);
     await running.close();
@@ -141,6 +143,11 @@ function parseFault(text: string): EcuFaults {
         `${text} is none of fail-write=BYTE power-loss=BYTE refuse-boot self-test hardware-id=TEXT chip-id=HEX silent slow=MS stuck=REQUESTS reset-loop=TIMES hot garbage=ANSWERS`,
       );
   }
+}
+
+/** Behind the name of the bus, for the first process there. */
+export function aloneSoFar(name: string, { name: bus }: CanBus): string {
+  return `${name}: alone on this bus so far; other commands of the same user come to it with --bus local:${bus}`;
 }
 
 /** Prints events as lines. Progress, which comes with every block, goes to --json only. */

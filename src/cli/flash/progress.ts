@@ -1,64 +1,68 @@
-// Progress of `can-ota flash`: a bar on a terminal, lines for machines.
+// Progress of `can-ota flash`: a bar on a terminal, quarters where no bar can be drawn, lines for machines.
 
-import { SingleBar } from 'cli-progress';
 import type { EcuProgress } from '../../campaign/ports.ts';
-import { systemClock } from '../../core/clock.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
-import { formatBytes, formatRate } from '../../core/units.ts';
+import { LiveArea, type LiveAreaOptions } from '../../core/live-area.ts';
+import { QuarterLines } from '../../core/quarter-lines.ts';
+import { canRedraw, type PictureTerminal } from '../../core/terminal.ts';
+import { TransferBars } from '../../core/transfer-bars.ts';
 
-/** A bar on a terminal, lines for machines, nothing in a plain log. */
+/** From one line for machines to the next. */
+const EMIT_MS = 200;
+
+export interface FlashProgressOptions extends LiveAreaOptions {
+  readonly terminal?: PictureTerminal;
+  readonly clock?: Clock;
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
 export class FlashProgress {
   readonly #name: string;
-  readonly #context: Context;
-  readonly #bar: SingleBar | undefined;
-  #started = false;
-  #lastEmitMs = 0;
+  readonly #context: Pick<Context, 'emit' | 'json'>;
+  readonly #clock: Clock;
+  readonly #terminal: PictureTerminal;
+  readonly #bars: TransferBars;
+  readonly #quarters = new QuarterLines();
+  /** Undefined where the cursor cannot be moved. */
+  readonly #area: LiveArea | undefined;
+  #lastEmitMs = Number.NEGATIVE_INFINITY;
 
-  constructor(name: string, context: Context) {
+  constructor(
+    name: string,
+    context: Pick<Context, 'emit' | 'json'>,
+    options: FlashProgressOptions = {},
+  ) {
+    const { terminal = process.stderr, clock = systemClock, environment } = options;
     this.#name = name;
     this.#context = context;
-    this.#bar =
-      process.stderr.isTTY === true && !context.json
-        ? new SingleBar({
-            format: `${name} {bar} {percentage} %  {sent} of {size}  {rate}`,
-            barCompleteChar: '█',
-            barIncompleteChar: '░',
-            hideCursor: true,
-            stream: process.stderr,
-            clearOnComplete: true,
-          })
-        : undefined;
+    this.#clock = clock;
+    this.#terminal = terminal;
+    this.#bars = new TransferBars(clock);
+    const draws = canRedraw(terminal, environment) && !context.json;
+    this.#area = draws ? new LiveArea(terminal, options) : undefined;
   }
 
   update({ sent, total }: EcuProgress): void {
-    const nowMs = systemClock.nowMs();
-    if (nowMs - this.#lastEmitMs > 200 || sent === total) {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lastEmitMs > EMIT_MS || sent === total) {
       this.#lastEmitMs = nowMs;
       this.#context.emit({ kind: 'progress', ecu: this.#name, sent, total });
     }
-    if (this.#bar === undefined) return;
-    const payload = {
-      sent: formatBytes(sent),
-      size: formatBytes(total),
-      rate: this.#rate(sent, nowMs),
-    };
-    if (!this.#started) {
-      this.#started = true;
-      this.#bar.start(total, sent, payload);
-    } else this.#bar.update(sent, payload);
+    if (this.#area !== undefined) {
+      this.#bars.update(`${this.#name} program`, sent, total);
+      this.#area.paint([], { rows: this.#bars.rows(this.#area.columns - 1) });
+    } else if (this.#terminal.isTTY === true && !this.#context.json) {
+      const percent = this.#quarters.update(this.#name, sent, total);
+      if (percent !== undefined) {
+        this.#terminal.write(`${this.#name}: ${percent} % programmed\n`);
+      }
+    }
   }
 
-  #first: { readonly sent: number; readonly atMs: number } | undefined;
-
-  #rate(sent: number, nowMs: number): string {
-    this.#first ??= { sent, atMs: nowMs };
-    const seconds = (nowMs - this.#first.atMs) / 1000;
-    return seconds > 0.2 ? formatRate((sent - this.#first.sent) / seconds) : '';
-  }
-
+  /** The bar goes, for lines and questions that follow. */
   pause(): void {
-    if (this.#started) this.#bar?.stop();
-    this.#started = false;
-    this.#first = undefined;
+    this.#bars.clear();
+    this.#area?.paint([], { rows: [] });
   }
 }

@@ -1,6 +1,6 @@
 // `can-ota release ...`: signs a release with offline keys, and sends image and metadata to the backend.
 
-import { password as askPassword } from '@inquirer/prompts';
+import { askSecret, canAsk } from '../../core/ask-secret.ts';
 import { requirePlausibleClock } from '../../core/build-date.ts';
 import { systemClock } from '../../core/clock.ts';
 import { InputError } from '../../core/errors.ts';
@@ -121,14 +121,12 @@ export async function credentialsOf(options: LogInOptions): Promise<Credentials>
     const password = await readSecretLine(passwordFile, '--password-file');
     return { kind: 'password', user, password };
   }
-  if (process.stdin.isTTY !== true) {
+  if (!canAsk()) {
     throw new InputError('--user', 'there is no terminal to ask on: give --password-file FILE');
   }
-  const password = await askPassword({ message: `Password of ${user}`, mask: true }).catch(
-    (error: unknown) => {
-      if (!(error instanceof Error) || error.name !== 'ExitPromptError') throw error;
-      throw new InputError('--user', 'no password was entered: nothing was done');
-    },
-  );
+  const password = await askSecret(`Password of ${user}`);
+  if (password === undefined) {
+    throw new InputError('--user', 'no password was entered: nothing was done');
+  }
   return { kind: 'password', user, password };
 }

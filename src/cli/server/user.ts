@@ -1,12 +1,12 @@
 // `can-ota server user ...`: the users of a backend.
 
-import { password as askPassword } from '@inquirer/prompts';
 import {
   addUser,
   changePassword,
   listUsers,
   removeUser,
 } from '../../../server/features/people/tool-commands.ts';
+import { askSecret, canAsk } from '../../core/ask-secret.ts';
 import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
@@ -64,7 +64,7 @@ const MAX_INPUT = 4096;
  * Typed twice on a terminal, otherwise the first line of standard input. Never an argument: other users can see those.
  */
 async function readPassword(): Promise<string> {
-  if (process.stdin.isTTY !== true) {
+  if (!canAsk()) {
     let text = '';
     for await (const chunk of process.stdin) {
       text += String(chunk);
@@ -75,16 +75,12 @@ async function readPassword(): Promise<string> {
       throw new InputError('password', 'standard input holds none: pipe it in as one line');
     return line;
   }
-  try {
-    const first = await askPassword({ message: 'Password', mask: true });
-    const second = await askPassword({ message: 'Once more', mask: true });
-    if (first !== second)
-      throw new InputError('password', 'the two entries differ: nothing was changed');
-    return first;
-  } catch (error) {
-    if (error instanceof Error && error.name === 'ExitPromptError') {
-      throw new InputError('password', 'none was entered: nothing was changed');
-    }
-    throw error;
+  const first = await askSecret('Password');
+  const second = first === undefined ? undefined : await askSecret('Once more');
+  if (first === undefined || second === undefined) {
+    throw new InputError('password', 'none was entered: nothing was changed');
   }
+  if (first !== second)
+    throw new InputError('password', 'the two entries differ: nothing was changed');
+  return first;
 }

@@ -7,6 +7,8 @@ import type { Context } from '../../core/context.ts';
 import { describeError, InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { defined } from '../../core/optional.ts';
+import { canRedraw, silenceEcho, USUAL_COLUMNS } from '../../core/terminal.ts';
+import { cutText } from '../../core/text-layout.ts';
 import type { RunEpisode } from '../../sim/episode.ts';
 import { createEpisodeRunner } from '../../sim/episode.ts';
 import { EpisodePool } from '../../sim/episode-pool.ts';
@@ -198,10 +200,17 @@ function tellCuts(report: PowerCutReport, seconds: number, context: Context): vo
 
 /** One line on a terminal, rewritten between episodes. It has no timer, because a simulation must not use real time. */
 class ProgressLine {
-  readonly #shown = process.stderr.isTTY === true;
+  readonly #shown = canRedraw(process.stderr);
+  #silent = false;
 
   show(text: string): void {
-    if (this.#shown) process.stderr.write(`\r\x1b[K${text}`);
+    if (!this.#shown) return;
+    // To the end of the process: what is typed belongs to the shell.
+    if (!this.#silent) silenceEcho();
+    this.#silent = true;
+    // A line that wraps could not be taken back.
+    const columns = (process.stderr.columns || USUAL_COLUMNS) - 1;
+    process.stderr.write(`\r\x1b[K${cutText(text, columns)}`);
   }
 
   clear(): void {

@@ -35,6 +35,7 @@ import type { Suite } from '../../trust/sealed-session.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { announceReady, type CommonOptions, runCommand } from '../context.ts';
 import { requirePrivateWay } from '../suite.ts';
+import { openTmuView, type TmuView } from './terminal-view.ts';
 
 interface TmuOptions extends CommonOptions, BusOptions, NetworkOptions {
   readonly server: string;
@@ -68,6 +69,7 @@ export function tmu(options: TmuOptions): Promise<void> {
     const software = await ownSoftware();
     const { transport } = await networkOf(options, options.server, options.images);
     await using opened = await openTesterBus(options, context, 'tmu', 'warn');
+    const view = context.json ? undefined : openTmuView();
     const { tmu: daemon, close } = createTmuOnBus({
       backend: { server: options.server, images: options.images, transport },
       chunkBytes,
@@ -87,7 +89,7 @@ export function tmu(options: TmuOptions): Promise<void> {
       syncIntervalMs: options.sync * 1000,
       checkinIntervalMs: options.checkinInterval * 1000,
       approvalTimeoutSeconds: options.approvalTimeout,
-      events: (event) => report(event, context),
+      events: (event) => report(event, context, view),
     });
     context.say(`${vehicle.vin} on ${opened.why}, backend ${options.server}`);
     announceReady();
@@ -100,6 +102,7 @@ export function tmu(options: TmuOptions): Promise<void> {
       return context.interruption();
     } finally {
       await close();
+      view?.close();
     }
   });
 }
@@ -146,10 +149,12 @@ async function ownSoftware(): Promise<OwnSoftware> {
   };
 }
 
-function report(event: TmuEvent, context: Context): void {
+function report(event: TmuEvent, context: Context, view: TmuView | undefined): void {
   context.emit(event);
   const text = eventText(event);
-  if (text !== undefined) context.say(`${new Date(systemClock.wallMs()).toISOString()} ${text}`);
+  const line =
+    text === undefined ? undefined : `${new Date(systemClock.wallMs()).toISOString()} ${text}`;
+  view?.show(event, line);
 }
 
 /** The daemon's log line of an event on a terminal: changes of state, not every block. */

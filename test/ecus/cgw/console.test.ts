@@ -1,12 +1,9 @@
 // The console on a terminal: keys, resize, Control-C, and a terminal that is left as it was found.
 
 import { describe, expect, it } from 'vitest';
-import {
-  type ApprovalState,
-  type DriverAnswer,
-  IDLE_APPROVAL,
-} from '../../../ecus/cgw/approval-state.ts';
+import { type ApprovalState, IDLE_APPROVAL } from '../../../ecus/cgw/approval-state.ts';
 import { openConsole } from '../../../ecus/cgw/console.ts';
+import type { DriverAnswer } from '../../../ecus/cgw/driver-keys.ts';
 import type { ApprovalFacts } from '../../../src/vehicle/approval.ts';
 import { FakeTerminal } from '../../support/fake-terminal.ts';
 
@@ -126,6 +123,48 @@ describe('the screen console', () => {
 });
 
 describe('the line console', () => {
+  it('serves a terminal that cannot draw a screen, without one control sequence', () => {
+    const terminal = Object.assign(new FakeTerminal(true, 60, 10), { screen: false });
+    const answers: DriverAnswer[] = [];
+    const console = openConsole({
+      terminal,
+      onAnswer: (given) => answers.push(given),
+      onInterrupt: () => {},
+    });
+    expect(terminal.rawMode).toBe(false);
+    console.show(view(ASKING));
+    terminal.type('a\n');
+    expect(answers).toEqual([{ kind: 'approve' }]);
+    expect(terminal.text).toContain('approve | later [minutes] | later ignition | deny');
+    expect(terminal.text).not.toContain('\x1b');
+    console.close();
+  });
+
+  it('tells each quarter of an update once', () => {
+    const { terminal, console } = open(false);
+    for (const received of [0, 10, 30, 40, 60, 100, 100]) {
+      console.show({ ...view(IDLE_APPROVAL), progress: [{ ecu: 'EDT', received, total: 100 }] });
+    }
+    expect(terminal.text.match(/\d+ %/g)).toEqual(['0 %', '25 %', '50 %', '100 %']);
+    console.close();
+  });
+
+  it('says that no answer can come when its input has ended', () => {
+    const { terminal, console } = open(false);
+    console.show(view(IDLE_APPROVAL));
+    terminal.input.emit('end');
+    expect(terminal.text).toBe('');
+    console.show(view(ASKING));
+    expect(terminal.text).toContain('standard input has ended: no answer can come');
+    expect(terminal.text).toContain('--approve yes');
+    console.close();
+    const late = open(false);
+    late.console.show(view(ASKING));
+    late.terminal.input.emit('end');
+    expect(late.terminal.text).toContain('standard input has ended');
+    late.console.close();
+  });
+
   it('prints each outcome once', () => {
     const { terminal, console } = open(false);
     const told = { ...view(IDLE_APPROVAL), outcome: 'Everything is new.' };

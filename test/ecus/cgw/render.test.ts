@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ApprovalState } from '../../../ecus/cgw/approval-state.ts';
-import { parseAnswer } from '../../../ecus/cgw/console.ts';
+import { answerOfLine } from '../../../ecus/cgw/driver-keys.ts';
 import {
   type DriverView,
   durationText,
@@ -11,7 +11,7 @@ import {
   questionLines,
   renderPrompt,
 } from '../../../ecus/cgw/render.ts';
-import { cutText, padText, textWidth, wrapText } from '../../../ecus/cgw/text-layout.ts';
+import { cutText, padText, textWidth, wrapText } from '../../../src/core/text-layout.ts';
 import {
   type ApprovalFacts,
   ApprovalStatus,
@@ -105,6 +105,31 @@ describe('the screen', () => {
     expect(shown(answered(ApprovalStatus.timedOut))).toContain('No answer came in time.');
     expect(shown(answered(ApprovalStatus.withdrawn))).toContain('withdrawn');
     expect(shown({ kind: 'idle' })).toContain('CGW 1.0.0');
+  });
+
+  it.each([200, 80, 40, 12])('shows how far the ECUs are on %i columns', (columns) => {
+    const progress = [
+      { ecu: 'EDT', received: 154_580, total: 154_580 },
+      { ecu: 'INV', received: 52_000, total: 150_996 },
+    ];
+    const lines = renderPrompt(
+      { ...view(answered(ApprovalStatus.approved)), progress },
+      columns,
+      24,
+    );
+    for (const line of lines) expect(textWidth(line)).toBeLessThanOrEqual(columns);
+    const text = lines.join('\n');
+    expect(text).toMatch(columns < 20 ? /E.*100 %/ : /EDT.*100 %/);
+    expect(text).toMatch(columns < 20 ? /I.*34 %/ : /INV.*34 %/);
+    // While the driver is asked, and when it is over, there is none.
+    for (const other of [{ approval: asking }, { outcome: 'Everything is new.' }]) {
+      const shown = renderPrompt(
+        { ...view(answered(ApprovalStatus.approved)), progress, ...other },
+        80,
+        24,
+      );
+      expect(shown.join('\n')).not.toContain('34 %');
+    }
   });
 
   it.each([
@@ -213,13 +238,13 @@ describe('without a screen', () => {
   });
 
   it('answers are words', () => {
-    expect(parseAnswer('approve')).toEqual({ kind: 'approve' });
-    expect(parseAnswer('DENY')).toEqual({ kind: 'deny' });
-    expect(parseAnswer('now')).toEqual({ kind: 'again' });
-    expect(parseAnswer('Now after all')).toEqual({ kind: 'again' });
-    expect(parseAnswer('later')).toEqual({ kind: 'later', minutes: 60 });
-    expect(parseAnswer('Later  ignition')).toEqual({ kind: 'later-ignition' });
-    expect(parseAnswer('later 90')).toEqual({ kind: 'later', minutes: 90 });
+    expect(answerOfLine('approve')).toEqual({ kind: 'approve' });
+    expect(answerOfLine('DENY')).toEqual({ kind: 'deny' });
+    expect(answerOfLine('now')).toEqual({ kind: 'again' });
+    expect(answerOfLine('Now after all')).toEqual({ kind: 'again' });
+    expect(answerOfLine('later')).toEqual({ kind: 'later', minutes: 60 });
+    expect(answerOfLine('Later  ignition')).toEqual({ kind: 'later-ignition' });
+    expect(answerOfLine('later 90')).toEqual({ kind: 'later', minutes: 90 });
     for (const other of [
       'later 0',
       'later 99999',
@@ -228,9 +253,9 @@ describe('without a screen', () => {
       'later ignition 5',
       'yes',
       'approve it',
-      'a',
+      'x',
     ]) {
-      expect(parseAnswer(other)).toBeUndefined();
+      expect(answerOfLine(other)).toBeUndefined();
     }
   });
 });
