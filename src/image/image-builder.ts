@@ -3,68 +3,108 @@
 import { hexNumber } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
 import { LARGEST_IMAGE_BYTES, LARGEST_IMAGE_TEXT } from '../core/image-limit.ts';
+import { itemAt } from '../core/present.ts';
 import { formatBytes } from '../core/units.ts';
 import { ADDRESS_END, type MemoryImage, type MemorySegment } from './memory-image.ts';
 
 /** Bound of what tables of segments may take, here and in ECUs. */
 export const MOST_SEGMENTS = 65_536;
 
-/** Throws InputError with the name of the file. Nothing of a piece is copied before `build`. */
-export class ImageBuilder {
+/** Takes what a reader finds in a file. */
+export interface PieceSink {
+  /** `length` bytes of `source` from `offset` are to stand at `address`; `place` is the line, record or block. */
+  add(address: number, source: Uint8Array, offset: number, length: number, place: number): void;
+}
+
+/** One or more pieces that follow each other in the file and in memory. */
+interface Run {
+  readonly address: number;
+  readonly source: Uint8Array;
+  readonly offset: number;
+  length: number;
+}
+
+/**
+ * The image of what `read` finds; it is called again, for the places, where two pieces hold one address. `placeText`
+ * names a place for a person: `line 12`. Throws InputError with the name of the file: without data, with too much of
+ * it, or where pieces overlap.
+ */
+export function buildImage(
+  name: string,
+  placeText: (place: number) => string,
+  read: (sink: PieceSink) => void,
+): MemoryImage {
+  const builder = new ImageBuilder(name, placeText);
+  read(builder);
+  return builder.build((address) => {
+    const places: number[] = [];
+    read({
+      add: (from, _source, _offset, length, place) => {
+        if (from <= address && address < from + length) places.push(place);
+      },
+    });
+    return places;
+  });
+}
+
+class ImageBuilder implements PieceSink {
   readonly #name: string;
   readonly #placeText: (place: number) => string;
-  // Columns, because a file of 4 MiB has 262,144 records.
-  readonly #addresses: number[] = [];
-  readonly #sources: Uint8Array[] = [];
-  readonly #offsets: number[] = [];
-  readonly #lengths: number[] = [];
-  readonly #places: number[] = [];
+  readonly #runs: Run[] = [];
+  /** The last run, and where a piece must begin to go on with it. */
+  #run: Run | undefined;
+  #nextAddress = -1;
+  #nextOffset = 0;
   #isSorted = true;
   #total = 0;
 
-  /** `placeText` names a place of the file for a person: `line 12`. */
   constructor(name: string, placeText: (place: number) => string) {
     this.#name = name;
     this.#placeText = placeText;
   }
 
-  /** `length` bytes of `source` from `offset` are to stand at `address`. Pieces without bytes are left out. */
   add(address: number, source: Uint8Array, offset: number, length: number, place: number): void {
     if (length === 0) return;
-    if (address + length > ADDRESS_END) {
+    const end = address + length;
+    if (end > ADDRESS_END) {
       throw this.#fault(
         `${this.#placeText(place)}: ${length} bytes at ${hexNumber(address, 8)} end behind the last address, 0xFFFFFFFF`,
       );
     }
-    const last = this.#addresses.length - 1;
-    if (last >= 0 && address < (this.#addresses[last] ?? 0)) this.#isSorted = false;
-    this.#addresses.push(address);
-    this.#sources.push(source);
-    this.#offsets.push(offset);
-    this.#lengths.push(length);
-    this.#places.push(place);
     this.#total += length;
+    const run = this.#run;
+    if (
+      run !== undefined &&
+      address === this.#nextAddress &&
+      offset === this.#nextOffset &&
+      source === run.source
+    ) {
+      run.length += length;
+    } else {
+      if (address < this.#nextAddress) this.#isSorted = false;
+      this.#run = { address, source, offset, length };
+      this.#runs.push(this.#run);
+    }
+    this.#nextAddress = end;
+    this.#nextOffset = offset + length;
   }
 
-  /** Throws InputError where there is no data, or where two pieces hold the same address. */
-  build(): MemoryImage {
-    const count = this.#addresses.length;
-    if (count === 0) throw this.#fault('holds no data: an image has at least one byte');
-    const order = this.#order(count);
+  build(placesOf: (address: number) => readonly number[]): MemoryImage {
+    const runs = this.#runs;
+    if (runs.length === 0) throw this.#fault('holds no data: an image has at least one byte');
+    if (!this.#isSorted) runs.sort((a, b) => a.address - b.address);
     const segments: MemorySegment[] = [];
     let begin = 0;
-    let end = this.#addressOf(order, 0);
-    for (let at = 0; at < count; at++) {
-      const address = this.#addressOf(order, at);
-      if (address < end) throw this.#overlap(order, at);
-      if (address > end) {
-        if (segments.length === MOST_SEGMENTS - 1) throw this.#tooMany();
-        segments.push(this.#segment(order, begin, at));
-        begin = at;
-      }
-      end = address + (this.#lengths[order[at] ?? at] ?? 0);
+    for (let at = 1; at <= runs.length; at++) {
+      const before = itemAt(runs, at - 1);
+      const end = before.address + before.length;
+      const run = runs[at];
+      if (run !== undefined && run.address < end) throw this.#overlap(run.address, placesOf);
+      if (run !== undefined && run.address === end) continue;
+      if (segments.length === MOST_SEGMENTS) throw this.#tooMany();
+      segments.push(merged(runs.slice(begin, at)));
+      begin = at;
     }
-    segments.push(this.#segment(order, begin, count));
     // Pieces do not overlap, so that only a full address space is one byte too long.
     if (this.#total > LARGEST_IMAGE_BYTES) {
       throw this.#fault(`holds ${this.#total} bytes: an image has at most ${LARGEST_IMAGE_TEXT}`);
@@ -72,49 +112,9 @@ export class ImageBuilder {
     return { segments };
   }
 
-  #order(count: number): Uint32Array {
-    const order = Uint32Array.from({ length: count }, (_, index) => index);
-    if (this.#isSorted) return order;
-    const addresses = this.#addresses;
-    // What was first in the file stays first, so that a message names the places in their order.
-    return order.sort((a, b) => (addresses[a] ?? 0) - (addresses[b] ?? 0) || a - b);
-  }
-
-  #addressOf(order: Uint32Array, at: number): number {
-    return this.#addresses[order[at] ?? at] ?? 0;
-  }
-
-  /** A view where the pieces lie one behind the other in one array, as they do in most files. */
-  #segment(order: Uint32Array, begin: number, end: number): MemorySegment {
-    const address = this.#addressOf(order, begin);
-    const first = order[begin] ?? begin;
-    const source = this.#sources[first] ?? new Uint8Array(0);
-    const offset = this.#offsets[first] ?? 0;
-    let length = 0;
-    let isView = true;
-    for (let at = begin; at < end; at++) {
-      const piece = order[at] ?? at;
-      isView &&= this.#sources[piece] === source && this.#offsets[piece] === offset + length;
-      length += this.#lengths[piece] ?? 0;
-    }
-    if (isView) return { address, bytes: source.subarray(offset, offset + length) };
-    const bytes = new Uint8Array(length);
-    let filled = 0;
-    for (let at = begin; at < end; at++) {
-      const piece = order[at] ?? at;
-      const from = this.#offsets[piece] ?? 0;
-      const count = this.#lengths[piece] ?? 0;
-      bytes.set(this.#sources[piece]?.subarray(from, from + count) ?? [], filled);
-      filled += count;
-    }
-    return { address, bytes };
-  }
-
-  #overlap(order: Uint32Array, at: number): InputError {
-    const one = this.#placeText(this.#places[order[at - 1] ?? 0] ?? 0);
-    const other = this.#placeText(this.#places[order[at] ?? 0] ?? 0);
-    const address = hexNumber(this.#addressOf(order, at), 8);
-    return this.#fault(`${one} and ${other} both hold the byte at ${address}`);
+  #overlap(address: number, placesOf: (address: number) => readonly number[]): InputError {
+    const [one, other] = placesOf(address).map(this.#placeText);
+    return this.#fault(`${one} and ${other} both hold the byte at ${hexNumber(address, 8)}`);
   }
 
   #tooMany(): InputError {
@@ -128,9 +128,23 @@ export class ImageBuilder {
   }
 }
 
-/** One segment. `name` is the file's, for the message when it ends behind the last address. */
+/** A view of the source where there is one run, as in most files. */
+function merged(runs: readonly Run[]): MemorySegment {
+  const first = itemAt(runs, 0);
+  const { address, source, offset } = first;
+  if (runs.length === 1) return { address, bytes: source.subarray(offset, offset + first.length) };
+  const bytes = new Uint8Array(runs.reduce((sum, { length }) => sum + length, 0));
+  for (const run of runs) {
+    bytes.set(run.source.subarray(run.offset, run.offset + run.length), run.address - address);
+  }
+  return { address, bytes };
+}
+
+/** One segment. Throws InputError with the name of the file where it is empty or ends behind the last address. */
 export function singleSegment(address: number, bytes: Uint8Array, name: string): MemoryImage {
-  const builder = new ImageBuilder(name, () => 'the file');
-  builder.add(address, bytes, 0, bytes.length, 0);
-  return builder.build();
+  return buildImage(
+    name,
+    () => 'raw data',
+    (sink) => sink.add(address, bytes, 0, bytes.length, 0),
+  );
 }

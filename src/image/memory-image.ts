@@ -24,7 +24,7 @@ export interface MemorySegment {
 
 /**
  * At least one segment, in rising order of addresses. Segments neither overlap nor touch each other: what is adjacent
- * is one segment. `ImageBuilder` makes images that hold this.
+ * is one segment. `buildImage` makes images that hold this.
  */
 export interface MemoryImage {
   readonly segments: readonly MemorySegment[];
