@@ -1,7 +1,6 @@
 // From the bytes of a file to a memory image, whatever format the file has. It is recognised by content.
 
-import { InputError } from '../core/errors.ts';
-import { LARGEST_IMAGE_BYTES, LARGEST_IMAGE_TEXT } from '../core/image-limit.ts';
+import { assertNever, InputError } from '../core/errors.ts';
 import { canonicalPayload, hasCanonicalMagic } from './canonical.ts';
 import { readElf } from './formats/elf.ts';
 import { readIntelHex } from './formats/intel-hex.ts';
@@ -9,15 +8,15 @@ import { readRaw } from './formats/raw.ts';
 import { readSRecord } from './formats/s-record.ts';
 import { readVbf } from './formats/vbf.ts';
 import type { ImageFormat, LoadedImage } from './loaded-image.ts';
-import { type Recognised, recognise } from './recognise.ts';
+import { recognise } from './recognise.ts';
 
-/** What a file without addresses of its own is taken for. */
+/** How a file without addresses of its own is taken. */
 export interface RawData {
-  /** Of its first byte. */
-  readonly address: number;
+  /** Of its first byte; left out where it is not known: the image then begins at 0. */
+  readonly address?: number;
   /**
    * True: a person said so (`--raw`, `FILE@0x08000000`); a file that has a format is then refused. False: nothing was
-   * said, and the caller knows the address (the vehicle file's); files of several lines of text are refused, too.
+   * said, and raw data are welcome; files of several lines of text are refused, too.
    */
   readonly told: boolean;
 }
@@ -57,59 +56,58 @@ export function readImage(
   name: string,
   options: ReadImageOptions = {},
 ): LoadedImage {
-  if (bytes.length === 0) {
-    throw new InputError(name, 'is empty: an image has at least one byte');
-  }
-  if (hasCanonicalMagic(bytes)) {
-    throw new InputError(
-      name,
-      'is the stored form of an image with segments ("can-ota segments"): name the file that it was made of',
-    );
-  }
-  const loaded = readRecognised(recognise(bytes), bytes, name, options.raw);
+  const format = formatToRead(bytes, name, options.raw);
+  const loaded =
+    format === 'raw'
+      ? readRaw(bytes, name, options.raw?.address ?? 0)
+      : FORMATS[format].read(bytes, name);
   // Refuses data that would be taken for a segment map.
   if (loaded.image.segments.length === 1) canonicalPayload(loaded.image);
   return loaded;
 }
 
-function readRecognised(
-  found: Recognised,
-  bytes: Uint8Array,
+/** The format of a file; `head` is all of it, or its first MiB. Throws InputError as `readImage` does. */
+export function formatToRead(
+  head: Uint8Array,
   name: string,
   raw: RawData | undefined,
-): LoadedImage {
+): ImageFormat {
+  if (head.length === 0) {
+    throw new InputError(name, 'is empty: an image has at least one byte');
+  }
+  if (hasCanonicalMagic(head)) {
+    throw new InputError(
+      name,
+      'is the stored form of an image with segments ("can-ota segments"): name the file that it was made of',
+    );
+  }
+  const found = recognise(head);
   switch (found.kind) {
-    case 'format': {
-      const { read, what } = FORMATS[found.format];
+    case 'format':
       if (raw?.told === true) {
         throw new InputError(
           name,
-          `is ${what}, which has addresses of its own: leave --raw and @ADDRESS out`,
+          `is ${FORMATS[found.format].what}, which has addresses of its own: leave --raw and @ADDRESS out`,
         );
       }
-      return read(bytes, name);
-    }
+      return found.format;
     case 'foreign':
       throw new InputError(
         name,
         `is ${found.what}, not a flash file${found.advice === undefined ? '' : `: ${found.advice}`}`,
       );
     case 'text':
-      if (raw?.told === true) break;
+      if (raw?.told === true) return 'raw';
       throw new InputError(
         name,
         'is text, and neither Intel HEX nor S-records nor VBF: --raw takes it as raw data all the same',
       );
     case 'unknown':
       requireRaw(name, raw);
+      return 'raw';
+    default:
+      return assertNever(found);
   }
-  if (bytes.length > LARGEST_IMAGE_BYTES) {
-    throw new InputError(
-      name,
-      `has ${bytes.length} bytes: an image has at most ${LARGEST_IMAGE_TEXT}`,
-    );
-  }
-  return readRaw(bytes, name, raw?.address ?? 0);
 }
 
 function requireRaw(name: string, raw: RawData | undefined): void {

@@ -4,7 +4,7 @@ import { hexNumber } from '../../core/bytes.ts';
 import { InputError } from '../../core/errors.ts';
 import { buildImage, type PieceSink } from '../image-builder.ts';
 import type { LoadedImage } from '../loaded-image.ts';
-import { endOf, type MemoryImage } from '../memory-image.ts';
+import type { MemoryImage } from '../memory-image.ts';
 import {
   decodeHex,
   digitFault,
@@ -15,6 +15,7 @@ import {
   NO_DIGITS,
   type RecordFormat,
 } from './record-lines.ts';
+import { recordsOf, textPieces } from './record-writer.ts';
 
 const COLON = 0x3a;
 /** `:`, length, address, type */
@@ -191,34 +192,32 @@ class HexReader {
   }
 }
 
-/** Records of 32 data bytes, linear addresses, a start address where there is one. Lines end with `\n`. */
-export function writeIntelHex(image: MemoryImage, start: number | null): Uint8Array {
-  const PER_RECORD = 32;
-  const lines: string[] = [];
+/**
+ * Records of 32 data bytes, linear addresses, a start address where there is one. Lines end with `\n`; they come in
+ * pieces of about 64 KiB.
+ */
+export function writeIntelHex(
+  image: MemoryImage,
+  start: number | null,
+): Generator<Uint8Array, void> {
+  return textPieces(hexLines(image, start));
+}
+
+function* hexLines(image: MemoryImage, start: number | null): Generator<string, void> {
   let high = 0;
-  for (const segment of image.segments) {
-    let address = segment.address;
-    while (address < endOf(segment)) {
-      const upper = Math.floor(address / 0x1_0000);
-      if (upper !== high) {
-        lines.push(hexRecord(0, RecordType.extendedLinearAddress, [upper >> 8, upper & 0xff]));
-        high = upper;
-      }
-      // No record crosses 64 KiB, and all but the first begin at a multiple of their length.
-      const length = Math.min(PER_RECORD - (address % PER_RECORD), endOf(segment) - address);
-      const from = address - segment.address;
-      lines.push(
-        hexRecord(address & 0xffff, RecordType.data, segment.bytes.subarray(from, from + length)),
-      );
-      address += length;
+  for (const { address, bytes } of recordsOf(image)) {
+    const upper = Math.floor(address / 0x1_0000);
+    if (upper !== high) {
+      yield hexRecord(0, RecordType.extendedLinearAddress, [upper >> 8, upper & 0xff]);
+      high = upper;
     }
+    yield hexRecord(address & 0xffff, RecordType.data, bytes);
   }
   if (start !== null) {
     const bytes = [start >>> 24, (start >>> 16) & 0xff, (start >>> 8) & 0xff, start & 0xff];
-    lines.push(hexRecord(0, RecordType.startLinearAddress, bytes));
+    yield hexRecord(0, RecordType.startLinearAddress, bytes);
   }
-  lines.push(hexRecord(0, RecordType.endOfFile, []));
-  return Buffer.from(`${lines.join('\n')}\n`, 'latin1');
+  yield hexRecord(0, RecordType.endOfFile, []);
 }
 
 function hexRecord(offset: number, type: number, data: ArrayLike<number>): string {

@@ -5,7 +5,7 @@ import { InputError } from '../../core/errors.ts';
 import { printable } from '../../core/text-table.ts';
 import { buildImage, type PieceSink } from '../image-builder.ts';
 import type { ImageFact, LoadedImage } from '../loaded-image.ts';
-import { endOf, type MemoryImage, spanOf } from '../memory-image.ts';
+import { type MemoryImage, spanOf } from '../memory-image.ts';
 import {
   decodeHex,
   digitFault,
@@ -15,6 +15,7 @@ import {
   NO_DIGITS,
   type RecordFormat,
 } from './record-lines.ts';
+import { recordsOf, textPieces } from './record-writer.ts';
 
 /** Bytes of the address field by the digit of the type; 4 is reserved. */
 const ADDRESS_BYTES: readonly number[] = [2, 2, 3, 4, 0, 2, 3, 4, 3, 2];
@@ -173,29 +174,29 @@ class SRecordReader {
 
 /**
  * S1, S2 or S3 records of 32 data bytes, the shortest that hold all addresses, S0 before and the matching S9, S8 or S7
- * behind them, with a count between where it fits into one. Lines end with `\n`.
+ * behind them, with a count between where it fits into one. Lines end with `\n`; they come in pieces of about 64 KiB.
  */
-export function writeSRecord(image: MemoryImage, start: number | null): Uint8Array {
-  const PER_RECORD = 32;
+export function writeSRecord(
+  image: MemoryImage,
+  start: number | null,
+): Generator<Uint8Array, void> {
+  return textPieces(sLines(image, start));
+}
+
+function* sLines(image: MemoryImage, start: number | null): Generator<string, void> {
   const { address: first, length } = spanOf(image);
   const highest = Math.max(first + length - 1, start ?? 0);
   const width = highest <= 0xffff ? 2 : highest <= 0xff_ffff ? 3 : 4;
-  const lines = [sRecord(0, 2, 0, asciiBytes('can-ota'))];
+  const nothing = new Uint8Array(0);
+  yield sRecord(0, 2, 0, asciiBytes('can-ota'));
   let records = 0;
-  for (const segment of image.segments) {
-    let address = segment.address;
-    while (address < endOf(segment)) {
-      const count = Math.min(PER_RECORD - (address % PER_RECORD), endOf(segment) - address);
-      const from = address - segment.address;
-      lines.push(sRecord(width - 1, width, address, segment.bytes.subarray(from, from + count)));
-      records++;
-      address += count;
-    }
+  for (const { address, bytes } of recordsOf(image)) {
+    yield sRecord(width - 1, width, address, bytes);
+    records++;
   }
-  if (records <= 0xffff) lines.push(sRecord(5, 2, records, new Uint8Array(0)));
-  else if (records <= 0xff_ffff) lines.push(sRecord(6, 3, records, new Uint8Array(0)));
-  lines.push(sRecord(11 - width, width, start ?? 0, new Uint8Array(0)));
-  return Buffer.from(`${lines.join('\n')}\n`, 'latin1');
+  if (records <= 0xffff) yield sRecord(5, 2, records, nothing);
+  else if (records <= 0xff_ffff) yield sRecord(6, 3, records, nothing);
+  yield sRecord(11 - width, width, start ?? 0, nothing);
 }
 
 function sRecord(type: number, width: number, address: number, data: Uint8Array): string {

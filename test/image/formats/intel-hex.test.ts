@@ -140,7 +140,7 @@ describe('Intel HEX', () => {
   it('writes what it reads', () => {
     const bytes = Uint8Array.from({ length: 70 }, (_, index) => index);
     const image = { segments: [{ address: 0x0800_fff0, bytes }] };
-    const text = Buffer.from(writeIntelHex(image, 0x0800_0101)).toString();
+    const text = Buffer.concat([...writeIntelHex(image, 0x0800_0101)]).toString();
     expect(text.split('\n').map((line) => line.slice(0, 9))).toEqual([
       ':02000004',
       ':10FFF000',
