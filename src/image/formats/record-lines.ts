@@ -4,6 +4,8 @@ import { InputError } from '../../core/errors.ts';
 
 const TAB = 0x09;
 const LF = 0x0a;
+const VERTICAL_TAB = 0x0b;
+const FORM_FEED = 0x0c;
 const CR = 0x0d;
 const SPACE = 0x20;
 
@@ -126,7 +128,7 @@ export function firstRecord(bytes: Uint8Array, format: RecordFormat): FirstRecor
     while (bytes[at] === SPACE || bytes[at] === TAB) at++;
     if (format.isStart(bytes, at)) return { at, line };
     const end = textEnd(bytes, at);
-    if (isControl(bytes[end])) return { line };
+    if (end < bytes.length && bytes[end] !== CR && bytes[end] !== LF) return { line };
     for (let inside = at + 1; inside < end; inside++) {
       if (format.isStart(bytes, inside) && format.isWhole(bytes, inside, end)) {
         return { at: inside, line };
@@ -200,17 +202,17 @@ function isPadding(bytes: Uint8Array, at: number): boolean {
   return bytes.subarray(at).every((byte) => byte === 0x1a || byte === 0);
 }
 
-function isControl(byte: number | undefined): boolean {
-  return byte !== undefined && byte < SPACE && byte !== CR && byte !== LF;
+/** Not of a text: control characters, and FF, which erased memory holds and no encoding of comments has. */
+function isControl(byte: number): boolean {
+  return (
+    (byte < SPACE && byte !== TAB && byte !== FORM_FEED && byte !== VERTICAL_TAB) || byte === 0xff
+  );
 }
 
 /** Offset of the line end, or of a control character before it. */
 function textEnd(bytes: Uint8Array, at: number): number {
   let end = at;
-  for (; end < bytes.length; end++) {
-    const byte = bytes[end] ?? 0;
-    if (byte < SPACE && byte !== TAB && byte !== 0x0c && byte !== 0x0b) break;
-  }
+  while (end < bytes.length && !isControl(bytes[end] ?? 0)) end++;
   return end;
 }
 

@@ -1,6 +1,7 @@
 // The text at the beginning of a VBF file: `vbf_version = 2.6; header { name = value; ... }` with // comments.
 
 import { InputError } from '../../core/errors.ts';
+import { printable } from '../../core/text-table.ts';
 
 /** Longest header that is read; those of real files have a few KiB. */
 const LONGEST = 1 << 20;
@@ -51,9 +52,7 @@ export function readVbfHeader(bytes: Uint8Array, name: string): VbfHeaderText {
   const expectMark = (mark: string, behind: string): void => {
     const token = next();
     if (token.kind !== 'mark' || token.text !== mark) {
-      throw fault(
-        `${JSON.stringify(token.text)} behind ${behind}: expected ${JSON.stringify(mark)}`,
-      );
+      throw fault(`${quotedText(token.text)} behind ${behind}: expected ${JSON.stringify(mark)}`);
     }
   };
   /** Behind `name =`. */
@@ -66,7 +65,7 @@ export function readVbfHeader(bytes: Uint8Array, name: string): VbfHeaderText {
       else if (token.text === '}') depth--;
       else if (token.text === ';' && depth === 0) return parts;
       if (depth < 0 || (token.kind === 'mark' && '=;'.includes(token.text))) {
-        throw fault(`${JSON.stringify(token.text)} within the value of ${of}: expected ";"`);
+        throw fault(`${quotedText(token.text)} within the value of ${of}: expected ";"`);
       }
     }
   };
@@ -74,7 +73,7 @@ export function readVbfHeader(bytes: Uint8Array, name: string): VbfHeaderText {
   // What stands before the header is an assignment, too: vbf_version.
   for (;;) {
     const token = next();
-    if (token.kind !== 'word') throw fault(`${JSON.stringify(token.text)}: expected "header"`);
+    if (token.kind !== 'word') throw fault(`${quotedText(token.text)}: expected "header"`);
     if (token.text.toLowerCase() === 'header') break;
     expectMark('=', token.text);
     const parts = value(token.text);
@@ -85,12 +84,17 @@ export function readVbfHeader(bytes: Uint8Array, name: string): VbfHeaderText {
     const token = next();
     if (token.kind === 'mark' && token.text === '}') break;
     if (token.kind !== 'word') {
-      throw fault(`${JSON.stringify(token.text)}: expected a name or "}"`);
+      throw fault(`${quotedText(token.text)}: expected a name or "}"`);
     }
     expectMark('=', token.text);
     entries.set(token.text.toLowerCase(), value(token.text));
   }
   return { version: version ?? '', entries, end: at };
+}
+
+/** What stands in the file, for a message. */
+export function quotedText(text: string): string {
+  return JSON.stringify(printable(text.slice(0, 40)));
 }
 
 function skipMark(bytes: Uint8Array): number {

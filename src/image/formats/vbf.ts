@@ -12,7 +12,7 @@ import type { ImageFact, LoadedImage, VbfBlock, VbfFile } from '../loaded-image.
 import { ADDRESS_END, type SegmentRange } from '../memory-image.ts';
 import { crc16 } from './crc16.ts';
 import { unpackLzss } from './lzss.ts';
-import { readVbfHeader, type VbfHeaderText } from './vbf-header.ts';
+import { quotedText, readVbfHeader, type VbfHeaderText } from './vbf-header.ts';
 
 const PLAIN = 0x00;
 const LZSS = 0x10;
@@ -38,7 +38,7 @@ export function readVbf(bytes: Uint8Array, name: string): LoadedImage {
     if (text === undefined) return undefined;
     const value = Number(text);
     if (!/^(0[xX][0-9A-Fa-f]+|[0-9]+)$/.test(text) || value >= ADDRESS_END) {
-      throw fault(`${entry} is ${JSON.stringify(printable(text))}: expected a number of 32 bits`);
+      throw fault(`${entry} is ${quotedText(text)}: expected a number of 32 bits`);
     }
     return value;
   };
