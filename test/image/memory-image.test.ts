@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/core/bytes.ts';
-import { buildImage, MOST_SEGMENTS, singleSegment } from '../../src/image/image-builder.ts';
+import { singleSegment } from '../../src/image/image-builder.ts';
 import {
   alignWrites,
   fillGaps,
@@ -61,16 +61,6 @@ describe('memory image', () => {
     expect(shown({ image: alignWrites(last, 4, 0) })).toEqual(['fffffffc:00000100']);
     expect(refusal(() => alignWrites(last, 7, 0))).toContain('behind the last address');
     expect(() => alignWrites(last, 0, 0)).toThrow(RangeError);
-  });
-
-  it('is refused with more segments than tables hold', () => {
-    const data = Uint8Array.of(1);
-    const build = (count: number) =>
-      buildImage('f', String, (sink) => {
-        for (let index = 0; index < count; index++) sink.add(index * 2, data, 0, 1, index);
-      });
-    expect(build(MOST_SEGMENTS).segments.length).toBe(MOST_SEGMENTS);
-    expect(refusal(() => build(MOST_SEGMENTS + 1))).toContain('more than 65536 segments');
   });
 
   it('is one segment of raw data', () => {
