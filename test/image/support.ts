@@ -45,7 +45,7 @@ export function refusal(run: () => unknown): string {
   throw new Error('nothing was refused');
 }
 
-export interface ElfSegment {
+interface ElfSegment {
   readonly type?: number;
   readonly address: number;
   readonly bytes: Uint8Array;

@@ -142,7 +142,7 @@ export function firstRecord(bytes: Uint8Array, format: RecordFormat): FirstRecor
 }
 
 /** What stands in a line from `at` on, for a message. */
-export function quoted(bytes: Uint8Array, at: number): string {
+function quoted(bytes: Uint8Array, at: number): string {
   const end = Math.min(lineEnd(bytes, at), at + 40);
   const text = Buffer.from(bytes.subarray(at, end)).toString('latin1');
   return JSON.stringify(text.replaceAll(/[^\x20-\x7e]/g, '?'));
@@ -156,7 +156,7 @@ export function lineEnd(bytes: Uint8Array, at: number): number {
 }
 
 /** As `lineEnd`, but blanks at the end of the line do not count. */
-export function trimmedEnd(bytes: Uint8Array, at: number): number {
+function trimmedEnd(bytes: Uint8Array, at: number): number {
   let end = lineEnd(bytes, at);
   while (end > at && (bytes[end - 1] === SPACE || bytes[end - 1] === TAB)) end--;
   return end;
