@@ -85,6 +85,8 @@ export function formatToRead(
   switch (found.kind) {
     case 'format':
       if (raw?.told === true) {
+        // The program of an ECU may have a record among its constants.
+        if (found.isBinary === true) return 'raw';
         throw new InputError(
           name,
           `is ${FORMATS[found.format].what}, which has addresses of its own: leave --raw and @ADDRESS out`,

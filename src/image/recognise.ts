@@ -8,8 +8,12 @@ import { isVbf } from './formats/vbf-header.ts';
 import type { ImageFormat } from './loaded-image.ts';
 
 export type Recognised =
-  /** Its reader says what is wrong with it. */
-  | { readonly kind: 'format'; readonly format: Exclude<ImageFormat, 'raw'> }
+  /** Its reader says what is wrong with it. `isBinary`: records stand among bytes that are no text. */
+  | {
+      readonly kind: 'format';
+      readonly format: Exclude<ImageFormat, 'raw'>;
+      readonly isBinary?: boolean;
+    }
   /** Never an image as it is. */
   | { readonly kind: 'foreign'; readonly what: string; readonly advice?: string }
   /** Several lines of readable text. */
@@ -21,13 +25,18 @@ export type Recognised =
 const SAMPLE = 4096;
 const TEXT_SAMPLE = 1 << 16;
 
-/** The first `TEXT_SAMPLE` bytes and the last few tell; `bytes` are the whole file. */
+/** `bytes` are the whole file, or its first MiB. */
 export function recognise(bytes: Uint8Array): Recognised {
   if (startsWith(bytes, [0x7f, 0x45, 0x4c, 0x46])) return { kind: 'format', format: 'elf' };
-  if (isRecords(bytes, INTEL_HEX, isHexRecord)) return { kind: 'format', format: 'intel-hex' };
-  if (isRecords(bytes, S_RECORD, isSRecord)) return { kind: 'format', format: 's-record' };
-  if (isVbf(bytes)) return { kind: 'format', format: 'vbf' };
   const text = textOf(bytes);
+  const isBinary = text === undefined;
+  if (isRecords(bytes, INTEL_HEX, isHexRecord)) {
+    return { kind: 'format', format: 'intel-hex', isBinary };
+  }
+  if (isRecords(bytes, S_RECORD, isSRecord)) {
+    return { kind: 'format', format: 's-record', isBinary };
+  }
+  if (isVbf(bytes)) return { kind: 'format', format: 'vbf' };
   const foreign = foreignKind(bytes, text);
   if (foreign !== undefined) return { kind: 'foreign', ...foreign };
   const lines = (text ?? '').split(/[\r\n]+/).filter((line) => line.trim() !== '');

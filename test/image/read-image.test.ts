@@ -184,6 +184,15 @@ describe('a damaged text of records', () => {
     }
   });
 
+  it('that stands in a program is refused unless a person says that it is raw data', () => {
+    const program = concatBytes(BINARY, asciiBytes('\n:00000001FF\n'), BINARY);
+    expect(refusal(() => readImage(program, 'fw.bin', WELCOME))).toContain('no Intel HEX record');
+    expect(readImage(program, 'fw.bin', TOLD).format).toBe('raw');
+    expect(refusal(() => readImage(asciiBytes(text.slice(1)), 'fw.bin', TOLD))).toContain(
+      'leave --raw',
+    );
+  });
+
   it('is not seen in raw data that begin with a colon', () => {
     expect(readImage(concatBytes(asciiBytes(':'), BINARY), 'fw.bin', WELCOME).format).toBe('raw');
     expect(readImage(concatBytes(asciiBytes('S1'), BINARY), 'fw.bin', WELCOME).format).toBe('raw');

@@ -102,7 +102,7 @@ function skipMark(bytes: Uint8Array): number {
 }
 
 const SKIPPED = [/\s+/y, /\/\/[^\r\n]*/y, /\/\*[\s\S]*?\*\//y] as const;
-const TOKEN = /([{}=;,])|"([^"]*)"|([^\s{}=;,"]+)/y;
+const TOKEN = /([{}=;,])|"([^"]*)"|((?:(?!\/\/)[^\s{}=;,"])+)/y;
 
 /** Offset behind blanks and comments. */
 function skipBlanks(text: string, from: number): number {
