@@ -1,5 +1,5 @@
 // `npm run benchmark`: measures the parts, each compared with a limit or a peer of the same run; no time is a failure.
-//   --only NAME   one of engine, simulation, local, vcan, programming, memory, chunked, trust, checkins
+//   --only NAME   one of engine, simulation, local, vcan, programming, memory, chunked, trust, checkins, files
 //   --seconds N   per measurement (default 3)
 //   --peer NAME=COMMAND   another ISO-TP stack on vcan0: prints {"bytesPerSecond": n}; gets IFACE and SECONDS
 
@@ -12,6 +12,7 @@ import { present } from '../src/core/present.ts';
 import { measureCheckins } from './benchmark/checkins.ts';
 import { measureChunked } from './benchmark/chunked.ts';
 import { measureDownload } from './benchmark/download-memory.ts';
+import { measureFlashFiles } from './benchmark/flash-files.ts';
 import { measureEngine } from './benchmark/isotp-engine.ts';
 import { hasKey, isReady, Worker } from './benchmark/processes.ts';
 import { programTogether } from './benchmark/programming.ts';
@@ -234,6 +235,16 @@ const sections: Record<string, () => Promise<void>> = {
       `${share(rates.changedPerSecond, rates.healthzPerSecond)} of GET /healthz`,
     );
     row('GET /healthz', per(rates.healthzPerSecond, 'requests/s'));
+  },
+  files: async () => {
+    line('Flash files of 4 MiB of data, read on one core');
+    for (const { name, fileBytes, firstMs, bestMs } of measureFlashFiles(4 << 20, seconds)) {
+      row(
+        `${name}, ${(fileBytes / 1e6).toFixed(1)} MB`,
+        ms(bestMs),
+        `${MB((1000 * fileBytes) / bestMs)} of text; the first time ${ms(firstMs)}`,
+      );
+    }
   },
 };
 

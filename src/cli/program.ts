@@ -10,6 +10,7 @@ import { addCampaign } from './campaign/options.ts';
 import { addCompletion } from './completion/options.ts';
 import { addDevice } from './device/options.ts';
 import { readEnvironment } from './environment.ts';
+import { addImage } from './image/options.ts';
 import { addKeys } from './keys/options.ts';
 import { addResetTime } from './keys/reset-time-options.ts';
 import { command, EXIT_CODES, withBeside, withNetwork, withVehicle } from './program-options.ts';
@@ -54,6 +55,7 @@ export function createProgram(): Command {
   addEcu(program);
   addCgw(program);
   addFlash(program);
+  addImage(program);
   addRead(program);
   addMonitor(program);
   addVehicle(program);

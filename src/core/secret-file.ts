@@ -1,9 +1,8 @@
 // Secret files: created once, never replaced, readable by their owner alone.
 
 import * as fs from 'node:fs/promises';
-import path from 'node:path';
-import { InputError, systemErrorCode } from './errors.ts';
-import { StorageError } from './storage.ts';
+import { InputError } from './errors.ts';
+import { createNewFile } from './new-file.ts';
 import { fileFault } from './text-file.ts';
 
 /** Throws InputError for a file that is missing, or that its group or others could read. */
@@ -27,34 +26,8 @@ export async function requireOwnerOnly(file: string, where: string): Promise<voi
  * Creates the file with mode 0600, whole and durable or not at all. Throws InputError when the file exists: a key is
  * never overwritten.
  */
-export async function createSecretFile(file: string, text: string, where: string): Promise<void> {
-  const folder = path.dirname(file);
-  const temporary = `${file}.${process.pid}.new`;
-  try {
-    await fs.mkdir(folder, { recursive: true, mode: 0o700 });
-    const handle = await fs.open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-      await handle.close();
-      // Unlike a rename, a link does not replace an existing file.
-      await fs.link(temporary, file);
-    } finally {
-      await handle.close().catch(() => {});
-      await fs.rm(temporary, { force: true });
-    }
-    const directory = await fs.open(folder, 'r');
-    await directory.sync().finally(() => directory.close());
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === 'EEXIST') {
-      throw new InputError(where, `${file} is there already and is never replaced`, {
-        cause: error,
-      });
-    }
-    const kind = code === 'ENOSPC' ? 'NO_SPACE' : code === 'EACCES' ? 'NO_ACCESS' : 'IO';
-    throw new StorageError(kind, file, 'the file could not be made', error);
-  }
+export function createSecretFile(file: string, text: string, where: string): Promise<void> {
+  return createNewFile(file, [text], where, { mode: 0o600, folderMode: 0o700 });
 }
 
 /** The first line of a file that only its owner can read: a passphrase, a password, a token. Throws InputError. */

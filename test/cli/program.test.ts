@@ -76,6 +76,7 @@ describe('the command line', () => {
         ...['device list', 'device revoke', 'device activate', 'device reopen'].map(
           (name) => `can-ota server ${name}`,
         ),
+        ...['image', 'image inspect', 'image convert'].map((name) => `can-ota ${name}`),
         ...['device', 'token', 'restored'].map((name) => `can-ota server ${name}`),
         ...['completion', 'vehicle', 'vehicle new', 'vehicle check', 'vehicle schema'].map(
           (name) => `can-ota ${name}`,
