@@ -25,6 +25,7 @@ import {
 } from '../uds/campaign-record.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { Did, Routine } from '../uds/sid.ts';
+import { memoryRoom, roomField } from '../vehicle/memory.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import {
@@ -43,10 +44,10 @@ import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-
 import { BusSilence } from './bus-silence.ts';
 import { ChangeFact } from './change-fact.ts';
 import { Exchange, type Exchanged, failure, type Refusal } from './exchange.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
 import { identifyEcu, readDigest, readHardwareId } from './identification.ts';
 import { wanted } from './image-reader.ts';
+import { encryptedOf, layOut } from './layout.ts';
 import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
 import { awaitSoftware } from './restart.ts';
@@ -502,19 +503,21 @@ export class UdsEcuDriver implements EcuDriver {
   }
 
   #checkImage(target: Target): Exchanged<void> {
-    const { bankSize } = this.#ecu.memory;
+    const { memory } = this.#ecu;
+    const room = memoryRoom(memory);
     const image = wanted(target);
     if (image.length === 0) {
       return failure('IMAGE_INVALID', `the image for ${this.#ecu.name} is empty`);
     }
-    if (image.length > bankSize) {
+    if (image.length > room) {
       return failure(
         'IMAGE_TOO_LARGE',
-        `the image for ${this.#ecu.name} has ${image.length} bytes, its bank holds ${bankSize}: ` +
-          'use a smaller image or correct memory.bankSize in the vehicle file',
+        `the image for ${this.#ecu.name} has ${image.length} bytes, its bank holds ${room}: ` +
+          `use a smaller image or correct ${roomField(memory)} in the vehicle file`,
       );
     }
-    return { ok: true, value: undefined };
+    const laidOut = layOut(this.#ecu, target.image, encryptedOf(target));
+    return laidOut.ok ? DONE : laidOut;
   }
 
   async #checkHardware(signal?: AbortSignal): Promise<Exchanged<void>> {
@@ -552,7 +555,6 @@ export class UdsEcuDriver implements EcuDriver {
       plain: wanted(target),
       encrypted: target.encryption !== undefined,
       metadata: metadata.value,
-      fingerprint: fingerprintOf(this.#exchange.clock.wallMs()),
       runCommand: this.#runCommand,
       hooks,
       warnings,

@@ -1,14 +1,18 @@
 // The shared data of the steps of one programming sequence, and its routines.
 
 import type { DriverHooks } from '../campaign/ports.ts';
-import { present } from '../core/present.ts';
+import { hexNumber } from '../core/bytes.ts';
+import { sleep } from '../core/clock.ts';
+import { itemAt, present } from '../core/present.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
+import * as transferData from '../uds/services/transfer-data.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import type { BusSilence } from './bus-silence.ts';
 import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
+import type { Layout } from './layout.ts';
 import { type ProgrammingStep, type RoutineStep, startRoutine } from './sequence.ts';
 import { explainRefusal } from './trust-exchange.ts';
 
@@ -24,7 +28,6 @@ export interface ProgramOptions {
   readonly metadata: Uint8Array | undefined;
   /** `first-image.json` for an ECU of ours that is not locked; `metadata` is undefined then. */
   readonly firstImage?: Uint8Array;
-  readonly fingerprint: Uint8Array;
   readonly runCommand: KeyCommand | undefined;
   readonly hooks: DriverHooks;
   /** Warnings for the result, such as skipped steps. */
@@ -38,54 +41,103 @@ export interface ProgramOptions {
 }
 
 export interface Run extends ProgramOptions {
+  readonly layout: Layout;
+  /** Over all that was sent, in its order. */
   crc32: number;
   /** Duration of the transfer, set by the download step. */
   transferMs: number;
-  /** Bytes of `image` that need no transfer; all of them where the ECU already holds the image. */
+  /** Bytes that need no transfer; all of them where the ECU already holds the image. */
   spared: number;
   /** Whether the memory check has passed. */
   checked: boolean;
 }
 
-/** Whether the ECU does not know a step that may be left out. */
+/** Whether the ECU does not know a step that may be left out, or knows it in another form. */
 export function isSkipped(step: ProgrammingStep, failed: Refusal, run: Run): boolean {
-  if (step.policy !== 'try' || !isNotKnown(failed)) return false;
+  if (step.policy !== 'try') return false;
+  if (!isNotKnown(failed) && failed.nrc !== Nrc.incorrectMessageLengthOrInvalidFormat) return false;
   run.warnings.push(
     `${run.exchange.ecu.name}: ${step.name} skipped, the ECU answered ${nrcText(present(failed.nrc, 'the code of the negative response'))}`,
   );
   return true;
 }
 
-/** Runs a routine. Our routines answer one status byte, 0 for success; an ECU of another make may answer none. */
+/** Starts a routine, and asks for its status until the routine has ended. An answer without a status is a success. */
 export async function runRoutine(step: RoutineStep, run: Run): Promise<Exchanged<void>> {
   const { exchange } = run;
-  const request = startRoutine(step, run.crc32);
-  const answer = await exchange.askFor(
-    request,
-    step.doing,
-    routineControl.decodeResponse,
-    run.hooks.signal,
-    { look: () => exchange.isStillProgramming(run.hooks.signal) },
-  );
-  if (!answer.ok) {
-    const isErase = step.routine === exchange.ecu.programming.eraseRoutine;
-    // An ECU that verifies erases only for an image that its metadata names.
-    return isErase && run.metadata !== undefined && answer.nrc === Nrc.conditionsNotCorrect
-      ? explainRefusal(exchange, answer, 'an erase by this metadata, which names no image for it')
-      : answer;
+  const { signal } = run.hooks;
+  const request = startRoutine(step, run);
+  if ('problem' in request) {
+    return failure(
+      'IMAGE_INVALID',
+      `${exchange.peer}: no arguments for ${step.doing}: ${request.problem} (its template in the vehicle file)`,
+    );
   }
-  const status = answer.value.data[0] ?? 0;
-  if (status === 0) return { ok: true, value: undefined };
-  return statusFailure(step, exchange.peer, status, exchange.ecu.programming);
+  const ask = (asked: Uint8Array) =>
+    exchange.askFor(asked, step.doing, routineControl.decodeResponse, signal, {
+      look: () => exchange.isStillProgramming(signal),
+    });
+  const results = routineControl.encodeRequest(
+    routineControl.RoutineControlType.requestRoutineResults,
+    step.routine,
+  );
+  const { offset, done, running, finished, askBy, everyMs } = step.status;
+  const { routineLimitMs } = exchange.ecu.timing;
+  const beganMs = exchange.clock.nowMs();
+  let answer = await ask(request);
+  for (let told: number | undefined; ; ) {
+    if (!answer.ok) {
+      // The ECU does not know 31 03: the status of the first answer counts.
+      if (told !== undefined && isNotKnown(answer)) return statusFailure(step, exchange, told);
+      return explained(step, answer, run);
+    }
+    const status = answer.value.data[offset] ?? itemAt(done, 0);
+    const isDone = told === undefined ? done.includes(status) : finished.includes(status);
+    if (isDone || (told !== undefined && done.includes(status))) {
+      return { ok: true, value: undefined };
+    }
+    if (!running.includes(status)) return statusFailure(step, exchange, status);
+    told = status;
+    const spentMs = exchange.clock.nowMs() - beganMs;
+    if (spentMs >= routineLimitMs) return stillRunning(step, exchange, status, spentMs);
+    const pauseMs = Math.min(everyMs, routineLimitMs - spentMs);
+    if ((await sleep(exchange.clock, 'routine-results', pauseMs, signal)) === 'aborted') {
+      return failure('INTERRUPTED', `${exchange.peer}: stopped while ${step.doing}`, true);
+    }
+    answer = await ask(askBy === 'results' ? results : request);
+  }
 }
 
-function statusFailure(
+function explained(step: RoutineStep, answer: Refusal, run: Run): Promise<Refusal> | Refusal {
+  const { exchange, metadata } = run;
+  const isErase = step.routine === exchange.ecu.programming.eraseRoutine;
+  // An ECU that verifies erases for an image that its metadata names, and for nothing else.
+  return isErase && metadata !== undefined && answer.nrc === Nrc.conditionsNotCorrect
+    ? explainRefusal(exchange, answer, 'an erase by this metadata, which names no image for it')
+    : answer;
+}
+
+function stillRunning(
   step: RoutineStep,
-  peer: string,
+  exchange: Exchange,
   status: number,
-  profile: Exchange['ecu']['programming'],
+  spentMs: number,
 ): Refusal {
-  const text = `${peer}: status ${status} from routine 0x${step.routine.toString(16).toUpperCase().padStart(4, '0')} while ${step.doing}, expected 0`;
+  return failure(
+    'BUSY',
+    `${exchange.peer}: ${routineText(step)} still has status ${status} while ${step.doing} after ${Math.round(spentMs)} ms ` +
+      `(${exchange.field('timing.routineLimitMs')})`,
+    true,
+  );
+}
+
+function routineText({ routine }: RoutineStep): string {
+  return `routine ${hexNumber(routine, 4)}`;
+}
+
+function statusFailure(step: RoutineStep, { peer, ecu }: Exchange, status: number): Refusal {
+  const profile = ecu.programming;
+  const text = `${peer}: status ${status} from ${routineText(step)} while ${step.doing}, expected ${step.status.done.join(' or ')}`;
   switch (step.routine) {
     case profile.preconditionsRoutine:
       return failure(
@@ -103,7 +155,30 @@ function statusFailure(
   }
 }
 
-/** The block length: the smaller of the ECU's offer and the limit of the vehicle file. */
+/** The longest write unit that is assumed for an ECU that does not declare one, in bytes. */
+const LONGEST_WRITE_UNIT = 1024;
+
+/**
+ * The length of a TransferData message: the smaller of the ECU's offer and the limit of the vehicle file. Where the limit
+ * shortens the offer, the data stay a multiple of the power of two that divides the offered data: the ECU may write in such
+ * units.
+ */
 export function blockLength(exchange: Exchange, offered: number): number {
-  return Math.min(offered, exchange.ecu.programming.maxBlockLength);
+  const { programming, memory } = exchange.ecu;
+  const limit = programming.maxBlockLength;
+  const bytes = Math.min(offered, limit) - transferData.HEADER_LENGTH;
+  const unit = Math.max(
+    memory.writeUnit,
+    offered > limit ? powerOfTwoIn(offered - transferData.HEADER_LENGTH, bytes) : 1,
+  );
+  // A block that is shorter than the write unit cannot be rounded.
+  const whole = bytes >= unit ? bytes - (bytes % unit) : bytes;
+  return whole + transferData.HEADER_LENGTH;
+}
+
+/** The largest power of two that divides `offered` and is at most `most` and the longest write unit. */
+function powerOfTwoIn(offered: number, most: number): number {
+  let unit = 1;
+  while (unit * 2 <= Math.min(most, LONGEST_WRITE_UNIT) && offered % (unit * 2) === 0) unit *= 2;
+  return unit;
 }

@@ -10,6 +10,7 @@ import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
 import { Session } from '../uds/sid.ts';
 import { download } from './download.ts';
 import type { Exchanged } from './exchange.ts';
+import { layOut } from './layout.ts';
 import {
   blockLength,
   isSkipped,
@@ -27,18 +28,24 @@ const RESTORE_MS = 500;
 
 /** Runs all steps from the extended session to the check of the dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
-  const { exchange, image, plain, metadata, firstImage, fingerprint, silence } = options;
-  const run: Run = { ...options, crc32: 0, transferMs: 0, spared: 0, checked: false };
+  const { exchange, image, plain, metadata, firstImage, silence } = options;
   const { ecu } = exchange;
-  const steps = programmingSequence({ ecu, image: plain, metadata, firstImage, fingerprint });
+  const laidOut = layOut(ecu, image, options.encrypted ? plain.length : undefined);
+  if (!laidOut.ok) return laidOut;
+  const layout = laidOut.value;
+  const run: Run = { ...options, layout, crc32: 0, transferMs: 0, spared: 0, checked: false };
+  const wallMs = exchange.clock.wallMs();
+  const steps = programmingSequence({ ecu, image: plain, layout, metadata, firstImage, wallMs });
   let quiet = false;
   let isReset = false;
-  exchange.keepAlive(true);
+  exchange.keepAlive('this-ecu');
   try {
     for (const step of steps) {
       if (step.kind === 'silence') {
         quiet = true;
         await silence.acquire((request) => exchange.broadcast(request), exchange.ecu.programming);
+        // The silence of the others ends with their sessions.
+        exchange.keepAlive('all-ecus');
         continue;
       }
       const done = await perform(step, run);
@@ -48,11 +55,12 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
     if (!after.ok) return after;
     isReset = options.andThen !== undefined;
     const { spared, transferMs, checked } = run;
-    const resumed = spared > 0 && spared < image.length;
+    const { carried } = layout;
+    const resumed = spared > 0 && spared < carried;
     return {
       ok: true,
       value: {
-        bytes: image.length - spared,
+        bytes: carried - spared,
         transferMs,
         changed: options.fact.value,
         held: checked,
@@ -60,7 +68,7 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
       },
     };
   } finally {
-    exchange.keepAlive(false);
+    exchange.keepAlive('off');
     await restore(options, quiet, isReset);
   }
 }
