@@ -13,7 +13,13 @@ import * as routineControl from '../../src/uds/services/routine-control.ts';
 import * as transferData from '../../src/uds/services/transfer-data.ts';
 import * as writeDataByIdentifier from '../../src/uds/services/write-data-by-identifier.ts';
 import { readTemplate } from '../../src/vehicle/byte-template.ts';
-import { CHECKED, DATED, RANGE, type RoutineStatus } from '../../src/vehicle/programming-schema.ts';
+import {
+  CALLED,
+  CHECKED,
+  DATED,
+  RANGE,
+  type RoutineStatus,
+} from '../../src/vehicle/programming-schema.ts';
 import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 import type { ForeignState } from './state.ts';
 
@@ -92,6 +98,9 @@ export class ForeignProgramming {
     const { control, routine, data } = wanted;
     const { programming } = this.#ecu;
     const isStart = control === routineControl.RoutineControlType.startRoutine;
+    if (isStart && routine === programming.secondBootLoader?.startRoutine) {
+      return this.#startBootLoader(routine, data);
+    }
     switch (routine) {
       case programming.eraseRoutine:
         return isStart ? this.#erase(data) : this.#results(routine, programming.eraseStatus);
@@ -150,7 +159,8 @@ export class ForeignProgramming {
     if (typeof wanted === 'number') return refuse(wanted);
     const { programming, memory } = this.#ecu;
     const { address, size } = wanted;
-    const early = this.#missing('transfer');
+    const intoRam = this.#takesBootLoader(address, size);
+    const early = this.#missing(intoRam ? 'secondBootLoader' : 'transfer');
     if (early !== undefined) return refuse(early);
     if (
       wanted.addressBytes !== programming.addressBytes ||
@@ -158,9 +168,13 @@ export class ForeignProgramming {
       wanted.dataFormat !== programming.dataFormat ||
       size === 0 ||
       address % memory.writeUnit !== 0 ||
-      !this.#state.flash.holds(address, size)
+      !(intoRam || this.#state.flash.holds(address, size))
     ) {
       return refuse(Nrc.requestOutOfRange);
+    }
+    if (intoRam) {
+      this.#state.work.download = { address, size, received: 0, block: 1, intoRam };
+      return { positive: requestDownload.encodeResponse(this.#maxBlockLength) };
     }
     const mustBeErased = programming.erase !== 'skip';
     if (!mustBeErased) {
@@ -172,7 +186,7 @@ export class ForeignProgramming {
     ) {
       return refuse(Nrc.conditionsNotCorrect);
     }
-    this.#state.work.download = { address, size, received: 0, block: 1 };
+    this.#state.work.download = { address, size, received: 0, block: 1, intoRam };
     return { positive: requestDownload.encodeResponse(this.#maxBlockLength) };
   }
 
@@ -195,8 +209,12 @@ export class ForeignProgramming {
       return refuse(Nrc.transferDataSuspended);
     }
     const at = open.address + open.received;
-    if (!this.#state.flash.isErased(at, data.length)) return refuse(Nrc.generalProgrammingFailure);
-    this.#state.flash.write(at, data);
+    if (!open.intoRam) {
+      if (!this.#state.flash.isErased(at, data.length)) {
+        return refuse(Nrc.generalProgrammingFailure);
+      }
+      this.#state.flash.write(at, data);
+    }
     open.received += data.length;
     open.block = (open.block + 1) & 0xff;
     return { positive };
@@ -207,10 +225,37 @@ export class ForeignProgramming {
     const open = work.download;
     if (open === undefined || open.received !== open.size) return refuse(Nrc.requestSequenceError);
     work.download = undefined;
+    if (open.intoRam) {
+      work.loaded.push({ address: open.address, size: open.size });
+      return { positive: requestTransferExit.encodeResponse() };
+    }
     work.written.push({ address: open.address, size: open.size });
     this.#done('transfer');
     await flash.save();
     return { positive: requestTransferExit.encodeResponse() };
+  }
+
+  /** RAM is what is no flash; it takes a program until one was started. */
+  #takesBootLoader(address: number, size: number): boolean {
+    return (
+      this.#ecu.programming.secondBootLoader !== undefined &&
+      !this.#state.work.done.has('secondBootLoader') &&
+      !this.#state.flash.holds(address, size)
+    );
+  }
+
+  #startBootLoader(routine: number, data: Uint8Array): Reply {
+    const { secondBootLoader } = this.#ecu.programming;
+    const told = readTemplate(secondBootLoader?.startArguments ?? '', CALLED, {}, data);
+    if (told === undefined) return refuse(Nrc.incorrectMessageLengthOrInvalidFormat);
+    const { call } = told.numbers;
+    const isLoaded = this.#state.work.loaded.some(
+      ({ address, size }) => call === undefined || (call >= address && call < address + size),
+    );
+    if (!isLoaded) return refuse(Nrc.conditionsNotCorrect);
+    this.#done('secondBootLoader');
+    const { startRoutine } = routineControl.RoutineControlType;
+    return { positive: routineControl.encodeResponse(startRoutine, routine, Uint8Array.of(0)) };
   }
 
   #checkMemory(data: Uint8Array): Reply {
@@ -268,6 +313,7 @@ export class ForeignProgramming {
       fingerprint: programming.fingerprint,
       checkMemory: programming.checkMemory,
       dependencies: programming.dependencies,
+      secondBootLoader: programming.secondBootLoader === undefined ? 'skip' : 'required',
     };
     for (const entry of programming.sequence) {
       if (entry === before) return undefined;

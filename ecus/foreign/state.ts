@@ -9,6 +9,8 @@ export interface OpenDownload {
   received: number;
   /** Number of the next block (36). */
   block: number;
+  /** Part of a second boot loader. */
+  readonly intoRam: boolean;
 }
 
 /** Of one programming session; the next one begins without any of it. */
@@ -16,7 +18,9 @@ export interface ProgrammingWork {
   /** Names of the steps of the vehicle file that were done, in their order. */
   readonly done: Set<string>;
   download: OpenDownload | undefined;
-  /** Whole downloads, in their order. */
+  /** Whole downloads into RAM. */
+  readonly loaded: { readonly address: number; readonly size: number }[];
+  /** Whole downloads into flash, in their order. */
   readonly written: { readonly address: number; readonly size: number }[];
   /** How often the status of a routine that runs on was asked for. */
   readonly polls: Map<number, number>;
@@ -30,5 +34,5 @@ export interface ForeignState {
 }
 
 export function nothingDone(): ProgrammingWork {
-  return { done: new Set(), download: undefined, written: [], polls: new Map() };
+  return { done: new Set(), download: undefined, loaded: [], written: [], polls: new Map() };
 }

@@ -58,6 +58,7 @@ import {
   rollBackBank,
   unseenText,
 } from './rollback.ts';
+import type { SecondBootLoader } from './second-boot-loader.ts';
 import type { OrderAuthority } from './secured-requester.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
 import { namingUnprovisioned } from './unprovisioned.ts';
@@ -71,7 +72,9 @@ export interface UdsEcuDriverOptions {
   readonly silence?: BusSilence;
   /** Authority with which an ECU of ours takes orders. */
   readonly authority?: OrderAuthority | undefined;
-  /** Runs the command of `security.algorithm: command`. */
+  /** For `programming.secondBootLoader`. Throws InputError for a file that cannot be used. */
+  readonly secondBootLoader?: () => Promise<SecondBootLoader>;
+  /** For `security.algorithm: command` and `module`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
   /** What a person can do about a failure; missing: the advice for a vehicle file. */
@@ -85,6 +88,7 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #exchange: Exchange;
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
+  readonly #secondBootLoader: (() => Promise<SecondBootLoader>) | undefined;
   readonly #logger: Logger;
   /** What this driver has changed, by the digest of the target. */
   readonly #changes = new Map<string, Changed>();
@@ -96,6 +100,7 @@ export class UdsEcuDriver implements EcuDriver {
     this.#exchange = new Exchange(options);
     this.#silence = options.silence ?? new BusSilence();
     this.#runCommand = options.runCommand;
+    this.#secondBootLoader = options.secondBootLoader;
     this.#logger = options.logger ?? silentLogger;
   }
 
@@ -556,6 +561,7 @@ export class UdsEcuDriver implements EcuDriver {
       encrypted: target.encryption !== undefined,
       metadata: metadata.value,
       runCommand: this.#runCommand,
+      secondBootLoader: await this.#secondBootLoader?.(),
       hooks,
       warnings,
       fact,

@@ -85,11 +85,7 @@ export function layOut(
           )}): nothing was sent; correct memory.regions (or address and bankSize) in the vehicle file, or take the right image`,
     );
   }
-  const ranges = downloadRanges(map, memory).map((range) => ({
-    address: range.address,
-    size: range.size,
-    source: viewOf(image, range),
-  }));
+  const ranges = viewOfSegments({ ...image, map }, memory);
   return {
     ok: true,
     value: {
@@ -98,6 +94,18 @@ export function layOut(
       carried: ranges.reduce((sum, { size }) => sum + size, 0),
     },
   };
+}
+
+/** The ranges of an image, wherever they lie. */
+export function viewOfSegments(
+  image: ImageSource & { readonly map: SegmentMap },
+  memory: EcuMemory,
+): DownloadRange[] {
+  return downloadRanges(image.map, memory).map((range) => ({
+    address: range.address,
+    size: range.size,
+    source: viewOf(image, range),
+  }));
 }
 
 function isInside({ address, length }: Segment, memory: EcuMemory): boolean {

@@ -13,6 +13,7 @@ import type { BusSilence } from './bus-silence.ts';
 import type { ChangeFact } from './change-fact.ts';
 import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
 import type { Layout } from './layout.ts';
+import type { SecondBootLoader } from './second-boot-loader.ts';
 import { type ProgrammingStep, type RoutineStep, startRoutine } from './sequence.ts';
 import { explainRefusal } from './trust-exchange.ts';
 
@@ -29,6 +30,8 @@ export interface ProgramOptions {
   /** `first-image.json` for an ECU of ours that is not locked; `metadata` is undefined then. */
   readonly firstImage?: Uint8Array;
   readonly runCommand: KeyCommand | undefined;
+  /** For an ECU that is programmed by a program in its RAM. */
+  readonly secondBootLoader?: SecondBootLoader | undefined;
   readonly hooks: DriverHooks;
   /** Warnings for the result, such as skipped steps. */
   readonly warnings: string[];

@@ -18,6 +18,7 @@ import {
   type Run,
   runRoutine,
 } from './program-run.ts';
+import { startSecondBootLoader } from './second-boot-loader.ts';
 import { type ProgrammingStep, programmingSequence } from './sequence.ts';
 import { transfer } from './transfer.ts';
 import { explainRefusal } from './trust-exchange.ts';
@@ -28,14 +29,22 @@ const RESTORE_MS = 500;
 
 /** Runs all steps from the extended session to the check of the dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
-  const { exchange, image, plain, metadata, firstImage, silence } = options;
+  const { exchange, image, plain, metadata, firstImage, secondBootLoader, silence } = options;
   const { ecu } = exchange;
   const laidOut = layOut(ecu, image, options.encrypted ? plain.length : undefined);
   if (!laidOut.ok) return laidOut;
   const layout = laidOut.value;
   const run: Run = { ...options, layout, crc32: 0, transferMs: 0, spared: 0, checked: false };
   const wallMs = exchange.clock.wallMs();
-  const steps = programmingSequence({ ecu, image: plain, layout, metadata, firstImage, wallMs });
+  const steps = programmingSequence({
+    ecu,
+    image: plain,
+    layout,
+    metadata,
+    firstImage,
+    secondBootLoader,
+    wallMs,
+  });
   let quiet = false;
   let isReset = false;
   exchange.keepAlive('this-ecu');
@@ -108,6 +117,8 @@ async function perform(
         : runRoutine(step, run);
     case 'security':
       return unlock(exchange, run.runCommand, signal);
+    case 'boot-loader':
+      return startSecondBootLoader(step.program, run);
     case 'metadata':
       return sendMetadata(step, run);
     case 'download':

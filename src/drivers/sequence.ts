@@ -22,6 +22,7 @@ import {
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { dateBytes, fingerprintOf, TESTER_NAME } from './fingerprint.ts';
 import type { Layout, MemoryRange } from './layout.ts';
+import type { SecondBootLoader } from './second-boot-loader.ts';
 
 interface StepBase {
   readonly name: string;
@@ -38,6 +39,8 @@ export type ProgrammingStep =
   | (StepBase & { readonly kind: 'silence' })
   | RoutineStep
   | (StepBase & { readonly kind: 'security' })
+  /** Downloads a program into RAM and starts it. */
+  | (StepBase & { readonly kind: 'boot-loader'; readonly program: SecondBootLoader })
   | (StepBase & {
       readonly kind: 'metadata';
       readonly request: Uint8Array;
@@ -84,6 +87,8 @@ export interface SequenceInput {
   readonly metadata: Uint8Array | undefined;
   /** `first-image.json` of the factory, which replaces the bundle. */
   readonly firstImage?: Uint8Array | undefined;
+  /** For an ECU that is programmed by a program in its RAM. */
+  readonly secondBootLoader?: SecondBootLoader | undefined;
   /** Time of the programming, for fingerprints. */
   readonly wallMs: number;
 }
@@ -197,7 +202,18 @@ const STEPS: Readonly<Record<StepName, (input: SequenceInput) => ProgrammingStep
       ? []
       : [fileStep('facts of its first image', FIRST_IMAGE_FILE, firstImage, 'required')]),
   ],
-  bootLoader: () => [],
+  secondBootLoader: ({ secondBootLoader }) =>
+    secondBootLoader === undefined
+      ? []
+      : [
+          {
+            kind: 'boot-loader',
+            name: 'second boot loader',
+            doing: 'starting its second boot loader',
+            policy: 'required',
+            program: secondBootLoader,
+          },
+        ],
   transfer: (input) => [
     {
       kind: 'download',

@@ -187,6 +187,13 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     eraseRoutine: 'Identifier of the erase routine.',
     eraseArguments: `address-length: format identifier, address and length follow the routine identifier; none: nothing does; or a template such as "01 {address:1}". ${TEMPLATE} Names: {address}, {size}, {end} (last address).`,
     eraseWhen: 'Order of erase and RequestDownload (34).',
+    secondBootLoader:
+      'A second boot loader that is downloaded into RAM and started before the erase (step secondBootLoader).',
+    'secondBootLoader.file':
+      'Its file (Intel HEX, S-record, ELF, VBF), relative to the vehicle file.',
+    'secondBootLoader.startRoutine': 'Identifier of the routine that starts it.',
+    'secondBootLoader.startArguments': `Arguments of that routine. ${TEMPLATE} Name: {call}, the address where it begins.`,
+    'secondBootLoader.call': 'Address where it begins. Missing: the start address of the file.',
     dataFormat: 'dataFormatIdentifier of 34 for an image that is not encrypted.',
     addressBytes:
       'Width of addresses in 34 and 31 FF00, bytes. 1 is usual where blocks have numbers.',

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { byteTemplate, type TemplateNames } from './byte-template.ts';
-import { byte } from './field-schema.ts';
+import { address32, byte } from './field-schema.ts';
 import { didId, routineId } from './layout-schema.ts';
 
 /** `try` goes on when the ECU answers that it does not know the service, sub-function, routine or identifier. */
@@ -12,6 +12,7 @@ export const step = z.enum(['required', 'try', 'skip']);
 export const RANGE: TemplateNames = { numbers: ['address', 'size', 'end'], bytes: [] };
 export const CHECKED: TemplateNames = { numbers: [...RANGE.numbers, 'crc32'], bytes: ['sha256'] };
 export const DATED: TemplateNames = { numbers: [], bytes: ['date', 'tester'] };
+export const CALLED: TemplateNames = { numbers: ['call'], bytes: [] };
 
 /** First byte of a routine's status record, which makers count differently. */
 function routineStatus(running: readonly number[]) {
@@ -40,7 +41,7 @@ export const STEP_NAMES = [
   'security',
   'fingerprint',
   'metadata',
-  'bootLoader',
+  'secondBootLoader',
   'transfer',
   'checkMemory',
   'dependencies',
@@ -53,6 +54,16 @@ const ownRequest = z.strictObject({
   policy: step.exclude(['skip']).default('required'),
 });
 
+/** A program that the ECU runs from its RAM in the place of its own bootloader. */
+const secondBootLoader = z.strictObject({
+  /** Relative to the vehicle file. */
+  file: z.string().min(1),
+  startRoutine: routineId.default(0x0301),
+  startArguments: byteTemplate(CALLED).default('{call}'),
+  /** Missing: the start address of the file. */
+  call: address32.optional(),
+});
+
 const sequence = z
   .array(z.union([z.enum(STEP_NAMES), ownRequest]))
   .default([...STEP_NAMES])
@@ -63,7 +74,7 @@ const sequence = z
     for (const [first, then] of [
       ['programmingSession', 'transfer'],
       ['metadata', 'transfer'],
-      ['bootLoader', 'transfer'],
+      ['secondBootLoader', 'transfer'],
       ['transfer', 'checkMemory'],
       ['transfer', 'dependencies'],
     ] as const) {
@@ -103,6 +114,8 @@ export const programmingFields = z.strictObject({
   eraseWhen: z
     .enum(['before-request-download', 'after-request-download'])
     .default('before-request-download'),
+  /** Downloaded and started before anything is erased. */
+  secondBootLoader: secondBootLoader.optional(),
   /** dataFormatIdentifier of 34 for an image that is neither compressed nor encrypted. */
   dataFormat: byte.default(0),
   /** Widths of address and size in 34 and in `address-length`, bytes. */

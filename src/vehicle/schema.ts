@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { ecuName } from '../core/names.ts';
 import { condition, policy, vehicleSignal } from './condition-schema.ts';
-import { byte, hexSecret } from './field-schema.ts';
+import { address32, byte, hexSecret } from './field-schema.ts';
 import { programmingSchema } from './programming-schema.ts';
 import { securitySchema } from './security/all.ts';
 import { ecuCommands, ecuData } from './service-schema.ts';
@@ -84,10 +84,6 @@ const transport = z.strictObject({
   padding: byte.nullable().default(0xcc),
 });
 
-const address32 = z
-  .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
-  .transform(Number)
-  .pipe(z.number().int().min(0).max(0xffff_ffff));
 const size32 = z
   .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
   .transform(Number)
