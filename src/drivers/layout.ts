@@ -73,7 +73,10 @@ export function layOut(
     segments: [{ address: memory.address, length: image.length }],
     dataAt: 0,
   };
-  const outside = image.map?.segments.find((segment) => !isInside(segment, memory));
+  const isLimited = image.map !== undefined || memory.regions !== undefined;
+  const outside = isLimited
+    ? map.segments.find((segment) => !isInside(segment, memory))
+    : undefined;
   if (outside !== undefined) {
     return failure(
       'IMAGE_INVALID',
@@ -86,14 +89,31 @@ export function layOut(
     );
   }
   const ranges = viewOfSegments({ ...image, map }, memory);
+  const erase = eraseRanges(ranges, memory);
+  const tooFar = [...ranges, ...erase].find((range) => !fitsWidths(range, programming));
+  if (tooFar !== undefined) {
+    const { addressBytes, sizeBytes } = programming;
+    return failure(
+      'IMAGE_INVALID',
+      `the image for ${ecu.name} has bytes at ${rangeText(tooFar.address, tooFar.size)}: ${addressBytes} bytes of address and ` +
+        `${sizeBytes} of length (programming.addressBytes and sizeBytes) cannot say that; nothing was sent`,
+    );
+  }
   return {
     ok: true,
     value: {
-      erase: eraseRanges(ranges, memory),
+      erase,
       ranges,
       carried: ranges.reduce((sum, { size }) => sum + size, 0),
     },
   };
+}
+
+function fitsWidths(
+  { address, size }: MemoryRange,
+  { addressBytes, sizeBytes }: VehicleEcu['programming'],
+): boolean {
+  return address < 2 ** (8 * addressBytes) && size < 2 ** (8 * sizeBytes);
 }
 
 /** The ranges of an image, wherever they lie. */

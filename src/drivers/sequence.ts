@@ -202,8 +202,8 @@ const STEPS: Readonly<Record<StepName, (input: SequenceInput) => ProgrammingStep
       ? []
       : [fileStep('facts of its first image', FIRST_IMAGE_FILE, firstImage, 'required')]),
   ],
-  secondBootLoader: ({ secondBootLoader }) =>
-    secondBootLoader === undefined
+  secondBootLoader: ({ ecu, secondBootLoader }) =>
+    secondBootLoader === undefined || ecu.programming.secondBootLoader === undefined
       ? []
       : [
           {

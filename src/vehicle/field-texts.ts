@@ -45,6 +45,10 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['ecus[].name', 'Name, used on every command line and in every report.'],
   ['ecus[].hardwareId', 'Hardware id as DID F191 answers it. Releases are signed for it.'],
   ['ecus[].description', 'What it is, for people.'],
+  [
+    'ecus[].profile',
+    'Fields that ECUs of one make have in common: the name of a profile of this package (plain-uds, vw-like, psa-like, volvo-like, toyota-sub-address, bmw-extended, can-ota), or a file beside the vehicle file. What the ECU says itself wins.',
+  ],
   ['ecus[].bus', 'Name of its bus. Missing: the only one.'],
   ['ecus[].address', 'Identifiers and address bytes that lead to the ECU (ISO 15765-2 10.3).'],
   [
@@ -108,7 +112,10 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ],
   ['ecus[].transport.padding', 'Padding byte; null sends frames as short as they are.'],
   ['ecus[].memory', 'Where images lie.'],
-  ['ecus[].memory.address', 'Address of the image, as 34 and 31 FF00 name it.'],
+  [
+    'ecus[].memory.address',
+    'Address of the image, as 34 and 31 FF00 name it. Missing: that of the first region, or 0x08000000.',
+  ],
   ['ecus[].memory.bankSize', 'Room of one bank, bytes.'],
   [
     'ecus[].memory.regions',

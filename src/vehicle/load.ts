@@ -5,10 +5,22 @@ import { InputError } from '../core/errors.ts';
 import { itemAt } from '../core/present.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 import { faultOfConditions } from './check-conditions.ts';
+import { profileNames, withProfiles } from './profile.ts';
 import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
 
+/** The fields of a profile; throws InputError for a name that is none. */
+export type ReadProfile = (name: string) => unknown;
+
+const noProfiles: ReadProfile = (name) => {
+  throw new InputError(name, 'profiles cannot be used here');
+};
+
 /** Throws InputError that names the file, the place, and what was expected. `where`: name of the file. */
-export function parseVehicle(text: string, where: string): Vehicle {
+export function parseVehicle(
+  text: string,
+  where: string,
+  readProfile: ReadProfile = noProfiles,
+): Vehicle {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   const unreadable = document.errors[0];
@@ -19,7 +31,9 @@ export function parseVehicle(text: string, where: string): Vehicle {
       `not readable as YAML: ${unreadable.message.split('\n')[0]}`,
     );
   }
-  const parsed = vehicleSchema.safeParse(plainValue(document, where));
+  const written = plainValue(document, where);
+  const profiles = new Map(profileNames(written).map((name) => [name, readProfile(name)]));
+  const parsed = vehicleSchema.safeParse(withProfiles(written, profiles));
   /** Throws with the position of the field; a missing field has the position of its parent. */
   const refuse = (path: readonly PropertyKey[], message: string): never => {
     let offset: number | undefined;

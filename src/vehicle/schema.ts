@@ -95,54 +95,61 @@ const powerOfTwo = z
   .max(0x10_0000)
   .refine((value) => Number.isInteger(Math.log2(value)), 'expected a power of two');
 
-const memory = z.strictObject({
-  /** Address of the (inactive) bank in RequestDownload. */
-  address: address32.default(0x0800_0000),
-  /** Size of one bank in bytes. */
-  bankSize: z
-    .number()
-    .int()
-    .positive()
-    .max(0xffff_ffff)
-    .default(16 * 1024 * 1024),
-  banks: z.union([z.literal(1), z.literal(2)]).default(2),
-  /** Where segments may lie. Missing: the bank. */
-  regions: z
-    .array(
-      z.strictObject({
-        address: address32,
-        size: size32,
-        /** Sectors that are erased as a whole, bytes: the ranges of the erase are rounded to them. */
-        eraseUnit: powerOfTwo.default(1),
-      }),
-    )
-    .min(1)
-    .optional(),
-  /** What is erased: the ranges of the data, or these, whatever the data are. */
-  erase: z
-    .union([
-      z.literal('data'),
-      z.literal('regions'),
-      z.array(z.strictObject({ address: address32, size: size32 })).min(1),
-    ])
-    .default('data'),
-  /** What lies between two segments: left alone; filled; filled where it is at most so long. */
-  gaps: z
-    .union([
-      z.literal('keep'),
-      z.strictObject({ fill: byte }),
-      z.strictObject({ bridge: z.number().int().min(1), fill: byte.default(0xff) }),
-    ])
-    .default('keep'),
-  /** Flash is written in units of so many bytes: ranges and blocks are multiples of it, filled with FF. */
-  writeUnit: powerOfTwo.default(1),
-});
+const memory = z
+  .strictObject({
+    /** Address of the (inactive) bank in RequestDownload. Missing: that of the first region, or 0x08000000. */
+    address: address32.optional(),
+    /** Size of one bank in bytes. */
+    bankSize: z
+      .number()
+      .int()
+      .positive()
+      .max(0xffff_ffff)
+      .default(16 * 1024 * 1024),
+    banks: z.union([z.literal(1), z.literal(2)]).default(2),
+    /** Where segments may lie. Missing: the bank. */
+    regions: z
+      .array(
+        z.strictObject({
+          address: address32,
+          size: size32,
+          /** Sectors that are erased as a whole, bytes: the ranges of the erase are rounded to them. */
+          eraseUnit: powerOfTwo.default(1),
+        }),
+      )
+      .min(1)
+      .optional(),
+    /** What is erased: the ranges of the data, or these, whatever the data are. */
+    erase: z
+      .union([
+        z.literal('data'),
+        z.literal('regions'),
+        z.array(z.strictObject({ address: address32, size: size32 })).min(1),
+      ])
+      .default('data'),
+    /** What lies between two segments: left alone; filled; filled where it is at most so long. */
+    gaps: z
+      .union([
+        z.literal('keep'),
+        z.strictObject({ fill: byte }),
+        z.strictObject({ bridge: z.number().int().min(1), fill: byte.default(0xff) }),
+      ])
+      .default('keep'),
+    /** Flash is written in units of so many bytes: ranges and blocks are multiples of it, filled with FF. */
+    writeUnit: powerOfTwo.default(1),
+  })
+  .transform((fields) => ({
+    ...fields,
+    address: fields.address ?? fields.regions?.[0]?.address ?? 0x0800_0000,
+  }));
 
 const ecuFields = {
   name: ecuName,
   /** What DID F191 must answer; an image for other hardware is refused. */
   hardwareId: z.string().min(1).max(32),
   description: z.string().max(80).default(''),
+  /** Name of a profile of this package, or a file: its fields lie under those of the ECU. */
+  profile: z.string().min(1).optional(),
   /** A name from `buses`; the first one by default. */
   bus: z.string().optional(),
   address,
