@@ -1,9 +1,10 @@
 // A simulated ECU of another make: one bank, programmed as `programming`, `memory` and `security` of its vehicle file say.
 
 import type { CanBus } from '../../src/bus/can-bus.ts';
-import { asciiBytes, bytesToUint, equalBytes, fromHex } from '../../src/core/bytes.ts';
+import { asciiBytes, bytesToUint, equalBytes } from '../../src/core/bytes.ts';
 import { type Clock, sleep } from '../../src/core/clock.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { defined } from '../../src/core/optional.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { Storage } from '../../src/core/storage.ts';
 import { reverseAddress, testerAddresses } from '../../src/isotp/address.ts';
@@ -11,18 +12,14 @@ import { IsoTpChannel } from '../../src/isotp/channel.ts';
 import { transportConfig } from '../../src/isotp/config.ts';
 import { versionInImage } from '../../src/uds/first-image.ts';
 import { Nrc } from '../../src/uds/nrc.ts';
-import { SecurityAccess } from '../../src/uds/security.ts';
-import { type Reply, type ServiceHandlers, UdsServer } from '../../src/uds/server.ts';
+import { type Reply, UdsServer } from '../../src/uds/server.ts';
 import * as ecuReset from '../../src/uds/services/ecu-reset.ts';
-import * as readDataByIdentifier from '../../src/uds/services/read-data-by-identifier.ts';
-import * as routineControl from '../../src/uds/services/routine-control.ts';
-import * as securityAccess from '../../src/uds/services/security-access.ts';
-import { Did, Session } from '../../src/uds/sid.ts';
+import { Session } from '../../src/uds/sid.ts';
 import { regionsOf } from '../../src/vehicle/memory.ts';
 import type { VehicleEcu } from '../../src/vehicle/schema.ts';
-import { seedKeyCheck } from '../bootloader/diagnostics/security-access.ts';
 import { ForeignFlash } from './flash.ts';
 import { ForeignProgramming } from './programming.ts';
+import { foreignHandlers, foreignSecurity } from './services.ts';
 import { type ForeignState, nothingDone } from './state.ts';
 
 export interface ForeignEcuOptions {
@@ -75,8 +72,14 @@ export class ForeignEcu {
       ...(shared === undefined ? {} : { functional: shared }),
       clock,
       logger: options.logger,
-      handlers: this.#handlers(),
-      ...this.#security(),
+      handlers: foreignHandlers({
+        ecu,
+        programming: this.#programming,
+        version: () => state.version,
+        session: () => this.#server.session,
+        reset: (request) => this.#reset(request),
+      }),
+      ...defined({ security: foreignSecurity(ecu, options.random, clock.nowMs()) }),
       mayEnterSession: (session) =>
         session === Session.programming ? this.#programming.mayBegin() : undefined,
       onSession: (_from, to) => this.#entered(to),
@@ -114,116 +117,6 @@ export class ForeignEcu {
   close(): void {
     this.#server.close();
     for (const channel of this.#channels) channel.close();
-  }
-
-  #handlers(): ServiceHandlers {
-    const sessions = [Session.programming];
-    const programming = this.#programming;
-    const { level, algorithm } = { level: 1, ...this.#options.ecu.security };
-    const security = algorithm === 'none' ? undefined : level;
-    const writing = { sessions, minLength: 1, security, functional: false };
-    return {
-      17: {
-        minLength: 2,
-        handle: (request) => this.#reset(request),
-      },
-      34: { minLength: 3, handle: (request) => this.#read(request) },
-      46: {
-        ...writing,
-        minLength: 4,
-        security: undefined,
-        sessions: undefined,
-        handle: (request) => programming.write(request),
-      },
-      49: {
-        minLength: 4,
-        handle: (request, { session, securityLevel }) => {
-          if (session !== Session.programming) return this.#routineOutside(request);
-          if (security !== undefined && securityLevel !== security) {
-            return { nrc: Nrc.securityAccessDenied };
-          }
-          return programming.routine(request);
-        },
-      },
-      52: { ...writing, handle: (request) => programming.download(request) },
-      54: { ...writing, handle: (request) => programming.block(request) },
-      55: { ...writing, handle: () => programming.exit() },
-    };
-  }
-
-  #security(): { readonly security?: SecurityAccess } {
-    const { ecu, random, clock } = this.#options;
-    const check = seedKeyCheck(ecu.security, ecu.name, () => null);
-    if (check === undefined) return {};
-    const security = new SecurityAccess(
-      {
-        ...{
-          random,
-          levels: [check.level],
-          seedLength: check.seedBytes,
-          keyLength: check.keyBytes,
-        },
-        checkKey: (_level, seed, key) => check.accepts(seed, key),
-        sessions: [Session.extended, Session.programming],
-      },
-      clock.nowMs(),
-    );
-    const dataRecord = ecu.security.algorithm === 'none' ? undefined : ecu.security.dataRecord;
-    if (dataRecord === undefined) return { security };
-    const handler = security.handler.bind(security);
-    // Annex I: the record is the maker's; a seed is given to those who know it.
-    security.handler = (notDefault) => {
-      const own = handler(notDefault);
-      return {
-        ...own,
-        handle: (request, context) => {
-          const wanted = securityAccess.decodeRequest(request);
-          return typeof wanted !== 'number' &&
-            wanted.kind === 'requestSeed' &&
-            !equalBytes(wanted.data, fromHex(dataRecord))
-            ? { nrc: Nrc.requestOutOfRange }
-            : own.handle(request, context);
-        },
-      };
-    };
-    return { security };
-  }
-
-  #routineOutside(request: Uint8Array): Reply {
-    const wanted = routineControl.decodeRequest(request);
-    if (typeof wanted === 'number') return { nrc: wanted };
-    const { preconditionsRoutine, preconditions } = this.#options.ecu.programming;
-    if (wanted.routine === preconditionsRoutine && preconditions !== 'skip') {
-      return this.#programming.preconditions(wanted.data);
-    }
-    return this.#programming.own(request) ?? { nrc: Nrc.requestOutOfRange };
-  }
-
-  #read(request: Uint8Array): Reply {
-    const wanted = readDataByIdentifier.decodeRequest(request);
-    if (typeof wanted === 'number') return { nrc: wanted };
-    const [did] = wanted.dids;
-    const data = did === undefined ? undefined : this.#didValue(did);
-    if (wanted.dids.length !== 1 || did === undefined || data === undefined) {
-      return this.#programming.own(request) ?? { nrc: Nrc.requestOutOfRange };
-    }
-    return { positive: readDataByIdentifier.encodeResponse({ did, data }) };
-  }
-
-  #didValue(did: number): Uint8Array | undefined {
-    const { ecu } = this.#options;
-    switch (did) {
-      case Did.ecuHardwareNumber:
-        return asciiBytes(ecu.hardwareId);
-      case Did.ecuSoftwareVersion:
-        return this.#state.version === undefined ? undefined : asciiBytes(this.#state.version);
-      case Did.ecuSerialNumber:
-        return asciiBytes(`${ecu.name}-0001`);
-      case Did.activeDiagnosticSession:
-        return Uint8Array.of(this.#server.session);
-      default:
-        return undefined;
-    }
   }
 
   #entered(session: number): void {

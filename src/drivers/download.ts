@@ -5,12 +5,15 @@ import { itemAt } from '../core/present.ts';
 import { Nrc } from '../uds/nrc.ts';
 import type { ResumeState } from '../uds/resume-state.ts';
 import * as requestDownload from '../uds/services/request-download.ts';
+import { downloadRequest } from './download-request.ts';
 import type { Exchanged } from './exchange.ts';
 import { readResumeState } from './identification.ts';
 import { ImageReader } from './image-reader.ts';
 import type { DownloadRange } from './layout.ts';
-import { blockLength, isSkipped, type Run, runRoutine } from './program-run.ts';
-import { downloadRequest, type ProgrammingStep, type RoutineStep } from './sequence.ts';
+import { blockLength, isSkipped, type Run } from './program-run.ts';
+import { runRoutine } from './routine.ts';
+import type { RoutineStep } from './routine-steps.ts';
+import type { ProgrammingStep } from './sequence.ts';
 import { transfer } from './transfer.ts';
 import { explainRefusal } from './trust-exchange.ts';
 

@@ -18,6 +18,7 @@ import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
+import type { CalledProgram } from '../image/called-program.ts';
 import {
   EVIDENCE_BYTES,
   encodeActivateOption,
@@ -58,7 +59,6 @@ import {
   rollBackBank,
   unseenText,
 } from './rollback.ts';
-import type { SecondBootLoader } from './second-boot-loader.ts';
 import type { OrderAuthority } from './secured-requester.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
 import { namingUnprovisioned } from './unprovisioned.ts';
@@ -73,7 +73,7 @@ export interface UdsEcuDriverOptions {
   /** Authority with which an ECU of ours takes orders. */
   readonly authority?: OrderAuthority | undefined;
   /** For `programming.secondBootLoader`. Throws InputError for a file that cannot be used. */
-  readonly secondBootLoader?: () => Promise<SecondBootLoader>;
+  readonly secondBootLoader?: () => Promise<CalledProgram>;
   /** For `security.algorithm: command` and `module`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
@@ -88,7 +88,7 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #exchange: Exchange;
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
-  readonly #secondBootLoader: (() => Promise<SecondBootLoader>) | undefined;
+  readonly #secondBootLoader: (() => Promise<CalledProgram>) | undefined;
   readonly #logger: Logger;
   /** What this driver has changed, by the digest of the target. */
   readonly #changes = new Map<string, Changed>();

@@ -3,25 +3,17 @@
 import type { TransferReport } from '../campaign/ports.ts';
 import { sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
-import { defined } from '../core/optional.ts';
 import { Sid } from '../uds/services/all.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
-import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
 import { Session } from '../uds/sid.ts';
 import { download } from './download.ts';
 import type { Exchanged } from './exchange.ts';
 import { layOut } from './layout.ts';
-import {
-  blockLength,
-  isSkipped,
-  type ProgramOptions,
-  type Run,
-  runRoutine,
-} from './program-run.ts';
+import { sendMetadata } from './metadata-transfer.ts';
+import { isSkipped, type ProgramOptions, type Run } from './program-run.ts';
+import { runRoutine } from './routine.ts';
 import { startSecondBootLoader } from './second-boot-loader.ts';
 import { type ProgrammingStep, programmingSequence } from './sequence.ts';
-import { transfer } from './transfer.ts';
-import { explainRefusal } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
 /** Longest wait to restore an ECU that is still erasing; S3 ends its session anyway. */
@@ -139,35 +131,4 @@ async function settle({ exchange, hooks }: Run): Promise<void> {
     await sleep(exchange.clock, 'session-pause', sessionPauseMs, hooks.signal);
   }
   exchange.expectRestart();
-}
-
-async function sendMetadata(
-  step: Extract<ProgrammingStep, { kind: 'metadata' }>,
-  run: Run,
-): Promise<Exchanged<void>> {
-  const { exchange, hooks } = run;
-  const opened = await exchange.askFor(
-    step.request,
-    step.doing,
-    requestFileTransfer.decodeResponse,
-    hooks.signal,
-    { look: () => exchange.isStillProgramming(hooks.signal) },
-  );
-  if (!opened.ok) return opened;
-  if (opened.value.mode !== 'addFile') {
-    return exchange.malformed(step.request, step.doing, `mode ${opened.value.mode}`);
-  }
-  const sent = await transfer({
-    exchange,
-    source: {
-      length: step.file.length,
-      sha256: '',
-      read: async (offset, length) => step.file.subarray(offset, offset + length),
-    },
-    maxBlockLength: blockLength(exchange, opened.value.maxBlockLength),
-    doing: step.doing,
-    ...defined({ signal: hooks.signal }),
-  });
-  if (sent.ok) return { ok: true, value: undefined };
-  return sent.code === 'REFUSED' ? explainRefusal(exchange, sent, `the ${step.name}`) : sent;
 }

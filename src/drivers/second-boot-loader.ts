@@ -2,25 +2,19 @@
 
 import { hexNumber } from '../core/bytes.ts';
 import { defined } from '../core/optional.ts';
-import type { ImageSource, SegmentMap } from '../image/image-source.ts';
+import type { CalledProgram } from '../image/called-program.ts';
 import * as requestDownload from '../uds/services/request-download.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { fillTemplate } from '../vehicle/byte-template.ts';
+import { downloadRequest } from './download-request.ts';
 import { type Exchanged, failure } from './exchange.ts';
 import { viewOfSegments } from './layout.ts';
 import { blockLength, type Run } from './program-run.ts';
-import { downloadRequest } from './sequence.ts';
 import { transfer } from './transfer.ts';
-
-export interface SecondBootLoader {
-  readonly image: ImageSource & { readonly map: SegmentMap };
-  /** Address where it begins. */
-  readonly call: number;
-}
 
 /** 34, 36 and 37 of each segment, then the routine that starts it. RAM is not erased, and nothing lasting is changed. */
 export async function startSecondBootLoader(
-  { image, call }: SecondBootLoader,
+  { image, call }: CalledProgram,
   run: Run,
 ): Promise<Exchanged<void>> {
   const { exchange, hooks } = run;

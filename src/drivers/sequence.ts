@@ -1,36 +1,30 @@
 // The programming sequence of an ECU as data: ISO 14229-1 clause 16, steps and their policy from the vehicle file.
 
-import { fromHex, hexNumber, toHex, uintToBytes } from '../core/bytes.ts';
+import { hexNumber, toHex } from '../core/bytes.ts';
+import type { CalledProgram } from '../image/called-program.ts';
 import { FIRST_IMAGE_FILE } from '../uds/first-image.ts';
-import { encodeAddressAndLength } from '../uds/memory-transfer.ts';
 import * as communicationControl from '../uds/services/communication-control.ts';
 import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
-import * as requestDownload from '../uds/services/request-download.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
-import * as routineControl from '../uds/services/routine-control.ts';
 import * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
 import { Session } from '../uds/sid.ts';
-import { fillTemplate, usesName } from '../vehicle/byte-template.ts';
-import {
-  type EcuProgramming,
-  type ProgrammingStepPolicy,
-  RANGE,
-  type RoutineStatus,
-  type StepName,
+import { fillTemplate } from '../vehicle/byte-template.ts';
+import type {
+  EcuProgramming,
+  ProgrammingStepPolicy,
+  StepName,
 } from '../vehicle/programming-schema.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { dateBytes, fingerprintOf, TESTER_NAME } from './fingerprint.ts';
-import type { Layout, MemoryRange } from './layout.ts';
-import type { SecondBootLoader } from './second-boot-loader.ts';
-
-interface StepBase {
-  readonly name: string;
-  /** Completes "while ..." in messages. */
-  readonly doing: string;
-  /** Policy of the step; steps with `skip` are not in the list. */
-  readonly policy: Exclude<ProgrammingStepPolicy, 'skip'>;
-}
+import type { Layout } from './layout.ts';
+import {
+  type CheckStep,
+  checkStep,
+  eraseSteps,
+  type RoutineStep,
+  type StepBase,
+} from './routine-steps.ts';
 
 export type ProgrammingStep =
   /** A request that only needs a positive response. */
@@ -40,7 +34,7 @@ export type ProgrammingStep =
   | RoutineStep
   | (StepBase & { readonly kind: 'security' })
   /** Downloads a program into RAM and starts it. */
-  | (StepBase & { readonly kind: 'boot-loader'; readonly program: SecondBootLoader })
+  | (StepBase & { readonly kind: 'boot-loader'; readonly program: CalledProgram })
   | (StepBase & {
       readonly kind: 'metadata';
       readonly request: Uint8Array;
@@ -57,26 +51,6 @@ export type ProgrammingStep =
       readonly check: CheckStep | undefined;
     });
 
-/** Starts a routine, and waits until its status record says that it is done (where it answers one). */
-export interface RoutineStep extends StepBase {
-  readonly kind: 'routine';
-  readonly routine: number;
-  readonly option: RoutineOption;
-  readonly status: RoutineStatus;
-}
-
-/** Makes the option of a routine, which may contain the CRC-32 of the sent data: it is known only after the transfer. */
-type RoutineOption = (sent: { readonly crc32: number }) => RoutineArguments;
-type RoutineArguments = ReturnType<typeof fillTemplate>;
-
-export interface CheckStep extends RoutineStep {
-  /** The same routine for one range. */
-  forRange(range: MemoryRange): RoutineStep;
-}
-
-/** dataFormatIdentifier: no compression, encryptingMethod 1 (ISO 14229-1 table of 34). */
-const ENCRYPTED = 0x01;
-
 export interface SequenceInput {
   readonly ecu: VehicleEcu;
   /** Length and digest of the image that the ECU must hold in the end. */
@@ -88,7 +62,7 @@ export interface SequenceInput {
   /** `first-image.json` of the factory, which replaces the bundle. */
   readonly firstImage?: Uint8Array | undefined;
   /** For an ECU that is programmed by a program in its RAM. */
-  readonly secondBootLoader?: SecondBootLoader | undefined;
+  readonly secondBootLoader?: CalledProgram | undefined;
   /** Time of the programming, for fingerprints. */
   readonly wallMs: number;
 }
@@ -241,24 +215,6 @@ const STEPS: Readonly<Record<StepName, (input: SequenceInput) => ProgrammingStep
     })),
 };
 
-/** RequestDownload for `length` bytes from `address` on, of which the ECU holds the first `received`. */
-export function downloadRequest(
-  { programming }: VehicleEcu,
-  { address, size }: MemoryRange,
-  encrypted: boolean,
-  received: number,
-): Uint8Array {
-  const { addressBytes, sizeBytes, dataFormat } = programming;
-  return requestDownload.encodeRequest({
-    address: address + received,
-    // 14.2 (RequestDownload): memorySize is the size in the ECU, not the number of transferred bytes.
-    size: size - received,
-    addressBytes,
-    sizeBytes,
-    dataFormat: encrypted ? ENCRYPTED : dataFormat,
-  });
-}
-
 function withPolicy<Step extends ProgrammingStep>(
   policy: ProgrammingStepPolicy,
   make: (policy: StepBase['policy']) => Step,
@@ -285,79 +241,6 @@ function ownRequest(
   return { kind: 'request', name, doing: `sending ${name}`, policy, request };
 }
 
-function eraseSteps({ ecu, layout }: SequenceInput): RoutineStep[] {
-  const { erase, eraseRoutine, eraseArguments, eraseStatus } = ecu.programming;
-  if (erase === 'skip') return [];
-  const depends = eraseArguments === 'address-length' || usesName(eraseArguments, RANGE.numbers);
-  // Without the range among its arguments, one request erases all that it erases.
-  const ranges = depends ? layout.erase : layout.erase.slice(0, 1);
-  return ranges.map((range) => ({
-    kind: 'routine',
-    name: 'erase',
-    doing:
-      ranges.length === 1 ? 'erasing the bank' : `erasing from ${hexNumber(range.address, 8)} on`,
-    policy: erase,
-    routine: eraseRoutine,
-    option: () => eraseOption(ecu, range),
-    status: eraseStatus,
-  }));
-}
-
-function eraseOption({ programming }: VehicleEcu, range: MemoryRange): RoutineArguments {
-  const { eraseArguments, addressBytes, sizeBytes } = programming;
-  switch (eraseArguments) {
-    case 'none':
-      return new Uint8Array();
-    case 'address-length':
-      return encodeAddressAndLength({ ...range, addressBytes, sizeBytes });
-    default:
-      return fillTemplate(eraseArguments, { numbers: rangeNumbers(range), bytes: {} });
-  }
-}
-
-function rangeNumbers({ address, size }: MemoryRange) {
-  return { address, size, end: address + size - 1 };
-}
-
-function checkStep({ ecu, image, layout }: SequenceInput): CheckStep | undefined {
-  const { checkMemory, checkMemoryRoutine, checkMemoryStatus } = ecu.programming;
-  if (checkMemory === 'skip') return undefined;
-  const forRange = (range: MemoryRange): RoutineStep => ({
-    kind: 'routine',
-    name: 'check memory',
-    doing: 'having the image checked',
-    policy: checkMemory,
-    routine: checkMemoryRoutine,
-    option: ({ crc32 }) => checkOption(ecu.programming, image.sha256, range, crc32),
-    status: checkMemoryStatus,
-  });
-  const first = layout.ranges[0]?.address ?? ecu.memory.address;
-  const size = layout.ranges.reduce((sum, range) => sum + range.size, 0);
-  const whole = { address: first, size };
-  return { ...forRange(whole), forRange };
-}
-
-function checkOption(
-  { checkMemoryArgument }: EcuProgramming,
-  sha256: string,
-  range: MemoryRange,
-  crc32: number,
-): RoutineArguments {
-  switch (checkMemoryArgument) {
-    case 'sha256':
-      return fromHex(sha256);
-    case 'crc32':
-      return uintToBytes(crc32, 4);
-    case 'none':
-      return new Uint8Array();
-    default:
-      return fillTemplate(checkMemoryArgument, {
-        numbers: { ...rangeNumbers(range), crc32 },
-        bytes: { sha256: fromHex(sha256) },
-      });
-  }
-}
-
 /** The step that sends a file which the bootloader verifies before it allows an erase. */
 function fileStep(
   name: string,
@@ -379,18 +262,4 @@ function fileStep(
       compressedSize: file.length,
     }),
   };
-}
-
-/** The request that starts a routine; a problem where a number of the ECU has no room in its template. */
-export function startRoutine(
-  step: RoutineStep,
-  sent: { readonly crc32: number },
-): Uint8Array | { readonly problem: string } {
-  const option = step.option(sent);
-  if ('problem' in option) return option;
-  return routineControl.encodeRequest(
-    routineControl.RoutineControlType.startRoutine,
-    step.routine,
-    option,
-  );
 }

@@ -5,6 +5,7 @@ import type { ApprovalQuestion } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { BusSilence } from '../../src/drivers/bus-silence.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
+import { downloadRequest } from '../../src/drivers/download-request.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { Exchange } from '../../src/drivers/exchange.ts';
 import {
@@ -13,7 +14,7 @@ import {
   startRoutine,
   writeDid,
 } from '../../src/drivers/provision-access.ts';
-import { downloadRequest, programmingSequence } from '../../src/drivers/sequence.ts';
+import { programmingSequence } from '../../src/drivers/sequence.ts';
 import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { ecuOf, imageOf, ScriptedEcu } from './support.ts';
 

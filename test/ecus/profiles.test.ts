@@ -6,7 +6,7 @@ import { runSingle, type SingleResult } from '../../src/campaign/single.ts';
 import { asciiBytes, concatBytes } from '../../src/core/bytes.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
-import type { SecondBootLoader } from '../../src/drivers/second-boot-loader.ts';
+import type { CalledProgram } from '../../src/image/called-program.ts';
 import type { ImageSource } from '../../src/image/image-source.ts';
 import { connectTester } from '../../src/onboard/bus.ts';
 import { profileList, readProfile } from '../../src/onboard/profiles.ts';
@@ -60,7 +60,7 @@ function ecuOf(profile: string, change: Record<string, unknown> = {}): VehicleEc
   );
 }
 
-const bootLoader: SecondBootLoader = {
+const bootLoader: CalledProgram = {
   image: {
     ...imageOf(new Uint8Array(700).fill(7)),
     map: { segments: [{ address: 0x4000_0000, length: 700 }], dataAt: 0 },
