@@ -4,8 +4,7 @@ import { defined } from '../core/optional.ts';
 import { itemAt } from '../core/present.ts';
 import { Nrc } from '../uds/nrc.ts';
 import type { ResumeState } from '../uds/resume-state.ts';
-import * as requestDownload from '../uds/services/request-download.ts';
-import { downloadRequest } from './download-request.ts';
+import { type OpenedDownload, openDownload } from './download-request.ts';
 import type { Exchanged } from './exchange.ts';
 import { readResumeState } from './identification.ts';
 import { ImageReader } from './image-reader.ts';
@@ -19,6 +18,7 @@ import { explainRefusal } from './trust-exchange.ts';
 
 type DownloadStep = Extract<ProgrammingStep, { kind: 'download' }>;
 
+const ASKING = 'asking for the download';
 const DONE = { ok: true, value: undefined } as const;
 
 /** Transfers the image, or the part that the ECU does not hold yet. */
@@ -36,7 +36,8 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
     return DONE;
   }
   if (start.value.kind === 'resume') {
-    const resumed = await open(start.value.range, run, start.value.state.received);
+    const { range, state } = start.value;
+    const resumed = await openChanging(range, run, state.received);
     if (resumed.ok) return carryRest(resumed.value, start.value, step, run);
     // The ECU refuses to resume; it can still erase the part and take the image from the beginning.
     if (resumed.nrc === undefined) return resumed;
@@ -45,7 +46,7 @@ export async function download(step: DownloadStep, run: Run): Promise<Exchanged<
 }
 
 async function carryRest(
-  { maxBlockLength, startMs }: Opened,
+  { maxBlockLength, startMs }: OpenedDownload,
   { range, reader }: Extract<Start, { kind: 'resume' }>,
   step: DownloadStep,
   run: Run,
@@ -69,7 +70,7 @@ async function carryAll(step: DownloadStep, run: Run): Promise<Exchanged<void>> 
   const startMs = exchange.clock.nowMs();
   let sentBefore = 0;
   for (const [index, range] of layout.ranges.entries()) {
-    const opened = await open(range, run, 0);
+    const opened = await openChanging(range, run, 0);
     if (!opened.ok) return opened;
     if (step.eraseWhen === 'after-request-download') {
       const isLast = index === layout.ranges.length - 1;
@@ -178,25 +179,7 @@ async function findStart(step: DownloadStep, run: Run): Promise<Exchanged<Start>
   return same ? { ok: true, value: { kind: 'resume', state: found, range, reader } } : ANEW;
 }
 
-interface Opened {
-  readonly maxBlockLength: number;
-  readonly startMs: number;
-}
-
-/** RequestDownload for the range, of which the ECU holds the first `received` bytes. */
-async function open(range: DownloadRange, run: Run, received: number): Promise<Exchanged<Opened>> {
-  const { exchange, encrypted, hooks, fact } = run;
-  const startMs = exchange.clock.nowMs();
-  const doing = 'asking for the download';
-  const accepted = await fact.by(doing, () =>
-    exchange.askFor(
-      downloadRequest(exchange.ecu, range, encrypted, received),
-      doing,
-      requestDownload.decodeResponse,
-      hooks.signal,
-      { look: () => exchange.isStillProgramming(hooks.signal) },
-    ),
-  );
-  if (!accepted.ok) return accepted;
-  return { ok: true, value: { maxBlockLength: accepted.value.maxBlockLength, startMs } };
+/** The request may erase: whether it was carried out decides whether the ECU was changed. */
+function openChanging(range: DownloadRange, run: Run, received: number) {
+  return run.fact.by(ASKING, () => openDownload(range, run, ASKING, received));
 }

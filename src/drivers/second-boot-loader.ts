@@ -3,10 +3,9 @@
 import { hexNumber } from '../core/bytes.ts';
 import { defined } from '../core/optional.ts';
 import type { CalledProgram } from '../image/called-program.ts';
-import * as requestDownload from '../uds/services/request-download.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { fillTemplate } from '../vehicle/byte-template.ts';
-import { downloadRequest } from './download-request.ts';
+import { openDownload } from './download-request.ts';
 import { type Exchanged, failure } from './exchange.ts';
 import { viewOfSegments } from './layout.ts';
 import { blockLength, type Run } from './program-run.ts';
@@ -22,9 +21,7 @@ export async function startSecondBootLoader(
   const doing = 'downloading its second boot loader';
   const look = () => exchange.isStillProgramming(signal);
   for (const range of viewOfSegments(image, exchange.ecu.memory)) {
-    const request = downloadRequest(exchange.ecu, range, false, 0);
-    const decode = requestDownload.decodeResponse;
-    const opened = await exchange.askFor(request, doing, decode, signal, { look });
+    const opened = await openDownload(range, { ...run, encrypted: false }, doing, 0);
     if (!opened.ok) return opened;
     const sent = await transfer({
       exchange,
