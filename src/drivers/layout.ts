@@ -1,9 +1,11 @@
 // Where an image goes in the memory of an ECU: the ranges that are erased, and those that are downloaded.
 
+import { createHash } from 'node:crypto';
 import type { Target } from '../campaign/ports.ts';
 import { hexNumber } from '../core/bytes.ts';
 import { itemAt } from '../core/present.ts';
 import type { ImageSource, Segment, SegmentMap } from '../image/image-source.ts';
+import { usesName } from '../vehicle/byte-template.ts';
 import { regionsOf } from '../vehicle/memory.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { type Exchanged, failure } from './exchange.ts';
@@ -30,6 +32,7 @@ export interface Layout {
 }
 
 const ERASED = 0xff;
+const PIECE_BYTES = 64 * 1024;
 
 /** The argument of `layOut` for a target. */
 export function encryptedOf({
@@ -114,6 +117,41 @@ function fitsWidths(
   { addressBytes, sizeBytes }: VehicleEcu['programming'],
 ): boolean {
   return address < 2 ** (8 * addressBytes) && size < 2 ** (8 * sizeBytes);
+}
+
+/** SHA-256 of what is sent, hexadecimal: of all ranges, and of each by its address. */
+export interface SentDigests {
+  readonly whole: string;
+  readonly each: ReadonlyMap<number, string>;
+}
+
+/**
+ * What an ECU can compute over its memory: the digest of the image where that is sent as it is, otherwise the digests of the
+ * ranges, for which the image is read once.
+ */
+export async function sentDigests(
+  { programming: { checkMemory, checkMemoryArgument, checkMemoryWhen } }: VehicleEcu,
+  { ranges }: Layout,
+  image: ImageSource,
+  plainSha256: string,
+): Promise<SentDigests> {
+  const isAsked =
+    checkMemory !== 'skip' &&
+    (checkMemoryArgument === 'sha256' || usesName(checkMemoryArgument, ['sha256']));
+  const isWhole = checkMemoryWhen === 'once' && ranges.every(({ source }) => source === image);
+  const each = new Map<number, string>();
+  if (!isAsked || isWhole) return { whole: plainSha256, each };
+  const whole = createHash('sha256');
+  for (const { address, source } of ranges) {
+    const own = createHash('sha256');
+    for (let at = 0; at < source.length; at += PIECE_BYTES) {
+      const bytes = await source.read(at, Math.min(PIECE_BYTES, source.length - at));
+      own.update(bytes);
+      whole.update(bytes);
+    }
+    each.set(address, own.digest('hex'));
+  }
+  return { whole: whole.digest('hex'), each };
 }
 
 /** The ranges of an image, wherever they lie. */

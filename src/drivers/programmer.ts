@@ -8,7 +8,7 @@ import * as diagnosticSessionControl from '../uds/services/diagnostic-session-co
 import { Session } from '../uds/sid.ts';
 import { download } from './download.ts';
 import type { Exchanged } from './exchange.ts';
-import { layOut } from './layout.ts';
+import { layOut, sentDigests } from './layout.ts';
 import { sendMetadata } from './metadata-transfer.ts';
 import { isSkipped, type ProgramOptions, type Run } from './program-run.ts';
 import { runRoutine } from './routine.ts';
@@ -28,9 +28,10 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
   const layout = laidOut.value;
   const run: Run = { ...options, layout, crc32: 0, transferMs: 0, spared: 0, checked: false };
   const wallMs = exchange.clock.wallMs();
+  const digests = await sentDigests(ecu, layout, image, plain.sha256);
   const steps = programmingSequence({
     ecu,
-    image: plain,
+    digests,
     layout,
     metadata,
     firstImage,

@@ -11,7 +11,7 @@ import {
   type RoutineStatus,
 } from '../vehicle/programming-schema.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
-import type { Layout, MemoryRange } from './layout.ts';
+import type { Layout, MemoryRange, SentDigests } from './layout.ts';
 
 export interface StepBase {
   readonly name: string;
@@ -41,8 +41,8 @@ export interface CheckStep extends RoutineStep {
 /** What both depend on. */
 interface RangedInput {
   readonly ecu: VehicleEcu;
-  /** The image that the ECU must hold in the end. */
-  readonly image: { readonly sha256: string };
+  /** Of what is sent. */
+  readonly digests: SentDigests;
   /** The memory ranges of the image. */
   readonly layout: Layout;
 }
@@ -83,22 +83,25 @@ function rangeNumbers({ address, size }: MemoryRange) {
 }
 
 /** The memory check; undefined where the vehicle file skips it. */
-export function checkStep({ ecu, image, layout }: RangedInput): CheckStep | undefined {
+export function checkStep({ ecu, digests, layout }: RangedInput): CheckStep | undefined {
   const { checkMemory, checkMemoryRoutine, checkMemoryStatus } = ecu.programming;
   if (checkMemory === 'skip') return undefined;
-  const forRange = (range: MemoryRange): RoutineStep => ({
+  const stepFor = (range: MemoryRange, sha256: string): RoutineStep => ({
     kind: 'routine',
     name: 'check memory',
     doing: 'having the image checked',
     policy: checkMemory,
     routine: checkMemoryRoutine,
-    option: ({ crc32 }) => checkOption(ecu.programming, image.sha256, range, crc32),
+    option: ({ crc32 }) => checkOption(ecu.programming, sha256, range, crc32),
     status: checkMemoryStatus,
   });
   const first = layout.ranges[0]?.address ?? ecu.memory.address;
   const size = layout.ranges.reduce((sum, range) => sum + range.size, 0);
   const whole = { address: first, size };
-  return { ...forRange(whole), forRange };
+  return {
+    ...stepFor(whole, digests.whole),
+    forRange: (range) => stepFor(range, digests.each.get(range.address) ?? digests.whole),
+  };
 }
 
 function checkOption(

@@ -17,7 +17,7 @@ import type {
 } from '../vehicle/programming-schema.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import { dateBytes, fingerprintOf, TESTER_NAME } from './fingerprint.ts';
-import type { Layout } from './layout.ts';
+import type { Layout, SentDigests } from './layout.ts';
 import {
   type CheckStep,
   checkStep,
@@ -53,8 +53,8 @@ export type ProgrammingStep =
 
 export interface SequenceInput {
   readonly ecu: VehicleEcu;
-  /** Length and digest of the image that the ECU must hold in the end. */
-  readonly image: { readonly length: number; readonly sha256: string };
+  /** Of what is sent, for the memory check. */
+  readonly digests: SentDigests;
   /** The memory ranges of the image. */
   readonly layout: Layout;
   /** The metadata bundle that the ECU verifies; undefined: the step is left out. */

@@ -2,11 +2,18 @@
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Fields that say which other fields there are. */
+const KINDS = ['mode', 'algorithm'] as const;
+
 /** What the vehicle file says of the ECU wins; objects are joined field by field, lists and values are replaced. */
 export function underProfile(profile: unknown, fields: unknown): unknown {
   if (!isFields(profile)) return fields ?? profile;
   if (fields === undefined) return profile;
   if (!isFields(fields)) return fields;
+  // Another address mode or algorithm has other fields.
+  if (KINDS.some((kind) => kind in profile && kind in fields && profile[kind] !== fields[kind])) {
+    return fields;
+  }
   const names = new Set([...Object.keys(profile), ...Object.keys(fields)]);
   return Object.fromEntries(
     [...names].map((name) => [name, underProfile(profile[name], fields[name])]),

@@ -20,7 +20,8 @@ import { ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const image = imageOf(Uint8Array.of(1, 2, 3, 4));
 const input = (change: Record<string, unknown> = {}) => ({
-  ...{ ecu: ecuOf(change), image, metadata: new Uint8Array(3), wallMs: 0 },
+  digests: { whole: image.sha256, each: new Map<number, string>() },
+  ...{ ecu: ecuOf(change), metadata: new Uint8Array(3), wallMs: 0 },
   layout: {
     erase: [{ address: 0x0800_0000, size: 4 }],
     ranges: [{ address: 0x0800_0000, size: 4, source: image }],

@@ -111,3 +111,64 @@ describe.each(FOREIGN)('an ECU with the profile %s', (profile) => {
     expect(run.ecu.read(address, bytes.length)).toEqual(bytes);
   });
 });
+
+/** Which testers of one profile an ECU of another one refuses, by what differs between them. */
+describe('an ECU', () => {
+  const shared = {
+    address: { mode: 'normal', request: 0x7e0, response: 0x7e8 },
+    security: { algorithm: 'none' },
+  };
+  const image = imageOf(firmware('2.0.0', 1000));
+  const built = (profile: string, change: Record<string, unknown> = {}) =>
+    ecuOf(profile, { ...shared, ...change });
+
+  it.each([
+    ['vw-like', 'plain-uds', 'lengths and block numbers'],
+    ['plain-uds', 'vw-like', 'lengths and block numbers'],
+    ['psa-like', 'vw-like', 'arguments of the erase'],
+    ['bmw-extended', 'plain-uds', 'the preconditions'],
+  ])('like %s refuses a tester for %s (%s)', async (ofEcu, ofTester) => {
+    const memory = { address: 0x40, bankSize: 0x1000 };
+    const tester = built(ofTester, { memory: { ...memory, banks: 1 } });
+    const run = await program(tester, built(ofEcu, { memory: { ...memory, banks: 1 } }), image);
+    expect(run.result.ok).toBe(false);
+    expect(run.boots).not.toContain('2.0.0');
+  });
+
+  it('that needs a second boot loader refuses a tester without', async () => {
+    const withoutLoader = {
+      programming: {
+        sequence: ['extendedSession', 'programmingSession', 'security', 'transfer', 'dependencies'],
+      },
+    };
+    const tester = ecuOf('volvo-like', withoutLoader);
+    const run = await program(tester, ecuOf('volvo-like'), image);
+    expect(run.result).toMatchObject({ ok: false });
+    expect(run.result.ok ? '' : run.result.reason).toContain('requestSequenceError');
+  });
+
+  it('that knows another key is not unlocked', async () => {
+    const tester = ecuOf('psa-like', { security: { constant: 'A55B' } });
+    const run = await program(tester, ecuOf('psa-like'), image);
+    expect(run.result).toMatchObject({ ok: false, code: 'SECURITY' });
+  });
+
+  it('takes an image of two segments in its two regions, and nothing else', async () => {
+    const regions = [
+      { address: 0x8000, size: 0x1000, eraseUnit: 256 },
+      { address: 0x2_0000, size: 0x100 },
+    ];
+    const ecu = built('plain-uds', { memory: { banks: 1, regions, writeUnit: 8 } });
+    const head = firmware('2.0.0', 901);
+    const bytes = concatBytes(head, Uint8Array.of(1, 2, 3));
+    const segments = [
+      { address: 0x8000, length: head.length },
+      { address: 0x2_0010, length: 3 },
+    ];
+    const run = await program(ecu, ecu, { ...imageOf(bytes), map: { segments, dataAt: 0 } });
+    expect(run.result, JSON.stringify(run.result)).toMatchObject({ ok: true });
+    expect(run.ecu.read(0x8000, head.length)).toEqual(head);
+    expect(run.ecu.read(0x2_000f, 6)).toEqual(Uint8Array.of(0xff, 1, 2, 3, 0xff, 0xff));
+    expect(run.ecu.version).toBe('2.0.0');
+  });
+});
