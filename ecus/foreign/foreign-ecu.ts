@@ -37,6 +37,11 @@ export interface ForeignEcuOptions {
   readonly onBoot?: (version: string | undefined) => void;
 }
 
+/** Its profile says how it is programmed, and not by this project's bootloader. */
+export function isOfAnotherMake({ profile, programming }: VehicleEcu): boolean {
+  return profile !== undefined && programming.metadata === 'skip';
+}
+
 const RUNS_FILE = 'application.txt';
 const BOOT_MS = 150;
 /** Longest request: a block with its header. */
