@@ -6,7 +6,7 @@ import * as communicationControl from '../uds/services/communication-control.ts'
 import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import { Session } from '../uds/sid.ts';
-import type { EcuProgramming } from '../vehicle/schema.ts';
+import type { EcuProgramming } from '../vehicle/programming-schema.ts';
 import type { Exchange } from './exchange.ts';
 
 const { ControlType, CommunicationType } = communicationControl;

@@ -18,6 +18,7 @@ import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
+import type { CalledProgram } from '../image/called-program.ts';
 import {
   EVIDENCE_BYTES,
   encodeActivateOption,
@@ -25,6 +26,7 @@ import {
 } from '../uds/campaign-record.ts';
 import type { UdsRequester } from '../uds/reply.ts';
 import { Did, Routine } from '../uds/sid.ts';
+import { memoryRoom, roomField } from '../vehicle/memory.ts';
 import type { VehicleEcu } from '../vehicle/schema.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import {
@@ -43,10 +45,10 @@ import { type BankAccess, notRestarted, orderBank, resetAndAwait } from './bank-
 import { BusSilence } from './bus-silence.ts';
 import { ChangeFact } from './change-fact.ts';
 import { Exchange, type Exchanged, failure, type Refusal } from './exchange.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { checkTroubleCodes, readTroubleCodes, watchHeartbeat } from './health-check.ts';
 import { identifyEcu, readDigest, readHardwareId } from './identification.ts';
 import { wanted } from './image-reader.ts';
+import { encryptedOf, layOut } from './layout.ts';
 import type { ProgramOptions } from './program-run.ts';
 import { program } from './programmer.ts';
 import { awaitSoftware } from './restart.ts';
@@ -70,7 +72,9 @@ export interface UdsEcuDriverOptions {
   readonly silence?: BusSilence;
   /** Authority with which an ECU of ours takes orders. */
   readonly authority?: OrderAuthority | undefined;
-  /** Runs the command of `security.algorithm: command`. */
+  /** For `programming.secondBootLoader`. Throws InputError for a file that cannot be used. */
+  readonly secondBootLoader?: () => Promise<CalledProgram>;
+  /** For `security.algorithm: command` and `module`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
   /** What a person can do about a failure; missing: the advice for a vehicle file. */
@@ -84,6 +88,7 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #exchange: Exchange;
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
+  readonly #secondBootLoader: (() => Promise<CalledProgram>) | undefined;
   readonly #logger: Logger;
   /** What this driver has changed, by the digest of the target. */
   readonly #changes = new Map<string, Changed>();
@@ -95,6 +100,7 @@ export class UdsEcuDriver implements EcuDriver {
     this.#exchange = new Exchange(options);
     this.#silence = options.silence ?? new BusSilence();
     this.#runCommand = options.runCommand;
+    this.#secondBootLoader = options.secondBootLoader;
     this.#logger = options.logger ?? silentLogger;
   }
 
@@ -502,19 +508,21 @@ export class UdsEcuDriver implements EcuDriver {
   }
 
   #checkImage(target: Target): Exchanged<void> {
-    const { bankSize } = this.#ecu.memory;
+    const { memory } = this.#ecu;
+    const room = memoryRoom(memory);
     const image = wanted(target);
     if (image.length === 0) {
       return failure('IMAGE_INVALID', `the image for ${this.#ecu.name} is empty`);
     }
-    if (image.length > bankSize) {
+    if (image.length > room) {
       return failure(
         'IMAGE_TOO_LARGE',
-        `the image for ${this.#ecu.name} has ${image.length} bytes, its bank holds ${bankSize}: ` +
-          'use a smaller image or correct memory.bankSize in the vehicle file',
+        `the image for ${this.#ecu.name} has ${image.length} bytes, its bank holds ${room}: ` +
+          `use a smaller image or correct ${roomField(memory)} in the vehicle file`,
       );
     }
-    return { ok: true, value: undefined };
+    const laidOut = layOut(this.#ecu, target.image, encryptedOf(target));
+    return laidOut.ok ? DONE : laidOut;
   }
 
   async #checkHardware(signal?: AbortSignal): Promise<Exchanged<void>> {
@@ -552,8 +560,8 @@ export class UdsEcuDriver implements EcuDriver {
       plain: wanted(target),
       encrypted: target.encryption !== undefined,
       metadata: metadata.value,
-      fingerprint: fingerprintOf(this.#exchange.clock.wallMs()),
       runCommand: this.#runCommand,
+      secondBootLoader: await this.#secondBootLoader?.(),
       hooks,
       warnings,
       fact,

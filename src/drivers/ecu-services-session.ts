@@ -28,13 +28,13 @@ export class CommandSession {
   async enter(command: EcuCommand, signal: AbortSignal): Promise<Exchanged<void>> {
     if (command.session === 'default') return DONE;
     await this.#forgetLostOutputs();
-    this.#exchange.keepAlive(true);
+    this.#exchange.keepAlive('this-ecu');
     const entered = await enterSession(this.#exchange, Session.extended, signal);
     if (!entered.ok) {
       // It is not certain that any output is still held; a rest of the session ends with S3.
       this.#inside = false;
       this.#held.clear();
-      this.#exchange.keepAlive(false);
+      this.#exchange.keepAlive('off');
       return entered;
     }
     this.#inside = true;
@@ -53,7 +53,7 @@ export class CommandSession {
   async leave(): Promise<void> {
     if (!this.#inside || this.#held.size > 0) return;
     this.#inside = false;
-    this.#exchange.keepAlive(false);
+    this.#exchange.keepAlive('off');
     await this.#exchange.ask(Uint8Array.of(0x10, Session.default), 'leaving the extended session');
   }
 

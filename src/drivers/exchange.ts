@@ -6,7 +6,7 @@ import { type Clock, sleep } from '../core/clock.ts';
 import { defined } from '../core/optional.ts';
 import { isMalformed, type Malformed } from '../uds/codec.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
-import type { UdsReply, UdsRequester } from '../uds/reply.ts';
+import type { KeepAlive, UdsReply, UdsRequester } from '../uds/reply.ts';
 import { Sid, sidText } from '../uds/services/all.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import { Did, Session } from '../uds/sid.ts';
@@ -173,8 +173,11 @@ export class Exchange {
     return this.#advice.field(name);
   }
 
-  keepAlive(on: boolean): void {
-    this.#requester.keepAlive(on);
+  /** As far as `programming.keepAlive` allows it. */
+  keepAlive(whom: KeepAlive): void {
+    const { keepAlive } = this.ecu.programming;
+    const allowed = keepAlive === 'none' ? 'off' : keepAlive === 'physical' ? 'this-ecu' : whom;
+    this.#requester.keepAlive(whom === 'off' ? whom : allowed);
   }
 
   /** Sends a functional request without an answer. A bus that is down shows at the next request. */

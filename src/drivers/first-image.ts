@@ -25,7 +25,6 @@ import { notRestarted, resetAndAwait } from './bank-order.ts';
 import { BusSilence } from './bus-silence.ts';
 import { ChangeFact } from './change-fact.ts';
 import { Exchange, type Exchanged, type ExchangeOptions, failure } from './exchange.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { readDigest, readVersion } from './identification.ts';
 import { program } from './programmer.ts';
 import { awaitSoftware } from './restart.ts';
@@ -164,7 +163,6 @@ class Attempt {
       encrypted: false,
       metadata: undefined,
       firstImage: encodeFirstImage({ version, length, sha256 }),
-      fingerprint: fingerprintOf(this.#exchange.clock.wallMs()),
       runCommand: undefined,
       hooks: this.#hooks,
       warnings: [],

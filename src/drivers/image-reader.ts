@@ -14,9 +14,13 @@ export class ImageReader {
   #ahead: Promise<Uint8Array> | undefined;
   #aheadFrom = 0;
   #crc = 0;
+  /** Goes on from the bytes of other ranges, where there are any. */
+  #joinedCrc: number | undefined;
 
-  constructor(image: ImageSource) {
+  /** `crcBefore`: CRC-32 of what came before this image. */
+  constructor(image: ImageSource, crcBefore?: number) {
     this.#image = image;
+    this.#joinedCrc = crcBefore;
   }
 
   /** Number of bytes returned so far. */
@@ -27,6 +31,11 @@ export class ImageReader {
   /** CRC-32 (ISO 3309, as in zip) over the bytes returned so far. */
   get crc32(): number {
     return this.#crc;
+  }
+
+  /** CRC-32 over what came before this image and what has been handed out. */
+  get joinedCrc32(): number {
+    return this.#joinedCrc ?? this.#crc;
   }
 
   /** The next `length` bytes, or the rest of the image. Shorter when the image ends early. */
@@ -47,6 +56,7 @@ export class ImageReader {
     this.#buffer = this.#buffer.subarray(bytes.length);
     this.#at += bytes.length;
     this.#crc = crc32(bytes, this.#crc);
+    if (this.#joinedCrc !== undefined) this.#joinedCrc = crc32(bytes, this.#joinedCrc);
     return bytes;
   }
 

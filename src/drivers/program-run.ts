@@ -1,16 +1,17 @@
-// The shared data of the steps of one programming sequence, and its routines.
+// The shared data of the steps of one programming sequence.
 
 import type { DriverHooks } from '../campaign/ports.ts';
 import { present } from '../core/present.ts';
+import type { CalledProgram } from '../image/called-program.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
-import * as routineControl from '../uds/services/routine-control.ts';
+import * as transferData from '../uds/services/transfer-data.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import type { BusSilence } from './bus-silence.ts';
 import type { ChangeFact } from './change-fact.ts';
-import { type Exchange, type Exchanged, failure, isNotKnown, type Refusal } from './exchange.ts';
-import { type ProgrammingStep, type RoutineStep, startRoutine } from './sequence.ts';
-import { explainRefusal } from './trust-exchange.ts';
+import { type Exchange, type Exchanged, isNotKnown, type Refusal } from './exchange.ts';
+import type { Layout } from './layout.ts';
+import type { ProgrammingStep } from './sequence.ts';
 
 export interface ProgramOptions {
   readonly exchange: Exchange;
@@ -24,8 +25,9 @@ export interface ProgramOptions {
   readonly metadata: Uint8Array | undefined;
   /** `first-image.json` for an ECU of ours that is not locked; `metadata` is undefined then. */
   readonly firstImage?: Uint8Array;
-  readonly fingerprint: Uint8Array;
   readonly runCommand: KeyCommand | undefined;
+  /** For an ECU that is programmed by a program in its RAM. */
+  readonly secondBootLoader?: CalledProgram | undefined;
   readonly hooks: DriverHooks;
   /** Warnings for the result, such as skipped steps. */
   readonly warnings: string[];
@@ -38,72 +40,51 @@ export interface ProgramOptions {
 }
 
 export interface Run extends ProgramOptions {
+  readonly layout: Layout;
+  /** Over all that was sent, in its order. */
   crc32: number;
   /** Duration of the transfer, set by the download step. */
   transferMs: number;
-  /** Bytes of `image` that need no transfer; all of them where the ECU already holds the image. */
+  /** Bytes that need no transfer; all of them where the ECU already holds the image. */
   spared: number;
   /** Whether the memory check has passed. */
   checked: boolean;
 }
 
-/** Whether the ECU does not know a step that may be left out. */
+/** Whether the ECU does not know a step that may be left out, or knows it in another form. */
 export function isSkipped(step: ProgrammingStep, failed: Refusal, run: Run): boolean {
-  if (step.policy !== 'try' || !isNotKnown(failed)) return false;
+  if (step.policy !== 'try') return false;
+  if (!isNotKnown(failed) && failed.nrc !== Nrc.incorrectMessageLengthOrInvalidFormat) return false;
   run.warnings.push(
     `${run.exchange.ecu.name}: ${step.name} skipped, the ECU answered ${nrcText(present(failed.nrc, 'the code of the negative response'))}`,
   );
   return true;
 }
 
-/** Runs a routine. Our routines answer one status byte, 0 for success; an ECU of another make may answer none. */
-export async function runRoutine(step: RoutineStep, run: Run): Promise<Exchanged<void>> {
-  const { exchange } = run;
-  const request = startRoutine(step, run.crc32);
-  const answer = await exchange.askFor(
-    request,
-    step.doing,
-    routineControl.decodeResponse,
-    run.hooks.signal,
-    { look: () => exchange.isStillProgramming(run.hooks.signal) },
-  );
-  if (!answer.ok) {
-    const isErase = step.routine === exchange.ecu.programming.eraseRoutine;
-    // An ECU that verifies erases only for an image that its metadata names.
-    return isErase && run.metadata !== undefined && answer.nrc === Nrc.conditionsNotCorrect
-      ? explainRefusal(exchange, answer, 'an erase by this metadata, which names no image for it')
-      : answer;
-  }
-  const status = answer.value.data[0] ?? 0;
-  if (status === 0) return { ok: true, value: undefined };
-  return statusFailure(step, exchange.peer, status, exchange.ecu.programming);
-}
+/** The longest write unit that is assumed for an ECU that does not declare one, in bytes. */
+const LONGEST_WRITE_UNIT = 1024;
 
-function statusFailure(
-  step: RoutineStep,
-  peer: string,
-  status: number,
-  profile: Exchange['ecu']['programming'],
-): Refusal {
-  const text = `${peer}: status ${status} from routine 0x${step.routine.toString(16).toUpperCase().padStart(4, '0')} while ${step.doing}, expected 0`;
-  switch (step.routine) {
-    case profile.preconditionsRoutine:
-      return failure(
-        'PRECONDITION',
-        `${text}; an image on trial must be confirmed or rolled back first`,
-      );
-    case profile.checkMemoryRoutine:
-      return failure(
-        'DIGEST_MISMATCH',
-        `${text}: the image in its memory is not the one that was sent`,
-        true,
-      );
-    default:
-      return failure('REFUSED', text);
-  }
-}
-
-/** The block length: the smaller of the ECU's offer and the limit of the vehicle file. */
+/**
+ * The length of a TransferData message: the smaller of the ECU's offer and the limit of the vehicle file. Where the limit
+ * shortens the offer, the data stay a multiple of the power of two that divides the offered data: the ECU may write in such
+ * units.
+ */
 export function blockLength(exchange: Exchange, offered: number): number {
-  return Math.min(offered, exchange.ecu.programming.maxBlockLength);
+  const { programming, memory } = exchange.ecu;
+  const limit = programming.maxBlockLength;
+  const bytes = Math.min(offered, limit) - transferData.HEADER_LENGTH;
+  const unit = Math.max(
+    memory.writeUnit,
+    offered > limit ? powerOfTwoIn(offered - transferData.HEADER_LENGTH, bytes) : 1,
+  );
+  // A block that is shorter than the write unit cannot be rounded.
+  const whole = bytes >= unit ? bytes - (bytes % unit) : bytes;
+  return whole + transferData.HEADER_LENGTH;
+}
+
+/** The largest power of two that divides `offered` and is at most `most` and the longest write unit. */
+function powerOfTwoIn(offered: number, most: number): number {
+  let unit = 1;
+  while (unit * 2 <= Math.min(most, LONGEST_WRITE_UNIT) && offered % (unit * 2) === 0) unit *= 2;
+  return unit;
 }

@@ -3,23 +3,17 @@
 import type { TransferReport } from '../campaign/ports.ts';
 import { sleep } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
-import { defined } from '../core/optional.ts';
 import { Sid } from '../uds/services/all.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
-import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
 import { Session } from '../uds/sid.ts';
 import { download } from './download.ts';
 import type { Exchanged } from './exchange.ts';
-import {
-  blockLength,
-  isSkipped,
-  type ProgramOptions,
-  type Run,
-  runRoutine,
-} from './program-run.ts';
+import { layOut, sentDigests } from './layout.ts';
+import { sendMetadata } from './metadata-transfer.ts';
+import { isSkipped, type ProgramOptions, type Run } from './program-run.ts';
+import { runRoutine } from './routine.ts';
+import { startSecondBootLoader } from './second-boot-loader.ts';
 import { type ProgrammingStep, programmingSequence } from './sequence.ts';
-import { transfer } from './transfer.ts';
-import { explainRefusal } from './trust-exchange.ts';
 import { unlock } from './unlock.ts';
 
 /** Longest wait to restore an ECU that is still erasing; S3 ends its session anyway. */
@@ -27,18 +21,33 @@ const RESTORE_MS = 500;
 
 /** Runs all steps from the extended session to the check of the dependencies. */
 export async function program(options: ProgramOptions): Promise<Exchanged<TransferReport>> {
-  const { exchange, image, plain, metadata, firstImage, fingerprint, silence } = options;
-  const run: Run = { ...options, crc32: 0, transferMs: 0, spared: 0, checked: false };
+  const { exchange, image, plain, metadata, firstImage, secondBootLoader, silence } = options;
   const { ecu } = exchange;
-  const steps = programmingSequence({ ecu, image: plain, metadata, firstImage, fingerprint });
+  const laidOut = layOut(ecu, image, options.encrypted ? plain.length : undefined);
+  if (!laidOut.ok) return laidOut;
+  const layout = laidOut.value;
+  const run: Run = { ...options, layout, crc32: 0, transferMs: 0, spared: 0, checked: false };
+  const wallMs = exchange.clock.wallMs();
+  const digests = await sentDigests(ecu, layout, image, plain.sha256);
+  const steps = programmingSequence({
+    ecu,
+    digests,
+    layout,
+    metadata,
+    firstImage,
+    secondBootLoader,
+    wallMs,
+  });
   let quiet = false;
   let isReset = false;
-  exchange.keepAlive(true);
+  exchange.keepAlive('this-ecu');
   try {
     for (const step of steps) {
       if (step.kind === 'silence') {
         quiet = true;
         await silence.acquire((request) => exchange.broadcast(request), exchange.ecu.programming);
+        // The silence of the others ends with their sessions.
+        exchange.keepAlive('all-ecus');
         continue;
       }
       const done = await perform(step, run);
@@ -48,11 +57,12 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
     if (!after.ok) return after;
     isReset = options.andThen !== undefined;
     const { spared, transferMs, checked } = run;
-    const resumed = spared > 0 && spared < image.length;
+    const { carried } = layout;
+    const resumed = spared > 0 && spared < carried;
     return {
       ok: true,
       value: {
-        bytes: image.length - spared,
+        bytes: carried - spared,
         transferMs,
         changed: options.fact.value,
         held: checked,
@@ -60,7 +70,7 @@ export async function program(options: ProgramOptions): Promise<Exchanged<Transf
       },
     };
   } finally {
-    exchange.keepAlive(false);
+    exchange.keepAlive('off');
     await restore(options, quiet, isReset);
   }
 }
@@ -100,6 +110,8 @@ async function perform(
         : runRoutine(step, run);
     case 'security':
       return unlock(exchange, run.runCommand, signal);
+    case 'boot-loader':
+      return startSecondBootLoader(step.program, run);
     case 'metadata':
       return sendMetadata(step, run);
     case 'download':
@@ -120,35 +132,4 @@ async function settle({ exchange, hooks }: Run): Promise<void> {
     await sleep(exchange.clock, 'session-pause', sessionPauseMs, hooks.signal);
   }
   exchange.expectRestart();
-}
-
-async function sendMetadata(
-  step: Extract<ProgrammingStep, { kind: 'metadata' }>,
-  run: Run,
-): Promise<Exchanged<void>> {
-  const { exchange, hooks } = run;
-  const opened = await exchange.askFor(
-    step.request,
-    step.doing,
-    requestFileTransfer.decodeResponse,
-    hooks.signal,
-    { look: () => exchange.isStillProgramming(hooks.signal) },
-  );
-  if (!opened.ok) return opened;
-  if (opened.value.mode !== 'addFile') {
-    return exchange.malformed(step.request, step.doing, `mode ${opened.value.mode}`);
-  }
-  const sent = await transfer({
-    exchange,
-    source: {
-      length: step.file.length,
-      sha256: '',
-      read: async (offset, length) => step.file.subarray(offset, offset + length),
-    },
-    maxBlockLength: blockLength(exchange, opened.value.maxBlockLength),
-    doing: step.doing,
-    ...defined({ signal: hooks.signal }),
-  });
-  if (sent.ok) return { ok: true, value: undefined };
-  return sent.code === 'REFUSED' ? explainRefusal(exchange, sent, `the ${step.name}`) : sent;
 }

@@ -58,14 +58,14 @@ export async function inFactorySession<T>(
 ): Promise<Provisioned<T>> {
   const entered = await enterSession(exchange, Session.extended, signal);
   if (!entered.ok) return entered;
-  exchange.keepAlive(true);
+  exchange.keepAlive('this-ecu');
   try {
     const done = await body();
     if (!done.ok) return done;
     const left = await enterSession(exchange, Session.default, signal);
     return left.ok ? done : left;
   } finally {
-    exchange.keepAlive(false);
+    exchange.keepAlive('off');
   }
 }
 

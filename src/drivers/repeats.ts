@@ -6,7 +6,7 @@ import { Nrc } from '../uds/nrc.ts';
 import type { UdsReply } from '../uds/reply.ts';
 import { Sid } from '../uds/services/all.ts';
 import { Routine } from '../uds/sid.ts';
-import type { EcuProgramming } from '../vehicle/schema.ts';
+import type { EcuProgramming } from '../vehicle/programming-schema.ts';
 
 export type RepeatRule =
   /** Sent again at once: a repetition has the same effect or none. */

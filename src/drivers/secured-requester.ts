@@ -13,7 +13,7 @@ import {
 import { isMalformed } from '../uds/codec.ts';
 import { matchResponse } from '../uds/match.ts';
 import { Nrc, nrcText } from '../uds/nrc.ts';
-import type { RequestOptions, UdsReply, UdsRequester } from '../uds/reply.ts';
+import type { KeepAlive, RequestOptions, UdsReply, UdsRequester } from '../uds/reply.ts';
 import { Sid } from '../uds/services/all.ts';
 import * as readDataByIdentifier from '../uds/services/read-data-by-identifier.ts';
 import * as securedData from '../uds/services/secured-data-transmission.ts';
@@ -94,8 +94,8 @@ export class SecuredRequester implements UdsRequester {
     return this.#plain.broadcast(request);
   }
 
-  keepAlive(on: boolean): void {
-    this.#plain.keepAlive(on);
+  keepAlive(whom: KeepAlive): void {
+    this.#plain.keepAlive(whom);
   }
 
   request(request: Uint8Array, options: RequestOptions = {}): Promise<UdsReply> {

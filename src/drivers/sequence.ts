@@ -1,38 +1,40 @@
 // The programming sequence of an ECU as data: ISO 14229-1 clause 16, steps and their policy from the vehicle file.
 
-import { concatBytes, fromHex, uintToBytes } from '../core/bytes.ts';
+import { hexNumber, toHex } from '../core/bytes.ts';
+import type { CalledProgram } from '../image/called-program.ts';
 import { FIRST_IMAGE_FILE } from '../uds/first-image.ts';
-import { encodeAddressAndLength } from '../uds/memory-transfer.ts';
 import * as communicationControl from '../uds/services/communication-control.ts';
 import * as controlDtcSetting from '../uds/services/control-dtc-setting.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
-import * as requestDownload from '../uds/services/request-download.ts';
 import * as requestFileTransfer from '../uds/services/request-file-transfer.ts';
-import * as routineControl from '../uds/services/routine-control.ts';
 import * as writeDataByIdentifier from '../uds/services/write-data-by-identifier.ts';
-import { Did, Session } from '../uds/sid.ts';
-import type { EcuProgramming, ProgrammingStepPolicy, VehicleEcu } from '../vehicle/schema.ts';
-
-interface StepBase {
-  readonly name: string;
-  /** Completes "while ..." in messages. */
-  readonly doing: string;
-  /** Policy of the step; steps with `skip` are not in the list. */
-  readonly policy: Exclude<ProgrammingStepPolicy, 'skip'>;
-}
+import { Session } from '../uds/sid.ts';
+import { fillTemplate } from '../vehicle/byte-template.ts';
+import type {
+  EcuProgramming,
+  ProgrammingStepPolicy,
+  StepName,
+} from '../vehicle/programming-schema.ts';
+import type { VehicleEcu } from '../vehicle/schema.ts';
+import { dateBytes, fingerprintOf, TESTER_NAME } from './fingerprint.ts';
+import type { Layout, SentDigests } from './layout.ts';
+import {
+  type CheckStep,
+  checkStep,
+  eraseSteps,
+  type RoutineStep,
+  type StepBase,
+} from './routine-steps.ts';
 
 export type ProgrammingStep =
   /** A request that only needs a positive response. */
   | (StepBase & { readonly kind: 'request'; readonly request: Uint8Array })
   /** Switches trouble codes and normal traffic of all ECUs off, by functional requests. */
   | (StepBase & { readonly kind: 'silence' })
-  /** Starts a routine whose status byte must be 0 (where it answers one). */
-  | (StepBase & {
-      readonly kind: 'routine';
-      readonly routine: number;
-      readonly option: RoutineOption;
-    })
+  | RoutineStep
   | (StepBase & { readonly kind: 'security' })
+  /** Downloads a program into RAM and starts it. */
+  | (StepBase & { readonly kind: 'boot-loader'; readonly program: CalledProgram })
   | (StepBase & {
       readonly kind: 'metadata';
       readonly request: Uint8Array;
@@ -41,49 +43,59 @@ export type ProgrammingStep =
   /** RequestDownload with erase and transfer; nothing is erased where the ECU holds the image or a part of it. */
   | (StepBase & {
       readonly kind: 'download';
-      readonly erase: RoutineStep | undefined;
+      /** One step for each range of the layout. */
+      readonly erase: readonly RoutineStep[];
       /** When the ECU needs the erase; some need it between 34 and the first 36. */
       readonly eraseWhen: EcuProgramming['eraseWhen'];
-      /** The memory check, which is also the step after this one. */
-      readonly check: RoutineStep | undefined;
+      /** The memory check, which is also the step after this one unless each range is checked. */
+      readonly check: CheckStep | undefined;
     });
-
-export type RoutineStep = Extract<ProgrammingStep, { kind: 'routine' }>;
-
-/** Option of a routine: known bytes, or the CRC-32 of the image, which is known only after the transfer. */
-type RoutineOption =
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'crc32' };
-
-/** dataFormatIdentifier: no compression, encryptingMethod 1 (ISO 14229-1 table of 34). */
-const ENCRYPTED = 0x01;
 
 export interface SequenceInput {
   readonly ecu: VehicleEcu;
-  /** Length and digest of the image that the ECU must hold in the end. */
-  readonly image: { readonly length: number; readonly sha256: string };
+  /** Of what is sent, for the memory check. */
+  readonly digests: SentDigests;
+  /** The memory ranges of the image. */
+  readonly layout: Layout;
   /** The metadata bundle that the ECU verifies; undefined: the step is left out. */
   readonly metadata: Uint8Array | undefined;
   /** `first-image.json` of the factory, which replaces the bundle. */
   readonly firstImage?: Uint8Array | undefined;
-  /** Data of DID F15A, see fingerprint.ts. */
-  readonly fingerprint: Uint8Array;
+  /** For an ECU that is programmed by a program in its RAM. */
+  readonly secondBootLoader?: CalledProgram | undefined;
+  /** Time of the programming, for fingerprints. */
+  readonly wallMs: number;
 }
 
 /** All steps from the extended session to the memory check. Identification comes before them, restoring after them. */
 export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
-  const { ecu, image, metadata } = input;
-  const profile = ecu.programming;
-  const check = withPolicy(profile.checkMemory, (policy) =>
-    routine(
-      'check memory',
-      'having the image checked',
-      policy,
-      profile.checkMemoryRoutine,
-      checkArgument(profile, image.sha256),
-    ),
-  );
-  const steps: (ProgrammingStep | undefined)[] = [
+  const { sequence } = input.ecu.programming;
+  const steps: ProgrammingStep[] = [];
+  const isQuiet = () => steps.some(({ kind }) => kind === 'silence');
+  for (const entry of sequence) {
+    const made =
+      typeof entry === 'string' ? STEPS[entry](input) : [ownRequest(entry, input.wallMs)];
+    // The bus becomes quiet before the first of the two requests that each ECU gets by itself as well.
+    if (
+      made.length > 0 &&
+      (entry === 'controlDtcSetting' || entry === 'communicationControl') &&
+      !isQuiet()
+    ) {
+      steps.push({
+        kind: 'silence',
+        name: 'bus silence',
+        doing: 'making the bus quiet',
+        policy: 'required',
+      });
+    }
+    steps.push(...made);
+  }
+  return steps;
+}
+
+/** None where the vehicle file skips the step. */
+const STEPS: Readonly<Record<StepName, (input: SequenceInput) => ProgrammingStep[]>> = {
+  extendedSession: () => [
     {
       kind: 'request',
       name: 'extended session',
@@ -91,22 +103,17 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
       policy: 'required',
       request: diagnosticSessionControl.encodeRequest(Session.extended),
     },
-    profile.controlDtcSetting === 'skip' && profile.communicationControl === 'skip'
-      ? undefined
-      : {
-          kind: 'silence',
-          name: 'bus silence',
-          doing: 'making the bus quiet',
-          policy: 'required',
-        },
-    withPolicy(profile.controlDtcSetting, (policy) => ({
+  ],
+  controlDtcSetting: ({ ecu }) =>
+    withPolicy(ecu.programming.controlDtcSetting, (policy) => ({
       kind: 'request',
       name: 'DTC setting off',
       doing: 'switching trouble codes off',
       policy,
       request: controlDtcSetting.encodeRequest(controlDtcSetting.DtcSetting.off),
     })),
-    withPolicy(profile.communicationControl, (policy) => ({
+  communicationControl: ({ ecu }) =>
+    withPolicy(ecu.programming.communicationControl, (policy) => ({
       kind: 'request',
       name: 'normal communication off',
       doing: 'switching normal communication off',
@@ -116,14 +123,17 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
         communicationControl.CommunicationType.normal,
       ),
     })),
-    withPolicy(profile.preconditions, (policy) =>
-      routine(
-        'preconditions',
-        'checking the programming preconditions',
-        policy,
-        profile.preconditionsRoutine,
-      ),
-    ),
+  preconditions: ({ ecu: { programming }, wallMs }) =>
+    withPolicy(programming.preconditions, (policy) => ({
+      kind: 'routine',
+      name: 'preconditions',
+      doing: 'checking the programming preconditions',
+      policy,
+      routine: programming.preconditionsRoutine,
+      option: () => filled(programming.preconditionsArguments, wallMs),
+      status: programming.preconditionsStatus,
+    })),
+  programmingSession: () => [
     {
       kind: 'request',
       name: 'programming session',
@@ -131,105 +141,104 @@ export function programmingSequence(input: SequenceInput): ProgrammingStep[] {
       policy: 'required',
       request: diagnosticSessionControl.encodeRequest(Session.programming),
     },
+  ],
+  security: ({ ecu }) =>
     ecu.security.algorithm === 'none'
-      ? undefined
-      : {
-          kind: 'security',
-          name: 'security access',
-          doing: 'unlocking for programming',
-          policy: 'required',
-        },
-    withPolicy(profile.fingerprint, (policy) => ({
+      ? []
+      : [
+          {
+            kind: 'security',
+            name: 'security access',
+            doing: 'unlocking for programming',
+            policy: 'required',
+          },
+        ],
+  fingerprint: ({ ecu: { programming }, wallMs }) =>
+    withPolicy(programming.fingerprint, (policy) => ({
       kind: 'request',
       name: 'fingerprint',
-      doing: 'writing the fingerprint (F15A)',
+      doing: `writing the fingerprint (${hexNumber(programming.fingerprintDid, 4).slice(2)})`,
       policy,
       request: writeDataByIdentifier.encodeRequest(
-        Did.applicationSoftwareFingerprint,
-        input.fingerprint,
+        programming.fingerprintDid,
+        programming.fingerprintData === undefined
+          ? fingerprintOf(wallMs)
+          : filled(programming.fingerprintData, wallMs),
       ),
     })),
-    metadata === undefined
-      ? undefined
-      : withPolicy(profile.metadata, (policy) =>
+  metadata: ({ ecu, metadata, firstImage }) => [
+    ...(metadata === undefined
+      ? []
+      : withPolicy(ecu.programming.metadata, (policy) =>
           fileStep('signed metadata', 'metadata.json', metadata, policy),
-        ),
-    input.firstImage === undefined
-      ? undefined
-      : fileStep('facts of its first image', FIRST_IMAGE_FILE, input.firstImage, 'required'),
+        )),
+    ...(firstImage === undefined
+      ? []
+      : [fileStep('facts of its first image', FIRST_IMAGE_FILE, firstImage, 'required')]),
+  ],
+  secondBootLoader: ({ ecu, secondBootLoader }) =>
+    secondBootLoader === undefined || ecu.programming.secondBootLoader === undefined
+      ? []
+      : [
+          {
+            kind: 'boot-loader',
+            name: 'second boot loader',
+            doing: 'starting its second boot loader',
+            policy: 'required',
+            program: secondBootLoader,
+          },
+        ],
+  transfer: (input) => [
     {
       kind: 'download',
       name: 'transfer',
       doing: 'transferring the image',
       policy: 'required',
-      erase: eraseStep(ecu, image.length),
-      eraseWhen: profile.eraseWhen,
-      check,
+      erase: eraseSteps(input),
+      eraseWhen: input.ecu.programming.eraseWhen,
+      check: checkStep(input),
     },
-    check,
-    withPolicy(profile.dependencies, (policy) =>
-      routine(
-        'check dependencies',
-        'having the dependencies checked',
-        policy,
-        profile.dependenciesRoutine,
-      ),
-    ),
-  ];
-  return steps.filter((step) => step !== undefined);
-}
-
-/** RequestDownload for an image of `length` bytes of which the ECU holds the first `received`. */
-export function downloadRequest(
-  ecu: VehicleEcu,
-  length: number,
-  encrypted: boolean,
-  received: number,
-): Uint8Array {
-  return requestDownload.encodeRequest({
-    address: ecu.memory.address + received,
-    // 14.2 (RequestDownload): memorySize is the size in the ECU, not the number of transferred bytes.
-    size: length - received,
-    ...(encrypted ? { dataFormat: ENCRYPTED } : {}),
-  });
-}
+  ],
+  checkMemory: (input) => {
+    const check = input.ecu.programming.checkMemoryWhen === 'once' ? checkStep(input) : undefined;
+    return check === undefined ? [] : [check];
+  },
+  dependencies: ({ ecu: { programming }, wallMs }) =>
+    withPolicy(programming.dependencies, (policy) => ({
+      kind: 'routine',
+      name: 'check dependencies',
+      doing: 'having the dependencies checked',
+      policy,
+      routine: programming.dependenciesRoutine,
+      option: () => filled(programming.dependenciesArguments, wallMs),
+      status: programming.dependenciesStatus,
+    })),
+};
 
 function withPolicy<Step extends ProgrammingStep>(
   policy: ProgrammingStepPolicy,
   make: (policy: StepBase['policy']) => Step,
-): Step | undefined {
-  return policy === 'skip' ? undefined : make(policy);
+): Step[] {
+  return policy === 'skip' ? [] : [make(policy)];
 }
 
-function routine(
-  name: string,
-  doing: string,
-  policy: StepBase['policy'],
-  id: number,
-  option: RoutineOption = { kind: 'bytes', bytes: new Uint8Array() },
-): RoutineStep {
-  return { kind: 'routine', name, doing, policy, routine: id, option };
+/** Templates whose names are all of a fixed length: they have room for what they name. */
+function filled(template: string, wallMs: number): Uint8Array {
+  const bytes = fillTemplate(template, {
+    numbers: {},
+    bytes: { date: dateBytes(wallMs), tester: TESTER_NAME },
+  });
+  if ('problem' in bytes) throw new RangeError(bytes.problem);
+  return bytes;
 }
 
-function eraseStep(ecu: VehicleEcu, length: number): RoutineStep | undefined {
-  const { erase, eraseRoutine, eraseArguments } = ecu.programming;
-  if (erase === 'skip') return undefined;
-  const bytes =
-    eraseArguments === 'none'
-      ? new Uint8Array()
-      : encodeAddressAndLength({ address: ecu.memory.address, size: length });
-  return routine('erase', 'erasing the bank', erase, eraseRoutine, { kind: 'bytes', bytes });
-}
-
-function checkArgument(profile: EcuProgramming, sha256: string): RoutineOption {
-  switch (profile.checkMemoryArgument) {
-    case 'sha256':
-      return { kind: 'bytes', bytes: fromHex(sha256) };
-    case 'crc32':
-      return { kind: 'crc32' };
-    case 'none':
-      return { kind: 'bytes', bytes: new Uint8Array() };
-  }
+function ownRequest(
+  { send, policy }: Exclude<EcuProgramming['sequence'][number], string>,
+  wallMs: number,
+): ProgrammingStep {
+  const request = filled(send, wallMs);
+  const name = toHex(request.subarray(0, 4)).toUpperCase();
+  return { kind: 'request', name, doing: `sending ${name}`, policy, request };
 }
 
 /** The step that sends a file which the bootloader verifies before it allows an erase. */
@@ -253,14 +262,4 @@ function fileStep(
       compressedSize: file.length,
     }),
   };
-}
-
-/** The request that starts a routine. */
-export function startRoutine(step: RoutineStep, imageCrc32: number): Uint8Array {
-  const option = step.option.kind === 'crc32' ? uintToBytes(imageCrc32, 4) : step.option.bytes;
-  return routineControl.encodeRequest(
-    routineControl.RoutineControlType.startRoutine,
-    step.routine,
-    concatBytes(option),
-  );
 }

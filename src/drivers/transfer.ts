@@ -29,7 +29,7 @@ export interface TransferOptions {
   readonly progress?: (sent: number) => void;
 }
 
-/** Sends the source from the reader's position by 36 and ends with 37. The value is the CRC-32 of the whole source. */
+/** Sends the source from the reader's position by 36 and ends with 37. The value is the reader's joined CRC-32. */
 export async function transfer(options: TransferOptions): Promise<Exchanged<number>> {
   const { source } = options;
   const reader = options.reader ?? new ImageReader(source);
@@ -61,7 +61,9 @@ export async function transfer(options: TransferOptions): Promise<Exchanged<numb
     counter = transferData.nextCounter(counter);
   }
   const ended = await endTransfer(options);
-  return ended.ok ? { ok: true, value: reader.crc32 } : describe(options, ended, source.length);
+  return ended.ok
+    ? { ok: true, value: reader.joinedCrc32 }
+    : describe(options, ended, source.length);
 }
 
 /** Sends 37. A repeated 37 that is out of sequence was carried out the first time; the memory is checked afterwards. */

@@ -1,12 +1,13 @@
 // Enters a session and unlocks SecurityAccess, which every change of an ECU needs.
 
+import { fromHex } from '../core/bytes.ts';
 import { sleep } from '../core/clock.ts';
 import { Nrc } from '../uds/nrc.ts';
 import * as diagnosticSessionControl from '../uds/services/diagnostic-session-control.ts';
 import * as securityAccess from '../uds/services/security-access.ts';
 import type { Session } from '../uds/sid.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
-import { keyFromSeed } from '../vehicle/security/all.ts';
+import { keyFromSeed, type SeedKeySecurity } from '../vehicle/security/all.ts';
 import { type Exchange, type Exchanged, failure, wasLost } from './exchange.ts';
 
 /** Interval at which a seed is requested during the delay of annex I (usually 10 s) after too many wrong keys. */
@@ -40,7 +41,7 @@ export async function unlock(
   if (security.algorithm === 'none') return { ok: true, value: undefined };
   const { level } = security;
   for (let tries = 1; ; tries++) {
-    const seed = await askSeed(exchange, level, doing, signal);
+    const seed = await askSeed(exchange, security, doing, signal);
     if (!seed.ok) return seed;
     if (securityAccess.isUnlockedSeed(seed.value)) return { ok: true, value: undefined };
     const made = await keyFromSeed(security, seed.value, { runCommand });
@@ -63,13 +64,13 @@ export async function unlock(
 /** Requests a seed until the delay of the ECU is over (NRC 37), for at most `timing.securityDelayLimitMs`. */
 async function askSeed(
   exchange: Exchange,
-  level: number,
+  { level, dataRecord }: Pick<SeedKeySecurity, 'level' | 'dataRecord'>,
   doing: string,
   signal: AbortSignal | undefined,
 ): Promise<Exchanged<Uint8Array>> {
   const { clock } = exchange;
   const { securityDelayLimitMs } = exchange.ecu.timing;
-  const request = securityAccess.encodeRequest('requestSeed', level);
+  const request = securityAccess.encodeRequest('requestSeed', level, fromHex(dataRecord ?? ''));
   const beganMs = clock.nowMs();
   for (;;) {
     const seed = await exchange.askFor(request, doing, securityAccess.decodeResponse, signal);

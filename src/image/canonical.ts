@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { asciiBytes, bytesToUint, concatBytes, hexNumber } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
 import { MOST_SEGMENTS } from './image-builder.ts';
+import type { SegmentMap } from './image-source.ts';
 import { ADDRESS_END, type MemoryImage, rangesOf, type SegmentRange } from './memory-image.ts';
 
 /** Begins the canonical form of an image with gaps; an image of one segment is its bytes and nothing else. */
@@ -12,14 +13,6 @@ const CANONICAL_MAGIC = asciiBytes('can-ota segments');
 const ENTRY_BYTES = 8;
 /** Behind the magic and the number of segments, 4 bytes. */
 const TABLE_AT = CANONICAL_MAGIC.length + 4;
-
-/** The head of a payload with several segments. */
-interface SegmentMap {
-  /** Rising, with a gap between each two. */
-  readonly segments: readonly SegmentRange[];
-  /** Where the data of the first segment begin in the payload; those of the others follow without a gap. */
-  readonly dataOffset: number;
-}
 
 export type SegmentMapResult =
   | { readonly ok: true; readonly map: SegmentMap }

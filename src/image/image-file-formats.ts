@@ -24,7 +24,7 @@ export interface FileAtAddress {
   readonly address?: number;
 }
 
-/** An image to read from, whatever the file was; `segments` are left out for raw data without an address. */
+/** An image to read from, whatever the file was; `map` is left out for raw data without an address. */
 export interface FlashFile extends ImageFile {
   readonly format: ImageFormat;
   readonly start: number | null;
@@ -86,7 +86,10 @@ export async function openFlashFile(
     return {
       ...image,
       ...defined({
-        segments: address === undefined ? undefined : [{ address, length: image.length }],
+        map:
+          address === undefined
+            ? undefined
+            : { segments: [{ address, length: image.length }], dataOffset: 0 },
       }),
       format: 'raw',
       start: null,
@@ -94,11 +97,11 @@ export async function openFlashFile(
     };
   }
   const { image, format, start, facts, vbf } = await loadFlashFile(at, option, raw);
-  const { segments, ...source } = memorySource(image);
+  const { map, ...source } = memorySource(image);
   const isPlaced = format !== 'raw' || told?.address !== undefined;
   return {
     ...source,
-    ...(isPlaced ? { segments } : {}),
+    ...(isPlaced ? { map } : {}),
     format,
     start,
     facts,

@@ -2,17 +2,22 @@
 
 import type { SegmentRange } from './memory-image.ts';
 
-/** An image that is read piece by piece; it is never whole in memory. */
+/** The memory ranges of an image. */
+export interface SegmentMap {
+  /** By rising address, not overlapping. */
+  readonly segments: readonly SegmentRange[];
+  /** Offset of the data in the image. The bytes before it are the map in its canonical form (`canonical.ts`). */
+  readonly dataOffset: number;
+}
+
+/** An image that is read in pieces, so that it is never in memory as a whole. */
 export interface ImageSource {
-  /** bytes; of an image with segments the sum of their lengths */
+  /** bytes */
   readonly length: number;
-  /** Lower-case hexadecimal: the digest that is signed, SHA-256 of the canonical form (`canonical.ts`). */
+  /** Lower-case hexadecimal: the digest that is signed, SHA-256 of the canonical form. */
   readonly sha256: string;
-  /**
-   * Where the bytes are to stand, in rising order: offsets of `read` run over the data of all segments one behind the
-   * other. Left out where the image has no addresses of its own: it is one segment, and the vehicle file says where.
-   */
-  readonly segments?: readonly SegmentRange[];
   /** Exactly `length` bytes from `offset`, fewer only at the end. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Missing: all bytes go to the address of the vehicle file. */
+  readonly map?: SegmentMap | undefined;
 }

@@ -125,6 +125,8 @@ export type AddressSpec =
       readonly extended: boolean;
       readonly ecu: number;
       readonly tester: number;
+      /** The target address byte of a functional request to all ECUs (10.3.4). */
+      readonly functionalEcu: number;
     }
   | {
       readonly mode: 'mixed';
@@ -134,9 +136,6 @@ export type AddressSpec =
       readonly extended: boolean;
       readonly extension: number;
     };
-
-/** 10.3.4: the target address byte of a functional request to all ECUs behind extended addressing. */
-const FUNCTIONAL_TARGET = 0xfe;
 
 /** The addresses of the tester; the ECU takes `reverseAddress` of each. The tester only sends on `functional`. */
 export function testerAddresses(spec: AddressSpec): {
@@ -159,7 +158,7 @@ export function testerAddresses(spec: AddressSpec): {
     case 'extended':
       return {
         physical: extendedAddress(tx, rx, spec.ecu, spec.tester),
-        functional: all && extendedAddress(all, rx, FUNCTIONAL_TARGET, spec.tester),
+        functional: all && extendedAddress(all, rx, spec.functionalEcu, spec.tester),
       };
     case 'mixed':
       return {

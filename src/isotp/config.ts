@@ -9,6 +9,8 @@ export interface IsoTpConfig {
   readonly blockSize: number | 'auto';
   /** The STmin byte that we ask for. */
   readonly stMin: number;
+  /** As sender: STmin byte of the least separation of our consecutive frames, whatever the receiver asks for. */
+  readonly sendStMin: number;
   /** Longer messages are answered with overflow and refused by `send`. */
   readonly maxMessageLength: number;
   /** N_WFTmax: FC.WAIT frames in a row that we send as receiver before giving up. */
@@ -33,6 +35,7 @@ export const defaultIsoTpConfig: IsoTpConfig = {
   padding: 0xcc,
   blockSize: 'auto',
   stMin: 0,
+  sendStMin: 0,
   maxMessageLength: 0x10_0000,
   wftMax: 10,
   waitLimitMs: 25_000,
@@ -57,12 +60,12 @@ export function txDl(config: IsoTpConfig): number {
 /** The connection in the description of an ECU; both ends make the same configuration of it. */
 export interface TransportSpec {
   readonly fd: IsoTpConfig['fd'];
-  readonly transport: Pick<IsoTpConfig, 'blockSize' | 'stMin' | 'padding'>;
+  readonly transport: Pick<IsoTpConfig, 'blockSize' | 'stMin' | 'sendStMin' | 'padding'>;
   readonly timing: Pick<IsoTpConfig, 'waitLimitMs'>;
 }
 
 export function transportConfig({ fd, transport, timing }: TransportSpec): Partial<IsoTpConfig> {
-  const { blockSize, stMin, padding } = transport;
+  const { blockSize, stMin, sendStMin, padding } = transport;
   const { waitLimitMs } = timing;
-  return { fd, blockSize, stMin, padding, waitLimitMs };
+  return { fd, blockSize, stMin, sendStMin, padding, waitLimitMs };
 }

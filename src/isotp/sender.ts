@@ -151,7 +151,7 @@ export class IsoTpSender {
         // 9.6.5.3: BS and STmin of each flow control are valid from here on.
         this.#state = {
           kind: 'sending',
-          stMinMs: stMinToMs(pci.stMin),
+          stMinMs: Math.max(stMinToMs(pci.stMin), stMinToMs(this.#config.sendStMin)),
           blockLeft: pci.blockSize === 0 ? Number.POSITIVE_INFINITY : pci.blockSize,
           notBeforeMs: nowMs + this.#config.nCsMs,
         };

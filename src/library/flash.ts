@@ -13,7 +13,8 @@ import { firstIssue } from '../core/schema-issue.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
 import type { ImageSource } from '../image/image-source.ts';
 import { connectTester } from '../onboard/bus.ts';
-import { ecuSchema, STANDARD_PROGRAMMING, type VehicleEcu } from '../vehicle/schema.ts';
+import { STANDARD_PROGRAMMING } from '../vehicle/programming-schema.ts';
+import { ecuSchema, type VehicleEcu } from '../vehicle/schema.ts';
 
 export type { SingleResult, SingleStep } from '../campaign/single.ts';
 export type { ImageSource } from '../image/image-source.ts';

@@ -5,13 +5,16 @@ import { packageRoot } from '../core/package-root.ts';
 import { readTextFile } from '../core/text-file.ts';
 import { parseVehicle } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { readProfile } from './profiles.ts';
 
 export const benchVehicleFile = path.join(packageRoot, 'ecus', 'bench-vehicle.yaml');
 
 /** Throws InputError that names the file and what to do. */
 export async function loadVehicle(file: string | undefined, fd: boolean): Promise<Vehicle> {
   const where = file ?? benchVehicleFile;
-  const vehicle = parseVehicle(await readTextFile(where, '--vehicle'), where);
+  const folder = path.dirname(path.resolve(where));
+  const text = await readTextFile(where, '--vehicle');
+  const vehicle = parseVehicle(text, where, (name) => readProfile(name, folder));
   return fd ? { ...vehicle, ecus: vehicle.ecus.map(withFd) } : vehicle;
 }
 

@@ -3,6 +3,7 @@
 import type { PlannedEcu } from '../campaign/decide.ts';
 import { busOf } from '../vehicle/check-references.ts';
 import { activationOrder } from '../vehicle/load.ts';
+import { memoryRoom } from '../vehicle/memory.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 
 /** All ECUs in their order of activation; ranks rise from 0. */
@@ -18,7 +19,7 @@ export function plannedEcus(vehicle: Vehicle): PlannedEcu[] {
     return {
       name: ecu.name,
       hardwareId: ecu.hardwareId,
-      bankSize: ecu.memory.bankSize,
+      bankSize: memoryRoom(ecu.memory),
       rank,
       bus: busOf(vehicle, ecu),
     };

@@ -41,18 +41,17 @@ export const TESTER_PRESENT = Uint8Array.of(Sid.testerPresent, SUPPRESS_POSITIVE
 /** When the next `tick` is due, and the standard's name of the timer that ends then. */
 export function clientDue(
   state: ClientState,
-  config: ClientConfig,
 ): { readonly dueMs: number; readonly name: string } | undefined {
   const { phase } = state;
   const own =
     phase.kind === 'waiting'
       ? { dueMs: phase.dueMs, name: phase.timer === 'P2' ? 'P2client' : 'P2*client' }
       : undefined;
-  const { keepAliveDueMs } = state;
-  if (keepAliveDueMs === undefined) return own;
-  if (!config.functionalKeepAlive && phase.kind !== 'idle') return own;
-  if (own !== undefined && own.dueMs <= keepAliveDueMs) return own;
-  return { dueMs: keepAliveDueMs, name: 'S3client' };
+  const { keepAlive } = state;
+  if (keepAlive === undefined) return own;
+  if (keepAlive.whom === 'this-ecu' && phase.kind !== 'idle') return own;
+  if (own !== undefined && own.dueMs <= keepAlive.dueMs) return own;
+  return { dueMs: keepAlive.dueMs, name: 'S3client' };
 }
 
 export function stepClient(
@@ -85,8 +84,12 @@ export function stepClient(
         config,
       );
     case 'keep-alive':
-      if ((state.keepAliveDueMs !== undefined) === input.on) return quiet(state);
-      return quiet({ ...state, keepAliveDueMs: input.on ? nowMs + config.s3Ms : undefined });
+      if ((state.keepAlive?.whom ?? 'off') === input.whom) return quiet(state);
+      return quiet({
+        ...state,
+        keepAlive:
+          input.whom === 'off' ? undefined : { whom: input.whom, dueMs: nowMs + config.s3Ms },
+      });
     case 'tick':
       return tick(state, nowMs, config);
     default:
@@ -272,18 +275,19 @@ function stopP2(state: ClientState, length: number, atMs: number): ClientState {
 
 function tick(state: ClientState, nowMs: number, config: ClientConfig): ClientStep {
   const { phase } = state;
-  const due = clientDue(state, config);
+  const due = clientDue(state);
   if (due === undefined || nowMs < due.dueMs) return quiet(state);
-  if (due.name === 'S3client') {
+  if (due.name === 'S3client' && state.keepAlive !== undefined) {
+    const { whom } = state.keepAlive;
     return {
       // 3E 80 to one ECU may be refused: that answer must not be taken for the answer to the next request.
       state: {
-        ...(config.functionalKeepAlive
+        ...(whom === 'all-ecus'
           ? state
           : remember(state, TESTER_PRESENT, nowMs + p2StarOf(state, config))),
-        keepAliveDueMs: nowMs + config.s3Ms,
+        keepAlive: { whom, dueMs: nowMs + config.s3Ms },
       },
-      effects: [{ kind: 'tester-present' }],
+      effects: [{ kind: 'tester-present', whom }],
     };
   }
   if (phase.kind !== 'waiting') return quiet(state);
@@ -326,12 +330,14 @@ function end(state: ClientState, reply: UdsReply, nowMs: number, config: ClientC
   // Every request keeps the session of this ECU, but a functional tester present keeps those of other ECUs, too.
   const { phase } = state;
   const request = phase.kind === 'idle' ? undefined : phase.asked.request;
-  const restart = state.keepAliveDueMs !== undefined && !config.functionalKeepAlive;
   return {
     state: {
       ...state,
       abandoned: state.abandoned.filter(({ untilMs }) => untilMs >= nowMs),
-      keepAliveDueMs: restart ? nowMs + config.s3Ms : state.keepAliveDueMs,
+      keepAlive:
+        state.keepAlive?.whom === 'this-ecu'
+          ? { whom: 'this-ecu', dueMs: nowMs + config.s3Ms }
+          : state.keepAlive,
       told: request === undefined ? state.told : toldAfter(state.told, request, reply),
       phase: { kind: 'idle' },
     },

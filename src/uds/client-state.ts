@@ -1,7 +1,7 @@
 // The state of the UDS client between two steps of client-engine.ts: configuration, open request, inputs and effects.
 
 import type { NResult, SendResult } from '../isotp/connection.ts';
-import type { UdsReply } from './reply.ts';
+import type { KeepAlive, UdsReply } from './reply.ts';
 import type { ToldTiming } from './session-timing.ts';
 
 export interface ClientTiming {
@@ -17,8 +17,6 @@ export interface ClientConfig {
   readonly timing: ClientTiming;
   /** S3client: 2000 ms. */
   readonly s3Ms: number;
-  /** Tester present goes to all ECUs, independent of requests; otherwise to this ECU, between requests. */
-  readonly functionalKeepAlive: boolean;
 }
 
 export interface Message {
@@ -80,8 +78,10 @@ export interface Abandoned {
 export interface ClientState {
   readonly phase: Phase;
   readonly abandoned: readonly Abandoned[];
-  /** Undefined: the session is not kept. */
-  readonly keepAliveDueMs: number | undefined;
+  /** Undefined: no session is kept. */
+  readonly keepAlive:
+    | { readonly whom: Exclude<KeepAlive, 'off'>; readonly dueMs: number }
+    | undefined;
   /** The times that the ECU declared for its present session. */
   readonly told: ToldTiming;
   readonly nextId: number;
@@ -101,7 +101,7 @@ export type ClientInput =
     }
   | { readonly kind: 'receive-error'; readonly result: NResult; readonly reason: string }
   | { readonly kind: 'abort'; readonly reason: string }
-  | { readonly kind: 'keep-alive'; readonly on: boolean }
+  | { readonly kind: 'keep-alive'; readonly whom: KeepAlive }
   | { readonly kind: 'tick' };
 
 export type ClientEffect =
@@ -109,7 +109,7 @@ export type ClientEffect =
   | { readonly kind: 'send'; readonly id: number; readonly message: Uint8Array }
   | { readonly kind: 'settle'; readonly reply: UdsReply }
   /** Send 3E 80; its confirmation is of no interest. */
-  | { readonly kind: 'tester-present' }
+  | { readonly kind: 'tester-present'; readonly whom: Exclude<KeepAlive, 'off'> }
   | {
       readonly kind: 'discarded';
       /** `late`: answers an older request of ours. `foreign`: answers no request of ours. */
@@ -126,7 +126,7 @@ export interface ClientStep {
 export const initialClientState: ClientState = {
   phase: { kind: 'idle' },
   abandoned: [],
-  keepAliveDueMs: undefined,
+  keepAlive: undefined,
   told: {},
   nextId: 1,
 };

@@ -16,7 +16,7 @@ import {
 } from './client-state.ts';
 import { isWanted } from './client-strays.ts';
 import { UdsError } from './error.ts';
-import type { RequestOptions, UdsReply, UdsRequester } from './reply.ts';
+import type { KeepAlive, RequestOptions, UdsReply, UdsRequester } from './reply.ts';
 import { withSuppressedPositive } from './request-form.ts';
 
 export type { ClientTiming } from './client-state.ts';
@@ -84,7 +84,6 @@ export class UdsClient implements UdsRequester {
     this.#config = {
       timing: options.timing,
       s3Ms: S3_CLIENT_MS,
-      functionalKeepAlive: options.functional !== undefined,
     };
     options.connection.listen({
       onMessage: (message, atMs) => this.#feed({ kind: 'response', message, atMs }),
@@ -144,14 +143,15 @@ export class UdsClient implements UdsRequester {
     });
   }
 
-  keepAlive(on: boolean): void {
-    this.#feed({ kind: 'keep-alive', on });
+  keepAlive(whom: KeepAlive): void {
+    const isAlone = this.#options.functional === undefined;
+    this.#feed({ kind: 'keep-alive', whom: whom === 'all-ecus' && isAlone ? 'this-ecu' : whom });
   }
 
   /** Ends all queued and open requests. The connections belong to the caller. */
   close(): void {
     if (this.#closed) return;
-    this.#feed({ kind: 'keep-alive', on: false });
+    this.#feed({ kind: 'keep-alive', whom: 'off' });
     const waiting = this.#queue.splice(0);
     this.#feed({ kind: 'abort', reason: 'the client was closed' });
     this.#closed = true;
@@ -241,7 +241,8 @@ export class UdsClient implements UdsRequester {
       }
       case 'tester-present':
         this.#send(
-          this.#options.functional ?? this.#options.connection,
+          (effect.whom === 'all-ecus' ? this.#options.functional : undefined) ??
+            this.#options.connection,
           TESTER_PRESENT,
           (result) => {
             if (result.result === 'N_OK') return;
@@ -273,7 +274,7 @@ export class UdsClient implements UdsRequester {
   }
 
   #arm(): void {
-    const due = this.#closed ? undefined : clientDue(this.#state, this.#config);
+    const due = this.#closed ? undefined : clientDue(this.#state);
     if (due?.dueMs === this.#timerDueMs) return;
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -42,11 +42,17 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * `this-ecu`: 3E 80 to this ECU, where it was not asked anything for S3client. `all-ecus`: functional, every S3client,
+ * where there is a functional address.
+ */
+export type KeepAlive = 'off' | 'this-ecu' | 'all-ecus';
+
 /** The part of a UDS client that drivers need: one request at a time, in order, and tester present in between. */
 export interface UdsRequester {
   request(request: Uint8Array, options?: RequestOptions): Promise<UdsReply>;
   /** Functional request without an answer (always sent with suppressed positive response). */
   broadcast(request: Uint8Array): Promise<void>;
-  /** Starts or ends the cyclic functional 3E 80 that keeps a session (S3 client, 2 s). */
-  keepAlive(on: boolean): void;
+  /** Whose session is kept by 3E 80 from now on (S3client, 2 s). */
+  keepAlive(whom: KeepAlive): void;
 }

@@ -16,6 +16,9 @@ const NUMBER_IN_BYTES = {
 const STEP =
   'required: a failure ends the update; try: left out if the ECU does not support it; skip: never sent.';
 
+const TEMPLATE =
+  'Hexadecimal digits, with names in braces; {name:2} has 2 bytes, {name:2le} the least significant first.';
+
 function below(prefix: string, texts: Readonly<Record<string, string>>): [string, string][] {
   return Object.entries(texts).map(([name, text]) => [`${prefix}.${name}`, text]);
 }
@@ -42,6 +45,10 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['ecus[].name', 'Name, used on every command line and in every report.'],
   ['ecus[].hardwareId', 'Hardware id as DID F191 answers it. Releases are signed for it.'],
   ['ecus[].description', 'What it is, for people.'],
+  [
+    'ecus[].profile',
+    'Fields that ECUs of one make have in common: the name of a profile of this package (plain-uds, vw-like, psa-like, volvo-like, toyota-sub-address, bmw-extended, can-ota), or a file beside the vehicle file. What the ECU says itself wins.',
+  ],
   ['ecus[].bus', 'Name of its bus. Missing: the only one.'],
   ['ecus[].address', 'Identifiers and address bytes that lead to the ECU (ISO 15765-2 10.3).'],
   [
@@ -53,6 +60,10 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   [
     'ecus[].address.functional',
     'Identifier (normal-fixed: target address) of requests to all ECUs. Missing: such requests go to this ECU alone.',
+  ],
+  [
+    'ecus[].address.functionalEcu',
+    'Address byte of functional requests under extended addressing (10.3.4); BMW has 0xDF and 0xEF.',
   ],
   ['ecus[].address.extended', 'The identifiers have 29 bits.'],
   ['ecus[].address.ecu', 'Address byte of the ECU.'],
@@ -84,6 +95,10 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     'ecus[].timing.securityDelayLimitMs',
     'Longest total wait while SecurityAccess is delayed (NRC 37), ms.',
   ],
+  [
+    'ecus[].timing.routineLimitMs',
+    'Longest total wait for a routine whose status says that it is running, ms.',
+  ],
   ['ecus[].timing.resetMs', 'Longest time from a reset to the first answer, ms.'],
   ['ecus[].transport', 'ISO-TP parameters of the tester.'],
   [
@@ -91,15 +106,54 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     'Block size that the tester asks for as receiver; auto fits the bus, 0 is no limit.',
   ],
   ['ecus[].transport.stMin', 'Separation time that it asks for, as the STmin byte.'],
+  [
+    'ecus[].transport.sendStMin',
+    'Least separation of the tester’s own consecutive frames, as an STmin byte (0x05: 5 ms, 0xF5: 500 µs), for an ECU that loses frames that come faster than it asks for.',
+  ],
   ['ecus[].transport.padding', 'Padding byte; null sends frames as short as they are.'],
   ['ecus[].memory', 'Where images lie.'],
-  ['ecus[].memory.address', 'Address of the image, as 34 and 31 FF00 name it.'],
+  [
+    'ecus[].memory.address',
+    'Address of the image, as 34 and 31 FF00 name it. Missing: that of the first region, or 0x08000000.',
+  ],
   ['ecus[].memory.bankSize', 'Room of one bank, bytes.'],
+  [
+    'ecus[].memory.regions',
+    'Where segments of an image may lie, for an ECU that has more than one range. Missing: bankSize bytes from address on.',
+  ],
+  ['ecus[].memory.regions[]', 'One range of memory.'],
+  ...below('ecus[].memory.regions[]', {
+    address: 'Its first address.',
+    size: 'Its size, bytes.',
+    eraseUnit: 'Size of its sectors, bytes: ranges that are erased are rounded to whole sectors.',
+  }),
+  [
+    'ecus[].memory.erase',
+    'What is erased. data: the ranges of the image; regions: all of memory.regions; a list: these ranges.',
+  ],
+  ['ecus[].memory.erase[]', 'One range that is erased.'],
+  ['ecus[].memory.erase[].address', 'Its first address.'],
+  ['ecus[].memory.erase[].size', 'Its size, bytes.'],
+  [
+    'ecus[].memory.gaps',
+    'What happens to the bytes between two segments. keep: not sent; { fill: 0xFF }: all are sent as this byte, so that one range is left; { bridge: 256 }: gaps of at most so many bytes are.',
+  ],
+  ['ecus[].memory.gaps.fill', 'The byte that is sent in gaps.'],
+  ['ecus[].memory.gaps.bridge', 'Longest gap that is filled, bytes.'],
+  [
+    'ecus[].memory.writeUnit',
+    'Unit in which the flash is written, bytes: ranges and blocks of 36 are multiples of it, filled with FF.',
+  ],
   ['ecus[].memory.banks', '2: the inactive bank is programmed; 1: the only one is.'],
   ['ecus[].security', 'SecurityAccess (27).'],
   ['ecus[].security.algorithm', SECURITY_SUMMARY],
   ['ecus[].security.level', 'Level of requestSeed, odd.'],
+  [
+    'ecus[].security.dataRecord',
+    'securityAccessDataRecord that follows requestSeed, as hexadecimal digits.',
+  ],
   ...below('ecus[].security', SECURITY_TEXTS),
+  ['ecus[].security.steps[]', 'One step.'],
   [
     'ecus[].verification',
     'What the ECU verifies by itself (Uptane): the Director alone, or both repositories.',
@@ -112,28 +166,78 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     'ecus[].programming.sessionPauseMs',
     'Pause after the answer to 10 02, for an ECU that restarts into its bootloader, ms.',
   ],
+  [
+    'ecus[].programming.sequence',
+    'The steps in the order in which the ECU wants them. A step that is not named is not done; { send: ... } is a request that only this make knows.',
+  ],
+  ['ecus[].programming.sequence[]', 'Name of a step, or a request.'],
+  [
+    'ecus[].programming.sequence[].send',
+    `The request. ${TEMPLATE} Names: {date} (three BCD bytes), {tester}.`,
+  ],
+  [
+    'ecus[].programming.sequence[].policy',
+    'required: a refusal ends the update; try: an ECU that does not know it is programmed without.',
+  ],
   ...below('ecus[].programming', {
     identify: `Reading of its identification (22). ${STEP}`,
     controlDtcSetting: `Trouble codes off (85 02) and on again. ${STEP}`,
     communicationControl: `Normal communication off (28 01) and on again. ${STEP}`,
     preconditions: `Routine that checks the preconditions of programming. ${STEP}`,
     preconditionsRoutine: 'Identifier of that routine.',
-    fingerprint: `Fingerprint of the tester (2E F15A). ${STEP}`,
+    preconditionsArguments: `Its arguments. ${TEMPLATE} Names: {date}, {tester}.`,
+    fingerprint: `Fingerprint of the tester (2E). ${STEP}`,
+    fingerprintDid: 'Data identifier of the fingerprint.',
+    fingerprintData: `Its bytes. ${TEMPLATE} Names: {date}, {tester}. Missing: both of them.`,
     metadata: `Signed metadata by 38 before the erase. ${STEP}`,
     erase: `Erase routine. ${STEP}`,
     eraseRoutine: 'Identifier of the erase routine.',
-    eraseArguments:
-      'address-length: format identifier, address and length follow the routine identifier; none: nothing does.',
+    eraseArguments: `address-length: format identifier, address and length follow the routine identifier; none: nothing does; or a template such as "01 {address:1}". ${TEMPLATE} Names: {address}, {size}, {end} (last address).`,
     eraseWhen: 'Order of erase and RequestDownload (34).',
-    checkMemory: `Routine that compares the bank with a digest. ${STEP}`,
+    secondBootLoader:
+      'A second boot loader that is downloaded into RAM and started before the erase (step secondBootLoader).',
+    'secondBootLoader.file':
+      'Its file (Intel HEX, S-record, ELF, VBF), relative to the vehicle file.',
+    'secondBootLoader.startRoutine': 'Identifier of the routine that starts it.',
+    'secondBootLoader.startArguments': `Arguments of that routine. ${TEMPLATE} Name: {call}, the address where it begins.`,
+    'secondBootLoader.call': 'Address where it begins. Missing: the start address of the file.',
+    dataFormat: 'dataFormatIdentifier of 34 for an image that is not encrypted.',
+    addressBytes:
+      'Width of addresses in 34 and 31 FF00, bytes. 1 is usual where blocks have numbers.',
+    sizeBytes: 'Width of lengths in 34 and 31 FF00, bytes.',
+    checkMemory: `Routine that compares the memory with a digest. ${STEP}`,
     checkMemoryRoutine: 'Identifier of that routine.',
-    checkMemoryArgument: 'Its argument: the SHA-256 of the image, its CRC-32, or nothing.',
+    checkMemoryArgument: `Its argument: the SHA-256 of the image, the CRC-32 of what was sent, nothing, or a template such as "01 {address:1} 00 04 {crc32}". ${TEMPLATE} Names: {crc32}, {sha256}, {address}, {size}, {end}.`,
+    checkMemoryWhen: 'once: behind the whole image; each-range: behind each 37, for what it ended.',
     dependencies: `Routine that checks the programming dependencies. ${STEP}`,
     dependenciesRoutine: 'Identifier of that routine.',
+    dependenciesArguments: `Its arguments. ${TEMPLATE} Names: {date}, {tester}.`,
     activation:
       'bank: routines 0210 to 0213 and DID FD00; reset: the reset runs the new image at once.',
+    segments:
+      'How an image of several segments travels. each: one 34, 36 and 37 for each; payload: its canonical form, which the bootloader reads.',
     maxBlockLength: 'Upper limit for blocks of 36, whatever the ECU offers, bytes.',
+    keepAlive:
+      'TesterPresent (3E 80) for an ECU that was not asked anything for a while. functional: as physical, and to all ECUs while 28 or 85 hold; physical: to this ECU alone; none: never.',
   }),
+  ...['preconditions', 'erase', 'checkMemory', 'dependencies'].flatMap((name) => [
+    [
+      `ecus[].programming.${name}Status`,
+      'What the status byte in the answer of that routine means.',
+    ] as [string, string],
+    ...below(`ecus[].programming.${name}Status`, {
+      offset:
+        'Place of the status behind the routine identifier. An answer without it is a success.',
+      done: 'Values that say that the routine has done its work.',
+      'done[]': 'One value.',
+      running: 'Values that say that it still runs: it is asked again.',
+      'running[]': 'One value.',
+      finished: 'Values that say so after it was running.',
+      'finished[]': 'One value.',
+      askBy: 'results: by 31 03; start: by the same request again.',
+      everyMs: 'Pause between two questions, ms.',
+    }),
+  ]),
   [
     'ecus[].order',
     'Rank of its activation: lower ones first, equal ones together. Rollback goes in reverse.',

@@ -6,11 +6,23 @@ import { present } from '../core/present.ts';
 import { faultOfConditions } from './check-conditions.ts';
 import { circleText, faultOfReferences, orderOf } from './check-references.ts';
 import { closestHint } from './closest-name.ts';
+import { profileNames, withProfiles } from './profile.ts';
 import { type Vehicle, type VehicleEcu, vehicleSchema } from './schema.ts';
 import { type SchemaFault, schemaFault } from './schema-fault.ts';
 
+/** The fields of a profile; throws InputError for a name that is none. */
+export type ReadProfile = (name: string) => unknown;
+
+const noProfiles: ReadProfile = (name) => {
+  throw new InputError(name, 'profiles cannot be used here');
+};
+
 /** Throws InputError that names the file, the place, and what was expected. `where`: name of the file. */
-export function parseVehicle(text: string, where: string): Vehicle {
+export function parseVehicle(
+  text: string,
+  where: string,
+  readProfile: ReadProfile = noProfiles,
+): Vehicle {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   const unreadable = document.errors[0];
@@ -26,7 +38,9 @@ export function parseVehicle(text: string, where: string): Vehicle {
     const at = offset === undefined ? where : `${where}:${lines.linePos(offset).line}`;
     throw new InputError(at, `${fieldPath(path)}: ${message}`);
   };
-  const value = plainValue(document, where);
+  const written = plainValue(document, where);
+  const profiles = new Map(profileNames(written).map((name) => [name, readProfile(name)]));
+  const value = withProfiles(written, profiles);
   const parsed = vehicleSchema.safeParse(value);
   if (!parsed.success) {
     const [first, ...others] = parsed.error.issues;

@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { ecuName } from '../core/names.ts';
 import { condition, policy, vehicleSignal } from './condition-schema.ts';
-import { byte, hexSecret } from './field-schema.ts';
-import { routineId } from './layout-schema.ts';
+import { address32, byte, hexSecret } from './field-schema.ts';
+import { programmingSchema } from './programming-schema.ts';
 import { securitySchema } from './security/all.ts';
 import { ecuCommands, ecuData } from './service-schema.ts';
 
@@ -34,6 +34,8 @@ const address = z.discriminatedUnion('mode', [
     request: identifier,
     response: identifier,
     functional: identifier.optional(),
+    /** Target address byte of functional requests. */
+    functionalEcu: byte.default(0xfe),
     extended: z.boolean().default(false),
     ecu: byte,
     tester: byte.default(0xf1),
@@ -65,6 +67,8 @@ const timing = z.strictObject({
   resourceLimitMs: z.number().positive().default(25_000),
   /** Longest total wait while the ECU refuses SecurityAccess with requiredTimeDelayNotExpired (NRC 37). */
   securityDelayLimitMs: z.number().positive().default(25_000),
+  /** Longest total wait for a routine whose status says that it is running. */
+  routineLimitMs: z.number().positive().default(120_000),
   /** How long an ECU may take from ECUReset to its first answer. */
   resetMs: z.number().positive().default(10_000),
 });
@@ -74,79 +78,78 @@ const transport = z.strictObject({
   blockSize: z.union([z.literal('auto'), z.number().int().min(0).max(255)]).default('auto'),
   /** Separation time that the tester asks for, as the STmin byte. */
   stMin: byte.default(0),
+  /** Least separation of our own consecutive frames, as an STmin byte, whatever the ECU asks for. */
+  sendStMin: byte.default(0),
   /** Padding byte; null: no padding (classic CAN). */
   padding: byte.nullable().default(0xcc),
 });
 
-/** `try`: the step is left out if the ECU does not know its service, sub-function, routine or identifier. */
-const step = z.enum(['required', 'try', 'skip']);
+const size32 = z
+  .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
+  .transform(Number)
+  .pipe(z.number().int().min(1).max(0xffff_ffff));
+const powerOfTwo = z
+  .number()
+  .int()
+  .min(1)
+  .max(0x10_0000)
+  .refine((value) => Number.isInteger(Math.log2(value)), 'expected a power of two');
 
-const programming = z.strictObject({
-  /** Pause after the positive answer to 10 02, for an ECU that restarts into its bootloader and is silent meanwhile. */
-  sessionPauseMs: z.number().min(0).default(0),
-  identify: step.default('required'),
-  controlDtcSetting: step.default('required'),
-  communicationControl: step.default('required'),
-  preconditions: step.default('required'),
-  preconditionsRoutine: routineId.default(0x0203),
-  fingerprint: step.default('required'),
-  /** Signed metadata by RequestFileTransfer (38) before the erase. */
-  metadata: step.default('required'),
-  erase: step.default('required'),
-  eraseRoutine: routineId.default(0xff00),
-  /** `address-length`: one addressAndLengthFormatIdentifier, address and length follow the routine id. */
-  eraseArguments: z.enum(['address-length', 'none']).default('address-length'),
-  eraseWhen: z
-    .enum(['before-request-download', 'after-request-download'])
-    .default('before-request-download'),
-  checkMemory: step.default('required'),
-  checkMemoryRoutine: routineId.default(0x0202),
-  /** Argument of the routine: digest of the image or nothing. */
-  checkMemoryArgument: z.enum(['sha256', 'crc32', 'none']).default('sha256'),
-  dependencies: step.default('required'),
-  dependenciesRoutine: routineId.default(0xff01),
-  /** `bank`: routines 0210 to 0212 and FD00. `reset`: one bank, the reset runs the new image at once. */
-  activation: z.enum(['bank', 'reset']).default('bank'),
-  /** Upper limit for the ECU's maxNumberOfBlockLength. */
-  maxBlockLength: z.number().int().min(3).max(0xffff_ffff).default(0xfff),
-});
-
-/** Presets: `can-ota` is the bootloader of this project, `standard` any ECU that speaks ISO 14229. */
-export const STANDARD_PROGRAMMING = {
-  identify: 'try',
-  controlDtcSetting: 'try',
-  communicationControl: 'try',
-  preconditions: 'try',
-  fingerprint: 'try',
-  metadata: 'skip',
-  erase: 'try',
-  checkMemory: 'try',
-  dependencies: 'try',
-  activation: 'reset',
-} as const;
-
-const memory = z.strictObject({
-  /** Address of the (inactive) bank in RequestDownload. */
-  address: z
-    .union([z.number().int(), z.string().regex(/^0x[0-9a-fA-F]+$/)])
-    .transform(Number)
-    .pipe(z.number().int().min(0).max(0xffff_ffff))
-    .default(0x0800_0000),
-  /** Size of one bank in bytes. */
-  bankSize: z
-    .number()
-    .int()
-    .positive()
-    .max(0xffff_ffff)
-    .default(16 * 1024 * 1024),
-  banks: z.union([z.literal(1), z.literal(2)]).default(2),
-});
+const memory = z
+  .strictObject({
+    /** Address of the (inactive) bank in RequestDownload. Missing: that of the first region, or 0x08000000. */
+    address: address32.optional(),
+    /** Size of one bank in bytes. */
+    bankSize: z
+      .number()
+      .int()
+      .positive()
+      .max(0xffff_ffff)
+      .default(16 * 1024 * 1024),
+    banks: z.union([z.literal(1), z.literal(2)]).default(2),
+    /** Where segments may lie. Missing: the bank. */
+    regions: z
+      .array(
+        z.strictObject({
+          address: address32,
+          size: size32,
+          /** Sectors that are erased as a whole, bytes: the ranges of the erase are rounded to them. */
+          eraseUnit: powerOfTwo.default(1),
+        }),
+      )
+      .min(1)
+      .optional(),
+    /** What is erased: the ranges of the data, or these, whatever the data are. */
+    erase: z
+      .union([
+        z.literal('data'),
+        z.literal('regions'),
+        z.array(z.strictObject({ address: address32, size: size32 })).min(1),
+      ])
+      .default('data'),
+    /** What lies between two segments: left alone; filled; filled where it is at most so long. */
+    gaps: z
+      .union([
+        z.literal('keep'),
+        z.strictObject({ fill: byte }),
+        z.strictObject({ bridge: z.number().int().min(1), fill: byte.default(0xff) }),
+      ])
+      .default('keep'),
+    /** Flash is written in units of so many bytes: ranges and blocks are multiples of it, filled with FF. */
+    writeUnit: powerOfTwo.default(1),
+  })
+  .transform((fields) => ({
+    ...fields,
+    address: fields.address ?? fields.regions?.[0]?.address ?? 0x0800_0000,
+  }));
 
 const ecuFields = {
   name: ecuName,
   /** What DID F191 must answer; an image for other hardware is refused. */
   hardwareId: z.string().min(1).max(32),
   description: z.string().max(80).default(''),
+  /** Name of a profile of this package, or a file: its fields lie under those of the ECU. */
+  profile: z.string().min(1).optional(),
   /** A name from `buses`; the first one by default. */
   bus: z.string().optional(),
   address,
@@ -177,16 +180,7 @@ const ecuFields = {
   security: securitySchema.default({ algorithm: 'none' }),
   /** What the ECU verifies by itself (Uptane 5.4.4): the Director's Targets, or both repositories with all roles. */
   verification: z.enum(['partial', 'full']).default('partial'),
-  programming: z
-    .union([z.literal('can-ota'), z.literal('standard'), programming])
-    .default('can-ota')
-    .transform((value) =>
-      value === 'can-ota'
-        ? programming.parse({})
-        : value === 'standard'
-          ? programming.parse(STANDARD_PROGRAMMING)
-          : value,
-    ),
+  programming: programmingSchema,
   /** ECUs are activated in rising order. */
   order: z.number().int().default(0),
   /** Names of ECUs that must be activated before this one. */
@@ -240,9 +234,7 @@ export const vehicleSchema = z.strictObject({
 /** The vehicle with defaults filled in and identifiers as numbers. */
 export type Vehicle = z.infer<typeof vehicleSchema>;
 export type VehicleEcu = Vehicle['ecus'][number];
-export type EcuProgramming = VehicleEcu['programming'];
 export type EcuDatum = VehicleEcu['data'][string];
 export type EcuCommand = VehicleEcu['commands'][string];
 export type ConditionRule = Vehicle['conditions'][number];
 export type ConditionGate = ConditionRule['gates'][number];
-export type ProgrammingStepPolicy = z.infer<typeof step>;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Changed, DriverResult, RollbackOrder, Target } from '../../src/campaign/ports.ts';
 import { fromHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
-import { STANDARD_PROGRAMMING } from '../../src/vehicle/schema.ts';
+import { STANDARD_PROGRAMMING } from '../../src/vehicle/programming-schema.ts';
 import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { plainOf } from '../support/secured-message.ts';
 import { start } from './ecu-driver-support.ts';

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Target } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
+import { STANDARD_PROGRAMMING } from '../../src/vehicle/programming-schema.ts';
 import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { ascii, ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
@@ -48,6 +49,31 @@ describe('tester present', () => {
     }
     expect(kept).toContain('37 on');
     expect(ecu.keptAlive).toBe(false);
+  });
+
+  it.each([
+    ['functional', 'all-ecus'],
+    ['physical', 'this-ecu'],
+    ['none', 'off'],
+  ] as const)('with %s is %s while other ECUs are silent', async (keepAlive, whom) => {
+    const ecu = new ScriptedEcu({
+      ...{ '22F186': '62F18601', '10': '5003003201F4', '85': 'C502', '28': '6801' },
+      ...{ '34': '7F3422' },
+    });
+    const kept: [string, string][] = [];
+    const request = ecu.request.bind(ecu);
+    ecu.request = (bytes, options) => {
+      kept.push([toHex(bytes.subarray(0, 2)).toUpperCase(), ecu.kept]);
+      return request(bytes, options);
+    };
+    const fields = { ...STANDARD, programming: { ...STANDARD_PROGRAMMING, keepAlive } };
+    const driver = new UdsEcuDriver({ ecu: ecuOf(fields), requester: ecu, clock: ecu.clock });
+    await ecu.clock.within(600_000, driver.activate(target));
+    const before = keepAlive === 'none' ? 'off' : 'this-ecu';
+    expect(kept).toContainEqual(['1003', before]);
+    expect(kept).toContainEqual(['8502', whom]);
+    expect(kept).toContainEqual(['3400', whom]);
+    expect(ecu.kept).toBe('off');
   });
 
   it('ends also where the ECU refuses the session', async () => {

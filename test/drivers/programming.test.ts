@@ -813,7 +813,7 @@ describe('ECUs of others', () => {
     expect(ecu.log.slice(-6)).toEqual(['22F186', '22F186', '22F186', '22F189', '22F195', '22FD01']);
   });
 
-  it.each(['11', '12', '31', '7E', '7F'])(
+  it.each(['11', '12', '13', '31', '7E', '7F'])(
     '"try" goes on after NRC %s, and after no other',
     async (nrc) => {
       const ecu = new ScriptedEcu({ ...PLAIN, '22F186': '62F18601', '8502': `7F85${nrc}` });
@@ -886,7 +886,7 @@ describe('ECUs of others', () => {
       requester: ecu,
       clock: ecu.clock,
       runCommand: async (command, seed) => {
-        asked.push(`${command} ${seed}`);
+        asked.push(`${command.file} ${seed}`);
         return 'AABB\n';
       },
     });
@@ -896,7 +896,7 @@ describe('ECUs of others', () => {
     const without = driverOf(new ScriptedEcu(WILLING), {
       security: { algorithm: 'command', command: './key' },
     });
-    expect(failureOf(await without.stage(target)).reason).toContain('may not run commands');
+    expect(failureOf(await without.stage(target)).reason).toContain('may not run programs');
   });
 });
 

@@ -5,6 +5,7 @@ import type { ApprovalQuestion } from '../../src/campaign/ports.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { BusSilence } from '../../src/drivers/bus-silence.ts';
 import { CgwApprover } from '../../src/drivers/cgw-approver.ts';
+import { downloadRequest } from '../../src/drivers/download-request.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import { Exchange } from '../../src/drivers/exchange.ts';
 import {
@@ -13,13 +14,19 @@ import {
   startRoutine,
   writeDid,
 } from '../../src/drivers/provision-access.ts';
-import { downloadRequest, programmingSequence } from '../../src/drivers/sequence.ts';
+import { programmingSequence } from '../../src/drivers/sequence.ts';
 import { CAMPAIGN } from '../support/ecu-bench.ts';
 import { ecuOf, imageOf, ScriptedEcu } from './support.ts';
 
 const image = imageOf(Uint8Array.of(1, 2, 3, 4));
 const input = (change: Record<string, unknown> = {}) => ({
-  ...{ ecu: ecuOf(change), image, metadata: new Uint8Array(3), fingerprint: Uint8Array.of(1) },
+  digests: { whole: image.sha256, each: new Map<number, string>() },
+  ...{ ecu: ecuOf(change), metadata: new Uint8Array(3), wallMs: 0 },
+  layout: {
+    erase: [{ address: 0x0800_0000, size: 4 }],
+    ranges: [{ address: 0x0800_0000, size: 4, source: image }],
+    carried: 4,
+  },
 });
 const SKIP_ALL = {
   programming: {
@@ -55,7 +62,7 @@ describe('the steps', () => {
       'programming session required',
       'transfer required',
     ]);
-    expect(steps.at(-1)).toMatchObject({ erase: undefined, check: undefined });
+    expect(steps.at(-1)).toMatchObject({ erase: [], check: undefined });
   });
 
   it.each(['controlDtcSetting', 'communicationControl'])(
@@ -73,8 +80,12 @@ describe('the steps', () => {
 
   it('ask for the rest of a download behind what is there', () => {
     const ecu = ecuOf();
-    expect(toHex(downloadRequest(ecu, 100, false, 0))).toBe('3400440800000000000064');
-    expect(toHex(downloadRequest(ecu, 100, true, 0x10))).toBe('3401440800001000000054');
+    expect(toHex(downloadRequest(ecu, { address: 0x0800_0000, size: 100 }, false, 0))).toBe(
+      '3400440800000000000064',
+    );
+    expect(toHex(downloadRequest(ecu, { address: 0x0800_0000, size: 100 }, true, 0x10))).toBe(
+      '3401440800001000000054',
+    );
   });
 });
 

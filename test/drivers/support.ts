@@ -5,7 +5,7 @@ import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { sleep } from '../../src/core/clock.ts';
 import type { ImageSource } from '../../src/image/image-source.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
-import type { RequestOptions, UdsReply, UdsRequester } from '../../src/uds/reply.ts';
+import type { KeepAlive, RequestOptions, UdsReply, UdsRequester } from '../../src/uds/reply.ts';
 import { findEcu } from '../../src/vehicle/load.ts';
 import { type VehicleEcu, vehicleSchema } from '../../src/vehicle/schema.ts';
 
@@ -39,6 +39,7 @@ export class ScriptedEcu implements UdsRequester {
   /** Everything that was sent: `10 03` physical, `*10 83` functional. */
   readonly log: string[] = [];
   keptAlive = false;
+  kept: KeepAlive = 'off';
   readonly #table: Map<string, Answer[]>;
 
   constructor(table: Record<string, Answer | Answer[]>, clock = new VirtualClock(CLOCK_START)) {
@@ -102,8 +103,9 @@ export class ScriptedEcu implements UdsRequester {
     this.log.push(`*${toHex(request).toUpperCase()}`);
   }
 
-  keepAlive(on: boolean): void {
-    this.keptAlive = on;
+  keepAlive(whom: KeepAlive): void {
+    this.kept = whom;
+    this.keptAlive = whom !== 'off';
   }
 }
 

@@ -281,9 +281,9 @@ describe('orders with authority', () => {
   it('keep the session and speak to all as without', async () => {
     const ecu = new ScriptedEcu({});
     const requester = new SecuredRequester(ecu, { role: 'tester', key: KEY });
-    requester.keepAlive(true);
+    requester.keepAlive('all-ecus');
     expect(ecu.keptAlive).toBe(true);
-    requester.keepAlive(false);
+    requester.keepAlive('off');
     expect(ecu.keptAlive).toBe(false);
     await requester.broadcast(fromHex('1083'));
     expect(ecu.log).toEqual(['*1083']);

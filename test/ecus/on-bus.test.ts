@@ -154,9 +154,9 @@ describe('on a wire', () => {
     const client = requesterFor('EDT');
     await clock.within(1000, client.broadcast(Uint8Array.of(0x10, 0x03)));
     await clock.within(1000, client.broadcast(Uint8Array.of(0x28, 0x01, 0x01)));
-    client.keepAlive(true);
+    client.keepAlive('all-ecus');
     expect(await cyclic(20_000)).toBe(0);
-    client.keepAlive(false);
+    client.keepAlive('off');
     await cyclic(5100); // S3 ends the session, and with it the silence
     expect(await cyclic(1000)).toBe(10);
     await clock.within(1000, client.broadcast(Uint8Array.of(0x11, 0x01)));

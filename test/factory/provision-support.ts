@@ -152,7 +152,7 @@ export class Factory {
   #lossy(client: UdsRequester): UdsRequester {
     return {
       broadcast: (request) => client.broadcast(request),
-      keepAlive: (on) => client.keepAlive(on),
+      keepAlive: (whom) => client.keepAlive(whom),
       request: async (request, options) => {
         const at = this.lost.findIndex((start) => toHex(request).startsWith(start.toLowerCase()));
         if (at < 0) return client.request(request, options);

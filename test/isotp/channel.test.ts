@@ -234,7 +234,7 @@ describe('a fault', () => {
 
   it('a receiver that is never ready ends the message when the total time is over', async () => {
     const { waitLimitMs } = transportConfig({
-      ...{ fd: false, transport: { blockSize: 'auto', stMin: 0, padding: 0xcc } },
+      ...{ fd: false, transport: { blockSize: 'auto', stMin: 0, sendStMin: 0, padding: 0xcc } },
       timing: { waitLimitMs: 3100 },
     });
     const tester = end(testerBus, normal, { waitLimitMs: waitLimitMs! });

@@ -131,3 +131,20 @@ describe('what nobody waits for', () => {
     expect(sender.idle).toBe(false);
   });
 });
+
+describe('our own least separation', () => {
+  it.each([
+    [0x05, 0x00, 5],
+    [0x05, 0x0a, 10],
+    [0xf5, 0x00, 0.5],
+    [0xf5, 0x01, 1],
+    [0x00, 0x00, 0],
+  ])('%i beside an STmin of %i is %f ms', (sendStMin, stMin, expectedMs) => {
+    const sender = begun({ sendStMin }, 3);
+    sender.flowControl(go(stMin), 20);
+    expect(sender.pull(20)).toBeDefined();
+    sender.confirmed(21);
+    if (expectedMs > 0) expect(sender.pull(21 + expectedMs - 0.1)).toBeUndefined();
+    expect(sender.pull(21 + expectedMs)).toBeDefined();
+  });
+});

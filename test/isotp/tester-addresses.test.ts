@@ -36,11 +36,15 @@ describe.each<[AddressSpec, string, string | undefined]>([
     'normal-fixed 18DB33F1/- 18DBF133/- 29',
   ],
   [
-    { mode: 'extended', ...ids, functional: 0x7df, ecu: 0x05, tester: 0xf1 },
+    { mode: 'extended', ...ids, functional: 0x7df, ecu: 0x05, tester: 0xf1, functionalEcu: 0xef },
     'extended 7E1/5 7E9/F1',
-    'extended 7DF/FE 7E9/F1',
+    'extended 7DF/EF 7E9/F1',
   ],
-  [{ mode: 'extended', ...ids, ecu: 0x05, tester: 0xf1 }, 'extended 7E1/5 7E9/F1', undefined],
+  [
+    { mode: 'extended', ...ids, ecu: 0x05, tester: 0xf1, functionalEcu: 0xfe },
+    'extended 7E1/5 7E9/F1',
+    undefined,
+  ],
   [
     { mode: 'mixed', ...ids, functional: 0x7df, extension: 0x99 },
     'mixed 7E1/99 7E9/99',

@@ -291,7 +291,7 @@ export class AttackedVehicle {
     return {
       request: (request, options) => client.request(changed(request), options),
       broadcast: (request) => client.broadcast(changed(request)),
-      keepAlive: (on) => client.keepAlive(on),
+      keepAlive: (whom) => client.keepAlive(whom),
     };
   }
 

@@ -16,7 +16,6 @@ import { isWanted } from '../../src/uds/client-strays.ts';
 const config: ClientConfig = {
   timing: { p2Ms: 100, p2StarMs: 1000, pendingLimitMs: 9000 },
   s3Ms: 2000,
-  functionalKeepAlive: true,
 };
 
 class Steps {
@@ -31,7 +30,7 @@ class Steps {
   }
 
   get dueMs(): number | undefined {
-    return clientDue(this.state, config)?.dueMs;
+    return clientDue(this.state)?.dueMs;
   }
 
   get reply(): unknown {

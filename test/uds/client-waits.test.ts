@@ -130,7 +130,7 @@ describe('an answer that has begun', () => {
 });
 
 test('a client that is closed keeps no session and runs no timer', async () => {
-  client.keepAlive(true);
+  client.keepAlive('all-ecus');
   await clock.advance(1);
   expect(clock.pending()).toEqual([expect.stringContaining('S3')]);
   client.close();

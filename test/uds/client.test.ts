@@ -305,7 +305,7 @@ describe('queue', () => {
   });
 
   test('close ends all of them and leaves no timer', async () => {
-    client.keepAlive(true);
+    client.keepAlive('all-ecus');
     const replies = [client.request(fromHex('22f190')), client.request(fromHex('22f18a'))];
     const broadcast = client.broadcast(fromHex('8502'));
     const failed = expect(broadcast).rejects.toMatchObject({ code: 'TRANSPORT' });
@@ -362,8 +362,8 @@ describe('broadcast', () => {
 
 describe('tester present', () => {
   test('goes to all every 2 s, also while a request is under way', async () => {
-    client.keepAlive(true);
-    client.keepAlive(true);
+    client.keepAlive('all-ecus');
+    client.keepAlive('all-ecus');
     script = () => [
       [100, '7f3178'],
       [4900, '7101ff00'],
@@ -372,7 +372,7 @@ describe('tester present', () => {
     await clock.advance(1500);
     expect(heardByAll.map(({ text }) => text)).toEqual(['3e80', '3e80', '3e80']);
     expect(heardByAll.map(({ atMs }) => Math.round(atMs / 100) * 100)).toEqual([2000, 4000, 6000]);
-    client.keepAlive(false);
+    client.keepAlive('off');
     await clock.advance(10_000);
     expect(heardByAll.length).toBe(3);
     expect(clock.pending()).toEqual([]);
@@ -381,7 +381,7 @@ describe('tester present', () => {
   test('to the one ECU only when no request does the same', async () => {
     start();
     client = new UdsClient({ connection: physical.a, clock, timing });
-    client.keepAlive(true);
+    client.keepAlive('all-ecus');
     script = (request) => (request === '3e80' ? [] : [[3000, '62f19001']]);
     await ask('22f190', {});
     expect(heard).toEqual(['22f190']);
@@ -395,10 +395,27 @@ describe('tester present', () => {
     expect(heard.filter((text) => text === '3e80').length).toBe(2);
   });
 
+  test('to this ECU goes to it alone, where nothing else was asked for 2 s', async () => {
+    client.keepAlive('this-ecu');
+    script = (request) => (request === '3e80' ? [] : [[3000, '62f19001']]);
+    await ask('22f190', {});
+    expect([heard, heardByAll]).toEqual([['22f190'], []]);
+    await clock.advance(1999);
+    expect(heard).toEqual(['22f190']);
+    await clock.advance(2);
+    expect([heard, heardByAll]).toEqual([['22f190', '3e80'], []]);
+    client.keepAlive('all-ecus');
+    await clock.advance(2001);
+    expect([heard.length, heardByAll.length]).toEqual([2, 1]);
+    client.keepAlive('off');
+    await clock.advance(10_000);
+    expect([heard.length, heardByAll.length]).toEqual([2, 1]);
+  });
+
   test('a refusal of it is not taken for the answer to the next request', async () => {
     start();
     client = new UdsClient({ connection: physical.a, clock, timing });
-    client.keepAlive(true);
+    client.keepAlive('all-ecus');
     script = (request) => (request === '3e80' ? [[20, '7f3e7f']] : []);
     await clock.advance(2005);
     expect(line(await ask('22f190'))).toBe('silent P2');
@@ -408,10 +425,10 @@ describe('tester present', () => {
 test('client and server keep a session together for a minute', async () => {
   const server = new UdsServer({ physical: physical.b, functional: functional.b, clock });
   expect(line(await ask('1003', {}, 100))).toBe('5003003201f4');
-  client.keepAlive(true);
+  client.keepAlive('all-ecus');
   await clock.advance(60_000);
   expect(server.session).toBe(3);
-  client.keepAlive(false);
+  client.keepAlive('off');
   await clock.advance(7100);
   expect(server.session).toBe(1);
 });

@@ -64,7 +64,7 @@ test('blocks of 4095 bytes, answers longer than P2, sessions kept', async () => 
     expectPositive(await clock.within(10_000, client.request(request)), toHex(request));
 
   expect(toHex(await ask(fromHex('1003')))).toBe('5003003201f4');
-  client.keepAlive(true);
+  client.keepAlive('all-ecus');
   for (let counter = 1; counter <= 30; counter++) {
     const answer = await ask(transferData.encodeRequest(counter, new Uint8Array(4093)));
     expect(toHex(answer)).toBe(toHex(transferData.encodeResponse(counter)));

@@ -33,8 +33,8 @@ export function seedKeyCheck(
   provisioned: () => string | null,
 ): SeedKeyCheck | undefined {
   if (security.algorithm === 'none') return undefined;
-  const { simulated } = algorithmOf(security);
-  if (simulated === undefined) {
+  const sizes = algorithmOf(security).simulated?.(security);
+  if (sizes === undefined) {
     const known = ['none', ...SIMULATED_ALGORITHMS];
     throw new InputError(
       `${ecuName}.security`,
@@ -42,7 +42,7 @@ export function seedKeyCheck(
     );
   }
   return {
-    ...simulated,
+    ...sizes,
     level: security.level,
     accepts: (seed, key) => {
       const fits = (made: KeyResult): boolean =>

@@ -2,9 +2,13 @@
 
 import { readFile } from 'node:fs/promises';
 import type { EcuEvent } from '../../../ecus/bootloader/device.ts';
-import type { FactoryImage } from '../../../ecus/bootloader/factory/factory-image.ts';
+import {
+  builtInFactoryImage,
+  type FactoryImage,
+} from '../../../ecus/bootloader/factory/factory-image.ts';
 import type { EcuFaults } from '../../../ecus/bootloader/faults.ts';
 import { type CreateEcuOptions, createEcu } from '../../../ecus/create-ecu.ts';
+import { ForeignEcu, isOfAnotherMake } from '../../../ecus/foreign/foreign-ecu.ts';
 import type { CanBus } from '../../bus/can-bus.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { Context } from '../../core/context.ts';
@@ -19,6 +23,7 @@ import { formatBytes } from '../../core/units.ts';
 import { type BusOptions, isAlone, openCommandBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import { findEcu } from '../../vehicle/load.ts';
+import type { VehicleEcu } from '../../vehicle/schema.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from '../context.ts';
 
 export interface FlashOptions extends CommonOptions, BusOptions {
@@ -32,9 +37,13 @@ export interface FlashOptions extends CommonOptions, BusOptions {
 export function ecu(name: string, options: FlashOptions): Promise<void> {
   return runCommand(options, async (context) => {
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
-    findEcu(vehicle, name); // reports an unknown name before a bus is opened
+    // A wrong name is reported before a bus is opened.
+    const described = findEcu(vehicle, name);
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
+    if (isOfAnotherMake(described)) {
+      return runForeignEcu(described, { ...simulation, bus: opened.bus }, context, opened.why);
+    }
     const running = await createEcu({
       ...simulation,
       name,
@@ -51,6 +60,41 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
     return end === 'failed' ? ExitCode.ecuFailed : ExitCode.success;
   });
 }
+
+/** An ECU with the profile of another make follows its fields strictly; faults are for ECUs of can-ota. */
+async function runForeignEcu(
+  ecu: VehicleEcu,
+  simulation: Awaited<ReturnType<typeof simulationOptions>> & { readonly bus: CanBus },
+  context: Context,
+  why: string,
+): Promise<ExitCode> {
+  const { name, profile } = ecu;
+  const { faults = {}, factoryImage = builtInFactoryImage(name), ...parts } = simulation;
+  if (Object.keys(faults).length > 0) {
+    throw new InputError(
+      '--fault',
+      `${name} has the profile ${profile}: faults are for ECUs of can-ota`,
+    );
+  }
+  const running = await ForeignEcu.start({
+    ...{ ...parts, ecu, logger: context.logger, maxBlockLength: FOREIGN_BLOCK_LENGTH },
+    factoryImage: factoryImage.image,
+    onBoot: (version) => {
+      context.emit({ kind: 'boot', ecu: name, version: version ?? null });
+      context.say(
+        `${name}: ${version === undefined ? 'stays in its bootloader' : `runs ${version}`}`,
+      );
+    },
+  });
+  context.say(`${name} (${profile}) on ${why}; flash in ${parts.storage.location}; Ctrl-C ends`);
+  announceReady();
+  await untilAborted(context.signal);
+  running.close();
+  return ExitCode.success;
+}
+
+/** 2 KiB of data in a block. */
+const FOREIGN_BLOCK_LENGTH = 0x802;
 
 /** What `ecu` and `cgw` have in common: storage, factory image, faults, keys, the machine's clock and random. */
 export async function simulationOptions(

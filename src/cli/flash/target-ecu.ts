@@ -8,12 +8,8 @@ import type { OrderAuthority } from '../../drivers/secured-requester.ts';
 import { loadVehicle, withFd } from '../../onboard/vehicle-file.ts';
 import { authorityOf, ecuWithSecret, secretsOf } from '../../onboard/vehicle-secrets.ts';
 import { findEcu } from '../../vehicle/load.ts';
-import {
-  ecuSchema,
-  STANDARD_PROGRAMMING,
-  type Vehicle,
-  type VehicleEcu,
-} from '../../vehicle/schema.ts';
+import { STANDARD_PROGRAMMING } from '../../vehicle/programming-schema.ts';
+import { ecuSchema, type Vehicle, type VehicleEcu } from '../../vehicle/schema.ts';
 import { adviceByFile, adviceByOptions, type TargetOptions } from './target-advice.ts';
 
 const IDENTIFIERS = /^([0-9a-fA-F]{3}|[0-9a-fA-F]{8}):([0-9a-fA-F]{3}|[0-9a-fA-F]{8})$/;

@@ -56,7 +56,9 @@ export function inspect(argument: string, options: InspectOptions): Promise<void
   return runCommand(options, async (context) => {
     const at = await splitAddress(argument, 'file');
     await using image = await openFlashFile(at, 'file', rawOf(options));
-    const { format, segments = [], length: bytes, start, sha256: digest } = image;
+    const { format, start, sha256: digest } = image;
+    const { segments, dataOffset } = image.map ?? { segments: [], dataOffset: 0 };
+    const bytes = image.length - dataOffset;
     const inspected: InspectedImage = { format, segments, bytes, start, digest };
     context.emit(inspected);
     show(at.file, inspected, image.facts, context);

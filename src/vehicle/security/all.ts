@@ -1,12 +1,15 @@
 // All seed and key algorithms for `security` of the vehicle file. A new one is a file here and a line in this list.
 
 import { z } from 'zod';
-import type { KeyResult, KeySources } from './algorithm.ts';
+import { aesCmac } from './aes-cmac.ts';
+import type { KeyResult, KeySources, SimulatedSizes } from './algorithm.ts';
+import { arithmetic } from './arithmetic.ts';
 import { command } from './command.ts';
 import { hmacSha256 } from './hmac-sha256.ts';
+import { module } from './module.ts';
 import { xor } from './xor.ts';
 
-const ALGORITHMS = [hmacSha256, xor, command] as const;
+const ALGORITHMS = [hmacSha256, aesCmac, xor, arithmetic, command, module] as const;
 
 export const securitySchema = z.discriminatedUnion('algorithm', [
   z.strictObject({ algorithm: z.literal('none') }),
@@ -18,16 +21,15 @@ export type EcuSecurity = z.infer<typeof securitySchema>;
 /** `security` of an ECU with a seed and a key. */
 export type SeedKeySecurity = Exclude<EcuSecurity, { algorithm: 'none' }>;
 
-type WithSecret<Each> = Each extends unknown ? ('secret' extends keyof Each ? Each : never) : never;
 /** `security` of an ECU whose key may come from its provisioning. */
-export type ProvisionedSecurity = WithSecret<EcuSecurity>;
+export type ProvisionedSecurity = Extract<EcuSecurity, { algorithm: 'hmac-sha256' }>;
 
 /** A row without the type of its fields: the schema has checked that they belong to the algorithm. */
 interface Algorithm {
   readonly name: string;
   readonly decisive: string;
   readonly provisioned?: boolean;
-  readonly simulated?: { readonly seedBytes: number; readonly keyBytes: number };
+  simulated?(fields: object): SimulatedSizes;
   keyFromSeed(
     fields: object,
     seed: Uint8Array,

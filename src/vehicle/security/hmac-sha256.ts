@@ -21,7 +21,7 @@ export const hmacSha256 = securityAlgorithm({
   },
   decisive: 'security.secret',
   provisioned: true,
-  simulated: { seedBytes: 16, keyBytes: KEY_BYTES },
+  simulated: () => ({ seedBytes: 16, keyBytes: KEY_BYTES }),
   keyFromSeed({ secret }, seed, { provisioned }) {
     const counts = secret ?? provisioned;
     if (counts === undefined) return { reason: undefined };

@@ -12,7 +12,7 @@ export const xor = securityAlgorithm({
   summary: 'seed xor constant',
   texts: { constant: 'the bytes, repeated over the seed, as hexadecimal digits.' },
   decisive: 'security.constant',
-  simulated: { seedBytes: 16, keyBytes: 16 },
+  simulated: () => ({ seedBytes: 16, keyBytes: 16 }),
   keyFromSeed({ constant }, seed) {
     const bytes = fromHex(constant);
     return { key: seed.map((byte, index) => byte ^ byteAt(bytes, index % bytes.length)) };

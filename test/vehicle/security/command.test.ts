@@ -2,30 +2,31 @@
 
 import { expect, it } from 'vitest';
 import { fromHex, toHex } from '../../../src/core/bytes.ts';
+import type { KeyProgram } from '../../../src/vehicle/security/algorithm.ts';
 import { command } from '../../../src/vehicle/security/command.ts';
 
 const SEED = fromHex('00ff');
-const FIELDS = { command: './key' };
+const FIELDS = { command: './key', level: 1 };
 
 it('hands over the seed as digits and reads the key from the line', async () => {
-  const calls: string[][] = [];
+  const calls: [KeyProgram, string][] = [];
   const made = await command.keyFromSeed(FIELDS, SEED, {
     runCommand: async (...args) => {
       calls.push(args);
       return ' a1b2\n';
     },
   });
-  expect(calls).toEqual([['./key', '00ff']]);
+  expect(calls).toEqual([[{ kind: 'command', file: './key' }, '00ff']]);
   expect(made.key && toHex(made.key)).toBe('a1b2');
 });
 
 it('says why there is no key', async () => {
   expect(await command.keyFromSeed(FIELDS, SEED, {})).toEqual({
-    reason: 'security.algorithm is "command", and this process may not run commands',
+    reason: 'security.algorithm is "command", and this process may not run programs',
   });
   const empty = { runCommand: async () => '\n' };
   expect(await command.keyFromSeed(FIELDS, SEED, empty)).toEqual({
-    reason: './key printed no key',
+    reason: './key gave no key',
   });
   const words = { runCommand: async () => 'no such seed\n' };
   expect(await command.keyFromSeed(FIELDS, SEED, words)).toEqual({

@@ -15,7 +15,7 @@ const SEED = new TextEncoder().encode('Hi There');
 const KEY = 'b0344c61d8db38535ca8afceaf0bf12b';
 
 it('is the first half of the HMAC', async () => {
-  const made = await hmacSha256.keyFromSeed({ secret: SECRET }, SEED, {});
+  const made = await hmacSha256.keyFromSeed({ secret: SECRET, level: 1 }, SEED, {});
   expect(made.key && toHex(made.key)).toBe(KEY);
 });
 
@@ -27,7 +27,7 @@ it('takes the provisioned key where the vehicle file has none, and only there', 
   const made = await keyFromSeed(without, SEED, { provisioned: SECRET });
   expect(made.key && toHex(made.key)).toBe(KEY);
   expect(await keyFromSeed(without, SEED, {})).toEqual({ reason: undefined });
-  const own = await hmacSha256.keyFromSeed({ secret: SECRET }, SEED, {
+  const own = await hmacSha256.keyFromSeed({ secret: SECRET, level: 1 }, SEED, {
     provisioned: 'ff'.repeat(16),
   });
   expect(own.key && toHex(own.key)).toBe(KEY);

@@ -1,0 +1,9 @@
+// A program that an ECU runs from its RAM.
+
+import type { ImageSource, SegmentMap } from './image-source.ts';
+
+export interface CalledProgram {
+  readonly image: ImageSource & { readonly map: SegmentMap };
+  /** Address where it begins. */
+  readonly call: number;
+}
