@@ -276,7 +276,10 @@ function addFlash(program: Command): void {
             '<ecu>',
             'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
           )
-          .argument('<image>', 'file to program'),
+          .argument(
+            '<image>',
+            'file to program: Intel HEX, S-records, ELF, VBF or raw data (FILE@0x08000000)',
+          ),
       ),
     ),
   )
@@ -304,7 +307,12 @@ function addFlash(program: Command): void {
       'security access of REQUEST:RESPONSE: first 16 bytes of HMAC-SHA256(key, seed)',
     )
     .option('--xor-key <hex>', 'security access of REQUEST:RESPONSE: seed xor key')
+    .option(
+      '--profile <name>',
+      'how ECUs of this make are programmed, for REQUEST:RESPONSE: a profile or a file',
+    )
     .option('--level <number>', 'security access level, odd', address)
+    .option('--raw', 'take the file as raw data, whatever it looks like')
     .action(async (ecuName, image, options) =>
       (await import('./flash/flash.ts')).flash(ecuName, image, options),
     );

@@ -35,6 +35,21 @@ export interface Layout {
 const ERASED = 0xff;
 const PIECE_BYTES = 64 * 1024;
 
+/** Why an ECU that takes one range at its own address does not take the image; undefined: it does. */
+function misplacedText({ name, memory }: VehicleEcu, { map }: ImageSource): string | undefined {
+  const [first, second] = map?.segments ?? [];
+  if (second !== undefined) {
+    return (
+      `the image for ${name} has ${map?.segments.length} segments, and its bootloader takes one range: fill the gaps with ` +
+      '"can-ota image convert FILE --out NEW.bin --fill 0xFF" (or set programming.segments for an ECU of another make)'
+    );
+  }
+  return first === undefined || first.address === memory.address
+    ? undefined
+    : `the image for ${name} begins at ${hexNumber(first.address, 8)}, the bank at ${hexNumber(memory.address, 8)} ` +
+        '(memory.address): nothing was sent; correct the vehicle file, or take the right image';
+}
+
 /** The argument of `layOut` for a target. */
 export function encryptedOf({
   encryption,
@@ -64,8 +79,9 @@ export function layOut(
   encrypted: number | undefined,
 ): Exchanged<Layout> {
   const { memory, programming } = ecu;
-  if (programming.segments === 'payload' || encrypted !== undefined) {
-    // The bootloader reads the map by itself, or decrypts before anything can be read.
+  if (programming.segments === 'one' || encrypted !== undefined) {
+    const misplaced = encrypted === undefined ? misplacedText(ecu, image) : undefined;
+    if (misplaced !== undefined) return failure('IMAGE_INVALID', misplaced);
     const range = { address: memory.address, size: encrypted ?? image.length };
     const erase = eraseRanges([range], memory);
     return {

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { InputError } from '../core/errors.ts';
 import { isVersionText } from '../core/names.ts';
 import type { FirstImage } from '../drivers/first-image.ts';
-import { openImageFile } from '../image/image-file.ts';
+import { openRawFile } from '../image/image-file-formats.ts';
 import { FIRST_LINE_BYTES, versionFromDigest, versionInImage } from '../uds/first-image.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
@@ -39,7 +39,7 @@ export async function openFirstImages(
     }
     if (byEcu.has(name)) throw new InputError(OPTION, `two images for ${name}: give one`);
     const { file, version } = await splitPlace(place);
-    const image = opened.use(await openImageFile(file, OPTION));
+    const image = opened.use(await openRawFile(file, OPTION));
     if (image.length > memory.bankSize) {
       throw new InputError(
         OPTION,

@@ -110,6 +110,21 @@ export async function openFlashFile(
   };
 }
 
+/**
+ * A file of raw data, for what has no place for addresses yet. Throws InputError for a flash file with addresses, whose text
+ * would otherwise be written into the ECU as it is.
+ */
+export async function openRawFile(file: string, option: string): Promise<FlashFile> {
+  const image = await openFlashFile({ file }, option, { told: false });
+  if (image.format === 'raw') return image;
+  await image[Symbol.asyncDispose]();
+  throw new InputError(
+    option,
+    `${file} is a flash file with addresses (${image.format}), raw data are expected here: ` +
+      `make them with "can-ota image convert ${file} --out NEW.bin"; can-ota flash takes the file as it is`,
+  );
+}
+
 function rawAt(raw: RawData | undefined, address: number | undefined): RawData | undefined {
   return address === undefined ? raw : { told: true, address };
 }

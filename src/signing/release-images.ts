@@ -1,7 +1,7 @@
 // Uploads images of signed releases again to a backend that has lost them, without a new signature.
 
 import { InputError } from '../core/errors.ts';
-import { openImageFile } from '../image/image-file.ts';
+import { openRawFile } from '../image/image-file-formats.ts';
 import type { ReleaseWork } from './push.ts';
 import { newestTargets } from './release.ts';
 import { listed } from './release-list.ts';
@@ -16,7 +16,7 @@ export async function pushImages(work: ReleaseWork, files: readonly string[]): P
   const releases = listed((await newestTargets(folder)).targets);
   const images: { file: string; release: (typeof releases)[number] }[] = [];
   for (const file of files) {
-    await using image = await openImageFile(file, 'FILE');
+    await using image = await openRawFile(file, 'FILE');
     const found = releases.filter(({ sha256 }) => sha256 === image.sha256);
     if (found.length === 0) {
       throw new InputError(

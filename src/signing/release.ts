@@ -3,7 +3,7 @@
 import { InputError } from '../core/errors.ts';
 import { present } from '../core/present.ts';
 import { sameVersion } from '../core/version-order.ts';
-import { openImageFile } from '../image/image-file.ts';
+import { openRawFile } from '../image/image-file-formats.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
 import type { CeremonyOutcome } from './ceremony.ts';
 import { requireCurrent } from './compare.ts';
@@ -39,7 +39,7 @@ export async function add(
 ): Promise<PublishState> {
   const { context, ceremony, backend } = work;
   if (backend !== undefined) await requireCurrent(work.folder, backend);
-  await using image = await openImageFile(file, 'FILE');
+  await using image = await openRawFile(file, 'FILE');
   const { length, sha256 } = image;
   const { ecu, version } = choice;
   const name = `${ecu}-${version}-${sha256.slice(0, 12)}.bin`;

@@ -215,7 +215,7 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     activation:
       'bank: routines 0210 to 0213 and DID FD00; reset: the reset runs the new image at once.',
     segments:
-      'How an image of several segments travels. each: one 34, 36 and 37 for each; payload: its canonical form, which the bootloader reads.',
+      'How an image of several segments is transferred. each: one 34, 36 and 37 for each segment; one: it is refused, because the bootloader takes one range.',
     maxBlockLength: 'Upper limit for blocks of 36, whatever the ECU offers, bytes.',
     keepAlive:
       'TesterPresent (3E 80) for an ECU that was not asked anything for a while. functional: as physical, and to all ECUs while 28 or 85 hold; physical: to this ECU alone; none: never.',

@@ -134,11 +134,8 @@ export const programmingFields = z.strictObject({
   dependenciesStatus: routineStatus([]),
   /** `bank`: routines 0210 to 0212 and FD00. `reset`: one bank, the reset runs the new image at once. */
   activation: z.enum(['bank', 'reset']).default('bank'),
-  /**
-   * How an image of several segments travels: `each`: one 34, 36, 37 a segment; `payload`: its canonical form, which the
-   * bootloader reads.
-   */
-  segments: z.enum(['payload', 'each']).default('payload'),
+  /** `each`: one 34, 36 and 37 for each segment of an image; `one`: an image of several segments is refused. */
+  segments: z.enum(['one', 'each']).default('one'),
   /** Upper limit for maxNumberOfBlockLength, whatever the ECU offers. */
   maxBlockLength: z.number().int().min(3).max(0xffff_ffff).default(0xfff),
   /** TesterPresent: `functional` goes to all ECUs while 28 or 85 hold, and otherwise to this one, like `physical`. */

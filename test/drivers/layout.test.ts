@@ -83,12 +83,16 @@ describe('the ranges', () => {
     expect(await ranges(plain, { address: '0x8000', bankSize: 16 })).toEqual(['8000 010203']);
   });
 
-  it('are one for a bootloader that reads the map by itself, and for an encrypted image', async () => {
-    const own = layOut(ecuOf(), two, undefined);
-    expect(own).toMatchObject({ value: { carried: two.length } });
-    expect(own.ok && own.value.ranges).toEqual([
-      { address: 0x0800_0000, size: two.length, source: two },
-    ]);
+  it('are one for a bootloader that takes one range, and for an encrypted image', () => {
+    const refused = layOut(ecuOf(), two, undefined);
+    expect(refused.ok ? '' : refused.reason).toContain(
+      'has 2 segments, and its bootloader takes one',
+    );
+    const elsewhere = layOut(ecuOf(), imageAt(at(0x12, 3)), undefined);
+    expect(elsewhere.ok ? '' : elsewhere.reason).toContain(
+      'begins at 0x00000012, the bank at 0x08000000',
+    );
+    expect(layOut(ecuOf(), imageAt(at(0x0800_0000, 3)), undefined).ok).toBe(true);
     const encrypted = layOut(ecuOf(EACH), imageOf(new Uint8Array(100)), 80);
     expect(encrypted).toMatchObject({
       value: { erase: [{ size: 80 }], ranges: [{ size: 80 }], carried: 100 },

@@ -14,7 +14,7 @@ import { formatBytes, formatDuration } from '../../core/units.ts';
 import { UdsEcuDriver } from '../../drivers/ecu-driver.ts';
 import { Exchange, type ExchangeOptions } from '../../drivers/exchange.ts';
 import { readBootState } from '../../drivers/identification.ts';
-import { openImageFile } from '../../image/image-file.ts';
+import { openFlashFile, splitAddress } from '../../image/image-file-formats.ts';
 import { connectTester, openTesterBus, type TesterOptions } from '../../onboard/bus.ts';
 import { identityBeside, type MetadataOptions, metadataOf } from '../../onboard/flash-metadata.ts';
 import { runKeyCommand } from '../../onboard/key-command.ts';
@@ -36,6 +36,8 @@ import {
 interface FlashOptions extends CommonOptions, TesterOptions, TargetOptions, MetadataOptions {
   readonly version?: string;
   readonly fd?: boolean;
+  /** The file is raw data, whatever it looks like. */
+  readonly raw?: boolean;
 }
 
 /** The ECU as the person named it, on its bus. */
@@ -47,7 +49,9 @@ export function flash(name: string, file: string, given: FlashOptions): Promise<
   return runCommand(given, async (context) => {
     const options = { ...given, ...(await identityBeside(given)) };
     const { ecu, vehicle, advice, authority } = await targetEcu(name, options);
-    await using image = await openImageFile(file, 'image');
+    const at = await splitAddress(file, 'image');
+    const told = options.raw === true;
+    await using image = await openFlashFile(at, 'image', { told });
     const metadata = await metadataOf(options, { ecu, vehicle, file, image }, context.logger);
     await using opened = await openTesterBus(options, context, 'flash');
     context.say(

@@ -11,6 +11,8 @@ export interface TargetOptions extends SecretOptions {
   readonly vehicle?: string;
   readonly fd?: boolean;
   readonly address?: number;
+  /** Name of a profile of this package, or a file. */
+  readonly profile?: string;
   readonly hmacKey?: string;
   readonly xorKey?: string;
   readonly level?: number;

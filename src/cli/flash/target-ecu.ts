@@ -5,14 +5,22 @@ import { defined } from '../../core/optional.ts';
 import { firstIssue } from '../../core/schema-issue.ts';
 import type { Advice } from '../../drivers/advice.ts';
 import type { OrderAuthority } from '../../drivers/secured-requester.ts';
+import { readProfile } from '../../onboard/profiles.ts';
 import { loadVehicle, withFd } from '../../onboard/vehicle-file.ts';
 import { authorityOf, ecuWithSecret, secretsOf } from '../../onboard/vehicle-secrets.ts';
 import { findEcu } from '../../vehicle/load.ts';
+import { underProfile } from '../../vehicle/profile.ts';
 import { STANDARD_PROGRAMMING } from '../../vehicle/programming-schema.ts';
 import { ecuSchema, type Vehicle, type VehicleEcu } from '../../vehicle/schema.ts';
 import { adviceByFile, adviceByOptions, type TargetOptions } from './target-advice.ts';
 
 const IDENTIFIERS = /^([0-9a-fA-F]{3}|[0-9a-fA-F]{8}):([0-9a-fA-F]{3}|[0-9a-fA-F]{8})$/;
+
+/** Of an ECU that only its identifiers are known of: a file with addresses may go anywhere. */
+const UNKNOWN_ECU = {
+  memory: { address: 0x0800_0000, regions: [{ address: 0, size: 0xffff_ffff }] },
+  security: { algorithm: 'none' },
+};
 
 export interface TargetEcu {
   readonly ecu: VehicleEcu;
@@ -56,7 +64,11 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
   }
   const extended = request.length === 8;
   const functional = extended ? 0x18db33f1 : 0x7df;
-  const parsed = ecuSchema.safeParse({
+  const profile =
+    options.profile === undefined
+      ? { programming: STANDARD_PROGRAMMING }
+      : readProfile(options.profile, process.cwd());
+  const fields = {
     name: 'ECU',
     hardwareId: 'unknown',
     address: {
@@ -66,15 +78,12 @@ export async function targetEcu(name: string, options: TargetOptions): Promise<T
       functional,
       extended,
     },
-    memory: {
-      ...defined({ address: options.address }),
-      banks: 1,
-      bankSize: 0xffff_ffff,
-    },
-    security: securityOf(options),
-    // Nothing is known that its hardware id could be compared with.
-    programming: { ...STANDARD_PROGRAMMING, identify: 'skip' },
-  });
+    memory: { ...defined({ address: options.address }), banks: 1 },
+    ...defined({ security: securityOf(options) }),
+    // Its hardware id is not known, so it cannot be compared.
+    programming: { identify: 'skip' },
+  };
+  const parsed = ecuSchema.safeParse(underProfile(UNKNOWN_ECU, underProfile(profile, fields)));
   if (!parsed.success) {
     const issue = firstIssue(parsed.error);
     throw new InputError('ECU', `${name}: ${issue.path.join('.')}: ${issue.message}`);
@@ -91,5 +100,5 @@ function securityOf({ hmacKey, xorKey, level }: TargetOptions): unknown {
   const common = defined({ level });
   if (hmacKey !== undefined) return { algorithm: 'hmac-sha256', secret: hmacKey, ...common };
   if (xorKey !== undefined) return { algorithm: 'xor', constant: xorKey, ...common };
-  return { algorithm: 'none' };
+  return undefined;
 }
