@@ -54,6 +54,11 @@ const LEFT_OUT: readonly LeftOut[] = [
     why: 'man: test/cli/completion.slow.test.ts',
   },
   {
+    page: 'docs/image-files.md',
+    heading: 'Flash files',
+    why: 'files of a build: test/cli/image.world.test.ts runs the same commands with files of its own',
+  },
+  {
     page: 'docs/simulation.md',
     heading: 'The whole system under one seed',
     why: 'an hour of computing: test/cli/simulate.world.test.ts runs the same commands with fewer campaigns',
@@ -71,7 +76,7 @@ const LEFT_OUT: readonly LeftOut[] = [
 ];
 
 /** Programs besides can-ota that the blocks above may name. */
-const PROGRAMS = new Set(['npm', 'git', 'cd', 'sudo', 'echo', 'podman', 'man', 'can-ota']);
+const PROGRAMS = new Set(['npm', 'git', 'cd', 'sudo', 'echo', 'podman', 'make', 'man', 'can-ota']);
 
 const blocks = PAGES.flatMap((page) => readPage(page).blocks).filter(isShell);
 

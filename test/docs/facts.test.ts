@@ -62,7 +62,7 @@ describe('docs/protocols.md', () => {
     }
     const { p2Ms, p2StarMs, s3Ms, pendingLimitMs } = DEFAULT_SERVER_TIMING;
     const times = firstCells(page, 'Times of UDS');
-    expect(times).toHaveLength(6);
+    expect(times).toHaveLength(7);
     expect(text).toMatch(new RegExp(`^\\| P2 \\|.*\\| ${p2Ms} ms \\|$`, 'm'));
     expect(text).toMatch(new RegExp(`^\\| P2\\* \\|.*\\| ${p2StarMs} ms \\|$`, 'm'));
     expect(text).toMatch(new RegExp(`^\\| S3 \\|.*\\| ${s3Ms} ms \\|$`, 'm'));
