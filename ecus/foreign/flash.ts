@@ -16,8 +16,6 @@ interface Page {
   readonly blank: Uint8Array;
 }
 
-export type FlashProblem = 'outside' | 'not-erased';
-
 /** A byte that was never erased is FF and cannot be written. */
 export class ForeignFlash {
   readonly #memory: VehicleEcu['memory'];

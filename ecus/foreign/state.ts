@@ -2,7 +2,7 @@
 
 import type { ForeignFlash } from './flash.ts';
 
-export interface OpenDownload {
+interface OpenDownload {
   readonly address: number;
   readonly size: number;
   /** Bytes that have been written. */

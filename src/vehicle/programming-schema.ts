@@ -6,7 +6,7 @@ import { address32, byte } from './field-schema.ts';
 import { didId, routineId } from './layout-schema.ts';
 
 /** `try` goes on when the ECU answers that it does not know the service, sub-function, routine or identifier. */
-export const step = z.enum(['required', 'try', 'skip']);
+const step = z.enum(['required', 'try', 'skip']);
 
 /** What arguments may name of one range of memory. `end`: its last address. */
 export const RANGE: TemplateNames = { numbers: ['address', 'size', 'end'], bytes: [] };
@@ -32,7 +32,7 @@ function routineStatus(running: readonly number[]) {
 }
 
 /** The steps that a sequence may name. Identification comes before all of them, restoring the bus behind. */
-export const STEP_NAMES = [
+const STEP_NAMES = [
   'extendedSession',
   'controlDtcSetting',
   'communicationControl',
@@ -89,7 +89,7 @@ const sequence = z
     }
   });
 
-export const programmingFields = z.strictObject({
+const programmingFields = z.strictObject({
   sequence,
   /** Pause after the positive answer to 10 02, for an ECU that restarts into its bootloader and is deaf meanwhile. */
   sessionPauseMs: z.number().min(0).default(0),
