@@ -32,16 +32,25 @@ function errorText({ errorClass, detail }: ErrorEntry): string {
   return `${id}#${Buffer.from(detail).toString('hex').toUpperCase()}`;
 }
 
-/** Undefined for an empty line, a comment or a damaged line. A direction at the end of a line is ignored. */
+/**
+ * Undefined for an empty line, a comment or a damaged line. The time may have 1 to 9 decimals; a direction at the end of a
+ * line and a raw DLC (`_E` behind 8 bytes of data) are ignored.
+ */
 export function parseLogLine(line: string): LogEntry | undefined {
-  const match = /^\((\d+)\.(\d{6})\)\s+(\S+)\s+([0-9A-Fa-f]+#\S*)(?:\s+[RT]\b.*)?\s*$/.exec(line);
+  const match = /^\((\d+)\.(\d{1,9})\)\s+(\S+)\s+([0-9A-Fa-f]+#\S*)(?:\s+[RT]\b.*)?\s*$/.exec(line);
   if (match === null) return undefined;
-  const [, seconds, micros, interfaceName = '', text = ''] = match;
-  const head = { wallMs: Number(seconds) * 1000 + Number(micros) / 1000, interfaceName };
+  const [, seconds, fraction = '', interfaceName = '', text = ''] = match;
+  const wallMs = Number(seconds) * 1000 + Number(fraction.padEnd(9, '0')) / 1e6;
+  const head = { wallMs, interfaceName };
   const error = parseErrorText(text);
   if (error !== undefined) return { ...head, error };
-  const frame = parseFrameText(text);
+  const frame = parseFrameText(withoutRawDlc(text));
   return frame === undefined ? undefined : { ...head, frame };
+}
+
+/** ISO 11898-1 8.4.2.4: a classic frame of 8 bytes may have a DLC of 9 to 15. */
+function withoutRawDlc(text: string): string {
+  return text.replace(/^([0-9A-Fa-f]+#(?:[0-9A-Fa-f]{16}|R8))_[9A-Fa-f]$/, '$1');
 }
 
 function parseErrorText(text: string): ErrorEntry | undefined {

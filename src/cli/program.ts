@@ -344,13 +344,22 @@ function addMonitor(program: Command): void {
       'monitor',
       'Show what is said on the bus, ISO-TP messages put together and UDS decoded.',
       `can-ota monitor --bus vcan0
-       can-ota monitor --file update.log
+       can-ota monitor --file update.log --ecu EDT --from 2.5 --until 4
        can-ota monitor --raw --json`,
     ),
   )
-    .option('--file <log>', 'read a candump log instead of a bus, - for standard input')
+    .option(
+      '--file <log>',
+      'read what candump printed instead of a bus (its log or its view), - for standard input',
+    )
     .option('--raw', 'show every frame too')
     .option('--all', 'also what is no known conversation, as frames')
+    .option(
+      '--ecu <name>',
+      'only the conversations of this ECU (7E0, or 10 of 18DA10F1, where it has no name)',
+    )
+    .option('--from <seconds>', 'only from this time on, counted from the first frame', logSeconds)
+    .option('--until <seconds>', 'only until then', logSeconds)
     .action(async (options) => (await import('./monitor/monitor.ts')).monitor(options));
 }
 
@@ -395,6 +404,10 @@ function number(value: string, minimum: number, maximum: number, what: string): 
 
 function seconds(value: string): number {
   return number(value, 0.1, 86_400, 'seconds');
+}
+
+function logSeconds(value: string): number {
+  return number(value, 0, 1e9, 'seconds');
 }
 
 function chunkSize(value: string): number {

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { BusFrame } from '../../bus/can-bus.ts';
 import { type CanFrame, frameText } from '../../bus/can-frame.ts';
-import { parseLogLine } from '../../bus/candump-log.ts';
+import { CandumpReader } from '../../bus/candump-reader.ts';
 import { readErrorFrame } from '../../bus/error-frame.ts';
 import { toHex } from '../../core/bytes.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -12,20 +12,25 @@ import { pc } from '../../core/colours.ts';
 import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
+import { getOrAdd } from '../../core/present.ts';
 import { fileFault } from '../../core/text-file.ts';
-import { normalAddress, reverseAddress, testerAddresses } from '../../isotp/address.ts';
-import { IsoTpSniffer, type SniffedEvent, type SniffedRoute } from '../../isotp/sniffer.ts';
+import { IsoTpSniffer, type SniffedEvent } from '../../isotp/sniffer.ts';
 import { type BusOptions, openReaderBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import { describeMessage } from '../../uds/describe.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from '../context.ts';
+import { fixedRoute, routesOf } from './routes.ts';
 
 interface MonitorOptions extends CommonOptions, BusOptions {
   readonly vehicle?: string;
   readonly file?: string;
   readonly raw?: boolean;
   readonly all?: boolean;
+  /** Seconds from the first frame on. */
+  readonly from?: number;
+  readonly until?: number;
+  readonly ecu?: string;
 }
 
 export function monitor(options: MonitorOptions): Promise<void> {
@@ -58,6 +63,7 @@ async function watchBus(
 
 async function readLog(file: string, context: Context, view: MonitorView): Promise<ExitCode> {
   const input = file === '-' ? process.stdin : createReadStream(file);
+  const reader = new CandumpReader();
   let number = 0;
   let lines = 0;
   let bad = 0;
@@ -67,7 +73,7 @@ async function readLog(file: string, context: Context, view: MonitorView): Promi
       number++;
       if (line.trim() === '') continue;
       lines++;
-      const entry = parseLogLine(line);
+      const entry = reader.line(line);
       if (entry === undefined) {
         if (bad++ < 10) {
           process.stderr.write(
@@ -75,7 +81,8 @@ async function readLog(file: string, context: Context, view: MonitorView): Promi
           );
         }
       } else if ('frame' in entry) {
-        view.frame({ frame: entry.frame, atMs: entry.wallMs, direction: 'rx' });
+        const { frame, wallMs, interfaceName } = entry;
+        view.frame({ frame, atMs: wallMs, direction: 'rx' }, interfaceName);
       } else {
         const { state, reason } = readErrorFrame(entry.error.errorClass, entry.error.detail);
         view.busState(state ?? 'error', reason, entry.wallMs);
@@ -102,7 +109,10 @@ class MonitorView {
   readonly #context: Context;
   readonly #raw: boolean;
   readonly #all: boolean;
-  readonly #sniffer: IsoTpSniffer;
+  /** One for each interface of a log. */
+  readonly #sniffers = new Map<string, IsoTpSniffer>();
+  readonly #vehicle: Vehicle;
+  readonly #options: MonitorOptions;
   readonly #wallOffsetMs: number;
   #firstMs: number | undefined;
   #frames = 0;
@@ -113,20 +123,40 @@ class MonitorView {
     this.#context = context;
     this.#raw = options.raw === true;
     this.#all = options.all === true;
-    this.#sniffer = new IsoTpSniffer(routesOf(vehicle), (event) => this.#event(event));
+    this.#vehicle = vehicle;
+    this.#options = options;
     this.#wallOffsetMs =
       options.file === undefined ? systemClock.wallMs() - systemClock.nowMs() : 0;
   }
 
-  frame(seen: BusFrame): void {
+  frame(seen: BusFrame, interfaceName = ''): void {
     this.#frames++;
     const { frame, atMs } = seen;
-    if (this.#raw || (this.#all && !this.#sniffer.knows(frame.id, frame.extended)))
+    this.#firstMs ??= atMs;
+    const sniffer = getOrAdd(
+      this.#sniffers,
+      interfaceName,
+      () => new IsoTpSniffer(routesOf(this.#vehicle), (event) => this.#event(event)),
+    );
+    const fixed =
+      frame.extended && !sniffer.knows(frame.id, true) ? fixedRoute(frame.id) : undefined;
+    if (fixed !== undefined) sniffer.add(fixed);
+    if (this.#raw || (this.#all && !sniffer.knows(frame.id, frame.extended)))
       this.#rawFrame(frame, atMs);
-    this.#sniffer.frame(seen);
+    sniffer.frame(seen);
+  }
+
+  /** `--from` and `--until`; frames before are put together all the same. */
+  #isShown(atMs: number, route?: string): boolean {
+    this.#firstMs ??= atMs;
+    const seconds = (atMs - this.#firstMs) / 1000;
+    const { from = 0, until = Number.POSITIVE_INFINITY, ecu } = this.#options;
+    const isOfEcu = ecu === undefined || route?.split(' ').includes(ecu) === true;
+    return seconds >= from && seconds <= until && isOfEcu;
   }
 
   busState(state: string, reason: string, atMs: number): void {
+    if (!this.#isShown(atMs) && this.#options.ecu === undefined) return;
     this.#context.emit({ kind: 'bus', atMs: this.#wall(atMs), state, reason });
     this.#context.say(`${this.#time(atMs)}  ${pc.yellow('bus')}  ${state}: ${reason}`);
   }
@@ -142,11 +172,13 @@ class MonitorView {
   }
 
   #rawFrame(frame: CanFrame, atMs: number): void {
+    if (!this.#isShown(atMs)) return;
     this.#context.emit({ kind: 'frame', atMs: this.#wall(atMs), frame: frameText(frame) });
     this.#context.say(pc.dim(`${this.#time(atMs)}  ${frameText(frame)}`));
   }
 
   #event(event: SniffedEvent): void {
+    if (!this.#isShown(event.atMs, event.route)) return;
     const atMs = this.#wall(event.atMs);
     const time = this.#time(event.atMs);
     switch (event.kind) {
@@ -192,35 +224,4 @@ class MonitorView {
     this.#firstMs ??= atMs;
     return ((atMs - this.#firstMs) / 1000).toFixed(6).padStart(11);
   }
-}
-
-/** Both directions of every ECU, and the functional requests. */
-function routesOf(vehicle: Vehicle): SniffedRoute[] {
-  const routes: SniffedRoute[] = [];
-  const functionalSeen = new Set<string>();
-  for (const ecu of vehicle.ecus) {
-    const { physical, functional } = testerAddresses(ecu.address);
-    routes.push({ name: `> ${ecu.name}`, address: physical });
-    routes.push({ name: `< ${ecu.name}`, address: reverseAddress(physical) });
-    if (functional === undefined) continue;
-    const key = `${functional.tx.id}/${functional.txAddressByte}`;
-    if (!functionalSeen.has(key)) routes.push({ name: '> all', address: functional });
-    functionalSeen.add(key);
-  }
-  // The identifiers of ISO 15765-4 for emission-related ECUs, which nearly every vehicle uses, where they are free.
-  for (let offset = 0; offset < 8; offset++) {
-    const request = { id: 0x7e0 + offset, extended: false };
-    const response = { id: 0x7e8 + offset, extended: false };
-    const known = routes.some(
-      ({ address }) => address.tx.id === request.id || address.tx.id === response.id,
-    );
-    if (known) continue;
-    const address = normalAddress(request, response);
-    routes.push({ name: `> ${request.id.toString(16).toUpperCase()}`, address });
-    routes.push({
-      name: `< ${response.id.toString(16).toUpperCase()}`,
-      address: reverseAddress(address),
-    });
-  }
-  return routes;
 }
