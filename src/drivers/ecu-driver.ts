@@ -18,7 +18,7 @@ import { fromHex, toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import { defined } from '../core/optional.ts';
-import type { CalledProgram } from '../image/called-program.ts';
+import type { LoadProgram } from '../image/called-program.ts';
 import {
   EVIDENCE_BYTES,
   encodeActivateOption,
@@ -59,6 +59,7 @@ import {
   rollBackBank,
   unseenText,
 } from './rollback.ts';
+import { loadSecondBootLoader } from './second-boot-loader.ts';
 import type { OrderAuthority } from './secured-requester.ts';
 import { metadataFor, readVersionReport, tellReportReceived } from './trust-exchange.ts';
 import { namingUnprovisioned } from './unprovisioned.ts';
@@ -72,8 +73,8 @@ export interface UdsEcuDriverOptions {
   readonly silence?: BusSilence;
   /** Authority with which an ECU of ours takes orders. */
   readonly authority?: OrderAuthority | undefined;
-  /** For `programming.secondBootLoader`. Throws InputError for a file that cannot be used. */
-  readonly secondBootLoader?: () => Promise<CalledProgram>;
+  /** Loads the file of `programming.secondBootLoader`; `call` replaces the start address of the file. Throws InputError. */
+  readonly secondBootLoader?: LoadProgram;
   /** For `security.algorithm: command` and `module`. */
   readonly runCommand?: KeyCommand;
   readonly logger?: Logger;
@@ -88,7 +89,7 @@ export class UdsEcuDriver implements EcuDriver {
   readonly #exchange: Exchange;
   readonly #silence: BusSilence;
   readonly #runCommand: KeyCommand | undefined;
-  readonly #secondBootLoader: (() => Promise<CalledProgram>) | undefined;
+  readonly #secondBootLoader: LoadProgram | undefined;
   readonly #logger: Logger;
   /** What this driver has changed, by the digest of the target. */
   readonly #changes = new Map<string, Changed>();
@@ -551,6 +552,8 @@ export class UdsEcuDriver implements EcuDriver {
     how: Pick<ProgramOptions, 'andThen' | 'held'>,
   ): Promise<Exchanged<TransferReport>> {
     // Fetch the metadata before the sequence, while the bus still works normally: the network can be slow.
+    const loader = await loadSecondBootLoader(this.#exchange, this.#secondBootLoader);
+    if (!loader.ok) return loader;
     const metadata = await metadataFor(this.#exchange, target, hooks.signal);
     if (!metadata.ok) return metadata;
     return program({
@@ -561,7 +564,7 @@ export class UdsEcuDriver implements EcuDriver {
       encrypted: target.encryption !== undefined,
       metadata: metadata.value,
       runCommand: this.#runCommand,
-      secondBootLoader: await this.#secondBootLoader?.(),
+      secondBootLoader: loader.value,
       hooks,
       warnings,
       fact,

@@ -1,15 +1,38 @@
 // A second boot loader: a program that is downloaded into the RAM of an ECU and started, and then programs its flash.
 
 import { hexNumber } from '../core/bytes.ts';
+import { describeError } from '../core/errors.ts';
 import { defined } from '../core/optional.ts';
-import type { CalledProgram } from '../image/called-program.ts';
+import type { CalledProgram, LoadProgram } from '../image/called-program.ts';
 import * as routineControl from '../uds/services/routine-control.ts';
 import { fillTemplate } from '../vehicle/byte-template.ts';
 import { openDownload } from './download-request.ts';
-import { type Exchanged, failure } from './exchange.ts';
+import { type Exchange, type Exchanged, failure } from './exchange.ts';
 import { viewOfSegments } from './layout.ts';
 import { blockLength, type Run } from './program-run.ts';
 import { transfer } from './transfer.ts';
+
+/** The program that the vehicle file names; undefined for an ECU without. A file that cannot be used is a failure. */
+export async function loadSecondBootLoader(
+  { ecu }: Exchange,
+  load: LoadProgram | undefined,
+): Promise<Exchanged<CalledProgram | undefined>> {
+  const { secondBootLoader } = ecu.programming;
+  if (secondBootLoader === undefined) return { ok: true, value: undefined };
+  const { file, call } = secondBootLoader;
+  if (load === undefined) {
+    return failure(
+      'IMAGE_INVALID',
+      `${ecu.name} is programmed by a second boot loader (${file}), and this process cannot load it`,
+    );
+  }
+  try {
+    return { ok: true, value: await load(file, call) };
+  } catch (error) {
+    const reason = `the second boot loader of ${ecu.name}: ${describeError(error)}`;
+    return failure('IMAGE_INVALID', reason);
+  }
+}
 
 /** 34, 36 and 37 of each segment, then the routine that starts it. RAM is not erased, and nothing lasting is changed. */
 export async function startSecondBootLoader(

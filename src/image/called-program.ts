@@ -7,3 +7,6 @@ export interface CalledProgram {
   /** Address where it begins. */
   readonly call: number;
 }
+
+/** Loads the program from its file; `call` replaces the start address of the file. Throws InputError. */
+export type LoadProgram = (file: string, call: number | undefined) => Promise<CalledProgram>;

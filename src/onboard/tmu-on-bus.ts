@@ -42,6 +42,7 @@ import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
 import { connectTester } from './bus.ts';
+import { loadProgram } from './second-boot-loader.ts';
 import { authorityOf } from './vehicle-secrets.ts';
 
 /** Address of the backend. */
@@ -132,6 +133,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
         clock,
         silence: silenceOf(ecu),
         authority: authorityOf(identity, name),
+        secondBootLoader: loadProgram,
         ...defined({ runCommand: options.runCommand }),
         logger,
       });

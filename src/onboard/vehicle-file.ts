@@ -15,7 +15,19 @@ export async function loadVehicle(file: string | undefined, fd: boolean): Promis
   const folder = path.dirname(path.resolve(where));
   const text = await readTextFile(where, '--vehicle');
   const vehicle = parseVehicle(text, where, (name) => readProfile(name, folder));
-  return fd ? { ...vehicle, ecus: vehicle.ecus.map(withFd) } : vehicle;
+  const ecus = vehicle.ecus.map((ecu) => withFolder(fd ? withFd(ecu) : ecu, folder));
+  return { ...vehicle, ecus };
+}
+
+/** Files that the vehicle file names are relative to it. */
+function withFolder(ecu: VehicleEcu, folder: string): VehicleEcu {
+  const { secondBootLoader } = ecu.programming;
+  if (secondBootLoader === undefined) return ecu;
+  const file = path.resolve(folder, secondBootLoader.file);
+  return {
+    ...ecu,
+    programming: { ...ecu.programming, secondBootLoader: { ...secondBootLoader, file } },
+  };
 }
 
 /** CAN FD with full frames, unless the file has other settings. */

@@ -332,3 +332,11 @@ describe('blocks', () => {
     expect((await blocks('0022', { memory })).slice(0, 2)).toEqual([32, 32]);
   });
 });
+
+it('a second boot loader that cannot be loaded ends the update before it begins', async () => {
+  const run = await programmed({ programming: { secondBootLoader: { file: 'sbl.vbf' } } });
+  expect(reasonOf(run)).toBe(
+    'IMAGE_INVALID EDT is programmed by a second boot loader (sbl.vbf), and this process cannot load it',
+  );
+  expect(run.ecu.log).not.toContain('1003');
+});

@@ -86,7 +86,15 @@ async function program(tester: VehicleEcu, built: VehicleEcu, image: ImageSource
   });
   const requester = connectTester(wire.attach('tester'), tester, common);
   const driver = new UdsEcuDriver({
-    ...{ ...common, ecu: tester, requester, secondBootLoader: async () => bootLoader },
+    ...{
+      ...common,
+      ecu: tester,
+      requester,
+      secondBootLoader: async (file) => {
+        expect(file).toBe('second-boot-loader.vbf');
+        return bootLoader;
+      },
+    },
   });
   const result = await clock.within(
     1_000_000,

@@ -18,6 +18,7 @@ import { openFlashFile, splitAddress } from '../../image/image-file-formats.ts';
 import { connectTester, openTesterBus, type TesterOptions } from '../../onboard/bus.ts';
 import { identityBeside, type MetadataOptions, metadataOf } from '../../onboard/flash-metadata.ts';
 import { runKeyCommand } from '../../onboard/key-command.ts';
+import { loadProgram } from '../../onboard/second-boot-loader.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
 import { FlashProgress } from './progress.ts';
@@ -63,7 +64,12 @@ export function flash(name: string, file: string, given: FlashOptions): Promise<
     const bank = await bankToWrite(flashed, context.signal);
     const result = await runSingle({
       // Its warnings are in the result and are printed from there.
-      driver: new UdsEcuDriver({ ...flashed, runCommand: runKeyCommand, logger: silentLogger }),
+      driver: new UdsEcuDriver({
+        ...flashed,
+        runCommand: runKeyCommand,
+        secondBootLoader: loadProgram,
+        logger: silentLogger,
+      }),
       ecu,
       hasOneBank: hasOneBank(ecu),
       target: {
