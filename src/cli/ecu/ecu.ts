@@ -42,7 +42,12 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
     if (isOfAnotherMake(described)) {
-      return await runForeignEcu(described, { ...simulation, bus: opened.bus }, context, opened.why);
+      return await runForeignEcu(
+        described,
+        { ...simulation, bus: opened.bus },
+        context,
+        opened.why,
+      );
     }
     const running = await createEcu({
       ...simulation,
