@@ -16,7 +16,7 @@ import type { ForeignProgramming } from './programming.ts';
 export interface ForeignServices {
   readonly ecu: VehicleEcu;
   readonly programming: ForeignProgramming;
-  /** Of its application; undefined: it stays in its bootloader. */
+  /** Version of its application; undefined: it stays in its bootloader. */
   version(): string | undefined;
   session(): number;
   reset(request: Uint8Array): Reply;

@@ -13,7 +13,7 @@ interface OpenDownload {
   readonly intoRam: boolean;
 }
 
-/** Of one programming session; the next one begins without any of it. */
+/** The work of one programming session; the next session begins with nothing done. */
 export interface ProgrammingWork {
   /** Names of the steps of the vehicle file that were done, in their order. */
   readonly done: Set<string>;
@@ -28,7 +28,7 @@ export interface ProgrammingWork {
 
 export interface ForeignState {
   readonly flash: ForeignFlash;
-  /** Of the application that runs; undefined: it stays in its bootloader. */
+  /** Version of the running application; undefined: the ECU stays in its bootloader. */
   version: string | undefined;
   work: ProgrammingWork;
 }

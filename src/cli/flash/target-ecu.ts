@@ -16,7 +16,7 @@ import { adviceByFile, adviceByOptions, type TargetOptions } from './target-advi
 
 const IDENTIFIERS = /^([0-9a-fA-F]{3}|[0-9a-fA-F]{8}):([0-9a-fA-F]{3}|[0-9a-fA-F]{8})$/;
 
-/** Of an ECU that only its identifiers are known of: a file with addresses may go anywhere. */
+/** Fields of an ECU that is known by its identifiers only: a file with addresses may go anywhere. */
 const UNKNOWN_ECU = {
   memory: { address: 0x0800_0000, regions: [{ address: 0, size: 0xffff_ffff }] },
   security: { algorithm: 'none' },
