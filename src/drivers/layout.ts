@@ -109,6 +109,16 @@ export function layOut(
     );
   }
   const ranges = viewOfSegments({ ...image, map }, memory);
+  const cut = isLimited
+    ? ranges.find(({ address, size }) => !isInside({ address, length: size }, memory))
+    : undefined;
+  if (cut !== undefined) {
+    return failure(
+      'IMAGE_INVALID',
+      `the image for ${ecu.name} needs ${rangeText(cut.address, cut.size)} in whole write units or with its gaps filled, ` +
+        'which is not inside of one region of its memory: nothing was sent; correct memory.writeUnit, gaps or regions',
+    );
+  }
   const erase = eraseRanges(ranges, memory);
   const tooFar = [...ranges, ...erase].find((range) => !fitsWidths(range, programming));
   if (tooFar !== undefined) {

@@ -85,39 +85,6 @@ export function fillGaps(
   return { segments: ranges.map((range) => filled(range, range.segments, policy.value)) };
 }
 
-/**
- * Every segment begins and ends at a multiple of `unit` (bytes); the bytes that this adds are `fill`. Segments that
- * share a unit become one. Throws InputError when more than `largest` bytes would come out, or when an end would lie
- * behind the last address.
- */
-export function alignWrites(
-  image: MemoryImage,
-  unit: number,
-  fill: number,
-  largest: number = LARGEST_IMAGE_BYTES,
-): MemoryImage {
-  if (!Number.isInteger(unit) || unit < 1) throw new RangeError(`${unit} is no write unit`);
-  if (unit === 1) return image;
-  const ranges: (SegmentRange & { segments: MemorySegment[] })[] = [];
-  for (const segment of image.segments) {
-    const address = segment.address - (segment.address % unit);
-    const end = Math.ceil(endOf(segment) / unit) * unit;
-    if (end > ADDRESS_END) {
-      throw new InputError(
-        'memory image',
-        `writes of ${unit} bytes would end behind the last address, 0xFFFFFFFF`,
-      );
-    }
-    const last = ranges.at(-1);
-    if (last !== undefined && address <= last.address + last.length) {
-      const segments = [...last.segments, segment];
-      ranges[ranges.length - 1] = { address: last.address, length: end - last.address, segments };
-    } else ranges.push({ address, length: end - address, segments: [segment] });
-  }
-  requireSize(image, ranges, largest, `writing units of ${unit} bytes`);
-  return { segments: ranges.map((range) => filled(range, range.segments, fill)) };
-}
-
 function requireSize(
   image: MemoryImage,
   ranges: readonly SegmentRange[],

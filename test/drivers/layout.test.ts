@@ -151,6 +151,25 @@ describe('an image outside of the memory', () => {
   });
 });
 
+it('an image whose write units or gaps leave its region is refused', () => {
+  const regions = [
+    { address: 0x1004, size: 0x0c },
+    { address: 0x2000, size: 0x10 },
+  ];
+  for (const memory of [
+    { regions, writeUnit: 8 },
+    { regions, gaps: { fill: 0xff } },
+  ]) {
+    const refused = layOut(
+      ecuOf({ ...EACH, memory }),
+      imageAt(at(0x1005, 2), at(0x2000, 2)),
+      undefined,
+    );
+    expect(refused).toMatchObject({ ok: false, code: 'IMAGE_INVALID' });
+    expect(refused.ok ? '' : refused.reason).toContain('is not inside of one region');
+  }
+});
+
 describe('any segments', () => {
   const anySegments = fc
     .array(fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 30 })), {

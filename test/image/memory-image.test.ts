@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../src/core/bytes.ts';
 import { singleSegment } from '../../src/image/image-builder.ts';
 import {
-  alignWrites,
   fillGaps,
   type MemoryImage,
   rangesOf,
@@ -42,25 +41,6 @@ describe('memory image', () => {
     expect(refusal(() => fillGaps(wide, { kind: 'fill', value: 0xff }, 1 << 20))).toBe(
       'memory image: filling the gaps makes 4294901761 bytes (4.0 GiB) of 2, at most 1048576 are possible',
     );
-    expect(refusal(() => alignWrites(imageOf([0, '01']), 1 << 21, 0, 1 << 20))).toContain(
-      'writing units of 2097152 bytes makes 2097152 bytes',
-    );
-  });
-
-  it.each([
-    [1, ['00000102:0102', '00000106:03', '00000120:04']],
-    [4, ['00000100:ffff0102ffff03ff', '00000120:04ffffff']],
-    [8, ['00000100:ffff0102ffff03ff', '00000120:04ffffffffffffff']],
-    [3, ['00000102:0102ffff03ff', '00000120:04ffff']],
-  ])('aligns to units of %i bytes', (unit, expected) => {
-    expect(shown({ image: alignWrites(IMAGE, unit, 0xff) })).toEqual(expected);
-  });
-
-  it('aligns up to the last address and no further', () => {
-    const last = imageOf([0xffff_fffe, '01']);
-    expect(shown({ image: alignWrites(last, 4, 0) })).toEqual(['fffffffc:00000100']);
-    expect(refusal(() => alignWrites(last, 7, 0))).toContain('behind the last address');
-    expect(() => alignWrites(last, 0, 0)).toThrow(RangeError);
   });
 
   it('is one segment of raw data', () => {
