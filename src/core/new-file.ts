@@ -7,7 +7,7 @@ import { StorageError } from './storage.ts';
 
 export interface NewFileModes {
   readonly mode: number;
-  /** Of folders that are missing. */
+  /** Mode of folders that are created. */
   readonly folderMode: number;
 }
 

@@ -55,7 +55,7 @@ export class TransferBars {
     });
   }
 
-  /** Of what came over the wire since we look: a transfer that is resumed begins in its middle. */
+  /** Bytes seen on the wire so far: a resumed transfer begins in the middle of the image. */
   #pace({ startMs, startBytes, total, done }: Transfer): string {
     const seconds = (this.#clock.nowMs() - startMs) / 1000;
     const moved = done - startBytes;
