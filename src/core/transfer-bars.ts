@@ -55,7 +55,7 @@ export class TransferBars {
     });
   }
 
-  /** Bytes seen on the wire so far: a resumed transfer begins in the middle of the image. */
+  /** Rate of the bytes that came since the bar began: a resumed transfer begins in the middle of the image. */
   #pace({ startMs, startBytes, total, done }: Transfer): string {
     const seconds = (this.#clock.nowMs() - startMs) / 1000;
     const moved = done - startBytes;
