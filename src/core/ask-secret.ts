@@ -30,8 +30,10 @@ export async function askSecret(
   terminal: SecretTerminal = PROCESS,
 ): Promise<string | undefined> {
   const { input, output } = terminal;
-  output.write(`${question}: `);
+  // First the mode: what is typed as soon as the question is there must not be shown, and a Control-C must end the
+  // question and not the process.
   input.setRawMode?.(true);
+  output.write(`${question}: `);
   try {
     return await secretLine(input);
   } finally {

@@ -31,6 +31,19 @@ describe('askSecret', () => {
     expect(terminal.raw).toEqual([true, false]);
   });
 
+  it('shows the question only when no typed key is shown any more', async () => {
+    const terminal = open();
+    const shown: [string, number][] = [];
+    const output = { write: (text: string) => shown.push([text, terminal.raw.length]) };
+    const asked = askSecret('Password', { ...terminal, output });
+    terminal.input.write('secret\r');
+    await asked;
+    expect(shown).toEqual([
+      ['Password: ', 1],
+      ['\n', 2],
+    ]);
+  });
+
   it('reads a letter whose bytes come apart', async () => {
     const terminal = open();
     const asked = askSecret('Password', terminal);
