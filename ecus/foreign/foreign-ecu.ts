@@ -7,6 +7,7 @@ import type { Logger } from '../../src/core/logger.ts';
 import { defined } from '../../src/core/optional.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { Storage } from '../../src/core/storage.ts';
+import type { MemoryImage } from '../../src/image/memory-image.ts';
 import { reverseAddress, testerAddresses } from '../../src/isotp/address.ts';
 import { IsoTpChannel } from '../../src/isotp/channel.ts';
 import { transportConfig } from '../../src/isotp/config.ts';
@@ -29,8 +30,8 @@ export interface ForeignEcuOptions {
   readonly random: Random;
   readonly storage: Storage;
   readonly logger: Logger;
-  /** What a new ECU runs: its bytes from the first address of its memory on. */
-  readonly factoryImage: Uint8Array;
+  /** What a new ECU runs. */
+  readonly factoryImage: MemoryImage;
   /** Longest TransferData message that it takes. */
   readonly maxBlockLength: number;
   readonly bootMs?: number;
@@ -97,9 +98,10 @@ export class ForeignEcu {
     const kept = await storage.read(RUNS_FILE);
     const flash = await ForeignFlash.open(ecu.memory, storage);
     if (kept === undefined) {
-      const { address } = firstRegion(ecu);
-      flash.erase(address, factoryImage.length);
-      flash.write(address, factoryImage);
+      for (const { address, bytes } of factoryImage.segments) {
+        flash.erase(address, bytes.length);
+        flash.write(address, bytes);
+      }
       await flash.save();
       await storage.replace(RUNS_FILE, asciiBytes('yes'));
     }

@@ -1,11 +1,12 @@
 // The images that a bench releases: those of the command line, or the standard ones.
 
-import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../core/errors.ts';
 import { packageRoot } from '../core/package-root.ts';
-import { fileFault } from '../core/text-file.ts';
+import { layOut } from '../drivers/layout.ts';
+import { openFlashFile, splitAddress } from '../image/image-file-formats.ts';
 import { findEcu } from '../vehicle/load.ts';
+import { memoryRoom } from '../vehicle/memory.ts';
 import type { Vehicle } from '../vehicle/schema.ts';
 import type { ReleaseImage } from './factory.ts';
 
@@ -37,21 +38,18 @@ export async function chooseImages(
           }));
   const seen = new Set<string>();
   for (const { ecu, file } of images) {
-    const { bankSize } = findEcu(vehicle, ecu).memory;
+    const described = findEcu(vehicle, ecu);
     if (seen.has(ecu)) throw new InputError('--image', `two images for ${ecu}: give one`);
     seen.add(ecu);
-    const found = await stat(file).catch((error: unknown) => {
-      throw new InputError('--image', fileFault(file, error), { cause: error });
-    });
-    if (!found.isFile()) throw new InputError('--image', `${file} is a folder, a file is expected`);
-    if (found.size === 0)
-      throw new InputError('--image', `${file} is empty: an image has at least one byte`);
-    if (found.size > bankSize) {
-      throw new InputError(
-        '--image',
-        `${file} has ${found.size} bytes, a bank of ${ecu} holds ${bankSize}`,
-      );
+    const at = await splitAddress(file, '--image');
+    await using image = await openFlashFile(at, '--image', { told: false });
+    const room = memoryRoom(described.memory);
+    const bytes = image.length - (image.map?.dataOffset ?? 0);
+    if (bytes > room) {
+      throw new InputError('--image', `${file} has ${bytes} bytes, a bank of ${ecu} holds ${room}`);
     }
+    const laidOut = layOut(described, image, undefined);
+    if (!laidOut.ok) throw new InputError('--image', `${file}: ${laidOut.reason}`);
   }
   return [...images];
 }

@@ -2,9 +2,9 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../core/logger.ts';
+import { threadUrl } from '../core/thread-url.ts';
 import type { BrokerOptions } from './local-broker.ts';
 import type { BrokerWorkerMessage } from './local-broker-worker.ts';
-import { threadUrl } from './thread-url.ts';
 
 export interface BrokerHost {
   readonly running: boolean;
@@ -19,7 +19,7 @@ export function startBroker(
 ): Promise<BrokerHost | undefined> {
   return new Promise((resolve, reject) => {
     // The thread does not get the options of this process's Node (an inspector, a test runner's loaders).
-    const worker = new Worker(threadUrl('local-broker-worker'), {
+    const worker = new Worker(threadUrl('local-broker-worker', import.meta.url), {
       workerData: { ...options, ownThread: true },
       execArgv: [],
       name: 'can-ota bus',

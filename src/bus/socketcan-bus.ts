@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import { threadUrl } from '../core/thread-url.ts';
 import { BusEndpoint } from './bus-endpoint.ts';
 import { BusError, type CanFilter, type WireFacts } from './can-bus.ts';
 import type { CanFrame } from './can-frame.ts';
@@ -14,7 +15,6 @@ import { monotonicOffsetMs } from './monotonic.ts';
 import { receiveBurst } from './receive-buffer.ts';
 import { RecordReader } from './record-reader.ts';
 import type { FromThread, SocketCanThreadOptions, ToThread } from './socketcan-protocol.ts';
-import { threadUrl } from './thread-url.ts';
 
 export interface SocketCanBusOptions {
   readonly interfaceName: string;
@@ -107,7 +107,7 @@ export class SocketCanBus extends BusEndpoint {
       maxWaitingBytes: options.maxWaitingBytes ?? MAX_WAITING_BYTES,
       stopped,
     };
-    const worker = new Worker(threadUrl('socketcan-worker'), {
+    const worker = new Worker(threadUrl('socketcan-worker', import.meta.url), {
       workerData: threadOptions,
       execArgv: [],
       name: `can-ota ${options.interfaceName}`,

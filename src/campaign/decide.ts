@@ -1,7 +1,9 @@
 // What to do with the verified offers: nothing, or a plan. Pure.
 
+import { hexNumber } from '../core/bytes.ts';
 import { compareVersions, UNKNOWN_VERSION } from '../core/version-order.ts';
 import { inRange } from '../core/version-range.ts';
+import { LONGEST_MAP_BYTES } from '../image/canonical.ts';
 import type { Plan } from './plan.ts';
 import type { EcuIdentity, Offer } from './ports.ts';
 
@@ -9,7 +11,10 @@ import type { EcuIdentity, Offer } from './ports.ts';
 export interface PlannedEcu {
   readonly name: string;
   readonly hardwareId: string;
+  /** Bytes of an image that it holds. */
   readonly bankSize: number;
+  /** Where its bank begins, for an ECU that takes images of one segment only. */
+  readonly address?: number | undefined;
   /** Place in the order of activation, from 0; ECUs of the same rank are activated together. */
   readonly rank: number;
   readonly bus: string;
@@ -58,7 +63,7 @@ export type Decision =
   /** An offer can never be installed in this vehicle. */
   | {
       readonly kind: 'impossible';
-      readonly code: 'WRONG_HARDWARE' | 'IMAGE_TOO_LARGE' | 'DEPENDENCY';
+      readonly code: 'WRONG_HARDWARE' | 'IMAGE_TOO_LARGE' | 'IMAGE_MISPLACED' | 'DEPENDENCY';
       readonly ecu: string;
       readonly reason: string;
     }
@@ -87,7 +92,20 @@ export function decide(
           `${JSON.stringify(ecu.hardwareId)}: correct the vehicle file or fit the right ECU`,
       };
     }
-    if (release.size > ecu.bankSize) {
+    const begins = release.download.address;
+    if (begins !== undefined && ecu.address !== undefined && begins !== ecu.address) {
+      return {
+        kind: 'impossible',
+        code: 'IMAGE_MISPLACED',
+        ecu: ecu.name,
+        reason:
+          `${release.targetName} begins at ${hexNumber(begins, 8)}, the bank of ${ecu.name} at ${hexNumber(ecu.address, 8)}: ` +
+          'release the right image or correct memory.address in the vehicle file',
+      };
+    }
+    // An image with several segments has a map before its data; its size without it is known when it is here.
+    const longestMap = ecu.address === undefined ? LONGEST_MAP_BYTES : 0;
+    if (release.size > ecu.bankSize + longestMap) {
       return {
         kind: 'impossible',
         code: 'IMAGE_TOO_LARGE',

@@ -62,6 +62,7 @@ function outcomeOf(state: Forward, code: DriverErrorCode): CycleOutcome {
     case 'PRECONDITION':
     case 'WRONG_HARDWARE':
     case 'IMAGE_TOO_LARGE':
+    case 'IMAGE_MISPLACED':
       return 'PRECONDITION_FAILED';
     default:
       return 'ROLLBACK_COMPLETED';

@@ -37,6 +37,8 @@ export const planItemSchema = z.strictObject({
     file: z.string().min(1).max(255),
     sha256: sha256Hex,
     size: z.number().int().positive(),
+    /** Where the image lies in the ECU's memory. */
+    address: z.number().int().nonnegative().optional(),
     hashes: furtherHashes,
   }),
   /** The encryption of the blob; null when the file is the plain image. */

@@ -34,6 +34,8 @@ export const DRIVER_ERRORS = [
   'IMAGE_TOO_LARGE',
   /** The image is empty, shorter than announced, or does not match its digest. */
   'IMAGE_INVALID',
+  /** Its bytes have no place in the memory of the ECU that the vehicle file describes. */
+  'IMAGE_MISPLACED',
   /** Security access refused, key or seed not acceptable. */
   'SECURITY',
   /** The ECU says that its conditions for programming are not met. */
@@ -355,6 +357,8 @@ export interface Offer {
     readonly file: string;
     readonly size: number;
     readonly sha256: string;
+    /** Where the image lies in the ECU's memory. Missing: where the vehicle file says, or the file has a segment map. */
+    readonly address?: number | undefined;
     /** All other signed hashes of the file. */
     readonly hashes?:
       | { readonly sha384?: string | undefined; readonly sha512?: string | undefined }

@@ -42,6 +42,7 @@ const KIND_OF: Readonly<Record<DriverErrorCode, FailureKind>> = {
   PRECONDITION: 'refused',
   WRONG_HARDWARE: 'refused',
   IMAGE_TOO_LARGE: 'refused',
+  IMAGE_MISPLACED: 'refused',
   NO_PREVIOUS_IMAGE: 'refused',
   SECURITY: 'trust',
   UNTRUSTED: 'trust',

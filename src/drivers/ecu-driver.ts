@@ -515,7 +515,7 @@ export class UdsEcuDriver implements EcuDriver {
     if (image.length === 0) {
       return failure('IMAGE_INVALID', `the image for ${this.#ecu.name} is empty`);
     }
-    if (image.length > room) {
+    if (image.length - (target.image.map?.dataOffset ?? 0) > room) {
       return failure(
         'IMAGE_TOO_LARGE',
         `the image for ${this.#ecu.name} has ${image.length} bytes, its bank holds ${room}: ` +

@@ -79,9 +79,15 @@ export function layOut(
   encrypted: number | undefined,
 ): Exchanged<Layout> {
   const { memory, programming } = ecu;
+  if (image.mapFault !== undefined) {
+    return failure(
+      'IMAGE_INVALID',
+      `the segment map of the image for ${ecu.name} is damaged: ${image.mapFault}; nothing was sent; release the image again`,
+    );
+  }
   if (programming.segments === 'one' || encrypted !== undefined) {
-    const misplaced = encrypted === undefined ? misplacedText(ecu, image) : undefined;
-    if (misplaced !== undefined) return failure('IMAGE_INVALID', misplaced);
+    const misplaced = misplacedText(ecu, image);
+    if (misplaced !== undefined) return failure('IMAGE_MISPLACED', misplaced);
     const range = { address: memory.address, size: encrypted ?? image.length };
     const erase = eraseRanges([range], memory);
     return {
@@ -99,7 +105,7 @@ export function layOut(
     : undefined;
   if (outside !== undefined) {
     return failure(
-      'IMAGE_INVALID',
+      'IMAGE_MISPLACED',
       `the image for ${ecu.name} has bytes at ${rangeText(outside.address, outside.length)}, outside of its memory ` +
         `(${regionsOf(memory)
           .map(({ address, size }) => rangeText(address, size))
@@ -114,7 +120,7 @@ export function layOut(
     : undefined;
   if (cut !== undefined) {
     return failure(
-      'IMAGE_INVALID',
+      'IMAGE_MISPLACED',
       `the image for ${ecu.name} needs ${rangeText(cut.address, cut.size)} in whole write units or with its gaps filled, ` +
         'which is not inside of one region of its memory: nothing was sent; correct memory.writeUnit, gaps or regions',
     );
@@ -124,7 +130,7 @@ export function layOut(
   if (tooFar !== undefined) {
     const { addressBytes, sizeBytes } = programming;
     return failure(
-      'IMAGE_INVALID',
+      'IMAGE_MISPLACED',
       `the image for ${ecu.name} has bytes at ${rangeText(tooFar.address, tooFar.size)}: ${addressBytes} bytes of address and ` +
         `${sizeBytes} of length (programming.addressBytes and sizeBytes) cannot say that; nothing was sent`,
     );

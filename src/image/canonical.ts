@@ -14,6 +14,9 @@ const ENTRY_BYTES = 8;
 /** Behind the magic and the number of segments, 4 bytes. */
 const TABLE_AT = CANONICAL_MAGIC.length + 4;
 
+/** bytes before the data of an image with the largest number of segments */
+export const LONGEST_MAP_BYTES = TABLE_AT + MOST_SEGMENTS * ENTRY_BYTES;
+
 export type SegmentMapResult =
   | { readonly ok: true; readonly map: SegmentMap }
   /** The payload claims to have a segment map, and the map is wrong. */

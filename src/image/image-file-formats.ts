@@ -1,5 +1,6 @@
 // A flash file that a person named: any format, a pipe, standard input, or raw data with an address behind the name.
 
+import { openAsBlob } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { concatBytes } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
@@ -110,19 +111,21 @@ export async function openFlashFile(
   };
 }
 
-/**
- * A file of raw data, for what has no place for addresses yet. Throws InputError for a flash file with addresses, whose text
- * would otherwise be written into the ECU as it is.
- */
-export async function openRawFile(file: string, option: string): Promise<FlashFile> {
-  const image = await openFlashFile({ file }, option, { told: false });
-  if (image.format === 'raw') return image;
-  await image[Symbol.asyncDispose]();
-  throw new InputError(
-    option,
-    `${file} is a flash file with addresses (${image.format}), raw data are expected here: ` +
-      `make them with "can-ota image convert ${file} --out NEW.bin"; can-ota flash takes the file as it is`,
-  );
+/** What a release signs and stores, as `openFlashFile` has read it. Large raw data stay in their file. */
+export async function payloadBlob(image: FlashFile, { file }: FileAtAddress): Promise<Blob> {
+  if (image.length > SMALL && image.format === 'raw') {
+    try {
+      return await openAsBlob(file);
+    } catch (error) {
+      throw new InputError(file, fileFault(file, error), { cause: error });
+    }
+  }
+  return new Blob([Uint8Array.from(await image.read(0, image.length))]);
+}
+
+/** Where an image of one segment lies; undefined: the file says nothing, or the payload has a segment map. */
+export function addressOf({ map }: Pick<FlashFile, 'map'>): number | undefined {
+  return map?.segments.length === 1 ? map.segments[0]?.address : undefined;
 }
 
 function rawAt(raw: RawData | undefined, address: number | undefined): RawData | undefined {

@@ -20,4 +20,6 @@ export interface ImageSource {
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Missing: all bytes go to the address of the vehicle file. */
   readonly map?: SegmentMap | undefined;
+  /** Why its segment map cannot be read; such an image goes into no ECU. */
+  readonly mapFault?: string | undefined;
 }

@@ -1,6 +1,5 @@
 // The backend's interface for releases: log in or use a token, upload images and signed metadata.
 
-import { openAsBlob } from 'node:fs';
 import type { z } from 'zod';
 import { pathOf, type WithAnswer } from '../contract/endpoint.ts';
 import { askAgain } from '../contract/endpoints/campaigns/ask-again.ts';
@@ -11,7 +10,6 @@ import { uploadImage } from '../contract/endpoints/releases/upload-image.ts';
 import { publishedMetadata } from '../contract/endpoints/releases/upload-metadata.ts';
 import { withdrawPackage } from '../contract/endpoints/small-devices/withdraw-package.ts';
 import { type CanOtaError, InputError } from '../core/errors.ts';
-import { fileFault } from '../core/text-file.ts';
 import {
   answer,
   BackendConnection,
@@ -27,8 +25,8 @@ export interface ImageUpload {
   readonly ecu: string;
   readonly version: string;
   readonly notes: string;
-  /** Path on this machine; `name` is the name of the image at the backend. */
-  readonly path: string;
+  readonly payload: Blob;
+  /** The name of the image at the backend. */
   readonly name: string;
 }
 
@@ -67,8 +65,10 @@ export class ReleaseBackend {
     form.set('ecu', image.ecu);
     form.set('version', image.version);
     form.set('notes', image.notes);
-    form.set('file', await imageBlob(image.path), image.name);
-    const { file, created } = await this.uploadForm(`upload of ${image.path}`, uploadImage, form);
+    // It was read here, whatever its bytes look like.
+    form.set('raw', 'yes');
+    form.set('file', image.payload, image.name);
+    const { file, created } = await this.uploadForm(`upload of ${image.name}`, uploadImage, form);
     if (file !== image.name) {
       throw new BackendError(
         'UNINTELLIGIBLE',
@@ -199,12 +199,3 @@ export class ReleaseBackend {
 
 /** Largest metadata file in bytes that readers accept. */
 const MAX_METADATA_BYTES = 4 * 1024 * 1024;
-
-/** Opens an image. Throws InputError. `openAsBlob` throws synchronously. */
-async function imageBlob(file: string): Promise<Blob> {
-  try {
-    return await openAsBlob(file);
-  } catch (error) {
-    throw new InputError(file, fileFault(file, error), { cause: error });
-  }
-}

@@ -14,6 +14,8 @@ const releaseCustom = z.object({
   dependencies: z.record(z.string(), z.string()),
   encrypt: z.boolean(),
   forced: z.boolean().default(false),
+  /** Where the first byte of an image of one segment lies. */
+  address: z.int().nonnegative().optional(),
   notes: z.string().default(''),
 });
 export type ReleaseCustom = z.infer<typeof releaseCustom>;

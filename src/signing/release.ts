@@ -1,9 +1,16 @@
 // Adds and revokes releases: signs Targets with the changed list and uploads image and Targets.
 
+import { hexNumber } from '../core/bytes.ts';
 import { InputError } from '../core/errors.ts';
+import { defined } from '../core/optional.ts';
 import { present } from '../core/present.ts';
 import { sameVersion } from '../core/version-order.ts';
-import { openRawFile } from '../image/image-file-formats.ts';
+import {
+  addressOf,
+  openFlashFile,
+  payloadBlob,
+  splitAddress,
+} from '../image/image-file-formats.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
 import type { CeremonyOutcome } from './ceremony.ts';
 import { requireCurrent } from './compare.ts';
@@ -29,9 +36,11 @@ export interface ReleaseChoice {
   readonly forced?: boolean;
   readonly notes?: string;
   readonly depends?: Readonly<Record<string, string>>;
+  /** The file is raw data, whatever it looks like. */
+  readonly raw?: boolean;
 }
 
-/** Signs the image as a release and uploads both. Throws InputError, BackendError. */
+/** Signs the image of a flash file as a release and uploads both. Throws InputError, BackendError. */
 export async function add(
   work: ReleaseWork,
   file: string,
@@ -39,13 +48,22 @@ export async function add(
 ): Promise<PublishState> {
   const { context, ceremony, backend } = work;
   if (backend !== undefined) await requireCurrent(work.folder, backend);
-  await using image = await openRawFile(file, 'FILE');
+  const at = await splitAddress(file, 'FILE');
+  await using image = await openFlashFile(at, 'FILE', { told: choice.raw === true });
   const { length, sha256 } = image;
+  const segments = image.map?.segments.length ?? 1;
+  if (segments > 1 && choice.encrypt === true) {
+    throw new InputError(
+      '--encrypt',
+      `${file} has ${segments} segments, an encrypted image has one: fill the gaps with ` +
+        '"can-ota image convert FILE --out NEW.hex --fill 0xFF", or release it plain',
+    );
+  }
   const { ecu, version } = choice;
   const name = `${ecu}-${version}-${sha256.slice(0, 12)}.bin`;
   const before = listed((await newestTargets(work.folder)).targets);
   const given = await givenCounters(work.folder);
-  const custom = customOf(choice, name, before, given[ecu]);
+  const custom = customOf({ ...choice, address: addressOf(image) }, name, before, given[ecu]);
   const outcome = await ceremony.changeTargets((writer) =>
     writer.putTarget(name, { length, hashes: { sha256 }, custom: { ...custom } }),
   );
@@ -57,7 +75,7 @@ export async function add(
     ecu,
     version,
     notes: custom.notes,
-    path: file,
+    payload: await payloadBlob(image, at),
     name,
   });
   context.emit({ uploaded: name, created });
@@ -71,10 +89,11 @@ export async function list({ context, folder }: ReleaseWork): Promise<void> {
   for (const { name, length, sha256, custom } of releases) {
     context.emit({ name, length, sha256, ...custom, targetsVersion, draft });
     const { ecu, version, releaseCounter, hardwareIds, encrypt, forced, dependencies } = custom;
+    const { address } = custom;
     const needs = Object.entries(dependencies).map(([other, range]) => `${other} ${range}`);
     context.say(
       `${name}  ${ecu} ${version}, counter ${releaseCounter}, for ${hardwareIds.join(' ')}, ` +
-        `${length} bytes${encrypt ? ', encrypted' : ''}${forced ? ', safety release' : ''}` +
+        `${length} bytes${address === undefined ? '' : ` at ${hexNumber(address, 8)}`}${encrypt ? ', encrypted' : ''}${forced ? ', safety release' : ''}` +
         (needs.length > 0 ? `, needs ${needs.join(', ')}` : ''),
     );
   }
@@ -110,7 +129,7 @@ export async function revoke(
 
 /** Checks a release before signing, and fills in the counter. Throws InputError. */
 export function customOf(
-  choice: ReleaseChoice,
+  choice: ReleaseChoice & { readonly address?: number | undefined },
   name: string,
   before: readonly ListedRelease[],
   highestGiven = 0,
@@ -144,6 +163,7 @@ export function customOf(
     dependencies: choice.depends ?? {},
     encrypt: choice.encrypt ?? false,
     forced: choice.forced ?? false,
+    ...defined({ address: choice.address }),
     // Uptane 5.2: strings are in Normalization Form C; a terminal may enter them in another form.
     notes: (choice.notes ?? '').normalize('NFC').trim(),
   };

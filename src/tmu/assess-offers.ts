@@ -170,7 +170,10 @@ export async function makePlan(
         reason,
         count: 1,
         // Only other releases can help here; the next process notices other hardware.
-        notBeforeWallMs: code === 'IMAGE_TOO_LARGE' ? null : clock.wallMs() + 60 * 60_000,
+        notBeforeWallMs:
+          code === 'IMAGE_TOO_LARGE' || code === 'IMAGE_MISPLACED'
+            ? null
+            : clock.wallMs() + 60 * 60_000,
       };
       await memory.remember(entry);
       const { report } = inventory.report(vehicle.vin, 'PRECONDITION_FAILED');

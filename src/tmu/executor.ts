@@ -170,13 +170,13 @@ export class Executor {
         driver: driverFor(ecu),
         target: this.#targetOf(item, signal),
         hasOneBank: hasOneBank(findEcu(vehicle, ecu)),
-        openImage: () => images.open(download.sha256, download.size),
+        openImage: () => images.open(download, item.encryption),
         stillWanted: () => this.#stillWanted(item, signal),
         stillApproved: () => approvals.stillStands(ecu, campaign, signal),
         openPrevious: async () => {
           const kept = memory.content.images[ecu];
           if (kept === undefined || kept.sha256 === to.sha256) return undefined;
-          const image = await images.open(kept.download.sha256, kept.download.size);
+          const image = await images.open(kept.download, kept.encryption?.method ?? null);
           return image === undefined ? undefined : { image, ...plainOf(kept) };
         },
         checksOf: (knownDtcs) => this.#checksOf(knownDtcs),

@@ -4,6 +4,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { PlanItem } from '../campaign/plan.ts';
 import { SHA256_HEX } from '../core/names.ts';
 import type { Storage, StorageFile } from '../core/storage.ts';
+import { readSegmentMap, type SegmentMapResult } from '../image/canonical.ts';
 import type { ImageSource } from '../image/image-source.ts';
 
 const FOLDER = 'images';
@@ -29,18 +30,26 @@ export class VehicleImageStore {
     this.#storage = storage;
   }
 
-  /** Opens a finished image; undefined where there is none or its length is not `length`. */
-  async open(sha256: string, length: number): Promise<StoredImage | undefined> {
+  /**
+   * Opens a finished image; undefined where there is none or its length is not `size`. An encrypted one has no segment
+   * map that could be read.
+   */
+  async open(
+    { sha256, size, address }: Pick<PlanItem['download'], 'sha256' | 'size' | 'address'>,
+    encryption: PlanItem['encryption'],
+  ): Promise<StoredImage | undefined> {
     if (!(await this.has(sha256))) return undefined;
     const file = await this.#storage.open(binName(sha256));
-    if ((await file.size()) !== length) {
+    if ((await file.size()) !== size) {
       await file.close();
       return undefined;
     }
+    const read: ImageSource['read'] = (offset, count) => file.read(offset, count);
     return {
-      length,
+      length: size,
       sha256,
-      read: (offset, count) => file.read(offset, count),
+      read,
+      ...placeOf(encryption === null ? await readSegmentMap(read, size) : undefined, size, address),
       close: () => file.close(),
     };
   }
@@ -123,6 +132,17 @@ export async function hashRange(
     at += bytes.length;
   }
   return true;
+}
+
+/** A payload with a segment map says itself where it lies; any other is one segment. */
+function placeOf(
+  table: SegmentMapResult | undefined,
+  length: number,
+  address: number | undefined,
+): Pick<ImageSource, 'map' | 'mapFault'> {
+  if (table?.ok === false) return { mapFault: table.reason };
+  if (table !== undefined) return { map: table.map };
+  return address === undefined ? {} : { map: { segments: [{ address, length }], dataOffset: 0 } };
 }
 
 function binName(sha256: string): string {

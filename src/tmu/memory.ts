@@ -52,6 +52,7 @@ const storedSchema = z.object({
   file: z.string(),
   size: positive,
   sha256: sha256Hex,
+  address: z.number().int().nonnegative().optional(),
   hashes: furtherHashes,
 });
 const encryptionSchema = z.object({

@@ -20,6 +20,7 @@ export function plannedEcus(vehicle: Vehicle): PlannedEcu[] {
       name: ecu.name,
       hardwareId: ecu.hardwareId,
       bankSize: memoryRoom(ecu.memory),
+      address: ecu.programming.segments === 'one' ? ecu.memory.address : undefined,
       rank,
       bus: busOf(vehicle, ecu),
     };

@@ -92,7 +92,7 @@ function notBefore(
       // the release.
       return nowWallMs + growing(10 * MINUTE_MS, count, LONGEST_PAUSE_MS);
     case 'PRECONDITION_FAILED':
-      return code === 'WRONG_HARDWARE' || code === 'IMAGE_TOO_LARGE'
+      return code === 'WRONG_HARDWARE' || code === 'IMAGE_TOO_LARGE' || code === 'IMAGE_MISPLACED'
         ? null
         : nowWallMs + growing(MINUTE_MS, count, HOUR_MS);
     case 'SECURITY_VALIDATION_FAILED':

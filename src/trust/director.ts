@@ -27,6 +27,8 @@ export interface VerifiedTarget {
   readonly encrypt: boolean;
   /** A safety release: the driver is informed, not asked. */
   readonly forced: boolean;
+  /** Where the first byte lies in the ECU's memory. Missing: where the vehicle file says, or the image has a segment map. */
+  readonly address: number | undefined;
   readonly notes: string;
   readonly encryption: EncryptedImage | undefined;
 }
@@ -144,7 +146,8 @@ function verifiedTarget(
   if (assignment.encrypt && encryption === undefined) {
     return malformed(`is to be encrypted, and names no encrypted file for ECU ${quoted(serial)}`);
   }
-  const { ecu, version, releaseCounter, dependencies, encrypt, forced, notes } = assignment;
+  const { ecu, version, releaseCounter, dependencies, encrypt, forced, address, notes } =
+    assignment;
   return accepted({
     serial,
     hardwareId,
@@ -158,6 +161,7 @@ function verifiedTarget(
     dependencies,
     encrypt,
     forced,
+    address,
     notes,
     encryption,
   });

@@ -11,6 +11,9 @@ const text = z.string().min(1).max(128);
 
 const sha256 = sha256Hex;
 
+/** Of the first byte of an image of one segment, in the memory of the ECU. */
+const memoryAddress = z.int().min(0).max(0xffff_ffff);
+
 /** The file of an image that is encrypted for one ECU (5.2.3.1). */
 const encryptedImage = z.object({
   file: text.regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, 'expected a plain file name'),
@@ -29,6 +32,7 @@ const imageFields = z.object({
   encrypt: z.boolean().default(false),
   /** A safety release: the driver is informed, not asked. */
   forced: z.boolean().default(false),
+  address: memoryAddress.optional(),
   notes: z.string().max(4096).default(''),
 });
 
@@ -69,6 +73,8 @@ export interface ImageFields {
   readonly dependencies: Readonly<Record<string, string>>;
   readonly encrypt: boolean;
   readonly forced: boolean;
+  /** Where the first byte lies in the ECU's memory. Missing: where the vehicle file says, or the image has a segment map. */
+  readonly address?: number | undefined;
   readonly notes: string;
 }
 
@@ -111,7 +117,16 @@ function malformed({ path }: TargetFile, error: z.ZodError): Verdict<never> {
  */
 export function matchSection(
   target: TargetFile,
-  { ecu, version, hardwareIds, releaseCounter, dependencies, encrypt, forced }: ImageFields,
+  {
+    ecu,
+    version,
+    hardwareIds,
+    releaseCounter,
+    dependencies,
+    encrypt,
+    forced,
+    address,
+  }: ImageFields,
 ): ReadonlyMap<string, string> {
   const sorted = (map: Readonly<Record<string, string>>): string =>
     JSON.stringify(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -125,5 +140,6 @@ export function matchSection(
     ['dependencies', sorted(dependencies)],
     ['encrypt', String(encrypt)],
     ['forced', String(forced)],
+    ['address', String(address ?? '')],
   ]);
 }

@@ -38,6 +38,7 @@ it('every failure has the kind whose limits are meant for it', () => {
     MALFORMED: 'transfer',
     UNEXPECTED: 'transfer',
     IMAGE_INVALID: 'transfer',
+    IMAGE_MISPLACED: 'refused',
     DIGEST_MISMATCH: 'transfer',
     REFUSED: 'refused',
     PRECONDITION: 'refused',

@@ -116,11 +116,45 @@ describe('the decision', () => {
     });
     const right = new Map([['EDT', identity('EDT', '1.0.0')]]);
     expect(
-      decide('VIN', [release('EDT', '2.0.0', 'a', 1001)], ecus, right, new Map()),
+      decide(
+        'VIN',
+        [release('EDT', '2.0.0', 'a', 1001)],
+        ecus.map((ecu) => ({ ...ecu, address: 0 })),
+        right,
+        new Map(),
+      ),
     ).toMatchObject({
       kind: 'impossible',
       code: 'IMAGE_TOO_LARGE',
     });
+  });
+
+  it('knows before the download that an image begins elsewhere', () => {
+    const right = new Map([['EDT', identity('EDT', '1.0.0')]]);
+    const { download, ...rest } = release('EDT', '2.0.0');
+    const at = (address: number): Offer => ({ ...rest, download: { ...download, address } });
+    const one = ecus.map((ecu) => ({ ...ecu, address: 0x8000 }));
+    expect(decide('VIN', [at(0x8000)], one, right, new Map())).toMatchObject({
+      kind: 'plan',
+      plan: { items: [{ download: { address: 0x8000 } }] },
+    });
+    expect(decide('VIN', [at(0x9000)], one, right, new Map())).toMatchObject({
+      kind: 'impossible',
+      code: 'IMAGE_MISPLACED',
+      reason:
+        'EDT-2.0.0.bin begins at 0x00009000, the bank of EDT at 0x00008000: release the right image or correct ' +
+        'memory.address in the vehicle file',
+    });
+    // An ECU that takes segments is asked by its driver, which knows its regions.
+    expect(decide('VIN', [at(0x9000)], ecus, right, new Map()).kind).toBe('plan');
+  });
+
+  it('leaves room for the map of an image with segments', () => {
+    const right = new Map([['EDT', identity('EDT', '1.0.0')]]);
+    const full = [release('EDT', '2.0.0', 'a', 1001)];
+    const takes = (address?: number) => ecus.map((ecu) => ({ ...ecu, address }));
+    expect(decide('VIN', full, takes(), right, new Map()).kind).toBe('plan');
+    expect(decide('VIN', full, takes(0), right, new Map()).kind).toBe('impossible');
   });
 });
 

@@ -79,6 +79,57 @@ describe('release add', () => {
   });
 });
 
+describe('a flash file', () => {
+  const HEX = ':03000000010203F7\n:00000001FF\n';
+  const GAPS = ':03000000010203F7\n:01001000AA45\n:00000001FF\n';
+  const last = async (work: Awaited<ReturnType<typeof begun>>) => {
+    await list(signOnly(work));
+    return work.last() as { sha256: string; length: number; address?: number };
+  };
+
+  it('is released by what it holds, with the address of its one segment', async () => {
+    const work = await begun();
+    await add(signOnly(work), await imageFile('\x01\x02\x03'), CHOICE);
+    const raw = await last(work);
+    expect(raw.address).toBeUndefined();
+    await add(signOnly(work), await imageFile(HEX), CHOICE);
+    const hex = await last(work);
+    expect(hex).toMatchObject({ sha256: raw.sha256, length: 3, address: 0 });
+    await add(signOnly(work), `${await imageFile('\x01\x02\x03')}@0x8000`, CHOICE);
+    expect((await last(work)).address).toBe(0x8000);
+    expect(work.said.at(-1)).toContain('3 bytes at 0x00008000');
+  });
+
+  it('with gaps has its segment map in what is signed, and is not encrypted', async () => {
+    const work = await begun();
+    const encrypted = add(signOnly(work), await imageFile(GAPS), { ...CHOICE, encrypt: true });
+    await expect(encrypted).rejects.toThrow(/has 2 segments, an encrypted image has one/);
+    await add(signOnly(work), await imageFile(GAPS), CHOICE);
+    const release = await last(work);
+    expect(release).toMatchObject({ length: 20 + 2 * 8 + 4 });
+    expect(release.address).toBeUndefined();
+  });
+
+  it('is raw data only where that is said', async () => {
+    const work = await begun();
+    const text = await imageFile('one\ntwo\n');
+    await expect(add(signOnly(work), text, CHOICE)).rejects.toThrow(/--raw takes it/);
+    await add(signOnly(work), text, { ...CHOICE, raw: true });
+    expect((await last(work)).length).toBe(8);
+  });
+
+  it('is uploaded as it is signed, whatever the format', async () => {
+    const work = await begun();
+    const backend = new FakeBackend();
+    await add({ ...work, backend: await backend.logIn() }, await imageFile(GAPS), CHOICE);
+    const { file, raw } = Object.fromEntries(backend.form!);
+    const sent = Buffer.from(await (file as File).arrayBuffer());
+    expect(sent.subarray(0, 16).toString()).toBe('can-ota segments');
+    expect(sent.subarray(36)).toEqual(Buffer.of(1, 2, 3, 0xaa));
+    expect(raw).toBe('yes');
+  });
+});
+
 describe('with a backend', () => {
   it('uploads the image first, then the metadata that names it', async () => {
     const work = await begun();

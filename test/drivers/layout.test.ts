@@ -144,7 +144,7 @@ describe('an image outside of the memory', () => {
       },
     });
     const refused = layOut(ecu, imageAt(segment), undefined);
-    expect(refused).toMatchObject({ ok: false, code: 'IMAGE_INVALID' });
+    expect(refused).toMatchObject({ ok: false, code: 'IMAGE_MISPLACED' });
     expect(refused.ok ? '' : refused.reason).toContain(
       `has bytes at ${place}, outside of its memory (0x00001000 to 0x00001FFF, 0x00008000 to 0x000080FF): nothing was sent`,
     );
@@ -165,7 +165,7 @@ it('an image whose write units or gaps leave its region is refused', () => {
       imageAt(at(0x1005, 2), at(0x2000, 2)),
       undefined,
     );
-    expect(refused).toMatchObject({ ok: false, code: 'IMAGE_INVALID' });
+    expect(refused).toMatchObject({ ok: false, code: 'IMAGE_MISPLACED' });
     expect(refused.ok ? '' : refused.reason).toContain('is not inside of one region');
   }
 });

@@ -8,11 +8,13 @@ import { silentLogger } from '../../src/core/logger.ts';
 import { UdsEcuDriver } from '../../src/drivers/ecu-driver.ts';
 import type { CalledProgram } from '../../src/image/called-program.ts';
 import type { ImageSource } from '../../src/image/image-source.ts';
+import type { MemoryImage } from '../../src/image/memory-image.ts';
 import { connectTester } from '../../src/onboard/bus.ts';
 import { profileList, readProfile } from '../../src/onboard/profiles.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedWire } from '../../src/sim/simulated-bus.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
+import { regionsOf } from '../../src/vehicle/memory.ts';
 import { underProfile } from '../../src/vehicle/profile.ts';
 import { ecuSchema, type VehicleEcu } from '../../src/vehicle/schema.ts';
 import { imageOf } from '../drivers/support.ts';
@@ -74,6 +76,11 @@ interface Run {
   readonly boots: (string | undefined)[];
 }
 
+function factoryOf({ memory }: VehicleEcu): MemoryImage {
+  const { address } = regionsOf(memory)[0] ?? memory;
+  return { segments: [{ address, bytes: firmware('1.0.0', 500) }] };
+}
+
 async function program(tester: VehicleEcu, built: VehicleEcu, image: ImageSource): Promise<Run> {
   const clock = new VirtualClock(Date.UTC(2026, 10, 30));
   const wire = new SimulatedWire({ clock, bitrate: 500_000 });
@@ -81,7 +88,7 @@ async function program(tester: VehicleEcu, built: VehicleEcu, image: ImageSource
   const common = { clock, logger: silentLogger };
   const ecu = await ForeignEcu.start({
     ...{ ...common, ecu: built, bus: wire.attach('ABC'), random: seededRandom('profile') },
-    ...{ storage: new FaultStorage(), factoryImage: firmware('1.0.0', 500) },
+    ...{ storage: new FaultStorage(), factoryImage: factoryOf(built) },
     ...{ maxBlockLength: 0x402, onBoot: (version) => boots.push(version) },
   });
   const requester = connectTester(wire.attach('tester'), tester, common);

@@ -108,7 +108,13 @@ type Ask = (backends: {
 const ASKED: Readonly<Record<string, Ask>> = {
   'log-in with a password': ({ logIn }) => logIn(),
   'release add, push: image': ({ release, image }) =>
-    release.uploadImage({ ecu: 'EDT', version: '1', notes: '', path: image, name: 'x.bin' }),
+    release.uploadImage({
+      ecu: 'EDT',
+      version: '1',
+      notes: '',
+      payload: new Blob([image]),
+      name: 'x.bin',
+    }),
   'release add, push: metadata': ({ release }) =>
     release.uploadMetadata('/metadata/targets', Buffer.from('{}')),
   'release pull, keys pull': ({ release }) => release.read('/metadata/root.json'),

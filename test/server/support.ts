@@ -86,6 +86,7 @@ export interface UploadFields {
   ecu?: string;
   version?: string;
   notes?: string;
+  raw?: string;
   image: Uint8Array;
   fileName?: string;
 }
@@ -159,7 +160,7 @@ export function json(value: unknown): RequestOptions {
 
 export function uploadForm(fields: UploadFields): FormData {
   const form = new FormData();
-  for (const name of ['ecu', 'version', 'notes'] as const) {
+  for (const name of ['ecu', 'version', 'notes', 'raw'] as const) {
     if (fields[name] !== undefined) form.set(name, fields[name]);
   }
   form.set('file', new Blob([Uint8Array.from(fields.image)]), fields.fileName ?? 'image.bin');

@@ -243,7 +243,10 @@ describe('what is accepted', () => {
       400,
       'IMAGE_EMPTY',
     ]);
-    expect(await code(uploadForm({ ...RELEASE, fileName: 'x.hex' }))).toEqual([400, 'BAD_FIELD']);
+    expect(await code(uploadForm({ ...RELEASE, fileName: 'x.hex' }))).toEqual([
+      400,
+      'IMAGE_FORMAT',
+    ]);
     expect(await code(uploadForm({ ...RELEASE, fileName: '' }))).toEqual([400, 'BAD_FIELD']);
     const twice = uploadForm(RELEASE);
     twice.append('file', new Blob(['x']), 'b.bin');
@@ -280,11 +283,11 @@ describe('what is accepted', () => {
     const backend = await startBackend();
     const admin = await backend.login();
     const reply = await admin.upload(
-      { ...RELEASE, notes: '<script>alert(1)</script>', fileName: 'x.txt' },
+      { ...RELEASE, notes: '<script>alert(1)</script>', image: Buffer.from('one\ntwo\n') },
       { headers: { Accept: 'text/html' } },
     );
     expect(reply.status).toBe(400);
-    expect(reply.text).toContain('only files whose name ends with .bin');
+    expect(reply.text).toContain('is text, and neither Intel HEX nor S-records nor VBF');
     expect(reply.text).toContain('value="2.0.0"');
     expect(reply.text).toContain('&lt;script&gt;');
     expect(reply.text).not.toContain('<script>alert');

@@ -1,6 +1,7 @@
 // One download: resumed, restarted, cut, stalled, with false answers; never more than was asked for.
 
 import { describe, expect, it } from 'vitest';
+import { canonicalPayload } from '../../src/image/canonical.ts';
 import { seededRandom } from '../../src/sim/seeded-random.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { DEFAULT_DOWNLOAD_LIMITS, downloadImage } from '../../src/tmu/download.ts';
@@ -48,9 +49,48 @@ describe('a download', () => {
     expect(stored(storage)).toEqual(image);
     expect(progress).toEqual([1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10_000]);
     expect(await storage.list('images')).toEqual([`${SHA}.bin`]);
-    const opened = (await images.open(SHA, image.length))!;
+    const opened = (await images.open({ sha256: SHA, size: image.length }, null))!;
     expect(await opened.read(9990, 100)).toEqual(image.subarray(9990));
     await opened.close();
+  });
+
+  it('is placed by its address, or by its own segment map', async () => {
+    const storage = new FaultStorage();
+    const images = new VehicleImageStore(storage);
+    const put = async (bytes: Uint8Array) => {
+      const digest = sha256(bytes);
+      await storage.replace(`images/${digest}.bin`, bytes);
+      return { sha256: digest, size: bytes.length };
+    };
+    const segments = [
+      { address: 0x1000, bytes: Uint8Array.of(1, 2) },
+      { address: 0x2000, bytes: Uint8Array.of(3) },
+    ];
+    const payload = canonicalPayload({ segments });
+    const plain = await put(Uint8Array.of(1, 2, 3));
+    const mapOf = async (download: Parameters<typeof images.open>[0], encryption = false) => {
+      const opened = await images.open(
+        download,
+        encryption ? 'X25519-HKDF-SHA256-AES-256-GCM' : null,
+      );
+      await opened?.close();
+      return opened?.map ?? opened?.mapFault;
+    };
+    expect(await mapOf(plain)).toBeUndefined();
+    expect(await mapOf({ ...plain, address: 0x8000 })).toEqual({
+      segments: [{ address: 0x8000, length: 3 }],
+      dataOffset: 0,
+    });
+    const several = await put(payload);
+    expect(await mapOf(several)).toEqual({
+      segments: [
+        { address: 0x1000, length: 2 },
+        { address: 0x2000, length: 1 },
+      ],
+      dataOffset: 36,
+    });
+    expect(await mapOf(several, true)).toBeUndefined();
+    expect(await mapOf(await put(payload.subarray(0, 38)))).toMatch(/its segments have 3 bytes/);
   });
 
   it('is not made again for what is there, unless that is spoilt', async () => {

@@ -57,6 +57,7 @@ describe('a bank record', () => {
       dependencies: { INV: '>=1.0.0', BMS: '1.2.0' },
       encrypt: true,
       forced: false,
+      address: undefined,
       notes: 'faster',
       encryption: undefined,
     };

@@ -1,6 +1,6 @@
 // Checks metadata in an ECU before anything is erased, in the order of the standard.
 
-import { fromHex, toHex } from '../../../src/core/bytes.ts';
+import { fromHex, hexNumber, toHex } from '../../../src/core/bytes.ts';
 import { isVersionText } from '../../../src/core/names.ts';
 import type { Random } from '../../../src/core/random.ts';
 import { type AttackCode, accepted, refused, type Verdict } from '../../../src/trust/attack.ts';
@@ -99,11 +99,15 @@ export class MetadataCheck {
    * and this boot record.
    */
   #release(target: VerifiedTarget, director: RepositoryTrust): Verdict<AcceptedRelease> {
-    const { bankSize } = this.#device.ecu.memory;
+    const { bankSize, address } = this.#device.ecu.memory;
     const refuse = (code: AttackCode, reason: string) =>
       refused(code, 'director targets', `${target.name} ${reason}`);
     if (target.length < 1 || target.length > bankSize) {
       return refuse('ENDLESS_DATA', `has ${target.length} bytes, a bank takes 1 to ${bankSize}`);
+    }
+    if (target.address !== undefined && target.address !== address) {
+      const [wanted, own] = [target.address, address].map((at) => hexNumber(at, 8));
+      return refuse('WRONG_HARDWARE', `is made for address ${wanted}, the bank is at ${own}`);
     }
     // The boot record limits the length of a version, and its characters must be safe in messages.
     if (!isVersionText(target.version)) {

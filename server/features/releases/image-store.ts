@@ -11,6 +11,8 @@ import { FileStream } from './file-stream.ts';
 export interface StagedImage {
   readonly sha256: string;
   readonly size: number;
+  /** Up to `length` bytes from `offset`; before `commit` only. */
+  read(offset: number, length: number): Promise<Uint8Array>;
   /** Gives the image its name for good; durable when it resolves. */
   commit(): Promise<void>;
   /** Removes it; after `commit` it does nothing. */
@@ -84,6 +86,14 @@ export class ImageStore {
     return {
       sha256,
       size,
+      read: async (offset, length) => {
+        const file = await this.#storage.open(temporary);
+        try {
+          return await file.read(offset, length);
+        } finally {
+          await file.close();
+        }
+      },
       commit: async () => {
         try {
           await this.#storage.rename(temporary, nameOf(sha256));

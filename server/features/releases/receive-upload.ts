@@ -76,7 +76,7 @@ export async function receiveUpload(req: IncomingMessage, options: UploadOptions
     );
     throw error;
   }
-  if (staging === undefined) throw badForm('the form has no file: choose a .bin file');
+  if (staging === undefined) throw badForm('the form has no file: choose one');
   return { fields, image: await staging, fileName };
 }
 
@@ -105,10 +105,7 @@ async function stage(
   options: UploadOptions,
 ): Promise<StagedImage> {
   await options.beforeFile(fields);
-  if (fileName === '') throw badForm('no file was chosen: choose a .bin file');
-  if (!fileName.toLowerCase().endsWith('.bin')) {
-    throw badForm('only files whose name ends with .bin are images');
-  }
+  if (fileName === '') throw badForm('no file was chosen: choose one');
   return options.images.stage(stream, options.maxBytes);
 }
 

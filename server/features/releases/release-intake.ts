@@ -9,6 +9,7 @@ import type { AppContext } from '../../platform/http/request.ts';
 import type { AuditLog } from '../audit/store.ts';
 import type { DevicePackageStore } from '../small-devices/package-store.ts';
 import type { ImageStore } from './image-store.ts';
+import { payloadOf } from './payload.ts';
 import { receiveUpload, type Upload } from './receive-upload.ts';
 import type { AddResult, ReleaseStore } from './store.ts';
 
@@ -54,11 +55,13 @@ export class ReleaseIntake {
         if (header === '' && !byTool) await requireCsrf(ctx, { audit }, fields.get('_csrf'));
         // The fields before the file are checked before the file is received, the others afterwards.
         const given = Object.fromEntries(fields);
-        parseInput(earlyFields, { ecu: given.ecu, version: given.version, notes: given.notes });
+        const { ecu, version, notes, raw } = given;
+        parseInput(earlyFields, { ecu, version, notes, raw });
       },
     });
     for (const [name, value] of upload.fields) seen.set(name, value);
-    return upload;
+    const image = await payloadOf(upload, images, maxUploadBytes);
+    return { ...upload, image };
   }
 
   async #release(person: Person, { image, fields: given }: Upload): Promise<AddResult> {
@@ -70,8 +73,11 @@ export class ReleaseIntake {
       // The file is there before the row that names it: a power cut in between leaves a file without a row,
       // which the next upload of the same image replaces.
       await image.commit();
+      const { ecu, version, notes } = fields;
       const result = await releases.add({
-        ...fields,
+        ecu,
+        version,
+        notes,
         size: image.size,
         sha256: image.sha256,
         uploadedBy: person.name,

@@ -30,9 +30,6 @@
     error.hidden = true;
     const image = file.files[0];
     if (image === undefined || image.size === 0) return fail('The file is empty: choose another.');
-    if (!image.name.toLowerCase().endsWith('.bin')) {
-      return fail('Only files whose name ends with .bin are images.');
-    }
     if (image.size > maxBytes) {
       return fail(
         `The image has ${image.size.toLocaleString('en')} bytes, the limit is ${maxBytes.toLocaleString('en')}.`,

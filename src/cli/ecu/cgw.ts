@@ -7,10 +7,17 @@ import { ExitCode } from '../../core/exit-code.ts';
 import { canRedraw } from '../../core/terminal.ts';
 import { isAlone, openCommandBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
+import { findEcu } from '../../vehicle/load.ts';
 import type { Vehicle } from '../../vehicle/schema.ts';
 import { announceReady, runCommand, untilAborted } from '../context.ts';
 import { requireDriver } from '../driver-present.ts';
-import { aloneSoFar, type FlashOptions, reportEcuEvent, simulationOptions } from './ecu.ts';
+import {
+  aloneSoFar,
+  bankImageOf,
+  type FlashOptions,
+  reportEcuEvent,
+  simulationOptions,
+} from './ecu.ts';
 
 interface CgwOptions extends FlashOptions {
   readonly approve: 'ask' | 'yes' | 'no';
@@ -23,9 +30,12 @@ export function cgw(options: CgwOptions): Promise<void> {
     await requireDriver(options.approve);
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
     const signals = parseSignals(options.signal, vehicle);
-    const simulation = await simulationOptions(options);
-    await using opened = await openCommandBus(options, context);
     const name = vehicle.approval?.ecu ?? 'CGW';
+    const simulation = {
+      ...(await simulationOptions(options)),
+      ...(await bankImageOf(options, findEcu(vehicle, name))),
+    };
+    await using opened = await openCommandBus(options, context);
     const asking = options.approve === 'ask';
     // With --json standard output has only the events; the driver's console uses standard error.
     const { stdin: input } = process;

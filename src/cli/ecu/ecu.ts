@@ -1,6 +1,5 @@
 // `can-ota ecu NAME`: one simulated ECU as a process of its own.
 
-import { readFile } from 'node:fs/promises';
 import type { EcuEvent } from '../../../ecus/bootloader/device.ts';
 import {
   builtInFactoryImage,
@@ -15,21 +14,23 @@ import type { Context } from '../../core/context.ts';
 import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { lockFolder } from '../../core/lock.ts';
-import { defined } from '../../core/optional.ts';
+import { itemAt } from '../../core/present.ts';
 import { systemRandom } from '../../core/random.ts';
 import { DiskStorage } from '../../core/storage.ts';
-import { fileFault } from '../../core/text-file.ts';
 import { formatBytes } from '../../core/units.ts';
+import type { MemoryImage } from '../../image/memory-image.ts';
 import { type BusOptions, isAlone, openCommandBus } from '../../onboard/bus.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import { findEcu } from '../../vehicle/load.ts';
+import { regionsOf } from '../../vehicle/memory.ts';
 import type { VehicleEcu } from '../../vehicle/schema.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from '../context.ts';
+import { type FactoryImageOption, readBankImage, readFactoryImage } from './factory-image.ts';
 
 export interface FlashOptions extends CommonOptions, BusOptions {
   readonly vehicle?: string;
   readonly flash: string;
-  readonly image?: { readonly file: string; readonly version: string };
+  readonly image?: FactoryImageOption;
   readonly fault: readonly string[];
   readonly benchKeys?: boolean;
 }
@@ -39,18 +40,19 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
     // A wrong name is reported before a bus is opened.
     const described = findEcu(vehicle, name);
+    const isForeign = isOfAnotherMake(described);
+    const image =
+      isForeign && options.image ? await readFactoryImage(options.image, described) : undefined;
+    const factory = isForeign ? {} : await bankImageOf(options, described);
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
-    if (isOfAnotherMake(described)) {
-      return await runForeignEcu(
-        described,
-        { ...simulation, bus: opened.bus },
-        context,
-        opened.why,
-      );
+    const { bus, why } = opened;
+    if (isForeign) {
+      return await runForeignEcu(described, { ...simulation, bus, image }, context, why);
     }
     const running = await createEcu({
       ...simulation,
+      ...factory,
       name,
       vehicle,
       bus: opened.bus,
@@ -69,12 +71,15 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
 /** An ECU with the profile of another make follows its fields strictly; faults are for ECUs of can-ota. */
 async function runForeignEcu(
   ecu: VehicleEcu,
-  simulation: Awaited<ReturnType<typeof simulationOptions>> & { readonly bus: CanBus },
+  simulation: Awaited<ReturnType<typeof simulationOptions>> & {
+    readonly bus: CanBus;
+    readonly image: MemoryImage | undefined;
+  },
   context: Context,
   why: string,
 ): Promise<ExitCode> {
   const { name, profile } = ecu;
-  const { faults = {}, factoryImage = builtInFactoryImage(name), ...parts } = simulation;
+  const { faults = {}, image, ...parts } = simulation;
   if (Object.keys(faults).length > 0) {
     throw new InputError(
       '--fault',
@@ -83,7 +88,14 @@ async function runForeignEcu(
   }
   const running = await ForeignEcu.start({
     ...{ ...parts, ecu, logger: context.logger, maxBlockLength: FOREIGN_BLOCK_LENGTH },
-    factoryImage: factoryImage.image,
+    factoryImage: image ?? {
+      segments: [
+        {
+          address: itemAt(regionsOf(ecu.memory), 0).address,
+          bytes: builtInFactoryImage(name).image,
+        },
+      ],
+    },
     onBoot: (version) => {
       context.emit({ kind: 'boot', ecu: name, version: version ?? null });
       context.say(
@@ -101,14 +113,11 @@ async function runForeignEcu(
 /** 2 KiB of data in a block. */
 const FOREIGN_BLOCK_LENGTH = 0x802;
 
-/** What `ecu` and `cgw` have in common: storage, factory image, faults, keys, the machine's clock and random. */
+/** What `ecu` and `cgw` have in common: storage, faults, keys, the machine's clock and random. */
 export async function simulationOptions(
   options: FlashOptions,
-): Promise<
-  Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults' | 'factoryImage' | 'benchKeys'>
-> {
+): Promise<Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults' | 'benchKeys'>> {
   const faults = parseFaults(options.fault);
-  const factoryImage = options.image && (await readFactoryImage(options.image));
   const storage = await DiskStorage.openOwn(options.flash);
   // Locked until this process ends: two ECUs on one flash would overwrite each other's banks.
   await lockFolder(storage.location);
@@ -118,16 +127,16 @@ export async function simulationOptions(
     random: systemRandom,
     faults,
     benchKeys: options.benchKeys === true,
-    ...defined({ factoryImage }),
   };
 }
 
-async function readFactoryImage(image: { file: string; version: string }): Promise<FactoryImage> {
-  try {
-    return { image: Uint8Array.from(await readFile(image.file)), version: image.version };
-  } catch (error) {
-    throw new InputError('--image', fileFault(image.file, error), { cause: error });
-  }
+/** Throws InputError. */
+export async function bankImageOf(
+  { image }: Pick<FlashOptions, 'image'>,
+  ecu: VehicleEcu,
+): Promise<{ readonly factoryImage?: FactoryImage }> {
+  if (image === undefined) return {};
+  return { factoryImage: { image: await readBankImage(image, ecu), version: image.version } };
 }
 
 /** Time between two resets of a loop. */

@@ -6,6 +6,7 @@ import { withSigning } from '../keys/options.ts';
 import { command, withLogIn, withNetwork, withOutput } from '../program-options.ts';
 import { addDeviceRelease, addDeviceWithdrawal } from './device-options.ts';
 
+const RAW = 'the file is raw data, whatever it looks like';
 const DEPENDENCY = new RegExp(`^(${ECU_NAME})=(.+)$`);
 
 export function addRelease(program: Command): void {
@@ -22,11 +23,13 @@ export function addRelease(program: Command): void {
     'add',
     'Sign an image as a release, and upload image and metadata. Exit code 4: it waits for signatures and is not published.',
     `can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --keys ceremony
+     can-ota release add build/edt.hex --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --keys ceremony
      can-ota release add edt.bin --ecu EDT --version 2.1.0 --hardware EDT-HW-1 --depends 'INV=>=1.0.0' --keys ceremony --server http://127.0.0.1:8080 --user alice
      can-ota release add bms.bin --ecu BMS --version 3.0.0 --hardware BMS-HW-2 --encrypt --keys ceremony --server http://127.0.0.1:8080 --token-file release.token
      can-ota release add inv.bin --ecu INV --version 1.4.2 --hardware INV-HW-1 --forced --notes 'Keeps the motor from cutting out' --keys ceremony`,
   )
-    .argument('<file>', 'the image')
+    .argument('<file>', 'the image: Intel HEX, S-records, ELF, VBF, or raw data (FILE@0x08000000)')
+    .option('--raw', RAW)
     .requiredOption('--ecu <name>', 'ECU that runs it', ecuName)
     // `--version` of the program itself is an option before the command.
     .requiredOption('--version <text>', 'version of the image', versionText)
@@ -86,6 +89,7 @@ export function addRelease(program: Command): void {
      can-ota release push edt.bin inv.bin --keys ceremony --server http://127.0.0.1:8080 --token-file release.token`,
   )
     .argument('[image...]', 'images of signed releases that the backend has lost')
+    .option('--raw', RAW)
     .action(async (files, options) => (await import('./release.ts')).pushReleases(files, options));
 
   withNetwork(

@@ -77,9 +77,12 @@ export function revokeRelease(
 }
 
 /** Sends images first, so that the signed list never names a missing image. */
-export function pushReleases(files: readonly string[], options: ReleaseOptions): Promise<void> {
+export function pushReleases(
+  files: readonly string[],
+  options: ReleaseOptions & { readonly raw?: boolean },
+): Promise<void> {
   return withReleases(options, async (work) => {
-    await pushImages(work, files);
+    await pushImages(work, files, options.raw === true);
     return push(work);
   });
 }

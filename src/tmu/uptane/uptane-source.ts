@@ -402,12 +402,18 @@ export class UptaneSource implements TrustedSource {
 function offerOf(target: VerifiedTarget, names: ReadonlyMap<string, string>): Offer[] {
   const ecu = names.get(target.serial);
   if (ecu === undefined) return [];
-  const { name, length, sha256, version, releaseCounter, encryption, dependencies } = target;
+  const { name, length, sha256, version, releaseCounter, encryption, dependencies, address } =
+    target;
   const hashes = furtherHashes(target.hashes);
   const download =
     encryption === undefined
-      ? { file: name, size: length, sha256, ...defined({ hashes }) }
-      : { file: encryption.file, size: encryption.length, sha256: encryption.sha256 };
+      ? { file: name, size: length, sha256, ...defined({ address, hashes }) }
+      : {
+          file: encryption.file,
+          size: encryption.length,
+          sha256: encryption.sha256,
+          ...defined({ address }),
+        };
   return [
     {
       ecu,

@@ -6,11 +6,13 @@ import { endpoint } from '../../endpoint.ts';
 import { notesText, releaseVersion, SEE_OTHER } from '../../fields.ts';
 import { CHANGER_PROBLEMS } from '../../problem.ts';
 
-/** Fields before the file, which is in the field `file` and whose name ends with .bin. */
+/** Fields before the file, which is in the field `file`: Intel HEX, S-records, ELF, VBF or raw data. */
 export const uploadFields = z.object({
   ecu: ecuName,
   version: releaseVersion,
   notes: notesText.default(''),
+  /** `yes`: the bytes are stored as they are, whatever they look like. */
+  raw: z.enum(['yes', '']).default(''),
 });
 
 export const uploadImage = endpoint({
@@ -44,6 +46,7 @@ export const uploadImage = endpoint({
     'BAD_FIELD',
     'BODY_INCOMPLETE',
     'IMAGE_EMPTY',
+    'IMAGE_FORMAT',
     'IMAGE_TOO_LARGE',
     'RELEASE_CONFLICT',
     'UNSUPPORTED_MEDIA_TYPE',
