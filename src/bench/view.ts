@@ -63,11 +63,28 @@ const STEP_TEXT = {
   identify: 'identified',
   stage: 'programmed',
   activate: 'restarted with the new version',
-  verify: 'new version and digest read back',
+  verify: 'it runs',
   confirm: 'confirmed',
   commit: 'security counter raised',
   'roll-back': 'rolled back',
 } as const;
+
+/** Of an ECU with one bank, where they differ. */
+const ONE_BANK_TEXT: Partial<Record<string, string>> = {
+  stage: 'ready to be programmed',
+  activate: 'programmed and restarted',
+};
+
+function doneText({ step, oneBank, compared }: Extract<TmuEvent, { kind: 'ecu-step' }>): string {
+  if (compared !== undefined) return readBackText(compared);
+  return (oneBank === true ? ONE_BANK_TEXT[step] : undefined) ?? STEP_TEXT[step];
+}
+
+function readBackText(compared: readonly string[]): string {
+  return compared.length === 0
+    ? 'it tells neither its version nor a digest'
+    : `new ${compared.join(' and ')} read back`;
+}
 
 function eventLine(event: TmuEvent): string | undefined {
   switch (event.kind) {
@@ -83,7 +100,7 @@ function eventLine(event: TmuEvent): string | undefined {
     case 'ecu-step':
       if (event.step === 'identify' || event.status === 'begun') return undefined;
       return event.status === 'done'
-        ? `TMU  ${event.ecu}: ${STEP_TEXT[event.step]}`
+        ? `TMU  ${event.ecu}: ${doneText(event)}`
         : `TMU  ${event.ecu}: ${event.step} failed: ${event.reason}`;
     case 'retry':
       return `TMU  ${event.doing}: try again (${event.retry} of ${event.of}): ${event.reason}`;

@@ -123,6 +123,19 @@ export async function payloadBlob(image: FlashFile, { file }: FileAtAddress): Pr
   return new Blob([Uint8Array.from(await image.read(0, image.length))]);
 }
 
+/**
+ * Throws InputError for a second boot loader (VBF part type SBL), which is loaded into the RAM of an ECU and is no software
+ * that it could run from its flash.
+ */
+export function requireSoftware({ vbf }: Pick<FlashFile, 'vbf'>, file: string): void {
+  if (vbf?.partType?.toUpperCase() !== 'SBL') return;
+  throw new InputError(
+    file,
+    'is a second boot loader (sw_part_type SBL): name it as programming.secondBootLoader in the vehicle file, and give ' +
+      'the file of the software here',
+  );
+}
+
 /** Where an image of one segment lies; undefined: the file says nothing, or the payload has a segment map. */
 export function addressOf({ map }: Pick<FlashFile, 'map'>): number | undefined {
   return map?.segments.length === 1 ? map.segments[0]?.address : undefined;

@@ -9,6 +9,7 @@ import {
   addressOf,
   openFlashFile,
   payloadBlob,
+  requireSoftware,
   splitAddress,
 } from '../image/image-file-formats.ts';
 import type { TargetSpec } from '../trust/role-signing.ts';
@@ -50,6 +51,7 @@ export async function add(
   if (backend !== undefined) await requireCurrent(work.folder, backend);
   const at = await splitAddress(file, 'FILE');
   await using image = await openFlashFile(at, 'FILE', { told: choice.raw === true });
+  requireSoftware(image, file);
   const { length, sha256 } = image;
   const segments = image.map?.segments.length ?? 1;
   if (segments > 1 && choice.encrypt === true) {

@@ -7,6 +7,7 @@ import type {
   Backend,
   DriverResult,
   EcuDriver,
+  EcuStep,
   Failed,
   HealthChecks,
   Target,
@@ -19,7 +20,7 @@ import { defined } from '../core/optional.ts';
 import type { Random } from '../core/random.ts';
 import type { EncryptedImage } from '../trust/director.ts';
 import { findEcu } from '../vehicle/load.ts';
-import type { Vehicle } from '../vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import type { Approvals } from './approvals.ts';
 import { type DownloadLimits, downloadImage } from './download.ts';
 import type { VehicleImageStore } from './image-store.ts';
@@ -81,12 +82,13 @@ export class Executor {
     const { item, campaign, receipts } = owed;
     const { ecu } = item;
     const { emit, driverFor } = this.#options;
-    emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'begun' });
+    const isAsked = !asksNothing('commit', findEcu(this.#options.vehicle, ecu));
+    if (isAsked) emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'begun' });
     const target = { ...this.#targetOf(item, signal), campaign };
     const done = await driverFor(ecu).commit(target, receipts, signal);
     if (done.ok) {
       this.#warn(ecu, done.warnings);
-      emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'done' });
+      if (isAsked) emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'done' });
     } else if (!signal.aborted) {
       emit({ kind: 'ecu-step', ecu, step: 'commit', status: 'failed', reason: done.reason });
     }
@@ -193,11 +195,22 @@ export class Executor {
   #tell(report: StepReport): void {
     const { emit } = this.#options;
     const { ecu, step } = report;
+    const described = findEcu(this.#options.vehicle, ecu);
+    if (report.status !== 'failed' && asksNothing(step, described)) return;
+    const oneBank = hasOneBank(described) || undefined;
     switch (report.status) {
       case 'begun':
-      case 'done':
-        emit({ kind: 'ecu-step', ecu, step, status: report.status });
+      case 'done': {
+        const compared = report.status === 'done' ? comparedIn(report.event) : undefined;
+        emit({
+          kind: 'ecu-step',
+          ecu,
+          step,
+          status: report.status,
+          ...defined({ oneBank, compared }),
+        });
         return;
+      }
       case 'failed': {
         const { reason } = report.failure;
         emit({ kind: 'ecu-step', ecu, step, status: 'failed', reason });
@@ -251,6 +264,30 @@ export class Executor {
 }
 
 const ALLOWED = { ok: true } as const;
+
+/** Whether a step of such an ECU has no request at all. */
+function asksNothing(step: EcuStep, { programming }: VehicleEcu): boolean {
+  const { identify, metadata, activation } = programming;
+  const oneBank = activation === 'reset';
+  switch (step) {
+    case 'stage':
+      return oneBank && identify === 'skip';
+    case 'confirm':
+      return oneBank && metadata === 'skip';
+    case 'commit':
+      return metadata === 'skip';
+    default:
+      return false;
+  }
+}
+
+function comparedIn(event: CampaignEvent): ('version' | 'digest')[] | undefined {
+  if (event.kind !== 'verified') return undefined;
+  return [
+    ...(event.version === null ? [] : (['version'] as const)),
+    ...(event.sha256 === null ? [] : (['digest'] as const)),
+  ];
+}
 
 function encryptedOf({ file, size, sha256 }: PlanItem['download']) {
   return { file, length: size, sha256 };

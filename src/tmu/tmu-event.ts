@@ -56,13 +56,17 @@ export type TmuEvent =
       readonly sent: number;
       readonly total: number;
     }
-  /** One step of one ECU has begun, ended, or failed. */
+  /** One step of one ECU has begun, ended, or failed. Steps in which an ECU is asked nothing are left out. */
   | {
       readonly kind: 'ecu-step';
       readonly ecu: string;
       readonly step: 'identify' | EcuStep;
       readonly status: 'begun' | 'done' | 'failed';
       readonly reason?: string;
+      /** The ECU has one bank: it is only checked when others are staged, and programmed when others are activated. */
+      readonly oneBank?: true;
+      /** With a verification that is done: what the ECU told and what was compared. */
+      readonly compared?: readonly ('version' | 'digest')[];
     }
   | {
       readonly kind: 'approval';

@@ -1,11 +1,11 @@
 // `can-ota bench`: a whole vehicle and its backend as processes on one bus, one update from end to end.
 
-import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openBenchBus } from '../../bench/bus.ts';
 import { Children } from '../../bench/children.ts';
+import { flashFault } from '../../bench/compare-flash.ts';
 import type { ReleaseImage } from '../../bench/factory.ts';
 import { checkEncrypted, chooseImages } from '../../bench/images.ts';
 import { type FrameMeter, limitOf, openMeter } from '../../bench/meter.ts';
@@ -183,7 +183,7 @@ class Bench {
       );
       if (outcome.outcome === 'SUCCESS' && mismatch === undefined) {
         this.#context.say(
-          'Every flash file has the SHA-256 that its ECU computed and that was released.',
+          comparedText(rows.filter(({ sha256 }) => sha256 === null).map(({ name }) => name)),
         );
       }
     }
@@ -205,29 +205,25 @@ class Bench {
     return mismatch === undefined ? outcomeExitCode(outcome.outcome) : ExitCode.internal;
   }
 
-  /** An independent check: compares the flash file on disk with the ECU's report and with the release. */
+  /** Compares the flash on the disk with the ECU's report and with the release. */
   async #compareFlash(rows: readonly BenchRow[]): Promise<string | undefined> {
     for (const { name, sha256 } of rows) {
       const image = this.#images.find(({ ecu }) => ecu === name);
-      const released = present(image, `the image of ${name}`);
-      const expected = await fileDigest(released.file);
-      const banks = await Promise.all(
-        ['bank-a.bin', 'bank-b.bin'].map((bank) =>
-          fileDigest(path.join(this.#folder, name.toLowerCase(), bank)).catch(() => undefined),
-        ),
-      );
-      if (sha256 !== expected) return `${name} reports SHA-256 ${sha256}, released was ${expected}`;
-      if (!banks.includes(expected))
-        return `no flash file of ${name} has the released SHA-256 ${expected}`;
+      const fault = await flashFault({
+        ...{ ecu: findEcu(this.#vehicle, name), sha256 },
+        file: present(image, `the image of ${name}`).file,
+        folder: path.join(this.#folder, name.toLowerCase()),
+      });
+      if (fault !== undefined) return fault;
     }
     return undefined;
   }
 }
 
-async function fileDigest(file: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
+function comparedText(untold: readonly string[]): string {
+  return untold.length === 0
+    ? 'Every flash file has the SHA-256 that its ECU computed and that was released.'
+    : `Every flash file holds what was released; ${untold.join(', ')} cannot tell a SHA-256 over the bus.`;
 }
 
 function round(value: number): number {

@@ -14,12 +14,17 @@ import { formatBytes, formatDuration } from '../../core/units.ts';
 import { UdsEcuDriver } from '../../drivers/ecu-driver.ts';
 import { Exchange, type ExchangeOptions } from '../../drivers/exchange.ts';
 import { readBootState } from '../../drivers/identification.ts';
-import { openFlashFile, splitAddress } from '../../image/image-file-formats.ts';
+import {
+  type FlashFile,
+  openFlashFile,
+  requireSoftware,
+  splitAddress,
+} from '../../image/image-file-formats.ts';
 import { connectTester, openTesterBus, type TesterOptions } from '../../onboard/bus.ts';
 import { identityBeside, type MetadataOptions, metadataOf } from '../../onboard/flash-metadata.ts';
 import { runKeyCommand } from '../../onboard/key-command.ts';
 import { loadProgram } from '../../onboard/second-boot-loader.ts';
-import type { Vehicle } from '../../vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../../vehicle/schema.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
 import { FlashProgress } from './progress.ts';
 import type { TargetOptions } from './target-advice.ts';
@@ -49,15 +54,18 @@ interface Flashed extends ExchangeOptions {
 export function flash(name: string, file: string, given: FlashOptions): Promise<void> {
   return runCommand(given, async (context) => {
     const options = { ...given, ...(await identityBeside(given)) };
-    const { ecu, vehicle, advice, authority } = await targetEcu(name, options);
+    const { ecu: described, vehicle, advice, authority } = await targetEcu(name, options);
     const at = await splitAddress(file, 'image');
     const told = options.raw === true;
     await using image = await openFlashFile(at, 'image', { told });
+    requireSoftware(image, file);
+    const ecu = erasedBy(described, image);
     const metadata = await metadataOf(options, { ecu, vehicle, file, image }, context.logger);
     await using opened = await openTesterBus(options, context, 'flash');
     context.say(
       `${name} on ${opened.why}: ${file}, ${formatBytes(image.length)}, sha256 ${image.sha256}`,
     );
+    if (ecu !== described) context.say('what is erased comes from the VBF file');
     const requester = connectTester(opened.bus, ecu, context);
     const flashed: Flashed = { name, ecu, requester, clock: systemClock, advice, authority };
     const progress = new FlashProgress(name, context);
@@ -100,6 +108,15 @@ async function bankToWrite(flashed: Flashed, signal: AbortSignal): Promise<strin
   if (hasOneBank(flashed.ecu)) return undefined;
   const state = await readBootState(new Exchange(flashed), signal);
   return state.ok && state.value !== undefined ? 'BA'[state.value.activeBank] : undefined;
+}
+
+/** A VBF file lists what is to be erased, which may be more than its data. The vehicle file's own list goes before it. */
+function erasedBy(ecu: VehicleEcu, { vbf }: Pick<FlashFile, 'vbf'>): VehicleEcu {
+  const { memory, programming } = ecu;
+  const isOpen = memory.erase === 'data' && programming.segments === 'each';
+  if (!isOpen || vbf === undefined || vbf.erase.length === 0) return ecu;
+  const erase = vbf.erase.map(({ address, length }) => ({ address, size: length }));
+  return { ...ecu, memory: { ...memory, erase } };
 }
 
 /** What the vehicle file says about retries and about new software holds here, too. */
