@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { oneOfEach } from './support/one-of-each.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 // The built package: what users run, and half as many files to read where every system call is slow.
@@ -102,6 +103,18 @@ async function imageOf(bytes: number): Promise<{ file: string; sha256: string; c
 }
 
 describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
+  it('carries a campaign over one ECU of each make, from HEX and S-record releases', async () => {
+    const { args, names } = await oneOfEach(folder, (await imageOf(5000)).file);
+    const bench = canOta('bench', '--approve', 'yes', '--json', '--bus', 'vcan0', ...args);
+    const { code, last } = await ended(bench);
+    expect(JSON.parse(last)).toMatchObject({
+      outcome: 'SUCCESS',
+      bus: { kind: 'socketcan' },
+      ecus: ['EDT', ...names].map((name) => ({ name, from: '1.0.0', reported: '2.0.0' })),
+    });
+    expect(code).toBe(0);
+  });
+
   it('carries the whole bench', async () => {
     const image = await imageOf(20_000);
     const trace = path.join(folder, 'bench.log');
