@@ -16,7 +16,7 @@ const VEHICLE_SIDE = [
   'src/link',
   ...BELOW,
 ] as const;
-const WIRE = ['src/uds', 'src/isotp', 'src/bus'] as const;
+const WIRE = ['src/uds', 'src/isotp', 'src/xcp', 'src/bus'] as const;
 const WORLD = [
   'src/onboard',
   'src/signing',
@@ -32,13 +32,14 @@ const ALLOWED: Record<string, readonly string[]> = {
   'src/bus': ['src/core'],
   'src/isotp': ['src/bus', 'src/core'],
   'src/uds': ['src/isotp', 'src/core'],
+  'src/xcp': ['src/bus', 'src/core'],
   'src/image': ['src/core'],
   'src/vehicle': ['src/core'],
   'src/trust': ['src/core'],
   'src/contract': ['src/trust', 'src/vehicle', 'src/core'],
   'src/link': ['src/contract', 'src/trust', 'src/core'],
   'src/campaign': ['src/image', 'src/vehicle', 'src/trust', 'src/core'],
-  'src/drivers': ['src/campaign', 'src/uds', ...BELOW],
+  'src/drivers': ['src/campaign', 'src/uds', 'src/xcp', ...BELOW],
   'src/tmu': ['src/campaign', 'src/link', ...BELOW],
   'src/device': ['src/link', 'src/contract', 'src/image', 'src/trust', 'src/core'],
   'src/signing': ['src/link', ...BELOW],
