@@ -14,6 +14,9 @@ export const PacketId = {
   service: 0xfc,
 } as const;
 
+/** XCP on CAN: MAX_CTO and MAX_DTO, bytes. */
+export const CAN_CTO = 8;
+
 /** Code of the event by which a slave asks for more time: the time-out begins again. */
 export const EV_CMD_PENDING = 0x05;
 

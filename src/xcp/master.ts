@@ -6,6 +6,7 @@ import { toHex } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { assertNever } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import { CAN_CTO } from './commands.ts';
 import {
   initialMasterState,
   type MasterEffect,
@@ -42,8 +43,6 @@ export interface XcpMasterOptions {
   readonly logger?: Logger;
 }
 
-/** XCP on CAN has frames of 8 bytes at most. */
-const FRAME_BYTES = 8;
 /** A timer that fires later than this shows that the process was blocked. */
 const LATE_MS = 5;
 /** Time for a blocked process to handle the frames that have arrived. */
@@ -129,8 +128,8 @@ export class XcpMaster implements XcpRequester {
   #send(id: number, bytes: Uint8Array): void {
     const { bus, address, padding } = this.#options;
     let data = bytes;
-    if (padding !== undefined && bytes.length < FRAME_BYTES) {
-      data = new Uint8Array(FRAME_BYTES).fill(padding);
+    if (padding !== undefined && bytes.length < CAN_CTO) {
+      data = new Uint8Array(CAN_CTO).fill(padding);
       data.set(bytes);
     }
     bus.send(classicFrame(address.request, data, address.extended), (outcome) =>

@@ -12,7 +12,7 @@ import {
   encodeUploaded,
   encodeXcpError,
 } from './answers.ts';
-import { type ByteOrder, decodeCommand, Resource, type XcpCommand } from './commands.ts';
+import { type ByteOrder, CAN_CTO, decodeCommand, Resource, type XcpCommand } from './commands.ts';
 import { XcpError } from './errors.ts';
 
 /** What the device does. A number is the error code of the answer. */
@@ -39,9 +39,6 @@ export interface XcpSlaveOptions {
   /** Missing: programming is not locked. */
   readonly lock?: XcpLock | undefined;
 }
-
-/** XCP on CAN: MAX_CTO and MAX_DTO. */
-export const CAN_CTO = 8;
 
 export class XcpSlave {
   readonly #options: XcpSlaveOptions;

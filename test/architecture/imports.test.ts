@@ -76,7 +76,7 @@ const COMPOSITION_ROOTS: readonly RegExp[] = [
   /^src\/tmu\/(tmu|executor|remote\/remote-features|uptane\/uptane-source)\.ts$/,
   /^src\/(device\/open-client|link\/sealed-client|tmu\/http-backend)\.ts$/,
   /^src\/campaign\/single\.ts$/,
-  /^src\/drivers\/(ecu-driver|ecu-services|first-image)\.ts$/,
+  /^src\/drivers\/(ecu-driver|ecu-services|first-image|openblt)\.ts$/,
   /^src\/factory\/provision\.ts$/,
   /^src\/sim\/(simulated-vehicle|small-device|episode|observer|template)\.ts$/,
   /^src\/sim\/(faults|invariants)\/catalogue\.ts$/,
