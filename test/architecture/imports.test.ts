@@ -81,7 +81,7 @@ const COMPOSITION_ROOTS: readonly RegExp[] = [
   /^src\/sim\/(simulated-vehicle|small-device|episode|observer|template)\.ts$/,
   /^src\/sim\/(faults|invariants)\/catalogue\.ts$/,
   /^src\/uds\/services\/all\.ts$/,
-  /^ecus\/(create-ecu|bootloader\/bootloader|foreign\/foreign-ecu)\.ts$/,
+  /^ecus\/(create-ecu|bootloader\/bootloader|foreign\/foreign-ecu|openblt\/board)\.ts$/,
   /^server\/(server|compose|features\/[^/]+\/open)\.ts$/,
   /^server\/features\/director\/(director|uptane)\.ts$/,
 ];

@@ -55,7 +55,7 @@ export async function boardBench({ ecu: fields, openblt, off, ...given }: BoardB
     ...{ bus: wire.attach('board'), clock, storage: flash, ecu },
     random: seededRandom(1),
     logger: silentLogger,
-    factoryImage: firmware('1.0.0'),
+    factoryImage: { segments: [{ address: START, bytes: firmware('1.0.0') }] },
     onEvent: (event) => events.push(event.kind),
     ...given,
   });

@@ -161,8 +161,8 @@ describe('an update of an OpenBLT board', () => {
       map: { segments: [{ address: 0x0800_0000, length: 600 }], dataOffset: 0 },
     };
     const target = targetOf('2.0.0', image);
-    expect(reasonOf(await within(driver.stage(target)))).toMatch(/^IMAGE_INVALID no .*outside/);
-    expect(reasonOf(await within(driver.activate(target)))).toMatch(/^IMAGE_INVALID no/);
+    expect(reasonOf(await within(driver.stage(target)))).toMatch(/^IMAGE_MISPLACED no .*outside/);
+    expect(reasonOf(await within(driver.activate(target)))).toMatch(/^IMAGE_MISPLACED no/);
     const large = targetOf('2.0.0', imageOf(new Uint8Array(0x4001)));
     expect(reasonOf(await within(driver.stage(large)))).toMatch(/^IMAGE_TOO_LARGE no/);
     expect(frames).toEqual([]);

@@ -16,8 +16,7 @@ import { regionsOf } from '../../vehicle/memory.ts';
 import type { VehicleEcu } from '../../vehicle/schema.ts';
 import { announceReady, untilAborted } from '../context.ts';
 
-interface BoardParts
-  extends Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults'> {
+interface BoardParts extends Pick<CreateEcuOptions, 'storage' | 'clock' | 'random' | 'faults'> {
   readonly bus: CanBus;
   readonly image: MemoryImage | undefined;
   readonly hasUpload: boolean;
