@@ -221,9 +221,18 @@ function addEcu(program: Command): void {
       'ecu',
       'A simulated ECU with a real bootloader: EDT, INV, BMS, or any other of the vehicle file.',
       `can-ota ecu EDT --bus vcan0 --flash flash/edt
-       can-ota ecu INV --bus local:bench --flash flash/inv --fault fail-write=100000`,
+       can-ota ecu INV --bus local:bench --flash flash/inv --fault fail-write=100000
+       can-ota ecu BLT --vehicle vehicle.yaml --flash flash/blt --kind openblt`,
     ).argument('<name>', 'name in the vehicle file'),
-  ).action(async (name, options) => (await import('./ecu/ecu.ts')).ecu(name, options));
+  )
+    .addOption(
+      new Option(
+        '--kind <kind>',
+        'what the vehicle file must describe it as: openblt (programming: openblt), can-ota, or foreign (a profile of another make)',
+      ).choices(['can-ota', 'foreign', 'openblt']),
+    )
+    .option('--no-upload', 'a board with OpenBLT that is built without UPLOAD')
+    .action(async (name, options) => (await import('./ecu/ecu.ts')).ecu(name, options));
 }
 
 function addCgw(program: Command): void {
@@ -265,12 +274,13 @@ function addFlash(program: Command): void {
         command(
           program,
           'flash',
-          'Program one ECU over UDS, without a backend. Works with any ECU that speaks ISO 14229.',
+          'Program one ECU over UDS, or a board with OpenBLT over XCP, without a backend. Works with any ECU that speaks ISO 14229.',
           `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
        can-ota flash EDT build/edt.bin --metadata bundle.json --identity identity.json
        can-ota flash EDT build/edt.bin --metadata /var/lib/can-ota --server http://127.0.0.1:8080
        can-ota flash 7E0:7E8 image.bin --bus can0
-       can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json`,
+       can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json
+       can-ota flash 667:7E1 build/app.srec --profile openblt --wait-for-power-on --bus can0`,
         )
           .argument(
             '<ecu>',
@@ -312,6 +322,10 @@ function addFlash(program: Command): void {
       'how ECUs of this make are programmed, for REQUEST:RESPONSE: a profile or a file',
     )
     .option('--level <number>', 'security access level, odd', address)
+    .option(
+      '--wait-for-power-on',
+      'a board with OpenBLT: repeat CONNECT for ten minutes, and switch the board on meanwhile',
+    )
     .option('--raw', 'take the file as raw data, whatever it looks like')
     .action(async (ecuName, image, options) =>
       (await import('./flash/flash.ts')).flash(ecuName, image, options),

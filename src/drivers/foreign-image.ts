@@ -1,6 +1,6 @@
 // Programs the first image of an ECU of another make by a campaign of this one ECU, like `can-ota flash`.
 
-import type { DriverHooks } from '../campaign/ports.ts';
+import type { DriverHooks, EcuDriver } from '../campaign/ports.ts';
 import { runSingle } from '../campaign/single.ts';
 import type { Random } from '../core/random.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
@@ -12,6 +12,8 @@ export interface ForeignOptions extends ExchangeOptions {
   readonly random: Random;
   /** Runs the command of `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
+  /** The driver of an ECU that does not speak UDS; missing: the one over UDS. */
+  readonly driver?: EcuDriver | undefined;
 }
 
 /** An ECU that reports neither version nor digest counts as running the image that its memory check has accepted. */
@@ -22,7 +24,7 @@ export async function programForeignImage(
 ): Promise<Exchanged<FirstImageReport>> {
   const { ecu, clock, random } = options;
   const done = await runSingle({
-    driver: new UdsEcuDriver(options),
+    driver: options.driver ?? new UdsEcuDriver(options),
     ecu,
     hasOneBank: ecu.programming.activation === 'reset',
     target: { version, image },

@@ -1,7 +1,7 @@
 // Provisions one ECU of ours: writes facts, secrets and Roots, reads everything back, then locks it.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import type { DriverHooks } from '../campaign/ports.ts';
+import type { DriverHooks, EcuDriver } from '../campaign/ports.ts';
 import { asciiBytes, equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import { present } from '../core/present.ts';
 import type { Random } from '../core/random.ts';
@@ -80,6 +80,8 @@ export interface ProvisionerOptions extends ExchangeOptions {
   readonly onStep?: ProvisionStep;
   /** Runs the command for the first image of an ECU of another make with `security.algorithm: command`. */
   readonly runCommand?: KeyCommand;
+  /** The driver of an ECU that does not speak UDS. */
+  readonly driver?: EcuDriver | undefined;
 }
 
 const SECRET_BYTES = 32;

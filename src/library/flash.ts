@@ -12,6 +12,7 @@ import { systemRandom } from '../core/random.ts';
 import { firstIssue } from '../core/schema-issue.ts';
 import { UdsEcuDriver } from '../drivers/ecu-driver.ts';
 import type { ImageSource } from '../image/image-source.ts';
+import { boardOnBus, isBoard } from '../onboard/board.ts';
 import { connectTester } from '../onboard/bus.ts';
 import { STANDARD_PROGRAMMING } from '../vehicle/programming-schema.ts';
 import { ecuSchema, type VehicleEcu } from '../vehicle/schema.ts';
@@ -22,7 +23,8 @@ export type { VehicleEcu } from '../vehicle/schema.ts';
 
 /** An ECU in the form of an entry of the vehicle file (docs/vehicle-file.md); missing fields get the defaults. */
 export interface FlashTarget {
-  readonly address: unknown;
+  /** May be missing for `programming: openblt`. */
+  readonly address?: unknown;
   readonly [field: string]: unknown;
 }
 
@@ -41,10 +43,12 @@ export interface FlashEcuOptions extends Pick<DriverHooks, 'progress' | 'signal'
 export async function flashEcu(options: FlashEcuOptions): Promise<SingleResult> {
   const { bus, image, version, onStep, progress, signal, logger = silentLogger } = options;
   const ecu = targetOf(options.ecu);
-  const requester = connectTester(bus, ecu, { logger });
+  const { driver, close } = isBoard(ecu)
+    ? boardOnBus(bus, { ecu, clock: systemClock, logger })
+    : udsDriver(bus, ecu, logger);
   try {
     return await runSingle({
-      driver: new UdsEcuDriver({ ecu, requester, clock: systemClock, logger }),
+      driver,
       ecu,
       hasOneBank: ecu.programming.activation === 'reset' || ecu.memory.banks === 1,
       target: { version, image: image instanceof Uint8Array ? sourceOf(image) : image },
@@ -54,8 +58,14 @@ export async function flashEcu(options: FlashEcuOptions): Promise<SingleResult> 
       ...defined({ onStep, progress, signal }),
     });
   } finally {
-    requester.close();
+    close();
   }
+}
+
+function udsDriver(bus: CanBus, ecu: VehicleEcu, logger: Logger) {
+  const requester = connectTester(bus, ecu, { logger });
+  const driver = new UdsEcuDriver({ ecu, requester, clock: systemClock, logger });
+  return { driver, close: () => requester.close() };
 }
 
 function targetOf(target: FlashTarget): VehicleEcu {

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { CanBus } from '../bus/can-bus.ts';
+import type { EcuDriver } from '../campaign/ports.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Context } from '../core/context.ts';
@@ -13,7 +14,8 @@ import { fileFault } from '../core/text-file.ts';
 import { Provisioner, type ProvisionStep } from '../drivers/provisioner.ts';
 import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
-import type { Vehicle } from '../vehicle/schema.ts';
+import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
+import { type BoardOnBus, boardOnBus, isBoard } from './board.ts';
 import { connectTester } from './bus.ts';
 import { runKeyCommand } from './key-command.ts';
 import { CHIP_FILE } from './own-chip.ts';
@@ -36,6 +38,7 @@ export class Testers implements Disposable {
   readonly #vehicle: Vehicle;
   readonly #options: TestersOptions;
   readonly #clients = new Map<string, UdsClient>();
+  readonly #boards = new Map<string, BoardOnBus>();
 
   constructor(bus: CanBus, vehicle: Vehicle, options: TestersOptions) {
     this.#bus = bus;
@@ -54,10 +57,21 @@ export class Testers implements Disposable {
     }
     const { clock = systemClock, random = systemRandom } = this.#options;
     const runCommand = runKeyCommand;
-    return new Provisioner({ ecu, requester, clock, random, onStep, runCommand });
+    const driver = isBoard(ecu) ? this.#boardDriver(ecu, clock) : undefined;
+    return new Provisioner({ ecu, requester, clock, random, onStep, runCommand, driver });
   };
 
+  #boardDriver(ecu: VehicleEcu, clock: Clock): EcuDriver {
+    const { logger } = this.#options;
+    const known = this.#boards.get(ecu.name);
+    const board = known ?? boardOnBus(this.#bus, { ecu, clock, logger, runCommand: runKeyCommand });
+    this.#boards.set(ecu.name, board);
+    return board.driver;
+  }
+
   [Symbol.dispose](): void {
+    for (const board of this.#boards.values()) board.close();
+    this.#boards.clear();
     for (const client of this.#clients.values()) client.close();
     this.#clients.clear();
   }

@@ -41,6 +41,7 @@ import type { UdsClient } from '../uds/client.ts';
 import { findEcu } from '../vehicle/load.ts';
 import type { Vehicle, VehicleEcu } from '../vehicle/schema.ts';
 import type { KeyCommand } from '../vehicle/security/algorithm.ts';
+import { type BoardOnBus, boardOnBus, isBoard } from './board.ts';
 import { connectTester } from './bus.ts';
 import { loadProgram } from './second-boot-loader.ts';
 import { authorityOf } from './vehicle-secrets.ts';
@@ -119,7 +120,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
     const behind = functionalOf(address) ?? name;
     const members = (): readonly Exchange[] =>
       vehicle.ecus
-        .filter((ecu) => (functionalOf(ecu.address) ?? ecu.name) === behind)
+        .filter((ecu) => !isBoard(ecu) && (functionalOf(ecu.address) ?? ecu.name) === behind)
         .map((ecu) => new Exchange({ ecu, requester: clientFor(ecu.name), clock }));
     return cached(silences, behind, () => new BusSilence({ members, clock }));
   };
@@ -127,17 +128,26 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
   const driverFor = (name: string): EcuDriver =>
     cached(drivers, name, () => {
       const ecu = findEcu(vehicle, name);
-      const driver = new UdsEcuDriver({
-        ecu,
-        requester: clientFor(name),
-        clock,
-        silence: silenceOf(ecu),
-        authority: authorityOf(identity, name),
-        secondBootLoader: loadProgram,
-        ...defined({ runCommand: options.runCommand }),
-        logger,
-      });
+      const driver = isBoard(ecu) ? boardDriver(ecu) : udsDriver(ecu);
       return options.wrapDriver?.(driver, name) ?? driver;
+    });
+  const boards: BoardOnBus[] = [];
+  const boardDriver = (ecu: VehicleEcu): EcuDriver => {
+    const { runCommand } = options;
+    const board = boardOnBus(bus, { ecu, clock, storage, logger, runCommand });
+    boards.push(board);
+    return board.driver;
+  };
+  const udsDriver = (ecu: VehicleEcu): EcuDriver =>
+    new UdsEcuDriver({
+      ecu,
+      requester: clientFor(ecu.name),
+      clock,
+      silence: silenceOf(ecu),
+      authority: authorityOf(identity, ecu.name),
+      secondBootLoader: loadProgram,
+      ...defined({ runCommand: options.runCommand }),
+      logger,
     });
   const { approval } = vehicle;
   if (approval !== undefined && approval.key === undefined) {
@@ -172,7 +182,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
       }),
     driverFor,
     restoreTraffic: async () => {
-      const all = new Set(vehicle.ecus.map(silenceOf));
+      const all = new Set(vehicle.ecus.filter((ecu) => !isBoard(ecu)).map(silenceOf));
       await Promise.all([...all].map((silence) => silence.restore()));
     },
     vehicleState: new UdsVehicleState({
@@ -200,6 +210,7 @@ export function createTmuOnBus(options: TmuOnBusOptions): TmuOnBus {
     close: async () => {
       await tmu.close();
       for (const client of clients.values()) client.close();
+      for (const board of boards) board.close();
     },
   };
 }

@@ -30,7 +30,9 @@ function withFolder(ecu: VehicleEcu, folder: string): VehicleEcu {
   };
 }
 
-/** CAN FD with full frames, unless the file has other settings. */
+/** CAN FD with full frames, unless the file has other settings. XCP 1.0 has classic frames. */
 export function withFd(ecu: VehicleEcu): VehicleEcu {
-  return ecu.fd === false ? { ...ecu, fd: { txDl: 64, brs: true } } : ecu;
+  return ecu.fd === false && ecu.programming.protocol === 'uds'
+    ? { ...ecu, fd: { txDl: 64, brs: true } }
+    : ecu;
 }

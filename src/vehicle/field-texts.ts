@@ -47,10 +47,13 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ['ecus[].description', 'What it is, for people.'],
   [
     'ecus[].profile',
-    'Fields that ECUs of one make have in common: the name of a profile of this package (plain-uds, vw-like, psa-like, volvo-like, toyota-sub-address, bmw-extended, can-ota), or a file beside the vehicle file. What the ECU says itself wins.',
+    'Fields that ECUs of one make have in common: the name of a profile of this package (plain-uds, openblt, vw-like, psa-like, volvo-like, toyota-sub-address, bmw-extended, can-ota), or a file beside the vehicle file. What the ECU says itself wins.',
   ],
   ['ecus[].bus', 'Name of its bus. Missing: the only one.'],
-  ['ecus[].address', 'Identifiers and address bytes that lead to the ECU (ISO 15765-2 10.3).'],
+  [
+    'ecus[].address',
+    'Identifiers and address bytes that lead to the ECU (ISO 15765-2 10.3). A board with OpenBLT has 0x667 and 0x7E1 where it is missing.',
+  ],
   [
     'ecus[].address.mode',
     'normal: two identifiers; normal-fixed: 29 bit, 18DAxxyy; extended: an address byte in each frame; mixed: an address extension in each frame.',
@@ -160,7 +163,7 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
   ],
   [
     'ecus[].programming',
-    'How it is programmed: can-ota (two banks, orders with authority), standard (an ECU of another make), or single steps.',
+    'How it is programmed: can-ota (two banks, orders with authority), standard (an ECU of another make), openblt (a board with OpenBLT, by XCP), or single steps.',
   ],
   [
     'ecus[].programming.sessionPauseMs',
@@ -180,6 +183,34 @@ export const FIELD_TEXTS: ReadonlyMap<string, string> = new Map<string, string>(
     'required: a refusal ends the update; try: an ECU that does not know it is programmed without.',
   ],
   ...below('ecus[].programming', {
+    protocol:
+      'uds: by the steps below; openblt: by XCP 1.0 on CAN, with one bank; then the fields of UDS are not used.',
+    openblt: 'How the boot loader OpenBLT is spoken to.',
+    'openblt.waitForPowerOnMs':
+      'How long CONNECT is repeated until the boot loader answers, ms. It listens for a short time after a reset or power-on.',
+    'openblt.timing': 'Time-outs of the XCP master; the defaults are those of OpenBLT’s host.',
+    'openblt.timing.t1Ms': 'For commands that have no other time-out, ms.',
+    'openblt.timing.t3Ms': 'For PROGRAM_START, ms.',
+    'openblt.timing.t4Ms': 'For PROGRAM_CLEAR, which erases one range, ms.',
+    'openblt.timing.t5Ms': 'For PROGRAM, PROGRAM_MAX and PROGRAM_RESET, ms.',
+    'openblt.timing.t6Ms': 'For CONNECT: it is sent again after this time, ms.',
+    'openblt.timing.t7Ms':
+      'Pause before a command is sent again to a board that says that it is busy, ms.',
+    'openblt.padding':
+      'Byte that fills commands up to 8 bytes; null sends them as short as they are.',
+    'openblt.readBack':
+      'Comparison of the programmed bytes, read by UPLOAD. required: a board without UPLOAD is refused; try: it is programmed without; skip: nothing is read.',
+    'openblt.checksum':
+      'Bytes in the range of the image that the boot loader replaces by its checksum; they are not compared.',
+    'openblt.checksum.address': 'Address of the first one.',
+    'openblt.checksum.size': 'Their number.',
+    'openblt.bootMs':
+      'Time from a reset until the boot loader has left for the application, ms. A board whose boot loader still answers then has not started it.',
+    'openblt.alive':
+      'A frame that only the application sends: the proof that it runs. Missing: the boot loader must not answer CONNECT any more.',
+    'openblt.alive.id': 'Its identifier.',
+    'openblt.alive.extended': 'The identifier has 29 bits.',
+    'openblt.alive.everyMs': 'Longest time from one frame to the next, ms.',
     identify: `Reading of its identification (22). ${STEP}`,
     controlDtcSetting: `Trouble codes off (85 02) and on again. ${STEP}`,
     communicationControl: `Normal communication off (28 01) and on again. ${STEP}`,

@@ -3,6 +3,7 @@
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { InputError } from '../core/errors.ts';
 import { present } from '../core/present.ts';
+import { faultOfBoards } from './check-boards.ts';
 import { faultOfConditions } from './check-conditions.ts';
 import { circleText, faultOfReferences, orderOf } from './check-references.ts';
 import { closestHint } from './closest-name.ts';
@@ -49,7 +50,10 @@ export function parseVehicle(
     );
   }
   const fault =
-    faultOfBuses(parsed.data) ?? faultOfReferences(parsed.data) ?? faultOfConditions(parsed.data);
+    faultOfBuses(parsed.data) ??
+    faultOfReferences(parsed.data) ??
+    faultOfBoards(parsed.data) ??
+    faultOfConditions(parsed.data);
   return fault === undefined ? parsed.data : refuse(fault);
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { byteTemplate, type TemplateNames } from './byte-template.ts';
 import { address32, byte } from './field-schema.ts';
 import { didId, routineId } from './layout-schema.ts';
+import { OPENBLT_PROGRAMMING, openbltSchema } from './openblt-schema.ts';
 
 /** `try` goes on when the ECU answers that it does not know the service, sub-function, routine or identifier. */
 const step = z.enum(['required', 'try', 'skip']);
@@ -90,6 +91,9 @@ const sequence = z
   });
 
 const programmingFields = z.strictObject({
+  /** `openblt`: XCP on CAN; the fields of UDS are not used. */
+  protocol: z.enum(['uds', 'openblt']).default('uds'),
+  openblt: openbltSchema,
   sequence,
   /** Pause after the positive answer to 10 02, for an ECU that restarts into its bootloader and is deaf meanwhile. */
   sessionPauseMs: z.number().min(0).default(0),
@@ -142,7 +146,7 @@ const programmingFields = z.strictObject({
   keepAlive: z.enum(['functional', 'physical', 'none']).default('functional'),
 });
 
-/** Presets: `can-ota` is the bootloader of this project, `standard` any ECU that speaks ISO 14229. */
+/** `standard`: any ECU that speaks ISO 14229. */
 export const STANDARD_PROGRAMMING = {
   identify: 'try',
   controlDtcSetting: 'try',
@@ -157,16 +161,20 @@ export const STANDARD_PROGRAMMING = {
   segments: 'each',
 } as const;
 
+/** `can-ota`: the bootloader of this project. */
+const PRESETS = {
+  'can-ota': {},
+  standard: STANDARD_PROGRAMMING,
+  openblt: OPENBLT_PROGRAMMING,
+} as const;
+
 export const programmingSchema = z
-  .union([z.literal('can-ota'), z.literal('standard'), programmingFields])
+  .union([z.literal('can-ota'), z.literal('standard'), z.literal('openblt'), programmingFields])
   .default('can-ota')
-  .transform((value) =>
-    value === 'can-ota'
-      ? programmingFields.parse({})
-      : value === 'standard'
-        ? programmingFields.parse(STANDARD_PROGRAMMING)
-        : value,
-  );
+  .transform((value) => {
+    if (typeof value === 'string') return programmingFields.parse(PRESETS[value]);
+    return value.protocol === 'openblt' ? { ...value, ...OPENBLT_PROGRAMMING } : value;
+  });
 
 export type EcuProgramming = z.infer<typeof programmingFields>;
 export type ProgrammingStepPolicy = z.infer<typeof step>;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ecuName } from '../core/names.ts';
 import { condition, policy, vehicleSignal } from './condition-schema.ts';
 import { address32, byte, hexSecret } from './field-schema.ts';
+import { OPENBLT_ADDRESS } from './openblt-schema.ts';
 import { programmingSchema } from './programming-schema.ts';
 import { securitySchema } from './security/all.ts';
 import { ecuCommands, ecuData } from './service-schema.ts';
@@ -152,7 +153,8 @@ const ecuFields = {
   profile: z.string().min(1).optional(),
   /** A name from `buses`; the first one by default. */
   bus: z.string().optional(),
-  address,
+  /** Missing: the identifiers of OpenBLT, for a board that is programmed by it. */
+  address: address.optional(),
   /** TX_DL of CAN FD frames to this ECU; false: classic CAN. */
   fd: z
     .union([
@@ -193,7 +195,22 @@ const ecuFields = {
   commands: ecuCommands.default({}),
 };
 
-export const ecuSchema = z.strictObject(ecuFields);
+export const ecuSchema = z.strictObject(ecuFields).transform((fields, context) => {
+  const isBoard = fields.programming.protocol === 'openblt';
+  const found = fields.address ?? (isBoard ? OPENBLT_ADDRESS : undefined);
+  if (found === undefined) {
+    context.issues.push({
+      code: 'custom',
+      input: fields,
+      path: ['address'],
+      message:
+        'is missing: expected the identifiers that lead to the ECU, such as { mode: normal, request: 0x7E0, response: 0x7E8 }',
+    });
+    return z.NEVER;
+  }
+  const { memory } = fields;
+  return { ...fields, address: found, memory: isBoard ? { ...memory, banks: 1 as const } : memory };
+});
 
 export const vehicleSchema = z.strictObject({
   $schema: z.string().optional(),

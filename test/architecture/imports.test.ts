@@ -16,7 +16,7 @@ const VEHICLE_SIDE = [
   'src/link',
   ...BELOW,
 ] as const;
-const WIRE = ['src/uds', 'src/isotp', 'src/bus'] as const;
+const WIRE = ['src/uds', 'src/isotp', 'src/xcp', 'src/bus'] as const;
 const WORLD = [
   'src/onboard',
   'src/signing',
@@ -32,13 +32,14 @@ const ALLOWED: Record<string, readonly string[]> = {
   'src/bus': ['src/core'],
   'src/isotp': ['src/bus', 'src/core'],
   'src/uds': ['src/isotp', 'src/core'],
+  'src/xcp': ['src/bus', 'src/core'],
   'src/image': ['src/core'],
   'src/vehicle': ['src/core'],
   'src/trust': ['src/core'],
   'src/contract': ['src/trust', 'src/vehicle', 'src/core'],
   'src/link': ['src/contract', 'src/trust', 'src/core'],
   'src/campaign': ['src/image', 'src/vehicle', 'src/trust', 'src/core'],
-  'src/drivers': ['src/campaign', 'src/uds', ...BELOW],
+  'src/drivers': ['src/campaign', 'src/uds', 'src/xcp', ...BELOW],
   'src/tmu': ['src/campaign', 'src/link', ...BELOW],
   'src/device': ['src/link', 'src/contract', 'src/image', 'src/trust', 'src/core'],
   'src/signing': ['src/link', ...BELOW],
@@ -75,12 +76,12 @@ const COMPOSITION_ROOTS: readonly RegExp[] = [
   /^src\/tmu\/(tmu|executor|remote\/remote-features|uptane\/uptane-source)\.ts$/,
   /^src\/(device\/open-client|link\/sealed-client|tmu\/http-backend)\.ts$/,
   /^src\/campaign\/single\.ts$/,
-  /^src\/drivers\/(ecu-driver|ecu-services|first-image)\.ts$/,
+  /^src\/drivers\/(ecu-driver|ecu-services|first-image|openblt)\.ts$/,
   /^src\/factory\/provision\.ts$/,
   /^src\/sim\/(simulated-vehicle|small-device|episode|observer|template)\.ts$/,
   /^src\/sim\/(faults|invariants)\/catalogue\.ts$/,
   /^src\/uds\/services\/all\.ts$/,
-  /^ecus\/(create-ecu|bootloader\/bootloader|foreign\/foreign-ecu)\.ts$/,
+  /^ecus\/(create-ecu|bootloader\/bootloader|foreign\/foreign-ecu|openblt\/board)\.ts$/,
   /^server\/(server|compose|features\/[^/]+\/open)\.ts$/,
   /^server\/features\/director\/(director|uptane)\.ts$/,
 ];

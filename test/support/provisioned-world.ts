@@ -18,6 +18,7 @@ import { systemRandom } from '../../src/core/random.ts';
 import { DiskStorage } from '../../src/core/storage.ts';
 import { writeBenchVehicle } from '../../src/onboard/bench-vehicle.ts';
 import { loadVehicle } from '../../src/onboard/vehicle-file.ts';
+import type { VehicleEcu } from '../../src/vehicle/schema.ts';
 
 /** The person who may upload by hand. */
 export const PERSON = 'anna';
@@ -42,24 +43,30 @@ export interface World {
 /**
  * Ceremony, registry, ECUs with their keys, and a TMU that knows them; everything in this process. The vehicle is the
  * bench's with these ECUs: a Director wants to hear of all that it knows. Without a CGW nobody is asked,
- * and nothing is known of the state of the vehicle.
+ * and nothing is known of the state of the vehicle. `boards`: further ECUs of other makes, which are registered only.
  */
 export async function makeWorld(
   home: string,
   busName: string,
   names: readonly string[],
-  { bankSize }: { readonly bankSize?: number } = {},
+  {
+    bankSize,
+    boards = [],
+  }: { readonly bankSize?: number; readonly boards?: readonly VehicleEcu[] } = {},
 ): Promise<World> {
   const storage = await DiskStorage.open(home);
   const { approval, signals, conditions, ...whole } = await loadVehicle(undefined, false);
   const told = Object.entries(signals).filter(([, { ecu }]) => names.includes(ecu));
   const vehicleFile = await writeBenchVehicle(storage, {
     ...whole,
-    ecus: whole.ecus
-      .filter(({ name }) => names.includes(name))
-      .map((ecu) =>
-        bankSize === undefined ? ecu : { ...ecu, memory: { ...ecu.memory, bankSize } },
-      ),
+    ecus: [
+      ...whole.ecus
+        .filter(({ name }) => names.includes(name))
+        .map((ecu) =>
+          bankSize === undefined ? ecu : { ...ecu, memory: { ...ecu.memory, bankSize } },
+        ),
+      ...boards,
+    ],
     // A condition speaks of signals, and those are the gateway's.
     signals: Object.fromEntries(told),
     conditions: told.length === Object.keys(signals).length ? conditions : [],
@@ -90,15 +97,17 @@ export async function makeWorld(
   const { bus } = await open();
   try {
     const ecus = await Promise.all(
-      vehicle.ecus.map(async ({ name }) => {
-        const { bus: own } = await open();
-        const flash = await DiskStorage.open(path.join(home, WORLD.flash, name));
-        const ecu = await createEcu({
-          ...{ ...machine, name, vehicle, storage: flash, bus: own },
-          ...{ normalTraffic: false, bootMs: 0 },
-        });
-        return { close: () => ecu.close().then(() => own.close()) };
-      }),
+      vehicle.ecus
+        .filter(({ name }) => names.includes(name))
+        .map(async ({ name }) => {
+          const { bus: own } = await open();
+          const flash = await DiskStorage.open(path.join(home, WORLD.flash, name));
+          const ecu = await createEcu({
+            ...{ ...machine, name, vehicle, storage: flash, bus: own },
+            ...{ normalTraffic: false, bootMs: 0 },
+          });
+          return { close: () => ecu.close().then(() => own.close()) };
+        }),
     );
     await provisionBench({
       ...{ bus, vehicle, token, logger: silentLogger },

@@ -16,15 +16,20 @@ import { ExitCode } from '../../core/exit-code.ts';
 import { lockFolder } from '../../core/lock.ts';
 import { itemAt } from '../../core/present.ts';
 import { systemRandom } from '../../core/random.ts';
+import { firstIssue } from '../../core/schema-issue.ts';
 import { DiskStorage } from '../../core/storage.ts';
 import { formatBytes } from '../../core/units.ts';
 import type { MemoryImage } from '../../image/memory-image.ts';
+import { isBoard } from '../../onboard/board.ts';
 import { type BusOptions, isAlone, openCommandBus } from '../../onboard/bus.ts';
+import { readProfile } from '../../onboard/profiles.ts';
 import { loadVehicle } from '../../onboard/vehicle-file.ts';
 import { findEcu } from '../../vehicle/load.ts';
 import { regionsOf } from '../../vehicle/memory.ts';
-import type { VehicleEcu } from '../../vehicle/schema.ts';
+import { underProfile } from '../../vehicle/profile.ts';
+import { ecuSchema, type VehicleEcu } from '../../vehicle/schema.ts';
 import { announceReady, type CommonOptions, runCommand, untilAborted } from '../context.ts';
+import { runBoard } from './board.ts';
 import { type FactoryImageOption, readBankImage, readFactoryImage } from './factory-image.ts';
 
 export interface FlashOptions extends CommonOptions, BusOptions {
@@ -35,18 +40,30 @@ export interface FlashOptions extends CommonOptions, BusOptions {
   readonly benchKeys?: boolean;
 }
 
-export function ecu(name: string, options: FlashOptions): Promise<void> {
+interface EcuOptions extends FlashOptions {
+  readonly kind?: string;
+  /** False: a board without UPLOAD. */
+  readonly upload?: boolean;
+}
+
+export function ecu(name: string, options: EcuOptions): Promise<void> {
   return runCommand(options, async (context) => {
+    const noFile = options.kind === 'openblt' && options.vehicle === undefined;
     const vehicle = await loadVehicle(options.vehicle, options.fd === true);
     // A wrong name is reported before a bus is opened.
-    const described = findEcu(vehicle, name);
-    const isForeign = isOfAnotherMake(described);
+    const described = noFile ? boardByDefault(name) : findEcu(vehicle, name);
+    checkKind(options.kind, described);
+    const isForeign = isOfAnotherMake(described) || isBoard(described);
     const image =
       isForeign && options.image ? await readFactoryImage(options.image, described) : undefined;
     const factory = isForeign ? {} : await bankImageOf(options, described);
     const simulation = await simulationOptions(options);
     await using opened = await openCommandBus(options, context);
     const { bus, why } = opened;
+    if (isBoard(described)) {
+      const parts = { ...simulation, bus, image, hasUpload: options.upload !== false };
+      return await runBoard(described, parts, context, why);
+    }
     if (isForeign) {
       return await runForeignEcu(described, { ...simulation, bus, image }, context, why);
     }
@@ -66,6 +83,29 @@ export function ecu(name: string, options: FlashOptions): Promise<void> {
     await running.close();
     return end === 'failed' ? ExitCode.ecuFailed : ExitCode.success;
   });
+}
+
+/** A board as OpenBLT comes: default identifiers, no lock. */
+function boardByDefault(name: string): VehicleEcu {
+  const parsed = ecuSchema.safeParse(
+    underProfile(readProfile('openblt', '.'), { name, hardwareId: 'openblt' }),
+  );
+  if (parsed.success) return parsed.data;
+  throw new InputError('name', `${name}: ${firstIssue(parsed.error).message}`);
+}
+
+/** `--kind` only says again what the vehicle file says, so that a wrong file is noticed. */
+function checkKind(kind: string | undefined, ecu: VehicleEcu): void {
+  const described = isBoard(ecu) ? 'openblt' : isOfAnotherMake(ecu) ? 'foreign' : 'can-ota';
+  if (kind === undefined || kind === described) return;
+  const how =
+    kind === 'openblt'
+      ? 'set "programming: openblt" there'
+      : `set another programming or profile there, or give --kind ${described}`;
+  throw new InputError(
+    '--kind',
+    `${ecu.name} is of the kind ${described} in the vehicle file, not ${kind}: ${how}`,
+  );
 }
 
 /** An ECU with the profile of another make follows its fields strictly; faults are for ECUs of can-ota. */

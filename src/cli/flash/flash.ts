@@ -1,11 +1,13 @@
 // `can-ota flash`: program one ECU, ours or any other, without a backend: a campaign of one ECU.
 
-import type { DriverErrorCode } from '../../campaign/ports.ts';
+import type { CanBus } from '../../bus/can-bus.ts';
+import type { DriverErrorCode, EcuDriver } from '../../campaign/ports.ts';
 import type { RetryPolicy } from '../../campaign/retry-policy.ts';
 import { runSingle, type SingleResult, type SingleStep } from '../../campaign/single.ts';
 import { systemClock } from '../../core/clock.ts';
 import { pc } from '../../core/colours.ts';
 import type { Context } from '../../core/context.ts';
+import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { defined } from '../../core/optional.ts';
@@ -20,6 +22,7 @@ import {
   requireSoftware,
   splitAddress,
 } from '../../image/image-file-formats.ts';
+import { boardOnBus, isBoard } from '../../onboard/board.ts';
 import { connectTester, openTesterBus, type TesterOptions } from '../../onboard/bus.ts';
 import { identityBeside, type MetadataOptions, metadataOf } from '../../onboard/flash-metadata.ts';
 import { runKeyCommand } from '../../onboard/key-command.ts';
@@ -44,10 +47,15 @@ interface FlashOptions extends CommonOptions, TesterOptions, TargetOptions, Meta
   readonly fd?: boolean;
   /** The file is raw data, whatever it looks like. */
   readonly raw?: boolean;
+  /** A person switches the board on. */
+  readonly waitForPowerOn?: boolean;
 }
 
+/** How long CONNECT is repeated with `--wait-for-power-on`. */
+const POWER_ON_MS = 600_000;
+
 /** The ECU as the person named it, on its bus. */
-interface Flashed extends ExchangeOptions {
+interface Flashed extends Omit<ExchangeOptions, 'requester'> {
   readonly name: string;
 }
 
@@ -55,6 +63,12 @@ export function flash(name: string, file: string, given: FlashOptions): Promise<
   return runCommand(given, async (context) => {
     const options = { ...given, ...(await identityBeside(given)) };
     const { ecu: described, vehicle, advice, authority } = await targetEcu(name, options);
+    if (options.waitForPowerOn === true && !isBoard(described)) {
+      throw new InputError(
+        '--wait-for-power-on',
+        `${name} is programmed over UDS: it is for a board with OpenBLT (--profile openblt, or "programming: openblt" in the vehicle file)`,
+      );
+    }
     const at = await splitAddress(file, 'image');
     const told = options.raw === true;
     await using image = await openFlashFile(at, 'image', { told });
@@ -66,18 +80,16 @@ export function flash(name: string, file: string, given: FlashOptions): Promise<
       `${name} on ${opened.why}: ${file}, ${formatBytes(image.length)}, sha256 ${image.sha256}`,
     );
     if (ecu !== described) context.say('what is erased comes from the VBF file');
-    const requester = connectTester(opened.bus, ecu, context);
-    const flashed: Flashed = { name, ecu, requester, clock: systemClock, advice, authority };
+    const flashed: Flashed = { name, ecu, clock: systemClock, advice, authority };
     const progress = new FlashProgress(name, context);
-    const bank = await bankToWrite(flashed, context.signal);
+    const { driver, bank } = isBoard(ecu)
+      ? { driver: boardDriver(flashed, opened.bus, options, context), bank: undefined }
+      : await udsDriver(
+          { ...flashed, requester: connectTester(opened.bus, ecu, context) },
+          context,
+        );
     const result = await runSingle({
-      // Its warnings are in the result and are printed from there.
-      driver: new UdsEcuDriver({
-        ...flashed,
-        runCommand: runKeyCommand,
-        secondBootLoader: loadProgram,
-        logger: silentLogger,
-      }),
+      driver,
       ecu,
       hasOneBank: hasOneBank(ecu),
       target: {
@@ -103,8 +115,42 @@ export function flash(name: string, file: string, given: FlashOptions): Promise<
   });
 }
 
+/** A driver over UDS, and the bank that it will write. Its warnings are in the result and are printed from there. */
+async function udsDriver(
+  options: ExchangeOptions,
+  { signal }: Context,
+): Promise<{ readonly driver: EcuDriver; readonly bank: string | undefined }> {
+  const driver = new UdsEcuDriver({
+    ...options,
+    runCommand: runKeyCommand,
+    secondBootLoader: loadProgram,
+    logger: silentLogger,
+  });
+  return { driver, bank: await bankToWrite(options, signal) };
+}
+
+/** The driver of a board with OpenBLT, of which nothing is known before. */
+function boardDriver(
+  { ecu, clock, advice, name }: Flashed,
+  bus: CanBus,
+  { waitForPowerOn }: FlashOptions,
+  context: Context,
+): EcuDriver {
+  const isWaiting = waitForPowerOn === true;
+  if (isWaiting) {
+    context.emit({ kind: 'waiting', ecu: name, for: 'power-on', seconds: POWER_ON_MS / 1000 });
+    context.say(`${name}: switch the board off and on now; CONNECT is repeated until it answers`);
+  }
+  const waitMs = isWaiting ? POWER_ON_MS : undefined;
+  const parts = { ecu, clock, runCommand: runKeyCommand, waitMs, ...defined({ advice }) };
+  return boardOnBus(bus, parts).driver;
+}
+
 /** The letter of the bank that the ECU does not run from; undefined for an ECU with one bank, or where it does not say. */
-async function bankToWrite(flashed: Flashed, signal: AbortSignal): Promise<string | undefined> {
+async function bankToWrite(
+  flashed: ExchangeOptions,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   if (hasOneBank(flashed.ecu)) return undefined;
   const state = await readBootState(new Exchange(flashed), signal);
   return state.ok && state.value !== undefined ? 'BA'[state.value.activeBank] : undefined;

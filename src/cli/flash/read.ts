@@ -7,6 +7,7 @@ import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import type { Advice } from '../../drivers/advice.ts';
 import { readDids } from '../../drivers/read-dids.ts';
+import { isBoard } from '../../onboard/board.ts';
 import { type BusOptions, connectTester, openReaderBus } from '../../onboard/bus.ts';
 import type { SecretOptions } from '../../onboard/vehicle-secrets.ts';
 import { didText } from '../../uds/did-names.ts';
@@ -21,6 +22,12 @@ export function read(name: string, dids: readonly string[], options: ReadOptions
   return runCommand(options, async (context) => {
     const numbers = dids.map(parseDid);
     const { ecu, advice } = await targetEcu(name, options);
+    if (isBoard(ecu)) {
+      throw new InputError(
+        'ECU',
+        `${name} is a board with OpenBLT, which has no data identifiers: "can-ota status" tells what the TMU has written into it`,
+      );
+    }
     await using opened = await openReaderBus(options, context);
     const fitting: Advice = {
       ...advice,

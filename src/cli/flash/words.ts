@@ -48,7 +48,11 @@ export function stepText(
   { step, changed, tries, ...rest }: SingleStep,
   { ecu, bank, version }: Programmed,
 ): string | undefined {
-  if (rest.status === 'done') return doneText(rest.event, hasOneBank(ecu), tries, version);
+  if (rest.status === 'done') {
+    // The version that an OpenBLT board is said to run is the one that was given here.
+    const named = ecu.programming.protocol === 'openblt' ? undefined : version;
+    return doneText(rest.event, hasOneBank(ecu), tries, named);
+  }
   // Another try was announced with its reason.
   if (tries > 0) return undefined;
   const { identify, metadata } = ecu.programming;

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll } from 'vitest';
+import type { VehicleEcu } from '../../../src/vehicle/schema.ts';
 import {
   copyWorld,
   makeWorld,
@@ -21,12 +22,12 @@ const made = new Map<string, Promise<World>>();
 /**
  * Made at the first call; the backends, vehicles and state directories of a file are copies of it and know each other.
  */
-function worldOf(ecus: readonly string[]): Promise<World> {
-  const key = [...ecus].sort().join(' ');
+function worldOf(ecus: readonly string[], boards: readonly VehicleEcu[]): Promise<World> {
+  const key = [...ecus, ...boards.map(({ name }) => name)].sort().join(' ');
   let known = made.get(key);
   if (known === undefined) {
     known = mkdtemp(path.join(tmpdir(), 'can-ota-world-')).then((home) =>
-      makeWorld(home, `world-${randomBytes(6).toString('hex')}`, ecus),
+      makeWorld(home, `world-${randomBytes(6).toString('hex')}`, ecus, { boards }),
     );
     made.set(key, known);
   }
@@ -167,8 +168,12 @@ export class TestFactory {
   }
 
   /** By default with a CGW that asks the driver. */
-  static async open(ecus: readonly string[] = ['CGW', 'EDT', 'INV']): Promise<TestFactory> {
-    return new TestFactory(await worldOf(ecus), ecus);
+  static async open(
+    ecus: readonly string[] = ['CGW', 'EDT', 'INV'],
+    boards: readonly VehicleEcu[] = [],
+  ): Promise<TestFactory> {
+    const names = [...ecus, ...boards.map(({ name }) => name)];
+    return new TestFactory(await worldOf(ecus, boards), names);
   }
 
   get vehicleFile(): string {
