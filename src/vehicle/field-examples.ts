@@ -157,9 +157,9 @@ security: { algorithm: command, command: /opt/door/seed-to-key }`,
   [
     'ecus[].programming',
     [
-      `# An ECU of another make, with everything that can be said of it: leave out what is as the table says.
+      `# An ECU of another make with one bank. All fields are here: leave out those whose default fits.
 programming:
-  # The order of the steps, with a request that only this ECU knows.
+  # The order of the steps, with a request of this make.
   sequence:
     - extendedSession
     - preconditions
@@ -186,7 +186,7 @@ programming:
   fingerprintDid: 0xF15A
   fingerprintData: "{date} 00 00 00 00 2A"
   metadata: skip
-  # 31 01 FF00 08010000 00040000, answered by 01 until the erase is done.
+  # 31 01 FF00 08010000 00040000; 71 01 FF00 01 means that the erase is running.
   erase: required
   eraseRoutine: 0xFF00
   eraseArguments: "{address} {size}"
@@ -203,7 +203,7 @@ programming:
   sizeBytes: 4
   segments: each
   maxBlockLength: 1026
-  # 31 01 0202 and the CRC-32 behind each 37.
+  # 31 01 0202 with address, size and CRC-32, after each 37.
   checkMemory: required
   checkMemoryRoutine: 0x0202
   checkMemoryArgument: "{address} {size} {crc32}"
@@ -215,7 +215,7 @@ programming:
   dependenciesStatus: { offset: 0, done: [0, 4], running: [2], finished: [0], askBy: results, everyMs: 250 }
   activation: reset
   keepAlive: physical`,
-      '# The bootloader of this project; or standard, for another one that keeps to ISO 14229-1.\nprogramming: can-ota',
+      '# The bootloader of this project; standard is for an ECU of another make.\nprogramming: can-ota',
     ],
   ],
   [
