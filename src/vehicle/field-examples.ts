@@ -3,9 +3,10 @@
 type Examples = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Blocks by section. A block of a section below `ecus[]` holds fields of one ECU, another block fields of the file. The first
- * block is a whole file; each of the others is valid in its place (test/vehicle/field-examples.test.ts). Fields that exclude
- * each other stand in several blocks. A section without blocks is shown in those of the section around it.
+ * Blocks by section. The first block is a whole file. A block of a section below `ecus[]` has fields of an ECU and is valid in
+ * the last ECU of that file; each other block has fields of the file and is valid there (test/vehicle/field-examples.test.ts).
+ * Fields that exclude each other stand in several blocks. The fields of a section without blocks stand in those of the section
+ * around it.
  */
 export const FIELD_EXAMPLES: Examples = new Map([
   [
@@ -22,6 +23,9 @@ ecus:
   - name: CGW
     hardwareId: CGW-HW-1
     address: { mode: normal, request: 0x7E0, response: 0x7E8, functional: 0x7DF }
+  - name: INV
+    hardwareId: INV-HW-1
+    address: { mode: normal, request: 0x7E2, response: 0x7EA, functional: 0x7DF }
 signals:
   speed: { ecu: CGW, did: 0xFD40, length: 2, scale: 0.01, unit: km/h }
 conditions:

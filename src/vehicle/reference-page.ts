@@ -20,8 +20,8 @@ One YAML file describes a vehicle for every command (\`--vehicle\`). \`can-ota v
 vehicle check FILE\` checks one, and \`can-ota vehicle schema\` prints the JSON schema, by which editors complete and check it. This page
 is made from that schema (\`npm run schema\`). \`[]\` is an entry of a list, \`NAME\` a key that you choose. Numbers may be written as 0x...
 
-The first example is a whole file. Each other one replaces fields of it: under a heading that begins with \`ecus[].\` the fields of one
-ECU, elsewhere the fields of the file. Several examples under one heading are alternatives. The test suite loads every example.
+The first example is a whole file. Each other one replaces fields of it: under a heading that begins with \`ecus[].\` fields of an
+ECU, elsewhere fields of the file. Several examples under one heading are alternatives. The test suite loads every example.
 `;
 
 function sections(): Section[] {

@@ -6,7 +6,7 @@ import { homeOfExample } from '../../src/vehicle/field-examples.ts';
 type Examples = ReadonlyMap<string, readonly string[]>;
 type Fields = Readonly<Record<string, unknown>>;
 
-/** One block of the page in the vehicle file of its first block: its fields replace those of the file or of the first ECU. */
+/** One block of the page in the vehicle file of its first block: its fields replace those of the file or of the last ECU. */
 export interface ExampleVehicle {
   /** Its section and its number there, for messages. */
   readonly label: string;
@@ -18,9 +18,8 @@ export function exampleVehicles(examples: Examples): ExampleVehicle[] {
   const file = parse(examples.get('')?.[0] ?? '') as Fields & { readonly ecus: readonly Fields[] };
   return blocks(examples).map(([section, block, number]) => {
     const fields = parse(block) as Fields;
-    const [first, ...others] = file.ecus;
     const vehicle = section.startsWith('ecus[].')
-      ? { ...file, ecus: [{ ...first, ...fields }, ...others] }
+      ? { ...file, ecus: [...file.ecus.slice(0, -1), { ...file.ecus.at(-1), ...fields }] }
       : { ...file, ...fields };
     return { label: `${section || 'The file'}, block ${number}`, text: JSON.stringify(vehicle) };
   });
