@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { httpPage } from '../src/contract/http-page.ts';
-import { vehicleFilePage, vehicleJsonSchema } from '../src/vehicle/json-schema.ts';
+import { vehicleJsonSchema } from '../src/vehicle/json-schema.ts';
+import { vehicleFilePage } from '../src/vehicle/reference-page.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const texts = {

@@ -1,10 +1,10 @@
-// The published JSON schema, made from the zod schema of the loader, and the reference page made from it.
+// The published JSON schema, made from the zod schema of the loader, and its fields.
 
 import { z } from 'zod';
 import { FIELD_TEXTS } from './field-texts.ts';
 import { vehicleSchema } from './schema.ts';
 
-type Schema = Readonly<Record<string, unknown>>;
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** JSON schema (draft 2020-12) of the file as written, without defaults filled in. */
 export function vehicleJsonSchema(): Record<string, unknown> {
@@ -18,12 +18,17 @@ export function vehicleJsonSchema(): Record<string, unknown> {
       jsonSchema.default ??= def.defaultValue as string | number | boolean;
     },
   });
-  return { ...described(schema as Schema, ''), title: 'can-ota vehicle description' };
+  return { ...described(schema as JsonSchema, ''), title: 'can-ota vehicle description' };
+}
+
+/** All fields in the order of the schema; a field of several variants occurs several times. */
+export function schemaFields(): Field[] {
+  return [...fields(vehicleJsonSchema(), '')];
 }
 
 /** Paths of all fields, once each, in the order of the schema. */
 export function fieldPaths(): string[] {
-  return [...new Set([...fields(vehicleJsonSchema(), '')].map(({ path }) => path))];
+  return [...new Set(schemaFields().map(({ path }) => path))];
 }
 
 function below(path: string, name: string): string {
@@ -31,13 +36,13 @@ function below(path: string, name: string): string {
 }
 
 /** The same schema with a description at each field. */
-function described(schema: Schema, path: string): Record<string, unknown> {
+function described(schema: JsonSchema, path: string): Record<string, unknown> {
   const copy: Record<string, unknown> = { ...schema };
   const text = FIELD_TEXTS.get(path);
   if (text !== undefined) copy.description = text;
   for (const keyword of ['anyOf', 'oneOf']) {
     // Variants have no text: the field has it.
-    const variants = schema[keyword] as readonly Schema[] | undefined;
+    const variants = schema[keyword] as readonly JsonSchema[] | undefined;
     if (variants !== undefined) {
       copy[keyword] = variants.map((variant) => {
         const { description: _, ...rest } = described(variant, path);
@@ -45,7 +50,7 @@ function described(schema: Schema, path: string): Record<string, unknown> {
       });
     }
   }
-  const properties = schema.properties as Record<string, Schema> | undefined;
+  const properties = schema.properties as Record<string, JsonSchema> | undefined;
   if (properties !== undefined) {
     copy.properties = Object.fromEntries(
       Object.entries(properties).map(([name, inner]) => [
@@ -61,18 +66,18 @@ function described(schema: Schema, path: string): Record<string, unknown> {
   return copy;
 }
 
-function isSchema(value: unknown): value is Schema {
+export function isSchema(value: unknown): value is JsonSchema {
   return typeof value === 'object' && value !== null;
 }
 
-interface Field {
+export interface Field {
   readonly path: string;
-  readonly schema: Schema;
+  readonly schema: JsonSchema;
   readonly required: boolean;
 }
 
-function* fields(schema: Schema, path: string): Generator<Field> {
-  const properties = (schema.properties ?? {}) as Record<string, Schema>;
+function* fields(schema: JsonSchema, path: string): Generator<Field> {
+  const properties = (schema.properties ?? {}) as Record<string, JsonSchema>;
   const required = (schema.required ?? []) as readonly string[];
   for (const [name, inner] of Object.entries(properties)) {
     const place = below(path, name);
@@ -89,81 +94,7 @@ function* fields(schema: Schema, path: string): Generator<Field> {
     yield* fields(value, place);
   }
   for (const keyword of ['anyOf', 'oneOf']) {
-    for (const variant of (schema[keyword] ?? []) as readonly Schema[])
+    for (const variant of (schema[keyword] ?? []) as readonly JsonSchema[])
       yield* fields(variant, path);
   }
-}
-
-/** The text of docs/vehicle-file.md. */
-export function vehicleFilePage(): string {
-  const rows = new Map<string, Field & { readonly types: string[] }>();
-  for (const field of fields(vehicleJsonSchema(), '')) {
-    const row = rows.get(field.path) ?? { ...field, types: [] };
-    // Variants of an object tell themselves apart by another constant in the same field.
-    row.types.push(typeText(field.schema));
-    rows.set(field.path, row);
-  }
-  const sections = new Map<string, string[]>();
-  for (const { path, schema, required, types } of rows.values()) {
-    if (path.endsWith('[]') || path.endsWith('NAME') || path === '$schema') continue;
-    const at = path.lastIndexOf('.');
-    const section = at < 0 ? '' : path.slice(0, at);
-    const name = path.slice(at + 1);
-    const cells = [
-      `\`${name}\``,
-      [...new Set(types)].join(', '),
-      required ? 'required' : defaultText(schema),
-      schema.description ?? '',
-    ];
-    sections.set(section, [...(sections.get(section) ?? []), `| ${cells.join(' | ')} |`]);
-  }
-  const parts = [...sections].map(([section, lines]) => {
-    const title = section === '' ? 'The file' : `\`${section}\``;
-    const text = FIELD_TEXTS.get(section) ?? '';
-    const head = '| field | what | default | meaning |\n|---|---|---|---|';
-    return `## ${title}\n\n${text === '' ? '' : `${text}\n\n`}${head}\n${lines.join('\n')}\n`;
-  });
-  return `${INTRODUCTION}\n${parts.join('\n')}`;
-}
-
-const INTRODUCTION = `# Vehicle file
-
-One YAML file describes a vehicle for every command (\`--vehicle\`). \`can-ota vehicle new VIN\` prints one to begin with, \`can-ota
-vehicle check FILE\` checks one, and \`can-ota vehicle schema\` prints the JSON schema, by which editors complete and check it. This page
-is made from that schema (\`npm run schema\`). \`[]\` is an entry of a list, \`NAME\` a key that you choose. Numbers may be written as 0x...
-`;
-
-function typeText(schema: Schema): string {
-  const values = schema.enum as readonly unknown[] | undefined;
-  if (values !== undefined) return values.map((value) => `\`${value}\``).join(', ');
-  if (schema.const !== undefined) return `\`${schema.const}\``;
-  const variants = (schema.anyOf ?? schema.oneOf) as readonly Schema[] | undefined;
-  if (variants !== undefined) {
-    return [...new Set(variants.map(typeText))].join(' or ').replace('integer or text', 'integer');
-  }
-  if (schema.type === 'string') return 'text';
-  if (schema.type === 'object') return schema.properties === undefined ? 'by name' : 'fields';
-  if (schema.type === 'array') return 'list';
-  const { minimum, maximum } = schema as { minimum?: number; maximum?: number };
-  const isBound = (limit: number | undefined): limit is number =>
-    limit !== undefined && Number.isFinite(limit) && Math.abs(limit) < Number.MAX_SAFE_INTEGER;
-  const range = isBound(minimum) && isBound(maximum) ? ` ${minimum} to ${maximum}` : '';
-  return `${schema.type}${range}`;
-}
-
-function defaultText(schema: Schema): string {
-  const { default: value } = schema;
-  if (value === undefined || (isSchema(value) && Object.keys(value).length === 0)) return '';
-  return `\`${isHex(schema) ? hexText(value) : JSON.stringify(value)}\``;
-}
-
-/** It may be written as 0x..., as identifiers and addresses are. */
-function isHex({ anyOf = [], pattern }: Schema): boolean {
-  return String(pattern).startsWith('^0x') || (anyOf as readonly Schema[]).some(isHex);
-}
-
-/** Whole bytes. */
-function hexText(value: unknown): string {
-  const digits = Number(value).toString(16).toUpperCase();
-  return `0x${digits.padStart(digits.length + (digits.length % 2), '0')}`;
 }

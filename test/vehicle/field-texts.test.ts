@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { FIELD_TEXTS } from '../../src/vehicle/field-texts.ts';
-import { fieldPaths, vehicleFilePage } from '../../src/vehicle/json-schema.ts';
+import { fieldPaths } from '../../src/vehicle/json-schema.ts';
+import { vehicleFilePage } from '../../src/vehicle/reference-page.ts';
 
 it('there is a sentence for each field, and none for a field that is not there', () => {
   expect([...FIELD_TEXTS.keys()].sort()).toEqual(fieldPaths().sort());

@@ -7,19 +7,29 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { InputError } from '../../src/core/errors.ts';
+import { FIELD_EXAMPLES } from '../../src/vehicle/field-examples.ts';
 import { vehicleJsonSchema } from '../../src/vehicle/json-schema.ts';
 import { parseVehicle } from '../../src/vehicle/load.ts';
+import { exampleVehicles } from '../support/vehicle-examples.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const benchText = readFileSync(path.join(root, 'ecus/bench-vehicle.yaml'), 'utf8');
 
-describe('the bench vehicle', () => {
-  it('passes the published schema, which is up to date', () => {
-    const published = readFileSync(path.join(root, 'src/vehicle/vehicle.schema.json'), 'utf8');
+describe('the published schema', () => {
+  const published = readFileSync(path.join(root, 'src/vehicle/vehicle.schema.json'), 'utf8');
+  const validate = new Ajv2020({ strict: false }).compile(JSON.parse(published));
+
+  it('is up to date and accepts the bench vehicle', () => {
     expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(vehicleJsonSchema())));
-    const validate = new Ajv2020({ strict: false }).compile(JSON.parse(published));
     expect(validate(parse(benchText))).toBe(true);
     expect(validate({ vin: 'short' })).toBe(false);
+  });
+
+  it('accepts the examples of the reference, as the loader does', () => {
+    for (const { label, text } of exampleVehicles(FIELD_EXAMPLES)) {
+      validate(JSON.parse(text));
+      expect(validate.errors ?? [], label).toEqual([]);
+    }
   });
 });
 

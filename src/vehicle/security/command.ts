@@ -11,7 +11,7 @@ export const command = securityAlgorithm({
   summary: 'a program of the ECU’s maker',
   texts: {
     command:
-      'program that gets the seed as its last argument and prints the key, both as hexadecimal digits.',
+      'path of a program that gets the seed as its last argument and prints the key, both as hexadecimal digits.',
   },
   decisive: 'the program of security.command',
   keyFromSeed({ command: file }, seed, sources) {

@@ -11,7 +11,7 @@ export const module = securityAlgorithm({
   summary: 'a JavaScript module of the integrator',
   texts: {
     module:
-      'file of an ES module whose default export takes { seed, level } (a Uint8Array and a number) and returns the key as a Uint8Array, or a promise of it.',
+      'path of an ES module whose default export takes { seed, level } (a Uint8Array and a number) and returns the key as a Uint8Array, or a promise of it.',
   },
   decisive: 'the module of security.module',
   keyFromSeed({ module: file, level }, seed, sources) {
