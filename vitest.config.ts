@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** By their names: the folder e2e and *.world start processes, *.slow count many steps, the rest takes milliseconds. */
+/** By their names: the folders e2e and interop and *.world start processes, *.slow count many steps, the rest takes milliseconds. */
 const SLOW = 'test/**/*.slow.test.ts';
 const SIMULATION = 'test/sim/**/*.world.test.ts';
-const WORLD = ['test/**/*.world.test.ts', 'test/e2e/**/*.test.ts'];
+const WORLD = ['test/**/*.world.test.ts', 'test/e2e/**/*.test.ts', 'test/interop/**/*.test.ts'];
 const VCAN = 'test/e2e/vcan*.test.ts';
 
 const MINUTE_MS = 60_000;

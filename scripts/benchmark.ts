@@ -9,6 +9,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { transferLimit } from '../src/bus/transfer-limit.ts';
 import { present } from '../src/core/present.ts';
+import { measureAnswerTimes } from './benchmark/answer-times.ts';
 import { measureCheckins } from './benchmark/checkins.ts';
 import { measureChunked } from './benchmark/chunked.ts';
 import { measureDownload } from './benchmark/download-memory.ts';
@@ -173,6 +174,20 @@ const sections: Record<string, () => Promise<void>> = {
         `${share(rate, limit.bytesPerSecond)} of the limit by the bit rate`,
       );
       line(`      limit: ${limit.formula}`);
+    }
+  },
+  answers: async () => {
+    line(
+      'Answers of an ECU as a process, from the last frame of the request to the first of the answer',
+    );
+    for (const busy of [0, 4]) {
+      const spec = `local:benchmark-${process.pid}-a${busy}?bitrate=500000`;
+      const times = await measureAnswerTimes(spec, 2 * seconds, busy);
+      row(
+        busy === 0 ? 'later than P2server_max' : `beside ${busy} processes that compute`,
+        share(times.late, times.answers),
+        `${times.late} of ${times.answers} later than ${times.p2Ms} ms; the slowest ${ms(times.worstMs)}, to ${times.worst}`,
+      );
     }
   },
   memory: async () => {

@@ -49,6 +49,8 @@ export type ServerInput =
   | { readonly kind: 'request'; readonly request: IncomingRequest }
   | { readonly kind: 'first-frame' }
   | { readonly kind: 'receive-error' }
+  /** The request passed the checks; `costly`: its handler may hold the process for longer than P2. */
+  | { readonly kind: 'admitted'; readonly id: number; readonly costly: boolean }
   | { readonly kind: 'settled'; readonly id: number; readonly reply: Reply }
   | { readonly kind: 'sent'; readonly id: number }
   /** The shell has run `afterSent` of the last answer; waiting requests may continue. */
@@ -57,8 +59,10 @@ export type ServerInput =
   | { readonly kind: 'tick' };
 
 export type ServerEffect =
-  /** Check the request, run its handler, feed `settled`. */
+  /** Check the request; feed `admitted`, or `settled` with the NRC against it. */
   | { readonly kind: 'dispatch'; readonly job: Job }
+  /** Run the handler and feed `settled`. `announced`: not before the responsePending has left the process. */
+  | { readonly kind: 'handle'; readonly job: Job; readonly announced: boolean }
   /** `final` names the job whose confirmation must be fed as `sent`. */
   | { readonly kind: 'send'; readonly message: Uint8Array; readonly final: number | undefined }
   /** The job is over: run its `afterSent`, then feed `resume`. */
@@ -112,6 +116,8 @@ export function stepServer(
       return quiet({ ...state, s3DueMs: undefined });
     case 'receive-error':
       return quiet(state.phase.kind === 'idle' ? restartS3(state, nowMs, timing) : state);
+    case 'admitted':
+      return handle(state, input.id, input.costly, nowMs, timing);
     case 'settled':
       return settle(state, input.id, input.reply, nowMs, timing);
     case 'sent':
@@ -178,6 +184,47 @@ function begin(state: ServerState, request: IncomingRequest, timing: ServerTimin
       },
     },
     effects: [{ kind: 'dispatch', job }],
+  };
+}
+
+/**
+ * A timer cannot keep P2 while a handler holds the process: the responsePending of costly work leaves before it begins. A
+ * suppressed answer has no P2, and a 78 would demand one; its responsePending comes from the timer.
+ */
+function handle(
+  state: ServerState,
+  id: number,
+  costly: boolean,
+  nowMs: number,
+  timing: ServerTiming,
+): ServerStep {
+  const { phase } = state;
+  if (phase.kind !== 'handling' || phase.job.id !== id) return quiet(state);
+  const { job } = phase;
+  const announced = !job.suppress && costly;
+  const work: ServerEffect = { kind: 'handle', job, announced };
+  if (!announced) return { state, effects: [work] };
+  const pending = sendPending(state, phase, nowMs, timing);
+  return { state: pending.state, effects: [...pending.effects, work] };
+}
+
+function sendPending(
+  state: ServerState,
+  phase: Extract<Phase, { kind: 'handling' }>,
+  nowMs: number,
+  timing: ServerTiming,
+): ServerStep {
+  const message = negativeResponse(phase.job.sid, Nrc.requestCorrectlyReceivedResponsePending);
+  return {
+    state: {
+      ...state,
+      phase: {
+        ...phase,
+        dueMs: nowMs + timing.p2StarMs * PENDING_SHARE,
+        pendings: phase.pendings + 1,
+      },
+    },
+    effects: [{ kind: 'send', message, final: undefined }],
   };
 }
 
@@ -248,23 +295,7 @@ function tick(state: ServerState, nowMs: number, timing: ServerTiming): ServerSt
         ],
       };
     }
-    return {
-      state: {
-        ...state,
-        phase: {
-          ...phase,
-          dueMs: nowMs + timing.p2StarMs * PENDING_SHARE,
-          pendings: phase.pendings + 1,
-        },
-      },
-      effects: [
-        {
-          kind: 'send',
-          message: negativeResponse(job.sid, Nrc.requestCorrectlyReceivedResponsePending),
-          final: undefined,
-        },
-      ],
-    };
+    return sendPending(state, phase, nowMs, timing);
   }
   if (phase.kind !== 'handling' && state.s3DueMs !== undefined && nowMs >= state.s3DueMs) {
     return {

@@ -50,6 +50,11 @@ export interface ServiceHandler {
   /** Least length of the whole request in bytes, SID included, otherwise 0x13. */
   readonly minLength: number;
   /**
+   * Whether the work may hold the process for longer than P2 (a verification, a digest, an erase): responsePending then
+   * leaves before it begins. `request` as for `handle`. Missing: never.
+   */
+  isCostly?(request: Uint8Array): boolean;
+  /**
    * `request` has bit 7 of its sub-function cleared. If the promise takes longer than P2, the server sends responsePending
    * until it settles. An exception becomes a negative response and a line in the log.
    */

@@ -206,6 +206,11 @@ export class UdsServer {
       case 'dispatch':
         this.#dispatch(effect.job);
         break;
+      case 'handle':
+        // A bus writes the frames of a turn in a microtask: the work starts in the next one.
+        if (effect.announced) queueMicrotask(() => this.#handle(effect.job));
+        else this.#handle(effect.job);
+        break;
       case 'send':
         this.#send(effect.message, effect.final);
         break;
@@ -231,32 +236,49 @@ export class UdsServer {
   }
 
   #dispatch(job: Job): void {
-    const reply = this.#handle(job);
+    const request = withoutSuppressBit(job.message);
+    const admission = admit(this.#handlers, request, this.#contextOf(job));
+    if (admission.kind === 'refuse') {
+      this.#settle(job, { nrc: admission.nrc });
+      return;
+    }
+    const costly = admission.handler.isCostly?.(request) === true;
+    this.#feed({ kind: 'admitted', id: job.id, costly });
+  }
+
+  #handle(job: Job): void {
+    const { phase } = this.#state;
+    if (phase.kind !== 'handling' || phase.job.id !== job.id) return;
+    const reply = this.#replyOf(job);
     if (reply instanceof Promise) {
       reply.then(
         (value) => this.#settle(job, value),
         (error: unknown) => this.#settle(job, this.#failure(job, error)),
       );
+      // The process may have been late before or in the handler: no turn of the event loop is lost until the timer fires.
+      this.#feed({ kind: 'tick' });
     } else {
       this.#settle(job, reply);
     }
   }
 
-  #handle(job: Job): Reply | Promise<Reply> {
-    const context: ServiceContext = {
+  #replyOf(job: Job): Reply | Promise<Reply> {
+    try {
+      const handler = this.#handlers[job.sid];
+      if (handler === undefined) return { nrc: Nrc.serviceNotSupported };
+      return handler.handle(withoutSuppressBit(job.message), this.#contextOf(job));
+    } catch (error) {
+      return this.#failure(job, error);
+    }
+  }
+
+  #contextOf(job: Job): ServiceContext {
+    return {
       session: this.#state.session,
       securityLevel: this.securityLevel,
       functional: job.functional,
       nowMs: job.atMs,
     };
-    const request = withoutSuppressBit(job.message);
-    const admission = admit(this.#handlers, request, context);
-    if (admission.kind === 'refuse') return { nrc: admission.nrc };
-    try {
-      return admission.handler.handle(request, context);
-    } catch (error) {
-      return this.#failure(job, error);
-    }
   }
 
   #settle(job: Job, reply: Reply): void {

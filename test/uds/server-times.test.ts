@@ -67,3 +67,69 @@ test.each([
   await clock.advance(10_000);
   expect(sessions).toEqual(['0 1>3 request', `${endMs} 3>1 S3`]);
 });
+
+test('responsePending leaves before costly work begins, however long it holds the process', async () => {
+  const clock = new VirtualClock();
+  const { a, b, sent } = connectionPair({ clock, msPerByte: 0 });
+  a.listen({ onMessage: () => {} });
+  const begun: number[] = [];
+  new UdsServer({
+    ...{ physical: b, clock },
+    handlers: {
+      49: {
+        minLength: 2,
+        subFunctions: { 1: {} },
+        isCostly: () => true,
+        handle: () => {
+          begun.push(sent.filter(({ from }) => from === 'b').length);
+          return { positive: fromHex('7101') };
+        },
+      },
+    },
+  });
+  const answersTo = async (request: string): Promise<string[]> => {
+    const before = sent.length;
+    a.send(fromHex(request));
+    await clock.advance(100);
+    const answers = sent.slice(before).filter(({ from }) => from === 'b');
+    return answers.map(({ message }) => toHex(message));
+  };
+  expect(await answersTo('3101')).toEqual(['7f3178', '7101']);
+  expect(begun).toEqual([1]);
+  // A request that is refused costs nothing, and a suppressed answer is not announced.
+  expect(await answersTo('3102')).toEqual(['7f3112']);
+  expect(await answersTo('3181')).toEqual([]);
+});
+
+test('a process that was late sends responsePending as soon as the handler waits', async () => {
+  const clock = new VirtualClock();
+  // Timers of a process that is not scheduled fire 200 ms late.
+  const late: Clock = {
+    nowMs: () => clock.nowMs(),
+    wallMs: () => clock.wallMs(),
+    after: (name, delayMs, fire) => clock.after(name, delayMs + 200, fire),
+  };
+  const { a, b, sent } = connectionPair({ clock, msPerByte: 0 });
+  a.listen({ onMessage: () => {} });
+  const physical = {
+    send: b.send.bind(b),
+    close: () => b.close(),
+    listen: (listener: Parameters<typeof b.listen>[0]) =>
+      b.listen({
+        ...listener,
+        // The last frame was on the bus 35 ms ago.
+        onMessage: (message, atMs) => listener.onMessage(message, atMs - 35),
+      }),
+  };
+  new UdsServer({
+    ...{ physical, clock: late },
+    handlers: {
+      49: { minLength: 1, handle: () => new Promise<Reply>(() => {}) },
+    },
+  });
+  await clock.advance(100);
+  a.send(fromHex('3101'));
+  await clock.advance(1);
+  const answers = sent.filter(({ from }) => from === 'b').map(({ message }) => toHex(message));
+  expect(answers).toEqual(['7f3178']);
+});

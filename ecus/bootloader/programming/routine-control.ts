@@ -34,8 +34,18 @@ export class Routines {
       minLength: 4,
       subFunctions: { 1: {}, 2: {}, 3: {} },
       functional: false,
+      isCostly: (bytes) => this.#isCostly(bytes),
       handle: (bytes, context) => this.#handle(bytes, context),
     };
+  }
+
+  #isCostly(bytes: Uint8Array): boolean {
+    const request = routineControl.decodeRequest(bytes);
+    if (typeof request === 'number') return false;
+    return (
+      request.control === RoutineControlType.startRoutine &&
+      this.#rules[request.routine]?.isCostly === true
+    );
   }
 
   /** ISO 14229-1 14.2: the routine in this session (31), security (33), sub-function (12), then its own checks. */

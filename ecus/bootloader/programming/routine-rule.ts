@@ -17,6 +17,8 @@ export interface RoutineRule {
    * An authenticated message is accepted in every session.
    */
   readonly sessions?: readonly number[];
+  /** The start may hold the process for longer than P2: an erase, or checks of a whole bank. */
+  readonly isCostly?: boolean;
   /** Required access for start and stop. Reading results needs none. */
   readonly access: RoutineAccess;
   start(record: Uint8Array, context: ServiceContext): RoutineOutcome | Promise<RoutineOutcome>;

@@ -66,6 +66,7 @@ export function bootloaderRoutines(
       }),
     },
     [Routine.eraseMemory]: {
+      isCostly: true,
       sessions: [Session.programming],
       access: 'unlocked',
       start: async (record) => {
@@ -82,6 +83,7 @@ export function bootloaderRoutines(
       },
     },
     [Routine.checkMemory]: {
+      isCostly: true,
       sessions: [Session.programming],
       access: 'unlocked',
       start: async (record) => {
@@ -93,6 +95,7 @@ export function bootloaderRoutines(
       },
     },
     [Routine.checkProgrammingDependencies]: {
+      isCostly: true,
       sessions: [Session.programming],
       access: 'unlocked',
       start: empty(() =>
@@ -104,6 +107,7 @@ export function bootloaderRoutines(
       ),
     },
     [Routine.activateBank]: {
+      isCostly: true,
       sessions: extended,
       access: 'authority',
       start: async (record) => {
@@ -145,6 +149,7 @@ export function bootloaderRoutines(
           : Uint8Array.of(device.running.selfTestPassed ? 0 : 1),
     },
     [Routine.commitCounter]: {
+      isCostly: true,
       sessions: extended,
       access: 'authority',
       // Needs the receipts of all ECUs of the campaign, because a raised counter cannot be lowered. A boot never raises
@@ -171,6 +176,7 @@ export function bootloaderRoutines(
       },
     },
     [Routine.rollbackBank]: {
+      isCostly: true,
       sessions: extended,
       access: 'authority',
       start: async (record) => {

@@ -51,7 +51,7 @@ export const FACTORY_SESSIONS = [Session.programming, Session.extended] as const
  */
 export function programmingHandler(
   parts: Pick<ServiceParts, 'device' | 'securityLevel'>,
-  rest: Pick<ServiceHandler, 'minLength' | 'handle'>,
+  rest: Pick<ServiceHandler, 'minLength' | 'isCostly' | 'handle'>,
   afterLock: readonly number[] = [Session.programming],
 ): ServiceHandler {
   const { device } = parts;

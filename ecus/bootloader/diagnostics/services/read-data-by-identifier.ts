@@ -21,11 +21,22 @@ const SUPPLIER = 'CAN-OTA';
 /** Most identifiers in one request (more is NRC 13), because each FD01 reads a whole bank. */
 const MAX_DIDS = 16;
 
+/** A digest reads a whole bank; a version report is signed. */
+const COSTLY_DIDS: ReadonlySet<number> = new Set([
+  Did.activeBankDigest,
+  Did.inactiveBankDigest,
+  Did.versionReport,
+]);
+
 export const service: EcuService = {
   sid: readData.row.sid,
   isSecurable: true,
   handler: (parts) => ({
     minLength: 3,
+    isCostly: (bytes) => {
+      const request = readData.decodeRequest(bytes);
+      return typeof request !== 'number' && request.dids.some((did) => COSTLY_DIDS.has(did));
+    },
     handle: (bytes, context) => readDataByIdentifier(parts, bytes, context),
   }),
 };

@@ -12,6 +12,8 @@ export const service: EcuService = {
   handler: (parts) =>
     programmingHandler(parts, {
       minLength: 1,
+      // Signatures of both repositories, or the digest of the whole bank.
+      isCostly: () => true,
       handle: (bytes) => {
         const request = decodeRequest(bytes);
         if (typeof request === 'number') return { nrc: request };
