@@ -46,9 +46,18 @@ describe('the command line', () => {
     expect(commands.map(fullName).sort()).toEqual(
       [
         'can-ota',
-        ...['bench', 'cgw', 'ecu', 'flash', 'keys', 'monitor', 'provision', 'read', 'release'].map(
-          (name) => `can-ota ${name}`,
-        ),
+        ...[
+          'bench',
+          'cgw',
+          'check',
+          'ecu',
+          'flash',
+          'keys',
+          'monitor',
+          'provision',
+          'read',
+          'release',
+        ].map((name) => `can-ota ${name}`),
         ...['history', 'server', 'simulate', 'status', 'tmu', 'tuf', 'verify'].map(
           (name) => `can-ota ${name}`,
         ),
