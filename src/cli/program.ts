@@ -24,6 +24,7 @@ import { addSimulate } from './simulate/options.ts';
 import { addHistory, addStatus } from './state/options.ts';
 import { suiteOption } from './suite.ts';
 import { addTuf } from './tuf/options.ts';
+import { addVcan } from './vcan/options.ts';
 import { addVehicle } from './vehicle/options.ts';
 import { addVerify } from './verify/options.ts';
 
@@ -61,6 +62,7 @@ export function createProgram(): Command {
   addImage(program);
   addRead(program);
   addMonitor(program);
+  addVcan(program);
   addVehicle(program);
   addProvision(program);
   addDevice(program);
