@@ -77,7 +77,7 @@ if [ "$(id -u)" -ne 0 ]; then
   # CAP_NET_ADMIN is as good; a harmless request shows whether it is there.
   ip link set lo mtu "$(cat /sys/class/net/lo/mtu)" >/dev/null 2>&1 ||
     fail "this needs root: $again
-(without root: use --bus local:bench, or scripts/with-vcan.sh, which brings a kernel of its own)"
+(without root: use --bus local:bench, or can-ota vcan -- COMMAND, which brings a kernel of its own)"
 fi
 
 if [ ! -e "$net" ]; then
@@ -89,7 +89,7 @@ if [ ! -e "$net" ]; then
 Debian, Ubuntu:  sudo apt install linux-modules-extra-$(uname -r)   (cloud kernels leave vcan out)
 Fedora:          sudo dnf install kernel-modules-extra
 container:       load vcan on the host: sudo modprobe vcan
-otherwise:       use --bus local:bench, or scripts/with-vcan.sh, which brings a kernel of its own"
+otherwise:       use --bus local:bench, or can-ota vcan -- COMMAND, which brings a kernel of its own"
 fi
 if [ "$(cat "$net/mtu")" -lt 72 ]; then
   # The mtu of an interface that is up cannot be changed.

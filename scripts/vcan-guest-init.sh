@@ -40,8 +40,10 @@ fi
 echo 16777216 >$root/proc/sys/net/core/rmem_default
 
 ip link set lo up
-ip link add dev vcan0 type vcan
-ip link set vcan0 mtu 72 up
+for interface in $(cat "$root$exchange/interfaces"); do
+  ip link add dev "$interface" type vcan
+  ip link set "$interface" mtu 72 up
+done
 
 # Two consoles carry standard output and standard error separately, byte for byte. Pipes are in between, so that the
 # command does not detect a terminal.
@@ -52,7 +54,18 @@ cat /mnt/out >/dev/tty1 &
 out=$!
 cat /mnt/err >/dev/tty2 &
 err=$!
-chroot $root /bin/sh "$exchange/command" </dev/null >/mnt/out 2>/mnt/err
+
+# Standard input comes in pieces, each behind its length as 8 digits and a line end; length 0 ends it. The console stays
+# open between them, because bytes that have arrived are lost with its last reader.
+mkfifo /mnt/in
+exec 7</dev/tty3
+stty raw -echo <&7 2>/dev/null
+echo yes >"$root$exchange/listens"
+while length=$(dd bs=9 count=1 iflag=fullblock <&7 2>/dev/null) && [ "$length" != 00000000 ]; do
+  dd bs="$length" count=1 iflag=fullblock <&7 2>/dev/null
+done >/mnt/in &
+
+chroot $root /bin/sh "$exchange/command" </mnt/in >/mnt/out 2>/mnt/err 7<&-
 code=$?
 # Both end with the last writer; the script does not wait for processes that the command left running.
 for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -7,9 +7,11 @@ import { ExitCode } from '../core/exit-code.ts';
 import { ECU_NAME } from '../core/names.ts';
 import { packageVersion } from '../core/package-root.ts';
 import { addCampaign } from './campaign/options.ts';
+import { addCheck } from './check/options.ts';
 import { addCompletion } from './completion/options.ts';
 import { addDevice } from './device/options.ts';
 import { readEnvironment } from './environment.ts';
+import { withProgrammingFields } from './flash/field-options.ts';
 import { addImage } from './image/options.ts';
 import { addKeys } from './keys/options.ts';
 import { addResetTime } from './keys/reset-time-options.ts';
@@ -22,6 +24,7 @@ import { addSimulate } from './simulate/options.ts';
 import { addHistory, addStatus } from './state/options.ts';
 import { suiteOption } from './suite.ts';
 import { addTuf } from './tuf/options.ts';
+import { addVcan } from './vcan/options.ts';
 import { addVehicle } from './vehicle/options.ts';
 import { addVerify } from './verify/options.ts';
 
@@ -54,10 +57,12 @@ export function createProgram(): Command {
   addServer(program);
   addEcu(program);
   addCgw(program);
+  addCheck(program);
   addFlash(program);
   addImage(program);
   addRead(program);
   addMonitor(program);
+  addVcan(program);
   addVehicle(program);
   addProvision(program);
   addDevice(program);
@@ -268,28 +273,31 @@ function addCgw(program: Command): void {
 }
 
 function addFlash(program: Command): void {
-  withNetwork(
-    withBeside(
-      withVehicle(
-        command(
-          program,
-          'flash',
-          'Program one ECU over UDS, or a board with OpenBLT over XCP, without a backend. Works with any ECU that speaks ISO 14229.',
-          `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
+  withProgrammingFields(
+    withNetwork(
+      withBeside(
+        withVehicle(
+          command(
+            program,
+            'flash',
+            'Program one ECU over UDS, or a board with OpenBLT over XCP, without a backend. Works with any ECU that speaks ISO 14229.',
+            `can-ota flash EDT build/edt.bin --version 2.1.0 --bus vcan0 --bench-keys
        can-ota flash EDT build/edt.bin --metadata bundle.json --identity identity.json
        can-ota flash EDT build/edt.bin --metadata /var/lib/can-ota --server http://127.0.0.1:8080
        can-ota flash 7E0:7E8 image.bin --bus can0
+       can-ota flash 7E0:7E8 image.bin --profile vw-like --p2 1000 --padding 0x55 --block-length 258
        can-ota flash ENGINE image.bin --vehicle vehicle.yaml --bus can0 --json
        can-ota flash 667:7E1 build/app.srec --profile openblt --wait-for-power-on --bus can0`,
-        )
-          .argument(
-            '<ecu>',
-            'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
           )
-          .argument(
-            '<image>',
-            'file to program: Intel HEX, S-records, ELF, VBF or raw data (FILE@0x08000000)',
-          ),
+            .argument(
+              '<ecu>',
+              'name in the vehicle file, or REQUEST:RESPONSE identifiers of any other ECU',
+            )
+            .argument(
+              '<image>',
+              'file to program: Intel HEX, S-records, ELF, VBF or raw data (FILE@0x08000000)',
+            ),
+        ),
       ),
     ),
   )

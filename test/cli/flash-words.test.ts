@@ -126,7 +126,8 @@ describe('a hint', () => {
     expect(text).not.toMatch(/vehicle file|security\.|--identity/);
     const { ecu, advice } = await targetEcu('7E0:7E8', options);
     expect(advice.about('no-authority', ecu)).toMatch(/--vehicle.*--identity/);
-    expect(advice.field('timing.resetMs')).toContain('--vehicle');
+    expect(advice.field('timing.resetMs')).toBe('--reset-time');
+    expect(advice.field('timing.pendingLimitMs')).toContain('--vehicle');
   });
 
   it('for an ECU of a vehicle file names that file, never keys on the command line', async () => {

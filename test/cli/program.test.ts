@@ -36,6 +36,7 @@ const OWN_CODES: Readonly<Record<string, readonly number[]>> = {
   'can-ota history': [0, 2, 15],
   'can-ota status': [0, 2, 10, 15],
   'can-ota tuf': [0, 1],
+  'can-ota vcan': [2, 125, 127],
   'can-ota verify': [0, 1],
 };
 
@@ -46,10 +47,19 @@ describe('the command line', () => {
     expect(commands.map(fullName).sort()).toEqual(
       [
         'can-ota',
-        ...['bench', 'cgw', 'ecu', 'flash', 'keys', 'monitor', 'provision', 'read', 'release'].map(
-          (name) => `can-ota ${name}`,
-        ),
-        ...['history', 'server', 'simulate', 'status', 'tmu', 'tuf', 'verify'].map(
+        ...[
+          'bench',
+          'cgw',
+          'check',
+          'ecu',
+          'flash',
+          'keys',
+          'monitor',
+          'provision',
+          'read',
+          'release',
+        ].map((name) => `can-ota ${name}`),
+        ...['history', 'server', 'simulate', 'status', 'tmu', 'tuf', 'vcan', 'verify'].map(
           (name) => `can-ota ${name}`,
         ),
         ...['init', 'create', 'import', 'list', 'rotate', 'revoke', 'threshold', 'sign'].map(

@@ -28,9 +28,12 @@ describe('the package', () => {
 
     const help = await run(['--help'], installed);
     expect(await help.code()).toBe(0);
-    for (const name of ['bench', 'tmu', 'server', 'ecu', 'cgw', 'flash', 'read', 'monitor']) {
+    for (const name of ['bench', 'tmu', 'server', 'ecu', 'cgw', 'flash', 'read', 'check', 'vcan']) {
       expect(help.lines.join('\n')).toMatch(new RegExp(`^ {2}${name} `, 'm'));
     }
+    // Its scripts are in the package, too.
+    const vcan = await run(['vcan', '--', 'cat', '/sys/class/net/vcan0/mtu'], installed);
+    if (vcan.exit?.code !== 125) expect(vcan.lines, String(vcan)).toEqual(['72']);
     const bus = freshBus();
     const bench = await run(['bench', '--approve', 'yes', '--json', '--bus', bus], installed);
     expect(bench.stderr).toBe('');

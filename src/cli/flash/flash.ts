@@ -29,6 +29,7 @@ import { runKeyCommand } from '../../onboard/key-command.ts';
 import { loadProgram } from '../../onboard/second-boot-loader.ts';
 import type { Vehicle, VehicleEcu } from '../../vehicle/schema.ts';
 import { type CommonOptions, runCommand } from '../context.ts';
+import type { FieldOptions } from './field-options.ts';
 import { FlashProgress } from './progress.ts';
 import type { TargetOptions } from './target-advice.ts';
 import { targetEcu } from './target-ecu.ts';
@@ -42,7 +43,12 @@ import {
   successText,
 } from './words.ts';
 
-interface FlashOptions extends CommonOptions, TesterOptions, TargetOptions, MetadataOptions {
+interface FlashOptions
+  extends CommonOptions,
+    TesterOptions,
+    TargetOptions,
+    FieldOptions,
+    MetadataOptions {
   readonly version?: string;
   readonly fd?: boolean;
   /** The file is raw data, whatever it looks like. */

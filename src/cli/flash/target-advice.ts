@@ -60,6 +60,16 @@ function securityOf({ identity, benchKeys }: TargetOptions, ecu: VehicleEcu, fil
   return `check security.level and ${algorithmOf(security).decisive} ${inFile}`;
 }
 
+/** Options that set a field of an ECU that is named by its identifiers. */
+const OPTION_OF: Readonly<Record<string, string>> = {
+  'timing.p2Ms': '--p2',
+  'timing.p2StarMs': '--p2-star',
+  'timing.resetMs': '--reset-time',
+  'transport.padding': '--padding',
+  'programming.maxBlockLength': '--block-length',
+  'programming.segments': '--segments',
+};
+
 /** For an ECU that is named by its identifiers: no vehicle file says anything of it. */
 export function adviceByOptions(
   name: string,
@@ -73,7 +83,7 @@ export function adviceByOptions(
   const about: Advice['about'] = (topic) => {
     switch (topic) {
       case 'silent':
-        return `check power, wiring, bit rate, and that ${name} are its identifiers (REQUEST:RESPONSE); for an ECU that needs more time give --vehicle with a file that has its timing`;
+        return `check power, wiring, bit rate, and that ${name} are its identifiers (REQUEST:RESPONSE); for an ECU that needs more time give --p2`;
       case 'restart':
         return 'it may be booting in a loop, or need more time';
       case 'security-delay':
@@ -87,5 +97,7 @@ export function adviceByOptions(
         return 'run the command again, with this image or the previous one';
     }
   };
-  return { about, field: (field) => `${field} of a vehicle file, see --vehicle` };
+  const field: Advice['field'] = (path) =>
+    OPTION_OF[path] ?? `${path} of a vehicle file, see --vehicle`;
+  return { about, field };
 }
