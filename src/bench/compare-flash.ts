@@ -30,7 +30,7 @@ export async function flashFault(given: FlashToCompare): Promise<string | undefi
   if (sha256 !== null && sha256 !== released.sha256) {
     return `${name} reports SHA-256 ${sha256}, released was ${released.sha256}`;
   }
-  if (!isOfAnotherMake(ecu)) {
+  if (!isOfAnotherMake(ecu) && ecu.programming.protocol === 'uds') {
     const banks = await Promise.all(
       ['bank-a.bin', 'bank-b.bin'].map((bank) => fileDigest(path.join(folder, bank))),
     );

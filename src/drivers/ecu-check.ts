@@ -20,7 +20,7 @@ export type CheckedDid =
   | { readonly did: number; readonly session: CheckedSession; readonly data: Uint8Array }
   | { readonly did: number; readonly answer: string };
 
-export interface CheckedSessionAnswer {
+interface CheckedSessionAnswer {
   readonly session: CheckedSession;
   readonly entered: boolean;
   /** In words. */
@@ -29,7 +29,7 @@ export interface CheckedSessionAnswer {
   readonly told?: { readonly p2Ms: number; readonly p2StarMs: number };
 }
 
-export interface CheckedSecurity {
+interface CheckedSecurity {
   /** Odd sub-function of requestSeed. */
   readonly level: number;
   readonly session: CheckedSession;
@@ -40,7 +40,7 @@ export interface CheckedSecurity {
 }
 
 /** Why nothing can be said of an ECU; `reason` says what to do. */
-export interface Unreachable {
+interface Unreachable {
   readonly reachable: false;
   readonly code: string;
   readonly reason: string;
@@ -67,7 +67,7 @@ export interface EcuCheckOptions extends ExchangeOptions {
 }
 
 /** ISO 14229-1 table C.1: identification of software, hardware and vehicle. F186 is asked for apart. */
-export const IDENTIFICATION_DIDS: readonly number[] = Array.from(
+const IDENTIFICATION_DIDS: readonly number[] = Array.from(
   { length: 0x20 },
   (_, index) => 0xf180 + index,
 ).filter((did) => did !== Did.activeDiagnosticSession);

@@ -81,7 +81,7 @@ export interface ServerStep {
 }
 
 /** Share of P2 or P2* after which responsePending is sent, so that it is on the bus in time. */
-const PENDING_SHARE = 0.6;
+export const PENDING_SHARE = 0.6;
 /** How many requests may overtake the confirmation of the last answer: one of each of several testers. */
 const MAX_HELD = 4;
 

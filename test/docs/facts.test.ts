@@ -8,6 +8,7 @@ import { parseLogLine } from '../../src/bus/candump-log.ts';
 import { ExitCode } from '../../src/core/exit-code.ts';
 import { defaultIsoTpConfig } from '../../src/isotp/config.ts';
 import { INVARIANTS } from '../../src/sim/invariants/catalogue.ts';
+import { PENDING_SHARE } from '../../src/uds/server-engine.ts';
 import { DEFAULT_SERVER_TIMING } from '../../src/uds/server-types.ts';
 import { Did, Routine } from '../../src/uds/sid.ts';
 import { ecuSchema } from '../../src/vehicle/schema.ts';
@@ -63,7 +64,9 @@ describe('docs/protocols.md', () => {
     const { p2Ms, p2StarMs, s3Ms, pendingLimitMs } = DEFAULT_SERVER_TIMING;
     const times = firstCells(page, 'Times of UDS');
     expect(times).toHaveLength(7);
-    expect(text).toMatch(new RegExp(`^\\| P2 \\|.*\\| ${p2Ms} ms \\|$`, 'm'));
+    expect(text).toMatch(
+      new RegExp(`^\\| P2 \\|.*\\| ${p2Ms} ms; 78 after ${p2Ms * PENDING_SHARE} ms`, 'm'),
+    );
     expect(text).toMatch(new RegExp(`^\\| P2\\* \\|.*\\| ${p2StarMs} ms \\|$`, 'm'));
     expect(text).toMatch(new RegExp(`^\\| S3 \\|.*\\| ${s3Ms} ms \\|$`, 'm'));
     expect(text).toContain(`| ${pendingLimitMs / 1000} s, then \`7F xx 10\` |`);

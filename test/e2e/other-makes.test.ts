@@ -39,7 +39,9 @@ describe('one ECU of each make', () => {
     expect(said).toContain('TMU  EDT: new version and digest read back');
     for (const name of names) {
       expect(said).toContain(`TMU  ${name}: programmed and restarted`);
-      expect(said).toContain(`TMU  ${name}: new version read back`);
+      // A board with OpenBLT has no version to read; all of its bytes are read back.
+      const seen = name === 'BLT' ? 'new version and digest' : 'new version';
+      expect(said).toContain(`TMU  ${name}: ${seen} read back`);
       // Nothing is asked of such an ECU in these steps.
       expect(said).not.toContain(`TMU  ${name}: confirmed`);
       expect(said).not.toContain(`TMU  ${name}: security counter raised`);

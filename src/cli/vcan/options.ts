@@ -1,15 +1,9 @@
 // The options of `can-ota vcan`.
 
 import { type Command, Option } from 'commander';
+import type { VcanOptions } from './vcan.ts';
 
-const WAYS = ['auto', 'direct', 'uml'] as const;
-
-export interface VcanOptions {
-  readonly interface: readonly string[];
-  readonly out?: string;
-  readonly memory?: string;
-  readonly way?: (typeof WAYS)[number];
-}
+const WAYS = ['auto', 'direct', 'uml'] as const satisfies VcanOptions['way'][];
 
 export function addVcan(program: Command): void {
   program

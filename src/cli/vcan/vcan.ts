@@ -6,9 +6,15 @@ import path from 'node:path';
 import { describeError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { packageRoot } from '../../core/package-root.ts';
-import type { VcanOptions } from './options.ts';
 
 const SCRIPT = path.join(packageRoot, 'scripts', 'with-vcan.sh');
+export interface VcanOptions {
+  readonly interface: readonly string[];
+  readonly out?: string;
+  readonly memory?: string;
+  readonly way?: 'auto' | 'direct' | 'uml';
+}
+
 /** Where signals are counted from in exit codes of a shell. */
 const SIGNAL_BASE = 128;
 

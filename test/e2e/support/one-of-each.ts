@@ -48,6 +48,13 @@ const ONE_OF_EACH = `
     memory: { address: 0x10000, bankSize: 0x10000 }
     security: { algorithm: none }
     order: 54
+  - name: BLT
+    hardwareId: BLT-HW
+    profile: openblt
+    address: { request: 0x667, response: 0x668 }
+    memory: { regions: [{ address: 0x08002000, size: 0x10000, eraseUnit: 1024 }] }
+    security: { algorithm: none }
+    order: 56
   - name: BMW
     hardwareId: BMW-HW
     profile: bmw-extended
@@ -83,7 +90,15 @@ export async function oneOfEach(
   await writeFile(at('vehicle.yaml'), await vehicleWith(ONE_OF_EACH));
   await writeFile(at('sbl.s19'), BOOT_LOADER);
   const begins = {
-    ...{ PLAIN: 0x8000, VWL: 5, PSA: 0x4000, VOL: 0x8000, TOY: 0x1_0000, BMW: 0x8000_0000 },
+    ...{
+      PLAIN: 0x8000,
+      VWL: 5,
+      PSA: 0x4000,
+      VOL: 0x8000,
+      TOY: 0x1_0000,
+      BMW: 0x8000_0000,
+      BLT: 0x0800_2000,
+    },
   };
   const given: string[] = [];
   for (const [index, [name, address]] of Object.entries(begins).entries()) {
