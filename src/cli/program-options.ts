@@ -44,7 +44,7 @@ export function withOutput(target: Command): Command {
     );
 }
 
-function withBus(target: Command): Command {
+export function withBus(target: Command): Command {
   return withOutput(target)
     .option(
       '--bus <spec>',

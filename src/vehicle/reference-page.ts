@@ -16,8 +16,8 @@ export function vehicleFilePage(): string {
 
 const INTRODUCTION = `# Vehicle file
 
-One YAML file describes a vehicle for every command (\`--vehicle\`). \`can-ota vehicle new VIN\` prints one to begin with, \`can-ota
-vehicle check FILE\` checks one, and \`can-ota vehicle schema\` prints the JSON schema, by which editors complete and check it. This page
+One YAML file describes a vehicle for every command (\`--vehicle\`). \`can-ota vehicle init\` writes one to begin with,
+from what answers on the bus or from a template, \`can-ota vehicle check FILE\` checks one, and \`can-ota vehicle schema\` prints the JSON schema, by which editors complete and check it. This page
 is made from that schema (\`npm run schema\`). \`[]\` is an entry of a list, \`NAME\` a key that you choose. Numbers may be written as 0x...
 
 The first example is a whole file. Each other one replaces fields of it: under a heading that begins with \`ecus[].\` fields of an

@@ -88,9 +88,14 @@ describe('the command line', () => {
         ),
         ...['image', 'image inspect', 'image convert'].map((name) => `can-ota ${name}`),
         ...['device', 'token', 'restored'].map((name) => `can-ota server ${name}`),
-        ...['completion', 'vehicle', 'vehicle new', 'vehicle check', 'vehicle schema'].map(
-          (name) => `can-ota ${name}`,
-        ),
+        ...[
+          'completion',
+          'vehicle',
+          'vehicle init',
+          'vehicle new',
+          'vehicle check',
+          'vehicle schema',
+        ].map((name) => `can-ota ${name}`),
       ].sort(),
     );
   });
