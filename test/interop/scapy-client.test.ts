@@ -107,6 +107,11 @@ const LOCKED: readonly (readonly [string, object])[] = [
     'UDS()/UDS_RU(memorySizeLen=4, memoryAddressLen=4, memorySize4=16, memoryAddress4=0x08000000)',
     { answers: true, layer: 'UDS_NR' },
   ],
+  // The keys of a bench lock the ECU, and a locked one does not let its memory be read.
+  [
+    'UDS()/UDS_RMBA(memorySizeLen=1, memoryAddressLen=4, memorySize1=16, memoryAddress4=0x08000000)',
+    refused(0x23, 0x33),
+  ],
   ['UDS()/UDS_SDT()', { answers: true, layer: 'UDS_NR' }],
   [
     'UDS()/UDS_DSC(diagnosticSessionType=2)',
