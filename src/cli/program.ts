@@ -372,7 +372,7 @@ function addMonitor(program: Command): void {
   )
     .option(
       '--file <log>',
-      'read what candump printed instead of a bus (its log or its view), - for standard input',
+      'read a log instead of a bus: what candump printed (its log or its view), or a Vector ASC file; - for standard input',
     )
     .option('--raw', 'show every frame too')
     .option('--all', 'also what is no known conversation, as frames')

@@ -149,7 +149,7 @@ describe('tools', () => {
       run(['monitor', '--file', path.join(place, 'missing')]),
     ]);
     expect(await some.code()).toBe(0);
-    expect(some.stderr).toContain(`${mixed}:3: not a candump line`);
+    expect(some.stderr).toContain(`${mixed}:3: not a line of candump`);
     expect(some.last).toMatchObject({ kind: 'summary', frames: 2, messages: 2 });
     expect(await none.code()).toBe(2);
     expect(none.stderr).toContain('holds no line of a candump log');

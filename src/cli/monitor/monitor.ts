@@ -2,6 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { AscReader } from '../../bus/asc-reader.ts';
 import type { BusFrame } from '../../bus/can-bus.ts';
 import { type CanFrame, frameText } from '../../bus/can-frame.ts';
 import { CandumpReader } from '../../bus/candump-reader.ts';
@@ -63,7 +64,8 @@ async function watchBus(
 
 async function readLog(file: string, context: Context, view: MonitorView): Promise<ExitCode> {
   const input = file === '-' ? process.stdin : createReadStream(file);
-  const reader = new CandumpReader();
+  const candump = new CandumpReader();
+  const asc = new AscReader();
   let number = 0;
   let lines = 0;
   let bad = 0;
@@ -72,12 +74,14 @@ async function readLog(file: string, context: Context, view: MonitorView): Promi
       if (context.signal.aborted) break;
       number++;
       if (line.trim() === '') continue;
+      if (number === 1 && line.startsWith(BLF_START)) throw blfError(file);
+      const entry = candump.line(line) ?? asc.line(line);
+      if (entry === 'other') continue;
       lines++;
-      const entry = reader.line(line);
       if (entry === undefined) {
         if (bad++ < 10) {
           process.stderr.write(
-            `can-ota: ${file}:${number}: not a candump line like "(0.000000) vcan0 7E8#0210"; left out\n`,
+            `can-ota: ${file}:${number}: not a line of candump, like "(0.000000) vcan0 7E8#0210", or of a Vector ASC log; left out\n`,
           );
         }
       } else if ('frame' in entry) {
@@ -89,6 +93,7 @@ async function readLog(file: string, context: Context, view: MonitorView): Promi
       }
     }
   } catch (error) {
+    if (error instanceof InputError) throw error;
     throw new InputError('--file', fileFault(file, error), { cause: error });
   }
   if (bad > 10) process.stderr.write(`can-ota: ${file}: ${bad - 10} further lines are left out\n`);
@@ -96,10 +101,20 @@ async function readLog(file: string, context: Context, view: MonitorView): Promi
   if (lines > 0 && bad === lines) {
     throw new InputError(
       '--file',
-      `${file} holds no line of a candump log, like "(0.000000) vcan0 7E8#0210"`,
+      `${file} holds no line of a candump log, like "(0.000000) vcan0 7E8#0210", and is no Vector ASC log`,
     );
   }
   return ExitCode.success;
+}
+
+/** Vector's binary logs begin so. */
+const BLF_START = 'LOGG';
+
+function blfError(file: string): InputError {
+  return new InputError(
+    '--file',
+    `${file} is a binary log (BLF), which is not read: convert it to ASC, with Vector's tools or python-can: python3 -m can.logconvert ${file} log.asc`,
+  );
 }
 
 /** Payload bytes of a message that are shown; the rest is counted. */
