@@ -207,7 +207,8 @@ export class OpenbltDriver implements EcuDriver {
       );
     }
     const room = memoryRoom(memory);
-    const { length } = target.image;
+    const { image } = target;
+    const length = image.length - (image.map?.dataOffset ?? 0);
     if (length === 0) return failure('IMAGE_INVALID', `the image for ${name} is empty`);
     if (length > room) {
       return failure(
