@@ -1,6 +1,6 @@
 // `can-ota check` on the local bus: ECUs of ours and of other makes, one that is off, and a bus that somebody programs on.
 
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { folder, freshBus, run, scenario, start } from './support/processes.ts';
@@ -59,7 +59,7 @@ describe('check', () => {
       ],
     });
     expect(of('GONE')).toMatchObject({ reachable: false, error: { code: 'SILENT' } });
-    expect(all.last).toEqual({ kind: 'summary', ecus: 3, unreachable: ['GONE'] });
+    expect(all.last).toEqual({ kind: 'summary', ecus: 3, unreachable: ['GONE'], unasked: [] });
     expect(all.stderr).toMatch(/GONE .*check power, wiring, bit rate/);
 
     // What was on the wire, by the program that decodes it.
@@ -77,6 +77,20 @@ describe('check', () => {
     const named = await run(['check', '7E1:7E9', '--fd', ...bus.slice(0, 2)]);
     expect(await named.code(), named.stderr).toBe(0);
     expect(named.lines.join('\n')).toMatch(/frames +CAN FD/);
+  });
+
+  scenario('asks nothing of a board with OpenBLT, whose application would restart', async () => {
+    const place = await folder();
+    const file = path.join(place, 'vehicle.yaml');
+    const board = '  - { name: BLT, hardwareId: BLT-HW, programming: openblt }\n';
+    await writeFile(file, `vin: 1CANXTABENCH00001\nbuses: { main: {} }\necus:\n${board}`);
+    const trace = path.join(place, 'board.log');
+    const bus = ['--bus', freshBus(), '--vehicle', file, '--trace', trace];
+    const checked = await run(['check', '--json', ...bus]);
+    expect(await checked.code(), checked.stderr).toBe(0);
+    expect(checked.events.find(({ ecu }) => ecu === 'BLT')).toMatchObject({ asked: false });
+    expect(checked.last).toMatchObject({ unreachable: [], unasked: ['BLT'] });
+    expect(await readFile(trace, 'utf8')).toBe('');
   });
 
   scenario('says which options are wrong', async () => {

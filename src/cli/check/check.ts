@@ -7,6 +7,7 @@ import { InputError } from '../../core/errors.ts';
 import { ExitCode } from '../../core/exit-code.ts';
 import { type Advice, vehicleFileAdvice } from '../../drivers/advice.ts';
 import { checkEcu } from '../../drivers/ecu-check.ts';
+import { peerText } from '../../drivers/exchange.ts';
 import { watchAnswers } from '../../onboard/answer-frames.ts';
 import {
   connectTester,
@@ -22,6 +23,9 @@ import type { FieldOptions } from '../flash/field-options.ts';
 import { adviceByOptions } from '../flash/target-advice.ts';
 import { ecuByIdentifiers, isIdentifiers, refuseStrays } from '../flash/target-ecu.ts';
 import { type CheckedEcu, checkLines, checkRecord } from './words.ts';
+
+const BOARD_UNASKED =
+  'OpenBLT has no question that leaves a board as it is; CONNECT restarts its application';
 
 interface CheckOptions extends CommonOptions, TesterOptions, FieldOptions {
   readonly vehicle?: string;
@@ -44,7 +48,13 @@ export function check(names: readonly string[], options: CheckOptions): Promise<
     await using opened = await openTesterBus(options, context, 'check');
     context.say(`on ${opened.why}; nothing is changed`);
     const silent: string[] = [];
-    for (const target of targets) {
+    const boards = targets.filter(({ ecu }) => ecu.programming.protocol === 'openblt');
+    for (const { name, ecu } of boards) {
+      context.emit({ kind: 'ecu', ecu: name, asked: false, reason: BOARD_UNASKED });
+      context.say(`\n${peerText(ecu)}\n  not asked: ${BOARD_UNASKED}`);
+    }
+    const asked = targets.filter((target) => !boards.includes(target));
+    for (const target of asked) {
       const checked = await checkOne(target, opened, options, context);
       context.emit(checkRecord(checked));
       for (const line of checkLines(checked)) context.say(line);
@@ -55,8 +65,13 @@ export function check(names: readonly string[], options: CheckOptions): Promise<
       if (result.code === 'BUS') return ExitCode.busUnavailable;
       silent.push(target.name);
     }
-    context.emit({ kind: 'summary', ecus: targets.length, unreachable: silent });
-    context.say(summary(targets.length, silent));
+    context.emit({
+      kind: 'summary',
+      ecus: targets.length,
+      unreachable: silent,
+      unasked: boards.map(({ name }) => name),
+    });
+    if (asked.length > 0) context.say(summary(asked.length, silent));
     return silent.length === 0 ? ExitCode.success : ExitCode.ecuFailed;
   });
 }
