@@ -110,7 +110,10 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
     expect(JSON.parse(last)).toMatchObject({
       outcome: 'SUCCESS',
       bus: { kind: 'socketcan' },
-      ecus: ['EDT', ...names].map((name) => ({ name, from: '1.0.0', reported: '2.0.0' })),
+      // Nobody can ask a board with OpenBLT what it ran before.
+      ecus: ['EDT', ...names].map((name) => ({
+        ...{ name, from: name === 'BLT' ? 'unknown' : '1.0.0', reported: '2.0.0' },
+      })),
     });
     expect(code).toBe(0);
   });
@@ -272,7 +275,9 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
         lines.flatMap((line) =>
           line.startsWith('{"kind":"message"') ? [(JSON.parse(line) as { text: string }).text] : [],
         );
-      expect(texts(fromFile.lines)).toHaveLength(4);
+      // A slow machine makes the ECU say in between that its answer is on its way.
+      const answers = texts(fromFile.lines).filter((text) => !text.includes('response pending'));
+      expect(answers).toHaveLength(4);
       const live = canOta('monitor', '--bus', 'vcan0');
       await live.line(/listening on vcan0/);
       await live.stop();
