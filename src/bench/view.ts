@@ -69,7 +69,7 @@ const STEP_TEXT = {
   'roll-back': 'rolled back',
 } as const;
 
-/** Of an ECU with one bank, where they differ. */
+/** The steps that mean something else at an ECU with one bank. */
 const ONE_BANK_TEXT: Partial<Record<string, string>> = {
   stage: 'ready to be programmed',
   activate: 'programmed and restarted',

@@ -11,7 +11,7 @@ const text = z.string().min(1).max(128);
 
 const sha256 = sha256Hex;
 
-/** Of the first byte of an image of one segment, in the memory of the ECU. */
+/** Where the first byte of an image of one segment lies in the memory of the ECU. */
 const memoryAddress = z.int().min(0).max(0xffff_ffff);
 
 /** The file of an image that is encrypted for one ECU (5.2.3.1). */

@@ -199,7 +199,7 @@ describe('the requester that only reads', () => {
     expect(levels.every((each) => Number.parseInt(each, 16) % 2 === 1)).toBe(true);
   });
 
-  it('sends nothing else, to nobody', async () => {
+  it('sends no other request, to any ECU', async () => {
     const ecu = new ScriptedEcu({});
     const requester = new ReadOnlyRequester(ecu);
     for (const request of [

@@ -110,7 +110,7 @@ describe.skipIf(!vcan)('vcan0 (needs scripts/with-vcan.sh)', () => {
     expect(JSON.parse(last)).toMatchObject({
       outcome: 'SUCCESS',
       bus: { kind: 'socketcan' },
-      // Nobody can ask a board with OpenBLT what it ran before.
+      // A board with OpenBLT does not tell what it ran before.
       ecus: ['EDT', ...names].map((name) => ({
         ...{ name, from: name === 'BLT' ? 'unknown' : '1.0.0', reported: '2.0.0' },
       })),

@@ -46,7 +46,7 @@ export async function readFactoryImage(
   );
 }
 
-/** Of an ECU that runs one range from the beginning of its bank on. Throws InputError. */
+/** The bytes of the image of an ECU that runs one range from the beginning of its bank on. Throws InputError. */
 export async function readBankImage(
   option: FactoryImageOption,
   ecu: VehicleEcu,

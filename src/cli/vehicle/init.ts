@@ -106,14 +106,14 @@ function rangeText(ids: InitOptions['ids']): string {
   return ids === '11' ? narrow : ids === '29' ? wide : `${narrow}, ${wide}`;
 }
 
-/** Throws InputError where nobody can be asked. */
+/** Throws InputError where there is no terminal to ask on. */
 async function isWanted(plan: string, { yes }: InitOptions): Promise<boolean> {
   if (yes === true) {
     process.stderr.write(`can-ota: sending ${plan}\n`);
     return true;
   }
   if (process.stdin.isTTY !== true) {
-    throw new InputError('--yes', `this sends ${plan}; nobody can be asked here: give --yes`);
+    throw new InputError('--yes', `this sends ${plan}; there is no terminal to ask on: give --yes`);
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {

@@ -8,7 +8,7 @@ import type { Storage } from '../../core/storage.ts';
 const noteSchema = z.strictObject({
   /** `writing`: the board holds neither the old image nor the new one. `written`: programmed, restarted, and seen. */
   state: z.enum(['unknown', 'writing', 'written']),
-  /** Of the image that is or was written. */
+  /** Digest of the image that is or was written. */
   sha256: sha256Hex.nullable(),
   version: z.string().nullable(),
   campaign: z.string(),

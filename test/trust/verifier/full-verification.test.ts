@@ -266,6 +266,12 @@ const ATTACKS: readonly Attack[] = [
     'REPOSITORIES_DISAGREE',
   ],
   [
+    'moves an image to another address',
+    (it) => editAssignment(it, { address: 0x0800_0000 }),
+    'images targets',
+    'REPOSITORIES_DISAGREE',
+  ],
+  [
     'calls a safety release what is none',
     (it) => {
       const release = it.release('EDT', { version: '3' });
